@@ -1,0 +1,38 @@
+"""Every error that a user of Stackferry can meet.
+
+    StackferryError
+    ├── UsageError            the command line: an unknown layer, a directory that cannot be written
+    ├── LayerError            a layer module that breaks the contract of `builders.stack`
+    ├── ParameterFileError    an `environments/*.json` that cannot be read
+    ├── EvaluationError       an intrinsic function that has no value with the given parameters
+    └── CloudError            the embedded cloud: a port in use, a server that does not start
+
+A message is one line in lower case: the value, what is allowed, what to do. It is printed once, at the
+command line's edge.
+"""
+
+from __future__ import annotations
+
+
+class StackferryError(Exception):
+    """The root: catching it catches everything that Stackferry raises on purpose."""
+
+
+class UsageError(StackferryError):
+    """The command was called in a way that cannot work."""
+
+
+class LayerError(StackferryError):
+    """A layer breaks the contract: a name given twice, an import that nobody exports, a cycle."""
+
+
+class ParameterFileError(StackferryError):
+    """A parameter file is not a JSON list of "Key=Value" strings."""
+
+
+class EvaluationError(StackferryError):
+    """A value of a template cannot be computed from the parameters that were given."""
+
+
+class CloudError(StackferryError):
+    """The embedded cloud cannot start or does not answer."""

@@ -1,0 +1,149 @@
+"""Typed makers of template parameters, and the parameters that several layers share.
+
+Every parameter has a description and bounds; a fact about somebody's account has no default. Makers return new
+objects on every call, since troposphere binds what it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from troposphere import Parameter, Ref
+
+SUFFIX_NAME = "EnvironmentSuffix"
+SUFFIX_MAX_LENGTH = 16
+"""Leaves room for the longest physical name that carries it; a test measures every name at this length."""
+
+_WORDS = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+_CIDR = r"^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)/(3[0-2]|[12]?\d)$"
+LOG_RETENTION_DAYS = (30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+"""What CloudWatch Logs takes from 30 days on (CloudWatch Logs API reference, "PutRetentionPolicy")."""
+
+
+def reference(name: str) -> Ref:
+    """A reference to a parameter that every template has."""
+    return Ref(name)
+
+
+def string(
+    name: str,
+    description: str,
+    *,
+    pattern: str,
+    explanation: str,
+    default: str | None = None,
+    max_length: int | None = None,
+) -> Parameter:
+    """A text that matches `pattern`, explained in the words that CloudFormation shows when it does not."""
+    parameter = Parameter(
+        name, Type="String", Description=description, AllowedPattern=pattern, ConstraintDescription=explanation
+    )
+    if max_length is not None:
+        parameter.MaxLength = max_length
+    return _with_default(parameter, default)
+
+
+def choice(name: str, description: str, values: Sequence[str], default: str | None = None) -> Parameter:
+    """One of `values`."""
+    parameter = Parameter(name, Type="String", Description=description, AllowedValues=list(values))
+    return _with_default(parameter, default)
+
+
+def boolean(name: str, description: str, default: bool = False) -> Parameter:
+    """ "true" or "false"; off unless the caller says otherwise."""
+    return choice(name, description, ["true", "false"], "true" if default else "false")
+
+
+def integer(name: str, description: str, *, minimum: int, maximum: int, default: int | None = None) -> Parameter:
+    """A whole number from `minimum` to `maximum`, both included; the unit stands in the name."""
+    parameter = Parameter(name, Type="Number", Description=description, MinValue=minimum, MaxValue=maximum)
+    return _with_default(parameter, default)
+
+
+def number_choice(name: str, description: str, values: Sequence[int], default: int) -> Parameter:
+    """One of the numbers that a service takes."""
+    return Parameter(name, Type="Number", Description=description, AllowedValues=list(values), Default=default)
+
+
+def cidr(name: str, description: str, *, default: str | None = None, optional: bool = False) -> Parameter:
+    """An IPv4 range such as 10.0.0.0/16; an optional one may be empty, and is by default."""
+    pattern = f"^$|{_CIDR}" if optional else _CIDR
+    explanation = "an IPv4 range such as 10.0.0.0/16" + (", or empty" if optional else "")
+    return string(
+        name,
+        description,
+        pattern=pattern,
+        explanation=explanation,
+        default="" if optional and default is None else default,
+    )
+
+
+def identifier(name: str, description: str, *, prefix: str, optional: bool = False) -> Parameter:
+    """The id of a thing in AWS, such as tgw-0123456789abcdef0 for the prefix "tgw"."""
+    pattern = f"^{prefix}-[0-9a-f]{{8,17}}$"
+    explanation = f"an id that begins with {prefix}-" + (", or empty" if optional else "")
+    return string(
+        name,
+        description,
+        pattern=f"^$|{pattern}" if optional else pattern,
+        explanation=explanation,
+        default="" if optional else None,
+    )
+
+
+def environment_suffix() -> Parameter:
+    """The word that ends every physical name and export: one a deployed environment."""
+    return string(
+        SUFFIX_NAME,
+        "Ends every name, so that environments can share an account: dev, staging, prod, pr-1234",
+        pattern=_WORDS,
+        explanation=f"up to {SUFFIX_MAX_LENGTH} lower-case letters and digits, with single hyphens between them",
+        max_length=SUFFIX_MAX_LENGTH,
+    )
+
+
+def common() -> list[Parameter]:
+    """The parameters of every template: the suffix and what the tags say."""
+    return [
+        environment_suffix(),
+        string(
+            "MigrationPhase",
+            "Phase of the migration that this stack belongs to, for tags and the operator role's external id",
+            pattern=_WORDS,
+            explanation="lower-case letters and digits, with single hyphens between them",
+            max_length=SUFFIX_MAX_LENGTH,
+        ),
+        string(
+            "CostCenter",
+            "Cost center that pays for the resources, for tags",
+            pattern=r"^[\w.:/=+@-][\w .:/=+@-]*$",
+            explanation="up to 256 of the characters that a tag takes",
+            max_length=256,
+        ),
+        string(
+            "ComplianceScope",
+            "Compliance scope of the data, for tags",
+            pattern=r"^[\w.:/=+@-][\w .:/=+@-]*$",
+            explanation="up to 256 of the characters that a tag takes",
+            default="PCI-DSS",
+            max_length=256,
+        ),
+    ]
+
+
+def database_port() -> Parameter:
+    """The port of the target database: `network` opens it and `database` listens on it."""
+    return integer(
+        "DatabasePort", "Port that the target database listens on", minimum=1150, maximum=65535, default=5432
+    )
+
+
+def log_retention() -> Parameter:
+    """How long logs are kept; PCI DSS 10.5.1 asks for twelve months."""
+    return number_choice("LogRetentionDays", "Days for which logs are kept", LOG_RETENTION_DAYS, 400)
+
+
+def _with_default(parameter: Parameter, default: str | int | None) -> Parameter:
+    if default is not None:
+        parameter.Default = default
+    return parameter

@@ -1,0 +1,73 @@
+"""awacs documents, trusts and statements that layers share: plain functions that return what they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from awacs import sts
+from awacs.aws import Action, Allow, Condition, PolicyDocument, Principal, Statement
+from troposphere import Sub
+
+VERSION = "2012-10-17"
+"""awacs leaves the version out, and IAM then reads the policy by the rules of 2008."""
+
+
+def document(*statements: Statement) -> PolicyDocument:
+    """A policy document of the current policy language."""
+    return PolicyDocument(Version=VERSION, Statement=list(statements))
+
+
+def allow(
+    sid: str,
+    actions: Sequence[Action],
+    resources: Sequence[Any],
+    *,
+    principal: Principal | None = None,
+    condition: Condition | None = None,
+) -> Statement:
+    """An Allow statement; `sid` says in PascalCase what it lets happen."""
+    statement = Statement(Sid=sid, Effect=Allow, Action=list(actions), Resource=list(resources))
+    if principal is not None:
+        statement.Principal = principal
+    if condition is not None:
+        statement.Condition = condition
+    return statement
+
+
+def trust(sid: str, principal: Principal, condition: Condition | None = None) -> PolicyDocument:
+    """Who may assume a role."""
+    statement = Statement(Sid=sid, Effect=Allow, Action=[sts.AssumeRole], Principal=principal)
+    if condition is not None:
+        statement.Condition = condition
+    return document(statement)
+
+
+def service(name: str) -> Principal:
+    """A service's principal, such as "monitoring.rds.amazonaws.com"."""
+    return Principal("Service", [name])
+
+
+def regional_service(name: str) -> Principal:
+    """A service's regional principal, such as dms.eu-central-1.amazonaws.com for "dms"."""
+    return Principal("Service", [Sub(f"{name}.${{AWS::Region}}.amazonaws.com")])
+
+
+def account() -> Principal:
+    """This account: whoever IAM lets do it there."""
+    return Principal("AWS", [account_root()])
+
+
+def account_root() -> Sub:
+    """The ARN that stands for the whole account in a resource policy."""
+    return Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root")
+
+
+def arn(service_name: str, resource: str) -> Sub:
+    """An ARN in this partition, region and account; `resource` may hold ${...} of its own."""
+    return Sub(f"arn:${{AWS::Partition}}:{service_name}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}")
+
+
+def global_arn(service_name: str, resource: str) -> Sub:
+    """An ARN in this partition without region or account, such as that of an S3 bucket or a policy of AWS."""
+    return Sub(f"arn:${{AWS::Partition}}:{service_name}:::{resource}")

@@ -1,0 +1,168 @@
+"""The contract of a layer: names, the environment suffix, tags, exports and imports are known here and nowhere else.
+
+A layer is a module with `SCOPE`, optionally `AFTER`, its exports as constants, and `build(stack)`:
+
+    SCOPE = Scope.PHASE
+    VPC_ID = Export("network", "VpcId", "the VPC of the phase")
+
+    def build(stack: Stack) -> None:
+        vpc = stack.add(ec2.VPC("Vpc", CidrBlock=...))
+        stack.export(VPC_ID, vpc.ref())
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from troposphere import (
+    AWSHelperFn,
+    AWSObject,
+    Export as ExportName,
+    ImportValue,
+    Output,
+    Parameter,
+    Sub,
+    Tags,
+    Template,
+)
+
+from builders import parameters
+from builders.errors import LayerError
+
+TEMPLATE_LIMIT_BYTES = 51_200
+"""The largest body that CreateStack takes inline (CloudFormation user guide, "Understand CloudFormation quotas")."""
+
+Resource = TypeVar("Resource", bound=AWSObject)
+
+
+class Scope(enum.Enum):
+    """Where a layer's stacks live. A value is imported only from the same scope: elsewhere the account, the
+    region or the suffix differs, and the value crosses as a parameter."""
+
+    TOOLING = "tooling account, each region"
+    NETWORK = "network account, once"
+    NETWORK_PER_PHASE = "network account, one a phase"
+    ACCOUNT = "target account, one region"
+    PHASE = "target account, one a phase"
+
+
+@dataclass(frozen=True)
+class Export:
+    """A value that one layer gives to others of its scope: the layer, the output's name, what it is."""
+
+    layer: str
+    name: str
+    description: str
+
+    @property
+    def physical_name(self) -> Sub:
+        """The name in the account and region: it carries the suffix, so that two environments can share both."""
+        return Sub(f"{self.layer}-{self.name}-${{{parameters.SUFFIX_NAME}}}")
+
+
+class Stack:
+    """A `troposphere.Template` that names, tags and exports in one way.
+
+    Raises `LayerError` where the layer declares a thing twice or tags by itself.
+    """
+
+    def __init__(self, layer: str, description: str) -> None:
+        self.layer = layer
+        self.template = Template(Description=description)
+        self.template.set_version()
+        self.exports: list[Export] = []
+        self.imports: list[Export] = []
+        for parameter in parameters.common():
+            self.parameter(parameter)
+
+    def parameter(self, parameter: Parameter) -> Parameter:
+        """Declare a parameter of the template and return it."""
+        title = str(parameter.title)
+        if title in self.template.parameters:
+            raise LayerError(f"{self.layer}: parameter {title} is declared twice; declare it once and pass it on")
+        self.template.add_parameter(parameter)
+        return parameter
+
+    def condition(self, name: str, condition: AWSHelperFn) -> str:
+        """Declare a condition and return its name. troposphere overwrites a duplicate in silence; this does not."""
+        if name in self.template.conditions:
+            raise LayerError(f"{self.layer}: condition {name} is declared twice; declare it once and pass its name on")
+        self.template.add_condition(name, condition)
+        return name
+
+    def rule(self, name: str, assertion: AWSHelperFn, message: str, when: AWSHelperFn | None = None) -> None:
+        """Declare an assertion over the parameters, with the sentence that a person reads when it fails."""
+        if name in self.template.rules:
+            raise LayerError(f"{self.layer}: rule {name} is declared twice; give the second a name of its own")
+        rule: dict[str, Any] = {"Assertions": [{"Assert": assertion, "AssertDescription": message}]}
+        if when is not None:
+            rule["RuleCondition"] = when
+        self.template.add_rule(name, rule)
+
+    def add(self, resource: Resource) -> Resource:
+        """Add a resource, tagged when its type can carry tags, and return it."""
+        title = str(resource.title)
+        if title in self.template.resources:
+            raise LayerError(f"{self.layer}: resource {title} is added twice; logical ids are unique in a template")
+        if "Tags" in resource.properties:
+            raise LayerError(f"{self.layer}: {title} brings its own tags; leave them to Stack.add")
+        if "Tags" in resource.props:
+            resource.Tags = self._tags(resource)
+        self.template.add_resource(resource)
+        return resource
+
+    def name(self, base: str) -> Sub:
+        """The physical name for `base`: the one place where the environment suffix enters a name."""
+        return Sub(f"{base}-${{{parameters.SUFFIX_NAME}}}")
+
+    def output(self, name: str, value: Any, description: str, condition: str | None = None) -> None:
+        """Declare an output; with a condition it exists only where the condition holds."""
+        self._output(Output(name, Value=value, Description=description), condition)
+
+    def export(self, export: Export, value: Any, condition: str | None = None) -> None:
+        """Declare an output that other layers of this scope import."""
+        if export.layer != self.layer:
+            raise LayerError(
+                f"{self.layer}: cannot export {export.name} for layer {export.layer}; each exports its own"
+            )
+        self.exports.append(export)
+        output = Output(export.name, Value=value, Description=export.description)
+        output.Export = ExportName(export.physical_name)
+        self._output(output, condition)
+
+    def import_value(self, export: Export) -> ImportValue:
+        """The value that another layer exports, by the export's constant in that layer's module."""
+        if export not in self.imports:
+            self.imports.append(export)
+        return ImportValue(export.physical_name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The template as plain data, sections and keys in the order in which JSON writes them."""
+        template: dict[str, Any] = self.template.to_dict()
+        return template
+
+    def _output(self, output: Output, condition: str | None) -> None:
+        title = str(output.title)
+        if title in self.template.outputs:
+            raise LayerError(f"{self.layer}: output {title} is declared twice; an export is an output too")
+        if condition is not None:
+            output.Condition = condition
+        self.template.add_output(output)
+
+    def _tags(self, resource: AWSObject) -> Any:
+        tags = {
+            "Name": self.name(_kebab(str(resource.title))),
+            "Environment": parameters.reference(parameters.SUFFIX_NAME),
+            "MigrationPhase": parameters.reference("MigrationPhase"),
+            "CostCenter": parameters.reference("CostCenter"),
+            "ComplianceScope": parameters.reference("ComplianceScope"),
+        }
+        # A few types (SSM parameters, resolver configurations) take a map where the others take a list.
+        return tags if resource.props["Tags"][0] is dict else Tags(**tags)
+
+
+def _kebab(title: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", title).lower()
