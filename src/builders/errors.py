@@ -5,6 +5,7 @@
     ├── LayerError            a layer module that breaks the contract of `builders.stack`
     ├── ParameterFileError    an `environments/*.json` that cannot be read
     ├── EvaluationError       an intrinsic function that has no value with the given parameters
+    ├── DeployError           the AWS CLI refused: a stack that failed, with the reasons of its events
     └── CloudError            the embedded cloud: a port in use, a server that does not start
 
 A message is one line in lower case: the value, what is allowed, what to do. It is printed once, at the
@@ -32,6 +33,10 @@ class ParameterFileError(StackferryError):
 
 class EvaluationError(StackferryError):
     """A value of a template cannot be computed from the parameters that were given."""
+
+
+class DeployError(StackferryError):
+    """A command of the AWS CLI failed, or the CLI is not there."""
 
 
 class CloudError(StackferryError):

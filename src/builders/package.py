@@ -1,0 +1,156 @@
+"""Packages the functions under `lambda/`: zips that are the same on every run, keyed by what is in them.
+
+A function is a folder with `index.py`. Its `requirements.txt` pins pure-Python wheels by version and hash, so the
+files of the folder say all that goes into the package, and its key is known without building or downloading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from builders.errors import UsageError
+
+MANIFEST = "manifest.json"
+LAYOUT = b"1"
+"""Part of every key: raise it when the same files would be laid out differently in a zip."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+_LEFT_OUT = re.compile(r"(^|/)(__pycache__|tests?)/|\.pyc$|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json)$")
+_PINNED = re.compile(r"^[\w.-]+==[\w.]+(\s+--hash=sha256:[0-9a-f]{64})+$")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A folder under `lambda/` and the key of its package in the artifacts bucket."""
+
+    name: str
+    folder: Path
+    key: str
+
+    @property
+    def parameter(self) -> str:
+        """The template parameter that takes the key: SecretRotationPackageKey for secret_rotation."""
+        return "".join(word.capitalize() for word in self.name.split("_")) + "PackageKey"
+
+
+def functions(lambda_dir: Path) -> list[Function]:
+    """The functions under `lambda_dir`, by name. Raises `UsageError` for requirements that are not pinned by hash."""
+    return [_function(index.parent) for index in sorted(lambda_dir.glob("*/index.py"))]
+
+
+def build(function: Function, packages_dir: Path, wheels_dir: Path) -> Path:
+    """Write the function's zip below `packages_dir` and return its path; one that is there already is kept.
+
+    Wheels are downloaded into `wheels_dir` by pip, which checks their hashes. Raises `UsageError` when it cannot.
+    """
+    target = packages_dir / function.key
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    members = dict(_own_files(function.folder))
+    for wheel in _wheels(function, wheels_dir):
+        members |= _wheel_files(wheel)
+    descriptor, partial = tempfile.mkstemp(dir=target.parent, suffix=".partial")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            _write_zip(members, stream)
+        os.replace(partial, target)
+    except BaseException:
+        os.unlink(partial)
+        raise
+    return target
+
+
+def write_manifest(built: Mapping[str, Path], packages_dir: Path) -> Path:
+    """Write which template parameter takes which key, and return the manifest's path."""
+    manifest = packages_dir / MANIFEST
+    entries = {parameter: path.relative_to(packages_dir).as_posix() for parameter, path in sorted(built.items())}
+    manifest.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _function(folder: Path) -> Function:
+    for line in _requirements(folder):
+        if not _PINNED.match(line):
+            raise UsageError(
+                f"{folder / 'requirements.txt'}: {line.split('--hash')[0].strip()!r} is not pinned; "
+                "write name==version --hash=sha256:<of its pure-Python wheel>"
+            )
+    digest = hashlib.sha256(LAYOUT)
+    for name, content in sorted(_own_files(folder)):
+        digest.update(f"\0{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return Function(folder.name, folder, f"{folder.name}/{digest.hexdigest()[:32]}.zip")
+
+
+def _requirements(folder: Path) -> list[str]:
+    path = folder / "requirements.txt"
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = (line.split(" #")[0].strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _own_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not _LEFT_OUT.search(name):
+            yield name, path.read_bytes()
+
+
+def _wheels(function: Function, wheels_dir: Path) -> list[Path]:
+    pinned = _requirements(function.folder)
+    if not pinned:
+        return []
+    own = wheels_dir / Path(function.key).stem
+    if not own.exists():
+        _download(function, wheels_dir, own)
+    return sorted(own.glob("*.whl"))
+
+
+def _download(function: Function, wheels_dir: Path, own: Path) -> None:
+    wheels_dir.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=wheels_dir))
+    requirements = str(function.folder / "requirements.txt")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    pip += ["--only-binary=:all:", "--platform=any", "--dest", str(partial), "-r", requirements]
+    # A constraints file for the development environment must not hold back what the package pins.
+    environment = {key: value for key, value in os.environ.items() if key != "PIP_CONSTRAINT"}
+    try:
+        finished = subprocess.run(pip, capture_output=True, text=True, check=False, env=environment)
+        if finished.returncode:
+            reason = (finished.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+            raise UsageError(f"cannot download what {requirements} pins: {reason}")
+        if not own.exists():  # another run may have been first
+            partial.rename(own)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _wheel_files(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        names = (name for name in archive.namelist() if not name.endswith("/") and not _LEFT_OUT.search(name))
+        return {name: archive.read(name) for name in names}
+
+
+def _write_zip(members: Mapping[str, bytes], stream: IO[bytes]) -> None:
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, content in sorted(members.items()):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.create_system = 3  # Unix, or the permissions are not read
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
