@@ -7,6 +7,7 @@ files of the folder say all that goes into the package, and its key is known wit
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -18,8 +19,8 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
+from builders import files
 from builders.errors import UsageError
 
 MANIFEST = "manifest.json"
@@ -58,18 +59,10 @@ def build(function: Function, packages_dir: Path, wheels_dir: Path) -> Path:
     target = packages_dir / function.key
     if target.exists():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
     members = dict(_own_files(function.folder))
     for wheel in _wheels(function, wheels_dir):
         members |= _wheel_files(wheel)
-    descriptor, partial = tempfile.mkstemp(dir=target.parent, suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            _write_zip(members, stream)
-        os.replace(partial, target)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    files.replace(target, _zip(members))
     return target
 
 
@@ -77,7 +70,7 @@ def write_manifest(built: Mapping[str, Path], packages_dir: Path) -> Path:
     """Write which template parameter takes which key, and return the manifest's path."""
     manifest = packages_dir / MANIFEST
     entries = {parameter: path.relative_to(packages_dir).as_posix() for parameter, path in sorted(built.items())}
-    manifest.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+    files.replace(manifest, (json.dumps(entries, indent=1) + "\n").encode())
     return manifest
 
 
@@ -146,11 +139,13 @@ def _wheel_files(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in names}
 
 
-def _write_zip(members: Mapping[str, bytes], stream: IO[bytes]) -> None:
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, content in sorted(members.items()):
+def _zip(members: Mapping[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, member in sorted(members.items()):
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.create_system = 3  # Unix, or the permissions are not read
             entry.external_attr = 0o644 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, content)
+            archive.writestr(entry, member)
+    return content.getvalue()
