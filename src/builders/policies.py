@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from awacs import sts
-from awacs.aws import Action, Allow, Condition, PolicyDocument, Principal, Statement
-from troposphere import Sub
+from awacs.aws import Action, Allow, Bool, Condition, Deny, PolicyDocument, Principal, Statement, StringEquals
+from troposphere import AccountId, Sub
 
 VERSION = "2012-10-17"
 """awacs leaves the version out, and IAM then reads the policy by the rules of 2008."""
@@ -33,6 +33,23 @@ def allow(
     if condition is not None:
         statement.Condition = condition
     return statement
+
+
+def deny_without_tls(actions: Sequence[Action], resources: Sequence[Any]) -> Statement:
+    """Refuses everybody who does not speak TLS, whatever else allows him."""
+    return Statement(
+        Sid="DenyWithoutTls",
+        Effect=Deny,
+        Principal=Principal("*"),
+        Action=list(actions),
+        Resource=list(resources),
+        Condition=Condition(Bool({"aws:SecureTransport": "false"})),
+    )
+
+
+def from_this_account() -> Condition:
+    """A service acts for a resource of this account, and not as somebody else's deputy."""
+    return Condition(StringEquals({"aws:SourceAccount": AccountId}))
 
 
 def trust(sid: str, principal: Principal, condition: Condition | None = None) -> PolicyDocument:
