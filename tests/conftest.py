@@ -1,0 +1,16 @@
+"""What all tests share: one embedded cloud for those that talk to AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from builders.cloud.process import Cloud, running
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[Cloud]:
+    """One embedded cloud a test process; tests keep out of each other's way by accounts."""
+    with running() as cloud:
+        yield cloud

@@ -1,0 +1,38 @@
+"""Files are written as a whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builders import files, outputs
+
+
+def test_a_file_is_replaced_and_folders_above_it_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "a.json"
+    files.replace(path, b"old")
+    files.replace(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.json"]
+
+
+def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    target = tmp_path / "a folder in the way"
+    target.mkdir()
+    with pytest.raises(OSError, match="a folder in the way"):
+        files.replace(target, b"content")
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_outputs_are_written_by_layer_by_phase_and_flat(tmp_path: Path) -> None:
+    stacks = {"network": {"VpcId": "vpc-1"}, "foundation": {"KmsKeyId": "key-1"}}
+    outputs.write("dev", stacks, tmp_path)
+    written = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in tmp_path.rglob("*.json")}
+    flat = '{\n "kmsKeyId": "key-1",\n "vpcId": "vpc-1"\n}\n'
+    assert written == {
+        "dev/network.json": '{\n "VpcId": "vpc-1"\n}\n',
+        "dev/foundation.json": '{\n "KmsKeyId": "key-1"\n}\n',
+        "dev/flat-outputs.json": flat,
+        "flat-outputs.json": flat,
+    }

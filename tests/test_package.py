@@ -1,0 +1,89 @@
+"""Packages of functions: the same bytes on every run, a key that says what is in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from builders import package
+from builders.errors import UsageError
+
+
+@pytest.fixture
+def lambda_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "lambda" / "secret_rotation"
+    (folder / "__pycache__").mkdir(parents=True)
+    (folder / "index.py").write_text("def handler(event, context): ...\n")
+    (folder / "steps.py").write_text("STEPS = 4\n")
+    (folder / "__pycache__" / "index.cpython-311.pyc").write_bytes(b"bytecode")
+    return tmp_path / "lambda"
+
+
+def only(lambda_dir: Path) -> package.Function:
+    (function,) = package.functions(lambda_dir)
+    return function
+
+
+def test_a_package_holds_the_functions_files_and_no_bytecode(lambda_dir: Path, tmp_path: Path) -> None:
+    path = package.build(only(lambda_dir), tmp_path / "packages", tmp_path / "wheels")
+    assert zipfile.ZipFile(path).namelist() == ["index.py", "steps.py"]
+
+
+def test_two_builds_give_the_same_bytes_whatever_the_files_times(lambda_dir: Path, tmp_path: Path) -> None:
+    first = package.build(only(lambda_dir), tmp_path / "first", tmp_path / "wheels").read_bytes()
+    os.utime(lambda_dir / "secret_rotation" / "index.py", (1, 1))
+    second = package.build(only(lambda_dir), tmp_path / "second", tmp_path / "wheels").read_bytes()
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "steps.py").write_text("STEPS = 5\n"),
+        lambda folder: (folder / "steps.py").rename(folder / "stages.py"),
+        lambda folder: (folder / "new.py").write_text(""),
+        lambda folder: (folder / "requirements.txt").write_text(f"scramp==1.5.0 --hash=sha256:{'0' * 64}\n"),
+    ],
+    ids=["content", "name", "file", "requirement"],
+)
+def test_the_key_changes_with_what_is_in_the_package(lambda_dir: Path, change: object) -> None:
+    before = only(lambda_dir).key
+    change(lambda_dir / "secret_rotation")  # type: ignore[operator]
+    assert only(lambda_dir).key != before
+
+
+def test_the_key_does_not_depend_on_where_the_project_lies(lambda_dir: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "a place with spaces"
+    lambda_dir.rename(elsewhere)
+    moved = only(elsewhere).key
+    elsewhere.rename(lambda_dir)
+    assert moved == only(lambda_dir).key
+
+
+def test_a_function_names_the_parameter_that_takes_its_key(lambda_dir: Path) -> None:
+    assert only(lambda_dir).parameter == "SecretRotationPackageKey"
+
+
+@pytest.mark.parametrize("line", ["pg8000", "pg8000>=1.31", "pg8000==1.31.6"])
+def test_a_requirement_without_version_and_hash_is_refused(lambda_dir: Path, line: str) -> None:
+    (lambda_dir / "secret_rotation" / "requirements.txt").write_text(line + "\n")
+    with pytest.raises(UsageError, match=r"is not pinned; write name==version --hash=sha256"):
+        package.functions(lambda_dir)
+
+
+def test_requirements_may_have_comments_and_continued_lines(lambda_dir: Path) -> None:
+    text = f"# the driver\npg8000==1.31.6 \\\n    --hash=sha256:{'0' * 64}  # pinned\n\n"
+    (lambda_dir / "secret_rotation" / "requirements.txt").write_text(text)
+    assert only(lambda_dir).name == "secret_rotation"
+
+
+def test_the_manifest_says_which_parameter_takes_which_key(lambda_dir: Path, tmp_path: Path) -> None:
+    function = only(lambda_dir)
+    packages = tmp_path / "packages"
+    path = package.build(function, packages, tmp_path / "wheels")
+    manifest = package.write_manifest({function.parameter: path}, packages)
+    assert json.loads(manifest.read_text()) == {"SecretRotationPackageKey": function.key}
