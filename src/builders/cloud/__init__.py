@@ -1,0 +1,22 @@
+"""A local AWS on 127.0.0.1 for the real AWS CLI and boto3, so that nothing here needs an AWS account.
+
+It stands on ministack and adds what ministack lacks (docs/embedded-cloud.md says what it proves and what not).
+The rooms:
+
+    __main__.py     the command `python -m builders.cloud`
+    process.py      the same server as a child process, for tests and the demo: `with running() as cloud:`
+    server.py       one server's life: its directory, its socket, ready, stop
+    install.py      puts everything below into ministack's tables, in one readable list
+    schemas.py      the CloudFormation registry's resource schemas, one type at a time
+    records.py      resources of types that ministack does not know, made from their schemas
+    attributes.py   values of attributes that AWS would choose: ids, ARNs
+    network.py      network resources that ministack's EC2 API can show
+    postgres.py     PostgreSQL servers with TLS, each on a port of its own
+    rds.py          AWS::RDS::DBInstance as one of them
+    secrets.py      generated passwords, version stages, attachments
+    rotation.py     RotateSecret and RotationSchedule, which call the function
+    corrections.py  what ministack gets wrong, one function each
+    strictness/     what AWS refuses and ministack takes
+
+Nothing outside this package imports it, and only this package imports ministack: it is the extra `cloud`.
+"""

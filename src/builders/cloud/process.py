@@ -1,0 +1,137 @@
+"""The embedded cloud as a child process, for tests and the demo.
+
+    with running() as cloud:
+        client = boto3.client("ec2", **cloud.client_arguments("111111111111", "us-east-1"))
+        subprocess.run(["aws", "ec2", "describe-vpcs"], env={**os.environ, **cloud.environment("111111111111")})
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from builders.errors import CloudError
+
+READY = "ready "
+"""What the server's one line on stdout begins with; the endpoint URL follows."""
+
+STARTUP_SECONDS = 30.0
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A running embedded cloud: its address, its process, and the directory that holds its files."""
+
+    endpoint_url: str
+    pid: int
+    state_directory: Path
+
+    @property
+    def port(self) -> int:
+        """The TCP port on 127.0.0.1."""
+        return int(self.endpoint_url.rsplit(":", 1)[1])
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate authority (PEM) that signs the database servers' certificates."""
+        return self.state_directory / "ca.pem"
+
+    @property
+    def log_file(self) -> Path:
+        """What the server wrote to stderr."""
+        return self.state_directory / "server.log"
+
+    def environment(self, account: str = "000000000000", region: str = "us-east-1") -> dict[str, str]:
+        """Return the variables that point the AWS CLI and the SDKs here, as `account` (12 digits) in `region`.
+
+        Both spellings of the region and an empty configuration keep a user's own profile out of it.
+        """
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": account,
+            "AWS_SECRET_ACCESS_KEY": "embedded-cloud",
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_PAGER": "",
+        }
+
+    def client_arguments(self, account: str = "000000000000", region: str = "us-east-1") -> dict[str, str]:
+        """Return keyword arguments for `boto3.client`, as `account` (12 digits) in `region`."""
+        return {
+            "endpoint_url": self.endpoint_url,
+            "aws_access_key_id": account,
+            "aws_secret_access_key": "embedded-cloud",
+            "region_name": region,
+        }
+
+
+@contextlib.contextmanager
+def running(port: int = 0, state_directory: Path | None = None) -> Iterator[Cloud]:
+    """Start a server (port 0: a free one), wait until it answers, yield it, and stop it at the end.
+
+    Without `state_directory` its files live in a temporary directory that goes with it.
+    Raises `CloudError` with the server's own last words when it does not come up.
+    """
+    with contextlib.ExitStack() as cleanup:
+        if state_directory is None:
+            prefix = "stackferry-cloud-client-"
+            state_directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix=prefix)))
+        state_directory.mkdir(parents=True, exist_ok=True)
+        state_directory.chmod(0o711)  # PostgreSQL runs as another user when we are root
+        child = _start(port, state_directory)
+        cleanup.callback(_stop, child)
+        endpoint_url = _wait_until_ready(child, state_directory / "server.log")
+        yield Cloud(endpoint_url, child.pid, state_directory)
+
+
+def _start(port: int, state_directory: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "builders.cloud", "--port", str(port), "--state-dir", str(state_directory)]
+    with (state_directory / "server.log").open("w") as log:
+        # A session of its own: Ctrl-C in the caller's terminal reaches the caller, who stops the child.
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+
+
+def _wait_until_ready(child: subprocess.Popen[str], log: Path) -> str:
+    lines: queue.Queue[str] = queue.Queue()
+    stdout = child.stdout
+    assert stdout is not None
+
+    def forward() -> None:
+        for line in stdout:
+            lines.put(line)
+        lines.put("")
+
+    threading.Thread(target=forward, daemon=True).start()
+    try:
+        line = lines.get(timeout=STARTUP_SECONDS)
+    except queue.Empty:
+        line = ""
+    if not line.startswith(READY):
+        words = log.read_text().strip().splitlines() or ["it said nothing"]
+        raise CloudError(f"the embedded cloud did not start: {words[-1]}; its whole log was {log}")
+    return line.removeprefix(READY).strip()
+
+
+def _stop(child: subprocess.Popen[str]) -> None:
+    if child.poll() is None:
+        child.send_signal(signal.SIGTERM)
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
