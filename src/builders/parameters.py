@@ -15,7 +15,7 @@ SUFFIX_MAX_LENGTH = 16
 """Leaves room for the longest physical name that carries it; a test measures every name at this length."""
 
 _WORDS = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
-_CIDR = r"^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)/(3[0-2]|[12]?\d)$"
+_ADDRESS = r"((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 LOG_RETENTION_DAYS = (30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 """What CloudWatch Logs takes from 30 days on (CloudWatch Logs API reference, "PutRetentionPolicy")."""
 
@@ -65,16 +65,39 @@ def number_choice(name: str, description: str, values: Sequence[int], default: i
     return Parameter(name, Type="Number", Description=description, AllowedValues=list(values), Default=default)
 
 
-def cidr(name: str, description: str, *, default: str | None = None, optional: bool = False) -> Parameter:
-    """An IPv4 range such as 10.0.0.0/16; an optional one may be empty, and is by default."""
-    pattern = f"^$|{_CIDR}" if optional else _CIDR
-    explanation = "an IPv4 range such as 10.0.0.0/16" + (", or empty" if optional else "")
+def cidr(
+    name: str,
+    description: str,
+    *,
+    default: str | None = None,
+    optional: bool = False,
+    prefix_lengths: tuple[int, int] = (0, 32),
+) -> Parameter:
+    """An IPv4 range such as 10.0.0.0/16, its prefix length within bounds that are both included.
+
+    An optional one may be empty, and is by default.
+    """
+    shortest, longest = prefix_lengths
+    lengths = "|".join(str(length) for length in range(shortest, longest + 1))
+    pattern = f"^{_ADDRESS}/({lengths})$"
+    explanation = f"an IPv4 range such as 10.0.0.0/16, from /{shortest} to /{longest}"
     return string(
         name,
         description,
-        pattern=pattern,
-        explanation=explanation,
+        pattern=f"^$|{pattern}" if optional else pattern,
+        explanation=explanation + (", or empty" if optional else ""),
         default="" if optional and default is None else default,
+    )
+
+
+def address(name: str, description: str) -> Parameter:
+    """An IPv4 address such as 10.0.0.10, or empty, which it is by default."""
+    return string(
+        name,
+        description,
+        pattern=f"^$|^{_ADDRESS}$",
+        explanation="an IPv4 address such as 10.0.0.10, or empty",
+        default="",
     )
 
 
