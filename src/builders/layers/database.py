@@ -1,0 +1,247 @@
+"""The target database of a phase: RDS for PostgreSQL, private and encrypted, with its secrets attached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from awacs.aws import ArnEquals, Condition, PolicyDocument, StringEquals
+from troposphere import AccountId, Equals, If, Join, Not, NoValue, Parameter, Select, Split, Sub, iam, logs, rds
+from troposphere.secretsmanager import SecretTargetAttachment
+
+from builders import parameters, policies
+from builders.layers import _database_choices as choices
+from builders.layers.foundation import KEY_ARN
+from builders.layers.network import DATABASE_SECURITY_GROUP_ID, PRIVATE_SUBNET_IDS
+from builders.layers.secrets import DATABASE_SECRET_ARN, DMS_SECRET_ARN
+from builders.stack import Export, Scope, Stack
+
+SCOPE = Scope.PHASE
+
+ENDPOINT_ADDRESS = Export("database", "RdsEndpoint", "Host name of the target database")
+PORT = Export("database", "RdsPort", "Port of the target database")
+INSTANCE_IDENTIFIER = Export("database", "DatabaseInstanceIdentifier", "Identifier of the database instance")
+DATABASE_NAME = Export("database", "DatabaseName", "Name of the database inside the instance")
+ATTACHMENT = Export("database", "SecretAttachmentId", "There once the master user's secret holds host and port")
+DMS_ATTACHMENT = Export("database", "DmsSecretAttachmentId", "There once the secret of DMS's user holds host and port")
+
+SERVER_SETTINGS = {
+    "rds.force_ssl": "1",
+    "rds.accepted_password_auth_method": "scram",
+    "password_encryption": "scram-sha-256",
+    # After the cut-over this database feeds the old one, so that the phase can still fall back.
+    "rds.logical_replication": "1",
+    "log_connections": "1",
+    "log_disconnections": "1",
+    # A statement may hold a password or a card number, and the log is exported. So none is written into it, not even
+    # one that failed, which PostgreSQL logs in full unless told otherwise ("Error Reporting and Logging").
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_error_statement": "panic",
+}
+
+LOG_GROUPS = {"PostgresqlLogs": "postgresql", "UpgradeLogs": "upgrade", "LoginLogs": "iam-db-auth-error"}
+"""What the instance exports (RDS user guide, "Publishing PostgreSQL logs to Amazon CloudWatch Logs" and
+"Troubleshooting for IAM DB authentication")."""
+
+
+def build(stack: Stack) -> None:
+    """Make the instance and what it stands on, then write its host and port into both secrets."""
+    # Named on purpose: CloudFormation refuses to replace what has a given name, and so keeps the data.
+    identifier = stack.name("stackferry-database")
+    protection = stack.parameter(choices.deletion_protection())
+    database = stack.add(
+        rds.DBInstance(
+            "Database",
+            DBInstanceIdentifier=identifier,
+            DeletionProtection=protection.ref(),
+            DependsOn=_log_groups(stack, identifier, protection),
+            DeletionPolicy="Snapshot",
+            UpdateReplacePolicy="Snapshot",
+            **_engine(stack),
+            **_storage(stack),
+            **_placement(stack),
+            **_login(stack),
+            **_maintenance(stack),
+            **_monitoring(stack, identifier),
+        )
+    )
+    stack.export(ENDPOINT_ADDRESS, database.get_att("Endpoint.Address"))
+    stack.export(PORT, database.get_att("Endpoint.Port"))
+    stack.export(INSTANCE_IDENTIFIER, database.ref())
+    _attach_secrets(stack, database)
+
+
+def _log_groups(stack: Stack, identifier: Sub, protection: Parameter) -> list[logs.LogGroup]:
+    """The groups that RDS would make itself, unencrypted and for ever, if they were not there before it.
+
+    They are deleted with the stack: RDS gives them their names, so groups that stayed would stand in the way of the
+    next deployment of the same suffix. Where logs must outlive a mistake, DeletionProtection covers them too.
+    """
+    retention = stack.parameter(parameters.log_retention())
+    return [
+        stack.add(
+            logs.LogGroup(
+                title,
+                LogGroupName=Join("", ["/aws/rds/instance/", identifier, f"/{log}"]),
+                KmsKeyId=stack.import_value(KEY_ARN),
+                RetentionInDays=retention.ref(),
+                DeletionProtectionEnabled=protection.ref(),
+                DeletionPolicy="Delete",
+                UpdateReplacePolicy="Delete",
+            )
+        )
+        for title, log in LOG_GROUPS.items()
+    ]
+
+
+def _engine(stack: Stack) -> dict[str, Any]:
+    """The engine and its settings; a change of `EngineVersion` upgrades in place.
+
+    A major version alone lets RDS choose the minor one and raise it later without drift: CloudFormation compares by
+    prefix (CloudFormation template reference, "AWS::RDS::DBInstance", EngineVersion).
+    """
+    version = stack.parameter(choices.engine_version())
+    upgrade = stack.parameter(choices.allow_major_version_upgrade())
+    settings = stack.add(
+        rds.DBParameterGroup(
+            "ServerSettings",
+            # Unnamed: name, family and description cannot change, and a major upgrade needs a group of the new family
+            # beside the old one.
+            Description="TLS, SCRAM, logical replication, and logs without statements",
+            Family=Join("", ["postgres", Select(0, Split(".", version.ref()))]),
+            Parameters=SERVER_SETTINGS,
+        )
+    )
+    return {
+        "Engine": "postgres",
+        "EngineVersion": version.ref(),
+        "AllowMajorVersionUpgrade": upgrade.ref(),
+        "AutoMinorVersionUpgrade": True,
+        # The default enrols into paid support once the version is past its standard support.
+        "EngineLifecycleSupport": "open-source-rds-extended-support-disabled",
+        "DBParameterGroupName": settings.ref(),
+        "CACertificateIdentifier": "rds-ca-rsa2048-g1",
+    }
+
+
+def _storage(stack: Stack) -> dict[str, Any]:
+    allocated = stack.parameter(choices.allocated_storage())
+    most = stack.parameter(choices.max_allocated_storage())
+    grows = stack.condition("HasStorageAutoscaling", Not(Equals(most.ref(), "0")))
+    stack.rule(
+        "StorageCanGrow",
+        Not(Equals(allocated.ref(), most.ref())),
+        "MaxAllocatedStorageGiB equals AllocatedStorageGiB; RDS wants at least a tenth more, or 0 for no growth",
+    )
+    return {
+        "StorageType": "gp3",
+        "AllocatedStorage": allocated.ref(),
+        "MaxAllocatedStorage": If(grows, most.ref(), NoValue),
+        "StorageEncrypted": True,
+        "KmsKeyId": stack.import_value(KEY_ARN),
+    }
+
+
+def _placement(stack: Stack) -> dict[str, Any]:
+    size = stack.parameter(choices.instance_class())
+    standby = stack.parameter(choices.multi_az())
+    port = stack.parameter(parameters.database_port())
+    subnets = stack.add(
+        rds.DBSubnetGroup(
+            "DatabaseSubnets",
+            DBSubnetGroupDescription="The private subnets of the phase",
+            SubnetIds=Split(",", stack.import_value(PRIVATE_SUBNET_IDS)),
+        )
+    )
+    return {
+        "DBInstanceClass": size.ref(),
+        "MultiAZ": standby.ref(),
+        "Port": port.ref(),
+        "DBSubnetGroupName": subnets.ref(),
+        "VPCSecurityGroups": [stack.import_value(DATABASE_SECURITY_GROUP_ID)],
+        "PubliclyAccessible": False,
+    }
+
+
+def _login(stack: Stack) -> dict[str, Any]:
+    """Master user and password, which CloudFormation reads from the secret while it deploys."""
+    name = stack.parameter(choices.database_name())
+    stack.export(DATABASE_NAME, name.ref())
+    return {
+        "DBName": name.ref(),
+        "MasterUsername": _from_secret(stack, "username"),
+        "MasterUserPassword": _from_secret(stack, "password"),
+    }
+
+
+def _from_secret(stack: Stack, key: str) -> Join:
+    secret = stack.import_value(DATABASE_SECRET_ARN)
+    return Join("", ["{{resolve:secretsmanager:", secret, f":SecretString:{key}}}}}"])
+
+
+def _maintenance(stack: Stack) -> dict[str, Any]:
+    retention = stack.parameter(choices.backup_retention())
+    backup = stack.parameter(choices.backup_window())
+    maintenance = stack.parameter(choices.maintenance_window())
+    return {
+        "BackupRetentionPeriod": retention.ref(),
+        "PreferredBackupWindow": backup.ref(),
+        "PreferredMaintenanceWindow": maintenance.ref(),
+        "DeleteAutomatedBackups": False,
+        "CopyTagsToSnapshot": True,
+    }
+
+
+def _monitoring(stack: Stack, identifier: Sub) -> dict[str, Any]:
+    interval = stack.parameter(choices.monitoring_interval())
+    monitored = stack.condition("HasEnhancedMonitoring", Not(Equals(interval.ref(), "0")))
+    role = stack.add(
+        iam.Role(
+            "MonitoringRole",
+            Condition=monitored,
+            AssumeRolePolicyDocument=_monitoring_trust(identifier),
+            ManagedPolicyArns=[policies.managed_policy("service-role/AmazonRDSEnhancedMonitoringRole")],
+        )
+    )
+    return {
+        "MonitoringInterval": interval.ref(),
+        # RDS refuses a role beside an interval of 0.
+        "MonitoringRoleArn": If(monitored, role.get_att("Arn"), NoValue),
+        "EnablePerformanceInsights": True,
+        "PerformanceInsightsKMSKeyId": stack.import_value(KEY_ARN),
+        "EnableCloudwatchLogsExports": list(LOG_GROUPS.values()),
+    }
+
+
+def _monitoring_trust(identifier: Sub) -> PolicyDocument:
+    """Lets RDS write the measurements of this instance alone.
+
+    Source: RDS user guide, "Setting up and enabling Enhanced Monitoring", confused deputy problem.
+    """
+    instance = Join("", [policies.arn("rds", "db:"), identifier])
+    return policies.trust(
+        "EnhancedMonitoring",
+        policies.service("monitoring.rds.amazonaws.com"),
+        Condition([StringEquals({"aws:SourceAccount": AccountId}), ArnEquals({"aws:SourceArn": instance})]),
+    )
+
+
+def _attach_secrets(stack: Stack, database: rds.DBInstance) -> None:
+    """Write engine, host, port and database name into both secrets.
+
+    A secret cannot take them by GetAtt, since the database needs it first. An attachment belongs to its secret, so an
+    instance may have several (CDK API reference, "aws_rds.DatabaseSecret": a user's own secret attached beside the
+    master's). DMS reads username, password, host and port from its secret and from nowhere else.
+    """
+    master = _attach(stack, "SecretAttachment", DATABASE_SECRET_ARN, database)
+    dms = _attach(stack, "DmsSecretAttachment", DMS_SECRET_ARN, database)
+    stack.export(ATTACHMENT, master.ref())
+    stack.export(DMS_ATTACHMENT, dms.ref())
+
+
+def _attach(stack: Stack, title: str, secret: Export, database: rds.DBInstance) -> SecretTargetAttachment:
+    return stack.add(
+        SecretTargetAttachment(
+            title, SecretId=stack.import_value(secret), TargetId=database.ref(), TargetType="AWS::RDS::DBInstance"
+        )
+    )
