@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from awacs.aws import ArnEquals, Condition, PolicyDocument, StringEquals
-from troposphere import AccountId, Equals, If, Join, Not, NoValue, Parameter, Select, Split, Sub, iam, logs, rds
+from troposphere import Equals, If, Join, Not, NoValue, Select, Split, rds
 from troposphere.secretsmanager import SecretTargetAttachment
 
-from builders import parameters, policies
-from builders.layers import _database_choices as choices
+from builders import parameters
+from builders.layers._database import choices, monitoring
 from builders.layers.foundation import KEY_ARN
 from builders.layers.network import DATABASE_SECURITY_GROUP_ID, PRIVATE_SUBNET_IDS
 from builders.layers.secrets import DATABASE_SECRET_ARN, DMS_SECRET_ARN
@@ -39,10 +38,6 @@ SERVER_SETTINGS = {
     "log_min_error_statement": "panic",
 }
 
-LOG_GROUPS = {"PostgresqlLogs": "postgresql", "UpgradeLogs": "upgrade", "LoginLogs": "iam-db-auth-error"}
-"""What the instance exports (RDS user guide, "Publishing PostgreSQL logs to Amazon CloudWatch Logs" and
-"Troubleshooting for IAM DB authentication")."""
-
 
 def build(stack: Stack) -> None:
     """Make the instance and what it stands on, then write its host and port into both secrets."""
@@ -54,7 +49,7 @@ def build(stack: Stack) -> None:
             "Database",
             DBInstanceIdentifier=identifier,
             DeletionProtection=protection.ref(),
-            DependsOn=_log_groups(stack, identifier, protection),
+            DependsOn=monitoring.log_groups(stack, identifier, protection),
             DeletionPolicy="Snapshot",
             UpdateReplacePolicy="Snapshot",
             **_engine(stack),
@@ -62,36 +57,13 @@ def build(stack: Stack) -> None:
             **_placement(stack),
             **_login(stack),
             **_maintenance(stack),
-            **_monitoring(stack, identifier),
+            **monitoring.properties(stack, identifier),
         )
     )
     stack.export(ENDPOINT_ADDRESS, database.get_att("Endpoint.Address"))
     stack.export(PORT, database.get_att("Endpoint.Port"))
     stack.export(INSTANCE_IDENTIFIER, database.ref())
     _attach_secrets(stack, database)
-
-
-def _log_groups(stack: Stack, identifier: Sub, protection: Parameter) -> list[logs.LogGroup]:
-    """The groups that RDS would make itself, unencrypted and for ever, if they were not there before it.
-
-    They are deleted with the stack: RDS gives them their names, so groups that stayed would stand in the way of the
-    next deployment of the same suffix. Where logs must outlive a mistake, DeletionProtection covers them too.
-    """
-    retention = stack.parameter(parameters.log_retention())
-    return [
-        stack.add(
-            logs.LogGroup(
-                title,
-                LogGroupName=Join("", ["/aws/rds/instance/", identifier, f"/{log}"]),
-                KmsKeyId=stack.import_value(KEY_ARN),
-                RetentionInDays=retention.ref(),
-                DeletionProtectionEnabled=protection.ref(),
-                DeletionPolicy="Delete",
-                UpdateReplacePolicy="Delete",
-            )
-        )
-        for title, log in LOG_GROUPS.items()
-    ]
 
 
 def _engine(stack: Stack) -> dict[str, Any]:
@@ -190,40 +162,6 @@ def _maintenance(stack: Stack) -> dict[str, Any]:
         "DeleteAutomatedBackups": False,
         "CopyTagsToSnapshot": True,
     }
-
-
-def _monitoring(stack: Stack, identifier: Sub) -> dict[str, Any]:
-    interval = stack.parameter(choices.monitoring_interval())
-    monitored = stack.condition("HasEnhancedMonitoring", Not(Equals(interval.ref(), "0")))
-    role = stack.add(
-        iam.Role(
-            "MonitoringRole",
-            Condition=monitored,
-            AssumeRolePolicyDocument=_monitoring_trust(identifier),
-            ManagedPolicyArns=[policies.managed_policy("service-role/AmazonRDSEnhancedMonitoringRole")],
-        )
-    )
-    return {
-        "MonitoringInterval": interval.ref(),
-        # RDS refuses a role beside an interval of 0.
-        "MonitoringRoleArn": If(monitored, role.get_att("Arn"), NoValue),
-        "EnablePerformanceInsights": True,
-        "PerformanceInsightsKMSKeyId": stack.import_value(KEY_ARN),
-        "EnableCloudwatchLogsExports": list(LOG_GROUPS.values()),
-    }
-
-
-def _monitoring_trust(identifier: Sub) -> PolicyDocument:
-    """Lets RDS write the measurements of this instance alone.
-
-    Source: RDS user guide, "Setting up and enabling Enhanced Monitoring", confused deputy problem.
-    """
-    instance = Join("", [policies.arn("rds", "db:"), identifier])
-    return policies.trust(
-        "EnhancedMonitoring",
-        policies.service("monitoring.rds.amazonaws.com"),
-        Condition([StringEquals({"aws:SourceAccount": AccountId}), ArnEquals({"aws:SourceArn": instance})]),
-    )
 
 
 def _attach_secrets(stack: Stack, database: rds.DBInstance) -> None:

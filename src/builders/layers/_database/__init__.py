@@ -1,0 +1,1 @@
+"""Parts of the database layer: what an environment may choose, and how the database is watched."""

@@ -1,0 +1,75 @@
+"""What the database tells about itself: exported logs, enhanced monitoring, Performance Insights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from awacs.aws import ArnEquals, Condition, PolicyDocument, StringEquals
+from troposphere import AccountId, Equals, If, Join, Not, NoValue, Parameter, Sub, iam, logs
+
+from builders import parameters, policies
+from builders.layers._database import choices
+from builders.layers.foundation import KEY_ARN
+from builders.stack import Stack
+
+LOG_GROUPS = {"PostgresqlLogs": "postgresql", "UpgradeLogs": "upgrade", "LoginLogs": "iam-db-auth-error"}
+"""What the instance exports (RDS user guide, "Publishing PostgreSQL logs to Amazon CloudWatch Logs" and
+"Troubleshooting for IAM DB authentication")."""
+
+
+def log_groups(stack: Stack, identifier: Sub, protection: Parameter) -> list[logs.LogGroup]:
+    """The groups that RDS would make itself, unencrypted and for ever, if they were not there before it.
+
+    They are deleted with the stack: RDS gives them their names, so groups that stayed would stand in the way of the
+    next deployment of the same suffix. Where logs must outlive a mistake, DeletionProtection covers them too.
+    """
+    retention = stack.parameter(parameters.log_retention())
+    return [
+        stack.add(
+            logs.LogGroup(
+                title,
+                LogGroupName=Join("", ["/aws/rds/instance/", identifier, f"/{log}"]),
+                KmsKeyId=stack.import_value(KEY_ARN),
+                RetentionInDays=retention.ref(),
+                DeletionProtectionEnabled=protection.ref(),
+                DeletionPolicy="Delete",
+                UpdateReplacePolicy="Delete",
+            )
+        )
+        for title, log in LOG_GROUPS.items()
+    ]
+
+
+def properties(stack: Stack, identifier: Sub) -> dict[str, Any]:
+    """The properties that turn monitoring on, and the role that RDS writes measurements with."""
+    interval = stack.parameter(choices.monitoring_interval())
+    monitored = stack.condition("HasEnhancedMonitoring", Not(Equals(interval.ref(), "0")))
+    role = stack.add(
+        iam.Role(
+            "MonitoringRole",
+            Condition=monitored,
+            AssumeRolePolicyDocument=_monitoring_trust(identifier),
+            ManagedPolicyArns=[policies.managed_policy("service-role/AmazonRDSEnhancedMonitoringRole")],
+        )
+    )
+    return {
+        "MonitoringInterval": interval.ref(),
+        # RDS refuses a role beside an interval of 0.
+        "MonitoringRoleArn": If(monitored, role.get_att("Arn"), NoValue),
+        "EnablePerformanceInsights": True,
+        "PerformanceInsightsKMSKeyId": stack.import_value(KEY_ARN),
+        "EnableCloudwatchLogsExports": list(LOG_GROUPS.values()),
+    }
+
+
+def _monitoring_trust(identifier: Sub) -> PolicyDocument:
+    """Lets RDS write the measurements of this instance alone.
+
+    Source: RDS user guide, "Setting up and enabling Enhanced Monitoring", confused deputy problem.
+    """
+    instance = Join("", [policies.arn("rds", "db:"), identifier])
+    return policies.trust(
+        "EnhancedMonitoring",
+        policies.service("monitoring.rds.amazonaws.com"),
+        Condition([StringEquals({"aws:SourceAccount": AccountId}), ArnEquals({"aws:SourceArn": instance})]),
+    )
