@@ -5,8 +5,10 @@ from __future__ import annotations
 import graphlib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from types import ModuleType
 
 from builders import layers
 from builders.errors import LayerError, UsageError
@@ -36,17 +38,26 @@ class Layer:
         return stack
 
 
-def names() -> list[str]:
-    """The names of all layers, in alphabetical order, without importing them."""
-    return sorted(module.name for module in pkgutil.iter_modules(layers.__path__) if not module.name.startswith("_"))
+def names(package: ModuleType = layers) -> list[str]:
+    """The names of all layers of a package, in alphabetical order, without importing them."""
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
 
 
-def load(name: str) -> Layer:
+def known(name: str, package: ModuleType = layers) -> str:
+    """The name itself. Raises `UsageError` with the closest match and the list when it names no layer."""
+    every = names(package)
+    if name not in every:
+        close = get_close_matches(name, every, n=1)
+        hint = f", did you mean {close[0]!r}?" if close else ";"
+        raise UsageError(f"unknown layer {name!r}{hint} layers are {', '.join(every)}")
+    return name
+
+
+def load(name: str, package: ModuleType = layers) -> Layer:
     """Import one layer. Raises `UsageError` for a name that is no layer, `LayerError` for a module that is none."""
-    if name not in names():
-        raise UsageError(f"unknown layer {name!r}; layers are {', '.join(names())}")
+    known(name, package)
     try:
-        module = importlib.import_module(f"{layers.__name__}.{name}")
+        module = importlib.import_module(f"{package.__name__}.{name}")
     except Exception as error:
         raise LayerError(
             f"{name}: the module cannot be imported: {type(error).__name__}: {_one_line(error)}"
@@ -61,58 +72,90 @@ def load(name: str) -> Layer:
 def deploy_order(built: Mapping[str, Stack], catalog: Iterable[Layer]) -> list[str]:
     """The names of the layers, each after those that it imports from or states in `AFTER`.
 
-    Layers that are free of each other stand in alphabetical order, so that the order is always the same. Raises
-    `LayerError` for an output that two layers have, for an import that nobody exports or that another scope
-    exports, for an `AFTER` that names no layer, and for a cycle.
+    Layers that are free of each other stand in alphabetical order, so that the order is always the same. Raises the
+    first `LayerError` that `breaches` finds.
+    """
+    loaded = list(catalog)
+    for _, breach in breaches(built, loaded):
+        raise breach
+    return in_order(needs(built, loaded))
+
+
+def breaches(
+    built: Mapping[str, Stack], catalog: Iterable[Layer], unbuilt: Collection[str] = ()
+) -> Iterator[tuple[str, LayerError]]:
+    """Every way in which layers that each build well do not fit together, with the name of the layer at fault.
+
+    An output that two layers have, an import that nobody exports or that another scope exports, an `AFTER` that names
+    no layer, and a circle. `unbuilt` names layers whose builder failed: what others want of them is not judged.
     """
     by_name = {layer.name: layer for layer in catalog}
-    _check_outputs(built)
     exporters = {export for stack in built.values() for export in stack.exports}
-    graph: dict[str, set[str]] = {}
+    yield from _shared_outputs(built)
     for name, stack in sorted(built.items()):
-        layer = by_name[name]
         for export in stack.imports:
-            _check_import(layer, export, exporters, by_name)
-        for other in layer.after:
-            if other not in by_name:
-                raise LayerError(f"{name}: AFTER names {other!r}, which is no layer; layers are {', '.join(by_name)}")
-        graph[name] = {export.layer for export in stack.imports} | set(layer.after)
-    return _sorted_topologically(graph)
+            if export.layer not in unbuilt:
+                yield from _unfit_import(by_name[name], export, exporters, by_name)
+        for other in by_name[name].after:
+            if other not in by_name and other not in unbuilt:
+                known = ", ".join(sorted(by_name))
+                yield name, LayerError(f"{name}: AFTER names {other!r}, which is no layer; layers are {known}")
+    yield from _circle(needs(built, by_name.values()))
 
 
-def _check_outputs(built: Mapping[str, Stack]) -> None:
-    """Outputs of all layers end in one flat file, so a name belongs to one layer."""
-    owner: dict[str, str] = {}
-    for name, stack in sorted(built.items()):
-        for output in stack.template.outputs:
-            if output in owner:
-                raise LayerError(f"{name}: output {output} is an output of {owner[output]} too; rename one of them")
-            owner[output] = name
+def needs(built: Mapping[str, Stack], catalog: Iterable[Layer]) -> dict[str, set[str]]:
+    """For each layer that is built, those of the others that must be deployed before it."""
+    after = {layer.name: set(layer.after) for layer in catalog}
+    return {
+        name: ({export.layer for export in stack.imports} | after[name]) & built.keys()
+        for name, stack in sorted(built.items())
+    }
 
 
-def _check_import(layer: Layer, export: Export, exporters: set[Export], catalog: Mapping[str, Layer]) -> None:
-    if export not in exporters:
-        raise LayerError(f"{layer.name}: imports {export.name} of {export.layer}, which {export.layer} does not export")
-    exporter = catalog[export.layer]
-    if exporter.scope is not layer.scope:
-        raise LayerError(
-            f"{layer.name}: imports {export.name} of {exporter.name}, which lives in another place "
-            f"({exporter.scope.value}, not {layer.scope.value}); take it as a parameter"
-        )
-
-
-def _sorted_topologically(graph: Mapping[str, set[str]]) -> list[str]:
+def in_order(graph: Mapping[str, set[str]]) -> list[str]:
+    """The layers of a graph as `needs` returns it, in deploy order. Raises `graphlib.CycleError` for a circle."""
     sorter = graphlib.TopologicalSorter(graph)
+    sorter.prepare()
     order: list[str] = []
-    try:
-        sorter.prepare()
-    except graphlib.CycleError as error:
-        raise LayerError(f"layers wait for each other in a circle: {' -> '.join(error.args[1])}") from error
     while sorter.is_active():
         ready = sorted(sorter.get_ready())
         order.extend(ready)
         sorter.done(*ready)
     return order
+
+
+def _shared_outputs(built: Mapping[str, Stack]) -> Iterator[tuple[str, LayerError]]:
+    """Outputs of all layers end in one flat file, so a name belongs to one layer."""
+    owner: dict[str, str] = {}
+    for name, stack in sorted(built.items()):
+        for output in stack.template.outputs:
+            if owner.setdefault(output, name) != name:
+                message = f"{name}: output {output} is an output of {owner[output]} too; rename one of them"
+                yield name, LayerError(message)
+
+
+def _unfit_import(
+    layer: Layer, export: Export, exporters: Collection[Export], catalog: Mapping[str, Layer]
+) -> Iterator[tuple[str, LayerError]]:
+    if export not in exporters:
+        message = f"{layer.name}: imports {export.name} of {export.layer}, which {export.layer} does not export"
+        yield layer.name, LayerError(message)
+        return
+    exporter = catalog[export.layer]
+    if exporter.scope is not layer.scope:
+        message = (
+            f"{layer.name}: imports {export.name} of {exporter.name}, which lives in another place "
+            f"({exporter.scope.value}, not {layer.scope.value}); take it as a parameter"
+        )
+        yield layer.name, LayerError(message)
+
+
+def _circle(graph: Mapping[str, set[str]]) -> Iterator[tuple[str, LayerError]]:
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        circle = error.args[1]
+        yield circle[0], LayerError(f"{circle[0]}: layers wait for each other in a circle: {' -> '.join(circle)}")
 
 
 def _one_line(error: Exception) -> str:
