@@ -1,0 +1,108 @@
+"""What `build-templates` does, step by step."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from builders import assembly, catalog, files, layers, progress, report, template_files
+from builders.errors import UsageError
+from builders.findings import Finding, in_reading_order
+from builders.stack import TEMPLATE_LIMIT_BYTES
+from builders.template_files import Format
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for. `names`, of layers, and `regions` are empty where it does not say."""
+
+    names: Sequence[str] = ()
+    check: bool = False
+    form: Format = Format.JSON
+    report: str = "text"
+    lint: bool = True
+    regions: Sequence[str] = ()
+    templates_dir: Path = Path("templates")
+    environments_dir: Path = Path("environments")
+    package: ModuleType = layers
+
+    def path(self, layer: str) -> Path:
+        """The file of a layer's template."""
+        return self.templates_dir / f"{layer}.{self.form.value}"
+
+
+def run(request: Request) -> list[Finding]:
+    """Do what is asked, write the findings to stdout, and return them. Raises `UsageError` for what cannot work."""
+    names = [catalog.known(name, request.package) for name in request.names] or catalog.names(request.package)
+    made = assembly.assemble(request.package)
+    findings = [found for name in names for found in made.findings[name]]
+    templates = {request.path(name): made.templates[name] for name in names if name in made.templates}
+    texts = {path: template_files.text_of(template, request.form) for path, template in templates.items()}
+    findings += _oversized(texts)
+    left_over = [] if request.names else template_files.left_over(request.templates_dir, names, request.form)
+    if request.check:
+        findings += _stale(templates, left_over, request.form)
+    else:
+        _write(texts, left_over)
+    if request.lint:
+        findings += _lint(texts, request.regions)
+    findings = in_reading_order(findings)
+    sys.stdout.write(report.WRITERS[request.report](findings))
+    return findings
+
+
+def _oversized(texts: Mapping[Path, str]) -> Iterator[Finding]:
+    for path, text in texts.items():
+        size = len(text.encode())
+        if size > TEMPLATE_LIMIT_BYTES:
+            message = (
+                f"{path.stem}: the template has {size:,} bytes; at most {TEMPLATE_LIMIT_BYTES:,} deploy without a "
+                "bucket; move resources into a layer of their own"
+            )
+            yield Finding("template-too-large", message, str(path))
+
+
+def _stale(templates: Mapping[Path, dict[str, Any]], left_over: Iterable[Path], form: Format) -> Iterator[Finding]:
+    for path, template in templates.items():
+        found = template_files.stale(path, template, form)
+        if found is not None:
+            yield found
+    for path in left_over:
+        message = f"{path.stem}: {path} belongs to no layer; run build-templates, which removes it"
+        yield Finding("stale-template", message, str(path))
+
+
+def _write(texts: Mapping[Path, str], left_over: Iterable[Path]) -> None:
+    written = 0
+    for path, text in texts.items():
+        content = text.encode()
+        try:
+            if not path.exists() or path.read_bytes() != content:
+                files.replace(path, content)
+                written += 1
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {path}: {error.strerror}; make it writable or say --templates-dir"
+            ) from error
+    progress.say(f"{len(texts)} templates built, {written} written")
+    for path in left_over:
+        path.unlink()
+        progress.say(f"{path} removed: it belongs to no layer")
+
+
+def _lint(texts: Mapping[Path, str], regions: Sequence[str]) -> list[Finding]:
+    if not texts:
+        return []
+    from builders.lint import Linter  # noqa: PLC0415  importing cfn-lint takes longer than building all templates
+
+    findings: list[Finding] = []
+    linter = Linter(regions)
+    with progress.bar("linting", len(texts)) as begin:
+        for path, text in texts.items():
+            begin(path.stem)
+            findings += linter.lint(str(path), text)
+    return findings

@@ -1,0 +1,68 @@
+"""Runs cfn-lint in this process over many templates, its rules and ours loaded once.
+
+Importing this module imports cfn-lint, which takes longer than building all templates: import it only to lint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cfnlint.config import ConfigMixIn, ManualArgs
+from cfnlint.decode import decode_str
+from cfnlint.exceptions import CfnLintExitException, ConfigFileError
+from cfnlint.helpers import REGIONS
+from cfnlint.match import Match
+from cfnlint.runner import Runner
+
+from builders.errors import UsageError
+from builders.findings import Finding, Severity
+
+OWN_RULES = "builders.rules"
+_SEVERITIES = {"error": Severity.ERROR, "warning": Severity.WARNING, "informational": Severity.NOTE}
+
+
+class Linter:
+    """cfn-lint with the project's `.cfnlintrc` and our rules, ready for many templates.
+
+    `regions` go before those of `.cfnlintrc`. Raises `UsageError` for a region that AWS does not have and for a
+    `.cfnlintrc` that cfn-lint refuses.
+    """
+
+    def __init__(self, regions: Sequence[str] = ()) -> None:
+        try:
+            # cfn-lint would look for the files that .cfnlintrc names, and exit when there are none yet.
+            arguments = ManualArgs(templates=[])
+            if regions:
+                arguments["regions"] = list(regions)
+            self._config = ConfigMixIn([], **arguments)
+            self._runner = Runner(self._config)
+            if OWN_RULES not in self._config.append_rules:
+                self._runner.rules.update(self._runner.rules.create_from_module(OWN_RULES))
+        except (ConfigFileError, CfnLintExitException) as error:
+            raise UsageError(f".cfnlintrc: cfn-lint refuses it: {' '.join(str(error).split())}") from error
+        unknown = sorted(set(self._config.regions) - set(REGIONS))
+        if unknown:
+            raise UsageError(f"unknown region {unknown[0]!r}; regions are {', '.join(REGIONS)}")
+
+    @property
+    def regions(self) -> list[str]:
+        """The regions that templates are linted for."""
+        return list(self._config.regions)
+
+    def lint(self, file: str, text: str) -> list[Finding]:
+        """The findings of one template; `file` is the name that they carry."""
+        template, broken = decode_str(text)
+        if template is None:
+            return [_finding(file, match) for match in broken]
+        return [_finding(file, match) for match in self._runner.validate_template(template)]
+
+
+def _finding(file: str, match: Match) -> Finding:
+    return Finding(
+        match.rule.id,
+        " ".join(match.message.split()),
+        file,
+        match.linenumber,
+        match.columnnumber,
+        _SEVERITIES[match.rule.severity],
+    )
