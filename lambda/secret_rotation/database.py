@@ -1,0 +1,158 @@
+"""Logging in to PostgreSQL, and changing the password of the role that is logged in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import scram
+import transport
+from credentials import Credentials
+from deadline import Deadline
+from pg8000.exceptions import DatabaseError, InterfaceError
+from pg8000.native import Connection, literal
+from rotation_errors import AuthenticationUnsafe, DatabaseRefused, RotationBusy, Unreachable, WrongPassword
+from scramp import ScramException
+
+_LOCK_MILLISECONDS = 3_000
+
+# Kinds of AuthenticationRequest (PostgreSQL, "Message Formats").
+_OK, _CLEAR_PASSWORD, _MD5, _SASL, _SASL_FINAL = 0, 3, 5, 10, 12
+
+
+class VerifiedConnection(Connection):  # type: ignore[misc]
+    """pg8000's connection, with its authentication made strict.
+
+    It overrides two methods of pg8000 that are not documented for it, so requirements.txt pins the exact version and
+    the tests log in with every kind of authentication.
+    """
+
+    user: bytes
+    password: bytes
+    _password_proved = False
+
+    def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: Any) -> None:
+        kind = int.from_bytes(data[:4], "big")
+        if kind == _CLEAR_PASSWORD:
+            raise AuthenticationUnsafe("the server asked for the clear password: require scram-sha-256 in pg_hba.conf")
+        if kind == _OK and not self._password_proved:
+            raise AuthenticationUnsafe(
+                "the server let us in without a password: nothing would be proved; require scram-sha-256 in pg_hba.conf"
+            )
+        if kind == _SASL:
+            self._start_scram(data, context)
+        else:
+            super().handle_AUTHENTICATION_REQUEST(data, context)
+        self._password_proved = self._password_proved or kind in (_MD5, _SASL_FINAL)
+
+    def _start_scram(self, data: bytes, context: Any) -> None:
+        """Give scramp neutral names first, then the password as PostgreSQL prepares it.
+
+        scramp applies the RFC to both and fails on legal role names and passwords; PostgreSQL ignores the name here.
+        """
+        user, password = self.user, self.password
+        self.user, self.password = b"ignored", b"ignored"
+        super().handle_AUTHENTICATION_REQUEST(data, context)
+        self.user, self.password = user, password
+        self.auth.password = scram.prepared(password.decode("utf-8"))
+
+    def close(self) -> None:
+        """Hang up; that the server did so first must not hide why it refused us."""
+        with suppress(OSError, InterfaceError):
+            super().close()
+
+
+class Session:
+    """A login that has succeeded."""
+
+    def __init__(self, connection: VerifiedConnection, username: str) -> None:
+        self._connection = connection
+        self._username = username
+
+    def change_password(self, password: str, still_wanted: Callable[[], None]) -> None:
+        """Set the role's own password; the last moment to object is `still_wanted`, which raises to undo it.
+
+        It happens in a transaction under a lock, so that neither a crash, nor a packet that arrives late, nor a second
+        invocation can set an older password over a newer one: the server itself rolls back when this session ends or
+        is silent past its own deadline.
+        """
+        with _named_errors():
+            rows = self._connection.run(f"BEGIN READ WRITE; SELECT pg_try_advisory_xact_lock({self._lock_key()})")
+            if rows != [[True]]:
+                raise RotationBusy(
+                    "another invocation is changing this password now: nothing was changed; it will be tried again"
+                )
+            # SESSION_USER is the role of the login, so that no name has to be quoted.
+            self._connection.run(f"ALTER ROLE SESSION_USER PASSWORD {literal(scram.verifier(password))}")
+            still_wanted()
+            self._connection.run("COMMIT")
+
+    def _lock_key(self) -> int:
+        """Advisory locks share one number space per database: a hash keeps clear of an application's small numbers."""
+        digest = hashlib.sha256(b"stackferry rotation " + self._username.encode()).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)
+
+
+class Database:
+    """Where the secret's versions are tried."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+
+    @contextmanager
+    def login(self, credentials: Credentials) -> Iterator[Session]:
+        """Log in over verified TLS; raises WrongPassword for 28P01 and a named error for anything else."""
+        socket = transport.open_tls(credentials.host, credentials.port, self._deadline)
+        try:
+            with _named_errors():
+                connection = VerifiedConnection(
+                    user=credentials.username,
+                    password=credentials.password,
+                    database=credentials.dbname,
+                    sock=socket,
+                    ssl_context=False,  # The socket is encrypted and verified already.
+                    startup_params=self._settings(),
+                )
+            try:
+                yield Session(connection, credentials.username)
+            finally:
+                connection.close()
+        finally:
+            socket.close()
+
+    def _settings(self) -> dict[str, str]:
+        """Settings of the startup packet; they outrank what the role or the database sets ("Setting Parameters")."""
+        milliseconds = str(int(self._deadline.remaining(transport.READ_SECONDS) * 1000))
+        return {
+            "application_name": "stackferry-rotation",
+            "client_encoding": "UTF8",
+            "default_transaction_read_only": "off",
+            # A session that outlives this invocation must not commit after it.
+            "idle_in_transaction_session_timeout": milliseconds,
+            "lock_timeout": str(_LOCK_MILLISECONDS),
+            "role": "none",
+            "search_path": "pg_catalog",
+            "statement_timeout": milliseconds,
+            "synchronous_commit": "on",
+        }
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """The driver's errors under our names."""
+    try:
+        yield
+    except DatabaseError as error:
+        fields = error.args[0]
+        sqlstate, message = fields.get("C", "?????"), fields.get("M", "")
+        if sqlstate == "28P01":
+            raise WrongPassword(f"the password was refused with SQLSTATE 28P01 ({message})") from error
+        raise DatabaseRefused(sqlstate, message) from error
+    except ScramException as error:
+        raise AuthenticationUnsafe("the server did not prove that it knows the password") from error
+    except TimeoutError as error:
+        raise Unreachable("the database fell silent: what it was told last may or may not have happened") from error
+    except (InterfaceError, OSError) as error:
+        raise Unreachable(f"the connection to the database broke ({error})") from error
