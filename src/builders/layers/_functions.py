@@ -1,0 +1,190 @@
+"""A Lambda function in the phase's VPC, with all that it stands on: log group, role, a place for failed events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from awacs import ec2 as ec2_actions, logs as logs_actions, sns as sns_actions
+from awacs.aws import ArnLike, Condition, Deny, Statement, StringEquals
+from troposphere import Parameter, Split, Sub, awslambda, iam, logs
+
+from builders import parameters, policies
+from builders.layers.foundation import ENVELOPE, KEY_ARN, TOPIC_ARN
+from builders.layers.network import FUNCTION_SECURITY_GROUP_ID, PRIVATE_SUBNET_IDS
+from builders.stack import Stack
+
+RUNTIME = "python3.13"
+"""The newest runtime of Lambda on which the functions' tests run (`tox -e py313`)."""
+
+_NETWORK_INTERFACES = [
+    ec2_actions.AssignPrivateIpAddresses,
+    ec2_actions.CreateNetworkInterface,
+    ec2_actions.DeleteNetworkInterface,
+    ec2_actions.DescribeNetworkInterfaces,
+    ec2_actions.DescribeSubnets,
+    ec2_actions.UnassignPrivateIpAddresses,
+]
+"""What Lambda does to put a function into a VPC (Lambda developer guide, "Giving Lambda functions access to resources
+in an Amazon VPC")."""
+
+_VPC_WILDCARDS = {
+    "LiveInTheVpc": "EC2 describes without a resource, and the interfaces have no id before they are made"
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters of a function: where its package lies, and how long its log is kept."""
+
+    bucket: Parameter
+    key: Parameter
+    retention: Parameter
+
+    @classmethod
+    def declare(cls, stack: Stack, folder: str) -> Settings:
+        """Declare them for a folder under `lambda/`. The key names the content, so that new code is a new key."""
+        words = "".join(word.capitalize() for word in folder.split("_"))
+        return cls(
+            stack.parameter(
+                parameters.string(
+                    "ArtifactsBucket",
+                    "Bucket in this region that holds the functions' packages; it may be in another account",
+                    pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+                    explanation="the name of an S3 bucket",
+                )
+            ),
+            stack.parameter(
+                parameters.string(
+                    f"{words}PackageKey",
+                    f"Key of the package of {folder} in ArtifactsBucket",
+                    pattern=rf"^{folder}/[0-9a-f]{{32}}\.zip$",
+                    explanation=f"the key that build-templates --package prints, {folder}/<hash>.zip",
+                )
+            ),
+            stack.parameter(parameters.log_retention()),
+        )
+
+
+def add(
+    stack: Stack,
+    title: str,
+    settings: Settings,
+    *,
+    description: str,
+    statements: Sequence[Statement],
+    timeout_seconds: int,
+    environment: Mapping[str, Any] | None = None,
+    wildcards: Mapping[str, str] | None = None,
+) -> tuple[awslambda.Function, iam.ManagedPolicy]:
+    """Add the function `title` and the policy with `statements` and what every function in the VPC does.
+
+    `wildcards` says, by Sid, why a statement's resource is `*`. Whatever calls the function depends on the policy:
+    without it the function starts and may do nothing.
+    """
+    log_group = stack.add(
+        logs.LogGroup(
+            f"{title}Logs",
+            KmsKeyId=stack.import_value(KEY_ARN),
+            RetentionInDays=settings.retention.ref(),
+            DeletionPolicy="Delete",
+            UpdateReplacePolicy="Delete",
+        )
+    )
+    role = stack.add(
+        iam.Role(
+            f"{title}Role",
+            AssumeRolePolicyDocument=policies.trust("Lambda", policies.service("lambda.amazonaws.com")),
+        )
+    )
+    policy = _policy(stack, title, role, [*statements, _write_log(log_group)], wildcards or {})
+    function = stack.add(
+        awslambda.Function(
+            title,
+            Description=description,
+            Runtime=RUNTIME,
+            Architectures=["arm64"],
+            Handler="index.handler",
+            Code=awslambda.Code(S3Bucket=settings.bucket.ref(), S3Key=settings.key.ref()),
+            Role=role.get_att("Arn"),
+            Timeout=timeout_seconds,
+            MemorySize=256,
+            KmsKeyArn=stack.import_value(KEY_ARN),
+            # By reference, or Lambda makes a group of its own: unencrypted, for ever, and with a name that collides.
+            LoggingConfig=awslambda.LoggingConfig(LogGroup=log_group.ref()),
+            VpcConfig=awslambda.VPCConfig(
+                SecurityGroupIds=[stack.import_value(FUNCTION_SECURITY_GROUP_ID)],
+                SubnetIds=Split(",", stack.import_value(PRIVATE_SUBNET_IDS)),
+            ),
+            DependsOn=[policy],  # Lambda makes the network interfaces as the role
+        )
+    )
+    if environment:
+        function.Environment = awslambda.Environment(Variables=dict(environment))
+    _report_failed_events(stack, title, function)
+    return function, policy
+
+
+def _policy(
+    stack: Stack, title: str, role: iam.Role, statements: Sequence[Statement], wildcards: Mapping[str, str]
+) -> iam.ManagedPolicy:
+    return stack.add(
+        iam.ManagedPolicy(
+            f"{title}Policy",
+            Description=f"What {title} and Lambda on its behalf may do",
+            PolicyDocument=policies.document(*statements, *_publish_failed_events(stack), *_live_in_the_vpc()),
+            Roles=[role.ref()],
+            Metadata={
+                "WildcardReason": {"LiveInTheVpc": "EC2 knows no resource for describing interfaces and subnets"}
+            },
+        )
+    )
+
+
+def _write_log(log_group: logs.LogGroup) -> Statement:
+    return policies.allow(
+        "WriteLog", [logs_actions.CreateLogStream, logs_actions.PutLogEvents], [log_group.get_att("Arn")]
+    )
+
+
+def _publish_failed_events(stack: Stack) -> list[Statement]:
+    through_topic = Condition(StringEquals({"kms:ViaService": Sub("sns.${AWS::Region}.amazonaws.com")}))
+    return [
+        policies.allow("ReportFailedEvents", [sns_actions.Publish], [stack.import_value(TOPIC_ARN)]),
+        policies.allow("EncryptFailedEvents", ENVELOPE, [stack.import_value(KEY_ARN)], condition=through_topic),
+    ]
+
+
+def _live_in_the_vpc() -> list[Statement]:
+    """Lambda may make the function's network interfaces; the function's own code may not."""
+    by_function_code = Condition(ArnLike({"lambda:SourceFunctionArn": policies.arn("lambda", "function:*")}))
+    return [
+        policies.allow("LiveInTheVpc", _NETWORK_INTERFACES, ["*"]),
+        Statement(
+            Sid="NotFromCode", Effect=Deny, Action=_NETWORK_INTERFACES, Resource=["*"], Condition=by_function_code
+        ),
+    ]
+
+
+def _report_failed_events(stack: Stack, title: str, function: awslambda.Function) -> None:
+    """Send an event that failed three times to the topic: nobody waits for an asynchronous call's answer."""
+    stack.add(
+        awslambda.EventInvokeConfig(
+            f"{title}FailedEvents",
+            FunctionName=function.ref(),
+            Qualifier="$LATEST",
+            DestinationConfig=awslambda.DestinationConfig(
+                OnFailure=awslambda.OnFailure(Destination=stack.import_value(TOPIC_ARN))
+            ),
+        )
+    )
+
+
+def secret_statements(actions: Sequence[Any], secret: Any, key: Any) -> list[Statement]:
+    """Calls to Secrets Manager on one secret, and the use of its key through Secrets Manager alone."""
+    through_secrets = Condition(StringEquals({"kms:ViaService": Sub("secretsmanager.${AWS::Region}.amazonaws.com")}))
+    return [
+        policies.allow("UseSecret", actions, [secret]),
+        policies.allow("UseKeyOfSecret", ENVELOPE, [key], condition=through_secrets),
+    ]

@@ -1,0 +1,66 @@
+"""The network that was really made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def test_the_private_subnets_lie_in_zones_of_their_own(client: Any, outputs: dict[str, str]) -> None:
+    ids = outputs["privateSubnetIds"].split(",")
+    subnets = client("ec2").describe_subnets(SubnetIds=ids)["Subnets"]
+    zones = {subnet["AvailabilityZone"] for subnet in subnets}
+    assert len(ids) >= 2
+    assert len(zones) == len(ids)
+    assert {subnet["VpcId"] for subnet in subnets} == {outputs["vpcId"]}
+    assert not any(subnet["MapPublicIpOnLaunch"] for subnet in subnets)
+
+
+def test_no_way_leads_to_the_internet(client: Any, outputs: dict[str, str], vpc_filter: list[Any]) -> None:
+    ec2 = client("ec2")
+    attached = [{"Name": "attachment.vpc-id", "Values": [outputs["vpcId"]]}]
+    assert ec2.describe_internet_gateways(Filters=attached)["InternetGateways"] == []
+    assert ec2.describe_nat_gateways(Filter=vpc_filter)["NatGateways"] == []
+    routes = [
+        route for table in ec2.describe_route_tables(Filters=vpc_filter)["RouteTables"] for route in table["Routes"]
+    ]
+    assert not [route for route in routes if route.get("DestinationCidrBlock") == "0.0.0.0/0"]
+
+
+def test_every_subnet_is_guarded_by_our_own_network_acl(
+    client: Any, outputs: dict[str, str], vpc_filter: list[Any]
+) -> None:
+    acls = client("ec2").describe_network_acls(Filters=vpc_filter)["NetworkAcls"]
+    guarded = {association["SubnetId"] for acl in acls if not acl["IsDefault"] for association in acl["Associations"]}
+    assert guarded == set(outputs["privateSubnetIds"].split(","))
+
+
+def test_the_database_group_lets_in_only_dms_and_functions(client: Any, outputs: dict[str, str]) -> None:
+    (group,) = client("ec2").describe_security_groups(GroupIds=[outputs["databaseSecurityGroupId"]])["SecurityGroups"]
+    sources = {pair["GroupId"] for rule in group["IpPermissions"] for pair in rule["UserIdGroupPairs"]}
+    ranges = [item for rule in group["IpPermissions"] for item in rule["IpRanges"]]
+    assert sources == {outputs["dmsSecurityGroupId"], outputs["functionSecurityGroupId"]}
+    assert ranges == []
+
+
+def test_no_group_may_send_everywhere(client: Any, vpc_filter: list[Any]) -> None:
+    groups = client("ec2").describe_security_groups(Filters=vpc_filter)["SecurityGroups"]
+    open_groups = [
+        group["GroupName"]
+        for group in groups
+        if group["GroupName"] != "default"  # CloudFormation cannot empty it; nothing wears it
+        for rule in group["IpPermissionsEgress"]
+        if rule["IpProtocol"] == "-1" or any(item["CidrIp"] == "0.0.0.0/0" for item in rule["IpRanges"])
+    ]
+    assert open_groups == []
+
+
+def test_secrets_manager_and_dms_have_interface_endpoints_and_s3_a_gateway(client: Any, vpc_filter: list[Any]) -> None:
+    endpoints = client("ec2").describe_vpc_endpoints(Filters=vpc_filter)["VpcEndpoints"]
+    kinds = {(endpoint["ServiceName"].rsplit(".", 1)[1], endpoint["VpcEndpointType"]) for endpoint in endpoints}
+    assert {("secretsmanager", "Interface"), ("dms", "Interface"), ("s3", "Gateway")} <= kinds
+
+
+def test_traffic_of_the_vpc_is_logged(client: Any, outputs: dict[str, str]) -> None:
+    by_vpc = [{"Name": "resource-id", "Values": [outputs["vpcId"]]}]
+    (log,) = client("ec2").describe_flow_logs(Filters=by_vpc)["FlowLogs"]
+    assert (log["TrafficType"], log["LogDestinationType"]) == ("ALL", "cloud-watch-logs")
