@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from builders import assembly, catalog, files, layers, progress, report, template_files
+from builders import assembly, catalog, environment_check, files, layers, progress, report, template_files
 from builders.errors import UsageError
 from builders.findings import Finding, in_reading_order
 from builders.stack import TEMPLATE_LIMIT_BYTES
@@ -46,6 +46,7 @@ def run(request: Request) -> list[Finding]:
     left_over = [] if request.names else template_files.left_over(request.templates_dir, names, request.form)
     if request.check:
         findings += _stale(templates, left_over, request.form)
+        findings += environment_check.check(request.environments_dir, made)
     else:
         _write(texts, left_over)
     if request.lint:

@@ -1,0 +1,96 @@
+"""Holds every parameter file against all layers, as they would be deployed with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from json import JSONDecodeError
+from pathlib import Path
+from typing import Any
+
+from builders import environments
+from builders.address_ranges import collisions
+from builders.assembly import Assembly
+from builders.environments import ParameterFile
+from builders.errors import ParameterFileError, UsageError
+from builders.findings import Finding
+from builders.parameter_values import mistakes, shown
+from builders.refusals import refusals
+
+Declarations = Mapping[str, Mapping[str, dict[str, Any]]]
+"""For each parameter, its declaration in each layer that has it."""
+
+
+def check(folder: Path, made: Assembly) -> list[Finding]:
+    """Everything that is wrong with the parameter files of `folder`. Raises `UsageError` when there is no folder."""
+    if not folder.is_dir():
+        raise UsageError(f"no folder {folder} here; run from the project's root or say --environments-dir")
+    findings: list[Finding] = []
+    files: list[ParameterFile] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            files.append(environments.read(path))
+        except ParameterFileError as error:
+            line = error.__cause__.lineno if isinstance(error.__cause__, JSONDecodeError) else None
+            findings.append(Finding("parameter-file", str(error), str(path), line))
+    for file in files:
+        findings += file.findings
+        findings += _check_file(file, made)
+    return [*findings, *collisions(files)]
+
+
+def _check_file(file: ParameterFile, made: Assembly) -> Iterator[Finding]:
+    declarations = _declarations(made)
+    if not made.unbuilt:  # a layer that was not built may declare the key
+        yield from _unknown(file, declarations)
+    yield from _missing(file, declarations)
+    wrong: set[str] = set()
+    for finding, key in _wrong_values(file, declarations):
+        wrong.add(key)
+        yield finding
+    absent = {key for key, by_layer in declarations.items() if _is_required(by_layer)} - file.entries.keys()
+    yield from refusals(file, made, wrong | absent)
+
+
+def _declarations(made: Assembly) -> Declarations:
+    declarations: dict[str, dict[str, dict[str, Any]]] = {}
+    for layer, template in sorted(made.templates.items()):
+        for key, declaration in template["Parameters"].items():
+            declarations.setdefault(key, {})[layer] = declaration
+    return declarations
+
+
+def _unknown(file: ParameterFile, declarations: Declarations) -> Iterator[Finding]:
+    for key, entry in file.entries.items():
+        if key not in declarations:
+            close = get_close_matches(key, declarations, n=1)
+            advice = f"did you mean {close[0]}?" if close else "remove it"
+            message = f"{key} is a parameter of no layer, and the AWS CLI would drop it in silence; {advice}"
+            yield Finding("unknown-parameter", message, str(file.path), entry.line)
+
+
+def _is_required(by_layer: Mapping[str, dict[str, Any]]) -> bool:
+    return any("Default" not in declaration for declaration in by_layer.values())
+
+
+def _missing(file: ParameterFile, declarations: Declarations) -> Iterator[Finding]:
+    for key, by_layer in declarations.items():
+        if key not in file.entries and _is_required(by_layer):
+            layers = ", ".join(layer for layer, declaration in by_layer.items() if "Default" not in declaration)
+            description = next(iter(by_layer.values()))["Description"]
+            message = f'{key} is missing and has no default in {layers}; add "{key}=...": {description}'
+            yield Finding("missing-parameter", message, str(file.path))
+
+
+def _wrong_values(file: ParameterFile, declarations: Declarations) -> Iterator[tuple[Finding, str]]:
+    """Each mistake once, with all layers that see it, and the key."""
+    for key, by_layer in declarations.items():
+        if key not in file.entries:
+            continue
+        entry = file.entries[key]
+        layers: dict[str, list[str]] = {}
+        for layer, declaration in by_layer.items():
+            for mistake in mistakes(entry.value, declaration):
+                layers.setdefault(f"{shown(key, entry.value, declaration)} {mistake}", []).append(layer)
+        for mistake, names in layers.items():
+            yield Finding("parameter-value", f"{mistake} ({', '.join(names)})", str(file.path), entry.line), key
