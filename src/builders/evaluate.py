@@ -57,7 +57,7 @@ def evaluate(
     Raises `EvaluationError` for a parameter without a value, a name that nothing has, or a function whose arguments
     do not fit.
     """
-    scope = _Scope(template, parameters, imports or {}, region, account, namespace)
+    scope = _Scope(template, parameters, {} if imports is None else imports, region, account, namespace)
     failed = tuple(_failed_rules(scope, template.get("Rules", {})))
     conditions = {name: scope.condition(name) for name in template.get("Conditions", {})}
     resources = {

@@ -135,9 +135,7 @@ def _policy(
             Description=f"What {title} and Lambda on its behalf may do",
             PolicyDocument=policies.document(*statements, *_publish_failed_events(stack), *_live_in_the_vpc()),
             Roles=[role.ref()],
-            Metadata={
-                "WildcardReason": {"LiveInTheVpc": "EC2 knows no resource for describing interfaces and subnets"}
-            },
+            Metadata={"WildcardReasons": {**_VPC_WILDCARDS, **wildcards}},
         )
     )
 

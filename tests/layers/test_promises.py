@@ -1,0 +1,177 @@
+"""What every layer promises, whatever it makes: tagged, named, bounded, least privilege, portable, retained."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import re
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any
+
+import pytest
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+
+from builders import catalog, parameters
+from builders.evaluate import evaluate
+from builders.stack import TEMPLATE_LIMIT_BYTES
+
+Template = Callable[[str], dict[str, Any]]
+
+LAYERS = catalog.names()
+TAG_KEYS = ["Name", "Environment", "MigrationPhase", "CostCenter", "ComplianceScope"]
+LONGEST_SUFFIX = "s" * parameters.SUFFIX_MAX_LENGTH
+
+pytestmark = pytest.mark.parametrize("layer", LAYERS)
+
+
+def schema_of(resource_type: str) -> dict[str, Any]:
+    schema: dict[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource_type).schema
+    return schema
+
+
+def resources(template: dict[str, Any], *types: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, resource in template["Resources"].items():
+        if not types or resource["Type"] in types:
+            yield name, resource
+
+
+def lint_data(name: str) -> Any:
+    """A table that cfn-lint ships."""
+    path = importlib.resources.files("cfnlint.data.AdditionalSpecs") / name
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_every_resource_that_can_carry_tags_carries_ours(template: Template, layer: str) -> None:
+    for name, resource in resources(template(layer)):
+        if schema_of(resource["Type"]).get("tagging", {}).get("taggable"):
+            tags = resource["Properties"].get("Tags", [])
+            keys = list(tags) if isinstance(tags, dict) else [tag["Key"] for tag in tags]
+            assert sorted(keys) == sorted(TAG_KEYS), name
+
+
+def test_every_physical_name_ends_with_the_suffix_and_fits_at_its_longest(template: Template, layer: str) -> None:
+    for name, prop, value, schema in physical_names(template(layer)):
+        assert LONGEST_SUFFIX in value, f"{name}.{prop} is {value}"
+        assert len(value) <= schema.get("maxLength", 63), f"{name}.{prop} is {value}"
+
+
+def physical_names(template: dict[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """The names that a template gives: (logical id, property, name at the longest suffix, the property's schema)."""
+    given = evaluate_with_guesses(template)
+    for name, resource in given.resources.items():
+        schema = schema_of(resource["Type"])
+        made_by_aws = set(schema.get("readOnlyProperties", []))
+        for pointer in chain(schema["primaryIdentifier"], *schema.get("additionalIdentifiers", [])):
+            prop = pointer.split("/")[-1]
+            value = resource.get("Properties", {}).get(prop)
+            is_name = pointer not in made_by_aws and re.search("Name$|Identifier$", prop)
+            # A name that is a reference belongs to somebody else, such as the function of a permission.
+            if is_name and isinstance(value, str) and not value.startswith("${"):
+                yield name, prop, value, schema["properties"][prop]
+
+
+def evaluate_with_guesses(template: dict[str, Any]) -> Any:
+    """The template with every import and every parameter that has no default standing for itself."""
+    given = {name: f"${{{name}}}" for name, body in template["Parameters"].items() if "Default" not in body}
+    given |= {name: "10.0.0.0/16" for name in given if name.endswith("Cidr")}
+    given |= {"EnvironmentSuffix": LONGEST_SUFFIX}
+
+    class AnyImport(dict[str, Any]):
+        def __contains__(self, _key: object) -> bool:
+            return True
+
+        def __getitem__(self, key: str) -> str:
+            return f"${{{key}}}"
+
+    return evaluate(template, given, imports=AnyImport())
+
+
+def test_nothing_names_an_account_a_region_or_a_partition(template: Template, layer: str) -> None:
+    text = json.dumps(template(layer))
+    assert re.findall(r"arn:aws[:-]|\b\d{12}\b|\b(?:us|eu|ap|ca|sa|af|me|il)-[a-z]+-\d\b", text) == []
+
+
+def test_the_template_fits_into_a_request(template: Template, layer: str) -> None:
+    assert len(json.dumps(template(layer), indent=1).encode()) <= TEMPLATE_LIMIT_BYTES
+
+
+def test_every_parameter_is_described_and_bounded(template: Template, layer: str) -> None:
+    for name, parameter in template(layer)["Parameters"].items():
+        assert parameter.get("Description"), name
+        assert {"AllowedValues", "AllowedPattern", "MinValue"} & set(parameter), name
+
+
+def test_no_parameter_takes_a_secret(template: Template, layer: str) -> None:
+    suspicious = re.compile("password|secret(?!.*(arn|key$))|token", re.IGNORECASE)
+    assert [name for name in template(layer)["Parameters"] if suspicious.search(name)] == []
+
+
+def test_conditions_are_named_as_statements(template: Template, layer: str) -> None:
+    assert [name for name in template(layer).get("Conditions", {}) if not re.match("(Has|Is)[A-Z]", name)] == []
+
+
+def test_what_keeps_data_says_what_happens_to_it(template: Template, layer: str) -> None:
+    stateful = set(lint_data("StatefulResources.json")["ResourceTypes"]) | {"AWS::Logs::LogGroup"}
+    silent = [
+        name
+        for name, resource in resources(template(layer), *stateful)
+        if not {"DeletionPolicy", "UpdateReplacePolicy"} <= set(resource)
+    ]
+    assert silent == []
+
+
+def test_what_is_retained_bears_no_given_name(template: Template, layer: str) -> None:
+    built = template(layer)
+    retained = {name for name, resource in resources(built) if resource.get("DeletionPolicy") == "Retain"}
+    assert retained & {name for name, *_ in physical_names(built)} == set()
+
+
+def test_logs_are_encrypted_and_do_not_stay_for_ever(template: Template, layer: str) -> None:
+    for name, group in resources(template(layer), "AWS::Logs::LogGroup"):
+        assert {"KmsKeyId", "RetentionInDays"} <= set(group["Properties"]), name
+
+
+def test_roles_get_customer_managed_policies_and_trust_no_wildcard(template: Template, layer: str) -> None:
+    for name, role in resources(template(layer), "AWS::IAM::Role"):
+        assert "Policies" not in role["Properties"], name
+        for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+            assert "*" not in json.dumps(statement["Principal"]), name
+
+
+def test_every_allowed_action_is_named_and_every_wildcard_resource_has_its_reason(
+    template: Template, layer: str
+) -> None:
+    for name, policy in resources(template(layer), "AWS::IAM::ManagedPolicy"):
+        reasons = policy.get("Metadata", {}).get("WildcardReasons", {})
+        allowed = [item for item in statements(policy) if item["Effect"] == "Allow"]
+        assert [item["Sid"] for item in allowed if any("*" in action for action in item["Action"])] == [], name
+        assert {item["Sid"] for item in allowed if "*" in item["Resource"]} == set(reasons), name
+
+
+def test_an_action_without_resource_level_is_allowed_on_everything(template: Template, layer: str) -> None:
+    """IAM denies such an action in silence when the statement names a resource."""
+    services = lint_data("Policies.json")
+    for name, policy in resources(template(layer), "AWS::IAM::ManagedPolicy"):
+        for item in statements(policy):
+            for service, action in (entry.split(":") for entry in item["Action"]):
+                if not services[service]["Actions"][action.lower()].get("Resources"):
+                    assert item["Resource"] == ["*"], f"{name}: {service}:{action}"
+
+
+def statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = policy["Properties"]["PolicyDocument"]["Statement"]
+    return found
+
+
+def test_functions_run_tested_files_in_the_vpc_with_their_own_encrypted_log(template: Template, layer: str) -> None:
+    for name, function in resources(template(layer), "AWS::Lambda::Function"):
+        properties = function["Properties"]
+        assert set(properties["Code"]) == {"S3Bucket", "S3Key"}, name
+        assert {"KmsKeyArn", "LoggingConfig", "VpcConfig", "Timeout"} <= set(properties), name
+
+
+def test_rules_speak_in_sentences_that_say_what_to_do(template: Template, layer: str) -> None:
+    for name, rule in template(layer).get("Rules", {}).items():
+        for assertion in rule["Assertions"]:
+            assert len(assertion["AssertDescription"].split()) > 5, name
