@@ -1,0 +1,46 @@
+"""Account ids, regions and partitions that are written into names, ARNs and policies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from builders.rules._template import Template, walk
+from builders.rules._values import Path
+
+MADE_UP = frozenset(
+    "000000000000 012345678901 012345678910 123456789012 123456789101 111122223333 444455556666 777788889999 210987654321"
+    " 098765432109 987654321098".split()
+) | {digit * 12 for digit in "123456789"}
+"""Ids that AWS's own pages use as examples, and ids of one digit: nobody's account."""
+
+ARN = re.compile(r"arn:(?P<partition>aws[a-z-]*|\$\{[^}]+\})?:(?P<service>[\w-]+):(?P<region>[\w*-]*|\$\{[^}]+\}):(?P<account>\d{12}|[^:]*):")
+_ACCOUNT = re.compile(r"\d{12}")
+_ACCOUNT_KEYS = {"AWS", "AccountId", "SourceAccount", "aws:SourceAccount", "AWS:SourceAccount", "aws:PrincipalAccount"}
+
+
+def texts(template: Template) -> Iterator[tuple[Path, str]]:
+    """Every text in a resource's properties or an output's value, as it is written, with where it is written."""
+    for resource in template.resources():
+        for path, node in walk(resource.properties, ("Resources", resource.name, "Properties")):
+            if isinstance(node, str) and not _is_prose(path):
+                yield path, node
+    for name, output in template.outputs.items():
+        if isinstance(output, dict):
+            for path, node in walk(output.get("Value"), ("Outputs", str(name), "Value")):
+                if isinstance(node, str):
+                    yield path, node
+
+
+def account_ids(template: Template) -> Iterator[tuple[Path, str]]:
+    """The literal account ids in ARNs, and those that stand alone as a principal or a source account."""
+    for path, text in texts(template):
+        for arn in ARN.finditer(text):
+            if _ACCOUNT.fullmatch(arn["account"] or ""):
+                yield path, arn["account"]
+        if _ACCOUNT.fullmatch(text) and _ACCOUNT_KEYS & set(map(str, path)):
+            yield path, text
+
+
+def _is_prose(path: Path) -> bool:
+    return any(isinstance(part, str) and part.endswith(("Description", "ZipFile", "Comment")) for part in path)

@@ -1,0 +1,36 @@
+"""What DMS endpoints take beyond what the resource schema says."""
+
+from __future__ import annotations
+
+from builders.rules._template import Resource, Template
+from builders.rules._values import ABSENT, Value
+
+SETTINGS = (
+    "DocDbSettings",
+    "GcpMySQLSettings",
+    "IbmDb2Settings",
+    "MicrosoftSqlServerSettings",
+    "MongoDbSettings",
+    "MySqlSettings",
+    "OracleSettings",
+    "PostgreSqlSettings",
+    "RedshiftSettings",
+    "SybaseSettings",
+)
+"""The maps of engine settings that can name a secret."""
+
+POSTGRESQL = ("postgres", "aurora-postgresql", "aurora-postgresql-serverless")
+
+
+def secrets_of(template: Template, endpoint: Resource) -> list[Value]:
+    """Where an endpoint is given a secret that it reads itself."""
+    given = [settings for settings in SETTINGS if settings in endpoint.properties]
+    found = [value for settings in given for value in template.branches(endpoint, f"{settings}.SecretsManagerSecretId")]
+    return [value for value in found if value.value is not ABSENT]
+
+
+def is_postgresql(template: Template, endpoint: Resource, side: str | None = None) -> bool:
+    """Whether an endpoint surely is PostgreSQL, and on that side ("source" or "target") where one is asked for."""
+    engines = {str(value.value).lower() for value in template.constants(endpoint, "EngineName")}
+    sides = {str(value.value).lower() for value in template.constants(endpoint, "EndpointType")}
+    return engines <= set(POSTGRESQL) and (side is None or sides == {side})

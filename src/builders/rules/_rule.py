@@ -1,0 +1,70 @@
+"""The base of every rule: its text, from which its page is made, and one method.
+
+    class EmptySubnetGroup(Rule):
+        id = "E9101"
+        shortdesc = "A subnet group without subnets"
+        what = "..."; why = "..."; bad = "<YAML>"; good = "<YAML>"; source = "<page by title>"
+
+        def check(self, template: Template) -> Iterator[Finding]: ...
+
+Ids: E fails on deploy, loses data or leaks; W works until it hurts; I is worth knowing. 90xx any template, 91xx
+networks, 92xx RDS, 93xx DMS, 94xx Secrets Manager, 95xx functions, 96xx CloudWatch and EventBridge, 97xx StackSets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from cfnlint.rules import CloudFormationLintRule, RuleMatch
+from cfnlint.template import Template as CfnTemplate
+
+from builders.rules._template import Template, template_of
+from builders.rules._values import Path, Value
+
+PAGES = os.environ.get("STACKFERRY_RULE_PAGES", "docs/rules")
+"""Where the pages of the rules are: a folder of the repository, or the address under which you publish them."""
+
+
+class Finding(RuleMatch):  # type: ignore[misc]
+    """A mistake: where it stands, and a sentence that says what it is and what to do."""
+
+    def __init__(self, where: Path | Value, message: str) -> None:
+        path = where.path if isinstance(where, Value) else where
+        super().__init__(list(path), message)
+
+
+class Rule(CloudFormationLintRule):  # type: ignore[misc]
+    """A rule of this pack. `options` are cfn-lint's rule settings: name to its default (text, list, number, boolean)."""
+
+    what: ClassVar[str] = ""
+    why: ClassVar[str] = ""
+    bad: ClassVar[str] = ""
+    good: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    options: ClassVar[dict[str, Any]] = {}
+    tags: ClassVar[list[str]] = ["stackferry"]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.description = " ".join(self.what.split())
+        self.source_url = f"{PAGES}/{self.id}.md" if self.id else ""
+        self.config_definition = {name: _definition(default) for name, default in self.options.items()}
+        self.configure()
+
+    def check(self, template: Template) -> Iterator[Finding]:
+        """Yield what is wrong. A rule says nothing where it cannot know, and changes nothing."""
+        yield from ()
+
+    def match(self, cfn: CfnTemplate) -> list[Finding]:
+        """cfn-lint's entry: each finding once, in the order of the template."""
+        return list({(finding.path_string, finding.message): finding for finding in self.check(template_of(cfn))}.values())
+
+
+def _definition(default: Any) -> dict[str, Any]:
+    """What cfn-lint wants to know of a setting."""
+    if isinstance(default, list):
+        return {"default": default, "type": "list", "itemtype": "string"}
+    kinds = {bool: "boolean", int: "integer", str: "string"}
+    return {"default": default, "type": kinds[type(default)]}

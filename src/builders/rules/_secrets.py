@@ -1,0 +1,34 @@
+"""What looks like a secret: the names under which secrets are kept, and texts that are one."""
+
+from __future__ import annotations
+
+import re
+
+from builders.rules._placeholders import placeholder_in
+
+SECRET_NAME = re.compile(
+    r"(?:password|passwd|passphrase|pwd|auth[_-]?token|access[_-]?token|api[_-]?token|secret[_-]?key|client[_-]?secret"
+    r"|secret[_-]?access[_-]?key|api[_-]?key|private[_-]?key)$",
+    re.IGNORECASE,
+)
+"""Names whose value is a secret. A bare "secret" or "token" is often the name of one, and is left alone."""
+
+REPORTED_BY_CFN_LINT = frozenset(
+    "AccountPassword AdminPassword ADDomainJoinPassword CrossRealmTrustPrincipalPassword KdcAdminPassword Password"
+    " DbPassword MasterUserPassword PasswordParam".split()
+)
+"""Literals in properties of these names are W2501's."""
+
+_NO_SECRET = re.compile(
+    r"\{\{resolve:|arn:|/|\$\{|%[sd({]|<|true$|false$|none$|null$|\*+$|(?:\d{1,4})?$|enabled$|disabled$|required$|optional$",
+    re.IGNORECASE,
+)
+"""Dynamic references, ARNs, paths of parameters, parts that are filled in, switches, and nothing."""
+
+CONNECTION = re.compile(r"\b[a-z][a-z0-9+]*://[^\s:/@{}$<>%*'\"]+:(?P<password>[^\s@/{}$<>%*'\"]+)@", re.IGNORECASE)
+"""A URL with a user and a literal password."""
+
+
+def is_clear_secret(value: object) -> bool:
+    """Whether a value of a secret's name is a secret, and not a reference to one or a switch."""
+    return isinstance(value, str) and not _NO_SECRET.match(value.strip()) and placeholder_in(value) is None

@@ -1,0 +1,226 @@
+"""What a template's value can be: branches of Fn::If, parameters, mappings and texts followed as far as they are known.
+
+A rule may only speak where it knows. Everything that this module cannot follow (an import, an attribute of a
+resource, a transform, a parameter without a default) becomes `UNKNOWN`, and rules pass over it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+Path = tuple[str | int, ...]
+Scenario = frozenset[tuple[str, bool]]
+"""Conditions and the side of each that is taken."""
+
+_MAX_TEXTS = 32  # a text of many parameters with many allowed values is not worth the time
+_DYNAMIC_TYPES = ("AWS::SSM::",)  # the default of such a parameter is the name of the value, not the value
+_SUB_NAME = re.compile(r"\$\{([^!{}][^{}]*)\}")
+
+
+class _Mark:
+    """A value that is no value: compared by identity, printed by name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+UNKNOWN = _Mark("UNKNOWN")
+"""The template does not say what the value will be."""
+ABSENT = _Mark("ABSENT")
+"""The property is not given, or is AWS::NoValue."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A Ref (`attribute` is None) or a Fn::GetAtt."""
+
+    name: str
+    attribute: str | None = None
+
+
+@dataclass(frozen=True)
+class Value:
+    """One thing that a property can be: the node or constant, where it is written, and when.
+
+    `parameter` names the parameter whose default or allowed value this is.
+    """
+
+    value: Any
+    path: Path
+    when: Scenario = frozenset()
+    parameter: str | None = field(default=None, compare=False)
+
+    @property
+    def source(self) -> str:
+        """The words that tell where a constant comes from, to end a message with."""
+        return f" (a value of parameter {self.parameter})" if self.parameter else ""
+
+
+class Resolver:
+    """Follows the values of one template. It never raises: what is malformed is UNKNOWN."""
+
+    def __init__(self, parameters: Mapping[str, Any], mappings: Mapping[str, Any]) -> None:
+        self._parameters = parameters
+        self._mappings = mappings
+
+    def branches(self, node: Any, path: Path, when: Scenario = frozenset()) -> Iterator[Value]:
+        """The node on each side of its Fn::If, with AWS::NoValue as ABSENT; other functions stay as they are."""
+        function, argument = function_of(node)
+        if function == "Fn::If" and isinstance(argument, list) and len(argument) == 3:
+            condition, *sides = argument
+            if isinstance(condition, str):
+                for index, side in enumerate(sides, start=1):
+                    taken = (condition, index == 1)
+                    if (condition, index != 1) not in when:
+                        yield from self.branches(side, (*path, "Fn::If", index), when | {taken})
+                return
+        if function == "Ref" and argument == "AWS::NoValue":
+            yield Value(ABSENT, path, when)
+        else:
+            yield Value(node, path, when)
+
+    def constants(self, node: Any, path: Path, when: Scenario = frozenset()) -> Iterator[Value]:
+        """Each constant (text, number, boolean, list, map without function at its top) that the node can be."""
+        for branch in self.branches(node, path, when):
+            yield from self._constants_of(branch)
+
+    def _constants_of(self, branch: Value) -> Iterator[Value]:
+        function, argument = function_of(branch.value)
+        if function is None:
+            yield branch
+        elif function == "Ref":
+            yield from self._parameter_values(branch, argument)
+        elif function == "Fn::FindInMap":
+            yield from (replace(branch, value=value) for value in self._mapped(argument))
+        elif function in ("Fn::Sub", "Fn::Join"):
+            yield from self._texts(branch)
+        elif function == "Fn::Select" and isinstance(argument, list) and len(argument) == 2:
+            yield from self._selected(branch, argument)
+        else:
+            yield replace(branch, value=UNKNOWN)
+
+    def _parameter_values(self, branch: Value, name: Any) -> Iterator[Value]:
+        parameter = self._parameters.get(name) if isinstance(name, str) else None
+        kind = parameter.get("Type") if isinstance(parameter, dict) else None
+        if not isinstance(parameter, dict) or not isinstance(kind, str) or kind.startswith(_DYNAMIC_TYPES):
+            yield replace(branch, value=UNKNOWN)
+            return
+        allowed = parameter.get("AllowedValues")
+        if isinstance(allowed, list) and allowed:
+            values = allowed
+        elif "Default" in parameter:
+            values = [parameter["Default"]]
+        else:
+            values = [UNKNOWN]
+        is_list = kind == "CommaDelimitedList" or kind.startswith("List<")
+        for value in values:
+            if is_list and isinstance(value, str):
+                value = [item.strip() for item in value.split(",")] if value.strip() else []
+            yield replace(branch, value=value, parameter=name)
+
+    def _mapped(self, argument: Any) -> list[Any]:
+        if not isinstance(argument, list) or len(argument) < 3:
+            return [UNKNOWN]
+        found: list[Any] = [self._mappings]
+        for key in argument[:3]:
+            maps = [entry for entry in found if isinstance(entry, dict)]
+            if isinstance(key, str):
+                found = [entry[key] for entry in maps if key in entry]
+            else:
+                found = [value for entry in maps for value in entry.values()]
+        return found or [UNKNOWN]
+
+    def _texts(self, branch: Value) -> Iterator[Value]:
+        choices: list[list[Value]] = []
+        for piece in self.pieces(branch.value):
+            if isinstance(piece, str):
+                choices.append([replace(branch, value=piece)])
+            elif isinstance(piece, Reference) and piece.attribute is None:
+                choices.append(list(self._parameter_values(branch, piece.name)))
+            else:
+                yield replace(branch, value=UNKNOWN)
+                return
+        for combination in itertools.islice(itertools.product(*choices), _MAX_TEXTS):
+            if all(isinstance(part.value, (str, int, float)) for part in combination):
+                parameter = next((part.parameter for part in combination if part.parameter), None)
+                text = "".join(str(part.value) for part in combination)
+                yield replace(branch, value=text, parameter=parameter)
+            else:
+                yield replace(branch, value=UNKNOWN)
+
+    def _selected(self, branch: Value, argument: list[Any]) -> Iterator[Value]:
+        index, items = argument
+        for value in self.constants(items, branch.path, branch.when):
+            position = int(index) if isinstance(index, (str, int)) and str(index).isdigit() else -1
+            if isinstance(value.value, list) and 0 <= position < len(value.value):
+                for constant in self.constants(value.value[position], branch.path, value.when):
+                    yield replace(constant, parameter=constant.parameter or value.parameter)
+            else:
+                yield replace(branch, value=UNKNOWN, when=value.when)
+
+    def pieces(self, node: Any) -> list[Any]:
+        """A text as the parts that it is joined of: `str`, `Reference`, or UNKNOWN."""
+        if isinstance(node, (str, int, float)) and not isinstance(node, bool):
+            return [str(node)]
+        function, argument = function_of(node)
+        if function in ("Ref", "Fn::GetAtt"):
+            return [reference_of(node) or UNKNOWN]
+        if function == "Fn::Sub":
+            return self._sub_pieces(argument)
+        if function == "Fn::Join" and isinstance(argument, list) and len(argument) == 2:
+            delimiter, items = argument
+            if isinstance(delimiter, str) and isinstance(items, list):
+                joined = [[delimiter] * (index > 0) + self.pieces(item) for index, item in enumerate(items)]
+                return [piece for part in joined for piece in part]
+        return [UNKNOWN]
+
+    def _sub_pieces(self, argument: Any) -> list[Any]:
+        text, given = argument, {}
+        if isinstance(argument, list) and len(argument) == 2 and isinstance(argument[1], dict):
+            text, given = argument
+        if not isinstance(text, str):
+            return [UNKNOWN]
+        pieces: list[Any] = []
+        for index, part in enumerate(_SUB_NAME.split(text)):
+            if index % 2 == 0:
+                pieces += [part.replace("${!", "${")] if part else []
+            elif part in given:
+                pieces += self.pieces(given[part])
+            else:
+                name, _, attribute = part.strip().partition(".")
+                pieces.append(Reference(name, attribute or None))
+        return pieces
+
+
+def function_of(node: Any) -> tuple[str | None, Any]:
+    """The intrinsic function at the top of a node and its argument, or (None, None)."""
+    if isinstance(node, dict) and len(node) == 1:
+        key = next(iter(node))
+        if isinstance(key, str) and (key in ("Ref", "Condition") or key.startswith("Fn::")):
+            return key, node[key]
+    return None, None
+
+
+def reference_of(node: Any) -> Reference | None:
+    """The resource or parameter that a node points to as a whole, through Ref, Fn::GetAtt or a Fn::Sub of one name."""
+    function, argument = function_of(node)
+    if function == "Ref" and isinstance(argument, str):
+        return Reference(argument)
+    if function == "Fn::GetAtt":
+        if isinstance(argument, str):
+            argument = argument.split(".", 1)
+        if isinstance(argument, list) and len(argument) == 2 and all(isinstance(part, str) for part in argument):
+            return Reference(argument[0], argument[1])
+    if function == "Fn::Sub" and isinstance(argument, str):
+        only = _SUB_NAME.fullmatch(argument)
+        if only:
+            name, _, attribute = only[1].partition(".")
+            return Reference(name, attribute or None)
+    return None

@@ -1,0 +1,1 @@
+"""Rules for Lambda functions and custom resources."""

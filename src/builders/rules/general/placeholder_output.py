@@ -1,0 +1,41 @@
+"""E9021: an output that answers with a placeholder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.rules._placeholders import placeholder_in
+from builders.rules._rule import Finding, Rule
+from builders.rules._template import Template
+
+
+class PlaceholderOutput(Rule):
+    id = "E9021"
+    shortdesc = "An output that answers with a placeholder"
+    what = "Reports an output whose value is a made-up id, a reserved name or address, or a word such as placeholder."
+    why = "Whoever reads the output believes it. Where there is no value there should be no output: give it a condition."
+    source = "CloudFormation user guide, 'Outputs', Condition"
+    bad = """
+    Resources: {}
+    Outputs:
+      DirectConnectVirtualInterfaceId: {Value: dxvif-xxxxxxxx}
+    """
+    good = """
+    Parameters:
+      VirtualInterfaceId: {Type: String, Default: ""}
+    Conditions:
+      HasInterface: !Not [!Equals [!Ref VirtualInterfaceId, ""]]
+    Resources: {}
+    Outputs:
+      DirectConnectVirtualInterfaceId: {Condition: HasInterface, Value: !Ref VirtualInterfaceId}
+    """
+
+    def check(self, template: Template) -> Iterator[Finding]:
+        for name, output in template.outputs.items():
+            if not isinstance(output, dict) or "Value" not in output:
+                continue
+            for value in template.resolver.constants(output["Value"], ("Outputs", str(name), "Value")):
+                reason = placeholder_in(value.value) if isinstance(value.value, str) else None
+                if reason and template.possible(value):
+                    message = f"output {name} answers {value.value!r}{value.source}, {reason}"
+                    yield Finding(value, f"{message}: answer with a resource, or leave the output out")

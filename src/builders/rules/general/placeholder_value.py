@@ -1,0 +1,76 @@
+"""E9020: a placeholder where a real host or id belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.rules._placeholders import placeholder_in
+from builders.rules._rule import Finding, Rule
+from builders.rules._template import Resource, Template
+from builders.rules._values import UNKNOWN, Path, Value, function_of
+
+_PROSE = ("description", "comment", "tags", "metadata", "alarmdescription", "groupdescription", "displayname", "body")
+"""Properties that people read: an example in them is no mistake."""
+_CONNECTIONS = ("servername", "host", "hostname", "endpoint", "address", "url", "uri", "targetip", "ip", "server")
+
+
+class PlaceholderValue(Rule):
+    id = "E9020"
+    shortdesc = "A placeholder where a real host, address or id belongs"
+    what = (
+        "Reports a property that is a reserved domain, a documentation address, a made-up id or a word such as"
+        " CHANGEME; and a parameter with such a default where the property says what to connect to."
+    )
+    why = "It deploys, or fails late, and connects to nothing. A fact about somebody's network is a required parameter."
+    source = "RFC 2606, RFC 6761, RFC 5737 and RFC 3849 (names and addresses reserved for examples)"
+    bad = """
+    Resources:
+      Source:
+        Type: AWS::DMS::Endpoint
+        Properties: {EndpointType: source, EngineName: mysql, ServerName: db.example.com}
+    """
+    good = """
+    Parameters:
+      SourceHost: {Type: String}
+    Resources:
+      Source:
+        Type: AWS::DMS::Endpoint
+        Properties: {EndpointType: source, EngineName: mysql, ServerName: !Ref SourceHost}
+    """
+
+    def check(self, template: Template) -> Iterator[Finding]:
+        for resource in template.resources():
+            root = Value(resource.properties, ("Resources", resource.name, "Properties"), resource.scenario)
+            for value in _leaves(template, root):
+                yield from self._check_leaf(template, resource, value)
+
+    def _check_leaf(self, template: Template, resource: Resource, value: Value) -> Iterator[Finding]:
+        name = _property(value.path)
+        for constant in template.resolver.constants(value.value, value.path, value.when):
+            if not isinstance(constant.value, str) or constant.value is UNKNOWN:
+                continue
+            if constant.parameter and not name.endswith(_CONNECTIONS):
+                continue  # a default of something else is somebody's example, and is given at deploy
+            reason = placeholder_in(constant.value)
+            if reason and template.possible(constant):
+                message = f"{resource.name} has {constant.value!r}{constant.source}, {reason}"
+                yield Finding(constant, f"{message}: take it from a parameter without a default")
+
+
+def _property(path: Path) -> str:
+    return next((str(part).lower() for part in reversed(path) if isinstance(part, str) and "::" not in part), "")
+
+
+def _leaves(template: Template, value: Value) -> Iterator[Value]:
+    """Texts and references below a value, without prose and without the insides of functions."""
+    node = value.value
+    if isinstance(node, dict) and function_of(node)[0] is None:
+        for key in node:
+            if str(key).lower() not in _PROSE and not str(key).lower().endswith("description"):
+                for child in template.child(value, key):
+                    yield from _leaves(template, child)
+    elif isinstance(node, list):
+        for entry in template.items(value):
+            yield from _leaves(template, entry)
+    elif isinstance(node, (str, dict)):
+        yield value

@@ -1,0 +1,41 @@
+"""W9002: an account id written into a template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.rules._accounts import MADE_UP, account_ids
+from builders.rules._rule import Finding, Rule
+from builders.rules._template import Template
+
+
+class WrittenAccount(Rule):
+    id = "W9002"
+    shortdesc = "An account id written into a template"
+    what = "Reports a literal account id in an ARN, a principal or a condition of a source account."
+    why = "The template means one account wherever it is deployed: what works in one phase trusts the wrong one in the next."
+    source = "CloudFormation user guide, 'Pseudo parameters reference'"
+    bad = """
+    Resources:
+      Policy:
+        Type: AWS::IAM::ManagedPolicy
+        Properties:
+          PolicyDocument:
+            Statement: [{Effect: Allow, Action: "sqs:SendMessage", Resource: "arn:aws:sqs:*:482916503718:payments"}]
+    """
+    good = """
+    Resources:
+      Policy:
+        Type: AWS::IAM::ManagedPolicy
+        Properties:
+          PolicyDocument:
+            Statement:
+              - Effect: Allow
+                Action: sqs:SendMessage
+                Resource: !Sub "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:payments"
+    """
+
+    def check(self, template: Template) -> Iterator[Finding]:
+        for path, account in account_ids(template):
+            if account not in MADE_UP:
+                yield Finding(path, f"account id {account} is written here: use AWS::AccountId or a parameter")

@@ -1,0 +1,34 @@
+"""I9004: the partition aws written into an ARN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.rules._accounts import ARN, texts
+from builders.rules._rule import Finding, Rule
+from builders.rules._template import Template
+
+
+class WrittenPartition(Rule):
+    id = "I9004"
+    shortdesc = "A partition written into a plain ARN"
+    what = "Reports arn:aws: in a text without Fn::Sub (cfn-lint's I3042 reports those inside Fn::Sub)."
+    why = "The ARN does not exist in AWS China and AWS GovCloud."
+    source = "CloudFormation user guide, 'Pseudo parameters reference', AWS::Partition"
+    bad = """
+    Resources:
+      Role:
+        Type: AWS::IAM::Role
+        Properties: {ManagedPolicyArns: ["arn:aws:iam::aws:policy/ReadOnlyAccess"]}
+    """
+    good = """
+    Resources:
+      Role:
+        Type: AWS::IAM::Role
+        Properties: {ManagedPolicyArns: [!Sub "arn:${AWS::Partition}:iam::aws:policy/ReadOnlyAccess"]}
+    """
+
+    def check(self, template: Template) -> Iterator[Finding]:
+        for path, text in texts(template):
+            if "Fn::Sub" not in path and any(arn["partition"] == "aws" for arn in ARN.finditer(text)):
+                yield Finding(path, "partition aws is written here: use AWS::Partition")

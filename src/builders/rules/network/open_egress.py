@@ -1,0 +1,54 @@
+"""W9103: a security group that does not state its egress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.rules._rule import Finding, Rule
+from builders.rules._template import Template
+from builders.rules._values import ABSENT
+
+
+class OpenEgress(Rule):
+    id = "W9103"
+    shortdesc = "A security group without an egress rule"
+    what = "Reports a security group in a VPC that states no egress, neither itself nor by a resource of its own."
+    why = (
+        "AWS then adds a rule that allows everything to everywhere. An empty list counts as none: CloudFormation"
+        " removes the default rule only when another one is given."
+    )
+    source = "CloudFormation template reference, 'AWS::EC2::SecurityGroup' (remarks on the default egress rule)"
+    bad = """
+    Parameters:
+      Vpc: {Type: "AWS::EC2::VPC::Id"}
+    Resources:
+      Group:
+        Type: AWS::EC2::SecurityGroup
+        Properties: {GroupDescription: database, VpcId: !Ref Vpc}
+    """
+    good = """
+    Parameters:
+      Vpc: {Type: "AWS::EC2::VPC::Id"}
+    Resources:
+      Group:
+        Type: AWS::EC2::SecurityGroup
+        Properties:
+          GroupDescription: database
+          VpcId: !Ref Vpc
+          SecurityGroupEgress:
+            - {IpProtocol: tcp, FromPort: 1, ToPort: 1, CidrIp: 127.0.0.1/32, Description: none}
+    """
+
+    def check(self, template: Template) -> Iterator[Finding]:
+        apart = {
+            target.name
+            for rule in template.resources("AWS::EC2::SecurityGroupEgress")
+            for group in template.branches(rule, "GroupId")
+            if (target := template.target(group.value))
+        }
+        for group in template.resources("AWS::EC2::SecurityGroup"):
+            if group.name in apart or all(vpc.value is ABSENT for vpc in template.branches(group, "VpcId")):
+                continue  # a group outside a VPC has no egress rules at all
+            for egress in template.branches(group, "SecurityGroupEgress"):
+                if (egress.value is ABSENT or egress.value == []) and template.possible(egress):
+                    yield Finding(egress, f"{group.name} states no egress and so may reach everything: state a rule")

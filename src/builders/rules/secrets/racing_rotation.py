@@ -1,0 +1,68 @@
+"""E9402: a rotation that starts before what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.rules._rule import Finding, Rule
+from builders.rules._template import Resource, Template
+
+
+class RacingRotation(Rule):
+    id = "E9402"
+    shortdesc = "A rotation schedule that races its permission or attachment"
+    what = (
+        "Reports a rotation schedule that does not come after the Lambda permission of its function, or after the"
+        " SecretTargetAttachment of its secret, where these are in the same template."
+    )
+    why = "Secrets Manager rotates at once when the schedule is made. Without the order the deploy fails now and then."
+    source = "CloudFormation template reference, 'AWS::SecretsManager::RotationSchedule' (examples)"
+    bad = """
+    Resources:
+      Password: {Type: "AWS::SecretsManager::Secret", Properties: {GenerateSecretString: {}}}
+      Attachment:
+        Type: AWS::SecretsManager::SecretTargetAttachment
+        Properties: {SecretId: !Ref Password, TargetId: payments, TargetType: "AWS::RDS::DBInstance"}
+      Schedule:
+        Type: AWS::SecretsManager::RotationSchedule
+        Properties: {SecretId: !Ref Password, RotationRules: {AutomaticallyAfterDays: 30}}
+    """
+    good = """
+    Resources:
+      Password: {Type: "AWS::SecretsManager::Secret", Properties: {GenerateSecretString: {}}}
+      Attachment:
+        Type: AWS::SecretsManager::SecretTargetAttachment
+        Properties: {SecretId: !Ref Password, TargetId: payments, TargetType: "AWS::RDS::DBInstance"}
+      Schedule:
+        Type: AWS::SecretsManager::RotationSchedule
+        Properties: {SecretId: !Ref Attachment, RotationRules: {AutomaticallyAfterDays: 30}}
+    """
+
+    def check(self, template: Template) -> Iterator[Finding]:
+        for schedule in template.resources("AWS::SecretsManager::RotationSchedule"):
+            before = template.upstream(schedule)
+            for needed in [*_attachments(template, schedule), *_permissions(template, schedule)]:
+                if needed.name not in before and template.possible(schedule.scenario, needed.scenario):
+                    kind = needed.type.rpartition("::")[2]
+                    message = f"{schedule.name} rotates before {kind} {needed.name} exists: add it to DependsOn"
+                    yield Finding(schedule.path, message)
+
+
+def _targets(template: Template, resource: Resource, name: str) -> set[str]:
+    return {target.name for value in template.branches(resource, name) if (target := template.target(value.value))}
+
+
+def _attachments(template: Template, schedule: Resource) -> list[Resource]:
+    secrets = _targets(template, schedule, "SecretId")
+    attachments = template.resources("AWS::SecretsManager::SecretTargetAttachment")
+    return [attachment for attachment in attachments if secrets & _targets(template, attachment, "SecretId")]
+
+
+def _permissions(template: Template, schedule: Resource) -> list[Resource]:
+    functions = _targets(template, schedule, "RotationLambdaARN")
+    return [
+        permission
+        for permission in template.resources("AWS::Lambda::Permission")
+        if functions & _targets(template, permission, "FunctionName")
+        and any("secretsmanager" in str(who.value) for who in template.branches(permission, "Principal"))
+    ]

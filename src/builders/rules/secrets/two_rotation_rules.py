@@ -1,0 +1,40 @@
+"""E9401: two ways to say when a secret rotates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.rules._rule import Finding, Rule
+from builders.rules._template import Template
+from builders.rules._values import ABSENT
+
+
+class TwoRotationRules(Rule):
+    id = "E9401"
+    shortdesc = "A rotation schedule with both of its rules"
+    what = "Reports RotationRules with AutomaticallyAfterDays and ScheduleExpression together."
+    why = "Secrets Manager takes one of them and refuses both."
+    source = "AWS Secrets Manager API reference, 'RotationRulesType'"
+    bad = """
+    Resources:
+      Schedule:
+        Type: AWS::SecretsManager::RotationSchedule
+        Properties:
+          SecretId: payments
+          RotationRules: {AutomaticallyAfterDays: 30, ScheduleExpression: rate(30 days)}
+    """
+    good = """
+    Resources:
+      Schedule:
+        Type: AWS::SecretsManager::RotationSchedule
+        Properties:
+          SecretId: payments
+          RotationRules: {ScheduleExpression: rate(30 days)}
+    """
+
+    def check(self, template: Template) -> Iterator[Finding]:
+        for schedule in template.resources("AWS::SecretsManager::RotationSchedule"):
+            for days in template.branches(schedule, "RotationRules.AutomaticallyAfterDays"):
+                for expression in template.branches(schedule, "RotationRules.ScheduleExpression"):
+                    if ABSENT not in (days.value, expression.value) and template.possible(days, expression):
+                        yield Finding(expression, f"{schedule.name} gives days and an expression: keep one of them")

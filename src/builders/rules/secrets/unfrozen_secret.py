@@ -1,0 +1,60 @@
+"""W9404: a live password that a parameter can change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.rules._rule import Finding, Rule
+from builders.rules._template import Template
+
+
+class UnfrozenSecret(Rule):
+    id = "W9404"
+    shortdesc = "A database's generated password that a parameter can replace"
+    what = (
+        "Reports a parameter inside GenerateSecretString of a secret that is attached to a database, or that the"
+        " template retains."
+    )
+    why = (
+        "Any change inside GenerateSecretString writes a new password and drops what the attachment had added. The"
+        " database keeps the old one, and nobody can log in. Write the text out, so that only an edit changes it."
+    )
+    source = "CloudFormation template reference, 'AWS::SecretsManager::Secret', GenerateSecretString"
+    bad = """
+    Parameters:
+      UserName: {Type: String}
+    Resources:
+      Password:
+        Type: AWS::SecretsManager::Secret
+        Properties:
+          GenerateSecretString: {SecretStringTemplate: !Sub '{"username": "${UserName}"}', GenerateStringKey: password}
+      Attachment:
+        Type: AWS::SecretsManager::SecretTargetAttachment
+        Properties: {SecretId: !Ref Password, TargetId: payments, TargetType: "AWS::RDS::DBInstance"}
+    """
+    good = """
+    Resources:
+      Password:
+        Type: AWS::SecretsManager::Secret
+        Properties:
+          GenerateSecretString: {SecretStringTemplate: '{"username": "payments"}', GenerateStringKey: password}
+      Attachment:
+        Type: AWS::SecretsManager::SecretTargetAttachment
+        Properties: {SecretId: !Ref Password, TargetId: payments, TargetType: "AWS::RDS::DBInstance"}
+    """
+
+    def check(self, template: Template) -> Iterator[Finding]:
+        attached = {
+            target.name
+            for attachment in template.resources("AWS::SecretsManager::SecretTargetAttachment")
+            for value in template.branches(attachment, "SecretId")
+            if (target := template.target(value.value))
+        }
+        for secret in template.resources("AWS::SecretsManager::Secret"):
+            if secret.name not in attached and secret.body.get("DeletionPolicy") != "Retain":
+                continue
+            for value in template.branches(secret, "GenerateSecretString"):
+                changing = sorted(template.references(value.value) & set(template.parameters))
+                if changing and template.possible(value):
+                    message = f"a new value of {', '.join(changing)} would replace the password of {secret.name}"
+                    yield Finding(value, f"{message}: write the text out")
