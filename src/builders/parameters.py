@@ -6,6 +6,7 @@ objects on every call, since troposphere binds what it is given.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from troposphere import Parameter, Ref
@@ -78,8 +79,7 @@ def cidr(
     An optional one may be empty, and is by default.
     """
     shortest, longest = prefix_lengths
-    lengths = "|".join(str(length) for length in range(shortest, longest + 1))
-    pattern = f"^{_ADDRESS}/({lengths})$"
+    pattern = f"^{_ADDRESS}/({_numbers(shortest, longest)})$"
     explanation = f"an IPv4 range such as 10.0.0.0/16, from /{shortest} to /{longest}"
     return string(
         name,
@@ -164,6 +164,13 @@ def database_port() -> Parameter:
 def log_retention() -> Parameter:
     """How long logs are kept; PCI DSS 10.5.1 asks for twelve months."""
     return number_choice("LogRetentionDays", "Days for which logs are kept", LOG_RETENTION_DAYS, 400)
+
+
+def _numbers(first: int, last: int) -> str:
+    """A pattern of the numbers from `first` to `last`, a group for each ten, since templates have little room."""
+    tens = itertools.groupby(range(first, last + 1), key=lambda number: number // 10)
+    groups = [(ten, [number % 10 for number in numbers]) for ten, numbers in tens]
+    return "|".join(f"{ten or ''}[{digits[0]}-{digits[-1]}]" for ten, digits in groups)
 
 
 def _with_default(parameter: Parameter, default: str | int | None) -> Parameter:
