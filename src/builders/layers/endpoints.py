@@ -150,8 +150,8 @@ def _interface(stack: Stack, interface: Interface) -> None:
 def _s3_policy() -> PolicyDocument:
     """Buckets of this account for principals of this account, and the answers of custom resources for anybody.
 
-    At a gateway endpoint the account as principal would mean its root user alone (AWS PrivateLink guide, "Control access
-    to VPC endpoints using endpoint policies", principals for gateway endpoints), so conditions narrow "*".
+    At a gateway endpoint the account as principal would mean its root user alone, so conditions narrow "*" (AWS
+    PrivateLink guide, "Control access to VPC endpoints using endpoint policies", principals for gateway endpoints).
     """
     anybody = Principal("*")
     return policies.document(
