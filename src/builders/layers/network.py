@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from troposphere import Cidr, Equals, GetAZs, If, Join, Ref, Select, ec2
+from troposphere import Cidr, Equals, GetAZs, If, Join, NoValue, Ref, Select, ec2
 
 from builders import parameters
 from builders.layers import foundation
 from builders.layers._network import acl, attachment, flow_logs, groups, on_premises, resolver
+from builders.layers._network.connectivity import IS_CONNECTED, IS_TRANSIT_GATEWAY
 from builders.stack import Export, Scope, Stack
 
 SCOPE = Scope.PHASE
@@ -33,6 +34,7 @@ ENDPOINT_SECURITY_GROUP_ID = Export("network", "EndpointSecurityGroupId", "Worn 
 ZONES = 3
 FEWEST_ZONES = 2
 """What a DB subnet group asks for, and all that us-west-1 has."""
+HAS_THIRD_ZONE = "HasThirdZone"
 
 SUBNET_HOST_BITS = 8
 """Each subnet is a /24: the VPC, from /16 to /22, holds four of them."""
@@ -62,7 +64,7 @@ def build(stack: Stack) -> None:
     subnets = _subnets(stack, vpc, vpc_cidr)
     # One table serves all zones: what differs between them elsewhere is the NAT gateway, and there is none.
     route_table = stack.add(ec2.RouteTable("PrivateRouteTable", VpcId=vpc.ref()))
-    network_acl = acl.build(stack, vpc, vpc_cidr, other_end.ranges, other_end.source_port, other_end.name_servers)
+    network_acl = acl.build(stack, vpc, vpc_cidr, other_end.ranges, other_end.source_port, other_end.names.servers)
     _associate(stack, subnets, route_table, network_acl)
     worn = groups.build(stack, vpc, database_port, s3_prefix_list_id, other_end.ranges, other_end.source_port)
     flow_logs.build(stack, vpc, stack.import_value(foundation.KEY_ARN))
@@ -82,7 +84,7 @@ def _subnets(stack: Stack, vpc: ec2.VPC, vpc_cidr: Ref) -> list[ec2.Subnet]:
             "ZoneCount", "Zones with a private subnet; 2 where the region has no third", (FEWEST_ZONES, ZONES), ZONES
         )
     )
-    has_third = stack.condition("HasThirdZone", Equals(zone_count.ref(), ZONES))
+    has_third = stack.condition(HAS_THIRD_ZONE, Equals(zone_count.ref(), ZONES))
     # The count does not follow the zones, or a third zone would move the subnets of the first two.
     ranges = Cidr(vpc_cidr, ZONES, SUBNET_HOST_BITS)
     attributes: list[dict[str, Any]] = [{}, {}, {"Condition": has_third}]
@@ -127,26 +129,28 @@ def _reach_on_premises(
     other_end: on_premises.OnPremises,
 ) -> None:
     first, second, third = subnets
-    in_zones = [first.ref(), second.ref(), If("HasThirdZone", third.ref(), Ref("AWS::NoValue"))]
-    transit = attachment.build_transit_gateway(stack, vpc, in_zones, route_table, other_end)
-    private = attachment.build_private_gateway(stack, vpc, route_table, other_end)
-    group = groups.build_resolver(stack, vpc, other_end.name_servers)
-    resolver.build(stack, vpc, [first, second], group, other_end)
+    in_zones = [first.ref(), second.ref(), If(HAS_THIRD_ZONE, third.ref(), NoValue)]
+    gateways, ranges = other_end.gateways, other_end.ranges
+    transit = attachment.build_transit_gateway(stack, vpc, in_zones, route_table, gateways, ranges)
+    private = attachment.build_private_gateway(stack, vpc, route_table, gateways, ranges)
+    group = groups.build_resolver(stack, vpc, other_end.names.servers)
+    # A resolver endpoint wants two addresses at least, and two zones keep it answering when one fails.
+    resolver.build(stack, vpc, [first, second], group, other_end.names)
     # AWS gives the attachment of a virtual private gateway no id of its own; the gateway's id stands for it.
     stack.output(
         "DirectConnectAttachmentId",
-        If("IsTransitGateway", transit.ref(), private.ref()),
+        If(IS_TRANSIT_GATEWAY, transit.ref(), private.ref()),
         "Transit gateway attachment, or virtual private gateway, that Direct Connect reaches the VPC by",
-        condition="IsConnected",
+        condition=IS_CONNECTED,
     )
     stack.output(
         "DirectConnectVirtualInterfaceId",
-        other_end.virtual_interface_id,
+        gateways.virtual_interface_id,
         "Virtual interface that carries the traffic, as it was given",
-        condition=other_end.has_virtual_interface,
+        condition=gateways.has_virtual_interface,
     )
 
 
 def _subnet_ids(subnets: Sequence[ec2.Subnet]) -> If:
     ids = [subnet.ref() for subnet in subnets]
-    return If("HasThirdZone", Join(",", ids), Join(",", ids[:FEWEST_ZONES]))
+    return If(HAS_THIRD_ZONE, Join(",", ids), Join(",", ids[:FEWEST_ZONES]))

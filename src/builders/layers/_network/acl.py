@@ -12,7 +12,8 @@ from typing import Any
 
 from troposphere import Ref, ec2
 
-from builders.layers._network.on_premises import NameServer, Range
+from builders.layers._network.name_servers import NameServer
+from builders.layers._network.ranges import Range
 from builders.stack import Stack
 
 EVERYWHERE = "0.0.0.0/0"

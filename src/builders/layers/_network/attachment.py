@@ -6,12 +6,18 @@ from collections.abc import Sequence
 
 from troposphere import If, NoValue, directconnect, ec2
 
-from builders.layers._network.on_premises import OnPremises
+from builders.layers._network.connectivity import IS_PRIVATE_GATEWAY, IS_TRANSIT_GATEWAY, Gateways
+from builders.layers._network.ranges import Range
 from builders.stack import Stack
 
 
 def build_transit_gateway(
-    stack: Stack, vpc: ec2.VPC, subnet_ids: Sequence[object], route_table: ec2.RouteTable, on_premises: OnPremises
+    stack: Stack,
+    vpc: ec2.VPC,
+    subnet_ids: Sequence[object],
+    route_table: ec2.RouteTable,
+    gateways: Gateways,
+    ranges: Sequence[Range],
 ) -> ec2.TransitGatewayAttachment:
     """Attach the VPC to the network account's transit gateway and route every on-premises range there.
 
@@ -21,13 +27,13 @@ def build_transit_gateway(
     attachment = stack.add(
         ec2.TransitGatewayAttachment(
             "TransitGatewayAttachment",
-            Condition="IsTransitGateway",
-            TransitGatewayId=on_premises.transit_gateway_id,
+            Condition=IS_TRANSIT_GATEWAY,
+            TransitGatewayId=gateways.transit_gateway_id,
             VpcId=vpc.ref(),
             SubnetIds=list(subnet_ids),
         )
     )
-    for source in on_premises.ranges:
+    for source in ranges:
         stack.add(
             ec2.Route(
                 f"TransitGatewayRoute{source.number}",
@@ -36,49 +42,37 @@ def build_transit_gateway(
                 DependsOn=attachment.title,
                 RouteTableId=route_table.ref(),
                 DestinationCidrBlock=source.cidr,
-                TransitGatewayId=on_premises.transit_gateway_id,
+                TransitGatewayId=gateways.transit_gateway_id,
             )
         )
     return attachment
 
 
 def build_private_gateway(
-    stack: Stack, vpc: ec2.VPC, route_table: ec2.RouteTable, on_premises: OnPremises
+    stack: Stack, vpc: ec2.VPC, route_table: ec2.RouteTable, gateways: Gateways, ranges: Sequence[Range]
 ) -> ec2.VPNGateway:
     """Attach a virtual private gateway that joins the Direct Connect gateway, and route on-premises there.
 
     The ranges have routes of their own beside those that are learnt, so that they hold while BGP is down and nobody
     mistakes a range that is never announced for one that is not configured.
     """
-    condition = "IsVirtualPrivateGateway"
-    gateway = stack.add(ec2.VPNGateway("PrivateGateway", Condition=condition, Type="ipsec.1"))
+    gateway = stack.add(ec2.VPNGateway("PrivateGateway", Condition=IS_PRIVATE_GATEWAY, Type="ipsec.1"))
     attachment = stack.add(
         ec2.VPCGatewayAttachment(
-            "PrivateGatewayAttachment", Condition=condition, VpcId=vpc.ref(), VpnGatewayId=gateway.ref()
+            "PrivateGatewayAttachment", Condition=IS_PRIVATE_GATEWAY, VpcId=vpc.ref(), VpnGatewayId=gateway.ref()
         )
     )
     stack.add(
         ec2.VPNGatewayRoutePropagation(
             "PrivateGatewayRoutePropagation",
-            Condition=condition,
+            Condition=IS_PRIVATE_GATEWAY,
             DependsOn=attachment.title,
             RouteTableIds=[route_table.ref()],
             VpnGatewayId=gateway.ref(),
         )
     )
-    stack.add(
-        directconnect.DirectConnectGatewayAssociation(
-            "DirectConnectGatewayAssociation",
-            Condition=on_premises.has_direct_connect_gateway,
-            DependsOn=attachment.title,
-            AssociatedGatewayId=gateway.ref(),
-            DirectConnectGatewayId=on_premises.direct_connect_gateway_id,
-            AcceptDirectConnectGatewayAssociationProposalRoleArn=If(
-                on_premises.has_direct_connect_gateway_role, on_premises.direct_connect_gateway_role_arn, NoValue
-            ),
-        )
-    )
-    for source in on_premises.ranges:
+    _join(stack, gateway, attachment, gateways)
+    for source in ranges:
         stack.add(
             ec2.Route(
                 f"PrivateGatewayRoute{source.number}",
@@ -90,3 +84,17 @@ def build_private_gateway(
             )
         )
     return gateway
+
+
+def _join(stack: Stack, gateway: ec2.VPNGateway, attachment: ec2.VPCGatewayAttachment, gateways: Gateways) -> None:
+    """Associate our gateway with the Direct Connect gateway, whose account may be another."""
+    stack.add(
+        directconnect.DirectConnectGatewayAssociation(
+            "DirectConnectGatewayAssociation",
+            Condition=gateways.has_direct_connect_gateway,
+            DependsOn=attachment.title,
+            AssociatedGatewayId=gateway.ref(),
+            DirectConnectGatewayId=gateways.direct_connect_gateway_id,
+            AcceptDirectConnectGatewayAssociationProposalRoleArn=If(gateways.has_role, gateways.role_arn, NoValue),
+        )
+    )

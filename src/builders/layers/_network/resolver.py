@@ -6,19 +6,13 @@ from collections.abc import Sequence
 
 from troposphere import If, NoValue, ec2, route53resolver
 
-from builders.layers._network.on_premises import OnPremises
+from builders.layers._network.name_servers import Names
 from builders.stack import Stack
 
 
-def build(
-    stack: Stack,
-    vpc: ec2.VPC,
-    subnets: Sequence[ec2.Subnet],
-    group: ec2.SecurityGroup,
-    on_premises: OnPremises,
-) -> None:
-    """Forward queries for the on-premises domain from the VPC, out of two zones, to the name servers there."""
-    first, second = on_premises.name_servers
+def build(stack: Stack, vpc: ec2.VPC, subnets: Sequence[ec2.Subnet], group: ec2.SecurityGroup, names: Names) -> None:
+    """Forward queries for the on-premises domain from the VPC, out of `subnets`, to the name servers there."""
+    first, second = names.servers
     endpoint = stack.add(
         route53resolver.ResolverEndpoint(
             "ResolverEndpoint",
@@ -33,7 +27,7 @@ def build(
             "ResolverRule",
             Condition=first.is_given,
             RuleType="FORWARD",
-            DomainName=on_premises.domain_name,
+            DomainName=names.domain_name,
             ResolverEndpointId=endpoint.ref(),
             TargetIps=[
                 route53resolver.TargetAddress(Ip=first.address),

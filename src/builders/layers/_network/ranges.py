@@ -1,0 +1,64 @@
+"""The on-premises ranges: fixed slots, since CloudFormation has no loops, of which all but the first may stay empty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from troposphere import And, AWSHelperFn, Condition, Equals, Not, Ref
+
+from builders import parameters
+from builders.layers._network.connectivity import IS_CONNECTED, IS_PRIVATE_GATEWAY, IS_TRANSIT_GATEWAY
+from builders.stack import Stack
+
+SLOTS = 4
+PREFIX_LENGTHS = (8, 32)
+"""A range of 0.0.0.0/0 would send whatever has no other route, the internet's addresses among them, on-premises."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """One on-premises range, and the conditions under which it is reached: at all, and by each kind of gateway."""
+
+    number: int
+    cidr: Ref
+    is_reached: str
+    by_transit_gateway: str
+    by_private_gateway: str
+
+
+def declare(stack: Stack) -> tuple[Range, ...]:
+    """Declare the ranges' parameters, and the conditions under which each is reached."""
+    return (_first(stack), *(_further(stack, number) for number in range(2, SLOTS + 1)))
+
+
+def _first(stack: Stack) -> Range:
+    cidr = stack.parameter(
+        parameters.cidr(
+            "OnPremisesCidr1", "On-premises range that Direct Connect reaches", prefix_lengths=PREFIX_LENGTHS
+        )
+    )
+    return Range(1, cidr.ref(), IS_CONNECTED, IS_TRANSIT_GATEWAY, IS_PRIVATE_GATEWAY)
+
+
+def _further(stack: Stack, number: int) -> Range:
+    cidr = stack.parameter(
+        parameters.cidr(
+            f"OnPremisesCidr{number}",
+            f"On-premises range number {number}, or empty",
+            optional=True,
+            prefix_lengths=PREFIX_LENGTHS,
+        )
+    ).ref()
+    is_given = Not(Equals(cidr, ""))
+    is_reached = stack.condition(f"HasOnPremisesRange{number}", And(Condition(IS_CONNECTED), is_given))
+
+    def reached_by(gateway: str) -> AWSHelperFn:
+        return And(Condition(is_reached), Condition(gateway))
+
+    return Range(
+        number,
+        cidr,
+        is_reached,
+        stack.condition(f"HasTransitGatewayRoute{number}", reached_by(IS_TRANSIT_GATEWAY)),
+        stack.condition(f"HasPrivateGatewayRoute{number}", reached_by(IS_PRIVATE_GATEWAY)),
+    )
