@@ -12,6 +12,7 @@ from ministack.core import iam_evaluator
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
 
 GIVEN = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", "CostCenter": "payments"}
+ELSEWHERE = "2" * 12
 KEY = "arn:of:the:key"
 IMPORTS = {
     "foundation-KmsKeyArn-dev": KEY,
@@ -308,16 +309,17 @@ def test_without_enhanced_monitoring_there_is_no_role_which_rds_would_refuse(
 
 
 @pytest.mark.parametrize(
-    ("account", "database", "service", "decision"),
+    ("service", "account", "arn", "decision"),
     [
-        (HERE, "stackferry-database-dev", "monitoring.rds.amazonaws.com", "Allow"),
-        (HERE, "somebody-elses", "monitoring.rds.amazonaws.com", "ImplicitDeny"),
-        ("2" * 12, "stackferry-database-dev", "monitoring.rds.amazonaws.com", "ImplicitDeny"),
-        (HERE, "stackferry-database-dev", "rds.amazonaws.com", "ImplicitDeny"),
+        ("monitoring.rds.amazonaws.com", HERE, f"{HERE}:db:stackferry-database-dev", "Allow"),
+        ("monitoring.rds.amazonaws.com", HERE, f"{HERE}:db:somebody-elses", "ImplicitDeny"),
+        ("monitoring.rds.amazonaws.com", HERE, f"{ELSEWHERE}:db:stackferry-database-dev", "ImplicitDeny"),
+        ("monitoring.rds.amazonaws.com", ELSEWHERE, f"{HERE}:db:stackferry-database-dev", "ImplicitDeny"),
+        ("rds.amazonaws.com", HERE, f"{HERE}:db:stackferry-database-dev", "ImplicitDeny"),
     ],
 )
 def test_only_rds_for_this_very_instance_may_wear_the_role(
-    deploy: Callable[..., Evaluated], account: str, database: str, service: str, decision: str
+    deploy: Callable[..., Evaluated], service: str, account: str, arn: str, decision: str
 ) -> None:
     trust = deploy().resources["MonitoringRole"]["Properties"]["AssumeRolePolicyDocument"]
     # A trust has no resource: it is about the role that carries it.
@@ -329,10 +331,7 @@ def test_only_rds_for_this_very_instance_may_wear_the_role(
         action="sts:AssumeRole",
         resource_arn="*",
         region="us-east-1",
-        service_context={
-            "aws:sourceaccount": account,
-            "aws:sourcearn": f"arn:aws:rds:us-east-1:{account}:db:{database}",
-        },
+        service_context={"aws:sourceaccount": account, "aws:sourcearn": f"arn:aws:rds:us-east-1:{arn}"},
     )
     assert iam_evaluator.evaluate_resource_policy(about_itself, request, service=service).decision == decision
 

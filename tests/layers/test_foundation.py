@@ -55,11 +55,11 @@ class Call:
 
 
 def through(service: str, action: str, *, account: str = HERE, grant: str = "") -> Call:
-    """A role without any right to KMS calls a service, and the service the key."""
+    """A role calls a service, and the service the key; here it has no right to KMS itself, elsewhere every right."""
     context = {"kms:ViaService": f"{service}.us-east-1.amazonaws.com", "kms:CallerAccount": account}
     if grant:
         context["kms:GrantIsForAWSResource"] = grant
-    return Call(action, context, account=account)
+    return Call(action, context, account=account, by_administrator=account != HERE)
 
 
 def logs(action: str, account: str = HERE, region: str = "us-east-1") -> Call:
