@@ -97,7 +97,12 @@ def test_the_database_can_feed_the_old_one_after_the_cut_over(settings: dict[str
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("log_statement", "none"), ("log_min_duration_statement", "-1"), ("log_min_error_statement", "panic")],
+    [
+        ("log_statement", "none"),
+        ("log_min_duration_statement", "-1"),
+        ("log_min_error_statement", "panic"),
+        ("log_error_verbosity", "terse"),
+    ],
 )
 def test_no_statement_with_a_password_or_a_card_number_is_ever_logged(
     settings: dict[str, str], setting: str, value: str

@@ -32,10 +32,11 @@ SERVER_SETTINGS = {
     "log_connections": "1",
     "log_disconnections": "1",
     # A statement may hold a password or a card number, and the log is exported. So none is written into it, not even
-    # one that failed, which PostgreSQL logs in full unless told otherwise ("Error Reporting and Logging").
+    # one that failed, nor the row that a failed one collided with: PostgreSQL logs both unless told otherwise.
     "log_statement": "none",
     "log_min_duration_statement": "-1",
     "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 
 
