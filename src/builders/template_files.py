@@ -45,15 +45,16 @@ def stale(path: Path, expected: Mapping[str, Any], form: Format) -> Finding | No
     Raises `OSError` when the file is there and cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         return _stale(path, "is missing")
-    except UnicodeDecodeError:
-        return _stale(path, "is not UTF-8 text")
-    if text == text_of(expected, form):
+    text = text_of(expected, form)
+    if content == text.encode():
         return None
     try:
-        difference = first_difference(parse(text, form), parse(text_of(expected, form), form))
+        difference = first_difference(parse(content.decode(), form), parse(text, form))
+    except UnicodeDecodeError:
+        return _stale(path, "is not UTF-8 text")
     except ValueError as error:
         return _stale(path, f"is not {form.name} ({error})")
     if difference is None:

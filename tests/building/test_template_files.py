@@ -1,0 +1,111 @@
+"""A template has one text, and a file that says anything else is stale."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from builders.findings import Finding
+from builders.template_files import Format, left_over, stale, text_of
+
+TEMPLATE: dict[str, Any] = {
+    "AWSTemplateFormatVersion": "2010-09-09",
+    "Parameters": {"EnvironmentSuffix": {"Type": "String"}},
+    "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+}
+
+
+def test_a_json_template_has_sorted_keys_one_space_of_indent_and_a_newline_at_its_end() -> None:
+    assert text_of({"b": [1], "a": {"d": "é", "c": None}}, Format.JSON) == (
+        '{\n "a": {\n  "c": null,\n  "d": "\\u00e9"\n },\n "b": [\n  1\n ]\n}\n'
+    )
+
+
+def test_a_yaml_template_says_what_the_json_template_says() -> None:
+    assert yaml.safe_load(text_of(TEMPLATE, Format.YAML)) == json.loads(text_of(TEMPLATE, Format.JSON))
+
+
+@pytest.mark.parametrize("text", ["2012-10-17", "012345678901", "0o17", "1e3", "yes", "12:30:00", "null", "1_000"])
+def test_a_text_stays_a_text_for_readers_of_yaml_1_1_and_1_2(text: str) -> None:
+    assert text_of({"a": text}, Format.YAML) == f"a: '{text}'\n"
+
+
+def test_a_value_that_is_used_twice_is_written_twice_in_yaml() -> None:
+    shared = {"Ref": "Topic"}
+    assert text_of({"a": shared, "b": shared}, Format.YAML) == "a:\n  Ref: Topic\nb:\n  Ref: Topic\n"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "topics.json"
+
+
+def message(finding: Finding | None) -> str:
+    assert finding is not None
+    assert finding.rule == "stale-template"
+    return finding.message
+
+
+def advised(path: Path, what: str) -> str:
+    return f"topics: {path} {what}; run build-templates and commit what it writes"
+
+
+@pytest.mark.parametrize("form", Format)
+def test_a_file_that_says_what_the_layer_makes_is_fresh(tmp_path: Path, form: Format) -> None:
+    path = tmp_path / f"topics.{form.value}"
+    path.write_text(text_of(TEMPLATE, form), encoding="utf-8")
+    assert stale(path, TEMPLATE, form) is None
+
+
+def test_a_missing_file_is_stale(path: Path) -> None:
+    assert message(stale(path, TEMPLATE, Format.JSON)) == advised(path, "is missing")
+
+
+def test_a_stale_file_is_told_with_the_layer_and_the_first_difference(path: Path) -> None:
+    path.write_text(text_of(TEMPLATE | {"Resources": {}}, Format.JSON), encoding="utf-8")
+    difference = 'differs first at $.Resources.Topic: the file has nothing, the layer makes {"Type": "AWS::SNS::Topic"}'
+    assert message(stale(path, TEMPLATE, Format.JSON)) == advised(path, difference)
+
+
+def test_a_file_in_another_layout_is_stale(path: Path) -> None:
+    path.write_text(json.dumps(TEMPLATE), encoding="utf-8")
+    assert message(stale(path, TEMPLATE, Format.JSON)) == advised(path, "says the same in another layout")
+
+
+def test_windows_line_ends_are_stale(path: Path) -> None:
+    path.write_bytes(text_of(TEMPLATE, Format.JSON).replace("\n", "\r\n").encode())
+    assert message(stale(path, TEMPLATE, Format.JSON)) == advised(path, "says the same in another layout")
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "what"),
+    [
+        (Format.JSON, b'{"a": ', "is not JSON (Expecting value: line 1 column 7 (char 6))"),
+        (Format.JSON, b"\xff", "is not UTF-8 text"),
+    ],
+)
+def test_a_file_that_cannot_be_read_as_a_template_is_stale(path: Path, form: Format, content: bytes, what: str) -> None:
+    path.write_bytes(content)
+    assert message(stale(path, TEMPLATE, form)) == advised(path, what)
+
+
+def test_a_yaml_file_that_is_no_yaml_is_stale(tmp_path: Path) -> None:
+    path = tmp_path / "topics.yaml"
+    path.write_text("a: [", encoding="utf-8")
+    assert message(stale(path, TEMPLATE, Format.YAML)).startswith(f"topics: {path} is not YAML (")
+
+
+def test_templates_of_layers_that_are_gone_are_left_over(tmp_path: Path) -> None:
+    for name in ("topics.json", "gone.json"):
+        (tmp_path / name).write_text(text_of(TEMPLATE, Format.JSON), encoding="utf-8")
+    assert left_over(tmp_path, ["topics"], Format.JSON) == [tmp_path / "gone.json"]
+
+
+@pytest.mark.parametrize("content", ['{"name": "a package"}', "[]", "{", '{"Parameters": {}}', '{"Parameters": 1}'])
+def test_a_file_that_build_templates_did_not_make_is_not_left_over(tmp_path: Path, content: str) -> None:
+    (tmp_path / "package.json").write_text(content, encoding="utf-8")
+    assert left_over(tmp_path, [], Format.JSON) == []
