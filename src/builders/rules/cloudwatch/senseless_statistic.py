@@ -1,0 +1,42 @@
+"""W9604: a statistic that says nothing about the metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.rules._alarms import metrics
+from builders.rules._metric_catalog import NAMESPACES
+from builders.rules._rule import Finding, Rule
+from builders.rules._template import Template
+
+
+class SenselessStatistic(Rule):
+    id = "W9604"
+    shortdesc = "A statistic that says nothing about the metric"
+    what = "Reports Sum over a percentage, and SampleCount over a level, of the namespaces whose metrics are known."
+    why = "The sum of five minutes of 30 % is 150 %, and the number of samples says nothing about their height."
+    source = "Amazon CloudWatch user guide, 'Statistics definitions'"
+    bad = """
+    Resources:
+      Alarm:
+        Type: AWS::CloudWatch::Alarm
+        Properties: {Namespace: AWS/RDS, MetricName: CPUUtilization, Statistic: Sum}
+    """
+    good = """
+    Resources:
+      Alarm:
+        Type: AWS::CloudWatch::Alarm
+        Properties: {Namespace: AWS/RDS, MetricName: CPUUtilization, Statistic: Average}
+    """
+
+    def check(self, template: Template) -> Iterator[Finding]:
+        for metric in metrics(template):
+            known = NAMESPACES.get(metric.namespace)
+            kind = known.metrics.get(metric.name.value) if known else None
+            if kind is None or metric.statistic_name != "Statistic":
+                continue
+            for statistic in template.constants(metric.alarm, "Statistic"):
+                senseless = (kind, statistic.value) in {("percent", "Sum"), ("percent", "SampleCount"), ("level", "SampleCount")}
+                if senseless and template.possible(statistic, metric.name):
+                    message = f"{statistic.value} of {metric.name.value} says nothing: use Average, Maximum or Minimum"
+                    yield Finding(statistic, message)

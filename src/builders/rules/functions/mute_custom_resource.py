@@ -1,0 +1,84 @@
+"""E9504: a custom resource that cannot answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.rules._rule import Finding, Rule
+from builders.rules._template import Resource, Template
+
+
+class MuteCustomResource(Rule):
+    id = "E9504"
+    shortdesc = "A custom resource whose function cannot answer"
+    what = (
+        "Reports a custom resource whose function runs in subnets of this template's VPC, where the template gives that"
+        " VPC no way to S3: no endpoint, NAT, gateway or peering."
+    )
+    why = "The answer goes to an S3 address. Without a way there the stack hangs for an hour and then fails."
+    source = "CloudFormation user guide, 'Setting up VPC endpoints for AWS CloudFormation' (custom resources)"
+    bad = """
+    Resources:
+      Vpc: {Type: "AWS::EC2::VPC", Properties: {CidrBlock: 10.0.0.0/16}}
+      Subnet: {Type: "AWS::EC2::Subnet", Properties: {VpcId: !Ref Vpc, CidrBlock: 10.0.0.0/24}}
+      Function:
+        Type: AWS::Lambda::Function
+        Properties: {VpcConfig: {SubnetIds: [!Ref Subnet], SecurityGroupIds: [sg-0a1b2c3d4e5f60718]}}
+      Check: {Type: "Custom::Check", Properties: {ServiceToken: !GetAtt Function.Arn}}
+    """
+    good = """
+    Resources:
+      Vpc: {Type: "AWS::EC2::VPC", Properties: {CidrBlock: 10.0.0.0/16}}
+      Subnet: {Type: "AWS::EC2::Subnet", Properties: {VpcId: !Ref Vpc, CidrBlock: 10.0.0.0/24}}
+      Storage:
+        Type: AWS::EC2::VPCEndpoint
+        Properties: {VpcId: !Ref Vpc, ServiceName: !Sub "com.amazonaws.${AWS::Region}.s3"}
+      Function:
+        Type: AWS::Lambda::Function
+        Properties: {VpcConfig: {SubnetIds: [!Ref Subnet], SecurityGroupIds: [sg-0a1b2c3d4e5f60718]}}
+      Check: {Type: "Custom::Check", Properties: {ServiceToken: !GetAtt Function.Arn}}
+    """
+
+    def check(self, template: Template) -> Iterator[Finding]:
+        for custom in template.resources():
+            if not custom.type.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
+                continue
+            for token in template.branches(custom, "ServiceToken"):
+                function = template.target(token.value)
+                if function and function.type == "AWS::Lambda::Function" and _is_locked_in(template, function):
+                    if template.possible(token, function.scenario):
+                        message = f"{function.name} cannot reach S3 to answer: give its VPC an S3 endpoint"
+                        yield Finding(token, message)
+
+
+_WAYS = (
+    "AWS::EC2::InternetGateway AWS::EC2::VPCGatewayAttachment AWS::EC2::NatGateway AWS::EC2::EgressOnlyInternetGateway"
+    " AWS::EC2::VPCPeeringConnection AWS::EC2::TransitGatewayAttachment AWS::EC2::TransitGatewayVpcAttachment"
+    " AWS::EC2::VPCEndpoint AWS::EC2::Route"
+).split()
+
+
+def _is_locked_in(template: Template, function: Resource) -> bool:
+    """Whether every subnet and its VPC are made here, and nothing here leads out of that VPC or to S3."""
+    entries = [
+        template.target(entry.value)
+        for listed in template.branches(function, "VpcConfig.SubnetIds")
+        for entry in template.items(listed)
+    ]
+    subnets = [subnet for subnet in entries if subnet is not None and subnet.type == "AWS::EC2::Subnet"]
+    if not subnets or len(subnets) != len(entries):
+        return False
+    vpcs = [template.target(value.value) for subnet in subnets for value in template.branches(subnet, "VpcId")]
+    if not vpcs or any(vpc is None or vpc.type != "AWS::EC2::VPC" for vpc in vpcs):
+        return False
+    return not any(_leads_out(template, way) for way in template.resources(*_WAYS))
+
+
+def _leads_out(template: Template, way: Resource) -> bool:
+    if way.type != "AWS::EC2::VPCEndpoint":
+        return True
+    for service in template.branches(way, "ServiceName"):
+        text = "".join(piece for piece in template.resolver.pieces(service.value) if isinstance(piece, str))
+        if not text or text.endswith((".s3", "s3")):
+            return True
+    return False

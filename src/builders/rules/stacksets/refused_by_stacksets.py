@@ -1,0 +1,39 @@
+"""E9701: what a service-managed stack set refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.rules._rule import Finding, Rule
+from builders.rules._template import Template, walk
+
+
+class RefusedByStackSets(Rule):
+    id = "E9701"
+    shortdesc = "A transform or nested stack in a template for StackSets"
+    what = "Reports transforms, macros and nested stacks, when the option `enabled` is true."
+    why = "A stack set with service-managed permissions refuses such a template."
+    source = "CloudFormation user guide, 'Considerations for using StackSets' (service-managed permissions)"
+    options = {"enabled": False}
+    bad = """
+    # with -x E9701:enabled=true
+    Resources:
+      Inner: {Type: "AWS::CloudFormation::Stack", Properties: {TemplateURL: "https://bucket.s3.amazonaws.com/inner.json"}}
+    """
+    good = """
+    # with -x E9701:enabled=true
+    Resources:
+      Topic: {Type: "AWS::SNS::Topic"}
+    """
+
+    def check(self, template: Template) -> Iterator[Finding]:
+        if not self.config["enabled"]:
+            return
+        if template.cfn.transform_pre.get("Transform"):
+            yield Finding(("Transform",), "service-managed stack sets take no transform: write out what it makes")
+        for resource in template.resources("AWS::CloudFormation::Stack"):
+            where = ("Resources", resource.name, "Type")
+            yield Finding(where, f"{resource.name} is a nested stack, which service-managed stack sets refuse")
+        for path, node in walk(template.section("Resources"), ("Resources",)):
+            if isinstance(node, dict) and "Fn::Transform" in node:
+                yield Finding((*path, "Fn::Transform"), "service-managed stack sets take no macro")
