@@ -65,10 +65,10 @@ NAME_PROPERTIES = {
     "AWS::DMS::ReplicationTask": "ReplicationTaskIdentifier",
 }
 
-_invented: dict[str, dict[str, str]] = {}
+_invented: dict[str, dict[str, Json]] = {}
 
 
-def invented() -> dict[str, dict[str, str]]:
+def invented() -> dict[str, dict[str, Json]]:
     """Return {type: {attribute: example}} of the attributes whose form was made up since the start."""
     return _invented
 
@@ -102,16 +102,17 @@ def complete(
     known: Mapping[str, Json],
 ) -> dict[str, Json]:
     """Return `known` with every other attribute that Fn::GetAtt takes: a property's value, or a chosen one."""
-    values = dict(known)
+    values = from_properties(kind, properties, known)
     for path in kind.attributes:
-        if path in values or not re.fullmatch(r"[\w.]+", path):
-            continue
-        value = value_at(properties, path)
-        if value is not None:
-            values[path] = value
-        elif path in kind.read_only:
+        if path not in values and path in kind.read_only and re.fullmatch(r"[\w.]+", path):
             values[path] = _choose(kind, path, logical_id, stack_name, properties)
     return values
+
+
+def from_properties(kind: ResourceType, properties: Mapping[str, Json], known: Mapping[str, Json]) -> dict[str, Json]:
+    """Return `known` with the attributes that are properties of the template, such as `Vpc.CidrBlock`."""
+    values = {path: value_at(properties, path) for path in kind.attributes}
+    return {path: value for path, value in values.items() if value is not None} | dict(known)
 
 
 def _choose(kind: ResourceType, path: str, logical_id: str, stack_name: str, properties: Mapping[str, Json]) -> Json:
@@ -119,7 +120,9 @@ def _choose(kind: ResourceType, path: str, logical_id: str, stack_name: str, pro
     types = definition.get("type", "string")
     shape = types[0] if isinstance(types, list) else types
     if shape != "string":
-        return {"integer": 0, "number": 0, "boolean": False, "array": []}.get(shape, {})
+        value = {"integer": 0, "number": 0, "boolean": False, "array": []}.get(shape, {})
+        _invented.setdefault(kind.name, {})[path] = value
+        return value
     if "enum" in definition:
         return definition["enum"][0]
     _, service, thing = kind.name.split("::", 2)

@@ -2,54 +2,88 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ministack.core import lambda_runtime
 from ministack.core.responses import get_region
+from ministack.services import rds as rds_service
 from ministack.services.cloudformation import provisioners
 
-from builders.cloud import attributes, records, schemas
+from builders.cloud import attributes, corrections, network, rds, records, rotation, schemas, secrets
 from builders.cloud.records import Handlers, Made
-from builders.cloud.schemas import Json
-from builders.cloud.strictness import properties as strict_properties
+from builders.cloud.schemas import Json, ResourceType
+from builders.cloud.strictness import properties as strict_properties, resources, templates
 
 
-def everything(directory: Path) -> Callable[[], None]:
-    """Install all rooms into ministack; `directory` holds what they write. Return what to call at the end."""
-    _resource_types()
-    return lambda: None
+@dataclass(frozen=True)
+class Installed:
+    """What the server asks once everything is in place."""
+
+    close: Callable[[], None]
+    status: Callable[[], dict[str, Json]]
 
 
-def _resource_types() -> None:
-    """Give every type of the registry a handler, and put the schema in front of each."""
+def everything(directory: Path) -> Installed:
+    """Install all rooms into ministack; `directory` holds what they write."""
+    (directory / "ca.pem").write_text(rds_service.pg_ca_cert_pem())
+    databases = rds.Databases(directory)
+    rds_service._rotate_instance_password = databases.change_password
+    corrections.everywhere()
+    secrets.install()
+    rotation.install()
+    templates.install()
     table: dict[str, Handlers] = provisioners._RESOURCE_HANDLERS
+    table[rds.TYPE] = databases.handlers(table[rds.TYPE])
+    table[rotation.TYPE] = rotation.schedule_handlers()
+    table["AWS::SecretsManager::Secret"] = corrections.secrets_by_arn(table["AWS::SecretsManager::Secret"])
+    table["AWS::Lambda::Function"] = corrections.functions_with_code(table["AWS::Lambda::Function"])
+    table.update(network.handlers())
     for name in schemas.names():
         table[name] = _checked(name, table.get(name) or records.handlers(name))
 
+    def close() -> None:
+        databases.close()
+        lambda_runtime.reset()
+
+    def status() -> dict[str, Json]:
+        return {
+            "databases": databases.status,
+            "rotations": rotation.history,
+            "invented attributes": attributes.invented(),
+        }
+
+    return Installed(close, status)
+
 
 def _checked(name: str, inner: Handlers) -> Handlers:
-    """Return the handlers with the properties checked first and every attribute of the schema filled in after."""
+    """Return the handlers with the checks in front, and with the attributes behind that ministack forgets."""
 
     def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
         kind = schemas.load(name, get_region())
         assert kind is not None
         typed = strict_properties.check(kind, logical_id, properties)
-        physical_id, known = inner["create"](logical_id, typed, stack)
-        return physical_id, attributes.complete(kind, logical_id, stack, typed, known or {})
+        resources.check(name, typed, None)
+        return finished(kind, inner["create"](logical_id, typed, stack), typed)
 
     def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
         kind = schemas.load(name, get_region())
         assert kind is not None
         typed = strict_properties.check(kind, logical_id, new)
+        resources.check(name, typed, physical_id)
         arguments: list[Any] = [physical_id, strict_properties.coerce(kind, dict(old), kind.schema), typed, stack]
         if inner.get("update_with_logical_id"):
             arguments.append(logical_id)
-        changed_id, known = inner["update"](*arguments)
-        return changed_id, attributes.complete(kind, logical_id, stack, typed, known or {})
+        return finished(kind, inner["update"](*arguments), typed)
 
-    wrapped = {**inner, "create": functools.wraps(inner["create"])(create)}
+    def finished(kind: ResourceType, made: Made, properties: Mapping[str, Json]) -> Made:
+        physical_id, known = made
+        identity = dict.fromkeys(kind.identifiers, physical_id) if len(kind.identifiers) == 1 else {}
+        return physical_id, attributes.from_properties(kind, properties, identity | (known or {}))
+
+    wrapped: Handlers = {**inner, "create": create}
     if "update" in inner:
         wrapped |= {"update": update, "update_with_logical_id": True}
     return wrapped

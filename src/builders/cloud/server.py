@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -23,6 +24,8 @@ HOST = "127.0.0.1"
 DIRECTORY_PREFIX = "stackferry-cloud-"
 CA_PATH = "/_stackferry/ca.pem"
 """Where the server gives out the certificate authority of its databases."""
+STATUS_PATH = "/_stackferry/status.json"
+"""Where the server tells what stands behind its databases, what became of rotations, and what it invented."""
 
 Scope = dict[str, Any]
 Application = Callable[[Scope, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
@@ -110,7 +113,7 @@ async def _run(listener: socket.socket, directory: Path) -> None:
 
     from builders.cloud import install
 
-    closing = install.everything(directory)
+    installed = install.everything(directory)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -120,12 +123,16 @@ async def _run(listener: socket.socket, directory: Path) -> None:
     config.graceful_timeout = 1.0
     config.shutdown_timeout = 1.0
     config.loglevel = os.environ["LOG_LEVEL"]
+    pages = {
+        CA_PATH: (directory / "ca.pem").read_bytes,
+        STATUS_PATH: lambda: json.dumps(installed.status(), indent=2).encode(),
+    }
     announcing = asyncio.create_task(_announce(listener.getsockname()[1]))
     try:
-        await hypercorn_serve(_with_ca(app, directory / "ca.pem"), config, shutdown_trigger=stop.wait)
+        await hypercorn_serve(_with_own_pages(app, pages), config, shutdown_trigger=stop.wait)
     finally:
         announcing.cancel()
-        await asyncio.to_thread(closing)
+        await asyncio.to_thread(installed.close)
 
 
 async def _announce(port: int) -> None:
@@ -142,13 +149,14 @@ async def _announce(port: int) -> None:
         await asyncio.sleep(0.02)
 
 
-def _with_ca(app: Application, ca_file: Path) -> Application:
-    async def serve_ca(scope: Scope, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        if scope["type"] != "http" or scope["path"] != CA_PATH:
+def _with_own_pages(app: Application, pages: dict[str, Callable[[], bytes]]) -> Application:
+    async def serve_page(scope: Scope, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        if scope["type"] != "http" or scope["path"] not in pages:
             await app(scope, receive, send)
             return
-        headers = [(b"content-type", b"application/x-pem-file")]
+        body = pages[scope["path"]]()
+        headers = [(b"content-type", b"application/json" if scope["path"].endswith(".json") else b"text/plain")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": ca_file.read_bytes()})
+        await send({"type": "http.response.body", "body": body})
 
-    return serve_ca
+    return serve_page

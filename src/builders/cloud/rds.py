@@ -1,0 +1,200 @@
+"""AWS::RDS::DBInstance with engine `postgres` as a real PostgreSQL; other engines stay ministack's records.
+
+Different from RDS, on purpose: the address is `localhost`, the port is a free one of this machine, the server's
+version is the machine's (`GET /_stackferry/status.json` says which), and sizes, zones and backups are only told.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ministack.services import kms, rds
+from ministack.services.cloudformation import provisioners
+from pg8000.native import identifier, literal
+
+from builders.cloud import installations, postgres
+from builders.cloud.records import Handlers, Made
+from builders.cloud.schemas import Json
+from builders.cloud.strictness import databases
+from builders.errors import CloudError
+
+TYPE = "AWS::RDS::DBInstance"
+ADDRESS = "localhost"
+
+# What ministack's record lacks: RDS API reference, DBInstance.
+_TOLD = {
+    "CACertificateIdentifier": "rds-ca-rsa2048-g1",
+    "EngineLifecycleSupport": "open-source-rds-extended-support",
+    "EnableCloudwatchLogsExports": [],
+    "PerformanceInsightsRetentionPeriod": 7,
+    "Iops": None,
+    "StorageThroughput": 0,
+}
+
+
+class Databases:
+    """The PostgreSQL servers of all accounts and regions, by the ARN of their instance."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "rds"
+        self.directory.mkdir(exist_ok=True)
+        self.directory.chmod(0o711)
+        self.servers: dict[str, postgres.Server] = {}
+        self.status: dict[str, Json] = {}
+
+    def handlers(self, inner: Handlers) -> Handlers:
+        """Return the handlers of AWS::RDS::DBInstance, on top of ministack's (`inner`)."""
+
+        def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
+            if properties.get("Engine") != "postgres":
+                made: Made = inner["create"](logical_id, properties, stack)
+                return made
+            return self._create(inner, logical_id, properties, stack)
+
+        def update(
+            physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str
+        ) -> Made:
+            if new.get("Engine") == "postgres":
+                databases.check_instance(new, existing=physical_id)
+            made: Made = inner["update"](physical_id, old, new, stack, logical_id)
+            if made[0] == physical_id and new.get("Engine") == "postgres":
+                self._follow(physical_id, old, new)
+                return physical_id, provisioners._rds_db_instance_attrs(rds._instances[physical_id])
+            return made
+
+        def delete(physical_id: str, properties: Mapping[str, Json]) -> None:
+            instance = rds._instances.get(physical_id) or {}
+            if instance.get("DeletionProtection"):
+                raise ValueError(
+                    "Cannot delete protected DB Instance, please disable deletion protection and try again."
+                )
+            inner["delete"](physical_id, properties)
+            self._remove(instance.get("DBInstanceArn", ""))
+
+        return {**inner, "create": create, "update": update, "update_with_logical_id": True, "delete": delete}
+
+    def change_password(self, instance: Mapping[str, Json], _old: str, new: str) -> None:
+        """Do what ModifyDBInstance with MasterUserPassword does: ministack calls this with the old and the new one."""
+        server = self.servers.get(instance.get("DBInstanceArn", ""))
+        if server:
+            server.administer(f"ALTER ROLE {identifier(instance['MasterUsername'])} PASSWORD {literal(new)}")
+
+    def close(self) -> None:
+        """End all servers, side by side."""
+        for server in self.servers.values():
+            if server.process is not None:
+                server.process.terminate()
+        for server in list(self.servers.values()):
+            server.remove()
+        self.servers.clear()
+
+    def _create(self, inner: Handlers, logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
+        databases.check_instance(properties, existing=None)
+        named = {**properties}
+        if "DBInstanceIdentifier" in named:
+            named["DBInstanceIdentifier"] = str(named["DBInstanceIdentifier"]).lower()
+        physical_id, _ = inner["create"](logical_id, named, stack)
+        instance = rds._instances[physical_id]
+        try:
+            server = self._start(instance, properties)
+        except CloudError as error:
+            rds._instances.pop(physical_id, None)
+            raise ValueError(f"the embedded cloud has no database server to offer: {error}") from error
+        instance["Endpoint"] |= {"Address": ADDRESS, "Port": server.port}
+        instance["DbInstancePort"] = 0
+        _tell(instance, properties)
+        return physical_id, provisioners._rds_db_instance_attrs(instance)
+
+    def _start(self, instance: Mapping[str, Json], properties: Mapping[str, Json]) -> postgres.Server:
+        installation = installations.choose(int(re.split(r"\D", str(properties.get("EngineVersion", "0")))[0] or 0))
+        certificate = postgres.Certificate(*rds._pg_server_material([ADDRESS], ["127.0.0.1"]))
+        directory = self.directory / f"{instance['DBInstanceIdentifier'][:40]}-{secrets.token_hex(4)}"
+        server = postgres.Server(installation, directory, certificate, **_server_settings(properties))
+        try:
+            server.initialise()
+            server.start()
+            _populate(server, properties)
+        except CloudError:
+            server.remove()
+            raise
+        self.servers[instance["DBInstanceArn"]] = server
+        self.status[instance["DBInstanceArn"]] = {
+            "port": server.port,
+            "server": f"PostgreSQL {installation.major} of {installation.bin}",
+            "tls": server.tls,
+            "log": str(server.log),
+        }
+        return server
+
+    def _follow(self, physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json]) -> None:
+        """Bring the server and the record after an update in place."""
+        instance = rds._instances[physical_id]
+        server = self.servers[instance["DBInstanceArn"]]
+        instance["Endpoint"]["Port"] = server.port
+        if new.get("MasterUserPassword") != old.get("MasterUserPassword"):
+            self.change_password(instance, "", str(new["MasterUserPassword"]))
+        for name, value in _server_settings(new).items():
+            setattr(server, name, value)
+        if old.get("DBParameterGroupName") != new.get("DBParameterGroupName"):
+            server.stop()
+            server.start()
+        _tell(instance, new)
+
+    def _remove(self, arn: str) -> None:
+        server = self.servers.pop(arn, None)
+        self.status.pop(arn, None)
+        if server:
+            server.remove()
+
+
+def _tell(instance: dict[str, Json], properties: Mapping[str, Json]) -> None:
+    """Make the record say what the template says, where ministack's falls short."""
+    for name, default in _TOLD.items():
+        instance[name] = properties.get(name, default)
+    instance["DBName"] = properties.get("DBName", "")
+    instance["EngineVersion"] = databases.full_version(str(instance["EngineVersion"]))
+    for told, given in (("KmsKeyId", "KmsKeyId"), ("PerformanceInsightsKMSKeyId", "PerformanceInsightsKMSKeyId")):
+        key = kms._resolve_key(properties.get(given)) if properties.get(given) else None
+        instance[told] = key["Arn"] if key else properties.get(given, "")
+    instance["CertificateDetails"] = {"CAIdentifier": instance["CACertificateIdentifier"], "ValidTill": ""}
+    groups = [properties["DBParameterGroupName"]] if properties.get("DBParameterGroupName") else []
+    instance["DBParameterGroups"] = [
+        {"DBParameterGroupName": name, "ParameterApplyStatus": "in-sync"} for name in groups
+    ] or instance["DBParameterGroups"]
+
+
+def _server_settings(properties: Mapping[str, Json]) -> dict[str, Any]:
+    """Return what the parameter group means for the server: PostgreSQL's own settings, and RDS's three switches."""
+    group = rds._param_groups.get(properties.get("DBParameterGroupName", "")) or {}
+    values = {name: str(entry.get("ParameterValue")) for name, entry in group.get("Parameters", {}).items()}
+    family = str(properties.get("EngineVersion", "17")).split(".", maxsplit=1)[0]
+    # "rds.force_ssl ... default value is 1 for PostgreSQL 15 and later" (RDS user guide, "Using SSL with PostgreSQL")
+    forced = values.get("rds.force_ssl", "1" if family.isdigit() and int(family) >= 15 else "0")
+    settings = {name: value for name, value in values.items() if "." not in name and "{" not in value}
+    if values.get("rds.logical_replication") == "1":
+        settings["wal_level"] = "logical"
+    return {"settings": settings, "plain_text_allowed": forced != "1"}
+
+
+def _populate(server: postgres.Server, properties: Mapping[str, Json]) -> None:
+    """Make the roles and the database that a new instance has (RDS user guide, "Understanding the rds_superuser")."""
+    master = identifier(str(properties["MasterUsername"]))
+    password = literal(str(properties.get("MasterUserPassword", "")))
+    server.administer(
+        "CREATE ROLE rds_superuser",
+        "CREATE ROLE rds_replication",
+        "CREATE ROLE rds_iam",
+        "CREATE ROLE rds_password",
+        "GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser"
+        if server.installation.major >= 15
+        else "GRANT pg_monitor, pg_signal_backend TO rds_superuser",
+        f"CREATE ROLE {master} LOGIN CREATEDB CREATEROLE REPLICATION PASSWORD {password} VALID UNTIL 'infinity'",
+        f"GRANT rds_superuser, rds_replication, rds_password TO {master} WITH ADMIN OPTION",
+        f"ALTER DATABASE postgres OWNER TO {master}",
+    )
+    if properties.get("DBName"):
+        server.administer(f"CREATE DATABASE {identifier(str(properties['DBName']))} OWNER {master}")

@@ -1,0 +1,108 @@
+"""What EC2 refuses: ranges outside their VPC or over each other, zones and ids that do not exist.
+
+The sentences are EC2's (EC2 API reference, "Error codes").
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+
+from cfnlint.helpers import AVAILABILITY_ZONES
+from ministack.core.responses import get_region
+from ministack.services import ec2
+
+from builders.cloud.schemas import Json
+
+LARGEST_PREFIX, SMALLEST_PREFIX = 16, 28
+"""The prefix lengths that a VPC and a subnet may have (VPC user guide, "VPC CIDR blocks")."""
+
+
+def zones(region: str) -> list[str]:
+    """Return the zones of a region: cfn-lint's names, and two of us-west-1's, since an account sees two there."""
+    known = list(AVAILABILITY_ZONES.get(region, [f"{region}{letter}" for letter in "abc"]))
+    return known[:2] if region == "us-west-1" else known
+
+
+def check_vpc(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse a range that is none or has the wrong size."""
+    if "CidrBlock" in properties:
+        _range(properties["CidrBlock"])
+
+
+def check_subnet(properties: Mapping[str, Json], physical_id: str | None) -> None:
+    """Refuse a subnet outside its VPC, over another one, or in a zone that the region does not have."""
+    _vpc(properties.get("VpcId", ""))
+    zone, known = properties.get("AvailabilityZone"), zones(get_region())
+    if zone and zone not in known:
+        raise ValueError(
+            f"Value ({zone}) for parameter availabilityZone is invalid. Subnets can currently only be created in the "
+            f"following availability zones: {', '.join(known)}. (Service: Ec2, Status Code: 400)"
+        )
+    if "CidrBlock" not in properties:
+        return
+    wanted = _range(properties["CidrBlock"])
+    if not wanted.subnet_of(ipaddress.IPv4Network(ec2._vpcs[properties["VpcId"]]["CidrBlock"])):
+        raise ValueError(f"The CIDR '{wanted}' is invalid. (Service: Ec2, Status Code: 400)")
+    for identifier, other in ec2._subnets.items():
+        same = physical_id == identifier or other["VpcId"] != properties["VpcId"]
+        if not same and wanted.overlaps(ipaddress.IPv4Network(other["CidrBlock"])):
+            raise ValueError(f"The CIDR '{wanted}' conflicts with another subnet (Service: Ec2, Status Code: 400)")
+
+
+def check_security_group(properties: Mapping[str, Json], physical_id: str | None) -> None:
+    """Refuse a group in no VPC, with a name that the VPC has already, or with rules for groups that do not exist."""
+    vpc, name = properties.get("VpcId"), properties.get("GroupName")
+    if vpc:
+        _vpc(vpc)
+    for identifier, other in ec2._security_groups.items():
+        if name and identifier != physical_id and (other["GroupName"], other["VpcId"]) == (name, vpc):
+            raise ValueError(
+                f"The security group '{name}' already exists for VPC '{vpc}' (Service: Ec2, Status Code: 400)"
+            )
+    for rule in (properties.get("SecurityGroupIngress") or []) + (properties.get("SecurityGroupEgress") or []):
+        for key in ("SourceSecurityGroupId", "DestinationSecurityGroupId"):
+            if key in rule:
+                _group(rule[key])
+
+
+def check_endpoint(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse an endpoint in things that do not exist, and a gateway endpoint whose policy names principals."""
+    vpc = properties.get("VpcId", "")
+    _vpc(vpc)
+    for identifier in properties.get("SubnetIds") or []:
+        if identifier not in ec2._subnets:
+            raise ValueError(f"The subnet ID '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
+    for identifier in properties.get("SecurityGroupIds") or []:
+        _group(identifier)
+    for identifier in properties.get("RouteTableIds") or []:
+        if identifier not in ec2._route_tables:
+            raise ValueError(f"The routeTable ID '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
+    zones_of_subnets = [ec2._subnets[each]["AvailabilityZone"] for each in properties.get("SubnetIds") or []]
+    if len(zones_of_subnets) != len(set(zones_of_subnets)):
+        raise ValueError(
+            "Found another VPC endpoint subnet in the availability zone; an endpoint takes one subnet of a zone "
+            "(Service: Ec2, Status Code: 400)"
+        )
+
+
+def _range(text: str) -> ipaddress.IPv4Network:
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise ValueError(f"Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block.") from (
+            error
+        )
+    if not LARGEST_PREFIX <= network.prefixlen <= SMALLEST_PREFIX:
+        raise ValueError(f"The CIDR '{text}' is invalid. (Service: Ec2, Status Code: 400)")
+    return network
+
+
+def _vpc(identifier: str) -> None:
+    if identifier not in ec2._vpcs:
+        raise ValueError(f"The vpc ID '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
+
+
+def _group(identifier: str) -> None:
+    if identifier not in ec2._security_groups:
+        raise ValueError(f"The security group '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
