@@ -5,17 +5,19 @@ The rooms:
 
     __main__.py     the command `python -m builders.cloud`
     process.py      the same server as a child process, for tests and the demo: `with running() as cloud:`
-    server.py       one server's life: its directory, its socket, ready, stop
+    server.py       its socket, directory and environment; then
+    serving.py      its life: ready, the pages of its own, stop
     install.py      puts everything below into ministack's tables, in one readable list
     schemas.py      the CloudFormation registry's resource schemas, one type at a time
     records.py      resources of types that ministack does not know, made from their schemas
     attributes.py   values of attributes that AWS would choose: ids, ARNs
     network.py      network resources that ministack's EC2 API can show
-    postgres.py     PostgreSQL servers with TLS, each on a port of its own
+    installations.py  which PostgreSQL there is
+    postgres.py     servers with TLS, each on a port of its own; guard.py ends them with us
     rds.py          AWS::RDS::DBInstance as one of them
     secrets.py      generated passwords, version stages, attachments
     rotation.py     RotateSecret and RotationSchedule, which call the function
-    corrections.py  what ministack gets wrong, one function each
+    corrections/    what ministack gets wrong, one function each
     strictness/     what AWS refuses and ministack takes
 
 Nothing outside this package imports it, and only this package imports ministack: it is the extra `cloud`.

@@ -85,7 +85,16 @@ def _of_npm() -> Iterator[Path]:
     native = cache / "node_modules" / package / "native"
     if not native.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", cache, f"{package}@{NPM_VERSION}"]
+        command = [
+            npm,
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            "--prefix",
+            str(cache),
+            f"{package}@{NPM_VERSION}",
+        ]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=NPM_SECONDS)
         except (subprocess.SubprocessError, OSError):

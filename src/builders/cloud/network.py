@@ -33,9 +33,7 @@ Properties = Mapping[str, Json]
 
 def handlers() -> dict[str, Handlers]:
     """Return the handlers of these types, on top of their records."""
-    provisioners._ec2_sg_egress_permissions = lambda rules: (
-        provisioners._ec2_sg_permissions(rules) or [{**OPEN_EGRESS}]
-    )
+    provisioners._ec2_sg_egress_permissions = lambda rules: provisioners._ec2_sg_permissions(rules) or [{**OPEN_EGRESS}]
     return {
         "AWS::EC2::FlowLog": _stored("AWS::EC2::FlowLog", ec2._flow_logs, _flow_log),
         "AWS::EC2::NetworkAcl": _stored("AWS::EC2::NetworkAcl", ec2._network_acls, _network_acl),
@@ -184,9 +182,7 @@ def _associate(physical_id: str, properties: Properties) -> None:
 
 def _dissociate(physical_id: str, _properties: Properties) -> None:
     for each in ec2._network_acls.values():
-        each["Associations"] = [
-            one for one in each["Associations"] if one["NetworkAclAssociationId"] != physical_id
-        ]
+        each["Associations"] = [one for one in each["Associations"] if one["NetworkAclAssociationId"] != physical_id]
 
 
 def _group(properties: Properties) -> dict[str, Json]:

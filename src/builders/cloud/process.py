@@ -1,8 +1,8 @@
 """The embedded cloud as a child process, for tests and the demo.
 
-    with running() as cloud:
-        client = boto3.client("ec2", **cloud.client_arguments("111111111111", "us-east-1"))
-        subprocess.run(["aws", "ec2", "describe-vpcs"], env={**os.environ, **cloud.environment("111111111111")})
+with running() as cloud:
+    client = boto3.client("ec2", **cloud.client_arguments("111111111111", "us-east-1"))
+    subprocess.run(["aws", "ec2", "describe-vpcs"], env={**os.environ, **cloud.environment("111111111111")})
 """
 
 from __future__ import annotations
@@ -100,8 +100,14 @@ def running(port: int = 0, state_directory: Path | None = None) -> Iterator[Clou
 def _start(port: int, state_directory: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "builders.cloud", "--port", str(port), "--state-dir", str(state_directory)]
     with (state_directory / "server.log").open("w") as log:
-        # A session of its own: Ctrl-C in the caller's terminal reaches the caller, who stops the child.
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+        return subprocess.Popen(
+            [*command, "--stop-at-end-of-input"],  # which comes by itself when we are killed
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,  # Ctrl-C in the caller's terminal reaches the caller, who stops the child
+        )
 
 
 def _wait_until_ready(child: subprocess.Popen[str], log: Path) -> str:
@@ -133,5 +139,6 @@ def _stop(child: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-    if child.stdout is not None:
-        child.stdout.close()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            pipe.close()

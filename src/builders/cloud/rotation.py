@@ -165,7 +165,12 @@ def _permits(statement: Mapping[str, Json], secret: Secret) -> bool:
 def _stage(secret: Secret, token: str) -> None:
     """Attach AWSPENDING to the version of this rotation, which has no value until the function puts one."""
     if token not in secret["Versions"]:
-        empty = {"SecretString": None, "SecretBinary": None, "CreatedDate": int(time.time()), "Stages": []}
+        empty: dict[str, Json] = {
+            "SecretString": None,
+            "SecretBinary": None,
+            "CreatedDate": int(time.time()),
+            "Stages": [],
+        }
         secret["Versions"][token] = empty
     secrets.move_stage(secret, "AWSPENDING", token)
 

@@ -79,7 +79,7 @@ def load(name: str, region: str = HOME_REGION) -> ResourceType | None:
             continue
     if schema is None:
         return None
-    validator = StandardValidator(schema=schema.schema, resolver=schema.resolver)  # type: ignore[call-arg]
+    validator = StandardValidator(schema=schema.schema, resolver=schema.resolver)
     return ResourceType(name, schema.schema, tuple(schema.get_atts.data), validator)
 
 

@@ -118,9 +118,7 @@ def _refuse_reading(data: Mapping[str, Json]) -> Response | None:
             "InvalidRequestException", "You provided a VersionStage that is not associated to the provided VersionId."
         )
     if version is None or not has_value(version):
-        return error(
-            "ResourceNotFoundException", f"Secrets Manager can't find the specified secret value for {told}"
-        )
+        return error("ResourceNotFoundException", f"Secrets Manager can't find the specified secret value for {told}")
     return None
 
 

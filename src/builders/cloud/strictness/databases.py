@@ -98,7 +98,7 @@ def _check_version(properties: Mapping[str, Json]) -> None:
     schema = _offered("db_instance_class.json")
     by_region = _offered("dbinstanceclass_enum.json").get(get_region(), {})
     for each in (schema, by_region):
-        if not StandardValidator(schema=each).is_valid(asked):  # type: ignore[call-arg]
+        if not StandardValidator(schema=each).is_valid(asked):
             raise ValueError(
                 "RDS does not support creating a DB instance with the following combination: "
                 f"DBInstanceClass={properties.get('DBInstanceClass')}, Engine=postgres, "
@@ -168,14 +168,14 @@ def _check_surroundings(properties: Mapping[str, Json]) -> None:
 def _check_combinations(properties: Mapping[str, Json]) -> None:
     interval = int(properties.get("MonitoringInterval") or 0)
     if interval and not properties.get("MonitoringRoleArn"):
-        raise ValueError("A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.")
+        raise ValueError(
+            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0."
+        )
     if properties.get("MonitoringRoleArn") and not interval:
         raise ValueError("You must specify a MonitoringInterval value other than 0 when you specify a "
                          "MonitoringRoleARN value.")  # fmt: skip
     if properties.get("MultiAZ") is True and properties.get("AvailabilityZone"):
-        raise ValueError(
-            "Requesting a specific availability zone is not valid for Multi-AZ instances."
-        )
+        raise ValueError("Requesting a specific availability zone is not valid for Multi-AZ instances.")
     storage = int(properties.get("AllocatedStorage") or 20)
     most = properties.get("MaxAllocatedStorage")
     if most is not None and int(most) <= storage:

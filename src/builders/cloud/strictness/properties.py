@@ -20,7 +20,7 @@ _IGNORED_KEYWORDS = frozenset({"format"})
 def check(kind: ResourceType, logical_id: str, properties: Mapping[str, Json]) -> dict[str, Json]:
     """Return the properties as the schema types them. Raises ValueError with CloudFormation's reason."""
     own = _without_system_tags(kind, properties)
-    typed = coerce(kind, own, kind.schema)
+    typed: dict[str, Json] = coerce(kind, own, kind.schema)
     violations = sorted({line for error in kind.validator.iter_errors(typed) for line in _describe(error)})
     violations += [f"#: extraneous key [{key}] is not permitted" for key in own if key in kind.read_only]
     if violations:
@@ -67,8 +67,6 @@ def _coerce_scalar(value: Json, types: list[str]) -> Json:
 def _describe(error: ValidationError) -> Iterator[str]:
     keyword = str(error.validator)
     if keyword in _IGNORED_KEYWORDS:
-        return
-    if keyword in ("anyOf", "oneOf", "allOf") and not error.context and keyword == "allOf":
         return
     path = [str(part) for part in error.path]
     if keyword == "additionalProperties":

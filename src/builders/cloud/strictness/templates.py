@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from ministack.services import ec2
 from ministack.services.cloudformation import engine
 
-from builders.cloud import corrections, schemas
+from builders.cloud import schemas
+from builders.cloud.corrections.replacing import replace
 from builders.cloud.schemas import Json
 
 _PSEUDO = "AWS::"
@@ -41,7 +42,7 @@ def install() -> None:
         return resolved
 
     engine._validate_template_statics = statics
-    corrections.replace(engine, "_resolve_parameters", parameters)
+    replace(engine, "_resolve_parameters", parameters)
 
 
 def check_references(template: Mapping[str, Json]) -> None:
@@ -56,7 +57,7 @@ def check_references(template: Mapping[str, Json]) -> None:
         }
         for resource in (template.get(section) or {}).values():
             depends = resource.get("DependsOn", []) if isinstance(resource, dict) else []
-            unresolved |= {name for name in ([depends] if isinstance(depends, str) else depends)} - set(resources)
+            unresolved |= {*([depends] if isinstance(depends, str) else depends)} - set(resources)
         if unresolved:
             raise ValueError(
                 f"Template format error: Unresolved resource dependencies [{', '.join(sorted(unresolved))}] in the "
@@ -117,9 +118,7 @@ def _check_attribute(resources: Mapping[str, Json], name: str, attribute: str) -
     if kind is None or "${" in attribute:
         return
     if not any(attribute == known or re.fullmatch(known, attribute) for known in kind.attributes):
-        raise ValueError(
-            f"Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt"
-        )
+        raise ValueError(f"Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt")
 
 
 def _check_conditions(template: Mapping[str, Json]) -> None:

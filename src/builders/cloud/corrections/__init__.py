@@ -1,0 +1,25 @@
+"""What ministack 1.5.33 gets wrong, corrected in one named function each.
+
+Every function replaces one thing of ministack; tests/cloud/test_corrections.py has a test for each that fails when a
+newer ministack makes the correction needless. What ministack merely lacks is in the other rooms.
+"""
+
+from __future__ import annotations
+
+from builders.cloud.corrections import exports, operations, regions, services
+
+
+def everywhere() -> None:
+    """Apply all corrections, once."""
+    regions.zones_of_the_region()
+    regions.prefix_lists_of_s3()
+    operations.blocking_types_off_the_event_loop()
+    operations.answers_wait_for_stacks()
+    operations.capabilities_always_needed()
+    operations.replacement_by_schema()
+    operations.named_resources_stay()
+    operations.tags_by_schema()
+    operations.snapshots_before_replacement()
+    exports.exports_in_use_stay()
+    services.generated_passwords()
+    services.logs_exported_by_databases()

@@ -1,0 +1,142 @@
+"""Stack operations: capabilities, replacement, names, tags, snapshots, and how long an answer may take."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from ministack.services import cloudformation
+from ministack.services.cloudformation import handlers, provisioners, stacks
+
+from builders.cloud import attributes, schemas
+from builders.cloud.corrections.replacing import replace
+from builders.cloud.schemas import Json
+
+HOLD_SECONDS = 10.0
+
+_BLOCKING_TYPES = frozenset({"AWS::RDS::DBInstance", "AWS::SecretsManager::RotationSchedule"})
+
+
+def blocking_types_off_the_event_loop() -> None:
+    """Start databases and call rotation functions on a thread of their own: a function calls this server back."""
+    before = stacks._runs_on_worker_thread
+    replace(stacks, "_runs_on_worker_thread", lambda kind: kind in _BLOCKING_TYPES or before(kind))
+
+
+def answers_wait_for_stacks() -> None:
+    """Hold the answer of DescribeStacks while the stack is busy, for at most `HOLD_SECONDS`.
+
+    Not a mistake of ministack: the AWS CLI asks once, then sleeps for thirty seconds, and a stack with a database is
+    ready here after one.
+    """
+    before = cloudformation.handle_request
+
+    async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
+        form = parse_qs(body.decode("utf-8", "replace")) if b"Action=DescribeStacks&" in body else {}
+        name = form.get("StackName", [""])[0]
+        deadline = time.monotonic() + HOLD_SECONDS
+        while name and time.monotonic() < deadline:
+            stack = handlers._resolve_stack(name)
+            if not stack or not stack["StackStatus"].endswith("_IN_PROGRESS"):
+                break
+            if stack["StackStatus"] == "REVIEW_IN_PROGRESS":
+                break
+            await asyncio.sleep(0.02)
+        return await before(method, path, headers, body, query)
+
+    cloudformation.handle_request = handle
+
+
+def capabilities_always_needed() -> None:
+    """ministack asks for CAPABILITY_IAM and CAPABILITY_NAMED_IAM only under AUTH=true; AWS always does."""
+    replace(handlers, "_capabilities_enforced", lambda: True)
+
+
+def replacement_by_schema() -> None:
+    """ministack knows which properties replace a resource for some types only; the schemas know it for all."""
+    before = provisioners._property_recreation
+
+    def recreation(name: str, property_name: str) -> str:
+        kind = schemas.load(name)
+        if kind is None or name in provisioners._REPLACING_PROPERTIES:
+            return str(before(name, property_name))
+        if property_name in kind.create_only:
+            return "Always"
+        nested = any(path.startswith(f"{property_name}.") for path in kind.create_only)
+        conditional = kind.schema.get("conditionalCreateOnlyProperties", ())
+        return "Conditionally" if nested or f"/properties/{property_name}" in conditional else "Never"
+
+    replace(provisioners, "_property_recreation", recreation)
+
+
+def named_resources_stay() -> None:
+    """ministack refuses to replace a named resource for some types only; CloudFormation does for every type."""
+    before = provisioners._custom_named_replacement_error
+
+    def refusal(
+        name: str, old: Mapping[str, Json], new: Mapping[str, Json], physical_id: str | None = None
+    ) -> str | None:
+        known: str | None = before(name, old, new, physical_id)
+        kind = schemas.load(name)
+        if known or kind is None or name in provisioners._CUSTOM_NAME_REPLACEMENT:
+            return known
+        given = attributes.given_name(kind, old)
+        if given and given == attributes.given_name(kind, new) and provisioners._replacing_change(name, old, new):
+            return (
+                "CloudFormation cannot update a stack when a custom-named resource requires replacing. "
+                f"Rename {given} and update the stack again."
+            )
+        return None
+
+    replace(provisioners, "_custom_named_replacement_error", refusal)
+
+
+class _TagProperties(dict[str, tuple[str, str]]):
+    """ministack's table of tag properties, and the schemas' for the types that it lacks."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return (property, "list" or "map") of a type that takes tags."""
+        if name in self:
+            return self[name]
+        kind = schemas.load(name)
+        tagging = kind.schema.get("tagging") if kind else None
+        if kind is None or not tagging or not tagging.get("taggable") or not tagging.get("cloudFormationSystemTags"):
+            return default
+        path = str(tagging.get("tagProperty", "/properties/Tags")).removeprefix("/properties/")
+        shape = "list" if kind.definition(path).get("type") == "array" else "map"
+        self[name] = (path, shape)
+        return self[name]
+
+
+def tags_by_schema() -> None:
+    """Give stack tags and the three `aws:cloudformation:` tags to every type whose schema takes them."""
+    table = _TagProperties(provisioners._STACK_TAG_PROPERTY)
+    replace(provisioners, "_STACK_TAG_PROPERTY", table)
+
+
+_last_policy: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("last_policy", default=("", ""))
+
+
+def snapshots_before_replacement() -> None:
+    """ministack takes no snapshot for UpdateReplacePolicy: Snapshot, and gives every snapshot of one instance the
+    same name; CloudFormation's names end in random characters."""
+    policy_before, delete_before = stacks._resource_policy, stacks._delete_resource
+
+    def policy(definition: Json, attribute: str, *context: Json) -> str:
+        value = str(policy_before(definition, attribute, *context))
+        _last_policy.set((attribute, value))
+        return value
+
+    def delete(kind: str, physical_id: str, properties: Mapping[str, Json], *context: Json) -> None:
+        if _last_policy.get() == ("UpdateReplacePolicy", "Snapshot"):
+            provisioners._snapshot_resource(kind, physical_id, properties)
+        delete_before(kind, physical_id, properties, *context)
+
+    replace(stacks, "_resource_policy", policy)
+    stacks._delete_resource = delete
+    provisioners._snapshot_id = lambda physical_id: f"{physical_id}-snapshot-{secrets.token_hex(6)}"

@@ -1,0 +1,112 @@
+"""Secrets Manager, Lambda and RDS as CloudFormation and their APIs show them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ministack.services import lambda_svc, rds, s3, secretsmanager
+from ministack.services.cloudformation import provisioners
+
+from builders.cloud.records import Handlers, Made
+from builders.cloud.schemas import Json
+
+
+def generated_passwords() -> None:
+    """ministack heeds only the length and the excluded characters of GenerateSecretString, and draws from `random`."""
+
+    def secret_string(properties: Mapping[str, Json]) -> str:
+        wanted = properties.get("GenerateSecretString")
+        if wanted is None:
+            return str(properties.get("SecretString", ""))
+        template, key = wanted.get("SecretStringTemplate"), wanted.get("GenerateStringKey")
+        if bool(template) != bool(key):
+            raise ValueError("SecretStringTemplate and GenerateStringKey must be given together")
+        status, _, body = secretsmanager._get_random_password(wanted)
+        answer = json.loads(body)
+        if status >= 400:
+            raise ValueError(str(answer.get("message", answer)))
+        if not template:
+            return str(answer["RandomPassword"])
+        try:
+            fields = json.loads(template)
+        except ValueError as error:
+            raise ValueError(f"SecretStringTemplate is not JSON: {error}") from error
+        return json.dumps({**fields, key: answer["RandomPassword"]})
+
+    provisioners._sm_secret_string = secret_string
+
+
+def secrets_by_arn(inner: Handlers) -> Handlers:
+    """Ref of AWS::SecretsManager::Secret is the ARN; ministack returns the name. A taken name is refused."""
+
+    def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
+        name = properties.get("Name")
+        taken = secretsmanager._secrets.get(name) if name else None
+        if taken and taken.get("DeletedDate"):
+            raise ValueError(
+                "You can't create this secret because a secret with this name is already scheduled for deletion."
+            )
+        if taken:
+            raise ValueError(f"The operation failed because the secret {name} already exists.")
+        _, known = inner["create"](logical_id, properties, stack)
+        return known["Arn"], known
+
+    def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
+        name, _ = secretsmanager._resolve(physical_id)
+        _, known = inner["update"](name or physical_id, old, new, stack, logical_id)
+        return known["Arn"], known
+
+    def delete(physical_id: str, properties: Mapping[str, Json]) -> None:
+        name, _ = secretsmanager._resolve(physical_id)
+        inner["delete"](name or physical_id, properties)
+
+    return {**inner, "create": create, "update": update, "update_with_logical_id": True, "delete": delete}
+
+
+def functions_with_code(inner: Handlers) -> Handlers:
+    """ministack makes a function without code where the package is not in the bucket; Lambda refuses it."""
+
+    def check(properties: Mapping[str, Json]) -> None:
+        code = properties.get("Code") or {}
+        bucket, key = code.get("S3Bucket"), code.get("S3Key")
+        if not bucket:
+            return
+        if bucket not in s3._buckets:
+            reason = ("NoSuchBucket", "The specified bucket does not exist")
+        elif lambda_svc._fetch_code_from_s3(bucket, key, version_id=code.get("S3ObjectVersion")) is None:
+            reason = ("NoSuchKey", "The specified key does not exist.")
+        else:
+            return
+        if lambda_svc.s3_code_region_message(bucket) is None:
+            raise ValueError(
+                f"Error occurred while GetObject. S3 Error Code: {reason[0]}. S3 Error Message: {reason[1]}"
+            )
+
+    def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
+        check(properties)
+        made: Made = inner["create"](logical_id, properties, stack)
+        return made
+
+    def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
+        check(new)
+        made: Made = inner["update"](physical_id, old, new, stack, logical_id)
+        return made
+
+    return {**inner, "create": create, "update": update, "update_with_logical_id": True}
+
+
+def logs_exported_by_databases() -> None:
+    """DescribeDBInstances of ministack leaves out the exported logs, the key of Performance Insights, and more."""
+    before = rds._instance_xml
+
+    def described(instance: Mapping[str, Json]) -> str:
+        text = str(before(instance))
+        logs = "".join(f"<member>{name}</member>" for name in instance.get("EnableCloudwatchLogsExports") or ())
+        more = f"<EnabledCloudwatchLogsExports>{logs}</EnabledCloudwatchLogsExports>"
+        for name in ("PerformanceInsightsKMSKeyId", "EngineLifecycleSupport"):
+            if instance.get(name):
+                more += f"<{name}>{instance[name]}</{name}>"
+        return text.replace("<EnabledCloudwatchLogsExports/>", more)
+
+    rds._instance_xml = described
