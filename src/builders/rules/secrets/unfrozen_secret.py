@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
+from builders.rules._values import Reference, Value
+
+_USER = re.compile(r'"user(?:name)?"\s*:\s*"$', re.IGNORECASE)
 
 
 class UnfrozenSecret(Rule):
@@ -13,7 +17,7 @@ class UnfrozenSecret(Rule):
     shortdesc = "A database's generated password that a parameter can replace"
     what = (
         "Reports a parameter inside GenerateSecretString of a secret that is attached to a database, or that the"
-        " template retains."
+        " template retains. The user's name is left alone: with another user the database is another one too."
     )
     why = (
         "Any change inside GenerateSecretString writes a new password and drops what the attachment had added. The"
@@ -22,12 +26,11 @@ class UnfrozenSecret(Rule):
     source = "CloudFormation template reference, 'AWS::SecretsManager::Secret', GenerateSecretString"
     bad = """
     Parameters:
-      UserName: {Type: String}
+      PasswordLength: {Type: Number}
     Resources:
       Password:
         Type: AWS::SecretsManager::Secret
-        Properties:
-          GenerateSecretString: {SecretStringTemplate: !Sub '{"username": "${UserName}"}', GenerateStringKey: password}
+        Properties: {GenerateSecretString: {PasswordLength: !Ref PasswordLength}}
       Attachment:
         Type: AWS::SecretsManager::SecretTargetAttachment
         Properties: {SecretId: !Ref Password, TargetId: payments, TargetType: "AWS::RDS::DBInstance"}
@@ -54,7 +57,18 @@ class UnfrozenSecret(Rule):
             if secret.name not in attached and secret.body.get("DeletionPolicy") != "Retain":
                 continue
             for value in template.branches(secret, "GenerateSecretString"):
-                changing = sorted(template.references(value.value) & set(template.parameters))
+                changing = sorted(_changing(template, value))
                 if changing and template.possible(value):
                     message = f"a new value of {', '.join(changing)} would replace the password of {secret.name}"
                     yield Finding(value, f"{message}: write the text out")
+
+
+def _changing(template: Template, generated: Value) -> set[str]:
+    """The parameters inside GenerateSecretString, without those that stand for the user's name."""
+    found = template.references(generated.value) & set(template.parameters)
+    for text in template.child(generated, "SecretStringTemplate"):
+        pieces = template.resolver.pieces(text.value)
+        for before, piece in zip(pieces, pieces[1:], strict=False):
+            if isinstance(piece, Reference) and isinstance(before, str) and _USER.search(before):
+                found.discard(piece.name)
+    return found
