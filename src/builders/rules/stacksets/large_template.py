@@ -16,7 +16,11 @@ class LargeTemplate(Rule):
     why = "A larger body goes through an S3 bucket that every administrator of the stack set must be able to read."
     source = "CloudFormation user guide, 'Understand CloudFormation quotas', template body size in a request"
     options = {"enabled": False, "bytes": 51200}
-    bad = ""
+    bad = """
+    # with -x W9702:enabled=true,bytes=64
+    Resources:
+      Topic: {Type: "AWS::SNS::Topic"}
+    """
     good = """
     # with -x W9702:enabled=true
     Resources:
