@@ -1,0 +1,124 @@
+"""The flows that the migration needs, from what the parameters ask for and what stands in the VPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+from builders.evaluate import EXAMPLE_ACCOUNT, Evaluated
+from builders.layers import network
+from builders.reachability.topology import Topology
+
+EVERYWHERE = IPv4Network("0.0.0.0/0")
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What the parameters of a phase ask of its network; without connectivity there is no on-premises."""
+
+    account: str
+    region: str
+    database_port: int
+    s3_prefix_list: str
+    on_premises: tuple[IPv4Network, ...]
+    source_port: int
+    name_servers: tuple[IPv4Network, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One end of a flow: what it wears and where it stands in the VPC, or its addresses outside."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()
+    ranges: tuple[IPv4Network, ...] = ()
+    prefix_list: str = ""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Connections that `source` opens to a port of `target`."""
+
+    source: Place
+    target: Place
+    port: int
+    protocol: str = "tcp"
+
+    def __str__(self) -> str:
+        """The flow in words, as findings name it."""
+        return f"{self.source.name} to {self.target.name} on {self.protocol} {self.port}"
+
+
+def demands(
+    template: Mapping[str, Any], given: Mapping[str, str], *, region: str = "us-east-1", account: str = EXAMPLE_ACCOUNT
+) -> Demands:
+    """Read the demands from the network template's parameters, with its defaults where none is given."""
+    values = {
+        name: str(given.get(name, parameter.get("Default", ""))) for name, parameter in template["Parameters"].items()
+    }
+    is_connected = values["Connectivity"] != "None"
+    cidrs = [value for name, value in values.items() if name.startswith("OnPremisesCidr")]
+    servers = [value for name, value in values.items() if name.startswith("OnPremisesDnsServer")]
+    return Demands(
+        account=account,
+        region=region,
+        database_port=int(values["DatabasePort"]),
+        s3_prefix_list=values["S3PrefixListId"],
+        on_premises=tuple(IPv4Network(cidr) for cidr in cidrs if cidr and is_connected),
+        source_port=int(values["SourcePort"]),
+        name_servers=tuple(IPv4Network(server) for server in servers if server),
+    )
+
+
+def functions(outputs: Mapping[str, Any]) -> Place:
+    """The functions in the VPC."""
+    return Place("functions", (outputs[network.FUNCTION_SECURITY_GROUP_ID.name],), _private_subnets(outputs))
+
+
+def dms(outputs: Mapping[str, Any]) -> Place:
+    """The replication instance, and the function that proves its way in its group."""
+    return Place("DMS", (outputs[network.DMS_SECURITY_GROUP_ID.name],), _private_subnets(outputs))
+
+
+def needed(topology: Topology, layer: Evaluated, wanted: Demands) -> Iterator[Flow]:
+    """Every flow without which something of the migration stands still; `layer` is the evaluated network."""
+    replication = dms(layer.outputs)
+    for client in (functions(layer.outputs), replication):
+        for database in _databases(topology):
+            yield Flow(client, database, wanted.database_port)
+        for endpoint in _interface_endpoints(topology):
+            yield Flow(client, endpoint, 443)
+        # S3's addresses are public and change, so only a filter that lets all pass lets S3 pass.
+        yield Flow(client, Place("S3", ranges=(EVERYWHERE,), prefix_list=wanted.s3_prefix_list), 443)
+    for cidr in wanted.on_premises:
+        yield Flow(replication, Place(f"on-premises {cidr}", ranges=(cidr,)), wanted.source_port)
+    for resolver in _resolvers(topology):
+        for server in wanted.name_servers:
+            for protocol in ("tcp", "udp"):
+                yield Flow(resolver, Place(f"name server {server}", ranges=(server,)), 53, protocol)
+
+
+def _private_subnets(outputs: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(outputs[network.PRIVATE_SUBNET_IDS.name].split(","))
+
+
+def _databases(topology: Topology) -> Iterator[Place]:
+    subnet_groups = {f"${{{name}}}": group for name, group in topology.of_type("AWS::RDS::DBSubnetGroup")}
+    for name, properties in topology.of_type("AWS::RDS::DBInstance"):
+        subnets = subnet_groups.get(properties.get("DBSubnetGroupName", ""), {}).get("SubnetIds", ())
+        yield Place(f"database {name}", tuple(properties.get("VPCSecurityGroups", ())), tuple(subnets))
+
+
+def _interface_endpoints(topology: Topology) -> Iterator[Place]:
+    for name, properties in topology.of_type("AWS::EC2::VPCEndpoint"):
+        if properties["VpcEndpointType"] == "Interface":
+            yield Place(name, tuple(properties.get("SecurityGroupIds", ())), tuple(properties.get("SubnetIds", ())))
+
+
+def _resolvers(topology: Topology) -> Iterator[Place]:
+    for name, properties in topology.of_type("AWS::Route53Resolver::ResolverEndpoint"):
+        subnets = tuple(address["SubnetId"] for address in properties.get("IpAddresses", ()))
+        yield Place(name, tuple(properties.get("SecurityGroupIds", ())), subnets)

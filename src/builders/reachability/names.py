@@ -1,0 +1,39 @@
+"""Whether names of the on-premises domain find their way to the name servers there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.reachability.flows import Demands
+from builders.reachability.topology import Topology, reference
+from builders.reachability.ways import Finding
+
+FEWEST_ADDRESSES = 2
+"""Fewer are refused (Route 53 API reference, "CreateResolverEndpoint", IpAddresses)."""
+
+
+def findings(topology: Topology, wanted: Demands) -> Iterator[Finding]:
+    """What keeps the VPC's resolver from asking every name server that the parameters give."""
+    if not wanted.name_servers:
+        return
+    flow = "names of on-premises"
+    vpcs = {reference(name) for name, _ in topology.of_type("AWS::EC2::VPC")}
+    endpoints = {
+        reference(name)
+        for name, properties in topology.of_type("AWS::Route53Resolver::ResolverEndpoint")
+        if properties["Direction"] == "OUTBOUND" and len(properties["IpAddresses"]) >= FEWEST_ADDRESSES
+    }
+    rules = {
+        reference(name): {target["Ip"] for target in properties.get("TargetIps", ())}
+        for name, properties in topology.of_type("AWS::Route53Resolver::ResolverRule")
+        if properties.get("ResolverEndpointId") in endpoints and properties["RuleType"] == "FORWARD"
+    }
+    asked = {
+        server
+        for _, properties in topology.of_type("AWS::Route53Resolver::ResolverRuleAssociation")
+        if properties["VPCId"] in vpcs
+        for server in rules.get(properties["ResolverRuleId"], ())
+    }
+    for server in wanted.name_servers:
+        if str(server.network_address) not in asked:
+            yield Finding(flow, "resolver", f"no forwarding rule of the VPC asks {server.network_address}")

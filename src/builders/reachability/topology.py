@@ -1,0 +1,188 @@
+"""The network that evaluated templates describe, as values that say what a packet meets.
+
+Ids are the texts that `builders.evaluate` gives to references, such as `${DmsSecurityGroup}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+Resources = Mapping[str, Mapping[str, Any]]
+"""Logical ids to evaluated resources, of all layers that take part: network, endpoints, database."""
+
+Ports = tuple[int, int]
+ANY_PROTOCOL = "-1"
+ALL_PORTS: Ports = (0, 65535)
+PROTOCOL_NAMES = {"6": "tcp", "17": "udp"}
+
+
+@dataclass(frozen=True)
+class GroupRule:
+    """A rule of a security group: what may pass, and with whom. The peer is a group, a prefix list or a range."""
+
+    protocol: str
+    ports: Ports
+    peer: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """A security group; an empty egress is read by AWS as one that leads everywhere."""
+
+    ingress: tuple[GroupRule, ...]
+    egress: tuple[GroupRule, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a network ACL; the lowest number that fits a packet decides."""
+
+    number: int
+    allows: bool
+    protocol: str
+    cidr: IPv4Network
+    ports: Ports
+
+
+@dataclass(frozen=True)
+class Acl:
+    """A network ACL, entries in the order in which they are asked."""
+
+    ingress: tuple[Entry, ...]
+    egress: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """A subnet with the route table and the ACL that are associated with it; None means those of the VPC itself."""
+
+    cidr: IPv4Network
+    acl: str | None
+    table: str | None
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of a table: where to, through what, and the logical ids that it waits for."""
+
+    name: str
+    table: str
+    destination: str
+    gateway: str
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Everything that a packet can meet, each by its id."""
+
+    subnets: Mapping[str, Subnet]
+    groups: Mapping[str, Group]
+    acls: Mapping[str, Acl]
+    routes: tuple[Route, ...]
+    resources: Resources
+
+    def of_type(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The logical ids and properties of all resources of a type."""
+        return of_type(self.resources, kind)
+
+
+def read(resources: Resources) -> Topology:
+    """Read what filters and routes packets out of evaluated resources."""
+    return Topology(
+        subnets=_subnets(resources),
+        groups=_groups(resources),
+        acls=_acls(resources),
+        routes=_routes(resources),
+        resources=resources,
+    )
+
+
+def reference(logical_id: str) -> str:
+    """The text that stands for a resource's id."""
+    return f"${{{logical_id}}}"
+
+
+def of_type(resources: Resources, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The logical ids and properties of all resources of a type."""
+    return ((name, body.get("Properties", {})) for name, body in resources.items() if body["Type"] == kind)
+
+
+def _subnets(resources: Resources) -> dict[str, Subnet]:
+    acls = {
+        properties["SubnetId"]: properties["NetworkAclId"]
+        for _, properties in of_type(resources, "AWS::EC2::SubnetNetworkAclAssociation")
+    }
+    tables = {
+        properties["SubnetId"]: properties["RouteTableId"]
+        for _, properties in of_type(resources, "AWS::EC2::SubnetRouteTableAssociation")
+    }
+    return {
+        reference(name): Subnet(
+            IPv4Network(properties["CidrBlock"]), acls.get(reference(name)), tables.get(reference(name))
+        )
+        for name, properties in of_type(resources, "AWS::EC2::Subnet")
+    }
+
+
+def _groups(resources: Resources) -> dict[str, Group]:
+    ingress, egress = {}, {}
+    for name, properties in of_type(resources, "AWS::EC2::SecurityGroup"):
+        ingress[reference(name)] = [_group_rule(rule) for rule in properties.get("SecurityGroupIngress", [])]
+        egress[reference(name)] = [_group_rule(rule) for rule in properties.get("SecurityGroupEgress", [])]
+    for rules, kind in ((ingress, "Ingress"), (egress, "Egress")):
+        for _, properties in of_type(resources, f"AWS::EC2::SecurityGroup{kind}"):
+            rules.setdefault(properties["GroupId"], []).append(_group_rule(properties))
+    return {group: Group(tuple(ingress[group]), tuple(egress[group])) for group in ingress.keys() & egress.keys()}
+
+
+def _group_rule(rule: Mapping[str, Any]) -> GroupRule:
+    peers = ("SourceSecurityGroupId", "DestinationSecurityGroupId", "SourcePrefixListId", "DestinationPrefixListId")
+    peer = next((rule[key] for key in (*peers, "CidrIp", "CidrIpv6") if key in rule), "")
+    ports = (int(rule.get("FromPort", 0)), int(rule.get("ToPort", 65535)))
+    return GroupRule(str(rule["IpProtocol"]), ALL_PORTS if ports[0] < 0 else ports, peer)
+
+
+def _acls(resources: Resources) -> dict[str, Acl]:
+    entries: dict[tuple[str, bool], list[Entry]] = {}
+    for _, properties in of_type(resources, "AWS::EC2::NetworkAclEntry"):
+        side = properties["NetworkAclId"], properties.get("Egress", False) in (True, "true")
+        entries.setdefault(side, []).append(_entry(properties))
+    in_order = {side: tuple(sorted(found, key=lambda entry: entry.number)) for side, found in entries.items()}
+    ids = [reference(name) for name, _ in of_type(resources, "AWS::EC2::NetworkAcl")]
+    return {acl: Acl(in_order.get((acl, False), ()), in_order.get((acl, True), ())) for acl in ids}
+
+
+def _entry(properties: Mapping[str, Any]) -> Entry:
+    protocol, ports = str(properties["Protocol"]), properties.get("PortRange", {})
+    return Entry(
+        number=int(properties["RuleNumber"]),
+        allows=properties["RuleAction"] == "allow",
+        protocol=PROTOCOL_NAMES.get(protocol, protocol),
+        cidr=IPv4Network(properties["CidrBlock"]),
+        ports=(int(ports.get("From", 0)), int(ports.get("To", 65535))),
+    )
+
+
+def _routes(resources: Resources) -> tuple[Route, ...]:
+    return tuple(
+        Route(name, properties["RouteTableId"], *_destination_and_gateway(properties), _after(resources[name]))
+        for name, properties in of_type(resources, "AWS::EC2::Route")
+    )
+
+
+def _destination_and_gateway(properties: Mapping[str, Any]) -> tuple[str, str]:
+    """A route has one of each beside its table, under names that tell their kinds."""
+    destinations = [str(value) for key, value in properties.items() if key.startswith("Destination")]
+    gateways = [
+        str(value) for key, value in properties.items() if not key.startswith("Destination") and key != "RouteTableId"
+    ]
+    return ", ".join(destinations), ", ".join(gateways)
+
+
+def _after(resource: Mapping[str, Any]) -> tuple[str, ...]:
+    names = resource.get("DependsOn", ())
+    return (names,) if isinstance(names, str) else tuple(names)
