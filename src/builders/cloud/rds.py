@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from ministack.services import kms, rds
 from ministack.services.cloudformation import provisioners
 from pg8000.native import identifier, literal
@@ -106,7 +107,7 @@ class Databases:
             raise ValueError(f"the embedded cloud has no database server to offer: {error}") from error
         instance["Endpoint"] |= {"Address": ADDRESS, "Port": server.port}
         instance["DbInstancePort"] = 0
-        _tell(instance, properties)
+        _tell(instance, properties, server)
         return physical_id, provisioners._rds_db_instance_attrs(instance)
 
     def _start(self, instance: Mapping[str, Json], properties: Mapping[str, Json]) -> postgres.Server:
@@ -142,7 +143,7 @@ class Databases:
         if old.get("DBParameterGroupName") != new.get("DBParameterGroupName"):
             server.stop()
             server.start()
-        _tell(instance, new)
+        _tell(instance, new, server)
 
     def _remove(self, arn: str) -> None:
         server = self.servers.pop(arn, None)
@@ -151,8 +152,10 @@ class Databases:
             server.remove()
 
 
-def _tell(instance: dict[str, Json], properties: Mapping[str, Json]) -> None:
+def _tell(instance: dict[str, Json], properties: Mapping[str, Json], server: postgres.Server) -> None:
     """Make the record say what the template says, where ministack's falls short."""
+    certificate = x509.load_pem_x509_certificate(server.certificate.certificate.encode())
+    valid_till = rds._format_time(certificate.not_valid_after_utc.timestamp())
     for name, default in _TOLD.items():
         instance[name] = properties.get(name, default)
     instance["DBName"] = properties.get("DBName", "")
@@ -160,7 +163,7 @@ def _tell(instance: dict[str, Json], properties: Mapping[str, Json]) -> None:
     for told, given in (("KmsKeyId", "KmsKeyId"), ("PerformanceInsightsKMSKeyId", "PerformanceInsightsKMSKeyId")):
         key = kms._resolve_key(properties.get(given)) if properties.get(given) else None
         instance[told] = key["Arn"] if key else properties.get(given, "")
-    instance["CertificateDetails"] = {"CAIdentifier": instance["CACertificateIdentifier"], "ValidTill": ""}
+    instance["CertificateDetails"] = {"CAIdentifier": instance["CACertificateIdentifier"], "ValidTill": valid_till}
     groups = [properties["DBParameterGroupName"]] if properties.get("DBParameterGroupName") else []
     instance["DBParameterGroups"] = [
         {"DBParameterGroupName": name, "ParameterApplyStatus": "in-sync"} for name in groups
