@@ -7,10 +7,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from types import ModuleType
 
-from builders import layers
+from builders import layers, spelling
 from builders.errors import LayerError, UsageError
 from builders.stack import Export, Scope, Stack
 
@@ -47,9 +46,7 @@ def known(name: str, package: ModuleType = layers) -> str:
     """The name itself. Raises `UsageError` with the closest match and the list when it names no layer."""
     every = names(package)
     if name not in every:
-        close = get_close_matches(name, every, n=1)
-        hint = f", did you mean {close[0]!r}?" if close else ";"
-        raise UsageError(f"unknown layer {name!r}{hint} layers are {', '.join(every)}")
+        raise UsageError(spelling.unknown("layer", name, every))
     return name
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from builders.errors import ParameterFileError, UsageError
 from builders.findings import Finding
 from builders.parameter_values import mistakes, shown
 from builders.refusals import refusals
+from builders.spelling import suggestion
 
 Declarations = Mapping[str, Mapping[str, dict[str, Any]]]
 """For each parameter, its declaration in each layer that has it."""
@@ -63,8 +63,8 @@ def _declarations(made: Assembly) -> Declarations:
 def _unknown(file: ParameterFile, declarations: Declarations) -> Iterator[Finding]:
     for key, entry in file.entries.items():
         if key not in declarations:
-            close = get_close_matches(key, declarations, n=1)
-            advice = f"did you mean {close[0]}?" if close else "remove it"
+            close = suggestion(key, declarations)
+            advice = f"did you mean {close}?" if close else "remove it"
             message = f"{key} is a parameter of no layer, and the AWS CLI would drop it in silence; {advice}"
             yield Finding("unknown-parameter", message, str(file.path), entry.line)
 

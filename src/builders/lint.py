@@ -13,7 +13,9 @@ from cfnlint.exceptions import CfnLintExitException, ConfigFileError
 from cfnlint.helpers import REGIONS
 from cfnlint.match import Match
 from cfnlint.runner import Runner
+from yaml import YAMLError
 
+from builders import spelling
 from builders.errors import UsageError
 from builders.findings import Finding, Severity
 
@@ -38,11 +40,11 @@ class Linter:
             self._runner = Runner(self._config)
             if OWN_RULES not in self._config.append_rules:
                 self._runner.rules.update(self._runner.rules.create_from_module(OWN_RULES))
-        except (ConfigFileError, CfnLintExitException) as error:
+        except (ConfigFileError, CfnLintExitException, YAMLError) as error:
             raise UsageError(f".cfnlintrc: cfn-lint refuses it: {' '.join(str(error).split())}") from error
         unknown = sorted(set(self._config.regions) - set(REGIONS))
         if unknown:
-            raise UsageError(f"unknown region {unknown[0]!r}; regions are {', '.join(REGIONS)}")
+            raise UsageError(spelling.unknown("region", unknown[0], REGIONS))
 
     @property
     def regions(self) -> list[str]:

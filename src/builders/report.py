@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 from builders.findings import Finding
 
@@ -54,7 +56,7 @@ WRITERS: Mapping[str, Callable[[Sequence[Finding]], str]] = MappingProxyType(
 
 
 def _sarif_result(finding: Finding, rule_index: int) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": finding.file}}
+    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(Path(finding.file))}}
     if finding.line is not None:
         place["region"] = {"startLine": finding.line}
         if finding.column is not None:
@@ -66,6 +68,11 @@ def _sarif_result(finding: Finding, rule_index: int) -> dict[str, Any]:
         "message": {"text": finding.message},
         "locations": [{"physicalLocation": place}],
     }
+
+
+def _uri(path: Path) -> str:
+    """A URI as section 3.4.3 asks for: escaped, and relative to the root of the project where the path is."""
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
 
 
 def _dump(content: Any) -> str:

@@ -37,3 +37,9 @@ def make_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mak
     yield make
     for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The folder that holds templates/, environments/ and .cfnlintrc."""
+    return Path(__file__).parents[2]
