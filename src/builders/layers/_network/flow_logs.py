@@ -37,12 +37,13 @@ def build(stack: Stack, vpc: ec2.VPC, key_arn: ImportValue) -> None:
                     ]
                 ),
             ),
-            Policies=[iam.Policy(PolicyName="WriteFlowLogs", PolicyDocument=_write_to(group))],
         )
     )
+    write = stack.add(iam.ManagedPolicy("FlowLogPolicy", PolicyDocument=_write_to(group), Roles=[role.ref()]))
     stack.add(
         ec2.FlowLog(
             "FlowLog",
+            DependsOn=write.title,
             ResourceId=vpc.ref(),
             ResourceType="VPC",
             TrafficType="ALL",
