@@ -33,6 +33,33 @@ def test_a_package_holds_the_functions_files_and_no_bytecode(lambda_dir: Path, t
     assert zipfile.ZipFile(path).namelist() == ["index.py", "steps.py"]
 
 
+def test_a_package_holds_the_shared_modules_that_it_imports_and_no_others(lambda_dir: Path, tmp_path: Path) -> None:
+    shared = lambda_dir / "shared"
+    (shared / "tls").mkdir(parents=True)
+    (shared / "deadline.py").write_text("from tls import context\n")
+    (shared / "tls" / "__init__.py").write_text("context = None\n")
+    (shared / "tls" / "roots.pem").write_text("certificates\n")
+    (shared / "unused.py").write_text("")
+    (lambda_dir / "secret_rotation" / "steps.py").write_text("import os, deadline\n")
+    path = package.build(only(lambda_dir), tmp_path / "packages", tmp_path / "wheels")
+    assert zipfile.ZipFile(path).namelist() == [
+        "deadline.py",
+        "index.py",
+        "steps.py",
+        "tls/__init__.py",
+        "tls/roots.pem",
+    ]
+
+
+def test_the_key_changes_with_a_shared_module(lambda_dir: Path) -> None:
+    (lambda_dir / "shared").mkdir()
+    (lambda_dir / "secret_rotation" / "steps.py").write_text("import deadline\n")
+    (lambda_dir / "shared" / "deadline.py").write_text("SECONDS = 1\n")
+    before = only(lambda_dir).key
+    (lambda_dir / "shared" / "deadline.py").write_text("SECONDS = 2\n")
+    assert only(lambda_dir).key != before
+
+
 def test_two_builds_give_the_same_bytes_whatever_the_files_times(lambda_dir: Path, tmp_path: Path) -> None:
     first = package.build(only(lambda_dir), tmp_path / "first", tmp_path / "wheels").read_bytes()
     os.utime(lambda_dir / "secret_rotation" / "index.py", (1, 1))

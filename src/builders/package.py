@@ -1,11 +1,13 @@
 """Packages the functions under `lambda/`: zips that are the same on every run, keyed by what is in them.
 
-A function is a folder with `index.py`. Its `requirements.txt` pins pure-Python wheels by version and hash, so the
-files of the folder say all that goes into the package, and its key is known without building or downloading.
+A function is a folder with `index.py`. What several functions need lies once in `lambda/shared`, and goes into the
+package of each that imports it. The function's `requirements.txt` pins pure-Python wheels by version and hash, so these
+files say all that goes into the package, and its key is known without building or downloading.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import io
 import json
@@ -23,12 +25,17 @@ from pathlib import Path
 from builders import files
 from builders.errors import UsageError
 
+SHARED = "shared"
 MANIFEST = "manifest.json"
-LAYOUT = b"1"
+LAYOUT = b"2"
 """Part of every key: raise it when the same files would be laid out differently in a zip."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
-_LEFT_OUT = re.compile(r"(^|/)(__pycache__|tests?)/|\.pyc$|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json)$")
+_LEFT_OUT = re.compile(
+    r"(^|/)(__pycache__|tests?)/|\.pyc$|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json)$"
+    # A third of the package, for systems without a time zone database; Lambda's has one.
+    r"|^dateutil/zoneinfo/.*\.tar\.gz$"
+)
 _PINNED = re.compile(r"^[\w.-]+==[\w.]+(\s+--hash=sha256:[0-9a-f]{64})+$")
 
 
@@ -59,7 +66,7 @@ def build(function: Function, packages_dir: Path, wheels_dir: Path) -> Path:
     target = packages_dir / function.key
     if target.exists():
         return target
-    members = dict(_own_files(function.folder))
+    members = _own_files(function.folder)
     for wheel in _wheels(function, wheels_dir):
         members |= _wheel_files(wheel)
     files.replace(target, _zip(members))
@@ -82,7 +89,7 @@ def _function(folder: Path) -> Function:
                 "write name==version --hash=sha256:<of its pure-Python wheel>"
             )
     digest = hashlib.sha256(LAYOUT)
-    for name, content in sorted(_own_files(folder)):
+    for name, content in sorted(_own_files(folder).items()):
         digest.update(f"\0{name}\0{len(content)}\0".encode())
         digest.update(content)
     return Function(folder.name, folder, f"{folder.name}/{digest.hexdigest()[:32]}.zip")
@@ -97,11 +104,40 @@ def _requirements(folder: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _own_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+def _own_files(folder: Path) -> dict[str, bytes]:
+    """The files of the function and of the shared modules that it imports, by their names in the package."""
+    shared = folder.parent / SHARED
+    files_of = dict(_files_below(folder, folder))
+    seen: set[str] = set()
+    while wanted := _imported(files_of) - seen:
+        seen |= wanted
+        for module in sorted(wanted):
+            if (shared / f"{module}.py").is_file():
+                files_of[f"{module}.py"] = (shared / f"{module}.py").read_bytes()
+            elif (shared / module / "__init__.py").is_file():
+                files_of |= dict(_files_below(shared / module, shared))
+    return files_of
+
+
+def _files_below(folder: Path, root: Path) -> Iterator[tuple[str, bytes]]:
     for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
+        name = path.relative_to(root).as_posix()
         if path.is_file() and not _LEFT_OUT.search(name):
             yield name, path.read_bytes()
+
+
+def _imported(files_of: Mapping[str, bytes]) -> set[str]:
+    """The first names of the modules that Python files import."""
+    nodes = (
+        node for name, content in files_of.items() if name.endswith(".py") for node in ast.walk(ast.parse(content))
+    )
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
 
 
 def _wheels(function: Function, wheels_dir: Path) -> list[Path]:
