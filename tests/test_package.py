@@ -114,3 +114,9 @@ def test_the_manifest_says_which_parameter_takes_which_key(lambda_dir: Path, tmp
     path = package.build(function, packages, tmp_path / "wheels")
     manifest = package.write_manifest({function.parameter: path}, packages)
     assert json.loads(manifest.read_text()) == {"SecretRotationPackageKey": function.key}
+
+
+def test_a_function_that_is_not_python_is_refused_with_its_line(lambda_dir: Path) -> None:
+    (lambda_dir / "secret_rotation" / "steps.py").write_text("STEPS = 4\ndef broken(:\n")
+    with pytest.raises(UsageError, match=r"^steps.py, line 2: invalid syntax"):
+        package.functions(lambda_dir)

@@ -20,6 +20,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from builders import files
@@ -93,6 +94,17 @@ def _function(folder: Path) -> Function:
         digest.update(f"\0{name}\0{len(content)}\0".encode())
         digest.update(content)
     return Function(folder.name, folder, f"{folder.name}/{digest.hexdigest()[:32]}.zip")
+
+
+def _nodes(name: str, content: bytes) -> Iterator[ast.AST]:
+    if not name.endswith(".py"):
+        return iter(())
+    try:
+        return ast.walk(ast.parse(content))
+    except SyntaxError as error:
+        raise UsageError(
+            f"{name}, line {error.lineno}: {error.msg}; a function that is not Python is not packaged"
+        ) from error
 
 
 def _requirements(folder: Path) -> list[str]:
