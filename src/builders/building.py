@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,22 +78,34 @@ def _stale(templates: Mapping[Path, dict[str, Any]], left_over: Iterable[Path], 
         yield Finding("stale-template", message, str(path))
 
 
-def _write(texts: Mapping[Path, str], left_over: Iterable[Path]) -> None:
-    written = 0
-    for path, text in texts.items():
-        content = text.encode()
-        try:
-            if not path.exists() or path.read_bytes() != content:
-                files.replace(path, content)
-                written += 1
-        except OSError as error:
-            raise UsageError(
-                f"cannot write {path}: {error.strerror}; make it writable or say --templates-dir"
-            ) from error
-    progress.say(f"{len(texts)} templates built, {written} written")
+def _write(texts: Mapping[Path, str], left_over: Sequence[Path]) -> None:
+    stale = {path: text.encode() for path, text in texts.items() if not _is_written(path, text)}
+    for path, content in stale.items():
+        with _only_wrong_use("write", path):
+            files.replace(path, content)
     for path in left_over:
-        path.unlink()
+        with _only_wrong_use("remove", path):
+            path.unlink()
+    progress.say(f"{len(texts)} templates built, {len(stale)} written")
+    for path in left_over:
         progress.say(f"{path} removed: it belongs to no layer")
+
+
+def _is_written(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:  # writing it will tell what is wrong
+        return False
+
+
+@contextlib.contextmanager
+def _only_wrong_use(what: str, path: Path) -> Iterator[None]:
+    """An unwritable folder or a full disk is the user's to mend, in one line."""
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot {what} {path}: {error.strerror}; make room, make it writable, or say --templates-dir"
+        raise UsageError(message) from error
 
 
 def _lint(texts: Mapping[Path, str], regions: Sequence[str]) -> list[Finding]:

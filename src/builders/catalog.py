@@ -32,7 +32,7 @@ class Layer:
             stack.to_dict()  # troposphere validates when it writes
         except LayerError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise LayerError(f"{self.name}: the builder failed: {type(error).__name__}: {_one_line(error)}") from error
         return stack
 
@@ -55,7 +55,7 @@ def load(name: str, package: ModuleType = layers) -> Layer:
     known(name, package)
     try:
         module = importlib.import_module(f"{package.__name__}.{name}")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise LayerError(
             f"{name}: the module cannot be imported: {type(error).__name__}: {_one_line(error)}"
         ) from error
@@ -155,5 +155,5 @@ def _circle(graph: Mapping[str, set[str]]) -> Iterator[tuple[str, LayerError]]:
         yield circle[0], LayerError(f"{circle[0]}: layers wait for each other in a circle: {' -> '.join(circle)}")
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())

@@ -40,14 +40,13 @@ def parse(text: str, form: Format) -> Any:
 
 
 def stale(path: Path, expected: Mapping[str, Any], form: Format) -> Finding | None:
-    """What is wrong with a template file that should say `expected`, or None when it says just that.
-
-    Raises `OSError` when the file is there and cannot be read.
-    """
+    """What is wrong with a template file that should say `expected`, or None when it says just that."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return _stale(path, "is missing")
+    except OSError as error:
+        return _stale(path, f"cannot be read ({error.strerror})")
     text = text_of(expected, form)
     if content == text.encode():
         return None

@@ -113,6 +113,10 @@ def _raise(stack: Stack) -> None:
     raise RuntimeError("no\nway")
 
 
+def _exit(stack: Stack) -> None:
+    raise SystemExit("done")
+
+
 def _add_without_a_required_property(stack: Stack) -> None:
     stack.add(sns.SubscriptionResource("Subscription"))
 
@@ -121,6 +125,7 @@ def _add_without_a_required_property(stack: Stack) -> None:
     ("build", "message"),
     [
         (_raise, "^broken: the builder failed: RuntimeError: no way$"),
+        (_exit, r"^broken: the builder failed: SystemExit: done$"),
         (_add_without_a_required_property, "^broken: the builder failed: ValueError: Resource Protocol required"),
     ],
 )

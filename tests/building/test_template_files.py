@@ -93,6 +93,11 @@ def test_a_file_that_cannot_be_read_as_a_template_is_stale(path: Path, form: For
     assert message(stale(path, TEMPLATE, form)) == advised(path, what)
 
 
+def test_a_file_that_cannot_be_read_is_stale(path: Path) -> None:
+    path.mkdir()
+    assert message(stale(path, TEMPLATE, Format.JSON)) == advised(path, "cannot be read (Is a directory)")
+
+
 def test_a_yaml_file_that_is_no_yaml_is_stale(tmp_path: Path) -> None:
     path = tmp_path / "topics.yaml"
     path.write_text("a: [", encoding="utf-8")

@@ -1,0 +1,166 @@
+"""Every parameter file is held against all layers, and each mistake is told with its file, line and remedy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from builders import environment_check
+from builders.assembly import Assembly, assemble
+from builders.errors import UsageError
+
+MakePackage = Callable[..., ModuleType]
+
+NETWORK = """
+from troposphere import Not
+from builders import parameters
+VPC_ID = Export("network", "VpcId", "the VPC")
+def build(stack):
+    cidr = stack.parameter(parameters.cidr("VpcCidr", "Range of the VPC"))
+    stack.parameter(parameters.choice("Connectivity", "Way to the premises", ["None", "Gateway"], "None"))
+    stack.parameter(parameters.identifier("GatewayId", "The gateway", prefix="tgw", optional=True))
+    stack.rule(
+        "GatewayNeedsId", Not(Equals(Ref("GatewayId"), "")), "Connectivity Gateway needs GatewayId; give its id",
+        when=Equals(Ref("Connectivity"), "Gateway"),
+    )
+    stack.add(sns.Topic("Topic"))
+    stack.export(VPC_ID, cidr.ref())
+"""
+DATABASE = """
+from builders import parameters
+from .network import VPC_ID
+def build(stack):
+    stack.parameter(parameters.integer("Port", "Port of the database", minimum=1024, maximum=65535))
+    stack.add(sns.Topic("Topic", TopicName=stack.import_value(VPC_ID)))
+"""
+DIVIDES = """
+from troposphere import Cidr, Select
+from builders import parameters
+VPC_ID = Export("network", "VpcId", "the VPC")
+def build(stack):
+    cidr = stack.parameter(parameters.cidr("VpcCidr", "Range of the VPC"))
+    stack.add(sns.Topic("Topic", TopicName=Select(0, Cidr(cidr.ref(), 2, 8))))
+    stack.export(VPC_ID, cidr.ref())
+"""
+COMMON = ["EnvironmentSuffix=dev", "MigrationPhase=dev", "CostCenter=1"]
+RIGHT = [*COMMON, "VpcCidr=10.0.0.0/16", "Port=5432"]
+
+
+Check = Callable[..., list[str]]
+
+
+@pytest.fixture
+def check_against(tmp_path: Path) -> Check:
+    """Checks dev.json with the given entries, one a line from line 2 on, and returns what is found."""
+
+    def run(made: Assembly, *entries: str) -> list[str]:
+        folder = tmp_path / "environments"
+        folder.mkdir(exist_ok=True)
+        (folder / "dev.json").write_text(json.dumps(entries, indent=0), encoding="utf-8")
+        findings = environment_check.check(folder, made)
+        return [f"{Path(found.place).name} {found.rule}: {found.message}" for found in findings]
+
+    return run
+
+
+@pytest.fixture
+def check(check_against: Check, make_layers: MakePackage) -> Check:
+    """Checks dev.json against a network and a database."""
+    return partial(check_against, assemble(make_layers(network=NETWORK, database=DATABASE)))
+
+
+def test_a_file_with_all_that_the_layers_ask_for_is_right(check: Check) -> None:
+    assert check(*RIGHT) == []
+
+
+def test_a_key_of_no_layer_is_told_with_the_closest(check: Check) -> None:
+    assert check(*RIGHT, "vpcCdir=10.0.0.0/16") == [
+        "dev.json:7 unknown-parameter: vpcCdir is a parameter of no layer, and the AWS CLI would drop it in silence; "
+        "did you mean VpcCidr?"
+    ]
+
+
+def test_a_key_that_is_like_none_should_go(check: Check) -> None:
+    assert check(*RIGHT, "Zzz=1") == [
+        "dev.json:7 unknown-parameter: Zzz is a parameter of no layer, and the AWS CLI would drop it in silence; "
+        "remove it"
+    ]
+
+
+def test_a_missing_key_is_told_with_the_layers_that_need_it_and_its_description(check: Check) -> None:
+    assert check(*COMMON, "VpcCidr=10.0.0.0/16") == [
+        'dev.json missing-parameter: Port is missing and has no default in database; add "Port=...": '
+        "Port of the database"
+    ]
+
+
+def test_a_wrong_value_is_told_once_with_all_layers_that_refuse_it(check: Check) -> None:
+    assert check(*[entry.replace("Suffix=dev", "Suffix=Dev") for entry in RIGHT]) == [
+        "dev.json:2 parameter-value: EnvironmentSuffix='Dev' is not up to 16 lower-case letters and digits, with "
+        "single hyphens between them (pattern ^[a-z][a-z0-9]*(-[a-z0-9]+)*$) (database, network)"
+    ]
+
+
+def test_a_rule_that_does_not_hold_is_told_with_the_entries_that_it_looks_at(check: Check) -> None:
+    assert check(*RIGHT, "Connectivity=Gateway") == [
+        "dev.json:7 template-rule: network: Connectivity Gateway needs GatewayId; give its id "
+        "(given: Connectivity='Gateway')"
+    ]
+
+
+def test_a_rule_that_holds_is_silent(check: Check) -> None:
+    assert check(*RIGHT, "Connectivity=Gateway", "GatewayId=tgw-0123456789abcdef0") == []
+
+
+def test_a_rule_is_not_asked_about_a_value_that_is_wrong_by_itself(check: Check) -> None:
+    (finding,) = check(*RIGHT, "Connectivity=Gatewai")
+    assert finding.startswith("dev.json:7 parameter-value: Connectivity='Gatewai' is none of the allowed values")
+
+
+def test_a_function_that_cannot_be_computed_is_told(check_against: Check, make_layers: MakePackage) -> None:
+    made = assemble(make_layers(network=DIVIDES))
+    assert check_against(made, *COMMON, "VpcCidr=10.0.0.0/24") == [
+        "dev.json template-refuses: network: Fn::Cidr finds 1 ranges of 8 host bits in 10.0.0.0/24, not 2"
+    ]
+
+
+def test_a_layer_that_imports_from_one_that_does_not_work_out_is_not_asked(
+    check_against: Check, make_layers: MakePackage
+) -> None:
+    made = assemble(make_layers(network=DIVIDES, database=DATABASE))
+    (finding,) = check_against(made, *COMMON, "VpcCidr=10.0.0.0/24", "Port=5432")
+    assert finding.startswith("dev.json template-refuses: network: ")
+
+
+def test_a_key_is_not_unknown_while_a_layer_that_may_declare_it_is_broken(
+    check_against: Check, make_layers: MakePackage
+) -> None:
+    made = assemble(make_layers(network=NETWORK, database="import nowhere"))
+    assert check_against(made, *RIGHT) == []
+
+
+def test_a_file_that_is_no_list_does_not_hide_the_others(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "broken.json").write_text("[\n", encoding="utf-8")
+    broken, unknown = check(*RIGHT, "Zzz=1")
+    assert broken.startswith("broken.json:2 parameter-file: ")
+    assert unknown.startswith("dev.json:7 unknown-parameter: ")
+
+
+def test_ranges_are_compared_across_files(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "environments").mkdir()
+    prod = [entry.replace("=dev", "=prod") for entry in RIGHT]
+    (tmp_path / "environments" / "prod.json").write_text(json.dumps(prod), encoding="utf-8")
+    (finding,) = check(*RIGHT)
+    assert finding.startswith("prod.json:1 overlapping-ranges: VpcCidr=10.0.0.0/16 overlaps VpcCidr=10.0.0.0/16 of ")
+
+
+def test_a_folder_that_is_not_there_is_wrong_use(tmp_path: Path, make_layers: MakePackage) -> None:
+    made = assemble(make_layers(network=NETWORK))
+    with pytest.raises(UsageError, match=r"^no folder .*nowhere here; run from the project's root or say --env"):
+        environment_check.check(tmp_path / "nowhere", made)
