@@ -1,0 +1,415 @@
+"""The network layer: private, in two or three zones, filtered both ways, joined to on-premises in one way or none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from builders.evaluate import EXAMPLE_ACCOUNT, Evaluated, evaluate
+from builders.stack import TEMPLATE_LIMIT_BYTES
+from builders.template_files import Format, text_of
+
+Deploy = Callable[..., Evaluated]
+Of = Callable[..., list[dict[str, Any]]]
+
+GIVEN = {
+    "EnvironmentSuffix": "dev",
+    "MigrationPhase": "dev",
+    "CostCenter": "payments",
+    "VpcCidr": "10.20.0.0/16",
+    "OnPremisesCidr1": "192.168.0.0/16",
+    "S3PrefixListId": "pl-0123abcd",
+}
+FOUR_RANGES = {
+    "OnPremisesCidr2": "172.16.0.0/24",
+    "OnPremisesCidr3": "172.16.1.0/24",
+    "OnPremisesCidr4": "172.16.2.0/24",
+}
+TRANSIT_GATEWAY = {"Connectivity": "TransitGateway", "TransitGatewayId": "tgw-0123456789abcdef0"}
+PRIVATE_GATEWAY = {
+    "Connectivity": "VirtualPrivateGateway",
+    "DirectConnectGatewayId": "01234567-89ab-cdef-0123-456789abcdef",
+}
+NAMES = {"OnPremisesDomainName": "corp.example.com", "OnPremisesDnsServer1": "192.168.0.10"}
+KEY = "arn:of:the:key"
+
+
+@pytest.fixture
+def deploy(template: Callable[[str], dict[str, Any]]) -> Deploy:
+    """Evaluates the layer with parameters of one's choice."""
+
+    def evaluated(region: str = "us-east-1", **chosen: str) -> Evaluated:
+        imports = {"foundation-KmsKeyArn-dev": KEY}
+        return evaluate(template("network"), GIVEN | chosen, imports=imports, region=region)
+
+    return evaluated
+
+
+@pytest.fixture
+def properties_of(deploy: Deploy) -> Of:
+    """The properties of all resources of a type, with parameters of one's choice."""
+
+    def found(kind: str, **chosen: str) -> list[dict[str, Any]]:
+        return [body["Properties"] for body in deploy(**chosen).resources.values() if body["Type"] == kind]
+
+    return found
+
+
+@pytest.fixture
+def pattern(template: Callable[[str], dict[str, Any]]) -> Callable[[str], re.Pattern[str]]:
+    """What a parameter has to match, by its name."""
+    return lambda name: re.compile(template("network")["Parameters"][name]["AllowedPattern"])
+
+
+def test_the_template_is_the_golden_one(assert_golden: Callable[[str], None]) -> None:
+    assert_golden("network")
+
+
+def test_the_file_fits_into_a_request_without_a_bucket(template: Callable[[str], dict[str, Any]]) -> None:
+    assert len(text_of(template("network"), Format.JSON).encode()) <= TEMPLATE_LIMIT_BYTES
+
+
+# Zones and subnets
+
+
+@pytest.mark.parametrize(
+    ("region", "count", "zones"),
+    [
+        ("us-east-1", "3", ["us-east-1a", "us-east-1b", "us-east-1c"]),
+        ("us-east-1", "2", ["us-east-1a", "us-east-1b"]),
+        ("us-west-1", "2", ["us-west-1a", "us-west-1c"]),
+    ],
+)
+def test_each_zone_has_a_subnet_of_its_own(properties_of: Of, region: str, count: str, zones: list[str]) -> None:
+    subnets = properties_of("AWS::EC2::Subnet", region=region, ZoneCount=count)
+    assert [subnet["AvailabilityZone"] for subnet in subnets] == zones
+
+
+@pytest.mark.parametrize("count", ["2", "3"])
+def test_the_ranges_of_the_first_zones_do_not_move_when_a_third_is_added(properties_of: Of, count: str) -> None:
+    ranges = [subnet["CidrBlock"] for subnet in properties_of("AWS::EC2::Subnet", ZoneCount=count)]
+    assert ranges[:2] == ["10.20.0.0/24", "10.20.1.0/24"]
+
+
+@pytest.mark.parametrize("count", ["2", "3"])
+def test_every_subnet_has_our_route_table_and_our_network_acl(deploy: Deploy, count: str) -> None:
+    resources = deploy(ZoneCount=count).resources
+    subnets = {f"${{{name}}}" for name, body in resources.items() if body["Type"] == "AWS::EC2::Subnet"}
+    for kind, key, ours in (
+        ("AWS::EC2::SubnetRouteTableAssociation", "RouteTableId", "${PrivateRouteTable}"),
+        ("AWS::EC2::SubnetNetworkAclAssociation", "NetworkAclId", "${PrivateNetworkAcl}"),
+    ):
+        found = [body["Properties"] for body in resources.values() if body["Type"] == kind]
+        assert {(item["SubnetId"], item[key]) for item in found} == {(subnet, ours) for subnet in subnets}
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [("2", "${PrivateSubnet1},${PrivateSubnet2}"), ("3", "${PrivateSubnet1},${PrivateSubnet2},${PrivateSubnet3}")],
+)
+def test_the_subnets_are_exported_as_far_as_they_exist(deploy: Deploy, count: str, expected: str) -> None:
+    assert deploy(ZoneCount=count).exports["network-PrivateSubnetIds-dev"] == expected
+
+
+@pytest.mark.parametrize(
+    ("cidr", "is_taken"),
+    [
+        ("10.0.0.0/16", True),
+        ("10.0.0.0/22", True),
+        ("10.0.0.0/15", False),
+        ("10.0.0.0/23", False),
+        ("10.0.0/16", False),
+    ],
+)
+def test_the_vpc_has_room_for_its_subnets_and_no_more_than_aws_allows(
+    pattern: Callable[[str], re.Pattern[str]], cidr: str, is_taken: bool
+) -> None:
+    assert bool(pattern("VpcCidr").match(cidr)) is is_taken
+
+
+# Private
+
+
+def test_nothing_leads_to_the_internet(template: Callable[[str], dict[str, Any]]) -> None:
+    kinds = {body["Type"] for body in template("network")["Resources"].values()}
+    assert not {kind for kind in kinds if re.search("Internet|Nat|EIP|CarrierGateway|Peering", kind)}
+
+
+def test_no_subnet_gives_public_addresses(properties_of: Of) -> None:
+    assert {subnet["MapPublicIpOnLaunch"] for subnet in properties_of("AWS::EC2::Subnet")} == {False}
+
+
+@pytest.mark.parametrize("cidr", ["0.0.0.0/0", "10.0.0.0/7"])
+@pytest.mark.parametrize("slot", ["OnPremisesCidr1", "OnPremisesCidr2", "OnPremisesCidr3", "OnPremisesCidr4"])
+def test_a_range_so_wide_that_it_would_carry_the_internet_is_refused(
+    pattern: Callable[[str], re.Pattern[str]], slot: str, cidr: str
+) -> None:
+    assert not pattern(slot).match(cidr)
+
+
+# Security groups and network ACL
+
+
+def test_every_rule_of_a_group_says_what_it_is_for(properties_of: Of) -> None:
+    every_option = TRANSIT_GATEWAY | FOUR_RANGES | NAMES
+    rules = [
+        rule
+        for group in properties_of("AWS::EC2::SecurityGroup", **every_option)
+        for rule in group["SecurityGroupEgress"]
+    ]
+    rules += properties_of("AWS::EC2::SecurityGroupIngress", **every_option)
+    # Characters that EC2 takes (EC2 API reference, "AuthorizeSecurityGroupIngress", Description).
+    assert [
+        rule for rule in rules if not re.fullmatch(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]+", rule["Description"])
+    ] == []
+
+
+@pytest.mark.parametrize("options", [{}, TRANSIT_GATEWAY | NAMES])
+def test_every_group_states_its_egress_since_aws_opens_it_otherwise(properties_of: Of, options: dict[str, str]) -> None:
+    groups = properties_of("AWS::EC2::SecurityGroup", **options)
+    assert [group["GroupDescription"] for group in groups if not group["SecurityGroupEgress"]] == []
+
+
+@pytest.mark.parametrize("group", ["${DatabaseSecurityGroup}", "${EndpointSecurityGroup}"])
+def test_database_and_endpoints_let_in_dms_and_functions_alone(properties_of: Of, group: str) -> None:
+    rules = [rule for rule in properties_of("AWS::EC2::SecurityGroupIngress") if rule["GroupId"] == group]
+    sources = {rule["SourceSecurityGroupId"] for rule in rules}
+    assert sources == {"${DmsSecurityGroup}", "${FunctionSecurityGroup}"}
+
+
+@pytest.mark.parametrize("port", ["1150", "5432", "65535"])
+def test_the_database_is_entered_on_its_port(properties_of: Of, port: str) -> None:
+    rules = properties_of("AWS::EC2::SecurityGroupIngress", DatabasePort=port)
+    database = [rule for rule in rules if rule["GroupId"] == "${DatabaseSecurityGroup}"]
+    assert {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in database} == {("tcp", port, port)}
+
+
+@pytest.mark.parametrize("group", ["DmsSecurityGroup", "FunctionSecurityGroup"])
+def test_s3_is_reached_by_its_prefix_list(deploy: Deploy, group: str) -> None:
+    egress = deploy().resources[group]["Properties"]["SecurityGroupEgress"]
+    assert [
+        (rule["FromPort"], rule["ToPort"]) for rule in egress if rule.get("DestinationPrefixListId") == "pl-0123abcd"
+    ] == [(443, 443)]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, []),
+        (TRANSIT_GATEWAY, ["192.168.0.0/16"]),
+        (TRANSIT_GATEWAY | FOUR_RANGES, ["192.168.0.0/16", "172.16.0.0/24", "172.16.1.0/24", "172.16.2.0/24"]),
+        (PRIVATE_GATEWAY | {"OnPremisesCidr3": "172.16.1.0/24"}, ["192.168.0.0/16", "172.16.1.0/24"]),
+    ],
+)
+def test_dms_may_call_the_source_in_every_range_that_is_connected(
+    deploy: Deploy, options: dict[str, str], expected: list[str]
+) -> None:
+    egress = deploy(SourcePort="5433", **options).resources["DmsSecurityGroup"]["Properties"]["SecurityGroupEgress"]
+    assert [rule["CidrIp"] for rule in egress if rule["FromPort"] == "5433"] == expected
+
+
+@pytest.mark.parametrize("egress", [False, True])
+def test_the_network_acl_stays_within_the_default_quota(properties_of: Of, egress: bool) -> None:
+    every_option = TRANSIT_GATEWAY | FOUR_RANGES | NAMES | {"OnPremisesDnsServer2": "192.168.0.11"}
+    entries = properties_of("AWS::EC2::NetworkAclEntry", **every_option)
+    numbers = [entry["RuleNumber"] for entry in entries if entry["Egress"] is egress]
+    assert len(numbers) == len(set(numbers)) <= 20
+
+
+# The way to on-premises
+
+
+@pytest.mark.parametrize("options", [TRANSIT_GATEWAY, PRIVATE_GATEWAY])
+def test_every_on_premises_range_has_a_route_that_waits_for_the_attachment(
+    deploy: Deploy, options: dict[str, str]
+) -> None:
+    resources = deploy(**options, **FOUR_RANGES).resources
+    routes = [body for body in resources.values() if body["Type"] == "AWS::EC2::Route"]
+    ranges = {GIVEN["OnPremisesCidr1"], *FOUR_RANGES.values()}
+    assert {route["Properties"]["DestinationCidrBlock"] for route in routes} == ranges
+    assert {resources[route["DependsOn"]]["Type"] for route in routes} <= {
+        "AWS::EC2::TransitGatewayAttachment",
+        "AWS::EC2::VPCGatewayAttachment",
+    }
+
+
+def test_without_connectivity_there_is_no_route_and_no_gateway(deploy: Deploy) -> None:
+    kinds = {body["Type"] for body in deploy().resources.values()}
+    assert not {kind for kind in kinds if re.search("Route$|Gateway|Propagation|Resolver", kind)}
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        ("2", ["${PrivateSubnet1}", "${PrivateSubnet2}"]),
+        ("3", ["${PrivateSubnet1}", "${PrivateSubnet2}", "${PrivateSubnet3}"]),
+    ],
+)
+def test_the_transit_gateway_has_an_interface_in_every_zone(properties_of: Of, count: str, expected: list[str]) -> None:
+    (attachment,) = properties_of("AWS::EC2::TransitGatewayAttachment", ZoneCount=count, **TRANSIT_GATEWAY)
+    assert attachment["SubnetIds"] == expected
+
+
+@pytest.mark.parametrize("role", ["", "arn:aws:iam::" + "2" * 12 + ":role/accept"])
+def test_the_private_gateway_joins_the_direct_connect_gateway_of_this_or_another_account(
+    properties_of: Of, role: str
+) -> None:
+    (association,) = properties_of(
+        "AWS::DirectConnect::DirectConnectGatewayAssociation", **PRIVATE_GATEWAY, DirectConnectGatewayRoleArn=role
+    )
+    assert association == {
+        "AssociatedGatewayId": "${PrivateGateway}",
+        "DirectConnectGatewayId": PRIVATE_GATEWAY["DirectConnectGatewayId"],
+        **({"AcceptDirectConnectGatewayAssociationProposalRoleArn": role} if role else {}),
+    }
+
+
+def test_the_private_gateway_teaches_the_route_table_once_it_is_attached(deploy: Deploy) -> None:
+    propagation = deploy(**PRIVATE_GATEWAY).resources["PrivateGatewayRoutePropagation"]
+    assert propagation["DependsOn"] == "PrivateGatewayAttachment"
+    assert propagation["Properties"] == {
+        "RouteTableIds": ["${PrivateRouteTable}"],
+        "VpnGatewayId": "${PrivateGateway}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [("", [{"Ip": "192.168.0.10"}]), ("192.168.0.11", [{"Ip": "192.168.0.10"}, {"Ip": "192.168.0.11"}])],
+)
+def test_names_of_on_premises_are_asked_of_the_servers_that_are_given(
+    properties_of: Of, second: str, expected: list[dict[str, str]]
+) -> None:
+    (rule,) = properties_of(
+        "AWS::Route53Resolver::ResolverRule", **TRANSIT_GATEWAY, **NAMES, OnPremisesDnsServer2=second
+    )
+    assert (rule["RuleType"], rule["DomainName"], rule["TargetIps"]) == ("FORWARD", "corp.example.com", expected)
+
+
+# Outputs
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, None),
+        (TRANSIT_GATEWAY, "${TransitGatewayAttachment}"),
+        (PRIVATE_GATEWAY, "${PrivateGateway}"),
+    ],
+)
+def test_the_attachment_is_an_output_only_where_there_is_one(
+    deploy: Deploy, options: dict[str, str], expected: str | None
+) -> None:
+    assert deploy(**options).outputs.get("DirectConnectAttachmentId") == expected
+
+
+@pytest.mark.parametrize("given", [None, "dxvif-fgputw0j"])
+def test_the_virtual_interface_is_an_output_only_where_it_was_given(deploy: Deploy, given: str | None) -> None:
+    chosen = {"DirectConnectVirtualInterfaceId": given} if given else {}
+    assert deploy(**TRANSIT_GATEWAY, **chosen).outputs.get("DirectConnectVirtualInterfaceId") == given
+
+
+# Rules
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, TRANSIT_GATEWAY, PRIVATE_GATEWAY, TRANSIT_GATEWAY | NAMES, PRIVATE_GATEWAY | FOUR_RANGES],
+)
+def test_parameters_that_fit_together_are_taken(deploy: Deploy, options: dict[str, str]) -> None:
+    assert deploy(**options).failed_rules == ()
+
+
+GATEWAY_ID = PRIVATE_GATEWAY["DirectConnectGatewayId"]
+TRANSIT_ID = TRANSIT_GATEWAY["TransitGatewayId"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"Connectivity": "TransitGateway"}, "Connectivity TransitGateway needs TransitGatewayId"),
+        (TRANSIT_GATEWAY | {"DirectConnectGatewayId": GATEWAY_ID}, "takes no DirectConnectGatewayId"),
+        (TRANSIT_GATEWAY | {"DirectConnectGatewayRoleArn": "arn:of:a:role"}, "or DirectConnectGatewayRoleArn"),
+        ({"Connectivity": "VirtualPrivateGateway"}, "needs DirectConnectGatewayId"),
+        (PRIVATE_GATEWAY | {"TransitGatewayId": TRANSIT_ID}, "takes no TransitGatewayId"),
+        ({"TransitGatewayId": TRANSIT_ID}, "Connectivity None takes no TransitGatewayId"),
+        ({"DirectConnectGatewayId": GATEWAY_ID}, "Connectivity None takes no"),
+        ({"DirectConnectGatewayRoleArn": "arn:of:a:role"}, "Connectivity None takes no"),
+        ({"DirectConnectVirtualInterfaceId": "dxvif-fgputw0j"}, "Connectivity None takes no"),
+        (NAMES, "Connectivity None takes no"),
+        (TRANSIT_GATEWAY | {"OnPremisesDomainName": "corp.example.com"}, "needs OnPremisesDnsServer1"),
+        (TRANSIT_GATEWAY | {"OnPremisesDnsServer1": "192.168.0.10"}, "need OnPremisesDomainName"),
+        (TRANSIT_GATEWAY | {"OnPremisesDnsServer2": "192.168.0.10"}, "need OnPremisesDomainName"),
+    ],
+)
+def test_parameters_that_contradict_each_other_are_refused_in_words(
+    deploy: Deploy, options: dict[str, str], message: str
+) -> None:
+    (sentence,) = deploy(**options).failed_rules
+    assert message in sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_taken"),
+    [
+        ("TransitGatewayId", "tgw-0123456789abcdef0", True),
+        ("TransitGatewayId", "tgw-attach-0123456789abcdef0", False),
+        ("DirectConnectGatewayId", GATEWAY_ID, True),
+        ("DirectConnectGatewayId", "dxgw-1", False),
+        ("DirectConnectVirtualInterfaceId", "dxvif-fgputw0j", True),
+        ("DirectConnectVirtualInterfaceId", "vif-1", False),
+        ("S3PrefixListId", "pl-63a5400a", True),
+        ("S3PrefixListId", "", False),
+        ("OnPremisesCidr1", "", False),
+        ("OnPremisesCidr2", "", True),
+        ("OnPremisesDnsServer1", "192.168.0.256", False),
+        ("OnPremisesDomainName", "corp.example.com", True),
+        ("OnPremisesDomainName", "-corp.example.com", False),
+        ("OnPremisesDomainName", "corp example", False),
+    ],
+)
+def test_ids_addresses_and_names_have_their_form(
+    pattern: Callable[[str], re.Pattern[str]], name: str, value: str, is_taken: bool
+) -> None:
+    assert bool(pattern(name).match(value)) is is_taken
+
+
+# Flow logs
+
+
+def test_all_traffic_is_logged_in_an_encrypted_group_that_outlives_the_stack(deploy: Deploy) -> None:
+    resources = deploy(LogRetentionDays="731").resources
+    log, group = resources["FlowLog"], resources["FlowLogGroup"]
+    assert (log["Properties"]["ResourceId"], log["Properties"]["TrafficType"]) == ("${Vpc}", "ALL")
+    assert log["Properties"]["LogGroupName"] == "${FlowLogGroup}"
+    assert (group["Properties"]["KmsKeyId"], group["Properties"]["RetentionInDays"]) == (KEY, "731")
+    assert (group["DeletionPolicy"], group["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_flow_logs_wait_until_their_role_may_write(deploy: Deploy) -> None:
+    resources = deploy().resources
+    policy = resources[resources["FlowLog"]["DependsOn"]]
+    assert policy["Properties"]["Roles"] == ["${FlowLogRole}"]
+
+
+def test_the_flow_log_role_serves_flow_logs_of_this_account_and_region_alone(deploy: Deploy) -> None:
+    (statement,) = deploy().resources["FlowLogRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": ["vpc-flow-logs.amazonaws.com"]}
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": EXAMPLE_ACCOUNT},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:ec2:us-east-1:{EXAMPLE_ACCOUNT}:vpc-flow-log/*"},
+    }
+
+
+def test_the_flow_log_role_writes_to_its_own_group_alone(deploy: Deploy) -> None:
+    statements = deploy().resources["FlowLogPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    granted = {action: statement["Resource"] for statement in statements for action in statement["Action"]}
+    assert granted == {
+        "logs:CreateLogStream": ["${FlowLogGroup.Arn}"],
+        "logs:PutLogEvents": ["${FlowLogGroup.Arn}"],
+        "logs:DescribeLogStreams": ["${FlowLogGroup.Arn}"],
+        "logs:DescribeLogGroups": ["*"],
+    }
