@@ -17,9 +17,12 @@ ROTATION_SECONDS = 60
 
 
 def prove(cli: AwsCli, secret_arn: str, ca_file: Path) -> str:
-    """Log in with the current password and say as whom and how. The password is in no message."""
-    secret = _current(cli, secret_arn)
-    return _login(secret, ca_file)
+    """Log in with the current password and say as whom and how. The password is in no message.
+
+    A rotation that is under way, such as the one that a new schedule begins with, is waited for.
+    """
+    _wait_until_settled(cli, secret_arn)
+    return _login(_current(cli, secret_arn), ca_file)
 
 
 def rotate_and_prove(cli: AwsCli, secret_arn: str, ca_file: Path) -> str:
@@ -28,9 +31,11 @@ def rotate_and_prove(cli: AwsCli, secret_arn: str, ca_file: Path) -> str:
     Raises `DeployError` when the rotation does not end in a minute, the password stays the same, or the old one
     still logs in.
     """
+    _wait_until_settled(cli, secret_arn)
     before = _current(cli, secret_arn)
     version = cli.json("secretsmanager", "rotate-secret", "--secret-id", secret_arn)["VersionId"]
-    _wait_for_current(cli, secret_arn, version)
+    if "AWSCURRENT" not in _wait_until_settled(cli, secret_arn).get(version, []):
+        raise DeployError(f"version {version} of {secret_arn} did not become current; the function's log says why")
     after = _current(cli, secret_arn)
     if after["password"] == before["password"]:
         raise DeployError(f"the rotation of {secret_arn} ended without a new password")
@@ -48,16 +53,17 @@ def _current(cli: AwsCli, secret_arn: str) -> dict[str, Any]:
     return secret
 
 
-def _wait_for_current(cli: AwsCli, secret_arn: str, version: str) -> None:
+def _wait_until_settled(cli: AwsCli, secret_arn: str) -> dict[str, list[str]]:
+    """Wait until no version is pending and not current, and return the stages by version."""
     deadline = time.monotonic() + ROTATION_SECONDS
     while time.monotonic() < deadline:
-        stages = cli.json("secretsmanager", "describe-secret", "--secret-id", secret_arn)["VersionIdsToStages"]
-        if "AWSCURRENT" in stages.get(version, []):
-            return
+        stages: dict[str, list[str]] = cli.json("secretsmanager", "describe-secret", "--secret-id", secret_arn)[
+            "VersionIdsToStages"
+        ]
+        if ["AWSPENDING"] not in stages.values():
+            return stages
         time.sleep(0.5)
-    raise DeployError(
-        f"version {version} of {secret_arn} is not current after {ROTATION_SECONDS} s; read the function's log"
-    )
+    raise DeployError(f"a rotation of {secret_arn} does not end in {ROTATION_SECONDS} s; the function's log says why")
 
 
 def _login(secret: dict[str, Any], ca_file: Path) -> str:

@@ -45,7 +45,7 @@ docs/embedded-cloud.md."""
 @click.argument("then", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
 def main(phase: str, outputs_dir: Path, then: tuple[str, ...]) -> None:
     """Build, lint, deploy a phase on the embedded cloud, log in to its database, and stop everything."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         sys.exit(_run(console, phase, outputs_dir, then))
@@ -53,7 +53,7 @@ def main(phase: str, outputs_dir: Path, then: tuple[str, ...]) -> None:
         console.print("stopped; nothing is left running")
         sys.exit(130)
     except StackferryError as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        Console(stderr=True, highlight=False, emoji=False).print(f"error: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
 
 

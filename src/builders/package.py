@@ -140,11 +140,8 @@ def _files_below(folder: Path, root: Path) -> Iterator[tuple[str, bytes]]:
 
 def _imported(files_of: Mapping[str, bytes]) -> set[str]:
     """The first names of the modules that Python files import."""
-    nodes = (
-        node for name, content in files_of.items() if name.endswith(".py") for node in ast.walk(ast.parse(content))
-    )
     names: set[str] = set()
-    for node in nodes:
+    for node in chain.from_iterable(_nodes(name, content) for name, content in files_of.items()):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
