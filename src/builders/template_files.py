@@ -44,21 +44,26 @@ def stale(path: Path, expected: Mapping[str, Any], form: Format) -> Finding | No
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return _stale(path, "is missing")
+        what = "is missing"
     except OSError as error:
-        return _stale(path, f"cannot be read ({error.strerror})")
-    text = text_of(expected, form)
-    if content == text.encode():
-        return None
+        what = f"cannot be read ({error.strerror})"
+    else:
+        text = text_of(expected, form)
+        if content == text.encode():
+            return None
+        what = _difference(content, text, form)
+    message = f"{path.stem}: {path} {what}; run build-templates and commit what it writes"
+    return Finding("stale-template", message, str(path))
+
+
+def _difference(content: bytes, text: str, form: Format) -> str:
     try:
         difference = first_difference(parse(content.decode(), form), parse(text, form))
     except UnicodeDecodeError:
-        return _stale(path, "is not UTF-8 text")
+        return "is not UTF-8 text"
     except ValueError as error:
-        return _stale(path, f"is not {form.name} ({error})")
-    if difference is None:
-        return _stale(path, "says the same in another layout")
-    return _stale(path, f"differs first at {difference}")
+        return f"is not {form.name} ({error})"
+    return f"differs first at {difference}" if difference else "says the same in another layout"
 
 
 def left_over(folder: Path, layers: Collection[str], form: Format) -> list[Path]:
@@ -73,12 +78,6 @@ def _is_ours(path: Path, form: Format) -> bool:
         return parameters.SUFFIX_NAME in content["Parameters"] and "AWSTemplateFormatVersion" in content
     except (OSError, ValueError, TypeError, KeyError):
         return False
-
-
-def _stale(path: Path, what: str) -> Finding:
-    return Finding(
-        "stale-template", f"{path.stem}: {path} {what}; run build-templates and commit what it writes", str(path)
-    )
 
 
 def _yaml_text(template: Mapping[str, Any]) -> str:
