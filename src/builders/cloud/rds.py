@@ -195,7 +195,7 @@ def _populate(server: postgres.Server, properties: Mapping[str, Json]) -> None:
         "GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser"
         if server.installation.major >= 15
         else "GRANT pg_monitor, pg_signal_backend TO rds_superuser",
-        f"CREATE ROLE {master} LOGIN CREATEDB CREATEROLE REPLICATION PASSWORD {password} VALID UNTIL 'infinity'",
+        f"CREATE ROLE {master} LOGIN CREATEDB CREATEROLE PASSWORD {password} VALID UNTIL 'infinity'",
         f"GRANT rds_superuser, rds_replication, rds_password TO {master} WITH ADMIN OPTION",
         f"ALTER DATABASE postgres OWNER TO {master}",
     )
