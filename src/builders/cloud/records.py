@@ -49,8 +49,10 @@ def create(kind: ResourceType, logical_id: str, properties: Mapping[str, Json], 
     """Keep a new record. Raises ValueError where its name is taken."""
     identity = attributes.identity(kind, logical_id, stack_name, properties)
     physical_id = "|".join(str(value) for value in identity.values())
-    if (kind.name, physical_id) in _records:
-        raise ValueError(f"Resource of type '{kind.name}' with identifier '{physical_id}' already exists.")
+    name = attributes.given_name(kind, properties)
+    names = {attributes.given_name(kind, record["Properties"]) for record in find(kind.name).values()}
+    if (kind.name, physical_id) in _records or (name and name in names):
+        raise ValueError(f"Resource of type '{kind.name}' with identifier '{name or physical_id}' already exists.")
     values = attributes.complete(kind, logical_id, stack_name, properties, identity)
     _records[kind.name, physical_id] = {"Properties": dict(properties), "Attributes": values}
     return physical_id, values

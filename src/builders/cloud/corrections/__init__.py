@@ -6,11 +6,12 @@ newer ministack makes the correction needless. What ministack merely lacks is in
 
 from __future__ import annotations
 
-from builders.cloud.corrections import exports, operations, regions, services
+from builders.cloud.corrections import conditions, exports, operations, regions, services
 
 
 def everywhere() -> None:
     """Apply all corrections, once."""
+    conditions.conditions_of_any_value()
     regions.zones_of_the_region()
     regions.prefix_lists_of_s3()
     operations.blocking_types_off_the_event_loop()
@@ -22,4 +23,5 @@ def everywhere() -> None:
     operations.snapshots_before_replacement()
     exports.exports_in_use_stay()
     services.generated_passwords()
+    services.ports_of_network_acls()
     services.logs_exported_by_databases()

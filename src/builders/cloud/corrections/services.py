@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from ministack.services import lambda_svc, rds, s3, secretsmanager
+from ministack.services import ec2, lambda_svc, rds, s3, secretsmanager
 from ministack.services.cloudformation import provisioners
 
 from builders.cloud.records import Handlers, Made
@@ -110,3 +110,15 @@ def logs_exported_by_databases() -> None:
         return text.replace("<EnabledCloudwatchLogsExports/>", more)
 
     rds._instance_xml = described
+
+
+def ports_of_network_acls() -> None:
+    """DescribeNetworkAcls of ministack leaves out the ports of an entry."""
+    before = ec2._network_acl_entry_xml
+
+    def described(entry: Mapping[str, Json]) -> str:
+        ports = entry.get("PortRange")
+        more = f"<portRange><from>{ports['From']}</from><to>{ports['To']}</to></portRange>" if ports else ""
+        return str(before(entry)).replace("</item>", f"{more}</item>")
+
+    ec2._network_acl_entry_xml = described

@@ -37,7 +37,12 @@ def install() -> None:
 
     def parameters(template: Mapping[str, Json], provided: list[Json], previous: Json = None) -> Json:
         check_given(template, provided, previous)
-        resolved = parameters_before(template, provided, previous)
+        # ministack compares a list as one text with the allowed values; `check_given` has compared its members.
+        definitions = {
+            name: {key: value for key, value in definition.items() if key != "AllowedValues"}
+            for name, definition in (template.get("Parameters") or {}).items()
+        }
+        resolved = parameters_before({**template, "Parameters": definitions}, provided, previous)
         check_existing(resolved)
         return resolved
 

@@ -1,0 +1,188 @@
+"""One account for each test, in the embedded cloud that all tests share."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from builders.cloud.process import Cloud
+
+Template = dict[str, Any]
+
+_accounts = itertools.count(500_000_000_001)
+
+
+class Refused(Exception):
+    """A stack did not come about; the message holds the reasons that its events give."""
+
+
+class Account:
+    """An account of the embedded cloud as its owner sees it."""
+
+    def __init__(self, cloud: Cloud, number: str, region: str = "us-east-1") -> None:
+        self.cloud = cloud
+        self.number = number
+        self.region = region
+        self._clients: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = boto3.client(service, **self.cloud.client_arguments(self.number, self.region))
+        return self._clients[service]
+
+    def elsewhere(self, region: str) -> Account:
+        return Account(self.cloud, self.number, region)
+
+    def deploy(self, resources: Template, stack: str = "stack", **more: Any) -> dict[str, str]:
+        """Create or update a stack and return its outputs. Raises `Refused` with the reasons of its events."""
+        api = self.client("cloudformation")
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in more.pop("given", {}).items()]
+        request = {
+            "StackName": stack,
+            "TemplateBody": json.dumps({"Resources": resources, **more.pop("sections", {})}),
+            "Parameters": parameters,
+            "Capabilities": more.pop("capabilities", ["CAPABILITY_NAMED_IAM"]),
+        }
+        before = self.status(stack)
+        exists = before not in ("", "DELETE_COMPLETE")
+        seen = {event["EventId"] for event in self.events(stack)} if exists else set()
+        (api.update_stack if exists else api.create_stack)(**request, **more)
+        status = self.settled(stack)
+        if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            events = [event for event in self.events(stack) if event["EventId"] not in seen]
+            reasons = [event.get("ResourceStatusReason", "") for event in events if "FAILED" in event["ResourceStatus"]]
+            raise Refused(" | ".join(reasons))
+        described = api.describe_stacks(StackName=stack)["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+
+    def status(self, stack: str) -> str:
+        api = self.client("cloudformation")
+        try:
+            return str(api.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"])
+        except api.exceptions.ClientError:
+            return ""
+
+    def settled(self, stack: str) -> str:
+        status = self.status(stack)
+        while status.endswith("_IN_PROGRESS"):
+            status = self.status(stack)
+        return status
+
+    def events(self, stack: str) -> list[dict[str, Any]]:
+        return list(self.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"])
+
+    def physical_id(self, logical_id: str, stack: str = "stack") -> str:
+        api = self.client("cloudformation")
+        answer = api.describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
+        return str(answer["StackResourceDetail"]["PhysicalResourceId"])
+
+    def delete(self, stack: str = "stack") -> str:
+        self.client("cloudformation").delete_stack(StackName=stack)
+        return self.settled(stack)
+
+
+@pytest.fixture
+def account(cloud: Cloud) -> Iterator[Account]:
+    """An account that no other test uses; its stacks are deleted at the end, so that no database stays behind."""
+    account = Account(cloud, str(next(_accounts)))
+    yield account
+    api = account.client("cloudformation")
+    for _ in range(4):
+        for stack in api.describe_stacks()["Stacks"]:
+            try:
+                account.delete(stack["StackName"])
+            except api.exceptions.ClientError:
+                continue  # imported by another stack, which goes first
+
+
+@pytest.fixture
+def vpc() -> Template:
+    """A VPC with subnets in two zones, as resources of a template."""
+    return {
+        "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
+        **{
+            f"Subnet{letter.upper()}": {
+                "Type": "AWS::EC2::Subnet",
+                "Properties": {
+                    "VpcId": {"Ref": "Vpc"},
+                    "CidrBlock": f"10.0.{number}.0/24",
+                    "AvailabilityZone": {"Fn::Sub": f"${{AWS::Region}}{letter}"},
+                },
+            }
+            for number, letter in enumerate("ab")
+        },
+    }
+
+
+@pytest.fixture
+def lambda_role() -> Template:
+    """A role that Lambda may assume."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = {"Version": "2012-10-17", "Statement": [trust]}
+    return {"Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": document}}}
+
+
+@pytest.fixture
+def database(vpc: Template) -> Template:
+    """A PostgreSQL instance with a generated password and TLS only, and what it stands on."""
+    password = {"Fn::Sub": "{{resolve:secretsmanager:${Secret}:SecretString:password}}"}
+    return {
+        **vpc,
+        "Secret": {
+            "Type": "AWS::SecretsManager::Secret",
+            "Properties": {
+                "GenerateSecretString": {
+                    "SecretStringTemplate": '{"username": "owner"}',
+                    "GenerateStringKey": "password",
+                    "ExcludeCharacters": "\"/@ '\\",
+                }
+            },
+        },
+        "Group": {
+            "Type": "AWS::RDS::DBSubnetGroup",
+            "Properties": {
+                "DBSubnetGroupDescription": "both zones",
+                "SubnetIds": [{"Ref": "SubnetA"}, {"Ref": "SubnetB"}],
+            },
+        },
+        "Settings": {
+            "Type": "AWS::RDS::DBParameterGroup",
+            "Properties": {
+                "Family": "postgres17",
+                "Description": "TLS only",
+                "Parameters": {"rds.force_ssl": "1", "rds.logical_replication": "1", "log_connections": "1"},
+            },
+        },
+        "Database": {
+            "Type": "AWS::RDS::DBInstance",
+            "Properties": {
+                "Engine": "postgres",
+                "EngineVersion": "17",
+                "DBInstanceClass": "db.t4g.micro",
+                "DBInstanceIdentifier": "Payments",
+                "AllocatedStorage": "20",
+                "DBName": "payments",
+                "MasterUsername": {"Fn::Sub": "{{resolve:secretsmanager:${Secret}:SecretString:username}}"},
+                "MasterUserPassword": password,
+                "DBSubnetGroupName": {"Ref": "Group"},
+                "DBParameterGroupName": {"Ref": "Settings"},
+                "StorageEncrypted": True,
+                "PubliclyAccessible": False,
+                "EnableCloudwatchLogsExports": ["postgresql", "upgrade"],
+                "Tags": [{"Key": "Phase", "Value": "dev"}],
+            },
+        },
+        "Attachment": {
+            "Type": "AWS::SecretsManager::SecretTargetAttachment",
+            "Properties": {
+                "SecretId": {"Ref": "Secret"},
+                "TargetId": {"Ref": "Database"},
+                "TargetType": "AWS::RDS::DBInstance",
+            },
+        },
+    }

@@ -1,0 +1,141 @@
+"""Types that ministack does not know, made from the registry's schemas."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from .conftest import Account, Refused
+
+REPLICATION_INSTANCE: dict[str, Any] = {
+    "Type": "AWS::DMS::ReplicationInstance",
+    "Properties": {"ReplicationInstanceClass": "dms.t3.micro", "PubliclyAccessible": False},
+}
+
+
+def outputs(**values: Any) -> dict[str, Any]:
+    return {"Outputs": {name: {"Value": value} for name, value in values.items()}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties", "form"),
+    [
+        ("AWS::DMS::ReplicationInstance", {"ReplicationInstanceClass": "dms.t3.micro"}, r"arn:aws:dms:.*:rep:\w{26}"),
+        ("AWS::DMS::Certificate", {"CertificatePem": "x"}, r"arn:aws:dms:us-east-1:\d{12}:cert:[A-Z0-9]+"),
+        ("AWS::EC2::VPNGateway", {"Type": "ipsec.1"}, r"vgw-[0-9a-f]{17}"),
+        ("AWS::EC2::TransitGateway", {}, r"tgw-[0-9a-f]{17}"),
+        ("AWS::EC2::FlowLog", {"ResourceId": "vpc-1", "ResourceType": "VPC"}, r"fl-[0-9a-f]{17}"),
+        (
+            "AWS::DirectConnect::DirectConnectGateway",
+            {"DirectConnectGatewayName": "dx"},
+            r"arn:aws:directconnect::\d{12}:dx-gateway/[0-9a-f-]{36}",
+        ),
+        ("AWS::RAM::ResourceShare", {"Name": "share"}, r"arn:aws:ram:us-east-1:\d{12}:.+"),
+    ],
+)
+def test_ref_of_a_schema_made_type_has_the_form_that_aws_gives_it(
+    account: Account, kind: str, properties: dict[str, Any], form: str
+) -> None:
+    made = account.deploy({"Thing": {"Type": kind, "Properties": properties}}, sections=outputs(Id={"Ref": "Thing"}))
+    assert re.fullmatch(form, made["Id"])
+
+
+def test_a_resource_identifier_becomes_the_end_of_the_arn(account: Account) -> None:
+    instance = {**REPLICATION_INSTANCE, "Properties": {"ReplicationInstanceClass": "dms.t3.micro",
+                                                       "ResourceIdentifier": "ferry"}}  # fmt: skip
+    made = account.deploy({"Thing": instance}, sections=outputs(Arn={"Ref": "Thing"}))
+    assert made["Arn"] == f"arn:aws:dms:us-east-1:{account.number}:rep:ferry"
+
+
+def test_a_change_of_an_updatable_property_keeps_the_resource(account: Account) -> None:
+    account.deploy({"Thing": REPLICATION_INSTANCE})
+    before = account.physical_id("Thing")
+    bigger = {**REPLICATION_INSTANCE["Properties"], "ReplicationInstanceClass": "dms.r5.large"}
+    account.deploy({"Thing": {**REPLICATION_INSTANCE, "Properties": bigger}})
+    assert account.physical_id("Thing") == before
+
+
+def test_a_change_of_a_create_only_property_makes_a_new_resource(account: Account) -> None:
+    account.deploy({"Thing": REPLICATION_INSTANCE})
+    before = account.physical_id("Thing")
+    public = {**REPLICATION_INSTANCE["Properties"], "PubliclyAccessible": True}
+    account.deploy({"Thing": {**REPLICATION_INSTANCE, "Properties": public}})
+    assert account.physical_id("Thing") != before
+
+
+def test_a_change_set_tells_a_replacement_before_it_happens(account: Account) -> None:
+    account.deploy({"Thing": REPLICATION_INSTANCE})
+    api = account.client("cloudformation")
+    public = '{"Resources": {"Thing": {"Type": "AWS::DMS::ReplicationInstance", "Properties": {"ReplicationInstance'
+    body = public + 'Class": "dms.t3.micro", "PubliclyAccessible": true}}}}'
+    api.create_change_set(StackName="stack", ChangeSetName="preview", TemplateBody=body)
+    change = api.describe_change_set(StackName="stack", ChangeSetName="preview")["Changes"][0]["ResourceChange"]
+    assert change["Replacement"] == "True"
+
+
+def test_a_named_resource_is_not_replaced(account: Account) -> None:
+    named = {**REPLICATION_INSTANCE["Properties"], "ReplicationInstanceIdentifier": "ferry"}
+    account.deploy({"Thing": {**REPLICATION_INSTANCE, "Properties": named}})
+    with pytest.raises(Refused, match="cannot update a stack when a custom-named resource requires replacing"):
+        account.deploy({"Thing": {**REPLICATION_INSTANCE, "Properties": {**named, "PubliclyAccessible": True}}})
+
+
+def test_a_named_resource_is_replaced_under_a_new_name(account: Account) -> None:
+    named = {**REPLICATION_INSTANCE["Properties"], "ReplicationInstanceIdentifier": "ferry"}
+    account.deploy({"Thing": {**REPLICATION_INSTANCE, "Properties": named}})
+    renamed = {**named, "PubliclyAccessible": True, "ReplicationInstanceIdentifier": "other"}
+    account.deploy({"Thing": {**REPLICATION_INSTANCE, "Properties": renamed}})
+    assert account.status("stack") == "UPDATE_COMPLETE"
+
+
+def test_a_deleted_stack_leaves_its_name_free(account: Account) -> None:
+    connection = {"Type": "AWS::DMS::EventSubscription",
+                  "Properties": {"SubscriptionName": "news", "SnsTopicArn": "arn:aws:sns:us-east-1:1:t"}}  # fmt: skip
+    account.deploy({"Thing": connection})
+    account.delete()
+    account.deploy({"Thing": connection}, stack="again")
+    assert account.physical_id("Thing", stack="again") == "news"
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties"),
+    [
+        ("AWS::Cassandra::Keyspace", {"KeyspaceName": "one"}),
+        (
+            "AWS::DMS::ReplicationInstance",
+            {"ReplicationInstanceClass": "dms.t3.micro", "ReplicationInstanceIdentifier": "ferry"},
+        ),
+    ],
+)
+def test_a_taken_name_is_refused(account: Account, kind: str, properties: dict[str, Any]) -> None:
+    account.deploy({"Thing": {"Type": kind, "Properties": properties}})
+    with pytest.raises(Refused, match="already exists"):
+        account.deploy({"Thing": {"Type": kind, "Properties": properties}}, stack="other")
+
+
+def test_stack_tags_reach_a_schema_made_type_only_where_its_schema_takes_them(account: Account) -> None:
+    account.deploy({"Gateway": {"Type": "AWS::EC2::VPNGateway", "Properties": {"Type": "ipsec.1"}}},
+                   Tags=[{"Key": "Phase", "Value": "dev"}])  # fmt: skip
+    tags = account.client("ec2").describe_vpn_gateways()["VpnGateways"][0]["Tags"]
+    assert {"Key": "Phase", "Value": "dev"} in tags
+
+
+def test_an_attribute_that_the_type_does_not_have_is_refused(account: Account) -> None:
+    with pytest.raises(Exception, match="does not support attribute type Nonsense in Fn::GetAtt"):
+        account.deploy({"Thing": REPLICATION_INSTANCE}, sections=outputs(X={"Fn::GetAtt": ["Thing", "Nonsense"]}))
+
+
+def test_a_type_that_the_registry_does_not_have_is_refused(account: Account) -> None:
+    with pytest.raises(Exception, match=r"Unrecognized resource types: \[AWS::Nothing::Here\]"):
+        account.deploy({"Thing": {"Type": "AWS::Nothing::Here"}})
+
+
+def test_retained_resources_stay(account: Account) -> None:
+    account.deploy({"Gateway": {"Type": "AWS::EC2::VPNGateway", "DeletionPolicy": "Retain",
+                                "Properties": {"Type": "ipsec.1"}}})  # fmt: skip
+    gateway = account.physical_id("Gateway")
+    account.delete()
+    found = account.client("ec2").describe_vpn_gateways(VpnGatewayIds=[gateway])["VpnGateways"]
+    assert [each["VpnGatewayId"] for each in found] == [gateway]
