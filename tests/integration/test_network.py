@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+EVERYWHERE = {"0.0.0.0/0", "::/0"}
+
 
 def test_the_private_subnets_lie_in_zones_of_their_own(client: Any, outputs: dict[str, str]) -> None:
     ids = outputs["privateSubnetIds"].split(",")
@@ -49,7 +51,7 @@ def test_no_group_may_send_everywhere(client: Any, vpc_filter: list[Any]) -> Non
         for group in groups
         if group["GroupName"] != "default"  # CloudFormation cannot empty it; nothing wears it
         for rule in group["IpPermissionsEgress"]
-        if rule["IpProtocol"] == "-1" or any(item["CidrIp"] == "0.0.0.0/0" for item in rule["IpRanges"])
+        if EVERYWHERE & {item.get("CidrIp") or item.get("CidrIpv6") for item in rule["IpRanges"] + rule["Ipv6Ranges"]}
     ]
     assert open_groups == []
 
