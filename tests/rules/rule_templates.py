@@ -1,0 +1,32 @@
+"""Reads the templates of these tests: YAML as it is written, or the same as JSON, and the options in its first comment."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+from cfnlint.decode import cfn_json, cfn_yaml
+
+FORMS = ("yaml", "json")
+Lint = Callable[..., list[tuple[str, str, str]]]
+"""`lint(rule_id, template)` gives (rule id, path, message) of every finding, in their order."""
+_OPTIONS = re.compile(r"# with -x (?P<rule>\w+):(?P<options>\S+)")
+
+
+def parsed(text: str, form: str = "yaml") -> dict[str, Any]:
+    """A template as cfn-lint reads it; `json` turns the YAML into JSON first."""
+    body: dict[str, Any] = cfn_yaml.loads(textwrap.dedent(text))
+    if form == "yaml":
+        return body
+    from_json: dict[str, Any] = cfn_json.loads(json.dumps(body))
+    return from_json
+
+
+def options_in(text: str) -> dict[str, Any]:
+    """The settings that a template's first comment asks for, in the words of cfn-lint's command line."""
+    found = _OPTIONS.search(text)
+    pairs = [pair.split("=") for pair in found["options"].split(",")] if found else []
+    return {key: [value] if key == "keys" else value for key, value in pairs}
