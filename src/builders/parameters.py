@@ -90,6 +90,17 @@ def cidr(
     )
 
 
+def cidrs(name: str, description: str, *, prefix_lengths: tuple[int, int]) -> Parameter:
+    """IPv4 ranges joined by commas, in one text for `Fn::Split`; empty by default.
+
+    Not a CommaDelimitedList: an empty one has a member, and no condition that cfn-lint follows tells it from a range.
+    """
+    shortest, longest = prefix_lengths
+    one = f"{_ADDRESS}/({_numbers(shortest, longest)})"
+    explanation = f"IPv4 ranges from /{shortest} to /{longest}, joined by commas without spaces, or empty"
+    return string(name, description, pattern=f"^$|^{one}(,{one})*$", explanation=explanation, default="")
+
+
 def address(name: str, description: str) -> Parameter:
     """An IPv4 address such as 10.0.0.10, or empty, which it is by default."""
     return string(

@@ -60,6 +60,11 @@ def trust(sid: str, principal: Principal, condition: Condition | None = None) ->
     return document(statement)
 
 
+def migration_external_id() -> Sub:
+    """What a caller from another account says to assume a role of this phase, and of no other."""
+    return Sub("migration-${MigrationPhase}")
+
+
 def service(name: str) -> Principal:
     """A service's principal, such as "monitoring.rds.amazonaws.com"."""
     return Principal("Service", [name])
