@@ -1,7 +1,8 @@
 """Proves over evaluated templates, without AWS, that what the migration needs can be reached, and nothing else.
 
-    wanted = demands(network_template, given)
-    findings = check({"network": ..., "endpoints": ..., "database": ...}, wanted)
+    wanted = demands({"network": ..., "endpoints": ..., "database": ...}, given)  # the templates
+    layers = {"network": ..., "endpoints": ..., "database": ...}  # evaluated with the same parameters
+    findings = check(layers, wanted) + superfluous(layers, wanted)
 
 Every needed flow is followed through security groups and network ACLs both ways, route tables, gateways and endpoint
 policies. A finding names the flow, where it shows, and what is missing or too much there.
@@ -12,45 +13,48 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from builders.evaluate import Evaluated
-from builders.reachability import journey, leaks, names, services
+from builders.reachability import journey, leaks, names, placement, services
 from builders.reachability.flows import Demands, demands, needed
-from builders.reachability.superfluous import without_each_permission
+from builders.reachability.permissions import without_each
 from builders.reachability.topology import Resources, read
 from builders.reachability.ways import Finding
 
-__all__ = ["Demands", "Finding", "check", "demands"]
+__all__ = ["Demands", "Finding", "check", "demands", "superfluous"]
 
 LAYERS = ("network", "endpoints", "database")
 
 
 def check(layers: Mapping[str, Evaluated], wanted: Demands) -> list[Finding]:
-    """Find what is not reachable though needed, reachable though not needed, and permitted though nothing uses it.
+    """Find what cannot be reached though it is needed, and what can be though it must not.
 
     `layers` maps "network", "endpoints" and "database" to their evaluated templates, where the imports of the latter
     two are the exports of the first. Logical ids are unique over the three.
     """
-    resources = {name: body for layer in LAYERS for name, body in layers[layer].resources.items()}
-    network = layers["network"]
-    found = _follow(resources, network, wanted)
-    for permission, fewer in without_each_permission(resources):
-        if set(_follow(fewer, network, wanted)) <= set(found):
-            found.append(Finding("no needed flow", permission, "permits what nothing needs"))
-    return found
+    return _follow(_together(layers), layers["network"], wanted)
+
+
+def superfluous(layers: Mapping[str, Evaluated], wanted: Demands) -> list[Finding]:
+    """Find every rule, entry, route and policy statement without which `check` finds nothing more."""
+    resources, network = _together(layers), layers["network"]
+    found = set(_follow(resources, network, wanted))
+    return [
+        Finding("none that is needed", permission, "permits what nothing needs")
+        for permission, remaining in without_each(resources)
+        if set(_follow(remaining, network, wanted)) <= found
+    ]
+
+
+def _together(layers: Mapping[str, Evaluated]) -> Resources:
+    return {name: body for layer in LAYERS for name, body in layers[layer].resources.items()}
 
 
 def _follow(resources: Resources, network: Evaluated, wanted: Demands) -> list[Finding]:
     topology = read(resources)
-    flows = [finding for flow in needed(topology, network, wanted) for finding in journey.findings(flow, topology)]
+    flows = list(needed(topology, network, wanted))
     return [
-        *flows,
+        *placement.findings(topology, wanted),
+        *(finding for flow in flows for finding in journey.findings(flow, topology, wanted)),
         *services.findings(topology, wanted),
         *names.findings(topology, wanted),
-        *leaks.findings(topology, network.outputs, wanted),
-        *_missing(resources),
+        *leaks.findings(topology, flows, wanted),
     ]
-
-
-def _missing(resources: Resources) -> list[Finding]:
-    if any(body["Type"] == "AWS::RDS::DBInstance" for body in resources.values()):
-        return []
-    return [Finding("functions and DMS to the database", "database", "there is no database instance")]

@@ -11,6 +11,10 @@ from builders.evaluate import EXAMPLE_ACCOUNT, Evaluated
 from builders.layers import network
 from builders.reachability.topology import Topology
 
+ALWAYS = ("secretsmanager", "dms")
+"""Rotation and DMS itself call the one, whatever watches the replication calls the other."""
+
+ENDPOINT_SWITCH = "EndpointEnabled"
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 
@@ -24,7 +28,11 @@ class Demands:
     s3_prefix_list: str
     on_premises: tuple[IPv4Network, ...]
     source_port: int
+    direct_connect_gateway_id: str
+    domain_name: str
     name_servers: tuple[IPv4Network, ...]
+    services: tuple[str, ...]
+    """Those that an interface endpoint is asked for, by the last part of the endpoint's name."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +61,22 @@ class Flow:
 
 
 def demands(
-    template: Mapping[str, Any], given: Mapping[str, str], *, region: str = "us-east-1", account: str = EXAMPLE_ACCOUNT
+    templates: Mapping[str, Mapping[str, Any]],
+    given: Mapping[str, str],
+    *,
+    region: str = "us-east-1",
+    account: str = EXAMPLE_ACCOUNT,
 ) -> Demands:
-    """Read the demands from the network template's parameters, with its defaults where none is given."""
+    """Read the demands from the parameters of the templates, with their defaults where none is given."""
     values = {
-        name: str(given.get(name, parameter.get("Default", ""))) for name, parameter in template["Parameters"].items()
+        name: str(given.get(name, parameter.get("Default", "")))
+        for template in templates.values()
+        for name, parameter in template["Parameters"].items()
     }
     is_connected = values["Connectivity"] != "None"
     cidrs = [value for name, value in values.items() if name.startswith("OnPremisesCidr")]
     servers = [value for name, value in values.items() if name.startswith("OnPremisesDnsServer")]
+    switched_on = [name for name, value in values.items() if name.endswith(ENDPOINT_SWITCH) and value == "true"]
     return Demands(
         account=account,
         region=region,
@@ -69,7 +84,10 @@ def demands(
         s3_prefix_list=values["S3PrefixListId"],
         on_premises=tuple(IPv4Network(cidr) for cidr in cidrs if cidr and is_connected),
         source_port=int(values["SourcePort"]),
+        direct_connect_gateway_id=values["DirectConnectGatewayId"],
+        domain_name=values["OnPremisesDomainName"],
         name_servers=tuple(IPv4Network(server) for server in servers if server),
+        services=(*ALWAYS, *(name.removesuffix(ENDPOINT_SWITCH).lower() for name in switched_on)),
     )
 
 

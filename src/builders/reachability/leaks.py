@@ -1,15 +1,17 @@
-"""What must not be reachable: the internet from the VPC, the VPC from outside, on-premises from others than DMS."""
+"""What must not be reachable: the internet from the VPC, the VPC from outside, whatever no needed flow asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from ipaddress import IPv4Network
 
-from builders.reachability.filters import as_range, group_admits
-from builders.reachability.flows import Demands, functions
-from builders.reachability.topology import Group, Topology
+from builders.reachability.filters import as_range
+from builders.reachability.flows import Demands, Flow
+from builders.reachability.journey import Crossing, crossings
+from builders.reachability.topology import ALL_PORTS, ANY_PROTOCOL, Entry, GroupRule, Topology
 from builders.reachability.ways import Finding
 
-DOORS_TO_THE_INTERNET = (
+DOORS_OUT = (
     "AWS::EC2::CarrierGateway",
     "AWS::EC2::EIP",
     "AWS::EC2::EgressOnlyInternetGateway",
@@ -17,12 +19,23 @@ DOORS_TO_THE_INTERNET = (
     "AWS::EC2::NatGateway",
     "AWS::EC2::VPCPeeringConnection",
 )
-LOOPBACK = "127.0.0.1/32"
+NOWHERE = GroupRule(ANY_PROTOCOL, ALL_PORTS, "127.0.0.1/32")
+"""Keeps a group that needs no egress from getting the one that leads everywhere."""
 
 
-def findings(topology: Topology, outputs: dict[str, str], wanted: Demands) -> Iterator[Finding]:
-    """Every opening that no flow of the migration needs."""
-    for kind in DOORS_TO_THE_INTERNET:
+def findings(topology: Topology, flows: Collection[Flow], wanted: Demands) -> Iterator[Finding]:
+    """Every opening that is wider than the needed flows."""
+    yield from _doors(topology)
+    for route in topology.routes:
+        destination = as_range(route.destination)
+        if destination is None or not any(destination.subnet_of(cidr) for cidr in wanted.on_premises):
+            yield Finding(f"VPC to {route.destination}", f"route {route.name}", "leads not to on-premises")
+    yield from _groups(topology, flows)
+    yield from _acls(topology, [crossing for flow in flows for crossing in crossings(flow, topology)])
+
+
+def _doors(topology: Topology) -> Iterator[Finding]:
+    for kind in DOORS_OUT:
         for name, _ in topology.of_type(kind):
             yield Finding("VPC to elsewhere", name, f"a {kind} leads out of the VPC")
     for name, properties in topology.of_type("AWS::EC2::Subnet"):
@@ -31,38 +44,52 @@ def findings(topology: Topology, outputs: dict[str, str], wanted: Demands) -> It
     for name, properties in topology.of_type("AWS::RDS::DBInstance"):
         if properties.get("PubliclyAccessible") is not False:
             yield Finding("internet to database", name, "does not say that it has no public address")
-    yield from _routes(topology, wanted)
+
+
+def _groups(topology: Topology, flows: Collection[Flow]) -> Iterator[Finding]:
     for name, group in topology.groups.items():
-        yield from _group(name, group, wanted)
-    (worn,) = functions(outputs).groups
-    for cidr in wanted.on_premises:
-        egress = topology.groups[worn].egress if worn in topology.groups else ()
-        if group_admits(egress, "tcp", wanted.source_port, (), [cidr]):
-            yield Finding(f"functions to on-premises {cidr}", f"security group {worn}, egress", "lets it out")
+        if not group.egress:
+            yield Finding("VPC to everywhere", f"security group {name}", "states no egress, which AWS reads as all")
+        outward = {rule for flow in flows if name in flow.source.groups for rule in _rules(flow, _targets(flow))}
+        inward = {rule for flow in flows if name in flow.target.groups for rule in _rules(flow, flow.source.groups)}
+        for side, rules, needed in (
+            ("egress", group.egress, outward | {NOWHERE}),
+            ("ingress", group.ingress, inward),
+        ):
+            for rule in set(rules) - needed:
+                yield Finding(
+                    f"{rule.protocol} {rule.ports[0]}-{rule.ports[1]} with {rule.peer}",
+                    f"security group {name}, {side}",
+                    "passes, and no needed flow asks for just that",
+                )
 
 
-def _routes(topology: Topology, wanted: Demands) -> Iterator[Finding]:
-    for route in topology.routes:
-        destination = as_range(route.destination)
-        if destination is None or not any(destination.subnet_of(cidr) for cidr in wanted.on_premises):
-            yield Finding(
-                f"VPC to {route.destination}", f"route {route.name}", "leads elsewhere than to the on-premises ranges"
-            )
+def _targets(flow: Flow) -> tuple[str, ...]:
+    target = flow.target
+    return (target.prefix_list,) if target.prefix_list else (*target.groups, *map(str, target.ranges))
 
 
-def _group(name: str, group: Group, wanted: Demands) -> Iterator[Finding]:
-    """A group lets in groups alone, and lets out to what has an address that the parameters name."""
-    if not group.egress:
-        yield Finding("VPC to everywhere", f"security group {name}", "states no egress, which AWS reads as all")
-    for rule in group.ingress:
-        if not rule.peer.startswith("${"):
-            yield Finding(f"{rule.peer} to VPC", f"security group {name}, ingress", "lets in from outside the VPC")
-    for rule in group.egress:
-        cidr = as_range(rule.peer)
-        is_known = rule.peer == LOOPBACK or (
-            cidr is not None and any(cidr.subnet_of(known) for known in wanted.on_premises)
-        )
-        if not is_known and not rule.peer.startswith(("${", "pl-")):
-            yield Finding(
-                f"VPC to {rule.peer}", f"security group {name}, egress", "lets out to where nothing is needed"
-            )
+def _rules(flow: Flow, peers: Collection[str]) -> list[GroupRule]:
+    return [GroupRule(flow.protocol, (flow.port, flow.port), peer) for peer in peers]
+
+
+def _acls(topology: Topology, needed: Collection[Crossing]) -> Iterator[Finding]:
+    vpcs = [IPv4Network(properties["CidrBlock"]) for _, properties in topology.of_type("AWS::EC2::VPC")]
+    for name, acl in topology.acls.items():
+        for side, entries in (("egress", acl.egress), ("ingress", acl.ingress)):
+            asked = [crossing for crossing in needed if crossing.egress is (side == "egress")]
+            for entry in entries:
+                if entry.allows and not any(_is_asked(entry, crossing, vpcs) for crossing in asked):
+                    yield Finding(
+                        f"{entry.protocol} {entry.ports[0]}-{entry.ports[1]} with {entry.cidr}",
+                        f"network ACL {name}, {side}, entry {entry.number}",
+                        "passes, and no needed flow asks for just that",
+                    )
+
+
+def _is_asked(entry: Entry, crossing: Crossing, vpcs: Collection[IPv4Network]) -> bool:
+    """Whether a needed packet is what the entry is for; one entry may serve all subnets of the VPC."""
+    serves_subnets = any(entry.cidr.subnet_of(vpc) for vpc in vpcs) and crossing.peer.subnet_of(entry.cidr)
+    return (entry.protocol, entry.ports) == (crossing.protocol, crossing.ports) and (
+        crossing.peer == entry.cidr or serves_subnets
+    )

@@ -17,7 +17,6 @@ def findings(topology: Topology, wanted: Demands) -> Iterator[Finding]:
     if not wanted.name_servers:
         return
     flow = "names of on-premises"
-    vpcs = {reference(name) for name, _ in topology.of_type("AWS::EC2::VPC")}
     endpoints = {
         reference(name)
         for name, properties in topology.of_type("AWS::Route53Resolver::ResolverEndpoint")
@@ -26,12 +25,12 @@ def findings(topology: Topology, wanted: Demands) -> Iterator[Finding]:
     rules = {
         reference(name): {target["Ip"] for target in properties.get("TargetIps", ())}
         for name, properties in topology.of_type("AWS::Route53Resolver::ResolverRule")
-        if properties.get("ResolverEndpointId") in endpoints and properties["RuleType"] == "FORWARD"
+        if properties.get("ResolverEndpointId") in endpoints
+        and (properties["RuleType"], properties["DomainName"]) == ("FORWARD", wanted.domain_name)
     }
     asked = {
         server
         for _, properties in topology.of_type("AWS::Route53Resolver::ResolverRuleAssociation")
-        if properties["VPCId"] in vpcs
         for server in rules.get(properties["ResolverRuleId"], ())
     }
     for server in wanted.name_servers:

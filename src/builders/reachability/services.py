@@ -7,14 +7,12 @@ from typing import Any
 
 from builders.reachability.endpoint_policies import Request, allows
 from builders.reachability.flows import Demands
-from builders.reachability.topology import Topology, reference
+from builders.reachability.topology import Topology
 from builders.reachability.ways import Finding
 
 STRANGER = "9" * 12
 AWS_ITSELF = "0" * 12
 """Stands for the account of AWS that signs the answers' URLs and owns their bucket."""
-
-ALWAYS = ("secretsmanager", "dms", "s3")
 
 CALLS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "secretsmanager": (
@@ -48,12 +46,13 @@ CALLS: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 def findings(topology: Topology, wanted: Demands) -> Iterator[Finding]:
     """Services that nobody in the VPC can call, and calls that should not pass."""
-    endpoints = {properties["ServiceName"].rsplit(".", 1)[-1]: name for name, properties in _endpoints(topology)}
-    for service in ALWAYS:
-        if service not in endpoints:
-            yield Finding(f"calls of {service}", "endpoints", "there is no endpoint for it")
+    there = {(properties["VpcEndpointType"], properties["ServiceName"]) for _, properties in _endpoints(topology)}
+    for kind, service in (("Gateway", "s3"), *(("Interface", service) for service in wanted.services)):
+        if (kind, f"com.amazonaws.{wanted.region}.{service}") not in there:
+            yield Finding(f"calls of {service}", "endpoints", f"there is no {kind.lower()} endpoint for it")
     for name, properties in _endpoints(topology):
-        yield from _placement(name, properties, topology, wanted)
+        if properties["VpcEndpointType"] == "Interface":
+            yield from _placement(name, properties, topology)
         yield from _requests(name, properties, wanted)
 
 
@@ -61,23 +60,16 @@ def _endpoints(topology: Topology) -> Iterator[tuple[str, Mapping[str, Any]]]:
     return topology.of_type("AWS::EC2::VPCEndpoint")
 
 
-def _placement(name: str, properties: Mapping[str, Any], topology: Topology, wanted: Demands) -> Iterator[Finding]:
+def _placement(name: str, properties: Mapping[str, Any], topology: Topology) -> Iterator[Finding]:
     flow = f"calls of {properties['ServiceName']}"
-    vpcs = {reference(vpc): vpc_properties for vpc, vpc_properties in topology.of_type("AWS::EC2::VPC")}
-    if properties["VpcId"] not in vpcs:
-        yield Finding(flow, f"endpoint {name}", "stands in no VPC of this network")
-    service = properties["ServiceName"].rsplit(".", 1)[-1]
-    if properties["ServiceName"] != f"com.amazonaws.{wanted.region}.{service}":
-        yield Finding(flow, f"endpoint {name}", f"is none of a service in {wanted.region}")
-    if properties["VpcEndpointType"] != "Interface":
-        return
     if properties.get("PrivateDnsEnabled") is not True:
         yield Finding(flow, f"endpoint {name}", "private DNS is off, so the service's name leads to its public address")
     if set(topology.subnets) - set(properties.get("SubnetIds", ())):
         yield Finding(flow, f"endpoint {name}", "has no interface in some zone")
-    for switch in ("EnableDnsSupport", "EnableDnsHostnames"):
-        if vpcs.get(properties["VpcId"], {}).get(switch) is not True:
-            yield Finding(flow, f"VPC {properties['VpcId']}", f"{switch} is off, and private DNS needs it")
+    for vpc, switches in topology.of_type("AWS::EC2::VPC"):
+        for switch in ("EnableDnsSupport", "EnableDnsHostnames"):
+            if switches.get(switch) is not True:
+                yield Finding(flow, f"VPC {vpc}", f"{switch} is off, and private DNS needs it")
 
 
 def _requests(name: str, properties: Mapping[str, Any], wanted: Demands) -> Iterator[Finding]:

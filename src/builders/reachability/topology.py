@@ -66,13 +66,12 @@ class Subnet:
 
 @dataclass(frozen=True)
 class Route:
-    """A route of a table: where to, through what, and the logical ids that it waits for."""
+    """A route of a table: where to, and through what."""
 
     name: str
     table: str
     destination: str
     gateway: str
-    after: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def _entry(properties: Mapping[str, Any]) -> Entry:
 
 def _routes(resources: Resources) -> tuple[Route, ...]:
     return tuple(
-        Route(name, properties["RouteTableId"], *_destination_and_gateway(properties), _after(resources[name]))
+        Route(name, properties["RouteTableId"], *_destination_and_gateway(properties))
         for name, properties in of_type(resources, "AWS::EC2::Route")
     )
 
@@ -181,8 +180,3 @@ def _destination_and_gateway(properties: Mapping[str, Any]) -> tuple[str, str]:
         str(value) for key, value in properties.items() if not key.startswith("Destination") and key != "RouteTableId"
     ]
     return ", ".join(destinations), ", ".join(gateways)
-
-
-def _after(resource: Mapping[str, Any]) -> tuple[str, ...]:
-    names = resource.get("DependsOn", ())
-    return (names,) if isinstance(names, str) else tuple(names)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
+from typing import Any
 
 from builders.reachability.filters import as_range
-from builders.reachability.flows import Flow
+from builders.reachability.flows import Demands, Flow
 from builders.reachability.topology import Route, Topology, reference
 
 
@@ -20,7 +21,7 @@ class Finding:
     missing: str
 
 
-def route_findings(flow: Flow, topology: Topology) -> Iterator[Finding]:
+def route_findings(flow: Flow, topology: Topology, wanted: Demands) -> Iterator[Finding]:
     """What keeps packets of the flow from finding their way out of every subnet of its source, and back into it."""
     for name in flow.source.subnets:
         table = topology.subnets[name].table if name in topology.subnets else None
@@ -30,7 +31,7 @@ def route_findings(flow: Flow, topology: Topology) -> Iterator[Finding]:
             yield from _to_s3(flow, table, topology)
         else:
             for cidr in flow.target.ranges:
-                yield from _to_on_premises(flow, name, table, cidr, topology)
+                yield from _to_on_premises(flow, name, table, cidr, topology, wanted)
 
 
 def _to_s3(flow: Flow, table: str, topology: Topology) -> Iterator[Finding]:
@@ -43,12 +44,21 @@ def _to_s3(flow: Flow, table: str, topology: Topology) -> Iterator[Finding]:
         yield Finding(str(flow), f"route table {table}", "no gateway endpoint of S3 puts its route there")
 
 
-def _to_on_premises(flow: Flow, subnet: str, table: str, cidr: IPv4Network, topology: Topology) -> Iterator[Finding]:
+def _to_on_premises(
+    flow: Flow, subnet: str, table: str, cidr: IPv4Network, topology: Topology, wanted: Demands
+) -> Iterator[Finding]:
     routes = [route for route in topology.routes if route.table == table and _covers(route, cidr)]
     if not routes:
         yield Finding(str(flow), f"route table {table}", f"no route to {cidr}")
     for route in routes:
-        yield from (Finding(str(flow), f"route {route.name}", missing) for missing in _gaps(route, subnet, topology))
+        transit = list(_attached(topology, "AWS::EC2::TransitGatewayAttachment", "TransitGatewayId", route.gateway))
+        private = list(_attached(topology, "AWS::EC2::VPCGatewayAttachment", "VpnGatewayId", route.gateway))
+        gaps = [
+            *_attachment_gaps(route, [*transit, *private], topology),
+            *(f"{name} has no interface in {subnet}" for name, body in transit if subnet not in body["SubnetIds"]),
+            *(gap for name, _ in private for gap in _private_gateway_gaps(route, name, topology, wanted)),
+        ]
+        yield from (Finding(str(flow), f"route {route.name}", gap) for gap in gaps)
 
 
 def _covers(route: Route, cidr: IPv4Network) -> bool:
@@ -56,43 +66,42 @@ def _covers(route: Route, cidr: IPv4Network) -> bool:
     return destination is not None and cidr.subnet_of(destination)
 
 
-def _gaps(route: Route, subnet: str, topology: Topology) -> Iterator[str]:
-    """What the gateway of a route lacks to carry packets between this subnet and on-premises."""
-    by_transit = [
-        (name, properties)
-        for name, properties in topology.of_type("AWS::EC2::TransitGatewayAttachment")
-        if properties["TransitGatewayId"] == route.gateway and _is_there(topology, properties["VpcId"], "AWS::EC2::VPC")
-    ]
-    by_private = [
-        (name, properties)
-        for name, properties in topology.of_type("AWS::EC2::VPCGatewayAttachment")
-        if properties.get("VpnGatewayId") == route.gateway and _is_there(topology, properties["VpcId"], "AWS::EC2::VPC")
-    ]
-    for name, properties in by_transit:
-        if subnet not in properties["SubnetIds"]:
-            yield f"attachment {name} has no interface in {subnet}"
-    if by_private:
-        yield from _private_gateway_gaps(route, topology)
-    attachments = [*by_transit, *by_private]
+def _attached(topology: Topology, kind: str, key: str, gateway: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    return ((name, properties) for name, properties in topology.of_type(kind) if properties.get(key) == gateway)
+
+
+def _attachment_gaps(
+    route: Route, attachments: list[tuple[str, Mapping[str, Any]]], topology: Topology
+) -> Iterator[str]:
     if not attachments:
         yield f"the VPC is not attached to {route.gateway}"
-    elif not any(name in route.after for name, _ in attachments):
+    elif not any(_waits(topology, route.name, name) for name, _ in attachments):
         yield "does not wait for the attachment, without which AWS refuses the route"
 
 
-def _private_gateway_gaps(route: Route, topology: Topology) -> Iterator[str]:
+def _private_gateway_gaps(route: Route, attachment: str, topology: Topology, wanted: Demands) -> Iterator[str]:
+    """What a virtual private gateway needs beside its attachment, and only after it."""
     if not _is_there(topology, route.gateway, "AWS::EC2::VPNGateway"):
         yield f"gateway {route.gateway} is not there"
     if not any(
-        properties["VpnGatewayId"] == route.gateway and route.table in properties["RouteTableIds"]
-        for _, properties in topology.of_type("AWS::EC2::VPNGatewayRoutePropagation")
+        route.table in properties["RouteTableIds"] and _waits(topology, name, attachment)
+        for name, properties in _attached(
+            topology, "AWS::EC2::VPNGatewayRoutePropagation", "VpnGatewayId", route.gateway
+        )
     ):
-        yield f"table {route.table} does not learn the routes of {route.gateway}"
+        yield f"table {route.table} does not learn the routes of {route.gateway} once it is attached"
     if not any(
-        properties["AssociatedGatewayId"] == route.gateway
-        for _, properties in topology.of_type("AWS::DirectConnect::DirectConnectGatewayAssociation")
+        properties["DirectConnectGatewayId"] == wanted.direct_connect_gateway_id and _waits(topology, name, attachment)
+        for name, properties in _attached(
+            topology, "AWS::DirectConnect::DirectConnectGatewayAssociation", "AssociatedGatewayId", route.gateway
+        )
     ):
-        yield f"{route.gateway} joins no Direct Connect gateway"
+        yield f"{route.gateway} does not join the Direct Connect gateway once it is attached"
+
+
+def _waits(topology: Topology, name: str, other: str) -> bool:
+    after = topology.resources[name].get("DependsOn", ())
+    return other in ((after,) if isinstance(after, str) else after)
 
 
 def _is_there(topology: Topology, identifier: str, kind: str) -> bool:

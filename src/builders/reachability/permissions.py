@@ -14,7 +14,7 @@ PERMISSIONS = (
 )
 
 
-def without_each_permission(resources: Resources) -> Iterator[tuple[str, Resources]]:
+def without_each(resources: Resources) -> Iterator[tuple[str, Resources]]:
     """Yield each rule, entry, route and policy statement by name, with the resources that remain without it."""
     for name, body in resources.items():
         if body["Type"] in PERMISSIONS:

@@ -1,0 +1,58 @@
+"""Whether everything stands in one VPC, every subnet in a zone and a range of its own, the database in all of them."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from builders.reachability.flows import Demands
+from builders.reachability.topology import Topology, reference
+from builders.reachability.ways import Finding
+
+EVERY_FLOW, TO_THE_DATABASE = "every flow", "functions and DMS to the database"
+
+
+def findings(topology: Topology, wanted: Demands) -> Iterator[Finding]:
+    """What stands elsewhere than the rest or listens elsewhere, and subnets that AWS refuses or that fail together."""
+    yield from _vpc(topology)
+    yield from _subnets(topology, wanted)
+    yield from _database(topology, wanted)
+
+
+def _vpc(topology: Topology) -> Iterator[Finding]:
+    vpcs = {reference(name): IPv4Network(body["CidrBlock"]) for name, body in topology.of_type("AWS::EC2::VPC")}
+    for name, body in topology.resources.items():
+        properties = body.get("Properties", {})
+        for key in ("VpcId", "VPCId"):
+            if key in properties and properties[key] not in vpcs:
+                yield Finding(EVERY_FLOW, name, f"stands in {properties[key]}, which is not the VPC of this network")
+    for name, properties in topology.of_type("AWS::EC2::Subnet"):
+        vpc = vpcs.get(properties["VpcId"])
+        if vpc is None or not IPv4Network(properties["CidrBlock"]).subnet_of(vpc):
+            yield Finding(EVERY_FLOW, f"subnet {name}", f"{properties['CidrBlock']} lies outside its VPC")
+
+
+def _subnets(topology: Topology, wanted: Demands) -> Iterator[Finding]:
+    for name, properties in topology.of_type("AWS::EC2::Subnet"):
+        if not re.fullmatch(f"{wanted.region}[a-z]", properties["AvailabilityZone"]):
+            zone = properties["AvailabilityZone"]
+            yield Finding(EVERY_FLOW, f"subnet {name}", f"{zone} is no zone of {wanted.region}")
+    for (one, first), (other, second) in itertools.combinations(topology.of_type("AWS::EC2::Subnet"), 2):
+        if first["AvailabilityZone"] == second["AvailabilityZone"]:
+            yield Finding(EVERY_FLOW, f"subnets {one} and {other}", "share a zone")
+        if IPv4Network(first["CidrBlock"]).overlaps(IPv4Network(second["CidrBlock"])):
+            yield Finding(EVERY_FLOW, f"subnets {one} and {other}", "overlap")
+
+
+def _database(topology: Topology, wanted: Demands) -> Iterator[Finding]:
+    databases = dict(topology.of_type("AWS::RDS::DBInstance"))
+    if not databases:
+        yield Finding(TO_THE_DATABASE, "database", "there is none")
+    for name, properties in databases.items():
+        if int(properties["Port"]) != wanted.database_port:
+            yield Finding(TO_THE_DATABASE, name, f"listens on {properties['Port']}, not on {wanted.database_port}")
+    for name, properties in topology.of_type("AWS::RDS::DBSubnetGroup"):
+        if set(topology.subnets) - set(properties["SubnetIds"]):
+            yield Finding(TO_THE_DATABASE, name, "leaves out a zone")

@@ -1,0 +1,327 @@
+"""What is needed can be reached, nothing else can, and whatever is taken away or changed shows."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import IPv4Network
+from typing import Any
+
+import pytest
+
+from builders import reachability
+from builders.evaluate import Evaluated, evaluate
+
+Layers = dict[str, Evaluated]
+Findings = Callable[..., list[reachability.Finding]]
+
+GIVEN = {
+    "EnvironmentSuffix": "dev",
+    "MigrationPhase": "dev",
+    "CostCenter": "payments",
+    "VpcCidr": "10.20.0.0/16",
+    "OnPremisesCidr1": "192.168.0.0/16",
+    "S3PrefixListId": "pl-0123abcd",
+}
+NAMES = {
+    "OnPremisesDomainName": "corp.example.com",
+    "OnPremisesDnsServer1": "192.168.0.10",
+    "OnPremisesDnsServer2": "172.16.0.10",
+}
+SCENARIOS: dict[str, dict[str, str]] = {
+    "nothing connected": {},
+    "two zones, every endpoint, a port of one's own": {
+        "ZoneCount": "2",
+        "DatabasePort": "6432",
+        "MonitoringEndpointEnabled": "true",
+        "LogsEndpointEnabled": "true",
+        "KmsEndpointEnabled": "true",
+        "StsEndpointEnabled": "true",
+    },
+    "transit gateway to four ranges": {
+        "Connectivity": "TransitGateway",
+        "TransitGatewayId": "tgw-0123456789abcdef0",
+        "SourcePort": "5433",
+        "OnPremisesCidr2": "172.16.0.0/24",
+        "OnPremisesCidr3": "172.16.1.0/24",
+        "OnPremisesCidr4": "172.16.2.0/24",
+    },
+    "private gateway with names": {
+        "Connectivity": "VirtualPrivateGateway",
+        "DirectConnectGatewayId": "01234567-89ab-cdef-0123-456789abcdef",
+        "OnPremisesCidr2": "172.16.0.0/24",
+        **NAMES,
+    },
+}
+
+in_every_scenario = pytest.mark.parametrize("options", SCENARIOS.values(), ids=SCENARIOS)
+
+
+class AnyImport(dict[str, Any]):
+    """Exports of the layers that take no part stand for themselves."""
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> str:
+        return f"import:{name}"
+
+
+@pytest.fixture
+def deploy(template: Callable[[str], dict[str, Any]]) -> Callable[[Mapping[str, str]], Layers]:
+    """Evaluates network, endpoints and database, the latter two with the exports of the first."""
+
+    def evaluated(options: Mapping[str, str]) -> Layers:
+        given = GIVEN | dict(options)
+        network = evaluate(template("network"), given, imports=AnyImport())
+        imports = AnyImport(network.exports)
+        return {
+            "network": network,
+            "endpoints": evaluate(template("endpoints"), given, imports=imports),
+            "database": evaluate(template("database"), given, imports=imports),
+        }
+
+    return evaluated
+
+
+@pytest.fixture
+def wanted(template: Callable[[str], dict[str, Any]]) -> Callable[[Mapping[str, str]], reachability.Demands]:
+    """What the parameters ask of the network."""
+    templates = {layer: template(layer) for layer in ("network", "endpoints", "database")}
+    return lambda options: reachability.demands(templates, GIVEN | dict(options))
+
+
+@pytest.fixture
+def findings_after(
+    deploy: Callable[[Mapping[str, str]], Layers], wanted: Callable[[Mapping[str, str]], reachability.Demands]
+) -> Callable[..., list[reachability.Finding]]:
+    """What is found after `change`, which is given the resources of a layer to spoil."""
+
+    def found(
+        change: Callable[[dict[str, Any]], Any], layer: str = "network", **options: str
+    ) -> list[reachability.Finding]:
+        layers = deploy(options)
+        spoilt = copy.deepcopy(layers[layer].resources)
+        change(spoilt)
+        return reachability.check(layers | {layer: with_resources(layers[layer], spoilt)}, wanted(options))
+
+    return found
+
+
+def with_resources(layer: Evaluated, resources: Mapping[str, Any]) -> Evaluated:
+    return dataclasses.replace(layer, resources=dict(resources))
+
+
+@in_every_scenario
+def test_everything_that_is_needed_is_reached_and_nothing_else(
+    deploy: Callable[..., Layers], wanted: Callable[..., reachability.Demands], options: dict[str, str]
+) -> None:
+    assert reachability.check(deploy(options), wanted(options)) == []
+
+
+@in_every_scenario
+def test_no_permission_is_superfluous(
+    deploy: Callable[..., Layers], wanted: Callable[..., reachability.Demands], options: dict[str, str]
+) -> None:
+    assert reachability.superfluous(deploy(options), wanted(options)) == []
+
+
+# Whatever is taken away or changed shows. The ways to spoil a layer are enumerated over all that it holds, so that a
+# rule, entry, route or statement that comes later is covered without being named here.
+
+RECORDERS = ("AWS::EC2::FlowLog", "AWS::IAM::ManagedPolicy", "AWS::IAM::Role", "AWS::Logs::LogGroup")
+"""They watch the traffic; none of it passes through them."""
+
+WITHOUT_EFFECT = {
+    "Description": "for people",
+    "GroupDescription": "for people",
+    "RuleNumber": "the order decides, and no two of our entries contradict each other",
+    "Sid": "for people",
+    "Tags": "for people",
+    "Type": "a virtual private gateway has one",
+    "Version": "the language of the policy, a promise of every layer",
+}
+
+
+def spoilt_resources(resources: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the resources with one of them missing, or one item or value in them missing or different."""
+    for name, body in resources.items():
+        if body["Type"] in RECORDERS:
+            continue
+        yield f"{name} removed", {other: kept for other, kept in resources.items() if other != name}
+        parts = {key: body[key] for key in ("Properties", "DependsOn") if key in body}
+        for what, spoilt in spoilt_values(parts):
+            yield f"{name}: {what}", {**resources, name: body | spoilt}
+
+
+def spoilt_values(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield copies of plain data in which one thing is missing or different, each with what was done to it."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if key not in WITHOUT_EFFECT:
+                for what, spoilt in spoilt_values(part):
+                    yield f"{key} {what}", {**value, key: spoilt}
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield f"[{index}] removed", [*value[:index], *value[index + 1 :]]
+            for what, spoilt in spoilt_values(part):
+                yield f"[{index}] {what}", [*value[:index], spoilt, *value[index + 1 :]]
+    else:
+        different = something_else(value)
+        yield f"{value!r} became {different!r}", different
+
+
+def something_else(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    text = str(value)
+    if text.isdigit():
+        return type(value)(7)
+    try:
+        IPv4Network(text)
+    except ValueError:
+        return {"allow": "deny", "Allow": "Deny", "*": "none"}.get(text, f"{text}-other")
+    return "203.0.113.0/24" if "/" in text else "203.0.113.7"
+
+
+@in_every_scenario
+@pytest.mark.parametrize("layer", ["network", "endpoints"])
+def test_whatever_is_removed_or_changed_is_found(
+    deploy: Callable[..., Layers],
+    wanted: Callable[..., reachability.Demands],
+    options: dict[str, str],
+    layer: str,
+) -> None:
+    layers, demands = deploy(options), wanted(options)
+    unnoticed = [
+        what
+        for what, resources in spoilt_resources(layers[layer].resources)
+        if not reachability.check(layers | {layer: with_resources(layers[layer], resources)}, demands)
+    ]
+    assert unnoticed == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "change"),
+    [
+        ("Database", {"Port": "5433"}),
+        ("Database", {"PubliclyAccessible": True}),
+        ("Database", {"VPCSecurityGroups": ["${FunctionSecurityGroup}"]}),
+        ("Database", {"DBSubnetGroupName": "default"}),
+        ("DatabaseSubnets", {"SubnetIds": ["${PrivateSubnet1}", "${PrivateSubnet2}"]}),
+    ],
+)
+def test_a_database_that_stands_or_listens_elsewhere_is_found(
+    findings_after: Findings, resource: str, change: dict[str, Any]
+) -> None:
+    assert findings_after(lambda database: database[resource]["Properties"].update(change), layer="database")
+
+
+def test_a_finding_says_which_flow_is_stopped_where_and_by_what(findings_after: Findings) -> None:
+    findings = findings_after(lambda network: network.pop("DatabaseFromDms"))
+    assert findings == [
+        reachability.Finding(
+            flow="DMS to database Database on tcp 5432",
+            where="security group ${DatabaseSecurityGroup}, ingress",
+            missing="no rule lets it in",
+        )
+    ]
+
+
+# The order of an ACL's entries
+
+
+def entry(number: int, action: str, **properties: Any) -> dict[str, Any]:
+    """An entry for all addresses and protocols; `properties` narrow it."""
+    body = {
+        "NetworkAclId": "${PrivateNetworkAcl}",
+        "RuleNumber": number,
+        "RuleAction": action,
+        "Egress": True,
+        "Protocol": -1,
+        "CidrBlock": "0.0.0.0/0",
+    }
+    return {"Type": "AWS::EC2::NetworkAclEntry", "Properties": body | properties}
+
+
+@pytest.mark.parametrize(
+    ("number", "is_found"), [(50, True), (150, False)], ids=["before the entries that allow", "after them"]
+)
+def test_an_entry_that_denies_counts_only_before_those_that_allow(
+    findings_after: Findings, number: int, is_found: bool
+) -> None:
+    findings = findings_after(lambda network: network.update(Denied=entry(number, "deny")))
+    assert bool(findings) is is_found
+
+
+def test_a_denial_of_a_few_ports_and_addresses_inside_an_open_range_is_found(findings_after: Findings) -> None:
+    few = {"Protocol": 6, "CidrBlock": "10.20.1.8/30", "PortRange": {"From": 40000, "To": 40007}}
+    findings = findings_after(lambda network: network.update(Denied=entry(50, "deny", **few)))
+    assert {finding.where for finding in findings} == {
+        "network ACL of ${PrivateSubnet1}, egress",
+        "network ACL of ${PrivateSubnet3}, egress",
+    }
+
+
+# What must not be reachable
+
+
+def group_rule(**properties: Any) -> dict[str, Any]:
+    body = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "Description": "too much"}
+    return {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": body | properties}
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        group_rule(GroupId="${DatabaseSecurityGroup}", CidrIp="192.168.0.0/16"),
+        group_rule(GroupId="${DatabaseSecurityGroup}", CidrIp="0.0.0.0/0"),
+        group_rule(GroupId="${DatabaseSecurityGroup}", CidrIpv6="::/0"),
+        group_rule(GroupId="${DatabaseSecurityGroup}", SourceSecurityGroupId="${EndpointSecurityGroup}"),
+        group_rule(GroupId="${DatabaseSecurityGroup}", SourceSecurityGroupId="${DmsSecurityGroup}", FromPort=1),
+        group_rule(GroupId="${FunctionSecurityGroup}", CidrIp="0.0.0.0/0") | {"Type": "AWS::EC2::SecurityGroupEgress"},
+        entry(900, "allow"),
+        entry(900, "allow", Egress=False),
+        entry(900, "allow", Protocol=6, CidrBlock="192.168.0.0/16", PortRange={"From": 22, "To": 22}),
+        {"Type": "AWS::EC2::InternetGateway", "Properties": {}},
+        {"Type": "AWS::EC2::NatGateway", "Properties": {"SubnetId": "${PrivateSubnet1}"}},
+        {
+            "Type": "AWS::EC2::Route",
+            "Properties": {
+                "RouteTableId": "${PrivateRouteTable}",
+                "DestinationCidrBlock": "0.0.0.0/0",
+                "GatewayId": "${Gateway}",
+            },
+        },
+    ],
+    ids=lambda body: f"{body['Type']} {sorted(body['Properties'].items(), key=str)}",
+)
+@in_every_scenario
+def test_an_opening_that_nothing_needs_is_found(
+    findings_after: Findings, options: dict[str, str], opening: dict[str, Any]
+) -> None:
+    assert findings_after(lambda network: network.update(Opening=opening), **options)
+
+
+def test_functions_have_no_way_to_on_premises(findings_after: Findings) -> None:
+    to_source = group_rule(GroupId="${FunctionSecurityGroup}", CidrIp="192.168.0.0/16")
+    opening = to_source | {"Type": "AWS::EC2::SecurityGroupEgress"}
+    options = SCENARIOS["private gateway with names"]
+    (finding,) = findings_after(lambda network: network.update(Opening=opening), **options)
+    assert finding.where == "security group ${FunctionSecurityGroup}, egress"
+
+
+def test_a_group_without_egress_is_found_since_aws_opens_it(findings_after: Findings) -> None:
+    findings = findings_after(lambda network: network["EndpointSecurityGroup"]["Properties"].pop("SecurityGroupEgress"))
+    assert [finding.missing for finding in findings] == ["states no egress, which AWS reads as all"]
+
+
+def test_a_second_entry_for_the_same_packets_is_superfluous(
+    deploy: Callable[..., Layers], wanted: Callable[..., reachability.Demands]
+) -> None:
+    layers = deploy({})
+    again = entry(120, "allow", Protocol=6, PortRange={"From": 443, "To": 443})
+    doubled = with_resources(layers["network"], layers["network"].resources | {"Again": again})
+    found = reachability.superfluous(layers | {"network": doubled}, wanted({}))
+    assert {finding.where for finding in found} == {"AclHttpsOut", "Again"}
