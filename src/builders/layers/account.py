@@ -1,0 +1,129 @@
+"""What an account has once, whatever phases live in it: the roles that DMS looks for by name, and the plan role."""
+
+from __future__ import annotations
+
+from awacs import cloudformation as stack_actions
+from awacs.aws import Condition, Null, PolicyDocument, Principal, Statement, StringEquals
+from troposphere import Equals, Sub, iam
+
+from builders import parameters, policies
+from builders.layers import _accounts
+from builders.stack import Scope, Stack
+
+SCOPE = Scope.ACCOUNT
+
+DMS_VPC_ROLE, DMS_LOGS_ROLE = "dms-vpc-role", "dms-cloudwatch-logs-role"
+"""DMS finds them by these names alone, so they carry no suffix (DMS user guide, "Creating the IAM roles to use with
+AWS DMS")."""
+
+PLAN_ROLE = "stackferry-plan"
+"""Assumed from the tooling account, which composes the role's ARN from this name and the suffix."""
+
+STACKS = "stack/StackSet-*"
+"""The stacks that StackSets makes (CloudFormation user guide, "StackSets concepts")."""
+
+_READ = [
+    stack_actions.DescribeChangeSet,
+    stack_actions.DescribeStackEvents,
+    stack_actions.DescribeStackResources,
+    stack_actions.DescribeStacks,
+    stack_actions.GetTemplate,
+    stack_actions.GetTemplateSummary,
+    stack_actions.ListChangeSets,
+    stack_actions.ListStackResources,
+]
+
+
+def build(stack: Stack) -> None:
+    """Make the roles of DMS that the account lacks, and the role that previews changes."""
+    _dms_role(
+        stack,
+        "DmsVpcRole",
+        DMS_VPC_ROLE,
+        "AmazonDMSVPCManagementRole",
+        # DMS user guide, "Cross-service confused deputy prevention". No source ARN: the subnet group comes first, and
+        # has another than the replication instances of the guide's example.
+        policies.trust("Dms", policies.service("dms.amazonaws.com"), policies.from_this_account()),
+    )
+    _dms_role(
+        stack,
+        "DmsLogsRole",
+        DMS_LOGS_ROLE,
+        "AmazonDMSCloudWatchLogsRole",
+        # No condition: with one, DMS makes no log group and says nothing
+        # (github.com/terraform-aws-modules/terraform-aws-dms, issue 84).
+        policies.trust("Dms", policies.service("dms.amazonaws.com")),
+    )
+    _plan_role(stack)
+
+
+def _dms_role(stack: Stack, title: str, name: str, aws_policy: str, trust: PolicyDocument) -> None:
+    """Make a role of DMS where the account lacks it: IAM is global, and a second one of the name is refused."""
+    wanted = stack.parameter(
+        parameters.choice(
+            f"Create{title}",
+            f"true where nothing else has made {name} in this account; false where it is there, or stayed there "
+            "after a deletion of this stack",
+            ["true", "false"],
+        )
+    ).ref()
+    stack.add(
+        iam.Role(
+            title,
+            Condition=stack.condition(f"Is{title}Wanted", Equals(wanted, "true")),
+            RoleName=name,
+            Description=f"Lets AWS DMS work in this account; every replication in it needs {name}",
+            AssumeRolePolicyDocument=trust,
+            ManagedPolicyArns=[policies.managed_policy(f"service-role/{aws_policy}")],
+            # Whatever replicates in the account uses it, this migration's or not.
+            DeletionPolicy="Retain",
+            UpdateReplacePolicy="Retain",
+        )
+    )
+
+
+def _plan_role(stack: Stack) -> None:
+    stack.parameter(
+        _accounts.account_id("ToolingAccountId", "Account that plans and rolls out, and that may preview changes here")
+    )
+    role = stack.add(
+        iam.Role(
+            "PlanRole",
+            RoleName=stack.name(PLAN_ROLE),
+            Description="Previews what an update of this account's stacks would change, and changes nothing",
+            AssumeRolePolicyDocument=policies.trust(
+                "ToolingAccount",
+                Principal("AWS", [Sub("arn:${AWS::Partition}:iam::${ToolingAccountId}:root")]),
+                Condition(StringEquals({"sts:ExternalId": policies.migration_external_id()})),
+            ),
+        )
+    )
+    stack.add(
+        iam.ManagedPolicy(
+            "PlanPolicy",
+            Description="Reads stacks and their templates, makes and deletes change sets",
+            PolicyDocument=policies.document(*_plan_statements()),
+            Roles=[role.ref()],
+        )
+    )
+    stack.output("PlanRoleArn", role.get_att("Arn"), "Role that previews changes, assumed from the tooling account")
+
+
+def _plan_statements() -> list[Statement]:
+    """Reading, and change sets that nobody can execute with this role.
+
+    IAM has no key for a change set's type. Type IMPORT is refused by the types that it names, and so is a service role,
+    which would lend its rights. Type CREATE remains: at worst an empty stack of a StackSets name that waits for review
+    (Service Authorization Reference, "Actions, resources, and condition keys for AWS CloudFormation").
+    """
+    plain = Condition(Null({"cloudformation:ImportResourceTypes": "true", "cloudformation:RoleArn": "true"}))
+    return [
+        policies.allow("ReadStacks", _READ, [_stacks()]),
+        policies.allow("PreviewChanges", [stack_actions.CreateChangeSet], [_stacks()], condition=plain),
+        policies.allow("DiscardPreviews", [stack_actions.DeleteChangeSet], [_stacks()]),
+    ]
+
+
+def _stacks() -> Sub:
+    """In every region: IAM is global, and this layer stands in one region of the account."""
+    return Sub(f"arn:${{AWS::Partition}}:cloudformation:*:${{AWS::AccountId}}:{STACKS}")
