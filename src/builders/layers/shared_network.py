@@ -1,0 +1,178 @@
+"""The transit gateway that all phases share, and the Direct Connect gateway through which it reaches on-premises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from troposphere import And, AWSHelperFn, Equals, Not, Parameter, Ref, Split, directconnect, ec2, ram
+
+from builders import parameters
+from builders.layers import _accounts
+from builders.layers._direct_connect import attachment as direct_connect_attachment, virtual_interface
+from builders.stack import Scope, Stack
+
+SCOPE = Scope.NETWORK
+
+_ACCEPT_REASON = (
+    "Only the principals of the resource share can ask, and an attachment that is accepted reaches nothing before "
+    "phase_routes associates it: default association and propagation are off. CloudFormation cannot accept one"
+)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The ASNs of the two gateways' Amazon side, which must differ."""
+
+    transit_gateway: Ref
+    direct_connect: Ref
+
+
+def build(stack: Stack) -> None:
+    """Make the transit gateway and share it; make the way to on-premises unless the user has his own."""
+    numbers = _numbers(stack)
+    transit_gateway = _transit_gateway(stack, numbers.transit_gateway)
+    _share(stack, transit_gateway)
+    _route_table_of_on_premises(stack, transit_gateway)
+    _direct_connect(stack, transit_gateway, numbers.direct_connect)
+    stack.output("SharedTransitGatewayId", transit_gateway.ref(), "TransitGatewayId for `network` and `phase_routes`")
+
+
+def _numbers(stack: Stack) -> Numbers:
+    """AWS defaults both to 64512, and then refuses the association (Direct Connect user guide, "Transit gateway
+    associations")."""
+    transit_gateway = stack.parameter(_asn("TransitGatewayAsn", "the transit gateway", "64512")).ref()
+    direct_connect = stack.parameter(_asn("DirectConnectGatewayAsn", "the Direct Connect gateway", "64513")).ref()
+    stack.rule(
+        "DifferentAsns",
+        Not(Equals(transit_gateway, direct_connect)),
+        "TransitGatewayAsn and DirectConnectGatewayAsn must differ, or the two gateways cannot be associated",
+    )
+    return Numbers(transit_gateway, direct_connect)
+
+
+def _asn(name: str, owner: str, default: str) -> Parameter:
+    return parameters.string(
+        name,
+        f"Private ASN of the Amazon side of {owner}, apart from every ASN of on-premises; it can never change",
+        pattern="^(6451[2-9]|645[2-9][0-9]|64[6-9][0-9]{2}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-4]|42[0-8][0-9]{7})$",
+        explanation="a private ASN: 64512 to 65534, or 4200000000 to 4289999999",
+        default=default,
+    )
+
+
+def _transit_gateway(stack: Stack, asn: Ref) -> ec2.TransitGateway:
+    """With the default route table, every attachment would reach every other: dev would reach prod."""
+    return stack.add(
+        ec2.TransitGateway(
+            "TransitGateway",
+            Description="Joins the networks of the migration's phases to on-premises, never to each other",
+            AmazonSideAsn=asn,
+            AutoAcceptSharedAttachments="enable",
+            DefaultRouteTableAssociation="disable",
+            DefaultRouteTablePropagation="disable",
+            DnsSupport="enable",
+            Metadata={"checkov": {"skip": [{"id": "CKV_AWS_331", "comment": _ACCEPT_REASON}]}},
+        )
+    )
+
+
+def _share(stack: Stack, transit_gateway: ec2.TransitGateway) -> None:
+    principals = stack.parameter(
+        Parameter(
+            "SharePrincipals",
+            Type="CommaDelimitedList",
+            Description="Who may attach a network: account ids, or ARNs of the organization or of its units",
+            AllowedPattern=rf"^{_accounts.ACCOUNT_ID}$|^arn:aws[a-z-]*:organizations::{_accounts.ACCOUNT_ID}:"
+            rf"(organization/{_accounts.ORGANIZATION_ID}|ou/{_accounts.ORGANIZATION_ID}/ou-[0-9a-z]+-[0-9a-z]+)$",
+            ConstraintDescription="account ids of 12 digits, or ARNs of an organization or a unit, joined by commas",
+        )
+    ).ref()
+    outsiders = stack.parameter(
+        parameters.boolean(
+            "ShareOutsideOrganization",
+            "Whether SharePrincipals may be outside this account's organization; each must then accept by hand",
+        )
+    ).ref()
+    stack.add(
+        ram.ResourceShare(
+            "TransitGatewayShare",
+            Name=stack.name("stackferry-transit-gateway"),
+            AllowExternalPrincipals=outsiders,
+            Principals=principals,
+            ResourceArns=[transit_gateway.get_att("TransitGatewayArn")],
+        )
+    )
+
+
+def _route_table_of_on_premises(stack: Stack, transit_gateway: ec2.TransitGateway) -> None:
+    """The table by which what arrives from on-premises finds the phases; each phase propagates itself into it."""
+    table = stack.add(ec2.TransitGatewayRouteTable("OnPremisesRouteTable", TransitGatewayId=transit_gateway.ref()))
+    attachment, has_attachment = direct_connect_attachment.declare(stack)
+    stack.add(
+        ec2.TransitGatewayRouteTableAssociation(
+            "OnPremisesAssociation",
+            Condition=has_attachment,
+            TransitGatewayAttachmentId=attachment,
+            TransitGatewayRouteTableId=table.ref(),
+        )
+    )
+    stack.output("SharedOnPremisesRouteTableId", table.ref(), "OnPremisesRouteTableId for `phase_routes`")
+
+
+def _direct_connect(stack: Stack, transit_gateway: ec2.TransitGateway, asn: Ref) -> None:
+    wanted = stack.parameter(
+        parameters.boolean(
+            "CreateDirectConnectGateway",
+            "Whether to make a Direct Connect gateway; false where the user has one, and joins it himself",
+            default=True,
+        )
+    ).ref()
+    is_wanted = Equals(wanted, "true")
+    prefixes = _allowed_prefixes(stack, is_wanted)
+    has_gateway = stack.condition("HasDirectConnectGateway", And(is_wanted, Not(Equals(prefixes, ""))))
+    gateway = stack.add(
+        directconnect.DirectConnectGateway(
+            "DirectConnectGateway",
+            Condition=has_gateway,
+            DirectConnectGatewayName=stack.name("stackferry"),
+            AmazonSideAsn=asn,
+        )
+    )
+    gateway_id = gateway.get_att("DirectConnectGatewayId")
+    stack.add(
+        directconnect.DirectConnectGatewayAssociation(
+            "DirectConnectGatewayAssociation",
+            Condition=has_gateway,
+            AssociatedGatewayId=transit_gateway.ref(),
+            DirectConnectGatewayId=gateway_id,
+            AllowedPrefixesToDirectConnectGateway=Split(",", prefixes),
+        )
+    )
+    virtual_interface.build(stack, gateway_id, is_wanted)
+    stack.output("SharedDirectConnectGatewayId", gateway_id, "The Direct Connect gateway", condition=has_gateway)
+
+
+def _allowed_prefixes(stack: Stack, is_wanted: AWSHelperFn) -> Ref:
+    """With a transit gateway these are announced as they stand (Direct Connect user guide, "Allowed prefixes
+    interactions")."""
+    prefixes = stack.parameter(
+        parameters.cidrs(
+            "AllowedPrefixes",
+            "What on-premises learns to send here: the ranges of all phases' VPCs, or wider ones over them",
+            prefix_lengths=(8, 32),
+        )
+    ).ref()
+    stack.rule(
+        "PrefixesOfTheGateway",
+        Not(Equals(prefixes, "")),
+        "CreateDirectConnectGateway=true needs AllowedPrefixes, or on-premises learns no way to any phase",
+        when=is_wanted,
+    )
+    stack.rule(
+        "NoGatewayNoPrefixes",
+        Equals(prefixes, ""),
+        "AllowedPrefixes belong to the association with our Direct Connect gateway; leave them empty with "
+        "CreateDirectConnectGateway=false",
+        when=Not(is_wanted),
+    )
+    return prefixes
