@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from ministack.core import iam_evaluator
 
+from builders import catalog
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
 
 Deploy = Callable[..., Evaluated]
@@ -97,6 +99,40 @@ def test_the_policy_of_an_interface_names_this_account_and_actions_without_a_wil
     for statement in resources[title]["Properties"]["PolicyDocument"]["Statement"]:
         assert statement["Principal"] == {"AWS": [f"arn:aws:iam::{HERE}:root"]}
         assert [action for action in statement["Action"] if "*" in action] == []
+
+
+@pytest.mark.parametrize("layer", catalog.names())
+def test_what_functions_in_the_vpc_may_call_passes_the_endpoints(
+    template: Callable[[str], dict[str, Any]], deploy: Deploy, layer: str
+) -> None:
+    endpoints = deploy().resources
+    passing = {
+        action
+        for title in ("SecretsManagerEndpoint", "DmsEndpoint")
+        for statement in endpoints[title]["Properties"]["PolicyDocument"]["Statement"]
+        for action in statement["Action"]
+    }
+    called = {
+        action for action in granted_to_functions(template(layer)) if action.startswith(("secretsmanager:", "dms:"))
+    }
+    assert called - passing == set()
+
+
+def granted_to_functions(template: dict[str, Any]) -> set[str]:
+    """The actions that a template's policies allow to roles that functions take."""
+    bodies = template["Resources"]
+    roles = {
+        name
+        for name, body in bodies.items()
+        if body["Type"] == "AWS::IAM::Role" and "lambda.amazonaws.com" in json.dumps(body["Properties"])
+    }
+    return {
+        action
+        for body in bodies.values()
+        if body["Type"] == "AWS::IAM::ManagedPolicy" and roles & {role["Ref"] for role in body["Properties"]["Roles"]}
+        for statement in body["Properties"]["PolicyDocument"]["Statement"]
+        for action in statement["Action"]
+    }
 
 
 def test_s3_is_routed_from_every_private_table(deploy: Deploy) -> None:
