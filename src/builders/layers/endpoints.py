@@ -91,10 +91,7 @@ def _interfaces() -> list[Interface]:
 
 
 def _secrets_manager() -> tuple[Statement, ...]:
-    """What a rotation function calls, and what DMS reads.
-
-    Source: Secrets Manager user guide, "Lambda rotation function execution role permissions".
-    """
+    """What the rotation function calls, which makes its passwords itself, and what DMS reads."""
     return (
         _own(
             "UseSecrets",
@@ -107,7 +104,6 @@ def _secrets_manager() -> tuple[Statement, ...]:
             ],
             [policies.arn("secretsmanager", "secret:*")],
         ),
-        _own("GeneratePasswords", [secretsmanager.GetRandomPassword], ANYTHING),
     )
 
 

@@ -15,18 +15,15 @@ AWS_ITSELF = "0" * 12
 """Stands for the account of AWS that signs the answers' URLs and owns their bucket."""
 
 CALLS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "secretsmanager": (
-        *(
-            (f"secretsmanager:{action}", "secret:any-AbCdEf")
-            for action in (
-                "DescribeSecret",
-                "GetSecretValue",
-                "ListSecretVersionIds",
-                "PutSecretValue",
-                "UpdateSecretVersionStage",
-            )
-        ),
-        ("secretsmanager:GetRandomPassword", "*"),
+    "secretsmanager": tuple(
+        (f"secretsmanager:{action}", "secret:any-AbCdEf")
+        for action in (
+            "DescribeSecret",
+            "GetSecretValue",
+            "ListSecretVersionIds",
+            "PutSecretValue",
+            "UpdateSecretVersionStage",
+        )
     ),
     "dms": (
         ("dms:DescribeReplicationInstances", "*"),
