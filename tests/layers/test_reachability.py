@@ -6,12 +6,16 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
-from builders import reachability
+from builders import environments, reachability
 from builders.evaluate import Evaluated, evaluate
+
+ENVIRONMENTS = Path(__file__).parents[2] / "environments"
 
 Layers = dict[str, Evaluated]
 Findings = Callable[..., list[reachability.Finding]]
@@ -68,7 +72,7 @@ class AnyImport(dict[str, Any]):
         return f"import:{name}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def deploy(template: Callable[[str], dict[str, Any]]) -> Callable[[Mapping[str, str]], Layers]:
     """Evaluates network, endpoints and database, the latter two with the exports of the first."""
 
@@ -85,7 +89,7 @@ def deploy(template: Callable[[str], dict[str, Any]]) -> Callable[[Mapping[str, 
     return evaluated
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wanted(template: Callable[[str], dict[str, Any]]) -> Callable[[Mapping[str, str]], reachability.Demands]:
     """What the parameters ask of the network."""
     templates = {layer: template(layer) for layer in ("network", "endpoints", "database")}
@@ -118,6 +122,47 @@ def test_everything_that_is_needed_is_reached_and_nothing_else(
     deploy: Callable[..., Layers], wanted: Callable[..., reachability.Demands], options: dict[str, str]
 ) -> None:
     assert reachability.check(deploy(options), wanted(options)) == []
+
+
+@pytest.mark.parametrize("path", sorted(ENVIRONMENTS.glob("*.json")), ids=lambda path: path.stem)
+def test_the_phases_of_this_repository_reach_what_they_need(
+    deploy: Callable[..., Layers], wanted: Callable[..., reachability.Demands], path: Path
+) -> None:
+    values = environments.read(path).values
+    assert reachability.check(deploy(values), wanted(values)) == []
+
+
+@settings(deadline=None)  # the first example builds the templates
+@given(
+    database_port=st.integers(1150, 65535),
+    source_port=st.integers(1, 65535),
+    vpc=st.tuples(st.integers(0, 255), st.integers(16, 22)),
+    thirds=st.lists(st.integers(0, 255), min_size=1, max_size=4, unique=True),
+    zones=st.sampled_from(["2", "3"]),
+    gateway=st.sampled_from([options for options in SCENARIOS.values() if "Connectivity" in options]),
+)
+def test_any_ports_and_ranges_that_the_parameters_take_work_alike(
+    deploy: Callable[..., Layers],
+    wanted: Callable[..., reachability.Demands],
+    database_port: int,
+    source_port: int,
+    vpc: tuple[int, int],
+    thirds: list[int],
+    zones: str,
+    gateway: dict[str, str],
+) -> None:
+    ways = ("Connectivity", "TransitGatewayId", "DirectConnectGatewayId")
+    options = {
+        **{key: value for key, value in gateway.items() if key in ways},
+        "DatabasePort": str(database_port),
+        "SourcePort": str(source_port),
+        "VpcCidr": f"10.{vpc[0]}.0.0/{vpc[1]}",
+        "ZoneCount": zones,
+        **{f"OnPremisesCidr{slot}": f"172.16.{third}.0/24" for slot, third in enumerate(thirds, start=1)},
+    }
+    layers = deploy(options)
+    assert layers["network"].failed_rules == ()
+    assert reachability.check(layers, wanted(options)) == []
 
 
 @in_every_scenario
