@@ -91,6 +91,20 @@ def account(cloud: Cloud) -> Iterator[Account]:
     """An account that no other test uses; its stacks are deleted at the end, so that no database stays behind."""
     account = Account(cloud, str(next(_accounts)))
     yield account
+    empty(account)
+
+
+@pytest.fixture(scope="module")
+def deployed(cloud: Cloud) -> Iterator[Account]:
+    """An account with a database that a module's tests may look at but not change."""
+    account = Account(cloud, str(next(_accounts)))
+    account.deploy(postgres_with_its_secret())
+    yield account
+    empty(account)
+
+
+def empty(account: Account) -> None:
+    """Delete all stacks, importers first."""
     api = account.client("cloudformation")
     for _ in range(4):
         for stack in api.describe_stacks()["Stacks"]:
@@ -102,6 +116,10 @@ def account(cloud: Cloud) -> Iterator[Account]:
 
 @pytest.fixture
 def vpc() -> Template:
+    return vpc_in_two_zones()
+
+
+def vpc_in_two_zones() -> Template:
     """A VPC with subnets in two zones, as resources of a template."""
     return {
         "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
@@ -128,11 +146,15 @@ def lambda_role() -> Template:
 
 
 @pytest.fixture
-def database(vpc: Template) -> Template:
+def database() -> Template:
+    return postgres_with_its_secret()
+
+
+def postgres_with_its_secret() -> Template:
     """A PostgreSQL instance with a generated password and TLS only, and what it stands on."""
     password = {"Fn::Sub": "{{resolve:secretsmanager:${Secret}:SecretString:password}}"}
     return {
-        **vpc,
+        **vpc_in_two_zones(),
         "Secret": {
             "Type": "AWS::SecretsManager::Secret",
             "Properties": {

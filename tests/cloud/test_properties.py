@@ -26,8 +26,9 @@ def test_right_properties_are_taken(account: Account, kind: str) -> None:
 def test_an_unknown_property_is_refused(account: Account, kind: str) -> None:
     with pytest.raises(Refused) as refused:
         account.deploy({"Thing": {"Type": kind, "Properties": {**RIGHT[kind], "Foo": "bar"}}})
-    assert "Properties validation failed for resource Thing with message:\n#: extraneous key [Foo] is not permitted" in (
-        str(refused.value)
+    assert (
+        "Properties validation failed for resource Thing with message:\n#: extraneous key [Foo] is not permitted"
+        in (str(refused.value))
     )
 
 
@@ -67,9 +68,15 @@ def test_a_refused_resource_is_not_made(account: Account) -> None:
 
 
 def test_scalars_are_taken_in_the_form_of_another_type(account: Account) -> None:
-    account.deploy({"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": "5", "QueueName": "q"}},
-                    "Rule": {"Type": "AWS::DMS::ReplicationInstance",
-                             "Properties": {"ReplicationInstanceClass": "dms.t3.micro", "MultiAZ": "false"}}})  # fmt: skip
+    account.deploy(
+        {
+            "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": "5", "QueueName": "q"}},
+            "Rule": {
+                "Type": "AWS::DMS::ReplicationInstance",
+                "Properties": {"ReplicationInstanceClass": "dms.t3.micro", "MultiAZ": "false"},
+            },
+        }
+    )
     assert account.status("stack") == "CREATE_COMPLETE"
 
 

@@ -51,6 +51,7 @@ class Databases:
         """Return the handlers of AWS::RDS::DBInstance, on top of ministack's (`inner`)."""
 
         def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
+            databases.check_engine(properties)
             if properties.get("Engine") != "postgres":
                 made: Made = inner["create"](logical_id, properties, stack)
                 return made
@@ -61,7 +62,7 @@ class Databases:
         ) -> Made:
             if new.get("Engine") == "postgres":
                 databases.check_instance(new, existing=physical_id)
-            made: Made = inner["update"](physical_id, old, new, stack, logical_id)
+            made: Made = inner["update"](physical_id, _lowered(old), _lowered(new), stack, logical_id)
             if made[0] == physical_id and new.get("Engine") == "postgres":
                 self._follow(physical_id, old, new)
                 return physical_id, provisioners._rds_db_instance_attrs(rds._instances[physical_id])
@@ -95,10 +96,7 @@ class Databases:
 
     def _create(self, inner: Handlers, logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
         databases.check_instance(properties, existing=None)
-        named = {**properties}
-        if "DBInstanceIdentifier" in named:
-            named["DBInstanceIdentifier"] = str(named["DBInstanceIdentifier"]).lower()
-        physical_id, _ = inner["create"](logical_id, named, stack)
+        physical_id, _ = inner["create"](logical_id, _lowered(properties), stack)
         instance = rds._instances[physical_id]
         try:
             server = self._start(instance, properties)
@@ -150,6 +148,12 @@ class Databases:
         self.status.pop(arn, None)
         if server:
             server.remove()
+
+
+def _lowered(properties: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the properties with the identifier as RDS stores it: in lower case."""
+    name = properties.get("DBInstanceIdentifier")
+    return {**properties, "DBInstanceIdentifier": str(name).lower()} if name else dict(properties)
 
 
 def _tell(instance: dict[str, Json], properties: Mapping[str, Json], server: postgres.Server) -> None:

@@ -22,6 +22,13 @@ _RESERVED_USERS = frozenset({"admin", "postgres", "rdsadmin", "rds_superuser", "
 engine"."""
 
 
+def check_engine(properties: Mapping[str, Json]) -> None:
+    """Refuse an engine that RDS does not have. Raises ValueError with RDS's sentence."""
+    engines = _offered("engine_version.json")["allOf"][0]["then"]["properties"]["Engine"]["enum"]
+    if properties.get("Engine") not in engines and not properties.get("DBSnapshotIdentifier"):
+        raise ValueError(f"Invalid DB engine: {properties.get('Engine')} (Service: Rds, Status Code: 400)")
+
+
 def check_instance(properties: Mapping[str, Json], existing: str | None) -> None:
     """Refuse a PostgreSQL instance that RDS would refuse. Raises ValueError with RDS's sentence."""
     name = str(properties.get("DBInstanceIdentifier", "")).lower()

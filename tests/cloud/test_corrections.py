@@ -1,0 +1,104 @@
+"""A correction is needed as long as ministack is wrong: each test here fails when a newer one is right.
+
+Then delete the correction that the test names, and the test. They look at ministack as it is installed, in a process
+of its own; the tests that show the corrected behaviour are beside what they concern.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+STILL_WRONG = {
+    "regions.zones_of_the_region": """
+        from ministack.services.cloudformation import engine
+        zones = engine._resolve_refs({"Fn::GetAZs": ""}, {}, {}, {}, {}, "", "")
+        wrong = zones == ["us-east-1a", "us-east-1b", "us-east-1c"]
+    """,
+    "regions.prefix_lists_of_s3": """
+        from ministack.services import ec2
+        wrong = ec2._aws_pl_id_from_name("com.amazonaws.us-east-1.s3") != "pl-63a5400a"
+    """,
+    "conditions.conditions_of_any_value": """
+        from ministack.services.cloudformation import engine
+        condition = {"Fn::Equals": [{"Ref": "AWS::Region"}, "us-east-1"]}
+        wrong = engine._evaluate_conditions({"Conditions": {"IsHere": condition}}, {}) == {"IsHere": False}
+    """,
+    "operations.blocking_types_off_the_event_loop": """
+        from ministack.services.cloudformation import stacks
+        wrong = not stacks._runs_on_worker_thread("AWS::RDS::DBInstance")
+    """,
+    "operations.capabilities_always_needed": """
+        from ministack.services.cloudformation import handlers
+        wrong = not handlers._capabilities_enforced()
+    """,
+    "operations.replacement_by_schema": """
+        from ministack.services.cloudformation import provisioners
+        wrong = provisioners._property_recreation("AWS::DMS::ReplicationInstance", "KmsKeyId") != "Always"
+    """,
+    "operations.named_resources_stay": """
+        from ministack.services.cloudformation import provisioners
+        old = {"ReplicationInstanceIdentifier": "x", "KmsKeyId": "a"}
+        new = {"ReplicationInstanceIdentifier": "x", "KmsKeyId": "b"}
+        wrong = not provisioners._custom_named_replacement_error("AWS::DMS::ReplicationInstance", old, new)
+    """,
+    "operations.tags_by_schema": """
+        from ministack.services.cloudformation import provisioners
+        wrong = "AWS::EC2::VPNGateway" not in provisioners._STACK_TAG_PROPERTY
+    """,
+    "operations.snapshots_before_replacement": """
+        from ministack.services.cloudformation import provisioners
+        wrong = provisioners._snapshot_id("x") == provisioners._snapshot_id("x")
+    """,
+    "exports.exports_in_use_stay": """
+        from ministack.services.cloudformation import _exports, stacks
+        _exports["names"] = {"StackId": "arn:aws:cloudformation:us-east-1:1:stack/other/1", "Value": "one"}
+        output = {"Names": {"Value": "two", "Export": {"Name": "names"}}}
+        wrong = "names" in stacks._resolve_stack_outputs(output, {}, {}, {}, {}, "mine", "arn:a:b:c:d:stack/mine/2")[1]
+    """,
+    "services.generated_passwords": """
+        from ministack.services.cloudformation import provisioners
+        wanted = {"GenerateSecretString": {"ExcludePunctuation": True, "PasswordLength": 500}}
+        wrong = not provisioners._sm_secret_string(wanted).isalnum()
+    """,
+    "services.secrets_by_arn": """
+        from ministack.services.cloudformation import provisioners
+        wrong = not provisioners._sm_secret_create("Secret", {"Name": "x"}, "stack")[0].startswith("arn:")
+    """,
+    "services.functions_with_code": """
+        from ministack.services.cloudformation import provisioners
+        code = {"S3Bucket": "nowhere", "S3Key": "x"}
+        wrong = bool(provisioners._lambda_create("Function", {"FunctionName": "x", "Code": code}, "stack"))
+    """,
+    "services.ports_of_network_acls": """
+        from ministack.services import ec2
+        entry = {"RuleNumber": 1, "Protocol": "6", "RuleAction": "allow", "Egress": False, "CidrBlock": "0.0.0.0/0"}
+        wrong = "443" not in ec2._network_acl_entry_xml({**entry, "PortRange": {"From": 443, "To": 443}})
+    """,
+    "services.logs_exported_by_databases": """
+        from pathlib import Path
+        from ministack.services import rds
+        wrong = "<EnabledCloudwatchLogsExports/>" in Path(rds.__file__).read_text()
+    """,
+    "network.handlers (open egress of both IP versions)": """
+        from ministack.services.cloudformation import provisioners
+        (rule,) = provisioners._ec2_sg_egress_permissions([])
+        wrong = rule["Ipv6Ranges"] == []
+    """,
+    "rotation.install": """
+        from pathlib import Path
+        from ministack.services import secretsmanager
+        wrong = "RotateSecret stub" in Path(secretsmanager.__file__).read_text()
+    """,
+}
+
+
+@pytest.mark.parametrize("correction", STILL_WRONG)
+def test_ministack_still_needs_the_correction(correction: str) -> None:
+    lines = [line.strip() for line in STILL_WRONG[correction].strip().splitlines()]
+    program = "\n".join([*lines, "raise SystemExit(0 if wrong else 3)"])
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert answer.returncode == 0, f"delete the correction {correction}: {answer.stderr}"

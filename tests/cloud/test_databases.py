@@ -1,0 +1,189 @@
+"""AWS::RDS::DBInstance is a real PostgreSQL with TLS, told as the template says."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from typing import Any
+
+import pg8000.exceptions
+import pg8000.native
+import pytest
+
+from .conftest import Account, Refused, Template
+
+
+def credentials(account: Account) -> dict[str, Any]:
+    secret = account.client("secretsmanager").get_secret_value(SecretId=account.physical_id("Secret"))
+    found: dict[str, Any] = json.loads(secret["SecretString"])
+    return found
+
+
+def login(account: Account, password: str | None = None, **how: Any) -> pg8000.native.Connection:
+    """Log in as the attached secret says, with the certificate and the host name checked."""
+    told = credentials(account)
+    trusted = {"ssl_context": ssl.create_default_context(cafile=str(account.cloud.ca_file))}
+    return pg8000.native.Connection(
+        told["username"],
+        host=told["host"],
+        port=told["port"],
+        database=told["dbname"],
+        password=password or told["password"],
+        **{**trusted, **how},
+    )
+
+
+def instance(account: Account) -> dict[str, Any]:
+    found: dict[str, Any] = account.client("rds").describe_db_instances(DBInstanceIdentifier="payments")["DBInstances"][
+        0
+    ]
+    return found
+
+
+def changed(database: Template, **properties: Any) -> Template:
+    whole = {**database["Database"]["Properties"], **properties}
+    kept = {key: value for key, value in whole.items() if value is not None}
+    return {**database, "Database": {**database["Database"], "Properties": kept}}
+
+
+def test_the_generated_password_logs_in_over_tls(deployed: Account) -> None:
+    with login(deployed) as session:
+        rows = session.run("SELECT current_user, current_database(), ssl FROM pg_stat_ssl WHERE pid=pg_backend_pid()")
+    assert rows == [["owner", "payments", True]]
+
+
+def test_the_attachment_tells_where_the_database_is(deployed: Account) -> None:
+    endpoint = instance(deployed)["Endpoint"]
+    told = {key: value for key, value in credentials(deployed).items() if key not in ("username", "password")}
+    assert told == {
+        "engine": "postgres",
+        "host": endpoint["Address"],
+        "port": endpoint["Port"],
+        "dbname": "payments",
+        "dbInstanceIdentifier": "payments",
+    }
+
+
+def test_a_login_without_tls_is_refused(deployed: Account) -> None:
+    with pytest.raises(pg8000.exceptions.DatabaseError, match="no encryption"):
+        login(deployed, ssl_context=False)
+
+
+def test_a_wrong_password_is_refused(deployed: Account) -> None:
+    with pytest.raises(pg8000.exceptions.DatabaseError) as refused:
+        login(deployed, password="wrong")
+    assert refused.value.args[0]["C"] == "28P01"
+
+
+def test_a_client_without_our_authority_does_not_trust_the_server(deployed: Account) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError):
+        login(deployed, ssl_context=ssl.create_default_context())
+
+
+def test_passwords_are_stored_as_scram_and_the_parameter_group_is_heeded(deployed: Account) -> None:
+    with login(deployed) as session:
+        settings = {name: session.run(f"SHOW {name}")[0][0] for name in ("password_encryption", "wal_level")}
+    assert settings == {"password_encryption": "scram-sha-256", "wal_level": "logical"}
+
+
+def test_the_api_tells_what_the_template_says(deployed: Account) -> None:
+    told = instance(deployed)
+    named = ("StorageEncrypted", "PubliclyAccessible", "MultiAZ", "BackupRetentionPeriod", "DeletionProtection",
+             "EnabledCloudwatchLogsExports", "DBInstanceClass", "CACertificateIdentifier")  # fmt: skip
+    assert {name: told[name] for name in named} == {
+        "StorageEncrypted": True,
+        "PubliclyAccessible": False,
+        "MultiAZ": False,
+        "BackupRetentionPeriod": 1,
+        "DeletionProtection": False,
+        "EnabledCloudwatchLogsExports": ["postgresql", "upgrade"],
+        "DBInstanceClass": "db.t4g.micro",
+        "CACertificateIdentifier": "rds-ca-rsa2048-g1",
+    }
+    assert told["DBSubnetGroup"]["VpcId"] == deployed.physical_id("Vpc")
+    assert {each["SubnetIdentifier"] for each in told["DBSubnetGroup"]["Subnets"]} == {
+        deployed.physical_id("SubnetA"),
+        deployed.physical_id("SubnetB"),
+    }
+    assert [each["DBParameterGroupName"] for each in told["DBParameterGroups"]] == [deployed.physical_id("Settings")]
+    assert {"Key": "Phase", "Value": "dev"} in told["TagList"]
+    assert told["EngineVersion"].startswith("17.")
+
+
+def test_an_update_keeps_server_port_and_data_and_the_api_changes_the_password(
+    account: Account, database: Template
+) -> None:
+    account.deploy(database)
+    before = instance(account)["Endpoint"]["Port"]
+    with login(account) as session:
+        session.run("CREATE TABLE kept (id int)")
+    account.deploy(changed(database, BackupRetentionPeriod=7, MultiAZ=True))
+    told = instance(account)
+    assert (told["Endpoint"]["Port"], told["BackupRetentionPeriod"], told["MultiAZ"]) == (before, 7, True)
+    api = account.client("rds")
+    api.modify_db_instance(DBInstanceIdentifier="payments", MasterUserPassword="a-new-password", ApplyImmediately=True)
+    with login(account, password="a-new-password") as session:
+        assert session.run("SELECT count(*) FROM kept") == [[0]]
+
+
+def test_deleting_the_stack_stops_the_server_and_keeps_a_snapshot(account: Account, database: Template) -> None:
+    account.deploy({**database, "Database": {**database["Database"], "DeletionPolicy": "Snapshot"}})
+    endpoint = instance(account)["Endpoint"]
+    account.delete()
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", endpoint["Port"]), 5):
+        pass
+    snapshots = account.client("rds").describe_db_snapshots()["DBSnapshots"]
+    assert [(each["DBInstanceIdentifier"], each["Encrypted"]) for each in snapshots] == [("payments", True)]
+
+
+def test_a_replaced_instance_leaves_a_snapshot_where_the_policy_says_so(account: Account, database: Template) -> None:
+    unnamed = changed(database, DBInstanceIdentifier=None)
+    policy = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Snapshot"}
+    account.deploy({**unnamed, "Database": {**unnamed["Database"], **policy}})
+    first = account.physical_id("Database")
+    other = changed(unnamed, DBName="other")
+    account.deploy({**other, "Database": {**other["Database"], **policy}})
+    snapshots = account.client("rds").describe_db_snapshots()["DBSnapshots"]
+    assert [each["DBInstanceIdentifier"] for each in snapshots] == [first]
+
+
+def test_a_protected_instance_is_not_deleted(account: Account, database: Template) -> None:
+    account.deploy(changed(database, DeletionProtection=True))
+    assert account.delete() == "DELETE_FAILED"
+    account.client("rds").modify_db_instance(DBInstanceIdentifier="payments", DeletionProtection=False)
+
+
+@pytest.mark.parametrize(
+    ("properties", "reason"),
+    [
+        ({"EngineVersion": "17.99"}, "Cannot find version 17.99 for postgres"),
+        ({"DBInstanceClass": "db.t2.nano"}, "does not support creating a DB instance with the following combination"),
+        ({"MasterUsername": "postgres"}, "MasterUsername postgres cannot be used as it is a reserved word"),
+        ({"MasterUserPassword": "short"}, "not 8 to 128 characters long"),
+        ({"MasterUserPassword": "with a space"}, "is not a valid password"),
+        ({"DBSubnetGroupName": "nowhere"}, "DBSubnetGroup not found: nowhere"),
+        ({"DBParameterGroupName": "nothing"}, "DBParameterGroup not found: nothing"),
+        ({"EngineVersion": "16"}, "DBParameterGroupFamily postgres17 cannot be used"),
+        ({"VPCSecurityGroups": ["sg-0"]}, "Invalid security group , groupId= sg-0"),
+        ({"MonitoringInterval": 60}, "A MonitoringRoleARN value is required"),
+        ({"KmsKeyId": "alias/nothing"}, "KMS key ID alias/nothing is not accessible"),
+        ({"Engine": "postgresql"}, "Invalid DB engine"),
+    ],
+)
+def test_an_instance_that_rds_does_not_make_is_refused(
+    account: Account, database: Template, properties: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        account.deploy(changed(database, **properties))
+    assert reason in str(refused.value)
+
+
+def test_the_same_named_instance_twice_is_refused(deployed: Account, database: Template) -> None:
+    with pytest.raises(Refused, match="payments already exists"):
+        deployed.deploy(database, stack="other")
+
+
+def test_a_named_instance_is_not_replaced(deployed: Account, database: Template) -> None:
+    with pytest.raises(Refused, match="custom-named resource requires replacing"):
+        deployed.deploy(changed(database, DBName="other"))

@@ -1,0 +1,94 @@
+"""Lambda functions of templates run here, from packages in a bucket."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+
+from .conftest import Account, Refused, Template
+
+FUNCTION = """
+import os
+import boto3
+
+def handler(event, context):
+    names = ("AWS_ENDPOINT_URL", "CA_BUNDLE", "AWS_REGION", "GREETING")
+    return {name: os.environ.get(name) for name in names} | {
+        "account": boto3.client("sts").get_caller_identity()["Account"]
+    }
+"""
+
+
+@pytest.fixture
+def package(account: Account) -> str:
+    """A bucket of the account's us-east-1 that holds the package `code.zip`."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as files:
+        files.writestr("index.py", FUNCTION)
+    bucket = f"code-{account.number}"
+    account.client("s3").create_bucket(Bucket=bucket)
+    account.client("s3").put_object(Bucket=bucket, Key="code.zip", Body=archive.getvalue())
+    return bucket
+
+
+def function(lambda_role: Template, bucket: str, key: str = "code.zip", **properties: Any) -> Template:
+    whole = {"Role": {"Fn::GetAtt": ["Role", "Arn"]}, "Runtime": "python3.13", "Handler": "index.handler",
+             "Code": {"S3Bucket": bucket, "S3Key": key}, "Environment": {"Variables": {"GREETING": "hello"}},
+             "Timeout": 30, **properties}  # fmt: skip
+    return {**lambda_role, "Function": {"Type": "AWS::Lambda::Function", "Properties": whole}}
+
+
+def test_a_function_runs_with_what_it_needs_to_reach_the_emulator(
+    account: Account, lambda_role: Template, package: str
+) -> None:
+    account.deploy(function(lambda_role, package))
+    name = account.physical_id("Function")
+    answer = json.load(account.client("lambda").invoke(FunctionName=name)["Payload"])
+    assert answer == {
+        "AWS_ENDPOINT_URL": account.cloud.endpoint_url,
+        "CA_BUNDLE": str(account.cloud.ca_file),
+        "AWS_REGION": "us-east-1",
+        "GREETING": "hello",
+        "account": account.number,
+    }
+
+
+@pytest.mark.parametrize(("bucket", "key", "code"), [("", "other.zip", "NoSuchKey"), ("nowhere", "x", "NoSuchBucket")])
+def test_a_package_that_is_not_there_is_refused(
+    account: Account, lambda_role: Template, package: str, bucket: str, key: str, code: str
+) -> None:
+    with pytest.raises(Refused, match=f"S3 Error Code: {code}"):
+        account.deploy(function(lambda_role, bucket or package, key))
+
+
+def test_a_package_in_another_region_is_refused(account: Account, lambda_role: Template, package: str) -> None:
+    with pytest.raises(Refused, match="S3 Error Code: PermanentRedirect"):
+        account.elsewhere("eu-central-1").deploy(function(lambda_role, package))
+
+
+def test_a_new_key_brings_new_code(account: Account, lambda_role: Template, package: str) -> None:
+    account.deploy(function(lambda_role, package))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as files:
+        files.writestr("index.py", "def handler(event, context):\n    return 'new'\n")
+    account.client("s3").put_object(Bucket=package, Key="new.zip", Body=archive.getvalue())
+    account.deploy(function(lambda_role, package, "new.zip"))
+    name = account.physical_id("Function")
+    assert json.load(account.client("lambda").invoke(FunctionName=name)["Payload"]) == "new"
+
+
+def test_a_role_that_lambda_may_not_assume_is_refused(account: Account, lambda_role: Template, package: str) -> None:
+    document = lambda_role["Role"]["Properties"]["AssumeRolePolicyDocument"]
+    document["Statement"][0]["Principal"] = {"Service": "dms.amazonaws.com"}
+    with pytest.raises(Refused, match="cannot be assumed by Lambda"):
+        account.deploy(function(lambda_role, package))
+
+
+def test_a_permission_on_no_function_is_refused(account: Account) -> None:
+    permission = {"FunctionName": "nothing", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
+    with pytest.raises(Refused, match="Function not found"):
+        account.deploy({"Permission": {"Type": "AWS::Lambda::Permission", "Properties": permission}})

@@ -1,0 +1,117 @@
+"""What IAM, KMS and Logs refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .conftest import Account, Refused, Template
+
+
+def trusting(**statement: Any) -> dict[str, Any]:
+    whole = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    merged = {key: value for key, value in {**whole, **statement}.items() if value is not None}
+    return {"Version": "2012-10-17", "Statement": [merged]}
+
+
+def role(document: Any, **properties: Any) -> Template:
+    return {"Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": document, **properties}}}
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (trusting(Principal={"Service": "lambda"}), 'Invalid principal in policy: "SERVICE":"lambda"'),
+        (trusting(Principal={"AWS": "nobody"}), 'Invalid principal in policy: "AWS":"nobody"'),
+        (trusting(Principal={"AWS": "arn:aws:iam::123456789012:role/not-there"}), "Invalid principal in policy"),
+        (trusting(Principal=None), "Missing required field Principal"),
+        (trusting(Resource="*"), "Has prohibited field Resource"),
+        (trusting(Action="s3:GetObject"), "AssumeRole policy may only specify STS AssumeRole actions"),
+        (trusting(Effect="Maybe"), "Syntax errors in policy"),
+        ({"Version": "2012-10-17", "Statement": []}, "Syntax errors in policy"),
+        ({"Version": "2020-01-01", "Statement": trusting()["Statement"]}, "Syntax errors in policy"),
+    ],
+)
+def test_a_garbage_trust_policy_is_refused(account: Account, document: Any, reason: str) -> None:
+    with pytest.raises(Refused) as refused:
+        account.deploy(role(document))
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        {"Service": ["dms.amazonaws.com", "dms.us-east-1.amazonaws.com"]},
+        {"AWS": {"Ref": "AWS::AccountId"}},
+        {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}},
+    ],
+)
+def test_a_trust_policy_that_means_something_is_taken(account: Account, principal: Any) -> None:
+    account.deploy(role(trusting(Principal=principal)))
+
+
+def test_the_same_named_role_twice_is_refused(account: Account) -> None:
+    named = role(trusting(), RoleName="operator")
+    account.deploy(named)
+    with pytest.raises(Refused, match="Role with name operator already exists"):
+        account.elsewhere("eu-central-1").deploy(named)
+
+
+def test_a_managed_policy_that_is_not_there_is_refused(account: Account) -> None:
+    with pytest.raises(Refused, match="does not exist or is not attachable"):
+        account.deploy(role(trusting(), ManagedPolicyArns=["arn:aws:iam::123456789012:policy/not-there"]))
+
+
+def key(*statements: dict[str, Any], **properties: Any) -> Template:
+    document = {"Version": "2012-10-17", "Statement": list(statements)}
+    return {"Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": document, **properties}}}
+
+
+ADMINISTRATORS = {
+    "Effect": "Allow",
+    "Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}},
+    "Action": "kms:*",
+    "Resource": "*",
+}
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [{**ADMINISTRATORS, "Action": ["kms:Encrypt", "kms:Decrypt"]}],
+        [{**ADMINISTRATORS, "Principal": {"Service": "logs.amazonaws.com"}}],
+        [ADMINISTRATORS, {**ADMINISTRATORS, "Effect": "Deny", "Action": "kms:Put*"}],
+    ],
+)
+def test_a_key_that_locks_its_administrators_out_is_refused(account: Account, statements: list[Any]) -> None:
+    with pytest.raises(Refused, match="will not allow you to update the key policy in the future"):
+        account.deploy(key(*statements))
+
+
+def test_a_key_that_its_account_administers_is_taken(account: Account) -> None:
+    account.deploy(key(ADMINISTRATORS))
+
+
+def test_a_lockout_can_be_asked_for(account: Account) -> None:
+    service = {**ADMINISTRATORS, "Principal": {"Service": "logs.amazonaws.com"}}
+    account.deploy(key(service, BypassPolicyLockoutSafetyCheck=True))
+
+
+def test_a_key_for_a_role_that_does_not_exist_is_refused(account: Account) -> None:
+    stranger = {**ADMINISTRATORS, "Principal": {"AWS": "arn:aws:iam::123456789012:role/not-there"}}
+    with pytest.raises(Refused, match="invalid principals"):
+        account.deploy(key(ADMINISTRATORS, stranger))
+
+
+def test_the_same_log_group_twice_is_refused(account: Account) -> None:
+    group = {"Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/aws/rds/x"}}}
+    account.deploy(group)
+    with pytest.raises(Refused, match="already exists"):
+        account.deploy(group, stack="other")
+
+
+def test_a_log_group_with_a_key_that_does_not_exist_is_refused(account: Account) -> None:
+    properties = {"KmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"}
+    with pytest.raises(Refused, match="KMS key does not exist"):
+        account.deploy({"Logs": {"Type": "AWS::Logs::LogGroup", "Properties": properties}})

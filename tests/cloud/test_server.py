@@ -1,0 +1,140 @@
+"""The command: ready, one address, stop, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builders.cloud.process import Cloud, running
+
+from .conftest import Account, Template
+
+
+def children(pid: int) -> set[int]:
+    """The processes below a process, read from /proc."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        parents[int(entry.parent.name)] = int(fields[1])
+    found = {child for child, parent in parents.items() if parent == pid}
+    return found | {each for child in found for each in children(child)}
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(pids: set[int], seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not any(alive(pid) for pid in pids)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Cloud]:
+    """A server of the test's own, that it may stop or kill."""
+    environment = os.environ.get("TMPDIR")
+    with running() as cloud:
+        yield cloud
+    assert os.environ.get("TMPDIR") == environment
+
+
+def test_the_command_prints_ready_and_the_address_and_nothing_else() -> None:
+    begin = time.monotonic()
+    command = [sys.executable, "-m", "builders.cloud", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        seconds = time.monotonic() - begin
+        url = line.removeprefix("ready ").strip()
+        assert line == f"ready {url}\n"
+        assert url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{url}/_stackferry/ca.pem") as page:
+            assert page.read().startswith(b"-----BEGIN CERTIFICATE-----")
+        assert seconds < 5
+        server.send_signal(signal.SIGINT)
+        assert server.wait(5) == 0
+        assert server.stdout.read() == ""
+
+
+def test_it_listens_on_this_machine_only(own: Cloud) -> None:
+    listening = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    addresses = {line.split()[1].split(":")[0] for line in listening if line.split()[1].endswith(f":{own.port:04X}")}
+    assert addresses == {"0100007F"}, "127.0.0.1, in the kernel's notation"
+
+
+def test_a_port_in_use_is_one_line_and_exit_code_2() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "builders.cloud", "--port", str(port)]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith(f"error: port {port} on 127.0.0.1 cannot be used")
+    assert answer.stderr.count("\n") == 1
+    assert answer.stdout == ""
+
+
+def test_a_state_directory_that_cannot_be_written_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "builders.cloud", "--port", "0", "--state-dir", str(tmp_path / "file")]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (answer.returncode, answer.stderr.count("\n")) == (2, 1)
+    assert "cannot be written" in answer.stderr
+
+
+def test_sigterm_ends_the_databases_and_leaves_no_directory(own: Cloud, database: Template) -> None:
+    Account(own, "111111111111").deploy(database)
+    family = children(own.pid)
+    begin = time.monotonic()
+    os.kill(own.pid, signal.SIGTERM)
+    assert gone({own.pid, *family})
+    assert time.monotonic() - begin < 5
+    assert list((own.state_directory / "rds").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the signal at a parent's death is Linux's")
+def test_the_databases_end_with_a_server_that_is_killed(own: Cloud, database: Template) -> None:
+    Account(own, "111111111111").deploy(database)
+    family = children(own.pid)
+    assert family, "the database has a process"
+    os.kill(own.pid, signal.SIGKILL)
+    assert gone({own.pid, *family})
+
+
+def test_a_killed_caller_takes_the_server_with_it() -> None:
+    program = (
+        "import os, signal\n"
+        "from builders.cloud.process import running\n"
+        "with running() as cloud:\n"
+        "    print(cloud.pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    caller = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert gone({int(caller.stdout)})
+
+
+def test_it_stays_small_with_three_phases(own: Cloud, database: Template) -> None:
+    queues = {f"Queue{number}": {"Type": "AWS::SQS::Queue"} for number in range(60)}
+    for number in ("111111111111", "222222222222", "333333333333"):
+        Account(own, number).deploy({**database, **queues})
+    status = Path(f"/proc/{own.pid}/status").read_text()
+    kilobytes = int(status.split("VmRSS:")[1].split()[0])
+    assert kilobytes < 300 * 1024
