@@ -14,18 +14,19 @@ from typing import Any
 from builders import catalog, layers
 from builders.errors import LayerError
 from builders.findings import Finding
-from builders.stack import Stack
+from builders.stack import Scope, Stack
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """What layers made, by their names: stacks, templates as plain data, and findings.
+    """What layers made, by their names: scopes, stacks, templates as plain data, and findings.
 
     `order` lists the layers that were built, each after those that it needs; where they go in a circle it is
     alphabetical. `unbuilt` names the layers that have no template because their module or builder failed.
     """
 
     order: list[str]
+    scopes: dict[str, Scope]
     stacks: dict[str, Stack]
     templates: dict[str, dict[str, Any]]
     unbuilt: list[str]
@@ -48,7 +49,8 @@ def assemble(package: ModuleType = layers) -> Assembly:
     for name, breach in catalog.breaches(stacks, loaded.values(), unbuilt):
         findings[name].append(_finding(breach, name, package))
     templates = {name: stack.to_dict() for name, stack in stacks.items()}
-    return Assembly(_order(stacks, loaded.values()), stacks, templates, unbuilt, findings)
+    scopes = {name: layer.scope for name, layer in loaded.items()}
+    return Assembly(_order(stacks, loaded.values()), scopes, stacks, templates, unbuilt, findings)
 
 
 def _order(stacks: dict[str, Stack], loaded: Iterable[catalog.Layer]) -> list[str]:

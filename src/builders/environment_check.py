@@ -1,4 +1,4 @@
-"""Holds every parameter file against all layers, as they would be deployed with it."""
+"""Holds every parameter file against all layers, and those of a phase as they would be deployed with it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from builders.findings import Finding
 from builders.parameter_values import mistakes, shown
 from builders.refusals import refusals
 from builders.spelling import suggestion
+from builders.stack import Scope
 
 Declarations = Mapping[str, Mapping[str, dict[str, Any]]]
 """For each parameter, its declaration in each layer that has it."""
@@ -43,13 +44,9 @@ def _check_file(file: ParameterFile, made: Assembly) -> Iterator[Finding]:
     declarations = _declarations(made)
     if not made.unbuilt:  # a layer that was not built may declare the key
         yield from _unknown(file, declarations)
-    yield from _missing(file, declarations)
-    wrong: set[str] = set()
-    for finding, key in _wrong_values(file, declarations):
-        wrong.add(key)
-        yield finding
-    absent = {key for key, by_layer in declarations.items() if _is_required(by_layer)} - file.entries.keys()
-    yield from refusals(file, made, wrong | absent)
+    of_one_key = [*_missing(file, declarations, made.scopes), *_wrong_values(file, declarations)]
+    yield from (finding for _, finding in of_one_key)
+    yield from refusals(file, made, {key for key, _ in of_one_key})
 
 
 def _declarations(made: Assembly) -> Declarations:
@@ -69,28 +66,34 @@ def _unknown(file: ParameterFile, declarations: Declarations) -> Iterator[Findin
             yield Finding("unknown-parameter", message, str(file.path), entry.line)
 
 
-def _is_required(by_layer: Mapping[str, dict[str, Any]]) -> bool:
-    return any("Default" not in declaration for declaration in by_layer.values())
+def _missing(
+    file: ParameterFile, declarations: Declarations, scopes: Mapping[str, Scope]
+) -> Iterator[tuple[str, Finding]]:
+    """Each key that a phase cannot be deployed without.
 
-
-def _missing(file: ParameterFile, declarations: Declarations) -> Iterator[Finding]:
+    What the layers of other scopes need besides is not the phase's to say: their stacks live in other accounts, and
+    whoever deploys them gives it.
+    """
     for key, by_layer in declarations.items():
-        if key not in file.entries and _is_required(by_layer):
-            layers = ", ".join(layer for layer, declaration in by_layer.items() if "Default" not in declaration)
-            description = next(iter(by_layer.values()))["Description"]
+        demanding = [
+            layer
+            for layer, declaration in by_layer.items()
+            if scopes[layer] is Scope.PHASE and "Default" not in declaration
+        ]
+        if demanding and key not in file.entries:
+            description = by_layer[demanding[0]]["Description"]
+            layers = ", ".join(demanding)
             message = f'{key} is missing and has no default in {layers}; add "{key}=...": {description}'
-            yield Finding("missing-parameter", message, str(file.path))
+            yield key, Finding("missing-parameter", message, str(file.path))
 
 
-def _wrong_values(file: ParameterFile, declarations: Declarations) -> Iterator[tuple[Finding, str]]:
-    """Each mistake once, with all layers that see it, and the key."""
-    for key, by_layer in declarations.items():
-        if key not in file.entries:
-            continue
+def _wrong_values(file: ParameterFile, declarations: Declarations) -> Iterator[tuple[str, Finding]]:
+    """Each mistake once, with all layers that see it, by key."""
+    for key in file.entries.keys() & declarations.keys():
         entry = file.entries[key]
         layers: dict[str, list[str]] = {}
-        for layer, declaration in by_layer.items():
+        for layer, declaration in declarations[key].items():
             for mistake in mistakes(entry.value, declaration):
                 layers.setdefault(f"{shown(key, entry.value, declaration)} {mistake}", []).append(layer)
         for mistake, names in layers.items():
-            yield Finding("parameter-value", f"{mistake} ({', '.join(names)})", str(file.path), entry.line), key
+            yield key, Finding("parameter-value", f"{mistake} ({', '.join(names)})", str(file.path), entry.line)

@@ -11,17 +11,18 @@ from builders.errors import EvaluationError
 from builders.evaluate import evaluate
 from builders.findings import Finding
 from builders.parameter_values import shown
+from builders.stack import Scope
 
 
 def refusals(file: ParameterFile, made: Assembly, unusable: Collection[str]) -> Iterator[Finding]:
-    """Evaluate the layers with a phase's parameters, in the order in which they deploy.
+    """Evaluate the layers of a phase with its parameters, in the order in which they deploy.
 
     `unusable` names parameters that are missing or wrong. A layer that takes one of them is not asked, since its
     answer would only repeat that; nor is a layer that imports from one that was not asked or does not work out.
     """
     exports: dict[str, Any] = {}
     evaluated_layers: set[str] = set()
-    for layer in made.order:
+    for layer in [name for name in made.order if made.scopes[name] is Scope.PHASE]:
         template = made.templates[layer]
         sources = {export.layer for export in made.stacks[layer].imports}
         if not template["Parameters"].keys().isdisjoint(unusable) or not sources <= evaluated_layers:

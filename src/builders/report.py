@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -39,6 +38,8 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 def as_sarif(findings: Sequence[Finding]) -> str:
     """A SARIF 2.1.0 log with one run, as code scanning services take it."""
+    from importlib import metadata  # noqa: PLC0415  takes as long to load as a layer to build; only SARIF needs it
+
     rules = sorted({found.rule for found in findings})
     driver = {
         "name": "build-templates",

@@ -38,6 +38,14 @@ def build(stack):
     stack.parameter(parameters.integer("Port", "Port of the database", minimum=1024, maximum=65535))
     stack.add(sns.Topic("Topic", TopicName=stack.import_value(VPC_ID)))
 """
+SHARED = """
+from builders import parameters
+SCOPE = Scope.NETWORK
+def build(stack):
+    stack.parameter(parameters.integer("Asn", "Number of the gateway", minimum=64512, maximum=65534))
+    stack.rule("Never", Equals("a", "b"), "a is not b")
+    stack.add(sns.Topic("Topic"))
+"""
 DIVIDES = """
 from troposphere import Cidr, Select
 from builders import parameters
@@ -96,6 +104,20 @@ def test_a_missing_key_is_told_with_the_layers_that_need_it_and_its_description(
     assert check(*COMMON, "VpcCidr=10.0.0.0/16") == [
         'dev.json missing-parameter: Port is missing and has no default in database; add "Port=...": '
         "Port of the database"
+    ]
+
+
+def test_what_only_layers_of_other_accounts_need_is_not_missing(check_against: Check, make_layers: MakePackage) -> None:
+    made = assemble(make_layers(network=NETWORK, shared=SHARED))
+    assert check_against(made, *COMMON, "VpcCidr=10.0.0.0/16") == []
+
+
+def test_what_is_given_to_layers_of_other_accounts_is_held_against_them(
+    check_against: Check, make_layers: MakePackage
+) -> None:
+    made = assemble(make_layers(network=NETWORK, shared=SHARED))
+    assert check_against(made, *COMMON, "VpcCidr=10.0.0.0/16", "Asn=1") == [
+        "dev.json:6 parameter-value: Asn='1' is 1, at least 64512 are allowed (shared)"
     ]
 
 
