@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Any
 
 from builders import layers, spelling
 from builders.errors import LayerError, UsageError
@@ -83,12 +84,13 @@ def breaches(
 ) -> Iterator[tuple[str, LayerError]]:
     """Every way in which layers that each build well do not fit together, with the name of the layer at fault.
 
-    An output that two layers have, an import that nobody exports or that another scope exports, an `AFTER` that names
-    no layer, and a circle. `unbuilt` names layers whose builder failed: what others want of them is not judged.
+    An output that two layers have, a parameter with two defaults, an import that nobody exports or that another scope
+    exports, an `AFTER` that names no layer, and a circle. `unbuilt` names layers whose builder failed: what others want of them is not judged.
     """
     by_name = {layer.name: layer for layer in catalog}
     exporters = {export for stack in built.values() for export in stack.exports}
     yield from _shared_outputs(built)
+    yield from _differing_defaults(built)
     for name, stack in sorted(built.items()):
         for export in stack.imports:
             if export.layer not in unbuilt:
@@ -128,6 +130,22 @@ def _shared_outputs(built: Mapping[str, Stack]) -> Iterator[tuple[str, LayerErro
         for output in stack.template.outputs:
             if owner.setdefault(output, name) != name:
                 message = f"{name}: output {output} is an output of {owner[output]} too; rename one of them"
+                yield name, LayerError(message)
+
+
+def _differing_defaults(built: Mapping[str, Stack]) -> Iterator[tuple[str, LayerError]]:
+    """One flat file serves all layers: a parameter that it leaves out must mean the same to all that take it."""
+    first: dict[str, tuple[str, Any]] = {}
+    for name, stack in sorted(built.items()):
+        for title, parameter in stack.template.parameters.items():
+            default = parameter.properties.get("Default")
+            if default is None:
+                continue
+            owner, other = first.setdefault(title, (name, default))
+            if default != other:
+                message = (
+                    f"{name}: parameter {title} is {default!r} by default and {other!r} in {owner}; share one maker"
+                )
                 yield name, LayerError(message)
 
 

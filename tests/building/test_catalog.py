@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
-from troposphere import sns
+from troposphere import Parameter, sns
 
 from builders import catalog, layers
 from builders.catalog import Layer
@@ -177,6 +178,26 @@ def test_an_output_that_two_layers_have_is_refused() -> None:
     assert breaches(layer("network", exports=(VPC_ID,)), layer("database", exports=(twin,))) == [
         "network: output VpcId is an output of database too; rename one of them"
     ]
+
+
+def with_port(name: str, **parameter: Any) -> Layer:
+    """A layer that takes one parameter, Port."""
+
+    def build(stack: Stack) -> None:
+        stack.parameter(Parameter("Port", Type="Number", **parameter))
+
+    return Layer(name, Scope.PHASE, build, f"The layer {name}.")
+
+
+def test_a_parameter_with_two_defaults_is_refused() -> None:
+    assert breaches(with_port("network", Default=5432), with_port("database", Default=5433)) == [
+        "network: parameter Port is 5432 by default and 5433 in database; share one maker"
+    ]
+
+
+@pytest.mark.parametrize("other", [{"Default": 5432}, {}, {"Default": 5432, "MinValue": 1}])
+def test_a_parameter_may_differ_in_anything_but_its_default(other: dict[str, Any]) -> None:
+    assert breaches(with_port("network", Default=5432), with_port("database", **other)) == []
 
 
 def test_layers_that_wait_for_each_other_are_refused() -> None:
