@@ -33,7 +33,10 @@ def findings(flow: Flow, topology: Topology, wanted: Demands) -> Iterator[Findin
     """Everything that stops the flow; nothing when connections and their answers pass."""
     yield from _at_the_groups(flow, topology)
     for crossing in crossings(flow, topology):
-        acl = topology.acls.get(topology.subnets[crossing.subnet].acl or "", NO_ACL)
+        name = topology.subnets[crossing.subnet].acl
+        if name is None:
+            continue  # the VPC's own lets everything pass, which is a leak and no obstacle
+        acl = topology.acls.get(name, NO_ACL)
         entries = acl.egress if crossing.egress else acl.ingress
         if not filters.acl_admits(entries, flow.protocol, crossing.peer, crossing.ports):
             side = "egress" if crossing.egress else "ingress"

@@ -30,6 +30,9 @@ def findings(topology: Topology, flows: Collection[Flow], wanted: Demands) -> It
         destination = as_range(route.destination)
         if destination is None or not any(destination.subnet_of(cidr) for cidr in wanted.on_premises):
             yield Finding(f"VPC to {route.destination}", f"route {route.name}", "leads not to on-premises")
+    for name, subnet in topology.subnets.items():
+        if subnet.acl is None:
+            yield Finding("VPC to everywhere", f"subnet {name}", "has the VPC's own ACL, which lets everything pass")
     yield from _groups(topology, flows)
     yield from _acls(topology, [crossing for flow in flows for crossing in crossings(flow, topology)])
 

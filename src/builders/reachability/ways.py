@@ -22,7 +22,9 @@ class Finding:
 
 
 def route_findings(flow: Flow, topology: Topology, wanted: Demands) -> Iterator[Finding]:
-    """What keeps packets of the flow from finding their way out of every subnet of its source, and back into it."""
+    """What keeps packets from finding their way out of some subnet; within the VPC every table has the way."""
+    if flow.target.subnets:
+        return
     for name in flow.source.subnets:
         table = topology.subnets[name].table if name in topology.subnets else None
         if table is None or not _is_there(topology, table, "AWS::EC2::RouteTable"):

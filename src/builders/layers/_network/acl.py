@@ -26,9 +26,6 @@ CLIENT_PORTS = (1024, 65535)
 The database's port is among them (RDS takes 1150 to 65535), so the entries for answers let its requests pass too.
 """
 
-LIMIT_PER_DIRECTION = 20
-"""AWS's default quota (VPC user guide, "Amazon VPC quotas", rules per network ACL)."""
-
 
 def build(
     stack: Stack,
