@@ -69,13 +69,7 @@ def build(stack: Stack) -> None:
     worn = groups.build(stack, vpc, database_port, s3_prefix_list_id, other_end.ranges, other_end.source_port)
     flow_logs.build(stack, vpc, stack.import_value(foundation.KEY_ARN))
     _reach_on_premises(stack, vpc, subnets, route_table, other_end)
-    stack.export(VPC_ID, vpc.ref())
-    stack.export(PRIVATE_SUBNET_IDS, _subnet_ids(subnets))
-    stack.export(PRIVATE_ROUTE_TABLE_IDS, route_table.ref())
-    stack.export(DATABASE_SECURITY_GROUP_ID, worn.database.ref())
-    stack.export(DMS_SECURITY_GROUP_ID, worn.dms.ref())
-    stack.export(FUNCTION_SECURITY_GROUP_ID, worn.function.ref())
-    stack.export(ENDPOINT_SECURITY_GROUP_ID, worn.endpoint.ref())
+    _export(stack, vpc, subnets, route_table, worn)
 
 
 def _subnets(stack: Stack, vpc: ec2.VPC, vpc_cidr: Ref) -> list[ec2.Subnet]:
@@ -85,7 +79,6 @@ def _subnets(stack: Stack, vpc: ec2.VPC, vpc_cidr: Ref) -> list[ec2.Subnet]:
         )
     )
     has_third = stack.condition(HAS_THIRD_ZONE, Equals(zone_count.ref(), ZONES))
-    # The count does not follow the zones, or a third zone would move the subnets of the first two.
     ranges = Cidr(vpc_cidr, ZONES, SUBNET_HOST_BITS)
     attributes: list[dict[str, Any]] = [{}, {}, {"Condition": has_third}]
     return [
@@ -151,6 +144,14 @@ def _reach_on_premises(
     )
 
 
-def _subnet_ids(subnets: Sequence[ec2.Subnet]) -> If:
+def _export(
+    stack: Stack, vpc: ec2.VPC, subnets: Sequence[ec2.Subnet], route_table: ec2.RouteTable, worn: groups.Groups
+) -> None:
     ids = [subnet.ref() for subnet in subnets]
-    return If(HAS_THIRD_ZONE, Join(",", ids), Join(",", ids[:FEWEST_ZONES]))
+    stack.export(VPC_ID, vpc.ref())
+    stack.export(PRIVATE_SUBNET_IDS, If(HAS_THIRD_ZONE, Join(",", ids), Join(",", ids[:FEWEST_ZONES])))
+    stack.export(PRIVATE_ROUTE_TABLE_IDS, route_table.ref())
+    stack.export(DATABASE_SECURITY_GROUP_ID, worn.database.ref())
+    stack.export(DMS_SECURITY_GROUP_ID, worn.dms.ref())
+    stack.export(FUNCTION_SECURITY_GROUP_ID, worn.function.ref())
+    stack.export(ENDPOINT_SECURITY_GROUP_ID, worn.endpoint.ref())
