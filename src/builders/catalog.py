@@ -85,7 +85,8 @@ def breaches(
     """Every way in which layers that each build well do not fit together, with the name of the layer at fault.
 
     An output that two layers have, a parameter with two defaults, an import that nobody exports or that another scope
-    exports, an `AFTER` that names no layer, and a circle. `unbuilt` names layers whose builder failed: what others want of them is not judged.
+    exports, an `AFTER` that names no layer, and a circle. `unbuilt` names layers whose builder failed: what others
+    want of them is not judged.
     """
     by_name = {layer.name: layer for layer in catalog}
     exporters = {export for stack in built.values() for export in stack.exports}
