@@ -148,7 +148,7 @@ def _direct_connect(stack: Stack, transit_gateway: ec2.TransitGateway, asn: Ref)
             AllowedPrefixesToDirectConnectGateway=Split(",", prefixes),
         )
     )
-    virtual_interface.build(stack, gateway_id, is_wanted)
+    virtual_interface.build(stack, virtual_interface.Gateway(gateway_id, is_wanted, has_gateway))
     stack.output("SharedDirectConnectGatewayId", gateway_id, "The Direct Connect gateway", condition=has_gateway)
 
 

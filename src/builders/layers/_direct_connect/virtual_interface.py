@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from troposphere import And, AWSHelperFn, Equals, GetAtt, If, Not, NoValue, Or, Ref, directconnect
+from troposphere import And, AWSHelperFn, Condition, Equals, GetAtt, If, Not, NoValue, Or, Ref, directconnect
 
 from builders import parameters
 from builders.stack import Stack
 
 NAME = "stackferry-transit"
 PEER_PREFIX_LENGTHS = (29, 31)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The Direct Connect gateway of this stack: its id, whether the user wants it, the condition that it is there."""
+
+    id: GetAtt
+    is_wanted: AWSHelperFn
+    condition: str
 
 
 @dataclass(frozen=True)
@@ -24,17 +33,20 @@ class Session:
     amazon_address: Ref
 
 
-def build(stack: Stack, gateway_id: GetAtt, has_gateway: AWSHelperFn) -> None:
+def build(stack: Stack, gateway: Gateway) -> None:
     """Make the interface where a connection is given.
 
     The BGP authentication key is a secret, and so no parameter: AWS makes one, and the router's owner reads it with
     `aws directconnect describe-router-configuration`.
     """
     session = _declare(stack)
-    _add_rules(stack, session, has_gateway)
+    _add_rules(stack, session, gateway.is_wanted)
     has_connection = stack.condition(
         "HasDirectConnectConnection",
-        And(_is_given(session.connection_id), _is_given(session.vlan), _is_given(session.on_premises_asn)),
+        And(
+            Condition(gateway.condition),
+            *(_is_given(value) for value in (session.connection_id, session.vlan, session.on_premises_asn)),
+        ),
     )
     has_addresses = stack.condition(
         "HasPeerAddresses", And(_is_given(session.on_premises_address), _is_given(session.amazon_address))
@@ -45,7 +57,7 @@ def build(stack: Stack, gateway_id: GetAtt, has_gateway: AWSHelperFn) -> None:
             Condition=has_connection,
             VirtualInterfaceName=stack.name(NAME),
             ConnectionId=session.connection_id,
-            DirectConnectGatewayId=gateway_id,
+            DirectConnectGatewayId=gateway.id,
             Vlan=session.vlan,
             BgpPeers=[
                 directconnect.BgpPeer(
