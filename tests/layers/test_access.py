@@ -1,0 +1,203 @@
+"""The access layer: who becomes an operator of a phase, and that he touches no other phase and no secret.
+
+Policies are asked, not read: the emulator's IAM evaluator decides each call as AWS documents it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ministack.core import iam_evaluator
+
+from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
+
+Deploy = Callable[..., Evaluated]
+
+OPERATIONS, SECOND_OPERATIONS, STRANGER = "2" * 12, "3" * 12, "4" * 12
+ORGANIZATION = "o-a1b2c3d4e5"
+GIVEN = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", "CostCenter": "payments"}
+IMPORTS = {"database-DatabaseInstanceIdentifier-dev": "stackferry-database-dev"}
+TASK = f"arn:aws:dms:us-east-1:{HERE}:task:ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+OWN = {"dms:task-tag/environment": "dev"}
+
+
+@pytest.fixture
+def deploy(template: Callable[[str], dict[str, Any]]) -> Deploy:
+    """Evaluates the layer with parameters of one's choice."""
+    return lambda **chosen: evaluate(template("access"), GIVEN | chosen, imports=IMPORTS)
+
+
+@pytest.fixture
+def pattern(template: Callable[[str], dict[str, Any]]) -> Callable[[str], re.Pattern[str]]:
+    """What a parameter takes, by its name."""
+    return lambda name: re.compile(template("access")["Parameters"][name]["AllowedPattern"])
+
+
+@pytest.fixture
+def may_assume(deploy: Deploy) -> Callable[..., bool]:
+    """Asks the role's trust about a person of an account, with what he says and where he belongs."""
+
+    def may_assume(account: str, context: dict[str, str], **chosen: str) -> bool:
+        trust = deploy(**chosen).resources["OperatorRole"]["Properties"]["AssumeRolePolicyDocument"]
+        request = iam_evaluator.EvalContext(
+            principal_arn=f"arn:aws:iam::{account}:role/Person",
+            principal_type="AssumedRole",
+            principal_account=account,
+            action="sts:AssumeRole",
+            resource_arn="*",
+            region="us-east-1",
+            service_context=context,
+        )
+        # A trust has no resource: it is about the role that carries it.
+        about_itself = {"Statement": [{**statement, "Resource": "*"} for statement in trust["Statement"]]}
+        return bool(iam_evaluator.evaluate_resource_policy(about_itself, request).decision == "Allow")
+
+    return may_assume
+
+
+@pytest.fixture
+def may(deploy: Deploy) -> Callable[..., bool]:
+    """Asks the operator's policy about a call."""
+
+    def may(action: str, resource: str, context: dict[str, str] | None = None) -> bool:
+        document = deploy().resources["OperatorPolicy"]["Properties"]["PolicyDocument"]
+        request = iam_evaluator.EvalContext(
+            principal_arn=f"arn:aws:sts::{HERE}:assumed-role/stackferry-operator-dev/person",
+            principal_type="AssumedRole",
+            principal_account=HERE,
+            action=action,
+            resource_arn=resource,
+            region="us-east-1",
+            service_context=context or {},
+        )
+        parsed = iam_evaluator.parse_policy_document(document)
+        return bool(iam_evaluator.evaluate(request, [parsed]).decision == "Allow")
+
+    return may
+
+
+def test_the_template_is_the_golden_one(assert_golden: Callable[[str], None]) -> None:
+    assert_golden("access")
+
+
+# Who becomes an operator
+
+
+@pytest.mark.parametrize(
+    ("listed", "account", "is_trusted"),
+    [
+        ("", HERE, True),
+        ("", OPERATIONS, False),
+        (f"{OPERATIONS},{SECOND_OPERATIONS}", OPERATIONS, True),
+        (f"{OPERATIONS},{SECOND_OPERATIONS}", SECOND_OPERATIONS, True),
+        (OPERATIONS, STRANGER, False),
+        (OPERATIONS, HERE, False),
+    ],
+)
+def test_operators_come_from_the_listed_accounts_and_from_this_one_where_none_is_listed(
+    may_assume: Callable[..., bool], listed: str, account: str, is_trusted: bool
+) -> None:
+    assert may_assume(account, {"sts:externalid": "migration-dev"}, OperatorAccountIds=listed) is is_trusted
+
+
+@pytest.mark.parametrize("said", [{}, {"sts:externalid": "migration-prod"}, {"sts:externalid": "dev"}])
+def test_who_does_not_say_the_phase_s_external_id_is_turned_away(
+    may_assume: Callable[..., bool], said: dict[str, str]
+) -> None:
+    assert not may_assume(HERE, said)
+
+
+@pytest.mark.parametrize("phase", ["dev", "prod"])
+def test_the_external_id_names_the_phase(may_assume: Callable[..., bool], phase: str) -> None:
+    assert may_assume(HERE, {"sts:externalid": f"migration-{phase}"}, MigrationPhase=phase)
+
+
+@pytest.mark.parametrize(
+    ("belongs_to", "is_trusted"),
+    [
+        ({"aws:principalorgid": ORGANIZATION}, True),
+        ({"aws:principalorgid": "o-z9y8x7w6v5"}, False),
+        ({}, False),
+    ],
+)
+def test_with_an_organization_only_its_members_are_operators(
+    may_assume: Callable[..., bool], belongs_to: dict[str, str], is_trusted: bool
+) -> None:
+    context = {"sts:externalid": "migration-dev"} | belongs_to
+    assert may_assume(HERE, context, OrganizationId=ORGANIZATION) is is_trusted
+
+
+@pytest.mark.parametrize("listed", ["12345", f"arn:aws:iam::{OPERATIONS}:root", "2222222222 2"])
+def test_what_is_no_account_id_is_refused_before_anybody_is_trusted(
+    pattern: Callable[[str], re.Pattern[str]], listed: str
+) -> None:
+    assert not pattern("OperatorAccountIds").fullmatch(listed)
+
+
+def test_a_person_elsewhere_can_tell_the_role_s_arn(deploy: Deploy) -> None:
+    assert deploy().resources["OperatorRole"]["Properties"]["RoleName"] == "stackferry-operator-dev"
+
+
+# What an operator does
+
+
+@pytest.mark.parametrize(
+    "action", ["dms:StartReplicationTask", "dms:StopReplicationTask", "dms:DescribeTableStatistics"]
+)
+@pytest.mark.parametrize(
+    ("tags", "is_allowed"), [(OWN, True), ({"dms:task-tag/environment": "prod"}, False), ({}, False)]
+)
+def test_an_operator_runs_the_task_that_bears_the_phase_s_tag_and_no_other(
+    may: Callable[..., bool], action: str, tags: dict[str, str], is_allowed: bool
+) -> None:
+    assert may(action, TASK, tags) is is_allowed
+
+
+@pytest.mark.parametrize("task", [TASK.replace(HERE, STRANGER), TASK.replace("us-east-1", "eu-central-1")])
+def test_an_operator_runs_no_task_elsewhere(may: Callable[..., bool], task: str) -> None:
+    assert not may("dms:StartReplicationTask", task, OWN)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("dms:DescribeReplicationTasks", "*"),
+        ("dms:DescribeReplicationInstances", "*"),
+        ("dms:DescribeConnections", "*"),
+        ("cloudwatch:DescribeAlarms", f"arn:aws:cloudwatch:us-east-1:{HERE}:alarm:lag"),
+        ("rds:DescribeDBSnapshots", f"arn:aws:rds:us-east-1:{HERE}:db:stackferry-database-dev"),
+        ("rds:DescribeDBSnapshots", f"arn:aws:rds:us-east-1:{HERE}:snapshot:rds:stackferry-database-dev-2026"),
+    ],
+)
+def test_an_operator_sees_how_the_migration_does(may: Callable[..., bool], action: str, resource: str) -> None:
+    assert may(action, resource)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("secretsmanager:GetSecretValue", "*"),
+        ("kms:Decrypt", "*"),
+        ("dms:AddTagsToResource", TASK),
+        ("dms:DeleteReplicationTask", TASK),
+        ("dms:ModifyReplicationTask", TASK),
+        ("dms:MoveReplicationTask", TASK),
+        ("dms:ReloadTables", TASK),
+        ("cloudwatch:DisableAlarmActions", f"arn:aws:cloudwatch:us-east-1:{HERE}:alarm:lag"),
+        ("rds:DeleteDBSnapshot", f"arn:aws:rds:us-east-1:{HERE}:snapshot:final"),
+        ("rds:RestoreDBInstanceFromDBSnapshot", f"arn:aws:rds:us-east-1:{HERE}:snapshot:final"),
+        ("rds:DescribeDBSnapshots", f"arn:aws:rds:us-east-1:{HERE}:db:stackferry-database-prod"),
+        ("iam:PassRole", "*"),
+    ],
+)
+def test_an_operator_reads_no_secret_and_changes_nothing_but_whether_the_task_runs(
+    may: Callable[..., bool], action: str, resource: str
+) -> None:
+    assert not may(action, resource, OWN)
+
+
+def test_the_phase_tells_its_operators_the_role(deploy: Deploy) -> None:
+    assert deploy().outputs == {"OperatorRoleArn": "${OperatorRole.Arn}"}
