@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -67,10 +68,18 @@ STILL_WRONG = {
         from ministack.services.cloudformation import provisioners
         wrong = not provisioners._sm_secret_create("Secret", {"Name": "x"}, "stack")[0].startswith("arn:")
     """,
-    "services.functions_with_code": """
+    "packages.functions_with_code": """
         from ministack.services.cloudformation import provisioners
         code = {"S3Bucket": "nowhere", "S3Key": "x"}
         wrong = bool(provisioners._lambda_create("Function", {"FunctionName": "x", "Code": code}, "stack"))
+    """,
+    "packages.buckets_of_all_accounts": """
+        from ministack.core.responses import request_scope
+        from ministack.services import lambda_svc, s3
+        with request_scope("111111111111", "us-east-1"):
+            s3._buckets["code"] = {"region": "eu-central-1", "objects": {}}
+        with request_scope("222222222222", "us-east-1"):
+            wrong = lambda_svc.s3_code_region_message("code") is None
     """,
     "services.ports_of_network_acls": """
         from ministack.services import ec2
@@ -97,8 +106,7 @@ STILL_WRONG = {
 
 @pytest.mark.parametrize("correction", STILL_WRONG)
 def test_ministack_still_needs_the_correction(correction: str) -> None:
-    lines = [line.strip() for line in STILL_WRONG[correction].strip().splitlines()]
-    program = "\n".join([*lines, "raise SystemExit(0 if wrong else 3)"])
+    program = textwrap.dedent(STILL_WRONG[correction]) + "raise SystemExit(0 if wrong else 3)"
     command = [sys.executable, "-W", "ignore", "-c", program]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert answer.returncode == 0, f"delete the correction {correction}: {answer.stderr}"

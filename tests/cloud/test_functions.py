@@ -70,6 +70,23 @@ def test_a_package_in_another_region_is_refused(account: Account, lambda_role: T
         account.elsewhere("eu-central-1").deploy(function(lambda_role, package))
 
 
+def readable_by(account: str, bucket: str) -> str:
+    statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "s3:GetObject"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [{**statement, "Resource": f"arn:aws:s3:::{bucket}/*"}]})
+
+
+def test_a_package_of_another_account_is_read_only_where_its_bucket_says_so(
+    account: Account, lambda_role: Template, package: str
+) -> None:
+    other = Account(account.cloud, "600000000002")
+    with pytest.raises(Refused, match="S3 Error Code: AccessDenied"):
+        other.deploy(function(lambda_role, package))
+    account.client("s3").put_bucket_policy(Bucket=package, Policy=readable_by(other.number, package))
+    other.deploy(function(lambda_role, package), stack="allowed")
+    name = other.physical_id("Function", stack="allowed")
+    assert json.load(other.client("lambda").invoke(FunctionName=name)["Payload"])["account"] == other.number
+
+
 def test_a_new_key_brings_new_code(account: Account, lambda_role: Template, package: str) -> None:
     account.deploy(function(lambda_role, package))
     archive = io.BytesIO()

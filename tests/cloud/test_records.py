@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -139,3 +141,19 @@ def test_retained_resources_stay(account: Account) -> None:
     account.delete()
     found = account.client("ec2").describe_vpn_gateways(VpnGatewayIds=[gateway])["VpnGateways"]
     assert [each["VpnGatewayId"] for each in found] == [gateway]
+
+
+def test_every_type_of_the_registry_can_be_made_up() -> None:
+    program = (
+        "from builders.cloud import attributes, schemas\n"
+        "for name in sorted(schemas.names()):\n"
+        "    kind = schemas.load(name)\n"
+        "    identity = attributes.identity(kind, 'Logical', 'stack', {})\n"
+        "    assert set(identity) == set(kind.identifiers), name\n"
+        "    made = attributes.complete(kind, 'Logical', 'stack', {}, identity)\n"
+        "    assert not any(value is None for value in made.values()), name\n"
+        "    list(kind.validator.iter_errors({}))\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")

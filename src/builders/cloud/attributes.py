@@ -11,6 +11,7 @@ import secrets
 import uuid
 from collections.abc import Mapping
 
+import regex  # type: ignore[import-untyped]
 from ministack.core.responses import get_account_id, get_region
 
 from builders.cloud.schemas import Json, ResourceType, value_at
@@ -135,11 +136,19 @@ def _choose(kind: ResourceType, path: str, logical_id: str, stack_name: str, pro
         candidates += _guesses(service, thing)
     for candidate in candidates:
         value = candidate.format(**values)
-        if not pattern or re.search(pattern, value):
+        if not pattern or _matches(pattern, value):
             return value
     value = _invent(service, thing, path).format(**values)
     _invented.setdefault(kind.name, {})[path] = value
     return value
+
+
+def _matches(pattern: str, value: str) -> bool:
+    """Return whether a value has a schema's pattern; a pattern that only Java understands is matched by nothing."""
+    try:
+        return regex.search(pattern, value) is not None
+    except regex.error:
+        return False
 
 
 def _parts(kind: ResourceType, logical_id: str, stack_name: str, properties: Mapping[str, Json]) -> dict[str, str]:

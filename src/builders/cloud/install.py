@@ -13,7 +13,7 @@ from ministack.services import rds as rds_service
 from ministack.services.cloudformation import provisioners
 
 from builders.cloud import attributes, corrections, network, rds, records, rotation, schemas, secrets
-from builders.cloud.corrections import services
+from builders.cloud.corrections import packages, services
 from builders.cloud.records import Handlers, Made
 from builders.cloud.schemas import Json, ResourceType
 from builders.cloud.strictness import properties as strict_properties, resources, templates
@@ -40,7 +40,7 @@ def everything(directory: Path) -> Installed:
     table[rds.TYPE] = databases.handlers(table[rds.TYPE])
     table[rotation.TYPE] = rotation.schedule_handlers()
     table["AWS::SecretsManager::Secret"] = services.secrets_by_arn(table["AWS::SecretsManager::Secret"])
-    table["AWS::Lambda::Function"] = services.functions_with_code(table["AWS::Lambda::Function"])
+    table["AWS::Lambda::Function"] = packages.functions_with_code(table["AWS::Lambda::Function"])
     table.update(network.handlers())
     for name in schemas.names():
         table[name] = _checked(name, table.get(name) or records.handlers(name))

@@ -6,7 +6,7 @@ newer ministack makes the correction needless. What ministack merely lacks is in
 
 from __future__ import annotations
 
-from builders.cloud.corrections import conditions, exports, operations, regions, services
+from builders.cloud.corrections import conditions, exports, operations, packages, regions, services
 
 
 def everywhere() -> None:
@@ -22,6 +22,7 @@ def everywhere() -> None:
     operations.tags_by_schema()
     operations.snapshots_before_replacement()
     exports.exports_in_use_stay()
+    packages.buckets_of_all_accounts()
     services.generated_passwords()
     services.ports_of_network_acls()
     services.logs_exported_by_databases()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from ministack.services import ec2, lambda_svc, rds, s3, secretsmanager
+from ministack.services import ec2, rds, secretsmanager
 from ministack.services.cloudformation import provisioners
 
 from builders.cloud.records import Handlers, Made
@@ -62,38 +62,6 @@ def secrets_by_arn(inner: Handlers) -> Handlers:
         inner["delete"](name or physical_id, properties)
 
     return {**inner, "create": create, "update": update, "update_with_logical_id": True, "delete": delete}
-
-
-def functions_with_code(inner: Handlers) -> Handlers:
-    """ministack makes a function without code where the package is not in the bucket; Lambda refuses it."""
-
-    def check(properties: Mapping[str, Json]) -> None:
-        code = properties.get("Code") or {}
-        bucket, key = code.get("S3Bucket"), code.get("S3Key")
-        if not bucket:
-            return
-        if bucket not in s3._buckets:
-            reason = ("NoSuchBucket", "The specified bucket does not exist")
-        elif lambda_svc._fetch_code_from_s3(bucket, key, version_id=code.get("S3ObjectVersion")) is None:
-            reason = ("NoSuchKey", "The specified key does not exist.")
-        else:
-            return
-        if lambda_svc.s3_code_region_message(bucket) is None:
-            raise ValueError(
-                f"Error occurred while GetObject. S3 Error Code: {reason[0]}. S3 Error Message: {reason[1]}"
-            )
-
-    def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
-        check(properties)
-        made: Made = inner["create"](logical_id, properties, stack)
-        return made
-
-    def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
-        check(new)
-        made: Made = inner["update"](physical_id, old, new, stack, logical_id)
-        return made
-
-    return {**inner, "create": create, "update": update, "update_with_logical_id": True}
 
 
 def logs_exported_by_databases() -> None:
