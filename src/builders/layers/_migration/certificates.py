@@ -1,0 +1,43 @@
+"""The authorities that sign the certificates at both ends of the migration."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+
+from troposphere import Equals, FindInMap, Not, Or, Parameter, Region, dms
+
+from builders.layers import _source
+from builders.stack import Stack
+
+ROOTS_FILE = "rds-ca-rsa2048-g1.json"
+"""{region: PEM of its root "Amazon RDS <region> Root CA RSA2048 G1"}.
+
+From Amazon's bundle of all roots (RDS user guide, "Using SSL/TLS to encrypt a connection to a DB instance",
+certificate bundles). All regions together would make the template too large: another one is an entry more here, or in
+the place of one that is not used (docs/migration.md).
+"""
+
+_MAPPING = "RegionRoots"
+IS_SOURCE_VERIFIED = "IsSourceVerified"
+
+
+def of_target(stack: Stack) -> dms.Certificate:
+    """The root of this region's databases, which `database` asks for by CACertificateIdentifier."""
+    roots = json.loads(importlib.resources.files(__package__).joinpath(ROOTS_FILE).read_text(encoding="ascii"))
+    stack.template.add_mapping(_MAPPING, {region: {"Pem": pem} for region, pem in roots.items()})
+    return stack.add(dms.Certificate("TargetCertificate", CertificatePem=FindInMap(_MAPPING, Region, "Pem")))
+
+
+def of_source(stack: Stack) -> dms.Certificate:
+    """The authority that the user gives; there only where the source is verified."""
+    mode: Parameter = stack.parameter(_source.ssl_mode())
+    pem: Parameter = stack.parameter(_source.certificate())
+    verified = stack.condition(IS_SOURCE_VERIFIED, Equals(mode.ref(), "verify-full"))
+    stack.rule(
+        "SourceCanBeVerified",
+        Or(Equals(mode.ref(), "require"), Not(Equals(pem.ref(), ""))),
+        "SourceSslMode verify-full needs SourceCertificatePem, the PEM of the authority that signed the source's "
+        "certificate; SourceSslMode require encrypts without knowing who answers",
+    )
+    return stack.add(dms.Certificate("SourceCertificate", Condition=verified, CertificatePem=pem.ref()))

@@ -1,0 +1,102 @@
+"""What an environment may choose of the replication instance and of what the task carries."""
+
+from __future__ import annotations
+
+from troposphere import Parameter
+
+from builders import parameters
+
+MOST_SCHEMAS = 5
+_DAY = "(mon|tue|wed|thu|fri|sat|sun)"
+_TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
+
+_SCHEMA = r"(?!pg_|information_schema$)[A-Za-z][A-Za-z0-9_$-]{0,62}"
+_SCHEMA_WORDS = (
+    "the name of one schema, written as in the source: letters, digits, underscores, hyphens and dollar signs; "
+    "no %, and none of PostgreSQL's own schemas (pg_..., information_schema)"
+)
+
+
+def instance_class() -> Parameter:
+    """Burstable by default; a steady stream of changes wants a dms.c6i or dms.r6i."""
+    return parameters.string(
+        "ReplicationInstanceClass",
+        "Class of the replication instance, such as dms.t3.medium for a test or dms.r6i.large for production",
+        pattern=r"^dms\.[a-z0-9]+\.[a-z0-9]+$",
+        explanation="a class of DMS such as dms.t3.medium",
+        default="dms.t3.medium",
+    )
+
+
+def engine_version() -> Parameter:
+    """No default: versions of DMS end, and which one is right depends on the source's PostgreSQL.
+
+    As a source PostgreSQL 15 needs 3.5.1, 16 needs 3.5.3, 17 needs 3.6.1; as a target 17 needs 3.5.4 (DMS user guide,
+    "Sources for AWS DMS" and "Targets for AWS DMS").
+    """
+    return parameters.string(
+        "ReplicationEngineVersion",
+        "Version of the replication engine, from: aws dms describe-orderable-replication-instances",
+        pattern=r"^3\.[0-9]{1,2}\.[0-9]{1,2}$",
+        explanation="a version of DMS such as 3.6.1",
+    )
+
+
+def storage() -> Parameter:
+    """Holds the log of the task and the changes that wait while the full load runs."""
+    return parameters.integer(
+        "ReplicationStorageGiB",
+        "Storage of the replication instance in GiB, for logs and for changes that wait",
+        minimum=5,
+        maximum=6144,
+        default=50,
+    )
+
+
+def multi_az() -> Parameter:
+    """A standby of the replication instance in a second zone."""
+    return parameters.boolean("ReplicationMultiAZ", "Keep a standby of the replication instance in a second zone")
+
+
+def maintenance_window() -> Parameter:
+    """A weekly window, UTC; a minor upgrade interrupts the replication for minutes."""
+    return parameters.string(
+        "ReplicationMaintenanceWindow",
+        "Weekly window for maintenance and minor upgrades of the replication instance, UTC, of at least 30 minutes",
+        pattern=f"^{_DAY}:{_TIME}-{_DAY}:{_TIME}$",
+        explanation="two times of the week such as sun:05:00-sun:05:30",
+        default="sun:05:00-sun:05:30",
+    )
+
+
+def plugin() -> Parameter:
+    """The API's own words (DMS API reference, "PostgreSQLSettings", PluginName)."""
+    return parameters.choice(
+        "SourcePlugin",
+        "Logical decoding plug-in on the source: test-decoding comes with PostgreSQL, pglogical is installed there",
+        ["test-decoding", "pglogical"],
+        "test-decoding",
+    )
+
+
+def schema_name(number: int) -> Parameter:
+    """Schema 1 has to be named; 2 to MOST_SCHEMAS may stay empty."""
+    optional = number > 1
+    return parameters.string(
+        f"SchemaName{number}",
+        f"Schema {number} of the source whose tables are migrated" + (", or empty" if optional else ""),
+        pattern=f"^$|^{_SCHEMA}$" if optional else f"^{_SCHEMA}$",
+        explanation=_SCHEMA_WORDS + (", or empty" if optional else ""),
+        default="" if optional else None,
+        max_length=63,
+    )
+
+
+def table_preparation() -> Parameter:
+    """What happens to target tables before the full load; by default nothing, since their definitions are ours."""
+    return parameters.choice(
+        "TargetTablePreparation",
+        "What DMS does to tables that stand in the target before it loads them; DROP_AND_CREATE loses indexes",
+        ["DO_NOTHING", "TRUNCATE_BEFORE_LOAD", "DROP_AND_CREATE"],
+        "DO_NOTHING",
+    )

@@ -1,0 +1,84 @@
+"""The on-premises PostgreSQL as parameters: what proves the way to it and what migrates from it ask alike.
+
+None has a default: each is a fact about somebody's database, and a made-up one would deploy.
+"""
+
+from __future__ import annotations
+
+from troposphere import Parameter
+
+from builders import parameters
+
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+
+
+def host() -> Parameter:
+    """A name or an IPv4 address; DMS reads it from the secret, and `connectivity` compares the two."""
+    return parameters.string(
+        "SourceHost",
+        "Host name or IPv4 address of the on-premises PostgreSQL, as the secret in SourceSecretArn gives it",
+        pattern=rf"^{_LABEL}(\.{_LABEL})*$",
+        explanation="a host name such as payments.corp.example.com, or an IPv4 address",
+        max_length=253,
+    )
+
+
+def port() -> Parameter:
+    """The port that `network` opens the way to."""
+    return parameters.integer("SourcePort", "Port that the on-premises PostgreSQL listens on", minimum=1, maximum=65535)
+
+
+def database_name() -> Parameter:
+    """The database within the server."""
+    return parameters.string(
+        "SourceDatabaseName",
+        "Name of the on-premises database to migrate",
+        pattern="^[A-Za-z_][A-Za-z0-9_$-]{0,62}$",
+        explanation="up to 63 letters, digits, underscores, hyphens and dollar signs, beginning with a letter",
+        max_length=63,
+    )
+
+
+def secret_arn() -> Parameter:
+    """The secret with username, password, host and port (DMS user guide, "Using secrets to access ... endpoints")."""
+    return parameters.string(
+        "SourceSecretArn",
+        "ARN of the secret with username, password, host and port of the on-premises PostgreSQL",
+        pattern=r"^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$",
+        explanation="the whole ARN of a secret, with the six characters at its end",
+        max_length=2048,
+    )
+
+
+def secret_key_arn() -> Parameter:
+    """The key of the secret, where it is not the account's own key of Secrets Manager."""
+    return parameters.string(
+        "SourceSecretKeyArn",
+        "ARN of the customer-managed key of the secret in SourceSecretArn; empty for aws/secretsmanager",
+        pattern=r"^$|^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[a-z0-9-]{36,40}$",
+        explanation="the ARN of a key, or empty",
+        default="",
+        max_length=2048,
+    )
+
+
+def certificate() -> Parameter:
+    """Who signed the certificate of the on-premises PostgreSQL: public, so no secret."""
+    return parameters.string(
+        "SourceCertificatePem",
+        "PEM of the authority that signed the on-premises PostgreSQL's certificate; empty for SourceSslMode require",
+        pattern=r"^$|^-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*$",
+        explanation="one certificate, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----, or empty",
+        default="",
+        max_length=4096,
+    )
+
+
+def ssl_mode() -> Parameter:
+    """Verified, unless the user says that it cannot be; never without TLS."""
+    return parameters.choice(
+        "SourceSslMode",
+        "verify-full checks the source's certificate and name against SourceCertificatePem; require only encrypts",
+        ["verify-full", "require"],
+        "verify-full",
+    )

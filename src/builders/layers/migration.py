@@ -1,0 +1,93 @@
+"""The replication from on-premises into the database: subnet group, instance, both endpoints, and the task.
+
+DMS makes the subnet group only in an account that has the role dms-vpc-role, which the layer `account` makes, once an
+account and in one region.
+"""
+
+from __future__ import annotations
+
+from troposphere import Join, Split, Sub, dms, logs
+
+from builders import parameters
+from builders.layers import _source
+from builders.layers._migration import choices, endpoints, task
+from builders.layers._names import REPLICATION_INSTANCE
+from builders.layers.foundation import KEY_ARN
+from builders.layers.network import DMS_SECURITY_GROUP_ID, PRIVATE_SUBNET_IDS
+from builders.stack import Export, Scope, Stack
+
+SCOPE = Scope.PHASE
+
+# From version 3.4.7 on, DMS reads the secrets through the VPC's own endpoint.
+AFTER = ("endpoints",)
+
+INSTANCE_ARN = Export("migration", "DmsReplicationInstanceArn", "ARN of the replication instance")
+TASK_ARN = Export("migration", "ReplicationTaskArn", "ARN of the replication task")
+
+
+def build(stack: Stack) -> None:
+    """Make what replicates, ready to be started by `migration-task start`."""
+    instance = _instance(stack)
+    source = endpoints.source(stack)
+    target = endpoints.target(stack)
+    replication = task.build(stack, instance, source, target)
+    stack.export(INSTANCE_ARN, instance.ref())
+    stack.export(TASK_ARN, replication.ref())
+    stack.output("SourceEndpointArn", source.ref(), "ARN of the endpoint of the on-premises database")
+    stack.output("TargetEndpointArn", target.ref(), "ARN of the endpoint of the database in RDS")
+    _tell_source(stack)
+
+
+def _instance(stack: Stack) -> dms.ReplicationInstance:
+    """The instance, private and encrypted.
+
+    Named on purpose: CloudFormation then refuses to replace it, and its metrics are found by the name.
+    """
+    identifier = stack.name(REPLICATION_INSTANCE)
+    subnets = stack.add(
+        dms.ReplicationSubnetGroup(
+            "ReplicationSubnets",
+            ReplicationSubnetGroupDescription="The private subnets of the phase",
+            SubnetIds=Split(",", stack.import_value(PRIVATE_SUBNET_IDS)),
+        )
+    )
+    return stack.add(
+        dms.ReplicationInstance(
+            "ReplicationInstance",
+            ReplicationInstanceIdentifier=identifier,
+            ReplicationInstanceClass=stack.parameter(choices.instance_class()).ref(),
+            EngineVersion=stack.parameter(choices.engine_version()).ref(),
+            AllocatedStorage=stack.parameter(choices.storage()).ref(),
+            MultiAZ=stack.parameter(choices.multi_az()).ref(),
+            PreferredMaintenanceWindow=stack.parameter(choices.maintenance_window()).ref(),
+            AutoMinorVersionUpgrade=True,
+            PubliclyAccessible=False,  # the default is true, and cannot be changed later
+            KmsKeyId=stack.import_value(KEY_ARN),
+            ReplicationSubnetGroupIdentifier=subnets.ref(),
+            VpcSecurityGroupIds=[stack.import_value(DMS_SECURITY_GROUP_ID)],
+            DependsOn=[_log_group(stack, identifier)],
+        )
+    )
+
+
+def _log_group(stack: Stack, identifier: Sub) -> logs.LogGroup:
+    """The group of the task's log, which DMS makes itself, unencrypted and for ever, if it does not stand before.
+
+    It goes with the stack: its name is DMS's, and one that stayed would stand in the way of the same suffix.
+    """
+    return stack.add(
+        logs.LogGroup(
+            "ReplicationLogs",
+            LogGroupName=Join("", ["dms-tasks-", identifier]),
+            KmsKeyId=stack.import_value(KEY_ARN),
+            RetentionInDays=stack.parameter(parameters.log_retention()).ref(),
+            DeletionPolicy="Delete",
+            UpdateReplacePolicy="Delete",
+        )
+    )
+
+
+def _tell_source(stack: Stack) -> None:
+    """Say which database is migrated: DMS shows only the secret that holds its address."""
+    host, port = stack.parameter(_source.host()), stack.parameter(_source.port())
+    stack.output("SourceAddress", Join(":", [host.ref(), port.ref()]), "Host and port of the on-premises database")
