@@ -216,6 +216,7 @@ def test_the_network_acl_stays_within_the_default_quota(properties_of: Of, egres
     every_option = TRANSIT_GATEWAY | FOUR_RANGES | NAMES | {"OnPremisesDnsServer2": "192.168.0.11"}
     entries = properties_of("AWS::EC2::NetworkAclEntry", **every_option)
     numbers = [entry["RuleNumber"] for entry in entries if entry["Egress"] is egress]
+    # VPC user guide, "Amazon VPC quotas", rules per network ACL.
     assert len(numbers) == len(set(numbers)) <= 20
 
 

@@ -14,7 +14,7 @@ from builders.reachability.ways import Finding, route_findings
 
 NO_ACL = Acl((), ())
 CLIENT_PORTS: Ports = (1024, 65535)
-"""From where Lambda and others call, and so where answers go (VPC user guide, "Custom network ACLs")."""
+"""From where Lambda and others call, and so where answers go (VPC user guide, "Ephemeral ports")."""
 
 
 @dataclass(frozen=True)
