@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from awacs import kms as kms_actions, secretsmanager as secret_actions
-from awacs.aws import Condition, Statement, StringEquals
+from awacs.aws import Condition, StringEquals
 from troposphere import Equals, If, Not, NoValue, Sub, dms, iam
 
 from builders import policies
@@ -19,13 +19,12 @@ from builders.stack import Stack
 
 def source(stack: Stack) -> dms.Endpoint:
     """The on-premises database, by the user's own secret."""
-    secret = stack.parameter(_source.secret_arn())
+    secret = stack.parameter(_source.secret_arn()).ref()
     database = stack.parameter(_source.database_name())
     plugin = stack.parameter(choices.plugin())
     certificate = certificates.of_source(stack)
     verified = certificates.IS_SOURCE_VERIFIED
-    role, policy = _reader(stack, "Source", secret.ref())
-    key_policy = _read_own_key(stack, role)
+    role = _reader(stack, "Source", secret, _key_of_source(stack))
     return stack.add(
         dms.Endpoint(
             "SourceEndpoint",
@@ -36,7 +35,7 @@ def source(stack: Stack) -> dms.Endpoint:
             CertificateArn=If(verified, certificate.ref(), NoValue),
             KmsKeyId=stack.import_value(KEY_ARN),
             PostgreSqlSettings=dms.PostgreSqlSettings(
-                SecretsManagerSecretId=secret.ref(),
+                SecretsManagerSecretId=secret,
                 SecretsManagerAccessRoleArn=role.get_att("Arn"),
                 PluginName=plugin.ref(),
                 MapBooleanAsBoolean=True,
@@ -45,16 +44,15 @@ def source(stack: Stack) -> dms.Endpoint:
                 # Capturing DDL wants a superuser's event trigger on the source; the schema is frozen instead.
                 CaptureDdls=False,
             ),
-            DependsOn=[policy, key_policy],
         )
     )
 
 
 def target(stack: Stack) -> dms.Endpoint:
     """The database in RDS, as DMS's own user."""
+    secret, key = stack.import_value(DMS_SECRET_ARN), stack.import_value(KEY_ARN)
     certificate = certificates.of_target(stack)
-    role, policy = _reader(stack, "Target", stack.import_value(DMS_SECRET_ARN))
-    key_policy = _allow_key(stack, "TargetSecretKeyPolicy", role, stack.import_value(KEY_ARN))
+    role = _reader(stack, "Target", secret, _use_of_key(stack, "TargetSecretKeyPolicy", key).ref())
     return stack.add(
         dms.Endpoint(
             "TargetEndpoint",
@@ -63,62 +61,56 @@ def target(stack: Stack) -> dms.Endpoint:
             DatabaseName=stack.import_value(DATABASE_NAME),
             SslMode="verify-full",
             CertificateArn=certificate.ref(),
-            KmsKeyId=stack.import_value(KEY_ARN),
+            KmsKeyId=key,
             PostgreSqlSettings=dms.PostgreSqlSettings(
-                SecretsManagerSecretId=stack.import_value(DMS_SECRET_ARN),
+                SecretsManagerSecretId=secret,
                 SecretsManagerAccessRoleArn=role.get_att("Arn"),
                 MapBooleanAsBoolean=True,
             ),
-            DependsOn=[policy, key_policy],
         )
     )
 
 
-def _reader(stack: Stack, side: str, secret: Any) -> tuple[iam.Role, iam.ManagedPolicy]:
-    """A role by which DMS reads one secret.
+def _reader(stack: Stack, side: str, secret: Any, use_of_key: Any) -> iam.Role:
+    """A role by which DMS reads one secret; `use_of_key` is the policy for the secret's key, or nothing.
 
     It trusts the principal of the region, and not the global one (DMS user guide, "Using secrets to access Database
-    Migration Service endpoints").
+    Migration Service endpoints"). The role names its policies, and not they the role: so the endpoint, which DMS tries
+    the role with, waits for all of them.
     """
-    role = stack.add(
+    reading = stack.add(
+        iam.ManagedPolicy(
+            f"{side}SecretPolicy",
+            Description=f"Reads the secret of the {side.lower()} endpoint",
+            PolicyDocument=policies.document(policies.allow("ReadSecret", [secret_actions.GetSecretValue], [secret])),
+        )
+    )
+    return stack.add(
         iam.Role(
             f"{side}SecretRole",
             AssumeRolePolicyDocument=policies.trust("Replication", policies.regional_service("dms")),
+            ManagedPolicyArns=[reading.ref(), use_of_key],
         )
     )
-    policy = stack.add(
-        iam.ManagedPolicy(
-            f"{side}SecretPolicy",
-            Description=f"Lets DMS read the secret of the {side.lower()} endpoint",
-            PolicyDocument=policies.document(policies.allow("ReadSecret", [secret_actions.GetSecretValue], [secret])),
-            Roles=[role.ref()],
-        )
-    )
-    return role, policy
 
 
-def _read_own_key(stack: Stack, role: iam.Role) -> iam.ManagedPolicy:
-    """Let the role use the key of the source's secret, where the secret has one of its own."""
+def _key_of_source(stack: Stack) -> If:
+    """The policy for the key of the source's secret, where the secret has one of its own."""
     key = stack.parameter(_source.secret_key_arn())
     has_key = stack.condition("HasSourceSecretKey", Not(Equals(key.ref(), "")))
-    return _allow_key(stack, "SourceSecretKeyPolicy", role, key.ref(), Condition=has_key)
+    return If(has_key, _use_of_key(stack, "SourceSecretKeyPolicy", key.ref(), Condition=has_key).ref(), NoValue)
 
 
-def _allow_key(stack: Stack, title: str, role: iam.Role, key: Any, **attributes: Any) -> iam.ManagedPolicy:
+def _use_of_key(stack: Stack, title: str, key: Any, **attributes: Any) -> iam.ManagedPolicy:
+    through_secrets = Condition(StringEquals({"kms:ViaService": Sub("secretsmanager.${AWS::Region}.amazonaws.com")}))
     return stack.add(
         iam.ManagedPolicy(
             title,
-            Description="Lets DMS decrypt the secret of an endpoint",
-            PolicyDocument=policies.document(*_key_statements(key)),
-            Roles=[role.ref()],
+            Description="Decrypts the secret of an endpoint",
+            PolicyDocument=policies.document(
+                policies.allow("DecryptSecret", [kms_actions.Decrypt], [key], condition=through_secrets),
+                policies.allow("LookAtKey", [kms_actions.DescribeKey], [key]),
+            ),
             **attributes,
         )
     )
-
-
-def _key_statements(key: Any) -> list[Statement]:
-    through_secrets = Condition(StringEquals({"kms:ViaService": Sub("secretsmanager.${AWS::Region}.amazonaws.com")}))
-    return [
-        policies.allow("DecryptSecret", [kms_actions.Decrypt], [key], condition=through_secrets),
-        policies.allow("LookAtKey", [kms_actions.DescribeKey], [key]),
-    ]

@@ -102,7 +102,7 @@ def _table_mappings(stack: Stack) -> Join:
 
     Never the schema `%`, which takes system tables, too.
     """
-    rules = [_selection(1, _literal(stack.parameter(choices.schema_name(1)).ref()))]
+    rules: list[Sub | If] = [_selection(1, _literal(stack.parameter(choices.schema_name(1)).ref()))]
     for number in range(2, choices.MOST_SCHEMAS + 1):
         name = stack.parameter(choices.schema_name(number)).ref()
         given = stack.condition(f"HasSchemaName{number}", Not(Equals(name, "")))
