@@ -60,7 +60,8 @@ def build(
 
 def _name_server(stack: Stack, acl: ec2.NetworkAcl, server: NameServer) -> None:
     """Queries over both protocols; answers over TCP have passed with those of the databases."""
-    host, number, given = server.host_range, server.number, {"Condition": server.is_given}
+    host, number = server.host_range, server.number
+    given: dict[str, Any] = {"Condition": server.is_given}
     _entry(stack, acl, f"AclDnsTcpOut{number}", 300 + number, host, TCP, (53, 53), egress=True, **given)
     _entry(stack, acl, f"AclDnsUdpOut{number}", 310 + number, host, UDP, (53, 53), egress=True, **given)
     _entry(stack, acl, f"AclDnsUdpAnswersIn{number}", 310 + number, host, UDP, CLIENT_PORTS, **given)
