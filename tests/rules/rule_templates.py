@@ -28,5 +28,5 @@ def parsed(text: str, form: str = "yaml") -> dict[str, Any]:
 def options_in(text: str) -> dict[str, Any]:
     """The settings that a template's first comment asks for, in the words of cfn-lint's command line."""
     found = _OPTIONS.search(text)
-    pairs = [pair.split("=") for pair in found["options"].split(",")] if found else []
+    pairs = [pair.rpartition(":")[2].split("=") for pair in found["options"].split(",")] if found else []
     return {key: [value] if key == "keys" else value for key, value in pairs}

@@ -33,26 +33,29 @@ def create_only(resource_type: str) -> frozenset[str]:
 
 
 @functools.cache
-def name_property(resource_type: str) -> str | None:
-    """The property that gives a resource its name in the account; None for types without one.
+def name_properties(resource_type: str) -> tuple[str, ...]:
+    """The properties that give a resource its name in the account; none for most types.
 
     It is a text that is create-only, or alone the primary identifier, and is called Name or ends like the type
-    (TopicName of Topic, DBInstanceIdentifier of DBInstance). DMS's identifiers can change and are names all the same.
+    (TopicName of Topic, DBInstanceIdentifier of DBInstance). DMS's identifiers can change and are names all the same,
+    and its ResourceIdentifier is the end of the ARN.
     Names that count only inside a parent (a stage of an API, a stream of a log group) are none.
     """
     schema = schema_of(resource_type)
     if resource_type.startswith(_NAMES_IN_ANOTHER_WORLD) or len(schema.get("primaryIdentifier", [])) > 1:
-        return None
+        return ()
+    of_dms = resource_type.startswith("AWS::DMS::")
+    found = []
     last = resource_type.rpartition("::")[2].lower()
     fixed = set(_top_level(schema.get("createOnlyProperties"))) | set(_top_level(schema.get("primaryIdentifier")))
     for name, definition in schema.get("properties", {}).items():
         stem = name.removesuffix("Name").removesuffix("Identifier").lower()
         is_text = isinstance(definition, dict) and definition.get("type") == "string"
         is_named = is_text and name.endswith(_ENDINGS) and last.endswith(stem)
-        is_fixed = name in fixed or resource_type.startswith("AWS::DMS::") and name not in _top_level(schema.get("readOnlyProperties"))
-        if is_named and is_fixed and not _has_parent(schema, name, fixed):
-            return str(name)
-    return None
+        is_fixed = name in fixed and not _has_parent(schema, name, fixed)
+        if is_named and (is_fixed or of_dms) or of_dms and name == "ResourceIdentifier":
+            found.append(str(name))
+    return tuple(found)
 
 
 def _has_parent(schema: dict[str, Any], name: str, fixed: set[str]) -> bool:

@@ -17,7 +17,7 @@ _DOCUMENTATION = [
 """RFC 5737 and RFC 3849."""
 _WORD = re.compile(
     r"<[a-z][a-z0-9 _-]*>|\[?(?:change|replace|update|fill|insert)[-_ ]?(?:me|this|in)\]?|(?:your|my)[-_ ][\w-]+[-_ ]here"
-    r"|todo|fixme|tbd|placeholder(?:[-_ ][\w-]+)?|dummy(?:[-_ ](?:host|id|value))?|x{4,}",
+    r"|todo|fixme|tbd|placeholder(?:[-_ ][\w-]+)?|dummy[-_ ](?:host|id|value)|x{4,}",
     re.IGNORECASE,
 )
 _ID = re.compile(

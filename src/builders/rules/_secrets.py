@@ -20,10 +20,10 @@ REPORTED_BY_CFN_LINT = frozenset(
 """Literals in properties of these names are W2501's."""
 
 _NO_SECRET = re.compile(
-    r"\{\{resolve:|arn:|/|\$\{|%[sd({]|<|true$|false$|none$|null$|\*+$|(?:\d{1,4})?$|enabled$|disabled$|required$|optional$",
+    r"arn:|/|\$\{|%[sd({]|<|true$|false$|none$|null$|\*+$|(?:\d{1,4})?$|enabled$|disabled$|required$|optional$",
     re.IGNORECASE,
 )
-"""Dynamic references, ARNs, paths of parameters, parts that are filled in, switches, and nothing."""
+"""ARNs, paths of parameters, parts that are filled in, switches, and nothing."""
 
 CONNECTION = re.compile(r"\b[a-z][a-z0-9+]*://[^\s:/@{}$<>%*'\"]+:(?P<password>[^\s@/{}$<>%*'\"]+)@", re.IGNORECASE)
 """A URL with a user and a literal password."""
@@ -31,4 +31,6 @@ CONNECTION = re.compile(r"\b[a-z][a-z0-9+]*://[^\s:/@{}$<>%*'\"]+:(?P<password>[
 
 def is_clear_secret(value: object) -> bool:
     """Whether a value of a secret's name is a secret, and not a reference to one or a switch."""
-    return isinstance(value, str) and not _NO_SECRET.match(value.strip()) and placeholder_in(value) is None
+    if not isinstance(value, str) or "{{resolve:" in value:
+        return False
+    return not _NO_SECRET.match(value.strip()) and placeholder_in(value) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._names import name_property
+from builders.rules._names import name_properties
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 from builders.rules._values import ABSENT, UNKNOWN, Reference, Value
@@ -40,8 +40,8 @@ class FixedName(Rule):
 
     def check(self, template: Template) -> Iterator[Finding]:
         for resource in template.resources():
-            name = name_property(resource.type)
-            for value in template.branches(resource, name) if name else []:
+            values = [value for name in name_properties(resource.type) for value in template.branches(resource, name)]
+            for value in values:
                 if self._is_fixed(template, value) and template.possible(value):
                     yield Finding(value, self._message(template, resource.name, value))
         for output, body in template.outputs.items():

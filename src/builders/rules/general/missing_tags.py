@@ -42,7 +42,7 @@ class MissingTags(Rule):
 
 def _tag_property(resource: Resource) -> str | None:
     schema = schema_of(resource.type)
-    tagging = schema.get("tagging")
+    tagging = schema.get("tagging", {})  # DMS's older schemas say nothing and have the property all the same
     if not isinstance(tagging, dict) or not tagging.get("taggable", True):
         return None
     name = str(tagging.get("tagProperty", "/properties/Tags")).rpartition("/")[2]

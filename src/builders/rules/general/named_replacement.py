@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._names import create_only, name_property
+from builders.rules._names import create_only, name_properties
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT
@@ -34,11 +34,11 @@ class NamedReplacement(Rule):
 
     def check(self, template: Template) -> Iterator[Finding]:
         for resource in template.resources():
-            name = name_property(resource.type)
-            if name is None or all(value.value is ABSENT for value in template.branches(resource, name)):
+            names = set(name_properties(resource.type)) & set(resource.properties)
+            if all(value.value is ABSENT for name in names for value in template.branches(resource, name)):
                 continue
-            named = template.references(resource.properties.get(name))
-            for other in sorted(create_only(resource.type) & set(resource.properties) - {name}):
+            named = template.references([resource.properties[name] for name in names])
+            for other in sorted(create_only(resource.type) & set(resource.properties) - names):
                 for parameter in self._choices(template, resource, other) - named:
                     where = ("Resources", resource.name, "Properties", other)
                     message = f"a new value of {parameter} would replace {resource.name}, whose name does not change"

@@ -11,6 +11,8 @@ from builders.rules._values import UNKNOWN, Path, Value, function_of
 
 _PROSE = ("description", "comment", "tags", "metadata", "alarmdescription", "groupdescription", "displayname", "body")
 """Properties that people read: an example in them is no mistake."""
+_GIVEN_LATER = ("environmentvariables",)
+"""The variables of a CodeBuild project are given when a build starts."""
 _CONNECTIONS = ("servername", "host", "hostname", "endpoint", "address", "url", "uri", "targetip", "ip", "server")
 
 
@@ -66,7 +68,7 @@ def _leaves(template: Template, value: Value) -> Iterator[Value]:
     node = value.value
     if isinstance(node, dict) and function_of(node)[0] is None:
         for key in node:
-            if str(key).lower() not in _PROSE and not str(key).lower().endswith("description"):
+            if str(key).lower() not in (*_PROSE, *_GIVEN_LATER) and not str(key).lower().endswith("description"):
                 for child in template.child(value, key):
                     yield from _leaves(template, child)
     elif isinstance(node, list):

@@ -17,7 +17,7 @@ class LargeTemplate(Rule):
     source = "CloudFormation user guide, 'Understand CloudFormation quotas', template body size in a request"
     options = {"enabled": False, "bytes": 51200}
     bad = """
-    # with -x W9702:enabled=true,bytes=64
+    # with -x W9702:enabled=true,W9702:bytes=64
     Resources:
       Topic: {Type: "AWS::SNS::Topic"}
     """
