@@ -40,7 +40,7 @@ def shown(key: str, value: str, declaration: Mapping[str, Any]) -> str:
 
 def mistakes(value: str, declaration: Mapping[str, Any]) -> Iterator[str]:
     """What CloudFormation refuses about `value`: each says what the value is not, and what is allowed."""
-    if len(value.encode()) > VALUE_LIMIT_BYTES:
+    if len(value.encode(errors="surrogatepass")) > VALUE_LIMIT_BYTES:
         yield f"is longer than the {VALUE_LIMIT_BYTES:,} bytes that CloudFormation takes"
     kind = declaration["Type"]
     member = "String" if kind == "CommaDelimitedList" else kind.removeprefix("List<").removesuffix(">")

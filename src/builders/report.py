@@ -16,7 +16,8 @@ SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schem
 
 def as_text(findings: Sequence[Finding]) -> str:
     """One finding a line, its place first, in the form that compilers use and editors understand."""
-    return "".join(f"{found.place}: {found.severity.value} {found.rule}: {found.message}\n" for found in findings)
+    lines = (f"{found.place}: {found.severity.value} {found.rule}: {found.message}" for found in findings)
+    return "".join(f"{_printable(line)}\n" for line in lines)
 
 
 def as_json(findings: Sequence[Finding]) -> str:
@@ -54,6 +55,11 @@ def as_sarif(findings: Sequence[Finding]) -> str:
 WRITERS: Mapping[str, Callable[[Sequence[Finding]], str]] = MappingProxyType(
     {"text": as_text, "json": as_json, "sarif": as_sarif}
 )
+
+
+def _printable(line: str) -> str:
+    """The line without what would break it or steer a terminal: a message may repeat what stands in a file."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
 
 
 def _sarif_result(finding: Finding, rule_index: int) -> dict[str, Any]:

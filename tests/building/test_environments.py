@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from builders import environments
 from builders.environments import Entry
 from builders.errors import ParameterFileError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
 
 
 @pytest.fixture
@@ -89,3 +97,18 @@ def test_a_file_that_cannot_be_read_is_refused(path: Path) -> None:
     path.mkdir()
     with pytest.raises(ParameterFileError, match=r"dev.json cannot be read: Is a directory"):
         environments.read(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary() | st.text().map(str.encode) | JSON.map(json.dumps).map(str.encode))
+def test_no_content_is_an_error_of_another_kind(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with suppress(ParameterFileError):
+        assert environments.read(path).path == path
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pairs=st.dictionaries(st.text(min_size=1).filter(lambda key: "=" not in key), st.text(), max_size=5))
+def test_every_key_and_value_is_read_as_it_was_written(path: Path, pairs: dict[str, str]) -> None:
+    path.write_text(json.dumps([f"{key}={value}" for key, value in pairs.items()]), encoding="utf-8")
+    assert environments.read(path).values == pairs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from builders.parameter_values import mistakes, shown
 
@@ -135,3 +136,23 @@ def test_the_value_of_what_sounds_secret_is_not_shown(key: str, declaration: dic
 
 def test_a_key_of_kms_is_no_secret() -> None:
     assert shown("KmsKeyId", "x", {"Type": "String"}) == "KmsKeyId='x'"
+
+
+DECLARATIONS = st.fixed_dictionaries(
+    {"Type": st.sampled_from(["String", "Number", "CommaDelimitedList", "List<Number>", "AWS::EC2::VPC::Id"])},
+    optional={
+        "AllowedPattern": st.sampled_from([r"^\w+$", r"\p{Alpha}", "(", "^$|^a{2}$"]),
+        "AllowedValues": st.lists(st.integers() | st.text() | st.booleans()),
+        "MinLength": st.integers(0, 9),
+        "MaxValue": st.integers(0, 9) | st.integers(0, 9).map(str),
+    },
+)
+
+
+@given(value=st.text(st.characters()), declaration=DECLARATIONS)
+def test_no_value_is_too_odd_to_be_judged(value: str, declaration: dict[str, Any]) -> None:
+    assert all(isinstance(mistake, str) for mistake in mistakes(value, declaration))
+
+
+def test_half_a_character_is_judged_too() -> None:
+    assert found("\ud800", MaxLength=1) == []
