@@ -130,7 +130,9 @@ def test_with_an_organization_only_its_members_are_operators(
     assert may_assume(HERE, context, OrganizationId=ORGANIZATION) is is_trusted
 
 
-@pytest.mark.parametrize("listed", ["12345", f"arn:aws:iam::{OPERATIONS}:root", "2222222222 2"])
+@pytest.mark.parametrize(
+    "listed", ["12345", f"arn:aws:iam::{OPERATIONS}:root", f"{OPERATIONS}, {STRANGER}", f"{OPERATIONS},"]
+)
 def test_what_is_no_account_id_is_refused_before_anybody_is_trusted(
     pattern: Callable[[str], re.Pattern[str]], listed: str
 ) -> None:

@@ -26,6 +26,11 @@ NAMED_BY_AWS = {"dms-vpc-role", "dms-cloudwatch-logs-role"}
 """The exception to every promise about names: DMS looks for these roles under these names, one of each an account, and
 `account` makes only what is not there (AWS DMS user guide, "Creating the IAM roles to use with AWS DMS")."""
 
+FUNCTIONS_IN_RULES = {
+    *("Fn::And", "Fn::Contains", "Fn::EachMemberEquals", "Fn::EachMemberIn", "Fn::Equals"),
+    *("Fn::Not", "Fn::Or", "Fn::RefAll", "Fn::ValueOf", "Fn::ValueOfAll"),
+}
+
 pytestmark = pytest.mark.parametrize("layer", LAYERS)
 
 
@@ -135,7 +140,8 @@ def test_what_keeps_data_says_what_happens_to_it(template: Template, layer: str)
 
 def test_what_is_retained_bears_no_given_name(template: Template, layer: str) -> None:
     built = template(layer)
-    retained = {name for name, resource in resources(built) if resource.get("DeletionPolicy") == "Retain"}
+    keeps = ("Retain", "RetainExceptOnCreate")
+    retained = {name for name, resource in resources(built) if resource.get("DeletionPolicy") in keeps}
     named = {name for name, _, value, _ in physical_names(built) if value not in NAMED_BY_AWS}
     assert retained & named == set()
 
@@ -182,6 +188,12 @@ def test_functions_run_tested_files_in_the_vpc_with_their_own_encrypted_log(temp
         properties = function["Properties"]
         assert set(properties["Code"]) == {"S3Bucket", "S3Key"}, name
         assert {"KmsKeyArn", "LoggingConfig", "VpcConfig", "Timeout"} <= set(properties), name
+
+
+def test_rules_use_the_functions_that_cloudformation_knows_there(template: Template, layer: str) -> None:
+    """Conditions know more, Fn::Join among them, and no linter tells (CloudFormation template reference, "Rules")."""
+    used = set(re.findall(r'"(Fn::\w+|Condition)"', json.dumps(template(layer).get("Rules", {}))))
+    assert used <= FUNCTIONS_IN_RULES
 
 
 def test_rules_speak_in_sentences_that_say_what_to_do(template: Template, layer: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from troposphere import AWSHelperFn, Equals, Join, Not, Parameter, Ref
+from troposphere import Equals, Not, Parameter, Ref
 
 from builders import parameters
 from builders.stack import Stack
@@ -18,14 +18,16 @@ def account_id(name: str, description: str) -> Parameter:
 
 
 def account_ids(name: str, description: str) -> Parameter:
-    """Ids of accounts, joined by commas; none by default. CloudFormation holds each against the pattern."""
-    return Parameter(
+    """Ids of accounts, joined by commas, in one text for `Fn::Split`; none by default.
+
+    Not a CommaDelimitedList: `Rules` know no function that tells an empty one.
+    """
+    return parameters.string(
         name,
-        Type="CommaDelimitedList",
-        Description=description,
-        Default="",
-        AllowedPattern=f"^$|^{ACCOUNT_ID}$",
-        ConstraintDescription="account ids of 12 digits, joined by commas, or empty",
+        description,
+        pattern=f"^$|^{ACCOUNT_ID}(,{ACCOUNT_ID})*$",
+        explanation="account ids of 12 digits, joined by commas without spaces, or empty",
+        default="",
     )
 
 
@@ -41,8 +43,3 @@ def declare_organization(stack: Stack, description: str) -> tuple[Ref, str]:
         )
     ).ref()
     return organization, stack.condition("HasOrganization", Not(Equals(organization, "")))
-
-
-def is_given(items: Ref) -> AWSHelperFn:
-    """Whether a list has a member: CloudFormation turns an empty value into a list of one empty text."""
-    return Not(Equals(Join("", items), ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from awacs import cloudwatch as alarm_actions, dms as dms_actions, rds as rds_actions
 from awacs.aws import Condition, PolicyDocument, Principal, Statement, StringEquals
-from troposphere import AccountId, If, Join, NoValue, iam
+from troposphere import AccountId, Equals, If, Join, Not, NoValue, Split, iam
 
 from builders import parameters, policies
 from builders.layers import _accounts
@@ -49,13 +49,13 @@ def _trust(stack: Stack) -> PolicyDocument:
     accounts = stack.parameter(
         _accounts.account_ids("OperatorAccountIds", "Accounts whose operators may assume the role; empty for this one")
     ).ref()
-    has_accounts = stack.condition("HasOperatorAccounts", _accounts.is_given(accounts))
+    has_accounts = stack.condition("HasOperatorAccounts", Not(Equals(accounts, "")))
     organization, has_organization = _accounts.declare_organization(
         stack, "Organization whose accounts read the packages, and that operators must belong to; empty for none"
     )
     return policies.trust(
         "Operators",
-        Principal("AWS", If(has_accounts, accounts, AccountId)),
+        Principal("AWS", If(has_accounts, Split(",", accounts), AccountId)),
         Condition(
             StringEquals(
                 {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from awacs import s3 as s3_actions
 from awacs.aws import Action, Condition, Principal, Statement, StringEquals
-from troposphere import Equals, If, Join, Not, NoValue, Or, Ref, s3
+from troposphere import Equals, If, Join, Not, NoValue, Or, Ref, Split, s3
 
 from builders import parameters, policies
 from builders.layers import _accounts
@@ -32,10 +32,10 @@ def build(stack: Stack) -> None:
     accounts = stack.parameter(
         _accounts.account_ids("ReaderAccountIds", "Accounts outside OrganizationId that read the packages")
     ).ref()
-    has_accounts = stack.condition("HasReaderAccounts", _accounts.is_given(accounts))
+    has_accounts = stack.condition("HasReaderAccounts", Not(Equals(accounts, "")))
     stack.rule(
         "Readers",
-        Or(Not(Equals(organization, "")), _accounts.is_given(accounts)),
+        Or(Not(Equals(organization, "")), Not(Equals(accounts, ""))),
         "Nobody could read the packages: give OrganizationId, ReaderAccountIds or both",
     )
     stack.add(
@@ -142,7 +142,7 @@ def _accounts_read(bucket: s3.Bucket, accounts: Ref) -> Statement:
     """Lambda fetches a package as whoever makes the function: the role that CloudFormation deploys with, which needs
     s3:GetObject in its own policy too (github.com/aws/aws-cdk, issue 3765)."""
     return policies.allow(
-        "AccountsRead", [s3_actions.GetObject], [_packages(bucket)], principal=Principal("AWS", accounts)
+        "AccountsRead", [s3_actions.GetObject], [_packages(bucket)], principal=Principal("AWS", Split(",", accounts))
     )
 
 
