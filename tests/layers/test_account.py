@@ -139,7 +139,7 @@ def test_what_only_the_owner_of_the_account_knows_has_no_default(
 @pytest.mark.parametrize("title", ["DmsVpcRole", "DmsLogsRole"])
 def test_a_role_of_dms_outlives_the_stack_since_the_whole_account_replicates_by_it(deploy: Deploy, title: str) -> None:
     role = deploy().resources[title]
-    assert (role["DeletionPolicy"], role["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (role["DeletionPolicy"], role["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 @pytest.mark.parametrize(("account", "is_trusted"), [(HERE, True), (STRANGER, False), ("", False)])

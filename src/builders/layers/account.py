@@ -75,8 +75,9 @@ def _dms_role(stack: Stack, title: str, name: str, aws_policy: str, trust: Polic
             Description=f"Lets AWS DMS work in this account; every replication in it needs {name}",
             AssumeRolePolicyDocument=trust,
             ManagedPolicyArns=[policies.managed_policy(f"service-role/{aws_policy}")],
-            # Whatever replicates in the account uses it, this migration's or not.
-            DeletionPolicy="Retain",
+            # Whatever replicates in the account uses it, this migration's or not. A creation that fails takes it along,
+            # or the next attempt would find it there.
+            DeletionPolicy="RetainExceptOnCreate",
             UpdateReplacePolicy="Retain",
         )
     )
