@@ -1,0 +1,1 @@
+"""The parts of the monitoring layer: what is watched, the alarms, the dashboard, the events, the function."""
