@@ -81,7 +81,8 @@ def _share(stack: Stack, transit_gateway: ec2.TransitGateway) -> None:
         Parameter(
             "SharePrincipals",
             Type="CommaDelimitedList",
-            Description="Who may attach a network: account ids, or ARNs of the organization or of its units",
+            Description="Who may attach a network: account ids, or ARNs of the organization or of its units; within an "
+            "organization, once: aws ram enable-sharing-with-aws-organization",
             AllowedPattern=rf"^{_accounts.ACCOUNT_ID}$|^arn:aws[a-z-]*:organizations::{_accounts.ACCOUNT_ID}:"
             rf"(organization/{_accounts.ORGANIZATION_ID}|ou/{_accounts.ORGANIZATION_ID}/ou-[0-9a-z]+-[0-9a-z]+)$",
             ConstraintDescription="account ids of 12 digits, or ARNs of an organization or a unit, joined by commas",
