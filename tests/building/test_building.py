@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -166,6 +167,11 @@ def build(stack):
 """
     findings = run(Request(package=make_layers(topics=unused), regions=["us-east-1"]))
     assert ("W2001", "templates/topics.json") in [(finding.rule, finding.file) for finding in findings]
+
+
+def test_the_garbage_collector_is_at_work_again_after_the_lint(project: Path, make_layers: MakePackage) -> None:
+    run(Request(package=make_layers(topics=TOPIC)))
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("request_for", ["file/templates", "file"])

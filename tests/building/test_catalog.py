@@ -145,6 +145,7 @@ def test_a_layer_deploys_after_those_that_it_imports_from_and_those_that_it_name
 
 def test_layers_that_are_free_of_each_other_deploy_in_alphabetical_order() -> None:
     assert order(layer("c"), layer("a"), layer("b")) == ["a", "b", "c"]
+    assert order(layer("a", after=("z",)), layer("b", after=("y",)), layer("y"), layer("z")) == ["y", "z", "a", "b"]
 
 
 def test_an_import_that_nobody_exports_is_refused() -> None:

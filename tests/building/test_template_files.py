@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +72,18 @@ def test_a_stale_file_is_told_with_the_layer_and_the_first_difference(path: Path
     assert message(stale(path, TEMPLATE, Format.JSON)) == advised(path, difference)
 
 
-def test_a_file_in_another_layout_is_stale(path: Path) -> None:
-    path.write_text(json.dumps(TEMPLATE), encoding="utf-8")
-    assert message(stale(path, TEMPLATE, Format.JSON)) == advised(path, "says the same in another layout")
-
-
-def test_windows_line_ends_are_stale(path: Path) -> None:
-    path.write_bytes(text_of(TEMPLATE, Format.JSON).replace("\n", "\r\n").encode())
+@pytest.mark.parametrize(
+    "relaid",
+    [
+        lambda text: text.rstrip("\n"),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: json.dumps(json.loads(text)),
+        lambda text: json.dumps(dict(reversed(json.loads(text).items())), indent=1) + "\n",
+    ],
+    ids=["no newline at the end", "line ends of Windows", "one line", "other order of keys"],
+)
+def test_a_file_in_another_layout_is_stale(path: Path, relaid: Callable[[str], str]) -> None:
+    path.write_bytes(relaid(text_of(TEMPLATE, Format.JSON)).encode())
     assert message(stale(path, TEMPLATE, Format.JSON)) == advised(path, "says the same in another layout")
 
 
