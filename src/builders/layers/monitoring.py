@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builders.layers._monitoring import alarms, dashboard, status, thresholds, watched
+from builders.layers._monitoring import dashboard, functions, machines, replication, status, watched
 from builders.stack import Scope, Stack
 
 SCOPE = Scope.PHASE
@@ -11,13 +11,11 @@ SCOPE = Scope.PHASE
 def build(stack: Stack) -> None:
     """Watch the task, its instance, the database, the rotation and the functions; tell the topic."""
     things = watched.declare(stack)
-    function = status.publish(stack, things)
+    status_function = status.publish(stack, things)
     status.tell_of_stops(stack, things)
-    cpu_percent = stack.parameter(thresholds.cpu()).ref()
-    lag = alarms.replication(stack, things)
-    alarms.instance(stack, things, cpu_percent)
-    alarms.database(stack, things, cpu_percent)
-    alarms.rotation(stack)
-    alarms.functions(stack, function.ref())
+    lag = replication.build(stack, things)
+    machines.build(stack, things)
+    functions.rotation(stack)
+    functions.errors(stack, status_function.ref())
     dashboard.build(stack, things)
     stack.output("ReplicationLagAlarmArn", lag.get_att("Arn"), "ARN of the alarm on the lag of the replication")
