@@ -171,5 +171,8 @@ def test_an_empty_bucket_goes_with_its_stack_so_that_its_name_is_free_again(buck
     assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Delete", "Retain")
 
 
-def test_who_deploys_the_functions_finds_the_bucket(deploy: Deploy) -> None:
-    assert deploy().outputs == {"ArtifactsBucketName": "${Bucket}"}
+def test_who_deploys_the_functions_finds_the_bucket_under_their_parameter_s_name(
+    deploy: Deploy, template: Callable[[str], dict[str, Any]]
+) -> None:
+    assert deploy().outputs == {"ArtifactsBucket": "${Bucket}"}
+    assert "ArtifactsBucket" in template("rotation")["Parameters"]

@@ -31,7 +31,7 @@ def deployed(built: Mapping[str, Any], phase: str, on_premises: str = ON_PREMISE
         "MigrationPhase": phase,
         "CostCenter": "payments",
         "TransitGatewayId": GATEWAY,
-        "PhaseAttachmentId": PHASES[phase],
+        "DirectConnectAttachmentId": PHASES[phase],
         "OnPremisesRouteTableId": ON_PREMISES_TABLE,
         "DirectConnectGatewayAttachmentId": on_premises,
     }
@@ -126,8 +126,18 @@ def test_a_phase_s_own_range_stays_out_of_a_wider_one_that_on_premises_announces
     assert (PHASES["dev"], "${dev/PhaseRouteTable}") in pairs(three_phases, PROPAGATION)
 
 
-@pytest.mark.parametrize("parameter", ["TransitGatewayId", "PhaseAttachmentId", "OnPremisesRouteTableId"])
-def test_what_other_stacks_know_has_no_default(template: Template, parameter: str) -> None:
+@pytest.mark.parametrize(
+    ("parameter", "layer"),
+    [
+        ("TransitGatewayId", "shared_network"),
+        ("OnPremisesRouteTableId", "shared_network"),
+        ("DirectConnectAttachmentId", "network"),
+    ],
+)
+def test_what_another_stack_puts_out_is_taken_under_the_same_name_and_has_no_default(
+    template: Template, parameter: str, layer: str
+) -> None:
+    assert parameter in template(layer)["Outputs"]
     assert "Default" not in template("phase_routes")["Parameters"][parameter]
 
 

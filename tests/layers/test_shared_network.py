@@ -145,7 +145,7 @@ def test_who_brings_a_direct_connect_gateway_gets_nothing_of_direct_connect(depl
     deployed = deploy(**OWN_GATEWAY)
     kinds = {body["Type"] for body in deployed.resources.values()}
     assert {kind for kind in kinds if kind.startswith("AWS::DirectConnect")} == set()
-    assert deployed.outputs.keys() == {"SharedTransitGatewayId", "SharedOnPremisesRouteTableId"}
+    assert deployed.outputs.keys() == {"TransitGatewayId", "OnPremisesRouteTableId"}
     assert deployed.failed_rules == ()
 
 
@@ -256,7 +256,7 @@ def test_on_premises_uses_its_own_table_once_its_attachment_is_known(
 
 def test_phases_find_the_gateway_and_the_table_of_on_premises(deploy: Deploy) -> None:
     assert deploy().outputs == {
-        "SharedTransitGatewayId": "${TransitGateway}",
-        "SharedOnPremisesRouteTableId": "${OnPremisesRouteTable}",
+        "TransitGatewayId": "${TransitGateway}",
+        "OnPremisesRouteTableId": "${OnPremisesRouteTable}",
         "SharedDirectConnectGatewayId": "${DirectConnectGateway.DirectConnectGatewayId}",
     }

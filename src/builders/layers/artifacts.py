@@ -53,7 +53,7 @@ def build(stack: Stack) -> None:
             },
         )
     )
-    stack.output("ArtifactsBucketName", bucket.ref(), "Bucket of this region that holds the functions' packages")
+    stack.output("ArtifactsBucket", bucket.ref(), "Bucket of this region that holds the functions' packages")
 
 
 def _bucket(stack: Stack) -> s3.Bucket:

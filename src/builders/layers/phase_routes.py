@@ -18,18 +18,11 @@ def build(stack: Stack) -> None:
     a static route"). What on-premises announces may be wider than it is: the routes of the phase's own network, which
     name the ranges of on-premises, keep everything else from coming here.
     """
+    # What crosses accounts keeps the name of the output that it comes from, in shared_network and in network.
     gateway_id = _id(stack, "TransitGatewayId", "Transit gateway that all phases share", "tgw")
+    on_premises_table_id = _id(stack, "OnPremisesRouteTableId", "Route table of on-premises", "tgw-rtb")
     attachment_id = _id(
-        stack,
-        "PhaseAttachmentId",
-        "Attachment of the phase's network, its output DirectConnectAttachmentId",
-        "tgw-attach",
-    )
-    on_premises_table_id = _id(
-        stack,
-        "OnPremisesRouteTableId",
-        "Route table of on-premises, the output SharedOnPremisesRouteTableId of shared_network",
-        "tgw-rtb",
+        stack, "DirectConnectAttachmentId", "Attachment of the phase's network to the transit gateway", "tgw-attach"
     )
     on_premises_id, has_on_premises = direct_connect_attachment.declare(stack)
     table = stack.add(ec2.TransitGatewayRouteTable("PhaseRouteTable", TransitGatewayId=gateway_id))

@@ -34,7 +34,7 @@ def build(stack: Stack) -> None:
     _share(stack, transit_gateway)
     _route_table_of_on_premises(stack, transit_gateway)
     _direct_connect(stack, transit_gateway, numbers.direct_connect)
-    stack.output("SharedTransitGatewayId", transit_gateway.ref(), "TransitGatewayId for `network` and `phase_routes`")
+    stack.output("TransitGatewayId", transit_gateway.ref(), "Transit gateway, for `network` and `phase_routes`")
 
 
 def _numbers(stack: Stack) -> Numbers:
@@ -117,7 +117,7 @@ def _route_table_of_on_premises(stack: Stack, transit_gateway: ec2.TransitGatewa
             TransitGatewayRouteTableId=table.ref(),
         )
     )
-    stack.output("SharedOnPremisesRouteTableId", table.ref(), "OnPremisesRouteTableId for `phase_routes`")
+    stack.output("OnPremisesRouteTableId", table.ref(), "Route table of on-premises, for `phase_routes`")
 
 
 def _direct_connect(stack: Stack, transit_gateway: ec2.TransitGateway, asn: Ref) -> None:
