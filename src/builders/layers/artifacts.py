@@ -17,11 +17,6 @@ BUCKET = "stackferry-${AWS::AccountId}-${AWS::Region}"
 
 ABANDONED_UPLOAD_DAYS = 7
 
-_ENCRYPTION_REASON = (
-    "The packages are code without secrets or account data. A customer-managed key would have to open itself to every "
-    "deploying role of the organization, and protects no more than the bucket's policy does"
-)
-
 
 def build(stack: Stack) -> None:
     """Make the bucket, and let the organization or the listed accounts read what lies in it, over TLS alone."""
@@ -61,6 +56,9 @@ def _bucket(stack: Stack) -> s3.Bucket:
         s3.Bucket(
             "Bucket",
             BucketName=stack.name(BUCKET),
+            # S3's own key: packages are code, without secrets or account data. A key of ours would have to open itself
+            # to the deploying roles of every reader, each of which would need kms:Decrypt, and so guard nothing that
+            # the bucket's policy does not.
             BucketEncryption=s3.BucketEncryption(
                 ServerSideEncryptionConfiguration=[
                     s3.ServerSideEncryptionRule(
@@ -81,7 +79,6 @@ def _bucket(stack: Stack) -> s3.Bucket:
             # against the next deployment of the suffix.
             DeletionPolicy="Delete",
             UpdateReplacePolicy="Retain",
-            Metadata={"checkov": {"skip": [{"id": "CKV_AWS_145", "comment": _ENCRYPTION_REASON}]}},
         )
     )
 

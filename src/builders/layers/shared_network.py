@@ -13,11 +13,6 @@ from builders.stack import Scope, Stack
 
 SCOPE = Scope.NETWORK
 
-_ACCEPT_REASON = (
-    "Only the principals of the resource share can ask, and an attachment that is accepted reaches nothing before "
-    "phase_routes associates it: default association and propagation are off. CloudFormation cannot accept one"
-)
-
 
 @dataclass(frozen=True)
 class Numbers:
@@ -67,11 +62,12 @@ def _transit_gateway(stack: Stack, asn: Ref) -> ec2.TransitGateway:
             "TransitGateway",
             Description="Joins the networks of the migration's phases to on-premises, never to each other",
             AmazonSideAsn=asn,
+            # CloudFormation cannot accept an attachment. Only who is shared with can ask for one, and it reaches nothing
+            # before `phase_routes` gives it a table.
             AutoAcceptSharedAttachments="enable",
             DefaultRouteTableAssociation="disable",
             DefaultRouteTablePropagation="disable",
             DnsSupport="enable",
-            Metadata={"checkov": {"skip": [{"id": "CKV_AWS_331", "comment": _ACCEPT_REASON}]}},
         )
     )
 
