@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from troposphere import And, AWSHelperFn, Equals, Not, Parameter, Ref, Split, directconnect, ec2, ram
 
 from builders import parameters
@@ -14,27 +12,19 @@ from builders.stack import Scope, Stack
 SCOPE = Scope.NETWORK
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """The ASNs of the two gateways' Amazon side, which must differ."""
-
-    transit_gateway: Ref
-    direct_connect: Ref
-
-
 def build(stack: Stack) -> None:
     """Make the transit gateway and share it; make the way to on-premises unless the user has his own."""
-    numbers = _numbers(stack)
-    transit_gateway = _transit_gateway(stack, numbers.transit_gateway)
+    transit_gateway_asn, direct_connect_asn = _asns(stack)
+    transit_gateway = _transit_gateway(stack, transit_gateway_asn)
     _share(stack, transit_gateway)
     _route_table_of_on_premises(stack, transit_gateway)
-    _direct_connect(stack, transit_gateway, numbers.direct_connect)
+    _direct_connect(stack, transit_gateway, direct_connect_asn)
     stack.output("TransitGatewayId", transit_gateway.ref(), "Transit gateway, for `network` and `phase_routes`")
 
 
-def _numbers(stack: Stack) -> Numbers:
-    """AWS defaults both to 64512, and then refuses the association (Direct Connect user guide, "Transit gateway
-    associations")."""
+def _asns(stack: Stack) -> tuple[Ref, Ref]:
+    """AWS defaults both to 64512, and then refuses the association (Direct Connect user guide, "Create a transit virtual
+    interface to the AWS Direct Connect gateway")."""
     transit_gateway = stack.parameter(_asn("TransitGatewayAsn", "the transit gateway", "64512")).ref()
     direct_connect = stack.parameter(_asn("DirectConnectGatewayAsn", "the Direct Connect gateway", "64513")).ref()
     stack.rule(
@@ -42,7 +32,7 @@ def _numbers(stack: Stack) -> Numbers:
         Not(Equals(transit_gateway, direct_connect)),
         "TransitGatewayAsn and DirectConnectGatewayAsn must differ, or the two gateways cannot be associated",
     )
-    return Numbers(transit_gateway, direct_connect)
+    return transit_gateway, direct_connect
 
 
 def _asn(name: str, owner: str, default: str) -> Parameter:
@@ -62,8 +52,8 @@ def _transit_gateway(stack: Stack, asn: Ref) -> ec2.TransitGateway:
             "TransitGateway",
             Description="Joins the networks of the migration's phases to on-premises, never to each other",
             AmazonSideAsn=asn,
-            # CloudFormation cannot accept an attachment. Only who is shared with can ask for one, and it reaches nothing
-            # before `phase_routes` gives it a table.
+            # CloudFormation cannot accept an attachment. Only who is shared with can ask for one, and it reaches
+            # nothing before `phase_routes` gives it a table.
             AutoAcceptSharedAttachments="enable",
             DefaultRouteTableAssociation="disable",
             DefaultRouteTablePropagation="disable",
