@@ -109,3 +109,41 @@ def test_a_permission_on_no_function_is_refused(account: Account) -> None:
     permission = {"FunctionName": "nothing", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
     with pytest.raises(Refused, match="Function not found"):
         account.deploy({"Permission": {"Type": "AWS::Lambda::Permission", "Properties": permission}})
+
+
+CUSTOM_RESOURCE = """
+import json, urllib.request
+
+def handler(event, context):
+    properties = event["ResourceProperties"]
+    answer = {key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")}
+    answer |= {"PhysicalResourceId": "proof", "Status": properties["Status"], "Reason": "the port is closed",
+               "Data": {"Seen": event["RequestType"]}}
+    if event["RequestType"] == "Delete":
+        answer["Status"] = "SUCCESS"
+    request = urllib.request.Request(event["ResponseURL"], json.dumps(answer).encode(), method="PUT")
+    urllib.request.urlopen(request).close()
+"""
+
+
+def proof(lambda_role: Template, status: str) -> Template:
+    inline = {"Role": {"Fn::GetAtt": ["Role", "Arn"]}, "Runtime": "python3.13", "Handler": "index.handler",
+              "Code": {"ZipFile": CUSTOM_RESOURCE}, "Timeout": 30}  # fmt: skip
+    return {
+        **lambda_role,
+        "Function": {"Type": "AWS::Lambda::Function", "Properties": inline},
+        "Proof": {
+            "Type": "Custom::Proof",
+            "Properties": {"ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]}, "Status": status},
+        },
+    }
+
+
+def test_a_custom_resource_answers_with_data(account: Account, lambda_role: Template) -> None:
+    outputs = {"Outputs": {"Seen": {"Value": {"Fn::GetAtt": ["Proof", "Seen"]}}}}
+    assert account.deploy(proof(lambda_role, "SUCCESS"), sections=outputs) == {"Seen": "Create"}
+
+
+def test_a_custom_resource_that_fails_gives_its_reason_to_the_stack(account: Account, lambda_role: Template) -> None:
+    with pytest.raises(Refused, match="the port is closed"):
+        account.deploy(proof(lambda_role, "FAILED"))

@@ -157,3 +157,17 @@ def test_every_type_of_the_registry_can_be_made_up() -> None:
     command = [sys.executable, "-W", "ignore", "-c", program]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def test_a_change_of_a_nested_create_only_property_makes_a_new_resource(account: Account) -> None:
+    def endpoint(authentication: str, database: str) -> dict[str, Any]:
+        settings = {"AuthType": authentication, "DatabaseName": database}
+        properties = {"EndpointType": "source", "EngineName": "mongodb", "MongoDbSettings": settings}
+        return {"Endpoint": {"Type": "AWS::DMS::Endpoint", "Properties": properties}}
+
+    account.deploy(endpoint("no", "one"))
+    first = account.physical_id("Endpoint")
+    account.deploy(endpoint("no", "two"))
+    assert account.physical_id("Endpoint") == first
+    account.deploy(endpoint("password", "two"))
+    assert account.physical_id("Endpoint") != first

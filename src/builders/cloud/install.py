@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from builders.cloud.corrections import packages, services
 from builders.cloud.records import Handlers, Made
 from builders.cloud.schemas import Json, ResourceType
 from builders.cloud.strictness import properties as strict_properties, resources, templates
+
+logger = logging.getLogger("install")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def _checked(name: str, inner: Handlers) -> Handlers:
         assert kind is not None
         typed = strict_properties.check(kind, logical_id, properties)
         resources.check(name, typed, None)
-        return finished(kind, inner["create"](logical_id, typed, stack), typed)
+        return finished(kind, plainly(inner["create"], logical_id, typed, stack), typed)
 
     def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
         kind = schemas.load(name, get_region())
@@ -77,7 +80,15 @@ def _checked(name: str, inner: Handlers) -> Handlers:
         arguments: list[Any] = [physical_id, strict_properties.coerce(kind, dict(old), kind.schema), typed, stack]
         if inner.get("update_with_logical_id"):
             arguments.append(logical_id)
-        return finished(kind, inner["update"](*arguments), typed)
+        return finished(kind, plainly(inner["update"], *arguments), typed)
+
+    def plainly(handler: Callable[..., Made], *arguments: Any) -> Made:
+        """Call a handler; where it stumbles over something itself, say so in the stack's events."""
+        try:
+            return handler(*arguments)
+        except (AttributeError, KeyError, TypeError) as error:
+            logger.exception("%s stumbled", name)
+            raise ValueError(f"the embedded cloud cannot make this {name}: {error!r}") from error
 
     def finished(kind: ResourceType, made: Made, properties: Mapping[str, Json]) -> Made:
         physical_id, known = made
