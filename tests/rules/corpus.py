@@ -26,23 +26,27 @@ from cfnlint.template import Template
 from builders.rules import all_rules
 from builders.rules._rule import Finding
 
-PYPI = (
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+PYPI = _words(
     "cfn-lint cfripper troposphere cloudformation-validator cfn-lint-serverless prowler rdk cloud-radar ecs-composex"
     " aws-service-catalog-puppet aws-service-catalog-factory seed-farmer aws-orbit cumulus humilis lowearthorbit"
     " aws-sam-translator aws-sam-cli cloudformation-cli cfn-policy-validator taskcat aws-parallelcluster moto stackility"
     " aws-cloudformation-diagrams cloudsplaining policyuniverse chalice dagster-aws aws-emr-launch awscli"
-).split()
-NPM = (
-    "aws-cdk @mhlabs/cfn-diagram @aws-cdk/cloudformation-include @mapbox/cloudfriend cdk-nag aws-organization-formation"
-    " @aws-amplify/amplify-category-function @aws-amplify/amplify-category-storage"
-).split() + [
-    f"@aws-solutions-constructs/aws-{pattern}"
-    for pattern in (
-        "fargate-opensearch lambda-secretsmanager apigateway-lambda eventbridge-lambda eventbridge-sqs s3-stepfunctions"
-        " lambda-sns dynamodbstreams-lambda kinesisstreams-lambda cloudfront-s3 wafwebacl-alb lambda-ssmstringparameter"
-        " sqs-lambda lambda-dynamodb s3-lambda sns-lambda sns-sqs lambda-s3 lambda-stepfunctions iot-lambda"
-        " eventbridge-stepfunctions cognito-apigateway-lambda lambda-elasticsearch-kibana apigateway-sqs"
-    ).split()
+)
+_PATTERNS = _words(
+    "fargate-opensearch lambda-secretsmanager apigateway-lambda eventbridge-lambda eventbridge-sqs s3-stepfunctions"
+    " lambda-sns dynamodbstreams-lambda kinesisstreams-lambda cloudfront-s3 wafwebacl-alb lambda-ssmstringparameter"
+    " sqs-lambda lambda-dynamodb s3-lambda sns-lambda sns-sqs lambda-s3 lambda-stepfunctions iot-lambda"
+    " eventbridge-stepfunctions cognito-apigateway-lambda lambda-elasticsearch-kibana apigateway-sqs"
+)
+NPM = [
+    *_words("aws-cdk @mhlabs/cfn-diagram @aws-cdk/cloudformation-include @mapbox/cloudfriend cdk-nag"),
+    *_words("aws-organization-formation @aws-amplify/amplify-category-function @aws-amplify/amplify-category-storage"),
+    *(f"@aws-solutions-constructs/aws-{pattern}" for pattern in _PATTERNS),
 ]
 _SUFFIXES = (".json", ".yaml", ".yml", ".template", ".cfn")
 _LARGEST = 1_000_000  # bytes; CloudFormation takes no larger template
@@ -64,13 +68,13 @@ def fetch(cache: Path) -> None:
         target = cache / "pypi" / name
         if not target.exists():
             command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", str(target), name]
-            if subprocess.run([*command, "--no-binary", ":all:"], capture_output=True).returncode:
-                subprocess.run(command, capture_output=True)
+            if subprocess.run([*command, "--no-binary", ":all:"], capture_output=True, check=False).returncode:
+                subprocess.run(command, capture_output=True, check=False)
     for name in NPM:
         target = cache / "npm" / name.replace("/", "_")
         if not target.exists():
             target.mkdir(parents=True)
-            subprocess.run(["npm", "pack", "--silent", name], cwd=target, capture_output=True)
+            subprocess.run(["npm", "pack", "--silent", name], cwd=target, capture_output=True, check=False)
     for folder in sorted((*cache.glob("pypi/*"), *cache.glob("npm/*"))):
         archives = [path for path in folder.iterdir() if path.suffix in (".gz", ".tgz", ".whl", ".zip")]
         if not archives:
@@ -125,7 +129,10 @@ def run(root: Path) -> tuple[list[Told], list[str], int]:
 
 def sample(told: list[Told]) -> list[Told]:
     """The E findings to judge by hand."""
-    errors = sorted((one for one in told if one.rule.startswith("E")), key=lambda one: (one.rule, str(one.file), str(one.finding.path)))
+    errors = sorted(
+        (one for one in told if one.rule.startswith("E")),
+        key=lambda one: (one.rule, str(one.file), str(one.finding.path)),
+    )
     return random.Random(_SEED).sample(errors, min(_SAMPLE, len(errors)))
 
 

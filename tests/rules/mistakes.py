@@ -59,7 +59,10 @@ def _default_password(body: Body) -> Iterator[Place]:
     for name, resource in body["Resources"].items():
         if resource["Type"] == DATABASE:
             changed = at(body, ["Resources", name, "Properties", "MasterUserPassword"], {"Ref": "Secret0"})
-            yield name, at(changed, ["Parameters", "Secret0"], {"Type": "String", "NoEcho": True, "Default": SECRET_TEXT})
+            yield (
+                name,
+                at(changed, ["Parameters", "Secret0"], {"Type": "String", "NoEcho": True, "Default": SECRET_TEXT}),
+            )
 
 
 def _no_user(body: Body) -> Iterator[Place]:
@@ -118,7 +121,15 @@ def _trust_without_condition(body: Body) -> Iterator[Place]:
             for index, statement in enumerate(resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]):
                 who = str(statement.get("Principal", {}).get("AWS", ""))
                 if "Condition" in statement and "${AWS::AccountId}" not in who and ":root" in who:
-                    path = ["Resources", name, "Properties", "AssumeRolePolicyDocument", "Statement", index, "Condition"]
+                    path = [
+                        "Resources",
+                        name,
+                        "Properties",
+                        "AssumeRolePolicyDocument",
+                        "Statement",
+                        index,
+                        "Condition",
+                    ]
                     yield name, at(body, path, GONE)
 
 
@@ -165,7 +176,9 @@ MISTAKES = [
     row("W9204", "TLS off", PARAMETER_GROUP, "Parameters", {"rds.force_ssl": "0"}),
     row("W9205", "a fixed name", PARAMETER_GROUP, "DBParameterGroupName", "payments"),
     *[
-        row("E9301", f"{name} beside a secret", ENDPOINT, name, "5432", has("PostgreSqlSettings.SecretsManagerSecretId"))
+        row(
+            "E9301", f"{name} beside a secret", ENDPOINT, name, "5432", has("PostgreSqlSettings.SecretsManagerSecretId")
+        )
         for name in ("Username", "Password", "ServerName", "Port")
     ],
     row("W9302", "no TLS", ENDPOINT, "SslMode", "none"),
@@ -185,22 +198,70 @@ MISTAKES = [
     Mutation("E9311", "a renamed account role", _renamed_account_roles),
     row("W9313", "a public address", "AWS::DMS::ReplicationInstance", "PubliclyAccessible", True),
     row("W9313", "a public address by default", "AWS::DMS::ReplicationInstance", "PubliclyAccessible", GONE),
-    row("W9314", "made by every stack", ROLE, "Condition", GONE, _is("RoleName", "dms-vpc-role", "dms-cloudwatch-logs-role")),
-    row("W9314", "deleted with its stack", ROLE, "DeletionPolicy", GONE, _is("RoleName", "dms-vpc-role", "dms-cloudwatch-logs-role")),
-    row("E9401", "days and an expression", SCHEDULE, "RotationRules", {"AutomaticallyAfterDays": 30, "ScheduleExpression": "rate(30 days)"}),
+    row(
+        "W9314",
+        "made by every stack",
+        ROLE,
+        "Condition",
+        GONE,
+        _is("RoleName", "dms-vpc-role", "dms-cloudwatch-logs-role"),
+    ),
+    row(
+        "W9314",
+        "deleted with its stack",
+        ROLE,
+        "DeletionPolicy",
+        GONE,
+        _is("RoleName", "dms-vpc-role", "dms-cloudwatch-logs-role"),
+    ),
+    row(
+        "E9401",
+        "days and an expression",
+        SCHEDULE,
+        "RotationRules",
+        {"AutomaticallyAfterDays": 30, "ScheduleExpression": "rate(30 days)"},
+    ),
     Mutation("E9402", "no order", _unordered_rotation),
-    row("W9403", "no source", "AWS::Lambda::Permission", "SourceAccount", GONE, lambda it, body: "SourceArn" not in it["Properties"]),
-    row("W9404", "a length from a parameter", SECRET, "GenerateSecretString.PasswordLength", {"Ref": "EnvironmentSuffix"},
-        lambda it, body: it.get("DeletionPolicy") == "Retain"),
+    row(
+        "W9403",
+        "no source",
+        "AWS::Lambda::Permission",
+        "SourceAccount",
+        GONE,
+        lambda it, body: "SourceArn" not in it["Properties"],
+    ),
+    row(
+        "W9404",
+        "a length from a parameter",
+        SECRET,
+        "GenerateSecretString.PasswordLength",
+        {"Ref": "EnvironmentSuffix"},
+        lambda it, body: it.get("DeletionPolicy") == "Retain",
+    ),
     row("E9411", "a literal", SECRET, "SecretString", f'{{"password": "{SECRET_TEXT}"}}'),
     row("W9501", "a program in the template", FUNCTION, "Code", {"ZipFile": "a = 0\n" * 30}),
     row("W9502", "steps that do nothing", FUNCTION, "Code", {"ZipFile": IDLE}),
     row("W9502", "a promise", FUNCTION, "Code", {"ZipFile": "a = 0  # TODO rotate"}),
     row("W9503", "a key without a hash", FUNCTION, "Code.S3Key", "rotation.zip", has("Code.S3Key")),
-    row("E9504", "no way to S3", "AWS::EC2::VPCEndpoint", "ServiceName", "com.amazonaws.eu-west-1.dms",
-        lambda it, body: any(other["Type"].startswith("Custom::") for other in body["Resources"].values()) and "VpcEndpointType" not in it["Properties"]),
+    row(
+        "E9504",
+        "no way to S3",
+        "AWS::EC2::VPCEndpoint",
+        "ServiceName",
+        "com.amazonaws.eu-west-1.dms",
+        lambda it, body: (
+            any(other["Type"].startswith("Custom::") for other in body["Resources"].values())
+            and "VpcEndpointType" not in it["Properties"]
+        ),
+    ),
     row("E9511", "a password in a variable", FUNCTION, "Environment.Variables.DB_PASSWORD", SECRET_TEXT),
-    row("W9512", "a resolved variable", FUNCTION, "Environment.Variables.A", "{{resolve:secretsmanager:a:SecretString:b}}"),
+    row(
+        "W9512",
+        "a resolved variable",
+        FUNCTION,
+        "Environment.Variables.A",
+        "{{resolve:secretsmanager:a:SecretString:b}}",
+    ),
     Mutation("W9001", "a name without the suffix", _fixed_names),
     text("E9002", "a made-up account", "${AWS::AccountId}", "123456789012", within="arn:"),
     text("W9002", "a written account", "${AWS::AccountId}", "482916503718", within="arn:"),
@@ -208,7 +269,13 @@ MISTAKES = [
     Mutation("W9005", "no external id", _trust_without_condition),
     Mutation("E9010", "a password as a default", _default_password),
     row("E9010", "a token in clear", DATABASE, "TdeCredentialPassword", SECRET_TEXT),
-    row("E9013", "a connection string", FUNCTION, "Environment.Variables.A", f"postgresql://a:{SECRET_TEXT}@db.internal/a"),
+    row(
+        "E9013",
+        "a connection string",
+        FUNCTION,
+        "Environment.Variables.A",
+        f"postgresql://a:{SECRET_TEXT}@db.internal/a",
+    ),
     *[
         row("E9020", f"the placeholder {host}", ENDPOINT, "ServerName", host)
         for host in ("db.example.com", "192.0.2.10", "CHANGEME", "<host>", "placeholder")
@@ -217,21 +284,76 @@ MISTAKES = [
     Mutation("E9021", "a placeholder", _placeholder_outputs),
     Mutation("W9030", "no tags", _untagged),
     Mutation("E9040", "a key that dies first", _mortal_keys),
-    row("E9601", "a metric that does not exist", ALARM, "MetricName", "ReplicationTaskStatus",
-        lambda it, body: str(it["Properties"].get("Namespace", "")) in ("AWS/DMS", "AWS/RDS", "AWS/Lambda", "AWS/Events", "AWS/SNS")),
+    row(
+        "E9601",
+        "a metric that does not exist",
+        ALARM,
+        "MetricName",
+        "ReplicationTaskStatus",
+        lambda it, body: (
+            str(it["Properties"].get("Namespace", "")) in ("AWS/DMS", "AWS/RDS", "AWS/Lambda", "AWS/Events", "AWS/SNS")
+        ),
+    ),
     Mutation("E9602", "a dimension that does not exist", _dimension("DatabaseId")),
     Mutation("E9603", "the task's ARN", _dimension({"Ref": "Task"}, "ReplicationTaskIdentifier")),
     row("W9604", "the sum of a percentage", ALARM, "Statistic", "Sum", _measures("AWS/RDS", "CPUUtilization")),
     row("W9604", "the sum of a percentage", ALARM, "Statistic", "Sum", _measures("AWS/DMS", "CPUUtilization")),
     row("E9605", "a threshold below zero", ALARM, "Threshold", -1, _both(_measures("AWS/DMS"), has("Statistic"))),
     row("E9605", "a threshold below zero", ALARM, "Threshold", -1, _both(_measures("AWS/RDS"), has("Statistic"))),
-    row("W9606", "missing data as health", ALARM, "TreatMissingData", "notBreaching", _measures("AWS/DMS", "CDCLatencySource", "CDCLatencyTarget")),
-    row("W9606", "missing data unsaid", ALARM, "TreatMissingData", GONE, _measures("AWS/DMS", "CDCLatencySource", "CDCLatencyTarget")),
-    row("E9607", "a dashboard of nothing", "AWS::CloudWatch::Dashboard", "DashboardBody", '{"widgets": [{"properties": {"metrics": [["AWS/DMS", "Lag"]]}}]}'),
-    row("W9608", "turned round", ALARM, "ComparisonOperator", "LessThanThreshold", _measures("AWS/DMS", "CDCLatencySource", "CDCLatencyTarget", "CPUUtilization")),
-    row("W9608", "turned round", ALARM, "ComparisonOperator", "GreaterThanThreshold", _measures("AWS/RDS", "FreeStorageSpace", "FreeableMemory")),
-    row("E9609", "a field that no event has", "AWS::Events::Rule", "EventPattern.eventId", ["DMS-EVENT-0078"], has("EventPattern")),
-    row("E9609", "a field of another event", "AWS::Events::Rule", "EventPattern.detail", {"status": ["failed"]},
-        lambda it, body: it["Properties"].get("EventPattern", {}).get("source") == ["aws.dms"]),
+    row(
+        "W9606",
+        "missing data as health",
+        ALARM,
+        "TreatMissingData",
+        "notBreaching",
+        _measures("AWS/DMS", "CDCLatencySource", "CDCLatencyTarget"),
+    ),
+    row(
+        "W9606",
+        "missing data unsaid",
+        ALARM,
+        "TreatMissingData",
+        GONE,
+        _measures("AWS/DMS", "CDCLatencySource", "CDCLatencyTarget"),
+    ),
+    row(
+        "E9607",
+        "a dashboard of nothing",
+        "AWS::CloudWatch::Dashboard",
+        "DashboardBody",
+        '{"widgets": [{"properties": {"metrics": [["AWS/DMS", "Lag"]]}}]}',
+    ),
+    row(
+        "W9608",
+        "turned round",
+        ALARM,
+        "ComparisonOperator",
+        "LessThanThreshold",
+        _measures("AWS/DMS", "CDCLatencySource", "CDCLatencyTarget", "CPUUtilization"),
+    ),
+    row(
+        "W9608",
+        "turned round",
+        ALARM,
+        "ComparisonOperator",
+        "GreaterThanThreshold",
+        _measures("AWS/RDS", "FreeStorageSpace", "FreeableMemory"),
+    ),
+    row(
+        "E9609",
+        "a field that no event has",
+        "AWS::Events::Rule",
+        "EventPattern.eventId",
+        ["DMS-EVENT-0078"],
+        has("EventPattern"),
+    ),
+    row(
+        "E9609",
+        "a field of another event",
+        "AWS::Events::Rule",
+        "EventPattern.detail",
+        {"status": ["failed"]},
+        lambda it, body: it["Properties"].get("EventPattern", {}).get("source") == ["aws.dms"],
+    ),
     Mutation("E9701", "a transform or a nested stack", _nested),
-]  # fmt: skip
+]

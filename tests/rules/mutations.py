@@ -53,7 +53,11 @@ def row(
     def places(body: Body) -> Iterator[Place]:
         for name, resource in body["Resources"].items():
             if resource["Type"] in types.split() and where(resource, body):
-                top = [] if dotted.split(".")[0] in ("DeletionPolicy", "DependsOn", "Condition") else ["Properties"]
+                top = (
+                    []
+                    if dotted.split(".", maxsplit=1)[0] in ("DeletionPolicy", "DependsOn", "Condition")
+                    else ["Properties"]
+                )
                 yield name, at(body, ["Resources", name, *top, *dotted.split(".")], value)
 
     return Mutation(rule, mistake, places)

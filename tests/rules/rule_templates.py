@@ -1,4 +1,4 @@
-"""Reads the templates of these tests: YAML as it is written, or the same as JSON, and the options in its first comment."""
+"""Reads the templates of these tests: YAML as it is written, or the same as JSON, and the options in a comment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cases of `cases/<rule>.yaml`: each is a sentence, a template, and what the rule says about it, path and message."""
+"""The cases of `cases/<rule>.yaml`: a sentence, a template, and what the rule says of it, path and message."""
 
 from __future__ import annotations
 

@@ -48,7 +48,9 @@ def body(request: pytest.FixtureRequest) -> Body:
 def test_nothing_is_reported_on_a_good_template(body: Body) -> None:
     template = Template(None, body)
 
-    told = [(rule.id, finding.path_string, finding.message) for rule in RULES.values() for finding in rule.match(template)]
+    told = [
+        (rule.id, finding.path_string, finding.message) for rule in RULES.values() for finding in rule.match(template)
+    ]
 
     assert told == []
 

@@ -58,7 +58,9 @@ def test_no_rule_raises_on_a_template_with_something_odd_in_it(data: st.DataObje
 
 
 @pytest.mark.parametrize("section", ["Parameters", "Mappings", "Conditions", "Resources", "Outputs"])
-@pytest.mark.parametrize("odd", [None, [], "a", 5, {"A": None}, {"A": []}, {"A": {"Type": 5}}, {"A": {"Properties": []}}])
+@pytest.mark.parametrize(
+    "odd", [None, [], "a", 5, {"A": None}, {"A": []}, {"A": {"Type": 5}}, {"A": {"Properties": []}}]
+)
 def test_no_rule_raises_on_a_section_that_is_none(section: str, odd: Any) -> None:
     template = Template(None, {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}, section: odd})
 
@@ -75,17 +77,21 @@ def test_a_rule_leaves_the_template_as_it_was(rule: Rule) -> None:
     assert json.dumps(body) == before
 
 
+FUNCTION = {"F": {"Type": "AWS::Serverless::Function", "Properties": {}}}
+LOOP = {"Fn::ForEach::A": ["B", ["c"], {"Topic${B}": {"Type": "AWS::SNS::Topic"}}]}
+
+
 @pytest.mark.parametrize(
-    "text",
+    "body",
     [
-        "{Transform: 'AWS::Serverless-2016-10-31', Resources: {F: {Type: 'AWS::Serverless::Function', Properties: {}}}}",
-        "{Resources: {M: {Type: 'Mine::Own::MODULE', Properties: {Password: a}}}}",
-        "{Transform: 'AWS::LanguageExtensions', Resources: {'Fn::ForEach::A': [B, [c], {'Topic${B}': {Type: 'AWS::SNS::Topic'}}]}}",
-        "{Resources: {Nobody: {Type: 'AWS::Nobody::Knows', Properties: {Name: {Ref: A}}}}, Parameters: {A: {Type: String}}}",
+        {"Transform": "AWS::Serverless-2016-10-31", "Resources": FUNCTION},
+        {"Transform": "AWS::LanguageExtensions", "Resources": LOOP},
+        {"Resources": {"M": {"Type": "Mine::Own::MODULE", "Properties": {"Password": "a"}}}},
+        {"Resources": {"Nobody": {"Type": "AWS::Nobody::Knows", "Properties": {"Name": {"Ref": "A"}}}}},
     ],
-)  # fmt: skip
-def test_no_rule_raises_on_transforms_modules_loops_and_unknown_types(text: str) -> None:
-    template = Template(None, cfn_yaml.loads(text))
+)
+def test_no_rule_raises_on_transforms_modules_loops_and_unknown_types(body: dict[str, Any]) -> None:
+    template = Template(None, copy.deepcopy(body))
     template.transform()
 
     for rule in RULES:

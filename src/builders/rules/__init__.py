@@ -12,6 +12,8 @@ import pkgutil
 
 from builders.rules._rule import Rule
 
+__all__ = ["Rule", "all_rules"]
+
 
 def all_rules() -> list[type[Rule]]:
     """Every rule's class, by id."""

@@ -51,9 +51,7 @@ def metrics(template: Template) -> Iterator[Metric]:
                         yield from _metrics_of(template, alarm, metric, "Stat", alone=len(queries) == 1)
 
 
-def _metrics_of(
-    template: Template, alarm: Resource, holder: Value, statistic: str, *, alone: bool
-) -> Iterator[Metric]:
+def _metrics_of(template: Template, alarm: Resource, holder: Value, statistic: str, *, alone: bool) -> Iterator[Metric]:
     for namespace in _constants(template, holder, "Namespace"):
         for name in _constants(template, holder, "MetricName"):
             texts = isinstance(namespace.value, str) and isinstance(name.value, str)

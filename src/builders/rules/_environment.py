@@ -31,6 +31,10 @@ def _pairs(template: Template, resource: Resource, owner: Value, inner: str) -> 
     for listed in template.child(owner, inner):
         for entry in template.items(listed):
             pair = entry.value
-            if isinstance(pair, dict) and isinstance(pair.get("Name"), str) and pair.get("Type", "PLAINTEXT") == "PLAINTEXT":
+            if (
+                isinstance(pair, dict)
+                and isinstance(pair.get("Name"), str)
+                and pair.get("Type", "PLAINTEXT") == "PLAINTEXT"
+            ):
                 for value in template.child(entry, "Value"):
                     yield resource, pair["Name"], value

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from builders.rules._functions import function_of
 from builders.rules._template import Template
-from builders.rules._values import ABSENT, UNKNOWN, Value, function_of
+from builders.rules._values import ABSENT, UNKNOWN, Value
 
 _FILLINGS = ("0", '"x"', '"x":0', "", "{}")
 """What an unknown part of a text may stand for; a text that is no JSON with any of them is none."""

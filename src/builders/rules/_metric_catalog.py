@@ -19,6 +19,10 @@ class Namespace:
     dimensions: frozenset[str]
 
 
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 def _kinds(**words: str) -> dict[str, str]:
     return {metric: kind for kind, names in words.items() for metric in names.split()}
 
@@ -26,59 +30,70 @@ def _kinds(**words: str) -> dict[str, str]:
 DMS_INSTANCE = _kinds(
     percent="CPUUtilization CPUAllocated",
     level="CPUCreditUsage CPUCreditBalance CPUSurplusCreditBalance CPUSurplusCreditsCharged FreeStorageSpace FreeMemory"
-    " FreeableMemory AvailableMemory WriteIOPS ReadIOPS WriteThroughput ReadThroughput WriteLatency ReadLatency"
-    " DiskQueueDepth SwapUsage SwapIn SwapOut NetworkTransmitThroughput NetworkReceiveThroughput",
+    "FreeableMemory AvailableMemory WriteIOPS ReadIOPS WriteThroughput ReadThroughput WriteLatency"
+    " ReadLatency DiskQueueDepth SwapUsage SwapIn SwapOut NetworkTransmitThroughput"
+    " NetworkReceiveThroughput",
 )
 DMS_TASK = _kinds(
     percent="CPUUtilization",
     level="FullLoadThroughputBandwidthTarget FullLoadThroughputRowsTarget CDCIncomingChanges CDCChangesMemorySource"
-    " CDCChangesMemoryTarget CDCChangesDiskSource CDCChangesDiskTarget CDCThroughputBandwidthTarget"
-    " CDCThroughputRowsSource CDCThroughputRowsTarget CDCThroughputBandwidthSource CDCLatencySource CDCLatencyTarget"
-    " MemoryUsage MemoryAllocated SwapUsage ValidationAttemptedRecordCount ValidationFailedOverallCount"
-    " ValidationSuccededRecordCount ValidationSucceededRecordCount ValidationSuspendedOverallCount"
-    " ValidationSuspendedRecordCount ValidationPendingOverallCount ValidationPendingRecordCount"
-    " ValidationFailedRecordCount ValidationBulkQuerySourceLatency ValidationBulkQueryTargetLatency"
-    " ValidationItemQuerySourceLatency ValidationItemQueryTargetLatency CapacityUtilization"
-    " FullLoadThroughputBandwidthSource FullLoadThroughputRowsSource",
+    "CDCChangesMemoryTarget CDCChangesDiskSource CDCChangesDiskTarget CDCThroughputBandwidthTarget"
+    " CDCThroughputRowsSource CDCThroughputRowsTarget CDCThroughputBandwidthSource CDCLatencySource"
+    " CDCLatencyTarget MemoryUsage MemoryAllocated SwapUsage ValidationAttemptedRecordCount"
+    " ValidationFailedOverallCount ValidationSuccededRecordCount ValidationSucceededRecordCount"
+    " ValidationSuspendedOverallCount ValidationSuspendedRecordCount ValidationPendingOverallCount"
+    " ValidationPendingRecordCount ValidationFailedRecordCount ValidationBulkQuerySourceLatency"
+    " ValidationBulkQueryTargetLatency ValidationItemQuerySourceLatency"
+    " ValidationItemQueryTargetLatency CapacityUtilization FullLoadThroughputBandwidthSource"
+    " FullLoadThroughputRowsSource",
 )
 _RDS = _kinds(
     percent="CPUUtilization BurstBalance EBSByteBalance% EBSIOBalance% BufferCacheHitRatio ResultSetCacheHitRatio"
     " ACUUtilization SumBinaryLogSizePercent AuroraVolumeUsedPercent IndexBufferHitRatio",
     count="Deadlocks AbortedClients LoginFailures ConnectionAttempts FailedSQLServerAgentJobsCount",
     level="BinLogDiskUsage CheckpointLag ConnectionAttempts CPUCreditUsage CPUCreditBalance CPUSurplusCreditBalance"
-    " CPUSurplusCreditsCharged DatabaseConnections DiskQueueDepth DiskQueueDepthLogVolume FreeableMemory"
-    " FreeLocalStorage FreeStorageSpace FreeStorageSpaceLogVolume FreeLocalStoragePercent MaximumUsedTransactionIDs"
-    " NetworkReceiveThroughput NetworkTransmitThroughput OldestReplicationSlotLag OldestLogicalReplicationSlotLag"
-    " ReadIOPS ReadIOPSLogVolume ReadIOPSLocalStorage ReadLatency ReadLatencyLogVolume ReadLatencyLocalStorage"
-    " ReadThroughput ReadThroughputLogVolume ReadThroughputLocalStorage ReplicaLag ReplicationChannelLag"
-    " ReplicationSlotDiskUsage SwapUsage TransactionLogsDiskUsage TransactionLogsGeneration WriteIOPS"
-    " WriteIOPSLogVolume WriteIOPSLocalStorage WriteLatency WriteLatencyLogVolume WriteLatencyLocalStorage"
-    " WriteThroughput WriteThroughputLogVolume WriteThroughputLocalStorage DBLoad DBLoadCPU DBLoadNonCPU"
-    " DBLoadRelativeToNumVCPUs TotalIOPS OSReportedFreeMemory ActiveTransactions BlockedTransactions CommitLatency"
-    " CommitThroughput DDLLatency DDLThroughput DeleteLatency DeleteThroughput DMLLatency DMLThroughput InsertLatency"
-    " InsertThroughput SelectLatency SelectThroughput UpdateLatency UpdateThroughput Queries EngineUptime"
-    " AuroraReplicaLag AuroraReplicaLagMaximum AuroraReplicaLagMinimum AuroraBinlogReplicaLag AuroraVolumeBytesLeftTotal"
-    " AuroraGlobalDBDataTransferBytes AuroraGlobalDBProgressLag AuroraGlobalDBReplicatedWriteIO"
-    " AuroraGlobalDBReplicationLag AuroraGlobalDBRPOLag AuroraEstimatedSharedMemoryBytes AuroraOptimizedReadsCacheHitRatio"
-    " AuroraDMLRejectedMasterFull AuroraDMLRejectedWriterFull AuroraMemoryHealthState AuroraMemoryNumDeclinedSql"
-    " AuroraMemoryNumDeclinedSqlTotal AuroraMemoryNumKillConnTotal AuroraMemoryNumKillQueryTotal AuroraMillisecondsSpentInOomRecovery"
+    "CPUSurplusCreditsCharged DatabaseConnections DiskQueueDepth DiskQueueDepthLogVolume"
+    " FreeableMemory FreeLocalStorage FreeStorageSpace FreeStorageSpaceLogVolume"
+    " FreeLocalStoragePercent MaximumUsedTransactionIDs NetworkReceiveThroughput"
+    " NetworkTransmitThroughput OldestReplicationSlotLag OldestLogicalReplicationSlotLag ReadIOPS"
+    " ReadIOPSLogVolume ReadIOPSLocalStorage ReadLatency ReadLatencyLogVolume ReadLatencyLocalStorage"
+    " ReadThroughput ReadThroughputLogVolume ReadThroughputLocalStorage ReplicaLag"
+    " ReplicationChannelLag ReplicationSlotDiskUsage SwapUsage TransactionLogsDiskUsage"
+    " TransactionLogsGeneration WriteIOPS WriteIOPSLogVolume WriteIOPSLocalStorage WriteLatency"
+    " WriteLatencyLogVolume WriteLatencyLocalStorage WriteThroughput WriteThroughputLogVolume"
+    " WriteThroughputLocalStorage DBLoad DBLoadCPU DBLoadNonCPU DBLoadRelativeToNumVCPUs TotalIOPS"
+    " OSReportedFreeMemory ActiveTransactions BlockedTransactions CommitLatency CommitThroughput"
+    " DDLLatency DDLThroughput DeleteLatency DeleteThroughput DMLLatency DMLThroughput InsertLatency"
+    " InsertThroughput SelectLatency SelectThroughput UpdateLatency UpdateThroughput Queries"
+    " EngineUptime AuroraReplicaLag AuroraReplicaLagMaximum AuroraReplicaLagMinimum"
+    " AuroraBinlogReplicaLag AuroraVolumeBytesLeftTotal AuroraGlobalDBDataTransferBytes"
+    " AuroraGlobalDBProgressLag AuroraGlobalDBReplicatedWriteIO AuroraGlobalDBReplicationLag"
+    " AuroraGlobalDBRPOLag AuroraEstimatedSharedMemoryBytes AuroraOptimizedReadsCacheHitRatio"
+    " AuroraDMLRejectedMasterFull AuroraDMLRejectedWriterFull AuroraMemoryHealthState"
+    " AuroraMemoryNumDeclinedSql AuroraMemoryNumDeclinedSqlTotal AuroraMemoryNumKillConnTotal"
+    " AuroraMemoryNumKillQueryTotal AuroraMillisecondsSpentInOomRecovery"
     " AuroraNumOomRecoverySuccessful AuroraNumOomRecoveryTriggered AuroraSlowConnectionHandleCount"
-    " AuroraSlowHandshakeCount AvailabilityPercentage BacktrackChangeRecordsCreationRate BacktrackChangeRecordsStored"
-    " BacktrackWindowActual BacktrackWindowAlert BackupRetentionPeriodStorageUsed ForwardingMasterDMLLatency"
-    " ForwardingMasterDMLThroughput ForwardingMasterOpenSessions ForwardingReplicaDMLLatency ForwardingReplicaDMLThroughput"
-    " ForwardingReplicaOpenSessions ForwardingReplicaReadWaitLatency ForwardingReplicaReadWaitThroughput"
-    " ForwardingReplicaSelectLatency ForwardingReplicaSelectThroughput ForwardingWriterDMLLatency"
-    " ForwardingWriterDMLThroughput ForwardingWriterOpenSessions IamDbAuthConnectionRequests IamDbAuthConnectionSuccess"
-    " IamDbAuthConnectionFailure NetworkThroughput NumBinaryLogFiles ServerlessDatabaseCapacity SnapshotStorageUsed"
-    " StorageNetworkReceiveThroughput StorageNetworkThroughput StorageNetworkTransmitThroughput SumBinaryLogSize TempStorageIOPS"
-    " TempStorageThroughput TotalBackupStorageBilled TransactionAgeMaximum VolumeBytesUsed VolumeReadIOPs VolumeWriteIOPs"
-    " RDSToAuroraPostgreSQLReplicaLag RollbackSegmentHistoryListLength PurgeBoundary PurgeFinishedPoint"
-    " TruncateFinishedPoint TransactionsBlocked Aurora_pq_request_executed Aurora_pq_request_attempted"
-    " ClientConnections ClientConnectionsClosed ClientConnectionsNoTLS ClientConnectionsReceived ClientConnectionsSetupFailedAuth"
-    " ClientConnectionsSetupSucceeded ClientConnectionsTLS DatabaseConnectionRequests DatabaseConnectionRequestsWithTLS"
-    " DatabaseConnectionsBorrowLatency DatabaseConnectionsCurrentlyBorrowed DatabaseConnectionsCurrentlyInTransaction"
-    " DatabaseConnectionsCurrentlySessionPinned DatabaseConnectionsSetupFailed DatabaseConnectionsSetupSucceeded"
-    " DatabaseConnectionsWithTLS MaxDatabaseConnectionsAllowed QueryDatabaseResponseLatency QueryRequests QueryRequestsNoTLS"
+    " AuroraSlowHandshakeCount AvailabilityPercentage BacktrackChangeRecordsCreationRate"
+    " BacktrackChangeRecordsStored BacktrackWindowActual BacktrackWindowAlert"
+    " BackupRetentionPeriodStorageUsed ForwardingMasterDMLLatency ForwardingMasterDMLThroughput"
+    " ForwardingMasterOpenSessions ForwardingReplicaDMLLatency ForwardingReplicaDMLThroughput"
+    " ForwardingReplicaOpenSessions ForwardingReplicaReadWaitLatency"
+    " ForwardingReplicaReadWaitThroughput ForwardingReplicaSelectLatency"
+    " ForwardingReplicaSelectThroughput ForwardingWriterDMLLatency ForwardingWriterDMLThroughput"
+    " ForwardingWriterOpenSessions IamDbAuthConnectionRequests IamDbAuthConnectionSuccess"
+    " IamDbAuthConnectionFailure NetworkThroughput NumBinaryLogFiles ServerlessDatabaseCapacity"
+    " SnapshotStorageUsed StorageNetworkReceiveThroughput StorageNetworkThroughput"
+    " StorageNetworkTransmitThroughput SumBinaryLogSize TempStorageIOPS TempStorageThroughput"
+    " TotalBackupStorageBilled TransactionAgeMaximum VolumeBytesUsed VolumeReadIOPs VolumeWriteIOPs"
+    " RDSToAuroraPostgreSQLReplicaLag RollbackSegmentHistoryListLength PurgeBoundary"
+    " PurgeFinishedPoint TruncateFinishedPoint TransactionsBlocked Aurora_pq_request_executed"
+    " Aurora_pq_request_attempted ClientConnections ClientConnectionsClosed ClientConnectionsNoTLS"
+    " ClientConnectionsReceived ClientConnectionsSetupFailedAuth ClientConnectionsSetupSucceeded"
+    " ClientConnectionsTLS DatabaseConnectionRequests DatabaseConnectionRequestsWithTLS"
+    " DatabaseConnectionsBorrowLatency DatabaseConnectionsCurrentlyBorrowed"
+    " DatabaseConnectionsCurrentlyInTransaction DatabaseConnectionsCurrentlySessionPinned"
+    " DatabaseConnectionsSetupFailed DatabaseConnectionsSetupSucceeded DatabaseConnectionsWithTLS"
+    " MaxDatabaseConnectionsAllowed QueryDatabaseResponseLatency QueryRequests QueryRequestsNoTLS"
     " QueryRequestsTLS QueryResponseLatency PromotionTier DatabaseInsightsAdvancedEnabled",
 )
 
@@ -94,9 +109,10 @@ NAMESPACES = {
     "AWS/RDS": Namespace(
         "Amazon RDS and Amazon Aurora user guides, 'Amazon CloudWatch metrics' and '... dimensions'",
         _RDS,
-        frozenset(
-            "DBInstanceIdentifier DBClusterIdentifier DbClusterIdentifier DatabaseClass EngineName Role SourceRegion"
-            " DBProxyName ProxyName Target TargetGroup TargetRole EndpointName SecondaryRegion".split()
+        _names(
+            "DBInstanceIdentifier DBClusterIdentifier DbClusterIdentifier DatabaseClass EngineName"
+            " Role SourceRegion DBProxyName ProxyName Target TargetGroup TargetRole EndpointName"
+            " SecondaryRegion"
         ),
     ),
     "AWS/Lambda": Namespace(
@@ -104,62 +120,68 @@ NAMESPACES = {
         _kinds(
             percent="ProvisionedConcurrencyUtilization",
             count="Invocations Errors DeadLetterErrors DestinationDeliveryFailures Throttles OversizedRecordCount"
-            " ProvisionedConcurrencyInvocations ProvisionedConcurrencySpilloverInvocations RecursiveInvocationsDropped"
-            " AsyncEventsReceived AsyncEventsDropped PolledEventCount FilteredOutEventCount InvokedEventCount"
-            " FailedInvokeEventCount DroppedEventCount OnFailureDestinationDeliveredEventCount DeletedEventCount"
-            " CommittedEventCount SignatureValidationErrors",
+            "ProvisionedConcurrencyInvocations ProvisionedConcurrencySpilloverInvocations"
+            " RecursiveInvocationsDropped AsyncEventsReceived AsyncEventsDropped PolledEventCount"
+            " FilteredOutEventCount InvokedEventCount FailedInvokeEventCount DroppedEventCount"
+            " OnFailureDestinationDeliveredEventCount DeletedEventCount CommittedEventCount"
+            " SignatureValidationErrors",
             level="Duration PostRuntimeExtensionsDuration IteratorAge OffsetLag ConcurrentExecutions AsyncEventAge"
-            " ProvisionedConcurrentExecutions UnreservedConcurrentExecutions ClaimedAccountConcurrency ProvisionedPollers"
-            " EstimatedConcurrency InitDuration UrlRequestCount UrlRequestLatency Url4xxCount Url5xxCount"
-            " EventPollerUnit SocketErrorCount",
+            "ProvisionedConcurrentExecutions UnreservedConcurrentExecutions ClaimedAccountConcurrency"
+            " ProvisionedPollers EstimatedConcurrency InitDuration UrlRequestCount UrlRequestLatency"
+            " Url4xxCount Url5xxCount EventPollerUnit SocketErrorCount",
         ),
-        frozenset("FunctionName Resource ExecutedVersion EventSourceMappingUUID".split()),
+        _names("FunctionName Resource ExecutedVersion EventSourceMappingUUID"),
     ),
     "AWS/SecretsManager": Namespace(
         "AWS Secrets Manager user guide, 'Monitor AWS Secrets Manager with Amazon CloudWatch'",
         _kinds(level="ResourceCount"),
-        frozenset("Service Type Resource Class".split()),
+        _names("Service Type Resource Class"),
     ),
     "AWS/Events": Namespace(
         "Amazon EventBridge user guide, 'Monitoring Amazon EventBridge'",
         _kinds(
             count="DeadLetterInvocations Events FailedInvocations Invocations InvocationAttempts InvocationsCreated"
-            " InvocationsFailedToBeSentToDlq InvocationsSentToDlq MatchedEvents RetryInvocationAttempts"
-            " SuccessfulInvocationAttempts ThrottledRules TriggeredRules PutEventsApproximateCallCount"
-            " PutEventsApproximateFailedCount PutEventsApproximateSuccessCount PutEventsApproximateThrottledCount"
+            "InvocationsFailedToBeSentToDlq InvocationsSentToDlq MatchedEvents"
+            " RetryInvocationAttempts SuccessfulInvocationAttempts ThrottledRules TriggeredRules"
+            " PutEventsApproximateCallCount PutEventsApproximateFailedCount"
+            " PutEventsApproximateSuccessCount PutEventsApproximateThrottledCount"
             " PutEventsEntriesCount PutEventsFailedEntriesCount PutPartnerEventsApproximateCallCount"
             " PutPartnerEventsApproximateFailedCount PutPartnerEventsApproximateSuccessCount"
-            " PutPartnerEventsApproximateThrottledCount PutPartnerEventsEntriesCount PutPartnerEventsFailedEntriesCount",
+            " PutPartnerEventsApproximateThrottledCount PutPartnerEventsEntriesCount"
+            " PutPartnerEventsFailedEntriesCount",
             level="IngestionToInvocationStartLatency IngestionToInvocationSuccessLatency"
-            " IngestionToInvocationCompleteLatency IngestiontoInvocationStartLatency PutEventsLatency"
+            "IngestionToInvocationCompleteLatency IngestiontoInvocationStartLatency PutEventsLatency"
             " PutEventsRequestSize PutPartnerEventsLatency",
         ),
-        frozenset("RuleName EventBusName EventSourceName".split()),
+        _names("RuleName EventBusName EventSourceName"),
     ),
     "AWS/SNS": Namespace(
         "Amazon SNS developer guide, 'Monitoring Amazon SNS topics using CloudWatch'",
         _kinds(
             count="NumberOfMessagesPublished NumberOfNotificationsDelivered NumberOfNotificationsFailed"
-            " NumberOfNotificationsFilteredOut NumberOfNotificationsFilteredOut-InvalidAttributes"
-            " NumberOfNotificationsFilteredOut-NoMessageAttributes NumberOfNotificationsFilteredOut-MessageAttributes"
-            " NumberOfNotificationsFilteredOut-InvalidMessageBody NumberOfNotificationsFilteredOut-MessageBody"
-            " NumberOfNotificationsRedrivenToDlq NumberOfNotificationsFailedToRedriveToDlq",
+            "NumberOfNotificationsFilteredOut NumberOfNotificationsFilteredOut-InvalidAttributes"
+            " NumberOfNotificationsFilteredOut-NoMessageAttributes"
+            " NumberOfNotificationsFilteredOut-MessageAttributes"
+            " NumberOfNotificationsFilteredOut-InvalidMessageBody"
+            " NumberOfNotificationsFilteredOut-MessageBody NumberOfNotificationsRedrivenToDlq"
+            " NumberOfNotificationsFailedToRedriveToDlq",
             level="PublishSize SMSMonthToDateSpentUSD SMSSuccessRate DwellTime",
         ),
-        frozenset("TopicName Application Platform Country SMSType Application,Platform SubscriptionArn".split()),
+        _names("TopicName Application Platform Country SMSType Application,Platform SubscriptionArn"),
     ),
 }
 
-LITTLE_IS_BAD = frozenset(
-    "FreeStorageSpace FreeableMemory FreeMemory FreeLocalStorage AvailableMemory BurstBalance CPUCreditBalance"
-    " EBSByteBalance% EBSIOBalance% BufferCacheHitRatio FreeStorageSpaceLogVolume".split()
+LITTLE_IS_BAD = _names(
+    "FreeStorageSpace FreeableMemory FreeMemory FreeLocalStorage AvailableMemory BurstBalance"
+    " CPUCreditBalance EBSByteBalance% EBSIOBalance% BufferCacheHitRatio FreeStorageSpaceLogVolume"
 )
-MUCH_IS_BAD = frozenset(
-    "CPUUtilization CDCLatencySource CDCLatencyTarget SwapUsage DiskQueueDepth ReadLatency WriteLatency ReplicaLag"
-    " OldestReplicationSlotLag ReplicationSlotDiskUsage MaximumUsedTransactionIDs Errors DeadLetterErrors Throttles"
-    " FailedInvocations NumberOfNotificationsFailed Deadlocks AuroraReplicaLag IteratorAge".split()
+MUCH_IS_BAD = _names(
+    "CPUUtilization CDCLatencySource CDCLatencyTarget SwapUsage DiskQueueDepth ReadLatency"
+    " WriteLatency ReplicaLag OldestReplicationSlotLag ReplicationSlotDiskUsage"
+    " MaximumUsedTransactionIDs Errors DeadLetterErrors Throttles FailedInvocations"
+    " NumberOfNotificationsFailed Deadlocks AuroraReplicaLag IteratorAge"
 )
-MUST_KEEP_COMING = frozenset(
-    "CDCLatencySource CDCLatencyTarget CDCIncomingChanges CDCThroughputRowsSource CDCThroughputRowsTarget".split()
+MUST_KEEP_COMING = _names(
+    "CDCLatencySource CDCLatencyTarget CDCIncomingChanges CDCThroughputRowsSource CDCThroughputRowsTarget"
 )
 """Metrics of a running DMS task: they stop when the task does, so their absence is the bad news."""

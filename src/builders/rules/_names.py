@@ -22,7 +22,7 @@ def schema_of(resource_type: str) -> dict[str, Any]:
 def _schema(resource_type: str) -> dict[str, Any]:
     try:
         schema: dict[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema(_REGION, resource_type).schema
-    except Exception:  # noqa: BLE001  cfn-lint raises its own errors for types that it lacks and reports them as E3006
+    except Exception:  # cfn-lint raises its own errors for types that it lacks and reports them as E3006
         return {}
     return schema
 
@@ -53,7 +53,7 @@ def name_properties(resource_type: str) -> tuple[str, ...]:
         is_text = isinstance(definition, dict) and definition.get("type") == "string"
         is_named = is_text and name.endswith(_ENDINGS) and last.endswith(stem)
         is_fixed = name in fixed and not _has_parent(schema, name, fixed)
-        if is_named and (is_fixed or of_dms) or of_dms and name == "ResourceIdentifier":
+        if (is_named and (is_fixed or of_dms)) or (of_dms and name == "ResourceIdentifier"):
             found.append(str(name))
     return tuple(found)
 

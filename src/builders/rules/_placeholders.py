@@ -1,4 +1,4 @@
-"""Texts that stand where a real host, address, id or word should: reserved by standards, or obviously typed to be replaced."""
+"""Texts that stand where a real host, address or id should: reserved by standards, or typed to be replaced."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ _DOCUMENTATION = [
 ]
 """RFC 5737 and RFC 3849."""
 _WORD = re.compile(
-    r"<[a-z][a-z0-9 _-]*>|\[?(?:change|replace|update|fill|insert)[-_ ]?(?:me|this|in)\]?|(?:your|my)[-_ ][\w-]+[-_ ]here"
-    r"|todo|fixme|tbd|placeholder(?:[-_ ][\w-]+)?|dummy[-_ ](?:host|id|value)|x{4,}",
+    r"<[a-z][a-z0-9 _-]*>|\[?(?:change|replace|update|fill|insert)[-_ ]?(?:me|this|in)\]?"
+    r"|(?:your|my)[-_ ][\w-]+[-_ ]here|todo|fixme|tbd|placeholder(?:[-_ ][\w-]+)?|dummy[-_ ](?:host|id|value)|x{4,}",
     re.IGNORECASE,
 )
 _ID = re.compile(
-    r"(?P<kind>vpc|subnet|sg|rtb|acl|igw|nat|eni|eipalloc|vgw|tgw|tgw-attach|pcx|dxcon|dxvif|dxlag|dxgw|vpce|ami|i|vol|snap)"
+    r"(?:vpc|subnet|sg|rtb|acl|igw|nat|eni|eipalloc|vgw|tgw|tgw-attach|pcx|dxcon|dxvif|dxlag|dxgw|vpce|ami|i|vol|snap)"
     r"-(?P<rest>[0-9a-zA-Z]+)"
 )
+_SHORTEST = 3
 _RUNS = ("0123456789abcdef0", "1234567890abcdef0", "12345678", "01234567", "abcdef01", "0a1b2c3d", "1a2b3c4d")
 
 
@@ -44,7 +45,7 @@ def placeholder_in(text: str) -> str | None:
 
 
 def _is_made_up(rest: str) -> bool:
-    return len(set(rest)) == 1 and len(rest) > 3 or any(run.startswith(rest) or rest == run for run in _RUNS if len(rest) > 3)
+    return len(rest) > _SHORTEST and (len(set(rest)) == 1 or any(run.startswith(rest) for run in _RUNS))
 
 
 def _is_documentation_address(text: str) -> bool:

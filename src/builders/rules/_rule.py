@@ -1,24 +1,27 @@
-"""The base of every rule: its text, from which its page is made, and one method.
+'''The base of every rule: its text, from which its page is made, and one method.
 
     class EmptySubnetGroup(Rule):
+        """Reports ... (what the rule's page begins with)."""
+
         id = "E9101"
         shortdesc = "A subnet group without subnets"
-        what = "..."; why = "..."; bad = "<YAML>"; good = "<YAML>"; source = "<page by title>"
+        why = "..."; bad = "<YAML>"; good = "<YAML>"; source = "<page by title>"
 
-        def check(self, template: Template) -> Iterator[Finding]: ...
+        def _findings(self, template: Template) -> Iterator[Finding]: ...
 
 Ids: E fails on deploy, loses data or leaks; W works until it hurts; I is worth knowing. 90xx any template, 91xx
 networks, 92xx RDS, 93xx DMS, 94xx Secrets Manager, 95xx functions, 96xx CloudWatch and EventBridge, 97xx StackSets.
-"""
+'''
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from cfnlint.rules import CloudFormationLintRule, RuleMatch
-from cfnlint.template import Template as CfnTemplate
+from cfnlint.rules._rule import CloudFormationLintRule, RuleMatch
+from cfnlint.template.template import Template as CfnTemplate
 
 from builders.rules._template import Template, template_of
 from builders.rules._values import Path, Value
@@ -27,7 +30,7 @@ PAGES = os.environ.get("STACKFERRY_RULE_PAGES", "docs/rules")
 """Where the pages of the rules are: a folder of the repository, or the address under which you publish them."""
 
 
-class Finding(RuleMatch):  # type: ignore[misc]
+class Finding(RuleMatch):
     """A mistake: where it stands, and a sentence that says what it is and what to do."""
 
     def __init__(self, where: Path | Value, message: str) -> None:
@@ -35,31 +38,36 @@ class Finding(RuleMatch):  # type: ignore[misc]
         super().__init__(list(path), message)
 
 
-class Rule(CloudFormationLintRule):  # type: ignore[misc]
-    """A rule of this pack. `options` are cfn-lint's rule settings: name to its default (text, list, number, boolean)."""
+class Rule(CloudFormationLintRule):
+    """A rule of this pack. `options` are cfn-lint's rule settings: name to default (text, list, number, boolean)."""
 
-    what: ClassVar[str] = ""
     why: ClassVar[str] = ""
     bad: ClassVar[str] = ""
     good: ClassVar[str] = ""
     source: ClassVar[str] = ""
     options: ClassVar[dict[str, Any]] = {}
-    tags: ClassVar[list[str]] = ["stackferry"]
 
     def __init__(self) -> None:
         super().__init__()
-        self.description = " ".join(self.what.split())
+        self.description = self.what()
+        self.tags = ["stackferry"]
         self.source_url = f"{PAGES}/{self.id}.md" if self.id else ""
         self.config_definition = {name: _definition(default) for name, default in self.options.items()}
-        self.configure()
+        self.configure()  # type: ignore[no-untyped-call]
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    @classmethod
+    def what(cls) -> str:
+        """What the rule reports: its docstring, as one paragraph."""
+        return " ".join((inspect.getdoc(cls) or "").split())
+
+    def _findings(self, template: Template) -> Iterator[Finding]:
         """Yield what is wrong. A rule says nothing where it cannot know, and changes nothing."""
         yield from ()
 
-    def match(self, cfn: CfnTemplate) -> list[Finding]:
-        """cfn-lint's entry: each finding once, in the order of the template."""
-        return list({(finding.path_string, finding.message): finding for finding in self.check(template_of(cfn))}.values())
+    def match(self, cfn: CfnTemplate) -> list[RuleMatch]:
+        """cfn-lint's entry: each finding once."""
+        told = {(finding.path_string, finding.message): finding for finding in self._findings(template_of(cfn))}
+        return list(told.values())
 
 
 def _definition(default: Any) -> dict[str, Any]:

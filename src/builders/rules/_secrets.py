@@ -13,10 +13,10 @@ SECRET_NAME = re.compile(
 )
 """Names whose value is a secret. A bare "secret" or "token" is often the name of one, and is left alone."""
 
-REPORTED_BY_CFN_LINT = frozenset(
-    "AccountPassword AdminPassword ADDomainJoinPassword CrossRealmTrustPrincipalPassword KdcAdminPassword Password"
-    " DbPassword MasterUserPassword PasswordParam".split()
-)
+REPORTED_BY_CFN_LINT = {
+    *("AccountPassword", "AdminPassword", "ADDomainJoinPassword", "CrossRealmTrustPrincipalPassword", "DbPassword"),
+    *("KdcAdminPassword", "MasterUserPassword", "Password", "PasswordParam"),
+}
 """Literals in properties of these names are W2501's."""
 
 _NO_SECRET = re.compile(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from builders.rules._functions import function_of, reference_of
 from builders.rules._template import Resource, Template
-from builders.rules._values import function_of, reference_of
 
 GROUPS = {
     "AWS::RDS::DBSubnetGroup": "SubnetIds",

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cfnlint.template import Template as CfnTemplate
+from cfnlint.template.template import Template as CfnTemplate
 
-from builders.rules._values import ABSENT, Path, Reference, Resolver, Scenario, Value, reference_of
+from builders.rules._functions import Reference, reference_of
+from builders.rules._values import ABSENT, Path, Resolver, Scenario, Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +82,12 @@ class Template:
             return list(self.resolver.branches(node[key], (*parent.path, key), parent.when))
         if isinstance(node, list) and isinstance(key, int) and key < len(node):
             return list(self.resolver.branches(node[key], (*parent.path, key), parent.when))
-        unreadable = isinstance(node, dict) and any(str(name).startswith(("Fn::", "Ref")) for name in node)
-        if isinstance(node, dict) and not unreadable or node is ABSENT:
+        if node is ABSENT or (isinstance(node, dict) and not any(str(it).startswith(("Fn::", "Ref")) for it in node)):
             return [Value(ABSENT, parent.path, parent.when)]
         return []  # a function in the place of a map: nobody knows what it holds
 
     def items(self, value: Value) -> Iterator[Value]:
-        """The entries of a list, each side of an Fn::If of an entry by itself; a single value counts as its own list."""
+        """The entries of a list, each side of an entry's Fn::If by itself; a single value counts as its own list."""
         if isinstance(value.value, list):
             for index, node in enumerate(value.value):
                 yield from self.resolver.branches(node, (*value.path, index), value.when)
@@ -150,7 +150,7 @@ class Template:
             return False  # cfn-lint reports the undefined condition; what it would mean nobody knows
         try:
             return not scenario or bool(self.cfn.conditions.satisfiable(dict(scenario), {}))
-        except Exception:  # noqa: BLE001  sympy and broken conditions: without knowledge, no finding
+        except Exception:  # sympy and broken conditions: without knowledge, no finding
             return False
 
 

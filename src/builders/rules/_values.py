@@ -7,10 +7,11 @@ resource, a transform, a parameter without a default) becomes `UNKNOWN`, and rul
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from builders.rules._functions import SUB_NAME, Reference, function_of, reference_of
 
 Path = tuple[str | int, ...]
 Scenario = frozenset[tuple[str, bool]]
@@ -18,7 +19,6 @@ Scenario = frozenset[tuple[str, bool]]
 
 _MAX_TEXTS = 32  # a text of many parameters with many allowed values is not worth the time
 _DYNAMIC_TYPES = ("AWS::SSM::",)  # the default of such a parameter is the name of the value, not the value
-_SUB_NAME = re.compile(r"\$\{([^!{}][^{}]*)\}")
 
 
 class _Mark:
@@ -35,14 +35,6 @@ UNKNOWN = _Mark("UNKNOWN")
 """The template does not say what the value will be."""
 ABSENT = _Mark("ABSENT")
 """The property is not given, or is AWS::NoValue."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A Ref (`attribute` is None) or a Fn::GetAtt."""
-
-    name: str
-    attribute: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,9 +113,7 @@ class Resolver:
             values = [UNKNOWN]
         is_list = kind == "CommaDelimitedList" or kind.startswith("List<")
         for value in values:
-            if is_list and isinstance(value, str):
-                value = [item.strip() for item in value.split(",")] if value.strip() else []
-            yield replace(branch, value=value, parameter=name)
+            yield replace(branch, value=_as_list(value) if is_list else value, parameter=name)
 
     def _mapped(self, argument: Any) -> list[Any]:
         if not isinstance(argument, list) or len(argument) < 3:
@@ -188,7 +178,7 @@ class Resolver:
         if not isinstance(text, str):
             return [UNKNOWN]
         pieces: list[Any] = []
-        for index, part in enumerate(_SUB_NAME.split(text)):
+        for index, part in enumerate(SUB_NAME.split(text)):
             if index % 2 == 0:
                 pieces += [part.replace("${!", "${")] if part else []
             elif part in given:
@@ -199,28 +189,8 @@ class Resolver:
         return pieces
 
 
-def function_of(node: Any) -> tuple[str | None, Any]:
-    """The intrinsic function at the top of a node and its argument, or (None, None)."""
-    if isinstance(node, dict) and len(node) == 1:
-        key = next(iter(node))
-        if isinstance(key, str) and (key in ("Ref", "Condition") or key.startswith("Fn::")):
-            return key, node[key]
-    return None, None
-
-
-def reference_of(node: Any) -> Reference | None:
-    """The resource or parameter that a node points to as a whole, through Ref, Fn::GetAtt or a Fn::Sub of one name."""
-    function, argument = function_of(node)
-    if function == "Ref" and isinstance(argument, str):
-        return Reference(argument)
-    if function == "Fn::GetAtt":
-        if isinstance(argument, str):
-            argument = argument.split(".", 1)
-        if isinstance(argument, list) and len(argument) == 2 and all(isinstance(part, str) for part in argument):
-            return Reference(argument[0], argument[1])
-    if function == "Fn::Sub" and isinstance(argument, str):
-        only = _SUB_NAME.fullmatch(argument)
-        if only:
-            name, _, attribute = only[1].partition(".")
-            return Reference(name, attribute or None)
-    return None
+def _as_list(value: Any) -> Any:
+    """What a list parameter makes of its text."""
+    if not isinstance(value, str):
+        return value
+    return [item.strip() for item in value.split(",")] if value.strip() else []

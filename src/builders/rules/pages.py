@@ -26,10 +26,17 @@ _AREAS = {
 
 def page(rule: type[Rule]) -> str:
     """The Markdown of one rule."""
-    parts = [f"# {rule.id}: {rule.shortdesc}", _wrapped(rule.what), _wrapped(rule.why)]
+    parts = [f"# {rule.id}: {rule.shortdesc}", _wrapped(rule.what()), _wrapped(rule.why)]
     if rule.options:
         parts += ["## Options", "\n".join(_option(rule, name) for name in rule.options)]
-    parts += ["## Reported", _example(rule.bad), "## Not reported", _example(rule.good), "## Source", _wrapped(rule.source)]
+    parts += [
+        "## Reported",
+        _example(rule.bad),
+        "## Not reported",
+        _example(rule.good),
+        "## Source",
+        _wrapped(rule.source),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -58,7 +65,9 @@ def stale(folder: Path) -> list[str]:
     """What is wrong with the folder, a sentence a file."""
     wanted = pages()
     there = {file.name: file.read_text(encoding="utf-8") for file in folder.glob("*.md")}
-    wrong = [f"{name} is stale: run python -m builders.rules.pages" for name in wanted if there.get(name) != wanted[name]]
+    wrong = [
+        f"{name} is stale: run python -m builders.rules.pages" for name in wanted if there.get(name) != wanted[name]
+    ]
     return wrong + [f"{name} belongs to no rule: delete it" for name in sorted(set(there) - set(wanted))]
 
 
@@ -82,7 +91,13 @@ def _wrapped(text: str) -> str:
 
 def _option(rule: type[Rule], name: str) -> str:
     default = rule.options[name]
-    said = ",".join(default) if isinstance(default, list) else str(default).lower() if isinstance(default, bool) else default
+    said = (
+        ",".join(default)
+        if isinstance(default, list)
+        else str(default).lower()
+        if isinstance(default, bool)
+        else default
+    )
     return f"- `{name}`, by default {f'`{said}`' if said != '' else 'empty'}: `-x {rule.id}:{name}=...`"
 
 

@@ -13,9 +13,10 @@ _BEYOND = float("inf")
 
 
 class ConstantAlarm(Rule):
+    """Reports a comparison that every value of the metric fails, or every value passes: above 100 %, below 0."""
+
     id = "E9605"
     shortdesc = "An alarm that can never fire, or always does"
-    what = "Reports a comparison that every value of the metric fails, or every value passes: above 100 %, below 0."
     why = "The alarm looks like a guard and is none."
     source = "Amazon CloudWatch API reference, 'PutMetricAlarm', ComparisonOperator"
     bad = """
@@ -41,7 +42,7 @@ class ConstantAlarm(Rule):
           Threshold: 80
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for metric in metrics(template):
             known = NAMESPACES.get(metric.namespace)
             kind = known.metrics.get(metric.name.value) if known else None

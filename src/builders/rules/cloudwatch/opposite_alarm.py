@@ -12,16 +12,21 @@ from builders.rules._values import ABSENT
 
 
 class OppositeAlarm(Rule):
+    """Reports an alarm that notifies of a low latency, error count or load, or of much free storage or memory."""
+
     id = "W9608"
     shortdesc = "An alarm that fires when all is well"
-    what = "Reports an alarm that notifies of a low latency, error count or load, or of much free storage or memory."
-    why = "The comparison is turned round: the alarm is quiet in trouble. Alarms that scale something down are left alone."
+    why = (
+        "The comparison is turned round: the alarm is quiet in trouble. Alarms that scale something down are left"
+        " alone."
+    )
     source = "Amazon CloudWatch API reference, 'PutMetricAlarm', ComparisonOperator"
     bad = """
     Resources:
       Alarm:
         Type: AWS::CloudWatch::Alarm
-        Properties: {Namespace: AWS/DMS, MetricName: CDCLatencyTarget, ComparisonOperator: LessThanThreshold, Threshold: 60}
+        Properties:
+          {Namespace: AWS/DMS, MetricName: CDCLatencyTarget, ComparisonOperator: LessThanThreshold, Threshold: 60}
     """
     good = """
     Resources:
@@ -31,7 +36,7 @@ class OppositeAlarm(Rule):
           {Namespace: AWS/DMS, MetricName: CDCLatencyTarget, ComparisonOperator: GreaterThanThreshold, Threshold: 60}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for metric in metrics(template):
             if metric.namespace not in NAMESPACES or not metric.alone or _scales(template, metric.alarm.properties):
                 continue
@@ -41,7 +46,9 @@ class OppositeAlarm(Rule):
                     name in LITTLE_IS_BAD and text.startswith("GreaterThan")
                 )
                 if turned and operator.value is not ABSENT and template.possible(operator, metric.name):
-                    yield Finding(operator, f"{metric.alarm.name} fires while {name} is fine: turn the comparison round")
+                    yield Finding(
+                        operator, f"{metric.alarm.name} fires while {name} is fine: turn the comparison round"
+                    )
 
 
 def _scales(template: Template, properties: dict[str, object]) -> bool:

@@ -11,9 +11,10 @@ from builders.rules._template import Template
 
 
 class SenselessStatistic(Rule):
+    """Reports Sum over a percentage, and SampleCount over a level, of the namespaces whose metrics are known."""
+
     id = "W9604"
     shortdesc = "A statistic that says nothing about the metric"
-    what = "Reports Sum over a percentage, and SampleCount over a level, of the namespaces whose metrics are known."
     why = "The sum of five minutes of 30 % is 150 %, and the number of samples says nothing about their height."
     source = "Amazon CloudWatch user guide, 'Statistics definitions'"
     bad = """
@@ -29,14 +30,18 @@ class SenselessStatistic(Rule):
         Properties: {Namespace: AWS/RDS, MetricName: CPUUtilization, Statistic: Average}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for metric in metrics(template):
             known = NAMESPACES.get(metric.namespace)
             kind = known.metrics.get(metric.name.value) if known else None
             if kind is None or metric.statistic_name != "Statistic":
                 continue
             for statistic in template.constants(metric.alarm, "Statistic"):
-                senseless = (kind, statistic.value) in {("percent", "Sum"), ("percent", "SampleCount"), ("level", "SampleCount")}
+                senseless = (kind, statistic.value) in {
+                    ("percent", "Sum"),
+                    ("percent", "SampleCount"),
+                    ("level", "SampleCount"),
+                }
                 if senseless and template.possible(statistic, metric.name):
                     message = f"{statistic.value} of {metric.name.value} says nothing: use Average, Maximum or Minimum"
                     yield Finding(statistic, message)

@@ -12,9 +12,10 @@ from builders.rules._values import UNKNOWN
 
 
 class SilentDeath(Rule):
+    """Reports an alarm on a DMS task's changes or latency that does not treat missing data as breaching."""
+
     id = "W9606"
     shortdesc = "An alarm that takes a stopped DMS task for a healthy one"
-    what = "Reports an alarm on a DMS task's changes or latency that does not treat missing data as breaching."
     why = "The metrics stop when the task stops, and an alarm without data keeps its state or says OK."
     source = "Amazon CloudWatch user guide, 'Configuring how CloudWatch alarms treat missing data'"
     bad = """
@@ -30,7 +31,7 @@ class SilentDeath(Rule):
         Properties: {Namespace: AWS/DMS, MetricName: CDCLatencyTarget, TreatMissingData: breaching}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for metric in metrics(template):
             if metric.namespace != "AWS/DMS" or metric.name.value not in MUST_KEEP_COMING:
                 continue

@@ -14,9 +14,10 @@ from builders.rules._values import ABSENT
 
 
 class UnknownDashboardMetric(Rule):
+    """Reports a DashboardBody that is not JSON, and metrics in it that their AWS namespace does not publish."""
+
     id = "E9607"
     shortdesc = "A dashboard that is not JSON, or shows metrics that do not exist"
-    what = "Reports a DashboardBody that is not JSON, and metrics in it that their AWS namespace does not publish."
     why = "CloudWatch refuses the first, and draws an empty widget for the second."
     source = "Amazon CloudWatch API reference, 'Dashboard body structure and syntax'"
     bad = """
@@ -36,7 +37,7 @@ class UnknownDashboardMetric(Rule):
             {"widgets": [{"type": "metric", "properties": {"metrics": [["AWS/DMS", "CDCLatencyTarget"]]}}]}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for dashboard in template.resources("AWS::CloudWatch::Dashboard"):
             for body in template.branches(dashboard, "DashboardBody"):
                 if body.value is ABSENT or not template.possible(body):

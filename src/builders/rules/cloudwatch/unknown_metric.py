@@ -12,9 +12,12 @@ from builders.rules._template import Template
 
 
 class UnknownMetric(Rule):
+    """Reports an alarm on a metric that its AWS namespace does not publish (DMS, RDS, Lambda, SNS, Events, Secrets
+    Manager).
+    """
+
     id = "E9601"
     shortdesc = "An alarm on a metric that does not exist"
-    what = "Reports an alarm on a metric that its AWS namespace does not publish (DMS, RDS, Lambda, SNS, Events, Secrets Manager)."
     why = "CloudWatch takes any name, and the alarm waits for data that never comes: nobody is ever called."
     source = "The user guides that src/builders/rules/_metric_catalog.py names, one a namespace"
     bad = """
@@ -30,7 +33,7 @@ class UnknownMetric(Rule):
         Properties: {Namespace: AWS/DMS, MetricName: CDCLatencyTarget}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for metric in metrics(template):
             known = NAMESPACES.get(metric.namespace)
             if known is None or metric.name.value in known.metrics:

@@ -13,12 +13,12 @@ _INSTANCE, _TASK = "ReplicationInstanceIdentifier", "ReplicationTaskIdentifier"
 
 
 class WrongDimensions(Rule):
+    """Reports a dimension that the namespace does not know, a DMS task metric without both of its dimensions, and a DMS
+    instance metric with the dimension of a task.
+    """
+
     id = "E9602"
     shortdesc = "An alarm on dimensions that the metric does not have"
-    what = (
-        "Reports a dimension that the namespace does not know, a DMS task metric without both of its dimensions, and a"
-        " DMS instance metric with the dimension of a task."
-    )
     why = "A metric is found by its exact set of dimensions; with another set the alarm waits for data for ever."
     source = "Amazon CloudWatch user guide, 'Dimensions'; AWS DMS user guide, 'Monitoring replication tasks'"
     bad = """
@@ -40,7 +40,7 @@ class WrongDimensions(Rule):
           Dimensions: [{Name: DBInstanceIdentifier, Value: payments}]
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for metric in metrics(template):
             known = NAMESPACES.get(metric.namespace)
             dimensions = metric.dimensions(template) if known else None

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._alarms import metrics
+from builders.rules._functions import function_of, reference_of
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Resource, Template
-from builders.rules._values import ABSENT, Value, function_of, reference_of
+from builders.rules._values import ABSENT, Value
 
 _LAST = "6"  # arn:<partition>:dms:<region>:<account>:task:<identifier>
 
 
 class WrongTaskIdentifier(Rule):
+    """Reports a dimension ReplicationTaskIdentifier that is the task's whole ARN, its name, or another part of its ARN
+    than the last.
+    """
+
     id = "E9603"
     shortdesc = "A DMS task's metric asked for by the wrong identifier"
-    what = (
-        "Reports a dimension ReplicationTaskIdentifier that is the task's whole ARN, its name, or another part of its"
-        " ARN than the last."
+    why = (
+        "DMS publishes under the last part of the ARN, or the ResourceIdentifier; under others the alarm finds nothing."
     )
-    why = "DMS publishes under the last part of the ARN, or the ResourceIdentifier; under others the alarm finds nothing."
     source = "AWS DMS user guide, 'Monitoring replication tasks using Amazon CloudWatch' (dimensions)"
     bad = """
     Resources:
@@ -46,7 +49,7 @@ class WrongTaskIdentifier(Rule):
             - {Name: ReplicationTaskIdentifier, Value: !Select [6, !Split [":", !Ref Task]]}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for metric in metrics(template):
             if metric.namespace != "AWS/DMS":
                 continue

@@ -16,9 +16,10 @@ ROLES = {
 
 
 class RenamedAccountRole(Rule):
+    """Reports a role with a policy of DMS's account roles whose name is not exactly the one that DMS looks for."""
+
     id = "E9311"
     shortdesc = "An account role of DMS under another name"
-    what = "Reports a role with a policy of DMS's account roles whose name is not exactly the one that DMS looks for."
     why = "DMS finds dms-vpc-role and dms-cloudwatch-logs-role by name alone; with a suffix they do not exist for it."
     source = "AWS DMS user guide, 'Creating the IAM roles to use with AWS DMS'"
     bad = """
@@ -40,14 +41,14 @@ class RenamedAccountRole(Rule):
           ManagedPolicyArns: [!Sub "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonDMSVPCManagementRole"]
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for role in template.resources("AWS::IAM::Role"):
             wanted = account_role(template, role)
             for name in template.branches(role, "RoleName") if wanted else []:
                 pieces = [ABSENT] if name.value is ABSENT else template.resolver.pieces(name.value)
-                if any(isinstance(piece, str) or piece is ABSENT for piece in pieces) and pieces != [wanted]:
-                    if template.possible(name):
-                        yield Finding(name, f"DMS looks for this role as {wanted}: name {role.name} exactly so")
+                known = any(isinstance(piece, str) or piece is ABSENT for piece in pieces)
+                if known and pieces != [wanted] and template.possible(name):
+                    yield Finding(name, f"DMS looks for this role as {wanted}: name {role.name} exactly so")
 
 
 def account_role(template: Template, role: Resource) -> str | None:

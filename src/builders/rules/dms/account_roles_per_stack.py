@@ -10,9 +10,10 @@ from builders.rules.dms.account_roles import ROLES
 
 
 class AccountRolePerStack(Rule):
+    """Reports dms-vpc-role or dms-cloudwatch-logs-role without a Condition, or without DeletionPolicy Retain."""
+
     id = "W9314"
     shortdesc = "An account role of DMS without a condition, or deleted with its stack"
-    what = "Reports dms-vpc-role or dms-cloudwatch-logs-role without a Condition, or without DeletionPolicy Retain."
     why = (
         "There is one of them an account. Where it exists already the deploy fails with EntityAlreadyExists, and"
         " the stack that takes its role along breaks DMS for all others."
@@ -38,7 +39,7 @@ class AccountRolePerStack(Rule):
         Properties: {RoleName: dms-vpc-role}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for role in template.resources("AWS::IAM::Role"):
             names = [name for name in template.branches(role, "RoleName") if name.value in ROLES.values()]
             for name in names:

@@ -10,9 +10,10 @@ from builders.rules._template import Template
 
 
 class AllTables(Rule):
+    """Reports a selection rule that includes the schema %, without any rule that excludes something."""
+
     id = "W9307"
     shortdesc = "Table mappings that take every schema"
-    what = "Reports a selection rule that includes the schema %, without any rule that excludes something."
     why = "It takes system and extension tables too, and every schema that somebody adds to the source later."
     source = "AWS DMS user guide, 'Selection rules and actions'"
     bad = """
@@ -34,7 +35,7 @@ class AllTables(Rule):
               "object-locator": {"schema-name": "payments", "table-name": "%"}}]}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for task in template.resources("AWS::DMS::ReplicationTask"):
             for mappings in template.branches(task, "TableMappings"):
                 document = document_of(template, mappings)

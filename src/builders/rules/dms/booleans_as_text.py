@@ -11,9 +11,10 @@ from builders.rules._values import ABSENT
 
 
 class BooleansAsText(Rule):
+    """Reports MapBooleanAsBoolean off, on one side or both, of a task from PostgreSQL to PostgreSQL."""
+
     id = "W9308"
     shortdesc = "A DMS task between PostgreSQL databases that makes booleans text"
-    what = "Reports MapBooleanAsBoolean off, on one side or both, of a task from PostgreSQL to PostgreSQL."
     why = "DMS carries a boolean as varchar(5) unless both endpoints say otherwise."
     source = "AWS DMS user guide, 'Endpoint settings when using PostgreSQL as a source' (and as a target)"
     bad = """
@@ -41,7 +42,7 @@ class BooleansAsText(Rule):
         Properties: {SourceEndpointArn: !Ref Source, TargetEndpointArn: !Ref Target}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for task in template.resources("AWS::DMS::ReplicationTask"):
             sides = [
                 template.target(value.value)

@@ -14,9 +14,10 @@ _REGIONAL = re.compile(r"dms\.[^.]+\.amazonaws\.com(\.cn)?")
 
 
 class GlobalDmsPrincipal(Rule):
+    """Reports the role in SecretsManagerAccessRoleArn when it trusts dms.amazonaws.com and no regional principal."""
+
     id = "E9310"
     shortdesc = "A role for DMS's secrets that does not trust DMS of the region"
-    what = "Reports the role in SecretsManagerAccessRoleArn when it trusts dms.amazonaws.com and no regional principal."
     why = "DMS reads secrets as dms.<region>.amazonaws.com: the endpoint cannot assume the role, and no test connects."
     source = "AWS DMS user guide, 'Using secrets to access AWS Database Migration Service endpoints'"
     bad = """
@@ -43,7 +44,7 @@ class GlobalDmsPrincipal(Rule):
         Properties: {PostgreSqlSettings: {SecretsManagerSecretId: a, SecretsManagerAccessRoleArn: !GetAtt Role.Arn}}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for role in _secret_roles(template):
             named = [p for trust in trusts(template, role) for p in principals(template, trust, "Service")]
             texts = [_text(template, principal.value) for principal in named]

@@ -11,9 +11,10 @@ from builders.rules._values import ABSENT
 
 
 class IdleSource(Rule):
+    """Reports HeartbeatEnable off or absent on a PostgreSQL source, unless its tasks only do a full load."""
+
     id = "W9309"
     shortdesc = "A PostgreSQL source of DMS without a heartbeat"
-    what = "Reports HeartbeatEnable off or absent on a PostgreSQL source, unless its tasks only do a full load."
     why = "While the migrated tables are idle the replication slot does not advance, and WAL fills the source's disk."
     source = "AWS DMS user guide, 'Using PostgreSQL databases as a source', write-ahead log heartbeat"
     bad = """
@@ -33,7 +34,7 @@ class IdleSource(Rule):
           PostgreSqlSettings: {HeartbeatEnable: true}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for endpoint in template.resources("AWS::DMS::Endpoint"):
             if is_postgresql(template, endpoint, "source") and not _only_full_load(template, endpoint):
                 for switch in template.constants(endpoint, "PostgreSqlSettings.HeartbeatEnable"):

@@ -10,9 +10,10 @@ from builders.rules._values import ABSENT
 
 
 class PublicReplicationInstance(Rule):
+    """Reports a replication instance that is public by a literal, or because PubliclyAccessible is not given."""
+
     id = "W9313"
     shortdesc = "A DMS replication instance with a public address"
-    what = "Reports a replication instance that is public by a literal, or because PubliclyAccessible is not given."
     why = "The default is true, and the property is create-only: turning it off later replaces the instance."
     source = "CloudFormation template reference, 'AWS::DMS::ReplicationInstance', PubliclyAccessible"
     bad = """
@@ -28,7 +29,7 @@ class PublicReplicationInstance(Rule):
         Properties: {ReplicationInstanceClass: dms.t3.medium, PubliclyAccessible: false}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for instance in template.resources("AWS::DMS::ReplicationInstance"):
             for public in template.branches(instance, "PubliclyAccessible"):
                 if public.value in (ABSENT, True, "true") and template.possible(public):

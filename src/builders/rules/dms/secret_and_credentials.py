@@ -13,10 +13,11 @@ _CREDENTIALS = ("Username", "Password", "ServerName", "Port")
 
 
 class SecretAndCredentials(Rule):
+    """Reports Username, Password, ServerName or Port on a DMS endpoint that reads a secret."""
+
     id = "E9301"
     shortdesc = "A DMS endpoint with a secret and credentials beside it"
-    what = "Reports Username, Password, ServerName or Port on a DMS endpoint that reads a secret."
-    why = "The secret holds all four. DMS refuses an endpoint that gives them twice, and a password beside a secret leaks."
+    why = "The secret holds all four: DMS refuses an endpoint that gives them twice, and a password beside it leaks."
     source = "AWS DMS user guide, 'Using secrets to access AWS Database Migration Service endpoints'"
     bad = """
     Parameters:
@@ -45,7 +46,7 @@ class SecretAndCredentials(Rule):
           PostgreSqlSettings: {SecretsManagerSecretId: !Ref SecretArn, SecretsManagerAccessRoleArn: !Ref RoleArn}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for endpoint in template.resources("AWS::DMS::Endpoint"):
             secrets = secrets_of(template, endpoint)
             for name in _CREDENTIALS:

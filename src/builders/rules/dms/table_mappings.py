@@ -16,9 +16,10 @@ _TYPES = ("selection", "transformation", "table-settings", "object-mapping")
 
 
 class TableMappings(Rule):
+    """Reports TableMappings that are not JSON, select nothing, or hold a rule without its parts."""
+
     id = "E9305"
     shortdesc = "Table mappings that DMS cannot read"
-    what = "Reports TableMappings that are not JSON, select nothing, or hold a rule without its parts."
     why = "CloudFormation takes any text; DMS refuses the task, or it starts and moves nothing."
     source = "AWS DMS user guide, 'Specifying table selection and transformations rules using JSON'"
     bad = """
@@ -38,7 +39,7 @@ class TableMappings(Rule):
               "object-locator": {"schema-name": "payments", "table-name": "%"}}]}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for task in template.resources("AWS::DMS::ReplicationTask"):
             for mappings in template.branches(task, "TableMappings"):
                 if mappings.value is ABSENT or not template.possible(mappings):

@@ -13,11 +13,11 @@ from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
 _SECTIONS = (
-    "BeforeImageSettings ChangeProcessingDdlHandlingPolicy ChangeProcessingTuning CharacterSetSettings"
-    " ControlTablesSettings ErrorBehavior FailTaskWhenCleanTaskResourceFailed FullLoadSettings Logging"
-    " LoopbackPreventionSettings PostProcessingRules ResyncSettings StreamBufferSettings TTSettings TargetMetadata"
-    " ValidationSettings"
-).split()
+    *("BeforeImageSettings", "ChangeProcessingDdlHandlingPolicy", "ChangeProcessingTuning", "CharacterSetSettings"),
+    *("ControlTablesSettings", "ErrorBehavior", "FailTaskWhenCleanTaskResourceFailed", "FullLoadSettings", "Logging"),
+    *("LoopbackPreventionSettings", "PostProcessingRules", "ResyncSettings", "StreamBufferSettings", "TTSettings"),
+    *("TargetMetadata", "ValidationSettings"),
+)
 _CHOICES = {
     ("FullLoadSettings", "TargetTablePrepMode"): ("DO_NOTHING", "DROP_AND_CREATE", "TRUNCATE_BEFORE_LOAD"),
     ("ValidationSettings", "ValidationMode"): ("ROW_LEVEL", "GROUP_LEVEL"),
@@ -27,9 +27,10 @@ _CHOICES = {
 
 
 class TaskSettings(Rule):
+    """Reports ReplicationTaskSettings that are not JSON, misspell a section, or hold a choice that DMS lacks."""
+
     id = "E9306"
     shortdesc = "Task settings that DMS cannot read"
-    what = "Reports ReplicationTaskSettings that are not JSON, misspell a section, or hold a choice that DMS lacks."
     why = "CloudFormation takes any text; DMS refuses the task, or ignores the section with the misspelt name."
     source = "AWS DMS user guide, 'Specifying task settings for AWS Database Migration Service tasks'"
     bad = """
@@ -47,7 +48,7 @@ class TaskSettings(Rule):
           ReplicationTaskSettings: '{"FullLoadSettings": {"TargetTablePrepMode": "DO_NOTHING"}}'
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for task in template.resources("AWS::DMS::ReplicationTask"):
             for settings in template.branches(task, "ReplicationTaskSettings"):
                 if settings.value is not ABSENT and template.possible(settings):

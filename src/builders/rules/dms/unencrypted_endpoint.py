@@ -11,9 +11,10 @@ from builders.rules._values import ABSENT
 
 
 class UnencryptedEndpoint(Rule):
+    """Reports a PostgreSQL endpoint of DMS whose SslMode is none or not given."""
+
     id = "W9302"
     shortdesc = "A DMS endpoint of PostgreSQL without TLS"
-    what = "Reports a PostgreSQL endpoint of DMS whose SslMode is none or not given."
     why = "The default is none: rows and passwords cross the network in clear."
     source = "AWS DMS user guide, 'Using SSL with AWS Database Migration Service'"
     bad = """
@@ -29,7 +30,7 @@ class UnencryptedEndpoint(Rule):
         Properties: {EndpointType: target, EngineName: postgres, SslMode: require}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for endpoint in template.resources("AWS::DMS::Endpoint"):
             if not is_postgresql(template, endpoint):
                 continue

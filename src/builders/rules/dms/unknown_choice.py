@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 
-_CHOICES = {
+_CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "AWS::DMS::Endpoint": {
         "EndpointType": ("source", "target"),
         "SslMode": ("none", "require", "verify-ca", "verify-full"),
@@ -29,9 +29,10 @@ _CHOICES = {
 
 
 class UnknownDmsChoice(Rule):
+    """Reports a misspelt SslMode, PluginName, EndpointType or other choice of DMS that the schema lets through."""
+
     id = "E9304"
     shortdesc = "A value that DMS does not know"
-    what = "Reports a misspelt SslMode, PluginName, EndpointType or other choice of DMS that the schema lets through."
     why = "The resource schema takes any text; the DMS API refuses the value when the stack is deployed."
     source = "AWS DMS API reference, 'CreateEndpoint' and 'PostgreSQLSettings'"
     bad = """
@@ -47,7 +48,7 @@ class UnknownDmsChoice(Rule):
         Properties: {EndpointType: target, EngineName: postgres, SslMode: require}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for kind, choices in _CHOICES.items():
             for resource in template.resources(kind):
                 for name, allowed in choices.items():

@@ -11,9 +11,10 @@ from builders.rules._values import ABSENT
 
 
 class VerifyWithoutCertificate(Rule):
+    """Reports a PostgreSQL endpoint with SslMode verify-ca or verify-full and no CertificateArn."""
+
     id = "E9303"
     shortdesc = "A DMS endpoint that verifies without a certificate"
-    what = "Reports a PostgreSQL endpoint with SslMode verify-ca or verify-full and no CertificateArn."
     why = "DMS has no certificate authorities of its own: the endpoint is refused."
     source = "AWS DMS user guide, 'Using SSL with AWS Database Migration Service'"
     bad = """
@@ -34,7 +35,7 @@ class VerifyWithoutCertificate(Rule):
         Properties: {EndpointType: target, EngineName: postgres, SslMode: verify-full, CertificateArn: !Ref Authority}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for endpoint in template.resources("AWS::DMS::Endpoint"):
             if not is_postgresql(template, endpoint):
                 continue

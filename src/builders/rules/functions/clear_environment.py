@@ -11,9 +11,10 @@ from builders.rules._template import Template
 
 
 class ClearEnvironment(Rule):
+    """Reports a literal in an environment variable of a function, container or build that is named like a secret."""
+
     id = "E9511"
     shortdesc = "A secret in an environment variable"
-    what = "Reports an environment variable of a function, container or build that is named like a secret and is a literal."
     why = "Template, console and API show it to everybody who may describe the function."
     source = "AWS Lambda developer guide, 'Securing Lambda environment variables'"
     bad = """
@@ -33,7 +34,7 @@ class ClearEnvironment(Rule):
           Environment: {Variables: {DB_SECRET_ARN: !Ref SecretArn}}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for resource, name, value in variables(template):
             if not SECRET_NAME.search(name):
                 continue

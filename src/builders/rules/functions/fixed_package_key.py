@@ -13,9 +13,10 @@ _HASH_OR_VERSION = re.compile(r"[0-9a-f]{8,}|\d+\.\d+|[-_/]v?\d+[-_./]|^\d", re.
 
 
 class FixedPackageKey(Rule):
+    """Reports a literal S3Key without a hash or version in it, and without S3ObjectVersion."""
+
     id = "W9503"
     shortdesc = "A Lambda package whose key never changes"
-    what = "Reports a literal S3Key without a hash or version in it, and without S3ObjectVersion."
     why = "CloudFormation compares keys, not contents: a new package under the old key is never deployed."
     source = "CloudFormation template reference, 'AWS::Lambda::Function Code' (remarks on changes of the package)"
     bad = """
@@ -33,10 +34,12 @@ class FixedPackageKey(Rule):
           Code: {S3Bucket: packages, S3Key: rotation/3f786850e387550f.zip}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for function in template.resources("AWS::Lambda::Function"):
             for key in template.branches(function, "Code.S3Key"):
                 for version in template.branches(function, "Code.S3ObjectVersion"):
                     fixed = isinstance(key.value, str) and not _HASH_OR_VERSION.search(key.value)
                     if fixed and version.value is ABSENT and template.possible(key, version):
-                        yield Finding(key, f"{function.name} keeps the key {key.value!r}: put the content's hash into it")
+                        yield Finding(
+                            key, f"{function.name} keeps the key {key.value!r}: put the content's hash into it"
+                        )

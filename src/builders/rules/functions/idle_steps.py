@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 
-_PROMISES = re.compile(r"(?im)(?:#|//|/\*)[^\n]*\b(todo|fixme|placeholder|not implemented|implement (?:this|me|here))\b")
+_PROMISES = re.compile(
+    r"(?im)(?:#|//|/\*)[^\n]*\b(todo|fixme|placeholder|not implemented|implement (?:this|me|here))\b"
+)
 
 
 class IdleSteps(Rule):
+    """Reports inline code with a Python function that only passes, or with a comment that promises the code."""
+
     id = "W9502"
     shortdesc = "Inline code whose steps do nothing"
-    what = "Reports inline code with a Python function that only passes, or with a comment that promises the code."
     why = "The stack deploys and looks done; a rotation whose steps pass reports success and changes no password."
     source = "AWS Secrets Manager user guide, 'Lambda rotation functions'"
     bad = """
@@ -23,7 +26,7 @@ class IdleSteps(Rule):
       Function:
         Type: AWS::Lambda::Function
         Properties:
-          Code: {ZipFile: "def set_secret(event):\\n    pass\\n\\ndef handler(event, context):\\n    set_secret(event)\\n"}
+          Code: {ZipFile: "def set_secret(event):\\n  pass\\n\\ndef handler(event, context):\\n  set_secret(event)"}
     """
     good = """
     Resources:
@@ -33,7 +36,7 @@ class IdleSteps(Rule):
           Code: {ZipFile: "def handler(event, context):\\n    return event['RequestId']\\n"}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for function in template.resources("AWS::Lambda::Function"):
             for code in template.constants(function, "Code.ZipFile"):
                 text = code.value

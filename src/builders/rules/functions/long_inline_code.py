@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, ClassVar
 
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 
 
 class LongInlineCode(Rule):
+    """Reports ZipFile code of more lines than the option `lines` (20)."""
+
     id = "W9501"
     shortdesc = "A function whose code is a string in the template"
-    what = "Reports ZipFile code of more lines than the option `lines` (20)."
     why = "Nobody tests, types or reviews code in a string, and it counts against the template's size."
     source = "CloudFormation template reference, 'AWS::Lambda::Function Code', ZipFile"
-    options = {"lines": 20}
+    options: ClassVar[dict[str, Any]] = {"lines": 20}
     bad = """
     Resources:
       Function:
         Type: AWS::Lambda::Function
         Properties:
-          Code: {ZipFile: "a = 0\\nb = 0\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\ndef handler(event, context):\\n  return a"}
+          Code: {ZipFile: "a = 0\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\ndef f(event, context): return a"}
     """
     good = """
     Parameters:
@@ -32,10 +34,12 @@ class LongInlineCode(Rule):
           Code: {S3Bucket: packages, S3Key: !Ref PackageKey}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for function in template.resources("AWS::Lambda::Function"):
             for code in template.branches(function, "Code.ZipFile"):
-                text = "".join(piece if isinstance(piece, str) else "x" for piece in template.resolver.pieces(code.value))
+                text = "".join(
+                    piece if isinstance(piece, str) else "x" for piece in template.resolver.pieces(code.value)
+                )
                 lines = text.count("\n") + 1
                 if lines > self.config["lines"] and template.possible(code):
                     yield Finding(code, f"{function.name} has {lines} lines of code in a string: package a tested file")

@@ -9,12 +9,12 @@ from builders.rules._template import Resource, Template
 
 
 class MuteCustomResource(Rule):
+    """Reports a custom resource whose function runs in subnets of this template's VPC, where the template gives that
+    VPC no way to S3: no endpoint, NAT, gateway or peering.
+    """
+
     id = "E9504"
     shortdesc = "A custom resource whose function cannot answer"
-    what = (
-        "Reports a custom resource whose function runs in subnets of this template's VPC, where the template gives that"
-        " VPC no way to S3: no endpoint, NAT, gateway or peering."
-    )
     why = "The answer goes to an S3 address. Without a way there the stack hangs for an hour and then fails."
     source = "CloudFormation user guide, 'Setting up VPC endpoints for AWS CloudFormation' (custom resources)"
     bad = """
@@ -39,23 +39,25 @@ class MuteCustomResource(Rule):
       Check: {Type: "Custom::Check", Properties: {ServiceToken: !GetAtt Function.Arn}}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for custom in template.resources():
             if not custom.type.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
                 continue
             for token in template.branches(custom, "ServiceToken"):
                 function = template.target(token.value)
-                if function and function.type == "AWS::Lambda::Function" and _is_locked_in(template, function):
-                    if template.possible(token, function.scenario):
-                        message = f"{function.name} cannot reach S3 to answer: give its VPC an S3 endpoint"
-                        yield Finding(token, message)
+                if function is None or function.type != "AWS::Lambda::Function":
+                    continue
+                if _is_locked_in(template, function) and template.possible(token, function.scenario):
+                    yield Finding(token, f"{function.name} cannot reach S3 to answer: give its VPC an S3 endpoint")
 
 
-_WAYS = (
-    "AWS::EC2::InternetGateway AWS::EC2::VPCGatewayAttachment AWS::EC2::NatGateway AWS::EC2::EgressOnlyInternetGateway"
-    " AWS::EC2::VPCPeeringConnection AWS::EC2::TransitGatewayAttachment AWS::EC2::TransitGatewayVpcAttachment"
-    " AWS::EC2::VPCEndpoint AWS::EC2::Route"
-).split()
+_WAYS = [
+    f"AWS::EC2::{kind}"
+    for kind in (
+        *("InternetGateway", "VPCGatewayAttachment", "NatGateway", "EgressOnlyInternetGateway", "VPCPeeringConnection"),
+        *("TransitGatewayAttachment", "TransitGatewayVpcAttachment", "VPCEndpoint", "Route"),
+    )
+]
 
 
 def _is_locked_in(template: Template, function: Resource) -> bool:

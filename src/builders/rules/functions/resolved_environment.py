@@ -11,9 +11,10 @@ from builders.rules._values import ABSENT
 
 
 class ResolvedEnvironment(Rule):
+    """Reports {{resolve:secretsmanager:...}} in an environment variable, or in a DMS endpoint's password."""
+
     id = "W9512"
     shortdesc = "A dynamic reference that puts a secret where everybody sees it"
-    what = "Reports {{resolve:secretsmanager:...}} in an environment variable, or in a DMS endpoint's password."
     why = (
         "CloudFormation writes the secret in clear into the configuration, and never again: after a rotation the old"
         " one stays there. The function, and DMS, can read the secret by its ARN."
@@ -34,7 +35,7 @@ class ResolvedEnvironment(Rule):
           Environment: {Variables: {SECRET_ID: payments}}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         passwords = [
             (endpoint, "Password", value)
             for endpoint in template.resources("AWS::DMS::Endpoint")

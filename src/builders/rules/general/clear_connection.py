@@ -12,9 +12,10 @@ from builders.rules._template import Template
 
 
 class ClearConnection(Rule):
+    """Reports a URL with a user and a literal password, in a property, an output or a parameter's default."""
+
     id = "E9013"
     shortdesc = "A password inside a connection string"
-    what = "Reports a URL with a user and a literal password, in a property, an output or a parameter's default."
     why = "It is a password in clear, in a place where nobody looks for one."
     source = "RFC 3986, 3.2.1 (passing a password in a URL is deprecated, since it is clear text)"
     bad = """
@@ -32,7 +33,7 @@ class ClearConnection(Rule):
           Environment: {Variables: {DATABASE: "postgresql://db.internal/payments"}}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         defaults = [
             (("Parameters", str(name), "Default"), parameter["Default"])
             for name, parameter in template.parameters.items()

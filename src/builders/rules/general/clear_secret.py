@@ -11,12 +11,12 @@ from builders.rules._values import Path
 
 
 class ClearSecret(Rule):
+    """Reports a password-like property that is a literal, or a parameter whose default is one. Literals in the
+    properties that cfn-lint's W2501 knows are left to it.
+    """
+
     id = "E9010"
     shortdesc = "A secret that the template spells out"
-    what = (
-        "Reports a password-like property that is a literal, or a parameter whose default is one. Literals in the"
-        " properties that cfn-lint's W2501 knows are left to it."
-    )
     why = "Whoever reads the template, its repository or its change sets has the secret, and all stacks share it."
     source = "CloudFormation user guide, 'Security best practices', do not embed credentials in your templates"
     bad = """
@@ -34,7 +34,7 @@ class ClearSecret(Rule):
         Properties: {MasterUsername: payments, ManageMasterUserPassword: true}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for resource in template.resources():
             for path, node in walk(resource.properties, ("Resources", resource.name, "Properties")):
                 if isinstance(node, dict) and "Variables" not in path:

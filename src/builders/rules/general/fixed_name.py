@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, ClassVar
 
+from builders.rules._functions import Reference
 from builders.rules._names import name_properties
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
-from builders.rules._values import ABSENT, UNKNOWN, Reference, Value
+from builders.rules._values import ABSENT, UNKNOWN, Value
 
 _MANDATED = ("dms-vpc-role", "dms-cloudwatch-logs-role", "dms-access-for-endpoint", "rds-monitoring-role")
-_MANDATED_PREFIXES = ("AWSCloudFormationStackSet", "AWSServiceRoleFor", "/aws/", "aws-waf-logs-", "API-Gateway-Execution")
+_MANDATED_PREFIXES = (
+    "AWSCloudFormationStackSet",
+    "AWSServiceRoleFor",
+    "/aws/",
+    "aws-waf-logs-",
+    "API-Gateway-Execution",
+)
 _UNIQUE = ("AWS::StackName", "AWS::StackId")
 
 
 class FixedName(Rule):
+    """Reports a name of a resource or an export that does not carry the parameter in the option `suffix`
+    (EnvironmentSuffix). In a template without that parameter only names without any variable are reported. Names that
+    AWS demands are excepted, and those in the option `except`.
+    """
+
     id = "W9001"
     shortdesc = "A physical name without the environment's suffix"
-    what = (
-        "Reports a name of a resource or an export that does not carry the parameter in the option `suffix`"
-        " (EnvironmentSuffix). In a template without that parameter only names without any variable are reported."
-        " Names that AWS demands are excepted, and those in the option `except`."
-    )
     why = "The second environment in the account collides with the first, and a named resource cannot be replaced."
     source = "CloudFormation template reference, 'Name type' (the note on names and replacement)"
-    options = {"suffix": "EnvironmentSuffix", "except": []}
+    options: ClassVar[dict[str, Any]] = {"suffix": "EnvironmentSuffix", "except": []}
     bad = """
     Parameters:
       EnvironmentSuffix: {Type: String}
@@ -38,7 +46,7 @@ class FixedName(Rule):
       Topic: {Type: "AWS::SNS::Topic", Properties: {TopicName: !Sub "payments-${EnvironmentSuffix}"}}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for resource in template.resources():
             values = [value for name in name_properties(resource.type) for value in template.branches(resource, name)]
             for value in values:
@@ -62,7 +70,7 @@ class FixedName(Rule):
             return False
         pieces = template.resolver.pieces(value.value)
         text = "".join(piece for piece in pieces if isinstance(piece, str))
-        if text in (*_MANDATED, *self.config["except"]) or text.startswith(_MANDATED_PREFIXES) and len(pieces) == 1:
+        if text in (*_MANDATED, *self.config["except"]) or (text.startswith(_MANDATED_PREFIXES) and len(pieces) == 1):
             return False
         names = {piece.name for piece in pieces if isinstance(piece, Reference)}
         suffix = self.config["suffix"]

@@ -12,9 +12,10 @@ _KEY_PROPERTIES = ("KmsKeyId", "KMSMasterKeyId", "KmsMasterKeyId", "KmsKeyArn", 
 
 
 class KeyDiesFirst(Rule):
+    """Reports a KMS key that is deleted with its stack while it encrypts something that the same stack retains."""
+
     id = "E9040"
     shortdesc = "Data that outlives the key that reads it"
-    what = "Reports a KMS key that is deleted with its stack while it encrypts something that the same stack retains."
     why = "The snapshot stays and the key is scheduled for deletion: after its waiting time nobody can read the data."
     source = "AWS KMS developer guide, 'Deleting AWS KMS keys'"
     bad = """
@@ -34,7 +35,7 @@ class KeyDiesFirst(Rule):
         Properties: {KmsKeyId: !GetAtt Key.Arn, StorageEncrypted: true}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for resource in template.resources():
             if resource.body.get("DeletionPolicy") not in _KEEPS:
                 continue

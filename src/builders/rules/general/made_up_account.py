@@ -10,9 +10,10 @@ from builders.rules._template import Template
 
 
 class MadeUpAccount(Rule):
+    """Reports an id that documentation uses as an example, such as 123456789012, in an ARN, principal or condition."""
+
     id = "E9002"
     shortdesc = "An account id that is nobody's"
-    what = "Reports an id that documentation uses as an example, such as 123456789012, in an ARN, principal or condition."
     why = "A trust or a grant to it works for nobody, or for whoever gets that account."
     source = "IAM user guide, 'AWS JSON policy elements: Principal'"
     bad = """
@@ -39,7 +40,7 @@ class MadeUpAccount(Rule):
                 Condition: {StringEquals: {"sts:ExternalId": migration-dev}}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for path, account in account_ids(template):
             if account in MADE_UP:
                 yield Finding(path, f"{account} is an example's account id: use a pseudo parameter or a parameter")

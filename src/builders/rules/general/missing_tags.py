@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from builders.rules._names import schema_of
 from builders.rules._rule import Finding, Rule
@@ -12,12 +12,13 @@ from builders.rules._values import ABSENT, UNKNOWN, Value
 
 
 class MissingTags(Rule):
+    """Reports a resource that can carry tags and lacks a key of the option `keys`. Without the option: nothing."""
+
     id = "W9030"
     shortdesc = "A resource without the tags that are asked for"
-    what = "Reports a resource that can carry tags and lacks a key of the option `keys`. Without the option: nothing."
     why = "What is not tagged is not found when costs, owners or the scope of an audit are asked for."
     source = "CloudFormation user guide, 'Resource tag'; the `tagging` part of each resource schema"
-    options: dict[str, Any] = {"keys": []}
+    options: ClassVar[dict[str, Any]] = {"keys": []}
     bad = """
     # with -x W9030:keys=CostCenter
     Resources:
@@ -29,7 +30,7 @@ class MissingTags(Rule):
       Topic: {Type: "AWS::SNS::Topic", Properties: {Tags: [{Key: CostCenter, Value: payments}]}}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         wanted = set(self.config["keys"])
         for resource in template.resources() if wanted else []:
             tagged = _tag_property(resource)

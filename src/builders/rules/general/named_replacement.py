@@ -11,12 +11,12 @@ from builders.rules._values import ABSENT
 
 
 class NamedReplacement(Rule):
+    """Reports a parameter in a create-only property of a resource whose name does not carry that parameter. Parameters
+    that are ids of things in AWS are left alone: those change with the environment.
+    """
+
     id = "W9050"
     shortdesc = "A named resource that a parameter can force to be replaced"
-    what = (
-        "Reports a parameter in a create-only property of a resource whose name does not carry that parameter."
-        " Parameters that are ids of things in AWS are left alone: those change with the environment."
-    )
     why = "CloudFormation refuses the update: it cannot replace a resource that keeps its name."
     source = "CloudFormation template reference, 'Name type' (the note on names and replacement)"
     bad = """
@@ -32,7 +32,7 @@ class NamedReplacement(Rule):
       Topic: {Type: "AWS::SNS::Topic", Properties: {FifoTopic: !Ref FifoTopic}}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for resource in template.resources():
             names = set(name_properties(resource.type)) & set(resource.properties)
             if all(value.value is ABSENT for name in names for value in template.branches(resource, name)):

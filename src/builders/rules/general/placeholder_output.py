@@ -10,10 +10,13 @@ from builders.rules._template import Template
 
 
 class PlaceholderOutput(Rule):
+    """Reports an output whose value is a made-up id, a reserved name or address, or a word such as placeholder."""
+
     id = "E9021"
     shortdesc = "An output that answers with a placeholder"
-    what = "Reports an output whose value is a made-up id, a reserved name or address, or a word such as placeholder."
-    why = "Whoever reads the output believes it. Where there is no value there should be no output: give it a condition."
+    why = (
+        "Whoever reads the output believes it. Where there is no value there should be no output: give it a condition."
+    )
     source = "CloudFormation user guide, 'Outputs', Condition"
     bad = """
     Resources: {}
@@ -30,7 +33,7 @@ class PlaceholderOutput(Rule):
       DirectConnectVirtualInterfaceId: {Condition: HasInterface, Value: !Ref VirtualInterfaceId}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for name, output in template.outputs.items():
             if not isinstance(output, dict) or "Value" not in output:
                 continue

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from builders.rules._functions import function_of
 from builders.rules._placeholders import placeholder_in
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Resource, Template
-from builders.rules._values import UNKNOWN, Path, Value, function_of
+from builders.rules._values import Path, Value
 
 _PROSE = ("description", "comment", "tags", "metadata", "alarmdescription", "groupdescription", "displayname", "body")
 """Properties that people read: an example in them is no mistake."""
@@ -17,12 +18,12 @@ _CONNECTIONS = ("servername", "host", "hostname", "endpoint", "address", "url", 
 
 
 class PlaceholderValue(Rule):
+    """Reports a property that is a reserved domain, a documentation address, a made-up id or a word such as CHANGEME;
+    and a parameter with such a default where the property says what to connect to.
+    """
+
     id = "E9020"
     shortdesc = "A placeholder where a real host, address or id belongs"
-    what = (
-        "Reports a property that is a reserved domain, a documentation address, a made-up id or a word such as"
-        " CHANGEME; and a parameter with such a default where the property says what to connect to."
-    )
     why = "It deploys, or fails late, and connects to nothing. A fact about somebody's network is a required parameter."
     source = "RFC 2606, RFC 6761, RFC 5737 and RFC 3849 (names and addresses reserved for examples)"
     bad = """
@@ -40,7 +41,7 @@ class PlaceholderValue(Rule):
         Properties: {EndpointType: source, EngineName: mysql, ServerName: !Ref SourceHost}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for resource in template.resources():
             root = Value(resource.properties, ("Resources", resource.name, "Properties"), resource.scenario)
             for value in _leaves(template, root):
@@ -49,7 +50,7 @@ class PlaceholderValue(Rule):
     def _check_leaf(self, template: Template, resource: Resource, value: Value) -> Iterator[Finding]:
         name = _property(value.path)
         for constant in template.resolver.constants(value.value, value.path, value.when):
-            if not isinstance(constant.value, str) or constant.value is UNKNOWN:
+            if not isinstance(constant.value, str):
                 continue
             if constant.parameter and not name.endswith(_CONNECTIONS):
                 continue  # a default of something else is somebody's example, and is given at deploy

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from builders.rules._functions import Reference
 from builders.rules._policies import principals, trusts
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template, walk
-from builders.rules._values import Reference
 
 _NARROWINGS = ("sts:externalid", "aws:principalorgid", "aws:principalorgpaths", "aws:sourceaccount", "aws:sourcearn")
 
 
 class TrustWithoutExternalId(Rule):
+    """Reports a role that a whole other account may assume, without an external id or organization as condition."""
+
     id = "W9005"
     shortdesc = "Trust of another account without an external id"
-    what = "Reports a role that a whole other account may assume, without an external id or organization as condition."
     why = "Whoever may act in that account on behalf of others can be talked into using the role (the confused deputy)."
     source = "IAM user guide, 'The confused deputy problem'"
     bad = """
@@ -47,7 +48,7 @@ class TrustWithoutExternalId(Rule):
                 Condition: {StringEquals: {"sts:ExternalId": migration-dev}}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for role in template.resources("AWS::IAM::Role"):
             for statement in trusts(template, role):
                 if _is_narrowed(statement.value.get("Condition")):

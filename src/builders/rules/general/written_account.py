@@ -10,10 +10,14 @@ from builders.rules._template import Template
 
 
 class WrittenAccount(Rule):
+    """Reports a literal account id in an ARN, a principal or a condition of a source account."""
+
     id = "W9002"
     shortdesc = "An account id written into a template"
-    what = "Reports a literal account id in an ARN, a principal or a condition of a source account."
-    why = "The template means one account wherever it is deployed: what works in one phase trusts the wrong one in the next."
+    why = (
+        "The template means one account wherever it is deployed: what works in one phase trusts the wrong account in"
+        " the next."
+    )
     source = "CloudFormation user guide, 'Pseudo parameters reference'"
     bad = """
     Resources:
@@ -35,7 +39,7 @@ class WrittenAccount(Rule):
                 Resource: !Sub "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:payments"
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for path, account in account_ids(template):
             if account not in MADE_UP:
                 yield Finding(path, f"account id {account} is written here: use AWS::AccountId or a parameter")

@@ -10,9 +10,10 @@ from builders.rules._template import Template
 
 
 class WrittenPartition(Rule):
+    """Reports arn:aws: in a text without Fn::Sub (cfn-lint's I3042 reports those inside Fn::Sub)."""
+
     id = "I9004"
     shortdesc = "A partition written into a plain ARN"
-    what = "Reports arn:aws: in a text without Fn::Sub (cfn-lint's I3042 reports those inside Fn::Sub)."
     why = "The ARN does not exist in AWS China and AWS GovCloud."
     source = "CloudFormation user guide, 'Pseudo parameters reference', AWS::Partition"
     bad = """
@@ -28,7 +29,7 @@ class WrittenPartition(Rule):
         Properties: {ManagedPolicyArns: [!Sub "arn:${AWS::Partition}:iam::aws:policy/ReadOnlyAccess"]}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for path, text in texts(template):
             if "Fn::Sub" not in path and any(arn["partition"] == "aws" for arn in ARN.finditer(text)):
                 yield Finding(path, "partition aws is written here: use AWS::Partition")

@@ -16,9 +16,10 @@ _GLOBAL = ("acm", "wafv2", "waf", "lambda")
 
 
 class WrittenRegion(Rule):
+    """Reports a literal region in an ARN or in a host of amazonaws.com."""
+
     id = "W9003"
     shortdesc = "A region written into an ARN or a service's host"
-    what = "Reports a literal region in an ARN or in a host of amazonaws.com."
     why = "Deployed into another region, the template still points to the first one."
     source = "CloudFormation user guide, 'Pseudo parameters reference'"
     bad = """
@@ -41,7 +42,7 @@ class WrittenRegion(Rule):
                 Resource: !Sub "arn:${AWS::Partition}:sqs:${AWS::Region}:*:payments"
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for path, text in texts(template):
             written = {match[1] for match in _HOST.finditer(text)}
             for arn in ARN.finditer(text):

@@ -11,11 +11,14 @@ from builders.rules._values import ABSENT
 
 
 class EmptySubnetGroup(Rule):
+    """Reports a database or DMS subnet group whose list of subnets is, or by default is, empty."""
+
     id = "E9101"
     shortdesc = "A subnet group without subnets"
-    what = "Reports a database or DMS subnet group whose list of subnets is, or by default is, empty."
     why = "AWS refuses the group when it is deployed, after the network was already made."
-    source = "Amazon RDS user guide, 'Working with a DB instance in a VPC'; AWS DMS user guide, 'Creating a subnet group'"
+    source = (
+        "Amazon RDS user guide, 'Working with a DB instance in a VPC'; AWS DMS user guide, 'Creating a subnet group'"
+    )
     bad = """
     Resources:
       Group:
@@ -31,7 +34,7 @@ class EmptySubnetGroup(Rule):
         Properties: {DBSubnetGroupDescription: payments, SubnetIds: !Ref SubnetIds}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for group in template.resources(*GROUPS):
             for value in template.constants(group, GROUPS[group.type]):
                 if value.value in ([], "") and template.possible(value):

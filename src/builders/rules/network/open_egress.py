@@ -10,9 +10,10 @@ from builders.rules._values import ABSENT
 
 
 class OpenEgress(Rule):
+    """Reports a security group in a VPC that states no egress, neither itself nor by a resource of its own."""
+
     id = "W9103"
     shortdesc = "A security group without an egress rule"
-    what = "Reports a security group in a VPC that states no egress, neither itself nor by a resource of its own."
     why = (
         "AWS then adds a rule that allows everything to everywhere. An empty list counts as none: CloudFormation"
         " removes the default rule only when another one is given."
@@ -39,7 +40,7 @@ class OpenEgress(Rule):
             - {IpProtocol: tcp, FromPort: 1, ToPort: 1, CidrIp: 127.0.0.1/32, Description: none}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         apart = {
             target.name
             for rule in template.resources("AWS::EC2::SecurityGroupEgress")

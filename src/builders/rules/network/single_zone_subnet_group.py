@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from builders.rules._functions import Reference, function_of, reference_of
 from builders.rules._rule import Finding, Rule
 from builders.rules._subnets import GROUPS, zone_of
 from builders.rules._template import Template
-from builders.rules._values import ABSENT, Reference, Value, function_of, reference_of
+from builders.rules._values import ABSENT, Value
 
 
 class SingleZoneSubnetGroup(Rule):
+    """Reports a subnet group that lists one subnet, or subnets of this template that all lie in one zone."""
+
     id = "E9102"
     shortdesc = "A subnet group in a single zone"
-    what = "Reports a subnet group that lists one subnet, or subnets of this template that all lie in one zone."
-    why = "RDS, DMS and the like refuse a group that does not cover two zones ('does not meet availability zone coverage')."
-    source = "Amazon RDS user guide, 'Working with a DB instance in a VPC'; AWS DMS user guide, 'Creating a subnet group'"
+    why = "RDS, DMS and the like refuse a group that does not cover two availability zones."
+    source = (
+        "Amazon RDS user guide, 'Working with a DB instance in a VPC'; AWS DMS user guide, 'Creating a subnet group'"
+    )
     bad = """
     Parameters:
       SubnetA: {Type: "AWS::EC2::Subnet::Id"}
@@ -34,7 +38,7 @@ class SingleZoneSubnetGroup(Rule):
         Properties: {DBSubnetGroupDescription: payments, SubnetIds: [!Ref SubnetA, !Ref SubnetB]}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for group in template.resources(*GROUPS):
             for value in template.constants(group, GROUPS[group.type]):
                 if isinstance(value.value, list) and value.value:

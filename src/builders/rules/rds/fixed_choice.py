@@ -12,11 +12,15 @@ _LONG_DAYS = 8  # up to a week is a choice that a test environment can bear
 
 
 class FixedChoice(Rule):
+    """Reports Multi-AZ turned on, and backups kept for more than a week, by a literal instead of a parameter."""
+
     id = "W9201"
     shortdesc = "Multi-AZ or long backups fixed by a literal"
-    what = "Reports Multi-AZ turned on, and backups kept for more than a week, by a literal instead of a parameter."
     why = "Every environment then pays for production's comfort, and test environments take long to make and delete."
-    source = "Amazon RDS user guide, 'Multi-AZ DB instance deployments'; AWS DMS user guide, 'Working with a replication instance'"
+    source = (
+        "Amazon RDS user guide, 'Multi-AZ DB instance deployments'; AWS DMS user guide, 'Working with an AWS DMS"
+        " replication instance'"
+    )
     bad = """
     Resources:
       Database:
@@ -32,7 +36,7 @@ class FixedChoice(Rule):
         Properties: {MultiAZ: !Ref MultiAZ}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         databases = template.resources("AWS::RDS::DBInstance", "AWS::RDS::DBCluster")
         for resource in [*databases, *template.resources("AWS::DMS::ReplicationInstance")]:
             if resource.properties.get("MultiAZ") in _TRUE:

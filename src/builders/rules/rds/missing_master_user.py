@@ -8,14 +8,20 @@ from builders.rules._rule import Finding, Rule
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT, Value
 
-_RESTORED_FROM = ("SourceDBInstanceIdentifier", "SourceDBClusterIdentifier", "SourceDbiResourceId", "DBClusterIdentifier")
+_RESTORED_FROM = (
+    "SourceDBInstanceIdentifier",
+    "SourceDBClusterIdentifier",
+    "SourceDbiResourceId",
+    "DBClusterIdentifier",
+)
 _RESTORED_FROM_TOO = ("DBClusterSnapshotIdentifier", "SourceDBInstanceAutomatedBackupsArn", "RestoreToPointInTime")
 
 
 class MissingMasterUser(Rule):
+    """Reports a database whose DBSnapshotIdentifier is empty, or by default empty, and that has no MasterUsername."""
+
     id = "E9203"
     shortdesc = "A snapshot identifier that may be empty, and no master user"
-    what = "Reports a database whose DBSnapshotIdentifier is empty, or by default empty, and that has no MasterUsername."
     why = (
         "An empty identifier means a new database, and a new database needs a master user: the deploy fails."
         " Give the user where the snapshot is absent, with one condition for both."
@@ -44,7 +50,7 @@ class MissingMasterUser(Rule):
           ManageMasterUserPassword: !If [HasSnapshot, !Ref "AWS::NoValue", true]
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for database in template.resources("AWS::RDS::DBInstance"):
             if any(name in database.properties for name in (*_RESTORED_FROM, *_RESTORED_FROM_TOO)):
                 continue

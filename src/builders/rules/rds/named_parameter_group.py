@@ -17,9 +17,10 @@ _ENGINE = re.compile(r"(postgres(?:ql)?|mysql|mariadb)-?(\d+)")
 
 
 class NamedParameterGroup(Rule):
+    """Reports a parameter group whose name does not carry its family, or carries another one."""
+
     id = "W9205"
     shortdesc = "A named parameter group that blocks a major upgrade"
-    what = "Reports a parameter group whose name does not carry its family, or carries another one."
     why = (
         "The family is create-only, so a major upgrade replaces the group, and CloudFormation cannot replace a"
         " resource that keeps its name. Leave the name out, or put the family into it."
@@ -42,7 +43,7 @@ class NamedParameterGroup(Rule):
         Properties: {DBParameterGroupName: !Sub "payments-${Family}", Family: !Ref Family, Description: payments}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for kind, name_property in _GROUPS.items():
             for group in template.resources(kind):
                 for name in template.branches(group, name_property):

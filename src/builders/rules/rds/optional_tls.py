@@ -15,9 +15,10 @@ _ON_BY_DEFAULT = 15
 
 
 class OptionalTls(Rule):
+    """Reports rds.force_ssl turned off, or left out of a group of a family whose default is off."""
+
     id = "W9204"
     shortdesc = "A PostgreSQL parameter group that does not force TLS"
-    what = "Reports rds.force_ssl turned off, or left out of a group of a family whose default is off."
     why = "Only from PostgreSQL 15 on is rds.force_ssl on by default; before, clients may connect in clear."
     source = "Amazon RDS user guide, 'Using SSL with a PostgreSQL DB instance'"
     bad = """
@@ -33,7 +34,7 @@ class OptionalTls(Rule):
         Properties: {Family: postgres17, Description: payments, Parameters: {rds.force_ssl: "1"}}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for group in template.resources(*_GROUPS):
             families = [_FAMILY.fullmatch(str(value.value)) for value in template.constants(group, "Family")]
             old = [family for family in families if family and int(family[1]) < _ON_BY_DEFAULT]

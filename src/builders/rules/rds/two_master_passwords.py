@@ -12,9 +12,10 @@ _TRUE = (True, "true", "True")
 
 
 class TwoMasterPasswords(Rule):
+    """Reports a database that gives MasterUserPassword and turns ManageMasterUserPassword on."""
+
     id = "E9202"
     shortdesc = "A database with a master password of its own and a managed one"
-    what = "Reports a database that gives MasterUserPassword and turns ManageMasterUserPassword on."
     why = "RDS takes one of them and refuses both; which one was meant decides where the password lives."
     source = "CloudFormation template reference, 'AWS::RDS::DBInstance', ManageMasterUserPassword (constraints)"
     bad = """
@@ -32,7 +33,7 @@ class TwoMasterPasswords(Rule):
         Properties: {ManageMasterUserPassword: true, MasterUsername: payments}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for database in template.resources("AWS::RDS::DBInstance", "AWS::RDS::DBCluster"):
             managed = [v for v in template.constants(database, "ManageMasterUserPassword") if v.value in _TRUE]
             for password in template.branches(database, "MasterUserPassword"):

@@ -12,9 +12,10 @@ from builders.rules._template import Template
 
 
 class ClearSecretString(Rule):
+    """Reports SecretString with a literal secret, or with a parameter whose default is one."""
+
     id = "E9411"
     shortdesc = "A stored secret that the template spells out"
-    what = "Reports SecretString with a literal secret, or with a parameter whose default is one."
     why = "Secrets Manager then keeps what everybody who reads the template has already."
     source = "CloudFormation template reference, 'AWS::SecretsManager::Secret', SecretString"
     bad = """
@@ -31,7 +32,7 @@ class ClearSecretString(Rule):
           GenerateSecretString: {SecretStringTemplate: '{"username": "payments"}', GenerateStringKey: password}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for secret in template.resources("AWS::SecretsManager::Secret"):
             for value in template.constants(secret, "SecretString"):
                 if isinstance(value.value, str) and _holds_secret(value.value) and template.possible(value):

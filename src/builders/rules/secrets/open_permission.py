@@ -12,9 +12,10 @@ _NARROWINGS = ("SourceArn", "SourceAccount", "PrincipalOrgID", "EventSourceToken
 
 
 class OpenPermission(Rule):
+    """Reports a Lambda permission for a service principal that names neither SourceArn nor SourceAccount."""
+
     id = "W9403"
     shortdesc = "A Lambda permission without a source"
-    what = "Reports a Lambda permission for a service principal that names neither SourceArn nor SourceAccount."
     why = "Anybody's resource in that service, in any account, may then call the function (the confused deputy)."
     source = "AWS Lambda developer guide, 'Granting Lambda function access to AWS services'"
     bad = """
@@ -34,14 +35,14 @@ class OpenPermission(Rule):
           SourceAccount: !Ref AWS::AccountId
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for permission in template.resources("AWS::Lambda::Permission"):
-            if any(
-                value.value is not ABSENT for name in _NARROWINGS for value in template.branches(permission, name)
-            ):
+            if any(value.value is not ABSENT for name in _NARROWINGS for value in template.branches(permission, name)):
                 continue
             for principal in template.branches(permission, "Principal"):
                 service = principal.value
                 if isinstance(service, str) and service.endswith(".amazonaws.com") and template.possible(principal):
-                    message = f"{permission.name} lets all of {service} call the function: add SourceArn or SourceAccount"
+                    message = (
+                        f"{permission.name} lets all of {service} call the function: add SourceArn or SourceAccount"
+                    )
                     yield Finding(principal, message)

@@ -9,12 +9,12 @@ from builders.rules._template import Resource, Template
 
 
 class RacingRotation(Rule):
+    """Reports a rotation schedule that does not come after the Lambda permission of its function, or after the
+    SecretTargetAttachment of its secret, where these are in the same template.
+    """
+
     id = "E9402"
     shortdesc = "A rotation schedule that races its permission or attachment"
-    what = (
-        "Reports a rotation schedule that does not come after the Lambda permission of its function, or after the"
-        " SecretTargetAttachment of its secret, where these are in the same template."
-    )
     why = "Secrets Manager rotates at once when the schedule is made. Without the order the deploy fails now and then."
     source = "CloudFormation template reference, 'AWS::SecretsManager::RotationSchedule' (examples)"
     bad = """
@@ -38,7 +38,7 @@ class RacingRotation(Rule):
         Properties: {SecretId: !Ref Attachment, RotationRules: {AutomaticallyAfterDays: 30}}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for schedule in template.resources("AWS::SecretsManager::RotationSchedule"):
             before = template.upstream(schedule)
             for needed in [*_attachments(template, schedule), *_permissions(template, schedule)]:

@@ -10,9 +10,10 @@ from builders.rules._values import ABSENT
 
 
 class TwoRotationRules(Rule):
+    """Reports RotationRules with AutomaticallyAfterDays and ScheduleExpression together."""
+
     id = "E9401"
     shortdesc = "A rotation schedule with both of its rules"
-    what = "Reports RotationRules with AutomaticallyAfterDays and ScheduleExpression together."
     why = "Secrets Manager takes one of them and refuses both."
     source = "AWS Secrets Manager API reference, 'RotationRulesType'"
     bad = """
@@ -32,7 +33,7 @@ class TwoRotationRules(Rule):
           RotationRules: {ScheduleExpression: rate(30 days)}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         for schedule in template.resources("AWS::SecretsManager::RotationSchedule"):
             for days in template.branches(schedule, "RotationRules.AutomaticallyAfterDays"):
                 for expression in template.branches(schedule, "RotationRules.ScheduleExpression"):

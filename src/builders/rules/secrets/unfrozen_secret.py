@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 
+from builders.rules._functions import Reference
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
-from builders.rules._values import Reference, Value
+from builders.rules._values import Value
 
 _USER = re.compile(r'"user(?:name)?"\s*:\s*"$', re.IGNORECASE)
 
 
 class UnfrozenSecret(Rule):
+    """Reports a parameter inside GenerateSecretString of a secret that is attached to a database, or that the template
+    retains. The user's name is left alone: with another user the database is another one too.
+    """
+
     id = "W9404"
     shortdesc = "A database's generated password that a parameter can replace"
-    what = (
-        "Reports a parameter inside GenerateSecretString of a secret that is attached to a database, or that the"
-        " template retains. The user's name is left alone: with another user the database is another one too."
-    )
     why = (
         "Any change inside GenerateSecretString writes a new password and drops what the attachment had added. The"
         " database keeps the old one, and nobody can log in. Write the text out, so that only an edit changes it."
@@ -46,7 +48,7 @@ class UnfrozenSecret(Rule):
         Properties: {SecretId: !Ref Password, TargetId: payments, TargetType: "AWS::RDS::DBInstance"}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         attached = {
             target.name
             for attachment in template.resources("AWS::SecretsManager::SecretTargetAttachment")
@@ -68,7 +70,7 @@ def _changing(template: Template, generated: Value) -> set[str]:
     found = template.references(generated.value) & set(template.parameters)
     for text in template.child(generated, "SecretStringTemplate"):
         pieces = template.resolver.pieces(text.value)
-        for before, piece in zip(pieces, pieces[1:], strict=False):
+        for before, piece in itertools.pairwise(pieces):
             if isinstance(piece, Reference) and isinstance(before, str) and _USER.search(before):
                 found.discard(piece.name)
     return found

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any, ClassVar
 
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 
 
 class LargeTemplate(Rule):
+    """Reports a file of more than 51,200 bytes, when the option `enabled` is true."""
+
     id = "W9702"
     shortdesc = "A template too large to be sent inline"
-    what = "Reports a file of more than 51,200 bytes, when the option `enabled` is true."
     why = "A larger body goes through an S3 bucket that every administrator of the stack set must be able to read."
     source = "CloudFormation user guide, 'Understand CloudFormation quotas', template body size in a request"
-    options = {"enabled": False, "bytes": 51200}
+    options: ClassVar[dict[str, Any]] = {"enabled": False, "bytes": 51200}
     bad = """
     # with -x W9702:enabled=true,W9702:bytes=64
     Resources:
@@ -27,7 +29,7 @@ class LargeTemplate(Rule):
       Topic: {Type: "AWS::SNS::Topic"}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         filename = template.cfn.filename
         if self.config["enabled"] and isinstance(filename, str) and os.path.isfile(filename):
             size = os.path.getsize(filename)

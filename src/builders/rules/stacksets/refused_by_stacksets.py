@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, ClassVar
 
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template, walk
 
 
 class RefusedByStackSets(Rule):
+    """Reports transforms, macros and nested stacks, when the option `enabled` is true."""
+
     id = "E9701"
     shortdesc = "A transform or nested stack in a template for StackSets"
-    what = "Reports transforms, macros and nested stacks, when the option `enabled` is true."
     why = "A stack set with service-managed permissions refuses such a template."
     source = "CloudFormation user guide, 'Considerations for using StackSets' (service-managed permissions)"
-    options = {"enabled": False}
+    options: ClassVar[dict[str, Any]] = {"enabled": False}
     bad = """
     # with -x E9701:enabled=true
     Resources:
@@ -26,7 +28,7 @@ class RefusedByStackSets(Rule):
       Topic: {Type: "AWS::SNS::Topic"}
     """
 
-    def check(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[Finding]:
         if not self.config["enabled"]:
             return
         if template.cfn.transform_pre.get("Transform"):
