@@ -23,8 +23,8 @@ def build(stack: Stack) -> None:
 
 
 def _asns(stack: Stack) -> tuple[Ref, Ref]:
-    """AWS defaults both to 64512, and then refuses the association (Direct Connect user guide, "Create a transit virtual
-    interface to the AWS Direct Connect gateway")."""
+    """AWS defaults both to 64512, and then refuses the association (Direct Connect user guide, "Create a transit
+    virtual interface to the AWS Direct Connect gateway")."""
     transit_gateway = stack.parameter(_asn("TransitGatewayAsn", "the transit gateway", "64512")).ref()
     direct_connect = stack.parameter(_asn("DirectConnectGatewayAsn", "the Direct Connect gateway", "64513")).ref()
     stack.rule(
