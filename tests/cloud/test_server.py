@@ -138,3 +138,8 @@ def test_it_stays_small_with_three_phases(own: Cloud, database: Template) -> Non
     status = Path(f"/proc/{own.pid}/status").read_text()
     kilobytes = int(status.split("VmRSS:")[1].split()[0])
     assert kilobytes < 300 * 1024
+
+
+def test_a_caller_loads_neither_ministack_nor_boto3() -> None:
+    program = "import sys, builders.cloud.process\nassert not {'ministack', 'boto3', 'cfnlint'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)

@@ -11,12 +11,12 @@ The rooms:
     schemas.py      the CloudFormation registry's resource schemas, one type at a time
     records.py      resources of types that ministack does not know, made from their schemas
     attributes.py   values of attributes that AWS would choose: ids, ARNs
-    network.py      network resources that ministack's EC2 API can show
+    network.py      network resources that ministack's EC2 API can show; network_rules.py for rules and entries
     installations.py  which PostgreSQL there is
     postgres.py     servers with TLS, each on a port of its own; guard.py ends them with us
     rds.py          AWS::RDS::DBInstance as one of them
     secrets.py      generated passwords, version stages, attachments
-    rotation.py     RotateSecret and RotationSchedule, which call the function
+    rotation.py     RotateSecret and RotationSchedule; rotation_steps.py calls the function
     corrections/    what ministack gets wrong, one function each
     strictness/     what AWS refuses and ministack takes
 

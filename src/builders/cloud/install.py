@@ -13,7 +13,7 @@ from ministack.core.responses import get_region
 from ministack.services import rds as rds_service
 from ministack.services.cloudformation import provisioners
 
-from builders.cloud import attributes, corrections, network, rds, records, rotation, schemas, secrets
+from builders.cloud import attributes, corrections, network, rds, records, rotation, rotation_steps, schemas, secrets
 from builders.cloud.corrections import packages, services
 from builders.cloud.records import Handlers, Made
 from builders.cloud.schemas import Json, ResourceType
@@ -55,7 +55,7 @@ def everything(directory: Path) -> Installed:
     def status() -> dict[str, Json]:
         return {
             "databases": databases.status,
-            "rotations": rotation.history,
+            "rotations": rotation_steps.history,
             "invented attributes": attributes.invented(),
         }
 

@@ -14,34 +14,32 @@ from ministack.core.responses import get_account_id
 from ministack.services import ec2
 from ministack.services.cloudformation import provisioners
 
-from builders.cloud import records
+from builders.cloud import network_rules, records
 from builders.cloud.records import Handlers, Made
 from builders.cloud.schemas import Json
-
-OPEN_EGRESS = {
-    "IpProtocol": "-1",
-    "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
-    "Ipv6Ranges": [{"CidrIpv6": "::/0"}],
-    "PrefixListIds": [],
-    "UserIdGroupPairs": [],
-}
-"""What a group without an egress rule gets (CloudFormation template reference, AWS::EC2::SecurityGroup,
-SecurityGroupEgress: both IP versions)."""
 
 Properties = Mapping[str, Json]
 
 
 def handlers() -> dict[str, Handlers]:
     """Return the handlers of these types, on top of their records."""
-    provisioners._ec2_sg_egress_permissions = lambda rules: provisioners._ec2_sg_permissions(rules) or [{**OPEN_EGRESS}]
+    provisioners._ec2_sg_egress_permissions = lambda rules: (
+        provisioners._ec2_sg_permissions(rules) or [{**network_rules.OPEN_EGRESS}]
+    )
     return {
         "AWS::EC2::FlowLog": _stored("AWS::EC2::FlowLog", ec2._flow_logs, _flow_log),
         "AWS::EC2::NetworkAcl": _stored("AWS::EC2::NetworkAcl", ec2._network_acls, _network_acl),
-        "AWS::EC2::NetworkAclEntry": _linked("AWS::EC2::NetworkAclEntry", _add_entry, _remove_entry),
-        "AWS::EC2::SecurityGroupEgress": _linked("AWS::EC2::SecurityGroupEgress", _add_egress, _remove_egress),
-        "AWS::EC2::SecurityGroupIngress": _linked("AWS::EC2::SecurityGroupIngress", _add_ingress, _remove_ingress),
+        "AWS::EC2::NetworkAclEntry": _linked(
+            "AWS::EC2::NetworkAclEntry", network_rules.add_entry, network_rules.remove_entry
+        ),
+        "AWS::EC2::SecurityGroupEgress": _linked(
+            "AWS::EC2::SecurityGroupEgress", network_rules.add_egress, network_rules.remove_egress
+        ),
+        "AWS::EC2::SecurityGroupIngress": _linked(
+            "AWS::EC2::SecurityGroupIngress", network_rules.add_ingress, network_rules.remove_ingress
+        ),
         "AWS::EC2::SubnetNetworkAclAssociation": _linked(
-            "AWS::EC2::SubnetNetworkAclAssociation", _associate, _dissociate
+            "AWS::EC2::SubnetNetworkAclAssociation", network_rules.associate, network_rules.dissociate
         ),
         "AWS::EC2::VPNGateway": _stored("AWS::EC2::VPNGateway", ec2._vpn_gateways, _vpn_gateway),
     }
@@ -138,90 +136,3 @@ def _vpn_gateway(physical_id: str, properties: Properties) -> dict[str, Json]:
         "Tags": [],
         "OwnerId": get_account_id(),
     }
-
-
-def _acl(identifier: str) -> dict[str, Json]:
-    if identifier not in ec2._network_acls:
-        raise ValueError(f"The network ACL '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
-    found: dict[str, Json] = ec2._network_acls[identifier]
-    return found
-
-
-def _add_entry(_id: str, properties: Properties) -> None:
-    acl = _acl(properties["NetworkAclId"])
-    number, egress = properties["RuleNumber"], bool(properties.get("Egress", False))
-    if any(entry["RuleNumber"] == number and entry["Egress"] == egress for entry in acl["Entries"]):
-        raise ValueError(
-            f"The network acl entry identified by {number} already exists. (Service: Ec2, Status Code: 400)"
-        )
-    ports = properties.get("PortRange") or {}
-    entry = {
-        "RuleNumber": number,
-        "Protocol": str(properties["Protocol"]),
-        "RuleAction": properties["RuleAction"],
-        "Egress": egress,
-        "PortRange": {"From": ports.get("From"), "To": ports.get("To")} if ports else None,
-    }
-    block = "Ipv6CidrBlock" if "Ipv6CidrBlock" in properties else "CidrBlock"
-    acl["Entries"].append({**entry, block: properties.get(block, "0.0.0.0/0")})
-
-
-def _remove_entry(_id: str, properties: Properties) -> None:
-    acl = ec2._network_acls.get(properties["NetworkAclId"])
-    key = (properties["RuleNumber"], bool(properties.get("Egress", False)))
-    if acl:
-        acl["Entries"] = [entry for entry in acl["Entries"] if (entry["RuleNumber"], entry["Egress"]) != key]
-
-
-def _associate(physical_id: str, properties: Properties) -> None:
-    acl, subnet = _acl(properties["NetworkAclId"]), properties["SubnetId"]
-    for each in ec2._network_acls.values():
-        each["Associations"] = [one for one in each["Associations"] if one["SubnetId"] != subnet]
-    acl["Associations"].append({"NetworkAclAssociationId": physical_id, "SubnetId": subnet})
-
-
-def _dissociate(physical_id: str, _properties: Properties) -> None:
-    for each in ec2._network_acls.values():
-        each["Associations"] = [one for one in each["Associations"] if one["NetworkAclAssociationId"] != physical_id]
-
-
-def _group(properties: Properties) -> dict[str, Json]:
-    identifier = properties.get("GroupId", "")
-    if identifier not in ec2._security_groups:
-        raise ValueError(f"The security group '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
-    group: dict[str, Json] = ec2._security_groups[identifier]
-    return group
-
-
-def _add_ingress(_id: str, properties: Properties) -> None:
-    _add_rule(_group(properties).setdefault("IpPermissions", []), properties)
-
-
-def _remove_ingress(_id: str, properties: Properties) -> None:
-    _remove_rule(properties, "IpPermissions")
-
-
-def _add_egress(_id: str, properties: Properties) -> None:
-    """Add the rule; the first one takes the place of the open one (AWS::EC2::SecurityGroupEgress: "the default rule
-    is removed")."""
-    rules = _group(properties).setdefault("IpPermissionsEgress", [])
-    rules[:] = [rule for rule in rules if rule != OPEN_EGRESS]
-    _add_rule(rules, properties)
-
-
-def _remove_egress(_id: str, properties: Properties) -> None:
-    _remove_rule(properties, "IpPermissionsEgress")
-
-
-def _add_rule(rules: list[Json], properties: Properties) -> None:
-    (rule,) = provisioners._ec2_sg_permissions([dict(properties)])
-    if any(ec2._strip_descriptions(rule) == ec2._strip_descriptions(other) for other in rules):
-        raise ValueError("the specified rule already exists (Service: Ec2, Status Code: 400)")
-    rules.append(rule)
-
-
-def _remove_rule(properties: Properties, direction: str) -> None:
-    group = ec2._security_groups.get(properties.get("GroupId", ""))
-    (rule,) = provisioners._ec2_sg_permissions([dict(properties)])
-    if group:
-        group[direction] = [other for other in group.get(direction, []) if other != rule]
