@@ -113,6 +113,7 @@ class Database:
                     database=credentials.dbname,
                     sock=socket,
                     ssl_context=False,  # The socket is encrypted and verified already.
+                    application_name="stackferry-rotation",
                     startup_params=self._settings(),
                 )
             try:
@@ -126,7 +127,6 @@ class Database:
         """Settings of the startup packet; they outrank what the role or the database sets ("Setting Parameters")."""
         milliseconds = str(int(self._deadline.remaining(transport.READ_SECONDS) * 1000))
         return {
-            "application_name": "stackferry-rotation",
             "client_encoding": "UTF8",
             "default_transaction_read_only": "off",
             # A session that outlives this invocation must not commit after it.

@@ -24,8 +24,11 @@ class Stages:
     def version_at(self, label: str) -> str | None:
         return next((version for version, labels in self.labels_of.items() if label in labels), None)
 
+    def carries(self, version: str, label: str) -> bool:
+        return label in self.labels_of.get(version, ())
+
     def is_current(self, version: str) -> bool:
-        return CURRENT in self.labels_of.get(version, ())
+        return self.carries(version, CURRENT)
 
     def require_under_rotation(self, version: str) -> None:
         """Raise unless this version is the one that Secrets Manager is rotating to, or has already become current."""
@@ -93,6 +96,18 @@ class SecretStore:
         """Move AWSCURRENT from the version that had it; Secrets Manager moves AWSPREVIOUS along."""
         source = {"RemoveFromVersionId": current} if current else {}
         self._call("update_secret_version_stage", VersionStage=CURRENT, MoveToVersionId=version, **source)
+
+    def drop_pending(self, version: str) -> None:
+        """Take AWSPENDING away from a version that is current; nothing happens when somebody was faster.
+
+        Left there, the label would stay behind as soon as a person stores another value, and Secrets Manager would take
+        it for an unfinished rotation (RotateSecret, in the API Reference).
+        """
+        try:
+            self._call("update_secret_version_stage", VersionStage=PENDING, RemoveFromVersionId=version)
+        except AwsCallFailed as error:
+            if error.code != "InvalidParameterException":
+                raise
 
     def versions(self) -> list[Version]:
         """All versions that Secrets Manager still keeps, unlabelled ones too, the newest first."""

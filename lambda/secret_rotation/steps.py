@@ -98,13 +98,13 @@ def finish_secret(tools: Tools, token: str) -> None:
     that does.
     """
     stages = _stages(tools, token)
-    if stages.is_current(token):
-        log.info("version %s is current already", token)
-        return
-    current = Credentials.parse(_current_text(tools, stages))
-    with tools.database.login(_pending(tools, token, current)):
-        tools.store.promote(token, stages.version_at(CURRENT))
-    log.info("version %s is now %s", token, CURRENT)
+    if not stages.is_current(token):
+        current = Credentials.parse(_current_text(tools, stages))
+        with tools.database.login(_pending(tools, token, current)):
+            tools.store.promote(token, stages.version_at(CURRENT))
+        log.info("version %s is now %s", token, CURRENT)
+    if stages.carries(token, PENDING):
+        tools.store.drop_pending(token)
 
 
 def _stages(tools: Tools, token: str) -> Stages:

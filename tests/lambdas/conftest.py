@@ -1,0 +1,61 @@
+"""Servers and the function, shared by all tests of the rotation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rotation_world import tally
+from rotation_world.certificates import Authority
+from rotation_world.function import Function
+from rotation_world.postgres import Binaries, PostgresServer, local_binaries, npm_binaries
+from rotation_world.secrets_manager import SecretsManager
+from rotation_world.wire import Wire
+from rotation_world.world import World
+
+SERVERS: list[Binaries] = [binaries for binaries in (local_binaries(), npm_binaries()) if binaries]
+
+
+def pytest_report_header() -> str:
+    if not SERVERS:
+        return "rotation: no PostgreSQL found: set PG_BIN to a server's bin folder, or install npm"
+    return "rotation: on " + " and ".join(f"PostgreSQL {server.major} ({server.source})" for server in SERVERS)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if tally.lines:
+        terminalreporter.section("rotation harness")
+        for line in tally.lines:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.make(tmp_path_factory.mktemp("certificates"), "trusted")
+
+
+@pytest.fixture(scope="session", params=SERVERS, ids=lambda binaries: f"PostgreSQL-{binaries.major}")
+def server(request: pytest.FixtureRequest, authority: Authority) -> Iterator[PostgresServer]:
+    server = PostgresServer(request.param, authority)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def secrets_manager() -> Iterator[SecretsManager]:
+    secrets_manager = SecretsManager()
+    yield secrets_manager
+    secrets_manager.stop()
+
+
+@pytest.fixture(scope="session")
+def world(server: PostgresServer, secrets_manager: SecretsManager, authority: Authority) -> Iterator[World]:
+    wire = Wire(server.port, secrets_manager.port)
+    settings = {"AWS_ENDPOINT_URL": wire.secrets_manager_url, "CA_BUNDLE": str(authority.file)}
+    source = os.environ.get("ROTATION_SOURCE")
+    function = Function(settings, Path(source)) if source else Function(settings)
+    yield World(server, secrets_manager, function, wire, authority.file)
+    function.stop()
+    wire.close()

