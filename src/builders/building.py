@@ -113,13 +113,13 @@ def _lint(texts: Mapping[Path, str], regions: Sequence[str]) -> list[Finding]:
     if not texts:
         return []
     findings: list[Finding] = []
-    with _without_collector(), progress.bar("linting", len(texts)) as begin:
-        from builders.lint import Linter  # noqa: PLC0415  importing cfn-lint takes longer than building all templates
+    with _without_collector(), progress.bar("linting", len(texts)) as advance:
+        from builders import lint  # noqa: PLC0415  importing cfn-lint takes longer than building all templates
 
-        linter = Linter(regions)
-        for path, text in texts.items():
-            begin(path.stem)
-            findings += linter.lint(str(path), text)
+        by_name = {str(path): text for path, text in texts.items()}
+        for path, found in lint.Linter(regions).lint_all(by_name, lint.usable_processes()):
+            advance(Path(path).stem)
+            findings += found
     return findings
 
 

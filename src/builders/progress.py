@@ -15,7 +15,7 @@ def say(line: str) -> None:
 
 @contextlib.contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr for `total` steps; call what it yields with the name of each step before the step begins."""
+    """A bar on stderr for `total` steps; call what it yields with the name of each step that is done."""
     if not sys.stderr.isatty() or "NO_COLOR" in os.environ:
         yield lambda step: None
         return

@@ -17,6 +17,7 @@ from builders.build import main
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
+COLORFUL = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
 RUN = "import sys; from builders.build import main; sys.exit(main())"
 
 
@@ -39,7 +40,7 @@ def build(project: Path) -> Command:
         return subprocess.run(
             [sys.executable, "-c", f"{before}\n{RUN}", *arguments],
             cwd=project,
-            env={**os.environ, **environment},
+            env=COLORFUL | environment,
             capture_output=True,
             text=True,
             check=False,
@@ -181,7 +182,7 @@ def on_a_terminal(project: Path, **environment: str) -> str:
         subprocess.run(
             [sys.executable, "-c", RUN, "foundation"],
             cwd=project,
-            env={**os.environ, "TERM": "xterm-256color", **environment},
+            env=COLORFUL | {"TERM": "xterm-256color"} | environment,
             stdout=subprocess.DEVNULL,
             stderr=terminal,
             check=False,
@@ -200,6 +201,10 @@ def test_a_terminal_shows_progress(project: Path) -> None:
 
 def test_a_terminal_without_colors_shows_plain_lines(project: Path) -> None:
     assert on_a_terminal(project, NO_COLOR="1") == "1 templates built, 1 written\r\n"
+
+
+def test_a_pipe_gets_plain_lines(build: Command) -> None:
+    assert build("foundation").stderr == "1 templates built, 1 written\n"
 
 
 def test_the_templates_and_the_environments_of_this_project_are_clean(

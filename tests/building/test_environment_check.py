@@ -87,8 +87,8 @@ def test_a_file_with_all_that_the_layers_ask_for_is_right(check: Check) -> None:
 
 
 def test_a_key_of_no_layer_is_told_with_the_closest(check: Check) -> None:
-    assert check(*RIGHT, "vpcCdir=10.0.0.0/16") == [
-        "dev.json:7 unknown-parameter: vpcCdir is a parameter of no layer, and the AWS CLI would drop it in silence; "
+    assert check(*RIGHT, "VPCCIDR=10.0.0.0/16") == [
+        "dev.json:7 unknown-parameter: VPCCIDR is a parameter of no layer, and the AWS CLI would drop it in silence; "
         "did you mean VpcCidr?"
     ]
 

@@ -74,6 +74,19 @@ def test_one_linter_lints_many_templates_each_by_itself() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("processes", [1, 2, 9])
+def test_many_templates_have_the_findings_that_each_has_by_itself(processes: int) -> None:
+    linter = Linter(["us-east-1"])
+    texts = {"typo.json": TYPO, "empty.json": EMPTY_GROUP, "zone.json": ZONE, "broken.json": "{"}
+    assert dict(linter.lint_all(texts, processes)) == {name: linter.lint(name, text) for name, text in texts.items()}
+
+
+@pytest.mark.usefixtures("folder")
+def test_no_template_has_no_finding() -> None:
+    assert dict(Linter(["us-east-1"]).lint_all({}, processes=2)) == {}
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_text_that_is_no_template_is_a_finding() -> None:
     assert rules(Linter(["us-east-1"]).lint("a.json", "{")) == ["E0000"]
 
