@@ -34,8 +34,8 @@ def _words(text: str) -> list[str]:
 PYPI = _words(
     "cfn-lint cfripper troposphere cloudformation-validator cfn-lint-serverless prowler rdk cloud-radar ecs-composex"
     " aws-service-catalog-puppet aws-service-catalog-factory seed-farmer aws-orbit cumulus humilis lowearthorbit"
-    " aws-sam-translator aws-sam-cli cloudformation-cli cfn-policy-validator taskcat aws-parallelcluster moto stackility"
-    " aws-cloudformation-diagrams cloudsplaining policyuniverse chalice dagster-aws aws-emr-launch awscli"
+    " aws-sam-translator aws-sam-cli cloudformation-cli cfn-policy-validator taskcat aws-parallelcluster moto"
+    " stackility aws-cloudformation-diagrams cloudsplaining policyuniverse chalice dagster-aws aws-emr-launch awscli"
 )
 _PATTERNS = _words(
     "fargate-opensearch lambda-secretsmanager apigateway-lambda eventbridge-lambda eventbridge-sqs s3-stepfunctions"

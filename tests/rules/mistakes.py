@@ -133,18 +133,28 @@ def _trust_without_condition(body: Body) -> Iterator[Place]:
                     yield name, at(body, path, GONE)
 
 
-def _dimension(value: Any, name: str | None = None) -> Any:
-    def places(body: Body) -> Iterator[Place]:
-        for logical, resource in body["Resources"].items():
-            for index, dimension in enumerate(resource.get("Properties", {}).get("Dimensions", [])):
-                if resource["Type"] == ALARM and resource["Properties"]["Namespace"].startswith("AWS/"):
-                    path = ["Resources", logical, "Properties", "Dimensions", index]
-                    if name is None:
-                        yield f"{logical}/{index}", at(body, [*path, "Name"], value)
-                    elif dimension["Name"] == name:
-                        yield f"{logical}/{index}", at(body, [*path, "Value"], value)
+def _dimensions(body: Body) -> Iterator[tuple[str, list[str | int], Body]]:
+    """Each dimension of an alarm of AWS's own metrics: where it stands, its path, and itself."""
+    for logical, resource in body["Resources"].items():
+        ours = resource["Type"] == ALARM and resource["Properties"].get("Namespace", "").startswith("AWS/")
+        for index, dimension in enumerate(resource["Properties"].get("Dimensions", []) if ours else []):
+            yield f"{logical}/{index}", ["Resources", logical, "Properties", "Dimensions", index], dimension
 
-    return places
+
+def _unknown_dimensions(body: Body) -> Iterator[Place]:
+    for place, path, _ in _dimensions(body):
+        yield place, at(body, [*path, "Name"], "DatabaseId")
+
+
+def _wrong_task_identifiers(body: Body) -> Iterator[Place]:
+    for place, path, dimension in _dimensions(body):
+        if dimension["Name"] == "ReplicationTaskIdentifier":
+            yield f"{place} another part", at(body, [*path, "Value", "Fn::Select", 0], 5)
+            for name, resource in body["Resources"].items():
+                if resource["Type"] == TASK:
+                    yield f"{place} whole", at(body, [*path, "Value"], {"Ref": name})
+                    named = resource["Properties"]["ReplicationTaskIdentifier"]
+                    yield f"{place} name", at(body, [*path, "Value"], named)
 
 
 def _service_principals(body: Body) -> Iterator[Place]:
@@ -294,8 +304,8 @@ MISTAKES = [
             str(it["Properties"].get("Namespace", "")) in ("AWS/DMS", "AWS/RDS", "AWS/Lambda", "AWS/Events", "AWS/SNS")
         ),
     ),
-    Mutation("E9602", "a dimension that does not exist", _dimension("DatabaseId")),
-    Mutation("E9603", "the task's ARN", _dimension({"Ref": "Task"}, "ReplicationTaskIdentifier")),
+    Mutation("E9602", "a dimension that does not exist", _unknown_dimensions),
+    Mutation("E9603", "a task by the wrong identifier", _wrong_task_identifiers),
     row("W9604", "the sum of a percentage", ALARM, "Statistic", "Sum", _measures("AWS/RDS", "CPUUtilization")),
     row("W9604", "the sum of a percentage", ALARM, "Statistic", "Sum", _measures("AWS/DMS", "CPUUtilization")),
     row("E9605", "a threshold below zero", ALARM, "Threshold", -1, _both(_measures("AWS/DMS"), has("Statistic"))),

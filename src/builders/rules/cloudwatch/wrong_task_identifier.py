@@ -66,8 +66,8 @@ def _problem(template: Template, value: Value) -> str | None:
     function, argument = function_of(value.value)
     if function == "Fn::Select" and isinstance(argument, list) and len(argument) == 2:
         inner, split = function_of(argument[1])
-        from_task = inner == "Fn::Split" and isinstance(split, list) and split and split[0] == ":"
-        if from_task and _is_task(template.target(split[-1])) and str(argument[0]) != _LAST:
+        of_an_arn = inner == "Fn::Split" and isinstance(split, list) and split[:1] == [":"]
+        if of_an_arn and isinstance(argument[0], (int, str)) and str(argument[0]) != _LAST:
             return f"part {argument[0]} of the task's ARN"
     for task in template.resources("AWS::DMS::ReplicationTask"):
         named = task.properties.get("ReplicationTaskIdentifier", ABSENT)

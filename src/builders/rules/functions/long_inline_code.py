@@ -18,11 +18,12 @@ class LongInlineCode(Rule):
     source = "CloudFormation template reference, 'AWS::Lambda::Function Code', ZipFile"
     options: ClassVar[dict[str, Any]] = {"lines": 20}
     bad = """
+    # with -x W9501:lines=3
     Resources:
       Function:
         Type: AWS::Lambda::Function
         Properties:
-          Code: {ZipFile: "a = 0\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\ndef f(event, context): return a"}
+          Code: {ZipFile: "a = 0\\nb = 0\\n\\ndef handler(event, context):\\n  return a"}
     """
     good = """
     Parameters:

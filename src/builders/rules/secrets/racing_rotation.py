@@ -9,8 +9,9 @@ from builders.rules._template import Resource, Template
 
 
 class RacingRotation(Rule):
-    """Reports a rotation schedule that does not come after the Lambda permission of its function, or after the
-    SecretTargetAttachment of its secret, where these are in the same template.
+    """Reports a rotation schedule that does not come after what its first rotation needs, where that is in the same
+    template: the Lambda permission of its function, the SecretTargetAttachment of its secret, and, for a function in a
+    VPC, the endpoint of Secrets Manager and the rules of the function's security groups.
     """
 
     id = "E9402"
@@ -41,7 +42,7 @@ class RacingRotation(Rule):
     def _findings(self, template: Template) -> Iterator[Finding]:
         for schedule in template.resources("AWS::SecretsManager::RotationSchedule"):
             before = template.upstream(schedule)
-            for needed in [*_attachments(template, schedule), *_permissions(template, schedule)]:
+            for needed in _needed(template, schedule):
                 if needed.name not in before and template.possible(schedule.scenario, needed.scenario):
                     kind = needed.type.rpartition("::")[2]
                     message = f"{schedule.name} rotates before {kind} {needed.name} exists: add it to DependsOn"
@@ -50,6 +51,31 @@ class RacingRotation(Rule):
 
 def _targets(template: Template, resource: Resource, name: str) -> set[str]:
     return {target.name for value in template.branches(resource, name) if (target := template.target(value.value))}
+
+
+def _needed(template: Template, schedule: Resource) -> list[Resource]:
+    ways = [way for function in _targets(template, schedule, "RotationLambdaARN") for way in _ways(template, function)]
+    return [*_attachments(template, schedule), *_permissions(template, schedule), *ways]
+
+
+def _ways(template: Template, function: str) -> list[Resource]:
+    """The endpoint of Secrets Manager and the rules of security groups that a function in a VPC works through."""
+    resource = template.resource(function)
+    if resource is None or "VpcConfig" not in resource.properties:
+        return []
+    used = template.references(resource.properties["VpcConfig"])
+    groups = {group.name for group in template.resources("AWS::EC2::SecurityGroup")} & used
+    rules = template.resources("AWS::EC2::SecurityGroupEgress", "AWS::EC2::SecurityGroupIngress")
+    endpoints = template.resources("AWS::EC2::VPCEndpoint")
+    return [
+        *(rule for rule in rules if groups & template.references(rule.properties)),
+        *(endpoint for endpoint in endpoints if _is_of_secrets_manager(template, endpoint)),
+    ]
+
+
+def _is_of_secrets_manager(template: Template, endpoint: Resource) -> bool:
+    pieces = template.resolver.pieces(endpoint.properties.get("ServiceName"))
+    return bool(pieces) and isinstance(pieces[-1], str) and pieces[-1].endswith(".secretsmanager")
 
 
 def _attachments(template: Template, schedule: Resource) -> list[Resource]:
