@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from builders.cloud.process import Cloud, running
+from builders.errors import CloudError
 
 from .conftest import Account, Template
 
@@ -90,6 +91,15 @@ def test_a_port_in_use_is_one_line_and_exit_code_2() -> None:
     assert answer.stderr.startswith(f"error: port {port} on 127.0.0.1 cannot be used")
     assert answer.stderr.count("\n") == 1
     assert answer.stdout == ""
+
+
+def test_a_caller_hears_in_one_line_why_the_server_did_not_start() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(CloudError, match=f"did not start: port {port} on 127.0.0.1 cannot be used"), running(port):
+            pass
 
 
 def test_a_state_directory_that_cannot_be_written_is_one_line_and_exit_code_2(tmp_path: Path) -> None:

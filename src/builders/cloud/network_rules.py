@@ -93,8 +93,7 @@ def remove_ingress(_id: str, properties: Properties) -> None:
 
 
 def add_egress(_id: str, properties: Properties) -> None:
-    """Add the rule; the first one takes the place of the open one (AWS::EC2::SecurityGroupEgress: "the default rule
-    is removed")."""
+    """Add the rule; the first one takes the place of the open one (seen on AWS: aws-cdk #987)."""
     rules = _group(properties).setdefault("IpPermissionsEgress", [])
     rules[:] = [rule for rule in rules if rule != OPEN_EGRESS]
     _add_rule(rules, properties)

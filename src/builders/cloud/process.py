@@ -127,7 +127,7 @@ def _wait_until_ready(child: subprocess.Popen[str], log: Path) -> str:
         line = ""
     if not line.startswith(READY):
         words = log.read_text().strip().splitlines() or ["it said nothing"]
-        raise CloudError(f"the embedded cloud did not start: {words[-1]}; its whole log was {log}")
+        raise CloudError(f"the embedded cloud did not start: {words[-1].removeprefix('error: ')}")
     return line.removeprefix(READY).strip()
 
 

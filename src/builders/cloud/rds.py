@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ class Databases:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "rds"
-        self.directory.mkdir(exist_ok=True)
+        shutil.rmtree(self.directory, ignore_errors=True)  # of a server that was killed
+        self.directory.mkdir()
         self.directory.chmod(0o711)
         self.servers: dict[str, postgres.Server] = {}
         self.status: dict[str, Json] = {}

@@ -50,6 +50,13 @@ def check_subnet(properties: Mapping[str, Json], physical_id: str | None) -> Non
             raise ValueError(f"The CIDR '{wanted}' conflicts with another subnet (Service: Ec2, Status Code: 400)")
 
 
+def check_route(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse a route in a table that does not exist."""
+    table = properties.get("RouteTableId", "")
+    if table not in ec2._route_tables:
+        raise ValueError(f"The routeTable ID '{table}' does not exist (Service: Ec2, Status Code: 400)")
+
+
 def check_security_group(properties: Mapping[str, Json], physical_id: str | None) -> None:
     """Refuse a group in no VPC, with a name that the VPC has already, or with rules for groups that do not exist."""
     vpc, name = properties.get("VpcId"), properties.get("GroupName")
@@ -67,7 +74,7 @@ def check_security_group(properties: Mapping[str, Json], physical_id: str | None
 
 
 def check_endpoint(properties: Mapping[str, Json], _physical_id: str | None) -> None:
-    """Refuse an endpoint in things that do not exist, and a gateway endpoint whose policy names principals."""
+    """Refuse an endpoint in things that do not exist, or with two subnets of one zone."""
     vpc = properties.get("VpcId", "")
     _vpc(vpc)
     for identifier in properties.get("SubnetIds") or []:

@@ -12,6 +12,7 @@ Check = Callable[[Mapping[str, Json], str | None], None]
 
 _CHECKS: dict[str, Check] = {
     "AWS::DMS::ReplicationSubnetGroup": databases.check_replication_subnet_group,
+    "AWS::EC2::Route": networks.check_route,
     "AWS::EC2::SecurityGroup": networks.check_security_group,
     "AWS::EC2::Subnet": networks.check_subnet,
     "AWS::EC2::VPC": networks.check_vpc,
