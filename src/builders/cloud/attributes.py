@@ -25,7 +25,7 @@ _FORMS: dict[tuple[str, str], str] = {
     ("AWS::DMS::EventSubscription", "Id"): "{name}",
     ("AWS::DMS::ReplicationInstance", "Id"): "arn:aws:dms:{region}:{account}:rep:{resource_identifier}",
     ("AWS::DMS::ReplicationSubnetGroup", "Id"): "{name}",
-    ("AWS::DMS::ReplicationTask", "Id"): "arn:aws:dms:{region}:{account}:task:{resource_identifier}",
+    ("AWS::DMS::ReplicationTask", "ReplicationTaskArn"): "arn:aws:dms:{region}:{account}:task:{resource_identifier}",
     ("AWS::EC2::TransitGatewayRouteTablePropagation", "Id"): "{hex17}",
 }
 

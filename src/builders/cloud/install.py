@@ -13,7 +13,18 @@ from ministack.core.responses import get_region
 from ministack.services import rds as rds_service
 from ministack.services.cloudformation import provisioners
 
-from builders.cloud import attributes, corrections, network, rds, records, rotation, rotation_steps, schemas, secrets
+from builders.cloud import (
+    attributes,
+    corrections,
+    dms,
+    network,
+    rds,
+    records,
+    rotation,
+    rotation_steps,
+    schemas,
+    secrets,
+)
 from builders.cloud.corrections import packages, services
 from builders.cloud.records import Handlers, Made
 from builders.cloud.schemas import Json, ResourceType
@@ -39,12 +50,14 @@ def everything(directory: Path) -> Installed:
     secrets.install()
     rotation.install()
     templates.install()
+    dms.install()
     table: dict[str, Handlers] = provisioners._RESOURCE_HANDLERS
     table[rds.TYPE] = databases.handlers(table[rds.TYPE])
     table[rotation.TYPE] = rotation.schedule_handlers()
     table["AWS::SecretsManager::Secret"] = services.secrets_by_arn(table["AWS::SecretsManager::Secret"])
     table["AWS::Lambda::Function"] = packages.functions_with_code(table["AWS::Lambda::Function"])
     table.update(network.handlers())
+    table.update(dms.handlers())
     for name in schemas.names():
         table[name] = _checked(name, table.get(name) or records.handlers(name))
 

@@ -1,0 +1,87 @@
+"""Whether a replication instance reaches an endpoint.
+
+DMS starts a task only where the last test of both its endpoints was successful (public threads: cockroach #82182), and
+neither CloudFormation nor the creation of an endpoint tests.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from ministack.core.responses import AccountRegionScopedDict
+
+from builders.cloud import records
+from builders.cloud.dms.faults import not_found, wrong_state
+from builders.cloud.schemas import Json
+
+ENDPOINT, INSTANCE = "AWS::DMS::Endpoint", "AWS::DMS::ReplicationInstance"
+TEST_SECONDS = 0.3
+
+
+@dataclass
+class Connection:
+    """The last test from an instance to an endpoint."""
+
+    status: str = "testing"
+    failure: str = ""
+
+
+_connections: Any = AccountRegionScopedDict()
+"""{(instance ARN, endpoint ARN): Connection}"""
+_refusals: Any = AccountRegionScopedDict()
+"""{endpoint ARN: why every test of it fails}"""
+
+
+def test(instance: str, endpoint: str) -> dict[str, Json]:
+    """Begin a test. Raises ResourceNotFoundFault."""
+    if instance not in records.find(INSTANCE) or endpoint not in records.find(ENDPOINT):
+        raise not_found("Replication instance or endpoint")
+    connection = _connections[instance, endpoint] = Connection()
+    refusal = _refusals.get(endpoint, "")
+
+    def finish() -> None:
+        connection.status, connection.failure = ("failed", refusal) if refusal else ("successful", "")
+
+    timer = threading.Timer(TEST_SECONDS, finish)
+    timer.daemon = True
+    timer.start()
+    return describe(instance, endpoint, connection)
+
+
+def refuse(endpoint: str, message: str) -> None:
+    """Let every further test of an endpoint fail with `message`; with none, succeed again."""
+    _refusals[endpoint] = message
+
+
+def require_success(task: dict[str, Json]) -> None:
+    """Raise InvalidResourceStateFault unless both endpoints of a task's properties were tested with success."""
+    instance = task["ReplicationInstanceArn"]
+    for side in ("SourceEndpointArn", "TargetEndpointArn"):
+        connection = _connections.get((instance, task[side]))
+        if connection is None or connection.status != "successful":
+            raise wrong_state(
+                "Test connection for replication instance and endpoint should be successful for starting the "
+                "replication task"
+            )
+
+
+def every() -> list[dict[str, Json]]:
+    """All connections that were tested."""
+    return [describe(instance, endpoint, connection) for (instance, endpoint), connection in _connections.items()]
+
+
+def describe(instance: str, endpoint: str, connection: Connection) -> dict[str, Json]:
+    """A connection as DMS describes it."""
+    return {
+        "ReplicationInstanceArn": instance,
+        "EndpointArn": endpoint,
+        "Status": connection.status,
+        "LastFailureMessage": connection.failure,
+        "EndpointIdentifier": endpoint.rsplit(":", 1)[-1].lower(),
+        "ReplicationInstanceIdentifier": records.find(INSTANCE)
+        .get(instance, {})
+        .get("Properties", {})
+        .get("ReplicationInstanceIdentifier", ""),
+    }

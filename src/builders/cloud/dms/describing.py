@@ -1,0 +1,160 @@
+"""Records of CloudFormation as DMS describes them.
+
+Source: DMS API reference, the data types and the filters of each Describe operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ministack.services import ec2
+
+from builders.cloud import records
+from builders.cloud.dms import connections, tasks
+from builders.cloud.dms.listing import Described, Listing
+from builders.cloud.schemas import Json
+
+
+def task(arn: str, record: Mapping[str, Json]) -> Described:
+    """A task: what the template says, and what became of it."""
+    properties, life = record["Properties"], tasks.find(arn)
+    kept = ("SourceEndpointArn", "TargetEndpointArn", "ReplicationInstanceArn", "MigrationType", "TableMappings")
+    described = {name: properties[name] for name in kept}
+    described |= {
+        "ReplicationTaskArn": arn,
+        "ReplicationTaskIdentifier": str(properties.get("ReplicationTaskIdentifier", arn.rsplit(":", 1)[-1])).lower(),
+        "ReplicationTaskSettings": properties.get("ReplicationTaskSettings", "{}"),
+        "Status": life.status,
+    }
+    if life.stop_reason:
+        described["StopReason"] = life.stop_reason
+    if life.failure:
+        described["LastFailureMessage"] = life.failure
+    if life.has_run:
+        counts = dict.fromkeys(("TablesLoaded", "TablesLoading", "TablesQueued", "TablesErrored"), 0)
+        described["ReplicationTaskStats"] = {"FullLoadProgressPercent": 0, **counts, **life.statistics}
+    return described
+
+
+def _instance(arn: str, record: Mapping[str, Json]) -> Described:
+    properties = record["Properties"]
+    kept = ("AllocatedStorage", "AutoMinorVersionUpgrade", "EngineVersion", "KmsKeyId", "MultiAZ",
+            "PreferredMaintenanceWindow", "PubliclyAccessible", "ReplicationInstanceClass")  # fmt: skip
+    return {
+        **{name: properties[name] for name in kept if name in properties},
+        "ReplicationInstanceArn": arn,
+        "ReplicationInstanceIdentifier": str(properties.get("ReplicationInstanceIdentifier", "")).lower(),
+        "ReplicationInstanceStatus": "available",
+        "PubliclyAccessible": properties.get("PubliclyAccessible", True),
+        "VpcSecurityGroups": [
+            {"VpcSecurityGroupId": group, "Status": "active"} for group in properties.get("VpcSecurityGroupIds") or []
+        ],
+        "ReplicationSubnetGroup": {
+            "ReplicationSubnetGroupIdentifier": properties.get("ReplicationSubnetGroupIdentifier", "default")
+        },
+    }
+
+
+def _endpoint(arn: str, record: Mapping[str, Json]) -> Described:
+    properties = record["Properties"]
+    kept = ("CertificateArn", "DatabaseName", "EngineName", "KmsKeyId", "Port", "ServerName", "Username")
+    settings = properties.get("PostgreSqlSettings")
+    return {
+        **{name: properties[name] for name in kept if name in properties},
+        "EndpointArn": arn,
+        "EndpointIdentifier": str(properties.get("EndpointIdentifier", arn.rsplit(":", 1)[-1])).lower(),
+        "EndpointType": str(properties["EndpointType"]).upper(),
+        "SslMode": properties.get("SslMode", "none"),
+        "Status": "active",
+        **({"PostgreSQLSettings": settings} if settings else {}),
+    }
+
+
+def _certificate(arn: str, record: Mapping[str, Json]) -> Described:
+    properties = record["Properties"]
+    identifier = str(properties.get("CertificateIdentifier", arn.rsplit(":", 1)[-1])).lower()
+    return {"CertificateArn": arn, "CertificateIdentifier": identifier, "CertificatePem": properties["CertificatePem"]}
+
+
+def _subnet_group(name: str, record: Mapping[str, Json]) -> Described:
+    properties = record["Properties"]
+    subnets = [ec2._subnets[identifier] for identifier in properties["SubnetIds"] if identifier in ec2._subnets]
+    return {
+        "ReplicationSubnetGroupIdentifier": name.lower(),
+        "ReplicationSubnetGroupDescription": properties["ReplicationSubnetGroupDescription"],
+        "VpcId": subnets[0]["VpcId"] if subnets else "",
+        "SubnetGroupStatus": "Complete",
+        "Subnets": [
+            {
+                "SubnetIdentifier": subnet["SubnetId"],
+                "SubnetAvailabilityZone": {"Name": subnet["AvailabilityZone"]},
+                "SubnetStatus": "Active",
+            }
+            for subnet in subnets
+        ],
+    }
+
+
+def _records(kind: str, describe: Callable[[str, Mapping[str, Json]], Described]) -> Callable[[], list[Described]]:
+    return lambda: [describe(physical_id, record) for physical_id, record in sorted(records.find(kind).items())]
+
+
+def _tasks() -> list[Described]:
+    found = _records(tasks.TYPE, task)()
+    return [each | {"EndpointArns": [each["SourceEndpointArn"], each["TargetEndpointArn"]]} for each in found]
+
+
+LISTINGS = {
+    "DescribeReplicationTasks": Listing(
+        "ReplicationTasks",
+        "Tasks",
+        _tasks,
+        {
+            "replication-task-arn": "ReplicationTaskArn",
+            "replication-task-id": "ReplicationTaskIdentifier",
+            "migration-type": "MigrationType",
+            "endpoint-arn": "EndpointArns",
+            "replication-instance-arn": "ReplicationInstanceArn",
+        },
+    ),
+    "DescribeReplicationInstances": Listing(
+        "ReplicationInstances",
+        "Replication instances",
+        _records(connections.INSTANCE, _instance),
+        {
+            "replication-instance-arn": "ReplicationInstanceArn",
+            "replication-instance-id": "ReplicationInstanceIdentifier",
+            "replication-instance-class": "ReplicationInstanceClass",
+            "engine-version": "EngineVersion",
+        },
+    ),
+    "DescribeEndpoints": Listing(
+        "Endpoints",
+        "Endpoints",
+        _records(connections.ENDPOINT, _endpoint),
+        {
+            "endpoint-arn": "EndpointArn",
+            "endpoint-id": "EndpointIdentifier",
+            "endpoint-type": "EndpointType",
+            "engine-name": "EngineName",
+        },
+    ),
+    "DescribeCertificates": Listing(
+        "Certificates",
+        "Certificates",
+        _records("AWS::DMS::Certificate", _certificate),
+        {"certificate-arn": "CertificateArn", "certificate-id": "CertificateIdentifier"},
+    ),
+    "DescribeReplicationSubnetGroups": Listing(
+        "ReplicationSubnetGroups",
+        "Replication subnet groups",
+        _records("AWS::DMS::ReplicationSubnetGroup", _subnet_group),
+        {"replication-subnet-group-id": "ReplicationSubnetGroupIdentifier"},
+    ),
+    "DescribeConnections": Listing(
+        "Connections",
+        "Connections",
+        connections.every,
+        {"endpoint-arn": "EndpointArn", "replication-instance-arn": "ReplicationInstanceArn"},
+    ),
+}

@@ -1,0 +1,171 @@
+"""The life of a replication task.
+
+It walks by itself: starting becomes running, and stopping stopped, after `step_seconds`. Each arrival sends the event
+that DMS sends (DMS user guide, "AWS DMS event categories and event messages").
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region, request_scope
+from ministack.services import eventbridge
+
+from builders.cloud import records
+from builders.cloud.dms.faults import Fault, not_found, wrong_state
+from builders.cloud.records import Handlers, Made
+from builders.cloud.schemas import Json
+
+TYPE = "AWS::DMS::ReplicationTask"
+STEP_SECONDS = 0.3
+
+_EVENTS = {"running": "DMS-EVENT-0069", "failed": "DMS-EVENT-0078", "stopped": "DMS-EVENT-0079"}
+_BUSY = ("starting", "running", "stopping")
+# "Replication Task cannot be modified while it is running state" (terraform-provider-aws #2236)
+_CANNOT_BE = "Replication Task cannot be {done} while it is {status} state"
+
+
+@dataclass
+class Task:
+    """What a task has become since CloudFormation made it."""
+
+    status: str = "ready"
+    has_run: bool = False
+    stop_reason: str = ""
+    failure: str = ""
+    step_seconds: float = STEP_SECONDS
+    fails_next: tuple[str, str] | None = None
+    """Stop reason and message of the failure that waits for the next start."""
+    statistics: dict[str, Json] = field(default_factory=dict)
+    tables: list[dict[str, Json]] = field(default_factory=list)
+
+
+_tasks: Any = AccountRegionScopedDict()
+_lock = threading.Lock()
+
+
+def find(arn: str) -> Task:
+    """The task by its ARN. Raises the fault ResourceNotFoundFault."""
+    if arn not in records.find(TYPE):
+        raise not_found("Tasks")
+    with _lock:
+        if arn not in _tasks:
+            _tasks[arn] = Task()
+        task: Task = _tasks[arn]
+        return task
+
+
+def start(arn: str, kind: str) -> None:
+    """Start or resume. Raises a fault where the task cannot, as StartReplicationTask does."""
+    task = find(arn)
+    if task.status in _BUSY:
+        raise wrong_state("Replication Task cannot be started, invalid state")
+    if (kind == "start-replication") == task.has_run:
+        word = kind.upper().replace("-", "_")
+        when = "valid only" if kind == "start-replication" else "not valid"
+        raise Fault(
+            "InvalidParameterCombinationException",
+            f"Start Type : {word}, {when} for tasks running for the first time",
+        )
+    task.status, task.has_run, task.stop_reason, task.failure = "starting", True, "", ""
+    task.statistics |= {"StartDate": time.time()}
+    _later(arn, task, "starting")
+
+
+def stop(arn: str) -> None:
+    """Stop. Raises a fault where the task does not run."""
+    task = find(arn)
+    if task.status != "running":
+        raise wrong_state("Replication Task cannot be stopped, invalid state")
+    task.status = "stopping"
+    _later(arn, task, "stopping")
+
+
+def fail(arn: str, stop_reason: str, message: str) -> None:
+    """Let the task fail: at once when it runs, else as soon as it is started."""
+    task = find(arn)
+    if task.status == "running":
+        _arrive(arn, task, "failed", stop_reason, message)
+    else:
+        task.fails_next = (stop_reason, message)
+
+
+def require_at_rest(arn: str, done: str) -> None:
+    """Raise the fault that refuses to have something `done` to a task that runs."""
+    status = find(arn).status
+    if status in _BUSY:
+        raise wrong_state(_CANNOT_BE.format(done=done, status=status))
+
+
+def handlers() -> dict[str, Handlers]:
+    """CloudFormation's handlers of tasks: neither an update nor a deletion stops a task that runs."""
+    inner = records.handlers(TYPE)
+
+    def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
+        if {key: value for key, value in old.items() if key != "Tags"} != {k: v for k, v in new.items() if k != "Tags"}:
+            _as_cloudformation(physical_id, "modified")
+        made: Made = inner["update"](physical_id, old, new, stack, logical_id)
+        return made
+
+    def delete(physical_id: str, properties: Mapping[str, Json]) -> None:
+        if physical_id in records.find(TYPE):
+            _as_cloudformation(physical_id, "deleted")
+        _tasks.pop(physical_id, None)
+        inner["delete"](physical_id, properties)
+
+    return {TYPE: {**inner, "update": update, "delete": delete}}
+
+
+def _as_cloudformation(arn: str, done: str) -> None:
+    """Say the fault as the reason of a stack event."""
+    try:
+        require_at_rest(arn, done)
+    except Fault as fault:
+        raise ValueError(f"{fault} (Service: DatabaseMigration, Status Code: 400, Error Code: {fault.code})") from fault
+
+
+def _later(arn: str, task: Task, status: str) -> None:
+    """Go on from `status` after a step, in the account and region that asked."""
+    account, region = get_account_id(), get_region()
+
+    def go_on() -> None:
+        with request_scope(account, region):
+            if task.status != status or arn not in records.find(TYPE):
+                return
+            if status == "stopping":
+                _arrive(arn, task, "stopped", "Stop Reason NORMAL", "")
+            elif task.fails_next:
+                reason, task.fails_next = task.fails_next, None
+                _arrive(arn, task, "failed", *reason)
+            else:
+                _arrive(arn, task, "running", "", "")
+
+    timer = threading.Timer(task.step_seconds, go_on)
+    timer.daemon = True
+    timer.start()
+
+
+def _arrive(arn: str, task: Task, status: str, stop_reason: str, failure: str) -> None:
+    task.status, task.stop_reason, task.failure = status, stop_reason, failure
+    if status != "running":
+        task.statistics |= {"StopDate": time.time()}
+    detail = {
+        "eventId": _EVENTS[status],
+        "eventType": f"REPLICATION_TASK_{'STARTED' if status == 'running' else status.upper()}",
+        "type": "REPLICATION_TASK",
+        "category": "Failure" if status == "failed" else "StateChange",
+        "detailMessage": f"Replication task has {'started' if status == 'running' else status}. {stop_reason}".strip(),
+        "resourceLink": "",
+    }
+    entry = {
+        "Source": "aws.dms",
+        "DetailType": "DMS Replication Task State Change",
+        "Resources": [arn],
+        "Detail": json.dumps(detail),
+    }
+    eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
