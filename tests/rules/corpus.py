@@ -76,22 +76,22 @@ def fetch(cache: Path) -> None:
             target.mkdir(parents=True)
             subprocess.run(["npm", "pack", "--silent", name], cwd=target, capture_output=True, check=False)
     for folder in sorted((*cache.glob("pypi/*"), *cache.glob("npm/*"))):
-        archives = [path for path in folder.iterdir() if path.suffix in (".gz", ".tgz", ".whl", ".zip")]
-        if not archives:
-            print(f"not fetched: {folder.name}")
-        for archive in archives:
-            _unpack(archive, folder / "unpacked")
+        unpack(folder)
 
 
-def _unpack(archive: Path, target: Path) -> None:
-    if target.exists():
-        return
-    if archive.suffix in (".whl", ".zip"):
-        with zipfile.ZipFile(archive) as packed:
-            packed.extractall(target)
-    else:
-        with tarfile.open(archive) as packed_tar:
-            packed_tar.extractall(target, filter="data")
+def unpack(folder: Path) -> None:
+    """Unpack the archives of a package's folder into `unpacked` beside them, once."""
+    archives = [path for path in folder.iterdir() if path.suffix in (".gz", ".tgz", ".whl", ".zip")]
+    target = folder / "unpacked"
+    if not archives:
+        print(f"not fetched: {folder.name}")
+    for archive in archives if not target.exists() else []:
+        if archive.suffix in (".whl", ".zip"):
+            with zipfile.ZipFile(archive) as packed:
+                packed.extractall(target)
+        else:
+            with tarfile.open(archive) as packed_tar:
+                packed_tar.extractall(target, filter="data")
 
 
 def templates(root: Path) -> Iterator[tuple[Path, Template]]:

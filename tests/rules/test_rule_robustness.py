@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from cfnlint.decode import cfn_yaml
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from cfnlint.template import Template
 from hypothesis import HealthCheck, given, settings, strategies as st
 from rule_templates import parsed
 
 from builders.rules import Rule, all_rules
+from builders.rules._names import schema_of
 from builders.rules._template import walk
 
 RULES = [rule() for rule in all_rules()]
@@ -93,6 +95,21 @@ LOOP = {"Fn::ForEach::A": ["B", ["c"], {"Topic${B}": {"Type": "AWS::SNS::Topic"}
 def test_no_rule_raises_on_transforms_modules_loops_and_unknown_types(body: dict[str, Any]) -> None:
     template = Template(None, copy.deepcopy(body))
     template.transform()
+
+    for rule in RULES:
+        rule.match(template)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"Ref": "Nobody"}, {"Fn::If": ["Nobody", "a", "b"]}, [{"Ref": "Nobody"}], "a"], ids=repr
+)
+def test_no_rule_raises_on_any_type_of_the_registry(odd: Any) -> None:
+    resources = {}
+    for number, kind in enumerate(sorted(PROVIDER_SCHEMA_MANAGER.get_resource_types("us-east-1"))):
+        properties = schema_of(kind).get("properties", {})
+        resources[f"R{number}"] = {"Type": kind, "Properties": dict.fromkeys(properties, odd)}
+
+    template = Template(None, {"Resources": resources})
 
     for rule in RULES:
         rule.match(template)
