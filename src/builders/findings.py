@@ -3,7 +3,27 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+
+
+RULES: Mapping[str, str] = MappingProxyType(
+    {
+        "layer": "A layer breaks the contract of builders.stack, or its builder fails.",
+        "template-too-large": "A template is too large to be deployed without a bucket.",
+        "stale-template": "A template file does not say what its layer makes.",
+        "parameter-file": "A parameter file, or an item of it, does not have the form that the AWS CLI takes.",
+        "duplicate-parameter": "A parameter file gives a parameter twice.",
+        "unknown-parameter": "A parameter file gives a parameter that no layer has.",
+        "missing-parameter": "A parameter file lacks a parameter without which the phase cannot be deployed.",
+        "parameter-value": "A value is not allowed by the parameter's declaration.",
+        "template-rule": "The Rules of a template refuse the parameters of a phase.",
+        "template-refuses": "A function of a template cannot be computed with the parameters of a phase.",
+        "overlapping-ranges": "Address ranges that meet over Direct Connect overlap.",
+    }
+)
+"""The rules of `build-templates` itself; every other id is one of cfn-lint or of `builders.rules`."""
 
 
 class Severity(enum.Enum):

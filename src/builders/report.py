@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-from builders.findings import Finding
+from builders.findings import RULES, Finding
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -45,7 +45,7 @@ def as_sarif(findings: Sequence[Finding]) -> str:
     driver = {
         "name": "build-templates",
         "semanticVersion": metadata.version("stackferry"),
-        "rules": [{"id": rule} for rule in rules],
+        "rules": [_sarif_rule(rule) for rule in rules],
     }
     results = [_sarif_result(found, rules.index(found.rule)) for found in findings]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
@@ -60,6 +60,10 @@ WRITERS: Mapping[str, Callable[[Sequence[Finding]], str]] = MappingProxyType(
 def _printable(line: str) -> str:
     """The line without what would break it or steer a terminal: a message may repeat what stands in a file."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
+
+
+def _sarif_rule(rule: str) -> dict[str, Any]:
+    return {"id": rule, "shortDescription": {"text": RULES[rule]}} if rule in RULES else {"id": rule}
 
 
 def _sarif_result(finding: Finding, rule_index: int) -> dict[str, Any]:

@@ -60,7 +60,13 @@ def test_sarif_is_a_log_with_one_run() -> None:
                     "driver": {
                         "name": "build-templates",
                         "semanticVersion": metadata.version("stackferry"),
-                        "rules": [{"id": "E3002"}, {"id": "stale-template"}],
+                        "rules": [
+                            {"id": "E3002"},
+                            {
+                                "id": "stale-template",
+                                "shortDescription": {"text": "A template file does not say what its layer makes."},
+                            },
+                        ],
                     }
                 },
                 "columnKind": "unicodeCodePoints",
