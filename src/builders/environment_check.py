@@ -81,7 +81,7 @@ def _missing(
             if scopes[layer] is Scope.PHASE and "Default" not in declaration
         ]
         if demanding and key not in file.entries:
-            description = by_layer[demanding[0]]["Description"]
+            description = by_layer[demanding[0]].get("Description", "its layer says no more")
             layers = ", ".join(demanding)
             message = f'{key} is missing and has no default in {layers}; add "{key}=...": {description}'
             yield key, Finding("missing-parameter", message, str(file.path))

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-
 RULES: Mapping[str, str] = MappingProxyType(
     {
         "layer": "A layer breaks the contract of builders.stack, or its builder fails.",
