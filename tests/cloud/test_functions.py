@@ -111,6 +111,22 @@ def test_a_permission_on_no_function_is_refused(account: Account) -> None:
         account.deploy({"Permission": {"Type": "AWS::Lambda::Permission", "Properties": permission}})
 
 
+def test_a_function_finds_boto3_and_nothing_else_that_is_installed_here(
+    account: Account, lambda_role: Template
+) -> None:
+    source = (
+        "import importlib.util\n"
+        "def handler(event, context):\n"
+        "    return [name for name in event if importlib.util.find_spec(name)]\n"
+    )
+    properties = {"Role": {"Fn::GetAtt": ["Role", "Arn"]}, "Runtime": "python3.13", "Handler": "index.handler",
+                  "Code": {"ZipFile": source}, "Timeout": 30}  # fmt: skip
+    account.deploy({**lambda_role, "Function": {"Type": "AWS::Lambda::Function", "Properties": properties}})
+    event = json.dumps(["boto3", "botocore", "pg8000", "builders", "cfnlint", "ministack"])
+    answer = account.client("lambda").invoke(FunctionName=account.physical_id("Function"), Payload=event)
+    assert json.load(answer["Payload"]) == ["boto3", "botocore"]
+
+
 CUSTOM_RESOURCE = """
 import json, urllib.request
 

@@ -15,6 +15,7 @@ The rooms:
     installations.py  which PostgreSQL there is
     postgres.py     servers with TLS, each on a port of its own; guard.py ends them with us
     rds.py          AWS::RDS::DBInstance as one of them
+    functions.py    the Python that functions run on
     secrets.py      generated passwords, version stages, attachments
     rotation.py     RotateSecret and RotationSchedule; rotation_steps.py calls the function
     corrections/    what ministack gets wrong, one function each

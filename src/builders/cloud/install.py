@@ -17,6 +17,7 @@ from builders.cloud import (
     attributes,
     corrections,
     dms,
+    functions,
     network,
     rds,
     records,
@@ -47,6 +48,7 @@ def everything(directory: Path) -> Installed:
     databases = rds.Databases(directory)
     rds_service._rotate_instance_password = databases.change_password
     corrections.everywhere()
+    functions.install(directory)
     secrets.install()
     rotation.install()
     templates.install()
