@@ -6,14 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from awacs import ec2 as ec2_actions, logs as logs_actions, sns as sns_actions
+from awacs import (
+    ec2 as ec2_actions,
+    kms as kms_actions,
+    logs as logs_actions,
+    secretsmanager as secret_actions,
+    sns as sns_actions,
+)
 from awacs.aws import ArnLike, Condition, Deny, Statement, StringEquals
 from troposphere import Parameter, Split, Sub, awslambda, iam, logs
 
 from builders import parameters, policies
 from builders.layers.foundation import ENVELOPE, KEY_ARN, TOPIC_ARN
 from builders.layers.network import FUNCTION_SECURITY_GROUP_ID, PRIVATE_SUBNET_IDS
-from builders.stack import Stack
+from builders.stack import Export, Stack
 
 RUNTIME = "python3.13"
 """The newest runtime of Lambda on which the functions' tests run (`tox -e py313`)."""
@@ -36,14 +42,15 @@ _VPC_WILDCARDS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """The parameters of a function: where its package lies, and how long its log is kept."""
+    """The parameters of a function: where its package lies, how long its log is kept; and what it wears in the VPC."""
 
     bucket: Parameter
     key: Parameter
     retention: Parameter
+    security_group: Export
 
     @classmethod
-    def declare(cls, stack: Stack, folder: str) -> Settings:
+    def declare(cls, stack: Stack, folder: str, security_group: Export = FUNCTION_SECURITY_GROUP_ID) -> Settings:
         """Declare them for a folder under `lambda/`. The key names the content, so that new code is a new key."""
         words = "".join(word.capitalize() for word in folder.split("_"))
         return cls(
@@ -64,6 +71,7 @@ class Settings:
                 )
             ),
             stack.parameter(parameters.log_retention()),
+            security_group,
         )
 
 
@@ -114,7 +122,7 @@ def add(
             # By reference, or Lambda makes a group of its own: unencrypted, for ever, and with a name that collides.
             LoggingConfig=awslambda.LoggingConfig(LogGroup=log_group.ref()),
             VpcConfig=awslambda.VPCConfig(
-                SecurityGroupIds=[stack.import_value(FUNCTION_SECURITY_GROUP_ID)],
+                SecurityGroupIds=[stack.import_value(settings.security_group)],
                 SubnetIds=Split(",", stack.import_value(PRIVATE_SUBNET_IDS)),
             ),
             DependsOn=[policy],  # Lambda makes the network interfaces as the role
@@ -181,8 +189,19 @@ def _report_failed_events(stack: Stack, title: str, function: awslambda.Function
 
 def secret_statements(actions: Sequence[Any], secret: Any, key: Any) -> list[Statement]:
     """Calls to Secrets Manager on one secret, and the use of its key through Secrets Manager alone."""
-    through_secrets = Condition(StringEquals({"kms:ViaService": Sub("secretsmanager.${AWS::Region}.amazonaws.com")}))
     return [
         policies.allow("UseSecret", actions, [secret]),
-        policies.allow("UseKeyOfSecret", ENVELOPE, [key], condition=through_secrets),
+        policies.allow("UseKeyOfSecret", ENVELOPE, [key], condition=_through_secrets_manager()),
     ]
+
+
+def reading_statements(secrets: Sequence[Any], keys: Sequence[Any]) -> list[Statement]:
+    """The values of secrets, and the decryption with their keys through Secrets Manager alone."""
+    return [
+        policies.allow("ReadSecrets", [secret_actions.GetSecretValue], secrets),
+        policies.allow("DecryptSecrets", [kms_actions.Decrypt], keys, condition=_through_secrets_manager()),
+    ]
+
+
+def _through_secrets_manager() -> Condition:
+    return Condition(StringEquals({"kms:ViaService": Sub("secretsmanager.${AWS::Region}.amazonaws.com")}))
