@@ -5,9 +5,10 @@ None has a default: each is a fact about somebody's database, and a made-up one 
 
 from __future__ import annotations
 
-from troposphere import Parameter
+from troposphere import Equals, Not, Or, Parameter
 
 from builders import parameters
+from builders.stack import Stack
 
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 
@@ -81,4 +82,14 @@ def ssl_mode() -> Parameter:
         "verify-full checks the source's certificate and name against SourceCertificatePem; require only encrypts",
         ["verify-full", "require"],
         "verify-full",
+    )
+
+
+def must_be_verifiable(stack: Stack, mode: Parameter, pem: Parameter) -> None:
+    """Refuse `ssl_mode` verify-full without `certificate`, before anything is made."""
+    stack.rule(
+        "SourceCanBeVerified",
+        Or(Equals(mode.ref(), "require"), Not(Equals(pem.ref(), ""))),
+        "SourceSslMode verify-full needs SourceCertificatePem, the PEM of the authority that signed the source's "
+        "certificate; SourceSslMode require encrypts without knowing who answers",
     )

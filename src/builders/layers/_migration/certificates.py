@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 
-from troposphere import Equals, FindInMap, Not, Or, Parameter, Region, dms
+from troposphere import Equals, FindInMap, Parameter, Region, dms
 
 from builders.layers import _source
 from builders.stack import Stack
@@ -34,10 +34,5 @@ def of_source(stack: Stack) -> dms.Certificate:
     mode: Parameter = stack.parameter(_source.ssl_mode())
     pem: Parameter = stack.parameter(_source.certificate())
     verified = stack.condition(IS_SOURCE_VERIFIED, Equals(mode.ref(), "verify-full"))
-    stack.rule(
-        "SourceCanBeVerified",
-        Or(Equals(mode.ref(), "require"), Not(Equals(pem.ref(), ""))),
-        "SourceSslMode verify-full needs SourceCertificatePem, the PEM of the authority that signed the source's "
-        "certificate; SourceSslMode require encrypts without knowing who answers",
-    )
+    _source.must_be_verifiable(stack, mode, pem)
     return stack.add(dms.Certificate("SourceCertificate", Condition=verified, CertificatePem=pem.ref()))
