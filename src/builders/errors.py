@@ -6,6 +6,7 @@
     ├── ParameterFileError    an `environments/*.json` that cannot be read
     ├── EvaluationError       an intrinsic function that has no value with the given parameters
     ├── DeployError           the AWS CLI refused: a stack that failed, with the reasons of its events
+    ├── ReplicationError      the replication task failed, or DMS refused what was asked of it
     └── CloudError            the embedded cloud: a port in use, a server that does not start
 
 A message is one line in lower case: the value, what is allowed, what to do. It is printed once, at the
@@ -37,6 +38,10 @@ class EvaluationError(StackferryError):
 
 class DeployError(StackferryError):
     """A command of the AWS CLI failed, or the CLI is not there."""
+
+
+class ReplicationError(StackferryError):
+    """The replication task failed, is in a state that forbids what was asked, or DMS cannot be asked."""
 
 
 class CloudError(StackferryError):

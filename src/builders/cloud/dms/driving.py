@@ -10,9 +10,10 @@ One operation beside the API, at the same address; the account and region are th
      "StepSeconds": 0.3}
     {"EndpointArn": "arn:aws:dms:...:endpoint:...", "ConnectionFailure": "..."}
 
-All but the ARN may be left out. Statistics are merged into those that are there and tables replace them. A failure
-comes at once to a task that runs, and to any other when it is started next. StepSeconds is how long starting and
-stopping last. ConnectionFailure lets every further test of the endpoint's connection fail; empty, succeed again.
+All but the ARN may be left out. Statistics are merged into those that are there, and tables replace them; a task whose
+progress nobody decides has nothing to load, and is done with it at once. A failure comes at once to a task that runs,
+and to any other when it is started next. StepSeconds is how long starting and stopping last. ConnectionFailure lets
+every further test of the endpoint's connection fail; empty, succeed again.
 """
 
 from __future__ import annotations

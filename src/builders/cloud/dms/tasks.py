@@ -152,7 +152,9 @@ def _later(arn: str, task: Task, status: str) -> None:
 
 def _arrive(arn: str, task: Task, status: str, stop_reason: str, failure: str) -> None:
     task.status, task.stop_reason, task.failure = status, stop_reason, failure
-    if status != "running":
+    if status == "running":
+        task.statistics.setdefault("FullLoadProgressPercent", 100)
+    else:
         task.statistics |= {"StopDate": time.time()}
     detail = {
         "eventId": _EVENTS[status],

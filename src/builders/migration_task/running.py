@@ -1,0 +1,118 @@
+"""Start, stop, resume: what is asked of DMS, in which order, and the waiting."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from builders.errors import ReplicationError
+from builders.migration_task.client import Replication
+from builders.migration_task.task import READY, RUNNING, STARTING, Task, why
+
+Show = Callable[[Task], None]
+"""Told of the task after every look at it."""
+Say = Callable[[str], None]
+Seen = TypeVar("Seen")
+
+_SUCCESSFUL, _FAILED = "successful", "failed"
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How to wait: `poll_seconds` between two looks, at most `timeout_seconds` in all, or for ever."""
+
+    show: Show
+    say: Say
+    poll_seconds: float = 5.0
+    timeout_seconds: float | None = None
+
+    def until(self, replication: Replication, reached: Callable[[Task], bool]) -> Task:
+        """Look at the task until it is where it should be. Raises `ReplicationError` when the time is over."""
+
+        def look() -> Task:
+            task = replication.task()
+            self.show(task)
+            return task
+
+        return self.poll(look, reached, lambda task: f"the task is still {task.status}")
+
+    def poll(self, look: Callable[[], Seen], reached: Callable[[Seen], bool], still: Callable[[Seen], str]) -> Seen:
+        """Look until what is seen is `reached`; `still` says what it was when the time was over."""
+        deadline = None if self.timeout_seconds is None else time.monotonic() + self.timeout_seconds
+        while not reached(seen := look()):
+            if deadline is not None and time.monotonic() >= deadline:
+                raise ReplicationError(
+                    f"{still(seen)} after {self.timeout_seconds:g} seconds, and DMS goes on; wait longer with "
+                    "--timeout, or look with status"
+                )
+            time.sleep(self.poll_seconds)
+        return seen
+
+
+def start(replication: Replication, watch: Watch, *, until_loaded: bool) -> Task:
+    """Start a task for the first time. Raises `ReplicationError` where it has run before, or ends by itself."""
+    task = _settled(replication, watch)
+    if task.is_at_rest and task.has_run:
+        raise ReplicationError(f"the task has run before and is {task.status}; use resume, which goes on where it was")
+    return _run(replication, watch, task, "start-replication", until_loaded)
+
+
+def resume(replication: Replication, watch: Watch, *, until_loaded: bool) -> Task:
+    """Let a task go on where it stopped. Raises `ReplicationError` where it never ran, or ends by itself."""
+    task = _settled(replication, watch)
+    if task.status == READY and not task.has_run:
+        raise ReplicationError("the task has never run; use start")
+    return _run(replication, watch, task, "resume-processing", until_loaded)
+
+
+def stop(replication: Replication, watch: Watch) -> Task:
+    """Stop a task; one that is at rest stays as it is."""
+    task = watch.until(replication, lambda task: task.is_at_rest or task.status == RUNNING)
+    if task.is_at_rest:
+        watch.say(f"the task is {task.status} already")
+        return task
+    replication.stop()
+    return watch.until(replication, lambda task: task.is_at_rest)
+
+
+def _settled(replication: Replication, watch: Watch) -> Task:
+    """The task once it neither stops nor is changed, when it could be started."""
+    return watch.until(replication, lambda task: task.is_at_rest or task.status in (STARTING, RUNNING))
+
+
+def _run(replication: Replication, watch: Watch, task: Task, kind: str, until_loaded: bool) -> Task:
+    if task.is_at_rest:
+        _prove_connections(replication, watch, task)
+        replication.begin(kind)
+        # For a moment DMS may still answer with the old status, which would look like an end.
+        watch.until(replication, lambda now: (now.status, now.started) != (task.status, task.started))
+    else:
+        watch.say(f"the task is {task.status} already")
+
+    def arrived(now: Task) -> bool:
+        return now.is_at_rest or (now.status == RUNNING and (now.progress.is_loaded or not until_loaded))
+
+    ended = watch.until(replication, arrived)
+    if ended.is_at_rest:
+        raise ReplicationError(f"the task is {ended.status}: {why(ended) or 'DMS gives no reason'}")
+    return ended
+
+
+def _prove_connections(replication: Replication, watch: Watch, task: Task) -> None:
+    """Test both connections: DMS starts no task whose last tests were not successful, and nobody else tests."""
+    for side, endpoint in zip(("source", "target"), task.endpoint_arns, strict=True):
+        watch.say(f"testing the connection to the {side}")
+        replication.test_connection(task.instance_arn, endpoint)
+        status, failure = watch.poll(
+            functools.partial(replication.connection, task.instance_arn, endpoint),
+            lambda connection: connection[0] in (_SUCCESSFUL, _FAILED),
+            lambda connection: f"the test of the connection is still {connection[0] or 'not there'}",
+        )
+        if status == _FAILED:
+            raise ReplicationError(
+                f"DMS does not reach the {side}: {failure or 'it gives no reason'}; check the secret of the endpoint, "
+                "its certificate, and what the connectivity layer says about the way"
+            )
