@@ -46,7 +46,7 @@ def _with(template: Any, path: tuple[str | int, ...], node: Any) -> Any:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_no_rule_raises_on_a_template_with_something_odd_in_it(data: st.DataObject) -> None:
     template = data.draw(st.sampled_from(EXAMPLES))
     for _ in range(data.draw(st.integers(1, 3))):

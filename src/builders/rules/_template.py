@@ -148,8 +148,11 @@ class Template:
         conditions = self.section("Conditions")
         if any(name not in conditions for name, _ in scenario):
             return False  # cfn-lint reports the undefined condition; what it would mean nobody knows
+        if not scenario:
+            return True
         try:
-            return not scenario or bool(self.cfn.conditions.satisfiable(dict(scenario), {}))
+            fixed = self.cfn.conditions.build_scenarios({name: {side} for name, side in scenario})
+            return next(fixed, None) is not None
         except Exception:  # sympy and broken conditions: without knowledge, no finding
             return False
 

@@ -9,6 +9,8 @@ from builders.rules._metric_catalog import NAMESPACES
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 
+_SENSELESS = (("percent", "Sum"), ("percent", "SampleCount"), ("level", "SampleCount"))
+
 
 class SenselessStatistic(Rule):
     """Reports Sum over a percentage, and SampleCount over a level, of the namespaces whose metrics are known."""
@@ -37,11 +39,7 @@ class SenselessStatistic(Rule):
             if kind is None or metric.statistic_name != "Statistic":
                 continue
             for statistic in template.constants(metric.alarm, "Statistic"):
-                senseless = (kind, statistic.value) in {
-                    ("percent", "Sum"),
-                    ("percent", "SampleCount"),
-                    ("level", "SampleCount"),
-                }
+                senseless = (kind, statistic.value) in _SENSELESS
                 if senseless and template.possible(statistic, metric.name):
                     message = f"{statistic.value} of {metric.name.value} says nothing: use Average, Maximum or Minimum"
                     yield Finding(statistic, message)
