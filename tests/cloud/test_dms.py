@@ -10,54 +10,15 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from dms_world import MAPPINGS, resources, task
 
 from .conftest import Account, Refused, Template
-
-MAPPINGS = json.dumps(
-    {
-        "rules": [
-            {
-                "rule-type": "selection",
-                "rule-id": "1",
-                "rule-name": "1",
-                "object-locator": {"schema-name": "payments", "table-name": "%"},
-                "rule-action": "include",
-            }
-        ]
-    }
-)
-
-
-def endpoint(side: str) -> Template:
-    properties = {"EndpointType": side, "EngineName": "postgres", "ServerName": f"{side}.example.com", "Port": 5432}
-    return {"Type": "AWS::DMS::Endpoint", "Properties": properties}
-
-
-def task(name: str, **more: Any) -> Template:
-    return {
-        "Type": "AWS::DMS::ReplicationTask",
-        "Properties": {
-            "ReplicationTaskIdentifier": name,
-            "MigrationType": "full-load-and-cdc",
-            "ReplicationInstanceArn": {"Ref": "Instance"},
-            "SourceEndpointArn": {"Ref": "Source"},
-            "TargetEndpointArn": {"Ref": "Target"},
-            "TableMappings": MAPPINGS,
-            **more,
-        },
-    }
 
 
 @pytest.fixture
 def replication() -> Template:
     """An instance, both endpoints and a task."""
-    instance = {"ReplicationInstanceClass": "dms.t3.medium", "ReplicationInstanceIdentifier": "Ferry"}
-    return {
-        "Instance": {"Type": "AWS::DMS::ReplicationInstance", "Properties": instance},
-        "Source": endpoint("source"),
-        "Target": endpoint("target"),
-        "Task": task("ferry", ResourceIdentifier="ferry-task"),
-    }
+    return resources()
 
 
 @pytest.fixture

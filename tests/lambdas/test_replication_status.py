@@ -1,0 +1,146 @@
+"""The function that publishes the task's status: as Lambda would run its package, against the API of DMS over HTTP."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dms_world import ReplicationWorld, deploy
+
+from builders import package
+from builders.cloud.process import Cloud
+
+FUNCTIONS = Path(__file__).parents[2] / "lambda"
+_accounts = itertools.count(610_000_000_001)
+
+Published = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, unpacked as Lambda does; it holds the shared module that index.py imports."""
+    folder = tmp_path_factory.mktemp("package")
+    (function,) = [each for each in package.functions(FUNCTIONS) if each.name == "replication_status"]
+    with zipfile.ZipFile(package.build(function, folder / "packages", folder / "wheels")) as archive:
+        archive.extractall(folder / "task")
+    return folder / "task"
+
+
+@pytest.fixture
+def world(cloud: Cloud) -> ReplicationWorld:
+    return deploy(cloud, str(next(_accounts)))
+
+
+@pytest.fixture
+def invoke(unpacked: Path, world: ReplicationWorld) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Calls the handler in a process of its own."""
+
+    def call(arn: str = world.arn, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", "import index; index.handler({}, None)"],
+            cwd=unpacked,
+            env={**os.environ, **world.cloud.environment(world.account), "REPLICATION_TASK_ARN": arn, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return call
+
+
+@pytest.fixture
+def published(invoke: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., Published]:
+    """Calls the handler and returns the one line of metrics that it wrote."""
+
+    def call(**arguments: str) -> Published:
+        finished = invoke(**arguments)
+        assert finished.returncode == 0, finished.stderr
+        (line,) = finished.stdout.splitlines()
+        parsed: Published = json.loads(line)
+        return parsed
+
+    return call
+
+
+def values(line: Published) -> dict[str, float]:
+    """The metrics of a line, which all have to be defined in it."""
+    (definition,) = line["_aws"]["CloudWatchMetrics"]
+    return {metric["Name"]: line[metric["Name"]] for metric in definition["Metrics"]}
+
+
+def test_a_task_that_was_never_started_does_not_run_and_has_no_progress(published: Callable[..., Published]) -> None:
+    assert values(published()) == {"ReplicationTaskStatus": 0}
+
+
+def test_a_running_task_runs_and_tells_its_progress(
+    world: ReplicationWorld, published: Callable[..., Published]
+) -> None:
+    world.start()
+    statistics = {"FullLoadProgressPercent": 40, "TablesLoaded": 4, "TablesLoading": 3, "TablesQueued": 2,
+                  "TablesErrored": 1}  # fmt: skip
+    world.drive(ReplicationTaskStats=statistics)
+    assert values(published()) == {"ReplicationTaskStatus": 1, **statistics}
+
+
+def test_a_failed_task_does_not_run(world: ReplicationWorld, published: Callable[..., Published]) -> None:
+    world.start()
+    world.drive(Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "gone"})
+    assert values(published())["ReplicationTaskStatus"] == 0
+
+
+def test_rows_are_added_up_over_all_pages_of_tables(
+    world: ReplicationWorld, published: Callable[..., Published]
+) -> None:
+    """DMS answers with at most 100 tables, unless asked for more."""
+    table = {"SchemaName": "payments", "FullLoadRows": 10, "Inserts": 3, "Updates": 2, "Deletes": 1}
+    world.drive(TableStatistics=[{**table, "TableName": f"t{number}"} for number in range(205)])
+    rows = {name: value for name, value in values(published()).items() if name.startswith("Rows")}
+    assert rows == {"RowsLoaded": 2050, "RowsChanged": 1230, "RowsFailedValidation": 0}
+
+
+def test_rows_that_differ_are_counted(world: ReplicationWorld, published: Callable[..., Published]) -> None:
+    tables = [{"SchemaName": "a", "TableName": name, "ValidationFailedRecords": 2} for name in "xyz"]
+    world.drive(TableStatistics=tables)
+    assert values(published())["RowsFailedValidation"] == 6
+
+
+def test_the_line_is_in_the_namespace_and_under_the_dimension_that_the_alarms_ask_for(
+    published: Callable[..., Published],
+) -> None:
+    line = published()
+    (definition,) = line["_aws"]["CloudWatchMetrics"]
+    assert definition["Namespace"] == "Stackferry"
+    assert definition["Dimensions"] == [["ReplicationTaskIdentifier"]]
+    assert line["ReplicationTaskIdentifier"] == "ferry-task"
+    assert {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]} == {"ReplicationTaskStatus": "None"}
+
+
+def test_a_task_that_is_not_there_does_not_run(world: ReplicationWorld, published: Callable[..., Published]) -> None:
+    assert values(published(arn=f"{world.arn}-of-yesterday")) == {"ReplicationTaskStatus": 0}
+
+
+def test_a_task_of_the_same_beginning_is_not_taken_for_ours(
+    world: ReplicationWorld, published: Callable[..., Published]
+) -> None:
+    world.start()
+    assert values(published(arn=world.arn[:-1])) == {"ReplicationTaskStatus": 0}
+
+
+def test_when_dms_does_not_answer_the_function_fails_by_name_and_publishes_nothing(
+    invoke: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """The alarm takes the missing metric for a task that does not run, and the function's error is an alarm, too."""
+    finished = invoke(AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    assert finished.returncode == 1
+    assert finished.stdout == ""
+    last = finished.stderr.strip().splitlines()[-1]
+    assert last.startswith("replication.ReplicationUnknown: describe_replication_tasks failed: Could not connect")
