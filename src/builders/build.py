@@ -34,15 +34,15 @@ def command(form: str, as_json: bool, regions: Sequence[str], report: str, **opt
 
     Findings go to stdout, everything else to stderr. Exit code 0: clean; 1: findings or stale templates; 2: wrong use.
     """
-    from builders import building, template_files  # noqa: PLC0415  --help does not wait for troposphere
+    from builders.building import steps, template_files  # noqa: PLC0415  --help does not wait for troposphere
 
-    request = building.Request(
+    request = steps.Request(
         form=template_files.Format(form),
         regions=[region for group in regions for region in group.replace(",", " ").split()],
         report="json" if as_json else report,
         **options,
     )
-    return FINDINGS if building.run(request) else CLEAN
+    return FINDINGS if steps.run(request) else CLEAN
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

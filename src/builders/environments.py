@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builders.building.findings import Finding
 from builders.errors import ParameterFileError
-from builders.findings import Finding
 
 _SPACE = re.compile(r"[\s,]*")
 _FORM = 'it must be a list of strings such as ["VpcCidr=10.20.0.0/16"]'

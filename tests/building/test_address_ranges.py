@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builders.address_ranges import collisions
+from builders.building.address_ranges import collisions
 from builders.environments import Entry, ParameterFile
 
 

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from builders.assembly import assemble
+from builders.building.assembly import assemble
 
 MakePackage = Callable[..., ModuleType]
 

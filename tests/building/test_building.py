@@ -9,12 +9,12 @@ from types import ModuleType
 
 import pytest
 
-from builders import template_files
-from builders.assembly import assemble
-from builders.building import Request, run
+from builders.building import template_files
+from builders.building.assembly import assemble
+from builders.building.findings import Finding
+from builders.building.steps import Request, run
+from builders.building.template_files import Format
 from builders.errors import UsageError
-from builders.findings import Finding
-from builders.template_files import Format
 
 MakePackage = Callable[..., ModuleType]
 

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from builders import environment_check
-from builders.assembly import Assembly, assemble
+from builders.building import environment_check
+from builders.building.assembly import Assembly, assemble
 from builders.errors import UsageError
 
 MakePackage = Callable[..., ModuleType]

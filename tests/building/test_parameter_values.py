@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from builders.parameter_values import mistakes, shown
+from builders.building.parameter_values import mistakes, shown
 
 
 def found(value: str, **declaration: Any) -> list[str]:

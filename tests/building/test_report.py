@@ -7,8 +7,8 @@ from importlib import metadata
 
 import pytest
 
-from builders import report
-from builders.findings import Finding, Severity, in_reading_order
+from builders.building import report
+from builders.building.findings import Finding, Severity, in_reading_order
 
 STALE = Finding("stale-template", "network: templates/network.json is missing", "templates/network.json")
 LINTED = Finding("E3002", "Additional properties", "templates/my layer.json", 12, 5, Severity.ERROR)

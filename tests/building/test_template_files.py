@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from builders.findings import Finding
-from builders.template_files import Format, left_over, stale, text_of
+from builders.building.findings import Finding
+from builders.building.template_files import Format, left_over, stale, text_of
 
 TEMPLATE: dict[str, Any] = {
     "AWSTemplateFormatVersion": "2010-09-09",

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from builders.building.template_files import Format, text_of
 from builders.evaluate import EXAMPLE_ACCOUNT, Evaluated, evaluate
 from builders.stack import TEMPLATE_LIMIT_BYTES
-from builders.template_files import Format, text_of
 
 Deploy = Callable[..., Evaluated]
 Of = Callable[..., list[dict[str, Any]]]

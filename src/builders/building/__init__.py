@@ -1,0 +1,1 @@
+"""What `build-templates` is made of: assembling layers, writing templates, linting, and checking parameter files."""

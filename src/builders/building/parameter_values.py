@@ -1,0 +1,98 @@
+"""Judges a parameter's value by its declaration, as CloudFormation does before it deploys anything.
+
+Facts: CloudFormation user guide, "CloudFormation template Parameters syntax", "Specify existing resources at runtime
+with CloudFormation-supplied parameter types", "Understand CloudFormation quotas".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+VALUE_LIMIT_BYTES = 4096
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_ZONE = r"[a-z]{2}(-[a-z]+)+-\d+([a-z]|-[a-z]+-\d+[a-z])"
+_ID = "-([0-9a-f]{8}|[0-9a-f]{17})"
+_TYPES = {
+    "AWS::EC2::AvailabilityZone::Name": (_ZONE, "a zone such as eu-central-1a"),
+    "AWS::EC2::Image::Id": (f"ami{_ID}", "an id such as ami-0123456789abcdef0"),
+    "AWS::EC2::Instance::Id": (f"i{_ID}", "an id such as i-0123456789abcdef0"),
+    "AWS::EC2::KeyPair::KeyName": (r".{1,255}", "the name of a key pair"),
+    "AWS::EC2::SecurityGroup::GroupName": (r".{1,255}", "the name of a security group"),
+    "AWS::EC2::SecurityGroup::Id": (f"sg{_ID}", "an id such as sg-0123456789abcdef0"),
+    "AWS::EC2::Subnet::Id": (f"subnet{_ID}", "an id such as subnet-0123456789abcdef0"),
+    "AWS::EC2::VPC::Id": (f"vpc{_ID}", "an id such as vpc-0123456789abcdef0"),
+    "AWS::EC2::Volume::Id": (f"vol{_ID}", "an id such as vol-0123456789abcdef0"),
+    "AWS::Route53::HostedZone::Id": (r"Z[0-9A-Z]{1,31}", "an id such as Z0123456789ABCDEFGHIJ"),
+    "AWS::SSM::Parameter::Name": (r"[\w./-]{1,2048}", "the name of a Systems Manager parameter"),
+}
+_PATTERN_SHOWN_CHARACTERS = 60
+_SECRET = re.compile(r"password|passwd|passphrase|secret|token|credential|private_?key|api_?key", re.IGNORECASE)
+
+
+def shown(key: str, value: str, declaration: Mapping[str, Any]) -> str:
+    """`key=value` for a message, the value left out when it may be a secret."""
+    hidden = _SECRET.search(key) or str(declaration.get("NoEcho")).lower() == "true"
+    return f"{key} (value not shown)" if hidden else f"{key}={value!r}"
+
+
+def mistakes(value: str, declaration: Mapping[str, Any]) -> Iterator[str]:
+    """What CloudFormation refuses about `value`: each says what the value is not, and what is allowed."""
+    if len(value.encode(errors="surrogatepass")) > VALUE_LIMIT_BYTES:
+        yield f"is longer than the {VALUE_LIMIT_BYTES:,} bytes that CloudFormation takes"
+    kind = declaration["Type"]
+    member = "String" if kind == "CommaDelimitedList" else kind.removeprefix("List<").removesuffix(">")
+    # CloudFormation cuts the space around the members of a list, and holds each of them against the constraints.
+    members = [value] if member == kind else [item.strip() for item in value.split(",")]
+    for item in members:
+        yield from _mistakes_of_one(item, member, declaration)
+
+
+def _mistakes_of_one(value: str, kind: str, declaration: Mapping[str, Any]) -> Iterator[str]:
+    if kind == "Number" and not _NUMBER.fullmatch(value):
+        yield "is no number"
+        return
+    if kind.startswith("AWS::SSM::Parameter::Value<"):
+        kind = "AWS::SSM::Parameter::Name"  # the value names the parameter that holds the value
+    if kind in _TYPES and not re.fullmatch(_TYPES[kind][0], value):
+        yield f"is not what {kind} asks for: {_TYPES[kind][1]}"
+    allowed = [_text(choice) for choice in declaration.get("AllowedValues", [])]
+    if allowed and value not in allowed:
+        yield f"is none of the allowed values: {', '.join(allowed)}"
+    if "AllowedPattern" in declaration:
+        yield from _pattern_mistake(value, declaration)
+    yield from _bound_mistakes(float(value) if kind == "Number" else None, declaration, "Value", "is {}")
+    yield from _bound_mistakes(len(value), declaration, "Length", "has {} characters")
+
+
+def _pattern_mistake(value: str, declaration: Mapping[str, Any]) -> Iterator[str]:
+    """CloudFormation anchors the pattern at both ends and reads it as Java does.
+
+    Python's `re` reads the same language but for a few constructs, such as \\p{Alpha}; a pattern that it cannot read
+    is left to CloudFormation. In both, without further flags in Java and with ASCII here, \\w and \\d are ASCII.
+    """
+    pattern = declaration["AllowedPattern"]
+    try:
+        fits = re.fullmatch(pattern, value, re.ASCII)
+    except re.error:
+        return
+    if not fits:
+        explanation = declaration.get("ConstraintDescription")
+        rule = f" (pattern {pattern})" if len(pattern) <= _PATTERN_SHOWN_CHARACTERS else ""
+        yield f"is not {explanation}{rule}" if explanation else f"does not match {pattern}"
+
+
+def _bound_mistakes(size: float | None, declaration: Mapping[str, Any], what: str, saying: str) -> Iterator[str]:
+    if size is None:
+        return
+    least, most = declaration.get(f"Min{what}"), declaration.get(f"Max{what}")
+    if least is not None and size < float(least):
+        yield f"{saying.format(f'{size:.15g}')}, at least {least} are allowed"
+    if most is not None and size > float(most):
+        yield f"{saying.format(f'{size:.15g}')}, at most {most} are allowed"
+
+
+def _text(choice: Any) -> str:
+    return str(choice).lower() if isinstance(choice, bool) else str(choice)

@@ -1,0 +1,137 @@
+"""What `build-templates` does, step by step."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from builders import catalog, files, layers, progress
+from builders.building import assembly, environment_check, report, template_files
+from builders.building.findings import Finding, in_reading_order
+from builders.building.template_files import Format
+from builders.errors import UsageError
+from builders.stack import TEMPLATE_LIMIT_BYTES
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for. `names`, of layers, and `regions` are empty where it does not say."""
+
+    names: Sequence[str] = ()
+    check: bool = False
+    form: Format = Format.JSON
+    report: str = "text"
+    lint: bool = True
+    regions: Sequence[str] = ()
+    templates_dir: Path = Path("templates")
+    environments_dir: Path = Path("environments")
+    package: ModuleType = layers
+
+    def path(self, layer: str) -> Path:
+        """The file of a layer's template."""
+        return self.templates_dir / f"{layer}.{self.form.value}"
+
+
+def run(request: Request) -> list[Finding]:
+    """Do what is asked, write the findings to stdout, and return them. Raises `UsageError` for what cannot work."""
+    names = [catalog.known(name, request.package) for name in request.names] or catalog.names(request.package)
+    made = assembly.assemble(request.package)
+    findings = [found for name in names for found in made.findings[name]]
+    templates = {request.path(name): made.templates[name] for name in names if name in made.templates}
+    texts = {path: template_files.text_of(template, request.form) for path, template in templates.items()}
+    findings += _oversized(texts)
+    left_over = [] if request.names else template_files.left_over(request.templates_dir, names, request.form)
+    if request.check:
+        findings += _stale(templates, left_over, request.form)
+        findings += environment_check.check(request.environments_dir, made)
+    else:
+        _write(texts, left_over)
+    if request.lint:
+        findings += _lint(texts, request.regions)
+    findings = in_reading_order(findings)
+    sys.stdout.write(report.WRITERS[request.report](findings))
+    return findings
+
+
+def _oversized(texts: Mapping[Path, str]) -> Iterator[Finding]:
+    for path, text in texts.items():
+        size = len(text.encode())
+        if size > TEMPLATE_LIMIT_BYTES:
+            message = (
+                f"{path.stem}: the template has {size:,} bytes; at most {TEMPLATE_LIMIT_BYTES:,} deploy without a "
+                "bucket; move resources into a layer of their own"
+            )
+            yield Finding("template-too-large", message, str(path))
+
+
+def _stale(templates: Mapping[Path, dict[str, Any]], left_over: Iterable[Path], form: Format) -> Iterator[Finding]:
+    for path, template in templates.items():
+        found = template_files.stale(path, template, form)
+        if found is not None:
+            yield found
+    for path in left_over:
+        message = f"{path.stem}: {path} belongs to no layer; run build-templates, which removes it"
+        yield Finding("stale-template", message, str(path))
+
+
+def _write(texts: Mapping[Path, str], left_over: Sequence[Path]) -> None:
+    stale = {path: text.encode() for path, text in texts.items() if not _is_written(path, text)}
+    for path, content in stale.items():
+        with _only_wrong_use("write", path):
+            files.replace(path, content)
+    for path in left_over:
+        with _only_wrong_use("remove", path):
+            path.unlink()
+    progress.say(f"{len(texts)} templates built, {len(stale)} written")
+    for path in left_over:
+        progress.say(f"{path} removed: it belongs to no layer")
+
+
+def _is_written(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:  # writing it will tell what is wrong
+        return False
+
+
+@contextlib.contextmanager
+def _only_wrong_use(what: str, path: Path) -> Iterator[None]:
+    """An unwritable folder or a full disk is the user's to mend, in one line."""
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot {what} {path}: {error.strerror}; make room, make it writable, or say --templates-dir"
+        raise UsageError(message) from error
+
+
+def _lint(texts: Mapping[Path, str], regions: Sequence[str]) -> list[Finding]:
+    if not texts:
+        return []
+    findings: list[Finding] = []
+    with _without_collector(), progress.bar("linting", len(texts)) as advance:
+        from builders.building import lint  # noqa: PLC0415  importing cfn-lint takes longer than building all templates
+
+        by_name = {str(path): text for path, text in texts.items()}
+        for path, found in lint.Linter(regions).lint_all(by_name, lint.usable_processes()):
+            advance(Path(path).stem)
+            findings += found
+    return findings
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """cfn-lint makes millions of short-lived objects: looking for circles among them takes a quarter of its time.
+
+    Without the collector the process needs some 6 MB more for each template.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,99 @@
+"""Templates as files: their text in JSON or YAML, and how the files in `templates/` differ from what is built."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from builders import parameters
+from builders.building.differences import first_difference
+from builders.building.findings import Finding
+
+
+class Format(enum.Enum):
+    """The language of a template file; the value is the file's suffix."""
+
+    JSON = "json"
+    YAML = "yaml"
+
+
+def text_of(template: Mapping[str, Any], form: Format) -> str:
+    """The file's content: keys sorted, so that the same template has the same bytes on every Python."""
+    if form is Format.JSON:
+        return json.dumps(template, indent=1, sort_keys=True) + "\n"
+    return _yaml_text(template)
+
+
+def parse(text: str, form: Format) -> Any:
+    """The content of a template file as plain data. Raises `ValueError` when it is not of this form."""
+    if form is Format.JSON:
+        return json.loads(text)
+    import yaml  # noqa: PLC0415  only YAML templates pay for it
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def stale(path: Path, expected: Mapping[str, Any], form: Format) -> Finding | None:
+    """What is wrong with a template file that should say `expected`, or None when it says just that."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        what = "is missing"
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+    else:
+        text = text_of(expected, form)
+        if content == text.encode():
+            return None
+        what = _difference(content, text, form)
+    message = f"{path.stem}: {path} {what}; run build-templates and commit what it writes"
+    return Finding("stale-template", message, str(path))
+
+
+def _difference(content: bytes, text: str, form: Format) -> str:
+    try:
+        difference = first_difference(parse(content.decode(), form), parse(text, form))
+    except UnicodeDecodeError:
+        return "is not UTF-8 text"
+    except ValueError as error:
+        return f"is not {form.name} ({error})"
+    return f"differs first at {difference}" if difference else "says the same in another layout"
+
+
+def left_over(folder: Path, layers: Collection[str], form: Format) -> list[Path]:
+    """Templates of layers that no longer exist. Files that `build-templates` did not make are none of them."""
+    return [path for path in sorted(folder.glob(f"*.{form.value}")) if path.stem not in layers and _is_ours(path, form)]
+
+
+def _is_ours(path: Path, form: Format) -> bool:
+    """Every template that a layer makes takes the environment suffix; hardly any other file does."""
+    try:
+        content = parse(path.read_text(encoding="utf-8"), form)
+        return parameters.SUFFIX_NAME in content["Parameters"] and "AWSTemplateFormatVersion" in content
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
+def _yaml_text(template: Mapping[str, Any]) -> str:
+    import yaml  # noqa: PLC0415
+
+    class Dumper(yaml.SafeDumper):
+        """Writes every use of a value out, and quotes texts that begin with a digit.
+
+        CloudFormation takes no aliases from every tool's hand, and YAML 1.1 and 1.2 disagree on what is a number.
+        """
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if text[:1].isdigit() else None)
+
+    Dumper.add_representer(str, represent_text)
+    return yaml.dump(dict(template), Dumper=Dumper, sort_keys=True, width=120)
