@@ -99,7 +99,7 @@ def test_a_current_password_that_people_chose_logs_in(world: World, password: st
     ],
 )
 def test_what_the_role_sets_for_its_sessions_is_survived(world: World, setting: str, value: str) -> None:
-    trial = world.trial(attributes="IN ROLE pg_monitor")
+    trial = world.trial(attributes="LOGIN IN ROLE pg_monitor")
     world.server.admin.run(f'ALTER ROLE "{trial.username}" SET {setting} = "{value}"')
     assert [outcome.error for outcome in trial.rotate(trial.begin())] == [None] * 4
 

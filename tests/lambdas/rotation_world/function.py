@@ -62,6 +62,7 @@ class Invocation:
         """Wait for the end."""
         while block := self.reply.recv(65536):
             self.received += block
+        self.ended = True
         self.reply.close()
         return Outcome(**json.loads(self.received)) if self.received else Outcome("killed")
 

@@ -121,8 +121,8 @@ class PostgresServer:
             )
         self.admin = self._connect()
 
-    def create_role(self, name: str, password: str, attributes: str = "") -> None:
-        self.admin.run(f"CREATE ROLE {identifier(name)} LOGIN PASSWORD {literal(password)} {attributes}")
+    def create_role(self, name: str, password: str, attributes: str = "LOGIN") -> None:
+        self.admin.run(f"CREATE ROLE {identifier(name)} PASSWORD {literal(password)} {attributes}")
 
     def set_password(self, name: str, password: str) -> None:
         """What a restore does: the role's password becomes what it once was."""

@@ -14,6 +14,7 @@ import selectors
 import socket
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .function import Invocation
@@ -125,6 +126,11 @@ class Wire:
             sent += 1
         return sent
 
+    def hang_up(self, invocation: Invocation) -> None:
+        """Close the invocation's connections and let it live; it may open others."""
+        for link in [link for link in self._links if link.owner is invocation]:
+            self._close(link)
+
     def cut(self, invocation: Invocation) -> None:
         """Kill the invocation; nothing that it has not passed on ever arrives."""
         invocation.kill()
@@ -132,19 +138,17 @@ class Wire:
 
     def cut_after(self, invocation: Invocation, link: Link) -> None:
         """Let the unit arrive and take effect, and kill the invocation before it hears of that."""
-        self._selector.unregister(link.function)
+        self._unwatch(link.function)
         self.pass_on(link)
         if link in self._links:
             link.server.settimeout(_ANSWER_SECONDS)
-            try:
+            with suppress(OSError):
                 link.server.recv(1, socket.MSG_PEEK)
-            except OSError:
-                pass
         self.cut(invocation)
 
     def cut_holding(self, invocation: Invocation, link: Link) -> tuple[socket.socket, bytes]:
         """Kill the invocation; the unit stays in the network, on a connection that the server still believes in."""
-        self._selector.unregister(link.server)
+        self._unwatch(link.server)
         self._links.remove(link)
         self._unwatch(link.function)
         link.function.close()
@@ -219,11 +223,11 @@ class Wire:
         return listener
 
     def _watch(self, end: socket.socket, data: object) -> None:
-        if end.fileno() not in self._selector.get_map():
+        with suppress(KeyError):  # Watched already.
             self._selector.register(end, selectors.EVENT_READ, data)
 
     def _unwatch(self, end: socket.socket) -> None:
-        if end.fileno() >= 0 and end.fileno() in self._selector.get_map():
+        with suppress(KeyError, ValueError):  # Not watched any more, closed or not.
             self._selector.unregister(end)
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ class World:
     def trial(self, password: str = "first-password", **changes: Any) -> Trial:
         """A new role with a new secret; `changes` replace or (None) remove fields of the secret."""
         username = changes.pop("username", f"role {next(_numbers)}")
-        attributes = changes.pop("attributes", "")
+        attributes = changes.pop("attributes", "LOGIN")
         self.server.create_role(username, password, attributes)
         fields = {
             "engine": "postgres",

@@ -1,0 +1,252 @@
+"""What makes the function stop, what it then has said, and how soon."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rotation_world import false_servers
+from rotation_world.certificates import Authority
+from rotation_world.function import Outcome
+from rotation_world.postgres import HOST
+from rotation_world.world import Trial, World
+
+from conftest import SERVERS
+
+on_newest_server = pytest.mark.parametrize("server", SERVERS[-1:], ids=["newest"], indirect=True)
+
+
+@pytest.fixture
+def trial(world: World) -> Trial:
+    return world.trial()
+
+
+def set_against(world: World, port: int, host: str = HOST, seconds: float = 30.0, **extra: object) -> Outcome:
+    """setSecret of a secret that points at this server."""
+    fields = {"engine": "postgres", "username": "the-user", "password": "the-password", "host": host, "port": port}
+    trial = Trial(world, "the-user", world.secrets_manager.create(json.dumps({**fields, **extra})))
+    token = trial.begin()
+    assert trial.step("createSecret", token).error is None
+    return trial.step("setSecret", token, seconds)
+
+
+def test_a_server_without_tls_is_told_nothing(world: World) -> None:
+    with false_servers.listening(false_servers.without_tls) as (port, heard):
+        assert set_against(world, port).error == "TlsRefused"
+    assert bytes(heard) == bytes.fromhex("0000000804d2162f")
+
+
+@pytest.mark.parametrize("field", [{"ssl": False}, {"ssl": "false"}, {"sslmode": "disable"}])
+def test_no_field_of_the_secret_lowers_tls(world: World, field: dict[str, object]) -> None:
+    with false_servers.listening(false_servers.without_tls) as (port, heard):
+        assert set_against(world, port, **field).error == "TlsRefused"
+    assert bytes(heard) == bytes.fromhex("0000000804d2162f")
+
+
+def test_a_server_of_an_unknown_authority_gets_no_user_name(world: World, tmp_path: Path) -> None:
+    files = Authority.make(tmp_path, "unknown").issue(tmp_path, HOST)
+    with false_servers.listening(false_servers.with_certificate(*files)) as (port, heard):
+        assert set_against(world, port).error == "TlsRefused"
+    assert heard == b""
+
+
+def test_a_server_with_a_wrong_name_gets_no_user_name(world: World, authority: Authority, tmp_path: Path) -> None:
+    files = authority.issue(tmp_path, "elsewhere.test")
+    with false_servers.listening(false_servers.with_certificate(*files)) as (port, heard):
+        assert set_against(world, port).error == "TlsRefused"
+    assert heard == b""
+
+
+@pytest.mark.parametrize("sqlstate", ["53300", "57P03", "3D000", "28000", "XX000", "08P01", "0A000"])
+def test_only_a_wrong_password_moves_on_to_another_version(
+    world: World, authority: Authority, tmp_path: Path, sqlstate: str
+) -> None:
+    behave = false_servers.answering(false_servers.error_message(sqlstate))
+    files = authority.issue(tmp_path, HOST)
+    with false_servers.listening(false_servers.with_certificate(*files, then=behave)) as (port, heard):
+        outcome = set_against(world, port)
+    assert (outcome.error, sqlstate in outcome.message) == ("DatabaseRefused", True)
+    assert bytes(heard).count(b"the-user") == 1
+
+
+def test_a_wrong_password_tries_current_pending_and_previous_and_then_names_the_way_back(trial: Trial) -> None:
+    trial.rotate(trial.begin())
+    trial.world.server.set_password(trial.username, "changed elsewhere")
+    token = trial.begin()
+    trial.step("createSecret", token)
+    before = trial.world.server.log_size()
+    outcome = trial.step("setSecret", token)
+    assert (outcome.error, "docs/rotation.md" in outcome.message) == ("LockedOut", True)
+    assert trial.world.server.logged(before).count("FATAL:  password authentication failed") == 3
+    assert "ALTER ROLE" not in trial.world.server.logged(before)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "changes", "sqlstate"),
+    [("LOGIN CONNECTION LIMIT 0", {}, "53300"), ("NOLOGIN", {}, "28000"), ("LOGIN", {"dbname": "absent"}, "3D000")],
+)
+def test_what_the_server_refuses_is_named_and_no_alter_is_sent(
+    world: World, attributes: str, changes: dict[str, str], sqlstate: str
+) -> None:
+    trial = world.trial(attributes=attributes, **changes)
+    token = trial.begin()
+    trial.step("createSecret", token)
+    before = world.server.log_size()
+    outcome = trial.step("setSecret", token)
+    assert (outcome.error, sqlstate in outcome.message) == ("DatabaseRefused", True)
+    assert "ALTER ROLE" not in world.server.logged(before)
+
+
+@pytest.mark.parametrize("name", ["asked for nothing", "asked for the clear"])
+def test_a_server_that_wants_the_clear_password_or_none_is_refused(world: World, name: str) -> None:
+    world.server.admin.run(f'DROP ROLE IF EXISTS "{name}"')
+    trial = world.trial(username=name)
+    token = trial.begin()
+    trial.step("createSecret", token)
+    assert trial.step("setSecret", token).error == "AuthenticationUnsafe"
+
+
+def test_a_role_with_an_md5_password_is_moved_to_scram(world: World) -> None:
+    world.server.admin.run('DROP ROLE IF EXISTS "asked for md5"; SET password_encryption = md5')
+    trial = world.trial(username="asked for md5")
+    world.server.admin.run("RESET password_encryption")
+    assert [outcome.error for outcome in trial.rotate(trial.begin())] == [None] * 4
+    assert world.server.stored_verifier("asked for md5").startswith("SCRAM-SHA-256$4096:")
+
+
+def test_an_expired_role_is_reported_with_the_cause(world: World) -> None:
+    trial = world.trial(attributes="LOGIN VALID UNTIL '2001-01-01'")
+    token = trial.begin()
+    trial.step("createSecret", token)
+    outcome = trial.step("setSecret", token)
+    assert (outcome.error, "VALID UNTIL" in outcome.message) == ("LockedOut", True)
+
+
+def test_a_lock_held_by_another_session_is_named_in_time(trial: Trial) -> None:
+    token = trial.begin()
+    trial.step("createSecret", token)
+    admin = trial.world.server.admin
+    admin.run("BEGIN")
+    trial.world.server.set_password(trial.username, "first-password")
+    outcome = trial.step("setSecret", token)
+    admin.run("ROLLBACK")
+    assert (outcome.error, "55P03" in outcome.message) == ("DatabaseRefused", True)
+
+
+@on_newest_server
+def test_a_refused_name_is_reported_before_the_timeout(world: World) -> None:
+    outcome = set_against(world, 5432, host="no-such-host.invalid", seconds=4)
+    assert outcome.error in ("Unreachable", "OutOfTime")
+    assert outcome.seconds < 4
+
+
+@on_newest_server
+@pytest.mark.parametrize("behave", [false_servers.silent, false_servers.stalling_after_ssl_request])
+def test_a_server_that_falls_silent_before_tls_ends_the_step_in_time(
+    world: World, behave: false_servers.Behaviour
+) -> None:
+    with false_servers.listening(behave) as (port, _):
+        outcome = set_against(world, port, seconds=2.5)
+    assert outcome.error in ("Unreachable", "OutOfTime")
+    assert outcome.seconds < 2.5
+
+
+@on_newest_server
+@pytest.mark.parametrize("then", [false_servers.record, false_servers.trickling])
+def test_a_server_that_falls_silent_after_tls_ends_the_step_in_time(
+    world: World, authority: Authority, tmp_path: Path, then: false_servers.Behaviour
+) -> None:
+    files = authority.issue(tmp_path, HOST)
+    with false_servers.listening(false_servers.with_certificate(*files, then=then)) as (port, _):
+        outcome = set_against(world, port, seconds=2.5)
+    assert outcome.error in ("Unreachable", "OutOfTime")
+    assert outcome.seconds < 2.5
+
+
+@on_newest_server
+@pytest.mark.parametrize("unit", [3, 8, 11, 12, 14])
+def test_a_connection_that_falls_silent_anywhere_ends_the_step_in_time(trial: Trial, unit: int) -> None:
+    token = trial.begin()
+    trial.step("createSecret", token)
+    invocation = trial.start("setSecret", token, seconds=2.5)
+    for _ in range(unit):
+        link = trial.world.wire.next_unit(invocation)
+        assert link is not None
+        trial.world.wire.pass_on(link)
+    outcome = invocation.outcome()
+    trial.world.wire.cut(invocation)
+    assert outcome.error in ("Unreachable", "OutOfTime", "DatabaseRefused")
+    assert outcome.seconds < 2.5
+
+
+@on_newest_server
+def test_a_secrets_manager_that_says_nothing_ends_the_step_in_time(trial: Trial) -> None:
+    token = trial.begin()
+    invocation = trial.start("createSecret", token, seconds=2.5)
+    outcome = invocation.outcome()
+    trial.world.wire.cut(invocation)
+    assert (outcome.error, outcome.seconds < 2.5) == ("OutOfTime", True)
+
+
+def test_pending_taken_away_before_the_commit_changes_nothing(trial: Trial) -> None:
+    token = trial.begin()
+    trial.step("createSecret", token)
+    before = trial.world.server.stored_verifier(trial.username)
+    invocation = trial.start("setSecret", token)
+    wire = trial.world.wire
+    for _ in range(13):  # All but the last look at the labels, the COMMIT and the farewell.
+        link = wire.next_unit(invocation)
+        assert link is not None
+        wire.pass_on(link)
+    wire.next_unit(invocation)
+    trial.world.secrets_manager.take_label(trial.arn, "AWSPENDING")
+    wire.run(invocation)
+    assert invocation.outcome().error == "VersionNotStaged"
+    assert trial.world.server.stored_verifier(trial.username) == before
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        ("running", "TaskRunning"),
+        ("starting", "TaskRunning"),
+        ("stopping", "TaskRunning"),
+        ("stopped", None),
+        ("ready", None),
+        ("failed", None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("task", ["arn:aws:dms:eu-central-1:123456789012:task:ABC", "dev-task"])
+def test_the_password_of_dms_changes_only_while_its_task_is_at_rest(
+    trial: Trial, status: str | None, error: str | None, task: str
+) -> None:
+    token = trial.begin()
+    with false_servers.dms_with_task(status) as url:
+        settings = {"REPLICATION_TASK": task, "AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE": url}
+        assert trial.step("createSecret", token, **settings).error == error
+        trial.step("createSecret", token)
+        assert trial.step("setSecret", token, **settings).error == error
+    assert trial.logs_in("first-password") == (error is not None)
+
+
+def test_recover_makes_current_log_in_again_after_a_restore_to_two_rotations_back(trial: Trial) -> None:
+    for _ in range(2):
+        trial.rotate(trial.begin())
+    trial.world.server.set_password(trial.username, "first-password")
+    assert trial.labels_that_log_in() == []
+    assert trial.by_hand("recover").error is None
+    assert trial.labels_that_log_in() == ["AWSCURRENT"]
+
+
+def test_recover_leaves_a_password_alone_that_logs_in(trial: Trial) -> None:
+    before = trial.world.server.stored_verifier(trial.username)
+    assert trial.by_hand("recover").error is None
+    assert trial.world.server.stored_verifier(trial.username) == before
+
+
+def test_recover_says_so_when_no_version_logs_in(trial: Trial) -> None:
+    trial.world.server.set_password(trial.username, "changed elsewhere")
+    outcome = trial.by_hand("recover")
+    assert (outcome.error, "docs/rotation.md" in outcome.message) == ("LockedOut", True)
