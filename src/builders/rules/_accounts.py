@@ -18,6 +18,7 @@ ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*|\$\{[^}]+\})?:(?P<service>[\w-]+):(?P<region>[\w*-]*|\$\{[^}]+\}):(?P<account>\d{12}|[^:]*):"
 )
 _ACCOUNT = re.compile(r"\d{12}")
+_ACCOUNT_IN_NAME = re.compile(r"(?<!\d)\d{12}(?!\d)")
 _ACCOUNT_KEYS = {"AWS", "AccountId", "SourceAccount", "aws:SourceAccount", "AWS:SourceAccount", "aws:PrincipalAccount"}
 
 
@@ -35,13 +36,21 @@ def texts(template: Template) -> Iterator[tuple[Path, str]]:
 
 
 def account_ids(template: Template) -> Iterator[tuple[Path, str]]:
-    """The literal account ids in ARNs, and those that stand alone as a principal or a source account."""
+    """The literal account ids in ARNs and names, and those that stand alone as a principal or a source account."""
     for path, text in texts(template):
         for arn in ARN.finditer(text):
             if _ACCOUNT.fullmatch(arn["account"] or ""):
                 yield path, arn["account"]
+        if is_name(path):
+            yield from ((path, account) for account in _ACCOUNT_IN_NAME.findall(text) if "arn:" not in text)
         if _ACCOUNT.fullmatch(text) and _ACCOUNT_KEYS & set(map(str, path)):
             yield path, text
+
+
+def is_name(path: Path) -> bool:
+    """Whether a text stands, perhaps inside Fn::Sub or Fn::Join, in a property that names something."""
+    keys = [part for part in path if isinstance(part, str) and not part.startswith("Fn::")]
+    return keys[-1].endswith(("Name", "Identifier")) and keys[-1] != "DisplayName"
 
 
 def _is_prose(path: Path) -> bool:

@@ -10,7 +10,7 @@ from builders.rules._template import Template
 
 
 class WrittenAccount(Rule):
-    """Reports a literal account id in an ARN, a principal or a condition of a source account."""
+    """Reports a literal account id in an ARN, a name, a principal or a condition of a source account."""
 
     id = "W9002"
     shortdesc = "An account id written into a template"
