@@ -18,8 +18,8 @@ from builders.stack import Export, Scope, Stack
 
 SCOPE = Scope.PHASE
 
-# From version 3.4.7 on, DMS reads the secrets through the VPC's own endpoint.
-AFTER = ("endpoints",)
+# The way is proven, and DMS's user is in the target: a task that cannot connect would only fail when it is started.
+AFTER = ("connectivity", "database_users")
 
 INSTANCE_ARN = Export("migration", "DmsReplicationInstanceArn", "ARN of the replication instance")
 TASK_ARN = Export("migration", "ReplicationTaskArn", "ARN of the replication task")
