@@ -169,6 +169,31 @@ def _renamed_account_roles(body: Body) -> Iterator[Place]:
     yield from row("E9311", "", ROLE, "RoleName", GONE, _is("RoleName", "dms-cloudwatch-logs-role")).places(body)
 
 
+_CREATE_ONLY = {
+    DATABASE: ("DBName", "StorageEncrypted"),
+    "AWS::DMS::ReplicationInstance": ("PubliclyAccessible", "KmsKeyId"),
+    TASK: ("MigrationType",),
+}
+
+
+def _replacing_parameters(body: Body) -> Iterator[Place]:
+    """A parameter with a choice in a property that forces a replacement of what has a name."""
+    for name, resource in body["Resources"].items():
+        for key in _CREATE_ONLY.get(resource["Type"], ()):
+            changed = at(body, ["Resources", name, "Properties", key], {"Ref": "Choice0"})
+            yield (
+                f"{name} {key}",
+                at(changed, ["Parameters", "Choice0"], {"Type": "String", "AllowedValues": ["a", "b"]}),
+            )
+
+
+def _plain_arns(body: Body) -> Iterator[Place]:
+    for path, found in leaves(body["Resources"], ("Resources",)):
+        alone = found.startswith("arn:${AWS::Partition}:") and found.count("${") == 1 and path[-1] == "Fn::Sub"
+        if alone and "Properties" in path:
+            yield "/".join(map(str, path)), at(body, list(path[:-1]), found.replace("${AWS::Partition}", "aws"))
+
+
 def _nested(body: Body) -> Iterator[Place]:
     yield "Transform", {"Transform": "AWS::LanguageExtensions", **body}
     yield "Inner", at(body, ["Resources", "Inner"], {"Type": "AWS::CloudFormation::Stack", "Properties": {}})
@@ -276,6 +301,8 @@ MISTAKES = [
     text("E9002", "a made-up account", "${AWS::AccountId}", "123456789012", within="arn:"),
     text("W9002", "a written account", "${AWS::AccountId}", "482916503718", within="arn:"),
     text("W9003", "a written region", "${AWS::Region}", "eu-west-1", within="arn:"),
+    Mutation("I9004", "a written partition", _plain_arns),
+    Mutation("W9050", "a parameter that replaces what has a name", _replacing_parameters),
     Mutation("W9005", "no external id", _trust_without_condition),
     Mutation("E9010", "a password as a default", _default_password),
     row("E9010", "a token in clear", DATABASE, "TdeCredentialPassword", SECRET_TEXT),
