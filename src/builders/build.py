@@ -26,6 +26,8 @@ CLEAN, FINDINGS, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 @click.option("--report", type=click.Choice(["text", "json", "sarif"]), default="text", help="Form of the findings.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --report json.")
 @click.option("--lint/--no-lint", default=True, help="Whether cfn-lint and the rules of Stackferry run; they do.")
+@click.option("--package", is_flag=True, help="Package the functions, and put their keys into environments/.")
+@click.option("--upload", multiple=True, metavar="REGION=BUCKET", help="Package, and put the packages into a bucket.")
 @click.option("--regions", multiple=True, help="Regions to lint for, with commas; by default those of .cfnlintrc.")
 @click.option("--templates-dir", type=click.Path(path_type=Path), default="templates", show_default=True)
 @click.option("--environments-dir", type=click.Path(path_type=Path), default="environments", show_default=True)

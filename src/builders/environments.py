@@ -10,10 +10,12 @@ from typing import Any
 
 from builders.building.findings import Finding
 from builders.errors import ParameterFileError
+from builders.stack import Scope
 
 _SPACE = re.compile(r"[\s,]*")
 _FORM = 'it must be a list of strings such as ["VpcCidr=10.20.0.0/16"]'
 _KINDS = {dict: "object", str: "string", bool: "truth value", type(None): "null"}
+_OTHER_SCOPES = {"tooling": frozenset({Scope.TOOLING}), "network": frozenset({Scope.NETWORK})}
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,12 @@ class ParameterFile:
     path: Path
     entries: dict[str, Entry]
     findings: list[Finding]
+
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """Where the layers are deployed that need every parameter from this file: a phase's account, unless the file
+        is tooling.json or network.json. What a layer of another scope takes from it is checked where it is given."""
+        return _OTHER_SCOPES.get(self.path.stem, frozenset({Scope.PHASE, Scope.ACCOUNT}))
 
     @property
     def values(self) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
 from builders import environments
+from builders.building import packages
 from builders.building.address_ranges import collisions
 from builders.building.assembly import Assembly
 from builders.building.findings import Finding
@@ -15,6 +16,7 @@ from builders.building.parameter_values import mistakes, shown
 from builders.building.refusals import refusals
 from builders.environments import ParameterFile
 from builders.errors import ParameterFileError, UsageError
+from builders.package import Function
 from builders.spelling import suggestion
 from builders.stack import Scope
 
@@ -22,8 +24,11 @@ Declarations = Mapping[str, Mapping[str, dict[str, Any]]]
 """For each parameter, its declaration in each layer that has it."""
 
 
-def check(folder: Path, made: Assembly) -> list[Finding]:
-    """Everything that is wrong with the parameter files of `folder`. Raises `UsageError` when there is no folder."""
+def check(folder: Path, made: Assembly, functions: Sequence[Function] = ()) -> list[Finding]:
+    """Everything that is wrong with the parameter files of `folder`. Raises `UsageError` when there is no folder.
+
+    `functions` are those whose packages the files may name.
+    """
     if not folder.is_dir():
         raise UsageError(f"no folder {folder} here; run from the project's root or say --environments-dir")
     findings: list[Finding] = []
@@ -37,7 +42,7 @@ def check(folder: Path, made: Assembly) -> list[Finding]:
     for file in files:
         findings += file.findings
         findings += _check_file(file, made)
-    return [*findings, *collisions(files)]
+    return [*findings, *collisions(files), *packages.findings(functions, made, files)]
 
 
 def _check_file(file: ParameterFile, made: Assembly) -> Iterator[Finding]:
@@ -69,16 +74,12 @@ def _unknown(file: ParameterFile, declarations: Declarations) -> Iterator[Findin
 def _missing(
     file: ParameterFile, declarations: Declarations, scopes: Mapping[str, Scope]
 ) -> Iterator[tuple[str, Finding]]:
-    """Each key that a phase cannot be deployed without.
-
-    What the layers of other scopes need besides is not the phase's to say: their stacks live in other accounts, and
-    whoever deploys them gives it.
-    """
+    """Each key that the layers of the file's scopes cannot be deployed without."""
     for key, by_layer in declarations.items():
         demanding = [
             layer
             for layer, declaration in by_layer.items()
-            if scopes[layer] is Scope.PHASE and "Default" not in declaration
+            if scopes[layer] in file.scopes and "Default" not in declaration
         ]
         if demanding and key not in file.entries:
             description = by_layer[demanding[0]].get("Description", "its layer says no more")

@@ -19,6 +19,9 @@ RULES: Mapping[str, str] = MappingProxyType(
         "parameter-value": "A value is not allowed by the parameter's declaration.",
         "template-rule": "The Rules of a template refuse the parameters of a phase.",
         "template-refuses": "A function of a template cannot be computed with the parameters of a phase.",
+        "unreachable": "The network of a phase does not let through what it needs, or lets through what nobody may.",
+        "missing-package": "A layer takes a package that no function under lambda/ makes.",
+        "stale-package": "A parameter file names the package of an older version of a function.",
         "overlapping-ranges": "Address ranges that meet over Direct Connect overlap.",
     }
 )

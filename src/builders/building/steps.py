@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from builders import catalog, files, layers, progress
-from builders.building import assembly, environment_check, report, template_files
+from builders import catalog, files, layers, package, progress
+from builders.building import assembly, environment_check, packages, report, template_files
 from builders.building.findings import Finding, in_reading_order
 from builders.building.template_files import Format
 from builders.errors import UsageError
@@ -31,7 +31,10 @@ class Request:
     regions: Sequence[str] = ()
     templates_dir: Path = Path("templates")
     environments_dir: Path = Path("environments")
-    package: ModuleType = layers
+    lambda_dir: Path = Path("lambda")
+    package: bool = False
+    upload: Sequence[str] = ()
+    source: ModuleType = layers
 
     def path(self, layer: str) -> Path:
         """The file of a layer's template."""
@@ -40,8 +43,8 @@ class Request:
 
 def run(request: Request) -> list[Finding]:
     """Do what is asked, write the findings to stdout, and return them. Raises `UsageError` for what cannot work."""
-    names = [catalog.known(name, request.package) for name in request.names] or catalog.names(request.package)
-    made = assembly.assemble(request.package)
+    names = [catalog.known(name, request.source) for name in request.names] or catalog.names(request.source)
+    made = assembly.assemble(request.source)
     findings = [found for name in names for found in made.findings[name]]
     templates = {request.path(name): made.templates[name] for name in names if name in made.templates}
     texts = {path: template_files.text_of(template, request.form) for path, template in templates.items()}
@@ -49,9 +52,12 @@ def run(request: Request) -> list[Finding]:
     left_over = [] if request.names else template_files.left_over(request.templates_dir, names, request.form)
     if request.check:
         findings += _stale(templates, left_over, request.form)
-        findings += environment_check.check(request.environments_dir, made)
+        functions = package.functions(request.lambda_dir)
+        findings += environment_check.check(request.environments_dir, made, functions)
     else:
         _write(texts, left_over)
+    if request.package or request.upload:
+        packages.upload(packages.make(request.lambda_dir, request.environments_dir), request.upload)
     if request.lint:
         findings += _lint(texts, request.regions)
     findings = in_reading_order(findings)
