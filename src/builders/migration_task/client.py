@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from builders.errors import ReplicationError
 from builders.migration_task.task import Rows, Task, rows_of, task_of
 
-# Throttling, too, is tried again by boto3: ten times over about a minute.
-_CALLS = Config(connect_timeout=10, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 10})
+DEFAULT_ATTEMPTS = 7
+"""Throttling, too, is tried again by boto3: over about half a minute, unless AWS_MAX_ATTEMPTS says otherwise."""
 
 
 class Replication:
@@ -24,7 +25,9 @@ class Replication:
         self.arn = arn
         with _in_our_words(arn):
             session = boto3.Session(profile_name=profile, region_name=region or arn.split(":")[3])
-            self._dms: Any = session.client("dms", config=_CALLS)
+            attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", DEFAULT_ATTEMPTS))
+            retries = {"mode": "standard", "total_max_attempts": attempts}
+            self._dms: Any = session.client("dms", config=Config(connect_timeout=10, read_timeout=30, retries=retries))
 
     def task(self) -> Task:
         """The task as it is now."""

@@ -1,0 +1,386 @@
+"""The command migration-task, against the API of DMS on the embedded cloud."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dms_world import ReplicationWorld, deploy
+
+from builders.cloud.process import Cloud
+from builders.migration_task.command import main
+
+_accounts = itertools.count(620_000_000_001)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run of the command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> dict[str, Any]:
+        parsed: dict[str, Any] = json.loads(self.out)
+        return parsed
+
+    @property
+    def complaint(self) -> str:
+        """The one line in which it gave up."""
+        (line,) = [line for line in self.err.splitlines() if line.startswith("migration-task: ")]
+        assert "Traceback" not in self.err
+        return line.removeprefix("migration-task: ")
+
+
+Run = Callable[..., Answer]
+
+
+@pytest.fixture
+def world(cloud: Cloud) -> ReplicationWorld:
+    return deploy(cloud, str(next(_accounts)))
+
+
+@pytest.fixture
+def outputs_dir(tmp_path: Path, world: ReplicationWorld) -> Path:
+    """What a deployment of the phase dev wrote."""
+    flat = tmp_path / "dev" / "flat-outputs.json"
+    flat.parent.mkdir()
+    flat.write_text(json.dumps({"replicationTaskArn": world.arn}))
+    return tmp_path
+
+
+@pytest.fixture
+def arguments(outputs_dir: Path) -> list[str]:
+    """What every call of the tests says."""
+    return ["--phase", "dev", "--outputs-dir", str(outputs_dir), "--poll", "0.05", "--timeout", "20"]
+
+
+@pytest.fixture
+def run(
+    world: ReplicationWorld,
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """Calls the command as the account that owns the task."""
+    for name, value in world.cloud.environment(world.account).items():
+        monkeypatch.setenv(name, value)
+
+    def call(*words: str) -> Answer:
+        capsys.readouterr()
+        code = main([words[0], *arguments, *words[1:]])
+        return Answer(code, *capsys.readouterr())
+
+    return call
+
+
+def test_start_tests_both_connections_and_waits_until_the_load_is_done(world: ReplicationWorld, run: Run) -> None:
+    answer = run("start", "--json")
+    assert answer.code == 0
+    assert [line for line in answer.err.splitlines() if line.startswith("testing")] == [
+        "testing the connection to the source",
+        "testing the connection to the target",
+    ]
+    assert (answer.data["status"], answer.data["fullLoad"]["percent"]) == ("running", 100)
+    assert {each["Status"] for each in world.dms.describe_connections()["Connections"]} == {"successful"}
+
+
+def test_start_shows_the_progress_of_the_load_while_it_waits(world: ReplicationWorld, run: Run) -> None:
+    world.drive(ReplicationTaskStats={"FullLoadProgressPercent": 40, "TablesLoaded": 2, "TablesQueued": 3})
+
+    def finish() -> None:
+        world.wait(lambda: world.described()["Status"] == "running")
+        world.drive(ReplicationTaskStats={"FullLoadProgressPercent": 100, "TablesLoaded": 5, "TablesQueued": 0})
+
+    finisher = threading.Thread(target=finish)
+    finisher.start()
+    answer = run("start", "--json")
+    finisher.join()
+    assert answer.code == 0
+    assert answer.data["fullLoad"] == {"percent": 100, "loaded": 5, "loading": 0, "queued": 0, "errored": 0}
+    shown = answer.err.splitlines()
+    assert "starting: 2 tables loaded, 0 loading, 3 queued (40% of the full load)" in shown
+    assert shown[-1] == "running: 5 tables loaded, 0 loading, 0 queued (100% of the full load)"
+
+
+def test_start_until_running_does_not_wait_for_the_load(world: ReplicationWorld, run: Run) -> None:
+    world.drive(ReplicationTaskStats={"FullLoadProgressPercent": 1, "TablesQueued": 9})
+    answer = run("start", "--until", "running", "--json")
+    assert (answer.code, answer.data["status"], answer.data["fullLoad"]["percent"]) == (0, "running", 1)
+
+
+def test_a_start_whose_time_is_over_says_so_and_leaves_the_task_to_go_on(world: ReplicationWorld, run: Run) -> None:
+    world.drive(ReplicationTaskStats={"FullLoadProgressPercent": 1, "TablesQueued": 9})
+    answer = run("start", "--timeout", "0.5")
+    assert answer.code == 1
+    assert answer.complaint.startswith("the task is still")
+    world.wait(lambda: world.described()["Status"] == "running")
+
+
+def test_a_start_that_fails_says_why_and_what_helps(world: ReplicationWorld, run: Run) -> None:
+    failure = "No tables were found at task initialization. Either the selected table(s) or schemas(s) no longer exist"
+    world.drive(Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": failure})
+    answer = run("start")
+    assert answer.code == 1
+    assert answer.complaint.startswith(f"the task is failed: FATAL_ERROR; {failure}: no table fits the schemas of")
+
+
+def test_a_connection_that_fails_is_named_and_the_task_is_not_started(world: ReplicationWorld, run: Run) -> None:
+    target = world.described()["TargetEndpointArn"]
+    world.drive(EndpointArn=target, ConnectionFailure="Connection timed out")
+    answer = run("start")
+    assert answer.code == 1
+    assert answer.complaint.startswith("DMS does not reach the target: Connection timed out; check the secret")
+    assert world.described()["Status"] == "ready"
+
+
+def test_start_of_a_running_task_says_so_and_is_no_mistake(world: ReplicationWorld, run: Run) -> None:
+    world.start()
+    answer = run("start")
+    assert answer.code == 0
+    assert "the task is running already" in answer.err.splitlines()
+
+
+def test_stop_waits_until_the_task_has_stopped(world: ReplicationWorld, run: Run) -> None:
+    world.start()
+    answer = run("stop", "--json")
+    assert (answer.code, answer.data["status"], answer.data["why"]) == (0, "stopped", "NORMAL")
+
+
+def test_stop_of_a_task_at_rest_says_so_and_is_no_mistake(run: Run) -> None:
+    answer = run("stop")
+    assert answer.code == 0
+    assert "the task is ready already" in answer.err.splitlines()
+
+
+def test_a_stopped_task_is_resumed_and_not_started(world: ReplicationWorld, run: Run) -> None:
+    world.start()
+    run("stop")
+    refused = run("start")
+    assert (refused.code, refused.complaint) == (
+        1,
+        "the task has run before and is stopped; use resume, which goes on where it was",
+    )
+    assert run("resume", "--json").data["status"] == "running"
+
+
+def test_a_failed_task_is_resumed(world: ReplicationWorld, run: Run) -> None:
+    world.start()
+    world.drive(Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "gone"})
+    answer = run("resume", "--json")
+    assert (answer.code, answer.data["status"]) == (0, "running")
+
+
+def test_a_task_that_fails_again_in_the_same_way_does_not_wait_for_ever(world: ReplicationWorld, run: Run) -> None:
+    failure = {"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "gone"}
+    world.start()
+    world.drive(Failure=failure, StepSeconds=0)
+    world.drive(Failure=failure)
+    answer = run("resume")
+    assert (answer.code, answer.complaint.startswith("the task is failed: FATAL_ERROR; gone")) == (1, True)
+
+
+def test_a_task_that_never_ran_is_started_and_not_resumed(run: Run) -> None:
+    answer = run("resume")
+    assert (answer.code, answer.complaint) == (1, "the task has never run; use start")
+
+
+def test_a_task_that_stops_is_waited_for_before_it_is_resumed(world: ReplicationWorld, run: Run) -> None:
+    world.start()
+    world.dms.stop_replication_task(ReplicationTaskArn=world.arn)
+    answer = run("resume", "--json")
+    assert (answer.code, answer.data["status"]) == (0, "running")
+
+
+def test_status_tells_a_person_how_the_task_is(world: ReplicationWorld, run: Run) -> None:
+    world.start()
+    world.drive(
+        ReplicationTaskStats={"FullLoadProgressPercent": 40, "TablesLoaded": 2, "TablesErrored": 1},
+        TableStatistics=[
+            {"SchemaName": "a", "TableName": f"t{number}", "FullLoadRows": 2, "Inserts": 1} for number in range(150)
+        ],
+    )
+    answer = run("status")
+    assert answer.code == 0
+    assert answer.out.splitlines() == [
+        f"task       {world.arn}",
+        "status     running",
+        "full load  40%: 2 tables loaded, 0 loading, 0 queued, 1 in error",
+        "rows       300 loaded, 150 changed since, 0 failed validation",
+    ]
+
+
+def test_status_tells_a_program_how_the_task_is(world: ReplicationWorld, run: Run) -> None:
+    assert run("status", "--json").data == {
+        "task": world.arn,
+        "status": "ready",
+        "stopReason": None,
+        "failure": None,
+        "why": None,
+        "fullLoad": {"percent": 0, "loaded": 0, "loading": 0, "queued": 0, "errored": 0},
+        "rows": {"loaded": 0, "changed": 0, "failedValidation": 0},
+    }
+
+
+def test_status_of_a_failed_task_is_a_failure_with_its_reason(world: ReplicationWorld, run: Run) -> None:
+    world.start()
+    world.drive(Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "all replication slots in use"})
+    answer = run("status")
+    assert answer.code == 1
+    (why,) = [line for line in answer.out.splitlines() if line.startswith("why")]
+    assert "all replication slots in use: the source has no free replication slot" in why
+
+
+def test_an_unknown_phase_is_wrong_use_and_the_right_one_is_guessed(run: Run) -> None:
+    answer = run("status", "--phase", "dve")
+    assert answer.code == 2
+    assert answer.complaint.startswith("unknown phase 'dve', did you mean 'dev'?")
+
+
+def test_a_phase_without_a_task_is_told_what_to_deploy(run: Run, outputs_dir: Path) -> None:
+    (outputs_dir / "dev" / "flat-outputs.json").write_text('{"vpcId": "vpc-1"}')
+    answer = run("status")
+    assert (answer.code, answer.complaint.endswith("deploy the layer migration of dev first")) == (2, True)
+
+
+def test_outputs_that_are_no_json_are_named(run: Run, outputs_dir: Path) -> None:
+    (outputs_dir / "dev" / "flat-outputs.json").write_text("{")
+    answer = run("status")
+    assert (answer.code, "flat-outputs.json is no JSON" in answer.complaint) == (2, True)
+
+
+@pytest.mark.parametrize("words", [["begin"], ["start", "--until", "tomorrow"], ["start", "--timeout", "-1"]])
+def test_a_word_that_the_command_does_not_know_is_wrong_use(run: Run, words: list[str]) -> None:
+    assert run(*words).code == 2
+
+
+def test_a_task_of_another_account_is_not_found_and_the_account_is_named(
+    run: Run, outputs_dir: Path, world: ReplicationWorld
+) -> None:
+    elsewhere = world.arn.replace(world.account, "699999999999")
+    (outputs_dir / "dev" / "flat-outputs.json").write_text(json.dumps({"replicationTaskArn": elsewhere}))
+    answer = run("status")
+    assert answer.code == 1
+    assert "are these credentials of account 699999999999" in answer.complaint
+
+
+def test_missing_credentials_are_told_in_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    answer = run("status")
+    assert (answer.code, answer.complaint.startswith("no AWS credentials were found")) == (1, True)
+
+
+def test_a_profile_that_is_not_there_is_told_in_one_line(run: Run) -> None:
+    answer = run("status", "--profile", "nobody")
+    assert (answer.code, "(nobody) could not be found" in answer.complaint) == (1, True)
+
+
+def test_a_service_that_does_not_answer_is_told_in_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    answer = run("status")
+    assert (answer.code, answer.complaint.startswith("DMS cannot be asked: Could not connect")) == (1, True)
+
+
+def test_the_region_is_that_of_the_task_whatever_the_environment_says(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    assert run("status").code == 0
+    assert "there is no replication task" in run("status", "--region", "eu-central-1").complaint
+
+
+@pytest.fixture
+def throttling(world: ReplicationWorld) -> Iterator[str]:
+    """An address that throttles the first two requests and passes the others on."""
+    seen = itertools.count()
+
+    class Gate(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if next(seen) < 2:
+                status, answer = 400, b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+            else:
+                forwarded = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+                status, answer = self._pass_on(body, forwarded)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def _pass_on(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+            request = urllib.request.Request(world.cloud.endpoint_url, body, headers)
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.read()
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gate)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_throttling_is_waited_out(run: Run, throttling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", throttling)
+    assert run("status", "--json").data["status"] == "ready"
+
+
+def as_process(world: ReplicationWorld, arguments: list[str], action: str, **streams: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "builders.migration_task", action, *arguments],
+        env={**os.environ, **world.cloud.environment(world.account)},
+        text=True,
+        **streams,
+    )
+
+
+def test_ctrl_c_leaves_the_task_as_it_is_and_says_so(world: ReplicationWorld, arguments: list[str]) -> None:
+    world.drive(ReplicationTaskStats={"FullLoadProgressPercent": 1, "TablesQueued": 9})
+    pipe = subprocess.PIPE
+    with as_process(world, arguments, "start", stdout=pipe, stderr=pipe) as process:
+        world.wait(lambda: world.described()["Status"] == "running", seconds=30)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == (
+        "migration-task: interrupted; the task stays as it is and goes on without us, status shows how"
+    )
+    assert world.described()["Status"] == "running"
+
+
+def test_on_a_terminal_a_bar_shows_the_load_and_stdout_has_the_result_alone(
+    world: ReplicationWorld, arguments: list[str]
+) -> None:
+    ours, theirs = pty.openpty()
+    with as_process(world, [*arguments, "--json"], "start", stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(ours, 4096)
+            except OSError:  # the other end is closed
+                break
+        out, _ = process.communicate(timeout=10)
+    os.close(ours)
+    assert json.loads(out)["status"] == "running"
+    assert b"100%" in shown
