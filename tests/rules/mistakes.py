@@ -208,6 +208,16 @@ MISTAKES = [
     Mutation("E9203", "no master user", _no_user),
     row("W9201", "Multi-AZ everywhere", f"{DATABASE} AWS::DMS::ReplicationInstance", "MultiAZ", True),
     row("W9201", "long backups everywhere", DATABASE, "BackupRetentionPeriod", 35),
+    row("W9206", "deleted with its stack", DATABASE, "DeletionPolicy", "Delete"),
+    row("W9206", "deleted when it is replaced", DATABASE, "UpdateReplacePolicy", "Delete"),
+    row(
+        "W9405",
+        "a secret that dies first",
+        SECRET,
+        "DeletionPolicy",
+        "Delete",
+        _makes("AWS::SecretsManager::SecretTargetAttachment"),
+    ),
     row("W9204", "TLS off", PARAMETER_GROUP, "Parameters", {"rds.force_ssl": "0"}),
     row("W9205", "a fixed name", PARAMETER_GROUP, "DBParameterGroupName", "payments"),
     *[

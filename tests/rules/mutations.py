@@ -55,7 +55,8 @@ def row(
             if resource["Type"] in types.split() and where(resource, body):
                 top = (
                     []
-                    if dotted.split(".", maxsplit=1)[0] in ("DeletionPolicy", "DependsOn", "Condition")
+                    if dotted.split(".", maxsplit=1)[0]
+                    in ("DeletionPolicy", "UpdateReplacePolicy", "DependsOn", "Condition")
                     else ["Properties"]
                 )
                 yield name, at(body, ["Resources", name, *top, *dotted.split(".")], value)
