@@ -107,7 +107,10 @@ def empty(account: Account) -> None:
     """Delete all stacks, importers first."""
     api = account.client("cloudformation")
     for _ in range(4):
-        for stack in api.describe_stacks()["Stacks"]:
+        stacks = api.describe_stacks()["Stacks"]
+        if not stacks:
+            return
+        for stack in stacks:
             try:
                 account.delete(stack["StackName"])
             except api.exceptions.ClientError:
