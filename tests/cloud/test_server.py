@@ -129,16 +129,24 @@ def test_the_databases_end_with_a_server_that_is_killed(own: Cloud, database: Te
     assert gone({own.pid, *family})
 
 
-def test_a_killed_caller_takes_the_server_with_it() -> None:
+def test_a_killed_caller_takes_the_server_and_its_directory_with_it() -> None:
     program = (
         "import os, signal\n"
         "from builders.cloud.process import running\n"
         "with running() as cloud:\n"
-        "    print(cloud.pid, flush=True)\n"
+        "    print(cloud.pid, cloud.state_directory, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     caller = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
-    assert gone({int(caller.stdout)})
+    pid, directory = caller.stdout.split()
+    assert gone({int(pid)})
+    assert not Path(directory).exists()
+
+
+def test_a_directory_of_the_callers_own_stays(tmp_path: Path) -> None:
+    with running(state_directory=tmp_path / "state") as cloud:
+        authority = cloud.ca_file.read_text()
+    assert (tmp_path / "state" / "ca.pem").read_text() == authority
 
 
 def test_it_stays_small_with_three_phases(own: Cloud, database: Template) -> None:

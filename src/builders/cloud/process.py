@@ -24,6 +24,9 @@ from builders.errors import CloudError
 READY = "ready "
 """What the server's one line on stdout begins with; the endpoint URL follows."""
 
+TEMPORARY = "temporary"
+"""A file of this name marks a state directory that the server removes when we are killed and cannot."""
+
 STARTUP_SECONDS = 30.0
 STOP_SECONDS = 5.0
 
@@ -89,6 +92,7 @@ def running(port: int = 0, state_directory: Path | None = None) -> Iterator[Clou
         if state_directory is None:
             prefix = "stackferry-cloud-client-"
             state_directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix=prefix)))
+            (state_directory / TEMPORARY).touch()
         state_directory.mkdir(parents=True, exist_ok=True)
         state_directory.chmod(0o711)  # PostgreSQL runs as another user when we are root
         child = _start(port, state_directory)

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from builders.cloud.process import TEMPORARY
 from builders.errors import CloudError
 
 HOST = "127.0.0.1"
@@ -23,7 +24,10 @@ DIRECTORY_PREFIX = "stackferry-cloud-"
 
 
 def serve(port: int, state_directory: Path | None, log_level: str, stop_at_end_of_input: bool = False) -> None:
-    """Serve on 127.0.0.1 until SIGTERM or Ctrl-C, or until whoever holds the other end of stdin is gone.
+    """Serve on 127.0.0.1 until SIGTERM or Ctrl-C.
+
+    With `stop_at_end_of_input` also until the caller, who holds the other end of stdin, is gone. Then nobody else is
+    left to remove a state directory that the caller marked as temporary, and the server does it.
 
     Raises `CloudError` when the port is taken or the directory cannot be used.
     """
@@ -32,7 +36,9 @@ def serve(port: int, state_directory: Path | None, log_level: str, stop_at_end_o
         _configure(listener.getsockname()[1], directory, log_level)
         # Imported by name and only now: ministack reads the environment that `_configure` has set.
         serving = importlib.import_module("builders.cloud.serving")
-        asyncio.run(serving.run(listener, directory, stop_at_end_of_input))
+        alone = asyncio.run(serving.run(listener, directory, stop_at_end_of_input))
+    if alone and (directory / TEMPORARY).exists():
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _bind(port: int) -> socket.socket:

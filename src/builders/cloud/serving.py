@@ -28,15 +28,24 @@ Scope = dict[str, Any]
 Application = Callable[[Scope, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
 
 
-async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bool) -> None:
-    """Serve on a bound socket until asked to stop; then end databases and functions."""
+async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bool) -> bool:
+    """Serve on a bound socket until asked to stop; then end databases and functions.
+
+    Return whether it was the end of stdin that asked, which comes when the caller is gone.
+    """
     installed = install.everything(directory)
-    stop = asyncio.Event()
+    stop, alone = asyncio.Event(), asyncio.Event()
+
+    def listen_to_the_caller() -> None:
+        if not os.read(sys.stdin.fileno(), 1024):
+            alone.set()
+            stop.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if stop_at_end_of_input:
-        loop.add_reader(sys.stdin.fileno(), lambda: stop.set() if not os.read(sys.stdin.fileno(), 1024) else None)
+        loop.add_reader(sys.stdin.fileno(), listen_to_the_caller)
     config = Config()
     config.bind = [f"fd://{os.dup(listener.fileno())}"]  # hypercorn closes the one that it gets
     config.graceful_timeout = 1.0
@@ -53,6 +62,7 @@ async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bo
     finally:
         announcing.cancel()
         await asyncio.to_thread(installed.close)
+    return alone.is_set()
 
 
 async def _announce(host: str, port: int) -> None:
