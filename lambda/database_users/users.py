@@ -1,0 +1,171 @@
+"""DMS's role in the target database: made, put right, or dropped, as the master user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import rights
+import scram
+import transport
+from credentials import Credentials
+from custom_resource import ResourceFailed
+from database import VerifiedConnection
+from deadline import Deadline
+from pg8000.native import identifier, literal
+from postgres_login import WRONG_PASSWORD, PostgresRefused, login
+
+_APPLICATION = "stackferry-database-users"
+
+_ATTRIBUTES = {
+    "rolcanlogin": (True, "LOGIN"),
+    "rolsuper": (False, "NOSUPERUSER"),
+    "rolcreatedb": (False, "NOCREATEDB"),
+    "rolcreaterole": (False, "NOCREATEROLE"),
+    "rolreplication": (False, "NOREPLICATION"),
+    "rolbypassrls": (False, "NOBYPASSRLS"),
+    "rolconnlimit = -1": (True, "CONNECTION LIMIT -1"),
+    "coalesce(rolvaliduntil, 'infinity') = 'infinity'": (True, "VALID UNTIL 'infinity'"),
+}
+"""{expression over pg_roles: (its value, the option of ALTER ROLE that makes it so)}. Only what differs is set: naming
+SUPERUSER at all, be it to take it away, is refused to everybody else (PostgreSQL, "ALTER ROLE")."""
+
+_ADVICE = {
+    "28P01": "the secret's password is not the role's: let the rotation of the master user's password finish",
+    "28000": "pg_hba.conf or NOLOGIN refuses this user",
+    "3D000": "the database is not there: DatabaseName is fixed once the instance is made",
+    "42501": "the master user may not: as the owner of the object, or as whoever made the role, grant it or drop it",
+    "53300": "no connection is free: raise max_connections or end some",
+    "55P03": "another session holds a lock: deploy again",
+    "57P03": "the server is starting or stopping: deploy again",
+}
+
+
+class UserNotMade(ResourceFailed):
+    """The role is not as DMS needs it; nothing was changed, or all that was changed stands in the message."""
+
+
+def make(master: Credentials, user: Credentials, schemas: Sequence[str], deadline: Deadline) -> str:
+    """Make the role, or put right what differs, and prove that it logs in; say what was done.
+
+    Attributes, memberships and rights change in one transaction. The password is set only where it does not log in,
+    so that nothing changes under a running task. Raises ResourceFailed or an error of the login's.
+    """
+    if user.username == master.username:
+        raise UserNotMade(f"both secrets name the user {user.username}: DMS has a user of its own; correct its secret")
+    with _as_master(master, deadline) as connection:
+        connection.run("BEGIN READ WRITE; SET LOCAL lock_timeout = '10s'")
+        done = [*_role(connection, user), *_memberships(connection, user.username)]
+        done += _schemas(connection, schemas)
+        done += _rights(connection, user.username, schemas)
+        connection.run("COMMIT")
+        if not _logs_in(user, deadline):
+            connection.run(f"ALTER ROLE {_with_password(user)}")
+            done.append("password set")
+            if not _logs_in(user, deadline):
+                raise UserNotMade(
+                    f"{user.username} does not log in with the password of its secret, which was just set"
+                )
+    return f"{user.username} at {user.host}:{user.port}/{user.dbname}: {', '.join(done) or 'all as it should be'}"
+
+
+def drop(master: Credentials, role: str, deadline: Deadline) -> str:
+    """Drop the role; what it owns in this database becomes the master's."""
+    with _as_master(master, deadline) as connection:
+        if not connection.run("SELECT FROM pg_roles WHERE rolname = :role", role=role):
+            return f"{role} is not there"
+        quoted = identifier(role)
+        connection.run("BEGIN READ WRITE; SET LOCAL lock_timeout = '10s'")
+        # To give away what a role owns takes its membership, which the maker of a role may grant himself.
+        connection.run(f"GRANT {quoted} TO CURRENT_USER")
+        connection.run(f"REASSIGN OWNED BY {quoted} TO CURRENT_USER")
+        connection.run(f"DROP OWNED BY {quoted}")
+        connection.run(f"DROP ROLE {quoted}")
+        connection.run("COMMIT")
+    return f"{role} is dropped; what it owned is {master.username}'s"
+
+
+@contextmanager
+def _as_master(master: Credentials, deadline: Deadline) -> Iterator[VerifiedConnection]:
+    where = f"{master.username} at {master.host}:{master.port}/{master.dbname}"
+    socket = transport.open_tls(master.host, master.port, deadline)
+    try:
+        with login(socket, master, deadline, _APPLICATION) as connection:
+            yield connection
+    except PostgresRefused as error:
+        raise UserNotMade(f"{where}: {error}: {_ADVICE.get(error.sqlstate, 'nothing was changed')}") from error
+    finally:
+        socket.close()
+
+
+def _role(connection: VerifiedConnection, user: Credentials) -> list[str]:
+    expressions = ", ".join(_ATTRIBUTES)
+    query = f"SELECT {expressions} FROM pg_roles WHERE rolname = :role"  # noqa: S608 our own expressions
+    rows: list[list[Any]] = connection.run(query, role=user.username)
+    if not rows:
+        connection.run(f"CREATE ROLE {_with_password(user)} LOGIN")
+        return ["made"]
+    differing = [option for value, (right, option) in zip(rows[0], _ATTRIBUTES.values(), strict=True) if value != right]
+    if not differing:
+        return []
+    connection.run(f"ALTER ROLE {identifier(user.username)} {' '.join(differing)}")
+    return [f"now {option}" for option in differing]
+
+
+def _memberships(connection: VerifiedConnection, role: str) -> list[str]:
+    """Take the role out of every other: DMS needs none, and rds_superuser would be all."""
+    rows = connection.run(
+        "SELECT quote_ident(one.rolname), quote_ident(giver.rolname), current_setting('server_version_num')::int"
+        "  FROM pg_auth_members JOIN pg_roles one ON one.oid = roleid"
+        "  JOIN pg_roles ours ON ours.oid = member LEFT JOIN pg_roles giver ON giver.oid = grantor"
+        " WHERE ours.rolname = :role",
+        role=role,
+    )
+    for granted, grantor, version in rows:
+        # From version 16 on, each grantor's grant stands by itself; before, only a superuser may name another grantor.
+        by = f" GRANTED BY {grantor}" if version >= 160000 else ""
+        connection.run(f"REVOKE {granted} FROM {identifier(role)}{by}")
+    return [f"out of {granted}" for granted, *_ in rows]
+
+
+def _schemas(connection: VerifiedConnection, schemas: Sequence[str]) -> list[str]:
+    """Make the schemas that are missing, as the master's: rights on tables that are still to come need the schema."""
+    there = {name for [name] in connection.run("SELECT nspname FROM pg_namespace")}
+    missing = [schema for schema in schemas if schema not in there]
+    for schema in missing:
+        connection.run(f"CREATE SCHEMA {identifier(schema)}")
+    return [f"schema {schema} made" for schema in missing]
+
+
+def _rights(connection: VerifiedConnection, role: str, schemas: Sequence[str]) -> list[str]:
+    wanted, held = rights.wanted(connection, role, schemas), rights.held(connection, role)
+    for statement in (*rights.revocations(held - wanted, role), *rights.grants(wanted - held, role)):
+        connection.run(statement)
+    left = rights.held(connection, role) ^ wanted
+    if left:
+        kind, name, _, privilege, _ = min(left)
+        raise UserNotMade(
+            f"{privilege} on {kind.lower()} {name} is not as {role} needs it, and the master user cannot change it: "
+            "as the owner, or as whoever granted it, grant it or take it away, then deploy again"
+        )
+    counts = {"granted": len(wanted - held), "revoked": len(held - wanted)}
+    return [f"{count} rights {what}" for what, count in counts.items() if count]
+
+
+def _with_password(user: Credentials) -> str:
+    """The role and its password as verifier, so that the clear one reaches neither the server nor its log."""
+    return f"{identifier(user.username)} PASSWORD {literal(scram.verifier(user.password))}"
+
+
+def _logs_in(user: Credentials, deadline: Deadline) -> bool:
+    socket = transport.open_tls(user.host, user.port, deadline)
+    try:
+        with login(socket, user, deadline, _APPLICATION):
+            return True
+    except PostgresRefused as error:
+        if error.sqlstate == WRONG_PASSWORD:
+            return False
+        raise UserNotMade(f"{user.username} cannot log in: {error}") from error
+    finally:
+        socket.close()

@@ -1,0 +1,150 @@
+"""A custom resource's answer to CloudFormation: there is always one, in time, whatever became of the work.
+
+Without an answer the stack waits until its time limit (CloudFormation user guide, "Custom resource response objects").
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import traceback
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from deadline import Deadline, LambdaContext, run_within
+from rotation_errors import OutOfTime, RotationError
+
+log = logging.getLogger("custom_resource")
+log.setLevel(logging.INFO)
+# At DEBUG both write requests and answers, secret values included, whatever the function's log level is set to.
+for chatty in ("boto3", "botocore", "urllib3"):
+    logging.getLogger(chatty).setLevel(logging.INFO)
+
+ANSWER_BYTES = 4096
+"""The most that an answer may have, braces and all (same page)."""
+
+ANSWER_SECONDS = 20.0
+"""Kept back from the work, so that an answer that is lost can be sent again."""
+
+_PUT_SECONDS = 5.0
+_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
+_NOT_MADE = "not-made-"
+
+Event = Mapping[str, Any]
+Work = Callable[[Event, Deadline], str]
+"""What is done for one kind of request; it returns a sentence for the log."""
+
+
+class ResourceFailed(Exception):
+    """The work cannot be done. The message becomes the stack's: what failed, where, and what to do; never a secret."""
+
+
+class AnswerNotDelivered(Exception):
+    """CloudFormation could not be told. Lambda then runs the whole event again."""
+
+
+def answer(event: Event, context: LambdaContext, works: Mapping[str, Work]) -> None:
+    """Do the work for the event's RequestType and tell CloudFormation how it ended.
+
+    `works` has one for each of Create, Update and Delete. Raises AnswerNotDelivered when nobody takes the answer.
+    """
+    _require_caller(event)
+    deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS)
+    identifier, failure = _identifier(event), ""
+    try:
+        log.info(
+            "%s of %s: %s", event["RequestType"], identifier, run_within(deadline, lambda: _do(event, works, deadline))
+        )
+    except OutOfTime:
+        failure = f"{event['RequestType']} did not end in the function's time: something did not answer; see its log"
+    except (ResourceFailed, RotationError) as error:
+        failure = str(error)
+    except Exception as error:
+        failure = _where(error)
+    if failure:
+        log.error("%s of %s failed: %s", event["RequestType"], identifier, failure)
+        if event["RequestType"] == "Create":
+            identifier = _NOT_MADE + identifier
+    _send(event["ResponseURL"], _body(event, identifier, failure), context)
+
+
+def _do(event: Event, works: Mapping[str, Work], deadline: Deadline) -> str:
+    """CloudFormation deletes also what it was told could not be made; there is nothing to delete then."""
+    if event["RequestType"] == "Delete" and _identifier(event).startswith(_NOT_MADE):
+        return "it was never made"
+    return works[event["RequestType"]](event, deadline)
+
+
+def _require_caller(event: Event) -> None:
+    missing = {"RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId"} - set(event)
+    if missing:
+        raise ResourceFailed(f"the event lacks {', '.join(sorted(missing))}: only CloudFormation calls this function")
+
+
+def _identifier(event: Event) -> str:
+    """The same in every answer, or CloudFormation takes the resource for replaced: what it was, or the stack's id."""
+    given = event.get("PhysicalResourceId")
+    return str(given) if given else f"{event['LogicalResourceId']}-{event['StackId'].rsplit('/', 1)[-1]}"
+
+
+def _where(error: Exception) -> str:
+    """An unforeseen error by type and place; not by its text, which may quote what it stumbled over."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {os.path.basename(last.filename)}, line {last.lineno}: please report it"
+
+
+def _body(event: Event, identifier: str, failure: str) -> bytes:
+    """The answer within its limit: the reason gives way."""
+    fields = {
+        "Status": "FAILED" if failure else "SUCCESS",
+        "PhysicalResourceId": identifier,
+        "StackId": event["StackId"],
+        "RequestId": event["RequestId"],
+        "LogicalResourceId": event["LogicalResourceId"],
+        "NoEcho": True,
+    }
+    reason = " ".join(failure.split())
+    while True:
+        body = json.dumps({**fields, "Reason": reason} if reason else fields).encode()
+        excess = len(body) - ANSWER_BYTES
+        if excess <= 0:
+            return body
+        # A character takes one to twelve bytes here; at least one goes, beside the three dots.
+        reason = reason[: -(excess // 12 + 4)] + "..."
+
+
+def _send(url: str, body: bytes, context: LambdaContext) -> None:
+    pauses = iter(_PAUSES_SECONDS)
+    while True:
+        left = context.get_remaining_time_in_millis() / 1000
+        try:
+            _put(url, body, max(0.1, min(_PUT_SECONDS, left)))
+            return
+        except urllib.error.HTTPError as error:
+            error.close()
+            problem = f"HTTP {error.code}"
+            if error.code < 500:  # the URL is no longer good, and will not be better
+                raise AnswerNotDelivered(f"CloudFormation's URL refused the answer with {problem}") from None
+        except OSError as error:
+            problem = f"{type(error).__name__}: {error}"
+        pause = next(pauses, _PAUSES_SECONDS[-1])
+        if left <= pause + _PUT_SECONDS:
+            raise AnswerNotDelivered(
+                f"no answer could be sent ({problem}): check the S3 gateway endpoint, its policy, and S3PrefixListId"
+            )
+        log.warning("the answer was not taken (%s), and is sent again", problem)
+        time.sleep(pause)
+
+
+def _put(url: str, body: bytes, seconds: float) -> None:
+    """AWS signed the URL for an upload without a content type; urllib would add one."""
+    request = urllib.request.Request(url, body, {"Content-Type": ""}, method="PUT")  # noqa: S310 from CloudFormation
+    with _direct.open(request, timeout=seconds) as response:
+        response.read()
+
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,0 +1,86 @@
+"""A PostgreSQL with TLS whose master user is no superuser, as on RDS, and the functions' modules on the path."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rotation_world.certificates import Authority
+
+from builders.cloud import installations, postgres
+
+LAMBDA = Path(__file__).parents[3] / "lambda"
+sys.path[:0] = [str(LAMBDA / name) for name in ("shared", "secret_rotation", "database_users", "connectivity_check")]
+
+from credentials import Credentials  # noqa: E402 found by the line above
+from deadline import Deadline  # noqa: E402
+
+DATABASE = "payments"
+
+
+class Target:
+    """The server, who administers it, and how master and DMS log in."""
+
+    def __init__(self, server: postgres.Server) -> None:
+        self.server = server
+        self.master = Credentials("ferry_owner", "localhost", server.port, DATABASE, "the master's")
+        self.dms = Credentials("ferry_dms", "localhost", server.port, DATABASE, "the word of DMS")
+
+    def administer(self, *statements: str) -> None:
+        """As the superuser, whom on RDS only AWS has."""
+        self.server.administer(*statements, database=DATABASE)
+
+    def logged(self) -> str:
+        return self.server.log.read_text(errors="replace")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.make(tmp_path_factory.mktemp("certificates"), "trusted")
+
+
+@pytest.fixture(scope="session")
+def server(authority: Authority) -> Iterator[postgres.Server]:
+    # Not below pytest's directory, which every pytest that starts closes to other users, such as PostgreSQL's.
+    directory = Path(tempfile.mkdtemp(prefix="target-"))
+    directory.chmod(0o711)
+    files = authority.issue(directory, "localhost")
+    certificate = postgres.Certificate(*(path.read_text() for path in files))
+    # All statements logged, so that a test can look for what must not be in them.
+    settings = {"log_statement": "all", "wal_level": "logical"}
+    server = postgres.Server(installations.choose(), directory / "server", certificate, settings=settings)
+    server.initialise()
+    server.start()
+    server.administer(
+        "CREATE ROLE rds_superuser",
+        "CREATE ROLE ferry_owner LOGIN CREATEDB CREATEROLE PASSWORD 'the master''s'",
+        "GRANT rds_superuser TO ferry_owner WITH ADMIN OPTION",
+    )
+    yield server
+    server.remove()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def target(server: postgres.Server, authority: Authority, environment: None) -> Iterator[Target]:
+    """The server with an empty database of the master's and without a role of DMS."""
+    server.administer(f"CREATE DATABASE {DATABASE} OWNER ferry_owner")
+    yield Target(server)
+    server.administer(f"DROP DATABASE {DATABASE} WITH (FORCE)", "DROP ROLE IF EXISTS ferry_dms, stranger")
+
+
+@pytest.fixture
+def environment(authority: Authority) -> Iterator[None]:
+    """What the embedded cloud tells functions: whom to trust."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CA_BUNDLE", str(authority.file))
+        yield
+
+
+@pytest.fixture
+def deadline() -> Deadline:
+    return Deadline(20)

@@ -1,0 +1,203 @@
+"""DMS's role in a real PostgreSQL, made by a master user who is no superuser."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import transport
+import users
+from credentials import Credentials
+from custom_resource import ResourceFailed
+from deadline import Deadline
+from postgres_login import PostgresRefused, login
+from rotation_errors import TlsRefused
+
+from .conftest import Target
+
+SCHEMAS = ["payments"]
+
+
+def run(credentials: Credentials, *statements: str) -> list[Any]:
+    """Run statements over verified TLS and return the rows of the last."""
+    deadline = Deadline(20)
+    with (
+        closing(transport.open_tls(credentials.host, credentials.port, deadline)) as socket,
+        login(socket, credentials, deadline, "test") as connection,
+    ):
+        rows: list[Any] = []
+        for statement in statements:
+            rows = connection.run(statement)
+        return rows
+
+
+@pytest.fixture
+def made(target: Target, deadline: Deadline) -> Target:
+    """The target with DMS's role and a table of the master's that stood before."""
+    run(target.master, "CREATE SCHEMA payments", "CREATE TABLE payments.older (id int PRIMARY KEY)")
+    users.make(target.master, target.dms, SCHEMAS, deadline)
+    return target
+
+
+def repaired(target: Target) -> str:
+    return users.make(target.master, target.dms, SCHEMAS, Deadline(20))
+
+
+WRITING = ("INSERT INTO payments.{0} VALUES (1)", "UPDATE payments.{0} SET id = 2", "SELECT * FROM payments.{0}",
+           "DELETE FROM payments.{0}", "TRUNCATE payments.{0}")  # fmt: skip
+
+
+def test_dms_writes_to_tables_that_stood_before(made: Target) -> None:
+    run(made.dms, *(statement.format("older") for statement in WRITING))
+
+
+def test_dms_writes_to_tables_that_the_master_makes_later(made: Target) -> None:
+    run(made.master, "CREATE TABLE payments.newer (id int)")
+    run(made.dms, *(statement.format("newer") for statement in WRITING))
+
+
+def test_dms_makes_its_control_schema_and_tables_of_its_own(made: Target) -> None:
+    run(made.dms, "CREATE SCHEMA awsdms_control", "CREATE TABLE awsdms_control.awsdms_status (id int)",
+        "CREATE TABLE payments.its_own (id int)", "DROP TABLE payments.its_own")  # fmt: skip
+
+
+def test_a_schema_that_is_missing_is_made_as_the_masters(target: Target, deadline: Deadline) -> None:
+    users.make(target.master, target.dms, SCHEMAS, deadline)
+    owner = "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'payments'"
+    assert run(target.master, owner) == [["ferry_owner"]]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE public.stray (id int)",
+        "SELECT * FROM other.secret",
+        "CREATE ROLE another",
+        "CREATE DATABASE another",
+        "ALTER TABLE payments.older ADD COLUMN more int",
+        "GRANT SELECT ON payments.older TO rds_superuser",
+    ],
+)
+def test_dms_may_do_no_more_than_it_needs(made: Target, statement: str) -> None:
+    run(made.master, "CREATE SCHEMA other", "CREATE TABLE other.secret (id int)")
+    if statement.startswith("GRANT"):  # without the right to pass on, PostgreSQL warns and grants nothing
+        run(made.dms, statement)
+        assert run(made.master, "SELECT has_table_privilege('rds_superuser', 'payments.older', 'SELECT')") == [[False]]
+        return
+    with pytest.raises(PostgresRefused, match=r"permission denied|must be owner"):
+        run(made.dms, statement)
+
+
+def test_the_role_has_no_attributes_and_no_memberships(made: Target) -> None:
+    attributes = (
+        "SELECT rolcanlogin, rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls"
+        "  FROM pg_roles WHERE rolname = 'ferry_dms'"
+    )
+    memberships = "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = 'ferry_dms'::regrole"
+    assert (run(made.master, attributes), run(made.master, memberships)) == ([[True, False]], [])
+
+
+def test_a_second_run_changes_nothing(made: Target) -> None:
+    before = made.logged()
+    assert repaired(made).endswith("all as it should be")
+    sent = made.logged().removeprefix(before)
+    assert not any(word in sent for word in ("ALTER", "GRANT ", "REVOKE", "CREATE"))
+
+
+def test_neither_password_reaches_the_servers_log(made: Target) -> None:
+    repaired(replaced(made, "another word"))
+    assert "SCRAM-SHA-256$" in made.logged()
+    assert not any(word in made.logged() for word in ("the word of DMS", "another word"))
+
+
+def replaced(target: Target, password: str) -> Target:
+    target.dms = replace(target.dms, password=password)
+    return target
+
+
+def test_a_password_that_the_role_does_not_have_is_set(made: Target) -> None:
+    assert repaired(replaced(made, "another word")).endswith("password set")
+    assert run(made.dms, "SELECT session_user::text") == [["ferry_dms"]]
+
+
+@pytest.mark.parametrize(
+    ("drift", "report"),
+    [
+        ("ALTER ROLE ferry_dms CREATEDB CREATEROLE", "now NOCREATEDB, now NOCREATEROLE"),
+        ("ALTER ROLE ferry_dms NOLOGIN", "now LOGIN"),
+        ("ALTER ROLE ferry_dms CONNECTION LIMIT 1", "now CONNECTION LIMIT -1"),
+        ("ALTER ROLE ferry_dms VALID UNTIL '2020-01-01'", "now VALID UNTIL 'infinity'"),
+        ("GRANT rds_superuser TO ferry_dms", "out of rds_superuser"),
+        ("REVOKE CREATE ON DATABASE payments FROM ferry_dms", "1 rights granted"),
+        ("GRANT TEMPORARY ON DATABASE payments TO ferry_dms", "1 rights revoked"),
+        ("REVOKE TRUNCATE, DELETE ON payments.older FROM ferry_dms", "2 rights granted"),
+        ("GRANT SELECT ON payments.older TO ferry_dms WITH GRANT OPTION", "1 rights revoked"),
+        ("GRANT TRIGGER ON payments.older TO ferry_dms", "1 rights revoked"),
+        ("ALTER DEFAULT PRIVILEGES IN SCHEMA payments REVOKE SELECT ON TABLES FROM ferry_dms", "1 rights granted"),
+        ("ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO ferry_dms", "1 rights revoked"),
+        ("CREATE SCHEMA other; GRANT USAGE ON SCHEMA other TO ferry_dms", "1 rights revoked"),
+    ],
+)
+def test_what_drifted_is_put_right(made: Target, drift: str, report: str) -> None:
+    run(made.master, drift)
+    assert repaired(made).split(": ", 1)[1] == report
+    assert repaired(made).endswith("all as it should be")
+
+
+def test_tables_that_dms_made_do_not_stand_in_the_way(made: Target) -> None:
+    run(made.dms, "CREATE TABLE payments.its_own (id int)", "CREATE SCHEMA awsdms_control")
+    assert repaired(made).endswith("all as it should be")
+
+
+def test_a_table_of_somebody_else_is_named_and_nothing_is_changed(made: Target) -> None:
+    made.administer("CREATE ROLE stranger", "CREATE TABLE payments.strange (id int)",
+                    "ALTER TABLE payments.strange OWNER TO stranger")  # fmt: skip
+    run(made.master, "ALTER ROLE ferry_dms CREATEDB")
+    with pytest.raises(ResourceFailed, match=r"42501 .*strange.*: .*as the owner of the object"):
+        repaired(made)
+    assert run(made.master, "SELECT rolcreatedb FROM pg_roles WHERE rolname = 'ferry_dms'") == [[True]]
+
+
+def test_a_superuser_of_that_name_is_refused(made: Target) -> None:
+    made.administer("ALTER ROLE ferry_dms SUPERUSER")
+    with pytest.raises(ResourceFailed, match="42501"):
+        repaired(made)
+
+
+def test_one_user_for_both_is_refused(target: Target, deadline: Deadline) -> None:
+    with pytest.raises(ResourceFailed, match="both secrets name the user ferry_owner"):
+        users.make(target.master, target.master, SCHEMAS, deadline)
+
+
+def test_a_wrong_password_of_the_master_is_named_with_host_and_user(target: Target, deadline: Deadline) -> None:
+    wrong = replace(target.master, password="wrong")
+    with pytest.raises(ResourceFailed, match=r"ferry_owner at localhost:\d+/payments: .*28P01"):
+        users.make(wrong, target.dms, SCHEMAS, deadline)
+
+
+def test_a_certificate_for_another_host_is_refused_before_anything_is_said(target: Target, deadline: Deadline) -> None:
+    with pytest.raises(TlsRefused, match=r"certificate of 127\.0\.0\.1 was not accepted"):
+        users.make(replace(target.master, host="127.0.0.1"), target.dms, SCHEMAS, deadline)
+
+
+def test_dropping_hands_over_what_the_role_owned(made: Target, deadline: Deadline) -> None:
+    run(made.dms, "CREATE SCHEMA awsdms_control", "CREATE TABLE payments.its_own (id int)")
+    assert users.drop(made.master, "ferry_dms", deadline) == "ferry_dms is dropped; what it owned is ferry_owner's"
+    owners = "SELECT tableowner::text FROM pg_tables WHERE tablename = 'its_own'"
+    assert run(made.master, owners) == [["ferry_owner"]]
+    with pytest.raises(PostgresRefused, match="28P01"):
+        run(made.dms, "SELECT 1")
+
+
+def test_dropping_twice_is_no_error(target: Target, deadline: Deadline) -> None:
+    assert users.drop(target.master, "ferry_dms", deadline) == "ferry_dms is not there"
+
+
+@pytest.mark.parametrize("name", ['Odd "name"', "it's; DROP ROLE ferry_owner"])
+def test_odd_names_are_names(target: Target, deadline: Deadline, name: str) -> None:
+    odd = replace(target.dms, username=name)
+    users.make(target.master, odd, ['Odd "schema"'], deadline)
+    assert run(odd, "SELECT session_user::text") == [[name]]
+    users.drop(target.master, name, deadline)
