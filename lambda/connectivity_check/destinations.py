@@ -1,0 +1,109 @@
+"""Where DMS goes: databases, into which it logs in, and AWS's endpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import transport
+from advice import ADVICE
+from credentials import Credentials
+from deadline import Deadline
+from postgres_login import PostgresLost, PostgresRefused, login
+from rotation_errors import RotationError
+from way import StepFailed, Way, ask_for_tls, connect, encrypt, encrypting, verifying
+
+HTTPS = 443
+KEYS_OF_A_SECRET = ("username", "password", "host", "port")
+"""What DMS reads (DMS user guide, "Using secrets to access Database Migration Service endpoints")."""
+
+_RDS_ROOTS = Path(transport.__file__).with_name("rds-ca.pem")
+_CURED_BY_TIME = ("53300", "57P03")  # too many connections; starting up
+
+ReadSecret = Callable[[str], str]
+"""An ARN to the secret's text."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An interface endpoint of AWS, under the service's usual name."""
+
+    way: Way
+
+    def reach(self, deadline: Deadline) -> str:
+        """Go there; return what was found. Raises StepFailed."""
+        with connect(self.way, deadline) as plain, encrypt(self.way, plain, verifying(), deadline) as encrypted:
+            return f"{self.way}: {encrypted.version()}"
+
+
+@dataclass(frozen=True)
+class Database:
+    """A PostgreSQL, with the properties of the custom resource that tell how to log in to it."""
+
+    way: Way
+    properties: Mapping[str, Any]
+    read_secret: ReadSecret
+
+    def reach(self, deadline: Deadline) -> str:
+        """Log in; return what was found. Raises ResourceFailed."""
+        credentials = self._credentials()
+        context = self._context()
+        with connect(self.way, deadline) as plain:
+            ask_for_tls(self.way, plain, deadline)
+            with encrypt(self.way, plain, context, deadline) as encrypted:
+                return f"{self.way}: {encrypted.version()}, PostgreSQL {self._log_in(encrypted, credentials, deadline)}"
+
+    def _credentials(self) -> Credentials:
+        """Those of the secret, once it agrees with the parameters: DMS itself knows only the secret."""
+        text = self.read_secret(self.properties["SecretArn"])
+        try:
+            credentials = Credentials.parse(text)
+        except RotationError as error:
+            raise self._failed("secret", str(error), "secret", is_final=True) from None
+        missing = [key for key in KEYS_OF_A_SECRET if key not in json.loads(text)]
+        if missing:
+            raise self._failed("secret", f"the secret lacks {', '.join(missing)}", "secret", is_final=True)
+        for name, ours, theirs in (
+            ("host", self.way.host.lower(), credentials.host.lower()),
+            ("port", self.way.port, credentials.port),
+        ):
+            if ours != theirs:
+                what = f"the secret's {name} is {theirs}"
+                raise self._failed("secret", what, "secret", is_final=True)
+        return replace(credentials, dbname=self.properties["DatabaseName"])
+
+    def _context(self) -> ssl.SSLContext:
+        if self.way.role == "target":
+            return transport.tls_context(os.environ.get("CA_BUNDLE") or str(_RDS_ROOTS))
+        if self.properties["SslMode"] == "require":
+            return encrypting()
+        try:
+            if not self.properties["CertificatePem"]:
+                raise ValueError("it is empty")
+            return verifying(pem=self.properties["CertificatePem"])
+        except (ssl.SSLError, ValueError) as error:
+            what = f"the authority's certificate cannot be read ({error})"
+            raise self._failed("TLS", what, "authority", is_final=True) from error
+
+    def _log_in(self, encrypted: ssl.SSLSocket, credentials: Credentials, deadline: Deadline) -> str:
+        try:
+            with login(encrypted, credentials, deadline, "stackferry-connectivity") as connection:
+                [[version]] = connection.run("SELECT current_setting('server_version')")
+                return str(version)
+        except PostgresRefused as error:
+            cause = error.sqlstate if (self.way.role, error.sqlstate) in ADVICE else "login"
+            is_final = error.sqlstate not in _CURED_BY_TIME
+            raise self._failed(f"log in as {credentials.username}", str(error), cause, is_final=is_final) from error
+        except PostgresLost as error:
+            raise self._failed(f"log in as {credentials.username}", str(error), "login") from error
+        except RotationError as error:  # the deadline's, and AuthenticationUnsafe
+            deadline.remaining()
+            raise self._failed(f"log in as {credentials.username}", str(error), "28000", is_final=True) from error
+
+    def _failed(self, step: str, what: str, cause: str, *, is_final: bool = False) -> StepFailed:
+        return StepFailed(self.way, step, what, cause, is_final=is_final)

@@ -1,0 +1,70 @@
+"""Proves, from DMS's subnets and in its security group, that source, target and AWS's endpoints answer.
+
+Environment: CA_BUNDLE, a file with certificate authorities instead of the RDS roots that are shipped and the system's
+own. Region and endpoints come from the variables that boto3 itself reads.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import boto3
+import custom_resource
+import proof
+import secret_value
+from botocore.config import Config
+from custom_resource import Event
+from deadline import Deadline, LambdaContext
+from destinations import HTTPS, Database, Endpoint
+from way import Way
+
+# A silent call ends after 2 * (2 + 5) s; what fails is tried again with the whole way.
+_CALLS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+
+_refused: list[dict[str, Any]] = []
+"""Properties with which a proof failed in this sandbox."""
+
+
+def handler(event: Event, context: LambdaContext) -> None:
+    """Answer one request of CloudFormation.
+
+    Properties: Source and Target (Host, Port, DatabaseName, SecretArn; the source also SslMode and CertificatePem),
+    Endpoints (host names), PatienceSeconds.
+    """
+    custom_resource.answer(event, context, {"Create": _prove, "Update": _update, "Delete": _forget})
+
+
+def _update(event: Event, deadline: Deadline) -> str:
+    """Prove again, except where CloudFormation takes back an update that a proof has just refused.
+
+    It then sends the old properties, and a proof that fails again would leave the stack in UPDATE_ROLLBACK_FAILED.
+    """
+    if event.get("OldResourceProperties") in _refused:
+        return "the update that was refused is taken back; nothing is proven"
+    return _prove(event, deadline)
+
+
+def _prove(event: Event, deadline: Deadline) -> str:
+    properties = event["ResourceProperties"]
+    endpoints = [Endpoint(Way("endpoint", host, HTTPS)) for host in properties["Endpoints"]]
+    databases = [_database(role, properties[role.capitalize()]) for role in ("source", "target")]
+    try:
+        return proof.prove([*endpoints, *databases], float(properties["PatienceSeconds"]), deadline)
+    except proof.NotConnected:
+        _refused.append(properties)
+        raise
+
+
+def _forget(_event: Event, _deadline: Deadline) -> str:
+    return "there is nothing to delete"
+
+
+def _database(role: str, properties: dict[str, Any]) -> Database:
+    way = Way(role, properties["Host"], int(properties["Port"]))
+    return Database(way, properties, lambda arn: secret_value.read(_secrets_manager(), arn))
+
+
+@functools.cache
+def _secrets_manager() -> Any:
+    return boto3.client("secretsmanager", config=_CALLS)
