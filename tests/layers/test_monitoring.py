@@ -46,10 +46,41 @@ WATCHED = {
     "DatabaseConnectionsAlarm": ("AWS/RDS", "DatabaseConnections", DATABASE, "GreaterThanThreshold", "60"),
     "RotationFailedAlarm": ("Stackferry", "RotationFailed", MASTER_SECRET, "GreaterThanThreshold", 0),
     "DmsRotationFailedAlarm": ("Stackferry", "RotationFailed", DMS_SECRET, "GreaterThanThreshold", 0),
+    "RotationErrorsAlarm": (
+        "AWS/Lambda",
+        "Errors",
+        {"FunctionName": "rotation-RotationFunctionArn-dev"},
+        "GreaterThanThreshold",
+        0,
+    ),
+    "DmsRotationErrorsAlarm": (
+        "AWS/Lambda",
+        "Errors",
+        {"FunctionName": "rotation-DmsRotationFunctionArn-dev"},
+        "GreaterThanThreshold",
+        0,
+    ),
+    "ReplicationStatusErrorsAlarm": (
+        "AWS/Lambda",
+        "Errors",
+        {"FunctionName": "${ReplicationStatusFunction}"},
+        "GreaterThanThreshold",
+        0,
+    ),
     "RotationLateAlarm": ("Stackferry", "CurrentVersionAgeDays", MASTER_SECRET, "GreaterThanThreshold", 31),
 }
 """Alarm: namespace, metric, dimensions, when it is raised. AWS's own metrics and dimensions are those of the DMS user
 guide, "Monitoring AWS DMS tasks", and the RDS user guide, "Amazon CloudWatch metrics for Amazon RDS"."""
+
+EVENTS = {
+    "ValidationAlarm",
+    "RotationFailedAlarm",
+    "DmsRotationFailedAlarm",
+    "RotationErrorsAlarm",
+    "DmsRotationErrorsAlarm",
+    "ReplicationStatusErrorsAlarm",
+}
+"""What happens and is over at once, so that an end of it would say nothing."""
 
 ONLY_WHEN_EXPECTED = ("ReplicationLagAlarm", "SourceLagAlarm", "ReplicationTaskStatusAlarm")
 
@@ -99,8 +130,8 @@ def test_nothing_changed(assert_golden: Callable[[str], None]) -> None:
     assert_golden("monitoring")
 
 
-def test_every_alarm_but_that_of_the_functions_is_known_here(alarms: dict[str, dict[str, Any]]) -> None:
-    assert set(alarms) == {*WATCHED, "FunctionErrorsAlarm"}
+def test_every_alarm_is_known_here(alarms: dict[str, dict[str, Any]]) -> None:
+    assert set(alarms) == set(WATCHED)
 
 
 @pytest.mark.parametrize("name", WATCHED)
@@ -112,12 +143,16 @@ def test_an_alarm_watches_a_metric_that_is_published_under_its_dimensions(
     assert (*found, alarm["ComparisonOperator"], alarm["Threshold"]) == WATCHED[name]
 
 
-def test_every_alarm_tells_the_topic_when_it_is_raised_when_it_is_over_and_when_nothing_comes(
+def test_every_alarm_tells_the_topic_when_it_is_raised_and_when_nothing_comes(
     alarms: dict[str, dict[str, Any]],
 ) -> None:
-    actions = ("AlarmActions", "OKActions", "InsufficientDataActions")
+    actions = ("AlarmActions", "InsufficientDataActions")
     silent = [name for name, alarm in alarms.items() if any(alarm.get(action) != [TOPIC] for action in actions)]
     assert silent == []
+
+
+def test_an_alarm_on_a_state_that_lasts_tells_when_it_is_over(alarms: dict[str, dict[str, Any]]) -> None:
+    assert {name for name, alarm in alarms.items() if alarm.get("OKActions") == [TOPIC]} == set(alarms) - EVENTS
 
 
 def test_every_alarm_says_what_to_do(alarms: dict[str, dict[str, Any]]) -> None:
@@ -146,7 +181,7 @@ def test_machines_and_the_daily_age_that_fall_silent_are_told_as_too_little_data
     alarms: dict[str, dict[str, Any]],
 ) -> None:
     told = {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "missing"}
-    machines = {name for name in WATCHED if WATCHED[name][0].startswith("AWS/")} - set(ONLY_WHEN_EXPECTED)
+    machines = {name for name in WATCHED if WATCHED[name][0] in ("AWS/DMS", "AWS/RDS")} - set(ONLY_WHEN_EXPECTED)
     assert told == machines | {"RotationLateAlarm"}
 
 
@@ -174,18 +209,11 @@ def test_a_threshold_is_what_an_environment_says(
     assert with_parameters(**{parameter: "42"}).resources[alarm]["Properties"]["Threshold"] == "42"
 
 
-def test_errors_of_all_functions_that_run_by_themselves_are_added_up(alarms: dict[str, dict[str, Any]]) -> None:
-    total, *parts = alarms["FunctionErrorsAlarm"]["Metrics"]
-    assert total["Expression"] == "SUM(METRICS())"
-    metrics = [part["MetricStat"]["Metric"] for part in parts]
-    assert {(metric["Namespace"], metric["MetricName"]) for metric in metrics} == {("AWS/Lambda", "Errors")}
-    assert [dimensions(metric["Dimensions"])["FunctionName"] for metric in metrics] == [
-        "rotation-RotationFunctionArn-dev",
-        "rotation-DmsRotationFunctionArn-dev",
-        "${ReplicationStatusFunction}",
-    ]
-    assert {part["MetricStat"]["Stat"] for part in parts} == {"Sum"}
-    assert [part["ReturnData"] for part in parts] == [False, False, False]
+def test_what_should_never_happen_is_counted_and_called_at_its_first_time(alarms: dict[str, dict[str, Any]]) -> None:
+    for name in EVENTS:
+        alarm = alarms[name]
+        assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching"), name
+        assert alarm["Statistic"] == ("Sum" if alarm["Namespace"] == "AWS/Lambda" else "Maximum"), name
 
 
 def metrics_published_by(folder: str) -> set[str]:
@@ -251,7 +279,7 @@ def test_no_widget_of_the_dashboard_covers_another_or_leaves_the_grid(widgets: l
 
 def test_every_graph_has_a_title_a_region_and_a_statistic(widgets: list[dict[str, Any]]) -> None:
     for widget in widgets:
-        assert {"title", "region", "stat", "period", "view"} <= set(widget["properties"])
+        assert {"title", "region", "stat", "period"} <= set(widget["properties"])
         assert widget["properties"]["region"] == "us-east-1"
 
 

@@ -32,7 +32,9 @@ def build(stack: Stack, watched: Watched) -> None:
     names = {"Task": watched.task, "Instance": watched.instance, "Database": watched.database}
     stack.add(
         cloudwatch.Dashboard(
-            "Dashboard", DashboardName=stack.name(DASHBOARD), DashboardBody=Sub(json.dumps(body), names)
+            "Dashboard",
+            DashboardName=stack.name(DASHBOARD),
+            DashboardBody=Sub(json.dumps(body, separators=(",", ":")), names),
         )
     )
 
@@ -62,11 +64,10 @@ def _widgets() -> list[dict[str, Any]]:
 
 
 def _graph(title: str, of: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """Metrics of one thing; `of` is its namespace, then names and values of its dimensions."""
+    """Metrics of one thing over time; `of` is its namespace, then names and values of its dimensions."""
     namespace, *dimensions = of
     return {
         "title": title,
-        "view": "timeSeries",
         "region": "${AWS::Region}",
         "stat": "Average",
         "period": 60,

@@ -28,7 +28,7 @@ def build(stack: Stack, watched: Watched) -> cloudwatch.Alarm:
         "TreatMissingData": "breaching",
         "ActionsEnabled": expected,
     }
-    whole = alarms.add(
+    whole = alarms.add_with_end(
         stack,
         "ReplicationLagAlarm",
         "The target is more than 60 seconds behind the source, or the task is silent: see the dashboard, then the "
@@ -36,7 +36,7 @@ def build(stack: Stack, watched: Watched) -> cloudwatch.Alarm:
         MetricName="CDCLatencyTarget",
         **lag,
     )
-    alarms.add(
+    alarms.add_with_end(
         stack,
         "SourceLagAlarm",
         "DMS reads the source's changes more than 60 seconds late, or not at all: look at the source's load, its "
@@ -44,7 +44,7 @@ def build(stack: Stack, watched: Watched) -> cloudwatch.Alarm:
         MetricName="CDCLatencySource",
         **lag,
     )
-    alarms.add(
+    alarms.add_with_end(
         stack,
         "ReplicationTaskStatusAlarm",
         "The replication task has not been running for five minutes: migration-task status says why it stopped",
@@ -59,18 +59,13 @@ def build(stack: Stack, watched: Watched) -> cloudwatch.Alarm:
         TreatMissingData="breaching",
         ActionsEnabled=expected,
     )
-    alarms.add(
+    alarms.add_for_event(
         stack,
         "ValidationAlarm",
         "Rows differ between source and target: see awsdms_control.awsdms_validation_failures_v1 in the target",
+        "Maximum",
         Namespace=OUR_NAMESPACE,
         MetricName="RowsFailedValidation",
         Dimensions=watched.of_task_status,
-        Statistic="Maximum",
-        ComparisonOperator="GreaterThanThreshold",
-        Threshold=0,
-        Period=alarms.FIVE_MINUTES,
-        EvaluationPeriods=1,
-        TreatMissingData="notBreaching",
     )
     return whole
