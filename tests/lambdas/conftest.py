@@ -10,18 +10,16 @@ import pytest
 from rotation_world import tally
 from rotation_world.certificates import Authority
 from rotation_world.function import Function
-from rotation_world.postgres import Binaries, PostgresServer, local_binaries, npm_binaries
+from rotation_world.postgres import PostgresServer, available
 from rotation_world.secrets_manager import SecretsManager
 from rotation_world.wire import Wire
 from rotation_world.world import World
 
-SERVERS: list[Binaries] = [binaries for binaries in (local_binaries(), npm_binaries()) if binaries]
-
 
 def pytest_report_header() -> str:
-    if not SERVERS:
+    if not available():
         return "rotation: no PostgreSQL found: set PG_BIN to a server's bin folder, or install npm"
-    return "rotation: on " + " and ".join(f"PostgreSQL {server.major} ({server.source})" for server in SERVERS)
+    return "rotation: on " + " and ".join(f"PostgreSQL {server.major} ({server.source})" for server in available())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -36,7 +34,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority.make(tmp_path_factory.mktemp("certificates"), "trusted")
 
 
-@pytest.fixture(scope="session", params=SERVERS, ids=lambda binaries: f"PostgreSQL-{binaries.major}")
+@pytest.fixture(scope="session", params=available(), ids=lambda binaries: f"PostgreSQL-{binaries.major}")
 def server(request: pytest.FixtureRequest, authority: Authority) -> Iterator[PostgresServer]:
     server = PostgresServer(request.param, authority)
     yield server

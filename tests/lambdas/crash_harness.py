@@ -17,7 +17,7 @@ from pathlib import Path
 from rotation_world import harness
 from rotation_world.certificates import Authority
 from rotation_world.function import SOURCE, Function
-from rotation_world.postgres import Binaries, PostgresServer, local_binaries, npm_binaries
+from rotation_world.postgres import Binaries, PostgresServer, available
 from rotation_world.secrets_manager import SecretsManager
 from rotation_world.wire import Wire
 from rotation_world.world import World
@@ -29,11 +29,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, default=SOURCE, help="the function's folder")
     source = parser.parse_args().source
-    servers = [binaries for binaries in (local_binaries(), npm_binaries()) if binaries]
-    if not servers:
+    if not available():
         print("no PostgreSQL found: set PG_BIN to a server's bin folder, or install npm", file=sys.stderr)
         return 2
-    totals = [_try(binaries, source) for binaries in servers]
+    totals = [_try(binaries, source) for binaries in available()]
     tried, violations = (sum(column) for column in zip(*totals, strict=True))
     print(f"in all: {tried} points, {violations} violations")
     return 1 if violations else 0

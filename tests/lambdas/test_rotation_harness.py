@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 from rotation_world import harness, tally
+from rotation_world.newest import on_newest_server
 from rotation_world.world import STEPS, World
-
-from conftest import SERVERS
-
-on_newest_server = pytest.mark.parametrize("server", SERVERS[-1:], ids=["newest"], indirect=True)
 
 
 def check(world: World, what: str, findings: harness.Findings) -> None:

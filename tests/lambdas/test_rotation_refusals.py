@@ -9,12 +9,9 @@ import pytest
 from rotation_world import false_servers
 from rotation_world.certificates import Authority
 from rotation_world.function import Outcome
+from rotation_world.newest import on_newest_server
 from rotation_world.postgres import HOST
 from rotation_world.world import Trial, World
-
-from conftest import SERVERS
-
-on_newest_server = pytest.mark.parametrize("server", SERVERS[-1:], ids=["newest"], indirect=True)
 
 
 @pytest.fixture
@@ -31,12 +28,14 @@ def set_against(world: World, port: int, host: str = HOST, seconds: float = 30.0
     return trial.step("setSecret", token, seconds)
 
 
+@on_newest_server
 def test_a_server_without_tls_is_told_nothing(world: World) -> None:
     with false_servers.listening(false_servers.without_tls) as (port, heard):
         assert set_against(world, port).error == "TlsRefused"
     assert bytes(heard) == bytes.fromhex("0000000804d2162f")
 
 
+@on_newest_server
 @pytest.mark.parametrize("field", [{"ssl": False}, {"ssl": "false"}, {"sslmode": "disable"}])
 def test_no_field_of_the_secret_lowers_tls(world: World, field: dict[str, object]) -> None:
     with false_servers.listening(false_servers.without_tls) as (port, heard):
@@ -44,6 +43,7 @@ def test_no_field_of_the_secret_lowers_tls(world: World, field: dict[str, object
     assert bytes(heard) == bytes.fromhex("0000000804d2162f")
 
 
+@on_newest_server
 def test_a_server_of_an_unknown_authority_gets_no_user_name(world: World, tmp_path: Path) -> None:
     files = Authority.make(tmp_path, "unknown").issue(tmp_path, HOST)
     with false_servers.listening(false_servers.with_certificate(*files)) as (port, heard):
@@ -51,6 +51,7 @@ def test_a_server_of_an_unknown_authority_gets_no_user_name(world: World, tmp_pa
     assert heard == b""
 
 
+@on_newest_server
 def test_a_server_with_a_wrong_name_gets_no_user_name(world: World, authority: Authority, tmp_path: Path) -> None:
     files = authority.issue(tmp_path, "elsewhere.test")
     with false_servers.listening(false_servers.with_certificate(*files)) as (port, heard):
@@ -58,6 +59,7 @@ def test_a_server_with_a_wrong_name_gets_no_user_name(world: World, authority: A
     assert heard == b""
 
 
+@on_newest_server
 @pytest.mark.parametrize("sqlstate", ["53300", "57P03", "3D000", "28000", "XX000", "08P01", "0A000"])
 def test_only_a_wrong_password_moves_on_to_another_version(
     world: World, authority: Authority, tmp_path: Path, sqlstate: str
@@ -206,6 +208,7 @@ def test_pending_taken_away_before_the_commit_changes_nothing(trial: Trial) -> N
     assert trial.world.server.stored_verifier(trial.username) == before
 
 
+@on_newest_server
 @pytest.mark.parametrize(
     ("status", "error"),
     [

@@ -7,8 +7,7 @@ import json
 import string
 import sys
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from rotation_world.function import SOURCE
 from rotation_world.postgres import PostgresServer
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from rotation_world import harness, tally
+from rotation_world.newest import on_newest_server
 from rotation_world.world import STEPS, Trial, World, until_converged
-
-from conftest import SERVERS
 
 steps = st.sampled_from(STEPS)
 units = st.integers(0, 20)
@@ -63,7 +60,7 @@ class Story:
             self.trial.world.server.set_password(self.trial.username, password)
 
 
-@pytest.mark.parametrize("server", SERVERS[-1:], ids=["newest"], indirect=True)
+@on_newest_server
 def test_whatever_happens_some_label_logs_in_and_the_next_rotation_converges(world: World) -> None:
     told: list[int] = []
 

@@ -63,7 +63,7 @@ def test_a_port_given_as_text_works(world: World) -> None:
 @pytest.mark.parametrize(
     "username",
     [
-        'qu"o\'te',
+        "qu\"o'te",
         "per%cent%s",
         "sp ace",
         "UPPER",
@@ -80,7 +80,9 @@ def test_any_legal_role_name_works(world: World, username: str) -> None:
     assert [outcome.error for outcome in trial.rotate(trial.begin())] == [None] * 4
 
 
-@pytest.mark.parametrize("password", ["Pässwörd", "ﬁ ligature", "nobreak\u00a0space", "\u0007 bell", "emoji 🔑", "א1 ב"])
+@pytest.mark.parametrize(
+    "password", ["Pässwörd", "ﬁ ligature", "nobreak\u00a0space", "\u0007 bell", "emoji 🔑", "א1 ב"]
+)
 def test_a_current_password_that_people_chose_logs_in(world: World, password: str) -> None:
     trial = world.trial(password=password)
     assert [outcome.error for outcome in trial.rotate(trial.begin())] == [None] * 4

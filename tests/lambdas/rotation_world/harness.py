@@ -56,7 +56,10 @@ def prepared(world: World, step: str) -> tuple[Trial, str]:
 def units_of(world: World, step: str) -> int:
     """How many units a clean run of the step sends."""
     trial, token = prepared(world, step)
-    return world.wire.run(trial.start(step, token))
+    invocation = trial.start(step, token)
+    units = world.wire.run(invocation)
+    assert invocation.outcome().error is None
+    return units
 
 
 def crash_everywhere(world: World, manner: str, steps: Sequence[str] = STEPS) -> Findings:

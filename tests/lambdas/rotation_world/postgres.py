@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -96,6 +97,13 @@ def npm_binaries() -> Binaries | None:
             target.symlink_to(Path(link["source"]).name)
     (package / "ready").touch()
     return binaries
+
+
+@functools.cache
+def available() -> tuple[Binaries, ...]:
+    """Every server that can be had, the newest major version last."""
+    found = [binaries for binaries in (local_binaries(), npm_binaries()) if binaries]
+    return tuple(sorted(found, key=lambda binaries: binaries.major))
 
 
 class PostgresServer:

@@ -135,6 +135,7 @@ class Wire:
         """Kill the invocation; nothing that it has not passed on ever arrives."""
         invocation.kill()
         self._forget(invocation)
+        invocation.reply.close()
 
     def cut_after(self, invocation: Invocation, link: Link) -> None:
         """Let the unit arrive and take effect, and kill the invocation before it hears of that."""
