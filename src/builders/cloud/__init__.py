@@ -16,6 +16,9 @@ The rooms:
     postgres.py     servers with TLS, each on a port of its own; guard.py ends them with us
     rds.py          AWS::RDS::DBInstance as one of them
     functions.py    the Python that functions run on
+    vpc_names.py    the names that functions in a VPC resolve; worker_names.py is how
+    name_map.py     the files that say which name is which port of this machine
+    on_premises.py  a PostgreSQL that plays the source, under a name of its own
     secrets.py      generated passwords, version stages, attachments
     rotation.py     RotateSecret and RotationSchedule; rotation_steps.py calls the function
     corrections/    what ministack gets wrong, one function each

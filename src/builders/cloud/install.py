@@ -25,6 +25,7 @@ from builders.cloud import (
     rotation_steps,
     schemas,
     secrets,
+    vpc_names,
 )
 from builders.cloud.corrections import packages, services
 from builders.cloud.records import Handlers, Made
@@ -49,6 +50,7 @@ def everything(directory: Path) -> Installed:
     rds_service._rotate_instance_password = databases.change_password
     corrections.everywhere()
     functions.install(directory)
+    names = vpc_names.Names(directory)
     secrets.install()
     rotation.install()
     templates.install()
@@ -58,6 +60,7 @@ def everything(directory: Path) -> Installed:
     table[rotation.TYPE] = rotation.schedule_handlers()
     table["AWS::SecretsManager::Secret"] = services.secrets_by_arn(table["AWS::SecretsManager::Secret"])
     table["AWS::Lambda::Function"] = packages.functions_with_code(table["AWS::Lambda::Function"])
+    table[vpc_names.TYPE] = names.handlers(table[vpc_names.TYPE])
     table.update(network.handlers())
     table.update(dms.handlers())
     for name in schemas.names():
