@@ -159,7 +159,7 @@ def test_start_of_a_running_task_says_so_and_is_no_mistake(world: ReplicationWor
 def test_stop_waits_until_the_task_has_stopped(world: ReplicationWorld, run: Run) -> None:
     world.start()
     answer = run("stop", "--json")
-    assert (answer.code, answer.data["status"], answer.data["why"]) == (0, "stopped", "NORMAL")
+    assert (answer.code, answer.data["status"], answer.data["stopReason"]) == (0, "stopped", "Stop Reason NORMAL")
 
 
 def test_stop_of_a_task_at_rest_says_so_and_is_no_mistake(run: Run) -> None:

@@ -25,6 +25,7 @@ _ADVICE = {
     "connection": "DMS does not reach the database: see what the connectivity layer says about the way",
     "memory": "the replication instance is too small: choose a larger ReplicationInstanceClass",
     "disk": "the replication instance is full: raise ReplicationStorageGiB",
+    "normal": "it was asked to stop, or had nothing left to do",
 }
 
 
