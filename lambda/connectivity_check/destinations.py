@@ -15,7 +15,7 @@ from advice import ADVICE
 from credentials import Credentials
 from deadline import Deadline
 from postgres_login import PostgresLost, PostgresRefused, login
-from rotation_errors import RotationError
+from rotation_errors import AuthenticationUnsafe, OutOfTime, RotationError
 from way import StepFailed, Way, ask_for_tls, connect, encrypt, encrypting, verifying
 
 HTTPS = 443
@@ -101,8 +101,9 @@ class Database:
             raise self._failed(f"log in as {credentials.username}", str(error), cause, is_final=is_final) from error
         except PostgresLost as error:
             raise self._failed(f"log in as {credentials.username}", str(error), "login") from error
-        except RotationError as error:  # the deadline's, and AuthenticationUnsafe
-            deadline.remaining()
+        except OutOfTime:
+            raise self._failed(f"log in as {credentials.username}", "no answer in time", "login") from None
+        except AuthenticationUnsafe as error:
             raise self._failed(f"log in as {credentials.username}", str(error), "28000", is_final=True) from error
 
     def _failed(self, step: str, what: str, cause: str, *, is_final: bool = False) -> StepFailed:

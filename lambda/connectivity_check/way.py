@@ -53,7 +53,6 @@ def resolve(way: Way, deadline: Deadline) -> list[tuple[socket.AddressFamily, tu
     try:
         return run_within(Deadline(deadline.remaining(STEP_SECONDS)), ask)
     except OutOfTime:
-        deadline.remaining()
         raise StepFailed(way, "resolve", "no name server answered", "name") from None
     except (OSError, UnicodeError) as error:
         raise StepFailed(way, "resolve", f"the name has no address ({_words(error)})", "name") from error
@@ -72,7 +71,7 @@ def connect(way: Way, deadline: Deadline) -> socket.socket:
             return plain
         except TimeoutError:
             plain.close()
-            failure = StepFailed(way, "connect", f"{address[0]} did not answer in {STEP_SECONDS:.0f} s", "silence")
+            failure = StepFailed(way, "connect", f"{address[0]} did not answer in time", "silence")
         except OSError as error:
             plain.close()
             cause = "refusal" if error.errno == errno.ECONNREFUSED else "silence"
@@ -87,7 +86,7 @@ def ask_for_tls(way: Way, plain: socket.socket, deadline: Deadline) -> None:
         plain.sendall(_SSL_REQUEST)
         answer = plain.recv(1)
     except TimeoutError:
-        raise StepFailed(way, "SSLRequest", f"no answer in {STEP_SECONDS:.0f} s", "no PostgreSQL") from None
+        raise StepFailed(way, "SSLRequest", "no answer in time", "no PostgreSQL") from None
     except OSError as error:
         raise StepFailed(way, "SSLRequest", f"the connection broke ({_words(error)})", "no PostgreSQL") from error
     if answer == b"N":
@@ -106,7 +105,7 @@ def encrypt(way: Way, plain: socket.socket, context: ssl.SSLContext, deadline: D
         what = f"the certificate is not accepted ({error.verify_message})"
         raise StepFailed(way, "TLS", what, "certificate", is_final=True) from error
     except TimeoutError:
-        raise StepFailed(way, "TLS", f"no answer in {STEP_SECONDS:.0f} s", "no TLS") from None
+        raise StepFailed(way, "TLS", "no answer in time", "no TLS") from None
     except (OSError, ValueError) as error:
         raise StepFailed(way, "TLS", f"the handshake broke ({_words(error)})", "no TLS") from error
     assert isinstance(encrypted, DeadlineSocket)

@@ -1,0 +1,138 @@
+"""CloudFormation gets one answer in time, whatever becomes of the work and of the first attempts to tell."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import custom_resource
+import pytest
+from custom_resource import AnswerNotDelivered, Event, ResourceFailed
+from deadline import Deadline
+
+from .cloudformation import Bucket, Context, bucket
+
+
+@pytest.fixture
+def cloudformation() -> Iterator[Bucket]:
+    with bucket() as opened:
+        yield opened
+
+
+def works(work: Any) -> dict[str, Any]:
+    return dict.fromkeys(("Create", "Update", "Delete"), work)
+
+
+def succeed(_event: Event, _deadline: Deadline) -> str:
+    return "done"
+
+
+def fail_with(error: Exception) -> Any:
+    def work(_event: Event, _deadline: Deadline) -> str:
+        raise error
+
+    return work
+
+
+def answered(cloudformation: Bucket, work: Any, event: Event | None = None, seconds: float = 25) -> dict[str, Any]:
+    """The one answer to an event."""
+    custom_resource.answer(event or cloudformation.event(), Context(seconds), works(work))
+    (answer,) = cloudformation.answers
+    return answer
+
+
+def test_work_that_is_done_is_a_success_that_echoes_the_request(cloudformation: Bucket) -> None:
+    assert answered(cloudformation, succeed) == {
+        "Status": "SUCCESS",
+        "PhysicalResourceId": "DmsUser-5f0c",
+        "StackId": cloudformation.event()["StackId"],
+        "RequestId": "request",
+        "LogicalResourceId": "DmsUser",
+        "NoEcho": True,
+    }
+
+
+def test_the_answer_has_no_content_type_for_which_the_url_is_not_signed(cloudformation: Bucket) -> None:
+    answered(cloudformation, succeed)
+    assert cloudformation.content_types == [""]
+
+
+def test_a_failure_gives_its_reason(cloudformation: Bucket) -> None:
+    answer = answered(cloudformation, fail_with(ResourceFailed("the port\nis closed")))
+    assert (answer["Status"], answer["Reason"]) == ("FAILED", "the port is closed")
+
+
+def test_an_unforeseen_error_is_told_by_its_place_and_never_by_its_words(cloudformation: Bucket) -> None:
+    answer = answered(cloudformation, fail_with(ValueError("the word of DMS")))
+    assert answer["Reason"].startswith("ValueError in test_custom_resource.py, line ")
+    assert "the word of DMS" not in answer["Reason"]
+
+
+def test_work_that_hangs_is_answered_before_the_function_ends(cloudformation: Bucket) -> None:
+    never = threading.Event()
+
+    def hang(_event: Event, _deadline: Deadline) -> str:
+        never.wait(60)
+        return "late"
+
+    answer = answered(cloudformation, hang, seconds=20.3)
+    never.set()
+    assert answer["Reason"].startswith("Create did not end in the function's time")
+
+
+@pytest.mark.parametrize("kind", ["Update", "Delete"])
+def test_what_exists_keeps_its_identifier_also_in_a_failure(cloudformation: Bucket, kind: str) -> None:
+    event = cloudformation.event(kind, PhysicalResourceId="DmsUser-5f0c")
+    answer = answered(cloudformation, fail_with(ResourceFailed("no")), event)
+    assert answer["PhysicalResourceId"] == "DmsUser-5f0c"
+
+
+def test_what_was_never_made_is_deleted_without_work(cloudformation: Bucket) -> None:
+    failed = answered(cloudformation, fail_with(ResourceFailed("no")))
+    cloudformation.bodies.clear()
+    event = cloudformation.event("Delete", PhysicalResourceId=failed["PhysicalResourceId"])
+    assert answered(cloudformation, fail_with(AssertionError()), event)["Status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("character", ["x", '"', "\u00e9", "\U0001f40c"])
+def test_a_reason_gives_way_to_the_limit_of_the_answer(cloudformation: Bucket, character: str) -> None:
+    answer = answered(cloudformation, fail_with(ResourceFailed("source: " + character * 9000)))
+    assert 3000 < len(cloudformation.bodies[0]) <= 4096
+    assert answer["Reason"].startswith("source: ")
+    assert answer["Reason"].endswith("...")
+
+
+@pytest.mark.parametrize("lost", [[500], [503, None]])
+def test_an_answer_that_is_lost_is_sent_again(cloudformation: Bucket, lost: list[int | None]) -> None:
+    cloudformation.statuses = list(lost)
+    assert answered(cloudformation, succeed)["Status"] == "SUCCESS"
+
+
+def test_a_url_that_has_expired_is_not_tried_again(cloudformation: Bucket) -> None:
+    cloudformation.statuses = [403]
+    with pytest.raises(AnswerNotDelivered, match="HTTP 403"):
+        custom_resource.answer(cloudformation.event(), Context(), works(succeed))
+    assert cloudformation.answers == []
+
+
+def test_no_way_to_s3_is_told_with_what_to_check(cloudformation: Bucket) -> None:
+    event = {**cloudformation.event(), "ResponseURL": "http://127.0.0.1:1/answer"}
+    with pytest.raises(AnswerNotDelivered, match="S3 gateway endpoint"):
+        custom_resource.answer(event, Context(5), works(succeed))
+
+
+def test_only_cloudformation_calls(cloudformation: Bucket) -> None:
+    with pytest.raises(ResourceFailed, match=r"the event lacks .*ResponseURL"):
+        custom_resource.answer({"RequestType": "Create"}, Context(), works(succeed))
+
+
+def test_reasons_are_in_the_log(cloudformation: Bucket, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        answered(cloudformation, fail_with(ResourceFailed("the port is closed")))
+    assert "Create of DmsUser-5f0c failed: the port is closed" in caplog.text
+
+
+def test_requests_of_the_sdk_are_never_in_the_log() -> None:
+    assert not logging.getLogger("botocore").isEnabledFor(logging.DEBUG)
