@@ -1,0 +1,89 @@
+"""The order in which the accounts of a phase are deployed, and what one stack hands to another across accounts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from builders import catalog, deploy, environments, files, package
+from builders.building.packages import PACKAGES_DIR, WHEELS_DIR
+from builders.demo.accounts import Accounts
+from builders.deploy import AwsCli
+from builders.stack import Scope
+
+ENVIRONMENTS = Path("environments")
+TEMPLATES = Path("templates")
+LAMBDA = Path("lambda")
+
+Stacks = dict[str, dict[str, str]]
+
+
+@dataclass
+class Scenario:
+    """One phase on its way: what was answered so far, and the parameters that follow from it.
+
+    Exports join stacks within an account. Whatever crosses accounts is an output of one stack that bears the name of
+    a parameter of another, so `parameters` is the phase's file with the outputs of the shared stacks laid over it.
+    """
+
+    accounts: Accounts
+    phase: str
+    outputs_dir: Path
+    say: Callable[[str], None]
+    parameters: dict[str, str] = field(init=False)
+    stacks: Stacks = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin with the phase's own file."""
+        self.parameters = dict(environments.read(ENVIRONMENTS / f"{self.phase}.json").values)
+
+    def deploy_shared(self) -> None:
+        """Deploy what all phases share: the bucket in the tooling account, the gateways in the network account."""
+        self._deploy(self.accounts.tooling, Scope.TOOLING, ENVIRONMENTS / "tooling.json")
+        publish_packages(self.accounts.tooling, self.stacks["artifacts"]["ArtifactsBucket"], self.say)
+        self._deploy(self.accounts.network, Scope.NETWORK, ENVIRONMENTS / "network.json")
+        for layer in layers(Scope.TOOLING, Scope.NETWORK):
+            self.parameters |= self.stacks[layer]
+        self.parameters["Connectivity"] = "TransitGateway"
+
+    def deploy_phase(self) -> None:
+        """Deploy the account's and the phase's layers into the phase's account, then its routes in the network's."""
+        self._deploy(self.accounts.phase, Scope.ACCOUNT, self._parameter_file())
+        self._deploy(self.accounts.phase, Scope.PHASE, self._parameter_file())
+        self.parameters["DirectConnectAttachmentId"] = self.stacks["network"]["DirectConnectAttachmentId"]
+        self._deploy(self.accounts.network, Scope.NETWORK_PER_PHASE, self._parameter_file())
+
+    def _deploy(self, cli: AwsCli, scope: Scope, parameters: Path) -> None:
+        suffix = environments.read(parameters).values["EnvironmentSuffix"]
+        for layer in layers(scope):
+            template = TEMPLATES / f"{layer}.json"
+            self.stacks[layer] = deploy.deploy(cli, template, suffix, parameters, self.say)
+
+    def _parameter_file(self) -> Path:
+        """The phase's parameters as a file of the one form that both generations of the AWS CLI take."""
+        path = self.outputs_dir / self.phase / "parameters.json"
+        entries = [f"{key}={value}" for key, value in self.parameters.items()]
+        files.replace(path, (json.dumps(entries, indent=1) + "\n").encode())
+        return path
+
+
+def publish_packages(cli: AwsCli, bucket: str, say: Callable[[str], None]) -> None:
+    """Package the functions and put them into the artifacts bucket."""
+    for function in package.functions(LAMBDA):
+        path = package.build(function, PACKAGES_DIR, WHEELS_DIR)
+        cli.run("s3", "cp", "--quiet", str(path), f"s3://{bucket}/{function.key}")
+        say(f"packaged {function.name}: {path.stat().st_size / 1024:.0f} KiB, s3://{bucket}/{function.key}")
+
+
+def layers(*scopes: Scope) -> list[str]:
+    """The layers of some scopes, in the order in which they deploy."""
+    every = [catalog.load(name) for name in catalog.names()]
+    order = catalog.deploy_order({layer.name: layer.build() for layer in every}, every)
+    return _in_scopes(order, every, scopes)
+
+
+def _in_scopes(order: Iterable[str], every: Iterable[catalog.Layer], scopes: Iterable[Scope]) -> list[str]:
+    wanted = {layer.name for layer in every if layer.scope in set(scopes)}
+    return [name for name in order if name in wanted]

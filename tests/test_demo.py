@@ -1,0 +1,102 @@
+"""The demo: both generations of the AWS CLI deploy a phase, and a killed demo leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from builders import database_login, deploy
+from builders.cloud.process import Cloud
+from builders.demo.accounts import PHASES, Accounts
+from builders.demo.scenario import Scenario
+from builders.demo.source import source_database
+
+
+def version_2() -> str | None:
+    """An AWS CLI of the second generation on this machine, such as Debian's."""
+    candidates = {shutil.which("aws"), "/usr/bin/aws"} - {None}
+    for path in sorted(str(candidate) for candidate in candidates):
+        if os.access(path, os.X_OK):
+            said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+            if said.startswith("aws-cli/2"):
+                return path
+    return None
+
+
+@pytest.mark.skipif(version_2() is None, reason="the AWS CLI version 2 is not installed; Debian's package is awscli")
+def test_version_2_of_the_aws_cli_deploys_a_phase(cloud: Cloud, tmp_path: Path) -> None:
+    # It does not read AWS_ENDPOINT_URL: the option has to do.
+    version_1 = Accounts.of(cloud, "dev")
+    command = (str(version_2()),)
+    accounts = Accounts(
+        *(
+            deploy.AwsCli(command, {**cli.environment, "AWS_ENDPOINT_URL": ""}, cloud.endpoint_url)
+            for cli in (version_1.tooling, version_1.network, version_1.phase)
+        )
+    )
+    lines: list[str] = []
+    scenario = Scenario(accounts, "dev", tmp_path, lines.append)
+    with source_database(cloud, scenario, lines.append):
+        scenario.deploy_shared()
+        scenario.deploy_phase()
+    proof = database_login.prove(accounts.phase, scenario.stacks["secrets"]["SecretsManagerArn"], cloud.ca_file)
+    assert "logged in to PostgreSQL" in proof
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: signal.Signals) -> None:
+    command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(tmp_path)]
+    marked = os.environ | {"STACKFERRY_TEST": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=marked) as child:
+        assert child.stdout is not None
+        said = []
+        for line in child.stdout:
+            said.append(line)
+            if "--stack-name endpoints" in line:  # the database runs by now
+                break
+        assert started_by(tmp_path) > {child.pid}, "".join(said)
+        child.send_signal(how)
+        child.stdout.read()
+    assert gone_in_time(tmp_path)
+
+
+def started_by(tmp_path: Path) -> set[int]:
+    """The processes that inherited this test's mark, whoever their parent is."""
+    mark = f"STACKFERRY_TEST={tmp_path}".encode()
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.add(int(entry.name))
+        except OSError:  # gone meanwhile
+            continue
+    return found
+
+
+def gone_in_time(tmp_path: Path) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if not started_by(tmp_path):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_an_unknown_phase_is_refused_with_the_phases_that_there_are() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "builders.demo", "--phase", "production"], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 2
+    assert "'production' is not one of 'dev', 'staging', 'prod'" in said.stderr
+
+
+def test_every_phase_has_an_account_that_its_environment_may_share_with() -> None:
+    shared = Path("environments/network.json").read_text(encoding="utf-8")
+    assert [account for account in PHASES.values() if account not in shared] == []
