@@ -402,5 +402,13 @@ MISTAKES = [
         {"status": ["failed"]},
         lambda it, body: it["Properties"].get("EventPattern", {}).get("source") == ["aws.dms"],
     ),
+    row(
+        "E9609",
+        "an event that is not sent",
+        "AWS::Events::Rule",
+        "EventPattern.detail-type",
+        ["Replication Task Failed"],
+        lambda it, body: it["Properties"].get("EventPattern", {}).get("source") == ["aws.dms"],
+    ),
     Mutation("E9701", "a transform or a nested stack", _nested),
 ]

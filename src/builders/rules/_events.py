@@ -23,7 +23,8 @@ DETAILS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 """Source, its detail-types, and the fields of their detail (AWS DMS user guide, "Working with Amazon EventBridge
-events and notifications"; Amazon RDS user guide, "Creating a rule that triggers on an Amazon RDS event")."""
+events and notifications"; Amazon RDS user guide, "Creating a rule that triggers on an Amazon RDS event").
+Newer services of the two send others too: see the rule that reads this."""
 
 ANY_SOURCE = ("AWS API Call via CloudTrail", "AWS Service Event via CloudTrail", "AWS Health Event")
 """What other services send in the name of any source."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 
 from builders.rules._events import ANY_SOURCE, DETAILS, ENVELOPE
@@ -9,6 +10,8 @@ from builders.rules._functions import function_of
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 from builders.rules._values import Value
+
+_NEARLY = 0.9  # "DMS Data Migration State Change" is another event, "DMS Replication Task State Changed" is a slip
 
 
 class EventPattern(Rule):
@@ -57,7 +60,7 @@ class EventPattern(Rule):
         if len(known) != 1 or len(sources or []) != 1 or not template.possible(pattern):
             return
         for detail_type in types or []:
-            if detail_type not in (*known[0], *ANY_SOURCE):
+            if _is_misspelt(detail_type, list(known[0])):
                 where = (*pattern.path, "detail-type")
                 yield Finding(where, f"{(sources or [''])[0]} sends no {detail_type!r}: it sends {', '.join(known[0])}")
         detail = pattern.value.get("detail")
@@ -69,6 +72,15 @@ class EventPattern(Rule):
                     yield Finding(
                         where, f"the detail of this event has no {field!r}: it has {', '.join(sorted(fields))}"
                     )
+
+
+def _is_misspelt(detail_type: str, known: list[str]) -> bool:
+    """Whether a detail-type is nearly a known one, or does not even begin as all of the service's do: others that
+    begin so may be new."""
+    if detail_type in (*known, *ANY_SOURCE):
+        return False
+    prefix = known[0].partition(" ")[0] + " "
+    return not detail_type.startswith(prefix) or bool(difflib.get_close_matches(detail_type, known, cutoff=_NEARLY))
 
 
 def _texts(node: object) -> list[str] | None:
