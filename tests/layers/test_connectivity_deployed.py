@@ -1,0 +1,214 @@
+"""The layers up to `connectivity`, deployed by the real AWS CLI on the embedded cloud, with a source on-premises.
+
+What goes wrong rolls back clean, and the sentence in the stack's events says what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import catalog, deploy, package
+from builders.cloud.on_premises import OnPremises, on_premises
+from builders.cloud.process import Cloud
+from builders.errors import DeployError
+
+ROOT = Path(__file__).parents[2]
+ACCOUNT, REGION, SUFFIX = "777000000001", "us-east-1", "ways"
+HOST = "payments.corp.example.com"
+BEFORE = ("foundation", "network", "secrets", "endpoints", "database")
+STILL_WITH_THE_ROTATION = (
+    *("credentials.py", "database.py", "deadline.py", "rotation_errors.py", "scram.py", "transport.py"),
+)
+STACK = f"connectivity-{SUFFIX}"
+
+
+class Phase:
+    """A phase under deployment: the CLI, and the parameters that every layer takes."""
+
+    def __init__(self, cloud: Cloud, folder: Path, parameters: Mapping[str, str]) -> None:
+        environment = os.environ | cloud.environment(ACCOUNT, REGION)
+        self.cli = deploy.AwsCli((sys.executable, "-m", "awscli"), environment)
+        self.folder = folder
+        self.parameters = dict(parameters)
+
+    def deploy(self, layer: str, **changes: str) -> dict[str, str]:
+        """Deploy a layer as it is built now; raises `DeployError` with the reasons of the stack's events."""
+        template, parameters = self.folder / f"{layer}.json", self.folder / "parameters.json"
+        template.write_text(json.dumps(catalog.load(layer).build().to_dict()))
+        parameters.write_text(json.dumps([f"{key}={value}" for key, value in (self.parameters | changes).items()]))
+        return deploy.deploy(self.cli, template, SUFFIX, parameters, lambda _line: None)
+
+    def status(self, stack: str) -> str:
+        (described,) = self.cli.json("cloudformation", "describe-stacks", "--stack-name", stack)["Stacks"]
+        return str(described["StackStatus"])
+
+    def delete(self, stack: str) -> None:
+        self.cli.run("cloudformation", "delete-stack", "--stack-name", stack)
+        self.cli.run("cloudformation", "wait", "stack-delete-complete", "--stack-name", stack)
+
+    def physical_ids(self, stack: str) -> dict[str, str]:
+        listed = self.cli.json("cloudformation", "list-stack-resources", "--stack-name", stack)
+        return {
+            entry["LogicalResourceId"]: entry["PhysicalResourceId"]
+            for entry in listed["StackResourceSummaries"]
+            if not entry["ResourceStatus"].startswith("DELETE")
+        }
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """{parameter: package} of both functions."""
+    built = tmp_path_factory.mktemp("packages")
+    folder = shutil.copytree(ROOT / "lambda", built / "lambda")
+    for module in STILL_WITH_THE_ROTATION:
+        if not (folder / "shared" / module).exists():
+            shutil.copy(folder / "secret_rotation" / module, folder / "shared")
+    return {
+        function.parameter: package.build(function, built, ROOT / "build" / "wheels")
+        for function in package.functions(folder)
+        if function.name in ("database_users", "connectivity_check")
+    }
+
+
+@pytest.fixture(scope="module")
+def source(cloud: Cloud) -> Iterator[OnPremises]:
+    with on_premises(cloud.state_directory, HOST) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def phase(
+    cloud: Cloud, source: OnPremises, packages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Phase]:
+    """A phase with a database, and with all that `database_users` and `connectivity` ask for."""
+    environment = json.loads((ROOT / "environments" / "dev.json").read_text())
+    phase = Phase(cloud, tmp_path_factory.mktemp("phase"), dict(entry.split("=", 1) for entry in environment))
+    bucket = f"packages-{ACCOUNT}"
+    phase.cli.run("s3api", "create-bucket", "--bucket", bucket)
+    for path in packages.values():
+        phase.cli.run("s3", "cp", "--quiet", str(path), f"s3://{bucket}/{path.parent.name}/{path.name}")
+    phase.parameters |= {
+        "EnvironmentSuffix": SUFFIX,
+        "ArtifactsBucket": bucket,
+        "SchemaName1": "payments",
+        "SourceHost": HOST,
+        "SourcePort": str(source.port),
+        "SourceDatabaseName": source.database_name,
+        "SourceSecretArn": new_secret(phase.cli, "source", source.secret()),
+        "SourceSslMode": "verify-full",
+        "SourceCertificatePem": source.certificate_pem,
+        "ConnectivityPatienceSeconds": "0",
+        **{parameter: f"{path.parent.name}/{path.name}" for parameter, path in packages.items()},
+    }
+    for layer in BEFORE:
+        phase.deploy(layer)
+    phase.deploy("database_users")
+    yield phase
+    for layer in ("database_users", *reversed(BEFORE)):
+        phase.delete(deploy.stack_name(layer, SUFFIX))
+
+
+def new_secret(cli: deploy.AwsCli, name: str, value: Mapping[str, Any]) -> str:
+    answer = cli.json("secretsmanager", "create-secret", "--name", name, "--secret-string", json.dumps(value))
+    return str(answer["ARN"])
+
+
+@pytest.fixture
+def refused(phase: Phase) -> Callable[..., str]:
+    """Deploys `connectivity` with changed parameters; gives the reason, once all is rolled back and deleted."""
+
+    def attempt(**changes: str) -> str:
+        with pytest.raises(DeployError) as failure:
+            phase.deploy("connectivity", **changes)
+        assert phase.status(STACK) == "ROLLBACK_COMPLETE"
+        assert phase.physical_ids(STACK) == {}
+        phase.delete(STACK)
+        return str(failure.value)
+
+    return attempt
+
+
+@pytest.fixture
+def connected(phase: Phase) -> Iterator[Phase]:
+    phase.deploy("connectivity")
+    yield phase
+    phase.delete(STACK)
+
+
+def test_every_way_leads_to_its_end(connected: Phase) -> None:
+    assert connected.status(STACK) == "CREATE_COMPLETE"
+
+
+def test_the_same_again_changes_nothing(connected: Phase) -> None:
+    events = ("cloudformation", "describe-stack-events", "--stack-name", STACK)
+    before = connected.cli.json(*events)
+    connected.deploy("connectivity")
+    assert connected.cli.json(*events) == before
+
+
+def test_a_new_release_proves_the_ways_again(connected: Phase) -> None:
+    before = connected.physical_ids(STACK)
+    connected.deploy("connectivity", ReleaseId="2")
+    assert connected.status(STACK) == "UPDATE_COMPLETE"
+    assert connected.physical_ids(STACK) == before
+
+
+def test_a_release_that_finds_a_way_closed_is_taken_back(connected: Phase, source: OnPremises) -> None:
+    source.server.stop()
+    try:
+        with pytest.raises(DeployError, match=rf"source {HOST}:{source.port}, connect: .*check SourcePort"):
+            connected.deploy("connectivity", ReleaseId="3")
+    finally:
+        source.server.start()
+    assert connected.status(STACK) == "UPDATE_ROLLBACK_COMPLETE"
+
+
+def test_a_host_that_does_not_resolve(phase: Phase, source: OnPremises, refused: Callable[..., str]) -> None:
+    secret = new_secret(
+        phase.cli, "elsewhere", {"username": "u", "password": "p", "host": "no.example.com", "port": 5432}
+    )
+    reason = refused(SourceHost="no.example.com", SourceSecretArn=secret)
+    assert "source no.example.com:5432, resolve: the name has no address" in reason
+    assert "check SourceHost, and OnPremisesDomainName and OnPremisesDnsServer1 of the layer network" in reason
+
+
+def test_a_port_that_is_closed(phase: Phase, source: OnPremises, refused: Callable[..., str]) -> None:
+    secret = new_secret(phase.cli, "closed", source.secret() | {"port": 5433})
+    reason = refused(SourcePort="5433", SourceSecretArn=secret)
+    assert f"source {HOST}:5433, connect: 127.0.0.1 was not reached (Connection refused); check SourcePort" in reason
+
+
+def test_a_certificate_that_does_not_match(cloud: Cloud, refused: Callable[..., str]) -> None:
+    reason = refused(SourceCertificatePem=cloud.ca_file.read_text())
+    assert f"source {HOST}:5432, TLS: the certificate is not accepted" in reason
+    assert "check that SourceCertificatePem is the authority that signed the server's certificate" in reason
+
+
+def test_a_host_that_is_not_the_secrets(refused: Callable[..., str]) -> None:
+    reason = refused(SourceHost="other.corp.example.com")
+    assert f"source other.corp.example.com:5432, secret: the secret's host is {HOST}" in reason
+
+
+def test_a_certificate_is_asked_for_before_anything_is_made(phase: Phase) -> None:
+    with pytest.raises(DeployError, match="SourceSslMode verify-full needs SourceCertificatePem"):
+        phase.deploy("connectivity", SourceCertificatePem="")
+
+
+def test_no_password_stands_in_the_stacks_events(phase: Phase, source: OnPremises, refused: Callable[..., str]) -> None:
+    secret = new_secret(phase.cli, "wrong", source.secret() | {"password": "not the word"})
+    reason = refused(SourceSecretArn=secret)
+    assert "log in as ferry_source: PostgreSQL refused with SQLSTATE 28P01" in reason
+    assert "not the word" not in reason
+
+
+def test_the_user_of_dms_is_put_right_by_a_new_release(phase: Phase) -> None:
+    phase.deploy("database_users", ReleaseId="2")
+    assert phase.status(f"database-users-{SUFFIX}") == "UPDATE_COMPLETE"
