@@ -21,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "lambda" / "secret_rotation"
+SHARED = ROOT / "lambda" / "shared"
 sys.path.insert(0, str(ROOT / "tests" / "lambdas"))
 
 from rotation_world.certificates import Authority  # noqa: E402
@@ -46,8 +47,8 @@ def rotation():
     for password in ("wrong", good, good):
         login(password)
     return time.perf_counter() - started
-print(sorted(rotation() for _ in range(%d))[%d])
-""" % (REPETITIONS, REPETITIONS // 2)
+print(sorted(rotation() for _ in range(11))[5])
+"""
 _OUR_LOGINS = """
 import sys, time
 import database, credentials, deadline
@@ -61,8 +62,8 @@ def rotation():
     for _ in range(3):
         login()
     return time.perf_counter() - started
-print(sorted(rotation() for _ in range(%d))[%d])
-""" % (REPETITIONS, REPETITIONS // 2)
+print(sorted(rotation() for _ in range(11))[5])
+"""
 
 
 def main() -> None:
@@ -103,23 +104,33 @@ def _zipped(*folders: Path) -> float:
 
 
 def _imports(ours: Path, theirs: Path | None) -> list[tuple[str, float, float | None]]:
-    mine = _python("import boto3; t = time.perf_counter(); import index", ours, SOURCE)
-    others = _python("import boto3; t = time.perf_counter(); import psycopg2", theirs) if theirs else None
+    import_mine = "import boto3; t = time.perf_counter(); import index"
+    import_other = "import boto3; t = time.perf_counter(); import psycopg2"
+    _python(import_mine, ours, SOURCE, SHARED, bare=True)  # Warms the file cache.
+    bare_mine = _python(import_mine, ours, SOURCE, SHARED, bare=True)
+    bare_other = _python(import_other, theirs, bare=True) if theirs else None
+    mine = _python(import_mine, ours, SOURCE, SHARED)
+    others = _python(import_other, theirs) if theirs else None
     client = _python(f"t = time.perf_counter(); import boto3; {_CLIENT}")
     memory = "print(__import__('resource').getrusage(__import__('resource').RUSAGE_SELF).ru_maxrss / 1000)"
-    my_memory = _python(f"import boto3, index; {_CLIENT}; {memory}", ours, SOURCE, timed=False)
+    my_memory = _python(f"import boto3, index; {_CLIENT}; {memory}", ours, SOURCE, SHARED, timed=False)
     other_memory = _python(f"import boto3, psycopg2; {_CLIENT}; {memory}", theirs, timed=False) if theirs else None
     return [
+        ("the same, package without byte code, ms", bare_mine * 1000, bare_other * 1000 if bare_other else None),
         ("import of code and driver beyond boto3, ms", mine * 1000, others * 1000 if others else None),
         ("boto3 and the first client (both alike), ms", client * 1000, client * 1000 if theirs else None),
         ("peak memory after import and first client, MB", my_memory, other_memory),
     ]
 
 
-def _python(code: str, *path: Path, timed: bool = True) -> float:
-    """The median over fresh interpreters of what the code prints, or of the seconds since it set t."""
+def _python(code: str, *path: Path, timed: bool = True, bare: bool = False) -> float:
+    """The median over fresh interpreters of what the code prints, or of the seconds since it set t.
+
+    `bare` runs before anything has left byte code behind, and leaves none.
+    """
     end = "; print(time.perf_counter() - t)" if timed else ""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(folder) for folder in path)}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1" if bare else ""
     command = [sys.executable, "-c", f"import time; {code}{end}"]
     runs = (subprocess.run(command, env=environment, check=True, capture_output=True) for _ in range(REPETITIONS))
     return statistics.median(float(run.stdout) for run in runs)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from rotation_world import harness
@@ -54,10 +55,10 @@ def _try(binaries: Binaries, source: Path) -> tuple[int, int]:
 
 def _attempts(world: World) -> Iterator[tuple[str, Callable[[], harness.Findings]]]:
     for manner in MANNERS:
-        yield f"every step killed, {manner}", lambda manner=manner: harness.crash_everywhere(world, manner)
+        yield f"every step killed, {manner}", partial(harness.crash_everywhere, world, manner)
     for one, two in harness.pairs():
-        yield f"{one} paused for {two}", lambda one=one, two=two: harness.interleave_everywhere(world, one, two)
-    yield "every step overtaken by another rotation", lambda: harness.overtaken_everywhere(world)
+        yield f"{one} paused for {two}", partial(harness.interleave_everywhere, world, one, two)
+    yield "every step overtaken by another rotation", partial(harness.overtaken_everywhere, world)
 
 
 def _world(stack: ExitStack, binaries: Binaries, source: Path) -> World:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rotation_world import false_servers
@@ -19,7 +20,7 @@ def trial(world: World) -> Trial:
     return world.trial()
 
 
-def set_against(world: World, port: int, host: str = HOST, seconds: float = 30.0, **extra: object) -> Outcome:
+def set_against(world: World, port: int, host: str = HOST, seconds: float = 30.0, **extra: Any) -> Outcome:
     """setSecret of a secret that points at this server."""
     fields = {"engine": "postgres", "username": "the-user", "password": "the-password", "host": host, "port": port}
     trial = Trial(world, "the-user", world.secrets_manager.create(json.dumps({**fields, **extra})))
@@ -37,7 +38,7 @@ def test_a_server_without_tls_is_told_nothing(world: World) -> None:
 
 @on_newest_server
 @pytest.mark.parametrize("field", [{"ssl": False}, {"ssl": "false"}, {"sslmode": "disable"}])
-def test_no_field_of_the_secret_lowers_tls(world: World, field: dict[str, object]) -> None:
+def test_no_field_of_the_secret_lowers_tls(world: World, field: dict[str, Any]) -> None:
     with false_servers.listening(false_servers.without_tls) as (port, heard):
         assert set_against(world, port, **field).error == "TlsRefused"
     assert bytes(heard) == bytes.fromhex("0000000804d2162f")
@@ -227,7 +228,7 @@ def test_the_password_of_dms_changes_only_while_its_task_is_at_rest(
 ) -> None:
     token = trial.begin()
     with false_servers.dms_with_task(status) as url:
-        settings = {"REPLICATION_TASK": task, "AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE": url}
+        settings: dict[str, Any] = {"REPLICATION_TASK": task, "AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE": url}
         assert trial.step("createSecret", token, **settings).error == error
         trial.step("createSecret", token)
         assert trial.step("setSecret", token, **settings).error == error

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -30,11 +30,8 @@ def listening(behave: Behaviour) -> Iterator[tuple[int, bytearray]]:
             threading.Thread(target=one, args=(connection,), daemon=True).start()
 
     def one(connection: socket.socket) -> None:
-        with connection:
-            try:
-                behave(connection, heard)
-            except OSError:
-                pass
+        with connection, suppress(OSError):
+            behave(connection, heard)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()

@@ -21,6 +21,7 @@ from typing import Any
 from .secrets_manager import ENVIRONMENT
 
 SOURCE = Path(__file__).parents[3] / "lambda" / "secret_rotation"
+SHARED = SOURCE.parent / "shared"
 GENEROUS_SECONDS = 30.0
 
 
@@ -75,7 +76,7 @@ class Function:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(f"{self._directory.name}/reply")
         self._listener.listen()
-        path = os.pathsep.join([str(source), str(Path(__file__).parents[1])])
+        path = os.pathsep.join([str(source), str(SHARED), str(Path(__file__).parents[1])])
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rotation_world.sandbox", f"{self._directory.name}/reply"],
@@ -83,7 +84,7 @@ class Function:
             stdin=subprocess.PIPE,
         )
 
-    def start(self, event: Any, seconds: float = GENEROUS_SECONDS, **settings: str) -> Invocation:
+    def start(self, event: Any, seconds: float = GENEROUS_SECONDS, **settings: Any) -> Invocation:
         """Invoke without waiting; `seconds` is what Lambda's context says is left, settings are variables."""
         assert self._process.stdin
         order = {"event": event, "seconds": seconds, "settings": settings}
@@ -92,7 +93,7 @@ class Function:
         reply, _ = self._listener.accept()
         return Invocation(int(reply.recv(16, socket.MSG_WAITALL)), reply)
 
-    def invoke(self, event: Any, seconds: float = GENEROUS_SECONDS, **settings: str) -> Outcome:
+    def invoke(self, event: Any, seconds: float = GENEROUS_SECONDS, **settings: Any) -> Outcome:
         return self.start(event, seconds, **settings).outcome()
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .function import Invocation
@@ -90,14 +91,12 @@ def _crash(trial: Trial, step: str, token: str, point: int, manner: str, finding
         wire.cut_after(invocation, link)
     else:
         connection, unit = wire.cut_holding(invocation, link)
-        findings.check_now(trial, where)
-        with connection:
-            try:
-                connection.sendall(unit)
-                connection.settimeout(0.2)
-                while connection.recv(65536):
-                    pass
-            except OSError:
+        for _ in range(3):  # The rotation itself, and two more, so that no label knows the late password any more.
+            findings.check_now(trial, where)
+        with connection, suppress(OSError):
+            connection.sendall(unit)
+            connection.settimeout(0.2)
+            while connection.recv(65536):
                 pass
     findings.check(trial, where)
 
@@ -145,12 +144,14 @@ def overtaken_everywhere(world: World, steps: Sequence[str] = STEPS) -> Findings
             world.wire.pause(late)
             if "AWSPENDING" in world.secrets_manager.labels(trial.arn):
                 world.secrets_manager.take_label(trial.arn, "AWSPENDING")
-            trial.rotate(trial.begin())
+            overtook = trial.rotate(trial.begin())[-1].error is None
             world.wire.run(late)
             late.outcome()
             if not trial.labels_that_log_in():
                 findings.recovered += 1
-                if error := trial.by_hand("recover").error:
+                if overtook:
+                    findings.violations.append(f"{where}: it changed the password of a finished rotation")
+                elif error := trial.by_hand("recover").error:
                     findings.violations.append(f"{where}: recover failed with {error}")
             findings.check(trial, where)
     return findings

@@ -64,11 +64,11 @@ class Trial:
         """Start a rotation as Secrets Manager does; returns its token."""
         return self.world.secrets_manager.begin_rotation(self.arn)
 
-    def start(self, step: str, token: str, seconds: float = 30.0, **settings: str) -> Invocation:
+    def start(self, step: str, token: str, seconds: float = 30.0, **settings: Any) -> Invocation:
         event = {"Step": step, "SecretId": self.arn, "ClientRequestToken": token}
         return self.world.function.start(event, seconds, **settings)
 
-    def step(self, step: str, token: str, seconds: float = 30.0, **settings: str) -> Outcome:
+    def step(self, step: str, token: str, seconds: float = 30.0, **settings: Any) -> Outcome:
         invocation = self.start(step, token, seconds, **settings)
         self.world.wire.run(invocation)
         return invocation.outcome()
@@ -82,7 +82,7 @@ class Trial:
                 break
         return outcomes
 
-    def by_hand(self, step: str, **settings: str) -> Outcome:
+    def by_hand(self, step: str, **settings: Any) -> Outcome:
         invocation = self.world.function.start({"Step": step, "SecretId": self.arn}, **settings)
         self.world.wire.run(invocation)
         return invocation.outcome()
