@@ -89,7 +89,7 @@ def resources() -> dict[str, Any]:
         },
         "Source": endpoint("source"),
         "Target": endpoint("target"),
-        "Task": task("ferry", ResourceIdentifier="ferry-task"),
+        "Task": task("ferry", ResourceIdentifier="ferry-task", Tags=[{"Key": "Environment", "Value": "dev"}]),
     }
 
 

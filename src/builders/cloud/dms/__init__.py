@@ -6,6 +6,7 @@
     tasks.py        the life of a task: ready, starting, running, stopping, stopped, failed; its events
     connections.py  whether an instance reaches an endpoint, which a task's start asks
     driving.py      what a test decides about a task: progress, tables, failures
+    authorization.py  what IAM has to know of a request
     actions.py      the operations of the API, and the way that requests take to them
 
 Nothing is replicated. Tasks, instances and endpoints come from CloudFormation alone; Create and Delete operations are

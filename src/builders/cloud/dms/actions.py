@@ -5,15 +5,13 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from ministack import app
-from ministack.core import iam_actions, router
+from ministack.core import router
 from ministack.core.responses import error_response_json, json_response
 
 from builders.cloud import records
-from builders.cloud.corrections.replacing import replace
-from builders.cloud.dms import connections, describing, driving, listing, tasks
+from builders.cloud.dms import authorization, connections, describing, driving, listing, tasks
 from builders.cloud.dms.faults import Fault
 from builders.cloud.schemas import Json
 
@@ -25,18 +23,10 @@ _TABLE_FILTERS = {"schema-name": "SchemaName", "table-name": "TableName", "table
 
 
 def install() -> None:
-    """Let ministack route requests to DMS here, and its IAM know the actions and the tasks that they name."""
+    """Let ministack route requests to DMS here."""
     router.SERVICE_PATTERNS["dms"] = {"target_prefixes": ["AmazonDMSv20160101", driving.TARGET]}
     app.SERVICE_HANDLERS["dms"] = _handle
-    iam_actions.SERVICE_TO_IAM_NAMESPACE["dms"] = "dms"
-    before = iam_actions.extract_resource_arn
-
-    def resource_arn(service: str, *request: Any) -> str:
-        if service != "dms":
-            return str(before(service, *request))
-        return str(_parsed(request[3]).get("ReplicationTaskArn", "*"))
-
-    replace(iam_actions, "extract_resource_arn", resource_arn)
+    authorization.install()
 
 
 async def _handle(_method: str, _path: str, headers: Mapping[str, str], body: bytes, _query: Json) -> Json:
