@@ -61,9 +61,10 @@ def tagged(environment: str) -> dict[str, Any]:
     return {"Condition": {"StringEquals": {"dms:task-tag/Environment": environment}}}
 
 
-def test_a_role_does_what_it_may_and_nothing_else(as_role: Callable[..., Any]) -> None:
+def test_a_role_does_what_it_may_and_nothing_else(as_role: Callable[..., Any], world: ReplicationWorld) -> None:
     dms = as_role("dms:DescribeReplicationTasks")
-    assert len(dms.describe_replication_tasks()["ReplicationTasks"]) == 1
+    (task,) = dms.describe_replication_tasks()["ReplicationTasks"]
+    assert task["ReplicationTaskArn"] == world.arn
     with pytest.raises(ClientError, match="not authorized to perform: dms:DescribeEndpoints"):
         dms.describe_endpoints()
 
