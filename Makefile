@@ -1,20 +1,29 @@
 # Two commands do everything from a bare Python 3.11+: `make demo` and `make test`.
 
 PYTHON ?= python3
-BIN := .venv/bin
+BIN ?= .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo test style types clean
 
 demo: .venv/installed
 	$(BIN)/python -m builders.demo
 
 # Style and types first, since they fail fastest; then every test; last the integration suite on a deployed phase.
-test: .venv/installed
-	$(BIN)/python -m ruff check src lambda tests benchmarks
-	$(BIN)/python -m ruff format --check --quiet src lambda tests benchmarks
-	$(BIN)/python -m mypy
+test: .venv/installed style types
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 	$(BIN)/python -m builders.demo -- $(BIN)/python -m pytest tests/integration
+
+style:
+	$(BIN)/python -m ruff check src lambda tests benchmarks
+	$(BIN)/python -m ruff format --check --quiet src lambda tests benchmarks
+
+# Each function is a program of its own, with the shared modules beside it as in its package.
+types:
+	"$(BIN)/python" -m mypy
+	@python="$$(cd "$(BIN)" && pwd)/python"; for function in lambda/*/; do \
+	  echo "mypy $$function"; \
+	  (cd "$$function" && MYPYPATH=../shared "$$python" -m mypy --config-file ../../setup.cfg .) || exit 1; \
+	done
 
 # Made anew when what it installs changes; a second call finds it and is quick.
 .venv/installed: constraints.txt setup.cfg pyproject.toml
