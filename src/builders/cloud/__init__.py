@@ -20,6 +20,7 @@ The rooms:
     name_map.py     the files that say which name is which port of this machine
     on_premises.py  a PostgreSQL that plays the source, under a name of its own
     secrets.py      generated passwords, version stages, attachments
+    dms/            the API of DMS over its records: a task's life, which a test decides
     rotation.py     RotateSecret and RotationSchedule; rotation_steps.py calls the function
     corrections/    what ministack gets wrong, one function each
     strictness/     what AWS refuses and ministack takes
