@@ -39,4 +39,5 @@ ADVICE: dict[tuple[str, str], str] = {
     ("endpoint", "no TLS"): "check that the endpoint is available",
     ("endpoint", "certificate"): "check that nothing stands between the VPC and the endpoint",
 }
-"""{(role, cause): advice}; the role and the causes of a login are SQLSTATEs, "login" for any other."""
+"""{(what the server is to us, how the way ended): what to check}. A login ends with an SQLSTATE, or with "login" where
+there is no advice for that one."""

@@ -56,9 +56,8 @@ def answer(event: Event, context: LambdaContext, works: Mapping[str, Work]) -> N
     deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS)
     identifier, failure = _identifier(event), ""
     try:
-        log.info(
-            "%s of %s: %s", event["RequestType"], identifier, run_within(deadline, lambda: _do(event, works, deadline))
-        )
+        done = run_within(deadline, lambda: _do(event, works, deadline))
+        log.info("%s of %s: %s", event["RequestType"], identifier, done)
     except OutOfTime:
         failure = f"{event['RequestType']} did not end in the function's time: something did not answer; see its log"
     except (ResourceFailed, RotationError) as error:

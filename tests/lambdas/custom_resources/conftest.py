@@ -9,17 +9,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rotation_world.certificates import Authority
 
-from builders.cloud import installations, postgres
+from builders.cloud import postgres
+from builders.cloud.installations import Installation
 
 LAMBDA = Path(__file__).parents[3] / "lambda"
-sys.path[:0] = [str(LAMBDA / name) for name in ("shared", "secret_rotation", "database_users", "connectivity_check")]
+FOLDERS = [LAMBDA / name for name in ("shared", "secret_rotation", "database_users", "connectivity_check")]
+sys.path[:0] = [str(folder) for folder in (*FOLDERS, Path(__file__).parents[1])]
 
 from credentials import Credentials  # noqa: E402 found by the line above
 from deadline import Deadline  # noqa: E402
+from rotation_world.certificates import Authority  # noqa: E402
+from rotation_world.postgres import local_binaries, npm_binaries  # noqa: E402
 
 DATABASE = "payments"
+
+# From version 16 on, who made a role may do less with it: both sides of that are tried where npm is there.
+SERVERS = [
+    Installation(found.directory, found.major) for found in (local_binaries(), npm_binaries()) if found is not None
+]
 
 
 class Target:
@@ -43,8 +51,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority.make(tmp_path_factory.mktemp("certificates"), "trusted")
 
 
-@pytest.fixture(scope="session")
-def server(authority: Authority) -> Iterator[postgres.Server]:
+@pytest.fixture(scope="session", params=SERVERS, ids=lambda found: f"PostgreSQL-{found.major}")
+def server(request: pytest.FixtureRequest, authority: Authority) -> Iterator[postgres.Server]:
     # Not below pytest's directory, which every pytest that starts closes to other users, such as PostgreSQL's.
     directory = Path(tempfile.mkdtemp(prefix="target-"))
     directory.chmod(0o711)
@@ -52,7 +60,7 @@ def server(authority: Authority) -> Iterator[postgres.Server]:
     certificate = postgres.Certificate(*(path.read_text() for path in files))
     # All statements logged, so that a test can look for what must not be in them.
     settings = {"log_statement": "all", "wal_level": "logical"}
-    server = postgres.Server(installations.choose(), directory / "server", certificate, settings=settings)
+    server = postgres.Server(request.param, directory / "server", certificate, settings=settings)
     server.initialise()
     server.start()
     server.administer(

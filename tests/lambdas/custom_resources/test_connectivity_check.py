@@ -10,6 +10,7 @@ from typing import Any
 
 import proof
 import pytest
+from advice import ADVICE
 from deadline import Deadline
 from destinations import Database, Endpoint
 from proof import NotConnected
@@ -167,6 +168,13 @@ def test_an_endpoint_is_verified(authority: Authority, environment: None, tmp_pa
     with sockets.serving(sockets.tls(*authority.issue(tmp_path, "other.example.com"), as_postgres=False)) as port:
         told = refusal(Endpoint(Way("endpoint", "localhost", port)))
     assert told.endswith("check that nothing stands between the VPC and the endpoint")
+
+
+def test_there_is_advice_for_every_end_of_every_way() -> None:
+    ends = {"name", "silence", "refusal", "no TLS", "certificate"}
+    of_databases = ends | {"no PostgreSQL", "authority", "secret", "login", "28P01", "28000", "3D000", "53300"}
+    expected = {(role, end) for role in ("source", "target") for end in of_databases}
+    assert set(ADVICE) == expected | {("endpoint", end) for end in ends}
 
 
 def test_a_way_that_opens_later_is_gone_again(source: Source) -> None:
