@@ -140,6 +140,11 @@ def test_a_start_that_fails_says_why_and_what_helps(world: ReplicationWorld, run
     assert answer.complaint.startswith(f"the task is failed: FATAL_ERROR; {failure}: no table fits the schemas of")
 
 
+def test_a_program_reads_the_failure_as_json_too(world: ReplicationWorld, run: Run) -> None:
+    answer = run("resume", "--json")
+    assert (answer.code, answer.data) == (1, {"task": world.arn, "error": "the task has never run; use start"})
+
+
 def test_a_connection_that_fails_is_named_and_the_task_is_not_started(world: ReplicationWorld, run: Run) -> None:
     target = world.described()["TargetEndpointArn"]
     world.drive(EndpointArn=target, ConnectionFailure="Connection timed out")

@@ -74,6 +74,7 @@ def test_the_load_is_done_when_no_table_is_left(statistics: dict[str, int], is_l
         (described("stopped", StopReason="Stop Reason NORMAL"), False),
         (described("ready"), False),
         (described("running"), False),
+        (described("running", StopReason="Stop Reason FATAL_ERROR"), False),
     ],
 )
 def test_a_task_that_ended_by_itself_has_failed(task: dict[str, Any], failed: bool) -> None:

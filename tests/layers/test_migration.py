@@ -372,7 +372,7 @@ def test_tables_of_the_target_are_left_alone_unless_the_user_says_otherwise(prop
         ("SourceSecretArn", ["", "source", SECRET[:-7], SECRET.replace("secretsmanager", "ssm")]),
         ("SourceSecretKeyArn", ["key", KEY.replace(":key/", ":alias/")]),
         ("SourceCertificatePem", ["MIIB", PEM + PEM, "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----"]),
-        ("ReplicationEngineVersion", ["", "3", "latest", "4.0.0"]),
+        ("ReplicationEngineVersion", ["", "3", "3.6", "latest", "3.6.1-r2"]),
         ("ReplicationInstanceClass", ["t3.medium", "db.t3.medium"]),
         ("ReplicationMaintenanceWindow", ["sun:5:00-sun:05:30", "05:00-05:30"]),
     ],

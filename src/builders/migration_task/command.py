@@ -57,19 +57,24 @@ def command(  # noqa: PLR0913  one a flag
     arn = task_arn(phase, outputs_dir)
     from builders.migration_task import client, running, showing  # noqa: PLC0415  --help does not wait for boto3
 
-    replication = client.Replication(arn, profile, region)
-    with showing.progress_of_task() as show:
-        watch = running.Watch(show, progress.say, poll_seconds, timeout_seconds)
-        match action:
-            case "start":
-                task = running.start(replication, watch, until_loaded=until == "loaded")
-            case "resume":
-                task = running.resume(replication, watch, until_loaded=until == "loaded")
-            case "stop":
-                task = running.stop(replication, watch)
-            case _:
-                task = replication.task()
-    showing.result(task, replication.rows(), as_json=as_json)
+    try:
+        replication = client.Replication(arn, profile, region)
+        with showing.progress_of_task() as show:
+            watch = running.Watch(show, progress.say, poll_seconds, timeout_seconds)
+            match action:
+                case "start":
+                    task = running.start(replication, watch, until_loaded=until == "loaded")
+                case "resume":
+                    task = running.resume(replication, watch, until_loaded=until == "loaded")
+                case "stop":
+                    task = running.stop(replication, watch)
+                case _:
+                    task = replication.task()
+        showing.result(task, replication.rows(), as_json=as_json)
+    except ReplicationError as error:
+        if as_json:
+            showing.failure(arn, error)
+        raise
     return FAILED if task.has_failed else DONE
 
 

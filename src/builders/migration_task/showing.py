@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from builders import progress
+from builders.errors import ReplicationError
 from builders.migration_task.running import Show
 from builders.migration_task.task import Rows, Task, as_data, why
 
@@ -50,6 +51,11 @@ def result(task: Task, rows: Rows, *, as_json: bool) -> None:
     for name, text in lines.items():
         if text:
             print(f"{name:<10} {text}")
+
+
+def failure(arn: str, error: ReplicationError) -> None:
+    """Print for programs why it did not come to a result."""
+    print(json.dumps({"task": arn, "error": str(error)}, indent=1))
 
 
 def _lines() -> Show:

@@ -71,8 +71,8 @@ class Task:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it ended by itself and not because somebody stopped it."""
-        return self.status.startswith(FAILED) or "ERROR" in self.stop_reason
+        """Whether it ended by itself and not because somebody stopped it; one that runs again has not."""
+        return self.is_at_rest and (self.status.startswith(FAILED) or "ERROR" in self.stop_reason)
 
 
 @dataclass(frozen=True)

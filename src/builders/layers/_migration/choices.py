@@ -37,7 +37,7 @@ def engine_version() -> Parameter:
     return parameters.string(
         "ReplicationEngineVersion",
         "Version of the replication engine, from: aws dms describe-orderable-replication-instances",
-        pattern=r"^3\.[0-9]{1,2}\.[0-9]{1,2}$",
+        pattern=r"^[0-9]{1,2}(\.[0-9]{1,2}){2}$",
         explanation="a version of DMS such as 3.6.1",
     )
 
