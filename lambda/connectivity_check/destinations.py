@@ -16,6 +16,7 @@ from credentials import Credentials
 from deadline import Deadline
 from postgres_login import PostgresLost, PostgresRefused, login
 from rotation_errors import AuthenticationUnsafe, OutOfTime, RotationError
+from secret_value import SecretUnreadable
 from way import StepFailed, Way, ask_for_tls, connect, encrypt, encrypting, verifying
 
 HTTPS = 443
@@ -60,7 +61,10 @@ class Database:
 
     def _credentials(self) -> Credentials:
         """Those of the secret, once it agrees with the parameters: DMS itself knows only the secret."""
-        text = self.read_secret(self.properties["SecretArn"])
+        try:
+            text = self.read_secret(self.properties["SecretArn"])
+        except SecretUnreadable as error:
+            raise SecretUnreadable(f"{self.way}, secret: {error}", is_final=error.is_final) from error
         try:
             credentials = Credentials.parse(text)
         except RotationError as error:

@@ -16,6 +16,7 @@ from destinations import Database, Endpoint
 from proof import NotConnected
 from rotation_errors import OutOfTime
 from rotation_world.certificates import Authority
+from secret_value import SecretUnreadable
 from way import StepFailed, Way
 
 from . import sockets
@@ -143,6 +144,18 @@ def test_a_secret_that_says_something_else(target: Target, source: Source, secre
     assert told.startswith(f"source localhost:{target.server.port}, secret: {what}")
     assert told.endswith("; correct the secret in SourceSecretArn, or the parameter: DMS takes the secret's word")
     assert "the master's" not in told
+
+
+def test_a_secret_that_cannot_be_read(environment: None) -> None:
+    def read(arn: str) -> str:
+        raise SecretUnreadable(f"secret {arn} cannot be read", is_final=True)
+
+    database = Database(Way("source", "localhost", 5432), {"SecretArn": "arn"}, read)
+    with pytest.raises(
+        SecretUnreadable, match=r"^source localhost:5432, secret: secret arn cannot be read$"
+    ) as failure:
+        database.reach(Deadline(5))
+    assert failure.value.is_final
 
 
 @pytest.mark.parametrize(

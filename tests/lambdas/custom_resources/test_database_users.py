@@ -160,6 +160,15 @@ def test_a_table_of_somebody_else_is_named_and_nothing_is_changed(made: Target) 
     assert run(made.master, "SELECT rolcreatedb FROM pg_roles WHERE rolname = 'ferry_dms'") == [[True]]
 
 
+def test_a_right_that_the_master_cannot_take_away_is_named(made: Target) -> None:
+    """PostgreSQL only warns where the master has some right on the object and none to pass on."""
+    made.administer("CREATE ROLE stranger", "CREATE TABLE public.strange (id int)",
+                    "ALTER TABLE public.strange OWNER TO stranger",
+                    "GRANT SELECT ON public.strange TO ferry_owner, ferry_dms")  # fmt: skip
+    with pytest.raises(ResourceFailed, match=r"SELECT on table public\.strange is not as ferry_dms needs it"):
+        repaired(made)
+
+
 def test_a_superuser_of_that_name_is_refused(made: Target) -> None:
     made.administer("ALTER ROLE ferry_dms SUPERUSER")
     with pytest.raises(ResourceFailed, match="42501"):
