@@ -64,14 +64,18 @@ def _widgets() -> list[dict[str, Any]]:
 
 
 def _graph(title: str, of: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """Metrics of one thing over time; `of` is its namespace, then names and values of its dimensions."""
+    """Metrics of one thing over time; `of` is its namespace, then names and values of its dimensions.
+
+    A dot repeats what stands above it, since the template has little room.
+    """
     namespace, *dimensions = of
+    first, *others = names
     return {
         "title": title,
         "region": "${AWS::Region}",
         "stat": "Average",
         "period": 60,
-        "metrics": [[namespace, name, *dimensions] for name in names],
+        "metrics": [[namespace, first, *dimensions], *([".", name, *("." for _ in dimensions)] for name in others)],
     }
 
 
