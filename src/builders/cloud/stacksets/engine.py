@@ -1,0 +1,130 @@
+"""Runs an operation over its instances: region by region, so many accounts at a time, until failures stop it.
+
+Source: CloudFormation user guide, "StackSets concepts" (operation options and status codes); API reference,
+StackSetOperation and StackInstanceComprehensiveStatus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+
+from ministack.core.responses import request_scope
+
+from builders.cloud.organizations import membership
+from builders.cloud.stacksets import members, permissions, preferences
+from builders.cloud.stacksets.driving import settings
+from builders.cloud.stacksets.members import Outcome
+from builders.cloud.stacksets.model import Instance, Operation, StackSet, now
+
+logger = logging.getLogger("stacksets")
+
+TOLERANCE_EXCEEDED = "Cancelled since failure tolerance has exceeded"
+"""(seen) AWS CLI reference, list-stack-set-operation-results, and aws-control-tower-customizations #28."""
+STOPPED = "Cancelled since the operation was stopped"
+SUSPENDED = "ACCOUNT_SUSPENDED"
+
+
+async def run(stack_set: StackSet, operation: Operation) -> None:
+    """Work on all instances of an operation that is RUNNING; it is over when this returns."""
+    regions = preferences.region_order(operation.preferences, [each.region for each in operation.instances])
+    if preferences.parallel(operation.preferences):
+        held = all(await asyncio.gather(*(_region(stack_set, operation, region) for region in regions)))
+    else:
+        held = True
+        for region in regions:
+            held = await _region(stack_set, operation, region, attempt=held) and held
+    stopped = operation.status == "STOPPING"
+    operation.status = "STOPPED" if stopped else "SUCCEEDED" if held else "FAILED"
+    operation.ended = now()
+
+
+async def _region(stack_set: StackSet, operation: Operation, region: str, attempt: bool = True) -> bool:
+    """Work on one region; return whether its failures were borne. Without `attempt` all is cancelled."""
+    waiting = deque(each for each in operation.instances if each.region == region)
+    pace = preferences.pace(operation.preferences, len(waiting))
+    running: set[asyncio.Task[bool]] = set()
+    failed = 0
+    while waiting or running:
+        if not attempt or operation.status == "STOPPING" or pace.exceeded(failed):
+            _cancel(operation, waiting)
+        while waiting and pace.room(failed, len(running)):
+            running.add(asyncio.create_task(_instance(stack_set, operation, waiting.popleft())))
+        if running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            failed += sum(not task.result() for task in done)
+    return attempt and not pace.exceeded(failed)
+
+
+def _cancel(operation: Operation, waiting: deque[Instance]) -> None:
+    reason = STOPPED if operation.status == "STOPPING" else TOLERANCE_EXCEEDED
+    while waiting:
+        instance = waiting.popleft()
+        operation.results[instance.key].record("CANCELLED", reason)
+        if operation.action != "DETECT_DRIFT":
+            instance.detailed, instance.reason = "CANCELLED", reason
+
+
+async def _instance(stack_set: StackSet, operation: Operation, instance: Instance) -> bool:
+    """Work on one instance in its own account and region; return whether it did not fail."""
+    with request_scope(instance.account, instance.region):
+        result = operation.results[instance.key]
+        if membership.suspended(instance.account) and not operation.retain:
+            result.record("CANCELLED", SUSPENDED)
+            if operation.action != "DETECT_DRIFT":
+                instance.detailed, instance.reason = "SKIPPED_SUSPENDED_ACCOUNT", SUSPENDED
+            return True
+        result.record("RUNNING")
+        if operation.action != "DETECT_DRIFT":
+            instance.detailed = "RUNNING"
+        await asyncio.sleep(settings(stack_set.account).stack_seconds)
+        outcome = await _attempt(stack_set, operation, instance)
+        result.record("FAILED" if outcome.failed else "SUCCEEDED", outcome.reason)
+        return not outcome.failed
+
+
+async def _attempt(stack_set: StackSet, operation: Operation, instance: Instance) -> Outcome:
+    """Do what the operation is for, and put what became of it into the instance."""
+    try:
+        outcome = await _act(stack_set, operation, instance)
+    except Exception as error:
+        logger.exception("operation %s stumbled in %s", operation.id, instance.key)
+        outcome = Outcome(f"the embedded cloud stumbled: {error!r}", failed=True)
+    if operation.action == "DETECT_DRIFT":
+        return outcome
+    instance.reason = outcome.reason
+    if not outcome.failed:
+        instance.status, instance.detailed = "CURRENT", "SUCCEEDED"
+    elif outcome.broken:
+        instance.status = instance.detailed = "INOPERABLE"
+    else:
+        instance.detailed = "FAILED"
+    return outcome
+
+
+async def _act(stack_set: StackSet, operation: Operation, instance: Instance) -> Outcome:
+    if operation.retain:
+        del stack_set.instances[instance.key]  # the stack is left alone: no role is asked for
+        return Outcome()
+    refused = None if stack_set.service_managed else permissions.refusal(stack_set, instance.account)
+    if refused:
+        return Outcome(refused, failed=True, broken=operation.action == "DELETE")
+    if operation.action == "DETECT_DRIFT":
+        return _detect_drift(operation, instance)
+    if operation.action == "DELETE":
+        outcome = await members.delete(stack_set, instance)
+        if not outcome.failed:
+            del stack_set.instances[instance.key]
+        return outcome
+    return await members.deploy(stack_set, instance)
+
+
+def _detect_drift(operation: Operation, instance: Instance) -> Outcome:
+    try:
+        instance.drift = members.detect_drift(instance)
+    except ValueError as error:
+        return Outcome(str(error), failed=True)
+    instance.drift_checked = now()
+    operation.drift[instance.key] = instance.drift
+    return Outcome()

@@ -1,0 +1,159 @@
+"""What StackSets remember: sets, their instances, their operations and the results of those. Plain data, no AWS."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+Json = Any
+Key = tuple[str, str]
+"""The account and the region of an instance."""
+
+ACTIVE = ("QUEUED", "RUNNING", "STOPPING")
+"""The statuses of an operation that is not over."""
+
+
+def now() -> datetime:
+    """Return the time as timestamps of the API give it."""
+    return datetime.now(UTC)
+
+
+@dataclass
+class Instance:
+    """A stack of the set in one account and region; the stack itself need not be there (yet)."""
+
+    account: str
+    region: str
+    unit: str = ""
+    """The OU or root of the request that made it; empty in self-managed sets."""
+    stack_id: str = ""
+    status: str = "OUTDATED"
+    detailed: str = "PENDING"
+    reason: str = ""
+    overrides: dict[str, str] = field(default_factory=dict)
+    parameters: frozenset[str] = frozenset()
+    """The parameters of the template that the stack has; what is not among them cannot be overridden."""
+    drift: str = "NOT_CHECKED"
+    drift_checked: datetime | None = None
+    last_operation: str = ""
+
+    @property
+    def key(self) -> Key:
+        """What tells it from the others of its set."""
+        return self.account, self.region
+
+    def wait(self, operation_id: str) -> None:
+        """An operation has taken it up and not yet begun."""
+        self.status = "INOPERABLE" if self.status == "INOPERABLE" else "OUTDATED"
+        self.detailed, self.reason, self.last_operation = "PENDING", "", operation_id
+
+
+@dataclass
+class Result:
+    """What became of one instance in one operation."""
+
+    account: str
+    region: str
+    unit: str
+    changes: list[tuple[float, str, str]] = field(default_factory=list)
+    """When (monotonic seconds), status and reason; the last is true, and the API shows an older one for a while."""
+
+    def record(self, status: str, reason: str = "") -> None:
+        """Remember a status and when it came."""
+        self.changes.append((time.monotonic(), status, reason))
+
+    @property
+    def status(self) -> str:
+        """The status that is true now."""
+        return self.changes[-1][1]
+
+    def seen(self, lag: float) -> tuple[str, str] | None:
+        """Return status and reason as they were `lag` seconds ago; None where there was nothing yet."""
+        past = [change for change in self.changes if change[0] <= time.monotonic() - lag]
+        return past[-1][1:] if past else None
+
+
+@dataclass
+class Operation:
+    """One operation on a set. It is over when `ended` is set."""
+
+    id: str
+    action: str
+    request: Json
+    """What was asked, to know the same request when it comes again."""
+    preferences: Mapping[str, Json]
+    keys: frozenset[Key] | None
+    """The instances that it touches; None: all of the set."""
+    begin: Callable[[Operation], list[Instance]]
+    """Called when it starts: changes the set and returns the instances to work on."""
+    retain: bool = False
+    deployment_targets: Json = None
+    status: str = "QUEUED"
+    created: datetime = field(default_factory=now)
+    ended: datetime | None = None
+    instances: list[Instance] = field(default_factory=list)
+    results: dict[Key, Result] = field(default_factory=dict)
+    drift: dict[Key, str] = field(default_factory=dict)
+    """What a drift detection found, for each instance that it could look at."""
+
+    @property
+    def active(self) -> bool:
+        """Whether it is not over."""
+        return self.status in ACTIVE
+
+    @property
+    def failed(self) -> int:
+        """How many instances failed."""
+        return sum(result.status == "FAILED" for result in self.results.values())
+
+
+@dataclass
+class StackSet:
+    """A set: what its stacks shall be, its instances, and all operations it ever had."""
+
+    name: str
+    account: str
+    region: str
+    template_body: str
+    template: Mapping[str, Json]
+    parameters: dict[str, str]
+    capabilities: list[str]
+    tags: list[dict[str, str]]
+    description: str = ""
+    permission_model: str = "SELF_MANAGED"
+    administration_role_arn: str = ""
+    execution_role_name: str = "AWSCloudFormationStackSetExecutionRole"
+    auto_deployment: dict[str, Json] | None = None
+    managed_execution: bool = False
+    status: str = "ACTIVE"
+    creation: Json = None
+    """The request that made it, to know it when it comes again."""
+    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    instances: dict[Key, Instance] = field(default_factory=dict)
+    operations: dict[str, Operation] = field(default_factory=dict)
+    units: dict[str, list[str]] = field(default_factory=dict)
+    """Service-managed: each OU that was targeted, and the regions there."""
+
+    @property
+    def id(self) -> str:
+        """The StackSetId."""
+        return f"{self.name}:{self.uuid}"
+
+    @property
+    def arn(self) -> str:
+        """The StackSetARN."""
+        return f"arn:aws:cloudformation:{self.region}:{self.account}:stackset/{self.id}"
+
+    @property
+    def service_managed(self) -> bool:
+        """Whether Organizations, and not the user's roles, give the permissions."""
+        return self.permission_model == "SERVICE_MANAGED"
+
+    @property
+    def active_operations(self) -> list[Operation]:
+        """The operations that are not over, oldest first."""
+        return [operation for operation in self.operations.values() if operation.active]

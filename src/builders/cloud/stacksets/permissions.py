@@ -1,0 +1,172 @@
+"""The two roles of self-managed sets: they must be there, trust each other, and may do what the stacks need.
+
+The sentences are those of the CloudFormation user guide, "Troubleshooting StackSets", of Ansible's documentation of
+its module for stack sets, and of cdklabs/cdk-stacksets #61.
+
+What the execution role may do is asked of ministack's evaluator once for each stack action, and once for each
+resource: the one action by which the type's schema says that it is created, updated or deleted. ministack's handlers
+call no API, so further calls (tags, reads, keys) are not asked for, and an Allow counts for any resource ARN.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import dataclasses
+import json
+import uuid
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from ministack.core import iam_evaluator
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import iam
+
+from builders.cloud import schemas
+from builders.cloud.records import Handlers
+from builders.cloud.stacksets.model import StackSet
+
+DEFAULT_ADMINISTRATION_ROLE = "AWSCloudFormationStackSetAdministrationRole"
+_SERVICE = "cloudformation.amazonaws.com"
+_VERBS = {
+    "create": ("create", "put", "run", "allocate", "request", "register", "authorize", "attach", "associate", "add"),
+    "update": ("update", "modify", "set", "put", "change", "replace", "create"),
+    "delete": (
+        "delete",
+        "remove",
+        "terminate",
+        "release",
+        "deregister",
+        "revoke",
+        "detach",
+        "disassociate",
+        "schedule",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role that StackSets act with."""
+
+    account: str
+    name: str
+
+    @property
+    def arn(self) -> str:
+        """The role's ARN."""
+        return f"arn:aws:iam::{self.account}:role/{self.name}"
+
+    @property
+    def session(self) -> str:
+        """The ARN under which it acts once it is assumed."""
+        return f"arn:aws:sts::{self.account}:assumed-role/{self.name}/{uuid.uuid4()}"
+
+    @property
+    def trust(self) -> dict[str, Any] | None:
+        """Its trust policy; None when there is no such role."""
+        role = iam._roles.get_scoped(self.account, None, self.name)
+        document = (role or {}).get("AssumeRolePolicyDocument")
+        return json.loads(document) if isinstance(document, str) else document
+
+    def refusal(self, action: str, resource: str, any_resource: bool = False) -> str | None:
+        """Return IAM's sentence when the role may not do that."""
+        policies = iam_evaluator._gather_role_policies(self.name, self.account)
+        limits = iam_evaluator._permissions_boundary(iam._roles, self.name, self.account)
+        if any_resource:
+            policies = [[_for_any_resource(statement) for statement in statements] for statements in policies]
+        context = iam_evaluator.EvalContext(
+            principal_arn=self.session,
+            principal_type="AssumedRole",
+            principal_account=self.account,
+            action=action,
+            resource_arn=resource,
+            region=get_region(),
+        )
+        if iam_evaluator.evaluate(context, policies, *limits).decision == "Allow":
+            return None
+        return f"User: {self.session} is not authorized to perform: {action} on resource: {resource}"
+
+
+def _for_any_resource(statement: Any) -> Any:
+    """An Allow counts for whatever ARN the resource will have, which is not known before it is made."""
+    if statement.effect != "Allow":
+        return statement
+    return dataclasses.replace(statement, resources=["*"], not_resources=[])
+
+
+def execution_role(stack_set: StackSet, account: str) -> Role:
+    """Return the role by which the set acts in a member account."""
+    return Role(account, stack_set.execution_role_name)
+
+
+def refusal(stack_set: StackSet, account: str) -> str | None:
+    """Return why a self-managed set cannot act in an account; None when it can."""
+    arn = stack_set.administration_role_arn
+    administration = Role(arn.split(":")[4], arn.rpartition("/")[2])
+    execution = execution_role(stack_set, account)
+    if not _trusts_cloudformation(administration.trust):
+        return (
+            f"Account {administration.account} should have '{administration.name}' role with trust relationship to "
+            "CloudFormation service."
+        )
+    if execution.trust is None or not iam_evaluator.evaluate_trust_policy(execution.trust, administration.session):
+        return (
+            f"Account {account} should have '{execution.name}' role with trust relationship to Role "
+            f"'{administration.name}'."
+        )
+    return administration.refusal("sts:AssumeRole", execution.arn)
+
+
+def _trusts_cloudformation(trust: dict[str, Any] | None) -> bool:
+    statements = (trust or {}).get("Statement") or []
+    for statement in [statements] if isinstance(statements, dict) else statements:
+        principal = statement.get("Principal") or {}
+        services = principal.get("Service", []) if isinstance(principal, dict) else []
+        actions = statement.get("Action", [])
+        if (
+            statement.get("Effect") == "Allow"
+            and _SERVICE in ([services] if isinstance(services, str) else services)
+            and iam_evaluator._action_matches("sts:AssumeRole", [actions] if isinstance(actions, str) else actions, [])
+        ):
+            return True
+    return False
+
+
+acting: contextvars.ContextVar[Role | None] = contextvars.ContextVar("acting", default=None)
+"""The role that the stack operation of this task runs under. Tasks of stacks copy the context they are made in."""
+
+
+def guard(table: MutableMapping[str, Handlers]) -> None:
+    """Put the question for the acting role in front of every resource handler."""
+    for name, inner in list(table.items()):
+        table[name] = {
+            **inner,
+            **{verb: _guarded(name, verb, inner[verb]) for verb in _VERBS if verb in inner},
+        }
+
+
+def _guarded(name: str, verb: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+    def handle(*arguments: Any, **more: Any) -> Any:
+        role, action = acting.get(), None
+        if role is not None and role.account == get_account_id():
+            action = needed(name, verb)
+        if role is not None and action:
+            refused = role.refusal(action, "*", any_resource=True)
+            if refused:
+                raise ValueError(refused)
+        return inner(*arguments, **more)
+
+    return handle
+
+
+def needed(name: str, verb: str) -> str | None:
+    """Return the action by which the schema creates, updates or deletes a type: the one named after both, if any."""
+    kind = schemas.load(name)
+    permissions = ((kind.schema.get("handlers") or {}).get(verb) or {}).get("permissions") or [] if kind else []
+    own = name.rpartition("::")[2].lower()
+    verbs = _VERBS[verb]
+    by_name = {each.partition(":")[2].lower(): each for each in permissions}
+    exact = [by_name[f"{each}{own}"] for each in verbs if f"{each}{own}" in by_name]
+    close = [by_name[each] for word in verbs for each in by_name if each.startswith(word) and "tag" not in each]
+    return next(iter([*exact, *close]), None)

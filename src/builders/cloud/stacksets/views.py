@@ -1,0 +1,152 @@
+"""Sets, instances, operations and results as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from builders.cloud.stacksets import templates
+from builders.cloud.stacksets.model import Instance, Operation, Result, StackSet
+from builders.cloud.stacksets.wire import Answer
+
+
+def stack_set(each: StackSet) -> Answer:
+    """DescribeStackSet."""
+    hidden = templates.hidden(each.template)
+    return {
+        **_common(each),
+        "TemplateBody": each.template_body,
+        "Parameters": [
+            {"ParameterKey": name, "ParameterValue": "****" if name in hidden else value}
+            for name, value in each.parameters.items()
+        ],
+        "Capabilities": each.capabilities,
+        "Tags": each.tags,
+        "StackSetARN": each.arn,
+        "AdministrationRoleARN": None if each.service_managed else each.administration_role_arn,
+        "ExecutionRoleName": None if each.service_managed else each.execution_role_name,
+        "StackSetDriftDetectionDetails": _last_drift(each),
+        "OrganizationalUnitIds": list(each.units),
+        "Regions": sorted({region for _, region in each.instances}),
+    }
+
+
+def stack_set_summary(each: StackSet) -> Answer:
+    """ListStackSets."""
+    drift = _last_drift(each) or {}
+    checked = {"LastDriftCheckTimestamp": drift.get("LastDriftCheckTimestamp")}
+    return {**_common(each), "DriftStatus": drift.get("DriftStatus", "NOT_CHECKED"), **checked}
+
+
+def _common(each: StackSet) -> Answer:
+    return {
+        "StackSetName": each.name,
+        "StackSetId": each.id,
+        "Description": each.description or None,
+        "Status": each.status,
+        "PermissionModel": each.permission_model,
+        "AutoDeployment": each.auto_deployment,
+        "ManagedExecution": {"Active": each.managed_execution},
+    }
+
+
+def instance_summary(owner: StackSet, each: Instance) -> Answer:
+    """ListStackInstances: all but the overrides, which only DescribeStackInstance shows."""
+    return {
+        "StackSetId": owner.id,
+        "Region": each.region,
+        "Account": each.account,
+        "StackId": each.stack_id or None,
+        "Status": each.status,
+        "StatusReason": each.reason or None,
+        "StackInstanceStatus": {"DetailedStatus": each.detailed},
+        "OrganizationalUnitId": each.unit,
+        "DriftStatus": each.drift,
+        "LastDriftCheckTimestamp": each.drift_checked,
+        "LastOperationId": each.last_operation or None,
+    }
+
+
+def instance(owner: StackSet, each: Instance) -> Answer:
+    """DescribeStackInstance."""
+    hidden = templates.hidden(owner.template)
+    overrides = [
+        {"ParameterKey": name, "ParameterValue": "****" if name in hidden else value}
+        for name, value in each.overrides.items()
+    ]
+    return {**instance_summary(owner, each), "ParameterOverrides": overrides}
+
+
+def operation_summary(each: Operation) -> Answer:
+    """ListStackSetOperations."""
+    return {
+        "OperationId": each.id,
+        "Action": each.action,
+        "Status": each.status,
+        "CreationTimestamp": each.created,
+        "EndTimestamp": each.ended,
+        "StatusDetails": {"FailedStackInstancesCount": each.failed},
+        "OperationPreferences": {"RegionOrder": [], **each.preferences},
+    }
+
+
+def operation(owner: StackSet, each: Operation) -> Answer:
+    """DescribeStackSetOperation."""
+    return {
+        **operation_summary(each),
+        "StackSetId": owner.id,
+        "RetainStacks": each.retain if each.action == "DELETE" else None,
+        "AdministrationRoleARN": None if owner.service_managed else owner.administration_role_arn,
+        "ExecutionRoleName": None if owner.service_managed else owner.execution_role_name,
+        "DeploymentTargets": each.deployment_targets,
+        "StackSetDriftDetectionDetails": drift_details(each) if each.action == "DETECT_DRIFT" else None,
+    }
+
+
+def result(each: Result, seen: tuple[str, str]) -> Answer:
+    """ListStackSetOperationResults. No account gate is ever called (docs/embedded-cloud.md)."""
+    gate = f"arn:aws:lambda:{each.region}:{each.account}:function:AWSCloudFormationStackSetAccountGate"
+    status, reason = seen
+    begun = status not in ("PENDING", "CANCELLED")
+    return {
+        "Account": each.account,
+        "Region": each.region,
+        "Status": status,
+        "StatusReason": reason or None,
+        "AccountGateResult": {"Status": "SKIPPED", "StatusReason": f"Function not found: {gate}"} if begun else None,
+        "OrganizationalUnitId": each.unit,
+    }
+
+
+_DETECTION = {
+    "QUEUED": "IN_PROGRESS",
+    "RUNNING": "IN_PROGRESS",
+    "STOPPING": "IN_PROGRESS",
+    "STOPPED": "STOPPED",
+    "FAILED": "FAILED",
+}
+
+
+def _last_drift(each: StackSet) -> Answer | None:
+    """Return what the last completed detection found; one that runs is not told here."""
+    over = [one for one in each.operations.values() if one.action == "DETECT_DRIFT" and one.ended]
+    return drift_details(over[-1]) if over else None
+
+
+def drift_details(each: Operation) -> dict[str, Any]:
+    """StackSetDriftDetectionDetails of a drift operation, finished or not."""
+    drifted = sum(found == "DRIFTED" for found in each.drift.values())
+    counts: Mapping[str, int] = {
+        "TotalStackInstancesCount": len(each.instances),
+        "DriftedStackInstancesCount": drifted,
+        "InSyncStackInstancesCount": len(each.drift) - drifted,
+        "InProgressStackInstancesCount": sum(one.status in ("PENDING", "RUNNING") for one in each.results.values()),
+        "FailedStackInstancesCount": each.failed,
+    }
+    finished = "PARTIAL_SUCCESS" if each.failed else "COMPLETED"
+    return {
+        "DriftStatus": "DRIFTED" if drifted else "IN_SYNC" if each.drift else "NOT_CHECKED",
+        "DriftDetectionStatus": _DETECTION.get(each.status, finished),
+        "LastDriftCheckTimestamp": each.ended,
+        **counts,
+    }

@@ -1,0 +1,141 @@
+"""Requests and answers of the query protocol, as botocore's own model of CloudFormation describes them.
+
+The model says which members a request has, of which type and within which bounds, and how an answer is written, so
+that no operation here parses or formats anything itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from xml.sax.saxutils import escape
+
+import botocore.loaders
+import botocore.model
+from ministack.services.cloudformation import helpers
+
+from builders.cloud.schemas import Json
+from builders.cloud.stacksets.refusals import Refused, invalid
+
+Form = Mapping[str, list[str]]
+Request = dict[str, Json]
+Answer = dict[str, Json]
+Response = tuple[int, dict[str, str], bytes]
+Action = Callable[[Request], Answer]
+
+
+@functools.cache
+def model() -> botocore.model.ServiceModel:
+    """Return botocore's model of CloudFormation."""
+    return botocore.model.ServiceModel(botocore.loaders.Loader().load_service_model("cloudformation", "service-2"))
+
+
+def handler(operation: str, action: Action) -> Callable[[Form], Response]:
+    """Return `action` as ministack calls the handlers of CloudFormation's actions."""
+    shapes = model().operation_model(operation)
+
+    def handle(form: Form) -> Response:
+        try:
+            request = _value(form, "", shapes.input_shape) or {}
+            problems = list(_problems(request, shapes.input_shape, ""))
+            if problems:
+                raise invalid(helpers.validation_error_message(problems))
+            result = "".join(_elements(action(request), shapes.output_shape)) if shapes.output_shape else ""
+        except Refused as refused:
+            return _refusal(refused)
+        response: Response = helpers._xml(
+            200, f"{operation}Response", f"<{operation}Result>{result}</{operation}Result>"
+        )
+        return response
+
+    return handle
+
+
+def _refusal(refused: Refused) -> Response:
+    """The name on the wire and the HTTP status are the model's; what it does not have is a ValidationError."""
+    known = refused.name in model().shape_names
+    error = model().shape_for(refused.name).metadata.get("error", {}) if known else {}
+    response: Response = helpers._error(error.get("code", refused.name), str(refused), error.get("httpStatusCode", 400))
+    return response
+
+
+def _value(form: Form, prefix: str, shape: Json) -> Json:
+    """Return the value below a prefix (`Tags`, `Tags.member.1.Key`), or None when the request does not have it."""
+    if shape.type_name == "structure":
+        below = f"{prefix}." if prefix else ""
+        members = {name: _value(form, below + name, member) for name, member in shape.members.items()}
+        present = {name: value for name, value in members.items() if value is not None}
+        return present or None
+    if shape.type_name == "list":
+        values: list[Json] = []
+        while (value := _value(form, f"{prefix}.member.{len(values) + 1}", shape.member)) is not None:
+            values.append(value)
+        return values if values or prefix in form else None  # an empty list is sent as `Tags=`
+    if prefix not in form:
+        return None
+    text = form[prefix][0]
+    if shape.type_name == "boolean":
+        return text.lower() == "true"
+    if shape.type_name in ("integer", "long"):
+        try:
+            return int(text)
+        except ValueError:
+            raise invalid(f"Value '{text}' at '{prefix}' is not an integer") from None
+    return text
+
+
+def _problems(value: Json, shape: Json, path: str) -> Iterator[str]:
+    """Say what breaks the model's bounds, as AWS does: each a sentence about a value at a path."""
+    if shape.type_name == "structure":
+        for name in shape.required_members:
+            if value.get(name) is None:
+                yield f"Value null at '{_wire_name(path, name)}' failed to satisfy constraint: Member must not be null"
+        for name, member in shape.members.items():
+            if value.get(name) is not None:
+                yield from _problems(value[name], member, _wire_name(path, name))
+        return
+    bounds = shape.metadata
+    if shape.type_name == "list":
+        for number, item in enumerate(value, 1):
+            yield from _problems(item, shape.member, f"{path}.{number}.member")
+    size, what = (value, "value") if isinstance(value, int) else (len(value), "length")
+    limits = {"min": "greater than or equal to", "max": "less than or equal to"}
+    for limit, words in limits.items():
+        if limit in bounds and (size < bounds[limit] if limit == "min" else size > bounds[limit]):
+            yield f"{_at(value, path)}: Member must have {what} {words} {bounds[limit]}"
+    if shape.type_name != "string":
+        return
+    if shape.enum and value not in shape.enum:
+        yield f"{_at(value, path)}: Member must satisfy enum value set: [{', '.join(shape.enum)}]"
+    if "pattern" in bounds and not re.fullmatch(bounds["pattern"], value):
+        yield f"{_at(value, path)}: Member must satisfy regular expression pattern: {bounds['pattern']}"
+
+
+def _wire_name(path: str, name: str) -> str:
+    camel = name[0].lower() + name[1:]
+    return f"{path}.{camel}" if path else camel
+
+
+def _at(value: Json, path: str) -> str:
+    return f"Value '{value}' at '{path}' failed to satisfy constraint"
+
+
+def _elements(value: Mapping[str, Json], shape: Json) -> Iterator[str]:
+    unknown = set(value) - set(shape.members)
+    assert not unknown, f"{shape.name} has no {unknown}"
+    for name, member in shape.members.items():
+        if value.get(name) is not None:
+            yield f"<{name}>{_text(value[name], member)}</{name}>"
+
+
+def _text(value: Any, shape: Json) -> str:
+    if shape.type_name == "structure":
+        return "".join(_elements(value, shape))
+    if shape.type_name == "list":
+        return "".join(f"<member>{_text(item, shape.member)}</member>" for item in value)
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return str(value).lower() if isinstance(value, bool) else escape(str(value))
