@@ -19,12 +19,14 @@ from builders.cloud import (
     dms,
     functions,
     network,
+    organizations,
     rds,
     records,
     rotation,
     rotation_steps,
     schemas,
     secrets,
+    stacksets,
     vpc_names,
 )
 from builders.cloud.corrections import packages, services
@@ -65,6 +67,8 @@ def everything(directory: Path) -> Installed:
     table.update(dms.handlers())
     for name in schemas.names():
         table[name] = _checked(name, table.get(name) or records.handlers(name))
+    organizations.install()
+    stacksets.install(table)
 
     def close() -> None:
         databases.close()
