@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from awacs import dms as dms_actions
 from troposphere import AccountId, awslambda, events
 
@@ -16,7 +14,7 @@ from builders.stack import Stack
 TIMEOUT_SECONDS = 60
 EVERY = "rate(1 minute)"
 
-TASK_EVENTS = {"DMS-EVENT-0078": "failed", "DMS-EVENT-0079": "stopped"}
+FAILED, STOPPED = "DMS-EVENT-0078", "DMS-EVENT-0079"
 """Events of a task that are told (DMS user guide, "AWS DMS event categories and event messages")."""
 
 _WILDCARDS = {"FindTask": "DMS describes tasks without a resource (Service Authorization Reference)"}
@@ -65,28 +63,25 @@ def tell_of_stops(stack: Stack, watched: Watched) -> None:
     This is quicker than the alarm, and comes also while TaskExpected is false. The topic's policy lets EventBridge
     publish (`foundation`).
     """
-    for event, what in TASK_EVENTS.items():
-        stack.add(
-            events.Rule(
-                f"Task{what.capitalize()}",
-                Description=f"Tells the topic that the replication task {what}",
-                EventPattern={
-                    "source": ["aws.dms"],
-                    "detail-type": ["DMS Replication Task State Change"],
-                    "resources": [watched.task_arn],
-                    "detail": {"eventId": [event]},
-                },
-                Targets=[_sentence(stack.import_value(TOPIC_ARN), what)],
-            )
+    stack.add(
+        events.Rule(
+            "TaskEnded",
+            Description="Tells the topic that the replication task failed or stopped",
+            EventPattern={
+                "source": ["aws.dms"],
+                "detail-type": ["DMS Replication Task State Change"],
+                "resources": [watched.task_arn],
+                "detail": {"eventId": [FAILED, STOPPED]},
+            },
+            Targets=[
+                events.Target(
+                    Id="NotificationTopic",
+                    Arn=stack.import_value(TOPIC_ARN),
+                    InputTransformer=events.InputTransformer(
+                        InputPathsMap={"task": "$.resources[0]", "time": "$.time", "message": "$.detail.detailMessage"},
+                        InputTemplate='"At <time> DMS said of the replication task <task>: <message>"',
+                    ),
+                )
+            ],
         )
-
-
-def _sentence(topic: Any, what: str) -> events.Target:
-    return events.Target(
-        Id="NotificationTopic",
-        Arn=topic,
-        InputTransformer=events.InputTransformer(
-            InputPathsMap={"task": "$.resources[0]", "time": "$.time", "message": "$.detail.detailMessage"},
-            InputTemplate=f'"The replication task <task> {what} at <time>: <message>"',
-        ),
     )
