@@ -23,7 +23,7 @@ from way import Way
 _CALLS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 
 _refused: list[dict[str, Any]] = []
-"""Properties with which a proof failed in this sandbox."""
+"""Properties with which a proof has just failed, until CloudFormation takes them back."""
 
 
 def handler(event: Event, context: LambdaContext) -> None:
@@ -41,6 +41,7 @@ def _update(event: Event, deadline: Deadline) -> str:
     It then sends the old properties, and a proof that fails again would leave the stack in UPDATE_ROLLBACK_FAILED.
     """
     if event.get("OldResourceProperties") in _refused:
+        _refused.clear()
         return "the update that was refused is taken back; nothing is proven"
     return _prove(event, deadline)
 
@@ -48,6 +49,7 @@ def _update(event: Event, deadline: Deadline) -> str:
 def _prove(event: Event, deadline: Deadline) -> str:
     properties = event["ResourceProperties"]
     endpoints = [Endpoint(Way("endpoint", host, HTTPS)) for host in properties["Endpoints"]]
+    _refused.clear()
     databases = [_database(role, properties[role.capitalize()]) for role in ("source", "target")]
     try:
         return proof.prove([*endpoints, *databases], float(properties["PatienceSeconds"]), deadline)

@@ -5,6 +5,7 @@ What goes wrong rolls back clean, and the sentence in the stack's events says wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -161,14 +162,25 @@ def test_a_new_release_proves_the_ways_again(connected: Phase) -> None:
     assert connected.physical_ids(STACK) == before
 
 
-def test_a_release_that_finds_a_way_closed_is_taken_back(connected: Phase, source: OnPremises) -> None:
+def test_a_release_that_finds_a_way_closed_is_taken_back_and_the_next_is_proven(
+    connected: Phase, source: OnPremises
+) -> None:
+    closed = rf"source {HOST}:{source.port}, connect: .*check SourcePort"
+    with stopped(source), pytest.raises(DeployError, match=closed):
+        connected.deploy("connectivity", ReleaseId="3")
+    assert connected.status(STACK) == "UPDATE_ROLLBACK_COMPLETE"
+    connected.deploy("connectivity", ReleaseId="3")
+    with stopped(source), pytest.raises(DeployError, match=closed):
+        connected.deploy("connectivity", ReleaseId="4")
+
+
+@contextlib.contextmanager
+def stopped(source: OnPremises) -> Iterator[None]:
     source.server.stop()
     try:
-        with pytest.raises(DeployError, match=rf"source {HOST}:{source.port}, connect: .*check SourcePort"):
-            connected.deploy("connectivity", ReleaseId="3")
+        yield
     finally:
         source.server.start()
-    assert connected.status(STACK) == "UPDATE_ROLLBACK_COMPLETE"
 
 
 def test_a_host_that_does_not_resolve(phase: Phase, source: OnPremises, refused: Callable[..., str]) -> None:
