@@ -1,0 +1,1 @@
+"""Tests of StackSets and Organizations on the embedded cloud."""
