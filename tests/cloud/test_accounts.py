@@ -44,6 +44,7 @@ def test_a_role_is_there_in_every_region(account: Account, lambda_role: Template
 
 def test_an_organizational_unit_is_there_in_every_region(account: Account) -> None:
     api = account.client("organizations")
+    api.create_organization(FeatureSet="ALL")
     root = api.list_roots()["Roots"][0]["Id"]
     unit = api.create_organizational_unit(ParentId=root, Name="phases")["OrganizationalUnit"]["Id"]
     elsewhere = account.elsewhere("eu-central-1").client("organizations")
