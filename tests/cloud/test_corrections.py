@@ -91,6 +91,34 @@ STILL_WRONG = {
         from ministack.services import rds
         wrong = "<EnabledCloudwatchLogsExports/>" in Path(rds.__file__).read_text()
     """,
+    "services.silent_functions_of_custom_resources": """
+        from pathlib import Path
+        from ministack.services.cloudformation import custom_resource
+        wrong = "FunctionError" not in Path(custom_resource.__file__).read_text()
+    """,
+    "told.properties_of_handled_types (topics)": """
+        from ministack.services import sns
+        from ministack.services.cloudformation import provisioners
+        topic, _ = provisioners._sns_create("Topic", {"KmsMasterKeyId": "alias/x"}, "stack")
+        wrong = "KmsMasterKeyId" not in sns._topics[topic]["attributes"]
+    """,
+    "told.properties_of_handled_types (buckets)": """
+        from ministack.services import s3
+        from ministack.services.cloudformation import provisioners
+        bucket, _ = provisioners._s3_create("Bucket", {"Tags": [{"Key": "a", "Value": "b"}]}, "stack")
+        wrong = bucket not in s3._bucket_tags
+    """,
+    "told.properties_of_handled_types (functions)": """
+        from ministack.services import lambda_svc
+        from ministack.services.cloudformation import provisioners
+        made = provisioners._lambda_create("Function", {"FunctionName": "x", "KmsKeyArn": "key", "Code": {}}, "stack")
+        wrong = lambda_svc._functions["x"]["config"].get("KMSKeyArn") != "key"
+    """,
+    "told.endpoints_of_vpcs": """
+        from pathlib import Path
+        from ministack.services import ec2
+        wrong = "<policyDocument>" not in Path(ec2.__file__).read_text()
+    """,
     "network.handlers (open egress of both IP versions)": """
         from ministack.services.cloudformation import provisioners
         (rule,) = provisioners._ec2_sg_egress_permissions([])

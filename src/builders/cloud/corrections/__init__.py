@@ -6,7 +6,7 @@ newer ministack makes the correction needless. What ministack merely lacks is in
 
 from __future__ import annotations
 
-from builders.cloud.corrections import conditions, exports, operations, packages, regions, services
+from builders.cloud.corrections import conditions, exports, operations, packages, regions, services, told
 
 
 def everywhere() -> None:
@@ -26,3 +26,6 @@ def everywhere() -> None:
     services.generated_passwords()
     services.ports_of_network_acls()
     services.logs_exported_by_databases()
+    services.silent_functions_of_custom_resources()
+    told.properties_of_handled_types()
+    told.endpoints_of_vpcs()

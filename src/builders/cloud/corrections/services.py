@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from ministack.services import ec2, rds, secretsmanager
-from ministack.services.cloudformation import provisioners
+from ministack.services import ec2, lambda_svc, rds, secretsmanager
+from ministack.services.cloudformation import custom_resource, provisioners
 
 from builders.cloud.records import Handlers, Made
 from builders.cloud.schemas import Json
@@ -90,3 +90,24 @@ def ports_of_network_acls() -> None:
         return str(before(entry)).replace("</item>", f"{more}</item>")
 
     ec2._network_acl_entry_xml = described
+
+
+def silent_functions_of_custom_resources() -> None:
+    """Where the function of a custom resource ends in an error, ministack waits for its answer as CloudFormation does,
+    for an hour. Nobody is left to answer: here the resource fails at once, with CloudFormation's words."""
+    before = lambda_svc._execute_function_with_config_scope
+
+    def execute(function: Mapping[str, Json], event: Json) -> Json:
+        result = before(function, event)
+        url = str(event.get("ResponseURL", "")) if isinstance(event, dict) else ""
+        if url and result.get("error"):
+            waiting = custom_resource._pending.get(url.rsplit("/", 1)[-1])
+            if waiting and waiting["result"] is None:
+                reason = (
+                    "CloudFormation did not receive a response from your custom resource. Please check your logs for "
+                    f"requestId [{event['RequestId']}]. The function ended with: {result.get('body')}"
+                )
+                custom_resource.deliver_response(url.rsplit("/", 1)[-1], {"Status": "FAILED", "Reason": reason})
+        return result
+
+    lambda_svc._execute_function_with_config_scope = execute
