@@ -15,6 +15,7 @@ from ministack.services.cloudformation import provisioners
 
 from builders.cloud import (
     attributes,
+    authorization,
     corrections,
     dms,
     functions,
@@ -55,6 +56,7 @@ def everything(directory: Path) -> Installed:
     names = vpc_names.Names(directory)
     secrets.install()
     rotation.install()
+    authorization.install()
     templates.install()
     dms.install()
     table: dict[str, Handlers] = provisioners._RESOURCE_HANDLERS
@@ -90,6 +92,7 @@ def _checked(name: str, inner: Handlers) -> Handlers:
     def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
         kind = schemas.load(name, get_region())
         assert kind is not None
+        authorization.check_deployment(kind, "create", logical_id)
         typed = strict_properties.check(kind, logical_id, properties)
         resources.check(name, typed, None)
         return finished(kind, plainly(inner["create"], logical_id, typed, stack), typed)
@@ -97,6 +100,7 @@ def _checked(name: str, inner: Handlers) -> Handlers:
     def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
         kind = schemas.load(name, get_region())
         assert kind is not None
+        authorization.check_deployment(kind, "update", physical_id)
         typed = strict_properties.check(kind, logical_id, new)
         resources.check(name, typed, physical_id)
         arguments: list[Any] = [physical_id, strict_properties.coerce(kind, dict(old), kind.schema), typed, stack]
@@ -117,7 +121,15 @@ def _checked(name: str, inner: Handlers) -> Handlers:
         identity = dict.fromkeys(kind.identifiers, physical_id) if len(kind.identifiers) == 1 else {}
         return physical_id, attributes.from_properties(kind, properties, identity | (known or {}))
 
+    def delete(physical_id: str, properties: Mapping[str, Json], *more: Any) -> None:
+        kind = schemas.load(name, get_region())
+        assert kind is not None
+        authorization.check_deployment(kind, "delete", physical_id)
+        inner["delete"](physical_id, properties, *more)
+
     wrapped: Handlers = {**inner, "create": create}
+    if "delete" in inner:
+        wrapped["delete"] = delete
     if "update" in inner:
         wrapped |= {"update": update, "update_with_logical_id": True}
     return wrapped

@@ -82,10 +82,11 @@ class Cloud:
 
 
 @contextlib.contextmanager
-def running(port: int = 0, state_directory: Path | None = None) -> Iterator[Cloud]:
+def running(port: int = 0, state_directory: Path | None = None, *, authorize: bool = False) -> Iterator[Cloud]:
     """Start a server (port 0: a free one), wait until it answers, yield it, and stop it at the end.
 
-    Without `state_directory` its files live in a temporary directory that goes with it.
+    Without `state_directory` its files live in a temporary directory that goes with it. With `authorize` every request
+    is checked against IAM, as `--auth` says.
     Raises `CloudError` with the server's own last words when it does not come up.
     """
     with contextlib.ExitStack() as cleanup:
@@ -95,17 +96,17 @@ def running(port: int = 0, state_directory: Path | None = None) -> Iterator[Clou
             (state_directory / TEMPORARY).touch()
         state_directory.mkdir(parents=True, exist_ok=True)
         state_directory.chmod(0o711)  # PostgreSQL runs as another user when we are root
-        child = _start(port, state_directory)
+        child = _start(port, state_directory, ["--auth"] if authorize else [])
         cleanup.callback(_stop, child)
         endpoint_url = _wait_until_ready(child, state_directory / "server.log")
         yield Cloud(endpoint_url, child.pid, state_directory)
 
 
-def _start(port: int, state_directory: Path) -> subprocess.Popen[str]:
+def _start(port: int, state_directory: Path, options: list[str]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "builders.cloud", "--port", str(port), "--state-dir", str(state_directory)]
     with (state_directory / "server.log").open("w") as log:
         return subprocess.Popen(
-            [*command, "--stop-at-end-of-input"],  # which comes by itself when we are killed
+            [*command, *options, "--stop-at-end-of-input"],  # which comes by itself when we are killed
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -23,8 +23,16 @@ HOST = "127.0.0.1"
 DIRECTORY_PREFIX = "stackferry-cloud-"
 
 
-def serve(port: int, state_directory: Path | None, log_level: str, stop_at_end_of_input: bool = False) -> None:
+def serve(
+    port: int,
+    state_directory: Path | None,
+    log_level: str,
+    stop_at_end_of_input: bool = False,
+    authorize: bool = False,
+) -> None:
     """Serve on 127.0.0.1 until SIGTERM or Ctrl-C.
+
+    With `authorize` every request is checked against IAM; an account's number as access key id is its root user.
 
     With `stop_at_end_of_input` also until the caller, who holds the other end of stdin, is gone. Then nobody else is
     left to remove a state directory that the caller marked as temporary, and the server does it.
@@ -33,7 +41,7 @@ def serve(port: int, state_directory: Path | None, log_level: str, stop_at_end_o
     """
     listener = _bind(port)
     with listener, _directory(state_directory) as directory:
-        _configure(listener.getsockname()[1], directory, log_level)
+        _configure(listener.getsockname()[1], directory, log_level, authorize)
         # Imported by name and only now: ministack reads the environment that `_configure` has set.
         serving = importlib.import_module("builders.cloud.serving")
         alone = asyncio.run(serving.run(listener, directory, stop_at_end_of_input))
@@ -86,10 +94,11 @@ def _sweep_leftovers() -> None:
                 shutil.rmtree(pid_file.parent, ignore_errors=True)
 
 
-def _configure(port: int, directory: Path, log_level: str) -> None:
+def _configure(port: int, directory: Path, log_level: str, authorize: bool) -> None:
     """Set what ministack reads at import: this address only, no listeners beside it, files below `directory`."""
     temporary = directory / "tmp"
     os.environ.update(
+        AUTH="true" if authorize else "false",
         GATEWAY_PORT=str(port),
         BIND_HOST=HOST,
         LOG_LEVEL=log_level,

@@ -1,0 +1,99 @@
+"""All templates of this project, deployed as a phase: tooling, network and the phase's own account."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from builders import catalog, environments, package
+from builders.building.packages import PACKAGES_DIR, WHEELS_DIR
+from builders.cloud.on_premises import on_premises
+from builders.cloud.process import Cloud
+from builders.stack import Scope
+
+from .conftest import Account
+
+TOOLING, NETWORK, PHASE = "888888888888", "999999999999", "111111111111"
+
+
+@dataclass
+class WholePhase:
+    """The three accounts, and the parameters as they come together: the phase's file and what stacks answered."""
+
+    tooling: Account
+    network: Account
+    account: Account
+    parameters: dict[str, str]
+    stacks: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def deploy(self, account: Account, file: str, *scopes: Scope) -> None:
+        """Deploy the layers of some scopes with a parameter file; every stack is called as its layer."""
+        own = environments.read(Path("environments") / file).values
+        for layer in layers(*scopes):
+            sections = json.loads(Path(f"templates/{layer}.json").read_text(encoding="utf-8"))
+            given = {key: value for key, value in {**own, **self.parameters}.items() if key in sections["Parameters"]}
+            if file != "dev.json":
+                given |= {key: value for key, value in own.items() if key in sections["Parameters"]}
+            resources = sections.pop("Resources")
+            self.stacks[layer] = account.deploy(resources, name(layer), given=given, sections=sections)
+
+    def client(self, service: str) -> Any:
+        """A client of the phase's account, as its administrator."""
+        return self.account.client(service)
+
+    def resources(self) -> Iterator[tuple[Account, str, str, dict[str, Any]]]:
+        """Each resource that came about: its account, its type, its physical id, and its part of the template."""
+        for account in (self.tooling, self.network, self.account):
+            api = account.client("cloudformation")
+            for stack in api.describe_stacks()["Stacks"]:
+                layer = stack["StackName"].replace("-", "_")
+                template = json.loads(Path(f"templates/{layer}.json").read_text(encoding="utf-8"))
+                pages = api.get_paginator("list_stack_resources").paginate(StackName=stack["StackName"])
+                for each in (entry for page in pages for entry in page["StackResourceSummaries"]):
+                    definition = template["Resources"][each["LogicalResourceId"]]
+                    yield account, each["ResourceType"], each["PhysicalResourceId"], definition
+
+
+@contextmanager
+def whole_phase(cloud: Cloud, functions: Path = Path("lambda")) -> Iterator[WholePhase]:
+    """Deploy everything; the source on-premises runs meanwhile."""
+    accounts = [Account(cloud, number) for number in (TOOLING, NETWORK, PHASE)]
+    parameters = dict(environments.read(Path("environments/dev.json")).values)
+    phase = WholePhase(*accounts, parameters)
+    host, database = parameters["SourceHost"], parameters["SourceDatabaseName"]
+    with on_premises(cloud.state_directory, host, database_name=database) as source:
+        secret = phase.client("secretsmanager").create_secret(
+            Name="on-premises-dev", SecretString=json.dumps(source.secret())
+        )
+        parameters |= {"SourceSecretArn": secret["ARN"], "SourceCertificatePem": source.certificate_pem}
+        phase.deploy(phase.tooling, "tooling.json", Scope.TOOLING)
+        parameters["ArtifactsBucket"] = phase.stacks["artifacts"]["ArtifactsBucket"]
+        for function in package.functions(functions):
+            archive = package.build(function, PACKAGES_DIR, WHEELS_DIR).read_bytes()
+            bucket = phase.stacks["artifacts"]["ArtifactsBucket"]
+            phase.tooling.client("s3").put_object(Bucket=bucket, Key=function.key, Body=archive)
+            parameters[function.parameter] = function.key
+        phase.deploy(phase.network, "network.json", Scope.NETWORK)
+        parameters |= phase.stacks["shared_network"] | {"Connectivity": "TransitGateway"}
+        phase.deploy(phase.account, "dev.json", Scope.ACCOUNT)
+        phase.deploy(phase.account, "dev.json", Scope.PHASE)
+        parameters["DirectConnectAttachmentId"] = phase.stacks["network"]["DirectConnectAttachmentId"]
+        phase.deploy(phase.network, "dev.json", Scope.NETWORK_PER_PHASE)
+        yield phase
+
+
+def layers(*scopes: Scope) -> list[str]:
+    """The layers of some scopes, in the order in which they deploy."""
+    every = [catalog.load(each) for each in catalog.names()]
+    scope = {layer.name: layer.scope for layer in every}
+    order = catalog.deploy_order({layer.name: layer.build() for layer in every}, every)
+    return [layer for layer in order if scope[layer] in scopes]
+
+
+def name(layer: str) -> str:
+    """A layer's stack: stack names take no underscores."""
+    return layer.replace("_", "-")
