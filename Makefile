@@ -22,7 +22,7 @@ types:
 	"$(BIN)/python" -m mypy
 	@python="$$(cd "$(BIN)" && pwd)/python"; for function in lambda/*/; do \
 	  echo "mypy $$function"; \
-	  (cd "$$function" && MYPYPATH=../shared "$$python" -m mypy --config-file ../../setup.cfg .) || exit 1; \
+	  (cd "$$function" && MYPYPATH=../shared "$$python" -m mypy --config-file ../../setup.cfg --cache-dir ../../.mypy_cache/functions .) || exit 1; \
 	done
 
 # Made anew when what it installs changes; a second call finds it and is quick.

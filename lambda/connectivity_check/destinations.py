@@ -14,8 +14,8 @@ import transport
 from advice import ADVICE
 from credentials import Credentials
 from deadline import Deadline
+from function_errors import AuthenticationUnsafe, FunctionError, OutOfTime
 from postgres_login import PostgresLost, PostgresRefused, login
-from rotation_errors import AuthenticationUnsafe, OutOfTime, RotationError
 from secret_value import SecretUnreadable
 from way import StepFailed, Way, ask_for_tls, connect, encrypt, encrypting, verifying
 
@@ -67,7 +67,7 @@ class Database:
             raise SecretUnreadable(f"{self.way}, secret: {error}", is_final=error.is_final) from error
         try:
             credentials = Credentials.parse(text)
-        except RotationError as error:
+        except FunctionError as error:
             raise self._failed("secret", str(error), "secret", is_final=True) from None
         missing = [key for key in KEYS_OF_A_SECRET if key not in json.loads(text)]
         if missing:

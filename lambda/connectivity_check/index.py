@@ -22,9 +22,6 @@ from way import Way
 # A silent call ends after 2 * (2 + 5) s; what fails is tried again with the whole way.
 _CALLS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 
-_refused: list[dict[str, Any]] = []
-"""Properties with which a proof has just failed, until CloudFormation takes them back."""
-
 
 def handler(event: Event, context: LambdaContext) -> None:
     """Answer one request of CloudFormation.
@@ -32,30 +29,14 @@ def handler(event: Event, context: LambdaContext) -> None:
     Properties: Source and Target (Host, Port, DatabaseName, SecretArn; the source also SslMode and CertificatePem),
     Endpoints (host names), PatienceSeconds.
     """
-    custom_resource.answer(event, context, {"Create": _prove, "Update": _update, "Delete": _forget})
-
-
-def _update(event: Event, deadline: Deadline) -> str:
-    """Prove again, except where CloudFormation takes back an update that a proof has just refused.
-
-    It then sends the old properties, and a proof that fails again would leave the stack in UPDATE_ROLLBACK_FAILED.
-    """
-    if event.get("OldResourceProperties") in _refused:
-        _refused.clear()
-        return "the update that was refused is taken back; nothing is proven"
-    return _prove(event, deadline)
+    custom_resource.answer(event, context, {"Create": _prove, "Update": _prove, "Delete": _forget})
 
 
 def _prove(event: Event, deadline: Deadline) -> str:
     properties = event["ResourceProperties"]
     endpoints = [Endpoint(Way("endpoint", host, HTTPS)) for host in properties["Endpoints"]]
-    _refused.clear()
     databases = [_database(role, properties[role.capitalize()]) for role in ("source", "target")]
-    try:
-        return proof.prove([*endpoints, *databases], float(properties["PatienceSeconds"]), deadline)
-    except proof.NotConnected:
-        _refused.append(properties)
-        raise
+    return proof.prove([*endpoints, *databases], float(properties["PatienceSeconds"]), deadline)
 
 
 def _forget(_event: Event, _deadline: Deadline) -> str:

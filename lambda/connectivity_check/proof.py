@@ -9,7 +9,7 @@ from typing import Protocol
 
 from custom_resource import ResourceFailed
 from deadline import Deadline
-from rotation_errors import OutOfTime
+from function_errors import OutOfTime
 from way import Way
 
 log = logging.getLogger("connectivity_check")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from advice import ADVICE
 from custom_resource import ResourceFailed
 from deadline import Deadline, run_within
-from rotation_errors import OutOfTime
+from function_errors import OutOfTime
 from transport import DeadlineSocket
 
 STEP_SECONDS = 5.0

@@ -11,9 +11,9 @@ import scram
 import transport
 from credentials import Credentials
 from custom_resource import ResourceFailed
-from database import VerifiedConnection
 from deadline import Deadline
 from pg8000.native import identifier, literal
+from postgres_connection import VerifiedConnection
 from postgres_login import WRONG_PASSWORD, PostgresRefused, login
 
 _APPLICATION = "stackferry-database-users"

@@ -4,64 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import contextmanager
 
 import scram
 import transport
 from credentials import Credentials
 from deadline import Deadline
+from function_errors import AuthenticationUnsafe, Unreachable
 from pg8000.exceptions import DatabaseError, InterfaceError
-from pg8000.native import Connection, literal
-from rotation_errors import AuthenticationUnsafe, DatabaseRefused, RotationBusy, Unreachable, WrongPassword
+from pg8000.native import literal
+from postgres_connection import VerifiedConnection
+from rotation_errors import DatabaseRefused, RotationBusy, WrongPassword
 from scramp import ScramException
 
 _LOCK_MILLISECONDS = 3_000
-
-# Kinds of AuthenticationRequest (PostgreSQL, "Message Formats").
-_OK, _CLEAR_PASSWORD, _MD5, _SASL, _SASL_FINAL = 0, 3, 5, 10, 12
-
-
-class VerifiedConnection(Connection):  # type: ignore[misc]
-    """pg8000's connection, with its authentication made strict.
-
-    It overrides two methods of pg8000 that are not documented for it, so requirements.txt pins the exact version and
-    the tests log in with every kind of authentication.
-    """
-
-    user: bytes
-    password: bytes
-    _password_proved = False
-
-    def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: Any) -> None:
-        kind = int.from_bytes(data[:4], "big")
-        if kind == _CLEAR_PASSWORD:
-            raise AuthenticationUnsafe("the server asked for the clear password: require scram-sha-256 in pg_hba.conf")
-        if kind == _OK and not self._password_proved:
-            raise AuthenticationUnsafe(
-                "the server let us in without a password: nothing would be proved; require scram-sha-256 in pg_hba.conf"
-            )
-        if kind == _SASL:
-            self._start_scram(data, context)
-        else:
-            super().handle_AUTHENTICATION_REQUEST(data, context)
-        self._password_proved = self._password_proved or kind in (_MD5, _SASL_FINAL)
-
-    def _start_scram(self, data: bytes, context: Any) -> None:
-        """Give scramp neutral names first, then the password as PostgreSQL prepares it.
-
-        scramp applies the RFC to both and fails on legal role names and passwords; PostgreSQL ignores the name here.
-        """
-        user, password = self.user, self.password
-        self.user, self.password = b"ignored", b"ignored"
-        super().handle_AUTHENTICATION_REQUEST(data, context)
-        self.user, self.password = user, password
-        self.auth.password = scram.prepared(password.decode("utf-8"))
-
-    def close(self) -> None:
-        """Hang up; that the server did so first must not hide why it refused us."""
-        with suppress(OSError, InterfaceError):
-            super().close()
 
 
 class Session:

@@ -19,9 +19,10 @@ import steps
 from botocore.config import Config
 from database import Database
 from deadline import Deadline, LambdaContext, run_within
+from function_errors import FunctionError
 from recovery import recover
 from replication_guard import ReplicationGuard
-from rotation_errors import EventError, RotationError, UnexpectedError
+from rotation_errors import EventError, UnexpectedError
 from secret_store import SecretStore
 
 log = logging.getLogger("rotation")
@@ -42,17 +43,17 @@ _TIMEOUTS = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """Run the step that the event names; raises RotationError, one of the tree in rotation_errors.
+    """Run the step that the event names; raises FunctionError, one of the tree in rotation_errors.
 
     Secrets Manager sends Step, SecretId and ClientRequestToken. Two more steps need no token: `recover`, started by a
     person, and `reportAge`, started by a daily schedule.
     """
     step, secret_id, token = _read(event)
     deadline = Deadline.before_timeout(context)
-    failure: RotationError | None = None
+    failure: FunctionError | None = None
     try:
         run_within(deadline, lambda: _run(step, secret_id, token, deadline))
-    except RotationError as error:
+    except FunctionError as error:
         failure = error
     except Exception as error:
         failure = UnexpectedError(_where(error))

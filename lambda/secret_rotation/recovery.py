@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 
 from credentials import Credentials
-from rotation_errors import WAY_BACK, LockedOut, RotationError, ValueMissing, VersionNotStaged, WrongPassword
+from function_errors import FunctionError
+from rotation_errors import WAY_BACK, LockedOut, ValueMissing, VersionNotStaged, WrongPassword
 from secret_store import CURRENT, Version
 from steps import Tools
 
@@ -65,7 +66,7 @@ def _usable(tools: Tools, version: Version, wanted: Credentials, current_text: s
     try:
         credentials = Credentials.parse(text, inherited=current_text)
         credentials.require_same_login(wanted)
-    except RotationError as error:
+    except FunctionError as error:
         log.warning("recover: version %s is passed over (%s)", version.identifier, type(error).__name__)
         return None
     return credentials

@@ -1,22 +1,16 @@
-"""Everything that can stop a rotation, by name.
+"""Everything that can stop a rotation, by name; what stops a login in any function stands in `function_errors`.
 
-    RotationError
+    FunctionError
     ├── EventError           the event is not one of ours
     ├── RotationDisabled     the secret's rotation is switched off
     ├── VersionNotStaged     the token is not the version under rotation
     ├── ValueMissing         a step ran before createSecret stored a value
-    ├── SecretInvalid        the secret is not the JSON that is needed
-    ├── IdentityChanged      user, host, port or database differ between versions
     ├── AwsCallFailed        Secrets Manager or DMS refused or did not answer
     ├── TaskRunning          the DMS task that uses this secret is not stopped
-    ├── Unreachable          no connection, or it broke or fell silent
-    ├── TlsRefused           no TLS, an unknown authority, or a wrong name
-    ├── AuthenticationUnsafe the server asked for the clear password, or for none
     ├── WrongPassword        SQLSTATE 28P01, the only error that another version may cure
     ├── DatabaseRefused      any other SQLSTATE
     ├── RotationBusy         another invocation is changing the same password now
     ├── LockedOut            no version logs in: a person must choose a way back
-    ├── OutOfTime            stopped shortly before the Lambda timeout
     └── UnexpectedError      a defect; its text is withheld, since it may quote a value
 
 No message carries a password or a secret's value: messages are built from names, ids, SQLSTATEs and the server's
@@ -24,6 +18,8 @@ own words only.
 """
 
 from __future__ import annotations
+
+from function_errors import FunctionError
 
 WAY_BACK = 'see "When no version logs in" in docs/rotation.md'
 
@@ -40,35 +36,23 @@ _ADVICE = {
 }
 
 
-class RotationError(Exception):
-    """The rotation stopped here, on purpose; running the same step again is always safe."""
-
-
-class EventError(RotationError):
+class EventError(FunctionError):
     """The event lacks a field or names an unknown step."""
 
 
-class RotationDisabled(RotationError):
+class RotationDisabled(FunctionError):
     """Rotation is not enabled for the secret."""
 
 
-class VersionNotStaged(RotationError):
+class VersionNotStaged(FunctionError):
     """The token's version does not carry AWSPENDING (any more)."""
 
 
-class ValueMissing(RotationError):
+class ValueMissing(FunctionError):
     """The version under rotation has no value yet."""
 
 
-class SecretInvalid(RotationError):
-    """The value is not a JSON object with the fields needed to log in."""
-
-
-class IdentityChanged(RotationError):
-    """Two versions of the secret name different users, hosts, ports or databases."""
-
-
-class AwsCallFailed(RotationError):
+class AwsCallFailed(FunctionError):
     """An AWS call failed; the message gives the operation and the error code, the code is also in `code`."""
 
     def __init__(self, operation: str, code: str, explanation: str) -> None:
@@ -76,27 +60,15 @@ class AwsCallFailed(RotationError):
         self.code = code
 
 
-class TaskRunning(RotationError):
+class TaskRunning(FunctionError):
     """The DMS task that logs in with this secret is not stopped."""
 
 
-class Unreachable(RotationError):
-    """The database cannot be reached, hung up, or did not answer in time."""
-
-
-class TlsRefused(RotationError):
-    """The server's TLS could not be verified, so it was not told who is calling."""
-
-
-class AuthenticationUnsafe(RotationError):
-    """The server wanted the clear password, or let us in without asking for one."""
-
-
-class WrongPassword(RotationError):
+class WrongPassword(FunctionError):
     """SQLSTATE 28P01: wrong password, missing role, or VALID UNTIL in the past."""
 
 
-class DatabaseRefused(RotationError):
+class DatabaseRefused(FunctionError):
     """The database answered with an error other than 28P01."""
 
     def __init__(self, sqlstate: str, server_message: str) -> None:
@@ -105,17 +77,13 @@ class DatabaseRefused(RotationError):
         self.sqlstate = sqlstate
 
 
-class RotationBusy(RotationError):
+class RotationBusy(FunctionError):
     """Another invocation holds the lock under which the password is changed."""
 
 
-class LockedOut(RotationError):
+class LockedOut(FunctionError):
     """No version of the secret that may be tried logs in."""
 
 
-class OutOfTime(RotationError):
-    """The time that Lambda gave is nearly over."""
-
-
-class UnexpectedError(RotationError):
+class UnexpectedError(FunctionError):
     """An error that no code here foresaw."""

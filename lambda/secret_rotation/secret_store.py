@@ -9,7 +9,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from deadline import Deadline
-from rotation_errors import AwsCallFailed, RotationDisabled, SecretInvalid, VersionNotStaged
+from function_errors import SecretInvalid
+from rotation_errors import AwsCallFailed, RotationDisabled, VersionNotStaged
 
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
 
@@ -22,12 +23,15 @@ class Stages:
     labels_of: dict[str, tuple[str, ...]]
 
     def version_at(self, label: str) -> str | None:
+        """The version that carries a label, if one does."""
         return next((version for version, labels in self.labels_of.items() if label in labels), None)
 
     def carries(self, version: str, label: str) -> bool:
+        """Whether the version carries the label."""
         return label in self.labels_of.get(version, ())
 
     def is_current(self, version: str) -> bool:
+        """Whether the version is what everybody logs in with."""
         return self.carries(version, CURRENT)
 
     def require_under_rotation(self, version: str) -> None:
@@ -67,6 +71,7 @@ class SecretStore:
         self._deadline = deadline
 
     def stages(self) -> Stages:
+        """The labels as they are now."""
         answer = self._call("describe_secret")
         labels = {version: tuple(labels) for version, labels in answer.get("VersionIdsToStages", {}).items()}
         return Stages(bool(answer.get("RotationEnabled")), labels)

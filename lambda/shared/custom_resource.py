@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from deadline import Deadline, LambdaContext, run_within
-from rotation_errors import OutOfTime, RotationError
+from function_errors import FunctionError, OutOfTime
 
 log = logging.getLogger("custom_resource")
 log.setLevel(logging.INFO)
@@ -39,6 +39,10 @@ Work = Callable[[Event, Deadline], str]
 """What is done for one kind of request; it returns a sentence for the log."""
 
 
+_failed_updates: list[dict[str, Any]] = []
+"""Updates that have just failed, as CloudFormation will take them back; only this sandbox of Lambda knows."""
+
+
 class ResourceFailed(Exception):
     """The work cannot be done. The message becomes the stack's: what failed, where, and what to do; never a secret."""
 
@@ -50,7 +54,8 @@ class AnswerNotDelivered(Exception):
 def answer(event: Event, context: LambdaContext, works: Mapping[str, Work]) -> None:
     """Do the work for the event's RequestType and tell CloudFormation how it ended.
 
-    `works` has one for each of Create, Update and Delete. Raises AnswerNotDelivered when nobody takes the answer.
+    `works` has one for each of Create, Update and Delete; what one that fails leaves behind is for the next to put
+    right. Raises AnswerNotDelivered when nobody takes the answer.
     """
     _require_caller(event)
     deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS)
@@ -60,7 +65,7 @@ def answer(event: Event, context: LambdaContext, works: Mapping[str, Work]) -> N
         log.info("%s of %s: %s", event["RequestType"], identifier, done)
     except OutOfTime:
         failure = f"{event['RequestType']} did not end in the function's time: something did not answer; see its log"
-    except (ResourceFailed, RotationError) as error:
+    except (ResourceFailed, FunctionError) as error:
         failure = str(error)
     except Exception as error:
         failure = _where(error)
@@ -68,14 +73,29 @@ def answer(event: Event, context: LambdaContext, works: Mapping[str, Work]) -> N
         log.error("%s of %s failed: %s", event["RequestType"], identifier, failure)
         if event["RequestType"] == "Create":
             identifier = _NOT_MADE + identifier
+        if event["RequestType"] == "Update":
+            _failed_updates.append(_update(event, "ResourceProperties"))
     _send(event["ResponseURL"], _body(event, identifier, failure), context)
 
 
 def _do(event: Event, works: Mapping[str, Work], deadline: Deadline) -> str:
-    """CloudFormation deletes also what it was told could not be made; there is nothing to delete then."""
+    """Do the work, unless there is none.
+
+    CloudFormation deletes also what it was told could not be made. And it takes back an update that failed by one with
+    the old properties: where these fail as well, the stack would be left in UPDATE_ROLLBACK_FAILED.
+    """
     if event["RequestType"] == "Delete" and _identifier(event).startswith(_NOT_MADE):
         return "it was never made"
+    is_taken_back = _update(event, "OldResourceProperties") in _failed_updates
+    _failed_updates.clear()
+    if event["RequestType"] == "Update" and is_taken_back:
+        return "the update that failed is taken back, and nothing is done"
     return works[event["RequestType"]](event, deadline)
+
+
+def _update(event: Event, properties: str) -> dict[str, Any]:
+    """What identifies an update: the resource, and what it was to become or comes from."""
+    return {"of": (event["StackId"], event["LogicalResourceId"]), "properties": event.get(properties)}
 
 
 def _require_caller(event: Event) -> None:

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from credentials import Credentials
 from custom_resource import ResourceFailed
-from database import VerifiedConnection
 from deadline import Deadline
 from pg8000.exceptions import DatabaseError, InterfaceError
+from postgres_connection import VerifiedConnection
 from scramp import ScramException
 
 WRONG_PASSWORD = "28P01"  # noqa: S105 an SQLSTATE: wrong password, no such role, or past its VALID UNTIL

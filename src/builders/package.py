@@ -33,7 +33,7 @@ LAYOUT = b"2"
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 _LEFT_OUT = re.compile(
-    r"(^|/)(__pycache__|tests?)/|\.pyc$|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json)$"
+    r"(^|/)(__pycache__|tests?|\.[^/]*)/|\.pyc$|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json)$"
     # A third of the package, for systems without a time zone database; Lambda's has one.
     r"|^dateutil/zoneinfo/.*\.tar\.gz$"
 )

@@ -2,7 +2,8 @@
 
 Kills every step at every unit it sends (before it leaves, after it took effect, and held in the network), interleaves
 every step with every step, and lets every step be overtaken by another rotation. Prints how many points it tried, and
-every violation; the exit code is 1 when there was one. --source tries another copy of lambda/secret_rotation.
+every violation; the exit code is 1 when there was one. --source tries another copy of lambda/secret_rotation, with the
+folder `shared` beside it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ MANNERS = ("before", "after", "held")
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", type=Path, default=SOURCE, help="the function's folder")
+    parser.add_argument("--source", type=Path, default=SOURCE, help="the function's folder, with shared beside it")
     source = parser.parse_args().source
     if not available():
         print("no PostgreSQL found: set PG_BIN to a server's bin folder, or install npm", file=sys.stderr)

@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 from cryptography import x509
-from rotation_world.function import SOURCE, Outcome
+from rotation_world.function import SHARED, Outcome
 from rotation_world.newest import on_newest_server
 from rotation_world.world import Trial, World
 
@@ -61,7 +61,7 @@ def test_the_age_of_the_current_version_is_reported_without_a_rotation(trial: Tr
 
 @pytest.mark.filterwarnings("default::UserWarning")
 def test_the_shipped_authorities_are_roots_and_one_that_expires_soon_is_only_a_warning() -> None:
-    roots = x509.load_pem_x509_certificates((SOURCE / "rds-ca.pem").read_bytes())
+    roots = x509.load_pem_x509_certificates((SHARED / "transport" / "rds-ca.pem").read_bytes())
     assert [root.subject for root in roots if root.subject != root.issuer] == []
     assert any("eu-central-1 Root CA RSA2048 G1" in root.subject.rfc4514_string() for root in roots)
     limit = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=NOTICE_DAYS)

@@ -8,12 +8,12 @@ import string
 import sys
 
 from hypothesis import HealthCheck, given, settings, strategies as st
-from rotation_world.function import SOURCE
+from rotation_world.function import SHARED
 from rotation_world.postgres import PostgresServer
 
-sys.path.insert(0, str(SOURCE))
+sys.path.insert(0, str(SHARED))
 import credentials  # noqa: E402
-import scram  # noqa: E402
+import scram
 
 awkward = st.sampled_from("a1 \u00a0\u200b\u00ad\u0627\u05d0\u0661ﬁ①Å\u0301\u0007\ue000🔑\u0221\ufdd0\ufffd\u2028ª")
 passwords = st.text(st.one_of(awkward, st.characters(codec="utf-8", exclude_characters="\0")), min_size=1, max_size=12)

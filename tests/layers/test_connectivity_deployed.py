@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from builders import catalog, deploy, package
+from builders import catalog, database_login, deploy, package
 from builders.cloud.on_premises import OnPremises, on_premises
 from builders.cloud.process import Cloud
 from builders.errors import DeployError
@@ -25,10 +24,7 @@ ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION, SUFFIX = "777000000001", "us-east-1", "ways"
 HOST = "payments.corp.example.com"
 BEFORE = ("foundation", "network", "secrets", "endpoints", "database")
-STILL_WITH_THE_ROTATION = (
-    *("credentials.py", "database.py", "deadline.py", "rotation_errors.py", "scram.py", "transport.py"),
-)
-STACK = f"connectivity-{SUFFIX}"
+STACK, USERS = f"connectivity-{SUFFIX}", f"database-users-{SUFFIX}"
 
 
 class Phase:
@@ -68,13 +64,9 @@ class Phase:
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """{parameter: package} of both functions."""
     built = tmp_path_factory.mktemp("packages")
-    folder = shutil.copytree(ROOT / "lambda", built / "lambda")
-    for module in STILL_WITH_THE_ROTATION:
-        if not (folder / "shared" / module).exists():
-            shutil.copy(folder / "secret_rotation" / module, folder / "shared")
     return {
         function.parameter: package.build(function, built, ROOT / "build" / "wheels")
-        for function in package.functions(folder)
+        for function in package.functions(ROOT / "lambda")
         if function.name in ("database_users", "connectivity_check")
     }
 
@@ -135,6 +127,13 @@ def refused(phase: Phase) -> Callable[..., str]:
         return str(failure.value)
 
     return attempt
+
+
+@pytest.fixture
+def dms_login(cloud: Cloud, phase: Phase) -> Callable[[], str]:
+    """Logs in to the target as DMS does, by its secret; raises `DeployError`."""
+    secret = deploy.outputs(phase.cli, f"secrets-{SUFFIX}")["DmsSecretArn"]
+    return lambda: database_login.prove(phase.cli, secret, cloud.ca_file)
 
 
 @pytest.fixture
@@ -221,6 +220,15 @@ def test_no_password_stands_in_the_stacks_events(phase: Phase, source: OnPremise
     assert "not the word" not in reason
 
 
-def test_the_user_of_dms_is_put_right_by_a_new_release(phase: Phase) -> None:
-    phase.deploy("database_users", ReleaseId="2")
-    assert phase.status(f"database-users-{SUFFIX}") == "UPDATE_COMPLETE"
+def test_the_user_of_dms_stays_when_its_stack_goes(phase: Phase, dms_login: Callable[[], str]) -> None:
+    phase.delete(USERS)
+    assert "as ferry_dms over TLSv1.3, certificate verified" in dms_login()
+    phase.deploy("database_users")
+
+
+def test_the_user_of_dms_goes_with_its_stack_where_somebody_says_so(phase: Phase, dms_login: Callable[[], str]) -> None:
+    phase.deploy("database_users", DropDmsUserOnDelete="true")
+    phase.delete(USERS)
+    with pytest.raises(DeployError, match="refuses user ferry_dms: 28P01"):
+        dms_login()
+    phase.deploy("database_users", DropDmsUserOnDelete="false")

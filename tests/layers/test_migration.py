@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from builders import catalog, parameters
 from builders.evaluate import Evaluated, evaluate
 
-BUNDLE = Path(__file__).parents[2] / "lambda" / "secret_rotation" / "rds-ca.pem"
+BUNDLE = Path(__file__).parents[2] / "lambda" / "shared" / "transport" / "rds-ca.pem"
 SECRET = "arn:aws:secretsmanager:us-east-1:111111111111:secret:source-AbCdEf"
 KEY = "arn:aws:kms:us-east-1:111111111111:key/0123abcd-0123-0123-0123-0123456789ab"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"

@@ -14,7 +14,7 @@ from advice import ADVICE
 from deadline import Deadline
 from destinations import Database, Endpoint
 from proof import NotConnected
-from rotation_errors import OutOfTime
+from function_errors import OutOfTime
 from rotation_world.certificates import Authority
 from secret_value import SecretUnreadable
 from way import StepFailed, Way

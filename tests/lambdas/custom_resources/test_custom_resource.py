@@ -96,6 +96,27 @@ def test_what_was_never_made_is_deleted_without_work(cloudformation: Bucket) -> 
     assert answered(cloudformation, fail_with(AssertionError()), event)["Status"] == "SUCCESS"
 
 
+def update(cloudformation: Bucket, old: str, new: str) -> Event:
+    return cloudformation.event("Update", PhysicalResourceId="DmsUser-5f0c", ResourceProperties={"ReleaseId": new},
+                                OldResourceProperties={"ReleaseId": old})  # fmt: skip
+
+
+def test_a_failed_update_is_taken_back_without_work(cloudformation: Bucket) -> None:
+    fails = fail_with(ResourceFailed("no"))
+    custom_resource.answer(update(cloudformation, "1", "2"), Context(), works(fails))
+    custom_resource.answer(update(cloudformation, "2", "1"), Context(), works(fails))
+    assert [answer["Status"] for answer in cloudformation.answers] == ["FAILED", "SUCCESS"]
+
+
+def test_an_update_from_what_failed_once_and_was_made_later_is_work_again(cloudformation: Bucket) -> None:
+    fails = fail_with(ResourceFailed("no"))
+    custom_resource.answer(update(cloudformation, "1", "2"), Context(), works(fails))
+    custom_resource.answer(update(cloudformation, "2", "1"), Context(), works(fails))
+    custom_resource.answer(update(cloudformation, "1", "2"), Context(), works(succeed))
+    custom_resource.answer(update(cloudformation, "2", "3"), Context(), works(fails))
+    assert [answer["Status"] for answer in cloudformation.answers] == ["FAILED", "SUCCESS", "SUCCESS", "FAILED"]
+
+
 @pytest.mark.parametrize("character", ["x", '"', "\u00e9", "\U0001f40c"])
 def test_a_reason_gives_way_to_the_limit_of_the_answer(cloudformation: Bucket, character: str) -> None:
     answer = answered(cloudformation, fail_with(ResourceFailed("source: " + character * 9000)))

@@ -13,7 +13,7 @@ from credentials import Credentials
 from custom_resource import ResourceFailed
 from deadline import Deadline
 from postgres_login import PostgresRefused, login
-from rotation_errors import TlsRefused
+from function_errors import TlsRefused
 
 from .conftest import Target
 

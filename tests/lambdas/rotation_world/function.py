@@ -76,7 +76,7 @@ class Function:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(f"{self._directory.name}/reply")
         self._listener.listen()
-        path = os.pathsep.join([str(source), str(SHARED), str(Path(__file__).parents[1])])
+        path = os.pathsep.join([str(source), str(source.parent / "shared"), str(Path(__file__).parents[1])])
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rotation_world.sandbox", f"{self._directory.name}/reply"],

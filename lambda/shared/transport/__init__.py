@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deadline import Deadline
-from rotation_errors import TlsRefused, Unreachable
+from function_errors import TlsRefused, Unreachable
 
 CONNECT_SECONDS = 5.0
 # No answer of the server takes longer in health: the slowest is a login's SCRAM exchange, a few milliseconds.
@@ -27,10 +27,12 @@ class DeadlineSocket(ssl.SSLSocket):
     deadline: Deadline
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        """Read, unless the deadline has passed."""
         self.settimeout(self.deadline.remaining(READ_SECONDS))
         return super().recv_into(*args, **kwargs)
 
     def send(self, *args: Any, **kwargs: Any) -> int:
+        """Write, unless the deadline has passed."""
         self.settimeout(self.deadline.remaining(READ_SECONDS))
         return super().send(*args, **kwargs)
 

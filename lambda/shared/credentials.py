@@ -9,7 +9,7 @@ import string
 from dataclasses import dataclass
 from typing import Any
 
-from rotation_errors import IdentityChanged, SecretInvalid
+from function_errors import IdentityChanged, SecretInvalid
 
 PASSWORD_LENGTH = 32
 # DMS refuses ; . : + in an endpoint's password, RDS refuses / " @ and spaces for a master user; the quotes, the
@@ -33,6 +33,7 @@ class Credentials:
     password: str
 
     def __repr__(self) -> str:
+        """Everything but the password, for logs and tracebacks."""
         return f"Credentials(username={self.username!r}, host={self.host!r}, password=...)"
 
     @classmethod

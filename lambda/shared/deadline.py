@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from rotation_errors import OutOfTime
+from function_errors import OutOfTime
 
 # Time kept back to report the failure: a log line and a metric.
 RESERVE_SECONDS = 1.0
@@ -18,7 +18,9 @@ T = TypeVar("T")
 class LambdaContext(Protocol):
     """The part of Lambda's context object that is used."""
 
-    def get_remaining_time_in_millis(self) -> int: ...
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends the function."""
+        ...
 
 
 class Deadline:
@@ -29,6 +31,7 @@ class Deadline:
 
     @classmethod
     def before_timeout(cls, context: LambdaContext) -> Deadline:
+        """The moment that leaves time to report a failure before Lambda ends the function."""
         return cls(context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS)
 
     def remaining(self, at_most: float | None = None) -> float:
