@@ -1,0 +1,124 @@
+"""One operation of a set after the other; ids of operations as idempotency tokens; managed execution."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .conftest import Fleet, queue
+
+
+@pytest.fixture
+def busy(fleet: Fleet, member: str) -> Fleet:
+    """The fleet while the operation `running` of its set is in progress."""
+    fleet.make()
+    fleet.drive(StackSeconds=0.4)
+    fleet.call("create_stack_instances", Accounts=[member], Regions=["us-east-1"], OperationId="running")
+    return fleet
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [
+        ("create_stack_instances", {"Accounts": ["111111111111"], "Regions": ["us-east-1"]}),
+        ("update_stack_instances", {"Accounts": [], "Regions": ["us-east-1"]}),
+        ("delete_stack_instances", {"Accounts": ["111111111111"], "Regions": ["us-east-1"], "RetainStacks": True}),
+        ("update_stack_set", {"UsePreviousTemplate": True}),
+        ("detect_stack_set_drift", {}),
+        ("delete_stack_set", {}),
+    ],
+)
+def test_another_operation_is_refused_while_one_is_in_progress(
+    busy: Fleet, member: str, operation: str, request_: dict[str, Any]
+) -> None:
+    if request_.get("Accounts") == []:
+        request_ = {**request_, "Accounts": [member]}
+    with pytest.raises(ClientError, match="Another Operation on StackSet arn:.*:stackset/payments:.* is in") as refused:
+        busy.call(operation, **request_)
+    assert refused.value.response["Error"]["Code"] == "OperationInProgressException"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 409
+    busy.over("running")
+
+
+def test_the_same_request_with_its_id_is_performed_once(busy: Fleet, member: str) -> None:
+    request = {"Accounts": [member], "Regions": ["us-east-1"], "OperationId": "running"}
+    assert busy.call("create_stack_instances", **request)["OperationId"] == "running"
+    busy.over("running")
+    assert busy.call("create_stack_instances", **request)["OperationId"] == "running"
+    assert [each["OperationId"] for each in busy.call("list_stack_set_operations")["Summaries"]] == ["running"]
+
+
+def test_another_request_with_a_used_id_is_refused(busy: Fleet, members: list[str]) -> None:
+    busy.over("running")
+    request = {"Accounts": members[1:2], "Regions": ["us-east-1"], "OperationId": "running"}
+    with pytest.raises(ClientError, match="OperationIdAlreadyExistsException"):
+        busy.call("create_stack_instances", **request)
+
+
+def test_the_same_request_is_stale_once_the_set_has_moved_on(busy: Fleet, member: str) -> None:
+    busy.over("running")
+    busy.run("update_stack_set", TemplateBody=json.dumps(queue("orders")))
+    request = {"Accounts": [member], "Regions": ["us-east-1"], "OperationId": "running"}
+    with pytest.raises(ClientError, match="StaleRequestException"):
+        busy.call("create_stack_instances", **request)
+
+
+def test_operations_are_listed_newest_first(deployed: Fleet) -> None:
+    deployed.run("update_stack_set", TemplateBody=json.dumps(queue("orders")))
+    actions = [each["Action"] for each in deployed.call("list_stack_set_operations")["Summaries"]]
+    assert actions == ["UPDATE", "CREATE"]
+
+
+@pytest.fixture
+def managed(fleet: Fleet) -> Fleet:
+    """A set with managed execution and slow stacks."""
+    fleet.make(ManagedExecution={"Active": True})
+    fleet.drive(StackSeconds=0.2)
+    return fleet
+
+
+def create(fleet: Fleet, account: str, name: str) -> str:
+    request = {"Accounts": [account], "Regions": ["us-east-1"], "OperationId": name}
+    return str(fleet.call("create_stack_instances", **request)["OperationId"])
+
+
+def test_managed_execution_runs_what_does_not_conflict_together(managed: Fleet, members: list[str]) -> None:
+    names = [create(managed, members[0], "one"), create(managed, members[1], "two")]
+    assert [managed.operation(name)["Status"] for name in names] == ["RUNNING", "RUNNING"]
+    assert [managed.over(name)["Status"] for name in names] == ["SUCCEEDED", "SUCCEEDED"]
+
+
+def test_managed_execution_queues_what_conflicts(managed: Fleet, member: str) -> None:
+    names = [create(managed, member, "one"), create(managed, member, "two")]
+    assert [managed.operation(name)["Status"] for name in names] == ["RUNNING", "QUEUED"]
+    ended = [managed.over(name) for name in names]
+    assert [each["Status"] for each in ended] == ["SUCCEEDED", "SUCCEEDED"]
+    assert managed.instance(member)["LastOperationId"] == "two"
+
+
+def test_what_conflicts_with_a_queued_operation_waits_behind_it(managed: Fleet, members: list[str]) -> None:
+    create(managed, members[0], "one")
+    body = json.dumps(queue("orders"))
+    managed.call("update_stack_set", TemplateBody=body, OperationId="all")
+    create(managed, members[1], "two")
+    assert [managed.operation(name)["Status"] for name in ("one", "all", "two")] == ["RUNNING", "QUEUED", "QUEUED"]
+    managed.over("two")
+    assert managed.stacks(members[1])[0]["Parameters"][0]["ParameterValue"] == "orders"
+
+
+def test_a_queued_operation_can_be_stopped(managed: Fleet, member: str) -> None:
+    create(managed, member, "one")
+    create(managed, member, "two")
+    managed.call("stop_stack_set_operation", OperationId="two")
+    assert managed.operation("two")["Status"] == "STOPPED"
+    assert managed.over("one")["Status"] == "SUCCEEDED"
+
+
+def test_managed_execution_cannot_be_changed_while_operations_run(managed: Fleet, member: str) -> None:
+    create(managed, member, "one")
+    with pytest.raises(ClientError, match="OperationInProgressException"):
+        managed.call("update_stack_set", UsePreviousTemplate=True, ManagedExecution={"Active": False})
+    managed.over("one")
