@@ -26,6 +26,7 @@ _FORMS: dict[tuple[str, str], str] = {
     ("AWS::DMS::ReplicationInstance", "Id"): "arn:aws:dms:{region}:{account}:rep:{resource_identifier}",
     ("AWS::DMS::ReplicationSubnetGroup", "Id"): "{name}",
     ("AWS::DMS::ReplicationTask", "ReplicationTaskArn"): "arn:aws:dms:{region}:{account}:task:{resource_identifier}",
+    ("AWS::DirectConnect::TransitVirtualInterface", "VirtualInterfaceId"): "dxvif-{hex8}",
     ("AWS::EC2::TransitGatewayRouteTablePropagation", "Id"): "{hex17}",
 }
 

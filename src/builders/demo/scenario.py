@@ -47,6 +47,10 @@ class Scenario:
         for layer in layers(Scope.TOOLING, Scope.NETWORK):
             self.parameters |= self.stacks[layer]
         self.parameters["Connectivity"] = "TransitGateway"
+        # The one value that two layers put out, and so under two names.
+        interface = self.stacks["shared_network"].get("TransitVirtualInterfaceId")
+        if interface is not None:
+            self.parameters["DirectConnectVirtualInterfaceId"] = interface
 
     def deploy_phase(self) -> None:
         """Deploy the account's and the phase's layers into the phase's account, then its routes in the network's."""
