@@ -63,6 +63,34 @@ def test_a_managed_policy_that_is_not_there_is_refused(account: Account) -> None
         account.deploy(role(trusting(), ManagedPolicyArns=["arn:aws:iam::123456789012:policy/not-there"]))
 
 
+def policy(**statement: Any) -> Template:
+    whole = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"} | statement
+    document = {"Version": "2012-10-17", "Statement": [{name: value for name, value in whole.items() if value}]}
+    return {"Policy": {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": document}}}
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ({"Resource": None}, "Policy statement must contain resources."),
+        ({"Action": None}, "Policy statement must contain actions."),
+        ({"Action": "GetObject"}, "Actions/Conditions must be prefaced by a vendor"),
+        ({"Resource": "bucket"}, 'Resource bucket must be in ARN format or "\\*".'),
+        ({"Principal": "*"}, "Policy document should not specify a principal."),
+        ({"Resource": [f"arn:aws:s3:::{number:0100}" for number in range(60)]}, "Cannot exceed quota for PolicySize"),
+    ],
+)
+def test_a_permission_policy_that_means_nothing_is_refused(
+    account: Account, statement: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(Refused, match=reason):
+        account.deploy(policy(**statement))
+
+
+def test_a_permission_policy_that_means_something_is_taken(account: Account) -> None:
+    account.deploy(policy(Action=["s3:Get*", "sqs:*"], Resource=["*", "arn:aws:s3:::*"]))
+
+
 def key(*statements: dict[str, Any], **properties: Any) -> Template:
     document = {"Version": "2012-10-17", "Statement": list(statements)}
     return {"Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": document, **properties}}}

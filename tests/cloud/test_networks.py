@@ -111,34 +111,6 @@ def test_separate_rules_are_seen_on_their_groups_and_go_with_their_stack(account
     assert described(account)["IpPermissions"] == []
 
 
-def test_a_rule_for_a_group_that_does_not_exist_is_refused(account: Account, vpc: Template) -> None:
-    rule = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "SourceSecurityGroupId": "sg-0"}
-    with pytest.raises(Refused, match="The security group 'sg-0' does not exist"):
-        account.deploy({**vpc, **group(SecurityGroupIngress=[rule])})
-
-
-def test_a_route_in_no_table_is_refused(account: Account) -> None:
-    route = {"RouteTableId": "rtb-0", "DestinationCidrBlock": "10.9.0.0/16", "TransitGatewayId": "tgw-1"}
-    with pytest.raises(Refused, match="The routeTable ID 'rtb-0' does not exist"):
-        account.deploy({"Route": {"Type": "AWS::EC2::Route", "Properties": route}})
-
-
-@pytest.mark.parametrize(
-    ("properties", "reason"),
-    [
-        ({"SubnetIds": ["subnet-0"]}, "The subnet ID 'subnet-0' does not exist"),
-        ({"SecurityGroupIds": ["sg-0"]}, "The security group 'sg-0' does not exist"),
-        ({"RouteTableIds": ["rtb-0"]}, "The routeTable ID 'rtb-0' does not exist"),
-    ],
-)
-def test_an_endpoint_in_things_that_do_not_exist_is_refused(
-    account: Account, vpc: Template, properties: dict[str, Any], reason: str
-) -> None:
-    whole = {"VpcId": {"Ref": "Vpc"}, "ServiceName": "com.amazonaws.us-east-1.s3", **properties}
-    with pytest.raises(Refused, match=reason):
-        account.deploy({**vpc, "Endpoint": {"Type": "AWS::EC2::VPCEndpoint", "Properties": whole}})
-
-
 def test_network_acls_with_entries_and_associations_are_seen_by_the_api(account: Account, vpc: Template) -> None:
     acl = {
         "Acl": {"Type": "AWS::EC2::NetworkAcl", "Properties": {"VpcId": {"Ref": "Vpc"}}},

@@ -28,7 +28,7 @@ def outputs(**values: Any) -> dict[str, Any]:
         ("AWS::DMS::Certificate", {"CertificatePem": "x"}, r"arn:aws:dms:us-east-1:\d{12}:cert:[A-Z0-9]+"),
         ("AWS::EC2::VPNGateway", {"Type": "ipsec.1"}, r"vgw-[0-9a-f]{17}"),
         ("AWS::EC2::TransitGateway", {}, r"tgw-[0-9a-f]{17}"),
-        ("AWS::EC2::FlowLog", {"ResourceId": "vpc-1", "ResourceType": "VPC"}, r"fl-[0-9a-f]{17}"),
+        ("AWS::EC2::FlowLog", {"ResourceId": "eni-1", "ResourceType": "NetworkInterface"}, r"fl-[0-9a-f]{17}"),
         (
             "AWS::DirectConnect::DirectConnectGateway",
             {"DirectConnectGatewayName": "dx"},

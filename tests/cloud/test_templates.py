@@ -152,3 +152,48 @@ def test_a_region_with_two_zones_has_two(account: Account) -> None:
     assert made["Zones"] == "us-west-1a,us-west-1c"
     described = account.elsewhere("us-west-1").client("ec2").describe_availability_zones()["AvailabilityZones"]
     assert [zone["ZoneName"] for zone in described] == made["Zones"].split(",")
+
+
+HOLD_AND_NOT = [
+    ({"Fn::Contains": [["dev", "prod"], {"Ref": "Phase"}]}, "dev", "test"),
+    ({"Fn::EachMemberIn": [{"Ref": "Phases"}, ["dev", "prod"]]}, "dev,prod", "dev,test"),
+    ({"Fn::EachMemberEquals": [{"Ref": "Phases"}, "dev"]}, "dev,dev", "dev,prod"),
+    ({"Fn::And": [{"Fn::Not": [{"Fn::Equals": [{"Ref": "Phase"}, ""]}]}, {"Fn::Equals": ["a", "a"]}]}, "dev", ""),
+    ({"Fn::Or": [{"Fn::Equals": [{"Ref": "Phase"}, "dev"]}, {"Fn::Equals": ["a", "b"]}]}, "dev", "prod"),
+]
+
+
+@pytest.mark.parametrize(("assertion", "right", "wrong"), HOLD_AND_NOT, ids=[str(case[0]) for case in HOLD_AND_NOT])
+def test_the_functions_of_rules_decide_as_on_aws(account: Account, assertion: Template, right: str, wrong: str) -> None:
+    sections = {
+        "Parameters": {"Phase": {"Type": "String"}, "Phases": {"Type": "CommaDelimitedList"}},
+        "Rules": {"Phases": {"Assertions": [{"Assert": assertion, "AssertDescription": "not such a phase"}]}},
+    }
+    resources = {"Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}
+    with pytest.raises(Exception, match="not such a phase"):
+        account.deploy(resources, sections=sections, given={"Phase": wrong, "Phases": wrong})
+    account.deploy(resources, sections=sections, given={"Phase": right, "Phases": right})
+
+
+@pytest.mark.parametrize(
+    ("assertion", "right"),
+    [
+        ({"Fn::Contains": [{"Fn::RefAll": "AWS::EC2::VPC::Id"}, {"Ref": "Vpc"}]}, True),
+        ({"Fn::Equals": [{"Fn::ValueOf": ["Vpc", "Tags.Phase"]}, "dev"]}, True),
+        ({"Fn::Equals": [{"Fn::ValueOf": ["Vpc", "Tags.Phase"]}, "prod"]}, False),
+    ],
+)
+def test_rules_look_at_what_the_account_has(account: Account, vpc: Template, assertion: Template, right: bool) -> None:
+    vpc["Vpc"]["Properties"]["Tags"] = [{"Key": "Phase", "Value": "dev"}]
+    account.deploy(vpc)
+    sections = {
+        "Parameters": {"Vpc": {"Type": "AWS::EC2::VPC::Id"}},
+        "Rules": {"Vpcs": {"Assertions": [{"Assert": assertion, "AssertDescription": "not such a VPC"}]}},
+    }
+    resources = {"Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}
+    given = {"Vpc": account.physical_id("Vpc")}
+    if right:
+        account.deploy(resources, stack="other", sections=sections, given=given)
+    else:
+        with pytest.raises(Exception, match="not such a VPC"):
+            account.deploy(resources, stack="other", sections=sections, given=given)

@@ -1,7 +1,7 @@
 """What ministack's IAM evaluator does not know of the requests that our functions and people make (`--auth`).
 
-Sources: Service Authorization Reference, "Condition keys for AWS Database Migration Service"; Secrets Manager user
-guide, "Secret encryption and decryption in AWS Secrets Manager - Permissions for the KMS key".
+Source: Secrets Manager user guide, "Secret encryption and decryption in AWS Secrets Manager - Permissions for the KMS
+key". DMS brings its own part (dms/authorization.py).
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from ministack.core.responses import get_account_id
 from ministack.services import kms, secretsmanager
 from ministack.services.cloudformation import _change_sets
 
-from builders.cloud import records
 from builders.cloud.corrections.replacing import replace
-from builders.cloud.dms.tasks import TYPE as TASK
 from builders.cloud.schemas import Json, ResourceType
 
 _KEY_USE = {
@@ -44,8 +42,7 @@ def install() -> None:
     def enforce(
         access_key: str, action: str, service: str, region: str, resource_arn: str = "*", service_context: Any = None
     ) -> Any:
-        context = {**(service_context or {}), **_tags_of_task(resource_arn)}
-        denied = before(access_key, action, service, region, resource_arn=resource_arn, service_context=context)
+        denied = before(access_key, action, service, region, resource_arn, service_context)
         if denied or action not in _KEY_USE:
             return denied
         for key_action, key_arn, keys in _uses_of_key(action, resource_arn, region):
@@ -71,13 +68,6 @@ def _stack_of(change_set: str) -> str:
     Authorization Reference, "Actions defined by AWS CloudFormation")."""
     found = _change_sets.get(change_set)
     return str(found["StackId"]) if found else "*"
-
-
-def _tags_of_task(arn: str) -> dict[str, str]:
-    """Return the condition keys `dms:task-tag/<key>` of a replication task."""
-    record = records.find(TASK).get(arn) if ":dms:" in arn else None
-    tags = record["Properties"].get("Tags") or [] if record else []
-    return {f"dms:task-tag/{tag['Key']}": tag["Value"] for tag in tags}
 
 
 def _uses_of_key(action: str, secret_id: str, region: str) -> list[tuple[str, str, Mapping[str, Json]]]:

@@ -33,7 +33,7 @@ from builders.cloud import (
 from builders.cloud.corrections import packages, services
 from builders.cloud.records import Handlers, Made
 from builders.cloud.schemas import Json, ResourceType
-from builders.cloud.strictness import properties as strict_properties, resources, templates
+from builders.cloud.strictness import properties as strict_properties, references, resources, templates
 
 logger = logging.getLogger("install")
 
@@ -94,6 +94,7 @@ def _checked(name: str, inner: Handlers) -> Handlers:
         assert kind is not None
         authorization.check_deployment(kind, "create", logical_id)
         typed = strict_properties.check(kind, logical_id, properties)
+        references.check(name, typed)
         resources.check(name, typed, None)
         return finished(kind, plainly(inner["create"], logical_id, typed, stack), typed)
 
@@ -102,6 +103,7 @@ def _checked(name: str, inner: Handlers) -> Handlers:
         assert kind is not None
         authorization.check_deployment(kind, "update", physical_id)
         typed = strict_properties.check(kind, logical_id, new)
+        references.check(name, typed)
         resources.check(name, typed, physical_id)
         arguments: list[Any] = [physical_id, strict_properties.coerce(kind, dict(old), kind.schema), typed, stack]
         if inner.get("update_with_logical_id"):

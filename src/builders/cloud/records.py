@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ministack.core.responses import AccountRegionScopedDict
+from ministack.core.responses import AccountRegionScopedDict, get_region
 
 from builders.cloud import attributes, schemas
 from builders.cloud.schemas import Json, ResourceType
@@ -43,6 +43,11 @@ def handlers(name: str) -> Handlers:
 def find(name: str) -> dict[str, dict[str, Json]]:
     """Return {physical id: record} of a type in the caller's account and region."""
     return {key[1]: record for key, record in _records.items() if key[0] == name}
+
+
+def accounts(name: str) -> set[str]:
+    """Return the accounts that have resources of a type in the caller's region."""
+    return {account for account, region, key in list(_records._data) if region == get_region() and key[0] == name}
 
 
 def create(kind: ResourceType, logical_id: str, properties: Mapping[str, Json], stack_name: str) -> Made:

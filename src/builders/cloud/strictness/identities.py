@@ -15,6 +15,7 @@ from ministack.services import cloudwatch_logs, iam, kms, lambda_svc
 
 from builders.cloud.schemas import Json
 
+LARGEST_MANAGED_POLICY = 6144
 _VERSIONS = ("2012-10-17", "2008-10-17")
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com(\.cn)?")
 _ARN = re.compile(r"arn:aws[\w-]*:(iam|sts)::(\d{12}):(root|(role|user|assumed-role|federated-user)/[\w+=,.@/-]+)")
@@ -36,9 +37,41 @@ def check_role(properties: Mapping[str, Json], physical_id: str | None) -> None:
         for kind, principal in _principals(statement):
             if not _exists(kind, principal):
                 raise _malformed(f'Invalid principal in policy: "{kind.upper()}":"{principal}"')
+    for inline in properties.get("Policies") or []:
+        check_permissions(inline["PolicyDocument"])
     for arn in properties.get("ManagedPolicyArns") or []:
         if ":iam::aws:policy/" not in arn and arn not in iam._policies:
             raise ValueError(f"Policy {arn} does not exist or is not attachable. (Service: Iam, Status Code: 404)")
+
+
+def check_policy(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse a permission policy that means nothing, or a managed one that is too large (IAM user guide, "IAM and AWS
+    STS quotas": 6,144 characters without white space)."""
+    document = properties["PolicyDocument"]
+    check_permissions(document)
+    text = document if isinstance(document, str) else json.dumps(document, separators=(",", ":"))
+    if "PolicyName" not in properties and len(re.sub(r"\s", "", text)) > LARGEST_MANAGED_POLICY:
+        raise ValueError(
+            f"Cannot exceed quota for PolicySize: {LARGEST_MANAGED_POLICY} (Service: Iam, Status Code: 409)"
+        )
+
+
+def check_permissions(document: Json) -> None:
+    """Refuse a document that grants nothing to anything, or names a principal. Raises ValueError with IAM's sentence."""
+    for statement in _statements(document):
+        actions = _listed(statement.get("Action", statement.get("NotAction")))
+        resources = _listed(statement.get("Resource", statement.get("NotResource")))
+        if "Principal" in statement or "NotPrincipal" in statement:
+            raise _malformed("Policy document should not specify a principal.")
+        if not actions:
+            raise _malformed("Policy statement must contain actions.")
+        if not resources:
+            raise _malformed("Policy statement must contain resources.")
+        if not all(action == "*" or re.fullmatch(r"[\w-]+:[\w*?-]+", action) for action in actions):
+            raise _malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
+        for resource in resources:
+            if not re.match(r"\*|arn:", resource):
+                raise _malformed(f'Resource {resource} must be in ARN format or "*".')
 
 
 def check_key(properties: Mapping[str, Json], _physical_id: str | None) -> None:

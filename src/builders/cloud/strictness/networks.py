@@ -1,4 +1,4 @@
-"""What EC2 refuses: ranges outside their VPC or over each other, zones and ids that do not exist.
+"""What EC2 refuses: ranges outside their VPC or over each other, zones that do not exist, names twice.
 
 The sentences are EC2's (EC2 API reference, "Error codes").
 """
@@ -32,7 +32,6 @@ def check_vpc(properties: Mapping[str, Json], _physical_id: str | None) -> None:
 
 def check_subnet(properties: Mapping[str, Json], physical_id: str | None) -> None:
     """Refuse a subnet outside its VPC, over another one, or in a zone that the region does not have."""
-    _vpc(properties.get("VpcId", ""))
     zone, known = properties.get("AvailabilityZone"), zones(get_region())
     if zone and zone not in known:
         raise ValueError(
@@ -50,41 +49,18 @@ def check_subnet(properties: Mapping[str, Json], physical_id: str | None) -> Non
             raise ValueError(f"The CIDR '{wanted}' conflicts with another subnet (Service: Ec2, Status Code: 400)")
 
 
-def check_route(properties: Mapping[str, Json], _physical_id: str | None) -> None:
-    """Refuse a route in a table that does not exist."""
-    table = properties.get("RouteTableId", "")
-    if table not in ec2._route_tables:
-        raise ValueError(f"The routeTable ID '{table}' does not exist (Service: Ec2, Status Code: 400)")
-
-
 def check_security_group(properties: Mapping[str, Json], physical_id: str | None) -> None:
-    """Refuse a group in no VPC, with a name that the VPC has already, or with rules for groups that do not exist."""
+    """Refuse a name that the VPC has already."""
     vpc, name = properties.get("VpcId"), properties.get("GroupName")
-    if vpc:
-        _vpc(vpc)
     for identifier, other in ec2._security_groups.items():
         if name and identifier != physical_id and (other["GroupName"], other["VpcId"]) == (name, vpc):
             raise ValueError(
                 f"The security group '{name}' already exists for VPC '{vpc}' (Service: Ec2, Status Code: 400)"
             )
-    for rule in (properties.get("SecurityGroupIngress") or []) + (properties.get("SecurityGroupEgress") or []):
-        for key in ("SourceSecurityGroupId", "DestinationSecurityGroupId"):
-            if key in rule:
-                _group(rule[key])
 
 
 def check_endpoint(properties: Mapping[str, Json], _physical_id: str | None) -> None:
-    """Refuse an endpoint in things that do not exist, or with two subnets of one zone."""
-    vpc = properties.get("VpcId", "")
-    _vpc(vpc)
-    for identifier in properties.get("SubnetIds") or []:
-        if identifier not in ec2._subnets:
-            raise ValueError(f"The subnet ID '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
-    for identifier in properties.get("SecurityGroupIds") or []:
-        _group(identifier)
-    for identifier in properties.get("RouteTableIds") or []:
-        if identifier not in ec2._route_tables:
-            raise ValueError(f"The routeTable ID '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
+    """Refuse two subnets of one zone."""
     zones_of_subnets = [ec2._subnets[each]["AvailabilityZone"] for each in properties.get("SubnetIds") or []]
     if len(zones_of_subnets) != len(set(zones_of_subnets)):
         raise ValueError(
@@ -103,13 +79,3 @@ def _range(text: str) -> ipaddress.IPv4Network:
     if not LARGEST_PREFIX <= network.prefixlen <= SMALLEST_PREFIX:
         raise ValueError(f"The CIDR '{text}' is invalid. (Service: Ec2, Status Code: 400)")
     return network
-
-
-def _vpc(identifier: str) -> None:
-    if identifier not in ec2._vpcs:
-        raise ValueError(f"The vpc ID '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
-
-
-def _group(identifier: str) -> None:
-    if identifier not in ec2._security_groups:
-        raise ValueError(f"The security group '{identifier}' does not exist (Service: Ec2, Status Code: 400)")

@@ -12,11 +12,12 @@ Check = Callable[[Mapping[str, Json], str | None], None]
 
 _CHECKS: dict[str, Check] = {
     "AWS::DMS::ReplicationSubnetGroup": databases.check_replication_subnet_group,
-    "AWS::EC2::Route": networks.check_route,
     "AWS::EC2::SecurityGroup": networks.check_security_group,
     "AWS::EC2::Subnet": networks.check_subnet,
     "AWS::EC2::VPC": networks.check_vpc,
     "AWS::EC2::VPCEndpoint": networks.check_endpoint,
+    "AWS::IAM::ManagedPolicy": identities.check_policy,
+    "AWS::IAM::Policy": identities.check_policy,
     "AWS::IAM::Role": identities.check_role,
     "AWS::KMS::Key": identities.check_key,
     "AWS::Lambda::Function": identities.check_function,
