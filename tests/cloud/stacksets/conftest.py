@@ -6,7 +6,7 @@ import itertools
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from builders.cloud.process import Cloud
 
 from ..conftest import Account, Template
+from .organization import Organization
 
 ADMINISTRATION = "AWSCloudFormationStackSetAdministrationRole"
 EXECUTION = "AWSCloudFormationStackSetExecutionRole"
@@ -161,8 +162,29 @@ def member(members: list[str]) -> str:
 
 
 @pytest.fixture
-def deployed(fleet: Fleet, member: str) -> Iterator[Fleet]:
+def deployed(fleet: Fleet, member: str) -> Fleet:
     """The fleet with a set that has one instance, CURRENT."""
     fleet.make()
     fleet.deploy([member])
-    yield fleet
+    return fleet
+
+
+@pytest.fixture
+def organization(cloud: Cloud, number: Callable[[], str]) -> Organization:
+    """An organization with no member but its management account."""
+    return Organization(cloud, number())
+
+
+@pytest.fixture
+def managed(organization: Organization) -> Fleet:
+    """The management account, with trusted access and a service-managed set without automatic deployment."""
+    fleet = Fleet(organization.cloud, organization.management)
+    fleet.api.activate_organizations_access()
+    fleet.drive(ResultsLagSeconds=0)
+    fleet.make(PermissionModel="SERVICE_MANAGED", AutoDeployment={"Enabled": False})
+    return fleet
+
+
+def aim(units: list[str], **more: Any) -> dict[str, Any]:
+    """A request to all accounts of units in one region."""
+    return {"DeploymentTargets": {"OrganizationalUnitIds": units, **more}, "Regions": ["us-east-1"]}

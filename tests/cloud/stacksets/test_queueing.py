@@ -36,7 +36,9 @@ def test_another_operation_is_refused_while_one_is_in_progress(
 ) -> None:
     if request_.get("Accounts") == []:
         request_ = {**request_, "Accounts": [member]}
-    with pytest.raises(ClientError, match="Another Operation on StackSet arn:.*:stackset/payments:.* is in") as refused:
+    with pytest.raises(
+        ClientError, match=r"Another Operation on StackSet arn:.*:stackset/payments:.* is in"
+    ) as refused:
         busy.call(operation, **request_)
     assert refused.value.response["Error"]["Code"] == "OperationInProgressException"
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 409
@@ -73,7 +75,7 @@ def test_operations_are_listed_newest_first(deployed: Fleet) -> None:
 
 
 @pytest.fixture
-def managed(fleet: Fleet) -> Fleet:
+def queueing(fleet: Fleet) -> Fleet:
     """A set with managed execution and slow stacks."""
     fleet.make(ManagedExecution={"Active": True})
     fleet.drive(StackSeconds=0.2)
@@ -85,40 +87,40 @@ def create(fleet: Fleet, account: str, name: str) -> str:
     return str(fleet.call("create_stack_instances", **request)["OperationId"])
 
 
-def test_managed_execution_runs_what_does_not_conflict_together(managed: Fleet, members: list[str]) -> None:
-    names = [create(managed, members[0], "one"), create(managed, members[1], "two")]
-    assert [managed.operation(name)["Status"] for name in names] == ["RUNNING", "RUNNING"]
-    assert [managed.over(name)["Status"] for name in names] == ["SUCCEEDED", "SUCCEEDED"]
+def test_managed_execution_runs_what_does_not_conflict_together(queueing: Fleet, members: list[str]) -> None:
+    names = [create(queueing, members[0], "one"), create(queueing, members[1], "two")]
+    assert [queueing.operation(name)["Status"] for name in names] == ["RUNNING", "RUNNING"]
+    assert [queueing.over(name)["Status"] for name in names] == ["SUCCEEDED", "SUCCEEDED"]
 
 
-def test_managed_execution_queues_what_conflicts(managed: Fleet, member: str) -> None:
-    names = [create(managed, member, "one"), create(managed, member, "two")]
-    assert [managed.operation(name)["Status"] for name in names] == ["RUNNING", "QUEUED"]
-    ended = [managed.over(name) for name in names]
+def test_managed_execution_queues_what_conflicts(queueing: Fleet, member: str) -> None:
+    names = [create(queueing, member, "one"), create(queueing, member, "two")]
+    assert [queueing.operation(name)["Status"] for name in names] == ["RUNNING", "QUEUED"]
+    ended = [queueing.over(name) for name in names]
     assert [each["Status"] for each in ended] == ["SUCCEEDED", "SUCCEEDED"]
-    assert managed.instance(member)["LastOperationId"] == "two"
+    assert queueing.instance(member)["LastOperationId"] == "two"
 
 
-def test_what_conflicts_with_a_queued_operation_waits_behind_it(managed: Fleet, members: list[str]) -> None:
-    create(managed, members[0], "one")
+def test_what_conflicts_with_a_queued_operation_waits_behind_it(queueing: Fleet, members: list[str]) -> None:
+    create(queueing, members[0], "one")
     body = json.dumps(queue("orders"))
-    managed.call("update_stack_set", TemplateBody=body, OperationId="all")
-    create(managed, members[1], "two")
-    assert [managed.operation(name)["Status"] for name in ("one", "all", "two")] == ["RUNNING", "QUEUED", "QUEUED"]
-    managed.over("two")
-    assert managed.stacks(members[1])[0]["Parameters"][0]["ParameterValue"] == "orders"
+    queueing.call("update_stack_set", TemplateBody=body, OperationId="all")
+    create(queueing, members[1], "two")
+    assert [queueing.operation(name)["Status"] for name in ("one", "all", "two")] == ["RUNNING", "QUEUED", "QUEUED"]
+    queueing.over("two")
+    assert queueing.stacks(members[1])[0]["Parameters"][0]["ParameterValue"] == "orders"
 
 
-def test_a_queued_operation_can_be_stopped(managed: Fleet, member: str) -> None:
-    create(managed, member, "one")
-    create(managed, member, "two")
-    managed.call("stop_stack_set_operation", OperationId="two")
-    assert managed.operation("two")["Status"] == "STOPPED"
-    assert managed.over("one")["Status"] == "SUCCEEDED"
+def test_a_queued_operation_can_be_stopped(queueing: Fleet, member: str) -> None:
+    create(queueing, member, "one")
+    create(queueing, member, "two")
+    queueing.call("stop_stack_set_operation", OperationId="two")
+    assert queueing.operation("two")["Status"] == "STOPPED"
+    assert queueing.over("one")["Status"] == "SUCCEEDED"
 
 
-def test_managed_execution_cannot_be_changed_while_operations_run(managed: Fleet, member: str) -> None:
-    create(managed, member, "one")
+def test_managed_execution_cannot_be_changed_while_operations_run(queueing: Fleet, member: str) -> None:
+    create(queueing, member, "one")
     with pytest.raises(ClientError, match="OperationInProgressException"):
-        managed.call("update_stack_set", UsePreviousTemplate=True, ManagedExecution={"Active": False})
-    managed.over("one")
+        queueing.call("update_stack_set", UsePreviousTemplate=True, ManagedExecution={"Active": False})
+    queueing.over("one")
