@@ -7,7 +7,6 @@ import os
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import transport
@@ -17,13 +16,12 @@ from deadline import Deadline
 from function_errors import AuthenticationUnsafe, FunctionError, OutOfTime
 from postgres_login import PostgresLost, PostgresRefused, login
 from secret_value import SecretUnreadable
-from way import StepFailed, Way, ask_for_tls, connect, encrypt, encrypting, verifying
+from way import StepFailed, Way, ask_for_tls, connect, encrypt, encrypting
 
 HTTPS = 443
 KEYS_OF_A_SECRET = ("username", "password", "host", "port")
 """What DMS reads (DMS user guide, "Using secrets to access Database Migration Service endpoints")."""
 
-_RDS_ROOTS = Path(transport.__file__).with_name("rds-ca.pem")
 _CURED_BY_TIME = ("53300", "57P03")  # too many connections; starting up
 
 ReadSecret = Callable[[str], str]
@@ -38,7 +36,8 @@ class Endpoint:
 
     def reach(self, deadline: Deadline) -> str:
         """Go there; return what was found. Raises StepFailed."""
-        with connect(self.way, deadline) as plain, encrypt(self.way, plain, verifying(), deadline) as encrypted:
+        context = transport.tls_context(os.environ.get("CA_BUNDLE"))
+        with connect(self.way, deadline) as plain, encrypt(self.way, plain, context, deadline) as encrypted:
             return f"{self.way}: {encrypted.version()}"
 
 
@@ -83,13 +82,13 @@ class Database:
 
     def _context(self) -> ssl.SSLContext:
         if self.way.role == "target":
-            return transport.tls_context(os.environ.get("CA_BUNDLE") or str(_RDS_ROOTS))
+            return transport.rds_context()
         if self.properties["SslMode"] == "require":
             return encrypting()
         try:
             if not self.properties["CertificatePem"]:
                 raise ValueError("it is empty")
-            return verifying(pem=self.properties["CertificatePem"])
+            return transport.tls_context(pem=self.properties["CertificatePem"])
         except (ssl.SSLError, ValueError) as error:
             what = f"the authority's certificate cannot be read ({error})"
             raise self._failed("TLS", what, "authority", is_final=True) from error

@@ -6,7 +6,6 @@ Each step has a time of its own, so that it is known which one hangs.
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -15,11 +14,9 @@ from advice import ADVICE
 from custom_resource import ResourceFailed
 from deadline import Deadline, run_within
 from function_errors import OutOfTime
-from transport import DeadlineSocket
+from transport import SSL_REQUEST, DeadlineSocket
 
 STEP_SECONDS = 5.0
-_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
-"""Length 8 and the code 80877103 (PostgreSQL, "Message Formats", SSLRequest)."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def ask_for_tls(way: Way, plain: socket.socket, deadline: Deadline) -> None:
     """Ask PostgreSQL for TLS, in the clear and before anything else."""
     try:
         plain.settimeout(deadline.remaining(STEP_SECONDS))
-        plain.sendall(_SSL_REQUEST)
+        plain.sendall(SSL_REQUEST)
         answer = plain.recv(1)
     except TimeoutError:
         raise StepFailed(way, "SSLRequest", "no answer in time", "no PostgreSQL") from None
@@ -113,24 +110,13 @@ def encrypt(way: Way, plain: socket.socket, context: ssl.SSLContext, deadline: D
     return encrypted
 
 
-def verifying(*, pem: str | None = None) -> ssl.SSLContext:
-    """A context that wants a chain to `pem`, or else to CA_BUNDLE, or else to the system's roots, and the host's name.
-
-    Raises `ssl.SSLError` for a PEM that is none.
-    """
-    context = ssl.create_default_context(cafile=None if pem else os.environ.get("CA_BUNDLE") or None, cadata=pem)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python 3.13 began to demand details of RFC 5280 that libpq does not; all our Pythons shall behave alike.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.sslsocket_class = DeadlineSocket
-    return context
-
-
 def encrypting() -> ssl.SSLContext:
     """A context that takes any certificate, as `require` does: for a source that the user says cannot be verified."""
-    context = verifying()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.sslsocket_class = DeadlineSocket
     return context
 
 

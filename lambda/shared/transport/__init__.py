@@ -18,7 +18,7 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
 _RDS_ROOTS = Path(__file__).with_name("rds-ca.pem")
 # PostgreSQL, "SSL Session Encryption": length 8 and the code 80877103.
-_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
 
 class DeadlineSocket(ssl.SSLSocket):
@@ -38,9 +38,12 @@ class DeadlineSocket(ssl.SSLSocket):
 
 
 @functools.cache
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """Certificates must chain to ca_file and carry the host's name, as with libpq's verify-full."""
-    context = ssl.create_default_context(cafile=ca_file)
+def tls_context(ca_file: str | None = None, pem: str | None = None) -> ssl.SSLContext:
+    """Certificates must chain to the file's authorities, or to those in `pem`, or without either to the system's.
+
+    They must carry the host's name, too, as with libpq's verify-full. Raises `ssl.SSLError` for a PEM that is none.
+    """
+    context = ssl.create_default_context(cafile=ca_file, cadata=pem)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Python 3.13 began to demand details of RFC 5280 that libpq does not; all our Pythons shall behave alike.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -48,9 +51,14 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     return context
 
 
+def rds_context() -> ssl.SSLContext:
+    """For databases in RDS: CA_BUNDLE, or else the RDS roots."""
+    return tls_context(os.environ.get("CA_BUNDLE") or str(_RDS_ROOTS))
+
+
 def open_tls(host: str, port: int, deadline: Deadline) -> DeadlineSocket:
     """Connect, ask for TLS and verify the server; raises Unreachable or TlsRefused."""
-    context = tls_context(os.environ.get("CA_BUNDLE") or str(_RDS_ROOTS))
+    context = rds_context()
     plain = _connect(host, port, deadline)
     try:
         _ask_for_tls(plain, host, deadline)
@@ -75,7 +83,7 @@ def open_tls(host: str, port: int, deadline: Deadline) -> DeadlineSocket:
 
 def _ask_for_tls(plain: socket.socket, host: str, deadline: Deadline) -> None:
     plain.settimeout(deadline.remaining(READ_SECONDS))
-    plain.sendall(_SSL_REQUEST)
+    plain.sendall(SSL_REQUEST)
     answer = plain.recv(1)
     if not answer:
         raise ConnectionResetError("the server hung up when asked for TLS")
