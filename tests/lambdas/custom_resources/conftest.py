@@ -14,7 +14,7 @@ from builders.cloud import postgres
 from builders.cloud.installations import Installation
 
 LAMBDA = Path(__file__).parents[3] / "lambda"
-FOLDERS = [LAMBDA / name for name in ("shared", "secret_rotation", "database_users", "connectivity_check")]
+FOLDERS = [LAMBDA / name for name in ("shared", "database_users", "connectivity_check")]
 sys.path[:0] = [str(folder) for folder in (*FOLDERS, Path(__file__).parents[1])]
 
 from credentials import Credentials  # noqa: E402 found by the line above

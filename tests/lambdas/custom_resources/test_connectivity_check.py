@@ -13,8 +13,8 @@ import pytest
 from advice import ADVICE
 from deadline import Deadline
 from destinations import Database, Endpoint
-from proof import NotConnected
 from function_errors import OutOfTime
+from proof import NotConnected
 from rotation_world.certificates import Authority
 from secret_value import SecretUnreadable
 from way import StepFailed, Way

@@ -12,8 +12,8 @@ import users
 from credentials import Credentials
 from custom_resource import ResourceFailed
 from deadline import Deadline
-from postgres_login import PostgresRefused, login
 from function_errors import TlsRefused
+from postgres_login import PostgresRefused, login
 
 from .conftest import Target
 
@@ -88,6 +88,14 @@ def test_dms_may_do_no_more_than_it_needs(made: Target, statement: str) -> None:
         return
     with pytest.raises(PostgresRefused, match=r"permission denied|must be owner"):
         run(made.dms, statement)
+
+
+def test_the_schema_public_is_migrated_like_any_other(target: Target, deadline: Deadline) -> None:
+    """It belongs to the database's owner by way of a role of PostgreSQL's own."""
+    users.make(target.master, target.dms, ["public"], deadline)
+    run(target.master, "CREATE TABLE public.newer (id int)")
+    run(target.dms, "INSERT INTO public.newer VALUES (1)", "CREATE TABLE public.its_own (id int)")
+    assert users.make(target.master, target.dms, ["public"], deadline).endswith("all as it should be")
 
 
 def test_the_role_has_no_attributes_and_no_memberships(made: Target) -> None:
