@@ -11,6 +11,8 @@ The rooms:
     schemas.py      the CloudFormation registry's resource schemas, one type at a time
     records.py      resources of types that ministack does not know, made from their schemas
     attributes.py   values of attributes that AWS would choose: ids, ARNs
+    outside.py      the same resources through Cloud Control, drift detection and import
+    authorization.py  what the IAM evaluator has to know of a request (`--auth`)
     network.py      network resources that ministack's EC2 API can show; network_rules.py for rules and entries
     installations.py  which PostgreSQL there is
     postgres.py     servers with TLS, each on a port of its own; guard.py ends them with us

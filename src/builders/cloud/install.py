@@ -21,6 +21,7 @@ from builders.cloud import (
     functions,
     network,
     organizations,
+    outside,
     rds,
     records,
     rotation,
@@ -69,6 +70,7 @@ def everything(directory: Path) -> Installed:
     table.update(dms.handlers())
     for name in schemas.names():
         table[name] = _checked(name, table.get(name) or records.handlers(name))
+    outside.install()
     organizations.install()
     stacksets.install(table)
 

@@ -22,8 +22,13 @@ _records: Any = AccountRegionScopedDict()
 """{(type, physical id): {"Properties": ..., "Attributes": ...}}, each account and region for itself."""
 
 
+types: set[str] = set()
+"""The types that are kept as records: those that `handlers` was called for."""
+
+
 def handlers(name: str) -> Handlers:
     """Return ministack's handler table for one type; the schema is loaded on first use."""
+    types.add(name)
 
     def kind() -> ResourceType:
         found = schemas.load(name)

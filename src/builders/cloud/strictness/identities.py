@@ -57,7 +57,7 @@ def check_policy(properties: Mapping[str, Json], _physical_id: str | None) -> No
 
 
 def check_permissions(document: Json) -> None:
-    """Refuse a document that grants nothing to anything, or names a principal. Raises ValueError with IAM's sentence."""
+    """Refuse a document that grants nothing to anything, or names a principal. Raises ValueError."""
     for statement in _statements(document):
         actions = _listed(statement.get("Action", statement.get("NotAction")))
         resources = _listed(statement.get("Resource", statement.get("NotResource")))

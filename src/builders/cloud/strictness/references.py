@@ -16,29 +16,6 @@ from builders.cloud import records
 from builders.cloud.schemas import Json
 
 _ID = re.compile(r"(vpc|subnet|sg|rtb|acl|igw|nat|vgw|vpce|pl|tgw-attach|tgw-rtb|tgw)-[0-9a-z]+")
-_GONE = "{0} {1} was deleted or does not exist."
-
-_Known = Callable[[], Collection[str]]
-
-_STORES: dict[str, tuple[str, _Known]] = {
-    "vpc": ("The vpc ID '{1}' does not exist", lambda: ec2._vpcs),
-    "subnet": ("The subnet ID '{1}' does not exist", lambda: ec2._subnets),
-    "sg": ("The security group '{1}' does not exist", lambda: ec2._security_groups),
-    "rtb": ("The routeTable ID '{1}' does not exist", lambda: ec2._route_tables),
-    "acl": ("The network ACL '{1}' does not exist", lambda: ec2._network_acls),
-    "igw": ("The internetGateway ID '{1}' does not exist", lambda: ec2._internet_gateways),
-    "nat": ("The natGateway ID '{1}' does not exist", lambda: ec2._nat_gateways),
-    "vgw": ("The vpnGateway ID '{1}' does not exist", lambda: ec2._vpn_gateways),
-    "vpce": ("The vpcEndpoint ID '{1}' does not exist", lambda: ec2._vpc_endpoints),
-    "pl": ("The prefix list ID '{1}' does not exist", lambda: _prefix_lists()),
-    "tgw": (_GONE.replace("{0}", "Transit Gateway"), lambda: _transit_gateways()),
-    "tgw-rtb": (
-        _GONE.replace("{0}", "Transit Gateway Route Table"),
-        lambda: records.find("AWS::EC2::TransitGatewayRouteTable"),
-    ),
-    "tgw-attach": (_GONE.replace("{0}", "Transit Gateway Attachment"), lambda: _attachments()),
-}
-
 # Ids of another account's things, which EC2 asks that account about.
 _ELSEWHERE = frozenset({"PeerVpcId"})
 # Direct Connect takes gateways of other accounts by a proposal; its own errors are not EC2's.
@@ -56,7 +33,7 @@ def check(name: str, properties: Mapping[str, Json]) -> None:
             continue
         sentence, known = _STORES[match[1]]
         if identifier not in known():
-            raise ValueError(f"{sentence.format('', identifier)} (Service: Ec2, Status Code: 400)")
+            raise ValueError(f"{sentence.format(identifier)} (Service: Ec2, Status Code: 400)")
 
 
 def _ids(node: Json, key: str = "") -> Iterator[str]:
@@ -102,3 +79,24 @@ def _attachments() -> set[str]:
             with request_scope(account, get_region()):
                 found |= set(records.find(kind))
     return found
+
+
+# {prefix of an id: (what EC2 says, the ids that there are)}
+_STORES: dict[str, tuple[str, Callable[[], Collection[str]]]] = {
+    "vpc": ("The vpc ID '{}' does not exist", lambda: ec2._vpcs),
+    "subnet": ("The subnet ID '{}' does not exist", lambda: ec2._subnets),
+    "sg": ("The security group '{}' does not exist", lambda: ec2._security_groups),
+    "rtb": ("The routeTable ID '{}' does not exist", lambda: ec2._route_tables),
+    "acl": ("The network ACL '{}' does not exist", lambda: ec2._network_acls),
+    "igw": ("The internetGateway ID '{}' does not exist", lambda: ec2._internet_gateways),
+    "nat": ("The natGateway ID '{}' does not exist", lambda: ec2._nat_gateways),
+    "vgw": ("The vpnGateway ID '{}' does not exist", lambda: ec2._vpn_gateways),
+    "vpce": ("The vpcEndpoint ID '{}' does not exist", lambda: ec2._vpc_endpoints),
+    "pl": ("The prefix list ID '{}' does not exist", _prefix_lists),
+    "tgw": ("Transit Gateway {} was deleted or does not exist.", _transit_gateways),
+    "tgw-rtb": (
+        "Transit Gateway Route Table {} was deleted or does not exist.",
+        lambda: records.find("AWS::EC2::TransitGatewayRouteTable"),
+    ),
+    "tgw-attach": ("Transit Gateway Attachment {} was deleted or does not exist.", _attachments),
+}
