@@ -42,7 +42,9 @@ class Scenario:
     def deploy_shared(self) -> None:
         """Deploy what all phases share: the bucket in the tooling account, the gateways in the network account."""
         self._deploy(self.accounts.tooling, Scope.TOOLING, ENVIRONMENTS / "tooling.json")
-        publish_packages(self.accounts.tooling, self.stacks["artifacts"]["ArtifactsBucket"], self.say)
+        self.parameters |= publish_packages(
+            self.accounts.tooling, self.stacks["artifacts"]["ArtifactsBucket"], self.say
+        )
         self._deploy(self.accounts.network, Scope.NETWORK, ENVIRONMENTS / "network.json")
         for layer in layers(Scope.TOOLING, Scope.NETWORK):
             self.parameters |= self.stacks[layer]
@@ -73,12 +75,14 @@ class Scenario:
         return path
 
 
-def publish_packages(cli: AwsCli, bucket: str, say: Callable[[str], None]) -> None:
-    """Package the functions and put them into the artifacts bucket."""
-    for function in package.functions(LAMBDA):
+def publish_packages(cli: AwsCli, bucket: str, say: Callable[[str], None]) -> dict[str, str]:
+    """Package the functions, put them into the artifacts bucket, and return the parameters with their keys."""
+    functions = package.functions(LAMBDA)
+    for function in functions:
         path = package.build(function, PACKAGES_DIR, WHEELS_DIR)
         cli.run("s3", "cp", "--quiet", str(path), f"s3://{bucket}/{function.key}")
         say(f"packaged {function.name}: {path.stat().st_size / 1024:.0f} KiB, s3://{bucket}/{function.key}")
+    return {function.parameter: function.key for function in functions}
 
 
 def layers(*scopes: Scope) -> list[str]:

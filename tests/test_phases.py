@@ -1,0 +1,151 @@
+"""Three phases in three accounts: each deploys whole, none touches another, and one goes without touching the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from builders import outputs
+from builders.cloud.process import Cloud, running
+from builders.demo.accounts import PHASES, REGION, Accounts
+from builders.demo.scenario import TEMPLATES, Scenario, layers
+from builders.demo.source import source_database
+from builders.deploy import AwsCli, stack_name
+from builders.stack import Scope
+
+EIGHT = {
+    "vpcId",
+    "rdsEndpoint",
+    "dmsReplicationInstanceArn",
+    "secretsManagerArn",
+    "replicationLagAlarmArn",
+    "directConnectVirtualInterfaceId",
+    "directConnectAttachmentId",
+    "kmsKeyId",
+}
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    """A cloud of their own: what lies in it is counted."""
+    with running() as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def phases(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scenario]]:
+    """All three phases, deployed one after the other."""
+    folder = tmp_path_factory.mktemp("outputs")
+    with contextlib.ExitStack() as sources:
+        deployed = {}
+        for phase in PHASES:
+            scenario = Scenario(Accounts.of(cloud, phase), phase, folder, lambda _line: None)
+            sources.enter_context(source_database(cloud, scenario, lambda _line: None))
+            scenario.deploy_shared()
+            scenario.deploy_phase()
+            deployed[phase] = scenario
+        yield deployed
+
+
+def test_every_phase_puts_out_the_eight_values_that_others_rely_on(phases: dict[str, Scenario]) -> None:
+    missing = {phase: EIGHT - set(outputs.flatten(scenario.stacks)) for phase, scenario in phases.items()}
+    assert missing == {"dev": set(), "staging": set(), "prod": set()}
+
+
+def test_production_is_what_its_file_asks_for_and_the_others_are_cheap(
+    cloud: Cloud, phases: dict[str, Scenario]
+) -> None:
+    facts = {}
+    for phase in phases:
+        (database,) = boto3.client("rds", **cloud.client_arguments(PHASES[phase], REGION)).describe_db_instances()[
+            "DBInstances"
+        ]
+        facts[phase] = (database["MultiAZ"], database["BackupRetentionPeriod"], database["DeletionProtection"])
+    assert facts == {"dev": (False, 1, False), "staging": (False, 7, False), "prod": (True, 35, True)}
+
+
+def test_deploying_again_without_a_change_does_nothing(phases: dict[str, Scenario]) -> None:
+    scenario = phases["staging"]
+    before = events(scenario.accounts.phase)
+    scenario.deploy_phase()
+    assert events(scenario.accounts.phase) == before
+
+
+def test_no_stack_of_a_phase_names_another_phase(phases: dict[str, Scenario]) -> None:
+    for phase, scenario in phases.items():
+        others = [PHASES[other] for other in phases if other != phase]
+        own = json.dumps(scenario.accounts.phase.json("cloudformation", "describe-stacks"))
+        assert [account for account in others if account in own] == []
+
+
+def test_deleting_one_phase_leaves_only_what_keeps_its_data_and_the_others_as_they_were(
+    cloud: Cloud, phases: dict[str, Scenario]
+) -> None:
+    untouched = {phase: everything(cloud, PHASES[phase]) for phase in ("staging", "prod")}
+    dev = phases["dev"]
+    for layer in reversed(layers(Scope.NETWORK_PER_PHASE)):
+        delete(dev.accounts.network, layer)
+    for layer in reversed([*layers(Scope.ACCOUNT), *layers(Scope.PHASE)]):
+        delete(dev.accounts.phase, layer)
+    left = everything(cloud, PHASES["dev"])
+    assert {kind: len(things) for kind, things in left.items() if things} == {
+        "keys": 1,
+        "secrets": 3,  # the master's, DMS's, and the source's, which the user brought
+        "snapshots": 1,
+        "log groups": 1,  # the record of the network that is gone
+        "roles": 2,
+    }
+    assert sorted(role["RoleName"] for role in left["roles"]) == ["dms-cloudwatch-logs-role", "dms-vpc-role"]
+    assert {phase: everything(cloud, PHASES[phase]) for phase in ("staging", "prod")} == untouched
+
+
+def events(cli: AwsCli) -> dict[str, int]:
+    """How many events each stack has had."""
+    return {
+        name: len(cli.json("cloudformation", "describe-stack-events", "--stack-name", name)["StackEvents"])
+        for name in sorted(stack_name(path.stem, "staging") for path in TEMPLATES.glob("*.json"))
+        if name not in ("artifacts-staging", "shared-network-staging", "phase-routes-staging")
+    }
+
+
+def delete(cli: AwsCli, layer: str) -> None:
+    name = stack_name(layer, "dev")
+    cli.run("cloudformation", "delete-stack", "--stack-name", name)
+    cli.run("cloudformation", "wait", "stack-delete-complete", "--stack-name", name)
+
+
+def everything(cloud: Cloud, account: str) -> dict[str, list[Any]]:
+    """What the services of an account hold, as they describe it."""
+
+    def client(service: str) -> Any:
+        return boto3.client(service, **cloud.client_arguments(account, REGION))
+
+    ec2, rds, dms, iam = client("ec2"), client("rds"), client("dms"), client("iam")
+    keys = [client("kms").describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in client("kms").list_keys()["Keys"]]
+    ours = [{"Name": "tag-key", "Values": ["MigrationPhase"]}]
+    return {
+        "stacks": [stack["StackId"] for stack in client("cloudformation").describe_stacks()["Stacks"]],
+        "keys": [key for key in keys if key["KeyManager"] == "CUSTOMER"],
+        "secrets": client("secretsmanager").list_secrets()["SecretList"],
+        "topics": client("sns").list_topics()["Topics"],
+        "vpcs": ec2.describe_vpcs(Filters=ours)["Vpcs"],
+        "subnets": ec2.describe_subnets(Filters=ours)["Subnets"],
+        "routes": ec2.describe_route_tables(Filters=ours)["RouteTables"],
+        "acls": ec2.describe_network_acls(Filters=ours)["NetworkAcls"],
+        "groups": ec2.describe_security_groups(Filters=ours)["SecurityGroups"],
+        "endpoints": ec2.describe_vpc_endpoints(Filters=ours)["VpcEndpoints"],
+        "databases": rds.describe_db_instances()["DBInstances"],
+        "snapshots": rds.describe_db_snapshots()["DBSnapshots"],
+        "functions": client("lambda").list_functions()["Functions"],
+        "instances": dms.describe_replication_instances()["ReplicationInstances"],
+        "tasks": dms.describe_replication_tasks()["ReplicationTasks"],
+        "alarms": client("cloudwatch").describe_alarms()["MetricAlarms"],
+        "rules": client("events").list_rules()["Rules"],
+        "log groups": [group["arn"] for group in client("logs").describe_log_groups()["logGroups"]],
+        "roles": [role for role in iam.list_roles()["Roles"] if "/aws-service-role/" not in role["Path"]],
+    }
