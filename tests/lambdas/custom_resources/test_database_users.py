@@ -159,6 +159,11 @@ def test_tables_that_dms_made_do_not_stand_in_the_way(made: Target) -> None:
     assert repaired(made).endswith("all as it should be")
 
 
+def test_a_migrated_schema_that_dms_made_is_its_own_already(made: Target, deadline: Deadline) -> None:
+    run(made.dms, "CREATE SCHEMA ledger", "CREATE TABLE ledger.its_own (id int)")
+    assert users.make(made.master, made.dms, ["payments", "ledger"], deadline).endswith("all as it should be")
+
+
 def test_a_table_of_somebody_else_is_named_and_nothing_is_changed(made: Target) -> None:
     made.administer("CREATE ROLE stranger", "CREATE TABLE payments.strange (id int)",
                     "ALTER TABLE payments.strange OWNER TO stranger")  # fmt: skip
