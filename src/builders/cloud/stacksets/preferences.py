@@ -33,7 +33,8 @@ class Pace:
 
         Strict: never more than tolerance + 1 can fail, even if all that run now do. Soft: always up to the width.
         """
-        return running < (min(self.width, self.tolerance + 1 - failed) if self.strict else self.width)
+        width = min(self.width, self.tolerance + 1 - failed) if self.strict else self.width
+        return running < max(width, 1)
 
 
 def pace(preferences: Preferences, accounts: int) -> Pace:

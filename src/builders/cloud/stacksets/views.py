@@ -104,16 +104,21 @@ def operation(owner: StackSet, each: Operation) -> Answer:
 
 
 def result(each: Result, seen: tuple[str, str]) -> Answer:
-    """ListStackSetOperationResults. No account gate is ever called (docs/embedded-cloud.md)."""
+    """ListStackSetOperationResults.
+
+    No account gate is ever called; AWS tells so in this form, and for an account that it cannot enter by the reason
+    for that (user guide, "Troubleshooting StackSets").
+    """
     gate = f"arn:aws:lambda:{each.region}:{each.account}:function:AWSCloudFormationStackSetAccountGate"
     status, reason = seen
     begun = status not in ("PENDING", "CANCELLED")
+    skipped = reason if " with trust relationship to " in reason else f"Function not found: {gate}"
     return {
         "Account": each.account,
         "Region": each.region,
         "Status": status,
         "StatusReason": reason or None,
-        "AccountGateResult": {"Status": "SKIPPED", "StatusReason": f"Function not found: {gate}"} if begun else None,
+        "AccountGateResult": {"Status": "SKIPPED", "StatusReason": skipped} if begun else None,
         "OrganizationalUnitId": each.unit,
     }
 

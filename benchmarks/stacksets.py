@@ -1,0 +1,126 @@
+"""How StackSets of the embedded cloud keep up with 1,000 instances: `python benchmarks/stacksets.py`.
+
+Makes a set of one queue in 250 accounts and four regions, updates it, looks for drift and deletes it, and makes as
+many plain stacks of the same template, one call after the other, in the same server. Prints the seconds of each, their
+ratio to the plain stacks, and what the server's memory grew by; fails when making the instances takes more than two
+minutes, or five times as long as making the plain stacks.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from builders.cloud.process import Cloud, running
+
+ADMINISTRATOR = "111111111111"
+ACCOUNTS = [str(200_000_000_000 + number) for number in range(250)]
+REGIONS = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1"]
+INSTANCES = len(ACCOUNTS) * len(REGIONS)
+ALLOWED_SECONDS = 120.0
+ALLOWED_RATIO = 5.0
+ALL_AT_ONCE = {
+    "RegionConcurrencyType": "PARALLEL",
+    "MaxConcurrentPercentage": 100,
+    "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
+}
+
+
+def template(delay: int = 0) -> str:
+    """One queue."""
+    return json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": delay}}}})
+
+
+def trust(principal: dict[str, str]) -> str:
+    """The trust policy of a role."""
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def enroll(client: Callable[[str, str], Any]) -> None:
+    """Make the roles of self-managed sets."""
+    administrator_access = "arn:aws:iam::aws:policy/AdministratorAccess"
+    roles = {ADMINISTRATOR: ("Administration", {"Service": "cloudformation.amazonaws.com"})}
+    roles |= dict.fromkeys(ACCOUNTS, ("Execution", {"AWS": ADMINISTRATOR}))
+    for account, (kind, principal) in roles.items():
+        iam, name = client("iam", account), f"AWSCloudFormationStackSet{kind}Role"
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(principal))
+        iam.attach_role_policy(RoleName=name, PolicyArn=administrator_access)
+
+
+def megabytes(cloud: Cloud) -> int:
+    """The server's memory."""
+    status = Path(f"/proc/{cloud.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) // 1024
+
+
+@contextmanager
+def timed(times: dict[str, float], name: str) -> Iterator[None]:
+    """Note the seconds of a block."""
+    start = time.monotonic()
+    yield
+    times[name] = time.monotonic() - start
+
+
+def measure(cloud: Cloud) -> dict[str, float]:
+    """Return the seconds of each operation on all instances, and of the plain stacks."""
+
+    def client(service: str, account: str = ADMINISTRATOR) -> Any:
+        return boto3.client(service, **cloud.client_arguments(account))
+
+    enroll(client)
+    api, times = client("cloudformation"), dict[str, float]()
+    api.create_stack_set(StackSetName="small", TemplateBody=template())
+
+    def run(name: str, operation: str, **request: Any) -> None:
+        with timed(times, name):
+            call = getattr(api, operation)
+            started = call(StackSetName="small", OperationPreferences=ALL_AT_ONCE, **request)["OperationId"]
+            described: dict[str, Any] = {"Status": "RUNNING"}
+            while described["Status"] == "RUNNING":
+                time.sleep(0.2)
+                answer = api.describe_stack_set_operation(StackSetName="small", OperationId=started)
+                described = answer["StackSetOperation"]
+        assert described["Status"] == "SUCCEEDED", described
+
+    everywhere = {"Accounts": ACCOUNTS, "Regions": REGIONS}
+    with timed(times, "plain stacks"):
+        for number in range(INSTANCES):
+            api.create_stack(StackName=f"plain-{number}", TemplateBody=template())
+    run("create", "create_stack_instances", **everywhere)
+    with timed(times, "list"):
+        pages = api.get_paginator("list_stack_instances").paginate(StackSetName="small")
+        found = [each for page in pages for each in page["Summaries"]]
+    assert {each["Status"] for each in found} == {"CURRENT"}, "not every instance is there"
+    run("update", "update_stack_set", TemplateBody=template(5))
+    run("drift", "detect_stack_set_drift")
+    run("delete", "delete_stack_instances", RetainStacks=False, **everywhere)
+    return times
+
+
+def main() -> int:
+    """Measure, print, and say by the exit code whether it is fast enough."""
+    with running() as cloud:
+        before = megabytes(cloud)
+        times = measure(cloud)
+        grown = megabytes(cloud) - before
+    plain = times.pop("plain stacks")
+    print(f"{INSTANCES} plain stacks: {plain:.1f} s; as instances of a set ({len(ACCOUNTS)} accounts):")
+    for name, seconds in times.items():
+        print(f"  {name:7} {seconds:5.1f} s, {seconds / plain:.2f} of the plain stacks")
+    ratio = times["create"] / plain
+    print(
+        f"memory grew by {grown} MB; allowed are {ALLOWED_SECONDS:.0f} s and {ALLOWED_RATIO:.0f} times the plain stacks"
+    )
+    return 0 if times["create"] < ALLOWED_SECONDS and ratio < ALLOWED_RATIO else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
