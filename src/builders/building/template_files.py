@@ -23,7 +23,7 @@ class Format(enum.Enum):
 def text_of(template: Mapping[str, Any], form: Format) -> str:
     """The file's content: keys sorted, so that the same template has the same bytes on every Python."""
     if form is Format.JSON:
-        return json.dumps(template, indent=1, sort_keys=True) + "\n"
+        return json.dumps(template, indent=1, separators=(",", ":"), sort_keys=True) + "\n"
     return _yaml_text(template)
 
 

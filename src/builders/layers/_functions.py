@@ -16,7 +16,7 @@ from awacs import (
 from awacs.aws import ArnLike, Condition, Deny, Statement, StringEquals
 from troposphere import Parameter, Split, Sub, awslambda, iam, logs
 
-from builders import parameters, policies
+from builders import parameters, policies, scanners
 from builders.layers.foundation import ENVELOPE, KEY_ARN, TOPIC_ARN
 from builders.layers.network import FUNCTION_SECURITY_GROUP_ID, PRIVATE_SUBNET_IDS
 from builders.stack import Export, Stack
@@ -130,14 +130,25 @@ def add(
     )
     if environment:
         function.Environment = awslambda.Environment(Variables=dict(environment))
+    _accept_findings(function)
     _report_failed_events(stack, title, function)
     return function, policy
+
+
+def _accept_findings(function: awslambda.Function) -> None:
+    scanners.accept(
+        function,
+        {
+            "CKV_AWS_115": "One service calls it, one call at a time; a reservation would only take from the account",
+            "CKV_AWS_116": "Failed events go to the encrypted topic, by the failure destination beside the function",
+        },
+    )
 
 
 def _policy(
     stack: Stack, title: str, role: iam.Role, statements: Sequence[Statement], wildcards: Mapping[str, str]
 ) -> iam.ManagedPolicy:
-    return stack.add(
+    policy = stack.add(
         iam.ManagedPolicy(
             f"{title}Policy",
             Description=f"What {title} and Lambda on its behalf may do",
@@ -146,6 +157,8 @@ def _policy(
             Metadata={"WildcardReasons": {**_VPC_WILDCARDS, **wildcards}},
         )
     )
+    interfaces = "Interfaces have no id before Lambda makes them, and the function's own code is denied to touch them"
+    return scanners.accept(policy, {"CKV_AWS_111": interfaces})
 
 
 def _write_log(log_group: logs.LogGroup) -> Statement:

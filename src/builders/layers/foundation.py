@@ -8,7 +8,7 @@ from awacs import kms as kms_actions, sns as sns_actions
 from awacs.aws import Action, ArnLike, Bool, Condition, Principal, Statement, StringEquals
 from troposphere import AccountId, Equals, Not, Sub, kms, sns
 
-from builders import parameters, policies
+from builders import parameters, policies, scanners
 from builders.stack import Export, Scope, Stack
 
 SCOPE = Scope.PHASE
@@ -45,6 +45,10 @@ def build(stack: Stack) -> None:
             UpdateReplacePolicy="Retain",
         )
     )
+    this_account = (
+        "Conditions bind * to callers of this account (kms:CallerAccount) through one service (kms:ViaService)"
+    )
+    scanners.accept(key, {"CKV_AWS_33": this_account})
     # The alias goes with the stack while the key stays, so that the same suffix deploys again.
     stack.add(kms.Alias("KeyAlias", AliasName=stack.name("alias/stackferry"), TargetKeyId=key.ref()))
     topic = stack.add(sns.Topic("NotificationTopic", KmsMasterKeyId=key.get_att("Arn")))
