@@ -129,7 +129,8 @@ def granted_to_functions(template: dict[str, Any]) -> set[str]:
     return {
         action
         for body in bodies.values()
-        if body["Type"] == "AWS::IAM::ManagedPolicy" and roles & {role["Ref"] for role in body["Properties"]["Roles"]}
+        if body["Type"] == "AWS::IAM::ManagedPolicy"
+        and roles & {role["Ref"] for role in body["Properties"].get("Roles", [])}
         for statement in body["Properties"]["PolicyDocument"]["Statement"]
         for action in statement["Action"]
     }
