@@ -149,6 +149,12 @@ def test_an_inoperable_instance_goes_by_retaining_its_stack(inoperable: Fleet, m
     inoperable.call("delete_stack_set")
 
 
+def test_an_instance_in_a_region_that_does_not_exist_is_refused(fleet: Fleet, member: str) -> None:
+    fleet.make()
+    with pytest.raises(ClientError, match=r"\[us-east-7\] do not exist"):
+        fleet.call("create_stack_instances", Accounts=[member], Regions=["us-east-1", "us-east-7"])
+
+
 def test_an_instance_beyond_the_quota_is_refused(fleet: Fleet, members: list[str]) -> None:
     fleet.drive(Instances=1)
     fleet.make()

@@ -141,4 +141,12 @@ def test_the_member_deploys_by_itself_whatever_the_execution_role_may(fleet: Fle
 def test_only_retaining_takes_out_an_account_that_shut_us_out(deployed: Fleet, member: str, retain: bool) -> None:
     deployed.shut_out(member)
     deployed.run("delete_stack_instances", Accounts=[member], Regions=["us-east-1"], RetainStacks=retain)
-    assert bool(deployed.instances()) is not retain
+    assert deployed.states() == ({} if retain else {(member, "us-east-1"): ("INOPERABLE", "INOPERABLE")})
+
+
+def test_an_allow_for_some_queues_allows_those_of_the_set(fleet: Fleet, member: str) -> None:
+    permit(fleet, member, STACKS)
+    queues = allowing("sqs:*", resource=f"arn:aws:sqs:*:{member}:payments*")
+    fleet.member(member, "iam").put_role_policy(RoleName=EXECUTION, PolicyName="queues", PolicyDocument=queues)
+    fleet.make()
+    assert fleet.deploy([member])["Status"] == "SUCCEEDED"

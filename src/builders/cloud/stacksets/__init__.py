@@ -13,6 +13,7 @@ What is said about AWS is said once, in the room of that name:
     engine.py          how an operation goes through regions and accounts, and what becomes of statuses
     permissions.py     the two roles of self-managed sets, and what the execution role may do
     members.py         member stacks: create, update, delete, drift
+    authorization.py   what callers may do, when the server asks (`--auth`)
     autodeployment.py  accounts that join and leave organizational units
     model.py           what is remembered
     views.py           what is shown
@@ -29,7 +30,7 @@ from ministack.services.cloudformation import handlers
 
 from builders.cloud.organizations import membership
 from builders.cloud.records import Handlers
-from builders.cloud.stacksets import autodeployment, driving, members, permissions, wire
+from builders.cloud.stacksets import authorization, autodeployment, driving, members, permissions, wire
 from builders.cloud.stacksets.actions import ACTIONS
 
 
@@ -40,4 +41,5 @@ def install(table: MutableMapping[str, Handlers]) -> None:
     members.install()
     permissions.guard(table)
     driving.install()
+    authorization.install()
     membership.listeners.append(autodeployment.follow)

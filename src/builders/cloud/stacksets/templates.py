@@ -76,13 +76,4 @@ def hidden(template: Template) -> set[str]:
 
 def message(response: Json) -> str:
     """Return the sentence of an error that ministack answers with."""
-    return _between(response[2].decode(), "Message")
-
-
-def code(response: Json) -> str:
-    """Return the name of an error that ministack answers with."""
-    return _between(response[2].decode(), "Code")
-
-
-def _between(text: str, tag: str) -> str:
-    return html.unescape(text.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0])
+    return html.unescape(response[2].decode().partition("<Message>")[2].partition("</Message>")[0])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cfnlint.helpers import REGIONS
+
 from builders.cloud.stacksets import callers, overrides, paging, queue, targets, views
 from builders.cloud.stacksets.driving import settings
 from builders.cloud.stacksets.model import Instance, Key, Operation, StackSet
@@ -103,6 +105,9 @@ def _wanted(stack_set: StackSet, request: Request, creating: bool = False) -> di
         raise invalid("At least one of Accounts or DeploymentTargets must be specified")
     if not request["Regions"]:
         raise invalid("At least one of Regions must be specified")
+    unknown = sorted(set(request["Regions"]) - set(REGIONS))
+    if unknown:
+        raise invalid(f"Regions: [{', '.join(unknown)}] do not exist")
     return targets.keys(accounts, request["Regions"])
 
 

@@ -1,0 +1,47 @@
+"""Callers whose requests are checked against IAM: what they may do is said by set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from builders.cloud.process import Cloud, running
+
+from .conftest import allowing, queue
+
+ACCOUNT = "111111111111"
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Cloud]:
+    """A server that asks IAM about every request."""
+    with running(authorize=True) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def user(strict: Cloud) -> Any:
+    """A user who may do everything to the set `payments`, and nothing to others."""
+    iam = boto3.client("iam", **strict.client_arguments(ACCOUNT))
+    iam.create_user(UserName="operator")
+    policy = allowing("cloudformation:*", resource=f"arn:aws:cloudformation:*:{ACCOUNT}:stackset/payments:*")
+    iam.put_user_policy(UserName="operator", PolicyName="payments", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="operator")["AccessKey"]
+    arguments = strict.client_arguments(ACCOUNT)
+    arguments |= {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+    return boto3.client("cloudformation", **arguments)
+
+
+def test_a_user_works_on_the_set_that_his_policy_names(user: Any) -> None:
+    made = user.create_stack_set(StackSetName="payments", TemplateBody=json.dumps(queue()))["StackSetId"]
+    assert user.describe_stack_set(StackSetName=made)["StackSet"]["StackSetName"] == "payments"
+
+
+def test_a_user_is_denied_other_sets(user: Any) -> None:
+    with pytest.raises(ClientError, match="not authorized to perform: cloudformation:CreateStackSet"):
+        user.create_stack_set(StackSetName="orders", TemplateBody=json.dumps(queue()))
