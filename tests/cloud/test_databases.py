@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 from typing import Any
 
 import pg8000.exceptions
@@ -27,10 +28,9 @@ def login(account: Account, password: str | None = None, **how: Any) -> pg8000.n
     return pg8000.native.Connection(
         told["username"],
         host=told["host"],
-        port=told["port"],
-        database=told["dbname"],
+        database=told.get("dbname", "payments"),
         password=password or told["password"],
-        **{**trusted, **how},
+        **{"port": told["port"], **trusted, **how},
     )
 
 
@@ -187,3 +187,84 @@ def test_the_same_named_instance_twice_is_refused(deployed: Account, database: T
 def test_a_named_instance_is_not_replaced(deployed: Account, database: Template) -> None:
     with pytest.raises(Refused, match="custom-named resource requires replacing"):
         deployed.deploy(changed(database, DBName="other"))
+
+
+def waiting(account: Account) -> dict[str, Any]:
+    """The instance once it is available again."""
+    while (told := instance(account))["DBInstanceStatus"] != "available":
+        time.sleep(0.05)
+    return told
+
+
+def test_a_reboot_ends_sessions_keeps_the_data_and_applies_pending_settings(
+    account: Account, database: Template
+) -> None:
+    account.deploy(database)
+    api = account.client("rds")
+    with login(account) as session:
+        session.run("CREATE TABLE kept (id int)")
+        started = session.run("SELECT pg_postmaster_start_time()")
+    group = instance(account)["DBParameterGroups"][0]["DBParameterGroupName"]
+    setting = {"ParameterName": "max_connections", "ParameterValue": "33", "ApplyMethod": "pending-reboot"}
+    api.modify_db_parameter_group(DBParameterGroupName=group, Parameters=[setting])
+    api.reboot_db_instance(DBInstanceIdentifier="payments")
+    waiting(account)
+    with login(account) as session:
+        assert session.run("SELECT pg_postmaster_start_time()") > started
+        assert session.run("SHOW max_connections") == [["33"]]
+        assert session.run("SELECT count(*) FROM kept") == [[0]]
+
+
+def test_the_api_changes_what_an_update_would(account: Account, database: Template) -> None:
+    account.deploy(database)
+    wanted = {
+        "BackupRetentionPeriod": 7,
+        "MultiAZ": True,
+        "DBInstanceClass": "db.t4g.small",
+        "CopyTagsToSnapshot": True,
+    }
+    account.client("rds").modify_db_instance(DBInstanceIdentifier="payments", ApplyImmediately=True, **wanted)
+    told = waiting(account)
+    assert {name: told[name] for name in wanted} == wanted
+
+
+def test_a_snapshot_holds_the_data_of_its_moment_and_a_stack_restores_it(account: Account, database: Template) -> None:
+    account.deploy(database)
+    with login(account) as session:
+        session.run("CREATE TABLE kept AS SELECT 7 AS id")
+    api = account.client("rds")
+    api.create_db_snapshot(DBInstanceIdentifier="payments", DBSnapshotIdentifier="before")
+    with login(account) as session:
+        session.run("INSERT INTO kept VALUES (8)")
+    restored = changed(database, DBSnapshotIdentifier="before", DBName=None, MasterUsername=None,
+                       DBInstanceIdentifier="restored")  # fmt: skip
+    account.deploy(restored)
+    told = api.describe_db_instances(DBInstanceIdentifier="restored")["DBInstances"][0]
+    assert told["MasterUsername"] == "owner"
+    with login(account, port=told["Endpoint"]["Port"]) as session:
+        assert session.run("SELECT id FROM kept") == [[7]]
+
+
+def test_a_snapshot_that_is_not_there_is_not_restored(account: Account, database: Template) -> None:
+    with pytest.raises(Refused, match="DBSnapshot not found: nothing"):
+        account.deploy(changed(database, DBSnapshotIdentifier="nothing", MasterUsername=None))
+
+
+def test_deleting_through_the_api_asks_for_a_final_snapshot_or_none(account: Account, database: Template) -> None:
+    account.deploy(database)
+    api = account.client("rds")
+    with pytest.raises(api.exceptions.ClientError, match="FinalSnapshotIdentifier is required unless"):
+        api.delete_db_instance(DBInstanceIdentifier="payments")
+    port = instance(account)["Endpoint"]["Port"]
+    api.delete_db_instance(DBInstanceIdentifier="payments", FinalDBSnapshotIdentifier="last")
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 5):
+        pass
+    assert [each["DBSnapshotIdentifier"] for each in api.describe_db_snapshots()["DBSnapshots"]] == ["last"]
+
+
+def test_a_protected_instance_is_not_deleted_through_the_api(account: Account, database: Template) -> None:
+    account.deploy(changed(database, DeletionProtection=True))
+    api = account.client("rds")
+    with pytest.raises(api.exceptions.ClientError, match="Cannot delete protected DB Instance"):
+        api.delete_db_instance(DBInstanceIdentifier="payments", SkipFinalSnapshot=True)
+    api.modify_db_instance(DBInstanceIdentifier="payments", DeletionProtection=False)

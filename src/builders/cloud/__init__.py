@@ -17,6 +17,7 @@ The rooms:
     installations.py  which PostgreSQL there is
     postgres.py     servers with TLS, each on a port of its own; guard.py ends them with us
     rds.py          AWS::RDS::DBInstance as one of them
+    rds_operations.py  reboot, snapshot, restore and delete through RDS's own API
     functions.py    the Python that functions run on
     vpc_names.py    the names that functions in a VPC resolve; worker_names.py is how
     name_map.py     the files that say which name is which port of this machine

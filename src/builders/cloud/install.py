@@ -23,6 +23,7 @@ from builders.cloud import (
     organizations,
     outside,
     rds,
+    rds_operations,
     records,
     rotation,
     rotation_steps,
@@ -52,6 +53,7 @@ def everything(directory: Path) -> Installed:
     (directory / "ca.pem").write_text(rds_service.pg_ca_cert_pem())
     databases = rds.Databases(directory)
     rds_service._rotate_instance_password = databases.change_password
+    rds_operations.install(databases)
     corrections.everywhere()
     functions.install(directory)
     names = vpc_names.Names(directory)

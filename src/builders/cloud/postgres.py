@@ -80,18 +80,38 @@ class Server:
         """The server's log."""
         return self.directory / "postgresql.log"
 
-    def initialise(self) -> None:
-        """Make the data directory. Raises `CloudError` with initdb's last line where it fails."""
+    def initialise(self, copy: Path | None = None) -> None:
+        """Make the data directory, new or from a copy. Raises `CloudError` with initdb's last line where it fails."""
         self.directory.mkdir(parents=True, exist_ok=True)
         _give_away(self.directory)
-        self._run("initdb", f"--pgdata={self.data}", f"--username={ADMINISTRATOR}", "--auth=trust", "--no-sync",
-                  "--encoding=UTF8", "--locale=C")  # fmt: skip
+        if copy is None:
+            self._run("initdb", f"--pgdata={self.data}", f"--username={ADMINISTRATOR}", "--auth=trust", "--no-sync",
+                      "--encoding=UTF8", "--locale=C", "--wal-segsize=1")  # fmt: skip
+        else:
+            shutil.copytree(copy, self.data)
+            _give_away(self.data, *self.data.rglob("*"))
         for name, text in (("server.crt", self.certificate.certificate), ("server.key", self.certificate.key)):
             path = self.data / name
             path.write_text(text)
             path.chmod(0o600)
             _give_away(path)
         self.tls = bool(self._run("postgres", f"-D{self.data}", "-C", "ssl_library").strip())
+
+    def copy_data(self, target: Path) -> None:
+        """Copy the data of the running server (PostgreSQL manual, "Making a Base Backup Using the Low Level API")."""
+        new = self.installation.major >= 15
+        start = "SELECT pg_backup_start('copy', true)" if new else "SELECT pg_start_backup('copy', true, false)"
+        stop = f"SELECT labelfile FROM {'pg_backup_stop()' if new else 'pg_stop_backup(false)'}"  # noqa: S608 our words
+        with self._administrator() as session:
+            session.run(start)
+            shutil.copytree(
+                self.data, target, ignore=shutil.ignore_patterns("postmaster.*", "pg_replslot", "pgsql_tmp*")
+            )
+            (row,) = session.run(stop)
+        (target / "pg_replslot").mkdir()
+        # The log that the copy must be rolled forward by was written while it was made: take it again.
+        shutil.copytree(self.data / "pg_wal", target / "pg_wal", dirs_exist_ok=True)
+        (target / "backup_label").write_text(row[0])
 
     def start(self) -> None:
         """Start, on the port of the last time where there was one, and wait until it answers.
@@ -120,10 +140,13 @@ class Server:
 
     def administer(self, *statements: str, database: str = "postgres") -> None:
         """Run statements as the administrator, through the socket."""
-        socket_path = str(self.directory / f".s.PGSQL.{self.port}")
-        with pg8000.native.Connection(ADMINISTRATOR, unix_sock=socket_path, database=database, timeout=10) as session:
+        with self._administrator(database) as session:
             for statement in statements:
                 session.run(statement)
+
+    def _administrator(self, database: str = "postgres") -> pg8000.native.Connection:
+        socket_path = str(self.directory / f".s.PGSQL.{self.port}")
+        return pg8000.native.Connection(ADMINISTRATOR, unix_sock=socket_path, database=database, timeout=10)
 
     def reload(self) -> None:
         """Read the access rules again."""
@@ -186,9 +209,11 @@ def _user() -> pwd.struct_passwd:
         return pwd.getpwnam("nobody")
 
 
-def _give_away(path: Path) -> None:
+def _give_away(*paths: Path) -> None:
     if os.getuid() == 0:
-        os.chown(path, _user().pw_uid, _user().pw_gid)
+        user = _user()
+        for path in paths:
+            os.chown(path, user.pw_uid, user.pw_gid)
 
 
 def _free_port() -> int:

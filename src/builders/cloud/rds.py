@@ -46,6 +46,9 @@ class Databases:
         shutil.rmtree(self.directory, ignore_errors=True)  # of a server that was killed
         self.directory.mkdir()
         self.directory.chmod(0o711)
+        self.snapshots = directory / "rds-snapshots"
+        self.snapshots.mkdir(exist_ok=True)
+        self.snapshots.chmod(0o711)
         self.servers: dict[str, postgres.Server] = {}
         self.status: dict[str, Json] = {}
 
@@ -77,7 +80,7 @@ class Databases:
                     "Cannot delete protected DB Instance, please disable deletion protection and try again."
                 )
             inner["delete"](physical_id, properties)
-            self._remove(instance.get("DBInstanceArn", ""))
+            self.remove(instance.get("DBInstanceArn", ""))
 
         return {**inner, "create": create, "update": update, "update_with_logical_id": True, "delete": delete}
 
@@ -85,7 +88,11 @@ class Databases:
         """Do what ModifyDBInstance with MasterUserPassword does: ministack calls this with the old and the new one."""
         server = self.servers.get(instance.get("DBInstanceArn", ""))
         if server:
-            server.administer(f"ALTER ROLE {identifier(instance['MasterUsername'])} PASSWORD {literal(new)}")
+            _set_password(server, instance["MasterUsername"], new)
+
+    def snapshot(self, arn: str) -> Path:
+        """Return the directory that keeps the data of a snapshot."""
+        return self.snapshots / arn.replace(":", "_")
 
     def close(self) -> None:
         """End all servers, side by side."""
@@ -100,6 +107,9 @@ class Databases:
         databases.check_instance(properties, existing=None)
         physical_id, _ = inner["create"](logical_id, _lowered(properties), stack)
         instance = rds._instances[physical_id]
+        if properties.get("DBSnapshotIdentifier"):
+            restored = rds._snapshots[str(properties["DBSnapshotIdentifier"]).rsplit(":", 1)[-1]]
+            instance["MasterUsername"] = restored["MasterUsername"]
         try:
             server = self._start(instance, properties)
         except CloudError as error:
@@ -114,11 +124,9 @@ class Databases:
         installation = installations.choose(int(re.split(r"\D", str(properties.get("EngineVersion", "0")))[0] or 0))
         certificate = postgres.Certificate(*rds._pg_server_material([ADDRESS], ["127.0.0.1"]))
         directory = self.directory / f"{instance['DBInstanceIdentifier'][:40]}-{secrets.token_hex(4)}"
-        server = postgres.Server(installation, directory, certificate, **_server_settings(properties))
+        server = postgres.Server(installation, directory, certificate, **server_settings(properties))
         try:
-            server.initialise()
-            server.start()
-            _populate(server, properties)
+            self._fill(server, instance, properties)
         except CloudError:
             server.remove()
             raise
@@ -131,6 +139,20 @@ class Databases:
         }
         return server
 
+    def _fill(self, server: postgres.Server, instance: Mapping[str, Json], properties: Mapping[str, Json]) -> None:
+        """Start a server with the data of the snapshot that the template names, or as a new instance has it."""
+        name = properties.get("DBSnapshotIdentifier")
+        if not name:
+            server.initialise()
+            server.start()
+            _populate(server, properties)
+            return
+        snapshot = rds._snapshots[str(name).rsplit(":", 1)[-1]]
+        server.initialise(self.snapshot(snapshot["DBSnapshotArn"]))
+        server.start()
+        if properties.get("MasterUserPassword"):
+            _set_password(server, instance["MasterUsername"], str(properties["MasterUserPassword"]))
+
     def _follow(self, physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json]) -> None:
         """Bring the server and the record after an update in place."""
         instance = rds._instances[physical_id]
@@ -138,18 +160,23 @@ class Databases:
         instance["Endpoint"]["Port"] = server.port
         if new.get("MasterUserPassword") != old.get("MasterUserPassword"):
             self.change_password(instance, "", str(new["MasterUserPassword"]))
-        for name, value in _server_settings(new).items():
+        for name, value in server_settings(new).items():
             setattr(server, name, value)
         if old.get("DBParameterGroupName") != new.get("DBParameterGroupName"):
             server.stop()
             server.start()
         _tell(instance, new, server)
 
-    def _remove(self, arn: str) -> None:
+    def remove(self, arn: str) -> None:
+        """End and delete the server of an instance, where it has one."""
         server = self.servers.pop(arn, None)
         self.status.pop(arn, None)
         if server:
             server.remove()
+
+
+def _set_password(server: postgres.Server, user: str, password: str) -> None:
+    server.administer(f"ALTER ROLE {identifier(user)} PASSWORD {literal(password)}")
 
 
 def _lowered(properties: Mapping[str, Json]) -> dict[str, Json]:
@@ -176,7 +203,7 @@ def _tell(instance: dict[str, Json], properties: Mapping[str, Json], server: pos
     ] or instance["DBParameterGroups"]
 
 
-def _server_settings(properties: Mapping[str, Json]) -> dict[str, Any]:
+def server_settings(properties: Mapping[str, Json]) -> dict[str, Any]:
     """Return what the parameter group means for the server: PostgreSQL's own settings, and RDS's three switches."""
     group = rds._param_groups.get(properties.get("DBParameterGroupName", "")) or {}
     values = {name: str(entry.get("ParameterValue")) for name, entry in group.get("Parameters", {}).items()}

@@ -143,6 +143,9 @@ def _check_login(properties: Mapping[str, Json]) -> None:
 
 def _check_surroundings(properties: Mapping[str, Json]) -> None:
     """Refuse names of things that are not there."""
+    snapshot = str(properties.get("DBSnapshotIdentifier") or "")
+    if snapshot and snapshot.rsplit(":", 1)[-1] not in rds._snapshots:
+        raise ValueError(f"DBSnapshot not found: {snapshot} (Service: Rds, Status Code: 404)")
     group = properties.get("DBSubnetGroupName")
     if group and group != "default" and group not in rds._subnet_groups:
         raise ValueError(f"DBSubnetGroup not found: {group}")
