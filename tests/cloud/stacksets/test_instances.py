@@ -53,6 +53,14 @@ def test_a_new_operation_tries_a_failed_instance_again(fleet: Fleet, member: str
     assert fleet.states() == {(member, "us-east-1"): ("CURRENT", "SUCCEEDED")}
 
 
+def test_an_update_of_the_set_makes_what_a_failed_creation_left_out(fleet: Fleet, member: str) -> None:
+    fleet.make({"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"Nonsense": 1}}}})
+    fleet.deploy([member])
+    fleet.run("update_stack_set", TemplateBody=json.dumps(queue()))
+    assert fleet.states() == {(member, "us-east-1"): ("CURRENT", "SUCCEEDED")}
+    assert [each["StackStatus"] for each in fleet.stacks(member)] == ["CREATE_COMPLETE"]
+
+
 def test_a_failed_update_rolls_back_and_is_repaired_by_the_next(deployed: Fleet, member: str) -> None:
     broken = {**queue(), "Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": "soon"}}}}
     failed = deployed.run("update_stack_set", TemplateBody=json.dumps(broken))

@@ -4,8 +4,8 @@ The sentences are those of the CloudFormation user guide, "Troubleshooting Stack
 its module for stack sets, and of cdklabs/cdk-stacksets #61.
 
 What the execution role may do is asked of ministack's evaluator once for each stack action, and once for each
-resource: the one action by which the type's schema says that it is created, updated or deleted. ministack's handlers
-call no API, so further calls (tags, reads, keys) are not asked for, and an Allow counts for any resource ARN.
+resource: the one action by which it is created, updated or deleted (see `needed`). ministack's handlers call no API,
+so further calls (tags, reads, keys) are not asked for, and an Allow counts for any resource ARN.
 """
 
 from __future__ import annotations
@@ -161,12 +161,15 @@ def _guarded(name: str, verb: str, inner: Callable[..., Any]) -> Callable[..., A
 
 
 def needed(name: str, verb: str) -> str | None:
-    """Return the action by which the schema creates, updates or deletes a type: the one named after both, if any."""
+    """Return the action by which the schema says that a type is created, updated or deleted, where that is plain.
+
+    Schemas list all actions that may be used. Plain is the one named after verb and type (CreateQueue of
+    AWS::SQS::Queue); else the only one that begins with such a verb. Where several do, none is asked for.
+    """
     kind = schemas.load(name)
     permissions = ((kind.schema.get("handlers") or {}).get(verb) or {}).get("permissions") or [] if kind else []
-    own = name.rpartition("::")[2].lower()
-    verbs = _VERBS[verb]
     by_name = {each.partition(":")[2].lower(): each for each in permissions}
-    exact = [by_name[f"{each}{own}"] for each in verbs if f"{each}{own}" in by_name]
-    close = [by_name[each] for word in verbs for each in by_name if each.startswith(word) and "tag" not in each]
-    return next(iter([*exact, *close]), None)
+    own = name.rpartition("::")[2].lower()
+    exact = [by_name[f"{word}{own}"] for word in _VERBS[verb] if f"{word}{own}" in by_name]
+    close = [each for lower, each in by_name.items() if lower.startswith(_VERBS[verb]) and "tag" not in lower]
+    return exact[0] if exact else close[0] if len(close) == 1 else None
