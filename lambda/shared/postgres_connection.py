@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import scram
-from function_errors import AuthenticationUnsafe
+from function_errors import AuthenticationUnsafe, FunctionError
 from pg8000.exceptions import InterfaceError
 from pg8000.native import Connection
 
@@ -52,6 +52,13 @@ class VerifiedConnection(Connection):  # type: ignore[misc]
         self.auth.password = scram.prepared(password.decode("utf-8"))
 
     def close(self) -> None:
-        """Hang up; that the server did so first must not hide why it refused us."""
-        with suppress(OSError, InterfaceError):
+        """Hang up; that the server did so first, or that the time is over, must not hide why it refused us.
+
+        pg8000 leaves its file on the socket to the garbage collector, and the file keeps the socket open till then.
+        """
+        file = self._sock
+        with suppress(OSError, InterfaceError, FunctionError):
             super().close()
+        with suppress(OSError, FunctionError):
+            if file is not None:
+                file.close()

@@ -101,7 +101,8 @@ def test_a_server_that_falls_silent_at_the_login(source: Source, authority: Auth
     certificate, key = authority.issue(tmp_path, "localhost")
     with sockets.serving(sockets.tls(certificate, key, as_postgres=True)) as port:
         told = refusal(source(port), seconds=1)
-    assert told == f"source localhost:{port}, log in as ferry_owner: no answer in time; check the server's log"
+    step = f"source localhost:{port}, log in as ferry_owner"
+    assert told == f"{step}: the connection to the database broke (it fell silent); check the server's log"
 
 
 def test_a_certificate_of_another_host(source: Source, authority: Authority, tmp_path: Path) -> None:
