@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -247,6 +248,31 @@ def test_the_operator_reads_no_secret(phase: WholePhase) -> None:
         f"User: arn:aws:sts::{phase.account.number}:assumed-role/stackferry-operator-dev/test is not authorized to "
         "perform: secretsmanager:GetSecretValue"
     )
+
+
+def test_a_task_that_fails_is_told_to_the_topic_of_the_phase(phase: WholePhase) -> None:
+    arn, topic_arn = phase.stacks["migration"]["ReplicationTaskArn"], phase.stacks["foundation"]["NotificationTopicArn"]
+    queue = phase.client("sqs").create_queue(QueueName="told")["QueueUrl"]
+    queue_arn = f"arn:aws:sqs:us-east-1:{phase.account.number}:told"
+    phase.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn)
+    order = {"ReplicationTaskArn": arn, "Failure": {"StopReason": "FATAL_ERROR", "LastFailureMessage": "slot is gone"}}
+    drive(phase, order)
+    if phase.client("dms").describe_replication_tasks()["ReplicationTasks"][0]["Status"] in ("ready", "stopped"):
+        phase.client("dms").start_replication_task(ReplicationTaskArn=arn, StartReplicationTaskType="start-replication")
+
+    def told() -> list[str]:
+        answer = phase.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        return [json.loads(each["Body"])["Message"] for each in answer.get("Messages", [])]
+
+    assert any(f"DMS said of the replication task {arn}" in message for message in until(told))
+
+
+def drive(phase: WholePhase, order: dict[str, Any]) -> None:
+    """Decide about a task what a test may decide (builders/cloud/dms/driving.py)."""
+    signed = f"AWS4-HMAC-SHA256 Credential={phase.account.number}/20260101/us-east-1/dms/aws4_request"
+    headers = {"X-Amz-Target": "StackferryDms.Drive", "Authorization": f"{signed}, SignedHeaders=host, Signature=0"}
+    request = urllib.request.Request(phase.account.cloud.endpoint_url, json.dumps(order).encode(), headers)
+    urllib.request.urlopen(request).close()
 
 
 def test_a_role_is_not_assumed_without_its_external_id(phase: WholePhase) -> None:

@@ -101,7 +101,7 @@ class Server:
         """Copy the data of the running server (PostgreSQL manual, "Making a Base Backup Using the Low Level API")."""
         new = self.installation.major >= 15
         start = "SELECT pg_backup_start('copy', true)" if new else "SELECT pg_start_backup('copy', true, false)"
-        stop = f"SELECT labelfile FROM {'pg_backup_stop()' if new else 'pg_stop_backup(false)'}"  # noqa: S608 our words
+        stop = f"SELECT labelfile FROM {'pg_backup_stop()' if new else 'pg_stop_backup(false)'}"
         with self._administrator() as session:
             session.run(start)
             shutil.copytree(

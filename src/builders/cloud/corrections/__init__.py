@@ -6,7 +6,7 @@ newer ministack makes the correction needless. What ministack merely lacks is in
 
 from __future__ import annotations
 
-from builders.cloud.corrections import conditions, exports, operations, packages, regions, services, told
+from builders.cloud.corrections import alarms, conditions, exports, operations, packages, regions, services, told
 
 
 def everywhere() -> None:
@@ -29,3 +29,5 @@ def everywhere() -> None:
     services.silent_functions_of_custom_resources()
     told.properties_of_handled_types()
     told.endpoints_of_vpcs()
+    alarms.alarms_of_their_own_metric()
+    alarms.metrics_embedded_in_logs()
