@@ -252,8 +252,12 @@ def test_the_operator_reads_no_secret(phase: WholePhase) -> None:
 
 def test_a_task_that_fails_is_told_to_the_topic_of_the_phase(phase: WholePhase) -> None:
     arn, topic_arn = phase.stacks["migration"]["ReplicationTaskArn"], phase.stacks["foundation"]["NotificationTopicArn"]
-    queue = phase.client("sqs").create_queue(QueueName="told")["QueueUrl"]
     queue_arn = f"arn:aws:sqs:us-east-1:{phase.account.number}:told"
+    takes = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",
+             "Resource": queue_arn}  # fmt: skip
+    queue = phase.client("sqs").create_queue(
+        QueueName="told", Attributes={"Policy": json.dumps({"Statement": [takes]})}
+    )["QueueUrl"]
     phase.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn)
     order = {"ReplicationTaskArn": arn, "Failure": {"StopReason": "FATAL_ERROR", "LastFailureMessage": "slot is gone"}}
     drive(phase, order)

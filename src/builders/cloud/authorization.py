@@ -53,6 +53,7 @@ def install() -> None:
         return None
 
     iam_evaluator.enforce = enforce
+    iam_evaluator._request_origin = _Origin()
     resource_before = iam_actions.extract_resource_arn
 
     def resource_arn(service: str, method: str, path: str, headers: Any, body: bytes, query: Any, *place: str) -> str:
@@ -61,6 +62,17 @@ def install() -> None:
         return _stack_of(change_set) if service == "cloudformation" and found == "*" and change_set else found
 
     replace(iam_actions, "extract_resource_arn", resource_arn)
+
+
+class _Origin:
+    """Where a request came from: this machine, and over TLS, since the endpoint stands for one that has it."""
+
+    def get(self) -> tuple[str, bool]:
+        """Return (address, whether the transport is secure)."""
+        return "127.0.0.1", True
+
+    def set(self, _origin: tuple[str, bool]) -> None:
+        """Forget what the request says."""
 
 
 def _stack_of(change_set: str) -> str:
