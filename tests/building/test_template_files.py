@@ -22,7 +22,7 @@ TEMPLATE: dict[str, Any] = {
 
 def test_a_json_template_has_sorted_keys_one_space_of_indent_and_a_newline_at_its_end() -> None:
     assert text_of({"b": [1], "a": {"d": "é", "c": None}}, Format.JSON) == (
-        '{\n "a": {\n  "c": null,\n  "d": "\\u00e9"\n },\n "b": [\n  1\n ]\n}\n'
+        '{\n "a":{\n  "c":null,\n  "d":"\\u00e9"\n },\n "b":[\n  1\n ]\n}\n'
     )
 
 

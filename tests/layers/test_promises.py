@@ -13,6 +13,7 @@ import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from builders import catalog, parameters
+from builders.building.template_files import Format, text_of
 from builders.evaluate import evaluate
 from builders.stack import TEMPLATE_LIMIT_BYTES
 
@@ -110,7 +111,7 @@ def test_nothing_names_an_account_a_region_or_a_partition(template: Template, la
 
 
 def test_the_template_fits_into_a_request(template: Template, layer: str) -> None:
-    assert len(json.dumps(template(layer), indent=1).encode()) <= TEMPLATE_LIMIT_BYTES
+    assert len(text_of(template(layer), Format.JSON).encode()) <= TEMPLATE_LIMIT_BYTES
 
 
 def test_every_parameter_is_described_and_bounded(template: Template, layer: str) -> None:
