@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import heapq
 import json
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -32,12 +33,14 @@ def page(
     `which` names the list (its operation and what it is of); `key` gives an item's place, a JSON value that sorts.
     """
     after = _after(request.get("NextToken"), which)
-    ordered = sorted(((key(item), item) for item in items), key=lambda pair: pair[0])
-    rest = [(place, item) for place, item in ordered if after is None or place > after]
+    rest = ((key(item), item) for item in items)
     size = request.get("MaxResults", LARGEST)
-    shown = rest[:size]
+    found = heapq.nsmallest(
+        size + 1, (pair for pair in rest if after is None or pair[0] > after), key=lambda pair: pair[0]
+    )
+    shown = found[:size]
     answer: Answer = {"Summaries": [show(item) for _, item in shown]}
-    if len(rest) > size:
+    if len(found) > size:
         answer["NextToken"] = base64.urlsafe_b64encode(json.dumps([which, shown[-1][0]]).encode()).decode()
     return answer
 

@@ -31,7 +31,8 @@ class Pace:
     def room(self, failed: int, running: int) -> bool:
         """Tell whether one more account may start.
 
-        Strict: never more than tolerance + 1 can fail, even if all that run now do. Soft: always up to the width.
+        Strict: never more than tolerance + 1 can fail, even if all that run now do. Soft: always up to the width. One
+        may always run, even where a percentage of the accounts is none.
         """
         width = min(self.width, self.tolerance + 1 - failed) if self.strict else self.width
         return running < max(width, 1)
@@ -44,7 +45,7 @@ def pace(preferences: Preferences, accounts: int) -> Pace:
         tolerance = accounts * preferences["FailureTolerancePercentage"] // 100
     width = preferences.get("MaxConcurrentCount", 1)
     if "MaxConcurrentPercentage" in preferences:
-        width = max(1, accounts * preferences["MaxConcurrentPercentage"] // 100)
+        width = accounts * preferences["MaxConcurrentPercentage"] // 100
     return Pace(tolerance, width, preferences.get("ConcurrencyMode") != "SOFT_FAILURE_TOLERANCE")
 
 
