@@ -18,6 +18,7 @@ from builders.cloud import (
     authorization,
     corrections,
     dms,
+    faults,
     functions,
     network,
     organizations,
@@ -73,6 +74,7 @@ def everything(directory: Path) -> Installed:
     for name in schemas.names():
         table[name] = _checked(name, table.get(name) or records.handlers(name))
     outside.install()
+    faults.install()
     organizations.install()
     stacksets.install(table)
 
@@ -96,6 +98,7 @@ def _checked(name: str, inner: Handlers) -> Handlers:
     def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
         kind = schemas.load(name, get_region())
         assert kind is not None
+        faults.delay_resource()
         authorization.check_deployment(kind, "create", logical_id)
         typed = strict_properties.check(kind, logical_id, properties)
         references.check(name, typed)

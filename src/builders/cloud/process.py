@@ -8,6 +8,7 @@ with running() as cloud:
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import signal
@@ -15,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +55,17 @@ class Cloud:
     def log_file(self) -> Path:
         """What the server wrote to stderr."""
         return self.state_directory / "server.log"
+
+    def set_faults(self, *faults: Mapping[str, str | float]) -> list[dict[str, str | float]]:
+        """Let calls fail as faults.py describes, from now on; without arguments nothing fails any more.
+
+        Return the faults that were there before; each tells under `struck` how often it did.
+        """
+        page = f"{self.endpoint_url}/_stackferry/faults"
+        with urllib.request.urlopen(page) as before:  # noqa: S310 our own server
+            found: list[dict[str, str | float]] = json.load(before)
+        urllib.request.urlopen(urllib.request.Request(page, json.dumps(faults).encode(), method="PUT")).close()  # noqa: S310
+        return found
 
     def environment(self, account: str = "000000000000", region: str = "us-east-1") -> dict[str, str]:
         """Return the variables that point the AWS CLI and the SDKs here, as `account` (12 digits) in `region`.

@@ -17,7 +17,7 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 from ministack.app import app
 
-from builders.cloud import install
+from builders.cloud import faults, install
 
 CA_PATH = "/_stackferry/ca.pem"
 """Where the server gives out the certificate authority of its databases."""
@@ -57,7 +57,7 @@ async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bo
     }
     announcing = asyncio.create_task(_announce(*listener.getsockname()))
     try:
-        own: Any = _with_own_pages(app, pages)
+        own: Any = _with_own_pages(faults.in_front_of(app), pages)
         await hypercorn_serve(own, config, shutdown_trigger=stop.wait)
     finally:
         announcing.cancel()
@@ -81,12 +81,19 @@ async def _announce(host: str, port: int) -> None:
 
 def _with_own_pages(app: Application, pages: dict[str, Callable[[], bytes]]) -> Application:
     async def serve_page(scope: Scope, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        if scope["type"] != "http" or scope["path"] not in pages:
+        if scope["type"] != "http" or scope["path"] not in (*pages, faults.PATH):
             await app(scope, receive, send)
             return
-        body = pages[scope["path"]]()
-        headers = [(b"content-type", b"application/json" if scope["path"].endswith(".json") else b"text/plain")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        status = 200
+        if scope["path"] != faults.PATH:
+            body = pages[scope["path"]]()
+        elif scope["method"] == "GET":
+            body = faults.shown()
+        else:
+            status, body = faults.put(await faults.read(receive))
+        json_page = scope["path"] in (STATUS_PATH, faults.PATH)
+        headers = [(b"content-type", b"application/json" if json_page else b"text/plain")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     return serve_page

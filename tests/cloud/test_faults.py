@@ -1,0 +1,125 @@
+"""Faults strike the calls that they are meant for, as often as they should, and nothing else."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+
+from builders.cloud.process import Cloud, running
+
+from .conftest import Account
+
+QUEUE = {"Queue": {"Type": "AWS::SQS::Queue"}}
+ACCOUNT = "111111111111"
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Cloud]:
+    """A server of this module's own: faults strike all who use it."""
+    with running() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def faulty(own: Cloud) -> Iterator[Cloud]:
+    yield own
+    own.set_faults()
+
+
+def client(cloud: Cloud, service: str, account: str = ACCOUNT) -> Any:
+    """A client that gives up at once."""
+    patience = Config(retries={"total_max_attempts": 1}, read_timeout=1)
+    return boto3.client(service, config=patience, **cloud.client_arguments(account))
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "code"),
+    [
+        ("cloudformation", "list_stacks", "Throttling"),
+        ("ec2", "describe_vpcs", "RequestLimitExceeded"),
+        ("s3", "list_buckets", "SlowDown"),
+        ("secretsmanager", "list_secrets", "ThrottlingException"),
+        ("dms", "describe_replication_tasks", "ThrottlingException"),
+        ("lambda", "list_functions", "ThrottlingException"),
+        ("cloudwatch", "describe_alarms", "ThrottlingException"),
+    ],
+)
+def test_a_throttled_call_is_answered_as_its_service_does(
+    faulty: Cloud, service: str, operation: str, code: str
+) -> None:
+    faulty.set_faults({"kind": "throttle"})
+    with pytest.raises(ClientError) as refused:
+        getattr(client(faulty, service), operation)()
+    assert refused.value.response["Error"]["Code"] == code
+
+
+def test_a_fault_strikes_its_operation_and_account_as_often_as_it_says(faulty: Cloud) -> None:
+    faulty.set_faults({"kind": "error", "service": "ec2", "operation": "DescribeV*", "account": ACCOUNT, "count": 2})
+    ours, others = client(faulty, "ec2"), client(faulty, "ec2", "222222222222")
+    others.describe_vpcs()
+    ours.describe_subnets()
+    for _ in range(2):
+        with pytest.raises(ClientError, match="unknown error"):
+            ours.describe_vpcs()
+    ours.describe_vpcs()
+    assert [fault["struck"] for fault in faulty.set_faults()] == [2]
+
+
+def test_a_retrying_client_gets_through_a_fault_that_passes(faulty: Cloud) -> None:
+    faulty.set_faults({"kind": "throttle", "count": 2}, {"kind": "reset", "count": 1})
+    config = Config(retries={"total_max_attempts": 6, "mode": "standard"})
+    boto3.client("ec2", config=config, **faulty.client_arguments(ACCOUNT)).describe_vpcs()
+    assert [fault["struck"] for fault in faulty.set_faults()] == [2, 1]
+
+
+def test_a_reset_connection_has_no_answer(faulty: Cloud) -> None:
+    faulty.set_faults({"kind": "reset"})
+    with pytest.raises(ConnectionClosedError):
+        client(faulty, "ec2").describe_vpcs()
+
+
+def test_a_call_that_hangs_runs_into_the_callers_timeout(faulty: Cloud) -> None:
+    faulty.set_faults({"kind": "hang", "seconds": 5})
+    with pytest.raises(ReadTimeoutError):
+        client(faulty, "ec2").describe_vpcs()
+
+
+def test_a_lost_answer_leaves_the_operation_done(faulty: Cloud) -> None:
+    faulty.set_faults({"kind": "lost", "operation": "CreateQueue"})
+    with pytest.raises(ConnectionClosedError):
+        client(faulty, "sqs").create_queue(QueueName="made")
+    assert client(faulty, "sqs").get_queue_url(QueueName="made")["QueueUrl"].endswith("/made")
+
+
+def test_a_suspended_account_can_call_nothing(faulty: Cloud) -> None:
+    faulty.set_faults({"kind": "suspended", "account": ACCOUNT})
+    with pytest.raises(ClientError, match="Your account is suspended"):
+        client(faulty, "cloudformation").list_stacks()
+    client(faulty, "cloudformation", "222222222222").list_stacks()
+
+
+def test_a_slow_stack_takes_its_time_and_no_other_call_waits_for_it(faulty: Cloud) -> None:
+    account = Account(faulty, ACCOUNT)
+    faulty.set_faults({"kind": "slow-stack", "account": ACCOUNT, "seconds": 1.5})
+    begin = time.monotonic()
+    account.client("cloudformation").create_stack(StackName="slow", TemplateBody='{"Resources": {"Q": {"Type": '
+                                                                                 '"AWS::SQS::Queue"}}}')  # fmt: skip
+    client(faulty, "ec2").describe_vpcs()
+    answered = time.monotonic() - begin
+    assert account.settled("slow") == "CREATE_COMPLETE"
+    assert answered < 1.5 <= time.monotonic() - begin
+
+
+def test_a_fault_that_cannot_be_is_refused_with_the_kinds_that_there_are(faulty: Cloud) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        faulty.set_faults({"kind": "sloth"})
+    assert refused.value.code == 400
+    assert b"'sloth' is none of throttle, error" in refused.value.read()
