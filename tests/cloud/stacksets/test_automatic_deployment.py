@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from botocore.exceptions import ClientError
 
 from .conftest import ACTIVE, Fleet, aim
 from .organization import Organization
@@ -67,6 +68,29 @@ def test_an_account_that_goes_keeps_the_stack_where_the_set_says_so(
     organization.api.move_account(AccountId=account, SourceParentId=unit, DestinationParentId=organization.root)
     assert settled(fleet) == set()
     assert fleet.stacks(account)[0]["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_a_refused_request_makes_no_unit_a_target(
+    managed: Fleet, organization: Organization, number: Callable[[], str]
+) -> None:
+    unit = organization.unit("phases")
+    organization.admit(number(), unit)
+    managed.drive(StackSeconds=0.3)
+    managed.call("create_stack_instances", **aim([unit]))
+    with pytest.raises(ClientError, match="OperationInProgressException"):
+        managed.call("create_stack_instances", **aim([organization.unit("other")]))
+    settled(managed)
+    targets = managed.call("list_stack_set_auto_deployment_targets")["Summaries"]
+    assert [each["OrganizationalUnitId"] for each in targets] == [unit]
+
+
+def test_a_unit_whose_instances_are_deleted_is_a_target_no_more(
+    automatic: tuple[Fleet, str], organization: Organization, number: Callable[[], str]
+) -> None:
+    fleet, unit = automatic
+    fleet.run("delete_stack_instances", **aim([unit]), RetainStacks=False)
+    organization.admit(number(), unit)
+    assert settled(fleet) == set()
 
 
 def test_without_automatic_deployment_a_new_account_gets_nothing(

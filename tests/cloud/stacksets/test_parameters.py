@@ -117,6 +117,11 @@ def test_a_new_parameter_cannot_be_overridden_before_every_instance_has_it(
     assert values(overridden, members[0])["Third"] == "own"
 
 
+def test_a_new_parameter_has_no_previous_value(overridden: Fleet) -> None:
+    with pytest.raises(ClientError, match="usePreviousValue as true for a parameter key not in the previous template"):
+        overridden.call("update_stack_set", TemplateBody=two(Third=1), Parameters=given(Third=None))
+
+
 def test_a_value_beside_use_previous_value_is_refused(overridden: Fleet, member: str) -> None:
     both = [{"ParameterKey": "First", "ParameterValue": "own", "UsePreviousValue": True}]
     with pytest.raises(ClientError, match="Cannot specify usePreviousValue as true and a value"):

@@ -50,6 +50,12 @@ def check(template: Template, service_managed: bool, request: Request, previous:
         }
         for each in request.get("Parameters") or []
     ]
+    for each in given:
+        if each["UsePreviousValue"] and each["Key"] not in previous:
+            raise invalid(
+                f"Invalid input for parameter key {each['Key']}. Cannot specify usePreviousValue as true for a "
+                "parameter key not in the previous template"
+            )
     try:
         strict_templates.check_given(template, given, previous)
     except ValueError as error:

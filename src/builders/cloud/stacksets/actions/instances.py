@@ -29,7 +29,6 @@ def create(request: Request) -> Answer:
     quota = settings(stack_set.account).instances
     if len(stack_set.instances) + new > quota:
         raise limit(f"You have reached the limit of {quota} stack instances in a stack set")
-    _remember_units(stack_set, request)
     return submit_creation(stack_set, request, wanted)
 
 
@@ -39,6 +38,7 @@ def submit_creation(
     """Take up the operation that makes instances."""
 
     def begin(operation: Operation) -> list[Instance]:
+        _remember_units(stack_set, request)
         working = []
         for key, account in wanted.items():
             instance = stack_set.instances.setdefault(key, Instance(*key))
@@ -82,7 +82,6 @@ def delete(request: Request) -> Answer:
     if again:
         return again
     wanted = _wanted(stack_set, request)
-    _forget_units(stack_set, request)
     return submit_deletion(stack_set, request, wanted)
 
 
@@ -92,9 +91,11 @@ def submit_deletion(
     """Take up the operation that takes instances out."""
 
     def begin(operation: Operation) -> list[Instance]:
-        for instance in targets.present(stack_set, wanted):
+        _forget_units(stack_set, request)
+        leaving = targets.present(stack_set, wanted)
+        for instance in leaving:
             instance.wait(operation.id)
-        return targets.present(stack_set, wanted)
+        return leaving
 
     return queue.submit(stack_set, request, "DELETE", frozenset(wanted), begin, automatic)
 
@@ -112,6 +113,7 @@ def _wanted(stack_set: StackSet, request: Request, creating: bool = False) -> di
 
 
 def _remember_units(stack_set: StackSet, request: Request) -> None:
+    """Units that were targeted once get the stack into accounts that come later."""
     for unit in (request.get("DeploymentTargets") or {}).get("OrganizationalUnitIds") or []:
         known = stack_set.units.setdefault(unit, [])
         known += [region for region in request["Regions"] if region not in known]

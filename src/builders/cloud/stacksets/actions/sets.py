@@ -103,7 +103,7 @@ def update(request: Request) -> Answer:
     again = queue.repeated(stack_set, request, "UPDATE")
     if again:
         return again
-    if not (stack_set.managed_execution and "ManagedExecution" not in request):
+    if not stack_set.managed_execution or "ManagedExecution" in request:  # which is not changed while operations run
         queue.require_idle(stack_set)
     keys = _named(stack_set, request)
     new = templates.read(request)
@@ -121,7 +121,7 @@ def update(request: Request) -> Answer:
             for instance in stack_set.instances.values():
                 if instance.status != "INOPERABLE":  # excluded from further updates
                     instance.status, instance.detailed = "OUTDATED", "PENDING"
-        chosen = stack_set.instances if keys is None else [key for key in keys if key in stack_set.instances]
+        chosen = stack_set.instances if keys is None else keys
         working = [each for each in targets.present(stack_set, chosen) if each.status != "INOPERABLE"]
         for instance in working:
             instance.wait(operation.id)
