@@ -111,4 +111,4 @@ def _grouped(rights: Iterable[Right]) -> Iterator[tuple[str, str, str, bool]]:
 
 
 def _with_role(query: str) -> str:
-    return f"WITH role AS (SELECT oid FROM pg_roles WHERE rolname = CAST(:role AS name)) {query}"  # noqa: S608 ours
+    return f"WITH role AS (SELECT oid FROM pg_roles WHERE rolname = CAST(:role AS name)) {query}"

@@ -101,7 +101,7 @@ def _as_master(master: Credentials, deadline: Deadline) -> Iterator[VerifiedConn
 
 def _role(connection: VerifiedConnection, user: Credentials) -> list[str]:
     expressions = ", ".join(_ATTRIBUTES)
-    query = f"SELECT {expressions} FROM pg_roles WHERE rolname = :role"  # noqa: S608 our own expressions
+    query = f"SELECT {expressions} FROM pg_roles WHERE rolname = :role"
     rows: list[list[Any]] = connection.run(query, role=user.username)
     if not rows:
         connection.run(f"CREATE ROLE {_with_password(user)} LOGIN")

@@ -12,7 +12,7 @@ from rotation_world.function import SHARED
 from rotation_world.postgres import PostgresServer
 
 sys.path.insert(0, str(SHARED))
-import credentials  # noqa: E402
+import credentials
 import scram
 
 awkward = st.sampled_from("a1 \u00a0\u200b\u00ad\u0627\u05d0\u0661ﬁ①Å\u0301\u0007\ue000🔑\u0221\ufdd0\ufffd\u2028ª")
