@@ -186,14 +186,3 @@ def test_a_count_beside_a_percentage_is_refused(fleet: Fleet, member: str, name:
     both = {f"{name}Count": 1, f"{name}Percentage": 10}
     with pytest.raises(ClientError, match=f"either {name}Count or {name}Percentage"):
         fleet.call("create_stack_instances", Accounts=[member], Regions=["us-east-1"], OperationPreferences=both)
-
-
-def test_results_lag_behind_what_is_true(fleet: Fleet, member: str) -> None:
-    fleet.make()
-    fleet.drive(ResultsLagSeconds=0.5)
-    operation = fleet.deploy([member])["OperationId"]
-    assert fleet.states() == {(member, "us-east-1"): DONE}
-    assert fleet.call("list_stack_set_operation_results", OperationId=operation)["Summaries"] == []
-    time.sleep(0.5)
-    (result,) = fleet.call("list_stack_set_operation_results", OperationId=operation)["Summaries"]
-    assert result["Status"] == "SUCCEEDED"

@@ -78,7 +78,7 @@ async def _instance(stack_set: StackSet, operation: Operation, instance: Instanc
         result.record("RUNNING")
         if operation.action != "DETECT_DRIFT":
             instance.detailed = "RUNNING"
-        await asyncio.sleep(settings(stack_set.account).stack_seconds)
+        await asyncio.sleep(settings(stack_set.account).seconds(instance.account))
         outcome = await _attempt(stack_set, operation, instance)
         result.record("FAILED" if outcome.failed else "SUCCEEDED", outcome.reason)
         return not outcome.failed
@@ -107,7 +107,9 @@ async def _act(stack_set: StackSet, operation: Operation, instance: Instance) ->
     if operation.retain:
         del stack_set.instances[instance.key]  # the stack is left alone: no role is asked for
         return Outcome()
-    refused = None if stack_set.service_managed else permissions.refusal(stack_set, instance.account)
+    refused = settings(stack_set.account).failure(instance.account)
+    if not refused and not stack_set.service_managed:
+        refused = permissions.refusal(stack_set, instance.account)
     if refused:
         return Outcome(refused, failed=True, broken=operation.action == "DELETE")
     if operation.action == "DETECT_DRIFT":

@@ -100,8 +100,8 @@ def execution_role(stack_set: StackSet, account: str) -> Role:
     return Role(account, stack_set.execution_role_name)
 
 
-def refusal(stack_set: StackSet, account: str) -> str | None:
-    """Return why a self-managed set cannot act in an account; None when it can."""
+def refusal(stack_set: StackSet, account: str) -> str:
+    """Return why a self-managed set cannot act in an account; empty when it can."""
     arn = stack_set.administration_role_arn
     administration = Role(arn.split(":")[4], arn.rpartition("/")[2])
     execution = execution_role(stack_set, account)
@@ -115,7 +115,7 @@ def refusal(stack_set: StackSet, account: str) -> str | None:
             f"Account {account} should have '{execution.name}' role with trust relationship to Role "
             f"'{administration.name}'."
         )
-    return administration.refusal("sts:AssumeRole", execution.arn)
+    return administration.refusal("sts:AssumeRole", execution.arn) or ""
 
 
 def _trusts_cloudformation(trust: dict[str, Any] | None) -> bool:
