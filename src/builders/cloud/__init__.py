@@ -7,6 +7,7 @@ The rooms:
     process.py      the same server as a child process, for tests and the demo: `with running() as cloud:`
     server.py       its socket, directory and environment; then
     serving.py      its life: ready, the pages of its own, stop
+    keeping.py      state that outlives the server
     faults.py       what fails on request, between a caller and AWS
     install.py      puts everything below into ministack's tables, in one readable list
     schemas.py      the CloudFormation registry's resource schemas, one type at a time

@@ -18,12 +18,17 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--port", type=int, default=4566, help="TCP port, 0 for a free one (default: 4566)")
     parser.add_argument("--state-dir", type=Path, help="keep files here (default: a temporary directory)")
+    parser.add_argument("--keep", action="store_true", help="take up what --state-dir holds, and keep it up to date")
     parser.add_argument("--auth", action="store_true", help="check every request against IAM (default: all may all)")
     parser.add_argument("--log-level", default="WARNING", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     parser.add_argument("--stop-at-end-of-input", action="store_true", help="stop when stdin is closed")
     options = parser.parse_args(arguments)
+    if options.keep and not options.state_dir:
+        parser.error("--keep needs --state-dir")
     try:
-        server.serve(options.port, options.state_dir, options.log_level, options.stop_at_end_of_input, options.auth)
+        server.serve(
+            options.port, options.state_dir, options.log_level, options.stop_at_end_of_input, options.auth, options.keep
+        )
     except CloudError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -20,6 +20,7 @@ from builders.cloud import (
     dms,
     faults,
     functions,
+    keeping,
     network,
     organizations,
     outside,
@@ -45,6 +46,7 @@ logger = logging.getLogger("install")
 class Installed:
     """What the server asks once everything is in place."""
 
+    databases: rds.Databases
     close: Callable[[], None]
     status: Callable[[], dict[str, Json]]
 
@@ -89,7 +91,8 @@ def everything(directory: Path) -> Installed:
             "invented attributes": attributes.invented(),
         }
 
-    return Installed(close, status)
+    keeping.load(databases)
+    return Installed(databases, close, status)
 
 
 def _checked(name: str, inner: Handlers) -> Handlers:

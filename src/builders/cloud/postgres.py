@@ -90,6 +90,10 @@ class Server:
         else:
             shutil.copytree(copy, self.data)
             _give_away(self.data, *self.data.rglob("*"))
+        self.certify()
+
+    def certify(self) -> None:
+        """Write the certificate and its key, and see whether the server can use them."""
         for name, text in (("server.crt", self.certificate.certificate), ("server.key", self.certificate.key)):
             path = self.data / name
             path.write_text(text)

@@ -95,11 +95,13 @@ class Cloud:
 
 
 @contextlib.contextmanager
-def running(port: int = 0, state_directory: Path | None = None, *, authorize: bool = False) -> Iterator[Cloud]:
+def running(
+    port: int = 0, state_directory: Path | None = None, *, authorize: bool = False, keep: bool = False
+) -> Iterator[Cloud]:
     """Start a server (port 0: a free one), wait until it answers, yield it, and stop it at the end.
 
     Without `state_directory` its files live in a temporary directory that goes with it. With `authorize` every request
-    is checked against IAM, as `--auth` says.
+    is checked against IAM, as `--auth` says; with `keep` the state directory is taken up and kept, as `--keep` says.
     Raises `CloudError` with the server's own last words when it does not come up.
     """
     with contextlib.ExitStack() as cleanup:
@@ -109,7 +111,7 @@ def running(port: int = 0, state_directory: Path | None = None, *, authorize: bo
             (state_directory / TEMPORARY).touch()
         state_directory.mkdir(parents=True, exist_ok=True)
         state_directory.chmod(0o711)  # PostgreSQL runs as another user when we are root
-        child = _start(port, state_directory, ["--auth"] if authorize else [])
+        child = _start(port, state_directory, ["--auth"] * authorize + ["--keep"] * keep)
         cleanup.callback(_stop, child)
         endpoint_url = _wait_until_ready(child, state_directory / "server.log")
         yield Cloud(endpoint_url, child.pid, state_directory)

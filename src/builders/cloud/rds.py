@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from ministack.core import persistence
 from ministack.services import kms, rds
 from ministack.services.cloudformation import provisioners
 from pg8000.native import identifier, literal
@@ -43,8 +44,9 @@ class Databases:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "rds"
-        shutil.rmtree(self.directory, ignore_errors=True)  # of a server that was killed
-        self.directory.mkdir()
+        if not persistence.PERSIST_STATE:
+            shutil.rmtree(self.directory, ignore_errors=True)  # of a server that was killed
+        self.directory.mkdir(exist_ok=True)
         self.directory.chmod(0o711)
         self.snapshots = directory / "rds-snapshots"
         self.snapshots.mkdir(exist_ok=True)
@@ -94,13 +96,36 @@ class Databases:
         """Return the directory that keeps the data of a snapshot."""
         return self.snapshots / arn.replace(":", "_")
 
+    def kept(self) -> dict[str, Json]:
+        """Return what `take_up` needs to run the servers again."""
+        return {
+            arn: {"directory": str(server.directory), "port": server.port, "major": server.installation.major,
+                  "settings": server.settings, "plain_text_allowed": server.plain_text_allowed}
+            for arn, server in self.servers.items()
+        }  # fmt: skip
+
+    def take_up(self, kept: Mapping[str, Json]) -> None:
+        """Run the servers of an emulator that is gone, on their data and their ports."""
+        for arn, each in kept.items():
+            certificate = postgres.Certificate(*rds._pg_server_material([ADDRESS], ["127.0.0.1"]))
+            server = postgres.Server(
+                installations.choose(each["major"]), Path(each["directory"]), certificate, each["settings"],
+                each["plain_text_allowed"], each["port"],
+            )  # fmt: skip
+            server.certify()
+            server.start()
+            self._know(arn, server)
+
     def close(self) -> None:
-        """End all servers, side by side."""
+        """End all servers, side by side; their data goes too, unless state is kept."""
         for server in self.servers.values():
             if server.process is not None:
                 server.process.terminate()
         for server in list(self.servers.values()):
-            server.remove()
+            if persistence.PERSIST_STATE:
+                server.stop()
+            else:
+                server.remove()
         self.servers.clear()
 
     def _create(self, inner: Handlers, logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
@@ -130,14 +155,17 @@ class Databases:
         except CloudError:
             server.remove()
             raise
-        self.servers[instance["DBInstanceArn"]] = server
-        self.status[instance["DBInstanceArn"]] = {
+        self._know(instance["DBInstanceArn"], server)
+        return server
+
+    def _know(self, arn: str, server: postgres.Server) -> None:
+        self.servers[arn] = server
+        self.status[arn] = {
             "port": server.port,
-            "server": f"PostgreSQL {installation.major} of {installation.bin}",
+            "server": f"PostgreSQL {server.installation.major} of {server.installation.bin}",
             "tls": server.tls,
             "log": str(server.log),
         }
-        return server
 
     def _fill(self, server: postgres.Server, instance: Mapping[str, Json], properties: Mapping[str, Json]) -> None:
         """Start a server with the data of the snapshot that the template names, or as a new instance has it."""

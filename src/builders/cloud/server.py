@@ -29,10 +29,12 @@ def serve(
     log_level: str,
     stop_at_end_of_input: bool = False,
     authorize: bool = False,
+    keep: bool = False,
 ) -> None:
     """Serve on 127.0.0.1 until SIGTERM or Ctrl-C.
 
     With `authorize` every request is checked against IAM; an account's number as access key id is its root user.
+    With `keep` the state directory holds what the next server on it takes up.
 
     With `stop_at_end_of_input` also until the caller, who holds the other end of stdin, is gone. Then nobody else is
     left to remove a state directory that the caller marked as temporary, and the server does it.
@@ -41,7 +43,7 @@ def serve(
     """
     listener = _bind(port)
     with listener, _directory(state_directory) as directory:
-        _configure(listener.getsockname()[1], directory, log_level, authorize)
+        _configure(listener.getsockname()[1], directory, log_level, authorize, keep)
         # Imported by name and only now: ministack reads the environment that `_configure` has set.
         serving = importlib.import_module("builders.cloud.serving")
         alone = asyncio.run(serving.run(listener, directory, stop_at_end_of_input))
@@ -94,7 +96,7 @@ def _sweep_leftovers() -> None:
                 shutil.rmtree(pid_file.parent, ignore_errors=True)
 
 
-def _configure(port: int, directory: Path, log_level: str, authorize: bool) -> None:
+def _configure(port: int, directory: Path, log_level: str, authorize: bool, keep: bool) -> None:
     """Set what ministack reads at import: this address only, no listeners beside it, files below `directory`."""
     temporary = directory / "tmp"
     os.environ.update(
@@ -107,7 +109,8 @@ def _configure(port: int, directory: Path, log_level: str, authorize: bool) -> N
         CA_BUNDLE=str(directory / "ca.pem"),  # functions check the databases' certificates with it
         SFTP_ENABLED="0",
         IOT_MTLS_ENABLED="0",
-        PERSIST_STATE="0",
+        PERSIST_STATE="1" if keep else "0",
+        STATE_DIR=str(directory / "state"),
         DOCKER_HOST="unix:///nonexistent",  # nothing here may start a container
         TMPDIR=str(temporary),
     )

@@ -17,7 +17,7 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 from ministack.app import app
 
-from builders.cloud import faults, install
+from builders.cloud import faults, install, keeping
 
 CA_PATH = "/_stackferry/ca.pem"
 """Where the server gives out the certificate authority of its databases."""
@@ -55,12 +55,15 @@ async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bo
         CA_PATH: (directory / "ca.pem").read_bytes,
         STATUS_PATH: lambda: json.dumps(installed.status(), indent=2).encode(),
     }
+    saving = asyncio.create_task(keeping.save_while_serving(installed.databases))
     announcing = asyncio.create_task(_announce(*listener.getsockname()))
     try:
         own: Any = _with_own_pages(faults.in_front_of(app), pages)
         await hypercorn_serve(own, config, shutdown_trigger=stop.wait)
     finally:
         announcing.cancel()
+        saving.cancel()
+        keeping.save(installed.databases)
         await asyncio.to_thread(installed.close)
     return alone.is_set()
 
@@ -83,6 +86,7 @@ def _with_own_pages(app: Application, pages: dict[str, Callable[[], bytes]]) -> 
     async def serve_page(scope: Scope, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         if scope["type"] != "http" or scope["path"] not in (*pages, faults.PATH):
             await app(scope, receive, send)
+            keeping.touched.set()
             return
         status = 200
         if scope["path"] != faults.PATH:
