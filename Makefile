@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN ?= .venv/bin
 
-.PHONY: demo test style types clean
+.PHONY: demo test style types checkov clean
 
 demo: .venv/installed
 	$(BIN)/python -m builders.demo
@@ -25,6 +25,15 @@ types:
 	  (cd "$$function" && MYPYPATH=../shared "$$python" -m mypy --config-file ../../setup.cfg --cache-dir ../../.mypy_cache/functions .) || exit 1; \
 	done
 
+# checkov pins an old boto3, so it has an environment of its own.
+checkov: .venv-checkov/installed
+	.venv-checkov/bin/python -m checkov.main --directory templates --framework cloudformation --compact --quiet
+
+.venv-checkov/installed: constraints-checkov.txt
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-checkov.txt checkov
+	touch $@
+
 # Made anew when what it installs changes; a second call finds it and is quick.
 .venv/installed: constraints.txt setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -34,4 +43,4 @@ types:
 	touch $@
 
 clean:
-	rm -rf .venv .tox build
+	rm -rf .venv .venv-checkov .tox build
