@@ -87,7 +87,7 @@ def everything(directory: Path) -> Installed:
     def status() -> dict[str, Json]:
         return {
             "databases": databases.status,
-            "rotations": rotation_steps.history,
+            "rotations": list(rotation_steps.history),
             "invented attributes": attributes.invented(),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import logging
 import threading
@@ -20,8 +21,8 @@ DAY_SECONDS = 86_400
 
 logger = logging.getLogger("rotation")
 
-history: list[dict[str, Json]] = []
-"""What became of each rotation, newest last: {"secret", "token", "outcome", and for a failure "step" and "error"}."""
+history: collections.deque[dict[str, Json]] = collections.deque(maxlen=500)
+"""What became of the last rotations, newest last: {"secret", "token", "outcome", and for a failure "step" and "error"}."""
 
 _running: dict[str, threading.Lock] = {}
 
