@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from builders import database_login, deploy
+from builders import deploy
 from builders.cloud.process import Cloud
+from builders.demo import database_login
 from builders.demo.accounts import PHASES, Accounts
 from builders.demo.scenario import Scenario
 from builders.demo.source import source_database

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from builders import catalog, database_login, deploy, package
+from builders import catalog, deploy, package
 from builders.cloud.on_premises import OnPremises, on_premises
 from builders.cloud.process import Cloud
+from builders.demo import database_login
 from builders.errors import DeployError
 
 ROOT = Path(__file__).parents[2]

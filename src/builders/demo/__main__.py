@@ -13,8 +13,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from builders import database_login, outputs
+from builders import outputs
 from builders.cloud.process import running
+from builders.demo import database_login
 from builders.demo.accounts import NETWORK, PHASES, REGION, TOOLING, Accounts
 from builders.demo.scenario import Scenario
 from builders.demo.source import source_database
