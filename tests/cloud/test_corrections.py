@@ -135,6 +135,13 @@ STILL_WRONG = {
         places = (cloudwatch_logs, lambda_svc)
         wrong = not any("CloudWatchMetrics" in Path(each.__file__).read_text() for each in places)
     """,
+    "events.paths_into_lists": """
+        from types import SimpleNamespace
+        from ministack.services import eventbridge
+        view = SimpleNamespace(event_with_detail=lambda: {"resources": ["arn"]}, envelope=dict)
+        transformer = {"InputPathsMap": {"task": "$.resources[0]"}, "InputTemplate": '"<task>"'}
+        wrong = "arn" not in str(eventbridge._apply_input_transformer(transformer, None, view))
+    """,
     "network.handlers (open egress of both IP versions)": """
         from ministack.services.cloudformation import provisioners
         (rule,) = provisioners._ec2_sg_egress_permissions([])

@@ -10,6 +10,7 @@ The rooms:
     keeping.py      state that outlives the server
     faults.py       what fails on request, between a caller and AWS
     install.py      puts everything below into ministack's tables, in one readable list
+    checking.py     the checks in front of every resource handler
     schemas.py      the CloudFormation registry's resource schemas, one type at a time
     records.py      resources of types that ministack does not know, made from their schemas
     attributes.py   values of attributes that AWS would choose: ids, ARNs

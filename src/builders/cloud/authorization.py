@@ -6,11 +6,8 @@ key". DMS brings its own part (dms/authorization.py).
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import dataclasses
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ministack import app
@@ -20,19 +17,14 @@ from ministack.services import kms, secretsmanager
 from ministack.services.cloudformation import _change_sets
 
 from builders.cloud.corrections.replacing import replace
-from builders.cloud.schemas import Json, ResourceType
+from builders.cloud.schemas import Json
+from builders.cloud.stacksets import permissions
 
 _KEY_USE = {
     "secretsmanager:GetSecretValue": ("kms:Decrypt",),
     "secretsmanager:PutSecretValue": ("kms:GenerateDataKey", "kms:Decrypt"),
 }
 """What a caller must be allowed to do with the key of a secret, beside the call itself."""
-
-_MAKING = re.compile(r":(Create|Put|Run|Allocate|Associate|Attach|Authorize|Enable|Register|Request|Subscribe|Add)")
-_VERBS = {"create": _MAKING, "update": re.compile(r":(Modify|Update|Set|Put|Change)"), "delete": re.compile(
-    r":(Delete|Release|Terminate|Disassociate|Detach|Revoke|Disable|Schedule|Remove)")}  # fmt: skip
-
-_role: contextvars.ContextVar[str] = contextvars.ContextVar("deploying_role", default="")
 
 
 def install() -> None:
@@ -96,42 +88,26 @@ def _uses_of_key(action: str, secret_id: str, region: str) -> list[tuple[str, st
     return [(each, key["Arn"], context) for each in _KEY_USE[action]]
 
 
-@contextlib.contextmanager
-def deploying_as(role_arn: str) -> Iterator[None]:
-    """Deploy with the permissions of a role (an execution role, a service role) instead of the caller's own."""
-    token = _role.set(role_arn)
-    try:
-        yield
-    finally:
-        _role.reset(token)
+def check_deployment(name: str, operation: str, resource: str) -> None:
+    """Refuse what the caller may not do: CloudFormation acts with his permissions, not with its own.
 
-
-def check_deployment(kind: ResourceType, operation: str, resource: str) -> None:
-    """Refuse what the deploying principal may not do: CloudFormation acts with his permissions, not its own.
-
-    `operation` is create, update or delete. Asked for is the action of the schema's list for this operation that does
-    it; which resources and conditions a policy names is not looked at. Raises ValueError with IAM's sentence.
+    `operation` is create, update or delete. Asked for is the one action that plainly does it; which resources and
+    conditions a policy names is not looked at. Raises ValueError with IAM's sentence.
     """
-    principal = _role.get() or iam_evaluator.caller_arn()
-    action = _action(kind, operation)
-    if not app.AUTH or principal.endswith(":root") or action is None:
-        return
+    principal = iam_evaluator.caller_arn()
     account = principal.split(":")[4]
-    name = principal.split("/")[1] if ":assumed-role/" in principal else principal.rsplit("/", 1)[-1]
+    action = permissions.needed(name, operation)
+    # In another account than the caller's a stack set acts, with a role of its own (stacksets/permissions.py).
+    if not app.AUTH or principal.endswith(":root") or account != get_account_id() or action is None:
+        return
+    user = principal.split("/")[1] if ":assumed-role/" in principal else principal.rsplit("/", 1)[-1]
     gather = iam_evaluator._gather_user_policies if ":user/" in principal else iam_evaluator._gather_role_policies
-    policies = [[_anywhere(statement) for statement in policy] for policy in gather(name, account)]
+    policies = [[_anywhere(statement) for statement in policy] for policy in gather(user, account)]
     asked = iam_evaluator.EvalContext(principal, "AssumedRole", account, action, "*", "")
     decision = iam_evaluator.evaluate(asked, policies).decision
     if decision != "Allow":
         sentence = iam_actions.identity_denial_message(action, principal, resource, decision == "Deny")
-        raise ValueError(f"{sentence} (Service: {kind.name.split('::')[1]}, Status Code: 403)")
-
-
-def _action(kind: ResourceType, operation: str) -> str | None:
-    listed = (kind.schema.get("handlers") or {}).get(operation, {}).get("permissions") or []
-    own = kind.name.split("::")[1].lower()
-    does = [each for each in listed if _VERBS[operation].search(each)]
-    return next((each for each in does if each.startswith(f"{own}:")), does[0] if does else None)
+        raise ValueError(f"{sentence} (Service: {name.split('::')[1]}, Status Code: 403)")
 
 
 def _anywhere(statement: Any) -> Any:

@@ -6,7 +6,17 @@ newer ministack makes the correction needless. What ministack merely lacks is in
 
 from __future__ import annotations
 
-from builders.cloud.corrections import alarms, conditions, exports, operations, packages, regions, services, told
+from builders.cloud.corrections import (
+    alarms,
+    conditions,
+    events,
+    exports,
+    operations,
+    packages,
+    regions,
+    services,
+    told,
+)
 
 
 def everywhere() -> None:
@@ -31,3 +41,4 @@ def everywhere() -> None:
     told.endpoints_of_vpcs()
     alarms.alarms_of_their_own_metric()
     alarms.metrics_embedded_in_logs()
+    events.paths_into_lists()
