@@ -15,7 +15,7 @@ from builders.cloud.on_premises import on_premises
 from .conftest import Account, Template
 
 ENDPOINT = "dms.us-east-1.amazonaws.com"
-SOURCE = "payments.corp.example.com"
+SOURCE = "payments.corp.internal"
 
 FUNCTION = """
 import os, socket, ssl

@@ -31,7 +31,7 @@ GIVEN = {
     "CostCenter": "payments",
     "ArtifactsBucket": "artifacts",
     "ConnectivityCheckPackageKey": "connectivity_check/0.zip",
-    "SourceHost": "payments.corp.example.com",
+    "SourceHost": "payments.corp.internal",
     "SourcePort": "5432",
     "SourceDatabaseName": "payments",
     "SourceSecretArn": "<source secret>",
@@ -78,7 +78,7 @@ def test_it_looks_from_where_dms_will_stand(deployed: Deployed, template: Callab
 def test_it_tries_both_databases_as_dms_will(deployed: Deployed) -> None:
     tried = ways(deployed())
     assert tried["Source"] == {
-        "Host": "payments.corp.example.com",
+        "Host": "payments.corp.internal",
         "Port": "5432",
         "DatabaseName": "payments",
         "SecretArn": "<source secret>",

@@ -23,7 +23,7 @@ from builders.errors import DeployError
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION, SUFFIX = "777000000001", "us-east-1", "ways"
-HOST = "payments.corp.example.com"
+HOST = "payments.corp.internal"
 BEFORE = ("foundation", "network", "secrets", "endpoints", "database")
 STACK, USERS = f"connectivity-{SUFFIX}", f"database-users-{SUFFIX}"
 
@@ -205,8 +205,8 @@ def test_a_certificate_that_does_not_match(cloud: Cloud, refused: Callable[..., 
 
 
 def test_a_host_that_is_not_the_secrets(refused: Callable[..., str]) -> None:
-    reason = refused(SourceHost="other.corp.example.com")
-    assert f"source other.corp.example.com:5432, secret: the secret's host is {HOST}" in reason
+    reason = refused(SourceHost="other.corp.internal")
+    assert f"source other.corp.internal:5432, secret: the secret's host is {HOST}" in reason
 
 
 def test_a_certificate_is_asked_for_before_anything_is_made(phase: Phase) -> None:

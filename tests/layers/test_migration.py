@@ -25,7 +25,7 @@ GIVEN = {
     "MigrationPhase": "dev",
     "CostCenter": "payments",
     "ReplicationEngineVersion": "3.6.1",
-    "SourceHost": "payments.corp.example.com",
+    "SourceHost": "payments.corp.internal",
     "SourcePort": "5432",
     "SourceDatabaseName": "payments",
     "SourceSecretArn": SECRET,
@@ -389,7 +389,7 @@ def test_the_outputs_name_the_instance_the_task_and_the_source(with_parameters: 
         "ReplicationTaskArn": "${ReplicationTask}",
         "SourceEndpointArn": "${SourceEndpoint}",
         "TargetEndpointArn": "${TargetEndpoint}",
-        "SourceAddress": "payments.corp.example.com:5432",
+        "SourceAddress": "payments.corp.internal:5432",
     }
 
 

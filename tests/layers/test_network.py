@@ -33,7 +33,7 @@ PRIVATE_GATEWAY = {
     "Connectivity": "VirtualPrivateGateway",
     "DirectConnectGatewayId": "01234567-89ab-cdef-0123-456789abcdef",
 }
-NAMES = {"OnPremisesDomainName": "corp.example.com", "OnPremisesDnsServer1": "192.168.0.10"}
+NAMES = {"OnPremisesDomainName": "corp.internal", "OnPremisesDnsServer1": "192.168.0.10"}
 KEY = "arn:of:the:key"
 
 
@@ -287,7 +287,7 @@ def test_names_of_on_premises_are_asked_of_the_servers_that_are_given(
     (rule,) = properties_of(
         "AWS::Route53Resolver::ResolverRule", **TRANSIT_GATEWAY, **NAMES, OnPremisesDnsServer2=second
     )
-    assert (rule["RuleType"], rule["DomainName"], rule["TargetIps"]) == ("FORWARD", "corp.example.com", expected)
+    assert (rule["RuleType"], rule["DomainName"], rule["TargetIps"]) == ("FORWARD", "corp.internal", expected)
 
 
 # Outputs
@@ -341,7 +341,7 @@ TRANSIT_ID = TRANSIT_GATEWAY["TransitGatewayId"]
         ({"DirectConnectGatewayRoleArn": "arn:of:a:role"}, "Connectivity None takes no"),
         ({"DirectConnectVirtualInterfaceId": "dxvif-fgputw0j"}, "Connectivity None takes no"),
         (NAMES, "Connectivity None takes no"),
-        (TRANSIT_GATEWAY | {"OnPremisesDomainName": "corp.example.com"}, "needs OnPremisesDnsServer1"),
+        (TRANSIT_GATEWAY | {"OnPremisesDomainName": "corp.internal"}, "needs OnPremisesDnsServer1"),
         (TRANSIT_GATEWAY | {"OnPremisesDnsServer1": "192.168.0.10"}, "need OnPremisesDomainName"),
         (TRANSIT_GATEWAY | {"OnPremisesDnsServer2": "192.168.0.10"}, "need OnPremisesDomainName"),
     ],
@@ -367,8 +367,8 @@ def test_parameters_that_contradict_each_other_are_refused_in_words(
         ("OnPremisesCidr1", "", False),
         ("OnPremisesCidr2", "", True),
         ("OnPremisesDnsServer1", "192.168.0.256", False),
-        ("OnPremisesDomainName", "corp.example.com", True),
-        ("OnPremisesDomainName", "-corp.example.com", False),
+        ("OnPremisesDomainName", "corp.internal", True),
+        ("OnPremisesDomainName", "-corp.internal", False),
         ("OnPremisesDomainName", "corp example", False),
     ],
 )

@@ -29,7 +29,7 @@ GIVEN = {
     "S3PrefixListId": "pl-0123abcd",
 }
 NAMES = {
-    "OnPremisesDomainName": "corp.example.com",
+    "OnPremisesDomainName": "corp.internal",
     "OnPremisesDnsServer1": "192.168.0.10",
     "OnPremisesDnsServer2": "172.16.0.10",
 }

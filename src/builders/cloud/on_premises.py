@@ -1,6 +1,6 @@
 """A PostgreSQL that plays the source on-premises: under a name of its own, signed by an authority of its own.
 
-with running() as cloud, on_premises(cloud.state_directory, "payments.corp.example.com") as source:
+with running() as cloud, on_premises(cloud.state_directory, "payments.corp.internal") as source:
     secret = json.dumps(source.secret())
 """
 

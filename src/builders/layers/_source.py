@@ -19,7 +19,7 @@ def host() -> Parameter:
         "SourceHost",
         "Host name or IPv4 address of the on-premises PostgreSQL, as the secret in SourceSecretArn gives it",
         pattern=rf"^{_LABEL}(\.{_LABEL})*$",
-        explanation="a host name such as payments.corp.example.com, or an IPv4 address",
+        explanation="a host name such as payments.corp.internal, or an IPv4 address",
         max_length=253,
     )
 

@@ -33,7 +33,7 @@ def declare(stack: Stack) -> Names:
     domain_name = stack.parameter(
         parameters.string(
             "OnPremisesDomainName",
-            "Domain whose names the on-premises name servers answer, such as corp.example.com; empty for none",
+            "Domain whose names the on-premises name servers answer, such as corp.internal; empty for none",
             pattern=r"^$|^([a-z0-9_]([a-z0-9-]*[a-z0-9])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?$",
             explanation="a domain name in lower case, or empty",
             default="",
