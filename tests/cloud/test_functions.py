@@ -163,3 +163,10 @@ def test_a_custom_resource_answers_with_data(account: Account, lambda_role: Temp
 def test_a_custom_resource_that_fails_gives_its_reason_to_the_stack(account: Account, lambda_role: Template) -> None:
     with pytest.raises(Refused, match="the port is closed"):
         account.deploy(proof(lambda_role, "FAILED"))
+
+
+def test_a_custom_resource_whose_function_breaks_fails_at_once(account: Account, lambda_role: Template) -> None:
+    broken = proof(lambda_role, "SUCCESS")
+    broken["Function"]["Properties"]["Code"] = {"ZipFile": "import nothing_of_this_name\n"}
+    with pytest.raises(Refused, match="CloudFormation did not receive a response from your custom resource"):
+        account.deploy(broken)

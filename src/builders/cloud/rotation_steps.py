@@ -22,7 +22,7 @@ DAY_SECONDS = 86_400
 logger = logging.getLogger("rotation")
 
 history: collections.deque[dict[str, Json]] = collections.deque(maxlen=500)
-"""What became of the last rotations, newest last: {"secret", "token", "outcome"}; of a failure "step" and "error" too."""
+"""What became of the last rotations, newest last: "secret", "token", "outcome"; of a failure "step", "error" too."""
 
 _running: dict[str, threading.Lock] = {}
 
