@@ -51,11 +51,18 @@ def test_version_2_of_the_aws_cli_deploys_a_phase(cloud: Cloud, tmp_path: Path) 
     assert "logged in to PostgreSQL" in proof
 
 
+def listen() -> None:
+    """Tests that run in the background ignore Ctrl-C, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: signal.Signals) -> None:
     command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(tmp_path)]
     marked = os.environ | {"STACKFERRY_TEST": str(tmp_path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=marked) as child:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=marked, preexec_fn=listen
+    ) as child:
         assert child.stdout is not None
         said = []
         for line in child.stdout:

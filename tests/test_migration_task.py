@@ -355,6 +355,8 @@ def as_process(world: ReplicationWorld, arguments: list[str], action: str, **str
         [sys.executable, "-m", "builders.migration_task", action, *arguments],
         env={**os.environ, **world.cloud.environment(world.account)},
         text=True,
+        # Tests that run in the background ignore Ctrl-C, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **streams,
     )
 

@@ -60,7 +60,7 @@ def test_the_aws_cli_deploys_a_template_from_a_file(account: Account, tmp_path: 
     )
     parameters = tmp_path / "parameters.json"
     parameters.write_text('["Name=from-a-file"]')
-    command = [Path(sys.executable).parent / "aws", "cloudformation", "deploy", "--stack-name", "stack"]
+    command = [sys.executable, "-m", "awscli", "cloudformation", "deploy", "--stack-name", "stack"]
     command += ["--template-file", template, "--parameter-overrides", f"file://{parameters}"]
     environment = {**os.environ, **account.cloud.environment(account.number)}
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)

@@ -28,6 +28,9 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "stacksets-transcript.md"
 WALK = Path(__file__).with_name("walk.md")
 """The document without what commands print: each line that begins with "$ " is one command."""
 
+# As a module: the script that pip installs does not run from a directory with a space in its name.
+_AWS = 'aws() { "$PYTHON" -m awscli "$@"; }; export -f aws'
+
 
 @dataclass(frozen=True)
 class _Shell:
@@ -39,10 +42,9 @@ class _Shell:
 
     def run(self, command: str) -> str:
         """Return what a command prints, errors included."""
-        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        own = {"PATH": programs, "ENDPOINT": self.cloud.endpoint_url, "COLUMNS": "120"}
+        own = {"PYTHON": sys.executable, "ENDPOINT": self.cloud.endpoint_url, "COLUMNS": "120"}
         done = subprocess.run(
-            ["bash", "-c", f"{self.functions}\n{command}"],
+            ["bash", "-c", f"{_AWS}\n{self.functions}\n{command}"],
             cwd=self.directory,
             env={**os.environ, **self.cloud.environment("111111111111"), **own},
             stdout=subprocess.PIPE,
