@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +57,18 @@ def phases(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
 def test_every_phase_puts_out_the_eight_values_that_others_rely_on(phases: dict[str, Scenario]) -> None:
     missing = {phase: EIGHT - set(outputs.flatten(scenario.stacks)) for phase, scenario in phases.items()}
     assert missing == {"dev": set(), "staging": set(), "prod": set()}
+
+
+@pytest.mark.parametrize("phase", list(PHASES))
+def test_the_integration_suite_holds_for_every_phase(phases: dict[str, Scenario], phase: str) -> None:
+    scenario = phases[phase]
+    outputs.write(phase, scenario.stacks, scenario.outputs_dir)
+    told = {"STACKFERRY_OUTPUTS": str(scenario.outputs_dir / phase / outputs.FLAT)}
+    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration"]
+    finished = subprocess.run(
+        suite, env={**scenario.accounts.phase.environment, **told}, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stdout
 
 
 def test_production_is_what_its_file_asks_for_and_the_others_are_cheap(
