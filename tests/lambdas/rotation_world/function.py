@@ -76,6 +76,7 @@ class Function:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(f"{self._directory.name}/reply")
         self._listener.listen()
+        self._replies: list[socket.socket] = []
         path = os.pathsep.join([str(source), str(source.parent / "shared"), str(Path(__file__).parents[1])])
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self._process = subprocess.Popen(
@@ -91,6 +92,7 @@ class Function:
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
         reply, _ = self._listener.accept()
+        self._replies = [one for one in self._replies if one.fileno() >= 0] + [reply]
         return Invocation(int(reply.recv(16, socket.MSG_WAITALL)), reply)
 
     def invoke(self, event: Any, seconds: float = GENEROUS_SECONDS, **settings: Any) -> Outcome:
@@ -100,5 +102,7 @@ class Function:
         assert self._process.stdin
         self._process.stdin.close()
         self._process.wait(20)
+        for unread in self._replies:  # of invocations that were killed and never asked for their end
+            unread.close()
         self._listener.close()
         self._directory.cleanup()
