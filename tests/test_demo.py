@@ -89,7 +89,8 @@ def started_by(tmp_path: Path) -> set[int]:
 
 
 def gone_in_time(tmp_path: Path) -> bool:
-    deadline = time.monotonic() + 10
+    """Whether all end: servers at once, an AWS CLI under way when it finds nobody to talk to, after a few retries."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if not started_by(tmp_path):
             return True
