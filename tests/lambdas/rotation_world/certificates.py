@@ -14,6 +14,18 @@ from cryptography.x509.oid import NameOID
 _NOW = datetime.datetime.now(datetime.UTC)
 _VALID = (_NOW - datetime.timedelta(hours=1), _NOW + datetime.timedelta(days=2))
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass(frozen=True)
 class Authority:
@@ -29,6 +41,8 @@ class Authority:
         certificate = (
             _builder(name, name, key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(_SIGNS, critical=True)
             .sign(key, hashes.SHA256())
         )
         file = directory / f"{name}.pem"
@@ -42,6 +56,8 @@ class Authority:
         certificate = (
             _builder(host, str(issuer), key)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            # From Python 3.13 on the default context demands it.
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             .sign(self.key, hashes.SHA256())
         )
         stem = f"{self.file.stem}-{host}"
