@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from builders import catalog, files, layers, package, progress
-from builders.building import assembly, environment_check, packages, report, template_files
+from builders.building import assembly, report, template_files
 from builders.building.findings import Finding, in_reading_order
 from builders.building.template_files import Format
 from builders.errors import UsageError
@@ -52,11 +52,15 @@ def run(request: Request) -> list[Finding]:
     left_over = [] if request.names else template_files.left_over(request.templates_dir, names, request.form)
     if request.check:
         findings += _stale(templates, left_over, request.form)
+        from builders.building import environment_check  # noqa: PLC0415  building alone does not wait for it
+
         functions = package.functions(request.lambda_dir)
         findings += environment_check.check(request.environments_dir, made, functions)
     else:
         _write(texts, left_over)
     if request.package or request.upload:
+        from builders.building import packages  # noqa: PLC0415
+
         packages.upload(packages.make(request.lambda_dir, request.environments_dir), request.upload)
     if request.lint:
         findings += _lint(texts, request.regions)

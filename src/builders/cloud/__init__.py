@@ -28,6 +28,7 @@ The rooms:
     secrets.py      generated passwords, version stages, attachments
     dms/            the API of DMS over its records: a task's life, which a test decides
     rotation.py     RotateSecret and RotationSchedule; rotation_steps.py calls the function
+    stacksets/      StackSets, whose member stacks are real; organizations/ for OUs and accounts
     corrections/    what ministack gets wrong, one function each
     strictness/     what AWS refuses and ministack takes
 
