@@ -74,6 +74,11 @@ def evaluate(
     return Evaluated(resources, outputs, exports, conditions, failed)
 
 
+def partition_of(region: str) -> str:
+    """The partition that a region belongs to: aws, aws-cn or aws-us-gov."""
+    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")
+
+
 def _failed_rules(scope: _Scope, rules: Mapping[str, Any]) -> list[str]:
     return [
         assertion.get("AssertDescription", f"rule {name} does not hold")
@@ -229,7 +234,7 @@ class _Scope:
 
 
 def _pseudo_parameters(region: str, account: str) -> dict[str, Any]:
-    partition = {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")
+    partition = partition_of(region)
     return {
         "AWS::AccountId": account,
         "AWS::NoValue": NO_VALUE,

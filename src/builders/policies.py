@@ -90,11 +90,6 @@ def arn(service_name: str, resource: str) -> Sub:
     return Sub(f"arn:${{AWS::Partition}}:{service_name}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}")
 
 
-def global_arn(service_name: str, resource: str) -> Sub:
-    """An ARN in this partition without region or account, such as that of an S3 bucket."""
-    return Sub(f"arn:${{AWS::Partition}}:{service_name}:::{resource}")
-
-
 def managed_policy(name: str) -> Sub:
     """The ARN of a policy that AWS maintains, such as "service-role/AmazonRDSEnhancedMonitoringRole"."""
     return Sub(f"arn:${{AWS::Partition}}:iam::aws:policy/{name}")

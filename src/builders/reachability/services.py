@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from builders.evaluate import partition_of
 from builders.reachability.endpoint_policies import Request, allows
 from builders.reachability.flows import Demands
 from builders.reachability.topology import Topology
@@ -133,16 +134,12 @@ def _bucket_calls(bucket: str, caller: str, owner: str, wanted: Demands) -> list
 
 
 def _bucket(path: str, wanted: Demands) -> str:
-    return f"arn:{_partition(wanted.region)}:s3:::{path}"
+    return f"arn:{partition_of(wanted.region)}:s3:::{path}"
 
 
 def _arn(service: str, resource: str, account: str, region: str) -> str:
     if resource == "*":
         return resource
     if service == "sts":
-        return f"arn:{_partition(region)}:iam::{account}:{resource}"
-    return f"arn:{_partition(region)}:{service}:{region}:{account}:{resource}"
-
-
-def _partition(region: str) -> str:
-    return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(region.rsplit("-", 2)[0], "aws")
+        return f"arn:{partition_of(region)}:iam::{account}:{resource}"
+    return f"arn:{partition_of(region)}:{service}:{region}:{account}:{resource}"
