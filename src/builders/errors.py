@@ -6,6 +6,8 @@
     ├── ParameterFileError    an `environments/*.json` that cannot be read
     ├── EvaluationError       an intrinsic function that has no value with the given parameters
     ├── DeployError           the AWS CLI refused: a stack that failed, with the reasons of its events
+    ├── RolloutFileError      rollout.yaml, with the line and the key
+    ├── RolloutError          what a rollout cannot do or did not reach: a plan that went stale, a run that is under way
     ├── ReplicationError      the replication task failed, or DMS refused what was asked of it
     └── CloudError            the embedded cloud: a port in use, a server that does not start
 
@@ -38,6 +40,14 @@ class EvaluationError(StackferryError):
 
 class DeployError(StackferryError):
     """A command of the AWS CLI failed, or the CLI is not there."""
+
+
+class RolloutFileError(StackferryError):
+    """rollout.yaml is not what its schema asks for; the message names the line and the key."""
+
+
+class RolloutError(StackferryError):
+    """A rollout cannot begin or did not reach its end: blocked, stale, under way elsewhere, or refused by AWS."""
 
 
 class ReplicationError(StackferryError):
