@@ -30,6 +30,7 @@ class Layer:
         stack = Stack(self.name, self.description)
         try:
             self.build_into(stack)
+            stack.describe_itself(self.scope, self.after)
             stack.to_dict()  # troposphere validates when it writes
         except LayerError:
             raise

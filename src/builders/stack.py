@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -34,6 +35,9 @@ from builders.errors import LayerError
 
 TEMPLATE_LIMIT_BYTES = 51_200
 """The largest body that CreateStack takes inline (CloudFormation user guide, "Understand CloudFormation quotas")."""
+
+METADATA = "Stackferry"
+"""The key of a template's metadata under which it describes itself: {"Scope": "PHASE", "Needs": ["foundation"]}."""
 
 Resource = TypeVar("Resource", bound=AWSObject)
 
@@ -138,6 +142,14 @@ class Stack:
         if export not in self.imports:
             self.imports.append(export)
         return ImportValue(export.physical_name)
+
+    def describe_itself(self, scope: Scope, after: Collection[str]) -> None:
+        """Write into the template where it belongs and which layers it follows: those it imports from, and `after`.
+
+        A rollout reads templates, today's or an old release's, and asks no builder.
+        """
+        needs = sorted({export.layer for export in self.imports} | set(after))
+        self.template.set_metadata({METADATA: {"Scope": scope.name, "Needs": needs}})
 
     def to_dict(self) -> dict[str, Any]:
         """The template as plain data, sections and keys in the order in which JSON writes them."""

@@ -143,6 +143,14 @@ def test_a_layer_deploys_after_those_that_it_imports_from_and_those_that_it_name
     ) == ["network", "database", "alarms"]
 
 
+def test_a_template_says_where_it_belongs_and_which_layers_it_follows() -> None:
+    """The layers' graph of an old release is read from its templates."""
+    built = layer("alarms", imports=(VPC_ID, KEY_ARN), after=("database", "network"), scope=Scope.NETWORK_PER_PHASE)
+    assert built.build().to_dict()["Metadata"] == {
+        "Stackferry": {"Scope": "NETWORK_PER_PHASE", "Needs": ["database", "foundation", "network"]}
+    }
+
+
 def test_layers_that_are_free_of_each_other_deploy_in_alphabetical_order() -> None:
     assert order(layer("c"), layer("a"), layer("b")) == ["a", "b", "c"]
     assert order(layer("a", after=("z",)), layer("b", after=("y",)), layer("y"), layer("z")) == ["y", "z", "a", "b"]
