@@ -1,0 +1,88 @@
+"""What becomes of one instance of a stack set: the set as it is beside the set as it shall be. Pure.
+
+What counts is what a stack is deployed with, the set's values with the instance's own over them: two lists of overrides
+that lead to the same values are the same.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import json
+from typing import Any
+
+from builders.rollout.model import Desired, DesiredSet, Instance, Place, StackSet, Status, Values
+
+
+class Kind(enum.Enum):
+    """What becomes of one instance."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    OVERRIDE = "override"
+    """Only its own values change."""
+    RETRY = "retry"
+    """It is OUTDATED although nothing differs: an operation failed or stopped before it."""
+    DELETE = "delete"
+    INOPERABLE = "inoperable"
+    """StackSets leave it out until it is removed."""
+    NOTHING = "nothing"
+
+
+def kind(desired: DesiredSet | None, state: StackSet | None, place: Place, changed: bool) -> Kind:
+    """What becomes of the instance at a place; `changed` tells whether the set itself `differs`."""
+    instance = state.instances.get(place) if state else None
+    if desired is None or place not in desired.overrides:
+        return Kind.DELETE if instance else Kind.NOTHING
+    if instance is None:
+        return Kind.CREATE
+    if instance.status is Status.INOPERABLE:
+        return Kind.INOPERABLE
+    if changed:
+        return Kind.UPDATE
+    assert state is not None
+    if not _same_values(desired, state, instance):
+        return Kind.OVERRIDE
+    return Kind.NOTHING if instance.status is Status.CURRENT else Kind.RETRY
+
+
+def differs(wanted: Desired, desired: DesiredSet, state: StackSet) -> bool:
+    """Whether the set itself, and not one instance of it, is other than it shall be."""
+    return (
+        desired.template != state.template
+        or _with_defaults(desired.template, desired.parameters) != _with_defaults(state.template, state.parameters)
+        or dict(wanted.tags) != dict(state.tags)
+        or _roles(wanted) != (state.permissions.administration_role_arn, state.permissions.execution_role_name)
+    )
+
+
+def _same_values(desired: DesiredSet, state: StackSet, instance: Instance) -> bool:
+    if instance.overrides is None:
+        return False
+    present = _with_defaults(state.template, {**state.parameters, **instance.overrides})
+    return present == _with_defaults(desired.template, desired.values(instance.place))
+
+
+def keeps_overrides(desired: DesiredSet, state: StackSet, instance: Instance) -> bool:
+    """Whether the instance's present overrides over the new set's values are what it shall have."""
+    if instance.overrides is None:
+        return False
+    return _with_defaults(desired.template, {**desired.parameters, **instance.overrides}) == _with_defaults(
+        desired.template, desired.values(instance.place)
+    )
+
+
+def _with_defaults(template: str, values: Values) -> dict[str, str]:
+    """The values of all parameters that a template declares: an override of one that is gone overrides nothing."""
+    defaults = _defaults(template)
+    return {name: values.get(name, default) for name, default in defaults.items()}
+
+
+@functools.lru_cache(maxsize=256)
+def _defaults(template: str) -> dict[str, str]:
+    parameters: dict[str, Any] = json.loads(template).get("Parameters", {})
+    return {name: str(definition.get("Default", "")) for name, definition in parameters.items()}
+
+
+def _roles(wanted: Desired) -> tuple[str, str]:
+    return wanted.permissions.administration_role_arn, wanted.permissions.execution_role_name
