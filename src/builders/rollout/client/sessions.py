@@ -1,0 +1,31 @@
+"""Whose credentials a call is made with: the caller's own, or those of a role in another account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Access:
+    """The administrator's credentials and region: boto3's standard chain, unless `keys` (id and secret) are given.
+
+    `endpoint_url` is for the embedded cloud; without it boto3 decides (AWS_ENDPOINT_URL too).
+    """
+
+    region: str
+    profile: str | None = None
+    endpoint_url: str | None = None
+    keys: tuple[str, str] | None = field(default=None, repr=False)
+    attempts: int = 0
+    """Of each call, the first included; 0: what AWS_MAX_ATTEMPTS says, else 8."""
+    connect_seconds: float = 10
+    read_seconds: float = 60
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role of another account; `external_id` may be empty."""
+
+    account: str
+    name: str
+    external_id: str = ""
