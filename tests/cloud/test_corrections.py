@@ -82,6 +82,13 @@ STILL_WRONG = {
         with request_scope("222222222222", "us-east-1"):
             wrong = lambda_svc.s3_code_region_message("code") is None
     """,
+    "assuming.roles_assumed_by_those_they_trust": """
+        import asyncio
+        from ministack.services import sts
+        body = b"Action=AssumeRole&RoleSessionName=x&RoleArn=arn:aws:iam::111111111111:role/nobody"
+        status, _, _ = asyncio.run(sts.handle_request("POST", "/", {}, body, {}))
+        wrong = status == 200
+    """,
     "services.ports_of_network_acls": """
         from ministack.services import ec2
         entry = {"RuleNumber": 1, "Protocol": "6", "RuleAction": "allow", "Egress": False, "CidrBlock": "0.0.0.0/0"}

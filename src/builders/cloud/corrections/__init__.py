@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from builders.cloud.corrections import (
     alarms,
+    assuming,
     conditions,
     events,
     exports,
@@ -42,3 +43,4 @@ def everywhere() -> None:
     alarms.alarms_of_their_own_metric()
     alarms.metrics_embedded_in_logs()
     events.paths_into_lists()
+    assuming.roles_assumed_by_those_they_trust()

@@ -1,0 +1,170 @@
+"""A role is assumed by those whom its trust policy lets in, on a server that does not check IAM otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from builders.cloud.process import Cloud, running
+
+from .conftest import Account
+
+STRANGER = "600000000002"
+
+
+def trust(**statement: Any) -> str:
+    whole = {"Effect": "Allow", "Principal": {"AWS": STRANGER}, "Action": "sts:AssumeRole"} | statement
+    return json.dumps({"Version": "2012-10-17", "Statement": [whole]})
+
+
+def make_role(account: Account, document: str, name: str = "reader") -> str:
+    api = account.client("iam")
+    return str(api.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"])
+
+
+def assume(by: Account, arn: str, **more: str) -> dict[str, Any]:
+    answer = by.client("sts").assume_role(RoleArn=arn, RoleSessionName="test", **more)
+    return dict(answer["Credentials"])
+
+
+def refusal(by: Account, arn: str, **more: str) -> tuple[str, str]:
+    with pytest.raises(ClientError) as refused:
+        assume(by, arn, **more)
+    error = refused.value.response["Error"]
+    return error["Code"], error["Message"]
+
+
+def session_client(cloud: Cloud, credentials: dict[str, Any], service: str) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=cloud.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
+    )
+
+
+@pytest.fixture
+def stranger(cloud: Cloud) -> Account:
+    return Account(cloud, STRANGER)
+
+
+def test_a_role_that_is_not_there_is_refused_like_one_that_does_not_trust(account: Account, stranger: Account) -> None:
+    there = make_role(account, trust(Principal={"AWS": "600000000003"}))
+    for arn in (there, f"arn:aws:iam::{account.number}:role/nobody", there.replace("role/", "role/path/")):
+        sentence = f"User: arn:aws:iam::{STRANGER}:root is not authorized to perform: sts:AssumeRole on resource: {arn}"
+        assert refusal(stranger, arn) == ("AccessDenied", sentence)
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        {"AWS": STRANGER},
+        {"AWS": f"arn:aws:iam::{STRANGER}:root"},
+        {"AWS": "*"},
+        "*",
+        {"AWS": ["600000000003", STRANGER]},
+    ],
+    ids=["number", "root", "any-aws", "any", "one-of-several"],
+)
+def test_an_account_that_the_policy_names_acts_in_the_roles_account(
+    account: Account, stranger: Account, principal: Any
+) -> None:
+    credentials = assume(stranger, make_role(account, trust(Principal=principal)))
+    identity = session_client(account.cloud, credentials, "sts").get_caller_identity()
+    assert identity["Arn"] == f"arn:aws:sts::{account.number}:assumed-role/reader/test"
+
+
+def test_a_service_principal_lets_no_account_in(account: Account, stranger: Account) -> None:
+    arn = make_role(account, trust(Principal={"Service": "lambda.amazonaws.com"}))
+    assert refusal(stranger, arn)[0] == refusal(account, arn)[0] == "AccessDenied"
+
+
+def test_a_role_that_the_policy_names_is_let_in_and_its_account_is_not(account: Account, stranger: Account) -> None:
+    caller = make_role(account, trust(), "caller")
+    arn = make_role(account, trust(Principal={"AWS": caller}), "called")
+    assert refusal(stranger, arn)[0] == refusal(account, arn)[0] == "AccessDenied"
+    chained = session_client(account.cloud, assume(stranger, caller), "sts")
+    answer = chained.assume_role(RoleArn=arn, RoleSessionName="chained")
+    assert answer["AssumedRoleUser"]["Arn"].endswith(":assumed-role/called/chained")
+
+
+def test_a_denial_counts_more_than_a_permission(account: Account, stranger: Account) -> None:
+    statements = [json.loads(trust(Effect=effect))["Statement"][0] for effect in ("Allow", "Deny")]
+    arn = make_role(account, json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    assert refusal(stranger, arn)[0] == "AccessDenied"
+
+
+def test_the_external_id_must_be_the_one_that_is_asked_for(account: Account, stranger: Account) -> None:
+    condition = {"StringEquals": {"sts:ExternalId": "migration-dev"}}
+    arn = make_role(account, trust(Condition=condition))
+    assert refusal(stranger, arn)[0] == refusal(stranger, arn, ExternalId="migration-prod")[0] == "AccessDenied"
+    assert assume(stranger, arn, ExternalId="migration-dev")["AccessKeyId"]
+
+
+def test_the_organization_of_the_caller_must_be_the_one_that_is_asked_for(account: Account, stranger: Account) -> None:
+    organization = account.client("organizations").create_organization()["Organization"]["Id"]
+    member = Account(account.cloud, account.number.replace("500", "700", 1))
+    offer = account.client("organizations").invite_account_to_organization(
+        Target={"Id": member.number, "Type": "ACCOUNT"}
+    )
+    member.client("organizations").accept_handshake(HandshakeId=offer["Handshake"]["Id"])
+    condition = {"StringEquals": {"aws:PrincipalOrgID": organization}}
+    arn = make_role(account, trust(Principal="*", Condition=condition))
+    assert assume(member, arn)["AccessKeyId"]
+    assert refusal(stranger, arn)[0] == "AccessDenied"
+
+
+def test_a_source_account_is_known_of_services_only(account: Account, stranger: Account) -> None:
+    condition = {"StringEquals": {"aws:SourceAccount": STRANGER}}
+    assert refusal(stranger, make_role(account, trust(Condition=condition)))[0] == "AccessDenied"
+    optional = {"StringEqualsIfExists": {"aws:SourceAccount": STRANGER}}
+    assert assume(stranger, make_role(account, trust(Condition=optional), "optional"))["AccessKeyId"]
+
+
+def test_a_changed_trust_policy_counts_at_once(account: Account, stranger: Account) -> None:
+    arn = make_role(account, trust())
+    assert assume(stranger, arn)["AccessKeyId"]
+    closed = trust(Principal={"AWS": account.number})
+    account.client("iam").update_assume_role_policy(RoleName="reader", PolicyDocument=closed)
+    assert refusal(stranger, arn)[0] == "AccessDenied"
+
+
+@pytest.fixture
+def strict_account() -> Iterator[Account]:
+    """An account of a cloud that asks IAM about every request."""
+    with running(authorize=True) as cloud:
+        yield Account(cloud, "500000000001")
+
+
+def allow(account: Account, role: str, *actions: str) -> None:
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    account.client("iam").put_role_policy(RoleName=role, PolicyName="allowed", PolicyDocument=document)
+
+
+def test_where_iam_is_asked_the_assumed_role_does_what_its_policies_allow(strict_account: Account) -> None:
+    stranger = Account(strict_account.cloud, STRANGER)
+    arn = make_role(strict_account, trust())
+    allow(strict_account, "reader", "sqs:ListQueues")
+    queues = session_client(strict_account.cloud, assume(stranger, arn), "sqs")
+    assert queues.list_queues()["ResponseMetadata"]["HTTPStatusCode"] == 200
+    with pytest.raises(ClientError, match="assumed-role/reader/test is not authorized to perform: sqs:CreateQueue"):
+        queues.create_queue(QueueName="more")
+
+
+def test_where_iam_is_asked_a_caller_of_another_account_needs_a_permission_of_his_own(strict_account: Account) -> None:
+    stranger = Account(strict_account.cloud, STRANGER)
+    caller = assume(stranger, make_role(stranger, trust(), "caller"))
+    arn = make_role(strict_account, trust())
+    sts = session_client(strict_account.cloud, caller, "sts")
+    with pytest.raises(ClientError, match=f"not authorized to perform: sts:AssumeRole on resource: {arn}"):
+        sts.assume_role(RoleArn=arn, RoleSessionName="test")
+    allow(stranger, "caller", "sts:AssumeRole")
+    assert sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
