@@ -72,7 +72,7 @@ def steps(
         bearing = Step(Action.UPDATE_SET, layer, desired.name, accounts, regions)
         found.append(bearing)
         for place in bearing.places & kinds.keys():
-            if keeps_overrides(desired, state, state.instances[place]):
+            if kinds[place] is Kind.UPDATE and keeps_overrides(desired, state, state.instances[place]):
                 kinds[place] = Kind.NOTHING
     for action, meant in ((Action.CREATE, {Kind.CREATE}), (Action.UPDATE, {Kind.UPDATE, Kind.OVERRIDE, Kind.RETRY})):
         for overrides, (accounts, regions) in _groups(wanted, desired, state, kinds, meant):
@@ -117,8 +117,8 @@ def _bearers(
     staying = [place for place in working if keeps_overrides(desired, state, state.instances[place])]
     if staying:
         return max(rectangles(staying, wanted.regions), key=lambda found: len(found[0]) * len(found[1]))
-    usable = (p for p in anchors if p in state.instances and state.instances[p].status is not Status.INOPERABLE)
-    for place in sorted(working) or usable:
+    usable = [p for p in anchors if p in state.instances and state.instances[p].status is not Status.INOPERABLE]
+    for place in sorted(working) or sorted(usable, key=lambda place: place not in desired.overrides):
         return (place.account,), (place.region,)
     return (), ()
 

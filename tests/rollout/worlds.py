@@ -1,0 +1,92 @@
+"""Phases and stack sets drawn by hypothesis, and short ways to write them by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from builders.rollout.model import (
+    Desired,
+    DesiredSet,
+    Instance,
+    Permissions,
+    Place,
+    Preferences,
+    StackSet,
+    Status,
+    Values,
+    Wave,
+)
+
+ACCOUNTS = ("1" * 12, "2" * 12, "3" * 12, "4" * 12)
+REGIONS = ("us-east-1", "eu-west-1")
+PLACES = tuple(Place(account, region) for account in ACCOUNTS for region in REGIONS)
+LAYER = "network"
+
+
+def template(*parameters: str, **sections: Any) -> str:
+    """A body that declares the suffix and some parameters, each with the default `-`."""
+    declared = {name: {"Type": "String", "Default": "-"} for name in ("EnvironmentSuffix", *parameters)}
+    return json.dumps({"Parameters": declared, "Resources": {}, **sections})
+
+
+def phase(*sets: DesiredSet, needs: Mapping[str, frozenset[str]] | None = None, **other: Any) -> Desired:
+    """A phase of some layers, in one wave unless told."""
+    accounts = tuple(sorted({place.account for each in sets for place in each.overrides}))
+    given = {"waves": (Wave("rest", accounts),), "regions": REGIONS, "preferences": Preferences(), **other}
+    return Desired(
+        phase="dev",
+        suffix="dev",
+        sets={each.layer: each for each in sets},
+        plain={},
+        needs=needs or {},
+        permissions=Permissions(),
+        tags={},
+        **given,
+    )
+
+
+def desired_set(overrides: Mapping[Place, Values], *, layer: str = LAYER, body: str = "", **values: str) -> DesiredSet:
+    """A layer's set whose parameters are the suffix and `values`."""
+    return DesiredSet(
+        layer,
+        f"stackferry-{layer}-dev",
+        body or template("Size", "Zone"),
+        {"EnvironmentSuffix": "dev", **values},
+        overrides,
+    )
+
+
+values = st.fixed_dictionaries({}, optional={name: st.sampled_from(["a", "b"]) for name in ("Size", "Zone")})
+
+
+@st.composite
+def desired_sets(draw: st.DrawFn) -> DesiredSet:
+    """A layer as it shall be, at some of the places."""
+    places = draw(st.sets(st.sampled_from(PLACES)))
+    return desired_set(
+        {place: draw(values) for place in sorted(places)},
+        body=draw(st.sampled_from([template("Size", "Zone"), template("Size", "Zone", Description="newer")])),
+        **draw(values),
+    )
+
+
+@st.composite
+def stack_sets(draw: st.DrawFn) -> StackSet | None:
+    """A layer as it is, in whatever state, or not there."""
+    if draw(st.booleans()):
+        return None
+    wanted = draw(desired_sets())
+    instances = {
+        place: Instance(
+            place,
+            draw(st.sampled_from(Status)),
+            "SUCCEEDED",
+            overrides=draw(st.one_of(st.none(), st.just(overrides))),
+        )
+        for place, overrides in wanted.overrides.items()
+    }
+    return StackSet(wanted.layer, wanted.name, wanted.template, wanted.parameters, {}, instances)
