@@ -46,14 +46,22 @@ def bucket(deploy: Deploy) -> dict[str, Any]:
 def decide(deploy: Deploy) -> Callable[..., str]:
     """Asks the bucket's policy about a call of a role that its own policies let do anything."""
 
-    def decide(readers: dict[str, str], account: str, action: str, *, organization: str = "", tls: bool = True) -> str:
+    def decide(
+        readers: dict[str, str],
+        account: str,
+        action: str,
+        *,
+        organization: str = "",
+        tls: bool = True,
+        resource: str = PACKAGE,
+    ) -> str:
         policy = deploy(**readers).resources["BucketPolicy"]["Properties"]["PolicyDocument"]
         request = iam_evaluator.EvalContext(
             principal_arn=f"arn:aws:sts::{account}:assumed-role/Deployer/session",
             principal_type="AssumedRole",
             principal_account=account,
             action=action,
-            resource_arn=PACKAGE,
+            resource_arn=resource,
             region="us-east-1",
             secure_transport=tls,
             service_context={"aws:principalorgid": organization} if organization else {},
@@ -93,6 +101,23 @@ def test_a_package_is_read_by_the_organization_and_by_the_listed_accounts_alone(
 @pytest.mark.parametrize("readers", [OF_ORGANIZATION, OF_ACCOUNTS])
 def test_a_reader_does_nothing_but_read(decide: Callable[..., str], readers: dict[str, str], action: str) -> None:
     assert decide(readers, READER, action, organization=ORGANIZATION) == "ImplicitDeny"
+
+
+@pytest.mark.parametrize(
+    "key", ["rollout/prod/run.json", "rollout/prod/releases/0123456789ab.json", "rollout/content/0123abcd", "zip"]
+)
+@pytest.mark.parametrize("readers", [OF_ORGANIZATION, OF_ACCOUNTS])
+def test_no_account_reads_the_state_of_rollouts(decide: Callable[..., str], readers: dict[str, str], key: str) -> None:
+    """It holds the parameters of all phases."""
+    resource = f"${{Bucket.Arn}}/{key}"
+    assert decide(readers, READER, "s3:GetObject", organization=ORGANIZATION, resource=resource) == "ImplicitDeny"
+
+
+@pytest.mark.parametrize("action", ["s3:ListBucket", "s3:ListBucketVersions"])
+@pytest.mark.parametrize("readers", [OF_ORGANIZATION, OF_ACCOUNTS])
+def test_no_account_lists_the_bucket(decide: Callable[..., str], readers: dict[str, str], action: str) -> None:
+    decision = decide(readers, READER, action, organization=ORGANIZATION, resource="${Bucket.Arn}")
+    assert decision == "ImplicitDeny"
 
 
 @pytest.mark.parametrize("account", [HERE, READER])

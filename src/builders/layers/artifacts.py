@@ -15,11 +15,17 @@ SCOPE = Scope.TOOLING
 BUCKET = "stackferry-${AWS::AccountId}-${AWS::Region}"
 """Names of buckets are unique in the world, so this one carries account and region beside the suffix."""
 
+PACKAGES = "*.zip"
+"""All that others read. Beside the packages lies the state of rollouts, with the parameters of every phase."""
+
 ABANDONED_UPLOAD_DAYS = 7
 
 
 def build(stack: Stack) -> None:
-    """Make the bucket, and let the organization or the listed accounts read what lies in it, over TLS alone."""
+    """Make the bucket, and let the organization or the listed accounts read its packages, over TLS alone.
+
+    Nobody else's account lists it: what is deployed names its package.
+    """
     bucket = _bucket(stack)
     organization, has_organization = _accounts.declare_organization(
         stack, "Organization whose accounts read the packages, and that operators must belong to; empty for none"
@@ -41,7 +47,7 @@ def build(stack: Stack) -> None:
             PolicyDocument={
                 "Version": policies.VERSION,
                 "Statement": [
-                    policies.deny_without_tls([Action("s3", "*")], [bucket.get_att("Arn"), _packages(bucket)]),
+                    policies.deny_without_tls([Action("s3", "*")], [bucket.get_att("Arn"), _inside(bucket, "*")]),
                     If(has_organization, _organization_reads(bucket, organization), NoValue),
                     If(has_accounts, _accounts_read(bucket, accounts), NoValue),
                 ],
@@ -129,7 +135,7 @@ def _organization_reads(bucket: s3.Bucket, organization: Ref) -> Statement:
     return policies.allow(
         "OrganizationReads",
         [s3_actions.GetObject],
-        [_packages(bucket)],
+        [_inside(bucket, PACKAGES)],
         principal=Principal("*"),
         condition=Condition(StringEquals({"aws:PrincipalOrgID": organization})),
     )
@@ -139,9 +145,12 @@ def _accounts_read(bucket: s3.Bucket, accounts: Ref) -> Statement:
     """Lambda fetches a package as whoever makes the function: the role that CloudFormation deploys with, which needs
     s3:GetObject in its own policy too (github.com/aws/aws-cdk, issue 3765)."""
     return policies.allow(
-        "AccountsRead", [s3_actions.GetObject], [_packages(bucket)], principal=Principal("AWS", Split(",", accounts))
+        "AccountsRead",
+        [s3_actions.GetObject],
+        [_inside(bucket, PACKAGES)],
+        principal=Principal("AWS", Split(",", accounts)),
     )
 
 
-def _packages(bucket: s3.Bucket) -> Join:
-    return Join("/", [bucket.get_att("Arn"), "*"])
+def _inside(bucket: s3.Bucket, keys: str) -> Join:
+    return Join("/", [bucket.get_att("Arn"), keys])
