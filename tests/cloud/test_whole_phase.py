@@ -227,7 +227,7 @@ def test_a_role_without_the_right_to_the_key_cannot_read_the_secret(phase: Whole
 
 
 def test_the_operator_runs_the_task_of_his_phase_and_no_other(phase: WholePhase) -> None:
-    operator = assumed(phase, "stackferry-operator-dev", "migration-dev", phase.account)
+    operator = assumed(phase, "stackferry-operator-us-east-1-dev", "migration-dev", phase.account)
     dms, arn = operator("dms"), phase.stacks["migration"]["ReplicationTaskArn"]
     administrator = phase.client("dms")
     task = administrator.describe_replication_tasks()["ReplicationTasks"][0]
@@ -243,11 +243,11 @@ def test_the_operator_runs_the_task_of_his_phase_and_no_other(phase: WholePhase)
 
 
 def test_the_operator_reads_no_secret(phase: WholePhase) -> None:
-    client = assumed(phase, "stackferry-operator-dev", "migration-dev", phase.account)("secretsmanager")
+    client = assumed(phase, "stackferry-operator-us-east-1-dev", "migration-dev", phase.account)("secretsmanager")
     arn = phase.stacks["secrets"]["SecretsManagerArn"]
     sentence = denied(lambda: client.get_secret_value(SecretId=arn))
     assert sentence.startswith(
-        f"User: arn:aws:sts::{phase.account.number}:assumed-role/stackferry-operator-dev/test is not authorized to "
+        f"User: arn:aws:sts::{phase.account.number}:assumed-role/stackferry-operator-us-east-1-dev/test is not authorized to "
         "perform: secretsmanager:GetSecretValue"
     )
 
@@ -283,7 +283,7 @@ def drive(phase: WholePhase, order: dict[str, Any]) -> None:
 
 def test_a_role_is_not_assumed_without_its_external_id(phase: WholePhase) -> None:
     assert "is not authorized to perform: sts:AssumeRole" in denied(
-        lambda: assumed(phase, "stackferry-operator-dev", "migration-prod", phase.account)
+        lambda: assumed(phase, "stackferry-operator-us-east-1-dev", "migration-prod", phase.account)
     )
 
 

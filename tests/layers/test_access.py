@@ -65,7 +65,7 @@ def may(deploy: Deploy) -> Callable[..., bool]:
     def may(action: str, resource: str, context: dict[str, str] | None = None) -> bool:
         document = deploy().resources["OperatorPolicy"]["Properties"]["PolicyDocument"]
         request = iam_evaluator.EvalContext(
-            principal_arn=f"arn:aws:sts::{HERE}:assumed-role/stackferry-operator-dev/person",
+            principal_arn=f"arn:aws:sts::{HERE}:assumed-role/stackferry-operator-us-east-1-dev/person",
             principal_type="AssumedRole",
             principal_account=HERE,
             action=action,
@@ -140,7 +140,7 @@ def test_what_is_no_account_id_is_refused_before_anybody_is_trusted(
 
 
 def test_a_person_elsewhere_can_tell_the_role_s_arn(deploy: Deploy) -> None:
-    assert deploy().resources["OperatorRole"]["Properties"]["RoleName"] == "stackferry-operator-dev"
+    assert deploy().resources["OperatorRole"]["Properties"]["RoleName"] == "stackferry-operator-us-east-1-dev"
 
 
 # What an operator does

@@ -285,7 +285,7 @@ def graphed(widgets: list[dict[str, Any]]) -> list[Graphed]:
 
 
 def test_the_dashboard_has_a_name_that_a_person_finds(resources: dict[str, Any]) -> None:
-    assert resources["Dashboard"]["Properties"]["DashboardName"] == "stackferry-dev"
+    assert resources["Dashboard"]["Properties"]["DashboardName"] == "stackferry-us-east-1-dev"
 
 
 def test_no_widget_of_the_dashboard_covers_another_or_leaves_the_grid(widgets: list[dict[str, Any]]) -> None:

@@ -32,6 +32,13 @@ FUNCTIONS_IN_RULES = {
     *("Fn::Not", "Fn::Or", "Fn::RefAll", "Fn::ValueOf", "Fn::ValueOfAll"),
 }
 
+GLOBAL_TYPES = ("AWS::IAM::", "AWS::CloudWatch::Dashboard")
+"""An account has one list of these names for all regions (IAM user guide, "IAM identifiers"; CloudFormation template
+reference, "AWS::CloudWatch::Dashboard")."""
+
+LONGEST_REGION = "ap-southeast-2"
+"""Of the regions of AWS none has a longer name (AWS regions and Availability Zones, "Regions")."""
+
 pytestmark = pytest.mark.parametrize("layer", LAYERS)
 
 
@@ -68,6 +75,21 @@ def test_every_physical_name_ends_with_the_suffix_and_fits_at_its_longest(templa
         assert len(value) <= schema.get("maxLength", 63), f"{name}.{prop} is {value}"
 
 
+def test_a_phase_lives_in_two_regions_of_an_account_without_a_clash_of_global_names(
+    template: Template, layer: str
+) -> None:
+    built = template(layer)
+    if built["Metadata"]["Stackferry"]["Scope"] != "PHASE":
+        return  # once an account, or in an account where names that must differ are made by `NETWORK_PER_PHASE`
+    types = {name: resource["Type"] for name, resource in resources(built)}
+    shared = [
+        f"{name}.{prop} is {value}"
+        for name, prop, value, _ in physical_names(built)
+        if types[name].startswith(GLOBAL_TYPES) and LONGEST_REGION not in value
+    ]
+    assert shared == []
+
+
 def physical_names(template: dict[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     """The names that a template gives: (logical id, property, name at the longest suffix, the property's schema)."""
     given = evaluate_with_guesses(template)
@@ -100,7 +122,7 @@ def evaluate_with_guesses(template: dict[str, Any]) -> Any:
         def __getitem__(self, key: str) -> str:
             return f"${{{key}}}"
 
-    return evaluate(template, given, imports=AnyImport())
+    return evaluate(template, given, imports=AnyImport(), region=LONGEST_REGION)
 
 
 def test_nothing_names_an_account_a_region_or_a_partition(template: Template, layer: str) -> None:

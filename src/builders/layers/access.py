@@ -13,8 +13,9 @@ from builders.stack import Scope, Stack
 
 SCOPE = Scope.PHASE
 
-OPERATOR_ROLE = "stackferry-operator"
-"""Assumed from another account by a person, who composes the role's ARN from this name and the suffix."""
+OPERATOR_ROLE = "stackferry-operator-${AWS::Region}"
+"""Assumed from another account by a person, who composes the role's ARN from this name and the suffix. Roles are
+global, and a phase may live in two regions of an account."""
 
 _WILDCARDS = {
     "DescribeReplication": "DMS describes tasks, instances and connections without a resource "

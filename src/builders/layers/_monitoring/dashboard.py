@@ -15,8 +15,9 @@ from builders.layers._monitoring import thresholds
 from builders.layers._monitoring.watched import OUR_NAMESPACE, Watched
 from builders.stack import Stack
 
-DASHBOARD = "stackferry"
-"""Given, since a person looks for it in a list."""
+DASHBOARD = "stackferry-${AWS::Region}"
+"""Given, since a person looks for it in a list: that of all regions, since dashboards are global (CloudFormation
+template reference, "AWS::CloudWatch::Dashboard")."""
 
 _WIDTH, _HEIGHT, _COLUMNS = 8, 6, 3
 """The grid is 24 wide."""
