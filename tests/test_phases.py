@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from builders import outputs
+from builders import catalog, outputs
 from builders.cloud.process import Cloud, running
 from builders.demo.accounts import PHASES, REGION, Accounts
 from builders.demo.scenario import TEMPLATES, Scenario, layers
@@ -102,10 +102,8 @@ def test_deleting_one_phase_leaves_only_what_keeps_its_data_and_the_others_as_th
 ) -> None:
     untouched = {phase: everything(cloud, PHASES[phase]) for phase in ("staging", "prod")}
     dev = phases["dev"]
-    for layer in reversed(layers(Scope.NETWORK_PER_PHASE)):
-        delete(dev.accounts.network, layer)
-    for layer in reversed([*layers(Scope.ACCOUNT), *layers(Scope.PHASE)]):
-        delete(dev.accounts.phase, layer)
+    for layer in reversed(layers(Scope.ACCOUNT, Scope.PHASE, Scope.NETWORK_PER_PHASE)):
+        delete(dev.accounts.of_scope(catalog.load(layer).scope), layer)
     left = everything(cloud, PHASES["dev"])
     assert {kind: len(things) for kind, things in left.items() if things} == {
         "keys": 1,

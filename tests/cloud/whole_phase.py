@@ -30,8 +30,11 @@ class WholePhase:
     parameters: dict[str, str]
     stacks: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def deploy(self, account: Account, file: str, *scopes: Scope) -> None:
-        """Deploy the layers of some scopes with a parameter file; every stack is called as its layer."""
+    def deploy(self, file: str, *scopes: Scope) -> None:
+        """Deploy the layers of some scopes with a parameter file; every stack is called as its layer.
+
+        What the phase's network is attached by is told to the layers after it.
+        """
         own = environments.read(Path("environments") / file).values
         for layer in layers(*scopes):
             sections = json.loads(Path(f"templates/{layer}.json").read_text(encoding="utf-8"))
@@ -39,7 +42,16 @@ class WholePhase:
             if file != "dev.json":
                 given |= {key: value for key, value in own.items() if key in sections["Parameters"]}
             resources = sections.pop("Resources")
+            account = self.account_of(catalog.load(layer).scope)
             self.stacks[layer] = account.deploy(resources, name(layer), given=given, sections=sections)
+            if layer == "network":
+                self.parameters["DirectConnectAttachmentId"] = self.stacks[layer]["DirectConnectAttachmentId"]
+
+    def account_of(self, scope: Scope) -> Account:
+        """Where layers of this scope are deployed."""
+        if scope is Scope.TOOLING:
+            return self.tooling
+        return self.network if scope in (Scope.NETWORK, Scope.NETWORK_PER_PHASE) else self.account
 
     def client(self, service: str) -> Any:
         """A client of the phase's account, as its administrator."""
@@ -70,19 +82,16 @@ def whole_phase(cloud: Cloud, functions: Path = Path("lambda")) -> Iterator[Whol
             Name="on-premises-dev", SecretString=json.dumps(source.secret())
         )
         parameters |= {"SourceSecretArn": secret["ARN"], "SourceCertificatePem": source.certificate_pem}
-        phase.deploy(phase.tooling, "tooling.json", Scope.TOOLING)
+        phase.deploy("tooling.json", Scope.TOOLING)
         parameters["ArtifactsBucket"] = phase.stacks["artifacts"]["ArtifactsBucket"]
         for function in package.functions(functions):
             archive = package.build(function, PACKAGES_DIR, WHEELS_DIR).read_bytes()
             bucket = phase.stacks["artifacts"]["ArtifactsBucket"]
             phase.tooling.client("s3").put_object(Bucket=bucket, Key=function.key, Body=archive)
             parameters[function.parameter] = function.key
-        phase.deploy(phase.network, "network.json", Scope.NETWORK)
+        phase.deploy("network.json", Scope.NETWORK)
         parameters |= phase.stacks["shared_network"] | {"Connectivity": "TransitGateway"}
-        phase.deploy(phase.account, "dev.json", Scope.ACCOUNT)
-        phase.deploy(phase.account, "dev.json", Scope.PHASE)
-        parameters["DirectConnectAttachmentId"] = phase.stacks["network"]["DirectConnectAttachmentId"]
-        phase.deploy(phase.network, "dev.json", Scope.NETWORK_PER_PHASE)
+        phase.deploy("dev.json", Scope.ACCOUNT, Scope.PHASE, Scope.NETWORK_PER_PHASE)
         yield phase
 
 

@@ -64,7 +64,7 @@ def test_nothing_changed(assert_golden: Callable[[str], None]) -> None:
 def test_it_waits_for_everything_that_it_tries() -> None:
     layers = [catalog.load(name) for name in catalog.names()]
     needed = catalog.needs({layer.name: layer.build() for layer in layers}, layers)["connectivity"]
-    assert {"network", "endpoints", "database", "database_users"} <= needed
+    assert {"network", "endpoints", "database", "database_users", "phase_routes"} <= needed
 
 
 def test_it_looks_from_where_dms_will_stand(deployed: Deployed, template: Callable[[str], dict[str, Any]]) -> None:

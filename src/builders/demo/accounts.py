@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from builders.cloud.process import Cloud
 from builders.deploy import AwsCli
+from builders.stack import Scope
 
 REGION = "us-east-1"
 TOOLING = "8" * 12
@@ -23,6 +24,12 @@ class Accounts:
     tooling: AwsCli
     network: AwsCli
     phase: AwsCli
+
+    def of_scope(self, scope: Scope) -> AwsCli:
+        """The account in which layers of this scope are deployed."""
+        if scope is Scope.TOOLING:
+            return self.tooling
+        return self.network if scope in (Scope.NETWORK, Scope.NETWORK_PER_PHASE) else self.phase
 
     @classmethod
     def of(cls, cloud: Cloud, phase: str) -> Accounts:

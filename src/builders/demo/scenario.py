@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,11 +41,13 @@ class Scenario:
 
     def deploy_shared(self) -> None:
         """Deploy what all phases share: the bucket in the tooling account, the gateways in the network account."""
-        self._deploy(self.accounts.tooling, Scope.TOOLING, ENVIRONMENTS / "tooling.json")
+        for layer in layers(Scope.TOOLING):
+            self._deploy(layer, ENVIRONMENTS / "tooling.json")
         self.parameters |= publish_packages(
             self.accounts.tooling, self.stacks["artifacts"]["ArtifactsBucket"], self.say
         )
-        self._deploy(self.accounts.network, Scope.NETWORK, ENVIRONMENTS / "network.json")
+        for layer in layers(Scope.NETWORK):
+            self._deploy(layer, ENVIRONMENTS / "network.json")
         for layer in layers(Scope.TOOLING, Scope.NETWORK):
             self.parameters |= self.stacks[layer]
         self.parameters["Connectivity"] = "TransitGateway"
@@ -55,17 +57,16 @@ class Scenario:
             self.parameters["DirectConnectVirtualInterfaceId"] = interface
 
     def deploy_phase(self) -> None:
-        """Deploy the account's and the phase's layers into the phase's account, then its routes in the network's."""
-        self._deploy(self.accounts.phase, Scope.ACCOUNT, self._parameter_file())
-        self._deploy(self.accounts.phase, Scope.PHASE, self._parameter_file())
-        self.parameters["DirectConnectAttachmentId"] = self.stacks["network"]["DirectConnectAttachmentId"]
-        self._deploy(self.accounts.network, Scope.NETWORK_PER_PHASE, self._parameter_file())
+        """Deploy the layers of the phase in their order, each in its account: the routes stand in the network's."""
+        for layer in layers(Scope.ACCOUNT, Scope.PHASE, Scope.NETWORK_PER_PHASE):
+            self._deploy(layer, self._parameter_file())
+            if layer == "network":
+                self.parameters["DirectConnectAttachmentId"] = self.stacks[layer]["DirectConnectAttachmentId"]
 
-    def _deploy(self, cli: AwsCli, scope: Scope, parameters: Path) -> None:
+    def _deploy(self, layer: str, parameters: Path) -> None:
         suffix = environments.read(parameters).values["EnvironmentSuffix"]
-        for layer in layers(scope):
-            template = TEMPLATES / f"{layer}.json"
-            self.stacks[layer] = deploy.deploy(cli, template, suffix, parameters, self.say)
+        cli = self.accounts.of_scope(catalog.load(layer).scope)
+        self.stacks[layer] = deploy.deploy(cli, TEMPLATES / f"{layer}.json", suffix, parameters, self.say)
 
     def _parameter_file(self) -> Path:
         """The phase's parameters as a file of the one form that both generations of the AWS CLI take."""
@@ -89,9 +90,5 @@ def layers(*scopes: Scope) -> list[str]:
     """The layers of some scopes, in the order in which they deploy."""
     every = [catalog.load(name) for name in catalog.names()]
     order = catalog.deploy_order({layer.name: layer.build() for layer in every}, every)
-    return _in_scopes(order, every, scopes)
-
-
-def _in_scopes(order: Iterable[str], every: Iterable[catalog.Layer], scopes: Iterable[Scope]) -> list[str]:
-    wanted = {layer.name for layer in every if layer.scope in set(scopes)}
+    wanted = {layer.name for layer in every if layer.scope in scopes}
     return [name for name in order if name in wanted]

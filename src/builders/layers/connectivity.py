@@ -17,8 +17,9 @@ from builders.stack import Scope, Stack
 
 SCOPE = Scope.PHASE
 
-# Through the endpoints AWS is reached, and DMS's user must be there before it can log in.
-AFTER = ("endpoints", "database_users")
+# Through the endpoints AWS is reached, DMS's user must be there before it can log in, and without the phase's routes
+# nothing leads to on-premises.
+AFTER = ("endpoints", "database_users", "phase_routes")
 
 TIMEOUT_SECONDS = 900
 """The most that Lambda gives: the patience, once over the ways one after the other, and the answer."""

@@ -10,6 +10,9 @@ from builders.stack import Scope, Stack
 
 SCOPE = Scope.NETWORK_PER_PHASE
 
+# Another account's export cannot be imported: DirectConnectAttachmentId comes as a parameter.
+AFTER = ("network",)
+
 
 def build(stack: Stack) -> None:
     """Make the phase's table, let the phase's network use it, and tell the phase and on-premises of each other.
