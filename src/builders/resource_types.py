@@ -1,0 +1,130 @@
+"""What the CloudFormation registry says of a resource type, by the schemas that cfn-lint ships: one type at a time.
+
+Importing this module is quick; cfn-lint's schema manager is imported with the first question.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Json = Any
+"""A JSON value: what a template, a schema or a property holds."""
+
+HOME_REGION = "us-east-1"
+"""The region whose registry has the most types; a region without a schema of its own falls back to it."""
+
+# The property that names the resource where the primary identifier is one that AWS chooses. Source: the page
+# "Name type" of the CloudFormation user guide, and the types' own pages.
+NAME_PROPERTIES = {
+    "AWS::DMS::Certificate": "CertificateIdentifier",
+    "AWS::DMS::Endpoint": "EndpointIdentifier",
+    "AWS::DMS::EventSubscription": "SubscriptionName",
+    "AWS::DMS::ReplicationInstance": "ReplicationInstanceIdentifier",
+    "AWS::DMS::ReplicationSubnetGroup": "ReplicationSubnetGroupIdentifier",
+    "AWS::DMS::ReplicationTask": "ReplicationTaskIdentifier",
+    "AWS::EC2::SecurityGroup": "GroupName",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": "Name",
+    "AWS::ElasticLoadBalancingV2::TargetGroup": "Name",
+    "AWS::Events::Rule": "Name",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::SecretsManager::Secret": "Name",
+}
+
+
+@dataclass(frozen=True)
+class ResourceType:
+    """One type of the registry, with the questions that CloudFormation asks its schema."""
+
+    name: str
+    schema: Mapping[str, Json]
+    attributes: tuple[str, ...]
+    """The names that Fn::GetAtt takes; where the type takes any name, a pattern such as `Outputs\\..*`."""
+    resolver: Json
+    """cfn-lint's resolver of the references within the schema."""
+
+    @functools.cached_property
+    def identifiers(self) -> tuple[str, ...]:
+        """The properties of the primary identifier: Ref returns their values, joined by `|`."""
+        return tuple(_names(self.schema.get("primaryIdentifier")))
+
+    @functools.cached_property
+    def read_only(self) -> frozenset[str]:
+        """The properties that AWS chooses, as dotted paths; a template may not set them."""
+        return frozenset(_names(self.schema.get("readOnlyProperties")))
+
+    @functools.cached_property
+    def create_only(self) -> tuple[str, ...]:
+        """The properties whose change replaces the resource, as dotted paths; `*` stands for each item of a list."""
+        return tuple(_names(self.schema.get("createOnlyProperties")))
+
+    @functools.cached_property
+    def conditional_create_only(self) -> tuple[str, ...]:
+        """The properties whose change replaces the resource in some cases, as dotted paths."""
+        return tuple(_names(self.schema.get("conditionalCreateOnlyProperties")))
+
+    @functools.cached_property
+    def name_property(self) -> str:
+        """The property by which a template names the resource, or nothing where AWS chooses the name."""
+        if self.name in NAME_PROPERTIES:
+            return NAME_PROPERTIES[self.name]
+        # Several identifiers, such as those of a route, tell what the resource joins: none of them is its name.
+        writable = [path for path in self.identifiers if path not in self.read_only]
+        return writable[0] if len(self.identifiers) == len(writable) == 1 else ""
+
+    @property
+    def deleted_first(self) -> bool:
+        """Whether a replacement deletes the old one before it makes the new one; else it is the other way."""
+        return self.schema.get("replacementStrategy") == "delete_then_create"
+
+    @functools.cached_property
+    def validator(self) -> Json:
+        """cfn-lint's JSON schema validator for the properties."""
+        from cfnlint.jsonschema import StandardValidator  # noqa: PLC0415 (half a second that few commands need)
+
+        return StandardValidator(schema=self.schema, resolver=self.resolver)
+
+    def definition(self, path: str) -> Mapping[str, Json]:
+        """Return the schema of the property at a dotted path, references followed; empty when there is none."""
+        node: Mapping[str, Json] = self.schema
+        for part in path.split("."):
+            node = self.resolve(node).get("properties", {}).get(part, {})
+        return self.resolve(node)
+
+    def resolve(self, node: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Follow a `$ref` within the schema."""
+        while "$ref" in node:
+            _, node = self.resolver.resolve(node["$ref"])
+        return node
+
+
+def _names(pointers: list[str] | None) -> Iterator[str]:
+    return (pointer.removeprefix("/properties/").replace("/", ".") for pointer in pointers or ())
+
+
+@functools.cache
+def load(name: str, region: str = HOME_REGION) -> ResourceType | None:
+    """Return a type by name as it is in a region, or None where the registry does not have it."""
+    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError  # noqa: PLC0415 (as above)
+
+    for place in (region, HOME_REGION):
+        try:
+            found = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region=place, resource_type=name)
+        except (ResourceNotFoundError, KeyError):
+            continue
+        return ResourceType(name, found.schema, tuple(found.get_atts.data), found.resolver)
+    return None
+
+
+def value_at(properties: Json, path: str) -> Json:
+    """Return the value at a dotted path, or None; where the path says `*`, the list of the items' values."""
+    node = properties
+    part, _, rest = path.partition(".")
+    if part == "*":
+        return [value_at(item, rest) if rest else item for item in node] if isinstance(node, list) else None
+    node = node.get(part) if isinstance(node, Mapping) else None
+    return value_at(node, rest) if rest else node
