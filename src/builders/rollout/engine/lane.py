@@ -1,0 +1,184 @@
+"""One layer in one wave: its operations, and what became of its places."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+
+from builders.rollout.client.refusals import Refused, SetNotFound
+from builders.rollout.comparing import Kind, differs, kind
+from builders.rollout.engine import pace
+from builders.rollout.engine.context import Context
+from builders.rollout.engine.report import Missed
+from builders.rollout.engine.submitting import AT_ONCE, Operations, Running
+from builders.rollout.engine.world import with_overrides
+from builders.rollout.model import Instance, Operation, Place, Preferences, StackSet, Status
+from builders.rollout.steps import Action, Step, steps
+
+ALONE = AT_ONCE | {Action.UPDATE_SET}
+"""What nothing else of the set may run beside: the set itself changes."""
+
+
+class Lane:
+    """A layer on its way through a wave. `missed` grows while it goes and is whole when it is `over`."""
+
+    def __init__(
+        self,
+        context: Context,
+        operations: Operations,
+        layer: str,
+        state: StackSet | None,
+        places: Collection[Place],
+        anchors: Iterable[Place],
+    ) -> None:
+        self.layer = layer
+        self.state = state
+        self.over = False
+        self.worked = False
+        self.missed: dict[Place, Missed] = {}
+        self._context = context
+        self._operations = operations
+        self._wanted = context.wanted
+        self._places = frozenset(places)
+        self._waiting = deque(steps(context.wanted, layer, state, places, anchors))
+        self._running: list[Running] = []
+        self._failed: set[str] = set()
+        self._accounts = len({place.account for place in places})
+        self._refusal = ""
+
+    @property
+    def reached(self) -> int:
+        """How many places are what they shall be."""
+        return len(self._places - self.missed.keys())
+
+    def advance(self) -> None:
+        """Send what may be sent, look at what runs; without either, look at the instances and be over."""
+        for running in list(self._running):
+            self._look(running)
+        while self._may_begin():
+            step = self._waiting.popleft()
+            self.worked = True
+            running = self._operations.begin(step, self._preferences(step))
+            self._running.append(running)
+            self._look(running)
+        if not self._running and not self._waiting:
+            self._finish()
+
+    def _may_begin(self) -> bool:
+        if not self._waiting:
+            return False
+        step = self._waiting[0]
+        if not self._running:
+            return True
+        if step.action in ALONE or any(running.step.action in ALONE for running in self._running):
+            return False
+        busy = sum(len(running.step.accounts) for running in self._running)
+        return busy + len(step.accounts) <= pace.width(self._wanted.preferences, self._accounts)
+
+    def _preferences(self, step: Step) -> Preferences:
+        accounts = len(step.accounts)
+        return pace.share(self._wanted.preferences, accounts, len(self._failed), max(self._accounts, accounts))
+
+    def _look(self, running: Running) -> None:
+        due = running.due
+        try:
+            operation = self._operations.look(running)
+        except Refused as error:
+            self._refusal = str(error)
+            operation = Operation(running.id, running.step.action.value, "FAILED", failed=len(running.step.places))
+        if operation is None:
+            if running.due != due and running.accepted and self._context.watch.detailed:
+                self._context.watch.places(self.layer, states(self._instances(), self._places))
+            return
+        self._running.remove(running)
+        missed = self._missed_by(running.step, operation)
+        self._operations.over(running, operation.status, missed)
+        self._failed |= {place.account for place in missed}
+        if operation.status != "SUCCEEDED" or self._too_many():
+            self._waiting.clear()
+
+    def _too_many(self) -> bool:
+        return len(self._failed) > pace.tolerance(self._wanted.preferences, self._accounts)
+
+    def _missed_by(self, step: Step, operation: Operation) -> list[Place]:
+        """Places of an operation that are not what it was to make them.
+
+        StackSets call an operation SUCCEEDED that stayed within its tolerance, so the count is asked for, too.
+        """
+        if operation.status == "SUCCEEDED" and not operation.failed:
+            return []
+        instances = self._instances()
+        if step.action is Action.DELETE:
+            return sorted(step.places & instances.keys())
+        return [
+            place
+            for place in sorted(step.places)
+            if place not in instances or instances[place].status is not Status.CURRENT
+        ]
+
+    def _instances(self) -> dict[Place, Instance]:
+        name = self.state.name if self.state else self._wanted.sets[self.layer].name
+        try:
+            return self._context.sets.instances(name)
+        except SetNotFound:
+            return {}
+
+    def _finish(self) -> None:
+        """Ask every instance what became of it: what operations say of themselves is not enough."""
+        self.over = True
+        if self.worked:
+            self.state = self._as_it_is()
+        changed = self.state is not None and self.layer in self._wanted.sets and self._differs()
+        for place in sorted(self._places):
+            left = kind(self._wanted.sets.get(self.layer), self.state, place, changed)
+            if left is not Kind.NOTHING:
+                self.missed[place] = self._why(place, left)
+        if self._refusal and not self.missed:
+            self.missed = {place: Missed(self.layer, place, self._refusal) for place in self._places}
+        self._tell()
+
+    def _differs(self) -> bool:
+        assert self.state is not None
+        return differs(self._wanted, self._wanted.sets[self.layer], self.state)
+
+    def _as_it_is(self) -> StackSet | None:
+        name = self.state.name if self.state else self._wanted.sets[self.layer].name
+        read = self._context.sets.read(self.layer, name)
+        if read is None:
+            return None
+        return with_overrides(self._context.sets, self._context.known, read)
+
+    def _why(self, place: Place, left: Kind) -> Missed:
+        instance = self.state.instances.get(place) if self.state else None
+        if left is Kind.INOPERABLE:
+            reason = (
+                f"INOPERABLE: {instance.reason if instance else ''}; let it go with `rollout-stacksets remove "
+                f"--account {place.account}`, delete its stack by hand, then apply again"
+            )
+        elif instance is not None and instance.reason:
+            reason = instance.reason
+        else:
+            reason = self._refusal or "not begun: an operation before it failed"
+        return Missed(
+            self.layer, place, reason, held=_untried(instance), stack_id=instance.stack_id if instance else ""
+        )
+
+    def _tell(self) -> None:
+        if self._context.watch.detailed:
+            self._context.watch.places(self.layer, states(self.state.instances if self.state else {}, self._places))
+
+
+def states(instances: Mapping[Place, Instance], places: Iterable[Place]) -> Mapping[Place, str]:
+    """A word for each place."""
+    return {
+        place: "absent"
+        if place not in instances
+        else instances[place].status.value
+        if instances[place].status is Status.CURRENT
+        else instances[place].detailed or instances[place].status.value
+        for place in places
+    }
+
+
+def _untried(instance: Instance | None) -> bool:
+    return instance is None or instance.detailed in ("PENDING", "CANCELLED")

@@ -1,0 +1,100 @@
+"""A layer that plain stacks carry, in one wave: one stack of the network account for each place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from builders.errors import RolloutError
+from builders.rollout import names
+from builders.rollout.client.refusals import Unreachable
+from builders.rollout.engine.context import Context
+from builders.rollout.engine.report import Missed
+from builders.rollout.model import Deployed, Place, PlainStacks, StackSet
+
+AT_A_TIME = 4
+
+
+class PlainLane:
+    """A layer on its way through a wave. It needs no journal: deploying a stack again changes nothing."""
+
+    def __init__(
+        self, context: Context, layer: PlainStacks, there: Mapping[Place, Deployed], places: Collection[Place]
+    ) -> None:
+        self.layer = layer.layer
+        self.over = False
+        self.worked = False
+        self.missed: dict[Place, Missed] = {}
+        self._context = context
+        self._stacks = layer
+        self._places = sorted(places)
+        self._there = there
+        self._futures: dict[Future[None], Place] = {}
+
+    @property
+    def reached(self) -> int:
+        """How many places are what they shall be."""
+        return len(self._places) - sum(not each.held for each in self.missed.values())
+
+    def begin(self, needed: Iterable[StackSet | None], moved: Collection[Place]) -> None:
+        """Deploy what differs. `needed` are the sets whose outputs fill parameters; `moved` places had them changed."""
+        pool = ThreadPoolExecutor(AT_A_TIME)
+        sets = [each for each in needed if each is not None]
+        for place in self._places:
+            if place not in self._stacks.parameters:
+                if place in self._there:
+                    self._futures[pool.submit(self._delete, place)] = place
+            elif place in moved or not self._stands(place):
+                self._futures[pool.submit(self._deploy, place, sets)] = place
+        self.worked = bool(self._futures)
+        pool.shutdown(wait=False)
+
+    def advance(self) -> None:
+        """Collect what has ended. Raises `Unreachable`, and whatever is no error of one place."""
+        for future in [each for each in self._futures if each.done()]:
+            place = self._futures.pop(future)
+            try:
+                future.result()
+            except Unreachable:
+                raise
+            except RolloutError as error:
+                self.missed[place] = Missed(self.layer, place, str(error))
+        self.over = not self._futures
+
+    def _stands(self, place: Place) -> bool:
+        """Whether the stack is as it shall be, as far as it does not depend on what other stacks put out."""
+        found = self._there.get(place)
+        if found is None or json.loads(found.template) != json.loads(self._stacks.template):
+            return False
+        wanted = self._stacks.parameters[place]
+        return found.status.endswith("_COMPLETE") and all(
+            found.parameters.get(name) == value for name, value in wanted.items()
+        )
+
+    def _deploy(self, place: Place, needed: Iterable[StackSet]) -> None:
+        declared = json.loads(self._stacks.template).get("Parameters", {})
+        values = dict(self._stacks.parameters[place])
+        for state in needed:
+            instance = state.instances.get(place)
+            if instance is not None:
+                outputs = self._context.members.outputs(place, instance.stack_id)
+                values |= {name: value for name, value in outputs.items() if name in declared and name not in values}
+        missing = [name for name, each in declared.items() if name not in values and "Default" not in each]
+        if missing:
+            raise RolloutError(
+                f"{self.layer} at {place} lacks {', '.join(missing)}, which no stack of the place puts out; "
+                "`rollout-stacksets status` tells which layers stand"
+            )
+        self._context.plain.deploy(
+            self._stacks.account,
+            place.region,
+            names.plain_stack(self.layer, self._context.wanted.suffix, place),
+            self._stacks.template,
+            values,
+            self._context.wanted.tags,
+        )
+
+    def _delete(self, place: Place) -> None:
+        name = names.plain_stack(self.layer, self._context.wanted.suffix, place)
+        self._context.plain.delete(self._stacks.account, place.region, name)

@@ -1,0 +1,129 @@
+"""Operations: the id is written down, then the call is made; what is under way is taken up again, never sent twice."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from builders.errors import RolloutError
+from builders.rollout.client.refusals import (
+    OperationExists,
+    OperationInProgress,
+    Refused,
+    SetExists,
+    SetNotFound,
+    StaleRequest,
+)
+from builders.rollout.engine.context import Context
+from builders.rollout.engine.pace import jittered
+from builders.rollout.model import Operation, Place, Preferences
+from builders.rollout.steps import Action, Step
+from builders.rollout.store import Entry, State
+
+AT_ONCE = frozenset({Action.CREATE_SET, Action.DELETE_SET})
+"""Calls that are over when they return."""
+
+LOST_LOOKS = 10
+"""How often an operation that was accepted may not be found before we give up on it."""
+
+
+@dataclass
+class Running:
+    """An operation of ours that is not over. `due` is when it is looked at next, on the clock."""
+
+    id: str
+    step: Step
+    preferences: Preferences
+    accepted: bool = False
+    due: float = 0.0
+    pause: float | None = None
+    not_found: int = 0
+
+
+class Operations:
+    """The operations of one run."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.submitted = 0
+
+    def begin(self, step: Step, preferences: Preferences) -> Running:
+        """Write down an operation that is to be. The first `look` makes the call."""
+        layer = step.layer.replace("_", "-")
+        running = Running(f"{self._context.release}-{layer}-{secrets.token_hex(4)}", step, preferences)
+        self._context.journal.record(Entry(running.id, step, State.SUBMITTING))
+        return running
+
+    def attach(self, entry: Entry) -> Running:
+        """Take up an operation that was written down: one that AWS does not know is sent with the id that it has."""
+        running = Running(entry.operation_id, entry.step, self._context.wanted.preferences)
+        if entry.step.action not in AT_ONCE:
+            running.accepted = self._found(running) is not None
+        return running
+
+    def look(self, running: Running) -> Operation | None:
+        """Send what is not sent, look at what is, and return the operation once it is over.
+
+        Raises `Refused` when AWS refuses the call for good.
+        """
+        if self._context.clock.now() < running.due:
+            return None
+        operation = self._accept(running) if not running.accepted else self._found(running)
+        if operation is None and running.accepted:
+            running.not_found += 1
+            if running.not_found > LOST_LOOKS:
+                raise RolloutError(
+                    f"{running.step.set_name}: operation {running.id} was accepted and is not found; look at the set "
+                    "in the CloudFormation console, then run resume"
+                )
+        if operation is not None:
+            self._context.watch.operation(running.step, operation)
+            if not operation.active:
+                return operation
+        running.pause = self._context.patience.next(running.pause)
+        running.due = self._context.clock.now() + (running.pause if running.accepted else jittered(running.pause))
+        return None
+
+    def over(self, running: Running, outcome: str, missed: Collection[Place]) -> None:
+        """Write down the end of an operation, and what is known of overrides by it."""
+        entry = Entry(running.id, running.step, State.OVER, outcome, tuple(sorted(missed)))
+        self._context.journal.record(entry)
+        self._context.known.fold([entry])
+
+    def _accept(self, running: Running) -> Operation | None:
+        step = running.step
+        wanted = self._context.wanted
+        try:
+            self._context.sets.submit(
+                step, wanted.sets.get(step.layer), running.id, running.preferences, wanted.permissions, wanted.tags
+            )
+        except OperationInProgress:
+            self._say_who_blocks(step)
+            return None
+        except (OperationExists, StaleRequest, SetExists):
+            pass  # it was sent before, and the answer lost
+        except SetNotFound:
+            if step.action not in (Action.DELETE, Action.DELETE_SET):
+                raise
+            return Operation(running.id, step.action.value, "SUCCEEDED")
+        self.submitted += 1
+        self._context.watch.submitted(step, running.id)
+        running.accepted = True
+        running.pause = None
+        if step.action in AT_ONCE:
+            return Operation(running.id, step.action.value, "SUCCEEDED")
+        return Operation(running.id, step.action.value, "RUNNING")
+
+    def _found(self, running: Running) -> Operation | None:
+        try:
+            return self._context.sets.operation(running.step.set_name, running.id)
+        except SetNotFound:
+            return None
+
+    def _say_who_blocks(self, step: Step) -> None:
+        try:
+            others = ", ".join(f"{each.action} {each.id}" for each in self._context.sets.active(step.set_name))
+        except Refused:
+            others = ""
+        self._context.watch.say(f"{step.set_name}: waiting for {others or 'an operation'}, which is in progress there")
