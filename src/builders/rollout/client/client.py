@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from builders.rollout.client.calls import Observer
+from builders.rollout.client.calls import Calls, Observer
 from builders.rollout.client.members import Members
 from builders.rollout.client.objects import Objects
 from builders.rollout.client.plain import Plain
@@ -12,13 +12,12 @@ from builders.rollout.client.sessions import Access
 from builders.rollout.client.stack_sets import StackSets
 from builders.rollout.model import Permissions
 
+PLAN_ROLE = "stackferry-plan"
+"""With the suffix behind it: the role that the layer `account` makes, and its external id is the phase's."""
+
 
 class Client:
-    """The accounts of one phase, by whose account is asked."""
-
-    sets: StackSets
-    members: Members
-    plain: Plain
+    """The accounts of one phase, by whose account is asked. Safe for threads; nothing is asked before it must be."""
 
     def __init__(
         self,
@@ -29,7 +28,10 @@ class Client:
         deploy_role: str,
         observe: Observer | None = None,
     ) -> None:
-        raise NotImplementedError
+        self.calls = Calls(access, observe)
+        self.sets = StackSets(self.calls, permissions)
+        self.members = Members(self.calls, f"{PLAN_ROLE}-{suffix}", f"migration-{phase}")
+        self.plain = Plain(self.calls, deploy_role)
 
     @classmethod
     def connect(
@@ -47,12 +49,12 @@ class Client:
 
     def account(self) -> str:
         """The administrator's account: the one that the credentials belong to."""
-        raise NotImplementedError
+        return self.calls.account()
 
     def objects(self, region: str) -> Objects:
-        """The buckets of a region."""
-        raise NotImplementedError
+        """The administrator's buckets in a region."""
+        return Objects(self.calls, region)
 
     def counts(self) -> Counter[str]:
         """How often each operation was called, by names like "cloudformation:DescribeStackSet"."""
-        raise NotImplementedError
+        return Counter(self.calls.counts)

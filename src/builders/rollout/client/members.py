@@ -7,8 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from builders.errors import RolloutError
-from builders.rollout.client.change_sets import ResourceChange
+from builders.rollout.client import change_sets, stacks
+from builders.rollout.client.abreast import together
+from builders.rollout.client.calls import Calls
+from builders.rollout.client.change_sets import ResourceChange, Wanted
+from builders.rollout.client.refusals import AccessDenied, NotThere
+from builders.rollout.client.sessions import Role, Where
 from builders.rollout.model import Deployed, Place, Values
+
+TASK = "AWS::DMS::ReplicationTask"
+UNMODIFIABLE = ("creating", "deleting", "modifying", "moving", "running", "starting", "stopping", "testing")
+"""Statuses of a task in which DMS does not modify it (DMS user guide, "Modifying a task"; API reference,
+ReplicationTask)."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,7 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Look:
-    """One stack to look at. `key` is the caller's own and comes back with the answer."""
+    """One stack to look at. `key`, layer and place, comes back with the answer."""
 
     key: tuple[str, Place]
     stack_id: str
@@ -31,34 +41,84 @@ class Look:
 class Members:
     """All target accounts; each call says which place it means."""
 
+    def __init__(self, calls: Calls, plan_role: str, external_id: str) -> None:
+        self._calls = calls
+        self._plan_role = plan_role
+        self._external_id = external_id
+
     def deployed(self, place: Place, stack_id: str) -> Deployed | None:
         """A stack with its template as it was given; None when it is gone."""
-        raise NotImplementedError
+        return stacks.deployed(self._calls, self._where(place), stack_id)
 
-    def deployed_many(self, looks: Iterable[Look]) -> Iterator[tuple[Look, Deployed | None | RolloutError]]:
+    def deployed_many(self, looks: Iterable[Look]) -> Iterator[tuple[Look, Deployed | RolloutError | None]]:
         """Look at many stacks at once, as they come; an account that cannot be read is an error in its place."""
-        raise NotImplementedError
+
+        def look(each: Look) -> Deployed | RolloutError | None:
+            try:
+                return self.deployed(each.key[1], each.stack_id)
+            except RolloutError as error:
+                return error
+
+        return together(look, looks)
 
     def outputs(self, place: Place, stack_id: str) -> dict[str, str]:
         """A stack's outputs; none when it is gone."""
-        raise NotImplementedError
+        return stacks.outputs(stacks.describe(self._calls, self._where(place), stack_id) or {})
 
     def first_failure(self, place: Place, stack_id: str, after: datetime | None = None) -> str:
-        """The first resource that failed in the stack's last operation, and why; empty when none did."""
-        raise NotImplementedError
+        """The first resource that failed in the stack's last operation, and why; empty when none did.
+
+        Events before `after` (with a time zone) do not count.
+        """
+        found = stacks.failures(self._calls, self._where(place), stack_id, after)
+        return found[0] if found else ""
 
     def alarms(self, place: Place, prefixes: Iterable[str]) -> list[Alarm]:
-        """Alarms whose names begin so, metric and composite ones."""
-        raise NotImplementedError
+        """Alarms whose names begin so, metric and composite ones, sorted by name."""
+        found: dict[str, Alarm] = {}
+        for prefix in prefixes:
+            for kind, member in (("MetricAlarm", "MetricAlarms"), ("CompositeAlarm", "CompositeAlarms")):
+                request = {"AlarmNamePrefix": prefix, "AlarmTypes": [kind], "MaxRecords": 100}
+                for each in self._calls.pages(self._where(place), "cloudwatch", "DescribeAlarms", member, **request):
+                    alarm = Alarm(each["AlarmName"], each["StateValue"], each.get("ActionsEnabled", True))
+                    found[alarm.name] = alarm
+        return [found[name] for name in sorted(found)]
 
     def running_task(self, place: Place, stack_id: str) -> bool:
         """Whether a replication task of the stack runs, so that DMS refuses to modify it."""
-        raise NotImplementedError
+        where = self._where(place)
+        resources = self._calls.pages(
+            where, "cloudformation", "ListStackResources", "StackResourceSummaries", StackName=stack_id
+        )
+        arns = [each["PhysicalResourceId"] for each in resources if each["ResourceType"] == TASK]
+        if not arns:
+            return False
+        filters = [{"Name": "replication-task-arn", "Values": arns}]
+        try:
+            tasks = list(
+                self._calls.pages(
+                    where, "dms", "DescribeReplicationTasks", "ReplicationTasks", Filters=filters, WithoutSettings=True
+                )
+            )
+        except NotThere:
+            return False
+        return any(each["Status"] in UNMODIFIABLE for each in tasks)
 
     def preview(self, place: Place, stack_id: str, template: str, values: Values) -> list[ResourceChange]:
         """What AWS says an update would change, by a change set that is deleted in any case."""
-        raise NotImplementedError
+        where = self._where(place)
+        with change_sets.made(self._calls, where, Wanted(stack_id, template, values, "UPDATE")) as name:
+            return change_sets.changes(self._calls, where, stack_id, name) if name else []
 
     def can_read(self, place: Place, bucket: str, key: str) -> bool:
         """Whether the account may read an object, through its plan role."""
-        raise NotImplementedError
+        try:
+            self._calls.ask(self._where(place), "s3", "HeadObject", Bucket=bucket, Key=key)
+        except (AccessDenied, NotThere) as refused:
+            if isinstance(refused, AccessDenied) and "AssumeRole" in refused.words:
+                raise
+            return False
+        return True
+
+    def _where(self, place: Place) -> Where:
+        return Where(place.region, Role(place.account, self._plan_role, self._external_id))

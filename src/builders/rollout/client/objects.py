@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from builders.rollout.client import wording
+from builders.rollout.client.calls import Calls
+from builders.rollout.client.refusals import Conflict, NotThere, Unreachable
+from builders.rollout.client.sessions import Where
+
+ATTEMPTS = 3
+"""Of reading an object whose connection breaks while its body comes: boto3's retries end where the body begins."""
 
 
 class Expected(enum.Enum):
@@ -20,22 +28,58 @@ ABSENT: Literal[Expected.ABSENT] = Expected.ABSENT
 class Objects:
     """The buckets of one region."""
 
+    def __init__(self, calls: Calls, region: str) -> None:
+        self._calls = calls
+        self._where = Where(region)
+
     def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         """An object and its ETag; None when it is not there."""
-        raise NotImplementedError
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                answer = self._calls.ask(self._where, "s3", "GetObject", Bucket=bucket, Key=key)
+                with wording.in_our_words("s3", "GetObject", self._where):
+                    return answer["Body"].read(), answer["ETag"]
+            except NotThere:
+                return None
+            except Unreachable:
+                if attempt == ATTEMPTS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def put(self, bucket: str, key: str, body: bytes, if_match: str | Expected | None = None) -> str:
-        """Write an object and return its ETag. Raises `Conflict` when it is not what `if_match` expects."""
-        raise NotImplementedError
+        """Write an object and return its ETag. Raises `Conflict` when it is not what `if_match` expects.
+
+        A put whose answer was lost is tried again by boto3, and can then conflict with itself: the caller looks.
+        """
+        condition: dict[str, str] = {}
+        if isinstance(if_match, Expected):
+            condition = {"IfNoneMatch": if_match.value}
+        elif if_match is not None:
+            condition = {"IfMatch": if_match}
+        try:
+            return self._put(bucket, key, body, **condition)
+        except NotThere as error:
+            if "IfMatch" not in condition or error.code == "NoSuchBucket":
+                raise
+            raise Conflict(f"{key} is no longer in {bucket}", error.code, error.words) from error
 
     def exists(self, bucket: str, key: str) -> bool:
         """Whether an object is there."""
-        raise NotImplementedError
+        try:
+            self._calls.ask(self._where, "s3", "HeadObject", Bucket=bucket, Key=key)
+        except NotThere:
+            return False
+        return True
 
     def list(self, bucket: str, prefix: str) -> list[str]:
         """Keys that begin so, sorted."""
-        raise NotImplementedError
+        found = self._calls.pages(self._where, "s3", "ListObjectsV2", "Contents", Bucket=bucket, Prefix=prefix)
+        return sorted(each["Key"] for each in found)
 
     def upload(self, bucket: str, key: str, path: Path) -> None:
         """Write a file as an object."""
-        raise NotImplementedError
+        self._put(bucket, key, path.read_bytes())
+
+    def _put(self, bucket: str, key: str, body: bytes, **condition: Any) -> str:
+        answer = self._calls.ask(self._where, "s3", "PutObject", Bucket=bucket, Key=key, Body=body, **condition)
+        return str(answer["ETag"])

@@ -1,4 +1,4 @@
-"""What AWS refuses, in our words: the errors, and the one place that turns foreign ones into them.
+"""What AWS refuses, as errors; `wording.py` says them.
 
 RolloutError
 ├── Unreachable               no credentials, no endpoint, no answer
@@ -57,6 +57,10 @@ class SetNotFound(Refused):
 
 class SetNotEmpty(Refused):
     """The stack set has instances, and cannot be deleted."""
+
+
+class NotThere(Refused):
+    """An operation, an instance, a change set or an object is not there."""
 
 
 class Conflict(Refused):

@@ -1,4 +1,4 @@
-"""Whose credentials a call is made with: the caller's own, or those of a role in another account."""
+"""Whose credentials a call is made with, and where: values only, so that nobody loads boto3 to name them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,20 @@ class Access:
 
 @dataclass(frozen=True)
 class Role:
-    """A role of another account; `external_id` may be empty."""
+    """A role that is assumed; `external_id` may be empty."""
 
     account: str
     name: str
     external_id: str = ""
+
+
+@dataclass(frozen=True)
+class Where:
+    """A region, and whose: the caller's own account's unless a role of another is named."""
+
+    region: str
+    role: Role | None = None
+
+    def __str__(self) -> str:
+        """The form that messages use."""
+        return f"account {self.role.account}, {self.region}" if self.role else self.region
