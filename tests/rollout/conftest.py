@@ -1,0 +1,194 @@
+"""An administrator and members of the embedded cloud, with the roles that a rollout needs, and clients for them.
+
+Each test has accounts of its own. What makes and enrols them is the fleet of the StackSets tests.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from cloud.conftest import Account
+from cloud.stacksets.conftest import ADMINISTRATOR_ACCESS, Fleet, trusting
+
+from builders.cloud.process import Cloud, running
+from builders.rollout.client import Access, Call, Client, Moment
+from builders.rollout.client.calls import Observer
+from builders.rollout.model import DesiredSet, Operation, Permissions, Place, Preferences, Values
+from builders.rollout.steps import Action, Step
+
+PHASE, SUFFIX = "dev", "dev"
+PLAN_ROLE, DEPLOY_ROLE = "stackferry-plan-dev", "OrganizationAccountAccessRole"
+REGION = "us-east-1"
+TAGS = {"Environment": "dev"}
+
+_numbers = itertools.count(700_000_000_001)
+
+
+def template(*queues: str, **parameters: str) -> str:
+    """A template of queues; the first is named by a parameter, whose default is given."""
+    resources: dict[str, Any] = {each: {"Type": "AWS::SQS::Queue"} for each in queues}
+    names = parameters or {"QueueName": "payments"}
+    resources["Named"] = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Ref": next(iter(names))}}}
+    return json.dumps(
+        {
+            "Parameters": {name: {"Type": "String", "Default": value} for name, value in names.items()},
+            "Resources": resources,
+            "Outputs": {"Url": {"Value": {"Ref": "Named"}}},
+        }
+    )
+
+
+def desired(name: str = "stackferry-network-dev", body: str = "", places: Any = (), **values: str) -> DesiredSet:
+    """A set of queues, whose instances override nothing."""
+    overrides: dict[Place, Values] = {place: {} for place in places}
+    return DesiredSet("network", name, body or template(), values or {"QueueName": "payments"}, overrides)
+
+
+class Administrator:
+    """The account that plans and rolls out, its members, and clients as it would connect them."""
+
+    def __init__(self, cloud: Cloud, number: str) -> None:
+        self.cloud = cloud
+        self.number = number
+        self.fleet = Fleet(cloud, number, StackSetName="stackferry-network-dev")
+        self.fleet.administrate()
+        self.fleet.drive(ResultsLagSeconds=0)
+
+    def access(self, region: str = REGION, **more: Any) -> Access:
+        return Access(region, endpoint_url=self.cloud.endpoint_url, keys=(self.number, "embedded-cloud"), **more)
+
+    def client(self, permissions: Permissions | None = None, observe: Observer | None = None, **more: Any) -> Client:
+        return Client(self.access(**more), permissions or Permissions(), PHASE, SUFFIX, DEPLOY_ROLE, observe)
+
+    def member(self, number: str) -> str:
+        """Let StackSets, plans and deployments act in an account."""
+        self.fleet.enroll(number)
+        self.lend(number, PLAN_ROLE, {"StringEquals": {"sts:ExternalId": f"migration-{PHASE}"}})
+        self.lend(number, DEPLOY_ROLE)
+        return number
+
+    def lend(self, account: str, role: str, condition: Any = None) -> None:
+        """Make a role that this administrator may assume."""
+        trust = json.loads(trusting({"AWS": f"arn:aws:iam::{self.number}:root"}))
+        if condition:
+            trust["Statement"][0]["Condition"] = condition
+        iam = Account(self.cloud, account).client("iam")
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))
+        iam.attach_role_policy(RoleName=role, PolicyArn=ADMINISTRATOR_ACCESS)
+
+    def api(self, service: str, account: str = "", region: str = REGION) -> Any:
+        """A client of boto3's own, as the owner of an account sees it."""
+        return boto3.client(service, **self.cloud.client_arguments(account or self.number, region))
+
+    def bucket(self, region: str = REGION) -> str:
+        """Make a bucket of this account."""
+        name = f"artifacts-{self.number}-{region}"
+        where = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != "us-east-1" else {}
+        self.api("s3", region=region).create_bucket(Bucket=name, **where)
+        return name
+
+
+class Rollout:
+    """One stack set, driven through a client by steps that are waited for."""
+
+    def __init__(self, client: Client, shall: DesiredSet) -> None:
+        self.client = client
+        self.shall = shall
+        self._ids = itertools.count(1)
+
+    def step(self, action: Action, accounts: Any = (), regions: Any = (REGION,), **more: Any) -> Step:
+        return Step(action, "network", self.shall.name, tuple(accounts), tuple(regions), **more)
+
+    def submit(self, step: Step, operation_id: str = "", **more: Any) -> str:
+        operation_id = operation_id or f"operation-{next(self._ids)}"
+        preferences = more.pop("preferences", Preferences(max_concurrent="100%"))
+        permissions = more.pop("permissions", Permissions())
+        self.client.sets.submit(step, self.shall, operation_id, preferences, permissions, more.pop("tags", TAGS))
+        return operation_id
+
+    def run(self, step: Step, **more: Any) -> Operation:
+        """Submit a step, and wait for the end of its operation."""
+        return self.over(self.submit(step, **more))
+
+    def over(self, operation_id: str) -> Operation:
+        while True:
+            found = self.client.sets.operation(self.shall.name, operation_id)
+            assert found is not None
+            if not found.active:
+                return found
+            time.sleep(0.02)
+
+    def stand(self, accounts: Any, regions: Any = (REGION,)) -> None:
+        """Make the set and its instances."""
+        self.submit(self.step(Action.CREATE_SET))
+        operation = self.run(self.step(Action.CREATE, accounts, regions))
+        assert operation.status == "SUCCEEDED"
+        assert operation.failed == 0
+
+
+class Watch:
+    """Keeps the calls that a client made."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Moment, Call]] = []
+
+    def __call__(self, moment: Moment, call: Call) -> None:
+        self.calls.append((moment, call))
+
+
+@pytest.fixture
+def number() -> Callable[[], str]:
+    """Draws account numbers, each once."""
+    return lambda: str(next(_numbers))
+
+
+@pytest.fixture
+def administrator(cloud: Cloud, number: Callable[[], str]) -> Administrator:
+    return Administrator(cloud, number())
+
+
+@pytest.fixture
+def member(administrator: Administrator, number: Callable[[], str]) -> str:
+    return administrator.member(number())
+
+
+@pytest.fixture
+def members(administrator: Administrator, number: Callable[[], str]) -> list[str]:
+    return [administrator.member(number()) for _ in range(3)]
+
+
+@pytest.fixture
+def client(administrator: Administrator) -> Client:
+    return administrator.client()
+
+
+@pytest.fixture
+def rollout(client: Client) -> Rollout:
+    return Rollout(client, desired())
+
+
+@pytest.fixture
+def standing(rollout: Rollout, members: list[str]) -> Rollout:
+    """A set with an instance in each of three members."""
+    rollout.stand(members)
+    return rollout
+
+
+@pytest.fixture(scope="module")
+def own_cloud() -> Iterator[Cloud]:
+    """A server of a module's own: faults strike all who use it."""
+    with running() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def faulty(own_cloud: Cloud, number: Callable[[], str]) -> Iterator[Administrator]:
+    """An administrator on a server whose faults are taken away at the end."""
+    yield Administrator(own_cloud, number())
+    own_cloud.set_faults()

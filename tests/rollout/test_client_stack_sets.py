@@ -1,0 +1,257 @@
+"""Stack sets are driven and read as the model says, against real servers of the embedded cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from builders.errors import RolloutError
+from builders.rollout.client import Client
+from builders.rollout.client.refusals import (
+    OperationExists,
+    OperationInProgress,
+    SetExists,
+    SetNotEmpty,
+    SetNotFound,
+    StaleRequest,
+)
+from builders.rollout.model import FailureMode, Permissions, Place, Preferences, Status
+from builders.rollout.steps import Action
+
+from .conftest import Administrator, Rollout, desired, template
+
+
+def test_a_set_that_is_not_there_reads_as_none(client: Client) -> None:
+    assert client.sets.read("network", "stackferry-network-dev") is None
+    assert client.sets.names() == []
+
+
+def test_a_new_set_is_read_as_it_was_submitted(rollout: Rollout) -> None:
+    rollout.submit(rollout.step(Action.CREATE_SET))
+    found = rollout.client.sets.read("network", rollout.shall.name)
+    assert found is not None
+    assert (found.layer, found.name) == ("network", "stackferry-network-dev")
+    assert (found.template, found.parameters) == (rollout.shall.template, {"QueueName": "payments"})
+    assert (found.tags, found.instances, found.active) == ({"Environment": "dev"}, {}, ())
+    assert rollout.client.sets.names() == ["stackferry-network-dev"]
+
+
+def test_a_new_set_queues_operations_that_do_not_conflict(rollout: Rollout, administrator: Administrator) -> None:
+    rollout.submit(rollout.step(Action.CREATE_SET))
+    found = administrator.fleet.call("describe_stack_set")["StackSet"]
+    assert found["ManagedExecution"] == {"Active": True}
+    assert found["Capabilities"] == ["CAPABILITY_NAMED_IAM"]
+
+
+def test_instances_are_read_with_where_they_are_and_what_they_last_went_through(
+    rollout: Rollout, members: list[str]
+) -> None:
+    rollout.submit(rollout.step(Action.CREATE_SET))
+    operation = rollout.run(rollout.step(Action.CREATE, members, ("eu-west-1", "us-east-1")))
+    found = rollout.client.sets.instances(rollout.shall.name)
+    assert set(found) == {Place(each, region) for each in members for region in ("eu-west-1", "us-east-1")}
+    one = found[Place(members[0], "eu-west-1")]
+    assert (one.status, one.detailed, one.last_operation_id) == (Status.CURRENT, "SUCCEEDED", operation.id)
+    assert one.stack_id.startswith(
+        f"arn:aws:cloudformation:eu-west-1:{members[0]}:stack/StackSet-stackferry-network-dev-"
+    )
+    assert one.overrides is None
+
+
+def test_more_instances_than_a_page_holds_are_all_read(rollout: Rollout, number: Callable[[], str]) -> None:
+    accounts = [number() for _ in range(101)]
+    rollout.submit(rollout.step(Action.CREATE_SET))
+    wanted = Preferences(max_concurrent="100%", failure_tolerance="100%", mode=FailureMode.SOFT)
+    operation = rollout.run(rollout.step(Action.CREATE, accounts), preferences=wanted)
+    before = rollout.client.counts()
+    assert set(rollout.client.sets.instances(rollout.shall.name)) == {Place(each, "us-east-1") for each in accounts}
+    assert rollout.client.counts() - before == {"cloudformation:ListStackInstances": 2}
+    assert set(rollout.client.sets.results(rollout.shall.name, operation.id)) == {
+        Place(each, "us-east-1") for each in accounts
+    }
+
+
+def test_overrides_are_told_by_instance(rollout: Rollout, members: list[str]) -> None:
+    rollout.submit(rollout.step(Action.CREATE_SET))
+    rollout.run(rollout.step(Action.CREATE, members[:1], overrides={"QueueName": "refunds"}))
+    rollout.run(rollout.step(Action.CREATE, members[1:2]))
+    told = [rollout.client.sets.overrides(rollout.shall.name, Place(each, "us-east-1")) for each in members]
+    assert told == [{"QueueName": "refunds"}, {}, {}]
+
+
+def test_an_update_of_the_set_changes_its_places_and_leaves_the_others_outdated(
+    standing: Rollout, members: list[str]
+) -> None:
+    standing.shall = desired(body=template("Second"), QueueName="refunds")
+    operation = standing.run(standing.step(Action.UPDATE_SET, members[:1]))
+    assert (operation.action, operation.status, operation.failed) == ("UPDATE", "SUCCEEDED", 0)
+    found = standing.client.sets.read("network", standing.shall.name)
+    assert found is not None
+    assert (found.template, found.parameters) == (standing.shall.template, {"QueueName": "refunds"})
+    states = [found.instances[Place(each, "us-east-1")].status for each in members]
+    assert states == [Status.CURRENT, Status.OUTDATED, Status.OUTDATED]
+
+
+def test_an_update_of_instances_gives_them_their_overrides(standing: Rollout, members: list[str]) -> None:
+    standing.run(standing.step(Action.UPDATE, members[:1], overrides={"QueueName": "refunds"}))
+    deployed = standing.client.sets.instances(standing.shall.name)[Place(members[0], "us-east-1")]
+    found = standing.client.members.deployed(deployed.place, deployed.stack_id)
+    assert found is not None
+    assert found.parameters == {"QueueName": "refunds"}
+
+
+def test_a_set_is_emptied_and_deleted(standing: Rollout, members: list[str]) -> None:
+    with pytest.raises(SetNotEmpty):
+        standing.submit(standing.step(Action.DELETE_SET))
+    standing.run(standing.step(Action.DELETE, members))
+    standing.submit(standing.step(Action.DELETE_SET))
+    assert standing.client.sets.read("network", standing.shall.name) is None
+    with pytest.raises(SetNotFound):
+        standing.client.sets.instances(standing.shall.name)
+
+
+def test_instances_that_are_retained_leave_their_stacks(
+    standing: Rollout, members: list[str], administrator: Administrator
+) -> None:
+    standing.run(standing.step(Action.DELETE, members[:1], retain=True))
+    assert Place(members[0], "us-east-1") not in standing.client.sets.instances(standing.shall.name)
+    assert [each["StackStatus"] for each in administrator.fleet.stacks(members[0])] == ["CREATE_COMPLETE"]
+
+
+def test_a_set_of_the_name_is_not_made_again(rollout: Rollout) -> None:
+    rollout.submit(rollout.step(Action.CREATE_SET), "first")
+    rollout.shall = desired(QueueName="refunds")
+    with pytest.raises(SetExists):
+        rollout.submit(rollout.step(Action.CREATE_SET), "second")
+
+
+def test_an_id_that_came_before_with_another_request_is_told(standing: Rollout, members: list[str]) -> None:
+    standing.run(standing.step(Action.UPDATE, members[:1]), operation_id="mine")
+    with pytest.raises(OperationExists):
+        standing.submit(standing.step(Action.UPDATE, members[1:]), "mine")
+
+
+def test_a_request_that_came_before_operations_of_others_is_stale(standing: Rollout, members: list[str]) -> None:
+    step = standing.step(Action.UPDATE, members[:1])
+    standing.run(step, operation_id="mine")
+    standing.run(standing.step(Action.UPDATE, members[1:]))
+    with pytest.raises(StaleRequest):
+        standing.submit(step, "mine")
+
+
+def test_the_same_request_twice_is_one_operation(
+    standing: Rollout, members: list[str], administrator: Administrator
+) -> None:
+    step = standing.step(Action.UPDATE, members)
+    standing.submit(step, "mine")
+    standing.submit(step, "mine")
+    operations = administrator.fleet.call("list_stack_set_operations")["Summaries"]
+    assert [each["OperationId"] for each in operations] == ["mine", "operation-2"]
+
+
+def test_while_another_operation_runs_a_set_without_managed_execution_refuses(
+    administrator: Administrator, rollout: Rollout, member: str
+) -> None:
+    administrator.fleet.make()
+    administrator.fleet.drive(StackSeconds=5)
+    rollout.submit(rollout.step(Action.CREATE, [member]), "first")
+    with pytest.raises(OperationInProgress):
+        rollout.submit(rollout.step(Action.UPDATE_SET, [member]), "second")
+    assert [each.id for each in rollout.client.sets.active(rollout.shall.name)] == ["first"]
+
+
+def test_operations_that_are_not_over_are_read_oldest_first(
+    standing: Rollout, members: list[str], administrator: Administrator
+) -> None:
+    administrator.fleet.drive(StackSeconds=5)
+    for name in ("first", "second"):
+        standing.submit(standing.step(Action.UPDATE, members[:1]), name)
+    found = standing.client.sets.read("network", standing.shall.name)
+    assert found is not None
+    assert [(each.id, each.status) for each in found.active] == [("first", "RUNNING"), ("second", "QUEUED")]
+
+
+def test_an_operation_that_is_stopped_begins_nothing_more(
+    standing: Rollout, members: list[str], administrator: Administrator
+) -> None:
+    administrator.fleet.drive(StackSeconds=1)
+    operation_id = standing.submit(standing.step(Action.UPDATE, members), preferences=Preferences())
+    standing.client.sets.stop(standing.shall.name, operation_id)
+    assert standing.over(operation_id).status == "STOPPED"
+    standing.client.sets.stop(standing.shall.name, operation_id)
+    results = standing.client.sets.results(standing.shall.name, operation_id)
+    assert sorted(each.status for each in results.values()) == ["CANCELLED", "CANCELLED", "SUCCEEDED"]
+
+
+def test_an_operation_that_was_never_submitted_is_none(standing: Rollout) -> None:
+    assert standing.client.sets.operation(standing.shall.name, "never") is None
+
+
+def test_results_tell_why_an_account_failed(
+    standing: Rollout, members: list[str], administrator: Administrator
+) -> None:
+    administrator.fleet.drive(Accounts={members[1]: {"Failure": "Rate exceeded"}})
+    operation = standing.run(standing.step(Action.UPDATE, members), preferences=Preferences("100%", "100%"))
+    assert operation.failed == 1
+    results = standing.client.sets.results(standing.shall.name, operation.id)
+    assert results[Place(members[0], "us-east-1")].status == "SUCCEEDED"
+    assert results[Place(members[1], "us-east-1")].status == "FAILED"
+    assert "Rate exceeded" in results[Place(members[1], "us-east-1")].reason
+
+
+def test_preferences_reach_the_operation(standing: Rollout, members: list[str], administrator: Administrator) -> None:
+    wanted = Preferences("2", "10%", FailureMode.SOFT, parallel_regions=True)
+    operation = standing.run(standing.step(Action.UPDATE, members), preferences=wanted)
+    found = administrator.fleet.operation(operation.id)["OperationPreferences"]
+    assert found == {
+        "MaxConcurrentCount": 2,
+        "FailureTolerancePercentage": 10,
+        "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
+        "RegionConcurrencyType": "PARALLEL",
+        "RegionOrder": ["us-east-1"],
+    }
+
+
+@pytest.mark.parametrize("action", [Action.CREATE, Action.UPDATE, Action.DELETE])
+def test_an_operation_without_accounts_is_not_submitted(rollout: Rollout, action: Action) -> None:
+    with pytest.raises(RolloutError, match="names no account or no region; nothing was submitted"):
+        rollout.submit(rollout.step(action))
+    assert not rollout.client.counts()
+
+
+def test_a_template_that_is_too_large_to_be_sent_is_refused_before(rollout: Rollout) -> None:
+    rollout.shall = desired(body=template() + " " * 51_200)
+    with pytest.raises(RolloutError, match="bytes; CloudFormation takes 51,200"):
+        rollout.submit(rollout.step(Action.CREATE_SET))
+    assert not rollout.client.counts()
+
+
+def test_roles_of_a_self_managed_set_are_the_given_ones(rollout: Rollout, administrator: Administrator) -> None:
+    administrator.api("iam").create_role(RoleName="ours", AssumeRolePolicyDocument=_TRUST)
+    arn = f"arn:aws:iam::{administrator.number}:role/ours"
+    permissions = Permissions(administration_role_arn=arn, execution_role_name="theirs")
+    rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
+    found = rollout.client.sets.read("network", rollout.shall.name)
+    assert found is not None
+    assert found.permissions == permissions
+
+
+_TRUST = (
+    '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", '
+    '"Principal": {"Service": "cloudformation.amazonaws.com"}}]}'
+)
+
+
+def test_drift_is_told_resource_by_resource(
+    standing: Rollout, members: list[str], administrator: Administrator
+) -> None:
+    sqs = administrator.api("sqs", members[1])
+    sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="payments")["QueueUrl"])
+    standing.client.sets.detect_drift(standing.shall.name, "look", Preferences("100%"))
+    assert standing.over("look").status == "SUCCEEDED"
+    found = standing.client.sets.resource_drifts(standing.shall.name, "look", Place(members[1], "us-east-1"))
+    assert [(each.logical_id, each.type, each.status) for each in found] == [("Named", "AWS::SQS::Queue", "DELETED")]
+    assert standing.client.sets.resource_drifts(standing.shall.name, "look", Place(members[0], "us-east-1")) == []
+    instances = standing.client.sets.instances(standing.shall.name)
+    assert instances[Place(members[1], "us-east-1")].drift == "DRIFTED"
