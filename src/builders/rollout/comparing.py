@@ -11,7 +11,7 @@ import functools
 import json
 from typing import Any
 
-from builders.rollout.model import Desired, DesiredSet, Instance, Place, StackSet, Status, Values
+from builders.rollout.model import Deployed, Desired, DesiredSet, Instance, Place, PlainStacks, StackSet, Status, Values
 
 
 class Kind(enum.Enum):
@@ -61,6 +61,18 @@ def _same_values(desired: DesiredSet, state: StackSet, instance: Instance) -> bo
         return False
     present = _with_defaults(state.template, {**state.parameters, **instance.overrides})
     return present == _with_defaults(desired.template, desired.values(instance.place))
+
+
+def plain_kind(stacks: PlainStacks, found: Deployed | None, place: Place) -> Kind:
+    """What becomes of a plain stack, as far as it does not depend on what other stacks put out."""
+    if place not in stacks.parameters:
+        return Kind.DELETE if found else Kind.NOTHING
+    if found is None:
+        return Kind.CREATE
+    if not found.status.endswith("_COMPLETE") or json.loads(found.template) != json.loads(stacks.template):
+        return Kind.UPDATE
+    same = all(found.parameters.get(name) == value for name, value in stacks.parameters[place].items())
+    return Kind.NOTHING if same else Kind.UPDATE
 
 
 def keeps_overrides(desired: DesiredSet, state: StackSet, instance: Instance) -> bool:

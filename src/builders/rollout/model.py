@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -198,3 +198,9 @@ class World:
 def digest(text: str) -> str:
     """The SHA-256 of a text, in hexadecimal: what a template is stored and compared by."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def some(places: Sequence[Place]) -> str:
+    """At most three places, and how many more: there can be thousands."""
+    shown = ", ".join(map(str, places[:3]))
+    return f"{shown} and {len(places) - 3} more" if len(places) > 3 else shown

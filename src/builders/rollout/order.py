@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builders.errors import RolloutError
+from builders.rollout.model import Desired, World
 
 Graph = dict[str, frozenset[str]]
 """For each layer those that it waits for."""
@@ -38,6 +39,15 @@ def interface(template: str) -> Interface:
     body = json.loads(template)
     exported = (output["Export"]["Name"] for output in body.get("Outputs", {}).values() if "Export" in output)
     return Interface(frozenset(map(_text, exported)), frozenset(map(_text, _imports(body))))
+
+
+def of(wanted: Desired, world: World, back: bool) -> Graph:
+    """Order the layers of a phase that are there, or shall be. Raises `RolloutError` as `graph` does."""
+    before = {layer: interface(state.template) for layer, state in world.sets.items()}
+    before |= {layer: NONE for layer, _ in world.plain}
+    to_be = {layer: interface(each.template) for layer, each in wanted.sets.items()}
+    to_be |= {layer: NONE for layer, each in wanted.plain.items() if each.parameters}
+    return graph(before, to_be, wanted.needs, back)
 
 
 def graph(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from builders.rollout.client.members import Members
 from builders.rollout.client.plain import Plain
 from builders.rollout.client.stack_sets import StackSets
-from builders.rollout.engine.pace import Clock, Patience
 from builders.rollout.engine.watch import Watch
 from builders.rollout.model import Desired
+from builders.rollout.pace import Clock, Patience
 from builders.rollout.store import Journal, Known
 
 

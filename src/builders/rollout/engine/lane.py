@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 
+from builders.rollout import pace
 from builders.rollout.client.refusals import Refused, SetNotFound
 from builders.rollout.comparing import Kind, differs, kind
-from builders.rollout.engine import pace
 from builders.rollout.engine.context import Context
 from builders.rollout.engine.report import Missed
 from builders.rollout.engine.submitting import AT_ONCE, Operations, Running

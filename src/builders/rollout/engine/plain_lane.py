@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from builders.errors import RolloutError
 from builders.rollout import names
 from builders.rollout.client.refusals import Unreachable
+from builders.rollout.comparing import Kind, plain_kind
 from builders.rollout.engine.context import Context
 from builders.rollout.engine.report import Missed
 from builders.rollout.model import Deployed, Place, PlainStacks, StackSet
@@ -37,15 +38,15 @@ class PlainLane:
         """How many places are what they shall be."""
         return len(self._places) - sum(not each.held for each in self.missed.values())
 
-    def begin(self, needed: Iterable[StackSet | None], moved: Collection[Place]) -> None:
+    def begin(self, needed: Iterable[StackSet | None], moved: AbstractSet[Place]) -> None:
         """Deploy what differs. `needed` are the sets whose outputs fill parameters; `moved` places had them changed."""
         pool = ThreadPoolExecutor(AT_A_TIME)
         sets = [each for each in needed if each is not None]
         for place in self._places:
-            if place not in self._stacks.parameters:
-                if place in self._there:
-                    self._futures[pool.submit(self._delete, place)] = place
-            elif place in moved or not self._stands(place):
+            left = plain_kind(self._stacks, self._there.get(place), place)
+            if left is Kind.DELETE:
+                self._futures[pool.submit(self._delete, place)] = place
+            elif left is not Kind.NOTHING or place in moved & self._stacks.parameters.keys():
                 self._futures[pool.submit(self._deploy, place, sets)] = place
         self.worked = bool(self._futures)
         pool.shutdown(wait=False)
@@ -61,16 +62,6 @@ class PlainLane:
             except RolloutError as error:
                 self.missed[place] = Missed(self.layer, place, str(error))
         self.over = not self._futures
-
-    def _stands(self, place: Place) -> bool:
-        """Whether the stack is as it shall be, as far as it does not depend on what other stacks put out."""
-        found = self._there.get(place)
-        if found is None or json.loads(found.template) != json.loads(self._stacks.template):
-            return False
-        wanted = self._stacks.parameters[place]
-        return found.status.endswith("_COMPLETE") and all(
-            found.parameters.get(name) == value for name, value in wanted.items()
-        )
 
     def _deploy(self, place: Place, needed: Iterable[StackSet]) -> None:
         declared = json.loads(self._stacks.template).get("Parameters", {})

@@ -16,8 +16,8 @@ from builders.rollout.client.refusals import (
     StaleRequest,
 )
 from builders.rollout.engine.context import Context
-from builders.rollout.engine.pace import jittered
 from builders.rollout.model import Operation, Place, Preferences
+from builders.rollout.pace import jittered
 from builders.rollout.steps import Action, Step
 from builders.rollout.store import Entry, State
 

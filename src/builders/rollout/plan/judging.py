@@ -1,0 +1,131 @@
+"""What each instance's update does and what stands in its way, each question answered once for all who ask alike."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from builders.errors import EvaluationError
+from builders.graphs import in_order
+from builders.rollout import order
+from builders.rollout.changes import (
+    Change,
+    Comparison,
+    Hazard,
+    Imports,
+    collisions,
+    compare,
+    hazards,
+    imports_of,
+    limits,
+    names_of,
+    new_parameters,
+)
+from builders.rollout.changes.collisions import Name
+from builders.rollout.comparing import Kind
+from builders.rollout.model import Deployed, Desired, Place, Values, World
+from builders.rollout.plan.values import PlannedHazard
+
+
+class _Question(NamedTuple):
+    """What a comparison depends on; the account is not among it, since it changes names and no effect."""
+
+    layer: str
+    region: str
+    before: tuple[str, frozenset[tuple[str, str]], str] | None
+    after: str
+    values: frozenset[tuple[str, str]]
+
+
+class Judge:
+    """Compares stacks and gathers hazards. What needs no look is not compared."""
+
+    def __init__(self, wanted: Desired, world: World, graph: order.Graph) -> None:
+        self._wanted = wanted
+        self._world = world
+        self._position = {layer: number for number, layer in enumerate(in_order(graph))}
+        self._answers: dict[_Question, Comparison] = {}
+        self._imports: dict[tuple[str, str, frozenset[tuple[str, str]]], frozenset[str]] = {}
+        self._found: dict[Hazard, set[Place]] = defaultdict(set)
+        self._changing: set[str] = set()
+
+    def changes(self, layer: str, place: Place, kind: Kind) -> tuple[Change, ...] | None:
+        """What becomes of the resources at a place; None where it is not told: nothing happens, or all is new."""
+        if kind in (Kind.NOTHING, Kind.INOPERABLE):
+            return None
+        self._changing.add(layer)
+        before = self._world.deployed.get((layer, place))
+        if before is None and kind is not Kind.CREATE:
+            return None
+        comparison = self._compare(layer, place, before)
+        neighbours = self._neighbours(layer, place) if before else {}
+        running = place in self._world.running_tasks
+        for hazard in hazards(layer, comparison, neighbours=neighbours, task_runs=running):
+            if not self._is_ordered(hazard):
+                self._found[hazard].add(place)
+        return None if kind is Kind.CREATE else comparison.changes
+
+    def hazards(self) -> tuple[PlannedHazard, ...]:
+        """Everything that was found, what cannot be acknowledged first."""
+        for hazard in self._of_sets():
+            self._found[hazard].update()
+        ordered = sorted(self._found, key=lambda each: (each.acknowledgeable, each.kind, each.layer, each.resource))
+        return tuple(PlannedHazard(hazard, tuple(sorted(self._found[hazard]))) for hazard in ordered)
+
+    def _compare(self, layer: str, place: Place, before: Deployed | None) -> Comparison:
+        desired = self._wanted.sets.get(layer)
+        wanted = desired is not None and place in desired.overrides
+        template, values = (desired.template, desired.values(place)) if desired and wanted else ("", {})
+        known = (before.template, frozenset(before.parameters.items()), before.status) if before else None
+        question = _Question(layer, place.region, known, template, frozenset(values.items()))
+        if question not in self._answers:
+            self._answers[question] = compare(before, template, values, place)
+        return self._answers[question]
+
+    def _neighbours(self, layer: str, place: Place) -> dict[str, Imports]:
+        """The other layers that stand at a place, with what they import and shall import."""
+        found = {}
+        for other, state in self._world.sets.items():
+            if other == layer or place not in state.instances:
+                continue
+            overrides = state.instances[place].overrides or {}
+            now = self._imports_of(state.template, {**state.parameters, **overrides}, place)
+            desired = self._wanted.sets.get(other)
+            staying = desired is not None and place in desired.overrides
+            then = self._imports_of(desired.template, desired.values(place), place) if desired and staying else None
+            found[other] = Imports(now, frozenset() if then is None else then)
+        return found
+
+    def _imports_of(self, template: str, values: Values, place: Place) -> frozenset[str]:
+        question = template, place.region, frozenset(values.items())
+        if question not in self._imports:
+            try:
+                self._imports[question] = imports_of(template, values, place)
+            except EvaluationError:
+                self._imports[question] = frozenset()  # its own comparison says so
+        return self._imports[question]
+
+    def _is_ordered(self, hazard: Hazard) -> bool:
+        """Whether a hazard is none, since the layers that it wants to go first do."""
+        own = self._position.get(hazard.layer, 0)
+        return bool(hazard.needs_order) and all(self._position.get(each, own) < own for each in hazard.needs_order)
+
+    def _of_sets(self) -> Iterator[Hazard]:
+        for layer in sorted(self._changing & self._wanted.sets.keys()):
+            desired, state = self._wanted.sets[layer], self._world.sets.get(layer)
+            deployed: Mapping[Place, Deployed] = {
+                place: stack for (name, place), stack in self._world.deployed.items() if name == layer
+            }
+            yield from limits(layer, desired.template, self._wanted.permissions)
+            yield from new_parameters(desired, state, deployed)
+        if self._changing:
+            yield from collisions(name for layer in sorted(self._wanted.sets) for name in self._names(layer))
+
+    def _names(self, layer: str) -> Iterator[Name]:
+        desired = self._wanted.sets[layer]
+        for place in sorted(desired.overrides):
+            try:
+                yield from names_of(layer, desired.template, desired.values(place), place)
+            except EvaluationError:
+                return  # its own comparison says so
