@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import graphlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from builders.errors import RolloutFileError
+from builders.rollout.desired import judging, layering, rules, targets
+from builders.rollout.desired.layering import Variant
+from builders.rollout.desired.phase import SUFFIX, environment, read
 from builders.rollout.desired.shared import Shared
-from builders.rollout.desired.templates import Template
-from builders.rollout.file import RolloutFile
+from builders.rollout.desired.sources import Source, facts, merged, of_file, of_phase
+from builders.rollout.desired.templates import ACCOUNT, NETWORK, TOOLING, TOOLING_ONCE, Template
+from builders.rollout.file import RolloutFile, SharedAccount
 from builders.rollout.model import Place, Values
 
 
@@ -23,6 +29,16 @@ class BootstrapStack:
     phase: str = ""
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Places that the same templates go to, with the sources that people wrote for them."""
+
+    variants: Sequence[Variant]
+    written: Sequence[Source]
+    advice: str
+    phase: str = ""
+
+
 def bootstrap_values(
     rollout: RolloutFile,
     scope: str,
@@ -32,9 +48,77 @@ def bootstrap_values(
 ) -> tuple[BootstrapStack, ...]:
     """The stacks of one scope, in the order in which they are deployed.
 
-    ADMINISTRATION: the tooling account, once, in the first region of the first phase. TOOLING and NETWORK: their
-    account, every region of any phase. ACCOUNT: every account of every phase, in the phase's first region. A scope is
-    asked for when `shared` holds what the scopes before it have put out. `members` are the accounts of the
-    organizational units that phases name. Raises `RolloutFileError` with everything that is wrong.
+    TOOLING_ONCE: the tooling account, once, in the first region of the first phase. TOOLING and NETWORK: their account,
+    every region of any phase; nothing without a network account. ACCOUNT: every account of every phase, in the phase's
+    first region. A scope is asked for when `shared` holds what the scopes before it have put out. `members` are the
+    accounts of the organizational units that phases name. Raises `RolloutFileError` with everything that is wrong.
     """
-    raise NotImplementedError
+    chosen = _in_order([template for template in templates.values() if template.scope == scope])
+    groups = list(_groups(rollout, scope, shared, members or {}))
+    problems = [line for group in groups for line in _problems(group, chosen, templates)]
+    problems = problems or [
+        line for group in groups for template in chosen for line in rules.refused(template, group.variants)
+    ]
+    if problems:
+        raise RolloutFileError("\n".join(dict.fromkeys(problems)))
+    return tuple(
+        _stack(template, variant, place, group.phase)
+        for template in chosen
+        for group in groups
+        for variant in group.variants
+        for place in variant.places
+    )
+
+
+def _stack(template: Template, variant: Variant, place: Place, phase: str) -> BootstrapStack:
+    parameters = layering.complete(template, variant)
+    return BootstrapStack(template.layer, place, parameters[SUFFIX], template.body, parameters, phase)
+
+
+def _in_order(chosen: Collection[Template]) -> list[Template]:
+    by_layer = {template.layer: template for template in sorted(chosen, key=lambda template: template.layer)}
+    graph = {layer: sorted(template.needs & by_layer.keys()) for layer, template in by_layer.items()}
+    return [by_layer[layer] for layer in graphlib.TopologicalSorter(graph).static_order()]
+
+
+def _groups(
+    rollout: RolloutFile, scope: str, shared: Shared, members: Mapping[str, Collection[str]]
+) -> Iterator[_Group]:
+    regions = list(dict.fromkeys(region for plan in rollout.phases.values() for region in plan.regions))
+    if scope == TOOLING_ONCE:
+        yield _of_shared(rollout, "tooling", rollout.tooling, regions[:1], shared)
+    elif scope == TOOLING:
+        yield _of_shared(rollout, "tooling", rollout.tooling, regions, shared)
+    elif scope == NETWORK and rollout.network:
+        yield _of_shared(rollout, "network", rollout.network, regions, shared)
+    elif scope == ACCOUNT:
+        for phase, plan in rollout.phases.items():
+            given = of_phase(rollout, phase, environment(rollout, phase), shared)
+            places = [Place(account, plan.regions[0]) for account in targets.accounts(rollout, phase, members)]
+            written = [given.environment, given.phase, *(source for source in given.own() if source.given)]
+            advice = f"give it in {given.environment.name}, or in {rollout.path} under phases.{phase}"
+            yield _Group(layering.variants(given, places), written, advice, phase)
+
+
+def _of_shared(
+    rollout: RolloutFile, name: str, account: SharedAccount, regions: Sequence[str], shared: Shared
+) -> _Group:
+    """The tooling or the network account: its parameter file, and what a region has of its own."""
+    file = of_file(read(rollout, account.parameters))
+    own = {
+        region: Source(str(rollout.path), values, (name, "region_parameters", region), rollout.lines)
+        for region, values in account.region_parameters.items()
+    }
+    variants = []
+    for region in regions:
+        chain = (facts(rollout, shared), file, *([own[region]] if region in own else []))
+        variants.append(Variant((Place(account.account, region),), chain, merged(chain), {}))
+    advice = f"give it in {file.name}, or in {rollout.path} under {name}.region_parameters"
+    return _Group(variants, [file, *own.values()], advice)
+
+
+def _problems(group: _Group, chosen: Sequence[Template], templates: Mapping[str, Template]) -> Iterator[str]:
+    """What is wrong with a group; keys of other layers may stand in its files too."""
+    yield from judging.unknown(group.written, templates.values())
+    yield from judging.wrong(group.written, chosen)
+    yield from judging.missing(group.variants, chosen, group.advice)

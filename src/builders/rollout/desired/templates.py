@@ -10,6 +10,10 @@ from typing import Any
 
 from builders.errors import RolloutError
 
+PHASE, NETWORK_PER_PHASE, ACCOUNT = "PHASE", "NETWORK_PER_PHASE", "ACCOUNT"
+TOOLING_ONCE, TOOLING, NETWORK = "TOOLING_ONCE", "TOOLING", "NETWORK"
+"""Scopes, by the names of the members of `builders.stack.Scope`, which would bring troposphere with it."""
+
 _FORM = "build it again with `build-templates`"
 
 
@@ -17,7 +21,7 @@ _FORM = "build it again with `build-templates`"
 class Template:
     """A layer's template: `body` as it is deployed, `scope` the name of a member of `builders.stack.Scope`.
 
-    `needs` are the layers that it must follow; `parameters` is its Parameters section.
+    `needs` are the layers that it must follow; `parameters` is its Parameters section; `outputs` are names.
     """
 
     layer: str
@@ -25,6 +29,12 @@ class Template:
     scope: str
     needs: frozenset[str]
     parameters: Mapping[str, Mapping[str, Any]]
+    outputs: frozenset[str] = frozenset()
+
+    def default(self, parameter: str) -> str | None:
+        """What CloudFormation takes where no value is given, as a text; None where one must be given."""
+        default = self.parameters[parameter].get("Default")
+        return str(default).lower() if isinstance(default, bool) else None if default is None else str(default)
 
 
 def templates(directory: Path) -> dict[str, Template]:
@@ -44,7 +54,8 @@ def template(layer: str, body: str) -> Template:
         content = json.loads(body)
         said = content["Metadata"]["Stackferry"]
         needs = frozenset(str(need) for need in said["Needs"])
-        return Template(layer, body, str(said["Scope"]), needs, content.get("Parameters", {}))
+        outputs = frozenset(content.get("Outputs", {}))
+        return Template(layer, body, str(said["Scope"]), needs, content.get("Parameters", {}), outputs)
     except (ValueError, RecursionError) as error:
         raise RolloutError(f"the template of {layer} is not JSON; {_FORM}") from error
     except (KeyError, TypeError, AttributeError) as error:

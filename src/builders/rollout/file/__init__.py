@@ -1,6 +1,6 @@
 """rollout.yaml: reading it, its models, and the JSON schema that is made from them."""
 
-from builders.rollout.file.loading import load
+from builders.rollout.file.loading import check_accounts, load
 from builders.rollout.file.models import (
     Operations,
     PhasePlan,
@@ -20,6 +20,7 @@ __all__ = [
     "StackSets",
     "Targets",
     "WavePlan",
+    "check_accounts",
     "load",
     "schema",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,21 @@ def load(path: Path) -> RolloutFile:
     if mistakes or rollout is None:
         raise refusal(path, read.lines, mistakes)
     return rollout.found(path, read.lines, accounts)
+
+
+def check_accounts(rollout: RolloutFile, phase: str, accounts: Collection[str]) -> None:
+    """Check what a phase says of accounts once those of its organizational units are known.
+
+    Raises `RolloutFileError` as `load` does, for instance for a canary that is in none of the units.
+    """
+    case = Case(rollout, rollout.phases[phase], tuple(accounts))
+    mistakes = [mistake for check in CHECKS for mistake in check.mistakes(case)]
+    if mistakes:
+        raise refusal(rollout.path, rollout.lines, (_in_phase(phase, mistake) for mistake in mistakes))
+
+
+def _in_phase(phase: str, mistake: Mistake) -> Mistake:
+    return mistake._replace(path=("phases", phase, *mistake.path))
 
 
 def _read(path: Path) -> Document:
@@ -79,7 +94,7 @@ def _together(
         wrong_here = {str(path[2]) for path in wrong if path[:2] == ("phases", name)} | wrong_outside
         for check in CHECKS:
             if not check.keys & wrong_here:
-                yield from (found._replace(path=("phases", name, *found.path)) for found in check.mistakes(case))
+                yield from (_in_phase(name, mistake) for mistake in check.mistakes(case))
 
 
 def _usable(data: Mapping[str, Any], wrong: set[KeyPath]) -> dict[str, Any]:

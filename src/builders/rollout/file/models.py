@@ -37,7 +37,9 @@ class SharedAccount(_Model):
     """The account's id, in quotes."""
     parameters: Text = Field(examples=["environments/tooling.json"])
     """The parameter file of its stacks, relative to this file."""
-    region_parameters: dict[Region, Parameters] = Field({}, examples=[{"eu-west-1": {"TransitGatewayAsn": "64514"}}])
+    region_parameters: dict[Region, Parameters] = Field(
+        default={}, examples=[{"eu-west-1": {"TransitGatewayAsn": "64514"}}]
+    )
     """What differs from the parameter file in a region."""
 
 
@@ -54,39 +56,39 @@ class StackSets(_Model):
 class Targets(_Model):
     """The accounts of a phase: exactly one of the three."""
 
-    accounts: tuple[AccountId, ...] = Field((), examples=[["111111111111"]])
+    accounts: tuple[AccountId, ...] = Field(default=(), examples=[["111111111111"]])
     """Account ids, in quotes, in the order in which waves take them."""
-    accounts_file: Text | None = Field(None, examples=["accounts/prod.txt"])
+    accounts_file: Text | None = Field(default=None, examples=["accounts/prod.txt"])
     """A file with one account id a line, or a JSON list of them, relative to this file."""
-    organizational_units: tuple[Unit, ...] = Field((), examples=[["ou-ab12-cdef3456"]])
+    organizational_units: tuple[Unit, ...] = Field(default=(), examples=[["ou-ab12-cdef3456"]])
     """The units whose accounts are meant, with those of the units below them."""
 
 
 class WavePlan(_Model):
-    """Accounts that get the whole release before the next wave begins: exactly one of accounts, percent, count, rest."""
+    """Accounts that get the whole release before the next wave begins, by one of accounts, percent, count and rest."""
 
     name: Text = Field(examples=["canary"])
     """What the plan and the table of a run call it."""
-    accounts: tuple[AccountId, ...] = Field((), examples=[["111111111111"]])
+    accounts: tuple[AccountId, ...] = Field(default=(), examples=[["111111111111"]])
     """These accounts of the phase."""
-    percent: Annotated[int, Field(strict=True, ge=1, le=100)] | None = Field(None, examples=[50])
+    percent: Annotated[int, Field(strict=True, ge=1, le=100)] | None = Field(default=None, examples=[50])
     """So many percent of the accounts that no earlier wave has, rounded up."""
-    count: Annotated[int, Field(strict=True, ge=1)] | None = Field(None, examples=[10])
+    count: Annotated[int, Field(strict=True, ge=1)] | None = Field(default=None, examples=[10])
     """So many of the accounts that no earlier wave has."""
     rest: Literal[True] | None = None
     """Every account that no earlier wave has: the last wave, always."""
     bake: Duration = "0s"
     """How long to wait after the wave: a number with s, m or h."""
-    quiet_alarms: tuple[Text, ...] = Field((), examples=[["payments-"]])
+    quiet_alarms: tuple[Text, ...] = Field(default=(), examples=[["payments-"]])
     """Beginnings of the names of alarms that must not ring when the time is over."""
 
 
 class Operations(_Model):
     """How one operation goes through accounts and regions. The numbers hold in each region."""
 
-    max_concurrent: Concurrency = Field("1", examples=["25%", 5])
+    max_concurrent: Concurrency = Field(default="1", examples=["25%", 5])
     """How many accounts at a time, or which percentage of them."""
-    failure_tolerance: Tolerance = Field("0", examples=["10%", 2])
+    failure_tolerance: Tolerance = Field(default="0", examples=["10%", 2])
     """How many accounts may fail before the operation stops in a region."""
     mode: Literal["STRICT", "SOFT"] = "STRICT"
     """STRICT never has more accounts under way than may still fail, plus one; SOFT keeps max_concurrent."""
@@ -103,15 +105,19 @@ class PhasePlan(_Model):
     """The phase's accounts."""
     regions: tuple[Region, ...] = Field(min_length=1, examples=[["us-east-1", "eu-west-1"]])
     """The phase's regions, in the order in which operations go through them."""
-    parameters: Parameters = Field({})
+    parameters: Parameters = Field(default={})
     """Parameters that differ from the environment file."""
-    region_parameters: dict[Region, Parameters] = Field({}, examples=[{"eu-west-1": {"VpcCidr": "10.30.0.0/16"}}])
+    region_parameters: dict[Region, Parameters] = Field(
+        default={}, examples=[{"eu-west-1": {"VpcCidr": "10.30.0.0/16"}}]
+    )
     """Parameters of a region; they go before `parameters`."""
-    account_parameters: dict[AccountId, Parameters] = Field({}, examples=[{"111111111111": {"MultiAZ": True}}])
+    account_parameters: dict[AccountId, Parameters] = Field(default={}, examples=[{"111111111111": {"MultiAZ": True}}])
     """Parameters of an account; they go before those of a region."""
-    place_parameters: dict[PlaceName, Parameters] = Field({}, examples=[{"111111111111/eu-west-1": {"MultiAZ": True}}])
+    place_parameters: dict[PlaceName, Parameters] = Field(
+        default={}, examples=[{"111111111111/eu-west-1": {"MultiAZ": True}}]
+    )
     """Parameters of an account in one region; they go before all others."""
-    leave_out: tuple[Text, ...] = Field((), examples=[["rotation"]])
+    leave_out: tuple[Text, ...] = Field(default=(), examples=[["rotation"]])
     """Layers that this phase does not get."""
     waves: tuple[WavePlan, ...] = (WavePlan(name="rest", rest=True),)
     """In which order the accounts are deployed; all at once where nothing is said."""
