@@ -50,6 +50,12 @@ def desired(name: str = "stackferry-network-dev", body: str = "", places: Any = 
     return DesiredSet("network", name, body or template(), values or {"QueueName": "payments"}, overrides)
 
 
+def connect(cloud: Cloud, account: str, permissions: Permissions, observe: Observer | None = None) -> Client:
+    """A client with an account's own credentials."""
+    access = Access(REGION, endpoint_url=cloud.endpoint_url, keys=(account, "embedded-cloud"))
+    return Client(access, permissions, PHASE, SUFFIX, DEPLOY_ROLE, observe)
+
+
 class Administrator:
     """The account that plans and rolls out, its members, and clients as it would connect them."""
 

@@ -24,11 +24,12 @@ def create_set(
     desired: DesiredSet, operation_id: str, permissions: Permissions, call_as: Mapping[str, str], tags: Values
 ) -> Request:
     """CreateStackSet: without instances, queueing operations that do not conflict, deploying nothing by itself."""
-    return {
-        **_definition(desired, permissions, tags),
-        **call_as,
-        "ClientRequestToken": operation_id,
-    }
+    request = {**_definition(desired, permissions, tags), **call_as, "ClientRequestToken": operation_id}
+    if permissions.service_managed:
+        # An update must not say it: "If you specify AutoDeployment, don't specify DeploymentTargets or Regions"
+        # (CloudFormation API reference, UpdateStackSet).
+        request["AutoDeployment"] = {"Enabled": False}
+    return request
 
 
 def update_set(
@@ -112,7 +113,7 @@ def _definition(desired: DesiredSet, permissions: Permissions, tags: Values) -> 
         "ManagedExecution": {"Active": True},
     }
     if permissions.service_managed:
-        return {**request, "PermissionModel": "SERVICE_MANAGED", "AutoDeployment": {"Enabled": False}}
+        return {**request, "PermissionModel": "SERVICE_MANAGED"}
     if permissions.administration_role_arn:
         request["AdministrationRoleARN"] = permissions.administration_role_arn
     if permissions.execution_role_name:

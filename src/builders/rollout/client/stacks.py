@@ -76,7 +76,8 @@ def failures(calls: Calls, where: Where, stack: str, after: datetime | None = No
             if after is not None and event["Timestamp"] < after:
                 break
             if event["ResourceStatus"].endswith("_FAILED") and _says_why(event):
-                found.append(f"{event['LogicalResourceId']} ({event['ResourceType']}): {event['ResourceStatusReason']}")
+                why = " ".join(event["ResourceStatusReason"].split())
+                found.append(f"{event['LogicalResourceId']} ({event['ResourceType']}): {why}")
             if _begins(event) and (found or event["ResourceStatus"] != "DELETE_IN_PROGRESS"):
                 break
     except Refused as refused:

@@ -1,0 +1,131 @@
+"""Plain stacks are created, updated and deleted as `aws cloudformation deploy` does it, in any account."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cloud.conftest import Account
+
+from builders.errors import RolloutError
+from builders.rollout.client import Client
+
+from .conftest import TAGS, Administrator, Watch, template
+
+VALUES = {"QueueName": "payments"}
+BROKEN = json.dumps(
+    {
+        "Resources": {
+            "Good": {"Type": "AWS::SQS::Queue"},
+            "Broken": {"Type": "AWS::SQS::Queue", "DependsOn": "Good", "Properties": {"Colour": "red"}},
+        }
+    }
+)
+
+
+@pytest.fixture
+def owner(administrator: Administrator, member: str) -> Account:
+    """The account that the stacks live in, as it sees itself."""
+    return Account(administrator.cloud, member)
+
+
+def deploy(client: Client, owner: Account, body: str = "", **values: str) -> dict[str, str]:
+    return dict(
+        client.plain.deploy(owner.number, "us-east-1", "routes", body or template(), values or VALUES, TAGS).outputs
+    )
+
+
+def test_a_stack_is_created_in_the_account_that_lends_the_role(client: Client, owner: Account) -> None:
+    said: list[str] = []
+    found = client.plain.deploy(owner.number, "us-east-1", "routes", template(), VALUES, TAGS, said.append)
+    assert (found.status, found.parameters) == ("CREATE_COMPLETE", VALUES)
+    assert owner.status("routes") == "CREATE_COMPLETE"
+    assert said[-1] == "CREATE_COMPLETE"
+    assert len(said) == len(set(said))
+    described = owner.client("cloudformation").describe_stacks(StackName="routes")["Stacks"][0]
+    assert described["Tags"] == [{"Key": "Environment", "Value": "dev"}]
+    assert client.plain.read(owner.number, "us-east-1", "routes") == found
+
+
+def test_a_stack_of_our_own_account_needs_no_role(client: Client, administrator: Administrator) -> None:
+    found = client.plain.deploy(administrator.number, "eu-west-1", "artifacts", template(), VALUES, TAGS)
+    assert found.outputs["Url"].endswith("/payments")
+    assert "sts:AssumeRole" not in client.counts()
+
+
+def test_a_stack_is_updated(client: Client, owner: Account) -> None:
+    deploy(client, owner)
+    assert deploy(client, owner, template("Second"), QueueName="refunds")["Url"].endswith("/refunds")
+    assert owner.status("routes") == "UPDATE_COMPLETE"
+
+
+def test_nothing_happens_where_nothing_changes(client: Client, owner: Account) -> None:
+    before = deploy(client, owner)
+    events = owner.events("routes")
+    assert deploy(client, owner) == before
+    assert owner.events("routes") == events
+    assert owner.client("cloudformation").list_change_sets(StackName="routes")["Summaries"] == []
+
+
+def test_a_creation_that_fails_tells_why_and_can_be_tried_again(client: Client, owner: Account) -> None:
+    with pytest.raises(RolloutError, match=r"stack routes in account .* is ROLLBACK_COMPLETE; Broken .*Colour"):
+        client.plain.deploy(owner.number, "us-east-1", "routes", BROKEN, {}, TAGS)
+    assert owner.status("routes") == "ROLLBACK_COMPLETE"
+    assert client.plain.read(owner.number, "us-east-1", "routes") is None
+    assert deploy(client, owner)["Url"].endswith("/payments")
+
+
+def test_an_update_that_fails_rolls_back_and_tells_why(client: Client, owner: Account) -> None:
+    deploy(client, owner)
+    with pytest.raises(RolloutError, match=r"is UPDATE_ROLLBACK_COMPLETE; Broken .*Colour"):
+        client.plain.deploy(owner.number, "us-east-1", "routes", BROKEN, {}, TAGS)
+    found = client.plain.read(owner.number, "us-east-1", "routes")
+    assert found is not None
+    assert json.loads(found.template) == json.loads(template())
+
+
+def test_a_stack_that_waits_for_its_first_change_set_takes_ours(client: Client, owner: Account) -> None:
+    owner.client("cloudformation").create_change_set(
+        StackName="routes", ChangeSetName="theirs", ChangeSetType="CREATE", TemplateBody=template()
+    )
+    assert client.plain.read(owner.number, "us-east-1", "routes") is None
+    assert deploy(client, owner)["Url"].endswith("/payments")
+
+
+def test_a_creation_that_cannot_begin_leaves_no_stack(client: Client, owner: Account) -> None:
+    body = json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Ref": "No"}}}}})
+    with pytest.raises(RolloutError, match="No"):
+        client.plain.deploy(owner.number, "us-east-1", "routes", body, {}, TAGS)
+    assert owner.status("routes") == ""
+
+
+def test_a_creation_that_is_interrupted_before_it_begins_leaves_no_stack(
+    administrator: Administrator, owner: Account
+) -> None:
+    class Interrupt(Watch):
+        def __call__(self, *seen: object) -> None:
+            if str(seen[1]) == "cloudformation:ExecuteChangeSet":
+                raise KeyboardInterrupt
+
+    client = administrator.client(observe=Interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        deploy(client, owner)
+    assert owner.status("routes") == ""
+
+
+def test_a_stack_is_deleted_and_deleting_again_does_nothing(client: Client, owner: Account) -> None:
+    deploy(client, owner)
+    said: list[str] = []
+    client.plain.delete(owner.number, "us-east-1", "routes", said.append)
+    assert owner.status("routes") in ("", "DELETE_COMPLETE")
+    assert said[-1] == "DELETE_COMPLETE"
+    client.plain.delete(owner.number, "us-east-1", "routes")
+    assert client.plain.read(owner.number, "us-east-1", "routes") is None
+
+
+def test_a_stack_that_cannot_be_deleted_tells_why(client: Client, owner: Account) -> None:
+    resources = {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": f"full-{owner.number}"}}}
+    owner.deploy(resources, "routes")
+    owner.client("s3").put_object(Bucket=f"full-{owner.number}", Key="kept", Body=b"")
+    with pytest.raises(RolloutError, match=r"stack routes in .* is DELETE_FAILED; Bucket \(AWS::S3::Bucket\): "):
+        client.plain.delete(owner.number, "us-east-1", "routes")

@@ -1,0 +1,107 @@
+"""Sets with service-managed permissions are aimed at units, narrowed to accounts, and every call says for whom."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+from cloud.stacksets.conftest import SERVICE, Fleet
+from cloud.stacksets.organization import Organization
+
+from builders.cloud.process import Cloud
+from builders.rollout.client import Client
+from builders.rollout.model import Permissions, Place
+from builders.rollout.steps import Action
+
+from .conftest import Administrator, Rollout, connect, desired
+
+
+@pytest.fixture
+def organization(cloud: Cloud, number: Callable[[], str]) -> Organization:
+    """An organization whose StackSets have trusted access."""
+    organization = Organization(cloud, number())
+    organization.of(organization.management, "cloudformation").activate_organizations_access()
+    Fleet(cloud, organization.management).drive(ResultsLagSeconds=0)
+    return organization
+
+
+@pytest.fixture
+def unit(organization: Organization) -> str:
+    return organization.unit("dev")
+
+
+@pytest.fixture
+def members(organization: Organization, unit: str, number: Callable[[], str]) -> list[str]:
+    return [organization.admit(number(), unit) for _ in range(2)]
+
+
+@pytest.fixture
+def permissions(unit: str) -> Permissions:
+    return Permissions(service_managed=True, units=(unit,))
+
+
+@pytest.fixture
+def client(organization: Organization, permissions: Permissions) -> Client:
+    return connect(organization.cloud, organization.management, permissions)
+
+
+def test_an_operation_reaches_only_the_accounts_that_its_step_names(
+    client: Client, permissions: Permissions, members: list[str]
+) -> None:
+    rollout = Rollout(client, desired())
+    rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
+    rollout.run(rollout.step(Action.CREATE, members[:1]), permissions=permissions)
+    found = client.sets.read("network", rollout.shall.name)
+    assert found is not None
+    assert list(found.instances) == [Place(members[0], "us-east-1")]
+    assert found.instances[Place(members[0], "us-east-1")].unit == permissions.units[0]
+    assert found.permissions == permissions
+
+
+def test_an_update_of_the_set_reaches_only_the_accounts_that_its_step_names(
+    client: Client, permissions: Permissions, members: list[str]
+) -> None:
+    rollout = Rollout(client, desired())
+    rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
+    rollout.run(rollout.step(Action.CREATE, members), permissions=permissions)
+    rollout.shall = desired(QueueName="refunds")
+    operation = rollout.run(rollout.step(Action.UPDATE_SET, members[:1]), permissions=permissions)
+    found = client.sets.instances(rollout.shall.name)
+    touched = [place.account for place, each in found.items() if each.last_operation_id == operation.id]
+    assert touched == members[:1]
+
+
+def test_a_new_set_deploys_nothing_by_itself(
+    client: Client, permissions: Permissions, organization: Organization
+) -> None:
+    rollout = Rollout(client, desired())
+    rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
+    api = organization.of(organization.management, "cloudformation")
+    found = api.describe_stack_set(StackSetName=rollout.shall.name)["StackSet"]
+    assert found["AutoDeployment"]["Enabled"] is False
+
+
+def test_a_delegated_administrator_does_all_of_it(
+    organization: Organization, permissions: Permissions, members: list[str], number: Callable[[], str]
+) -> None:
+    delegate = organization.admit(number())
+    organization.api.register_delegated_administrator(AccountId=delegate, ServicePrincipal=SERVICE)
+    permissions = dataclasses.replace(permissions, call_as="DELEGATED_ADMIN")
+    rollout = Rollout(connect(organization.cloud, delegate, permissions), desired())
+    rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
+    operation = rollout.run(rollout.step(Action.CREATE, members), permissions=permissions)
+    sets, name = rollout.client.sets, rollout.shall.name
+    places = {Place(each, "us-east-1") for each in members}
+    assert set(sets.instances(name)) == set(sets.results(name, operation.id)) == places
+    assert sets.overrides(name, Place(members[0], "us-east-1")) == {}
+    assert (sets.names(), sets.active(name)) == ([name], ())
+    rollout.run(rollout.step(Action.DELETE, members), permissions=permissions)
+    rollout.submit(rollout.step(Action.DELETE_SET), permissions=permissions)
+    assert sets.read("network", name) is None
+
+
+def test_a_self_managed_set_is_never_asked_for_as_a_delegate(administrator: Administrator) -> None:
+    rollout = Rollout(administrator.client(Permissions(call_as="DELEGATED_ADMIN")), desired())
+    rollout.submit(rollout.step(Action.CREATE_SET))
+    assert rollout.client.sets.names() == [rollout.shall.name]
