@@ -15,7 +15,10 @@ from builders.stack import Scope
 _SPACE = re.compile(r"[\s,]*")
 _FORM = 'it must be a list of strings such as ["VpcCidr=10.20.0.0/16"]'
 _KINDS = {dict: "object", str: "string", bool: "truth value", type(None): "null"}
-_OTHER_SCOPES = {"tooling": frozenset({Scope.TOOLING}), "network": frozenset({Scope.NETWORK})}
+_OTHER_SCOPES = {
+    "tooling": frozenset({Scope.TOOLING, Scope.TOOLING_ONCE}),
+    "network": frozenset({Scope.NETWORK}),
+}
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class Scope(enum.Enum):
     region or the suffix differs, and the value crosses as a parameter."""
 
     TOOLING = "tooling account, each region"
+    TOOLING_ONCE = "tooling account, once"
     NETWORK = "network account, once"
     NETWORK_PER_PHASE = "network account, one a phase"
     ACCOUNT = "target account, one region"

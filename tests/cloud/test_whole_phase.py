@@ -289,16 +289,16 @@ def test_a_role_is_not_assumed_without_its_external_id(phase: WholePhase) -> Non
 
 def test_the_plan_role_previews_the_stacks_of_stack_sets_and_changes_nothing(phase: WholePhase) -> None:
     template = json.dumps({"Resources": {"Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}})
-    phase.client("cloudformation").create_stack(StackName="StackSet-preview-1", TemplateBody=template)
-    phase.account.settled("StackSet-preview-1")
+    phase.client("cloudformation").create_stack(StackName="StackSet-stackferry-preview-1", TemplateBody=template)
+    phase.account.settled("StackSet-stackferry-preview-1")
     tooling = Account(phase.account.cloud, TOOLING)
     plan = assumed(phase, "stackferry-plan-dev", "migration-dev", tooling)("cloudformation")
     wanted = template.replace("Handle", "Other", 1)
-    made = plan.create_change_set(StackName="StackSet-preview-1", ChangeSetName="preview", TemplateBody=wanted)
+    made = plan.create_change_set(StackName="StackSet-stackferry-preview-1", ChangeSetName="preview", TemplateBody=wanted)
     until(lambda: plan.describe_change_set(ChangeSetName=made["Id"])["Status"] == "CREATE_COMPLETE")
     plan.delete_change_set(ChangeSetName=made["Id"])
     assert "cloudformation:UpdateStack" in denied(
-        lambda: plan.update_stack(StackName="StackSet-preview-1", TemplateBody=wanted)
+        lambda: plan.update_stack(StackName="StackSet-stackferry-preview-1", TemplateBody=wanted)
     )
     assert "cloudformation:CreateChangeSet" in denied(
         lambda: plan.create_change_set(StackName="database", ChangeSetName="preview", TemplateBody=wanted)

@@ -49,7 +49,7 @@ class WholePhase:
 
     def account_of(self, scope: Scope) -> Account:
         """Where layers of this scope are deployed."""
-        if scope is Scope.TOOLING:
+        if scope in (Scope.TOOLING, Scope.TOOLING_ONCE):
             return self.tooling
         return self.network if scope in (Scope.NETWORK, Scope.NETWORK_PER_PHASE) else self.account
 
@@ -82,7 +82,7 @@ def whole_phase(cloud: Cloud, functions: Path = Path("lambda")) -> Iterator[Whol
             Name="on-premises-dev", SecretString=json.dumps(source.secret())
         )
         parameters |= {"SourceSecretArn": secret["ARN"], "SourceCertificatePem": source.certificate_pem}
-        phase.deploy("tooling.json", Scope.TOOLING)
+        phase.deploy("tooling.json", Scope.TOOLING_ONCE, Scope.TOOLING)
         parameters["ArtifactsBucket"] = phase.stacks["artifacts"]["ArtifactsBucket"]
         for function in package.functions(functions):
             archive = package.build(function, PACKAGES_DIR, WHEELS_DIR).read_bytes()

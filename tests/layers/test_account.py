@@ -25,7 +25,7 @@ GIVEN = {
     "ToolingAccountId": TOOLING,
 }
 STACK = "arn:aws:cloudformation:eu-central-1:{account}:stack/{name}/0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
-OURS = STACK.format(account=HERE, name="StackSet-stackferry-dev-network-1a2b3c")
+OURS = STACK.format(account=HERE, name="StackSet-stackferry-network-dev-1a2b3c")
 
 
 @pytest.fixture
@@ -224,7 +224,8 @@ def test_the_plan_role_changes_nothing(may_plan: Callable[..., bool], action: st
     "stack",
     [
         STACK.format(account=HERE, name="payroll"),
-        STACK.format(account=STRANGER, name="StackSet-stackferry-dev-network-1"),
+        STACK.format(account=HERE, name="StackSet-payroll-1a2b3c"),
+        STACK.format(account=STRANGER, name="StackSet-stackferry-network-dev-1"),
     ],
 )
 def test_the_plan_role_sees_no_stack_but_those_of_stack_sets_here(

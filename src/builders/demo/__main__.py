@@ -17,9 +17,10 @@ from builders import outputs
 from builders.cloud.process import running
 from builders.demo import database_login
 from builders.demo.accounts import NETWORK, PHASES, REGION, TOOLING, Accounts
-from builders.demo.scenario import Scenario
+from builders.demo.scenario import Scenario, layers
 from builders.demo.source import source_database
 from builders.errors import StackferryError, UsageError
+from builders.stack import Scope
 
 NOT_PROVEN = (
     "What this shows: the templates deploy through the real AWS CLI, their properties satisfy the registry's schemas, "
@@ -80,7 +81,8 @@ def _use_the_database(scenario: Scenario, ca_file: Path, say: Callable[[str], No
 
 def _of_the_phase(scenario: Scenario) -> dict[str, dict[str, str]]:
     """What the phase's own account answered; the shared stacks belong to no phase."""
-    return {layer: values for layer, values in scenario.stacks.items() if layer not in ("artifacts", "shared_network")}
+    shared = layers(Scope.TOOLING_ONCE, Scope.TOOLING, Scope.NETWORK)
+    return {layer: values for layer, values in scenario.stacks.items() if layer not in shared}
 
 
 def _check_templates(say: Callable[[str], None]) -> None:

@@ -27,7 +27,7 @@ class Accounts:
 
     def of_scope(self, scope: Scope) -> AwsCli:
         """The account in which layers of this scope are deployed."""
-        if scope is Scope.TOOLING:
+        if scope in (Scope.TOOLING, Scope.TOOLING_ONCE):
             return self.tooling
         return self.network if scope in (Scope.NETWORK, Scope.NETWORK_PER_PHASE) else self.phase
 

@@ -40,15 +40,15 @@ class Scenario:
         self.parameters = dict(environments.read(ENVIRONMENTS / f"{self.phase}.json").values)
 
     def deploy_shared(self) -> None:
-        """Deploy what all phases share: the bucket in the tooling account, the gateways in the network account."""
-        for layer in layers(Scope.TOOLING):
+        """Deploy what all phases share: bucket and role of the tooling account, the network account's gateways."""
+        for layer in layers(Scope.TOOLING_ONCE, Scope.TOOLING):
             self._deploy(layer, ENVIRONMENTS / "tooling.json")
         self.parameters |= publish_packages(
             self.accounts.tooling, self.stacks["artifacts"]["ArtifactsBucket"], self.say
         )
         for layer in layers(Scope.NETWORK):
             self._deploy(layer, ENVIRONMENTS / "network.json")
-        for layer in layers(Scope.TOOLING, Scope.NETWORK):
+        for layer in layers(Scope.TOOLING_ONCE, Scope.TOOLING, Scope.NETWORK):
             self.parameters |= self.stacks[layer]
         self.parameters["Connectivity"] = "TransitGateway"
         # The one value that two layers put out, and so under two names.

@@ -1,16 +1,21 @@
-"""What an account has once, whatever phases live in it: the roles that DMS looks for by name, and the plan role."""
+"""What an account has once, whatever phases live in it: DMS's roles, the plan role, and StackSets' execution role."""
 
 from __future__ import annotations
 
-from awacs import cloudformation as stack_actions
+from awacs import cloudformation as stack_actions, cloudwatch, dms, s3
 from awacs.aws import Condition, Null, PolicyDocument, Principal, Statement, StringEquals
 from troposphere import Equals, Sub, iam
 
 from builders import parameters, policies
 from builders.layers import _accounts
+from builders.layers._execution import role as execution
+from builders.layers._execution.grants import STACKS
 from builders.stack import Scope, Stack
 
 SCOPE = Scope.ACCOUNT
+
+# The execution role trusts a role that must be there.
+AFTER = ("administration",)
 
 DMS_VPC_ROLE, DMS_LOGS_ROLE = "dms-vpc-role", "dms-cloudwatch-logs-role"
 """DMS finds them by these names alone, so they carry no suffix (DMS user guide, "Creating the IAM roles to use with
@@ -19,8 +24,10 @@ AWS DMS")."""
 PLAN_ROLE = "stackferry-plan"
 """Assumed from the tooling account, which composes the role's ARN from this name and the suffix."""
 
-STACKS = "stack/StackSet-*"
-"""The stacks that StackSets makes (CloudFormation user guide, "StackSets concepts")."""
+_WILDCARDS = {
+    "ReadExports": "CloudFormation lists exports and imports without a resource (Service Authorization Reference)",
+    "ReadTasks": "DMS describes tasks without a resource (Service Authorization Reference)",
+}
 
 _READ = [
     stack_actions.DescribeChangeSet,
@@ -35,7 +42,7 @@ _READ = [
 
 
 def build(stack: Stack) -> None:
-    """Make the roles of DMS that the account lacks, and the role that previews changes."""
+    """Make the roles of DMS that the account lacks, the role that previews changes, and the one that deploys."""
     _dms_role(
         stack,
         "DmsVpcRole",
@@ -55,6 +62,7 @@ def build(stack: Stack) -> None:
         policies.trust("Dms", policies.service("dms.amazonaws.com")),
     )
     _plan_role(stack)
+    execution.build(stack)
 
 
 def _dms_role(stack: Stack, title: str, name: str, aws_policy: str, trust: PolicyDocument) -> None:
@@ -103,8 +111,9 @@ def _plan_role(stack: Stack) -> None:
         iam.ManagedPolicy(
             "PlanPolicy",
             Description="Reads stacks and their templates, makes and deletes change sets",
-            PolicyDocument=policies.document(*_plan_statements()),
+            PolicyDocument=policies.document(*_plan_statements(), *_watching_statements()),
             Roles=[role.ref()],
+            Metadata={"WildcardReasons": _WILDCARDS},
         )
     )
     stack.output("PlanRoleArn", role.get_att("Arn"), "Role that previews changes, assumed from the tooling account")
@@ -125,6 +134,21 @@ def _plan_statements() -> list[Statement]:
     ]
 
 
+def _watching_statements() -> list[Statement]:
+    """What a rollout asks before it goes on: alarms, running tasks, and whether the account can read its packages."""
+    packages = Sub("arn:${AWS::Partition}:s3:::stackferry-${ToolingAccountId}-*/*.zip")
+    return [
+        policies.allow("ReadAlarms", [cloudwatch.DescribeAlarms], [_in_every_region("cloudwatch", "alarm:*")]),
+        policies.allow("ReadTasks", [dms.DescribeReplicationTasks], ["*"]),
+        policies.allow("ReadExports", [stack_actions.ListExports, stack_actions.ListImports], ["*"]),
+        policies.allow("ReadPackages", [s3.GetObject], [packages]),
+    ]
+
+
 def _stacks() -> Sub:
-    """In every region: IAM is global, and this layer stands in one region of the account."""
-    return Sub(f"arn:${{AWS::Partition}}:cloudformation:*:${{AWS::AccountId}}:{STACKS}")
+    return _in_every_region("cloudformation", f"stack/{STACKS}")
+
+
+def _in_every_region(service: str, resource: str) -> Sub:
+    """IAM is global, and this layer stands in one region of the account."""
+    return Sub(f"arn:${{AWS::Partition}}:{service}:*:${{AWS::AccountId}}:{resource}")

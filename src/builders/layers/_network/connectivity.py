@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from troposphere import And, AWSHelperFn, Condition, Equals, Not, Ref
+from troposphere import And, AWSHelperFn, Condition, Equals, Not, Parameter, Ref
 
 from builders import parameters
 from builders.stack import Stack
@@ -36,7 +36,11 @@ def declare(stack: Stack) -> Gateways:
     stack.condition(IS_TRANSIT_GATEWAY, Equals(connectivity, TRANSIT_GATEWAY))
     stack.condition(IS_PRIVATE_GATEWAY, Equals(connectivity, PRIVATE_GATEWAY))
     stack.condition(IS_CONNECTED, Not(Equals(connectivity, NONE)))
-    gateway_id, role_arn, interface_id = _direct_connect_gateway(stack), _gateway_role(stack), _interface(stack)
+    gateway_id, role_arn, interface_id = (
+        _direct_connect_gateway(stack),
+        stack.parameter(gateway_role()).ref(),
+        _interface(stack),
+    )
     return Gateways(
         connectivity=connectivity,
         transit_gateway_id=_transit_gateway(stack),
@@ -101,16 +105,15 @@ def _direct_connect_gateway(stack: Stack) -> Ref:
     ).ref()
 
 
-def _gateway_role(stack: Stack) -> Ref:
-    return stack.parameter(
-        parameters.string(
-            "DirectConnectGatewayRoleArn",
-            "Role that accepts the association where another account owns the Direct Connect gateway, or empty",
-            pattern=r"^$|^arn:aws[a-z-]*:iam::\d{12}:role/.+$",
-            explanation="the ARN of a role in the account that owns the Direct Connect gateway, or empty",
-            default="",
-        )
-    ).ref()
+def gateway_role() -> Parameter:
+    """Also what the execution role of `account` may assume."""
+    return parameters.string(
+        "DirectConnectGatewayRoleArn",
+        "Role that accepts the association where another account owns the Direct Connect gateway, or empty",
+        pattern=r"^$|^arn:aws[a-z-]*:iam::\d{12}:role/.+$",
+        explanation="the ARN of a role in the account that owns the Direct Connect gateway, or empty",
+        default="",
+    )
 
 
 def _interface(stack: Stack) -> Ref:

@@ -1,0 +1,254 @@
+"""On which resources the execution role may do what the resources of a phase need.
+
+Names that CloudFormation makes up begin with the stack's, and StackSets calls its stacks StackSet-<set>-<uuid>
+(CloudFormation user guide, "StackSets concepts"); the sets are called stackferry-<layer>-<suffix>. What has no name in
+its ARN (networks, keys, endpoints of DMS) is confined to the account. All regions: IAM is global, and the role is made
+once an account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from awacs.aws import Action, ArnLike, Condition, Statement, StringEquals, StringLike
+from troposphere import Sub
+
+from builders import parameters, policies
+from builders.layers._execution.actions import CONFINED, EVERYWHERE
+
+STACKS = "StackSet-stackferry-*"
+_MADE_BY_RDS = STACKS.lower()
+"""RDS and DMS write the names of their things in lower case."""
+
+_STACK_ACTIONS = (
+    "CancelUpdateStack",
+    "ContinueUpdateRollback",
+    "CreateChangeSet",
+    "CreateStack",
+    "DeleteChangeSet",
+    "DeleteStack",
+    "DescribeChangeSet",
+    "DescribeStackEvents",
+    "DescribeStackResource",
+    "DescribeStackResourceDrifts",
+    "DescribeStackResources",
+    "DescribeStacks",
+    "DetectStackDrift",
+    "DetectStackResourceDrift",
+    "ExecuteChangeSet",
+    "GetStackPolicy",
+    "GetTemplate",
+    "GetTemplateSummary",
+    "ListChangeSets",
+    "ListStackResources",
+    "RollbackStack",
+    "SetStackPolicy",
+    "TagResource",
+    "UntagResource",
+    "UpdateStack",
+)
+"""The guide asks for cloudformation:* (CloudFormation user guide, "Grant self-managed permissions"): these are the ones
+that act on a stack. None lets the role lift the termination protection that an account's owner has set."""
+
+_STACK_ACTIONS_EVERYWHERE = ("DescribeStackDriftDetectionStatus", "ValidateTemplate")
+
+_PASSED_TO = (
+    "dms.amazonaws.com",
+    "dms.*.amazonaws.com",
+    "lambda.amazonaws.com",
+    "monitoring.rds.amazonaws.com",
+    "vpc-flow-logs.amazonaws.com",
+)
+
+_SERVICE_LINKED = (
+    "delivery.logs.amazonaws.com",
+    "rds.amazonaws.com",
+    "route53resolver.amazonaws.com",
+    "transitgateway.amazonaws.com",
+)
+"""Services of ours that make themselves a role in an account with their first resource."""
+
+_ATTACHED = (
+    f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:policy/{STACKS}",
+    "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
+)
+
+_ENCRYPTING = ("dms", "lambda", "logs", "rds", "secretsmanager", "sns")
+"""Services that use the phase's key on behalf of who makes their resources."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Actions of one service on some resources, whose ARNs begin after the partition.
+
+    Without `actions` it grants those of the service that no other grant names.
+    """
+
+    sid: str
+    service: str
+    resources: tuple[str, ...]
+    actions: tuple[str, ...] = ()
+    condition: Condition | None = None
+
+
+def _here(service: str, *resources: str) -> tuple[str, ...]:
+    return tuple(f"{service}:*:${{AWS::AccountId}}:{resource}" for resource in resources)
+
+
+def _global(service: str, *resources: str) -> tuple[str, ...]:
+    return tuple(f"{service}::${{AWS::AccountId}}:{resource}" for resource in resources)
+
+
+_OWN_ROLES = _global("iam", f"role/{STACKS}", "role/stackferry-operator-*")
+"""The operator's role is the only one of a phase with a given name. The role of this policy, and the plan role, are
+none of them: it cannot widen itself."""
+
+GRANTS: dict[str, tuple[Grant, ...]] = {
+    "Stacks": (
+        Grant("Stacks", "cloudformation", _here("cloudformation", f"stack/{STACKS}"), _STACK_ACTIONS),
+        Grant("Roles", "iam", _OWN_ROLES),
+        Grant(
+            "Policies",
+            "iam",
+            _global("iam", f"policy/{STACKS}"),
+            (
+                "CreatePolicy",
+                "CreatePolicyVersion",
+                "DeletePolicy",
+                "DeletePolicyVersion",
+                "GetPolicy",
+                "GetPolicyVersion",
+                "ListEntitiesForPolicy",
+                "ListPolicyVersions",
+            ),
+        ),
+        Grant(
+            "AttachOwnPolicies",
+            "iam",
+            _OWN_ROLES,
+            ("AttachRolePolicy", "DetachRolePolicy"),
+            Condition(ArnLike({"iam:PolicyARN": [Sub(arn) for arn in _ATTACHED]})),
+        ),
+        Grant(
+            "PassRoles",
+            "iam",
+            _global("iam", f"role/{STACKS}"),
+            ("PassRole",),
+            Condition(StringLike({"iam:PassedToService": list(_PASSED_TO)})),
+        ),
+        Grant(
+            "ServiceLinkedRoles",
+            "iam",
+            _global("iam", "role/aws-service-role/*"),
+            ("CreateServiceLinkedRole",),
+            Condition(StringEquals({"iam:AWSServiceName": list(_SERVICE_LINKED)})),
+        ),
+        # The bucket stands in the tooling account; bucket ARNs name no account.
+        Grant("Packages", "s3", ("s3:::stackferry-${ToolingAccountId}-*/*.zip",)),
+    ),
+    "Network": (
+        # The transit gateway belongs to the network account.
+        Grant("Networks", "ec2", (*_here("ec2", "*"), "ec2:*:*:transit-gateway/*")),
+        Grant("ResolverRules", "route53resolver", _here("route53resolver", "*")),
+        # The network account may own the Direct Connect gateway.
+        Grant("DirectConnect", "directconnect", ("directconnect::*:dx-gateway/*",)),
+    ),
+    "Data": (
+        Grant(
+            "Databases",
+            "rds",
+            _here(
+                "rds",
+                "db:stackferry-database-*",
+                "og:default:*",
+                "pg:default.*",
+                f"pg:{_MADE_BY_RDS}",
+                "snapshot:*",
+                f"subgrp:{_MADE_BY_RDS}",
+            ),
+        ),
+        Grant(
+            "ReadDatabases",
+            "rds",
+            _here("rds", "*"),
+            tuple(action for action in CONFINED["rds"] if action.startswith(("Describe", "List"))),
+        ),
+        # DMS makes up the ends of its ARNs; a subnet group's is its name.
+        Grant("Replication", "dms", _here("dms", "cert:*", "endpoint:*", "rep:*", f"subgrp:{_MADE_BY_RDS}", "task:*")),
+        # A secret without a given name is called by its logical id.
+        Grant("Secrets", "secretsmanager", _here("secretsmanager", "secret:*")),
+        Grant(
+            "OwnSecretValues",
+            "secretsmanager",
+            _here("secretsmanager", "secret:*"),
+            ("CancelRotateSecret", "GetSecretValue", "RotateSecret"),
+            Condition(
+                StringEquals({"secretsmanager:ResourceTag/Environment": parameters.reference(parameters.SUFFIX_NAME)})
+            ),
+        ),
+        # Tags would tell the phase's key apart, but take minutes to count (AWS KMS developer guide, "ABAC for AWS
+        # KMS"), and the next layer wants the key at once.
+        Grant("Keys", "kms", _here("kms", "alias/stackferry-*", "key/*")),
+        Grant(
+            "KeysThroughServices",
+            "kms",
+            _here("kms", "key/*"),
+            ("CreateGrant", "Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ListGrants"),
+            Condition(StringLike({"kms:ViaService": [f"{service}.*.amazonaws.com" for service in _ENCRYPTING]})),
+        ),
+    ),
+    "Functions": (
+        Grant("Functions", "lambda", _here("lambda", f"function:{STACKS}")),
+        Grant(
+            "Logs",
+            "logs",
+            _here(
+                "logs",
+                "log-group:/aws/rds/instance/stackferry-database-*",
+                f"log-group:{STACKS}",
+                "log-group:dms-tasks-stackferry-*",
+            ),
+        ),
+        Grant("EventRules", "events", _here("events", f"rule/{STACKS}")),
+        Grant("Topics", "sns", _here("sns", STACKS)),
+        Grant(
+            "Alarms",
+            "cloudwatch",
+            (*_here("cloudwatch", f"alarm:{STACKS}"), *_global("cloudwatch", "dashboard/stackferry-*")),
+        ),
+    ),
+}
+"""What each of the role's policies grants; IAM takes 6,144 characters of one policy (IAM user guide, "IAM and AWS STS
+quotas")."""
+
+
+def statements(policy: str) -> list[Statement]:
+    """The statements of one policy."""
+    return [*_confined(GRANTS[policy]), *_everywhere(GRANTS[policy])]
+
+
+def wildcard_reasons(policy: str) -> dict[str, str]:
+    """Why statements of one policy allow actions on everything, by their Sid."""
+    reason = "IAM knows no resource level for these actions (Service Authorization Reference)"
+    return {str(statement.Sid): reason for statement in _everywhere(GRANTS[policy])}
+
+
+def _confined(grants: Sequence[Grant]) -> Iterator[Statement]:
+    named = {(grant.service, action) for grant in grants for action in grant.actions}
+    for grant in grants:
+        rest = [action for action in CONFINED.get(grant.service, ()) if (grant.service, action) not in named]
+        yield policies.allow(
+            grant.sid,
+            [Action(grant.service, action) for action in grant.actions or rest],
+            [Sub(f"arn:${{AWS::Partition}}:{resource}") for resource in grant.resources],
+            condition=grant.condition,
+        )
+
+
+def _everywhere(grants: Sequence[Grant]) -> Iterator[Statement]:
+    everywhere = {**EVERYWHERE, "cloudformation": _STACK_ACTIONS_EVERYWHERE}
+    for service in dict.fromkeys(grant.service for grant in grants):
+        if service in everywhere:
+            actions = [Action(service, action) for action in everywhere[service]]
+            yield policies.allow(f"{service.capitalize()}Everywhere", actions, ["*"])

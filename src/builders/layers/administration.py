@@ -1,0 +1,52 @@
+"""The role by which self-managed stack sets go from the tooling account into the accounts of the phases."""
+
+from __future__ import annotations
+
+from awacs import sts
+from awacs.aws import ArnLike, Condition, StringEquals
+from troposphere import AccountId, Sub, iam
+
+from builders import policies
+from builders.layers._execution import role as execution
+from builders.stack import Scope, Stack
+
+SCOPE = Scope.TOOLING_ONCE
+
+ADMINISTRATION_ROLE = "stackferry-administration"
+"""Given, so that the accounts of the phases can be told its ARN before they trust it."""
+
+
+def build(stack: Stack) -> None:
+    """Make the role, for our stack sets of this account alone, and for nothing but the roles made for them."""
+    role = stack.add(
+        iam.Role(
+            "AdministrationRole",
+            RoleName=stack.name(ADMINISTRATION_ROLE),
+            Description="Lets the stack sets of this account deploy by the execution roles of other accounts",
+            # CloudFormation user guide, "Set up global keys to mitigate confused deputy problems".
+            AssumeRolePolicyDocument=policies.trust(
+                "StackSets", policies.service("cloudformation.amazonaws.com"), _for_our_sets()
+            ),
+        )
+    )
+    stack.add(
+        iam.ManagedPolicy(
+            "AdministrationPolicy",
+            Description="Assumes execution roles of any account, each of which decides whom it trusts",
+            PolicyDocument=policies.document(
+                policies.allow(
+                    "AssumeExecutionRoles",
+                    [sts.AssumeRole],
+                    [Sub(f"arn:${{AWS::Partition}}:iam::*:role/{execution.NAME}-*")],
+                )
+            ),
+            Roles=[role.ref()],
+        )
+    )
+    stack.output("AdministrationRoleArn", role.get_att("Arn"), "Role by which stack sets go into other accounts")
+
+
+def _for_our_sets() -> Condition:
+    """In every region: IAM is global, and stack sets live in the region that the rollout is run from."""
+    sets = Sub("arn:${AWS::Partition}:cloudformation:*:${AWS::AccountId}:stackset/stackferry-*")
+    return Condition([StringEquals({"aws:SourceAccount": AccountId}), ArnLike({"aws:SourceArn": sets})])

@@ -1,0 +1,95 @@
+"""The administration layer: a role that only our stack sets wear, and that leads only to the roles made for them.
+
+The policies are asked, not read: the emulator's IAM evaluator decides each call as AWS documents it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ministack.core import iam_evaluator
+
+from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
+
+GIVEN = {"EnvironmentSuffix": "tooling", "MigrationPhase": "shared", "CostCenter": "payments"}
+STRANGER = "3" * 12
+OUR_SET = f"arn:aws:cloudformation:eu-central-1:{HERE}:stackset/stackferry-network-dev:0f1e2d3c"
+
+
+@pytest.fixture
+def deployed(template: Callable[[str], dict[str, Any]]) -> Evaluated:
+    return evaluate(template("administration"), GIVEN)
+
+
+def test_the_template_is_the_golden_one(assert_golden: Callable[[str], None]) -> None:
+    assert_golden("administration")
+
+
+def test_it_is_deployed_once_in_the_tooling_account(template: Callable[[str], dict[str, Any]]) -> None:
+    assert template("administration")["Metadata"] == {"Stackferry": {"Scope": "TOOLING_ONCE", "Needs": []}}
+
+
+@pytest.mark.parametrize(
+    ("service", "account", "stack_set", "is_trusted"),
+    [
+        ("cloudformation.amazonaws.com", HERE, OUR_SET, True),
+        ("cloudformation.amazonaws.com", STRANGER, OUR_SET.replace(HERE, STRANGER), False),
+        ("cloudformation.amazonaws.com", HERE, OUR_SET.replace("stackferry-", "payroll-"), False),
+        ("cloudformation.amazonaws.com", HERE, OUR_SET.replace("stackset/", "stack/"), False),
+        ("cloudformation.amazonaws.com", "", "", False),
+        ("ec2.amazonaws.com", HERE, OUR_SET, False),
+    ],
+)
+def test_cloudformation_wears_the_role_for_our_stack_sets_of_this_account_alone(
+    deployed: Evaluated, service: str, account: str, stack_set: str, is_trusted: bool
+) -> None:
+    trust = deployed.resources["AdministrationRole"]["Properties"]["AssumeRolePolicyDocument"]
+    request = iam_evaluator.EvalContext(
+        principal_arn="",
+        principal_type="AssumedRole",
+        principal_account="",
+        action="sts:AssumeRole",
+        resource_arn="*",
+        region="us-east-1",
+        service_context={"aws:sourceaccount": account, "aws:sourcearn": stack_set} if account else {},
+    )
+    # A trust has no resource: it is about the role that carries it.
+    about_itself = {"Statement": [{**statement, "Resource": "*"} for statement in trust["Statement"]]}
+    decision = iam_evaluator.evaluate_resource_policy(about_itself, request, service=service).decision
+    assert (decision == "Allow") is is_trusted
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "is_allowed"),
+    [
+        ("sts:AssumeRole", f"arn:aws:iam::{STRANGER}:role/stackferry-execution-dev", True),
+        ("sts:AssumeRole", f"arn:aws:iam::{STRANGER}:role/stackferry-plan-dev", False),
+        ("sts:AssumeRole", f"arn:aws:iam::{STRANGER}:role/OrganizationAccountAccessRole", False),
+        ("sts:AssumeRole", f"arn:aws:iam::{HERE}:role/Administrator", False),
+        ("iam:PassRole", f"arn:aws:iam::{STRANGER}:role/stackferry-execution-dev", False),
+        ("s3:GetObject", "arn:aws:s3:::stackferry-1/rollout/dev/run.json", False),
+    ],
+)
+def test_the_role_assumes_execution_roles_and_does_nothing_else(
+    deployed: Evaluated, action: str, resource: str, is_allowed: bool
+) -> None:
+    request = iam_evaluator.EvalContext(
+        principal_arn=f"arn:aws:sts::{HERE}:assumed-role/stackferry-administration-tooling/session",
+        principal_type="AssumedRole",
+        principal_account=HERE,
+        action=action,
+        resource_arn=resource,
+        region="us-east-1",
+    )
+    document = deployed.resources["AdministrationPolicy"]["Properties"]["PolicyDocument"]
+    decision = iam_evaluator.evaluate(request, [iam_evaluator.parse_policy_document(document)]).decision
+    assert (decision == "Allow") is is_allowed
+
+
+def test_accounts_are_told_of_the_role_under_their_parameter_s_name(
+    deployed: Evaluated, template: Callable[[str], dict[str, Any]]
+) -> None:
+    assert deployed.outputs == {"AdministrationRoleArn": "${AdministrationRole.Arn}"}
+    assert "AdministrationRoleArn" in template("account")["Parameters"]
