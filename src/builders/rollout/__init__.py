@@ -9,6 +9,7 @@ The rooms, from what is pure to what talks to AWS:
     steps.py      the fewest StackSets operations that lead from a set's state to the desired one
     comparing.py  what becomes of one instance; grouping.py: accounts and regions of one operation
     order.py      which layer goes before which, forwards and backwards
+    rollback.py   an earlier release as the desired state
     waves.py      who is deployed together
     names.py      of stack sets and plain stacks
     pace.py       how many accounts at once, how many failures, how long to wait

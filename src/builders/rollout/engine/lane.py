@@ -91,7 +91,7 @@ class Lane:
                 self._context.watch.places(self.layer, states(self._instances(), self._places))
             return
         self._running.remove(running)
-        missed = self._missed_by(running.step, operation)
+        missed = self._operations.missed(running.step, operation)
         self._operations.over(running, operation.status, missed)
         self._failed |= {place.account for place in missed}
         if operation.status != "SUCCEEDED" or self._too_many():
@@ -99,22 +99,6 @@ class Lane:
 
     def _too_many(self) -> bool:
         return len(self._failed) > pace.tolerance(self._wanted.preferences, self._accounts)
-
-    def _missed_by(self, step: Step, operation: Operation) -> list[Place]:
-        """Places of an operation that are not what it was to make them.
-
-        StackSets call an operation SUCCEEDED that stayed within its tolerance, so the count is asked for, too.
-        """
-        if operation.status == "SUCCEEDED" and not operation.failed:
-            return []
-        instances = self._instances()
-        if step.action is Action.DELETE:
-            return sorted(step.places & instances.keys())
-        return [
-            place
-            for place in sorted(step.places)
-            if place not in instances or instances[place].status is not Status.CURRENT
-        ]
 
     def _instances(self) -> dict[Place, Instance]:
         name = self.state.name if self.state else self._wanted.sets[self.layer].name

@@ -16,7 +16,7 @@ from builders.rollout.client.refusals import (
     StaleRequest,
 )
 from builders.rollout.engine.context import Context
-from builders.rollout.model import Operation, Place, Preferences
+from builders.rollout.model import Operation, Place, Preferences, Status
 from builders.rollout.pace import jittered
 from builders.rollout.steps import Action, Step
 from builders.rollout.store import Entry, State
@@ -90,6 +90,23 @@ class Operations:
         entry = Entry(running.id, running.step, State.OVER, outcome, tuple(sorted(missed)))
         self._context.journal.record(entry)
         self._context.known.fold([entry])
+
+    def missed(self, step: Step, operation: Operation) -> list[Place]:
+        """Places of an operation that are not what it was to make them.
+
+        StackSets call an operation SUCCEEDED that stayed within its tolerance, so the count is asked for, too.
+        """
+        if operation.status == "SUCCEEDED" and not operation.failed:
+            return []
+        try:
+            instances = self._context.sets.instances(step.set_name)
+        except SetNotFound:
+            instances = {}
+        if step.action is Action.DELETE:
+            return sorted(step.places & instances.keys())
+        return sorted(
+            place for place in step.places if place not in instances or instances[place].status is not Status.CURRENT
+        )
 
     def _accept(self, running: Running) -> Operation | None:
         step = running.step

@@ -10,7 +10,7 @@ from builders.graphs import in_order
 from builders.rollout import order, waves
 from builders.rollout.changes import Change
 from builders.rollout.comparing import Kind, differs, kind, plain_kind
-from builders.rollout.model import Desired, Place, StackSet, Wave, World
+from builders.rollout.model import Desired, Place, StackSet, Wave, World, some
 from builders.rollout.plan import estimating, judging
 from builders.rollout.plan.values import Group, Plan, PlannedCall
 from builders.rollout.steps import Action, Step, after, steps

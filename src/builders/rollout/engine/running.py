@@ -1,0 +1,96 @@
+"""One run from its lock to its end: begun, taken up again, closed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from builders.rollout.client import Client
+from builders.rollout.engine import world as worlds
+from builders.rollout.engine.context import Context
+from builders.rollout.engine.report import Report
+from builders.rollout.engine.submitting import Operations
+from builders.rollout.engine.walk import Walk
+from builders.rollout.engine.watch import Watch
+from builders.rollout.model import Desired, Place, PlainStacks
+from builders.rollout.pace import Clock, Patience
+from builders.rollout.store import Command, Run, RunStatus, State, Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Tools:
+    """What a run works with."""
+
+    client: Client
+    store: Store
+    clock: Clock
+    patience: Patience
+    watch: Watch
+
+
+def begin(tools: Tools, command: Command, release: str, acknowledged: Collection[str]) -> Run:
+    """Take the lock of the phase. Raises `RolloutError` while another run holds it."""
+    now = datetime.now(UTC)
+    token = uuid4().hex
+    run = Run(
+        id=f"{now:%Y%m%dT%H%M%SZ}-{token[:6]}",
+        command=command,
+        release=release,
+        owner=token,
+        began=now.isoformat(timespec="seconds"),
+        acknowledged=tuple(sorted(acknowledged)),
+    )
+    tools.store.journal.begin(run)
+    return run
+
+
+def take_over(tools: Tools) -> Run:
+    """Go on with the run that is under way, whoever began it: he can write no more, and stops."""
+    return tools.store.journal.take_over(uuid4().hex)
+
+
+def walk(tools: Tools, run: Run, wanted: Desired, layers: Collection[str], routes: Collection[PlainStacks]) -> Report:
+    """Bring the phase to what is wanted and close the run.
+
+    Operations that the run has written down are seen to their end first. Raises `RolloutError`, and leaves the run to
+    be resumed, where AWS cannot be asked any more.
+    """
+    known = tools.store.known()
+    context = Context(
+        wanted=wanted,
+        release=run.release,
+        sets=tools.client.sets,
+        members=tools.client.members,
+        plain=tools.client.plain,
+        journal=tools.store.journal,
+        known=known,
+        clock=tools.clock,
+        patience=tools.patience,
+        watch=tools.watch,
+        back=run.command is not Command.APPLY,
+    )
+    touched = _settle(context, run)
+    world = worlds.read(context.sets, context.plain, known, wanted.suffix, layers, routes)
+    report = Walk(context, world, touched).go()
+    tools.store.keep(known)
+    tools.store.journal.close(RunStatus.DONE if report.good else RunStatus.FAILED, good=report.good)
+    return report
+
+
+def _settle(context: Context, run: Run) -> frozenset[Place]:
+    """See what an earlier process began to its end, and return every place that it had touched."""
+    operations = Operations(context)
+    running = [operations.attach(entry) for entry in run.entries if entry.state is State.SUBMITTING]
+    for each in running:
+        context.watch.say(f"{each.step.set_name}: going on with {each.step.action.value} {each.id}")
+    while running:
+        for each in list(running):
+            operation = operations.look(each)
+            if operation is not None:
+                running.remove(each)
+                operations.over(each, operation.status, operations.missed(each.step, operation))
+        if running:
+            context.clock.wait(min(each.due for each in running) - context.clock.now())
+    return frozenset(place for entry in run.entries for place in entry.step.places)
