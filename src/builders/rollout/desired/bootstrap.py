@@ -6,7 +6,6 @@ import graphlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from builders.errors import RolloutFileError
 from builders.rollout.desired import judging, layering, rules, targets
 from builders.rollout.desired.layering import Variant
 from builders.rollout.desired.phase import SUFFIX, environment, read
@@ -14,6 +13,7 @@ from builders.rollout.desired.shared import Shared
 from builders.rollout.desired.sources import Source, facts, merged, of_file, of_phase
 from builders.rollout.desired.templates import ACCOUNT, NETWORK, TOOLING, TOOLING_ONCE, Template
 from builders.rollout.file import RolloutFile, SharedAccount
+from builders.rollout.file.mistakes import all_at_once
 from builders.rollout.model import Place, Values
 
 
@@ -60,7 +60,7 @@ def bootstrap_values(
         line for group in groups for template in chosen for line in rules.refused(template, group.variants)
     ]
     if problems:
-        raise RolloutFileError("\n".join(dict.fromkeys(problems)))
+        raise all_at_once(problems)
     return tuple(
         _stack(template, variant, place, group.phase)
         for template in chosen

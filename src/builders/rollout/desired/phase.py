@@ -14,6 +14,7 @@ from builders.rollout.desired.shared import Shared
 from builders.rollout.desired.sources import PhaseSources
 from builders.rollout.desired.templates import ACCOUNT, Template
 from builders.rollout.file import RolloutFile
+from builders.rollout.file.mistakes import all_at_once
 from builders.rollout.model import Desired, DesiredSet, Place, PlainStacks
 from builders.spelling import unknown
 
@@ -69,9 +70,7 @@ def read(rollout: RolloutFile, name: str) -> ParameterFile:
     except ParameterFileError as error:
         raise RolloutFileError(str(error)) from error
     if file.findings:
-        raise RolloutFileError(
-            "\n".join(f"{found.file}, line {found.line}: {found.message}" for found in file.findings)
-        )
+        raise all_at_once(f"{found.file}, line {found.line}: {found.message}" for found in file.findings)
     return file
 
 
@@ -97,7 +96,7 @@ def resolved(
     problems = [*layers.problems, *_problems(rollout, phase, given, found, layers, templates)]
     problems = problems or [line for template in layers.sets for line in rules.refused(template, found)]
     if problems:
-        raise RolloutFileError("\n".join(dict.fromkeys(problems)))
+        raise all_at_once(problems)
     wide = found[0].wide
     suffix = wide[SUFFIX]
     sets = {template.layer: _set(template, suffix, found) for template in layers.sets}

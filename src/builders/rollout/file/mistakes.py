@@ -9,6 +9,8 @@ from typing import NamedTuple
 from builders.errors import RolloutFileError
 from builders.rollout.file.models import KeyPath
 
+_TOLD_AT_ONCE = 100
+
 
 class Mistake(NamedTuple):
     """What is wrong with the value at a path of keys. `file` is told where it is not rollout.yaml itself.
@@ -26,7 +28,14 @@ def refusal(file: Path, lines: Mapping[KeyPath, int], mistakes: Iterable[Mistake
     """One error with a line for each mistake, in the order of the file."""
     placed = [(mistake.line or line_of(mistake.path, lines), mistake) for mistake in dict.fromkeys(mistakes)]
     placed.sort(key=lambda found: (found[1].file, found[0] or 0, found[1].message))
-    return RolloutFileError("\n".join(_sentence(file, line, mistake) for line, mistake in placed))
+    return all_at_once(_sentence(file, line, mistake) for line, mistake in placed)
+
+
+def all_at_once(sentences: Iterable[str]) -> RolloutFileError:
+    """One error with a line for each sentence, each once; of very many only the first, since nobody reads on."""
+    lines = list(dict.fromkeys(sentences))
+    more = len(lines) - _TOLD_AT_ONCE
+    return RolloutFileError("\n".join([*lines[:_TOLD_AT_ONCE], *([f"and {more:,} more mistakes"] if more > 0 else [])]))
 
 
 def line_of(path: KeyPath, lines: Mapping[KeyPath, int]) -> int | None:
