@@ -52,9 +52,15 @@ def collisions(names: Iterable[Name]) -> tuple[Hazard, ...]:
 def _where(name: Name) -> tuple[str, ...]:
     if name.kind == "AWS::S3::Bucket":
         return name.kind, name.name
-    if name.kind.startswith("AWS::IAM::"):
+    if _is_global(name.kind):
         return name.kind, name.name, name.place.account
     return name.kind, name.name, *name.place
+
+
+def _is_global(kind: str) -> bool:
+    """Whether an account has the names of a kind once for all regions (IAM user guide; CloudWatch user guide, "Using
+    Amazon CloudWatch dashboards": dashboards are not specific to a region)."""
+    return kind.startswith("AWS::IAM::") or kind == "AWS::CloudWatch::Dashboard"
 
 
 def _collision(names: list[Name]) -> Hazard:
@@ -63,8 +69,8 @@ def _collision(names: list[Name]) -> Hazard:
     more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
     if len({each.layer for each in names}) > 1:
         way = "give one of them another name"
-    elif first.kind.startswith("AWS::IAM::"):
-        way = "IAM is the account's, not the region's: put the region or a suffix of its own into the name"
+    elif _is_global(first.kind):
+        way = "the name is the account's, not the region's: put the region into it"
     else:
         way = "put the account, the region or a suffix of its own into the name"
     message = f"{first.kind} {first.name} is given more than once: {', '.join(takers[:3])}{more}"

@@ -58,7 +58,7 @@ def export_hazards(layer: str, comparison: Comparison, neighbours: Mapping[str, 
             continue
         staying = [name for name in users if export.name in neighbours[name].then]
         if staying:
-            way = f"two releases: first one in which {', '.join(staying)} no longer import it, then this one"
+            way = f"two releases: first one that drops the import from {', '.join(staying)}, then this one"
         else:
             way = f"let {', '.join(users)} go first: this release drops the import"
         verb = "is" if export.certain else "may be"
@@ -66,7 +66,7 @@ def export_hazards(layer: str, comparison: Comparison, neighbours: Mapping[str, 
             HazardKind.EXPORT_IN_USE,
             layer,
             export.name,
-            f"export {export.name} {verb} {export.reason}, and {', '.join(users)} import it: CloudFormation refuses",
+            f"export {export.name} {verb} {export.reason}; imported by {', '.join(users)}: CloudFormation refuses",
             way,
             # What may come out the same may be tried: where it does not, CloudFormation rolls the update back.
             acknowledgeable=not export.certain,

@@ -57,7 +57,9 @@ def weigh(
         return Effect.MAY_REPLACE, paths
 
     def changed(pointers: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(sorted(path for path in pointers if not same(value_at(before, path), value_at(after, path))))
+        found = sorted(path for path in pointers if not same(value_at(before, path), value_at(after, path)))
+        # Some schemas name a property and the one in it that counts: the inner one says more.
+        return tuple(path for path in found if not any(other.startswith(f"{path}.") for other in found))
 
     if replaced := changed(kind.create_only):
         return Effect.REPLACE, replaced
