@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from builders.rollout.client import Client
+from builders.rollout.client.refusals import Refused
 from builders.rollout.engine import world as worlds
 from builders.rollout.engine.context import Context
 from builders.rollout.engine.report import Report
 from builders.rollout.engine.submitting import Operations
 from builders.rollout.engine.walk import Walk
 from builders.rollout.engine.watch import Watch
-from builders.rollout.model import Desired, Place, PlainStacks
+from builders.rollout.model import Desired, Operation, Place, PlainStacks
 from builders.rollout.pace import Clock, Patience
 from builders.rollout.store import Command, Run, RunStatus, State, Store
 
@@ -87,7 +88,11 @@ def _settle(context: Context, run: Run) -> frozenset[Place]:
         context.watch.say(f"{each.step.set_name}: going on with {each.step.action.value} {each.id}")
     while running:
         for each in list(running):
-            operation = operations.look(each)
+            try:
+                operation = operations.look(each)
+            except Refused as error:
+                context.watch.say(f"{each.step.set_name}: {error}")
+                operation = Operation(each.id, each.step.action.value, "FAILED", failed=len(each.step.places))
             if operation is not None:
                 running.remove(each)
                 operations.over(each, operation.status, operations.missed(each.step, operation))
