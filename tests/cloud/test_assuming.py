@@ -14,7 +14,7 @@ from builders.cloud.process import Cloud, running
 
 from .conftest import Account
 
-STRANGER = "600000000002"
+STRANGER = "710000000002"
 
 
 def trust(**statement: Any) -> str:
@@ -56,7 +56,7 @@ def stranger(cloud: Cloud) -> Account:
 
 
 def test_a_role_that_is_not_there_is_refused_like_one_that_does_not_trust(account: Account, stranger: Account) -> None:
-    there = make_role(account, trust(Principal={"AWS": "600000000003"}))
+    there = make_role(account, trust(Principal={"AWS": "710000000003"}))
     for arn in (there, f"arn:aws:iam::{account.number}:role/nobody", there.replace("role/", "role/path/")):
         sentence = f"User: arn:aws:iam::{STRANGER}:root is not authorized to perform: sts:AssumeRole on resource: {arn}"
         assert refusal(stranger, arn) == ("AccessDenied", sentence)
@@ -69,7 +69,7 @@ def test_a_role_that_is_not_there_is_refused_like_one_that_does_not_trust(accoun
         {"AWS": f"arn:aws:iam::{STRANGER}:root"},
         {"AWS": "*"},
         "*",
-        {"AWS": ["600000000003", STRANGER]},
+        {"AWS": ["710000000003", STRANGER]},
     ],
     ids=["number", "root", "any-aws", "any", "one-of-several"],
 )
@@ -110,7 +110,7 @@ def test_the_external_id_must_be_the_one_that_is_asked_for(account: Account, str
 
 def test_the_organization_of_the_caller_must_be_the_one_that_is_asked_for(account: Account, stranger: Account) -> None:
     organization = account.client("organizations").create_organization()["Organization"]["Id"]
-    member = Account(account.cloud, account.number.replace("500", "700", 1))
+    member = Account(account.cloud, account.number.replace("500", "720", 1))
     offer = account.client("organizations").invite_account_to_organization(
         Target={"Id": member.number, "Type": "ACCOUNT"}
     )

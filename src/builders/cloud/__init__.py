@@ -7,7 +7,8 @@ The rooms:
     process.py      the same server as a child process, for tests and the demo: `with running() as cloud:`
     server.py       its socket, directory and environment; then
     serving.py      its life: ready, the pages of its own, stop
-    keeping.py      state that outlives the server
+    keeping.py      state that outlives the server; plain.py writes our values as JSON
+    resuming.py     stack operations that a killed server left go on in the next
     faults.py       what fails on request, between a caller and AWS
     install.py      puts everything below into ministack's tables, in one readable list
     checking.py     the checks in front of every resource handler

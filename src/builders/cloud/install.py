@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ministack.core import lambda_runtime
-from ministack.services import rds as rds_service
+from ministack.services import rds as rds_service, sts
 from ministack.services.cloudformation import provisioners
 
 from builders.cloud import (
@@ -25,6 +25,7 @@ from builders.cloud import (
     rds,
     rds_operations,
     records,
+    resuming,
     rotation,
     rotation_steps,
     schemas,
@@ -60,6 +61,7 @@ def everything(directory: Path) -> Installed:
     rotation.install()
     authorization.install()
     templates.install()
+    resuming.install()
     dms.install()
     table: dict[str, Handlers] = provisioners._RESOURCE_HANDLERS
     table[rds.TYPE] = databases.handlers(table[rds.TYPE])
@@ -87,5 +89,8 @@ def everything(directory: Path) -> Installed:
             "invented attributes": attributes.invented(),
         }
 
-    keeping.load(databases)
+    keeping.keep("records", {"records": records._records})
+    keeping.keep("sessions", {"sessions": sts._sessions})
+    keeping.keep("stacks", {}, take_up=resuming.take_up)
+    keeping.install(databases)
     return Installed(databases, close, status)

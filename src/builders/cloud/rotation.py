@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from ministack.core.concurrency import spawn_background
 from ministack.core.responses import get_account_id
 from ministack.services import lambda_svc, secretsmanager
 
@@ -37,6 +36,7 @@ def install() -> None:
         return response
 
     secretsmanager.handle_request = handle
+    rotation_steps.install()
 
 
 def rotate(data: Mapping[str, Json]) -> Response:
@@ -57,16 +57,16 @@ def rotate(data: Mapping[str, Json]) -> Response:
     secret.update(RotationLambdaARN=function, RotationRules=rules, RotationEnabled=True)
     token = data.get("ClientRequestToken") or str(uuid.uuid4())
     if data.get("RotateImmediately", True) is False:
-        spawn_background(rotation_steps.test_only, secret, token, thread_name="rotation-test")
+        rotation_steps.begin(secret, token, whole=False)
         return secrets.json_answer({"ARN": secret["ARN"], "Name": secret["Name"]})
     pending, version = secretsmanager._find_stage_version(secret, "AWSPENDING")
     if pending and pending != token and "AWSCURRENT" not in version["Stages"]:
-        spawn_background(rotation_steps.run, secret, pending, thread_name="rotation")
+        rotation_steps.begin(secret, pending)
         return secrets.error(
             "InvalidRequestException", "A previous rotation isn't complete. That rotation will be reattempted."
         )
     rotation_steps.stage(secret, token)
-    spawn_background(rotation_steps.run, secret, token, thread_name="rotation")
+    rotation_steps.begin(secret, token)
     return secrets.json_answer({"ARN": secret["ARN"], "Name": secret["Name"], "VersionId": token})
 
 

@@ -8,11 +8,13 @@ import logging
 import threading
 import time
 import uuid
+from typing import Any
 
-from ministack.core.responses import get_account_id, get_region, now_iso
+from ministack.core.concurrency import spawn_background
+from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region, now_iso, request_scope
 from ministack.services import eventbridge, lambda_svc, secretsmanager
 
-from builders.cloud import secrets
+from builders.cloud import keeping, secrets
 from builders.cloud.schemas import Json
 from builders.cloud.secrets import Secret
 
@@ -25,6 +27,33 @@ history: collections.deque[dict[str, Json]] = collections.deque(maxlen=500)
 """What became of the last rotations, newest last: "secret", "token", "outcome"; of a failure "step", "error" too."""
 
 _running: dict[str, threading.Lock] = {}
+_under_way: Any = AccountRegionScopedDict()
+"""{(secret ARN, token): whether all four steps are called}: the rotations that are not over."""
+
+
+def begin(secret: Secret, token: str, whole: bool = True) -> None:
+    """Call the function in the background: for all steps, or for testSecret alone."""
+    _under_way[secret["ARN"], token] = whole
+    spawn_background(_begin, secret, token, whole, thread_name="rotation")
+
+
+def _begin(secret: Secret, token: str, whole: bool) -> None:
+    (run if whole else test_only)(secret, token)
+    _under_way.pop((secret["ARN"], token), None)
+    keeping.touched.set()
+
+
+def install() -> None:
+    """Let rotations outlive the server: one that was under way begins again, as Secrets Manager tries again."""
+    keeping.keep("rotations", {"under way": _under_way}, take_up=_take_up)
+
+
+def _take_up() -> None:
+    for (account, region, (arn, token)), whole in list(_under_way._data.items()):
+        with request_scope(account, region):
+            _, secret = secretsmanager._resolve(arn)
+            if secret:
+                begin(secret, token, whole)
 
 
 def stage(secret: Secret, token: str) -> None:

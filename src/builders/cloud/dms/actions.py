@@ -10,7 +10,7 @@ from ministack import app
 from ministack.core import router
 from ministack.core.responses import error_response_json, json_response
 
-from builders.cloud import records
+from builders.cloud import keeping, records
 from builders.cloud.dms import authorization, connections, describing, driving, listing, tasks
 from builders.cloud.dms.faults import Fault
 from builders.cloud.schemas import Json
@@ -27,6 +27,14 @@ def install() -> None:
     router.SERVICE_PATTERNS["dms"] = {"target_prefixes": ["AmazonDMSv20160101", driving.TARGET]}
     app.SERVICE_HANDLERS["dms"] = _handle
     authorization.install()
+    keeping.keep(
+        "dms", {"tasks": tasks._tasks, **connections.stores()}, tasks.Task, connections.Connection, take_up=_take_up
+    )
+
+
+def _take_up() -> None:
+    tasks.take_up()
+    connections.take_up()
 
 
 async def _handle(_method: str, _path: str, headers: Mapping[str, str], body: bytes, _query: Json) -> Json:

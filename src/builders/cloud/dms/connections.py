@@ -12,7 +12,7 @@ from typing import Any
 
 from ministack.core.responses import AccountRegionScopedDict
 
-from builders.cloud import records
+from builders.cloud import keeping, records
 from builders.cloud.dms.faults import not_found, wrong_state
 from builders.cloud.schemas import Json
 
@@ -39,15 +39,30 @@ def test(instance: str, endpoint: str) -> dict[str, Json]:
     if instance not in records.find(INSTANCE) or endpoint not in records.find(ENDPOINT):
         raise not_found("Replication instance or endpoint")
     connection = _connections[instance, endpoint] = Connection()
-    refusal = _refusals.get(endpoint, "")
+    _finish_later(connection, _refusals.get(endpoint, ""))
+    return describe(instance, endpoint, connection)
 
+
+def _finish_later(connection: Connection, refusal: str) -> None:
     def finish() -> None:
         connection.status, connection.failure = ("failed", refusal) if refusal else ("successful", "")
+        keeping.touched.set()
 
     timer = threading.Timer(TEST_SECONDS, finish)
     timer.daemon = True
     timer.start()
-    return describe(instance, endpoint, connection)
+
+
+def stores() -> dict[str, Json]:
+    """Return what is remembered here, by name, to be kept over a restart."""
+    return {"connections": _connections, "refusals": _refusals}
+
+
+def take_up() -> None:
+    """Finish the tests that were under way when the last server ended."""
+    for (account, region, (_, endpoint)), connection in list(_connections._data.items()):
+        if connection.status == "testing":
+            _finish_later(connection, _refusals.get_scoped(account, region, endpoint, ""))
 
 
 def refuse(endpoint: str, message: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region, request_scope
 from ministack.services import eventbridge
 
-from builders.cloud import records
+from builders.cloud import keeping, records
 from builders.cloud.dms.faults import Fault, not_found, wrong_state
 from builders.cloud.records import Handlers, Made
 from builders.cloud.schemas import Json
@@ -129,6 +129,14 @@ def _as_cloudformation(arn: str, done: str) -> None:
         raise ValueError(f"{fault} (Service: DatabaseMigration, Status Code: 400, Error Code: {fault.code})") from fault
 
 
+def take_up() -> None:
+    """Go on with the tasks that were on their way when the last server ended."""
+    for (account, region, arn), task in list(_tasks._data.items()):
+        if task.status in ("starting", "stopping"):
+            with request_scope(account, region):
+                _later(arn, task, task.status)
+
+
 def _later(arn: str, task: Task, status: str) -> None:
     """Go on from `status` after a step, in the account and region that asked."""
     account, region = get_account_id(), get_region()
@@ -152,6 +160,7 @@ def _later(arn: str, task: Task, status: str) -> None:
 
 def _arrive(arn: str, task: Task, status: str, stop_reason: str, failure: str) -> None:
     task.status, task.stop_reason, task.failure = status, stop_reason, failure
+    keeping.touched.set()
     if status == "running":
         task.statistics.setdefault("FullLoadProgressPercent", 100)
     else:

@@ -11,6 +11,7 @@ from ministack.core import iam_evaluator
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, request_scope
 from ministack.services import organizations
 
+from builders.cloud import keeping
 from builders.cloud.organizations import delegating, joining, listing, membership
 from builders.cloud.organizations.membership import Denied
 from builders.cloud.schemas import Json
@@ -48,6 +49,7 @@ def install() -> None:
     """Let ministack route requests here, and its IAM know the organization of members."""
     app.SERVICE_HANDLERS["organizations"] = _handle
     iam_evaluator._principal_org_id = membership.organization_id_of
+    keeping.keep("organizations", {"handshakes": joining._handshakes, **membership.stores()})
 
 
 async def _handle(_method: str, _path: str, headers: Mapping[str, str], body: bytes, _query: Mapping[str, Json]) -> Any:

@@ -29,6 +29,11 @@ class Denied(Exception):
         self.name = name
 
 
+def stores() -> dict[str, dict[str, Json]]:
+    """Return what is remembered here, by name, to be kept over a restart."""
+    return {"management": _management, "trusted": _trusted, "delegates": _delegates}
+
+
 def management_of(account: str) -> str | None:
     """Return the management account of an account's organization; None outside of any."""
     return _management.get(account)

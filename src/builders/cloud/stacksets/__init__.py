@@ -28,10 +28,12 @@ from collections.abc import MutableMapping
 
 from ministack.services.cloudformation import handlers
 
+from builders.cloud import keeping
 from builders.cloud.organizations import membership
 from builders.cloud.records import Handlers
-from builders.cloud.stacksets import authorization, autodeployment, driving, members, permissions, wire
+from builders.cloud.stacksets import authorization, autodeployment, callers, driving, members, permissions, queue, wire
 from builders.cloud.stacksets.actions import ACTIONS
+from builders.cloud.stacksets.model import Instance, Operation, Result, StackSet
 
 
 def install(table: MutableMapping[str, Handlers]) -> None:
@@ -43,3 +45,5 @@ def install(table: MutableMapping[str, Handlers]) -> None:
     driving.install()
     authorization.install()
     membership.listeners.append(autodeployment.follow)
+    stores = {"sets": callers._sets, "settings": driving._settings}
+    keeping.keep("stacksets", stores, StackSet, Instance, Operation, Result, driving.Settings, take_up=queue.take_up)

@@ -54,6 +54,11 @@ def add(stack_set: StackSet) -> None:
     _sets.set_scoped(stack_set.account, stack_set.region, stack_set.id, stack_set)
 
 
+def every() -> list[StackSet]:
+    """Return all sets of all accounts."""
+    return list(_sets._data.values())
+
+
 def visible(request: Request) -> Iterator[StackSet]:
     """Yield the sets that the request may see; a delegated administrator sees the service-managed ones."""
     delegated = request.get("CallAs", "SELF") != "SELF"

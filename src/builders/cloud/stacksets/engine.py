@@ -12,6 +12,7 @@ from collections import deque
 
 from ministack.core.responses import request_scope
 
+from builders.cloud import keeping
 from builders.cloud.organizations import membership
 from builders.cloud.stacksets import members, permissions, preferences
 from builders.cloud.stacksets.driving import settings
@@ -38,14 +39,17 @@ async def run(stack_set: StackSet, operation: Operation) -> None:
     stopped = operation.status == "STOPPING"
     operation.status = "STOPPED" if stopped else "SUCCEEDED" if held else "FAILED"
     operation.ended = now()
+    keeping.touched.set()
 
 
 async def _region(stack_set: StackSet, operation: Operation, region: str, attempt: bool = True) -> bool:
     """Work on one region; return whether its failures were borne. Without `attempt` all is cancelled."""
-    waiting = deque(each for each in operation.instances if each.region == region)
-    pace = preferences.pace(operation.preferences, len(waiting))
+    here = [each for each in operation.instances if each.region == region]
+    # Of an operation that a killed server began, some are over.
+    waiting = deque(each for each in here if not operation.results[each.key].over)
+    failed = sum(operation.results[each.key].status == "FAILED" for each in here)
+    pace = preferences.pace(operation.preferences, len(here))
     running: set[asyncio.Task[bool]] = set()
-    failed = 0
     while waiting or running:
         if not attempt or operation.status == "STOPPING" or pace.exceeded(failed):
             _cancel(operation, waiting)
@@ -81,12 +85,14 @@ async def _instance(stack_set: StackSet, operation: Operation, instance: Instanc
         await asyncio.sleep(settings(stack_set.account).seconds(instance.account))
         outcome = await _attempt(stack_set, operation, instance)
         result.record("FAILED" if outcome.failed else "SUCCEEDED", outcome.reason)
+        keeping.touched.set()
         return not outcome.failed
 
 
 async def _attempt(stack_set: StackSet, operation: Operation, instance: Instance) -> Outcome:
     """Do what the operation is for, and put what became of it into the instance."""
     try:
+        await members.at_rest(instance)
         outcome = await _act(stack_set, operation, instance)
     except Exception as error:
         logger.exception("operation %s stumbled in %s", operation.id, instance.key)

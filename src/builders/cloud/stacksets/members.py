@@ -97,6 +97,13 @@ async def delete(stack_set: StackSet, instance: Instance) -> Outcome:
     return Outcome(_first_failure(stack, seen), failed=True, broken=True)
 
 
+async def at_rest(instance: Instance) -> None:
+    """Wait for what a killed server had begun with the instance's stack (builders/cloud/resuming.py)."""
+    stack = _stack(instance)
+    if stack is not None:
+        await _until(stack)
+
+
 def detect_drift(instance: Instance) -> str:
     """Compare the stack with what it says it is; return DRIFTED or IN_SYNC. Raises ValueError with the reason.
 

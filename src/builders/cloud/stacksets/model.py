@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -60,20 +60,25 @@ class Result:
     region: str
     unit: str
     changes: list[tuple[float, str, str]] = field(default_factory=list)
-    """When (monotonic seconds), status and reason; the last is true, and the API shows an older one for a while."""
+    """When (seconds since the epoch), status and reason; the last is true, and the API lags behind."""
 
     def record(self, status: str, reason: str = "") -> None:
         """Remember a status and when it came."""
-        self.changes.append((time.monotonic(), status, reason))
+        self.changes.append((time.time(), status, reason))
 
     @property
     def status(self) -> str:
         """The status that is true now."""
         return self.changes[-1][1]
 
+    @property
+    def over(self) -> bool:
+        """Whether the operation is through with the instance."""
+        return self.status not in ("PENDING", "RUNNING")
+
     def seen(self, lag: float) -> tuple[str, str] | None:
         """Return status and reason as they were `lag` seconds ago; None where there was nothing yet."""
-        past = [change for change in self.changes if change[0] <= time.monotonic() - lag]
+        past = [change for change in self.changes if change[0] <= time.time() - lag]
         return past[-1][1:] if past else None
 
 
@@ -86,10 +91,14 @@ class Operation:
     request: Json
     """What was asked, to know the same request when it comes again."""
     preferences: Mapping[str, Json]
-    keys: frozenset[Key] | None
-    """The instances that it touches; None: all of the set."""
-    begin: Callable[[Operation], list[Instance]]
-    """Called when it starts: changes the set and returns the instances to work on."""
+    targets: dict[Key, str] | None
+    """The instances that it names, each with the unit by which it is meant; None: all of the set."""
+    begin: str
+    """The name of what begins it, when it starts (queue.beginning)."""
+    whole: bool = False
+    """Whether it touches the set itself, and so conflicts with every other."""
+    template: tuple[str, Mapping[str, Json]] | None = None
+    """The set's new template, as text and parsed, where it brings one."""
     retain: bool = False
     deployment_targets: Json = None
     status: str = "QUEUED"

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from builders.cloud.stacksets import engine, preferences
+from builders.cloud.schemas import Json
+from builders.cloud.stacksets import callers, engine, preferences
 from builders.cloud.stacksets.model import Instance, Key, Operation, Result, StackSet, now
 from builders.cloud.stacksets.refusals import impossible, in_progress, operation_id_taken, stale
 from builders.cloud.stacksets.wire import Answer, Request
@@ -19,6 +20,16 @@ logger = logging.getLogger("stacksets")
 
 _tasks: set[asyncio.Task[None]] = set()
 """asyncio itself holds tasks weakly."""
+
+Begin = Callable[[StackSet, Operation], list[Instance]]
+"""Changes the set when an operation starts, and returns the instances to work on."""
+_beginnings: dict[str, Begin] = {}
+
+
+def beginning(begin: Begin) -> Begin:
+    """Let a function begin operations; they know it by its name, since they may outlive the server."""
+    _beginnings[begin.__name__] = begin
+    return begin
 
 
 def repeated(stack_set: StackSet, request: Request, action: str) -> Answer | None:
@@ -47,14 +58,15 @@ def submit(
     stack_set: StackSet,
     request: Request,
     action: str,
-    keys: frozenset[Key] | None,
-    begin: Callable[[Operation], list[Instance]],
+    targets: dict[Key, str] | None,
+    begin: Begin,
     automatic: bool = False,
+    whole: bool = False,
+    template: tuple[str, Mapping[str, Json]] | None = None,
 ) -> Answer:
     """Take up an operation: start it, queue it behind others, or refuse it while another is not over.
 
-    `begin` changes the set and returns the instances to work on, when the operation starts. Only sets with managed
-    execution queue, and what StackSets do by themselves (`automatic`).
+    Only sets with managed execution queue, and what StackSets do by themselves (`automatic`).
     """
     asked = request.get("OperationPreferences") or {}
     preferences.check(asked)
@@ -65,8 +77,10 @@ def submit(
         action=action,
         request=request,
         preferences=asked,
-        keys=keys,
-        begin=begin,
+        targets=targets,
+        begin=begin.__name__,
+        whole=whole,
+        template=template,
         retain=bool(request.get("RetainStacks")),
         deployment_targets=request.get("DeploymentTargets"),
     )
@@ -96,16 +110,20 @@ def _start_what_may(stack_set: StackSet) -> None:
 
 
 def _conflict(one: Operation, other: Operation) -> bool:
-    return one.keys is None or other.keys is None or bool(one.keys & other.keys)
+    return one.whole or other.whole or bool((one.targets or {}).keys() & (other.targets or {}).keys())
 
 
 def _start(stack_set: StackSet, operation: Operation) -> None:
     operation.status = "RUNNING"
-    operation.instances = operation.begin(operation)
+    operation.instances = _beginnings[operation.begin](stack_set, operation)
     for instance in operation.instances:
         result = Result(instance.account, instance.region, instance.unit)
         result.record("PENDING")
         operation.results[instance.key] = result
+    _go_on(stack_set, operation)
+
+
+def _go_on(stack_set: StackSet, operation: Operation) -> None:
     task = asyncio.get_running_loop().create_task(_run(stack_set, operation))
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
@@ -118,3 +136,13 @@ async def _run(stack_set: StackSet, operation: Operation) -> None:
         logger.exception("operation %s of %s stumbled", operation.id, stack_set.name)
         operation.status, operation.ended = "FAILED", now()
     _start_what_may(stack_set)
+
+
+def take_up() -> None:
+    """Go on with the operations that the last server left, when this one has taken up its state."""
+    for stack_set in callers.every():
+        for operation in stack_set.operations.values():
+            # What was one object in the last server is two after it was kept.
+            operation.instances = [stack_set.instances.get(each.key, each) for each in operation.instances]
+            if operation.status in ("RUNNING", "STOPPING"):
+                _go_on(stack_set, operation)

@@ -9,7 +9,7 @@ from ministack.core.responses import request_scope
 
 from builders.cloud.schemas import Json
 from builders.cloud.stacksets import callers, members, paging, queue
-from builders.cloud.stacksets.model import Instance, Operation
+from builders.cloud.stacksets.model import Instance, Operation, StackSet
 from builders.cloud.stacksets.refusals import no_instance, no_operation
 from builders.cloud.stacksets.wire import Answer, Request
 
@@ -20,13 +20,14 @@ def detect(request: Request) -> Answer:
     again = queue.repeated(stack_set, request, "DETECT_DRIFT")
     if again:
         return again
+    return queue.submit(stack_set, request, "DETECT_DRIFT", None, _begin_detection, whole=True)
 
-    def begin(operation: Operation) -> list[Instance]:
-        for instance in stack_set.instances.values():
-            instance.last_operation = operation.id
-        return list(stack_set.instances.values())
 
-    return queue.submit(stack_set, request, "DETECT_DRIFT", None, begin)
+@queue.beginning
+def _begin_detection(stack_set: StackSet, operation: Operation) -> list[Instance]:
+    for instance in stack_set.instances.values():
+        instance.last_operation = operation.id
+    return list(stack_set.instances.values())
 
 
 def list_resource_drifts(request: Request) -> Answer:

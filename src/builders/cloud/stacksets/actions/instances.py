@@ -36,21 +36,22 @@ def submit_creation(
     stack_set: StackSet, request: Request, wanted: dict[Key, Account], automatic: bool = False
 ) -> Answer:
     """Take up the operation that makes instances."""
+    return queue.submit(stack_set, request, "CREATE", _units(wanted), _begin_creation, automatic)
 
-    def begin(operation: Operation) -> list[Instance]:
-        _remember_units(stack_set, request)
-        working = []
-        for key, account in wanted.items():
-            instance = stack_set.instances.setdefault(key, Instance(*key))
-            if instance.status == "INOPERABLE":
-                continue
-            instance.unit = account.unit or instance.unit
-            instance.overrides = overrides.changed(instance.overrides, request.get("ParameterOverrides"))
-            instance.wait(operation.id)
-            working.append(instance)
-        return working
 
-    return queue.submit(stack_set, request, "CREATE", frozenset(wanted), begin, automatic)
+@queue.beginning
+def _begin_creation(stack_set: StackSet, operation: Operation) -> list[Instance]:
+    _remember_units(stack_set, operation.request)
+    working = []
+    for key, unit in (operation.targets or {}).items():
+        instance = stack_set.instances.setdefault(key, Instance(*key))
+        if instance.status == "INOPERABLE":
+            continue
+        instance.unit = unit or instance.unit
+        instance.overrides = overrides.changed(instance.overrides, operation.request.get("ParameterOverrides"))
+        instance.wait(operation.id)
+        working.append(instance)
+    return working
 
 
 def update(request: Request) -> Answer:
@@ -64,15 +65,17 @@ def update(request: Request) -> Answer:
     if not stack_set.service_managed:
         existing = targets.required(stack_set, wanted)
     overrides.check(stack_set, request.get("ParameterOverrides"), existing)
+    return queue.submit(stack_set, request, "UPDATE", _units(wanted), _begin_update)
 
-    def begin(operation: Operation) -> list[Instance]:
-        working = [each for each in targets.present(stack_set, wanted) if each.status != "INOPERABLE"]
-        for instance in working:
-            instance.overrides = overrides.changed(instance.overrides, request.get("ParameterOverrides"))
-            instance.wait(operation.id)
-        return working
 
-    return queue.submit(stack_set, request, "UPDATE", frozenset(wanted), begin)
+@queue.beginning
+def _begin_update(stack_set: StackSet, operation: Operation) -> list[Instance]:
+    existing = targets.present(stack_set, operation.targets or {})
+    working = [each for each in existing if each.status != "INOPERABLE"]
+    for instance in working:
+        instance.overrides = overrides.changed(instance.overrides, operation.request.get("ParameterOverrides"))
+        instance.wait(operation.id)
+    return working
 
 
 def delete(request: Request) -> Answer:
@@ -89,15 +92,20 @@ def submit_deletion(
     stack_set: StackSet, request: Request, wanted: dict[Key, Account], automatic: bool = False
 ) -> Answer:
     """Take up the operation that takes instances out."""
+    return queue.submit(stack_set, request, "DELETE", _units(wanted), _begin_deletion, automatic)
 
-    def begin(operation: Operation) -> list[Instance]:
-        _forget_units(stack_set, request)
-        leaving = targets.present(stack_set, wanted)
-        for instance in leaving:
-            instance.wait(operation.id)
-        return leaving
 
-    return queue.submit(stack_set, request, "DELETE", frozenset(wanted), begin, automatic)
+@queue.beginning
+def _begin_deletion(stack_set: StackSet, operation: Operation) -> list[Instance]:
+    _forget_units(stack_set, operation.request)
+    leaving = targets.present(stack_set, operation.targets or {})
+    for instance in leaving:
+        instance.wait(operation.id)
+    return leaving
+
+
+def _units(wanted: dict[Key, Account]) -> dict[Key, str]:
+    return {key: account.unit for key, account in wanted.items()}
 
 
 def _wanted(stack_set: StackSet, request: Request, creating: bool = False) -> dict[Key, Account]:

@@ -114,20 +114,22 @@ def update(request: Request) -> Answer:
         raise invalid("PermissionModel cannot be modified while there are stack instances in the stack set")
     _, template = new or ("", stack_set.template)
     templates.check(template, model == "SERVICE_MANAGED", request, stack_set.parameters)
+    named = None if keys is None else dict.fromkeys(keys, "")
+    return queue.submit(stack_set, request, "UPDATE", named, _begin_set_update, whole=True, template=new)
 
-    def begin(operation: Operation) -> list[Instance]:
-        _store(stack_set, request, new)
-        if new is not None or "Parameters" in request:
-            for instance in stack_set.instances.values():
-                if instance.status != "INOPERABLE":  # excluded from further updates
-                    instance.status, instance.detailed = "OUTDATED", "PENDING"
-        chosen = stack_set.instances if keys is None else keys
-        working = [each for each in targets.present(stack_set, chosen) if each.status != "INOPERABLE"]
-        for instance in working:
-            instance.wait(operation.id)
-        return working
 
-    return queue.submit(stack_set, request, "UPDATE", None, begin)
+@queue.beginning
+def _begin_set_update(stack_set: StackSet, operation: Operation) -> list[Instance]:
+    _store(stack_set, operation.request, operation.template)
+    if operation.template is not None or "Parameters" in operation.request:
+        for instance in stack_set.instances.values():
+            if instance.status != "INOPERABLE":  # excluded from further updates
+                instance.status, instance.detailed = "OUTDATED", "PENDING"
+    chosen = stack_set.instances if operation.targets is None else operation.targets
+    working = [each for each in targets.present(stack_set, chosen) if each.status != "INOPERABLE"]
+    for instance in working:
+        instance.wait(operation.id)
+    return working
 
 
 def _named(stack_set: StackSet, request: Request) -> list[Key] | None:
