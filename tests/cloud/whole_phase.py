@@ -41,11 +41,16 @@ class WholePhase:
             given = {key: value for key, value in {**own, **self.parameters}.items() if key in sections["Parameters"]}
             if file != "dev.json":
                 given |= {key: value for key, value in own.items() if key in sections["Parameters"]}
-            resources = sections.pop("Resources")
-            account = self.account_of(catalog.load(layer).scope)
-            self.stacks[layer] = account.deploy(resources, name(layer), given=given, sections=sections)
+            self.stacks[layer] = self.make(layer, sections, given)
             if layer == "network":
                 self.parameters["DirectConnectAttachmentId"] = self.stacks[layer]["DirectConnectAttachmentId"]
+
+    def make(self, layer: str, template: dict[str, Any], given: dict[str, str]) -> dict[str, str]:
+        """Make one stack, and return its outputs."""
+        sections = dict(template)
+        resources = sections.pop("Resources")
+        account = self.account_of(catalog.load(layer).scope)
+        return account.deploy(resources, name(layer), given=given, sections=sections)
 
     def account_of(self, scope: Scope) -> Account:
         """Where layers of this scope are deployed."""
@@ -71,11 +76,13 @@ class WholePhase:
 
 
 @contextmanager
-def whole_phase(cloud: Cloud, functions: Path = Path("lambda")) -> Iterator[WholePhase]:
-    """Deploy everything; the source on-premises runs meanwhile."""
+def whole_phase(
+    cloud: Cloud, functions: Path = Path("lambda"), kind: type[WholePhase] = WholePhase
+) -> Iterator[WholePhase]:
+    """Deploy everything; the source on-premises runs meanwhile. `kind` may make its stacks in a way of its own."""
     accounts = [Account(cloud, number) for number in (TOOLING, NETWORK, PHASE)]
     parameters = dict(environments.read(Path("environments/dev.json")).values)
-    phase = WholePhase(*accounts, parameters)
+    phase = kind(*accounts, parameters)
     host, database = parameters["SourceHost"], parameters["SourceDatabaseName"]
     with on_premises(cloud.state_directory, host, database_name=database) as source:
         secret = phase.client("secretsmanager").create_secret(
@@ -91,7 +98,8 @@ def whole_phase(cloud: Cloud, functions: Path = Path("lambda")) -> Iterator[Whol
             parameters[function.parameter] = function.key
         phase.deploy("network.json", Scope.NETWORK)
         parameters |= phase.stacks["shared_network"] | {"Connectivity": "TransitGateway"}
-        phase.deploy("dev.json", Scope.ACCOUNT, Scope.PHASE, Scope.NETWORK_PER_PHASE)
+        phase.deploy("dev.json", Scope.ACCOUNT)
+        phase.deploy("dev.json", Scope.PHASE, Scope.NETWORK_PER_PHASE)
         yield phase
 
 

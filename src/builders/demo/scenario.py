@@ -57,8 +57,8 @@ class Scenario:
             self.parameters["DirectConnectVirtualInterfaceId"] = interface
 
     def deploy_phase(self) -> None:
-        """Deploy the layers of the phase in their order, each in its account: the routes stand in the network's."""
-        for layer in layers(Scope.ACCOUNT, Scope.PHASE, Scope.NETWORK_PER_PHASE):
+        """Deploy what the account has once, then the phase's layers in their order: its routes in the network's."""
+        for layer in [*layers(Scope.ACCOUNT), *layers(Scope.PHASE, Scope.NETWORK_PER_PHASE)]:
             self._deploy(layer, self._parameter_file())
             if layer == "network":
                 self.parameters["DirectConnectAttachmentId"] = self.stacks[layer]["DirectConnectAttachmentId"]
