@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 from builders.errors import RolloutError
+from builders.rollout.client.abreast import together
 from builders.rollout.client.members import Look, Members
 from builders.rollout.engine.watch import Watch
-from builders.rollout.engine.world import AT_A_TIME
 from builders.rollout.model import Deployed, Desired, Place, World
 from builders.rollout.plan.making import stacks_to_look_at
 
@@ -41,9 +40,9 @@ def _running_tasks(
     """Where a task runs that an update or a deletion would meet; DMS refuses to change one that does."""
     bodies: dict[str, bool] = {}
     asked = [key for key, stack in deployed.items() if bodies.setdefault(stack.template, _has_task(stack.template))]
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        answers = pool.map(lambda key: members.running_task(key[1], ids[key]), asked)
-        yield from (place for (_, place), runs in zip(asked, answers, strict=True) if runs)
+    for key, runs in together(lambda key: members.running_task(key[1], ids[key]), asked):
+        if runs:
+            yield key[1]
 
 
 def _has_task(template: str) -> bool:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from builders.rollout import names
+from builders.rollout.client.abreast import together
 from builders.rollout.client.plain import Plain
 from builders.rollout.client.stack_sets import StackSets
 from builders.rollout.model import Deployed, Instance, Place, PlainStacks, StackSet, Status, World
 from builders.rollout.store import Known
-
-AT_A_TIME = 8
 
 
 def read(
@@ -21,14 +19,14 @@ def read(
     """Read those layers of a phase that have a set, and the plain stacks at every place of the phase."""
     present = set(sets.names())
     wanted = [layer for layer in sorted(layers) if names.stack_set(layer, suffix) in present]
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        read_sets = pool.map(lambda layer: sets.read(layer, names.stack_set(layer, suffix)), wanted)
-        found = {state.layer: with_overrides(sets, known, state) for state in read_sets if state is not None}
-        there = {place for state in found.values() for place in state.instances}
-        asked = [(each, place) for each in routes for place in sorted(there | each.parameters.keys())]
-        stacks = pool.map(lambda pair: _plain(plain, suffix, *pair), asked)
-        standing = {(each.layer, place): stack for (each, place), stack in zip(asked, stacks, strict=True) if stack}
-    return World(found, plain=standing)
+    found: dict[str, StackSet] = {}
+    for layer, state in together(lambda layer: sets.read(layer, names.stack_set(layer, suffix)), wanted):
+        if state is not None:
+            found[layer] = with_overrides(sets, known, state)
+    there = {place for state in found.values() for place in state.instances}
+    asked = [(each, place) for each in routes for place in sorted(there | each.parameters.keys())]
+    stacks = together(lambda pair: _plain(plain, suffix, *pair), asked)
+    return World(found, plain={(each.layer, place): stack for (each, place), stack in stacks if stack})
 
 
 def with_overrides(sets: StackSets, known: Known, state: StackSet) -> StackSet:
@@ -40,12 +38,9 @@ def with_overrides(sets: StackSets, known: Known, state: StackSet) -> StackSet:
         instances[place] = dataclasses.replace(instance, overrides=overrides)
         if overrides is None and instance.status is not Status.INOPERABLE:
             unknown.append(instance)
-    if unknown:
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
-            answers = pool.map(lambda instance: sets.overrides(state.name, instance.place), unknown)
-            for instance, overrides in zip(unknown, answers, strict=True):
-                known.learn(state.layer, instance, overrides)
-                instances[instance.place] = dataclasses.replace(instance, overrides=overrides)
+    for instance, overrides in together(lambda instance: sets.overrides(state.name, instance.place), unknown):
+        known.learn(state.layer, instance, overrides)
+        instances[instance.place] = dataclasses.replace(instance, overrides=overrides)
     return dataclasses.replace(state, instances=instances)
 
 
