@@ -26,8 +26,8 @@ class Mistake(NamedTuple):
 
 def refusal(file: Path, lines: Mapping[KeyPath, int], mistakes: Iterable[Mistake]) -> RolloutFileError:
     """One error with a line for each mistake, in the order of the file."""
-    placed = [(mistake.line or line_of(mistake.path, lines), mistake) for mistake in dict.fromkeys(mistakes)]
-    placed.sort(key=lambda found: (found[1].file, found[0] or 0, found[1].message))
+    placed = [(_line(mistake, lines), mistake) for mistake in mistakes]
+    placed.sort(key=lambda found: (found[1].file, found[0] or 0))
     return all_at_once(_sentence(file, line, mistake) for line, mistake in placed)
 
 
@@ -36,6 +36,10 @@ def all_at_once(sentences: Iterable[str]) -> RolloutFileError:
     lines = list(dict.fromkeys(sentences))
     more = len(lines) - _TOLD_AT_ONCE
     return RolloutFileError("\n".join([*lines[:_TOLD_AT_ONCE], *([f"and {more:,} more mistakes"] if more > 0 else [])]))
+
+
+def _line(mistake: Mistake, lines: Mapping[KeyPath, int]) -> int | None:
+    return mistake.line if mistake.line or mistake.file else line_of(mistake.path, lines)
 
 
 def line_of(path: KeyPath, lines: Mapping[KeyPath, int]) -> int | None:

@@ -30,7 +30,7 @@ _SENTENCES = {
 def validated(data: Any) -> tuple[RolloutFile | None, list[Mistake]]:
     """The model of a file's data, or what is wrong with it."""
     try:
-        return RolloutFile.model_validate(data, strict=False), []
+        return RolloutFile.model_validate(data), []
     except ValidationError as error:
         return None, [_mistake(found) for found in error.errors(include_url=False, include_input=False)]
 
