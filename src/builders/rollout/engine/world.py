@@ -26,7 +26,8 @@ def read(
     there = {place for state in found.values() for place in state.instances}
     asked = [(each, place) for each in routes for place in sorted(there | each.parameters.keys())]
     stacks = together(lambda pair: _plain(plain, suffix, *pair), asked)
-    return World(found, plain={(each.layer, place): stack for (each, place), stack in stacks if stack})
+    standing = {(each.layer, place): stack for (each, place), stack in stacks if stack}
+    return World(dict(sorted(found.items())), plain=dict(sorted(standing.items(), key=lambda item: item[0])))
 
 
 def with_overrides(sets: StackSets, known: Known, state: StackSet) -> StackSet:
