@@ -124,8 +124,10 @@ def test_a_stack_is_deleted_and_deleting_again_does_nothing(client: Client, owne
 
 
 def test_a_stack_that_cannot_be_deleted_tells_why(client: Client, owner: Account) -> None:
-    resources = {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": f"full-{owner.number}"}}}
+    resources = {"Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}}
     owner.deploy(resources, "routes")
-    owner.client("s3").put_object(Bucket=f"full-{owner.number}", Key="kept", Body=b"")
-    with pytest.raises(RolloutError, match=r"stack routes in .* is DELETE_FAILED; Bucket \(AWS::S3::Bucket\): "):
+    owner.client("ec2").create_subnet(VpcId=owner.physical_id("Vpc", "routes"), CidrBlock="10.0.0.0/24")
+    with pytest.raises(RolloutError, match=r"stack routes in .* is DELETE_FAILED; Vpc \(AWS::EC2::VPC\): "):
         client.plain.delete(owner.number, "us-east-1", "routes")
+    with pytest.raises(RolloutError, match="is DELETE_FAILED; delete it in the CloudFormation console first"):
+        deploy(client, owner)

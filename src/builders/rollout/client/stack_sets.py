@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from builders.rollout.client import requests
+from builders.rollout.client import answers, requests
+from builders.rollout.client.answers import ResourceDrift, Result
 from builders.rollout.client.calls import Calls
 from builders.rollout.client.refusals import NotThere, Refused, SetNotFound
 from builders.rollout.client.sessions import Where
@@ -19,31 +19,12 @@ from builders.rollout.model import (
     Place,
     Preferences,
     StackSet,
-    Status,
     Values,
 )
 from builders.rollout.steps import Action, Step
 
 PAGE = {"MaxResults": 100}
 """The most that the lists of StackSets take (CloudFormation API reference)."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What an operation came to at one place (ListStackSetOperationResults)."""
-
-    status: str
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class ResourceDrift:
-    """A resource that is not as its template says. `differences` are "path: expected -> actual" lines."""
-
-    logical_id: str
-    type: str
-    status: str
-    differences: tuple[str, ...] = ()
 
 
 class StackSets:
@@ -81,7 +62,7 @@ class StackSets:
 
     def instances(self, name: str) -> dict[Place, Instance]:
         """All instances of a set, overrides unknown. Raises `SetNotFound`."""
-        found = (_instance(each) for each in self._pages("ListStackInstances", StackSetName=name))
+        found = (answers.instance(each) for each in self._pages("ListStackInstances", StackSetName=name))
         return {each.place: each for each in found}
 
     def overrides(self, name: str, place: Place) -> dict[str, str]:
@@ -104,16 +85,18 @@ class StackSets:
     ) -> None:
         """Make the call of a step. Sending the same again with the same id does nothing twice.
 
-        `desired` is needed to create and update a set. Raises `OperationInProgress`, `OperationExists`,
-        `StaleRequest`, `SetExists`, `SetNotFound`, `SetNotEmpty`.
+        `desired` is needed to create and update a set; deleting one that is not there does nothing. Raises
+        `OperationInProgress`, `OperationExists`, `StaleRequest`, `SetExists`, `SetNotFound`, `SetNotEmpty`.
         """
         ask, call_as = self._calls.ask, self._call_as
         if step.action is Action.DELETE_SET:
-            request: requests.Request = {"StackSetName": step.set_name, **call_as}
-        elif step.action in (Action.CREATE_SET, Action.UPDATE_SET):
+            with contextlib.suppress(SetNotFound):  # perhaps by an attempt of ours whose answer was lost
+                ask(self._where, "cloudformation", step.action.value, StackSetName=step.set_name, **call_as)
+            return
+        if step.action in (Action.CREATE_SET, Action.UPDATE_SET):
             assert desired is not None, f"{step.action.value} needs the desired set"
             if step.action is Action.CREATE_SET:
-                request = requests.create_set(desired, operation_id, permissions, call_as, tags)
+                request: requests.Request = requests.create_set(desired, operation_id, permissions, call_as, tags)
             else:
                 request = requests.update_set(step, desired, operation_id, preferences, permissions, call_as, tags)
         else:
@@ -126,12 +109,12 @@ class StackSets:
             found = self._ask("DescribeStackSetOperation", StackSetName=name, OperationId=operation_id)
         except NotThere:
             return None
-        return _operation(found["StackSetOperation"])
+        return answers.operation(found["StackSetOperation"])
 
     def active(self, name: str) -> tuple[Operation, ...]:
         """The set's operations that are not over, oldest first. One call: its page begins with the newest."""
         found = self._ask("ListStackSetOperations", StackSetName=name, **PAGE)["Summaries"]
-        return tuple(each for each in map(_operation, reversed(found)) if each.active)
+        return tuple(each for each in map(answers.operation, reversed(found)) if each.active)
 
     def results(self, name: str, operation_id: str) -> Mapping[Place, Result]:
         """What an operation came to at each of its places. AWS is a little behind with it."""
@@ -164,7 +147,7 @@ class StackSets:
             StackInstanceRegion=place.region,
             StackInstanceResourceDriftStatuses=["MODIFIED", "DELETED"],
         )
-        return [_drift(each) for each in found]
+        return [answers.drift(each) for each in found]
 
     def _ask(self, operation: str, **request: Any) -> Any:
         return self._calls.ask(self._where, "cloudformation", operation, **request, **self._call_as)
@@ -181,43 +164,3 @@ class StackSets:
             execution_role_name=found.get("ExecutionRoleName", ""),
             units=tuple(found.get("OrganizationalUnitIds", [])),
         )
-
-
-def _instance(found: Mapping[str, Any]) -> Instance:
-    return Instance(
-        place=Place(found["Account"], found["Region"]),
-        status=Status(found["Status"]),
-        detailed=found.get("StackInstanceStatus", {}).get("DetailedStatus", ""),
-        reason=found.get("StatusReason", ""),
-        stack_id=found.get("StackId", ""),
-        last_operation_id=found.get("LastOperationId", ""),
-        unit=found.get("OrganizationalUnitId", ""),
-        drift=found.get("DriftStatus", "NOT_CHECKED"),
-    )
-
-
-def _operation(found: Mapping[str, Any]) -> Operation:
-    return Operation(
-        id=found["OperationId"],
-        action=found["Action"],
-        status=found["Status"],
-        failed=found.get("StatusDetails", {}).get("FailedStackInstancesCount", 0),
-        reason=found.get("StatusReason", ""),
-    )
-
-
-def _drift(found: Mapping[str, Any]) -> ResourceDrift:
-    differences = tuple(
-        f"{each['PropertyPath']}: {_plain(each['ExpectedValue'])} -> {_plain(each['ActualValue'])}"
-        for each in found.get("PropertyDifferences", [])
-    )
-    status = found["StackResourceDriftStatus"]
-    return ResourceDrift(found["LogicalResourceId"], found["ResourceType"], status, differences)
-
-
-def _plain(value: str) -> str:
-    """Values come as JSON, or as they are."""
-    try:
-        return json.dumps(json.loads(value))
-    except ValueError:
-        return value

@@ -1,0 +1,178 @@
+"""Throttling, errors, broken connections, lost answers: what passes is waited for, what does not is told in a line."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from builders.errors import RolloutError
+from builders.rollout.client import Access, Client
+from builders.rollout.client.refusals import AccessDenied, Refused, Unreachable
+from builders.rollout.client.sessions import Role, Where
+from builders.rollout.client.wording import in_our_words
+from builders.rollout.model import Permissions, Place
+from builders.rollout.steps import Action
+
+from .conftest import DEPLOY_ROLE, TAGS, Administrator, Rollout, desired, template
+
+
+@pytest.fixture
+def member(faulty: Administrator, number: Any) -> str:
+    return faulty.member(number())
+
+
+@pytest.fixture
+def rollout(faulty: Administrator) -> Rollout:
+    return Rollout(faulty.client(), desired())
+
+
+def struck(administrator: Administrator) -> list[Any]:
+    return [fault["struck"] for fault in administrator.cloud.set_faults()]
+
+
+@pytest.mark.parametrize("kind", ["throttle", "error", "reset"])
+def test_what_passes_is_waited_for(faulty: Administrator, rollout: Rollout, kind: str) -> None:
+    faulty.cloud.set_faults({"kind": kind, "operation": "ListStackSets", "count": 2})
+    assert rollout.client.sets.names() == []
+    assert struck(faulty) == [2]
+
+
+def test_a_call_that_hangs_is_made_again(faulty: Administrator) -> None:
+    faulty.cloud.set_faults({"kind": "hang", "operation": "ListStackSets", "count": 1})
+    begin = time.monotonic()
+    assert faulty.client(read_seconds=0.5).sets.names() == []
+    assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "sentence"),
+    [
+        ("throttle", Refused, "throttles ListStackSets for too long"),
+        ("error", Refused, "refused ListStackSets: InternalFailure"),
+        ("reset", Unreachable, "cloudformation does not answer in us-east-1"),
+        ("hang", Unreachable, "cloudformation does not answer in us-east-1"),
+    ],
+)
+def test_what_does_not_pass_is_told_in_one_line(
+    faulty: Administrator, kind: str, error: type[Exception], sentence: str
+) -> None:
+    faulty.cloud.set_faults({"kind": kind, "operation": "ListStackSets"})
+    with pytest.raises(error, match=sentence) as refused:
+        faulty.client(attempts=2, read_seconds=0.2).sets.names()
+    assert "\n" not in str(refused.value)
+
+
+def test_an_endpoint_that_nobody_serves_is_told(faulty: Administrator) -> None:
+    access = Access("us-east-1", endpoint_url="http://127.0.0.1:1", keys=("1", "any"), attempts=1)
+    client = Client(access, Permissions(), "dev", "dev", DEPLOY_ROLE)
+    with pytest.raises(Unreachable, match="look at the network, the proxy and the region"):
+        client.sets.names()
+
+
+def test_what_is_denied_names_the_action_and_where_to_read(faulty: Administrator, rollout: Rollout) -> None:
+    faulty.cloud.set_faults({"kind": "denied", "operation": "ListStackSets"})
+    with pytest.raises(
+        AccessDenied,
+        match=r"^these credentials may not cloudformation:ListStackSets in us-east-1; .*docs/permissions.md",
+    ):
+        rollout.client.sets.names()
+
+
+@pytest.mark.parametrize("action", [Action.CREATE, Action.UPDATE, Action.UPDATE_SET, Action.DELETE])
+def test_an_operation_whose_answer_was_lost_is_submitted_once(
+    faulty: Administrator, rollout: Rollout, member: str, action: Action
+) -> None:
+    if action is Action.CREATE:
+        rollout.submit(rollout.step(Action.CREATE_SET))
+    else:
+        rollout.stand([member])
+    faulty.cloud.set_faults({"kind": "lost", "operation": action.value, "count": 1})
+    operation = rollout.run(rollout.step(action, [member]), operation_id="mine")
+    assert (operation.status, operation.failed, struck(faulty)) == ("SUCCEEDED", 0, [1])
+    ids = [each["OperationId"] for each in faulty.fleet.call("list_stack_set_operations")["Summaries"]]
+    assert ids.count("mine") == 1
+
+
+@pytest.mark.parametrize("action", [Action.CREATE_SET, Action.DELETE_SET])
+def test_a_set_is_made_and_deleted_once_though_the_answer_was_lost(
+    faulty: Administrator, rollout: Rollout, action: Action
+) -> None:
+    if action is Action.DELETE_SET:
+        rollout.submit(rollout.step(Action.CREATE_SET))
+    faulty.cloud.set_faults({"kind": "lost", "operation": action.value, "count": 1})
+    rollout.submit(rollout.step(action))
+    assert struck(faulty) == [1]
+    assert rollout.client.sets.names() == ([rollout.shall.name] if action is Action.CREATE_SET else [])
+
+
+@pytest.mark.parametrize("operation", ["CreateChangeSet", "ExecuteChangeSet", "DeleteChangeSet", "DescribeStacks"])
+def test_a_plain_stack_is_deployed_though_an_answer_was_lost(
+    faulty: Administrator, rollout: Rollout, member: str, operation: str
+) -> None:
+    faulty.cloud.set_faults({"kind": "lost", "operation": operation, "count": 1})
+    found = rollout.client.plain.deploy(member, "us-east-1", "routes", template(), {"QueueName": "payments"}, TAGS)
+    assert (found.status, struck(faulty)) == ("CREATE_COMPLETE", [1])
+    assert faulty.api("cloudformation", member).list_change_sets(StackName="routes")["Summaries"] == []
+
+
+def test_a_preview_whose_answers_were_lost_leaves_no_change_set(
+    faulty: Administrator, rollout: Rollout, member: str
+) -> None:
+    rollout.client.plain.deploy(member, "us-east-1", "routes", template(), {"QueueName": "payments"}, TAGS)
+    faulty.cloud.set_faults(
+        {"kind": "lost", "operation": "CreateChangeSet", "count": 1},
+        {"kind": "lost", "operation": "DeleteChangeSet", "count": 1},
+    )
+    found = rollout.client.members.preview(Place(member, "us-east-1"), "routes", template("Second"), {})
+    assert [each.logical_id for each in found] == ["Second"]
+    assert struck(faulty) == [1, 1]
+    assert faulty.api("cloudformation", member).list_change_sets(StackName="routes")["Summaries"] == []
+
+
+def test_a_preview_that_cannot_be_described_leaves_no_change_set_and_says_why(
+    faulty: Administrator, rollout: Rollout, member: str
+) -> None:
+    rollout.client.plain.deploy(member, "us-east-1", "routes", template(), {"QueueName": "payments"}, TAGS)
+    faulty.cloud.set_faults({"kind": "denied", "operation": "DescribeChangeSet"})
+    with pytest.raises(AccessDenied, match="role stackferry-plan-dev may not cloudformation:DescribeChangeSet"):
+        rollout.client.members.preview(Place(member, "us-east-1"), "routes", template("Second"), {})
+    faulty.cloud.set_faults()
+    assert faulty.api("cloudformation", member).list_change_sets(StackName="routes")["Summaries"] == []
+
+
+def test_a_suspended_account_is_told_with_its_number(faulty: Administrator, rollout: Rollout, member: str) -> None:
+    faulty.cloud.set_faults({"kind": "suspended", "operation": "DescribeStacks"})
+    with pytest.raises(AccessDenied, match=f"account {member}, us-east-1.* suspended"):
+        rollout.client.members.deployed(Place(member, "us-east-1"), "stack")
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "sentence"),
+    [
+        ("ExpiredToken", "The security token included in the request is expired", "have expired .*; log in again"),
+        ("InvalidClientTokenId", "The security token is invalid", "does not know the credentials .*another profile"),
+        (
+            "AccessDenied",
+            "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: cloudformation:GetTemplate on "
+            "resource: arn:aws:cloudformation:us-east-1:1:stack/x because no identity-based policy allows it",
+            "role plan may not cloudformation:GetTemplate on arn:aws:cloudformation:us-east-1:1:stack/x in account 1",
+        ),
+        ("403", "Forbidden", "role plan may not s3:GetObject in account 1, us-east-1; allow it"),
+        (
+            "LimitExceededException",
+            "You have reached\n  the limit",
+            "LimitExceededException: You have reached the limit$",
+        ),
+    ],
+)
+def test_foreign_errors_are_put_into_our_words(code: str, words: str, sentence: str) -> None:
+    foreign = ClientError({"Error": {"Code": code, "Message": words}}, "HeadObject")
+    with (
+        pytest.raises(RolloutError, match=sentence) as refused,
+        in_our_words("s3", "HeadObject", Where("us-east-1", Role("1", "plan"))),
+    ):
+        raise foreign
+    assert refused.value.__cause__ is foreign

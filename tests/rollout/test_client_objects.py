@@ -1,0 +1,86 @@
+"""Objects are read and written, and conditional writes conflict when somebody else was first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builders.errors import RolloutError
+from builders.rollout.client.objects import ABSENT, Objects
+from builders.rollout.client.refusals import Conflict
+
+from .conftest import Administrator
+
+
+@pytest.fixture
+def bucket(administrator: Administrator) -> str:
+    return administrator.bucket()
+
+
+@pytest.fixture
+def objects(administrator: Administrator) -> Objects:
+    return administrator.client().objects("us-east-1")
+
+
+def test_what_is_written_is_read_with_its_etag(objects: Objects, bucket: str) -> None:
+    etag = objects.put(bucket, "run.json", b"{}")
+    assert objects.get(bucket, "run.json") == (b"{}", etag)
+    assert objects.exists(bucket, "run.json")
+
+
+def test_what_is_not_there_is_none(objects: Objects, bucket: str) -> None:
+    assert objects.get(bucket, "run.json") is None
+    assert not objects.exists(bucket, "run.json")
+    assert objects.list(bucket, "run") == []
+
+
+def test_the_first_of_two_that_expect_nothing_wins(objects: Objects, bucket: str) -> None:
+    objects.put(bucket, "run.json", b"first", ABSENT)
+    with pytest.raises(Conflict):
+        objects.put(bucket, "run.json", b"second", ABSENT)
+    assert objects.get(bucket, "run.json") is not None
+    assert objects.get(bucket, "run.json")[0] == b"first"  # type: ignore[index]
+
+
+def test_the_first_of_two_that_expect_the_same_wins(objects: Objects, bucket: str) -> None:
+    etag = objects.put(bucket, "run.json", b"before")
+    after = objects.put(bucket, "run.json", b"first", etag)
+    with pytest.raises(Conflict):
+        objects.put(bucket, "run.json", b"second", etag)
+    assert objects.get(bucket, "run.json") == (b"first", after)
+
+
+def test_an_object_that_is_gone_conflicts_with_whoever_expects_it(
+    objects: Objects, bucket: str, administrator: Administrator
+) -> None:
+    etag = objects.put(bucket, "run.json", b"before")
+    administrator.api("s3").delete_object(Bucket=bucket, Key="run.json")
+    with pytest.raises(Conflict, match=f"run.json is no longer in {bucket}"):
+        objects.put(bucket, "run.json", b"after", etag)
+
+
+def test_a_bucket_that_is_not_there_is_named(objects: Objects) -> None:
+    with pytest.raises(RolloutError, match="NoSuchBucket"):
+        objects.put("stackferry-never-made", "run.json", b"")
+    with pytest.raises(RolloutError, match="NoSuchBucket"):
+        objects.get("stackferry-never-made", "run.json")
+
+
+def test_more_keys_than_a_page_holds_are_all_listed(
+    objects: Objects, bucket: str, administrator: Administrator
+) -> None:
+    api = administrator.api("s3")
+    keys = [f"releases/{number:04}" for number in range(1001)]
+    for key in [*keys, "other"]:
+        api.put_object(Bucket=bucket, Key=key, Body=b"")
+    assert objects.list(bucket, "releases/") == keys
+
+
+def test_a_file_is_uploaded_to_the_bucket_of_another_region(administrator: Administrator, tmp_path: Path) -> None:
+    objects, bucket = administrator.client().objects("eu-west-1"), administrator.bucket("eu-west-1")
+    (tmp_path / "package.zip").write_bytes(b"zip")
+    objects.upload(bucket, "rotation.zip", tmp_path / "package.zip")
+    found = objects.get(bucket, "rotation.zip")
+    assert found is not None
+    assert found[0] == b"zip"
