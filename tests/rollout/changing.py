@@ -45,11 +45,16 @@ def phase_values(phase: str = "dev", **changed: str) -> dict[str, str]:
     return {**dict(pair.split("=", 1) for pair in pairs), **changed}
 
 
-def released(name: str, change: Callable[[dict[str, Any]], object] | None = None, **values: str) -> Comparison:
+def released(
+    name: str,
+    change: Callable[[dict[str, Any]], object] | None = None,
+    values_before: Mapping[str, str] | None = None,
+    **values: str,
+) -> Comparison:
     """A layer as it is committed against one whose resources or parameters are changed."""
     data = json.loads(layer(name))
     if change is not None:
         data = copy.deepcopy(data)
         change(data["Resources"])
-    before = Deployed(layer(name), phase_values(), "UPDATE_COMPLETE")
+    before = Deployed(layer(name), phase_values(**(values_before or {})), "UPDATE_COMPLETE")
     return compare(before, json.dumps(data), phase_values(**values), HERE)

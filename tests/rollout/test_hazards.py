@@ -1,0 +1,251 @@
+"""What stands in the way of one stack's update, and the way round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from builders.rollout.changes import Hazard, HazardKind, compare, hazards
+from builders.rollout.changes.stateful import STATEFUL
+
+from .changing import HERE, Resources, compared, deployed, layer, phase_values, released, template
+
+TOPIC = {"Type": "AWS::SNS::Topic"}
+VPC = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
+
+
+def found(before: Resources, after: Resources, **more: Any) -> tuple[Hazard, ...]:
+    return hazards("layer", compared(before, after), **more)
+
+
+def only(kind: HazardKind, all_of_them: tuple[Hazard, ...]) -> dict[str, Hazard]:
+    return {hazard.resource: hazard for hazard in all_of_them if hazard.kind is kind}
+
+
+@pytest.mark.parametrize("kind", sorted(STATEFUL))
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [("Retain", "leaves the stack: {lost}; the old one stays, outside the stack"),
+     ("Delete", "is removed: {lost}; nothing of it stays"),
+     ("Snapshot", "is removed: {lost}; a snapshot of it stays")],
+)  # fmt: skip
+def test_the_removal_of_what_holds_data_is_acknowledged(kind: str, policy: str, words: str) -> None:
+    before = {"Thing": {"Type": kind, "DeletionPolicy": policy}, "Other": TOPIC}
+    expected = Hazard(
+        HazardKind.STATEFUL,
+        "layer",
+        "Thing",
+        f"Thing ({kind}) {words.format(lost=STATEFUL[kind])}",
+        "leave Thing in the template, and its condition true, or acknowledge layer/Thing",
+        acknowledgeable=True,
+    )
+    assert found(before, {"Other": TOPIC}) == (expected,)
+
+
+def test_a_database_without_a_deletion_policy_leaves_a_snapshot_unless_it_is_of_a_cluster() -> None:
+    alone = {"Type": "AWS::RDS::DBInstance"}
+    clustered = {"Type": "AWS::RDS::DBInstance", "Properties": {"DBClusterIdentifier": "cluster"}}
+    messages = {each.resource: each.message for each in found({"A": alone, "B": clustered, "C": TOPIC}, {"C": TOPIC})}
+    assert messages["A"].endswith("; a snapshot of it stays")
+    assert messages["B"].endswith("; nothing of it stays")
+
+
+def test_a_replaced_database_names_the_property_and_whether_a_snapshot_stays() -> None:
+    (hazard,) = hazards("database", released("database", DatabaseName="ledger"))[1:]
+    assert hazard.message == (
+        "Database (AWS::RDS::DBInstance) is replaced, by DBName: a new database is empty; a snapshot of it stays"
+    )
+    assert hazard.way_round == "do not change DBName, or acknowledge database/Database"
+    assert hazard.acknowledgeable
+
+
+def test_a_task_that_follows_its_instance_says_what_not_to_replace() -> None:
+    def change(resources: dict[str, Any]) -> None:
+        resources["ReplicationInstance"]["Properties"]["PubliclyAccessible"] = True
+
+    hazard = only(HazardKind.STATEFUL, hazards("migration", released("migration", change)))["ReplicationTask"]
+    assert hazard.way_round == "do not replace ReplicationInstance, or acknowledge migration/ReplicationTask"
+
+
+def test_a_database_that_grows_is_no_hazard() -> None:
+    assert hazards("database", released("database", AllocatedStorageGiB="50", MultiAZ="true")) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"PasswordLength": 40}, "GenerateSecretString.PasswordLength"),
+        ({"ExcludeCharacters": "x"}, "GenerateSecretString.ExcludeCharacters"),
+        ({"SecretStringTemplate": '{"username": "other"}'}, "GenerateSecretString.SecretStringTemplate"),
+    ],
+)
+def test_any_key_of_a_generated_secret_makes_a_new_password(change: dict[str, Any], cause: str) -> None:
+    def changed(resources: dict[str, Any]) -> None:
+        resources["DatabaseSecret"]["Properties"]["GenerateSecretString"].update(change)
+
+    (hazard,) = hazards("secrets", released("secrets", changed))
+    assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (
+        HazardKind.GENERATED_SECRET,
+        "DatabaseSecret",
+        True,
+    )
+    assert hazard.message == f"DatabaseSecret gets a new password, by {cause}, and loses what its attachment added"
+
+
+def test_other_properties_of_a_secret_leave_its_password() -> None:
+    def changed(resources: dict[str, Any]) -> None:
+        resources["DatabaseSecret"]["Properties"]["Description"] = "new"
+
+    assert hazards("secrets", released("secrets", changed)) == ()
+
+
+def named(**properties: Any) -> Resources:
+    return {"Thing": {"Type": "AWS::SNS::Topic", "Properties": properties}}
+
+
+def test_a_named_resource_is_not_replaced_under_its_name() -> None:
+    (hazard,) = found(named(TopicName="a", FifoTopic=False), named(TopicName="a", FifoTopic=True))
+    expected = Hazard(
+        HazardKind.CUSTOM_NAME,
+        "layer",
+        "Thing",
+        "Thing is named a, and FifoTopic requires replacing it: "
+        "cannot update a stack when a custom-named resource requires replacing",
+        "change TopicName too (another suffix), or remove Thing in a release of its own first",
+        acknowledgeable=False,
+    )
+    assert hazard == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (named(FifoTopic=False), named(FifoTopic=True)),
+        (named(TopicName="a", FifoTopic=False), named(TopicName="b", FifoTopic=True)),
+        (named(TopicName="a", FifoTopic=False), named(FifoTopic=True)),
+    ],
+)
+def test_a_resource_without_a_name_or_with_a_new_one_is_replaced(before: Resources, after: Resources) -> None:
+    assert found(before, after) == ()
+
+
+def test_a_type_that_deletes_first_is_replaced_under_the_same_identity() -> None:
+    def association(table: str) -> Resources:
+        properties = {"SubnetId": "subnet-1", "NetworkAclId": table}
+        return {"Thing": {"Type": "AWS::EC2::SubnetNetworkAclAssociation", "Properties": properties}}
+
+    assert found(association("acl-1"), association("acl-2")) == ()
+
+
+def test_a_name_that_moves_to_another_logical_id_is_taken() -> None:
+    topic = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "alarms"}}
+    (hazard,) = found({"Old": topic}, {"New": topic})
+    assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.CUSTOM_NAME, "New", False)
+    assert hazard.message.startswith("New takes the name alarms from Old: ")
+    assert hazard.way_round == "keep the logical id Old, or give another name"
+
+
+def test_another_type_under_the_same_logical_id_is_not_permitted() -> None:
+    (hazard,) = found({"Thing": TOPIC}, {"Thing": {"Type": "AWS::SQS::Queue"}})
+    assert (hazard.kind, hazard.acknowledgeable) == (HazardKind.TYPE_CHANGE, False)
+    assert hazard.message == (
+        "Thing changes from AWS::SNS::Topic to AWS::SQS::Queue: update of resource type is not permitted"
+    )
+
+
+def test_a_custom_resource_keeps_its_service_token() -> None:
+    def custom(token: Any) -> Resources:
+        return {"Check": {"Type": "Custom::Check", "Properties": {"ServiceToken": token}}}
+
+    (hazard,) = found(custom("one"), custom("two"))
+    assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.SERVICE_TOKEN, "Check", False)
+
+
+def test_a_subnet_does_not_move_to_another_zone_with_its_range() -> None:
+    def subnet(zone: str, cidr: str = "10.0.0.0/24") -> Resources:
+        properties = {"VpcId": "vpc-1", "CidrBlock": cidr, "AvailabilityZone": zone}
+        return {"Subnet": {"Type": "AWS::EC2::Subnet", "Properties": properties}}
+
+    (hazard,) = found(subnet("a"), subnet("b"))
+    assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.SAME_PLACE, "Subnet", False)
+    assert found(subnet("a"), subnet("b", "10.0.1.0/24")) == ()
+
+
+def test_a_subnet_that_goes_to_another_vpc_keeps_its_range() -> None:
+    properties = {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "10.0.0.0/24"}
+    subnet = {"Subnet": {"Type": "AWS::EC2::Subnet", "Properties": properties}}
+    wider = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/15"}}
+    assert found({"Vpc": VPC, **subnet}, {"Vpc": wider, **subnet}) == ()
+
+
+TASK = {"Type": "AWS::DMS::ReplicationTask", "Properties": {"TableMappings": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_hazard"),
+    [
+        (TASK, {**TASK, "Properties": {"TableMappings": "{1}"}}, True),
+        (TASK, {**TASK, "Properties": {"TableMappings": "{}", "Tags": []}}, True),
+        (TASK, {**TASK, "DeletionPolicy": "Delete"}, False),
+        ({"Type": "AWS::DMS::Endpoint"}, {"Type": "AWS::DMS::Endpoint", "Properties": {"Port": 1}}, True),
+        ({"Type": "AWS::DMS::Endpoint"}, {"Type": "AWS::DMS::Endpoint", "Properties": {"Tags": []}}, False),
+        (
+            {"Type": "AWS::DMS::ReplicationInstance"},
+            {"Type": "AWS::DMS::ReplicationInstance", "Properties": {"AllocatedStorage": 5}},
+            True,
+        ),
+        (TASK, None, True),
+        ({**TASK, "DeletionPolicy": "Retain"}, None, False),
+        (TOPIC, {**TOPIC, "Properties": {"DisplayName": "x"}}, False),
+    ],
+)
+def test_a_running_task_stands_in_the_way_of_what_it_uses(
+    before: dict[str, Any], after: dict[str, Any] | None, is_hazard: bool
+) -> None:
+    others = {"Other": TOPIC}
+    comparison = compared({"Thing": before, **others}, {"Thing": after, **others} if after else others)
+    running = only(HazardKind.RUNNING_TASK, hazards("migration", comparison, task_runs=True))
+    assert set(running) == ({"Thing"} if is_hazard else set())
+    assert only(HazardKind.RUNNING_TASK, hazards("migration", comparison)) == {}
+
+
+def test_the_way_round_a_running_task_names_the_phase() -> None:
+    comparison = released("migration", ReplicationInstanceClass="dms.r6i.large")
+    (hazard,) = hazards("migration", comparison, task_runs=True)
+    assert not hazard.acknowledgeable
+    assert hazard.way_round == "migration-task stop --phase dev, apply, then migration-task resume --phase dev"
+
+
+def test_a_rule_that_fails_is_said_with_its_sentence() -> None:
+    (hazard,) = hazards("database", released("database", AllocatedStorageGiB="100", MaxAllocatedStorageGiB="100"))
+    assert (hazard.kind, hazard.acknowledgeable) == (HazardKind.RULE, False)
+    assert "MaxAllocatedStorageGiB equals AllocatedStorageGiB" in hazard.message
+
+
+def test_a_parameter_that_is_too_long_is_refused() -> None:
+    values = phase_values(SourceHost="é" * 2049)
+    (hazard,) = hazards("migration", compare(None, layer("migration"), values, HERE))
+    assert (hazard.kind, hazard.resource) == (HazardKind.LIMIT, "SourceHost")
+    assert hazard.message == "parameter SourceHost has 4098 bytes; CloudFormation takes 4096"
+
+
+@pytest.mark.parametrize(
+    ("status", "way"),
+    [
+        ("UPDATE_IN_PROGRESS", "wait until it is over"),
+        ("UPDATE_ROLLBACK_FAILED", "repair what its events name, then `aws cloudformation continue-update-rollback`"),
+    ],
+)
+def test_a_stack_that_cannot_be_updated_says_so(status: str, way: str) -> None:
+    (hazard,) = hazards("layer", compare(deployed({"A": TOPIC}, status), template({"A": TOPIC}), {}, HERE))
+    assert (hazard.kind, hazard.way_round, hazard.acknowledgeable) == (HazardKind.STACK_STATE, way, False)
+
+
+def test_what_cannot_be_acknowledged_comes_first() -> None:
+    comparison = released(
+        "migration", lambda resources: resources["ReplicationInstance"]["Properties"].update(PubliclyAccessible=True)
+    )
+    kinds = [hazard.acknowledgeable for hazard in hazards("migration", comparison, task_runs=True)]
+    assert kinds == sorted(kinds)
+    assert set(kinds) == {True, False}
