@@ -135,7 +135,7 @@ class RolloutFile(_Model):
     deploy_role: RoleName = "OrganizationAccountAccessRole"
     """The role in the other accounts that bootstrap deploys with."""
     stacksets: StackSets = StackSets()
-    """How StackSets reaches the target accounts."""
+    """Whose roles StackSets uses, and as who it is called."""
     phases: dict[PhaseName, PhasePlan] = Field(min_length=1)
     """The phases by name. Each is rolled out, and back, alone."""
 
