@@ -121,7 +121,7 @@ def events(cli: AwsCli) -> dict[str, int]:
     return {
         name: len(cli.json("cloudformation", "describe-stack-events", "--stack-name", name)["StackEvents"])
         for name in sorted(stack_name(path.stem, "staging") for path in TEMPLATES.glob("*.json"))
-        if name not in ("artifacts-staging", "shared-network-staging", "phase-routes-staging")
+        if name not in ("administration-staging", "artifacts-staging", "shared-network-staging", "phase-routes-staging")
     }
 
 
