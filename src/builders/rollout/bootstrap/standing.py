@@ -49,15 +49,15 @@ def joined(outputs: Mapping[Stack, Values]) -> Shared:
 
 
 def _stacks(rollout: RolloutFile, phase: str | None) -> Iterator[tuple[Stack, str]]:
-    """The stacks with their names: `administration` where the first region of the first phase is."""
+    """The stacks with their names: `administration` in the home region."""
     plans = [rollout.phases[phase]] if phase else rollout.phases.values()
     regions = list(dict.fromkeys(region for plan in plans for region in plan.regions))
     if rollout.stacksets.permission_model == "SELF_MANAGED":
-        first = next(iter(rollout.phases.values())).regions[0]
-        yield _stack(rollout, ADMINISTRATION, rollout.tooling, first)
-    for region in regions:
+        yield _stack(rollout, ADMINISTRATION, rollout.tooling, rollout.home)
+    for region in dict.fromkeys([rollout.home, *regions]):
         yield _stack(rollout, ARTIFACTS, rollout.tooling, region)
-        if rollout.network:
+    if rollout.network:
+        for region in regions:
             yield _stack(rollout, SHARED_NETWORK, rollout.network, region)
 
 

@@ -1,7 +1,7 @@
 """The desired state of a phase: rollout.yaml, environments/, templates/ and what the shared stacks have put out."""
 
 from builders.rollout.desired.bootstrap import BootstrapStack, bootstrap_values
-from builders.rollout.desired.phase import desired, environment, resolved
+from builders.rollout.desired.phase import desired, environment, resolved, suffix
 from builders.rollout.desired.shared import Shared
 from builders.rollout.desired.templates import Template, template, templates
 
@@ -13,6 +13,7 @@ __all__ = [
     "desired",
     "environment",
     "resolved",
+    "suffix",
     "template",
     "templates",
 ]

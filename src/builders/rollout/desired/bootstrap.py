@@ -48,7 +48,7 @@ def bootstrap_values(
 ) -> tuple[BootstrapStack, ...]:
     """The stacks of one scope, in the order in which they are deployed.
 
-    TOOLING_ONCE: the tooling account, once, in the first region of the first phase. TOOLING and NETWORK: their account,
+    TOOLING_ONCE: the tooling account, once, in its home region. TOOLING and NETWORK: their account,
     every region of any phase; nothing without a network account. ACCOUNT: every account of every phase, in the phase's
     first region. A scope is asked for when `shared` holds what the scopes before it have put out. `members` are the
     accounts of the organizational units that phases name. Raises `RolloutFileError` with everything that is wrong.
@@ -86,9 +86,9 @@ def _groups(
 ) -> Iterator[_Group]:
     regions = list(dict.fromkeys(region for plan in rollout.phases.values() for region in plan.regions))
     if scope == TOOLING_ONCE:
-        yield _of_shared(rollout, "tooling", rollout.tooling, regions[:1], shared)
+        yield _of_shared(rollout, "tooling", rollout.tooling, [rollout.home], shared)
     elif scope == TOOLING:
-        yield _of_shared(rollout, "tooling", rollout.tooling, regions, shared)
+        yield _of_shared(rollout, "tooling", rollout.tooling, list(dict.fromkeys([rollout.home, *regions])), shared)
     elif scope == NETWORK and rollout.network:
         yield _of_shared(rollout, "network", rollout.network, regions, shared)
     elif scope == ACCOUNT:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from builders import environments
 from builders.environments import ParameterFile
 from builders.errors import ParameterFileError, RolloutFileError, UsageError
+from builders.rollout import names
 from builders.rollout.desired import judging, layering, rules, sources, targets
 from builders.rollout.desired.layering import Variant
 from builders.rollout.desired.layers import Carried, carried
@@ -47,12 +48,12 @@ def desired(
 def environment(rollout: RolloutFile, phase: str) -> ParameterFile:
     """The parameter file of a phase. Raises `RolloutFileError` where it cannot be read, or its suffix is another's."""
     file = read(rollout, rollout.phases[phase].environment)
-    mine = _suffix(rollout, phase, file)
+    mine = suffix(rollout, phase, file)
     for other, plan in rollout.phases.items():
         if other == phase:
             continue
         try:
-            theirs = _suffix(rollout, other, environments.read(rollout.beside(plan.environment)))
+            theirs = suffix(rollout, other, environments.read(rollout.beside(plan.environment)))
         except ParameterFileError:  # the other phase's own matter
             continue
         if mine == theirs:
@@ -74,7 +75,8 @@ def read(rollout: RolloutFile, name: str) -> ParameterFile:
     return file
 
 
-def _suffix(rollout: RolloutFile, phase: str, file: ParameterFile) -> str | None:
+def suffix(rollout: RolloutFile, phase: str, file: ParameterFile) -> str | None:
+    """What ends the names of a phase, as its parameter file or rollout.yaml says."""
     return rollout.phases[phase].parameters.get(SUFFIX, file.values.get(SUFFIX))
 
 
@@ -98,18 +100,17 @@ def resolved(
     if problems:
         raise all_at_once(problems)
     wide = found[0].wide
-    suffix = wide[SUFFIX]
-    sets = {template.layer: _set(template, suffix, found) for template in layers.sets}
+    sets = {template.layer: _set(template, wide[SUFFIX], found) for template in layers.sets}
     return Desired(
         phase=phase,
-        suffix=suffix,
+        suffix=wide[SUFFIX],
         sets=sets,
         plain={template.layer: _plain(rollout, template, layers) for template in layers.plain},
         needs=layers.needs,
         waves=targets.waves(plan, accounts),
         regions=plan.regions,
         preferences=targets.preferences(plan.concurrency),
-        permissions=targets.permissions(rollout, phase, suffix, shared),
+        permissions=targets.permissions(rollout, phase, wide[SUFFIX], shared),
         tags={tag: wide[key] for tag, key in _TAGS.items() if key in wide},
         packages=tuple(sorted(set(_packages(sets.values())))),
     )
@@ -156,10 +157,9 @@ def _without_bucket(
             yield f"{region}: the tooling account has no bucket for packages there; run `rollout-stacksets bootstrap`"
 
 
-def _set(template: Template, suffix: str, found: Sequence[Variant]) -> DesiredSet:
+def _set(template: Template, ending: str, found: Sequence[Variant]) -> DesiredSet:
     own, overrides = layering.parted(template, found)
-    name = f"stackferry-{template.layer.replace('_', '-')}-{suffix}"
-    return DesiredSet(template.layer, name, template.body, own, overrides)
+    return DesiredSet(template.layer, names.stack_set(template.layer, ending), template.body, own, overrides)
 
 
 def _plain(rollout: RolloutFile, template: Template, layers: Carried) -> PlainStacks:

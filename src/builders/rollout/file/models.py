@@ -43,6 +43,14 @@ class SharedAccount(_Model):
     """What differs from the parameter file in a region."""
 
 
+class ToolingAccount(SharedAccount):
+    """The account that rolls out, and where its stack sets live."""
+
+    region: Region | None = Field(default=None, examples=["us-east-1"])
+    """The region of the stack sets, and of the bucket in which the rollout keeps its books; the first region of the
+    first phase where nothing is said. Whoever changes it leaves all sets behind."""
+
+
 class StackSets(_Model):
     """How StackSets reaches the target accounts."""
 
@@ -128,7 +136,7 @@ class PhasePlan(_Model):
 class RolloutFile(_Model):
     """Which phase goes to which accounts and regions, in which waves."""
 
-    tooling: SharedAccount
+    tooling: ToolingAccount
     """The account that rolls out, and keeps packages and releases."""
     network: SharedAccount | None = None
     """The account of the transit gateway and Direct Connect; left out where phases have their own connectivity."""
@@ -157,6 +165,11 @@ class RolloutFile(_Model):
     def lines(self) -> Mapping[KeyPath, int]:
         """The line of each key and list item, counted from 1."""
         return self._lines
+
+    @property
+    def home(self) -> str:
+        """The region of the stack sets."""
+        return self.tooling.region or next(iter(self.phases.values())).regions[0]
 
     def beside(self, name: str) -> Path:
         """A file that the rollout file names."""
