@@ -1,24 +1,90 @@
-"""Overrides that need no DescribeStackInstance: those that an operation of ours gave, while it is the last one."""
+"""Overrides that need no DescribeStackInstance: those that an operation of ours gave, while it is the last one.
+
+ListStackInstances names each instance's last operation but not its overrides. An operation that nobody here knows, or
+one that did not succeed at the instance, leaves them unknown.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from builders.rollout.model import Instance, Values
-from builders.rollout.store.journal import Entry
+from builders.rollout.model import Instance, Place, Status, Values
+from builders.rollout.steps import Action
+from builders.rollout.store import forms
+from builders.rollout.store.runs import Entry, State
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Places of a layer whose last operation and overrides are the same."""
+
+    layer: str
+    operation_id: str
+    overrides: Mapping[str, str]
+    places: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class _Book:
+    """known.json."""
+
+    groups: tuple[_Group, ...] = ()
 
 
 class Known:
     """Overrides by layer and place, each with the operation after which they held."""
 
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, Place], tuple[str, Values]] = {}
+
     def overrides(self, layer: str, instance: Instance) -> Values | None:
         """What an instance overrides; None unless it is CURRENT and its last operation is the one that we know."""
-        raise NotImplementedError
+        operation_id, overrides = self._known.get((layer, instance.place), ("", None))
+        if instance.status is not Status.CURRENT or operation_id != instance.last_operation_id:
+            return None
+        return overrides
 
     def learn(self, layer: str, instance: Instance, overrides: Values) -> None:
         """Keep what DescribeStackInstance said of an instance."""
-        raise NotImplementedError
+        self._known[layer, instance.place] = (instance.last_operation_id, overrides)
 
     def fold(self, entries: Iterable[Entry]) -> None:
         """Follow operations of ours in their order. Folding the same ones again changes nothing."""
-        raise NotImplementedError
+        for entry in entries:
+            if entry.step.action in (Action.CREATE_SET, Action.DELETE_SET):
+                continue
+            missed = entry.step.places if entry.state is not State.OVER else set(entry.missed)
+            for place in entry.step.places:
+                self._follow(entry, place, place in missed)
+
+    def written(self) -> bytes:
+        """The form that is kept."""
+        places: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[Place]] = defaultdict(list)
+        for (layer, place), (operation_id, overrides) in self._known.items():
+            places[layer, operation_id, tuple(sorted(overrides.items()))].append(place)
+        groups = (
+            _Group(layer, operation_id, dict(values), forms.regions_of(places[layer, operation_id, values]))
+            for layer, operation_id, values in sorted(places)
+        )
+        return forms.written(_Book(tuple(groups)))
+
+    @classmethod
+    def read(cls, body: bytes, where: str) -> Known:
+        """From that form again."""
+        known = cls()
+        for group in forms.read(_Book, body, where).groups:
+            for place in forms.places_of(group.places):
+                known._known[group.layer, place] = (group.operation_id, group.overrides)
+        return known
+
+    def _follow(self, entry: Entry, place: Place, missed: bool) -> None:
+        key = (entry.step.layer, place)
+        before = self._known.pop(key, None)
+        if missed or entry.step.action is Action.DELETE:
+            return
+        if entry.step.action is Action.CREATE or entry.step.overrides:
+            self._known[key] = (entry.operation_id, entry.step.overrides or {})
+        elif before is not None:  # the set is updated, or the instance without a list: its own values stay
+            self._known[key] = (entry.operation_id, before[1])
