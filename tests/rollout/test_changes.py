@@ -159,6 +159,13 @@ def test_where_there_is_no_stack_everything_is_added_with_its_name() -> None:
     assert changes(None, template({"Thing": TOPIC, "Named": named}), {}, HERE) == expected
 
 
+def test_a_name_with_a_part_that_aws_chooses_is_no_given_name() -> None:
+    group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": {"Fn::Sub": "/aws/lambda/${Function}"}}}
+    function = {"Type": "AWS::Lambda::Function", "Properties": {"Code": {}}}
+    found = changes(None, template({"Function": function, "Logs": group}), {}, HERE)
+    assert {change.logical_id: change.named for change in found} == {"Function": "", "Logs": ""}
+
+
 @pytest.mark.parametrize("status", ["REVIEW_IN_PROGRESS", "DELETE_COMPLETE"])
 def test_a_stack_without_resources_is_no_stack(status: str) -> None:
     found = changes(deployed({"Thing": TOPIC}, status), template({"Thing": TOPIC}), {}, HERE)

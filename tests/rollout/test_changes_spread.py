@@ -58,6 +58,24 @@ def test_a_mention_in_a_property_that_can_change_modifies() -> None:
     assert replaced({"Topic": topic}) == {"Topic": ("modify", ("DisplayName (Vpc is replaced)",))}
 
 
+@pytest.mark.parametrize(
+    ("kind", "properties", "path"),
+    [
+        ("AWS::EC2::FlowLog", {"DestinationOptions": {"FileFormat": {"Ref": "Vpc"}}}, "DestinationOptions.FileFormat"),
+        ("AWS::Route53Resolver::ResolverEndpoint", {"SecurityGroupIds": ["a", {"Ref": "Vpc"}]}, "SecurityGroupIds.*"),
+    ],
+)
+def test_a_mention_anywhere_in_a_create_only_property_replaces(kind: str, properties: Any, path: str) -> None:
+    found = replaced({"Thing": {"Type": kind, "Properties": properties}})
+    assert found == {"Thing": ("replace", (f"{path} (Vpc is replaced)",))}
+
+
+def test_what_a_template_splits_off_is_still_a_mention() -> None:
+    first = {"Fn::Select": [0, {"Fn::Split": [".", {"Fn::GetAtt": ["Vpc", "VpcId"]}]}]}
+    topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": first}}
+    assert replaced({"Topic": topic}) == {"Topic": ("modify", ("DisplayName (Vpc is replaced)",))}
+
+
 def test_a_mention_within_a_list_is_found() -> None:
     rule = {"IpProtocol": "-1", "DestinationSecurityGroupId": {"Ref": "Other"}}
     groups = {

@@ -60,6 +60,15 @@ def test_a_replaced_database_names_the_property_and_whether_a_snapshot_stays() -
     assert hazard.acknowledgeable
 
 
+def test_a_replaced_database_goes_by_its_update_replace_policy() -> None:
+    def database(name: str) -> Resources:
+        policies = {"DeletionPolicy": "Snapshot", "UpdateReplacePolicy": "Delete"}
+        return {"Database": {"Type": "AWS::RDS::DBInstance", **policies, "Properties": {"DBName": name}}}
+
+    (hazard,) = found(database("a"), database("b"))
+    assert hazard.message.endswith("; nothing of it stays")
+
+
 def test_a_task_that_follows_its_instance_says_what_not_to_replace() -> None:
     def change(resources: dict[str, Any]) -> None:
         resources["ReplicationInstance"]["Properties"]["PubliclyAccessible"] = True
@@ -131,11 +140,18 @@ def test_a_resource_without_a_name_or_with_a_new_one_is_replaced(before: Resourc
 
 
 def test_a_type_that_deletes_first_is_replaced_under_the_same_identity() -> None:
-    def association(table: str) -> Resources:
-        properties = {"SubnetId": "subnet-1", "NetworkAclId": table}
-        return {"Thing": {"Type": "AWS::EC2::SubnetNetworkAclAssociation", "Properties": properties}}
+    def integration(kind: str) -> Resources:
+        properties = {"IntegrationName": "search", "IntegrationType": kind}
+        return {"Thing": {"Type": "AWS::Logs::Integration", "Properties": properties}}
 
-    assert found(association("acl-1"), association("acl-2")) == ()
+    assert found(integration("a"), integration("b")) == ()
+
+
+def test_a_resource_that_goes_and_one_that_comes_under_another_name_are_no_hazard() -> None:
+    def topic(name: str) -> dict[str, Any]:
+        return {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": name}}
+
+    assert found({"Old": topic("a")}, {"New": topic("b")}) == ()
 
 
 def test_a_name_that_moves_to_another_logical_id_is_taken() -> None:
@@ -243,9 +259,10 @@ def test_a_stack_that_cannot_be_updated_says_so(status: str, way: str) -> None:
 
 
 def test_what_cannot_be_acknowledged_comes_first() -> None:
-    comparison = released(
-        "migration", lambda resources: resources["ReplicationInstance"]["Properties"].update(PubliclyAccessible=True)
-    )
-    kinds = [hazard.acknowledgeable for hazard in hazards("migration", comparison, task_runs=True)]
-    assert kinds == sorted(kinds)
-    assert set(kinds) == {True, False}
+    def secret(length: int) -> Resources:
+        properties = {"GenerateSecretString": {"PasswordLength": length}}
+        return {"Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": properties}}
+
+    comparison = compare(deployed(secret(32), "UPDATE_IN_PROGRESS"), template(secret(40)), {}, HERE)
+    kinds = [hazard.kind for hazard in hazards("layer", comparison)]
+    assert kinds == [HazardKind.STACK_STATE, HazardKind.GENERATED_SECRET]

@@ -44,8 +44,7 @@ def _mentioned(staying: Mapping[str, Mapping[str, Any]]) -> defaultdict[str, lis
     by_target: defaultdict[str, list[tuple[str, Mention]]] = defaultdict(list)
     for name, body in staying.items():
         for mention in mentions(body.get("Properties", {})):
-            if mention.target != name:
-                by_target[mention.target].append((name, mention))
+            by_target[mention.target].append((name, mention))
     return by_target
 
 

@@ -88,9 +88,7 @@ def surely_new(type_name: str, attribute: str, region: str) -> bool:
     if not attribute:
         return True
     kind = resource_types.load(type_name, region)
-    if kind is None or is_custom(type_name):
-        return False
-    return attribute in kind.identifiers or attribute.endswith(("Arn", "Id"))
+    return kind is not None and (attribute in kind.identifiers or attribute.endswith(("Arn", "Id")))
 
 
 def _conditional(kind: ResourceType, properties: Mapping[str, Any]) -> tuple[str, ...]:
