@@ -1,0 +1,1 @@
+"""What the commands of `rollout-stacksets` do; `command.py` beside this folder is how they are called."""

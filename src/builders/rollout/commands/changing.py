@@ -1,0 +1,119 @@
+"""apply, resume, rollback and remove: planned, shown, agreed to, done, reported."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+
+from builders.errors import RolloutError
+from builders.rollout import packages, rollback
+from builders.rollout.engine import explaining, looking, running
+from builders.rollout.engine.report import Report
+from builders.rollout.engine.watch import Watch
+from builders.rollout.model import Desired
+from builders.rollout.opening import Opened
+from builders.rollout.pace import Clock, Patience, WallClock
+from builders.rollout.plan.making import make
+from builders.rollout.plan.values import Plan
+from builders.rollout.store import Command, Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Manner:
+    """How a run goes: who looks on, and how time passes."""
+
+    watching: Callable[[], AbstractContextManager[Watch]]
+    clock: Clock = dataclasses.field(default_factory=WallClock)
+    patience: Patience = dataclasses.field(default_factory=Patience)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run came to. `explained` are the first failed events of stacks, by the reason that StackSets give."""
+
+    report: Report
+    explained: Mapping[str, str]
+
+
+def wanted_by(opened: Opened, command: Command, release: str) -> Desired:
+    """What a command wants the phase to be."""
+    if command is Command.REMOVE:
+        return rollback.nothing(opened.wanted)
+    if command is Command.ROLLBACK:
+        return rollback.back_to(opened.store.releases.load(release), opened.wanted, opened.world())
+    return opened.wanted
+
+
+def planned(
+    opened: Opened, command: Command, wanted: Desired, release: str, acknowledged: Collection[str], watch: Watch
+) -> Plan:
+    """Read the world, look closer at what may change, and plan."""
+    known = opened.store.known()
+    world = looking.closer(opened.client.members, wanted, opened.world(known), watch)
+    return make(
+        wanted,
+        world,
+        command=command.value,
+        release=release,
+        back=command is not Command.APPLY,
+        acknowledged=acknowledged,
+    )
+
+
+def target(opened: Opened, to: str | None) -> str:
+    """The release that a rollback puts back: the one that is named, or the last good one before the present."""
+    if to is not None:
+        return to
+    found = opened.store.last_good(before=_present(opened))
+    if found is None:
+        raise RolloutError(
+            f"phase {opened.wanted.phase} has no earlier release that ended well; name one by --to, see "
+            "`rollout-stacksets status`"
+        )
+    return found
+
+
+def go(opened: Opened, command: Command, wanted: Desired, plan: Plan, manner: Manner) -> Outcome:
+    """Carry a plan out. Raises `RolloutError` when it is blocked, or another run holds the phase."""
+    refuse_blocked(plan)
+    release = opened.store.releases.save(wanted) if command is not Command.REMOVE else plan.release
+    with manner.watching() as watch:
+        tools = running.Tools(opened.client, opened.store, manner.clock, manner.patience, watch)
+        if command is Command.APPLY:
+            packages.publish(opened, watch)
+        else:
+            packages.require(opened.client, wanted, opened.buckets)
+        run = running.begin(tools, command, release, plan.acknowledged)
+        report = running.walk(tools, run, wanted, opened.layers, opened.routes)
+        return Outcome(report, explaining.causes(opened.client.members, report))
+
+
+def resume(opened: Opened, manner: Manner) -> tuple[Run, Outcome]:
+    """Go on with the run that is under way, on whatever machine it began, with the release that it began with."""
+    with manner.watching() as watch:
+        tools = running.Tools(opened.client, opened.store, manner.clock, manner.patience, watch)
+        run = running.take_over(tools)
+        wanted = _wanted_again(opened, run)
+        report = running.walk(tools, run, wanted, opened.layers, opened.routes)
+        return run, Outcome(report, explaining.causes(opened.client.members, report))
+
+
+def refuse_blocked(plan: Plan) -> None:
+    """Refuse a plan that something stands in the way of."""
+    if not plan.blocks:
+        return
+    open_ones = sorted({each.name for each in plan.blocks if each.hazard.acknowledgeable})
+    what = f"acknowledge {', '.join(open_ones)} by --acknowledge, or " if open_ones else ""
+    raise RolloutError(f"the plan is blocked in {len(plan.blocks)} ways, shown above; {what}take the ways round")
+
+
+def _wanted_again(opened: Opened, run: Run) -> Desired:
+    if run.command is Command.REMOVE:
+        return rollback.nothing(opened.wanted)
+    return opened.store.releases.load(run.release).desired(opened.wanted)
+
+
+def _present(opened: Opened) -> str | None:
+    history = opened.store.journal.history()
+    return history[-1].release if history else None
