@@ -1,0 +1,164 @@
+"""Which plain stacks a phase stands on: where, under which names, with which values. No cloud is needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders.errors import RolloutFileError
+from builders.rollout.bootstrap import ROUNDS, PlainStep, plan, routes
+from builders.rollout.desired import Shared, Template, templates
+from builders.rollout.file import RolloutFile, load
+from builders.rollout.model import Desired, Permissions, Place, PlainStacks, Preferences
+
+ENVIRONMENTS = Path("environments").resolve()
+ROLE = "arn:aws:iam::888888888888:role/stackferry-administration-tooling"
+ATTACHMENT = "tgw-attach-0123456789abcdef0"
+
+NETWORK = {"account": "999999999999", "parameters": str(ENVIRONMENTS / "network.json")}
+
+Steps = Callable[..., list[PlainStep]]
+
+
+def phase(name: str, *accounts: str, regions: tuple[str, ...] = ("us-east-1",), **more: Any) -> dict[str, Any]:
+    return {
+        "environment": str(ENVIRONMENTS / f"{name}.json"),
+        "targets": {"accounts": list(accounts)},
+        "regions": list(regions),
+        **more,
+    }
+
+
+@pytest.fixture
+def rollout(tmp_path: Path) -> Callable[..., RolloutFile]:
+    """Writes a rollout file of two phases, dev in two accounts, and reads it."""
+
+    def rollout(**more: Any) -> RolloutFile:
+        content = {
+            "tooling": {"account": "888888888888", "parameters": str(ENVIRONMENTS / "tooling.json")},
+            "network": NETWORK,
+            "phases": {
+                "dev": phase("dev", "111111111111", "111111111112", regions=("eu-central-1", "us-east-1")),
+                "prod": phase("prod", "333333333333", regions=("us-east-1", "eu-west-1")),
+            },
+        }
+        content = {key: value for key, value in {**content, **more}.items() if value is not None}
+        path = tmp_path / "rollout.yaml"
+        path.write_text(json.dumps(content))
+        return load(path)
+
+    return rollout
+
+
+@pytest.fixture(scope="module")
+def layers() -> dict[str, Template]:
+    return templates(Path("templates"))
+
+
+@pytest.fixture
+def steps(rollout: Callable[..., RolloutFile], layers: dict[str, Template]) -> Steps:
+    """The steps of one round of the phase dev."""
+
+    def steps(scope: str, shared: Shared | None = None, **more: Any) -> list[PlainStep]:
+        return plan(rollout(**more), "dev", scope, layers, shared or Shared())
+
+    return steps
+
+
+def places(steps: list[PlainStep]) -> list[tuple[str, str]]:
+    return [(step.name, str(step.place)) for step in steps]
+
+
+def test_the_tooling_account_gets_the_administration_role_once(steps: Steps) -> None:
+    assert places(steps("TOOLING_ONCE")) == [("administration-tooling", "888888888888/eu-central-1")]
+
+
+def test_organizations_bring_roles_of_their_own(steps: Steps) -> None:
+    phases = {"dev": {**phase("dev"), "targets": {"organizational_units": ["ou-ab12-cdef3456"]}}}
+    assert steps("TOOLING_ONCE", stacksets={"permission_model": "SERVICE_MANAGED"}, phases=phases) == []
+
+
+def test_every_region_of_any_phase_has_a_bucket_and_a_transit_gateway(steps: Steps) -> None:
+    regions = ["eu-central-1", "us-east-1", "eu-west-1"]
+    assert places(steps("TOOLING")) == [("artifacts-tooling", f"888888888888/{region}") for region in regions]
+    assert places(steps("NETWORK")) == [("shared-network-network", f"999999999999/{region}") for region in regions]
+
+
+def test_a_region_has_parameters_of_its_own(steps: Steps) -> None:
+    network = NETWORK | {"region_parameters": {"eu-west-1": {"TransitGatewayAsn": "64514"}}}
+    numbers = {step.region: step.values["TransitGatewayAsn"] for step in steps("NETWORK", network=network)}
+    assert numbers == {"eu-central-1": "64512", "us-east-1": "64512", "eu-west-1": "64514"}
+
+
+def test_without_a_network_account_there_is_no_shared_network(steps: Steps) -> None:
+    assert steps("NETWORK", network=None) == []
+
+
+def test_each_account_of_the_phase_gets_its_roles_in_one_region_and_other_phases_are_left_alone(steps: Steps) -> None:
+    assert places(steps("ACCOUNT")) == [
+        ("account-dev", "111111111111/eu-central-1"),
+        ("account-dev", "111111111112/eu-central-1"),
+    ]
+
+
+def test_accounts_trust_the_administration_role_that_stands(steps: Steps) -> None:
+    shared = Shared(administration={"AdministrationRoleArn": ROLE})
+    (first, _) = steps("ACCOUNT", shared)
+    assert (first.values["AdministrationRoleArn"], first.values["CreateExecutionRole"]) == (ROLE, "true")
+
+
+def test_stacks_carry_the_tags_of_their_resources(steps: Steps) -> None:
+    (step,) = steps("TOOLING_ONCE")
+    assert step.tags == {
+        "Environment": "tooling",
+        "MigrationPhase": "shared",
+        "CostCenter": "payments-migration",
+        "ComplianceScope": "PCI-DSS",
+    }
+
+
+def test_layers_go_after_those_that_they_need(layers: dict[str, Template]) -> None:
+    """A round may use what earlier ones have put out, and no later one."""
+    before: set[str] = set()
+    for scope in ROUNDS:
+        own = {layer for layer, template in layers.items() if template.scope == scope}
+        assert {need for layer in own for need in layers[layer].needs} <= before | own
+        before |= own
+
+
+def test_what_is_wrong_with_a_value_names_its_file(steps: Steps) -> None:
+    phases = {"dev": phase("dev", "111111111111", parameters={"CreateDmsVpcRole": "perhaps"})}
+    with pytest.raises(RolloutFileError, match=r"phases\.dev\.parameters\.CreateDmsVpcRole"):
+        steps("ACCOUNT", phases=phases)
+
+
+@pytest.fixture
+def wanted(layers: dict[str, Template]) -> Desired:
+    """A phase whose routes shall be at two places."""
+    own = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", "CostCenter": "payments", "ComplianceScope": "PCI"}
+    own |= {"TransitGatewayId": "tgw-0123456789abcdef0", "OnPremisesRouteTableId": "tgw-rtb-0123456789abcdef0"}
+    at = {Place(account, "us-east-1"): own for account in ("111111111111", "111111111112")}
+    plain = {"phase_routes": PlainStacks("phase_routes", "999999999999", layers["phase_routes"].body, at)}
+    needs = {"phase_routes": frozenset({"network"})}
+    return Desired("dev", "dev", {}, plain, needs, (), ("us-east-1",), Preferences(), Permissions(), {})
+
+
+def test_routes_are_made_where_the_network_of_the_phase_has_its_attachment(wanted: Desired) -> None:
+    outputs = {
+        "network": {
+            Place("111111111111", "us-east-1"): {"DirectConnectAttachmentId": ATTACHMENT, "VpcId": "vpc-0"},
+            Place("111111111112", "us-east-1"): {"VpcId": "vpc-1"},
+        }
+    }
+    (step,) = routes(wanted, outputs)
+    assert (step.name, str(step.place)) == ("phase-routes-dev-111111111111", "999999999999/us-east-1")
+    assert step.values["DirectConnectAttachmentId"] == ATTACHMENT
+    assert "VpcId" not in step.values
+
+
+def test_before_the_network_stands_there_are_no_routes(wanted: Desired) -> None:
+    assert routes(wanted, {}) == []

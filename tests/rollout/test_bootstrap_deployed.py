@@ -1,0 +1,195 @@
+"""What StackSets cannot carry is deployed from our own templates into three accounts of the embedded cloud."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders.cloud.process import Cloud, running
+from builders.errors import RolloutError
+from builders.rollout.bootstrap import Outcome, State, run, shared
+from builders.rollout.client import Client
+from builders.rollout.desired import Template, templates
+from builders.rollout.file import RolloutFile, load
+from builders.rollout.model import Permissions
+
+from .conftest import DEPLOY_ROLE, Administrator, connect
+
+TOOLING, NETWORK, FIRST, SECOND = "8" * 12, "9" * 12, "1" * 12, "2" * 12
+ENVIRONMENTS = Path("environments").resolve()
+NO_DIRECT_CONNECT = {
+    "TransitGatewayAsn": "64514",
+    "CreateDirectConnectGateway": "false",
+    "AllowedPrefixes": "",
+    "DirectConnectConnectionId": "",
+    "VirtualInterfaceVlan": "",
+    "OnPremisesAsn": "",
+}
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    """A cloud of a test's own: accounts and names are those of `environments/`."""
+    with running() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def administrator(cloud: Cloud) -> Administrator:
+    """The tooling account, which may deploy in the others but for `SECOND`."""
+    administrator = Administrator(cloud, TOOLING)
+    for account in (NETWORK, FIRST):
+        administrator.lend(account, DEPLOY_ROLE)
+    return administrator
+
+
+@pytest.fixture
+def client(administrator: Administrator) -> Client:
+    return connect(administrator.cloud, TOOLING, Permissions())
+
+
+@pytest.fixture
+def layers() -> dict[str, Template]:
+    return templates(Path("templates"))
+
+
+@pytest.fixture
+def rollout(tmp_path: Path) -> RolloutFile:
+    return written(tmp_path, FIRST)
+
+
+def written(folder: Path, *accounts: str, **tooling: Any) -> RolloutFile:
+    """A rollout file whose one phase goes to some accounts, in two regions."""
+    content = {
+        "tooling": {"account": TOOLING, "parameters": str(ENVIRONMENTS / "tooling.json"), **tooling},
+        "network": {
+            "account": NETWORK,
+            "parameters": str(ENVIRONMENTS / "network.json"),
+            "region_parameters": {"eu-west-1": NO_DIRECT_CONNECT},
+        },
+        "phases": {
+            "dev": {
+                "environment": str(ENVIRONMENTS / "dev.json"),
+                "targets": {"accounts": list(accounts)},
+                "regions": ["us-east-1", "eu-west-1"],
+                "region_parameters": {"eu-west-1": {"VpcCidr": "10.30.0.0/16"}},
+            }
+        },
+    }
+    path = folder / "rollout.yaml"
+    path.write_text(json.dumps(content))
+    return load(path)
+
+
+def states(outcomes: list[Outcome]) -> dict[str, str]:
+    return {str(outcome.step): outcome.state.value for outcome in outcomes}
+
+
+STACKS = {
+    f"administration-tooling in {TOOLING}/us-east-1",
+    f"artifacts-tooling in {TOOLING}/us-east-1",
+    f"artifacts-tooling in {TOOLING}/eu-west-1",
+    f"shared-network-network in {NETWORK}/us-east-1",
+    f"shared-network-network in {NETWORK}/eu-west-1",
+    f"account-dev in {FIRST}/us-east-1",
+}
+
+
+def test_a_second_run_changes_nothing(client: Client, rollout: RolloutFile, layers: dict[str, Template]) -> None:
+    told: list[Outcome] = []
+    outcomes = run(client, rollout, "dev", layers, tell=told.append)
+    assert states(outcomes) == dict.fromkeys(STACKS, "created")
+    assert told == outcomes
+    before = client.counts()["cloudformation:ExecuteChangeSet"]
+    assert states(run(client, rollout, "dev", layers)) == dict.fromkeys(STACKS, "unchanged")
+    assert client.counts()["cloudformation:ExecuteChangeSet"] == before
+
+
+def test_plan_and_apply_learn_what_stands_and_what_to_do_where_nothing_does(
+    client: Client, rollout: RolloutFile, layers: dict[str, Template]
+) -> None:
+    with pytest.raises(
+        RolloutError,
+        match=r"^there is no stack administration-tooling in 8{12}/us-east-1, .*; "
+        r"run `rollout-stacksets bootstrap --phase dev` first$",
+    ):
+        shared(client, rollout, "dev")
+    run(client, rollout, "dev", layers)
+    found = shared(client, rollout, "dev")
+    assert found.administration == {
+        "AdministrationRoleArn": f"arn:aws:iam::{TOOLING}:role/stackferry-administration-tooling"
+    }
+    assert {region: outputs["ArtifactsBucket"] for region, outputs in found.tooling.items()} == {
+        region: f"stackferry-{TOOLING}-{region}-tooling" for region in ("us-east-1", "eu-west-1")
+    }
+    assert found.network["us-east-1"]["TransitGatewayId"] != found.network["eu-west-1"]["TransitGatewayId"]
+
+
+def test_an_account_that_cannot_be_reached_does_not_stop_the_others(
+    client: Client, tmp_path: Path, layers: dict[str, Template]
+) -> None:
+    outcomes = run(client, written(tmp_path, SECOND, FIRST), "dev", layers)
+    failed = f"account-dev in {SECOND}/us-east-1"
+    assert states(outcomes) == dict.fromkeys(STACKS, "created") | {failed: "failed"}
+    (outcome,) = [outcome for outcome in outcomes if not outcome.stands]
+    assert DEPLOY_ROLE in outcome.reason
+
+
+def test_who_trusts_a_role_that_does_not_stand_is_held_back(
+    administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
+) -> None:
+    """Accounts without the role of an earlier run would lose it."""
+    trust = '{"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}]}'
+    administrator.api("iam").create_role(RoleName="stackferry-administration-tooling", AssumeRolePolicyDocument=trust)
+    outcomes = run(client, rollout, "dev", layers)
+    found = {outcome.step.layer: outcome for outcome in outcomes if not outcome.stands}
+    assert {layer: outcome.state for layer, outcome in found.items()} == {
+        "administration": State.FAILED,
+        "account": State.HELD,
+    }
+    assert str(found["account"]) == (
+        f"account-dev in {FIRST}/us-east-1: held back, since administration-tooling in {TOOLING}/us-east-1 "
+        "does not stand"
+    )
+
+
+def test_routes_follow_where_the_network_of_the_phase_stands(
+    administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
+) -> None:
+    run(client, rollout, "dev", layers)
+    stands = shared(client, rollout)
+    api = administrator.api("cloudformation")
+    api.create_stack_set(
+        StackSetName="stackferry-network-dev",
+        TemplateBody=json.dumps(attached_network(stands.network["eu-west-1"]["TransitGatewayId"])),
+        AdministrationRoleARN=stands.administration["AdministrationRoleArn"],
+        ExecutionRoleName="stackferry-execution-dev",
+    )
+    operation = api.create_stack_instances(
+        StackSetName="stackferry-network-dev", Accounts=[FIRST], Regions=["eu-west-1"]
+    )
+    administrator.fleet.over(operation["OperationId"])
+    routes = f"phase-routes-dev-{FIRST} in {NETWORK}/eu-west-1"
+    outcomes = run(client, rollout, "dev", layers)
+    assert states(outcomes) == dict.fromkeys(STACKS, "unchanged") | {routes: "created"}
+    (made,) = [outcome for outcome in outcomes if outcome.state is State.CREATED]
+    assert made.step.values["DirectConnectAttachmentId"].startswith("tgw-attach-")
+    assert states(run(client, rollout, "dev", layers)) == dict.fromkeys([*STACKS, routes], "unchanged")
+
+
+def attached_network(transit_gateway_id: str) -> dict[str, Any]:
+    """A small template that puts out what `network` does."""
+    vpc, subnet = {"Ref": "Vpc"}, {"Ref": "Subnet"}
+    attachment = {"TransitGatewayId": transit_gateway_id, "VpcId": vpc, "SubnetIds": [subnet]}
+    return {
+        "Resources": {
+            "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.30.0.0/16"}},
+            "Subnet": {"Type": "AWS::EC2::Subnet", "Properties": {"VpcId": vpc, "CidrBlock": "10.30.0.0/24"}},
+            "Attachment": {"Type": "AWS::EC2::TransitGatewayAttachment", "Properties": attachment},
+        },
+        "Outputs": {"DirectConnectAttachmentId": {"Value": {"Ref": "Attachment"}}},
+    }
