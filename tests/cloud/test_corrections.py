@@ -82,6 +82,19 @@ STILL_WRONG = {
         with request_scope("222222222222", "us-east-1"):
             wrong = lambda_svc.s3_code_region_message("code") is None
     """,
+    "change_sets.change_sets_in_pages": """
+        import inspect
+        from ministack.services.cloudformation import changesets
+        wrong = "NextToken" not in inspect.getsource(changesets._describe_change_set)
+    """,
+    "account_regions.install": """
+        from ministack.services import account
+        wrong = "/enableRegion" not in account._DISPATCH
+    """,
+    "quotas.install": """
+        from ministack import app
+        wrong = "servicequotas" not in app.SERVICE_HANDLERS
+    """,
     "assuming.roles_assumed_by_those_they_trust": """
         import asyncio
         from ministack.services import sts

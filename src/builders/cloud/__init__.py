@@ -30,6 +30,7 @@ The rooms:
     dms/            the API of DMS over its records: a task's life, which a test decides
     rotation.py     RotateSecret and RotationSchedule; rotation_steps.py calls the function
     stacksets/      StackSets, whose member stacks are real; organizations/ for OUs and accounts
+    account_regions.py  which regions an account has enabled; quotas.py for Service Quotas
     corrections/    what ministack gets wrong, one function each
     strictness/     what AWS refuses and ministack takes
 

@@ -11,6 +11,7 @@ from ministack.services import rds as rds_service, sts
 from ministack.services.cloudformation import provisioners
 
 from builders.cloud import (
+    account_regions,
     attributes,
     authorization,
     checking,
@@ -22,6 +23,7 @@ from builders.cloud import (
     network,
     organizations,
     outside,
+    quotas,
     rds,
     rds_operations,
     records,
@@ -76,6 +78,8 @@ def everything(directory: Path) -> Installed:
     outside.install()
     faults.install()
     organizations.install()
+    account_regions.install()
+    quotas.install()
     stacksets.install(table)
 
     def close() -> None:

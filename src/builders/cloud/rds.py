@@ -27,6 +27,7 @@ from builders.errors import CloudError
 
 TYPE = "AWS::RDS::DBInstance"
 ADDRESS = "localhost"
+_STARTING = "_starting"
 
 # What ministack's record lacks: RDS API reference, DBInstance.
 _TOLD = {
@@ -105,7 +106,13 @@ class Databases:
         }  # fmt: skip
 
     def take_up(self, kept: Mapping[str, Json]) -> None:
-        """Run the servers of an emulator that is gone, on their data and their ports."""
+        """Run the servers of an emulator that is gone, on their data and their ports.
+
+        An instance that was being made is forgotten: its stack makes it again (resuming.py).
+        """
+        for key, instance in list(rds._instances._data.items()):
+            if instance.get(_STARTING):
+                del rds._instances._data[key]
         for arn, each in kept.items():
             certificate = postgres.Certificate(*rds._pg_server_material([ADDRESS], ["127.0.0.1"]))
             server = postgres.Server(
@@ -132,6 +139,7 @@ class Databases:
         databases.check_instance(properties, existing=None)
         physical_id, _ = inner["create"](logical_id, _lowered(properties), stack)
         instance = rds._instances[physical_id]
+        instance[_STARTING] = True
         if properties.get("DBSnapshotIdentifier"):
             restored = rds._snapshots[str(properties["DBSnapshotIdentifier"]).rsplit(":", 1)[-1]]
             instance["MasterUsername"] = restored["MasterUsername"]
@@ -143,6 +151,7 @@ class Databases:
         instance["Endpoint"] |= {"Address": ADDRESS, "Port": server.port}
         instance["DbInstancePort"] = 0
         _tell(instance, properties, server)
+        del instance[_STARTING]
         return physical_id, provisioners._rds_db_instance_attrs(instance)
 
     def _start(self, instance: Mapping[str, Json], properties: Mapping[str, Json]) -> postgres.Server:

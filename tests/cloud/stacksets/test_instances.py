@@ -168,3 +168,15 @@ def test_an_instance_beyond_the_quota_is_refused(fleet: Fleet, members: list[str
     fleet.make()
     with pytest.raises(ClientError, match="LimitExceededException"):
         fleet.call("create_stack_instances", Accounts=members[:2], Regions=["us-east-1"])
+
+
+def test_a_region_must_be_enabled_for_the_member_and_for_the_administrator(fleet: Fleet, member: str) -> None:
+    fleet.make()
+    place = member, "eu-south-1"
+    for account in (member, fleet.administrator.number):
+        operation = fleet.deploy([member], "eu-south-1")
+        assert operation["Status"] == "FAILED"
+        assert fleet.instance(*place)["StatusReason"] == f"Region eu-south-1 is not enabled for account {account}"
+        fleet.member(account, "account").enable_region(RegionName="eu-south-1")
+    fleet.deploy([member], "eu-south-1")
+    assert fleet.states()[place] == ("CURRENT", "SUCCEEDED")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from builders.cloud.corrections import (
     alarms,
     assuming,
+    change_sets,
     conditions,
     events,
     exports,
@@ -43,4 +44,5 @@ def everywhere() -> None:
     alarms.alarms_of_their_own_metric()
     alarms.metrics_embedded_in_logs()
     events.paths_into_lists()
+    change_sets.change_sets_in_pages()
     assuming.roles_assumed_by_those_they_trust()

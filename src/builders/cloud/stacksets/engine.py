@@ -12,7 +12,7 @@ from collections import deque
 
 from ministack.core.responses import request_scope
 
-from builders.cloud import keeping
+from builders.cloud import account_regions, keeping
 from builders.cloud.organizations import membership
 from builders.cloud.stacksets import members, permissions, preferences
 from builders.cloud.stacksets.driving import settings
@@ -113,7 +113,7 @@ async def _act(stack_set: StackSet, operation: Operation, instance: Instance) ->
     if operation.retain:
         del stack_set.instances[instance.key]  # the stack is left alone: no role is asked for
         return Outcome()
-    refused = settings(stack_set.account).failure(instance.account)
+    refused = settings(stack_set.account).failure(instance.account) or _not_enabled(stack_set, instance)
     if not refused and not stack_set.service_managed:
         refused = permissions.refusal(stack_set, instance.account)
     if refused:
@@ -126,6 +126,17 @@ async def _act(stack_set: StackSet, operation: Operation, instance: Instance) ->
             del stack_set.instances[instance.key]
         return outcome
     return await members.deploy(stack_set, instance)
+
+
+def _not_enabled(stack_set: StackSet, instance: Instance) -> str:
+    """Return why there can be no stack in the region; empty when both accounts have it enabled. The sentence is ours.
+
+    Source: user guide, "Prepare to perform StackSet operations in AWS Regions that are disabled by default".
+    """
+    for account in (instance.account, stack_set.account):
+        if not account_regions.enabled(account, instance.region):
+            return f"Region {instance.region} is not enabled for account {account}"
+    return ""
 
 
 def _detect_drift(operation: Operation, instance: Instance) -> Outcome:
