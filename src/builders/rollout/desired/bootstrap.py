@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from builders.rollout.desired import judging, layering, rules, targets
 from builders.rollout.desired.layering import Variant
-from builders.rollout.desired.phase import SUFFIX, environment, read
+from builders.rollout.desired.parameter_files import SUFFIX, environment, read
 from builders.rollout.desired.shared import Shared
 from builders.rollout.desired.sources import Source, facts, merged, of_file, of_phase
 from builders.rollout.desired.templates import ACCOUNT, NETWORK, TOOLING, TOOLING_ONCE, Template

@@ -56,7 +56,8 @@ def missing(
         lacking = [place for variant in found if variant.value(key, wanting[0]) is None for place in variant.places]
         if lacking:
             layers = ", ".join(template.layer for template in wanting)
-            description = wanting[0].parameters[key].get("Description", "its layer says no more")
+            described = [template.parameters[key].get("Description") for template in wanting]
+            description = next(filter(None, described), "its layers say no more")
             yield f"{told(lacking)}: {key} has no value, and {layers} needs one; {advice}: {description}"
 
 
@@ -71,5 +72,5 @@ def the_same_everywhere(sources: Iterable[Source], reasons: Mapping[str, str]) -
 def told(places: Sequence[Place]) -> str:
     """The first few places, and how many more there are."""
     more = len(places) - _PLACES_SHOWN
-    names = ", ".join(map(str, places[:_PLACES_SHOWN]))
+    names = ", ".join(map(str, sorted(places)[:_PLACES_SHOWN]))
     return f"{names} and {more:,} more" if more > 0 else names

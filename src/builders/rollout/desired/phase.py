@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from builders import environments
 from builders.environments import ParameterFile
-from builders.errors import ParameterFileError, RolloutFileError, UsageError
+from builders.errors import UsageError
 from builders.rollout import names
 from builders.rollout.desired import judging, layering, rules, sources, targets
 from builders.rollout.desired.layering import Variant
 from builders.rollout.desired.layers import Carried, carried
+from builders.rollout.desired.parameter_files import SUFFIX, environment
 from builders.rollout.desired.shared import Shared
 from builders.rollout.desired.sources import PhaseSources
 from builders.rollout.desired.templates import ACCOUNT, Template
-from builders.rollout.file import RolloutFile
+from builders.rollout.file import PhasePlan, RolloutFile
 from builders.rollout.file.mistakes import all_at_once
 from builders.rollout.model import Desired, DesiredSet, Place, PlainStacks
 from builders.spelling import unknown
 
-SUFFIX, PHASE = "EnvironmentSuffix", "MigrationPhase"
+MIGRATION_PHASE = "MigrationPhase"
 BUCKET = "ArtifactsBucket"
 _SAME = {
     SUFFIX: "since stack sets and exports are named by it",
-    PHASE: "since the external id of the phase's roles is made of it",
+    MIGRATION_PHASE: "since the external id of the phase's roles is made of it",
 }
-_TAGS = {"Environment": SUFFIX, PHASE: PHASE, "CostCenter": "CostCenter", "ComplianceScope": "ComplianceScope"}
+_TAGS = {
+    "Environment": SUFFIX,
+    MIGRATION_PHASE: MIGRATION_PHASE,
+    "CostCenter": "CostCenter",
+    "ComplianceScope": "ComplianceScope",
+}
 
 
 def desired(
@@ -43,41 +48,6 @@ def desired(
     if phase not in rollout.phases:
         raise UsageError(unknown("phase", phase, rollout.phases))
     return resolved(rollout, phase, templates, shared, members or {}, environment(rollout, phase))
-
-
-def environment(rollout: RolloutFile, phase: str) -> ParameterFile:
-    """The parameter file of a phase. Raises `RolloutFileError` where it cannot be read, or its suffix is another's."""
-    file = read(rollout, rollout.phases[phase].environment)
-    mine = suffix(rollout, phase, file)
-    for other, plan in rollout.phases.items():
-        if other == phase:
-            continue
-        try:
-            theirs = suffix(rollout, other, environments.read(rollout.beside(plan.environment)))
-        except ParameterFileError:  # the other phase's own matter
-            continue
-        if mine == theirs:
-            raise RolloutFileError(
-                f"{rollout.path}: phases {phase} and {other} both have {SUFFIX} {mine!r}, so that their stack sets "
-                "would be the same; give each a suffix of its own"
-            )
-    return file
-
-
-def read(rollout: RolloutFile, name: str) -> ParameterFile:
-    """A parameter file that rollout.yaml names. Raises `RolloutFileError` with what is wrong with its form."""
-    try:
-        file = environments.read(rollout.beside(name))
-    except ParameterFileError as error:
-        raise RolloutFileError(str(error)) from error
-    if file.findings:
-        raise all_at_once(f"{found.file}, line {found.line}: {found.message}" for found in file.findings)
-    return file
-
-
-def suffix(rollout: RolloutFile, phase: str, file: ParameterFile) -> str | None:
-    """What ends the names of a phase, as its parameter file or rollout.yaml says."""
-    return rollout.phases[phase].parameters.get(SUFFIX, file.values.get(SUFFIX))
 
 
 def resolved(
@@ -135,25 +105,25 @@ def _problems(
     yield from judging.missing(found, layers.sets, where)
     for template in layers.plain:
         yield from judging.missing(layers.joined, [template], where, layers.outputs_before(template))
-    named = found[0].wide.get(PHASE)
+    named = found[0].wide.get(MIGRATION_PHASE)
     if named not in (None, phase):
-        source = next(source for source in reversed(given.wide) if PHASE in source.values)
+        source = sources.origin(given.wide, MIGRATION_PHASE)
         yield (
-            f"{source.where(PHASE)}: is {named!r}, but the phase is called {phase!r} in {rollout.path}; "
-            "the roles of the phase are known by that name, so make both the same"
+            f"{source.where(MIGRATION_PHASE) if source else phase}: is {named!r}, but the phase is called {phase!r} "
+            f"in {rollout.path}; the roles of the phase are known by that name, so make both the same"
         )
-    yield from _without_bucket(rollout, phase, found, layers.sets)
+    yield from _without_bucket(rollout.phases[phase], given, found, layers.sets)
 
 
 def _without_bucket(
-    rollout: RolloutFile, phase: str, found: Sequence[Variant], templates: Sequence[Template]
+    plan: PhasePlan, given: PhaseSources, found: Sequence[Variant], templates: Sequence[Template]
 ) -> Iterator[str]:
-    """Lambda takes packages from its own region only, so a bucket that holds for all regions is wrong in most."""
+    """Lambda takes packages from its own region only, so the environment's one bucket is wrong in all others."""
     if not any(BUCKET in template.parameters for template in templates):
         return
-    for region in rollout.phases[phase].regions:
+    for region in plan.regions:
         variant = next(variant for variant in found if variant.places[0].region == region)
-        if BUCKET not in variant.own and BUCKET not in rollout.phases[phase].parameters:
+        if sources.origin(variant.chain, BUCKET) in (None, given.environment):
             yield f"{region}: the tooling account has no bucket for packages there; run `rollout-stacksets bootstrap`"
 
 

@@ -11,7 +11,7 @@ from builders.errors import EvaluationError
 from builders.evaluate import evaluate
 from builders.rollout.desired.judging import told
 from builders.rollout.desired.layering import Variant, complete
-from builders.rollout.desired.sources import Source
+from builders.rollout.desired.sources import origin
 from builders.rollout.desired.templates import Template
 from builders.rollout.model import Place
 
@@ -48,13 +48,9 @@ def _given(template: Template, variant: Variant, keys: Sequence[str]) -> str:
     texts = [
         f"{shown(key, source.values[key], template.parameters[key])} from {source.where(key)}"
         for key in keys
-        if (source := _origin(variant.chain, key))
+        if (source := origin(variant.chain, key))
     ]
     return f" (given: {'; '.join(texts)})" if texts else ""
-
-
-def _origin(chain: Sequence[Source], key: str) -> Source | None:
-    return next((source for source in reversed(chain) if key in source.values), None)
 
 
 def _parameters(rules: Mapping[str, Any], sentence: str, looked_at: Sequence[str]) -> list[str]:

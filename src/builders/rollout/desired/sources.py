@@ -89,6 +89,11 @@ def merged(chain: tuple[Source, ...]) -> dict[str, str]:
     return values
 
 
+def origin(chain: tuple[Source, ...], key: str) -> Source | None:
+    """The source whose value holds; None where it is the template's default."""
+    return next((source for source in reversed(chain) if key in source.values), None)
+
+
 def of_file(file: ParameterFile) -> Source:
     """A parameter file as a source."""
     lines: dict[KeyPath, int] = {(key,): entry.line for key, entry in file.entries.items()}

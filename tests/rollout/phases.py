@@ -1,0 +1,70 @@
+"""Small templates and rollout files, from which tests of the desired state make phases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from builders.environments import Entry, ParameterFile
+from builders.rollout.desired import Shared, Template, resolved, template
+from builders.rollout.file import RolloutFile
+from builders.rollout.model import Desired
+
+ONE, TWO, THREE = "111111111111", "222222222222", "333333333333"
+NEAR, FAR = "us-east-1", "eu-west-1"
+TEXT: Mapping[str, Any] = {"Type": "String"}
+COMMON: Mapping[str, Any] = {"EnvironmentSuffix": TEXT, "MigrationPhase": TEXT}
+
+
+def made(
+    layer: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    scope: str = "PHASE",
+    needs: tuple[str, ...] = (),
+    outputs: tuple[str, ...] = (),
+    rules: Mapping[str, Any] | None = None,
+) -> Template:
+    """A template with the common parameters and its own."""
+    body = {
+        "Metadata": {"Stackferry": {"Scope": scope, "Needs": sorted(needs)}},
+        "Parameters": {**COMMON, **(parameters or {})},
+        "Rules": rules or {},
+        "Outputs": {name: {"Value": "x"} for name in outputs},
+    }
+    return template(layer, json.dumps(body))
+
+
+def rollout(plan: Mapping[str, Any] | None = None, **file: Any) -> RolloutFile:
+    """A rollout file with the phase dev in two accounts and two regions, and what is said differently."""
+    phase = {"environment": "dev.json", "targets": {"accounts": [ONE, TWO]}, "regions": [NEAR, FAR], **(plan or {})}
+    content = {
+        "tooling": {"account": "888888888888", "parameters": "tooling.json"},
+        "network": {"account": "999999999999", "parameters": "network.json"},
+        "phases": {"dev": phase},
+        **file,
+    }
+    return RolloutFile.model_validate(content)
+
+
+def environment(values: Mapping[str, str] | None = None, path: str = "dev.json") -> ParameterFile:
+    """A parameter file, whose entries stand on lines of their own."""
+    given = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", **(values or {})}
+    entries = {key: Entry(key, value, line) for line, (key, value) in enumerate(given.items(), start=2)}
+    return ParameterFile(Path(path), entries, [])
+
+
+def phase(
+    templates: list[Template],
+    plan: Mapping[str, Any] | None = None,
+    values: Mapping[str, str] | None = None,
+    *,
+    shared: Shared | None = None,
+    members: Mapping[str, tuple[str, ...]] | None = None,
+    **file: Any,
+) -> Desired:
+    """The desired state of dev."""
+    by_layer = {each.layer: each for each in templates}
+    return resolved(rollout(plan, **file), "dev", by_layer, shared or Shared(), members or {}, environment(values))
