@@ -105,3 +105,21 @@ def test_a_self_managed_set_is_never_asked_for_as_a_delegate(administrator: Admi
     rollout = Rollout(administrator.client(Permissions(call_as="DELEGATED_ADMIN")), desired())
     rollout.submit(rollout.step(Action.CREATE_SET))
     assert rollout.client.sets.names() == [rollout.shall.name]
+
+
+def test_accounts_of_a_unit_are_those_of_all_units_below_that_can_be_deployed_to(
+    client: Client, organization: Organization, unit: str, members: list[str], number: Callable[[], str]
+) -> None:
+    below = organization.admit(number(), organization.unit("below", unit))
+    organization.admit(number(), organization.unit("beside"))
+    suspended = organization.admit(number(), unit)
+    organization.api.close_account(AccountId=suspended)
+    assert client.organizations.accounts(unit) == sorted([*members, below])
+    assert organization.management not in client.organizations.accounts(organization.root)
+
+
+def test_more_accounts_than_a_page_holds_are_all_listed(
+    client: Client, organization: Organization, unit: str, number: Callable[[], str]
+) -> None:
+    accounts = [organization.admit(number(), unit) for _ in range(21)]
+    assert client.organizations.accounts(unit) == accounts

@@ -3,6 +3,7 @@
     client.sets          StackSets in the administrator's account
     client.members       the target accounts, through the plan role: reading and unexecuted change sets
     client.plain         plain stacks, through the deploy role
+    client.organizations the accounts of organizational units
     client.objects(...)  S3 in the administrator's account
     client.calls         what every call goes through: it counts, observes, bounds, and words errors
 

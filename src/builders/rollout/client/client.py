@@ -10,6 +10,7 @@ from builders.rollout.client.objects import Objects
 from builders.rollout.client.plain import Plain
 from builders.rollout.client.sessions import Access
 from builders.rollout.client.stack_sets import StackSets
+from builders.rollout.client.units import Organizations
 from builders.rollout.model import Permissions
 
 PLAN_ROLE = "stackferry-plan"
@@ -31,6 +32,7 @@ class Client:
         self.calls = Calls(access, observe)
         self.sets = StackSets(self.calls, permissions)
         self.members = Members(self.calls, f"{PLAN_ROLE}-{suffix}", f"migration-{phase}")
+        self.organizations = Organizations(self.calls)
         self.plain = Plain(self.calls, deploy_role)
 
     @classmethod
