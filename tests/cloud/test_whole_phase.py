@@ -294,7 +294,9 @@ def test_the_plan_role_previews_the_stacks_of_stack_sets_and_changes_nothing(pha
     tooling = Account(phase.account.cloud, TOOLING)
     plan = assumed(phase, "stackferry-plan-dev", "migration-dev", tooling)("cloudformation")
     wanted = template.replace("Handle", "Other", 1)
-    made = plan.create_change_set(StackName="StackSet-stackferry-preview-1", ChangeSetName="preview", TemplateBody=wanted)
+    made = plan.create_change_set(
+        StackName="StackSet-stackferry-preview-1", ChangeSetName="preview", TemplateBody=wanted
+    )
     until(lambda: plan.describe_change_set(ChangeSetName=made["Id"])["Status"] == "CREATE_COMPLETE")
     plan.delete_change_set(ChangeSetName=made["Id"])
     assert "cloudformation:UpdateStack" in denied(
