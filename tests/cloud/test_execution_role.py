@@ -16,7 +16,7 @@ from builders import catalog
 from builders.cloud.process import running
 from builders.stack import Scope
 
-from .whole_phase import PHASE, TOOLING, WholePhase, name, whole_phase
+from .whole_phase import PHASE, TOOLING, WholePhase, layers, name, whole_phase
 
 EXECUTION_ROLE = "stackferry-execution-dev"
 REGION = "us-east-1"
@@ -95,13 +95,12 @@ def without(phase: ByStackSets) -> Iterator[Callable[..., None]]:
 
 
 def test_the_role_of_our_templates_carries_a_whole_phase(phase: ByStackSets) -> None:
-    layers = {layer for layer in catalog.names() if catalog.load(layer).scope is Scope.PHASE}
+    api = phase.tooling.client("cloudformation")
     instances = {
-        layer: phase.tooling.client("cloudformation").list_stack_instances(StackSetName=f"stackferry-{name(layer)}-dev")
-        for layer in layers
+        layer: api.list_stack_instances(StackSetName=f"stackferry-{name(layer)}-dev") for layer in layers(Scope.PHASE)
     }
     states = {layer: [each["Status"] for each in answer["Summaries"]] for layer, answer in instances.items()}
-    assert states == {layer: ["CURRENT"] for layer in layers}
+    assert states == {layer: ["CURRENT"] for layer in layers(Scope.PHASE)}
     assert phase.stacks["migration"]["ReplicationTaskArn"].startswith(f"arn:aws:dms:{REGION}:{PHASE}:task:")
 
 
@@ -150,3 +149,15 @@ def test_stack_sets_of_other_names_do_not_come_in(phase: ByStackSets) -> None:
     (reason,) = phase.reasons(phase.operate("create_stack_instances", "payroll"), "payroll")
     assert "is not authorized to perform: cloudformation:CreateStack" in reason
     assert TOOLING not in reason.partition("on resource:")[2]
+
+
+def test_the_role_takes_a_phase_away_again(phase: ByStackSets) -> None:
+    """The last test: what keeps data is retained, everything else goes."""
+    phase.network.delete(name("phase_routes"))
+    reasons = {}
+    for layer in reversed(layers(Scope.PHASE)):
+        stack_set = f"stackferry-{name(layer)}-dev"
+        reasons[layer] = phase.reasons(
+            phase.operate("delete_stack_instances", stack_set, RetainStacks=False), stack_set
+        )
+    assert reasons == {layer: [] for layer in layers(Scope.PHASE)}

@@ -38,6 +38,7 @@ def test_it_is_deployed_once_in_the_tooling_account(template: Callable[[str], di
         ("cloudformation.amazonaws.com", STRANGER, OUR_SET.replace(HERE, STRANGER), False),
         ("cloudformation.amazonaws.com", HERE, OUR_SET.replace("stackferry-", "payroll-"), False),
         ("cloudformation.amazonaws.com", HERE, OUR_SET.replace("stackset/", "stack/"), False),
+        ("cloudformation.amazonaws.com", STRANGER, OUR_SET, False),
         ("cloudformation.amazonaws.com", "", "", False),
         ("ec2.amazonaws.com", HERE, OUR_SET, False),
     ],
