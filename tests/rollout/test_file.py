@@ -519,6 +519,11 @@ def test_a_share_of_accounts_may_be_a_number_or_a_percentage(read: Load) -> None
     assert (operations.max_concurrent, operations.failure_tolerance) == ("25%", "1")
 
 
+def test_the_tooling_account_may_have_values_for_its_home_region(read: Load) -> None:
+    home = "  region: us-west-2\n  region_parameters: {us-west-2: {AccessLogsBucket: logs}}\n"
+    assert read(DEV.replace("phases:", f"{home}phases:")).home == "us-west-2"
+
+
 def test_units_need_no_accounts_before_aws_is_asked(read: Load) -> None:
     text = f"{HEAD}    targets: {{organizational_units: [ou-ab12-cdef3456]}}\n    regions: [us-east-1]\n"
     text += '    account_parameters: {"111111111111": {MultiAZ: true}}\n    concurrency: {failure_tolerance: 3}\n'

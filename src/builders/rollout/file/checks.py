@@ -112,9 +112,10 @@ def of_file(rollout: RolloutFile) -> Iterator[Mistake]:
     if model.call_as == "DELEGATED_ADMIN" and model.permission_model != "SERVICE_MANAGED":
         message = "DELEGATED_ADMIN is only for permission_model SERVICE_MANAGED; write SELF, or change the model"
         yield Mistake(("stacksets", "call_as"), message)
-    used = {region for plan in rollout.phases.values() for region in plan.regions}
-    for name, shared in (("tooling", rollout.tooling), ("network", rollout.network)):
+    of_phases = {region for plan in rollout.phases.values() for region in plan.regions}
+    used = (("tooling", rollout.tooling, {*of_phases, rollout.home}), ("network", rollout.network, of_phases))
+    for name, shared, regions in used:
         for region in shared.region_parameters if shared else {}:
-            if region not in used:
+            if region not in regions:
                 message = f"no phase is in {region}; take its values out, or add the region to a phase"
                 yield Mistake((name, "region_parameters", region), message)

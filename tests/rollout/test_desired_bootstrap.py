@@ -1,0 +1,139 @@
+"""The values of the stacks that StackSets cannot carry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders.errors import RolloutFileError
+from builders.rollout.desired import BootstrapStack, Shared, Template, bootstrap_values
+from builders.rollout.file import RolloutFile
+from builders.rollout.model import Place
+
+from .phases import FAR, NEAR, ONE, TEXT, TWO, made, rollout
+
+ARN = "arn:aws:iam::888888888888:role/stackferry-administration-tooling"
+ACCOUNT = made(
+    "account",
+    {
+        "ToolingAccountId": TEXT,
+        "CreateExecutionRole": {"Type": "String", "Default": "false"},
+        "AdministrationRoleArn": {"Type": "String", "Default": ""},
+    },
+    scope="ACCOUNT",
+)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder with the parameter files that rollout files name."""
+    contents = {
+        "dev": ["EnvironmentSuffix=dev", "MigrationPhase=dev"],
+        "prod": ["EnvironmentSuffix=prod", "MigrationPhase=prod"],
+        "tooling": ["EnvironmentSuffix=tooling", "MigrationPhase=shared"],
+        "network": ["EnvironmentSuffix=network", "MigrationPhase=shared"],
+    }
+    for name, content in contents.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    return tmp_path
+
+
+def stacks(
+    scope: str, templates: list[Template], file: RolloutFile, folder: Path, shared: Shared | None = None
+) -> tuple[BootstrapStack, ...]:
+    there = file.found(folder / "rollout.yaml", {}, {})
+    return bootstrap_values(there, scope, {each.layer: each for each in templates}, shared or Shared())
+
+
+def both(**prod: Any) -> RolloutFile:
+    """Two phases."""
+    dev = {"environment": "dev.json", "targets": {"accounts": [ONE]}, "regions": [NEAR]}
+    more = {"environment": "prod.json", "targets": {"accounts": [TWO]}, "regions": [FAR, NEAR], **prod}
+    return rollout(phases={"dev": dev, "prod": more})
+
+
+def test_the_tooling_account_has_its_stacks_in_every_region_of_any_phase(files: Path) -> None:
+    found = stacks("TOOLING", [made("artifacts", scope="TOOLING"), ACCOUNT], both(), files)
+    assert [(each.layer, each.place, each.suffix, each.phase) for each in found] == [
+        ("artifacts", Place("888888888888", NEAR), "tooling", ""),
+        ("artifacts", Place("888888888888", FAR), "tooling", ""),
+    ]
+
+
+def test_what_the_tooling_account_has_once_is_in_its_home_region(files: Path) -> None:
+    (found,) = stacks("TOOLING_ONCE", [made("administration", scope="TOOLING_ONCE")], both(), files)
+    assert found.place == Place("888888888888", NEAR)
+
+
+def test_a_region_of_the_network_account_may_have_values_of_its_own(files: Path) -> None:
+    layer = made("shared_network", {"Asn": {"Type": "Number", "Default": 64512}}, scope="NETWORK")
+    network = {
+        "account": "999999999999",
+        "parameters": "network.json",
+        "region_parameters": {FAR: {"Asn": "64514"}},
+    }
+    found = stacks("NETWORK", [layer], rollout(network=network), files)
+    assert {each.place.region: each.parameters["Asn"] for each in found} == {NEAR: "64512", FAR: "64514"}
+
+
+def test_without_a_network_account_there_is_no_stack_of_it(files: Path) -> None:
+    assert stacks("NETWORK", [made("shared_network", scope="NETWORK")], rollout(network=None), files) == ()
+
+
+def test_every_account_of_every_phase_has_its_stacks_in_the_phase_s_first_region(files: Path) -> None:
+    found = stacks("ACCOUNT", [ACCOUNT], both(), files, Shared(administration={"AdministrationRoleArn": ARN}))
+    assert [(each.phase, each.place, each.suffix) for each in found] == [
+        ("dev", Place(ONE, NEAR), "dev"),
+        ("prod", Place(TWO, FAR), "prod"),
+    ]
+    assert found[0].parameters == {
+        "EnvironmentSuffix": "dev",
+        "MigrationPhase": "dev",
+        "ToolingAccountId": "888888888888",
+        "CreateExecutionRole": "true",
+        "AdministrationRoleArn": ARN,
+    }
+
+
+def test_service_managed_sets_need_no_execution_role(files: Path) -> None:
+    file = rollout(
+        {"targets": {"organizational_units": ["ou-ab12-cdef3456"]}}, stacksets={"permission_model": "SERVICE_MANAGED"}
+    ).found(files / "rollout.yaml", {}, {})
+    shared, members = Shared(administration={"AdministrationRoleArn": ARN}), {"ou-ab12-cdef3456": (ONE,)}
+    (found,) = bootstrap_values(file, "ACCOUNT", {"account": ACCOUNT}, shared, members)
+    assert found.parameters["CreateExecutionRole"] == "false"
+
+
+def test_an_account_may_have_values_of_its_own(files: Path) -> None:
+    layer = made("account", {"CreateDmsVpcRole": {"Type": "String", "Default": "true"}}, scope="ACCOUNT")
+    file = rollout({"account_parameters": {TWO: {"CreateDmsVpcRole": "false"}}})
+    found = stacks("ACCOUNT", [layer], file, files)
+    assert {each.place.account: each.parameters["CreateDmsVpcRole"] for each in found} == {ONE: "true", TWO: "false"}
+
+
+def test_layers_of_a_scope_go_in_the_order_of_their_needs(files: Path) -> None:
+    layers = [made("alpha", scope="TOOLING", needs=("zeta", "network")), made("zeta", scope="TOOLING")]
+    assert [each.layer for each in stacks("TOOLING", layers, rollout({"regions": [NEAR]}), files)] == ["zeta", "alpha"]
+
+
+def test_what_is_wrong_is_said_at_once(files: Path) -> None:
+    layer = made("shared_network", {"Asn": {"Type": "Number"}, "Vlan": TEXT}, scope="NETWORK")
+    network = {
+        "account": "999999999999",
+        "parameters": "network.json",
+        "region_parameters": {FAR: {"Asn": "many", "Vlam": "1"}},
+    }
+    with pytest.raises(RolloutFileError) as caught:
+        stacks("NETWORK", [layer], rollout(network=network), files)
+    where = f"{files}/rollout.yaml"
+    assert str(caught.value).splitlines() == [
+        f"{where}, network.region_parameters.eu-west-1.Vlam: is a parameter of no layer here; did you mean Vlan?",
+        f"{where}, network.region_parameters.eu-west-1.Asn: Asn='many' is no number (shared_network)",
+        "999999999999/us-east-1: Asn has no value, and shared_network needs one; give it in "
+        f"{files}/network.json, or in {where} under network.region_parameters: its layers say no more",
+        "999999999999/eu-west-1, 999999999999/us-east-1: Vlan has no value, and shared_network needs one; give it in "
+        f"{files}/network.json, or in {where} under network.region_parameters: its layers say no more",
+    ]

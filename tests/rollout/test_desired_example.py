@@ -1,0 +1,126 @@
+"""The rollout.yaml of this repository with its templates and environments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from builders.rollout.desired import Shared, Template, bootstrap_values, desired, templates
+from builders.rollout.desired.targets import EXECUTION_ROLE
+from builders.rollout.file import RolloutFile, load
+from builders.rollout.model import Desired, Place
+from builders.stack import Scope
+
+PHASES = {"dev": "111111111111", "staging": "222222222222", "prod": "333333333333"}
+NEAR, FAR = "us-east-1", "eu-west-1"
+
+
+@pytest.fixture(scope="module")
+def rollout() -> RolloutFile:
+    return load(Path("rollout.yaml"))
+
+
+@pytest.fixture(scope="module")
+def layers() -> dict[str, Template]:
+    return templates(Path("templates"))
+
+
+@pytest.fixture(scope="module")
+def shared() -> Shared:
+    """What the shared stacks put out, in the forms that AWS gives its ids."""
+    return Shared(
+        tooling={region: {"ArtifactsBucket": f"stackferry-888888888888-{region}-tooling"} for region in (NEAR, FAR)},
+        administration={"AdministrationRoleArn": "arn:aws:iam::888888888888:role/stackferry-administration-tooling"},
+        network={
+            NEAR: {
+                "TransitGatewayId": "tgw-0aaaaaaaaaaaaaaa1",
+                "OnPremisesRouteTableId": "tgw-rtb-0aaaaaaaaaaaaaaa1",
+                "SharedDirectConnectGatewayId": "5f294f92-bafb-4011-916d-9b0bexample",
+                "TransitVirtualInterfaceId": "dxvif-ffabc123",
+            },
+            FAR: {
+                "TransitGatewayId": "tgw-0aaaaaaaaaaaaaaa2",
+                "OnPremisesRouteTableId": "tgw-rtb-0aaaaaaaaaaaaaaa2",
+            },
+        },
+    )
+
+
+@pytest.fixture(params=list(PHASES))
+def phase(request: pytest.FixtureRequest, rollout: RolloutFile, layers: dict[str, Template], shared: Shared) -> Desired:
+    return desired(rollout, request.param, layers, shared)
+
+
+def test_every_phase_carries_every_layer_in_its_account_and_both_regions(
+    phase: Desired, layers: dict[str, Template]
+) -> None:
+    assert set(phase.sets) == {name for name, layer in layers.items() if layer.scope == "PHASE"}
+    assert phase.places == {Place(PHASES[phase.phase], NEAR), Place(PHASES[phase.phase], FAR)}
+
+
+def test_no_value_of_one_region_reaches_the_other(phase: Desired) -> None:
+    of_one_region = {
+        (key, value)
+        for layer in phase.sets.values()
+        for key, value in layer.values(Place(PHASES[phase.phase], FAR)).items()
+        if NEAR in value or value in ("pl-63a5400a", "tgw-0aaaaaaaaaaaaaaa1")
+    }
+    assert of_one_region == set()
+
+
+def test_the_networks_of_all_phases_and_regions_are_apart(
+    rollout: RolloutFile, layers: dict[str, Template], shared: Shared
+) -> None:
+    networks = [desired(rollout, phase, layers, shared).sets["network"] for phase in PHASES]
+    ranges = [each.values(place)["VpcCidr"] for each in networks for place in each.overrides]
+    assert sorted(ranges) == [f"10.{number}.0.0/16" for number in (20, 21, 22, 30, 31, 32)]
+
+
+def test_the_phase_s_routes_wait_for_its_attachment(phase: Desired) -> None:
+    routes = phase.plain["phase_routes"].parameters
+    assert {place.region: values["TransitGatewayId"] for place, values in routes.items()} == {
+        NEAR: "tgw-0aaaaaaaaaaaaaaa1",
+        FAR: "tgw-0aaaaaaaaaaaaaaa2",
+    }
+    assert all("DirectConnectAttachmentId" not in values for values in routes.values())
+    assert "phase_routes" in phase.needs["connectivity"]
+    assert "network" in phase.needs["phase_routes"]
+
+
+def test_the_packages_of_all_functions_are_named(phase: Desired) -> None:
+    assert {key.partition("/")[0] for key in phase.packages} == {
+        "connectivity_check",
+        "database_users",
+        "replication_status",
+        "secret_rotation",
+    }
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ("TOOLING_ONCE", {("administration", "888888888888", NEAR)}),
+        ("TOOLING", {("artifacts", "888888888888", NEAR), ("artifacts", "888888888888", FAR)}),
+        ("NETWORK", {("shared_network", "999999999999", NEAR), ("shared_network", "999999999999", FAR)}),
+        ("ACCOUNT", {("account", account, NEAR) for account in PHASES.values()}),
+    ],
+)
+def test_bootstrap_has_its_stacks(
+    rollout: RolloutFile,
+    layers: dict[str, Template],
+    shared: Shared,
+    scope: str,
+    expected: set[tuple[str, str, str]],
+) -> None:
+    assert {(each.layer, *each.place) for each in bootstrap_values(rollout, scope, layers, shared)} == expected
+
+
+def test_templates_know_the_scopes_of_the_layers(layers: dict[str, Template]) -> None:
+    assert {layer.scope for layer in layers.values()} == {scope.name for scope in Scope}
+
+
+def test_the_execution_role_is_the_one_that_the_account_layer_makes(layers: dict[str, Template]) -> None:
+    role = json.loads(layers["account"].body)["Resources"]["ExecutionRole"]["Properties"]["RoleName"]
+    assert role == {"Fn::Sub": f"{EXECUTION_ROLE}-${{EnvironmentSuffix}}"}
