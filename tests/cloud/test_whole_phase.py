@@ -247,8 +247,8 @@ def test_the_operator_reads_no_secret(phase: WholePhase) -> None:
     arn = phase.stacks["secrets"]["SecretsManagerArn"]
     sentence = denied(lambda: client.get_secret_value(SecretId=arn))
     assert sentence.startswith(
-        f"User: arn:aws:sts::{phase.account.number}:assumed-role/stackferry-operator-us-east-1-dev/test is not authorized to "
-        "perform: secretsmanager:GetSecretValue"
+        f"User: arn:aws:sts::{phase.account.number}:assumed-role/stackferry-operator-us-east-1-dev/test is not "
+        "authorized to perform: secretsmanager:GetSecretValue"
     )
 
 

@@ -14,7 +14,7 @@ from builders.rollout.bootstrap.planning import ROUNDS, PlainStep
 from builders.rollout.client import Client, together
 from builders.rollout.client.refusals import Refused, Unreachable
 from builders.rollout.desired import Shared, Template, desired, template
-from builders.rollout.desired.phase import SUFFIX
+from builders.rollout.desired.parameter_files import SUFFIX
 from builders.rollout.desired.templates import ACCOUNT
 from builders.rollout.file import RolloutFile
 from builders.rollout.model import Desired, Place, Values

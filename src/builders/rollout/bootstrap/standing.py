@@ -8,7 +8,7 @@ from builders.deploy import stack_name
 from builders.errors import RolloutError
 from builders.rollout.client import Client, together
 from builders.rollout.desired import Shared
-from builders.rollout.desired.phase import SUFFIX, read
+from builders.rollout.desired.parameter_files import SUFFIX, read
 from builders.rollout.file import RolloutFile, SharedAccount
 from builders.rollout.model import Place, Values
 
