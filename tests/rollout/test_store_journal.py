@@ -1,0 +1,205 @@
+"""The journal is one run's alone: whoever wrote last may write, everybody else stops; nothing written is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+
+from builders.errors import RolloutError
+from builders.rollout.client.refusals import Unreachable
+from builders.rollout.model import Place
+from builders.rollout.steps import Action, Step
+from builders.rollout.store import Command, Entry, Run, RunStatus, State, Store
+from builders.rollout.store.journal import MOST_ENTRIES
+
+from .conftest import Administrator
+
+EAST = "us-east-1"
+
+
+def run(name: str = "first", **more: object) -> Run:
+    plain = Run(name, Command.APPLY, "0123456789ab", f"owner of {name}", "2026-11-23T12:00:00+00:00", ("network/Vpc",))
+    return dataclasses.replace(plain, **more)  # type: ignore[arg-type]
+
+
+def entry(number: int, state: State = State.SUBMITTING, **more: object) -> Entry:
+    step = Step(Action.UPDATE, "network", "stackferry-network-dev", ("111111111111",), (EAST,), {"Size": "2"})
+    return dataclasses.replace(Entry(f"operation-{number}", step, state), **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def bucket(administrator: Administrator) -> str:
+    return administrator.bucket()
+
+
+@pytest.fixture
+def opened(administrator: Administrator, bucket: str) -> Callable[[], Store]:
+    """Opens the same store, as another process would."""
+    return lambda: Store(administrator.client().objects(EAST), bucket, "dev")
+
+
+@pytest.fixture
+def store(opened: Callable[[], Store]) -> Store:
+    return opened()
+
+
+def test_before_the_first_run_there_is_none(store: Store) -> None:
+    assert store.journal.run() is None
+    assert list(store.journal.history()) == []
+
+
+def test_a_run_is_read_by_another_process_as_it_was_written(store: Store, opened: Callable[[], Store]) -> None:
+    store.journal.begin(run())
+    store.journal.record(entry(1))
+    store.journal.record(entry(2))
+    missed = (Place("111111111111", EAST),)
+    store.journal.record(entry(1, State.OVER, outcome="FAILED", missed=missed))
+    assert opened().journal.run() == run(
+        entries=(entry(1, State.OVER, outcome="FAILED", missed=missed), entry(2)),
+    )
+
+
+def test_while_a_run_is_under_way_no_other_begins(store: Store, opened: Callable[[], Store]) -> None:
+    store.journal.begin(run())
+    with pytest.raises(
+        RolloutError,
+        match=r"^a rollout of dev is not over: apply of release 0123456789ab, begun 2026-11-23T12:00:00\+00:00; "
+        r"if nobody runs it any more, go on with it: rollout-stacksets resume$",
+    ):
+        opened().journal.begin(run("second"))
+    assert opened().journal.run() == run()
+
+
+def test_after_the_end_of_a_run_another_begins(store: Store, opened: Callable[[], Store]) -> None:
+    store.journal.begin(run())
+    store.journal.close(RunStatus.DONE, good=True)
+    opened().journal.begin(run("second"))
+    assert opened().journal.run() == run("second")
+
+
+def test_of_two_that_begin_at_once_one_stops(administrator: Administrator, bucket: str) -> None:
+    objects = administrator.client().objects(EAST)
+
+    class Meanwhile:
+        """Objects between whose reading and writing another run begins."""
+
+        get, exists = objects.get, objects.exists
+
+        def put(self, *request: object) -> str:
+            Store(objects, bucket, "dev").journal.begin(run("faster"))
+            return objects.put(*request)  # type: ignore[arg-type]
+
+    with pytest.raises(RolloutError, match=r"another rollout of dev has taken over .*; this one stops"):
+        Store(Meanwhile(), bucket, "dev").journal.begin(run("slower"))
+    found = Store(objects, bucket, "dev").journal.run()
+    assert found == run("faster")
+
+
+def test_whoever_was_taken_over_writes_no_more(store: Store, opened: Callable[[], Store]) -> None:
+    store.journal.begin(run())
+    store.journal.record(entry(1))
+    other = opened()
+    assert other.journal.take_over("another") == run(owner="another", entries=(entry(1),))
+    with pytest.raises(RolloutError, match=r"^another rollout of dev has taken over .*; this one stops$"):
+        store.journal.record(entry(2))
+    with pytest.raises(RolloutError, match="has taken over"):
+        store.journal.close(RunStatus.DONE, good=True)
+    other.journal.record(entry(3))
+    found = opened().journal.run()
+    assert found == run(owner="another", entries=(entry(1), entry(3)))
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_without_a_run_under_way_there_is_nothing_to_take_over(store: Store, closed: bool) -> None:
+    if closed:
+        store.journal.begin(run())
+        store.journal.close(RunStatus.FAILED, good=False)
+    with pytest.raises(RolloutError, match="no rollout of dev is under way; there is nothing to resume"):
+        store.journal.take_over("another")
+
+
+def test_many_operations_are_all_kept_though_the_journal_stays_small(
+    store: Store, opened: Callable[[], Store], administrator: Administrator, bucket: str
+) -> None:
+    store.journal.begin(run())
+    store.journal.record(entry(0))
+    count = MOST_ENTRIES + 50
+    store.journal.record(*(entry(number, State.OVER) for number in range(1, count)))
+    store.journal.record(*(entry(number, State.OVER) for number in range(count, 2 * count)))
+    store.journal.record(entry(0, State.OVER, outcome="SUCCEEDED"))
+    found = opened().journal.run()
+    assert found is not None
+    assert {each.operation_id: each for each in found.entries} == {
+        **{f"operation-{number}": entry(number, State.OVER) for number in range(1, 2 * count)},
+        "operation-0": entry(0, State.OVER, outcome="SUCCEEDED"),
+    }
+    body = administrator.api("s3").get_object(Bucket=bucket, Key="rollout/dev/run.json")["Body"].read()
+    assert body.count(b"operation_id") == 1
+    assert opened().journal.take_over("another").entries == found.entries
+
+
+def test_history_tells_of_all_runs_that_ended(store: Store, opened: Callable[[], Store]) -> None:
+    for name, good in (("first", True), ("second", False), ("third", True)):
+        journal = opened().journal
+        journal.begin(run(name, release=f"release of {name}"))
+        journal.close(RunStatus.DONE if good else RunStatus.FAILED, good=good)
+    store.journal.begin(run("fourth"))
+    assert [(each.run, each.release, each.status, each.good) for each in store.journal.history()] == [
+        ("first", "release of first", RunStatus.DONE, True),
+        ("second", "release of second", RunStatus.FAILED, False),
+        ("third", "release of third", RunStatus.DONE, True),
+    ]
+
+
+def test_suffixes_do_not_stand_in_each_others_way(store: Store, administrator: Administrator, bucket: str) -> None:
+    store.journal.begin(run())
+    other = Store(administrator.client().objects(EAST), bucket, "staging")
+    other.journal.begin(run("second"))
+    assert store.journal.run() == run()
+
+
+def test_a_journal_that_is_not_ours_is_told(store: Store, administrator: Administrator, bucket: str) -> None:
+    administrator.api("s3").put_object(Bucket=bucket, Key="rollout/dev/run.json", Body=b'{"run": {"id": 7}}')
+    with pytest.raises(
+        RolloutError, match=rf"^s3://{bucket}/rollout/dev/run.json is not what this version .* \(at run.id: "
+    ):
+        store.journal.run()
+
+
+@pytest.fixture
+def breaking(faulty: Administrator) -> tuple[Administrator, Store]:
+    """A store on a server whose faults are taken away at the end, with a run that has begun."""
+    store = Store(faulty.client().objects(EAST), faulty.bucket(), "dev")
+    store.journal.begin(run())
+    return faulty, store
+
+
+def test_a_write_whose_answer_was_lost_is_known_as_our_own(breaking: tuple[Administrator, Store]) -> None:
+    faulty, store = breaking
+    for number in (1, 2):
+        faulty.cloud.set_faults({"kind": "lost", "operation": "PutObject", "count": 1})
+        store.journal.record(entry(number))
+        assert [fault["struck"] for fault in faulty.cloud.set_faults()] == [1]
+    assert store.journal.run() == run(entries=(entry(1), entry(2)))
+
+
+def test_the_first_write_of_a_run_may_lose_its_answer_too(faulty: Administrator) -> None:
+    store = Store(faulty.client().objects(EAST), faulty.bucket(), "dev")
+    faulty.cloud.set_faults({"kind": "lost", "operation": "PutObject", "count": 1})
+    store.journal.begin(run())
+    store.journal.record(entry(1))
+    assert store.journal.run() == run(entries=(entry(1),))
+
+
+def test_after_a_write_of_which_nobody_knows_the_next_one_goes_on(faulty: Administrator) -> None:
+    bucket = faulty.bucket()
+    store = Store(faulty.client(attempts=1).objects(EAST), bucket, "dev")
+    store.journal.begin(run())
+    faulty.cloud.set_faults({"kind": "lost", "operation": "PutObject", "count": 1})
+    with pytest.raises(Unreachable):
+        store.journal.record(entry(1))
+    store.journal.record(entry(2))
+    found = store.journal.run()
+    assert found == run(entries=(entry(2),))

@@ -1,0 +1,149 @@
+"""Overrides are known while an operation of ours is the last one that succeeded, and never else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from hypothesis import given, settings, strategies as st
+
+from builders.rollout.model import Instance, Place, Status
+from builders.rollout.steps import Action, Step
+from builders.rollout.store import Command, Entry, Known, Run, RunStatus, State, Store
+
+from .conftest import Administrator, Rollout
+
+EAST = "us-east-1"
+ONE, OTHER = Place("111111111111", EAST), Place("222222222222", EAST)
+
+
+def entry(action: Action, number: int, *places: Place, overrides: Mapping[str, str] | None = None) -> Entry:
+    accounts = tuple(place.account for place in places or (ONE,))
+    step = Step(action, "network", "stackferry-network-dev", accounts, (EAST,), overrides)
+    return Entry(f"operation-{number}", step, State.OVER, "SUCCEEDED")
+
+
+def instance(number: int, place: Place = ONE, status: Status = Status.CURRENT) -> Instance:
+    return Instance(place, status, "SUCCEEDED", last_operation_id=f"operation-{number}")
+
+
+def known(*entries: Entry) -> Known:
+    found = Known()
+    found.fold(entries)
+    return found
+
+
+def test_what_an_operation_of_ours_gave_is_known() -> None:
+    found = known(entry(Action.CREATE, 1, ONE, OTHER, overrides={"Size": "2"}))
+    assert found.overrides("network", instance(1)) == {"Size": "2"}
+    assert found.overrides("network", instance(1, OTHER)) == {"Size": "2"}
+    assert found.overrides("database", instance(1)) is None
+
+
+def test_an_instance_made_without_a_list_overrides_nothing() -> None:
+    assert known(entry(Action.CREATE, 1)).overrides("network", instance(1)) == {}
+
+
+def test_behind_an_operation_of_others_nothing_is_known() -> None:
+    assert known(entry(Action.CREATE, 1)).overrides("network", instance(99)) is None
+
+
+def test_of_an_instance_that_is_not_current_nothing_is_known() -> None:
+    assert known(entry(Action.CREATE, 1)).overrides("network", instance(1, status=Status.OUTDATED)) is None
+
+
+def test_an_update_of_the_set_leaves_the_overrides_of_its_places() -> None:
+    found = known(entry(Action.CREATE, 1, overrides={"Size": "2"}), entry(Action.UPDATE_SET, 2))
+    assert found.overrides("network", instance(2)) == {"Size": "2"}
+
+
+def test_an_update_of_the_set_behind_others_makes_nothing_known() -> None:
+    assert known(entry(Action.UPDATE_SET, 2)).overrides("network", instance(2)) is None
+
+
+def test_a_list_takes_the_place_of_the_one_before() -> None:
+    found = known(entry(Action.CREATE, 1, overrides={"Size": "2"}), entry(Action.UPDATE, 2, overrides={"Zones": "3"}))
+    assert found.overrides("network", instance(2)) == {"Zones": "3"}
+
+
+def test_where_an_operation_did_not_succeed_nothing_is_known_even_after_the_next() -> None:
+    failed = dataclasses.replace(entry(Action.UPDATE, 2, overrides={"Size": "3"}), missed=(ONE,))
+    found = known(entry(Action.CREATE, 1, overrides={"Size": "2"}), failed, entry(Action.UPDATE_SET, 3))
+    assert found.overrides("network", instance(3)) is None
+
+
+def test_an_operation_that_may_not_have_been_submitted_makes_nothing_known() -> None:
+    submitting = dataclasses.replace(entry(Action.UPDATE, 2), state=State.SUBMITTING)
+    found = known(entry(Action.CREATE, 1), submitting)
+    assert found.overrides("network", instance(1)) is None
+    assert found.overrides("network", instance(2)) is None
+
+
+def test_a_deleted_instance_is_forgotten() -> None:
+    found = known(entry(Action.CREATE, 1), entry(Action.DELETE, 2))
+    assert found.overrides("network", instance(1)) is None
+
+
+def test_what_was_asked_is_known() -> None:
+    found = Known()
+    found.learn("network", instance(99), {"Size": "4"})
+    assert found.overrides("network", instance(99)) == {"Size": "4"}
+
+
+places = st.sampled_from([ONE, OTHER, Place("333333333333", EAST)])
+overrides = st.one_of(st.none(), st.dictionaries(st.sampled_from(["Size", "Zones"]), st.text(max_size=2)))
+actions = st.sampled_from([Action.CREATE, Action.UPDATE, Action.UPDATE_SET, Action.DELETE])
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> list[Entry]:
+    found = []
+    for number in range(draw(st.integers(0, 8))):
+        drawn = entry(draw(actions), number, *draw(st.sets(places, min_size=1)), overrides=draw(overrides))
+        missed = tuple(draw(st.sets(st.sampled_from(sorted(drawn.step.places)))))
+        found.append(dataclasses.replace(drawn, missed=missed, state=draw(st.sampled_from(State))))
+    return found
+
+
+@settings(deadline=None)
+@given(runs(), runs())
+def test_folding_the_same_operations_again_changes_nothing(before: list[Entry], run: list[Entry]) -> None:
+    renumbered = [dataclasses.replace(each, operation_id=f"later-{each.operation_id}") for each in run]
+    found = known(*before, *renumbered)
+    once = found.written()
+    found.fold(renumbered)
+    assert found.written() == once
+
+
+@settings(deadline=None)
+@given(runs())
+def test_what_is_known_survives_being_written(run: list[Entry]) -> None:
+    body = known(*run).written()
+    assert Known.read(body, "known.json").written() == body
+
+
+def test_it_agrees_with_what_the_cloud_says_of_every_instance(standing: Rollout, members: list[str]) -> None:
+    found = known()
+    stand = standing.step(Action.CREATE, members)
+    found.fold([Entry("operation-2", stand, State.OVER)])
+    for action, accounts, given_overrides in (
+        (Action.UPDATE, members[:2], {"QueueName": "refunds"}),
+        (Action.UPDATE_SET, members[:1], None),
+        (Action.UPDATE, members[1:], {"QueueName": "chargebacks"}),
+    ):
+        step = standing.step(action, accounts, overrides=given_overrides)
+        found.fold([Entry(standing.run(step).id, step, State.OVER)])
+    instances = standing.client.sets.instances(standing.shall.name)
+    told = {place: standing.client.sets.overrides(standing.shall.name, place) for place in instances}
+    assert {place: found.overrides("network", each) for place, each in instances.items()} == told
+
+
+def test_the_store_knows_what_a_run_under_way_has_done(administrator: Administrator) -> None:
+    store = Store(administrator.client().objects(EAST), administrator.bucket(), "dev")
+    store.keep(known(entry(Action.CREATE, 1, OTHER)))
+    store.journal.begin(Run("run", Command.APPLY, "release", "owner", "2026-11-23"))
+    store.journal.record(entry(Action.CREATE, 2, ONE))
+    assert store.known().overrides("network", instance(2)) == {}
+    assert store.known().overrides("network", instance(1, OTHER)) == {}
+    store.journal.close(RunStatus.DONE, good=True)
+    assert store.known().overrides("network", instance(1, OTHER)) == {}

@@ -1,0 +1,157 @@
+"""A release is put back as it was, from what is kept by content."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from builders.errors import RolloutError
+from builders.rollout.client import Client
+from builders.rollout.model import Desired, DesiredSet, Permissions, Place, PlainStacks, Preferences, Wave
+from builders.rollout.store import Command, Run, RunStatus, Store, forms
+from builders.rollout.store.releases import _Manifest, _manifest, _release
+
+from .conftest import Administrator
+
+EAST, WEST = "us-east-1", "eu-west-1"
+ONE, OTHER = "111111111111", "222222222222"
+
+
+def phase(**values: str) -> Desired:
+    overrides = {Place(ONE, EAST): {}, Place(OTHER, WEST): {"Size": "2"}, Place(ONE, WEST): {"Size": "2"}}
+    template = json.dumps({"Resources": {}})
+    return Desired(
+        phase="dev",
+        suffix="dev",
+        sets={
+            "network": DesiredSet("network", "stackferry-network-dev", template, {"Size": "1", **values}, overrides),
+            "database": DesiredSet("database", "stackferry-database-dev", template, {}, {Place(ONE, EAST): {}}),
+        },
+        plain={"phase_routes": PlainStacks("phase_routes", OTHER, "{}", {Place(ONE, EAST): {"Id": "tgw"}})},
+        needs={"network": frozenset(), "database": frozenset({"network", "phase_routes"})},
+        waves=(Wave("all", (ONE, OTHER)),),
+        regions=(EAST, WEST),
+        preferences=Preferences(),
+        permissions=Permissions(),
+        tags={"Environment": "dev"},
+        packages=("rotation-1.zip",),
+    )
+
+
+@pytest.fixture
+def client(administrator: Administrator) -> Client:
+    return administrator.client()
+
+
+@pytest.fixture
+def store(administrator: Administrator, client: Client) -> Store:
+    return Store(client.objects(EAST), administrator.bucket(), "dev")
+
+
+def test_a_release_is_deployed_again_as_it_was_in_todays_way(store: Store) -> None:
+    release_id = store.releases.save(phase())
+    today = dataclasses.replace(phase(Size="9"), waves=(), regions=(WEST,), preferences=Preferences("5"))
+    found = store.releases.load(release_id).desired(today)
+    assert found == dataclasses.replace(phase(), waves=(), regions=(WEST,), preferences=Preferences("5"))
+
+
+def test_the_same_content_is_the_same_release_and_is_uploaded_once(store: Store, client: Client) -> None:
+    first = store.releases.save(phase())
+    before = client.counts()
+    reordered = dataclasses.replace(phase(), sets=dict(reversed(phase().sets.items())), preferences=Preferences("7"))
+    assert store.releases.save(reordered) == first
+    assert "s3:PutObject" not in client.counts() - before
+
+
+def test_equal_templates_are_kept_once(store: Store, client: Client) -> None:
+    store.releases.save(phase())
+    assert client.counts()["s3:PutObject"] == 3  # two templates, one manifest
+
+
+def test_other_content_is_another_release(store: Store) -> None:
+    assert store.releases.save(phase()) != store.releases.save(phase(Size="2"))
+
+
+def test_a_release_that_was_never_made_is_named(store: Store) -> None:
+    with pytest.raises(RolloutError, match=r"^there is no release 0123456789ab of dev: s3://.* is not there$"):
+        store.releases.load("0123456789ab")
+
+
+@pytest.mark.parametrize("what", ["manifest", "template"])
+def test_a_release_that_was_tampered_with_is_not_deployed(
+    store: Store, administrator: Administrator, what: str
+) -> None:
+    release_id = store.releases.save(phase())
+    api, bucket = administrator.api("s3"), f"artifacts-{administrator.number}-{EAST}"
+    keys = [each["Key"] for each in api.list_objects_v2(Bucket=bucket)["Contents"]]
+    for key in keys:
+        if ("releases/" in key) is (what == "manifest"):
+            api.put_object(Bucket=bucket, Key=key, Body=b"{}")
+    with pytest.raises(RolloutError, match="was changed since it was written; put its first version back"):
+        store.releases.load(release_id)
+
+
+def test_a_release_whose_template_is_gone_says_so(store: Store, administrator: Administrator) -> None:
+    release_id = store.releases.save(phase())
+    api, bucket = administrator.api("s3"), f"artifacts-{administrator.number}-{EAST}"
+    for each in api.list_objects_v2(Bucket=bucket, Prefix="rollout/content/")["Contents"]:
+        api.delete_object(Bucket=bucket, Key=each["Key"])
+    with pytest.raises(RolloutError, match=f"release {release_id} lacks a template"):
+        store.releases.load(release_id)
+
+
+def ended(store: Store, release: str, good: bool, command: Command = Command.APPLY) -> None:
+    store.journal.begin(Run(f"run {len(store.journal.history())}", command, release, "owner", "2026-11-23"))
+    store.journal.close(RunStatus.DONE if good else RunStatus.FAILED, good=good)
+
+
+def test_the_last_good_release_is_the_newest_whose_run_ended_well(store: Store) -> None:
+    assert store.last_good() is None
+    ended(store, "a", True)
+    ended(store, "b", True)
+    ended(store, "c", False)
+    ended(store, "b", True, Command.REMOVE)
+    assert store.last_good() == "b"
+    assert store.last_good(before="c") == "b"
+    assert store.last_good(before="b") == "a"
+    assert store.last_good(before="a") is None
+    assert store.last_good(before="never") == "b"
+
+
+texts = st.text(max_size=8)
+values = st.dictionaries(texts, texts, max_size=3)
+places = st.builds(Place, st.sampled_from([ONE, OTHER, "333333333333"]), st.sampled_from([EAST, WEST]))
+by_place = st.dictionaries(places, values, max_size=6)
+
+
+@given(by_place)
+def test_values_by_place_survive_being_grouped(drawn: dict[Place, dict[str, str]]) -> None:
+    assert forms.spread(forms.grouped(drawn)) == drawn
+
+
+@settings(deadline=None)
+@given(by_place, by_place, values, values, st.lists(texts, max_size=3))
+def test_any_release_survives_being_written(
+    overrides: dict[Place, dict[str, str]],
+    parameters: dict[Place, dict[str, str]],
+    own: dict[str, str],
+    tags: dict[str, str],
+    packages: list[str],
+) -> None:
+    plain = phase()
+    drawn = dataclasses.replace(
+        plain,
+        sets={"network": DesiredSet("network", "name", "template", own, overrides)},
+        plain={"phase_routes": PlainStacks("phase_routes", OTHER, "template", parameters)},
+        tags=tags,
+        packages=tuple(sorted(packages)),
+    )
+    written = _manifest(drawn)
+    body = forms.written(written)
+    again = forms.read(_Manifest, body, "manifest")
+    assert forms.written(again) == body
+    content = {each.template: "template" for each in again.sets.values()}
+    assert _release(again, content).desired(plain) == drawn
