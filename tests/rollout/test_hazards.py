@@ -32,6 +32,8 @@ def only(kind: HazardKind, all_of_them: tuple[Hazard, ...]) -> dict[str, Hazard]
 )  # fmt: skip
 def test_the_removal_of_what_holds_data_is_acknowledged(kind: str, policy: str, words: str) -> None:
     before = {"Thing": {"Type": kind, "DeletionPolicy": policy}, "Other": TOPIC}
+    if kind == "AWS::KMS::Key" and policy != "Retain":
+        words = "is removed: {lost}; it can be called back for 7 to 30 days"
     expected = Hazard(
         HazardKind.STATEFUL,
         "layer",
@@ -159,7 +161,7 @@ def test_a_name_that_moves_to_another_logical_id_is_taken() -> None:
     (hazard,) = found({"Old": topic}, {"New": topic})
     assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.CUSTOM_NAME, "New", False)
     assert hazard.message.startswith("New takes the name alarms from Old: ")
-    assert hazard.way_round == "keep the logical id Old, or give another name"
+    assert hazard.way_round == "keep the logical id Old, or remove Old in a release of its own first"
 
 
 def test_another_type_under_the_same_logical_id_is_not_permitted() -> None:
@@ -193,6 +195,23 @@ def test_a_subnet_that_goes_to_another_vpc_keeps_its_range() -> None:
     subnet = {"Subnet": {"Type": "AWS::EC2::Subnet", "Properties": properties}}
     wider = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/15"}}
     assert found({"Vpc": VPC, **subnet}, {"Vpc": wider, **subnet}) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties"),
+    [
+        ("AWS::EC2::Subnet", {"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24"}),
+        ("AWS::EC2::Route", {"RouteTableId": "rtb-1", "DestinationCidrBlock": "10.0.0.0/8"}),
+        ("AWS::EC2::NetworkAclEntry", {"NetworkAclId": "acl-1", "RuleNumber": 100, "Egress": True}),
+    ],
+)
+def test_a_place_that_moves_to_another_logical_id_is_taken(kind: str, properties: dict[str, Any]) -> None:
+    before = {"Old": {"Type": kind, "Properties": properties}}
+    (hazard,) = found(before, {"New": {"Type": kind, "Properties": properties}})
+    assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.SAME_PLACE, "New", False)
+    for name in properties:
+        elsewhere = {"New": {"Type": kind, "Properties": {**properties, name: "other"}}}
+        assert found(before, elsewhere) == ()
 
 
 TASK = {"Type": "AWS::DMS::ReplicationTask", "Properties": {"TableMappings": "{}"}}
@@ -231,6 +250,26 @@ def test_the_way_round_a_running_task_names_the_phase() -> None:
     (hazard,) = hazards("migration", comparison, task_runs=True)
     assert not hazard.acknowledgeable
     assert hazard.way_round == "migration-task stop --phase dev, apply, then migration-task resume --phase dev"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "action"),
+    [
+        ({"Port": 1}, {"Port": 2}, ", then migration-task resume --phase PHASE"),
+        ({"KmsKeyId": "a"}, {"KmsKeyId": "b"}, ", then migration-task start --phase PHASE"),
+        ({"Port": 1}, None, ""),
+    ],
+)
+def test_what_a_running_task_uses_decides_how_it_goes_on(
+    before: dict[str, Any], after: dict[str, Any] | None, action: str
+) -> None:
+    def endpoint(properties: dict[str, Any]) -> Resources:
+        return {"End": {"Type": "AWS::DMS::Endpoint", "Properties": properties}}
+
+    (hazard,) = found(
+        {**endpoint(before), "A": TOPIC}, {**(endpoint(after) if after else {}), "A": TOPIC}, task_runs=True
+    )
+    assert hazard.way_round == f"migration-task stop --phase PHASE, apply{action}"
 
 
 def test_a_rule_that_fails_is_said_with_its_sentence() -> None:

@@ -6,9 +6,10 @@
     differences.py  which properties differ, and where a property mentions another resource
     spreading.py    a replaced resource changes those that mention it
     comparison.py   a stack as it is beside the stack as it shall be: compare(), changes()
-    hazards.py      hazards of one stack: hazards(); gathers the next three
+    hazards.py      hazards of one stack: hazards(); gathers the next four
     stateful.py         what holds data, generated secrets, a running replication task
     refusals.py         what CloudFormation refuses
+    taken.py            names and places that the old resource still holds
     exports.py          exports that another layer imports
     sets.py         hazards of a stack set: limits of the template, parameters that are new
     collisions.py   hazards across stacks: two that give the same name

@@ -27,7 +27,7 @@ def same(left: Any, right: Any) -> bool:
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same, left, right))
-    return _is_scalar(left) and _is_scalar(right) and _text(left) == _text(right)
+    return _is_scalar(left) and _is_scalar(right) and text(left) == text(right)
 
 
 def differing(left: Any, right: Any, path: str = "") -> Iterator[str]:
@@ -65,5 +65,6 @@ def _is_scalar(value: Any) -> bool:
     return isinstance(value, (str, int, float))
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A scalar as CloudFormation compares it."""
     return str(value).lower() if isinstance(value, bool) else str(value)

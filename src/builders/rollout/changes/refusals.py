@@ -6,13 +6,10 @@ from collections.abc import Iterator
 
 from builders import resource_types
 from builders.rollout.changes.comparison import Comparison, given_name
-from builders.rollout.changes.differences import mentions_any, same
 from builders.rollout.changes.effects import Change, Effect, Hazard, HazardKind
+from builders.rollout.changes.taken import taken
 from builders.rollout.changes.weights import is_custom
 
-# A second one with the same values cannot stand beside the first, and CloudFormation makes the new one before it
-# deletes the old (VPC user guide, "Subnet CIDR blocks": ranges within a VPC do not overlap).
-_ONE_OF_A_KIND = {"AWS::EC2::Subnet": ("VpcId", "CidrBlock")}
 PARAMETER_LIMIT_BYTES = 4_096
 """The longest value of a parameter (CloudFormation user guide, "Understand CloudFormation quotas")."""
 
@@ -21,12 +18,10 @@ def refusals(layer: str, comparison: Comparison) -> Iterator[Hazard]:
     """Yield what CloudFormation would answer with a failed update."""
     yield from _state(layer, comparison)
     yield from _values(layer, comparison)
-    replaced = frozenset(each.logical_id for each in comparison.changes if each.effect is Effect.REPLACE)
     for change in comparison.changes:
         if change.effect in (Effect.REPLACE, Effect.MAY_REPLACE):
-            yield from _replacement(layer, comparison, change, replaced)
-        elif change.effect is Effect.ADD and change.named:
-            yield from _moved(layer, comparison, change)
+            yield from _replacement(layer, comparison, change)
+    yield from taken(layer, comparison)
 
 
 def _state(layer: str, comparison: Comparison) -> Iterator[Hazard]:
@@ -53,7 +48,7 @@ def _values(layer: str, comparison: Comparison) -> Iterator[Hazard]:
             yield Hazard(HazardKind.LIMIT, layer, name, message, f"shorten {name}", acknowledgeable=False)
 
 
-def _replacement(layer: str, comparison: Comparison, change: Change, replaced: frozenset[str]) -> Iterator[Hazard]:
+def _replacement(layer: str, comparison: Comparison, change: Change) -> Iterator[Hazard]:
     before, after = comparison.before.resources[change.logical_id], comparison.after.resources[change.logical_id]
     name, certain = change.logical_id, change.effect is Effect.REPLACE
     causes = ", ".join(change.causes)
@@ -77,24 +72,3 @@ def _replacement(layer: str, comparison: Comparison, change: Change, replaced: f
         )
         way = f"change {kind.name_property} too (another suffix), or remove {name} in a release of its own first"
         yield Hazard(HazardKind.CUSTOM_NAME, layer, name, message, way, acknowledgeable=not certain)
-    unique = _ONE_OF_A_KIND.get(change.type, ())
-    old, new = before.get("Properties", {}), after.get("Properties", {})
-    if (
-        unique
-        and all(same(old.get(each), new.get(each)) for each in unique)
-        and not mentions_any([new.get(each) for each in unique], replaced)
-    ):
-        message = f"{name} is replaced, by {causes}, and the new one would stand beside the old with the same CidrBlock"
-        way = "give it another range, or remove it in a release of its own first"
-        yield Hazard(HazardKind.SAME_PLACE, layer, name, message, way, acknowledgeable=not certain)
-
-
-def _moved(layer: str, comparison: Comparison, change: Change) -> Iterator[Hazard]:
-    for old in comparison.changes:
-        if old.effect in (Effect.REMOVE, Effect.KEEP) and old.type == change.type and old.named == change.named:
-            message = (
-                f"{change.logical_id} takes the name {change.named} from {old.logical_id}: CloudFormation makes the "
-                "new resource before it deletes the old, so that the name is taken"
-            )
-            way = f"keep the logical id {old.logical_id}, or give another name"
-            yield Hazard(HazardKind.CUSTOM_NAME, layer, change.logical_id, message, way, acknowledgeable=False)

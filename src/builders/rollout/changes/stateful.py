@@ -47,9 +47,17 @@ def task_hazards(layer: str, comparison: Comparison) -> Iterator[Hazard]:
                 layer,
                 change.logical_id,
                 f"{_what(change)} while the replication task runs{_because(change)}: DMS refuses or breaks off",
-                f"migration-task stop --phase {phase}, apply, then migration-task resume --phase {phase}",
+                f"migration-task stop --phase {phase}, apply{_afterwards(change, phase)}",
                 acknowledgeable=False,
             )
+
+
+def _afterwards(change: Change, phase: str) -> str:
+    """A task that was replaced, or whose instance or endpoints were, is another one: it has nothing to resume."""
+    if change.effect is Effect.REMOVE:
+        return ""
+    action = "resume" if change.effect is Effect.MODIFY else "start"
+    return f", then migration-task {action} --phase {phase}"
 
 
 _WORDS = {
@@ -100,6 +108,8 @@ def _rest(change: Change, comparison: Comparison) -> str:
     """What is left of the old one."""
     if change.retained:
         return "the old one stays, outside the stack"
+    if change.type == "AWS::KMS::Key":
+        return "it can be called back for 7 to 30 days"  # KMS developer guide, "Delete an AWS KMS key"
     body = comparison.before.resources[change.logical_id]
     attribute = "DeletionPolicy" if change.effect is Effect.REMOVE else "UpdateReplacePolicy"
     default = ""

@@ -99,6 +99,4 @@ def _conditional(kind: ResourceType, properties: Mapping[str, Any]) -> tuple[str
 
 
 def _covers(pointer: str, path: str) -> bool:
-    """Whether a schema's pointer holds a path; not every schema says `*` where there is a list."""
-    wanted, given = ([part for part in each.split(".") if part != "*"] for each in (pointer, path))
-    return given[: len(wanted)] == wanted
+    return path == pointer or path.startswith(f"{pointer}.")
