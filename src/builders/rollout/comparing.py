@@ -11,7 +11,18 @@ import functools
 import json
 from typing import Any
 
-from builders.rollout.model import Deployed, Desired, DesiredSet, Instance, Place, PlainStacks, StackSet, Status, Values
+from builders.rollout.model import (
+    Deployed,
+    Desired,
+    DesiredSet,
+    Instance,
+    Permissions,
+    Place,
+    PlainStacks,
+    StackSet,
+    Status,
+    Values,
+)
 
 
 class Kind(enum.Enum):
@@ -52,7 +63,7 @@ def differs(wanted: Desired, desired: DesiredSet, state: StackSet) -> bool:
         desired.template != state.template
         or _with_defaults(desired.template, desired.parameters) != _with_defaults(state.template, state.parameters)
         or dict(wanted.tags) != dict(state.tags)
-        or _roles(wanted) != (state.permissions.administration_role_arn, state.permissions.execution_role_name)
+        or not _acts_as(wanted.permissions, state.permissions)
     )
 
 
@@ -96,5 +107,8 @@ def _defaults(template: str) -> dict[str, str]:
     return {name: str(definition.get("Default", "")) for name, definition in parameters.items()}
 
 
-def _roles(wanted: Desired) -> tuple[str, str]:
-    return wanted.permissions.administration_role_arn, wanted.permissions.execution_role_name
+def _acts_as(wanted: Permissions, present: Permissions) -> bool:
+    """Whether a set uses the roles that it shall use; where none is named, those that AWS takes are right."""
+    return wanted.administration_role_arn in ("", present.administration_role_arn) and (
+        wanted.execution_role_name in ("", present.execution_role_name)
+    )

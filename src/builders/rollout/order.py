@@ -50,6 +50,12 @@ def of(wanted: Desired, world: World, back: bool) -> Graph:
     return graph(before, to_be, wanted.needs, back)
 
 
+def of_leaving(wanted: Desired, world: World) -> Graph:
+    """Order the layers where they leave a place that others of theirs keep: each before those that it needs."""
+    there = {*world.sets, *(layer for layer, _ in world.plain)}
+    return graph(dict.fromkeys(there, NONE), {}, wanted.needs, back=True)
+
+
 def graph(
     before: Mapping[str, Interface], to_be: Mapping[str, Interface], needs: Mapping[str, frozenset[str]], back: bool
 ) -> Graph:

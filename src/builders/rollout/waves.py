@@ -28,6 +28,15 @@ def places(wanted: Desired, layer: str, state: StackSet | None, standing: Iterab
     return {*shall, *(state.instances if state else ())}
 
 
+def leaving(wanted: Desired, layer: str, where: Collection[Place]) -> set[Place]:
+    """Those of a layer's places that it leaves while it stays at others."""
+    if layer in wanted.plain:
+        return {place for place in where if place not in wanted.plain[layer].parameters}
+    if layer in wanted.sets:
+        return {place for place in where if place not in wanted.sets[layer].overrides}
+    return set()
+
+
 def anchors(wanted: Desired) -> list[Place]:
     """All places of the phase, those of the first wave first."""
     number = {account: index for index, wave in enumerate(wanted.waves) for account in wave.accounts}

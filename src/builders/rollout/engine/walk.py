@@ -27,6 +27,7 @@ class Walk:
         self._plain = world.plain
         self._resumed = frozenset(resumed)
         self._graph = order.of(context.wanted, world, context.back)
+        self._leaving = order.of_leaving(context.wanted, world)
         self._anchors = waves.anchors(context.wanted)
         self._waves = waves.of(context.wanted, world)
 
@@ -51,27 +52,43 @@ class Walk:
         return sorted(place for place in self._context.wanted.places if place.account in set(wave.accounts))
 
     def _wave(self, wave: Wave) -> bool:
-        """Take every layer through a wave; return whether anything was done."""
+        """Take a wave to what it shall be, then away from where it shall be no more; return whether anything was done.
+
+        Those who leave a place go in reverse, and so on a way of their own.
+        """
+        self._context.watch.wave(wave.name, len(self._members(wave)))
+        staying = self._way(wave, self._graph, leaving=False)
+        leaving = self._way(wave, self._leaving, leaving=True)
+        for lane in staying:
+            self.report.reached[lane.layer] = self.report.reached.get(lane.layer, 0) + lane.reached
+        self._judge(wave, [*staying, *leaving])
+        return any(lane.worked for lane in [*staying, *leaving])
+
+    def _way(self, wave: Wave, graph: order.Graph, leaving: bool) -> list[Lane | PlainLane]:
+        """Take every layer of a graph through a wave, each behind those that it waits for."""
         lanes: dict[str, Lane | PlainLane] = {}
         accounts = frozenset(wave.accounts)
-        self._context.watch.wave(wave.name, len(self._members(wave)))
-        while len(lanes) < len(self._graph) or not all(lane.over for lane in lanes.values()):
-            for layer, waits in self._graph.items():
+        while len(lanes) < len(graph) or not all(lane.over for lane in lanes.values()):
+            for layer, waits in graph.items():
                 if layer not in lanes and all(other in lanes and lanes[other].over for other in waits):
-                    lanes[layer] = self._begin(layer, accounts, [lanes[other] for other in sorted(waits)])
+                    places = {place for place in self._places(layer, leaving) if place.account in accounts}
+                    lanes[layer] = self._begin(layer, places, [lanes[other] for other in sorted(waits)])
             for lane in [each for each in lanes.values() if not each.over]:
                 lane.advance()
                 self._collect(lane)
             if not all(lane.over for lane in lanes.values()):
                 self._context.clock.wait(TICK_SECONDS)
-        self._judge(wave, lanes.values())
-        return any(lane.worked for lane in lanes.values())
+        return list(lanes.values())
 
-    def _begin(self, layer: str, accounts: frozenset[str], upstream: Iterable[Lane | PlainLane]) -> Lane | PlainLane:
-        """Start a layer at those places of the wave where what it waits for is well."""
+    def _places(self, layer: str, leaving: bool) -> set[Place]:
+        wanted = self._context.wanted
+        everywhere = waves.places(wanted, layer, self._sets.get(layer), self._plain)
+        gone = waves.leaving(wanted, layer, everywhere)
+        return gone if leaving else everywhere - gone
+
+    def _begin(self, layer: str, places: set[Place], upstream: Iterable[Lane | PlainLane]) -> Lane | PlainLane:
+        """Start a layer at those places where what it waits for is well."""
         held = {place: missed.layer for lane in upstream for place, missed in lane.missed.items()}
-        everywhere = waves.places(self._context.wanted, layer, self._sets.get(layer), self._plain)
-        places = {place for place in everywhere if place.account in accounts}
         lane = self._lane(layer, places - held.keys(), upstream)
         for place in sorted(places & held.keys()):
             reason = f"held back: {held[place]} is not what it shall be there"
@@ -97,7 +114,6 @@ class Walk:
         """Add up what the wave came to. Failures stop the next one unless the tolerance bears them."""
         failed: set[str] = set()
         for lane in lanes:
-            self.report.reached[lane.layer] = self.report.reached.get(lane.layer, 0) + lane.reached
             self.report.missed.extend(lane.missed[place] for place in sorted(lane.missed))
             failed.update(place.account for place in lane.missed)
         if len(failed) > pace.tolerance(self._context.wanted.preferences, len(wave.accounts)):

@@ -54,8 +54,9 @@ def make(
     layers = in_order(graph)
     every_kind = kinds(wanted, world)
     for wave in waves.of(wanted, world):
-        for layer in layers:
-            drawing.draw(wave, layer, every_kind.get(layer))
+        for leaving, line in ((False, layers), (True, in_order(order.of_leaving(wanted, world)))):
+            for layer in line:
+                drawing.draw(wave, layer, every_kind.get(layer, {}), leaving)
     accounts = max((len(wave.accounts) for wave in wanted.waves), default=0)
     slow = estimating.slowest(wanted.preferences, accounts)
     return Plan(
@@ -87,12 +88,15 @@ class _Drawing:
     def __post_init__(self) -> None:
         self._states.update(self.world.sets)
 
-    def draw(self, wave: Wave, layer: str, by_place: dict[Place, Kind] | None) -> None:
-        """Add what a wave does to a layer."""
+    def draw(self, wave: Wave, layer: str, by_place: Mapping[Place, Kind], leaving: bool) -> None:
+        """Add what a wave does to a layer, where it stays or where it leaves."""
+        everywhere = waves.places(self.wanted, layer, self.world.sets.get(layer), self.world.plain)
+        gone = waves.leaving(self.wanted, layer, everywhere)
+        chosen = [place for place in (gone if leaving else everywhere - gone) if place.account in wave.accounts]
         if layer in self.wanted.plain:
-            self._draw_plain(wave, layer)
+            self._draw_plain(wave, layer, chosen)
             return
-        members = {place: each for place, each in (by_place or {}).items() if place.account in wave.accounts}
+        members = {place: by_place[place] for place in chosen}
         found = steps(self.wanted, layer, self._states.get(layer), members, waves.anchors(self.wanted))
         for step in found:
             self._states[layer] = after(self.wanted, self._states.get(layer), step)
@@ -109,12 +113,11 @@ class _Drawing:
         for (each, changes), places in together.items():
             yield Group(wave.name, layer, each, tuple(places), changes)
 
-    def _draw_plain(self, wave: Wave, layer: str) -> None:
+    def _draw_plain(self, wave: Wave, layer: str, chosen: Collection[Place]) -> None:
         stacks = self.wanted.plain[layer]
         together: dict[Kind, list[Place]] = defaultdict(list)
-        for place in sorted(waves.places(self.wanted, layer, None, self.world.plain)):
-            if place.account in wave.accounts:
-                together[plain_kind(stacks, self.world.plain.get((layer, place)), place)].append(place)
+        for place in sorted(chosen):
+            together[plain_kind(stacks, self.world.plain.get((layer, place)), place)].append(place)
         for each, places in together.items():
             self.groups.append(Group(wave.name, layer, each, tuple(places)))
 

@@ -1,0 +1,64 @@
+"""What all commands share with the command line: how they are called, how they answer, how a person agrees."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from builders.errors import UsageError
+from builders.rollout import opening
+from builders.rollout.client import Client
+from builders.rollout.commands.changing import Manner
+from builders.rollout.opening import Opened, Options
+from builders.rollout.pace import Patience
+from builders.rollout.showing import live
+
+LONGEST_POLL = 15.0
+
+Called = Mapping[str, Any]
+"""The options before the command's name."""
+
+
+def options(called: Called) -> Options:
+    """The options as `opening` takes them."""
+    connect = functools.partial(Client.connect, profile=called["profile"])
+    return Options(Path(called["rollout"]), Path(called["templates"]), connect, called["region"])
+
+
+def phase(called: Called, name: str) -> Opened:
+    """Open the phase that a command is called for."""
+    return opening.phase(options(called), name)
+
+
+def manner(poll_seconds: float) -> Manner:
+    """How a run goes when a person, or a pipe, looks on."""
+    return Manner(live.watching, patience=Patience(poll_seconds, max(LONGEST_POLL, poll_seconds)))
+
+
+def answer(data: Any, text: str, as_json: bool) -> None:
+    """Print a result to stdout, for a machine or a person."""
+    if as_json:
+        click.echo(json.dumps(data, indent=1, sort_keys=True))
+    elif text:
+        click.echo(text)
+
+
+def width() -> int:
+    """How wide a text may be: the terminal, or 100 columns in a pipe."""
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
+
+
+def agree(question: str, yes: bool) -> None:
+    """Ask, unless the answer was given. Raises `UsageError` where nobody can be asked, `click.Abort` for a no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("nobody is here to agree; give --yes, or apply a plan that `plan --out` has saved")
+    click.confirm(question, abort=True, err=True)

@@ -1,0 +1,154 @@
+"""A phase of three small layers on the embedded cloud: what apply, resume, rollback and remove are tried on.
+
+`network` exports the name of a queue, `database` imports it, `monitoring` needs both; queues are quick.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from cloud.conftest import Account
+
+from builders.rollout import names
+from builders.rollout.client import Client
+from builders.rollout.client.calls import Observer
+from builders.rollout.engine import running
+from builders.rollout.engine.report import Report
+from builders.rollout.engine.watch import Silent
+from builders.rollout.model import Desired, DesiredSet, Permissions, Place, Preferences, Values, Wave, World
+from builders.rollout.pace import Patience, WallClock
+from builders.rollout.plan.making import make
+from builders.rollout.plan.values import Plan
+from builders.rollout.store import Command, Run, Store
+
+from .conftest import PHASE, SUFFIX, Administrator
+
+LAYERS = ("database", "monitoring", "network")
+NEEDS = {"network": frozenset[str](), "database": frozenset({"network"}), "monitoring": frozenset({"database"})}
+REGIONS = ("us-east-1", "eu-west-1")
+QUICK = Patience(0.02, 0.2)
+
+
+def body(layer: str, *, version: str = "1", **resources: Any) -> str:
+    """A layer's template. `version` is in the queue's tags, so that another one is an update in place."""
+    queue: dict[str, Any] = {
+        "DelaySeconds": {"Ref": "DelaySeconds"},
+        "Tags": [{"Key": "Version", "Value": version}],
+    }
+    outputs = {}
+    if layer == "network":
+        name = {"Fn::Sub": "network-Queue-${EnvironmentSuffix}"}
+        outputs = {"Queue": {"Value": {"Fn::GetAtt": "Queue.QueueName"}, "Export": {"Name": name}}}
+    else:
+        imported = {"Fn::ImportValue": {"Fn::Sub": "network-Queue-${EnvironmentSuffix}"}}
+        queue["Tags"].append({"Key": "Network", "Value": imported})
+    return json.dumps(
+        {
+            "Parameters": {
+                "EnvironmentSuffix": {"Type": "String"},
+                "DelaySeconds": {"Type": "String", "Default": "0"},
+            },
+            "Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": queue}, **resources},
+            "Outputs": outputs,
+        }
+    )
+
+
+def layer_set(layer: str, places: Iterable[Place] | Mapping[Place, Values], template: str = "") -> DesiredSet:
+    """A layer's set; a mapping gives overrides."""
+    overrides = dict(places) if isinstance(places, Mapping) else {place: {} for place in places}
+    values = {"EnvironmentSuffix": SUFFIX}
+    return DesiredSet(layer, names.stack_set(layer, SUFFIX), template or body(layer), values, overrides)
+
+
+class SmallPhase:
+    """The phase's accounts, its client and its books."""
+
+    def __init__(self, administrator: Administrator, accounts: list[str], observe: Observer | None = None) -> None:
+        self.administrator = administrator
+        self.accounts = accounts
+        self.places = [Place(account, region) for account in accounts for region in REGIONS]
+        self.bucket = administrator.bucket()
+        self.connect(observe)
+
+    def connect(self, observe: Observer | None = None) -> Client:
+        """A client and a store as another process would make them."""
+        self.client = self.administrator.client(observe=observe)
+        self.store = Store(self.client.objects("us-east-1"), self.bucket, SUFFIX)
+        return self.client
+
+    def wanted(self, *sets: DesiredSet, waves: tuple[Wave, ...] = (), **preferences: Any) -> Desired:
+        """The phase with these layers; all three at all places where none is named."""
+        return Desired(
+            phase=PHASE,
+            suffix=SUFFIX,
+            sets={each.layer: each for each in sets or [layer_set(layer, self.places) for layer in LAYERS]},
+            plain={},
+            needs=NEEDS,
+            waves=waves or (Wave("all", tuple(self.accounts)),),
+            regions=REGIONS,
+            preferences=Preferences(**({"max_concurrent": "100%", "failure_tolerance": "0"} | preferences)),
+            permissions=Permissions(),
+            tags={"Environment": SUFFIX},
+        )
+
+    def tools(self, watch: Silent | None = None) -> running.Tools:
+        return running.Tools(self.client, self.store, WallClock(), QUICK, watch or Silent())
+
+    def run(self, wanted: Desired, command: Command = Command.APPLY, watch: Silent | None = None) -> Report:
+        """Begin a run and walk it to its end."""
+        tools = self.tools(watch)
+        release = self.store.releases.save(wanted)
+        return running.walk(tools, running.begin(tools, command, release, ()), wanted, LAYERS, ())
+
+    def resume(self, wanted: Desired) -> Report:
+        """Go on with the run that is under way, as another process with a client of its own."""
+        self.connect()
+        tools = self.tools()
+        run: Run = running.take_over(tools)
+        return running.walk(tools, run, wanted, LAYERS, ())
+
+    def world(self) -> World:
+        from builders.rollout.engine import world
+
+        return world.read(self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ())
+
+    def plan(self, wanted: Desired) -> Plan:
+        return make(wanted, self.world())
+
+    def versions(self) -> dict[tuple[str, Place], str]:
+        """The tag Version of every queue that stands, by layer and place: what really is in the accounts."""
+        found = {}
+        for place in self.places:
+            sqs = Account(self.administrator.cloud, place.account, place.region).client("sqs")
+            for url in sqs.list_queues().get("QueueUrls", []):
+                tags = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
+                layer = next((each for each in LAYERS if f"stackferry-{each}-" in url), url)
+                found[layer, place] = tags.get("Version", "")
+        return found
+
+    def operations(self) -> dict[str, list[str]]:
+        """The actions of all operations that StackSets ever had for the phase, by layer."""
+        api = self.administrator.api("cloudformation")
+        found = {}
+        for layer in LAYERS:
+            try:
+                listed = api.list_stack_set_operations(StackSetName=names.stack_set(layer, SUFFIX))["Summaries"]
+            except api.exceptions.StackSetNotFoundException:
+                continue
+            found[layer] = [each["Action"] for each in reversed(listed)]
+        return found
+
+    def shut_out(self, account: str) -> None:
+        self.administrator.fleet.shut_out(account)
+
+    def let_in(self, account: str) -> None:
+        self.administrator.fleet.enroll(account)
+
+    def wait_until_idle(self, layers: Collection[str] = LAYERS) -> None:
+        """Wait until no operation of the phase runs any more, whoever began it."""
+        while any(self.client.sets.active(names.stack_set(layer, SUFFIX)) for layer in layers):
+            time.sleep(0.02)
