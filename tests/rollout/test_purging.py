@@ -1,0 +1,265 @@
+"""A phase is noted, removed and purged on the embedded cloud."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from builders.rollout.client import Client
+from builders.rollout.client.reach import Reach
+from builders.rollout.model import Place, StackSet
+from builders.rollout.purging.ledger import Ledger
+from builders.rollout.purging.left import Left
+from builders.rollout.purging.noting import note
+from builders.rollout.purging.purging import Fate, run_purge
+from builders.rollout.steps import Action
+
+from .conftest import DEPLOY_ROLE, PHASE, REGION, SUFFIX, Administrator, Rollout, desired
+
+KEEPING = json.dumps(
+    {
+        "Parameters": {"QueueName": {"Type": "String", "Default": "payments"}},
+        "Resources": {
+            "Key": {
+                "Type": "AWS::KMS::Key",
+                "DeletionPolicy": "Retain",
+                "Properties": {
+                    "KeyPolicy": {
+                        "Version": "2012-10-17",
+                        "Statement": [
+                            {
+                                "Effect": "Allow",
+                                "Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}},
+                                "Action": "kms:*",
+                                "Resource": "*",
+                            }
+                        ],
+                    }
+                },
+            },
+            "Secret": {
+                "Type": "AWS::SecretsManager::Secret",
+                "DeletionPolicy": "Retain",
+                "Properties": {"GenerateSecretString": {}},
+            },
+            "Logs": {"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain"},
+            "Role": {
+                "Type": "AWS::IAM::Role",
+                "DeletionPolicy": "RetainExceptOnCreate",
+                "Properties": {
+                    "AssumeRolePolicyDocument": {
+                        "Version": "2012-10-17",
+                        "Statement": [
+                            {
+                                "Effect": "Allow",
+                                "Principal": {"Service": "lambda.amazonaws.com"},
+                                "Action": "sts:AssumeRole",
+                            }
+                        ],
+                    }
+                },
+            },
+            "Kept": {"Type": "AWS::SQS::Queue", "DeletionPolicy": "Retain"},
+            "Gone": {"Type": "AWS::SQS::Queue"},
+        },
+    }
+)
+
+
+@pytest.fixture
+def rollout(client: Client) -> Rollout:
+    return Rollout(client, desired(body=KEEPING))
+
+
+@pytest.fixture
+def keeping(rollout: Rollout, member: str) -> StackSet:
+    """A set whose one stack keeps most of what it makes."""
+    rollout.stand([member])
+    return read(rollout)
+
+
+@pytest.fixture
+def ledger(administrator: Administrator, client: Client) -> Ledger:
+    return Ledger(client.objects(REGION), administrator.bucket(), SUFFIX)
+
+
+@pytest.fixture
+def reach(client: Client) -> Reach:
+    return Reach.of(client, PHASE, SUFFIX, DEPLOY_ROLE)
+
+
+def read(rollout: Rollout) -> StackSet:
+    found = rollout.client.sets.read("network", rollout.shall.name)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def removed(rollout: Rollout, keeping: StackSet, ledger: Ledger, reach: Reach, member: str) -> tuple[Left, ...]:
+    """The set's instance is removed; what it left was noted before."""
+    noted = note(rollout.client, reach, {"network": keeping}, ledger)
+    operation = rollout.run(rollout.step(Action.DELETE, [member]))
+    assert operation.status == "SUCCEEDED"
+    assert noted.unread == {}
+    return noted.left
+
+
+def fates(found: Any) -> dict[str, Fate]:
+    return {each.left.logical_id: each.fate for each in found}
+
+
+def test_what_a_removal_leaves_is_written_down_with_its_physical_ids(
+    administrator: Administrator, removed: tuple[Left, ...], ledger: Ledger, member: str
+) -> None:
+    secrets = administrator.api("secretsmanager", member).list_secrets()["SecretList"]
+
+    assert {each.logical_id for each in removed} == {"Key", "Secret", "Logs", "Role", "Kept"}
+    assert next(each for each in removed if each.logical_id == "Secret").physical_id == secrets[0]["ARN"]
+    assert set(ledger.read()) == set(removed)
+
+
+def test_without_an_acknowledgement_nothing_is_purged(
+    client: Client, reach: Reach, ledger: Ledger, removed: tuple[Left, ...]
+) -> None:
+    found, code = run_purge(client, reach, ledger, [])
+
+    assert set(fates(found).values()) == {Fate.KEPT}
+    assert set(ledger.read()) == set(removed)
+    assert code == 0
+
+
+def test_secrets_keys_and_logs_go_and_come_back_for_a_while(
+    administrator: Administrator,
+    client: Client,
+    reach: Reach,
+    ledger: Ledger,
+    removed: tuple[Left, ...],
+    member: str,
+) -> None:
+    ids = {each.logical_id: each.physical_id for each in removed}
+
+    found, code = run_purge(client, reach, ledger, ["purge"])
+
+    assert fates(found) == {
+        "Key": Fate.PURGED,
+        "Secret": Fate.PURGED,
+        "Logs": Fate.PURGED,
+        "Role": Fate.KEPT,
+        "Kept": Fate.KEPT,
+    }
+    assert code == 0
+    secret = administrator.api("secretsmanager", member).describe_secret(SecretId=ids["Secret"])
+    assert "DeletedDate" in secret
+    key = administrator.api("kms", member).describe_key(KeyId=ids["Key"])["KeyMetadata"]
+    assert key["KeyState"] == "PendingDeletion"
+    groups = administrator.api("logs", member).describe_log_groups(logGroupNamePrefix=ids["Logs"])["logGroups"]
+    assert groups == []
+
+
+def test_what_is_kept_says_how_it_goes(client: Client, reach: Reach, ledger: Ledger, removed: tuple[Left, ...]) -> None:
+    words = {each.left.logical_id: each.words for each in run_purge(client, reach, ledger, ["purge"])[0]}
+    role = next(each.physical_id for each in removed if each.logical_id == "Role")
+
+    assert words["Role"] == f"others may use this role; delete it with --acknowledge purge/{role}"
+    assert words["Kept"].startswith("aws cloudcontrol delete-resource --region us-east-1 --type-name AWS::SQS::Queue")
+    assert words["Secret"] == "deleted; `aws secretsmanager restore-secret` brings it back for 7 days"
+
+
+def test_a_role_goes_when_it_is_named(
+    administrator: Administrator, client: Client, reach: Reach, ledger: Ledger, removed: tuple[Left, ...], member: str
+) -> None:
+    role = next(each.physical_id for each in removed if each.logical_id == "Role")
+    administrator.api("iam", member).attach_role_policy(
+        RoleName=role, PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess"
+    )
+
+    run_purge(client, reach, ledger, ["purge", f"purge/{role}"])
+
+    names = [each["RoleName"] for each in administrator.api("iam", member).list_roles()["Roles"]]
+    assert role not in names
+
+
+def test_nothing_is_purged_while_its_stack_stands(
+    client: Client, reach: Reach, ledger: Ledger, rollout: Rollout, keeping: StackSet
+) -> None:
+    note(client, reach, {"network": keeping}, ledger)
+
+    found, _ = run_purge(client, reach, ledger, ["purge"])
+
+    assert set(fates(found).values()) == {Fate.KEPT}
+    assert {each.words for each in found if each.left.logical_id == "Key"} == {
+        "its stack still stands, and uses it; remove the phase there first"
+    }
+
+
+def test_what_is_purged_is_struck_and_what_is_gone_already_counts_as_purged(
+    administrator: Administrator,
+    client: Client,
+    reach: Reach,
+    ledger: Ledger,
+    removed: tuple[Left, ...],
+    member: str,
+) -> None:
+    logs = next(each.physical_id for each in removed if each.logical_id == "Logs")
+    administrator.api("logs", member).delete_log_group(logGroupName=logs)
+
+    found, _ = run_purge(client, reach, ledger, ["purge"])
+
+    assert next(each.words for each in found if each.left.logical_id == "Logs") == "was gone already"
+    assert {each.logical_id for each in ledger.read()} == {"Role", "Kept"}
+
+
+def test_a_purge_that_was_killed_goes_on_where_it_was(
+    administrator: Administrator, client: Client, reach: Reach, ledger: Ledger, removed: tuple[Left, ...], member: str
+) -> None:
+    run_purge(client, reach, ledger, ["purge"])
+    ledger.note(removed)  # as if the process had died before it struck anything
+
+    found, code = run_purge(client, reach, ledger, ["purge"])
+
+    assert {name: fate for name, fate in fates(found).items() if name in ("Key", "Secret", "Logs")} == {
+        "Key": Fate.PURGED,
+        "Secret": Fate.PURGED,
+        "Logs": Fate.PURGED,
+    }
+    assert code == 0
+
+
+def test_an_account_that_cannot_be_reached_fails_alone(
+    administrator: Administrator, client: Client, reach: Reach, ledger: Ledger, removed: tuple[Left, ...], member: str
+) -> None:
+    elsewhere = Place("999999999990", REGION)
+    ledger.note([dataclasses.replace(each, place=elsewhere) for each in removed if each.logical_id == "Secret"])
+
+    found, code = run_purge(client, reach, ledger, ["purge"])
+
+    failed = [each for each in found if each.fate is Fate.FAILED]
+    assert {each.left.place for each in failed} == {elsewhere}
+    assert "a role cannot be assumed" in failed[0].words
+    assert code == 1
+
+
+def test_noting_again_keeps_what_was_noted_first(
+    client: Client, reach: Reach, ledger: Ledger, keeping: StackSet
+) -> None:
+    first = note(client, reach, {"network": keeping}, ledger)
+    secret = next(each for each in first.left if each.logical_id == "Secret")
+    ledger.note([dataclasses.replace(secret, before=("later",))])
+
+    assert secret in ledger.read()
+
+
+def test_a_stack_that_cannot_be_read_is_said(
+    administrator: Administrator, client: Client, reach: Reach, ledger: Ledger, keeping: StackSet, member: str
+) -> None:
+    iam = administrator.api("iam", member)
+    iam.detach_role_policy(RoleName="stackferry-plan-dev", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+    iam.delete_role(RoleName="stackferry-plan-dev")
+
+    noted = note(administrator.client(), reach, {"network": keeping}, ledger)
+
+    assert noted.left == ()
+    assert set(noted.unread) == {("network", Place(member, REGION))}

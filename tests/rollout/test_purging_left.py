@@ -1,0 +1,130 @@
+"""What a template leaves when its stack goes, what of it is purged how, and which instances are let go. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from builders.rollout.client.resources import StackResource
+from builders.rollout.model import Instance, Place, StackSet, Status
+from builders.rollout.purging.left import Left, Way, final_snapshot, in_order, retained
+from builders.rollout.purging.letting_go import letting_go, lost, prune
+from builders.rollout.steps import Action, Step
+
+HERE, THERE = Place("111111111111", "us-east-1"), Place("111111111111", "eu-west-1")
+OTHER = Place("222222222222", "us-east-1")
+REGIONS = ("us-east-1", "eu-west-1")
+
+
+def left(type_name: str, policy: str = "Retain", **more: Any) -> Left:
+    """Something that was left."""
+    return Left("database", HERE, "arn:stack", "Thing", type_name, "thing-1", policy, **more)
+
+
+def of_template(**resources: dict[str, Any]) -> dict[str, str]:
+    """The policies of what a template leaves, where everything that it declares was made."""
+    made = [StackResource(name, each["Type"], f"{name}-1", "CREATE_COMPLETE") for name, each in resources.items()]
+    found = retained("database", HERE, "arn:stack", json.dumps({"Resources": resources}), made)
+    return {each.logical_id: each.policy for each in found}
+
+
+def test_what_has_a_policy_that_keeps_it_is_left() -> None:
+    assert of_template(
+        Kept={"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain"},
+        Role={"Type": "AWS::IAM::Role", "DeletionPolicy": "RetainExceptOnCreate"},
+        Gone={"Type": "AWS::SQS::Queue"},
+        Said={"Type": "AWS::SQS::Queue", "DeletionPolicy": "Delete"},
+    ) == {"Kept": "Retain", "Role": "RetainExceptOnCreate"}
+
+
+def test_a_database_without_a_policy_leaves_a_snapshot_unless_it_belongs_to_a_cluster() -> None:
+    assert of_template(
+        Alone={"Type": "AWS::RDS::DBInstance"},
+        Member={"Type": "AWS::RDS::DBInstance", "Properties": {"DBClusterIdentifier": "cluster"}},
+    ) == {"Alone": "Snapshot"}
+
+
+def test_what_a_condition_kept_from_being_made_is_not_left() -> None:
+    template = json.dumps({"Resources": {"Key": {"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain"}}})
+
+    assert retained("foundation", HERE, "arn:stack", template, []) == ()
+
+
+@pytest.mark.parametrize(
+    ("type_name", "policy", "way"),
+    [
+        ("AWS::SecretsManager::Secret", "Retain", Way.SECRET),
+        ("AWS::KMS::Key", "RetainExceptOnCreate", Way.KEY),
+        ("AWS::RDS::DBInstance", "Snapshot", Way.SNAPSHOT),
+        ("AWS::RDS::DBInstance", "Retain", Way.BY_HAND),
+        ("AWS::Logs::LogGroup", "Retain", Way.LOG_GROUP),
+        ("AWS::IAM::Role", "RetainExceptOnCreate", Way.ROLE),
+        ("AWS::S3::Bucket", "Retain", Way.BY_HAND),
+    ],
+)
+def test_each_type_has_its_way(type_name: str, policy: str, way: Way) -> None:
+    assert left(type_name, policy).way is way
+
+
+def test_a_type_that_is_not_known_comes_with_the_command_that_deletes_it() -> None:
+    assert left("AWS::S3::Bucket").by_hand == (
+        "aws cloudcontrol delete-resource --region us-east-1 --type-name AWS::S3::Bucket --identifier thing-1"
+    )
+
+
+def test_the_final_snapshot_is_the_last_one() -> None:
+    database = left("AWS::RDS::DBInstance", "Snapshot", before=("monday",))
+
+    assert final_snapshot(database, ["monday", "by-hand", "at-the-end"]) == "at-the-end"
+
+
+def test_a_snapshot_that_was_there_before_is_not_the_final_one() -> None:
+    assert final_snapshot(left("AWS::RDS::DBInstance", "Snapshot", before=("monday",)), ["monday"]) == ""
+
+
+def test_a_key_goes_after_what_it_reads() -> None:
+    found = in_order([left("AWS::KMS::Key"), left("AWS::SecretsManager::Secret"), left("AWS::Logs::LogGroup")])
+
+    assert found[-1].type == "AWS::KMS::Key"
+
+
+def state(**statuses: Status) -> StackSet:
+    """A set with an instance at HERE, THERE and OTHER."""
+    places = {"here": HERE, "there": THERE, "other": OTHER}
+    instances = {place: Instance(place, statuses.get(name, Status.CURRENT), "") for name, place in places.items()}
+    return StackSet("network", "stackferry-network-dev", "{}", {}, {}, instances)
+
+
+def retaining(*accounts: str, regions: tuple[str, ...]) -> Step:
+    """The deletion that keeps the stacks."""
+    return Step(Action.DELETE, "network", "stackferry-network-dev", accounts, regions, retain=True)
+
+
+def test_letting_go_of_an_account_takes_its_instances_in_all_regions_and_keeps_their_stacks() -> None:
+    assert letting_go(state(), ["111111111111"], REGIONS) == [retaining("111111111111", regions=REGIONS)]
+
+
+def test_letting_go_of_an_account_without_instances_is_nothing() -> None:
+    assert letting_go(state(), ["333333333333"], REGIONS) == []
+
+
+def test_instances_of_accounts_that_left_and_inoperable_ones_are_lost() -> None:
+    assert lost(state(there=Status.INOPERABLE), {"111111111111"}) == (THERE, OTHER)
+
+
+def test_an_account_that_is_still_reached_loses_only_its_inoperable_instances() -> None:
+    found = prune({"network": state(there=Status.INOPERABLE)}, ["111111111111"], ["111111111111"], REGIONS)
+
+    assert found == {"network": [retaining("111111111111", regions=("eu-west-1",))]}
+
+
+def test_an_account_that_is_not_reached_any_more_loses_everything() -> None:
+    assert prune({"network": state()}, ["222222222222"], ["111111111111"], REGIONS) == {
+        "network": [retaining("222222222222", regions=("us-east-1",))]
+    }
+
+
+def test_an_account_that_was_not_asked_for_keeps_even_its_inoperable_instances() -> None:
+    assert prune({"network": state(other=Status.INOPERABLE)}, ["111111111111"], ["111111111111"], REGIONS) == {}
