@@ -161,6 +161,7 @@ def test_a_virtual_private_gateway_is_attached_to_its_vpc(account: Account, vpc:
         ("us-east-2", "pl-7ba54012"),
         ("us-west-1", "pl-6ba54002"),
         ("eu-central-1", "pl-6ea54007"),
+        ("eu-west-1", "pl-6da54004"),
         ("ap-southeast-2", "pl-6ca54005"),
     ],
 )

@@ -12,10 +12,12 @@ from builders.cloud.corrections.replacing import replace
 from builders.cloud.schemas import Json
 from builders.cloud.strictness import networks
 
-# The customer-visible ids of S3's prefix list (EC2 API, DescribeManagedPrefixLists, read in these regions).
+# The customer-visible ids of S3's prefix list (EC2 API, DescribeManagedPrefixLists, read in these regions;
+# eu-west-1: AWS Tools for PowerShell, "Use DescribePrefixLists").
 S3_PREFIX_LISTS = {
     "ap-southeast-2": "pl-6ca54005",
     "eu-central-1": "pl-6ea54007",
+    "eu-west-1": "pl-6da54004",
     "us-east-1": "pl-63a5400a",
     "us-east-2": "pl-7ba54012",
     "us-west-1": "pl-6ba54002",
