@@ -33,9 +33,18 @@ def running(cloud: Cloud, rollout: RolloutFile) -> Iterator[dict[str, OnPremises
             yield dict(zip(rollout.phases, list(pool.map(start, rollout.phases)), strict=True))
 
 
-def secret(accounts: Accounts, phase: str, place: Place, source: OnPremises) -> Values:
-    """Store the source's secret at a place, and return the parameters that follow from it."""
+def brought(accounts: Accounts, phase: str, place: Place, source: OnPremises) -> Values:
+    """Store the source's secret at a place, and return what a user would have written of the place.
+
+    The id of S3's prefix list is the embedded cloud's, which knows AWS's own in some regions only.
+    """
     made = accounts.api("secretsmanager", place.account, place.region).create_secret(
         Name=f"on-premises-{phase}", SecretString=json.dumps(source.secret())
     )
-    return {"SourceSecretArn": made["ARN"], "SourceCertificatePem": source.certificate_pem}
+    wanted = [{"Name": "prefix-list-name", "Values": [f"com.amazonaws.{place.region}.s3"]}]
+    found = accounts.api("ec2", place.account, place.region).describe_managed_prefix_lists(Filters=wanted)
+    return {
+        "SourceSecretArn": made["ARN"],
+        "SourceCertificatePem": source.certificate_pem,
+        "S3PrefixListId": found["PrefixLists"][0]["PrefixListId"],
+    }

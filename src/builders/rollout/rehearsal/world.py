@@ -55,7 +55,7 @@ def prepared(rollout_file: Path, limits: Limits) -> Iterator[World]:
             file = cloud.state_directory / "rollout.yaml"
             world = World(cloud, hands, rollout, file)
             values = {
-                phase: {place: sources.secret(hands, phase, place, source) for place in world.places(phase)}
+                phase: {place: sources.brought(hands, phase, place, source) for place in world.places(phase)}
                 for phase, source in found.items()
             }
             overlay.write(overlay.with_values(rollout, values), file)
