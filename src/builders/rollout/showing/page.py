@@ -1,10 +1,12 @@
 """Lines that fit a width.
 
-What is made is a `rich.text.Text`: its `plain` goes into a pipe, its styles go to a terminal. Nothing is parsed as markup, so that values may hold brackets; what would move a cursor is taken out.
+What is made is a `rich.text.Text`: its `plain` goes into a pipe, its styles go to a terminal. Nothing is parsed as
+markup, so that values may hold brackets; what would move a cursor is taken out.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -16,6 +18,9 @@ from rich.text import Text
 
 NARROWEST = 40
 """Columns. Below it a terminal wraps by itself: lines of three words help nobody."""
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+"""What moves a cursor or sets a colour (ECMA-48, control sequences)."""
 
 Part = str | tuple[str, str]
 """A text, or a text and its style."""
@@ -66,7 +71,7 @@ def clean(value: str) -> str:
     """A value in one line: no control characters, no line breaks, no lone surrogates, no tabs."""
     if value.isascii() and value.isprintable():
         return value
-    return "".join(_shown(character) for character in value)
+    return "".join(_shown(character) for character in _ESCAPES.sub("", value))
 
 
 def _shown(character: str) -> str:

@@ -1,4 +1,4 @@
-"""What `status` and `drift` found, as values: whoever reads the world fills them, and text and JSON are made of them."""
+"""What `status` and `drift` found, as values: whoever reads the world fills them, text and JSON are made of them."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class Drifted:
 
 @dataclass(frozen=True)
 class DriftView:
-    """What drift detection found. `checked` is how many instances were looked at; `unchecked` are the others, and why."""
+    """What drift detection found. `checked` counts the instances looked at; `unchecked` are the others, and why."""
 
     phase: str
     checked: int

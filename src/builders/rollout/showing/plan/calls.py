@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from builders.rollout.plan.values import Plan, PlannedCall
@@ -17,10 +18,13 @@ _LONGEST_WAVE = 16
 
 
 class _Alike(NamedTuple):
+    """Operations that differ in their layers only, or, where `layers` is given, in their regions only."""
+
     action: Action
     accounts: int
-    regions: tuple[str, ...]
     at_once: int
+    regions: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 def show(page: Page, plan: Plan) -> None:
@@ -29,34 +33,38 @@ def show(page: Page, plan: Plan) -> None:
         return
     page.title(f"{many(len(plan.calls), 'operation')}, about {time(plan.minutes)}")
     page.line(("An estimate from what AWS usually takes.", FAINT))
-    by_wave: dict[str, dict[_Alike, list[str]]] = defaultdict(lambda: defaultdict(list))
+    by_wave: dict[str, list[PlannedCall]] = defaultdict(list)
     for call in plan.calls:
-        by_wave[call.wave][_alike(call)].append(call.layer)
+        by_wave[call.wave].append(call)
     width = columns(by_wave, _LONGEST_WAVE)
-    for wave, together in by_wave.items():
-        lines = list(together.items())
-        listed = lines if len(lines) <= _LISTED + 1 else lines[:_LISTED]
-        for number, (call, layers) in enumerate(listed):
-            page.line(
-                (f"{wave if number == 0 else '':{width}}", STRONG),
-                f"  {_sentence(call, layers)}",
-                indent=2,
-                hang=width + 4,
-            )
-        if len(listed) < len(lines):
-            left = sum(len(layers) for _, layers in lines[len(listed) :])
+    for wave, calls in by_wave.items():
+        together = list(_together(calls).items())
+        listed = together if len(together) <= _LISTED + 1 else together[:_LISTED]
+        for number, (alike, regions) in enumerate(listed):
+            begin = f"{wave if number == 0 else '':{width}}"
+            page.line((begin, STRONG), f"  {_sentence(alike, regions)}", indent=2, hang=len(begin) + 4)
+        if len(listed) < len(together):
+            left = sum(len(alike.layers) * len(regions) for alike, regions in together[len(listed) :])
             page.line((f"... and {many(left, 'more operation')}", FAINT), indent=width + 4)
 
 
-def _alike(call: PlannedCall) -> _Alike:
-    return _Alike(call.action, call.accounts, call.regions, call.at_once)
+def _together(calls: Sequence[PlannedCall]) -> dict[_Alike, list[tuple[str, ...]]]:
+    """The regions of each operation, by what several operations have in common."""
+    layers: dict[_Alike, list[str]] = defaultdict(list)
+    for call in calls:
+        layers[_Alike(call.action, call.accounts, call.at_once, call.regions)].append(call.layer)
+    regions: dict[_Alike, list[tuple[str, ...]]] = defaultdict(list)
+    for alike, those in layers.items():
+        regions[alike._replace(regions=(), layers=tuple(those))].append(alike.regions)
+    return regions
 
 
-def _sentence(call: _Alike, layers: list[str]) -> str:
-    once = list(dict.fromkeys(layers))
-    often = f" ({len(layers):,} operations)" if len(layers) > len(once) else ""
-    begin = f"{call.action.value} {names(once, _LAYERS_NAMED)}{often}"
-    if not call.accounts:
+def _sentence(alike: _Alike, regions: Sequence[tuple[str, ...]]) -> str:
+    layers = list(dict.fromkeys(alike.layers))
+    often = f" ({len(alike.layers):,} operations)" if len(alike.layers) > len(layers) else ""
+    begin = f"{alike.action.value} {names(layers, _LAYERS_NAMED)}{often}"
+    if not alike.accounts:
         return f"{begin}: the set alone"
-    pace = f"; {call.at_once:,} at a time" if call.accounts > 1 else ""
-    return f"{begin}: {many(call.accounts, 'account')} in {', '.join(call.regions)}{pace}"
+    where = " and apart in ".join(", ".join(each) for each in regions)
+    pace = f"; {alike.at_once:,} at a time" if alike.accounts > 1 else ""
+    return f"{begin}: {many(alike.accounts, 'account')} in {where}{pace}"

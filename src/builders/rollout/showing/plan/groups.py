@@ -92,7 +92,7 @@ class Waves:
             " each" if len(layers) > 1 else "",
             self._remark(told[0]) if alone else "",
             indent=2,
-            hang=min(len(name), width) + 2,
+            hang=2 if len(layers) > 1 else len(name) + 2,
         )
         listed = told if len(told) <= _GROUPS_LISTED + 1 else told[:_GROUPS_LISTED]
         for group in listed:

@@ -30,7 +30,7 @@ LEGEND = {
 _OF_RESOURCES = frozenset(LEGEND) - {Effect.UNKNOWN}
 _LISTED = 12
 """Of one effect. Beyond it they are counted: whoever wants all of thirty new alarms asks for JSON."""
-_SIGN_COLUMNS, _LONGEST_NAME, _LONGEST_TYPE = 5, 32, 40
+_SIGN_COLUMNS, _LONGEST_NAME, _LONGEST_TYPE = 5, 40, 40
 
 
 def sign(effect: Effect) -> str:
@@ -92,8 +92,8 @@ def _causes(change: Change) -> list[str]:
         what, _, verb = other.removesuffix(")").partition(" ")
         by_path.setdefault((path, verb), []).append(what)
     found = []
-    for (path, verb), others in by_path.items():
-        verb = verb.replace("is ", "are ", 1) if len(others) > 1 else verb
+    for (path, said), others in by_path.items():
+        verb = said.replace("is ", "are ", 1) if len(others) > 1 else said
         found.append(f"{path} ({names(others)} {verb})" if verb else path)
     return found
 

@@ -1,0 +1,128 @@
+"""What a rollout came to, as a person and as a machine reads it: the failures by cause, and what to type next."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from builders.rollout.engine.report import Missed, Report
+from builders.rollout.model import Place
+from builders.rollout.showing.page import BAD, CARE, FAINT, GOOD, STRONG, Page, columns
+from builders.rollout.showing.words import many, places
+
+_CAUSES_LISTED = 20
+_HELD_LISTED = 12
+_LONGEST_LAYER = 24
+
+
+def text(report: Report, explained: Mapping[str, str], phase: str, command: str = "apply", width: int = 80) -> Text:
+    """The report. `explained` has the first failed event of a stack, by the status reason that it stands behind."""
+    page = Page(width)
+    _reached(page, report)
+    causes = list(report.causes().items())
+    if causes:
+        page.title(f"{many(len(report.failed), 'instance')} failed, for {many(len(causes), 'cause')}")
+    for reason, missed in causes[:_CAUSES_LISTED]:
+        page.blank()
+        _cause(page, reason, missed, explained.get(reason, ""))
+    if left := causes[_CAUSES_LISTED:]:
+        count = sum(len(missed) for _, missed in left)
+        page.blank()
+        page.line((f"... and {many(len(left), 'more cause')}, of {count:,} instances; --json has all", FAINT), indent=2)
+    _held(page, report)
+    if report.stopped:
+        page.title("Stopped")
+        page.line(report.stopped, indent=2)
+    _end(page, report, phase, command)
+    return page.text()
+
+
+def data(report: Report, explained: Mapping[str, str]) -> dict[str, Any]:
+    """The same as a dictionary that `json` can write, with every place."""
+    return {
+        "good": report.good,
+        "operations": report.operations,
+        "reached": dict(report.reached),
+        "stopped": report.stopped,
+        "missed": [
+            {
+                "layer": each.layer,
+                "account": each.place.account,
+                "region": each.place.region,
+                "held": each.held,
+                "reason": each.reason,
+                "first_failed_event": "" if each.held else explained.get(each.reason, ""),
+                "stack_id": each.stack_id,
+            }
+            for each in report.missed
+        ],
+    }
+
+
+def _reached(page: Page, report: Report) -> None:
+    missed = Counter(each.layer for each in report.missed)
+    layers = [*report.reached, *sorted(missed.keys() - report.reached.keys())]
+    short = [layer for layer in layers if missed[layer]]
+    if short:
+        page.line(("Reached", STRONG))
+    width = columns(short, _LONGEST_LAYER)
+    for layer in short:
+        done = report.reached.get(layer, 0)
+        page.line(f"{layer:{width}}  {done:,} of {done + missed[layer]:,}", indent=2)
+    if short and len(short) < len(layers):
+        page.line((f"{many(len(layers) - len(short), 'other layer')}: all", FAINT), indent=2)
+
+
+def _cause(page: Page, reason: str, missed: Sequence[Missed], event: str) -> None:
+    page.line(("x ", BAD), (reason or "no reason was given", STRONG), indent=2)
+    if event and event != reason:
+        page.line("first failed event: ", event, indent=4)
+    for layer, where in _by_layer(missed):
+        page.line(f"{layer} at {places(where)}", indent=4)
+
+
+def _held(page: Page, report: Report) -> None:
+    """What was not tried, by what it waited for."""
+    held: dict[str, list[Missed]] = defaultdict(list)
+    for each in report.missed:
+        if each.held:
+            held[each.reason].append(each)
+    if not held:
+        return
+    page.title(f"{many(sum(map(len, held.values())), 'instance')} not tried")
+    causes = sorted(held.items(), key=lambda cause: (-len(cause[1]), cause[0]))
+    for reason, missed in causes[:_HELD_LISTED]:
+        page.line(("- ", CARE), reason, indent=2)
+        for layer, where in _by_layer(missed):
+            page.line(f"{layer} at {places(where)}", indent=4)
+    if len(causes) > _HELD_LISTED:
+        page.line((f"... and {many(len(causes) - _HELD_LISTED, 'more reason')}", FAINT), indent=2)
+
+
+def _by_layer(missed: Sequence[Missed]) -> Iterator[tuple[str, list[Place]]]:
+    found: dict[str, list[Place]] = defaultdict(list)
+    for each in missed:
+        found[each.layer].append(each.place)
+    return iter(found.items())
+
+
+def _end(page: Page, report: Report, phase: str, command: str) -> None:
+    page.blank()
+    reached = sum(report.reached.values())
+    if report.good:
+        done = f"{many(reached, 'instance')} as they shall be" if reached != 1 else "1 instance as it shall be"
+        work = many(report.operations, "operation") if report.operations else "nothing was to do"
+        page.line((f"{command}: {done}; {work}.", GOOD))
+        return
+    page.line(
+        (f"{command} did not reach everything: {reached:,} of {reached + len(report.missed):,} instances did.", BAD)
+    )
+    page.line("Next: ", ("look at the causes, then ", ""), (_next(phase, command), STRONG), hang=6)
+
+
+def _next(phase: str, command: str) -> str:
+    resume = f"`rollout-stacksets resume --phase {phase}`"
+    return f"{resume}, or `rollout-stacksets rollback --phase {phase}`" if command == "apply" else resume
