@@ -70,6 +70,12 @@ def test_a_mention_anywhere_in_a_create_only_property_replaces(kind: str, proper
     assert found == {"Thing": ("replace", (f"{path} (Vpc is replaced)",))}
 
 
+def test_a_property_whose_name_begins_like_a_create_only_one_is_another() -> None:
+    # No real type has such a pair today; CidrBlock alone is the schema's.
+    found = replaced({"Thing": {"Type": "AWS::EC2::Subnet", "Properties": {"CidrBlocks": {"Ref": "Vpc"}}}})
+    assert found == {"Thing": ("modify", ("CidrBlocks (Vpc is replaced)",))}
+
+
 def test_what_a_template_splits_off_is_still_a_mention() -> None:
     first = {"Fn::Select": [0, {"Fn::Split": [".", {"Fn::GetAtt": ["Vpc", "VpcId"]}]}]}
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": first}}

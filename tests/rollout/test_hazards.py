@@ -156,8 +156,15 @@ def test_a_resource_that_goes_and_one_that_comes_under_another_name_are_no_hazar
     assert found({"Old": topic("a")}, {"New": topic("b")}) == ()
 
 
-def test_a_name_that_moves_to_another_logical_id_is_taken() -> None:
+def test_another_type_may_take_the_name() -> None:
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "alarms"}}
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "alarms"}}
+    assert found({"Old": topic}, {"New": queue}) == ()
+
+
+@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+def test_a_name_that_moves_to_another_logical_id_is_taken(policy: str) -> None:
+    topic = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "alarms"}, "DeletionPolicy": policy}
     (hazard,) = found({"Old": topic}, {"New": topic})
     assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.CUSTOM_NAME, "New", False)
     assert hazard.message.startswith("New takes the name alarms from Old: ")

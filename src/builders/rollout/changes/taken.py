@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from builders import resource_types
 from builders.rollout.changes.comparison import Comparison
 from builders.rollout.changes.differences import mentions_any, text
 from builders.rollout.changes.effects import Change, Effect, Hazard, HazardKind
@@ -34,8 +33,7 @@ def taken(layer: str, comparison: Comparison) -> Iterator[Hazard]:
 
 
 def _beside_itself(layer: str, comparison: Comparison, change: Change, replaced: frozenset[str]) -> Iterator[Hazard]:
-    kind = resource_types.load(change.type, comparison.region)
-    if kind and not kind.deleted_first and _same_place(comparison, change, change.logical_id, replaced):
+    if _same_place(comparison, change, change.logical_id, replaced):
         place = ", ".join(_PLACE[change.type])
         yield Hazard(
             HazardKind.SAME_PLACE,
