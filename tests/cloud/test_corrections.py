@@ -50,6 +50,11 @@ STILL_WRONG = {
         from ministack.services.cloudformation import provisioners
         wrong = "AWS::EC2::VPNGateway" not in provisioners._STACK_TAG_PROPERTY
     """,
+    "operations.clean_up_told": """
+        import inspect
+        from ministack.services.cloudformation import stacks
+        wrong = "CLEANUP_IN_PROGRESS" not in inspect.getsource(stacks._deploy_stack_async).replace("# ", "")
+    """,
     "operations.snapshots_before_replacement": """
         from ministack.services.cloudformation import provisioners
         wrong = provisioners._snapshot_id("x") == provisioners._snapshot_id("x")

@@ -245,6 +245,24 @@ def test_a_snapshot_holds_the_data_of_its_moment_and_a_stack_restores_it(account
         assert session.run("SELECT id FROM kept") == [[7]]
 
 
+def test_the_api_restores_a_snapshot_as_a_server_with_its_data(account: Account, database: Template) -> None:
+    account.deploy(database)
+    with login(account) as session:
+        session.run("CREATE TABLE kept AS SELECT 7 AS id")
+    api = account.client("rds")
+    api.create_db_snapshot(DBInstanceIdentifier="payments", DBSnapshotIdentifier="before")
+    group = instance(account)["DBParameterGroups"][0]["DBParameterGroupName"]
+    made = api.restore_db_instance_from_db_snapshot(
+        DBInstanceIdentifier="restored", DBSnapshotIdentifier="before", DBParameterGroupName=group
+    )
+    assert made["DBInstance"]["DBInstanceStatus"] == "creating"
+    api.get_waiter("db_instance_available").wait(DBInstanceIdentifier="restored", WaiterConfig={"Delay": 1})
+    (told,) = api.describe_db_instances(DBInstanceIdentifier="restored")["DBInstances"]
+    with login(account, port=told["Endpoint"]["Port"]) as session:
+        assert session.run("SELECT id FROM kept") == [[7]]
+    api.delete_db_instance(DBInstanceIdentifier="restored", SkipFinalSnapshot=True)
+
+
 def test_a_snapshot_that_is_not_there_is_not_restored(account: Account, database: Template) -> None:
     with pytest.raises(Refused, match="DBSnapshot not found: nothing"):
         account.deploy(changed(database, DBSnapshotIdentifier="nothing", MasterUsername=None))

@@ -293,3 +293,10 @@ def test_another_account_sees_nothing_of_it(account: Account, arn: str) -> None:
     assert other.describe_replication_tasks()["ReplicationTasks"] == []
     with pytest.raises(other.exceptions.ResourceNotFoundFault):
         other.stop_replication_task(ReplicationTaskArn=arn)
+
+
+def test_the_tags_of_a_resource_are_listed(dms: Any, arn: str) -> None:
+    tags = {each["Key"]: each["Value"] for each in dms.list_tags_for_resource(ResourceArn=arn)["TagList"]}
+    assert tags["Environment"] == "dev"
+    with pytest.raises(ClientError, match="ResourceNotFoundFault"):
+        dms.list_tags_for_resource(ResourceArn=arn + "X")

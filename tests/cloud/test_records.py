@@ -67,6 +67,24 @@ def test_a_change_of_a_create_only_property_makes_a_new_resource(account: Accoun
     assert account.physical_id("Thing") != before
 
 
+def test_the_clean_up_of_an_update_is_told(account: Account) -> None:
+    topic = {"Type": "AWS::SNS::Topic"}
+    account.deploy({"Thing": REPLICATION_INSTANCE, "Dropped": topic})
+    old = [account.physical_id("Thing"), account.physical_id("Dropped")]
+    public = {**REPLICATION_INSTANCE["Properties"], "PubliclyAccessible": True}
+    account.deploy({"Thing": {**REPLICATION_INSTANCE, "Properties": public}})
+    events = [(each["PhysicalResourceId"], each["ResourceStatus"]) for each in reversed(account.events("stack"))]
+    stack = account.events("stack")[0]["StackId"]
+    begun = events.index((stack, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"))
+    assert events[begun + 1 :] == [
+        (old[0], "DELETE_IN_PROGRESS"),
+        (old[0], "DELETE_COMPLETE"),
+        (old[1], "DELETE_IN_PROGRESS"),
+        (old[1], "DELETE_COMPLETE"),
+        (stack, "UPDATE_COMPLETE"),
+    ]
+
+
 def test_a_change_set_tells_a_replacement_before_it_happens(account: Account) -> None:
     account.deploy({"Thing": REPLICATION_INSTANCE})
     api = account.client("cloudformation")

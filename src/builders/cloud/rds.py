@@ -144,17 +144,18 @@ class Databases:
             restored = rds._snapshots[str(properties["DBSnapshotIdentifier"]).rsplit(":", 1)[-1]]
             instance["MasterUsername"] = restored["MasterUsername"]
         try:
-            server = self._start(instance, properties)
+            server = self.start(instance, properties)
         except CloudError as error:
             rds._instances.pop(physical_id, None)
             raise ValueError(f"the embedded cloud has no database server to offer: {error}") from error
         instance["Endpoint"] |= {"Address": ADDRESS, "Port": server.port}
         instance["DbInstancePort"] = 0
-        _tell(instance, properties, server)
+        tell(instance, properties, server)
         del instance[_STARTING]
         return physical_id, provisioners._rds_db_instance_attrs(instance)
 
-    def _start(self, instance: Mapping[str, Json], properties: Mapping[str, Json]) -> postgres.Server:
+    def start(self, instance: Mapping[str, Json], properties: Mapping[str, Json]) -> postgres.Server:
+        """Give an instance its server: a new one, or one with the data of the snapshot that the properties name."""
         installation = installations.choose(int(re.split(r"\D", str(properties.get("EngineVersion", "0")))[0] or 0))
         certificate = postgres.Certificate(*rds._pg_server_material([ADDRESS], ["127.0.0.1"]))
         directory = self.directory / f"{instance['DBInstanceIdentifier'][:40]}-{secrets.token_hex(4)}"
@@ -202,7 +203,7 @@ class Databases:
         if old.get("DBParameterGroupName") != new.get("DBParameterGroupName"):
             server.stop()
             server.start()
-        _tell(instance, new, server)
+        tell(instance, new, server)
 
     def remove(self, arn: str) -> None:
         """End and delete the server of an instance, where it has one."""
@@ -222,7 +223,7 @@ def _lowered(properties: Mapping[str, Json]) -> dict[str, Json]:
     return {**properties, "DBInstanceIdentifier": str(name).lower()} if name else dict(properties)
 
 
-def _tell(instance: dict[str, Json], properties: Mapping[str, Json], server: postgres.Server) -> None:
+def tell(instance: dict[str, Json], properties: Mapping[str, Json], server: postgres.Server) -> None:
     """Make the record say what the template says, where ministack's falls short."""
     certificate = x509.load_pem_x509_certificate(server.certificate.certificate.encode())
     valid_till = rds._format_time(certificate.not_valid_after_utc.timestamp())

@@ -11,16 +11,19 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
+from ministack.core.concurrency import spawn_background
 from ministack.services import rds
 
-from builders.cloud.rds import Databases, server_settings
+from builders.cloud.rds import ADDRESS, Databases, server_settings, tell
 from builders.cloud.schemas import Json
+from builders.errors import CloudError
 
 
 def install(databases: Databases) -> None:
     """Let ministack's operations act on the servers of `databases`."""
     reboot_before, snapshot_before = rds._finish_instance_reboot, rds._create_snapshot_internal
     delete_before, forget_before = rds._ACTION_MAP["DeleteDBInstance"], rds._ACTION_MAP["DeleteDBSnapshot"]
+    restore_before = rds._ACTION_MAP["RestoreDBInstanceFromDBSnapshot"]
 
     def reboot(instance: dict[str, Json], *more: Any) -> None:
         server = databases.servers.get(instance["DBInstanceArn"])
@@ -53,8 +56,39 @@ def install(databases: Databases) -> None:
             shutil.rmtree(databases.snapshot(known["DBSnapshotArn"]), ignore_errors=True)
         return forget_before(parameters)
 
+    def restore(parameters: Mapping[str, Json]) -> Any:
+        answer = restore_before(parameters)
+        instance = rds._instances.get(rds._p(parameters, "DBInstanceIdentifier"))
+        if answer[0] >= 400 or instance["Engine"] != "postgres":
+            return answer
+        instance["DBInstanceStatus"] = "creating"
+        given = ("DBSnapshotIdentifier", "DBParameterGroupName")
+        properties = {name: value for name in given if (value := rds._p(parameters, name))}
+        spawn_background(_restore, databases, instance, properties, thread_name="rds-restore")
+        name = "RestoreDBInstanceFromDBSnapshot"
+        return rds._single_instance_response(f"{name}Response", f"{name}Result", instance)
+
     rds._finish_instance_reboot, rds._create_snapshot_internal = reboot, snapshot
-    rds._ACTION_MAP |= {"DeleteDBInstance": delete, "DeleteDBSnapshot": forget}
+    rds._ACTION_MAP |= {
+        "DeleteDBInstance": delete,
+        "DeleteDBSnapshot": forget,
+        "RestoreDBInstanceFromDBSnapshot": restore,
+    }
+
+
+def _restore(databases: Databases, instance: dict[str, Json], properties: dict[str, Json]) -> None:
+    """Give a record that ministack restored from a snapshot its server; it is `failed` where that does not start."""
+    family = str(instance["EngineVersion"]).partition(".")[0]
+    properties = {"DBParameterGroupName": f"default.postgres{family}", **properties}
+    properties["EngineVersion"] = instance["EngineVersion"]
+    try:
+        server = databases.start(instance, properties)
+    except CloudError:
+        instance["DBInstanceStatus"] = "failed"
+        raise
+    instance["Endpoint"] |= {"Address": ADDRESS, "Port": server.port}
+    tell(instance, properties, server)
+    instance["DBInstanceStatus"] = "available"
 
 
 def _refuse_deletion(parameters: Mapping[str, Json], instance: Mapping[str, Json]) -> Any:

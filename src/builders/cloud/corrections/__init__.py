@@ -33,6 +33,8 @@ def everywhere() -> None:
     operations.named_resources_stay()
     operations.tags_by_schema()
     operations.snapshots_before_replacement()
+    operations.clean_up_told()
+    operations.deleted_stacks_are_forgotten()
     exports.exports_in_use_stay()
     packages.buckets_of_all_accounts()
     services.generated_passwords()

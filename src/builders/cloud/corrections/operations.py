@@ -11,13 +11,15 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from ministack.services import cloudformation
-from ministack.services.cloudformation import handlers, provisioners, stacks
+from ministack.services.cloudformation import _stack_events, _stacks, handlers, provisioners, stacks
 
 from builders.cloud import attributes, schemas
 from builders.cloud.corrections.replacing import replace
 from builders.cloud.schemas import Json
 
 HOLD_SECONDS = 10.0
+DELETED_STACKS = 500
+_CLEANING = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 
 _BLOCKING_TYPES = frozenset({"AWS::RDS::DBInstance", "AWS::SecretsManager::RotationSchedule"})
 
@@ -120,6 +122,48 @@ def tags_by_schema() -> None:
 
 
 _last_policy: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("last_policy", default=("", ""))
+
+
+def clean_up_told() -> None:
+    """ministack deletes what an update replaced or dropped without a word; CloudFormation tells the clean-up
+    (user guide, "Understand stack creation events", and the status UPDATE_COMPLETE_CLEANUP_IN_PROGRESS)."""
+    before = stacks._delete_resource
+
+    def delete(kind: str, physical_id: str, properties: Mapping[str, Json], name: str, logical_id: str) -> None:
+        stack = _stacks[name]
+        cleaning = stack["StackStatus"] in ("UPDATE_IN_PROGRESS", _CLEANING)
+        if stack["StackStatus"] == "UPDATE_IN_PROGRESS":
+            stack["StackStatus"] = _CLEANING
+            place = (stack["StackId"], name, name, "AWS::CloudFormation::Stack")
+            stacks._add_event(*place, _CLEANING, physical_id=stack["StackId"])
+        place = (stack["StackId"], name, logical_id, kind)
+        if cleaning:
+            stacks._add_event(*place, "DELETE_IN_PROGRESS", physical_id=physical_id)
+        before(kind, physical_id, properties, name, logical_id)
+        if cleaning:
+            stacks._add_event(*place, "DELETE_COMPLETE", physical_id=physical_id)
+
+    stacks._delete_resource = delete
+
+
+def deleted_stacks_are_forgotten() -> None:
+    """Not a mistake of ministack: CloudFormation remembers deleted stacks for 90 days, here it is the last
+    `DELETED_STACKS` of an account and region."""
+    before = stacks._delete_stack_async
+
+    async def delete(name: str, stack_id: str, *arguments: Any, **more: Any) -> None:
+        await before(name, stack_id, *arguments, **more)
+        names = {stack["StackId"]: name for name, stack in _stacks.items()}
+        gone = [each for each in _stack_events if each not in names or _deleted(names[each])]
+        for each in gone[:-DELETED_STACKS]:
+            del _stack_events[each]
+            _stacks.pop(names.get(each), None)
+
+    replace(stacks, "_delete_stack_async", delete)
+
+
+def _deleted(name: str) -> bool:
+    return bool(_stacks[name]["StackStatus"] == "DELETE_COMPLETE")
 
 
 def snapshots_before_replacement() -> None:

@@ -84,6 +84,11 @@ def _table_statistics(request: Request) -> Answer:
     return {"ReplicationTaskArn": arn, **answer}
 
 
+def _tags(request: Request) -> Answer:
+    wanted = [request["ResourceArn"]] if "ResourceArn" in request else request["ResourceArnList"]
+    return {"TagList": [{**tag, "ResourceArn": arn} for arn in wanted for tag in describing.tags(arn)]}
+
+
 def _properties(arn: str) -> dict[str, Json]:
     properties: dict[str, Json] = records.find(tasks.TYPE)[arn]["Properties"]
     return properties
@@ -99,5 +104,6 @@ _ACTIONS: dict[str, Callable[[Request], Answer]] = {
     "ModifyReplicationTask": _modify,
     "TestConnection": _test,
     "DescribeTableStatistics": _table_statistics,
+    "ListTagsForResource": _tags,
     **{name: functools.partial(listing.answer, each) for name, each in describing.LISTINGS.items()},
 }

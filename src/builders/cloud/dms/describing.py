@@ -11,8 +11,11 @@ from ministack.services import ec2
 
 from builders.cloud import records
 from builders.cloud.dms import connections, tasks
+from builders.cloud.dms.faults import not_found
 from builders.cloud.dms.listing import Described, Listing
 from builders.cloud.schemas import Json
+
+_CERTIFICATE, _SUBNET_GROUP = "AWS::DMS::Certificate", "AWS::DMS::ReplicationSubnetGroup"
 
 
 def task(arn: str, record: Mapping[str, Json]) -> Described:
@@ -95,6 +98,16 @@ def _subnet_group(name: str, record: Mapping[str, Json]) -> Described:
     }
 
 
+def tags(arn: str) -> list[dict[str, str]]:
+    """The tags of a resource. Raises ResourceNotFoundFault."""
+    for kind in (tasks.TYPE, connections.INSTANCE, connections.ENDPOINT, _CERTIFICATE, _SUBNET_GROUP):
+        for physical_id, record in records.find(kind).items():
+            if arn == physical_id or (kind == _SUBNET_GROUP and arn.endswith(f":subgrp:{physical_id.lower()}")):
+                found: list[dict[str, str]] = record["Properties"].get("Tags") or []
+                return found
+    raise not_found(f"Resource {arn}")
+
+
 def _records(kind: str, describe: Callable[[str, Mapping[str, Json]], Described]) -> Callable[[], list[Described]]:
     return lambda: [describe(physical_id, record) for physical_id, record in sorted(records.find(kind).items())]
 
@@ -142,13 +155,13 @@ LISTINGS = {
     "DescribeCertificates": Listing(
         "Certificates",
         "Certificates",
-        _records("AWS::DMS::Certificate", _certificate),
+        _records(_CERTIFICATE, _certificate),
         {"certificate-arn": "CertificateArn", "certificate-id": "CertificateIdentifier"},
     ),
     "DescribeReplicationSubnetGroups": Listing(
         "ReplicationSubnetGroups",
         "Replication subnet groups",
-        _records("AWS::DMS::ReplicationSubnetGroup", _subnet_group),
+        _records(_SUBNET_GROUP, _subnet_group),
         {"replication-subnet-group-id": "ReplicationSubnetGroupIdentifier"},
     ),
     "DescribeConnections": Listing(

@@ -18,6 +18,9 @@ from builders.cloud.stacksets.wire import Answer, Request
 
 logger = logging.getLogger("stacksets")
 
+RESULTS = 50_000
+"""How many results of past operations are remembered for each set, beside those of the last one."""
+
 _tasks: set[asyncio.Task[None]] = set()
 """asyncio itself holds tasks weakly."""
 
@@ -135,7 +138,17 @@ async def _run(stack_set: StackSet, operation: Operation) -> None:
     except Exception:
         logger.exception("operation %s of %s stumbled", operation.id, stack_set.name)
         operation.status, operation.ended = "FAILED", now()
+    _forget(stack_set)
     _start_what_may(stack_set)
+
+
+def _forget(stack_set: StackSet) -> None:
+    """Drop the oldest operations that are over; StackSets remember them for 90 days, here it goes by number."""
+    results = 0
+    for operation in reversed(list(stack_set.operations.values())[:-1]):
+        results += len(operation.results)
+        if results > RESULTS and not operation.active:
+            del stack_set.operations[operation.id]
 
 
 def take_up() -> None:

@@ -1,0 +1,64 @@
+"""State does not grow without end. The bounds are large, so each test lowers one, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+
+def told(program: str) -> Any:
+    """What a program prints last, as JSON."""
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def test_the_last_deleted_stacks_are_remembered_and_stacks_that_are_there_all() -> None:
+    names, events = told("""
+        import asyncio, json
+        from builders.cloud.corrections import operations
+        from ministack.services.cloudformation import _stack_events, _stacks, handlers
+
+        operations.DELETED_STACKS = 2
+        operations.deleted_stacks_are_forgotten()
+        body = '{"Resources": {"Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}'
+
+        async def call(action, name, **more):
+            handlers._ACTION_HANDLERS[action]({"StackName": [name], **more})
+            while _stacks[name]["StackStatus"].endswith("_IN_PROGRESS"):
+                await asyncio.sleep(0)
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+        async def main():
+            await call("CreateStack", "stays", TemplateBody=[body])
+            for name in ("one", "two", "three", "four", "two"):
+                await call("CreateStack", name, TemplateBody=[body])
+                await call("DeleteStack", name)
+
+        asyncio.run(main())
+        print(json.dumps([sorted(_stacks), [name.split("/")[1] for name in _stack_events]]))
+    """)
+    assert names == ["four", "stays", "two"]
+    assert events == ["stays", "four", "two"]
+
+
+def test_the_last_operations_of_a_set_are_remembered_and_those_that_run_all() -> None:
+    kept = told("""
+        import json
+        from builders.cloud.stacksets import queue
+        from builders.cloud.stacksets.model import Operation, Result, StackSet
+
+        queue.RESULTS = 5
+        stack_set = StackSet("name", "111111111111", "us-east-1", "{}", {}, {}, [], [])
+        for name, status in {"a": "RUNNING", "b": "FAILED", "c": "SUCCEEDED", "d": "SUCCEEDED", "e": "FAILED"}.items():
+            operation = Operation(name, "CREATE", {}, {}, None, "", status=status)
+            operation.results = {(each, "us-east-1"): Result(each, "us-east-1", "") for each in "123"}
+            stack_set.operations[name] = operation
+        queue._forget(stack_set)
+        print(json.dumps(list(stack_set.operations)))
+    """)
+    assert kept == ["a", "d", "e"]
