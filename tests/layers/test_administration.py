@@ -5,6 +5,7 @@ The policies are asked, not read: the emulator's IAM evaluator decides each call
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +61,31 @@ def test_cloudformation_wears_the_role_for_our_stack_sets_of_this_account_alone(
     about_itself = {"Statement": [{**statement, "Resource": "*"} for statement in trust["Statement"]]}
     decision = iam_evaluator.evaluate_resource_policy(about_itself, request, service=service).decision
     assert (decision == "Allow") is is_trusted
+
+
+def test_regions_that_are_disabled_by_default_have_principals_of_their_own(
+    template: Callable[[str], dict[str, Any]],
+) -> None:
+    principals = ["cloudformation.amazonaws.com", "cloudformation.ap-east-1.amazonaws.com"]
+    deployed = evaluate(template("administration"), GIVEN | {"StackSetsPrincipals": ",".join(principals)})
+    (statement,) = deployed.resources["AdministrationRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": principals}
+
+
+@pytest.mark.parametrize(
+    ("principal", "is_taken"),
+    [
+        ("cloudformation.us-gov-west-1.amazonaws.com", True),
+        ("ec2.amazonaws.com", False),
+        ("cloudformation.amazonaws.com.example.org", False),
+        ("*", False),
+    ],
+)
+def test_no_other_service_can_be_let_in(
+    template: Callable[[str], dict[str, Any]], principal: str, is_taken: bool
+) -> None:
+    pattern = template("administration")["Parameters"]["StackSetsPrincipals"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, principal)) is is_taken
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from awacs import sts
-from awacs.aws import ArnLike, Condition, StringEquals
-from troposphere import AccountId, Sub, iam
+from awacs.aws import ArnLike, Condition, Principal, StringEquals
+from troposphere import AccountId, Parameter, Ref, Sub, iam
 
 from builders import policies
 from builders.layers._execution import role as execution
@@ -25,7 +25,7 @@ def build(stack: Stack) -> None:
             Description="Lets the stack sets of this account deploy by the execution roles of other accounts",
             # CloudFormation user guide, "Set up global keys to mitigate confused deputy problems".
             AssumeRolePolicyDocument=policies.trust(
-                "StackSets", policies.service("cloudformation.amazonaws.com"), _for_our_sets()
+                "StackSets", Principal("Service", _principals(stack)), _for_our_sets()
             ),
         )
     )
@@ -44,6 +44,22 @@ def build(stack: Stack) -> None:
         )
     )
     stack.output("AdministrationRoleArn", role.get_att("Arn"), "Role by which stack sets go into other accounts")
+
+
+def _principals(stack: Stack) -> Ref:
+    """StackSets works in a region that an account opts in to by that region's own principal (CloudFormation user guide,
+    "Prepare to perform StackSet operations in AWS Regions that are disabled by default")."""
+    return stack.parameter(
+        Parameter(
+            "StackSetsPrincipals",
+            Type="CommaDelimitedList",
+            Description="Principals of StackSets; for each region that is disabled by default add "
+            "cloudformation.<region>.amazonaws.com",
+            AllowedPattern=r"^cloudformation(\.[a-z]{2}(-[a-z]+)+-[0-9])?\.amazonaws\.com$",
+            ConstraintDescription="principals of CloudFormation, joined by commas",
+            Default="cloudformation.amazonaws.com",
+        )
+    ).ref()
 
 
 def _for_our_sets() -> Condition:
