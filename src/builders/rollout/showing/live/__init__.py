@@ -19,8 +19,8 @@ from builders.rollout.showing.live.table import LiveTable
 __all__ = ["Lines", "LiveTable", "looking_on"]
 
 
-def looking_on(plan: Plan, clock: Clock) -> AbstractContextManager[LiveTable | Lines]:
+def looking_on(title: str, clock: Clock, plan: Plan | None = None) -> AbstractContextManager[LiveTable | Lines]:
     """Whoever suits stderr: a table where it is a terminal without NO_COLOR, else lines. Open it with `with`."""
     if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
-        return LiveTable(plan, clock)
+        return LiveTable(title, clock, plan)
     return Lines(clock)

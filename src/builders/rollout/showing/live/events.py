@@ -24,7 +24,6 @@ class Underway:
     id: str
     step: Step
     since: float
-    status: str = "RUNNING"
 
 
 @dataclass
@@ -47,7 +46,8 @@ class Events:
 
     def __init__(self, plan: Plan | None = None) -> None:
         self._lock = threading.Lock()
-        self._picture = Picture(standings={})
+        self._picture = Picture()
+        self._statuses: dict[str, str] = {}
         if plan is not None:
             self._begin(plan)
 
@@ -64,22 +64,24 @@ class Events:
         with self._lock:
             self._picture.wave, self._picture.wave_places = name, places
 
-    def operation(self, step: Step, operation_id: str, status: str, now: float) -> bool:
-        """An operation has a status; return whether it is another one than before."""
+    def operation(self, step: Step, operation: Operation, now: float) -> bool:
+        """An operation was looked at; return whether it has another status than before."""
         with self._lock:
-            before = self._picture.running.get(operation_id)
-            if before is not None and before.status == status:
+            if self._statuses.get(operation.id) == operation.status:
                 return False
-            active = Operation(operation_id, "", status).active
-            if active:
+            self._statuses[operation.id] = operation.status
+            if operation.active:
+                before = self._picture.running.get(operation.id)
                 since = before.since if before else now
-                self._picture.running[operation_id] = Underway(operation_id, step, since, status)
+                self._picture.running[operation.id] = Underway(operation.id, step, since)
                 self._mark_running(step)
                 return True
-            self._picture.running.pop(operation_id, None)
+            self._picture.running.pop(operation.id, None)
             self._picture.over += 1
-            self._picture.failed += status != "SUCCEEDED"
-            if status == "SUCCEEDED":
+            # StackSets call one SUCCEEDED that failed within its tolerance.
+            good = operation.status == "SUCCEEDED" and not operation.failed
+            self._picture.failed += not good
+            if good:
                 self._mark_done(step)
             return True
 

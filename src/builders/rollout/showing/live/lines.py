@@ -56,13 +56,14 @@ class Lines:
 
     def submitted(self, step: Step, operation_id: str) -> None:
         """A call was made."""
-        if self._events.operation(step, operation_id, "RUNNING", self._clock.now()):
+        sent = Operation(operation_id, step.action.value, "RUNNING")
+        if self._events.operation(step, sent, self._clock.now()):
             at = f" at {where(step.places)}" if step.places else ""
             self._write(f"{step.layer}: {step.action.value}{at}, operation {operation_id}")
 
     def operation(self, step: Step, operation: Operation) -> None:
         """An operation was looked at."""
-        if self._events.operation(step, operation.id, operation.status, self._clock.now()):
+        if self._events.operation(step, operation, self._clock.now()):
             why = f": {operation.reason}" if operation.reason else ""
             failed = f", {many(operation.failed, 'instance')} failed" if operation.failed else ""
             self._write(f"{step.layer}: operation {operation.id} {operation.status}{failed}{why}")

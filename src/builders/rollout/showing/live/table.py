@@ -27,16 +27,17 @@ _SMALLEST_HEIGHT = 12
 class LiveTable:
     """Accounts by regions by layers on stderr, with the wave, the operations that run and what was said last.
 
-    A context manager: the terminal has its cursor back however the block ends. The last state stays to be read.
+    The plan tells how everything stands at first; without one, places appear when they are told of. A context manager:
+    the terminal has its cursor back however the block ends, and the last state stays to be read.
     """
 
     detailed = True
 
-    def __init__(self, plan: Plan, clock: Clock, console: Console | None = None) -> None:
+    def __init__(self, title: str, clock: Clock, plan: Plan | None = None, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
         self._clock = clock
         self._begun = clock.now()
-        self._title = f"{plan.command} of phase {plan.phase}"
+        self._title = title
         self._events = Events(plan)
         # stdout may be a file or a pipe: what is printed there is not for the terminal.
         self._live = Live(
@@ -64,11 +65,11 @@ class LiveTable:
 
     def submitted(self, step: Step, operation_id: str) -> None:
         """A call was made."""
-        self._events.operation(step, operation_id, "RUNNING", self._clock.now())
+        self._events.operation(step, Operation(operation_id, step.action.value, "RUNNING"), self._clock.now())
 
     def operation(self, step: Step, operation: Operation) -> None:
         """An operation was looked at."""
-        self._events.operation(step, operation.id, operation.status, self._clock.now())
+        self._events.operation(step, operation, self._clock.now())
 
     def places(self, layer: str, states: Mapping[Place, str]) -> None:
         """Instances of a layer were looked at."""
@@ -121,7 +122,6 @@ def _operations(page: Page, picture: Picture, now: float) -> None:
 
 def _cropped(table: Text, below: Text, most: int) -> Text:
     """Both in so many lines; where they do not fit, the table gives way to what runs and what was said."""
-    upper, lower = table.split("\n"), below.split("\n") if below.plain else []
-    room = max(3, most - len(lower))
-    lines = [*(upper if len(upper) <= room else upper[:room]), *lower]
+    lower = list(below.split("\n")) if below.plain else []
+    lines = [*table.split("\n")[: max(3, most - len(lower))], *lower]
     return Text("\n", end="").join(lines[:most])
