@@ -67,12 +67,12 @@ def layer_set(layer: str, places: Iterable[Place] | Mapping[Place, Values], temp
 class SmallPhase:
     """The phase's accounts, its client and its books."""
 
-    def __init__(self, administrator: Administrator, accounts: list[str], observe: Observer | None = None) -> None:
+    def __init__(self, administrator: Administrator, accounts: list[str], regions: Iterable[str] = REGIONS) -> None:
         self.administrator = administrator
         self.accounts = accounts
-        self.places = [Place(account, region) for account in accounts for region in REGIONS]
+        self.places = [Place(account, region) for account in accounts for region in regions]
         self.bucket = administrator.bucket()
-        self.connect(observe)
+        self.connect()
 
     def connect(self, observe: Observer | None = None) -> Client:
         """A client and a store as another process would make them."""

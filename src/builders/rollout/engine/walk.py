@@ -77,7 +77,7 @@ class Walk:
                 lane.advance()
                 self._collect(lane)
             if not all(lane.over for lane in lanes.values()):
-                self._context.clock.wait(TICK_SECONDS)
+                self._context.clock.wait(min(TICK_SECONDS, self._context.patience.first))
         return list(lanes.values())
 
     def _places(self, layer: str, leaving: bool) -> set[Place]:

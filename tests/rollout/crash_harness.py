@@ -1,0 +1,221 @@
+"""Kills a run before and after every AWS call that it makes, resumes it as another process would, and looks at the end.
+
+    python tests/rollout/crash_harness.py
+
+prints how many points were tried and what was violated. At each point must hold: the accounts end as they do without a
+crash, a plan has nothing more to do, StackSets have had the same operations, and each of them is one that the journal
+had written down. The kill is an exception that nothing catches, raised between the process and AWS; a real SIGKILL is
+part of every rehearsal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).parents[1])]
+
+from builders.cloud.process import Cloud, running
+from builders.errors import RolloutError
+from builders.rollout import names, rollback
+from builders.rollout.client import Call, Moment
+from builders.rollout.model import Desired, Wave
+from builders.rollout.store import Command
+from rollout.conftest import Administrator
+from rollout.small_phase import SmallPhase, body, layer_set
+
+CHAIN = ("network", "database")
+READING = ("Describe", "List", "Get", "Head")
+_numbers = itertools.count(760_000_000_001)
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+@dataclass
+class Killer:
+    """Counts moments, and kills at one of them; without a point it only counts.
+
+    Behind a call that only reads nothing is other than before the next one, so that is no moment of its own.
+    """
+
+    point: int | None = None
+    moments: int = 0
+    last: str = ""
+
+    def __call__(self, moment: Moment, call: Call) -> None:
+        if moment is Moment.AFTER and call.operation.startswith(READING):
+            return
+        self.moments += 1
+        if self.moments - 1 == self.point:
+            self.last = f"{moment.value} {call.service}:{call.operation}"
+            raise Killed
+
+
+@dataclass
+class Scenario:
+    """A command and the phase that it finds. `prepare` brings the phase there, `wanted` is what the command wants."""
+
+    name: str
+    command: Command
+    prepare: Callable[[SmallPhase], None]
+    wanted: Callable[[SmallPhase], Desired]
+
+
+@dataclass
+class Result:
+    """How many points were tried, and each violation in a line."""
+
+    points: int = 0
+    violations: list[str] = field(default_factory=list)
+
+
+def first(small: SmallPhase) -> Desired:
+    """Two layers at one place each, as a release begins."""
+    return small.wanted(*(layer_set(layer, small.places[:2]) for layer in CHAIN), waves=_waves(small))
+
+
+def second(small: SmallPhase) -> Desired:
+    """A new template for both, and a value of its own at one place."""
+    network = {small.places[0]: {"DelaySeconds": "7"}, small.places[1]: {}}
+    return small.wanted(
+        layer_set("network", network, body("network", version="2")),
+        layer_set("database", small.places[:2], body("database", version="2")),
+        waves=_waves(small),
+    )
+
+
+def _waves(small: SmallPhase) -> tuple[Wave, ...]:
+    return tuple(Wave(f"wave {number}", (account,)) for number, account in enumerate(small.accounts, 1))
+
+
+def _back(small: SmallPhase) -> Desired:
+    release = small.store.releases.save(first(small))
+    return rollback.back_to(small.store.releases.load(release), second(small), small.world())
+
+
+def _at_second(small: SmallPhase) -> None:
+    small.run(first(small))
+    small.run(second(small))
+
+
+SCENARIOS = (
+    Scenario("apply, from nothing", Command.APPLY, lambda small: None, first),
+    Scenario("apply, an update", Command.APPLY, lambda small: _run(small, first), second),
+    Scenario("rollback", Command.ROLLBACK, _at_second, _back),
+    Scenario("remove", Command.REMOVE, lambda small: _run(small, first), lambda small: rollback.nothing(first(small))),
+)
+
+
+def _run(small: SmallPhase, wanted: Callable[[SmallPhase], Desired]) -> None:
+    small.run(wanted(small))
+
+
+def try_out(cloud: Cloud, scenario: Scenario, points: Callable[[int], Iterator[int]] | None = None) -> Result:
+    """Kill at every moment of a scenario, or at those that `points` chooses of so many."""
+    calm = _phase(cloud)
+    scenario.prepare(calm)
+    before = calm.operations()
+    counting = Killer()
+    wanted = scenario.wanted(calm)
+    calm.connect(counting)
+    calm.run(wanted, scenario.command)
+    expected = _end(calm), _made(before, calm.operations())
+    result = Result()
+    print(f"{scenario.name}: {counting.moments} moments", file=sys.stderr)
+    for point in points(counting.moments) if points else range(counting.moments):
+        result.points += 1
+        result.violations += [f"{scenario.name}, {line}" for line in _one(cloud, scenario, point, expected)]
+    return result
+
+
+def _one(cloud: Cloud, scenario: Scenario, point: int, expected: tuple[object, object]) -> Iterator[str]:
+    small = _phase(cloud)
+    scenario.prepare(small)
+    before, ids = small.operations(), _ids(small)
+    wanted = scenario.wanted(small)
+    killer = Killer(point)
+    small.connect(killer)
+    with contextlib.suppress(Killed):
+        small.run(wanted, scenario.command)
+    where = f"killed {killer.last or 'nowhere'} ({point})"
+    report = _go_on(small, scenario, wanted)
+    if not report:
+        yield f"{where}: the resumed run did not end well"
+    if _end(small) != expected[0]:
+        yield f"{where}: ended with {_end(small)}, not {expected[0]}"
+    made = _made(before, small.operations())
+    if made != expected[1]:
+        yield f"{where}: operations {made}, not {expected[1]}"
+    if not small.plan(wanted).nothing_to_do:
+        yield f"{where}: there is something left to do"
+    unwritten = _ids(small) - ids - _written(small)
+    if unwritten:
+        yield f"{where}: operations that no journal has: {sorted(unwritten)}"
+
+
+def _go_on(small: SmallPhase, scenario: Scenario, wanted: Desired) -> bool:
+    """Resume; where the run had not begun yet, or had ended, call the command again as a person would."""
+    small.connect()
+    try:
+        return small.resume(wanted).good
+    except RolloutError as error:
+        if "nothing to resume" not in str(error):
+            raise
+    return small.run(wanted, scenario.command).good
+
+
+def _end(small: SmallPhase) -> object:
+    """What stands in the accounts, whatever their numbers."""
+    number = {account: index for index, account in enumerate(small.accounts)}
+    return sorted((layer, number[p.account], p.region, version) for (layer, p), version in small.versions().items())
+
+
+def _made(before: dict[str, list[str]], now: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The operations that came since; a set that is gone takes its operations along."""
+    return {layer: actions[len(before.get(layer, [])) :] for layer, actions in now.items()}
+
+
+def _ids(small: SmallPhase) -> set[str]:
+    api = small.administrator.api("cloudformation")
+    found: set[str] = set()
+    for layer in small.operations():
+        listed = api.list_stack_set_operations(StackSetName=names.stack_set(layer, "dev"))["Summaries"]
+        found |= {each["OperationId"] for each in listed}
+    return found
+
+
+def _written(small: SmallPhase) -> set[str]:
+    run = small.store.journal.run()
+    return {entry.operation_id for entry in run.entries} if run else set()
+
+
+def _phase(cloud: Cloud) -> SmallPhase:
+    administrator = Administrator(cloud, str(next(_numbers)))
+    return SmallPhase(
+        administrator, [administrator.member(str(next(_numbers))) for _ in range(2)], regions=("us-east-1",)
+    )
+
+
+def main() -> int:
+    """Try every point of every scenario, and print how many they were and what was violated."""
+    points = 0
+    violations: list[str] = []
+    with running() as cloud:
+        for scenario in SCENARIOS:
+            result = try_out(cloud, scenario)
+            print(f"{scenario.name}: {result.points} points, {len(result.violations)} violations", flush=True)
+            points += result.points
+            violations += result.violations
+    print(*violations, f"{points} points, {len(violations)} violations", sep="\n")
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
