@@ -153,7 +153,7 @@ def test_a_suspended_account_is_told_with_its_number(faulty: Administrator, roll
     ("code", "words", "sentence"),
     [
         ("ExpiredToken", "The security token included in the request is expired", "have expired .*; log in again"),
-        ("InvalidClientTokenId", "The security token is invalid", "does not know the credentials .*another profile"),
+        ("InvalidClientTokenId", "The security token is invalid", "does not know the credentials .*enable the region"),
         (
             "AccessDenied",
             "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: cloudformation:GetTemplate on "

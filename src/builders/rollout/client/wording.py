@@ -93,7 +93,9 @@ def _refused(response: Mapping[str, Any], service: str, operation: str, where: W
     if code in _EXPIRED:
         return Refused(f"the AWS credentials have expired ({operation} in {where}); log in again", code, words)
     if code in _INVALID:
-        remedy = "log in again, or name another profile"
+        # A region that an account has not enabled knows none of its credentials (Account Management guide, "Enable or
+        # disable AWS Regions in your account").
+        remedy = "log in again, name another profile, or enable the region in that account"
         return Refused(f"AWS does not know the credentials ({operation} in {where}: {words}); {remedy}", code, words)
     if code in _THROTTLED:
         message = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -83,14 +84,15 @@ def places_of(regions: Mapping[str, Iterable[str]]) -> list[Place]:
 
 def written(value: Any) -> bytes:
     """A dataclass as JSON."""
-    plain = pydantic.TypeAdapter(type(value)).dump_python(value, mode="json")
+    plain = _adapter(type(value)).dump_python(value, mode="json")
     return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
 
 
 def read(form: type[Form], body: bytes, where: str) -> Form:
     """A dataclass from its JSON. Raises `RolloutError` when it is not of that form."""
     try:
-        return pydantic.TypeAdapter(form).validate_json(body)
+        found: Form = _adapter(form).validate_json(body)
+        return found
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"]))
@@ -98,3 +100,9 @@ def read(form: type[Form], body: bytes, where: str) -> Form:
             f"{where} is not what this version of stackferry writes (at {at or 'its beginning'}: {first['msg']}); "
             "use the version that wrote it, or put an older version of the object back"
         ) from error
+
+
+@functools.cache
+def _adapter(form: Any) -> pydantic.TypeAdapter[Any]:
+    """To make one takes some hundredths of a second, and the journal is written before every call."""
+    return pydantic.TypeAdapter(form)
