@@ -15,6 +15,17 @@ GONE = ("NoSuchEntity", "ResourceNotFoundException", "DBSnapshotNotFound", "NotF
 """How services say that a thing is not there."""
 
 
+STANDING = (
+    *("CREATE_IN_PROGRESS", "CREATE_FAILED", "CREATE_COMPLETE"),
+    *("ROLLBACK_IN_PROGRESS", "ROLLBACK_FAILED", "ROLLBACK_COMPLETE"),
+    *("DELETE_IN_PROGRESS", "DELETE_FAILED"),
+    *("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_COMPLETE", "UPDATE_FAILED"),
+    *("UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"),
+    "UPDATE_ROLLBACK_COMPLETE",
+)
+"""Statuses of stacks that are there; deleted ones are listed for 90 days (API reference, ListStacks)."""
+
+
 @dataclass(frozen=True)
 class StackResource:
     """A resource of a stack (ListStackResources)."""
@@ -41,6 +52,12 @@ def of_stack(calls: Calls, where: Where, stack: str) -> tuple[StackResource, ...
         for each in found
         if each.get("PhysicalResourceId") and (status := each["ResourceStatus"]) != "DELETE_COMPLETE"
     )
+
+
+def stacks_named(calls: Calls, where: Where, prefix: str) -> dict[str, str]:
+    """The stacks of an account and region whose names begin so, with their statuses: as few calls as pages."""
+    found = calls.pages(where, "cloudformation", "ListStacks", "StackSummaries", StackStatusFilter=list(STANDING))
+    return {each["StackName"]: each["StackStatus"] for each in found if each["StackName"].startswith(prefix)}
 
 
 def role(calls: Calls, where: Where, name: str) -> IamRole | None:

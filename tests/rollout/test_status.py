@@ -1,0 +1,176 @@
+"""A phase as it stands on the embedded cloud, and how few calls it takes to see."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builders.rollout import file
+from builders.rollout.client.reach import Reach
+from builders.rollout.model import Desired, Place, PlainStacks
+from builders.rollout.reading.status import known_names, run_status
+from builders.rollout.showing.views import Mark, StatusView
+from builders.rollout.store import Command
+
+from .conftest import DEPLOY_ROLE, PHASE, SUFFIX, Administrator
+from .small_phase import LAYERS, REGIONS, SmallPhase, body, layer_set
+
+OURS = frozenset(f"stackferry-{layer}-{SUFFIX}" for layer in LAYERS)
+
+
+@pytest.fixture
+def phase(administrator: Administrator, members: list[str]) -> SmallPhase:
+    return SmallPhase(administrator, members[:2])
+
+
+def status(phase: SmallPhase, wanted: Desired) -> tuple[StatusView, int]:
+    reach = Reach.of(phase.client, PHASE, SUFFIX, DEPLOY_ROLE)
+    return run_status(phase.client, wanted, phase.store, reach, LAYERS, OURS)
+
+
+def marks(view: StatusView, layer: str) -> set[Mark]:
+    return {each.mark for each in view.standings[layer].values()}
+
+
+def test_before_the_first_rollout_everything_is_missing(phase: SmallPhase) -> None:
+    view, code = status(phase, phase.wanted())
+
+    assert {layer: marks(view, layer) for layer in view.layers} == {key: {Mark.MISSING} for key in LAYERS}
+    assert (view.release, view.unfinished, code) == ("", None, 1)
+
+
+def test_a_phase_that_was_rolled_out_is_current_everywhere(phase: SmallPhase) -> None:
+    wanted = phase.wanted()
+    phase.run(wanted)
+
+    view, code = status(phase, wanted)
+
+    assert view.layers == ("network", "database", "monitoring")
+    assert {layer: set(view.standings[layer]) for layer in LAYERS} == {key: set(phase.places) for key in LAYERS}
+    assert {layer: marks(view, layer) for layer in LAYERS} == {key: {Mark.CURRENT} for key in LAYERS}
+    assert view.release == phase.store.last_good()
+    assert view.notes[-1].endswith(f"apply {view.release} ended well")
+    assert code == 0
+
+
+def test_status_asks_two_calls_a_set_and_one_for_the_names(phase: SmallPhase) -> None:
+    wanted = phase.wanted()
+    phase.run(wanted)
+    client = phase.connect()
+
+    status(phase, wanted)
+
+    assert {name: count for name, count in client.counts().items() if name.startswith("cloudformation")} == Counter(
+        {
+            "cloudformation:ListStackSets": 1,
+            "cloudformation:ListStackInstances": len(LAYERS),
+            "cloudformation:ListStackSetOperations": len(LAYERS),
+        }
+    )
+
+
+def test_a_failure_is_shown_with_its_reason(phase: SmallPhase) -> None:
+    broken = {"Broken": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": 100000}}}
+    wanted = phase.wanted(layer_set("network", phase.places, body("network", **broken)))
+    phase.run(wanted)
+
+    view, code = status(phase, wanted)
+
+    failed = [each for each in view.standings["network"].values() if each.mark is Mark.FAILED]
+    assert "Broken" in failed[0].reason
+    assert view.unfinished is not None
+    assert (view.unfinished.command, view.unfinished.status, code) == ("apply", "FAILED", 1)
+
+
+def test_an_instance_that_the_phase_names_no_more_is_leaving(phase: SmallPhase) -> None:
+    phase.run(phase.wanted())
+    kept = [place for place in phase.places if place.account == phase.accounts[0]]
+
+    view, code = status(phase, phase.wanted(*(layer_set(layer, kept) for layer in LAYERS)))
+
+    leaving = {place for place, each in view.standings["network"].items() if each.mark is Mark.LEAVING}
+    assert leaving == {Place(phase.accounts[1], region) for region in REGIONS}
+    assert code == 1
+
+
+def test_a_removed_phase_has_no_release(phase: SmallPhase) -> None:
+    phase.run(phase.wanted())
+    nothing = dataclasses.replace(phase.wanted(), sets={})
+    phase.run(nothing, Command.REMOVE)
+
+    view, _ = status(phase, nothing)
+
+    assert (view.layers, view.release) == ((), "")
+
+
+def test_an_operation_that_runs_is_shown(phase: SmallPhase) -> None:
+    wanted = phase.wanted()
+    phase.run(wanted)
+    phase.administrator.fleet.drive(StackSeconds=5)
+    phase.client.sets.detect_drift("stackferry-network-dev", "look", wanted.preferences)
+
+    view, _ = status(phase, wanted)
+
+    assert [(each.layer, each.operation.id) for each in view.running] == [("network", "look")]
+
+
+def test_a_stack_set_of_ours_that_belongs_to_no_phase_is_told(phase: SmallPhase) -> None:
+    api = phase.administrator.api("cloudformation")
+    for name in ("stackferry-network-forgotten", "stackferry-network-dev", "somebody-elses"):
+        api.create_stack_set(
+            StackSetName=name,
+            TemplateBody=body("network"),
+            Parameters=[{"ParameterKey": "EnvironmentSuffix", "ParameterValue": "forgotten"}],
+        )
+
+    view, _ = status(phase, phase.wanted())
+
+    assert [note.split()[0] for note in view.notes] == ["stackferry-network-forgotten"]
+
+
+@pytest.fixture
+def routed(phase: SmallPhase, administrator: Administrator, number: Callable[[], str]) -> Desired:
+    """The phase with routes in a network account, of which only the first place has its stack."""
+    network = number()
+    administrator.lend(network, DEPLOY_ROLE)
+    routes = PlainStacks("phase_routes", network, body("network"), {place: {} for place in phase.places})
+    first = phase.places[0]
+    name = f"phase-routes-{SUFFIX}-{first.account}"
+    phase.client.plain.deploy(network, first.region, name, body("network"), {"EnvironmentSuffix": SUFFIX}, {})
+    return dataclasses.replace(phase.wanted(), plain={"phase_routes": routes})
+
+
+def test_the_stacks_of_the_network_account_are_shown_by_the_place_that_they_are_for(
+    phase: SmallPhase, routed: Desired
+) -> None:
+    view, _ = status(phase, routed)
+
+    found = {place: each.mark for place, each in view.standings["phase_routes"].items()}
+    assert found == {place: Mark.CURRENT if place == phase.places[0] else Mark.MISSING for place in phase.places}
+
+
+def test_a_network_account_that_cannot_be_reached_is_said_and_the_rest_shown(
+    phase: SmallPhase, routed: Desired
+) -> None:
+    routes = dataclasses.replace(routed.plain["phase_routes"], account="444444444449")
+
+    view, _ = status(phase, dataclasses.replace(routed, plain={"phase_routes": routes}))
+
+    assert [note.split(":")[0] for note in view.notes] == [
+        f"phase_routes in {region} is not shown" for region in REGIONS
+    ]
+    assert set(view.standings["network"]) == set(phase.places)
+
+
+def test_the_names_of_all_phases_are_known() -> None:
+    rollout = file.load(Path(__file__).parents[2] / "rollout.yaml")
+
+    assert known_names(rollout, ["network"]) == {
+        "stackferry-network-dev",
+        "stackferry-network-staging",
+        "stackferry-network-prod",
+    }
