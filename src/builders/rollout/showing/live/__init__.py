@@ -11,16 +11,22 @@ import os
 import sys
 from contextlib import AbstractContextManager
 
-from builders.rollout.pace import Clock
+from builders.rollout.pace import Clock, WallClock
 from builders.rollout.plan.values import Plan
 from builders.rollout.showing.live.lines import Lines
 from builders.rollout.showing.live.table import LiveTable
 
-__all__ = ["Lines", "LiveTable", "looking_on"]
+__all__ = ["Lines", "LiveTable", "watching"]
 
 
-def looking_on(title: str, clock: Clock, plan: Plan | None = None) -> AbstractContextManager[LiveTable | Lines]:
-    """Whoever suits stderr: a table where it is a terminal without NO_COLOR, else lines. Open it with `with`."""
+def watching(
+    title: str = "rollout", plan: Plan | None = None, clock: Clock | None = None
+) -> AbstractContextManager[LiveTable | Lines]:
+    """Whoever suits stderr: a table where it is a terminal without NO_COLOR, else lines. Open it with `with`.
+
+    The plan tells the table how everything stands at first; without one, places appear when they are told of.
+    """
+    clock = clock or WallClock()
     if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
         return LiveTable(title, clock, plan)
     return Lines(clock)

@@ -7,11 +7,11 @@ merging.py    groups that differ in nothing that is shown become one
 resources.py  what happens inside, resource by resource
 calls.py      the operations
 data.py       JSON
-saved.py      the file between `plan --save` and `apply`, and what moved since
+saved.py      the file between `plan --out` and `apply`, and what moved since
 """
 
 from builders.rollout.showing.plan.data import data
-from builders.rollout.showing.plan.saved import load, moved, save
+from builders.rollout.showing.plan.saved import Saved, load, moved, save
 from builders.rollout.showing.plan.text import text
 
-__all__ = ["data", "load", "moved", "save", "text"]
+__all__ = ["Saved", "data", "load", "moved", "save", "text"]

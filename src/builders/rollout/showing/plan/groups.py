@@ -32,7 +32,7 @@ _MEANS = {
 }
 _COMPARED = (Kind.UPDATE, Kind.OVERRIDE, Kind.RETRY, Kind.DELETE)
 _ORDER = {kind: number for number, kind in enumerate(Kind)}
-_GROUPS_LISTED = 12
+_GROUPS_LISTED = 6
 """Of one layer in one wave, the largest of each kind first."""
 _LONGEST_LAYER = 24
 
