@@ -63,7 +63,7 @@ def command(context: click.Context, **options: Any) -> None:
 
     Credentials are those of the tooling account, by boto3's standard chain.
     """
-    context.obj = options
+    context.obj = {**options, "connect": context.obj}
 
 
 def _register(name: str, *options: Callable[[Command], Command]) -> Callable[[Command], click.Command]:
@@ -222,10 +222,13 @@ def rehearse(opened: dict[str, Any], **given: Any) -> int:
     return rehearsal.run(opened["rollout"], opened["templates"], **given)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; whatever happens, the user reads a line and no traceback."""
+def main(arguments: Sequence[str] | None = None, connect: Callable[..., Any] | None = None) -> int:
+    """Run the command and return its exit code; whatever happens, the user reads a line and no traceback.
+
+    `connect` makes another client than `Client.connect`, with the same arguments: a rehearsal has its own.
+    """
     try:
-        return int(command.main(arguments, prog_name="rollout-stacksets", standalone_mode=False) or DONE)
+        return int(command.main(arguments, prog_name="rollout-stacksets", standalone_mode=False, obj=connect) or DONE)
     except (click.Abort, KeyboardInterrupt):
         return _fail(
             "interrupted; operations that StackSets has begun go on, `rollout-stacksets resume --phase ...` takes the "

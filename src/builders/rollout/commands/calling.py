@@ -20,7 +20,8 @@ from builders.rollout.opening import Opened, Options
 from builders.rollout.pace import Patience
 from builders.rollout.showing import live
 
-LONGEST_POLL = 15.0
+LONGEST_POLLS = 15
+"""The longest pause between two looks, as a multiple of the first."""
 
 Called = Mapping[str, Any]
 """The options before the command's name."""
@@ -28,7 +29,7 @@ Called = Mapping[str, Any]
 
 def options(called: Called) -> Options:
     """The options as `opening` takes them."""
-    connect = functools.partial(Client.connect, profile=called["profile"])
+    connect = functools.partial(called["connect"] or Client.connect, profile=called["profile"])
     return Options(Path(called["rollout"]), Path(called["templates"]), connect, called["region"])
 
 
@@ -39,7 +40,7 @@ def phase(called: Called, name: str) -> Opened:
 
 def manner(poll_seconds: float) -> Manner:
     """How a run goes when a person, or a pipe, looks on."""
-    return Manner(live.watching, patience=Patience(poll_seconds, max(LONGEST_POLL, poll_seconds)))
+    return Manner(live.watching, patience=Patience(poll_seconds, LONGEST_POLLS * poll_seconds))
 
 
 def answer(data: Any, text: str, as_json: bool) -> None:
