@@ -81,10 +81,8 @@ def execute(calls: Calls, where: Where, stack: str, name: str) -> None:
         calls.ask(
             where, "cloudformation", "ExecuteChangeSet", StackName=stack, ChangeSetName=name, ClientRequestToken=name
         )
-    except NotThere:
-        return  # nobody else knows its name: it was taken up by an attempt whose answer was lost
     except Refused as refused:
-        if "EXECUTE_" not in refused.words:
+        if "EXECUTE_" not in refused.words:  # its status by now, where only the answer of an attempt was lost
             raise
 
 

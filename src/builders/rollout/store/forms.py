@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -102,7 +101,11 @@ def read(form: type[Form], body: bytes, where: str) -> Form:
         ) from error
 
 
-@functools.cache
+_adapters: dict[Any, pydantic.TypeAdapter[Any]] = {}
+
+
 def _adapter(form: Any) -> pydantic.TypeAdapter[Any]:
     """To make one takes some hundredths of a second, and the journal is written before every call."""
-    return pydantic.TypeAdapter(form)
+    if form not in _adapters:
+        _adapters[form] = pydantic.TypeAdapter(form)
+    return _adapters[form]

@@ -1,0 +1,80 @@
+"""Of a stack's events, those that say why its last operation failed; told here, since servers fail one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from builders.rollout.client import stacks
+from builders.rollout.client.sessions import Where
+
+STACK = "arn:aws:cloudformation:us-east-1:111111111111:stack/network/1"
+WHERE = Where("us-east-1")
+
+
+class Told:
+    """Calls whose only answer is a list of events, written oldest first and told newest first."""
+
+    def __init__(self, *events: tuple[str, str, str]) -> None:
+        self.events = events
+
+    def pages(self, *_asked: str, **_request: str) -> Iterator[dict[str, Any]]:
+        for minute, (name, status, reason) in reversed(list(enumerate(self.events))):
+            whole = name == "network"
+            yield {
+                "StackId": STACK,
+                "PhysicalResourceId": STACK if whole else name.lower(),
+                "LogicalResourceId": name,
+                "ResourceType": "AWS::CloudFormation::Stack" if whole else "AWS::SQS::Queue",
+                "ResourceStatus": status,
+                "ResourceStatusReason": reason,
+                "Timestamp": datetime(2026, 11, 23, 12, minute, tzinfo=UTC),
+            }
+
+
+BEGUN = ("network", "UPDATE_IN_PROGRESS", "User Initiated")
+FIRST = ("Payments", "UPDATE_FAILED", "no room\nleft")
+SECOND = ("Refunds", "CREATE_FAILED", "no room either")
+ROLLED_BACK = ("network", "UPDATE_ROLLBACK_COMPLETE", "")
+
+
+def failures(*events: tuple[str, str, str], after: datetime | None = None) -> list[str]:
+    return stacks.failures(Told(*events), WHERE, STACK, after)  # type: ignore[arg-type]
+
+
+def test_the_first_failure_is_told_first_and_each_in_one_line() -> None:
+    assert failures(BEGUN, FIRST, SECOND, ROLLED_BACK) == [
+        "Payments (AWS::SQS::Queue): no room left",
+        "Refunds (AWS::SQS::Queue): no room either",
+    ]
+
+
+@pytest.mark.parametrize("reason", ["Resource creation cancelled", "Resource update cancelled"])
+def test_what_was_cancelled_is_no_cause(reason: str) -> None:
+    cancelled = ("Ledger", "CREATE_FAILED", reason)
+    assert failures(BEGUN, cancelled, SECOND, cancelled) == ["Refunds (AWS::SQS::Queue): no room either"]
+
+
+def test_operations_before_the_last_do_not_count() -> None:
+    assert failures(BEGUN, FIRST, ROLLED_BACK, BEGUN, SECOND) == ["Refunds (AWS::SQS::Queue): no room either"]
+    assert failures(BEGUN, FIRST, ROLLED_BACK, BEGUN, ("network", "UPDATE_COMPLETE", "")) == []
+
+
+def test_the_rollback_is_part_of_the_operation_that_failed() -> None:
+    rollback = ("network", "UPDATE_ROLLBACK_IN_PROGRESS", "The following resource(s) failed to update: [Payments].")
+    assert failures(BEGUN, FIRST, rollback, ROLLED_BACK) == ["Payments (AWS::SQS::Queue): no room left"]
+
+
+def test_a_deletion_that_went_well_hides_no_reason_and_one_that_did_not_has_its_own() -> None:
+    deletion = ("network", "DELETE_IN_PROGRESS", "User Initiated")
+    assert failures(BEGUN, FIRST, deletion) == ["Payments (AWS::SQS::Queue): no room left"]
+    stuck = ("Refunds", "DELETE_FAILED", "in use")
+    assert failures(BEGUN, FIRST, deletion, stuck) == ["Refunds (AWS::SQS::Queue): in use"]
+
+
+def test_what_was_before_a_given_time_does_not_count() -> None:
+    third_minute = datetime(2026, 11, 23, 12, 2, tzinfo=UTC)
+    assert failures(BEGUN, FIRST, SECOND, after=third_minute) == ["Refunds (AWS::SQS::Queue): no room either"]
