@@ -120,9 +120,8 @@ def _end(page: Page, report: Report, phase: str, command: str) -> None:
     page.line(
         (f"{command} did not reach everything: {reached:,} of {reached + len(report.missed):,} instances did.", BAD)
     )
-    page.line("Next: ", ("look at the causes, then ", ""), (_next(phase, command), STRONG), hang=6)
-
-
-def _next(phase: str, command: str) -> str:
-    resume = f"`rollout-stacksets resume --phase {phase}`"
-    return f"{resume}, or `rollout-stacksets rollback --phase {phase}`" if command == "apply" else resume
+    # The run is over, so that there is nothing to resume: the same command again does what is left.
+    page.line("Mend the causes, then type ", (f"rollout-stacksets {command} --phase {phase}", STRONG), ":")
+    page.line("it does what is left, and nothing twice.", indent=2)
+    if command == "apply":
+        page.line("Or go back: ", (f"rollout-stacksets rollback --phase {phase}", STRONG))

@@ -140,9 +140,13 @@ def _unfinished(page: Page, view: StatusView) -> None:
     run = view.unfinished
     if run is None:
         return
-    page.title(f"A run that did not end: {run.command} {run.release}".rstrip())
+    running = run.status == "RUNNING"
+    how = "is under way, or was interrupted" if running else "did not reach everything"
+    page.title(f"A run {how}: {run.command} {run.release}".rstrip())
     page.line(f"{run.id}, begun {run.began} by {run.owner}, {run.status}", indent=2)
-    page.line(f"go on with `rollout-stacksets resume --phase {view.phase}`", indent=2)
+    # A run that failed is over: the same command again does what is left.
+    again = "resume" if running else run.command
+    page.line("go on with ", (f"rollout-stacksets {again} --phase {view.phase}", STRONG), indent=2)
 
 
 def _sum(page: Page, view: StatusView) -> None:

@@ -7,6 +7,7 @@ merging.py    groups that differ in nothing that is shown become one
 resources.py  what happens inside, resource by resource
 calls.py      the operations
 data.py       JSON
+wholeness.py  whether a saved file is a whole plan
 saved.py      the file between `plan --out` and `apply`, and what moved since
 """
 

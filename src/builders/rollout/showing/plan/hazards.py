@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from builders.rollout.plan.values import Plan, PlannedHazard
 from builders.rollout.showing.page import BAD, CARE, STRONG, Page
 from builders.rollout.showing.words import many, places
@@ -12,16 +14,8 @@ def show(page: Page, plan: Plan) -> None:
     blocks = plan.blocks
     if not blocks:
         return
-    hard = sum(not each.hazard.acknowledgeable for each in blocks)
     page.title(f"Blocked by {many(len(blocks), 'hazard')}")
-    page.line(
-        f"{hard:,} of them {'has' if hard == 1 else 'have'} to be got out of the way; " if hard else "",
-        "the others may be acknowledged, too."
-        if 0 < hard < len(blocks)
-        else ""
-        if hard
-        else "Each may be acknowledged.",
-    )
+    page.line(f"Nothing is deployed before {_condition(blocks)}.")
     for each in blocks:
         page.blank()
         _block(page, each)
@@ -52,6 +46,16 @@ def _block(page: Page, each: PlannedHazard) -> None:
     page.line(("way round: ", STRONG), way, indent=4, hang=2)
     if hazard.acknowledgeable:
         page.line(("to accept: ", STRONG), f"--acknowledge {each.name}", indent=4, hang=2)
+
+
+def _condition(blocks: Sequence[PlannedHazard]) -> str:
+    hard = sum(not each.hazard.acknowledgeable for each in blocks)
+    if hard == len(blocks):
+        return "each is out of the way; none can be acknowledged"
+    if hard:
+        first = "the first is" if hard == 1 else f"the first {hard:,} are"
+        return f"{first} out of the way, and the others too, or acknowledged"
+    return "each is out of the way, or acknowledged"
 
 
 def _where(each: PlannedHazard) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from builders import files
 from builders.errors import RolloutError
 from builders.rollout.plan.values import Plan
 from builders.rollout.showing.plan.data import data
+from builders.rollout.showing.plan.wholeness import malformed
 from builders.rollout.showing.words import many, names
 
 VERSION = 1
 _MARK = "stackferry_plan"
 _LISTED = 3
-_DERIVED = frozenset({"blocked", "counts", "nothing_to_do"})
+_NOT_COMPARED = frozenset({"acknowledged", "blocked", "counts", "nothing_to_do"})
 
 
 def save(plan: Plan, path: Path) -> None:
@@ -28,9 +30,21 @@ def save(plan: Plan, path: Path) -> None:
         raise RolloutError(f"{path}: the plan cannot be saved: {error.strerror or error}") from error
 
 
-def load(path: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Saved:
+    """A plan as a file has it: what `data` gave."""
+
+    content: Mapping[str, Any]
+
+    @property
+    def acknowledged(self) -> tuple[str, ...]:
+        """What was agreed to when it was saved."""
+        return tuple(self.content["acknowledged"])
+
+
+def load(path: Path) -> Saved:
     """Read what `save` wrote. Raises `RolloutError` for a file that is not there, no plan, or of another version."""
-    again = "save one with `rollout-stacksets plan --save`"
+    again = "save one with `rollout-stacksets plan --out`"
     try:
         found = json.loads(path.read_bytes())
     except OSError as error:
@@ -41,28 +55,34 @@ def load(path: Path) -> dict[str, Any]:
         raise RolloutError(f"{path} is no saved plan; {again}")
     if found.pop(_MARK) != VERSION:
         raise RolloutError(f"{path} was saved by another version of rollout-stacksets; {again}")
-    if problem := _malformed(found):
+    if problem := malformed(found):
         raise RolloutError(f"{path} is no whole plan: {problem}; {again}")
-    return found
+    return Saved(found)
 
 
-def moved(saved: Mapping[str, Any], plan: Plan) -> list[str]:
-    """In what a fresh plan differs from a saved one, a line each; none where the saved one may be applied."""
-    fresh = data(plan)
-    if saved == fresh:
+def moved(saved: Saved, plan: Plan) -> list[str]:
+    """In what a fresh plan differs from a saved one, a line each; none where the saved one may be applied.
+
+    What a person acknowledges is no move of the world: it is not compared.
+    """
+    before, after = _comparable(saved.content), _comparable(data(plan))
+    if before == after:
         return []
     lines = [
-        f"{name} was {saved[name] or 'none'}, and is {fresh[name] or 'none'}"
+        f"{name} was {before[name] or 'none'}, and is {after[name] or 'none'}"
         for name in ("phase", "command", "release")
-        if saved[name] != fresh[name]
+        if before[name] != after[name]
     ]
-    instances = list(_instances(saved, fresh))
-    hazards = list(_hazards(saved, fresh))
-    lines += [*instances, *hazards]
-    # What follows from these would only say it again; without them it is the first to say.
-    if not lines:
-        lines = [f"{name} differ" for name in fresh if name not in _DERIVED and saved.get(name) != fresh[name]]
-    return lines or ["it differs"]
+    lines += [*_instances(before, after), *_hazards(before, after)]
+    # The rest follows from these; where they are the same, it is what moved.
+    return lines or [f"{name} differ" for name in after if before.get(name) != after[name]] or ["it differs"]
+
+
+def _comparable(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan without what was agreed to, and what is counted from the rest."""
+    found = {name: value for name, value in content.items() if name not in _NOT_COMPARED}
+    found["hazards"] = [{name: each[name] for name in each if name != "blocks"} for each in content["hazards"]]
+    return found
 
 
 def _instances(saved: Mapping[str, Any], fresh: Mapping[str, Any]) -> Iterator[str]:
@@ -112,27 +132,3 @@ def _hazards(saved: Mapping[str, Any], fresh: Mapping[str, Any]) -> Iterator[str
         was, will = before[key]["places"], after[key]["places"]
         if was != will:
             yield f"hazard {key[0]} lies in {many(len(will), 'place')}, and lay in {len(was):,}"
-    told = set(saved["acknowledged"]) ^ set(fresh["acknowledged"])
-    if told:
-        yield f"acknowledged otherwise: {names(sorted(told), _LISTED)}"
-
-
-def _malformed(found: Mapping[str, Any]) -> str:
-    """What a file lacks that says it is a plan: someone may have cut or edited it."""
-    for name in ("phase", "command", "release"):
-        if not isinstance(found.get(name), str):
-            return f"{name} is missing"
-    wanted: dict[str, dict[str, Any]] = {
-        "groups": {"layer": str, "wave": str, "kind": str, "places": list, "changes": (list, type(None))},
-        "hazards": {"name": str, "message": str, "places": list},
-        "calls": {"wave": str, "layer": str},
-        "acknowledged": {},
-    }
-    for name, fields in wanted.items():
-        entries = found.get(name)
-        if not isinstance(entries, list):
-            return f"{name} is missing"
-        for entry in entries if fields else ():
-            if not isinstance(entry, dict) or not all(isinstance(entry.get(key), kind) for key, kind in fields.items()):
-                return f"{name} holds something else"
-    return ""
