@@ -18,6 +18,11 @@ Handlers = dict[str, Any]
 Made = tuple[str, dict[str, Json]]
 """What a create or update handler returns: the physical id (Ref) and the attributes (Fn::GetAtt)."""
 
+Before = Callable[[Mapping[str, Json]], None]
+"""Takes the properties, and raises ValueError to refuse them."""
+After = Callable[[str, Mapping[str, Json]], None]
+"""Takes the physical id and the properties."""
+
 _records: Any = AccountRegionScopedDict()
 """{(type, physical id): {"Properties": ..., "Attributes": ...}}, each account and region for itself."""
 
@@ -92,21 +97,24 @@ def delete(name: str, physical_id: str) -> None:
     _records.pop((name, physical_id), None)
 
 
-def handlers_with(name: str, made: Callable[[str, Made, Mapping[str, Json]], None]) -> Handlers:
-    """Return the handlers of a record type whose creation and update something else follows (`made`)."""
-    table = handlers(name)
-    create_record, update_record = table["create"], table["update"]
+def around(inner: Handlers, before: Before | None = None, after: After | None = None) -> Handlers:
+    """Return the handlers of a type with something that goes before its creation and update, or follows them."""
 
-    def create_and_follow(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
-        result: Made = create_record(logical_id, properties, stack)
-        made(logical_id, result, properties)
-        return result
+    def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
+        if before:
+            before(properties)
+        made: Made = inner["create"](logical_id, properties, stack)
+        if after:
+            after(made[0], properties)
+        return made
 
-    def update_and_follow(
-        physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str
-    ) -> Made:
-        result: Made = update_record(physical_id, old, new, stack, logical_id)
-        made(logical_id, result, new)
-        return result
+    def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
+        if before:
+            before(new)
+        named = [logical_id] if inner.get("update_with_logical_id") else []
+        made: Made = inner["update"](physical_id, old, new, stack, *named)
+        if after:
+            after(made[0], new)
+        return made
 
-    return table | {"create": create_and_follow, "update": update_and_follow}
+    return {**inner, "create": create, "update": update, "update_with_logical_id": True}

@@ -26,8 +26,8 @@ from ministack.core import lambda_runtime
 from ministack.core.responses import get_account_id
 from ministack.services import rds
 
-from builders.cloud import name_map, worker_names
-from builders.cloud.records import Handlers, Made
+from builders.cloud import name_map, records, worker_names
+from builders.cloud.records import Handlers
 from builders.cloud.schemas import Json
 
 TYPE = "AWS::EC2::VPCEndpoint"
@@ -47,21 +47,11 @@ class Names:
     def handlers(self, inner: Handlers) -> Handlers:
         """Return the handlers of AWS::EC2::VPCEndpoint, on top of ministack's (`inner`)."""
 
-        def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
-            made: Made = inner["create"](logical_id, properties, stack)
-            self._tell(made[0], properties)
-            return made
-
-        def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str) -> Made:
-            made: Made = inner["update"](physical_id, old, new, stack)
-            self._tell(made[0], new)
-            return made
-
         def delete(physical_id: str, properties: Mapping[str, Json]) -> None:
             inner["delete"](physical_id, properties)
             self._file(physical_id).unlink(missing_ok=True)
 
-        return {**inner, "create": create, "update": update, "delete": delete}
+        return {**records.around(inner, after=self._tell), "delete": delete}
 
     def _tell(self, endpoint: str, properties: Mapping[str, Json]) -> None:
         file = self._file(endpoint)

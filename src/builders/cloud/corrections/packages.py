@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import lambda_svc, s3
 
-from builders.cloud.records import Handlers, Made
+from builders.cloud import records
+from builders.cloud.records import Handlers
 from builders.cloud.schemas import Json
 
 
@@ -33,18 +34,7 @@ def buckets_of_all_accounts() -> None:
 
 def functions_with_code(inner: Handlers) -> Handlers:
     """ministack makes a function without code where the package is not in the bucket; Lambda refuses it."""
-
-    def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
-        _refuse(properties.get("Code") or {})
-        made: Made = inner["create"](logical_id, properties, stack)
-        return made
-
-    def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
-        _refuse(new.get("Code") or {})
-        made: Made = inner["update"](physical_id, old, new, stack, logical_id)
-        return made
-
-    return {**inner, "create": create, "update": update, "update_with_logical_id": True}
+    return records.around(inner, before=lambda properties: _refuse(properties.get("Code") or {}))
 
 
 def _owner(bucket: str) -> str:

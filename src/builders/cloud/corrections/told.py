@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
 from ministack.services import ec2, lambda_svc, s3, sns
 from ministack.services.cloudformation import provisioners
 
-from builders.cloud.records import Handlers, Made
+from builders.cloud import records
+from builders.cloud.records import Handlers
 from builders.cloud.schemas import Json
-
-Tell = Callable[[str, Mapping[str, Json]], None]
-"""Takes the physical id and the properties, and writes what is missing into the service's store."""
 
 
 def properties_of_handled_types() -> None:
@@ -24,22 +22,7 @@ def properties_of_handled_types() -> None:
         "AWS::S3::Bucket": _bucket,
         "AWS::SNS::Topic": _topic,
     }.items():
-        table[name] = _telling(table[name], tell)
-
-
-def _telling(inner: Handlers, tell: Tell) -> Handlers:
-    def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
-        made: Made = inner["create"](logical_id, properties, stack)
-        tell(made[0], properties)
-        return made
-
-    def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
-        arguments = (physical_id, old, new, stack)
-        made: Made = inner["update"](*arguments, *([logical_id] if inner.get("update_with_logical_id") else []))
-        tell(made[0], new)
-        return made
-
-    return {**inner, "create": create, "update": update, "update_with_logical_id": True}
+        table[name] = records.around(table[name], after=tell)
 
 
 def _topic(physical_id: str, properties: Mapping[str, Json]) -> None:
