@@ -24,6 +24,8 @@ class Options:
     file: Path
     templates: Path
     connect: Callable[..., Client]
+    region: str | None = None
+    """Of the stack sets, instead of what the rollout file says."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,11 @@ class Opened:
 
 def load(options: Options) -> tuple[file.RolloutFile, dict[str, Template]]:
     """Read rollout.yaml and the templates."""
-    return file.load(options.file), desires.templates(options.templates)
+    rollout = file.load(options.file)
+    if options.region:
+        tooling = rollout.tooling.model_copy(update={"region": options.region})
+        rollout = rollout.model_copy(update={"tooling": tooling})
+    return rollout, desires.templates(options.templates)
 
 
 def phase(options: Options, name: str) -> Opened:

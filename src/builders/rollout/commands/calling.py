@@ -6,22 +6,28 @@ import functools
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.text import Text
 
 from builders.errors import UsageError
 from builders.rollout import opening
 from builders.rollout.client import Client
 from builders.rollout.commands.changing import Manner
 from builders.rollout.opening import Opened, Options
-from builders.rollout.pace import Patience
-from builders.rollout.showing import live
+from builders.rollout.pace import Patience, WallClock
+from builders.rollout.plan.values import Plan
+from builders.rollout.showing import page
+from builders.rollout.showing.live import looking_on
 
 LONGEST_POLLS = 15
 """The longest pause between two looks, as a multiple of the first."""
+
+LONGEST_POLL = 15.0
+"""Seconds between two looks at an operation that takes long."""
 
 Called = Mapping[str, Any]
 """The options before the command's name."""
@@ -38,17 +44,19 @@ def phase(called: Called, name: str) -> Opened:
     return opening.phase(options(called), name)
 
 
-def manner(poll_seconds: float) -> Manner:
+def manner(title: str, poll_seconds: float, plan: Plan | None = None) -> Manner:
     """How a run goes when a person, or a pipe, looks on."""
-    return Manner(live.watching, patience=Patience(poll_seconds, LONGEST_POLLS * poll_seconds))
+    clock = WallClock()
+    patience = Patience(poll_seconds, max(LONGEST_POLL, poll_seconds))
+    return Manner(functools.partial(looking_on, title, clock, plan), clock, patience)
 
 
-def answer(data: Any, text: str, as_json: bool) -> None:
+def answer(data: Callable[[], Any], text: Callable[[int], Text], as_json: bool) -> None:
     """Print a result to stdout, for a machine or a person."""
     if as_json:
-        click.echo(json.dumps(data, indent=1, sort_keys=True))
-    elif text:
-        click.echo(text)
+        click.echo(json.dumps(data(), indent=1, sort_keys=True))
+    else:
+        page.show(text(width()))
 
 
 def width() -> int:

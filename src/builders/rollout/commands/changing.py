@@ -7,15 +7,18 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 
 from builders.errors import RolloutError
+from builders.graphs import in_order
 from builders.rollout import packages, rollback
+from builders.rollout.client.refusals import Refused
 from builders.rollout.engine import explaining, looking, running
 from builders.rollout.engine.report import Report
 from builders.rollout.engine.watch import Watch
-from builders.rollout.model import Desired
+from builders.rollout.model import Desired, StackSet
 from builders.rollout.opening import Opened
 from builders.rollout.pace import Clock, Patience, WallClock
 from builders.rollout.plan.making import make
 from builders.rollout.plan.values import Plan
+from builders.rollout.purging import letting_go
 from builders.rollout.store import Command, Run
 
 
@@ -77,7 +80,7 @@ def target(opened: Opened, to: str | None) -> str:
 def go(opened: Opened, command: Command, wanted: Desired, plan: Plan, manner: Manner) -> Outcome:
     """Carry a plan out. Raises `RolloutError` when it is blocked, or another run holds the phase."""
     refuse_blocked(plan)
-    release = opened.store.releases.save(wanted) if command is not Command.REMOVE else plan.release
+    release = opened.store.releases.save(wanted)
     with manner.watching() as watch:
         tools = running.Tools(opened.client, opened.store, manner.clock, manner.patience, watch)
         if command is Command.APPLY:
@@ -89,12 +92,32 @@ def go(opened: Opened, command: Command, wanted: Desired, plan: Plan, manner: Ma
         return Outcome(report, explaining.causes(opened.client.members, report))
 
 
+def let_go(opened: Opened, accounts: Collection[str], manner: Manner) -> Report:
+    """Let instances of accounts go that no operation reaches any more; what still works there is a plan's matter."""
+    states = opened.world().sets
+    reached = {account for account in accounts if _is_reached(opened, states, account)}
+    pruned = letting_go.prune(states, accounts, reached, opened.wanted.regions)
+    if not pruned:
+        raise RolloutError(
+            f"nothing to let go: StackSets reaches all instances of {', '.join(sorted(accounts))}; take the accounts "
+            "out of rollout.yaml and apply, which removes their stacks"
+        )
+    order = [layer for layer in reversed(in_order(opened.wanted.needs)) if layer in pruned]
+    steps = {layer: pruned[layer] for layer in [*order, *sorted(pruned.keys() - set(order))]}
+    with manner.watching() as watch:
+        tools = running.Tools(opened.client, opened.store, manner.clock, manner.patience, watch)
+        run = running.begin(tools, Command.LET_GO, "", ())
+        return running.let_go(tools, run, opened.wanted, steps)
+
+
 def resume(opened: Opened, manner: Manner) -> tuple[Run, Outcome]:
     """Go on with the run that is under way, on whatever machine it began, with the release that it began with."""
     with manner.watching() as watch:
         tools = running.Tools(opened.client, opened.store, manner.clock, manner.patience, watch)
         run = running.take_over(tools)
-        wanted = _wanted_again(opened, run)
+        if run.command is Command.LET_GO:  # what it had begun is seen to its end, and no more
+            return run, Outcome(running.let_go(tools, run, opened.wanted, {}), {})
+        wanted = opened.store.releases.load(run.release).desired(opened.wanted)
         report = running.walk(tools, run, wanted, opened.layers, opened.routes)
         return run, Outcome(report, explaining.causes(opened.client.members, report))
 
@@ -108,10 +131,17 @@ def refuse_blocked(plan: Plan) -> None:
     raise RolloutError(f"the plan is blocked in {len(plan.blocks)} ways, shown above; {what}take the ways round")
 
 
-def _wanted_again(opened: Opened, run: Run) -> Desired:
-    if run.command is Command.REMOVE:
-        return rollback.nothing(opened.wanted)
-    return opened.store.releases.load(run.release).desired(opened.wanted)
+def _is_reached(opened: Opened, states: Mapping[str, StackSet], account: str) -> bool:
+    """Whether the account still lets us read a stack of ours."""
+    for state in states.values():
+        for place, instance in state.instances.items():
+            if place.account == account and instance.stack_id:
+                try:
+                    opened.client.members.outputs(place, instance.stack_id)
+                except Refused:
+                    return False
+                return True
+    return False
 
 
 def _present(opened: Opened) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from builders import progress
 from builders.errors import RolloutError, UsageError
-from builders.rollout import purging
+from builders.rollout.client.reach import Reach
 from builders.rollout.commands import calling, changing, previewing
 from builders.rollout.commands.calling import Called
 from builders.rollout.commands.changing import Outcome
@@ -15,23 +17,26 @@ from builders.rollout.engine.watch import Silent
 from builders.rollout.model import Desired
 from builders.rollout.opening import Opened
 from builders.rollout.plan.values import Plan
-from builders.rollout.showing import plan as plans, report as reports
-from builders.rollout.store import Command
+from builders.rollout.purging.ledger import Ledger
+from builders.rollout.purging.noting import note
+from builders.rollout.purging.purging import ACKNOWLEDGED, run_purge
+from builders.rollout.showing import page, plan as plans, report as reports
+from builders.rollout.store import Command, release_id
 
 DONE, FAILED = 0, 1
 
 
 def plan(
-    called: Called, *, phase: str, acknowledged: Sequence[str], change_sets: bool, out: Path | None, as_json: bool
+    called: Called, *, phase: str, acknowledged: Sequence[str], change_sets: bool, save: Path | None, as_json: bool
 ) -> int:
     """Show a plan, and save it."""
     opened = calling.phase(called, phase)
-    made = _plan(opened, Command.APPLY, opened.wanted, "", acknowledged)
-    previews = previewing.previews(opened, made) if change_sets else None
-    calling.answer(plans.data(made, previews), plans.text(made, calling.width(), previews), as_json)
-    if out is not None:
-        plans.save(made, out)
-        progress.say(f"saved; `rollout-stacksets apply {out} --phase {phase}` carries it out")
+    made = _plan(opened, Command.APPLY, opened.wanted, release_id(opened.wanted), acknowledged)
+    if save is not None:
+        plans.save(made, save)
+        progress.say(f"saved; `rollout-stacksets apply {save} --phase {phase}` carries it out")
+    shown = previewing.previewed(opened, made) if change_sets else made
+    calling.answer(lambda: plans.data(shown), lambda width: plans.text(shown, width), as_json)
     return FAILED if made.blocks else DONE
 
 
@@ -47,12 +52,12 @@ def apply(
     as_json: bool,
 ) -> int:
     """Plan, show, ask, carry out."""
+    known = plans.load(saved) if saved else None
     if check:
         _check(Path(called["templates"]))
     opened = calling.phase(called, phase)
-    known = plans.load(saved) if saved else None
-    agreed = {*acknowledged, *(known.acknowledged if known else ())}
-    made = _plan(opened, Command.APPLY, opened.wanted, "", sorted(agreed))
+    agreed = sorted({*acknowledged, *(known["acknowledged"] if known else ())})
+    made = _plan(opened, Command.APPLY, opened.wanted, release_id(opened.wanted), agreed)
     if known is not None:
         _refuse_moved(saved, known, made)
     return _carry_out(opened, Command.APPLY, opened.wanted, made, yes or saved is not None, poll_seconds, as_json)
@@ -61,7 +66,7 @@ def apply(
 def resume(called: Called, *, phase: str, poll_seconds: float, as_json: bool) -> int:
     """Go on with the run that is under way."""
     opened = calling.phase(called, phase)
-    run, outcome = changing.resume(opened, calling.manner(poll_seconds))
+    run, outcome = changing.resume(opened, calling.manner(f"resume {phase}", poll_seconds))
     return _report(phase, run.command, outcome, as_json)
 
 
@@ -101,21 +106,32 @@ def remove(
         return _let_go(opened, accounts, yes, poll_seconds, as_json)
     wanted = changing.wanted_by(opened, Command.REMOVE, "")
     made = _plan(opened, Command.REMOVE, wanted, "", acknowledged)
+    ledger = Ledger(opened.client.objects(opened.rollout.home), opened.buckets[opened.rollout.home], wanted.suffix)
+    reach = Reach.of(opened.client, phase, wanted.suffix, opened.rollout.deploy_role)
     if purge:
-        purging.note(opened, acknowledged)
+        noted = note(opened.client, reach, opened.world().sets, ledger)
+        for (layer, place), reason in sorted(noted.unread.items()):
+            progress.say(f"{layer} at {place}: what it leaves is not known, and would not be purged: {reason}")
     code = _carry_out(opened, Command.REMOVE, wanted, made, yes, poll_seconds, as_json)
-    if code == DONE and purge:
-        return purging.run(opened, acknowledged)
+    if code != DONE or not purge:
+        return code
+    purged, code = run_purge(opened.client, reach, ledger, acknowledged, progress.say)
+    for each in purged:
+        progress.say(f"{each.fate.value}: {each.left.type} {each.left.physical_id} at {each.left.place}: {each.words}")
     return code
 
 
 def _let_go(opened: Opened, accounts: Sequence[str], yes: bool, poll_seconds: float, as_json: bool) -> int:
-    raise NotImplementedError
+    phase = opened.wanted.phase
+    calling.agree(f"let the instances of {', '.join(accounts)} go from {phase}? their stacks stay", yes)
+    report = changing.let_go(opened, accounts, calling.manner(f"remove {phase}", poll_seconds))
+    return _report(phase, Command.LET_GO, Outcome(report, {}), as_json)
 
 
 def _plan(opened: Opened, command: Command, wanted: Desired, release: str, acknowledged: Sequence[str]) -> Plan:
     made = changing.planned(opened, command, wanted, release, acknowledged, _Sayings())
-    unknown = sorted(set(acknowledged) - {each.name for each in made.hazards} - {purging.ACKNOWLEDGED})
+    asked = {each for each in acknowledged if each.partition("/")[0] != ACKNOWLEDGED}
+    unknown = sorted(asked - {each.name for each in made.hazards})
     if unknown:
         known = ", ".join(sorted({each.name for each in made.hazards if each.hazard.acknowledgeable})) or "nothing"
         raise UsageError(f"--acknowledge {', '.join(unknown)}: the plan blocks on no such thing; it blocks on {known}")
@@ -125,25 +141,27 @@ def _plan(opened: Opened, command: Command, wanted: Desired, release: str, ackno
 def _carry_out(
     opened: Opened, command: Command, wanted: Desired, made: Plan, yes: bool, poll_seconds: float, as_json: bool
 ) -> int:
-    text = plans.text(made, calling.width())
     if made.nothing_to_do:
-        calling.answer(plans.data(made), text, as_json)
+        calling.answer(lambda: plans.data(made), lambda width: plans.text(made, width), as_json)
         return DONE
-    for line in text.splitlines():
-        progress.say(line)
+    page.show(plans.text(made, calling.width()), sys.stderr)
     changing.refuse_blocked(made)
     calling.agree(f"{command.value} this to {made.phase}?", yes)
-    outcome = changing.go(opened, command, wanted, made, calling.manner(poll_seconds))
-    return _report(made.phase, command, outcome, as_json)
+    manner = calling.manner(f"{command.value} {made.phase}", poll_seconds, made)
+    return _report(made.phase, command, changing.go(opened, command, wanted, made, manner), as_json)
 
 
 def _report(phase: str, command: Command, outcome: Outcome, as_json: bool) -> int:
-    text = reports.text(outcome.report, outcome.explained, phase=phase, command=command.value)
-    calling.answer(reports.data(outcome.report, outcome.explained), text, as_json)
-    return DONE if outcome.report.good else FAILED
+    report, explained = outcome.report, outcome.explained
+    calling.answer(
+        lambda: reports.data(report, explained),
+        lambda width: reports.text(report, explained, phase, command.value, width),
+        as_json,
+    )
+    return DONE if report.good else FAILED
 
 
-def _refuse_moved(path: Path | None, known: plans.Saved, made: Plan) -> None:
+def _refuse_moved(path: Path | None, known: Mapping[str, Any], made: Plan) -> None:
     moved = plans.moved(known, made)
     if moved:
         for line in moved:

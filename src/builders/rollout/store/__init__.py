@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from builders.rollout.store.journal import Journal
 from builders.rollout.store.known import Known
-from builders.rollout.store.releases import Release, Releases
+from builders.rollout.store.releases import Release, Releases, release_id
 from builders.rollout.store.runs import Command, Ended, Entry, Run, RunStatus, State
 from builders.rollout.store.store import Store
 
@@ -28,4 +28,5 @@ __all__ = [
     "RunStatus",
     "State",
     "Store",
+    "release_id",
 ]

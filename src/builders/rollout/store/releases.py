@@ -79,13 +79,12 @@ class Releases:
 
     def save(self, desired: Desired) -> str:
         """Keep a release and return its id: 12 hexadecimal digits. Only what is missing is uploaded."""
-        body = forms.written(_manifest(desired))
-        release_id = hashlib.sha256(body).hexdigest()[:ID_DIGITS]
+        name, body = _named(desired)
         texts = {each.template for each in desired.sets.values()} | {each.template for each in desired.plain.values()}
         for text in sorted(texts):
             self._keep(_content(digest(text)), text.encode())
-        self._keep(self._key(release_id), body)  # behind what it names, so that no release lacks anything
-        return release_id
+        self._keep(self._key(name), body)  # behind what it names, so that no release lacks anything
+        return name
 
     def load(self, release_id: str) -> Release:
         """A release with its templates. Raises `RolloutError` when it, or what it names, is not there."""
@@ -118,6 +117,16 @@ class Releases:
 
     def _key(self, release_id: str) -> str:
         return self._drawer.key(f"releases/{release_id}.json")
+
+
+def release_id(desired: Desired) -> str:
+    """The id that `Releases.save` gives: the same for the same templates, parameters and places."""
+    return _named(desired)[0]
+
+
+def _named(desired: Desired) -> tuple[str, bytes]:
+    body = forms.written(_manifest(desired))
+    return hashlib.sha256(body).hexdigest()[:ID_DIGITS], body
 
 
 def _content(content: str) -> str:

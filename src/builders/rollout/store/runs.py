@@ -15,6 +15,7 @@ class Command(enum.Enum):
     APPLY = "apply"
     ROLLBACK = "rollback"
     REMOVE = "remove"
+    LET_GO = "remove --account"
 
 
 class RunStatus(enum.Enum):
