@@ -31,8 +31,9 @@ def text(view: DriftView, width: int = 80) -> Text:
     if left := together[_GROUPS_LISTED:]:
         count = sum(len(where) for _, where in left)
         page.blank()
-        page.line((f"... and {many(count, 'more instance')}, in {many(len(left), 'group')}; --json has all", FAINT))
+        page.more(f"{many(count, 'more instance')}, in {many(len(left), 'group')}")
     _unchecked(page, view)
+    page.say_where_all_is()
     page.blank()
     drifted = len({(each.layer, each.place) for each in view.drifted})
     if drifted:
@@ -91,7 +92,7 @@ def _differences(page: Page, differences: tuple[_Difference, ...]) -> None:
         if path:
             page.line(f"{path}: expected {_value(expected)}, is {_value(actual)}", indent=6)
     if len(differences) > _LINES_LISTED:
-        page.line((f"... and {len(differences) - _LINES_LISTED:,} more", FAINT), indent=4)
+        page.more(f"{len(differences) - _LINES_LISTED:,} more", indent=4)
 
 
 def _value(given: str) -> str:
@@ -107,4 +108,4 @@ def _unchecked(page: Page, view: DriftView) -> None:
     for line, where in list(together.items())[:_GROUPS_LISTED]:
         page.line(f"{line} (at {places(where)})", indent=2)
     if len(together) > _GROUPS_LISTED:
-        page.line((f"... and {many(len(together) - _GROUPS_LISTED, 'more reason')}", FAINT), indent=2)
+        page.more(many(len(together) - _GROUPS_LISTED, "more reason"), indent=2)

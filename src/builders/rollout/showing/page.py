@@ -34,6 +34,7 @@ class Page:
     def __init__(self, width: int) -> None:
         self.width = max(width, NARROWEST)
         self._lines: list[Text] = []
+        self._shortened = False
 
     def line(self, *parts: Part, indent: int = 0, hang: int = 2) -> None:
         """Add one line; what does not fit goes on below, `hang` columns further in."""
@@ -55,6 +56,17 @@ class Page:
         """Add a heading, with air above it."""
         self.blank()
         self.line((text, STRONG))
+
+    def more(self, text: str, indent: int = 0) -> None:
+        """Add that something is left out, such as `12 resources`."""
+        self._shortened = True
+        self.line((f"... and {text}", FAINT), indent=indent)
+
+    def say_where_all_is(self) -> None:
+        """Add where a reader finds what was left out, if anything was."""
+        if self._shortened:
+            self.blank()
+            self.line(("--json tells what is left out here.", FAINT))
 
     def blank(self) -> None:
         """Add an empty line, unless there is one, or nothing above it."""

@@ -31,11 +31,12 @@ def text(report: Report, explained: Mapping[str, str], phase: str, command: str 
     if left := causes[_CAUSES_LISTED:]:
         count = sum(len(missed) for _, missed in left)
         page.blank()
-        page.line((f"... and {many(len(left), 'more cause')}, of {count:,} instances; --json has all", FAINT), indent=2)
+        page.more(f"{many(len(left), 'more cause')}, of {count:,} instances", indent=2)
     _held(page, report)
     if report.stopped:
         page.title("Stopped")
         page.line(report.stopped, indent=2)
+    page.say_where_all_is()
     _end(page, report, phase, command)
     return page.text()
 
@@ -99,7 +100,7 @@ def _held(page: Page, report: Report) -> None:
         for layer, where in _by_layer(missed):
             page.line(f"{layer} at {places(where)}", indent=4)
     if len(causes) > _HELD_LISTED:
-        page.line((f"... and {many(len(causes) - _HELD_LISTED, 'more reason')}", FAINT), indent=2)
+        page.more(many(len(causes) - _HELD_LISTED, "more reason"), indent=2)
 
 
 def _by_layer(missed: Sequence[Missed]) -> Iterator[tuple[str, list[Place]]]:

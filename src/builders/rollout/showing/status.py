@@ -9,7 +9,7 @@ from rich.text import Text
 
 from builders.rollout.model import Place
 from builders.rollout.showing import grid
-from builders.rollout.showing.page import BAD, CARE, FAINT, GOOD, STRONG, Page
+from builders.rollout.showing.page import BAD, CARE, GOOD, STRONG, Page
 from builders.rollout.showing.views import Mark, StatusView
 from builders.rollout.showing.words import many, places
 
@@ -34,6 +34,7 @@ def text(view: StatusView, width: int = 80) -> Text:
         page.title("Notes")
     for note in view.notes:
         page.line(("- ", CARE), note, indent=2)
+    page.say_where_all_is()
     _sum(page, view)
     return page.text()
 
@@ -111,7 +112,7 @@ def _not_well(page: Page, view: StatusView) -> None:
         if reason:
             page.line(reason, indent=4, hang=0)
     if len(causes) > _LISTED:
-        page.line((f"... and {many(len(causes) - _LISTED, 'more reason')}", FAINT), indent=2)
+        page.more(many(len(causes) - _LISTED, "more reason"), indent=2)
 
 
 def _drifted(page: Page, view: StatusView) -> None:
@@ -133,7 +134,7 @@ def _running(page: Page, view: StatusView) -> None:
         operation = each.operation
         page.line(f"{each.layer}: {operation.action} {operation.id}, {operation.status}", indent=2)
     if len(view.running) > _LISTED:
-        page.line((f"... and {len(view.running) - _LISTED:,} more", FAINT), indent=2)
+        page.more(f"{len(view.running) - _LISTED:,} more", indent=2)
 
 
 def _unfinished(page: Page, view: StatusView) -> None:

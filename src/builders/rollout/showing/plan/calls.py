@@ -45,7 +45,7 @@ def show(page: Page, plan: Plan) -> None:
             page.line((begin, STRONG), f"  {_sentence(alike, regions)}", indent=2, hang=len(begin) + 4)
         if len(listed) < len(together):
             left = sum(len(alike.layers) * len(regions) for alike, regions in together[len(listed) :])
-            page.line((f"... and {many(left, 'more operation')}", FAINT), indent=width + 4)
+            page.more(many(left, "more operation"), indent=width + 4)
 
 
 def _together(calls: Sequence[PlannedCall]) -> dict[_Alike, list[tuple[str, ...]]]:

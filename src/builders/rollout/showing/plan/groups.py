@@ -103,7 +103,7 @@ class Waves:
             self._inside(group, 4 if alone else 6)
         if left := told[len(listed) :]:
             count = sum(len(group.places) for group in left)
-            self._page.line((f"... and {count:,} more, in {many(len(left), 'group')}", FAINT), indent=4)
+            self._page.more(f"{count:,} more, in {many(len(left), 'group')}", indent=4)
 
     def _remark(self, group: Group) -> str:
         """What stands behind the places of a group."""

@@ -11,7 +11,7 @@ from builders.rollout.showing.words import many, places
 
 def show(page: Page, plan: Plan) -> None:
     """Add every blocking hazard, whatever their number: each one alone stops the plan."""
-    blocks = plan.blocks
+    blocks = sorted(plan.blocks, key=lambda each: each.hazard.acknowledgeable)
     if not blocks:
         return
     page.title(f"Blocked by {many(len(blocks), 'hazard')}")

@@ -56,11 +56,8 @@ def show(page: Page, changes: Sequence[Change], indent: int) -> None:
             else:
                 _whole_stack(page, each, indent)
         if len(listed) < len(alike):
-            page.line(
-                (f"{sign(effect):{_SIGN_COLUMNS}}", _SIGNS[effect][1]),
-                (f"... and {len(alike) - len(listed):,} more", FAINT),
-                indent=indent,
-            )
+            meaning = LEGEND.get(effect, "of the whole stack")
+            page.more(f"{len(alike) - len(listed):,} more: {meaning}", indent + _SIGN_COLUMNS)
 
 
 def _resource(page: Page, change: Change, indent: int, name_columns: int, type_columns: int) -> None:

@@ -34,6 +34,7 @@ def text(plan: Plan, width: int = 80) -> Text:
     hazards.show_acknowledged(page, plan)
     _notes(page, plan)
     calls.show(page, plan)
+    page.say_where_all_is()
     _sum(page, plan)
     return page.text()
 
@@ -62,7 +63,7 @@ def _notes(page: Page, plan: Plan) -> None:
     for note in plan.notes[:_NOTES_LISTED]:
         page.line(("- ", CARE), note, indent=2)
     if len(plan.notes) > _NOTES_LISTED:
-        page.line((f"... and {many(len(plan.notes) - _NOTES_LISTED, 'more note')}", FAINT), indent=2)
+        page.more(many(len(plan.notes) - _NOTES_LISTED, "more note"), indent=2)
 
 
 def _sum(page: Page, plan: Plan) -> None:
