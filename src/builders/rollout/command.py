@@ -88,7 +88,7 @@ def bootstrap(opened: dict[str, Any], **given: Any) -> int:
     _phase,
     _acknowledge,
     click.option("--change-sets", is_flag=True, help="Ask AWS for a change set of every instance that changes."),
-    click.option("--save", type=click.Path(path_type=Path), help="Save the plan for apply."),
+    click.option("--out", type=click.Path(path_type=Path), help="Save the plan for apply."),
     _json,
 )
 def plan(opened: dict[str, Any], **given: Any) -> int:

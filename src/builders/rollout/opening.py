@@ -65,11 +65,27 @@ def load(options: Options) -> tuple[file.RolloutFile, dict[str, Template]]:
     return rollout, desires.templates(options.templates)
 
 
-def phase(options: Options, name: str) -> Opened:
-    """Open a phase. Raises `RolloutError` where the shared stacks do not stand yet."""
+@dataclass(frozen=True)
+class Door:
+    """The accounts of a phase, before anything of it need stand."""
+
+    rollout: file.RolloutFile
+    templates: Mapping[str, Template]
+    phase: str
+    suffix: str
+    client: Client
+
+    @property
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """The active accounts of the organizational units that the phase names."""
+        units = self.rollout.phases[self.phase].targets.organizational_units
+        return {unit: self.client.organizations.accounts(unit) for unit in units}
+
+
+def door(options: Options, name: str) -> Door:
+    """Connect to the accounts of a phase. Raises `RolloutError` for credentials of another account."""
     rollout, templates = load(options)
-    environment = desires.environment(rollout, name)
-    suffix = desires.suffix(rollout, name, environment) or ""
+    suffix = desires.suffix(rollout, name, desires.environment(rollout, name)) or ""
     permissions = Permissions(
         service_managed=rollout.stacksets.permission_model == "SERVICE_MANAGED", call_as=rollout.stacksets.call_as
     )
@@ -81,20 +97,23 @@ def phase(options: Options, name: str) -> Opened:
         deploy_role=rollout.deploy_role,
     )
     check_account(client, rollout)
+    return Door(rollout, templates, name, suffix, client)
+
+
+def phase(options: Options, name: str) -> Opened:
+    """Open a phase. Raises `RolloutError` where the shared stacks do not stand yet."""
+    opened = door(options, name)
+    rollout, client = opened.rollout, opened.client
     shared = bootstrap.shared(client, rollout, name)
-    members = {unit: client.organizations.accounts(unit) for unit in rollout.phases[name].targets.organizational_units}
-    wanted = desires.desired(rollout, name, templates, shared, members)
+    wanted = desires.desired(rollout, name, opened.templates, shared, opened.members)
     buckets = {region: outputs[BUCKET] for region, outputs in shared.tooling.items()}
-    home = rollout.home
-    if home not in buckets:
-        raise RolloutError(f"{home} has no bucket of artifacts yet; run `rollout-stacksets bootstrap` first")
     return Opened(
         rollout=rollout,
-        templates=templates,
+        templates=opened.templates,
         shared=shared,
         wanted=wanted,
         client=client,
-        store=Store(client.objects(home), buckets[home], wanted.suffix),
+        store=Store(client.objects(rollout.home), buckets[rollout.home], wanted.suffix),
         buckets=buckets,
     )
 

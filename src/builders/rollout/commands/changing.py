@@ -145,5 +145,6 @@ def _is_reached(opened: Opened, states: Mapping[str, StackSet], account: str) ->
 
 
 def _present(opened: Opened) -> str | None:
-    history = opened.store.journal.history()
-    return history[-1].release if history else None
+    """The release of the last run that brought one, however it ended."""
+    releases = [each.release for each in opened.store.journal.history() if each.release]
+    return releases[-1] if releases else None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from builders import progress
 from builders.errors import RolloutError, UsageError
@@ -27,14 +26,14 @@ DONE, FAILED = 0, 1
 
 
 def plan(
-    called: Called, *, phase: str, acknowledged: Sequence[str], change_sets: bool, save: Path | None, as_json: bool
+    called: Called, *, phase: str, acknowledged: Sequence[str], change_sets: bool, out: Path | None, as_json: bool
 ) -> int:
     """Show a plan, and save it."""
     opened = calling.phase(called, phase)
     made = _plan(opened, Command.APPLY, opened.wanted, release_id(opened.wanted), acknowledged)
-    if save is not None:
-        plans.save(made, save)
-        progress.say(f"saved; `rollout-stacksets apply {save} --phase {phase}` carries it out")
+    if out is not None:
+        plans.save(made, out)
+        progress.say(f"saved; `rollout-stacksets apply {out} --phase {phase}` carries it out")
     shown = previewing.previewed(opened, made) if change_sets else made
     calling.answer(lambda: plans.data(shown), lambda width: plans.text(shown, width), as_json)
     return FAILED if made.blocks else DONE
@@ -56,7 +55,7 @@ def apply(
     if check:
         _check(Path(called["templates"]))
     opened = calling.phase(called, phase)
-    agreed = sorted({*acknowledged, *(known["acknowledged"] if known else ())})
+    agreed = sorted({*acknowledged, *(known.acknowledged if known else ())})
     made = _plan(opened, Command.APPLY, opened.wanted, release_id(opened.wanted), agreed)
     if known is not None:
         _refuse_moved(saved, known, made)
@@ -161,7 +160,7 @@ def _report(phase: str, command: Command, outcome: Outcome, as_json: bool) -> in
     return DONE if report.good else FAILED
 
 
-def _refuse_moved(path: Path | None, known: Mapping[str, Any], made: Plan) -> None:
+def _refuse_moved(path: Path | None, known: plans.Saved, made: Plan) -> None:
     moved = plans.moved(known, made)
     if moved:
         for line in moved:

@@ -33,7 +33,7 @@ class Store:
 
     def last_good(self, before: str | None = None) -> str | None:
         """The newest release whose run ended with every instance CURRENT; with `before`, the one before it."""
-        runs = [each for each in self.journal.history() if each.command is not Command.REMOVE]
+        runs = [each for each in self.journal.history() if each.command in (Command.APPLY, Command.ROLLBACK)]
         if before is not None:
             last = max((number for number, each in enumerate(runs) if each.release == before), default=len(runs))
             runs = [each for each in runs[:last] if each.release != before]
