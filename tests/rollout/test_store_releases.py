@@ -113,7 +113,7 @@ def test_the_last_good_release_is_the_newest_whose_run_ended_well(store: Store) 
     ended(store, "a", True)
     ended(store, "b", True)
     ended(store, "c", False)
-    ended(store, "b", True, Command.REMOVE)
+    ended(store, "d", True, Command.REMOVE)
     assert store.last_good() == "b"
     assert store.last_good(before="c") == "b"
     assert store.last_good(before="b") == "a"
