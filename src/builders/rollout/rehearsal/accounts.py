@@ -33,6 +33,11 @@ class Accounts:
         iam.create_role(RoleName=name, Path=f"/{path}/" if path else "/", AssumeRolePolicyDocument=trust)
         iam.attach_role_policy(RoleName=name, PolicyArn=ADMINISTRATOR_ACCESS)
 
+    def trust(self, account: str, role: str) -> str:
+        """The document by which a role says who may assume it, as JSON."""
+        document = self.api("iam", account).get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+        return document if isinstance(document, str) else json.dumps(document)
+
 
 def prepare(accounts: Accounts, rollout: RolloutFile, numbers: Iterable[str]) -> None:
     """Let the tooling account deploy in the target accounts and in the network account."""

@@ -57,7 +57,7 @@ class Caller:
         """Run one command here. Raises `KeyboardInterrupt` where it was interrupted."""
         clients: list[Client] = []
 
-        def connect(*, profile: str | None = None, **given: Any) -> Client:  # noqa: ARG001  nobody's profile is meant
+        def connect(*, profile: str | None = None, **given: Any) -> Client:
             clients.append(self.client(observe=observe, **given))
             return clients[-1]
 

