@@ -13,7 +13,7 @@ from builders.errors import RolloutError
 from builders.rollout.plan.values import Plan
 from builders.rollout.showing.plan.data import data
 from builders.rollout.showing.plan.wholeness import malformed
-from builders.rollout.showing.words import many, names
+from builders.rollout.showing.words import names
 
 VERSION = 1
 _MARK = "stackferry_plan"
@@ -122,6 +122,10 @@ def _resources(was: list[dict[str, Any]] | None, will: list[dict[str, Any]] | No
     return names(moved_ids, _LISTED) or "in another order"
 
 
+def _where(places: list[str]) -> str:
+    return names(places, _LISTED) or "no place"
+
+
 def _hazards(saved: Mapping[str, Any], fresh: Mapping[str, Any]) -> Iterator[str]:
     before, after = ({(each["name"], each["message"]): each for each in plan["hazards"]} for plan in (saved, fresh))
     for name, message in sorted(after.keys() - before.keys()):
@@ -131,4 +135,4 @@ def _hazards(saved: Mapping[str, Any], fresh: Mapping[str, Any]) -> Iterator[str
     for key in sorted(before.keys() & after.keys()):
         was, will = before[key]["places"], after[key]["places"]
         if was != will:
-            yield f"hazard {key[0]} lies in {many(len(will), 'place')}, and lay in {len(was):,}"
+            yield f"hazard {key[0]} lies at {_where(will)}, and lay at {_where(was)}"

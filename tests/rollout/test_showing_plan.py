@@ -1,0 +1,252 @@
+"""What a person reads of a plan."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from rich.cells import cell_len
+
+from builders.rollout.changes import Change, Effect
+from builders.rollout.comparing import Kind
+from builders.rollout.plan.values import Group, Plan, PlannedHazard
+from builders.rollout.showing import plan as showing
+from builders.rollout.showing.page import show
+from rollout.planned import (
+    DASHBOARD,
+    DATABASE,
+    LOSS,
+    REFUSED,
+    SUBNET,
+    acknowledging_all,
+    call,
+    places,
+    plan,
+    plans,
+    update,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+class Terminal(io.StringIO):
+    """A stream that says that somebody looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def assert_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares a text with golden/<name>.txt; `pytest tests/layers tests/rollout --update-golden` writes it."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / f"{name}.txt"
+        if request.config.getoption("--update-golden", default=False):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"{text}\n", encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == f"{text}\n"
+
+    return check
+
+
+def read(made: Plan, width: int = 80) -> str:
+    return showing.text(made, width).plain
+
+
+def unfolded(made: Plan) -> str:
+    """The text without its line breaks, to look for sentences."""
+    return " ".join(read(made).split())
+
+
+@pytest.mark.parametrize("width", [80, 140])
+@pytest.mark.parametrize("accounts", [3, 40, 3_000])
+def test_a_plan_reads_as_the_golden_one(accounts: int, width: int, assert_golden: Callable[[str, str], None]) -> None:
+    assert_golden(f"plan-{accounts}-accounts-{width}-columns", read(update(accounts), width))
+
+
+def test_a_plan_whose_accounts_differ_reads_as_the_golden_one(assert_golden: Callable[[str, str], None]) -> None:
+    first, second, third = places(4), places(2, first=4), places(1, first=6)
+    made = plan(
+        Group("rest", "network", Kind.UPDATE, first, (SUBNET,)),
+        Group("rest", "network", Kind.UPDATE, second, (DASHBOARD,)),
+        Group("rest", "network", Kind.OVERRIDE, third, ()),
+        Group("rest", "database", Kind.INOPERABLE, first),
+        Group("rest", "database", Kind.NOTHING, (*second, *third)),
+        Group(
+            "leaving",
+            "database",
+            Kind.DELETE,
+            places(1, first=9),
+            (dataclasses.replace(DATABASE, effect=Effect.REMOVE),),
+        ),
+        calls=(call("rest", "network", 7), call("leaving", "database", 1)),
+    )
+    assert_golden("plan-accounts-differ", read(made))
+
+
+def test_nothing_to_do_is_said_in_so_many_words(assert_golden: Callable[[str, str], None]) -> None:
+    assert_golden("plan-nothing-to-do", read(plan(Group("rest", "network", Kind.NOTHING, places(3)))))
+
+
+@given(plans(), st.integers(40, 200))
+@settings(deadline=None)
+def test_no_line_of_any_plan_is_wider_than_asked(made: Plan, width: int) -> None:
+    assert [line for line in read(made, width).split("\n") if cell_len(line) > width] == []
+
+
+@given(plans())
+@settings(deadline=None)
+def test_no_value_moves_the_cursor(made: Plan) -> None:
+    assert [character for character in read(made) if character != "\n" and not character.isprintable()] == []
+
+
+@given(plans())
+@settings(deadline=None)
+def test_every_blocking_hazard_is_counted_and_none_that_was_acknowledged_blocks(made: Plan) -> None:
+    agreed = acknowledging_all(made)
+    hard = [each for each in made.hazards if not each.hazard.acknowledgeable]
+    assert ("Blocked by" in read(made)) is bool(made.hazards)
+    assert ("Blocked by" in read(agreed)) is bool(hard)
+
+
+def test_every_blocking_hazard_is_shown_with_its_place_and_its_way_round() -> None:
+    told = unfolded(update(40))
+    for sentence in (
+        f"! network/network-SubnetIds-prod at 111111111111 in eu-west-1 and us-east-1 {REFUSED.message} "
+        f"way round: {REFUSED.way_round}",
+        f"! database/Database at 40 accounts x 2 regions {LOSS.message} way round: do not change StorageEncrypted "
+        "to accept: --acknowledge database/Database",
+    ):
+        assert sentence in told
+
+
+def test_what_cannot_be_acknowledged_names_nothing_to_type() -> None:
+    made = update(3, hazards=(PlannedHazard(REFUSED, places(1)),))
+    assert "--acknowledge" not in read(made)
+    assert "none can be acknowledged" in unfolded(made)
+
+
+def test_hundreds_of_blocking_hazards_are_all_shown() -> None:
+    many = tuple(
+        PlannedHazard(dataclasses.replace(REFUSED, resource=f"export-{number}"), places(2)) for number in range(300)
+    )
+    told = read(update(3, hazards=many))
+    assert [each.name for each in many if f"! {each.name} " not in told] == []
+
+
+def test_an_acknowledged_hazard_is_still_told() -> None:
+    told = unfolded(update(3, acknowledged=frozenset({"database/Database"})))
+    where = "111111111111, 111111111112 and 111111111113 in eu-west-1 and us-east-1"
+    assert f"Acknowledged ! database/Database at {where} {LOSS.message}" in told
+    assert "--acknowledge database/Database" not in told
+
+
+def test_what_was_shown_in_one_wave_is_only_named_in_the_next() -> None:
+    told = read(update(40))
+    assert told.count("AWS::EC2::Subnet ") == 1
+    assert "  network and database: 78 update each: inside as above\n" in told
+
+
+def test_two_ways_in_which_a_layer_changes_are_told_apart() -> None:
+    made = plan(
+        Group("canary", "network", Kind.UPDATE, places(1), (SUBNET,)),
+        Group("rest", "network", Kind.UPDATE, places(3, first=1), (DASHBOARD,)),
+        Group("rest", "network", Kind.UPDATE, places(4, first=4), (SUBNET,)),
+    )
+    told = unfolded(made)
+    assert "~ update 4 accounts x 2 regions: inside as above [1]" in told
+    assert "111111111112, 111111111113 and 111111111114 in eu-west-1 and us-east-1: inside [2] + Dashboard" in told
+    assert told.count("AWS::EC2::Subnet ") == 1
+
+
+def test_changes_that_differ_in_a_given_name_only_are_one() -> None:
+    named = [dataclasses.replace(DASHBOARD, named=f"payments-{region}") for region in ("us-east-1", "eu-west-1")]
+    made = plan(
+        *(
+            Group("rest", "monitoring", Kind.UPDATE, places(9, regions=[region]), (change,))
+            for region, change in zip(("us-east-1", "eu-west-1"), named, strict=True)
+        )
+    )
+    assert read(made).count("Dashboard") == 2  # the logical id, and the type's name
+    assert "  monitoring  18 update\n" in read(made)
+
+
+def test_resources_that_follow_from_several_others_name_them_once() -> None:
+    assert "by SubnetIds.* (Subnet and OtherSubnet are replaced)" in unfolded(update(3))
+
+
+def test_a_replaced_resource_that_is_retained_says_so() -> None:
+    assert "-/+ Database AWS::RDS::DBInstance by StorageEncrypted; the old one stays (retained)" in unfolded(update(3))
+
+
+def test_very_many_resources_are_counted_and_the_reader_is_told_where_all_are() -> None:
+    alarms = tuple(Change(f"Alarm{number}", "AWS::CloudWatch::Alarm", Effect.ADD) for number in range(40))
+    told = read(plan(Group("rest", "monitoring", Kind.UPDATE, places(1), (*alarms, SUBNET))))
+    assert "... and 28 more: add" in told
+    assert "-/+  Subnet" in told
+    assert "--json tells what is left out here." in told
+
+
+def test_operations_that_are_alike_share_a_line() -> None:
+    told = unfolded(update(40))
+    assert (
+        "UpdateStackInstances network: 39 accounts in us-east-1 and apart in eu-west-1; 10 at a time "
+        "UpdateStackInstances database: 39 accounts in us-east-1, eu-west-1; 10 at a time" in told
+    )
+    assert "8 operations, about 2 h 30 min An estimate from what AWS usually takes." in told
+
+
+def test_values_in_brackets_are_shown_as_they_are() -> None:
+    made = update(3, notes=("[bold]not[/bold] markup [/nor] this",))
+    assert "[bold]not[/bold] markup [/nor] this" in read(made)
+
+
+def test_colours_of_a_value_are_taken_out() -> None:
+    assert "a red note" in read(update(3, notes=("a \x1b[31mred\x1b[0m note",)))
+
+
+def test_a_pipe_gets_no_escapes() -> None:
+    stream = io.StringIO()
+    show(showing.text(update(3)), stream)
+    assert stream.getvalue() == f"{read(update(3))}\n"
+
+
+def test_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = Terminal()
+    show(showing.text(update(3)), stream)
+    assert "\x1b[31m-/+" in stream.getvalue()
+
+
+def test_a_terminal_with_no_color_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = Terminal()
+    show(showing.text(update(3)), stream)
+    assert "\x1b[31m" not in stream.getvalue()
+
+
+def test_a_terminal_that_cannot_write_a_character_gets_another(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with path.open("w", encoding="ascii") as stream:
+        show(showing.text(update(3, notes=("Straße",))), stream)
+    assert "Stra?e" in path.read_text(encoding="ascii")
+
+
+@given(plans())
+@settings(deadline=None)
+def test_json_holds_every_place_of_every_group(made: Plan) -> None:
+    found = json.loads(json.dumps(showing.data(made)))
+    assert [(each["wave"], each["layer"], each["kind"], each["places"]) for each in found["groups"]] == [
+        (group.wave, group.layer, group.kind.value, [str(place) for place in group.places]) for group in made.groups
+    ]
+    assert [each["places"] for each in found["hazards"]] == [
+        [str(place) for place in each.places] for each in made.hazards
+    ]
