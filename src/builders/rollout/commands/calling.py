@@ -21,13 +21,10 @@ from builders.rollout.opening import Opened, Options
 from builders.rollout.pace import Patience, WallClock
 from builders.rollout.plan.values import Plan
 from builders.rollout.showing import page
-from builders.rollout.showing.live import looking_on
+from builders.rollout.showing.live import watching
 
 LONGEST_POLLS = 15
 """The longest pause between two looks, as a multiple of the first."""
-
-LONGEST_POLL = 15.0
-"""Seconds between two looks at an operation that takes long."""
 
 Called = Mapping[str, Any]
 """The options before the command's name."""
@@ -47,8 +44,8 @@ def phase(called: Called, name: str) -> Opened:
 def manner(title: str, poll_seconds: float, plan: Plan | None = None) -> Manner:
     """How a run goes when a person, or a pipe, looks on."""
     clock = WallClock()
-    patience = Patience(poll_seconds, max(LONGEST_POLL, poll_seconds))
-    return Manner(functools.partial(looking_on, title, clock, plan), clock, patience)
+    patience = Patience(poll_seconds, LONGEST_POLLS * poll_seconds)
+    return Manner(functools.partial(watching, title, plan, clock), clock, patience)
 
 
 def answer(data: Callable[[], Any], text: Callable[[int], Text], as_json: bool) -> None:
