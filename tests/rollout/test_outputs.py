@@ -1,0 +1,158 @@
+"""What the stacks of a phase put out, as files of each place."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import outputs
+from builders.rollout.desired import Shared
+from builders.rollout.model import Desired, Place, PlainStacks
+from builders.rollout.reading.outputs import OutputsView, run_outputs
+
+from .conftest import DEPLOY_ROLE, PLAN_ROLE, SUFFIX, Administrator
+from .small_phase import LAYERS, REGIONS, SmallPhase, body, layer_set
+
+SHARED = Shared(tooling={"us-east-1": {"ArtifactsBucket": "near"}, "eu-west-1": {"ArtifactsBucket": "far"}})
+
+
+@pytest.fixture
+def phase(administrator: Administrator, members: list[str]) -> SmallPhase:
+    return SmallPhase(administrator, members[:2])
+
+
+@pytest.fixture
+def standing(phase: SmallPhase) -> SmallPhase:
+    phase.run(phase.wanted(*sets(phase)))
+    return phase
+
+
+def sets(phase: SmallPhase) -> list[Any]:
+    """Two layers; the outputs of `network` are a queue's name and a VpcId."""
+    template = json.loads(body("network"))
+    template["Outputs"]["VpcId"] = {"Value": {"Fn::Sub": "vpc-of-${AWS::AccountId}-${AWS::Region}"}}
+    return [layer_set("network", phase.places, json.dumps(template)), layer_set("database", phase.places)]
+
+
+def write(phase: SmallPhase, wanted: Desired, folder: Path) -> tuple[OutputsView, int]:
+    return run_outputs(phase.client, wanted, SHARED, LAYERS, "0123456789ab", folder)
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_each_place_has_a_file_a_layer_and_a_flat_one(standing: SmallPhase, tmp_path: Path) -> None:
+    _, code = write(standing, standing.wanted(), tmp_path)
+
+    account = standing.accounts[0]
+    folder = tmp_path / "dev" / account / "eu-west-1"
+    assert {path.name for path in folder.iterdir()} == {
+        "artifacts.json",
+        "database.json",
+        "network.json",
+        "flat-outputs.json",
+    }
+    assert read(folder / "network.json")["VpcId"] == f"vpc-of-{account}-eu-west-1"
+    flat = read(folder / "flat-outputs.json")
+    assert (flat["vpcId"], flat["artifactsBucket"]) == (f"vpc-of-{account}-eu-west-1", "far")
+    assert code == 0
+
+
+def test_the_index_names_every_place_its_files_and_what_is_missing(standing: SmallPhase, tmp_path: Path) -> None:
+    write(standing, standing.wanted(), tmp_path)
+
+    index = read(tmp_path / "dev" / "index.json")
+    first = index["places"][0]
+    assert (index["phase"], index["release"], index["unread"]) == ("dev", "0123456789ab", [])
+    assert {(each["account"], each["region"]) for each in index["places"]} == set(standing.places)
+    assert f"{first['account']}/{first['region']}/flat-outputs.json" in first["files"]
+    assert first["outputs"] == ["vpcId"]
+    assert set(first["missing"]) == set(outputs.RELIED_ON) - {"vpcId"}
+
+
+def test_a_phase_of_several_places_has_no_flat_file_of_its_own(standing: SmallPhase, tmp_path: Path) -> None:
+    old = tmp_path / "dev" / "flat-outputs.json"
+    outputs.write("dev", {"network": {"VpcId": "vpc-of-old"}}, tmp_path)
+
+    write(standing, standing.wanted(), tmp_path)
+
+    assert not old.exists()
+
+
+def test_a_phase_of_one_place_has_the_flat_files_that_everything_reads(
+    administrator: Administrator, members: list[str], tmp_path: Path
+) -> None:
+    alone = SmallPhase(administrator, members[:1], regions=REGIONS[:1])
+    alone.run(alone.wanted(*sets(alone)))
+
+    write(alone, alone.wanted(), tmp_path)
+
+    flat = read(tmp_path / "flat-outputs.json")
+    assert flat["vpcId"] == f"vpc-of-{members[0]}-us-east-1"
+    assert read(tmp_path / "dev" / "flat-outputs.json") == flat
+    assert (tmp_path / "dev" / "index.json").exists()
+
+
+def test_a_place_that_cannot_be_read_is_said_and_keeps_its_files(standing: SmallPhase, tmp_path: Path) -> None:
+    write(standing, standing.wanted(), tmp_path)
+    shut = standing.accounts[1]
+    before = (tmp_path / "dev" / shut / "us-east-1" / "network.json").read_bytes()
+    iam = standing.administrator.api("iam", shut)
+    iam.detach_role_policy(RoleName=PLAN_ROLE, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+    iam.delete_role(RoleName=PLAN_ROLE)
+    standing.connect()
+
+    view, code = write(standing, standing.wanted(), tmp_path)
+
+    assert {place.account for place in view.unread} == {shut}
+    assert {each.place.account for each in view.written} == {standing.accounts[0]}
+    assert (tmp_path / "dev" / shut / "us-east-1" / "network.json").read_bytes() == before
+    assert {each["account"] for each in read(view.index)["unread"]} == {shut}
+    assert code == 1
+
+
+def test_the_file_of_a_layer_that_is_gone_goes(standing: SmallPhase, tmp_path: Path) -> None:
+    write(standing, standing.wanted(), tmp_path)
+    standing.run(dataclasses.replace(standing.wanted(sets(standing)[0])))
+
+    write(standing, standing.wanted(), tmp_path)
+
+    folder = tmp_path / "dev" / standing.accounts[0] / "us-east-1"
+    assert {path.name for path in folder.iterdir()} == {"artifacts.json", "network.json", "flat-outputs.json"}
+
+
+def test_the_stacks_of_the_network_account_are_among_those_of_their_place(
+    standing: SmallPhase, administrator: Administrator, number: Callable[[], str], tmp_path: Path
+) -> None:
+    network = number()
+    administrator.lend(network, DEPLOY_ROLE)
+    place = Place(standing.accounts[0], "us-east-1")
+    template = json.dumps(
+        {
+            "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
+            "Outputs": {"PhaseRouteTableId": {"Value": "tgw-rtb-of-it"}},
+        }
+    )
+    name = f"phase-routes-{SUFFIX}-{place.account}"
+    standing.client.plain.deploy(network, place.region, name, template, {}, {})
+    routes = PlainStacks("phase_routes", network, template, {place: {}})
+
+    write(standing, dataclasses.replace(standing.wanted(), plain={"phase_routes": routes}), tmp_path)
+
+    written = read(tmp_path / "dev" / place.account / place.region / "phase_routes.json")
+    assert written == {"PhaseRouteTableId": "tgw-rtb-of-it"}
+
+
+def test_outputs_ask_one_call_a_stack(standing: SmallPhase, tmp_path: Path) -> None:
+    client = standing.connect()
+
+    write(standing, standing.wanted(), tmp_path)
+
+    assert client.counts()["cloudformation:DescribeStacks"] == 2 * len(standing.places)
+    assert client.counts()["cloudformation:ListStackInstances"] == 2
