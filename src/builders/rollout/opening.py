@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from builders.errors import RolloutError
+from builders.errors import RolloutError, UsageError
 from builders.rollout import bootstrap, desired as desires, file
 from builders.rollout.client import Client
 from builders.rollout.desired import Shared, Template
 from builders.rollout.engine import world as worlds
 from builders.rollout.model import Desired, Permissions, PlainStacks, World
 from builders.rollout.store import Known, Store
+from builders.spelling import unknown
 
 BUCKET = "ArtifactsBucket"
 
@@ -85,6 +86,8 @@ class Door:
 def door(options: Options, name: str) -> Door:
     """Connect to the accounts of a phase. Raises `RolloutError` for credentials of another account."""
     rollout, templates = load(options)
+    if name not in rollout.phases:
+        raise UsageError(unknown("phase", name, rollout.phases))
     suffix = desires.suffix(rollout, name, desires.environment(rollout, name)) or ""
     permissions = Permissions(
         service_managed=rollout.stacksets.permission_model == "SERVICE_MANAGED", call_as=rollout.stacksets.call_as
