@@ -227,8 +227,12 @@ def test_a_rule_that_does_not_hold_is_said_with_its_places_and_where_the_values_
 
 def test_equal_overrides_of_many_accounts_are_one_object() -> None:
     accounts = [f"{number:012d}" for number in range(2000)]
-    plan = {"targets": {"accounts": accounts}, "region_parameters": {FAR: {"Size": "large"}}}
-    layer = phase([made("network", SIZE)], plan).sets["network"]
+    plan = {
+        "targets": {"accounts": accounts},
+        "region_parameters": {FAR: {"Size": "large"}},
+        "account_parameters": {account: {"Size": "large"} for account in accounts[:1000]},
+    }
+    layer = phase([made("network", SIZE)], plan, {"Size": "small"}).sets["network"]
     assert sorted({id(own): own["Size"] for own in layer.overrides.values() if own}.values()) == ["large"]
 
 

@@ -143,6 +143,14 @@ WRONG = {
             'quotes, such as "111111111111"'
         ],
     ),
+    "an account id that is wrong in the targets and right in a wave": (
+        f'{HEAD}    targets: {{accounts: ["1234"]}}\n    regions: [us-east-1]\n'
+        '    waves: [{name: canary, accounts: ["111111111111"]}, {name: rest, rest: true}]\n',
+        [
+            "rollout.yaml, line 7, phases.dev.targets.accounts[0]: '1234' is no account id; give its twelve digits in "
+            'quotes, such as "111111111111"'
+        ],
+    ),
     "an account twice": (
         f'{HEAD}    targets: {{accounts: ["111111111111", "111111111111"]}}\n    regions: [us-east-1]\n',
         ["rollout.yaml, line 7, phases.dev.targets.accounts[1]: 111111111111 stands here twice; keep one of them"],

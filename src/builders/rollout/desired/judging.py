@@ -18,7 +18,7 @@ def unknown(sources: Iterable[Source], templates: Iterable[Template]) -> Iterato
     """Keys that no template declares: CloudFormation refuses them, so they would be passed over."""
     known = {key for template in templates for key in template.parameters}
     for source in sources:
-        for key in source.values if source.given else ():
+        for key in source.values:
             if key not in known:
                 close = suggestion(key, sorted(known))
                 yield f"{source.where(key)}: is a parameter of no layer here; " + (
