@@ -196,7 +196,7 @@ def test_very_many_resources_are_counted_and_the_reader_is_told_where_all_are() 
 def test_operations_that_are_alike_share_a_line() -> None:
     told = unfolded(update(40))
     assert (
-        "UpdateStackInstances network: 39 accounts in us-east-1 and apart in eu-west-1; 10 at a time "
+        "UpdateStackInstances network: 39 accounts in us-east-1 and, apart, in eu-west-1; 10 at a time "
         "UpdateStackInstances database: 39 accounts in us-east-1, eu-west-1; 10 at a time" in told
     )
     assert "8 operations, about 2 h 30 min An estimate from what AWS usually takes." in told

@@ -65,6 +65,6 @@ def _sentence(alike: _Alike, regions: Sequence[tuple[str, ...]]) -> str:
     begin = f"{alike.action.value} {names(layers, _LAYERS_NAMED)}{often}"
     if not alike.accounts:
         return f"{begin}: the set alone"
-    where = " and apart in ".join(", ".join(each) for each in regions)
+    where = " and, apart, in ".join(", ".join(each) for each in regions)
     pace = f"; {alike.at_once:,} at a time" if alike.accounts > 1 else ""
     return f"{begin}: {many(alike.accounts, 'account')} in {where}{pace}"
