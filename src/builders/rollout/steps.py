@@ -34,7 +34,8 @@ class Action(enum.Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """One call. `overrides` is the full list of the places' own values; `retain` leaves the stacks standing."""
+    """One call. `overrides` is the full list of the places' own values, or nothing where they stay as they are;
+    `retain` leaves the stacks standing."""
 
     action: Action
     layer: str
@@ -82,17 +83,29 @@ def steps(
     return found
 
 
-def after(wanted: Desired, state: StackSet | None, step: Step) -> StackSet | None:
-    """The set once a step has succeeded everywhere: what a plan reckons with."""
-    if step.action is Action.DELETE_SET:
+def after(wanted: Desired, state: StackSet | None, *done: Step) -> StackSet | None:
+    """The set once steps have succeeded everywhere, one after the other: what a plan reckons with."""
+    instances = dict(state.instances) if state else {}  # copied once: there may be a step for each instance
+    for step in done:
+        if step.action is Action.DELETE_SET:
+            state, instances = None, {}
+        elif step.action is Action.CREATE_SET:
+            state, instances = StackSet(step.layer, step.set_name, "", {}, {}, {}), {}
+        else:
+            _succeed(instances, step)
+    if state is None:
         return None
-    if step.action is Action.CREATE_SET:
-        made = StackSet(step.layer, step.set_name, "", {}, {}, {})
-        return _stored(wanted, made, {})
-    assert state is not None
-    instances = dict(state.instances)
+    if any(step.action is not Action.DELETE for step in done):
+        return _stored(wanted, state, instances)
+    return dataclasses.replace(state, instances=instances)
+
+
+def _succeed(instances: dict[Place, Instance], step: Step) -> None:
+    """Change the instances of a set as a step does that succeeds everywhere."""
     if step.action is Action.DELETE:
-        return dataclasses.replace(state, instances={p: i for p, i in instances.items() if p not in step.places})
+        for place in step.places:
+            instances.pop(place, None)
+        return
     if step.action is Action.UPDATE_SET:
         for place, instance in instances.items():
             if instance.status is not Status.INOPERABLE:
@@ -103,7 +116,6 @@ def after(wanted: Desired, state: StackSet | None, step: Step) -> StackSet | Non
         instances[place] = dataclasses.replace(
             before, status=Status.CURRENT, detailed="SUCCEEDED", reason="", overrides=overrides
         )
-    return _stored(wanted, state, instances)
 
 
 def _bearers(
@@ -130,19 +142,27 @@ def _groups(
     groups: dict[str, list[Place]] = defaultdict(list)
     for place, each in kinds.items():
         if each in meant:
-            overrides = _overrides(desired, state.instances.get(place) if state else None, place)
+            overrides = _overrides(desired, state, place)
             groups[json.dumps(overrides, sort_keys=True)].append(place)
     for text, places in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
         for rectangle in rectangles(places, wanted.regions):
             yield json.loads(text), rectangle
 
 
-def _overrides(desired: DesiredSet, instance: Instance | None, place: Place) -> dict[str, str]:
-    """The full list for a place. A list that names nothing resets nothing, so one that shall reset names the suffix."""
+def _overrides(desired: DesiredSet, state: StackSet | None, place: Place) -> dict[str, str]:
+    """The full list for a place; none where its own values stay as they are, so that a thousand accounts that each
+    have a value of their own are one operation.
+
+    An operation without a list leaves all values (CloudFormation API reference, UpdateStackInstances). One that shall
+    reset all of them therefore has to name something: the suffix.
+    """
     overrides = dict(desired.overrides[place])
-    if not overrides and instance is not None and instance.overrides != {}:
-        return {SUFFIX: desired.parameters[SUFFIX]}
-    return overrides
+    if state is None or place not in state.instances:
+        return overrides
+    instance = state.instances[place]
+    if keeps_overrides(desired, state, instance):
+        return {}
+    return overrides or {SUFFIX: desired.parameters[SUFFIX]}
 
 
 def _removal(wanted: Desired, state: StackSet | None, places: Collection[Place]) -> list[Step]:
