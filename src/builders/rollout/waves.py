@@ -31,10 +31,12 @@ def places(wanted: Desired, layer: str, state: StackSet | None, standing: Iterab
 def leaving(wanted: Desired, layer: str, where: Collection[Place]) -> set[Place]:
     """Those of a layer's places that it leaves while it stays at others."""
     if layer in wanted.plain:
-        return {place for place in where if place not in wanted.plain[layer].parameters}
-    if layer in wanted.sets:
-        return {place for place in where if place not in wanted.sets[layer].overrides}
-    return set()
+        staying: Collection[Place] = wanted.plain[layer].parameters
+    elif layer in wanted.sets:
+        staying = wanted.sets[layer].overrides
+    else:
+        staying = ()
+    return {place for place in where if place not in staying} if staying else set()
 
 
 def anchors(wanted: Desired) -> list[Place]:
