@@ -132,7 +132,11 @@ def test_a_replacement_is_made_first_switched_to_and_the_old_one_deleted_last(ac
         if event["ResourceStatus"].endswith("_COMPLETE") and event["LogicalResourceId"] != "stack"
     ]
     gateway_id = account.physical_id("Gateway")
-    assert steps == [("Instance", "UPDATE_COMPLETE", new), ("Gateway", "UPDATE_COMPLETE", gateway_id)]
+    assert steps == [
+        ("Instance", "UPDATE_COMPLETE", new),
+        ("Gateway", "UPDATE_COMPLETE", gateway_id),
+        ("Instance", "DELETE_COMPLETE", old),
+    ]
     api = account.client("cloudcontrol")
     with pytest.raises(api.exceptions.ResourceNotFoundException):
         api.get_resource(TypeName="AWS::DMS::ReplicationInstance", Identifier=old)

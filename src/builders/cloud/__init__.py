@@ -13,6 +13,7 @@ The rooms:
     install.py      puts everything below into ministack's tables, in one readable list
     checking.py     the checks in front of every resource handler
     schemas.py      the CloudFormation registry's resource schemas, one type at a time
+    pages.py        lists in pages
     records.py      resources of types that ministack does not know, made from their schemas
     attributes.py   values of attributes that AWS would choose: ids, ARNs
     outside.py      the same resources through Cloud Control, drift detection and import

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from ministack.core.responses import error_response_json, get_account_id, json_response
 from ministack.services import account as account_service, ec2
 
-from builders.cloud import keeping
+from builders.cloud import keeping, pages
 from builders.cloud.organizations import membership
 from builders.cloud.schemas import Json
 
@@ -91,9 +91,11 @@ def _list(asked: Mapping[str, Json]) -> Json:
     account, wanted = _account(asked), asked.get("RegionOptStatusContains")
     every = [{"RegionName": each, "RegionOptStatus": _status(account, each)} for each in account_service._REGIONS_LIST]
     found = [each for each in every if not wanted or each["RegionOptStatus"] in wanted]
-    begin = int(asked.get("NextToken") or 0)
-    end = begin + asked.get("MaxResults", _LARGEST_PAGE)
-    return {"Regions": found[begin:end], **({"NextToken": str(end)} if end < len(found) else {})}
+    try:
+        shown, token = pages.cut("ListRegions", found, asked.get("NextToken"), asked.get("MaxResults", _LARGEST_PAGE))
+    except pages.InvalidToken as error:
+        raise _Refused("ValidationException", "Invalid NextToken") from error
+    return {"Regions": shown, **({"NextToken": token} if token else {})}
 
 
 def _describe(parameters: Mapping[str, Json]) -> Json:

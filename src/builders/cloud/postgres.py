@@ -152,12 +152,6 @@ class Server:
         socket_path = str(self.directory / f".s.PGSQL.{self.port}")
         return pg8000.native.Connection(ADMINISTRATOR, unix_sock=socket_path, database=database, timeout=10)
 
-    def reload(self) -> None:
-        """Read the access rules again."""
-        self._write_access_rules()
-        if self.process is not None:
-            self.process.send_signal(signal.SIGHUP)
-
     def stop(self, deadline: float | None = None) -> None:
         """End the server: a fast shutdown, then an immediate one."""
         process, self.process = self.process, None

@@ -51,11 +51,6 @@ class Cloud:
         """The certificate authority (PEM) that signs the database servers' certificates."""
         return self.state_directory / "ca.pem"
 
-    @property
-    def log_file(self) -> Path:
-        """What the server wrote to stderr."""
-        return self.state_directory / "server.log"
-
     def set_faults(self, *faults: Mapping[str, str | float]) -> list[dict[str, str | float]]:
         """Let calls fail as faults.py describes, from now on; without arguments nothing fails any more.
 

@@ -14,6 +14,7 @@ from ministack import app
 from ministack.core import router
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 
+from builders.cloud import pages
 from builders.cloud.schemas import Json
 from builders.cloud.stacksets.driving import settings
 
@@ -58,10 +59,13 @@ async def _handle(_method: str, _path: str, headers: Mapping[str, str], body: by
     operation, request = headers.get("x-amz-target", "").partition(".")[2], json.loads(body or b"{}")
     quotas = _quotas(default="AWSDefault" in operation) if request.get("ServiceCode") == _SERVICE else []
     if operation in ("ListServiceQuotas", "ListAWSDefaultServiceQuotas") and quotas:
-        begin = int(request.get("NextToken") or 0)
-        end = begin + request.get("MaxResults", _LARGEST_PAGE)
-        more = {"NextToken": str(end)} if end < len(quotas) else {}
-        return json_response({"Quotas": quotas[begin:end], **more})
+        try:
+            shown, token = pages.cut(
+                operation, quotas, request.get("NextToken"), request.get("MaxResults", _LARGEST_PAGE)
+            )
+        except pages.InvalidToken:
+            return error_response_json("InvalidPaginationTokenException", "Invalid NextToken was provided.")
+        return json_response({"Quotas": shown, **({"NextToken": token} if token else {})})
     if operation in ("GetServiceQuota", "GetAWSDefaultServiceQuota"):
         for quota in quotas:
             if quota["QuotaCode"] == request["QuotaCode"]:

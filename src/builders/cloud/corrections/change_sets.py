@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ministack.services.cloudformation import changesets, handlers
 from ministack.services.cloudformation.helpers import _error, _p
 
+from builders.cloud import pages
 from builders.cloud.schemas import Json
 
 PAGE = 100
@@ -27,26 +28,27 @@ def change_sets_in_pages() -> None:
 
     def describe_page(parameters: Mapping[str, Json]) -> Json:
         _, change_set = find_shown(_p(parameters, "ChangeSetName"), _p(parameters, "StackName"))
-        token = _p(parameters, "NextToken")
         if not change_set:
             return describe(parameters)
-        if token and not token.isdigit():
+        which, changes = change_set["ChangeSetId"], change_set.get("Changes") or []
+        try:
+            shown, token = pages.cut(which, changes, _p(parameters, "NextToken"), PAGE)
+        except pages.InvalidToken:
             return _error("ValidationError", "NextToken is invalid")
-        begin, changes = int(token or 0), change_set.get("Changes") or []
         hidden = {name for name, each in change_set["_resolved_params"].items() if each["NoEcho"]}
         parameters_shown = [
             each | {"ParameterValue": "****"} if each["ParameterKey"] in hidden else each
             for each in change_set.get("Parameters") or []
         ]
-        page = {**change_set, "Changes": changes[begin : begin + PAGE], "Parameters": parameters_shown}
+        page = {**change_set, "Changes": shown, "Parameters": parameters_shown}
         context = _shown.set(page)
         try:
             status, headers, body = describe(parameters)
         finally:
             _shown.reset(context)
-        if begin + PAGE < len(changes):
+        if token:
             end = b"</DescribeChangeSetResult>"
-            body = body.replace(end, f"<NextToken>{begin + PAGE}</NextToken>".encode() + end)
+            body = body.replace(end, f"<NextToken>{token}</NextToken>".encode() + end)
         return status, headers, body
 
     changesets._find_change_set = find_shown

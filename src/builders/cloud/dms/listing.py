@@ -5,11 +5,10 @@ Source: DMS API reference, "Filters", "MaxRecords" and "Marker" of each Describe
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from builders.cloud import pages
 from builders.cloud.dms.faults import invalid, not_found
 from builders.cloud.schemas import Json
 
@@ -52,27 +51,12 @@ def page(member: str, items: list[Described], request: Mapping[str, Json], large
     size = request.get("MaxRecords", DEFAULT_PAGE)
     if not SMALLEST_PAGE <= size <= largest:
         raise invalid(f"MaxRecords is {size}; it must be between {SMALLEST_PAGE} and {largest} (embedded cloud)")
-    begin = _offset(request.get("Marker"))
-    more = {"Marker": _marker(begin + size)} if begin + size < len(items) else {}
-    return {member: items[begin : begin + size], **more}
+    try:
+        shown, marker = pages.cut(member, items, request.get("Marker"), size)
+    except pages.InvalidToken as error:
+        raise invalid("The marker is not one that this operation gave (embedded cloud)") from error
+    return {member: shown, **({"Marker": marker} if marker else {})}
 
 
 def _one_or_more(value: Json) -> set[str]:
     return {str(each) for each in value} if isinstance(value, list) else {str(value)}
-
-
-def _marker(offset: int) -> str:
-    return base64.urlsafe_b64encode(f"after:{offset}".encode()).decode()
-
-
-def _offset(marker: Json) -> int:
-    if not marker:
-        return 0
-    try:
-        text = base64.urlsafe_b64decode(str(marker).encode()).decode()
-    except ValueError:
-        text = ""
-    match = re.fullmatch(r"after:(\d+)", text)
-    if not match:
-        raise invalid("The marker is not one that this operation gave (embedded cloud)")
-    return int(match[1])
