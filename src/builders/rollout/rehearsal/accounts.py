@@ -19,10 +19,14 @@ class Accounts:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        self._clients: dict[tuple[str, str, str], Any] = {}
 
     def api(self, service: str, account: str, region: str = "us-east-1") -> Any:
-        """A client of boto3's own."""
-        return boto3.client(service, **self._cloud.client_arguments(account, region))
+        """A client of boto3's own; each is made once, since that takes as long as a dozen calls."""
+        key = (service, account, region)
+        if key not in self._clients:
+            self._clients[key] = boto3.client(service, **self._cloud.client_arguments(account, region))
+        return self._clients[key]
 
     def lend(self, account: str, role: str, to: str) -> None:
         """Make a role with all rights that another account may assume, as AWS Organizations do in their accounts."""

@@ -48,7 +48,7 @@ def run(
     stage = Stage()
     stage.say("starting the embedded cloud, the pretend accounts and the databases on premises")
     with world.prepared(rollout_file, Limits(tuple(phases), accounts, regions)) as prepared:
-        troupe = Troupe(prepared, Caller(prepared, templates), stage, templates)
+        troupe = Troupe(prepared, Caller(prepared, templates), stage)
         with contextlib.suppress(Unexpected):  # the last act tells
             script.play(troupe, faults or script.FAULTS)
         found = report.Report(

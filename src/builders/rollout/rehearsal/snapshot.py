@@ -16,7 +16,6 @@ from builders.rollout.rehearsal.accounts import Accounts
 class Stack:
     """A stack as its own account describes it. The templates are known by their digest."""
 
-    id: str
     template: str
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
@@ -100,7 +99,6 @@ def _stack(accounts: Accounts, place: Place, name: str) -> Stack | None:
         return None
     body = api.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
     return Stack(
-        id=found["StackId"],
         template=digest(body if isinstance(body, str) else json.dumps(body, sort_keys=True)),
         parameters={each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])},
         outputs={each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])},
@@ -120,21 +118,3 @@ def _routes(
                 found = _stack(accounts, network, each["StackName"])
                 if found:
                     yield (each["StackName"], network), found
-
-
-def last_updated(accounts: Accounts, place: Place, stack: str) -> set[str]:
-    """The logical ids of the resources that a stack's last update has changed, as its events tell."""
-    api = accounts.api("cloudformation", place.account, place.region)
-    events = (
-        each
-        for page in api.get_paginator("describe_stack_events").paginate(StackName=stack)
-        for each in page["StackEvents"]
-    )
-    found: set[str] = set()
-    for event in events:  # the newest first
-        of_stack = event["PhysicalResourceId"] == stack
-        if of_stack and event["ResourceStatus"] == "UPDATE_IN_PROGRESS":
-            break
-        if not of_stack and event["ResourceStatus"] == "UPDATE_COMPLETE":
-            found.add(event["LogicalResourceId"])
-    return found

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from builders.rollout import bootstrap, desired as desires
 from builders.rollout.model import Place
@@ -15,7 +14,7 @@ from builders.rollout.rehearsal.snapshot import Snapshot
 from builders.rollout.rehearsal.stage import Act, Stage
 from builders.rollout.rehearsal.world import World
 from builders.rollout.steps import Action
-from builders.rollout.store import Run, Store
+from builders.rollout.store import Journal, Run, Store
 
 QUICK = ("--yes", "--poll", "0.1")
 """How commands that change something are called: the cloud is quick, and nobody is asked."""
@@ -31,7 +30,7 @@ class Troupe:
     world: World
     caller: Caller
     stage: Stage
-    templates: Path
+    _journals: dict[str, Journal] = field(default_factory=dict)
 
     def call(self, act: Act, *arguments: str, observe: Observer | None = None) -> Said:
         """Run one command, and note it in the act."""
@@ -60,18 +59,12 @@ class Troupe:
 
     def journal(self, phase: str) -> Run | None:
         """The run that is under way or was the last, as its journal has it."""
-        suffix, home = self.suffix(phase), self.world.rollout.home
-        client = self.caller.of_phase(phase, suffix)
-        bucket = bootstrap.shared(client, self.world.rollout, phase).tooling[home]["ArtifactsBucket"]
-        return Store(client.objects(home), bucket, suffix).journal.run()
-
-    def updated_resources(self, phase: str, name: str, before: Snapshot) -> set[str]:
-        """The logical ids that the stacks of a set say they have updated since a snapshot."""
-        found: set[str] = set()
-        for (owner, place), stack in self.snapshot(phase).stacks.items():
-            if owner == name and before.stacks.get((owner, place)) != stack:
-                found |= snapshot.last_updated(self.world.accounts, place, stack.id)
-        return found
+        if phase not in self._journals:
+            suffix, home = self.suffix(phase), self.world.rollout.home
+            client = self.caller.of_phase(phase, suffix)
+            bucket = bootstrap.shared(client, self.world.rollout, phase).tooling[home]["ArtifactsBucket"]
+            self._journals[phase] = Store(client.objects(home), bucket, suffix).journal
+        return self._journals[phase].run()
 
     def operations(self) -> Mapping[str, Counter[str]]:
         """What StackSets did, by phase and action, as the service lists it."""

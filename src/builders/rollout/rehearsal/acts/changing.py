@@ -36,37 +36,57 @@ def updated(troupe: Troupe, phase: str, *, throttle: bool) -> None:
     _give_another(troupe, phase)
     places = troupe.world.places(phase)
     with troupe.stage.act(
-        f"{phase}: {PARAMETER} is another; plan", f"an update of {LAYER} at {many(len(places), 'place')} and no more"
+        f"{phase}: {PARAMETER} is another; plan",
+        f"an update of {LAYER} at {many(len(places), 'place')} and no more, of the resources that change sets name too",
     ) as act:
-        said = troupe.call(act, "plan", "--phase", phase, "--json")
-        act.expect(said.code == 0, said.last_line)
-        groups = [group for group in said.data["groups"] if group["kind"] != "nothing"]
-        told = {(group["layer"], place) for group in groups for place in group["places"]}
-        act.expect(told == {(LAYER, str(place)) for place in places}, f"the plan changes {sorted(told)}")
-        changes = {change["logical_id"]: change["effect"] for group in groups for change in group["changes"]}
-        act.came = "as expected: " + names([f"{effect} {name}" for name, effect in sorted(changes.items())])
+        foretold = _planned(troupe, act, phase)
+        act.expect(
+            {(layer, place) for layer, place, _ in foretold} == {(LAYER, str(place)) for place in places},
+            f"the plan changes {sorted(foretold)}",
+        )
+        asked = _planned(troupe, act, phase, "--change-sets")
+        act.expect(asked == foretold, f"only one of plan and change sets has {sorted(asked ^ foretold)}")
+        act.came = "both say: " + names(sorted({change for _, _, change in foretold}))
     with troupe.stage.act(
-        f"{phase}: apply the change", "the plan's resources are changed, and no other stack is touched"
+        f"{phase}: apply the change{' while AWS throttles' if throttle else ''}",
+        f"{PARAMETER} of {LAYER} is another, and nothing else: no other stack is touched",
     ) as act:
         before = troupe.snapshot(phase)
         with throttled(troupe) if throttle else contextlib.nullcontext([0]) as struck:
             said = troupe.call(act, "apply", "--phase", phase, *QUICK, "--no-check")
         act.expect(said.code == 0, said.last_line)
         act.expect(not throttle or sum(struck) > 0, "no call was throttled")
-        _expect_touched(troupe, act, phase, before)
-        found = troupe.updated_resources(phase, stack_set(LAYER, troupe.suffix(phase)), before)
-        act.expect(found == set(changes), f"changed were {sorted(found)}, and the plan said {sorted(changes)}")
+        _expect_only(troupe, act, phase, before)
         done = expect_each_once(troupe, act, phase, before)
-        act.came = f"{names(sorted(found))} changed by {many(done, 'operation')}, no other stack touched"
+        act.came = f"so it is, by {many(done, 'operation')}"
         if throttle:
             act.came += f"; {many(sum(struck), 'call')} throttled on the way"
 
 
-def _expect_touched(troupe: Troupe, act: Act, phase: str, before: Snapshot) -> None:
-    name = stack_set(LAYER, troupe.suffix(phase))
-    touched = set(troupe.snapshot(phase).changed(before))
-    expected = {(name, place) for place in troupe.world.places(phase)}
-    act.expect(touched == expected, f"touched were {sorted(touched)}")
+def _planned(troupe: Troupe, act: Act, phase: str, *more: str) -> set[tuple[str, str, str]]:
+    """What a plan changes: layer, place, and what becomes of which resource."""
+    said = troupe.call(act, "plan", "--phase", phase, *more, "--json")
+    act.expect(said.code == 0, said.last_line)
+    return {
+        (group["layer"], place, f"{change['effect']} {change['logical_id']}")
+        for group in said.data["groups"]
+        if group["kind"] != "nothing"
+        for place in group["places"]
+        for change in group["changes"] or [{"effect": group["kind"], "logical_id": "the stack"}]
+    }
+
+
+def _expect_only(troupe: Troupe, act: Act, phase: str, before: Snapshot) -> None:
+    """Expect that the layer's stacks were touched, and in them the one parameter."""
+    name, now = stack_set(LAYER, troupe.suffix(phase)), troupe.snapshot(phase)
+    expected = [(name, place) for place in sorted(troupe.world.places(phase))]
+    act.expect(now.changed(before) == expected, f"touched were {now.changed(before)}")
+    for key in expected:
+        was, will = before.stacks[key], now.stacks[key]
+        others = {each for each in will.parameters if will.parameters[each] != was.parameters.get(each)}
+        act.expect(others == {PARAMETER}, f"parameters of {key} that are others: {', '.join(sorted(others))}")
+        same = (was.template, was.outputs) == (will.template, will.outputs)
+        act.expect(same, f"the template or the outputs of {key} are others")
 
 
 def nothing_to_do(troupe: Troupe, phase: str) -> None:

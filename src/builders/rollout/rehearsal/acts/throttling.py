@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from builders.rollout.rehearsal.troupe import Troupe
 
-_STRIKES = {"DescribeStackSetOperation": 3, "ListStackInstances": 2, "UpdateStackSet": 2, "DescribeStacks": 2}
+_STRIKES = {"DescribeStackSetOperation": 2, "ListStackInstances": 1, "UpdateStackSet": 2, "DescribeStacks": 1}
 """How often each operation is refused before it is let through: few, since every strike is waited out."""
 
 
