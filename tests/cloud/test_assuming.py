@@ -27,12 +27,12 @@ def make_role(account: Account, document: str, name: str = "reader") -> str:
     return str(api.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"])
 
 
-def assume(by: Account, arn: str, **more: str) -> dict[str, Any]:
+def assume(by: Account, arn: str, **more: Any) -> dict[str, Any]:
     answer = by.client("sts").assume_role(RoleArn=arn, RoleSessionName="test", **more)
     return dict(answer["Credentials"])
 
 
-def refusal(by: Account, arn: str, **more: str) -> tuple[str, str]:
+def refusal(by: Account, arn: str, **more: Any) -> tuple[str, str]:
     with pytest.raises(ClientError) as refused:
         assume(by, arn, **more)
     error = refused.value.response["Error"]
@@ -134,6 +134,23 @@ def test_a_changed_trust_policy_counts_at_once(account: Account, stranger: Accou
     closed = trust(Principal={"AWS": account.number})
     account.client("iam").update_assume_role_policy(RoleName="reader", PolicyDocument=closed)
     assert refusal(stranger, arn)[0] == "AccessDenied"
+
+
+def test_a_session_lasts_no_longer_than_its_role_and_a_chained_one_no_longer_than_an_hour(
+    account: Account, stranger: Account
+) -> None:
+    api, day = account.client("iam"), {"DurationSeconds": 43200}
+    arn = make_role(account, trust())
+    code, sentence = refusal(stranger, arn, **day)
+    assert code == "ValidationError"
+    assert sentence == "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+    api.update_role(RoleName="reader", MaxSessionDuration=43200)
+    first = session_client(account.cloud, assume(stranger, arn, **day), "sts")
+    chained = make_role(account, trust(Principal={"AWS": arn}), "chained")
+    api.update_role(RoleName="chained", MaxSessionDuration=43200)
+    with pytest.raises(ClientError, match="1 hour session limit for roles assumed by role chaining"):
+        first.assume_role(RoleArn=chained, RoleSessionName="test", **day)
+    assert first.assume_role(RoleArn=chained, RoleSessionName="test")["Credentials"]
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from ministack.services import iam, sts
 
 from builders.cloud.schemas import Json
 
+HOUR = 3600
+
 
 def roles_assumed_by_those_they_trust() -> None:
     """ministack gives out credentials of any role, and of roles that are not there, unless AUTH=true; and then its
@@ -30,8 +32,12 @@ def roles_assumed_by_those_they_trust() -> None:
         if request.get("Action") == "AssumeRole":
             caller = sts._caller_identity(headers, query)
             _, malformed = sts._assumed_role_arn(request.get("RoleArn", ""), request.get("RoleSessionName", ""))
-            if isinstance(caller, dict) and not malformed and not _trusted(caller, request):
-                return sts._error(403, "AccessDenied", _sentence(caller["userArn"], request["RoleArn"]), ns="sts")
+            if isinstance(caller, dict) and not malformed:
+                role = _role(request["RoleArn"])
+                if role is None or not _trusted(role, caller, request):
+                    return sts._error(403, "AccessDenied", _sentence(caller["userArn"], request["RoleArn"]), ns="sts")
+                if refusal := _too_long(role, caller, request):
+                    return sts._error(400, "ValidationError", refusal, ns="sts")
         return await before(method, path, headers, body, query)
 
     def denied(service: str, action: str, principal: str, request_id: str, **more: Any) -> Any:
@@ -57,11 +63,22 @@ def _parameters(headers: Mapping[str, str], body: bytes, query: Mapping[str, Jso
     return {name: value[0] if isinstance(value, list) else value for name, value in given.items()}
 
 
-def _trusted(caller: Mapping[str, Json], request: Mapping[str, str]) -> bool:
-    arn = request["RoleArn"]
-    role = iam._roles.get_scoped(arn.split(":")[4], None, arn.rpartition("/")[2])
-    if role is None or role["Arn"] != arn:
-        return False
+def _role(arn: str) -> dict[str, Json] | None:
+    role: dict[str, Json] | None = iam._roles.get_scoped(arn.split(":")[4], None, arn.rpartition("/")[2])
+    return role if role and role["Arn"] == arn else None
+
+
+def _too_long(role: Mapping[str, Json], caller: Mapping[str, Json], request: Mapping[str, str]) -> str:
+    """Return why a session cannot last so long (STS API reference, AssumeRole, DurationSeconds); empty when it can."""
+    seconds = int(request.get("DurationSeconds") or HOUR)
+    if caller["principalType"] == "AssumedRole" and seconds > HOUR:
+        return "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
+    if seconds > int(role.get("MaxSessionDuration") or HOUR):
+        return "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+    return ""
+
+
+def _trusted(role: Mapping[str, Json], caller: Mapping[str, Json], request: Mapping[str, str]) -> bool:
     credential = iam_evaluator.resolve_credential(caller["accessKey"], caller["accountId"])
     known = isinstance(credential, iam_evaluator.ResolvedCredential)
     context = iam_evaluator.EvalContext(
@@ -69,7 +86,7 @@ def _trusted(caller: Mapping[str, Json], request: Mapping[str, str]) -> bool:
         principal_type=caller["principalType"],
         principal_account=caller["accountId"],
         action="sts:AssumeRole",
-        resource_arn=arn,
+        resource_arn=role["Arn"],
         region=get_region(),
         service_context={
             "sts:externalid": request.get("ExternalId"),
