@@ -10,7 +10,7 @@ from typing import Any
 
 from builders.building.findings import Finding
 from builders.errors import ParameterFileError
-from builders.stack import Scope
+from builders.scopes import Scope
 
 _SPACE = re.compile(r"[\s,]*")
 _FORM = 'it must be a list of strings such as ["VpcCidr=10.20.0.0/16"]'

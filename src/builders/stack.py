@@ -12,7 +12,6 @@ A layer is a module with `SCOPE`, optionally `AFTER`, its exports as constants, 
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from troposphere import (
 
 from builders import parameters
 from builders.errors import LayerError
+from builders.scopes import Scope as Scope  # noqa: PLC0414  a layer takes both from here
 
 TEMPLATE_LIMIT_BYTES = 51_200
 """The largest body that CreateStack takes inline (CloudFormation user guide, "Understand CloudFormation quotas")."""
@@ -40,18 +40,6 @@ METADATA = "Stackferry"
 """The key of a template's metadata under which it describes itself: {"Scope": "PHASE", "Needs": ["foundation"]}."""
 
 Resource = TypeVar("Resource", bound=AWSObject)
-
-
-class Scope(enum.Enum):
-    """Where a layer's stacks live. A value is imported only from the same scope: elsewhere the account, the
-    region or the suffix differs, and the value crosses as a parameter."""
-
-    TOOLING = "tooling account, each region"
-    TOOLING_ONCE = "tooling account, once"
-    NETWORK = "network account, once"
-    NETWORK_PER_PHASE = "network account, one a phase"
-    ACCOUNT = "target account, one region"
-    PHASE = "target account, one a phase"
 
 
 @dataclass(frozen=True)

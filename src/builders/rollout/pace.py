@@ -58,8 +58,8 @@ def count(given: str, accounts: int) -> int:
 
 
 def tolerance(preferences: Preferences, accounts: int) -> int:
-    """How many accounts may fail in a region."""
-    return count(preferences.failure_tolerance, accounts)
+    """How many accounts may fail in a region, but never all: a canary of one that failed must stop what comes next."""
+    return max(0, min(count(preferences.failure_tolerance, accounts), accounts - 1))
 
 
 def width(preferences: Preferences, accounts: int) -> int:
