@@ -19,13 +19,23 @@ class Result:
 
 
 @dataclass(frozen=True)
+class PropertyDifference:
+    """A property that is not as its template says. `type` is ADD, REMOVE or NOT_EQUAL; values are JSON, or bare."""
+
+    path: str
+    type: str
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True)
 class ResourceDrift:
-    """A resource that is not as its template says. `differences` are "path: expected -> actual" lines."""
+    """A resource that is not as its template says: `status` is MODIFIED or DELETED."""
 
     logical_id: str
     type: str
     status: str
-    differences: tuple[str, ...] = ()
+    differences: tuple[PropertyDifference, ...] = ()
 
 
 def instance(found: Mapping[str, Any]) -> Instance:
@@ -56,7 +66,9 @@ def operation(found: Mapping[str, Any]) -> Operation:
 def drift(found: Mapping[str, Any]) -> ResourceDrift:
     """An item of ListStackInstanceResourceDrifts."""
     differences = tuple(
-        f"{each['PropertyPath']}: {_plain(each['ExpectedValue'])} -> {_plain(each['ActualValue'])}"
+        PropertyDifference(
+            each["PropertyPath"], each["DifferenceType"], _plain(each["ExpectedValue"]), _plain(each["ActualValue"])
+        )
         for each in found.get("PropertyDifferences", [])
     )
     status = found["StackResourceDriftStatus"]
