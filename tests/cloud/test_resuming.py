@@ -281,3 +281,34 @@ def test_a_rotation_that_was_under_way_comes_to_its_end(world: World) -> None:
     assert world.seen["value"] == "first"
     api = world.owner("secretsmanager")
     until(lambda: api.get_secret_value(SecretId="rotated")["SecretString"] == "rotated")
+
+
+@pytest.fixture
+def state_directory() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="stackferry-kept-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+def test_a_member_stack_that_was_being_made_is_made_to_its_end(state_directory: Path) -> None:
+    member = MEMBERS[0]
+    queues = {name: {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}} for name in ("one", "two")}
+    with running(state_directory=state_directory, keep=True) as cloud:
+        fleet = Fleet(cloud, ADMINISTRATOR)
+        fleet.administrate()
+        fleet.enroll(member)
+        fleet.make({"Resources": queues})
+        cloud.set_faults({"kind": "slow-stack", "account": member, "seconds": 1.5})
+        request = {"Accounts": [member], "Regions": ["us-east-1"]}
+        operation = fleet.call("create_stack_instances", **request)["OperationId"]
+        until(lambda: fleet.member(member, "sqs").list_queues().get("QueueUrls"))
+        (before,) = fleet.stacks(member)
+        time.sleep(0.8)
+        os.kill(cloud.pid, signal.SIGKILL)
+    with running(state_directory=state_directory, keep=True) as cloud:
+        fleet = Fleet(cloud, ADMINISTRATOR)
+        assert fleet.over(operation)["Status"] == "SUCCEEDED"
+        (after,) = fleet.stacks(member)
+        assert (before["StackStatus"], after["StackStatus"]) == ("CREATE_IN_PROGRESS", "CREATE_COMPLETE")
+        assert after["StackId"] == before["StackId"]
+        assert fleet.states() == {(member, "us-east-1"): ("CURRENT", "SUCCEEDED")}
