@@ -105,6 +105,12 @@ def test_equal_overrides_are_one_operation() -> None:
     assert [(step.accounts, step.regions, step.overrides) for step in made] == [(ACCOUNTS, REGIONS, {"Size": "large"})]
 
 
+def test_regions_that_differ_go_in_their_order() -> None:
+    own = {place: {"Zone": place.region} for place in PLACES}
+    made = [step.regions for step in steps(phase(desired_set(own)), LAYER, None, PLACES)[1:]]
+    assert made == [(region,) for region in REGIONS]
+
+
 def test_a_new_template_goes_to_those_whose_overrides_stay_and_the_others_get_theirs_behind_it() -> None:
     before = phase(desired_set({ONE: {}, TWO: {"Size": "large"}}))
     wanted = phase(desired_set({ONE: {}, TWO: {"Size": "huge"}}, body=template("Size", "Zone", Description="newer")))

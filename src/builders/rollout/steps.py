@@ -128,7 +128,7 @@ def _bearers(
     working = [place for place, each in kinds.items() if each is Kind.UPDATE]
     staying = [place for place in working if keeps_overrides(desired, state, state.instances[place])]
     if staying:
-        return max(rectangles(staying, wanted.regions), key=lambda found: len(found[0]) * len(found[1]))
+        return min(rectangles(staying, wanted.regions), key=lambda found: _turn(wanted, found))
     usable = [p for p in anchors if p in state.instances and state.instances[p].status is not Status.INOPERABLE]
     for place in sorted(working) or sorted(usable, key=lambda place: place not in desired.overrides):
         return (place.account,), (place.region,)
@@ -138,15 +138,22 @@ def _bearers(
 def _groups(
     wanted: Desired, desired: DesiredSet, state: StackSet | None, kinds: Mapping[Place, Kind], meant: set[Kind]
 ) -> Iterator[tuple[Values, Rectangle]]:
-    """Rectangles of equal overrides, the largest set of places first."""
+    """Rectangles of equal overrides: those of an earlier region first, then the larger."""
     groups: dict[str, list[Place]] = defaultdict(list)
     for place, each in kinds.items():
         if each in meant:
             overrides = _overrides(desired, state, place)
             groups[json.dumps(overrides, sort_keys=True)].append(place)
-    for text, places in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
-        for rectangle in rectangles(places, wanted.regions):
-            yield json.loads(text), rectangle
+    found = [(text, rectangle) for text, places in groups.items() for rectangle in rectangles(places, wanted.regions)]
+    for text, rectangle in sorted(found, key=lambda each: (_turn(wanted, each[1]), each[0])):
+        yield json.loads(text), rectangle
+
+
+def _turn(wanted: Desired, rectangle: Rectangle) -> tuple[int, int]:
+    """When a rectangle's turn comes: in the order of the regions, and the larger before the smaller."""
+    accounts, regions = rectangle
+    order = {region: number for number, region in enumerate(wanted.regions)}
+    return min(order.get(region, len(order)) for region in regions), -len(accounts) * len(regions)
 
 
 def _overrides(desired: DesiredSet, state: StackSet | None, place: Place) -> dict[str, str]:

@@ -72,8 +72,12 @@ class Lane:
             return True
         if step.action in ALONE or any(running.step.action in ALONE for running in self._running):
             return False
-        busy = sum(len(running.step.accounts) for running in self._running)
-        return busy + len(step.accounts) <= pace.width(self._wanted.preferences, self._accounts)
+        preferences = self._wanted.preferences
+        if not preferences.parallel_regions and any(running.step.regions != step.regions for running in self._running):
+            return False
+        beside = [each.step for each in self._running if set(each.step.regions) & set(step.regions)]
+        busy = sum(len(each.accounts) for each in beside)
+        return busy + len(step.accounts) <= pace.width(preferences, self._accounts)
 
     def _preferences(self, step: Step) -> Preferences:
         accounts = len(step.accounts)
