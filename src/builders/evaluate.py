@@ -106,6 +106,7 @@ class _Scope:
         self._region = region
         self._prefix = f"{namespace}/" if namespace else ""
         self._deciding: set[str] = set()
+        self._decided: dict[str, bool] = {}
         self._references = _pseudo_parameters(region, account) | _parameter_values(template, given)
         self._functions: dict[str, Callable[[Any], Any]] = {
             "Ref": self._ref,
@@ -143,7 +144,9 @@ class _Scope:
         return value
 
     def condition(self, name: str) -> bool:
-        """The truth of a named condition."""
+        """The truth of a named condition, found once."""
+        if name in self._decided:
+            return self._decided[name]
         conditions = self._template.get("Conditions", {})
         if name not in conditions:
             raise EvaluationError(f"condition {name!r} is not declared; declared are {', '.join(conditions) or 'none'}")
@@ -151,9 +154,10 @@ class _Scope:
             raise EvaluationError(f"condition {name!r} refers to itself")
         self._deciding.add(name)
         try:
-            return self.test(conditions[name])
+            self._decided[name] = self.test(conditions[name])
         finally:
             self._deciding.discard(name)
+        return self._decided[name]
 
     def value(self, node: Any) -> Any:
         """`node` with every function in it resolved and what has no value left out."""

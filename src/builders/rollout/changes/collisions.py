@@ -30,15 +30,11 @@ class Name(NamedTuple):
 
 def names_of(layer: str, template: str, values: Values, place: Place) -> tuple[Name, ...]:
     """The names that a stack gives. Raises EvaluationError where they cannot be computed."""
-    found, _ = evaluated(_names_only(template, place.region), values, place)
-    given = [
-        Name(layer, place, logical_id, body["Type"], name)
-        for logical_id, body in found.resources.items()
-        if (name := given_name(body, place.region))
-    ]
-    given += [Name(layer, place, "", EXPORT, name) for name in found.exports]
-    # A name with a part that only AWS knows, such as the stack's name, is the stack's own.
-    return tuple(each for each in given if "${" not in each.name)
+    body, mentioned = _names_only(template, place.region)
+    said = frozenset((key, value) for key, value in values.items() if key in mentioned)
+    # Few names have the account in them: what has not is the same in thousands of accounts.
+    asked = place if "AWS::AccountId" in mentioned else Place("", place.region)
+    return tuple(Name(layer, place, *given) for given in _given(body, said, asked))
 
 
 def collisions(names: Iterable[Name]) -> tuple[Hazard, ...]:
@@ -79,9 +75,23 @@ def _collision(names: list[Name]) -> Hazard:
     )
 
 
+@functools.lru_cache(maxsize=256)
+def _given(body: str, values: frozenset[tuple[str, str]], place: Place) -> tuple[tuple[str, str, str], ...]:
+    """The names as (logical id, kind, name) that a body of names gives."""
+    found, _ = evaluated(body, dict(values), place)
+    given = [
+        (logical_id, resource["Type"], name)
+        for logical_id, resource in found.resources.items()
+        if (name := given_name(resource, place.region))
+    ]
+    given += [("", EXPORT, name) for name in found.exports]
+    # A name with a part that only AWS knows, such as the stack's name, is the stack's own.
+    return tuple(each for each in given if "${" not in each[2])
+
+
 @functools.lru_cache(maxsize=128)
-def _names_only(template: str, region: str) -> str:
-    """A template with nothing but its names: a fifth of the work where there are thousands of places."""
+def _names_only(template: str, region: str) -> tuple[str, frozenset[str]]:
+    """A template with nothing but its names, and the parameters, pseudo parameters too, that decide on them."""
     data = parsed(template)
     outputs = {
         name: {key: body[key] for key in ("Export", "Condition") if key in body} | {"Value": ""}
@@ -89,7 +99,13 @@ def _names_only(template: str, region: str) -> str:
         if "Export" in body
     }
     resources = {name: _name_only(body, region) for name, body in data["Resources"].items()}
-    return json.dumps({**data, "Rules": {}, "Resources": resources, "Outputs": outputs})
+    named = {**data, "Rules": {}, "Resources": resources, "Outputs": outputs}
+    text = json.dumps({**named, "Parameters": {}, "Metadata": {}})
+    declared = data.get("Parameters", {})
+    mentioned = frozenset(each for each in (*declared, "AWS::AccountId") if each in text)
+    # One without a default has to be given; what is given does not matter where nothing mentions it.
+    left = {name: declared[name] if name in mentioned else {**declared[name], "Default": ""} for name in declared}
+    return json.dumps({**named, "Parameters": left}), mentioned
 
 
 def _name_only(body: dict[str, Any], region: str) -> dict[str, Any]:

@@ -23,12 +23,15 @@ def closer(members: Members, wanted: Desired, world: World, watch: Watch) -> Wor
     """
     looks = [Look((layer, place), stack_id) for layer, place, stack_id in stacks_to_look_at(wanted, world)]
     deployed: dict[tuple[str, Place], Deployed] = {}
+    bodies: dict[str, str] = {}
     for look, answer in members.deployed_many(looks):
         if isinstance(answer, RolloutError):
             layer, place = look.key
             watch.say(f"{layer} at {place} is not looked at: {answer}")
         elif answer is not None:
-            deployed[look.key] = answer
+            # Each answer brings its own copy of what is mostly the same text, of up to 50 KB.
+            body = bodies.setdefault(answer.template, answer.template)
+            deployed[look.key] = dataclasses.replace(answer, template=body)
     ids = {look.key: look.stack_id for look in looks}
     running = frozenset(_running_tasks(members, deployed, ids))
     return dataclasses.replace(world, deployed=deployed, running_tasks=running)

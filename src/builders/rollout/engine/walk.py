@@ -49,7 +49,8 @@ class Walk:
         return bool(touched & set(wave.accounts)) and not touched & set(later)
 
     def _members(self, wave: Wave) -> list[Place]:
-        return sorted(place for place in self._context.wanted.places if place.account in set(wave.accounts))
+        accounts = frozenset(wave.accounts)
+        return sorted(place for place in self._context.wanted.places if place.account in accounts)
 
     def _wave(self, wave: Wave) -> bool:
         """Take a wave to what it shall be, then away from where it shall be no more; return whether anything was done.

@@ -5,6 +5,7 @@ The minutes are round figures for creating the slowest resource; AWS promises no
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 
@@ -67,6 +68,7 @@ def _until(layer: str, graph: Graph, own: Mapping[str, float], known: dict[str, 
     return known[layer]
 
 
+@functools.lru_cache(maxsize=64)
 def _minutes(template: str) -> float:
     types = {str(each.get("Type")) for each in json.loads(template).get("Resources", {}).values()}
     return max([_ANY, *(minutes for name, minutes in _SLOW.items() if name in types)])

@@ -14,6 +14,7 @@ from builders.rollout.changes import (
     Comparison,
     Hazard,
     Imports,
+    changed_exports,
     collisions,
     compare,
     hazards,
@@ -36,6 +37,15 @@ class _Question(NamedTuple):
     before: tuple[str, frozenset[tuple[str, str]], str] | None
     after: str
     values: frozenset[tuple[str, str]]
+    running: bool
+
+
+class _Answer(NamedTuple):
+    """What came out. `exporting` is the comparison where it changes exports, so that neighbours have a say in it."""
+
+    changes: tuple[Change, ...]
+    hazards: tuple[Hazard, ...]
+    exporting: Comparison | None
 
 
 class Judge:
@@ -45,7 +55,7 @@ class Judge:
         self._wanted = wanted
         self._world = world
         self._position = {layer: number for number, layer in enumerate(in_order(graph))}
-        self._answers: dict[_Question, Comparison] = {}
+        self._answers: dict[_Question, _Answer] = {}
         self._imports: dict[tuple[str, str, frozenset[tuple[str, str]]], frozenset[str]] = {}
         self._found: dict[Hazard, set[Place]] = defaultdict(set)
         self._changing: set[str] = set()
@@ -58,13 +68,15 @@ class Judge:
         before = self._world.deployed.get((layer, place))
         if before is None and kind is not Kind.CREATE:
             return None
-        comparison = self._compare(layer, place, before)
-        neighbours = self._neighbours(layer, place) if before else {}
-        running = place in self._world.running_tasks
-        for hazard in hazards(layer, comparison, neighbours=neighbours, task_runs=running):
+        question, answer = self._answer(layer, place, before)
+        found = answer.hazards
+        if answer.exporting is not None:
+            neighbours = self._neighbours(layer, place)
+            found = hazards(layer, answer.exporting, neighbours=neighbours, task_runs=question.running)
+        for hazard in found:
             if not self._is_ordered(hazard):
                 self._found[hazard].add(place)
-        return None if kind is Kind.CREATE else comparison.changes
+        return None if kind is Kind.CREATE else answer.changes
 
     def hazards(self) -> tuple[PlannedHazard, ...]:
         """Everything that was found, what cannot be acknowledged first."""
@@ -73,15 +85,19 @@ class Judge:
         ordered = sorted(self._found, key=lambda each: (each.acknowledgeable, each.kind, each.layer, each.resource))
         return tuple(PlannedHazard(hazard, tuple(sorted(self._found[hazard]))) for hazard in ordered)
 
-    def _compare(self, layer: str, place: Place, before: Deployed | None) -> Comparison:
+    def _answer(self, layer: str, place: Place, before: Deployed | None) -> tuple[_Question, _Answer]:
         desired = self._wanted.sets.get(layer)
         wanted = desired is not None and place in desired.overrides
         template, values = (desired.template, desired.values(place)) if desired and wanted else ("", {})
         known = (before.template, frozenset(before.parameters.items()), before.status) if before else None
-        question = _Question(layer, place.region, known, template, frozenset(values.items()))
+        running = place in self._world.running_tasks
+        question = _Question(layer, place.region, known, template, frozenset(values.items()), running)
         if question not in self._answers:
-            self._answers[question] = compare(before, template, values, place)
-        return self._answers[question]
+            comparison = compare(before, template, values, place)
+            exporting = comparison if before and changed_exports(comparison) else None
+            found = hazards(layer, comparison, task_runs=running)
+            self._answers[question] = _Answer(comparison.changes, found, exporting)
+        return question, self._answers[question]
 
     def _neighbours(self, layer: str, place: Place) -> dict[str, Imports]:
         """The other layers that stand at a place, with what they import and shall import."""

@@ -87,19 +87,21 @@ class _Drawing:
 
     def __post_init__(self) -> None:
         self._states.update(self.world.sets)
+        self._anchors = waves.anchors(self.wanted)
 
     def draw(self, wave: Wave, layer: str, by_place: Mapping[Place, Kind], leaving: bool) -> None:
         """Add what a wave does to a layer, where it stays or where it leaves."""
         everywhere = waves.places(self.wanted, layer, self.world.sets.get(layer), self.world.plain)
         gone = waves.leaving(self.wanted, layer, everywhere)
-        chosen = [place for place in (gone if leaving else everywhere - gone) if place.account in wave.accounts]
+        accounts = frozenset(wave.accounts)
+        chosen = [place for place in (gone if leaving else everywhere - gone) if place.account in accounts]
         if layer in self.wanted.plain:
             self._draw_plain(wave, layer, chosen)
             return
         members = {place: by_place[place] for place in chosen}
-        found = steps(self.wanted, layer, self._states.get(layer), members, waves.anchors(self.wanted))
+        found = steps(self.wanted, layer, self._states.get(layer), members, self._anchors)
+        self._states[layer] = after(self.wanted, self._states.get(layer), *found)
         for step in found:
-            self._states[layer] = after(self.wanted, self._states.get(layer), step)
             if step.action not in (Action.CREATE_SET, Action.DELETE_SET):
                 self.calls.append(estimating.call(wave.name, step, self._template(layer), self.wanted.preferences))
         self._note_early(wave, layer, found, members)
