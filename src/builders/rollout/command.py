@@ -58,7 +58,7 @@ _outputs = click.option("--outputs-dir", type=click.Path(path_type=Path), defaul
 @click.option("--profile", help="Profile of the AWS configuration; else what boto3 finds by itself.")
 @click.option("--region", help="Region of the stack sets; else tooling.region of the rollout file.")
 @click.pass_context
-def command(context: click.Context, **options: Any) -> None:
+def command(context: click.Context, /, **options: Any) -> None:
     """Roll phases out to AWS accounts with CloudFormation StackSets: plan, apply, resume, roll back.
 
     Credentials are those of the tooling account, by boto3's standard chain.
@@ -76,11 +76,11 @@ def _register(name: str, *options: Callable[[Command], Command]) -> Callable[[Co
 
 
 @_register("bootstrap", _phase, _json)
-def bootstrap(opened: dict[str, Any], **given: Any) -> int:
+def bootstrap(called: dict[str, Any], **given: Any) -> int:
     """Deploy what StackSets cannot carry: the shared accounts' stacks, each account's roles, the phase's routes."""
     from builders.rollout.commands import first  # noqa: PLC0415  --help does not wait for boto3
 
-    return first.bootstrap(opened, **given)
+    return first.bootstrap(called, **given)
 
 
 @_register(
@@ -91,14 +91,14 @@ def bootstrap(opened: dict[str, Any], **given: Any) -> int:
     click.option("--out", type=click.Path(path_type=Path), help="Save the plan for apply."),
     _json,
 )
-def plan(opened: dict[str, Any], **given: Any) -> int:
+def plan(called: dict[str, Any], **given: Any) -> int:
     """Show what apply would do to every instance, resource by resource, and what stands in the way.
 
     Exit code 1 when the plan is blocked.
     """
     from builders.rollout.commands import running  # noqa: PLC0415
 
-    return running.plan(opened, **given)
+    return running.plan(called, **given)
 
 
 @_register(
@@ -111,22 +111,22 @@ def plan(opened: dict[str, Any], **given: Any) -> int:
     _poll,
     _json,
 )
-def apply(opened: dict[str, Any], **given: Any) -> int:
+def apply(called: dict[str, Any], **given: Any) -> int:
     """Bring a phase to what rollout.yaml, environments/ and templates/ say, wave by wave.
 
     With a saved PLAN, refuse when the world has moved since.
     """
     from builders.rollout.commands import running  # noqa: PLC0415
 
-    return running.apply(opened, **given)
+    return running.apply(called, **given)
 
 
 @_register("resume", _phase, _poll, _json)
-def resume(opened: dict[str, Any], **given: Any) -> int:
+def resume(called: dict[str, Any], **given: Any) -> int:
     """Go on with a run that was interrupted, on this machine or another: nothing is submitted twice."""
     from builders.rollout.commands import running  # noqa: PLC0415
 
-    return running.resume(opened, **given)
+    return running.resume(called, **given)
 
 
 @_register(
@@ -138,11 +138,11 @@ def resume(opened: dict[str, Any], **given: Any) -> int:
     _poll,
     _json,
 )
-def rollback(opened: dict[str, Any], **given: Any) -> int:
+def rollback(called: dict[str, Any], **given: Any) -> int:
     """Put an earlier release of one phase back: templates, parameters and packages, not data; layers in reverse."""
     from builders.rollout.commands import running  # noqa: PLC0415
 
-    return running.rollback(opened, **given)
+    return running.rollback(called, **given)
 
 
 @_register(
@@ -155,27 +155,27 @@ def rollback(opened: dict[str, Any], **given: Any) -> int:
     _poll,
     _json,
 )
-def remove(opened: dict[str, Any], **given: Any) -> int:
+def remove(called: dict[str, Any], **given: Any) -> int:
     """Remove a phase, layers in reverse; data stays unless it is purged."""
     from builders.rollout.commands import running  # noqa: PLC0415
 
-    return running.remove(opened, **given)
+    return running.remove(called, **given)
 
 
 @_register("status", _phase, _json)
-def status(opened: dict[str, Any], **given: Any) -> int:
+def status(called: dict[str, Any], **given: Any) -> int:
     """Show every instance of a phase, what runs, and the last releases."""
     from builders.rollout.commands import looking  # noqa: PLC0415
 
-    return looking.status(opened, **given)
+    return looking.status(called, **given)
 
 
 @_register("outputs", _phase, _outputs, _json)
-def outputs(opened: dict[str, Any], **given: Any) -> int:
+def outputs(called: dict[str, Any], **given: Any) -> int:
     """Write what every instance's stack put out to outputs/<phase>/<account>/<region>/, with one index."""
     from builders.rollout.commands import looking  # noqa: PLC0415
 
-    return looking.outputs(opened, **given)
+    return looking.outputs(called, **given)
 
 
 @_register(
@@ -186,19 +186,19 @@ def outputs(opened: dict[str, Any], **given: Any) -> int:
     _poll,
     _json,
 )
-def drift(opened: dict[str, Any], **given: Any) -> int:
+def drift(called: dict[str, Any], **given: Any) -> int:
     """Detect drift in every instance and show what drifted. Exit code 1 when something did."""
     from builders.rollout.commands import looking  # noqa: PLC0415
 
-    return looking.drift(opened, **given)
+    return looking.drift(called, **given)
 
 
 @_register("doctor", _phase, _json)
-def doctor(opened: dict[str, Any], **given: Any) -> int:
+def doctor(called: dict[str, Any], **given: Any) -> int:
     """Check roles, trust, regions, quotas, accounts and templates; each finding comes with its fix."""
-    from builders.rollout.commands import first  # noqa: PLC0415
+    from builders.rollout.commands import looking  # noqa: PLC0415
 
-    return first.doctor(opened, **given)
+    return looking.doctor(called, **given)
 
 
 @_register(
@@ -215,11 +215,11 @@ def doctor(opened: dict[str, Any], **given: Any) -> int:
     click.option("--regions", type=click.IntRange(min=1), help="At most so many regions of each phase."),
     _json,
 )
-def rehearse(opened: dict[str, Any], **given: Any) -> int:
+def rehearse(called: dict[str, Any], **given: Any) -> int:
     """Carry the rollout out on the embedded cloud, with pretend accounts and without credentials."""
     from builders.rollout import rehearsal  # noqa: PLC0415
 
-    return rehearsal.run(opened["rollout"], opened["templates"], **given)
+    return rehearsal.run(called["rollout"], called["templates"], **given)
 
 
 def main(arguments: Sequence[str] | None = None, connect: Callable[..., Any] | None = None) -> int:

@@ -80,7 +80,7 @@ class Door:
     def members(self) -> dict[str, tuple[str, ...]]:
         """The active accounts of the organizational units that the phase names."""
         units = self.rollout.phases[self.phase].targets.organizational_units
-        return {unit: self.client.organizations.accounts(unit) for unit in units}
+        return {unit: tuple(self.client.organizations.accounts(unit)) for unit in units}
 
 
 def door(options: Options, name: str) -> Door:
