@@ -1,0 +1,110 @@
+"""Roles that a rollout needs: they are there, trust whom they must, and can be assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builders.evaluate import partition_of
+from builders.rollout.client import resources
+from builders.rollout.client.refusals import AccessDenied
+from builders.rollout.client.sessions import Where
+from builders.rollout.model import Place
+from builders.rollout.reading.doctor.findings import Finding, Severity
+from builders.rollout.reading.doctor.patient import Patient
+from builders.rollout.reading.doctor.trust import trusts_role, trusts_service
+
+ADMINISTRATION = "AWSCloudFormationStackSetAdministrationRole"
+EXECUTION = "AWSCloudFormationStackSetExecutionRole"
+"""What StackSets take where a set names no roles (CloudFormation user guide, "Grant self-managed permissions")."""
+
+DMS_ROLES = ("dms-vpc-role", "dms-cloudwatch-logs-role")
+"""DMS finds them by these names alone (DMS user guide, "Creating the IAM roles to use with AWS DMS")."""
+
+BOOTSTRAP = "run `rollout-stacksets bootstrap`"
+
+
+def administration(patient: Patient) -> Iterator[Finding]:
+    """The administration role of self-managed sets is there, and CloudFormation may assume it."""
+    if patient.permissions.service_managed:
+        return
+    name = _administration_arn(patient).rsplit("/", 1)[-1]
+    role = resources.role(patient.client.calls, Where(patient.rollout.home), name)
+    if role is None:
+        yield Finding(Severity.ERROR, f"there is no administration role {name} in the tooling account", BOOTSTRAP)
+    elif not trusts_service(role.trust, "cloudformation.amazonaws.com"):
+        what = f"the administration role {name} does not trust cloudformation.amazonaws.com"
+        yield Finding(Severity.ERROR, what, f"let it, in its trust policy; where bootstrap made the role, {BOOTSTRAP}")
+
+
+def execution(patient: Patient) -> Iterator[Finding]:
+    """In every account the execution role is there, and the administration role may assume it."""
+    if patient.permissions.service_managed:
+        return
+    name = patient.permissions.execution_role_name or EXECUTION
+    administrator = _administration_arn(patient)
+
+    def look(place: Place) -> Finding | None:
+        role = resources.role(patient.client.calls, patient.reach.deploying(place), name)
+        if role is None:
+            return Finding(Severity.ERROR, f"there is no execution role {name}", BOOTSTRAP)
+        if not trusts_role(role.trust, administrator):
+            what = f"the execution role {name} does not trust {administrator}, or wants an external id"
+            return Finding(Severity.ERROR, what, f"let it be assumed by that role without an external id; {BOOTSTRAP}")
+        return None
+
+    yield from patient.in_each_account(look)
+
+
+def plan_role(patient: Patient) -> Iterator[Finding]:
+    """In every account the plan role can be assumed: status, plans and outputs read by it."""
+    role = patient.reach.plan_role
+
+    def look(place: Place) -> Finding | None:
+        fix = f"{BOOTSTRAP}, which deploys the layer account there"
+        return _assumed(patient, patient.reach.reading(place), f"the plan role {role} cannot be assumed", fix)
+
+    yield from patient.in_each_account(look)
+
+
+def deploy_role(patient: Patient) -> Iterator[Finding]:
+    """In every account, and in the network account, the deploy role can be assumed: bootstrap and purge use it."""
+    role = patient.rollout.deploy_role
+    network = [patient.rollout.network.account] if patient.rollout.network else []
+
+    def look(place: Place) -> Finding | None:
+        fix = f"make {role} there with a trust in {patient.rollout.tooling.account}, or name another as deploy_role"
+        return _assumed(patient, patient.reach.deploying(place), f"the deploy role {role} cannot be assumed", fix)
+
+    yield from patient.in_each_account(look, [*patient.accounts, *network])
+
+
+def dms_roles(patient: Patient) -> Iterator[Finding]:
+    """In every account are the roles that DMS looks for, where a layer replicates."""
+    if not any("AWS::DMS::" in each.body for each in patient.carried.values()):
+        return
+
+    def look(place: Place) -> Finding | None:
+        where = patient.reach.deploying(place)
+        missing = [name for name in DMS_ROLES if resources.role(patient.client.calls, where, name) is None]
+        if not missing:
+            return None
+        fix = f"set CreateDmsVpcRole and CreateDmsLogsRole to true for the account, and {BOOTSTRAP}"
+        return Finding(Severity.ERROR, f"DMS lacks {', '.join(missing)}", fix)
+
+    yield from patient.in_each_account(look)
+
+
+def _assumed(patient: Patient, where: Where, what: str, fix: str) -> Finding | None:
+    if where.role is None:
+        return None
+    try:
+        patient.client.calls.ask(where, "sts", "GetCallerIdentity")
+    except AccessDenied:
+        return Finding(Severity.ERROR, what, fix)
+    return None
+
+
+def _administration_arn(patient: Patient) -> str:
+    named = patient.permissions.administration_role_arn
+    partition = partition_of(patient.rollout.home)
+    return named or f"arn:{partition}:iam::{patient.rollout.tooling.account}:role/{ADMINISTRATION}"

@@ -1,0 +1,436 @@
+"""Each check of doctor on the embedded cloud: well, and with what it is there to find."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloud.stacksets.organization import Organization
+
+from builders.cloud.process import Cloud
+from builders.rollout import file
+from builders.rollout.client.quotas import DEFAULTS, STACK_SETS
+from builders.rollout.desired import Shared, Template
+from builders.rollout.file import RolloutFile
+from builders.rollout.model import Permissions, Place
+from builders.rollout.reading.doctor.findings import Checked, Finding, Severity
+from builders.rollout.reading.doctor.patient import Patient
+from builders.rollout.reading.doctor.running import CHECKS, run_doctor
+from builders.rollout.steps import Action
+from builders.rollout.store import Command, Run, RunStatus, Store
+
+from .conftest import PHASE, PLAN_ROLE, REGION, SUFFIX, Administrator, Rollout, connect
+from .phases import made
+
+ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
+SERVICE_MANAGED = Permissions(service_managed=True, units=("ou-1",))
+
+
+def templates() -> dict[str, Template]:
+    return {"network": made("network")}
+
+
+@pytest.fixture
+def patient(administrator: Administrator, members: list[str]) -> Patient:
+    """A phase in three accounts that lacks nothing but a network account."""
+    phase = {"environment": "dev.json", "targets": {"accounts": members}, "regions": [REGION]}
+    content = {"tooling": {"account": administrator.number, "parameters": "tooling.json"}, "phases": {PHASE: phase}}
+    return Patient(
+        client=administrator.client(),
+        rollout=RolloutFile.model_validate(content),
+        phase=PHASE,
+        suffix=SUFFIX,
+        accounts=tuple(members),
+        templates=templates(),
+        permissions=Permissions(),
+        buckets={REGION: administrator.bucket()},
+        packages=("rotation-1.zip",),
+    )
+
+
+def found(patient: Patient, name: str) -> list[Finding]:
+    """What one check finds."""
+    diagnosis, _ = run_doctor(patient)
+    (checked,) = [each for each in diagnosis.checks if each.name == name]
+    return list(checked.findings)
+
+
+def drop_role(administrator: Administrator, account: str, role: str) -> None:
+    iam = administrator.api("iam", account)
+    for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        iam.detach_role_policy(RoleName=role, PolicyArn=policy["PolicyArn"])
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=role, PolicyName=name)
+    iam.delete_role(RoleName=role)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("credentials", "administration role", "execution roles", "plan roles", "deploy roles", "DMS roles"),
+        *("accounts", "templates", "buckets", "regions", "instances", "run"),
+    ],
+)
+def test_a_phase_that_lacks_nothing_is_well(patient: Patient, name: str) -> None:
+    assert found(patient, name) == []
+
+
+def test_every_check_has_its_line(patient: Patient) -> None:
+    diagnosis, _ = run_doctor(patient)
+
+    assert [each.name for each in diagnosis.checks] == list(CHECKS)
+
+
+def test_credentials_of_another_account_are_found(patient: Patient) -> None:
+    tooling = patient.rollout.tooling.model_copy(update={"account": "888888888888"})
+    other = dataclasses.replace(patient, rollout=patient.rollout.model_copy(update={"tooling": tooling}))
+
+    (finding,) = found(other, "credentials")
+
+    assert (
+        finding.what
+        == f"the credentials are of account {patient.rollout.tooling.account}, and the tooling account is 888888888888"
+    )
+
+
+def test_a_missing_administration_role_is_found(patient: Patient, administrator: Administrator) -> None:
+    drop_role(administrator, administrator.number, "AWSCloudFormationStackSetAdministrationRole")
+
+    (finding,) = found(patient, "administration role")
+
+    assert finding.what.startswith("there is no administration role AWSCloudFormationStackSetAdministrationRole")
+
+
+def test_an_administration_role_that_trusts_somebody_else_is_found(
+    patient: Patient, administrator: Administrator
+) -> None:
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    administrator.api("iam").update_assume_role_policy(
+        RoleName="AWSCloudFormationStackSetAdministrationRole", PolicyDocument=json.dumps(trust)
+    )
+
+    (finding,) = found(patient, "administration role")
+
+    assert "does not trust cloudformation.amazonaws.com" in finding.what
+
+
+def test_execution_roles_that_are_missing_are_told_once_for_all_accounts(
+    patient: Patient, administrator: Administrator, members: list[str]
+) -> None:
+    for account in members[:2]:
+        administrator.fleet.shut_out(account)
+
+    (finding,) = found(patient, "execution roles")
+
+    assert finding.severity is Severity.ERROR
+    assert finding.where == tuple(sorted(members[:2]))
+
+
+def test_an_execution_role_that_trusts_another_account_is_found(
+    patient: Patient, administrator: Administrator, member: str
+) -> None:
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999999999999:root"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    account = patient.accounts[0]
+    administrator.api("iam", account).update_assume_role_policy(
+        RoleName="AWSCloudFormationStackSetExecutionRole", PolicyDocument=json.dumps(trust)
+    )
+
+    (finding,) = found(patient, "execution roles")
+
+    assert "does not trust" in finding.what
+    assert finding.where == (account,)
+
+
+@pytest.mark.parametrize(
+    ("role", "check"), [(PLAN_ROLE, "plan roles"), ("OrganizationAccountAccessRole", "deploy roles")]
+)
+def test_a_role_that_cannot_be_assumed_is_found(
+    patient: Patient, administrator: Administrator, role: str, check: str
+) -> None:
+    drop_role(administrator, patient.accounts[1], role)
+
+    (finding,) = found(patient, check)
+
+    assert finding.what.endswith(f"role {role} cannot be assumed")
+    assert finding.where == (patient.accounts[1],)
+
+
+def test_an_account_without_its_deploy_role_could_not_be_asked_for_its_execution_role(
+    patient: Patient, administrator: Administrator
+) -> None:
+    drop_role(administrator, patient.accounts[1], "OrganizationAccountAccessRole")
+
+    (finding,) = found(patient, "execution roles")
+
+    assert (finding.severity, finding.where) == (Severity.UNASKED, (patient.accounts[1],))
+
+
+def test_dms_roles_are_missed_where_a_layer_replicates(patient: Patient, administrator: Administrator) -> None:
+    replicating = dataclasses.replace(patient.templates["network"], body='{"Type": "AWS::DMS::ReplicationInstance"}')
+    for account in patient.accounts[1:]:
+        administrator.lend(account, "dms-vpc-role")
+        administrator.lend(account, "dms-cloudwatch-logs-role")
+
+    (finding,) = CHECKS["DMS roles"](dataclasses.replace(patient, templates={"network": replicating}))
+
+    assert finding.what == "DMS lacks dms-vpc-role, dms-cloudwatch-logs-role"
+    assert finding.where == (patient.accounts[0],)
+
+
+def test_a_bucket_that_bootstrap_has_not_made_is_found(patient: Patient) -> None:
+    (finding,) = found(dataclasses.replace(patient, buckets={}), "buckets")
+
+    assert (finding.what, finding.where) == ("no bucket for packages", (REGION,))
+
+
+def test_a_bucket_that_is_gone_is_found(patient: Patient) -> None:
+    (finding,) = found(dataclasses.replace(patient, buckets={REGION: "nowhere-to-be-found"}), "buckets")
+
+    assert "which is not there" in finding.what
+
+
+def test_without_a_package_nobody_can_be_asked_whether_he_reads_it(patient: Patient) -> None:
+    (finding,) = found(patient, "readers of packages")
+
+    assert (finding.severity, finding.where) == (Severity.UNASKED, (REGION,))
+
+
+def allow_readers(patient: Patient, administrator: Administrator, accounts: list[str]) -> None:
+    """Put the package into the bucket, and let some accounts read it."""
+    bucket, s3 = patient.buckets[REGION], administrator.api("s3")
+    s3.put_object(Bucket=bucket, Key="rotation-1.zip", Body=b"code")
+    denied = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+        "Condition": {"StringNotEquals": {"aws:PrincipalAccount": [administrator.number, *accounts]}},
+    }
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [denied]}))
+
+
+def test_packages_that_all_accounts_read_are_well(
+    patient: Patient, administrator: Administrator, members: list[str]
+) -> None:
+    allow_readers(patient, administrator, members)
+
+    assert found(patient, "readers of packages") == []
+
+
+def test_a_region_that_is_not_switched_on_is_found(patient: Patient) -> None:
+    phase = patient.rollout.phases[PHASE].model_copy(update={"regions": (REGION, "xx-nowhere-1")})
+    rollout = patient.rollout.model_copy(update={"phases": {PHASE: phase}})
+
+    (finding,) = CHECKS["regions"](dataclasses.replace(patient, rollout=rollout))
+
+    assert finding.what == "xx-nowhere-1 is not switched on"
+    assert finding.where == tuple(sorted(patient.accounts))
+
+
+def test_a_phase_is_examined_by_its_files_and_what_the_shared_stacks_put_out(patient: Patient) -> None:
+    rollout = file.load(Path(__file__).parents[2] / "rollout.yaml")
+    shared = Shared(
+        tooling={"us-east-1": {"ArtifactsBucket": "near"}},
+        administration={"AdministrationRoleArn": "arn:aws:iam::888888888888:role/ours"},
+    )
+
+    examined = Patient.of(patient.client, rollout, PHASE, {}, shared)
+
+    assert (examined.suffix, examined.accounts) == ("dev", ("111111111111",))
+    assert examined.buckets == {"us-east-1": "near"}
+    assert examined.permissions.administration_role_arn == "arn:aws:iam::888888888888:role/ours"
+    assert all(key.endswith(".zip") for key in examined.packages)
+
+
+def test_too_many_stack_sets_are_found(patient: Patient) -> None:
+    many = {f"layer{number}": made(f"layer{number}") for number in range(DEFAULTS[STACK_SETS] + 1)}
+
+    errors = [
+        each
+        for each in CHECKS["quotas"](dataclasses.replace(patient, templates=many))
+        if each.severity is Severity.ERROR
+    ]
+
+    assert [each.what for each in errors] == [
+        "Stack sets per administrator account: 1,001 are needed, and 1,000 allowed"
+    ]
+
+
+def test_an_inoperable_instance_is_found(
+    patient: Patient, standing: Rollout, administrator: Administrator, members: list[str]
+) -> None:
+    administrator.fleet.shut_out(members[0])
+    standing.run(standing.step(Action.DELETE, [members[0]]))
+
+    (finding,) = found(patient, "instances")
+
+    assert finding.where == (str(Place(members[0], REGION)),)
+    assert "remove --phase dev --account" in finding.fix
+
+
+@pytest.fixture
+def store(patient: Patient) -> Store:
+    return Store(patient.client.objects(REGION), patient.buckets[REGION], SUFFIX)
+
+
+def begin(store: Store) -> None:
+    store.journal.begin(
+        Run("20261123T000000Z-abcdef", Command.APPLY, "0123456789ab", "me", "2026-11-23T00:00:00+00:00")
+    )
+
+
+def test_a_run_that_is_under_way_is_a_warning(patient: Patient, store: Store) -> None:
+    begin(store)
+
+    (finding,) = found(dataclasses.replace(patient, store=store), "run")
+
+    assert finding.what == "a run is under way: apply of 0123456789ab, begun 2026-11-23T00:00:00+00:00"
+    assert finding.severity is Severity.WARNING
+
+
+def test_a_run_that_failed_is_a_warning(patient: Patient, store: Store) -> None:
+    begin(store)
+    store.journal.close(RunStatus.FAILED, good=False)
+
+    (finding,) = found(dataclasses.replace(patient, store=store), "run")
+
+    assert finding.what.startswith("the last run did not reach every instance")
+
+
+def test_one_check_that_cannot_be_asked_hides_no_other(patient: Patient) -> None:
+    nobody = dataclasses.replace(patient, store=_Unreadable())  # type: ignore[arg-type]
+
+    diagnosis, code = run_doctor(nobody)
+
+    last = diagnosis.checks[-1]
+    assert isinstance(last, Checked)
+    assert [each.severity for each in last.findings] == [Severity.UNASKED]
+    assert code == 0
+
+
+class _Unreadable:
+    @property
+    def journal(self) -> Any:
+        from builders.errors import RolloutError
+
+        raise RolloutError("the bucket does not answer")
+
+
+# Organizations
+
+
+@pytest.fixture
+def organization(cloud: Cloud, number: Callable[[], str]) -> Organization:
+    return Organization(cloud, number())
+
+
+@pytest.fixture
+def managed(organization: Organization, patient: Patient, number: Callable[[], str]) -> Patient:
+    """The phase with service-managed sets, as the management account carries it out."""
+    unit = organization.unit("payments")
+    accounts = tuple(organization.admit(number(), unit) for _ in range(2))
+    return as_seen_by(organization.management, organization.cloud, patient, accounts, "SELF")
+
+
+def as_seen_by(account: str, cloud: Cloud, patient: Patient, accounts: tuple[str, ...], call_as: str) -> Patient:
+    permissions = dataclasses.replace(SERVICE_MANAGED, call_as=call_as)
+    tooling = patient.rollout.tooling.model_copy(update={"account": account})
+    return dataclasses.replace(
+        patient,
+        client=connect(cloud, account, permissions),
+        rollout=patient.rollout.model_copy(update={"tooling": tooling}),
+        accounts=accounts,
+        permissions=permissions,
+    )
+
+
+def check(patient: Patient, name: str) -> list[Finding]:
+    return list(CHECKS[name](patient))
+
+
+def test_trusted_access_that_is_off_is_found(managed: Patient) -> None:
+    (finding,) = check(managed, "trusted access")
+
+    assert finding.what.startswith("trusted access of StackSets to the organization is DISABLED")
+
+
+def test_trusted_access_that_is_on_is_well(managed: Patient, organization: Organization) -> None:
+    organization.of(organization.management, "cloudformation").activate_organizations_access()
+
+    assert check(managed, "trusted access") == []
+
+
+def test_the_management_account_calls_as_itself(managed: Patient) -> None:
+    assert check(managed, "delegated administrator") == []
+
+    (finding,) = check(
+        dataclasses.replace(managed, permissions=dataclasses.replace(SERVICE_MANAGED, call_as="DELEGATED_ADMIN")),
+        "delegated administrator",
+    )
+    assert finding.fix == "set stacksets.call_as to SELF in rollout.yaml"
+
+
+def test_a_member_that_calls_as_itself_is_found(managed: Patient, organization: Organization) -> None:
+    member = as_seen_by(managed.accounts[0], organization.cloud, managed, managed.accounts, "SELF")
+
+    (finding,) = check(member, "delegated administrator")
+
+    assert finding.fix == "set stacksets.call_as to DELEGATED_ADMIN in rollout.yaml"
+
+
+def test_a_missing_permission_is_not_taken_for_a_missing_registration(
+    managed: Patient, organization: Organization
+) -> None:
+    member = as_seen_by(managed.accounts[0], organization.cloud, managed, managed.accounts, "DELEGATED_ADMIN")
+
+    (finding,) = check(member, "delegated administrator")
+
+    assert finding.severity is Severity.UNASKED
+    assert "may not organizations:ListDelegatedAdministrators, which says nothing" in finding.what
+
+
+def test_a_registered_delegated_administrator_is_well(managed: Patient, organization: Organization) -> None:
+    organization.of(organization.management, "cloudformation").activate_organizations_access()
+    organization.api.register_delegated_administrator(
+        AccountId=managed.accounts[0], ServicePrincipal="member.org.stacksets.cloudformation.amazonaws.com"
+    )
+    member = as_seen_by(managed.accounts[0], organization.cloud, managed, managed.accounts, "DELEGATED_ADMIN")
+
+    assert check(member, "delegated administrator") == []
+
+
+def test_accounts_that_left_or_are_closed_are_found(managed: Patient, organization: Organization) -> None:
+    left, closed = managed.accounts
+    organization.api.remove_account_from_organization(AccountId=left)
+    organization.api.close_account(AccountId=closed)
+
+    findings = check(managed, "accounts")
+
+    assert {(each.what.split(":")[0], each.where) for each in findings} == {
+        ("not in the organization, or not any more", (left,)),
+        ("the account is SUSPENDED", (closed,)),
+    }
+
+
+def test_the_management_account_as_a_target_is_found(managed: Patient, organization: Organization) -> None:
+    (finding,) = check(dataclasses.replace(managed, accounts=(organization.management,)), "accounts")
+
+    assert finding.what == "service-managed sets never deploy to the management account"
+
+
+def test_self_managed_sets_need_no_organization(patient: Patient) -> None:
+    assert check(patient, "accounts") == []

@@ -1,0 +1,122 @@
+"""Whom trust policies trust, and what templates may hold. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from builders.rollout.desired import template
+from builders.rollout.reading.doctor.findings import Checked, Diagnosis, Finding, Severity, data, together
+from builders.rollout.reading.doctor.limits import of_template
+from builders.rollout.reading.doctor.trust import trusts_role, trusts_service
+
+ARN = "arn:aws:iam::888888888888:role/stackferry-administration-prod"
+
+
+def policy(principal: Any, **more: Any) -> dict[str, Any]:
+    return {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal, **more}]}
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        {"AWS": ARN},
+        {"AWS": ["arn:aws:iam::111111111111:root", ARN]},
+        {"AWS": "arn:aws:iam::888888888888:root"},
+        {"AWS": "888888888888"},
+        {"AWS": "*"},
+        "*",
+    ],
+)
+def test_a_role_is_trusted_by_its_arn_its_account_or_as_anybody(principal: Any) -> None:
+    assert trusts_role(policy(principal), ARN)
+
+
+@pytest.mark.parametrize(
+    "trust",
+    [
+        policy({"AWS": "arn:aws:iam::111111111111:root"}),
+        policy({"AWS": ARN + "-2"}),
+        policy({"Service": "cloudformation.amazonaws.com"}),
+        policy({"AWS": ARN}, Effect="Deny"),
+        policy({"AWS": ARN}, Action="sts:TagSession"),
+        policy({"AWS": ARN}, Condition={"StringEquals": {"sts:ExternalId": "migration-prod"}}),
+        {},
+    ],
+    ids=["other account", "other role", "service", "denied", "other action", "external id", "nothing"],
+)
+def test_a_role_that_a_policy_does_not_name_is_not_trusted(trust: dict[str, Any]) -> None:
+    assert not trusts_role(trust, ARN)
+
+
+def test_a_service_is_trusted_by_its_name() -> None:
+    trust = policy({"Service": ["lambda.amazonaws.com", "cloudformation.amazonaws.com"]})
+
+    assert trusts_service(trust, "cloudformation.amazonaws.com")
+    assert not trusts_service(trust, "dms.amazonaws.com")
+
+
+def found(service_managed: bool = False, **sections: Any) -> list[str]:
+    """What is said of a template with these sections."""
+    body = {"Metadata": {"Stackferry": {"Scope": "PHASE", "Needs": []}}, **sections}
+    made = template("network", json.dumps(body))
+    return [each.what for each in of_template("network", made, service_managed)]
+
+
+def test_a_template_within_its_limits_is_well() -> None:
+    assert found(Resources={"Queue": {"Type": "AWS::SQS::Queue"}}) == []
+
+
+def test_a_template_with_too_many_resources_is_told() -> None:
+    assert found(Resources={f"Queue{number}": {"Type": "A::B::C"} for number in range(501)}) == [
+        "501 Resources, and 500 are taken"
+    ]
+
+
+def test_a_template_that_is_too_long_is_told() -> None:
+    assert found(Description="x" * 60_000)[0].endswith(" bytes, and 51,200 are taken")
+
+
+def test_a_transform_is_told() -> None:
+    assert found(Transform="AWS::LanguageExtensions") == ["a transform or macro"]
+
+
+def test_a_nested_stack_is_told_where_sets_are_service_managed() -> None:
+    resources = {"Inner": {"Type": "AWS::CloudFormation::Stack"}}
+
+    assert found(service_managed=True, Resources=resources) == [
+        "nested stacks (Inner), which service-managed sets refuse"
+    ]
+    assert found(Resources=resources) == []
+
+
+def test_accounts_with_the_same_finding_are_told_together() -> None:
+    missing = Finding(Severity.ERROR, "no role", "make it")
+
+    merged = list(together([("222222222222", missing), ("333333333333", None), ("111111111111", missing)]))
+
+    assert merged == [Finding(Severity.ERROR, "no role", "make it", ("111111111111", "222222222222"))]
+
+
+def test_only_errors_make_a_diagnosis_bad() -> None:
+    warning, error = (Finding(each, "what", "fix") for each in (Severity.WARNING, Severity.ERROR))
+
+    assert Diagnosis("dev", (Checked("run", (warning,)),)).good
+    assert not Diagnosis("dev", (Checked("run", (error,)),)).good
+
+
+def test_a_diagnosis_is_json() -> None:
+    finding = Finding(Severity.UNASKED, "what", "fix", ("111111111111",))
+
+    assert json.loads(json.dumps(data(Diagnosis("dev", (Checked("regions", (finding,)),))))) == {
+        "phase": "dev",
+        "good": True,
+        "checks": [
+            {
+                "name": "regions",
+                "findings": [{"severity": "could not ask", "what": "what", "fix": "fix", "where": ["111111111111"]}],
+            }
+        ],
+    }
