@@ -18,6 +18,12 @@ from builders.rollout.steps import Action, Step, steps
 ALONE = AT_ONCE | {Action.UPDATE_SET}
 """What nothing else of the set may run beside: the set itself changes."""
 
+MOST_RUNNING = 50
+"""Operations of a set under way at one time, each of which is asked after by itself: AWS allows few calls a second."""
+
+PLACES_A_LOOK = 1000
+"""So many more instances make looks at all of them, of a call for each hundred, rarer by as much as the first."""
+
 
 class Lane:
     """A layer on its way through a wave. `missed` grows while it goes and is whole when it is `over`."""
@@ -45,6 +51,7 @@ class Lane:
         self._failed: set[str] = set()
         self._accounts = len({place.account for place in places})
         self._refusal = ""
+        self._next_look = 0.0
 
     @property
     def reached(self) -> int:
@@ -76,6 +83,8 @@ class Lane:
         if not preferences.parallel_regions and any(running.step.regions != step.regions for running in self._running):
             return False
         beside = [each.step for each in self._running if set(each.step.regions) & set(step.regions)]
+        if len(self._running) >= MOST_RUNNING:
+            return False
         busy = sum(len(each.accounts) for each in beside)
         return busy + len(step.accounts) <= pace.width(preferences, self._accounts)
 
@@ -91,8 +100,8 @@ class Lane:
             self._refusal = str(error)
             operation = Operation(running.id, running.step.action.value, "FAILED", failed=len(running.step.places))
         if operation is None:
-            if running.due != due and running.accepted and self._context.watch.detailed:
-                self._context.watch.places(self.layer, states(self._instances(), self._places))
+            if running.due != due and running.accepted:
+                self._tell_meanwhile()
             return
         self._running.remove(running)
         missed = self._operations.missed(running.step, operation)
@@ -150,6 +159,13 @@ class Lane:
         return Missed(
             self.layer, place, reason, held=_untried(instance), stack_id=instance.stack_id if instance else ""
         )
+
+    def _tell_meanwhile(self) -> None:
+        """Show where the instances are, but not at every look at one of many operations."""
+        now = self._context.clock.now()
+        if self._context.watch.detailed and now >= self._next_look:
+            self._next_look = now + self._context.patience.longest * (1 + len(self._places) // PLACES_A_LOOK)
+            self._context.watch.places(self.layer, states(self._instances(), self._places))
 
     def _tell(self) -> None:
         if self._context.watch.detailed:

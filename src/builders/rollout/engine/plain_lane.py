@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Collection, Iterable, Mapping, Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -77,6 +78,9 @@ class PlainLane:
                 f"{self.layer} at {place} lacks {', '.join(missing)}, which no stack of the place puts out; "
                 "`rollout-stacksets status` tells which layers stand"
             )
+        complete = dataclasses.replace(self._stacks, parameters={place: values})
+        if plain_kind(complete, self._there.get(place), place) is Kind.NOTHING:
+            return  # what it follows was updated, and put out the same as before
         self._context.plain.deploy(
             self._stacks.account,
             place.region,
