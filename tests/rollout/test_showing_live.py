@@ -218,6 +218,14 @@ def test_whatever_is_told_fits_the_terminal(
     assert len(lines) < max(height, 12)
 
 
+def test_long_lines_leave_the_head_of_the_table_in_sight(table: LiveTable) -> None:
+    for _ in range(5):
+        table.say("a reason of many words " * 40)
+    lines = drawn(table, height=20)
+    assert len(lines) == 19
+    assert lines[0].startswith("apply of phase prod")
+
+
 def test_many_threads_may_tell_while_it_is_drawn(table: LiveTable) -> None:
     def tell(number: int) -> None:
         for turn in range(50):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from builders.rollout.comparing import Kind
 from builders.rollout.plan.values import Group, Plan, PlannedHazard
 from builders.rollout.showing import plan as showing
 from builders.rollout.showing.page import show
+from rollout.goldens import compare
 from rollout.planned import (
     DASHBOARD,
     DATABASE,
@@ -31,8 +33,6 @@ from rollout.planned import (
     update,
 )
 
-GOLDEN = Path(__file__).parent / "golden"
-
 
 class Terminal(io.StringIO):
     """A stream that says that somebody looks at it."""
@@ -43,16 +43,8 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def assert_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compares a text with golden/<name>.txt; `pytest tests/layers tests/rollout --update-golden` writes it."""
-
-    def check(name: str, text: str) -> None:
-        path = GOLDEN / f"{name}.txt"
-        if request.config.getoption("--update-golden", default=False):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(f"{text}\n", encoding="utf-8")
-        assert path.read_text(encoding="utf-8") == f"{text}\n"
-
-    return check
+    """Compares a text with the one of a name that is committed."""
+    return functools.partial(compare, request)
 
 
 def read(made: Plan, width: int = 80) -> str:

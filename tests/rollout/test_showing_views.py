@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -23,9 +23,9 @@ from builders.rollout.showing.views import (
     StatusView,
     UnfinishedRun,
 )
+from rollout.goldens import compare
 from rollout.planned import REGIONS, names, places, some_places
 
-GOLDEN = Path(__file__).parent / "golden"
 LAYERS = ("network", "database", "database_users", "monitoring")
 RUN = UnfinishedRun("20261123T150000Z-ab12", "apply", "99ffaa001122", "5f3a", "2026-11-23T15:00:00+00:00", "RUNNING")
 BROKEN = "ResourceLogicalId:Database, ResourceStatusReason:the class [db.r6g] is not offered"
@@ -34,15 +34,8 @@ EVENT = "2026-11-23T16:01:02Z Database CREATE_FAILED: db.r6g.large is not in us-
 
 @pytest.fixture
 def assert_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compares a text with golden/<name>.txt; `pytest tests/layers tests/rollout --update-golden` writes it."""
-
-    def check(name: str, text: str) -> None:
-        path = GOLDEN / f"{name}.txt"
-        if request.config.getoption("--update-golden", default=False):
-            path.write_text(f"{text}\n", encoding="utf-8")
-        assert path.read_text(encoding="utf-8") == f"{text}\n"
-
-    return check
+    """Compares a text with the one of a name that is committed."""
+    return functools.partial(compare, request)
 
 
 def standing(accounts: int) -> StatusView:

@@ -1,0 +1,22 @@
+"""Texts that are committed beside the tests, as a person will read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def compare(request: pytest.FixtureRequest, name: str, text: str) -> None:
+    """Compare a text with golden/<name>.txt.
+
+    `pytest tests/layers/test_access.py tests/rollout/test_showing_*.py --update-golden` writes the file: the option is
+    one of the layers' tests, and is unknown where those are not named.
+    """
+    path = FOLDER / f"{name}.txt"
+    if request.config.getoption("--update-golden", default=False):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{text}\n", encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == f"{text}\n"
