@@ -72,7 +72,7 @@ def drop_role(administrator: Administrator, account: str, role: str) -> None:
     "name",
     [
         *("credentials", "administration role", "execution roles", "plan roles", "deploy roles", "DMS roles"),
-        *("accounts", "templates", "buckets", "regions", "instances", "run"),
+        *("accounts", "templates", "buckets", "regions", "quotas", "instances", "run"),
     ],
 )
 def test_a_phase_that_lacks_nothing_is_well(patient: Patient, name: str) -> None:
@@ -213,14 +213,24 @@ def allow_readers(patient: Patient, administrator: Administrator, accounts: list
     """Put the package into the bucket, and let some accounts read it."""
     bucket, s3 = patient.buckets[REGION], administrator.api("s3")
     s3.put_object(Bucket=bucket, Key="rotation-1.zip", Body=b"code")
-    denied = {
-        "Effect": "Deny",
-        "Principal": "*",
+    allowed = {
+        "Effect": "Allow",
+        "Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in accounts]},
         "Action": "s3:GetObject",
         "Resource": f"arn:aws:s3:::{bucket}/*",
-        "Condition": {"StringNotEquals": {"aws:PrincipalAccount": [administrator.number, *accounts]}},
     }
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [denied]}))
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+
+
+def test_an_account_that_cannot_read_packages_is_found(
+    patient: Patient, administrator: Administrator, members: list[str]
+) -> None:
+    allow_readers(patient, administrator, members[1:])
+
+    (finding,) = CHECKS["readers of packages"](patient)
+
+    assert finding.severity is Severity.ERROR
+    assert finding.where == (members[0],)
 
 
 def test_packages_that_all_accounts_read_are_well(
@@ -228,16 +238,16 @@ def test_packages_that_all_accounts_read_are_well(
 ) -> None:
     allow_readers(patient, administrator, members)
 
-    assert found(patient, "readers of packages") == []
+    assert list(CHECKS["readers of packages"](patient)) == []
 
 
 def test_a_region_that_is_not_switched_on_is_found(patient: Patient) -> None:
-    phase = patient.rollout.phases[PHASE].model_copy(update={"regions": (REGION, "xx-nowhere-1")})
+    phase = patient.rollout.phases[PHASE].model_copy(update={"regions": (REGION, "af-south-1")})
     rollout = patient.rollout.model_copy(update={"phases": {PHASE: phase}})
 
     (finding,) = CHECKS["regions"](dataclasses.replace(patient, rollout=rollout))
 
-    assert finding.what == "xx-nowhere-1 is not switched on"
+    assert finding.what == "af-south-1 is not switched on"
     assert finding.where == tuple(sorted(patient.accounts))
 
 
