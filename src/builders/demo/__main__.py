@@ -15,33 +15,40 @@ from rich.table import Table
 
 from builders import outputs
 from builders.cloud.process import running
-from builders.demo import database_login
+from builders.demo import database_login, rehearsing
 from builders.demo.accounts import NETWORK, PHASES, REGION, TOOLING, Accounts
 from builders.demo.scenario import Scenario, layers
 from builders.demo.source import source_database
 from builders.errors import StackferryError, UsageError
+from builders.rollout.rehearsal.report import NOT_AWS
 from builders.stack import Scope
 
 NOT_PROVEN = (
     "What this shows: the templates deploy through the real AWS CLI, their properties satisfy the registry's schemas, "
     "the references between the stacks resolve, and a real PostgreSQL takes the generated password over verified TLS.",
-    "What it does not show: AWS itself. Packets do not pass through the security groups and network ACLs "
-    "(build-templates --check follows them on paper), nothing is really encrypted by KMS, and the database's address "
-    "and port are this machine's (on RDS: <identifier>.<id>.<region>.rds.amazonaws.com and the port that you chose). "
-    "The whole list stands in docs/embedded-cloud.md.",
+    NOT_AWS,
 )
 
 
 @click.command()
 @click.option("--phase", type=click.Choice(list(PHASES)), default="dev", show_default=True, help="Which to deploy.")
 @click.option("--outputs-dir", type=click.Path(path_type=Path), default=Path("outputs"), show_default=True)
+@click.option(
+    "--rehearse/--no-rehearse", default=True, show_default=True, help="End with the rollout of rollout.yaml, rehearsed."
+)
 @click.argument("then", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
-def main(phase: str, outputs_dir: Path, then: tuple[str, ...]) -> None:
-    """Build, lint, deploy a phase on the embedded cloud, use its database, and stop everything."""
+def main(phase: str, outputs_dir: Path, rehearse: bool, then: tuple[str, ...]) -> None:
+    """Build, lint, deploy a phase on the embedded cloud, use its database, rehearse the rollout, and stop everything.
+
+    With a command behind `--` there is no rehearsal.
+    """
     console = Console(highlight=False, emoji=False)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        sys.exit(_run(console, phase, outputs_dir, then))
+        code = _run(console, phase, outputs_dir, then)
+        if rehearse and not then and code == 0:
+            code = rehearsing.rehearse(lambda line: console.print(line, markup=False, soft_wrap=True))
+        sys.exit(code)
     except KeyboardInterrupt:
         console.print("stopped; nothing is left running")
         sys.exit(130)

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 
 from builders.rollout.rehearsal.stage import Act
 
-NOT_PROVEN = (
+NOT_AWS = (
     "What this does not show: AWS itself. Packets do not pass through the security groups and network ACLs "
     "(build-templates --check follows them on paper), nothing is really encrypted by KMS, and the database's address "
     "and port are this machine's (on RDS: <identifier>.<id>.<region>.rds.amazonaws.com and the port that you chose). "
-    "The whole list stands in docs/embedded-cloud.md.",
+    "The whole list stands in docs/embedded-cloud.md."
+)
+"""What nothing on the embedded cloud shows."""
+
+NOT_PROVEN = (
+    NOT_AWS,
     "Nor how long a rollout takes (a database is made in minutes on AWS, and in seconds here), quotas and service "
     "control policies of your organization, or what is in your accounts already: ask `rollout-stacksets doctor` and "
     "`plan --change-sets` there.",

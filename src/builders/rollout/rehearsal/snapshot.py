@@ -65,7 +65,7 @@ def take(accounts: Accounts, administrator: Place, suffix: str, network: str | N
     operations: dict[str, tuple[str, ...]] = {}
     stacks: dict[tuple[str, Place], Stack] = {}
     places: set[Place] = set()
-    for name in _sets(api, suffix, call_as):
+    for name in sets(api, suffix, call_as):
         asked = {"StackSetName": name, "CallAs": call_as}
         found = api.get_paginator("list_stack_set_operations").paginate(**asked)
         ids = [each["OperationId"] for page in found for each in page["Summaries"]]
@@ -82,7 +82,8 @@ def take(accounts: Accounts, administrator: Place, suffix: str, network: str | N
     return Snapshot(operations, stacks)
 
 
-def _sets(api: Any, suffix: str, call_as: str) -> Iterator[str]:
+def sets(api: Any, suffix: str, call_as: str) -> Iterator[str]:
+    """The names of the stack sets of a suffix."""
     for page in api.get_paginator("list_stack_sets").paginate(Status="ACTIVE", CallAs=call_as):
         for each in page["Summaries"]:
             if each["StackSetName"].startswith(PREFIX) and each["StackSetName"].endswith(f"-{suffix}"):

@@ -70,13 +70,12 @@ class Troupe:
         """What StackSets did, by phase and action, as the service lists it."""
         rollout = self.world.rollout
         api = self.world.accounts.api("cloudformation", rollout.tooling.account, rollout.home)
+        call_as = rollout.stacksets.call_as
         found = {}
         for phase in rollout.phases:
             found[phase] = Counter[str]()
-            for name in self.snapshot(phase).operations:
-                pages = api.get_paginator("list_stack_set_operations").paginate(
-                    StackSetName=name, CallAs=rollout.stacksets.call_as
-                )
+            for name in snapshot.sets(api, self.suffix(phase), call_as):
+                pages = api.get_paginator("list_stack_set_operations").paginate(StackSetName=name, CallAs=call_as)
                 found[phase].update(each["Action"] for page in pages for each in page["Summaries"])
         return found
 

@@ -1,0 +1,45 @@
+"""The end of the demo: the rollout file rehearsed, and what the real AWS CLI lists of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from builders.demo.accounts import command_line
+from builders.demo.scenario import TEMPLATES
+from builders.deploy import AwsCli
+from builders.rollout import rehearsal
+from builders.rollout.names import stack_set
+from builders.rollout.rehearsal.acts.changing import LAYER
+from builders.rollout.rehearsal.world import World
+
+ROLLOUT = Path("rollout.yaml")
+REGIONS = 1
+"""Of each phase: `rollout-stacksets rehearse` takes all, and about twice as long."""
+
+
+def rehearse(say: Callable[[str], None]) -> int:
+    """Rehearse the rollout of all phases; return 0 when every act came as expected."""
+    say(f"$ rollout-stacksets rehearse --regions {REGIONS}")
+
+    def listed(world: World) -> None:
+        _list(command_line(world.cloud, world.rollout.tooling.account), next(iter(world.rollout.phases)), say)
+
+    return rehearsal.run(ROLLOUT, TEMPLATES, regions=REGIONS, afterwards=listed)
+
+
+def _list(cli: AwsCli, phase: str, say: Callable[[str], None]) -> None:
+    """Let the AWS CLI list the stack sets, and of one of them the instances and the operations."""
+    of_set = ("--stack-set-name", stack_set(LAYER, phase))
+    say("what the AWS CLI says of it:")
+    for arguments in (
+        ("list-stack-sets", "--status", "ACTIVE", "--query", "sort(Summaries[].StackSetName)"),
+        ("list-stack-instances", *of_set, "--query", "Summaries[].[Account, Region, Status]"),
+        ("list-stack-set-operations", *of_set, "--query", "reverse(Summaries)[].[OperationId, Action, Status]"),
+    ):
+        say(f"$ aws cloudformation {shlex.join(arguments)} --output text")
+        answer = cli.run("cloudformation", *arguments, "--output", "text").strip()
+        # A list of single values comes in one line.
+        for line in answer.replace("\t", "\n").splitlines() if "sort" in arguments[-1] else answer.splitlines():
+            say(f"  {line}")
