@@ -121,6 +121,18 @@ def test_a_new_template_goes_to_those_whose_overrides_stay_and_the_others_get_th
     ]
 
 
+def test_places_whose_own_values_stay_are_one_operation_however_different_they_are() -> None:
+    own = {place: {"Size": str(number)} for number, place in enumerate(PLACES)}
+    wanted = phase(desired_set(own, body=template("Size", "Zone", Description="newer")))
+    found = steps(wanted, LAYER, as_it_shall_be(phase(desired_set(own))), wanted.places)
+    assert [(step.action, step.places) for step in found] == [(Action.UPDATE_SET, set(PLACES))]
+    canary, *others = found[0].accounts
+    state = as_it_shall_be(phase(desired_set(own)))
+    first = steps(wanted, LAYER, state, {place for place in PLACES if place.account == canary})
+    second = steps(wanted, LAYER, run(wanted, state, first), {place for place in PLACES if place.account != canary})
+    assert [(step.action, step.accounts, step.overrides) for step in second] == [(Action.UPDATE, tuple(others), {})]
+
+
 def test_an_override_that_goes_away_names_the_suffix_since_an_empty_list_resets_nothing() -> None:
     before = phase(desired_set({ONE: {"Size": "large"}}))
     wanted = phase(desired_set({ONE: {}}))

@@ -23,8 +23,10 @@ def entry(action: Action, number: int, *places: Place, overrides: Mapping[str, s
     return Entry(f"operation-{number}", step, State.OVER, "SUCCEEDED")
 
 
-def instance(number: int, place: Place = ONE, status: Status = Status.CURRENT) -> Instance:
-    return Instance(place, status, "SUCCEEDED", last_operation_id=f"operation-{number}")
+def instance(
+    number: int, place: Place = ONE, status: Status = Status.CURRENT, detailed: str = "SUCCEEDED"
+) -> Instance:
+    return Instance(place, status, detailed, last_operation_id=f"operation-{number}")
 
 
 def known(*entries: Entry) -> Known:
@@ -48,8 +50,15 @@ def test_behind_an_operation_of_others_nothing_is_known() -> None:
     assert known(entry(Action.CREATE, 1)).overrides("network", instance(99)) is None
 
 
-def test_of_an_instance_that_is_not_current_nothing_is_known() -> None:
-    assert known(entry(Action.CREATE, 1)).overrides("network", instance(1, status=Status.OUTDATED)) is None
+def test_of_an_instance_where_its_last_operation_did_not_succeed_nothing_is_known() -> None:
+    found = known(entry(Action.CREATE, 1))
+    for detailed in ("PENDING", "RUNNING", "FAILED", "CANCELLED"):
+        assert found.overrides("network", instance(1, status=Status.OUTDATED, detailed=detailed)) is None
+
+
+def test_an_instance_that_waits_for_its_wave_keeps_what_is_known_of_it() -> None:
+    found = known(entry(Action.CREATE, 1, overrides={"Size": "2"}))
+    assert found.overrides("network", instance(1, status=Status.OUTDATED)) == {"Size": "2"}
 
 
 def test_an_update_of_the_set_leaves_the_overrides_of_its_places() -> None:

@@ -40,11 +40,16 @@ class Known:
         self._known: dict[tuple[str, Place], tuple[str, Values]] = {}
 
     def overrides(self, layer: str, instance: Instance) -> Values | None:
-        """What an instance overrides; None unless it is CURRENT and its last operation is the one that we know."""
+        """What an instance overrides; None unless its last operation is the one that we know, and succeeded there.
+
+        It can be OUTDATED all the same: a new template of the set that has not come to its wave yet makes it so, and
+        gives it no other overrides.
+        """
         operation_id, overrides = self._known.get((layer, instance.place), ("", None))
-        if instance.status is not Status.CURRENT or operation_id != instance.last_operation_id:
-            return None
-        return overrides
+        succeeded = instance.status is Status.CURRENT or (
+            instance.status is Status.OUTDATED and instance.detailed == "SUCCEEDED"
+        )
+        return overrides if succeeded and operation_id == instance.last_operation_id else None
 
     def learn(self, layer: str, instance: Instance, overrides: Values) -> None:
         """Keep what DescribeStackInstance said of an instance."""
