@@ -42,6 +42,13 @@ class Clock:
         self.seconds += seconds
 
 
+class Gone(io.StringIO):
+    """A pipe that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(text)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -127,6 +134,12 @@ def test_a_summary_comes_no_more_than_every_thirty_seconds(lines: Lines, log: io
 def test_a_reason_with_line_breaks_stays_one_line(lines: Lines, log: io.StringIO) -> None:
     lines.operation(step(), Operation("r-1", "UPDATE", "FAILED", reason="no\nrole\x1b[2J"))
     assert log.getvalue() == "12:00:00Z network: operation r-1 FAILED: no role\n"
+
+
+def test_a_reader_who_went_away_does_not_end_the_rollout(clock: Clock) -> None:
+    with Lines(clock, Gone(), lambda: "") as watch:
+        watch.wave("canary", 2)
+        watch.say("nobody reads this")
 
 
 def test_a_pipe_asks_for_no_details_and_a_table_does(lines: Lines, table: LiveTable) -> None:

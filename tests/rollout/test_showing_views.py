@@ -187,6 +187,11 @@ def test_a_rollback_that_failed_is_begun_again() -> None:
     assert "rollout-stacksets apply" not in told
 
 
+def test_accounts_that_were_not_let_go_are_named_again() -> None:
+    told = reports.text(failed(1), {}, "prod", "remove --account").plain
+    assert "rollout-stacksets remove --account ACCOUNT --phase prod" in told
+
+
 def test_nothing_drifted_is_said_in_so_many_words() -> None:
     assert (
         drift.text(DriftView("prod", 80, ())).plain == "Drift of phase prod: 80 instances checked\n\nNothing drifted."

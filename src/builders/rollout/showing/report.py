@@ -11,7 +11,7 @@ from rich.text import Text
 from builders.rollout.engine.report import Missed, Report
 from builders.rollout.model import Place
 from builders.rollout.showing.page import BAD, CARE, FAINT, GOOD, STRONG, Page, columns
-from builders.rollout.showing.words import many, places
+from builders.rollout.showing.words import again, many, places
 
 _CAUSES_LISTED = 20
 _HELD_LISTED = 12
@@ -122,7 +122,8 @@ def _end(page: Page, report: Report, phase: str, command: str) -> None:
         (f"{command} did not reach everything: {reached:,} of {reached + len(report.missed):,} instances did.", BAD)
     )
     # The run is over, so that there is nothing to resume: the same command again does what is left.
-    page.line("Mend the causes, then type ", (f"rollout-stacksets {command} --phase {phase}", STRONG), ":")
-    page.line("it does what is left, and nothing twice.", indent=2)
+    page.line("Mend the causes, then do what is left, and nothing twice:")
+    page.line((again(command, phase), STRONG), indent=2)
     if command == "apply":
-        page.line("Or go back: ", (f"rollout-stacksets rollback --phase {phase}", STRONG))
+        page.line("Or go back:")
+        page.line((again("rollback", phase), STRONG), indent=2)

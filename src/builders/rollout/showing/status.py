@@ -11,7 +11,7 @@ from builders.rollout.model import Place
 from builders.rollout.showing import grid
 from builders.rollout.showing.page import BAD, CARE, GOOD, STRONG, Page
 from builders.rollout.showing.views import Mark, StatusView
-from builders.rollout.showing.words import many, places
+from builders.rollout.showing.words import again, many, places
 
 _LISTED = 12
 _WELL = frozenset({Mark.CURRENT, Mark.PENDING, Mark.RUNNING})
@@ -146,8 +146,7 @@ def _unfinished(page: Page, view: StatusView) -> None:
     page.title(f"A run {how}: {run.command} {run.release}".rstrip())
     page.line(f"{run.id}, begun {run.began} by {run.owner}, {run.status}", indent=2)
     # A run that failed is over: the same command again does what is left.
-    again = "resume" if running else run.command
-    page.line("go on with ", (f"rollout-stacksets {again} --phase {view.phase}", STRONG), indent=2)
+    page.line("go on with ", (again("resume" if running else run.command, view.phase), STRONG), indent=2)
 
 
 def _sum(page: Page, view: StatusView) -> None:

@@ -68,3 +68,8 @@ def elapsed(seconds: float) -> str:
 def counted(pairs: Iterable[tuple[str, int]]) -> str:
     """What is there how often, what is not there left out: 2 create, 1,500 update."""
     return ", ".join(f"{count:,} {what}" for what, count in pairs if count)
+
+
+def again(command: str, phase: str) -> str:
+    """What to type to begin a command once more, with what a person has to fill in."""
+    return f"rollout-stacksets {command.replace('--account', '--account ACCOUNT')} --phase {phase}"

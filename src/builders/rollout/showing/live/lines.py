@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import sys
 import threading
@@ -96,6 +97,7 @@ class Lines:
         self._write(f"wave {picture.wave}, {elapsed(now - self._begun)}: {', '.join(parts)}")
 
     def _write(self, line: str) -> None:
-        with self._writing:
+        # Whoever read the pipe may have gone, as `head` does: the rollout goes on, and tells nobody.
+        with self._writing, contextlib.suppress(OSError, ValueError):
             self._stream.write(f"{self._stamp()} {clean(line)}\n")
             self._stream.flush()
