@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from builders.errors import UsageError
-from builders.rollout.file import PhasePlan, RolloutFile, Targets, WavePlan
+from builders.rollout.file import Operations, PhasePlan, RolloutFile, Targets, WavePlan
 from builders.rollout.model import Place, Values
 from builders.spelling import unknown
 
@@ -60,9 +60,18 @@ def _limited(rollout: RolloutFile, phase: str, limits: Limits, accounts: Sequenc
             "region_parameters": _only(plan.region_parameters, regions),
             "account_parameters": _only(plan.account_parameters, accounts),
             "place_parameters": _only(plan.place_parameters, places),
+            "concurrency": plan.concurrency if units else _bearing(plan.concurrency, len(accounts)),
             "waves": tuple(_wave(wave, accounts) for wave in plan.waves if not wave.accounts or _of(wave, accounts)),
         }
     )
+
+
+def _bearing(concurrency: Operations, accounts: int) -> Operations:
+    """Of fewer accounts, fewer may fail: at least one must not."""
+    tolerance = concurrency.failure_tolerance
+    if tolerance.endswith("%") or int(tolerance) < accounts:
+        return concurrency
+    return concurrency.model_copy(update={"failure_tolerance": str(accounts - 1)})
 
 
 def _only(given: Mapping[str, Values], kept: Sequence[str] | set[str]) -> dict[str, Values]:

@@ -1,0 +1,127 @@
+"""The rollout file as it is rehearsed: what is left of it, and that it is still one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from builders.errors import UsageError
+from builders.rollout.file import RolloutFile, load
+from builders.rollout.model import Place
+from builders.rollout.rehearsal import overlay
+from builders.rollout.rehearsal.overlay import Limits
+
+ACCOUNTS = [f"{number:012}" for number in range(1, 6)]
+
+FILE = {
+    "tooling": {"account": "888888888888", "parameters": "tooling.json"},
+    "network": {
+        "account": "999999999999",
+        "parameters": "network.json",
+        "region_parameters": {"eu-west-1": {"TransitGatewayAsn": "64514"}},
+    },
+    "phases": {
+        "dev": {
+            "environment": "dev.json",
+            "targets": {"accounts": ["111111111111"]},
+            "regions": ["us-east-1", "eu-west-1"],
+        },
+        "prod": {
+            "environment": "prod.json",
+            "targets": {"accounts": ACCOUNTS},
+            "regions": ["eu-west-1", "us-east-1"],
+            "region_parameters": {"eu-west-1": {"VpcCidr": "10.30.0.0/16"}, "us-east-1": {"VpcCidr": "10.31.0.0/16"}},
+            "account_parameters": {ACCOUNTS[4]: {"MultiAZ": "true"}},
+            "place_parameters": {
+                f"{ACCOUNTS[0]}/eu-west-1": {"MultiAZ": "true"},
+                f"{ACCOUNTS[0]}/us-east-1": {"MultiAZ": "false"},
+            },
+            "concurrency": {"failure_tolerance": 3},
+            "waves": [
+                {"name": "canary", "accounts": [ACCOUNTS[4]], "bake": "10m", "quiet_alarms": ["payments-"]},
+                {"name": "rest", "rest": True, "bake": "1h"},
+            ],
+        },
+    },
+}
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> RolloutFile:
+    path = tmp_path / "given" / "rollout.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(FILE, sort_keys=False))
+    return load(path)
+
+
+def played(given: RolloutFile, tmp_path: Path, limits: Limits) -> RolloutFile:
+    """The file after it was limited, written down and read again."""
+    accounts = {phase: given.accounts(phase) for phase in given.phases}
+    path = tmp_path / "played.yaml"
+    overlay.write(overlay.limited(given, limits, accounts), path)
+    return load(path)
+
+
+def test_without_limits_only_the_waiting_and_the_folder_of_paths_are_others(given: RolloutFile, tmp_path: Path) -> None:
+    found = played(given, tmp_path, Limits())
+    assert [wave.bake for wave in found.phases["prod"].waves] == ["0s", "0s"]
+    folder = given.path.parent
+    assert found.tooling.parameters == str(folder / "tooling.json")
+    assert found.phases["prod"].environment == str(folder / "prod.json")
+    same = ("targets", "regions", "region_parameters", "account_parameters", "place_parameters", "concurrency")
+    for phase, plan in found.phases.items():
+        assert plan.model_dump(include=set(same)) == given.phases[phase].model_dump(include=set(same))
+
+
+def test_the_alarms_of_a_wave_are_still_looked_at(given: RolloutFile, tmp_path: Path) -> None:
+    assert played(given, tmp_path, Limits()).phases["prod"].waves[0].quiet_alarms == ("payments-",)
+
+
+def test_fewer_accounts_leave_no_value_and_no_wave_for_those_that_are_gone(given: RolloutFile, tmp_path: Path) -> None:
+    plan = played(given, tmp_path, Limits(accounts=2)).phases["prod"]
+    assert plan.targets.accounts == tuple(ACCOUNTS[:2])
+    assert plan.account_parameters == {}
+    assert [wave.name for wave in plan.waves] == ["rest"]
+
+
+def test_of_fewer_accounts_one_must_not_fail(given: RolloutFile, tmp_path: Path) -> None:
+    assert played(given, tmp_path, Limits(accounts=4)).phases["prod"].concurrency.failure_tolerance == "3"
+    assert played(given, tmp_path, Limits(accounts=2)).phases["prod"].concurrency.failure_tolerance == "1"
+
+
+def test_fewer_regions_are_the_first_of_each_phase_with_their_own_values(given: RolloutFile, tmp_path: Path) -> None:
+    found = played(given, tmp_path, Limits(regions=1))
+    assert found.phases["dev"].regions == ("us-east-1",)
+    plan = found.phases["prod"]
+    assert plan.regions == ("eu-west-1",)
+    assert plan.region_parameters == {"eu-west-1": {"VpcCidr": "10.30.0.0/16"}}
+    assert plan.place_parameters == {f"{ACCOUNTS[0]}/eu-west-1": {"MultiAZ": "true"}}
+
+
+def test_the_home_stays_where_the_first_phase_put_it_though_that_phase_is_not_played(
+    given: RolloutFile, tmp_path: Path
+) -> None:
+    found = played(given, tmp_path, Limits(phases=("prod",), regions=1))
+    assert list(found.phases) == ["prod"]
+    assert given.home == found.home == "us-east-1"
+
+
+def test_values_of_a_region_that_no_phase_is_in_any_more_go(given: RolloutFile, tmp_path: Path) -> None:
+    found = played(given, tmp_path, Limits(phases=("dev",), regions=1))
+    assert found.network is not None
+    assert found.network.region_parameters == {}
+
+
+def test_values_for_single_places_go_over_those_that_stand_there(given: RolloutFile, tmp_path: Path) -> None:
+    place = Place(ACCOUNTS[0], "eu-west-1")
+    found = overlay.with_values(given, {"prod": {place: {"MultiAZ": "false", "CpuAlarmPercent": "85"}}})
+    own = found.phases["prod"].place_parameters
+    assert own[str(place)] == {"MultiAZ": "false", "CpuAlarmPercent": "85"}
+    assert own[f"{ACCOUNTS[0]}/us-east-1"] == {"MultiAZ": "false"}
+
+
+def test_an_unknown_phase_is_refused_with_the_one_that_is_meant(given: RolloutFile, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="prod"):
+        played(given, tmp_path, Limits(phases=("prd",)))
