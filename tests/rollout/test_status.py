@@ -11,10 +11,11 @@ import pytest
 
 from builders.rollout import file
 from builders.rollout.client.reach import Reach
+from builders.rollout.engine import running
 from builders.rollout.model import Desired, Place, PlainStacks
 from builders.rollout.reading.status import known_names, run_status
 from builders.rollout.showing.views import Mark, StatusView
-from builders.rollout.store import Command
+from builders.rollout.store import Command, RunStatus
 
 from .conftest import DEPLOY_ROLE, PHASE, SUFFIX, Administrator
 from .small_phase import LAYERS, REGIONS, SmallPhase, body, layer_set
@@ -105,6 +106,17 @@ def test_a_removed_phase_has_no_release(phase: SmallPhase) -> None:
     view, _ = status(phase, nothing)
 
     assert (view.layers, view.release) == ((), "")
+
+
+def test_letting_an_account_go_changes_nothing_about_the_release(phase: SmallPhase) -> None:
+    phase.run(phase.wanted())
+    tools = phase.tools()
+    running.begin(tools, Command.LET_GO, "", ())
+    phase.store.journal.close(RunStatus.DONE, good=True)
+
+    view, _ = status(phase, phase.wanted())
+
+    assert view.release == phase.store.releases.save(phase.wanted())
 
 
 def test_an_operation_that_runs_is_shown(phase: SmallPhase) -> None:

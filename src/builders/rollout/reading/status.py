@@ -129,9 +129,9 @@ def _unfinished(run: Run | None) -> UnfinishedRun | None:
 def _last_whole(ended: Sequence[Ended]) -> tuple[str, str]:
     """The release that was rolled out whole, and when; none once the phase was removed."""
     for each in reversed(ended):
-        if each.command is Command.REMOVE and each.good:
+        if each.good and each.command is Command.REMOVE:
             break
-        if each.good:
+        if each.good and each.release:  # a run that lets accounts go has none
             return each.release, each.began
     return "", ""
 
