@@ -280,9 +280,32 @@ def test_the_terminal_is_sane_after_an_interrupt() -> None:
         child.send_signal(signal.SIGINT)
         shown += _rest(ours)
         assert child.wait(20) == 130
+    os.close(ours)
     assert b"\x1b[?25l" in shown, "the cursor was hidden while it drew"
     assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l")
     assert shown.endswith((b"\n", b"\x1b[?25h"))
+
+
+@pytest.mark.parametrize(
+    ("set_by_the_user", "watch"),
+    [
+        ({"TERM": "xterm-256color"}, "LiveTable"),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, "Lines"),
+        ({"TERM": "dumb"}, "Lines"),
+    ],
+    ids=["a terminal", "a terminal without colours", "a terminal that draws nothing"],
+)
+def test_a_terminal_is_watched_by_what_it_can_show(set_by_the_user: dict[str, str], watch: str) -> None:
+    program = "from builders.rollout.showing.live import watching; print(type(watching()).__name__)"
+    ours, theirs = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    environment |= {"PYTHONPATH": str(SRC), **set_by_the_user}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=theirs, env=environment, check=True, text=True
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert ran.stdout.strip() == watch
 
 
 def _rest(terminal: int) -> bytes:

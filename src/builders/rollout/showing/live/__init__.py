@@ -22,11 +22,12 @@ __all__ = ["Lines", "LiveTable", "watching"]
 def watching(
     title: str = "rollout", plan: Plan | None = None, clock: Clock | None = None
 ) -> AbstractContextManager[LiveTable | Lines]:
-    """Whoever suits stderr: a table where it is a terminal without NO_COLOR, else lines. Open it with `with`.
+    """Whoever suits stderr: a table on a terminal that draws, without NO_COLOR, else lines. Open it with `with`.
 
     The plan tells the table how everything stands at first; without one, places appear when they are told of.
     """
     clock = clock or WallClock()
-    if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
+    draws = os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    if sys.stderr.isatty() and draws and "NO_COLOR" not in os.environ:
         return LiveTable(title, clock, plan)
     return Lines(clock)
