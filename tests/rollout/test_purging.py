@@ -263,3 +263,44 @@ def test_a_stack_that_cannot_be_read_is_said(
 
     assert noted.left == ()
     assert set(noted.unread) == {("network", Place(member, REGION))}
+
+
+DATABASE = json.dumps(
+    {
+        "Parameters": {"QueueName": {"Type": "String", "Default": "payments"}},
+        "Resources": {
+            "Database": {
+                "Type": "AWS::RDS::DBInstance",
+                "DeletionPolicy": "Snapshot",
+                "Properties": {
+                    "Engine": "postgres",
+                    "DBInstanceClass": "db.t4g.micro",
+                    "AllocatedStorage": "20",
+                    "MasterUsername": "owner",
+                    "MasterUserPassword": "only-for-a-test-1",
+                },
+            }
+        },
+    }
+)
+
+
+def test_only_the_final_snapshot_of_a_database_goes(
+    administrator: Administrator, client: Client, reach: Reach, ledger: Ledger, member: str
+) -> None:
+    rollout = Rollout(client, desired(body=DATABASE))
+    rollout.stand([member])
+    rds = administrator.api("rds", member)
+    (database,) = rds.describe_db_instances()["DBInstances"]
+    rds.create_db_snapshot(DBSnapshotIdentifier="by-hand", DBInstanceIdentifier=database["DBInstanceIdentifier"])
+    note(client, reach, {"network": read(rollout)}, ledger)
+    rollout.run(rollout.step(Action.DELETE, [member]))
+    before = {each["DBSnapshotIdentifier"] for each in rds.describe_db_snapshots()["DBSnapshots"]}
+
+    (purged,), _ = run_purge(client, reach, ledger, ["purge"])
+
+    left = {each["DBSnapshotIdentifier"] for each in rds.describe_db_snapshots()["DBSnapshots"]}
+    (final,) = before - {"by-hand"}
+    assert left == {"by-hand"}
+    assert purged.words == f"snapshot {final} deleted"
+    assert ledger.read() == ()
