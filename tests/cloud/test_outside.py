@@ -169,3 +169,11 @@ def test_tags_change_in_place_and_go_with_the_template(account: Account) -> None
     tags = json.loads(described["ResourceDescription"]["Properties"])["Tags"]
     own = {tag["Key"]: tag["Value"] for tag in tags if not tag["Key"].startswith("aws:")}
     assert own == {"Phase": "prod", "New": "yes"}
+
+
+def test_a_secret_that_nobody_touched_is_in_sync_and_one_that_is_gone_deleted(account: Account) -> None:
+    account.deploy({"Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": {"Description": "one"}}})
+    assert drifted(account) == {"stack": "IN_SYNC", "resource": "IN_SYNC"}
+    secret = account.physical_id("Secret")
+    account.client("secretsmanager").delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
+    assert drifted(account) == {"stack": "DRIFTED", "resource": "DELETED"}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from ministack.services import ec2, lambda_svc, rds, secretsmanager
-from ministack.services.cloudformation import custom_resource, provisioners
+from ministack.services.cloudformation import custom_resource, drift, provisioners
 
 from builders.cloud.records import Handlers, Made
 from builders.cloud.schemas import Json
@@ -61,6 +61,13 @@ def secrets_by_arn(inner: Handlers) -> Handlers:
         name, _ = secretsmanager._resolve(physical_id)
         inner["delete"](name or physical_id, properties)
 
+    def drifted(physical_id: str, properties: Mapping[str, Json]) -> Json:
+        name, _ = secretsmanager._resolve(physical_id)
+        return read(name or physical_id, properties)
+
+    kind = "AWS::SecretsManager::Secret"
+    read, readable = drift._DRIFT_READERS[kind]
+    drift._DRIFT_READERS[kind] = drifted, readable
     return {**inner, "create": create, "update": update, "update_with_logical_id": True, "delete": delete}
 
 
