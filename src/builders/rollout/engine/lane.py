@@ -99,6 +99,7 @@ class Lane:
         except Refused as error:
             self._refusal = str(error)
             operation = Operation(running.id, running.step.action.value, "FAILED", failed=len(running.step.places))
+            self._context.watch.operation(running.step, operation)
         if operation is None:
             if running.due != due and running.accepted:
                 self._tell_meanwhile()
@@ -165,23 +166,22 @@ class Lane:
         now = self._context.clock.now()
         if self._context.watch.detailed and now >= self._next_look:
             self._next_look = now + self._context.patience.longest * (1 + len(self._places) // PLACES_A_LOOK)
-            self._context.watch.places(self.layer, states(self._instances(), self._places))
+            self._context.watch.places(self.layer, self._states(self._instances()))
 
     def _tell(self) -> None:
         if self._context.watch.detailed:
-            self._context.watch.places(self.layer, states(self.state.instances if self.state else {}, self._places))
+            self._context.watch.places(self.layer, self._states(self.state.instances if self.state else {}))
+
+    def _states(self, instances: Mapping[Place, Instance]) -> dict[Place, str]:
+        """A word for each place that has an instance or waits for one; where one is gone there is nothing to say."""
+        desired = self._wanted.sets.get(self.layer)
+        waiting = desired.overrides.keys() - instances.keys() if desired else set()
+        words = {place: _word(instances[place]) for place in self._places & instances.keys()}
+        return words | dict.fromkeys(self._places & waiting, "absent")
 
 
-def states(instances: Mapping[Place, Instance], places: Iterable[Place]) -> Mapping[Place, str]:
-    """A word for each place."""
-    return {
-        place: "absent"
-        if place not in instances
-        else instances[place].status.value
-        if instances[place].status is Status.CURRENT
-        else instances[place].detailed or instances[place].status.value
-        for place in places
-    }
+def _word(instance: Instance) -> str:
+    return "CURRENT" if instance.status is Status.CURRENT else instance.detailed or instance.status.value
 
 
 def _untried(instance: Instance | None) -> bool:

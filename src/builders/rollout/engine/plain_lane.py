@@ -50,18 +50,23 @@ class PlainLane:
             elif left is not Kind.NOTHING or place in moved & self._stacks.parameters.keys():
                 self._futures[pool.submit(self._deploy, place, sets)] = place
         self.worked = bool(self._futures)
+        self._context.watch.places(self.layer, dict.fromkeys(self._futures.values(), "RUNNING"))
         pool.shutdown(wait=False)
 
     def advance(self) -> None:
         """Collect what has ended. Raises `Unreachable`, and whatever is no error of one place."""
         for future in [each for each in self._futures if each.done()]:
             place = self._futures.pop(future)
+            word = "CURRENT"
             try:
                 future.result()
             except Unreachable:
                 raise
             except RolloutError as error:
                 self.missed[place] = Missed(self.layer, place, str(error))
+                word = "FAILED"
+            if place in self._stacks.parameters or word == "FAILED":
+                self._context.watch.places(self.layer, {place: word})
         self.over = not self._futures
 
     def _deploy(self, place: Place, needed: Iterable[StackSet]) -> None:

@@ -124,6 +124,7 @@ def _see_through(context: Context, operations: Operations, running: Iterable[Run
             except Refused as error:
                 reason = str(error)
                 operation = Operation(each.id, each.step.action.value, "FAILED", failed=len(each.step.places))
+                context.watch.operation(each.step, operation)
             if operation is not None:
                 left.remove(each)
                 places = operations.missed(each.step, operation)
