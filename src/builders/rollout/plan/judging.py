@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -96,7 +97,9 @@ class Judge:
             comparison = compare(before, template, values, place)
             exporting = comparison if before and changed_exports(comparison) else None
             found = hazards(layer, comparison, task_runs=running)
-            self._answers[question] = _Answer(comparison.changes, found, exporting)
+            # A given name may hold the account; with it, no two accounts would change alike.
+            changes = tuple(dataclasses.replace(change, named="") for change in comparison.changes)
+            self._answers[question] = _Answer(changes, found, exporting)
         return question, self._answers[question]
 
     def _neighbours(self, layer: str, place: Place) -> dict[str, Imports]:
