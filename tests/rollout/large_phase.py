@@ -1,0 +1,159 @@
+"""The phase dev of the committed templates, in as many accounts as are asked for, on a simulation of AWS."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from builders.rollout import desired as desires, file, names
+from builders.rollout.client.reach import Reach
+from builders.rollout.desired import Shared, Template
+from builders.rollout.engine import looking, running, world as worlds
+from builders.rollout.engine.report import Report
+from builders.rollout.engine.watch import Silent
+from builders.rollout.model import Desired, Place, Values, World
+from builders.rollout.pace import Patience
+from builders.rollout.plan.making import make
+from builders.rollout.plan.values import Plan
+from builders.rollout.reading import status
+from builders.rollout.showing.views import StatusView
+from builders.rollout.steps import Action, Step
+from builders.rollout.store import Command, Store
+
+from .simulation import ATTACHMENT, DEPLOY_ROLE, SimulatedClient, Simulation
+
+ROOT = Path(__file__).parents[2]
+TOOLING, NETWORK = "888888888888", "999999999999"
+REGIONS = ("us-east-1", "eu-west-1")
+
+
+class Instantly:
+    """A clock whose time passes when it is waited for."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def wait(self, seconds: float) -> None:
+        self.time += seconds
+
+
+@functools.cache
+def templates() -> dict[str, Template]:
+    """Those of the repository."""
+    return desires.templates(ROOT / "templates")
+
+
+class LargePhase:
+    """A phase with so many instances of each layer; with `own_ranges` each has a VPC range, and so overrides, alone."""
+
+    def __init__(self, instances: int, *, own_ranges: bool = False) -> None:
+        self.accounts = tuple(str(200_000_000_000 + number) for number in range(instances // len(REGIONS)))
+        self.places = [Place(account, region) for account in self.accounts for region in REGIONS]
+        self.simulation = Simulation(TOOLING)
+        self.own_ranges = own_ranges
+        self.wanted = self.desired()
+        self.connect()
+
+    def connect(self) -> None:
+        """A client and a store as another process would make them."""
+        self.simulation.begin()
+        self.client = SimulatedClient(self.simulation)
+        self.store = Store(self.client.objects("us-east-1"), "bucket", self.wanted.suffix)
+
+    def desired(self, **parameters: str) -> Desired:
+        """What the phase shall be, some of its parameters changed; made from rollout.yaml as always."""
+        ranges = ipaddress.ip_network("10.0.0.0/8").subnets(new_prefix=22)
+        own: dict[str, Values] = {}
+        if self.own_ranges:
+            own = {str(place): {"VpcCidr": str(block)} for place, block in zip(self.places, ranges, strict=False)}
+        phase: dict[str, Any] = {
+            "environment": str(ROOT / "environments/dev.json"),
+            "targets": {"accounts": self.accounts},
+            "regions": REGIONS,
+            "region_parameters": {"eu-west-1": {"S3PrefixListId": "pl-6da54004"}},
+            "place_parameters": own,
+            "parameters": {"Connectivity": "TransitGateway", **parameters},
+            "waves": [{"name": "canary", "accounts": self.accounts[:1]}, {"name": "rest", "rest": True}],
+            "concurrency": {"max_concurrent": "100%", "failure_tolerance": "10%", "mode": "SOFT"},
+        }
+        content = {
+            "tooling": {"account": TOOLING, "parameters": str(ROOT / "environments/tooling.json")},
+            "network": {"account": NETWORK, "parameters": str(ROOT / "environments/network.json")},
+            "phases": {"dev": phase},
+        }
+        rollout = file.RolloutFile.model_validate(content)
+        return desires.desired(rollout, "dev", templates(), _shared())
+
+    def stand(self) -> None:
+        """Let the phase be there as an apply would leave it, its books included, without its operations."""
+        wanted = self.wanted
+        for layer, each in wanted.sets.items():
+            self.client.sets.submit(
+                Step(Action.CREATE_SET, layer, each.name),
+                each,
+                f"made-{layer}",
+                wanted.preferences,
+                wanted.permissions,
+                wanted.tags,
+            )
+            made = self.simulation.sets[each.name]
+            made.instances = {place: (f"made-{layer}", overrides) for place, overrides in each.overrides.items()}
+        for layer, stacks in wanted.plain.items():
+            for place, values in stacks.parameters.items():
+                name = names.plain_stack(layer, wanted.suffix, place)
+                self.simulation.stacks[NETWORK, place.region, name] = _stack(
+                    name, stacks.template, {**values, "DirectConnectAttachmentId": ATTACHMENT}
+                )
+        known = self.store.known()
+        for layer, found in self.world().sets.items():
+            for instance in found.instances.values():
+                known.learn(layer, instance, wanted.sets[layer].overrides[instance.place])
+        self.store.keep(known)
+        self.connect()
+
+    def world(self) -> World:
+        """Read it, as every command does."""
+        routes = self.wanted.plain.values()
+        return worlds.read(
+            self.client.sets, self.client.plain, self.store.known(), self.wanted.suffix, _carried(), routes
+        )
+
+    def status(self) -> StatusView:
+        """What `status` shows."""
+        reach = Reach.of(self.client, "dev", self.wanted.suffix, DEPLOY_ROLE)
+        view, _ = status.run_status(self.client, self.wanted, self.store, reach, _carried(), ())
+        return view
+
+    def plan(self, wanted: Desired) -> Plan:
+        """Read, look closer, and plan."""
+        return make(wanted, looking.closer(self.client.members, wanted, self.world(), Silent()))
+
+    def apply(self, wanted: Desired, watch: Silent | None = None) -> Report:
+        """Walk to the end."""
+        tools = running.Tools(self.client, self.store, Instantly(), Patience(), watch or Silent())
+        run = running.begin(tools, Command.APPLY, self.store.releases.save(wanted), ())
+        return running.walk(tools, run, wanted, _carried(), tuple(wanted.plain.values()))
+
+
+def _carried() -> list[str]:
+    return [layer for layer, each in templates().items() if each.scope == "PHASE"]
+
+
+def _shared() -> Shared:
+    network = {"TransitGatewayId": "tgw-0123456789abcdef0", "OnPremisesRouteTableId": "tgw-rtb-0123456789abcdef0"}
+    return Shared(
+        tooling={region: {"ArtifactsBucket": f"stackferry-artifacts-{region}"} for region in REGIONS},
+        administration={"AdministrationRoleArn": f"arn:aws:iam::{TOOLING}:role/stackferry-administration-tooling"},
+        network=dict.fromkeys(REGIONS, network),
+    )
+
+
+def _stack(name: str, template: str, values: Mapping[str, str]) -> dict[str, Any]:
+    parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
+    return {"StackId": name, "StackStatus": "CREATE_COMPLETE", "Parameters": parameters, "TemplateBody": template}

@@ -1,0 +1,184 @@
+"""What a rollout of a thousand accounts asks of AWS, and that it grows no faster than they do. Counts, no times."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from builders.rollout.comparing import Kind
+from builders.rollout.engine.watch import Silent
+from builders.rollout.model import Desired, Place
+
+from .large_phase import LargePhase
+
+SMALL, LARGE = 200, 600
+LAYERS = 11
+"""Those that stack sets carry; the twelfth, phase_routes, is plain stacks of the network account."""
+
+Work = Callable[[LargePhase], object]
+
+
+def newer(phase: LargePhase) -> Desired:
+    """The phase with another port of the source, which three layers take."""
+    return phase.desired(SourcePort="5433")
+
+
+def planning_the_same(phase: LargePhase) -> None:
+    assert phase.plan(phase.wanted).nothing_to_do
+
+
+def planning_an_update(phase: LargePhase) -> None:
+    assert phase.plan(newer(phase)).count([Kind.UPDATE]) == 3 * len(phase.places)
+
+
+def showing_the_status(phase: LargePhase) -> None:
+    assert phase.status().good
+
+
+def updating(phase: LargePhase) -> None:
+    assert phase.apply(newer(phase)).good
+
+
+def making(phase: LargePhase) -> None:
+    assert phase.apply(phase.wanted).good
+
+
+def standing(instances: int, *, own_ranges: bool = True) -> LargePhase:
+    phase = LargePhase(instances, own_ranges=own_ranges)
+    phase.stand()
+    return phase
+
+
+def counted(phase: LargePhase, work: Work) -> Counter[str]:
+    """The calls of some work, done as a process of its own would."""
+    phase.connect()
+    work(phase)
+    return phase.client.counts()
+
+
+def faster(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """What grew by more than the instances did."""
+    times = LARGE / SMALL
+    return {name: (before[name], number) for name, number in after.items() if number > times * max(before[name], 1)}
+
+
+@pytest.fixture(scope="module")
+def thousand() -> LargePhase:
+    """A thousand instances of each layer; every place has a range of addresses of its own."""
+    return standing(1000)
+
+
+@pytest.fixture
+def updated() -> LargePhase:
+    """A phase behind an update that went through two waves."""
+    phase = standing(SMALL)
+    updating(phase)
+    return phase
+
+
+def test_a_plan_that_changes_nothing_asks_for_little_more_than_the_pages(thousand: LargePhase) -> None:
+    calls = counted(thousand, planning_the_same)
+    of_sets = {name: number for name, number in calls.items() if "StackSet" in name or "StackInstance" in name}
+    assert of_sets == {
+        "cloudformation:ListStackSets": 1,
+        "cloudformation:DescribeStackSet": LAYERS,
+        "cloudformation:ListStackInstances": LAYERS * 1000 // 100,
+        "cloudformation:ListStackSetOperations": LAYERS,
+    }
+    assert calls["s3:GetObject"] == 2
+
+
+def test_a_plan_that_changes_nothing_looks_into_no_target_account(thousand: LargePhase) -> None:
+    calls = counted(thousand, planning_the_same)
+    assert calls["sts:AssumeRole"] == 1, "the network account's, for the routes of the phase"
+
+
+def test_a_status_asks_for_the_pages_alone(thousand: LargePhase) -> None:
+    calls = counted(thousand, showing_the_status)
+    assert calls == {
+        "sts:GetCallerIdentity": 1,
+        "sts:AssumeRole": 1,
+        "cloudformation:ListStackSets": 1,
+        "cloudformation:ListStackInstances": LAYERS * 1000 // 100,
+        "cloudformation:ListStackSetOperations": LAYERS,
+        "cloudformation:ListStacks": 2 * 500 // 100,
+        "s3:GetObject": 3,
+    }
+
+
+def test_a_plan_looks_at_the_stacks_that_may_change_and_at_no_others(thousand: LargePhase) -> None:
+    calls = counted(thousand, planning_an_update)
+    routes = len(thousand.places)
+    assert calls["cloudformation:GetTemplate"] == 3 * 1000 + routes
+
+
+def test_values_of_their_own_make_an_update_no_more_operations() -> None:
+    operations = []
+    for own_ranges in (False, True):
+        phase = standing(SMALL, own_ranges=own_ranges)
+        updating(phase)
+        operations.append(sorted((name, action, len(places)) for name, action, places in phase.simulation.requested))
+    assert operations[0] == operations[1]
+
+
+def test_no_instance_is_asked_for_its_overrides_from_wave_to_wave(updated: LargePhase) -> None:
+    assert updated.client.counts()["cloudformation:DescribeStackInstance"] == 0
+
+
+def test_an_update_touches_every_instance_once(updated: LargePhase) -> None:
+    touched = Counter((name, place) for name, _, places in updated.simulation.requested for place in places)
+    changed = {name for name, _, _ in updated.simulation.requested}
+    assert len(changed) == 3
+    assert touched == {(name, place): 1 for name in changed for place in updated.places}
+
+
+def test_routes_whose_attachments_stay_are_not_deployed_again(updated: LargePhase) -> None:
+    assert updated.client.counts()["cloudformation:CreateChangeSet"] == 0
+
+
+@pytest.mark.parametrize("own_ranges", [False, True], ids=["one range", "a range each"])
+@pytest.mark.parametrize("work", [planning_the_same, planning_an_update, showing_the_status, updating])
+def test_calls_grow_no_faster_than_the_instances(work: Work, own_ranges: bool) -> None:
+    small, large = (counted(standing(instances, own_ranges=own_ranges), work) for instances in (SMALL, LARGE))
+    assert faster(small, large) == {}
+
+
+def test_making_a_phase_grows_no_faster_than_its_instances() -> None:
+    """Where each place has a range every instance of the network is an operation: StackSets leave no way round."""
+    small, large = (LargePhase(instances, own_ranges=True) for instances in (SMALL, LARGE))
+    calls = [counted(phase, making) for phase in (small, large)]
+    assert faster(*calls) == {}
+
+
+def test_the_journal_of_many_operations_stays_small_and_what_is_written_grows_no_faster_than_they_do() -> None:
+    written = []
+    for instances in (LARGE, 3 * LARGE):
+        phase = LargePhase(instances, own_ranges=True)
+        making(phase)
+        written.append(phase.simulation.written)
+        assert len(phase.simulation.objects["bucket", "rollout/dev/run.json"][0]) < 1000 * 1000
+    assert written[1] < 1.1 * 3 * written[0]
+
+
+def test_all_instances_are_looked_at_seldom_while_many_operations_run() -> None:
+    phase = LargePhase(SMALL, own_ranges=True)
+    phase.simulation.looks_until_over = 5
+    watch = Onlooker()
+    assert phase.apply(phase.wanted, watch).good
+    calls = phase.client.counts()
+    assert watch.running, "an operation under way was shown"
+    assert calls["cloudformation:ListStackInstances"] < calls["cloudformation:DescribeStackSetOperation"] / 5
+
+
+class Onlooker(Silent):
+    """Wants to know where each instance is."""
+
+    detailed = True
+
+    def __init__(self) -> None:
+        self.running = 0
+
+    def places(self, layer: str, states: Mapping[Place, str]) -> None:
+        self.running += "absent" in states.values() and len(set(states.values())) > 1
