@@ -15,9 +15,9 @@ def play(troupe: Troupe, faults: Collection[str]) -> None:
     """Play all acts. Raises `Unexpected` behind the first that did not come as expected."""
     phases = tuple(troupe.world.rollout.phases)
     suffering = assigned(phases, faults)
+    beginning.ailing(troupe, phases[0])
     for phase in phases:
-        beginning.bootstrap(troupe, phase)
-        beginning.doctor(troupe, phase)
+        beginning.bootstrapped(troupe, phase)
     for phase in phases:
         _deployed(troupe, phase, suffering[phase])
     _changed(troupe, phases, THROTTLE in faults)

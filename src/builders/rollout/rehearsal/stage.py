@@ -54,6 +54,9 @@ class Stage:
         except (Unexpected, StackferryError) as what:
             act.came = str(what)
             raise Unexpected(act.came) from what
+        except (LookupError, TypeError, ValueError) as error:
+            act.came = f"an answer of another form: {error!r}"
+            raise Unexpected(act.came) from error
         finally:
             act.seconds = time.monotonic() - began
             self._tell(act)
