@@ -117,6 +117,18 @@ def test_a_place_that_cannot_be_read_is_said_and_keeps_its_files(standing: Small
     assert code == 1
 
 
+def test_a_place_of_which_one_stack_cannot_be_read_is_not_written_at_all(
+    standing: SmallPhase, number: Callable[[], str], tmp_path: Path
+) -> None:
+    place = Place(standing.accounts[0], "us-east-1")
+    routes = PlainStacks("phase_routes", number(), body("network"), {place: {}})
+
+    view, _ = write(standing, dataclasses.replace(standing.wanted(), plain={"phase_routes": routes}), tmp_path)
+
+    assert set(view.unread) == {place}
+    assert not (tmp_path / "dev" / place.account / place.region).exists()
+
+
 def test_the_file_of_a_layer_that_is_gone_goes(standing: SmallPhase, tmp_path: Path) -> None:
     write(standing, standing.wanted(), tmp_path)
     standing.run(dataclasses.replace(standing.wanted(sets(standing)[0])))

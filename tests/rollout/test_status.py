@@ -83,6 +83,7 @@ def test_a_failure_is_shown_with_its_reason(phase: SmallPhase) -> None:
 
     failed = [each for each in view.standings["network"].values() if each.mark is Mark.FAILED]
     assert "Broken" in failed[0].reason
+    assert view.release == ""
     assert view.unfinished is not None
     assert (view.unfinished.command, view.unfinished.status, code) == ("apply", "FAILED", 1)
 
