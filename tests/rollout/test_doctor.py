@@ -123,6 +123,17 @@ def test_an_administration_role_that_trusts_somebody_else_is_found(
     assert "does not trust cloudformation.amazonaws.com" in finding.what
 
 
+def test_an_administration_role_that_may_not_go_on_is_found(patient: Patient, administrator: Administrator) -> None:
+    administrator.api("iam").delete_role_policy(
+        RoleName="AWSCloudFormationStackSetAdministrationRole", PolicyName="assume"
+    )
+
+    (finding,) = found(patient, "administration role")
+
+    target = f"arn:aws:iam::{patient.accounts[0]}:role/AWSCloudFormationStackSetExecutionRole"
+    assert finding.what.endswith(f"may not assume {target}")
+
+
 def test_execution_roles_that_are_missing_are_told_once_for_all_accounts(
     patient: Patient, administrator: Administrator, members: list[str]
 ) -> None:

@@ -72,6 +72,13 @@ def role(calls: Calls, where: Where, name: str) -> IamRole | None:
     return IamRole(found["Arn"], json.loads(trust) if isinstance(trust, str) else trust)
 
 
+def may_assume(calls: Calls, where: Where, role_arn: str, other_arn: str) -> bool:
+    """Whether the policies of a role let it assume another one, which must trust it besides."""
+    request = {"PolicySourceArn": role_arn, "ActionNames": ["sts:AssumeRole"], "ResourceArns": [other_arn]}
+    results = calls.ask(where, "iam", "SimulatePrincipalPolicy", **request)["EvaluationResults"]
+    return all(each["EvalDecision"] == "allowed" for each in results)
+
+
 def database(calls: Calls, where: Where, instance: str) -> str:
     """The DbiResourceId of a database instance: the next one of the same name has another."""
     (found,) = calls.ask(where, "rds", "DescribeDBInstances", DBInstanceIdentifier=instance)["DBInstances"]

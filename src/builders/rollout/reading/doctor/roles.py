@@ -24,23 +24,31 @@ BOOTSTRAP = "run `rollout-stacksets bootstrap`"
 
 
 def administration(patient: Patient) -> Iterator[Finding]:
-    """The administration role of self-managed sets is there, and CloudFormation may assume it."""
+    """The administration role of self-managed sets is there, trusts CloudFormation, and may assume what it needs."""
     if patient.permissions.service_managed:
         return
+    where = Where(patient.rollout.home)
     name = _administration_arn(patient).rsplit("/", 1)[-1]
-    role = resources.role(patient.client.calls, Where(patient.rollout.home), name)
+    role = resources.role(patient.client.calls, where, name)
     if role is None:
         yield Finding(Severity.ERROR, f"there is no administration role {name} in the tooling account", BOOTSTRAP)
-    elif not trusts_service(role.trust, "cloudformation.amazonaws.com"):
+        return
+    remedy = f"where bootstrap made the role, {BOOTSTRAP}"
+    if not trusts_service(role.trust, "cloudformation.amazonaws.com"):
         what = f"the administration role {name} does not trust cloudformation.amazonaws.com"
-        yield Finding(Severity.ERROR, what, f"let it, in its trust policy; where bootstrap made the role, {BOOTSTRAP}")
+        yield Finding(Severity.ERROR, what, f"let it, in its trust policy; {remedy}")
+    # Policies name the roles of all accounts by a pattern, so that one account tells for all.
+    execution_arn = _arn(patient, patient.accounts[0], _execution_name(patient))
+    if not resources.may_assume(patient.client.calls, where, role.arn, execution_arn):
+        what = f"the administration role {name} may not assume {execution_arn}"
+        yield Finding(Severity.ERROR, what, f"allow it sts:AssumeRole on the execution roles; {remedy}")
 
 
 def execution(patient: Patient) -> Iterator[Finding]:
     """In every account the execution role is there, and the administration role may assume it."""
     if patient.permissions.service_managed:
         return
-    name = patient.permissions.execution_role_name or EXECUTION
+    name = _execution_name(patient)
     administrator = _administration_arn(patient)
 
     def look(place: Place) -> Finding | None:
@@ -106,5 +114,12 @@ def _assumed(patient: Patient, where: Where, what: str, fix: str) -> Finding | N
 
 def _administration_arn(patient: Patient) -> str:
     named = patient.permissions.administration_role_arn
-    partition = partition_of(patient.rollout.home)
-    return named or f"arn:{partition}:iam::{patient.rollout.tooling.account}:role/{ADMINISTRATION}"
+    return named or _arn(patient, patient.rollout.tooling.account, ADMINISTRATION)
+
+
+def _execution_name(patient: Patient) -> str:
+    return patient.permissions.execution_role_name or EXECUTION
+
+
+def _arn(patient: Patient, account: str, name: str) -> str:
+    return f"arn:{partition_of(patient.rollout.home)}:iam::{account}:role/{name}"
