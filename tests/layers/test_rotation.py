@@ -83,6 +83,13 @@ def test_the_schedule_waits_for_all_that_the_first_rotation_needs(resources: dic
     assert {"database", "endpoints"} <= set(catalog.load("rotation").after)
 
 
+def test_the_first_rotation_comes_after_the_layer_that_logs_in_as_the_master_user() -> None:
+    layers = [catalog.load(name) for name in catalog.names()]
+    needed = catalog.needs({layer.name: layer.build() for layer in layers}, layers)
+    assert "database_users" in needed["rotation"]
+    assert "rotation" not in needed["database_users"]
+
+
 def test_the_master_password_rotates_every_thirty_days_within_a_window(resources: dict[str, Any]) -> None:
     rules = resources["RotationSchedule"]["Properties"]["RotationRules"]
     assert rules == {"ScheduleExpression": "rate(30 days)", "Duration": "4h"}

@@ -18,8 +18,9 @@ from builders.stack import Export, Scope, Stack
 SCOPE = Scope.PHASE
 
 # The first rotation begins as soon as the schedule stands. It needs the host in the secret, which `database` attaches,
-# and a way to Secrets Manager; both are in other stacks, and without this order the rotation races them.
-AFTER = ("database", "endpoints")
+# and a way to Secrets Manager; both are in other stacks, and without this order the rotation races them. It comes after
+# `database_users`, too, which logs in as the master user: on a first deployment nothing changes the password under it.
+AFTER = ("database", "database_users", "endpoints")
 
 ROTATION_FUNCTION_ARN = Export(
     "rotation", "RotationFunctionArn", "The function that rotates the master user's password"
