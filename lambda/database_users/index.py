@@ -7,7 +7,6 @@ endpoints come from the variables that boto3 itself reads.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
@@ -15,11 +14,11 @@ import custom_resource
 import secret_value
 import users
 from botocore.config import Config
-from credentials import Credentials
 from custom_resource import Event
 from deadline import Deadline, LambdaContext
+from rotating_secret import RotatingSecret
 
-# A silent call ends after 3 * (2 + 5) s, and there are two of them.
+# A silent call ends after 3 * (2 + 5) s, and the first that stays silent ends the work.
 _CALLS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
 
 
@@ -31,32 +30,28 @@ def handler(event: Event, context: LambdaContext) -> None:
     custom_resource.answer(event, context, {"Create": _make, "Update": _make, "Delete": _remove})
 
 
-@dataclass(frozen=True)
-class _Logins:
-    master: Credentials
-    user: Credentials
-
-
 def _make(event: Event, deadline: Deadline) -> str:
-    logins = _logins(event["ResourceProperties"])
-    return users.make(logins.master, logins.user, event["ResourceProperties"]["Schemas"], deadline)
+    properties = event["ResourceProperties"]
+    master, user = _secret(properties, "MasterSecretArn"), _secret(properties, "UserSecretArn")
+    return users.make(master, user, properties["Schemas"], deadline)
 
 
 def _remove(event: Event, deadline: Deadline) -> str:
-    if event["ResourceProperties"]["DropOnDelete"] != "true":
+    properties = event["ResourceProperties"]
+    if properties["DropOnDelete"] != "true":
         return "the role stays, with all that it owns"
-    logins = _logins(event["ResourceProperties"])
-    return users.drop(logins.master, logins.user.username, deadline)
+    role = _secret(properties, "UserSecretArn").current().username
+    return users.drop(_secret(properties, "MasterSecretArn"), role, deadline)
 
 
-def _logins(properties: dict[str, Any]) -> _Logins:
-    """Master and user on the same database, whatever database the secrets name."""
-    database = properties["DatabaseName"]
-    master, user = (
-        replace(Credentials.parse(secret_value.read(_secrets_manager(), properties[name])), dbname=database)
-        for name in ("MasterSecretArn", "UserSecretArn")
+def _secret(properties: dict[str, Any], name: str) -> RotatingSecret:
+    """A secret that logs in to the one database, whatever database it names itself."""
+    client, arn = _secrets_manager(), properties[name]
+    return RotatingSecret(
+        lambda: secret_value.read(client, arn),
+        lambda: secret_value.read_pending(client, arn),
+        properties["DatabaseName"],
     )
-    return _Logins(master, user)
 
 
 @functools.cache

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import rights
 import scram
-import transport
 from credentials import Credentials
-from custom_resource import ResourceFailed
 from deadline import Deadline
+from logins import UserNotMade, as_master, logs_in
 from pg8000.native import identifier, literal
 from postgres_connection import VerifiedConnection
-from postgres_login import WRONG_PASSWORD, PostgresRefused, login
-
-_APPLICATION = "stackferry-database-users"
+from rotating_secret import RotatingSecret, rounds
 
 _ATTRIBUTES = {
     "rolcanlogin": (True, "LOGIN"),
@@ -31,48 +27,30 @@ _ATTRIBUTES = {
 """{expression over pg_roles: (its value, the option of ALTER ROLE that makes it so)}. Only what differs is set: naming
 SUPERUSER at all, be it to take it away, is refused to everybody else (PostgreSQL, "ALTER ROLE")."""
 
-_ADVICE = {
-    "28P01": "the secret's password is not the role's: let the rotation of the master user's password finish",
-    "28000": "pg_hba.conf or NOLOGIN refuses this user",
-    "3D000": "the database is not there: DatabaseName is fixed once the instance is made",
-    "42501": "the master user may not: as the owner of the object, or as whoever made the role, grant it or drop it",
-    "53300": "no connection is free: raise max_connections or end some",
-    "55P03": "another session holds a lock: deploy again",
-    "57P03": "the server is starting or stopping: deploy again",
-}
 
-
-class UserNotMade(ResourceFailed):
-    """The role is not as DMS needs it; nothing was changed, or all that was changed stands in the message."""
-
-
-def make(master: Credentials, user: Credentials, schemas: Sequence[str], deadline: Deadline) -> str:
+def make(master: RotatingSecret, user: RotatingSecret, schemas: Sequence[str], deadline: Deadline) -> str:
     """Make the role, or put right what differs, and prove that it logs in; say what was done.
 
     Attributes, memberships and rights change in one transaction. The password is set only where it does not log in,
     so that nothing changes under a running task. Raises ResourceFailed or an error of the login's.
     """
-    if user.username == master.username:
-        raise UserNotMade(f"both secrets name the user {user.username}: DMS has a user of its own; correct its secret")
-    with _as_master(master, deadline) as connection:
+    login = user.current()
+    if login.username == master.current().username:
+        raise UserNotMade(f"both secrets name the user {login.username}: DMS has a user of its own; correct its secret")
+    with as_master(master, deadline) as connection:
         connection.run("BEGIN READ WRITE; SET LOCAL lock_timeout = '10s'")
-        done = [*_role(connection, user), *_memberships(connection, user.username)]
+        done = [*_role(connection, login), *_memberships(connection, login.username)]
         done += _schemas(connection, schemas)
-        done += _rights(connection, user.username, schemas)
+        done += _rights(connection, login.username, schemas)
         connection.run("COMMIT")
-        if not _logs_in(user, deadline):
-            connection.run(f"ALTER ROLE {_with_password(user)}")
-            done.append("password set")
-            if not _logs_in(user, deadline):
-                raise UserNotMade(
-                    f"{user.username} does not log in with the password of its secret, which was just set"
-                )
-    return f"{user.username} at {user.host}:{user.port}/{user.dbname}: {', '.join(done) or 'all as it should be'}"
+        done += _password(connection, user, deadline)
+    return f"{login.username} at {login.host}:{login.port}/{login.dbname}: {', '.join(done) or 'all as it should be'}"
 
 
-def drop(master: Credentials, role: str, deadline: Deadline) -> str:
+def drop(master: RotatingSecret, role: str, deadline: Deadline) -> str:
     """Drop the role; what it owns in this database becomes the master's."""
-    with _as_master(master, deadline) as connection:
+    heir = master.current().username
+    with as_master(master, deadline) as connection:
         if not connection.run("SELECT FROM pg_roles WHERE rolname = :role", role=role):
             return f"{role} is not there"
         quoted = identifier(role)
@@ -83,20 +61,7 @@ def drop(master: Credentials, role: str, deadline: Deadline) -> str:
         connection.run(f"DROP OWNED BY {quoted}")
         connection.run(f"DROP ROLE {quoted}")
         connection.run("COMMIT")
-    return f"{role} is dropped; what it owned is {master.username}'s"
-
-
-@contextmanager
-def _as_master(master: Credentials, deadline: Deadline) -> Iterator[VerifiedConnection]:
-    where = f"{master.username} at {master.host}:{master.port}/{master.dbname}"
-    socket = transport.open_tls(master.host, master.port, deadline)
-    try:
-        with login(socket, master, deadline, _APPLICATION) as connection:
-            yield connection
-    except PostgresRefused as error:
-        raise UserNotMade(f"{where}: {error}: {_ADVICE.get(error.sqlstate, 'nothing was changed')}") from error
-    finally:
-        socket.close()
+    return f"{role} is dropped; what it owned is {heir}'s"
 
 
 def _role(connection: VerifiedConnection, user: Credentials) -> list[str]:
@@ -153,19 +118,30 @@ def _rights(connection: VerifiedConnection, role: str, schemas: Sequence[str]) -
     return [f"{count} rights {what}" for what, count in counts.items() if count]
 
 
+def _password(connection: VerifiedConnection, user: RotatingSecret, deadline: Deadline) -> list[str]:
+    """Set the current password where it does not log in.
+
+    Not while a rotation stands between setSecret and finishSecret: it has just proved the pending password and will
+    make it current, so that to set another would leave the role with one that no label is on.
+    """
+    for _ in rounds(deadline):
+        current = user.current()
+        if logs_in(current, deadline):
+            return []
+        pending = user.pending(current)
+        rotates = pending is not None and logs_in(pending, deadline)
+        if rotates or user.current() != current:  # it may also have ended since the first look
+            continue
+        connection.run(f"ALTER ROLE {_with_password(current)}")
+        if not logs_in(current, deadline):
+            raise UserNotMade(f"{current.username} does not log in with the password of its secret, which was just set")
+        return ["password set"]
+    raise UserNotMade(
+        f"a rotation of {current.username}'s password has changed it and did not finish in time; the password was left "
+        "as it is: finish that rotation (docs/rotation.md), then deploy again"
+    )
+
+
 def _with_password(user: Credentials) -> str:
     """The role and its password as verifier, so that the clear one reaches neither the server nor its log."""
     return f"{identifier(user.username)} PASSWORD {literal(scram.verifier(user.password))}"
-
-
-def _logs_in(user: Credentials, deadline: Deadline) -> bool:
-    socket = transport.open_tls(user.host, user.port, deadline)
-    try:
-        with login(socket, user, deadline, _APPLICATION):
-            return True
-    except PostgresRefused as error:
-        if error.sqlstate == WRONG_PASSWORD:
-            return False
-        raise UserNotMade(f"{user.username} cannot log in: {error}") from error
-    finally:
-        socket.close()

@@ -1,4 +1,4 @@
-"""The current value of a secret, or why it cannot be read."""
+"""The values of a secret, or why they cannot be read."""
 
 from __future__ import annotations
 
@@ -24,14 +24,31 @@ class SecretUnreadable(ResourceFailed):
         self.is_final = is_final
 
 
+class _NoSuchVersion(SecretUnreadable):
+    """There is no such secret, no version with that label, or one without a value: Secrets Manager tells no more."""
+
+
 def read(client: Any, arn: str) -> str:
     """The text of the secret's current version. Raises SecretUnreadable; no message quotes a value."""
+    return _read(client, arn, "AWSCURRENT")
+
+
+def read_pending(client: Any, arn: str) -> str | None:
+    """The text of the version that a rotation has made; None while there is none. Raises as `read` does."""
     try:
-        answer = client.get_secret_value(SecretId=arn)
+        return _read(client, arn, "AWSPENDING")
+    except _NoSuchVersion:
+        return None
+
+
+def _read(client: Any, arn: str, label: str) -> str:
+    try:
+        answer = client.get_secret_value(SecretId=arn, VersionStage=label)
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code"))
         advice = _ADVICE.get(code, "see the function's log")
-        raise SecretUnreadable(f"secret {arn} cannot be read ({code}): {advice}", is_final=code in _ADVICE) from error
+        kind = _NoSuchVersion if code == "ResourceNotFoundException" else SecretUnreadable
+        raise kind(f"secret {arn} cannot be read ({code}): {advice}", is_final=code in _ADVICE) from error
     except BotoCoreError as error:
         raise SecretUnreadable(
             f"Secrets Manager did not answer for secret {arn} ({type(error).__name__}): "

@@ -73,6 +73,13 @@ def test_the_function_reads_both_secrets_and_does_nothing_else_with_any(deployed
     ]
 
 
+def test_the_function_reads_the_pending_versions_too(deployed: Deployed) -> None:
+    """While a rotation is between its steps the pending password is the one in force."""
+    (policy,) = [item for item in deployed().resources.values() if item["Type"] == "AWS::IAM::ManagedPolicy"]
+    (reading,) = [item for item in policy["Properties"]["PolicyDocument"]["Statement"] if item["Sid"] == "ReadSecrets"]
+    assert "Condition" not in reading
+
+
 def test_the_function_wears_the_group_of_functions(deployed: Deployed) -> None:
     vpc = deployed().resources["DatabaseUsersFunction"]["Properties"]["VpcConfig"]
     assert vpc == {"SecurityGroupIds": ["<FunctionSecurityGroupId>"], "SubnetIds": ["<PrivateSubnetIds>"]}

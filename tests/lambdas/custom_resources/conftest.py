@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ sys.path[:0] = [str(folder) for folder in (*FOLDERS, Path(__file__).parents[1])]
 
 from credentials import Credentials  # noqa: E402 found by the line above
 from deadline import Deadline  # noqa: E402
+from rotating_secret import RotatingSecret  # noqa: E402
 from rotation_world.certificates import Authority  # noqa: E402
 from rotation_world.postgres import local_binaries, npm_binaries  # noqa: E402
 
@@ -28,6 +31,11 @@ DATABASE = "payments"
 SERVERS = [
     Installation(found.directory, found.major) for found in (local_binaries(), npm_binaries()) if found is not None
 ]
+
+
+def kept(credentials: Credentials) -> RotatingSecret:
+    """A secret that nobody rotates."""
+    return RotatingSecret(lambda: json.dumps(asdict(credentials)), lambda: None, credentials.dbname)
 
 
 class Target:

@@ -15,7 +15,7 @@ from deadline import Deadline
 from function_errors import TlsRefused
 from postgres_login import PostgresRefused, login
 
-from .conftest import Target
+from .conftest import Target, kept
 
 SCHEMAS = ["payments"]
 
@@ -37,12 +37,12 @@ def run(credentials: Credentials, *statements: str) -> list[Any]:
 def made(target: Target, deadline: Deadline) -> Target:
     """The target with DMS's role and a table of the master's that stood before."""
     run(target.master, "CREATE SCHEMA payments", "CREATE TABLE payments.older (id int PRIMARY KEY)")
-    users.make(target.master, target.dms, SCHEMAS, deadline)
+    users.make(kept(target.master), kept(target.dms), SCHEMAS, deadline)
     return target
 
 
 def repaired(target: Target) -> str:
-    return users.make(target.master, target.dms, SCHEMAS, Deadline(20))
+    return users.make(kept(target.master), kept(target.dms), SCHEMAS, Deadline(20))
 
 
 WRITING = ("INSERT INTO payments.{0} VALUES (1)", "UPDATE payments.{0} SET id = 2", "SELECT * FROM payments.{0}",
@@ -64,7 +64,7 @@ def test_dms_makes_its_control_schema_and_tables_of_its_own(made: Target) -> Non
 
 
 def test_a_schema_that_is_missing_is_made_as_the_masters(target: Target, deadline: Deadline) -> None:
-    users.make(target.master, target.dms, SCHEMAS, deadline)
+    users.make(kept(target.master), kept(target.dms), SCHEMAS, deadline)
     owner = "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'payments'"
     assert run(target.master, owner) == [["ferry_owner"]]
 
@@ -92,10 +92,10 @@ def test_dms_may_do_no_more_than_it_needs(made: Target, statement: str) -> None:
 
 def test_the_schema_public_is_migrated_like_any_other(target: Target, deadline: Deadline) -> None:
     """It belongs to the database's owner by way of a role of PostgreSQL's own."""
-    users.make(target.master, target.dms, ["public"], deadline)
+    users.make(kept(target.master), kept(target.dms), ["public"], deadline)
     run(target.master, "CREATE TABLE public.newer (id int)")
     run(target.dms, "INSERT INTO public.newer VALUES (1)", "CREATE TABLE public.its_own (id int)")
-    assert users.make(target.master, target.dms, ["public"], deadline).endswith("all as it should be")
+    assert users.make(kept(target.master), kept(target.dms), ["public"], deadline).endswith("all as it should be")
 
 
 def test_the_role_has_no_attributes_and_no_memberships(made: Target) -> None:
@@ -161,7 +161,9 @@ def test_tables_that_dms_made_do_not_stand_in_the_way(made: Target) -> None:
 
 def test_a_migrated_schema_that_dms_made_is_its_own_already(made: Target, deadline: Deadline) -> None:
     run(made.dms, "CREATE SCHEMA ledger", "CREATE TABLE ledger.its_own (id int)")
-    assert users.make(made.master, made.dms, ["payments", "ledger"], deadline).endswith("all as it should be")
+    assert users.make(kept(made.master), kept(made.dms), ["payments", "ledger"], deadline).endswith(
+        "all as it should be"
+    )
 
 
 def test_a_table_of_somebody_else_is_named_and_nothing_is_changed(made: Target) -> None:
@@ -190,23 +192,25 @@ def test_a_superuser_of_that_name_is_refused(made: Target) -> None:
 
 def test_one_user_for_both_is_refused(target: Target, deadline: Deadline) -> None:
     with pytest.raises(ResourceFailed, match="both secrets name the user ferry_owner"):
-        users.make(target.master, target.master, SCHEMAS, deadline)
+        users.make(kept(target.master), kept(target.master), SCHEMAS, deadline)
 
 
 def test_a_wrong_password_of_the_master_is_named_with_host_and_user(target: Target, deadline: Deadline) -> None:
     wrong = replace(target.master, password="wrong")
     with pytest.raises(ResourceFailed, match=r"ferry_owner at localhost:\d+/payments: .*28P01"):
-        users.make(wrong, target.dms, SCHEMAS, deadline)
+        users.make(kept(wrong), kept(target.dms), SCHEMAS, deadline)
 
 
 def test_a_certificate_for_another_host_is_refused_before_anything_is_said(target: Target, deadline: Deadline) -> None:
     with pytest.raises(TlsRefused, match=r"certificate of 127\.0\.0\.1 was not accepted"):
-        users.make(replace(target.master, host="127.0.0.1"), target.dms, SCHEMAS, deadline)
+        users.make(kept(replace(target.master, host="127.0.0.1")), kept(target.dms), SCHEMAS, deadline)
 
 
 def test_dropping_hands_over_what_the_role_owned(made: Target, deadline: Deadline) -> None:
     run(made.dms, "CREATE SCHEMA awsdms_control", "CREATE TABLE payments.its_own (id int)")
-    assert users.drop(made.master, "ferry_dms", deadline) == "ferry_dms is dropped; what it owned is ferry_owner's"
+    assert (
+        users.drop(kept(made.master), "ferry_dms", deadline) == "ferry_dms is dropped; what it owned is ferry_owner's"
+    )
     owners = "SELECT tableowner::text FROM pg_tables WHERE tablename = 'its_own'"
     assert run(made.master, owners) == [["ferry_owner"]]
     with pytest.raises(PostgresRefused, match="28P01"):
@@ -214,12 +218,12 @@ def test_dropping_hands_over_what_the_role_owned(made: Target, deadline: Deadlin
 
 
 def test_dropping_twice_is_no_error(target: Target, deadline: Deadline) -> None:
-    assert users.drop(target.master, "ferry_dms", deadline) == "ferry_dms is not there"
+    assert users.drop(kept(target.master), "ferry_dms", deadline) == "ferry_dms is not there"
 
 
 @pytest.mark.parametrize("name", ['Odd "name"', "it's; DROP ROLE ferry_owner"])
 def test_odd_names_are_names(target: Target, deadline: Deadline, name: str) -> None:
     odd = replace(target.dms, username=name)
-    users.make(target.master, odd, ['Odd "schema"'], deadline)
+    users.make(kept(target.master), kept(odd), ['Odd "schema"'], deadline)
     assert run(odd, "SELECT session_user::text") == [[name]]
-    users.drop(target.master, name, deadline)
+    users.drop(kept(target.master), name, deadline)

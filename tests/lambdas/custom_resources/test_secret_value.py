@@ -9,6 +9,7 @@ import pytest
 import secret_value
 from botocore.config import Config
 from botocore.stub import Stubber
+from rotation_world.secrets_manager import SecretsManager
 from secret_value import SecretUnreadable
 
 from builders.cloud.process import Cloud
@@ -32,6 +33,26 @@ def refusal(client: Any, arn: str) -> SecretUnreadable:
 def test_the_current_value_is_read(client: Any) -> None:
     arn = client.create_secret(Name="text", SecretString="the value")["ARN"]
     assert secret_value.read(client, arn) == "the value"
+
+
+def test_the_pending_value_is_read_where_a_rotation_has_stored_one(client: Any) -> None:
+    arn = client.create_secret(Name="rotating", SecretString="the value")["ARN"]
+    assert secret_value.read_pending(client, arn) is None
+    client.put_secret_value(SecretId=arn, SecretString="the next", VersionStages=["AWSPENDING"])
+    assert (secret_value.read(client, arn), secret_value.read_pending(client, arn)) == ("the value", "the next")
+
+
+def test_a_pending_version_without_a_value_is_none(secrets_manager: SecretsManager) -> None:
+    arn = secrets_manager.create("the value")
+    secrets_manager.begin_rotation(arn)
+    assert secret_value.read_pending(secrets_manager.client, arn) is None
+
+
+def test_a_refusal_of_the_pending_value_is_told(client: Any) -> None:
+    with Stubber(client) as stub:
+        stub.add_client_error("get_secret_value", "AccessDeniedException", "no", 400)
+        with pytest.raises(SecretUnreadable, match="AccessDeniedException"):
+            secret_value.read_pending(client, "arn")
 
 
 def test_a_secret_that_is_not_there(client: Any) -> None:

@@ -117,7 +117,10 @@ def _serve_corrected() -> None:
 
     def get(data: dict[str, Any]) -> Any:
         _, secret = service._resolve(data["SecretId"])
-        version = secret["Versions"].get(data.get("VersionId")) if secret else None
+        if not secret:
+            return loose_get(data)
+        _, staged = service._find_stage_version(secret, data.get("VersionStage", "AWSCURRENT"))
+        version = secret["Versions"].get(data["VersionId"]) if "VersionId" in data else staged
         if version and version["SecretString"] is None and version["SecretBinary"] is None:
             return error_response_json("ResourceNotFoundException", "this version has no value yet", 400)
         return loose_get(data)
