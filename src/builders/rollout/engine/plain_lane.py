@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Collection, Iterable, Mapping, Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 
 from builders.errors import RolloutError
 from builders.rollout import names
@@ -15,7 +16,8 @@ from builders.rollout.engine.context import Context
 from builders.rollout.engine.report import Missed
 from builders.rollout.model import Deployed, Place, PlainStacks, StackSet
 
-AT_A_TIME = 4
+AT_A_TIME = 16
+"""Stacks under way at one time: they mostly wait for CloudFormation, and the client bounds the calls."""
 
 
 class PlainLane:
@@ -33,6 +35,7 @@ class PlainLane:
         self._places = sorted(places)
         self._there = there
         self._futures: dict[Future[None], Place] = {}
+        self._done: SimpleQueue[Future[None]] = SimpleQueue()
 
     @property
     def reached(self) -> int:
@@ -43,19 +46,23 @@ class PlainLane:
         """Deploy what differs. `needed` are the sets whose outputs fill parameters; `moved` places had them changed."""
         pool = ThreadPoolExecutor(AT_A_TIME)
         sets = [each for each in needed if each is not None]
+        moved = moved & self._stacks.parameters.keys()
         for place in self._places:
             left = plain_kind(self._stacks, self._there.get(place), place)
             if left is Kind.DELETE:
                 self._futures[pool.submit(self._delete, place)] = place
-            elif left is not Kind.NOTHING or place in moved & self._stacks.parameters.keys():
+            elif left is not Kind.NOTHING or place in moved:
                 self._futures[pool.submit(self._deploy, place, sets)] = place
+        for future in self._futures:
+            future.add_done_callback(self._done.put)
         self.worked = bool(self._futures)
         self._context.watch.places(self.layer, dict.fromkeys(self._futures.values(), "RUNNING"))
         pool.shutdown(wait=False)
 
     def advance(self) -> None:
         """Collect what has ended. Raises `Unreachable`, and whatever is no error of one place."""
-        for future in [each for each in self._futures if each.done()]:
+        while not self._done.empty():
+            future = self._done.get()
             place = self._futures.pop(future)
             word = "CURRENT"
             try:

@@ -1,0 +1,115 @@
+"""A rollout of 12 layers to 1,000 places each, with boto3 and real stacks: `python benchmarks/rollout_cloud.py`.
+
+Makes 100 accounts on the embedded cloud, rolls 12 layers of one queue each out to ten of their regions, plans again,
+updates all of them in two waves and plans again. Prints for each the calls to AWS, the seconds as a part of those that
+making the phase took, and at the end the most memory that the rollout had. Fails above 300 MB, when a second plan finds
+something to do, or when it asks for more than the pages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
+
+from rollout.conftest import Administrator
+from rollout.small_phase import QUICK, SUFFIX, body, layer_set
+
+from builders.cloud.process import running as running_cloud
+from builders.rollout.engine import running, world
+from builders.rollout.engine.watch import Silent
+from builders.rollout.model import Desired, Permissions, Place, Preferences, Wave
+from builders.rollout.pace import WallClock
+from builders.rollout.plan.making import make
+from builders.rollout.store import Command, Store
+
+LAYERS = [f"layer{number:02}" for number in range(12)]
+ACCOUNTS = [str(200_000_000_000 + number) for number in range(100)]
+REGIONS = (
+    *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1"),
+    *("eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1", "eu-north-1"),
+)
+ALLOWED_MEGABYTES = 300
+
+
+def wanted(version: str) -> Desired:
+    """Three ranks of four layers, each of which waits for the rank before."""
+    places = [Place(account, region) for account in ACCOUNTS for region in REGIONS]
+    everything = Preferences("100%", "0", parallel_regions=True)
+    text = body("network", version=version).replace("network-Queue", "${AWS::StackName}-Queue")
+    return Desired(
+        phase="dev",
+        suffix=SUFFIX,
+        sets={layer: layer_set(layer, places, text) for layer in LAYERS},
+        plain={},
+        needs={layer: frozenset(LAYERS[: number // 4 * 4]) for number, layer in enumerate(LAYERS)},
+        waves=(Wave("canary", tuple(ACCOUNTS[:1])), Wave("rest", tuple(ACCOUNTS[1:]))),
+        regions=REGIONS,
+        preferences=everything,
+        permissions=Permissions(),
+        tags={"Environment": SUFFIX},
+    )
+
+
+class Phase:
+    """The administrator's side of it."""
+
+    def __init__(self, administrator: Administrator) -> None:
+        self.administrator = administrator
+        self.bucket = administrator.bucket()
+        self.seconds: dict[str, float] = {}
+
+    def measured(self, name: str, work: Callable[[], bool]) -> bool:
+        """Do it as a process of its own would, and print what it cost; return whether it went well."""
+        self.client = self.administrator.client()
+        self.store = Store(self.client.objects("us-east-1"), self.bucket, SUFFIX)
+        started = time.monotonic()
+        good = work()
+        self.seconds[name] = time.monotonic() - started
+        share = self.seconds[name] / next(iter(self.seconds.values()))
+        calls = ", ".join(f"{number} {call.partition(':')[2]}" for call, number in self.client.counts().most_common())
+        print(f"{name}: {share:.2f} of the time of the first; {calls}", flush=True)
+        return good
+
+    def apply(self, version: str) -> bool:
+        """Walk to the end."""
+        shall = wanted(version)
+        tools = running.Tools(self.client, self.store, WallClock(), QUICK, Silent())
+        run = running.begin(tools, Command.APPLY, self.store.releases.save(shall), ())
+        return running.walk(tools, run, shall, LAYERS, ()).good
+
+    def settled(self, version: str) -> bool:
+        """Plan, and expect nothing to do; no instance is asked for by itself."""
+        found = world.read(self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ())
+        alone = self.client.counts()["cloudformation:DescribeStackInstance"]
+        return make(wanted(version), found).nothing_to_do and not alone
+
+
+def main() -> int:
+    """Measure, and say by the exit code whether it is as it should be."""
+    with running_cloud() as cloud:
+        administrator = Administrator(cloud, "111111111111")
+        with contextlib.redirect_stdout(io.StringIO()):
+            for account in ACCOUNTS:
+                administrator.fleet.enroll(account)
+        phase = Phase(administrator)
+        good = [
+            phase.measured("made", lambda: phase.apply("1")),
+            phase.measured("planned again", lambda: phase.settled("1")),
+            phase.measured("updated", lambda: phase.apply("2")),
+            phase.measured("planned again", lambda: phase.settled("2")),
+        ]
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"{len(LAYERS)} layers at {len(ACCOUNTS) * len(REGIONS):,} places; at most {megabytes} MB")
+    return 0 if all(good) and megabytes <= ALLOWED_MEGABYTES else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
