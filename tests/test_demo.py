@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from leftovers import gone_in_time, marked, started_by
 
 from builders import deploy
 from builders.cloud.process import Cloud
@@ -59,9 +59,8 @@ def listen() -> None:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: signal.Signals) -> None:
     command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(tmp_path)]
-    marked = os.environ | {"STACKFERRY_TEST": str(tmp_path)}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=marked, preexec_fn=listen
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=marked(tmp_path), preexec_fn=listen
     ) as child:
         assert child.stdout is not None
         said = []
@@ -73,29 +72,6 @@ def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: sign
         child.send_signal(how)
         child.stdout.read()
     assert gone_in_time(tmp_path)
-
-
-def started_by(tmp_path: Path) -> set[int]:
-    """The processes that inherited this test's mark, whoever their parent is."""
-    mark = f"STACKFERRY_TEST={tmp_path}".encode()
-    found = set()
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
-                found.add(int(entry.name))
-        except OSError:  # gone meanwhile
-            continue
-    return found
-
-
-def gone_in_time(tmp_path: Path) -> bool:
-    """Whether all end: servers at once, an AWS CLI under way when it finds nobody to talk to, after a few retries."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if not started_by(tmp_path):
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_an_unknown_phase_is_refused_with_the_phases_that_there_are() -> None:

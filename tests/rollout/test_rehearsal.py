@@ -1,0 +1,108 @@
+"""`rollout-stacksets rehearse`, as a person calls it: from a clone, without credentials."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from leftovers import gone_in_time, marked, started_by
+
+REHEARSE = (sys.executable, "-m", "builders.rollout.command")
+
+
+def rehearse(*options: str, before: tuple[str, ...] = ()) -> tuple[int, dict[str, Any], str]:
+    """The exit code, the report, and what was said on the way. Nothing of a user's AWS configuration is there."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    finished = subprocess.run(
+        [*REHEARSE, *before, "rehearse", "--json", *options],
+        env={**environment, "HOME": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return finished.returncode, json.loads(finished.stdout or "{}"), finished.stderr
+
+
+def act(report: dict[str, Any], title: str) -> dict[str, Any]:
+    """The act of this title."""
+    return next(each for each in report["acts"] if title in each["title"])
+
+
+def test_a_phase_in_two_regions_that_is_killed_and_resumed_comes_as_expected() -> None:
+    code, report, said = rehearse("--phase", "dev", "--fault", "kill")
+    assert code == 0, said
+    assert [each["title"] for each in report["acts"] if not each["as_expected"]] == []
+    assert "not over" in act(report, "which is killed (SIGKILL)")["came"]
+    assert "each once" in act(report, "resume in another process")["came"]
+    assert "stacks as before" in act(report, "rollback")["came"]
+    assert {"CREATE", "UPDATE"} <= report["operations"]["dev"].keys()
+    assert report["calls"]["cloudformation:CreateStackInstances"] > 0
+    assert "AWS itself" in report["not_proven"][0]
+
+
+def test_what_does_not_come_as_expected_ends_it_with_the_reason(tmp_path: Path) -> None:
+    templates = tmp_path / "templates"
+    shutil.copytree("templates", templates)
+    path = templates / "foundation.json"
+    broken = json.loads(path.read_text(encoding="utf-8"))
+    next(iter(broken["Resources"].values()))["Properties"]["Colour"] = "green"
+    path.write_text(json.dumps(broken), encoding="utf-8")
+    code, report, _ = rehearse(
+        "--phase", "dev", "--regions", "1", "--fault", "none", before=("--templates-dir", str(templates))
+    )
+    assert code == 1
+    last = report["acts"][-1]
+    assert (last["title"], last["as_expected"]) == ("dev: apply", False)
+    assert "Colour" in last["came"]
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['ministack'] = None; from builders.rollout.command import main; "
+        "sys.exit(main(['rehearse']))"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert finished.stderr == (
+        "rollout-stacksets: the rehearsal plays on the embedded cloud, and ministack is not installed; "
+        "pip install 'stackferry[cloud]'\n"
+    )
+
+
+def test_an_unknown_phase_is_refused_before_anything_starts() -> None:
+    code, _, said = rehearse("--phase", "production")
+    assert code == 2
+    assert "'production'" in said
+    assert "prod" in said.replace("'production'", "")
+
+
+def listen() -> None:
+    """Tests that run in the background ignore Ctrl-C, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_a_rehearsal_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: signal.Signals, code: int) -> None:
+    command = [*REHEARSE, "rehearse", "--phase", "dev", "--regions", "1", "--fault", "kill"]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=marked(tmp_path), preexec_fn=listen
+    ) as child:
+        assert child.stderr is not None
+        said = []
+        for line in child.stderr:
+            said.append(line)
+            if "which is killed" in line:  # an apply in a process of its own begins, and databases run
+                break
+        assert started_by(tmp_path) > {child.pid}, "".join(said)
+        child.send_signal(how)
+        said.append(child.stderr.read())
+        child.wait()
+    assert child.returncode == code, "".join(said)
+    assert gone_in_time(tmp_path)
