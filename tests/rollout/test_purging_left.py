@@ -10,7 +10,7 @@ import pytest
 from builders.rollout.client.resources import StackResource
 from builders.rollout.model import Instance, Place, StackSet, Status
 from builders.rollout.purging.left import Left, Way, final_snapshot, in_order, retained
-from builders.rollout.purging.letting_go import letting_go, lost, prune
+from builders.rollout.purging.letting_go import prune
 from builders.rollout.steps import Action, Step
 
 HERE, THERE = Place("111111111111", "us-east-1"), Place("111111111111", "eu-west-1")
@@ -102,16 +102,14 @@ def retaining(*accounts: str, regions: tuple[str, ...]) -> Step:
     return Step(Action.DELETE, "network", "stackferry-network-dev", accounts, regions, retain=True)
 
 
-def test_letting_go_of_an_account_takes_its_instances_in_all_regions_and_keeps_their_stacks() -> None:
-    assert letting_go(state(), ["111111111111"], REGIONS) == [retaining("111111111111", regions=REGIONS)]
+def test_an_account_that_is_gone_loses_its_instances_in_all_regions_and_keeps_its_stacks() -> None:
+    assert prune({"network": state()}, ["111111111111"], [], REGIONS) == {
+        "network": [retaining("111111111111", regions=REGIONS)]
+    }
 
 
-def test_letting_go_of_an_account_without_instances_is_nothing() -> None:
-    assert letting_go(state(), ["333333333333"], REGIONS) == []
-
-
-def test_instances_of_accounts_that_left_and_inoperable_ones_are_lost() -> None:
-    assert lost(state(there=Status.INOPERABLE), {"111111111111"}) == (THERE, OTHER)
+def test_an_account_without_instances_loses_nothing() -> None:
+    assert prune({"network": state()}, ["333333333333"], [], REGIONS) == {}
 
 
 def test_an_account_that_is_still_reached_loses_only_its_inoperable_instances() -> None:
