@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from builders.cloud import guard
 from builders.rollout import command
 from builders.rollout.client import Access, Call, Client, Moment
 from builders.rollout.model import Permissions
 from builders.rollout.rehearsal.world import World
 
 INTERRUPTED = 130
+ERROR = "rollout-stacksets: "
+"""What the last line of a command that failed begins with."""
 
 Observer = Callable[[Moment, Call], None]
 
@@ -39,10 +42,12 @@ class Said:
         return json.loads(self.stdout)
 
     @property
-    def last_line(self) -> str:
-        """The last thing that was said to a person."""
-        lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
-        return lines[-1] if lines else "it said nothing"
+    def why(self) -> str:
+        """The reason of its exit code: the one line of an error, else what it reported."""
+        lines = self.stderr.strip().splitlines()
+        if lines and lines[-1].startswith(ERROR):
+            return lines[-1].removeprefix(ERROR)
+        return self.stdout.strip() or "\n".join(lines[-3:]) or "it said nothing"
 
 
 class Caller:
@@ -98,8 +103,18 @@ class Caller:
         cloud, rollout = self._world.cloud, self._world.rollout
         environment = {**os.environ, **cloud.environment(rollout.tooling.account, rollout.home), "NO_COLOR": "1"}
         environment.pop("AWS_PROFILE", None)
+        # Should we be killed ourselves, it ends with us and does not go on asking a cloud that is gone.
+        guarded = (
+            sys.executable,
+            "-I",
+            "-S",
+            str(guard.__file__),
+            str(os.getuid()),
+            str(os.getgid()),
+            str(os.getpid()),
+        )
         child = subprocess.Popen(
-            [sys.executable, "-m", "builders.rollout.command", *self._whole(arguments)],
+            [*guarded, sys.executable, "-m", "builders.rollout.command", *self._whole(arguments)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

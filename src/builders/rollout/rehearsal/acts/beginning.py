@@ -14,7 +14,7 @@ def ailing(troupe: Troupe, phase: str) -> None:
         f"{phase}: doctor, before anything stands", "exit code 1, and each error comes with its fix"
     ) as act:
         said = troupe.call(act, "doctor", "--phase", phase, "--json")
-        act.expect(said.code == 1, f"exit code {said.code}: {said.last_line}")
+        act.expect(said.code == 1, f"exit code {said.code}: {said.why}")
         errors = [
             finding for check in said.data["checks"] for finding in check["findings"] if finding["severity"] == ERROR
         ]
@@ -28,8 +28,8 @@ def bootstrapped(troupe: Troupe, phase: str) -> None:
         f"{phase}: bootstrap", "the stacks of the tooling, network and target accounts stand, and the doctor agrees"
     ) as act:
         said = troupe.call(act, "bootstrap", "--phase", phase, "--json")
-        act.expect(said.code == 0, said.last_line)
+        act.expect(said.code == 0, said.why)
         stacks = said.data
         checked = troupe.call(act, "doctor", "--phase", phase)
-        act.expect(checked.code == 0, checked.stdout.strip() or checked.last_line)
+        act.expect(checked.code == 0, checked.why)
         act.came = f"{many(len(stacks), 'stack')} stand, and the doctor finds no error"

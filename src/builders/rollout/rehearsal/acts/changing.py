@@ -54,7 +54,7 @@ def updated(troupe: Troupe, phase: str, *, throttle: bool) -> None:
         before = troupe.snapshot(phase)
         with throttled(troupe) if throttle else contextlib.nullcontext([0]) as struck:
             said = troupe.call(act, "apply", "--phase", phase, *QUICK, "--no-check")
-        act.expect(said.code == 0, said.last_line)
+        act.expect(said.code == 0, said.why)
         act.expect(not throttle or sum(struck) > 0, "no call was throttled")
         _expect_only(troupe, act, phase, before)
         done = expect_each_once(troupe, act, phase, before)
@@ -66,7 +66,7 @@ def updated(troupe: Troupe, phase: str, *, throttle: bool) -> None:
 def _planned(troupe: Troupe, act: Act, phase: str, *more: str) -> set[tuple[str, str, str]]:
     """What a plan changes: layer, place, and what becomes of which resource."""
     said = troupe.call(act, "plan", "--phase", phase, *more, "--json")
-    act.expect(said.code == 0, said.last_line)
+    act.expect(said.code == 0, said.why)
     return {
         (group["layer"], place, f"{change['effect']} {change['logical_id']}")
         for group in said.data["groups"]
@@ -98,7 +98,7 @@ def nothing_to_do(troupe: Troupe, phase: str) -> None:
         plan = troupe.call(act, "plan", "--phase", phase, "--json")
         act.expect(plan.code == 0 and plan.data["nothing_to_do"], f"the plan has {plan.stdout.strip() or plan.stderr}")
         said = troupe.call(act, "apply", "--phase", phase, *QUICK, "--no-check")
-        act.expect(said.code == 0, said.last_line)
+        act.expect(said.code == 0, said.why)
         writing = {
             call: count
             for call, count in said.calls.items()
@@ -116,7 +116,7 @@ def rolled_back(troupe: Troupe, phase: str, before: Snapshot, others: Mapping[st
     ) as act:
         start = troupe.snapshot(phase)
         said = troupe.call(act, "rollback", "--phase", phase, *QUICK)
-        act.expect(said.code == 0, said.last_line)
+        act.expect(said.code == 0, said.why)
         now = troupe.snapshot(phase)
         act.expect(not now.differing(before), f"not as they were: {now.differing(before)}")
         for other, snapshot in others.items():

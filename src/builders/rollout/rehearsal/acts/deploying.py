@@ -15,7 +15,7 @@ def planned(troupe: Troupe, phase: str) -> int:
         f"{phase}: plan before the first apply", "stacks to create, nothing else, and nothing in the way"
     ) as act:
         said = troupe.call(act, "plan", "--phase", phase, "--json")
-        act.expect(said.code == 0, said.last_line)
+        act.expect(said.code == 0, said.why)
         counts = {kind: count for kind, count in said.data["counts"].items() if count}
         act.expect(counts.keys() == {CREATE}, f"the plan has {counts}")
         act.came = f"{many(counts[CREATE], 'stack')} to create by {many(len(said.data['calls']), 'call')}"
@@ -27,7 +27,7 @@ def applied(troupe: Troupe, phase: str, stacks: int) -> None:
     with troupe.stage.act(f"{phase}: apply", f"{many(stacks, 'stack')}, and each operation once") as act:
         before = troupe.snapshot(phase)
         said = troupe.call(act, "apply", "--phase", phase, *QUICK, "--no-check")
-        act.expect(said.code == 0, said.last_line)
+        act.expect(said.code == 0, said.why)
         expect_stacks(troupe, act, phase, stacks)
         done = expect_each_once(troupe, act, phase, before)
         act.came = f"they stand, by {many(done, 'operation')}"

@@ -26,7 +26,7 @@ def failed(troupe: Troupe, phase: str) -> Snapshot:
         before = troupe.snapshot(phase)
         with _shut_out(troupe, account, role) as shut:
             said = troupe.call(act, "apply", "--phase", phase, *QUICK, "--no-check", "--json", observe=shut)
-        act.expect(said.code == 1, f"exit code {said.code}: {said.last_line}")
+        act.expect(said.code == 1, f"exit code {said.code}: {said.why}")
         reasons = sorted({each["reason"] for each in said.data["missed"] if not each["held"]})
         act.expect(any(role in reason for reason in reasons), f"the reasons are {reasons or 'not given'}")
         left = troupe.snapshot(phase)

@@ -32,13 +32,13 @@ def killed(troupe: Troupe, phase: str, stacks: int) -> None:
         act.came = f"{len(entries)} written down, {last.step.action.value} of {last.step.layer} not over"
     with troupe.stage.act(f"{phase}: apply again instead of resume", "refused, since the run is not over") as act:
         said = troupe.call(act, "apply", "--phase", phase, *QUICK, "--no-check")
-        act.expect(said.code == 1 and "not over" in said.stderr, f"exit code {said.code}: {said.last_line}")
-        act.came = said.last_line
+        act.expect(said.code == 1 and "not over" in said.stderr, f"exit code {said.code}: {said.why}")
+        act.came = said.why
     with troupe.stage.act(
         f"{phase}: resume in another process", f"{many(stacks, 'stack')}, and no operation twice"
     ) as act:
         said = troupe.call(act, "resume", "--phase", phase, "--poll", "0.1")
-        act.expect(said.code == 0, said.last_line)
+        act.expect(said.code == 0, said.why)
         expect_stacks(troupe, act, phase, stacks)
         done = expect_each_once(troupe, act, phase, before)
         act.came = f"they stand; the journal and AWS list the same {many(done, 'operation')}, each once"
