@@ -1,6 +1,6 @@
-"""A rollout of 12 layers to 1,000 places each, with boto3 and real stacks: `python benchmarks/rollout_cloud.py`.
+"""A rollout of 12 layers with boto3 and real stacks: `python benchmarks/rollout_cloud.py [ACCOUNTS]`.
 
-Makes 100 accounts on the embedded cloud, rolls 12 layers of one queue each out to ten of their regions, plans again,
+Makes accounts (25) on the embedded cloud, rolls 12 layers of one queue each out to ten of their regions, plans again,
 updates all of them in two waves and plans again. Prints for each the calls to AWS, the seconds as a part of those that
 making the phase took, and at the end the most memory that the rollout had. Fails above 300 MB, when a second plan finds
 something to do, or when it asks for more than the pages.
@@ -31,7 +31,7 @@ from builders.rollout.plan.making import make
 from builders.rollout.store import Command, Store
 
 LAYERS = [f"layer{number:02}" for number in range(12)]
-ACCOUNTS = [str(200_000_000_000 + number) for number in range(100)]
+ACCOUNTS = [str(200_000_000_000 + number) for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 25)]
 REGIONS = (
     *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1"),
     *("eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1", "eu-north-1"),

@@ -29,12 +29,13 @@ class Moment(enum.Enum):
 
 @dataclass(frozen=True)
 class Call:
-    """One call to AWS; pages are calls of their own, botocore's retries are not. `account` is empty for our own."""
+    """One call to AWS; pages are calls of their own, botocore's retries are not. `account` and `role` are empty for our own."""
 
     service: str
     operation: str
     account: str
     region: str
+    role: str = ""
 
     def __str__(self) -> str:
         """The form in which calls are counted, such as "cloudformation:DescribeStackSet"."""
@@ -85,7 +86,8 @@ class Calls:
         return self._account
 
     def _ask(self, where: Where, service: str, operation: str, request: Mapping[str, Any]) -> Any:
-        call = Call(service, operation, where.role.account if where.role else "", where.region)
+        account, role = (where.role.account, where.role.name) if where.role else ("", "")
+        call = Call(service, operation, account, where.region, role)
         with wording.in_our_words(service, operation, where):
             sessions = self._connected()
             method = getattr(sessions.client(service, where.region), _method(operation))

@@ -40,11 +40,14 @@ class World:
 
 
 @contextlib.contextmanager
-def prepared(rollout_file: Path, limits: Limits) -> Iterator[World]:
-    """Start the cloud, make the accounts and the sources, and write the rollout file down as it is played."""
+def prepared(rollout_file: Path, limits: Limits, *, authorize: bool = False) -> Iterator[World]:
+    """Start the cloud, make the accounts and the sources, and write the rollout file down as it is played.
+
+    With `authorize` the cloud asks IAM about every request of whoever is not an account's owner.
+    """
     given = load(rollout_file)
     rollout = overlay.limited(given, limits, {phase: given.accounts(phase) for phase in given.phases})
-    with running() as cloud:
+    with running(authorize=authorize) as cloud:
         hands = Accounts(cloud)
         accounts.prepare(
             hands, rollout, [each for phase in rollout.phases for each in rollout.phases[phase].targets.accounts]

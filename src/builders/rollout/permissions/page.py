@@ -1,0 +1,71 @@
+"""docs/permissions.md: the table as a person reads it, and the policies as IAM takes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from builders.rollout.permissions.documents import grants, policy
+from builders.rollout.permissions.grants import Grant, Who
+from builders.rollout.permissions.table import COMMANDS
+
+_HEAD = """\
+# What each command needs
+
+Whoever runs `rollout-stacksets` has credentials of the tooling account. Three identities make calls: {who}.
+Below is what IAM must allow each of them, command by command, and the caller's policy ready to attach.
+
+In the policies stand `${{ToolingAccount}}`, its number; `${{HomeRegion}}`, `tooling.region` of rollout.yaml;
+`${{Suffix}}`, the phase's EnvironmentSuffix; `${{DeployRole}}`, `deploy_role` of rollout.yaml. A policy for one suffix
+reaches one phase's roles and books alone. Stack sets are shared by pattern: a suffix stands at the end of their names,
+so put `stackferry-*-<suffix>` in place of `stackferry-*` to keep somebody to one phase. In other partitions write
+`aws-cn` or `aws-us-gov`.
+
+- The plan role `stackferry-plan-<suffix>` is made by the layer `account`, and its policy has what is asked of it here;
+  a test compares the two.
+- The deploy role exists in every account that AWS Organizations made (`OrganizationAccountAccessRole`). What the plain
+  stacks' resources need comes on top of what is listed: CloudFormation acts with the rights of whoever deploys a stack.
+  That holds for the caller's own `bootstrap` too, for the bucket of `artifacts` and the role of `administration`.
+- The stacks of a phase need none of this: StackSets deploy them through the administration and execution roles.
+- With service-managed permissions, leave `iam:PassRole` out, and add nothing: a delegated administrator needs
+  `organizations:ListDelegatedAdministrators`, which `doctor` has.
+
+Written by `python -m builders.rollout.permissions` from the table of the calls that the code makes; a test runs the
+commands and compares. Do not edit.
+"""
+
+
+def text() -> str:
+    """The whole page."""
+    who = ", ".join(each.value for each in Who)
+    return "\n".join([_HEAD.format(who=who), *(line for command in COMMANDS for line in _command(command))])
+
+
+def _command(command: str) -> Iterator[str]:
+    yield f"## {command}\n"
+    for who in Who:
+        found = grants(command, who)
+        if found:
+            yield f"{who.value[0].upper()}{who.value[1:]}:\n"
+            yield "| actions | resources | for what |"
+            yield "|---|---|---|"
+            yield from map(_row, found)
+            yield ""
+    yield "The caller's policy:\n"
+    yield "```json"
+    yield json.dumps(policy(command), indent=1)
+    yield "```\n"
+
+
+def _row(grant: Grant) -> str:
+    allowed = ", ".join(f"`{action}`" for action in grant.actions) or f"none (`{'`, `'.join(grant.calls)}`)"
+    resources = ", ".join(f"`{_shown(each)}`" for each in grant.resources)
+    return f"| {allowed} | {resources} | {grant.why} |"
+
+
+def _shown(resource: str) -> str:
+    """Short in the table: the policy below has it whole."""
+    short = resource.removeprefix("arn:{aws}:")
+    for name, word in (("tooling", "tooling"), ("home", "home"), ("suffix", "suffix"), ("deploy_role", "deploy role")):
+        short = short.replace(f"{{{name}}}", f"<{word}>")
+    return short
