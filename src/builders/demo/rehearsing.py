@@ -15,18 +15,16 @@ from builders.rollout.rehearsal.acts.changing import LAYER
 from builders.rollout.rehearsal.world import World
 
 ROLLOUT = Path("rollout.yaml")
-REGIONS = 1
-"""Of each phase: `rollout-stacksets rehearse` takes all, and about twice as long."""
 
 
 def rehearse(say: Callable[[str], None]) -> int:
     """Rehearse the rollout of all phases; return 0 when every act came as expected."""
-    say(f"$ rollout-stacksets rehearse --regions {REGIONS}")
+    say("$ rollout-stacksets rehearse")
 
     def listed(world: World) -> None:
         _list(command_line(world.cloud, world.rollout.tooling.account), next(iter(world.rollout.phases)), say)
 
-    return rehearsal.run(ROLLOUT, TEMPLATES, regions=REGIONS, afterwards=listed)
+    return rehearsal.run(ROLLOUT, TEMPLATES, afterwards=listed)
 
 
 def _list(cli: AwsCli, phase: str, say: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders.rollout.rehearsal.stage import Act
+from builders.rollout.showing.words import many
 
 NOT_AWS = (
     "What this does not show: AWS itself. Packets do not pass through the security groups and network ACLs "
@@ -95,4 +96,4 @@ def _lines(report: Report) -> Iterator[str]:
     if report.good:
         yield f"All {came} acts came as expected, in {report.seconds:.0f} s."
     else:
-        yield f"Not as expected: {came} acts came so, and then one did not; later ones were not played."
+        yield f"{many(came, 'act')} came as expected, and then one did not: {report.acts[-1].title}."
