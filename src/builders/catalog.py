@@ -12,6 +12,7 @@ from typing import Any
 
 from builders import layers, spelling
 from builders.errors import LayerError, UsageError
+from builders.graphs import in_order
 from builders.stack import Export, Scope, Stack
 
 
@@ -111,18 +112,6 @@ def needs(built: Mapping[str, Stack], catalog: Iterable[Layer]) -> dict[str, set
         name: ({export.layer for export in stack.imports} | after[name]) & built.keys()
         for name, stack in sorted(built.items())
     }
-
-
-def in_order(graph: Mapping[str, set[str]]) -> list[str]:
-    """The layers of a graph as `needs` returns it, in deploy order. Raises `graphlib.CycleError` for a circle."""
-    sorter = graphlib.TopologicalSorter(graph)
-    sorter.prepare()
-    order: list[str] = []
-    while sorter.is_active():
-        ready = sorted(sorter.get_ready())
-        order.extend(ready)
-        sorter.done(*ready)
-    return order
 
 
 def _shared_outputs(built: Mapping[str, Stack]) -> Iterator[tuple[str, LayerError]]:

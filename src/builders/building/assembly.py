@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from builders import catalog, layers
+from builders import catalog, graphs, layers
 from builders.building.findings import Finding
 from builders.errors import LayerError
 from builders.stack import Scope, Stack
@@ -55,7 +55,7 @@ def assemble(package: ModuleType = layers) -> Assembly:
 
 def _order(stacks: dict[str, Stack], loaded: Iterable[catalog.Layer]) -> list[str]:
     try:
-        return catalog.in_order(catalog.needs(stacks, loaded))
+        return graphs.in_order(catalog.needs(stacks, loaded))
     except graphlib.CycleError:
         return sorted(stacks)
 

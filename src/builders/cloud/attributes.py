@@ -15,6 +15,7 @@ import regex  # type: ignore[import-untyped]
 from ministack.core.responses import get_account_id, get_region
 
 from builders.cloud.schemas import Json, ResourceType, value_at
+from builders.resource_types import NAME_PROPERTIES
 
 # The forms of Ref and Fn::GetAtt where the schema is silent. Source of each: the "Return values" section of the
 # type's page in the AWS CloudFormation template reference.
@@ -55,16 +56,6 @@ _EC2_PREFIXES = {
     "VPNConnection": "vpn",
     "VPNGateway": "vgw",
     "Volume": "vol",
-}
-
-# The property that names the resource where the primary identifier is something else.
-NAME_PROPERTIES = {
-    "AWS::DMS::Certificate": "CertificateIdentifier",
-    "AWS::DMS::Endpoint": "EndpointIdentifier",
-    "AWS::DMS::EventSubscription": "SubscriptionName",
-    "AWS::DMS::ReplicationInstance": "ReplicationInstanceIdentifier",
-    "AWS::DMS::ReplicationSubnetGroup": "ReplicationSubnetGroupIdentifier",
-    "AWS::DMS::ReplicationTask": "ReplicationTaskIdentifier",
 }
 
 _invented: dict[str, dict[str, Json]] = {}

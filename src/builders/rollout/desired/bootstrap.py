@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import graphlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from builders.graphs import in_order
 from builders.rollout.desired import judging, layering, rules, targets
 from builders.rollout.desired.layering import Variant
 from builders.rollout.desired.parameter_files import SUFFIX, environment, read
@@ -78,7 +78,7 @@ def _stack(template: Template, variant: Variant, place: Place, phase: str) -> Bo
 def _in_order(chosen: Collection[Template]) -> list[Template]:
     by_layer = {template.layer: template for template in sorted(chosen, key=lambda template: template.layer)}
     graph = {layer: sorted(template.needs & by_layer.keys()) for layer, template in by_layer.items()}
-    return [by_layer[layer] for layer in graphlib.TopologicalSorter(graph).static_order()]
+    return [by_layer[layer] for layer in in_order(graph)]
 
 
 def _groups(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import graphlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from builders.errors import RolloutError, RolloutFileError
+from builders.graphs import in_order
 from builders.rollout import desired as desires, names
 from builders.rollout.client import Client, resources
 from builders.rollout.client.abreast import together
@@ -145,7 +145,7 @@ def _last_runs(ended: Sequence[Ended]) -> list[str]:
 
 def _in_order(standings: Standings, needs: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
     graph = {layer: sorted(needs.get(layer, frozenset()) & standings.keys()) for layer in sorted(standings)}
-    return tuple(graphlib.TopologicalSorter(graph).static_order())
+    return tuple(in_order(graph))
 
 
 def _regions(wanted: Desired, standings: Standings) -> tuple[str, ...]:
