@@ -74,9 +74,9 @@ class SmallPhase:
         self.bucket = administrator.bucket()
         self.connect()
 
-    def connect(self, observe: Observer | None = None) -> Client:
-        """A client and a store as another process would make them."""
-        self.client = self.administrator.client(observe=observe)
+    def connect(self, observe: Observer | None = None, **access: Any) -> Client:
+        """A client and a store as another process would make them; `access` may say how patient it is."""
+        self.client = self.administrator.client(observe=observe, **access)
         self.store = Store(self.client.objects("us-east-1"), self.bucket, SUFFIX)
         return self.client
 
@@ -104,10 +104,10 @@ class SmallPhase:
         release = self.store.releases.save(wanted)
         return running.walk(tools, running.begin(tools, command, release, ()), wanted, LAYERS, ())
 
-    def resume(self, wanted: Desired) -> Report:
+    def resume(self, wanted: Desired, watch: Silent | None = None) -> Report:
         """Go on with the run that is under way, as another process with a client of its own."""
         self.connect()
-        tools = self.tools()
+        tools = self.tools(watch)
         run: Run = running.take_over(tools)
         return running.walk(tools, run, wanted, LAYERS, ())
 

@@ -1,0 +1,176 @@
+"""What goes wrong between a rollout and AWS: throttling, errors, broken connections, lost answers, no answer at all.
+
+What passes is waited for. What does not leaves a run that `resume` finishes. Either way the end is the same, and
+nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+
+from builders.errors import RolloutError
+from builders.rollout import rollback
+from builders.rollout.model import Desired, Place
+from builders.rollout.store import Command, RunStatus
+
+from .conftest import Administrator
+from .small_phase import SmallPhase, body, layer_set
+
+CHAIN = ("network", "database")
+
+
+@pytest.fixture
+def small(faulty: Administrator, number: Callable[[], str]) -> SmallPhase:
+    """Two layers that stand in one account and one region."""
+    small = SmallPhase(faulty, [faulty.member(number())], regions=("us-east-1",))
+    small.run(release(small, "1"))
+    return small
+
+
+def release(small: SmallPhase, version: str) -> Desired:
+    return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in CHAIN))
+
+
+def standing(small: SmallPhase, version: str) -> dict[tuple[str, Place], str]:
+    return {(layer, place): version for layer in CHAIN for place in small.places}
+
+
+@dataclasses.dataclass
+class Change:
+    """A command, what it wants, what stands in the end, and the operations that it takes of each layer."""
+
+    command: Command
+    wanted: Callable[[SmallPhase], Desired]
+    stands: Callable[[SmallPhase], dict[tuple[str, Place], str]]
+    operations: dict[str, list[str]]
+
+    def is_done(self, small: SmallPhase) -> bool:
+        """Whether the accounts and the list of operations are what they are without any fault."""
+        small.administrator.cloud.set_faults()
+        small.wait_until_idle([layer for layer in CHAIN if self.operations])
+        return (small.versions(), small.operations()) == (self.stands(small), self.operations)
+
+
+def _back(small: SmallPhase) -> Desired:
+    earlier = small.store.releases.load(small.store.releases.save(release(small, "0")))
+    return rollback.back_to(earlier, release(small, "1"), small.world())
+
+
+TWICE = {layer: ["CREATE", "UPDATE"] for layer in CHAIN}
+CHANGES = {
+    "apply": Change(
+        Command.APPLY, lambda small: release(small, "2"), lambda small: standing(small, "2"), dict(TWICE)
+    ),
+    "rollback": Change(Command.ROLLBACK, _back, lambda small: standing(small, "0"), dict(TWICE)),
+    "remove": Change(Command.REMOVE, lambda small: rollback.nothing(release(small, "1")), lambda small: {}, {}),
+}
+SUBMITTING = {"apply": "UpdateStackSet", "rollback": "UpdateStackSet", "remove": "DeleteStackInstances"}
+
+changing = pytest.mark.parametrize("name", CHANGES)
+CASES = [
+    *(("apply", kind) for kind in ("throttle", "error", "reset", "lost")),
+    ("rollback", "lost"),
+    ("remove", "lost"),
+    ("remove", "throttle"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_what_passes_changes_neither_the_end_nor_the_operations(small: SmallPhase, name: str, kind: str) -> None:
+    """Every write meets it once, and some reads do."""
+    change = CHANGES[name]
+    wanted = change.wanted(small)
+    met = ("PutObject", SUBMITTING[name], "DeleteStackSet", "DescribeStackSetOperation", "ListStackInstances")
+    small.administrator.cloud.set_faults(*({"kind": kind, "operation": each, "count": 1} for each in met))
+    assert small.run(wanted, change.command).good
+    assert change.is_done(small)
+
+
+@changing
+def test_calls_that_hang_are_made_again(small: SmallPhase, name: str) -> None:
+    change = CHANGES[name]
+    wanted = change.wanted(small)
+    small.connect(read_seconds=0.5)
+    met = (SUBMITTING[name], "PutObject")
+    small.administrator.cloud.set_faults(*({"kind": "hang", "operation": each, "count": 1} for each in met))
+    assert small.run(wanted, change.command).good
+    assert change.is_done(small)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "operation"),
+    [
+        *(("apply", kind, "UpdateStackSet") for kind in ("throttle", "error", "reset", "lost")),
+        *(("apply", kind, "DescribeStackSetOperation") for kind in ("throttle", "error", "reset")),
+        ("apply", "throttle", "ListStackInstances"),
+        ("rollback", "error", "UpdateStackSet"),
+        ("rollback", "throttle", "DescribeStackSetOperation"),
+        ("remove", "lost", "DeleteStackInstances"),
+        ("remove", "throttle", "DeleteStackInstances"),
+        ("remove", "error", "DeleteStackSet"),
+        ("remove", "lost", "DeleteStackSet"),
+    ],
+)
+def test_what_does_not_pass_stops_the_run_and_resume_finishes_it(
+    small: SmallPhase, name: str, kind: str, operation: str
+) -> None:
+    change = CHANGES[name]
+    wanted = change.wanted(small)
+    small.connect(attempts=1)
+    small.administrator.cloud.set_faults({"kind": kind, "operation": operation})
+    with pytest.raises(RolloutError) as stopped:
+        small.run(wanted, change.command)
+    assert "\n" not in str(stopped.value)
+    small.administrator.cloud.set_faults()
+    run = small.store.journal.run()
+    assert run
+    assert run.status is RunStatus.RUNNING
+    assert small.resume(wanted).good
+    assert change.is_done(small)
+
+
+@pytest.mark.parametrize("kind", ["throttle", "lost"])
+def test_a_bucket_that_cannot_be_written_stops_a_run_before_its_first_call(small: SmallPhase, kind: str) -> None:
+    """A lock whose answer was lost is held: `resume` takes it up; else the command is called again."""
+    change = CHANGES["apply"]
+    wanted = change.wanted(small)
+    before = small.operations()
+    small.store.releases.save(wanted)
+    small.connect(attempts=1)
+    small.administrator.cloud.set_faults({"kind": kind, "operation": "PutObject"})
+    with pytest.raises(RolloutError):
+        small.run(wanted)
+    small.administrator.cloud.set_faults()
+    assert small.operations() == before
+    run = small.store.journal.run()
+    assert run
+    assert (small.resume(wanted) if run.status is RunStatus.RUNNING else small.run(wanted)).good
+    assert change.is_done(small)
+
+
+def test_expired_credentials_stop_the_run_and_fail_nothing(small: SmallPhase) -> None:
+    """They are `denied` to every call from some moment on."""
+    change = CHANGES["apply"]
+    wanted = change.wanted(small)
+    small.connect(attempts=1)
+    small.administrator.cloud.set_faults({"kind": "denied", "operation": "DescribeStackSetOperation"})
+    with pytest.raises(RolloutError, match="DescribeStackSetOperation"):
+        small.run(wanted)
+    small.administrator.cloud.set_faults()
+    assert small.resume(wanted).good
+    assert change.is_done(small)
+
+
+def test_a_call_that_aws_refuses_for_good_ends_the_run_with_its_reason(small: SmallPhase) -> None:
+    small.connect(attempts=1)
+    small.administrator.cloud.set_faults({"kind": "denied", "operation": "UpdateStackSet"})
+    report = small.run(release(small, "2"))
+    assert {each.layer for each in report.failed} == {"network"}
+    (reason,) = report.causes()
+    assert "these credentials may not cloudformation:UpdateStackSet" in reason
+    run = small.store.journal.run()
+    assert run
+    assert (run.status, run.good) == (RunStatus.FAILED, False)
