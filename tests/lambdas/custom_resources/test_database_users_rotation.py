@@ -128,11 +128,13 @@ def test_the_role_is_made_wherever_the_masters_rotation_stands_and_goes_on(
     run(master.login(), "SELECT 1")
 
 
-def test_no_login_fails_while_nothing_rotates(target: Target, master: Rotation) -> None:
-    users.make(master.secret(), kept(target.dms), SCHEMAS, patient())
+def test_no_login_of_the_masters_fails_while_the_pending_password_is_not_in_force(
+    target: Target, master: Rotation
+) -> None:
+    master.go(1)
     before = target.logged()
     users.make(master.secret(), kept(target.dms), SCHEMAS, patient())
-    assert "password authentication failed" not in target.logged().removeprefix(before)
+    assert 'password authentication failed for user "ferry_owner"' not in target.logged().removeprefix(before)
 
 
 def test_the_role_is_dropped_while_the_masters_password_rotates(
