@@ -23,9 +23,7 @@ def entry(action: Action, number: int, *places: Place, overrides: Mapping[str, s
     return Entry(f"operation-{number}", step, State.OVER, "SUCCEEDED")
 
 
-def instance(
-    number: int, place: Place = ONE, status: Status = Status.CURRENT, detailed: str = "SUCCEEDED"
-) -> Instance:
+def instance(number: int, place: Place = ONE, status: Status = Status.CURRENT, detailed: str = "SUCCEEDED") -> Instance:
     return Instance(place, status, detailed, last_operation_id=f"operation-{number}")
 
 
@@ -59,6 +57,18 @@ def test_of_an_instance_where_its_last_operation_did_not_succeed_nothing_is_know
 def test_an_instance_that_waits_for_its_wave_keeps_what_is_known_of_it() -> None:
     found = known(entry(Action.CREATE, 1, overrides={"Size": "2"}))
     assert found.overrides("network", instance(1, status=Status.OUTDATED)) == {"Size": "2"}
+
+
+def test_an_instance_that_an_update_passed_by_keeps_what_was_confirmed_before() -> None:
+    found = known(entry(Action.CREATE, 1, ONE, OTHER, overrides={"Size": "2"}))
+    update, waiting = entry(Action.UPDATE_SET, 2, ONE), instance(2, OTHER, Status.OUTDATED, "PENDING")
+    found.pass_by(update)
+    assert found.overrides("network", waiting) is None, "somebody else's operation may lie in between"
+    assert found.overrides("network", instance(1, OTHER)) == {"Size": "2"}
+    found.pass_by(update)
+    assert found.overrides("network", waiting) == {"Size": "2"}
+    assert found.overrides("network", instance(1, OTHER, Status.OUTDATED, "PENDING")) == {"Size": "2"}
+    assert found.overrides("network", instance(3, OTHER, Status.OUTDATED, "PENDING")) is None
 
 
 def test_an_update_of_the_set_leaves_the_overrides_of_its_places() -> None:

@@ -90,6 +90,7 @@ class Operations:
         entry = Entry(running.id, running.step, State.OVER, outcome, tuple(sorted(missed)))
         self._context.journal.record(entry)
         self._context.known.fold([entry])
+        self._context.known.pass_by(entry)
 
     def missed(self, step: Step, operation: Operation) -> list[Place]:
         """Places of an operation that are not what it was to make them.

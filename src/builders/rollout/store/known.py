@@ -38,22 +38,46 @@ class Known:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, Place], tuple[str, Values]] = {}
+        self._passed: dict[tuple[str, Place], set[str]] = {}
+        """Updates of the set since this process has confirmed what is known of a place."""
 
     def overrides(self, layer: str, instance: Instance) -> Values | None:
         """What an instance overrides; None unless its last operation is the one that we know, and succeeded there.
 
         It can be OUTDATED all the same: a new template of the set that has not come to its wave yet makes it so, and
-        gives it no other overrides.
+        gives it no other overrides. AWS does not say which operation is then its last one: the one before, or that one.
         """
-        operation_id, overrides = self._known.get((layer, instance.place), ("", None))
-        succeeded = instance.status is Status.CURRENT or (
+        key, last = (layer, instance.place), instance.last_operation_id
+        operation_id, overrides = self._known.get(key, ("", None))
+        passed = self._passed.get(key, set())
+        if instance.status is Status.CURRENT or (
             instance.status is Status.OUTDATED and instance.detailed == "SUCCEEDED"
-        )
-        return overrides if succeeded and operation_id == instance.last_operation_id else None
+        ):
+            known = operation_id == last
+        else:
+            known = instance.detailed == "PENDING" and bool(passed) and last in {operation_id, *passed}
+        if not known:
+            return None
+        self._passed.setdefault(key, set())
+        return overrides
 
     def learn(self, layer: str, instance: Instance, overrides: Values) -> None:
         """Keep what DescribeStackInstance said of an instance."""
         self._known[layer, instance.place] = (instance.last_operation_id, overrides)
+        self._passed.setdefault((layer, instance.place), set())
+
+    def pass_by(self, entry: Entry) -> None:
+        """Note an update of the set that passed by all but the places that it names.
+
+        It counts only where this process has found what is known to be true: somebody else's operation, of which
+        nobody told us, can have come in between, and now be hidden behind this one.
+        """
+        if entry.step.action is not Action.UPDATE_SET:
+            return
+        touched = entry.step.places
+        for (layer, place), operations in self._passed.items():
+            if layer == entry.step.layer and place not in touched:
+                operations.add(entry.operation_id)
 
     def fold(self, entries: Iterable[Entry]) -> None:
         """Follow operations of ours in their order. Folding the same ones again changes nothing."""
@@ -87,6 +111,7 @@ class Known:
     def _follow(self, entry: Entry, place: Place, missed: bool) -> None:
         key = (entry.step.layer, place)
         before = self._known.pop(key, None)
+        self._passed.pop(key, None)
         if missed or entry.step.action is Action.DELETE:
             return
         if entry.step.action is Action.CREATE or entry.step.overrides:
