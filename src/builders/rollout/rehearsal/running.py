@@ -16,6 +16,7 @@ from builders.errors import UsageError
 from builders.rollout.file import RolloutFile, load
 from builders.rollout.rehearsal.overlay import Limits
 from builders.rollout.rehearsal.stage import Stage, Unexpected
+from builders.rollout.showing.words import many
 
 if TYPE_CHECKING:
     from builders.rollout.rehearsal.report import Report
@@ -114,8 +115,10 @@ def _remarks(given: RolloutFile, played: World) -> Iterator[str]:
     """What was not played as the file says it."""
     for phase, plan in played.rollout.phases.items():
         whole = given.phases[phase]
-        accounts, all_accounts = len(played.rollout.accounts(phase)), len(given.accounts(phase))
-        if accounts < all_accounts:
+        accounts, all_accounts = len(played.members[phase]), len(given.accounts(phase))
+        if whole.targets.organizational_units:
+            yield f"The units of {phase} and their {many(accounts, 'account')} are made up: a file does not tell them."
+        elif accounts < all_accounts:
             yield f"Of {phase}, {accounts:,} of {all_accounts:,} accounts were rehearsed."
         if plan.regions != whole.regions:
             yield f"Of {phase}, only {', '.join(plan.regions)} of {', '.join(whole.regions)} was rehearsed."

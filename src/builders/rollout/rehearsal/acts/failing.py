@@ -17,18 +17,18 @@ AFTER = 3
 
 def failed(troupe: Troupe, phase: str) -> Snapshot:
     """Apply while the first account stops trusting us. Return the phase as it is left, with the account mended."""
-    account = troupe.world.places(phase)[0].account
-    role = f"{EXECUTION_ROLE}-{troupe.suffix(phase)}"
+    account = troupe.world.members[phase][0]
+    door = _Door(troupe, phase, account)
     with troupe.stage.act(
         f"{phase}: account {account} shuts StackSets out in the middle of apply",
-        f"exit code 1, the reason names {role}, and what was reached stays",
+        f"exit code 1, the reason names {door.reason}, and what was reached stays",
     ) as act:
         before = troupe.snapshot(phase)
-        with _shut_out(troupe, account, role) as shut:
-            said = troupe.call(act, "apply", "--phase", phase, *QUICK, "--no-check", "--json", observe=shut)
+        with door.watched():
+            said = troupe.call(act, "apply", "--phase", phase, *QUICK, "--no-check", "--json", observe=door)
         act.expect(said.code == 1, f"exit code {said.code}: {said.why}")
         reasons = sorted({each["reason"] for each in said.data["missed"] if not each["held"]})
-        act.expect(any(role in reason for reason in reasons), f"the reasons are {reasons or 'not given'}")
+        act.expect(any(door.reason in reason for reason in reasons), f"the reasons are {reasons or 'not given'}")
         left = troupe.snapshot(phase)
         act.expect(bool(left.stacks), "nothing was reached before it failed")
         expect_each_once(troupe, act, phase, before)
@@ -48,34 +48,39 @@ def mended(troupe: Troupe, phase: str, left: Snapshot, stacks: int) -> None:
         act.came = f"{many(len(left.stacks), 'stack')} left alone, {len(now.stacks) - len(left.stacks)} made"
 
 
-@contextlib.contextmanager
-def _shut_out(troupe: Troupe, account: str, role: str) -> Iterator[_Door]:
-    """Something that takes the trust away once enough operations were begun; it is given back at the end."""
-    door = _Door(troupe, account, role)
-    try:
-        yield door
-    finally:
-        door.open()
-
-
 class _Door:
-    """Watches the calls of an apply, and shuts the account behind the last that is let through."""
+    """Watches the calls of an apply, and shuts the account behind the last that is let through.
 
-    def __init__(self, troupe: Troupe, account: str, role: str) -> None:
-        self._iam = troupe.world.accounts.api("iam", account)
-        self._role = role
+    Where the sets are self-managed its execution role trusts nobody any more. Nobody can take away the roles of
+    service-managed ones, so that StackSets itself is told to fail there. `reason` is part of what it says.
+    """
+
+    def __init__(self, troupe: Troupe, phase: str, account: str) -> None:
+        self._troupe = troupe
+        self._account = account
         self._begun = 0
-        self._trust = troupe.world.accounts.trust(account, role)
+        self._managed = troupe.world.rollout.stacksets.permission_model == "SERVICE_MANAGED"
+        self.reason = "Rate exceeded" if self._managed else f"{EXECUTION_ROLE}-{troupe.suffix(phase)}"
+        self._trust = "" if self._managed else troupe.world.accounts.trust(account, self.reason)
 
     def __call__(self, moment: Moment, call: Call) -> None:
         if moment is Moment.BEFORE and call.operation == "CreateStackInstances":
             self._begun += 1
             if self._begun == AFTER:
-                self._write(self._trust.replace('"Allow"', '"Deny"'))
+                self._shut(True)
 
-    def open(self) -> None:
-        """Trust again."""
-        self._write(self._trust)
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Open it at the end, whatever comes."""
+        try:
+            yield
+        finally:
+            self._shut(False)
 
-    def _write(self, trust: str) -> None:
-        self._iam.update_assume_role_policy(RoleName=self._role, PolicyDocument=trust)
+    def _shut(self, shut: bool) -> None:
+        world = self._troupe.world
+        if self._managed:
+            world.drive(Accounts={self._account: {"Failure": self.reason}} if shut else {})
+            return
+        trust = self._trust.replace('"Allow"', '"Deny"') if shut else self._trust
+        world.accounts.api("iam", self._account).update_assume_role_policy(RoleName=self.reason, PolicyDocument=trust)
