@@ -160,7 +160,7 @@ DEPLOY_OWN = Grant(
     Who.CALLER,
     _cloudformation(*_CHANGE_SETS, "DeleteStack", "DescribeStackEvents"),
     _OWN_STACKS,
-    "deploys the shared stacks of the tooling account; what their resources need comes on top",
+    "deploys the shared stacks of the tooling account",
 )
 DETECT = Grant(
     Who.CALLER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from builders.rollout.permissions import calls, examining
+from builders.rollout.permissions import calls, examining, shared_stacks
 from builders.rollout.permissions.grants import Grant
 
 _OPEN = (
@@ -40,7 +40,15 @@ _CHANGE = (
 )
 
 COMMANDS: Mapping[str, tuple[Grant, ...]] = {
-    "bootstrap": (*_OPEN, *_LOOK, calls.DEPLOY_OWN, calls.DEPLOY_OTHERS, calls.ENTER_PLAN, calls.MEMBER_STACKS),
+    "bootstrap": (
+        *_OPEN,
+        *_LOOK,
+        calls.DEPLOY_OWN,
+        *shared_stacks.RESOURCES,
+        calls.DEPLOY_OTHERS,
+        calls.ENTER_PLAN,
+        calls.MEMBER_STACKS,
+    ),
     "plan": (*_PLAN, calls.PREVIEWS),
     "apply": (*_CHANGE, calls.PACKAGES, calls.READ_PACKAGES),
     "resume": _CHANGE,

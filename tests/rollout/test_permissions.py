@@ -1,0 +1,157 @@
+"""The table of calls is what the commands do, and its policies are enough for them and no more than that."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+from builders.rollout.permissions import COMMANDS, Scope, Who, actions, policy, shared_stacks
+from builders.rollout.permissions.documents import LARGEST, calls
+from builders.rollout.permissions.page import text
+from builders.rollout.rehearsal import world
+from builders.rollout.rehearsal.calling import Said
+from builders.rollout.rehearsal.overlay import Limits
+
+from .operators import PHASE, ROOT, Operator
+
+POLL = ("--poll", "0.1")
+GO = ("--yes", *POLL)
+NEEDED_TO_APPLY = (
+    "cloudformation:CreateStackInstances",
+    "cloudformation:CreateStackSet",
+    "cloudformation:ListStackSets",
+    "s3:PutObject",
+    "sts:AssumeRole",
+)
+"""Actions whose lack is tried before anything stands."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """Who played, what the commands said in order, and what apply said without an action."""
+
+    operator: Operator
+    said: list[tuple[str, Said]]
+    refused: Mapping[str, Said]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    """Every command once, each by an operator with the policy of that command, up to a rollback."""
+    outputs = str(tmp_path_factory.mktemp("outputs"))
+    with world.prepared(ROOT / "rollout.yaml", Limits((PHASE,), 1, 1), authorize=True) as prepared:
+        operator = Operator(prepared)
+        said = [("bootstrap", operator.run("bootstrap")), ("doctor", operator.run("doctor"))]
+        refused = {each: operator.run("apply", "--no-check", *GO, without=[each]) for each in NEEDED_TO_APPLY}
+        said.append(("apply", operator.run("apply", "--no-check", *GO)))
+        for command, more in (("status", ()), ("outputs", ("--outputs-dir", outputs)), ("drift", ("--deep", *POLL))):
+            said.append((command, operator.run(command, *more)))
+        prepared.give(PHASE, "LogRetentionDays", "60")
+        said.append(("plan", operator.run("plan", "--change-sets")))
+        with contextlib.suppress(KeyboardInterrupt):
+            operator.run("apply", "--no-check", *GO, stop_after="cloudformation:UpdateStackSet")
+        said.append(("resume", operator.run("resume", *POLL)))
+        said.append(("rollback", operator.run("rollback", *GO)))
+        yield Played(operator, said, refused)
+
+
+@pytest.fixture(scope="module")
+def removed(played: Played) -> Said:
+    """The phase is removed, and purged."""
+    blocked = played.operator.run("remove", "--purge", *GO)
+    found = re.search(r"acknowledge (.+) by --acknowledge", blocked.stderr)
+    assert found, blocked.stderr
+    agreed = [part for name in found[1].split(", ") for part in ("--acknowledge", name)]
+    return played.operator.run("remove", "--purge", *GO, *agreed)
+
+
+def test_every_command_does_its_work_with_its_own_policy(played: Played) -> None:
+    assert [(command, each.stderr) for command, each in played.said if each.code] == []
+
+
+@pytest.mark.parametrize("action", NEEDED_TO_APPLY)
+def test_apply_names_the_action_that_its_policy_lacks(played: Played, action: str) -> None:
+    said = played.refused[action]
+    assert said.code == 1
+    assert action in said.stderr + said.stdout
+
+
+@pytest.mark.parametrize("command", ["status", "outputs", "plan", "drift"])
+def test_a_command_that_looks_fails_without_any_action_of_its_calls_and_names_it(
+    played: Played, command: str, tmp_path: Path
+) -> None:
+    operator = played.operator
+    more = {"outputs": ("--outputs-dir", str(tmp_path)), "drift": ("--deep", *POLL)}.get(command, ())
+    called = set(operator.run(command, *more).calls)
+    silent = []
+    for action in called & set(actions(command)):
+        said = operator.run(command, *more, without=[action])
+        if said.code == 0 or action not in said.stderr + said.stdout:
+            silent.append((action, said.code, said.stderr))
+    assert silent == []
+
+
+def test_every_call_of_every_command_is_in_the_table(played: Played, removed: Said) -> None:
+    assert set(played.operator.made) == set(COMMANDS)
+    undeclared = {
+        (command, who.name, call)
+        for command, made in played.operator.made.items()
+        for who, call in made
+        if call not in calls(command, who)
+    }
+    assert undeclared == set()
+
+
+def test_the_phase_goes_with_the_policy_of_remove(removed: Said) -> None:
+    assert removed.code == 0, removed.stderr
+
+
+def test_the_plan_role_of_the_layer_may_do_what_the_table_asks_of_it() -> None:
+    template = json.loads((ROOT / "templates/account.json").read_text(encoding="utf-8"))
+    statements = template["Resources"]["PlanPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    allowed = {action for statement in statements for action in statement["Action"]}
+    assert {action for command in COMMANDS for action in actions(command, Who.PLAN)} <= allowed
+
+
+@pytest.mark.parametrize("kind", shared_stacks.BY_TYPE)
+def test_the_actions_of_bootstrap_are_those_of_the_registry(kind: str) -> None:
+    handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["handlers"]
+    known = {action for handler in handlers.values() for action in handler["permissions"]}
+    assert set(shared_stacks.BY_TYPE[kind]) - known == set()
+
+
+def test_every_action_exists() -> None:
+    named = {action for command in COMMANDS for who in Who for action in actions(command, who)}
+    unknown = []
+    for action in sorted(named):
+        service, _, name = action.partition(":")
+        module = importlib.import_module(f"awacs.{service.replace('-', '_')}")
+        if not hasattr(module, name):
+            unknown.append(action)
+    assert unknown == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_policy_fits_into_a_managed_one(command: str) -> None:
+    scope = Scope("888888888888", "ap-southeast-2", "s" * 20, "OrganizationAccountAccessRole", "aws-us-gov")
+    assert len(json.dumps(policy(command, scope=scope), separators=(",", ":"))) <= LARGEST
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_only_what_has_no_narrower_resource_is_allowed_on_all(command: str) -> None:
+    wide = [grant.why for grant in COMMANDS[command] if "*" in grant.resources]
+    reasons = ("no resource level", "IAM asks for nothing", "names none", "without a resource")
+    assert [why for why in wide if not any(reason in why for reason in reasons)] == []
+
+
+def test_the_page_is_what_the_table_says() -> None:
+    page = (ROOT / "docs/permissions.md").read_text(encoding="utf-8")
+    assert page == text(), "write it with `python -m builders.rollout.permissions`"
