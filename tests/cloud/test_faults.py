@@ -6,6 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -97,6 +98,15 @@ def test_a_lost_answer_leaves_the_operation_done(faulty: Cloud) -> None:
     with pytest.raises(ConnectionClosedError):
         client(faulty, "sqs").create_queue(QueueName="made")
     assert client(faulty, "sqs").get_queue_url(QueueName="made")["QueueUrl"].endswith("/made")
+
+
+def test_broken_connections_cost_the_server_no_file_descriptors(faulty: Cloud) -> None:
+    faulty.set_faults({"kind": "reset"})
+    before = len(list(Path(f"/proc/{faulty.pid}/fd").iterdir()))
+    for _ in range(5):
+        with pytest.raises(ConnectionClosedError):
+            client(faulty, "ec2").describe_vpcs()
+    assert len(list(Path(f"/proc/{faulty.pid}/fd").iterdir())) <= before + 5
 
 
 def test_a_suspended_account_can_call_nothing(faulty: Cloud) -> None:

@@ -27,6 +27,7 @@ import fnmatch
 import json
 import os
 import socket
+import stat
 import struct
 import threading
 import time
@@ -196,15 +197,13 @@ async def _into_nothing(_message: dict[str, Any]) -> None:
 
 def _cut(client: tuple[str, int]) -> None:
     """Reset the connection of a client: the server keeps its sockets to itself, so it is found by its far end."""
-    for name in os.listdir("/dev/fd"):
+    for number in map(int, os.listdir("/dev/fd")):
         try:
-            copy = socket.socket(fileno=os.dup(int(name)))
-        except OSError:
-            continue
-        with copy:
-            try:
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(number)) as copy:
                 if copy.getpeername()[:2] == tuple(client):
                     copy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     copy.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
+        except OSError:
+            continue
