@@ -55,8 +55,8 @@ def apply(
     if check:
         _check(Path(called["templates"]))
     opened = calling.phase(called, phase)
-    agreed = sorted({*acknowledged, *(known.acknowledged if known else ())})
-    made = _plan(opened, Command.APPLY, opened.wanted, release_id(opened.wanted), agreed)
+    agreed = known.acknowledged if known else ()
+    made = _plan(opened, Command.APPLY, opened.wanted, release_id(opened.wanted), acknowledged, agreed)
     if known is not None:
         _refuse_moved(saved, known, made)
     return _carry_out(opened, Command.APPLY, opened.wanted, made, yes or saved is not None, poll_seconds, as_json)
@@ -127,8 +127,16 @@ def _let_go(opened: Opened, accounts: Sequence[str], yes: bool, poll_seconds: fl
     return _report(phase, Command.LET_GO, Outcome(report, {}), as_json)
 
 
-def _plan(opened: Opened, command: Command, wanted: Desired, release: str, acknowledged: Sequence[str]) -> Plan:
-    made = changing.planned(opened, command, wanted, release, acknowledged, _Sayings())
+def _plan(
+    opened: Opened,
+    command: Command,
+    wanted: Desired,
+    release: str,
+    acknowledged: Sequence[str],
+    agreed: Sequence[str] = (),
+) -> Plan:
+    """Plan. What was `agreed` to in a saved plan may be gone by now: that plan is stale, and nobody typed it wrong."""
+    made = changing.planned(opened, command, wanted, release, sorted({*acknowledged, *agreed}), _Sayings())
     asked = {each for each in acknowledged if each.partition("/")[0] != ACKNOWLEDGED}
     unknown = sorted(asked - {each.name for each in made.hazards})
     if unknown:
