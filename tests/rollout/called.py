@@ -1,0 +1,151 @@
+"""A phase of three small layers that is rolled out by `rollout-stacksets` itself, called as a person would call it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builders.cloud.process import Cloud
+from builders.rollout import command
+from builders.rollout.client import Access, Client
+from builders.rollout.client.calls import Observer
+from builders.rollout.rehearsal.accounts import Accounts
+
+from .conftest import DEPLOY_ROLE, REGION
+
+SHARED = ("administration", "artifacts", "account")
+"""Real templates of this project that `bootstrap` deploys."""
+
+COMMON = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", "CostCenter": "payments"}
+OF_ACCOUNTS = {"CreateDmsVpcRole": "false", "CreateDmsLogsRole": "false"}
+QUICK = ("--yes", "--no-check", "--poll", "0.05")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """The answer of a command that was called with --json."""
+        return json.loads(self.out)
+
+
+class CalledPhase:
+    """A folder with a rollout file, environments and templates, and the accounts that they speak of."""
+
+    def __init__(self, cloud: Cloud, tooling: str, accounts: list[str], folder: Path) -> None:
+        self.cloud = cloud
+        self.tooling = tooling
+        self.accounts = accounts
+        self.folder = folder
+        self.file = folder / "rollout.yaml"
+        self.templates = folder / "templates"
+        self.saved = folder / "plan.json"
+        self.observe: Observer | None = None
+        self.attempts = 2
+        self._plan: dict[str, Any] = {}
+        self.templates.mkdir()
+        for account in accounts:
+            self.add_account(account)
+        for layer in SHARED:
+            text = Path("templates", f"{layer}.json").read_text(encoding="utf-8")
+            (self.templates / f"{layer}.json").write_text(text, encoding="utf-8")
+        for layer in ("network", "database", "monitoring"):
+            self.layer(layer)
+        shared = {**COMMON, "EnvironmentSuffix": "tooling", "MigrationPhase": "shared"}
+        self.environment("tooling", **shared, ReaderAccountIds=",".join(accounts))
+        self.environment("dev", **COMMON, **OF_ACCOUNTS)
+        self.phase()
+
+    def add_account(self, account: str) -> None:
+        """Let the tooling account deploy in an account."""
+        Accounts(self.cloud).lend(account, DEPLOY_ROLE, self.tooling)
+
+    def api(self, service: str, account: str = "") -> Any:
+        """A client of boto3's own, as the owner of an account sees it."""
+        return Accounts(self.cloud).api(service, account or self.tooling)
+
+    def stacks(self, account: str) -> dict[str, tuple[str, str]]:
+        """When each stack of an account was last touched, and its status."""
+        found = self.api("cloudformation", account).describe_stacks()["Stacks"]
+        return {
+            each["StackName"]: (str(each.get("LastUpdatedTime", each["CreationTime"])), each["StackStatus"])
+            for each in found
+        }
+
+    def wait(self, name: str, operation: str) -> None:
+        """Wait for the end of an operation of somebody else."""
+        api = self.api("cloudformation")
+        asked = {"StackSetName": name, "OperationId": operation}
+        while api.describe_stack_set_operation(**asked)["StackSetOperation"]["Status"] in ("RUNNING", "QUEUED"):
+            time.sleep(0.05)
+
+    def environment(self, name: str, **values: str) -> None:
+        """Write a parameter file."""
+        text = json.dumps([f"{key}={value}" for key, value in values.items()], indent=1)
+        (self.folder / f"{name}.json").write_text(text, encoding="utf-8")
+
+    def phase(self, name: str = "dev", **plan: Any) -> None:
+        """Write a phase into the rollout file; it goes to all accounts in one region where nothing else is said."""
+        said = {"environment": f"{name}.json", "targets": {"accounts": self.accounts}, "regions": [REGION]}
+        self._plan[name] = {**said, "concurrency": {"max_concurrent": "100%"}, **plan}
+        tooling = {"account": self.tooling, "parameters": "tooling.json"}
+        self.file.write_text(json.dumps({"tooling": tooling, "phases": self._plan}), encoding="utf-8")
+
+    def layer(self, layer: str, version: str = "1", **resources: Any) -> None:
+        """Write a layer's template; another version is an update in place."""
+        tags = [{"Key": "Version", "Value": version}]
+        topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": "DisplayName"}, "Tags": tags}}
+        needs = {"network": [], "database": ["network"], "monitoring": ["database", "network"]}[layer]
+        content = {
+            "Metadata": {"Stackferry": {"Scope": "PHASE", "Needs": needs}},
+            "Parameters": {
+                **{name: {"Type": "String"} for name in COMMON},
+                "DisplayName": {"Type": "String", "Default": "payments"},
+            },
+            "Resources": {"Topic": topic, **resources},
+        }
+        (self.templates / f"{layer}.json").write_text(json.dumps(content), encoding="utf-8")
+
+    def release(self, version: str) -> None:
+        """Write another version of every layer."""
+        for layer in ("network", "database", "monitoring"):
+            self.layer(layer, version)
+
+    def connect(self, *, region: str, profile: str | None = None, **given: Any) -> Client:
+        """The client that commands use, with the tooling account's keys."""
+        access = Access(
+            region,
+            endpoint_url=self.cloud.endpoint_url,
+            keys=(self.tooling, "embedded-cloud"),
+            attempts=self.attempts,
+        )
+        return Client(access, observe=self.observe, **given)
+
+    def call(self, *arguments: str | Path) -> Said:
+        """Run one command; it asks nobody, since its input is no terminal."""
+        out, err = io.StringIO(), io.StringIO()
+        whole = ["--file", str(self.file), "--templates-dir", str(self.templates), *map(str, arguments)]
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = command.main(whole, connect=self.connect)
+        return Said(code, out.getvalue(), err.getvalue())
+
+    def apply(self, *more: str | Path, phase: str = "dev") -> Said:
+        """Apply a phase without being asked."""
+        return self.call("apply", *more, "--phase", phase, *QUICK)
+
+    def status(self, phase: str = "dev") -> Mapping[str, Any]:
+        """What `status --json` says."""
+        found: Mapping[str, Any] = self.call("status", "--phase", phase, "--json").data
+        return found

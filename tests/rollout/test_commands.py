@@ -1,0 +1,257 @@
+"""`rollout-stacksets` from bootstrap to remove, as it is called: exit codes, answers, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builders.cloud.process import Cloud
+from builders.rollout.client import Call, Moment
+
+from .called import QUICK, CalledPhase
+
+SECRET = {"Type": "AWS::SecretsManager::Secret", "DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
+
+
+@pytest.fixture
+def phase(cloud: Cloud, number: Callable[[], str], tmp_path: Path) -> CalledPhase:
+    """Two accounts in one region, bootstrapped."""
+    phase = CalledPhase(cloud, number(), [number(), number()], tmp_path)
+    said = phase.call("bootstrap", "--phase", "dev")
+    assert said.code == 0, said.err
+    return phase
+
+
+@pytest.fixture
+def standing(phase: CalledPhase) -> CalledPhase:
+    """The same with a release that stands."""
+    said = phase.apply()
+    assert said.code == 0, said.err
+    return phase
+
+
+def test_a_phase_is_planned_applied_changed_rolled_back_and_removed(phase: CalledPhase) -> None:
+    planned = phase.call("plan", "--phase", "dev", "--json")
+    assert planned.code == 0
+    created = {(g["layer"], place) for g in planned.data["groups"] if g["kind"] == "create" for place in g["places"]}
+    layers = ("network", "database", "monitoring")
+    assert created == {(layer, f"{account}/us-east-1") for layer in layers for account in phase.accounts}
+
+    applied = phase.apply("--json")
+    assert (applied.code, applied.data["good"], applied.data["missed"]) == (0, True, [])
+    first = phase.status()["release"]
+
+    phase.release("2")
+    assert phase.apply().code == 0
+    second = phase.status()
+    assert second["release"] != first
+    assert {each["status"] for each in second["instances"]} == {"current"}
+
+    assert phase.call("rollback", "--phase", "dev", "--yes", "--poll", "0.05").code == 0
+    assert phase.status()["release"] == first
+
+    removed = phase.call("remove", "--phase", "dev", "--yes", "--poll", "0.05", "--json")
+    assert (removed.code, removed.data["missed"]) == (0, [])
+    assert phase.status()["instances"] == []
+
+
+def test_nothing_to_do_makes_no_operation_and_says_so(standing: CalledPhase) -> None:
+    made: list[str] = []
+    standing.observe = lambda moment, call: made.append(call.operation) if moment is Moment.BEFORE else None
+    again = standing.apply("--json")
+    assert (again.code, again.data["nothing_to_do"]) == (0, True)
+    assert not [each for each in made if each.startswith(("Create", "Update", "Delete", "Put"))]
+
+
+def test_a_saved_plan_is_applied_where_nothing_has_moved(standing: CalledPhase) -> None:
+    standing.release("2")
+    assert standing.call("plan", "--phase", "dev", "--out", standing.saved).code == 0
+    assert standing.apply(standing.saved).code == 0
+    assert standing.call("plan", "--phase", "dev", "--json").data["nothing_to_do"]
+
+
+def test_a_saved_plan_needs_no_yes(standing: CalledPhase) -> None:
+    standing.release("2")
+    standing.call("plan", "--phase", "dev", "--out", standing.saved)
+    assert standing.call("apply", standing.saved, "--phase", "dev", "--no-check", "--poll", "0.05").code == 0
+
+
+def _a_template(phase: CalledPhase) -> str:
+    phase.layer("database", "3")
+    return "release was"
+
+
+def _an_override(phase: CalledPhase) -> str:
+    phase.phase(account_parameters={phase.accounts[0]: {"DisplayName": "own"}})
+    return "release was"
+
+
+def _an_instance(phase: CalledPhase) -> str:
+    api = phase.api("cloudformation")
+    where = {"StackSetName": "stackferry-monitoring-dev", "Regions": ["us-east-1"], "RetainStacks": True}
+    operation = api.delete_stack_instances(Accounts=phase.accounts[:1], **where)["OperationId"]
+    phase.wait("stackferry-monitoring-dev", operation)
+    return f"monitoring at {phase.accounts[0]}/us-east-1: was update, and is create"
+
+
+def _a_set_by_hand(phase: CalledPhase) -> str:
+    api = phase.api("cloudformation")
+    body = (phase.templates / "monitoring.json").read_text(encoding="utf-8")
+    values = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", "CostCenter": "payments", "DisplayName": "payments"}
+    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
+    tags = api.describe_stack_set(StackSetName="stackferry-monitoring-dev")["StackSet"]["Tags"]
+    roles = api.describe_stack_set(StackSetName="stackferry-monitoring-dev")["StackSet"]
+    operation = api.update_stack_set(
+        StackSetName="stackferry-monitoring-dev",
+        TemplateBody=body,
+        Parameters=given,
+        Tags=tags,
+        AdministrationRoleARN=roles["AdministrationRoleARN"],
+        ExecutionRoleName=roles["ExecutionRoleName"],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )["OperationId"]
+    phase.wait("stackferry-monitoring-dev", operation)
+    return "monitoring at"
+
+
+def _a_stack_by_hand(phase: CalledPhase) -> str:
+    account = phase.accounts[0]
+    api = phase.api("cloudformation", account)
+    name = next(
+        each["StackName"] for each in api.describe_stacks()["Stacks"] if "stackferry-monitoring-" in each["StackName"]
+    )
+    content = json.loads((phase.templates / "monitoring.json").read_text(encoding="utf-8"))
+    content["Resources"]["Other"] = {"Type": "AWS::SNS::Topic"}
+    previous = [{"ParameterKey": key, "UsePreviousValue": True} for key in content["Parameters"]]
+    api.update_stack(StackName=name, TemplateBody=json.dumps(content), Parameters=previous)
+    api.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 0.1})
+    return f"monitoring at {account}/us-east-1: update changes other resources: Other"
+
+
+@pytest.mark.parametrize("move", [_a_template, _an_override, _an_instance, _a_set_by_hand, _a_stack_by_hand])
+def test_a_saved_plan_is_refused_once_the_world_moved(
+    standing: CalledPhase, move: Callable[[CalledPhase], str]
+) -> None:
+    standing.release("2")
+    assert standing.call("plan", "--phase", "dev", "--out", standing.saved).code == 0
+    sentence = move(standing)
+    refused = standing.apply(standing.saved)
+    assert refused.code == 1
+    assert sentence in refused.err
+    assert f"{standing.saved} is stale" in refused.err
+
+
+def test_a_loss_blocks_until_it_is_acknowledged_by_name(standing: CalledPhase) -> None:
+    standing.layer("database", "2", Password=SECRET)
+    assert standing.apply().code == 0
+    standing.layer("database", "3")
+    blocked = standing.apply()
+    assert blocked.code == 1
+    assert "acknowledge database/Password by --acknowledge" in blocked.err
+    assert standing.call("plan", "--phase", "dev").code == 1
+    assert standing.apply("--acknowledge", "database/Password").code == 0
+
+
+def test_a_saved_plan_whose_loss_has_happened_is_stale_and_no_wrong_use(standing: CalledPhase) -> None:
+    standing.layer("database", "2", Password=SECRET)
+    assert standing.apply().code == 0
+    standing.layer("database", "3")
+    standing.call("plan", "--phase", "dev", "--acknowledge", "database/Password", "--out", standing.saved)
+    assert standing.apply("--acknowledge", "database/Password").code == 0
+    refused = standing.apply(standing.saved)
+    assert refused.code == 1
+    assert "is stale" in refused.err
+
+
+def test_an_interrupted_apply_leaves_a_run_that_resume_finishes(standing: CalledPhase) -> None:
+    standing.release("2")
+
+    def interrupt(moment: Moment, call: Call) -> None:
+        if call.operation == "DescribeStackSetOperation":
+            raise KeyboardInterrupt
+
+    standing.observe = interrupt
+    interrupted = standing.apply()
+    assert interrupted.code == 130
+    assert "`rollout-stacksets resume --phase ...`" in interrupted.err
+    standing.observe = None
+    refused = standing.apply()
+    assert refused.code == 1
+    assert "is not over: apply of release" in refused.err
+    resumed = standing.call("resume", "--phase", "dev", "--poll", "0.05", "--json")
+    assert (resumed.code, resumed.data["good"]) == (0, True)
+    assert standing.call("plan", "--phase", "dev", "--json").data["nothing_to_do"]
+    assert standing.call("resume", "--phase", "dev").code == 1
+
+
+def test_a_failed_account_is_told_with_its_cause(standing: CalledPhase) -> None:
+    broken = standing.accounts[1]
+    iam = standing.api("iam", broken)
+    role = standing.api("cloudformation").describe_stack_set(StackSetName="stackferry-network-dev")["StackSet"]
+    name = role["ExecutionRoleName"]
+    trust = {"Version": "2012-10-17", "Statement": []}
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust))
+    standing.release("2")
+    failed = standing.apply("--json")
+    assert failed.code == 1
+    tried = {(each["account"], each["layer"]) for each in failed.data["missed"] if not each["held"]}
+    assert tried == {(broken, "network")}
+    assert name in next(each["reason"] for each in failed.data["missed"] if not each["held"])
+
+
+def test_a_full_disk_keeps_the_plan_that_was_there(standing: CalledPhase) -> None:
+    """A limit on the size of files is as full as a disk can be."""
+    standing.saved.write_text("before", encoding="utf-8")
+    environment = {**os.environ, **standing.cloud.environment(standing.tooling)}
+    arguments = ["--file", str(standing.file), "--templates-dir", str(standing.templates)]
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "builders.rollout.command",
+            *arguments,
+            "plan",
+            "--phase",
+            "dev",
+            "--out",
+            standing.saved,
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16)),
+    )
+    assert said.returncode == 1
+    assert said.stderr.splitlines()[-1].startswith(f"rollout-stacksets: {standing.saved}: the plan cannot be saved")
+    assert standing.saved.read_text(encoding="utf-8") == "before"
+    assert [each.name for each in standing.folder.glob(".plan*")] == []
+
+
+def test_two_phases_do_not_touch_each_other(standing: CalledPhase, number: Callable[[], str]) -> None:
+    before = {account: standing.stacks(account) for account in standing.accounts}
+    other = number()
+    standing.add_account(other)
+    standing.environment(
+        "prod",
+        EnvironmentSuffix="prod",
+        MigrationPhase="prod",
+        CostCenter="payments",
+        CreateDmsVpcRole="false",
+        CreateDmsLogsRole="false",
+    )
+    standing.phase("prod", targets={"accounts": [other]})
+    assert standing.call("bootstrap", "--phase", "prod").code == 0
+    assert standing.apply(phase="prod").code == 0
+    standing.release("2")
+    assert standing.apply(phase="prod").code == 0
+    assert standing.call("rollback", "--phase", "prod", *QUICK[:1], *QUICK[2:]).code == 0
+    assert standing.call("remove", "--phase", "prod", *QUICK[:1], *QUICK[2:]).code == 0
+    assert {account: standing.stacks(account) for account in standing.accounts} == before
