@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from leftovers import gone_in_time, marked, started_by
 
 REHEARSE = (sys.executable, "-m", "builders.rollout.command")
@@ -47,20 +48,37 @@ def test_a_phase_in_two_regions_that_is_killed_and_resumed_comes_as_expected() -
     assert "AWS itself" in report["not_proven"][0]
 
 
-def test_what_does_not_come_as_expected_ends_it_with_the_reason(tmp_path: Path) -> None:
-    templates = tmp_path / "templates"
-    shutil.copytree("templates", templates)
-    path = templates / "foundation.json"
-    broken = json.loads(path.read_text(encoding="utf-8"))
-    next(iter(broken["Resources"].values()))["Properties"]["Colour"] = "green"
-    path.write_text(json.dumps(broken), encoding="utf-8")
-    code, report, _ = rehearse(
-        "--phase", "dev", "--regions", "1", "--fault", "none", before=("--templates-dir", str(templates))
+@pytest.fixture
+def own_file(tmp_path: Path) -> Path:
+    """A rollout file like the project's, with parameter files of its own beside it."""
+    shutil.copytree("environments", tmp_path / "environments")
+    return Path(shutil.copy("rollout.yaml", tmp_path))
+
+
+def test_what_does_not_come_as_expected_ends_it_with_the_reason(own_file: Path) -> None:
+    """The accounts may not read the functions' packages, which the doctor sees once the buckets stand."""
+    path = own_file.parent / "environments" / "tooling.json"
+    given = [each for each in json.loads(path.read_text(encoding="utf-8")) if not each.startswith("ReaderAccountIds=")]
+    path.write_text(json.dumps(given), encoding="utf-8")
+    code, report, said = rehearse(
+        "--phase", "dev", "--regions", "1", "--fault", "none", before=("--file", str(own_file))
     )
-    assert code == 1
+    assert code == 1, said
     last = report["acts"][-1]
-    assert (last["title"], last["as_expected"]) == ("dev: apply", False)
-    assert "Colour" in last["came"]
+    assert (last["title"], last["as_expected"], report["as_expected"]) == ("dev: bootstrap", False, False)
+    assert "ReaderAccountIds" in last["came"]
+
+
+def test_service_managed_sets_are_played_in_an_organization_that_is_made_up(own_file: Path) -> None:
+    file = yaml.safe_load(own_file.read_text(encoding="utf-8"))
+    file["stacksets"] = {"permission_model": "SERVICE_MANAGED", "call_as": "DELEGATED_ADMIN"}
+    file["phases"] = {"dev": {**file["phases"]["dev"], "targets": {"organizational_units": ["ou-ab12-cdef3456"]}}}
+    own_file.write_text(yaml.safe_dump(file), encoding="utf-8")
+    options = ("--regions", "1", "--accounts", "1", "--fault", "fail")
+    code, report, said = rehearse(*options, before=("--file", str(own_file)))
+    assert code == 0, said
+    assert "only what was missing" in act(report, "was applied again")["expected"]
+    assert report["remarks"][0].startswith("The units of dev and their 1 account are made up")
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:

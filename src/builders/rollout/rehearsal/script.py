@@ -15,6 +15,7 @@ def play(troupe: Troupe, faults: Collection[str]) -> None:
     """Play all acts. Raises `Unexpected` behind the first that did not come as expected."""
     phases = tuple(troupe.world.rollout.phases)
     suffering = assigned(phases, faults)
+    beginning.checked(troupe)
     beginning.ailing(troupe, phases[0])
     for phase in phases:
         beginning.bootstrapped(troupe, phase)

@@ -37,6 +37,11 @@ class Troupe:
         act.commands.append(" ".join(("rollout-stacksets", *arguments)))
         return self.caller.call(*arguments, observe=observe)
 
+    def check(self, act: Act) -> Said:
+        """Check the templates, as apply does before anything else."""
+        act.commands.append(f"build-templates --check --templates-dir {self.caller.templates}")
+        return self.caller.check()
+
     def suffix(self, phase: str) -> str:
         """What ends the names of a phase."""
         rollout = self.world.rollout

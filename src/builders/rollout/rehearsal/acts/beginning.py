@@ -8,6 +8,14 @@ from builders.rollout.showing.words import many
 ERROR = "error"
 
 
+def checked(troupe: Troupe) -> None:
+    """Lint and check the templates once; later commands are called with --no-check."""
+    with troupe.stage.act("are the templates clean?", "nothing is found, or apply would refuse") as act:
+        said = troupe.check(act)
+        act.expect(said.code == 0, said.why)
+        act.came = "they are"
+
+
 def ailing(troupe: Troupe, phase: str) -> None:
     """Ask the doctor while nothing stands yet."""
     with troupe.stage.act(
