@@ -30,10 +30,10 @@ so put `stackferry-*-<suffix>` in place of `stackferry-*` to keep somebody to on
 - With service-managed permissions, leave `iam:PassRole` out, and add nothing: a delegated administrator needs
   `organizations:ListDelegatedAdministrators`, which `doctor` has.
 
-What was tried: every command runs on the embedded cloud with IAM evaluated and the caller's policy of this page, and the
-commands that only look fail without any one of the actions that they use, naming it. The embedded cloud does not ask
-for `iam:PassRole`, `s3:ListBucket`, tags of stack sets, targets and types, nor for a resource's ARN when a stack makes
-it; those are here by the Service Authorization Reference and the user guides, and were not tried.
+What was tried: every command runs on the embedded cloud with IAM evaluated and the caller's policy of this page, and
+the commands that only look fail without any one of the actions that they use, naming it. The embedded cloud does not
+ask for `iam:PassRole`, `s3:ListBucket`, tags of stack sets, targets and types, nor for a resource's ARN when a stack
+makes it; those are here by the Service Authorization Reference and the user guides, and were not tried.
 
 Written by `python -m builders.rollout.permissions` from the table of the calls that the code makes; a test runs the
 commands and compares. Do not edit.
