@@ -44,6 +44,8 @@ class SimulatedSet:
     instances: dict[Place, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     operations: list[tuple[str, str]] = field(default_factory=list)
     outdated: set[Place] = field(default_factory=set)
+    listed: list[Place] = field(default_factory=list)
+    """The places as the first page of a list found them."""
 
 
 class Simulation(Calls):
@@ -58,6 +60,7 @@ class Simulation(Calls):
         self.written = 0
         self.requested: list[tuple[str, str, list[Place]]] = []
         self.looks_until_over = 0
+        self._listed: list[str] = []
         self._looks: Counter[str] = Counter()
         self._change_sets: dict[str, Json] = {}
         self._assumed: set[Role] = set()
@@ -103,7 +106,9 @@ class Simulation(Calls):
         self, _where: Where, StackSetName: str, NextToken: str = "", **_: Any
     ) -> Json:
         found = self._set(StackSetName)
-        page = self._page("ListStackInstances", list(found.instances), NextToken)
+        if not NextToken:
+            found.listed = list(found.instances)
+        page = self._page("ListStackInstances", found.listed, NextToken)
         page["Summaries"] = [
             {
                 "Account": place.account,
@@ -208,10 +213,11 @@ class Simulation(Calls):
 
     def _cloudformation_ListStacks(self, where: Where, NextToken: str = "", **_: Any) -> Json:
         account = where.role.account if where.role else self._administrator
-        here = sorted(name for owner, region, name in self.stacks if (owner, region) == (account, where.region))
-        page = self._page(
-            "ListStacks", [{"StackName": name, "StackStatus": "CREATE_COMPLETE"} for name in here], NextToken
-        )
+        if not NextToken:
+            here = (name for owner, region, name in self.stacks if (owner, region) == (account, where.region))
+            self._listed = sorted(here)
+        page = self._page("ListStacks", self._listed, NextToken)
+        page["Summaries"] = [{"StackName": name, "StackStatus": "CREATE_COMPLETE"} for name in page["Summaries"]]
         page["StackSummaries"] = page.pop("Summaries")
         return page
 
