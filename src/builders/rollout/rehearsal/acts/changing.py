@@ -12,7 +12,7 @@ from builders.rollout.rehearsal.stage import Act
 from builders.rollout.rehearsal.troupe import QUICK, Troupe, expect_each_once
 from builders.rollout.showing.words import many, names
 
-LAYER, PARAMETER, VALUES = "monitoring", "CpuAlarmPercent", ("85", "75")
+LAYER, PARAMETER, VALUES = "monitoring", "CpuAlarmPercent", ("85", "75", "70")
 """What is changed: the threshold of two alarms, to the first of the values that it does not have."""
 
 WRITING = ("Create", "Update", "Delete")
