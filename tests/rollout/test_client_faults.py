@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from builders.errors import RolloutError
 from builders.rollout.client import Access, Client
-from builders.rollout.client.refusals import AccessDenied, Refused, Unreachable
+from builders.rollout.client.refusals import AccessDenied, Unreachable
 from builders.rollout.client.sessions import Role, Where
 from builders.rollout.client.wording import in_our_words
 from builders.rollout.model import Permissions, Place
@@ -50,8 +50,8 @@ def test_a_call_that_hangs_is_made_again(faulty: Administrator) -> None:
 @pytest.mark.parametrize(
     ("kind", "error", "sentence"),
     [
-        ("throttle", Refused, "throttles ListStackSets for too long"),
-        ("error", Refused, "refused ListStackSets: InternalFailure"),
+        ("throttle", Unreachable, "throttles ListStackSets for too long"),
+        ("error", Unreachable, "refused ListStackSets: InternalFailure"),
         ("reset", Unreachable, "cloudformation does not answer in us-east-1"),
         ("hang", Unreachable, "cloudformation does not answer in us-east-1"),
     ],

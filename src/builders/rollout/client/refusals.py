@@ -1,7 +1,7 @@
 """What AWS refuses, as errors; `wording.py` says them.
 
 RolloutError
-├── Unreachable               no credentials, no endpoint, no answer
+├── Unreachable               no credentials, no endpoint, no answer, throttled for too long: `resume` goes on
 └── Refused                   AWS answered with an error; `code` is AWS's own
     ├── AccessDenied          names the action that is missing
     ├── OperationInProgress   another operation of the set is not over: wait, and submit the same id again
@@ -19,7 +19,7 @@ from builders.errors import RolloutError
 
 
 class Unreachable(RolloutError):
-    """There are no credentials, no such profile, no endpoint, or no answer in time."""
+    """AWS cannot be asked now: no valid credentials, no endpoint, no answer in time, or none but "later"."""
 
 
 class Refused(RolloutError):

@@ -52,7 +52,7 @@ _ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"
 
 @contextlib.contextmanager
 def in_our_words(service: str, operation: str, where: Where) -> Iterator[None]:
-    """Turn what boto3 raises within into `Unreachable` or a child of `Refused`."""
+    """Turn what boto3 raises within into `Unreachable` or `Refused` and its children."""
     from botocore import exceptions  # noqa: PLC0415 boto3 is loaded at the first call
 
     try:
@@ -78,9 +78,12 @@ def in_our_words(service: str, operation: str, where: Where) -> Iterator[None]:
         raise RolloutError(f"{service} cannot be asked for {operation} in {where}: {_line(error)}") from error
 
 
-def _refused(response: Mapping[str, Any], service: str, operation: str, where: Where) -> Refused:
+def _refused(response: Mapping[str, Any], service: str, operation: str, where: Where) -> Refused | Unreachable:
+    """What passes by itself, or by a new login, is `Unreachable`: it tells nothing of what was asked for."""
     code = str(response["Error"]["Code"])
     words = _line(response["Error"].get("Message", ""))
+    if passing := _passing(response, code, f"{service} in {where}", operation):
+        return Unreachable(f"{passing}: {words}" if words else passing)
     if operation == "AssumeRole" and code in _DENIED:
         return AccessDenied(
             f"a role cannot be assumed: {words}; it must be there, trust this account and ask for the external id "
@@ -90,20 +93,24 @@ def _refused(response: Mapping[str, Any], service: str, operation: str, where: W
         )
     if code in _DENIED:
         return AccessDenied(_denial(words, service, operation, where), code, words)
-    if code in _EXPIRED:
-        return Refused(f"the AWS credentials have expired ({operation} in {where}); log in again", code, words)
     if code in _INVALID:
         # A region that an account has not enabled knows none of its credentials (Account Management guide, "Enable or
         # disable AWS Regions in your account").
         remedy = "log in again, name another profile, or enable the region in that account"
         return Refused(f"AWS does not know the credentials ({operation} in {where}: {words}); {remedy}", code, words)
-    if code in _THROTTLED:
-        message = (
-            f"{service} in {where} throttles {operation} for too long: {words}; let other tools end, then `resume`"
-        )
-        return Refused(message, code, words)
     kind = _KINDS.get(code, Refused)
     return kind(f"{service} in {where} refused {operation}: {code}: {words}", code, words)
+
+
+def _passing(response: Mapping[str, Any], code: str, who: str, operation: str) -> str:
+    """What to wait for, or to do, before the same call may succeed; empty where it would be refused again."""
+    if code in _EXPIRED:
+        return f"the AWS credentials have expired ({operation}, {who}); log in again, then `resume`"
+    if code in _THROTTLED:
+        return f"{who} throttles {operation} for too long; let other tools end, then `resume`"
+    if response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+        return f"{who} refused {operation}: {code}; it is AWS's own error: `resume` when it is over"
+    return ""
 
 
 def _denial(words: str, service: str, operation: str, where: Where) -> str:

@@ -65,7 +65,7 @@ class Operations:
     def look(self, running: Running) -> Operation | None:
         """Send what is not sent, look at what is, and return the operation once it is over.
 
-        Raises `Refused` when AWS refuses the call for good.
+        Raises `Refused` when AWS refuses the operation itself for good, and `RolloutError` when AWS cannot be asked.
         """
         if self._context.clock.now() < running.due:
             return None
@@ -138,6 +138,8 @@ class Operations:
             return self._context.sets.operation(running.step.set_name, running.id)
         except SetNotFound:
             return None
+        except Refused as error:  # the look was refused, which says nothing of the operation
+            raise RolloutError(str(error)) from error
 
     def _say_who_blocks(self, step: Step) -> None:
         try:
