@@ -61,9 +61,7 @@ def _back(small: SmallPhase) -> Desired:
 
 TWICE = {layer: ["CREATE", "UPDATE"] for layer in CHAIN}
 CHANGES = {
-    "apply": Change(
-        Command.APPLY, lambda small: release(small, "2"), lambda small: standing(small, "2"), dict(TWICE)
-    ),
+    "apply": Change(Command.APPLY, lambda small: release(small, "2"), lambda small: standing(small, "2"), dict(TWICE)),
     "rollback": Change(Command.ROLLBACK, _back, lambda small: standing(small, "0"), dict(TWICE)),
     "remove": Change(Command.REMOVE, lambda small: rollback.nothing(release(small, "1")), lambda small: {}, {}),
 }
