@@ -24,6 +24,10 @@ from builders.rollout.store import Entry, State
 AT_ONCE = frozenset({Action.CREATE_SET, Action.DELETE_SET})
 """Calls that are over when they return."""
 
+NO_RELEASE = "no-release"
+"""What ids begin with where a run brings no release: with a hyphen they may not (CloudFormation API reference,
+ClientRequestToken: [a-zA-Z0-9][-a-zA-Z0-9]*)."""
+
 LOST_LOOKS = 10
 """How often an operation that was accepted may not be found before we give up on it."""
 
@@ -51,7 +55,7 @@ class Operations:
     def begin(self, step: Step, preferences: Preferences) -> Running:
         """Write down an operation that is to be. The first `look` makes the call."""
         layer = step.layer.replace("_", "-")
-        running = Running(f"{self._context.release}-{layer}-{secrets.token_hex(4)}", step, preferences)
+        running = Running(f"{self._context.release or NO_RELEASE}-{layer}-{secrets.token_hex(4)}", step, preferences)
         self._context.journal.record(Entry(running.id, step, State.SUBMITTING))
         return running
 
