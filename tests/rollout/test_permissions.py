@@ -34,6 +34,37 @@ NEEDED_TO_APPLY = (
 """Actions whose lack is tried before anything stands."""
 
 
+UNMADE = {
+    # where a stack, or one of its instances, fails
+    "cloudformation:DeleteStack",
+    "cloudformation:DescribeStackEvents",
+    "cloudformation:ListStackInstanceResourceDrifts",
+    "cloudformation:ListStackSetOperationResults",
+    # where there is more than one account, or a wave with alarms
+    "cloudformation:UpdateStackInstances",
+    "cloudwatch:DescribeAlarms",
+    # where a phase names organizational units, or its permissions are service-managed
+    "cloudformation:DescribeOrganizationsAccess",
+    "organizations:DescribeOrganization",
+    "organizations:ListAccountsForParent",
+    "organizations:ListDelegatedAdministrators",
+    "organizations:ListOrganizationalUnitsForParent",
+    # where what was kept is purged, which is acknowledged one by one
+    "iam:DeleteRole",
+    "iam:DeleteRolePolicy",
+    "iam:DetachRolePolicy",
+    "iam:ListAttachedRolePolicies",
+    "iam:ListRolePolicies",
+    "kms:DescribeKey",
+    "kms:ScheduleKeyDeletion",
+    "logs:DeleteLogGroup",
+    "rds:DeleteDBSnapshot",
+    "secretsmanager:DeleteSecret",
+    "secretsmanager:DescribeSecret",
+}
+"""Calls that the commands make elsewhere, and not in the company of one account that is played here."""
+
+
 @dataclass(frozen=True)
 class Played:
     """Who played, what the commands said in order, and what apply said without an action."""
@@ -155,3 +186,10 @@ def test_only_what_has_no_narrower_resource_is_allowed_on_all(command: str) -> N
 def test_the_page_is_what_the_table_says() -> None:
     page = (ROOT / "docs/permissions.md").read_text(encoding="utf-8")
     assert page == text(), "write it with `python -m builders.rollout.permissions`"
+
+
+def test_what_the_table_allows_is_called_but_for_what_does_not_happen_here(played: Played, removed: Said) -> None:
+    made = {(who, call) for each in played.operator.made.values() for who, call in each}
+    declared = {(grant.who, call) for grants in COMMANDS.values() for grant in grants for call in grant.calls}
+    assert removed.code == 0
+    assert sorted({call for _, call in declared - made}) == sorted(UNMADE)
