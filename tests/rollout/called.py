@@ -56,8 +56,6 @@ class CalledPhase:
         self.attempts = 2
         self._plan: dict[str, Any] = {}
         self.templates.mkdir()
-        for account in accounts:
-            self.add_account(account)
         for layer in SHARED:
             text = Path("templates", f"{layer}.json").read_text(encoding="utf-8")
             (self.templates / f"{layer}.json").write_text(text, encoding="utf-8")
@@ -67,6 +65,13 @@ class CalledPhase:
         self.environment("tooling", **shared, ReaderAccountIds=",".join(accounts))
         self.environment("dev", **COMMON, **OF_ACCOUNTS)
         self.phase()
+
+    def open_accounts(self) -> None:
+        """Let the tooling account deploy in all accounts, and bootstrap the phase."""
+        for account in self.accounts:
+            self.add_account(account)
+        said = self.call("bootstrap", "--phase", "dev")
+        assert said.code == 0, said.err
 
     def add_account(self, account: str) -> None:
         """Let the tooling account deploy in an account."""

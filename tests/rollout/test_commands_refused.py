@@ -1,0 +1,134 @@
+"""What `rollout-stacksets` does not do: each wrong call is told, with its exit code and no traceback."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from builders.cloud.process import Cloud, running
+
+from .called import CalledPhase
+
+_numbers = itertools.count(770_000_000_001)
+
+PHASE = ("--phase", "dev")
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CalledPhase]:
+    """A phase that stands, and that none of these tests changes."""
+    with running() as cloud:
+        phase = CalledPhase(cloud, str(next(_numbers)), [str(next(_numbers))], tmp_path_factory.mktemp("phase"))
+        phase.open_accounts()
+        assert phase.apply().code == 0
+        yield phase
+
+
+@pytest.fixture
+def apart(standing: CalledPhase, tmp_path: Path) -> CalledPhase:
+    """The same accounts, as a folder of a test's own describes them."""
+    return CalledPhase(standing.cloud, standing.tooling, standing.accounts, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["plan"], 2, "Missing option '--phase'"),
+        (["plan", "--phase", "prod"], 2, "unknown phase 'prod'; phases are dev"),
+        (["plan", *PHASE, "--acknowledge", "database/Nothing"], 2, "the plan blocks on no such thing"),
+        (["apply", *PHASE, "--poll", "0"], 2, "Invalid value for '--poll'"),
+        (["apply", *PHASE, "--no-check", "missing.json"], 1, "missing.json: the plan cannot be read"),
+        (["frobnicate"], 2, "No such command 'frobnicate'"),
+        (["resume", *PHASE], 1, "no rollout of dev is under way"),
+        (["rollback", *PHASE], 1, "no earlier release that ended well"),
+        (["rollback", *PHASE, "--to", "0123456789ab"], 1, "0123456789ab"),
+        (["rollback", *PHASE, "--to", "../../etc/passwd"], 1, "../../etc/passwd"),
+        (["rollback", *PHASE, "--to", ""], 1, "release"),
+        (["remove", *PHASE], 2, "nobody is here to agree; give --yes"),
+        (["remove", *PHASE, "--account", "123", "--yes"], 1, "nothing to let go"),
+        (["plan", *PHASE, "--out", "/proc/plan.json"], 1, "/proc/plan.json: the plan cannot be saved"),
+        (["--region", "mars-north-1", "plan", *PHASE], 1, "mars-north-1"),
+    ],
+    ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else None,
+)
+def test_a_wrong_call_is_told(standing: CalledPhase, arguments: list[str], code: int, sentence: str) -> None:
+    said = standing.call(*arguments)
+    assert said.code == code, said.err
+    assert sentence in said.err
+    assert "Traceback" not in said.err
+    assert "a defect of rollout-stacksets" not in said.err
+
+
+def test_a_change_that_nobody_agrees_to_is_not_made(apart: CalledPhase) -> None:
+    apart.release("2")
+    said = apart.call("apply", *PHASE, "--no-check")
+    assert (said.code, said.err.splitlines()[-1][:61]) == (
+        2,
+        "rollout-stacksets: nobody is here to agree; give --yes, or ap",
+    )
+    assert apart.call("plan", *PHASE, "--json").data["nothing_to_do"] is False
+
+
+Spoil = Callable[[CalledPhase], object]
+
+
+def _file(text: str) -> Spoil:
+    return lambda phase: phase.file.write_text(text, encoding="utf-8")
+
+
+def _template(text: str) -> Spoil:
+    return lambda phase: (phase.templates / "network.json").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda phase: phase.file.unlink(), 2),
+        (_file(""), 2),
+        (_file("phases: ["), 2),
+        (_file("[]"), 2),
+        (_file("tooling: {account: 12}"), 2),
+        (_template(""), 1),
+        (_template("[]"), 1),
+        (_template('{"Metadata": {"Stackferry": {"Scope": "PHASE", "Needs": []}}, "Parameters": []}'), 1),
+        (_template('{"Metadata": {"Stackferry": {"Scope": "PHASE", "Needs": ["database"]}}, "Resources": {}}'), 1),
+        (lambda phase: phase.environment("dev"), 2),
+        (lambda phase: phase.environment("dev", EnvironmentSuffix="../x"), 2),
+        (lambda phase: (phase.folder / "dev.json").write_text("{"), 1),
+        (lambda phase: (phase.folder / "dev.json").unlink(), 1),
+        (lambda phase: phase.phase(regions=["eu-west-1"]), 1),
+        (lambda phase: phase.phase(targets={"accounts_file": "nowhere.txt"}), 2),
+    ],
+)
+def test_what_cannot_be_read_is_told(apart: CalledPhase, spoil: Spoil, code: int) -> None:
+    spoil(apart)
+    said = apart.call("plan", *PHASE)
+    assert said.code == code, said.err
+    assert said.err.startswith("rollout-stacksets: ")
+    assert "a defect of rollout-stacksets" not in said.err
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"stackferry_plan": 1}', '{"stackferry_plan": 99}', "\x00"])
+def test_a_file_that_is_no_plan_is_told(apart: CalledPhase, text: str) -> None:
+    apart.saved.write_text(text, encoding="utf-8")
+    said = apart.apply(apart.saved)
+    assert said.code == 1
+    assert str(apart.saved) in said.err
+    assert "a defect of rollout-stacksets" not in said.err
+
+
+def test_credentials_of_another_account_are_told_with_both_numbers(apart: CalledPhase) -> None:
+    meant, apart.tooling = apart.tooling, apart.accounts[0]
+    said = apart.call("plan", *PHASE)
+    assert said.code == 1
+    assert f"the credentials are of account {apart.accounts[0]}" in said.err
+    assert f"is {meant}" in said.err
+
+
+def test_a_phase_that_was_not_bootstrapped_is_told_what_to_do(cloud: Cloud, tmp_path: Path) -> None:
+    said = CalledPhase(cloud, str(next(_numbers)), [str(next(_numbers))], tmp_path).call("plan", *PHASE)
+    assert said.code == 1
+    assert "run `rollout-stacksets bootstrap --phase dev` first" in said.err

@@ -1,0 +1,121 @@
+"""Accounts that fail, are suspended, shut us out or are slow; stacks that somebody deleted; waves that wait for all."""
+
+from __future__ import annotations
+
+import pytest
+from cloud.stacksets.organization import Organization
+
+from builders.rollout.engine import running
+from builders.rollout.model import Desired, FailureMode, Place, Wave
+from builders.rollout.purging import letting_go
+from builders.rollout.store import Command
+
+from .conftest import Administrator
+from .small_phase import LAYERS, SmallPhase, body, layer_set
+
+
+@pytest.fixture
+def small(administrator: Administrator, members: list[str]) -> SmallPhase:
+    """Three accounts in one region, where the first release stands."""
+    small = SmallPhase(administrator, members, regions=("us-east-1",))
+    assert small.run(release(small, "1")).good
+    return small
+
+
+def release(small: SmallPhase, version: str, **more: object) -> Desired:
+    return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in LAYERS), **more)
+
+
+def standing(small: SmallPhase, version: str, *but: str) -> dict[tuple[str, Place], str]:
+    return {(layer, place): version for layer in LAYERS for place in small.places if place.account not in but}
+
+
+def at(small: SmallPhase, account: str) -> set[str]:
+    return {version for (_, place), version in small.versions().items() if place.account == account}
+
+
+@pytest.mark.parametrize("mode", FailureMode)
+def test_as_many_may_fail_as_are_borne_and_the_others_get_everything(small: SmallPhase, mode: FailureMode) -> None:
+    broken, *others = small.accounts
+    small.administrator.fleet.drive(Accounts={broken: {"Failure": "Rate exceeded"}, others[0]: {"StackSeconds": 0.3}})
+    report = small.run(release(small, "2", failure_tolerance="1", mode=mode))
+    assert report.stopped == ""
+    assert {each.place.account for each in report.missed} == {broken}
+    (reason,) = report.causes()
+    assert "Rate exceeded" in reason
+    assert {at(small, account).pop() for account in others} == {"2"}
+
+
+@pytest.mark.parametrize("mode", FailureMode)
+def test_one_failure_more_than_is_borne_stops_what_comes_behind(small: SmallPhase, mode: FailureMode) -> None:
+    broken = small.accounts[:2]
+    small.administrator.fleet.drive(Accounts={account: {"Failure": "Rate exceeded"} for account in broken})
+    waves = (Wave("first", tuple(broken)), Wave("rest", (small.accounts[2],)))
+    report = small.run(release(small, "2", failure_tolerance="1", mode=mode, waves=waves))
+    assert "wave first" in report.stopped
+    assert small.versions() == standing(small, "1")
+    small.administrator.fleet.drive(Accounts={account: {} for account in broken})
+    assert small.run(release(small, "2", waves=waves)).good
+    assert small.versions() == standing(small, "2")
+
+
+def test_a_slow_account_holds_up_its_own_wave_and_nothing_is_given_up(small: SmallPhase) -> None:
+    slow, *others = small.accounts
+    small.administrator.fleet.drive(Accounts={slow: {"StackSeconds": 0.5}})
+    assert small.run(release(small, "2", waves=(Wave("slow", (slow,)), Wave("rest", tuple(others))))).good
+    assert small.versions() == standing(small, "2")
+
+
+def test_an_account_without_the_role_is_named_and_others_are_done(small: SmallPhase) -> None:
+    broken = small.accounts[1]
+    small.shut_out(broken)
+    report = small.run(release(small, "2", failure_tolerance="1"))
+    (reason,) = report.causes()
+    assert f"Account {broken} should have" in reason
+    assert at(small, broken) == {"1"}
+    small.let_in(broken)
+    assert small.run(release(small, "2")).good
+    assert small.versions() == standing(small, "2")
+
+
+def test_a_suspended_account_is_no_success_although_stacksets_calls_it_none_of_a_failure(small: SmallPhase) -> None:
+    suspended, *others = small.accounts
+    organization = Organization(small.administrator.cloud, small.administrator.number)
+    organization.admit(suspended)
+    organization.api.close_account(AccountId=suspended)
+    report = small.run(release(small, "2"))
+    assert not report.good
+    assert {(each.place.account, each.layer) for each in report.failed} >= {(suspended, "network")}
+    assert any("SUSPENDED" in each.reason for each in report.missed)
+    assert {at(small, account).pop() for account in others} == {"2"}
+
+
+def test_a_stack_that_somebody_deleted_is_made_again_by_the_next_release(small: SmallPhase) -> None:
+    account = small.accounts[0]
+    api = small.administrator.api("cloudformation", account)
+    name = next(
+        each["StackName"] for each in api.describe_stacks()["Stacks"] if "stackferry-monitoring-" in each["StackName"]
+    )
+    api.delete_stack(StackName=name)
+    api.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 0.1})
+    assert small.run(release(small, "2")).good
+    assert small.versions() == standing(small, "2")
+
+
+def test_an_inoperable_instance_is_let_go_and_made_again(small: SmallPhase) -> None:
+    broken, *others = small.accounts
+    staying = [place for place in small.places if place.account != broken]
+    smaller = [layer_set(layer, staying if layer == "monitoring" else small.places) for layer in LAYERS]
+    small.shut_out(broken)
+    small.run(small.wanted(*smaller, failure_tolerance="1"))
+    small.let_in(broken)
+    report = small.run(release(small, "2", failure_tolerance="1"))
+    assert [(each.layer, each.place.account) for each in report.missed] == [("monitoring", broken)]
+    assert f"remove --account {broken}" in report.missed[0].reason
+    assert {at(small, account).pop() for account in others} == {"2"}
+
+    tools = small.tools()
+    steps = letting_go.prune(small.world().sets, {broken}, {broken}, ("us-east-1",))
+    assert running.let_go(tools, running.begin(tools, Command.LET_GO, "", ()), release(small, "2"), steps).good
+    assert small.run(release(small, "2")).good
+    assert small.plan(release(small, "2")).nothing_to_do

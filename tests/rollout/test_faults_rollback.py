@@ -1,0 +1,124 @@
+"""Rollback where the way back is not straight: fewer layers, exports that came and went, and back again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from builders.errors import RolloutError
+from builders.rollout import packages, rollback
+from builders.rollout.engine.report import Report
+from builders.rollout.model import Desired
+from builders.rollout.store import Command
+
+from .conftest import Administrator
+from .small_phase import SmallPhase, body, layer_set
+
+
+@pytest.fixture
+def small(administrator: Administrator, member: str) -> SmallPhase:
+    return SmallPhase(administrator, [member], regions=("us-east-1",))
+
+
+def release(small: SmallPhase, version: str, *layers: str) -> Desired:
+    chosen = layers or ("network", "database")
+    return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in chosen))
+
+
+def back(small: SmallPhase, now: Desired, *, before: Desired) -> Report:
+    """Put back the last good release before the present one, as the command does."""
+    found = small.store.last_good(before=small.store.releases.save(before))
+    assert found
+    wanted = rollback.back_to(small.store.releases.load(found), now, small.world())
+    return small.run(wanted, Command.ROLLBACK)
+
+
+def versions(small: SmallPhase) -> dict[str, str]:
+    return {layer: version for (layer, _), version in small.versions().items()}
+
+
+def importing(export: str) -> str:
+    """A database that takes a certain export of the network."""
+    return body("database", version=export).replace("network-Queue-", f"network-{export}-")
+
+
+def exporting(export: str) -> str:
+    """A network that gives a queue under a certain name."""
+    return body("network", version=export).replace("network-Queue-", f"network-{export}-")
+
+
+def test_a_layer_that_the_release_did_not_have_goes_before_what_it_needs(small: SmallPhase) -> None:
+    assert small.run(release(small, "1")).good
+    second = release(small, "2", "network", "database", "monitoring")
+    assert small.run(second).good
+    assert back(small, second, before=second).good
+    assert versions(small) == {"network": "1", "database": "1"}
+    assert "stackferry-monitoring-dev" not in small.client.sets.names()
+
+
+def test_an_export_that_came_goes_only_after_its_importer(small: SmallPhase) -> None:
+    first = small.wanted(layer_set("network", small.places, body("network", version="1")))
+    assert small.run(first).good
+    content = json.loads(body("network", version="2"))
+    content["Outputs"]["Other"] = {"Value": "x", "Export": {"Name": {"Fn::Sub": "network-Other-${EnvironmentSuffix}"}}}
+    second = small.wanted(
+        layer_set("network", small.places, json.dumps(content)),
+        layer_set("database", small.places, importing("Other")),
+    )
+    assert small.run(second).good
+    assert back(small, second, before=second).good
+    assert versions(small) == {"network": "1"}
+
+
+def test_an_export_that_went_comes_back_before_its_importer(small: SmallPhase) -> None:
+    first = release(small, "1")
+    assert small.run(first).good
+    content = json.loads(body("network", version="2"))
+    content["Outputs"] = {}
+    alone = json.loads(body("database", version="2"))
+    alone["Resources"]["Queue"]["Properties"]["Tags"] = [{"Key": "Version", "Value": "2"}]
+    second = small.wanted(
+        layer_set("network", small.places, json.dumps(content)),
+        layer_set("database", small.places, json.dumps(alone)),
+    )
+    assert small.run(second).good
+    assert back(small, second, before=second).good
+    assert versions(small) == {"network": "1", "database": "1"}
+
+
+def test_a_rollback_of_a_rollback_goes_to_the_last_good_release_before_it(small: SmallPhase) -> None:
+    first, second = release(small, "1"), release(small, "2")
+    assert small.run(first).good
+    assert small.run(second).good
+    assert back(small, second, before=second).good
+    assert versions(small) == {"network": "1", "database": "1"}
+    assert back(small, second, before=first).good
+    assert versions(small) == {"network": "2", "database": "2"}
+
+
+def test_a_release_that_failed_is_none_to_go_back_to(small: SmallPhase) -> None:
+    assert small.run(release(small, "1")).good
+    small.shut_out(small.accounts[0])
+    assert not small.run(release(small, "2")).good
+    small.let_in(small.accounts[0])
+    third = release(small, "3")
+    assert small.run(third).good
+    assert back(small, third, before=third).good
+    assert versions(small) == {"network": "1", "database": "1"}
+
+
+def test_a_release_whose_template_is_gone_from_the_bucket_is_told(small: SmallPhase) -> None:
+    saved = small.store.releases.save(release(small, "1"))
+    api = small.administrator.api("s3")
+    for each in api.list_objects_v2(Bucket=small.bucket, Prefix="rollout/content/")["Contents"]:
+        api.delete_object(Bucket=small.bucket, Key=each["Key"])
+    with pytest.raises(RolloutError, match="rollout/content/"):
+        small.store.releases.load(saved)
+
+
+def test_a_release_whose_packages_are_gone_is_told(small: SmallPhase) -> None:
+    wanted = dataclasses.replace(release(small, "1"), regions=("us-east-1",), packages=("rotation/1.zip",))
+    with pytest.raises(RolloutError, match=r"package rotation/1\.zip is not in .* any more"):
+        packages.require(small.client, wanted, {"us-east-1": small.bucket})
