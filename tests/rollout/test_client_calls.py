@@ -23,7 +23,7 @@ from builders.rollout.client.sessions import Role
 from builders.rollout.model import Permissions, Place
 from builders.rollout.steps import Action
 
-from .conftest import DEPLOY_ROLE, Administrator, Rollout, Watch
+from .conftest import DEPLOY_ROLE, PLAN_ROLE, Administrator, Rollout, Watch
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_each_call_is_observed_before_and_after(administrator: Administrator, me
     client = administrator.client(observe=watch)
     client.members.outputs(Place(member, "eu-west-1"), "never")
     ours = Call("sts", "AssumeRole", "", "us-east-1")
-    theirs = Call("cloudformation", "DescribeStacks", member, "eu-west-1")
+    theirs = Call("cloudformation", "DescribeStacks", member, "eu-west-1", PLAN_ROLE)
     assert watch.calls == [
         (Moment.BEFORE, theirs),
         (Moment.BEFORE, ours),
