@@ -55,11 +55,15 @@ def template(layer: str, body: str) -> Template:
         said = content["Metadata"]["Stackferry"]
         needs = frozenset(str(need) for need in said["Needs"])
         outputs = frozenset(content.get("Outputs", {}))
-        return Template(layer, body, str(said["Scope"]), needs, content.get("Parameters", {}), outputs)
+        parameters = {name: declaration.copy() for name, declaration in content.get("Parameters", {}).items()}
+        return Template(layer, body, str(said["Scope"]), needs, parameters, outputs)
     except (ValueError, RecursionError) as error:
         raise RolloutError(f"the template of {layer} is not JSON; {_FORM}") from error
     except (KeyError, TypeError, AttributeError) as error:
-        message = f"the template of {layer} does not say its scope and needs in Metadata.Stackferry; {_FORM}"
+        message = (
+            f"the template of {layer} does not say its scope and needs in Metadata.Stackferry, or its Parameters are "
+            f"no object; {_FORM}"
+        )
         raise RolloutError(message) from error
 
 
