@@ -76,6 +76,15 @@ def test_a_property_that_was_changed_is_told_with_its_values(
     assert code == 1
 
 
+def test_a_plan_behind_a_detection_still_asks_for_no_instance_by_itself(phase: SmallPhase) -> None:
+    known = phase.store.known()
+    run_drift(phase.client, phase.wanted(), LAYERS, known, Look(patience=QUICK))
+    phase.store.keep(known)
+    phase.connect()
+    phase.plan(phase.wanted())
+    assert phase.client.counts()["cloudformation:DescribeStackInstance"] == 0
+
+
 def test_only_the_layers_that_are_named_are_looked_at(
     phase: SmallPhase, look: Callable[..., tuple[DriftView, int]]
 ) -> None:

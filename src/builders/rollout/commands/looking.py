@@ -26,7 +26,7 @@ from builders.rollout.showing import (
     outputs as showing_outputs,
     status as showing_status,
 )
-from builders.rollout.store import Store
+from builders.rollout.store import RunStatus, Store
 
 
 def status(called: Called, *, phase: str, as_json: bool) -> int:
@@ -51,7 +51,11 @@ def drift(called: Called, *, phase: str, layers: Sequence[str], deep: bool, poll
     """Detect drift, wait, and show what drifted."""
     opened = calling.phase(called, phase)
     how = Look(layers=layers, deep=deep, patience=Patience(poll_seconds), say=progress.say)
-    view, code = run_drift(opened.client, opened.wanted, opened.layers, opened.store.known(), how)
+    known = opened.store.known()
+    view, code = run_drift(opened.client, opened.wanted, opened.layers, known, how)
+    run = opened.store.journal.run()
+    if run is None or run.status is not RunStatus.RUNNING:  # whose process writes down what it knows itself
+        opened.store.keep(known)
     calling.answer(lambda: showing_drift.data(view), lambda width: showing_drift.text(view, width), as_json)
     return code
 

@@ -14,7 +14,7 @@ from builders.rollout.client.abreast import together
 from builders.rollout.client.answers import ResourceDrift, Result
 from builders.rollout.client.refusals import OperationInProgress, Refused, SetNotFound
 from builders.rollout.engine.submitting import LOST_LOOKS
-from builders.rollout.model import Desired, FailureMode, Instance, Operation, Place, Preferences
+from builders.rollout.model import Desired, FailureMode, Instance, Operation, Place, Preferences, Values
 from builders.rollout.pace import Clock, Patience, WallClock, jittered
 from builders.rollout.reading import comparing
 from builders.rollout.showing.views import Drifted, DriftView
@@ -45,6 +45,8 @@ class _Detection:
     due: float = 0.0
     not_found: int = 0
     operation: Operation | None = None
+    overrides: dict[Place, Values] = field(default_factory=dict)
+    """What instances override, as far as it was known before: a detection changes none of it."""
 
 
 def run_drift(
@@ -53,14 +55,15 @@ def run_drift(
     """Detect drift on every set of a phase, wait for it, and tell what drifted.
 
     `layers` are those that a stack set may carry. The exit code is 1 when something drifted, or could not be looked
-    at. Raises `RolloutError` where a layer is asked for that the phase has no stack set of.
+    at. `known` learns that the detections are the instances' last operations, which would else be strangers to it.
+    Raises `RolloutError` where a layer is asked for that the phase has no stack set of.
     """
     chosen = _chosen(client, wanted, layers, how.layers)
-    detections = [_Detection(layer, name, f"drift-{name}-{secrets.token_hex(4)}"[:128]) for layer, name in chosen]
+    detections = [_detection(client, layer, name, known) for layer, name in chosen]
     _see_through(client, detections, how)
     view = DriftView(wanted.phase, 0, ())
     for detection in detections:
-        found = _found(client, detection)
+        found = _found(client, detection, known)
         view = DriftView(
             wanted.phase,
             view.checked + found.checked,
@@ -81,6 +84,19 @@ def _chosen(client: Client, wanted: Desired, layers: Collection[str], asked: Col
         there = ", ".join(layer for layer, _ in found) or "none"
         raise RolloutError(f"phase {wanted.phase} has no stack set of {', '.join(missing)}; it has those of: {there}")
     return [(layer, name) for layer, name in found if not asked or layer in asked]
+
+
+def _detection(client: Client, layer: str, name: str, known: Known) -> _Detection:
+    told = {place: known.overrides(layer, each) for place, each in _instances(client, name).items()}
+    overrides = {place: values for place, values in told.items() if values is not None}
+    return _Detection(layer, name, f"drift-{name}-{secrets.token_hex(4)}"[:128], overrides=overrides)
+
+
+def _instances(client: Client, name: str) -> Mapping[Place, Instance]:
+    try:
+        return client.sets.instances(name)
+    except SetNotFound:
+        return {}
 
 
 def _see_through(client: Client, detections: list[_Detection], how: Look) -> None:
@@ -133,12 +149,12 @@ def _begin(client: Client, each: _Detection, how: Look) -> None:
     how.say(f"{each.layer}: looking, by operation {each.id}")
 
 
-def _found(client: Client, detection: _Detection) -> DriftView:
+def _found(client: Client, detection: _Detection, known: Known) -> DriftView:
     """What one set's detection came to."""
-    try:
-        instances = client.sets.instances(detection.name)
-    except SetNotFound:
-        return DriftView("", 0, ())
+    instances = _instances(client, detection.name)
+    for place, each in instances.items():
+        if each.last_operation_id == detection.id and place in detection.overrides:
+            known.learn(detection.layer, each, detection.overrides[place])
     unchecked = _unchecked(client, detection, instances)
     drifted = [
         place
