@@ -254,3 +254,15 @@ def test_two_phases_do_not_touch_each_other(standing: CalledPhase, number: Calla
     assert standing.call("rollback", "--phase", "prod", *QUICK[:1], *QUICK[2:]).code == 0
     assert standing.call("remove", "--phase", "prod", *QUICK[:1], *QUICK[2:]).code == 0
     assert {account: standing.stacks(account) for account in standing.accounts} == before
+
+
+def test_an_account_that_shut_us_out_is_let_go(standing: CalledPhase) -> None:
+    gone, staying = standing.accounts
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    standing.api("iam", gone).update_assume_role_policy(RoleName="stackferry-plan-dev", PolicyDocument=trust)
+    said = standing.call("remove", "--phase", "dev", "--account", gone, "--yes", "--poll", "0.05", "--json")
+    assert (said.code, said.data["reached"]) == (0, {"network": 1, "database": 1, "monitoring": 1}), said.err
+    assert {each["account"] for each in standing.status()["instances"]} - {gone} == {staying}
+    api = standing.api("cloudformation")
+    left = api.list_stack_instances(StackSetName="stackferry-network-dev")["Summaries"]
+    assert [each["Account"] for each in left] == [staying]

@@ -7,7 +7,7 @@ nothing is done twice.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -32,6 +32,12 @@ def small(faulty: Administrator, number: Callable[[], str]) -> SmallPhase:
 
 def release(small: SmallPhase, version: str) -> Desired:
     return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in CHAIN))
+
+
+def strike_once(small: SmallPhase, kind: str, operations: Iterable[str]) -> None:
+    """Let the next call of each operation fail in a way."""
+    faults: list[dict[str, str | float]] = [{"kind": kind, "operation": each, "count": 1} for each in operations]
+    small.administrator.cloud.set_faults(*faults)
 
 
 def standing(small: SmallPhase, version: str) -> dict[tuple[str, Place], str]:
@@ -82,7 +88,7 @@ def test_what_passes_changes_neither_the_end_nor_the_operations(small: SmallPhas
     change = CHANGES[name]
     wanted = change.wanted(small)
     met = ("PutObject", SUBMITTING[name], "DeleteStackSet", "DescribeStackSetOperation", "ListStackInstances")
-    small.administrator.cloud.set_faults(*({"kind": kind, "operation": each, "count": 1} for each in met))
+    strike_once(small, kind, met)
     assert small.run(wanted, change.command).good
     assert change.is_done(small)
 
@@ -93,7 +99,7 @@ def test_calls_that_hang_are_made_again(small: SmallPhase, name: str) -> None:
     wanted = change.wanted(small)
     small.connect(read_seconds=0.5)
     met = (SUBMITTING[name], "PutObject")
-    small.administrator.cloud.set_faults(*({"kind": "hang", "operation": each, "count": 1} for each in met))
+    strike_once(small, "hang", met)
     assert small.run(wanted, change.command).good
     assert change.is_done(small)
 
@@ -149,8 +155,7 @@ def test_a_bucket_that_cannot_be_written_stops_a_run_before_its_first_call(small
     assert change.is_done(small)
 
 
-def test_expired_credentials_stop_the_run_and_fail_nothing(small: SmallPhase) -> None:
-    """They are `denied` to every call from some moment on."""
+def test_a_look_that_is_denied_stops_the_run_and_fails_no_operation(small: SmallPhase) -> None:
     change = CHANGES["apply"]
     wanted = change.wanted(small)
     small.connect(attempts=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from cloud.stacksets.organization import Organization
 
@@ -22,7 +24,7 @@ def small(administrator: Administrator, members: list[str]) -> SmallPhase:
     return small
 
 
-def release(small: SmallPhase, version: str, **more: object) -> Desired:
+def release(small: SmallPhase, version: str, **more: Any) -> Desired:
     return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in LAYERS), **more)
 
 

@@ -112,8 +112,8 @@ def test_whatever_changes_fails_or_is_killed_the_phase_becomes_what_is_desired(o
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=3,
-            stateful_step_count=5,
+            max_examples=8,
+            stateful_step_count=7,
             phases=[Stage.generate],  # to shrink takes minutes, and the steps are few
             deadline=None,
             suppress_health_check=list(HealthCheck),
