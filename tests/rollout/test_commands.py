@@ -58,7 +58,7 @@ def test_a_phase_is_planned_applied_changed_rolled_back_and_removed(phase: Calle
 
     removed = phase.call("remove", "--phase", "dev", "--yes", "--poll", "0.05", "--json")
     assert (removed.code, removed.data["missed"]) == (0, [])
-    assert {each["status"] for each in phase.status()["instances"]} == {"absent"}
+    assert {each["status"] for each in phase.status()["instances"]} == {"missing"}
 
 
 def test_nothing_to_do_makes_no_operation_and_says_so(standing: CalledPhase) -> None:
