@@ -98,11 +98,13 @@ class SmallPhase:
     def tools(self, watch: Silent | None = None) -> running.Tools:
         return running.Tools(self.client, self.store, WallClock(), QUICK, watch or Silent())
 
-    def run(self, wanted: Desired, command: Command = Command.APPLY, watch: Silent | None = None) -> Report:
-        """Begin a run and walk it to its end."""
+    def run(
+        self, wanted: Desired, command: Command = Command.APPLY, watch: Silent | None = None, to: str = ""
+    ) -> Report:
+        """Begin a run and walk it to its end; `to` is the release that a rollback puts back."""
         tools = self.tools(watch)
         release = self.store.releases.save(wanted)
-        return running.walk(tools, running.begin(tools, command, release, ()), wanted, LAYERS, ())
+        return running.walk(tools, running.begin(tools, command, release, (), to), wanted, LAYERS, ())
 
     def resume(self, wanted: Desired, watch: Silent | None = None) -> Report:
         """Go on with the run that is under way, as another process with a client of its own."""

@@ -32,7 +32,7 @@ def back(small: SmallPhase, now: Desired, *, before: Desired) -> Report:
     found = small.store.last_good(before=small.store.releases.save(before))
     assert found
     wanted = rollback.back_to(small.store.releases.load(found), now, small.world())
-    return small.run(wanted, Command.ROLLBACK)
+    return small.run(wanted, Command.ROLLBACK, to=found)
 
 
 def versions(small: SmallPhase) -> dict[str, str]:
@@ -88,14 +88,14 @@ def test_an_export_that_went_comes_back_before_its_importer(small: SmallPhase) -
     assert versions(small) == {"network": "1", "database": "1"}
 
 
-def test_a_rollback_of_a_rollback_goes_to_the_last_good_release_before_it(small: SmallPhase) -> None:
-    first, second = release(small, "1"), release(small, "2")
-    assert small.run(first).good
-    assert small.run(second).good
-    assert back(small, second, before=second).good
-    assert versions(small) == {"network": "1", "database": "1"}
-    assert back(small, second, before=first).good
+def test_a_second_rollback_goes_further_back_and_not_to_what_the_first_one_left(small: SmallPhase) -> None:
+    first, second, third = (release(small, version) for version in "123")
+    for each in (first, second, third):
+        assert small.run(each).good
+    assert back(small, third, before=third).good
     assert versions(small) == {"network": "2", "database": "2"}
+    assert back(small, third, before=second).good
+    assert versions(small) == {"network": "1", "database": "1"}
 
 
 def test_a_release_that_failed_is_none_to_go_back_to(small: SmallPhase) -> None:

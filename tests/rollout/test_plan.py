@@ -168,6 +168,15 @@ def test_an_importer_that_goes_first_takes_the_export_out_of_the_way() -> None:
     assert (plan.layers, plan.blocks) == (("database", "network"), ())
 
 
+def test_a_stack_that_cannot_be_read_blocks_since_nobody_knows_what_happens_to_it() -> None:
+    world = standing(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5"))
+    deployed = {key: stack for key, stack in world.deployed.items() if key[1] != TWO}
+    shut = dataclasses.replace(world, deployed=deployed, unread={("network", TWO): "AccessDenied"})
+    wanted = phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6"))
+    assert [(each.name, each.places) for each in make(wanted, shut).blocks] == [("network/unread", (TWO,))]
+    assert make(wanted, shut, acknowledged={"network/unread"}).blocks == ()
+
+
 def test_two_layers_that_give_one_name_are_said_before_anything_is_made() -> None:
     wanted = phase(desired_set({ONE: {}}, body=queue()), desired_set({ONE: {}}, layer="database", body=queue()))
     assert {each.hazard.kind for each in make(wanted, World({})).blocks} == {HazardKind.COLLISION}

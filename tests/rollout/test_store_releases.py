@@ -103,8 +103,8 @@ def test_a_release_whose_template_is_gone_says_so(store: Store, administrator: A
         store.releases.load(release_id)
 
 
-def ended(store: Store, release: str, good: bool, command: Command = Command.APPLY) -> None:
-    store.journal.begin(Run(f"run {len(store.journal.history())}", command, release, "owner", "2026-11-23"))
+def ended(store: Store, release: str, good: bool, command: Command = Command.APPLY, to: str = "") -> None:
+    store.journal.begin(Run(f"run {len(store.journal.history())}", command, release, "owner", "2026-11-23", to=to))
     store.journal.close(RunStatus.DONE if good else RunStatus.FAILED, good=good)
 
 
@@ -119,6 +119,23 @@ def test_the_last_good_release_is_the_newest_whose_run_ended_well(store: Store) 
     assert store.last_good(before="b") == "a"
     assert store.last_good(before="a") is None
     assert store.last_good(before="never") == "b"
+
+
+def test_a_rollback_takes_back_what_came_behind_the_release_that_it_puts_back(store: Store) -> None:
+    for each in "abc":
+        ended(store, each, True)
+    ended(store, "b, elsewhere", True, Command.ROLLBACK, to="b")
+    assert store.last_good() == "b, elsewhere"
+    assert store.last_good(before="b, elsewhere") == "a"
+    ended(store, "d", True)
+    assert store.last_good(before="d") == "b, elsewhere"
+
+
+def test_a_rollback_that_failed_is_no_good_release(store: Store) -> None:
+    for each in "ab":
+        ended(store, each, True)
+    ended(store, "a, in part", False, Command.ROLLBACK, to="a")
+    assert store.last_good(before="a, in part") == "a"
 
 
 texts = st.text(max_size=8)

@@ -186,13 +186,15 @@ class Deployed:
 class World:
     """A phase as it is: its stack sets by layer, and the stacks that were looked at, by layer and place.
 
-    `running_tasks` are the places whose replication task runs. `plain` are the stacks of the network account.
+    `running_tasks` are the places whose replication task runs. `plain` are the stacks of the network account. `unread`
+    are stacks that could not be looked at, with the reason.
     """
 
     sets: Mapping[str, StackSet]
     deployed: Mapping[tuple[str, Place], Deployed] = field(default_factory=dict)
     plain: Mapping[tuple[str, Place], Deployed] = field(default_factory=dict)
     running_tasks: frozenset[Place] = frozenset()
+    unread: Mapping[tuple[str, Place], str] = field(default_factory=dict)
 
 
 def digest(text: str) -> str:

@@ -29,7 +29,10 @@ class Moment(enum.Enum):
 
 @dataclass(frozen=True)
 class Call:
-    """One call to AWS; pages are calls of their own, botocore's retries are not. `account` and `role` are empty for our own."""
+    """One call to AWS; pages are calls of their own, botocore's retries are not.
+
+    `account` and `role` are empty for our own.
+    """
 
     service: str
     operation: str

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from builders.errors import UsageError
+from builders.errors import RolloutError, UsageError
 from builders.rollout import opening
 from builders.rollout.client import Client
 from builders.rollout.commands.changing import Manner
@@ -62,9 +62,10 @@ def width() -> int:
 
 
 def agree(question: str, yes: bool) -> None:
-    """Ask, unless the answer was given. Raises `UsageError` where nobody can be asked, `click.Abort` for a no."""
+    """Ask, unless the answer was given. Raises `UsageError` where nobody can be asked, `RolloutError` for a no."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError("nobody is here to agree; give --yes, or apply a plan that `plan --out` has saved")
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        raise RolloutError("nothing was changed")

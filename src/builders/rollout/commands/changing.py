@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 
-from builders.errors import RolloutError
+from builders.errors import RolloutError, UsageError
 from builders.graphs import in_order
 from builders.rollout import packages, rollback
 from builders.rollout.client.refusals import Refused
@@ -87,7 +87,8 @@ def go(opened: Opened, command: Command, wanted: Desired, plan: Plan, manner: Ma
             packages.publish(opened, watch)
         else:
             packages.require(opened.client, wanted, opened.buckets)
-        run = running.begin(tools, command, release, plan.acknowledged)
+        to = plan.release if command is Command.ROLLBACK else ""
+        run = running.begin(tools, command, release, plan.acknowledged, to)
         report = running.walk(tools, run, wanted, opened.layers, opened.routes)
         return Outcome(report, explaining.causes(opened.client.members, report))
 
@@ -95,6 +96,10 @@ def go(opened: Opened, command: Command, wanted: Desired, plan: Plan, manner: Ma
 def let_go(opened: Opened, accounts: Collection[str], manner: Manner) -> Report:
     """Let instances of accounts go that no operation reaches any more; what still works there is a plan's matter."""
     states = opened.world().sets
+    there = {place.account for state in states.values() for place in state.instances}
+    strangers = sorted(set(accounts) - there)
+    if strangers:
+        raise UsageError(f"phase {opened.wanted.phase} has no instance in {', '.join(strangers)}; see `status`")
     reached = {account for account in accounts if _is_reached(opened, states, account)}
     pruned = letting_go.prune(states, accounts, reached, opened.wanted.regions)
     if not pruned:

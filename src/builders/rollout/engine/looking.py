@@ -19,22 +19,24 @@ TASK = "AWS::DMS::ReplicationTask"
 def closer(members: Members, wanted: Desired, world: World, watch: Watch) -> World:
     """The world with the stacks that a plan compares, and the places whose replication task runs.
 
-    A stack that cannot be read is left out and said: its plan tells the kind of change and no resources.
+    A stack that cannot be read is left out and said: what an update does to it is not known, and so blocks.
     """
     looks = [Look((layer, place), stack_id) for layer, place, stack_id in stacks_to_look_at(wanted, world)]
     deployed: dict[tuple[str, Place], Deployed] = {}
+    unread: dict[tuple[str, Place], str] = {}
     bodies: dict[str, str] = {}
     for look, answer in members.deployed_many(looks):
         if isinstance(answer, RolloutError):
             layer, place = look.key
             watch.say(f"{layer} at {place} is not looked at: {answer}")
+            unread[look.key] = str(answer)
         elif answer is not None:
             # Each answer brings its own copy of what is mostly the same text, of up to 50 KB.
             body = bodies.setdefault(answer.template, answer.template)
             deployed[look.key] = dataclasses.replace(answer, template=body)
     ids = {look.key: look.stack_id for look in looks}
     running = frozenset(_running_tasks(members, deployed, ids))
-    return dataclasses.replace(world, deployed=deployed, running_tasks=running)
+    return dataclasses.replace(world, deployed=deployed, running_tasks=running, unread=unread)
 
 
 def _running_tasks(

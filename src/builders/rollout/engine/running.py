@@ -32,8 +32,11 @@ class Tools:
     watch: Watch
 
 
-def begin(tools: Tools, command: Command, release: str, acknowledged: Collection[str]) -> Run:
-    """Take the lock of the phase. Raises `RolloutError` while another run holds it."""
+def begin(tools: Tools, command: Command, release: str, acknowledged: Collection[str], to: str = "") -> Run:
+    """Take the lock of the phase; `to` is the release that a rollback puts back.
+
+    Raises `RolloutError` while another run holds it.
+    """
     now = datetime.now(UTC)
     token = uuid4().hex
     run = Run(
@@ -43,6 +46,7 @@ def begin(tools: Tools, command: Command, release: str, acknowledged: Collection
         owner=token,
         began=now.isoformat(timespec="seconds"),
         acknowledged=tuple(sorted(acknowledged)),
+        to=to,
     )
     tools.store.journal.begin(run)
     return run

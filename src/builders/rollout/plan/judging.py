@@ -14,6 +14,7 @@ from builders.rollout.changes import (
     Change,
     Comparison,
     Hazard,
+    HazardKind,
     Imports,
     changed_exports,
     collisions,
@@ -67,6 +68,8 @@ class Judge:
             return None
         self._changing.add(layer)
         before = self._world.deployed.get((layer, place))
+        if (layer, place) in self._world.unread:
+            self._found[_unread(layer)].add(place)
         if before is None and kind is not Kind.CREATE:
             return None
         question, answer = self._answer(layer, place, before)
@@ -148,3 +151,15 @@ class Judge:
                 yield from names_of(layer, desired.template, desired.values(place), place)
             except EvaluationError:
                 return  # its own comparison says so
+
+
+def _unread(layer: str) -> Hazard:
+    """One for all places of a layer; the reasons name accounts, and are said while the stacks are read."""
+    return Hazard(
+        HazardKind.NOT_COMPARABLE,
+        layer,
+        "unread",
+        "stacks cannot be read, so that nobody knows what this does to them",
+        "let the plan role in (doctor tells what is wrong), or let accounts that left go by remove --account",
+        acknowledgeable=True,
+    )

@@ -53,4 +53,4 @@ class History:
 def _with(past: tuple[Ended, ...], run: Run) -> tuple[Ended, ...]:
     if any(each.run == run.id for each in past):
         return past
-    return (*past, Ended(run.id, run.command, run.release, run.began, run.status, run.good))
+    return (*past, Ended(run.id, run.command, run.release, run.began, run.status, run.good, run.to))

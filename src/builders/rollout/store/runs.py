@@ -48,7 +48,8 @@ class Entry:
 class Run:
     """A run. `began` is an ISO time that the caller gives; `owner` is a token of whoever may write.
 
-    `good`, known at its end: every instance was CURRENT.
+    `good`, known at its end: every instance was CURRENT. `to` is the release that a rollback puts back: its own differs
+    where accounts came or left since.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Run:
     status: RunStatus = RunStatus.RUNNING
     entries: tuple[Entry, ...] = ()
     good: bool = False
+    to: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,3 +74,4 @@ class Ended:
     began: str
     status: RunStatus
     good: bool
+    to: str = ""

@@ -32,9 +32,23 @@ class Store:
         self._drawer.objects.put(self._drawer.bucket, self._drawer.key("known.json"), known.written())
 
     def last_good(self, before: str | None = None) -> str | None:
-        """The newest release whose run ended with every instance CURRENT; with `before`, the one before it."""
-        runs = [each for each in self.journal.history() if each.command in (Command.APPLY, Command.ROLLBACK)]
-        if before is not None:
-            last = max((number for number, each in enumerate(runs) if each.release == before), default=len(runs))
-            runs = [each for each in runs[:last] if each.release != before]
-        return next((each.release for each in reversed(runs) if each.good), None)
+        """The newest release whose run ended with every instance CURRENT; with `before`, the one before it.
+
+        A rollback takes back what came behind the release that it puts back, so that the next one goes further back.
+        """
+        line: list[str] = []
+        for run in self.journal.history():
+            if run.command is Command.ROLLBACK and run.to in line:
+                del line[_last(line, run.to) + 1 :]
+                if run.good:
+                    line[-1] = run.release
+            elif run.command is Command.APPLY and run.good and line[-1:] != [run.release]:
+                line.append(run.release)
+        if before in line:
+            del line[_last(line, before) :]
+        return line[-1] if line else None
+
+
+def _last(line: list[str], release: str) -> int:
+    """Where a release stands last in a line that has it."""
+    return len(line) - 1 - line[::-1].index(release)
