@@ -48,7 +48,7 @@ def apart(standing: CalledPhase, tmp_path: Path) -> CalledPhase:
         (["rollback", *PHASE, "--to", "../../etc/passwd"], 1, "../../etc/passwd"),
         (["rollback", *PHASE, "--to", ""], 1, "release"),
         (["remove", *PHASE], 2, "nobody is here to agree; give --yes"),
-        (["remove", *PHASE, "--account", "123", "--yes"], 1, "nothing to let go"),
+        (["remove", *PHASE, "--account", "123", "--yes"], 2, "phase dev has no instance in 123"),
         (["plan", *PHASE, "--out", "/proc/plan.json"], 1, "/proc/plan.json: the plan cannot be saved"),
         (["--region", "mars-north-1", "plan", *PHASE], 1, "mars-north-1"),
     ],
