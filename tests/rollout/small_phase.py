@@ -57,10 +57,12 @@ def body(layer: str, *, version: str = "1", **resources: Any) -> str:
     )
 
 
-def layer_set(layer: str, places: Iterable[Place] | Mapping[Place, Values], template: str = "") -> DesiredSet:
-    """A layer's set; a mapping gives overrides."""
+def layer_set(
+    layer: str, places: Iterable[Place] | Mapping[Place, Values], template: str = "", **more: str
+) -> DesiredSet:
+    """A layer's set; a mapping gives overrides, `more` the set's own values."""
     overrides = dict(places) if isinstance(places, Mapping) else {place: {} for place in places}
-    values = {"EnvironmentSuffix": SUFFIX}
+    values = {"EnvironmentSuffix": SUFFIX, **more}
     return DesiredSet(layer, names.stack_set(layer, SUFFIX), template or body(layer), values, overrides)
 
 

@@ -119,6 +119,7 @@ def test_a_release_whose_template_is_gone_from_the_bucket_is_told(small: SmallPh
 
 
 def test_a_release_whose_packages_are_gone_is_told(small: SmallPhase) -> None:
-    wanted = dataclasses.replace(release(small, "1"), regions=("us-east-1",), packages=("rotation/1.zip",))
-    with pytest.raises(RolloutError, match=r"package rotation/1\.zip is not in .* any more"):
-        packages.require(small.client, wanted, {"us-east-1": small.bucket})
+    fetching = layer_set("network", small.places, ArtifactsBucket=small.bucket)
+    wanted = dataclasses.replace(small.wanted(fetching), packages=("rotation/1.zip",))
+    with pytest.raises(RolloutError, match=rf"package rotation/1\.zip is not in {small.bucket} any more"):
+        packages.require(small.client, wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from builders import package
@@ -12,7 +12,7 @@ from builders.rollout.client import Client
 from builders.rollout.client.abreast import together
 from builders.rollout.engine.watch import Watch
 from builders.rollout.model import Desired, Place, some
-from builders.rollout.opening import Opened
+from builders.rollout.opening import BUCKET, Opened
 
 LAMBDA = Path("lambda")
 
@@ -22,13 +22,7 @@ def publish(opened: Opened, watch: Watch) -> None:
 
     Raises `RolloutError` for a key that no function under lambda/ makes, and for accounts that cannot read.
     """
-    wanted = opened.wanted
-    missing = [
-        (region, bucket, key)
-        for region, bucket in sorted(opened.buckets.items())
-        for key in wanted.packages
-        if region in wanted.regions and not opened.client.objects(region).exists(bucket, key)
-    ]
+    missing = list(_missing(opened.client, opened.wanted))
     functions = {each.key: each for each in package.functions(LAMBDA)} if missing else {}
     for region, bucket, key in missing:
         if key not in functions:
@@ -39,31 +33,45 @@ def publish(opened: Opened, watch: Watch) -> None:
         path = package.build(functions[key], PACKAGES_DIR, WHEELS_DIR)
         opened.client.objects(region).upload(bucket, key, path)
         watch.say(f"put {key} into {bucket}")
-    _require_readers(opened.client, wanted, opened.buckets)
+    _require_readers(opened.client, opened.wanted)
 
 
-def require(client: Client, wanted: Desired, buckets: Mapping[str, str]) -> None:
+def require(client: Client, wanted: Desired) -> None:
     """Refuse to put a release back whose packages are gone."""
-    for region in wanted.regions:
+    for _, bucket, key in _missing(client, wanted):
+        raise RolloutError(f"package {key} is not in {bucket} any more; the release cannot be put back")
+
+
+def _missing(client: Client, wanted: Desired) -> Iterator[tuple[str, str, str]]:
+    """Region, bucket and key of each package that is not where the functions will look for it."""
+    for region, bucket in sorted({(place.region, bucket) for place, bucket in _buckets(wanted).items()}):
         for key in wanted.packages:
-            if not client.objects(region).exists(buckets[region], key):
-                raise RolloutError(
-                    f"package {key} is not in {buckets[region]} any more; the release cannot be put back"
-                )
+            if not client.objects(region).exists(bucket, key):
+                yield region, bucket, key
 
 
-def _require_readers(client: Client, wanted: Desired, buckets: Mapping[str, str]) -> None:
+def _buckets(wanted: Desired) -> dict[Place, str]:
+    """Where the functions of each place take their packages from."""
+    return {
+        place: overrides.get(BUCKET, each.parameters.get(BUCKET, ""))
+        for each in wanted.sets.values()
+        if BUCKET in each.parameters
+        for place, overrides in each.overrides.items()
+    }
+
+
+def _require_readers(client: Client, wanted: Desired) -> None:
     """Ask in the name of each account, since a bucket policy that leaves one out fails its stacks late and slowly."""
     if not wanted.packages:
         return
-    key = wanted.packages[0]
+    key, buckets = wanted.packages[0], _buckets(wanted)
 
     def reads(place: Place) -> bool:
-        return client.members.can_read(place, buckets[place.region], key)
+        return client.members.can_read(place, buckets[place], key)
 
-    shut_out = sorted(place for place, can in together(reads, sorted(wanted.places)) if not can)
+    shut_out = sorted(place for place, can in together(reads, sorted(buckets)) if not can)
     if shut_out:
         raise RolloutError(
-            f"{some(shut_out)} cannot read s3://{buckets[shut_out[0].region]}/{key}; name the accounts in "
+            f"{some(shut_out)} cannot read s3://{buckets[shut_out[0]]}/{key}; name the accounts in "
             "ReaderAccountIds, or their organization in OrganizationId, of environments/tooling.json and run bootstrap"
         )

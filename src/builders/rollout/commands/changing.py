@@ -86,7 +86,7 @@ def go(opened: Opened, command: Command, wanted: Desired, plan: Plan, manner: Ma
         if command is Command.APPLY:
             packages.publish(opened, watch)
         else:
-            packages.require(opened.client, wanted, opened.buckets)
+            packages.require(opened.client, wanted)
         to = plan.release if command is Command.ROLLBACK else ""
         run = running.begin(tools, command, release, plan.acknowledged, to)
         report = running.walk(tools, run, wanted, opened.layers, opened.routes)
