@@ -259,7 +259,8 @@ def test_many_threads_may_tell_while_it_is_drawn(table: LiveTable) -> None:
 def test_the_terminal_is_sane_after_an_interrupt() -> None:
     """A child draws on a terminal of its own, is interrupted there, and gives the cursor back."""
     program = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in what a shell put into the background
         "from builders.rollout.showing.live import watching\n"
         "try:\n"
         "    with watching('apply of phase prod') as watch:\n"

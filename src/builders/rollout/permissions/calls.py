@@ -101,7 +101,7 @@ PASS = Grant(
 READ_BOOKS = Grant(
     Who.CALLER,
     ("s3:GetObject",),
-    (f"{_BUCKETS}/rollout/*",),
+    (f"{_BUCKETS}/rollout/{{suffix}}/*", f"{_BUCKETS}/rollout/content/*"),
     "reads the journal, releases and known overrides",
 )
 SEE_MISSING = Grant(
@@ -114,8 +114,14 @@ SEE_MISSING = Grant(
 WRITE_BOOKS = Grant(
     Who.CALLER,
     ("s3:HeadObject", "s3:PutObject"),
-    (f"{_BUCKETS}/rollout/*",),
+    (f"{_BUCKETS}/rollout/{{suffix}}/*", f"{_BUCKETS}/rollout/content/*"),
     "writes the journal, releases and overrides",
+)
+KEEP_KNOWN = Grant(
+    Who.CALLER,
+    ("s3:PutObject",),
+    (f"{_BUCKETS}/rollout/{{suffix}}/known.json",),
+    "keeps what is known of overrides, which the detection would hide",
 )
 PACKAGES = Grant(
     Who.CALLER, ("s3:HeadObject", "s3:PutObject"), (f"{_BUCKETS}/*.zip",), "publishes the functions' packages"

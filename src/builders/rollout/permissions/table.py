@@ -56,7 +56,7 @@ COMMANDS: Mapping[str, tuple[Grant, ...]] = {
     "remove": (*_CHANGE, calls.SEE_PACKAGES, *examining.PURGE),
     "status": (*_OPEN, *_BOOKS, *_LOOK, calls.ROUTES_LISTED),
     "outputs": (*_OPEN, *_BOOKS, *_LOOK, calls.ENTER_PLAN, calls.MEMBER_STACKS),
-    "drift": (*_OPEN, *_BOOKS, *_LOOK, calls.FOLLOW, calls.DETECT, *_COMPARE),
+    "drift": (*_OPEN, *_BOOKS, *_LOOK, calls.FOLLOW, calls.DETECT, calls.KEEP_KNOWN, *_COMPARE),
     "doctor": (*_OPEN, *_BOOKS, *_LOOK, calls.ENTER_PLAN, calls.READ_PACKAGES, *examining.DOCTOR),
 }
 """In the order in which a phase meets them."""
