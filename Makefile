@@ -10,7 +10,7 @@ demo: .venv/installed
 
 # Style and types first, since they fail fastest; then every test; last the integration suite on a deployed phase.
 test: .venv/installed style types
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m builders.demo -- $(BIN)/python -m pytest tests/integration
 
 style:

@@ -51,6 +51,12 @@ def compared(before: dict[str, Any], after: dict[str, Any]) -> Any:
     return changes(Deployed(template(before), {}, "CREATE_COMPLETE"), template(after), {}, HERE)
 
 
+def test_zero_is_not_false_however_deep_it_lies() -> None:
+    one = {name: {"Type": "Custom::Thing", "Properties": {"Other": [{"Deep": 0}]}} for name in NAMES}
+    two = {name: {"Type": "Custom::Thing", "Properties": {"Other": [{"Deep": False}]}} for name in NAMES}
+    assert [change.logical_id for change in compared(one, two)] == sorted(NAMES)
+
+
 @given(resources())
 def test_a_template_compared_with_itself_gives_nothing(one: dict[str, Any]) -> None:
     assert compared(one, json.loads(json.dumps(one))) == ()

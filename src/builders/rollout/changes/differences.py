@@ -20,14 +20,19 @@ class Mention(NamedTuple):
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two values are the same to CloudFormation, which takes "5" for 5 and "true" for true."""
-    if left == right:
+    """Whether two values are the same to CloudFormation, which takes "5" for 5 and "true" for true.
+
+    Python would take 0 for false as well, wherever it stands within.
+    """
+    if left is right:
         return True
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same, left, right))
-    return _is_scalar(left) and _is_scalar(right) and text(left) == text(right)
+    if _is_scalar(left) and _is_scalar(right):
+        return text(left) == text(right)
+    return bool(left == right)
 
 
 def differing(left: Any, right: Any, path: str = "") -> Iterator[str]:
