@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -21,10 +21,9 @@ def spread(moments: int) -> Iterator[int]:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_a_killed_run_is_resumed_to_the_same_end_by_the_same_operations(
-    own_cloud: Cloud, scenario: Scenario, capsys: pytest.CaptureFixture[str]
+    own_cloud: Cloud, scenario: Scenario, record_property: Callable[[str, object], None]
 ) -> None:
     result = try_out(own_cloud, scenario, spread)
-    with capsys.disabled():
-        print(f"\n{scenario.name}: killed and resumed at {result.points} points")
+    record_property("covered", f"{scenario.name}: killed and resumed at {result.points} points")
     assert result.violations == []
     assert result.points == SAMPLE
