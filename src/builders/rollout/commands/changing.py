@@ -13,7 +13,7 @@ from builders.rollout.client.refusals import Refused
 from builders.rollout.engine import explaining, looking, running
 from builders.rollout.engine.report import Report
 from builders.rollout.engine.watch import Watch
-from builders.rollout.model import Desired, StackSet
+from builders.rollout.model import Desired, StackSet, World
 from builders.rollout.opening import Opened
 from builders.rollout.pace import Clock, Patience, WallClock
 from builders.rollout.plan.making import make
@@ -39,24 +39,28 @@ class Outcome:
     explained: Mapping[str, str]
 
 
-def wanted_by(opened: Opened, command: Command, release: str) -> Desired:
+def wanted_by(opened: Opened, world: World, command: Command, release: str) -> Desired:
     """What a command wants the phase to be."""
     if command is Command.REMOVE:
         return rollback.nothing(opened.wanted)
     if command is Command.ROLLBACK:
-        return rollback.back_to(opened.store.releases.load(release), opened.wanted, opened.world())
+        return rollback.back_to(opened.store.releases.load(release), opened.wanted, world)
     return opened.wanted
 
 
 def planned(
-    opened: Opened, command: Command, wanted: Desired, release: str, acknowledged: Collection[str], watch: Watch
+    opened: Opened,
+    world: World,
+    command: Command,
+    wanted: Desired,
+    release: str,
+    acknowledged: Collection[str],
+    watch: Watch,
 ) -> Plan:
-    """Read the world, look closer at what may change, and plan."""
-    known = opened.store.known()
-    world = looking.closer(opened.client.members, wanted, opened.world(known), watch)
+    """Look closer at what may change of the world, and plan."""
     return make(
         wanted,
-        world,
+        looking.closer(opened.client.members, wanted, world, watch),
         command=command.value,
         release=release,
         back=command is not Command.APPLY,

@@ -11,7 +11,7 @@ from builders.rollout.changes import Change, Effect
 from builders.rollout.client.abreast import together
 from builders.rollout.client.change_sets import ResourceChange
 from builders.rollout.comparing import Kind
-from builders.rollout.model import Place
+from builders.rollout.model import Place, World
 from builders.rollout.opening import Opened
 from builders.rollout.plan.values import Group, Plan
 
@@ -21,12 +21,12 @@ _MODIFIED = {"True": Effect.REPLACE, "Conditional": Effect.MAY_REPLACE}
 Found = dict[tuple[str, Place], tuple[Change, ...] | RolloutError]
 
 
-def previewed(opened: Opened, plan: Plan) -> Plan:
+def previewed(opened: Opened, world: World, plan: Plan) -> Plan:
     """The plan with the changes that AWS foretells, and a note wherever it foretells more than we did."""
     asked = [(group.layer, place) for group in plan.groups if group.kind in PREVIEWED for place in group.places]
     stack_ids = {
         (layer, place): instance.stack_id
-        for layer, state in opened.world().sets.items()
+        for layer, state in world.sets.items()
         for place, instance in state.instances.items()
     }
 

@@ -13,7 +13,7 @@ from builders.rollout.commands import calling, changing, previewing
 from builders.rollout.commands.calling import Called
 from builders.rollout.commands.changing import Outcome
 from builders.rollout.engine.watch import Silent
-from builders.rollout.model import Desired
+from builders.rollout.model import Desired, World
 from builders.rollout.opening import Opened
 from builders.rollout.plan.values import Plan
 from builders.rollout.purging.ledger import Ledger
@@ -30,11 +30,12 @@ def plan(
 ) -> int:
     """Show a plan, and save it."""
     opened = calling.phase(called, phase)
-    made = _plan(opened, Command.APPLY, opened.wanted, release_id(opened.wanted), acknowledged)
+    world = opened.world()
+    made = _plan(opened, world, Command.APPLY, opened.wanted, release_id(opened.wanted), acknowledged)
     if out is not None:
         plans.save(made, out)
         progress.say(f"saved; `rollout-stacksets apply {out} --phase {phase}` carries it out")
-    shown = previewing.previewed(opened, made) if change_sets else made
+    shown = previewing.previewed(opened, world, made) if change_sets else made
     calling.answer(lambda: plans.data(shown), lambda width: plans.text(shown, width), as_json)
     return FAILED if made.blocks else DONE
 
@@ -56,7 +57,8 @@ def apply(
         _check(Path(called["templates"]))
     opened = calling.phase(called, phase)
     agreed = known.acknowledged if known else ()
-    made = _plan(opened, Command.APPLY, opened.wanted, release_id(opened.wanted), acknowledged, agreed)
+    release = release_id(opened.wanted)
+    made = _plan(opened, opened.world(), Command.APPLY, opened.wanted, release, acknowledged, agreed)
     if known is not None:
         _refuse_moved(saved, known, made)
     return _carry_out(opened, Command.APPLY, opened.wanted, made, yes or saved is not None, poll_seconds, as_json)
@@ -82,8 +84,9 @@ def rollback(
     """Put an earlier release back."""
     opened = calling.phase(called, phase)
     release = changing.target(opened, to)
-    wanted = changing.wanted_by(opened, Command.ROLLBACK, release)
-    made = _plan(opened, Command.ROLLBACK, wanted, release, acknowledged)
+    world = opened.world()
+    wanted = changing.wanted_by(opened, world, Command.ROLLBACK, release)
+    made = _plan(opened, world, Command.ROLLBACK, wanted, release, acknowledged)
     progress.say(f"release {release} of {phase}: templates, parameters and packages go back, data does not")
     return _carry_out(opened, Command.ROLLBACK, wanted, made, yes, poll_seconds, as_json)
 
@@ -103,12 +106,13 @@ def remove(
     opened = calling.phase(called, phase)
     if accounts:
         return _let_go(opened, accounts, yes, poll_seconds, as_json)
-    wanted = changing.wanted_by(opened, Command.REMOVE, "")
-    made = _plan(opened, Command.REMOVE, wanted, "", acknowledged)
+    world = opened.world()
+    wanted = changing.wanted_by(opened, world, Command.REMOVE, "")
+    made = _plan(opened, world, Command.REMOVE, wanted, "", acknowledged)
     ledger = Ledger(opened.client.objects(opened.rollout.home), opened.buckets[opened.rollout.home], wanted.suffix)
     reach = Reach.of(opened.client, phase, wanted.suffix, opened.rollout.deploy_role)
     if purge:
-        noted = note(opened.client, reach, opened.world().sets, ledger)
+        noted = note(opened.client, reach, world.sets, ledger)
         for (layer, place), reason in sorted(noted.unread.items()):
             progress.say(f"{layer} at {place}: what it leaves is not known, and would not be purged: {reason}")
     code = _carry_out(opened, Command.REMOVE, wanted, made, yes, poll_seconds, as_json)
@@ -129,6 +133,7 @@ def _let_go(opened: Opened, accounts: Sequence[str], yes: bool, poll_seconds: fl
 
 def _plan(
     opened: Opened,
+    world: World,
     command: Command,
     wanted: Desired,
     release: str,
@@ -136,7 +141,7 @@ def _plan(
     agreed: Sequence[str] = (),
 ) -> Plan:
     """Plan. What was `agreed` to in a saved plan may be gone by now: that plan is stale, and nobody typed it wrong."""
-    made = changing.planned(opened, command, wanted, release, sorted({*acknowledged, *agreed}), _Sayings())
+    made = changing.planned(opened, world, command, wanted, release, sorted({*acknowledged, *agreed}), _Sayings())
     asked = {each for each in acknowledged if each.partition("/")[0] != ACKNOWLEDGED}
     unknown = sorted(asked - {each.name for each in made.hazards})
     if unknown:

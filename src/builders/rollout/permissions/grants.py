@@ -17,7 +17,7 @@ class Who(enum.Enum):
 
 @dataclass(frozen=True)
 class Scope:
-    """What the placeholders of resources stand for. `deploy_role` is `deploy_role` of rollout.yaml."""
+    """Whose resources are meant: names that a page leaves open, or those of a real phase as rollout.yaml has them."""
 
     tooling: str = "${ToolingAccount}"
     home: str = "${HomeRegion}"
