@@ -16,19 +16,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
-
 from rollout.conftest import Administrator
 from rollout.small_phase import QUICK, SUFFIX, body, layer_set
 
 from builders.cloud.process import running as running_cloud
-from builders.rollout.engine import running, world
-from builders.rollout.engine.watch import Silent
-from builders.rollout.model import Desired, Permissions, Place, Preferences, Wave
-from builders.rollout.pace import WallClock
-from builders.rollout.plan.making import make
-from builders.rollout.store import Command, Store
+from builders.rollout.executor import state
+from builders.rollout.executor.context import SilentObserver
+from builders.rollout.executor.run import RunServices, begin_run, run_to_desired
+from builders.rollout.model import DesiredState, Permissions, Preferences, Target, Wave
+from builders.rollout.plan.planner import make_plan
+from builders.rollout.plan.preferences import WallClock
+from builders.rollout.state.journal import Command
+from builders.rollout.state.store import Store
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
+
 
 LAYERS = [f"layer{number:02}" for number in range(12)]
 ACCOUNTS = [str(200_000_000_000 + number) for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 25)]
@@ -39,12 +42,12 @@ REGIONS = (
 ALLOWED_MEGABYTES = 300
 
 
-def wanted(version: str) -> Desired:
+def wanted(version: str) -> DesiredState:
     """Three ranks of four layers, each of which waits for the rank before."""
-    places = [Place(account, region) for account in ACCOUNTS for region in REGIONS]
+    places = [Target(account, region) for account in ACCOUNTS for region in REGIONS]
     everything = Preferences("100%", "0", parallel_regions=True)
     text = body("network", version=version).replace("network-Queue", "${AWS::StackName}-Queue")
-    return Desired(
+    return DesiredState(
         phase="dev",
         suffix=SUFFIX,
         sets={layer: layer_set(layer, places, text) for layer in LAYERS},
@@ -81,15 +84,15 @@ class Phase:
     def apply(self, version: str) -> bool:
         """Walk to the end."""
         shall = wanted(version)
-        tools = running.Tools(self.client, self.store, WallClock(), QUICK, Silent())
-        run = running.begin(tools, Command.APPLY, self.store.releases.save(shall), ())
-        return running.walk(tools, run, shall, LAYERS, ()).good
+        tools = RunServices(self.client, self.store, WallClock(), QUICK, SilentObserver())
+        run = begin_run(tools, Command.APPLY, self.store.releases.save(shall), ())
+        return run_to_desired(tools, run, shall, LAYERS, ()).good
 
     def settled(self, version: str) -> bool:
         """Plan, and expect nothing to do; no instance is asked for by itself."""
-        found = world.read(self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ())
+        found = state.read_current_state(self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ())
         alone = self.client.counts()["cloudformation:DescribeStackInstance"]
-        return make(wanted(version), found).nothing_to_do and not alone
+        return make_plan(wanted(version), found).nothing_to_do and not alone
 
 
 def main() -> int:

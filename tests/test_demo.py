@@ -14,10 +14,8 @@ from leftovers import gone_in_time, marked, started_by
 
 from builders import deploy
 from builders.cloud.process import Cloud
-from builders.demo import database_login
-from builders.demo.accounts import PHASES, Accounts
-from builders.demo.scenario import Scenario
-from builders.demo.source import source_database
+from builders.rehearsal import database_login
+from builders.rehearsal.phase import PHASES, Accounts, Scenario, source_database
 
 
 def version_2() -> str | None:

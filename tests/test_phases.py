@@ -14,11 +14,9 @@ import pytest
 
 from builders import catalog, outputs
 from builders.cloud.process import Cloud, running
-from builders.demo.accounts import PHASES, REGION, Accounts
-from builders.demo.scenario import TEMPLATES, Scenario, layers
-from builders.demo.source import source_database
 from builders.deploy import AwsCli, stack_name
-from builders.stack import Scope
+from builders.rehearsal.phase import PHASES, REGION, TEMPLATES, Accounts, Scenario, layers, source_database
+from builders.scopes import Scope
 
 EIGHT = {
     "vpcId",

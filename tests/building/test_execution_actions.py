@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from builders.building import execution_actions
+from tools import execution_actions
 
 FILE = execution_actions.TARGET
 
 
 def test_the_file_beside_the_layer_is_up_to_date() -> None:
-    """Otherwise: python -m builders.building.execution_actions, and build-templates."""
+    """Otherwise: python -m tools.execution_actions, and build-templates."""
     wanted = execution_actions.source(execution_actions.of_the_phase())
     assert FILE.read_text(encoding="utf-8") == wanted
 

@@ -18,8 +18,8 @@ import pytest
 from builders import catalog, deploy, package
 from builders.cloud.on_premises import OnPremises, on_premises
 from builders.cloud.process import Cloud
-from builders.demo import database_login
 from builders.errors import DeployError
+from builders.rehearsal import database_login
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION, SUFFIX = "777000000001", "us-east-1", "ways"

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from builders.cloud.process import Cloud
-from builders.rollout import command
-from builders.rollout.client import Access, Client
-from builders.rollout.client.calls import Observer
-from builders.rollout.rehearsal.accounts import Accounts
+from builders.rehearsal.accounts import Accounts
+from builders.rollout.aws.calls import CallObserver
+from builders.rollout.aws.client import Client
+from builders.rollout.aws.sessions import Access
+from builders.rollout.cli import main
 
 from .conftest import DEPLOY_ROLE, REGION
 
@@ -52,7 +53,7 @@ class CalledPhase:
         self.file = folder / "rollout.yaml"
         self.templates = folder / "templates"
         self.saved = folder / "plan.json"
-        self.observe: Observer | None = None
+        self.observe: CallObserver | None = None
         self.attempts = 2
         self._plan: dict[str, Any] = {}
         self.templates.mkdir()
@@ -143,7 +144,7 @@ class CalledPhase:
         out, err = io.StringIO(), io.StringIO()
         whole = ["--file", str(self.file), "--templates-dir", str(self.templates), *map(str, arguments)]
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = command.main(whole, connect=self.connect)
+            code = main.main(whole, connect=self.connect)
         return Said(code, out.getvalue(), err.getvalue())
 
     def apply(self, *more: str | Path, phase: str = "dev") -> Said:

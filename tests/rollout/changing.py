@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from builders.rollout.changes import Comparison, compare
-from builders.rollout.model import Deployed, Place
+from builders.rollout.diff.resources import Comparison, compare
+from builders.rollout.model import Deployed, Target
 
 ROOT = Path(__file__).parents[2]
-HERE = Place("111111111111", "us-east-1")
+HERE = Target("111111111111", "us-east-1")
 Resources = Mapping[str, Any]
 
 

@@ -17,10 +17,11 @@ from cloud.conftest import Account
 from cloud.stacksets.conftest import ADMINISTRATOR_ACCESS, Fleet, trusting
 
 from builders.cloud.process import Cloud, running
-from builders.rollout.client import Access, Call, Client, Moment
-from builders.rollout.client.calls import Observer
-from builders.rollout.model import DesiredSet, Operation, Permissions, Place, Preferences, Values
-from builders.rollout.steps import Action, Step
+from builders.rollout.aws.calls import ApiCall, CallObserver, Moment
+from builders.rollout.aws.client import Client
+from builders.rollout.aws.sessions import Access
+from builders.rollout.model import Operation, Permissions, Preferences, StackSetSpec, Target, Values
+from builders.rollout.plan.calls import Action, Call
 
 PHASE, SUFFIX = "dev", "dev"
 PLAN_ROLE, DEPLOY_ROLE = "stackferry-plan-dev", "OrganizationAccountAccessRole"
@@ -44,13 +45,13 @@ def template(*queues: str, **parameters: str) -> str:
     )
 
 
-def desired(name: str = "stackferry-network-dev", body: str = "", places: Any = (), **values: str) -> DesiredSet:
+def desired(name: str = "stackferry-network-dev", body: str = "", places: Any = (), **values: str) -> StackSetSpec:
     """A set of queues, whose instances override nothing."""
-    overrides: dict[Place, Values] = {place: {} for place in places}
-    return DesiredSet("network", name, body or template(), values or {"QueueName": "payments"}, overrides)
+    overrides: dict[Target, Values] = {place: {} for place in places}
+    return StackSetSpec("network", name, body or template(), values or {"QueueName": "payments"}, overrides)
 
 
-def connect(cloud: Cloud, account: str, permissions: Permissions, observe: Observer | None = None) -> Client:
+def connect(cloud: Cloud, account: str, permissions: Permissions, observe: CallObserver | None = None) -> Client:
     """A client with an account's own credentials."""
     access = Access(REGION, endpoint_url=cloud.endpoint_url, keys=(account, "embedded-cloud"))
     return Client(access, permissions, PHASE, SUFFIX, DEPLOY_ROLE, observe)
@@ -69,7 +70,9 @@ class Administrator:
     def access(self, region: str = REGION, **more: Any) -> Access:
         return Access(region, endpoint_url=self.cloud.endpoint_url, keys=(self.number, "embedded-cloud"), **more)
 
-    def client(self, permissions: Permissions | None = None, observe: Observer | None = None, **more: Any) -> Client:
+    def client(
+        self, permissions: Permissions | None = None, observe: CallObserver | None = None, **more: Any
+    ) -> Client:
         return Client(self.access(**more), permissions or Permissions(), PHASE, SUFFIX, DEPLOY_ROLE, observe)
 
     def member(self, number: str) -> str:
@@ -103,22 +106,22 @@ class Administrator:
 class Rollout:
     """One stack set, driven through a client by steps that are waited for."""
 
-    def __init__(self, client: Client, shall: DesiredSet) -> None:
+    def __init__(self, client: Client, shall: StackSetSpec) -> None:
         self.client = client
         self.shall = shall
         self._ids = itertools.count(1)
 
-    def step(self, action: Action, accounts: Any = (), regions: Any = (REGION,), **more: Any) -> Step:
-        return Step(action, "network", self.shall.name, tuple(accounts), tuple(regions), **more)
+    def step(self, action: Action, accounts: Any = (), regions: Any = (REGION,), **more: Any) -> Call:
+        return Call(action, "network", self.shall.name, tuple(accounts), tuple(regions), **more)
 
-    def submit(self, step: Step, operation_id: str = "", **more: Any) -> str:
+    def submit(self, step: Call, operation_id: str = "", **more: Any) -> str:
         operation_id = operation_id or f"operation-{next(self._ids)}"
         preferences = more.pop("preferences", Preferences(max_concurrent="100%"))
         permissions = more.pop("permissions", Permissions())
         self.client.sets.submit(step, self.shall, operation_id, preferences, permissions, more.pop("tags", TAGS))
         return operation_id
 
-    def run(self, step: Step, **more: Any) -> Operation:
+    def run(self, step: Call, **more: Any) -> Operation:
         """Submit a step, and wait for the end of its operation."""
         return self.over(self.submit(step, **more))
 
@@ -142,9 +145,9 @@ class Watch:
     """Keeps the calls that a client made."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Moment, Call]] = []
+        self.calls: list[tuple[Moment, ApiCall]] = []
 
-    def __call__(self, moment: Moment, call: Call) -> None:
+    def __call__(self, moment: Moment, call: ApiCall) -> None:
         self.calls.append((moment, call))
 
 

@@ -17,17 +17,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from builders.cloud.process import Cloud, running
+from builders.errors import RolloutError
+from builders.rollout import names
+from builders.rollout.aws.calls import ApiCall, Moment
+from builders.rollout.lifecycle import rollback
+from builders.rollout.model import DesiredState, Wave
+from builders.rollout.state.journal import Command
+from rollout.conftest import Administrator
+from rollout.small_phase import SmallPhase, body, layer_set
+
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[1])]
 
-from builders.cloud.process import Cloud, running
-from builders.errors import RolloutError
-from builders.rollout import names, rollback
-from builders.rollout.client import Call, Moment
-from builders.rollout.model import Desired, Wave
-from builders.rollout.store import Command
-from rollout.conftest import Administrator
-from rollout.small_phase import SmallPhase, body, layer_set
 
 CHAIN = ("network", "database")
 READING = ("Describe", "List", "Get", "Head")
@@ -49,7 +51,7 @@ class Killer:
     moments: int = 0
     last: str = ""
 
-    def __call__(self, moment: Moment, call: Call) -> None:
+    def __call__(self, moment: Moment, call: ApiCall) -> None:
         if moment is Moment.AFTER and call.operation.startswith(READING):
             return
         self.moments += 1
@@ -65,7 +67,7 @@ class Scenario:
     name: str
     command: Command
     prepare: Callable[[SmallPhase], None]
-    wanted: Callable[[SmallPhase], Desired]
+    wanted: Callable[[SmallPhase], DesiredState]
 
 
 @dataclass
@@ -76,12 +78,12 @@ class Result:
     violations: list[str] = field(default_factory=list)
 
 
-def first(small: SmallPhase) -> Desired:
+def first(small: SmallPhase) -> DesiredState:
     """Two layers at one place each, as a release begins."""
     return small.wanted(*(layer_set(layer, small.places[:2]) for layer in CHAIN), waves=_waves(small))
 
 
-def second(small: SmallPhase) -> Desired:
+def second(small: SmallPhase) -> DesiredState:
     """A new template for both, and a value of its own at one place."""
     network = {small.places[0]: {"DelaySeconds": "7"}, small.places[1]: {}}
     return small.wanted(
@@ -95,9 +97,9 @@ def _waves(small: SmallPhase) -> tuple[Wave, ...]:
     return tuple(Wave(f"wave {number}", (account,)) for number, account in enumerate(small.accounts, 1))
 
 
-def _back(small: SmallPhase) -> Desired:
+def _back(small: SmallPhase) -> DesiredState:
     release = small.store.releases.save(first(small))
-    return rollback.back_to(small.store.releases.load(release), second(small), small.world())
+    return rollback.desired_release(small.store.releases.load(release), second(small), small.world())
 
 
 def _at_second(small: SmallPhase) -> None:
@@ -109,11 +111,13 @@ SCENARIOS = (
     Scenario("apply, from nothing", Command.APPLY, lambda small: None, first),
     Scenario("apply, an update", Command.APPLY, lambda small: _run(small, first), second),
     Scenario("rollback", Command.ROLLBACK, _at_second, _back),
-    Scenario("remove", Command.REMOVE, lambda small: _run(small, first), lambda small: rollback.nothing(first(small))),
+    Scenario(
+        "remove", Command.REMOVE, lambda small: _run(small, first), lambda small: rollback.desired_nothing(first(small))
+    ),
 )
 
 
-def _run(small: SmallPhase, wanted: Callable[[SmallPhase], Desired]) -> None:
+def _run(small: SmallPhase, wanted: Callable[[SmallPhase], DesiredState]) -> None:
     small.run(wanted(small))
 
 
@@ -162,7 +166,7 @@ def _one(cloud: Cloud, scenario: Scenario, point: int, expected: tuple[object, o
         yield f"{where}: operations that no journal has: {sorted(unwritten)}"
 
 
-def _go_on(small: SmallPhase, scenario: Scenario, wanted: Desired) -> bool:
+def _go_on(small: SmallPhase, scenario: Scenario, wanted: DesiredState) -> bool:
     """Resume; where the run had not begun yet, or had ended, call the command again as a person would."""
     small.connect()
     try:

@@ -8,20 +8,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from builders.rollout import desired as desires, file, names
-from builders.rollout.client.reach import Reach
-from builders.rollout.desired import Shared, Template
-from builders.rollout.engine import looking, running, world as worlds
-from builders.rollout.engine.report import Report
-from builders.rollout.engine.watch import Silent
-from builders.rollout.model import Desired, Place, Values, World
-from builders.rollout.pace import Patience
-from builders.rollout.plan.making import make
-from builders.rollout.plan.values import Plan
-from builders.rollout.reading import status
-from builders.rollout.showing.views import StatusView
-from builders.rollout.steps import Action, Step
-from builders.rollout.store import Command, Store
+from builders.rollout import names
+from builders.rollout.aws.client import AccessPaths
+from builders.rollout.checks import status
+from builders.rollout.checks.status import StatusView
+from builders.rollout.config import desired, schema
+from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.templates import Template, read_templates
+from builders.rollout.executor import state
+from builders.rollout.executor.context import Report, SilentObserver
+from builders.rollout.executor.run import RunServices, begin_run, run_to_desired
+from builders.rollout.model import CurrentState, DesiredState, Target, Values
+from builders.rollout.plan.calls import Action, Call
+from builders.rollout.plan.plan import Plan
+from builders.rollout.plan.planner import make_plan
+from builders.rollout.plan.preferences import PollInterval
+from builders.rollout.state.journal import Command
+from builders.rollout.state.store import Store
 
 from .simulation import ATTACHMENT, DEPLOY_ROLE, SimulatedClient, Simulation
 
@@ -46,7 +49,7 @@ class Instantly:
 @functools.cache
 def templates() -> dict[str, Template]:
     """Those of the repository."""
-    return desires.templates(ROOT / "templates")
+    return read_templates(ROOT / "templates")
 
 
 class LargePhase:
@@ -54,7 +57,7 @@ class LargePhase:
 
     def __init__(self, instances: int, *, own_ranges: bool = False) -> None:
         self.accounts = tuple(str(200_000_000_000 + number) for number in range(instances // len(REGIONS)))
-        self.places = [Place(account, region) for account in self.accounts for region in REGIONS]
+        self.places = [Target(account, region) for account in self.accounts for region in REGIONS]
         self.simulation = Simulation(TOOLING)
         self.own_ranges = own_ranges
         self.wanted = self.desired()
@@ -66,7 +69,7 @@ class LargePhase:
         self.client = SimulatedClient(self.simulation)
         self.store = Store(self.client.objects("us-east-1"), "bucket", self.wanted.suffix)
 
-    def desired(self, **parameters: str) -> Desired:
+    def desired(self, **parameters: str) -> DesiredState:
         """What the phase shall be, some of its parameters changed; made from rollout.yaml as always."""
         ranges = ipaddress.ip_network("10.0.0.0/8").subnets(new_prefix=22)
         own: dict[str, Values] = {}
@@ -87,15 +90,15 @@ class LargePhase:
             "network": {"account": NETWORK, "parameters": str(ROOT / "environments/network.json")},
             "phases": {"dev": phase},
         }
-        rollout = file.RolloutFile.model_validate(content)
-        return desires.desired(rollout, "dev", templates(), _shared())
+        rollout = schema.RolloutFile.model_validate(content)
+        return desired.desired_state(rollout, "dev", templates(), _shared())
 
     def stand(self) -> None:
         """Let the phase be there as an apply would leave it, its books included, without its operations."""
         wanted = self.wanted
         for layer, each in wanted.sets.items():
             self.client.sets.submit(
-                Step(Action.CREATE_SET, layer, each.name),
+                Call(Action.CREATE_SET, layer, each.name),
                 each,
                 f"made-{layer}",
                 wanted.preferences,
@@ -117,37 +120,39 @@ class LargePhase:
         self.store.keep(known)
         self.connect()
 
-    def world(self) -> World:
+    def world(self) -> CurrentState:
         """Read it, as every command does."""
         routes = self.wanted.plain.values()
-        return worlds.read(
+        return state.read_current_state(
             self.client.sets, self.client.plain, self.store.known(), self.wanted.suffix, _carried(), routes
         )
 
     def status(self) -> StatusView:
         """What `status` shows."""
-        reach = Reach.of(self.client, "dev", self.wanted.suffix, DEPLOY_ROLE)
+        reach = AccessPaths.of(self.client, "dev", self.wanted.suffix, DEPLOY_ROLE)
         view, _ = status.run_status(self.client, self.wanted, self.store, reach, _carried(), ())
         return view
 
-    def plan(self, wanted: Desired) -> Plan:
+    def plan(self, wanted: DesiredState) -> Plan:
         """Read, look closer, and plan."""
-        return make(wanted, looking.closer(self.client.members, wanted, self.world(), Silent()))
+        return make_plan(
+            wanted, state.read_changing_stacks(self.client.members, wanted, self.world(), SilentObserver())
+        )
 
-    def apply(self, wanted: Desired, watch: Silent | None = None) -> Report:
+    def apply(self, wanted: DesiredState, watch: SilentObserver | None = None) -> Report:
         """Walk to the end."""
-        tools = running.Tools(self.client, self.store, Instantly(), Patience(), watch or Silent())
-        run = running.begin(tools, Command.APPLY, self.store.releases.save(wanted), ())
-        return running.walk(tools, run, wanted, _carried(), tuple(wanted.plain.values()))
+        tools = RunServices(self.client, self.store, Instantly(), PollInterval(), watch or SilentObserver())
+        run = begin_run(tools, Command.APPLY, self.store.releases.save(wanted), ())
+        return run_to_desired(tools, run, wanted, _carried(), tuple(wanted.plain.values()))
 
 
 def _carried() -> list[str]:
     return [layer for layer, each in templates().items() if each.scope == "PHASE"]
 
 
-def _shared() -> Shared:
+def _shared() -> SharedOutputs:
     network = {"TransitGatewayId": "tgw-0123456789abcdef0", "OnPremisesRouteTableId": "tgw-rtb-0123456789abcdef0"}
-    return Shared(
+    return SharedOutputs(
         tooling={region: {"ArtifactsBucket": f"stackferry-artifacts-{region}"} for region in REGIONS},
         administration={"AdministrationRoleArn": f"arn:aws:iam::{TOOLING}:role/stackferry-administration-tooling"},
         network=dict.fromkeys(REGIONS, network),

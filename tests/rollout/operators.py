@@ -8,19 +8,23 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from builders.rollout.client import Access, Call, Client, Moment
-from builders.rollout.permissions import Scope, Who, policy, shared_stacks
-from builders.rollout.rehearsal.calling import Caller, Said
-from builders.rollout.rehearsal.world import World
+from builders.rehearsal.cloud import RehearsalCloud
+from builders.rehearsal.commands import CommandResult, RolloutCommand
+from builders.rollout.aws.calls import ApiCall, Moment
+from builders.rollout.aws.client import Client
+from builders.rollout.aws.sessions import Access
+from tools.permissions import calls
+from tools.permissions.calls import Scope, Who
+from tools.permissions.table import policy
 
 ROOT = Path(__file__).parents[2]
 PHASE, SUFFIX = "dev", "dev"
 
 
-class Operator(Caller):
+class Operator(RolloutCommand):
     """A user of the tooling account. `made` are the calls of each command, by whose they were."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: RehearsalCloud) -> None:
         super().__init__(world, ROOT / "templates")
         self.world = world
         self.made: dict[str, set[tuple[Who, str]]] = defaultdict(set)
@@ -31,7 +35,7 @@ class Operator(Caller):
         key = self._iam.create_access_key(UserName="operator")["AccessKey"]
         self._keys = key["AccessKeyId"], key["SecretAccessKey"]
 
-    def run(self, command: str, *more: str, without: Collection[str] = (), stop_after: str = "") -> Said:
+    def run(self, command: str, *more: str, without: Collection[str] = (), stop_after: str = "") -> CommandResult:
         """Run a command with its own policy, but for some actions; `stop_after` is a call that Ctrl-C comes behind."""
         document = policy(command, scope=self.scope, without=without)
         if command == "bootstrap":
@@ -39,7 +43,7 @@ class Operator(Caller):
         arguments = {"UserName": "operator", "PolicyName": "command", "PolicyDocument": json.dumps(document)}
         self._iam.put_user_policy(**arguments)
 
-        def observe(moment: Moment, call: Call) -> None:
+        def observe(moment: Moment, call: ApiCall) -> None:
             self.made[command].add((_whose(call), str(call)))
             if str(call) == stop_after and moment is Moment.AFTER:
                 raise KeyboardInterrupt
@@ -54,10 +58,10 @@ class Operator(Caller):
 
 def _of_resources() -> list[str]:
     """The embedded cloud asks whether a deployer may make a resource by its logical id, for want of an ARN."""
-    return sorted({action for actions in shared_stacks.BY_TYPE.values() for action in actions})
+    return sorted({action for actions in calls.BY_TYPE.values() for action in actions})
 
 
-def _whose(call: Call) -> Who:
+def _whose(call: ApiCall) -> Who:
     if not call.account:
         return Who.CALLER
     return Who.PLAN if call.role.startswith("stackferry-plan-") else Who.DEPLOY

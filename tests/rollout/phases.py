@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from builders.environments import Entry, ParameterFile
-from builders.rollout.desired import Shared, Template, resolved, template
-from builders.rollout.file import RolloutFile
-from builders.rollout.model import Desired
+from builders.rollout.config.desired import resolved_values
+from builders.rollout.config.schema import RolloutFile
+from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.templates import Template, read_template
+from builders.rollout.model import DesiredState
 
 ONE, TWO, THREE = "111111111111", "222222222222", "333333333333"
 NEAR, FAR = "us-east-1", "eu-west-1"
@@ -34,7 +36,7 @@ def made(
         "Rules": rules or {},
         "Outputs": {name: {"Value": "x"} for name in outputs},
     }
-    return template(layer, json.dumps(body))
+    return read_template(layer, json.dumps(body))
 
 
 def rollout(plan: Mapping[str, Any] | None = None, **file: Any) -> RolloutFile:
@@ -61,10 +63,12 @@ def phase(
     plan: Mapping[str, Any] | None = None,
     values: Mapping[str, str] | None = None,
     *,
-    shared: Shared | None = None,
+    shared: SharedOutputs | None = None,
     members: Mapping[str, tuple[str, ...]] | None = None,
     **file: Any,
-) -> Desired:
+) -> DesiredState:
     """The desired state of dev."""
     by_layer = {each.layer: each for each in templates}
-    return resolved(rollout(plan, **file), "dev", by_layer, shared or Shared(), members or {}, environment(values))
+    return resolved_values(
+        rollout(plan, **file), "dev", by_layer, shared or SharedOutputs(), members or {}, environment(values)
+    )

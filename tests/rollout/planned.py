@@ -8,11 +8,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from builders.rollout.changes import Change, Effect, Hazard, HazardKind
-from builders.rollout.comparing import Kind
-from builders.rollout.model import Place
-from builders.rollout.plan.values import Group, Plan, PlannedCall, PlannedHazard
-from builders.rollout.steps import Action
+from builders.rollout.diff.effects import Change, Effect, Hazard, HazardKind
+from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.model import Target
+from builders.rollout.plan.calls import Action
+from builders.rollout.plan.plan import Group, Plan, PlannedHazard, PlannedOperation
 
 REGIONS = ("us-east-1", "eu-west-1")
 LAYERS = ("foundation", "network", "database", "monitoring")
@@ -48,17 +48,17 @@ REFUSED = Hazard(
 )
 
 
-def places(accounts: int, first: int = 0, regions: Sequence[str] = REGIONS) -> tuple[Place, ...]:
+def places(accounts: int, first: int = 0, regions: Sequence[str] = REGIONS) -> tuple[Target, ...]:
     """All regions of so many accounts."""
     return tuple(
-        Place(f"{111_111_111_111 + number}", region) for number in range(first, first + accounts) for region in regions
+        Target(f"{111_111_111_111 + number}", region) for number in range(first, first + accounts) for region in regions
     )
 
 
-def call(wave: str, layer: str, accounts: int, regions: Sequence[str] = REGIONS, **more: Any) -> PlannedCall:
+def call(wave: str, layer: str, accounts: int, regions: Sequence[str] = REGIONS, **more: Any) -> PlannedOperation:
     """An operation that creates or updates."""
     given: dict[str, Any] = {"action": Action.UPDATE, "at_once": min(10, accounts), "minutes": 7.5, **more}
-    return PlannedCall(wave, layer, accounts=accounts, regions=tuple(regions), **given)
+    return PlannedOperation(wave, layer, accounts=accounts, regions=tuple(regions), **given)
 
 
 def plan(*groups: Group, **more: Any) -> Plan:
@@ -83,11 +83,11 @@ def update(accounts: int, **more: Any) -> Plan:
     groups, calls = [], []
     for wave, where in waves.items():
         groups += [
-            Group(wave, "foundation", Kind.NOTHING, where),
-            Group(wave, "network", Kind.UPDATE, where, (SUBNET, ATTACHMENT, KEPT, OUTPUTS)),
-            Group(wave, "database", Kind.UPDATE, where, (DATABASE,)),
-            Group(wave, "monitoring", Kind.CREATE, where[:-1]),
-            Group(wave, "monitoring", Kind.RETRY, where[-1:], (DASHBOARD,)),
+            Group(wave, "foundation", ChangeKind.NOTHING, where),
+            Group(wave, "network", ChangeKind.UPDATE, where, (SUBNET, ATTACHMENT, KEPT, OUTPUTS)),
+            Group(wave, "database", ChangeKind.UPDATE, where, (DATABASE,)),
+            Group(wave, "monitoring", ChangeKind.CREATE, where[:-1]),
+            Group(wave, "monitoring", ChangeKind.RETRY, where[-1:], (DASHBOARD,)),
         ]
         calls += [
             call(wave, "network", len(where) // 2, [REGIONS[0]]),
@@ -103,7 +103,7 @@ def update(accounts: int, **more: Any) -> Plan:
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
 """Whatever a value may hold: brackets, quotes, wide characters, escapes."""
 some_places = st.lists(
-    st.builds(Place, st.integers(0, 40).map("{:012}".format), st.sampled_from([*REGIONS, "ap-southeast-4"])),
+    st.builds(Target, st.integers(0, 40).map("{:012}".format), st.sampled_from([*REGIONS, "ap-southeast-4"])),
     min_size=1,
     max_size=8,
     unique=True,
@@ -136,11 +136,11 @@ def plans(draw: st.DrawFn) -> Plan:
             taken = [left.pop() for _ in range(draw(st.integers(1, len(left))))]
             changes = draw(st.none() | some_changes)
             wave = draw(st.sampled_from(["canary", "rest"]))
-            groups.append(Group(wave, layer, draw(st.sampled_from(Kind)), tuple(sorted(taken)), changes))
+            groups.append(Group(wave, layer, draw(st.sampled_from(ChangeKind)), tuple(sorted(taken)), changes))
     calls = draw(
         st.lists(
             st.builds(
-                PlannedCall,
+                PlannedOperation,
                 st.sampled_from(["canary", "rest"]),
                 st.sampled_from(layers),
                 st.sampled_from(Action),

@@ -14,16 +14,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from builders.rollout.client import Access, Client
-from builders.rollout.client.calls import Calls
-from builders.rollout.client.members import Members
-from builders.rollout.client.objects import Objects
-from builders.rollout.client.plain import Plain
-from builders.rollout.client.refusals import Conflict, NotThere, Refused, SetNotFound
-from builders.rollout.client.sessions import Role, Where
-from builders.rollout.client.stack_sets import StackSets
-from builders.rollout.client.units import Organizations
-from builders.rollout.model import Permissions, Place
+from builders.rollout.aws.accounts import Members
+from builders.rollout.aws.calls import ApiCalls
+from builders.rollout.aws.client import Client
+from builders.rollout.aws.errors import Conflict, NotFound, Refused, StackSetNotFound
+from builders.rollout.aws.organizations import Organizations
+from builders.rollout.aws.s3 import Objects
+from builders.rollout.aws.sessions import Access, Endpoint, Role
+from builders.rollout.aws.stack_sets import StackSets
+from builders.rollout.aws.stacks import PlainStacks
+from builders.rollout.model import Permissions, Target
 
 Json = dict[str, Any]
 PAGES = {"ListStackInstances": 100, "ListStackSets": 100, "ListStackSetOperations": 100, "ListStacks": 100}
@@ -41,14 +41,14 @@ class SimulatedSet:
     parameters: Json
     tags: list[Json]
     roles: Json = field(default_factory=dict)
-    instances: dict[Place, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
+    instances: dict[Target, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     operations: list[tuple[str, str]] = field(default_factory=list)
-    outdated: set[Place] = field(default_factory=set)
-    listed: list[Place] = field(default_factory=list)
+    outdated: set[Target] = field(default_factory=set)
+    listed: list[Target] = field(default_factory=list)
     """The places as the first page of a list found them."""
 
 
-class Simulation(Calls):
+class Simulation(ApiCalls):
     """Calls that are answered here. `requested` are the operations; `written` counts bytes."""
 
     def __init__(self, administrator: str) -> None:
@@ -58,7 +58,7 @@ class Simulation(Calls):
         self.stacks: dict[tuple[str, str, str], Json] = {}
         self.objects: dict[tuple[str, str], tuple[bytes, str]] = {}
         self.written = 0
-        self.requested: list[tuple[str, str, list[Place]]] = []
+        self.requested: list[tuple[str, str, list[Target]]] = []
         self.looks_until_over = 0
         self._listed: list[str] = []
         self._looks: Counter[str] = Counter()
@@ -71,7 +71,7 @@ class Simulation(Calls):
         self._assumed.clear()
         self._account = ""
 
-    def _ask(self, where: Where, service: str, operation: str, request: Mapping[str, Any]) -> Any:
+    def _ask(self, where: Endpoint, service: str, operation: str, request: Mapping[str, Any]) -> Any:
         with self._lock:
             if where.role and where.role not in self._assumed:
                 self._assumed.add(where.role)
@@ -87,23 +87,23 @@ class Simulation(Calls):
 
     def _set(self, name: str) -> SimulatedSet:
         if name not in self.sets:
-            raise SetNotFound(f"there is no stack set {name}")
+            raise StackSetNotFound(f"there is no stack set {name}")
         return self.sets[name]
 
-    def _sts_GetCallerIdentity(self, _where: Where) -> Json:
+    def _sts_GetCallerIdentity(self, _where: Endpoint) -> Json:
         return {"Account": self._administrator}
 
-    def _cloudformation_ListStackSets(self, _where: Where, NextToken: str = "", **_: Any) -> Json:
+    def _cloudformation_ListStackSets(self, _where: Endpoint, NextToken: str = "", **_: Any) -> Json:
         return self._page("ListStackSets", [{"StackSetName": name} for name in sorted(self.sets)], NextToken)
 
-    def _cloudformation_DescribeStackSet(self, _where: Where, StackSetName: str, **_: Any) -> Json:
+    def _cloudformation_DescribeStackSet(self, _where: Endpoint, StackSetName: str, **_: Any) -> Json:
         found = self._set(StackSetName)
         parameters = _pairs(found.parameters, "Parameter")
         told = {"Status": "ACTIVE", "TemplateBody": found.template, "Parameters": parameters, "Tags": found.tags}
         return {"StackSet": {**told, **found.roles}}
 
     def _cloudformation_ListStackInstances(
-        self, _where: Where, StackSetName: str, NextToken: str = "", **_: Any
+        self, _where: Endpoint, StackSetName: str, NextToken: str = "", **_: Any
     ) -> Json:
         found = self._set(StackSetName)
         if not NextToken:
@@ -124,38 +124,38 @@ class Simulation(Calls):
         return page
 
     def _cloudformation_DescribeStackInstance(
-        self, _where: Where, StackSetName: str, StackInstanceAccount: str, StackInstanceRegion: str, **_: Any
+        self, _where: Endpoint, StackSetName: str, StackInstanceAccount: str, StackInstanceRegion: str, **_: Any
     ) -> Json:
-        _, overrides = self._set(StackSetName).instances[Place(StackInstanceAccount, StackInstanceRegion)]
+        _, overrides = self._set(StackSetName).instances[Target(StackInstanceAccount, StackInstanceRegion)]
         return {"StackInstance": {"ParameterOverrides": _pairs(overrides, "Parameter")}}
 
     def _cloudformation_ListStackSetOperations(
-        self, _where: Where, StackSetName: str, NextToken: str = "", **_: Any
+        self, _where: Endpoint, StackSetName: str, NextToken: str = "", **_: Any
     ) -> Json:
         found = self._set(StackSetName).operations
         listed = [{"OperationId": id, "Action": action, "Status": "SUCCEEDED"} for id, action in reversed(found)]
         return self._page("ListStackSetOperations", listed, NextToken)
 
     def _cloudformation_DescribeStackSetOperation(
-        self, _where: Where, StackSetName: str, OperationId: str, **_: Any
+        self, _where: Endpoint, StackSetName: str, OperationId: str, **_: Any
     ) -> Json:
         actions = dict(self._set(StackSetName).operations)
         if OperationId not in actions:
-            raise NotThere(f"there is no operation {OperationId}")
+            raise NotFound(f"there is no operation {OperationId}")
         self._looks[OperationId] += 1
         status = "SUCCEEDED" if self._looks[OperationId] > self.looks_until_over else "RUNNING"
         return {"StackSetOperation": {"OperationId": OperationId, "Action": actions[OperationId], "Status": status}}
 
-    def _cloudformation_CreateStackSet(self, _where: Where, StackSetName: str, **request: Any) -> Json:
+    def _cloudformation_CreateStackSet(self, _where: Endpoint, StackSetName: str, **request: Any) -> Json:
         self.sets[StackSetName] = SimulatedSet("", {}, [])
         self._define(StackSetName, request)
         return {}
 
-    def _cloudformation_DeleteStackSet(self, _where: Where, StackSetName: str, **_: Any) -> Json:
+    def _cloudformation_DeleteStackSet(self, _where: Endpoint, StackSetName: str, **_: Any) -> Json:
         del self.sets[StackSetName]
         return {}
 
-    def _cloudformation_UpdateStackSet(self, _where: Where, StackSetName: str, **request: Any) -> Json:
+    def _cloudformation_UpdateStackSet(self, _where: Endpoint, StackSetName: str, **request: Any) -> Json:
         self._define(StackSetName, request)
         found = self.sets[StackSetName]
         found.outdated = set(found.instances)
@@ -164,54 +164,54 @@ class Simulation(Calls):
             found.outdated.discard(place)
         return {}
 
-    def _cloudformation_CreateStackInstances(self, _where: Where, StackSetName: str, **request: Any) -> Json:
+    def _cloudformation_CreateStackInstances(self, _where: Endpoint, StackSetName: str, **request: Any) -> Json:
         self._override(StackSetName, "CREATE", request)
         return {}
 
-    def _cloudformation_UpdateStackInstances(self, _where: Where, StackSetName: str, **request: Any) -> Json:
+    def _cloudformation_UpdateStackInstances(self, _where: Endpoint, StackSetName: str, **request: Any) -> Json:
         self._override(StackSetName, "UPDATE", request)
         return {}
 
-    def _cloudformation_DeleteStackInstances(self, _where: Where, StackSetName: str, **request: Any) -> Json:
+    def _cloudformation_DeleteStackInstances(self, _where: Endpoint, StackSetName: str, **request: Any) -> Json:
         for place in self._begun(StackSetName, "DELETE", request):
             del self.sets[StackSetName].instances[place]
         return {}
 
-    def _cloudformation_DescribeStacks(self, where: Where, StackName: str) -> Json:
+    def _cloudformation_DescribeStacks(self, where: Endpoint, StackName: str) -> Json:
         account = where.role.account if where.role else self._administrator
         if (account, where.region, StackName) in self.stacks:
             return {"Stacks": [self.stacks[account, where.region, StackName]]}
-        found, overrides = self._of_stack(StackName, Place(account, where.region))
+        found, overrides = self._of_stack(StackName, Target(account, where.region))
         values = _pairs({**found.parameters, **overrides}, "Parameter")
         put_out = [{"OutputKey": "DirectConnectAttachmentId", "OutputValue": ATTACHMENT}]
         told = {"StackId": StackName, "StackStatus": "UPDATE_COMPLETE", "Parameters": values, "Outputs": put_out}
         return {"Stacks": [told]}
 
-    def _cloudformation_GetTemplate(self, where: Where, StackName: str, **_: Any) -> Json:
+    def _cloudformation_GetTemplate(self, where: Endpoint, StackName: str, **_: Any) -> Json:
         account = where.role.account if where.role else self._administrator
         if (account, where.region, StackName) in self.stacks:
             return {"TemplateBody": json.loads(self.stacks[account, where.region, StackName]["TemplateBody"])}
-        found, _ = self._of_stack(StackName, Place(account, where.region))
+        found, _ = self._of_stack(StackName, Target(account, where.region))
         return {"TemplateBody": json.loads(found.template)}  # as boto3 has it, a copy for each that asks
 
-    def _cloudformation_CreateChangeSet(self, _where: Where, **request: Any) -> Json:
+    def _cloudformation_CreateChangeSet(self, _where: Endpoint, **request: Any) -> Json:
         self._change_sets[request["ChangeSetName"]] = request
         return {}
 
-    def _cloudformation_DescribeChangeSet(self, _where: Where, **_: Any) -> Json:
+    def _cloudformation_DescribeChangeSet(self, _where: Endpoint, **_: Any) -> Json:
         return {"Status": "CREATE_COMPLETE"}
 
-    def _cloudformation_ExecuteChangeSet(self, where: Where, StackName: str, ChangeSetName: str, **_: Any) -> Json:
+    def _cloudformation_ExecuteChangeSet(self, where: Endpoint, StackName: str, ChangeSetName: str, **_: Any) -> Json:
         made = self._change_sets.pop(ChangeSetName)
         told = {"StackId": StackName, "StackStatus": "CREATE_COMPLETE", "Parameters": made["Parameters"]}
         account = where.role.account if where.role else self._administrator
         self.stacks[account, where.region, StackName] = {**told, "TemplateBody": made["TemplateBody"]}
         return {}
 
-    def _cloudformation_DeleteChangeSet(self, _where: Where, **_: Any) -> Json:
-        raise NotThere("what was executed is gone")
+    def _cloudformation_DeleteChangeSet(self, _where: Endpoint, **_: Any) -> Json:
+        raise NotFound("what was executed is gone")
 
-    def _cloudformation_ListStacks(self, where: Where, NextToken: str = "", **_: Any) -> Json:
+    def _cloudformation_ListStacks(self, where: Endpoint, NextToken: str = "", **_: Any) -> Json:
         account = where.role.account if where.role else self._administrator
         if not NextToken:
             here = (name for owner, region, name in self.stacks if (owner, region) == (account, where.region))
@@ -221,25 +221,25 @@ class Simulation(Calls):
         page["StackSummaries"] = page.pop("Summaries")
         return page
 
-    def _cloudformation_ListStackResources(self, _where: Where, **_: Any) -> Json:
+    def _cloudformation_ListStackResources(self, _where: Endpoint, **_: Any) -> Json:
         task = {"ResourceType": "AWS::DMS::ReplicationTask", "PhysicalResourceId": "arn:of-a-task"}
         return {"StackResourceSummaries": [task]}
 
-    def _dms_DescribeReplicationTasks(self, _where: Where, **_: Any) -> Json:
+    def _dms_DescribeReplicationTasks(self, _where: Endpoint, **_: Any) -> Json:
         return {"ReplicationTasks": [{"Status": "stopped"}]}
 
-    def _s3_GetObject(self, _where: Where, Bucket: str, Key: str) -> Json:
+    def _s3_GetObject(self, _where: Endpoint, Bucket: str, Key: str) -> Json:
         if (Bucket, Key) not in self.objects:
-            raise NotThere(f"there is no {Key}")
+            raise NotFound(f"there is no {Key}")
         body, tag = self.objects[Bucket, Key]
         return {"Body": io.BytesIO(body), "ETag": tag}
 
-    def _s3_HeadObject(self, _where: Where, Bucket: str, Key: str) -> Json:
+    def _s3_HeadObject(self, _where: Endpoint, Bucket: str, Key: str) -> Json:
         if (Bucket, Key) not in self.objects:
-            raise NotThere(f"there is no {Key}")
+            raise NotFound(f"there is no {Key}")
         return {}
 
-    def _s3_PutObject(self, _where: Where, Bucket: str, Key: str, Body: bytes, **condition: str) -> Json:
+    def _s3_PutObject(self, _where: Endpoint, Bucket: str, Key: str, Body: bytes, **condition: str) -> Json:
         present = self.objects.get((Bucket, Key))
         if ("IfNoneMatch" in condition and present) or condition.get("IfMatch", present and present[1]) != (
             present and present[1]
@@ -256,9 +256,9 @@ class Simulation(Calls):
         found.parameters = _values(request["Parameters"])
         found.roles = {key: request[key] for key in ("AdministrationRoleARN", "ExecutionRoleName") if key in request}
 
-    def _begun(self, name: str, action: str, request: Json) -> list[Place]:
+    def _begun(self, name: str, action: str, request: Json) -> list[Target]:
         self._set(name).operations.append((request["OperationId"], action))
-        places = [Place(account, region) for account in request["Accounts"] for region in request["Regions"]]
+        places = [Target(account, region) for account in request["Accounts"] for region in request["Regions"]]
         self.requested.append((name, action, places))
         return places
 
@@ -270,7 +270,7 @@ class Simulation(Calls):
             found.instances[place] = (request["OperationId"], before if given is None else given)
             found.outdated.discard(place)
 
-    def _of_stack(self, stack_id: str, place: Place) -> tuple[SimulatedSet, Mapping[str, str]]:
+    def _of_stack(self, stack_id: str, place: Target) -> tuple[SimulatedSet, Mapping[str, str]]:
         name = stack_id.rpartition("stack/StackSet-")[2].partition("/")[0].rpartition("-")[0]
         if name not in self.sets or place not in self.sets[name].instances:
             raise Refused("no stack", "ValidationError", f"Stack with id {stack_id} does not exist")
@@ -285,13 +285,13 @@ class SimulatedClient(Client):
         self.sets = StackSets(simulation, Permissions())
         self.members = Members(simulation, PLAN_ROLE, "migration-dev")
         self.organizations = Organizations(simulation)
-        self.plain = Plain(simulation, DEPLOY_ROLE)
+        self.plain = PlainStacks(simulation, DEPLOY_ROLE)
 
     def objects(self, region: str) -> Objects:
         return Objects(self.calls, region)
 
 
-def _stack_id(name: str, place: Place) -> str:
+def _stack_id(name: str, place: Target) -> str:
     # As long as those of AWS: there are as many of them as there are instances.
     return f"arn:aws:cloudformation:{place.region}:{place.account}:stack/StackSet-{name}-00000000/11111111-2222-3333"
 

@@ -13,23 +13,32 @@ from typing import Any
 from cloud.conftest import Account
 
 from builders.rollout import names
-from builders.rollout.client import Client
-from builders.rollout.client.calls import Observer
-from builders.rollout.engine import running
-from builders.rollout.engine.report import Report
-from builders.rollout.engine.watch import Silent
-from builders.rollout.model import Desired, DesiredSet, Permissions, Place, Preferences, Values, Wave, World
-from builders.rollout.pace import Patience, WallClock
-from builders.rollout.plan.making import make
-from builders.rollout.plan.values import Plan
-from builders.rollout.store import Command, Run, Store
+from builders.rollout.aws.calls import CallObserver
+from builders.rollout.aws.client import Client
+from builders.rollout.executor.context import Report, SilentObserver
+from builders.rollout.executor.run import RunServices, begin_run, run_to_desired, take_over_run
+from builders.rollout.model import (
+    CurrentState,
+    DesiredState,
+    Permissions,
+    Preferences,
+    StackSetSpec,
+    Target,
+    Values,
+    Wave,
+)
+from builders.rollout.plan.plan import Plan
+from builders.rollout.plan.planner import make_plan
+from builders.rollout.plan.preferences import PollInterval, WallClock
+from builders.rollout.state.journal import Command, Run
+from builders.rollout.state.store import Store
 
 from .conftest import PHASE, SUFFIX, Administrator
 
 LAYERS = ("database", "monitoring", "network")
 NEEDS = {"network": frozenset[str](), "database": frozenset({"network"}), "monitoring": frozenset({"database"})}
 REGIONS = ("us-east-1", "eu-west-1")
-QUICK = Patience(0.02, 0.2)
+QUICK = PollInterval(0.02, 0.2)
 
 
 def body(layer: str, *, version: str = "1", **resources: Any) -> str:
@@ -58,12 +67,12 @@ def body(layer: str, *, version: str = "1", **resources: Any) -> str:
 
 
 def layer_set(
-    layer: str, places: Iterable[Place] | Mapping[Place, Values], template: str = "", **more: str
-) -> DesiredSet:
+    layer: str, places: Iterable[Target] | Mapping[Target, Values], template: str = "", **more: str
+) -> StackSetSpec:
     """A layer's set; a mapping gives overrides, `more` the set's own values."""
     overrides = dict(places) if isinstance(places, Mapping) else {place: {} for place in places}
     values = {"EnvironmentSuffix": SUFFIX, **more}
-    return DesiredSet(layer, names.stack_set(layer, SUFFIX), template or body(layer), values, overrides)
+    return StackSetSpec(layer, names.stack_set(layer, SUFFIX), template or body(layer), values, overrides)
 
 
 class SmallPhase:
@@ -72,19 +81,19 @@ class SmallPhase:
     def __init__(self, administrator: Administrator, accounts: list[str], regions: Iterable[str] = REGIONS) -> None:
         self.administrator = administrator
         self.accounts = accounts
-        self.places = [Place(account, region) for account in accounts for region in regions]
+        self.places = [Target(account, region) for account in accounts for region in regions]
         self.bucket = administrator.bucket()
         self.connect()
 
-    def connect(self, observe: Observer | None = None, **access: Any) -> Client:
+    def connect(self, observe: CallObserver | None = None, **access: Any) -> Client:
         """A client and a store as another process would make them; `access` may say how patient it is."""
         self.client = self.administrator.client(observe=observe, **access)
         self.store = Store(self.client.objects("us-east-1"), self.bucket, SUFFIX)
         return self.client
 
-    def wanted(self, *sets: DesiredSet, waves: tuple[Wave, ...] = (), **preferences: Any) -> Desired:
+    def wanted(self, *sets: StackSetSpec, waves: tuple[Wave, ...] = (), **preferences: Any) -> DesiredState:
         """The phase with these layers; all three at all places where none is named."""
-        return Desired(
+        return DesiredState(
             phase=PHASE,
             suffix=SUFFIX,
             sets={each.layer: each for each in sets or [layer_set(layer, self.places) for layer in LAYERS]},
@@ -97,33 +106,33 @@ class SmallPhase:
             tags={"Environment": SUFFIX},
         )
 
-    def tools(self, watch: Silent | None = None) -> running.Tools:
-        return running.Tools(self.client, self.store, WallClock(), QUICK, watch or Silent())
+    def tools(self, watch: SilentObserver | None = None) -> RunServices:
+        return RunServices(self.client, self.store, WallClock(), QUICK, watch or SilentObserver())
 
     def run(
-        self, wanted: Desired, command: Command = Command.APPLY, watch: Silent | None = None, to: str = ""
+        self, wanted: DesiredState, command: Command = Command.APPLY, watch: SilentObserver | None = None, to: str = ""
     ) -> Report:
         """Begin a run and walk it to its end; `to` is the release that a rollback puts back."""
         tools = self.tools(watch)
         release = self.store.releases.save(wanted)
-        return running.walk(tools, running.begin(tools, command, release, (), to), wanted, LAYERS, ())
+        return run_to_desired(tools, begin_run(tools, command, release, (), to), wanted, LAYERS, ())
 
-    def resume(self, wanted: Desired, watch: Silent | None = None) -> Report:
+    def resume(self, wanted: DesiredState, watch: SilentObserver | None = None) -> Report:
         """Go on with the run that is under way, as another process with a client of its own."""
         self.connect()
         tools = self.tools(watch)
-        run: Run = running.take_over(tools)
-        return running.walk(tools, run, wanted, LAYERS, ())
+        run: Run = take_over_run(tools)
+        return run_to_desired(tools, run, wanted, LAYERS, ())
 
-    def world(self) -> World:
-        from builders.rollout.engine import world
+    def world(self) -> CurrentState:
+        from builders.rollout.executor import state
 
-        return world.read(self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ())
+        return state.read_current_state(self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ())
 
-    def plan(self, wanted: Desired) -> Plan:
-        return make(wanted, self.world())
+    def plan(self, wanted: DesiredState) -> Plan:
+        return make_plan(wanted, self.world())
 
-    def versions(self) -> dict[tuple[str, Place], str]:
+    def versions(self) -> dict[tuple[str, Target], str]:
         """The tag Version of every queue that stands, by layer and place: what really is in the accounts."""
         found = {}
         for place in self.places:

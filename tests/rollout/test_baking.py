@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from builders.rollout.engine.watch import Silent
-from builders.rollout.model import Desired, Wave
+from builders.rollout.executor.context import SilentObserver
+from builders.rollout.model import DesiredState, Wave
 
 from .conftest import REGION, Administrator
 from .small_phase import SmallPhase, layer_set
@@ -19,7 +19,7 @@ class Killed(BaseException):
     """The process is no more."""
 
 
-class WhenBaking(Silent):
+class WhenBaking(SilentObserver):
     """Does something once a wave has begun to bake."""
 
     def __init__(self, act: Callable[[], None]) -> None:
@@ -35,7 +35,7 @@ def small(administrator: Administrator, members: list[str]) -> SmallPhase:
     return SmallPhase(administrator, members[:2], regions=[REGION])
 
 
-def in_waves(small: SmallPhase, bake_seconds: int = 0) -> Desired:
+def in_waves(small: SmallPhase, bake_seconds: int = 0) -> DesiredState:
     """One layer, first to a canary that must be quiet, then to the other account."""
     canary, other = small.accounts
     waves = (Wave("canary", (canary,), bake_seconds, ("payments-",)), Wave("rest", (other,)))

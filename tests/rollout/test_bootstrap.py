@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from builders.errors import RolloutFileError
-from builders.rollout.bootstrap import ROUNDS, PlainStep, plan, routes
-from builders.rollout.desired import Shared, Template, templates
-from builders.rollout.file import RolloutFile, load
-from builders.rollout.model import Desired, Permissions, Place, PlainStacks, Preferences
+from builders.rollout.config.loading import load_rollout_file
+from builders.rollout.config.schema import RolloutFile
+from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.templates import Template, read_templates
+from builders.rollout.lifecycle.bootstrap import ROUNDS, PlannedStack, plan_stacks, route_stacks
+from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, Target
 
 ENVIRONMENTS = Path("environments").resolve()
 ROLE = "arn:aws:iam::888888888888:role/stackferry-administration-tooling"
@@ -21,7 +23,7 @@ ATTACHMENT = "tgw-attach-0123456789abcdef0"
 
 NETWORK = {"account": "999999999999", "parameters": str(ENVIRONMENTS / "network.json")}
 
-Steps = Callable[..., list[PlainStep]]
+Steps = Callable[..., list[PlannedStack]]
 
 
 def phase(name: str, *accounts: str, regions: tuple[str, ...] = ("us-east-1",), **more: Any) -> dict[str, Any]:
@@ -49,27 +51,27 @@ def rollout(tmp_path: Path) -> Callable[..., RolloutFile]:
         content = {key: value for key, value in {**content, **more}.items() if value is not None}
         path = tmp_path / "rollout.yaml"
         path.write_text(json.dumps(content))
-        return load(path)
+        return load_rollout_file(path)
 
     return rollout
 
 
 @pytest.fixture(scope="module")
 def layers() -> dict[str, Template]:
-    return templates(Path("templates"))
+    return read_templates(Path("templates"))
 
 
 @pytest.fixture
 def steps(rollout: Callable[..., RolloutFile], layers: dict[str, Template]) -> Steps:
     """The steps of one round of the phase dev."""
 
-    def steps(scope: str, shared: Shared | None = None, **more: Any) -> list[PlainStep]:
-        return plan(rollout(**more), "dev", scope, layers, shared or Shared())
+    def steps(scope: str, shared: SharedOutputs | None = None, **more: Any) -> list[PlannedStack]:
+        return plan_stacks(rollout(**more), "dev", scope, layers, shared or SharedOutputs())
 
     return steps
 
 
-def places(steps: list[PlainStep]) -> list[tuple[str, str]]:
+def places(steps: list[PlannedStack]) -> list[tuple[str, str]]:
     return [(step.name, str(step.place)) for step in steps]
 
 
@@ -106,7 +108,7 @@ def test_each_account_of_the_phase_gets_its_roles_in_one_region_and_other_phases
 
 
 def test_accounts_trust_the_administration_role_that_stands(steps: Steps) -> None:
-    shared = Shared(administration={"AdministrationRoleArn": ROLE})
+    shared = SharedOutputs(administration={"AdministrationRoleArn": ROLE})
     (first, _) = steps("ACCOUNT", shared)
     assert (first.values["AdministrationRoleArn"], first.values["CreateExecutionRole"]) == (ROLE, "true")
 
@@ -137,28 +139,28 @@ def test_what_is_wrong_with_a_value_names_its_file(steps: Steps) -> None:
 
 
 @pytest.fixture
-def wanted(layers: dict[str, Template]) -> Desired:
+def wanted(layers: dict[str, Template]) -> DesiredState:
     """A phase whose routes shall be at two places."""
     own = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", "CostCenter": "payments", "ComplianceScope": "PCI"}
     own |= {"TransitGatewayId": "tgw-0123456789abcdef0", "OnPremisesRouteTableId": "tgw-rtb-0123456789abcdef0"}
-    at = {Place(account, "us-east-1"): own for account in ("111111111111", "111111111112")}
-    plain = {"phase_routes": PlainStacks("phase_routes", "999999999999", layers["phase_routes"].body, at)}
+    at = {Target(account, "us-east-1"): own for account in ("111111111111", "111111111112")}
+    plain = {"phase_routes": PlainStackSpec("phase_routes", "999999999999", layers["phase_routes"].body, at)}
     needs = {"phase_routes": frozenset({"network"})}
-    return Desired("dev", "dev", {}, plain, needs, (), ("us-east-1",), Preferences(), Permissions(), {})
+    return DesiredState("dev", "dev", {}, plain, needs, (), ("us-east-1",), Preferences(), Permissions(), {})
 
 
-def test_routes_are_made_where_the_network_of_the_phase_has_its_attachment(wanted: Desired) -> None:
+def test_routes_are_made_where_the_network_of_the_phase_has_its_attachment(wanted: DesiredState) -> None:
     outputs = {
         "network": {
-            Place("111111111111", "us-east-1"): {"DirectConnectAttachmentId": ATTACHMENT, "VpcId": "vpc-0"},
-            Place("111111111112", "us-east-1"): {"VpcId": "vpc-1"},
+            Target("111111111111", "us-east-1"): {"DirectConnectAttachmentId": ATTACHMENT, "VpcId": "vpc-0"},
+            Target("111111111112", "us-east-1"): {"VpcId": "vpc-1"},
         }
     }
-    (step,) = routes(wanted, outputs)
+    (step,) = route_stacks(wanted, outputs)
     assert (step.name, str(step.place)) == ("phase-routes-dev-111111111111", "999999999999/us-east-1")
     assert step.values["DirectConnectAttachmentId"] == ATTACHMENT
     assert "VpcId" not in step.values
 
 
-def test_before_the_network_stands_there_are_no_routes(wanted: Desired) -> None:
-    assert routes(wanted, {}) == []
+def test_before_the_network_stands_there_are_no_routes(wanted: DesiredState) -> None:
+    assert route_stacks(wanted, {}) == []

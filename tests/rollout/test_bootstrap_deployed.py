@@ -11,10 +11,11 @@ import pytest
 
 from builders.cloud.process import Cloud, running
 from builders.errors import RolloutError
-from builders.rollout.bootstrap import Outcome, State, run, shared
-from builders.rollout.client import Client
-from builders.rollout.desired import Template, templates
-from builders.rollout.file import RolloutFile, load
+from builders.rollout.aws.client import Client
+from builders.rollout.config.loading import load_rollout_file
+from builders.rollout.config.schema import RolloutFile
+from builders.rollout.config.templates import Template, read_templates
+from builders.rollout.lifecycle.bootstrap import StackOutcome, StackState, deploy_stacks, shared_outputs
 from builders.rollout.model import Permissions
 
 from .conftest import DEPLOY_ROLE, Administrator, connect
@@ -54,7 +55,7 @@ def client(administrator: Administrator) -> Client:
 
 @pytest.fixture
 def layers() -> dict[str, Template]:
-    return templates(Path("templates"))
+    return read_templates(Path("templates"))
 
 
 @pytest.fixture
@@ -82,10 +83,10 @@ def written(folder: Path, *accounts: str, **tooling: Any) -> RolloutFile:
     }
     path = folder / "rollout.yaml"
     path.write_text(json.dumps(content))
-    return load(path)
+    return load_rollout_file(path)
 
 
-def states(outcomes: list[Outcome]) -> dict[str, str]:
+def states(outcomes: list[StackOutcome]) -> dict[str, str]:
     return {str(outcome.step): outcome.state.value for outcome in outcomes}
 
 
@@ -100,12 +101,12 @@ STACKS = {
 
 
 def test_a_second_run_changes_nothing(client: Client, rollout: RolloutFile, layers: dict[str, Template]) -> None:
-    told: list[Outcome] = []
-    outcomes = run(client, rollout, "dev", layers, tell=told.append)
+    told: list[StackOutcome] = []
+    outcomes = deploy_stacks(client, rollout, "dev", layers, tell=told.append)
     assert states(outcomes) == dict.fromkeys(STACKS, "created")
     assert told == outcomes
     before = client.counts()["cloudformation:ExecuteChangeSet"]
-    assert states(run(client, rollout, "dev", layers)) == dict.fromkeys(STACKS, "unchanged")
+    assert states(deploy_stacks(client, rollout, "dev", layers)) == dict.fromkeys(STACKS, "unchanged")
     assert client.counts()["cloudformation:ExecuteChangeSet"] == before
 
 
@@ -117,9 +118,9 @@ def test_plan_and_apply_learn_what_stands_and_what_to_do_where_nothing_does(
         match=r"^there is no stack administration-tooling in 8{12}/us-east-1, .*; "
         r"run `rollout-stacksets bootstrap --phase dev` first$",
     ):
-        shared(client, rollout, "dev")
-    run(client, rollout, "dev", layers)
-    found = shared(client, rollout, "dev")
+        shared_outputs(client, rollout, "dev")
+    deploy_stacks(client, rollout, "dev", layers)
+    found = shared_outputs(client, rollout, "dev")
     assert found.administration == {
         "AdministrationRoleArn": f"arn:aws:iam::{TOOLING}:role/stackferry-administration-tooling"
     }
@@ -132,7 +133,7 @@ def test_plan_and_apply_learn_what_stands_and_what_to_do_where_nothing_does(
 def test_an_account_that_cannot_be_reached_does_not_stop_the_others(
     client: Client, tmp_path: Path, layers: dict[str, Template]
 ) -> None:
-    outcomes = run(client, written(tmp_path, SECOND, FIRST), "dev", layers)
+    outcomes = deploy_stacks(client, written(tmp_path, SECOND, FIRST), "dev", layers)
     failed = f"account-dev in {SECOND}/us-east-1"
     assert states(outcomes) == dict.fromkeys(STACKS, "created") | {failed: "failed"}
     (outcome,) = [outcome for outcome in outcomes if not outcome.stands]
@@ -145,11 +146,11 @@ def test_who_trusts_a_role_that_does_not_stand_is_held_back(
     """Accounts without the role of an earlier run would lose it."""
     trust = '{"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}]}'
     administrator.api("iam").create_role(RoleName="stackferry-administration-tooling", AssumeRolePolicyDocument=trust)
-    outcomes = run(client, rollout, "dev", layers)
+    outcomes = deploy_stacks(client, rollout, "dev", layers)
     found = {outcome.step.layer: outcome for outcome in outcomes if not outcome.stands}
     assert {layer: outcome.state for layer, outcome in found.items()} == {
-        "administration": State.FAILED,
-        "account": State.HELD,
+        "administration": StackState.FAILED,
+        "account": StackState.HELD,
     }
     assert str(found["account"]) == (
         f"account-dev in {FIRST}/us-east-1: held back, since administration-tooling in {TOOLING}/us-east-1 "
@@ -160,8 +161,8 @@ def test_who_trusts_a_role_that_does_not_stand_is_held_back(
 def test_routes_follow_where_the_network_of_the_phase_stands(
     administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
 ) -> None:
-    run(client, rollout, "dev", layers)
-    stands = shared(client, rollout)
+    deploy_stacks(client, rollout, "dev", layers)
+    stands = shared_outputs(client, rollout)
     api = administrator.api("cloudformation")
     api.create_stack_set(
         StackSetName="stackferry-network-dev",
@@ -174,11 +175,11 @@ def test_routes_follow_where_the_network_of_the_phase_stands(
     )
     administrator.fleet.over(operation["OperationId"])
     routes = f"phase-routes-dev-{FIRST} in {NETWORK}/eu-west-1"
-    outcomes = run(client, rollout, "dev", layers)
+    outcomes = deploy_stacks(client, rollout, "dev", layers)
     assert states(outcomes) == dict.fromkeys(STACKS, "unchanged") | {routes: "created"}
-    (made,) = [outcome for outcome in outcomes if outcome.state is State.CREATED]
+    (made,) = [outcome for outcome in outcomes if outcome.state is StackState.CREATED]
     assert made.step.values["DirectConnectAttachmentId"].startswith("tgw-attach-")
-    assert states(run(client, rollout, "dev", layers)) == dict.fromkeys([*STACKS, routes], "unchanged")
+    assert states(deploy_stacks(client, rollout, "dev", layers)) == dict.fromkeys([*STACKS, routes], "unchanged")
 
 
 def attached_network(transit_gateway_id: str) -> dict[str, Any]:

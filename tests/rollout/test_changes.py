@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.changes import Change, Effect, changes
+from builders.rollout.diff.effects import Change, Effect
+from builders.rollout.diff.resources import changes
 
 from .changing import HERE, Resources, compared, deployed, effects, template
 

@@ -15,8 +15,9 @@ import pytest
 from cloud.conftest import Account, empty
 
 from builders.cloud.process import Cloud
-from builders.rollout.changes import Effect, compare
-from builders.rollout.model import Deployed, Place
+from builders.rollout.diff.effects import Effect
+from builders.rollout.diff.resources import compare
+from builders.rollout.model import Deployed, Target
 
 from .changing import layer, phase_values
 
@@ -54,7 +55,7 @@ def foretold(account: Account, stack: str, body: str, values: Mapping[str, str])
         {each["ParameterKey"]: each["ParameterValue"] for each in described.get("Parameters", [])},
         described["StackStatus"],
     )
-    comparison = compare(deployed, body, values, Place(account.number, account.region))
+    comparison = compare(deployed, body, values, Target(account.number, account.region))
     return {change.logical_id: change.effect for change in comparison.changes if change.logical_id}
 
 

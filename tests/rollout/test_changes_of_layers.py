@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.changes import Effect
+from builders.rollout.diff.effects import Effect
 
 from .changing import ROOT, effects, released
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import given, settings, strategies as st
 
-from builders.rollout.changes import Effect, changes
+from builders.rollout.diff.effects import Effect
+from builders.rollout.diff.resources import changes
 from builders.rollout.model import Deployed
 
 from .changing import HERE, template

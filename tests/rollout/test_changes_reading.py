@@ -7,8 +7,10 @@ import json
 import pytest
 
 from builders.errors import EvaluationError
-from builders.rollout.changes import Change, Effect, HazardKind, changes, compare, hazards, imports_of
-from builders.rollout.changes.reading import parsed
+from builders.rollout.diff.effects import Change, Effect, HazardKind
+from builders.rollout.diff.exports import imports_of
+from builders.rollout.diff.hazards import hazards_of
+from builders.rollout.diff.resources import changes, compare, parsed_body
 from builders.rollout.model import Deployed
 
 from .changing import HERE, template
@@ -58,7 +60,7 @@ def test_a_deployed_yaml_template_is_compared_with_json_by_its_meaning() -> None
 
 
 def test_yaml_short_forms_become_the_functions_that_they_stand_for() -> None:
-    data = parsed(YAML)
+    data = parsed_body(YAML)
     assert data["Conditions"]["IsOther"] == {"Fn::Not": [{"Condition": "IsOne"}]}
     assert data["Resources"]["Topic"]["Properties"]["DisplayName"]["Fn::Join"][1] == [
         {"Fn::GetAtt": ["Role", "Arn"]},
@@ -88,7 +90,7 @@ def test_what_cannot_be_evaluated_is_one_unknown_and_one_hazard_that_says_why(bo
         (change,) = comparison.changes
         assert (change.effect, change.logical_id) == (Effect.UNKNOWN, "")
         assert change.causes[0].startswith(f"cannot be compared: {reason}")
-        (hazard,) = hazards("network", comparison)
+        (hazard,) = hazards_of("network", comparison)
         assert (hazard.kind, hazard.message) == (HazardKind.NOT_COMPARABLE, change.causes[0])
 
 

@@ -15,13 +15,12 @@ import pytest
 
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
-from builders.rollout.client import Access, Call, Client, Moment, together
-from builders.rollout.client.boto import Sessions
-from builders.rollout.client.calls import MOST_AT_ONCE
-from builders.rollout.client.refusals import Unreachable
-from builders.rollout.client.sessions import Role
-from builders.rollout.model import Permissions, Place
-from builders.rollout.steps import Action
+from builders.rollout.aws.calls import MOST_AT_ONCE, ApiCall, Moment, concurrently
+from builders.rollout.aws.client import Client
+from builders.rollout.aws.errors import Unreachable
+from builders.rollout.aws.sessions import Access, Role, Sessions
+from builders.rollout.model import Permissions, Target
+from builders.rollout.plan.calls import Action
 
 from .conftest import DEPLOY_ROLE, PLAN_ROLE, Administrator, Rollout, Watch
 
@@ -76,7 +75,7 @@ def test_keys_are_never_shown() -> None:
 
 
 def test_whoever_only_names_the_client_loads_no_boto3() -> None:
-    program = "import sys, builders.rollout.client, builders.rollout.store; print('boto3' in sys.modules)"
+    program = "import sys, builders.rollout.aws.client, builders.rollout.state.store; print('boto3' in sys.modules)"
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert finished.stdout == "False\n"
 
@@ -84,9 +83,9 @@ def test_whoever_only_names_the_client_loads_no_boto3() -> None:
 def test_each_call_is_observed_before_and_after(administrator: Administrator, member: str) -> None:
     watch = Watch()
     client = administrator.client(observe=watch)
-    client.members.outputs(Place(member, "eu-west-1"), "never")
-    ours = Call("sts", "AssumeRole", "", "us-east-1")
-    theirs = Call("cloudformation", "DescribeStacks", member, "eu-west-1", PLAN_ROLE)
+    client.members.outputs(Target(member, "eu-west-1"), "never")
+    ours = ApiCall("sts", "AssumeRole", "", "us-east-1")
+    theirs = ApiCall("cloudformation", "DescribeStacks", member, "eu-west-1", PLAN_ROLE)
     assert watch.calls == [
         (Moment.BEFORE, theirs),
         (Moment.BEFORE, ours),
@@ -101,7 +100,7 @@ def test_what_an_observer_raises_goes_through_and_the_call_is_not_made(
     class Killed(Exception):
         pass
 
-    def kill(_moment: Moment, _call: Call) -> None:
+    def kill(_moment: Moment, _call: ApiCall) -> None:
         raise Killed
 
     with pytest.raises(Killed):
@@ -137,7 +136,7 @@ def test_one_client_serves_many_accounts_at_once(administrator: Administrator, m
         with sessions.acting(Role(number, "stackferry-plan-dev", "migration-dev")):
             return sessions.client("sts", "us-east-1").get_caller_identity()["Account"]
 
-    for number, found in together(account, members * 10):
+    for number, found in concurrently(account, members * 10):
         assert found == number
 
 
@@ -145,7 +144,7 @@ def test_calls_under_way_are_never_more_than_allowed(faulty: Administrator, numb
     faulty.cloud.set_faults({"kind": "slow", "service": "cloudformation", "seconds": 0.05})
     lock, under_way, most = threading.Lock(), Counter[str](), Counter[str]()
 
-    def watch(moment: Moment, call: Call) -> None:
+    def watch(moment: Moment, call: ApiCall) -> None:
         with lock:
             under_way[call.service] += 1 if moment is Moment.BEFORE else -1
             most[call.service] = max(most[call.service], under_way[call.service])
@@ -153,7 +152,7 @@ def test_calls_under_way_are_never_more_than_allowed(faulty: Administrator, numb
     client = faulty.client(observe=watch)
 
     def many() -> None:
-        list(together(lambda _: client.sets.names(), range(20)))
+        list(concurrently(lambda _: client.sets.names(), range(20)))
 
     threads = [threading.Thread(target=many) for _ in range(3)]
     for thread in threads:
@@ -171,7 +170,7 @@ def test_many_at_once_take_up_items_only_as_there_is_room() -> None:
             taken.append(each)
             yield each
 
-    found = together(lambda each: each * 2, items())
+    found = concurrently(lambda each: each * 2, items())
     assert next(found)[1] % 2 == 0
     assert len(taken) <= 2 * MOST_AT_ONCE
     found.close()  # type: ignore[attr-defined]
@@ -184,4 +183,4 @@ def test_what_goes_wrong_with_one_of_many_ends_them() -> None:
         return each
 
     with pytest.raises(RolloutError, match="five"):
-        list(together(fail, range(100)))
+        list(concurrently(fail, range(100)))

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.client import stacks
-from builders.rollout.client.sessions import Where
+from builders.rollout.aws import stacks
+from builders.rollout.aws.sessions import Endpoint
 
 STACK = "arn:aws:cloudformation:us-east-1:111111111111:stack/network/1"
-WHERE = Where("us-east-1")
+WHERE = Endpoint("us-east-1")
 
 
 class Told:

@@ -9,12 +9,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from builders.errors import RolloutError
-from builders.rollout.client import Access, Client
-from builders.rollout.client.refusals import AccessDenied, Unreachable
-from builders.rollout.client.sessions import Role, Where
-from builders.rollout.client.wording import in_our_words
-from builders.rollout.model import Permissions, Place
-from builders.rollout.steps import Action
+from builders.rollout.aws.client import Client
+from builders.rollout.aws.errors import AccessDenied, Unreachable, translated
+from builders.rollout.aws.sessions import Access, Endpoint, Role
+from builders.rollout.model import Permissions, Target
+from builders.rollout.plan.calls import Action
 
 from .conftest import DEPLOY_ROLE, TAGS, Administrator, Rollout, desired, template
 
@@ -126,7 +125,7 @@ def test_a_preview_whose_answers_were_lost_leaves_no_change_set(
         {"kind": "lost", "operation": "CreateChangeSet", "count": 1},
         {"kind": "lost", "operation": "DeleteChangeSet", "count": 1},
     )
-    found = rollout.client.members.preview(Place(member, "us-east-1"), "routes", template("Second"), {})
+    found = rollout.client.members.preview(Target(member, "us-east-1"), "routes", template("Second"), {})
     assert [each.logical_id for each in found] == ["Second"]
     assert struck(faulty) == [1, 1]
     assert faulty.api("cloudformation", member).list_change_sets(StackName="routes")["Summaries"] == []
@@ -138,7 +137,7 @@ def test_a_preview_that_cannot_be_described_leaves_no_change_set_and_says_why(
     rollout.client.plain.deploy(member, "us-east-1", "routes", template(), {"QueueName": "payments"}, TAGS)
     faulty.cloud.set_faults({"kind": "denied", "operation": "DescribeChangeSet"})
     with pytest.raises(AccessDenied, match="role stackferry-plan-dev may not cloudformation:DescribeChangeSet"):
-        rollout.client.members.preview(Place(member, "us-east-1"), "routes", template("Second"), {})
+        rollout.client.members.preview(Target(member, "us-east-1"), "routes", template("Second"), {})
     faulty.cloud.set_faults()
     assert faulty.api("cloudformation", member).list_change_sets(StackName="routes")["Summaries"] == []
 
@@ -146,7 +145,7 @@ def test_a_preview_that_cannot_be_described_leaves_no_change_set_and_says_why(
 def test_a_suspended_account_is_told_with_its_number(faulty: Administrator, rollout: Rollout, member: str) -> None:
     faulty.cloud.set_faults({"kind": "suspended", "operation": "DescribeStacks"})
     with pytest.raises(AccessDenied, match=f"account {member}, us-east-1.* suspended"):
-        rollout.client.members.deployed(Place(member, "us-east-1"), "stack")
+        rollout.client.members.deployed(Target(member, "us-east-1"), "stack")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +171,7 @@ def test_foreign_errors_are_put_into_our_words(code: str, words: str, sentence: 
     foreign = ClientError({"Error": {"Code": code, "Message": words}}, "HeadObject")
     with (
         pytest.raises(RolloutError, match=sentence) as refused,
-        in_our_words("s3", "HeadObject", Where("us-east-1", Role("1", "plan"))),
+        translated("s3", "HeadObject", Endpoint("us-east-1", Role("1", "plan"))),
     ):
         raise foreign
     assert refused.value.__cause__ is foreign

@@ -11,11 +11,11 @@ import pytest
 from cloud.conftest import Account
 
 from builders.errors import RolloutError
-from builders.rollout.client import Client
-from builders.rollout.client.change_sets import ResourceChange
-from builders.rollout.client.members import Alarm, Look
-from builders.rollout.client.refusals import AccessDenied
-from builders.rollout.model import Deployed, Place
+from builders.rollout.aws.accounts import Alarm, Look
+from builders.rollout.aws.client import Client
+from builders.rollout.aws.errors import AccessDenied
+from builders.rollout.aws.stacks import ResourceChange
+from builders.rollout.model import Deployed, Target
 
 from .conftest import Administrator, Rollout, Watch, template
 
@@ -23,12 +23,12 @@ EAST = "us-east-1"
 
 
 @pytest.fixture
-def place(member: str) -> Place:
-    return Place(member, EAST)
+def place(member: str) -> Target:
+    return Target(member, EAST)
 
 
 @pytest.fixture
-def stack(administrator: Administrator, place: Place) -> Account:
+def stack(administrator: Administrator, place: Target) -> Account:
     """A member's stack with one queue, named `stack`."""
     account = Account(administrator.cloud, place.account)
     body = json.loads(template())
@@ -37,7 +37,7 @@ def stack(administrator: Administrator, place: Place) -> Account:
     return account
 
 
-def test_a_stack_is_told_with_its_own_template_and_values(client: Client, place: Place, stack: Account) -> None:
+def test_a_stack_is_told_with_its_own_template_and_values(client: Client, place: Target, stack: Account) -> None:
     found = client.members.deployed(place, "stack")
     assert found is not None
     assert json.loads(found.template) == json.loads(template())
@@ -46,7 +46,7 @@ def test_a_stack_is_told_with_its_own_template_and_values(client: Client, place:
     assert client.members.outputs(place, "stack") == found.outputs
 
 
-def test_a_stack_that_is_gone_is_none(client: Client, place: Place, stack: Account) -> None:
+def test_a_stack_that_is_gone_is_none(client: Client, place: Target, stack: Account) -> None:
     arn = stack.client("cloudformation").describe_stacks(StackName="stack")["Stacks"][0]["StackId"]
     stack.delete()
     assert client.members.deployed(place, arn) is None
@@ -59,15 +59,15 @@ def test_many_stacks_come_with_their_keys_and_a_locked_account_with_its_error(
 ) -> None:
     instances = standing.client.sets.instances(standing.shall.name)
     looks = [Look(("network", place), each.stack_id) for place, each in instances.items()]
-    looks.append(Look(("network", Place(number(), EAST)), "stack"))
+    looks.append(Look(("network", Target(number(), EAST)), "stack"))
     found = {look.key: answer for look, answer in standing.client.members.deployed_many(looks)}
     locked = found.pop(looks[-1].key)
     assert isinstance(locked, AccessDenied)
-    assert set(found) == {("network", Place(each, EAST)) for each in members}
+    assert set(found) == {("network", Target(each, EAST)) for each in members}
     assert all(isinstance(each, Deployed) and each.outputs["Url"] for each in found.values())
 
 
-def test_a_role_is_assumed_once_for_many_calls(client: Client, place: Place, stack: Account) -> None:
+def test_a_role_is_assumed_once_for_many_calls(client: Client, place: Target, stack: Account) -> None:
     for _ in range(3):
         client.members.deployed(place, "stack")
     assert client.counts() == {
@@ -83,12 +83,12 @@ def test_a_role_that_asks_for_another_external_id_names_what_is_missing(
     account = number()
     administrator.lend(account, "stackferry-plan-dev", {"StringEquals": {"sts:ExternalId": "migration-prod"}})
     with pytest.raises(AccessDenied, match=r"^a role cannot be assumed: .*sts:AssumeRole.*external id") as refused:
-        client.members.deployed(Place(account, EAST), "stack")
+        client.members.deployed(Target(account, EAST), "stack")
     assert "\n" not in str(refused.value)
 
 
 def test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(
-    client: Client, place: Place, stack: Account
+    client: Client, place: Target, stack: Account
 ) -> None:
     api = stack.client("cloudformation")
     body = json.loads(template())
@@ -100,7 +100,7 @@ def test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(
     assert "Colour" in client.members.first_failure(place, "stack")
 
 
-def test_a_failure_before_the_last_operation_is_not_told(client: Client, place: Place, stack: Account) -> None:
+def test_a_failure_before_the_last_operation_is_not_told(client: Client, place: Target, stack: Account) -> None:
     test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(client, place, stack)
     body = template("Second")
     stack.client("cloudformation").update_stack(StackName="stack", TemplateBody=body)
@@ -108,7 +108,7 @@ def test_a_failure_before_the_last_operation_is_not_told(client: Client, place: 
     assert client.members.first_failure(place, "stack") == ""
 
 
-def test_a_failure_before_the_given_time_is_not_told(client: Client, place: Place, stack: Account) -> None:
+def test_a_failure_before_the_given_time_is_not_told(client: Client, place: Target, stack: Account) -> None:
     test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(client, place, stack)
     later = datetime.now(UTC) + timedelta(hours=1)
     assert client.members.first_failure(place, "stack", later) == ""
@@ -116,7 +116,7 @@ def test_a_failure_before_the_given_time_is_not_told(client: Client, place: Plac
 
 
 def test_a_stack_that_could_not_be_created_and_was_deleted_still_tells_why(
-    client: Client, place: Place, administrator: Administrator
+    client: Client, place: Target, administrator: Administrator
 ) -> None:
     account = Account(administrator.cloud, place.account)
     api = account.client("cloudformation")
@@ -128,7 +128,7 @@ def test_a_stack_that_could_not_be_created_and_was_deleted_still_tells_why(
 
 
 def test_alarms_are_found_by_any_of_the_prefixes_over_many_pages(
-    client: Client, place: Place, administrator: Administrator
+    client: Client, place: Target, administrator: Administrator
 ) -> None:
     api = administrator.api("cloudwatch", place.account)
     shared: dict[str, Any] = {"MetricName": "Lag", "Namespace": "Test", "Period": 60, "EvaluationPeriods": 1}
@@ -146,7 +146,7 @@ def test_alarms_are_found_by_any_of_the_prefixes_over_many_pages(
 
 
 def test_a_preview_tells_each_change_with_its_cause_and_leaves_no_change_set(
-    client: Client, place: Place, stack: Account
+    client: Client, place: Target, stack: Account
 ) -> None:
     found = client.members.preview(place, "stack", template("Second"), {"QueueName": "refunds"})
     by_name = {each.logical_id: each for each in found}
@@ -157,13 +157,13 @@ def test_a_preview_tells_each_change_with_its_cause_and_leaves_no_change_set(
     assert stack.status("stack") == "CREATE_COMPLETE"
 
 
-def test_a_preview_of_nothing_is_empty(client: Client, place: Place, stack: Account) -> None:
+def test_a_preview_of_nothing_is_empty(client: Client, place: Target, stack: Account) -> None:
     assert client.members.preview(place, "stack", template(), {"QueueName": "payments"}) == []
     assert stack.client("cloudformation").list_change_sets(StackName="stack")["Summaries"] == []
 
 
 def test_a_preview_that_is_interrupted_leaves_no_change_set(
-    administrator: Administrator, place: Place, stack: Account
+    administrator: Administrator, place: Target, stack: Account
 ) -> None:
     class Interrupt(Watch):
         def __call__(self, *seen: Any) -> None:
@@ -177,19 +177,19 @@ def test_a_preview_that_is_interrupted_leaves_no_change_set(
     assert stack.client("cloudformation").list_change_sets(StackName="stack")["Summaries"] == []
 
 
-def test_a_preview_of_a_template_that_cannot_be_sent_is_refused_before(client: Client, place: Place) -> None:
+def test_a_preview_of_a_template_that_cannot_be_sent_is_refused_before(client: Client, place: Target) -> None:
     with pytest.raises(RolloutError, match="51,200"):
         client.members.preview(place, "stack", " " * 51_201, {})
     assert not client.counts()
 
 
-def test_a_preview_of_a_stack_that_is_not_there_says_so(client: Client, place: Place) -> None:
+def test_a_preview_of_a_stack_that_is_not_there_says_so(client: Client, place: Target) -> None:
     with pytest.raises(RolloutError, match=r"refused CreateChangeSet: .*\[never\] does not exist"):
         client.members.preview(place, "never", template(), {})
 
 
 def test_an_object_that_is_there_can_be_read_and_one_that_is_not_cannot(
-    client: Client, place: Place, administrator: Administrator
+    client: Client, place: Target, administrator: Administrator
 ) -> None:
     bucket = administrator.bucket()
     document = {

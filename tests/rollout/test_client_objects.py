@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from builders.errors import RolloutError
-from builders.rollout.client.objects import ABSENT, Objects
-from builders.rollout.client.refusals import Conflict
+from builders.rollout.aws.errors import Conflict
+from builders.rollout.aws.s3 import ABSENT, Objects
 
 from .conftest import Administrator
 

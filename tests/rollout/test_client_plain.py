@@ -8,7 +8,7 @@ import pytest
 from cloud.conftest import Account
 
 from builders.errors import RolloutError
-from builders.rollout.client import Client
+from builders.rollout.aws.client import Client
 
 from .conftest import TAGS, Administrator, Watch, template
 

@@ -10,9 +10,9 @@ from cloud.stacksets.conftest import SERVICE, Fleet
 from cloud.stacksets.organization import Organization
 
 from builders.cloud.process import Cloud
-from builders.rollout.client import Client
-from builders.rollout.model import Permissions, Place
-from builders.rollout.steps import Action
+from builders.rollout.aws.client import Client
+from builders.rollout.model import Permissions, Target
+from builders.rollout.plan.calls import Action
 
 from .conftest import Administrator, Rollout, connect, desired
 
@@ -54,8 +54,8 @@ def test_an_operation_reaches_only_the_accounts_that_its_step_names(
     rollout.run(rollout.step(Action.CREATE, members[:1]), permissions=permissions)
     found = client.sets.read("network", rollout.shall.name)
     assert found is not None
-    assert list(found.instances) == [Place(members[0], "us-east-1")]
-    assert found.instances[Place(members[0], "us-east-1")].unit == permissions.units[0]
+    assert list(found.instances) == [Target(members[0], "us-east-1")]
+    assert found.instances[Target(members[0], "us-east-1")].unit == permissions.units[0]
     assert found.permissions == permissions
 
 
@@ -92,9 +92,9 @@ def test_a_delegated_administrator_does_all_of_it(
     rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
     operation = rollout.run(rollout.step(Action.CREATE, members), permissions=permissions)
     sets, name = rollout.client.sets, rollout.shall.name
-    places = {Place(each, "us-east-1") for each in members}
+    places = {Target(each, "us-east-1") for each in members}
     assert set(sets.instances(name)) == set(sets.results(name, operation.id)) == places
-    assert sets.overrides(name, Place(members[0], "us-east-1")) == {}
+    assert sets.overrides(name, Target(members[0], "us-east-1")) == {}
     assert (sets.names(), sets.active(name)) == ([name], ())
     rollout.run(rollout.step(Action.DELETE, members), permissions=permissions)
     rollout.submit(rollout.step(Action.DELETE_SET), permissions=permissions)

@@ -7,17 +7,17 @@ from collections.abc import Callable
 import pytest
 
 from builders.errors import RolloutError
-from builders.rollout.client import Client
-from builders.rollout.client.refusals import (
-    OperationExists,
+from builders.rollout.aws.client import Client
+from builders.rollout.aws.errors import (
+    OperationIdExists,
     OperationInProgress,
-    SetExists,
-    SetNotEmpty,
-    SetNotFound,
+    StackSetExists,
+    StackSetNotEmpty,
+    StackSetNotFound,
     StaleRequest,
 )
-from builders.rollout.model import FailureMode, Permissions, Place, Preferences, Status
-from builders.rollout.steps import Action
+from builders.rollout.model import FailureMode, Permissions, Preferences, Status, Target
+from builders.rollout.plan.calls import Action
 
 from .conftest import Administrator, Rollout, desired, template
 
@@ -50,8 +50,8 @@ def test_instances_are_read_with_where_they_are_and_what_they_last_went_through(
     rollout.submit(rollout.step(Action.CREATE_SET))
     operation = rollout.run(rollout.step(Action.CREATE, members, ("eu-west-1", "us-east-1")))
     found = rollout.client.sets.instances(rollout.shall.name)
-    assert set(found) == {Place(each, region) for each in members for region in ("eu-west-1", "us-east-1")}
-    one = found[Place(members[0], "eu-west-1")]
+    assert set(found) == {Target(each, region) for each in members for region in ("eu-west-1", "us-east-1")}
+    one = found[Target(members[0], "eu-west-1")]
     assert (one.status, one.detailed, one.last_operation_id) == (Status.CURRENT, "SUCCEEDED", operation.id)
     assert one.stack_id.startswith(
         f"arn:aws:cloudformation:eu-west-1:{members[0]}:stack/StackSet-stackferry-network-dev-"
@@ -65,10 +65,10 @@ def test_more_instances_than_a_page_holds_are_all_read(rollout: Rollout, number:
     wanted = Preferences(max_concurrent="100%", failure_tolerance="100%", mode=FailureMode.SOFT)
     operation = rollout.run(rollout.step(Action.CREATE, accounts), preferences=wanted)
     before = rollout.client.counts()
-    assert set(rollout.client.sets.instances(rollout.shall.name)) == {Place(each, "us-east-1") for each in accounts}
+    assert set(rollout.client.sets.instances(rollout.shall.name)) == {Target(each, "us-east-1") for each in accounts}
     assert rollout.client.counts() - before == {"cloudformation:ListStackInstances": 2}
     assert set(rollout.client.sets.results(rollout.shall.name, operation.id)) == {
-        Place(each, "us-east-1") for each in accounts
+        Target(each, "us-east-1") for each in accounts
     }
 
 
@@ -76,7 +76,7 @@ def test_overrides_are_told_by_instance(rollout: Rollout, members: list[str]) ->
     rollout.submit(rollout.step(Action.CREATE_SET))
     rollout.run(rollout.step(Action.CREATE, members[:1], overrides={"QueueName": "refunds"}))
     rollout.run(rollout.step(Action.CREATE, members[1:2]))
-    told = [rollout.client.sets.overrides(rollout.shall.name, Place(each, "us-east-1")) for each in members]
+    told = [rollout.client.sets.overrides(rollout.shall.name, Target(each, "us-east-1")) for each in members]
     assert told == [{"QueueName": "refunds"}, {}, {}]
 
 
@@ -89,25 +89,25 @@ def test_an_update_of_the_set_changes_its_places_and_leaves_the_others_outdated(
     found = standing.client.sets.read("network", standing.shall.name)
     assert found is not None
     assert (found.template, found.parameters) == (standing.shall.template, {"QueueName": "refunds"})
-    states = [found.instances[Place(each, "us-east-1")].status for each in members]
+    states = [found.instances[Target(each, "us-east-1")].status for each in members]
     assert states == [Status.CURRENT, Status.OUTDATED, Status.OUTDATED]
 
 
 def test_an_update_of_instances_gives_them_their_overrides(standing: Rollout, members: list[str]) -> None:
     standing.run(standing.step(Action.UPDATE, members[:1], overrides={"QueueName": "refunds"}))
-    deployed = standing.client.sets.instances(standing.shall.name)[Place(members[0], "us-east-1")]
+    deployed = standing.client.sets.instances(standing.shall.name)[Target(members[0], "us-east-1")]
     found = standing.client.members.deployed(deployed.place, deployed.stack_id)
     assert found is not None
     assert found.parameters == {"QueueName": "refunds"}
 
 
 def test_a_set_is_emptied_and_deleted(standing: Rollout, members: list[str]) -> None:
-    with pytest.raises(SetNotEmpty):
+    with pytest.raises(StackSetNotEmpty):
         standing.submit(standing.step(Action.DELETE_SET))
     standing.run(standing.step(Action.DELETE, members))
     standing.submit(standing.step(Action.DELETE_SET))
     assert standing.client.sets.read("network", standing.shall.name) is None
-    with pytest.raises(SetNotFound):
+    with pytest.raises(StackSetNotFound):
         standing.client.sets.instances(standing.shall.name)
 
 
@@ -115,20 +115,20 @@ def test_instances_that_are_retained_leave_their_stacks(
     standing: Rollout, members: list[str], administrator: Administrator
 ) -> None:
     standing.run(standing.step(Action.DELETE, members[:1], retain=True))
-    assert Place(members[0], "us-east-1") not in standing.client.sets.instances(standing.shall.name)
+    assert Target(members[0], "us-east-1") not in standing.client.sets.instances(standing.shall.name)
     assert [each["StackStatus"] for each in administrator.fleet.stacks(members[0])] == ["CREATE_COMPLETE"]
 
 
 def test_a_set_of_the_name_is_not_made_again(rollout: Rollout) -> None:
     rollout.submit(rollout.step(Action.CREATE_SET), "first")
     rollout.shall = desired(QueueName="refunds")
-    with pytest.raises(SetExists):
+    with pytest.raises(StackSetExists):
         rollout.submit(rollout.step(Action.CREATE_SET), "second")
 
 
 def test_an_id_that_came_before_with_another_request_is_told(standing: Rollout, members: list[str]) -> None:
     standing.run(standing.step(Action.UPDATE, members[:1]), operation_id="mine")
-    with pytest.raises(OperationExists):
+    with pytest.raises(OperationIdExists):
         standing.submit(standing.step(Action.UPDATE, members[1:]), "mine")
 
 
@@ -195,9 +195,9 @@ def test_results_tell_why_an_account_failed(
     operation = standing.run(standing.step(Action.UPDATE, members), preferences=Preferences("100%", "100%"))
     assert operation.failed == 1
     results = standing.client.sets.results(standing.shall.name, operation.id)
-    assert results[Place(members[0], "us-east-1")].status == "SUCCEEDED"
-    assert results[Place(members[1], "us-east-1")].status == "FAILED"
-    assert "Rate exceeded" in results[Place(members[1], "us-east-1")].reason
+    assert results[Target(members[0], "us-east-1")].status == "SUCCEEDED"
+    assert results[Target(members[1], "us-east-1")].status == "FAILED"
+    assert "Rate exceeded" in results[Target(members[1], "us-east-1")].reason
 
 
 def test_preferences_reach_the_operation(standing: Rollout, members: list[str], administrator: Administrator) -> None:
@@ -250,8 +250,8 @@ def test_drift_is_told_resource_by_resource(
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="payments")["QueueUrl"])
     standing.client.sets.detect_drift(standing.shall.name, "look", Preferences("100%"))
     assert standing.over("look").status == "SUCCEEDED"
-    found = standing.client.sets.resource_drifts(standing.shall.name, "look", Place(members[1], "us-east-1"))
+    found = standing.client.sets.resource_drifts(standing.shall.name, "look", Target(members[1], "us-east-1"))
     assert [(each.logical_id, each.type, each.status) for each in found] == [("Named", "AWS::SQS::Queue", "DELETED")]
-    assert standing.client.sets.resource_drifts(standing.shall.name, "look", Place(members[0], "us-east-1")) == []
+    assert standing.client.sets.resource_drifts(standing.shall.name, "look", Target(members[0], "us-east-1")) == []
     instances = standing.client.sets.instances(standing.shall.name)
-    assert instances[Place(members[1], "us-east-1")].drift == "DRIFTED"
+    assert instances[Target(members[1], "us-east-1")].drift == "DRIFTED"

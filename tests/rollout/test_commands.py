@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from builders.cloud.process import Cloud
-from builders.rollout.client import Call, Moment
+from builders.rollout.aws.calls import ApiCall, Moment
 
 from .called import QUICK, CalledPhase
 
@@ -172,7 +172,7 @@ def test_a_saved_plan_whose_loss_has_happened_is_stale_and_no_wrong_use(standing
 def test_an_interrupted_apply_leaves_a_run_that_resume_finishes(standing: CalledPhase) -> None:
     standing.release("2")
 
-    def interrupt(moment: Moment, call: Call) -> None:
+    def interrupt(moment: Moment, call: ApiCall) -> None:
         if call.operation == "DescribeStackSetOperation":
             raise KeyboardInterrupt
 
@@ -214,7 +214,7 @@ def test_a_full_disk_keeps_the_plan_that_was_there(standing: CalledPhase) -> Non
         [
             sys.executable,
             "-m",
-            "builders.rollout.command",
+            "builders.rollout.cli.main",
             *arguments,
             "plan",
             "--phase",

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from builders.errors import RolloutError, RolloutFileError, UsageError
-from builders.rollout.desired import Shared, desired, template, templates
-from builders.rollout.model import FailureMode, Permissions, Place, Preferences, Wave
+from builders.rollout.config.desired import desired_state
+from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.templates import read_template, read_templates
+from builders.rollout.model import FailureMode, Permissions, Preferences, Target, Wave
 
 from .phases import FAR, NEAR, ONE, TEXT, THREE, TWO, made, phase, rollout
 
 CONNECTIVITY = {"Connectivity": {"Type": "String", "Default": "None"}}
-JOINED = Shared(network={NEAR: {"TransitGatewayId": "tgw-near"}, FAR: {"TransitGatewayId": "tgw-far"}})
+JOINED = SharedOutputs(network={NEAR: {"TransitGatewayId": "tgw-near"}, FAR: {"TransitGatewayId": "tgw-far"}})
 NETWORK = made("network", CONNECTIVITY, outputs=("AttachmentId",))
 ROUTES = made("routes", {"AttachmentId": TEXT, "TransitGatewayId": TEXT}, scope="NETWORK_PER_PHASE", needs=("network",))
 
@@ -24,7 +26,7 @@ def test_each_layer_of_the_phase_has_a_set_at_every_place() -> None:
         "network": ("stackferry-network-dev", made_phase.places),
         "database_users": ("stackferry-database-users-dev", made_phase.places),
     }
-    assert made_phase.places == {Place(account, region) for account in (ONE, TWO) for region in (NEAR, FAR)}
+    assert made_phase.places == {Target(account, region) for account in (ONE, TWO) for region in (NEAR, FAR)}
 
 
 def test_layers_of_other_scopes_are_left_to_bootstrap() -> None:
@@ -61,13 +63,13 @@ def test_a_layer_that_is_none_cannot_be_left_out() -> None:
 
 def test_a_phase_that_the_file_does_not_have_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown phase 'deb', did you mean 'dev'"):
-        desired(rollout(), "deb", {}, Shared())
+        desired_state(rollout(), "deb", {}, SharedOutputs())
 
 
 def test_routes_are_plain_stacks_of_the_network_account() -> None:
     made_phase = phase([NETWORK, ROUTES], shared=JOINED)
     assert made_phase.plain["routes"].account == "999999999999"
-    assert made_phase.plain["routes"].parameters[Place(TWO, FAR)] == {
+    assert made_phase.plain["routes"].parameters[Target(TWO, FAR)] == {
         "EnvironmentSuffix": "dev",
         "MigrationPhase": "dev",
         "TransitGatewayId": "tgw-far",
@@ -78,16 +80,18 @@ def test_routes_are_plain_stacks_of_the_network_account() -> None:
 def test_routes_are_made_only_where_the_network_hangs_on_the_transit_gateway() -> None:
     plan = {"account_parameters": {TWO: {"Connectivity": "None"}}}
     assert set(phase([NETWORK, ROUTES], plan, shared=JOINED).plain["routes"].parameters) == {
-        Place(ONE, NEAR),
-        Place(ONE, FAR),
+        Target(ONE, NEAR),
+        Target(ONE, FAR),
     }
 
 
 @pytest.mark.parametrize(
-    ("shared", "file"), [(Shared(), {}), (JOINED, {"network": None})], ids=["no transit gateway", "no network account"]
+    ("shared", "file"),
+    [(SharedOutputs(), {}), (JOINED, {"network": None})],
+    ids=["no transit gateway", "no network account"],
 )
 def test_a_phase_without_transit_gateway_has_no_routes_and_nobody_waits_for_them(
-    shared: Shared, file: dict[str, None]
+    shared: SharedOutputs, file: dict[str, None]
 ) -> None:
     layers = [NETWORK, ROUTES, made("connectivity", needs=("routes",))]
     made_phase = phase(layers, shared=shared, **file)
@@ -108,9 +112,9 @@ def test_self_managed_sets_act_by_the_roles_of_bootstrap_once_they_stand() -> No
     arn = "arn:aws:iam::888888888888:role/stackferry-administration-tooling"
     layers = [made("network")]
     assert phase(layers).permissions == Permissions()
-    assert phase(layers, shared=Shared(administration={"AdministrationRoleArn": arn})).permissions == Permissions(
-        administration_role_arn=arn, execution_role_name="stackferry-execution-dev"
-    )
+    assert phase(
+        layers, shared=SharedOutputs(administration={"AdministrationRoleArn": arn})
+    ).permissions == Permissions(administration_role_arn=arn, execution_role_name="stackferry-execution-dev")
 
 
 UNITS = {"targets": {"organizational_units": ["ou-ab12-cdef3456", "ou-ab12-cdef9999"]}}
@@ -158,14 +162,14 @@ def test_two_phases_with_one_suffix_are_refused(tmp_path: Path) -> None:
     both = {name: {**plan, "environment": f"{name}.json"} for name in ("dev", "prod")}
     file = rollout(phases=both).found(tmp_path / "rollout.yaml", {}, {})
     with pytest.raises(RolloutFileError, match="phases dev and prod both have EnvironmentSuffix 'same'"):
-        desired(file, "dev", {"network": made("network")}, Shared())
+        desired_state(file, "dev", {"network": made("network")}, SharedOutputs())
 
 
 def test_a_mistake_in_the_form_of_the_parameter_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "dev.json").write_text('["EnvironmentSuffix=dev",\n"nonsense"]', encoding="utf-8")
     file = rollout().found(tmp_path / "rollout.yaml", {}, {})
     with pytest.raises(RolloutFileError, match=r'dev.json, line 2: item 2 is no "Key=Value" string'):
-        desired(file, "dev", {"network": made("network")}, Shared())
+        desired_state(file, "dev", {"network": made("network")}, SharedOutputs())
 
 
 @pytest.mark.parametrize(
@@ -178,9 +182,9 @@ def test_a_mistake_in_the_form_of_the_parameter_file_is_said(tmp_path: Path) -> 
 )
 def test_a_template_that_does_not_describe_itself_is_refused(body: str, message: str) -> None:
     with pytest.raises(RolloutError, match=message):
-        template("network", body)
+        read_template("network", body)
 
 
 def test_a_folder_without_templates_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RolloutError, match=r"no templates in .*; run `build-templates`"):
-        templates(tmp_path)
+        read_templates(tmp_path)

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from builders.errors import RolloutFileError
-from builders.rollout.desired import BootstrapStack, Shared, Template, bootstrap_values
-from builders.rollout.file import RolloutFile
-from builders.rollout.model import Place
+from builders.rollout.config.schema import RolloutFile
+from builders.rollout.config.shared_stacks import BootstrapStack, bootstrap_values
+from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.templates import Template
+from builders.rollout.model import Target
 
 from .phases import FAR, NEAR, ONE, TEXT, TWO, made, rollout
 
@@ -42,10 +44,10 @@ def files(tmp_path: Path) -> Path:
 
 
 def stacks(
-    scope: str, templates: list[Template], file: RolloutFile, folder: Path, shared: Shared | None = None
+    scope: str, templates: list[Template], file: RolloutFile, folder: Path, shared: SharedOutputs | None = None
 ) -> tuple[BootstrapStack, ...]:
     there = file.found(folder / "rollout.yaml", {}, {})
-    return bootstrap_values(there, scope, {each.layer: each for each in templates}, shared or Shared())
+    return bootstrap_values(there, scope, {each.layer: each for each in templates}, shared or SharedOutputs())
 
 
 def both(**prod: Any) -> RolloutFile:
@@ -58,14 +60,14 @@ def both(**prod: Any) -> RolloutFile:
 def test_the_tooling_account_has_its_stacks_in_every_region_of_any_phase(files: Path) -> None:
     found = stacks("TOOLING", [made("artifacts", scope="TOOLING"), ACCOUNT], both(), files)
     assert [(each.layer, each.place, each.suffix, each.phase) for each in found] == [
-        ("artifacts", Place("888888888888", NEAR), "tooling", ""),
-        ("artifacts", Place("888888888888", FAR), "tooling", ""),
+        ("artifacts", Target("888888888888", NEAR), "tooling", ""),
+        ("artifacts", Target("888888888888", FAR), "tooling", ""),
     ]
 
 
 def test_what_the_tooling_account_has_once_is_in_its_home_region(files: Path) -> None:
     (found,) = stacks("TOOLING_ONCE", [made("administration", scope="TOOLING_ONCE")], both(), files)
-    assert found.place == Place("888888888888", NEAR)
+    assert found.place == Target("888888888888", NEAR)
 
 
 def test_a_region_of_the_network_account_may_have_values_of_its_own(files: Path) -> None:
@@ -84,10 +86,10 @@ def test_without_a_network_account_there_is_no_stack_of_it(files: Path) -> None:
 
 
 def test_every_account_of_every_phase_has_its_stacks_in_the_phase_s_first_region(files: Path) -> None:
-    found = stacks("ACCOUNT", [ACCOUNT], both(), files, Shared(administration={"AdministrationRoleArn": ARN}))
+    found = stacks("ACCOUNT", [ACCOUNT], both(), files, SharedOutputs(administration={"AdministrationRoleArn": ARN}))
     assert [(each.phase, each.place, each.suffix) for each in found] == [
-        ("dev", Place(ONE, NEAR), "dev"),
-        ("prod", Place(TWO, FAR), "prod"),
+        ("dev", Target(ONE, NEAR), "dev"),
+        ("prod", Target(TWO, FAR), "prod"),
     ]
     assert found[0].parameters == {
         "EnvironmentSuffix": "dev",
@@ -102,7 +104,7 @@ def test_service_managed_sets_need_no_execution_role(files: Path) -> None:
     file = rollout(
         {"targets": {"organizational_units": ["ou-ab12-cdef3456"]}}, stacksets={"permission_model": "SERVICE_MANAGED"}
     ).found(files / "rollout.yaml", {}, {})
-    shared, members = Shared(administration={"AdministrationRoleArn": ARN}), {"ou-ab12-cdef3456": (ONE,)}
+    shared, members = SharedOutputs(administration={"AdministrationRoleArn": ARN}), {"ou-ab12-cdef3456": (ONE,)}
     (found,) = bootstrap_values(file, "ACCOUNT", {"account": ACCOUNT}, shared, members)
     assert found.parameters["CreateExecutionRole"] == "false"
 

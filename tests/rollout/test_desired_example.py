@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from builders.rollout.desired import Shared, Template, bootstrap_values, desired, templates
-from builders.rollout.desired.targets import EXECUTION_ROLE
-from builders.rollout.file import RolloutFile, load
-from builders.rollout.model import Desired, Place
-from builders.stack import Scope
+from builders.rollout.config.desired import EXECUTION_ROLE, desired_state
+from builders.rollout.config.loading import load_rollout_file
+from builders.rollout.config.schema import RolloutFile
+from builders.rollout.config.shared_stacks import bootstrap_values
+from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.templates import Template, read_templates
+from builders.rollout.model import DesiredState, Target
+from builders.scopes import Scope
 
 PHASES = {"dev": "111111111111", "staging": "222222222222", "prod": "333333333333"}
 NEAR, FAR = "us-east-1", "eu-west-1"
@@ -19,18 +22,18 @@ NEAR, FAR = "us-east-1", "eu-west-1"
 
 @pytest.fixture(scope="module")
 def rollout() -> RolloutFile:
-    return load(Path("rollout.yaml"))
+    return load_rollout_file(Path("rollout.yaml"))
 
 
 @pytest.fixture(scope="module")
 def layers() -> dict[str, Template]:
-    return templates(Path("templates"))
+    return read_templates(Path("templates"))
 
 
 @pytest.fixture(scope="module")
-def shared() -> Shared:
+def shared() -> SharedOutputs:
     """What the shared stacks put out, in the forms that AWS gives its ids."""
-    return Shared(
+    return SharedOutputs(
         tooling={region: {"ArtifactsBucket": f"stackferry-888888888888-{region}-tooling"} for region in (NEAR, FAR)},
         administration={"AdministrationRoleArn": "arn:aws:iam::888888888888:role/stackferry-administration-tooling"},
         network={
@@ -49,36 +52,38 @@ def shared() -> Shared:
 
 
 @pytest.fixture(params=list(PHASES))
-def phase(request: pytest.FixtureRequest, rollout: RolloutFile, layers: dict[str, Template], shared: Shared) -> Desired:
-    return desired(rollout, request.param, layers, shared)
+def phase(
+    request: pytest.FixtureRequest, rollout: RolloutFile, layers: dict[str, Template], shared: SharedOutputs
+) -> DesiredState:
+    return desired_state(rollout, request.param, layers, shared)
 
 
 def test_every_phase_carries_every_layer_in_its_account_and_both_regions(
-    phase: Desired, layers: dict[str, Template]
+    phase: DesiredState, layers: dict[str, Template]
 ) -> None:
     assert set(phase.sets) == {name for name, layer in layers.items() if layer.scope == "PHASE"}
-    assert phase.places == {Place(PHASES[phase.phase], NEAR), Place(PHASES[phase.phase], FAR)}
+    assert phase.places == {Target(PHASES[phase.phase], NEAR), Target(PHASES[phase.phase], FAR)}
 
 
-def test_no_value_of_one_region_reaches_the_other(phase: Desired) -> None:
+def test_no_value_of_one_region_reaches_the_other(phase: DesiredState) -> None:
     of_one_region = {
         (key, value)
         for layer in phase.sets.values()
-        for key, value in layer.values(Place(PHASES[phase.phase], FAR)).items()
+        for key, value in layer.values(Target(PHASES[phase.phase], FAR)).items()
         if NEAR in value or value in ("pl-63a5400a", "tgw-0aaaaaaaaaaaaaaa1")
     }
     assert of_one_region == set()
 
 
 def test_the_networks_of_all_phases_and_regions_are_apart(
-    rollout: RolloutFile, layers: dict[str, Template], shared: Shared
+    rollout: RolloutFile, layers: dict[str, Template], shared: SharedOutputs
 ) -> None:
-    networks = [desired(rollout, phase, layers, shared).sets["network"] for phase in PHASES]
+    networks = [desired_state(rollout, phase, layers, shared).sets["network"] for phase in PHASES]
     ranges = [each.values(place)["VpcCidr"] for each in networks for place in each.overrides]
     assert sorted(ranges) == [f"10.{number}.0.0/16" for number in (20, 21, 22, 30, 31, 32)]
 
 
-def test_the_phase_s_routes_wait_for_its_attachment(phase: Desired) -> None:
+def test_the_phase_s_routes_wait_for_its_attachment(phase: DesiredState) -> None:
     routes = phase.plain["phase_routes"].parameters
     assert {place.region: values["TransitGatewayId"] for place, values in routes.items()} == {
         NEAR: "tgw-0aaaaaaaaaaaaaaa1",
@@ -89,7 +94,7 @@ def test_the_phase_s_routes_wait_for_its_attachment(phase: Desired) -> None:
     assert "network" in phase.needs["phase_routes"]
 
 
-def test_the_packages_of_all_functions_are_named(phase: Desired) -> None:
+def test_the_packages_of_all_functions_are_named(phase: DesiredState) -> None:
     assert {key.partition("/")[0] for key in phase.packages} == {
         "connectivity_check",
         "database_users",
@@ -110,7 +115,7 @@ def test_the_packages_of_all_functions_are_named(phase: Desired) -> None:
 def test_bootstrap_has_its_stacks(
     rollout: RolloutFile,
     layers: dict[str, Template],
-    shared: Shared,
+    shared: SharedOutputs,
     scope: str,
     expected: set[tuple[str, str, str]],
 ) -> None:

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from builders.errors import RolloutFileError
-from builders.rollout.desired import Shared
-from builders.rollout.model import Place
+from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.model import Target
 
 from .phases import FAR, NEAR, ONE, TEXT, TWO, made, phase
 
 SIZE = {"Size": {"Type": "String", "Default": "default"}}
-PLACES = [Place(account, region) for account in (ONE, TWO) for region in (NEAR, FAR)]
+PLACES = [Target(account, region) for account in (ONE, TWO) for region in (NEAR, FAR)]
 SIZES = st.sampled_from(["small", "large"])
 
 
@@ -45,7 +45,7 @@ def test_the_most_specific_source_holds(
         "place_parameters": places,
     }
     values = {} if environment is None else {"Size": environment}
-    layer = phase([made("network", SIZE)], plan, values, shared=Shared(tooling=artifacts)).sets["network"]
+    layer = phase([made("network", SIZE)], plan, values, shared=SharedOutputs(tooling=artifacts)).sets["network"]
     for place in PLACES:
         candidates = [
             places.get(str(place), {}).get("Size"),
@@ -65,10 +65,10 @@ def test_the_set_has_the_phase_s_value_and_overrides_what_differs() -> None:
     layer = phase([made("network", SIZE)], plan, {"Size": "small"}).sets["network"]
     assert layer.parameters["Size"] == "small"
     assert layer.overrides == {
-        Place(ONE, NEAR): {},
-        Place(ONE, FAR): {"Size": "large"},
-        Place(TWO, NEAR): {"Size": "large"},
-        Place(TWO, FAR): {"Size": "large"},
+        Target(ONE, NEAR): {},
+        Target(ONE, FAR): {"Size": "large"},
+        Target(TWO, NEAR): {"Size": "large"},
+        Target(TWO, FAR): {"Size": "large"},
     }
 
 
@@ -79,7 +79,7 @@ def test_without_a_value_of_the_phase_the_set_has_the_most_common_one() -> None:
     }
     layer = phase([made("network", {"Id": TEXT})], plan).sets["network"]
     assert layer.parameters["Id"] == "b"
-    assert [place for place, own in layer.overrides.items() if own] == [Place(TWO, NEAR)]
+    assert [place for place, own in layer.overrides.items() if own] == [Target(TWO, NEAR)]
 
 
 def test_of_equally_common_values_the_first_region_s_is_the_set_s() -> None:
@@ -106,12 +106,12 @@ GATEWAYS = {
     "TransitGatewayId": {"Type": "String", "Default": ""},
     "DirectConnectVirtualInterfaceId": {"Type": "String", "Default": ""},
 }
-SHARED_NETWORK = Shared(network={NEAR: {"TransitGatewayId": "tgw-1", "TransitVirtualInterfaceId": "dxvif-1"}})
+SHARED_NETWORK = SharedOutputs(network={NEAR: {"TransitGatewayId": "tgw-1", "TransitVirtualInterfaceId": "dxvif-1"}})
 
 
 def test_where_the_shared_network_stands_a_phase_is_joined_to_it() -> None:
     layer = phase([made("network", GATEWAYS)], values={"Connectivity": "None"}, shared=SHARED_NETWORK).sets["network"]
-    near, far = layer.values(Place(ONE, NEAR)), layer.values(Place(ONE, FAR))
+    near, far = layer.values(Target(ONE, NEAR)), layer.values(Target(ONE, FAR))
     assert [near[key] for key in GATEWAYS] == ["TransitGateway", "tgw-1", "dxvif-1"]
     assert [far[key] for key in GATEWAYS] == ["None", "", ""]
 
@@ -119,7 +119,7 @@ def test_where_the_shared_network_stands_a_phase_is_joined_to_it() -> None:
 def test_a_phase_that_wants_another_connectivity_gets_no_ids_of_the_shared_network() -> None:
     plan = {"parameters": {"Connectivity": "VirtualPrivateGateway"}}
     layer = phase([made("network", GATEWAYS)], plan, shared=SHARED_NETWORK).sets["network"]
-    assert [layer.values(Place(ONE, NEAR))[key] for key in GATEWAYS] == ["VirtualPrivateGateway", "", ""]
+    assert [layer.values(Target(ONE, NEAR))[key] for key in GATEWAYS] == ["VirtualPrivateGateway", "", ""]
 
 
 def told(*arguments: Any, **options: Any) -> list[str]:
@@ -162,7 +162,7 @@ def test_a_wrong_value_is_said_once_with_its_source_and_its_layers() -> None:
 
 def test_a_wrong_output_of_a_shared_stack_is_said() -> None:
     layer = made("network", {"TransitGatewayId": {"Type": "String", "AllowedPattern": "tgw-.*"}})
-    shared = Shared(network={region: {"TransitGatewayId": "nothing"} for region in (NEAR, FAR)})
+    shared = SharedOutputs(network={region: {"TransitGatewayId": "nothing"} for region in (NEAR, FAR)})
     assert told([layer], shared=shared)[0] == (
         "what shared_network has put out in us-east-1, TransitGatewayId: TransitGatewayId='nothing' does not match "
         "tgw-.* (network)"
@@ -196,7 +196,7 @@ def test_the_migration_phase_is_the_phase_s_name() -> None:
 
 def test_every_region_needs_a_bucket_of_its_own() -> None:
     layer = made("rotation", {"ArtifactsBucket": TEXT})
-    shared = Shared(tooling={NEAR: {"ArtifactsBucket": "near"}})
+    shared = SharedOutputs(tooling={NEAR: {"ArtifactsBucket": "near"}})
     assert told([layer], {}, {"ArtifactsBucket": "near"}, shared=shared) == [
         "eu-west-1: the tooling account has no bucket for packages there; run `rollout-stacksets bootstrap`"
     ]

@@ -12,16 +12,17 @@ import pytest
 from cloud.stacksets.organization import Organization
 
 from builders.cloud.process import Cloud
-from builders.rollout import file
-from builders.rollout.client.quotas import DEFAULTS, STACK_SETS
-from builders.rollout.desired import Shared, Template
-from builders.rollout.file import RolloutFile
-from builders.rollout.model import Permissions, Place
-from builders.rollout.reading.doctor.findings import Checked, Finding, Severity
-from builders.rollout.reading.doctor.patient import Patient
-from builders.rollout.reading.doctor.running import CHECKS, run_doctor
-from builders.rollout.steps import Action
-from builders.rollout.store import Command, Run, RunStatus, Store
+from builders.rollout.aws.accounts import DEFAULTS, STACK_SETS
+from builders.rollout.checks.doctor import CHECKS, run_doctor
+from builders.rollout.checks.findings import CheckedPhase, CheckResult, Finding, Severity
+from builders.rollout.config import loading
+from builders.rollout.config.schema import RolloutFile
+from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.templates import Template
+from builders.rollout.model import Permissions, Target
+from builders.rollout.plan.calls import Action
+from builders.rollout.state.journal import Command, Run, RunStatus
+from builders.rollout.state.store import Store
 
 from .conftest import PHASE, PLAN_ROLE, REGION, SUFFIX, Administrator, Rollout, connect
 from .phases import made
@@ -35,11 +36,11 @@ def templates() -> dict[str, Template]:
 
 
 @pytest.fixture
-def patient(administrator: Administrator, members: list[str]) -> Patient:
+def patient(administrator: Administrator, members: list[str]) -> CheckedPhase:
     """A phase in three accounts that lacks nothing but a network account."""
     phase = {"environment": "dev.json", "targets": {"accounts": members}, "regions": [REGION]}
     content = {"tooling": {"account": administrator.number, "parameters": "tooling.json"}, "phases": {PHASE: phase}}
-    return Patient(
+    return CheckedPhase(
         client=administrator.client(),
         rollout=RolloutFile.model_validate(content),
         phase=PHASE,
@@ -52,7 +53,7 @@ def patient(administrator: Administrator, members: list[str]) -> Patient:
     )
 
 
-def found(patient: Patient, name: str) -> list[Finding]:
+def found(patient: CheckedPhase, name: str) -> list[Finding]:
     """What one check finds."""
     diagnosis, _ = run_doctor(patient)
     (checked,) = [each for each in diagnosis.checks if each.name == name]
@@ -75,17 +76,17 @@ def drop_role(administrator: Administrator, account: str, role: str) -> None:
         *("accounts", "templates", "buckets", "regions", "quotas", "instances", "run"),
     ],
 )
-def test_a_phase_that_lacks_nothing_is_well(patient: Patient, name: str) -> None:
+def test_a_phase_that_lacks_nothing_is_well(patient: CheckedPhase, name: str) -> None:
     assert found(patient, name) == []
 
 
-def test_every_check_has_its_line(patient: Patient) -> None:
+def test_every_check_has_its_line(patient: CheckedPhase) -> None:
     diagnosis, _ = run_doctor(patient)
 
     assert [each.name for each in diagnosis.checks] == list(CHECKS)
 
 
-def test_credentials_of_another_account_are_found(patient: Patient) -> None:
+def test_credentials_of_another_account_are_found(patient: CheckedPhase) -> None:
     tooling = patient.rollout.tooling.model_copy(update={"account": "888888888888"})
     other = dataclasses.replace(patient, rollout=patient.rollout.model_copy(update={"tooling": tooling}))
 
@@ -97,7 +98,7 @@ def test_credentials_of_another_account_are_found(patient: Patient) -> None:
     )
 
 
-def test_a_missing_administration_role_is_found(patient: Patient, administrator: Administrator) -> None:
+def test_a_missing_administration_role_is_found(patient: CheckedPhase, administrator: Administrator) -> None:
     drop_role(administrator, administrator.number, "AWSCloudFormationStackSetAdministrationRole")
 
     (finding,) = found(patient, "administration role")
@@ -106,7 +107,7 @@ def test_a_missing_administration_role_is_found(patient: Patient, administrator:
 
 
 def test_an_administration_role_that_trusts_somebody_else_is_found(
-    patient: Patient, administrator: Administrator
+    patient: CheckedPhase, administrator: Administrator
 ) -> None:
     trust = {
         "Version": "2012-10-17",
@@ -123,7 +124,9 @@ def test_an_administration_role_that_trusts_somebody_else_is_found(
     assert "does not trust cloudformation.amazonaws.com" in finding.what
 
 
-def test_an_administration_role_that_may_not_go_on_is_found(patient: Patient, administrator: Administrator) -> None:
+def test_an_administration_role_that_may_not_go_on_is_found(
+    patient: CheckedPhase, administrator: Administrator
+) -> None:
     administrator.api("iam").delete_role_policy(
         RoleName="AWSCloudFormationStackSetAdministrationRole", PolicyName="assume"
     )
@@ -135,7 +138,7 @@ def test_an_administration_role_that_may_not_go_on_is_found(patient: Patient, ad
 
 
 def test_execution_roles_that_are_missing_are_told_once_for_all_accounts(
-    patient: Patient, administrator: Administrator, members: list[str]
+    patient: CheckedPhase, administrator: Administrator, members: list[str]
 ) -> None:
     for account in members[:2]:
         administrator.fleet.shut_out(account)
@@ -147,7 +150,7 @@ def test_execution_roles_that_are_missing_are_told_once_for_all_accounts(
 
 
 def test_an_execution_role_that_trusts_another_account_is_found(
-    patient: Patient, administrator: Administrator, member: str
+    patient: CheckedPhase, administrator: Administrator, member: str
 ) -> None:
     trust = {
         "Version": "2012-10-17",
@@ -170,7 +173,7 @@ def test_an_execution_role_that_trusts_another_account_is_found(
     ("role", "check"), [(PLAN_ROLE, "plan roles"), ("OrganizationAccountAccessRole", "deploy roles")]
 )
 def test_a_role_that_cannot_be_assumed_is_found(
-    patient: Patient, administrator: Administrator, role: str, check: str
+    patient: CheckedPhase, administrator: Administrator, role: str, check: str
 ) -> None:
     drop_role(administrator, patient.accounts[1], role)
 
@@ -181,7 +184,7 @@ def test_a_role_that_cannot_be_assumed_is_found(
 
 
 def test_an_account_without_its_deploy_role_could_not_be_asked_for_its_execution_role(
-    patient: Patient, administrator: Administrator
+    patient: CheckedPhase, administrator: Administrator
 ) -> None:
     drop_role(administrator, patient.accounts[1], "OrganizationAccountAccessRole")
 
@@ -190,7 +193,7 @@ def test_an_account_without_its_deploy_role_could_not_be_asked_for_its_execution
     assert (finding.severity, finding.where) == (Severity.UNASKED, (patient.accounts[1],))
 
 
-def test_dms_roles_are_missed_where_a_layer_replicates(patient: Patient, administrator: Administrator) -> None:
+def test_dms_roles_are_missed_where_a_layer_replicates(patient: CheckedPhase, administrator: Administrator) -> None:
     replicating = dataclasses.replace(patient.templates["network"], body='{"Type": "AWS::DMS::ReplicationInstance"}')
     for account in patient.accounts[1:]:
         administrator.lend(account, "dms-vpc-role")
@@ -202,25 +205,25 @@ def test_dms_roles_are_missed_where_a_layer_replicates(patient: Patient, adminis
     assert finding.where == (patient.accounts[0],)
 
 
-def test_a_bucket_that_bootstrap_has_not_made_is_found(patient: Patient) -> None:
+def test_a_bucket_that_bootstrap_has_not_made_is_found(patient: CheckedPhase) -> None:
     (finding,) = found(dataclasses.replace(patient, buckets={}), "buckets")
 
     assert (finding.what, finding.where) == ("no bucket for packages", (REGION,))
 
 
-def test_a_bucket_that_is_gone_is_found(patient: Patient) -> None:
+def test_a_bucket_that_is_gone_is_found(patient: CheckedPhase) -> None:
     (finding,) = found(dataclasses.replace(patient, buckets={REGION: "nowhere-to-be-found"}), "buckets")
 
     assert "which is not there" in finding.what
 
 
-def test_without_a_package_nobody_can_be_asked_whether_he_reads_it(patient: Patient) -> None:
+def test_without_a_package_nobody_can_be_asked_whether_he_reads_it(patient: CheckedPhase) -> None:
     (finding,) = found(patient, "readers of packages")
 
     assert (finding.severity, finding.where) == (Severity.UNASKED, (REGION,))
 
 
-def allow_readers(patient: Patient, administrator: Administrator, accounts: list[str]) -> None:
+def allow_readers(patient: CheckedPhase, administrator: Administrator, accounts: list[str]) -> None:
     """Put the package into the bucket, and let some accounts read it."""
     bucket, s3 = patient.buckets[REGION], administrator.api("s3")
     s3.put_object(Bucket=bucket, Key="rotation-1.zip", Body=b"code")
@@ -234,7 +237,7 @@ def allow_readers(patient: Patient, administrator: Administrator, accounts: list
 
 
 def test_an_account_that_cannot_read_packages_is_found(
-    patient: Patient, administrator: Administrator, members: list[str]
+    patient: CheckedPhase, administrator: Administrator, members: list[str]
 ) -> None:
     allow_readers(patient, administrator, members[1:])
 
@@ -245,14 +248,14 @@ def test_an_account_that_cannot_read_packages_is_found(
 
 
 def test_packages_that_all_accounts_read_are_well(
-    patient: Patient, administrator: Administrator, members: list[str]
+    patient: CheckedPhase, administrator: Administrator, members: list[str]
 ) -> None:
     allow_readers(patient, administrator, members)
 
     assert list(CHECKS["readers of packages"](patient)) == []
 
 
-def test_a_region_that_is_not_switched_on_is_found(patient: Patient) -> None:
+def test_a_region_that_is_not_switched_on_is_found(patient: CheckedPhase) -> None:
     phase = patient.rollout.phases[PHASE].model_copy(update={"regions": (REGION, "af-south-1")})
     rollout = patient.rollout.model_copy(update={"phases": {PHASE: phase}})
 
@@ -262,14 +265,14 @@ def test_a_region_that_is_not_switched_on_is_found(patient: Patient) -> None:
     assert finding.where == tuple(sorted(patient.accounts))
 
 
-def test_a_phase_is_examined_by_its_files_and_what_the_shared_stacks_put_out(patient: Patient) -> None:
-    rollout = file.load(Path(__file__).parents[2] / "rollout.yaml")
-    shared = Shared(
+def test_a_phase_is_examined_by_its_files_and_what_the_shared_stacks_put_out(patient: CheckedPhase) -> None:
+    rollout = loading.load_rollout_file(Path(__file__).parents[2] / "rollout.yaml")
+    shared = SharedOutputs(
         tooling={"us-east-1": {"ArtifactsBucket": "near"}},
         administration={"AdministrationRoleArn": "arn:aws:iam::888888888888:role/ours"},
     )
 
-    examined = Patient.of(patient.client, rollout, PHASE, {}, shared)
+    examined = CheckedPhase.of(patient.client, rollout, PHASE, {}, shared)
 
     assert (examined.suffix, examined.accounts) == ("dev", ("111111111111",))
     assert examined.buckets == {"us-east-1": "near"}
@@ -277,7 +280,7 @@ def test_a_phase_is_examined_by_its_files_and_what_the_shared_stacks_put_out(pat
     assert all(key.endswith(".zip") for key in examined.packages)
 
 
-def test_too_many_stack_sets_are_found(patient: Patient) -> None:
+def test_too_many_stack_sets_are_found(patient: CheckedPhase) -> None:
     many = {f"layer{number}": made(f"layer{number}") for number in range(DEFAULTS[STACK_SETS] + 1)}
 
     errors = [
@@ -292,19 +295,19 @@ def test_too_many_stack_sets_are_found(patient: Patient) -> None:
 
 
 def test_an_inoperable_instance_is_found(
-    patient: Patient, standing: Rollout, administrator: Administrator, members: list[str]
+    patient: CheckedPhase, standing: Rollout, administrator: Administrator, members: list[str]
 ) -> None:
     administrator.fleet.shut_out(members[0])
     standing.run(standing.step(Action.DELETE, [members[0]]))
 
     (finding,) = found(patient, "instances")
 
-    assert finding.where == (str(Place(members[0], REGION)),)
+    assert finding.where == (str(Target(members[0], REGION)),)
     assert "remove --phase dev --account" in finding.fix
 
 
 @pytest.fixture
-def store(patient: Patient) -> Store:
+def store(patient: CheckedPhase) -> Store:
     return Store(patient.client.objects(REGION), patient.buckets[REGION], SUFFIX)
 
 
@@ -314,7 +317,7 @@ def begin(store: Store) -> None:
     )
 
 
-def test_a_run_that_is_under_way_is_a_warning(patient: Patient, store: Store) -> None:
+def test_a_run_that_is_under_way_is_a_warning(patient: CheckedPhase, store: Store) -> None:
     begin(store)
 
     (finding,) = found(dataclasses.replace(patient, store=store), "run")
@@ -323,7 +326,7 @@ def test_a_run_that_is_under_way_is_a_warning(patient: Patient, store: Store) ->
     assert finding.severity is Severity.WARNING
 
 
-def test_a_run_that_failed_is_a_warning(patient: Patient, store: Store) -> None:
+def test_a_run_that_failed_is_a_warning(patient: CheckedPhase, store: Store) -> None:
     begin(store)
     store.journal.close(RunStatus.FAILED, good=False)
 
@@ -332,13 +335,13 @@ def test_a_run_that_failed_is_a_warning(patient: Patient, store: Store) -> None:
     assert finding.what.startswith("the last run did not reach every instance")
 
 
-def test_one_check_that_cannot_be_asked_hides_no_other(patient: Patient) -> None:
+def test_one_check_that_cannot_be_asked_hides_no_other(patient: CheckedPhase) -> None:
     nobody = dataclasses.replace(patient, store=_Unreadable())  # type: ignore[arg-type]
 
     diagnosis, code = run_doctor(nobody)
 
     last = diagnosis.checks[-1]
-    assert isinstance(last, Checked)
+    assert isinstance(last, CheckResult)
     assert [each.severity for each in last.findings] == [Severity.UNASKED]
     assert code == 0
 
@@ -360,14 +363,16 @@ def organization(cloud: Cloud, number: Callable[[], str]) -> Organization:
 
 
 @pytest.fixture
-def managed(organization: Organization, patient: Patient, number: Callable[[], str]) -> Patient:
+def managed(organization: Organization, patient: CheckedPhase, number: Callable[[], str]) -> CheckedPhase:
     """The phase with service-managed sets, as the management account carries it out."""
     unit = organization.unit("payments")
     accounts = tuple(organization.admit(number(), unit) for _ in range(2))
     return as_seen_by(organization.management, organization.cloud, patient, accounts, "SELF")
 
 
-def as_seen_by(account: str, cloud: Cloud, patient: Patient, accounts: tuple[str, ...], call_as: str) -> Patient:
+def as_seen_by(
+    account: str, cloud: Cloud, patient: CheckedPhase, accounts: tuple[str, ...], call_as: str
+) -> CheckedPhase:
     permissions = dataclasses.replace(SERVICE_MANAGED, call_as=call_as)
     tooling = patient.rollout.tooling.model_copy(update={"account": account})
     return dataclasses.replace(
@@ -379,23 +384,23 @@ def as_seen_by(account: str, cloud: Cloud, patient: Patient, accounts: tuple[str
     )
 
 
-def check(patient: Patient, name: str) -> list[Finding]:
+def check(patient: CheckedPhase, name: str) -> list[Finding]:
     return list(CHECKS[name](patient))
 
 
-def test_trusted_access_that_is_off_is_found(managed: Patient) -> None:
+def test_trusted_access_that_is_off_is_found(managed: CheckedPhase) -> None:
     (finding,) = check(managed, "trusted access")
 
     assert finding.what.startswith("trusted access of StackSets to the organization is DISABLED")
 
 
-def test_trusted_access_that_is_on_is_well(managed: Patient, organization: Organization) -> None:
+def test_trusted_access_that_is_on_is_well(managed: CheckedPhase, organization: Organization) -> None:
     organization.of(organization.management, "cloudformation").activate_organizations_access()
 
     assert check(managed, "trusted access") == []
 
 
-def test_the_management_account_calls_as_itself(managed: Patient) -> None:
+def test_the_management_account_calls_as_itself(managed: CheckedPhase) -> None:
     assert check(managed, "delegated administrator") == []
 
     (finding,) = check(
@@ -405,7 +410,7 @@ def test_the_management_account_calls_as_itself(managed: Patient) -> None:
     assert finding.fix == "set stacksets.call_as to SELF in rollout.yaml"
 
 
-def test_a_member_that_calls_as_itself_is_found(managed: Patient, organization: Organization) -> None:
+def test_a_member_that_calls_as_itself_is_found(managed: CheckedPhase, organization: Organization) -> None:
     member = as_seen_by(managed.accounts[0], organization.cloud, managed, managed.accounts, "SELF")
 
     (finding,) = check(member, "delegated administrator")
@@ -414,7 +419,7 @@ def test_a_member_that_calls_as_itself_is_found(managed: Patient, organization: 
 
 
 def test_a_missing_permission_is_not_taken_for_a_missing_registration(
-    managed: Patient, organization: Organization
+    managed: CheckedPhase, organization: Organization
 ) -> None:
     member = as_seen_by(managed.accounts[0], organization.cloud, managed, managed.accounts, "DELEGATED_ADMIN")
 
@@ -424,7 +429,7 @@ def test_a_missing_permission_is_not_taken_for_a_missing_registration(
     assert "may not organizations:ListDelegatedAdministrators, which says nothing" in finding.what
 
 
-def test_a_registered_delegated_administrator_is_well(managed: Patient, organization: Organization) -> None:
+def test_a_registered_delegated_administrator_is_well(managed: CheckedPhase, organization: Organization) -> None:
     organization.of(organization.management, "cloudformation").activate_organizations_access()
     organization.api.register_delegated_administrator(
         AccountId=managed.accounts[0], ServicePrincipal="member.org.stacksets.cloudformation.amazonaws.com"
@@ -434,7 +439,7 @@ def test_a_registered_delegated_administrator_is_well(managed: Patient, organiza
     assert check(member, "delegated administrator") == []
 
 
-def test_accounts_that_left_or_are_closed_are_found(managed: Patient, organization: Organization) -> None:
+def test_accounts_that_left_or_are_closed_are_found(managed: CheckedPhase, organization: Organization) -> None:
     left, closed = managed.accounts
     organization.api.remove_account_from_organization(AccountId=left)
     organization.api.close_account(AccountId=closed)
@@ -447,11 +452,11 @@ def test_accounts_that_left_or_are_closed_are_found(managed: Patient, organizati
     }
 
 
-def test_the_management_account_as_a_target_is_found(managed: Patient, organization: Organization) -> None:
+def test_the_management_account_as_a_target_is_found(managed: CheckedPhase, organization: Organization) -> None:
     (finding,) = check(dataclasses.replace(managed, accounts=(organization.management,)), "accounts")
 
     assert finding.what == "service-managed sets never deploy to the management account"
 
 
-def test_self_managed_sets_need_no_organization(patient: Patient) -> None:
+def test_self_managed_sets_need_no_organization(patient: CheckedPhase) -> None:
     assert check(patient, "accounts") == []

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.desired import template
-from builders.rollout.reading.doctor.findings import Checked, Diagnosis, Finding, Severity, data, together
-from builders.rollout.reading.doctor.limits import of_template
-from builders.rollout.reading.doctor.trust import trusts_role, trusts_service
+from builders.rollout.checks.doctor import template_limit_findings
+from builders.rollout.checks.findings import CheckResult, Diagnosis, Finding, Severity, diagnosis_data, worst_severity
+from builders.rollout.checks.roles import trusts_role, trusts_service
+from builders.rollout.config.templates import read_template
 
 ARN = "arn:aws:iam::888888888888:role/stackferry-administration-prod"
 
@@ -61,8 +61,8 @@ def test_a_service_is_trusted_by_its_name() -> None:
 def found(service_managed: bool = False, **sections: Any) -> list[str]:
     """What is said of a template with these sections."""
     body = {"Metadata": {"Stackferry": {"Scope": "PHASE", "Needs": []}}, **sections}
-    made = template("network", json.dumps(body))
-    return [each.what for each in of_template("network", made, service_managed)]
+    made = read_template("network", json.dumps(body))
+    return [each.what for each in template_limit_findings("network", made, service_managed)]
 
 
 def test_a_template_within_its_limits_is_well() -> None:
@@ -95,7 +95,7 @@ def test_a_nested_stack_is_told_where_sets_are_service_managed() -> None:
 def test_accounts_with_the_same_finding_are_told_together() -> None:
     missing = Finding(Severity.ERROR, "no role", "make it")
 
-    merged = list(together([("222222222222", missing), ("333333333333", None), ("111111111111", missing)]))
+    merged = list(worst_severity([("222222222222", missing), ("333333333333", None), ("111111111111", missing)]))
 
     assert merged == [Finding(Severity.ERROR, "no role", "make it", ("111111111111", "222222222222"))]
 
@@ -103,14 +103,14 @@ def test_accounts_with_the_same_finding_are_told_together() -> None:
 def test_only_errors_make_a_diagnosis_bad() -> None:
     warning, error = (Finding(each, "what", "fix") for each in (Severity.WARNING, Severity.ERROR))
 
-    assert Diagnosis("dev", (Checked("run", (warning,)),)).good
-    assert not Diagnosis("dev", (Checked("run", (error,)),)).good
+    assert Diagnosis("dev", (CheckResult("run", (warning,)),)).good
+    assert not Diagnosis("dev", (CheckResult("run", (error,)),)).good
 
 
 def test_a_diagnosis_is_json() -> None:
     finding = Finding(Severity.UNASKED, "what", "fix", ("111111111111",))
 
-    assert json.loads(json.dumps(data(Diagnosis("dev", (Checked("regions", (finding,)),))))) == {
+    assert json.loads(json.dumps(diagnosis_data(Diagnosis("dev", (CheckResult("regions", (finding,)),))))) == {
         "phase": "dev",
         "good": True,
         "checks": [

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from builders.errors import RolloutError
-from builders.rollout.model import Deployed, Instance, Place, StackSet, Status
-from builders.rollout.reading.comparing import different
-from builders.rollout.reading.drift import Look, run_drift
-from builders.rollout.showing.views import Drifted, DriftView
+from builders.rollout.checks.drift import DriftLook, differing_sections, run_drift
+from builders.rollout.checks.status import Drifted, DriftView
+from builders.rollout.model import Deployed, Instance, StackSet, Status, Target
 
 from .conftest import PLAN_ROLE, Administrator
 from .small_phase import LAYERS, QUICK, SmallPhase, body, layer_set
@@ -37,7 +36,7 @@ def look(phase: SmallPhase, said: list[str]) -> Callable[..., tuple[DriftView, i
     """Look for drift, quickly."""
 
     def look(**how: Any) -> tuple[DriftView, int]:
-        looking = Look(patience=QUICK, say=said.append, **how)
+        looking = DriftLook(patience=QUICK, say=said.append, **how)
         return run_drift(phase.client, phase.wanted(), LAYERS, phase.store.known(), looking)
 
     return look
@@ -45,7 +44,7 @@ def look(phase: SmallPhase, said: list[str]) -> Callable[..., tuple[DriftView, i
 
 def stack_of(phase: SmallPhase, layer: str, account: str) -> str:
     instances = phase.client.sets.instances(f"stackferry-{layer}-dev")
-    return instances[Place(account, HERE)].stack_id
+    return instances[Target(account, HERE)].stack_id
 
 
 def change_queue(phase: SmallPhase, layer: str, account: str) -> None:
@@ -71,14 +70,14 @@ def test_a_property_that_was_changed_is_told_with_its_values(
     view, code = look()
 
     assert view.drifted == (
-        Drifted("network", Place(account, HERE), "Queue", "AWS::SQS::Queue", "NOT_EQUAL", "/DelaySeconds", "0", "7"),
+        Drifted("network", Target(account, HERE), "Queue", "AWS::SQS::Queue", "NOT_EQUAL", "/DelaySeconds", "0", "7"),
     )
     assert code == 1
 
 
 def test_a_plan_behind_a_detection_still_asks_for_no_instance_by_itself(phase: SmallPhase) -> None:
     known = phase.store.known()
-    run_drift(phase.client, phase.wanted(), LAYERS, known, Look(patience=QUICK))
+    run_drift(phase.client, phase.wanted(), LAYERS, known, DriftLook(patience=QUICK))
     phase.store.keep(known)
     phase.connect()
     phase.plan(phase.wanted())
@@ -138,7 +137,7 @@ def test_an_account_that_cannot_be_looked_at_is_told_with_the_reason(
     view, code = look(layers=["network"])
 
     ((layer, place),) = view.unchecked
-    assert (layer, place) == ("network", Place(phase.accounts[0], HERE))
+    assert (layer, place) == ("network", Target(phase.accounts[0], HERE))
     assert "AWSCloudFormationStackSetExecutionRole" in view.unchecked[layer, place]
     assert (view.checked, code) == (1, 1)
 
@@ -181,18 +180,18 @@ def test_a_stack_that_cannot_be_read_is_told(phase: SmallPhase, look: Callable[.
     phase.connect()
 
     view, code = run_drift(
-        phase.client, phase.wanted(), LAYERS, phase.store.known(), Look(["network"], deep=True, patience=QUICK)
+        phase.client, phase.wanted(), LAYERS, phase.store.known(), DriftLook(["network"], deep=True, patience=QUICK)
     )
 
     ((key, reason),) = view.unchecked.items()
-    assert key == ("network", Place(phase.accounts[1], HERE))
+    assert key == ("network", Target(phase.accounts[1], HERE))
     assert reason.startswith("its stack cannot be read: ")
     assert code == 1
 
 
 def state(template: str, **values: str) -> tuple[StackSet, Instance]:
     """A set with one instance that overrides a value."""
-    place = Place("111111111111", HERE)
+    place = Target("111111111111", HERE)
     instance = Instance(place, Status.CURRENT, "SUCCEEDED", overrides={"Size": "large"})
     return StackSet("network", "stackferry-network-dev", template, values, {}, {place: instance}), instance
 
@@ -201,13 +200,15 @@ TEMPLATE = json.dumps({"Parameters": {"Size": {"Default": "small"}, "Zone": {"De
 
 
 def test_an_override_is_what_the_stack_shall_have() -> None:
-    found = list(different(*state(TEMPLATE), Deployed(TEMPLATE, {"Size": "large", "Zone": "a"}, "UPDATE_COMPLETE")))
+    found = list(
+        differing_sections(*state(TEMPLATE), Deployed(TEMPLATE, {"Size": "large", "Zone": "a"}, "UPDATE_COMPLETE"))
+    )
 
     assert found == []
 
 
 def test_a_value_that_is_hidden_is_not_compared() -> None:
-    found = list(different(*state(TEMPLATE), Deployed(TEMPLATE, {"Size": "****"}, "UPDATE_COMPLETE")))
+    found = list(differing_sections(*state(TEMPLATE), Deployed(TEMPLATE, {"Size": "****"}, "UPDATE_COMPLETE")))
 
     assert found == []
 
@@ -215,7 +216,7 @@ def test_a_value_that_is_hidden_is_not_compared() -> None:
 def test_what_only_one_of_two_templates_has_is_absent_in_the_other() -> None:
     theirs = json.dumps({**json.loads(TEMPLATE), "Resources": {"Queue": {}}, "Description": "ours no more"})
 
-    found = different(*state(TEMPLATE), Deployed(theirs, {"Size": "large"}, "UPDATE_COMPLETE"))
+    found = differing_sections(*state(TEMPLATE), Deployed(theirs, {"Size": "large"}, "UPDATE_COMPLETE"))
 
     assert [(each.property, each.expected, each.actual) for each in found] == [
         ("Template/Description", "", "otherwise"),

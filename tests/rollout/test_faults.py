@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from builders.errors import RolloutError
-from builders.rollout import rollback
-from builders.rollout.model import Desired, Place
-from builders.rollout.store import Command, RunStatus
+from builders.rollout.lifecycle import rollback
+from builders.rollout.model import DesiredState, Target
+from builders.rollout.state.journal import Command, RunStatus
 
 from .conftest import Administrator
 from .small_phase import SmallPhase, body, layer_set
@@ -30,7 +30,7 @@ def small(faulty: Administrator, number: Callable[[], str]) -> SmallPhase:
     return small
 
 
-def release(small: SmallPhase, version: str) -> Desired:
+def release(small: SmallPhase, version: str) -> DesiredState:
     return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in CHAIN))
 
 
@@ -40,7 +40,7 @@ def strike_once(small: SmallPhase, kind: str, operations: Iterable[str]) -> None
     small.administrator.cloud.set_faults(*faults)
 
 
-def standing(small: SmallPhase, version: str) -> dict[tuple[str, Place], str]:
+def standing(small: SmallPhase, version: str) -> dict[tuple[str, Target], str]:
     return {(layer, place): version for layer in CHAIN for place in small.places}
 
 
@@ -49,8 +49,8 @@ class Change:
     """A command, what it wants, what stands in the end, and the operations that it takes of each layer."""
 
     command: Command
-    wanted: Callable[[SmallPhase], Desired]
-    stands: Callable[[SmallPhase], dict[tuple[str, Place], str]]
+    wanted: Callable[[SmallPhase], DesiredState]
+    stands: Callable[[SmallPhase], dict[tuple[str, Target], str]]
     operations: dict[str, list[str]]
 
     def is_done(self, small: SmallPhase) -> bool:
@@ -60,16 +60,16 @@ class Change:
         return (small.versions(), small.operations()) == (self.stands(small), self.operations)
 
 
-def _back(small: SmallPhase) -> Desired:
+def _back(small: SmallPhase) -> DesiredState:
     earlier = small.store.releases.load(small.store.releases.save(release(small, "0")))
-    return rollback.back_to(earlier, release(small, "1"), small.world())
+    return rollback.desired_release(earlier, release(small, "1"), small.world())
 
 
 TWICE = {layer: ["CREATE", "UPDATE"] for layer in CHAIN}
 CHANGES = {
     "apply": Change(Command.APPLY, lambda small: release(small, "2"), lambda small: standing(small, "2"), dict(TWICE)),
     "rollback": Change(Command.ROLLBACK, _back, lambda small: standing(small, "0"), dict(TWICE)),
-    "remove": Change(Command.REMOVE, lambda small: rollback.nothing(release(small, "1")), lambda small: {}, {}),
+    "remove": Change(Command.REMOVE, lambda small: rollback.desired_nothing(release(small, "1")), lambda small: {}, {}),
 }
 SUBMITTING = {"apply": "UpdateStackSet", "rollback": "UpdateStackSet", "remove": "DeleteStackInstances"}
 

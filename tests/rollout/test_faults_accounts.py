@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from cloud.stacksets.organization import Organization
 
-from builders.rollout.engine import running
-from builders.rollout.model import Desired, FailureMode, Place, Wave
-from builders.rollout.purging import letting_go
-from builders.rollout.store import Command
+from builders.rollout.executor import run
+from builders.rollout.lifecycle import purge
+from builders.rollout.model import DesiredState, FailureMode, Target, Wave
+from builders.rollout.state.journal import Command
 
 from .conftest import Administrator
 from .small_phase import LAYERS, SmallPhase, body, layer_set
@@ -24,11 +24,11 @@ def small(administrator: Administrator, members: list[str]) -> SmallPhase:
     return small
 
 
-def release(small: SmallPhase, version: str, **more: Any) -> Desired:
+def release(small: SmallPhase, version: str, **more: Any) -> DesiredState:
     return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in LAYERS), **more)
 
 
-def standing(small: SmallPhase, version: str, *but: str) -> dict[tuple[str, Place], str]:
+def standing(small: SmallPhase, version: str, *but: str) -> dict[tuple[str, Target], str]:
     return {(layer, place): version for layer in LAYERS for place in small.places if place.account not in but}
 
 
@@ -117,7 +117,7 @@ def test_an_inoperable_instance_is_let_go_and_made_again(small: SmallPhase) -> N
     assert {at(small, account).pop() for account in others} == {"2"}
 
     tools = small.tools()
-    steps = letting_go.prune(small.world().sets, {broken}, {broken}, ("us-east-1",))
-    assert running.let_go(tools, running.begin(tools, Command.LET_GO, "", ()), release(small, "2"), steps).good
+    steps = purge.detach_calls(small.world().sets, {broken}, {broken}, ("us-east-1",))
+    assert run.detach(tools, run.begin_run(tools, Command.LET_GO, "", ()), release(small, "2"), steps).good
     assert small.run(release(small, "2")).good
     assert small.plan(release(small, "2")).nothing_to_do

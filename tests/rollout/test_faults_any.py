@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
-from builders.rollout.engine.report import Report
-from builders.rollout.model import Desired, Place, Values, Wave
+from builders.rollout.executor.context import Report
+from builders.rollout.model import DesiredState, Target, Values, Wave
 
 from .conftest import Administrator
 from .crash_harness import Killed, Killer
@@ -83,13 +83,13 @@ class Phase(RuleBasedStateMachine):
     def run(self) -> Report:
         return self.small.run(self.wanted())
 
-    def wanted(self) -> Desired:
+    def wanted(self) -> DesiredState:
         sets = []
         for layer in LAYERS:
-            overrides: dict[Place, Values] = {}
+            overrides: dict[Target, Values] = {}
             for account in self.accounts:
                 delay = self.delays.get((layer, account), "0")
-                overrides[Place(account, REGION)] = {} if delay == "0" else {"DelaySeconds": delay}
+                overrides[Target(account, REGION)] = {} if delay == "0" else {"DelaySeconds": delay}
             sets.append(layer_set(layer, overrides, body(layer, version=self.versions[layer])))
         waves = [(account,) for account in self.accounts] if self.one_by_one else [tuple(self.accounts)]
         named = tuple(Wave(f"wave {number}", accounts) for number, accounts in enumerate(waves))
@@ -98,7 +98,7 @@ class Phase(RuleBasedStateMachine):
     def is_as_desired(self) -> None:
         wanted = self.wanted()
         assert self.small.plan(wanted).nothing_to_do
-        expected = {(layer, Place(account, REGION)) for layer in LAYERS for account in self.accounts}
+        expected = {(layer, Target(account, REGION)) for layer in LAYERS for account in self.accounts}
         assert self.small.versions() == {(layer, place): self.versions[layer] for layer, place in expected}
         for layer, state in self.small.world().sets.items():
             for place, instance in state.instances.items():

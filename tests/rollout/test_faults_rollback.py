@@ -8,10 +8,10 @@ import json
 import pytest
 
 from builders.errors import RolloutError
-from builders.rollout import packages, rollback
-from builders.rollout.engine.report import Report
-from builders.rollout.model import Desired
-from builders.rollout.store import Command
+from builders.rollout.executor.context import Report
+from builders.rollout.lifecycle import packages, rollback
+from builders.rollout.model import DesiredState
+from builders.rollout.state.journal import Command
 
 from .conftest import Administrator
 from .small_phase import SmallPhase, body, layer_set
@@ -22,16 +22,16 @@ def small(administrator: Administrator, member: str) -> SmallPhase:
     return SmallPhase(administrator, [member], regions=("us-east-1",))
 
 
-def release(small: SmallPhase, version: str, *layers: str) -> Desired:
+def release(small: SmallPhase, version: str, *layers: str) -> DesiredState:
     chosen = layers or ("network", "database")
     return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in chosen))
 
 
-def back(small: SmallPhase, now: Desired, *, before: Desired) -> Report:
+def back(small: SmallPhase, now: DesiredState, *, before: DesiredState) -> Report:
     """Put back the last good release before the present one, as the command does."""
     found = small.store.last_good(before=small.store.releases.save(before))
     assert found
-    wanted = rollback.back_to(small.store.releases.load(found), now, small.world())
+    wanted = rollback.desired_release(small.store.releases.load(found), now, small.world())
     return small.run(wanted, Command.ROLLBACK, to=found)
 
 
@@ -122,4 +122,4 @@ def test_a_release_whose_packages_are_gone_is_told(small: SmallPhase) -> None:
     fetching = layer_set("network", small.places, ArtifactsBucket=small.bucket)
     wanted = dataclasses.replace(small.wanted(fetching), packages=("rotation/1.zip",))
     with pytest.raises(RolloutError, match=rf"package rotation/1\.zip is not in {small.bucket} any more"):
-        packages.require(small.client, wanted)
+        packages.require_packages(small.client, wanted)

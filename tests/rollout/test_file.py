@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from builders.errors import RolloutFileError
-from builders.rollout.file import RolloutFile, load
+from builders.rollout.config.loading import load_rollout_file
+from builders.rollout.config.schema import RolloutFile
 
 Load = Callable[[str], RolloutFile]
 
@@ -32,7 +33,7 @@ def read(tmp_path: Path) -> Load:
     def read(text: str) -> RolloutFile:
         file = tmp_path / "rollout.yaml"
         file.write_text(text, encoding="utf-8")
-        return load(file)
+        return load_rollout_file(file)
 
     return read
 
@@ -452,7 +453,7 @@ def test_every_mistake_is_said_with_its_line_and_key(
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(RolloutFileError) as caught:
-        load(tmp_path / "rollout.yaml")
+        load_rollout_file(tmp_path / "rollout.yaml")
     assert str(caught.value) == (
         f"{tmp_path}/rollout.yaml: cannot be read: No such file or directory; "
         "run from the project's root, or say where it is"
@@ -463,7 +464,7 @@ def test_a_file_that_is_not_utf_8_is_said_with_the_line(tmp_path: Path) -> None:
     file = tmp_path / "rollout.yaml"
     file.write_bytes(DEV.encode() + "# Größe\n".encode("latin-1"))
     with pytest.raises(RolloutFileError) as caught:
-        load(file)
+        load_rollout_file(file)
     assert str(caught.value) == f"{file}, line 9: is not UTF-8 text; save it as UTF-8"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders.errors import RolloutFileError
-from builders.rollout.file import load
+from builders.rollout.config.loading import load_rollout_file
 
 TEXT = """\
 tooling: {account: "888888888888", parameters: tooling.json}
@@ -38,7 +38,7 @@ def rollout(tmp_path: Path) -> Path:
 )
 def test_a_file_of_accounts_gives_them_in_its_order(rollout: Path, content: str) -> None:
     (rollout.parent / "accounts.txt").write_text(content, encoding="utf-8", newline="")
-    assert load(rollout).accounts("prod") == ("222222222222", "111111111111")
+    assert load_rollout_file(rollout).accounts("prod") == ("222222222222", "111111111111")
 
 
 WRONG = {
@@ -68,7 +68,7 @@ def test_a_mistake_in_the_file_is_said_with_its_own_line(rollout: Path, content:
     accounts = rollout.parent / "accounts.txt"
     accounts.write_bytes(content)
     with pytest.raises(RolloutFileError) as caught:
-        load(rollout)
+        load_rollout_file(rollout)
     assert str(caught.value).splitlines()[-1] == f"{accounts}{expected}"
 
 
@@ -80,12 +80,12 @@ def test_a_file_without_accounts_is_said_at_its_key(rollout: Path, content: byte
     with pytest.raises(
         RolloutFileError, match=r"rollout.yaml, line 5, phases.prod.targets.accounts_file: .*accounts.txt"
     ):
-        load(rollout)
+        load_rollout_file(rollout)
 
 
 def test_a_file_that_is_not_there_is_said_at_its_key(rollout: Path) -> None:
     with pytest.raises(RolloutFileError, match=r"line 5, phases.prod.targets.accounts_file: .*cannot be read"):
-        load(rollout)
+        load_rollout_file(rollout)
 
 
 def test_a_canary_that_the_file_does_not_name_is_said(rollout: Path) -> None:
@@ -93,4 +93,4 @@ def test_a_canary_that_the_file_does_not_name_is_said(rollout: Path) -> None:
     with pytest.raises(
         RolloutFileError, match=r"line 7, phases.prod.waves\[0\].accounts\[0\]: account 111111111111 is no"
     ):
-        load(rollout)
+        load_rollout_file(rollout)

@@ -9,7 +9,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from builders.errors import RolloutFileError
-from builders.rollout.file import RolloutFile, load, schema
+from builders.rollout.config.loading import load_rollout_file
+from builders.rollout.config.schema import RolloutFile, rollout_schema
 
 ANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 
@@ -18,7 +19,7 @@ WORDS = st.sampled_from(
     [*ACCOUNTS, "us-east-1", "eu-west-1", "10m", "25%", "0", "rest", "ou-ab12-cdef3456", "SERVICE_MANAGED", "", "x"]
 )
 SCALARS = WORDS | st.integers(-3, 200) | st.booleans() | st.none() | st.floats() | st.text(max_size=5) | st.dates()
-SCHEMA = schema()
+SCHEMA = rollout_schema()
 KNOWN = {key for model in [SCHEMA, *SCHEMA["$defs"].values()] for key in model["properties"]}
 KEYS = st.sampled_from([*sorted(KNOWN), "dev", "111111111111", "111111111111/us-east-1", "us-east-1"])
 VALUES = st.recursive(
@@ -37,7 +38,7 @@ def read(file: Path, content: bytes) -> RolloutFile | str:
     """The file, or the message of its error. Any other exception goes through."""
     file.write_bytes(content)
     try:
-        return load(file)
+        return load_rollout_file(file)
     except RolloutFileError as error:
         return str(error)
 

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from builders.rollout.file import schema
+from builders.rollout.config.schema import rollout_schema
 
 SCHEMA = Path("docs/rollout.schema.json")
 
@@ -22,7 +22,7 @@ def example() -> dict[str, Any]:
 
 
 def test_the_committed_schema_is_the_one_of_the_models() -> None:
-    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == schema()
+    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == rollout_schema()
 
 
 def test_the_example_names_the_schema_for_editors() -> None:
@@ -31,7 +31,7 @@ def test_the_example_names_the_schema_for_editors() -> None:
 
 
 def test_the_example_is_what_the_schema_asks_for(example: dict[str, Any]) -> None:
-    assert list(jsonschema.Draft202012Validator(schema()).iter_errors(example)) == []
+    assert list(jsonschema.Draft202012Validator(rollout_schema()).iter_errors(example)) == []
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_the_example_is_what_the_schema_asks_for(example: dict[str, Any]) -> Non
 )
 def test_the_schema_refuses_what_reading_refuses(example: dict[str, Any], key: str, value: object) -> None:
     wrong = {**example, "phases": {"dev": {**example["phases"]["dev"], key: value}}}
-    (found,) = jsonschema.Draft202012Validator(schema()).iter_errors(wrong)
+    (found,) = jsonschema.Draft202012Validator(rollout_schema()).iter_errors(wrong)
     assert list(found.absolute_path)[:2] == ["phases", "dev"]
 
 
 def test_every_key_is_described() -> None:
-    made = schema()
+    made = rollout_schema()
     models = [made, *made["$defs"].values()]
     silent = [key for model in models for key, of_key in model["properties"].items() if "description" not in of_key]
     assert silent == []

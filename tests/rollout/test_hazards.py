@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.changes import Hazard, HazardKind, compare, hazards
-from builders.rollout.changes.stateful import STATEFUL
+from builders.rollout.diff.data_loss import STATEFUL
+from builders.rollout.diff.effects import Hazard, HazardKind
+from builders.rollout.diff.hazards import hazards_of
+from builders.rollout.diff.resources import compare
 
 from .changing import HERE, Resources, compared, deployed, layer, phase_values, released, template
 
@@ -16,7 +18,7 @@ VPC = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
 
 
 def found(before: Resources, after: Resources, **more: Any) -> tuple[Hazard, ...]:
-    return hazards("layer", compared(before, after), **more)
+    return hazards_of("layer", compared(before, after), **more)
 
 
 def only(kind: HazardKind, all_of_them: tuple[Hazard, ...]) -> dict[str, Hazard]:
@@ -54,7 +56,7 @@ def test_a_database_without_a_deletion_policy_leaves_a_snapshot_unless_it_is_of_
 
 
 def test_a_replaced_database_names_the_property_and_whether_a_snapshot_stays() -> None:
-    (hazard,) = hazards("database", released("database", DatabaseName="ledger"))[1:]
+    (hazard,) = hazards_of("database", released("database", DatabaseName="ledger"))[1:]
     assert hazard.message == (
         "Database (AWS::RDS::DBInstance) is replaced, by DBName: a new database is empty; a snapshot of it stays"
     )
@@ -75,12 +77,12 @@ def test_a_task_that_follows_its_instance_says_what_not_to_replace() -> None:
     def change(resources: dict[str, Any]) -> None:
         resources["ReplicationInstance"]["Properties"]["PubliclyAccessible"] = True
 
-    hazard = only(HazardKind.STATEFUL, hazards("migration", released("migration", change)))["ReplicationTask"]
+    hazard = only(HazardKind.STATEFUL, hazards_of("migration", released("migration", change)))["ReplicationTask"]
     assert hazard.way_round == "do not replace ReplicationInstance, or acknowledge migration/ReplicationTask"
 
 
 def test_a_database_that_grows_is_no_hazard() -> None:
-    assert hazards("database", released("database", AllocatedStorageGiB="50", MultiAZ="true")) == ()
+    assert hazards_of("database", released("database", AllocatedStorageGiB="50", MultiAZ="true")) == ()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_any_key_of_a_generated_secret_makes_a_new_password(change: dict[str, An
     def changed(resources: dict[str, Any]) -> None:
         resources["DatabaseSecret"]["Properties"]["GenerateSecretString"].update(change)
 
-    (hazard,) = hazards("secrets", released("secrets", changed))
+    (hazard,) = hazards_of("secrets", released("secrets", changed))
     assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (
         HazardKind.GENERATED_SECRET,
         "DatabaseSecret",
@@ -108,7 +110,7 @@ def test_other_properties_of_a_secret_leave_its_password() -> None:
     def changed(resources: dict[str, Any]) -> None:
         resources["DatabaseSecret"]["Properties"]["Description"] = "new"
 
-    assert hazards("secrets", released("secrets", changed)) == ()
+    assert hazards_of("secrets", released("secrets", changed)) == ()
 
 
 def named(**properties: Any) -> Resources:
@@ -247,14 +249,14 @@ def test_a_running_task_stands_in_the_way_of_what_it_uses(
 ) -> None:
     others = {"Other": TOPIC}
     comparison = compared({"Thing": before, **others}, {"Thing": after, **others} if after else others)
-    running = only(HazardKind.RUNNING_TASK, hazards("migration", comparison, task_runs=True))
+    running = only(HazardKind.RUNNING_TASK, hazards_of("migration", comparison, task_runs=True))
     assert set(running) == ({"Thing"} if is_hazard else set())
-    assert only(HazardKind.RUNNING_TASK, hazards("migration", comparison)) == {}
+    assert only(HazardKind.RUNNING_TASK, hazards_of("migration", comparison)) == {}
 
 
 def test_the_way_round_a_running_task_names_the_phase() -> None:
     comparison = released("migration", ReplicationInstanceClass="dms.r6i.large")
-    (hazard,) = hazards("migration", comparison, task_runs=True)
+    (hazard,) = hazards_of("migration", comparison, task_runs=True)
     assert not hazard.acknowledgeable
     assert hazard.way_round == "migration-task stop --phase dev, apply, then migration-task resume --phase dev"
 
@@ -280,14 +282,14 @@ def test_what_a_running_task_uses_decides_how_it_goes_on(
 
 
 def test_a_rule_that_fails_is_said_with_its_sentence() -> None:
-    (hazard,) = hazards("database", released("database", AllocatedStorageGiB="100", MaxAllocatedStorageGiB="100"))
+    (hazard,) = hazards_of("database", released("database", AllocatedStorageGiB="100", MaxAllocatedStorageGiB="100"))
     assert (hazard.kind, hazard.acknowledgeable) == (HazardKind.RULE, False)
     assert "MaxAllocatedStorageGiB equals AllocatedStorageGiB" in hazard.message
 
 
 def test_a_parameter_that_is_too_long_is_refused() -> None:
     values = phase_values(SourceHost="é" * 2049)
-    (hazard,) = hazards("migration", compare(None, layer("migration"), values, HERE))
+    (hazard,) = hazards_of("migration", compare(None, layer("migration"), values, HERE))
     assert (hazard.kind, hazard.resource) == (HazardKind.LIMIT, "SourceHost")
     assert hazard.message == "parameter SourceHost has 4098 bytes; CloudFormation takes 4096"
 
@@ -300,7 +302,7 @@ def test_a_parameter_that_is_too_long_is_refused() -> None:
     ],
 )
 def test_a_stack_that_cannot_be_updated_says_so(status: str, way: str) -> None:
-    (hazard,) = hazards("layer", compare(deployed({"A": TOPIC}, status), template({"A": TOPIC}), {}, HERE))
+    (hazard,) = hazards_of("layer", compare(deployed({"A": TOPIC}, status), template({"A": TOPIC}), {}, HERE))
     assert (hazard.kind, hazard.way_round, hazard.acknowledgeable) == (HazardKind.STACK_STATE, way, False)
 
 
@@ -310,5 +312,5 @@ def test_what_cannot_be_acknowledged_comes_first() -> None:
         return {"Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": properties}}
 
     comparison = compare(deployed(secret(32), "UPDATE_IN_PROGRESS"), template(secret(40)), {}, HERE)
-    kinds = [hazard.kind for hazard in hazards("layer", comparison)]
+    kinds = [hazard.kind for hazard in hazards_of("layer", comparison)]
     assert kinds == [HazardKind.STACK_STATE, HazardKind.GENERATED_SECRET]

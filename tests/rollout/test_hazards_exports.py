@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.changes import Comparison, Hazard, HazardKind, Imports, compare, exports_of, hazards, imports_of
+from builders.rollout.diff.effects import Hazard, HazardKind
+from builders.rollout.diff.exports import Imports, exports_of, imports_of
+from builders.rollout.diff.hazards import hazards_of
+from builders.rollout.diff.resources import Comparison, compare
 from builders.rollout.model import Deployed
 
 from .changing import HERE, deployed, layer, phase_values, released, template
@@ -29,7 +32,7 @@ def update(before: tuple[Any, Any], after: tuple[Any, Any]) -> Comparison:
 
 
 def in_use(comparison: Comparison, **neighbours: Imports) -> list[Hazard]:
-    found = hazards("network", comparison, neighbours=neighbours)
+    found = hazards_of("network", comparison, neighbours=neighbours)
     return [hazard for hazard in found if hazard.kind is HazardKind.EXPORT_IN_USE]
 
 

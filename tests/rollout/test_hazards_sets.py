@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.changes import Hazard, HazardKind, collisions, limits, names_of, new_parameters
-from builders.rollout.model import Deployed, DesiredSet, Instance, Permissions, Place, StackSet, Status
+from builders.rollout.diff.effects import Hazard, HazardKind
+from builders.rollout.diff.hazards import limit_hazards, new_parameter_hazards
+from builders.rollout.diff.name_conflicts import name_conflicts, names_of
+from builders.rollout.model import Deployed, Instance, Permissions, StackSet, StackSetSpec, Status, Target
 
 from .changing import ROOT, layer, phase_values, template
 
-HERE = Place("111111111111", "us-east-1")
-THERE = Place("111111111111", "eu-west-1")
-OTHER = Place("222222222222", "us-east-1")
+HERE = Target("111111111111", "us-east-1")
+THERE = Target("111111111111", "eu-west-1")
+OTHER = Target("222222222222", "us-east-1")
 TOPIC = {"Type": "AWS::SNS::Topic"}
 PLAIN = Permissions()
 SERVICE = Permissions(service_managed=True)
@@ -25,7 +27,7 @@ NEW = template({"A": TOPIC}, Parameters={"Old": {"Type": "String"}, "New": {"Typ
 
 def test_our_own_templates_keep_the_limits() -> None:
     for path in sorted((ROOT / "templates").glob("*.json")):
-        assert limits(path.stem, path.read_text(encoding="utf-8"), SERVICE) == ()
+        assert limit_hazards(path.stem, path.read_text(encoding="utf-8"), SERVICE) == ()
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def test_our_own_templates_keep_the_limits() -> None:
     ],
 )
 def test_a_template_beyond_a_limit_is_refused_with_the_limit(body: str, message: str) -> None:
-    (hazard,) = limits("layer", body, PLAIN)
+    (hazard,) = limit_hazards("layer", body, PLAIN)
     assert (hazard.kind, hazard.acknowledgeable) == (HazardKind.LIMIT, False)
     assert message in hazard.message
 
@@ -55,22 +57,22 @@ def test_a_template_beyond_a_limit_is_refused_with_the_limit(body: str, message:
     ],
 )
 def test_a_service_managed_set_takes_no_transforms_and_no_nested_stacks(body: str, resource: str) -> None:
-    (hazard,) = limits("layer", body, SERVICE)
+    (hazard,) = limit_hazards("layer", body, SERVICE)
     assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.SERVICE_MANAGED, resource, False)
-    assert limits("layer", body, PLAIN) == ()
+    assert limit_hazards("layer", body, PLAIN) == ()
 
 
-def wanted(overrides: Mapping[Place, Mapping[str, str]]) -> DesiredSet:
-    return DesiredSet("network", "stackferry-network-dev", NEW, {"Old": "a"}, overrides)
+def wanted(overrides: Mapping[Target, Mapping[str, str]]) -> StackSetSpec:
+    return StackSetSpec("network", "stackferry-network-dev", NEW, {"Old": "a"}, overrides)
 
 
-def state(*places: Place) -> StackSet:
+def state(*places: Target) -> StackSet:
     instances = {place: Instance(place, Status.CURRENT, "SUCCEEDED") for place in places}
     return StackSet("network", "stackferry-network-dev", OLD, {"Old": "a"}, {}, instances)
 
 
 def test_a_new_parameter_cannot_have_a_value_of_its_own_at_once() -> None:
-    (hazard,) = new_parameters(wanted({HERE: {"New": "1"}, THERE: {"New": "2"}}), state(HERE, THERE))
+    (hazard,) = new_parameter_hazards(wanted({HERE: {"New": "1"}, THERE: {"New": "2"}}), state(HERE, THERE))
     assert hazard == Hazard(
         HazardKind.NEW_PARAMETER,
         "network",
@@ -92,22 +94,22 @@ def test_a_new_parameter_cannot_have_a_value_of_its_own_at_once() -> None:
         (wanted({HERE: {}, THERE: {"New": "1"}}), state(HERE)),
     ],
 )
-def test_one_value_for_all_and_instances_to_come_are_no_hazard(desired: DesiredSet, present: StackSet | None) -> None:
-    assert new_parameters(desired, present) == ()
+def test_one_value_for_all_and_instances_to_come_are_no_hazard(desired: StackSetSpec, present: StackSet | None) -> None:
+    assert new_parameter_hazards(desired, present) == ()
 
 
 def test_what_an_instance_is_deployed_with_counts_more_than_the_sets_template() -> None:
     desired = wanted({HERE: {"New": "1"}})
     stored = StackSet("network", "name", NEW, {}, {}, state(HERE).instances)
-    assert new_parameters(desired, state(HERE), {HERE: Deployed(NEW, {}, "UPDATE_COMPLETE")}) == ()
+    assert new_parameter_hazards(desired, state(HERE), {HERE: Deployed(NEW, {}, "UPDATE_COMPLETE")}) == ()
     # UpdateStackSet stores a template even where the operation fails, so that the set knows more than the instance.
-    (hazard,) = new_parameters(desired, stored, {HERE: Deployed(OLD, {}, "UPDATE_COMPLETE")})
+    (hazard,) = new_parameter_hazards(desired, stored, {HERE: Deployed(OLD, {}, "UPDATE_COMPLETE")})
     assert hazard.resource == "New"
 
 
 def test_thousands_of_places_are_named_in_a_line() -> None:
-    places = [Place(f"{number:012}", "us-east-1") for number in range(2_000)]
-    (hazard,) = new_parameters(wanted({place: {"New": str(place)} for place in places}), state(*places))
+    places = [Target(f"{number:012}", "us-east-1") for number in range(2_000)]
+    (hazard,) = new_parameter_hazards(wanted({place: {"New": str(place)} for place in places}), state(*places))
     assert "000000000002/us-east-1 and 1997 more" in hazard.message
 
 
@@ -117,8 +119,8 @@ def stack(kind: str, **properties: Any) -> str:
     return template({"Thing": resource}, Outputs=outputs)
 
 
-def colliding(body: str, *where: tuple[str, Place]) -> tuple[Hazard, ...]:
-    return collisions(name for each, place in where for name in names_of(each, body, {}, place))
+def colliding(body: str, *where: tuple[str, Target]) -> tuple[Hazard, ...]:
+    return name_conflicts(name for each, place in where for name in names_of(each, body, {}, place))
 
 
 @pytest.mark.parametrize(
@@ -166,4 +168,4 @@ def test_our_own_layers_share_an_account_and_two_regions() -> None:
         for name in names_of(path.stem, layer(path.stem), phase_values(), place)
     ]
     assert {"stackferry-database-dev", "network-VpcId-dev"} <= {name.name for name in names}
-    assert collisions(names) == ()
+    assert name_conflicts(names) == ()

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from builders.errors import RolloutError
-from builders.rollout.order import Graph, Interface, graph, interface
+from builders.rollout.plan.schedule import Graph, Interface, interface, order_by_interfaces
 
 NEEDS = {"database": frozenset({"network"})}
 
@@ -26,39 +26,39 @@ def first(found: Graph) -> str:
 
 
 def test_a_layer_follows_what_it_needs() -> None:
-    assert first(graph(layers("a", "a"), layers("a", "a"), NEEDS, back=False)) == "network"
+    assert first(order_by_interfaces(layers("a", "a"), layers("a", "a"), NEEDS, back=False)) == "network"
 
 
 def test_a_rollback_goes_the_other_way() -> None:
-    assert first(graph(layers("a", "a"), layers("a", "a"), NEEDS, back=True)) == "database"
+    assert first(order_by_interfaces(layers("a", "a"), layers("a", "a"), NEEDS, back=True)) == "database"
 
 
 def test_an_export_is_dropped_behind_its_importer() -> None:
-    assert first(graph(layers("ab", "ab"), layers("a", "a"), NEEDS, back=False)) == "database"
+    assert first(order_by_interfaces(layers("ab", "ab"), layers("a", "a"), NEEDS, back=False)) == "database"
 
 
 def test_a_rollback_brings_an_export_back_before_its_importer() -> None:
-    assert first(graph(layers("a", "a"), layers("ab", "ab"), NEEDS, back=True)) == "network"
+    assert first(order_by_interfaces(layers("a", "a"), layers("ab", "ab"), NEEDS, back=True)) == "network"
 
 
 def test_a_layer_that_goes_away_goes_before_what_it_needs() -> None:
     to_be = {"network": Interface(frozenset("a"), frozenset())}
-    assert first(graph(layers("a", "a"), to_be, NEEDS, back=False)) == "database"
+    assert first(order_by_interfaces(layers("a", "a"), to_be, NEEDS, back=False)) == "database"
 
 
 def test_a_layer_that_comes_back_follows_what_comes_back_with_it() -> None:
-    assert first(graph({}, layers("a", "a"), NEEDS, back=True)) == "network"
+    assert first(order_by_interfaces({}, layers("a", "a"), NEEDS, back=True)) == "network"
 
 
 def test_an_import_that_changes_sides_at_once_is_refused_with_the_way_round() -> None:
     with pytest.raises(RolloutError, match="roll out the new export, then the new import, then drop the old export"):
-        graph(layers("a", "a"), layers("b", "b"), NEEDS, back=False)
+        order_by_interfaces(layers("a", "a"), layers("b", "b"), NEEDS, back=False)
 
 
 def test_layers_that_need_each_other_are_refused() -> None:
     both = {**NEEDS, "network": frozenset({"database"})}
     with pytest.raises(RolloutError, match="in a circle"):
-        graph({}, layers("a", "a"), both, back=False)
+        order_by_interfaces({}, layers("a", "a"), both, back=False)
 
 
 def test_both_sides_of_an_export_are_read_from_the_templates() -> None:

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from builders import outputs
-from builders.rollout.desired import Shared
-from builders.rollout.model import Desired, Place, PlainStacks
-from builders.rollout.reading.outputs import OutputsView, run_outputs
+from builders.rollout.checks.outputs import OutputsView, run_outputs
+from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.model import DesiredState, PlainStackSpec, Target
 
 from .conftest import DEPLOY_ROLE, PLAN_ROLE, SUFFIX, Administrator
 from .small_phase import LAYERS, REGIONS, SmallPhase, body, layer_set
 
-SHARED = Shared(tooling={"us-east-1": {"ArtifactsBucket": "near"}, "eu-west-1": {"ArtifactsBucket": "far"}})
+SHARED = SharedOutputs(tooling={"us-east-1": {"ArtifactsBucket": "near"}, "eu-west-1": {"ArtifactsBucket": "far"}})
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def sets(phase: SmallPhase) -> list[Any]:
     return [layer_set("network", phase.places, json.dumps(template)), layer_set("database", phase.places)]
 
 
-def write(phase: SmallPhase, wanted: Desired, folder: Path) -> tuple[OutputsView, int]:
+def write(phase: SmallPhase, wanted: DesiredState, folder: Path) -> tuple[OutputsView, int]:
     return run_outputs(phase.client, wanted, SHARED, LAYERS, "0123456789ab", folder)
 
 
@@ -120,8 +120,8 @@ def test_a_place_that_cannot_be_read_is_said_and_keeps_its_files(standing: Small
 def test_a_place_of_which_one_stack_cannot_be_read_is_not_written_at_all(
     standing: SmallPhase, number: Callable[[], str], tmp_path: Path
 ) -> None:
-    place = Place(standing.accounts[0], "us-east-1")
-    routes = PlainStacks("phase_routes", number(), body("network"), {place: {}})
+    place = Target(standing.accounts[0], "us-east-1")
+    routes = PlainStackSpec("phase_routes", number(), body("network"), {place: {}})
 
     view, _ = write(standing, dataclasses.replace(standing.wanted(), plain={"phase_routes": routes}), tmp_path)
 
@@ -144,7 +144,7 @@ def test_the_stacks_of_the_network_account_are_among_those_of_their_place(
 ) -> None:
     network = number()
     administrator.lend(network, DEPLOY_ROLE)
-    place = Place(standing.accounts[0], "us-east-1")
+    place = Target(standing.accounts[0], "us-east-1")
     template = json.dumps(
         {
             "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
@@ -153,7 +153,7 @@ def test_the_stacks_of_the_network_account_are_among_those_of_their_place(
     )
     name = f"phase-routes-{SUFFIX}-{place.account}"
     standing.client.plain.deploy(network, place.region, name, template, {}, {})
-    routes = PlainStacks("phase_routes", network, template, {place: {}})
+    routes = PlainStackSpec("phase_routes", network, template, {place: {}})
 
     write(standing, dataclasses.replace(standing.wanted(), plain={"phase_routes": routes}), tmp_path)
 

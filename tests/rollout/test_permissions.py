@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from builders.rollout.permissions import COMMANDS, Scope, Who, actions, policy, shared_stacks
-from builders.rollout.permissions.documents import LARGEST, calls
-from builders.rollout.permissions.page import text
-from builders.rollout.rehearsal import world
-from builders.rollout.rehearsal.calling import Said
-from builders.rollout.rehearsal.overlay import Limits
+from builders.rehearsal import cloud
+from builders.rehearsal.commands import CommandResult
+from builders.rehearsal.rollout_file import Limits
+from tools.permissions import calls as permissions_calls
+from tools.permissions.calls import Scope, Who
+from tools.permissions.page import text
+from tools.permissions.table import COMMANDS, LARGEST, actions, calls, policy
 
 from .operators import PHASE, ROOT, Operator
 
@@ -70,15 +71,15 @@ class Played:
     """Who played, what the commands said in order, and what apply said without an action."""
 
     operator: Operator
-    said: list[tuple[str, Said]]
-    refused: Mapping[str, Said]
+    said: list[tuple[str, CommandResult]]
+    refused: Mapping[str, CommandResult]
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     """Every command once, each by an operator with the policy of that command, up to a rollback."""
     outputs = str(tmp_path_factory.mktemp("outputs"))
-    with world.prepared(ROOT / "rollout.yaml", Limits((PHASE,), 1, 1), authorize=True) as prepared:
+    with cloud.prepared_cloud(ROOT / "rollout.yaml", Limits((PHASE,), 1, 1), authorize=True) as prepared:
         operator = Operator(prepared)
         said = [("bootstrap", operator.run("bootstrap")), ("doctor", operator.run("doctor"))]
         refused = {each: operator.run("apply", "--no-check", *GO, without=[each]) for each in NEEDED_TO_APPLY}
@@ -95,7 +96,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 
 
 @pytest.fixture(scope="module")
-def removed(played: Played) -> Said:
+def removed(played: Played) -> CommandResult:
     """The phase is removed, and purged."""
     blocked = played.operator.run("remove", "--purge", *GO)
     found = re.search(r"acknowledge (.+) by --acknowledge", blocked.stderr)
@@ -130,7 +131,7 @@ def test_a_command_that_looks_fails_without_any_action_of_its_calls_and_names_it
     assert silent == []
 
 
-def test_every_call_of_every_command_is_in_the_table(played: Played, removed: Said) -> None:
+def test_every_call_of_every_command_is_in_the_table(played: Played, removed: CommandResult) -> None:
     assert set(played.operator.made) == set(COMMANDS)
     undeclared = {
         (command, who.name, call)
@@ -141,7 +142,7 @@ def test_every_call_of_every_command_is_in_the_table(played: Played, removed: Sa
     assert undeclared == set()
 
 
-def test_the_phase_goes_with_the_policy_of_remove(removed: Said) -> None:
+def test_the_phase_goes_with_the_policy_of_remove(removed: CommandResult) -> None:
     assert removed.code == 0, removed.stderr
 
 
@@ -152,11 +153,11 @@ def test_the_plan_role_of_the_layer_may_do_what_the_table_asks_of_it() -> None:
     assert {action for command in COMMANDS for action in actions(command, Who.PLAN)} <= allowed
 
 
-@pytest.mark.parametrize("kind", shared_stacks.BY_TYPE)
+@pytest.mark.parametrize("kind", permissions_calls.BY_TYPE)
 def test_the_actions_of_bootstrap_are_those_of_the_registry(kind: str) -> None:
     handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["handlers"]
     known = {action for handler in handlers.values() for action in handler["permissions"]}
-    assert set(shared_stacks.BY_TYPE[kind]) - known == set()
+    assert set(permissions_calls.BY_TYPE[kind]) - known == set()
 
 
 def test_every_action_exists() -> None:
@@ -185,10 +186,12 @@ def test_only_what_has_no_narrower_resource_is_allowed_on_all(command: str) -> N
 
 def test_the_page_is_what_the_table_says() -> None:
     page = (ROOT / "docs/permissions.md").read_text(encoding="utf-8")
-    assert page == text(), "write it with `python -m builders.rollout.permissions`"
+    assert page == text(), "write it with `python -m tools.permissions`"
 
 
-def test_what_the_table_allows_is_called_but_for_what_does_not_happen_here(played: Played, removed: Said) -> None:
+def test_what_the_table_allows_is_called_but_for_what_does_not_happen_here(
+    played: Played, removed: CommandResult
+) -> None:
     made = {(who, call) for each in played.operator.made.values() for who, call in each}
     declared = {(grant.who, call) for grants in COMMANDS.values() for grant in grants for call in grant.calls}
     assert removed.code == 0

@@ -10,24 +10,24 @@ from hypothesis import given, strategies as st
 
 from builders.errors import RolloutError
 from builders.graphs import in_order
-from builders.rollout import order, waves
-from builders.rollout.changes import Effect, HazardKind
-from builders.rollout.comparing import Kind
+from builders.rollout.diff.effects import Effect, HazardKind
+from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.model import (
+    CurrentState,
     Deployed,
-    Desired,
-    DesiredSet,
-    Place,
-    PlainStacks,
+    DesiredState,
+    PlainStackSpec,
     Preferences,
     StackSet,
+    StackSetSpec,
     Status,
+    Target,
     Wave,
-    World,
 )
-from builders.rollout.plan.making import make, stacks_to_look_at
-from builders.rollout.plan.values import Plan
-from builders.rollout.steps import after, steps
+from builders.rollout.plan import schedule
+from builders.rollout.plan.calls import calls_for, state_after
+from builders.rollout.plan.plan import Plan
+from builders.rollout.plan.planner import make_plan, stacks_to_read
 
 from .worlds import ACCOUNTS, PLACES, desired_set, phase, stack_sets, template, values
 
@@ -41,14 +41,14 @@ def queue(name: Any = "payments", **properties: Any) -> str:
     return template("Size", Resources={"Queue": {"Type": "AWS::SQS::Queue", "Properties": body}})
 
 
-def standing(*sets: DesiredSet) -> World:
+def standing(*sets: StackSetSpec) -> CurrentState:
     """A world in which layers are what they shall be, and the stacks of all places were looked at."""
     wanted = phase(*sets)
     found: dict[str, StackSet] = {}
     for each in sets:
         state = None
-        for step in steps(wanted, each.layer, None, wanted.places):
-            state = after(wanted, state, step)
+        for step in calls_for(wanted, each.layer, None, wanted.places):
+            state = state_after(wanted, state, step)
         assert state is not None
         instances = {place: dataclasses.replace(i, stack_id=f"arn/{place}") for place, i in state.instances.items()}
         found[each.layer] = dataclasses.replace(state, instances=instances)
@@ -57,30 +57,30 @@ def standing(*sets: DesiredSet) -> World:
         for each in sets
         for place in each.overrides
     }
-    return World(found, deployed)
+    return CurrentState(found, deployed)
 
 
-def groups(plan: Plan) -> dict[tuple[str, str], dict[Kind, tuple[Place, ...]]]:
-    found: dict[tuple[str, str], dict[Kind, tuple[Place, ...]]] = {}
+def groups(plan: Plan) -> dict[tuple[str, str], dict[ChangeKind, tuple[Target, ...]]]:
+    found: dict[tuple[str, str], dict[ChangeKind, tuple[Target, ...]]] = {}
     for group in plan.groups:
         found.setdefault((group.wave, group.layer), {})[group.kind] = group.places
     return found
 
 
-def carry_out(wanted: Desired, world: World) -> World:
+def carry_out(wanted: DesiredState, world: CurrentState) -> CurrentState:
     """Every call of a plan, as if each succeeded."""
     found: dict[str, StackSet | None] = dict(world.sets)
-    for wave in waves.of(wanted, world):
-        for layer in in_order(order.of(wanted, world, False)):
-            members = waves.places(wanted, layer, found.get(layer), ())
+    for wave in schedule.waves_of(wanted, world):
+        for layer in in_order(schedule.deployment_order(wanted, world, False)):
+            members = schedule.targets_of(wanted, layer, found.get(layer), ())
             mine = {place for place in members if place.account in wave.accounts}
-            for step in steps(wanted, layer, found.get(layer), mine, waves.anchors(wanted)):
-                found[layer] = after(wanted, found.get(layer), step)
-    return World({layer: state for layer, state in found.items() if state is not None})
+            for step in calls_for(wanted, layer, found.get(layer), mine, schedule.anchor_targets(wanted)):
+                found[layer] = state_after(wanted, found.get(layer), step)
+    return CurrentState({layer: state for layer, state in found.items() if state is not None})
 
 
 @st.composite
-def phases(draw: st.DrawFn) -> Desired:
+def phases(draw: st.DrawFn) -> DesiredState:
     """Two layers, one behind the other, whose accounts go in waves."""
     sets = [
         desired_set({place: draw(values) for place in draw(st.sets(st.sampled_from(PLACES)))}, layer=layer)
@@ -94,21 +94,21 @@ def phases(draw: st.DrawFn) -> Desired:
 
 @given(phases(), stack_sets(), stack_sets())
 def test_carrying_a_plan_out_leaves_nothing_to_do(
-    wanted: Desired, network: StackSet | None, database: StackSet | None
+    wanted: DesiredState, network: StackSet | None, database: StackSet | None
 ) -> None:
     sets = {"network": network, "database": database and dataclasses.replace(database, layer="database")}
-    world = World({layer: state for layer, state in sets.items() if state is not None})
+    world = CurrentState({layer: state for layer, state in sets.items() if state is not None})
     reached = carry_out(wanted, world)
-    again = make(wanted, reached)
+    again = make_plan(wanted, reached)
     left = {group.kind for group in again.groups}
-    assert left <= {Kind.NOTHING, Kind.INOPERABLE}
+    assert left <= {ChangeKind.NOTHING, ChangeKind.INOPERABLE}
     assert again.calls == ()
 
 
 @given(phases(), stack_sets())
-def test_every_instance_that_is_or_shall_be_stands_in_one_group(wanted: Desired, network: StackSet | None) -> None:
-    world = World({"network": network} if network else {})
-    plan = make(wanted, world)
+def test_every_instance_that_is_or_shall_be_stands_in_one_group(wanted: DesiredState, network: StackSet | None) -> None:
+    world = CurrentState({"network": network} if network else {})
+    plan = make_plan(wanted, world)
     told = sorted((group.layer, place) for group in plan.groups for place in group.places)
     meant = {(layer, place) for layer, each in wanted.sets.items() for place in each.overrides}
     meant |= {("network", place) for place in (network.instances if network else {})}
@@ -117,14 +117,14 @@ def test_every_instance_that_is_or_shall_be_stands_in_one_group(wanted: Desired,
 
 def test_nothing_to_do_makes_no_call() -> None:
     shall = desired_set({ONE: {}, TWO: {"Size": "9"}}, body=queue(), Size="5")
-    plan = make(phase(shall), standing(shall))
+    plan = make_plan(phase(shall), standing(shall))
     assert plan.nothing_to_do
     assert plan.calls == ()
 
 
 def test_instances_that_change_alike_are_one_group() -> None:
     before = desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5")
-    plan = make(phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6")), standing(before))
+    plan = make_plan(phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6")), standing(before))
     (group,) = plan.groups
     (change,) = group.changes or ()
     assert (group.places, change.effect, change.causes) == ((ONE, TWO), Effect.MODIFY, ("DelaySeconds",))
@@ -135,7 +135,7 @@ def test_an_instance_is_compared_by_its_own_stack_and_not_by_the_set() -> None:
     world = standing(before)
     by_hand = {**world.deployed, ("network", TWO): Deployed(queue("by-hand"), before.values(TWO), "UPDATE_COMPLETE")}
     wanted = phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6"))
-    plan = make(wanted, dataclasses.replace(world, deployed=by_hand))
+    plan = make_plan(wanted, dataclasses.replace(world, deployed=by_hand))
     effects = {group.places: {change.effect for change in group.changes or ()} for group in plan.groups}
     assert effects == {(ONE,): {Effect.MODIFY}, (TWO,): {Effect.REPLACE}}
 
@@ -143,15 +143,15 @@ def test_an_instance_is_compared_by_its_own_stack_and_not_by_the_set() -> None:
 def test_the_stacks_of_those_that_change_are_looked_at_and_no_others() -> None:
     before = desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5")
     wanted = phase(desired_set({ONE: {}, TWO: {"Size": "6"}}, body=queue(), Size="5"))
-    assert list(stacks_to_look_at(wanted, standing(before))) == [("network", TWO, f"arn/{TWO}")]
+    assert list(stacks_to_read(wanted, standing(before))) == [("network", TWO, f"arn/{TWO}")]
 
 
 def test_a_database_that_is_removed_blocks_until_it_is_acknowledged_by_name() -> None:
     database = template(Resources={"Database": {"Type": "AWS::RDS::DBInstance", "DeletionPolicy": "Snapshot"}})
     world = standing(desired_set({ONE: {}}, layer="database", body=database))
-    plan = make(phase(), world)
+    plan = make_plan(phase(), world)
     assert [(each.name, each.places) for each in plan.blocks] == [("database/Database", (ONE,))]
-    assert make(phase(), world, acknowledged={"database/Database"}).blocks == ()
+    assert make_plan(phase(), world, acknowledged={"database/Database"}).blocks == ()
 
 
 def test_an_importer_that_goes_first_takes_the_export_out_of_the_way() -> None:
@@ -163,8 +163,8 @@ def test_an_importer_that_goes_first_takes_the_export_out_of_the_way() -> None:
     without = desired_set({ONE: {}}, body=template())
     staying = phase(without, desired_set({ONE: {}}, layer="database", body=importing), needs=NEEDS)
     going = phase(without, desired_set({ONE: {}}, layer="database", body=template()), needs=NEEDS)
-    assert {each.hazard.kind for each in make(staying, world).blocks} == {HazardKind.EXPORT_IN_USE}
-    plan = make(going, world)
+    assert {each.hazard.kind for each in make_plan(staying, world).blocks} == {HazardKind.EXPORT_IN_USE}
+    plan = make_plan(going, world)
     assert (plan.layers, plan.blocks) == (("database", "network"), ())
 
 
@@ -173,34 +173,34 @@ def test_a_stack_that_cannot_be_read_blocks_since_nobody_knows_what_happens_to_i
     deployed = {key: stack for key, stack in world.deployed.items() if key[1] != TWO}
     shut = dataclasses.replace(world, deployed=deployed, unread={("network", TWO): "AccessDenied"})
     wanted = phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6"))
-    assert [(each.name, each.places) for each in make(wanted, shut).blocks] == [("network/unread", (TWO,))]
-    assert make(wanted, shut, acknowledged={"network/unread"}).blocks == ()
+    assert [(each.name, each.places) for each in make_plan(wanted, shut).blocks] == [("network/unread", (TWO,))]
+    assert make_plan(wanted, shut, acknowledged={"network/unread"}).blocks == ()
 
 
 def test_two_layers_that_give_one_name_are_said_before_anything_is_made() -> None:
     wanted = phase(desired_set({ONE: {}}, body=queue()), desired_set({ONE: {}}, layer="database", body=queue()))
-    assert {each.hazard.kind for each in make(wanted, World({})).blocks} == {HazardKind.COLLISION}
+    assert {each.hazard.kind for each in make_plan(wanted, CurrentState({})).blocks} == {HazardKind.COLLISION}
 
 
 def test_a_plain_stack_is_planned_beside_the_sets() -> None:
-    routes = PlainStacks("phase_routes", "9" * 12, template("Size"), {ONE: {"Size": "a"}, TWO: {"Size": "a"}})
+    routes = PlainStackSpec("phase_routes", "9" * 12, template("Size"), {ONE: {"Size": "a"}, TWO: {"Size": "a"}})
     wanted = dataclasses.replace(phase(desired_set({ONE: {}, TWO: {}})), plain={"phase_routes": routes})
     there = {("phase_routes", ONE): Deployed(template("Size"), {"Size": "b"}, "CREATE_COMPLETE")}
-    found = groups(make(wanted, World({}, plain=there)))
-    assert found["rest", "phase_routes"] == {Kind.UPDATE: (ONE,), Kind.CREATE: (TWO,)}
+    found = groups(make_plan(wanted, CurrentState({}, plain=there)))
+    assert found["rest", "phase_routes"] == {ChangeKind.UPDATE: (ONE,), ChangeKind.CREATE: (TWO,)}
 
 
 def test_accounts_that_the_phase_has_no_more_go_last() -> None:
     world = standing(desired_set({ONE: {}, TWO: {}}))
-    plan = make(phase(desired_set({ONE: {}})), world)
-    assert groups(plan)[waves.LEAVING, "network"] == {Kind.DELETE: (TWO,)}
+    plan = make_plan(phase(desired_set({ONE: {}})), world)
+    assert groups(plan)[schedule.LEAVING, "network"] == {ChangeKind.DELETE: (TWO,)}
 
 
 def test_an_inoperable_instance_is_noted_with_the_way_round() -> None:
     world = standing(desired_set({ONE: {}}))
     instances = {ONE: dataclasses.replace(world.sets["network"].instances[ONE], status=Status.INOPERABLE)}
-    broken = World({"network": dataclasses.replace(world.sets["network"], instances=instances)})
-    (note,) = make(phase(desired_set({ONE: {}}, Size="b")), broken).notes
+    broken = CurrentState({"network": dataclasses.replace(world.sets["network"], instances=instances)})
+    (note,) = make_plan(phase(desired_set({ONE: {}}, Size="b")), broken).notes
     assert "INOPERABLE at 111111111111/us-east-1" in note
     assert "remove --account" in note
 
@@ -208,7 +208,7 @@ def test_an_inoperable_instance_is_noted_with_the_way_round() -> None:
 def test_strict_concurrency_with_tolerance_0_is_said_to_be_one_at_a_time() -> None:
     shall = desired_set({place: {} for place in PLACES})
     strict = phase(shall, preferences=Preferences(max_concurrent="4", failure_tolerance="0"))
-    plan = make(strict, World({}))
+    plan = make_plan(strict, CurrentState({}))
     assert any("one account at a time" in note for note in plan.notes)
     (call,) = plan.calls
     assert (call.accounts, call.at_once) == (len(ACCOUNTS), 1)
@@ -232,4 +232,4 @@ def test_layers_that_would_each_have_to_go_first_are_refused() -> None:
         needs=NEEDS,
     )
     with pytest.raises(RolloutError, match="neither can go first"):
-        make(wanted, world)
+        make_plan(wanted, world)

@@ -8,14 +8,11 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.client import Client
-from builders.rollout.client.reach import Reach
-from builders.rollout.model import Place, StackSet
-from builders.rollout.purging.ledger import Ledger
-from builders.rollout.purging.left import Left
-from builders.rollout.purging.noting import note
-from builders.rollout.purging.purging import Fate, run_purge
-from builders.rollout.steps import Action
+from builders.rollout.aws.client import AccessPaths, Client
+from builders.rollout.lifecycle.purge import PurgeStatus, run_purge
+from builders.rollout.lifecycle.retained import RetainedList, RetainedResource, record_retained
+from builders.rollout.model import StackSet, Target
+from builders.rollout.plan.calls import Action
 
 from .conftest import DEPLOY_ROLE, PHASE, REGION, SUFFIX, Administrator, Rollout, desired
 
@@ -82,13 +79,13 @@ def keeping(rollout: Rollout, member: str) -> StackSet:
 
 
 @pytest.fixture
-def ledger(administrator: Administrator, client: Client) -> Ledger:
-    return Ledger(client.objects(REGION), administrator.bucket(), SUFFIX)
+def ledger(administrator: Administrator, client: Client) -> RetainedList:
+    return RetainedList(client.objects(REGION), administrator.bucket(), SUFFIX)
 
 
 @pytest.fixture
-def reach(client: Client) -> Reach:
-    return Reach.of(client, PHASE, SUFFIX, DEPLOY_ROLE)
+def reach(client: Client) -> AccessPaths:
+    return AccessPaths.of(client, PHASE, SUFFIX, DEPLOY_ROLE)
 
 
 def read(rollout: Rollout) -> StackSet:
@@ -98,21 +95,23 @@ def read(rollout: Rollout) -> StackSet:
 
 
 @pytest.fixture
-def removed(rollout: Rollout, keeping: StackSet, ledger: Ledger, reach: Reach, member: str) -> tuple[Left, ...]:
+def removed(
+    rollout: Rollout, keeping: StackSet, ledger: RetainedList, reach: AccessPaths, member: str
+) -> tuple[RetainedResource, ...]:
     """The set's instance is removed; what it left was noted before."""
-    noted = note(rollout.client, reach, {"network": keeping}, ledger)
+    noted = record_retained(rollout.client, reach, {"network": keeping}, ledger)
     operation = rollout.run(rollout.step(Action.DELETE, [member]))
     assert operation.status == "SUCCEEDED"
     assert noted.unread == {}
     return noted.left
 
 
-def fates(found: Any) -> dict[str, Fate]:
+def fates(found: Any) -> dict[str, PurgeStatus]:
     return {each.left.logical_id: each.fate for each in found}
 
 
 def test_what_a_removal_leaves_is_written_down_with_its_physical_ids(
-    administrator: Administrator, removed: tuple[Left, ...], ledger: Ledger, member: str
+    administrator: Administrator, removed: tuple[RetainedResource, ...], ledger: RetainedList, member: str
 ) -> None:
     secrets = administrator.api("secretsmanager", member).list_secrets()["SecretList"]
 
@@ -122,11 +121,11 @@ def test_what_a_removal_leaves_is_written_down_with_its_physical_ids(
 
 
 def test_without_an_acknowledgement_nothing_is_purged(
-    client: Client, reach: Reach, ledger: Ledger, removed: tuple[Left, ...]
+    client: Client, reach: AccessPaths, ledger: RetainedList, removed: tuple[RetainedResource, ...]
 ) -> None:
     found, code = run_purge(client, reach, ledger, [])
 
-    assert set(fates(found).values()) == {Fate.KEPT}
+    assert set(fates(found).values()) == {PurgeStatus.KEPT}
     assert set(ledger.read()) == set(removed)
     assert code == 0
 
@@ -134,9 +133,9 @@ def test_without_an_acknowledgement_nothing_is_purged(
 def test_secrets_keys_and_logs_go_and_come_back_for_a_while(
     administrator: Administrator,
     client: Client,
-    reach: Reach,
-    ledger: Ledger,
-    removed: tuple[Left, ...],
+    reach: AccessPaths,
+    ledger: RetainedList,
+    removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
     ids = {each.logical_id: each.physical_id for each in removed}
@@ -144,11 +143,11 @@ def test_secrets_keys_and_logs_go_and_come_back_for_a_while(
     found, code = run_purge(client, reach, ledger, ["purge"])
 
     assert fates(found) == {
-        "Key": Fate.PURGED,
-        "Secret": Fate.PURGED,
-        "Logs": Fate.PURGED,
-        "Role": Fate.KEPT,
-        "Kept": Fate.KEPT,
+        "Key": PurgeStatus.PURGED,
+        "Secret": PurgeStatus.PURGED,
+        "Logs": PurgeStatus.PURGED,
+        "Role": PurgeStatus.KEPT,
+        "Kept": PurgeStatus.KEPT,
     }
     assert code == 0
     secret = administrator.api("secretsmanager", member).describe_secret(SecretId=ids["Secret"])
@@ -159,7 +158,9 @@ def test_secrets_keys_and_logs_go_and_come_back_for_a_while(
     assert groups == []
 
 
-def test_what_is_kept_says_how_it_goes(client: Client, reach: Reach, ledger: Ledger, removed: tuple[Left, ...]) -> None:
+def test_what_is_kept_says_how_it_goes(
+    client: Client, reach: AccessPaths, ledger: RetainedList, removed: tuple[RetainedResource, ...]
+) -> None:
     words = {each.left.logical_id: each.words for each in run_purge(client, reach, ledger, ["purge"])[0]}
     role = next(each.physical_id for each in removed if each.logical_id == "Role")
 
@@ -169,7 +170,12 @@ def test_what_is_kept_says_how_it_goes(client: Client, reach: Reach, ledger: Led
 
 
 def test_a_role_goes_when_it_is_named(
-    administrator: Administrator, client: Client, reach: Reach, ledger: Ledger, removed: tuple[Left, ...], member: str
+    administrator: Administrator,
+    client: Client,
+    reach: AccessPaths,
+    ledger: RetainedList,
+    removed: tuple[RetainedResource, ...],
+    member: str,
 ) -> None:
     role = next(each.physical_id for each in removed if each.logical_id == "Role")
     administrator.api("iam", member).attach_role_policy(
@@ -183,13 +189,13 @@ def test_a_role_goes_when_it_is_named(
 
 
 def test_nothing_is_purged_while_its_stack_stands(
-    client: Client, reach: Reach, ledger: Ledger, rollout: Rollout, keeping: StackSet
+    client: Client, reach: AccessPaths, ledger: RetainedList, rollout: Rollout, keeping: StackSet
 ) -> None:
-    note(client, reach, {"network": keeping}, ledger)
+    record_retained(client, reach, {"network": keeping}, ledger)
 
     found, _ = run_purge(client, reach, ledger, ["purge"])
 
-    assert set(fates(found).values()) == {Fate.KEPT}
+    assert set(fates(found).values()) == {PurgeStatus.KEPT}
     assert {each.words for each in found if each.left.logical_id == "Key"} == {
         "its stack still stands, and uses it; remove the phase there first"
     }
@@ -198,9 +204,9 @@ def test_nothing_is_purged_while_its_stack_stands(
 def test_what_is_purged_is_struck_and_what_is_gone_already_counts_as_purged(
     administrator: Administrator,
     client: Client,
-    reach: Reach,
-    ledger: Ledger,
-    removed: tuple[Left, ...],
+    reach: AccessPaths,
+    ledger: RetainedList,
+    removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
     logs = next(each.physical_id for each in removed if each.logical_id == "Logs")
@@ -213,7 +219,12 @@ def test_what_is_purged_is_struck_and_what_is_gone_already_counts_as_purged(
 
 
 def test_a_purge_that_was_killed_goes_on_where_it_was(
-    administrator: Administrator, client: Client, reach: Reach, ledger: Ledger, removed: tuple[Left, ...], member: str
+    administrator: Administrator,
+    client: Client,
+    reach: AccessPaths,
+    ledger: RetainedList,
+    removed: tuple[RetainedResource, ...],
+    member: str,
 ) -> None:
     run_purge(client, reach, ledger, ["purge"])
     ledger.note(removed)  # as if the process had died before it struck anything
@@ -221,31 +232,36 @@ def test_a_purge_that_was_killed_goes_on_where_it_was(
     found, code = run_purge(client, reach, ledger, ["purge"])
 
     assert {name: fate for name, fate in fates(found).items() if name in ("Key", "Secret", "Logs")} == {
-        "Key": Fate.PURGED,
-        "Secret": Fate.PURGED,
-        "Logs": Fate.PURGED,
+        "Key": PurgeStatus.PURGED,
+        "Secret": PurgeStatus.PURGED,
+        "Logs": PurgeStatus.PURGED,
     }
     assert code == 0
 
 
 def test_an_account_that_cannot_be_reached_fails_alone(
-    administrator: Administrator, client: Client, reach: Reach, ledger: Ledger, removed: tuple[Left, ...], member: str
+    administrator: Administrator,
+    client: Client,
+    reach: AccessPaths,
+    ledger: RetainedList,
+    removed: tuple[RetainedResource, ...],
+    member: str,
 ) -> None:
-    elsewhere = Place("999999999990", REGION)
+    elsewhere = Target("999999999990", REGION)
     ledger.note([dataclasses.replace(each, place=elsewhere) for each in removed if each.logical_id == "Secret"])
 
     found, code = run_purge(client, reach, ledger, ["purge"])
 
-    failed = [each for each in found if each.fate is Fate.FAILED]
+    failed = [each for each in found if each.fate is PurgeStatus.FAILED]
     assert {each.left.place for each in failed} == {elsewhere}
     assert "a role cannot be assumed" in failed[0].words
     assert code == 1
 
 
 def test_noting_again_keeps_what_was_noted_first(
-    client: Client, reach: Reach, ledger: Ledger, keeping: StackSet
+    client: Client, reach: AccessPaths, ledger: RetainedList, keeping: StackSet
 ) -> None:
-    first = note(client, reach, {"network": keeping}, ledger)
+    first = record_retained(client, reach, {"network": keeping}, ledger)
     secret = next(each for each in first.left if each.logical_id == "Secret")
     ledger.note([dataclasses.replace(secret, before=("later",))])
 
@@ -253,16 +269,21 @@ def test_noting_again_keeps_what_was_noted_first(
 
 
 def test_a_stack_that_cannot_be_read_is_said(
-    administrator: Administrator, client: Client, reach: Reach, ledger: Ledger, keeping: StackSet, member: str
+    administrator: Administrator,
+    client: Client,
+    reach: AccessPaths,
+    ledger: RetainedList,
+    keeping: StackSet,
+    member: str,
 ) -> None:
     iam = administrator.api("iam", member)
     iam.detach_role_policy(RoleName="stackferry-plan-dev", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     iam.delete_role(RoleName="stackferry-plan-dev")
 
-    noted = note(administrator.client(), reach, {"network": keeping}, ledger)
+    noted = record_retained(administrator.client(), reach, {"network": keeping}, ledger)
 
     assert noted.left == ()
-    assert set(noted.unread) == {("network", Place(member, REGION))}
+    assert set(noted.unread) == {("network", Target(member, REGION))}
 
 
 DATABASE = json.dumps(
@@ -286,14 +307,14 @@ DATABASE = json.dumps(
 
 
 def test_only_the_final_snapshot_of_a_database_goes(
-    administrator: Administrator, client: Client, reach: Reach, ledger: Ledger, member: str
+    administrator: Administrator, client: Client, reach: AccessPaths, ledger: RetainedList, member: str
 ) -> None:
     rollout = Rollout(client, desired(body=DATABASE))
     rollout.stand([member])
     rds = administrator.api("rds", member)
     (database,) = rds.describe_db_instances()["DBInstances"]
     rds.create_db_snapshot(DBSnapshotIdentifier="by-hand", DBInstanceIdentifier=database["DBInstanceIdentifier"])
-    note(client, reach, {"network": read(rollout)}, ledger)
+    record_retained(client, reach, {"network": read(rollout)}, ledger)
     rollout.run(rollout.step(Action.DELETE, [member]))
     before = {each["DBSnapshotIdentifier"] for each in rds.describe_db_snapshots()["DBSnapshots"]}
 

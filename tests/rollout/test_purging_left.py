@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.client.resources import StackResource
-from builders.rollout.model import Instance, Place, StackSet, Status
-from builders.rollout.purging.left import Left, Way, final_snapshot, in_order, retained
-from builders.rollout.purging.letting_go import prune
-from builders.rollout.steps import Action, Step
+from builders.rollout.aws.resources import StackResource
+from builders.rollout.lifecycle.purge import detach_calls
+from builders.rollout.lifecycle.retained import Disposal, RetainedResource, final_snapshot, in_order, retained
+from builders.rollout.model import Instance, StackSet, Status, Target
+from builders.rollout.plan.calls import Action, Call
 
-HERE, THERE = Place("111111111111", "us-east-1"), Place("111111111111", "eu-west-1")
-OTHER = Place("222222222222", "us-east-1")
+HERE, THERE = Target("111111111111", "us-east-1"), Target("111111111111", "eu-west-1")
+OTHER = Target("222222222222", "us-east-1")
 REGIONS = ("us-east-1", "eu-west-1")
 
 
-def left(type_name: str, policy: str = "Retain", **more: Any) -> Left:
+def left(type_name: str, policy: str = "Retain", **more: Any) -> RetainedResource:
     """Something that was left."""
-    return Left("database", HERE, "arn:stack", "Thing", type_name, "thing-1", policy, **more)
+    return RetainedResource("database", HERE, "arn:stack", "Thing", type_name, "thing-1", policy, **more)
 
 
 def of_template(**resources: dict[str, Any]) -> dict[str, str]:
@@ -55,16 +55,16 @@ def test_what_a_condition_kept_from_being_made_is_not_left() -> None:
 @pytest.mark.parametrize(
     ("type_name", "policy", "way"),
     [
-        ("AWS::SecretsManager::Secret", "Retain", Way.SECRET),
-        ("AWS::KMS::Key", "RetainExceptOnCreate", Way.KEY),
-        ("AWS::RDS::DBInstance", "Snapshot", Way.SNAPSHOT),
-        ("AWS::RDS::DBInstance", "Retain", Way.BY_HAND),
-        ("AWS::Logs::LogGroup", "Retain", Way.LOG_GROUP),
-        ("AWS::IAM::Role", "RetainExceptOnCreate", Way.ROLE),
-        ("AWS::S3::Bucket", "Retain", Way.BY_HAND),
+        ("AWS::SecretsManager::Secret", "Retain", Disposal.SECRET),
+        ("AWS::KMS::Key", "RetainExceptOnCreate", Disposal.KEY),
+        ("AWS::RDS::DBInstance", "Snapshot", Disposal.SNAPSHOT),
+        ("AWS::RDS::DBInstance", "Retain", Disposal.BY_HAND),
+        ("AWS::Logs::LogGroup", "Retain", Disposal.LOG_GROUP),
+        ("AWS::IAM::Role", "RetainExceptOnCreate", Disposal.ROLE),
+        ("AWS::S3::Bucket", "Retain", Disposal.BY_HAND),
     ],
 )
-def test_each_type_has_its_way(type_name: str, policy: str, way: Way) -> None:
+def test_each_type_has_its_way(type_name: str, policy: str, way: Disposal) -> None:
     assert left(type_name, policy).way is way
 
 
@@ -97,32 +97,32 @@ def state(**statuses: Status) -> StackSet:
     return StackSet("network", "stackferry-network-dev", "{}", {}, {}, instances)
 
 
-def retaining(*accounts: str, regions: tuple[str, ...]) -> Step:
+def retaining(*accounts: str, regions: tuple[str, ...]) -> Call:
     """The deletion that keeps the stacks."""
-    return Step(Action.DELETE, "network", "stackferry-network-dev", accounts, regions, retain=True)
+    return Call(Action.DELETE, "network", "stackferry-network-dev", accounts, regions, retain=True)
 
 
 def test_an_account_that_is_gone_loses_its_instances_in_all_regions_and_keeps_its_stacks() -> None:
-    assert prune({"network": state()}, ["111111111111"], [], REGIONS) == {
+    assert detach_calls({"network": state()}, ["111111111111"], [], REGIONS) == {
         "network": [retaining("111111111111", regions=REGIONS)]
     }
 
 
 def test_an_account_without_instances_loses_nothing() -> None:
-    assert prune({"network": state()}, ["333333333333"], [], REGIONS) == {}
+    assert detach_calls({"network": state()}, ["333333333333"], [], REGIONS) == {}
 
 
 def test_an_account_that_is_still_reached_loses_only_its_inoperable_instances() -> None:
-    found = prune({"network": state(there=Status.INOPERABLE)}, ["111111111111"], ["111111111111"], REGIONS)
+    found = detach_calls({"network": state(there=Status.INOPERABLE)}, ["111111111111"], ["111111111111"], REGIONS)
 
     assert found == {"network": [retaining("111111111111", regions=("eu-west-1",))]}
 
 
 def test_an_account_that_is_not_reached_any_more_loses_everything() -> None:
-    assert prune({"network": state()}, ["222222222222"], ["111111111111"], REGIONS) == {
+    assert detach_calls({"network": state()}, ["222222222222"], ["111111111111"], REGIONS) == {
         "network": [retaining("222222222222", regions=("us-east-1",))]
     }
 
 
 def test_an_account_that_was_not_asked_for_keeps_even_its_inoperable_instances() -> None:
-    assert prune({"network": state(other=Status.INOPERABLE)}, ["111111111111"], ["111111111111"], REGIONS) == {}
+    assert detach_calls({"network": state(other=Status.INOPERABLE)}, ["111111111111"], ["111111111111"], REGIONS) == {}

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from builders.errors import RolloutError
-from builders.rollout.client import Call, Moment
-from builders.rollout.engine import running
-from builders.rollout.engine.watch import Silent
-from builders.rollout.model import Desired
-from builders.rollout.store import Command, RunStatus
+from builders.rollout.aws.calls import ApiCall, Moment
+from builders.rollout.executor.context import SilentObserver
+from builders.rollout.executor.run import begin_run, run_to_desired
+from builders.rollout.model import DesiredState
+from builders.rollout.state.journal import Command, RunStatus
 
 from .conftest import Administrator
 from .small_phase import LAYERS, SmallPhase, body, layer_set
@@ -29,7 +29,7 @@ class Pause:
         self.go = threading.Event()
         self.calls: list[str] = []
 
-    def __call__(self, moment: Moment, call: Call) -> None:
+    def __call__(self, moment: Moment, call: ApiCall) -> None:
         if moment is not Moment.BEFORE:
             return
         self.calls.append(call.operation)
@@ -38,7 +38,7 @@ class Pause:
             assert self.go.wait(60)
 
 
-class Listener(Silent):
+class Listener(SilentObserver):
     """Keeps what a person would read."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def release(small: SmallPhase, version: str) -> Desired:
+def release(small: SmallPhase, version: str) -> DesiredState:
     return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in LAYERS))
 
 
@@ -80,9 +80,9 @@ def test_a_run_that_another_process_takes_over_submits_nothing_more(
     pause = Pause(operation, awaits=False)
     small.connect(pause)
     tools = small.tools()
-    run = running.begin(tools, Command.APPLY, small.store.releases.save(release(small, "2")), ())
+    run = begin_run(tools, Command.APPLY, small.store.releases.save(release(small, "2")), ())
     pause.awaits = True  # the lock is taken: from here on it is held up
-    first = pool.submit(running.walk, tools, run, release(small, "2"), LAYERS, ())
+    first = pool.submit(run_to_desired, tools, run, release(small, "2"), LAYERS, ())
     assert pause.reached.wait(30)
     assert another(small).resume(release(small, "2")).good
     made = len(pause.calls)
@@ -116,10 +116,10 @@ def test_of_two_that_begin_at_the_same_moment_one_is_refused(small: SmallPhase, 
     wanted = release(small, "2")
     saved = small.store.releases.save(wanted)
     small.connect(pause)
-    first = pool.submit(running.begin, small.tools(), Command.APPLY, saved, ())
+    first = pool.submit(begin_run, small.tools(), Command.APPLY, saved, ())
     assert pause.reached.wait(30)
     other = another(small)
-    run = running.begin(other.tools(), Command.APPLY, saved, ())
+    run = begin_run(other.tools(), Command.APPLY, saved, ())
     pause.go.set()
     with pytest.raises(RolloutError, match="another rollout of dev"):
         first.result()

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from leftovers import gone_in_time, marked, started_by
 
-REHEARSE = (sys.executable, "-m", "builders.rollout.command")
+REHEARSE = (sys.executable, "-m", "builders.rehearsal.cli")
 
 
 def rehearse(*options: str, before: tuple[str, ...] = ()) -> tuple[int, dict[str, Any], str]:
@@ -83,7 +83,7 @@ def test_service_managed_sets_are_played_in_an_organization_that_is_made_up(own_
 
 def test_without_the_extra_it_says_what_to_install() -> None:
     program = (
-        "import sys; sys.modules['ministack'] = None; from builders.rollout.command import main; "
+        "import sys; sys.modules['ministack'] = None; from builders.rehearsal.cli import main; "
         "sys.exit(main(['rehearse']))"
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

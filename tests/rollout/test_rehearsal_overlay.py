@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from builders.errors import UsageError
-from builders.rollout.file import RolloutFile, load
-from builders.rollout.model import Place
-from builders.rollout.rehearsal import overlay
-from builders.rollout.rehearsal.overlay import Limits
+from builders.rehearsal import rollout_file
+from builders.rehearsal.rollout_file import Limits
+from builders.rollout.config.loading import load_rollout_file
+from builders.rollout.config.schema import RolloutFile
+from builders.rollout.model import Target
 
 ACCOUNTS = [f"{number:012}" for number in range(1, 6)]
 
@@ -53,15 +54,15 @@ def given(tmp_path: Path) -> RolloutFile:
     path = tmp_path / "given" / "rollout.yaml"
     path.parent.mkdir()
     path.write_text(yaml.safe_dump(FILE, sort_keys=False))
-    return load(path)
+    return load_rollout_file(path)
 
 
 def played(given: RolloutFile, tmp_path: Path, limits: Limits) -> RolloutFile:
     """The file after it was limited, written down and read again."""
     accounts = {phase: given.accounts(phase) for phase in given.phases}
     path = tmp_path / "played.yaml"
-    overlay.write(overlay.limited(given, limits, accounts), path)
-    return load(path)
+    rollout_file.write_rollout_file(rollout_file.limited_file(given, limits, accounts), path)
+    return load_rollout_file(path)
 
 
 def test_without_limits_only_the_waiting_and_the_folder_of_paths_are_others(given: RolloutFile, tmp_path: Path) -> None:
@@ -115,8 +116,8 @@ def test_values_of_a_region_that_no_phase_is_in_any_more_go(given: RolloutFile, 
 
 
 def test_values_for_single_places_go_over_those_that_stand_there(given: RolloutFile, tmp_path: Path) -> None:
-    place = Place(ACCOUNTS[0], "eu-west-1")
-    found = overlay.with_values(given, {"prod": {place: {"MultiAZ": "false", "CpuAlarmPercent": "85"}}})
+    place = Target(ACCOUNTS[0], "eu-west-1")
+    found = rollout_file.with_values(given, {"prod": {place: {"MultiAZ": "false", "CpuAlarmPercent": "85"}}})
     own = found.phases["prod"].place_parameters
     assert own[str(place)] == {"MultiAZ": "false", "CpuAlarmPercent": "85"}
     assert own[f"{ACCOUNTS[0]}/us-east-1"] == {"MultiAZ": "false"}

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from builders.errors import RolloutError
-from builders.rollout.rehearsal import report, script
-from builders.rollout.rehearsal.stage import Stage, Unexpected
+from builders.rehearsal import report, script
+from builders.rehearsal.rehearsal import Expectations, Unexpected
 
 
 @pytest.fixture
@@ -20,16 +20,16 @@ def told() -> io.StringIO:
 
 
 @pytest.fixture
-def stage(told: io.StringIO) -> Stage:
-    return Stage(Console(file=told, soft_wrap=True))
+def stage(told: io.StringIO) -> Expectations:
+    return Expectations(Console(file=told, soft_wrap=True))
 
 
-def played(stage: Stage) -> report.Report:
+def played(stage: Expectations) -> report.Report:
     """A report of what was played."""
     return report.Report(stage.acts, Counter({"sts:AssumeRole": 2}), {"dev": Counter(CREATE=3)}, ["Half of it."], 1.5)
 
 
-def test_an_act_that_comes_as_expected_says_what_came(stage: Stage, told: io.StringIO) -> None:
+def test_an_act_that_comes_as_expected_says_what_came(stage: Expectations, told: io.StringIO) -> None:
     with stage.act("dev: apply", "two stacks") as act:
         act.expect(True, "one stack")
         act.came = "two stacks stand"
@@ -38,47 +38,47 @@ def test_an_act_that_comes_as_expected_says_what_came(stage: Stage, told: io.Str
     assert told.getvalue().endswith("came: two stacks stand\n")
 
 
-def test_an_act_that_does_not_is_kept_with_what_came_instead(stage: Stage, told: io.StringIO) -> None:
+def test_an_act_that_does_not_is_kept_with_what_came_instead(stage: Expectations, told: io.StringIO) -> None:
     with pytest.raises(Unexpected), stage.act("dev: apply", "two stacks") as act:
         act.expect(False, "one stack")
     assert (act.as_expected, act.came) == (False, "one stack")
     assert told.getvalue().endswith("FAILED: one stack\n")
 
 
-def test_an_error_that_a_user_would_read_is_what_came(stage: Stage) -> None:
+def test_an_error_that_a_user_would_read_is_what_came(stage: Expectations) -> None:
     with pytest.raises(Unexpected), stage.act("dev: apply", "two stacks") as act:
         raise RolloutError("the bucket is gone")
     assert act.came == "the bucket is gone"
 
 
-def test_an_answer_of_another_form_is_told_as_that(stage: Stage) -> None:
+def test_an_answer_of_another_form_is_told_as_that(stage: Expectations) -> None:
     with pytest.raises(Unexpected), stage.act("dev: plan", "counts") as act:
         {}["counts"]
     assert act.came == "an answer of another form: KeyError('counts')"
 
 
-def test_an_interrupt_goes_through_and_leaves_the_act_unfinished(stage: Stage) -> None:
+def test_an_interrupt_goes_through_and_leaves_the_act_unfinished(stage: Expectations) -> None:
     with pytest.raises(KeyboardInterrupt), stage.act("dev: apply", "two stacks") as act:
         raise KeyboardInterrupt
     assert (act.as_expected, act.came) == (False, "not played to its end")
 
 
-def test_the_report_is_good_only_when_every_act_came_as_expected(stage: Stage) -> None:
+def test_the_report_is_good_only_when_every_act_came_as_expected(stage: Expectations) -> None:
     with stage.act("dev: plan", "stacks to create"):
         pass
     assert played(stage).good
     with pytest.raises(Unexpected), stage.act("dev: apply", "two stacks") as act:
         act.expect(False, "one stack")
     assert not played(stage).good
-    assert "CAME OTHERWISE: one stack" in report.text(played(stage))
-    assert report.text(played(stage)).endswith("1 act came as expected, and then one did not: dev: apply.")
+    assert "CAME OTHERWISE: one stack" in report.report_text(played(stage))
+    assert report.report_text(played(stage)).endswith("1 act came as expected, and then one did not: dev: apply.")
 
 
-def test_the_report_for_a_machine_has_acts_calls_operations_and_what_is_not_proven(stage: Stage) -> None:
+def test_the_report_for_a_machine_has_acts_calls_operations_and_what_is_not_proven(stage: Expectations) -> None:
     with stage.act("dev: plan", "stacks to create") as act:
         act.commands.append("rollout-stacksets plan --phase dev")
         act.came = "two"
-    found = json.loads(report.as_json(played(stage)))
+    found = json.loads(report.report_data(played(stage)))
     (only,) = found["acts"]
     assert (only["commands"], only["expected"], only["came"]) == (
         ["rollout-stacksets plan --phase dev"],

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from builders.rollout.comparing import Kind
-from builders.rollout.engine.watch import Silent
-from builders.rollout.model import Desired, Place
+from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.executor.context import SilentObserver
+from builders.rollout.model import DesiredState, Target
 
 from .large_phase import LargePhase
 
@@ -20,7 +20,7 @@ LAYERS = 11
 Work = Callable[[LargePhase], object]
 
 
-def newer(phase: LargePhase) -> Desired:
+def newer(phase: LargePhase) -> DesiredState:
     """The phase with another port of the source, which three layers take."""
     return phase.desired(SourcePort="5433")
 
@@ -30,7 +30,7 @@ def planning_the_same(phase: LargePhase) -> None:
 
 
 def planning_an_update(phase: LargePhase) -> None:
-    assert phase.plan(newer(phase)).count([Kind.UPDATE]) == 3 * len(phase.places)
+    assert phase.plan(newer(phase)).count([ChangeKind.UPDATE]) == 3 * len(phase.places)
 
 
 def showing_the_status(phase: LargePhase) -> None:
@@ -172,7 +172,7 @@ def test_all_instances_are_looked_at_seldom_while_many_operations_run() -> None:
     assert calls["cloudformation:ListStackInstances"] < calls["cloudformation:DescribeStackSetOperation"] / 5
 
 
-class Onlooker(Silent):
+class Onlooker(SilentObserver):
     """Wants to know where each instance is."""
 
     detailed = True
@@ -180,5 +180,5 @@ class Onlooker(Silent):
     def __init__(self) -> None:
         self.running = 0
 
-    def places(self, layer: str, states: Mapping[Place, str]) -> None:
+    def places(self, layer: str, states: Mapping[Target, str]) -> None:
         self.running += "absent" in states.values() and len(set(states.values())) > 1

@@ -17,12 +17,12 @@ from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from builders.rollout.comparing import Kind
-from builders.rollout.engine.watch import Watch
-from builders.rollout.model import Operation, Place
-from builders.rollout.plan.values import Group
-from builders.rollout.showing.live import Lines, LiveTable, watching
-from builders.rollout.steps import Action, Step
+from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.executor.context import Observer
+from builders.rollout.model import Operation, Target
+from builders.rollout.plan.calls import Action, Call
+from builders.rollout.plan.plan import Group
+from builders.rollout.render.progress import ProgressLines, ProgressTable, observing
 from rollout.planned import names, places, plan, some_places, update
 
 SRC = Path(__file__).parents[2] / "src"
@@ -60,36 +60,36 @@ def log() -> io.StringIO:
 
 
 @pytest.fixture
-def lines(clock: Clock, log: io.StringIO) -> Lines:
-    return Lines(clock, log, lambda: "12:00:00Z")
+def lines(clock: Clock, log: io.StringIO) -> ProgressLines:
+    return ProgressLines(clock, log, lambda: "12:00:00Z")
 
 
 @pytest.fixture
-def table(clock: Clock) -> LiveTable:
-    return LiveTable("apply of phase prod", clock, update(2), Console(file=io.StringIO(), force_terminal=True))
+def table(clock: Clock) -> ProgressTable:
+    return ProgressTable("apply of phase prod", clock, update(2), Console(file=io.StringIO(), force_terminal=True))
 
 
-def step(layer: str = "network", action: Action = Action.UPDATE, accounts: int = 1) -> Step:
+def step(layer: str = "network", action: Action = Action.UPDATE, accounts: int = 1) -> Call:
     regions = ("us-east-1", "eu-west-1")
-    return Step(
+    return Call(
         action, layer, f"stackferry-{layer}-prod", tuple(place.account for place in places(accounts)[::2]), regions
     )
 
 
-def drawn(table: LiveTable, width: int = 80, height: int = 40) -> list[str]:
+def drawn(table: ProgressTable, width: int = 80, height: int = 40) -> list[str]:
     return table.draw(width, height).plain.split("\n")
 
 
-def row(table: LiveTable, account: str) -> list[list[str]]:
+def row(table: ProgressTable, account: str) -> list[list[str]]:
     """The cells of an account, a list a region."""
     return [line.split()[1:] for line in drawn(table) if line.strip().startswith(account)]
 
 
-def operate(watch: Watch, status: str, operation_id: str = "r-network-1", **more: int) -> None:
+def operate(watch: Observer, status: str, operation_id: str = "r-network-1", **more: int) -> None:
     watch.operation(step(), Operation(operation_id, "UPDATE", status, **more))
 
 
-def test_a_pipe_gets_a_line_an_event(lines: Lines, log: io.StringIO) -> None:
+def test_a_pipe_gets_a_line_an_event(lines: ProgressLines, log: io.StringIO) -> None:
     lines.wave("canary", 2)
     lines.submitted(step(), "r-network-1")
     operate(lines, "RUNNING")
@@ -107,7 +107,9 @@ def test_a_pipe_gets_a_line_an_event(lines: Lines, log: io.StringIO) -> None:
     ]
 
 
-def test_an_operation_that_does_not_change_says_nothing_new(lines: Lines, log: io.StringIO, clock: Clock) -> None:
+def test_an_operation_that_does_not_change_says_nothing_new(
+    lines: ProgressLines, log: io.StringIO, clock: Clock
+) -> None:
     for _ in range(100):
         clock.wait(0.2)
         operate(lines, "RUNNING")
@@ -119,7 +121,9 @@ def test_an_operation_that_does_not_change_says_nothing_new(lines: Lines, log: i
     ]
 
 
-def test_a_summary_comes_no_more_than_every_thirty_seconds(lines: Lines, log: io.StringIO, clock: Clock) -> None:
+def test_a_summary_comes_no_more_than_every_thirty_seconds(
+    lines: ProgressLines, log: io.StringIO, clock: Clock
+) -> None:
     lines.wave("canary", 2)
     for _ in range(90):
         clock.wait(1)
@@ -131,31 +135,31 @@ def test_a_summary_comes_no_more_than_every_thirty_seconds(lines: Lines, log: io
     ]
 
 
-def test_a_reason_with_line_breaks_stays_one_line(lines: Lines, log: io.StringIO) -> None:
+def test_a_reason_with_line_breaks_stays_one_line(lines: ProgressLines, log: io.StringIO) -> None:
     lines.operation(step(), Operation("r-1", "UPDATE", "FAILED", reason="no\nrole\x1b[2J"))
     assert log.getvalue() == "12:00:00Z network: operation r-1 FAILED: no role\n"
 
 
 def test_a_reader_who_went_away_does_not_end_the_rollout(clock: Clock) -> None:
-    with Lines(clock, Gone(), lambda: "") as watch:
+    with ProgressLines(clock, Gone(), lambda: "") as watch:
         watch.wave("canary", 2)
         watch.say("nobody reads this")
 
 
-def test_a_pipe_asks_for_no_details_and_a_table_does(lines: Lines, table: LiveTable) -> None:
+def test_a_pipe_asks_for_no_details_and_a_table_does(lines: ProgressLines, table: ProgressTable) -> None:
     assert (lines.detailed, table.detailed) == (False, True)
 
 
 def test_a_pipe_is_watched_by_lines() -> None:
-    with watching() as watch:
-        assert isinstance(watch, Lines)
+    with observing() as watch:
+        assert isinstance(watch, ProgressLines)
 
 
-def test_a_table_begins_with_what_the_plan_says(table: LiveTable) -> None:
+def test_a_table_begins_with_what_the_plan_says(table: ProgressTable) -> None:
     assert row(table, "111111111111") == [["ok", ".", ".", "."], ["ok", ".", ".", "."]]
 
 
-def test_a_table_follows_operations_and_instances(table: LiveTable) -> None:
+def test_a_table_follows_operations_and_instances(table: ProgressTable) -> None:
     table.submitted(step(), "r-network-1")
     assert row(table, "111111111111") == [["ok", "run", ".", "."], ["ok", "run", ".", "."]]
     operate(table, "SUCCEEDED")
@@ -163,7 +167,7 @@ def test_a_table_follows_operations_and_instances(table: LiveTable) -> None:
     assert row(table, "111111111111") == [["ok", "ok", "FAIL", "."], ["ok", "ok", "held", "."]]
 
 
-def test_an_operation_that_failed_somewhere_leaves_its_instances_to_be_looked_at(table: LiveTable) -> None:
+def test_an_operation_that_failed_somewhere_leaves_its_instances_to_be_looked_at(table: ProgressTable) -> None:
     table.submitted(step(), "r-network-1")
     operate(table, "SUCCEEDED", failed=1)
     assert row(table, "111111111111") == [["ok", "run", ".", "."], ["ok", "run", ".", "."]]
@@ -171,8 +175,8 @@ def test_an_operation_that_failed_somewhere_leaves_its_instances_to_be_looked_at
 
 
 def test_instances_that_are_deleted_leave_the_table(clock: Clock) -> None:
-    made = plan(Group("leaving", "network", Kind.DELETE, places(2)), layers=("network",))
-    table = LiveTable("remove", clock, made, Console(file=io.StringIO()))
+    made = plan(Group("leaving", "network", ChangeKind.DELETE, places(2)), layers=("network",))
+    table = ProgressTable("remove", clock, made, Console(file=io.StringIO()))
     deletion = step(action=Action.DELETE)
     table.submitted(deletion, "r-1")
     table.operation(deletion, Operation("r-1", "DELETE", "SUCCEEDED"))
@@ -180,7 +184,7 @@ def test_instances_that_are_deleted_leave_the_table(clock: Clock) -> None:
     assert row(table, "111111111112") == [["."], ["."]]
 
 
-def test_a_table_tells_the_wave_the_operations_and_what_was_said(table: LiveTable, clock: Clock) -> None:
+def test_a_table_tells_the_wave_the_operations_and_what_was_said(table: ProgressTable, clock: Clock) -> None:
     table.wave("canary", 2)
     table.submitted(step(), "r-network-1")
     clock.wait(125)
@@ -194,7 +198,7 @@ def test_a_table_tells_the_wave_the_operations_and_what_was_said(table: LiveTabl
 
 
 def test_three_thousand_instances_are_a_row_a_layer(clock: Clock) -> None:
-    table = LiveTable("apply", clock, update(1_500), Console(file=io.StringIO()))
+    table = ProgressTable("apply", clock, update(1_500), Console(file=io.StringIO()))
     table.submitted(step(accounts=1_000), "r-1")
     table.operation(step(accounts=1_000), Operation("r-1", "UPDATE", "SUCCEEDED"))
     assert [line for line in drawn(table) if "network" in line] == [
@@ -203,7 +207,7 @@ def test_three_thousand_instances_are_a_row_a_layer(clock: Clock) -> None:
 
 
 def test_the_bar_is_not_full_before_the_last_one(clock: Clock) -> None:
-    table = LiveTable("apply", clock, update(1_500), Console(file=io.StringIO()))
+    table = ProgressTable("apply", clock, update(1_500), Console(file=io.StringIO()))
     table.places("network", dict.fromkeys(places(1_500)[1:], "CURRENT"))
     assert "  network    [###################.] 2,999 of 3,000, 1 pending" in drawn(table)
 
@@ -217,9 +221,9 @@ def test_the_bar_is_not_full_before_the_last_one(clock: Clock) -> None:
 )
 @settings(deadline=None)
 def test_whatever_is_told_fits_the_terminal(
-    told: list[tuple[str, tuple[Place, ...], str, str]], width: int, height: int
+    told: list[tuple[str, tuple[Target, ...], str, str]], width: int, height: int
 ) -> None:
-    table = LiveTable("apply", Clock(), None, Console(file=io.StringIO()))
+    table = ProgressTable("apply", Clock(), None, Console(file=io.StringIO()))
     for layer, where, word, said in told:
         table.wave(said, len(where))
         table.submitted(step(layer), said)
@@ -231,7 +235,7 @@ def test_whatever_is_told_fits_the_terminal(
     assert len(lines) < max(height, 12)
 
 
-def test_long_lines_leave_the_head_of_the_table_in_sight(table: LiveTable) -> None:
+def test_long_lines_leave_the_head_of_the_table_in_sight(table: ProgressTable) -> None:
     for _ in range(5):
         table.say("a reason of many words " * 40)
     lines = drawn(table, height=20)
@@ -239,10 +243,10 @@ def test_long_lines_leave_the_head_of_the_table_in_sight(table: LiveTable) -> No
     assert lines[0].startswith("apply of phase prod")
 
 
-def test_many_threads_may_tell_while_it_is_drawn(table: LiveTable) -> None:
+def test_many_threads_may_tell_while_it_is_drawn(table: ProgressTable) -> None:
     def tell(number: int) -> None:
         for turn in range(50):
-            table.places(f"layer{number}", {Place(f"{turn:012}", "us-east-1"): "CURRENT"})
+            table.places(f"layer{number}", {Target(f"{turn:012}", "us-east-1"): "CURRENT"})
             table.say(f"{number}/{turn}")
 
     threads = [threading.Thread(target=tell, args=(number,)) for number in range(4)]
@@ -261,7 +265,7 @@ def test_the_terminal_is_sane_after_an_interrupt() -> None:
     program = (
         "import signal, sys, time\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in what a shell put into the background
-        "from builders.rollout.showing.live import watching\n"
+        "from builders.rollout.render.progress import observing\n"
         "try:\n"
         "    with watching('apply of phase prod') as watch:\n"
         "        watch.say('begun')\n"
@@ -297,7 +301,7 @@ def test_the_terminal_is_sane_after_an_interrupt() -> None:
     ids=["a terminal", "a terminal without colours", "a terminal that draws nothing"],
 )
 def test_a_terminal_is_watched_by_what_it_can_show(set_by_the_user: dict[str, str], watch: str) -> None:
-    program = "from builders.rollout.showing.live import watching; print(type(watching()).__name__)"
+    program = "from builders.rollout.render.progress import observing; print(type(observing()).__name__)"
     ours, theirs = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     environment |= {"PYTHONPATH": str(SRC), **set_by_the_user}

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
-from builders.rollout.changes import Change, Effect
-from builders.rollout.comparing import Kind
-from builders.rollout.plan.values import Group, Plan, PlannedHazard
-from builders.rollout.showing import plan as showing
-from builders.rollout.showing.page import show
+from builders.rollout.diff.effects import Change, Effect
+from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.plan.plan import Group, Plan, PlannedHazard
+from builders.rollout.render import plan_file
+from builders.rollout.render.page import print_page
+from builders.rollout.render.plan import plan_text
 from rollout.goldens import compare
 from rollout.planned import (
     DASHBOARD,
@@ -48,7 +49,7 @@ def assert_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 def read(made: Plan, width: int = 80) -> str:
-    return showing.text(made, width).plain
+    return plan_text(made, width).plain
 
 
 def unfolded(made: Plan) -> str:
@@ -65,15 +66,15 @@ def test_a_plan_reads_as_the_golden_one(accounts: int, width: int, assert_golden
 def test_a_plan_whose_accounts_differ_reads_as_the_golden_one(assert_golden: Callable[[str, str], None]) -> None:
     first, second, third = places(4), places(2, first=4), places(1, first=6)
     made = plan(
-        Group("rest", "network", Kind.UPDATE, first, (SUBNET,)),
-        Group("rest", "network", Kind.UPDATE, second, (DASHBOARD,)),
-        Group("rest", "network", Kind.OVERRIDE, third, ()),
-        Group("rest", "database", Kind.INOPERABLE, first),
-        Group("rest", "database", Kind.NOTHING, (*second, *third)),
+        Group("rest", "network", ChangeKind.UPDATE, first, (SUBNET,)),
+        Group("rest", "network", ChangeKind.UPDATE, second, (DASHBOARD,)),
+        Group("rest", "network", ChangeKind.OVERRIDE, third, ()),
+        Group("rest", "database", ChangeKind.INOPERABLE, first),
+        Group("rest", "database", ChangeKind.NOTHING, (*second, *third)),
         Group(
             "leaving",
             "database",
-            Kind.DELETE,
+            ChangeKind.DELETE,
             places(1, first=9),
             (dataclasses.replace(DATABASE, effect=Effect.REMOVE),),
         ),
@@ -83,7 +84,7 @@ def test_a_plan_whose_accounts_differ_reads_as_the_golden_one(assert_golden: Cal
 
 
 def test_nothing_to_do_is_said_in_so_many_words(assert_golden: Callable[[str, str], None]) -> None:
-    assert_golden("plan-nothing-to-do", read(plan(Group("rest", "network", Kind.NOTHING, places(3)))))
+    assert_golden("plan-nothing-to-do", read(plan(Group("rest", "network", ChangeKind.NOTHING, places(3)))))
 
 
 @given(plans(), st.integers(40, 200))
@@ -147,9 +148,9 @@ def test_what_was_shown_in_one_wave_is_only_named_in_the_next() -> None:
 
 def test_two_ways_in_which_a_layer_changes_are_told_apart() -> None:
     made = plan(
-        Group("canary", "network", Kind.UPDATE, places(1), (SUBNET,)),
-        Group("rest", "network", Kind.UPDATE, places(3, first=1), (DASHBOARD,)),
-        Group("rest", "network", Kind.UPDATE, places(4, first=4), (SUBNET,)),
+        Group("canary", "network", ChangeKind.UPDATE, places(1), (SUBNET,)),
+        Group("rest", "network", ChangeKind.UPDATE, places(3, first=1), (DASHBOARD,)),
+        Group("rest", "network", ChangeKind.UPDATE, places(4, first=4), (SUBNET,)),
     )
     told = unfolded(made)
     assert "~ update 4 accounts x 2 regions: inside as above [1]" in told
@@ -161,7 +162,7 @@ def test_changes_that_differ_in_a_given_name_only_are_one() -> None:
     named = [dataclasses.replace(DASHBOARD, named=f"payments-{region}") for region in ("us-east-1", "eu-west-1")]
     made = plan(
         *(
-            Group("rest", "monitoring", Kind.UPDATE, places(9, regions=[region]), (change,))
+            Group("rest", "monitoring", ChangeKind.UPDATE, places(9, regions=[region]), (change,))
             for region, change in zip(("us-east-1", "eu-west-1"), named, strict=True)
         )
     )
@@ -179,7 +180,7 @@ def test_a_replaced_resource_that_is_retained_says_so() -> None:
 
 def test_very_many_resources_are_counted_and_the_reader_is_told_where_all_are() -> None:
     alarms = tuple(Change(f"Alarm{number}", "AWS::CloudWatch::Alarm", Effect.ADD) for number in range(40))
-    told = read(plan(Group("rest", "monitoring", Kind.UPDATE, places(1), (*alarms, SUBNET))))
+    told = read(plan(Group("rest", "monitoring", ChangeKind.UPDATE, places(1), (*alarms, SUBNET))))
     assert "... and 28 more: add" in told
     assert "-/+  Subnet" in told
     assert "--json tells what is left out here." in told
@@ -205,7 +206,7 @@ def test_colours_of_a_value_are_taken_out() -> None:
 
 def test_a_pipe_gets_no_escapes() -> None:
     stream = io.StringIO()
-    show(showing.text(update(3)), stream)
+    print_page(plan_text(update(3)), stream)
     assert stream.getvalue() == f"{read(update(3))}\n"
 
 
@@ -213,7 +214,7 @@ def test_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     stream = Terminal()
-    show(showing.text(update(3)), stream)
+    print_page(plan_text(update(3)), stream)
     assert "\x1b[31m-/+" in stream.getvalue()
 
 
@@ -221,21 +222,21 @@ def test_a_terminal_with_no_color_gets_none(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     stream = Terminal()
-    show(showing.text(update(3)), stream)
+    print_page(plan_text(update(3)), stream)
     assert "\x1b[31m" not in stream.getvalue()
 
 
 def test_a_terminal_that_cannot_write_a_character_gets_another(tmp_path: Path) -> None:
     path = tmp_path / "out"
     with path.open("w", encoding="ascii") as stream:
-        show(showing.text(update(3, notes=("Straße",))), stream)
+        print_page(plan_text(update(3, notes=("Straße",))), stream)
     assert "Stra?e" in path.read_text(encoding="ascii")
 
 
 @given(plans())
 @settings(deadline=None)
 def test_json_holds_every_place_of_every_group(made: Plan) -> None:
-    found = json.loads(json.dumps(showing.data(made)))
+    found = json.loads(json.dumps(plan_file.plan_data(made)))
     assert [(each["wave"], each["layer"], each["kind"], each["places"]) for each in found["groups"]] == [
         (group.wave, group.layer, group.kind.value, [str(place) for place in group.places]) for group in made.groups
     ]

@@ -11,33 +11,33 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from builders.errors import RolloutError
-from builders.rollout.comparing import Kind
-from builders.rollout.plan.values import Group, Plan, PlannedHazard
-from builders.rollout.showing import plan as showing
+from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.plan.plan import Group, Plan, PlannedHazard
+from builders.rollout.render import plan_file
 from rollout.planned import DASHBOARD, DATABASE, LOSS, SUBNET, acknowledging_all, places, plan, plans, update
 
-BEFORE = plan(Group("rest", "network", Kind.UPDATE, places(3), (SUBNET,)))
+BEFORE = plan(Group("rest", "network", ChangeKind.UPDATE, places(3), (SUBNET,)))
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     path = tmp_path / "plans" / "prod.json"
-    showing.save(BEFORE, path)
+    plan_file.save_plan(BEFORE, path)
     return path
 
 
 @given(made=plans())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_plan_loads_back_and_has_not_moved(made: Plan, tmp_path: Path) -> None:
-    showing.save(made, tmp_path / "plan")
-    assert showing.moved(showing.load(tmp_path / "plan"), made) == []
+    plan_file.save_plan(made, tmp_path / "plan")
+    assert plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), made) == []
 
 
 @given(made=plans(), other=plans())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_another_plan_has_always_moved(made: Plan, other: Plan, tmp_path: Path) -> None:
-    showing.save(made, tmp_path / "plan")
-    moved = showing.moved(showing.load(tmp_path / "plan"), other)
+    plan_file.save_plan(made, tmp_path / "plan")
+    moved = plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), other)
     assert bool(moved) is (dataclasses.replace(other, acknowledged=made.acknowledged) != made)
 
 
@@ -56,8 +56,8 @@ def test_another_plan_has_always_moved(made: Plan, other: Plan, tmp_path: Path) 
     ids=lambda change: next(iter(change)),
 )
 def test_every_part_of_a_plan_that_moves_is_noticed(change: dict[str, Any], tmp_path: Path) -> None:
-    showing.save(update(3), tmp_path / "plan")
-    moved = showing.moved(showing.load(tmp_path / "plan"), dataclasses.replace(update(3), **change))
+    plan_file.save_plan(update(3), tmp_path / "plan")
+    moved = plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), dataclasses.replace(update(3), **change))
     assert moved
     assert all(moved)
 
@@ -66,48 +66,51 @@ def test_every_part_of_a_plan_that_moves_is_noticed(change: dict[str, Any], tmp_
     ("now", "line"),
     [
         (
-            Group("rest", "network", Kind.NOTHING, places(3)),
+            Group("rest", "network", ChangeKind.NOTHING, places(3)),
             "network at 111111111111/eu-west-1, 111111111111/us-east-1, 111111111112/eu-west-1 and 3 more: was update, "
             "and is nothing",
         ),
         (
-            Group("rest", "network", Kind.UPDATE, places(3), (SUBNET, DASHBOARD)),
+            Group("rest", "network", ChangeKind.UPDATE, places(3), (SUBNET, DASHBOARD)),
             "network at 111111111111/eu-west-1, 111111111111/us-east-1, 111111111112/eu-west-1 and 3 more: update "
             "changes other resources: Dashboard",
         ),
         (
-            Group("rest", "network", Kind.UPDATE, places(2), (SUBNET,)),
+            Group("rest", "network", ChangeKind.UPDATE, places(2), (SUBNET,)),
             "network at 111111111113/eu-west-1 and 111111111113/us-east-1: was update, and is not there now",
         ),
     ],
     ids=["what becomes of it", "its resources", "an account that left"],
 )
 def test_instances_that_moved_alike_are_one_line(now: Group, line: str, saved: Path) -> None:
-    assert showing.moved(showing.load(saved), plan(now)) == [line]
+    assert plan_file.moved_since(plan_file.load_plan(saved), plan(now)) == [line]
 
 
 def test_a_new_hazard_is_told_with_its_message(saved: Path) -> None:
     now = dataclasses.replace(BEFORE, hazards=(PlannedHazard(LOSS, places(1)),))
-    assert showing.moved(showing.load(saved), now) == [f"new hazard database/Database: {LOSS.message}"]
+    assert plan_file.moved_since(plan_file.load_plan(saved), now) == [f"new hazard database/Database: {LOSS.message}"]
 
 
 def test_a_hazard_that_lies_elsewhere_is_told(tmp_path: Path) -> None:
     was, now = (plan(hazards=(PlannedHazard(LOSS, places(count)),)) for count in (1, 2))
-    showing.save(was, tmp_path / "plan")
-    assert showing.moved(showing.load(tmp_path / "plan"), now) == [
+    plan_file.save_plan(was, tmp_path / "plan")
+    assert plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), now) == [
         "hazard database/Database lies at 111111111111/us-east-1, 111111111111/eu-west-1, 111111111112/us-east-1 and 1 "
         "more, and lay at 111111111111/us-east-1 and 111111111111/eu-west-1"
     ]
 
 
 def test_to_acknowledge_more_is_no_move(tmp_path: Path) -> None:
-    showing.save(update(3), tmp_path / "plan")
-    assert showing.moved(showing.load(tmp_path / "plan"), acknowledging_all(update(3))) == []
+    plan_file.save_plan(update(3), tmp_path / "plan")
+    assert plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), acknowledging_all(update(3))) == []
 
 
 def test_what_was_acknowledged_is_read_back(tmp_path: Path) -> None:
-    showing.save(acknowledging_all(update(3)), tmp_path / "plan")
-    assert showing.load(tmp_path / "plan").acknowledged == ("database/Database", "network/network-SubnetIds-prod")
+    plan_file.save_plan(acknowledging_all(update(3)), tmp_path / "plan")
+    assert plan_file.load_plan(tmp_path / "plan").acknowledged == (
+        "database/Database",
+        "network/network-SubnetIds-prod",
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,7 +133,7 @@ def test_a_file_that_is_none_of_ours_is_refused_in_one_line(content: bytes, prob
     path = tmp_path / "plan"
     path.write_bytes(content)
     with pytest.raises(RolloutError) as refused:
-        showing.load(path)
+        plan_file.load_plan(path)
     assert str(refused.value).startswith(f"{path} {problem}")
     assert str(refused.value).endswith("; save one with `rollout-stacksets plan --out`")
     assert "\n" not in str(refused.value)
@@ -142,7 +145,7 @@ def test_a_plan_that_lacks_a_part_is_refused(part: str, saved: Path) -> None:
     del content[part]
     saved.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(RolloutError, match="is no whole plan"):
-        showing.load(saved)
+        plan_file.load_plan(saved)
 
 
 @pytest.mark.parametrize("part", ["places", "changes"])
@@ -151,28 +154,28 @@ def test_a_group_that_was_edited_into_something_else_is_refused(part: str, saved
     content["groups"][0][part] = [1]
     saved.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(RolloutError, match="is no whole plan"):
-        showing.load(saved)
+        plan_file.load_plan(saved)
 
 
 def test_a_file_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
     with pytest.raises(RolloutError, match="No such file"):
-        showing.load(tmp_path / "none")
+        plan_file.load_plan(tmp_path / "none")
 
 
 def test_a_place_that_cannot_be_written_is_said_to_be(saved: Path) -> None:
     with pytest.raises(RolloutError, match="the plan cannot be saved"):
-        showing.save(BEFORE, saved / "below a file")
+        plan_file.save_plan(BEFORE, saved / "below a file")
 
 
 def test_an_edited_retention_is_noticed(saved: Path) -> None:
-    now = plan(Group("rest", "network", Kind.UPDATE, places(3), (dataclasses.replace(SUBNET, retained=True),)))
-    assert showing.moved(showing.load(saved), now)[0].endswith("update changes other resources: Subnet")
+    now = plan(Group("rest", "network", ChangeKind.UPDATE, places(3), (dataclasses.replace(SUBNET, retained=True),)))
+    assert plan_file.moved_since(plan_file.load_plan(saved), now)[0].endswith("update changes other resources: Subnet")
 
 
 def test_changes_in_another_order_are_noticed(tmp_path: Path) -> None:
     was, now = (
-        plan(Group("rest", "network", Kind.UPDATE, places(1), changes))
+        plan(Group("rest", "network", ChangeKind.UPDATE, places(1), changes))
         for changes in ((SUBNET, DATABASE), (DATABASE, SUBNET))
     )
-    showing.save(was, tmp_path / "plan")
-    assert showing.moved(showing.load(tmp_path / "plan"), now)[0].endswith("in another order")
+    plan_file.save_plan(was, tmp_path / "plan")
+    assert plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), now)[0].endswith("in another order")

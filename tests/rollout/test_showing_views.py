@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
-from builders.rollout.engine.report import Missed, Report
-from builders.rollout.model import Deployed, Instance, Operation, Place, Status
-from builders.rollout.showing import drift, report as reports, status
-from builders.rollout.showing.views import (
+from builders.rollout.checks.status import (
     Drifted,
     DriftView,
+    InstanceStatus,
     Mark,
     RunningOperation,
-    Standing,
     StatusView,
     UnfinishedRun,
 )
+from builders.rollout.executor.context import Failure, Report
+from builders.rollout.model import Deployed, Instance, Operation, Status, Target
+from builders.rollout.render import findings, report, status
 from rollout.goldens import compare
 from rollout.planned import REGIONS, names, places, some_places
 
@@ -40,7 +40,7 @@ def assert_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 def standing(accounts: int) -> StatusView:
     """A phase that is well."""
-    well = {layer: dict.fromkeys(places(accounts), Standing(Mark.CURRENT)) for layer in LAYERS}
+    well = {layer: dict.fromkeys(places(accounts), InstanceStatus(Mark.CURRENT)) for layer in LAYERS}
     return StatusView("prod", LAYERS, REGIONS, well, release="3f2a91bc0d11", released="2026-11-23T16:00:00+00:00")
 
 
@@ -49,11 +49,11 @@ def troubled(accounts: int) -> StatusView:
     view = standing(accounts)
     here, there, *_ = places(accounts)
     found = {layer: dict(by_place) for layer, by_place in view.standings.items()}
-    found["database"][here] = Standing(Mark.FAILED, BROKEN)
-    found["database_users"][here] = Standing(Mark.HELD, "held back: database is not what it shall be there")
-    found["network"][there] = Standing(Mark.CURRENT, drift="DRIFTED")
-    found["monitoring"][here] = Standing(Mark.MISSING)
-    found["monitoring"][places(1, first=9_000)[0]] = Standing(Mark.INOPERABLE, "the account is suspended")
+    found["database"][here] = InstanceStatus(Mark.FAILED, BROKEN)
+    found["database_users"][here] = InstanceStatus(Mark.HELD, "held back: database is not what it shall be there")
+    found["network"][there] = InstanceStatus(Mark.CURRENT, drift="DRIFTED")
+    found["monitoring"][here] = InstanceStatus(Mark.MISSING)
+    found["monitoring"][places(1, first=9_000)[0]] = InstanceStatus(Mark.INOPERABLE, "the account is suspended")
     running = RunningOperation("network", Operation("3f2a91bc0d11-network-ab12", "UPDATE", "RUNNING"))
     return dataclasses.replace(view, standings=found, running=(running,), unfinished=RUN, notes=("a note",))
 
@@ -62,9 +62,9 @@ def failed(accounts: int) -> Report:
     """A report of a database that failed in every account, and a role that one lacks."""
     where = places(accounts)
     reason = "held back: database is not what it shall be there"
-    missed = [Missed("database", place, BROKEN, stack_id="arn:stack") for place in where]
-    missed += [Missed(layer, place, reason, held=True) for layer in ("migration", "monitoring") for place in where]
-    missed.append(Missed("network", places(1, first=9_000)[0], "AccessDenied: the role is not there"))
+    missed = [Failure("database", place, BROKEN, stack_id="arn:stack") for place in where]
+    missed += [Failure(layer, place, reason, held=True) for layer in ("migration", "monitoring") for place in where]
+    missed.append(Failure("network", places(1, first=9_000)[0], "AccessDenied: the role is not there"))
     reached = {"foundation": 2 * accounts + 1, "network": 2 * accounts, "database": 0}
     return Report(12, reached, missed, f"wave canary: {accounts} of {accounts} accounts failed")
 
@@ -83,33 +83,33 @@ def drifted(accounts: int) -> DriftView:
 
 @pytest.mark.parametrize("accounts", [3, 1_500])
 def test_the_status_reads_as_the_golden_one(accounts: int, assert_golden: Callable[[str, str], None]) -> None:
-    assert_golden(f"status-{accounts}-accounts", status.text(troubled(accounts)).plain)
+    assert_golden(f"status-{accounts}-accounts", status.status_text(troubled(accounts)).plain)
 
 
 @pytest.mark.parametrize("accounts", [2, 1_500])
 def test_the_report_reads_as_the_golden_one(accounts: int, assert_golden: Callable[[str, str], None]) -> None:
-    assert_golden(f"report-{accounts}-accounts", reports.text(failed(accounts), {BROKEN: EVENT}, "prod").plain)
+    assert_golden(f"report-{accounts}-accounts", report.report_text(failed(accounts), {BROKEN: EVENT}, "prod").plain)
 
 
 def test_the_drift_reads_as_the_golden_one(assert_golden: Callable[[str, str], None]) -> None:
-    assert_golden("drift", drift.text(drifted(40)).plain)
+    assert_golden("drift", findings.drift_text(drifted(40)).plain)
 
 
 def test_a_phase_that_is_well_says_so() -> None:
-    assert status.text(standing(3)).plain.endswith("24 instances, all current.")
+    assert status.status_text(standing(3)).plain.endswith("24 instances, all current.")
     assert standing(3).good
     assert not troubled(3).good
 
 
 def test_a_phase_of_which_nothing_stands_says_so() -> None:
-    told = status.text(StatusView("prod", (), REGIONS, {})).plain
+    told = status.status_text(StatusView("prod", (), REGIONS, {})).plain
     assert told == "Phase prod: no release was rolled out whole yet\nNo layer of it stands anywhere."
 
 
 @pytest.mark.parametrize(("run", "next_command"), [("RUNNING", "resume"), ("FAILED", "apply")])
 def test_a_run_that_did_not_end_names_the_command_that_goes_on(run: str, next_command: str) -> None:
     view = dataclasses.replace(standing(1), unfinished=dataclasses.replace(RUN, status=run))
-    assert f"go on with rollout-stacksets {next_command} --phase prod" in status.text(view).plain
+    assert f"go on with rollout-stacksets {next_command} --phase prod" in status.status_text(view).plain
 
 
 @pytest.mark.parametrize(
@@ -125,11 +125,11 @@ def test_a_run_that_did_not_end_names_the_command_that_goes_on(run: str, next_co
     ],
 )
 def test_an_instance_stands_as_stack_sets_say(instance: Instance | None, mark: Mark) -> None:
-    assert Standing.of(instance).mark is mark
+    assert InstanceStatus.of(instance).mark is mark
 
 
 def test_an_instance_that_the_phase_has_no_more_is_leaving() -> None:
-    assert Standing.of(Instance(places(1)[0], Status.CURRENT, "SUCCEEDED"), wanted=False).mark is Mark.LEAVING
+    assert InstanceStatus.of(Instance(places(1)[0], Status.CURRENT, "SUCCEEDED"), wanted=False).mark is Mark.LEAVING
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,12 @@ def test_an_instance_that_the_phase_has_no_more_is_leaving() -> None:
     ],
 )
 def test_a_plain_stack_stands_as_its_status_says(stack: str | None, mark: Mark) -> None:
-    assert Standing.of_plain(Deployed("", {}, stack) if stack else None).mark is mark
+    assert InstanceStatus.of_plain(Deployed("", {}, stack) if stack else None).mark is mark
 
 
 def test_json_holds_every_instance() -> None:
     view = troubled(3)
-    found = json.loads(json.dumps(status.data(view)))["instances"]
+    found = json.loads(json.dumps(status.status_data(view)))["instances"]
     assert {(each["layer"], each["account"], each["region"], each["status"], each["drift"]) for each in found} == {
         (layer, place.account, place.region, each.mark.value, each.drift)
         for layer, by_place in view.standings.items()
@@ -157,7 +157,7 @@ def test_json_holds_every_instance() -> None:
 
 
 def test_json_holds_every_instance_that_was_missed_with_its_first_failed_event() -> None:
-    found = json.loads(json.dumps(reports.data(failed(2), {BROKEN: EVENT})))["missed"]
+    found = json.loads(json.dumps(report.report_data(failed(2), {BROKEN: EVENT})))["missed"]
     assert [(each["layer"], each["account"], each["region"], each["held"]) for each in found] == [
         (each.layer, *each.place, each.held) for each in failed(2).missed
     ]
@@ -165,7 +165,7 @@ def test_json_holds_every_instance_that_was_missed_with_its_first_failed_event()
 
 
 def test_json_holds_every_drift() -> None:
-    found = json.loads(json.dumps(drift.data(drifted(40))))
+    found = json.loads(json.dumps(findings.drift_data(drifted(40))))
     assert [(each["layer"], each["account"], each["region"], each["property"]) for each in found["drifted"]] == [
         (each.layer, *each.place, each.property) for each in drifted(40).drifted
     ]
@@ -173,52 +173,55 @@ def test_json_holds_every_drift() -> None:
 
 
 def test_a_rollout_that_reached_everything_says_so_in_one_line() -> None:
-    assert reports.text(Report(12, {"network": 40, "database": 40}), {}, "prod").plain == (
+    assert report.report_text(Report(12, {"network": 40, "database": 40}), {}, "prod").plain == (
         "apply: 80 instances as they shall be; 12 operations."
     )
-    assert reports.text(Report(0, {"network": 1}), {}, "prod").plain == (
+    assert report.report_text(Report(0, {"network": 1}), {}, "prod").plain == (
         "apply: 1 instance as it shall be; nothing was to do."
     )
 
 
 def test_a_rollback_that_failed_is_begun_again() -> None:
-    told = reports.text(failed(1), {}, "prod", "rollback").plain
+    told = report.report_text(failed(1), {}, "prod", "rollback").plain
     assert "rollout-stacksets rollback --phase prod" in told
     assert "rollout-stacksets apply" not in told
 
 
 def test_accounts_that_were_not_let_go_are_named_again() -> None:
-    told = reports.text(failed(1), {}, "prod", "remove --account").plain
+    told = report.report_text(failed(1), {}, "prod", "remove --account").plain
     assert "rollout-stacksets remove --account ACCOUNT --phase prod" in told
 
 
 def test_nothing_drifted_is_said_in_so_many_words() -> None:
     assert (
-        drift.text(DriftView("prod", 80, ())).plain == "Drift of phase prod: 80 instances checked\n\nNothing drifted."
+        findings.drift_text(DriftView("prod", 80, ())).plain
+        == "Drift of phase prod: 80 instances checked\n\nNothing drifted."
     )
 
 
-marks = st.builds(Standing, st.sampled_from(Mark), names, st.sampled_from(["DRIFTED", "IN_SYNC", "NOT_CHECKED"]))
+marks = st.builds(InstanceStatus, st.sampled_from(Mark), names, st.sampled_from(["DRIFTED", "IN_SYNC", "NOT_CHECKED"]))
 
 
 @given(
     st.dictionaries(names, st.dictionaries(some_places.map(min), marks, max_size=4), max_size=4), st.integers(40, 160)
 )
 @settings(deadline=None)
-def test_no_line_of_any_status_is_wider_than_asked(found: dict[str, dict[Place, Standing]], width: int) -> None:
-    told = status.text(StatusView("prod", tuple(found), REGIONS, found), width).plain
+def test_no_line_of_any_status_is_wider_than_asked(found: dict[str, dict[Target, InstanceStatus]], width: int) -> None:
+    told = status.status_text(StatusView("prod", tuple(found), REGIONS, found), width).plain
     assert [line for line in told.split("\n") if cell_len(line) > width] == []
 
 
-@given(st.lists(st.builds(Missed, names, some_places.map(min), names, st.booleans()), max_size=5), names)
+@given(st.lists(st.builds(Failure, names, some_places.map(min), names, st.booleans()), max_size=5), names)
 @settings(deadline=None)
-def test_no_line_of_any_report_is_wider_than_asked(missed: list[Missed], stopped: str) -> None:
-    told = reports.text(Report(1, {"network": 1}, missed, stopped), {each.reason: stopped for each in missed}, "prod")
+def test_no_line_of_any_report_is_wider_than_asked(missed: list[Failure], stopped: str) -> None:
+    told = report.report_text(
+        Report(1, {"network": 1}, missed, stopped), {each.reason: stopped for each in missed}, "prod"
+    )
     assert [line for line in told.plain.split("\n") if cell_len(line) > 80] == []
 
 
 @given(st.lists(st.builds(Drifted, names, some_places.map(min), names, names, names, names, names, names), max_size=5))
 @settings(deadline=None)
 def test_no_line_of_any_drift_is_wider_than_asked(found: list[Drifted]) -> None:
-    told = drift.text(DriftView("prod", 1, tuple(found))).plain
+    told = findings.drift_text(DriftView("prod", 1, tuple(found))).plain
     assert [line for line in told.split("\n") if cell_len(line) > 80] == []

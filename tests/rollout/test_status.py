@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from builders.rollout import file
-from builders.rollout.client.reach import Reach
-from builders.rollout.engine import running
-from builders.rollout.model import Desired, Place, PlainStacks
-from builders.rollout.reading.status import known_names, run_status
-from builders.rollout.showing.views import Mark, StatusView
-from builders.rollout.store import Command, RunStatus
+from builders.rollout.aws.client import AccessPaths
+from builders.rollout.checks.status import Mark, StatusView, known_names, run_status
+from builders.rollout.config import loading
+from builders.rollout.executor import run
+from builders.rollout.model import DesiredState, PlainStackSpec, Target
+from builders.rollout.state.journal import Command, RunStatus
 
 from .conftest import DEPLOY_ROLE, PHASE, SUFFIX, Administrator
 from .small_phase import LAYERS, REGIONS, SmallPhase, body, layer_set
@@ -28,8 +27,8 @@ def phase(administrator: Administrator, members: list[str]) -> SmallPhase:
     return SmallPhase(administrator, members[:2])
 
 
-def status(phase: SmallPhase, wanted: Desired) -> tuple[StatusView, int]:
-    reach = Reach.of(phase.client, PHASE, SUFFIX, DEPLOY_ROLE)
+def status(phase: SmallPhase, wanted: DesiredState) -> tuple[StatusView, int]:
+    reach = AccessPaths.of(phase.client, PHASE, SUFFIX, DEPLOY_ROLE)
     return run_status(phase.client, wanted, phase.store, reach, LAYERS, OURS)
 
 
@@ -95,7 +94,7 @@ def test_an_instance_that_the_phase_names_no_more_is_leaving(phase: SmallPhase) 
     view, code = status(phase, phase.wanted(*(layer_set(layer, kept) for layer in LAYERS)))
 
     leaving = {place for place, each in view.standings["network"].items() if each.mark is Mark.LEAVING}
-    assert leaving == {Place(phase.accounts[1], region) for region in REGIONS}
+    assert leaving == {Target(phase.accounts[1], region) for region in REGIONS}
     assert code == 1
 
 
@@ -112,7 +111,7 @@ def test_a_removed_phase_has_no_release(phase: SmallPhase) -> None:
 def test_letting_an_account_go_changes_nothing_about_the_release(phase: SmallPhase) -> None:
     phase.run(phase.wanted())
     tools = phase.tools()
-    running.begin(tools, Command.LET_GO, "", ())
+    run.begin_run(tools, Command.LET_GO, "", ())
     phase.store.journal.close(RunStatus.DONE, good=True)
 
     view, _ = status(phase, phase.wanted())
@@ -146,11 +145,11 @@ def test_a_stack_set_of_ours_that_belongs_to_no_phase_is_told(phase: SmallPhase)
 
 
 @pytest.fixture
-def routed(phase: SmallPhase, administrator: Administrator, number: Callable[[], str]) -> Desired:
+def routed(phase: SmallPhase, administrator: Administrator, number: Callable[[], str]) -> DesiredState:
     """The phase with routes in a network account, of which only the first place has its stack."""
     network = number()
     administrator.lend(network, DEPLOY_ROLE)
-    routes = PlainStacks("phase_routes", network, body("network"), {place: {} for place in phase.places})
+    routes = PlainStackSpec("phase_routes", network, body("network"), {place: {} for place in phase.places})
     first = phase.places[0]
     name = f"phase-routes-{SUFFIX}-{first.account}"
     phase.client.plain.deploy(network, first.region, name, body("network"), {"EnvironmentSuffix": SUFFIX}, {})
@@ -158,7 +157,7 @@ def routed(phase: SmallPhase, administrator: Administrator, number: Callable[[],
 
 
 def test_the_stacks_of_the_network_account_are_shown_by_the_place_that_they_are_for(
-    phase: SmallPhase, routed: Desired
+    phase: SmallPhase, routed: DesiredState
 ) -> None:
     view, _ = status(phase, routed)
 
@@ -167,7 +166,7 @@ def test_the_stacks_of_the_network_account_are_shown_by_the_place_that_they_are_
 
 
 def test_a_network_account_that_cannot_be_reached_is_said_and_the_rest_shown(
-    phase: SmallPhase, routed: Desired
+    phase: SmallPhase, routed: DesiredState
 ) -> None:
     routes = dataclasses.replace(routed.plain["phase_routes"], account="444444444449")
 
@@ -180,7 +179,7 @@ def test_a_network_account_that_cannot_be_reached_is_said_and_the_rest_shown(
 
 
 def test_the_names_of_all_phases_are_known() -> None:
-    rollout = file.load(Path(__file__).parents[2] / "rollout.yaml")
+    rollout = loading.load_rollout_file(Path(__file__).parents[2] / "rollout.yaml")
 
     assert known_names(rollout, ["network"]) == {
         "stackferry-network-dev",

@@ -7,56 +7,55 @@ from collections.abc import Collection
 
 from hypothesis import given, strategies as st
 
-from builders.rollout.comparing import Kind, differs, kind
-from builders.rollout.grouping import rectangles
-from builders.rollout.model import Desired, Instance, Place, StackSet, Status
-from builders.rollout.steps import Action, Step, after, steps
+from builders.rollout.diff.instances import ChangeKind, change_kind, differs
+from builders.rollout.model import DesiredState, Instance, StackSet, Status, Target
+from builders.rollout.plan.calls import Action, Call, calls_for, rectangles, state_after
 
 from .worlds import ACCOUNTS, LAYER, PLACES, REGIONS, desired_set, desired_sets, phase, stack_sets, template
 
 ONE, TWO = PLACES[0], PLACES[2]
 
 
-def current(place: Place, **overrides: str) -> Instance:
+def current(place: Target, **overrides: str) -> Instance:
     return Instance(place, Status.CURRENT, "SUCCEEDED", overrides=overrides)
 
 
-def as_it_shall_be(wanted: Desired) -> StackSet:
+def as_it_shall_be(wanted: DesiredState) -> StackSet:
     state: StackSet | None = None
-    for step in steps(wanted, LAYER, None, wanted.places):
-        state = after(wanted, state, step)
+    for step in calls_for(wanted, LAYER, None, wanted.places):
+        state = state_after(wanted, state, step)
     assert state is not None
     return state
 
 
-def run(wanted: Desired, state: StackSet | None, found: Collection[Step]) -> StackSet | None:
+def run(wanted: DesiredState, state: StackSet | None, found: Collection[Call]) -> StackSet | None:
     for step in found:
-        state = after(wanted, state, step)
+        state = state_after(wanted, state, step)
     return state
 
 
-def kinds(wanted: Desired, state: StackSet | None) -> set[Kind]:
+def kinds(wanted: DesiredState, state: StackSet | None) -> set[ChangeKind]:
     """What is left to do anywhere."""
     desired = wanted.sets.get(LAYER)
     changed = desired is not None and state is not None and differs(wanted, desired, state)
     present = state.instances if state else {}
-    return {kind(desired, state, place, changed) for place in {*wanted.places, *present}} - {Kind.NOTHING}
+    return {change_kind(desired, state, place, changed) for place in {*wanted.places, *present}} - {ChangeKind.NOTHING}
 
 
 @given(desired_sets(), stack_sets())
 def test_the_steps_of_all_places_lead_to_what_shall_be(wanted_set, state) -> None:  # type: ignore[no-untyped-def]
     wanted = phase(wanted_set)
     there = state.instances if state else {}
-    reached = run(wanted, state, steps(wanted, LAYER, state, {*wanted.places, *there}))
-    assert kinds(wanted, reached) <= {Kind.INOPERABLE}
-    again = steps(wanted, LAYER, reached, {*wanted.places, *(reached.instances if reached else {})})
+    reached = run(wanted, state, calls_for(wanted, LAYER, state, {*wanted.places, *there}))
+    assert kinds(wanted, reached) <= {ChangeKind.INOPERABLE}
+    again = calls_for(wanted, LAYER, reached, {*wanted.places, *(reached.instances if reached else {})})
     assert again == []
 
 
 @given(desired_sets(), stack_sets(), st.sets(st.sampled_from(PLACES)))
 def test_a_wave_touches_its_own_places_and_at_most_one_anchor(wanted_set, state, wave) -> None:  # type: ignore[no-untyped-def]
     wanted = phase(wanted_set)
-    touched = set().union(*(step.places for step in steps(wanted, LAYER, state, wave, PLACES)))
+    touched = set().union(*(step.places for step in calls_for(wanted, LAYER, state, wave, PLACES)))
     assert len(touched - wave) <= 1
 
 
@@ -66,23 +65,23 @@ def test_waves_lead_to_the_same_end_as_one_stroke(wanted_set, state, accounts) -
     reached = state
     for account in accounts:
         wave = {place for place in PLACES if place.account == account}
-        reached = run(wanted, reached, steps(wanted, LAYER, reached, wave, PLACES))
-    assert kinds(wanted, reached) <= {Kind.INOPERABLE}
+        reached = run(wanted, reached, calls_for(wanted, LAYER, reached, wave, PLACES))
+    assert kinds(wanted, reached) <= {ChangeKind.INOPERABLE}
 
 
 @given(desired_sets(), stack_sets())
 def test_no_operation_names_accounts_without_regions_or_nobody_while_somebody_is_there(wanted_set, state) -> None:  # type: ignore[no-untyped-def]
     wanted = phase(wanted_set)
-    for step in steps(wanted, LAYER, state, PLACES, PLACES):
+    for step in calls_for(wanted, LAYER, state, PLACES, PLACES):
         assert bool(step.accounts) == bool(step.regions)
         if step.action is Action.UPDATE_SET and not step.accounts:
             assert all(each.status is Status.INOPERABLE for each in state.instances.values())
 
 
 @given(st.sets(st.sampled_from(PLACES)))
-def test_rectangles_cover_each_place_once(places: set[Place]) -> None:
+def test_rectangles_cover_each_place_once(places: set[Target]) -> None:
     covered = [
-        Place(account, region)
+        Target(account, region)
         for accounts, regions in rectangles(places, REGIONS)
         for account in accounts
         for region in regions
@@ -96,25 +95,25 @@ def test_a_full_grid_is_one_rectangle_in_the_order_of_the_regions() -> None:
 
 def test_nothing_to_do_makes_no_operation() -> None:
     wanted = phase(desired_set({ONE: {}, TWO: {"Size": "large"}}, Size="small"))
-    assert steps(wanted, LAYER, as_it_shall_be(wanted), wanted.places) == []
+    assert calls_for(wanted, LAYER, as_it_shall_be(wanted), wanted.places) == []
 
 
 def test_equal_overrides_are_one_operation() -> None:
     wanted = phase(desired_set({place: {"Size": "large"} for place in PLACES}))
-    made = [step for step in steps(wanted, LAYER, None, PLACES) if step.action is Action.CREATE]
+    made = [step for step in calls_for(wanted, LAYER, None, PLACES) if step.action is Action.CREATE]
     assert [(step.accounts, step.regions, step.overrides) for step in made] == [(ACCOUNTS, REGIONS, {"Size": "large"})]
 
 
 def test_regions_that_differ_go_in_their_order() -> None:
     own = {place: {"Zone": place.region} for place in PLACES}
-    made = [step.regions for step in steps(phase(desired_set(own)), LAYER, None, PLACES)[1:]]
+    made = [step.regions for step in calls_for(phase(desired_set(own)), LAYER, None, PLACES)[1:]]
     assert made == [(region,) for region in REGIONS]
 
 
 def test_a_new_template_goes_to_those_whose_overrides_stay_and_the_others_get_theirs_behind_it() -> None:
     before = phase(desired_set({ONE: {}, TWO: {"Size": "large"}}))
     wanted = phase(desired_set({ONE: {}, TWO: {"Size": "huge"}}, body=template("Size", "Zone", Description="newer")))
-    found = steps(wanted, LAYER, as_it_shall_be(before), wanted.places)
+    found = calls_for(wanted, LAYER, as_it_shall_be(before), wanted.places)
     assert [(step.action, step.places, step.overrides) for step in found] == [
         (Action.UPDATE_SET, {ONE}, None),
         (Action.UPDATE, {TWO}, {"Size": "huge"}),
@@ -124,26 +123,26 @@ def test_a_new_template_goes_to_those_whose_overrides_stay_and_the_others_get_th
 def test_places_whose_own_values_stay_are_one_operation_however_different_they_are() -> None:
     own = {place: {"Size": str(number)} for number, place in enumerate(PLACES)}
     wanted = phase(desired_set(own, body=template("Size", "Zone", Description="newer")))
-    found = steps(wanted, LAYER, as_it_shall_be(phase(desired_set(own))), wanted.places)
+    found = calls_for(wanted, LAYER, as_it_shall_be(phase(desired_set(own))), wanted.places)
     assert [(step.action, step.places) for step in found] == [(Action.UPDATE_SET, set(PLACES))]
     canary, *others = found[0].accounts
     state = as_it_shall_be(phase(desired_set(own)))
-    first = steps(wanted, LAYER, state, {place for place in PLACES if place.account == canary})
-    second = steps(wanted, LAYER, run(wanted, state, first), {place for place in PLACES if place.account != canary})
+    first = calls_for(wanted, LAYER, state, {place for place in PLACES if place.account == canary})
+    second = calls_for(wanted, LAYER, run(wanted, state, first), {place for place in PLACES if place.account != canary})
     assert [(step.action, step.accounts, step.overrides) for step in second] == [(Action.UPDATE, tuple(others), {})]
 
 
 def test_an_override_that_goes_away_names_the_suffix_since_an_empty_list_resets_nothing() -> None:
     before = phase(desired_set({ONE: {"Size": "large"}}))
     wanted = phase(desired_set({ONE: {}}))
-    (step,) = steps(wanted, LAYER, as_it_shall_be(before), wanted.places)
+    (step,) = calls_for(wanted, LAYER, as_it_shall_be(before), wanted.places)
     assert step.overrides == {"EnvironmentSuffix": "dev"}
 
 
 def test_a_canary_that_is_new_takes_the_template_along_with_one_that_is_there() -> None:
     before = phase(desired_set({TWO: {}}))
     wanted = phase(desired_set({ONE: {}, TWO: {}}, body=template("Size", "Zone", Description="newer")))
-    found = steps(wanted, LAYER, as_it_shall_be(before), {ONE}, anchors=[TWO])
+    found = calls_for(wanted, LAYER, as_it_shall_be(before), {ONE}, anchors=[TWO])
     assert [(step.action, step.places) for step in found] == [(Action.UPDATE_SET, {TWO}), (Action.CREATE, {ONE})]
 
 
@@ -151,7 +150,7 @@ def test_overrides_that_nobody_knows_are_given_again() -> None:
     wanted = phase(desired_set({ONE: {"Size": "large"}}))
     state = as_it_shall_be(wanted)
     unknown = dataclasses.replace(state, instances={ONE: dataclasses.replace(state.instances[ONE], overrides=None)})
-    (step,) = steps(wanted, LAYER, unknown, wanted.places)
+    (step,) = calls_for(wanted, LAYER, unknown, wanted.places)
     assert (step.action, step.overrides) == (Action.UPDATE, {"Size": "large"})
 
 
@@ -161,7 +160,7 @@ def test_an_inoperable_instance_is_let_go_and_its_stack_stays() -> None:
         state,
         instances={ONE: dataclasses.replace(state.instances[ONE], status=Status.INOPERABLE), TWO: state.instances[TWO]},
     )
-    found = steps(phase(), LAYER, broken, {ONE, TWO})
+    found = calls_for(phase(), LAYER, broken, {ONE, TWO})
     assert [(step.action, step.places, step.retain) for step in found] == [
         (Action.DELETE, {TWO}, False),
         (Action.DELETE, {ONE}, True),

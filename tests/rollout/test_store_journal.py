@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from builders.errors import RolloutError
-from builders.rollout.client.refusals import Unreachable
-from builders.rollout.model import Place
-from builders.rollout.steps import Action, Step
-from builders.rollout.store import Command, Entry, Run, RunStatus, State, Store
-from builders.rollout.store.journal import MOST_ENTRIES
+from builders.rollout.aws.errors import Unreachable
+from builders.rollout.model import Target
+from builders.rollout.plan.calls import Action, Call
+from builders.rollout.state.journal import MOST_ENTRIES, Command, Entry, Run, RunStatus, State
+from builders.rollout.state.store import Store
 
 from .conftest import Administrator
 
@@ -25,7 +25,7 @@ def run(name: str = "first", **more: object) -> Run:
 
 
 def entry(number: int, state: State = State.SUBMITTING, **more: object) -> Entry:
-    step = Step(Action.UPDATE, "network", "stackferry-network-dev", ("111111111111",), (EAST,), {"Size": "2"})
+    step = Call(Action.UPDATE, "network", "stackferry-network-dev", ("111111111111",), (EAST,), {"Size": "2"})
     return dataclasses.replace(Entry(f"operation-{number}", step, state), **more)  # type: ignore[arg-type]
 
 
@@ -54,7 +54,7 @@ def test_a_run_is_read_by_another_process_as_it_was_written(store: Store, opened
     store.journal.begin(run())
     store.journal.record(entry(1))
     store.journal.record(entry(2))
-    missed = (Place("111111111111", EAST),)
+    missed = (Target("111111111111", EAST),)
     store.journal.record(entry(1, State.OVER, outcome="FAILED", missed=missed))
     assert opened().journal.run() == run(
         entries=(entry(1, State.OVER, outcome="FAILED", missed=missed), entry(2)),

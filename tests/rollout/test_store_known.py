@@ -7,28 +7,32 @@ from collections.abc import Mapping
 
 from hypothesis import given, settings, strategies as st
 
-from builders.rollout.model import Instance, Place, Status
-from builders.rollout.steps import Action, Step
-from builders.rollout.store import Command, Entry, Known, Run, RunStatus, State, Store
+from builders.rollout.model import Instance, Status, Target
+from builders.rollout.plan.calls import Action, Call
+from builders.rollout.state.journal import Command, Entry, Run, RunStatus, State
+from builders.rollout.state.overrides import OverrideCache
+from builders.rollout.state.store import Store
 
 from .conftest import Administrator, Rollout
 
 EAST = "us-east-1"
-ONE, OTHER = Place("111111111111", EAST), Place("222222222222", EAST)
+ONE, OTHER = Target("111111111111", EAST), Target("222222222222", EAST)
 
 
-def entry(action: Action, number: int, *places: Place, overrides: Mapping[str, str] | None = None) -> Entry:
+def entry(action: Action, number: int, *places: Target, overrides: Mapping[str, str] | None = None) -> Entry:
     accounts = tuple(place.account for place in places or (ONE,))
-    step = Step(action, "network", "stackferry-network-dev", accounts, (EAST,), overrides)
+    step = Call(action, "network", "stackferry-network-dev", accounts, (EAST,), overrides)
     return Entry(f"operation-{number}", step, State.OVER, "SUCCEEDED")
 
 
-def instance(number: int, place: Place = ONE, status: Status = Status.CURRENT, detailed: str = "SUCCEEDED") -> Instance:
+def instance(
+    number: int, place: Target = ONE, status: Status = Status.CURRENT, detailed: str = "SUCCEEDED"
+) -> Instance:
     return Instance(place, status, detailed, last_operation_id=f"operation-{number}")
 
 
-def known(*entries: Entry) -> Known:
-    found = Known()
+def known(*entries: Entry) -> OverrideCache:
+    found = OverrideCache()
     found.fold(entries)
     return found
 
@@ -104,12 +108,12 @@ def test_a_deleted_instance_is_forgotten() -> None:
 
 
 def test_what_was_asked_is_known() -> None:
-    found = Known()
+    found = OverrideCache()
     found.learn("network", instance(99), {"Size": "4"})
     assert found.overrides("network", instance(99)) == {"Size": "4"}
 
 
-places = st.sampled_from([ONE, OTHER, Place("333333333333", EAST)])
+places = st.sampled_from([ONE, OTHER, Target("333333333333", EAST)])
 overrides = st.one_of(st.none(), st.dictionaries(st.sampled_from(["Size", "Zones"]), st.text(max_size=2)))
 actions = st.sampled_from([Action.CREATE, Action.UPDATE, Action.UPDATE_SET, Action.DELETE])
 
@@ -138,7 +142,7 @@ def test_folding_the_same_operations_again_changes_nothing(before: list[Entry], 
 @given(runs())
 def test_what_is_known_survives_being_written(run: list[Entry]) -> None:
     body = known(*run).written()
-    assert Known.read(body, "known.json").written() == body
+    assert OverrideCache.read(body, "known.json").written() == body
 
 
 def test_it_agrees_with_what_the_cloud_says_of_every_instance(standing: Rollout, members: list[str]) -> None:

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from builders.errors import RolloutError
-from builders.rollout.client import Client
-from builders.rollout.model import Desired, DesiredSet, Permissions, Place, PlainStacks, Preferences, Wave
-from builders.rollout.store import Command, Run, RunStatus, Store, forms
-from builders.rollout.store.releases import _Manifest, _manifest, _release
+from builders.rollout.aws.client import Client
+from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, StackSetSpec, Target, Wave
+from builders.rollout.state import serialization
+from builders.rollout.state.journal import Command, Run, RunStatus
+from builders.rollout.state.releases import _Manifest, _manifest, _release
+from builders.rollout.state.store import Store
 
 from .conftest import Administrator
 
@@ -20,17 +22,17 @@ EAST, WEST = "us-east-1", "eu-west-1"
 ONE, OTHER = "111111111111", "222222222222"
 
 
-def phase(**values: str) -> Desired:
-    overrides = {Place(ONE, EAST): {}, Place(OTHER, WEST): {"Size": "2"}, Place(ONE, WEST): {"Size": "2"}}
+def phase(**values: str) -> DesiredState:
+    overrides = {Target(ONE, EAST): {}, Target(OTHER, WEST): {"Size": "2"}, Target(ONE, WEST): {"Size": "2"}}
     template = json.dumps({"Resources": {}})
-    return Desired(
+    return DesiredState(
         phase="dev",
         suffix="dev",
         sets={
-            "network": DesiredSet("network", "stackferry-network-dev", template, {"Size": "1", **values}, overrides),
-            "database": DesiredSet("database", "stackferry-database-dev", template, {}, {Place(ONE, EAST): {}}),
+            "network": StackSetSpec("network", "stackferry-network-dev", template, {"Size": "1", **values}, overrides),
+            "database": StackSetSpec("database", "stackferry-database-dev", template, {}, {Target(ONE, EAST): {}}),
         },
-        plain={"phase_routes": PlainStacks("phase_routes", OTHER, "{}", {Place(ONE, EAST): {"Id": "tgw"}})},
+        plain={"phase_routes": PlainStackSpec("phase_routes", OTHER, "{}", {Target(ONE, EAST): {"Id": "tgw"}})},
         needs={"network": frozenset(), "database": frozenset({"network", "phase_routes"})},
         waves=(Wave("all", (ONE, OTHER)),),
         regions=(EAST, WEST),
@@ -140,20 +142,20 @@ def test_a_rollback_that_failed_is_no_good_release(store: Store) -> None:
 
 texts = st.text(max_size=8)
 values = st.dictionaries(texts, texts, max_size=3)
-places = st.builds(Place, st.sampled_from([ONE, OTHER, "333333333333"]), st.sampled_from([EAST, WEST]))
+places = st.builds(Target, st.sampled_from([ONE, OTHER, "333333333333"]), st.sampled_from([EAST, WEST]))
 by_place = st.dictionaries(places, values, max_size=6)
 
 
 @given(by_place)
-def test_values_by_place_survive_being_grouped(drawn: dict[Place, dict[str, str]]) -> None:
-    assert forms.spread(forms.grouped(drawn)) == drawn
+def test_values_by_place_survive_being_grouped(drawn: dict[Target, dict[str, str]]) -> None:
+    assert serialization.spread(serialization.grouped(drawn)) == drawn
 
 
 @settings(deadline=None)
 @given(by_place, by_place, values, values, st.lists(texts, max_size=3))
 def test_any_release_survives_being_written(
-    overrides: dict[Place, dict[str, str]],
-    parameters: dict[Place, dict[str, str]],
+    overrides: dict[Target, dict[str, str]],
+    parameters: dict[Target, dict[str, str]],
     own: dict[str, str],
     tags: dict[str, str],
     packages: list[str],
@@ -161,14 +163,14 @@ def test_any_release_survives_being_written(
     plain = phase()
     drawn = dataclasses.replace(
         plain,
-        sets={"network": DesiredSet("network", "name", "template", own, overrides)},
-        plain={"phase_routes": PlainStacks("phase_routes", OTHER, "template", parameters)},
+        sets={"network": StackSetSpec("network", "name", "template", own, overrides)},
+        plain={"phase_routes": PlainStackSpec("phase_routes", OTHER, "template", parameters)},
         tags=tags,
         packages=tuple(sorted(packages)),
     )
     written = _manifest(drawn)
-    body = forms.written(written)
-    again = forms.read(_Manifest, body, "manifest")
-    assert forms.written(again) == body
+    body = serialization.written(written)
+    again = serialization.read(_Manifest, body, "manifest")
+    assert serialization.written(again) == body
     content = {each.template: "template" for each in again.sets.values()}
     assert _release(again, content).desired(plain) == drawn

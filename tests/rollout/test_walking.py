@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
-from builders.rollout.comparing import Kind
-from builders.rollout.model import Desired, Place, Wave
-from builders.rollout.store import Command
+from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.model import DesiredState, Target, Wave
+from builders.rollout.state.journal import Command
 
 from .conftest import Administrator
 from .small_phase import LAYERS, SmallPhase, body, layer_set
@@ -20,26 +20,26 @@ def small(administrator: Administrator, members: list[str]) -> SmallPhase:
 
 
 @pytest.fixture
-def wanted(small: SmallPhase) -> Desired:
+def wanted(small: SmallPhase) -> DesiredState:
     return small.wanted()
 
 
-def newer(small: SmallPhase, version: str = "2", **more: object) -> Desired:
+def newer(small: SmallPhase, version: str = "2", **more: object) -> DesiredState:
     return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in LAYERS), **more)
 
 
-def everywhere(small: SmallPhase, version: str) -> dict[tuple[str, Place], str]:
+def everywhere(small: SmallPhase, version: str) -> dict[tuple[str, Target], str]:
     return {(layer, place): version for layer in LAYERS for place in small.places}
 
 
-def test_every_layer_comes_to_every_place_in_the_order_of_the_graph(small: SmallPhase, wanted: Desired) -> None:
+def test_every_layer_comes_to_every_place_in_the_order_of_the_graph(small: SmallPhase, wanted: DesiredState) -> None:
     report = small.run(wanted)
     assert report.missed == []
     assert report.reached == {"network": 6, "database": 6, "monitoring": 6}
     assert small.versions() == everywhere(small, "1")
 
 
-def test_a_second_apply_finds_nothing_to_do_and_makes_no_operation(small: SmallPhase, wanted: Desired) -> None:
+def test_a_second_apply_finds_nothing_to_do_and_makes_no_operation(small: SmallPhase, wanted: DesiredState) -> None:
     small.run(wanted)
     before = small.operations()
     assert small.plan(wanted).nothing_to_do
@@ -47,14 +47,14 @@ def test_a_second_apply_finds_nothing_to_do_and_makes_no_operation(small: SmallP
     assert small.operations() == before
 
 
-def test_a_second_plan_asks_for_no_instance_by_itself(small: SmallPhase, wanted: Desired) -> None:
+def test_a_second_plan_asks_for_no_instance_by_itself(small: SmallPhase, wanted: DesiredState) -> None:
     small.run(wanted)
     small.connect()
     small.plan(wanted)
     assert small.client.counts()["cloudformation:DescribeStackInstance"] == 0
 
 
-def test_an_update_goes_to_the_canary_first_and_then_to_the_rest(small: SmallPhase, wanted: Desired) -> None:
+def test_an_update_goes_to_the_canary_first_and_then_to_the_rest(small: SmallPhase, wanted: DesiredState) -> None:
     small.run(wanted)
     first, *others = small.accounts
     waves = (Wave("canary", (first,)), Wave("rest", tuple(others)))
@@ -63,7 +63,7 @@ def test_an_update_goes_to_the_canary_first_and_then_to_the_rest(small: SmallPha
     assert small.operations()["network"] == ["CREATE", "UPDATE", "UPDATE"]
 
 
-def test_a_canary_that_fails_keeps_the_release_from_everybody_else(small: SmallPhase, wanted: Desired) -> None:
+def test_a_canary_that_fails_keeps_the_release_from_everybody_else(small: SmallPhase, wanted: DesiredState) -> None:
     small.run(wanted)
     first, *others = small.accounts
     small.shut_out(first)
@@ -92,14 +92,14 @@ def test_what_failed_is_done_by_the_next_apply_and_nothing_else(small: SmallPhas
     small.run(wanted)
     small.let_in(broken)
     plan = small.plan(wanted)
-    assert {place.account for group in plan.groups if group.kind is not Kind.NOTHING for place in group.places} == {
-        broken
-    }
+    assert {
+        place.account for group in plan.groups if group.kind is not ChangeKind.NOTHING for place in group.places
+    } == {broken}
     assert small.run(wanted).good
     assert small.versions() == everywhere(small, "1")
 
 
-def test_overrides_reach_their_places_together_with_a_new_template(small: SmallPhase, wanted: Desired) -> None:
+def test_overrides_reach_their_places_together_with_a_new_template(small: SmallPhase, wanted: DesiredState) -> None:
     small.run(wanted)
     own = {place: {"DelaySeconds": "7"} if place.account == small.accounts[0] else {} for place in small.places}
     update = small.wanted(
@@ -127,7 +127,7 @@ def test_an_override_that_is_taken_back_is_reset(small: SmallPhase) -> None:
     assert stack.parameters["DelaySeconds"] == "0"
 
 
-def test_an_account_that_left_the_phase_is_emptied_in_reverse(small: SmallPhase, wanted: Desired) -> None:
+def test_an_account_that_left_the_phase_is_emptied_in_reverse(small: SmallPhase, wanted: DesiredState) -> None:
     small.run(wanted)
     staying = [place for place in small.places if place.account != small.accounts[2]]
     smaller = small.wanted(
@@ -137,7 +137,7 @@ def test_an_account_that_left_the_phase_is_emptied_in_reverse(small: SmallPhase,
     assert small.versions() == {(layer, place): "1" for layer in LAYERS for place in staying}
 
 
-def test_a_phase_that_is_removed_leaves_no_stack_and_no_set(small: SmallPhase, wanted: Desired) -> None:
+def test_a_phase_that_is_removed_leaves_no_stack_and_no_set(small: SmallPhase, wanted: DesiredState) -> None:
     small.run(wanted)
     nothing = dataclasses.replace(wanted, sets={})
     assert small.run(nothing, Command.REMOVE).good
@@ -145,7 +145,7 @@ def test_a_phase_that_is_removed_leaves_no_stack_and_no_set(small: SmallPhase, w
     assert small.client.sets.names() == []
 
 
-def test_an_operation_of_somebody_else_is_named_and_waited_for(small: SmallPhase, wanted: Desired) -> None:
+def test_an_operation_of_somebody_else_is_named_and_waited_for(small: SmallPhase, wanted: DesiredState) -> None:
     small.run(wanted)
     small.administrator.api("cloudformation").detect_stack_set_drift(
         StackSetName="stackferry-network-dev", OperationId="somebody-elses"

@@ -9,21 +9,21 @@ from typing import Any
 from hypothesis import strategies as st
 
 from builders.rollout.model import (
-    Desired,
-    DesiredSet,
+    DesiredState,
     Instance,
     Permissions,
-    Place,
     Preferences,
     StackSet,
+    StackSetSpec,
     Status,
+    Target,
     Values,
     Wave,
 )
 
 ACCOUNTS = ("1" * 12, "2" * 12, "3" * 12, "4" * 12)
 REGIONS = ("us-east-1", "eu-west-1")
-PLACES = tuple(Place(account, region) for account in ACCOUNTS for region in REGIONS)
+PLACES = tuple(Target(account, region) for account in ACCOUNTS for region in REGIONS)
 LAYER = "network"
 
 
@@ -33,11 +33,11 @@ def template(*parameters: str, **sections: Any) -> str:
     return json.dumps({"Parameters": declared, "Resources": {}, **sections})
 
 
-def phase(*sets: DesiredSet, needs: Mapping[str, frozenset[str]] | None = None, **other: Any) -> Desired:
+def phase(*sets: StackSetSpec, needs: Mapping[str, frozenset[str]] | None = None, **other: Any) -> DesiredState:
     """A phase of some layers, in one wave unless told."""
     accounts = tuple(sorted({place.account for each in sets for place in each.overrides}))
     given = {"waves": (Wave("rest", accounts),), "regions": REGIONS, "preferences": Preferences(), **other}
-    return Desired(
+    return DesiredState(
         phase="dev",
         suffix="dev",
         sets={each.layer: each for each in sets},
@@ -49,9 +49,11 @@ def phase(*sets: DesiredSet, needs: Mapping[str, frozenset[str]] | None = None, 
     )
 
 
-def desired_set(overrides: Mapping[Place, Values], *, layer: str = LAYER, body: str = "", **values: str) -> DesiredSet:
+def desired_set(
+    overrides: Mapping[Target, Values], *, layer: str = LAYER, body: str = "", **values: str
+) -> StackSetSpec:
     """A layer's set whose parameters are the suffix and `values`."""
-    return DesiredSet(
+    return StackSetSpec(
         layer,
         f"stackferry-{layer}-dev",
         body or template("Size", "Zone"),
@@ -64,7 +66,7 @@ values = st.fixed_dictionaries({}, optional={name: st.sampled_from(["a", "b"]) f
 
 
 @st.composite
-def desired_sets(draw: st.DrawFn) -> DesiredSet:
+def desired_sets(draw: st.DrawFn) -> StackSetSpec:
     """A layer as it shall be, at some of the places."""
     places = draw(st.sets(st.sampled_from(PLACES)))
     return desired_set(

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from rule_templates import FORMS, Lint, options_in, parsed
 
-from builders.rules import Rule, all_rules, pages
+from builders.rules import all_rules
+from builders.rules._rule import Rule
+from tools import rule_pages
 
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 
@@ -43,16 +45,16 @@ def test_a_rule_links_to_its_page(rule: type[Rule]) -> None:
 
 
 def test_the_pages_are_fresh() -> None:
-    assert pages.stale(PAGES) == []
+    assert rule_pages.stale(PAGES) == []
 
 
 def test_a_stale_page_and_one_of_no_rule_are_told_apart(tmp_path: Path) -> None:
-    for name, text in pages.pages().items():
+    for name, text in rule_pages.pages().items():
         (tmp_path / name).write_text(text)
     (tmp_path / "E9101.md").write_text("something else")
     (tmp_path / "E9999.md").write_text("nothing")
 
-    assert pages.stale(tmp_path) == [
-        "E9101.md is stale: run python -m builders.rules.pages",
+    assert rule_pages.stale(tmp_path) == [
+        "E9101.md is stale: run python -m tools.rule_pages",
         "E9999.md belongs to no rule: delete it",
     ]

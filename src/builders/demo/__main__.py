@@ -15,13 +15,11 @@ from rich.table import Table
 
 from builders import outputs
 from builders.cloud.process import running
-from builders.demo import database_login, rehearsing
-from builders.demo.accounts import NETWORK, PHASES, REGION, TOOLING, Accounts
-from builders.demo.scenario import Scenario, layers
-from builders.demo.source import source_database
 from builders.errors import StackferryError, UsageError
-from builders.rollout.rehearsal.report import NOT_AWS
-from builders.stack import Scope
+from builders.rehearsal import database_login, rollout
+from builders.rehearsal.phase import NETWORK, PHASES, REGION, TOOLING, Accounts, Scenario, layers, source_database
+from builders.rehearsal.report import NOT_AWS
+from builders.scopes import Scope
 
 NOT_PROVEN = (
     "What this shows: the templates deploy through the real AWS CLI, their properties satisfy the registry's schemas, "
@@ -47,7 +45,7 @@ def main(phase: str, outputs_dir: Path, rehearse: bool, then: tuple[str, ...]) -
     try:
         code = _run(console, phase, outputs_dir, then)
         if rehearse and not then and code == 0:
-            code = rehearsing.rehearse(lambda line: console.print(line, markup=False, soft_wrap=True))
+            code = rollout.rehearse_and_list(lambda line: console.print(line, markup=False, soft_wrap=True))
         sys.exit(code)
     except KeyboardInterrupt:
         console.print("stopped; nothing is left running")

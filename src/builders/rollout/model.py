@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class Target(NamedTuple):
     """Where one instance of a stack set lives."""
 
     account: str
@@ -25,7 +25,7 @@ Values = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class DesiredSet:
+class StackSetSpec:
     """One layer of a phase as its stack set shall be.
 
     `parameters` are the set's own values; `overrides` has an entry for every place that shall have an instance, with
@@ -36,15 +36,15 @@ class DesiredSet:
     name: str
     template: str
     parameters: Values
-    overrides: Mapping[Place, Values]
+    overrides: Mapping[Target, Values]
 
-    def values(self, place: Place) -> dict[str, str]:
+    def values(self, place: Target) -> dict[str, str]:
         """What the stack at a place is deployed with."""
         return {**self.parameters, **self.overrides[place]}
 
 
 @dataclass(frozen=True)
-class PlainStacks:
+class PlainStackSpec:
     """One layer of a phase that lives in the network account, one stack for each place of the phase.
 
     Its parameters are complete but for what the stacks of `needs` put out at the place under the same names.
@@ -53,7 +53,7 @@ class PlainStacks:
     layer: str
     account: str
     template: str
-    parameters: Mapping[Place, Values]
+    parameters: Mapping[Target, Values]
 
 
 class FailureMode(enum.Enum):
@@ -96,13 +96,13 @@ class Permissions:
 
 
 @dataclass(frozen=True)
-class Desired:
+class DesiredState:
     """What a phase shall be. `sets` and `plain` are by layer; `needs` are the layers that each layer waits for."""
 
     phase: str
     suffix: str
-    sets: Mapping[str, DesiredSet]
-    plain: Mapping[str, PlainStacks]
+    sets: Mapping[str, StackSetSpec]
+    plain: Mapping[str, PlainStackSpec]
     needs: Mapping[str, frozenset[str]]
     waves: tuple[Wave, ...]
     regions: tuple[str, ...]
@@ -114,7 +114,7 @@ class Desired:
     """Keys of the functions' packages in the artifacts bucket of each region."""
 
     @property
-    def places(self) -> frozenset[Place]:
+    def places(self) -> frozenset[Target]:
         """Every place that shall have an instance of some layer."""
         return frozenset(place for each in self.sets.values() for place in each.overrides)
 
@@ -131,7 +131,7 @@ class Status(enum.Enum):
 class Instance:
     """An instance as ListStackInstances shows it; `overrides` is None where they are not known."""
 
-    place: Place
+    place: Target
     status: Status
     detailed: str
     reason: str = ""
@@ -167,7 +167,7 @@ class StackSet:
     template: str
     parameters: Values
     tags: Values
-    instances: Mapping[Place, Instance]
+    instances: Mapping[Target, Instance]
     active: tuple[Operation, ...] = ()
     permissions: Permissions = field(default_factory=Permissions)
 
@@ -183,7 +183,7 @@ class Deployed:
 
 
 @dataclass(frozen=True)
-class World:
+class CurrentState:
     """A phase as it is: its stack sets by layer, and the stacks that were looked at, by layer and place.
 
     `running_tasks` are the places whose replication task runs. `plain` are the stacks of the network account. `unread`
@@ -191,10 +191,10 @@ class World:
     """
 
     sets: Mapping[str, StackSet]
-    deployed: Mapping[tuple[str, Place], Deployed] = field(default_factory=dict)
-    plain: Mapping[tuple[str, Place], Deployed] = field(default_factory=dict)
-    running_tasks: frozenset[Place] = frozenset()
-    unread: Mapping[tuple[str, Place], str] = field(default_factory=dict)
+    deployed: Mapping[tuple[str, Target], Deployed] = field(default_factory=dict)
+    plain: Mapping[tuple[str, Target], Deployed] = field(default_factory=dict)
+    running_tasks: frozenset[Target] = frozenset()
+    unread: Mapping[tuple[str, Target], str] = field(default_factory=dict)
 
 
 def digest(text: str) -> str:
@@ -202,7 +202,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def some(places: Sequence[Place]) -> str:
+def some_targets(places: Sequence[Target]) -> str:
     """At most three places, and how many more: there can be thousands."""
     shown = ", ".join(map(str, places[:3]))
     return f"{shown} and {len(places) - 3} more" if len(places) > 3 else shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builders.rollout.model import Place
+from builders.rollout.model import Target
 
 PREFIX = "stackferry-"
 """Begins every stack set of ours, so that policies can name all of them."""
@@ -13,6 +13,6 @@ def stack_set(layer: str, suffix: str) -> str:
     return f"{PREFIX}{layer.replace('_', '-')}-{suffix}"
 
 
-def plain_stack(layer: str, suffix: str, place: Place) -> str:
+def plain_stack(layer: str, suffix: str, place: Target) -> str:
     """The stack of one place in the network account, where those of all accounts of the phase stand together."""
     return f"{layer.replace('_', '-')}-{suffix}-{place.account}"

@@ -1,6 +1,6 @@
 """What the resources of a phase need to be made, read, changed and deleted, by service.
 
-Written by `python -m builders.building.execution_actions` from the registry's schemas; do not edit.
+Written by `python -m tools.execution_actions` from the registry's schemas; do not edit.
 """
 
 from __future__ import annotations

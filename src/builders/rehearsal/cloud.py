@@ -1,0 +1,87 @@
+"""The embedded cloud with the accounts of a rollout file as a company would have them, before anything is deployed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builders.cloud.process import Cloud, running
+from builders.rehearsal import accounts
+from builders.rehearsal.accounts import Accounts
+from builders.rehearsal.rollout_file import Limits, limited_file, with_values, write_rollout_file
+from builders.rollout.config.loading import load_rollout_file
+from builders.rollout.config.schema import RolloutFile
+from builders.rollout.model import Target
+
+
+@dataclass(frozen=True)
+class RehearsalCloud:
+    """Where a rehearsal plays. `rollout` is the file with everything laid over it; `file` is where it is written."""
+
+    cloud: Cloud
+    accounts: Accounts
+    rollout: RolloutFile
+    file: Path
+    members: Mapping[str, Sequence[str]]
+    """The accounts of each phase."""
+    owner: str
+    """The account whose the stack sets are."""
+
+    def places(self, phase: str) -> list[Target]:
+        """Where a phase shall be, in the order of the file."""
+        return [
+            Target(account, region) for account in self.members[phase] for region in self.rollout.phases[phase].regions
+        ]
+
+    def give(self, phase: str, parameter: str, value: str) -> None:
+        """Write another value for all places of a phase into the file, as a person would."""
+        given = {phase: {place: {parameter: value} for place in self.places(phase)}}
+        write_rollout_file(with_values(load_rollout_file(self.file), given), self.file)
+
+    def drive(self, **decided: Any) -> None:
+        """Decide what StackSets does (builders/cloud/stacksets/driving.py)."""
+        body = json.dumps({"Administrator": self.owner, **decided}).encode()
+        headers = {"X-Amz-Target": "StackferryStackSets.Drive", "Content-Type": "application/x-amz-json-1.1"}
+        urllib.request.urlopen(urllib.request.Request(self.cloud.endpoint_url, body, headers)).close()  # noqa: S310
+
+
+@contextlib.contextmanager
+def prepared_cloud(rollout_file: Path, limits: Limits, *, authorize: bool = False) -> Iterator[RehearsalCloud]:
+    """Start the cloud, make the accounts and the sources, and write the rollout file down as it is played.
+
+    With `authorize` the cloud asks IAM about every request of whoever is not an account's owner.
+    """
+    given = load_rollout_file(rollout_file)
+    units = accounts.members(given, limits.accounts)
+    members = {phase: _members(given, phase, units)[: limits.accounts] for phase in given.phases}
+    rollout = limited_file(given, limits, members)
+    members = {phase: members[phase] for phase in rollout.phases}
+    owner = rollout.tooling.account
+    with running(authorize=authorize) as cloud:
+        hands = Accounts(cloud)
+        accounts.prepare_account(hands, rollout, {account for each in members.values() for account in each})
+        if units:
+            named = {unit for plan in rollout.phases.values() for unit in plan.targets.organizational_units}
+            rollout, owner = accounts.make_organization(
+                hands, rollout, {unit: units[unit] for unit in units if unit in named}
+            )
+        with accounts.running_sources(cloud, rollout) as found:
+            file = cloud.state_directory / "rollout.yaml"
+            world = RehearsalCloud(cloud, hands, rollout, file, members, owner)
+            values = {
+                phase: {place: accounts.bring_secrets(hands, phase, place, source) for place in world.places(phase)}
+                for phase, source in found.items()
+            }
+            write_rollout_file(with_values(rollout, values), file)
+            yield dataclasses.replace(world, rollout=load_rollout_file(file))
+
+
+def _members(given: RolloutFile, phase: str, units: Mapping[str, Sequence[str]]) -> list[str]:
+    named = given.phases[phase].targets.organizational_units
+    return list(dict.fromkeys(account for unit in named for account in units[unit])) or list(given.accounts(phase))

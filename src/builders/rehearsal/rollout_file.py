@@ -1,0 +1,103 @@
+"""The rollout file as a rehearsal takes it: fewer accounts and regions if asked, no waiting, sources that are here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from builders.errors import UsageError
+from builders.rollout.config.schema import Operations, PhasePlan, RolloutFile, Targets, WavePlan
+from builders.rollout.model import Target, Values
+from builders.spelling import unknown
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What of a rollout file is rehearsed. Nothing said means everything."""
+
+    phases: tuple[str, ...] = ()
+    accounts: int | None = None
+    regions: int | None = None
+
+
+def limited_file(rollout: RolloutFile, limits: Limits, accounts: Mapping[str, Sequence[str]]) -> RolloutFile:
+    """The phases that are rehearsed, with the first of their accounts and regions, and without bake times.
+
+    `accounts` are those of each phase. Paths are made absolute, since the file is written down elsewhere. Raises
+    `UsageError` for a phase that the file does not have.
+    """
+    for name in limits.phases:
+        if name not in rollout.phases:
+            raise UsageError(unknown("phase", name, rollout.phases))
+    chosen = [name for name in rollout.phases if not limits.phases or name in limits.phases]
+    phases = {name: _limited(rollout, name, limits, accounts[name][: limits.accounts]) for name in chosen}
+    regions = {region for plan in phases.values() for region in plan.regions}
+    update: dict[str, object] = {"phases": phases}
+    for owner, kept in ((rollout.tooling, {*regions, rollout.home}), (rollout.network, regions)):
+        if owner is not None:
+            own = {region: values for region, values in owner.region_parameters.items() if region in kept}
+            file = str(rollout.beside(owner.parameters).resolve())
+            changed = owner.model_copy(update={"parameters": file, "region_parameters": own})
+            update["tooling" if owner is rollout.tooling else "network"] = changed
+    # The home is the first phase's first region where nothing is said, and that phase may be left out.
+    update["tooling"] = update["tooling"].model_copy(update={"region": rollout.home})  # type: ignore[attr-defined]
+    return rollout.model_copy(update=update).found(rollout.path, {}, {})
+
+
+def _limited(rollout: RolloutFile, phase: str, limits: Limits, accounts: Sequence[str]) -> PhasePlan:
+    plan = rollout.phases[phase]
+    regions = plan.regions[: limits.regions]
+    places = {str(Target(account, region)) for account in accounts for region in regions}
+    units = plan.targets.organizational_units
+    return plan.model_copy(
+        update={
+            "environment": str(rollout.beside(plan.environment).resolve()),
+            "targets": Targets(organizational_units=units) if units else Targets(accounts=tuple(accounts)),
+            "regions": regions,
+            "region_parameters": _only(plan.region_parameters, regions),
+            "account_parameters": _only(plan.account_parameters, accounts),
+            "place_parameters": _only(plan.place_parameters, places),
+            "concurrency": plan.concurrency if units else _bearing(plan.concurrency, len(accounts)),
+            "waves": tuple(_wave(wave, accounts) for wave in plan.waves if not wave.accounts or _of(wave, accounts)),
+        }
+    )
+
+
+def _bearing(concurrency: Operations, accounts: int) -> Operations:
+    """Of fewer accounts, fewer may fail: at least one must not."""
+    tolerance = concurrency.failure_tolerance
+    if tolerance.endswith("%") or int(tolerance) < accounts:
+        return concurrency
+    return concurrency.model_copy(update={"failure_tolerance": str(accounts - 1)})
+
+
+def _only(given: Mapping[str, Values], kept: Sequence[str] | set[str]) -> dict[str, Values]:
+    return {key: values for key, values in given.items() if key in kept}
+
+
+def _of(wave: WavePlan, accounts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(account for account in wave.accounts if account in accounts)
+
+
+def _wave(wave: WavePlan, accounts: Sequence[str]) -> WavePlan:
+    """Alarms are still looked at once the wave is through; only the time until then is cut."""
+    return wave.model_copy(update={"accounts": _of(wave, accounts), "bake": "0s"})
+
+
+def with_values(rollout: RolloutFile, values: Mapping[str, Mapping[Target, Values]]) -> RolloutFile:
+    """The file with values for single places, which go before all that it says itself; by phase."""
+    phases = {}
+    for name, plan in rollout.phases.items():
+        own = {place: dict(given) for place, given in plan.place_parameters.items()}
+        for place, given in values.get(name, {}).items():
+            own[str(place)] = {**own.get(str(place), {}), **given}
+        phases[name] = plan.model_copy(update={"place_parameters": own})
+    return rollout.model_copy(update={"phases": phases})
+
+
+def write_rollout_file(rollout: RolloutFile, path: Path) -> None:
+    """Write the file down, for a command that runs in a process of its own."""
+    path.write_text(yaml.safe_dump(rollout.model_dump(mode="json", exclude_defaults=True), sort_keys=False))

@@ -1,0 +1,123 @@
+"""A phase as the services describe it: what another phase's rollout must not change, and a rollback must restore."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from builders.rehearsal.accounts import Accounts
+from builders.rollout.model import Target, digest
+from builders.rollout.names import PREFIX
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack as its own account describes it. The templates are known by their digest."""
+
+    template: str
+    parameters: Mapping[str, str]
+    outputs: Mapping[str, str]
+    updated: str
+    """When it was last changed: LastUpdatedTime, else CreationTime."""
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """What a rollback puts back."""
+        return self.template, self.parameters, self.outputs
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One phase. Operations are the ids of each set, oldest first; stacks are by set or name, and place."""
+
+    operations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stacks: Mapping[tuple[str, Target], Stack] = field(default_factory=dict)
+
+    def new_operations(self, before: Snapshot) -> dict[str, list[str]]:
+        """What was begun since an earlier snapshot, by set."""
+        found = {
+            name: [each for each in ids if each not in before.operations.get(name, ())]
+            for name, ids in self.operations.items()
+        }
+        return {name: ids for name, ids in found.items() if ids}
+
+    def changed(self, before: Snapshot) -> list[tuple[str, Target]]:
+        """The stacks that came, went or were touched since."""
+        every = {**before.stacks, **self.stacks}
+        return sorted(key for key in every if before.stacks.get(key) != self.stacks.get(key))
+
+    def differing(self, before: Snapshot) -> list[tuple[str, Target]]:
+        """The stacks that came or went, or whose template, parameters or outputs are others."""
+        every = {**before.stacks, **self.stacks}
+        return sorted(key for key in every if _content(before, key) != _content(self, key))
+
+
+def _content(snapshot: Snapshot, key: tuple[str, Target]) -> tuple[Any, ...] | None:
+    found = snapshot.stacks.get(key)
+    return found.content if found else None
+
+
+def take_snapshot(
+    accounts: Accounts, administrator: Target, suffix: str, network: str | None, call_as: str
+) -> Snapshot:
+    """Describe all sets of a suffix, their instances' stacks, and the phase's stacks in the network account."""
+    api = accounts.api("cloudformation", administrator.account, administrator.region)
+    operations: dict[str, tuple[str, ...]] = {}
+    stacks: dict[tuple[str, Target], Stack] = {}
+    places: set[Target] = set()
+    for name in sets(api, suffix, call_as):
+        asked = {"StackSetName": name, "CallAs": call_as}
+        found = api.get_paginator("list_stack_set_operations").paginate(**asked)
+        ids = [each["OperationId"] for page in found for each in page["Summaries"]]
+        operations[name] = tuple(reversed(ids))
+        pages = api.get_paginator("list_stack_instances").paginate(**asked)
+        for each in (summary for page in pages for summary in page["Summaries"]):
+            place = Target(each["Account"], each["Region"])
+            places.add(place)
+            described = _stack(accounts, place, each["StackId"]) if each.get("StackId") else None
+            if described:
+                stacks[name, place] = described
+    for region in sorted({place.region for place in places}) if network else ():
+        stacks |= _routes(accounts, Target(str(network), region), suffix, places)
+    return Snapshot(operations, stacks)
+
+
+def sets(api: Any, suffix: str, call_as: str) -> Iterator[str]:
+    """The names of the stack sets of a suffix."""
+    for page in api.get_paginator("list_stack_sets").paginate(Status="ACTIVE", CallAs=call_as):
+        for each in page["Summaries"]:
+            if each["StackSetName"].startswith(PREFIX) and each["StackSetName"].endswith(f"-{suffix}"):
+                yield each["StackSetName"]
+
+
+def _stack(accounts: Accounts, place: Target, name: str) -> Stack | None:
+    api = accounts.api("cloudformation", place.account, place.region)
+    try:
+        found = api.describe_stacks(StackName=name)["Stacks"][0]
+    except api.exceptions.ClientError:
+        return None
+    if found["StackStatus"] == "DELETE_COMPLETE":
+        return None
+    body = api.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
+    return Stack(
+        template=digest(body if isinstance(body, str) else json.dumps(body, sort_keys=True)),
+        parameters={each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])},
+        outputs={each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])},
+        updated=str(found.get("LastUpdatedTime", found["CreationTime"])),
+    )
+
+
+def _routes(
+    accounts: Accounts, network: Target, suffix: str, places: set[Target]
+) -> Iterator[tuple[tuple[str, Target], Stack]]:
+    """The stacks of the network account that bear the phase's suffix and one of its accounts."""
+    ends = tuple(f"-{suffix}-{place.account}" for place in places if place.region == network.region)
+    api = accounts.api("cloudformation", network.account, network.region)
+    for page in api.get_paginator("describe_stacks").paginate():
+        for each in page["Stacks"]:
+            if each["StackName"].endswith(ends):
+                found = _stack(accounts, network, each["StackName"])
+                if found:
+                    yield (each["StackName"], network), found

@@ -1,0 +1,1 @@
+"""All boto3 of the rollout: sessions, calls, errors, and one module for each service that it asks."""

@@ -1,0 +1,156 @@
+"""The target accounts as the plan role sees them: stacks, events, alarms, tasks, and change sets that nobody runs.
+
+What an account says of itself: the regions that it may use.
+
+Service quotas of CloudFormation, by their names: the codes have changed before, and differ between partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from builders.errors import RolloutError
+from builders.rollout.aws import stacks
+from builders.rollout.aws.calls import ApiCalls, concurrently
+from builders.rollout.aws.errors import AccessDenied, NotFound
+from builders.rollout.aws.sessions import Endpoint, Role
+from builders.rollout.aws.stacks import ResourceChange, Wanted
+from builders.rollout.model import Deployed, Target, Values
+
+TASK = "AWS::DMS::ReplicationTask"
+UNMODIFIABLE = ("creating", "deleting", "modifying", "moving", "running", "starting", "stopping", "testing")
+"""Statuses of a task in which DMS does not modify it (DMS user guide, "Modifying a task"; API reference,
+ReplicationTask)."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A CloudWatch alarm. `state` is OK, ALARM or INSUFFICIENT_DATA."""
+
+    name: str
+    state: str
+    actions_enabled: bool
+
+
+@dataclass(frozen=True)
+class Look:
+    """One stack to look at. `key`, layer and place, comes back with the answer."""
+
+    key: tuple[str, Target]
+    stack_id: str
+
+
+class Members:
+    """All target accounts; each call says which place it means."""
+
+    def __init__(self, calls: ApiCalls, plan_role: str, external_id: str) -> None:
+        self._calls = calls
+        self._plan_role = plan_role
+        self._external_id = external_id
+
+    def deployed(self, place: Target, stack_id: str) -> Deployed | None:
+        """A stack with its template as it was given; None when it is gone."""
+        return stacks.deployed(self._calls, self._where(place), stack_id)
+
+    def deployed_many(self, looks: Iterable[Look]) -> Iterator[tuple[Look, Deployed | RolloutError | None]]:
+        """Look at many stacks at once, as they come; an account that cannot be read is an error in its place."""
+
+        def look(each: Look) -> Deployed | RolloutError | None:
+            try:
+                return self.deployed(each.key[1], each.stack_id)
+            except RolloutError as error:
+                return error
+
+        return concurrently(look, looks)
+
+    def outputs(self, place: Target, stack_id: str) -> dict[str, str]:
+        """A stack's outputs; none when it is gone."""
+        return stacks.outputs(stacks.describe(self._calls, self._where(place), stack_id) or {})
+
+    def first_failure(self, place: Target, stack_id: str, after: datetime | None = None) -> str:
+        """The first resource that failed in the stack's last operation, and why; empty when none did.
+
+        Events before `after` (with a time zone) do not count.
+        """
+        found = stacks.failures(self._calls, self._where(place), stack_id, after)
+        return found[0] if found else ""
+
+    def alarms(self, place: Target, prefixes: Iterable[str]) -> list[Alarm]:
+        """Alarms whose names begin so, metric and composite ones, sorted by name."""
+        found: dict[str, Alarm] = {}
+        for prefix in prefixes:
+            for kind, member in (("MetricAlarm", "MetricAlarms"), ("CompositeAlarm", "CompositeAlarms")):
+                request = {"AlarmNamePrefix": prefix, "AlarmTypes": [kind], "MaxRecords": 100}
+                for each in self._calls.pages(self._where(place), "cloudwatch", "DescribeAlarms", member, **request):
+                    alarm = Alarm(each["AlarmName"], each["StateValue"], each.get("ActionsEnabled", True))
+                    found[alarm.name] = alarm
+        return [found[name] for name in sorted(found)]
+
+    def running_task(self, place: Target, stack_id: str) -> bool:
+        """Whether a replication task of the stack runs, so that DMS refuses to modify it."""
+        where = self._where(place)
+        resources = self._calls.pages(
+            where, "cloudformation", "ListStackResources", "StackResourceSummaries", StackName=stack_id
+        )
+        arns = [each["PhysicalResourceId"] for each in resources if each["ResourceType"] == TASK]
+        if not arns:
+            return False
+        filters = [{"Name": "replication-task-arn", "Values": arns}]
+        try:
+            tasks = list(
+                self._calls.pages(
+                    where, "dms", "DescribeReplicationTasks", "ReplicationTasks", Filters=filters, WithoutSettings=True
+                )
+            )
+        except NotFound:
+            return False
+        return any(each["Status"] in UNMODIFIABLE for each in tasks)
+
+    def preview(self, place: Target, stack_id: str, template: str, values: Values) -> list[ResourceChange]:
+        """What AWS says an update would change, by a change set that is deleted in any case."""
+        where = self._where(place)
+        with stacks.made(self._calls, where, Wanted(stack_id, template, values, "UPDATE")) as name:
+            return stacks.changes(self._calls, where, stack_id, name) if name else []
+
+    def can_read(self, place: Target, bucket: str, key: str) -> bool:
+        """Whether the account may read an object, through its plan role."""
+        try:
+            self._calls.ask(self._where(place), "s3", "HeadObject", Bucket=bucket, Key=key)
+        except (AccessDenied, NotFound) as refused:
+            if isinstance(refused, AccessDenied) and "AssumeRole" in refused.words:
+                raise
+            return False
+        return True
+
+    def _where(self, place: Target) -> Endpoint:
+        return Endpoint(place.region, Role(place.account, self._plan_role, self._external_id))
+
+
+ENABLED = ("ENABLED", "ENABLED_BY_DEFAULT")
+
+
+def enabled_regions(calls: ApiCalls, where: Endpoint) -> frozenset[str]:
+    """The regions that an account has switched on; one page holds them all (Account Management API reference)."""
+    found = calls.pages(
+        where, "account", "ListRegions", "Regions", RegionOptStatusContains=list(ENABLED), MaxResults=50
+    )
+    return frozenset(each["RegionName"] for each in found)
+
+
+STACK_SETS = "Stack sets per administrator account"
+INSTANCES = "Stack instances per stack set"
+STACKS = "Stack count"
+
+DEFAULTS = {STACK_SETS: 1_000, INSTANCES: 100_000, STACKS: 2_000}
+"""AWS General Reference, "AWS CloudFormation endpoints and quotas"."""
+
+
+def quotas(calls: ApiCalls, where: Endpoint) -> dict[str, int]:
+    """What holds for an account and region, by name; the defaults for those that are not told."""
+    found = calls.pages(
+        where, "service-quotas", "ListServiceQuotas", "Quotas", ServiceCode="cloudformation", MaxResults=100
+    )
+    told = {each["QuotaName"]: int(each["Value"]) for each in found if "Value" in each}
+    return {name: told.get(name, default) for name, default in DEFAULTS.items()}

@@ -1,0 +1,179 @@
+"""What AWS refuses, as errors; `wording.py` says them.
+
+RolloutError
+├── Unreachable               no credentials, no endpoint, no answer, throttled for too long: `resume` goes on
+└── Refused                   AWS answered with an error; `code` is AWS's own
+    ├── AccessDenied          names the action that is missing
+    ├── OperationInProgress   another operation of the set is not over: wait, and submit the same id again
+    ├── OperationExists       the id came before: re-attach to it
+    ├── StaleRequest          the id came before, and the set has moved on since
+    ├── SetExists
+    ├── SetNotFound
+    ├── SetNotEmpty
+    └── Conflict              a conditional write of S3 came too late
+
+Foreign errors in our words, once: who was refused what, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from builders.errors import RolloutError
+from builders.rollout.aws.sessions import Endpoint
+
+
+class Unreachable(RolloutError):
+    """AWS cannot be asked now: no valid credentials, no endpoint, no answer in time, or none but "later"."""
+
+
+class Refused(RolloutError):
+    """AWS answered with an error. `code` and `words` are AWS's own."""
+
+    def __init__(self, message: str, code: str = "", words: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.words = words
+
+
+class AccessDenied(Refused):
+    """The credentials lack an action, or a role cannot be assumed."""
+
+
+class OperationInProgress(Refused):
+    """Another operation of the stack set is not over."""
+
+
+class OperationIdExists(Refused):
+    """The operation's id came before: the caller re-attaches to it."""
+
+
+class StaleRequest(Refused):
+    """The operation's id came before, and other operations since."""
+
+
+class StackSetExists(Refused):
+    """A stack set of the name is there."""
+
+
+class StackSetNotFound(Refused):
+    """There is no stack set of the name."""
+
+
+class StackSetNotEmpty(Refused):
+    """The stack set has instances, and cannot be deleted."""
+
+
+class NotFound(Refused):
+    """An operation, an instance, a change set or an object is not there."""
+
+
+class Conflict(Refused):
+    """An object is not what a conditional write expects: somebody else wrote first."""
+
+
+PERMISSIONS_PAGE = "docs/permissions.md"
+
+_KINDS: Mapping[str, type[Refused]] = {
+    "OperationInProgressException": OperationInProgress,
+    "OperationIdAlreadyExistsException": OperationIdExists,
+    "StaleRequestException": StaleRequest,
+    "NameAlreadyExistsException": StackSetExists,
+    "StackSetNotFoundException": StackSetNotFound,
+    "StackSetNotEmptyException": StackSetNotEmpty,
+    "OperationNotFoundException": NotFound,
+    "StackInstanceNotFoundException": NotFound,
+    "ChangeSetNotFound": NotFound,
+    "NoSuchKey": NotFound,
+    "ResourceNotFoundFault": NotFound,
+    "404": NotFound,  # HeadObject answers without a body
+    "PreconditionFailed": Conflict,
+    "ConditionalRequestConflict": Conflict,  # S3 user guide, "How to prevent object overwrites with conditional writes"
+}
+_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+_INVALID = ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+_THROTTLED = ("Throttling", "ThrottlingException", "SlowDown", "RequestLimitExceeded", "TooManyRequestsException")
+
+# What the API calls otherwise than IAM does (Service Authorization Reference, "Amazon S3").
+_ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"}
+
+
+@contextlib.contextmanager
+def translated(service: str, operation: str, where: Endpoint) -> Iterator[None]:
+    """Turn what boto3 raises within into `Unreachable` or `Refused` and its children."""
+    from botocore import exceptions  # noqa: PLC0415 boto3 is loaded at the first call
+
+    try:
+        yield
+    except RolloutError:
+        raise
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
+        raise Unreachable("no AWS credentials were found; log in, or name a profile with --profile") from error
+    except exceptions.ProfileNotFound as error:
+        raise Unreachable(f"{_line(error)}; name one of ~/.aws/config with --profile") from error
+    except (exceptions.TokenRetrievalError, exceptions.SSOError) as error:
+        raise Unreachable(f"the AWS login cannot be used: {_line(error)}; log in again") from error
+    except exceptions.ClientError as error:
+        # What a nested call was refused (AssumeRole) is in our words already; this one is the call's own.
+        raise _refused(error.response, service, operation, where) from error
+    except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
+        message = (
+            f"{service} does not answer in {where} ({operation}): {_line(error)}; "
+            "look at the network, the proxy and the region, and run `resume` when it answers again"
+        )
+        raise Unreachable(message) from error
+    except exceptions.BotoCoreError as error:
+        raise RolloutError(f"{service} cannot be asked for {operation} in {where}: {_line(error)}") from error
+
+
+def _refused(response: Mapping[str, Any], service: str, operation: str, where: Endpoint) -> Refused | Unreachable:
+    """What passes by itself, or by a new login, is `Unreachable`: it tells nothing of what was asked for."""
+    code = str(response["Error"]["Code"])
+    words = _line(response["Error"].get("Message", ""))
+    if passing := _passing(response, code, f"{service} in {where}", operation):
+        return Unreachable(f"{passing}: {words}" if words else passing)
+    if operation == "AssumeRole" and code in _DENIED:
+        return AccessDenied(
+            f"a role cannot be assumed: {words}; it must be there, trust this account and ask for the external id "
+            f"that this phase sends; see {PERMISSIONS_PAGE}",
+            code,
+            words,
+        )
+    if code in _DENIED:
+        return AccessDenied(_denial(words, service, operation, where), code, words)
+    if code in _INVALID:
+        # A region that an account has not enabled knows none of its credentials (Account Management guide, "Enable or
+        # disable AWS Regions in your account").
+        remedy = "log in again, name another profile, or enable the region in that account"
+        return Refused(f"AWS does not know the credentials ({operation} in {where}: {words}); {remedy}", code, words)
+    kind = _KINDS.get(code, Refused)
+    return kind(f"{service} in {where} refused {operation}: {code}: {words}", code, words)
+
+
+def _passing(response: Mapping[str, Any], code: str, who: str, operation: str) -> str:
+    """What to wait for, or to do, before the same call may succeed; empty where it would be refused again."""
+    if code in _EXPIRED:
+        return f"the AWS credentials have expired ({operation}, {who}); log in again, then `resume`"
+    if code in _THROTTLED:
+        return f"{who} throttles {operation} for too long; let other tools end, then `resume`"
+    if response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+        return f"{who} refused {operation}: {code}; it is AWS's own error: `resume` when it is over"
+    return ""
+
+
+def _denial(words: str, service: str, operation: str, where: Endpoint) -> str:
+    """AWS names action and resource in most sentences; where it does not, the call's own name must do."""
+    named = re.search(r"perform: (\S+?)(?: on resource: (\S+))?(?: |$)", words)
+    called = f"{service}:{operation}"
+    action = named[1] if named else _ACTIONS.get(called, called)
+    resource = f" on {named[2]}" if named and named[2] else ""
+    who = f"role {where.role.name}" if where.role else "these credentials"
+    return f"{who} may not {action}{resource} in {where}; allow it ({PERMISSIONS_PAGE}); AWS says: {words}"
+
+
+def _line(words: object) -> str:
+    return " ".join(str(words).split())

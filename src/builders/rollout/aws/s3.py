@@ -1,0 +1,85 @@
+"""S3 in the administrator's account: objects, and writes that expect what is there."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Any, Literal
+
+from builders.rollout.aws import errors
+from builders.rollout.aws.calls import ApiCalls
+from builders.rollout.aws.errors import Conflict, NotFound, Unreachable
+from builders.rollout.aws.sessions import Endpoint
+
+ATTEMPTS = 3
+"""Of reading an object whose connection breaks while its body comes: boto3's retries end where the body begins."""
+
+
+class Expected(enum.Enum):
+    """What a conditional write may expect instead of an ETag."""
+
+    ABSENT = "*"
+
+
+ABSENT: Literal[Expected.ABSENT] = Expected.ABSENT
+"""The object must not be there yet."""
+
+
+class Objects:
+    """The buckets of one region."""
+
+    def __init__(self, calls: ApiCalls, region: str) -> None:
+        self._calls = calls
+        self._where = Endpoint(region)
+
+    def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        """An object and its ETag; None when it is not there."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                answer = self._calls.ask(self._where, "s3", "GetObject", Bucket=bucket, Key=key)
+                with errors.translated("s3", "GetObject", self._where):
+                    return answer["Body"].read(), answer["ETag"]
+            except NotFound:
+                return None
+            except Unreachable:
+                if attempt == ATTEMPTS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def put(self, bucket: str, key: str, body: bytes, if_match: str | Expected | None = None) -> str:
+        """Write an object and return its ETag. Raises `Conflict` when it is not what `if_match` expects.
+
+        A put whose answer was lost is tried again by boto3, and can then conflict with itself: the caller looks.
+        """
+        condition: dict[str, str] = {}
+        if isinstance(if_match, Expected):
+            condition = {"IfNoneMatch": if_match.value}
+        elif if_match is not None:
+            condition = {"IfMatch": if_match}
+        try:
+            return self._put(bucket, key, body, **condition)
+        except NotFound as error:
+            if "IfMatch" not in condition or error.code == "NoSuchBucket":
+                raise
+            raise Conflict(f"{key} is no longer in {bucket}", error.code, error.words) from error
+
+    def exists(self, bucket: str, key: str) -> bool:
+        """Whether an object is there."""
+        try:
+            self._calls.ask(self._where, "s3", "HeadObject", Bucket=bucket, Key=key)
+        except NotFound:
+            return False
+        return True
+
+    def list(self, bucket: str, prefix: str) -> list[str]:
+        """Keys that begin so, sorted."""
+        found = self._calls.pages(self._where, "s3", "ListObjectsV2", "Contents", Bucket=bucket, Prefix=prefix)
+        return sorted(each["Key"] for each in found)
+
+    def upload(self, bucket: str, key: str, path: Path) -> None:
+        """Write a file as an object."""
+        self._put(bucket, key, path.read_bytes())
+
+    def _put(self, bucket: str, key: str, body: bytes, **condition: Any) -> str:
+        answer = self._calls.ask(self._where, "s3", "PutObject", Bucket=bucket, Key=key, Body=body, **condition)
+        return str(answer["ETag"])

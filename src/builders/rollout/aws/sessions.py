@@ -1,0 +1,174 @@
+"""Whose credentials a call is made with, and where: values only, so that nobody loads boto3 to name them.
+
+boto3 itself: one client for each service and region, whichever account it is used for.
+
+A client costs about a tenth of a second and some megabytes, so there is none for each of a thousand accounts: it asks
+for its credentials whenever it signs, and is given those of the role that the current call is for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import importlib.metadata
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import CredentialProvider, CredentialResolver, Credentials, DeferredRefreshableCredentials
+from botocore.exceptions import NoCredentialsError
+
+from builders.evaluate import partition_of
+
+
+@dataclass(frozen=True)
+class Access:
+    """The administrator's credentials and region: boto3's standard chain, unless `keys` (id and secret) are given.
+
+    `endpoint_url` is for the embedded cloud; without it boto3 decides (AWS_ENDPOINT_URL too).
+    """
+
+    region: str
+    profile: str | None = None
+    endpoint_url: str | None = None
+    keys: tuple[str, str] | None = field(default=None, repr=False)
+    attempts: int = 0
+    """Of each call, the first included; 0: what AWS_MAX_ATTEMPTS says, else 8."""
+    connect_seconds: float = 10
+    read_seconds: float = 60
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role that is assumed; `external_id` may be empty."""
+
+    account: str
+    name: str
+    external_id: str = ""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A region, and whose: the caller's own account's unless a role of another is named."""
+
+    region: str
+    role: Role | None = None
+
+    def __str__(self) -> str:
+        """The form that messages use."""
+        return f"account {self.role.account}, {self.region}" if self.role else self.region
+
+
+DEFAULT_ATTEMPTS = 8
+"""With the standard mode's backoff: about a minute of throttling is waited for."""
+
+SESSION_SECONDS = 3600
+"""The most that a role's own maximum allows by default; botocore asks for a new one from 15 minutes before its end."""
+
+_acting: contextvars.ContextVar[Any] = contextvars.ContextVar("acting", default=None)
+
+
+class _OfTheCall(Credentials):  # type: ignore[misc]
+    """Whatever the current call is made with."""
+
+    def __init__(self) -> None:
+        super().__init__("", "")
+
+    def get_frozen_credentials(self) -> Any:
+        acting = _acting.get()
+        if acting is None:
+            raise NoCredentialsError
+        return acting.get_frozen_credentials()
+
+
+class _Provider(CredentialProvider):  # type: ignore[misc]
+    METHOD = "stackferry"
+
+    def load(self) -> Credentials:
+        return _OfTheCall()
+
+
+AssumeRole = Callable[[Mapping[str, str | int]], Mapping[str, Any]]
+"""Makes the call sts:AssumeRole and returns its Credentials."""
+
+
+class Sessions:
+    """Clients by service and region, credentials by role. Safe for threads."""
+
+    def __init__(self, access: Access, assume: AssumeRole) -> None:
+        self._access = access
+        self._assume = assume
+        key, secret = access.keys or (None, None)
+        own = boto3.Session(key, secret, region_name=access.region, profile_name=access.profile)
+        self._own = own.get_credentials()
+        session = botocore.session.Session(profile=access.profile)
+        session.register_component("credential_provider", CredentialResolver([_Provider()]))
+        self._session = boto3.Session(botocore_session=session)
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._roles: dict[Role, Any] = {}
+        # A session is not safe for threads while it makes clients; the clients are (boto3 guide, "Session reference").
+        self._lock = threading.Lock()
+
+    def client(self, service: str, region: str) -> Any:
+        """The client for a service in a region; call it within `acting`."""
+        with self._lock:
+            if (service, region) not in self._clients:
+                self._clients[service, region] = self._session.client(
+                    service, region, endpoint_url=self._access.endpoint_url, config=_config(self._access)
+                )
+            return self._clients[service, region]
+
+    @contextlib.contextmanager
+    def acting(self, role: Role | None) -> Iterator[None]:
+        """Make this thread's calls with a role's credentials; None: with the caller's own."""
+        token = _acting.set(self._own if role is None else self._assumed(role))
+        try:
+            yield
+        finally:
+            _acting.reset(token)
+
+    def _assumed(self, role: Role) -> Any:
+        """Credentials that renew themselves, also in the middle of a call's retries."""
+        with self._lock:
+            if role not in self._roles:
+                self._roles[role] = DeferredRefreshableCredentials(lambda: self._fresh(role), "assume-role")
+            return self._roles[role]
+
+    def _fresh(self, role: Role) -> dict[str, str]:
+        request: dict[str, str | int] = {
+            "RoleArn": f"arn:{partition_of(self._access.region)}:iam::{role.account}:role/{role.name}",
+            "RoleSessionName": "stackferry",
+            "DurationSeconds": SESSION_SECONDS,
+        }
+        if role.external_id:
+            request["ExternalId"] = role.external_id
+        given = self._assume(request)
+        return {
+            "access_key": given["AccessKeyId"],
+            "secret_key": given["SecretAccessKey"],
+            "token": given["SessionToken"],
+            "expiry_time": given["Expiration"].isoformat(),
+        }
+
+
+def _config(access: Access) -> Config:
+    # Not the mode "adaptive": it slows a whole client down, and ours serve all accounts, each with limits of its own.
+    attempts = access.attempts or int(os.environ.get("AWS_MAX_ATTEMPTS", DEFAULT_ATTEMPTS))
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        connect_timeout=access.connect_seconds,
+        read_timeout=access.read_seconds,
+        user_agent_extra=f"stackferry/{_version()}",
+    )
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("stackferry")
+    except importlib.metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"

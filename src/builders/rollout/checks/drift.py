@@ -1,0 +1,301 @@
+"""What StackSets call no drift: a stack that somebody updated in the target account itself.
+
+Drift is what differs from the stack's own template; a direct update changes that template, and no detection sees it
+(CloudFormation user guide, "Performing drift detection on CloudFormation StackSets").
+
+What is not as its template says: detected by StackSets, on every set of a phase at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from builders.errors import RolloutError
+from builders.rollout import names
+from builders.rollout.aws.accounts import Look
+from builders.rollout.aws.calls import concurrently
+from builders.rollout.aws.client import Client
+from builders.rollout.aws.errors import OperationInProgress, Refused, StackSetNotFound
+from builders.rollout.aws.stack_sets import ResourceDrift, Result
+from builders.rollout.checks.status import Drifted, DriftView
+from builders.rollout.executor.operations import LOST_LOOKS
+from builders.rollout.executor.state import with_overrides
+from builders.rollout.model import (
+    Deployed,
+    DesiredState,
+    FailureMode,
+    Instance,
+    Operation,
+    Preferences,
+    StackSet,
+    Status,
+    Target,
+    Values,
+)
+from builders.rollout.plan.preferences import Clock, PollInterval, WallClock, jittered
+from builders.rollout.state.overrides import OverrideCache
+
+STACK = "AWS::CloudFormation::Stack"
+WHOLE = "the stack itself"
+
+
+def compare_with_stacks(
+    client: Client, view: DriftView, sets: Iterable[tuple[str, str]], known: OverrideCache
+) -> DriftView:
+    """Add to a view what each stack's own template and parameters have that the set's do not, layer by layer.
+
+    An instance that is not CURRENT differs rightly, and is told as not compared.
+    """
+    drifted, unchecked = list(view.drifted), dict(view.unchecked)
+    for layer, name in sets:
+        read = client.sets.read(layer, name)
+        if read is None:
+            continue
+        state = with_overrides(client.sets, known, read)
+        for instance in state.instances.values():
+            if instance.status is not Status.CURRENT:
+                unchecked.setdefault((layer, instance.place), f"its stack is not compared: {instance.status.value}")
+        looks = [
+            Look((layer, place), each.stack_id)
+            for place, each in state.instances.items()
+            if each.status is Status.CURRENT
+        ]
+        for look, stack in client.members.deployed_many(looks):
+            place = look.key[1]
+            if isinstance(stack, RolloutError):
+                unchecked[look.key] = f"its stack cannot be read: {stack}"
+            elif stack is None:
+                drifted.append(Drifted(layer, place, WHOLE, STACK, "DELETED"))
+            else:
+                drifted += differing_sections(state, state.instances[place], stack)
+    order = sorted(drifted, key=lambda each: (each.layer, each.place, each.resource, each.property))
+    return dataclasses.replace(view, drifted=tuple(order), unchecked=unchecked)
+
+
+def differing_sections(state: StackSet, instance: Instance, stack: Deployed) -> Iterator[Drifted]:
+    """What a stack was deployed with otherwise than its set says. Pure."""
+    line = Drifted(state.layer, instance.place, WHOLE, STACK, "NOT_EQUAL")
+    theirs, ours = _read(stack.template), _read(state.template)
+    if theirs != ours:
+        for path, expected, actual in _sections(ours, theirs):
+            yield dataclasses.replace(line, property=f"Template/{path}", expected=expected, actual=actual)
+    values = {**_defaults(ours), **state.parameters, **(instance.overrides or {})}
+    for name, actual in sorted(stack.parameters.items()):
+        hidden = actual.startswith("****")  # NoEcho (API reference, Parameter)
+        if name in values and values[name] != actual and not hidden:
+            yield dataclasses.replace(line, property=f"Parameters/{name}", expected=values[name], actual=actual)
+
+
+def _read(template: str) -> Any:
+    try:
+        return json.loads(template)
+    except ValueError:  # somebody's YAML
+        return {"Body": template}
+
+
+def _sections(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Where two templates differ: a section, or one resource, output ... of it; bodies are too long to be shown."""
+    for section in sorted(ours.keys() | theirs.keys()):
+        mine, other = ours.get(section), theirs.get(section)
+        if not isinstance(mine, dict) or not isinstance(other, dict):
+            mine, other = {"": mine} if mine else {}, {"": other} if other else {}
+        for name in sorted(mine.keys() | other.keys()):
+            if mine.get(name) != other.get(name):
+                path = f"{section}/{name}".rstrip("/")
+                yield path, "as the set has it" if name in mine else "", "otherwise" if name in other else ""
+
+
+def _defaults(template: Mapping[str, Any]) -> dict[str, str]:
+    declared = template.get("Parameters", {})
+    return {name: str(each["Default"]) for name, each in declared.items() if "Default" in each}
+
+
+EVERYWHERE = Preferences("100%", "100%", FailureMode.SOFT, parallel_regions=True)
+"""Looking changes nothing, so that nothing is gained by being careful, and no failure may end it for the others."""
+
+
+@dataclass(frozen=True)
+class DriftLook:
+    """How one looks: which layers (all where none is named), how deep, how time passes, and who is told."""
+
+    layers: Collection[str] = ()
+    deep: bool = False
+    clock: Clock = field(default_factory=WallClock)
+    patience: PollInterval = field(default_factory=PollInterval)
+    say: Callable[[str], None] = lambda _line: None
+
+
+@dataclass
+class _Detection:
+    layer: str
+    name: str
+    id: str
+    accepted: bool = False
+    pause: float | None = None
+    due: float = 0.0
+    not_found: int = 0
+    operation: Operation | None = None
+    overrides: dict[Target, Values] = field(default_factory=dict)
+    """What instances override, as far as it was known before: a detection changes none of it."""
+
+
+def run_drift(
+    client: Client, wanted: DesiredState, layers: Collection[str], known: OverrideCache, how: DriftLook
+) -> tuple[DriftView, int]:
+    """Detect drift on every set of a phase, wait for it, and tell what drifted.
+
+    `layers` are those that a stack set may carry. The exit code is 1 when something drifted, or could not be looked
+    at. `known` learns that the detections are the instances' last operations, which would else be strangers to it.
+    Raises `RolloutError` where a layer is asked for that the phase has no stack set of.
+    """
+    chosen = _chosen(client, wanted, layers, how.layers)
+    detections = [_detection(client, layer, name, known) for layer, name in chosen]
+    _see_through(client, detections, how)
+    view = DriftView(wanted.phase, 0, ())
+    for detection in detections:
+        found = _found(client, detection, known)
+        view = DriftView(
+            wanted.phase,
+            view.checked + found.checked,
+            view.drifted + found.drifted,
+            {**view.unchecked, **found.unchecked},
+        )
+    if how.deep:
+        view = compare_with_stacks(client, view, chosen, known)
+    return view, int(bool(view.drifted or view.unchecked))
+
+
+def _chosen(
+    client: Client, wanted: DesiredState, layers: Collection[str], asked: Collection[str]
+) -> list[tuple[str, str]]:
+    present = client.sets.names()
+    found = [(layer, names.stack_set(layer, wanted.suffix)) for layer in sorted(layers)]
+    found = [(layer, name) for layer, name in found if name in present]
+    missing = sorted(set(asked) - {layer for layer, _ in found})
+    if missing:
+        there = ", ".join(layer for layer, _ in found) or "none"
+        raise RolloutError(f"phase {wanted.phase} has no stack set of {', '.join(missing)}; it has those of: {there}")
+    return [(layer, name) for layer, name in found if not asked or layer in asked]
+
+
+def _detection(client: Client, layer: str, name: str, known: OverrideCache) -> _Detection:
+    told = {place: known.overrides(layer, each) for place, each in _instances(client, name).items()}
+    overrides = {place: values for place, values in told.items() if values is not None}
+    return _Detection(layer, name, f"drift-{name}-{secrets.token_hex(4)}"[:128], overrides=overrides)
+
+
+def _instances(client: Client, name: str) -> Mapping[Target, Instance]:
+    try:
+        return client.sets.instances(name)
+    except StackSetNotFound:
+        return {}
+
+
+def _see_through(client: Client, detections: list[_Detection], how: DriftLook) -> None:
+    """Begin every detection and wait for all of them; what another operation blocks waits for it."""
+    waiting = list(detections)
+    while waiting:
+        for each in waiting:
+            if how.clock.now() >= each.due:
+                _look(client, each, how)
+        waiting = [each for each in waiting if each.operation is None or each.operation.active]
+        if waiting:
+            how.clock.wait(max(0.0, min(each.due for each in waiting) - how.clock.now()))
+
+
+def _look(client: Client, each: _Detection, how: DriftLook) -> None:
+    if not each.accepted:
+        _begin(client, each, how)
+    else:
+        _follow(client, each, how)
+    each.pause = how.patience.next(each.pause)
+    each.due = how.clock.now() + (each.pause if each.accepted else jittered(each.pause))
+
+
+def _follow(client: Client, each: _Detection, how: DriftLook) -> None:
+    try:
+        each.operation = client.sets.operation(each.name, each.id)
+    except StackSetNotFound as error:
+        each.operation = Operation(each.id, "DETECT_DRIFT", "FAILED", reason=str(error))
+    if each.operation is None:
+        each.not_found += 1
+        if each.not_found > LOST_LOOKS:
+            reason = f"operation {each.id} was accepted and is not found"
+            each.operation = Operation(each.id, "DETECT_DRIFT", "FAILED", reason=reason)
+    elif not each.operation.active:
+        how.say(f"{each.layer}: {each.operation.status}")
+
+
+def _begin(client: Client, each: _Detection, how: DriftLook) -> None:
+    try:
+        client.sets.detect_drift(each.name, each.id, EVERYWHERE)
+    except OperationInProgress:
+        others = ", ".join(f"{other.action} {other.id}" for other in client.sets.active(each.name))
+        how.say(f"{each.layer}: waiting for {others or 'an operation'}, which is in progress there")
+        return
+    except Refused as error:
+        each.operation = Operation(each.id, "DETECT_DRIFT", "FAILED", reason=str(error))
+        return
+    each.accepted = True
+    each.pause = None
+    how.say(f"{each.layer}: looking, by operation {each.id}")
+
+
+def _found(client: Client, detection: _Detection, known: OverrideCache) -> DriftView:
+    """What one set's detection came to."""
+    instances = _instances(client, detection.name)
+    for place, each in instances.items():
+        if each.last_operation_id == detection.id and place in detection.overrides:
+            known.learn(detection.layer, each, detection.overrides[place])
+    unchecked = _unchecked(client, detection, instances)
+    drifted = [
+        place
+        for place, each in instances.items()
+        if each.drift == "DRIFTED" and (detection.layer, place) not in unchecked
+    ]
+    lines: list[Drifted] = []
+    for place, drifts in concurrently(
+        lambda place: client.sets.resource_drifts(detection.name, detection.id, place), sorted(drifted)
+    ):
+        lines += _lines(detection.layer, place, drifts)
+    lines.sort(key=lambda each: (each.place, each.resource, each.property))
+    return DriftView("", len(instances) - len(unchecked), tuple(lines), unchecked)
+
+
+def _unchecked(
+    client: Client, detection: _Detection, instances: Mapping[Target, Instance]
+) -> dict[tuple[str, Target], str]:
+    """Instances without a result of this detection, with the reason."""
+    operation = detection.operation
+    assert operation is not None
+    if operation.status == "SUCCEEDED" and not operation.failed:
+        results: Mapping[Target, Result] = {}
+    elif not detection.accepted:
+        return {(detection.layer, place): operation.reason for place in instances}
+    else:
+        results = client.sets.results(detection.name, detection.id)
+    found: dict[tuple[str, Target], str] = {}
+    for place, instance in instances.items():
+        result = results.get(place)
+        if result is not None and result.status != "SUCCEEDED":
+            found[detection.layer, place] = result.reason or f"the detection {result.status.lower()} there"
+        elif instance.drift not in ("DRIFTED", "IN_SYNC"):
+            found[detection.layer, place] = instance.reason or "the detection tells nothing of it"
+    return found
+
+
+def _lines(layer: str, place: Target, drifts: list[ResourceDrift]) -> Iterator[Drifted]:
+    """A line for each property, or one for a resource that has none to tell."""
+    for each in drifts:
+        line = Drifted(layer, place, each.logical_id, each.type, each.status)
+        if not each.differences:
+            yield line
+        for one in each.differences:
+            yield dataclasses.replace(
+                line, difference=one.type, property=one.path, expected=one.expected, actual=one.actual
+            )

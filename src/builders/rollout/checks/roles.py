@@ -1,0 +1,170 @@
+"""Whom a role's trust policy lets assume it. Pure.
+
+What a policy says on principals and on external ids is heeded; other conditions are taken as fulfilled, since only AWS
+knows their keys.
+
+Roles that a rollout needs: they are there, trust whom they must, and can be assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from builders.evaluate import partition_of
+from builders.rollout.aws import resources
+from builders.rollout.aws.errors import AccessDenied
+from builders.rollout.aws.sessions import Endpoint
+from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
+from builders.rollout.model import Target
+
+ASSUME = ("sts:assumerole", "sts:*", "*")
+
+
+def trusts_role(trust: Mapping[str, Any], arn: str) -> bool:
+    """Whether a role of another account may assume it, without an external id: by itself or by its account."""
+    account = arn.split(":")[4]
+    meant = {arn, account, f"{arn.rsplit(':', 1)[0]}:root", "*"}
+    return any(
+        meant & set(_listed(_principals(statement).get("AWS"))) and not _wants_external_id(statement)
+        for statement in _allowing(trust)
+    )
+
+
+def trusts_service(trust: Mapping[str, Any], service: str) -> bool:
+    """Whether a service may assume it, such as cloudformation.amazonaws.com."""
+    return any(service in _listed(_principals(statement).get("Service")) for statement in _allowing(trust))
+
+
+def _allowing(trust: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for statement in _listed(trust.get("Statement")):
+        actions = [str(each).lower() for each in _listed(statement.get("Action"))]
+        if statement.get("Effect") == "Allow" and any(each in ASSUME for each in actions):
+            yield statement
+
+
+def _principals(statement: Mapping[str, Any]) -> Mapping[str, Any]:
+    principal = statement.get("Principal", {})
+    return {"AWS": "*"} if principal == "*" else principal
+
+
+def _wants_external_id(statement: Mapping[str, Any]) -> bool:
+    conditions = statement.get("Condition", {})
+    return any(key.lower() == "sts:externalid" for operator in conditions.values() for key in operator)
+
+
+def _listed(value: Any) -> list[Any]:
+    """A policy may give one value, or a list of them."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+ADMINISTRATION = "AWSCloudFormationStackSetAdministrationRole"
+EXECUTION = "AWSCloudFormationStackSetExecutionRole"
+"""What StackSets take where a set names no roles (CloudFormation user guide, "Grant self-managed permissions")."""
+
+DMS_ROLES = ("dms-vpc-role", "dms-cloudwatch-logs-role")
+"""DMS finds them by these names alone (DMS user guide, "Creating the IAM roles to use with AWS DMS")."""
+
+BOOTSTRAP = "run `rollout-stacksets bootstrap`"
+
+
+def administration_findings(patient: CheckedPhase) -> Iterator[Finding]:
+    """The administration role of self-managed sets is there, trusts CloudFormation, and may assume what it needs."""
+    if patient.permissions.service_managed:
+        return
+    where = Endpoint(patient.rollout.home)
+    name = _administration_arn(patient).rsplit("/", 1)[-1]
+    role = resources.role(patient.client.calls, where, name)
+    if role is None:
+        yield Finding(Severity.ERROR, f"there is no administration role {name} in the tooling account", BOOTSTRAP)
+        return
+    remedy = f"where bootstrap made the role, {BOOTSTRAP}"
+    if not trusts_service(role.trust, "cloudformation.amazonaws.com"):
+        what = f"the administration role {name} does not trust cloudformation.amazonaws.com"
+        yield Finding(Severity.ERROR, what, f"let it, in its trust policy; {remedy}")
+    # Policies name the roles of all accounts by a pattern, so that one account tells for all.
+    execution_arn = _arn(patient, patient.accounts[0], _execution_name(patient))
+    if not resources.may_assume(patient.client.calls, where, role.arn, execution_arn):
+        what = f"the administration role {name} may not assume {execution_arn}"
+        yield Finding(Severity.ERROR, what, f"allow it sts:AssumeRole on the execution roles; {remedy}")
+
+
+def execution_findings(patient: CheckedPhase) -> Iterator[Finding]:
+    """In every account the execution role is there, and the administration role may assume it."""
+    if patient.permissions.service_managed:
+        return
+    name = _execution_name(patient)
+    administrator = _administration_arn(patient)
+
+    def look(place: Target) -> Finding | None:
+        role = resources.role(patient.client.calls, patient.reach.deploying(place), name)
+        if role is None:
+            return Finding(Severity.ERROR, f"there is no execution role {name}", BOOTSTRAP)
+        if not trusts_role(role.trust, administrator):
+            what = f"the execution role {name} does not trust {administrator}, or wants an external id"
+            return Finding(Severity.ERROR, what, f"let it be assumed by that role without an external id; {BOOTSTRAP}")
+        return None
+
+    yield from patient.in_each_account(look)
+
+
+def plan_role_findings(patient: CheckedPhase) -> Iterator[Finding]:
+    """In every account the plan role can be assumed: status, plans and outputs read by it."""
+    role = patient.reach.plan_role
+
+    def look(place: Target) -> Finding | None:
+        fix = f"{BOOTSTRAP}, which deploys the layer account there"
+        return _assumed(patient, patient.reach.reading(place), f"the plan role {role} cannot be assumed", fix)
+
+    yield from patient.in_each_account(look)
+
+
+def deploy_role_findings(patient: CheckedPhase) -> Iterator[Finding]:
+    """In every account, and in the network account, the deploy role can be assumed: bootstrap and purge use it."""
+    role = patient.rollout.deploy_role
+    network = [patient.rollout.network.account] if patient.rollout.network else []
+
+    def look(place: Target) -> Finding | None:
+        fix = f"make {role} there with a trust in {patient.rollout.tooling.account}, or name another as deploy_role"
+        return _assumed(patient, patient.reach.deploying(place), f"the deploy role {role} cannot be assumed", fix)
+
+    yield from patient.in_each_account(look, [*patient.accounts, *network])
+
+
+def dms_role_findings(patient: CheckedPhase) -> Iterator[Finding]:
+    """In every account are the roles that DMS looks for, where a layer replicates."""
+    if not any("AWS::DMS::" in each.body for each in patient.carried.values()):
+        return
+
+    def look(place: Target) -> Finding | None:
+        where = patient.reach.deploying(place)
+        missing = [name for name in DMS_ROLES if resources.role(patient.client.calls, where, name) is None]
+        if not missing:
+            return None
+        fix = f"set CreateDmsVpcRole and CreateDmsLogsRole to true for the account, and {BOOTSTRAP}"
+        return Finding(Severity.ERROR, f"DMS lacks {', '.join(missing)}", fix)
+
+    yield from patient.in_each_account(look)
+
+
+def _assumed(patient: CheckedPhase, where: Endpoint, what: str, fix: str) -> Finding | None:
+    if where.role is None:
+        return None
+    try:
+        patient.client.calls.ask(where, "sts", "GetCallerIdentity")
+    except AccessDenied:
+        return Finding(Severity.ERROR, what, fix)
+    return None
+
+
+def _administration_arn(patient: CheckedPhase) -> str:
+    named = patient.permissions.administration_role_arn
+    return named or _arn(patient, patient.rollout.tooling.account, ADMINISTRATION)
+
+
+def _execution_name(patient: CheckedPhase) -> str:
+    return patient.permissions.execution_role_name or EXECUTION
+
+
+def _arn(patient: CheckedPhase, account: str, name: str) -> str:
+    return f"arn:{partition_of(patient.rollout.home)}:iam::{account}:role/{name}"

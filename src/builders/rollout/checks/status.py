@@ -1,0 +1,319 @@
+"""What `status` and `drift` found, as values: whoever reads the world fills them, text and JSON are made of them.
+
+A phase as it stands: every instance, what runs, what was rolled out last. Two calls a stack set, and its pages.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from builders.errors import RolloutError, RolloutFileError
+from builders.graphs import in_order
+from builders.rollout import names
+from builders.rollout.aws import resources
+from builders.rollout.aws.calls import concurrently
+from builders.rollout.aws.client import AccessPaths, Client
+from builders.rollout.aws.errors import StackSetNotFound
+from builders.rollout.config import sources
+from builders.rollout.config.schema import RolloutFile
+from builders.rollout.model import Deployed, DesiredState, Instance, Operation, PlainStackSpec, Status, Target
+from builders.rollout.state.journal import Command, EndedRun, Run, RunStatus
+from builders.rollout.state.store import Store
+
+
+class Mark(enum.Enum):
+    """How one instance stands; the members go from what a person must see first to what is well."""
+
+    INOPERABLE = "inoperable"
+    FAILED = "failed"
+    """An operation or the plain stack failed there."""
+    HELD = "held back"
+    """Not tried, since another failed before it."""
+    OUTDATED = "outdated"
+    """The set was changed, and the instance was not."""
+    RUNNING = "running"
+    PENDING = "pending"
+    MISSING = "missing"
+    """It shall be there, and is not."""
+    LEAVING = "leaving"
+    """It is there, and shall not be."""
+    CURRENT = "current"
+
+
+@dataclass(frozen=True)
+class InstanceStatus:
+    """One instance as it stands. `drift` is StackInstance.DriftStatus; a plain stack's is NOT_CHECKED."""
+
+    mark: Mark
+    reason: str = ""
+    drift: str = "NOT_CHECKED"
+    stack_id: str = ""
+
+    @classmethod
+    def of(cls, instance: Instance | None, wanted: bool = True) -> InstanceStatus:
+        """An instance of a stack set; None is one that is not there. `wanted`: the phase names its place."""
+        if instance is None:
+            return cls(Mark.MISSING)
+        mark = of_word(instance.detailed if instance.status is Status.OUTDATED else instance.status.value)
+        if instance.status is Status.OUTDATED and mark is Mark.CURRENT:
+            mark = Mark.OUTDATED
+        if mark is Mark.CURRENT and not wanted:
+            mark = Mark.LEAVING
+        return cls(mark, instance.reason, instance.drift, instance.stack_id)
+
+    @classmethod
+    def of_plain(cls, stack: Deployed | None, wanted: bool = True) -> InstanceStatus:
+        """A stack of the network account; None is one that is not there."""
+        if stack is None:
+            return cls(Mark.MISSING)
+        if stack.status.endswith("_IN_PROGRESS"):
+            return cls(Mark.RUNNING, stack.status)
+        if not stack.status.endswith("_COMPLETE") or "ROLLBACK" in stack.status:
+            return cls(Mark.FAILED, stack.status)
+        return cls(Mark.CURRENT if wanted else Mark.LEAVING)
+
+
+_MARKS = {
+    "CURRENT": Mark.CURRENT,
+    "SUCCEEDED": Mark.CURRENT,
+    "OUTDATED": Mark.OUTDATED,
+    "CANCELLED": Mark.HELD,
+    "SKIPPED_SUSPENDED_ACCOUNT": Mark.HELD,
+    "FAILED_IMPORT": Mark.FAILED,
+    "FAILED": Mark.FAILED,
+    "INOPERABLE": Mark.INOPERABLE,
+    "RUNNING": Mark.RUNNING,
+    "PENDING": Mark.PENDING,
+    "held back": Mark.HELD,
+    "absent": Mark.PENDING,
+}
+
+
+def of_word(word: str) -> Mark:
+    """The mark of a word that StackSets or the rollout's loop says of an instance; one never heard of is running."""
+    return _MARKS.get(word, Mark.RUNNING)
+
+
+@dataclass(frozen=True)
+class RunningOperation:
+    """An operation that is not over, on the stack set of a layer."""
+
+    layer: str
+    operation: Operation
+
+
+@dataclass(frozen=True)
+class UnfinishedRun:
+    """A run that holds the lock or failed. `command` is what it is for; `began` is an ISO time."""
+
+    id: str
+    command: str
+    release: str
+    owner: str
+    began: str
+    status: str
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """A phase as it stands.
+
+    `layers` are in the order in which they go, `regions` likewise; `standings` has every place of every layer, those
+    that shall be there and those that are. `release` is the last one that was rolled out whole, at `released` (an ISO
+    time); both are empty before the first.
+    """
+
+    phase: str
+    layers: tuple[str, ...]
+    regions: tuple[str, ...]
+    standings: Mapping[str, Mapping[Target, InstanceStatus]]
+    running: tuple[RunningOperation, ...] = ()
+    release: str = ""
+    released: str = ""
+    unfinished: UnfinishedRun | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        """Whether every instance is current and none has drifted."""
+        return not self.unfinished and all(
+            each.mark is Mark.CURRENT and each.drift != "DRIFTED"
+            for by_place in self.standings.values()
+            for each in by_place.values()
+        )
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """One property of one resource that is not as its template says.
+
+    `difference` is StackResourceDriftStatus or PropertyDifference.DifferenceType (MODIFIED, DELETED, ADD, REMOVE,
+    NOT_EQUAL). A resource that was deleted has no property.
+    """
+
+    layer: str
+    place: Target
+    resource: str
+    type: str
+    difference: str
+    property: str = ""
+    expected: str = ""
+    actual: str = ""
+
+
+@dataclass(frozen=True)
+class DriftView:
+    """What drift detection found. `checked` counts the instances looked at; `unchecked` are the others, and why."""
+
+    phase: str
+    checked: int
+    drifted: tuple[Drifted, ...]
+    unchecked: Mapping[tuple[str, Target], str] = field(default_factory=dict)
+
+
+RUNS_TOLD = 5
+"""How many of the last runs are told."""
+
+Standings = dict[str, dict[Target, InstanceStatus]]
+_Found = tuple[Mapping[Target, Instance], tuple[Operation, ...]]
+
+
+def run_status(
+    client: Client,
+    wanted: DesiredState,
+    store: Store,
+    reach: AccessPaths,
+    layers: Collection[str],
+    ours: Collection[str],
+) -> tuple[StatusView, int]:
+    """Read a phase. `layers` are those that a stack set may carry, `ours` what `known_names` tells.
+
+    The exit code is 0 when every instance is CURRENT, none is known to have drifted, and no run is unfinished.
+    """
+    present = client.sets.names()
+    carried = [layer for layer in sorted(layers) if names.stack_set(layer, wanted.suffix) in present]
+    found = dict(concurrently(lambda layer: _set(client, names.stack_set(layer, wanted.suffix)), carried))
+    standings = {layer: _standings(wanted, layer, instances) for layer, (instances, _) in found.items()}
+    for layer in wanted.sets.keys() - found.keys():
+        standings[layer] = _standings(wanted, layer, {})
+    notes = [*_add_plain(client, wanted, reach, standings), *_strangers(present, ours)]
+    run, ended = store.journal.run(), store.journal.history()
+    release, released = _last_whole(ended)
+    view = StatusView(
+        phase=wanted.phase,
+        layers=_in_order(standings, wanted.needs),
+        regions=_regions(wanted, standings),
+        standings=standings,
+        running=tuple(
+            RunningOperation(layer, operation) for layer, (_, active) in sorted(found.items()) for operation in active
+        ),
+        release=release,
+        released=released,
+        unfinished=_unfinished(run),
+        notes=(*notes, *_last_runs(ended)),
+    )
+    return view, 0 if view.good else 1
+
+
+def known_names(rollout: RolloutFile, layers: Iterable[str]) -> frozenset[str]:
+    """The stack sets that the phases of a rollout file may have; a phase whose file cannot be read has none."""
+    found = set()
+    listed = list(layers)
+    for phase in rollout.phases:
+        try:
+            suffix = sources.suffix_of(rollout, phase, sources.environment_file(rollout, phase))
+        except RolloutFileError:  # that phase's own matter
+            continue
+        found |= {names.stack_set(layer, suffix or "") for layer in listed}
+    return frozenset(found)
+
+
+def _set(client: Client, name: str) -> _Found:
+    try:
+        return client.sets.instances(name), client.sets.active(name)
+    except StackSetNotFound:  # it went while we looked
+        return {}, ()
+
+
+def _standings(wanted: DesiredState, layer: str, instances: Mapping[Target, Instance]) -> dict[Target, InstanceStatus]:
+    shall = wanted.sets[layer].overrides.keys() if layer in wanted.sets else frozenset[Target]()
+    return {
+        place: InstanceStatus.of(instances.get(place), wanted=place in shall)
+        for place in sorted(instances.keys() | shall)
+    }
+
+
+def _add_plain(client: Client, wanted: DesiredState, reach: AccessPaths, standings: Standings) -> list[str]:
+    """Add the stacks of the network account, a list a region; return why some could not be listed."""
+    notes = []
+    for layer, stacks in wanted.plain.items():
+        standings[layer] = {}
+        for region in wanted.regions:
+            try:
+                standings[layer] |= _listed(client, wanted, reach, stacks, region)
+            except RolloutError as error:
+                notes.append(f"{layer} in {region} is not shown: {error}")
+    return notes
+
+
+def _listed(
+    client: Client, wanted: DesiredState, reach: AccessPaths, stacks: PlainStackSpec, region: str
+) -> dict[Target, InstanceStatus]:
+    where = reach.deploying(Target(stacks.account, region))
+    marker = "0" * 12
+    prefix = names.plain_stack(stacks.layer, wanted.suffix, Target(marker, region)).removesuffix(marker)
+    statuses = resources.stacks_named(client.calls, where, prefix)
+    there = {Target(name.removeprefix(prefix), region): status for name, status in statuses.items()}
+    shall = {place for place in stacks.parameters if place.region == region}
+    return {
+        place: InstanceStatus.of_plain(
+            Deployed("", {}, there[place]) if place in there else None,
+            wanted=place in shall,
+        )
+        for place in sorted(there.keys() | shall)
+    }
+
+
+def _strangers(present: Sequence[str], ours: Collection[str]) -> list[str]:
+    strange = [name for name in present if name.startswith(names.PREFIX) and name not in ours]
+    return [
+        f"{name} is a stack set of no phase and layer that this rollout file and these templates have; a phase that "
+        "was renamed or taken out leaves such sets"
+        for name in strange
+    ]
+
+
+def _unfinished(run: Run | None) -> UnfinishedRun | None:
+    if run is None or run.status is RunStatus.DONE:
+        return None
+    return UnfinishedRun(run.id, run.command.value, run.release, run.owner[:8], run.began, run.status.value)
+
+
+def _last_whole(ended: Sequence[EndedRun]) -> tuple[str, str]:
+    """The release that was rolled out whole, and when; none once the phase was removed."""
+    for each in reversed(ended):
+        if each.good and each.command is Command.REMOVE:
+            break
+        if each.good and each.release:  # a run that lets accounts go has none
+            return each.release, each.began
+    return "", ""
+
+
+def _last_runs(ended: Sequence[EndedRun]) -> list[str]:
+    return [
+        f"{each.began}: {each.command.value} {each.release} {'ended well' if each.good else each.status.value}"
+        for each in list(ended)[-RUNS_TOLD:]
+    ]
+
+
+def _in_order(standings: Standings, needs: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    graph = {layer: sorted(needs.get(layer, frozenset()) & standings.keys()) for layer in sorted(standings)}
+    return tuple(in_order(graph))
+
+
+def _regions(wanted: DesiredState, standings: Standings) -> tuple[str, ...]:
+    """Those of the phase in its order, and behind them those where something still stands."""
+    standing = {place.region for by_place in standings.values() for place in by_place}
+    return (*wanted.regions, *sorted(standing - set(wanted.regions)))

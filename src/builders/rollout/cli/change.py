@@ -1,0 +1,205 @@
+"""plan, apply, resume, rollback, remove, as they are called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from builders import progress
+from builders.errors import RolloutError, UsageError
+from builders.rollout.aws.client import AccessPaths
+from builders.rollout.cli import inspect, runs
+from builders.rollout.cli.runs import GlobalOptions, Outcome
+from builders.rollout.executor.context import SilentObserver
+from builders.rollout.lifecycle.purge import ACKNOWLEDGED, run_purge
+from builders.rollout.lifecycle.retained import RetainedList, record_retained
+from builders.rollout.model import CurrentState, DesiredState
+from builders.rollout.phase import Phase
+from builders.rollout.plan.plan import Plan
+from builders.rollout.render import page, plan_file
+from builders.rollout.render.plan import plan_text
+from builders.rollout.render.report import report_data, report_text
+from builders.rollout.state.journal import Command
+from builders.rollout.state.releases import release_id
+
+DONE, FAILED = 0, 1
+
+
+def plan(
+    called: GlobalOptions,
+    *,
+    phase: str,
+    acknowledged: Sequence[str],
+    change_sets: bool,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Show a plan, and save it."""
+    opened = runs.phase_of(called, phase)
+    world = opened.world()
+    made = _plan(opened, world, Command.APPLY, opened.wanted, release_id(opened.wanted), acknowledged)
+    if out is not None:
+        plan_file.save_plan(made, out)
+        progress.say(f"saved; `rollout-stacksets apply {out} --phase {phase}` carries it out")
+    shown = inspect.previewed(opened, world, made) if change_sets else made
+    runs.answer(lambda: plan_file.plan_data(shown), lambda width: plan_text(shown, width), as_json)
+    return FAILED if made.blocks else DONE
+
+
+def apply(
+    called: GlobalOptions,
+    *,
+    saved: Path | None,
+    phase: str,
+    acknowledged: Sequence[str],
+    yes: bool,
+    check: bool,
+    poll_seconds: float,
+    as_json: bool,
+) -> int:
+    """Plan, show, ask, carry out."""
+    known = plan_file.load_plan(saved) if saved else None
+    if check:
+        _check(Path(called["templates"]))
+    opened = runs.phase_of(called, phase)
+    agreed = known.acknowledged if known else ()
+    release = release_id(opened.wanted)
+    made = _plan(opened, opened.world(), Command.APPLY, opened.wanted, release, acknowledged, agreed)
+    if known is not None:
+        _refuse_moved(saved, known, made)
+    return _carry_out(opened, Command.APPLY, opened.wanted, made, yes or saved is not None, poll_seconds, as_json)
+
+
+def resume(called: GlobalOptions, *, phase: str, poll_seconds: float, as_json: bool) -> int:
+    """Go on with the run that is under way."""
+    opened = runs.phase_of(called, phase)
+    run, outcome = runs.resume_run(opened, runs.run_manner(f"resume {phase}", poll_seconds))
+    return _report(phase, run.command, outcome, as_json)
+
+
+def rollback(
+    called: GlobalOptions,
+    *,
+    phase: str,
+    to: str | None,
+    acknowledged: Sequence[str],
+    yes: bool,
+    poll_seconds: float,
+    as_json: bool,
+) -> int:
+    """Put an earlier release back."""
+    opened = runs.phase_of(called, phase)
+    release = runs.target(opened, to)
+    world = opened.world()
+    wanted = runs.desired_by(opened, world, Command.ROLLBACK, release)
+    made = _plan(opened, world, Command.ROLLBACK, wanted, release, acknowledged)
+    progress.say(f"release {release} of {phase}: templates, parameters and packages go back, data does not")
+    return _carry_out(opened, Command.ROLLBACK, wanted, made, yes, poll_seconds, as_json)
+
+
+def remove(
+    called: GlobalOptions,
+    *,
+    phase: str,
+    accounts: Sequence[str],
+    purge: bool,
+    acknowledged: Sequence[str],
+    yes: bool,
+    poll_seconds: float,
+    as_json: bool,
+) -> int:
+    """Remove a phase, or let accounts go that left it."""
+    opened = runs.phase_of(called, phase)
+    if accounts:
+        return _detach(opened, accounts, yes, poll_seconds, as_json)
+    world = opened.world()
+    wanted = runs.desired_by(opened, world, Command.REMOVE, "")
+    made = _plan(opened, world, Command.REMOVE, wanted, "", acknowledged)
+    ledger = RetainedList(
+        opened.client.objects(opened.rollout.home), opened.buckets[opened.rollout.home], wanted.suffix
+    )
+    reach = AccessPaths.of(opened.client, phase, wanted.suffix, opened.rollout.deploy_role)
+    if purge:
+        noted = record_retained(opened.client, reach, world.sets, ledger)
+        for (layer, place), reason in sorted(noted.unread.items()):
+            progress.say(f"{layer} at {place}: what it leaves is not known, and would not be purged: {reason}")
+    code = _carry_out(opened, Command.REMOVE, wanted, made, yes, poll_seconds, as_json)
+    if code != DONE or not purge:
+        return code
+    purged, code = run_purge(opened.client, reach, ledger, acknowledged, progress.say)
+    for each in purged:
+        progress.say(f"{each.fate.value}: {each.left.type} {each.left.physical_id} at {each.left.place}: {each.words}")
+    return code
+
+
+def _detach(opened: Phase, accounts: Sequence[str], yes: bool, poll_seconds: float, as_json: bool) -> int:
+    phase = opened.wanted.phase
+    runs.agree(f"let the instances of {', '.join(accounts)} go from {phase}? their stacks stay", yes)
+    report = runs.detach_accounts(opened, accounts, runs.run_manner(f"remove {phase}", poll_seconds))
+    return _report(phase, Command.LET_GO, Outcome(report, {}), as_json)
+
+
+def _plan(
+    opened: Phase,
+    world: CurrentState,
+    command: Command,
+    wanted: DesiredState,
+    release: str,
+    acknowledged: Sequence[str],
+    agreed: Sequence[str] = (),
+) -> Plan:
+    """Plan. What was `agreed` to in a saved plan may be gone by now: that plan is stale, and nobody typed it wrong."""
+    made = runs.planned(opened, world, command, wanted, release, sorted({*acknowledged, *agreed}), _Sayings())
+    asked = {each for each in acknowledged if each.partition("/")[0] != ACKNOWLEDGED}
+    unknown = sorted(asked - {each.name for each in made.hazards})
+    if unknown:
+        known = ", ".join(sorted({each.name for each in made.hazards if each.hazard.acknowledgeable})) or "nothing"
+        raise UsageError(f"--acknowledge {', '.join(unknown)}: the plan blocks on no such thing; it blocks on {known}")
+    return made
+
+
+def _carry_out(
+    opened: Phase, command: Command, wanted: DesiredState, made: Plan, yes: bool, poll_seconds: float, as_json: bool
+) -> int:
+    if made.nothing_to_do:
+        runs.answer(lambda: plan_file.plan_data(made), lambda width: plan_text(made, width), as_json)
+        return DONE
+    page.print_page(plan_text(made, runs.width()), sys.stderr)
+    runs.refuse_blocked(made)
+    runs.agree(f"{command.value} this to {made.phase}?", yes)
+    manner = runs.run_manner(f"{command.value} {made.phase}", poll_seconds, made)
+    return _report(made.phase, command, runs.execute(opened, command, wanted, made, manner), as_json)
+
+
+def _report(phase: str, command: Command, outcome: Outcome, as_json: bool) -> int:
+    report, explained = outcome.report, outcome.explained
+    runs.answer(
+        lambda: report_data(report, explained),
+        lambda width: report_text(report, explained, phase, command.value, width),
+        as_json,
+    )
+    return DONE if report.good else FAILED
+
+
+def _refuse_moved(path: Path | None, known: plan_file.SavedPlan, made: Plan) -> None:
+    moved = plan_file.moved_since(known, made)
+    if moved:
+        for line in moved:
+            progress.say(line)
+        raise RolloutError(f"{path} is stale: the world has moved in {len(moved)} ways since; plan again")
+
+
+def _check(templates: Path) -> None:
+    """Lint and check what is about to be deployed, as `build-templates --check` does."""
+    from builders import build  # noqa: PLC0415  troposphere and cfn-lint load only where templates are checked
+
+    if build.main(["--check", "--templates-dir", str(templates)]) != build.CLEAN:
+        raise RolloutError("the templates or environments are not clean; mend what is shown above, or give --no-check")
+
+
+class _Sayings(SilentObserver):
+    """What a plan says while it reads."""
+
+    def say(self, line: str) -> None:
+        progress.say(line)

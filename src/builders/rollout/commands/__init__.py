@@ -1,1 +1,0 @@
-"""What the commands of `rollout-stacksets` do; `command.py` beside this folder is how they are called."""

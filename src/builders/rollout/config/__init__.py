@@ -1,0 +1,1 @@
+"""rollout.yaml, environments/ and templates/ become the desired state of a phase."""

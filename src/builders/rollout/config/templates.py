@@ -1,0 +1,76 @@
+"""Reads `templates/*.json`. Each says in its metadata where it belongs and which layers it follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builders.errors import RolloutError
+
+PHASE, NETWORK_PER_PHASE, ACCOUNT = "PHASE", "NETWORK_PER_PHASE", "ACCOUNT"
+TOOLING_ONCE, TOOLING, NETWORK = "TOOLING_ONCE", "TOOLING", "NETWORK"
+"""Scopes, by the names of the members of `builders.stack.Scope`, which would bring troposphere with it."""
+
+_FORM = "build it again with `build-templates`"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A layer's template: `body` as it is deployed, `scope` the name of a member of `builders.stack.Scope`.
+
+    `needs` are the layers that it must follow; `parameters` is its Parameters section; `outputs` are names.
+    """
+
+    layer: str
+    body: str
+    scope: str
+    needs: frozenset[str]
+    parameters: Mapping[str, Mapping[str, Any]]
+    outputs: frozenset[str] = frozenset()
+
+    def default(self, parameter: str) -> str | None:
+        """What CloudFormation takes where no value is given, as a text; None where one must be given."""
+        default = self.parameters[parameter].get("Default")
+        return str(default).lower() if isinstance(default, bool) else None if default is None else str(default)
+
+
+def read_templates(directory: Path) -> dict[str, Template]:
+    """Every template of a directory by layer, in alphabetical order.
+
+    Raises `RolloutError` for a directory without templates and for a file that does not describe itself.
+    """
+    found = {path.stem: read_template(path.stem, _text(path)) for path in sorted(directory.glob("*.json"))}
+    if not found:
+        raise RolloutError(f"no templates in {directory}; run `build-templates`, or from the project's root")
+    return found
+
+
+def read_template(layer: str, body: str) -> Template:
+    """Read one template. Raises `RolloutError` where it is no JSON or lacks its metadata."""
+    try:
+        content = json.loads(body)
+        said = content["Metadata"]["Stackferry"]
+        needs = frozenset(str(need) for need in said["Needs"])
+        outputs = frozenset(content.get("Outputs", {}))
+        parameters = {name: declaration.copy() for name, declaration in content.get("Parameters", {}).items()}
+        return Template(layer, body, str(said["Scope"]), needs, parameters, outputs)
+    except (ValueError, RecursionError) as error:
+        raise RolloutError(f"the template of {layer} is not JSON; {_FORM}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        message = (
+            f"the template of {layer} does not say its scope and needs in Metadata.Stackferry, or its Parameters are "
+            f"no object; {_FORM}"
+        )
+        raise RolloutError(message) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RolloutError(f"{path} cannot be read: {error.strerror}; make it readable") from error
+    except UnicodeDecodeError as error:
+        raise RolloutError(f"{path} is not UTF-8 text; {_FORM}") from error

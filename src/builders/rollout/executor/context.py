@@ -1,0 +1,124 @@
+"""Who looks on while a rollout goes. What a terminal or a log shows is made elsewhere; the loop only tells.
+
+What all parts of one run share.
+
+What a rollout came to: every place that did not get there, and why, grouped by cause.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from builders.rollout.aws.accounts import Members
+from builders.rollout.aws.stack_sets import StackSets
+from builders.rollout.aws.stacks import PlainStacks
+from builders.rollout.model import DesiredState, Operation, Target
+from builders.rollout.plan.calls import Call
+from builders.rollout.plan.preferences import Clock, PollInterval
+from builders.rollout.state.journal import Journal
+from builders.rollout.state.overrides import OverrideCache
+
+
+class Observer(Protocol):
+    """Is told what happens, in the order in which it happens. Nothing that it does reaches the rollout."""
+
+    @property
+    def detailed(self) -> bool:
+        """Whether the state of each instance is worth asking for while operations run."""
+
+    def wave(self, name: str, places: int) -> None:
+        """A wave begins."""
+
+    def submitted(self, step: Call, operation_id: str) -> None:
+        """A call was made."""
+
+    def operation(self, step: Call, operation: Operation) -> None:
+        """An operation was looked at."""
+
+    def places(self, layer: str, states: Mapping[Target, str]) -> None:
+        """Instances of a layer were looked at: CURRENT, RUNNING, FAILED, PENDING, held back ..."""
+
+    def say(self, line: str) -> None:
+        """Something that a person should read."""
+
+
+class SilentObserver:
+    """Nobody looks on."""
+
+    detailed = False
+
+    def wave(self, name: str, places: int) -> None:
+        """Say nothing."""
+
+    def submitted(self, step: Call, operation_id: str) -> None:
+        """Say nothing."""
+
+    def operation(self, step: Call, operation: Operation) -> None:
+        """Say nothing."""
+
+    def places(self, layer: str, states: Mapping[Target, str]) -> None:
+        """Say nothing."""
+
+    def say(self, line: str) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The phase as it shall be, whom to ask, where to write, and who looks on."""
+
+    wanted: DesiredState
+    release: str
+    sets: StackSets
+    members: Members
+    plain: PlainStacks
+    journal: Journal
+    known: OverrideCache
+    clock: Clock
+    patience: PollInterval
+    watch: Observer
+    back: bool = False
+    """Whether layers go in reverse: a rollback, or a removal."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An instance that is not what it shall be. `held` tells that it was not tried, since another failed before it."""
+
+    layer: str
+    place: Target
+    reason: str
+    held: bool = False
+    stack_id: str = ""
+
+
+@dataclass
+class Report:
+    """What one walk did and did not do."""
+
+    operations: int = 0
+    reached: dict[str, int] = field(default_factory=dict)
+    """By layer, how many instances are what they shall be."""
+    missed: list[Failure] = field(default_factory=list)
+    stopped: str = ""
+    """Why later waves did not begin; empty when all did."""
+
+    @property
+    def good(self) -> bool:
+        """Whether everything is what it shall be."""
+        return not self.missed and not self.stopped
+
+    @property
+    def failed(self) -> list[Failure]:
+        """Those that were tried."""
+        return [each for each in self.missed if not each.held]
+
+    def causes(self) -> Mapping[str, list[Failure]]:
+        """The failed ones by their reason, the most frequent first."""
+        groups: dict[str, list[Failure]] = defaultdict(list)
+        for each in self.failed:
+            groups[each.reason].append(each)
+        return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))

@@ -1,0 +1,289 @@
+"""One layer in one wave: its operations, and what became of its places.
+
+A layer that plain stacks carry, in one wave: one stack of the network account for each place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Set as AbstractSet
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+
+from builders.errors import RolloutError
+from builders.rollout import names
+from builders.rollout.aws.errors import Refused, StackSetNotFound, Unreachable
+from builders.rollout.diff.instances import ChangeKind, change_kind, differs, plain_change_kind
+from builders.rollout.executor.context import Context, Failure
+from builders.rollout.executor.operations import AT_ONCE, Operations, RunningOperation
+from builders.rollout.executor.state import with_overrides
+from builders.rollout.model import Deployed, Instance, Operation, PlainStackSpec, Preferences, StackSet, Status, Target
+from builders.rollout.plan.calls import Action, Call, calls_for
+from builders.rollout.plan.preferences import concurrent_accounts, operation_preferences, tolerated_accounts
+
+ALONE = AT_ONCE | {Action.UPDATE_SET}
+"""What nothing else of the set may run beside: the set itself changes."""
+
+MOST_RUNNING = 50
+"""Operations of a set under way at one time, each of which is asked after by itself: AWS allows few calls a second."""
+
+PLACES_A_LOOK = 1000
+"""So many more instances make looks at all of them, of a call for each hundred, rarer by as much as the first."""
+
+
+class LayerRun:
+    """A layer on its way through a wave. `missed` grows while it goes and is whole when it is `over`."""
+
+    def __init__(
+        self,
+        context: Context,
+        operations: Operations,
+        layer: str,
+        state: StackSet | None,
+        places: Collection[Target],
+        anchors: Iterable[Target],
+    ) -> None:
+        self.layer = layer
+        self.state = state
+        self.over = False
+        self.worked = False
+        self.missed: dict[Target, Failure] = {}
+        self._context = context
+        self._operations = operations
+        self._wanted = context.wanted
+        self._places = frozenset(places)
+        self._waiting = deque(calls_for(context.wanted, layer, state, places, anchors))
+        self._running: list[RunningOperation] = []
+        self._failed: set[str] = set()
+        self._accounts = len({place.account for place in places})
+        self._refusal = ""
+        self._next_look = 0.0
+
+    @property
+    def reached(self) -> int:
+        """How many places are what they shall be."""
+        return len(self._places - self.missed.keys())
+
+    def advance(self) -> None:
+        """Send what may be sent, look at what runs; without either, look at the instances and be over."""
+        for running in list(self._running):
+            self._look(running)
+        while self._may_begin():
+            step = self._waiting.popleft()
+            self.worked = True
+            running = self._operations.begin(step, self._preferences(step))
+            self._running.append(running)
+            self._look(running)
+        if not self._running and not self._waiting:
+            self._finish()
+
+    def _may_begin(self) -> bool:
+        if not self._waiting:
+            return False
+        step = self._waiting[0]
+        if not self._running:
+            return True
+        if step.action in ALONE or any(running.step.action in ALONE for running in self._running):
+            return False
+        preferences = self._wanted.preferences
+        if not preferences.parallel_regions and any(running.step.regions != step.regions for running in self._running):
+            return False
+        beside = [each.step for each in self._running if set(each.step.regions) & set(step.regions)]
+        if len(self._running) >= MOST_RUNNING:
+            return False
+        busy = sum(len(each.accounts) for each in beside)
+        return busy + len(step.accounts) <= concurrent_accounts(preferences, self._accounts)
+
+    def _preferences(self, step: Call) -> Preferences:
+        accounts = len(step.accounts)
+        return operation_preferences(
+            self._wanted.preferences, accounts, len(self._failed), max(self._accounts, accounts)
+        )
+
+    def _look(self, running: RunningOperation) -> None:
+        due = running.due
+        try:
+            operation = self._operations.look(running)
+        except Refused as error:
+            self._refusal = str(error)
+            operation = Operation(running.id, running.step.action.value, "FAILED", failed=len(running.step.places))
+            self._context.watch.operation(running.step, operation)
+        if operation is None:
+            if running.due != due and running.accepted:
+                self._tell_meanwhile()
+            return
+        self._running.remove(running)
+        missed = self._operations.missed(running.step, operation)
+        self._operations.over(running, operation.status, missed)
+        self._failed |= {place.account for place in missed}
+        if operation.status != "SUCCEEDED" or self._too_many():
+            self._waiting.clear()
+
+    def _too_many(self) -> bool:
+        return len(self._failed) > tolerated_accounts(self._wanted.preferences, self._accounts)
+
+    def _instances(self) -> dict[Target, Instance]:
+        name = self.state.name if self.state else self._wanted.sets[self.layer].name
+        try:
+            return self._context.sets.instances(name)
+        except StackSetNotFound:
+            return {}
+
+    def _finish(self) -> None:
+        """Ask every instance what became of it: what operations say of themselves is not enough."""
+        self.over = True
+        if self.worked:
+            self.state = self._as_it_is()
+        changed = self.state is not None and self.layer in self._wanted.sets and self._differs()
+        for place in sorted(self._places):
+            left = change_kind(self._wanted.sets.get(self.layer), self.state, place, changed)
+            if left is not ChangeKind.NOTHING:
+                self.missed[place] = self._why(place, left)
+        if self._refusal and not self.missed:
+            self.missed = {place: Failure(self.layer, place, self._refusal) for place in self._places}
+        self._tell()
+
+    def _differs(self) -> bool:
+        assert self.state is not None
+        return differs(self._wanted, self._wanted.sets[self.layer], self.state)
+
+    def _as_it_is(self) -> StackSet | None:
+        name = self.state.name if self.state else self._wanted.sets[self.layer].name
+        read = self._context.sets.read(self.layer, name)
+        if read is None:
+            return None
+        return with_overrides(self._context.sets, self._context.known, read)
+
+    def _why(self, place: Target, left: ChangeKind) -> Failure:
+        instance = self.state.instances.get(place) if self.state else None
+        if left is ChangeKind.INOPERABLE:
+            reason = (
+                f"INOPERABLE: {instance.reason if instance else ''}; let it go with `rollout-stacksets remove "
+                f"--account {place.account}`, delete its stack by hand, then apply again"
+            )
+        elif instance is not None and instance.reason:
+            reason = instance.reason
+        else:
+            reason = self._refusal or "not begun: an operation before it failed"
+        return Failure(
+            self.layer, place, reason, held=_untried(instance), stack_id=instance.stack_id if instance else ""
+        )
+
+    def _tell_meanwhile(self) -> None:
+        """Show where the instances are, but not at every look at one of many operations."""
+        now = self._context.clock.now()
+        if self._context.watch.detailed and now >= self._next_look:
+            self._next_look = now + self._context.patience.longest * (1 + len(self._places) // PLACES_A_LOOK)
+            self._context.watch.places(self.layer, self._states(self._instances()))
+
+    def _tell(self) -> None:
+        if self._context.watch.detailed:
+            self._context.watch.places(self.layer, self._states(self.state.instances if self.state else {}))
+
+    def _states(self, instances: Mapping[Target, Instance]) -> dict[Target, str]:
+        """A word for each place that has an instance or waits for one; where one is gone there is nothing to say."""
+        desired = self._wanted.sets.get(self.layer)
+        waiting = desired.overrides.keys() - instances.keys() if desired else set()
+        words = {place: _word(instances[place]) for place in self._places & instances.keys()}
+        return words | dict.fromkeys(self._places & waiting, "absent")
+
+
+def _word(instance: Instance) -> str:
+    return "CURRENT" if instance.status is Status.CURRENT else instance.detailed or instance.status.value
+
+
+def _untried(instance: Instance | None) -> bool:
+    return instance is None or instance.detailed in ("PENDING", "CANCELLED")
+
+
+AT_A_TIME = 16
+"""Stacks under way at one time: they mostly wait for CloudFormation, and the client bounds the calls."""
+
+
+class PlainLayerRun:
+    """A layer on its way through a wave. It needs no journal: deploying a stack again changes nothing."""
+
+    def __init__(
+        self, context: Context, layer: PlainStackSpec, there: Mapping[Target, Deployed], places: Collection[Target]
+    ) -> None:
+        self.layer = layer.layer
+        self.over = False
+        self.worked = False
+        self.missed: dict[Target, Failure] = {}
+        self._context = context
+        self._stacks = layer
+        self._places = sorted(places)
+        self._there = there
+        self._futures: dict[Future[None], Target] = {}
+        self._done: SimpleQueue[Future[None]] = SimpleQueue()
+
+    @property
+    def reached(self) -> int:
+        """How many places are what they shall be."""
+        return len(self._places) - sum(not each.held for each in self.missed.values())
+
+    def begin(self, needed: Iterable[StackSet | None], moved: AbstractSet[Target]) -> None:
+        """Deploy what differs. `needed` are the sets whose outputs fill parameters; `moved` places had them changed."""
+        pool = ThreadPoolExecutor(AT_A_TIME)
+        sets = [each for each in needed if each is not None]
+        moved = moved & self._stacks.parameters.keys()
+        for place in self._places:
+            left = plain_change_kind(self._stacks, self._there.get(place), place)
+            if left is ChangeKind.DELETE:
+                self._futures[pool.submit(self._delete, place)] = place
+            elif left is not ChangeKind.NOTHING or place in moved:
+                self._futures[pool.submit(self._deploy, place, sets)] = place
+        for future in self._futures:
+            future.add_done_callback(self._done.put)
+        self.worked = bool(self._futures)
+        self._context.watch.places(self.layer, dict.fromkeys(self._futures.values(), "RUNNING"))
+        pool.shutdown(wait=False)
+
+    def advance(self) -> None:
+        """Collect what has ended. Raises `Unreachable`, and whatever is no error of one place."""
+        while not self._done.empty():
+            future = self._done.get()
+            place = self._futures.pop(future)
+            word = "CURRENT"
+            try:
+                future.result()
+            except Unreachable:
+                raise
+            except RolloutError as error:
+                self.missed[place] = Failure(self.layer, place, str(error))
+                word = "FAILED"
+            if place in self._stacks.parameters or word == "FAILED":
+                self._context.watch.places(self.layer, {place: word})
+        self.over = not self._futures
+
+    def _deploy(self, place: Target, needed: Iterable[StackSet]) -> None:
+        declared = json.loads(self._stacks.template).get("Parameters", {})
+        values = dict(self._stacks.parameters[place])
+        for state in needed:
+            instance = state.instances.get(place)
+            if instance is not None:
+                outputs = self._context.members.outputs(place, instance.stack_id)
+                values |= {name: value for name, value in outputs.items() if name in declared and name not in values}
+        missing = [name for name, each in declared.items() if name not in values and "Default" not in each]
+        if missing:
+            raise RolloutError(
+                f"{self.layer} at {place} lacks {', '.join(missing)}, which no stack of the place puts out; "
+                "`rollout-stacksets status` tells which layers stand"
+            )
+        complete = dataclasses.replace(self._stacks, parameters={place: values})
+        if plain_change_kind(complete, self._there.get(place), place) is ChangeKind.NOTHING:
+            return  # what it follows was updated, and put out the same as before
+        self._context.plain.deploy(
+            self._stacks.account,
+            place.region,
+            names.plain_stack(self.layer, self._context.wanted.suffix, place),
+            self._stacks.template,
+            values,
+            self._context.wanted.tags,
+        )
+
+    def _delete(self, place: Target) -> None:
+        name = names.plain_stack(self.layer, self._context.wanted.suffix, place)
+        self._context.plain.delete(self._stacks.account, place.region, name)

@@ -1,0 +1,141 @@
+"""One run from its lock to its end: begun, taken up again, closed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from builders.rollout.aws.client import Client
+from builders.rollout.aws.errors import Refused
+from builders.rollout.executor import state
+from builders.rollout.executor.context import Context, Failure, Observer, Report
+from builders.rollout.executor.executor import Executor
+from builders.rollout.executor.operations import Operations, RunningOperation
+from builders.rollout.model import DesiredState, Operation, PlainStackSpec, Target
+from builders.rollout.plan.calls import Call
+from builders.rollout.plan.preferences import Clock, PollInterval
+from builders.rollout.state.journal import Command, Run, RunStatus, State
+from builders.rollout.state.store import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class RunServices:
+    """What a run works with."""
+
+    client: Client
+    store: Store
+    clock: Clock
+    patience: PollInterval
+    watch: Observer
+
+
+def begin_run(tools: RunServices, command: Command, release: str, acknowledged: Collection[str], to: str = "") -> Run:
+    """Take the lock of the phase; `to` is the release that a rollback puts back.
+
+    Raises `RolloutError` while another run holds it.
+    """
+    now = datetime.now(UTC)
+    token = uuid4().hex
+    run = Run(
+        id=f"{now:%Y%m%dT%H%M%SZ}-{token[:6]}",
+        command=command,
+        release=release,
+        owner=token,
+        began=now.isoformat(timespec="seconds"),
+        acknowledged=tuple(sorted(acknowledged)),
+        to=to,
+    )
+    tools.store.journal.begin(run)
+    return run
+
+
+def take_over_run(tools: RunServices) -> Run:
+    """Go on with the run that is under way, whoever began it: he can write no more, and stops."""
+    return tools.store.journal.take_over(uuid4().hex)
+
+
+def run_to_desired(
+    tools: RunServices, run: Run, wanted: DesiredState, layers: Collection[str], routes: Collection[PlainStackSpec]
+) -> Report:
+    """Bring the phase to what is wanted and close the run.
+
+    Operations that the run has written down are seen to their end first. Raises `RolloutError`, and leaves the run to
+    be resumed, where AWS cannot be asked any more.
+    """
+    context = _context(tools, run, wanted)
+    touched = _settle(context, run)
+    world = state.read_current_state(context.sets, context.plain, context.known, wanted.suffix, layers, routes)
+    return _close(tools, context, Executor(context, world, touched).go())
+
+
+def detach(tools: RunServices, run: Run, wanted: DesiredState, steps: Mapping[str, Sequence[Call]]) -> Report:
+    """Have StackSets forget instances, layer by layer in the order of `steps`, and close the run. Stacks stay."""
+    context = _context(tools, run, wanted)
+    _settle(context, run)
+    operations = Operations(context)
+    report = Report()
+    for layer, own in steps.items():
+        begun = [operations.begin(step, wanted.preferences) for step in own]
+        report.missed += _see_through(context, operations, begun)
+        gone = sum(len(step.places) for step in own)
+        report.reached[layer] = gone - sum(each.layer == layer for each in report.missed)
+    report.operations = operations.submitted
+    return _close(tools, context, report)
+
+
+def _context(tools: RunServices, run: Run, wanted: DesiredState) -> Context:
+    return Context(
+        wanted=wanted,
+        release=run.release,
+        sets=tools.client.sets,
+        members=tools.client.members,
+        plain=tools.client.plain,
+        journal=tools.store.journal,
+        known=tools.store.known(),
+        clock=tools.clock,
+        patience=tools.patience,
+        watch=tools.watch,
+        back=run.command is not Command.APPLY,
+    )
+
+
+def _close(tools: RunServices, context: Context, report: Report) -> Report:
+    tools.store.keep(context.known)
+    tools.store.journal.close(RunStatus.DONE if report.good else RunStatus.FAILED, good=report.good)
+    return report
+
+
+def _settle(context: Context, run: Run) -> frozenset[Target]:
+    """See what an earlier process began to its end, and return every place that it had touched."""
+    operations = Operations(context)
+    running = [operations.attach(entry) for entry in run.entries if entry.state is State.SUBMITTING]
+    for each in running:
+        context.watch.say(f"{each.step.set_name}: going on with {each.step.action.value} {each.id}")
+    _see_through(context, operations, running)
+    return frozenset(place for entry in run.entries for place in entry.step.places)
+
+
+def _see_through(context: Context, operations: Operations, running: Iterable[RunningOperation]) -> list[Failure]:
+    """Wait for operations to end, side by side, and return the places that they did not reach."""
+    missed: list[Failure] = []
+    left = list(running)
+    while left:
+        for each in list(left):
+            reason = ""
+            try:
+                operation = operations.look(each)
+            except Refused as error:
+                reason = str(error)
+                operation = Operation(each.id, each.step.action.value, "FAILED", failed=len(each.step.places))
+                context.watch.operation(each.step, operation)
+            if operation is not None:
+                left.remove(each)
+                places = operations.missed(each.step, operation)
+                operations.over(each, operation.status, places)
+                reason = reason or operation.reason or f"operation {each.id} ended {operation.status}"
+                missed.extend(Failure(each.step.layer, place, reason) for place in places)
+        if left:
+            context.clock.wait(max(0.0, min(each.due for each in left) - context.clock.now()))
+    return missed

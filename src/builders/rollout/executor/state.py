@@ -1,0 +1,134 @@
+"""Reads what a rollout decides by: the stack sets of a phase, with the overrides of every instance.
+
+Reads the stack of every instance that may change, since a set tells what should be there and not what is.
+
+Why stacks failed: what their own events say, beside what StackSets pass on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Collection, Iterable, Iterator
+
+from builders.errors import RolloutError
+from builders.rollout import names
+from builders.rollout.aws.accounts import Look, Members
+from builders.rollout.aws.calls import concurrently
+from builders.rollout.aws.stack_sets import StackSets
+from builders.rollout.aws.stacks import PlainStacks
+from builders.rollout.executor.context import Observer, Report
+from builders.rollout.model import (
+    CurrentState,
+    Deployed,
+    DesiredState,
+    Instance,
+    PlainStackSpec,
+    StackSet,
+    Status,
+    Target,
+)
+from builders.rollout.plan.planner import stacks_to_read
+from builders.rollout.state.overrides import OverrideCache
+
+
+def read_current_state(
+    sets: StackSets,
+    plain: PlainStacks,
+    known: OverrideCache,
+    suffix: str,
+    layers: Collection[str],
+    routes: Iterable[PlainStackSpec],
+) -> CurrentState:
+    """Read those layers of a phase that have a set, and the plain stacks at every place of the phase."""
+    present = set(sets.names())
+    wanted = [layer for layer in sorted(layers) if names.stack_set(layer, suffix) in present]
+    found: dict[str, StackSet] = {}
+    for layer, state in concurrently(lambda layer: sets.read(layer, names.stack_set(layer, suffix)), wanted):
+        if state is not None:
+            found[layer] = with_overrides(sets, known, state)
+    there = {place for state in found.values() for place in state.instances}
+    asked = [(each, place) for each in routes for place in sorted(there | each.parameters.keys())]
+    stacks = concurrently(lambda pair: _plain(plain, suffix, *pair), asked)
+    standing = {(each.layer, place): stack for (each, place), stack in stacks if stack}
+    return CurrentState(dict(sorted(found.items())), plain=dict(sorted(standing.items(), key=lambda item: item[0])))
+
+
+def with_overrides(sets: StackSets, known: OverrideCache, state: StackSet) -> StackSet:
+    """A set whose instances have their overrides: those that our own operations gave, else asked for one by one."""
+    instances: dict[Target, Instance] = {}
+    unknown: list[Instance] = []
+    for place, instance in state.instances.items():
+        overrides = known.overrides(state.layer, instance)
+        instances[place] = dataclasses.replace(instance, overrides=overrides)
+        if overrides is None and instance.status is not Status.INOPERABLE:
+            unknown.append(instance)
+    for instance, overrides in concurrently(lambda instance: sets.overrides(state.name, instance.place), unknown):
+        known.learn(state.layer, instance, overrides)
+        instances[instance.place] = dataclasses.replace(instance, overrides=overrides)
+    return dataclasses.replace(state, instances=instances)
+
+
+def _plain(plain: PlainStacks, suffix: str, layer: PlainStackSpec, place: Target) -> Deployed | None:
+    return plain.read(layer.account, place.region, names.plain_stack(layer.layer, suffix, place))
+
+
+TASK = "AWS::DMS::ReplicationTask"
+
+
+def read_changing_stacks(members: Members, wanted: DesiredState, world: CurrentState, watch: Observer) -> CurrentState:
+    """The world with the stacks that a plan compares, and the places whose replication task runs.
+
+    A stack that cannot be read is left out and said: what an update does to it is not known, and so blocks.
+    """
+    looks = [Look((layer, place), stack_id) for layer, place, stack_id in stacks_to_read(wanted, world)]
+    deployed: dict[tuple[str, Target], Deployed] = {}
+    unread: dict[tuple[str, Target], str] = {}
+    bodies: dict[str, str] = {}
+    for look, answer in members.deployed_many(looks):
+        if isinstance(answer, RolloutError):
+            layer, place = look.key
+            watch.say(f"{layer} at {place} is not looked at: {answer}")
+            unread[look.key] = str(answer)
+        elif answer is not None:
+            # Each answer brings its own copy of what is mostly the same text, of up to 50 KB.
+            body = bodies.setdefault(answer.template, answer.template)
+            deployed[look.key] = dataclasses.replace(answer, template=body)
+    ids = {look.key: look.stack_id for look in looks}
+    running = frozenset(_running_tasks(members, deployed, ids))
+    return dataclasses.replace(world, deployed=deployed, running_tasks=running, unread=unread)
+
+
+def _running_tasks(
+    members: Members, deployed: dict[tuple[str, Target], Deployed], ids: dict[tuple[str, Target], str]
+) -> Iterator[Target]:
+    """Where a task runs that an update or a deletion would meet; DMS refuses to change one that does."""
+    bodies: dict[str, bool] = {}
+    asked = [key for key, stack in deployed.items() if bodies.setdefault(stack.template, _has_task(stack.template))]
+    for key, runs in concurrently(lambda key: members.running_task(key[1], ids[key]), asked):
+        if runs:
+            yield key[1]
+
+
+def _has_task(template: str) -> bool:
+    try:
+        resources = json.loads(template).get("Resources", {})
+    except ValueError:  # somebody's YAML
+        return TASK in template
+    return any(each.get("Type") == TASK for each in resources.values())
+
+
+def failure_causes(members: Members, report: Report) -> dict[str, str]:
+    """The first failed event of one stack for each reason, since those of one reason failed alike."""
+    found: dict[str, str] = {}
+    for reason, those in report.causes().items():
+        example = next((each for each in those if each.stack_id), None)
+        if example is None:
+            continue
+        try:
+            event = members.first_failure(example.place, example.stack_id)
+        except RolloutError as error:
+            event = f"its events cannot be read: {error}"
+        if event and event not in reason:
+            found[reason] = f"{example.layer} at {example.place}: {event}"
+    return found

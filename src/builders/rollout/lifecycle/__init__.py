@@ -1,0 +1,1 @@
+"""What happens around an apply: bootstrap, packages, rollback, detach, purge."""

@@ -1,0 +1,302 @@
+"""Which plain stacks a phase stands on, in rounds: the values of a round are outputs of those before it.
+
+What the shared stacks have put out.
+
+Deploys the plain stacks: round after round, the places of a round side by side, each failing for itself.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from builders import progress
+from builders.deploy import stack_name
+from builders.errors import RolloutError
+from builders.rollout import names
+from builders.rollout.aws.calls import concurrently
+from builders.rollout.aws.client import Client
+from builders.rollout.aws.errors import Refused, Unreachable
+from builders.rollout.config.desired import desired_state
+from builders.rollout.config.schema import RolloutFile, SharedAccount
+from builders.rollout.config.shared_stacks import BootstrapStack, bootstrap_values
+from builders.rollout.config.sources import SUFFIX, SharedOutputs, read_parameters
+from builders.rollout.config.templates import ACCOUNT, NETWORK, TOOLING, TOOLING_ONCE, Template, read_template
+from builders.rollout.model import DesiredState, Target, Values
+
+ROUNDS = (TOOLING_ONCE, TOOLING, NETWORK, ACCOUNT)
+"""Scopes of layers, in the order in which they are deployed; the phase's routes come last."""
+
+_TAGS = {
+    "Environment": "EnvironmentSuffix",
+    "MigrationPhase": "MigrationPhase",
+    "CostCenter": "CostCenter",
+    "ComplianceScope": "ComplianceScope",
+}
+
+
+@dataclass(frozen=True)
+class PlannedStack:
+    """One stack: where, of which layer, under which name, by which template, and with which parameters."""
+
+    account: str
+    region: str
+    layer: str
+    name: str
+    template: str
+    values: Values
+
+    @property
+    def place(self) -> Target:
+        """Where the stack stands."""
+        return Target(self.account, self.region)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of the stack itself, which its resources carry too."""
+        return {tag: self.values[key] for tag, key in _TAGS.items() if key in self.values}
+
+    def __str__(self) -> str:
+        """The form that reports use."""
+        return f"{self.name} in {self.place}"
+
+
+def plan_stacks(
+    rollout: RolloutFile,
+    phase: str,
+    scope: str,
+    templates: Mapping[str, Template],
+    shared: SharedOutputs,
+    members: Mapping[str, Collection[str]] | None = None,
+) -> list[PlannedStack]:
+    """The stacks of one round, those at one place in the order in which they follow each other.
+
+    `shared` holds what earlier rounds have put out, `members` the accounts of the phase's organizational units. Raises
+    `RolloutFileError` with everything that is wrong with the values.
+    """
+    if scope == TOOLING_ONCE and rollout.stacksets.permission_model != "SELF_MANAGED":
+        return []  # service-managed stack sets bring roles of their own
+    if scope == ACCOUNT:  # the accounts of other phases, and mistakes in their values, are not ours
+        rollout = rollout.model_copy(update={"phases": {phase: rollout.phases[phase]}})
+    return [_step(stack) for stack in bootstrap_values(rollout, scope, templates, shared, members)]
+
+
+def route_stacks(wanted: DesiredState, outputs: Mapping[str, Mapping[Target, Values]]) -> list[PlannedStack]:
+    """The stacks of the phase in the network account, at the places where the layers before them stand.
+
+    `outputs` are what these layers put out, by layer and place. `apply` makes the routes of other places when it has
+    come that far.
+    """
+    found = []
+    for layer, stacks in sorted(wanted.plain.items()):
+        declared = read_template(layer, stacks.template)
+        for place, own in sorted(stacks.parameters.items()):
+            put_out = [outputs[need][place] for need in sorted(wanted.needs[layer]) if place in outputs.get(need, {})]
+            values = {key: value for each in put_out for key, value in each.items() if key in declared.parameters}
+            values |= own
+            if all(key in values or declared.default(key) is not None for key in declared.parameters):
+                name = names.plain_stack(layer, wanted.suffix, place)
+                found.append(PlannedStack(stacks.account, place.region, layer, name, stacks.template, values))
+    return found
+
+
+def _step(stack: BootstrapStack) -> PlannedStack:
+    name = stack_name(stack.layer, stack.suffix)
+    return PlannedStack(stack.place.account, stack.place.region, stack.layer, name, stack.template, stack.parameters)
+
+
+ADMINISTRATION, ARTIFACTS, SHARED_NETWORK = "administration", "artifacts", "shared_network"
+"""Layers, one of each scope that all phases share."""
+
+Stack = tuple[str, Target]
+"""A layer and its place."""
+
+
+def shared_outputs(client: Client, rollout: RolloutFile, phase: str | None = None) -> SharedOutputs:
+    """Read the stacks that a phase stands on, or all phases. Raises `RolloutError` where one is not there."""
+    expected = dict(_stacks(rollout, phase))
+
+    def look(stack: Stack) -> Values | None:
+        place = stack[1]
+        found = client.plain.read(place.account, place.region, expected[stack])
+        return None if found is None else found.outputs
+
+    looked = dict(concurrently(look, expected))
+    missing = [f"{expected[stack]} in {stack[1]}" for stack in expected if looked[stack] is None]
+    if missing:
+        raise RolloutError(
+            f"there is no stack {', '.join(missing)}; run `rollout-stacksets bootstrap --phase "
+            f"{phase or next(iter(rollout.phases))}` first"
+        )
+    return joined_outputs({stack: outputs for stack, outputs in looked.items() if outputs is not None})
+
+
+def joined_outputs(outputs: Mapping[Stack, Values]) -> SharedOutputs:
+    """Arrange what stacks have put out as the desired state takes it."""
+    administration = [found for (layer, _), found in outputs.items() if layer == ADMINISTRATION]
+    return SharedOutputs(
+        tooling={place.region: found for (layer, place), found in outputs.items() if layer == ARTIFACTS},
+        administration=administration[0] if administration else {},
+        network={place.region: found for (layer, place), found in outputs.items() if layer == SHARED_NETWORK},
+    )
+
+
+def _stacks(rollout: RolloutFile, phase: str | None) -> Iterator[tuple[Stack, str]]:
+    """The stacks with their names: `administration` in the home region."""
+    plans = [rollout.phases[phase]] if phase else rollout.phases.values()
+    regions = list(dict.fromkeys(region for plan in plans for region in plan.regions))
+    if rollout.stacksets.permission_model == "SELF_MANAGED":
+        yield _stack(rollout, ADMINISTRATION, rollout.tooling, rollout.home)
+    for region in dict.fromkeys([rollout.home, *regions]):
+        yield _stack(rollout, ARTIFACTS, rollout.tooling, region)
+    if rollout.network:
+        for region in regions:
+            yield _stack(rollout, SHARED_NETWORK, rollout.network, region)
+
+
+def _stack(rollout: RolloutFile, layer: str, owner: SharedAccount, region: str) -> tuple[Stack, str]:
+    given = {**read_parameters(rollout, owner.parameters).values, **owner.region_parameters.get(region, {})}
+    return (layer, Target(owner.account, region)), stack_name(layer, given.get(SUFFIX, ""))
+
+
+class StackState(enum.Enum):
+    """What came of a stack."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    HELD = "held back"
+
+
+@dataclass(frozen=True)
+class StackOutcome:
+    """A stack and what came of it: why, where it failed or was held back, and what it puts out where it stands."""
+
+    step: PlannedStack
+    state: StackState
+    reason: str = ""
+    outputs: Values = field(default_factory=dict)
+
+    @property
+    def stands(self) -> bool:
+        """Whether the stack is what it shall be."""
+        return self.state not in (StackState.FAILED, StackState.HELD)
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"{self.step}: {self.state.value}" + (f", {self.reason}" if self.reason else "")
+
+
+Progress = Callable[[StackOutcome], None]
+
+
+def deploy_stacks(
+    client: Client,
+    rollout: RolloutFile,
+    phase: str,
+    templates: Mapping[str, Template],
+    members: Mapping[str, Collection[str]] | None = None,
+    tell: Progress = lambda _outcome: None,
+) -> list[StackOutcome]:
+    """Deploy everything that a phase stands on, and tell each outcome as it comes; return them all.
+
+    A stack that fails holds back those that need it, and no others. Raises `RolloutFileError` for values that are
+    wrong, and `Unreachable` where nobody can be asked.
+    """
+    for scope in ROUNDS:  # what is wrong with any value is said before the first stack is touched
+        plan_stacks(rollout, phase, scope, templates, SharedOutputs(), members)
+    outcomes: list[StackOutcome] = []
+    for scope in ROUNDS:
+        steps = plan_stacks(rollout, phase, scope, templates, _shared(outcomes), members)
+        outcomes += _round(client, steps, _broken(outcomes), tell)
+    if all(outcome.stands for outcome in outcomes):
+        wanted = _wanted(client, rollout, phase, templates, outcomes, members or {})
+        steps = route_stacks(wanted, _put_out(client, wanted)) if wanted else []
+        outcomes += _round(client, steps, {}, tell)
+    return outcomes
+
+
+def _round(
+    client: Client, steps: Sequence[PlannedStack], broken: Mapping[str, str], tell: Progress
+) -> list[StackOutcome]:
+    """The stacks of one place go one after the other, since they may follow each other."""
+    places: dict[Target, list[PlannedStack]] = {}
+    for step in steps:
+        places.setdefault(step.place, []).append(step)
+
+    def work(place: Target) -> list[StackOutcome]:
+        done: list[StackOutcome] = []
+        for step in places[place]:
+            done.append(_deployed(client, step, {**broken, **_broken(done)}))
+        return done
+
+    outcomes: list[StackOutcome] = []
+    with progress.bar("bootstrap", len(places)) as advance:
+        for place, done in concurrently(work, places):
+            advance(str(place))
+            for outcome in done:
+                tell(outcome)
+            outcomes += done
+    return outcomes
+
+
+def _deployed(client: Client, step: PlannedStack, broken: Mapping[str, str]) -> StackOutcome:
+    waiting = sorted(read_template(step.layer, step.template).needs & broken.keys())
+    if waiting:
+        return StackOutcome(step, StackState.HELD, f"since {broken[waiting[0]]} does not stand")
+    try:
+        before = client.plain.read(step.account, step.region, step.name)
+        after = client.plain.deploy(step.account, step.region, step.name, step.template, step.values, step.tags)
+    except Unreachable:
+        raise
+    except RolloutError as error:
+        return StackOutcome(step, StackState.FAILED, str(error))
+    state = StackState.CREATED if before is None else StackState.UNCHANGED if before == after else StackState.UPDATED
+    return StackOutcome(step, state, outputs=after.outputs)
+
+
+def _broken(outcomes: Sequence[StackOutcome]) -> dict[str, str]:
+    """The layers of which a stack does not stand, each with one such stack."""
+    return {outcome.step.layer: str(outcome.step) for outcome in outcomes if not outcome.stands}
+
+
+def _shared(outcomes: Sequence[StackOutcome]) -> SharedOutputs:
+    return joined_outputs({(each.step.layer, each.step.place): each.outputs for each in outcomes if each.stands})
+
+
+def _wanted(
+    client: Client,
+    rollout: RolloutFile,
+    phase: str,
+    templates: Mapping[str, Template],
+    outcomes: Sequence[StackOutcome],
+    members: Mapping[str, Collection[str]],
+) -> DesiredState | None:
+    """The phase as it shall be, where something of it stands; before its first apply its values may be incomplete."""
+    of_account = [each.step for each in outcomes if read_template(each.step.layer, each.step.template).scope == ACCOUNT]
+    suffix = of_account[0].values[SUFFIX] if of_account else ""
+    if not {names.stack_set(layer, suffix) for layer in templates} & set(client.sets.names()):
+        return None
+    return desired_state(rollout, phase, templates, _shared(outcomes), members)
+
+
+def _put_out(client: Client, wanted: DesiredState) -> dict[str, dict[Target, Values]]:
+    """What the layers that the routes follow have put out, by layer and place, where they stand."""
+    needed = {need for layer in wanted.plain for need in wanted.needs[layer] & wanted.sets.keys()}
+    return {layer: _outputs(client, layer, wanted.sets[layer].name) for layer in sorted(needed)}
+
+
+def _outputs(client: Client, layer: str, name: str) -> dict[Target, Values]:
+    """The outputs of a set's stacks; of those that are not there, or do not let themselves be read, none."""
+    state = client.sets.read(layer, name)
+    instances = {place: each for place, each in (state.instances if state else {}).items() if each.stack_id}
+
+    def look(place: Target) -> Values:
+        try:
+            return client.members.outputs(place, instances[place].stack_id)
+        except Refused:
+            return {}
+
+    return dict(concurrently(look, instances))

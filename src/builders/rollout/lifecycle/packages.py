@@ -1,0 +1,77 @@
+"""The functions' packages: put into the bucket of each region, and readable by every account of the phase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from builders import package
+from builders.building.packages import PACKAGES_DIR, WHEELS_DIR
+from builders.errors import RolloutError
+from builders.rollout.aws.calls import concurrently
+from builders.rollout.aws.client import Client
+from builders.rollout.executor.context import Observer
+from builders.rollout.model import DesiredState, Target, some_targets
+from builders.rollout.phase import BUCKET, Phase
+
+LAMBDA = Path("lambda")
+
+
+def publish_packages(opened: Phase, watch: Observer) -> None:
+    """Put the packages that are not there yet into each region's bucket, and see that every account can read them.
+
+    Raises `RolloutError` for a key that no function under lambda/ makes, and for accounts that cannot read.
+    """
+    missing = list(_missing(opened.client, opened.wanted))
+    functions = {each.key: each for each in package.functions(LAMBDA)} if missing else {}
+    for region, bucket, key in missing:
+        if key not in functions:
+            raise RolloutError(
+                f"package {key} is not in {bucket}, and lambda/ makes none of that content; run `build-templates "
+                "--package` and commit what it changes"
+            )
+        path = package.build(functions[key], PACKAGES_DIR, WHEELS_DIR)
+        opened.client.objects(region).upload(bucket, key, path)
+        watch.say(f"put {key} into {bucket}")
+    _require_readers(opened.client, opened.wanted)
+
+
+def require_packages(client: Client, wanted: DesiredState) -> None:
+    """Refuse to put a release back whose packages are gone."""
+    for _, bucket, key in _missing(client, wanted):
+        raise RolloutError(f"package {key} is not in {bucket} any more; the release cannot be put back")
+
+
+def _missing(client: Client, wanted: DesiredState) -> Iterator[tuple[str, str, str]]:
+    """Region, bucket and key of each package that is not where the functions will look for it."""
+    for region, bucket in sorted({(place.region, bucket) for place, bucket in _buckets(wanted).items()}):
+        for key in wanted.packages:
+            if not client.objects(region).exists(bucket, key):
+                yield region, bucket, key
+
+
+def _buckets(wanted: DesiredState) -> dict[Target, str]:
+    """Where the functions of each place take their packages from."""
+    return {
+        place: overrides.get(BUCKET, each.parameters.get(BUCKET, ""))
+        for each in wanted.sets.values()
+        if BUCKET in each.parameters
+        for place, overrides in each.overrides.items()
+    }
+
+
+def _require_readers(client: Client, wanted: DesiredState) -> None:
+    """Ask in the name of each account, since a bucket policy that leaves one out fails its stacks late and slowly."""
+    if not wanted.packages:
+        return
+    key, buckets = wanted.packages[0], _buckets(wanted)
+
+    def reads(place: Target) -> bool:
+        return client.members.can_read(place, buckets[place], key)
+
+    shut_out = sorted(place for place, can in concurrently(reads, sorted(buckets)) if not can)
+    if shut_out:
+        raise RolloutError(
+            f"{some_targets(shut_out)} cannot read s3://{buckets[shut_out[0]]}/{key}; name the accounts in "
+            "ReaderAccountIds, or their organization in OrganizationId, of environments/tooling.json and run bootstrap"
+        )

@@ -1,0 +1,193 @@
+"""Deletes one resource that was left, by its type.
+
+Deletes what a removal left, once its stack is gone and a person said so.
+
+Instances that StackSets shall forget without deleting their stacks, as steps. Pure.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from builders.errors import RolloutError
+from builders.rollout.aws import resources, stacks
+from builders.rollout.aws.calls import ApiCalls, concurrently
+from builders.rollout.aws.client import AccessPaths, Client
+from builders.rollout.aws.errors import Refused
+from builders.rollout.aws.resources import GONE
+from builders.rollout.aws.sessions import Endpoint
+from builders.rollout.lifecycle.retained import Disposal, RetainedList, RetainedResource, final_snapshot, in_order
+from builders.rollout.model import StackSet, Status, Target
+from builders.rollout.plan.calls import Action, Call, rectangles
+
+SECRET_DAYS = 7
+"""The shortest recovery window of a secret (Secrets Manager API reference, DeleteSecret): whoever purges wants it gone,
+and whoever regrets it still has a week."""
+
+KEY_DAYS = 30
+"""The longest waiting period of a key (KMS API reference, ScheduleKeyDeletion): longer than a secret can be restored,
+and whatever else was encrypted with it shows by then."""
+
+Delete = Callable[[ApiCalls, Endpoint, RetainedResource], str]
+"""Deletes, and returns what was done in words."""
+
+
+def delete(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
+    """Delete what was left and say what was done. Raises `Refused`; what is gone already is refused with `GONE`."""
+    return _BY_WAY[left.way](calls, where, left)
+
+
+def _secret(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
+    resources.delete_secret(calls, where, left.physical_id, SECRET_DAYS)
+    return f"deleted; `aws secretsmanager restore-secret` brings it back for {SECRET_DAYS} days"
+
+
+def _key(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
+    resources.schedule_key_deletion(calls, where, left.physical_id, KEY_DAYS)
+    return f"deleted in {KEY_DAYS} days; `aws kms cancel-key-deletion` keeps it until then"
+
+
+def _snapshot(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
+    found = final_snapshot(left, resources.snapshots(calls, where, left.physical_id, left.identity))
+    if not found:
+        return "left no final snapshot"
+    resources.delete_snapshot(calls, where, found)
+    return f"snapshot {found} deleted"
+
+
+def _log_group(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
+    resources.delete_log_group(calls, where, left.physical_id)
+    return "deleted with its logs"
+
+
+def _role(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
+    resources.delete_role(calls, where, left.physical_id)
+    return "deleted"
+
+
+_BY_WAY: Mapping[Disposal, Delete] = {
+    Disposal.SECRET: _secret,
+    Disposal.KEY: _key,
+    Disposal.SNAPSHOT: _snapshot,
+    Disposal.LOG_GROUP: _log_group,
+    Disposal.ROLE: _role,
+}
+
+
+ACKNOWLEDGED = "purge"
+
+
+class PurgeStatus(enum.Enum):
+    """What became of something that was left."""
+
+    PURGED = "purged"
+    KEPT = "kept"
+    """Not acknowledged, its stack still stands, or it goes by hand only."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class PurgeResult:
+    """Something that was left, what became of it, and what was done or is to be done."""
+
+    left: RetainedResource
+    fate: PurgeStatus
+    words: str
+
+
+def run_purge(
+    client: Client,
+    reach: AccessPaths,
+    ledger: RetainedList,
+    acknowledged: Collection[str],
+    say: Callable[[str], None] = lambda _line: None,
+) -> tuple[tuple[PurgeResult, ...], int]:
+    """Delete everything that is noted, account by account, and strike what is gone.
+
+    `acknowledged` must hold "purge"; a role goes only when "purge/<its name>" is there too, since others may use it.
+    The exit code is 1 when something could not be deleted. Run again, it goes on where it was.
+    """
+    by_place: dict[Target, list[RetainedResource]] = defaultdict(list)
+    for left in in_order(ledger.read()):
+        by_place[left.place].append(left)
+
+    def at(place: Target) -> Sequence[PurgeResult]:
+        done: list[PurgeResult] = []
+        try:
+            done.extend(_purged(client, reach, by_place[place], acknowledged))
+        finally:
+            ledger.strike(each.left for each in done if each.fate is PurgeStatus.PURGED)
+        return done
+
+    found: list[PurgeResult] = []
+    for place, purged in concurrently(at, sorted(by_place)):
+        found += purged
+        say(f"{place}: {sum(each.fate is PurgeStatus.PURGED for each in purged)} of {len(purged)} purged")
+    found.sort(key=lambda each: (each.left.place, each.left.layer, each.left.logical_id))
+    return tuple(found), int(any(each.fate is PurgeStatus.FAILED for each in found))
+
+
+def _purged(
+    client: Client, reach: AccessPaths, found: list[RetainedResource], acknowledged: Collection[str]
+) -> Iterator[PurgeResult]:
+    for left in found:
+        unasked = _unacknowledged(left, acknowledged)
+        if unasked:
+            yield PurgeResult(left, PurgeStatus.KEPT, unasked)
+            continue
+        try:
+            yield _one(client, reach, left)
+        except RolloutError as error:
+            yield PurgeResult(left, PurgeStatus.FAILED, str(error))
+
+
+def _one(client: Client, reach: AccessPaths, left: RetainedResource) -> PurgeResult:
+    if stacks.describe(client.calls, reach.reading(left.place), left.stack_id):
+        return PurgeResult(left, PurgeStatus.KEPT, "its stack still stands, and uses it; remove the phase there first")
+    try:
+        words = delete(client.calls, reach.deploying(left.place), left)
+    except Refused as refused:
+        if refused.code not in GONE:
+            raise
+        words = "was gone already"
+    return PurgeResult(left, PurgeStatus.PURGED, words)
+
+
+def _unacknowledged(left: RetainedResource, acknowledged: Collection[str]) -> str:
+    """Why something is not deleted; empty when it may be."""
+    if left.way is Disposal.BY_HAND:
+        return left.by_hand
+    if ACKNOWLEDGED not in acknowledged:
+        return f"will be {left.way.value} with --acknowledge {ACKNOWLEDGED}"
+    named = f"{ACKNOWLEDGED}/{left.physical_id}"
+    if left.way is Disposal.ROLE and named not in acknowledged:
+        return f"others may use this role; delete it with --acknowledge {named}"
+    return ""
+
+
+def detach_calls(
+    states: Mapping[str, StackSet], accounts: Collection[str], reached: Collection[str], region_order: Iterable[str]
+) -> dict[str, list[Call]]:
+    """By layer, what `remove --account` does: an account that is not `reached` any more loses all its instances.
+
+    One that is reached loses only its INOPERABLE ones: the others still work, and are removed by a plan. The stacks,
+    where there still are any, stay. Layers that lose nothing are left out.
+    """
+    order = tuple(region_order)
+    gone = set(accounts) - set(reached)
+    found = {}
+    for layer, state in states.items():
+        places = [
+            place
+            for place, instance in state.instances.items()
+            if place.account in gone or (place.account in accounts and instance.status is Status.INOPERABLE)
+        ]
+        if places:
+            found[layer] = [
+                Call(Action.DELETE, layer, state.name, those, regions, retain=True)
+                for those, regions in rectangles(places, order)
+            ]
+    return found

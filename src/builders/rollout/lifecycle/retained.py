@@ -1,0 +1,254 @@
+"""Which resources of a stack stay when it is deleted, and what takes each of them away. Pure.
+
+What is to be purged, as an object beside the journal: written before a removal begins, struck as it goes.
+
+Looks at every stack of a phase before it is removed, and writes down what will be left of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from builders.errors import RolloutError
+from builders.rollout.aws import resources
+from builders.rollout.aws.accounts import Look
+from builders.rollout.aws.calls import concurrently
+from builders.rollout.aws.client import AccessPaths, Client
+from builders.rollout.aws.errors import Conflict
+from builders.rollout.aws.resources import StackResource
+from builders.rollout.aws.s3 import ABSENT, Expected
+from builders.rollout.model import StackSet, Target
+from builders.rollout.state import serialization
+from builders.rollout.state.serialization import Bucket, JsonObject
+
+_STAYING = ("Retain", "RetainExceptOnCreate", "Snapshot")
+"""DeletionPolicy attributes after which something is left (CloudFormation user guide, "DeletionPolicy attribute")."""
+
+
+class Disposal(enum.Enum):
+    """How something that was left goes."""
+
+    SECRET = "deleted, and can be restored for 7 days"  # noqa: S105  words
+    KEY = "scheduled for deletion"
+    SNAPSHOT = "rid of its final snapshot"
+    LOG_GROUP = "deleted with its logs"
+    ROLE = "deleted"
+    BY_HAND = "by hand"
+
+
+_WAYS = {
+    ("AWS::SecretsManager::Secret", "Retain"): Disposal.SECRET,
+    ("AWS::KMS::Key", "Retain"): Disposal.KEY,
+    ("AWS::RDS::DBInstance", "Snapshot"): Disposal.SNAPSHOT,
+    ("AWS::Logs::LogGroup", "Retain"): Disposal.LOG_GROUP,
+    ("AWS::IAM::Role", "Retain"): Disposal.ROLE,
+}
+
+
+@dataclass(frozen=True)
+class RetainedResource:
+    """A resource that outlives its stack. `policy` is its DeletionPolicy.
+
+    Of a database instance, `identity` is its DbiResourceId, and `before` are the snapshots that it had then.
+    """
+
+    layer: str
+    place: Target
+    stack_id: str
+    logical_id: str
+    type: str
+    physical_id: str
+    policy: str
+    identity: str = ""
+    before: tuple[str, ...] = ()
+
+    @property
+    def way(self) -> Disposal:
+        """How it goes."""
+        policy = "Retain" if self.policy == "RetainExceptOnCreate" else self.policy
+        return _WAYS.get((self.type, policy), Disposal.BY_HAND)
+
+    @property
+    def by_hand(self) -> str:
+        """The command that deletes it by hand; for a snapshot whose service we do not know, the place to look."""
+        if self.policy == "Snapshot":
+            return f"look for the snapshots of {self.physical_id} in {self.place}, and delete those of the last day"
+        return (
+            f"aws cloudcontrol delete-resource --region {self.place.region} --type-name {self.type} "
+            f"--identifier {self.physical_id}"
+        )
+
+
+def staying(template: str) -> dict[str, str]:
+    """The resources of a template that outlive its stack, with their policies. Raises `ValueError` for no JSON."""
+    declared = json.loads(template).get("Resources", {})
+    policies = {name: each.get("DeletionPolicy") or _default(each) for name, each in declared.items()}
+    return {name: policy for name, policy in policies.items() if policy in _STAYING}
+
+
+def retained(
+    layer: str, place: Target, stack_id: str, template: str, resources: Iterable[StackResource]
+) -> tuple[RetainedResource, ...]:
+    """The resources that a stack's deletion leaves, by the template that it was deployed with.
+
+    Those that a condition kept from being made are in no stack's list, and so not here. Raises `ValueError` for a
+    template that is not JSON.
+    """
+    policies = staying(template)
+    return tuple(
+        RetainedResource(
+            layer, place, stack_id, each.logical_id, each.type, each.physical_id, policies[each.logical_id]
+        )
+        for each in resources
+        if each.logical_id in policies
+    )
+
+
+def final_snapshot(left: RetainedResource, now: Sequence[str]) -> str:
+    """The snapshot that the deletion took; empty when there is none. `now` are those of the instance, oldest first.
+
+    CloudFormation does not say what it calls them. It is the last one, since the instance was gone with it, and what
+    somebody took by hand is before it.
+    """
+    return now[-1] if now and now[-1] not in left.before else ""
+
+
+def in_order(found: Iterable[RetainedResource]) -> list[RetainedResource]:
+    """Keys last: whatever is read with a key, and may still be brought back, goes before it."""
+    return sorted(found, key=lambda each: (each.way is Disposal.KEY, each.place, each.layer, each.logical_id))
+
+
+def _default(resource: Mapping[str, Any]) -> str:
+    """Databases are kept as snapshots unless a template says otherwise (CloudFormation user guide, "DeletionPolicy
+    attribute")."""
+    alone = resource["Type"] == "AWS::RDS::DBInstance" and "DBClusterIdentifier" not in resource.get("Properties", {})
+    return "Snapshot" if alone or resource["Type"] == "AWS::RDS::DBCluster" else "Delete"
+
+
+ATTEMPTS = 5
+"""Of a write that another one came before."""
+
+_Key = tuple[Target, str, str, str]
+_Noted = dict[_Key, RetainedResource]
+
+
+@dataclass(frozen=True)
+class _Page:
+    left: tuple[RetainedResource, ...] = ()
+
+
+class RetainedList:
+    """The object rollout/<suffix>/left.json. Safe for threads, and for two who write at once."""
+
+    def __init__(self, objects: Bucket, bucket: str, suffix: str) -> None:
+        self._drawer = JsonObject(objects, bucket, suffix)
+        self._key = self._drawer.key("left.json")
+        self._lock = threading.Lock()
+
+    def read(self) -> tuple[RetainedResource, ...]:
+        """Everything that is noted and not purged yet."""
+        return tuple(self._read()[0].values())
+
+    def note(self, found: Iterable[RetainedResource]) -> None:
+        """Add what a removal will leave. What was noted before stays as it was: its database had fewer snapshots."""
+        added = {_key(each): each for each in found}
+        self._change(lambda noted: {**added, **noted})
+
+    def strike(self, done: Iterable[RetainedResource]) -> None:
+        """Take out what is gone."""
+        keys = {_key(each) for each in done}
+        self._change(lambda noted: {key: each for key, each in noted.items() if key not in keys})
+
+    def _change(self, change: Callable[[_Noted], _Noted]) -> None:
+        with self._lock:
+            for _ in range(ATTEMPTS):
+                noted, etag = self._read()
+                changed = change(noted)
+                if changed == noted or self._written(changed, etag):
+                    return
+        raise RolloutError(f"{self._where} is written by others all the time; run this again when they are done")
+
+    def _written(self, noted: _Noted, etag: str | Expected) -> bool:
+        body = serialization.written(_Page(tuple(noted[key] for key in sorted(noted))))
+        try:
+            self._drawer.objects.put(self._drawer.bucket, self._key, body, etag)
+        except Conflict:
+            return False
+        return True
+
+    def _read(self) -> tuple[_Noted, str | Expected]:
+        found = self._drawer.objects.get(self._drawer.bucket, self._key)
+        if found is None:
+            return {}, ABSENT
+        return {_key(each): each for each in serialization.read(_Page, found[0], self._where).left}, found[1]
+
+    @property
+    def _where(self) -> str:
+        return self._drawer.where(self._key)
+
+
+def _key(left: RetainedResource) -> _Key:
+    return left.place, left.stack_id, left.type, left.physical_id
+
+
+@dataclass(frozen=True)
+class RetainedView:
+    """What was written down, and why some stacks could not be looked at: what they leave would not be purged."""
+
+    left: tuple[RetainedResource, ...]
+    unread: Mapping[tuple[str, Target], str]
+
+
+def record_retained(
+    client: Client, reach: AccessPaths, sets: Mapping[str, StackSet], ledger: RetainedList
+) -> RetainedView:
+    """Write down what the removal of these sets will leave. To be called before it begins, and again on resume."""
+    looks = [
+        Look((layer, place), instance.stack_id)
+        for layer, state in sorted(sets.items())
+        for place, instance in sorted(state.instances.items())
+        if instance.stack_id
+    ]
+    found: list[RetainedResource] = []
+    unread: dict[tuple[str, Target], str] = {}
+
+    def of_stack(look: Look) -> list[RetainedResource] | RolloutError:
+        try:
+            return list(_of_stack(client, reach, look))
+        except RolloutError as error:
+            return error
+
+    for look, answer in concurrently(of_stack, looks):
+        if isinstance(answer, RolloutError):
+            unread[look.key] = str(answer)
+        else:
+            found += answer
+    ledger.note(found)
+    return RetainedView(tuple(sorted(found, key=lambda each: (each.place, each.layer, each.logical_id))), unread)
+
+
+def _of_stack(client: Client, reach: AccessPaths, look: Look) -> Iterator[RetainedResource]:
+    layer, place = look.key
+    stack = client.members.deployed(place, look.stack_id)
+    try:
+        if stack is None or not staying(stack.template):
+            return
+        made = resources.of_stack(client.calls, reach.reading(place), look.stack_id)
+        found = retained(layer, place, look.stack_id, stack.template, made)
+    except ValueError as error:
+        raise RolloutError(f"the template of {layer} at {place} is not JSON; somebody else deployed it") from error
+    for left in found:
+        yield _with_snapshots(client, reach, left) if left.way is Disposal.SNAPSHOT else left
+
+
+def _with_snapshots(client: Client, reach: AccessPaths, left: RetainedResource) -> RetainedResource:
+    where = reach.deploying(left.place)
+    identity = resources.database(client.calls, where, left.physical_id)
+    before = resources.snapshots(client.calls, where, left.physical_id, identity)
+    return dataclasses.replace(left, identity=identity, before=before)

@@ -1,0 +1,136 @@
+"""What every command begins with: rollout.yaml, the templates, the shared stacks, and so the phase as it shall be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from builders.errors import RolloutError, UsageError
+from builders.rollout.aws.client import Client
+from builders.rollout.config import desired, loading, schema, sources, templates
+from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.templates import Template
+from builders.rollout.executor import state
+from builders.rollout.lifecycle import bootstrap
+from builders.rollout.model import CurrentState, DesiredState, Permissions, PlainStackSpec
+from builders.rollout.state.overrides import OverrideCache
+from builders.rollout.state.store import Store
+from builders.spelling import unknown
+
+BUCKET = "ArtifactsBucket"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the command was called. `connect` makes the client; a rehearsal has its own."""
+
+    file: Path
+    templates: Path
+    connect: Callable[..., Client]
+    region: str | None = None
+    """Of the stack sets, instead of what the rollout file says."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase that a command works on. `buckets` are those of the artifacts, by region."""
+
+    rollout: schema.RolloutFile
+    templates: Mapping[str, Template]
+    shared: SharedOutputs
+    wanted: DesiredState
+    client: Client
+    store: Store
+    buckets: Mapping[str, str]
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """Every layer that a stack set of this phase may carry."""
+        return frozenset(name for name, each in self.templates.items() if each.scope == "PHASE")
+
+    @property
+    def routes(self) -> list[PlainStackSpec]:
+        """The layers of the phase that plain stacks carry."""
+        return list(self.wanted.plain.values())
+
+    def world(self, known: OverrideCache | None = None) -> CurrentState:
+        """The phase as it is."""
+        known = known or self.store.known()
+        return state.read_current_state(
+            self.client.sets, self.client.plain, known, self.wanted.suffix, self.layers, self.routes
+        )
+
+
+def load(options: Options) -> tuple[schema.RolloutFile, dict[str, Template]]:
+    """Read rollout.yaml and the templates."""
+    rollout = loading.load_rollout_file(options.file)
+    if options.region:
+        tooling = rollout.tooling.model_copy(update={"region": options.region})
+        rollout = rollout.model_copy(update={"tooling": tooling})
+    return rollout, templates.read_templates(options.templates)
+
+
+@dataclass(frozen=True)
+class Door:
+    """The accounts of a phase, before anything of it need stand."""
+
+    rollout: schema.RolloutFile
+    templates: Mapping[str, Template]
+    phase: str
+    suffix: str
+    client: Client
+
+    @property
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """The active accounts of the organizational units that the phase names."""
+        units = self.rollout.phases[self.phase].targets.organizational_units
+        return {unit: tuple(self.client.organizations.accounts(unit)) for unit in units}
+
+
+def connect(options: Options, name: str) -> Door:
+    """Connect to the accounts of a phase. Raises `RolloutError` for credentials of another account."""
+    rollout, templates = load(options)
+    if name not in rollout.phases:
+        raise UsageError(unknown("phase", name, rollout.phases))
+    suffix = sources.suffix_of(rollout, name, sources.environment_file(rollout, name)) or ""
+    permissions = Permissions(
+        service_managed=rollout.stacksets.permission_model == "SERVICE_MANAGED", call_as=rollout.stacksets.call_as
+    )
+    client = options.connect(
+        region=rollout.home,
+        permissions=permissions,
+        phase=name,
+        suffix=suffix,
+        deploy_role=rollout.deploy_role,
+    )
+    check_account(client, rollout)
+    return Door(rollout, templates, name, suffix, client)
+
+
+def open_phase(options: Options, name: str) -> Phase:
+    """Open a phase. Raises `RolloutError` where the shared stacks do not stand yet."""
+    opened = connect(options, name)
+    rollout, client = opened.rollout, opened.client
+    shared = bootstrap.shared_outputs(client, rollout, name)
+    wanted = desired.desired_state(rollout, name, opened.templates, shared, opened.members)
+    buckets = {region: outputs[BUCKET] for region, outputs in shared.tooling.items()}
+    return Phase(
+        rollout=rollout,
+        templates=opened.templates,
+        shared=shared,
+        wanted=wanted,
+        client=client,
+        store=Store(client.objects(rollout.home), buckets[rollout.home], wanted.suffix),
+        buckets=buckets,
+    )
+
+
+def check_account(client: Client, rollout: schema.RolloutFile) -> None:
+    """Refuse credentials of another account before anything is asked with them."""
+    account = client.account()
+    if account != rollout.tooling.account:
+        raise RolloutError(
+            f"the credentials are of account {account}, and the tooling account of {rollout.path} is "
+            f"{rollout.tooling.account}; choose its profile by --profile or AWS_PROFILE"
+        )

@@ -1,0 +1,247 @@
+"""Accounts and regions that one operation can name together. Pure.
+
+The fewest StackSets operations that lead from a stack set as it is to the set as it shall be. Pure.
+
+An operation names accounts and regions and touches all their pairs; its overrides hold for all of them. So pairs are
+gathered into rectangles of equal overrides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from builders.rollout.diff.instances import ChangeKind, change_kind, differs, keeps_overrides
+from builders.rollout.model import DesiredState, Instance, StackSet, StackSetSpec, Status, Target, Values
+
+Rectangle = tuple[tuple[str, ...], tuple[str, ...]]
+"""Accounts and regions, whose every pair is meant."""
+
+
+def rectangles(places: Collection[Target], region_order: Iterable[str]) -> list[Rectangle]:
+    """Cover the places by rectangles that touch each place once: by the fewer of two ways of gathering them."""
+    order = {region: number for number, region in enumerate(region_order)}
+
+    def sort(regions: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted(regions, key=lambda region: (order.get(region, len(order)), region)))
+
+    by_account = _gathered((place.account, place.region) for place in places)
+    by_region = _gathered((place.region, place.account) for place in places)
+    if len(by_region) < len(by_account):
+        return sorted((tuple(sorted(accounts)), sort(regions)) for accounts, regions in by_region.items())
+    return sorted((tuple(sorted(accounts)), sort(regions)) for regions, accounts in by_account.items())
+
+
+def _gathered(pairs: Iterable[tuple[str, str]]) -> dict[frozenset[str], list[str]]:
+    """The first parts that have the same second parts."""
+    seconds: dict[str, set[str]] = defaultdict(set)
+    for first, second in pairs:
+        seconds[first].add(second)
+    together: dict[frozenset[str], list[str]] = defaultdict(list)
+    for first, those in seconds.items():
+        together[frozenset(those)].append(first)
+    return together
+
+
+SUFFIX = "EnvironmentSuffix"
+"""A parameter of every template."""
+
+
+class Action(enum.Enum):
+    """What a step asks of StackSets, one call each."""
+
+    CREATE_SET = "CreateStackSet"
+    UPDATE_SET = "UpdateStackSet"
+    CREATE = "CreateStackInstances"
+    UPDATE = "UpdateStackInstances"
+    DELETE = "DeleteStackInstances"
+    DELETE_SET = "DeleteStackSet"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call. `overrides` is the full list of the places' own values, or nothing where they stay as they are;
+    `retain` leaves the stacks standing."""
+
+    action: Action
+    layer: str
+    set_name: str
+    accounts: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    overrides: Values | None = None
+    retain: bool = False
+
+    @property
+    def places(self) -> frozenset[Target]:
+        """The instances that the operation touches."""
+        return frozenset(Target(account, region) for account in self.accounts for region in self.regions)
+
+
+def calls_for(
+    wanted: DesiredState, layer: str, state: StackSet | None, places: Collection[Target], anchors: Iterable[Target] = ()
+) -> list[Call]:
+    """The calls, in order, that bring a layer's set and its instances at `places` to what they shall be.
+
+    A set takes one template at a time, and takes it only with a deployment: where none of `places` has an instance yet,
+    the first of `anchors` that has one is deployed with the new template ahead of its wave. What comes behind
+    UpdateStackSet is independent of each other.
+    """
+    desired = wanted.sets.get(layer)
+    if desired is None:
+        return _removal(wanted, state, places)
+    found: list[Call] = []
+    if state is None:
+        found += [Call(Action.CREATE_SET, layer, desired.name)] if places else []
+    changed = state is not None and differs(wanted, desired, state)
+    kinds = {place: change_kind(desired, state, place, changed) for place in places}
+    if state is not None and changed and any(each in (ChangeKind.CREATE, ChangeKind.UPDATE) for each in kinds.values()):
+        accounts, regions = _bearers(wanted, desired, state, kinds, anchors)
+        bearing = Call(Action.UPDATE_SET, layer, desired.name, accounts, regions)
+        found.append(bearing)
+        for place in bearing.places & kinds.keys():
+            if kinds[place] is ChangeKind.UPDATE and keeps_overrides(desired, state, state.instances[place]):
+                kinds[place] = ChangeKind.NOTHING
+    for action, meant in (
+        (Action.CREATE, {ChangeKind.CREATE}),
+        (Action.UPDATE, {ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY}),
+    ):
+        for overrides, (accounts, regions) in _groups(wanted, desired, state, kinds, meant):
+            found.append(Call(action, layer, desired.name, accounts, regions, overrides))
+    if state is not None:
+        found += _deletions(wanted, state, [place for place, each in kinds.items() if each is ChangeKind.DELETE])
+    return found
+
+
+def state_after(wanted: DesiredState, state: StackSet | None, *done: Call) -> StackSet | None:
+    """The set once steps have succeeded everywhere, one after the other: what a plan reckons with."""
+    instances = dict(state.instances) if state else {}  # copied once: there may be a step for each instance
+    for step in done:
+        if step.action is Action.DELETE_SET:
+            state, instances = None, {}
+        elif step.action is Action.CREATE_SET:
+            state, instances = StackSet(step.layer, step.set_name, "", {}, {}, {}), {}
+        else:
+            _succeed(instances, step)
+    if state is None:
+        return None
+    if any(step.action is not Action.DELETE for step in done):
+        return _stored(wanted, state, instances)
+    return dataclasses.replace(state, instances=instances)
+
+
+def _succeed(instances: dict[Target, Instance], step: Call) -> None:
+    """Change the instances of a set as a step does that succeeds everywhere."""
+    if step.action is Action.DELETE:
+        for place in step.places:
+            instances.pop(place, None)
+        return
+    if step.action is Action.UPDATE_SET:
+        for place, instance in instances.items():
+            if instance.status is not Status.INOPERABLE:
+                instances[place] = dataclasses.replace(instance, status=Status.OUTDATED)
+    for place in step.places:
+        before = instances.get(place, Instance(place, Status.OUTDATED, "PENDING", overrides={}))
+        overrides = before.overrides if step.action is Action.UPDATE_SET or not step.overrides else step.overrides
+        instances[place] = dataclasses.replace(
+            before, status=Status.CURRENT, detailed="SUCCEEDED", reason="", overrides=overrides
+        )
+
+
+def _bearers(
+    wanted: DesiredState,
+    desired: StackSetSpec,
+    state: StackSet,
+    kinds: Mapping[Target, ChangeKind],
+    anchors: Iterable[Target],
+) -> Rectangle:
+    """Whom UpdateStackSet deploys with the new template: it changes no overrides, so those whose own stay as they are.
+
+    Naming nobody would update everybody, which is right only where nobody is there.
+    """
+    working = [place for place, each in kinds.items() if each is ChangeKind.UPDATE]
+    staying = [place for place in working if keeps_overrides(desired, state, state.instances[place])]
+    if staying:
+        return min(rectangles(staying, wanted.regions), key=lambda found: _turn(wanted, found))
+    usable = [p for p in anchors if p in state.instances and state.instances[p].status is not Status.INOPERABLE]
+    for place in sorted(working) or sorted(usable, key=lambda place: place not in desired.overrides):
+        return (place.account,), (place.region,)
+    return (), ()
+
+
+def _groups(
+    wanted: DesiredState,
+    desired: StackSetSpec,
+    state: StackSet | None,
+    kinds: Mapping[Target, ChangeKind],
+    meant: set[ChangeKind],
+) -> Iterator[tuple[Values, Rectangle]]:
+    """Rectangles of equal overrides: those of an earlier region first, then the larger."""
+    groups: dict[str, list[Target]] = defaultdict(list)
+    for place, each in kinds.items():
+        if each in meant:
+            overrides = _overrides(desired, state, place)
+            groups[json.dumps(overrides, sort_keys=True)].append(place)
+    found = [(text, rectangle) for text, places in groups.items() for rectangle in rectangles(places, wanted.regions)]
+    for text, rectangle in sorted(found, key=lambda each: (_turn(wanted, each[1]), each[0])):
+        yield json.loads(text), rectangle
+
+
+def _turn(wanted: DesiredState, rectangle: Rectangle) -> tuple[int, int]:
+    """When a rectangle's turn comes: in the order of the regions, and the larger before the smaller."""
+    accounts, regions = rectangle
+    order = {region: number for number, region in enumerate(wanted.regions)}
+    return min(order.get(region, len(order)) for region in regions), -len(accounts) * len(regions)
+
+
+def _overrides(desired: StackSetSpec, state: StackSet | None, place: Target) -> dict[str, str]:
+    """The full list for a place; none where its own values stay as they are, so that a thousand accounts that each
+    have a value of their own are one operation.
+
+    An operation without a list leaves all values (CloudFormation API reference, UpdateStackInstances). One that shall
+    reset all of them therefore has to name something: the suffix.
+    """
+    overrides = dict(desired.overrides[place])
+    if state is None or place not in state.instances:
+        return overrides
+    instance = state.instances[place]
+    if keeps_overrides(desired, state, instance):
+        return {}
+    return overrides or {SUFFIX: desired.parameters[SUFFIX]}
+
+
+def _removal(wanted: DesiredState, state: StackSet | None, places: Collection[Target]) -> list[Call]:
+    """A layer that the phase has no more: its instances, and behind the last of them the set itself."""
+    if state is None:
+        return []
+    found = _deletions(wanted, state, [place for place in places if place in state.instances])
+    if not state.instances.keys() - set(places):
+        found.append(Call(Action.DELETE_SET, state.layer, state.name))
+    return found
+
+
+def _deletions(wanted: DesiredState, state: StackSet, places: Collection[Target]) -> list[Call]:
+    """Those that work are deleted; an INOPERABLE one is let go, and its stack stays."""
+    return [
+        Call(Action.DELETE, state.layer, state.name, accounts, regions, retain=broken)
+        for broken in (False, True)
+        for accounts, regions in rectangles(
+            [place for place in places if (state.instances[place].status is Status.INOPERABLE) is broken],
+            wanted.regions,
+        )
+    ]
+
+
+def _stored(wanted: DesiredState, state: StackSet, instances: dict[Target, Instance]) -> StackSet:
+    desired = wanted.sets[state.layer]
+    return dataclasses.replace(
+        state,
+        template=desired.template,
+        parameters=desired.parameters,
+        tags=wanted.tags,
+        permissions=wanted.permissions,
+        instances=instances,
+    )

@@ -1,0 +1,1 @@
+"""Text and JSON of what the commands found and did. Nothing here asks AWS."""
