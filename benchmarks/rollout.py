@@ -31,12 +31,12 @@ ALLOWED_GROWTH = 3.0
 
 def plan(phase: LargePhase) -> None:
     """Of a phase that is what it shall be."""
-    assert phase.plan(phase.wanted).nothing_to_do
+    assert phase.plan(phase.desired).nothing_to_do
 
 
 def plan_an_update(phase: LargePhase) -> None:
     """Three layers change at every place."""
-    assert not phase.plan(phase.desired(SourcePort="5433")).nothing_to_do
+    assert not phase.plan(phase.spec(SourcePort="5433")).nothing_to_do
 
 
 def status(phase: LargePhase) -> None:
@@ -46,7 +46,7 @@ def status(phase: LargePhase) -> None:
 
 def update(phase: LargePhase) -> None:
     """Three layers, in two waves."""
-    assert phase.apply(phase.desired(SourcePort="5433")).good
+    assert phase.apply(phase.spec(SourcePort="5433")).good
 
 
 WORK: dict[str, Callable[[LargePhase], None]] = {

@@ -42,15 +42,15 @@ REGIONS = (
 ALLOWED_MEGABYTES = 300
 
 
-def wanted(version: str) -> DesiredState:
+def desired(version: str) -> DesiredState:
     """Three ranks of four layers, each of which waits for the rank before."""
-    places = [Target(account, region) for account in ACCOUNTS for region in REGIONS]
+    targets = [Target(account, region) for account in ACCOUNTS for region in REGIONS]
     everything = Preferences("100%", "0", parallel_regions=True)
     text = body("network", version=version).replace("network-Queue", "${AWS::StackName}-Queue")
     return DesiredState(
         phase="dev",
         suffix=SUFFIX,
-        sets={layer: layer_set(layer, places, text) for layer in LAYERS},
+        sets={layer: layer_set(layer, targets, text) for layer in LAYERS},
         plain={},
         needs={layer: frozenset(LAYERS[: number // 4 * 4]) for number, layer in enumerate(LAYERS)},
         waves=(Wave("canary", tuple(ACCOUNTS[:1])), Wave("rest", tuple(ACCOUNTS[1:]))),
@@ -83,7 +83,7 @@ class Phase:
 
     def apply(self, version: str) -> bool:
         """Walk to the end."""
-        shall = wanted(version)
+        shall = desired(version)
         tools = RunServices(self.client, self.store, WallClock(), QUICK, SilentObserver())
         run = begin_run(tools, Command.APPLY, self.store.releases.save(shall), ())
         return run_to_desired(tools, run, shall, LAYERS, ()).good
@@ -92,7 +92,7 @@ class Phase:
         """Plan, and expect nothing to do; no instance is asked for by itself."""
         found = state.read_current_state(self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ())
         alone = self.client.counts()["cloudformation:DescribeStackInstance"]
-        return make_plan(wanted(version), found).nothing_to_do and not alone
+        return make_plan(desired(version), found).nothing_to_do and not alone
 
 
 def main() -> int:

@@ -64,10 +64,10 @@ def pages() -> dict[str, str]:
 
 def stale(folder: Path) -> list[str]:
     """What is wrong with the folder, a sentence a file."""
-    wanted = pages()
+    desired = pages()
     there = {file.name: file.read_text(encoding="utf-8") for file in folder.glob("*.md")}
-    wrong = [f"{name} is stale: run python -m tools.rule_pages" for name in wanted if there.get(name) != wanted[name]]
-    return wrong + [f"{name} belongs to no rule: delete it" for name in sorted(set(there) - set(wanted))]
+    wrong = [f"{name} is stale: run python -m tools.rule_pages" for name in desired if there.get(name) != desired[name]]
+    return wrong + [f"{name} belongs to no rule: delete it" for name in sorted(set(there) - set(desired))]
 
 
 def main(arguments: list[str]) -> int:

@@ -263,13 +263,13 @@ def test_another_account_reads_packages_of_a_bucket_that_lets_it_and_nothing_els
 
 
 def test_an_object_is_written_only_where_there_is_none_or_the_one_that_was_read(account: Account) -> None:
-    api, place = account.client("s3"), {"Bucket": f"conditional-{account.number}", "Key": "function.zip"}
-    api.create_bucket(Bucket=place["Bucket"])
-    tag = api.put_object(**place, Body=b"one", IfNoneMatch="*")["ETag"]
+    api, target = account.client("s3"), {"Bucket": f"conditional-{account.number}", "Key": "function.zip"}
+    api.create_bucket(Bucket=target["Bucket"])
+    tag = api.put_object(**target, Body=b"one", IfNoneMatch="*")["ETag"]
     with pytest.raises(ClientError) as error:
-        api.put_object(**place, Body=b"two", IfNoneMatch="*")
+        api.put_object(**target, Body=b"two", IfNoneMatch="*")
     assert refused(error) == "PreconditionFailed"
-    api.put_object(**place, Body=b"two", IfMatch=tag)
+    api.put_object(**target, Body=b"two", IfMatch=tag)
     with pytest.raises(ClientError) as error:
-        api.put_object(**place, Body=b"three", IfMatch=tag)
+        api.put_object(**target, Body=b"three", IfMatch=tag)
     assert refused(error) == "PreconditionFailed"

@@ -45,9 +45,9 @@ def template(*queues: str, **parameters: str) -> str:
     )
 
 
-def desired(name: str = "stackferry-network-dev", body: str = "", places: Any = (), **values: str) -> StackSetSpec:
+def spec(name: str = "stackferry-network-dev", body: str = "", targets: Any = (), **values: str) -> StackSetSpec:
     """A set of queues, whose instances override nothing."""
-    overrides: dict[Target, Values] = {place: {} for place in places}
+    overrides: dict[Target, Values] = {target: {} for target in targets}
     return StackSetSpec("network", name, body or template(), values or {"QueueName": "payments"}, overrides)
 
 
@@ -179,7 +179,7 @@ def client(administrator: Administrator) -> Client:
 
 @pytest.fixture
 def rollout(client: Client) -> Rollout:
-    return Rollout(client, desired())
+    return Rollout(client, spec())
 
 
 @pytest.fixture

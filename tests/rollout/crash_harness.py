@@ -67,7 +67,7 @@ class Scenario:
     name: str
     command: Command
     prepare: Callable[[SmallPhase], None]
-    wanted: Callable[[SmallPhase], DesiredState]
+    desired: Callable[[SmallPhase], DesiredState]
 
 
 @dataclass
@@ -80,15 +80,15 @@ class Result:
 
 def first(small: SmallPhase) -> DesiredState:
     """Two layers at one place each, as a release begins."""
-    return small.wanted(*(layer_set(layer, small.places[:2]) for layer in CHAIN), waves=_waves(small))
+    return small.desired(*(layer_set(layer, small.targets[:2]) for layer in CHAIN), waves=_waves(small))
 
 
 def second(small: SmallPhase) -> DesiredState:
     """A new template for both, and a value of its own at one place."""
-    network = {small.places[0]: {"DelaySeconds": "7"}, small.places[1]: {}}
-    return small.wanted(
+    network = {small.targets[0]: {"DelaySeconds": "7"}, small.targets[1]: {}}
+    return small.desired(
         layer_set("network", network, body("network", version="2")),
-        layer_set("database", small.places[:2], body("database", version="2")),
+        layer_set("database", small.targets[:2], body("database", version="2")),
         waves=_waves(small),
     )
 
@@ -99,7 +99,7 @@ def _waves(small: SmallPhase) -> tuple[Wave, ...]:
 
 def _back(small: SmallPhase) -> DesiredState:
     release = small.store.releases.save(first(small))
-    return rollback.desired_release(small.store.releases.load(release), second(small), small.world())
+    return rollback.desired_release(small.store.releases.load(release), second(small), small.current())
 
 
 def _at_second(small: SmallPhase) -> None:
@@ -117,8 +117,8 @@ SCENARIOS = (
 )
 
 
-def _run(small: SmallPhase, wanted: Callable[[SmallPhase], DesiredState]) -> None:
-    small.run(wanted(small))
+def _run(small: SmallPhase, desired: Callable[[SmallPhase], DesiredState]) -> None:
+    small.run(desired(small))
 
 
 def try_out(cloud: Cloud, scenario: Scenario, points: Callable[[int], Iterator[int]] | None = None) -> Result:
@@ -127,9 +127,9 @@ def try_out(cloud: Cloud, scenario: Scenario, points: Callable[[int], Iterator[i
     scenario.prepare(calm)
     before = calm.operations()
     counting = Killer()
-    wanted = scenario.wanted(calm)
+    desired = scenario.desired(calm)
     calm.connect(counting)
-    calm.run(wanted, scenario.command)
+    calm.run(desired, scenario.command)
     expected = _end(calm), _made(before, calm.operations())
     result = Result()
     print(f"{scenario.name}: {counting.moments} moments", file=sys.stderr)
@@ -143,14 +143,14 @@ def _one(cloud: Cloud, scenario: Scenario, point: int, expected: tuple[object, o
     small = _phase(cloud)
     scenario.prepare(small)
     before, ids = small.operations(), _ids(small)
-    wanted = scenario.wanted(small)
+    desired = scenario.desired(small)
     killer = Killer(point)
     small.connect(killer)
     with contextlib.suppress(Killed):
-        small.run(wanted, scenario.command)
+        small.run(desired, scenario.command)
     where = f"killed {killer.last or 'nowhere'} ({point})"
     written = _written(small)
-    report = _go_on(small, scenario, wanted)
+    report = _go_on(small, scenario, desired)
     if not report:
         yield f"{where}: the resumed run did not end well"
     if _end(small) != expected[0]:
@@ -158,7 +158,7 @@ def _one(cloud: Cloud, scenario: Scenario, point: int, expected: tuple[object, o
     made = _made(before, small.operations())
     if made != expected[1]:
         yield f"{where}: operations {made}, not {expected[1]}"
-    if not small.plan(wanted).nothing_to_do:
+    if not small.plan(desired).nothing_to_do:
         yield f"{where}: there is something left to do"
     # A run that had ended is not the last one any more when the command was called again.
     unwritten = _ids(small) - ids - written - _written(small)
@@ -166,15 +166,15 @@ def _one(cloud: Cloud, scenario: Scenario, point: int, expected: tuple[object, o
         yield f"{where}: operations that no journal has: {sorted(unwritten)}"
 
 
-def _go_on(small: SmallPhase, scenario: Scenario, wanted: DesiredState) -> bool:
+def _go_on(small: SmallPhase, scenario: Scenario, desired: DesiredState) -> bool:
     """Resume; where the run had not begun yet, or had ended, call the command again as a person would."""
     small.connect()
     try:
-        return small.resume(wanted).good
+        return small.resume(desired).good
     except RolloutError as error:
         if "nothing to resume" not in str(error):
             raise
-    return small.run(wanted, scenario.command).good
+    return small.run(desired, scenario.command).good
 
 
 def _end(small: SmallPhase) -> object:

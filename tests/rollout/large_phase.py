@@ -12,7 +12,7 @@ from builders.rollout import names
 from builders.rollout.aws.client import AccessPaths
 from builders.rollout.checks import status
 from builders.rollout.checks.status import StatusView
-from builders.rollout.config import desired, schema
+from builders.rollout.config import desired_state, schema
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.executor import state
@@ -57,24 +57,24 @@ class LargePhase:
 
     def __init__(self, instances: int, *, own_ranges: bool = False) -> None:
         self.accounts = tuple(str(200_000_000_000 + number) for number in range(instances // len(REGIONS)))
-        self.places = [Target(account, region) for account in self.accounts for region in REGIONS]
+        self.targets = [Target(account, region) for account in self.accounts for region in REGIONS]
         self.simulation = Simulation(TOOLING)
         self.own_ranges = own_ranges
-        self.wanted = self.desired()
+        self.desired = self.spec()
         self.connect()
 
     def connect(self) -> None:
         """A client and a store as another process would make them."""
         self.simulation.begin()
         self.client = SimulatedClient(self.simulation)
-        self.store = Store(self.client.objects("us-east-1"), "bucket", self.wanted.suffix)
+        self.store = Store(self.client.objects("us-east-1"), "bucket", self.desired.suffix)
 
-    def desired(self, **parameters: str) -> DesiredState:
+    def spec(self, **parameters: str) -> DesiredState:
         """What the phase shall be, some of its parameters changed; made from rollout.yaml as always."""
         ranges = ipaddress.ip_network("10.0.0.0/8").subnets(new_prefix=22)
         own: dict[str, Values] = {}
         if self.own_ranges:
-            own = {str(place): {"VpcCidr": str(block)} for place, block in zip(self.places, ranges, strict=False)}
+            own = {str(target): {"VpcCidr": str(block)} for target, block in zip(self.targets, ranges, strict=False)}
         phase: dict[str, Any] = {
             "environment": str(ROOT / "environments/dev.json"),
             "targets": {"accounts": self.accounts},
@@ -91,59 +91,59 @@ class LargePhase:
             "phases": {"dev": phase},
         }
         rollout = schema.RolloutFile.model_validate(content)
-        return desired.desired_state(rollout, "dev", templates(), _shared())
+        return desired_state.desired_state(rollout, "dev", templates(), _shared())
 
     def stand(self) -> None:
         """Let the phase be there as an apply would leave it, its books included, without its operations."""
-        wanted = self.wanted
-        for layer, each in wanted.sets.items():
+        desired = self.desired
+        for layer, each in desired.sets.items():
             self.client.sets.submit(
                 Call(Action.CREATE_SET, layer, each.name),
                 each,
                 f"made-{layer}",
-                wanted.preferences,
-                wanted.permissions,
-                wanted.tags,
+                desired.preferences,
+                desired.permissions,
+                desired.tags,
             )
             made = self.simulation.sets[each.name]
-            made.instances = {place: (f"made-{layer}", overrides) for place, overrides in each.overrides.items()}
-        for layer, stacks in wanted.plain.items():
-            for place, values in stacks.parameters.items():
-                name = names.plain_stack(layer, wanted.suffix, place)
-                self.simulation.stacks[NETWORK, place.region, name] = _stack(
+            made.instances = {target: (f"made-{layer}", overrides) for target, overrides in each.overrides.items()}
+        for layer, stacks in desired.plain.items():
+            for target, values in stacks.parameters.items():
+                name = names.plain_stack(layer, desired.suffix, target)
+                self.simulation.stacks[NETWORK, target.region, name] = _stack(
                     name, stacks.template, {**values, "DirectConnectAttachmentId": ATTACHMENT}
                 )
         known = self.store.known()
-        for layer, found in self.world().sets.items():
+        for layer, found in self.current().sets.items():
             for instance in found.instances.values():
-                known.learn(layer, instance, wanted.sets[layer].overrides[instance.place])
+                known.learn(layer, instance, desired.sets[layer].overrides[instance.target])
         self.store.keep(known)
         self.connect()
 
-    def world(self) -> CurrentState:
+    def current(self) -> CurrentState:
         """Read it, as every command does."""
-        routes = self.wanted.plain.values()
+        routes = self.desired.plain.values()
         return state.read_current_state(
-            self.client.sets, self.client.plain, self.store.known(), self.wanted.suffix, _carried(), routes
+            self.client.sets, self.client.plain, self.store.known(), self.desired.suffix, _carried(), routes
         )
 
     def status(self) -> StatusView:
         """What `status` shows."""
-        reach = AccessPaths.of(self.client, "dev", self.wanted.suffix, DEPLOY_ROLE)
-        view, _ = status.run_status(self.client, self.wanted, self.store, reach, _carried(), ())
+        reach = AccessPaths.of(self.client, "dev", self.desired.suffix, DEPLOY_ROLE)
+        view, _ = status.run_status(self.client, self.desired, self.store, reach, _carried(), ())
         return view
 
-    def plan(self, wanted: DesiredState) -> Plan:
+    def plan(self, desired: DesiredState) -> Plan:
         """Read, look closer, and plan."""
         return make_plan(
-            wanted, state.read_changing_stacks(self.client.members, wanted, self.world(), SilentObserver())
+            desired, state.read_changing_stacks(self.client.members, desired, self.current(), SilentObserver())
         )
 
-    def apply(self, wanted: DesiredState, watch: SilentObserver | None = None) -> Report:
+    def apply(self, desired: DesiredState, watch: SilentObserver | None = None) -> Report:
         """Walk to the end."""
         tools = RunServices(self.client, self.store, Instantly(), PollInterval(), watch or SilentObserver())
-        run = begin_run(tools, Command.APPLY, self.store.releases.save(wanted), ())
-        return run_to_desired(tools, run, wanted, _carried(), tuple(wanted.plain.values()))
+        run = begin_run(tools, Command.APPLY, self.store.releases.save(desired), ())
+        return run_to_desired(tools, run, desired, _carried(), tuple(desired.plain.values()))
 
 
 def _carried() -> list[str]:

@@ -24,13 +24,13 @@ PHASE, SUFFIX = "dev", "dev"
 class Operator(RolloutCommand):
     """A user of the tooling account. `made` are the calls of each command, by whose they were."""
 
-    def __init__(self, world: RehearsalCloud) -> None:
-        super().__init__(world, ROOT / "templates")
-        self.world = world
+    def __init__(self, current: RehearsalCloud) -> None:
+        super().__init__(current, ROOT / "templates")
+        self.current = current
         self.made: dict[str, set[tuple[Who, str]]] = defaultdict(set)
-        rollout = world.rollout
+        rollout = current.rollout
         self.scope = Scope(rollout.tooling.account, rollout.home, SUFFIX, rollout.deploy_role)
-        self._iam = world.accounts.api("iam", rollout.tooling.account)
+        self._iam = current.accounts.api("iam", rollout.tooling.account)
         self._iam.create_user(UserName="operator")
         key = self._iam.create_access_key(UserName="operator")["AccessKey"]
         self._keys = key["AccessKeyId"], key["SecretAccessKey"]
@@ -52,7 +52,7 @@ class Operator(RolloutCommand):
 
     def client(self, *, region: str, observe: Any = None, **given: Any) -> Client:
         """With the user's keys."""
-        access = Access(region, endpoint_url=self.world.cloud.endpoint_url, keys=self._keys)
+        access = Access(region, endpoint_url=self.current.cloud.endpoint_url, keys=self._keys)
         return Client(access, observe=observe, **given)
 
 

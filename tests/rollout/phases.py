@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from builders.environments import Entry, ParameterFile
-from builders.rollout.config.desired import resolved_values
+from builders.rollout.config.desired_state import resolved_values
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template, read_template

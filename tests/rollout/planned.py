@@ -48,7 +48,7 @@ REFUSED = Hazard(
 )
 
 
-def places(accounts: int, first: int = 0, regions: Sequence[str] = REGIONS) -> tuple[Target, ...]:
+def targets(accounts: int, first: int = 0, regions: Sequence[str] = REGIONS) -> tuple[Target, ...]:
     """All regions of so many accounts."""
     return tuple(
         Target(f"{111_111_111_111 + number}", region) for number in range(first, first + accounts) for region in regions
@@ -79,7 +79,7 @@ def plan(*groups: Group, **more: Any) -> Plan:
 
 def update(accounts: int, **more: Any) -> Plan:
     """A phase in two waves whose database is replaced, whose subnets are, and which gets a dashboard."""
-    waves = {"canary": places(1), "rest": places(accounts - 1, first=1)}
+    waves = {"canary": targets(1), "rest": targets(accounts - 1, first=1)}
     groups, calls = [], []
     for wave, where in waves.items():
         groups += [
@@ -95,7 +95,7 @@ def update(accounts: int, **more: Any) -> Plan:
             call(wave, "database", len(where) // 2),
             call(wave, "monitoring", len(where) // 2, action=Action.CREATE),
         ]
-    hazards = (PlannedHazard(REFUSED, places(1)), PlannedHazard(LOSS, places(accounts)))
+    hazards = (PlannedHazard(REFUSED, targets(1)), PlannedHazard(LOSS, targets(accounts)))
     given = {"calls": tuple(calls), "hazards": hazards, "minutes": 150.0, "notes": ("one account at a time",), **more}
     return plan(*groups, **given)
 

@@ -111,15 +111,15 @@ class Simulation(ApiCalls):
         page = self._page("ListStackInstances", found.listed, NextToken)
         page["Summaries"] = [
             {
-                "Account": place.account,
-                "Region": place.region,
-                "Status": "OUTDATED" if place in found.outdated else "CURRENT",
+                "Account": target.account,
+                "Region": target.region,
+                "Status": "OUTDATED" if target in found.outdated else "CURRENT",
                 "StackInstanceStatus": {"DetailedStatus": "SUCCEEDED"},
-                "StackId": _stack_id(StackSetName, place),
-                "LastOperationId": found.instances[place][0],
+                "StackId": _stack_id(StackSetName, target),
+                "LastOperationId": found.instances[target][0],
                 "DriftStatus": "NOT_CHECKED",
             }
-            for place in page["Summaries"]
+            for target in page["Summaries"]
         ]
         return page
 
@@ -159,9 +159,9 @@ class Simulation(ApiCalls):
         self._define(StackSetName, request)
         found = self.sets[StackSetName]
         found.outdated = set(found.instances)
-        for place in self._begun(StackSetName, "UPDATE", request):
-            found.instances[place] = (request["OperationId"], found.instances[place][1])
-            found.outdated.discard(place)
+        for target in self._begun(StackSetName, "UPDATE", request):
+            found.instances[target] = (request["OperationId"], found.instances[target][1])
+            found.outdated.discard(target)
         return {}
 
     def _cloudformation_CreateStackInstances(self, _where: Endpoint, StackSetName: str, **request: Any) -> Json:
@@ -173,8 +173,8 @@ class Simulation(ApiCalls):
         return {}
 
     def _cloudformation_DeleteStackInstances(self, _where: Endpoint, StackSetName: str, **request: Any) -> Json:
-        for place in self._begun(StackSetName, "DELETE", request):
-            del self.sets[StackSetName].instances[place]
+        for target in self._begun(StackSetName, "DELETE", request):
+            del self.sets[StackSetName].instances[target]
         return {}
 
     def _cloudformation_DescribeStacks(self, where: Endpoint, StackName: str) -> Json:
@@ -258,23 +258,23 @@ class Simulation(ApiCalls):
 
     def _begun(self, name: str, action: str, request: Json) -> list[Target]:
         self._set(name).operations.append((request["OperationId"], action))
-        places = [Target(account, region) for account in request["Accounts"] for region in request["Regions"]]
-        self.requested.append((name, action, places))
-        return places
+        targets = [Target(account, region) for account in request["Accounts"] for region in request["Regions"]]
+        self.requested.append((name, action, targets))
+        return targets
 
     def _override(self, name: str, action: str, request: Json) -> None:
         found = self._set(name)
         given = _values(request["ParameterOverrides"]) if request.get("ParameterOverrides") else None
-        for place in self._begun(name, action, request):
-            before = found.instances[place][1] if place in found.instances else {}
-            found.instances[place] = (request["OperationId"], before if given is None else given)
-            found.outdated.discard(place)
+        for target in self._begun(name, action, request):
+            before = found.instances[target][1] if target in found.instances else {}
+            found.instances[target] = (request["OperationId"], before if given is None else given)
+            found.outdated.discard(target)
 
-    def _of_stack(self, stack_id: str, place: Target) -> tuple[SimulatedSet, Mapping[str, str]]:
+    def _of_stack(self, stack_id: str, target: Target) -> tuple[SimulatedSet, Mapping[str, str]]:
         name = stack_id.rpartition("stack/StackSet-")[2].partition("/")[0].rpartition("-")[0]
-        if name not in self.sets or place not in self.sets[name].instances:
+        if name not in self.sets or target not in self.sets[name].instances:
             raise Refused("no stack", "ValidationError", f"Stack with id {stack_id} does not exist")
-        return self.sets[name], self.sets[name].instances[place][1]
+        return self.sets[name], self.sets[name].instances[target][1]
 
 
 class SimulatedClient(Client):
@@ -291,9 +291,9 @@ class SimulatedClient(Client):
         return Objects(self.calls, region)
 
 
-def _stack_id(name: str, place: Target) -> str:
+def _stack_id(name: str, target: Target) -> str:
     # As long as those of AWS: there are as many of them as there are instances.
-    return f"arn:aws:cloudformation:{place.region}:{place.account}:stack/StackSet-{name}-00000000/11111111-2222-3333"
+    return f"arn:aws:cloudformation:{target.region}:{target.account}:stack/StackSet-{name}-00000000/11111111-2222-3333"
 
 
 def _pairs(values: Mapping[str, str], kind: str) -> list[Json]:

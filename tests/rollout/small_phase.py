@@ -67,10 +67,10 @@ def body(layer: str, *, version: str = "1", **resources: Any) -> str:
 
 
 def layer_set(
-    layer: str, places: Iterable[Target] | Mapping[Target, Values], template: str = "", **more: str
+    layer: str, targets: Iterable[Target] | Mapping[Target, Values], template: str = "", **more: str
 ) -> StackSetSpec:
     """A layer's set; a mapping gives overrides, `more` the set's own values."""
-    overrides = dict(places) if isinstance(places, Mapping) else {place: {} for place in places}
+    overrides = dict(targets) if isinstance(targets, Mapping) else {target: {} for target in targets}
     values = {"EnvironmentSuffix": SUFFIX, **more}
     return StackSetSpec(layer, names.stack_set(layer, SUFFIX), template or body(layer), values, overrides)
 
@@ -81,7 +81,7 @@ class SmallPhase:
     def __init__(self, administrator: Administrator, accounts: list[str], regions: Iterable[str] = REGIONS) -> None:
         self.administrator = administrator
         self.accounts = accounts
-        self.places = [Target(account, region) for account in accounts for region in regions]
+        self.targets = [Target(account, region) for account in accounts for region in regions]
         self.bucket = administrator.bucket()
         self.connect()
 
@@ -91,12 +91,12 @@ class SmallPhase:
         self.store = Store(self.client.objects("us-east-1"), self.bucket, SUFFIX)
         return self.client
 
-    def wanted(self, *sets: StackSetSpec, waves: tuple[Wave, ...] = (), **preferences: Any) -> DesiredState:
+    def desired(self, *sets: StackSetSpec, waves: tuple[Wave, ...] = (), **preferences: Any) -> DesiredState:
         """The phase with these layers; all three at all places where none is named."""
         return DesiredState(
             phase=PHASE,
             suffix=SUFFIX,
-            sets={each.layer: each for each in sets or [layer_set(layer, self.places) for layer in LAYERS]},
+            sets={each.layer: each for each in sets or [layer_set(layer, self.targets) for layer in LAYERS]},
             plain={},
             needs=NEEDS,
             waves=waves or (Wave("all", tuple(self.accounts)),),
@@ -110,37 +110,37 @@ class SmallPhase:
         return RunServices(self.client, self.store, WallClock(), QUICK, watch or SilentObserver())
 
     def run(
-        self, wanted: DesiredState, command: Command = Command.APPLY, watch: SilentObserver | None = None, to: str = ""
+        self, desired: DesiredState, command: Command = Command.APPLY, watch: SilentObserver | None = None, to: str = ""
     ) -> Report:
         """Begin a run and walk it to its end; `to` is the release that a rollback puts back."""
         tools = self.tools(watch)
-        release = self.store.releases.save(wanted)
-        return run_to_desired(tools, begin_run(tools, command, release, (), to), wanted, LAYERS, ())
+        release = self.store.releases.save(desired)
+        return run_to_desired(tools, begin_run(tools, command, release, (), to), desired, LAYERS, ())
 
-    def resume(self, wanted: DesiredState, watch: SilentObserver | None = None) -> Report:
+    def resume(self, desired: DesiredState, watch: SilentObserver | None = None) -> Report:
         """Go on with the run that is under way, as another process with a client of its own."""
         self.connect()
         tools = self.tools(watch)
         run: Run = take_over_run(tools)
-        return run_to_desired(tools, run, wanted, LAYERS, ())
+        return run_to_desired(tools, run, desired, LAYERS, ())
 
-    def world(self) -> CurrentState:
+    def current(self) -> CurrentState:
         from builders.rollout.executor import state
 
         return state.read_current_state(self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ())
 
-    def plan(self, wanted: DesiredState) -> Plan:
-        return make_plan(wanted, self.world())
+    def plan(self, desired: DesiredState) -> Plan:
+        return make_plan(desired, self.current())
 
     def versions(self) -> dict[tuple[str, Target], str]:
         """The tag Version of every queue that stands, by layer and place: what really is in the accounts."""
         found = {}
-        for place in self.places:
-            sqs = Account(self.administrator.cloud, place.account, place.region).client("sqs")
+        for target in self.targets:
+            sqs = Account(self.administrator.cloud, target.account, target.region).client("sqs")
             for url in sqs.list_queues().get("QueueUrls", []):
                 tags = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
                 layer = next((each for each in LAYERS if f"stackferry-{each}-" in url), url)
-                found[layer, place] = tags.get("Version", "")
+                found[layer, target] = tags.get("Version", "")
         return found
 
     def operations(self) -> dict[str, list[str]]:

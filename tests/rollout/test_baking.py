@@ -39,7 +39,7 @@ def in_waves(small: SmallPhase, bake_seconds: int = 0) -> DesiredState:
     """One layer, first to a canary that must be quiet, then to the other account."""
     canary, other = small.accounts
     waves = (Wave("canary", (canary,), bake_seconds, ("payments-",)), Wave("rest", (other,)))
-    return small.wanted(layer_set("network", small.places), waves=waves)
+    return small.desired(layer_set("network", small.targets), waves=waves)
 
 
 def ring(small: SmallPhase, name: str = ALARM, *, actions: bool = True) -> None:
@@ -60,13 +60,13 @@ def ring(small: SmallPhase, name: str = ALARM, *, actions: bool = True) -> None:
 
 
 def reached(small: SmallPhase) -> set[str]:
-    return {place.account for _, place in small.versions()}
+    return {target.account for _, target in small.versions()}
 
 
 def test_an_alarm_that_rings_after_the_canary_keeps_the_release_from_the_rest(small: SmallPhase) -> None:
     ring(small)
     report = small.run(in_waves(small))
-    assert f"wave canary: alarm {ALARM} at {small.places[0]} is in ALARM" in report.stopped
+    assert f"wave canary: alarm {ALARM} at {small.targets[0]} is in ALARM" in report.stopped
     assert not report.good
     assert reached(small) == {small.accounts[0]}
 
@@ -92,9 +92,9 @@ def test_a_run_that_is_killed_while_it_bakes_bakes_again_when_it_is_resumed(smal
     def kill() -> None:
         raise Killed
 
-    wanted = in_waves(small, bake_seconds=1)
+    desired = in_waves(small, bake_seconds=1)
     with pytest.raises(Killed):
-        small.run(wanted, watch=WhenBaking(kill))
+        small.run(desired, watch=WhenBaking(kill))
     ring(small)
-    assert ALARM in small.resume(wanted).stopped
+    assert ALARM in small.resume(desired).stopped
     assert reached(small) == {small.accounts[0]}

@@ -71,12 +71,12 @@ def steps(rollout: Callable[..., RolloutFile], layers: dict[str, Template]) -> S
     return steps
 
 
-def places(steps: list[PlannedStack]) -> list[tuple[str, str]]:
-    return [(step.name, str(step.place)) for step in steps]
+def targets(steps: list[PlannedStack]) -> list[tuple[str, str]]:
+    return [(step.name, str(step.target)) for step in steps]
 
 
 def test_the_tooling_account_gets_the_administration_role_once(steps: Steps) -> None:
-    assert places(steps("TOOLING_ONCE")) == [("administration-tooling", "888888888888/eu-central-1")]
+    assert targets(steps("TOOLING_ONCE")) == [("administration-tooling", "888888888888/eu-central-1")]
 
 
 def test_organizations_bring_roles_of_their_own(steps: Steps) -> None:
@@ -86,8 +86,8 @@ def test_organizations_bring_roles_of_their_own(steps: Steps) -> None:
 
 def test_every_region_of_any_phase_has_a_bucket_and_a_transit_gateway(steps: Steps) -> None:
     regions = ["eu-central-1", "us-east-1", "eu-west-1"]
-    assert places(steps("TOOLING")) == [("artifacts-tooling", f"888888888888/{region}") for region in regions]
-    assert places(steps("NETWORK")) == [("shared-network-network", f"999999999999/{region}") for region in regions]
+    assert targets(steps("TOOLING")) == [("artifacts-tooling", f"888888888888/{region}") for region in regions]
+    assert targets(steps("NETWORK")) == [("shared-network-network", f"999999999999/{region}") for region in regions]
 
 
 def test_a_region_has_parameters_of_its_own(steps: Steps) -> None:
@@ -101,7 +101,7 @@ def test_without_a_network_account_there_is_no_shared_network(steps: Steps) -> N
 
 
 def test_each_account_of_the_phase_gets_its_roles_in_one_region_and_other_phases_are_left_alone(steps: Steps) -> None:
-    assert places(steps("ACCOUNT")) == [
+    assert targets(steps("ACCOUNT")) == [
         ("account-dev", "111111111111/eu-central-1"),
         ("account-dev", "111111111112/eu-central-1"),
     ]
@@ -139,7 +139,7 @@ def test_what_is_wrong_with_a_value_names_its_file(steps: Steps) -> None:
 
 
 @pytest.fixture
-def wanted(layers: dict[str, Template]) -> DesiredState:
+def desired(layers: dict[str, Template]) -> DesiredState:
     """A phase whose routes shall be at two places."""
     own = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", "CostCenter": "payments", "ComplianceScope": "PCI"}
     own |= {"TransitGatewayId": "tgw-0123456789abcdef0", "OnPremisesRouteTableId": "tgw-rtb-0123456789abcdef0"}
@@ -149,18 +149,18 @@ def wanted(layers: dict[str, Template]) -> DesiredState:
     return DesiredState("dev", "dev", {}, plain, needs, (), ("us-east-1",), Preferences(), Permissions(), {})
 
 
-def test_routes_are_made_where_the_network_of_the_phase_has_its_attachment(wanted: DesiredState) -> None:
+def test_routes_are_made_where_the_network_of_the_phase_has_its_attachment(desired: DesiredState) -> None:
     outputs = {
         "network": {
             Target("111111111111", "us-east-1"): {"DirectConnectAttachmentId": ATTACHMENT, "VpcId": "vpc-0"},
             Target("111111111112", "us-east-1"): {"VpcId": "vpc-1"},
         }
     }
-    (step,) = route_stacks(wanted, outputs)
-    assert (step.name, str(step.place)) == ("phase-routes-dev-111111111111", "999999999999/us-east-1")
+    (step,) = route_stacks(desired, outputs)
+    assert (step.name, str(step.target)) == ("phase-routes-dev-111111111111", "999999999999/us-east-1")
     assert step.values["DirectConnectAttachmentId"] == ATTACHMENT
     assert "VpcId" not in step.values
 
 
-def test_before_the_network_stands_there_are_no_routes(wanted: DesiredState) -> None:
-    assert route_stacks(wanted, {}) == []
+def test_before_the_network_stands_there_are_no_routes(desired: DesiredState) -> None:
+    assert route_stacks(desired, {}) == []

@@ -15,7 +15,7 @@ from builders.rollout.aws.sessions import Access, Endpoint, Role
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
 
-from .conftest import DEPLOY_ROLE, TAGS, Administrator, Rollout, desired, template
+from .conftest import DEPLOY_ROLE, TAGS, Administrator, Rollout, spec, template
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def member(faulty: Administrator, number: Any) -> str:
 
 @pytest.fixture
 def rollout(faulty: Administrator) -> Rollout:
-    return Rollout(faulty.client(), desired())
+    return Rollout(faulty.client(), spec())
 
 
 def struck(administrator: Administrator) -> list[Any]:

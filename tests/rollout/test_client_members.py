@@ -23,42 +23,42 @@ EAST = "us-east-1"
 
 
 @pytest.fixture
-def place(member: str) -> Target:
+def target(member: str) -> Target:
     return Target(member, EAST)
 
 
 @pytest.fixture
-def stack(administrator: Administrator, place: Target) -> Account:
+def stack(administrator: Administrator, target: Target) -> Account:
     """A member's stack with one queue, named `stack`."""
-    account = Account(administrator.cloud, place.account)
+    account = Account(administrator.cloud, target.account)
     body = json.loads(template())
     sections = {"Parameters": body["Parameters"], "Outputs": body["Outputs"]}
     account.deploy(body["Resources"], sections=sections, given={"QueueName": "payments"})
     return account
 
 
-def test_a_stack_is_told_with_its_own_template_and_values(client: Client, place: Target, stack: Account) -> None:
-    found = client.members.deployed(place, "stack")
+def test_a_stack_is_told_with_its_own_template_and_values(client: Client, target: Target, stack: Account) -> None:
+    found = client.members.deployed(target, "stack")
     assert found is not None
     assert json.loads(found.template) == json.loads(template())
     assert (found.parameters, found.status) == ({"QueueName": "payments"}, "CREATE_COMPLETE")
     assert found.outputs["Url"].endswith("/payments")
-    assert client.members.outputs(place, "stack") == found.outputs
+    assert client.members.outputs(target, "stack") == found.outputs
 
 
-def test_a_stack_that_is_gone_is_none(client: Client, place: Target, stack: Account) -> None:
+def test_a_stack_that_is_gone_is_none(client: Client, target: Target, stack: Account) -> None:
     arn = stack.client("cloudformation").describe_stacks(StackName="stack")["Stacks"][0]["StackId"]
     stack.delete()
-    assert client.members.deployed(place, arn) is None
-    assert client.members.deployed(place, "never") is None
-    assert client.members.outputs(place, "never") == {}
+    assert client.members.deployed(target, arn) is None
+    assert client.members.deployed(target, "never") is None
+    assert client.members.outputs(target, "never") == {}
 
 
 def test_many_stacks_come_with_their_keys_and_a_locked_account_with_its_error(
     standing: Rollout, members: list[str], number: Callable[[], str]
 ) -> None:
     instances = standing.client.sets.instances(standing.shall.name)
-    looks = [Look(("network", place), each.stack_id) for place, each in instances.items()]
+    looks = [Look(("network", target), each.stack_id) for target, each in instances.items()]
     looks.append(Look(("network", Target(number(), EAST)), "stack"))
     found = {look.key: answer for look, answer in standing.client.members.deployed_many(looks)}
     locked = found.pop(looks[-1].key)
@@ -67,9 +67,9 @@ def test_many_stacks_come_with_their_keys_and_a_locked_account_with_its_error(
     assert all(isinstance(each, Deployed) and each.outputs["Url"] for each in found.values())
 
 
-def test_a_role_is_assumed_once_for_many_calls(client: Client, place: Target, stack: Account) -> None:
+def test_a_role_is_assumed_once_for_many_calls(client: Client, target: Target, stack: Account) -> None:
     for _ in range(3):
-        client.members.deployed(place, "stack")
+        client.members.deployed(target, "stack")
     assert client.counts() == {
         "sts:AssumeRole": 1,
         "cloudformation:DescribeStacks": 3,
@@ -88,7 +88,7 @@ def test_a_role_that_asks_for_another_external_id_names_what_is_missing(
 
 
 def test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(
-    client: Client, place: Target, stack: Account
+    client: Client, target: Target, stack: Account
 ) -> None:
     api = stack.client("cloudformation")
     body = json.loads(template())
@@ -96,41 +96,41 @@ def test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(
     body["Resources"]["Broken"] = {"Type": "AWS::SQS::Queue", "Properties": {"Colour": "red"}}
     api.update_stack(StackName="stack", TemplateBody=json.dumps(body))
     assert stack.settled("stack") == "UPDATE_ROLLBACK_COMPLETE"
-    assert client.members.first_failure(place, "stack").startswith("Broken (AWS::SQS::Queue): ")
-    assert "Colour" in client.members.first_failure(place, "stack")
+    assert client.members.first_failure(target, "stack").startswith("Broken (AWS::SQS::Queue): ")
+    assert "Colour" in client.members.first_failure(target, "stack")
 
 
-def test_a_failure_before_the_last_operation_is_not_told(client: Client, place: Target, stack: Account) -> None:
-    test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(client, place, stack)
+def test_a_failure_before_the_last_operation_is_not_told(client: Client, target: Target, stack: Account) -> None:
+    test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(client, target, stack)
     body = template("Second")
     stack.client("cloudformation").update_stack(StackName="stack", TemplateBody=body)
     assert stack.settled("stack") == "UPDATE_COMPLETE"
-    assert client.members.first_failure(place, "stack") == ""
+    assert client.members.first_failure(target, "stack") == ""
 
 
-def test_a_failure_before_the_given_time_is_not_told(client: Client, place: Target, stack: Account) -> None:
-    test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(client, place, stack)
+def test_a_failure_before_the_given_time_is_not_told(client: Client, target: Target, stack: Account) -> None:
+    test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(client, target, stack)
     later = datetime.now(UTC) + timedelta(hours=1)
-    assert client.members.first_failure(place, "stack", later) == ""
-    assert client.members.first_failure(place, "stack", later - timedelta(hours=2)) != ""
+    assert client.members.first_failure(target, "stack", later) == ""
+    assert client.members.first_failure(target, "stack", later - timedelta(hours=2)) != ""
 
 
 def test_a_stack_that_could_not_be_created_and_was_deleted_still_tells_why(
-    client: Client, place: Target, administrator: Administrator
+    client: Client, target: Target, administrator: Administrator
 ) -> None:
-    account = Account(administrator.cloud, place.account)
+    account = Account(administrator.cloud, target.account)
     api = account.client("cloudformation")
     body = {"Resources": {"Broken": {"Type": "AWS::SQS::Queue", "Properties": {"Colour": "red"}}}}
     arn = api.create_stack(StackName="stack", TemplateBody=json.dumps(body))["StackId"]
     assert account.settled("stack") == "ROLLBACK_COMPLETE"
     account.delete()
-    assert "Colour" in client.members.first_failure(place, arn)
+    assert "Colour" in client.members.first_failure(target, arn)
 
 
 def test_alarms_are_found_by_any_of_the_prefixes_over_many_pages(
-    client: Client, place: Target, administrator: Administrator
+    client: Client, target: Target, administrator: Administrator
 ) -> None:
-    api = administrator.api("cloudwatch", place.account)
+    api = administrator.api("cloudwatch", target.account)
     shared: dict[str, Any] = {"MetricName": "Lag", "Namespace": "Test", "Period": 60, "EvaluationPeriods": 1}
     shared.update(Threshold=1, ComparisonOperator="GreaterThanThreshold", Statistic="Maximum")
     names = [f"payments-{number:03}" for number in range(101)]
@@ -138,17 +138,17 @@ def test_alarms_are_found_by_any_of_the_prefixes_over_many_pages(
         api.put_metric_alarm(AlarmName=name, ActionsEnabled=name != "refunds-lag", **shared)
     api.put_metric_alarm(AlarmName="payments-001", **shared, TreatMissingData="breaching")
     api.put_composite_alarm(AlarmName="payments-all", AlarmRule="ALARM(payments-001)")
-    found = {each.name: each for each in client.members.alarms(place, ["payments-", "refunds-"])}
+    found = {each.name: each for each in client.members.alarms(target, ["payments-", "refunds-"])}
     assert sorted(found) == [*names, "payments-all", "refunds-lag"]
     assert found["payments-001"] == Alarm("payments-001", "ALARM", actions_enabled=True)
     assert found["refunds-lag"].actions_enabled is False
-    assert client.members.alarms(place, []) == []
+    assert client.members.alarms(target, []) == []
 
 
 def test_a_preview_tells_each_change_with_its_cause_and_leaves_no_change_set(
-    client: Client, place: Target, stack: Account
+    client: Client, target: Target, stack: Account
 ) -> None:
-    found = client.members.preview(place, "stack", template("Second"), {"QueueName": "refunds"})
+    found = client.members.preview(target, "stack", template("Second"), {"QueueName": "refunds"})
     by_name = {each.logical_id: each for each in found}
     assert by_name["Second"] == ResourceChange("Second", "AWS::SQS::Queue", "Add")
     named = by_name["Named"]
@@ -157,13 +157,13 @@ def test_a_preview_tells_each_change_with_its_cause_and_leaves_no_change_set(
     assert stack.status("stack") == "CREATE_COMPLETE"
 
 
-def test_a_preview_of_nothing_is_empty(client: Client, place: Target, stack: Account) -> None:
-    assert client.members.preview(place, "stack", template(), {"QueueName": "payments"}) == []
+def test_a_preview_of_nothing_is_empty(client: Client, target: Target, stack: Account) -> None:
+    assert client.members.preview(target, "stack", template(), {"QueueName": "payments"}) == []
     assert stack.client("cloudformation").list_change_sets(StackName="stack")["Summaries"] == []
 
 
 def test_a_preview_that_is_interrupted_leaves_no_change_set(
-    administrator: Administrator, place: Target, stack: Account
+    administrator: Administrator, target: Target, stack: Account
 ) -> None:
     class Interrupt(Watch):
         def __call__(self, *seen: Any) -> None:
@@ -173,23 +173,23 @@ def test_a_preview_that_is_interrupted_leaves_no_change_set(
 
     client = administrator.client(observe=Interrupt())
     with pytest.raises(KeyboardInterrupt):
-        client.members.preview(place, "stack", template("Second"), {})
+        client.members.preview(target, "stack", template("Second"), {})
     assert stack.client("cloudformation").list_change_sets(StackName="stack")["Summaries"] == []
 
 
-def test_a_preview_of_a_template_that_cannot_be_sent_is_refused_before(client: Client, place: Target) -> None:
+def test_a_preview_of_a_template_that_cannot_be_sent_is_refused_before(client: Client, target: Target) -> None:
     with pytest.raises(RolloutError, match="51,200"):
-        client.members.preview(place, "stack", " " * 51_201, {})
+        client.members.preview(target, "stack", " " * 51_201, {})
     assert not client.counts()
 
 
-def test_a_preview_of_a_stack_that_is_not_there_says_so(client: Client, place: Target) -> None:
+def test_a_preview_of_a_stack_that_is_not_there_says_so(client: Client, target: Target) -> None:
     with pytest.raises(RolloutError, match=r"refused CreateChangeSet: .*\[never\] does not exist"):
-        client.members.preview(place, "never", template(), {})
+        client.members.preview(target, "never", template(), {})
 
 
 def test_an_object_that_is_there_can_be_read_and_one_that_is_not_cannot(
-    client: Client, place: Target, administrator: Administrator
+    client: Client, target: Target, administrator: Administrator
 ) -> None:
     bucket = administrator.bucket()
     document = {
@@ -200,5 +200,5 @@ def test_an_object_that_is_there_can_be_read_and_one_that_is_not_cannot(
     }
     administrator.api("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
     client.objects(EAST).put(bucket, "package.zip", b"zip")
-    assert client.members.can_read(place, bucket, "package.zip") is True
-    assert client.members.can_read(place, bucket, "other.zip") is False
+    assert client.members.can_read(target, bucket, "package.zip") is True
+    assert client.members.can_read(target, bucket, "other.zip") is False

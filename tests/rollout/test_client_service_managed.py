@@ -14,7 +14,7 @@ from builders.rollout.aws.client import Client
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
 
-from .conftest import Administrator, Rollout, connect, desired
+from .conftest import Administrator, Rollout, connect, spec
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def client(organization: Organization, permissions: Permissions) -> Client:
 def test_an_operation_reaches_only_the_accounts_that_its_step_names(
     client: Client, permissions: Permissions, members: list[str]
 ) -> None:
-    rollout = Rollout(client, desired())
+    rollout = Rollout(client, spec())
     rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
     rollout.run(rollout.step(Action.CREATE, members[:1]), permissions=permissions)
     found = client.sets.read("network", rollout.shall.name)
@@ -62,20 +62,20 @@ def test_an_operation_reaches_only_the_accounts_that_its_step_names(
 def test_an_update_of_the_set_reaches_only_the_accounts_that_its_step_names(
     client: Client, permissions: Permissions, members: list[str]
 ) -> None:
-    rollout = Rollout(client, desired())
+    rollout = Rollout(client, spec())
     rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
     rollout.run(rollout.step(Action.CREATE, members), permissions=permissions)
-    rollout.shall = desired(QueueName="refunds")
+    rollout.shall = spec(QueueName="refunds")
     operation = rollout.run(rollout.step(Action.UPDATE_SET, members[:1]), permissions=permissions)
     found = client.sets.instances(rollout.shall.name)
-    touched = [place.account for place, each in found.items() if each.last_operation_id == operation.id]
+    touched = [target.account for target, each in found.items() if each.last_operation_id == operation.id]
     assert touched == members[:1]
 
 
 def test_a_new_set_deploys_nothing_by_itself(
     client: Client, permissions: Permissions, organization: Organization
 ) -> None:
-    rollout = Rollout(client, desired())
+    rollout = Rollout(client, spec())
     rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
     api = organization.of(organization.management, "cloudformation")
     found = api.describe_stack_set(StackSetName=rollout.shall.name)["StackSet"]
@@ -88,12 +88,12 @@ def test_a_delegated_administrator_does_all_of_it(
     delegate = organization.admit(number())
     organization.api.register_delegated_administrator(AccountId=delegate, ServicePrincipal=SERVICE)
     permissions = dataclasses.replace(permissions, call_as="DELEGATED_ADMIN")
-    rollout = Rollout(connect(organization.cloud, delegate, permissions), desired())
+    rollout = Rollout(connect(organization.cloud, delegate, permissions), spec())
     rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
     operation = rollout.run(rollout.step(Action.CREATE, members), permissions=permissions)
     sets, name = rollout.client.sets, rollout.shall.name
-    places = {Target(each, "us-east-1") for each in members}
-    assert set(sets.instances(name)) == set(sets.results(name, operation.id)) == places
+    targets = {Target(each, "us-east-1") for each in members}
+    assert set(sets.instances(name)) == set(sets.results(name, operation.id)) == targets
     assert sets.overrides(name, Target(members[0], "us-east-1")) == {}
     assert (sets.names(), sets.active(name)) == ([name], ())
     rollout.run(rollout.step(Action.DELETE, members), permissions=permissions)
@@ -102,7 +102,7 @@ def test_a_delegated_administrator_does_all_of_it(
 
 
 def test_a_self_managed_set_is_never_asked_for_as_a_delegate(administrator: Administrator) -> None:
-    rollout = Rollout(administrator.client(Permissions(call_as="DELEGATED_ADMIN")), desired())
+    rollout = Rollout(administrator.client(Permissions(call_as="DELEGATED_ADMIN")), spec())
     rollout.submit(rollout.step(Action.CREATE_SET))
     assert rollout.client.sets.names() == [rollout.shall.name]
 

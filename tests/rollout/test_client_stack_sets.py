@@ -19,7 +19,7 @@ from builders.rollout.aws.errors import (
 from builders.rollout.model import FailureMode, Permissions, Preferences, Status, Target
 from builders.rollout.plan.calls import Action
 
-from .conftest import Administrator, Rollout, desired, template
+from .conftest import Administrator, Rollout, spec, template
 
 
 def test_a_set_that_is_not_there_reads_as_none(client: Client) -> None:
@@ -62,8 +62,8 @@ def test_instances_are_read_with_where_they_are_and_what_they_last_went_through(
 def test_more_instances_than_a_page_holds_are_all_read(rollout: Rollout, number: Callable[[], str]) -> None:
     accounts = [number() for _ in range(101)]
     rollout.submit(rollout.step(Action.CREATE_SET))
-    wanted = Preferences(max_concurrent="100%", failure_tolerance="100%", mode=FailureMode.SOFT)
-    operation = rollout.run(rollout.step(Action.CREATE, accounts), preferences=wanted)
+    desired = Preferences(max_concurrent="100%", failure_tolerance="100%", mode=FailureMode.SOFT)
+    operation = rollout.run(rollout.step(Action.CREATE, accounts), preferences=desired)
     before = rollout.client.counts()
     assert set(rollout.client.sets.instances(rollout.shall.name)) == {Target(each, "us-east-1") for each in accounts}
     assert rollout.client.counts() - before == {"cloudformation:ListStackInstances": 2}
@@ -83,7 +83,7 @@ def test_overrides_are_told_by_instance(rollout: Rollout, members: list[str]) ->
 def test_an_update_of_the_set_changes_its_places_and_leaves_the_others_outdated(
     standing: Rollout, members: list[str]
 ) -> None:
-    standing.shall = desired(body=template("Second"), QueueName="refunds")
+    standing.shall = spec(body=template("Second"), QueueName="refunds")
     operation = standing.run(standing.step(Action.UPDATE_SET, members[:1]))
     assert (operation.action, operation.status, operation.failed) == ("UPDATE", "SUCCEEDED", 0)
     found = standing.client.sets.read("network", standing.shall.name)
@@ -96,7 +96,7 @@ def test_an_update_of_the_set_changes_its_places_and_leaves_the_others_outdated(
 def test_an_update_of_instances_gives_them_their_overrides(standing: Rollout, members: list[str]) -> None:
     standing.run(standing.step(Action.UPDATE, members[:1], overrides={"QueueName": "refunds"}))
     deployed = standing.client.sets.instances(standing.shall.name)[Target(members[0], "us-east-1")]
-    found = standing.client.members.deployed(deployed.place, deployed.stack_id)
+    found = standing.client.members.deployed(deployed.target, deployed.stack_id)
     assert found is not None
     assert found.parameters == {"QueueName": "refunds"}
 
@@ -121,7 +121,7 @@ def test_instances_that_are_retained_leave_their_stacks(
 
 def test_a_set_of_the_name_is_not_made_again(rollout: Rollout) -> None:
     rollout.submit(rollout.step(Action.CREATE_SET), "first")
-    rollout.shall = desired(QueueName="refunds")
+    rollout.shall = spec(QueueName="refunds")
     with pytest.raises(StackSetExists):
         rollout.submit(rollout.step(Action.CREATE_SET), "second")
 
@@ -201,8 +201,8 @@ def test_results_tell_why_an_account_failed(
 
 
 def test_preferences_reach_the_operation(standing: Rollout, members: list[str], administrator: Administrator) -> None:
-    wanted = Preferences("2", "10%", FailureMode.SOFT, parallel_regions=True)
-    operation = standing.run(standing.step(Action.UPDATE, members), preferences=wanted)
+    desired = Preferences("2", "10%", FailureMode.SOFT, parallel_regions=True)
+    operation = standing.run(standing.step(Action.UPDATE, members), preferences=desired)
     found = administrator.fleet.operation(operation.id)["OperationPreferences"]
     assert found == {
         "MaxConcurrentCount": 2,
@@ -221,7 +221,7 @@ def test_an_operation_without_accounts_is_not_submitted(rollout: Rollout, action
 
 
 def test_a_template_that_is_too_large_to_be_sent_is_refused_before(rollout: Rollout) -> None:
-    rollout.shall = desired(body=template() + " " * 51_200)
+    rollout.shall = spec(body=template() + " " * 51_200)
     with pytest.raises(RolloutError, match="bytes; CloudFormation takes 51,200"):
         rollout.submit(rollout.step(Action.CREATE_SET))
     assert not rollout.client.counts()

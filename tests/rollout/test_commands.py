@@ -39,7 +39,7 @@ def standing(phase: CalledPhase) -> CalledPhase:
 def test_a_phase_is_planned_applied_changed_rolled_back_and_removed(phase: CalledPhase) -> None:
     planned = phase.call("plan", "--phase", "dev", "--json")
     assert planned.code == 0
-    created = {(g["layer"], place) for g in planned.data["groups"] if g["kind"] == "create" for place in g["places"]}
+    created = {(g["layer"], target) for g in planned.data["groups"] if g["kind"] == "create" for target in g["places"]}
     layers = ("network", "database", "monitoring")
     assert created == {(layer, f"{account}/us-east-1") for layer in layers for account in phase.accounts}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders.errors import RolloutError, RolloutFileError, UsageError
-from builders.rollout.config.desired import desired_state
+from builders.rollout.config.desired_state import desired_state
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import read_template, read_templates
 from builders.rollout.model import FailureMode, Permissions, Preferences, Target, Wave
@@ -23,10 +23,10 @@ ROUTES = made("routes", {"AttachmentId": TEXT, "TransitGatewayId": TEXT}, scope=
 def test_each_layer_of_the_phase_has_a_set_at_every_place() -> None:
     made_phase = phase([made("network"), made("database_users")])
     assert {layer: (each.name, set(each.overrides)) for layer, each in made_phase.sets.items()} == {
-        "network": ("stackferry-network-dev", made_phase.places),
-        "database_users": ("stackferry-database-users-dev", made_phase.places),
+        "network": ("stackferry-network-dev", made_phase.targets),
+        "database_users": ("stackferry-database-users-dev", made_phase.targets),
     }
-    assert made_phase.places == {Target(account, region) for account in (ONE, TWO) for region in (NEAR, FAR)}
+    assert made_phase.targets == {Target(account, region) for account in (ONE, TWO) for region in (NEAR, FAR)}
 
 
 def test_layers_of_other_scopes_are_left_to_bootstrap() -> None:
@@ -130,7 +130,7 @@ def test_service_managed_sets_are_aimed_at_units() -> None:
 
 def test_self_managed_sets_may_name_units_too() -> None:
     made_phase = phase([made("network")], UNITS, members=MEMBERS)
-    assert {place.account for place in made_phase.places} == {ONE, TWO, THREE}
+    assert {target.account for target in made_phase.targets} == {ONE, TWO, THREE}
     assert made_phase.permissions == Permissions()
 
 

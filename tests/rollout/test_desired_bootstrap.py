@@ -59,7 +59,7 @@ def both(**prod: Any) -> RolloutFile:
 
 def test_the_tooling_account_has_its_stacks_in_every_region_of_any_phase(files: Path) -> None:
     found = stacks("TOOLING", [made("artifacts", scope="TOOLING"), ACCOUNT], both(), files)
-    assert [(each.layer, each.place, each.suffix, each.phase) for each in found] == [
+    assert [(each.layer, each.target, each.suffix, each.phase) for each in found] == [
         ("artifacts", Target("888888888888", NEAR), "tooling", ""),
         ("artifacts", Target("888888888888", FAR), "tooling", ""),
     ]
@@ -67,7 +67,7 @@ def test_the_tooling_account_has_its_stacks_in_every_region_of_any_phase(files: 
 
 def test_what_the_tooling_account_has_once_is_in_its_home_region(files: Path) -> None:
     (found,) = stacks("TOOLING_ONCE", [made("administration", scope="TOOLING_ONCE")], both(), files)
-    assert found.place == Target("888888888888", NEAR)
+    assert found.target == Target("888888888888", NEAR)
 
 
 def test_a_region_of_the_network_account_may_have_values_of_its_own(files: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_region_of_the_network_account_may_have_values_of_its_own(files: Path)
         "region_parameters": {FAR: {"Asn": "64514"}},
     }
     found = stacks("NETWORK", [layer], rollout(network=network), files)
-    assert {each.place.region: each.parameters["Asn"] for each in found} == {NEAR: "64512", FAR: "64514"}
+    assert {each.target.region: each.parameters["Asn"] for each in found} == {NEAR: "64512", FAR: "64514"}
 
 
 def test_without_a_network_account_there_is_no_stack_of_it(files: Path) -> None:
@@ -87,7 +87,7 @@ def test_without_a_network_account_there_is_no_stack_of_it(files: Path) -> None:
 
 def test_every_account_of_every_phase_has_its_stacks_in_the_phase_s_first_region(files: Path) -> None:
     found = stacks("ACCOUNT", [ACCOUNT], both(), files, SharedOutputs(administration={"AdministrationRoleArn": ARN}))
-    assert [(each.phase, each.place, each.suffix) for each in found] == [
+    assert [(each.phase, each.target, each.suffix) for each in found] == [
         ("dev", Target(ONE, NEAR), "dev"),
         ("prod", Target(TWO, FAR), "prod"),
     ]
@@ -113,7 +113,7 @@ def test_an_account_may_have_values_of_its_own(files: Path) -> None:
     layer = made("account", {"CreateDmsVpcRole": {"Type": "String", "Default": "true"}}, scope="ACCOUNT")
     file = rollout({"account_parameters": {TWO: {"CreateDmsVpcRole": "false"}}})
     found = stacks("ACCOUNT", [layer], file, files)
-    assert {each.place.account: each.parameters["CreateDmsVpcRole"] for each in found} == {ONE: "true", TWO: "false"}
+    assert {each.target.account: each.parameters["CreateDmsVpcRole"] for each in found} == {ONE: "true", TWO: "false"}
 
 
 def test_layers_of_a_scope_go_in_the_order_of_their_needs(files: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builders.rollout.config.desired import EXECUTION_ROLE, desired_state
+from builders.rollout.config.desired_state import EXECUTION_ROLE, desired_state
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.shared_stacks import bootstrap_values
@@ -62,7 +62,7 @@ def test_every_phase_carries_every_layer_in_its_account_and_both_regions(
     phase: DesiredState, layers: dict[str, Template]
 ) -> None:
     assert set(phase.sets) == {name for name, layer in layers.items() if layer.scope == "PHASE"}
-    assert phase.places == {Target(PHASES[phase.phase], NEAR), Target(PHASES[phase.phase], FAR)}
+    assert phase.targets == {Target(PHASES[phase.phase], NEAR), Target(PHASES[phase.phase], FAR)}
 
 
 def test_no_value_of_one_region_reaches_the_other(phase: DesiredState) -> None:
@@ -79,13 +79,13 @@ def test_the_networks_of_all_phases_and_regions_are_apart(
     rollout: RolloutFile, layers: dict[str, Template], shared: SharedOutputs
 ) -> None:
     networks = [desired_state(rollout, phase, layers, shared).sets["network"] for phase in PHASES]
-    ranges = [each.values(place)["VpcCidr"] for each in networks for place in each.overrides]
+    ranges = [each.values(target)["VpcCidr"] for each in networks for target in each.overrides]
     assert sorted(ranges) == [f"10.{number}.0.0/16" for number in (20, 21, 22, 30, 31, 32)]
 
 
 def test_the_phase_s_routes_wait_for_its_attachment(phase: DesiredState) -> None:
     routes = phase.plain["phase_routes"].parameters
-    assert {place.region: values["TransitGatewayId"] for place, values in routes.items()} == {
+    assert {target.region: values["TransitGatewayId"] for target, values in routes.items()} == {
         NEAR: "tgw-0aaaaaaaaaaaaaaa1",
         FAR: "tgw-0aaaaaaaaaaaaaaa2",
     }
@@ -119,7 +119,7 @@ def test_bootstrap_has_its_stacks(
     scope: str,
     expected: set[tuple[str, str, str]],
 ) -> None:
-    assert {(each.layer, *each.place) for each in bootstrap_values(rollout, scope, layers, shared)} == expected
+    assert {(each.layer, *each.target) for each in bootstrap_values(rollout, scope, layers, shared)} == expected
 
 
 def test_templates_know_the_scopes_of_the_layers(layers: dict[str, Template]) -> None:

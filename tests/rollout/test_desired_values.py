@@ -28,7 +28,7 @@ def one_of(*keys: str) -> st.SearchStrategy[dict[str, dict[str, str]]]:
     wide=st.none() | SIZES,
     regions=one_of(NEAR, FAR),
     accounts=one_of(ONE, TWO),
-    places=one_of(*map(str, PLACES)),
+    targets=one_of(*map(str, PLACES)),
 )
 def test_the_most_specific_source_holds(
     environment: str | None,
@@ -36,28 +36,28 @@ def test_the_most_specific_source_holds(
     wide: str | None,
     regions: dict[str, dict[str, str]],
     accounts: dict[str, dict[str, str]],
-    places: dict[str, dict[str, str]],
+    targets: dict[str, dict[str, str]],
 ) -> None:
     plan: dict[str, Any] = {
         "parameters": {} if wide is None else {"Size": wide},
         "region_parameters": regions,
         "account_parameters": accounts,
-        "place_parameters": places,
+        "place_parameters": targets,
     }
     values = {} if environment is None else {"Size": environment}
     layer = phase([made("network", SIZE)], plan, values, shared=SharedOutputs(tooling=artifacts)).sets["network"]
-    for place in PLACES:
+    for target in PLACES:
         candidates = [
-            places.get(str(place), {}).get("Size"),
-            accounts.get(place.account, {}).get("Size"),
-            regions.get(place.region, {}).get("Size"),
+            targets.get(str(target), {}).get("Size"),
+            accounts.get(target.account, {}).get("Size"),
+            regions.get(target.region, {}).get("Size"),
             wide,
-            artifacts.get(place.region, {}).get("Size"),
+            artifacts.get(target.region, {}).get("Size"),
             environment,
             "default",
         ]
-        assert layer.values(place)["Size"] == next(size for size in candidates if size is not None)
-        assert "Size" not in layer.overrides[place] or layer.overrides[place]["Size"] != layer.parameters["Size"]
+        assert layer.values(target)["Size"] == next(size for size in candidates if size is not None)
+        assert "Size" not in layer.overrides[target] or layer.overrides[target]["Size"] != layer.parameters["Size"]
 
 
 def test_the_set_has_the_phase_s_value_and_overrides_what_differs() -> None:
@@ -79,7 +79,7 @@ def test_without_a_value_of_the_phase_the_set_has_the_most_common_one() -> None:
     }
     layer = phase([made("network", {"Id": TEXT})], plan).sets["network"]
     assert layer.parameters["Id"] == "b"
-    assert [place for place, own in layer.overrides.items() if own] == [Target(TWO, NEAR)]
+    assert [target for target, own in layer.overrides.items() if own] == [Target(TWO, NEAR)]
 
 
 def test_of_equally_common_values_the_first_region_s_is_the_set_s() -> None:

@@ -22,7 +22,7 @@ HERE = "us-east-1"
 @pytest.fixture
 def phase(administrator: Administrator, members: list[str]) -> SmallPhase:
     phase = SmallPhase(administrator, members[:2], regions=[HERE])
-    phase.run(phase.wanted(*(layer_set(layer, phase.places) for layer in ("network", "database"))))
+    phase.run(phase.desired(*(layer_set(layer, phase.targets) for layer in ("network", "database"))))
     return phase
 
 
@@ -37,7 +37,7 @@ def look(phase: SmallPhase, said: list[str]) -> Callable[..., tuple[DriftView, i
 
     def look(**how: Any) -> tuple[DriftView, int]:
         looking = DriftLook(patience=QUICK, say=said.append, **how)
-        return run_drift(phase.client, phase.wanted(), LAYERS, phase.store.known(), looking)
+        return run_drift(phase.client, phase.desired(), LAYERS, phase.store.known(), looking)
 
     return look
 
@@ -77,10 +77,10 @@ def test_a_property_that_was_changed_is_told_with_its_values(
 
 def test_a_plan_behind_a_detection_still_asks_for_no_instance_by_itself(phase: SmallPhase) -> None:
     known = phase.store.known()
-    run_drift(phase.client, phase.wanted(), LAYERS, known, DriftLook(patience=QUICK))
+    run_drift(phase.client, phase.desired(), LAYERS, known, DriftLook(patience=QUICK))
     phase.store.keep(known)
     phase.connect()
-    phase.plan(phase.wanted())
+    phase.plan(phase.desired())
     assert phase.client.counts()["cloudformation:DescribeStackInstance"] == 0
 
 
@@ -121,7 +121,7 @@ def test_a_set_that_is_busy_is_waited_for_by_name(
         ManagedExecution={"Active": False},
     )
     phase.administrator.fleet.drive(StackSeconds=0.5)
-    phase.client.sets.detect_drift("stackferry-network-dev", "earlier", phase.wanted().preferences)
+    phase.client.sets.detect_drift("stackferry-network-dev", "earlier", phase.desired().preferences)
 
     view, _ = look(layers=["network"])
 
@@ -136,9 +136,9 @@ def test_an_account_that_cannot_be_looked_at_is_told_with_the_reason(
 
     view, code = look(layers=["network"])
 
-    ((layer, place),) = view.unchecked
-    assert (layer, place) == ("network", Target(phase.accounts[0], HERE))
-    assert "AWSCloudFormationStackSetExecutionRole" in view.unchecked[layer, place]
+    ((layer, target),) = view.unchecked
+    assert (layer, target) == ("network", Target(phase.accounts[0], HERE))
+    assert "AWSCloudFormationStackSetExecutionRole" in view.unchecked[layer, target]
     assert (view.checked, code) == (1, 1)
 
 
@@ -166,7 +166,7 @@ def test_a_direct_update_is_seen_only_deeply(phase: SmallPhase, look: Callable[.
     deep, code = look(layers=["network"], deep=True)
 
     assert shallow.drifted == ()
-    assert {(each.place.account, each.property, each.expected, each.actual) for each in deep.drifted} == {
+    assert {(each.target.account, each.property, each.expected, each.actual) for each in deep.drifted} == {
         (account, "Parameters/DelaySeconds", "0", "9"),
         (account, "Template/Resources/Queue", "as the set has it", "otherwise"),
     }
@@ -180,7 +180,7 @@ def test_a_stack_that_cannot_be_read_is_told(phase: SmallPhase, look: Callable[.
     phase.connect()
 
     view, code = run_drift(
-        phase.client, phase.wanted(), LAYERS, phase.store.known(), DriftLook(["network"], deep=True, patience=QUICK)
+        phase.client, phase.desired(), LAYERS, phase.store.known(), DriftLook(["network"], deep=True, patience=QUICK)
     )
 
     ((key, reason),) = view.unchecked.items()
@@ -191,9 +191,9 @@ def test_a_stack_that_cannot_be_read_is_told(phase: SmallPhase, look: Callable[.
 
 def state(template: str, **values: str) -> tuple[StackSet, Instance]:
     """A set with one instance that overrides a value."""
-    place = Target("111111111111", HERE)
-    instance = Instance(place, Status.CURRENT, "SUCCEEDED", overrides={"Size": "large"})
-    return StackSet("network", "stackferry-network-dev", template, values, {}, {place: instance}), instance
+    target = Target("111111111111", HERE)
+    instance = Instance(target, Status.CURRENT, "SUCCEEDED", overrides={"Size": "large"})
+    return StackSet("network", "stackferry-network-dev", template, values, {}, {target: instance}), instance
 
 
 TEMPLATE = json.dumps({"Parameters": {"Size": {"Default": "small"}, "Zone": {"Default": "a"}}, "Resources": {}})

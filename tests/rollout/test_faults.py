@@ -31,7 +31,7 @@ def small(faulty: Administrator, number: Callable[[], str]) -> SmallPhase:
 
 
 def release(small: SmallPhase, version: str) -> DesiredState:
-    return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in CHAIN))
+    return small.desired(*(layer_set(layer, small.targets, body(layer, version=version)) for layer in CHAIN))
 
 
 def strike_once(small: SmallPhase, kind: str, operations: Iterable[str]) -> None:
@@ -41,7 +41,7 @@ def strike_once(small: SmallPhase, kind: str, operations: Iterable[str]) -> None
 
 
 def standing(small: SmallPhase, version: str) -> dict[tuple[str, Target], str]:
-    return {(layer, place): version for layer in CHAIN for place in small.places}
+    return {(layer, target): version for layer in CHAIN for target in small.targets}
 
 
 @dataclasses.dataclass
@@ -49,7 +49,7 @@ class Change:
     """A command, what it wants, what stands in the end, and the operations that it takes of each layer."""
 
     command: Command
-    wanted: Callable[[SmallPhase], DesiredState]
+    desired: Callable[[SmallPhase], DesiredState]
     stands: Callable[[SmallPhase], dict[tuple[str, Target], str]]
     operations: dict[str, list[str]]
 
@@ -62,7 +62,7 @@ class Change:
 
 def _back(small: SmallPhase) -> DesiredState:
     earlier = small.store.releases.load(small.store.releases.save(release(small, "0")))
-    return rollback.desired_release(earlier, release(small, "1"), small.world())
+    return rollback.desired_release(earlier, release(small, "1"), small.current())
 
 
 TWICE = {layer: ["CREATE", "UPDATE"] for layer in CHAIN}
@@ -86,21 +86,21 @@ CASES = [
 def test_what_passes_changes_neither_the_end_nor_the_operations(small: SmallPhase, name: str, kind: str) -> None:
     """Every write meets it once, and some reads do."""
     change = CHANGES[name]
-    wanted = change.wanted(small)
+    desired = change.desired(small)
     met = ("PutObject", SUBMITTING[name], "DeleteStackSet", "DescribeStackSetOperation", "ListStackInstances")
     strike_once(small, kind, met)
-    assert small.run(wanted, change.command).good
+    assert small.run(desired, change.command).good
     assert change.is_done(small)
 
 
 @changing
 def test_calls_that_hang_are_made_again(small: SmallPhase, name: str) -> None:
     change = CHANGES[name]
-    wanted = change.wanted(small)
+    desired = change.desired(small)
     small.connect(read_seconds=0.5)
     met = (SUBMITTING[name], "PutObject")
     strike_once(small, "hang", met)
-    assert small.run(wanted, change.command).good
+    assert small.run(desired, change.command).good
     assert change.is_done(small)
 
 
@@ -122,17 +122,17 @@ def test_what_does_not_pass_stops_the_run_and_resume_finishes_it(
     small: SmallPhase, name: str, kind: str, operation: str
 ) -> None:
     change = CHANGES[name]
-    wanted = change.wanted(small)
+    desired = change.desired(small)
     small.connect(attempts=1)
     small.administrator.cloud.set_faults({"kind": kind, "operation": operation})
     with pytest.raises(RolloutError) as stopped:
-        small.run(wanted, change.command)
+        small.run(desired, change.command)
     assert "\n" not in str(stopped.value)
     small.administrator.cloud.set_faults()
     run = small.store.journal.run()
     assert run
     assert run.status is RunStatus.RUNNING
-    assert small.resume(wanted).good
+    assert small.resume(desired).good
     assert change.is_done(small)
 
 
@@ -140,30 +140,30 @@ def test_what_does_not_pass_stops_the_run_and_resume_finishes_it(
 def test_a_bucket_that_cannot_be_written_stops_a_run_before_its_first_call(small: SmallPhase, kind: str) -> None:
     """A lock whose answer was lost is held: `resume` takes it up; else the command is called again."""
     change = CHANGES["apply"]
-    wanted = change.wanted(small)
+    desired = change.desired(small)
     before = small.operations()
-    small.store.releases.save(wanted)
+    small.store.releases.save(desired)
     small.connect(attempts=1)
     small.administrator.cloud.set_faults({"kind": kind, "operation": "PutObject"})
     with pytest.raises(RolloutError):
-        small.run(wanted)
+        small.run(desired)
     small.administrator.cloud.set_faults()
     assert small.operations() == before
     run = small.store.journal.run()
     assert run
-    assert (small.resume(wanted) if run.status is RunStatus.RUNNING else small.run(wanted)).good
+    assert (small.resume(desired) if run.status is RunStatus.RUNNING else small.run(desired)).good
     assert change.is_done(small)
 
 
 def test_a_look_that_is_denied_stops_the_run_and_fails_no_operation(small: SmallPhase) -> None:
     change = CHANGES["apply"]
-    wanted = change.wanted(small)
+    desired = change.desired(small)
     small.connect(attempts=1)
     small.administrator.cloud.set_faults({"kind": "denied", "operation": "DescribeStackSetOperation"})
     with pytest.raises(RolloutError, match="DescribeStackSetOperation"):
-        small.run(wanted)
+        small.run(desired)
     small.administrator.cloud.set_faults()
-    assert small.resume(wanted).good
+    assert small.resume(desired).good
     assert change.is_done(small)
 
 

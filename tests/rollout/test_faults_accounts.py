@@ -25,15 +25,15 @@ def small(administrator: Administrator, members: list[str]) -> SmallPhase:
 
 
 def release(small: SmallPhase, version: str, **more: Any) -> DesiredState:
-    return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in LAYERS), **more)
+    return small.desired(*(layer_set(layer, small.targets, body(layer, version=version)) for layer in LAYERS), **more)
 
 
 def standing(small: SmallPhase, version: str, *but: str) -> dict[tuple[str, Target], str]:
-    return {(layer, place): version for layer in LAYERS for place in small.places if place.account not in but}
+    return {(layer, target): version for layer in LAYERS for target in small.targets if target.account not in but}
 
 
 def at(small: SmallPhase, account: str) -> set[str]:
-    return {version for (_, place), version in small.versions().items() if place.account == account}
+    return {version for (_, target), version in small.versions().items() if target.account == account}
 
 
 @pytest.mark.parametrize("mode", FailureMode)
@@ -42,7 +42,7 @@ def test_as_many_may_fail_as_are_borne_and_the_others_get_everything(small: Smal
     small.administrator.fleet.drive(Accounts={broken: {"Failure": "Rate exceeded"}, others[0]: {"StackSeconds": 0.3}})
     report = small.run(release(small, "2", failure_tolerance="1", mode=mode))
     assert report.stopped == ""
-    assert {each.place.account for each in report.missed} == {broken}
+    assert {each.target.account for each in report.failures} == {broken}
     (reason,) = report.causes()
     assert "Rate exceeded" in reason
     assert {at(small, account).pop() for account in others} == {"2"}
@@ -87,8 +87,8 @@ def test_a_suspended_account_is_no_success_although_stacksets_calls_it_none_of_a
     organization.api.close_account(AccountId=suspended)
     report = small.run(release(small, "2"))
     assert not report.good
-    assert {(each.place.account, each.layer) for each in report.failed} >= {(suspended, "network")}
-    assert any("SUSPENDED" in each.reason for each in report.missed)
+    assert {(each.target.account, each.layer) for each in report.failed} >= {(suspended, "network")}
+    assert any("SUSPENDED" in each.reason for each in report.failures)
     assert {at(small, account).pop() for account in others} == {"2"}
 
 
@@ -106,18 +106,18 @@ def test_a_stack_that_somebody_deleted_is_made_again_by_the_next_release(small: 
 
 def test_an_inoperable_instance_is_let_go_and_made_again(small: SmallPhase) -> None:
     broken, *others = small.accounts
-    staying = [place for place in small.places if place.account != broken]
-    smaller = [layer_set(layer, staying if layer == "monitoring" else small.places) for layer in LAYERS]
+    staying = [target for target in small.targets if target.account != broken]
+    smaller = [layer_set(layer, staying if layer == "monitoring" else small.targets) for layer in LAYERS]
     small.shut_out(broken)
-    small.run(small.wanted(*smaller, failure_tolerance="1"))
+    small.run(small.desired(*smaller, failure_tolerance="1"))
     small.let_in(broken)
     report = small.run(release(small, "2", failure_tolerance="1"))
-    assert [(each.layer, each.place.account) for each in report.missed] == [("monitoring", broken)]
-    assert f"remove --account {broken}" in report.missed[0].reason
+    assert [(each.layer, each.target.account) for each in report.failures] == [("monitoring", broken)]
+    assert f"remove --account {broken}" in report.failures[0].reason
     assert {at(small, account).pop() for account in others} == {"2"}
 
     tools = small.tools()
-    steps = purge.detach_calls(small.world().sets, {broken}, {broken}, ("us-east-1",))
+    steps = purge.detach_calls(small.current().sets, {broken}, {broken}, ("us-east-1",))
     assert run.detach(tools, run.begin_run(tools, Command.LET_GO, "", ()), release(small, "2"), steps).good
     assert small.run(release(small, "2")).good
     assert small.plan(release(small, "2")).nothing_to_do

@@ -61,7 +61,7 @@ class Phase(RuleBasedStateMachine):
         with contextlib.suppress(Killed):
             self.run()
         try:
-            self.small.resume(self.wanted())
+            self.small.resume(self.desired())
         except RolloutError as error:
             assert "nothing to resume" in str(error)
         self.apply()
@@ -81,9 +81,9 @@ class Phase(RuleBasedStateMachine):
             self.is_as_desired()
 
     def run(self) -> Report:
-        return self.small.run(self.wanted())
+        return self.small.run(self.desired())
 
-    def wanted(self) -> DesiredState:
+    def desired(self) -> DesiredState:
         sets = []
         for layer in LAYERS:
             overrides: dict[Target, Values] = {}
@@ -93,18 +93,18 @@ class Phase(RuleBasedStateMachine):
             sets.append(layer_set(layer, overrides, body(layer, version=self.versions[layer])))
         waves = [(account,) for account in self.accounts] if self.one_by_one else [tuple(self.accounts)]
         named = tuple(Wave(f"wave {number}", accounts) for number, accounts in enumerate(waves))
-        return self.small.wanted(*sets, waves=named, failure_tolerance="1")
+        return self.small.desired(*sets, waves=named, failure_tolerance="1")
 
     def is_as_desired(self) -> None:
-        wanted = self.wanted()
-        assert self.small.plan(wanted).nothing_to_do
+        desired = self.desired()
+        assert self.small.plan(desired).nothing_to_do
         expected = {(layer, Target(account, REGION)) for layer in LAYERS for account in self.accounts}
-        assert self.small.versions() == {(layer, place): self.versions[layer] for layer, place in expected}
-        for layer, state in self.small.world().sets.items():
-            for place, instance in state.instances.items():
-                stack = self.small.client.members.deployed(place, instance.stack_id)
+        assert self.small.versions() == {(layer, target): self.versions[layer] for layer, target in expected}
+        for layer, state in self.small.current().sets.items():
+            for target, instance in state.instances.items():
+                stack = self.small.client.members.deployed(target, instance.stack_id)
                 assert stack
-                assert stack.parameters["DelaySeconds"] == wanted.sets[layer].values(place).get("DelaySeconds", "0")
+                assert stack.parameters["DelaySeconds"] == desired.sets[layer].values(target).get("DelaySeconds", "0")
 
 
 def test_whatever_changes_fails_or_is_killed_the_phase_becomes_what_is_desired(own_cloud: Cloud) -> None:

@@ -24,15 +24,15 @@ def small(administrator: Administrator, member: str) -> SmallPhase:
 
 def release(small: SmallPhase, version: str, *layers: str) -> DesiredState:
     chosen = layers or ("network", "database")
-    return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in chosen))
+    return small.desired(*(layer_set(layer, small.targets, body(layer, version=version)) for layer in chosen))
 
 
 def back(small: SmallPhase, now: DesiredState, *, before: DesiredState) -> Report:
     """Put back the last good release before the present one, as the command does."""
     found = small.store.last_good(before=small.store.releases.save(before))
     assert found
-    wanted = rollback.desired_release(small.store.releases.load(found), now, small.world())
-    return small.run(wanted, Command.ROLLBACK, to=found)
+    desired = rollback.desired_release(small.store.releases.load(found), now, small.current())
+    return small.run(desired, Command.ROLLBACK, to=found)
 
 
 def versions(small: SmallPhase) -> dict[str, str]:
@@ -59,13 +59,13 @@ def test_a_layer_that_the_release_did_not_have_goes_before_what_it_needs(small: 
 
 
 def test_an_export_that_came_goes_only_after_its_importer(small: SmallPhase) -> None:
-    first = small.wanted(layer_set("network", small.places, body("network", version="1")))
+    first = small.desired(layer_set("network", small.targets, body("network", version="1")))
     assert small.run(first).good
     content = json.loads(body("network", version="2"))
     content["Outputs"]["Other"] = {"Value": "x", "Export": {"Name": {"Fn::Sub": "network-Other-${EnvironmentSuffix}"}}}
-    second = small.wanted(
-        layer_set("network", small.places, json.dumps(content)),
-        layer_set("database", small.places, importing("Other")),
+    second = small.desired(
+        layer_set("network", small.targets, json.dumps(content)),
+        layer_set("database", small.targets, importing("Other")),
     )
     assert small.run(second).good
     assert back(small, second, before=second).good
@@ -79,9 +79,9 @@ def test_an_export_that_went_comes_back_before_its_importer(small: SmallPhase) -
     content["Outputs"] = {}
     alone = json.loads(body("database", version="2"))
     alone["Resources"]["Queue"]["Properties"]["Tags"] = [{"Key": "Version", "Value": "2"}]
-    second = small.wanted(
-        layer_set("network", small.places, json.dumps(content)),
-        layer_set("database", small.places, json.dumps(alone)),
+    second = small.desired(
+        layer_set("network", small.targets, json.dumps(content)),
+        layer_set("database", small.targets, json.dumps(alone)),
     )
     assert small.run(second).good
     assert back(small, second, before=second).good
@@ -119,7 +119,7 @@ def test_a_release_whose_template_is_gone_from_the_bucket_is_told(small: SmallPh
 
 
 def test_a_release_whose_packages_are_gone_is_told(small: SmallPhase) -> None:
-    fetching = layer_set("network", small.places, ArtifactsBucket=small.bucket)
-    wanted = dataclasses.replace(small.wanted(fetching), packages=("rotation/1.zip",))
+    fetching = layer_set("network", small.targets, ArtifactsBucket=small.bucket)
+    desired = dataclasses.replace(small.desired(fetching), packages=("rotation/1.zip",))
     with pytest.raises(RolloutError, match=rf"package rotation/1\.zip is not in {small.bucket} any more"):
-        packages.require_packages(small.client, wanted)
+        packages.require_packages(small.client, desired)

@@ -62,17 +62,17 @@ def test_a_service_managed_set_takes_no_transforms_and_no_nested_stacks(body: st
     assert limit_hazards("layer", body, PLAIN) == ()
 
 
-def wanted(overrides: Mapping[Target, Mapping[str, str]]) -> StackSetSpec:
+def desired(overrides: Mapping[Target, Mapping[str, str]]) -> StackSetSpec:
     return StackSetSpec("network", "stackferry-network-dev", NEW, {"Old": "a"}, overrides)
 
 
-def state(*places: Target) -> StackSet:
-    instances = {place: Instance(place, Status.CURRENT, "SUCCEEDED") for place in places}
+def state(*targets: Target) -> StackSet:
+    instances = {target: Instance(target, Status.CURRENT, "SUCCEEDED") for target in targets}
     return StackSet("network", "stackferry-network-dev", OLD, {"Old": "a"}, {}, instances)
 
 
 def test_a_new_parameter_cannot_have_a_value_of_its_own_at_once() -> None:
-    (hazard,) = new_parameter_hazards(wanted({HERE: {"New": "1"}, THERE: {"New": "2"}}), state(HERE, THERE))
+    (hazard,) = new_parameter_hazards(desired({HERE: {"New": "1"}, THERE: {"New": "2"}}), state(HERE, THERE))
     assert hazard == Hazard(
         HazardKind.NEW_PARAMETER,
         "network",
@@ -87,29 +87,29 @@ def test_a_new_parameter_cannot_have_a_value_of_its_own_at_once() -> None:
 @pytest.mark.parametrize(
     ("desired", "present"),
     [
-        (wanted({HERE: {}}), state(HERE)),
-        (wanted({HERE: {"Old": "b"}}), state(HERE)),
-        (wanted({HERE: {"New": "1"}}), state()),
-        (wanted({HERE: {"New": "1"}}), None),
-        (wanted({HERE: {}, THERE: {"New": "1"}}), state(HERE)),
+        (desired({HERE: {}}), state(HERE)),
+        (desired({HERE: {"Old": "b"}}), state(HERE)),
+        (desired({HERE: {"New": "1"}}), state()),
+        (desired({HERE: {"New": "1"}}), None),
+        (desired({HERE: {}, THERE: {"New": "1"}}), state(HERE)),
     ],
 )
-def test_one_value_for_all_and_instances_to_come_are_no_hazard(desired: StackSetSpec, present: StackSet | None) -> None:
-    assert new_parameter_hazards(desired, present) == ()
+def test_one_value_for_all_and_instances_to_come_are_no_hazard(spec: StackSetSpec, present: StackSet | None) -> None:
+    assert new_parameter_hazards(spec, present) == ()
 
 
 def test_what_an_instance_is_deployed_with_counts_more_than_the_sets_template() -> None:
-    desired = wanted({HERE: {"New": "1"}})
+    spec = desired({HERE: {"New": "1"}})
     stored = StackSet("network", "name", NEW, {}, {}, state(HERE).instances)
-    assert new_parameter_hazards(desired, state(HERE), {HERE: Deployed(NEW, {}, "UPDATE_COMPLETE")}) == ()
+    assert new_parameter_hazards(spec, state(HERE), {HERE: Deployed(NEW, {}, "UPDATE_COMPLETE")}) == ()
     # UpdateStackSet stores a template even where the operation fails, so that the set knows more than the instance.
-    (hazard,) = new_parameter_hazards(desired, stored, {HERE: Deployed(OLD, {}, "UPDATE_COMPLETE")})
+    (hazard,) = new_parameter_hazards(spec, stored, {HERE: Deployed(OLD, {}, "UPDATE_COMPLETE")})
     assert hazard.resource == "New"
 
 
 def test_thousands_of_places_are_named_in_a_line() -> None:
-    places = [Target(f"{number:012}", "us-east-1") for number in range(2_000)]
-    (hazard,) = new_parameter_hazards(wanted({place: {"New": str(place)} for place in places}), state(*places))
+    targets = [Target(f"{number:012}", "us-east-1") for number in range(2_000)]
+    (hazard,) = new_parameter_hazards(desired({target: {"New": str(target)} for target in targets}), state(*targets))
     assert "000000000002/us-east-1 and 1997 more" in hazard.message
 
 
@@ -120,7 +120,7 @@ def stack(kind: str, **properties: Any) -> str:
 
 
 def colliding(body: str, *where: tuple[str, Target]) -> tuple[Hazard, ...]:
-    return name_conflicts(name for each, place in where for name in names_of(each, body, {}, place))
+    return name_conflicts(name for each, target in where for name in names_of(each, body, {}, target))
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ def test_our_own_layers_share_an_account_and_two_regions() -> None:
     names = [
         name
         for path in sorted((ROOT / "templates").glob("*.json"))
-        for place in (HERE, THERE)
+        for target in (HERE, THERE)
         if json.loads(layer(path.stem))["Metadata"]["Stackferry"]["Scope"] == "PHASE"
-        for name in names_of(path.stem, layer(path.stem), phase_values(), place)
+        for name in names_of(path.stem, layer(path.stem), phase_values(), target)
     ]
     assert {"stackferry-database-dev", "network-VpcId-dev"} <= {name.name for name in names}
     assert name_conflicts(names) == ()

@@ -28,7 +28,7 @@ def phase(administrator: Administrator, members: list[str]) -> SmallPhase:
 
 @pytest.fixture
 def standing(phase: SmallPhase) -> SmallPhase:
-    phase.run(phase.wanted(*sets(phase)))
+    phase.run(phase.desired(*sets(phase)))
     return phase
 
 
@@ -36,11 +36,11 @@ def sets(phase: SmallPhase) -> list[Any]:
     """Two layers; the outputs of `network` are a queue's name and a VpcId."""
     template = json.loads(body("network"))
     template["Outputs"]["VpcId"] = {"Value": {"Fn::Sub": "vpc-of-${AWS::AccountId}-${AWS::Region}"}}
-    return [layer_set("network", phase.places, json.dumps(template)), layer_set("database", phase.places)]
+    return [layer_set("network", phase.targets, json.dumps(template)), layer_set("database", phase.targets)]
 
 
-def write(phase: SmallPhase, wanted: DesiredState, folder: Path) -> tuple[OutputsView, int]:
-    return run_outputs(phase.client, wanted, SHARED, LAYERS, "0123456789ab", folder)
+def write(phase: SmallPhase, desired: DesiredState, folder: Path) -> tuple[OutputsView, int]:
+    return run_outputs(phase.client, desired, SHARED, LAYERS, "0123456789ab", folder)
 
 
 def read(path: Path) -> Any:
@@ -48,7 +48,7 @@ def read(path: Path) -> Any:
 
 
 def test_each_place_has_a_file_a_layer_and_a_flat_one(standing: SmallPhase, tmp_path: Path) -> None:
-    _, code = write(standing, standing.wanted(), tmp_path)
+    _, code = write(standing, standing.desired(), tmp_path)
 
     account = standing.accounts[0]
     folder = tmp_path / "dev" / account / "eu-west-1"
@@ -65,12 +65,12 @@ def test_each_place_has_a_file_a_layer_and_a_flat_one(standing: SmallPhase, tmp_
 
 
 def test_the_index_names_every_place_its_files_and_what_is_missing(standing: SmallPhase, tmp_path: Path) -> None:
-    write(standing, standing.wanted(), tmp_path)
+    write(standing, standing.desired(), tmp_path)
 
     index = read(tmp_path / "dev" / "index.json")
     first = index["places"][0]
     assert (index["phase"], index["release"], index["unread"]) == ("dev", "0123456789ab", [])
-    assert {(each["account"], each["region"]) for each in index["places"]} == set(standing.places)
+    assert {(each["account"], each["region"]) for each in index["places"]} == set(standing.targets)
     assert f"{first['account']}/{first['region']}/flat-outputs.json" in first["files"]
     assert first["outputs"] == ["vpcId"]
     assert set(first["missing"]) == set(outputs.RELIED_ON) - {"vpcId"}
@@ -80,7 +80,7 @@ def test_a_phase_of_several_places_has_no_flat_file_of_its_own(standing: SmallPh
     old = tmp_path / "dev" / "flat-outputs.json"
     outputs.write("dev", {"network": {"VpcId": "vpc-of-old"}}, tmp_path)
 
-    write(standing, standing.wanted(), tmp_path)
+    write(standing, standing.desired(), tmp_path)
 
     assert not old.exists()
 
@@ -89,9 +89,9 @@ def test_a_phase_of_one_place_has_the_flat_files_that_everything_reads(
     administrator: Administrator, members: list[str], tmp_path: Path
 ) -> None:
     alone = SmallPhase(administrator, members[:1], regions=REGIONS[:1])
-    alone.run(alone.wanted(*sets(alone)))
+    alone.run(alone.desired(*sets(alone)))
 
-    write(alone, alone.wanted(), tmp_path)
+    write(alone, alone.desired(), tmp_path)
 
     flat = read(tmp_path / "flat-outputs.json")
     assert flat["vpcId"] == f"vpc-of-{members[0]}-us-east-1"
@@ -100,7 +100,7 @@ def test_a_phase_of_one_place_has_the_flat_files_that_everything_reads(
 
 
 def test_a_place_that_cannot_be_read_is_said_and_keeps_its_files(standing: SmallPhase, tmp_path: Path) -> None:
-    write(standing, standing.wanted(), tmp_path)
+    write(standing, standing.desired(), tmp_path)
     shut = standing.accounts[1]
     before = (tmp_path / "dev" / shut / "us-east-1" / "network.json").read_bytes()
     iam = standing.administrator.api("iam", shut)
@@ -108,10 +108,10 @@ def test_a_place_that_cannot_be_read_is_said_and_keeps_its_files(standing: Small
     iam.delete_role(RoleName=PLAN_ROLE)
     standing.connect()
 
-    view, code = write(standing, standing.wanted(), tmp_path)
+    view, code = write(standing, standing.desired(), tmp_path)
 
-    assert {place.account for place in view.unread} == {shut}
-    assert {each.place.account for each in view.written} == {standing.accounts[0]}
+    assert {target.account for target in view.unread} == {shut}
+    assert {each.target.account for each in view.written} == {standing.accounts[0]}
     assert (tmp_path / "dev" / shut / "us-east-1" / "network.json").read_bytes() == before
     assert {each["account"] for each in read(view.index)["unread"]} == {shut}
     assert code == 1
@@ -120,20 +120,20 @@ def test_a_place_that_cannot_be_read_is_said_and_keeps_its_files(standing: Small
 def test_a_place_of_which_one_stack_cannot_be_read_is_not_written_at_all(
     standing: SmallPhase, number: Callable[[], str], tmp_path: Path
 ) -> None:
-    place = Target(standing.accounts[0], "us-east-1")
-    routes = PlainStackSpec("phase_routes", number(), body("network"), {place: {}})
+    target = Target(standing.accounts[0], "us-east-1")
+    routes = PlainStackSpec("phase_routes", number(), body("network"), {target: {}})
 
-    view, _ = write(standing, dataclasses.replace(standing.wanted(), plain={"phase_routes": routes}), tmp_path)
+    view, _ = write(standing, dataclasses.replace(standing.desired(), plain={"phase_routes": routes}), tmp_path)
 
-    assert set(view.unread) == {place}
-    assert not (tmp_path / "dev" / place.account / place.region).exists()
+    assert set(view.unread) == {target}
+    assert not (tmp_path / "dev" / target.account / target.region).exists()
 
 
 def test_the_file_of_a_layer_that_is_gone_goes(standing: SmallPhase, tmp_path: Path) -> None:
-    write(standing, standing.wanted(), tmp_path)
-    standing.run(dataclasses.replace(standing.wanted(sets(standing)[0])))
+    write(standing, standing.desired(), tmp_path)
+    standing.run(dataclasses.replace(standing.desired(sets(standing)[0])))
 
-    write(standing, standing.wanted(), tmp_path)
+    write(standing, standing.desired(), tmp_path)
 
     folder = tmp_path / "dev" / standing.accounts[0] / "us-east-1"
     assert {path.name for path in folder.iterdir()} == {"artifacts.json", "network.json", "flat-outputs.json"}
@@ -144,27 +144,27 @@ def test_the_stacks_of_the_network_account_are_among_those_of_their_place(
 ) -> None:
     network = number()
     administrator.lend(network, DEPLOY_ROLE)
-    place = Target(standing.accounts[0], "us-east-1")
+    target = Target(standing.accounts[0], "us-east-1")
     template = json.dumps(
         {
             "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
             "Outputs": {"PhaseRouteTableId": {"Value": "tgw-rtb-of-it"}},
         }
     )
-    name = f"phase-routes-{SUFFIX}-{place.account}"
-    standing.client.plain.deploy(network, place.region, name, template, {}, {})
-    routes = PlainStackSpec("phase_routes", network, template, {place: {}})
+    name = f"phase-routes-{SUFFIX}-{target.account}"
+    standing.client.plain.deploy(network, target.region, name, template, {}, {})
+    routes = PlainStackSpec("phase_routes", network, template, {target: {}})
 
-    write(standing, dataclasses.replace(standing.wanted(), plain={"phase_routes": routes}), tmp_path)
+    write(standing, dataclasses.replace(standing.desired(), plain={"phase_routes": routes}), tmp_path)
 
-    written = read(tmp_path / "dev" / place.account / place.region / "phase_routes.json")
+    written = read(tmp_path / "dev" / target.account / target.region / "phase_routes.json")
     assert written == {"PhaseRouteTableId": "tgw-rtb-of-it"}
 
 
 def test_outputs_ask_one_call_a_stack(standing: SmallPhase, tmp_path: Path) -> None:
     client = standing.connect()
 
-    write(standing, standing.wanted(), tmp_path)
+    write(standing, standing.desired(), tmp_path)
 
-    assert client.counts()["cloudformation:DescribeStacks"] == 2 * len(standing.places)
+    assert client.counts()["cloudformation:DescribeStacks"] == 2 * len(standing.targets)
     assert client.counts()["cloudformation:ListStackInstances"] == 2

@@ -43,19 +43,19 @@ def queue(name: Any = "payments", **properties: Any) -> str:
 
 def standing(*sets: StackSetSpec) -> CurrentState:
     """A world in which layers are what they shall be, and the stacks of all places were looked at."""
-    wanted = phase(*sets)
+    desired = phase(*sets)
     found: dict[str, StackSet] = {}
     for each in sets:
         state = None
-        for step in calls_for(wanted, each.layer, None, wanted.places):
-            state = state_after(wanted, state, step)
+        for step in calls_for(desired, each.layer, None, desired.targets):
+            state = state_after(desired, state, step)
         assert state is not None
-        instances = {place: dataclasses.replace(i, stack_id=f"arn/{place}") for place, i in state.instances.items()}
+        instances = {target: dataclasses.replace(i, stack_id=f"arn/{target}") for target, i in state.instances.items()}
         found[each.layer] = dataclasses.replace(state, instances=instances)
     deployed = {
-        (each.layer, place): Deployed(each.template, each.values(place), "CREATE_COMPLETE")
+        (each.layer, target): Deployed(each.template, each.values(target), "CREATE_COMPLETE")
         for each in sets
-        for place in each.overrides
+        for target in each.overrides
     }
     return CurrentState(found, deployed)
 
@@ -63,19 +63,19 @@ def standing(*sets: StackSetSpec) -> CurrentState:
 def groups(plan: Plan) -> dict[tuple[str, str], dict[ChangeKind, tuple[Target, ...]]]:
     found: dict[tuple[str, str], dict[ChangeKind, tuple[Target, ...]]] = {}
     for group in plan.groups:
-        found.setdefault((group.wave, group.layer), {})[group.kind] = group.places
+        found.setdefault((group.wave, group.layer), {})[group.kind] = group.targets
     return found
 
 
-def carry_out(wanted: DesiredState, world: CurrentState) -> CurrentState:
+def carry_out(desired: DesiredState, current: CurrentState) -> CurrentState:
     """Every call of a plan, as if each succeeded."""
-    found: dict[str, StackSet | None] = dict(world.sets)
-    for wave in schedule.waves_of(wanted, world):
-        for layer in in_order(schedule.deployment_order(wanted, world, False)):
-            members = schedule.targets_of(wanted, layer, found.get(layer), ())
-            mine = {place for place in members if place.account in wave.accounts}
-            for step in calls_for(wanted, layer, found.get(layer), mine, schedule.anchor_targets(wanted)):
-                found[layer] = state_after(wanted, found.get(layer), step)
+    found: dict[str, StackSet | None] = dict(current.sets)
+    for wave in schedule.waves_of(desired, current):
+        for layer in in_order(schedule.deployment_order(desired, current, False)):
+            members = schedule.targets_of(desired, layer, found.get(layer), ())
+            mine = {target for target in members if target.account in wave.accounts}
+            for step in calls_for(desired, layer, found.get(layer), mine, schedule.anchor_targets(desired)):
+                found[layer] = state_after(desired, found.get(layer), step)
     return CurrentState({layer: state for layer, state in found.items() if state is not None})
 
 
@@ -83,10 +83,10 @@ def carry_out(wanted: DesiredState, world: CurrentState) -> CurrentState:
 def phases(draw: st.DrawFn) -> DesiredState:
     """Two layers, one behind the other, whose accounts go in waves."""
     sets = [
-        desired_set({place: draw(values) for place in draw(st.sets(st.sampled_from(PLACES)))}, layer=layer)
+        desired_set({target: draw(values) for target in draw(st.sets(st.sampled_from(PLACES)))}, layer=layer)
         for layer in draw(st.sets(st.sampled_from(["network", "database"])))
     ]
-    accounts = sorted({place.account for each in sets for place in each.overrides})
+    accounts = sorted({target.account for each in sets for target in each.overrides})
     cut = draw(st.integers(0, len(accounts)))
     parted = [Wave("canary", tuple(accounts[:cut])), Wave("rest", tuple(accounts[cut:]))]
     return phase(*sets, needs=NEEDS, waves=tuple(wave for wave in parted if wave.accounts))
@@ -94,24 +94,26 @@ def phases(draw: st.DrawFn) -> DesiredState:
 
 @given(phases(), stack_sets(), stack_sets())
 def test_carrying_a_plan_out_leaves_nothing_to_do(
-    wanted: DesiredState, network: StackSet | None, database: StackSet | None
+    desired: DesiredState, network: StackSet | None, database: StackSet | None
 ) -> None:
     sets = {"network": network, "database": database and dataclasses.replace(database, layer="database")}
-    world = CurrentState({layer: state for layer, state in sets.items() if state is not None})
-    reached = carry_out(wanted, world)
-    again = make_plan(wanted, reached)
+    current = CurrentState({layer: state for layer, state in sets.items() if state is not None})
+    reached = carry_out(desired, current)
+    again = make_plan(desired, reached)
     left = {group.kind for group in again.groups}
     assert left <= {ChangeKind.NOTHING, ChangeKind.INOPERABLE}
     assert again.calls == ()
 
 
 @given(phases(), stack_sets())
-def test_every_instance_that_is_or_shall_be_stands_in_one_group(wanted: DesiredState, network: StackSet | None) -> None:
-    world = CurrentState({"network": network} if network else {})
-    plan = make_plan(wanted, world)
-    told = sorted((group.layer, place) for group in plan.groups for place in group.places)
-    meant = {(layer, place) for layer, each in wanted.sets.items() for place in each.overrides}
-    meant |= {("network", place) for place in (network.instances if network else {})}
+def test_every_instance_that_is_or_shall_be_stands_in_one_group(
+    desired: DesiredState, network: StackSet | None
+) -> None:
+    current = CurrentState({"network": network} if network else {})
+    plan = make_plan(desired, current)
+    told = sorted((group.layer, target) for group in plan.groups for target in group.targets)
+    meant = {(layer, target) for layer, each in desired.sets.items() for target in each.overrides}
+    meant |= {("network", target) for target in (network.instances if network else {})}
     assert told == sorted(meant)
 
 
@@ -127,31 +129,31 @@ def test_instances_that_change_alike_are_one_group() -> None:
     plan = make_plan(phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6")), standing(before))
     (group,) = plan.groups
     (change,) = group.changes or ()
-    assert (group.places, change.effect, change.causes) == ((ONE, TWO), Effect.MODIFY, ("DelaySeconds",))
+    assert (group.targets, change.effect, change.causes) == ((ONE, TWO), Effect.MODIFY, ("DelaySeconds",))
 
 
 def test_an_instance_is_compared_by_its_own_stack_and_not_by_the_set() -> None:
     before = desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5")
-    world = standing(before)
-    by_hand = {**world.deployed, ("network", TWO): Deployed(queue("by-hand"), before.values(TWO), "UPDATE_COMPLETE")}
-    wanted = phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6"))
-    plan = make_plan(wanted, dataclasses.replace(world, deployed=by_hand))
-    effects = {group.places: {change.effect for change in group.changes or ()} for group in plan.groups}
+    current = standing(before)
+    by_hand = {**current.deployed, ("network", TWO): Deployed(queue("by-hand"), before.values(TWO), "UPDATE_COMPLETE")}
+    desired = phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6"))
+    plan = make_plan(desired, dataclasses.replace(current, deployed=by_hand))
+    effects = {group.targets: {change.effect for change in group.changes or ()} for group in plan.groups}
     assert effects == {(ONE,): {Effect.MODIFY}, (TWO,): {Effect.REPLACE}}
 
 
 def test_the_stacks_of_those_that_change_are_looked_at_and_no_others() -> None:
     before = desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5")
-    wanted = phase(desired_set({ONE: {}, TWO: {"Size": "6"}}, body=queue(), Size="5"))
-    assert list(stacks_to_read(wanted, standing(before))) == [("network", TWO, f"arn/{TWO}")]
+    desired = phase(desired_set({ONE: {}, TWO: {"Size": "6"}}, body=queue(), Size="5"))
+    assert list(stacks_to_read(desired, standing(before))) == [("network", TWO, f"arn/{TWO}")]
 
 
 def test_a_database_that_is_removed_blocks_until_it_is_acknowledged_by_name() -> None:
     database = template(Resources={"Database": {"Type": "AWS::RDS::DBInstance", "DeletionPolicy": "Snapshot"}})
-    world = standing(desired_set({ONE: {}}, layer="database", body=database))
-    plan = make_plan(phase(), world)
-    assert [(each.name, each.places) for each in plan.blocks] == [("database/Database", (ONE,))]
-    assert make_plan(phase(), world, acknowledged={"database/Database"}).blocks == ()
+    current = standing(desired_set({ONE: {}}, layer="database", body=database))
+    plan = make_plan(phase(), current)
+    assert [(each.name, each.targets) for each in plan.blocks] == [("database/Database", (ONE,))]
+    assert make_plan(phase(), current, acknowledged={"database/Database"}).blocks == ()
 
 
 def test_an_importer_that_goes_first_takes_the_export_out_of_the_way() -> None:
@@ -159,54 +161,54 @@ def test_an_importer_that_goes_first_takes_the_export_out_of_the_way() -> None:
     exporting = template(Outputs={"Vpc": {"Value": "v", "Export": {"Name": name}}})
     group = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Fn::ImportValue": name}}}
     importing = template(Resources={"Queue": group})
-    world = standing(desired_set({ONE: {}}, body=exporting), desired_set({ONE: {}}, layer="database", body=importing))
+    current = standing(desired_set({ONE: {}}, body=exporting), desired_set({ONE: {}}, layer="database", body=importing))
     without = desired_set({ONE: {}}, body=template())
     staying = phase(without, desired_set({ONE: {}}, layer="database", body=importing), needs=NEEDS)
     going = phase(without, desired_set({ONE: {}}, layer="database", body=template()), needs=NEEDS)
-    assert {each.hazard.kind for each in make_plan(staying, world).blocks} == {HazardKind.EXPORT_IN_USE}
-    plan = make_plan(going, world)
+    assert {each.hazard.kind for each in make_plan(staying, current).blocks} == {HazardKind.EXPORT_IN_USE}
+    plan = make_plan(going, current)
     assert (plan.layers, plan.blocks) == (("database", "network"), ())
 
 
 def test_a_stack_that_cannot_be_read_blocks_since_nobody_knows_what_happens_to_it() -> None:
-    world = standing(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5"))
-    deployed = {key: stack for key, stack in world.deployed.items() if key[1] != TWO}
-    shut = dataclasses.replace(world, deployed=deployed, unread={("network", TWO): "AccessDenied"})
-    wanted = phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6"))
-    assert [(each.name, each.places) for each in make_plan(wanted, shut).blocks] == [("network/unread", (TWO,))]
-    assert make_plan(wanted, shut, acknowledged={"network/unread"}).blocks == ()
+    current = standing(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5"))
+    deployed = {key: stack for key, stack in current.deployed.items() if key[1] != TWO}
+    shut = dataclasses.replace(current, deployed=deployed, unread={("network", TWO): "AccessDenied"})
+    desired = phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6"))
+    assert [(each.name, each.targets) for each in make_plan(desired, shut).blocks] == [("network/unread", (TWO,))]
+    assert make_plan(desired, shut, acknowledged={"network/unread"}).blocks == ()
 
 
 def test_two_layers_that_give_one_name_are_said_before_anything_is_made() -> None:
-    wanted = phase(desired_set({ONE: {}}, body=queue()), desired_set({ONE: {}}, layer="database", body=queue()))
-    assert {each.hazard.kind for each in make_plan(wanted, CurrentState({})).blocks} == {HazardKind.COLLISION}
+    desired = phase(desired_set({ONE: {}}, body=queue()), desired_set({ONE: {}}, layer="database", body=queue()))
+    assert {each.hazard.kind for each in make_plan(desired, CurrentState({})).blocks} == {HazardKind.COLLISION}
 
 
 def test_a_plain_stack_is_planned_beside_the_sets() -> None:
     routes = PlainStackSpec("phase_routes", "9" * 12, template("Size"), {ONE: {"Size": "a"}, TWO: {"Size": "a"}})
-    wanted = dataclasses.replace(phase(desired_set({ONE: {}, TWO: {}})), plain={"phase_routes": routes})
+    desired = dataclasses.replace(phase(desired_set({ONE: {}, TWO: {}})), plain={"phase_routes": routes})
     there = {("phase_routes", ONE): Deployed(template("Size"), {"Size": "b"}, "CREATE_COMPLETE")}
-    found = groups(make_plan(wanted, CurrentState({}, plain=there)))
+    found = groups(make_plan(desired, CurrentState({}, plain=there)))
     assert found["rest", "phase_routes"] == {ChangeKind.UPDATE: (ONE,), ChangeKind.CREATE: (TWO,)}
 
 
 def test_accounts_that_the_phase_has_no_more_go_last() -> None:
-    world = standing(desired_set({ONE: {}, TWO: {}}))
-    plan = make_plan(phase(desired_set({ONE: {}})), world)
+    current = standing(desired_set({ONE: {}, TWO: {}}))
+    plan = make_plan(phase(desired_set({ONE: {}})), current)
     assert groups(plan)[schedule.LEAVING, "network"] == {ChangeKind.DELETE: (TWO,)}
 
 
 def test_an_inoperable_instance_is_noted_with_the_way_round() -> None:
-    world = standing(desired_set({ONE: {}}))
-    instances = {ONE: dataclasses.replace(world.sets["network"].instances[ONE], status=Status.INOPERABLE)}
-    broken = CurrentState({"network": dataclasses.replace(world.sets["network"], instances=instances)})
+    current = standing(desired_set({ONE: {}}))
+    instances = {ONE: dataclasses.replace(current.sets["network"].instances[ONE], status=Status.INOPERABLE)}
+    broken = CurrentState({"network": dataclasses.replace(current.sets["network"], instances=instances)})
     (note,) = make_plan(phase(desired_set({ONE: {}}, Size="b")), broken).notes
     assert "INOPERABLE at 111111111111/us-east-1" in note
     assert "remove --account" in note
 
 
 def test_strict_concurrency_with_tolerance_0_is_said_to_be_one_at_a_time() -> None:
-    shall = desired_set({place: {} for place in PLACES})
+    shall = desired_set({target: {} for target in PLACES})
     strict = phase(shall, preferences=Preferences(max_concurrent="4", failure_tolerance="0"))
     plan = make_plan(strict, CurrentState({}))
     assert any("one account at a time" in note for note in plan.notes)
@@ -223,13 +225,13 @@ def test_layers_that_would_each_have_to_go_first_are_refused() -> None:
             Resources={"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"X": {"Fn::ImportValue": name}}}}
         )
 
-    world = standing(
+    current = standing(
         desired_set({ONE: {}}, body=exporting("a")), desired_set({ONE: {}}, layer="database", body=importing("a"))
     )
-    wanted = phase(
+    desired = phase(
         desired_set({ONE: {}}, body=exporting("b")),
         desired_set({ONE: {}}, layer="database", body=importing("b")),
         needs=NEEDS,
     )
     with pytest.raises(RolloutError, match="neither can go first"):
-        make_plan(wanted, world)
+        make_plan(desired, current)

@@ -14,7 +14,7 @@ from builders.rollout.lifecycle.retained import RetainedList, RetainedResource, 
 from builders.rollout.model import StackSet, Target
 from builders.rollout.plan.calls import Action
 
-from .conftest import DEPLOY_ROLE, PHASE, REGION, SUFFIX, Administrator, Rollout, desired
+from .conftest import DEPLOY_ROLE, PHASE, REGION, SUFFIX, Administrator, Rollout, spec
 
 KEEPING = json.dumps(
     {
@@ -68,7 +68,7 @@ KEEPING = json.dumps(
 
 @pytest.fixture
 def rollout(client: Client) -> Rollout:
-    return Rollout(client, desired(body=KEEPING))
+    return Rollout(client, spec(body=KEEPING))
 
 
 @pytest.fixture
@@ -248,12 +248,12 @@ def test_an_account_that_cannot_be_reached_fails_alone(
     member: str,
 ) -> None:
     elsewhere = Target("999999999990", REGION)
-    ledger.note([dataclasses.replace(each, place=elsewhere) for each in removed if each.logical_id == "Secret"])
+    ledger.note([dataclasses.replace(each, target=elsewhere) for each in removed if each.logical_id == "Secret"])
 
     found, code = run_purge(client, reach, ledger, ["purge"])
 
     failed = [each for each in found if each.fate is PurgeStatus.FAILED]
-    assert {each.left.place for each in failed} == {elsewhere}
+    assert {each.left.target for each in failed} == {elsewhere}
     assert "a role cannot be assumed" in failed[0].words
     assert code == 1
 
@@ -309,7 +309,7 @@ DATABASE = json.dumps(
 def test_only_the_final_snapshot_of_a_database_goes(
     administrator: Administrator, client: Client, reach: AccessPaths, ledger: RetainedList, member: str
 ) -> None:
-    rollout = Rollout(client, desired(body=DATABASE))
+    rollout = Rollout(client, spec(body=DATABASE))
     rollout.stand([member])
     rds = administrator.api("rds", member)
     (database,) = rds.describe_db_instances()["DBInstances"]

@@ -92,8 +92,8 @@ def test_a_key_goes_after_what_it_reads() -> None:
 
 def state(**statuses: Status) -> StackSet:
     """A set with an instance at HERE, THERE and OTHER."""
-    places = {"here": HERE, "there": THERE, "other": OTHER}
-    instances = {place: Instance(place, statuses.get(name, Status.CURRENT), "") for name, place in places.items()}
+    targets = {"here": HERE, "there": THERE, "other": OTHER}
+    instances = {target: Instance(target, statuses.get(name, Status.CURRENT), "") for name, target in targets.items()}
     return StackSet("network", "stackferry-network-dev", "{}", {}, {}, instances)
 
 

@@ -62,7 +62,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def release(small: SmallPhase, version: str) -> DesiredState:
-    return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in LAYERS))
+    return small.desired(*(layer_set(layer, small.targets, body(layer, version=version)) for layer in LAYERS))
 
 
 def another(small: SmallPhase) -> SmallPhase:
@@ -99,8 +99,8 @@ def test_a_run_that_another_process_takes_over_submits_nothing_more(
 def test_a_second_apply_is_refused_in_a_line_that_names_the_first(small: SmallPhase, pool: ThreadPoolExecutor) -> None:
     pause = Pause("UpdateStackSet")
     small.connect(pause)
-    wanted = release(small, "2")
-    first = pool.submit(small.run, wanted)
+    desired = release(small, "2")
+    first = pool.submit(small.run, desired)
     assert pause.reached.wait(30)
     second = another(small)
     with pytest.raises(RolloutError, match=r"a rollout of dev is not over: apply of release [0-9a-f]{12}") as refused:
@@ -113,8 +113,8 @@ def test_a_second_apply_is_refused_in_a_line_that_names_the_first(small: SmallPh
 
 def test_of_two_that_begin_at_the_same_moment_one_is_refused(small: SmallPhase, pool: ThreadPoolExecutor) -> None:
     pause = Pause("PutObject")
-    wanted = release(small, "2")
-    saved = small.store.releases.save(wanted)
+    desired = release(small, "2")
+    saved = small.store.releases.save(desired)
     small.connect(pause)
     first = pool.submit(begin_run, small.tools(), Command.APPLY, saved, ())
     assert pause.reached.wait(30)
@@ -135,7 +135,7 @@ def test_two_phases_go_through_side_by_side(
     for each in phases:
         each.administrator.member(each.accounts[0])
     both = [pool.submit(each.run, release(each, "1")) for each in phases]
-    assert [each.result().missed for each in both] == [[], []]
+    assert [each.result().failures for each in both] == [[], []]
 
 
 def test_an_operation_of_somebody_else_is_named_and_waited_for(small: SmallPhase, pool: ThreadPoolExecutor) -> None:

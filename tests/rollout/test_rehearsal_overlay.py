@@ -116,10 +116,10 @@ def test_values_of_a_region_that_no_phase_is_in_any_more_go(given: RolloutFile, 
 
 
 def test_values_for_single_places_go_over_those_that_stand_there(given: RolloutFile, tmp_path: Path) -> None:
-    place = Target(ACCOUNTS[0], "eu-west-1")
-    found = rollout_file.with_values(given, {"prod": {place: {"MultiAZ": "false", "CpuAlarmPercent": "85"}}})
+    target = Target(ACCOUNTS[0], "eu-west-1")
+    found = rollout_file.with_values(given, {"prod": {target: {"MultiAZ": "false", "CpuAlarmPercent": "85"}}})
     own = found.phases["prod"].place_parameters
-    assert own[str(place)] == {"MultiAZ": "false", "CpuAlarmPercent": "85"}
+    assert own[str(target)] == {"MultiAZ": "false", "CpuAlarmPercent": "85"}
     assert own[f"{ACCOUNTS[0]}/us-east-1"] == {"MultiAZ": "false"}
 
 

@@ -22,15 +22,15 @@ Work = Callable[[LargePhase], object]
 
 def newer(phase: LargePhase) -> DesiredState:
     """The phase with another port of the source, which three layers take."""
-    return phase.desired(SourcePort="5433")
+    return phase.spec(SourcePort="5433")
 
 
 def planning_the_same(phase: LargePhase) -> None:
-    assert phase.plan(phase.wanted).nothing_to_do
+    assert phase.plan(phase.desired).nothing_to_do
 
 
 def planning_an_update(phase: LargePhase) -> None:
-    assert phase.plan(newer(phase)).count([ChangeKind.UPDATE]) == 3 * len(phase.places)
+    assert phase.plan(newer(phase)).count([ChangeKind.UPDATE]) == 3 * len(phase.targets)
 
 
 def showing_the_status(phase: LargePhase) -> None:
@@ -42,7 +42,7 @@ def updating(phase: LargePhase) -> None:
 
 
 def making(phase: LargePhase) -> None:
-    assert phase.apply(phase.wanted).good
+    assert phase.apply(phase.desired).good
 
 
 def standing(instances: int, *, own_ranges: bool = True) -> LargePhase:
@@ -110,7 +110,7 @@ def test_a_status_asks_for_the_pages_alone(thousand: LargePhase) -> None:
 
 def test_a_plan_looks_at_the_stacks_that_may_change_and_at_no_others(thousand: LargePhase) -> None:
     calls = counted(thousand, planning_an_update)
-    routes = len(thousand.places)
+    routes = len(thousand.targets)
     assert calls["cloudformation:GetTemplate"] == 3 * 1000 + routes
 
 
@@ -119,7 +119,7 @@ def test_values_of_their_own_make_an_update_no_more_operations() -> None:
     for own_ranges in (False, True):
         phase = standing(SMALL, own_ranges=own_ranges)
         updating(phase)
-        operations.append(sorted((name, action, len(places)) for name, action, places in phase.simulation.requested))
+        operations.append(sorted((name, action, len(targets)) for name, action, targets in phase.simulation.requested))
     assert operations[0] == operations[1]
 
 
@@ -128,10 +128,10 @@ def test_no_instance_is_asked_for_its_overrides_from_wave_to_wave(updated: Large
 
 
 def test_an_update_touches_every_instance_once(updated: LargePhase) -> None:
-    touched = Counter((name, place) for name, _, places in updated.simulation.requested for place in places)
+    touched = Counter((name, target) for name, _, targets in updated.simulation.requested for target in targets)
     changed = {name for name, _, _ in updated.simulation.requested}
     assert len(changed) == 3
-    assert touched == {(name, place): 1 for name in changed for place in updated.places}
+    assert touched == {(name, target): 1 for name in changed for target in updated.targets}
 
 
 def test_routes_whose_attachments_stay_are_not_deployed_again(updated: LargePhase) -> None:
@@ -166,7 +166,7 @@ def test_all_instances_are_looked_at_seldom_while_many_operations_run() -> None:
     phase = LargePhase(SMALL, own_ranges=True)
     phase.simulation.looks_until_over = 5
     watch = Onlooker()
-    assert phase.apply(phase.wanted, watch).good
+    assert phase.apply(phase.desired, watch).good
     calls = phase.client.counts()
     assert watch.running, "an operation under way was shown"
     assert calls["cloudformation:ListStackInstances"] < calls["cloudformation:DescribeStackSetOperation"] / 5
@@ -180,5 +180,5 @@ class Onlooker(SilentObserver):
     def __init__(self) -> None:
         self.running = 0
 
-    def places(self, layer: str, states: Mapping[Target, str]) -> None:
+    def targets(self, layer: str, states: Mapping[Target, str]) -> None:
         self.running += "absent" in states.values() and len(set(states.values())) > 1

@@ -23,10 +23,10 @@ from builders.rollout.model import Operation, Target
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.plan import Group
 from builders.rollout.render.progress import ProgressLines, ProgressTable, observing
-from rollout.planned import names, places, plan, some_places, update
+from rollout.planned import names, plan, some_places, targets, update
 
 SRC = Path(__file__).parents[2] / "src"
-HERE, THERE = places(1)
+HERE, THERE = targets(1)
 
 
 class Clock:
@@ -72,7 +72,7 @@ def table(clock: Clock) -> ProgressTable:
 def step(layer: str = "network", action: Action = Action.UPDATE, accounts: int = 1) -> Call:
     regions = ("us-east-1", "eu-west-1")
     return Call(
-        action, layer, f"stackferry-{layer}-prod", tuple(place.account for place in places(accounts)[::2]), regions
+        action, layer, f"stackferry-{layer}-prod", tuple(target.account for target in targets(accounts)[::2]), regions
     )
 
 
@@ -95,7 +95,7 @@ def test_a_pipe_gets_a_line_an_event(lines: ProgressLines, log: io.StringIO) -> 
     operate(lines, "RUNNING")
     operate(lines, "STOPPING")
     operate(lines, "FAILED", failed=1)
-    lines.places("database", {HERE: "held back", THERE: "CURRENT"})
+    lines.targets("database", {HERE: "held back", THERE: "CURRENT"})
     lines.say("waiting for another operation")
     assert log.getvalue().splitlines() == [
         "12:00:00Z wave canary: 2 places",
@@ -163,7 +163,7 @@ def test_a_table_follows_operations_and_instances(table: ProgressTable) -> None:
     table.submitted(step(), "r-network-1")
     assert row(table, "111111111111") == [["ok", "run", ".", "."], ["ok", "run", ".", "."]]
     operate(table, "SUCCEEDED")
-    table.places("database", {HERE: "FAILED", THERE: "held back"})
+    table.targets("database", {HERE: "FAILED", THERE: "held back"})
     assert row(table, "111111111111") == [["ok", "ok", "FAIL", "."], ["ok", "ok", "held", "."]]
 
 
@@ -175,7 +175,7 @@ def test_an_operation_that_failed_somewhere_leaves_its_instances_to_be_looked_at
 
 
 def test_instances_that_are_deleted_leave_the_table(clock: Clock) -> None:
-    made = plan(Group("leaving", "network", ChangeKind.DELETE, places(2)), layers=("network",))
+    made = plan(Group("leaving", "network", ChangeKind.DELETE, targets(2)), layers=("network",))
     table = ProgressTable("remove", clock, made, Console(file=io.StringIO()))
     deletion = step(action=Action.DELETE)
     table.submitted(deletion, "r-1")
@@ -208,7 +208,7 @@ def test_three_thousand_instances_are_a_row_a_layer(clock: Clock) -> None:
 
 def test_the_bar_is_not_full_before_the_last_one(clock: Clock) -> None:
     table = ProgressTable("apply", clock, update(1_500), Console(file=io.StringIO()))
-    table.places("network", dict.fromkeys(places(1_500)[1:], "CURRENT"))
+    table.targets("network", dict.fromkeys(targets(1_500)[1:], "CURRENT"))
     assert "  network    [###################.] 2,999 of 3,000, 1 pending" in drawn(table)
 
 
@@ -227,7 +227,7 @@ def test_whatever_is_told_fits_the_terminal(
     for layer, where, word, said in told:
         table.wave(said, len(where))
         table.submitted(step(layer), said)
-        table.places(layer, dict.fromkeys(where, word))
+        table.targets(layer, dict.fromkeys(where, word))
         table.operation(step(layer), Operation(said, "", word))
         table.say(said)
     lines = drawn(table, width, height)
@@ -246,7 +246,7 @@ def test_long_lines_leave_the_head_of_the_table_in_sight(table: ProgressTable) -
 def test_many_threads_may_tell_while_it_is_drawn(table: ProgressTable) -> None:
     def tell(number: int) -> None:
         for turn in range(50):
-            table.places(f"layer{number}", {Target(f"{turn:012}", "us-east-1"): "CURRENT"})
+            table.targets(f"layer{number}", {Target(f"{turn:012}", "us-east-1"): "CURRENT"})
             table.say(f"{number}/{turn}")
 
     threads = [threading.Thread(target=tell, args=(number,)) for number in range(4)]

@@ -28,9 +28,9 @@ from rollout.planned import (
     SUBNET,
     acknowledging_all,
     call,
-    places,
     plan,
     plans,
+    targets,
     update,
 )
 
@@ -64,7 +64,7 @@ def test_a_plan_reads_as_the_golden_one(accounts: int, width: int, assert_golden
 
 
 def test_a_plan_whose_accounts_differ_reads_as_the_golden_one(assert_golden: Callable[[str, str], None]) -> None:
-    first, second, third = places(4), places(2, first=4), places(1, first=6)
+    first, second, third = targets(4), targets(2, first=4), targets(1, first=6)
     made = plan(
         Group("rest", "network", ChangeKind.UPDATE, first, (SUBNET,)),
         Group("rest", "network", ChangeKind.UPDATE, second, (DASHBOARD,)),
@@ -75,7 +75,7 @@ def test_a_plan_whose_accounts_differ_reads_as_the_golden_one(assert_golden: Cal
             "leaving",
             "database",
             ChangeKind.DELETE,
-            places(1, first=9),
+            targets(1, first=9),
             (dataclasses.replace(DATABASE, effect=Effect.REMOVE),),
         ),
         calls=(call("rest", "network", 7), call("leaving", "database", 1)),
@@ -84,7 +84,7 @@ def test_a_plan_whose_accounts_differ_reads_as_the_golden_one(assert_golden: Cal
 
 
 def test_nothing_to_do_is_said_in_so_many_words(assert_golden: Callable[[str, str], None]) -> None:
-    assert_golden("plan-nothing-to-do", read(plan(Group("rest", "network", ChangeKind.NOTHING, places(3)))))
+    assert_golden("plan-nothing-to-do", read(plan(Group("rest", "network", ChangeKind.NOTHING, targets(3)))))
 
 
 @given(plans(), st.integers(40, 200))
@@ -120,14 +120,14 @@ def test_every_blocking_hazard_is_shown_with_its_place_and_its_way_round() -> No
 
 
 def test_what_cannot_be_acknowledged_names_nothing_to_type() -> None:
-    made = update(3, hazards=(PlannedHazard(REFUSED, places(1)),))
+    made = update(3, hazards=(PlannedHazard(REFUSED, targets(1)),))
     assert "--acknowledge" not in read(made)
     assert "none can be acknowledged" in unfolded(made)
 
 
 def test_hundreds_of_blocking_hazards_are_all_shown() -> None:
     many = tuple(
-        PlannedHazard(dataclasses.replace(REFUSED, resource=f"export-{number}"), places(2)) for number in range(300)
+        PlannedHazard(dataclasses.replace(REFUSED, resource=f"export-{number}"), targets(2)) for number in range(300)
     )
     told = read(update(3, hazards=many))
     assert [each.name for each in many if f"! {each.name} " not in told] == []
@@ -148,9 +148,9 @@ def test_what_was_shown_in_one_wave_is_only_named_in_the_next() -> None:
 
 def test_two_ways_in_which_a_layer_changes_are_told_apart() -> None:
     made = plan(
-        Group("canary", "network", ChangeKind.UPDATE, places(1), (SUBNET,)),
-        Group("rest", "network", ChangeKind.UPDATE, places(3, first=1), (DASHBOARD,)),
-        Group("rest", "network", ChangeKind.UPDATE, places(4, first=4), (SUBNET,)),
+        Group("canary", "network", ChangeKind.UPDATE, targets(1), (SUBNET,)),
+        Group("rest", "network", ChangeKind.UPDATE, targets(3, first=1), (DASHBOARD,)),
+        Group("rest", "network", ChangeKind.UPDATE, targets(4, first=4), (SUBNET,)),
     )
     told = unfolded(made)
     assert "~ update 4 accounts x 2 regions: inside as above [1]" in told
@@ -162,7 +162,7 @@ def test_changes_that_differ_in_a_given_name_only_are_one() -> None:
     named = [dataclasses.replace(DASHBOARD, named=f"payments-{region}") for region in ("us-east-1", "eu-west-1")]
     made = plan(
         *(
-            Group("rest", "monitoring", ChangeKind.UPDATE, places(9, regions=[region]), (change,))
+            Group("rest", "monitoring", ChangeKind.UPDATE, targets(9, regions=[region]), (change,))
             for region, change in zip(("us-east-1", "eu-west-1"), named, strict=True)
         )
     )
@@ -180,7 +180,7 @@ def test_a_replaced_resource_that_is_retained_says_so() -> None:
 
 def test_very_many_resources_are_counted_and_the_reader_is_told_where_all_are() -> None:
     alarms = tuple(Change(f"Alarm{number}", "AWS::CloudWatch::Alarm", Effect.ADD) for number in range(40))
-    told = read(plan(Group("rest", "monitoring", ChangeKind.UPDATE, places(1), (*alarms, SUBNET))))
+    told = read(plan(Group("rest", "monitoring", ChangeKind.UPDATE, targets(1), (*alarms, SUBNET))))
     assert "... and 28 more: add" in told
     assert "-/+  Subnet" in told
     assert "--json tells what is left out here." in told
@@ -238,8 +238,8 @@ def test_a_terminal_that_cannot_write_a_character_gets_another(tmp_path: Path) -
 def test_json_holds_every_place_of_every_group(made: Plan) -> None:
     found = json.loads(json.dumps(plan_file.plan_data(made)))
     assert [(each["wave"], each["layer"], each["kind"], each["places"]) for each in found["groups"]] == [
-        (group.wave, group.layer, group.kind.value, [str(place) for place in group.places]) for group in made.groups
+        (group.wave, group.layer, group.kind.value, [str(target) for target in group.targets]) for group in made.groups
     ]
     assert [each["places"] for each in found["hazards"]] == [
-        [str(place) for place in each.places] for each in made.hazards
+        [str(target) for target in each.targets] for each in made.hazards
     ]

@@ -14,9 +14,9 @@ from builders.errors import RolloutError
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard
 from builders.rollout.render import plan_file
-from rollout.planned import DASHBOARD, DATABASE, LOSS, SUBNET, acknowledging_all, places, plan, plans, update
+from rollout.planned import DASHBOARD, DATABASE, LOSS, SUBNET, acknowledging_all, plan, plans, targets, update
 
-BEFORE = plan(Group("rest", "network", ChangeKind.UPDATE, places(3), (SUBNET,)))
+BEFORE = plan(Group("rest", "network", ChangeKind.UPDATE, targets(3), (SUBNET,)))
 
 
 @pytest.fixture
@@ -66,17 +66,17 @@ def test_every_part_of_a_plan_that_moves_is_noticed(change: dict[str, Any], tmp_
     ("now", "line"),
     [
         (
-            Group("rest", "network", ChangeKind.NOTHING, places(3)),
+            Group("rest", "network", ChangeKind.NOTHING, targets(3)),
             "network at 111111111111/eu-west-1, 111111111111/us-east-1, 111111111112/eu-west-1 and 3 more: was update, "
             "and is nothing",
         ),
         (
-            Group("rest", "network", ChangeKind.UPDATE, places(3), (SUBNET, DASHBOARD)),
+            Group("rest", "network", ChangeKind.UPDATE, targets(3), (SUBNET, DASHBOARD)),
             "network at 111111111111/eu-west-1, 111111111111/us-east-1, 111111111112/eu-west-1 and 3 more: update "
             "changes other resources: Dashboard",
         ),
         (
-            Group("rest", "network", ChangeKind.UPDATE, places(2), (SUBNET,)),
+            Group("rest", "network", ChangeKind.UPDATE, targets(2), (SUBNET,)),
             "network at 111111111113/eu-west-1 and 111111111113/us-east-1: was update, and is not there now",
         ),
     ],
@@ -87,12 +87,12 @@ def test_instances_that_moved_alike_are_one_line(now: Group, line: str, saved: P
 
 
 def test_a_new_hazard_is_told_with_its_message(saved: Path) -> None:
-    now = dataclasses.replace(BEFORE, hazards=(PlannedHazard(LOSS, places(1)),))
+    now = dataclasses.replace(BEFORE, hazards=(PlannedHazard(LOSS, targets(1)),))
     assert plan_file.moved_since(plan_file.load_plan(saved), now) == [f"new hazard database/Database: {LOSS.message}"]
 
 
 def test_a_hazard_that_lies_elsewhere_is_told(tmp_path: Path) -> None:
-    was, now = (plan(hazards=(PlannedHazard(LOSS, places(count)),)) for count in (1, 2))
+    was, now = (plan(hazards=(PlannedHazard(LOSS, targets(count)),)) for count in (1, 2))
     plan_file.save_plan(was, tmp_path / "plan")
     assert plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), now) == [
         "hazard database/Database lies at 111111111111/us-east-1, 111111111111/eu-west-1, 111111111112/us-east-1 and 1 "
@@ -168,13 +168,13 @@ def test_a_place_that_cannot_be_written_is_said_to_be(saved: Path) -> None:
 
 
 def test_an_edited_retention_is_noticed(saved: Path) -> None:
-    now = plan(Group("rest", "network", ChangeKind.UPDATE, places(3), (dataclasses.replace(SUBNET, retained=True),)))
+    now = plan(Group("rest", "network", ChangeKind.UPDATE, targets(3), (dataclasses.replace(SUBNET, retained=True),)))
     assert plan_file.moved_since(plan_file.load_plan(saved), now)[0].endswith("update changes other resources: Subnet")
 
 
 def test_changes_in_another_order_are_noticed(tmp_path: Path) -> None:
     was, now = (
-        plan(Group("rest", "network", ChangeKind.UPDATE, places(1), changes))
+        plan(Group("rest", "network", ChangeKind.UPDATE, targets(1), changes))
         for changes in ((SUBNET, DATABASE), (DATABASE, SUBNET))
     )
     plan_file.save_plan(was, tmp_path / "plan")

@@ -24,7 +24,7 @@ from builders.rollout.executor.context import Failure, Report
 from builders.rollout.model import Deployed, Instance, Operation, Status, Target
 from builders.rollout.render import findings, report, status
 from rollout.goldens import compare
-from rollout.planned import REGIONS, names, places, some_places
+from rollout.planned import REGIONS, names, some_places, targets
 
 LAYERS = ("network", "database", "database_users", "monitoring")
 RUN = UnfinishedRun("20261123T150000Z-ab12", "apply", "99ffaa001122", "5f3a", "2026-11-23T15:00:00+00:00", "RUNNING")
@@ -40,42 +40,42 @@ def assert_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 def standing(accounts: int) -> StatusView:
     """A phase that is well."""
-    well = {layer: dict.fromkeys(places(accounts), InstanceStatus(Mark.CURRENT)) for layer in LAYERS}
+    well = {layer: dict.fromkeys(targets(accounts), InstanceStatus(Mark.CURRENT)) for layer in LAYERS}
     return StatusView("prod", LAYERS, REGIONS, well, release="3f2a91bc0d11", released="2026-11-23T16:00:00+00:00")
 
 
 def troubled(accounts: int) -> StatusView:
     """A phase with a failure, what waits for it, a drift, an account that is new and one that left."""
     view = standing(accounts)
-    here, there, *_ = places(accounts)
+    here, there, *_ = targets(accounts)
     found = {layer: dict(by_place) for layer, by_place in view.standings.items()}
     found["database"][here] = InstanceStatus(Mark.FAILED, BROKEN)
     found["database_users"][here] = InstanceStatus(Mark.HELD, "held back: database is not what it shall be there")
     found["network"][there] = InstanceStatus(Mark.CURRENT, drift="DRIFTED")
     found["monitoring"][here] = InstanceStatus(Mark.MISSING)
-    found["monitoring"][places(1, first=9_000)[0]] = InstanceStatus(Mark.INOPERABLE, "the account is suspended")
+    found["monitoring"][targets(1, first=9_000)[0]] = InstanceStatus(Mark.INOPERABLE, "the account is suspended")
     running = RunningOperation("network", Operation("3f2a91bc0d11-network-ab12", "UPDATE", "RUNNING"))
     return dataclasses.replace(view, standings=found, running=(running,), unfinished=RUN, notes=("a note",))
 
 
 def failed(accounts: int) -> Report:
     """A report of a database that failed in every account, and a role that one lacks."""
-    where = places(accounts)
+    where = targets(accounts)
     reason = "held back: database is not what it shall be there"
-    missed = [Failure("database", place, BROKEN, stack_id="arn:stack") for place in where]
-    missed += [Failure(layer, place, reason, held=True) for layer in ("migration", "monitoring") for place in where]
-    missed.append(Failure("network", places(1, first=9_000)[0], "AccessDenied: the role is not there"))
+    failures = [Failure("database", target, BROKEN, stack_id="arn:stack") for target in where]
+    failures += [Failure(layer, target, reason, held=True) for layer in ("migration", "monitoring") for target in where]
+    failures.append(Failure("network", targets(1, first=9_000)[0], "AccessDenied: the role is not there"))
     reached = {"foundation": 2 * accounts + 1, "network": 2 * accounts, "database": 0}
-    return Report(12, reached, missed, f"wave canary: {accounts} of {accounts} accounts failed")
+    return Report(12, reached, failures, f"wave canary: {accounts} of {accounts} accounts failed")
 
 
 def drifted(accounts: int) -> DriftView:
     """Databases that drifted alike everywhere, and a network where a resource is gone."""
     found = [
-        Drifted("database", place, "Database", "AWS::RDS::DBInstance", "NOT_EQUAL", "BackupRetentionPeriod", "35", "1")
-        for place in places(accounts)
+        Drifted("database", target, "Database", "AWS::RDS::DBInstance", "NOT_EQUAL", "BackupRetentionPeriod", "35", "1")
+        for target in targets(accounts)
     ]
-    first = places(1)[0]
+    first = targets(1)[0]
     found.append(Drifted("network", first, "FlowLog", "AWS::EC2::FlowLog", "DELETED"))
     found.append(Drifted("network", first, "Vpc", "AWS::EC2::VPC", "ADD", "Tags.0", "", '{"Key":"[a]"}'))
     return DriftView("prod", 8 * accounts, tuple(found), {("monitoring", first): "the role is not there"})
@@ -116,12 +116,12 @@ def test_a_run_that_did_not_end_names_the_command_that_goes_on(run: str, next_co
     ("instance", "mark"),
     [
         (None, Mark.MISSING),
-        (Instance(places(1)[0], Status.CURRENT, "SUCCEEDED"), Mark.CURRENT),
-        (Instance(places(1)[0], Status.OUTDATED, "SUCCEEDED"), Mark.OUTDATED),
-        (Instance(places(1)[0], Status.OUTDATED, "FAILED"), Mark.FAILED),
-        (Instance(places(1)[0], Status.OUTDATED, "RUNNING"), Mark.RUNNING),
-        (Instance(places(1)[0], Status.OUTDATED, "CANCELLED"), Mark.HELD),
-        (Instance(places(1)[0], Status.INOPERABLE, "INOPERABLE"), Mark.INOPERABLE),
+        (Instance(targets(1)[0], Status.CURRENT, "SUCCEEDED"), Mark.CURRENT),
+        (Instance(targets(1)[0], Status.OUTDATED, "SUCCEEDED"), Mark.OUTDATED),
+        (Instance(targets(1)[0], Status.OUTDATED, "FAILED"), Mark.FAILED),
+        (Instance(targets(1)[0], Status.OUTDATED, "RUNNING"), Mark.RUNNING),
+        (Instance(targets(1)[0], Status.OUTDATED, "CANCELLED"), Mark.HELD),
+        (Instance(targets(1)[0], Status.INOPERABLE, "INOPERABLE"), Mark.INOPERABLE),
     ],
 )
 def test_an_instance_stands_as_stack_sets_say(instance: Instance | None, mark: Mark) -> None:
@@ -129,7 +129,7 @@ def test_an_instance_stands_as_stack_sets_say(instance: Instance | None, mark: M
 
 
 def test_an_instance_that_the_phase_has_no_more_is_leaving() -> None:
-    assert InstanceStatus.of(Instance(places(1)[0], Status.CURRENT, "SUCCEEDED"), wanted=False).mark is Mark.LEAVING
+    assert InstanceStatus.of(Instance(targets(1)[0], Status.CURRENT, "SUCCEEDED"), desired=False).mark is Mark.LEAVING
 
 
 @pytest.mark.parametrize(
@@ -150,16 +150,16 @@ def test_json_holds_every_instance() -> None:
     view = troubled(3)
     found = json.loads(json.dumps(status.status_data(view)))["instances"]
     assert {(each["layer"], each["account"], each["region"], each["status"], each["drift"]) for each in found} == {
-        (layer, place.account, place.region, each.mark.value, each.drift)
+        (layer, target.account, target.region, each.mark.value, each.drift)
         for layer, by_place in view.standings.items()
-        for place, each in by_place.items()
+        for target, each in by_place.items()
     }
 
 
 def test_json_holds_every_instance_that_was_missed_with_its_first_failed_event() -> None:
     found = json.loads(json.dumps(report.report_data(failed(2), {BROKEN: EVENT})))["missed"]
     assert [(each["layer"], each["account"], each["region"], each["held"]) for each in found] == [
-        (each.layer, *each.place, each.held) for each in failed(2).missed
+        (each.layer, *each.target, each.held) for each in failed(2).failures
     ]
     assert {each["first_failed_event"] for each in found if each["layer"] == "database"} == {EVENT}
 
@@ -167,7 +167,7 @@ def test_json_holds_every_instance_that_was_missed_with_its_first_failed_event()
 def test_json_holds_every_drift() -> None:
     found = json.loads(json.dumps(findings.drift_data(drifted(40))))
     assert [(each["layer"], each["account"], each["region"], each["property"]) for each in found["drifted"]] == [
-        (each.layer, *each.place, each.property) for each in drifted(40).drifted
+        (each.layer, *each.target, each.property) for each in drifted(40).drifted
     ]
     assert found["unchecked"][0]["reason"] == "the role is not there"
 
@@ -213,9 +213,9 @@ def test_no_line_of_any_status_is_wider_than_asked(found: dict[str, dict[Target,
 
 @given(st.lists(st.builds(Failure, names, some_places.map(min), names, st.booleans()), max_size=5), names)
 @settings(deadline=None)
-def test_no_line_of_any_report_is_wider_than_asked(missed: list[Failure], stopped: str) -> None:
+def test_no_line_of_any_report_is_wider_than_asked(failures: list[Failure], stopped: str) -> None:
     told = report.report_text(
-        Report(1, {"network": 1}, missed, stopped), {each.reason: stopped for each in missed}, "prod"
+        Report(1, {"network": 1}, failures, stopped), {each.reason: stopped for each in failures}, "prod"
     )
     assert [line for line in told.plain.split("\n") if cell_len(line) > 80] == []
 

@@ -27,9 +27,9 @@ def phase(administrator: Administrator, members: list[str]) -> SmallPhase:
     return SmallPhase(administrator, members[:2])
 
 
-def status(phase: SmallPhase, wanted: DesiredState) -> tuple[StatusView, int]:
+def status(phase: SmallPhase, desired: DesiredState) -> tuple[StatusView, int]:
     reach = AccessPaths.of(phase.client, PHASE, SUFFIX, DEPLOY_ROLE)
-    return run_status(phase.client, wanted, phase.store, reach, LAYERS, OURS)
+    return run_status(phase.client, desired, phase.store, reach, LAYERS, OURS)
 
 
 def marks(view: StatusView, layer: str) -> set[Mark]:
@@ -37,20 +37,20 @@ def marks(view: StatusView, layer: str) -> set[Mark]:
 
 
 def test_before_the_first_rollout_everything_is_missing(phase: SmallPhase) -> None:
-    view, code = status(phase, phase.wanted())
+    view, code = status(phase, phase.desired())
 
     assert {layer: marks(view, layer) for layer in view.layers} == {key: {Mark.MISSING} for key in LAYERS}
     assert (view.release, view.unfinished, code) == ("", None, 1)
 
 
 def test_a_phase_that_was_rolled_out_is_current_everywhere(phase: SmallPhase) -> None:
-    wanted = phase.wanted()
-    phase.run(wanted)
+    desired = phase.desired()
+    phase.run(desired)
 
-    view, code = status(phase, wanted)
+    view, code = status(phase, desired)
 
     assert view.layers == ("network", "database", "monitoring")
-    assert {layer: set(view.standings[layer]) for layer in LAYERS} == {key: set(phase.places) for key in LAYERS}
+    assert {layer: set(view.standings[layer]) for layer in LAYERS} == {key: set(phase.targets) for key in LAYERS}
     assert {layer: marks(view, layer) for layer in LAYERS} == {key: {Mark.CURRENT} for key in LAYERS}
     assert view.release == phase.store.last_good()
     assert view.notes[-1].endswith(f"apply {view.release} ended well")
@@ -58,11 +58,11 @@ def test_a_phase_that_was_rolled_out_is_current_everywhere(phase: SmallPhase) ->
 
 
 def test_status_asks_two_calls_a_set_and_one_for_the_names(phase: SmallPhase) -> None:
-    wanted = phase.wanted()
-    phase.run(wanted)
+    desired = phase.desired()
+    phase.run(desired)
     client = phase.connect()
 
-    status(phase, wanted)
+    status(phase, desired)
 
     assert {name: count for name, count in client.counts().items() if name.startswith("cloudformation")} == Counter(
         {
@@ -75,10 +75,10 @@ def test_status_asks_two_calls_a_set_and_one_for_the_names(phase: SmallPhase) ->
 
 def test_a_failure_is_shown_with_its_reason(phase: SmallPhase) -> None:
     broken = {"Broken": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": 100000}}}
-    wanted = phase.wanted(layer_set("network", phase.places, body("network", **broken)))
-    phase.run(wanted)
+    desired = phase.desired(layer_set("network", phase.targets, body("network", **broken)))
+    phase.run(desired)
 
-    view, code = status(phase, wanted)
+    view, code = status(phase, desired)
 
     failed = [each for each in view.standings["network"].values() if each.mark is Mark.FAILED]
     assert "Broken" in failed[0].reason
@@ -88,19 +88,19 @@ def test_a_failure_is_shown_with_its_reason(phase: SmallPhase) -> None:
 
 
 def test_an_instance_that_the_phase_names_no_more_is_leaving(phase: SmallPhase) -> None:
-    phase.run(phase.wanted())
-    kept = [place for place in phase.places if place.account == phase.accounts[0]]
+    phase.run(phase.desired())
+    kept = [target for target in phase.targets if target.account == phase.accounts[0]]
 
-    view, code = status(phase, phase.wanted(*(layer_set(layer, kept) for layer in LAYERS)))
+    view, code = status(phase, phase.desired(*(layer_set(layer, kept) for layer in LAYERS)))
 
-    leaving = {place for place, each in view.standings["network"].items() if each.mark is Mark.LEAVING}
+    leaving = {target for target, each in view.standings["network"].items() if each.mark is Mark.LEAVING}
     assert leaving == {Target(phase.accounts[1], region) for region in REGIONS}
     assert code == 1
 
 
 def test_a_removed_phase_has_no_release(phase: SmallPhase) -> None:
-    phase.run(phase.wanted())
-    nothing = dataclasses.replace(phase.wanted(), sets={})
+    phase.run(phase.desired())
+    nothing = dataclasses.replace(phase.desired(), sets={})
     phase.run(nothing, Command.REMOVE)
 
     view, _ = status(phase, nothing)
@@ -109,23 +109,23 @@ def test_a_removed_phase_has_no_release(phase: SmallPhase) -> None:
 
 
 def test_letting_an_account_go_changes_nothing_about_the_release(phase: SmallPhase) -> None:
-    phase.run(phase.wanted())
+    phase.run(phase.desired())
     tools = phase.tools()
     run.begin_run(tools, Command.LET_GO, "", ())
     phase.store.journal.close(RunStatus.DONE, good=True)
 
-    view, _ = status(phase, phase.wanted())
+    view, _ = status(phase, phase.desired())
 
-    assert view.release == phase.store.releases.save(phase.wanted())
+    assert view.release == phase.store.releases.save(phase.desired())
 
 
 def test_an_operation_that_runs_is_shown(phase: SmallPhase) -> None:
-    wanted = phase.wanted()
-    phase.run(wanted)
+    desired = phase.desired()
+    phase.run(desired)
     phase.administrator.fleet.drive(StackSeconds=5)
-    phase.client.sets.detect_drift("stackferry-network-dev", "look", wanted.preferences)
+    phase.client.sets.detect_drift("stackferry-network-dev", "look", desired.preferences)
 
-    view, _ = status(phase, wanted)
+    view, _ = status(phase, desired)
 
     assert [(each.layer, each.operation.id) for each in view.running] == [("network", "look")]
 
@@ -139,7 +139,7 @@ def test_a_stack_set_of_ours_that_belongs_to_no_phase_is_told(phase: SmallPhase)
             Parameters=[{"ParameterKey": "EnvironmentSuffix", "ParameterValue": "forgotten"}],
         )
 
-    view, _ = status(phase, phase.wanted())
+    view, _ = status(phase, phase.desired())
 
     assert [note.split()[0] for note in view.notes] == ["stackferry-network-forgotten"]
 
@@ -149,11 +149,11 @@ def routed(phase: SmallPhase, administrator: Administrator, number: Callable[[],
     """The phase with routes in a network account, of which only the first place has its stack."""
     network = number()
     administrator.lend(network, DEPLOY_ROLE)
-    routes = PlainStackSpec("phase_routes", network, body("network"), {place: {} for place in phase.places})
-    first = phase.places[0]
+    routes = PlainStackSpec("phase_routes", network, body("network"), {target: {} for target in phase.targets})
+    first = phase.targets[0]
     name = f"phase-routes-{SUFFIX}-{first.account}"
     phase.client.plain.deploy(network, first.region, name, body("network"), {"EnvironmentSuffix": SUFFIX}, {})
-    return dataclasses.replace(phase.wanted(), plain={"phase_routes": routes})
+    return dataclasses.replace(phase.desired(), plain={"phase_routes": routes})
 
 
 def test_the_stacks_of_the_network_account_are_shown_by_the_place_that_they_are_for(
@@ -161,8 +161,8 @@ def test_the_stacks_of_the_network_account_are_shown_by_the_place_that_they_are_
 ) -> None:
     view, _ = status(phase, routed)
 
-    found = {place: each.mark for place, each in view.standings["phase_routes"].items()}
-    assert found == {place: Mark.CURRENT if place == phase.places[0] else Mark.MISSING for place in phase.places}
+    found = {target: each.mark for target, each in view.standings["phase_routes"].items()}
+    assert found == {target: Mark.CURRENT if target == phase.targets[0] else Mark.MISSING for target in phase.targets}
 
 
 def test_a_network_account_that_cannot_be_reached_is_said_and_the_rest_shown(
@@ -175,7 +175,7 @@ def test_a_network_account_that_cannot_be_reached_is_said_and_the_rest_shown(
     assert [note.split(":")[0] for note in view.notes] == [
         f"phase_routes in {region} is not shown" for region in REGIONS
     ]
-    assert set(view.standings["network"]) == set(phase.places)
+    assert set(view.standings["network"]) == set(phase.targets)
 
 
 def test_the_names_of_all_phases_are_known() -> None:

@@ -16,77 +16,77 @@ from .worlds import ACCOUNTS, LAYER, PLACES, REGIONS, desired_set, desired_sets,
 ONE, TWO = PLACES[0], PLACES[2]
 
 
-def current(place: Target, **overrides: str) -> Instance:
-    return Instance(place, Status.CURRENT, "SUCCEEDED", overrides=overrides)
+def current(target: Target, **overrides: str) -> Instance:
+    return Instance(target, Status.CURRENT, "SUCCEEDED", overrides=overrides)
 
 
-def as_it_shall_be(wanted: DesiredState) -> StackSet:
+def as_it_shall_be(desired: DesiredState) -> StackSet:
     state: StackSet | None = None
-    for step in calls_for(wanted, LAYER, None, wanted.places):
-        state = state_after(wanted, state, step)
+    for step in calls_for(desired, LAYER, None, desired.targets):
+        state = state_after(desired, state, step)
     assert state is not None
     return state
 
 
-def run(wanted: DesiredState, state: StackSet | None, found: Collection[Call]) -> StackSet | None:
+def run(desired: DesiredState, state: StackSet | None, found: Collection[Call]) -> StackSet | None:
     for step in found:
-        state = state_after(wanted, state, step)
+        state = state_after(desired, state, step)
     return state
 
 
-def kinds(wanted: DesiredState, state: StackSet | None) -> set[ChangeKind]:
+def kinds(desired: DesiredState, state: StackSet | None) -> set[ChangeKind]:
     """What is left to do anywhere."""
-    desired = wanted.sets.get(LAYER)
-    changed = desired is not None and state is not None and differs(wanted, desired, state)
+    spec = desired.sets.get(LAYER)
+    changed = spec is not None and state is not None and differs(desired, spec, state)
     present = state.instances if state else {}
-    return {change_kind(desired, state, place, changed) for place in {*wanted.places, *present}} - {ChangeKind.NOTHING}
+    return {change_kind(spec, state, target, changed) for target in {*desired.targets, *present}} - {ChangeKind.NOTHING}
 
 
 @given(desired_sets(), stack_sets())
 def test_the_steps_of_all_places_lead_to_what_shall_be(wanted_set, state) -> None:  # type: ignore[no-untyped-def]
-    wanted = phase(wanted_set)
+    desired = phase(wanted_set)
     there = state.instances if state else {}
-    reached = run(wanted, state, calls_for(wanted, LAYER, state, {*wanted.places, *there}))
-    assert kinds(wanted, reached) <= {ChangeKind.INOPERABLE}
-    again = calls_for(wanted, LAYER, reached, {*wanted.places, *(reached.instances if reached else {})})
+    reached = run(desired, state, calls_for(desired, LAYER, state, {*desired.targets, *there}))
+    assert kinds(desired, reached) <= {ChangeKind.INOPERABLE}
+    again = calls_for(desired, LAYER, reached, {*desired.targets, *(reached.instances if reached else {})})
     assert again == []
 
 
 @given(desired_sets(), stack_sets(), st.sets(st.sampled_from(PLACES)))
 def test_a_wave_touches_its_own_places_and_at_most_one_anchor(wanted_set, state, wave) -> None:  # type: ignore[no-untyped-def]
-    wanted = phase(wanted_set)
-    touched = set().union(*(step.places for step in calls_for(wanted, LAYER, state, wave, PLACES)))
+    desired = phase(wanted_set)
+    touched = set().union(*(step.targets for step in calls_for(desired, LAYER, state, wave, PLACES)))
     assert len(touched - wave) <= 1
 
 
 @given(desired_sets(), stack_sets(), st.permutations(ACCOUNTS))
 def test_waves_lead_to_the_same_end_as_one_stroke(wanted_set, state, accounts) -> None:  # type: ignore[no-untyped-def]
-    wanted = phase(wanted_set)
+    desired = phase(wanted_set)
     reached = state
     for account in accounts:
-        wave = {place for place in PLACES if place.account == account}
-        reached = run(wanted, reached, calls_for(wanted, LAYER, reached, wave, PLACES))
-    assert kinds(wanted, reached) <= {ChangeKind.INOPERABLE}
+        wave = {target for target in PLACES if target.account == account}
+        reached = run(desired, reached, calls_for(desired, LAYER, reached, wave, PLACES))
+    assert kinds(desired, reached) <= {ChangeKind.INOPERABLE}
 
 
 @given(desired_sets(), stack_sets())
 def test_no_operation_names_accounts_without_regions_or_nobody_while_somebody_is_there(wanted_set, state) -> None:  # type: ignore[no-untyped-def]
-    wanted = phase(wanted_set)
-    for step in calls_for(wanted, LAYER, state, PLACES, PLACES):
+    desired = phase(wanted_set)
+    for step in calls_for(desired, LAYER, state, PLACES, PLACES):
         assert bool(step.accounts) == bool(step.regions)
         if step.action is Action.UPDATE_SET and not step.accounts:
             assert all(each.status is Status.INOPERABLE for each in state.instances.values())
 
 
 @given(st.sets(st.sampled_from(PLACES)))
-def test_rectangles_cover_each_place_once(places: set[Target]) -> None:
+def test_rectangles_cover_each_place_once(targets: set[Target]) -> None:
     covered = [
         Target(account, region)
-        for accounts, regions in rectangles(places, REGIONS)
+        for accounts, regions in rectangles(targets, REGIONS)
         for account in accounts
         for region in regions
     ]
-    assert sorted(covered) == sorted(places)
+    assert sorted(covered) == sorted(targets)
 
 
 def test_a_full_grid_is_one_rectangle_in_the_order_of_the_regions() -> None:
@@ -94,63 +94,65 @@ def test_a_full_grid_is_one_rectangle_in_the_order_of_the_regions() -> None:
 
 
 def test_nothing_to_do_makes_no_operation() -> None:
-    wanted = phase(desired_set({ONE: {}, TWO: {"Size": "large"}}, Size="small"))
-    assert calls_for(wanted, LAYER, as_it_shall_be(wanted), wanted.places) == []
+    desired = phase(desired_set({ONE: {}, TWO: {"Size": "large"}}, Size="small"))
+    assert calls_for(desired, LAYER, as_it_shall_be(desired), desired.targets) == []
 
 
 def test_equal_overrides_are_one_operation() -> None:
-    wanted = phase(desired_set({place: {"Size": "large"} for place in PLACES}))
-    made = [step for step in calls_for(wanted, LAYER, None, PLACES) if step.action is Action.CREATE]
+    desired = phase(desired_set({target: {"Size": "large"} for target in PLACES}))
+    made = [step for step in calls_for(desired, LAYER, None, PLACES) if step.action is Action.CREATE]
     assert [(step.accounts, step.regions, step.overrides) for step in made] == [(ACCOUNTS, REGIONS, {"Size": "large"})]
 
 
 def test_regions_that_differ_go_in_their_order() -> None:
-    own = {place: {"Zone": place.region} for place in PLACES}
+    own = {target: {"Zone": target.region} for target in PLACES}
     made = [step.regions for step in calls_for(phase(desired_set(own)), LAYER, None, PLACES)[1:]]
     assert made == [(region,) for region in REGIONS]
 
 
 def test_a_new_template_goes_to_those_whose_overrides_stay_and_the_others_get_theirs_behind_it() -> None:
     before = phase(desired_set({ONE: {}, TWO: {"Size": "large"}}))
-    wanted = phase(desired_set({ONE: {}, TWO: {"Size": "huge"}}, body=template("Size", "Zone", Description="newer")))
-    found = calls_for(wanted, LAYER, as_it_shall_be(before), wanted.places)
-    assert [(step.action, step.places, step.overrides) for step in found] == [
+    desired = phase(desired_set({ONE: {}, TWO: {"Size": "huge"}}, body=template("Size", "Zone", Description="newer")))
+    found = calls_for(desired, LAYER, as_it_shall_be(before), desired.targets)
+    assert [(step.action, step.targets, step.overrides) for step in found] == [
         (Action.UPDATE_SET, {ONE}, None),
         (Action.UPDATE, {TWO}, {"Size": "huge"}),
     ]
 
 
 def test_places_whose_own_values_stay_are_one_operation_however_different_they_are() -> None:
-    own = {place: {"Size": str(number)} for number, place in enumerate(PLACES)}
-    wanted = phase(desired_set(own, body=template("Size", "Zone", Description="newer")))
-    found = calls_for(wanted, LAYER, as_it_shall_be(phase(desired_set(own))), wanted.places)
-    assert [(step.action, step.places) for step in found] == [(Action.UPDATE_SET, set(PLACES))]
+    own = {target: {"Size": str(number)} for number, target in enumerate(PLACES)}
+    desired = phase(desired_set(own, body=template("Size", "Zone", Description="newer")))
+    found = calls_for(desired, LAYER, as_it_shall_be(phase(desired_set(own))), desired.targets)
+    assert [(step.action, step.targets) for step in found] == [(Action.UPDATE_SET, set(PLACES))]
     canary, *others = found[0].accounts
     state = as_it_shall_be(phase(desired_set(own)))
-    first = calls_for(wanted, LAYER, state, {place for place in PLACES if place.account == canary})
-    second = calls_for(wanted, LAYER, run(wanted, state, first), {place for place in PLACES if place.account != canary})
+    first = calls_for(desired, LAYER, state, {target for target in PLACES if target.account == canary})
+    second = calls_for(
+        desired, LAYER, run(desired, state, first), {target for target in PLACES if target.account != canary}
+    )
     assert [(step.action, step.accounts, step.overrides) for step in second] == [(Action.UPDATE, tuple(others), {})]
 
 
 def test_an_override_that_goes_away_names_the_suffix_since_an_empty_list_resets_nothing() -> None:
     before = phase(desired_set({ONE: {"Size": "large"}}))
-    wanted = phase(desired_set({ONE: {}}))
-    (step,) = calls_for(wanted, LAYER, as_it_shall_be(before), wanted.places)
+    desired = phase(desired_set({ONE: {}}))
+    (step,) = calls_for(desired, LAYER, as_it_shall_be(before), desired.targets)
     assert step.overrides == {"EnvironmentSuffix": "dev"}
 
 
 def test_a_canary_that_is_new_takes_the_template_along_with_one_that_is_there() -> None:
     before = phase(desired_set({TWO: {}}))
-    wanted = phase(desired_set({ONE: {}, TWO: {}}, body=template("Size", "Zone", Description="newer")))
-    found = calls_for(wanted, LAYER, as_it_shall_be(before), {ONE}, anchors=[TWO])
-    assert [(step.action, step.places) for step in found] == [(Action.UPDATE_SET, {TWO}), (Action.CREATE, {ONE})]
+    desired = phase(desired_set({ONE: {}, TWO: {}}, body=template("Size", "Zone", Description="newer")))
+    found = calls_for(desired, LAYER, as_it_shall_be(before), {ONE}, anchors=[TWO])
+    assert [(step.action, step.targets) for step in found] == [(Action.UPDATE_SET, {TWO}), (Action.CREATE, {ONE})]
 
 
 def test_overrides_that_nobody_knows_are_given_again() -> None:
-    wanted = phase(desired_set({ONE: {"Size": "large"}}))
-    state = as_it_shall_be(wanted)
+    desired = phase(desired_set({ONE: {"Size": "large"}}))
+    state = as_it_shall_be(desired)
     unknown = dataclasses.replace(state, instances={ONE: dataclasses.replace(state.instances[ONE], overrides=None)})
-    (step,) = calls_for(wanted, LAYER, unknown, wanted.places)
+    (step,) = calls_for(desired, LAYER, unknown, desired.targets)
     assert (step.action, step.overrides) == (Action.UPDATE, {"Size": "large"})
 
 
@@ -161,7 +163,7 @@ def test_an_inoperable_instance_is_let_go_and_its_stack_stays() -> None:
         instances={ONE: dataclasses.replace(state.instances[ONE], status=Status.INOPERABLE), TWO: state.instances[TWO]},
     )
     found = calls_for(phase(), LAYER, broken, {ONE, TWO})
-    assert [(step.action, step.places, step.retain) for step in found] == [
+    assert [(step.action, step.targets, step.retain) for step in found] == [
         (Action.DELETE, {TWO}, False),
         (Action.DELETE, {ONE}, True),
         (Action.DELETE_SET, frozenset(), False),

@@ -54,10 +54,10 @@ def test_a_run_is_read_by_another_process_as_it_was_written(store: Store, opened
     store.journal.begin(run())
     store.journal.record(entry(1))
     store.journal.record(entry(2))
-    missed = (Target("111111111111", EAST),)
-    store.journal.record(entry(1, State.OVER, outcome="FAILED", missed=missed))
+    failures = (Target("111111111111", EAST),)
+    store.journal.record(entry(1, State.OVER, outcome="FAILED", failures=failures))
     assert opened().journal.run() == run(
-        entries=(entry(1, State.OVER, outcome="FAILED", missed=missed), entry(2)),
+        entries=(entry(1, State.OVER, outcome="FAILED", failures=failures), entry(2)),
     )
 
 

@@ -19,16 +19,16 @@ EAST = "us-east-1"
 ONE, OTHER = Target("111111111111", EAST), Target("222222222222", EAST)
 
 
-def entry(action: Action, number: int, *places: Target, overrides: Mapping[str, str] | None = None) -> Entry:
-    accounts = tuple(place.account for place in places or (ONE,))
+def entry(action: Action, number: int, *targets: Target, overrides: Mapping[str, str] | None = None) -> Entry:
+    accounts = tuple(target.account for target in targets or (ONE,))
     step = Call(action, "network", "stackferry-network-dev", accounts, (EAST,), overrides)
     return Entry(f"operation-{number}", step, State.OVER, "SUCCEEDED")
 
 
 def instance(
-    number: int, place: Target = ONE, status: Status = Status.CURRENT, detailed: str = "SUCCEEDED"
+    number: int, target: Target = ONE, status: Status = Status.CURRENT, detailed: str = "SUCCEEDED"
 ) -> Instance:
-    return Instance(place, status, detailed, last_operation_id=f"operation-{number}")
+    return Instance(target, status, detailed, last_operation_id=f"operation-{number}")
 
 
 def known(*entries: Entry) -> OverrideCache:
@@ -90,7 +90,7 @@ def test_a_list_takes_the_place_of_the_one_before() -> None:
 
 
 def test_where_an_operation_did_not_succeed_nothing_is_known_even_after_the_next() -> None:
-    failed = dataclasses.replace(entry(Action.UPDATE, 2, overrides={"Size": "3"}), missed=(ONE,))
+    failed = dataclasses.replace(entry(Action.UPDATE, 2, overrides={"Size": "3"}), failures=(ONE,))
     found = known(entry(Action.CREATE, 1, overrides={"Size": "2"}), failed, entry(Action.UPDATE_SET, 3))
     assert found.overrides("network", instance(3)) is None
 
@@ -113,7 +113,7 @@ def test_what_was_asked_is_known() -> None:
     assert found.overrides("network", instance(99)) == {"Size": "4"}
 
 
-places = st.sampled_from([ONE, OTHER, Target("333333333333", EAST)])
+targets = st.sampled_from([ONE, OTHER, Target("333333333333", EAST)])
 overrides = st.one_of(st.none(), st.dictionaries(st.sampled_from(["Size", "Zones"]), st.text(max_size=2)))
 actions = st.sampled_from([Action.CREATE, Action.UPDATE, Action.UPDATE_SET, Action.DELETE])
 
@@ -122,9 +122,9 @@ actions = st.sampled_from([Action.CREATE, Action.UPDATE, Action.UPDATE_SET, Acti
 def runs(draw: st.DrawFn) -> list[Entry]:
     found = []
     for number in range(draw(st.integers(0, 8))):
-        drawn = entry(draw(actions), number, *draw(st.sets(places, min_size=1)), overrides=draw(overrides))
-        missed = tuple(draw(st.sets(st.sampled_from(sorted(drawn.step.places)))))
-        found.append(dataclasses.replace(drawn, missed=missed, state=draw(st.sampled_from(State))))
+        drawn = entry(draw(actions), number, *draw(st.sets(targets, min_size=1)), overrides=draw(overrides))
+        failures = tuple(draw(st.sets(st.sampled_from(sorted(drawn.step.targets)))))
+        found.append(dataclasses.replace(drawn, failures=failures, state=draw(st.sampled_from(State))))
     return found
 
 
@@ -157,8 +157,8 @@ def test_it_agrees_with_what_the_cloud_says_of_every_instance(standing: Rollout,
         step = standing.step(action, accounts, overrides=given_overrides)
         found.fold([Entry(standing.run(step).id, step, State.OVER)])
     instances = standing.client.sets.instances(standing.shall.name)
-    told = {place: standing.client.sets.overrides(standing.shall.name, place) for place in instances}
-    assert {place: found.overrides("network", each) for place, each in instances.items()} == told
+    told = {target: standing.client.sets.overrides(standing.shall.name, target) for target in instances}
+    assert {target: found.overrides("network", each) for target, each in instances.items()} == told
 
 
 def test_the_store_knows_what_a_run_under_way_has_done(administrator: Administrator) -> None:

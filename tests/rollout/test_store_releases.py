@@ -56,7 +56,7 @@ def store(administrator: Administrator, client: Client) -> Store:
 def test_a_release_is_deployed_again_as_it_was_in_todays_way(store: Store) -> None:
     release_id = store.releases.save(phase())
     today = dataclasses.replace(phase(Size="9"), waves=(), regions=(WEST,), preferences=Preferences("5"))
-    found = store.releases.load(release_id).desired(today)
+    found = store.releases.load(release_id).spec(today)
     assert found == dataclasses.replace(phase(), waves=(), regions=(WEST,), preferences=Preferences("5"))
 
 
@@ -142,8 +142,8 @@ def test_a_rollback_that_failed_is_no_good_release(store: Store) -> None:
 
 texts = st.text(max_size=8)
 values = st.dictionaries(texts, texts, max_size=3)
-places = st.builds(Target, st.sampled_from([ONE, OTHER, "333333333333"]), st.sampled_from([EAST, WEST]))
-by_place = st.dictionaries(places, values, max_size=6)
+targets = st.builds(Target, st.sampled_from([ONE, OTHER, "333333333333"]), st.sampled_from([EAST, WEST]))
+by_place = st.dictionaries(targets, values, max_size=6)
 
 
 @given(by_place)
@@ -173,4 +173,4 @@ def test_any_release_survives_being_written(
     again = serialization.read(_Manifest, body, "manifest")
     assert serialization.written(again) == body
     content = {each.template: "template" for each in again.sets.values()}
-    assert _release(again, content).desired(plain) == drawn
+    assert _release(again, content).spec(plain) == drawn

@@ -20,42 +20,42 @@ def small(administrator: Administrator, members: list[str]) -> SmallPhase:
 
 
 @pytest.fixture
-def wanted(small: SmallPhase) -> DesiredState:
-    return small.wanted()
+def desired(small: SmallPhase) -> DesiredState:
+    return small.desired()
 
 
 def newer(small: SmallPhase, version: str = "2", **more: object) -> DesiredState:
-    return small.wanted(*(layer_set(layer, small.places, body(layer, version=version)) for layer in LAYERS), **more)
+    return small.desired(*(layer_set(layer, small.targets, body(layer, version=version)) for layer in LAYERS), **more)
 
 
 def everywhere(small: SmallPhase, version: str) -> dict[tuple[str, Target], str]:
-    return {(layer, place): version for layer in LAYERS for place in small.places}
+    return {(layer, target): version for layer in LAYERS for target in small.targets}
 
 
-def test_every_layer_comes_to_every_place_in_the_order_of_the_graph(small: SmallPhase, wanted: DesiredState) -> None:
-    report = small.run(wanted)
-    assert report.missed == []
+def test_every_layer_comes_to_every_place_in_the_order_of_the_graph(small: SmallPhase, desired: DesiredState) -> None:
+    report = small.run(desired)
+    assert report.failures == []
     assert report.reached == {"network": 6, "database": 6, "monitoring": 6}
     assert small.versions() == everywhere(small, "1")
 
 
-def test_a_second_apply_finds_nothing_to_do_and_makes_no_operation(small: SmallPhase, wanted: DesiredState) -> None:
-    small.run(wanted)
+def test_a_second_apply_finds_nothing_to_do_and_makes_no_operation(small: SmallPhase, desired: DesiredState) -> None:
+    small.run(desired)
     before = small.operations()
-    assert small.plan(wanted).nothing_to_do
-    assert small.run(wanted).operations == 0
+    assert small.plan(desired).nothing_to_do
+    assert small.run(desired).operations == 0
     assert small.operations() == before
 
 
-def test_a_second_plan_asks_for_no_instance_by_itself(small: SmallPhase, wanted: DesiredState) -> None:
-    small.run(wanted)
+def test_a_second_plan_asks_for_no_instance_by_itself(small: SmallPhase, desired: DesiredState) -> None:
+    small.run(desired)
     small.connect()
-    small.plan(wanted)
+    small.plan(desired)
     assert small.client.counts()["cloudformation:DescribeStackInstance"] == 0
 
 
-def test_an_update_goes_to_the_canary_first_and_then_to_the_rest(small: SmallPhase, wanted: DesiredState) -> None:
-    small.run(wanted)
+def test_an_update_goes_to_the_canary_first_and_then_to_the_rest(small: SmallPhase, desired: DesiredState) -> None:
+    small.run(desired)
     first, *others = small.accounts
     waves = (Wave("canary", (first,)), Wave("rest", tuple(others)))
     assert small.run(newer(small, waves=waves)).good
@@ -63,13 +63,13 @@ def test_an_update_goes_to_the_canary_first_and_then_to_the_rest(small: SmallPha
     assert small.operations()["network"] == ["CREATE", "UPDATE", "UPDATE"]
 
 
-def test_a_canary_that_fails_keeps_the_release_from_everybody_else(small: SmallPhase, wanted: DesiredState) -> None:
-    small.run(wanted)
+def test_a_canary_that_fails_keeps_the_release_from_everybody_else(small: SmallPhase, desired: DesiredState) -> None:
+    small.run(desired)
     first, *others = small.accounts
     small.shut_out(first)
     report = small.run(newer(small, waves=(Wave("canary", (first,)), Wave("rest", tuple(others)))))
     assert "wave canary" in report.stopped
-    assert {version for (_, place), version in small.versions().items() if place.account != first} == {"1"}
+    assert {version for (_, target), version in small.versions().items() if target.account != first} == {"1"}
     (reason,) = report.causes()
     assert f"Account {first} should have" in reason
 
@@ -77,8 +77,8 @@ def test_a_canary_that_fails_keeps_the_release_from_everybody_else(small: SmallP
 def test_a_place_that_fails_holds_its_own_layers_back_and_no_others(small: SmallPhase) -> None:
     broken = small.accounts[1]
     small.shut_out(broken)
-    report = small.run(small.wanted(failure_tolerance="1"))
-    assert {(each.layer, each.place.account) for each in report.missed} == {(layer, broken) for layer in LAYERS}
+    report = small.run(small.desired(failure_tolerance="1"))
+    assert {(each.layer, each.target.account) for each in report.failures} == {(layer, broken) for layer in LAYERS}
     assert {each.layer for each in report.failed} == {"network"}
     assert report.reached == {"network": 4, "database": 4, "monitoring": 4}
     assert report.stopped == ""
@@ -88,65 +88,65 @@ def test_a_place_that_fails_holds_its_own_layers_back_and_no_others(small: Small
 def test_what_failed_is_done_by_the_next_apply_and_nothing_else(small: SmallPhase) -> None:
     broken = small.accounts[1]
     small.shut_out(broken)
-    wanted = small.wanted(failure_tolerance="1")
-    small.run(wanted)
+    desired = small.desired(failure_tolerance="1")
+    small.run(desired)
     small.let_in(broken)
-    plan = small.plan(wanted)
+    plan = small.plan(desired)
     assert {
-        place.account for group in plan.groups if group.kind is not ChangeKind.NOTHING for place in group.places
+        target.account for group in plan.groups if group.kind is not ChangeKind.NOTHING for target in group.targets
     } == {broken}
-    assert small.run(wanted).good
+    assert small.run(desired).good
     assert small.versions() == everywhere(small, "1")
 
 
-def test_overrides_reach_their_places_together_with_a_new_template(small: SmallPhase, wanted: DesiredState) -> None:
-    small.run(wanted)
-    own = {place: {"DelaySeconds": "7"} if place.account == small.accounts[0] else {} for place in small.places}
-    update = small.wanted(
+def test_overrides_reach_their_places_together_with_a_new_template(small: SmallPhase, desired: DesiredState) -> None:
+    small.run(desired)
+    own = {target: {"DelaySeconds": "7"} if target.account == small.accounts[0] else {} for target in small.targets}
+    update = small.desired(
         layer_set("network", own, body("network", version="2")),
-        *(layer_set(layer, small.places) for layer in ("database", "monitoring")),
+        *(layer_set(layer, small.targets) for layer in ("database", "monitoring")),
     )
     assert small.run(update).good
     stacks = {
-        place: small.client.members.deployed(place, instance.stack_id)
-        for place, instance in small.world().sets["network"].instances.items()
+        target: small.client.members.deployed(target, instance.stack_id)
+        for target, instance in small.current().sets["network"].instances.items()
     }
-    delays = {place: stack.parameters["DelaySeconds"] for place, stack in stacks.items() if stack}
-    assert delays == {place: values.get("DelaySeconds", "0") for place, values in own.items()}
+    delays = {target: stack.parameters["DelaySeconds"] for target, stack in stacks.items() if stack}
+    assert delays == {target: values.get("DelaySeconds", "0") for target, values in own.items()}
     assert small.plan(update).nothing_to_do
 
 
 def test_an_override_that_is_taken_back_is_reset(small: SmallPhase) -> None:
-    own = {place: {"DelaySeconds": "7"} for place in small.places}
-    small.run(small.wanted(layer_set("network", own)))
-    assert small.run(small.wanted(layer_set("network", small.places))).good
-    first = small.places[0]
-    stack_id = small.world().sets["network"].instances[first].stack_id
+    own = {target: {"DelaySeconds": "7"} for target in small.targets}
+    small.run(small.desired(layer_set("network", own)))
+    assert small.run(small.desired(layer_set("network", small.targets))).good
+    first = small.targets[0]
+    stack_id = small.current().sets["network"].instances[first].stack_id
     stack = small.client.members.deployed(first, stack_id)
     assert stack is not None
     assert stack.parameters["DelaySeconds"] == "0"
 
 
-def test_an_account_that_left_the_phase_is_emptied_in_reverse(small: SmallPhase, wanted: DesiredState) -> None:
-    small.run(wanted)
-    staying = [place for place in small.places if place.account != small.accounts[2]]
-    smaller = small.wanted(
+def test_an_account_that_left_the_phase_is_emptied_in_reverse(small: SmallPhase, desired: DesiredState) -> None:
+    small.run(desired)
+    staying = [target for target in small.targets if target.account != small.accounts[2]]
+    smaller = small.desired(
         *(layer_set(layer, staying) for layer in LAYERS), waves=(Wave("all", tuple(small.accounts[:2])),)
     )
     assert small.run(smaller).good
-    assert small.versions() == {(layer, place): "1" for layer in LAYERS for place in staying}
+    assert small.versions() == {(layer, target): "1" for layer in LAYERS for target in staying}
 
 
-def test_a_phase_that_is_removed_leaves_no_stack_and_no_set(small: SmallPhase, wanted: DesiredState) -> None:
-    small.run(wanted)
-    nothing = dataclasses.replace(wanted, sets={})
+def test_a_phase_that_is_removed_leaves_no_stack_and_no_set(small: SmallPhase, desired: DesiredState) -> None:
+    small.run(desired)
+    nothing = dataclasses.replace(desired, sets={})
     assert small.run(nothing, Command.REMOVE).good
     assert small.versions() == {}
     assert small.client.sets.names() == []
 
 
-def test_an_operation_of_somebody_else_is_named_and_waited_for(small: SmallPhase, wanted: DesiredState) -> None:
-    small.run(wanted)
+def test_an_operation_of_somebody_else_is_named_and_waited_for(small: SmallPhase, desired: DesiredState) -> None:
+    small.run(desired)
     small.administrator.api("cloudformation").detect_stack_set_drift(
         StackSetName="stackferry-network-dev", OperationId="somebody-elses"
     )

@@ -35,7 +35,7 @@ def template(*parameters: str, **sections: Any) -> str:
 
 def phase(*sets: StackSetSpec, needs: Mapping[str, frozenset[str]] | None = None, **other: Any) -> DesiredState:
     """A phase of some layers, in one wave unless told."""
-    accounts = tuple(sorted({place.account for each in sets for place in each.overrides}))
+    accounts = tuple(sorted({target.account for each in sets for target in each.overrides}))
     given = {"waves": (Wave("rest", accounts),), "regions": REGIONS, "preferences": Preferences(), **other}
     return DesiredState(
         phase="dev",
@@ -68,9 +68,9 @@ values = st.fixed_dictionaries({}, optional={name: st.sampled_from(["a", "b"]) f
 @st.composite
 def desired_sets(draw: st.DrawFn) -> StackSetSpec:
     """A layer as it shall be, at some of the places."""
-    places = draw(st.sets(st.sampled_from(PLACES)))
+    targets = draw(st.sets(st.sampled_from(PLACES)))
     return desired_set(
-        {place: draw(values) for place in sorted(places)},
+        {target: draw(values) for target in sorted(targets)},
         body=draw(st.sampled_from([template("Size", "Zone"), template("Size", "Zone", Description="newer")])),
         **draw(values),
     )
@@ -81,14 +81,14 @@ def stack_sets(draw: st.DrawFn) -> StackSet | None:
     """A layer as it is, in whatever state, or not there."""
     if draw(st.booleans()):
         return None
-    wanted = draw(desired_sets())
+    desired = draw(desired_sets())
     instances = {
-        place: Instance(
-            place,
+        target: Instance(
+            target,
             draw(st.sampled_from(Status)),
             "SUCCEEDED",
             overrides=draw(st.one_of(st.none(), st.just(overrides))),
         )
-        for place, overrides in wanted.overrides.items()
+        for target, overrides in desired.overrides.items()
     }
-    return StackSet(wanted.layer, wanted.name, wanted.template, wanted.parameters, {}, instances)
+    return StackSet(desired.layer, desired.name, desired.template, desired.parameters, {}, instances)

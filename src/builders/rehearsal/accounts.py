@@ -80,18 +80,18 @@ def members(rollout: RolloutFile, at_least: int | None) -> dict[str, list[str]]:
     """The accounts of each unit: those that the file names for a phase are in its first unit, the rest is made up."""
     found: dict[str, list[str]] = {}
     for number, plan in enumerate(rollout.phases.values(), 1):
-        for place, unit in enumerate(plan.targets.organizational_units, 1):
+        for target, unit in enumerate(plan.targets.organizational_units, 1):
             if unit not in found:
-                named = _named(plan) if place == 1 else []
-                made_up = [f"6{number:03}{place:03}{each:05}" for each in range(1, (at_least or IN_A_UNIT) + 1)]
+                named = _named(plan) if target == 1 else []
+                made_up = [f"6{number:03}{target:03}{each:05}" for each in range(1, (at_least or IN_A_UNIT) + 1)]
                 found[unit] = sorted([*named, *made_up[len(named) :]])
     return found
 
 
 def _named(plan: PhasePlan) -> list[str]:
     waves = [account for wave in plan.waves for account in wave.accounts]
-    places = [place.partition("/")[0] for place in plan.place_parameters]
-    return list(dict.fromkeys([*waves, *plan.account_parameters, *places]))
+    targets = [target.partition("/")[0] for target in plan.place_parameters]
+    return list(dict.fromkeys([*waves, *plan.account_parameters, *targets]))
 
 
 def make_organization(accounts: Accounts, rollout: RolloutFile, units: Members) -> tuple[RolloutFile, str]:
@@ -170,16 +170,16 @@ def running_sources(cloud: Cloud, rollout: RolloutFile) -> Iterator[dict[str, On
             yield dict(zip(rollout.phases, list(pool.map(start, rollout.phases)), strict=True))
 
 
-def bring_secrets(accounts: Accounts, phase: str, place: Target, source: OnPremises) -> Values:
+def bring_secrets(accounts: Accounts, phase: str, target: Target, source: OnPremises) -> Values:
     """Store the source's secret at a place, and return what a user would have written of the place.
 
     The id of S3's prefix list is the embedded cloud's, which knows AWS's own in some regions only.
     """
-    made = accounts.api("secretsmanager", place.account, place.region).create_secret(
+    made = accounts.api("secretsmanager", target.account, target.region).create_secret(
         Name=f"on-premises-{phase}", SecretString=json.dumps(source.secret())
     )
-    wanted = [{"Name": "prefix-list-name", "Values": [f"com.amazonaws.{place.region}.s3"]}]
-    found = accounts.api("ec2", place.account, place.region).describe_managed_prefix_lists(Filters=wanted)
+    desired = [{"Name": "prefix-list-name", "Values": [f"com.amazonaws.{target.region}.s3"]}]
+    found = accounts.api("ec2", target.account, target.region).describe_managed_prefix_lists(Filters=desired)
     return {
         "SourceSecretArn": made["ARN"],
         "SourceCertificatePem": source.certificate_pem,

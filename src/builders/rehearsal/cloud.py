@@ -33,7 +33,7 @@ class RehearsalCloud:
     owner: str
     """The account whose the stack sets are."""
 
-    def places(self, phase: str) -> list[Target]:
+    def targets(self, phase: str) -> list[Target]:
         """Where a phase shall be, in the order of the file."""
         return [
             Target(account, region) for account in self.members[phase] for region in self.rollout.phases[phase].regions
@@ -41,7 +41,7 @@ class RehearsalCloud:
 
     def give(self, phase: str, parameter: str, value: str) -> None:
         """Write another value for all places of a phase into the file, as a person would."""
-        given = {phase: {place: {parameter: value} for place in self.places(phase)}}
+        given = {phase: {target: {parameter: value} for target in self.targets(phase)}}
         write_rollout_file(with_values(load_rollout_file(self.file), given), self.file)
 
     def drive(self, **decided: Any) -> None:
@@ -73,13 +73,15 @@ def prepared_cloud(rollout_file: Path, limits: Limits, *, authorize: bool = Fals
             )
         with accounts.running_sources(cloud, rollout) as found:
             file = cloud.state_directory / "rollout.yaml"
-            world = RehearsalCloud(cloud, hands, rollout, file, members, owner)
+            current = RehearsalCloud(cloud, hands, rollout, file, members, owner)
             values = {
-                phase: {place: accounts.bring_secrets(hands, phase, place, source) for place in world.places(phase)}
+                phase: {
+                    target: accounts.bring_secrets(hands, phase, target, source) for target in current.targets(phase)
+                }
                 for phase, source in found.items()
             }
             write_rollout_file(with_values(rollout, values), file)
-            yield dataclasses.replace(world, rollout=load_rollout_file(file))
+            yield dataclasses.replace(current, rollout=load_rollout_file(file))
 
 
 def _members(given: RolloutFile, phase: str, units: Mapping[str, Sequence[str]]) -> list[str]:

@@ -55,8 +55,8 @@ class CommandResult:
 class RolloutCommand:
     """Calls commands with the tooling account's keys. `calls` are all that went to AWS, but for killed processes'."""
 
-    def __init__(self, world: RehearsalCloud, templates: Path) -> None:
-        self._world = world
+    def __init__(self, current: RehearsalCloud, templates: Path) -> None:
+        self._current = current
         self.templates = templates
         self.calls: Counter[str] = Counter()
 
@@ -89,15 +89,15 @@ class RolloutCommand:
 
     def client(self, *, region: str, observe: Observer | None = None, **given: Any) -> Client:
         """A client with the tooling account's keys, pointed at the embedded cloud; nothing of the user's is read."""
-        cloud = self._world.cloud
+        cloud = self._current.cloud
         access = Access(
-            region, endpoint_url=cloud.endpoint_url, keys=(self._world.rollout.tooling.account, "embedded-cloud")
+            region, endpoint_url=cloud.endpoint_url, keys=(self._current.rollout.tooling.account, "embedded-cloud")
         )
         return Client(access, observe=observe, **given)
 
     def of_phase(self, phase: str, suffix: str) -> Client:
         """A client for looking at a phase from outside of any command."""
-        rollout = self._world.rollout
+        rollout = self._current.rollout
         return self.client(
             region=rollout.home,
             permissions=Permissions(
@@ -112,7 +112,7 @@ class RolloutCommand:
     @contextlib.contextmanager
     def apart(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """Start one command in a process of its own, which does not outlive the block."""
-        cloud, rollout = self._world.cloud, self._world.rollout
+        cloud, rollout = self._current.cloud, self._current.rollout
         environment = {**os.environ, **cloud.environment(rollout.tooling.account, rollout.home), "NO_COLOR": "1"}
         environment.pop("AWS_PROFILE", None)
         # Should we be killed ourselves, it ends with us and does not go on asking a cloud that is gone.
@@ -140,4 +140,4 @@ class RolloutCommand:
             child.communicate()
 
     def _whole(self, arguments: tuple[str, ...]) -> list[str]:
-        return ["--file", str(self._world.file), "--templates-dir", str(self.templates), *arguments]
+        return ["--file", str(self._current.file), "--templates-dir", str(self.templates), *arguments]

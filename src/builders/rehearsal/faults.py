@@ -16,7 +16,7 @@ from builders.rehearsal.rehearsal import QUICK, ExpectedStep, Rehearsal, expect_
 from builders.rehearsal.snapshot import Snapshot
 from builders.rehearsal.steps import expect_stacks
 from builders.rollout.aws.calls import ApiCall, Moment
-from builders.rollout.config.desired import EXECUTION_ROLE
+from builders.rollout.config.desired_state import EXECUTION_ROLE
 from builders.rollout.render.page import counted_noun
 from builders.rollout.state.journal import Entry, State
 
@@ -26,7 +26,7 @@ AFTER = 3
 
 def fail_one_account(troupe: Rehearsal, phase: str) -> Snapshot:
     """Apply while the first account stops trusting us. Return the phase as it is left, with the account mended."""
-    account = troupe.world.members[phase][0]
+    account = troupe.current.members[phase][0]
     door = _AccountRole(troupe, phase, account)
     with troupe.stage.act(
         f"{phase}: account {account} shuts StackSets out in the middle of apply",
@@ -51,7 +51,7 @@ def mend_account(troupe: Rehearsal, phase: str, left: Snapshot, stacks: int) -> 
         f"{phase}: the account lets StackSets in again, and was applied again", "only what was missing was done"
     ) as act:
         now = troupe.snapshot(phase)
-        touched = [f"{name} at {place}" for name, place in now.changed(left) if (name, place) in left.stacks]
+        touched = [f"{name} at {target}" for name, target in now.changed(left) if (name, target) in left.stacks]
         act.expect(not touched, f"touched again: {', '.join(touched)}")
         act.expect(len(now.stacks) == stacks, f"{counted_noun(len(now.stacks), 'stack')}, and the plan said {stacks:,}")
         act.came = f"{counted_noun(len(left.stacks), 'stack')} left alone, {len(now.stacks) - len(left.stacks)} made"
@@ -68,9 +68,9 @@ class _AccountRole:
         self._troupe = troupe
         self._account = account
         self._begun = 0
-        self._managed = troupe.world.rollout.stacksets.permission_model == "SERVICE_MANAGED"
+        self._managed = troupe.current.rollout.stacksets.permission_model == "SERVICE_MANAGED"
         self.reason = "Rate exceeded" if self._managed else f"{EXECUTION_ROLE}-{troupe.suffix(phase)}"
-        self._trust = "" if self._managed else troupe.world.accounts.trust(account, self.reason)
+        self._trust = "" if self._managed else troupe.current.accounts.trust(account, self.reason)
 
     def __call__(self, moment: Moment, call: ApiCall) -> None:
         if moment is Moment.BEFORE and call.operation == "CreateStackInstances":
@@ -87,12 +87,12 @@ class _AccountRole:
             self._shut(False)
 
     def _shut(self, shut: bool) -> None:
-        world = self._troupe.world
+        current = self._troupe.current
         if self._managed:
-            world.drive(Accounts={self._account: {"Failure": self.reason}} if shut else {})
+            current.drive(Accounts={self._account: {"Failure": self.reason}} if shut else {})
             return
         trust = self._trust.replace('"Allow"', '"Deny"') if shut else self._trust
-        world.accounts.api("iam", self._account).update_assume_role_policy(RoleName=self.reason, PolicyDocument=trust)
+        current.accounts.api("iam", self._account).update_assume_role_policy(RoleName=self.reason, PolicyDocument=trust)
 
 
 WRITTEN = 5
@@ -158,8 +158,8 @@ _STRIKES = {"DescribeStackSetOperation": 2, "ListStackInstances": 1, "UpdateStac
 @contextlib.contextmanager
 def throttle_calls(troupe: Rehearsal) -> Iterator[list[int]]:
     """Refuse some calls of the tooling account meanwhile. Yields a list that tells at the end how often that struck."""
-    account = troupe.world.rollout.tooling.account
-    cloud = troupe.world.cloud
+    account = troupe.current.rollout.tooling.account
+    cloud = troupe.current.cloud
     struck: list[int] = []
     faults: list[dict[str, str | float]] = [
         {"kind": "throttle", "service": "cloudformation", "operation": name, "account": account, "count": count}

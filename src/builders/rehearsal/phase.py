@@ -135,15 +135,15 @@ def layers(*scopes: Scope) -> list[str]:
     """The layers of some scopes, in the order in which they deploy."""
     every = [catalog.load(name) for name in catalog.names()]
     order = catalog.deploy_order({layer.name: layer.build() for layer in every}, every)
-    wanted = {layer.name for layer in every if layer.scope in scopes}
-    return [name for name in order if name in wanted]
+    desired = {layer.name for layer in every if layer.scope in scopes}
+    return [name for name in order if name in desired]
 
 
 @contextlib.contextmanager
 def source_database(cloud: Cloud, scenario: Scenario, say: Callable[[str], None]) -> Iterator[None]:
     """Run the source under the host name of the phase's file, and tell the scenario what a user would bring."""
-    wanted = scenario.parameters
-    host, port, database = wanted["SourceHost"], int(wanted["SourcePort"]), wanted["SourceDatabaseName"]
+    desired = scenario.parameters
+    host, port, database = desired["SourceHost"], int(desired["SourcePort"]), desired["SourceDatabaseName"]
     with on_premises(cloud.state_directory, host, port=port, database_name=database) as source:
         say(f"on-premises: {database} at {host}:{port}, played by PostgreSQL {source.server.installation.major}")
         scenario.parameters |= {

@@ -109,7 +109,7 @@ WITHOUT_ID = (Action.CREATE_SET, Action.DELETE_SET)
 class Rehearsal:
     """A rehearsal under way."""
 
-    world: RehearsalCloud
+    current: RehearsalCloud
     caller: RolloutCommand
     stage: Expectations
     _journals: dict[str, Journal] = field(default_factory=dict)
@@ -126,14 +126,14 @@ class Rehearsal:
 
     def suffix(self, phase: str) -> str:
         """What ends the names of a phase."""
-        rollout = self.world.rollout
+        rollout = self.current.rollout
         return sources.suffix_of(rollout, phase, sources.environment_file(rollout, phase)) or ""
 
     def snapshot(self, phase: str) -> Snapshot:
         """The phase as the services describe it."""
-        rollout = self.world.rollout
+        rollout = self.current.rollout
         return snapshot.take_snapshot(
-            self.world.accounts,
+            self.current.accounts,
             Target(rollout.tooling.account, rollout.home),
             self.suffix(phase),
             rollout.network.account if rollout.network else None,
@@ -142,21 +142,21 @@ class Rehearsal:
 
     def snapshots(self) -> dict[str, Snapshot]:
         """All phases."""
-        return {phase: self.snapshot(phase) for phase in self.world.rollout.phases}
+        return {phase: self.snapshot(phase) for phase in self.current.rollout.phases}
 
     def journal(self, phase: str) -> Run | None:
         """The run that is under way or was the last, as its journal has it."""
         if phase not in self._journals:
-            suffix, home = self.suffix(phase), self.world.rollout.home
+            suffix, home = self.suffix(phase), self.current.rollout.home
             client = self.caller.of_phase(phase, suffix)
-            bucket = bootstrap.shared_outputs(client, self.world.rollout, phase).tooling[home]["ArtifactsBucket"]
+            bucket = bootstrap.shared_outputs(client, self.current.rollout, phase).tooling[home]["ArtifactsBucket"]
             self._journals[phase] = Store(client.objects(home), bucket, suffix).journal
         return self._journals[phase].run()
 
     def operations(self) -> Mapping[str, Counter[str]]:
         """What StackSets did, by phase and action, as the service lists it."""
-        rollout = self.world.rollout
-        api = self.world.accounts.api("cloudformation", rollout.tooling.account, rollout.home)
+        rollout = self.current.rollout
+        api = self.current.accounts.api("cloudformation", rollout.tooling.account, rollout.home)
         call_as = rollout.stacksets.call_as
         found = {}
         for phase in rollout.phases:
@@ -180,7 +180,9 @@ def expect_each_once(troupe: Rehearsal, act: ExpectedStep, phase: str, before: S
         f"the journal has {len(ids)} operations and AWS lists {len(listed)}; "
         f"only in one of them: {', '.join(sorted(set(ids) ^ set(listed)))}",
     )
-    twice = Counter((entry.step.action, entry.step.layer, place) for entry in written for place in entry.step.places)
-    doubled = [f"{action.value} of {layer} at {place}" for (action, layer, place), count in twice.items() if count > 1]
+    twice = Counter((entry.step.action, entry.step.layer, target) for entry in written for target in entry.step.targets)
+    doubled = [
+        f"{action.value} of {layer} at {target}" for (action, layer, target), count in twice.items() if count > 1
+    ]
     act.expect(not doubled, f"done twice: {', '.join(doubled)}")
     return len(ids)

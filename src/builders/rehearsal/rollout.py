@@ -20,8 +20,8 @@ def rehearse_and_list(say: Callable[[str], None]) -> int:
     """Rehearse the rollout of all phases; return 0 when every act came as expected."""
     say("$ rollout-stacksets rehearse")
 
-    def listed(world: RehearsalCloud) -> None:
-        _list(command_line(world.cloud, world.rollout.tooling.account), next(iter(world.rollout.phases)), say)
+    def listed(current: RehearsalCloud) -> None:
+        _list(command_line(current.cloud, current.rollout.tooling.account), next(iter(current.rollout.phases)), say)
 
     return run.rehearse(ROLLOUT, TEMPLATES, afterwards=listed)
 

@@ -50,7 +50,7 @@ def limited_file(rollout: RolloutFile, limits: Limits, accounts: Mapping[str, Se
 def _limited(rollout: RolloutFile, phase: str, limits: Limits, accounts: Sequence[str]) -> PhasePlan:
     plan = rollout.phases[phase]
     regions = plan.regions[: limits.regions]
-    places = {str(Target(account, region)) for account in accounts for region in regions}
+    targets = {str(Target(account, region)) for account in accounts for region in regions}
     units = plan.targets.organizational_units
     return plan.model_copy(
         update={
@@ -59,7 +59,7 @@ def _limited(rollout: RolloutFile, phase: str, limits: Limits, accounts: Sequenc
             "regions": regions,
             "region_parameters": _only(plan.region_parameters, regions),
             "account_parameters": _only(plan.account_parameters, accounts),
-            "place_parameters": _only(plan.place_parameters, places),
+            "place_parameters": _only(plan.place_parameters, targets),
             "concurrency": plan.concurrency if units else _bearing(plan.concurrency, len(accounts)),
             "waves": tuple(_wave(wave, accounts) for wave in plan.waves if not wave.accounts or _of(wave, accounts)),
         }
@@ -91,9 +91,9 @@ def with_values(rollout: RolloutFile, values: Mapping[str, Mapping[Target, Value
     """The file with values for single places, which go before all that it says itself; by phase."""
     phases = {}
     for name, plan in rollout.phases.items():
-        own = {place: dict(given) for place, given in plan.place_parameters.items()}
-        for place, given in values.get(name, {}).items():
-            own[str(place)] = {**own.get(str(place), {}), **given}
+        own = {target: dict(given) for target, given in plan.place_parameters.items()}
+        for target, given in values.get(name, {}).items():
+            own[str(target)] = {**own.get(str(target), {}), **given}
         phases[name] = plan.model_copy(update={"place_parameters": own})
     return rollout.model_copy(update={"phases": phases})
 

@@ -42,7 +42,7 @@ def rehearse(
     accounts: int | None = None,
     regions: int | None = None,
     as_json: bool = False,
-    afterwards: Callable[[RehearsalCloud], None] = lambda _world: None,
+    afterwards: Callable[[RehearsalCloud], None] = lambda _current: None,
 ) -> int:
     """Rehearse, print the report, and return the exit code: 0 only when every act came as expected.
 
@@ -79,9 +79,9 @@ def _played(
     stage = Expectations()
     stage.say("starting the embedded cloud, the pretend accounts and the databases on premises")
     with cloud.prepared_cloud(rollout_file, limits) as prepared:
-        places = sum(len(prepared.places(phase)) for phase in prepared.rollout.phases)
-        if places > MANY:
-            stage.say(f"{places:,} places, each with a database of its own; --accounts 3 would take fewer")
+        targets = sum(len(prepared.targets(phase)) for phase in prepared.rollout.phases)
+        if targets > MANY:
+            stage.say(f"{targets:,} places, each with a database of its own; --accounts 3 would take fewer")
         troupe = Rehearsal(prepared, RolloutCommand(prepared, templates), stage)
         with contextlib.suppress(Unexpected):  # the last act tells
             script.play_phases(troupe, faults or script.FAULTS)

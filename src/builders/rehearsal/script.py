@@ -23,7 +23,7 @@ WRITING = ("Create", "Update", "Delete")
 
 def changeable_parameter(troupe: Rehearsal, phase: str) -> bool:
     """Whether the phase has the layer."""
-    return LAYER not in troupe.world.rollout.phases[phase].leave_out
+    return LAYER not in troupe.current.rollout.phases[phase].leave_out
 
 
 def _give_another(troupe: Rehearsal, phase: str) -> None:
@@ -31,20 +31,20 @@ def _give_another(troupe: Rehearsal, phase: str) -> None:
     name = stack_set(LAYER, troupe.suffix(phase))
     has = {stack.parameters[PARAMETER] for (layer, _), stack in troupe.snapshot(phase).stacks.items() if layer == name}
     value = next(each for each in VALUES if each not in has)
-    troupe.world.give(phase, PARAMETER, value)
+    troupe.current.give(phase, PARAMETER, value)
 
 
 def update_parameter(troupe: Rehearsal, phase: str, *, throttle: bool) -> None:
     """Plan and apply the change, throttled if asked, and hold what happened against what the plan said."""
     _give_another(troupe, phase)
-    places = troupe.world.places(phase)
+    targets = troupe.current.targets(phase)
     with troupe.stage.act(
         f"{phase}: {PARAMETER} is another; plan",
-        f"an update of {LAYER} at {counted_noun(len(places), 'place')} alone, of the resources that change sets name too",
+        f"an update of {LAYER} at {counted_noun(len(targets), 'place')} only, where resources change that sets name",
     ) as act:
         foretold = _planned_update(troupe, act, phase)
         act.expect(
-            {(layer, place) for layer, place, _ in foretold} == {(LAYER, str(place)) for place in places},
+            {(layer, target) for layer, target, _ in foretold} == {(LAYER, str(target)) for target in targets},
             f"the plan changes {sorted(foretold)}",
         )
         asked = _planned_update(troupe, act, phase, "--change-sets")
@@ -71,10 +71,10 @@ def _planned_update(troupe: Rehearsal, act: ExpectedStep, phase: str, *more: str
     said = troupe.call(act, "plan", "--phase", phase, *more, "--json")
     act.expect(said.code == 0, said.why)
     return {
-        (group["layer"], place, f"{change['effect']} {change['logical_id']}")
+        (group["layer"], target, f"{change['effect']} {change['logical_id']}")
         for group in said.data["groups"]
         if group["kind"] != "nothing"
-        for place in group["places"]
+        for target in group["places"]
         for change in group["changes"] or [{"effect": group["kind"], "logical_id": "the stack"}]
     }
 
@@ -82,7 +82,7 @@ def _planned_update(troupe: Rehearsal, act: ExpectedStep, phase: str, *more: str
 def _expect_only(troupe: Rehearsal, act: ExpectedStep, phase: str, before: Snapshot) -> None:
     """Expect that the layer's stacks were touched, and in them the one parameter."""
     name, now = stack_set(LAYER, troupe.suffix(phase)), troupe.snapshot(phase)
-    expected = [(name, place) for place in sorted(troupe.world.places(phase))]
+    expected = [(name, target) for target in sorted(troupe.current.targets(phase))]
     act.expect(now.changed(before) == expected, f"touched were {now.changed(before)}")
     for key in expected:
         was, will = before.stacks[key], now.stacks[key]
@@ -139,7 +139,7 @@ FAULTS = (FAIL, THROTTLE, KILL)
 
 def play_phases(troupe: Rehearsal, faults: Collection[str]) -> None:
     """Play all acts. Raises `Unexpected` behind the first that did not come as expected."""
-    phases = tuple(troupe.world.rollout.phases)
+    phases = tuple(troupe.current.rollout.phases)
     suffering = assigned(phases, faults)
     steps.check_with_doctor(troupe)
     steps.find_errors(troupe, phases[0])

@@ -66,7 +66,7 @@ def take_snapshot(
     api = accounts.api("cloudformation", administrator.account, administrator.region)
     operations: dict[str, tuple[str, ...]] = {}
     stacks: dict[tuple[str, Target], Stack] = {}
-    places: set[Target] = set()
+    targets: set[Target] = set()
     for name in sets(api, suffix, call_as):
         asked = {"StackSetName": name, "CallAs": call_as}
         found = api.get_paginator("list_stack_set_operations").paginate(**asked)
@@ -74,13 +74,13 @@ def take_snapshot(
         operations[name] = tuple(reversed(ids))
         pages = api.get_paginator("list_stack_instances").paginate(**asked)
         for each in (summary for page in pages for summary in page["Summaries"]):
-            place = Target(each["Account"], each["Region"])
-            places.add(place)
-            described = _stack(accounts, place, each["StackId"]) if each.get("StackId") else None
+            target = Target(each["Account"], each["Region"])
+            targets.add(target)
+            described = _stack(accounts, target, each["StackId"]) if each.get("StackId") else None
             if described:
-                stacks[name, place] = described
-    for region in sorted({place.region for place in places}) if network else ():
-        stacks |= _routes(accounts, Target(str(network), region), suffix, places)
+                stacks[name, target] = described
+    for region in sorted({target.region for target in targets}) if network else ():
+        stacks |= _routes(accounts, Target(str(network), region), suffix, targets)
     return Snapshot(operations, stacks)
 
 
@@ -92,8 +92,8 @@ def sets(api: Any, suffix: str, call_as: str) -> Iterator[str]:
                 yield each["StackSetName"]
 
 
-def _stack(accounts: Accounts, place: Target, name: str) -> Stack | None:
-    api = accounts.api("cloudformation", place.account, place.region)
+def _stack(accounts: Accounts, target: Target, name: str) -> Stack | None:
+    api = accounts.api("cloudformation", target.account, target.region)
     try:
         found = api.describe_stacks(StackName=name)["Stacks"][0]
     except api.exceptions.ClientError:
@@ -110,10 +110,10 @@ def _stack(accounts: Accounts, place: Target, name: str) -> Stack | None:
 
 
 def _routes(
-    accounts: Accounts, network: Target, suffix: str, places: set[Target]
+    accounts: Accounts, network: Target, suffix: str, targets: set[Target]
 ) -> Iterator[tuple[tuple[str, Target], Stack]]:
     """The stacks of the network account that bear the phase's suffix and one of its accounts."""
-    ends = tuple(f"-{suffix}-{place.account}" for place in places if place.region == network.region)
+    ends = tuple(f"-{suffix}-{target.account}" for target in targets if target.region == network.region)
     api = accounts.api("cloudformation", network.account, network.region)
     for page in api.get_paginator("describe_stacks").paginate():
         for each in page["Stacks"]:

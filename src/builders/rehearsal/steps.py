@@ -89,12 +89,12 @@ def inspect_phase(troupe: Rehearsal, phase: str) -> None:
         said = troupe.call(act, "status", "--phase", phase)
         act.expect(said.code == 0, said.why)
         act.came = "every instance is"
-    folder = troupe.world.file.parent / "outputs"
+    folder = troupe.current.file.parent / "outputs"
     with troupe.stage.act(f"{phase}: outputs", "a file for every place, and one index") as act:
         said = troupe.call(act, "outputs", "--phase", phase, "--outputs-dir", str(folder))
         act.expect(said.code == 0, said.why)
-        for place in troupe.world.places(phase):
-            path = folder / phase / place.account / place.region / "flat-outputs.json"
+        for target in troupe.current.targets(phase):
+            path = folder / phase / target.account / target.region / "flat-outputs.json"
             act.expect(path.is_file(), f"there is no {path.relative_to(folder)}")
         act.came = "they are there"
     with troupe.stage.act(f"{phase}: drift", "no stack has drifted") as act:

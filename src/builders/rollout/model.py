@@ -38,9 +38,9 @@ class StackSetSpec:
     parameters: Values
     overrides: Mapping[Target, Values]
 
-    def values(self, place: Target) -> dict[str, str]:
+    def values(self, target: Target) -> dict[str, str]:
         """What the stack at a place is deployed with."""
-        return {**self.parameters, **self.overrides[place]}
+        return {**self.parameters, **self.overrides[target]}
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ class DesiredState:
     """Keys of the functions' packages in the artifacts bucket of each region."""
 
     @property
-    def places(self) -> frozenset[Target]:
+    def targets(self) -> frozenset[Target]:
         """Every place that shall have an instance of some layer."""
-        return frozenset(place for each in self.sets.values() for place in each.overrides)
+        return frozenset(target for each in self.sets.values() for target in each.overrides)
 
 
 class Status(enum.Enum):
@@ -131,7 +131,7 @@ class Status(enum.Enum):
 class Instance:
     """An instance as ListStackInstances shows it; `overrides` is None where they are not known."""
 
-    place: Target
+    target: Target
     status: Status
     detailed: str
     reason: str = ""
@@ -202,7 +202,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def some_targets(places: Sequence[Target]) -> str:
+def some_targets(targets: Sequence[Target]) -> str:
     """At most three places, and how many more: there can be thousands."""
-    shown = ", ".join(map(str, places[:3]))
-    return f"{shown} and {len(places) - 3} more" if len(places) > 3 else shown
+    shown = ", ".join(map(str, targets[:3]))
+    return f"{shown} and {len(targets) - 3} more" if len(targets) > 3 else shown

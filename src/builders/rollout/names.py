@@ -13,6 +13,6 @@ def stack_set(layer: str, suffix: str) -> str:
     return f"{PREFIX}{layer.replace('_', '-')}-{suffix}"
 
 
-def plain_stack(layer: str, suffix: str, place: Target) -> str:
+def plain_stack(layer: str, suffix: str, target: Target) -> str:
     """The stack of one place in the network account, where those of all accounts of the phase stand together."""
-    return f"{layer.replace('_', '-')}-{suffix}-{place.account}"
+    return f"{layer.replace('_', '-')}-{suffix}-{target.account}"

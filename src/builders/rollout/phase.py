@@ -8,7 +8,7 @@ from pathlib import Path
 
 from builders.errors import RolloutError, UsageError
 from builders.rollout.aws.client import Client
-from builders.rollout.config import desired, loading, schema, sources, templates
+from builders.rollout.config import desired_state, loading, schema, sources, templates
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template
 from builders.rollout.executor import state
@@ -39,7 +39,7 @@ class Phase:
     rollout: schema.RolloutFile
     templates: Mapping[str, Template]
     shared: SharedOutputs
-    wanted: DesiredState
+    desired: DesiredState
     client: Client
     store: Store
     buckets: Mapping[str, str]
@@ -52,13 +52,13 @@ class Phase:
     @property
     def routes(self) -> list[PlainStackSpec]:
         """The layers of the phase that plain stacks carry."""
-        return list(self.wanted.plain.values())
+        return list(self.desired.plain.values())
 
-    def world(self, known: OverrideCache | None = None) -> CurrentState:
+    def current(self, known: OverrideCache | None = None) -> CurrentState:
         """The phase as it is."""
         known = known or self.store.known()
         return state.read_current_state(
-            self.client.sets, self.client.plain, known, self.wanted.suffix, self.layers, self.routes
+            self.client.sets, self.client.plain, known, self.desired.suffix, self.layers, self.routes
         )
 
 
@@ -113,15 +113,15 @@ def open_phase(options: Options, name: str) -> Phase:
     opened = connect(options, name)
     rollout, client = opened.rollout, opened.client
     shared = bootstrap.shared_outputs(client, rollout, name)
-    wanted = desired.desired_state(rollout, name, opened.templates, shared, opened.members)
+    desired = desired_state.desired_state(rollout, name, opened.templates, shared, opened.members)
     buckets = {region: outputs[BUCKET] for region, outputs in shared.tooling.items()}
     return Phase(
         rollout=rollout,
         templates=opened.templates,
         shared=shared,
-        wanted=wanted,
+        desired=desired,
         client=client,
-        store=Store(client.objects(rollout.home), buckets[rollout.home], wanted.suffix),
+        store=Store(client.objects(rollout.home), buckets[rollout.home], desired.suffix),
         buckets=buckets,
     )
 

@@ -50,9 +50,9 @@ class Members:
         self._plan_role = plan_role
         self._external_id = external_id
 
-    def deployed(self, place: Target, stack_id: str) -> Deployed | None:
+    def deployed(self, target: Target, stack_id: str) -> Deployed | None:
         """A stack with its template as it was given; None when it is gone."""
-        return stacks.deployed(self._calls, self._where(place), stack_id)
+        return stacks.deployed(self._calls, self._where(target), stack_id)
 
     def deployed_many(self, looks: Iterable[Look]) -> Iterator[tuple[Look, Deployed | RolloutError | None]]:
         """Look at many stacks at once, as they come; an account that cannot be read is an error in its place."""
@@ -65,32 +65,32 @@ class Members:
 
         return concurrently(look, looks)
 
-    def outputs(self, place: Target, stack_id: str) -> dict[str, str]:
+    def outputs(self, target: Target, stack_id: str) -> dict[str, str]:
         """A stack's outputs; none when it is gone."""
-        return stacks.outputs(stacks.describe(self._calls, self._where(place), stack_id) or {})
+        return stacks.outputs(stacks.describe(self._calls, self._where(target), stack_id) or {})
 
-    def first_failure(self, place: Target, stack_id: str, after: datetime | None = None) -> str:
+    def first_failure(self, target: Target, stack_id: str, after: datetime | None = None) -> str:
         """The first resource that failed in the stack's last operation, and why; empty when none did.
 
         Events before `after` (with a time zone) do not count.
         """
-        found = stacks.failures(self._calls, self._where(place), stack_id, after)
+        found = stacks.failures(self._calls, self._where(target), stack_id, after)
         return found[0] if found else ""
 
-    def alarms(self, place: Target, prefixes: Iterable[str]) -> list[Alarm]:
+    def alarms(self, target: Target, prefixes: Iterable[str]) -> list[Alarm]:
         """Alarms whose names begin so, metric and composite ones, sorted by name."""
         found: dict[str, Alarm] = {}
         for prefix in prefixes:
             for kind, member in (("MetricAlarm", "MetricAlarms"), ("CompositeAlarm", "CompositeAlarms")):
                 request = {"AlarmNamePrefix": prefix, "AlarmTypes": [kind], "MaxRecords": 100}
-                for each in self._calls.pages(self._where(place), "cloudwatch", "DescribeAlarms", member, **request):
+                for each in self._calls.pages(self._where(target), "cloudwatch", "DescribeAlarms", member, **request):
                     alarm = Alarm(each["AlarmName"], each["StateValue"], each.get("ActionsEnabled", True))
                     found[alarm.name] = alarm
         return [found[name] for name in sorted(found)]
 
-    def running_task(self, place: Target, stack_id: str) -> bool:
+    def running_task(self, target: Target, stack_id: str) -> bool:
         """Whether a replication task of the stack runs, so that DMS refuses to modify it."""
-        where = self._where(place)
+        where = self._where(target)
         resources = self._calls.pages(
             where, "cloudformation", "ListStackResources", "StackResourceSummaries", StackName=stack_id
         )
@@ -108,24 +108,24 @@ class Members:
             return False
         return any(each["Status"] in UNMODIFIABLE for each in tasks)
 
-    def preview(self, place: Target, stack_id: str, template: str, values: Values) -> list[ResourceChange]:
+    def preview(self, target: Target, stack_id: str, template: str, values: Values) -> list[ResourceChange]:
         """What AWS says an update would change, by a change set that is deleted in any case."""
-        where = self._where(place)
+        where = self._where(target)
         with stacks.made(self._calls, where, Wanted(stack_id, template, values, "UPDATE")) as name:
             return stacks.changes(self._calls, where, stack_id, name) if name else []
 
-    def can_read(self, place: Target, bucket: str, key: str) -> bool:
+    def can_read(self, target: Target, bucket: str, key: str) -> bool:
         """Whether the account may read an object, through its plan role."""
         try:
-            self._calls.ask(self._where(place), "s3", "HeadObject", Bucket=bucket, Key=key)
+            self._calls.ask(self._where(target), "s3", "HeadObject", Bucket=bucket, Key=key)
         except (AccessDenied, NotFound) as refused:
             if isinstance(refused, AccessDenied) and "AssumeRole" in refused.words:
                 raise
             return False
         return True
 
-    def _where(self, place: Target) -> Endpoint:
-        return Endpoint(place.region, Role(place.account, self._plan_role, self._external_id))
+    def _where(self, target: Target) -> Endpoint:
+        return Endpoint(target.region, Role(target.account, self._plan_role, self._external_id))
 
 
 ENABLED = ("ENABLED", "ENABLED_BY_DEFAULT")

@@ -80,10 +80,10 @@ class AccessPaths:
         """As the client reaches them."""
         return cls(client.account(), f"{PLAN_ROLE}-{suffix}", f"migration-{phase}", deploy_role)
 
-    def reading(self, place: Target) -> Endpoint:
+    def reading(self, target: Target) -> Endpoint:
         """Stacks, alarms and tasks of a phase: through the plan role, in every account alike."""
-        return Endpoint(place.region, Role(place.account, self.plan_role, self.external_id))
+        return Endpoint(target.region, Role(target.account, self.plan_role, self.external_id))
 
-    def deploying(self, place: Target) -> Endpoint:
+    def deploying(self, target: Target) -> Endpoint:
         """Everything else: through the deploy role."""
-        return Endpoint(place.region, None if place.account == self.own else Role(place.account, self.deploy_role))
+        return Endpoint(target.region, None if target.account == self.own else Role(target.account, self.deploy_role))

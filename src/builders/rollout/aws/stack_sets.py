@@ -64,7 +64,7 @@ class ResourceDrift:
 def instance(found: Mapping[str, Any]) -> Instance:
     """An item of ListStackInstances, which tells no overrides."""
     return Instance(
-        place=Target(found["Account"], found["Region"]),
+        target=Target(found["Account"], found["Region"]),
         status=Status(found["Status"]),
         detailed=found.get("StackInstanceStatus", {}).get("DetailedStatus", ""),
         reason=found.get("StatusReason", ""),
@@ -115,10 +115,10 @@ CAPABILITIES = ["CAPABILITY_NAMED_IAM"]
 
 
 def create_set(
-    desired: StackSetSpec, operation_id: str, permissions: Permissions, call_as: Mapping[str, str], tags: Values
+    spec: StackSetSpec, operation_id: str, permissions: Permissions, call_as: Mapping[str, str], tags: Values
 ) -> Request:
     """CreateStackSet: without instances, queueing operations that do not conflict, deploying nothing by itself."""
-    request = {**_definition(desired, permissions, tags), **call_as, "ClientRequestToken": operation_id}
+    request = {**_definition(spec, permissions, tags), **call_as, "ClientRequestToken": operation_id}
     if permissions.service_managed:
         # An update must not say it: "If you specify AutoDeployment, don't specify DeploymentTargets or Regions"
         # (CloudFormation API reference, UpdateStackSet).
@@ -128,7 +128,7 @@ def create_set(
 
 def update_set(
     step: Call,
-    desired: StackSetSpec,
+    spec: StackSetSpec,
     operation_id: str,
     preferences: Preferences,
     permissions: Permissions,
@@ -140,7 +140,7 @@ def update_set(
     All of the definition is sent: what is left out of it would fall back, or stay as somebody else left it.
     """
     aimed = _aimed(step, preferences, permissions) if step.accounts else {}
-    return {**_definition(desired, permissions, tags), **aimed, **call_as, "OperationId": operation_id}
+    return {**_definition(spec, permissions, tags), **aimed, **call_as, "OperationId": operation_id}
 
 
 def instances(
@@ -196,12 +196,12 @@ def require_inline(name: str, template: str) -> None:
         raise RolloutError(message)
 
 
-def _definition(desired: StackSetSpec, permissions: Permissions, tags: Values) -> Request:
-    require_inline(desired.name, desired.template)
+def _definition(spec: StackSetSpec, permissions: Permissions, tags: Values) -> Request:
+    require_inline(spec.name, spec.template)
     request: Request = {
-        "StackSetName": desired.name,
-        "TemplateBody": desired.template,
-        "Parameters": parameters(desired.parameters),
+        "StackSetName": spec.name,
+        "TemplateBody": spec.template,
+        "Parameters": parameters(spec.parameters),
         "Capabilities": CAPABILITIES,
         "Tags": tags_of(tags),
         "ManagedExecution": {"Active": True},
@@ -278,11 +278,11 @@ class StackSets:
     def instances(self, name: str) -> dict[Target, Instance]:
         """All instances of a set, overrides unknown. Raises `SetNotFound`."""
         found = (instance(each) for each in self._pages("ListStackInstances", StackSetName=name))
-        return {each.place: each for each in found}
+        return {each.target: each for each in found}
 
-    def overrides(self, name: str, place: Target) -> dict[str, str]:
+    def overrides(self, name: str, target: Target) -> dict[str, str]:
         """The parameters that an instance overrides: one call, the only one that tells. Empty where it is gone."""
-        where = {"StackInstanceAccount": place.account, "StackInstanceRegion": place.region}
+        where = {"StackInstanceAccount": target.account, "StackInstanceRegion": target.region}
         try:
             found = self._ask("DescribeStackInstance", StackSetName=name, **where)["StackInstance"]
         except NotFound:
@@ -292,7 +292,7 @@ class StackSets:
     def submit(
         self,
         step: Call,
-        desired: StackSetSpec | None,
+        spec: StackSetSpec | None,
         operation_id: str,
         preferences: Preferences,
         permissions: Permissions,
@@ -309,11 +309,11 @@ class StackSets:
                 ask(self._where, "cloudformation", step.action.value, StackSetName=step.set_name, **call_as)
             return
         if step.action in (Action.CREATE_SET, Action.UPDATE_SET):
-            assert desired is not None, f"{step.action.value} needs the desired set"
+            assert spec is not None, f"{step.action.value} needs the desired set"
             if step.action is Action.CREATE_SET:
-                request: Request = create_set(desired, operation_id, permissions, call_as, tags)
+                request: Request = create_set(spec, operation_id, permissions, call_as, tags)
             else:
-                request = update_set(step, desired, operation_id, preferences, permissions, call_as, tags)
+                request = update_set(step, spec, operation_id, preferences, permissions, call_as, tags)
         else:
             request = instances(step, operation_id, preferences, permissions, call_as)
         ask(self._where, "cloudformation", step.action.value, **request)
@@ -349,17 +349,17 @@ class StackSets:
 
     def detect_drift(self, name: str, operation_id: str, preferences: Preferences) -> None:
         """Begin to look for drift in all instances of a set. Raises `OperationInProgress`, `OperationExists`."""
-        wanted = operation_preferences(preferences)
-        self._ask("DetectStackSetDrift", StackSetName=name, OperationId=operation_id, OperationPreferences=wanted)
+        desired = operation_preferences(preferences)
+        self._ask("DetectStackSetDrift", StackSetName=name, OperationId=operation_id, OperationPreferences=desired)
 
-    def resource_drifts(self, name: str, operation_id: str, place: Target) -> list[ResourceDrift]:
+    def resource_drifts(self, name: str, operation_id: str, target: Target) -> list[ResourceDrift]:
         """What a detection found at a place: the resources that were modified or deleted."""
         found = self._pages(
             "ListStackInstanceResourceDrifts",
             StackSetName=name,
             OperationId=operation_id,
-            StackInstanceAccount=place.account,
-            StackInstanceRegion=place.region,
+            StackInstanceAccount=target.account,
+            StackInstanceRegion=target.region,
             StackInstanceResourceDriftStatuses=["MODIFIED", "DELETED"],
         )
         return [drift(each) for each in found]

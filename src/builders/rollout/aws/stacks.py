@@ -163,32 +163,32 @@ class Wanted:
 
 
 @contextlib.contextmanager
-def made(calls: ApiCalls, where: Endpoint, wanted: Wanted) -> Iterator[str | None]:
+def made(calls: ApiCalls, where: Endpoint, desired: Wanted) -> Iterator[str | None]:
     """Make a change set and give its name, or None when nothing would change; delete it at the end.
 
     Raises `RolloutError` with AWS's reason when it cannot be made.
     """
-    stack_sets.require_inline(wanted.stack, wanted.template)
+    stack_sets.require_inline(desired.stack, desired.template)
     name = f"stackferry-{uuid.uuid4().hex}"
     request: dict[str, Any] = {
-        "StackName": wanted.stack,
+        "StackName": desired.stack,
         "ChangeSetName": name,
-        "ChangeSetType": wanted.kind,
-        "TemplateBody": wanted.template,
-        "Parameters": stack_sets.parameters(wanted.values),
+        "ChangeSetType": desired.kind,
+        "TemplateBody": desired.template,
+        "Parameters": stack_sets.parameters(desired.values),
         "Capabilities": stack_sets.CAPABILITIES,
     }
-    if wanted.tags is not None:
-        request["Tags"] = stack_sets.tags_of(wanted.tags)
+    if desired.tags is not None:
+        request["Tags"] = stack_sets.tags_of(desired.tags)
     try:
         _create(calls, where, request)
-        yield name if _has_changes(calls, where, wanted.stack, name) else None
+        yield name if _has_changes(calls, where, desired.stack, name) else None
     except BaseException:
         # It may be there, whatever went wrong; but what went wrong is what must be told.
         with contextlib.suppress(RolloutError):
-            _discard(calls, where, wanted.stack, name)
+            _discard(calls, where, desired.stack, name)
         raise
-    _discard(calls, where, wanted.stack, name)
+    _discard(calls, where, desired.stack, name)
 
 
 def execute(calls: ApiCalls, where: Endpoint, stack: str, name: str) -> None:
@@ -296,9 +296,9 @@ class PlainStacks:
         """
         where = self._where(account, region)
         kind = self._made_ready(where, name, progress)
-        wanted = Wanted(name, template, values, kind, tags)
+        desired = Wanted(name, template, values, kind, tags)
         try:
-            with made(self._calls, where, wanted) as change_set:
+            with made(self._calls, where, desired) as change_set:
                 if change_set:
                     execute(self._calls, where, name, change_set)
                     self._wait(where, name, progress)

@@ -142,8 +142,8 @@ def _compared(name: str, needed: int, allowed: int) -> Iterator[Finding]:
 def region_findings(patient: CheckedPhase) -> Iterator[Finding]:
     """Every account has switched on every region of the phase."""
 
-    def look(place: Target) -> Finding | None:
-        enabled = enabled_regions(patient.client.calls, patient.reach.deploying(place))
+    def look(target: Target) -> Finding | None:
+        enabled = enabled_regions(patient.client.calls, patient.reach.deploying(target))
         off = [region for region in patient.regions if region not in enabled]
         if not off:
             return None
@@ -164,7 +164,7 @@ def instance_findings(patient: CheckedPhase) -> Iterator[Finding]:
             found = patient.client.sets.instances(name)
         except StackSetNotFound:  # it went while we looked
             continue
-        broken = tuple(str(place) for place, each in sorted(found.items()) if each.status is Status.INOPERABLE)
+        broken = tuple(str(target) for target, each in sorted(found.items()) if each.status is Status.INOPERABLE)
         if broken:
             fix = (
                 f"`rollout-stacksets remove --phase {patient.phase} --account ...` lets it go; delete the stack there "

@@ -59,27 +59,27 @@ def compare_with_stacks(
         state = with_overrides(client.sets, known, read)
         for instance in state.instances.values():
             if instance.status is not Status.CURRENT:
-                unchecked.setdefault((layer, instance.place), f"its stack is not compared: {instance.status.value}")
+                unchecked.setdefault((layer, instance.target), f"its stack is not compared: {instance.status.value}")
         looks = [
-            Look((layer, place), each.stack_id)
-            for place, each in state.instances.items()
+            Look((layer, target), each.stack_id)
+            for target, each in state.instances.items()
             if each.status is Status.CURRENT
         ]
         for look, stack in client.members.deployed_many(looks):
-            place = look.key[1]
+            target = look.key[1]
             if isinstance(stack, RolloutError):
                 unchecked[look.key] = f"its stack cannot be read: {stack}"
             elif stack is None:
-                drifted.append(Drifted(layer, place, WHOLE, STACK, "DELETED"))
+                drifted.append(Drifted(layer, target, WHOLE, STACK, "DELETED"))
             else:
-                drifted += differing_sections(state, state.instances[place], stack)
-    order = sorted(drifted, key=lambda each: (each.layer, each.place, each.resource, each.property))
+                drifted += differing_sections(state, state.instances[target], stack)
+    order = sorted(drifted, key=lambda each: (each.layer, each.target, each.resource, each.property))
     return dataclasses.replace(view, drifted=tuple(order), unchecked=unchecked)
 
 
 def differing_sections(state: StackSet, instance: Instance, stack: Deployed) -> Iterator[Drifted]:
     """What a stack was deployed with otherwise than its set says. Pure."""
-    line = Drifted(state.layer, instance.place, WHOLE, STACK, "NOT_EQUAL")
+    line = Drifted(state.layer, instance.target, WHOLE, STACK, "NOT_EQUAL")
     theirs, ours = _read(stack.template), _read(state.template)
     if theirs != ours:
         for path, expected, actual in _sections(ours, theirs):
@@ -145,7 +145,7 @@ class _Detection:
 
 
 def run_drift(
-    client: Client, wanted: DesiredState, layers: Collection[str], known: OverrideCache, how: DriftLook
+    client: Client, desired: DesiredState, layers: Collection[str], known: OverrideCache, how: DriftLook
 ) -> tuple[DriftView, int]:
     """Detect drift on every set of a phase, wait for it, and tell what drifted.
 
@@ -153,14 +153,14 @@ def run_drift(
     at. `known` learns that the detections are the instances' last operations, which would else be strangers to it.
     Raises `RolloutError` where a layer is asked for that the phase has no stack set of.
     """
-    chosen = _chosen(client, wanted, layers, how.layers)
+    chosen = _chosen(client, desired, layers, how.layers)
     detections = [_detection(client, layer, name, known) for layer, name in chosen]
     _see_through(client, detections, how)
-    view = DriftView(wanted.phase, 0, ())
+    view = DriftView(desired.phase, 0, ())
     for detection in detections:
         found = _found(client, detection, known)
         view = DriftView(
-            wanted.phase,
+            desired.phase,
             view.checked + found.checked,
             view.drifted + found.drifted,
             {**view.unchecked, **found.unchecked},
@@ -171,21 +171,21 @@ def run_drift(
 
 
 def _chosen(
-    client: Client, wanted: DesiredState, layers: Collection[str], asked: Collection[str]
+    client: Client, desired: DesiredState, layers: Collection[str], asked: Collection[str]
 ) -> list[tuple[str, str]]:
     present = client.sets.names()
-    found = [(layer, names.stack_set(layer, wanted.suffix)) for layer in sorted(layers)]
+    found = [(layer, names.stack_set(layer, desired.suffix)) for layer in sorted(layers)]
     found = [(layer, name) for layer, name in found if name in present]
     missing = sorted(set(asked) - {layer for layer, _ in found})
     if missing:
         there = ", ".join(layer for layer, _ in found) or "none"
-        raise RolloutError(f"phase {wanted.phase} has no stack set of {', '.join(missing)}; it has those of: {there}")
+        raise RolloutError(f"phase {desired.phase} has no stack set of {', '.join(missing)}; it has those of: {there}")
     return [(layer, name) for layer, name in found if not asked or layer in asked]
 
 
 def _detection(client: Client, layer: str, name: str, known: OverrideCache) -> _Detection:
-    told = {place: known.overrides(layer, each) for place, each in _instances(client, name).items()}
-    overrides = {place: values for place, values in told.items() if values is not None}
+    told = {target: known.overrides(layer, each) for target, each in _instances(client, name).items()}
+    overrides = {target: values for target, values in told.items() if values is not None}
     return _Detection(layer, name, f"drift-{name}-{secrets.token_hex(4)}"[:128], overrides=overrides)
 
 
@@ -249,21 +249,21 @@ def _begin(client: Client, each: _Detection, how: DriftLook) -> None:
 def _found(client: Client, detection: _Detection, known: OverrideCache) -> DriftView:
     """What one set's detection came to."""
     instances = _instances(client, detection.name)
-    for place, each in instances.items():
-        if each.last_operation_id == detection.id and place in detection.overrides:
-            known.learn(detection.layer, each, detection.overrides[place])
+    for target, each in instances.items():
+        if each.last_operation_id == detection.id and target in detection.overrides:
+            known.learn(detection.layer, each, detection.overrides[target])
     unchecked = _unchecked(client, detection, instances)
     drifted = [
-        place
-        for place, each in instances.items()
-        if each.drift == "DRIFTED" and (detection.layer, place) not in unchecked
+        target
+        for target, each in instances.items()
+        if each.drift == "DRIFTED" and (detection.layer, target) not in unchecked
     ]
     lines: list[Drifted] = []
-    for place, drifts in concurrently(
-        lambda place: client.sets.resource_drifts(detection.name, detection.id, place), sorted(drifted)
+    for target, drifts in concurrently(
+        lambda target: client.sets.resource_drifts(detection.name, detection.id, target), sorted(drifted)
     ):
-        lines += _lines(detection.layer, place, drifts)
-    lines.sort(key=lambda each: (each.place, each.resource, each.property))
+        lines += _lines(detection.layer, target, drifts)
+    lines.sort(key=lambda each: (each.target, each.resource, each.property))
     return DriftView("", len(instances) - len(unchecked), tuple(lines), unchecked)
 
 
@@ -276,23 +276,23 @@ def _unchecked(
     if operation.status == "SUCCEEDED" and not operation.failed:
         results: Mapping[Target, Result] = {}
     elif not detection.accepted:
-        return {(detection.layer, place): operation.reason for place in instances}
+        return {(detection.layer, target): operation.reason for target in instances}
     else:
         results = client.sets.results(detection.name, detection.id)
     found: dict[tuple[str, Target], str] = {}
-    for place, instance in instances.items():
-        result = results.get(place)
+    for target, instance in instances.items():
+        result = results.get(target)
         if result is not None and result.status != "SUCCEEDED":
-            found[detection.layer, place] = result.reason or f"the detection {result.status.lower()} there"
+            found[detection.layer, target] = result.reason or f"the detection {result.status.lower()} there"
         elif instance.drift not in ("DRIFTED", "IN_SYNC"):
-            found[detection.layer, place] = instance.reason or "the detection tells nothing of it"
+            found[detection.layer, target] = instance.reason or "the detection tells nothing of it"
     return found
 
 
-def _lines(layer: str, place: Target, drifts: list[ResourceDrift]) -> Iterator[Drifted]:
+def _lines(layer: str, target: Target, drifts: list[ResourceDrift]) -> Iterator[Drifted]:
     """A line for each property, or one for a resource that has none to tell."""
     for each in drifts:
-        line = Drifted(layer, place, each.logical_id, each.type, each.status)
+        line = Drifted(layer, target, each.logical_id, each.type, each.status)
         if not each.differences:
             yield line
         for one in each.differences:

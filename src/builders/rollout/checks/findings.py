@@ -14,7 +14,7 @@ from builders.errors import RolloutError
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import PLAN_ROLE, AccessPaths, Client
 from builders.rollout.aws.errors import AccessDenied
-from builders.rollout.config import desired, sources
+from builders.rollout.config import desired_state, sources
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template
@@ -85,8 +85,8 @@ def worst_severity(found: Iterable[tuple[str, Finding | None]]) -> Iterator[Find
     for where, finding in found:
         if finding is not None:
             alike[finding.severity, finding.what, finding.fix].append(where)
-    for (severity, what, fix), places in alike.items():
-        yield Finding(severity, what, fix, tuple(sorted(places)))
+    for (severity, what, fix), targets in alike.items():
+        yield Finding(severity, what, fix, tuple(sorted(targets)))
 
 
 BUCKET = "ArtifactsBucket"
@@ -130,9 +130,9 @@ class CheckedPhase:
             rollout=rollout,
             phase=phase,
             suffix=suffix,
-            accounts=desired.accounts_of(rollout, phase, members or {}),
+            accounts=desired_state.accounts_of(rollout, phase, members or {}),
             templates=templates,
-            permissions=desired.permissions_of(rollout, phase, suffix, shared),
+            permissions=desired_state.permissions_of(rollout, phase, suffix, shared),
             buckets={region: found[BUCKET] for region, found in shared.tooling.items() if BUCKET in found},
             packages=tuple(sorted(packages)),
             store=store,

@@ -23,7 +23,7 @@ INDEX = "index.json"
 class Written:
     """What was written for one place. `known` are the outputs there that the world outside reads, by flat name."""
 
-    place: Target
+    target: Target
     files: tuple[Path, ...]
     known: tuple[str, ...]
 
@@ -42,7 +42,7 @@ class OutputsView:
 @dataclass(frozen=True)
 class _Stack:
     layer: str
-    place: Target
+    target: Target
     stack: str
     """The stack's ARN, or its name in the network account."""
     account: str = ""
@@ -51,7 +51,7 @@ class _Stack:
 
 def run_outputs(
     client: Client,
-    wanted: DesiredState,
+    desired: DesiredState,
     shared: SharedOutputs,
     layers: Collection[str],
     release: str,
@@ -62,14 +62,14 @@ def run_outputs(
     A place of which one stack cannot be read is not written at all. What the shared stacks put out for a region stands
     in each of its places. The exit code is 1 when a place could not be read.
     """
-    read, unread = _read(client, list(_stacks(client, wanted, layers)))
-    found = {place: _of_region(shared, place.region) | read[place] for place in sorted(read.keys() - unread.keys())}
-    written = [_write(outputs_dir, wanted.phase, place, stacks) for place, stacks in found.items()]
+    read, unread = _read(client, list(_stacks(client, desired, layers)))
+    found = {target: _of_region(shared, target.region) | read[target] for target in sorted(read.keys() - unread.keys())}
+    written = [_write(outputs_dir, desired.phase, target, stacks) for target, stacks in found.items()]
     if len(found) == 1 and not unread:
-        outputs.write(wanted.phase, next(iter(found.values())), outputs_dir)
+        outputs.write(desired.phase, next(iter(found.values())), outputs_dir)
     elif len(found) + len(unread) > 1:
-        (outputs_dir / wanted.phase / outputs.FLAT).unlink(missing_ok=True)  # of a time when there was one place
-    view = OutputsView(wanted.phase, release, outputs_dir / wanted.phase / INDEX, tuple(written), unread)
+        (outputs_dir / desired.phase / outputs.FLAT).unlink(missing_ok=True)  # of a time when there was one place
+    view = OutputsView(desired.phase, release, outputs_dir / desired.phase / INDEX, tuple(written), unread)
     outputs.write_document(view.index, outputs_data(view))
     return view, int(bool(unread))
 
@@ -82,8 +82,8 @@ def outputs_data(view: OutputsView) -> dict[str, object]:
         "release": view.release,
         "places": [
             {
-                "account": each.place.account,
-                "region": each.place.region,
+                "account": each.target.account,
+                "region": each.target.region,
                 "files": [str(path.relative_to(folder)) for path in each.files],
                 "outputs": list(each.known),
                 "missing": [name for name in outputs.RELIED_ON if name not in each.known],
@@ -91,26 +91,26 @@ def outputs_data(view: OutputsView) -> dict[str, object]:
             for each in view.written
         ],
         "unread": [
-            {"account": place.account, "region": place.region, "reason": reason}
-            for place, reason in sorted(view.unread.items())
+            {"account": target.account, "region": target.region, "reason": reason}
+            for target, reason in sorted(view.unread.items())
         ],
     }
 
 
-def _stacks(client: Client, wanted: DesiredState, layers: Collection[str]) -> Iterator[_Stack]:
+def _stacks(client: Client, desired: DesiredState, layers: Collection[str]) -> Iterator[_Stack]:
     present = client.sets.names()
-    carried = [layer for layer in sorted(layers) if names.stack_set(layer, wanted.suffix) in present]
+    carried = [layer for layer in sorted(layers) if names.stack_set(layer, desired.suffix) in present]
     there: set[Target] = set()
     for layer in carried:
         try:
-            instances = client.sets.instances(names.stack_set(layer, wanted.suffix))
+            instances = client.sets.instances(names.stack_set(layer, desired.suffix))
         except StackSetNotFound:  # it went while we looked
             continue
         there |= instances.keys()
-        yield from (_Stack(layer, place, each.stack_id) for place, each in instances.items() if each.stack_id)
-    for layer, stacks in wanted.plain.items():
-        for place in sorted(there & stacks.parameters.keys()):
-            yield _Stack(layer, place, names.plain_stack(layer, wanted.suffix, place), stacks.account)
+        yield from (_Stack(layer, target, each.stack_id) for target, each in instances.items() if each.stack_id)
+    for layer, stacks in desired.plain.items():
+        for target in sorted(there & stacks.parameters.keys()):
+            yield _Stack(layer, target, names.plain_stack(layer, desired.suffix, target), stacks.account)
 
 
 def _read(client: Client, stacks: list[_Stack]) -> tuple[dict[Target, dict[str, Values]], dict[Target, str]]:
@@ -119,8 +119,8 @@ def _read(client: Client, stacks: list[_Stack]) -> tuple[dict[Target, dict[str, 
     def look(each: _Stack) -> Values | RolloutError | None:
         try:
             if not each.account:
-                return client.members.outputs(each.place, each.stack)
-            found = client.plain.read(each.account, each.place.region, each.stack)
+                return client.members.outputs(each.target, each.stack)
+            found = client.plain.read(each.account, each.target.region, each.stack)
             return found.outputs if found else None
         except RolloutError as error:
             return error
@@ -129,10 +129,10 @@ def _read(client: Client, stacks: list[_Stack]) -> tuple[dict[Target, dict[str, 
     unread: dict[Target, str] = {}
     for each, answer in concurrently(look, stacks):
         if isinstance(answer, RolloutError):
-            unread[each.place] = f"{each.layer}: {answer}"
+            unread[each.target] = f"{each.layer}: {answer}"
         elif answer is not None:
-            found[each.place][each.layer] = answer
-    return {place: dict(sorted(by_layer.items())) for place, by_layer in found.items()}, unread
+            found[each.target][each.layer] = answer
+    return {target: dict(sorted(by_layer.items())) for target, by_layer in found.items()}, unread
 
 
 def _of_region(shared: SharedOutputs, region: str) -> dict[str, Values]:
@@ -145,7 +145,7 @@ def _of_region(shared: SharedOutputs, region: str) -> dict[str, Values]:
     return {layer: found for layer, found in by_layer.items() if found}
 
 
-def _write(outputs_dir: Path, phase: str, place: Target, stacks: Mapping[str, Values]) -> Written:
-    written = outputs.write_place(outputs_dir / phase / place.account / place.region, stacks)
+def _write(outputs_dir: Path, phase: str, target: Target, stacks: Mapping[str, Values]) -> Written:
+    written = outputs.write_place(outputs_dir / phase / target.account / target.region, stacks)
     flat = outputs.flatten(stacks)
-    return Written(place, tuple(written), tuple(name for name in outputs.RELIED_ON if name in flat))
+    return Written(target, tuple(written), tuple(name for name in outputs.RELIED_ON if name in flat))

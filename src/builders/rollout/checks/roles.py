@@ -96,8 +96,8 @@ def execution_findings(patient: CheckedPhase) -> Iterator[Finding]:
     name = _execution_name(patient)
     administrator = _administration_arn(patient)
 
-    def look(place: Target) -> Finding | None:
-        role = resources.role(patient.client.calls, patient.reach.deploying(place), name)
+    def look(target: Target) -> Finding | None:
+        role = resources.role(patient.client.calls, patient.reach.deploying(target), name)
         if role is None:
             return Finding(Severity.ERROR, f"there is no execution role {name}", BOOTSTRAP)
         if not trusts_role(role.trust, administrator):
@@ -112,9 +112,9 @@ def plan_role_findings(patient: CheckedPhase) -> Iterator[Finding]:
     """In every account the plan role can be assumed: status, plans and outputs read by it."""
     role = patient.reach.plan_role
 
-    def look(place: Target) -> Finding | None:
+    def look(target: Target) -> Finding | None:
         fix = f"{BOOTSTRAP}, which deploys the layer account there"
-        return _assumed(patient, patient.reach.reading(place), f"the plan role {role} cannot be assumed", fix)
+        return _assumed(patient, patient.reach.reading(target), f"the plan role {role} cannot be assumed", fix)
 
     yield from patient.in_each_account(look)
 
@@ -124,9 +124,9 @@ def deploy_role_findings(patient: CheckedPhase) -> Iterator[Finding]:
     role = patient.rollout.deploy_role
     network = [patient.rollout.network.account] if patient.rollout.network else []
 
-    def look(place: Target) -> Finding | None:
+    def look(target: Target) -> Finding | None:
         fix = f"make {role} there with a trust in {patient.rollout.tooling.account}, or name another as deploy_role"
-        return _assumed(patient, patient.reach.deploying(place), f"the deploy role {role} cannot be assumed", fix)
+        return _assumed(patient, patient.reach.deploying(target), f"the deploy role {role} cannot be assumed", fix)
 
     yield from patient.in_each_account(look, [*patient.accounts, *network])
 
@@ -136,8 +136,8 @@ def dms_role_findings(patient: CheckedPhase) -> Iterator[Finding]:
     if not any("AWS::DMS::" in each.body for each in patient.carried.values()):
         return
 
-    def look(place: Target) -> Finding | None:
-        where = patient.reach.deploying(place)
+    def look(target: Target) -> Finding | None:
+        where = patient.reach.deploying(target)
         missing = [name for name in DMS_ROLES if resources.role(patient.client.calls, where, name) is None]
         if not missing:
             return None

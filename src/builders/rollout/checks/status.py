@@ -52,19 +52,19 @@ class InstanceStatus:
     stack_id: str = ""
 
     @classmethod
-    def of(cls, instance: Instance | None, wanted: bool = True) -> InstanceStatus:
+    def of(cls, instance: Instance | None, desired: bool = True) -> InstanceStatus:
         """An instance of a stack set; None is one that is not there. `wanted`: the phase names its place."""
         if instance is None:
             return cls(Mark.MISSING)
         mark = of_word(instance.detailed if instance.status is Status.OUTDATED else instance.status.value)
         if instance.status is Status.OUTDATED and mark is Mark.CURRENT:
             mark = Mark.OUTDATED
-        if mark is Mark.CURRENT and not wanted:
+        if mark is Mark.CURRENT and not desired:
             mark = Mark.LEAVING
         return cls(mark, instance.reason, instance.drift, instance.stack_id)
 
     @classmethod
-    def of_plain(cls, stack: Deployed | None, wanted: bool = True) -> InstanceStatus:
+    def of_plain(cls, stack: Deployed | None, desired: bool = True) -> InstanceStatus:
         """A stack of the network account; None is one that is not there."""
         if stack is None:
             return cls(Mark.MISSING)
@@ -72,7 +72,7 @@ class InstanceStatus:
             return cls(Mark.RUNNING, stack.status)
         if not stack.status.endswith("_COMPLETE") or "ROLLBACK" in stack.status:
             return cls(Mark.FAILED, stack.status)
-        return cls(Mark.CURRENT if wanted else Mark.LEAVING)
+        return cls(Mark.CURRENT if desired else Mark.LEAVING)
 
 
 _MARKS = {
@@ -154,7 +154,7 @@ class Drifted:
     """
 
     layer: str
-    place: Target
+    target: Target
     resource: str
     type: str
     difference: str
@@ -182,7 +182,7 @@ _Found = tuple[Mapping[Target, Instance], tuple[Operation, ...]]
 
 def run_status(
     client: Client,
-    wanted: DesiredState,
+    desired: DesiredState,
     store: Store,
     reach: AccessPaths,
     layers: Collection[str],
@@ -193,18 +193,18 @@ def run_status(
     The exit code is 0 when every instance is CURRENT, none is known to have drifted, and no run is unfinished.
     """
     present = client.sets.names()
-    carried = [layer for layer in sorted(layers) if names.stack_set(layer, wanted.suffix) in present]
-    found = dict(concurrently(lambda layer: _set(client, names.stack_set(layer, wanted.suffix)), carried))
-    standings = {layer: _standings(wanted, layer, instances) for layer, (instances, _) in found.items()}
-    for layer in wanted.sets.keys() - found.keys():
-        standings[layer] = _standings(wanted, layer, {})
-    notes = [*_add_plain(client, wanted, reach, standings), *_strangers(present, ours)]
+    carried = [layer for layer in sorted(layers) if names.stack_set(layer, desired.suffix) in present]
+    found = dict(concurrently(lambda layer: _set(client, names.stack_set(layer, desired.suffix)), carried))
+    standings = {layer: _standings(desired, layer, instances) for layer, (instances, _) in found.items()}
+    for layer in desired.sets.keys() - found.keys():
+        standings[layer] = _standings(desired, layer, {})
+    notes = [*_add_plain(client, desired, reach, standings), *_strangers(present, ours)]
     run, ended = store.journal.run(), store.journal.history()
     release, released = _last_whole(ended)
     view = StatusView(
-        phase=wanted.phase,
-        layers=_in_order(standings, wanted.needs),
-        regions=_regions(wanted, standings),
+        phase=desired.phase,
+        layers=_in_order(standings, desired.needs),
+        regions=_regions(desired, standings),
         standings=standings,
         running=tuple(
             RunningOperation(layer, operation) for layer, (_, active) in sorted(found.items()) for operation in active
@@ -237,42 +237,42 @@ def _set(client: Client, name: str) -> _Found:
         return {}, ()
 
 
-def _standings(wanted: DesiredState, layer: str, instances: Mapping[Target, Instance]) -> dict[Target, InstanceStatus]:
-    shall = wanted.sets[layer].overrides.keys() if layer in wanted.sets else frozenset[Target]()
+def _standings(desired: DesiredState, layer: str, instances: Mapping[Target, Instance]) -> dict[Target, InstanceStatus]:
+    shall = desired.sets[layer].overrides.keys() if layer in desired.sets else frozenset[Target]()
     return {
-        place: InstanceStatus.of(instances.get(place), wanted=place in shall)
-        for place in sorted(instances.keys() | shall)
+        target: InstanceStatus.of(instances.get(target), desired=target in shall)
+        for target in sorted(instances.keys() | shall)
     }
 
 
-def _add_plain(client: Client, wanted: DesiredState, reach: AccessPaths, standings: Standings) -> list[str]:
+def _add_plain(client: Client, desired: DesiredState, reach: AccessPaths, standings: Standings) -> list[str]:
     """Add the stacks of the network account, a list a region; return why some could not be listed."""
     notes = []
-    for layer, stacks in wanted.plain.items():
+    for layer, stacks in desired.plain.items():
         standings[layer] = {}
-        for region in wanted.regions:
+        for region in desired.regions:
             try:
-                standings[layer] |= _listed(client, wanted, reach, stacks, region)
+                standings[layer] |= _listed(client, desired, reach, stacks, region)
             except RolloutError as error:
                 notes.append(f"{layer} in {region} is not shown: {error}")
     return notes
 
 
 def _listed(
-    client: Client, wanted: DesiredState, reach: AccessPaths, stacks: PlainStackSpec, region: str
+    client: Client, desired: DesiredState, reach: AccessPaths, stacks: PlainStackSpec, region: str
 ) -> dict[Target, InstanceStatus]:
     where = reach.deploying(Target(stacks.account, region))
     marker = "0" * 12
-    prefix = names.plain_stack(stacks.layer, wanted.suffix, Target(marker, region)).removesuffix(marker)
+    prefix = names.plain_stack(stacks.layer, desired.suffix, Target(marker, region)).removesuffix(marker)
     statuses = resources.stacks_named(client.calls, where, prefix)
     there = {Target(name.removeprefix(prefix), region): status for name, status in statuses.items()}
-    shall = {place for place in stacks.parameters if place.region == region}
+    shall = {target for target in stacks.parameters if target.region == region}
     return {
-        place: InstanceStatus.of_plain(
-            Deployed("", {}, there[place]) if place in there else None,
-            wanted=place in shall,
+        target: InstanceStatus.of_plain(
+            Deployed("", {}, there[target]) if target in there else None,
+            desired=target in shall,
         )
-        for place in sorted(there.keys() | shall)
+        for target in sorted(there.keys() | shall)
     }
 
 
@@ -313,7 +313,7 @@ def _in_order(standings: Standings, needs: Mapping[str, frozenset[str]]) -> tupl
     return tuple(in_order(graph))
 
 
-def _regions(wanted: DesiredState, standings: Standings) -> tuple[str, ...]:
+def _regions(desired: DesiredState, standings: Standings) -> tuple[str, ...]:
     """Those of the phase in its order, and behind them those where something still stands."""
-    standing = {place.region for by_place in standings.values() for place in by_place}
-    return (*wanted.regions, *sorted(standing - set(wanted.regions)))
+    standing = {target.region for by_place in standings.values() for target in by_place}
+    return (*desired.regions, *sorted(standing - set(desired.regions)))

@@ -37,12 +37,12 @@ def plan(
 ) -> int:
     """Show a plan, and save it."""
     opened = runs.phase_of(called, phase)
-    world = opened.world()
-    made = _plan(opened, world, Command.APPLY, opened.wanted, release_id(opened.wanted), acknowledged)
+    current = opened.current()
+    made = _plan(opened, current, Command.APPLY, opened.desired, release_id(opened.desired), acknowledged)
     if out is not None:
         plan_file.save_plan(made, out)
         progress.say(f"saved; `rollout-stacksets apply {out} --phase {phase}` carries it out")
-    shown = inspect.previewed(opened, world, made) if change_sets else made
+    shown = inspect.previewed(opened, current, made) if change_sets else made
     runs.answer(lambda: plan_file.plan_data(shown), lambda width: plan_text(shown, width), as_json)
     return FAILED if made.blocks else DONE
 
@@ -64,11 +64,11 @@ def apply(
         _check(Path(called["templates"]))
     opened = runs.phase_of(called, phase)
     agreed = known.acknowledged if known else ()
-    release = release_id(opened.wanted)
-    made = _plan(opened, opened.world(), Command.APPLY, opened.wanted, release, acknowledged, agreed)
+    release = release_id(opened.desired)
+    made = _plan(opened, opened.current(), Command.APPLY, opened.desired, release, acknowledged, agreed)
     if known is not None:
         _refuse_moved(saved, known, made)
-    return _carry_out(opened, Command.APPLY, opened.wanted, made, yes or saved is not None, poll_seconds, as_json)
+    return _carry_out(opened, Command.APPLY, opened.desired, made, yes or saved is not None, poll_seconds, as_json)
 
 
 def resume(called: GlobalOptions, *, phase: str, poll_seconds: float, as_json: bool) -> int:
@@ -91,11 +91,11 @@ def rollback(
     """Put an earlier release back."""
     opened = runs.phase_of(called, phase)
     release = runs.target(opened, to)
-    world = opened.world()
-    wanted = runs.desired_by(opened, world, Command.ROLLBACK, release)
-    made = _plan(opened, world, Command.ROLLBACK, wanted, release, acknowledged)
+    current = opened.current()
+    desired = runs.desired_by(opened, current, Command.ROLLBACK, release)
+    made = _plan(opened, current, Command.ROLLBACK, desired, release, acknowledged)
     progress.say(f"release {release} of {phase}: templates, parameters and packages go back, data does not")
-    return _carry_out(opened, Command.ROLLBACK, wanted, made, yes, poll_seconds, as_json)
+    return _carry_out(opened, Command.ROLLBACK, desired, made, yes, poll_seconds, as_json)
 
 
 def remove(
@@ -113,28 +113,28 @@ def remove(
     opened = runs.phase_of(called, phase)
     if accounts:
         return _detach(opened, accounts, yes, poll_seconds, as_json)
-    world = opened.world()
-    wanted = runs.desired_by(opened, world, Command.REMOVE, "")
-    made = _plan(opened, world, Command.REMOVE, wanted, "", acknowledged)
+    current = opened.current()
+    desired = runs.desired_by(opened, current, Command.REMOVE, "")
+    made = _plan(opened, current, Command.REMOVE, desired, "", acknowledged)
     ledger = RetainedList(
-        opened.client.objects(opened.rollout.home), opened.buckets[opened.rollout.home], wanted.suffix
+        opened.client.objects(opened.rollout.home), opened.buckets[opened.rollout.home], desired.suffix
     )
-    reach = AccessPaths.of(opened.client, phase, wanted.suffix, opened.rollout.deploy_role)
+    reach = AccessPaths.of(opened.client, phase, desired.suffix, opened.rollout.deploy_role)
     if purge:
-        noted = record_retained(opened.client, reach, world.sets, ledger)
-        for (layer, place), reason in sorted(noted.unread.items()):
-            progress.say(f"{layer} at {place}: what it leaves is not known, and would not be purged: {reason}")
-    code = _carry_out(opened, Command.REMOVE, wanted, made, yes, poll_seconds, as_json)
+        noted = record_retained(opened.client, reach, current.sets, ledger)
+        for (layer, target), reason in sorted(noted.unread.items()):
+            progress.say(f"{layer} at {target}: what it leaves is not known, and would not be purged: {reason}")
+    code = _carry_out(opened, Command.REMOVE, desired, made, yes, poll_seconds, as_json)
     if code != DONE or not purge:
         return code
     purged, code = run_purge(opened.client, reach, ledger, acknowledged, progress.say)
     for each in purged:
-        progress.say(f"{each.fate.value}: {each.left.type} {each.left.physical_id} at {each.left.place}: {each.words}")
+        progress.say(f"{each.fate.value}: {each.left.type} {each.left.physical_id} at {each.left.target}: {each.words}")
     return code
 
 
 def _detach(opened: Phase, accounts: Sequence[str], yes: bool, poll_seconds: float, as_json: bool) -> int:
-    phase = opened.wanted.phase
+    phase = opened.desired.phase
     runs.agree(f"let the instances of {', '.join(accounts)} go from {phase}? their stacks stay", yes)
     report = runs.detach_accounts(opened, accounts, runs.run_manner(f"remove {phase}", poll_seconds))
     return _report(phase, Command.LET_GO, Outcome(report, {}), as_json)
@@ -142,15 +142,15 @@ def _detach(opened: Phase, accounts: Sequence[str], yes: bool, poll_seconds: flo
 
 def _plan(
     opened: Phase,
-    world: CurrentState,
+    current: CurrentState,
     command: Command,
-    wanted: DesiredState,
+    desired: DesiredState,
     release: str,
     acknowledged: Sequence[str],
     agreed: Sequence[str] = (),
 ) -> Plan:
     """Plan. What was `agreed` to in a saved plan may be gone by now: that plan is stale, and nobody typed it wrong."""
-    made = runs.planned(opened, world, command, wanted, release, sorted({*acknowledged, *agreed}), _Sayings())
+    made = runs.planned(opened, current, command, desired, release, sorted({*acknowledged, *agreed}), _Sayings())
     asked = {each for each in acknowledged if each.partition("/")[0] != ACKNOWLEDGED}
     unknown = sorted(asked - {each.name for each in made.hazards})
     if unknown:
@@ -160,7 +160,7 @@ def _plan(
 
 
 def _carry_out(
-    opened: Phase, command: Command, wanted: DesiredState, made: Plan, yes: bool, poll_seconds: float, as_json: bool
+    opened: Phase, command: Command, desired: DesiredState, made: Plan, yes: bool, poll_seconds: float, as_json: bool
 ) -> int:
     if made.nothing_to_do:
         runs.answer(lambda: plan_file.plan_data(made), lambda width: plan_text(made, width), as_json)
@@ -169,7 +169,7 @@ def _carry_out(
     runs.refuse_blocked(made)
     runs.agree(f"{command.value} this to {made.phase}?", yes)
     manner = runs.run_manner(f"{command.value} {made.phase}", poll_seconds, made)
-    return _report(made.phase, command, runs.execute(opened, command, wanted, made, manner), as_json)
+    return _report(made.phase, command, runs.execute(opened, command, desired, made, manner), as_json)
 
 
 def _report(phase: str, command: Command, outcome: Outcome, as_json: bool) -> int:

@@ -46,7 +46,7 @@ def status(called: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Show a phase as it stands."""
     opened = runs.phase_of(called, phase)
     ours = known_names(opened.rollout, opened.layers)
-    view, code = run_status(opened.client, opened.wanted, opened.store, _reach(opened), opened.layers, ours)
+    view, code = run_status(opened.client, opened.desired, opened.store, _reach(opened), opened.layers, ours)
     runs.answer(lambda: status_data(view), lambda width: status_text(view, width), as_json)
     return code
 
@@ -55,7 +55,7 @@ def outputs(called: GlobalOptions, *, phase: str, outputs_dir: Path, as_json: bo
     """Write what every stack put out."""
     opened = runs.phase_of(called, phase)
     release = opened.store.last_good() or ""
-    view, code = run_outputs(opened.client, opened.wanted, opened.shared, opened.layers, release, outputs_dir)
+    view, code = run_outputs(opened.client, opened.desired, opened.shared, opened.layers, release, outputs_dir)
     runs.answer(lambda: findings.outputs_json(view), lambda width: findings.outputs_text(view, width), as_json)
     return code
 
@@ -67,7 +67,7 @@ def drift(
     opened = runs.phase_of(called, phase)
     how = DriftLook(layers=layers, deep=deep, patience=PollInterval(poll_seconds), say=progress.say)
     known = opened.store.known()
-    view, code = run_drift(opened.client, opened.wanted, opened.layers, known, how)
+    view, code = run_drift(opened.client, opened.desired, opened.layers, known, how)
     run = opened.store.journal.run()
     if run is None or run.status is not RunStatus.RUNNING:  # whose process writes down what it knows itself
         opened.store.keep(known)
@@ -98,7 +98,7 @@ def _as_far_as_it_stands(door: Door) -> tuple[SharedOutputs, Store | None]:
 
 
 def _reach(opened: Phase) -> AccessPaths:
-    return AccessPaths.of(opened.client, opened.wanted.phase, opened.wanted.suffix, opened.rollout.deploy_role)
+    return AccessPaths.of(opened.client, opened.desired.phase, opened.desired.suffix, opened.rollout.deploy_role)
 
 
 PREVIEWED = frozenset({ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY})
@@ -107,20 +107,20 @@ _MODIFIED = {"True": Effect.REPLACE, "Conditional": Effect.MAY_REPLACE}
 Found = dict[tuple[str, Target], tuple[Change, ...] | RolloutError]
 
 
-def previewed(opened: Phase, world: CurrentState, plan: Plan) -> Plan:
+def previewed(opened: Phase, current: CurrentState, plan: Plan) -> Plan:
     """The plan with the changes that AWS foretells, and a note wherever it foretells more than we did."""
-    asked = [(group.layer, place) for group in plan.groups if group.kind in PREVIEWED for place in group.places]
+    asked = [(group.layer, target) for group in plan.groups if group.kind in PREVIEWED for target in group.targets]
     stack_ids = {
-        (layer, place): instance.stack_id
-        for layer, state in world.sets.items()
-        for place, instance in state.instances.items()
+        (layer, target): instance.stack_id
+        for layer, state in current.sets.items()
+        for target, instance in state.instances.items()
     }
 
     def preview(key: tuple[str, Target]) -> tuple[Change, ...] | RolloutError:
-        layer, place = key
-        wanted = opened.wanted.sets[layer]
+        layer, target = key
+        desired = opened.desired.sets[layer]
         try:
-            found = opened.client.members.preview(place, stack_ids[key], wanted.template, wanted.values(place))
+            found = opened.client.members.preview(target, stack_ids[key], desired.template, desired.values(target))
         except RolloutError as error:
             return error
         return tuple(sorted(map(_change, found), key=lambda each: (list(Effect).index(each.effect), each.logical_id)))
@@ -145,20 +145,20 @@ def _change(change: ResourceChange) -> Change:
 def _regrouped(group: Group, found: Found) -> Iterator[Group]:
     """A group in as many as AWS answers differently; where it does not answer, ours stays."""
     together_: dict[tuple[Change, ...] | None, list[Target]] = defaultdict(list)
-    for place in group.places:
-        answer = found.get((group.layer, place))
-        together_[group.changes if answer is None or isinstance(answer, RolloutError) else answer].append(place)
-    for changes, places in together_.items():
-        yield dataclasses.replace(group, places=tuple(places), changes=changes)
+    for target in group.targets:
+        answer = found.get((group.layer, target))
+        together_[group.changes if answer is None or isinstance(answer, RolloutError) else answer].append(target)
+    for changes, targets in together_.items():
+        yield dataclasses.replace(group, targets=tuple(targets), changes=changes)
 
 
 def _notes(plan: Plan, found: Found) -> Iterator[str]:
     for group in plan.groups:
         foretold = {each.logical_id: each.effect for each in group.changes or ()}
-        for place in group.places:
-            answer = found.get((group.layer, place))
+        for target in group.targets:
+            answer = found.get((group.layer, target))
             if isinstance(answer, RolloutError):
-                yield f"{group.layer} at {place}: no change set: {answer}"
+                yield f"{group.layer} at {target}: no change set: {answer}"
                 continue
             for change in answer or ():
                 if change.effect is Effect.REPLACE and foretold.get(change.logical_id) is not Effect.REPLACE:

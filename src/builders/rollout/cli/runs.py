@@ -54,28 +54,28 @@ class Outcome:
     explained: Mapping[str, str]
 
 
-def desired_by(opened: Phase, world: CurrentState, command: Command, release: str) -> DesiredState:
+def desired_by(opened: Phase, current: CurrentState, command: Command, release: str) -> DesiredState:
     """What a command wants the phase to be."""
     if command is Command.REMOVE:
-        return rollback.desired_nothing(opened.wanted)
+        return rollback.desired_nothing(opened.desired)
     if command is Command.ROLLBACK:
-        return rollback.desired_release(opened.store.releases.load(release), opened.wanted, world)
-    return opened.wanted
+        return rollback.desired_release(opened.store.releases.load(release), opened.desired, current)
+    return opened.desired
 
 
 def planned(
     opened: Phase,
-    world: CurrentState,
+    current: CurrentState,
     command: Command,
-    wanted: DesiredState,
+    desired: DesiredState,
     release: str,
     acknowledged: Collection[str],
     watch: Observer,
 ) -> Plan:
     """Look closer at what may change of the world, and plan."""
     return make_plan(
-        wanted,
-        state.read_changing_stacks(opened.client.members, wanted, world, watch),
+        desired,
+        state.read_changing_stacks(opened.client.members, desired, current, watch),
         command=command.value,
         release=release,
         back=command is not Command.APPLY,
@@ -90,48 +90,48 @@ def target(opened: Phase, to: str | None) -> str:
     found = opened.store.last_good(before=_present(opened))
     if found is None:
         raise RolloutError(
-            f"phase {opened.wanted.phase} has no earlier release that ended well; name one by --to, see "
+            f"phase {opened.desired.phase} has no earlier release that ended well; name one by --to, see "
             "`rollout-stacksets status`"
         )
     return found
 
 
-def execute(opened: Phase, command: Command, wanted: DesiredState, plan: Plan, manner: RunSettings) -> Outcome:
+def execute(opened: Phase, command: Command, desired: DesiredState, plan: Plan, manner: RunSettings) -> Outcome:
     """Carry a plan out. Raises `RolloutError` when it is blocked, or another run holds the phase."""
     refuse_blocked(plan)
-    release = opened.store.releases.save(wanted)
+    release = opened.store.releases.save(desired)
     with manner.watching() as watch:
         tools = RunServices(opened.client, opened.store, manner.clock, manner.patience, watch)
         if command is Command.APPLY:
             packages.publish_packages(opened, watch)
         else:
-            packages.require_packages(opened.client, wanted)
+            packages.require_packages(opened.client, desired)
         to = plan.release if command is Command.ROLLBACK else ""
         run = begin_run(tools, command, release, plan.acknowledged, to)
-        report = run_to_desired(tools, run, wanted, opened.layers, opened.routes)
+        report = run_to_desired(tools, run, desired, opened.layers, opened.routes)
         return Outcome(report, state.failure_causes(opened.client.members, report))
 
 
 def detach_accounts(opened: Phase, accounts: Collection[str], manner: RunSettings) -> Report:
     """Let instances of accounts go that no operation reaches any more; what still works there is a plan's matter."""
-    states = opened.world().sets
-    there = {place.account for state in states.values() for place in state.instances}
+    states = opened.current().sets
+    there = {target.account for state in states.values() for target in state.instances}
     strangers = sorted(set(accounts) - there)
     if strangers:
-        raise UsageError(f"phase {opened.wanted.phase} has no instance in {', '.join(strangers)}; see `status`")
+        raise UsageError(f"phase {opened.desired.phase} has no instance in {', '.join(strangers)}; see `status`")
     reached = {account for account in accounts if _is_reached(opened, states, account)}
-    pruned = purge.detach_calls(states, accounts, reached, opened.wanted.regions)
+    pruned = purge.detach_calls(states, accounts, reached, opened.desired.regions)
     if not pruned:
         raise RolloutError(
             f"nothing to let go: StackSets reaches all instances of {', '.join(sorted(accounts))}; take the accounts "
             "out of rollout.yaml and apply, which removes their stacks"
         )
-    order = [layer for layer in reversed(in_order(opened.wanted.needs)) if layer in pruned]
+    order = [layer for layer in reversed(in_order(opened.desired.needs)) if layer in pruned]
     steps = {layer: pruned[layer] for layer in [*order, *sorted(pruned.keys() - set(order))]}
     with manner.watching() as watch:
         tools = RunServices(opened.client, opened.store, manner.clock, manner.patience, watch)
         run = begin_run(tools, Command.LET_GO, "", ())
-        return detach(tools, run, opened.wanted, steps)
+        return detach(tools, run, opened.desired, steps)
 
 
 def resume_run(opened: Phase, manner: RunSettings) -> tuple[Run, Outcome]:
@@ -140,9 +140,9 @@ def resume_run(opened: Phase, manner: RunSettings) -> tuple[Run, Outcome]:
         tools = RunServices(opened.client, opened.store, manner.clock, manner.patience, watch)
         run = take_over_run(tools)
         if run.command is Command.LET_GO:  # what it had begun is seen to its end, and no more
-            return run, Outcome(detach(tools, run, opened.wanted, {}), {})
-        wanted = opened.store.releases.load(run.release).desired(opened.wanted)
-        report = run_to_desired(tools, run, wanted, opened.layers, opened.routes)
+            return run, Outcome(detach(tools, run, opened.desired, {}), {})
+        desired = opened.store.releases.load(run.release).spec(opened.desired)
+        report = run_to_desired(tools, run, desired, opened.layers, opened.routes)
         return run, Outcome(report, state.failure_causes(opened.client.members, report))
 
 
@@ -158,10 +158,10 @@ def refuse_blocked(plan: Plan) -> None:
 def _is_reached(opened: Phase, states: Mapping[str, StackSet], account: str) -> bool:
     """Whether the account still lets us read a stack of ours."""
     for each in states.values():
-        for place, instance in each.instances.items():
-            if place.account == account and instance.stack_id:
+        for target, instance in each.instances.items():
+            if target.account == account and instance.stack_id:
                 try:
-                    opened.client.members.outputs(place, instance.stack_id)
+                    opened.client.members.outputs(target, instance.stack_id)
                 except Refused:
                     return False
                 return True

@@ -67,10 +67,10 @@ def wave_mistakes(plans: Sequence[WavePlan], accounts: Collection[str] | None) -
 
 def _rest(plans: Sequence[WavePlan]) -> Iterator[Mistake]:
     """Exactly one wave takes the rest, and it is the last: otherwise an account would belong to none."""
-    places = [number for number, plan in enumerate(plans) if plan.rest]
-    if not places:
+    targets = [number for number, plan in enumerate(plans) if plan.rest]
+    if not targets:
         yield Mistake(("waves",), "no wave takes the accounts that are left; end with {name: rest, rest: true}")
-    for number in places:
+    for number in targets:
         if number != len(plans) - 1:
             yield Mistake(("waves", number, "rest"), "nothing is left after rest: true; make it the last wave")
 
@@ -127,13 +127,13 @@ def _own_values(case: Case) -> Iterator[Mistake]:
     for region in case.plan.region_parameters:
         if region not in case.plan.regions:
             yield Mistake(("region_parameters", region), f"the phase is not in {region}; its regions are {regions}")
-    for place in case.plan.place_parameters:
-        account, _, region = place.partition("/")
+    for target in case.plan.place_parameters:
+        account, _, region = target.partition("/")
         if region not in case.plan.regions:
-            yield Mistake(("place_parameters", place), f"the phase is not in {region}; its regions are {regions}")
+            yield Mistake(("place_parameters", target), f"the phase is not in {region}; its regions are {regions}")
         if not _is_target(account, case):
             yield Mistake(
-                ("place_parameters", place), f"account {account} is no target of the phase; add it to targets"
+                ("place_parameters", target), f"account {account} is no target of the phase; add it to targets"
             )
     for account in case.plan.account_parameters:
         if not _is_target(account, case):

@@ -70,8 +70,8 @@ def dotted(path: KeyPath) -> str:
 
 
 def _sentence(file: Path, line: int | None, mistake: Mistake) -> str:
-    place = [mistake.file or str(file), f"line {line}" if line else "", dotted(mistake.path)]
-    return f"{', '.join(part for part in place if part)}: {mistake.message}"
+    target = [mistake.file or str(file), f"line {line}" if line else "", dotted(mistake.path)]
+    return f"{', '.join(part for part in target if part)}: {mistake.message}"
 
 
 _REPEATED_VALUES = 10_000

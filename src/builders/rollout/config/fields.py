@@ -62,7 +62,7 @@ def _unit(value: str) -> str:
     return value
 
 
-def _place(value: str) -> str:
+def _target(value: str) -> str:
     if not _PLACE.fullmatch(value):
         raise ValueError(f'{value!r} is no place; write an account and a region, such as "111111111111/eu-west-1"')
     return value
@@ -133,7 +133,7 @@ _SHARE_SCHEMA = WithJsonSchema(
 AccountId = Annotated[str, AfterValidator(account_id), _text_schema(r"^\d{12}$")]
 Region = Annotated[str, AfterValidator(_region), _text_schema(r"^[a-z]{2,4}(-[a-z]+){1,2}-\d{1,2}$")]
 Unit = Annotated[str, AfterValidator(_unit), _text_schema(f"^({_UNIT_ID.pattern})$")]
-PlaceName = Annotated[str, AfterValidator(_place), _text_schema(r"^\d{12}/[a-z0-9-]+$")]
+PlaceName = Annotated[str, AfterValidator(_target), _text_schema(r"^\d{12}/[a-z0-9-]+$")]
 PhaseName = Annotated[str, AfterValidator(_phase_name), _text_schema("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", maxLength=16)]
 RoleName = Annotated[str, AfterValidator(_role_name), WithJsonSchema({"type": "string"})]
 Duration = Annotated[str, BeforeValidator(_duration), _text_schema(r"^\d{1,6}[smh]$")]

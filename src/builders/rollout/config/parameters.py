@@ -29,7 +29,7 @@ from builders.spelling import suggestion
 class Variant:
     """Places whose values are the same. `own` has the values of every key that differs somewhere in the phase."""
 
-    places: tuple[Target, ...]
+    targets: tuple[Target, ...]
     chain: tuple[Source, ...]
     wide: Values
     own: Values
@@ -40,11 +40,11 @@ class Variant:
         return template.default(key) if value is None else value
 
 
-def variants(sources: PhaseSources, places: Iterable[Target]) -> tuple[Variant, ...]:
+def variants(sources: PhaseSources, targets: Iterable[Target]) -> tuple[Variant, ...]:
     """Group the places of a phase, in their order."""
     groups: dict[tuple[str, str, str], list[Target]] = {}
-    for place in places:
-        groups.setdefault(sources.variant(place), []).append(place)
+    for target in targets:
+        groups.setdefault(sources.variant(target), []).append(target)
     wide = merged_values(sources.wide)
     differing = {key for source in sources.own() for key in source.values}
     found = []
@@ -65,7 +65,7 @@ def parted(template: Template, found: Sequence[Variant]) -> tuple[dict[str, str]
     for key in template.parameters:
         counts: Counter[str] = Counter()
         for variant in found if key in differing else found[:1]:
-            counts[variant.value(key, template) or ""] += len(variant.places)
+            counts[variant.value(key, template) or ""] += len(variant.targets)
         of_phase = found[0].wide.get(key)
         own[key] = of_phase if of_phase is not None and of_phase in counts else counts.most_common(1)[0][0]
     keys = [key for key in template.parameters if key in differing]
@@ -74,7 +74,7 @@ def parted(template: Template, found: Sequence[Variant]) -> tuple[dict[str, str]
     for variant in found:
         values = [(key, variant.value(key, template) or "") for key in keys]
         differs = tuple((key, value) for key, value in values if value != own[key])
-        overrides.update(dict.fromkeys(variant.places, shared.setdefault(differs, dict(differs))))
+        overrides.update(dict.fromkeys(variant.targets, shared.setdefault(differs, dict(differs))))
     return own, overrides
 
 
@@ -127,7 +127,7 @@ def missing_values(
             if template.default(key) is None and key not in given_later:
                 demanding.setdefault(key, []).append(template)
     for key, wanting in demanding.items():
-        lacking = [place for variant in found if variant.value(key, wanting[0]) is None for place in variant.places]
+        lacking = [target for variant in found if variant.value(key, wanting[0]) is None for target in variant.targets]
         if lacking:
             layers = ", ".join(template.layer for template in wanting)
             described = [template.parameters[key].get("Description") for template in wanting]
@@ -143,10 +143,10 @@ def the_same_everywhere(sources: Iterable[Source], reasons: Mapping[str, str]) -
                 yield f"{source.where(key)}: must be the same in the whole phase, {reasons[key]}; take it out here"
 
 
-def as_text(places: Sequence[Target]) -> str:
+def as_text(targets: Sequence[Target]) -> str:
     """The first few places, and how many more there are."""
-    more = len(places) - _PLACES_SHOWN
-    names = ", ".join(map(str, sorted(places)[:_PLACES_SHOWN]))
+    more = len(targets) - _PLACES_SHOWN
+    names = ", ".join(map(str, sorted(targets)[:_PLACES_SHOWN]))
     return f"{names} and {more:,} more" if more > 0 else names
 
 
@@ -162,11 +162,11 @@ def refused_by_rules(template: Template, found: Sequence[Variant]) -> Iterator[s
     body = {name: part for name, part in json.loads(template.body).items() if name in _SECTIONS}
     rules = body.get("Rules", {})
     looked_at = sorted(set(_references(rules)) & template.parameters.keys())
-    places: dict[tuple[str | None, ...], list[Target]] = {}
+    targets: dict[tuple[str | None, ...], list[Target]] = {}
     first: dict[tuple[str | None, ...], Variant] = {}
     for variant in found if rules else ():
         seen = tuple(variant.value(key, template) for key in looked_at)
-        places.setdefault(seen, []).extend(variant.places)
+        targets.setdefault(seen, []).extend(variant.targets)
         first.setdefault(seen, variant)
     for seen, variant in first.items():
         try:
@@ -175,7 +175,7 @@ def refused_by_rules(template: Template, found: Sequence[Variant]) -> Iterator[s
             sentences = (str(error),)
         for sentence in sentences:
             given = _given(template, variant, _parameters(rules, sentence, looked_at))
-            yield f"{as_text(places[seen])}, {template.layer}: {sentence}{given}"
+            yield f"{as_text(targets[seen])}, {template.layer}: {sentence}{given}"
 
 
 def _given(template: Template, variant: Variant, keys: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders.graphs import in_order
-from builders.rollout.config import desired
+from builders.rollout.config import desired_state
 from builders.rollout.config.document import all_at_once
 from builders.rollout.config.parameters import (
     Variant,
@@ -38,7 +38,7 @@ class BootstrapStack:
     """One plain stack: what is deployed where, with complete parameters. `phase` is empty where all phases share it."""
 
     layer: str
-    place: Target
+    target: Target
     suffix: str
     template: str
     parameters: Values
@@ -78,17 +78,17 @@ def bootstrap_values(
     if problems:
         raise all_at_once(problems)
     return tuple(
-        _stack(template, variant, place, group.phase)
+        _stack(template, variant, target, group.phase)
         for template in chosen
         for group in groups
         for variant in group.variants
-        for place in variant.places
+        for target in variant.targets
     )
 
 
-def _stack(template: Template, variant: Variant, place: Target, phase: str) -> BootstrapStack:
+def _stack(template: Template, variant: Variant, target: Target, phase: str) -> BootstrapStack:
     parameters = complete(template, variant)
-    return BootstrapStack(template.layer, place, parameters[SUFFIX], template.body, parameters, phase)
+    return BootstrapStack(template.layer, target, parameters[SUFFIX], template.body, parameters, phase)
 
 
 def _in_order(chosen: Collection[Template]) -> list[Template]:
@@ -110,10 +110,12 @@ def _groups(
     elif scope == ACCOUNT:
         for phase, plan in rollout.phases.items():
             given = of_phase(rollout, phase, environment_file(rollout, phase), shared)
-            places = [Target(account, plan.regions[0]) for account in desired.accounts_of(rollout, phase, members)]
+            targets = [
+                Target(account, plan.regions[0]) for account in desired_state.accounts_of(rollout, phase, members)
+            ]
             written = [given.environment, given.phase, *(source for source in given.own() if source.given)]
             advice = f"give it in {given.environment.name}, or in {rollout.path} under phases.{phase}"
-            yield _Group(variants(given, places), written, advice, phase)
+            yield _Group(variants(given, targets), written, advice, phase)
 
 
 def _of_shared(

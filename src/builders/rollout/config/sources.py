@@ -67,7 +67,7 @@ class PhaseSources:
     phase: Source
     regions: Mapping[str, Source]
     accounts: Mapping[str, Source]
-    places: Mapping[str, Source]
+    targets: Mapping[str, Source]
 
     @property
     def wide(self) -> tuple[Source, ...]:
@@ -76,22 +76,22 @@ class PhaseSources:
 
     def own(self) -> Iterator[Source]:
         """What holds for some places only."""
-        for group in (self.tooling, self.network, self.regions, self.accounts, self.places):
+        for group in (self.tooling, self.network, self.regions, self.accounts, self.targets):
             yield from group.values()
 
-    def variant(self, place: Target) -> tuple[str, str, str]:
+    def variant(self, target: Target) -> tuple[str, str, str]:
         """Equal for places that have the same sources, and so the same values."""
-        account = place.account if place.account in self.accounts else ""
-        return place.region, account, str(place) if str(place) in self.places else ""
+        account = target.account if target.account in self.accounts else ""
+        return target.region, account, str(target) if str(target) in self.targets else ""
 
-    def chain(self, place: Target) -> tuple[Source, ...]:
+    def chain(self, target: Target) -> tuple[Source, ...]:
         """The sources of a place; of two that give a value the later one holds.
 
         What the network account has put out is for phases that it joins to on-premises: elsewhere the template refuses
         the ids of its gateways.
         """
-        shared = [self.tooling.get(place.region), self.network.get(place.region)]
-        specific = [self.regions.get(place.region), self.accounts.get(place.account), self.places.get(str(place))]
+        shared = [self.tooling.get(target.region), self.network.get(target.region)]
+        specific = [self.regions.get(target.region), self.accounts.get(target.account), self.targets.get(str(target))]
         chain = [self.environment, self.facts, *shared, self.phase, *specific]
         found = tuple(source for source in chain if source is not None)
         if merged_values(found).get(CONNECTIVITY) == TRANSIT_GATEWAY:

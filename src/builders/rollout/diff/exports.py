@@ -27,14 +27,14 @@ class ChangedExport:
     certain: bool = True
 
 
-def imports_of(template: str, values: Values, place: Target) -> frozenset[str]:
+def imports_of(template: str, values: Values, target: Target) -> frozenset[str]:
     """The names of the exports that a stack imports. Raises EvaluationError where they cannot be computed."""
-    return evaluated_body(template, values, place)[1]
+    return evaluated_body(template, values, target)[1]
 
 
-def exports_of(template: str, values: Values, place: Target) -> Mapping[str, str]:
+def exports_of(template: str, values: Values, target: Target) -> Mapping[str, str]:
     """The exports of a stack by name, with their values as `builders.evaluate` tells them."""
-    return {name: str(value) for name, value in evaluated_body(template, values, place)[0].exports.items()}
+    return {name: str(value) for name, value in evaluated_body(template, values, target)[0].exports.items()}
 
 
 def changed_exports(comparison: Comparison) -> tuple[ChangedExport, ...]:

@@ -46,13 +46,13 @@ def taken_name_hazards(layer: str, comparison: Comparison) -> Iterator[Hazard]:
 
 def _beside_itself(layer: str, comparison: Comparison, change: Change, replaced: frozenset[str]) -> Iterator[Hazard]:
     if _same_place(comparison, change, change.logical_id, replaced):
-        place = ", ".join(_PLACE[change.type])
+        target = ", ".join(_PLACE[change.type])
         yield Hazard(
             HazardKind.SAME_PLACE,
             layer,
             change.logical_id,
             f"{change.logical_id} is replaced, by {', '.join(change.causes)}, and the new one would stand beside "
-            f"the old with the same {place}",
+            f"the old with the same {target}",
             f"give it another place, or remove {change.logical_id} in a release of its own first",
             acknowledgeable=change.effect is Effect.MAY_REPLACE,
         )
@@ -78,13 +78,13 @@ def _beside_another(
 def _same_place(comparison: Comparison, change: Change, old: str, replaced: frozenset[str]) -> bool:
     if change.type not in _PLACE:
         return False
-    before = _place(change.type, comparison.before.resources[old])
-    after = _place(change.type, comparison.after.resources[change.logical_id])
+    before = _target(change.type, comparison.before.resources[old])
+    after = _target(change.type, comparison.after.resources[change.logical_id])
     # A place in a resource that is replaced too, such as a new VPC, is another place.
     return before == after and not mentions_any(list(after), replaced)
 
 
-def _place(kind: str, body: Mapping[str, Any]) -> tuple[str, ...]:
+def _target(kind: str, body: Mapping[str, Any]) -> tuple[str, ...]:
     properties = body.get("Properties", {})
     return tuple(as_json_text(properties.get(name, "")) for name in _PLACE[kind])
 
@@ -186,7 +186,7 @@ def limit_hazards(layer: str, template: str, permissions: Permissions) -> tuple[
 
 
 def new_parameter_hazards(
-    desired: StackSetSpec, state: StackSet | None, deployed: Mapping[Target, Deployed] | None = None
+    spec: StackSetSpec, state: StackSet | None, deployed: Mapping[Target, Deployed] | None = None
 ) -> tuple[Hazard, ...]:
     """Parameters that instances do not have yet and that shall differ among them.
 
@@ -197,23 +197,23 @@ def new_parameter_hazards(
     if state is None:
         return ()
     lacking: defaultdict[str, list[Target]] = defaultdict(list)
-    for place in sorted(state.instances.keys() & desired.overrides.keys()):
-        stack = (deployed or {}).get(place)
+    for target in sorted(state.instances.keys() & spec.overrides.keys()):
+        stack = (deployed or {}).get(target)
         known = _parameters(stack.template if stack else state.template)
-        for name in desired.overrides[place]:
+        for name in spec.overrides[target]:
             if known is not None and name not in known:
-                lacking[name].append(place)
+                lacking[name].append(target)
     return tuple(
         Hazard(
             HazardKind.NEW_PARAMETER,
-            desired.layer,
+            spec.layer,
             name,
-            f"parameter {name} is new and has a value of its own at {_some(places)}: an instance cannot be given one "
+            f"parameter {name} is new and has a value of its own at {_some(targets)}: an instance cannot be given one "
             "before every instance has the parameter",
             f"first roll out with one value of {name} for all, then with the values of their own",
             acknowledgeable=False,
         )
-        for name, places in sorted(lacking.items())
+        for name, targets in sorted(lacking.items())
     )
 
 
@@ -260,7 +260,7 @@ def _parameters(template: str) -> frozenset[str] | None:
         return None
 
 
-def _some(places: list[Target]) -> str:
+def _some(targets: list[Target]) -> str:
     """At most three places, and how many more: there can be thousands."""
-    shown = ", ".join(map(str, places[:3]))
-    return f"{shown} and {len(places) - 3} more" if len(places) > 3 else shown
+    shown = ", ".join(map(str, targets[:3]))
+    return f"{shown} and {len(targets) - 3} more" if len(targets) > 3 else shown

@@ -40,10 +40,10 @@ class ChangeKind(enum.Enum):
     NOTHING = "nothing"
 
 
-def change_kind(desired: StackSetSpec | None, state: StackSet | None, place: Target, changed: bool) -> ChangeKind:
+def change_kind(spec: StackSetSpec | None, state: StackSet | None, target: Target, changed: bool) -> ChangeKind:
     """What becomes of the instance at a place; `changed` tells whether the set itself `differs`."""
-    instance = state.instances.get(place) if state else None
-    if desired is None or place not in desired.overrides:
+    instance = state.instances.get(target) if state else None
+    if spec is None or target not in spec.overrides:
         return ChangeKind.DELETE if instance else ChangeKind.NOTHING
     if instance is None:
         return ChangeKind.CREATE
@@ -52,39 +52,39 @@ def change_kind(desired: StackSetSpec | None, state: StackSet | None, place: Tar
     if changed:
         return ChangeKind.UPDATE
     assert state is not None
-    if not _same_values(desired, state, instance):
+    if not _same_values(spec, state, instance):
         return ChangeKind.OVERRIDE
     return ChangeKind.NOTHING if instance.status is Status.CURRENT else ChangeKind.RETRY
 
 
-def differs(wanted: DesiredState, desired: StackSetSpec, state: StackSet) -> bool:
+def differs(desired: DesiredState, spec: StackSetSpec, state: StackSet) -> bool:
     """Whether the set itself, and not one instance of it, is other than it shall be."""
     return (
-        desired.template != state.template
-        or _with_defaults(desired.template, desired.parameters) != _with_defaults(state.template, state.parameters)
-        or dict(wanted.tags) != dict(state.tags)
-        or not _acts_as(wanted.permissions, state.permissions)
+        spec.template != state.template
+        or _with_defaults(spec.template, spec.parameters) != _with_defaults(state.template, state.parameters)
+        or dict(desired.tags) != dict(state.tags)
+        or not _acts_as(desired.permissions, state.permissions)
     )
 
 
-def _same_values(desired: StackSetSpec, state: StackSet, instance: Instance) -> bool:
-    if instance.overrides == desired.overrides[instance.place]:
+def _same_values(spec: StackSetSpec, state: StackSet, instance: Instance) -> bool:
+    if instance.overrides == spec.overrides[instance.target]:
         return True  # over a set that does not differ: the common case, of which there are thousands
     if instance.overrides is None:
         return False
     present = _with_defaults(state.template, {**state.parameters, **instance.overrides})
-    return present == _with_defaults(desired.template, desired.values(instance.place))
+    return present == _with_defaults(spec.template, spec.values(instance.target))
 
 
-def plain_change_kind(stacks: PlainStackSpec, found: Deployed | None, place: Target) -> ChangeKind:
+def plain_change_kind(stacks: PlainStackSpec, found: Deployed | None, target: Target) -> ChangeKind:
     """What becomes of a plain stack, as far as it does not depend on what other stacks put out."""
-    if place not in stacks.parameters:
+    if target not in stacks.parameters:
         return ChangeKind.DELETE if found else ChangeKind.NOTHING
     if found is None:
         return ChangeKind.CREATE
     if not found.status.endswith("_COMPLETE") or not _same_body(found.template, stacks.template):
         return ChangeKind.UPDATE
-    same = all(found.parameters.get(name) == value for name, value in stacks.parameters[place].items())
+    same = all(found.parameters.get(name) == value for name, value in stacks.parameters[target].items())
     return ChangeKind.NOTHING if same else ChangeKind.UPDATE
 
 
@@ -93,14 +93,14 @@ def _same_body(one: str, other: str) -> bool:
     return one == other or json.loads(one) == json.loads(other)
 
 
-def keeps_overrides(desired: StackSetSpec, state: StackSet, instance: Instance) -> bool:
+def keeps_overrides(spec: StackSetSpec, state: StackSet, instance: Instance) -> bool:
     """Whether the instance's present overrides over the new set's values are what it shall have."""
-    if instance.overrides == desired.overrides[instance.place]:
+    if instance.overrides == spec.overrides[instance.target]:
         return True
     if instance.overrides is None:
         return False
-    return _with_defaults(desired.template, {**desired.parameters, **instance.overrides}) == _with_defaults(
-        desired.template, desired.values(instance.place)
+    return _with_defaults(spec.template, {**spec.parameters, **instance.overrides}) == _with_defaults(
+        spec.template, spec.values(instance.target)
     )
 
 
@@ -116,8 +116,8 @@ def _defaults(template: str) -> dict[str, str]:
     return {name: str(definition.get("Default", "")) for name, definition in parameters.items()}
 
 
-def _acts_as(wanted: Permissions, present: Permissions) -> bool:
+def _acts_as(desired: Permissions, present: Permissions) -> bool:
     """Whether a set uses the roles that it shall use; where none is named, those that AWS takes are right."""
-    return wanted.administration_role_arn in ("", present.administration_role_arn) and (
-        wanted.execution_role_name in ("", present.execution_role_name)
+    return desired.administration_role_arn in ("", present.administration_role_arn) and (
+        desired.execution_role_name in ("", present.execution_role_name)
     )

@@ -21,19 +21,19 @@ class GivenName(NamedTuple):
     """A name that the stack of a layer at a place gives: `kind` is a resource type or `EXPORT`."""
 
     layer: str
-    place: Target
+    target: Target
     logical_id: str
     kind: str
     name: str
 
 
-def names_of(layer: str, template: str, values: Values, place: Target) -> tuple[GivenName, ...]:
+def names_of(layer: str, template: str, values: Values, target: Target) -> tuple[GivenName, ...]:
     """The names that a stack gives. Raises EvaluationError where they cannot be computed."""
-    body, mentioned = _names_only(template, place.region)
+    body, mentioned = _names_only(template, target.region)
     said = frozenset((key, value) for key, value in values.items() if key in mentioned)
     # Few names have the account in them: what has not is the same in thousands of accounts.
-    asked = place if "AWS::AccountId" in mentioned else Target("", place.region)
-    return tuple(GivenName(layer, place, *given) for given in _given(body, said, asked))
+    asked = target if "AWS::AccountId" in mentioned else Target("", target.region)
+    return tuple(GivenName(layer, target, *given) for given in _given(body, said, asked))
 
 
 def name_conflicts(names: Iterable[GivenName]) -> tuple[Hazard, ...]:
@@ -48,8 +48,8 @@ def _where(name: GivenName) -> tuple[str, ...]:
     if name.kind == "AWS::S3::Bucket":
         return name.kind, name.name
     if _is_global(name.kind):
-        return name.kind, name.name, name.place.account
-    return name.kind, name.name, *name.place
+        return name.kind, name.name, name.target.account
+    return name.kind, name.name, *name.target
 
 
 def _is_global(kind: str) -> bool:
@@ -60,7 +60,7 @@ def _is_global(kind: str) -> bool:
 
 def _collision(names: list[GivenName]) -> Hazard:
     first = names[0]
-    takers = [f"{each.layer}{'/' if each.logical_id else ''}{each.logical_id} at {each.place}" for each in names]
+    takers = [f"{each.layer}{'/' if each.logical_id else ''}{each.logical_id} at {each.target}" for each in names]
     more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
     if len({each.layer for each in names}) > 1:
         way = "give one of them another name"
@@ -75,13 +75,13 @@ def _collision(names: list[GivenName]) -> Hazard:
 
 
 @functools.lru_cache(maxsize=256)
-def _given(body: str, values: frozenset[tuple[str, str]], place: Target) -> tuple[tuple[str, str, str], ...]:
+def _given(body: str, values: frozenset[tuple[str, str]], target: Target) -> tuple[tuple[str, str, str], ...]:
     """The names as (logical id, kind, name) that a body of names gives."""
-    found, _ = evaluated_body(body, dict(values), place)
+    found, _ = evaluated_body(body, dict(values), target)
     given = [
         (logical_id, resource["Type"], name)
         for logical_id, resource in found.resources.items()
-        if (name := given_name(resource, place.region))
+        if (name := given_name(resource, target.region))
     ]
     given += [("", EXPORT, name) for name in found.exports]
     # A name with a part that only AWS knows, such as the stack's name, is the stack's own.

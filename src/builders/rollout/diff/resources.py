@@ -58,14 +58,14 @@ class _AnyExport(Mapping[str, str]):
         return len(self.asked)
 
 
-def evaluated_body(template: str, values: Values, place: Target) -> tuple[Evaluated, frozenset[str]]:
+def evaluated_body(template: str, values: Values, target: Target) -> tuple[Evaluated, frozenset[str]]:
     """Return what a body says at a place, and the names of the exports that it imports there.
 
     Raises EvaluationError where that cannot be computed.
     """
     imports = _AnyExport()
     try:
-        found = evaluate(parsed_body(template), values, imports=imports, region=place.region, account=place.account)
+        found = evaluate(parsed_body(template), values, imports=imports, region=target.region, account=target.account)
     except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
         # Somebody's template: CloudFormation would refuse what evaluate() does not foresee.
         raise EvaluationError(f"a function has other arguments than it takes ({error})") from error
@@ -139,13 +139,13 @@ class Comparison:
     problem: str = ""
 
 
-def changes(before: Deployed | None, after_template: str, after_values: Values, place: Target) -> tuple[Change, ...]:
+def changes(before: Deployed | None, after_template: str, after_values: Values, target: Target) -> tuple[Change, ...]:
     """Return what an update does at a place: an ADD of everything where there is no stack, nothing where nothing
     differs, and one UNKNOWN where a template cannot be evaluated."""
-    return compare(before, after_template, after_values, place).changes
+    return compare(before, after_template, after_values, target).changes
 
 
-def compare(before: Deployed | None, after_template: str, after_values: Values, place: Target) -> Comparison:
+def compare(before: Deployed | None, after_template: str, after_values: Values, target: Target) -> Comparison:
     """Compare the stack at a place with a template and complete parameters; an empty template stands for no stack.
 
     The order is the same whatever the order of keys: the gravest effect first, then by logical id.
@@ -154,20 +154,20 @@ def compare(before: Deployed | None, after_template: str, after_values: Values, 
     deployed = None if before is None or before.status in _EMPTY else before
     try:
         after, imports = (
-            evaluated_body(after_template, after_values, place) if after_template else (_NOTHING, frozenset())
+            evaluated_body(after_template, after_values, target) if after_template else (_NOTHING, frozenset())
         )
         if deployed is None:
             old, imported = _NOTHING, frozenset[str]()
         else:
-            old, imported = evaluated_body(deployed.template, _known(deployed, after_values), place)
+            old, imported = evaluated_body(deployed.template, _known(deployed, after_values), target)
     except EvaluationError as error:
         unknown = Change("", "", Effect.UNKNOWN, (f"cannot be compared: {error}",))
-        return Comparison((unknown,), values=values, region=place.region, problem=str(error))
-    found = [*_resources(old, after, place.region), *_outputs(deployed, old, after_template, after)]
+        return Comparison((unknown,), values=values, region=target.region, problem=str(error))
+    found = [*_resources(old, after, target.region), *_outputs(deployed, old, after_template, after)]
     order = list(Effect)
     ordered = tuple(sorted(found, key=lambda change: (order.index(change.effect), change.logical_id)))
     status = deployed.status if deployed else ""
-    return Comparison(ordered, old, after, imported, imports, values, status, place.region)
+    return Comparison(ordered, old, after, imported, imports, values, status, target.region)
 
 
 def _known(deployed: Deployed, after_values: Values) -> dict[str, str]:

@@ -29,7 +29,7 @@ class Observer(Protocol):
     def detailed(self) -> bool:
         """Whether the state of each instance is worth asking for while operations run."""
 
-    def wave(self, name: str, places: int) -> None:
+    def wave(self, name: str, targets: int) -> None:
         """A wave begins."""
 
     def submitted(self, step: Call, operation_id: str) -> None:
@@ -38,7 +38,7 @@ class Observer(Protocol):
     def operation(self, step: Call, operation: Operation) -> None:
         """An operation was looked at."""
 
-    def places(self, layer: str, states: Mapping[Target, str]) -> None:
+    def targets(self, layer: str, states: Mapping[Target, str]) -> None:
         """Instances of a layer were looked at: CURRENT, RUNNING, FAILED, PENDING, held back ..."""
 
     def say(self, line: str) -> None:
@@ -50,7 +50,7 @@ class SilentObserver:
 
     detailed = False
 
-    def wave(self, name: str, places: int) -> None:
+    def wave(self, name: str, targets: int) -> None:
         """Say nothing."""
 
     def submitted(self, step: Call, operation_id: str) -> None:
@@ -59,7 +59,7 @@ class SilentObserver:
     def operation(self, step: Call, operation: Operation) -> None:
         """Say nothing."""
 
-    def places(self, layer: str, states: Mapping[Target, str]) -> None:
+    def targets(self, layer: str, states: Mapping[Target, str]) -> None:
         """Say nothing."""
 
     def say(self, line: str) -> None:
@@ -70,7 +70,7 @@ class SilentObserver:
 class Context:
     """The phase as it shall be, whom to ask, where to write, and who looks on."""
 
-    wanted: DesiredState
+    desired: DesiredState
     release: str
     sets: StackSets
     members: Members
@@ -89,7 +89,7 @@ class Failure:
     """An instance that is not what it shall be. `held` tells that it was not tried, since another failed before it."""
 
     layer: str
-    place: Target
+    target: Target
     reason: str
     held: bool = False
     stack_id: str = ""
@@ -102,19 +102,19 @@ class Report:
     operations: int = 0
     reached: dict[str, int] = field(default_factory=dict)
     """By layer, how many instances are what they shall be."""
-    missed: list[Failure] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     stopped: str = ""
     """Why later waves did not begin; empty when all did."""
 
     @property
     def good(self) -> bool:
         """Whether everything is what it shall be."""
-        return not self.missed and not self.stopped
+        return not self.failures and not self.stopped
 
     @property
     def failed(self) -> list[Failure]:
         """Those that were tried."""
-        return [each for each in self.missed if not each.held]
+        return [each for each in self.failures if not each.held]
 
     def causes(self) -> Mapping[str, list[Failure]]:
         """The failed ones by their reason, the most frequent first."""

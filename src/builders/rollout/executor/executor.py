@@ -16,7 +16,7 @@ from builders.rollout.plan import preferences, schedule
 LOOK_SECONDS = 30.0
 
 
-def bake(context: Context, wave: Wave, places: Collection[Target]) -> str:
+def bake(context: Context, wave: Wave, targets: Collection[Target]) -> str:
     """Wait out a wave's time and return why the next one may not begin; empty when it may.
 
     An alarm whose actions are off waits for something that has not begun, such as the replication task: it is passed
@@ -26,7 +26,7 @@ def bake(context: Context, wave: Wave, places: Collection[Target]) -> str:
     if wave.bake_seconds:
         context.watch.say(f"wave {wave.name}: baking for {wave.bake_seconds} s")
     while True:
-        loud = _loud(context, wave, places)
+        loud = _loud(context, wave, targets)
         if loud:
             return f"wave {wave.name}: {loud}; see why, then resume or roll back"
         left = end - context.clock.now()
@@ -35,13 +35,13 @@ def bake(context: Context, wave: Wave, places: Collection[Target]) -> str:
         context.clock.wait(min(LOOK_SECONDS, left))
 
 
-def _loud(context: Context, wave: Wave, places: Collection[Target]) -> str:
+def _loud(context: Context, wave: Wave, targets: Collection[Target]) -> str:
     if not wave.quiet_alarms:
         return ""
-    for place in sorted(places):
-        for alarm in context.members.alarms(place, wave.quiet_alarms):
+    for target in sorted(targets):
+        for alarm in context.members.alarms(target, wave.quiet_alarms):
             if alarm.state == "ALARM" and alarm.actions_enabled:
-                return f"alarm {alarm.name} at {place} is in ALARM"
+                return f"alarm {alarm.name} at {target} is in ALARM"
     return ""
 
 
@@ -51,17 +51,17 @@ TICK_SECONDS = 0.2
 class Executor:
     """One way through all waves. `resumed` are the places that an earlier process had worked on in this run."""
 
-    def __init__(self, context: Context, world: CurrentState, resumed: Collection[Target] = ()) -> None:
+    def __init__(self, context: Context, current: CurrentState, resumed: Collection[Target] = ()) -> None:
         self.report = Report()
         self._context = context
         self._operations = Operations(context)
-        self._sets: dict[str, StackSet | None] = dict(world.sets)
-        self._plain = world.plain
+        self._sets: dict[str, StackSet | None] = dict(current.sets)
+        self._plain = current.plain
         self._resumed = frozenset(resumed)
-        self._graph = schedule.deployment_order(context.wanted, world, context.back)
-        self._leaving = schedule.removal_order(context.wanted, world)
-        self._anchors = schedule.anchor_targets(context.wanted)
-        self._waves = schedule.waves_of(context.wanted, world)
+        self._graph = schedule.deployment_order(context.desired, current, context.back)
+        self._leaving = schedule.removal_order(context.desired, current)
+        self._anchors = schedule.anchor_targets(context.desired)
+        self._waves = schedule.waves_of(context.desired, current)
 
     def go(self) -> Report:
         """Walk, and return what it came to. Raises `RolloutError` when AWS cannot be asked any more."""
@@ -77,12 +77,12 @@ class Executor:
 
     def _was_baking(self, wave: Wave, later: Collection[str]) -> bool:
         """Whether an earlier process had done the wave, and not begun the next."""
-        touched = {place.account for place in self._resumed}
+        touched = {target.account for target in self._resumed}
         return bool(touched & set(wave.accounts)) and not touched & set(later)
 
     def _members(self, wave: Wave) -> list[Target]:
         accounts = frozenset(wave.accounts)
-        return sorted(place for place in self._context.wanted.places if place.account in accounts)
+        return sorted(target for target in self._context.desired.targets if target.account in accounts)
 
     def _wave(self, wave: Wave) -> bool:
         """Take a wave to what it shall be, then away from where it shall be no more; return whether anything was done.
@@ -104,8 +104,8 @@ class Executor:
         while len(lanes) < len(graph) or not all(lane.over for lane in lanes.values()):
             for layer, waits in graph.items():
                 if layer not in lanes and all(other in lanes and lanes[other].over for other in waits):
-                    places = {place for place in self._places(layer, leaving) if place.account in accounts}
-                    lanes[layer] = self._begin(layer, places, [lanes[other] for other in sorted(waits)])
+                    targets = {target for target in self._targets(layer, leaving) if target.account in accounts}
+                    lanes[layer] = self._begin(layer, targets, [lanes[other] for other in sorted(waits)])
             for lane in [each for each in lanes.values() if not each.over]:
                 lane.advance()
                 self._collect(lane)
@@ -113,34 +113,34 @@ class Executor:
                 self._context.clock.wait(min(TICK_SECONDS, self._context.patience.first))
         return list(lanes.values())
 
-    def _places(self, layer: str, leaving: bool) -> set[Target]:
-        wanted = self._context.wanted
-        everywhere = schedule.targets_of(wanted, layer, self._sets.get(layer), self._plain)
-        gone = schedule.leaving_targets(wanted, layer, everywhere)
+    def _targets(self, layer: str, leaving: bool) -> set[Target]:
+        desired = self._context.desired
+        everywhere = schedule.targets_of(desired, layer, self._sets.get(layer), self._plain)
+        gone = schedule.leaving_targets(desired, layer, everywhere)
         return gone if leaving else everywhere - gone
 
     def _begin(
-        self, layer: str, places: set[Target], upstream: Iterable[LayerRun | PlainLayerRun]
+        self, layer: str, targets: set[Target], upstream: Iterable[LayerRun | PlainLayerRun]
     ) -> LayerRun | PlainLayerRun:
         """Start a layer at those places where what it waits for is well."""
-        held = {place: missed.layer for lane in upstream for place, missed in lane.missed.items()}
-        lane = self._lane(layer, places - held.keys(), upstream)
-        for place in sorted(places & held.keys()):
-            reason = f"held back: {held[place]} is not what it shall be there"
-            lane.missed[place] = Failure(layer, place, reason, held=True)
-        self._context.watch.places(layer, dict.fromkeys(lane.missed, "held back"))
+        held = {target: failures.layer for lane in upstream for target, failures in lane.failures.items()}
+        lane = self._lane(layer, targets - held.keys(), upstream)
+        for target in sorted(targets & held.keys()):
+            reason = f"held back: {held[target]} is not what it shall be there"
+            lane.failures[target] = Failure(layer, target, reason, held=True)
+        self._context.watch.targets(layer, dict.fromkeys(lane.failures, "held back"))
         return lane
 
     def _lane(
-        self, layer: str, places: Collection[Target], upstream: Iterable[LayerRun | PlainLayerRun]
+        self, layer: str, targets: Collection[Target], upstream: Iterable[LayerRun | PlainLayerRun]
     ) -> LayerRun | PlainLayerRun:
-        wanted = self._context.wanted
-        if layer not in wanted.plain:
-            return LayerRun(self._context, self._operations, layer, self._sets.get(layer), places, self._anchors)
-        there = {place: stack for (name, place), stack in self._plain.items() if name == layer}
-        lane = PlainLayerRun(self._context, wanted.plain[layer], there, places)
-        moved = {place for other in upstream if other.worked for place in places}
-        lane.begin([self._sets.get(need) for need in sorted(wanted.needs.get(layer, ()))], moved)
+        desired = self._context.desired
+        if layer not in desired.plain:
+            return LayerRun(self._context, self._operations, layer, self._sets.get(layer), targets, self._anchors)
+        there = {target: stack for (name, target), stack in self._plain.items() if name == layer}
+        lane = PlainLayerRun(self._context, desired.plain[layer], there, targets)
+        moved = {target for other in upstream if other.worked for target in targets}
+        lane.begin([self._sets.get(need) for need in sorted(desired.needs.get(layer, ()))], moved)
         return lane
 
     def _collect(self, lane: LayerRun | PlainLayerRun) -> None:
@@ -151,7 +151,7 @@ class Executor:
         """Add up what the wave came to. Failures stop the next one unless the tolerance bears them."""
         failed: set[str] = set()
         for lane in lanes:
-            self.report.missed.extend(lane.missed[place] for place in sorted(lane.missed))
-            failed.update(place.account for place in lane.missed)
-        if len(failed) > preferences.tolerated_accounts(self._context.wanted.preferences, len(wave.accounts)):
+            self.report.failures.extend(lane.failures[target] for target in sorted(lane.failures))
+            failed.update(target.account for target in lane.failures)
+        if len(failed) > preferences.tolerated_accounts(self._context.desired.preferences, len(wave.accounts)):
             self.report.stopped = f"wave {wave.name}: {len(failed)} of {len(wave.accounts)} accounts failed"

@@ -42,29 +42,29 @@ class LayerRun:
         operations: Operations,
         layer: str,
         state: StackSet | None,
-        places: Collection[Target],
+        targets: Collection[Target],
         anchors: Iterable[Target],
     ) -> None:
         self.layer = layer
         self.state = state
         self.over = False
         self.worked = False
-        self.missed: dict[Target, Failure] = {}
+        self.failures: dict[Target, Failure] = {}
         self._context = context
         self._operations = operations
-        self._wanted = context.wanted
-        self._places = frozenset(places)
-        self._waiting = deque(calls_for(context.wanted, layer, state, places, anchors))
+        self._desired = context.desired
+        self._targets = frozenset(targets)
+        self._waiting = deque(calls_for(context.desired, layer, state, targets, anchors))
         self._running: list[RunningOperation] = []
         self._failed: set[str] = set()
-        self._accounts = len({place.account for place in places})
+        self._accounts = len({target.account for target in targets})
         self._refusal = ""
         self._next_look = 0.0
 
     @property
     def reached(self) -> int:
         """How many places are what they shall be."""
-        return len(self._places - self.missed.keys())
+        return len(self._targets - self.failures.keys())
 
     def advance(self) -> None:
         """Send what may be sent, look at what runs; without either, look at the instances and be over."""
@@ -87,7 +87,7 @@ class LayerRun:
             return True
         if step.action in ALONE or any(running.step.action in ALONE for running in self._running):
             return False
-        preferences = self._wanted.preferences
+        preferences = self._desired.preferences
         if not preferences.parallel_regions and any(running.step.regions != step.regions for running in self._running):
             return False
         beside = [each.step for each in self._running if set(each.step.regions) & set(step.regions)]
@@ -99,7 +99,7 @@ class LayerRun:
     def _preferences(self, step: Call) -> Preferences:
         accounts = len(step.accounts)
         return operation_preferences(
-            self._wanted.preferences, accounts, len(self._failed), max(self._accounts, accounts)
+            self._desired.preferences, accounts, len(self._failed), max(self._accounts, accounts)
         )
 
     def _look(self, running: RunningOperation) -> None:
@@ -108,24 +108,24 @@ class LayerRun:
             operation = self._operations.look(running)
         except Refused as error:
             self._refusal = str(error)
-            operation = Operation(running.id, running.step.action.value, "FAILED", failed=len(running.step.places))
+            operation = Operation(running.id, running.step.action.value, "FAILED", failed=len(running.step.targets))
             self._context.watch.operation(running.step, operation)
         if operation is None:
             if running.due != due and running.accepted:
                 self._tell_meanwhile()
             return
         self._running.remove(running)
-        missed = self._operations.missed(running.step, operation)
-        self._operations.over(running, operation.status, missed)
-        self._failed |= {place.account for place in missed}
+        failures = self._operations.failures(running.step, operation)
+        self._operations.over(running, operation.status, failures)
+        self._failed |= {target.account for target in failures}
         if operation.status != "SUCCEEDED" or self._too_many():
             self._waiting.clear()
 
     def _too_many(self) -> bool:
-        return len(self._failed) > tolerated_accounts(self._wanted.preferences, self._accounts)
+        return len(self._failed) > tolerated_accounts(self._desired.preferences, self._accounts)
 
     def _instances(self) -> dict[Target, Instance]:
-        name = self.state.name if self.state else self._wanted.sets[self.layer].name
+        name = self.state.name if self.state else self._desired.sets[self.layer].name
         try:
             return self._context.sets.instances(name)
         except StackSetNotFound:
@@ -136,58 +136,58 @@ class LayerRun:
         self.over = True
         if self.worked:
             self.state = self._as_it_is()
-        changed = self.state is not None and self.layer in self._wanted.sets and self._differs()
-        for place in sorted(self._places):
-            left = change_kind(self._wanted.sets.get(self.layer), self.state, place, changed)
+        changed = self.state is not None and self.layer in self._desired.sets and self._differs()
+        for target in sorted(self._targets):
+            left = change_kind(self._desired.sets.get(self.layer), self.state, target, changed)
             if left is not ChangeKind.NOTHING:
-                self.missed[place] = self._why(place, left)
-        if self._refusal and not self.missed:
-            self.missed = {place: Failure(self.layer, place, self._refusal) for place in self._places}
+                self.failures[target] = self._why(target, left)
+        if self._refusal and not self.failures:
+            self.failures = {target: Failure(self.layer, target, self._refusal) for target in self._targets}
         self._tell()
 
     def _differs(self) -> bool:
         assert self.state is not None
-        return differs(self._wanted, self._wanted.sets[self.layer], self.state)
+        return differs(self._desired, self._desired.sets[self.layer], self.state)
 
     def _as_it_is(self) -> StackSet | None:
-        name = self.state.name if self.state else self._wanted.sets[self.layer].name
+        name = self.state.name if self.state else self._desired.sets[self.layer].name
         read = self._context.sets.read(self.layer, name)
         if read is None:
             return None
         return with_overrides(self._context.sets, self._context.known, read)
 
-    def _why(self, place: Target, left: ChangeKind) -> Failure:
-        instance = self.state.instances.get(place) if self.state else None
+    def _why(self, target: Target, left: ChangeKind) -> Failure:
+        instance = self.state.instances.get(target) if self.state else None
         if left is ChangeKind.INOPERABLE:
             reason = (
                 f"INOPERABLE: {instance.reason if instance else ''}; let it go with `rollout-stacksets remove "
-                f"--account {place.account}`, delete its stack by hand, then apply again"
+                f"--account {target.account}`, delete its stack by hand, then apply again"
             )
         elif instance is not None and instance.reason:
             reason = instance.reason
         else:
             reason = self._refusal or "not begun: an operation before it failed"
         return Failure(
-            self.layer, place, reason, held=_untried(instance), stack_id=instance.stack_id if instance else ""
+            self.layer, target, reason, held=_untried(instance), stack_id=instance.stack_id if instance else ""
         )
 
     def _tell_meanwhile(self) -> None:
         """Show where the instances are, but not at every look at one of many operations."""
         now = self._context.clock.now()
         if self._context.watch.detailed and now >= self._next_look:
-            self._next_look = now + self._context.patience.longest * (1 + len(self._places) // PLACES_A_LOOK)
-            self._context.watch.places(self.layer, self._states(self._instances()))
+            self._next_look = now + self._context.patience.longest * (1 + len(self._targets) // PLACES_A_LOOK)
+            self._context.watch.targets(self.layer, self._states(self._instances()))
 
     def _tell(self) -> None:
         if self._context.watch.detailed:
-            self._context.watch.places(self.layer, self._states(self.state.instances if self.state else {}))
+            self._context.watch.targets(self.layer, self._states(self.state.instances if self.state else {}))
 
     def _states(self, instances: Mapping[Target, Instance]) -> dict[Target, str]:
         """A word for each place that has an instance or waits for one; where one is gone there is nothing to say."""
-        desired = self._wanted.sets.get(self.layer)
-        waiting = desired.overrides.keys() - instances.keys() if desired else set()
-        words = {place: _word(instances[place]) for place in self._places & instances.keys()}
-        return words | dict.fromkeys(self._places & waiting, "absent")
+        spec = self._desired.sets.get(self.layer)
+        waiting = spec.overrides.keys() - instances.keys() if spec else set()
+        words = {target: _word(instances[target]) for target in self._targets & instances.keys()}
+        return words | dict.fromkeys(self._targets & waiting, "absent")
 
 
 def _word(instance: Instance) -> str:
@@ -206,15 +206,15 @@ class PlainLayerRun:
     """A layer on its way through a wave. It needs no journal: deploying a stack again changes nothing."""
 
     def __init__(
-        self, context: Context, layer: PlainStackSpec, there: Mapping[Target, Deployed], places: Collection[Target]
+        self, context: Context, layer: PlainStackSpec, there: Mapping[Target, Deployed], targets: Collection[Target]
     ) -> None:
         self.layer = layer.layer
         self.over = False
         self.worked = False
-        self.missed: dict[Target, Failure] = {}
+        self.failures: dict[Target, Failure] = {}
         self._context = context
         self._stacks = layer
-        self._places = sorted(places)
+        self._targets = sorted(targets)
         self._there = there
         self._futures: dict[Future[None], Target] = {}
         self._done: SimpleQueue[Future[None]] = SimpleQueue()
@@ -222,68 +222,68 @@ class PlainLayerRun:
     @property
     def reached(self) -> int:
         """How many places are what they shall be."""
-        return len(self._places) - sum(not each.held for each in self.missed.values())
+        return len(self._targets) - sum(not each.held for each in self.failures.values())
 
     def begin(self, needed: Iterable[StackSet | None], moved: AbstractSet[Target]) -> None:
         """Deploy what differs. `needed` are the sets whose outputs fill parameters; `moved` places had them changed."""
         pool = ThreadPoolExecutor(AT_A_TIME)
         sets = [each for each in needed if each is not None]
         moved = moved & self._stacks.parameters.keys()
-        for place in self._places:
-            left = plain_change_kind(self._stacks, self._there.get(place), place)
+        for target in self._targets:
+            left = plain_change_kind(self._stacks, self._there.get(target), target)
             if left is ChangeKind.DELETE:
-                self._futures[pool.submit(self._delete, place)] = place
-            elif left is not ChangeKind.NOTHING or place in moved:
-                self._futures[pool.submit(self._deploy, place, sets)] = place
+                self._futures[pool.submit(self._delete, target)] = target
+            elif left is not ChangeKind.NOTHING or target in moved:
+                self._futures[pool.submit(self._deploy, target, sets)] = target
         for future in self._futures:
             future.add_done_callback(self._done.put)
         self.worked = bool(self._futures)
-        self._context.watch.places(self.layer, dict.fromkeys(self._futures.values(), "RUNNING"))
+        self._context.watch.targets(self.layer, dict.fromkeys(self._futures.values(), "RUNNING"))
         pool.shutdown(wait=False)
 
     def advance(self) -> None:
         """Collect what has ended. Raises `Unreachable`, and whatever is no error of one place."""
         while not self._done.empty():
             future = self._done.get()
-            place = self._futures.pop(future)
+            target = self._futures.pop(future)
             word = "CURRENT"
             try:
                 future.result()
             except Unreachable:
                 raise
             except RolloutError as error:
-                self.missed[place] = Failure(self.layer, place, str(error))
+                self.failures[target] = Failure(self.layer, target, str(error))
                 word = "FAILED"
-            if place in self._stacks.parameters or word == "FAILED":
-                self._context.watch.places(self.layer, {place: word})
+            if target in self._stacks.parameters or word == "FAILED":
+                self._context.watch.targets(self.layer, {target: word})
         self.over = not self._futures
 
-    def _deploy(self, place: Target, needed: Iterable[StackSet]) -> None:
+    def _deploy(self, target: Target, needed: Iterable[StackSet]) -> None:
         declared = json.loads(self._stacks.template).get("Parameters", {})
-        values = dict(self._stacks.parameters[place])
+        values = dict(self._stacks.parameters[target])
         for state in needed:
-            instance = state.instances.get(place)
+            instance = state.instances.get(target)
             if instance is not None:
-                outputs = self._context.members.outputs(place, instance.stack_id)
+                outputs = self._context.members.outputs(target, instance.stack_id)
                 values |= {name: value for name, value in outputs.items() if name in declared and name not in values}
         missing = [name for name, each in declared.items() if name not in values and "Default" not in each]
         if missing:
             raise RolloutError(
-                f"{self.layer} at {place} lacks {', '.join(missing)}, which no stack of the place puts out; "
+                f"{self.layer} at {target} lacks {', '.join(missing)}, which no stack of the place puts out; "
                 "`rollout-stacksets status` tells which layers stand"
             )
-        complete = dataclasses.replace(self._stacks, parameters={place: values})
-        if plain_change_kind(complete, self._there.get(place), place) is ChangeKind.NOTHING:
+        complete = dataclasses.replace(self._stacks, parameters={target: values})
+        if plain_change_kind(complete, self._there.get(target), target) is ChangeKind.NOTHING:
             return  # what it follows was updated, and put out the same as before
         self._context.plain.deploy(
             self._stacks.account,
-            place.region,
-            names.plain_stack(self.layer, self._context.wanted.suffix, place),
+            target.region,
+            names.plain_stack(self.layer, self._context.desired.suffix, target),
             self._stacks.template,
             values,
-            self._context.wanted.tags,
+            self._context.desired.tags,
         )
 
-    def _delete(self, place: Target) -> None:
-        name = names.plain_stack(self.layer, self._context.wanted.suffix, place)
-        self._context.plain.delete(self._stacks.account, place.region, name)
+    def _delete(self, target: Target) -> None:
+        name = names.plain_stack(self.layer, self._context.desired.suffix, target)
+        self._context.plain.delete(self._stacks.account, target.region, name)

@@ -63,7 +63,7 @@ class Operations:
 
     def attach(self, entry: Entry) -> RunningOperation:
         """Take up an operation that was written down: one that AWS does not know is sent with the id that it has."""
-        running = RunningOperation(entry.operation_id, entry.step, self._context.wanted.preferences)
+        running = RunningOperation(entry.operation_id, entry.step, self._context.desired.preferences)
         if entry.step.action not in AT_ONCE:
             running.accepted = self._found(running) is not None
         return running
@@ -91,14 +91,14 @@ class Operations:
         running.due = self._context.clock.now() + (running.pause if running.accepted else jittered(running.pause))
         return None
 
-    def over(self, running: RunningOperation, outcome: str, missed: Collection[Target]) -> None:
+    def over(self, running: RunningOperation, outcome: str, failures: Collection[Target]) -> None:
         """Write down the end of an operation, and what is known of overrides by it."""
-        entry = Entry(running.id, running.step, State.OVER, outcome, tuple(sorted(missed)))
+        entry = Entry(running.id, running.step, State.OVER, outcome, tuple(sorted(failures)))
         self._context.journal.record(entry)
         self._context.known.fold([entry])
         self._context.known.pass_by(entry)
 
-    def missed(self, step: Call, operation: Operation) -> list[Target]:
+    def failures(self, step: Call, operation: Operation) -> list[Target]:
         """Places of an operation that are not what it was to make them.
 
         StackSets call an operation SUCCEEDED that stayed within its tolerance, so the count is asked for, too.
@@ -110,17 +110,19 @@ class Operations:
         except StackSetNotFound:
             instances = {}
         if step.action is Action.DELETE:
-            return sorted(step.places & instances.keys())
+            return sorted(step.targets & instances.keys())
         return sorted(
-            place for place in step.places if place not in instances or instances[place].status is not Status.CURRENT
+            target
+            for target in step.targets
+            if target not in instances or instances[target].status is not Status.CURRENT
         )
 
     def _accept(self, running: RunningOperation) -> Operation | None:
         step = running.step
-        wanted = self._context.wanted
+        desired = self._context.desired
         try:
             self._context.sets.submit(
-                step, wanted.sets.get(step.layer), running.id, running.preferences, wanted.permissions, wanted.tags
+                step, desired.sets.get(step.layer), running.id, running.preferences, desired.permissions, desired.tags
             )
         except OperationInProgress:
             self._say_who_blocks(step)

@@ -57,37 +57,37 @@ def take_over_run(tools: RunServices) -> Run:
 
 
 def run_to_desired(
-    tools: RunServices, run: Run, wanted: DesiredState, layers: Collection[str], routes: Collection[PlainStackSpec]
+    tools: RunServices, run: Run, desired: DesiredState, layers: Collection[str], routes: Collection[PlainStackSpec]
 ) -> Report:
     """Bring the phase to what is wanted and close the run.
 
     Operations that the run has written down are seen to their end first. Raises `RolloutError`, and leaves the run to
     be resumed, where AWS cannot be asked any more.
     """
-    context = _context(tools, run, wanted)
+    context = _context(tools, run, desired)
     touched = _settle(context, run)
-    world = state.read_current_state(context.sets, context.plain, context.known, wanted.suffix, layers, routes)
-    return _close(tools, context, Executor(context, world, touched).go())
+    current = state.read_current_state(context.sets, context.plain, context.known, desired.suffix, layers, routes)
+    return _close(tools, context, Executor(context, current, touched).go())
 
 
-def detach(tools: RunServices, run: Run, wanted: DesiredState, steps: Mapping[str, Sequence[Call]]) -> Report:
+def detach(tools: RunServices, run: Run, desired: DesiredState, steps: Mapping[str, Sequence[Call]]) -> Report:
     """Have StackSets forget instances, layer by layer in the order of `steps`, and close the run. Stacks stay."""
-    context = _context(tools, run, wanted)
+    context = _context(tools, run, desired)
     _settle(context, run)
     operations = Operations(context)
     report = Report()
     for layer, own in steps.items():
-        begun = [operations.begin(step, wanted.preferences) for step in own]
-        report.missed += _see_through(context, operations, begun)
-        gone = sum(len(step.places) for step in own)
-        report.reached[layer] = gone - sum(each.layer == layer for each in report.missed)
+        begun = [operations.begin(step, desired.preferences) for step in own]
+        report.failures += _see_through(context, operations, begun)
+        gone = sum(len(step.targets) for step in own)
+        report.reached[layer] = gone - sum(each.layer == layer for each in report.failures)
     report.operations = operations.submitted
     return _close(tools, context, report)
 
 
-def _context(tools: RunServices, run: Run, wanted: DesiredState) -> Context:
+def _context(tools: RunServices, run: Run, desired: DesiredState) -> Context:
     return Context(
-        wanted=wanted,
+        desired=desired,
         release=run.release,
         sets=tools.client.sets,
         members=tools.client.members,
@@ -114,12 +114,12 @@ def _settle(context: Context, run: Run) -> frozenset[Target]:
     for each in running:
         context.watch.say(f"{each.step.set_name}: going on with {each.step.action.value} {each.id}")
     _see_through(context, operations, running)
-    return frozenset(place for entry in run.entries for place in entry.step.places)
+    return frozenset(target for entry in run.entries for target in entry.step.targets)
 
 
 def _see_through(context: Context, operations: Operations, running: Iterable[RunningOperation]) -> list[Failure]:
     """Wait for operations to end, side by side, and return the places that they did not reach."""
-    missed: list[Failure] = []
+    failures: list[Failure] = []
     left = list(running)
     while left:
         for each in list(left):
@@ -128,14 +128,14 @@ def _see_through(context: Context, operations: Operations, running: Iterable[Run
                 operation = operations.look(each)
             except Refused as error:
                 reason = str(error)
-                operation = Operation(each.id, each.step.action.value, "FAILED", failed=len(each.step.places))
+                operation = Operation(each.id, each.step.action.value, "FAILED", failed=len(each.step.targets))
                 context.watch.operation(each.step, operation)
             if operation is not None:
                 left.remove(each)
-                places = operations.missed(each.step, operation)
-                operations.over(each, operation.status, places)
+                targets = operations.failures(each.step, operation)
+                operations.over(each, operation.status, targets)
                 reason = reason or operation.reason or f"operation {each.id} ended {operation.status}"
-                missed.extend(Failure(each.step.layer, place, reason) for place in places)
+                failures.extend(Failure(each.step.layer, target, reason) for target in targets)
         if left:
             context.clock.wait(max(0.0, min(each.due for each in left) - context.clock.now()))
-    return missed
+    return failures

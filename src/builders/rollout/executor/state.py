@@ -42,15 +42,15 @@ def read_current_state(
 ) -> CurrentState:
     """Read those layers of a phase that have a set, and the plain stacks at every place of the phase."""
     present = set(sets.names())
-    wanted = [layer for layer in sorted(layers) if names.stack_set(layer, suffix) in present]
+    desired = [layer for layer in sorted(layers) if names.stack_set(layer, suffix) in present]
     found: dict[str, StackSet] = {}
-    for layer, state in concurrently(lambda layer: sets.read(layer, names.stack_set(layer, suffix)), wanted):
+    for layer, state in concurrently(lambda layer: sets.read(layer, names.stack_set(layer, suffix)), desired):
         if state is not None:
             found[layer] = with_overrides(sets, known, state)
-    there = {place for state in found.values() for place in state.instances}
-    asked = [(each, place) for each in routes for place in sorted(there | each.parameters.keys())]
+    there = {target for state in found.values() for target in state.instances}
+    asked = [(each, target) for each in routes for target in sorted(there | each.parameters.keys())]
     stacks = concurrently(lambda pair: _plain(plain, suffix, *pair), asked)
-    standing = {(each.layer, place): stack for (each, place), stack in stacks if stack}
+    standing = {(each.layer, target): stack for (each, target), stack in stacks if stack}
     return CurrentState(dict(sorted(found.items())), plain=dict(sorted(standing.items(), key=lambda item: item[0])))
 
 
@@ -58,37 +58,39 @@ def with_overrides(sets: StackSets, known: OverrideCache, state: StackSet) -> St
     """A set whose instances have their overrides: those that our own operations gave, else asked for one by one."""
     instances: dict[Target, Instance] = {}
     unknown: list[Instance] = []
-    for place, instance in state.instances.items():
+    for target, instance in state.instances.items():
         overrides = known.overrides(state.layer, instance)
-        instances[place] = dataclasses.replace(instance, overrides=overrides)
+        instances[target] = dataclasses.replace(instance, overrides=overrides)
         if overrides is None and instance.status is not Status.INOPERABLE:
             unknown.append(instance)
-    for instance, overrides in concurrently(lambda instance: sets.overrides(state.name, instance.place), unknown):
+    for instance, overrides in concurrently(lambda instance: sets.overrides(state.name, instance.target), unknown):
         known.learn(state.layer, instance, overrides)
-        instances[instance.place] = dataclasses.replace(instance, overrides=overrides)
+        instances[instance.target] = dataclasses.replace(instance, overrides=overrides)
     return dataclasses.replace(state, instances=instances)
 
 
-def _plain(plain: PlainStacks, suffix: str, layer: PlainStackSpec, place: Target) -> Deployed | None:
-    return plain.read(layer.account, place.region, names.plain_stack(layer.layer, suffix, place))
+def _plain(plain: PlainStacks, suffix: str, layer: PlainStackSpec, target: Target) -> Deployed | None:
+    return plain.read(layer.account, target.region, names.plain_stack(layer.layer, suffix, target))
 
 
 TASK = "AWS::DMS::ReplicationTask"
 
 
-def read_changing_stacks(members: Members, wanted: DesiredState, world: CurrentState, watch: Observer) -> CurrentState:
+def read_changing_stacks(
+    members: Members, desired: DesiredState, current: CurrentState, watch: Observer
+) -> CurrentState:
     """The world with the stacks that a plan compares, and the places whose replication task runs.
 
     A stack that cannot be read is left out and said: what an update does to it is not known, and so blocks.
     """
-    looks = [Look((layer, place), stack_id) for layer, place, stack_id in stacks_to_read(wanted, world)]
+    looks = [Look((layer, target), stack_id) for layer, target, stack_id in stacks_to_read(desired, current)]
     deployed: dict[tuple[str, Target], Deployed] = {}
     unread: dict[tuple[str, Target], str] = {}
     bodies: dict[str, str] = {}
     for look, answer in members.deployed_many(looks):
         if isinstance(answer, RolloutError):
-            layer, place = look.key
-            watch.say(f"{layer} at {place} is not looked at: {answer}")
+            layer, target = look.key
+            watch.say(f"{layer} at {target} is not looked at: {answer}")
             unread[look.key] = str(answer)
         elif answer is not None:
             # Each answer brings its own copy of what is mostly the same text, of up to 50 KB.
@@ -96,7 +98,7 @@ def read_changing_stacks(members: Members, wanted: DesiredState, world: CurrentS
             deployed[look.key] = dataclasses.replace(answer, template=body)
     ids = {look.key: look.stack_id for look in looks}
     running = frozenset(_running_tasks(members, deployed, ids))
-    return dataclasses.replace(world, deployed=deployed, running_tasks=running, unread=unread)
+    return dataclasses.replace(current, deployed=deployed, running_tasks=running, unread=unread)
 
 
 def _running_tasks(
@@ -126,9 +128,9 @@ def failure_causes(members: Members, report: Report) -> dict[str, str]:
         if example is None:
             continue
         try:
-            event = members.first_failure(example.place, example.stack_id)
+            event = members.first_failure(example.target, example.stack_id)
         except RolloutError as error:
             event = f"its events cannot be read: {error}"
         if event and event not in reason:
-            found[reason] = f"{example.layer} at {example.place}: {event}"
+            found[reason] = f"{example.layer} at {example.target}: {event}"
     return found

@@ -18,7 +18,7 @@ from builders.rollout import names
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Refused, Unreachable
-from builders.rollout.config.desired import desired_state
+from builders.rollout.config.desired_state import desired_state
 from builders.rollout.config.schema import RolloutFile, SharedAccount
 from builders.rollout.config.shared_stacks import BootstrapStack, bootstrap_values
 from builders.rollout.config.sources import SUFFIX, SharedOutputs, read_parameters
@@ -48,7 +48,7 @@ class PlannedStack:
     values: Values
 
     @property
-    def place(self) -> Target:
+    def target(self) -> Target:
         """Where the stack stands."""
         return Target(self.account, self.region)
 
@@ -59,7 +59,7 @@ class PlannedStack:
 
     def __str__(self) -> str:
         """The form that reports use."""
-        return f"{self.name} in {self.place}"
+        return f"{self.name} in {self.target}"
 
 
 def plan_stacks(
@@ -82,28 +82,30 @@ def plan_stacks(
     return [_step(stack) for stack in bootstrap_values(rollout, scope, templates, shared, members)]
 
 
-def route_stacks(wanted: DesiredState, outputs: Mapping[str, Mapping[Target, Values]]) -> list[PlannedStack]:
+def route_stacks(desired: DesiredState, outputs: Mapping[str, Mapping[Target, Values]]) -> list[PlannedStack]:
     """The stacks of the phase in the network account, at the places where the layers before them stand.
 
     `outputs` are what these layers put out, by layer and place. `apply` makes the routes of other places when it has
     come that far.
     """
     found = []
-    for layer, stacks in sorted(wanted.plain.items()):
+    for layer, stacks in sorted(desired.plain.items()):
         declared = read_template(layer, stacks.template)
-        for place, own in sorted(stacks.parameters.items()):
-            put_out = [outputs[need][place] for need in sorted(wanted.needs[layer]) if place in outputs.get(need, {})]
+        for target, own in sorted(stacks.parameters.items()):
+            put_out = [
+                outputs[need][target] for need in sorted(desired.needs[layer]) if target in outputs.get(need, {})
+            ]
             values = {key: value for each in put_out for key, value in each.items() if key in declared.parameters}
             values |= own
             if all(key in values or declared.default(key) is not None for key in declared.parameters):
-                name = names.plain_stack(layer, wanted.suffix, place)
-                found.append(PlannedStack(stacks.account, place.region, layer, name, stacks.template, values))
+                name = names.plain_stack(layer, desired.suffix, target)
+                found.append(PlannedStack(stacks.account, target.region, layer, name, stacks.template, values))
     return found
 
 
 def _step(stack: BootstrapStack) -> PlannedStack:
     name = stack_name(stack.layer, stack.suffix)
-    return PlannedStack(stack.place.account, stack.place.region, stack.layer, name, stack.template, stack.parameters)
+    return PlannedStack(stack.target.account, stack.target.region, stack.layer, name, stack.template, stack.parameters)
 
 
 ADMINISTRATION, ARTIFACTS, SHARED_NETWORK = "administration", "artifacts", "shared_network"
@@ -118,8 +120,8 @@ def shared_outputs(client: Client, rollout: RolloutFile, phase: str | None = Non
     expected = dict(_stacks(rollout, phase))
 
     def look(stack: Stack) -> Values | None:
-        place = stack[1]
-        found = client.plain.read(place.account, place.region, expected[stack])
+        target = stack[1]
+        found = client.plain.read(target.account, target.region, expected[stack])
         return None if found is None else found.outputs
 
     looked = dict(concurrently(look, expected))
@@ -136,9 +138,9 @@ def joined_outputs(outputs: Mapping[Stack, Values]) -> SharedOutputs:
     """Arrange what stacks have put out as the desired state takes it."""
     administration = [found for (layer, _), found in outputs.items() if layer == ADMINISTRATION]
     return SharedOutputs(
-        tooling={place.region: found for (layer, place), found in outputs.items() if layer == ARTIFACTS},
+        tooling={target.region: found for (layer, target), found in outputs.items() if layer == ARTIFACTS},
         administration=administration[0] if administration else {},
-        network={place.region: found for (layer, place), found in outputs.items() if layer == SHARED_NETWORK},
+        network={target.region: found for (layer, target), found in outputs.items() if layer == SHARED_NETWORK},
     )
 
 
@@ -212,8 +214,8 @@ def deploy_stacks(
         steps = plan_stacks(rollout, phase, scope, templates, _shared(outcomes), members)
         outcomes += _round(client, steps, _broken(outcomes), tell)
     if all(outcome.stands for outcome in outcomes):
-        wanted = _wanted(client, rollout, phase, templates, outcomes, members or {})
-        steps = route_stacks(wanted, _put_out(client, wanted)) if wanted else []
+        desired = _desired(client, rollout, phase, templates, outcomes, members or {})
+        steps = route_stacks(desired, _put_out(client, desired)) if desired else []
         outcomes += _round(client, steps, {}, tell)
     return outcomes
 
@@ -222,20 +224,20 @@ def _round(
     client: Client, steps: Sequence[PlannedStack], broken: Mapping[str, str], tell: Progress
 ) -> list[StackOutcome]:
     """The stacks of one place go one after the other, since they may follow each other."""
-    places: dict[Target, list[PlannedStack]] = {}
+    targets: dict[Target, list[PlannedStack]] = {}
     for step in steps:
-        places.setdefault(step.place, []).append(step)
+        targets.setdefault(step.target, []).append(step)
 
-    def work(place: Target) -> list[StackOutcome]:
+    def work(target: Target) -> list[StackOutcome]:
         done: list[StackOutcome] = []
-        for step in places[place]:
+        for step in targets[target]:
             done.append(_deployed(client, step, {**broken, **_broken(done)}))
         return done
 
     outcomes: list[StackOutcome] = []
-    with progress.bar("bootstrap", len(places)) as advance:
-        for place, done in concurrently(work, places):
-            advance(str(place))
+    with progress.bar("bootstrap", len(targets)) as advance:
+        for target, done in concurrently(work, targets):
+            advance(str(target))
             for outcome in done:
                 tell(outcome)
             outcomes += done
@@ -263,10 +265,10 @@ def _broken(outcomes: Sequence[StackOutcome]) -> dict[str, str]:
 
 
 def _shared(outcomes: Sequence[StackOutcome]) -> SharedOutputs:
-    return joined_outputs({(each.step.layer, each.step.place): each.outputs for each in outcomes if each.stands})
+    return joined_outputs({(each.step.layer, each.step.target): each.outputs for each in outcomes if each.stands})
 
 
-def _wanted(
+def _desired(
     client: Client,
     rollout: RolloutFile,
     phase: str,
@@ -282,20 +284,20 @@ def _wanted(
     return desired_state(rollout, phase, templates, _shared(outcomes), members)
 
 
-def _put_out(client: Client, wanted: DesiredState) -> dict[str, dict[Target, Values]]:
+def _put_out(client: Client, desired: DesiredState) -> dict[str, dict[Target, Values]]:
     """What the layers that the routes follow have put out, by layer and place, where they stand."""
-    needed = {need for layer in wanted.plain for need in wanted.needs[layer] & wanted.sets.keys()}
-    return {layer: _outputs(client, layer, wanted.sets[layer].name) for layer in sorted(needed)}
+    needed = {need for layer in desired.plain for need in desired.needs[layer] & desired.sets.keys()}
+    return {layer: _outputs(client, layer, desired.sets[layer].name) for layer in sorted(needed)}
 
 
 def _outputs(client: Client, layer: str, name: str) -> dict[Target, Values]:
     """The outputs of a set's stacks; of those that are not there, or do not let themselves be read, none."""
     state = client.sets.read(layer, name)
-    instances = {place: each for place, each in (state.instances if state else {}).items() if each.stack_id}
+    instances = {target: each for target, each in (state.instances if state else {}).items() if each.stack_id}
 
-    def look(place: Target) -> Values:
+    def look(target: Target) -> Values:
         try:
-            return client.members.outputs(place, instances[place].stack_id)
+            return client.members.outputs(target, instances[target].stack_id)
         except Refused:
             return {}
 

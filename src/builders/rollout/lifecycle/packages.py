@@ -22,7 +22,7 @@ def publish_packages(opened: Phase, watch: Observer) -> None:
 
     Raises `RolloutError` for a key that no function under lambda/ makes, and for accounts that cannot read.
     """
-    missing = list(_missing(opened.client, opened.wanted))
+    missing = list(_missing(opened.client, opened.desired))
     functions = {each.key: each for each in package.functions(LAMBDA)} if missing else {}
     for region, bucket, key in missing:
         if key not in functions:
@@ -33,43 +33,43 @@ def publish_packages(opened: Phase, watch: Observer) -> None:
         path = package.build(functions[key], PACKAGES_DIR, WHEELS_DIR)
         opened.client.objects(region).upload(bucket, key, path)
         watch.say(f"put {key} into {bucket}")
-    _require_readers(opened.client, opened.wanted)
+    _require_readers(opened.client, opened.desired)
 
 
-def require_packages(client: Client, wanted: DesiredState) -> None:
+def require_packages(client: Client, desired: DesiredState) -> None:
     """Refuse to put a release back whose packages are gone."""
-    for _, bucket, key in _missing(client, wanted):
+    for _, bucket, key in _missing(client, desired):
         raise RolloutError(f"package {key} is not in {bucket} any more; the release cannot be put back")
 
 
-def _missing(client: Client, wanted: DesiredState) -> Iterator[tuple[str, str, str]]:
+def _missing(client: Client, desired: DesiredState) -> Iterator[tuple[str, str, str]]:
     """Region, bucket and key of each package that is not where the functions will look for it."""
-    for region, bucket in sorted({(place.region, bucket) for place, bucket in _buckets(wanted).items()}):
-        for key in wanted.packages:
+    for region, bucket in sorted({(target.region, bucket) for target, bucket in _buckets(desired).items()}):
+        for key in desired.packages:
             if not client.objects(region).exists(bucket, key):
                 yield region, bucket, key
 
 
-def _buckets(wanted: DesiredState) -> dict[Target, str]:
+def _buckets(desired: DesiredState) -> dict[Target, str]:
     """Where the functions of each place take their packages from."""
     return {
-        place: overrides.get(BUCKET, each.parameters.get(BUCKET, ""))
-        for each in wanted.sets.values()
+        target: overrides.get(BUCKET, each.parameters.get(BUCKET, ""))
+        for each in desired.sets.values()
         if BUCKET in each.parameters
-        for place, overrides in each.overrides.items()
+        for target, overrides in each.overrides.items()
     }
 
 
-def _require_readers(client: Client, wanted: DesiredState) -> None:
+def _require_readers(client: Client, desired: DesiredState) -> None:
     """Ask in the name of each account, since a bucket policy that leaves one out fails its stacks late and slowly."""
-    if not wanted.packages:
+    if not desired.packages:
         return
-    key, buckets = wanted.packages[0], _buckets(wanted)
+    key, buckets = desired.packages[0], _buckets(desired)
 
-    def reads(place: Target) -> bool:
-        return client.members.can_read(place, buckets[place], key)
+    def reads(target: Target) -> bool:
+        return client.members.can_read(target, buckets[target], key)
 
-    shut_out = sorted(place for place, can in concurrently(reads, sorted(buckets)) if not can)
+    shut_out = sorted(target for target, can in concurrently(reads, sorted(buckets)) if not can)
     if shut_out:
         raise RolloutError(
             f"{some_targets(shut_out)} cannot read s3://{buckets[shut_out[0]]}/{key}; name the accounts in "

@@ -112,21 +112,21 @@ def run_purge(
     """
     by_place: dict[Target, list[RetainedResource]] = defaultdict(list)
     for left in in_order(ledger.read()):
-        by_place[left.place].append(left)
+        by_place[left.target].append(left)
 
-    def at(place: Target) -> Sequence[PurgeResult]:
+    def at(target: Target) -> Sequence[PurgeResult]:
         done: list[PurgeResult] = []
         try:
-            done.extend(_purged(client, reach, by_place[place], acknowledged))
+            done.extend(_purged(client, reach, by_place[target], acknowledged))
         finally:
             ledger.strike(each.left for each in done if each.fate is PurgeStatus.PURGED)
         return done
 
     found: list[PurgeResult] = []
-    for place, purged in concurrently(at, sorted(by_place)):
+    for target, purged in concurrently(at, sorted(by_place)):
         found += purged
-        say(f"{place}: {sum(each.fate is PurgeStatus.PURGED for each in purged)} of {len(purged)} purged")
-    found.sort(key=lambda each: (each.left.place, each.left.layer, each.left.logical_id))
+        say(f"{target}: {sum(each.fate is PurgeStatus.PURGED for each in purged)} of {len(purged)} purged")
+    found.sort(key=lambda each: (each.left.target, each.left.layer, each.left.logical_id))
     return tuple(found), int(any(each.fate is PurgeStatus.FAILED for each in found))
 
 
@@ -145,10 +145,10 @@ def _purged(
 
 
 def _one(client: Client, reach: AccessPaths, left: RetainedResource) -> PurgeResult:
-    if stacks.describe(client.calls, reach.reading(left.place), left.stack_id):
+    if stacks.describe(client.calls, reach.reading(left.target), left.stack_id):
         return PurgeResult(left, PurgeStatus.KEPT, "its stack still stands, and uses it; remove the phase there first")
     try:
-        words = delete(client.calls, reach.deploying(left.place), left)
+        words = delete(client.calls, reach.deploying(left.target), left)
     except Refused as refused:
         if refused.code not in GONE:
             raise
@@ -180,14 +180,14 @@ def detach_calls(
     gone = set(accounts) - set(reached)
     found = {}
     for layer, state in states.items():
-        places = [
-            place
-            for place, instance in state.instances.items()
-            if place.account in gone or (place.account in accounts and instance.status is Status.INOPERABLE)
+        targets = [
+            target
+            for target, instance in state.instances.items()
+            if target.account in gone or (target.account in accounts and instance.status is Status.INOPERABLE)
         ]
-        if places:
+        if targets:
             found[layer] = [
                 Call(Action.DELETE, layer, state.name, those, regions, retain=True)
-                for those, regions in rectangles(places, order)
+                for those, regions in rectangles(targets, order)
             ]
     return found

@@ -59,7 +59,7 @@ class RetainedResource:
     """
 
     layer: str
-    place: Target
+    target: Target
     stack_id: str
     logical_id: str
     type: str
@@ -78,9 +78,9 @@ class RetainedResource:
     def by_hand(self) -> str:
         """The command that deletes it by hand; for a snapshot whose service we do not know, the place to look."""
         if self.policy == "Snapshot":
-            return f"look for the snapshots of {self.physical_id} in {self.place}, and delete those of the last day"
+            return f"look for the snapshots of {self.physical_id} in {self.target}, and delete those of the last day"
         return (
-            f"aws cloudcontrol delete-resource --region {self.place.region} --type-name {self.type} "
+            f"aws cloudcontrol delete-resource --region {self.target.region} --type-name {self.type} "
             f"--identifier {self.physical_id}"
         )
 
@@ -93,7 +93,7 @@ def staying(template: str) -> dict[str, str]:
 
 
 def retained(
-    layer: str, place: Target, stack_id: str, template: str, resources: Iterable[StackResource]
+    layer: str, target: Target, stack_id: str, template: str, resources: Iterable[StackResource]
 ) -> tuple[RetainedResource, ...]:
     """The resources that a stack's deletion leaves, by the template that it was deployed with.
 
@@ -103,7 +103,7 @@ def retained(
     policies = staying(template)
     return tuple(
         RetainedResource(
-            layer, place, stack_id, each.logical_id, each.type, each.physical_id, policies[each.logical_id]
+            layer, target, stack_id, each.logical_id, each.type, each.physical_id, policies[each.logical_id]
         )
         for each in resources
         if each.logical_id in policies
@@ -121,7 +121,7 @@ def final_snapshot(left: RetainedResource, now: Sequence[str]) -> str:
 
 def in_order(found: Iterable[RetainedResource]) -> list[RetainedResource]:
     """Keys last: whatever is read with a key, and may still be brought back, goes before it."""
-    return sorted(found, key=lambda each: (each.way is Disposal.KEY, each.place, each.layer, each.logical_id))
+    return sorted(found, key=lambda each: (each.way is Disposal.KEY, each.target, each.layer, each.logical_id))
 
 
 def _default(resource: Mapping[str, Any]) -> str:
@@ -194,7 +194,7 @@ class RetainedList:
 
 
 def _key(left: RetainedResource) -> _Key:
-    return left.place, left.stack_id, left.type, left.physical_id
+    return left.target, left.stack_id, left.type, left.physical_id
 
 
 @dataclass(frozen=True)
@@ -210,9 +210,9 @@ def record_retained(
 ) -> RetainedView:
     """Write down what the removal of these sets will leave. To be called before it begins, and again on resume."""
     looks = [
-        Look((layer, place), instance.stack_id)
+        Look((layer, target), instance.stack_id)
         for layer, state in sorted(sets.items())
-        for place, instance in sorted(state.instances.items())
+        for target, instance in sorted(state.instances.items())
         if instance.stack_id
     ]
     found: list[RetainedResource] = []
@@ -230,25 +230,25 @@ def record_retained(
         else:
             found += answer
     ledger.note(found)
-    return RetainedView(tuple(sorted(found, key=lambda each: (each.place, each.layer, each.logical_id))), unread)
+    return RetainedView(tuple(sorted(found, key=lambda each: (each.target, each.layer, each.logical_id))), unread)
 
 
 def _of_stack(client: Client, reach: AccessPaths, look: Look) -> Iterator[RetainedResource]:
-    layer, place = look.key
-    stack = client.members.deployed(place, look.stack_id)
+    layer, target = look.key
+    stack = client.members.deployed(target, look.stack_id)
     try:
         if stack is None or not staying(stack.template):
             return
-        made = resources.of_stack(client.calls, reach.reading(place), look.stack_id)
-        found = retained(layer, place, look.stack_id, stack.template, made)
+        made = resources.of_stack(client.calls, reach.reading(target), look.stack_id)
+        found = retained(layer, target, look.stack_id, stack.template, made)
     except ValueError as error:
-        raise RolloutError(f"the template of {layer} at {place} is not JSON; somebody else deployed it") from error
+        raise RolloutError(f"the template of {layer} at {target} is not JSON; somebody else deployed it") from error
     for left in found:
         yield _with_snapshots(client, reach, left) if left.way is Disposal.SNAPSHOT else left
 
 
 def _with_snapshots(client: Client, reach: AccessPaths, left: RetainedResource) -> RetainedResource:
-    where = reach.deploying(left.place)
+    where = reach.deploying(left.target)
     identity = resources.database(client.calls, where, left.physical_id)
     before = resources.snapshots(client.calls, where, left.physical_id, identity)
     return dataclasses.replace(left, identity=identity, before=before)

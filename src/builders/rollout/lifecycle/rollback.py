@@ -13,22 +13,22 @@ from builders.rollout.model import CurrentState, DesiredState, PlainStackSpec, S
 from builders.rollout.state.releases import Release
 
 
-def desired_release(release: Release, now: DesiredState, world: CurrentState) -> DesiredState:
+def desired_release(release: Release, now: DesiredState, current: CurrentState) -> DesiredState:
     """The release at the places where the phase is now.
 
     A place that came since gets the release's templates with its own present values; one that left stays away. A layer
     that the release does not have is to be removed, which a plan blocks on where it holds data.
     """
-    wanted = release.desired(now)
+    desired = release.spec(now)
     sets = {}
-    for layer, old in wanted.sets.items():
-        present, state = now.sets.get(layer), world.sets.get(layer)
-        places = {*(present.overrides if present else ()), *(state.instances if state else ())} & now.places
+    for layer, old in desired.sets.items():
+        present, state = now.sets.get(layer), current.sets.get(layer)
+        targets = {*(present.overrides if present else ()), *(state.instances if state else ())} & now.targets
         # A layer that is nowhere now is put back where the release had it and the phase still is.
-        overrides = _overrides(old, present, places or old.overrides.keys() & now.places)
+        overrides = _overrides(old, present, targets or old.overrides.keys() & now.targets)
         sets[layer] = dataclasses.replace(old, overrides=overrides)
-    plain = {layer: _plain(old, now.plain.get(layer), now) for layer, old in wanted.plain.items()}
-    return dataclasses.replace(wanted, sets=sets, plain=plain)
+    plain = {layer: _plain(old, now.plain.get(layer), now) for layer, old in desired.plain.items()}
+    return dataclasses.replace(desired, sets=sets, plain=plain)
 
 
 def desired_nothing(now: DesiredState) -> DesiredState:
@@ -37,15 +37,15 @@ def desired_nothing(now: DesiredState) -> DesiredState:
     return dataclasses.replace(now, sets={}, plain=plain, packages=())
 
 
-def _overrides(old: StackSetSpec, present: StackSetSpec | None, places: Collection[Target]) -> dict[Target, Values]:
+def _overrides(old: StackSetSpec, present: StackSetSpec | None, targets: Collection[Target]) -> dict[Target, Values]:
     declared = json.loads(old.template).get("Parameters", {})
     found: dict[Target, Values] = {}
-    for place in sorted(places):
-        if place in old.overrides:
-            found[place] = old.overrides[place]
-        elif present is not None and place in present.overrides:
-            values = present.values(place)
-            found[place] = {
+    for target in sorted(targets):
+        if target in old.overrides:
+            found[target] = old.overrides[target]
+        elif present is not None and target in present.overrides:
+            values = present.values(target)
+            found[target] = {
                 name: value for name, value in values.items() if name in declared and old.parameters.get(name) != value
             }
     return found
@@ -54,7 +54,7 @@ def _overrides(old: StackSetSpec, present: StackSetSpec | None, places: Collecti
 def _plain(old: PlainStackSpec, present: PlainStackSpec | None, now: DesiredState) -> PlainStackSpec:
     """The release's stacks where the phase still is; a place that came since keeps its present values."""
     declared = json.loads(old.template).get("Parameters", {})
-    parameters = {place: values for place, values in old.parameters.items() if place in now.places}
-    for place, values in (present.parameters if present else {}).items():
-        parameters.setdefault(place, {name: value for name, value in values.items() if name in declared})
+    parameters = {target: values for target, values in old.parameters.items() if target in now.targets}
+    for target, values in (present.parameters if present else {}).items():
+        parameters.setdefault(target, {name: value for name, value in values.items() if name in declared})
     return dataclasses.replace(old, parameters=parameters)

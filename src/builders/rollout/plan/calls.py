@@ -22,15 +22,15 @@ Rectangle = tuple[tuple[str, ...], tuple[str, ...]]
 """Accounts and regions, whose every pair is meant."""
 
 
-def rectangles(places: Collection[Target], region_order: Iterable[str]) -> list[Rectangle]:
+def rectangles(targets: Collection[Target], region_order: Iterable[str]) -> list[Rectangle]:
     """Cover the places by rectangles that touch each place once: by the fewer of two ways of gathering them."""
     order = {region: number for number, region in enumerate(region_order)}
 
     def sort(regions: Iterable[str]) -> tuple[str, ...]:
         return tuple(sorted(regions, key=lambda region: (order.get(region, len(order)), region)))
 
-    by_account = _gathered((place.account, place.region) for place in places)
-    by_region = _gathered((place.region, place.account) for place in places)
+    by_account = _gathered((target.account, target.region) for target in targets)
+    by_region = _gathered((target.region, target.account) for target in targets)
     if len(by_region) < len(by_account):
         return sorted((tuple(sorted(accounts)), sort(regions)) for accounts, regions in by_region.items())
     return sorted((tuple(sorted(accounts)), sort(regions)) for regions, accounts in by_account.items())
@@ -76,13 +76,17 @@ class Call:
     retain: bool = False
 
     @property
-    def places(self) -> frozenset[Target]:
+    def targets(self) -> frozenset[Target]:
         """The instances that the operation touches."""
         return frozenset(Target(account, region) for account in self.accounts for region in self.regions)
 
 
 def calls_for(
-    wanted: DesiredState, layer: str, state: StackSet | None, places: Collection[Target], anchors: Iterable[Target] = ()
+    desired: DesiredState,
+    layer: str,
+    state: StackSet | None,
+    targets: Collection[Target],
+    anchors: Iterable[Target] = (),
 ) -> list[Call]:
     """The calls, in order, that bring a layer's set and its instances at `places` to what they shall be.
 
@@ -90,33 +94,33 @@ def calls_for(
     the first of `anchors` that has one is deployed with the new template ahead of its wave. What comes behind
     UpdateStackSet is independent of each other.
     """
-    desired = wanted.sets.get(layer)
-    if desired is None:
-        return _removal(wanted, state, places)
+    spec = desired.sets.get(layer)
+    if spec is None:
+        return _removal(desired, state, targets)
     found: list[Call] = []
     if state is None:
-        found += [Call(Action.CREATE_SET, layer, desired.name)] if places else []
-    changed = state is not None and differs(wanted, desired, state)
-    kinds = {place: change_kind(desired, state, place, changed) for place in places}
+        found += [Call(Action.CREATE_SET, layer, spec.name)] if targets else []
+    changed = state is not None and differs(desired, spec, state)
+    kinds = {target: change_kind(spec, state, target, changed) for target in targets}
     if state is not None and changed and any(each in (ChangeKind.CREATE, ChangeKind.UPDATE) for each in kinds.values()):
-        accounts, regions = _bearers(wanted, desired, state, kinds, anchors)
-        bearing = Call(Action.UPDATE_SET, layer, desired.name, accounts, regions)
+        accounts, regions = _bearers(desired, spec, state, kinds, anchors)
+        bearing = Call(Action.UPDATE_SET, layer, spec.name, accounts, regions)
         found.append(bearing)
-        for place in bearing.places & kinds.keys():
-            if kinds[place] is ChangeKind.UPDATE and keeps_overrides(desired, state, state.instances[place]):
-                kinds[place] = ChangeKind.NOTHING
+        for target in bearing.targets & kinds.keys():
+            if kinds[target] is ChangeKind.UPDATE and keeps_overrides(spec, state, state.instances[target]):
+                kinds[target] = ChangeKind.NOTHING
     for action, meant in (
         (Action.CREATE, {ChangeKind.CREATE}),
         (Action.UPDATE, {ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY}),
     ):
-        for overrides, (accounts, regions) in _groups(wanted, desired, state, kinds, meant):
-            found.append(Call(action, layer, desired.name, accounts, regions, overrides))
+        for overrides, (accounts, regions) in _groups(desired, spec, state, kinds, meant):
+            found.append(Call(action, layer, spec.name, accounts, regions, overrides))
     if state is not None:
-        found += _deletions(wanted, state, [place for place, each in kinds.items() if each is ChangeKind.DELETE])
+        found += _deletions(desired, state, [target for target, each in kinds.items() if each is ChangeKind.DELETE])
     return found
 
 
-def state_after(wanted: DesiredState, state: StackSet | None, *done: Call) -> StackSet | None:
+def state_after(desired: DesiredState, state: StackSet | None, *done: Call) -> StackSet | None:
     """The set once steps have succeeded everywhere, one after the other: what a plan reckons with."""
     instances = dict(state.instances) if state else {}  # copied once: there may be a step for each instance
     for step in done:
@@ -129,31 +133,31 @@ def state_after(wanted: DesiredState, state: StackSet | None, *done: Call) -> St
     if state is None:
         return None
     if any(step.action is not Action.DELETE for step in done):
-        return _stored(wanted, state, instances)
+        return _stored(desired, state, instances)
     return dataclasses.replace(state, instances=instances)
 
 
 def _succeed(instances: dict[Target, Instance], step: Call) -> None:
     """Change the instances of a set as a step does that succeeds everywhere."""
     if step.action is Action.DELETE:
-        for place in step.places:
-            instances.pop(place, None)
+        for target in step.targets:
+            instances.pop(target, None)
         return
     if step.action is Action.UPDATE_SET:
-        for place, instance in instances.items():
+        for target, instance in instances.items():
             if instance.status is not Status.INOPERABLE:
-                instances[place] = dataclasses.replace(instance, status=Status.OUTDATED)
-    for place in step.places:
-        before = instances.get(place, Instance(place, Status.OUTDATED, "PENDING", overrides={}))
+                instances[target] = dataclasses.replace(instance, status=Status.OUTDATED)
+    for target in step.targets:
+        before = instances.get(target, Instance(target, Status.OUTDATED, "PENDING", overrides={}))
         overrides = before.overrides if step.action is Action.UPDATE_SET or not step.overrides else step.overrides
-        instances[place] = dataclasses.replace(
+        instances[target] = dataclasses.replace(
             before, status=Status.CURRENT, detailed="SUCCEEDED", reason="", overrides=overrides
         )
 
 
 def _bearers(
-    wanted: DesiredState,
-    desired: StackSetSpec,
+    desired: DesiredState,
+    spec: StackSetSpec,
     state: StackSet,
     kinds: Mapping[Target, ChangeKind],
     anchors: Iterable[Target],
@@ -162,86 +166,88 @@ def _bearers(
 
     Naming nobody would update everybody, which is right only where nobody is there.
     """
-    working = [place for place, each in kinds.items() if each is ChangeKind.UPDATE]
-    staying = [place for place in working if keeps_overrides(desired, state, state.instances[place])]
+    working = [target for target, each in kinds.items() if each is ChangeKind.UPDATE]
+    staying = [target for target in working if keeps_overrides(spec, state, state.instances[target])]
     if staying:
-        return min(rectangles(staying, wanted.regions), key=lambda found: _turn(wanted, found))
+        return min(rectangles(staying, desired.regions), key=lambda found: _turn(desired, found))
     usable = [p for p in anchors if p in state.instances and state.instances[p].status is not Status.INOPERABLE]
-    for place in sorted(working) or sorted(usable, key=lambda place: place not in desired.overrides):
-        return (place.account,), (place.region,)
+    for target in sorted(working) or sorted(usable, key=lambda target: target not in spec.overrides):
+        return (target.account,), (target.region,)
     return (), ()
 
 
 def _groups(
-    wanted: DesiredState,
-    desired: StackSetSpec,
+    desired: DesiredState,
+    spec: StackSetSpec,
     state: StackSet | None,
     kinds: Mapping[Target, ChangeKind],
     meant: set[ChangeKind],
 ) -> Iterator[tuple[Values, Rectangle]]:
     """Rectangles of equal overrides: those of an earlier region first, then the larger."""
     groups: dict[str, list[Target]] = defaultdict(list)
-    for place, each in kinds.items():
+    for target, each in kinds.items():
         if each in meant:
-            overrides = _overrides(desired, state, place)
-            groups[json.dumps(overrides, sort_keys=True)].append(place)
-    found = [(text, rectangle) for text, places in groups.items() for rectangle in rectangles(places, wanted.regions)]
-    for text, rectangle in sorted(found, key=lambda each: (_turn(wanted, each[1]), each[0])):
+            overrides = _overrides(spec, state, target)
+            groups[json.dumps(overrides, sort_keys=True)].append(target)
+    found = [
+        (text, rectangle) for text, targets in groups.items() for rectangle in rectangles(targets, desired.regions)
+    ]
+    for text, rectangle in sorted(found, key=lambda each: (_turn(desired, each[1]), each[0])):
         yield json.loads(text), rectangle
 
 
-def _turn(wanted: DesiredState, rectangle: Rectangle) -> tuple[int, int]:
+def _turn(desired: DesiredState, rectangle: Rectangle) -> tuple[int, int]:
     """When a rectangle's turn comes: in the order of the regions, and the larger before the smaller."""
     accounts, regions = rectangle
-    order = {region: number for number, region in enumerate(wanted.regions)}
+    order = {region: number for number, region in enumerate(desired.regions)}
     return min(order.get(region, len(order)) for region in regions), -len(accounts) * len(regions)
 
 
-def _overrides(desired: StackSetSpec, state: StackSet | None, place: Target) -> dict[str, str]:
+def _overrides(spec: StackSetSpec, state: StackSet | None, target: Target) -> dict[str, str]:
     """The full list for a place; none where its own values stay as they are, so that a thousand accounts that each
     have a value of their own are one operation.
 
     An operation without a list leaves all values (CloudFormation API reference, UpdateStackInstances). One that shall
     reset all of them therefore has to name something: the suffix.
     """
-    overrides = dict(desired.overrides[place])
-    if state is None or place not in state.instances:
+    overrides = dict(spec.overrides[target])
+    if state is None or target not in state.instances:
         return overrides
-    instance = state.instances[place]
-    if keeps_overrides(desired, state, instance):
+    instance = state.instances[target]
+    if keeps_overrides(spec, state, instance):
         return {}
-    return overrides or {SUFFIX: desired.parameters[SUFFIX]}
+    return overrides or {SUFFIX: spec.parameters[SUFFIX]}
 
 
-def _removal(wanted: DesiredState, state: StackSet | None, places: Collection[Target]) -> list[Call]:
+def _removal(desired: DesiredState, state: StackSet | None, targets: Collection[Target]) -> list[Call]:
     """A layer that the phase has no more: its instances, and behind the last of them the set itself."""
     if state is None:
         return []
-    found = _deletions(wanted, state, [place for place in places if place in state.instances])
-    if not state.instances.keys() - set(places):
+    found = _deletions(desired, state, [target for target in targets if target in state.instances])
+    if not state.instances.keys() - set(targets):
         found.append(Call(Action.DELETE_SET, state.layer, state.name))
     return found
 
 
-def _deletions(wanted: DesiredState, state: StackSet, places: Collection[Target]) -> list[Call]:
+def _deletions(desired: DesiredState, state: StackSet, targets: Collection[Target]) -> list[Call]:
     """Those that work are deleted; an INOPERABLE one is let go, and its stack stays."""
     return [
         Call(Action.DELETE, state.layer, state.name, accounts, regions, retain=broken)
         for broken in (False, True)
         for accounts, regions in rectangles(
-            [place for place in places if (state.instances[place].status is Status.INOPERABLE) is broken],
-            wanted.regions,
+            [target for target in targets if (state.instances[target].status is Status.INOPERABLE) is broken],
+            desired.regions,
         )
     ]
 
 
-def _stored(wanted: DesiredState, state: StackSet, instances: dict[Target, Instance]) -> StackSet:
-    desired = wanted.sets[state.layer]
+def _stored(desired: DesiredState, state: StackSet, instances: dict[Target, Instance]) -> StackSet:
+    spec = desired.sets[state.layer]
     return dataclasses.replace(
         state,
-        template=desired.template,
-        parameters=desired.parameters,
-        tags=wanted.tags,
-        permissions=wanted.permissions,
+        template=spec.template,
+        parameters=spec.parameters,
+        tags=desired.tags,
+        permissions=desired.permissions,
         instances=instances,
     )

@@ -27,7 +27,7 @@ class Group:
     wave: str
     layer: str
     kind: ChangeKind
-    places: tuple[Target, ...]
+    targets: tuple[Target, ...]
     changes: tuple[Change, ...] | None = None
 
 
@@ -49,7 +49,7 @@ class PlannedHazard:
     """A hazard with the places where it lies."""
 
     hazard: Hazard
-    places: tuple[Target, ...]
+    targets: tuple[Target, ...]
 
     @property
     def name(self) -> str:
@@ -87,8 +87,8 @@ class Plan:
 
     def count(self, kinds: Iterable[ChangeKind]) -> int:
         """How many instances become one of these."""
-        wanted = set(kinds)
-        return sum(len(group.places) for group in self.groups if group.kind in wanted)
+        desired = set(kinds)
+        return sum(len(group.targets) for group in self.groups if group.kind in desired)
 
 
 _SLOW = {

@@ -43,19 +43,19 @@ def interface(template: str) -> Interface:
     return Interface(frozenset(map(_text, exported)), frozenset(map(_text, _imports(body))))
 
 
-def deployment_order(wanted: DesiredState, world: CurrentState, back: bool) -> Graph:
+def deployment_order(desired: DesiredState, current: CurrentState, back: bool) -> Graph:
     """Order the layers of a phase that are there, or shall be. Raises `RolloutError` as `graph` does."""
-    before = {layer: interface(state.template) for layer, state in world.sets.items()}
-    before |= {layer: NO_INTERFACE for layer, _ in world.plain}
-    to_be = {layer: interface(each.template) for layer, each in wanted.sets.items()}
-    to_be |= {layer: NO_INTERFACE for layer, each in wanted.plain.items() if each.parameters}
-    return order_by_interfaces(before, to_be, wanted.needs, back)
+    before = {layer: interface(state.template) for layer, state in current.sets.items()}
+    before |= {layer: NO_INTERFACE for layer, _ in current.plain}
+    to_be = {layer: interface(each.template) for layer, each in desired.sets.items()}
+    to_be |= {layer: NO_INTERFACE for layer, each in desired.plain.items() if each.parameters}
+    return order_by_interfaces(before, to_be, desired.needs, back)
 
 
-def removal_order(wanted: DesiredState, world: CurrentState) -> Graph:
+def removal_order(desired: DesiredState, current: CurrentState) -> Graph:
     """Order the layers where they leave a place that others of theirs keep: each before those that it needs."""
-    there = {*world.sets, *(layer for layer, _ in world.plain)}
-    return order_by_interfaces(dict.fromkeys(there, NO_INTERFACE), {}, wanted.needs, back=True)
+    there = {*current.sets, *(layer for layer, _ in current.plain)}
+    return order_by_interfaces(dict.fromkeys(there, NO_INTERFACE), {}, desired.needs, back=True)
 
 
 def order_by_interfaces(
@@ -118,38 +118,38 @@ LEAVING = "leaving"
 """The last wave: accounts that the phase has no more."""
 
 
-def waves_of(wanted: DesiredState, world: CurrentState) -> list[Wave]:
+def waves_of(desired: DesiredState, current: CurrentState) -> list[Wave]:
     """The waves of the phase, and one for whoever is there and should not be."""
-    named = {account for wave in wanted.waves for account in wave.accounts}
-    there = {place.account for state in world.sets.values() for place in state.instances}
-    there |= {place.account for _, place in world.plain}
+    named = {account for wave in desired.waves for account in wave.accounts}
+    there = {target.account for state in current.sets.values() for target in state.instances}
+    there |= {target.account for _, target in current.plain}
     gone = tuple(sorted(there - named))
     # A set without instances is to go, too, and goes with the last wave.
-    return [*wanted.waves, Wave(LEAVING, gone)] if gone or not wanted.waves else list(wanted.waves)
+    return [*desired.waves, Wave(LEAVING, gone)] if gone or not desired.waves else list(desired.waves)
 
 
 def targets_of(
-    wanted: DesiredState, layer: str, state: StackSet | None, standing: Iterable[tuple[str, Target]]
+    desired: DesiredState, layer: str, state: StackSet | None, standing: Iterable[tuple[str, Target]]
 ) -> set[Target]:
     """Where a layer is or shall be; `standing` are the plain stacks that are there."""
-    if layer in wanted.plain:
-        return {*wanted.plain[layer].parameters, *(place for name, place in standing if name == layer)}
-    shall: Collection[Target] = wanted.sets[layer].overrides.keys() if layer in wanted.sets else ()
+    if layer in desired.plain:
+        return {*desired.plain[layer].parameters, *(target for name, target in standing if name == layer)}
+    shall: Collection[Target] = desired.sets[layer].overrides.keys() if layer in desired.sets else ()
     return {*shall, *(state.instances if state else ())}
 
 
-def leaving_targets(wanted: DesiredState, layer: str, where: Collection[Target]) -> set[Target]:
+def leaving_targets(desired: DesiredState, layer: str, where: Collection[Target]) -> set[Target]:
     """Those of a layer's places that it leaves while it stays at others."""
-    if layer in wanted.plain:
-        staying: Collection[Target] = wanted.plain[layer].parameters
-    elif layer in wanted.sets:
-        staying = wanted.sets[layer].overrides
+    if layer in desired.plain:
+        staying: Collection[Target] = desired.plain[layer].parameters
+    elif layer in desired.sets:
+        staying = desired.sets[layer].overrides
     else:
         staying = ()
-    return {place for place in where if place not in staying} if staying else set()
+    return {target for target in where if target not in staying} if staying else set()
 
 
-def anchor_targets(wanted: DesiredState) -> list[Target]:
+def anchor_targets(desired: DesiredState) -> list[Target]:
     """All places of the phase, those of the first wave first."""
-    number = {account: index for index, wave in enumerate(wanted.waves) for account in wave.accounts}
-    return sorted(wanted.places, key=lambda place: (number.get(place.account, len(number)), place))
+    number = {account: index for index, wave in enumerate(desired.waves) for account in wave.accounts}
+    return sorted(desired.targets, key=lambda target: (number.get(target.account, len(number)), target))

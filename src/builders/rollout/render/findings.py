@@ -83,7 +83,7 @@ def drift_text(view: DriftView, width: int = 80) -> Text:
     _unchecked(page, view)
     page.say_where_all_is()
     page.blank()
-    drifted = len({(each.layer, each.place) for each in view.drifted})
+    drifted = len({(each.layer, each.target) for each in view.drifted})
     if drifted:
         page.line((f"{counted_noun(drifted, 'instance')} drifted.", BAD))
     elif not view.unchecked:
@@ -101,8 +101,8 @@ def drift_data(view: DriftView) -> dict[str, Any]:
         "drifted": [
             {
                 "layer": each.layer,
-                "account": each.place.account,
-                "region": each.place.region,
+                "account": each.target.account,
+                "region": each.target.region,
                 "resource": each.resource,
                 "type": each.type,
                 "difference": each.difference,
@@ -113,8 +113,8 @@ def drift_data(view: DriftView) -> dict[str, Any]:
             for each in view.drifted
         ],
         "unchecked": [
-            {"layer": layer, "account": place.account, "region": place.region, "reason": reason}
-            for (layer, place), reason in view.unchecked.items()
+            {"layer": layer, "account": target.account, "region": target.region, "reason": reason}
+            for (layer, target), reason in view.unchecked.items()
         ],
     }
 
@@ -123,10 +123,10 @@ def _together(drifted: Iterable[Drifted]) -> dict[tuple[str, tuple[_Difference, 
     by_instance: dict[tuple[str, Target], list[_Difference]] = defaultdict(list)
     for each in drifted:
         difference = (each.resource, each.type, each.difference, each.property, each.expected, each.actual)
-        by_instance[each.layer, each.place].append(difference)
+        by_instance[each.layer, each.target].append(difference)
     found: dict[tuple[str, tuple[_Difference, ...]], list[Target]] = defaultdict(list)
-    for (layer, place), differences in by_instance.items():
-        found[layer, tuple(sorted(differences))].append(place)
+    for (layer, target), differences in by_instance.items():
+        found[layer, tuple(sorted(differences))].append(target)
     return found
 
 
@@ -149,8 +149,8 @@ def _value(given: str) -> str:
 
 def _unchecked(page: Page, view: DriftView) -> None:
     together: dict[str, list[Target]] = defaultdict(list)
-    for (layer, place), reason in view.unchecked.items():
-        together[f"{layer}: {reason}"].append(place)
+    for (layer, target), reason in view.unchecked.items():
+        together[f"{layer}: {reason}"].append(target)
     if together:
         page.title("Not checked")
     for line, where in list(together.items())[:_GROUPS_LISTED]:
@@ -171,8 +171,8 @@ def outputs_text(view: OutputsView, width: int = 80) -> Text:
     if len(view.written) > _SHOWN:
         page.line(f"... and {len(view.written) - _SHOWN:,} more", indent=2)
     page.line(f"index: {view.index}", indent=2)
-    for place, reason in sorted(view.unread.items()):
-        page.line(("not written", BAD), f"  {place}: {reason}")
+    for target, reason in sorted(view.unread.items()):
+        page.line(("not written", BAD), f"  {target}: {reason}")
     return page.text()
 
 
@@ -183,8 +183,8 @@ def outputs_json(view: OutputsView) -> dict[str, Any]:
         "release": view.release,
         "index": str(view.index),
         "places": [
-            {"place": str(each.place), "files": [str(file) for file in each.files], "known": list(each.known)}
+            {"place": str(each.target), "files": [str(file) for file in each.files], "known": list(each.known)}
             for each in view.written
         ],
-        "unread": {str(place): reason for place, reason in sorted(view.unread.items())},
+        "unread": {str(target): reason for target, reason in sorted(view.unread.items())},
     }

@@ -160,15 +160,15 @@ def name_list(given: Sequence[str], most: int = FEW_NAMES) -> str:
 
 def target_list(given: Collection[Target]) -> str:
     """Where something is: by name where there are few, else counted."""
-    accounts = sorted({place.account for place in given})
-    regions = sorted({place.region for place in given})
+    accounts = sorted({target.account for target in given})
+    regions = sorted({target.region for target in given})
     whole = len(given) == len(accounts) * len(regions)
     if len(given) == 1:
         return str(next(iter(given)))
     if len(accounts) <= FEW_ACCOUNTS and whole:
         return f"{name_list(accounts)} in {name_list(regions)}"
     if len(given) <= FEW_ACCOUNTS:
-        return name_list([str(place) for place in sorted(given)])
+        return name_list([str(target) for target in sorted(given)])
     if whole:
         return f"{counted_noun(len(accounts), 'account')} {targets_by_region(regions)}"
     return f"{counted_noun(len(given), 'instance')} of {counted_noun(len(accounts), 'account')} in {name_list(regions)}"

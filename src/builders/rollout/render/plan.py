@@ -142,7 +142,7 @@ def _condition(blocks: Sequence[PlannedHazard]) -> str:
 
 
 def _where(each: PlannedHazard) -> str:
-    return f"at {target_list(each.places)}" if each.places else "everywhere"
+    return f"at {target_list(each.targets)}" if each.targets else "everywhere"
 
 
 _NOTES_LISTED = 12
@@ -216,7 +216,7 @@ def _inside(plan: Plan) -> Iterator[tuple[str, int]]:
     found: Counter[Effect] = Counter()
     for group in plan.groups:
         for change in group.changes or ():
-            found[change.effect] += len(group.places)
+            found[change.effect] += len(group.targets)
     words = {
         Effect.REPLACE: "replaced",
         Effect.MAY_REPLACE: "perhaps replaced",

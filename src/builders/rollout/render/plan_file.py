@@ -46,7 +46,7 @@ def _group(group: Group) -> dict[str, Any]:
         "wave": group.wave,
         "layer": group.layer,
         "kind": group.kind.value,
-        "places": [str(place) for place in group.places],
+        "places": [str(target) for target in group.targets],
         "changes": None if group.changes is None else [_change(change) for change in group.changes],
     }
 
@@ -86,7 +86,7 @@ def _hazard(each: PlannedHazard, blocks: bool) -> dict[str, Any]:
         "acknowledgeable": hazard.acknowledgeable,
         "blocks": blocks,
         "needs_order": list(hazard.needs_order),
-        "places": [str(place) for place in each.places],
+        "places": [str(target) for target in each.targets],
     }
 
 
@@ -199,17 +199,17 @@ def _instances(saved: Mapping[str, Any], fresh: Mapping[str, Any]) -> Iterator[s
     for key in sorted(before.keys() | after.keys()):
         was, will = before.get(key), after.get(key)
         if was != will:
-            layer, _, place = key
-            together.setdefault((layer, _transition(was, will)), []).append(place)
-    for (layer, transition), places in together.items():
-        yield f"{layer} at {name_list(places, _LISTED)}: {transition}"
+            layer, _, target = key
+            together.setdefault((layer, _transition(was, will)), []).append(target)
+    for (layer, transition), targets in together.items():
+        yield f"{layer} at {name_list(targets, _LISTED)}: {transition}"
 
 
 def _by_instance(plan: Mapping[str, Any]) -> dict[tuple[str, str, str], tuple[str, Any]]:
     return {
-        (group["layer"], group["wave"], place): (group["kind"], group["changes"])
+        (group["layer"], group["wave"], target): (group["kind"], group["changes"])
         for group in plan["groups"]
-        for place in group["places"]
+        for target in group["places"]
     }
 
 
@@ -229,8 +229,8 @@ def _resources(was: list[dict[str, Any]] | None, will: list[dict[str, Any]] | No
     return name_list(moved_ids, _LISTED) or "in another order"
 
 
-def _where(places: list[str]) -> str:
-    return name_list(places, _LISTED) or "no place"
+def _where(targets: list[str]) -> str:
+    return name_list(targets, _LISTED) or "no place"
 
 
 def _hazards(saved: Mapping[str, Any], fresh: Mapping[str, Any]) -> Iterator[str]:

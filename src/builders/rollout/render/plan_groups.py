@@ -134,10 +134,10 @@ def merged_groups(groups: Iterable[Group]) -> list[Group]:
     for group in groups:
         if group.changes not in known:
             known[group.changes] = _without_names(group.changes)
-        alike = dataclasses.replace(group, places=(), changes=known[group.changes])
+        alike = dataclasses.replace(group, targets=(), changes=known[group.changes])
         together.setdefault(alike, []).append(group)
     return [
-        dataclasses.replace(alike, places=tuple(sorted({place for group in those for place in group.places})))
+        dataclasses.replace(alike, targets=tuple(sorted({target for group in those for target in group.targets})))
         for alike, those in together.items()
     ]
 
@@ -196,7 +196,7 @@ class WaveGroups:
             self._wave(wave, by_layer)
 
     def _wave(self, wave: str, by_layer: Mapping[str, Sequence[Group]]) -> None:
-        everywhere = {place for groups in by_layer.values() for group in groups for place in group.places}
+        everywhere = {target for groups in by_layer.values() for group in groups for target in group.targets}
         self._page.title(f"Wave {wave}: {target_list(everywhere)}")
         idle = [
             layer for layer, groups in by_layer.items() if all(group.kind is ChangeKind.NOTHING for group in groups)
@@ -217,12 +217,12 @@ class WaveGroups:
         """What layers must have in common to share a line; a layer with more to show shares it with none."""
         if len(groups) > 1 or (groups[0].changes and not self._was_shown(groups[0])):
             return (layer,)
-        return "", f"{len(groups[0].places)} {groups[0].kind}", self._remark(groups[0])
+        return "", f"{len(groups[0].targets)} {groups[0].kind}", self._remark(groups[0])
 
     def _layer(self, layers: Sequence[str], groups: Sequence[Group], width: int) -> None:
         told = sorted(
             (group for group in groups if group.kind is not ChangeKind.NOTHING),
-            key=lambda group: (_ORDER[group.kind], -len(group.places)),
+            key=lambda group: (_ORDER[group.kind], -len(group.targets)),
         )
         # The only group of a layer needs no line that says where: the wave's says it.
         alone = len(groups) == 1
@@ -240,11 +240,11 @@ class WaveGroups:
         for group in listed:
             if not alone:
                 mark, style = _SIGNS[group.kind]
-                where = f"{group.kind.value} {target_list(group.places)}{self._remark(group)}"
+                where = f"{group.kind.value} {target_list(group.targets)}{self._remark(group)}"
                 self._page.line((f"{mark} ", style), where, indent=4)
             self._inside(group, 4 if alone else 6)
         if left := told[len(listed) :]:
-            count = sum(len(group.places) for group in left)
+            count = sum(len(group.targets) for group in left)
             self._page.more(f"{count:,} more, in {counted_noun(len(left), 'group')}", indent=4)
 
     def _remark(self, group: Group) -> str:
@@ -277,7 +277,7 @@ def _counts(groups: Sequence[Group]) -> Iterator[Part]:
     """How many of each kind, in its colour."""
     totals: Counter[ChangeKind] = Counter()
     for group in groups:
-        totals[group.kind] += len(group.places)
+        totals[group.kind] += len(group.targets)
     for number, kind in enumerate(kind for kind in ChangeKind if totals[kind]):
         yield ", " if number else ""
         yield f"{totals[kind]:,} {kind.value}", _SIGNS[kind][1]

@@ -92,12 +92,12 @@ class ProgressEvents:
         self._picture.regions = tuple(regions)
         for group in plan.groups:
             standing = InstanceStatus(_AT_FIRST.get(group.kind, Mark.PENDING))
-            self._picture.standings.setdefault(group.layer, {}).update(dict.fromkeys(group.places, standing))
+            self._picture.standings.setdefault(group.layer, {}).update(dict.fromkeys(group.targets, standing))
 
-    def wave(self, name: str, places: int) -> None:
+    def wave(self, name: str, targets: int) -> None:
         """A wave begins."""
         with self._lock:
-            self._picture.wave, self._picture.wave_places = name, places
+            self._picture.wave, self._picture.wave_places = name, targets
 
     def operation(self, step: Call, operation: Operation, now: float) -> bool:
         """An operation was looked at; return whether it has another status than before."""
@@ -120,10 +120,10 @@ class ProgressEvents:
                 self._mark_done(step)
             return True
 
-    def places(self, layer: str, states: Mapping[Target, str]) -> None:
+    def targets(self, layer: str, states: Mapping[Target, str]) -> None:
         """Instances were looked at."""
         with self._lock:
-            found = {place: InstanceStatus(of_word(word)) for place, word in states.items()}
+            found = {target: InstanceStatus(of_word(word)) for target, word in states.items()}
             self._picture.standings.setdefault(layer, {}).update(found)
 
     def say(self, line: str) -> None:
@@ -151,17 +151,17 @@ class ProgressEvents:
     def _mark_running(self, step: Call) -> None:
         """Until the instances are looked at, those of an operation that had nothing run yet are on their way."""
         by_place = self._picture.standings.setdefault(step.layer, {})
-        for place in step.places:
-            if place not in by_place or by_place[place].mark is Mark.PENDING:
-                by_place[place] = InstanceStatus(Mark.RUNNING)
+        for target in step.targets:
+            if target not in by_place or by_place[target].mark is Mark.PENDING:
+                by_place[target] = InstanceStatus(Mark.RUNNING)
 
     def _mark_done(self, step: Call) -> None:
         by_place = self._picture.standings.setdefault(step.layer, {})
-        for place in step.places:
+        for target in step.targets:
             if step.action is Action.DELETE:
-                by_place.pop(place, None)
+                by_place.pop(target, None)
             else:
-                by_place[place] = InstanceStatus(Mark.CURRENT)
+                by_place[target] = InstanceStatus(Mark.CURRENT)
 
 
 SUMMARY_SECONDS = 30.0
@@ -197,16 +197,16 @@ class ProgressLines:
     ) -> None:
         """Nothing has to be closed."""
 
-    def wave(self, name: str, places: int) -> None:
+    def wave(self, name: str, targets: int) -> None:
         """A wave begins."""
-        self._events.wave(name, places)
-        self._write(f"wave {name}: {counted_noun(places, 'place')}")
+        self._events.wave(name, targets)
+        self._write(f"wave {name}: {counted_noun(targets, 'place')}")
 
     def submitted(self, step: Call, operation_id: str) -> None:
         """A call was made."""
         sent = Operation(operation_id, step.action.value, "RUNNING")
         if self._events.operation(step, sent, self._clock.now()):
-            at = f" at {target_list(step.places)}" if step.places else ""
+            at = f" at {target_list(step.targets)}" if step.targets else ""
             self._write(f"{step.layer}: {step.action.value}{at}, operation {operation_id}")
 
     def operation(self, step: Call, operation: Operation) -> None:
@@ -217,9 +217,9 @@ class ProgressLines:
             self._write(f"{step.layer}: operation {operation.id} {operation.status}{failed}{why}")
         self._sum()
 
-    def places(self, layer: str, states: Mapping[Target, str]) -> None:
+    def targets(self, layer: str, states: Mapping[Target, str]) -> None:
         """Instances of a layer were looked at; what is held back will have no operation to tell of it."""
-        held = [place for place, word in states.items() if word == "held back"]
+        held = [target for target, word in states.items() if word == "held back"]
         if held:
             self._write(f"{layer}: held back at {target_list(held)}")
 
@@ -293,9 +293,9 @@ class ProgressTable:
         """Draw once more, and give the terminal back."""
         self._live.stop()
 
-    def wave(self, name: str, places: int) -> None:
+    def wave(self, name: str, targets: int) -> None:
         """A wave begins."""
-        self._events.wave(name, places)
+        self._events.wave(name, targets)
 
     def submitted(self, step: Call, operation_id: str) -> None:
         """A call was made."""
@@ -305,9 +305,9 @@ class ProgressTable:
         """An operation was looked at."""
         self._events.operation(step, operation, self._clock.now())
 
-    def places(self, layer: str, states: Mapping[Target, str]) -> None:
+    def targets(self, layer: str, states: Mapping[Target, str]) -> None:
         """Instances of a layer were looked at."""
-        self._events.places(layer, states)
+        self._events.targets(layer, states)
 
     def say(self, line: str) -> None:
         """Something that a person should read."""

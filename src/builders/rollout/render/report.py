@@ -37,11 +37,11 @@ def report_text(
     causes = list(report.causes().items())
     if causes:
         page.title(f"{counted_noun(len(report.failed), 'instance')} failed, for {counted_noun(len(causes), 'cause')}")
-    for reason, missed in causes[:_CAUSES_LISTED]:
+    for reason, failures in causes[:_CAUSES_LISTED]:
         page.blank()
-        _cause(page, reason, missed, explained.get(reason, ""))
+        _cause(page, reason, failures, explained.get(reason, ""))
     if left := causes[_CAUSES_LISTED:]:
-        count = sum(len(missed) for _, missed in left)
+        count = sum(len(failures) for _, failures in left)
         page.blank()
         page.more(f"{counted_noun(len(left), 'more cause')}, of {count:,} instances", indent=2)
     _held(page, report)
@@ -63,62 +63,62 @@ def report_data(report: Report, explained: Mapping[str, str]) -> dict[str, Any]:
         "missed": [
             {
                 "layer": each.layer,
-                "account": each.place.account,
-                "region": each.place.region,
+                "account": each.target.account,
+                "region": each.target.region,
                 "held": each.held,
                 "reason": each.reason,
                 "first_failed_event": "" if each.held else explained.get(each.reason, ""),
                 "stack_id": each.stack_id,
             }
-            for each in report.missed
+            for each in report.failures
         ],
     }
 
 
 def _reached(page: Page, report: Report) -> None:
-    missed = Counter(each.layer for each in report.missed)
-    layers = [*report.reached, *sorted(missed.keys() - report.reached.keys())]
-    short = [layer for layer in layers if missed[layer]]
+    failures = Counter(each.layer for each in report.failures)
+    layers = [*report.reached, *sorted(failures.keys() - report.reached.keys())]
+    short = [layer for layer in layers if failures[layer]]
     if short:
         page.line(("Reached", STRONG))
     width = columns(short, _LONGEST_LAYER)
     for layer in short:
         done = report.reached.get(layer, 0)
-        page.line(f"{layer:{width}}  {done:,} of {done + missed[layer]:,}", indent=2)
+        page.line(f"{layer:{width}}  {done:,} of {done + failures[layer]:,}", indent=2)
     if short and len(short) < len(layers):
         page.line((f"{counted_noun(len(layers) - len(short), 'other layer')}: all", FAINT), indent=2)
 
 
-def _cause(page: Page, reason: str, missed: Sequence[Failure], event: str) -> None:
+def _cause(page: Page, reason: str, failures: Sequence[Failure], event: str) -> None:
     page.line(("x ", BAD), (reason or "no reason was given", STRONG), indent=2)
     if event and event != reason:
         page.line("first failed event: ", event, indent=4)
-    for layer, where in _by_layer(missed):
+    for layer, where in _by_layer(failures):
         page.line(f"{layer} at {target_list(where)}", indent=4)
 
 
 def _held(page: Page, report: Report) -> None:
     """What was not tried, by what it waited for."""
     held: dict[str, list[Failure]] = defaultdict(list)
-    for each in report.missed:
+    for each in report.failures:
         if each.held:
             held[each.reason].append(each)
     if not held:
         return
     page.title(f"{counted_noun(sum(map(len, held.values())), 'instance')} not tried")
     causes = sorted(held.items(), key=lambda cause: (-len(cause[1]), cause[0]))
-    for reason, missed in causes[:_HELD_LISTED]:
+    for reason, failures in causes[:_HELD_LISTED]:
         page.line(("- ", CARE), reason, indent=2)
-        for layer, where in _by_layer(missed):
+        for layer, where in _by_layer(failures):
             page.line(f"{layer} at {target_list(where)}", indent=4)
     if len(causes) > _HELD_LISTED:
         page.more(counted_noun(len(causes) - _HELD_LISTED, "more reason"), indent=2)
 
 
-def _by_layer(missed: Sequence[Failure]) -> Iterator[tuple[str, list[Target]]]:
+def _by_layer(failures: Sequence[Failure]) -> Iterator[tuple[str, list[Target]]]:
     found: dict[str, list[Target]] = defaultdict(list)
-    for each in missed:
-        found[each.layer].append(each.place)
+    for each in failures:
+        found[each.layer].append(each.target)
     return iter(found.items())
 
 
@@ -131,7 +131,7 @@ def _end(page: Page, report: Report, phase: str, command: str) -> None:
         page.line((f"{command}: {done}; {work}.", GOOD))
         return
     page.line(
-        (f"{command} did not reach everything: {reached:,} of {reached + len(report.missed):,} instances did.", BAD)
+        (f"{command} did not reach everything: {reached:,} of {reached + len(report.failures):,} instances did.", BAD)
     )
     # The run is over, so that there is nothing to resume: the same command again does what is left.
     page.line("Mend the causes, then do what is left, and nothing twice:")

@@ -50,7 +50,7 @@ _LONGEST_LAYER = 24
 
 def grid(page: Page, layers: Sequence[str], regions: Sequence[str], standings: Standings, rows: int = 0) -> None:
     """Add whichever form suits the number of accounts, and the lines there are: `rows`, 0 for as many as it takes."""
-    accounts = {place.account for by_place in standings.values() for place in by_place}
+    accounts = {target.account for by_place in standings.values() for target in by_place}
     fits = not rows or len(accounts) * len(regions) + len(regions) + 4 <= rows
     if len(accounts) <= FEW_ACCOUNTS and fits and _cell_width(page, accounts, layers) >= _NARROWEST_CELL:
         _cells(page, layers, regions, standings, sorted(accounts))
@@ -74,7 +74,7 @@ def _cells(
         ("".join(f" {head:{width}}" for head, width in zip(heads, widths, strict=True)), STRONG),
         indent=2,
     )
-    there = {place.region for by_place in standings.values() for place in by_place}
+    there = {target.region for by_place in standings.values() for target in by_place}
     for region in [*regions, *sorted(there.difference(regions))]:
         page.line((region, STRONG))
         for account in accounts:
@@ -194,15 +194,15 @@ def status_data(view: StatusView) -> dict[str, Any]:
         "instances": [
             {
                 "layer": layer,
-                "account": place.account,
-                "region": place.region,
+                "account": target.account,
+                "region": target.region,
                 "status": each.mark.value,
                 "reason": each.reason,
                 "drift": each.drift,
                 "stack_id": each.stack_id,
             }
             for layer, by_place in view.standings.items()
-            for place, each in sorted(by_place.items())
+            for target, each in sorted(by_place.items())
         ],
         "running": [
             {
@@ -237,9 +237,9 @@ def _not_well(page: Page, view: StatusView) -> None:
     """Instances that are not what they shall be and do not become it by themselves, by layer and reason."""
     together: dict[tuple[Mark, str, str], list[Target]] = defaultdict(list)
     for layer, by_place in view.standings.items():
-        for place, each in by_place.items():
+        for target, each in by_place.items():
             if each.mark not in _WELL:
-                together[each.mark, layer, each.reason].append(place)
+                together[each.mark, layer, each.reason].append(target)
     if not together:
         return
     page.title("Not well")
@@ -259,7 +259,7 @@ def _not_well(page: Page, view: StatusView) -> None:
 
 def _drifted(page: Page, view: StatusView) -> None:
     found = {
-        layer: [place for place, each in by_place.items() if each.drift == "DRIFTED"]
+        layer: [target for target, each in by_place.items() if each.drift == "DRIFTED"]
         for layer, by_place in view.standings.items()
     }
     if any(found.values()):

@@ -57,7 +57,7 @@ class Entry:
     step: Call
     state: State
     outcome: str = ""
-    missed: tuple[Target, ...] = ()
+    failures: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True)

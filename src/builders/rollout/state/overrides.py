@@ -23,7 +23,7 @@ class _Group:
     layer: str
     operation_id: str
     overrides: Mapping[str, str]
-    places: Mapping[str, tuple[str, ...]]
+    targets: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class OverrideCache:
         It can be OUTDATED all the same: a new template of the set that has not come to its wave yet makes it so, and
         gives it no other overrides. AWS does not say which operation is then its last one: the one before, or that one.
         """
-        key, last = (layer, instance.place), instance.last_operation_id
+        key, last = (layer, instance.target), instance.last_operation_id
         operation_id, overrides = self._known.get(key, ("", None))
         passed = self._passed.get(key, set())
         if instance.status is Status.CURRENT or (
@@ -63,8 +63,8 @@ class OverrideCache:
 
     def learn(self, layer: str, instance: Instance, overrides: Values) -> None:
         """Keep what DescribeStackInstance said of an instance."""
-        self._known[layer, instance.place] = (instance.last_operation_id, overrides)
-        self._passed.setdefault((layer, instance.place), set())
+        self._known[layer, instance.target] = (instance.last_operation_id, overrides)
+        self._passed.setdefault((layer, instance.target), set())
 
     def pass_by(self, entry: Entry) -> None:
         """Note an update of the set that passed by all but the places that it names.
@@ -74,9 +74,9 @@ class OverrideCache:
         """
         if entry.step.action is not Action.UPDATE_SET:
             return
-        touched = entry.step.places
-        for (layer, place), operations in self._passed.items():
-            if layer == entry.step.layer and place not in touched:
+        touched = entry.step.targets
+        for (layer, target), operations in self._passed.items():
+            if layer == entry.step.layer and target not in touched:
                 operations.add(entry.operation_id)
 
     def fold(self, entries: Iterable[Entry]) -> None:
@@ -84,18 +84,18 @@ class OverrideCache:
         for entry in entries:
             if entry.step.action in (Action.CREATE_SET, Action.DELETE_SET):
                 continue
-            missed = entry.step.places if entry.state is not State.OVER else set(entry.missed)
-            for place in entry.step.places:
-                self._follow(entry, place, place in missed)
+            failures = entry.step.targets if entry.state is not State.OVER else set(entry.failures)
+            for target in entry.step.targets:
+                self._follow(entry, target, target in failures)
 
     def written(self) -> bytes:
         """The form that is kept."""
-        places: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[Target]] = defaultdict(list)
-        for (layer, place), (operation_id, overrides) in self._known.items():
-            places[layer, operation_id, tuple(sorted(overrides.items()))].append(place)
+        targets: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[Target]] = defaultdict(list)
+        for (layer, target), (operation_id, overrides) in self._known.items():
+            targets[layer, operation_id, tuple(sorted(overrides.items()))].append(target)
         groups = (
-            _Group(layer, operation_id, dict(values), serialization.regions_of(places[layer, operation_id, values]))
-            for layer, operation_id, values in sorted(places)
+            _Group(layer, operation_id, dict(values), serialization.regions_of(targets[layer, operation_id, values]))
+            for layer, operation_id, values in sorted(targets)
         )
         return serialization.written(_Book(tuple(groups)))
 
@@ -104,15 +104,15 @@ class OverrideCache:
         """From that form again."""
         known = cls()
         for group in serialization.read(_Book, body, where).groups:
-            for place in serialization.places_of(group.places):
-                known._known[group.layer, place] = (group.operation_id, group.overrides)
+            for target in serialization.places_of(group.targets):
+                known._known[group.layer, target] = (group.operation_id, group.overrides)
         return known
 
-    def _follow(self, entry: Entry, place: Target, missed: bool) -> None:
-        key = (entry.step.layer, place)
+    def _follow(self, entry: Entry, target: Target, failures: bool) -> None:
+        key = (entry.step.layer, target)
         before = self._known.pop(key, None)
         self._passed.pop(key, None)
-        if missed or entry.step.action is Action.DELETE:
+        if failures or entry.step.action is Action.DELETE:
             return
         if entry.step.action is Action.CREATE or entry.step.overrides:
             self._known[key] = (entry.operation_id, entry.step.overrides or {})

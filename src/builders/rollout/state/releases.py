@@ -27,7 +27,7 @@ class Release:
     tags: Values
     packages: tuple[str, ...]
 
-    def desired(self, like: DesiredState) -> DesiredState:
+    def spec(self, like: DesiredState) -> DesiredState:
         """This release, deployed in the way of another desired state: its waves, preferences and permissions."""
         return dataclasses.replace(
             like,
@@ -77,10 +77,10 @@ class Releases:
     def __init__(self, drawer: JsonObject) -> None:
         self._drawer = drawer
 
-    def save(self, desired: DesiredState) -> str:
+    def save(self, spec: DesiredState) -> str:
         """Keep a release and return its id: 12 hexadecimal digits. Only what is missing is uploaded."""
-        name, body = _named(desired)
-        texts = {each.template for each in desired.sets.values()} | {each.template for each in desired.plain.values()}
+        name, body = _named(spec)
+        texts = {each.template for each in spec.sets.values()} | {each.template for each in spec.plain.values()}
         for text in sorted(texts):
             self._keep(_content(digest(text)), text.encode())
         self._keep(self._key(name), body)  # behind what it names, so that no release lacks anything
@@ -119,13 +119,13 @@ class Releases:
         return self._drawer.key(f"releases/{release_id}.json")
 
 
-def release_id(desired: DesiredState) -> str:
+def release_id(spec: DesiredState) -> str:
     """The id that `Releases.save` gives: the same for the same templates, parameters and places."""
-    return _named(desired)[0]
+    return _named(spec)[0]
 
 
-def _named(desired: DesiredState) -> tuple[str, bytes]:
-    body = serialization.written(_manifest(desired))
+def _named(spec: DesiredState) -> tuple[str, bytes]:
+    body = serialization.written(_manifest(spec))
     return hashlib.sha256(body).hexdigest()[:ID_DIGITS], body
 
 
@@ -134,21 +134,21 @@ def _content(content: str) -> str:
     return f"rollout/content/{content}"
 
 
-def _manifest(desired: DesiredState) -> _Manifest:
+def _manifest(spec: DesiredState) -> _Manifest:
     return _Manifest(
-        phase=desired.phase,
-        suffix=desired.suffix,
+        phase=spec.phase,
+        suffix=spec.suffix,
         sets={
             layer: _Set(each.name, digest(each.template), each.parameters, serialization.grouped(each.overrides))
-            for layer, each in desired.sets.items()
+            for layer, each in spec.sets.items()
         },
         plain={
             layer: _Plain(each.account, digest(each.template), serialization.grouped(each.parameters))
-            for layer, each in desired.plain.items()
+            for layer, each in spec.plain.items()
         },
-        needs={layer: tuple(sorted(needs)) for layer, needs in desired.needs.items()},
-        tags=desired.tags,
-        packages=tuple(sorted(desired.packages)),
+        needs={layer: tuple(sorted(needs)) for layer, needs in spec.needs.items()},
+        tags=spec.tags,
+        packages=tuple(sorted(spec.packages)),
     )
 
 

@@ -52,27 +52,27 @@ class Group:
     """Places that share their values: {region: accounts}. There may be thousands of places and few values."""
 
     values: Mapping[str, str]
-    places: Mapping[str, tuple[str, ...]]
+    targets: Mapping[str, tuple[str, ...]]
 
 
 def grouped(by_place: Mapping[Target, Values]) -> tuple[Group, ...]:
     """Gather places of equal values; the same mapping gives the same groups in whatever order it was made."""
     gathered: dict[tuple[tuple[str, str], ...], list[Target]] = defaultdict(list)
-    for place, values in by_place.items():
-        gathered[tuple(sorted(values.items()))].append(place)
+    for target, values in by_place.items():
+        gathered[tuple(sorted(values.items()))].append(target)
     return tuple(Group(dict(values), regions_of(gathered[values])) for values in sorted(gathered))
 
 
 def spread(groups: Iterable[Group]) -> dict[Target, Values]:
     """The values of each place again."""
-    return {place: group.values for group in groups for place in places_of(group.places)}
+    return {target: group.values for group in groups for target in places_of(group.targets)}
 
 
-def regions_of(places: Iterable[Target]) -> dict[str, tuple[str, ...]]:
+def regions_of(targets: Iterable[Target]) -> dict[str, tuple[str, ...]]:
     """Accounts by region, sorted."""
     accounts: dict[str, list[str]] = defaultdict(list)
-    for place in sorted(places):
-        accounts[place.region].append(place.account)
+    for target in sorted(targets):
+        accounts[target.region].append(target.account)
     return {region: tuple(accounts[region]) for region in sorted(accounts)}
 
 

@@ -200,8 +200,8 @@ def resolved_values(
     plan = rollout.phases[phase]
     accounts = accounts_of(rollout, phase, members)
     given = sources.of_phase(rollout, phase, file, shared)
-    places = [Target(account, region) for account in accounts for region in plan.regions]
-    found = variants(given, places)
+    targets = [Target(account, region) for account in accounts for region in plan.regions]
+    found = variants(given, targets)
     layers = carried_layers(rollout, phase, templates, found)
     problems = [*layers.problems, *_problems(rollout, phase, given, found, layers, templates)]
     problems = problems or [line for template in layers.sets for line in refused_by_rules(template, found)]
@@ -260,7 +260,7 @@ def _without_bucket(
     if not any(BUCKET in template.parameters for template in templates):
         return
     for region in plan.regions:
-        variant = next(variant for variant in found if variant.places[0].region == region)
+        variant = next(variant for variant in found if variant.targets[0].region == region)
         if sources.origin(variant.chain, BUCKET) in (None, given.environment):
             yield f"{region}: the tooling account has no bucket for packages there; run `rollout-stacksets bootstrap`"
 
@@ -274,10 +274,10 @@ def _plain(rollout: RolloutFile, template: Template, layers: CarriedLayers) -> P
     account = rollout.network.account if rollout.network else ""
     later = layers.outputs_before(template)
     parameters = {
-        place: values
+        target: values
         for variant in layers.joined
         for values in [complete(template, variant, later)]
-        for place in variant.places
+        for target in variant.targets
     }
     return PlainStackSpec(template.layer, account, template.body, parameters)
 
