@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from builders import layers, spelling
+from builders import layers
 from builders.errors import LayerError, UsageError
 from builders.graphs import in_order
 from builders.stack import Export, Scope, Stack
+from builders.text import unknown_name
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def known(name: str, package: ModuleType = layers) -> str:
     """The name itself. Raises `UsageError` with the closest match and the list when it names no layer."""
     every = names(package)
     if name not in every:
-        raise UsageError(spelling.unknown("layer", name, every))
+        raise UsageError(unknown_name("layer", name, every))
     return name
 
 

@@ -172,8 +172,8 @@ def test_a_wrong_output_of_a_shared_stack_is_said() -> None:
 def test_a_parameter_without_a_value_is_said_with_its_places() -> None:
     layers = [made("network", {"Id": {**TEXT, "Description": "The prefix list of S3"}}), made("access", {"Id": TEXT})]
     assert told(layers, {"place_parameters": {f"{ONE}/{NEAR}": {"Id": "x"}}}) == [
-        "111111111111/eu-west-1, 222222222222/eu-west-1, 222222222222/us-east-1: Id has no value, and access, network "
-        "needs one; give it in dev.json, or in rollout.yaml under phases.dev: The prefix list of S3"
+        "111111111111/eu-west-1, 222222222222/eu-west-1 and 222222222222/us-east-1: Id has no value, and access, "
+        "network needs one; give it in dev.json, or in rollout.yaml under phases.dev: The prefix list of S3"
     ]
 
 
@@ -219,8 +219,8 @@ def test_a_rule_that_does_not_hold_is_said_with_its_places_and_where_the_values_
     layer = made("network", GATEWAYS, rules=RULES)
     plan = {"account_parameters": {TWO: {"TransitGatewayId": "tgw-1"}}}
     assert told([layer], plan, {"Connectivity": "None"}) == [
-        "222222222222/eu-west-1, 222222222222/us-east-1, network: Connectivity None takes no TransitGatewayId (given: "
-        "Connectivity='None' from dev.json, line 4, Connectivity; TransitGatewayId='tgw-1' from rollout.yaml, "
+        "222222222222/eu-west-1 and 222222222222/us-east-1, network: Connectivity None takes no TransitGatewayId "
+        "(given: Connectivity='None' from dev.json, line 4, Connectivity; TransitGatewayId='tgw-1' from rollout.yaml, "
         "phases.dev.account_parameters.222222222222.TransitGatewayId)"
     ]
 

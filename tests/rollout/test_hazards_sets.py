@@ -77,7 +77,7 @@ def test_a_new_parameter_cannot_have_a_value_of_its_own_at_once() -> None:
         HazardKind.NEW_PARAMETER,
         "network",
         "New",
-        "parameter New is new and has a value of its own at 111111111111/eu-west-1, 111111111111/us-east-1: "
+        "parameter New is new and has a value of its own at 111111111111/eu-west-1 and 111111111111/us-east-1: "
         "an instance cannot be given one before every instance has the parameter",
         "first roll out with one value of New for all, then with the values of their own",
         acknowledgeable=False,
@@ -85,7 +85,7 @@ def test_a_new_parameter_cannot_have_a_value_of_its_own_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("desired", "present"),
+    ("spec", "present"),
     [
         (desired({HERE: {}}), state(HERE)),
         (desired({HERE: {"Old": "b"}}), state(HERE)),
@@ -110,7 +110,7 @@ def test_what_an_instance_is_deployed_with_counts_more_than_the_sets_template() 
 def test_thousands_of_places_are_named_in_a_line() -> None:
     targets = [Target(f"{number:012}", "us-east-1") for number in range(2_000)]
     (hazard,) = new_parameter_hazards(desired({target: {"New": str(target)} for target in targets}), state(*targets))
-    assert "000000000002/us-east-1 and 1997 more" in hazard.message
+    assert "000000000002/us-east-1 and 1,997 more" in hazard.message
 
 
 def stack(kind: str, **properties: Any) -> str:
@@ -153,7 +153,7 @@ def test_a_collision_says_who_where_and_what_to_do() -> None:
         "access",
         "Thing",
         "AWS::IAM::Role operator is given more than once: "
-        "access/Thing at 111111111111/eu-west-1, access/Thing at 111111111111/us-east-1",
+        "access/Thing at 111111111111/eu-west-1 and access/Thing at 111111111111/us-east-1",
         "the name is the account's, not the region's: put the region into it",
         acknowledgeable=False,
     )

@@ -17,8 +17,8 @@ from builders.building.refusals import refusals
 from builders.environments import ParameterFile
 from builders.errors import ParameterFileError, UsageError
 from builders.package import Function
-from builders.spelling import suggestion
 from builders.stack import Scope
+from builders.text import suggestion
 
 Declarations = Mapping[str, Mapping[str, dict[str, Any]]]
 """For each parameter, its declaration in each layer that has it."""

@@ -20,9 +20,9 @@ from cfnlint.match import Match
 from cfnlint.runner import Runner
 from yaml import YAMLError
 
-from builders import spelling
 from builders.building.findings import Finding, Severity
 from builders.errors import UsageError
+from builders.text import unknown_name
 
 OWN_RULES = "builders.rules"
 _SEVERITIES = {"error": Severity.ERROR, "warning": Severity.WARNING, "informational": Severity.NOTE}
@@ -49,7 +49,7 @@ class Linter:
             raise UsageError(f".cfnlintrc: cfn-lint refuses it: {' '.join(str(error).split())}") from error
         unknown = sorted(set(self._config.regions) - set(REGIONS))
         if unknown:
-            raise UsageError(spelling.unknown("region", unknown[0], REGIONS))
+            raise UsageError(unknown_name("region", unknown[0], REGIONS))
 
     @property
     def regions(self) -> list[str]:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import click
 
-from builders import outputs, progress, spelling
+from builders import outputs, progress
 from builders.errors import ReplicationError, StackferryError, UsageError
+from builders.text import unknown_name
 
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 ACTIONS = ("start", "stop", "resume", "status")
@@ -85,7 +86,7 @@ def task_arn(phase: str, outputs_dir: Path) -> str:
         flat = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         phases = sorted(each.parent.name for each in outputs_dir.glob(f"*/{outputs.FLAT}"))
-        known = spelling.unknown("phase", phase, phases) if phases else f"phase {phase!r} is not deployed from here"
+        known = unknown_name("phase", phase, phases) if phases else f"phase {phase!r} is not deployed from here"
         raise UsageError(f"{known}; {path} is written when a phase is deployed") from None
     except ValueError as error:
         raise UsageError(f"{path} is no JSON: {error}; deploy the phase again") from error

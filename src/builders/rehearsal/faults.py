@@ -17,8 +17,8 @@ from builders.rehearsal.snapshot import Snapshot
 from builders.rehearsal.steps import expect_stacks
 from builders.rollout.aws.calls import ApiCall, Moment
 from builders.rollout.config.desired_state import EXECUTION_ROLE
-from builders.rollout.render.page import counted_noun
 from builders.rollout.state.journal import Entry, State
+from builders.text import counted_noun
 
 AFTER = 3
 """So many operations are begun before the account fails."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders.rehearsal.rehearsal import ExpectedStep
-from builders.rollout.render.page import counted_noun
+from builders.text import counted_noun
 
 NOT_AWS = (
     "What this does not show: AWS itself. Packets do not pass through the security groups and network ACLs "

@@ -11,7 +11,7 @@ import yaml
 from builders.errors import UsageError
 from builders.rollout.config.schema import Operations, PhasePlan, RolloutFile, Targets, WavePlan
 from builders.rollout.model import Target, Values
-from builders.spelling import unknown
+from builders.text import unknown_name
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def limited_file(rollout: RolloutFile, limits: Limits, accounts: Mapping[str, Se
     """
     for name in limits.phases:
         if name not in rollout.phases:
-            raise UsageError(unknown("phase", name, rollout.phases))
+            raise UsageError(unknown_name("phase", name, rollout.phases))
     chosen = [name for name in rollout.phases if not limits.phases or name in limits.phases]
     phases = {name: _limited(rollout, name, limits, accounts[name][: limits.accounts]) for name in chosen}
     regions = {region for plan in phases.values() for region in plan.regions}

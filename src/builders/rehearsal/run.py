@@ -17,7 +17,7 @@ from builders.rehearsal.rehearsal import Expectations, Unexpected
 from builders.rehearsal.rollout_file import Limits
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.render.page import counted_noun
+from builders.text import counted_noun
 
 if TYPE_CHECKING:
     from builders.rehearsal.cloud import RehearsalCloud

@@ -13,7 +13,7 @@ from builders.rehearsal.faults import fail_one_account, kill_and_resume, mend_ac
 from builders.rehearsal.rehearsal import QUICK, ExpectedStep, Rehearsal, expect_each_once
 from builders.rehearsal.snapshot import Snapshot
 from builders.rollout.names import stack_set
-from builders.rollout.render.page import counted_noun, name_list
+from builders.text import counted_noun, name_list
 
 LAYER, PARAMETER, VALUES = "monitoring", "CpuAlarmPercent", ("85", "75", "70")
 """What is changed: the threshold of two alarms, to the first of the values that it does not have."""

@@ -8,7 +8,7 @@ What a person looks at once everything stands: status, outputs, drift.
 from __future__ import annotations
 
 from builders.rehearsal.rehearsal import QUICK, ExpectedStep, Rehearsal, expect_each_once
-from builders.rollout.render.page import counted_noun
+from builders.text import counted_noun
 
 ERROR = "error"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -200,9 +200,3 @@ class CurrentState:
 def digest(text: str) -> str:
     """The SHA-256 of a text, in hexadecimal: what a template is stored and compared by."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def some_targets(targets: Sequence[Target]) -> str:
-    """At most three places, and how many more: there can be thousands."""
-    shown = ", ".join(map(str, targets[:3]))
-    return f"{shown} and {len(targets) - 3} more" if len(targets) > 3 else shown

@@ -16,7 +16,7 @@ from builders.rollout.lifecycle import bootstrap
 from builders.rollout.model import CurrentState, DesiredState, Permissions, PlainStackSpec
 from builders.rollout.state.overrides import OverrideCache
 from builders.rollout.state.store import Store
-from builders.spelling import unknown
+from builders.text import unknown_name
 
 BUCKET = "ArtifactsBucket"
 
@@ -92,7 +92,7 @@ def connect(options: Options, name: str) -> Door:
     """Connect to the accounts of a phase. Raises `RolloutError` for credentials of another account."""
     rollout, templates = load(options)
     if name not in rollout.phases:
-        raise UsageError(unknown("phase", name, rollout.phases))
+        raise UsageError(unknown_name("phase", name, rollout.phases))
     suffix = sources.suffix_of(rollout, name, sources.environment_file(rollout, name)) or ""
     permissions = Permissions(
         service_managed=rollout.stacksets.permission_model == "SERVICE_MANAGED", call_as=rollout.stacksets.call_as

@@ -47,7 +47,7 @@ from builders.rollout.model import (
     Target,
     Wave,
 )
-from builders.spelling import unknown
+from builders.text import unknown_name
 
 EXECUTION_ROLE = "stackferry-execution"
 """What the layer `account` calls the role, before the phase's suffix."""
@@ -151,7 +151,7 @@ def _layer_problems(
         where = f"{rollout.path}, line {line_of(path, rollout.lines)}, {dotted(path)}"
         waiting = sorted(template.layer for template in chosen if layer in template.needs)
         if layer not in names:
-            problems.append(f"{where}: {unknown('layer', layer, names)}")
+            problems.append(f"{where}: {unknown_name('layer', layer, names)}")
         elif waiting:
             problems.append(f"{where}: {', '.join(waiting)} needs {layer}; leave that out too, or keep {layer}")
     return problems
@@ -184,7 +184,7 @@ def desired_state(
     wrong, one line each.
     """
     if phase not in rollout.phases:
-        raise UsageError(unknown("phase", phase, rollout.phases))
+        raise UsageError(unknown_name("phase", phase, rollout.phases))
     return resolved_values(rollout, phase, templates, shared, members or {}, environment_file(rollout, phase))
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from builders.spelling import suggestion
+from builders.text import suggestion
 
 _NAME = re.compile(r"[a-z]{2,4}(-[a-z]+){1,2}-\d{1,2}")
 

@@ -20,7 +20,7 @@ from builders.rollout.config.checks import CHECKS, Case
 from builders.rollout.config.document import Document, Mistake, read_document, refusal
 from builders.rollout.config.fields import account_id
 from builders.rollout.config.schema import KeyPath, RolloutFile
-from builders.spelling import suggestion
+from builders.text import suggestion
 
 _FORM = 'write one account id a line, or a JSON list such as ["111111111111"]'
 

@@ -22,7 +22,7 @@ from builders.evaluate import evaluate
 from builders.rollout.config.sources import PhaseSources, Source, merged_values, origin
 from builders.rollout.config.templates import Template
 from builders.rollout.model import Target, Values
-from builders.spelling import suggestion
+from builders.text import name_list, suggestion
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def complete(template: Template, variant: Variant, but_for: Iterable[str] = ()) 
     return {key: value for key, value in values.items() if value is not None}
 
 
-_PLACES_SHOWN = 3
+_TARGETS_SHOWN = 3
 
 
 def unknown_parameters(sources: Iterable[Source], templates: Iterable[Template]) -> Iterator[str]:
@@ -132,7 +132,8 @@ def missing_values(
             layers = ", ".join(template.layer for template in wanting)
             described = [template.parameters[key].get("Description") for template in wanting]
             description = next(filter(None, described), "its layers say no more")
-            yield f"{as_text(lacking)}: {key} has no value, and {layers} needs one; {advice}: {description}"
+            where = name_list(sorted(lacking), _TARGETS_SHOWN)
+            yield f"{where}: {key} has no value, and {layers} needs one; {advice}: {description}"
 
 
 def the_same_everywhere(sources: Iterable[Source], reasons: Mapping[str, str]) -> Iterator[str]:
@@ -141,13 +142,6 @@ def the_same_everywhere(sources: Iterable[Source], reasons: Mapping[str, str]) -
         for key in source.values:
             if key in reasons:
                 yield f"{source.where(key)}: must be the same in the whole phase, {reasons[key]}; take it out here"
-
-
-def as_text(targets: Sequence[Target]) -> str:
-    """The first few places, and how many more there are."""
-    more = len(targets) - _PLACES_SHOWN
-    names = ", ".join(map(str, sorted(targets)[:_PLACES_SHOWN]))
-    return f"{names} and {more:,} more" if more > 0 else names
 
 
 _SECTIONS = ("Parameters", "Mappings", "Conditions", "Rules")
@@ -175,7 +169,7 @@ def refused_by_rules(template: Template, found: Sequence[Variant]) -> Iterator[s
             sentences = (str(error),)
         for sentence in sentences:
             given = _given(template, variant, _parameters(rules, sentence, looked_at))
-            yield f"{as_text(targets[seen])}, {template.layer}: {sentence}{given}"
+            yield f"{name_list(sorted(targets[seen]), _TARGETS_SHOWN)}, {template.layer}: {sentence}{given}"
 
 
 def _given(template: Template, variant: Variant, keys: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from builders.rollout.diff.effects import Change, Effect, Hazard, HazardKind, as
 from builders.rollout.diff.exports import Imports, export_hazards
 from builders.rollout.diff.resources import Comparison, given_name, parsed_body
 from builders.rollout.model import Deployed, Permissions, StackSet, StackSetSpec, Target
+from builders.text import name_list
 
 # The properties of which there is one at a time: ranges in a VPC do not overlap (VPC user guide, "Subnet CIDR blocks"),
 # a table has one route to a destination, a network ACL one rule of a number and direction (EC2 API: CreateRoute,
@@ -208,8 +209,8 @@ def new_parameter_hazards(
             HazardKind.NEW_PARAMETER,
             spec.layer,
             name,
-            f"parameter {name} is new and has a value of its own at {_some(targets)}: an instance cannot be given one "
-            "before every instance has the parameter",
+            f"parameter {name} is new and has a value of its own at {name_list(targets, 3)}: an instance cannot be "
+            "given one before every instance has the parameter",
             f"first roll out with one value of {name} for all, then with the values of their own",
             acknowledgeable=False,
         )
@@ -258,9 +259,3 @@ def _parameters(template: str) -> frozenset[str] | None:
         return frozenset(parsed_body(template).get("Parameters", {}))
     except EvaluationError:
         return None
-
-
-def _some(targets: list[Target]) -> str:
-    """At most three places, and how many more: there can be thousands."""
-    shown = ", ".join(map(str, targets[:3]))
-    return f"{shown} and {len(targets) - 3} more" if len(targets) > 3 else shown

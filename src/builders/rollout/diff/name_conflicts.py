@@ -12,6 +12,7 @@ from builders import resource_types
 from builders.rollout.diff.effects import Hazard, HazardKind
 from builders.rollout.diff.resources import evaluated_body, given_name, parsed_body
 from builders.rollout.model import Target, Values
+from builders.text import name_list
 
 EXPORT = "export"
 """The kind of the names of exports, which are there once in a region of an account."""
@@ -61,14 +62,13 @@ def _is_global(kind: str) -> bool:
 def _collision(names: list[GivenName]) -> Hazard:
     first = names[0]
     takers = [f"{each.layer}{'/' if each.logical_id else ''}{each.logical_id} at {each.target}" for each in names]
-    more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
     if len({each.layer for each in names}) > 1:
         way = "give one of them another name"
     elif _is_global(first.kind):
         way = "the name is the account's, not the region's: put the region into it"
     else:
         way = "put the account, the region or a suffix of its own into the name"
-    message = f"{first.kind} {first.name} is given more than once: {', '.join(takers[:3])}{more}"
+    message = f"{first.kind} {first.name} is given more than once: {name_list(takers, 3)}"
     return Hazard(
         HazardKind.COLLISION, first.layer, first.logical_id or first.name, message, way, acknowledgeable=False
     )

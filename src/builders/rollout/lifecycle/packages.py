@@ -11,8 +11,9 @@ from builders.errors import RolloutError
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.executor.context import Observer
-from builders.rollout.model import DesiredState, Target, some_targets
+from builders.rollout.model import DesiredState, Target
 from builders.rollout.phase import BUCKET, Phase
+from builders.text import name_list
 
 LAMBDA = Path("lambda")
 
@@ -72,6 +73,6 @@ def _require_readers(client: Client, desired: DesiredState) -> None:
     shut_out = sorted(target for target, can in concurrently(reads, sorted(buckets)) if not can)
     if shut_out:
         raise RolloutError(
-            f"{some_targets(shut_out)} cannot read s3://{buckets[shut_out[0]]}/{key}; name the accounts in "
+            f"{name_list(shut_out, 3)} cannot read s3://{buckets[shut_out[0]]}/{key}; name the accounts in "
             "ReaderAccountIds, or their organization in OrganizationId, of environments/tooling.json and run bootstrap"
         )

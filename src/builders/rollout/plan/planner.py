@@ -19,10 +19,11 @@ from builders.rollout.diff.hazards import hazards_of, limit_hazards, new_paramet
 from builders.rollout.diff.instances import ChangeKind, change_kind, differs, plain_change_kind
 from builders.rollout.diff.name_conflicts import GivenName, name_conflicts, names_of
 from builders.rollout.diff.resources import Comparison, compare
-from builders.rollout.model import CurrentState, Deployed, DesiredState, StackSet, Target, Values, Wave, some_targets
+from builders.rollout.model import CurrentState, Deployed, DesiredState, StackSet, Target, Values, Wave
 from builders.rollout.plan import plan, schedule
 from builders.rollout.plan.calls import Action, Call, calls_for, state_after
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard, PlannedOperation
+from builders.text import name_list
 
 
 class _Question(NamedTuple):
@@ -286,6 +287,6 @@ class _Planner:
         broken = [target for target, each in sorted(members.items()) if each is ChangeKind.INOPERABLE]
         if broken:
             self.notes.append(
-                f"{layer}: INOPERABLE at {some_targets(broken)}, and passed over; let them go with "
+                f"{layer}: INOPERABLE at {name_list(broken, 3)}, and passed over; let them go with "
                 "`rollout-stacksets remove --account`, delete the stack there by hand, and apply again"
             )

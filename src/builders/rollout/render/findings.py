@@ -17,7 +17,8 @@ from builders.rollout.checks.findings import CheckResult, Diagnosis, Finding, Se
 from builders.rollout.checks.outputs import OutputsView
 from builders.rollout.checks.status import Drifted, DriftView
 from builders.rollout.model import Target
-from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, counted_noun, name_list, target_list
+from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, target_list
+from builders.text import counted_noun, name_list
 
 _STYLES = {Severity.ERROR: BAD, Severity.WARNING: CARE, Severity.UNASKED: CARE}
 _LISTED = 3

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from builders.rollout.model import Target
+from builders.text import counted_noun, name_list
 
 NARROWEST = 40
 """Columns. Below it a terminal wraps by itself: lines of three words help nobody."""
@@ -142,20 +143,6 @@ def print_page(text: Text, stream: TextIO | None = None) -> None:
 
 
 FEW_ACCOUNTS = 3
-FEW_NAMES = 6
-
-
-def counted_noun(count: int, thing: str) -> str:
-    """A count with its noun: 1 account, 2,988 accounts."""
-    plural = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
-    return f"{count:,} {thing if count == 1 else plural}"
-
-
-def name_list(given: Sequence[str], most: int = FEW_NAMES) -> str:
-    """Names one after the other, the first of them where there are many."""
-    if len(given) > most:
-        return f"{', '.join(given[:most])} and {len(given) - most:,} more"
-    return " and ".join(filter(None, [", ".join(given[:-1]), given[-1]])) if given else ""
 
 
 def target_list(given: Collection[Target]) -> str:
@@ -168,7 +155,7 @@ def target_list(given: Collection[Target]) -> str:
     if len(accounts) <= FEW_ACCOUNTS and whole:
         return f"{name_list(accounts)} in {name_list(regions)}"
     if len(given) <= FEW_ACCOUNTS:
-        return name_list([str(target) for target in sorted(given)])
+        return name_list(sorted(given))
     if whole:
         return f"{counted_noun(len(accounts), 'account')} {targets_by_region(regions)}"
     return f"{counted_noun(len(given), 'instance')} of {counted_noun(len(accounts), 'account')} in {name_list(regions)}"

@@ -18,20 +18,9 @@ from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.plan.calls import Action
 from builders.rollout.plan.plan import Plan, PlannedHazard, PlannedOperation
 from builders.rollout.render import plan_groups
-from builders.rollout.render.page import (
-    BAD,
-    CARE,
-    FAINT,
-    STRONG,
-    Page,
-    columns,
-    count_by,
-    counted_noun,
-    name_list,
-    target_list,
-    utc_time,
-)
+from builders.rollout.render.page import BAD, CARE, FAINT, STRONG, Page, columns, count_by, target_list, utc_time
 from builders.rollout.render.plan_groups import WaveGroups
+from builders.text import counted_noun, name_list
 
 _LISTED = 12
 """Of one wave: accounts that each have their own values need an operation each."""

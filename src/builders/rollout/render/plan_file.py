@@ -18,7 +18,7 @@ from builders.errors import RolloutError
 from builders.rollout.diff.effects import Change
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard, PlannedOperation
-from builders.rollout.render.page import name_list
+from builders.text import name_list
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:

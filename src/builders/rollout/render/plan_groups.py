@@ -17,19 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from builders.rollout.diff.effects import Change, Effect
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.plan.plan import Group, Plan
-from builders.rollout.render.page import (
-    BAD,
-    CARE,
-    FAINT,
-    GOOD,
-    STRONG,
-    Page,
-    Part,
-    columns,
-    counted_noun,
-    name_list,
-    target_list,
-)
+from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, Part, columns, target_list
+from builders.text import counted_noun, name_list
 
 _EFFECT_SIGNS = {
     Effect.UNKNOWN: ("?", BAD),

@@ -36,17 +36,8 @@ from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.plan import Plan
 from builders.rollout.plan.preferences import Clock, WallClock
 from builders.rollout.render import status
-from builders.rollout.render.page import (
-    BAD,
-    FAINT,
-    STRONG,
-    Page,
-    clean,
-    counted_noun,
-    elapsed_text,
-    name_list,
-    target_list,
-)
+from builders.rollout.render.page import BAD, FAINT, STRONG, Page, clean, elapsed_text, target_list
+from builders.text import counted_noun, name_list
 
 LAST_LINES = 5
 _AT_FIRST = {ChangeKind.NOTHING: Mark.CURRENT, ChangeKind.INOPERABLE: Mark.INOPERABLE}

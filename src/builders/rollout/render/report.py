@@ -10,18 +10,8 @@ from rich.text import Text
 
 from builders.rollout.executor.context import Failure, Report
 from builders.rollout.model import Target
-from builders.rollout.render.page import (
-    BAD,
-    CARE,
-    FAINT,
-    GOOD,
-    STRONG,
-    Page,
-    columns,
-    counted_noun,
-    run_again,
-    target_list,
-)
+from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, columns, run_again, target_list
+from builders.text import counted_noun
 
 _CAUSES_LISTED = 20
 _HELD_LISTED = 12

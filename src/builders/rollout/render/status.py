@@ -13,19 +13,8 @@ from rich.text import Text
 
 from builders.rollout.checks.status import InstanceStatus, Mark, StatusView
 from builders.rollout.model import Target
-from builders.rollout.render.page import (
-    BAD,
-    CARE,
-    FAINT,
-    GOOD,
-    STRONG,
-    Page,
-    Part,
-    columns,
-    counted_noun,
-    run_again,
-    target_list,
-)
+from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, Part, columns, run_again, target_list
+from builders.text import counted_noun
 
 FEW_ACCOUNTS = 25
 """So many get a row each, in each region."""
