@@ -267,7 +267,7 @@ def test_the_terminal_is_sane_after_an_interrupt() -> None:
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in what a shell put into the background
         "from builders.rollout.render.progress import observing\n"
         "try:\n"
-        "    with watching('apply of phase prod') as watch:\n"
+        "    with observing('apply of phase prod') as watch:\n"
         "        watch.say('begun')\n"
         "        time.sleep(30)\n"
         "except KeyboardInterrupt:\n"
@@ -294,9 +294,9 @@ def test_the_terminal_is_sane_after_an_interrupt() -> None:
 @pytest.mark.parametrize(
     ("set_by_the_user", "watch"),
     [
-        ({"TERM": "xterm-256color"}, "LiveTable"),
-        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, "Lines"),
-        ({"TERM": "dumb"}, "Lines"),
+        ({"TERM": "xterm-256color"}, "ProgressTable"),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, "ProgressLines"),
+        ({"TERM": "dumb"}, "ProgressLines"),
     ],
     ids=["a terminal", "a terminal without colours", "a terminal that draws nothing"],
 )

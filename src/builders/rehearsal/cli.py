@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from builders.rollout.cli.main import command, main
+from builders.rollout.cli.main import GlobalOptions, command, main
 
 
 @command.command("rehearse")
@@ -23,11 +23,11 @@ from builders.rollout.cli.main import command, main
 @click.option("--regions", type=click.IntRange(min=1), help="At most so many regions of each phase.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
-def rehearse(called: dict[str, Any], /, **given: Any) -> int:
+def rehearse(options: GlobalOptions, /, **given: Any) -> int:
     """Carry the rollout out on the embedded cloud, with pretend accounts and without credentials."""
     from builders.rehearsal import run  # noqa: PLC0415  --help does not wait for the embedded cloud
 
-    return run.rehearse(called["rollout"], called["templates"], **given)
+    return run.rehearse(options.file, options.templates, **given)
 
 
 if __name__ == "__main__":

@@ -22,17 +22,6 @@ BUCKET = "ArtifactsBucket"
 
 
 @dataclass(frozen=True)
-class Options:
-    """How the command was called. `connect` makes the client; a rehearsal has its own."""
-
-    file: Path
-    templates: Path
-    connect: Callable[..., Client]
-    region: str | None = None
-    """Of the stack sets, instead of what the rollout file says."""
-
-
-@dataclass(frozen=True)
 class Phase:
     """A phase that a command works on. `buckets` are those of the artifacts, by region."""
 
@@ -62,15 +51,6 @@ class Phase:
         )
 
 
-def load(options: Options) -> tuple[schema.RolloutFile, dict[str, Template]]:
-    """Read rollout.yaml and the templates."""
-    rollout = loading.load_rollout_file(options.file)
-    if options.region:
-        tooling = rollout.tooling.model_copy(update={"region": options.region})
-        rollout = rollout.model_copy(update={"tooling": tooling})
-    return rollout, templates.read_templates(options.templates)
-
-
 @dataclass(frozen=True)
 class Door:
     """The accounts of a phase, before anything of it need stand."""
@@ -88,16 +68,26 @@ class Door:
         return {unit: tuple(self.client.organizations.accounts(unit)) for unit in units}
 
 
-def connect(options: Options, name: str) -> Door:
-    """Connect to the accounts of a phase. Raises `RolloutError` for credentials of another account."""
-    rollout, templates = load(options)
+def connect(
+    file: Path, templates_folder: Path, name: str, make_client: Callable[..., Client], region: str | None = None
+) -> Door:
+    """Read rollout.yaml and the templates, and connect to the accounts of a phase.
+
+    `region` replaces that of the stack sets in the rollout file. Raises `RolloutError` for credentials of another
+    account.
+    """
+    rollout = loading.load_rollout_file(file)
+    if region:
+        tooling = rollout.tooling.model_copy(update={"region": region})
+        rollout = rollout.model_copy(update={"tooling": tooling})
+    found = templates.read_templates(templates_folder)
     if name not in rollout.phases:
         raise UsageError(unknown_name("phase", name, rollout.phases))
     suffix = sources.suffix_of(rollout, name, sources.environment_file(rollout, name)) or ""
     permissions = Permissions(
         service_managed=rollout.stacksets.permission_model == "SERVICE_MANAGED", call_as=rollout.stacksets.call_as
     )
-    client = options.connect(
+    client = make_client(
         region=rollout.home,
         permissions=permissions,
         phase=name,
@@ -105,15 +95,14 @@ def connect(options: Options, name: str) -> Door:
         deploy_role=rollout.deploy_role,
     )
     check_account(client, rollout)
-    return Door(rollout, templates, name, suffix, client)
+    return Door(rollout, found, name, suffix, client)
 
 
-def open_phase(options: Options, name: str) -> Phase:
-    """Open a phase. Raises `RolloutError` where the shared stacks do not stand yet."""
-    opened = connect(options, name)
+def open_phase(opened: Door) -> Phase:
+    """Open a phase. Raises `RolloutError` where the shared stacks do not exist yet."""
     rollout, client = opened.rollout, opened.client
-    shared = bootstrap.shared_outputs(client, rollout, name)
-    desired = desired_state.desired_state(rollout, name, opened.templates, shared, opened.members)
+    shared = bootstrap.shared_outputs(client, rollout, opened.phase)
+    desired = desired_state.desired_state(rollout, opened.phase, opened.templates, shared, opened.members)
     buckets = {region: outputs[BUCKET] for region, outputs in shared.tooling.items()}
     return Phase(
         rollout=rollout,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builders import progress
 from builders.errors import RolloutError, UsageError
 from builders.rollout.aws.client import AccessPaths
 from builders.rollout.cli import inspect, runs
-from builders.rollout.cli.runs import GlobalOptions, Outcome
+from builders.rollout.cli.runs import Outcome
 from builders.rollout.executor.context import SilentObserver
 from builders.rollout.lifecycle.purge import ACKNOWLEDGED, run_purge
 from builders.rollout.lifecycle.retained import RetainedList, record_retained
@@ -23,11 +24,14 @@ from builders.rollout.render.report import report_data, report_text
 from builders.rollout.state.journal import Command
 from builders.rollout.state.releases import release_id
 
+if TYPE_CHECKING:
+    from builders.rollout.cli.main import GlobalOptions
+
 DONE, FAILED = 0, 1
 
 
 def plan(
-    called: GlobalOptions,
+    options: GlobalOptions,
     *,
     phase: str,
     acknowledged: Sequence[str],
@@ -36,7 +40,7 @@ def plan(
     as_json: bool,
 ) -> int:
     """Show a plan, and save it."""
-    opened = runs.phase_of(called, phase)
+    opened = runs.phase_of(options, phase)
     current = opened.current()
     made = _plan(opened, current, Command.APPLY, opened.desired, release_id(opened.desired), acknowledged)
     if out is not None:
@@ -48,7 +52,7 @@ def plan(
 
 
 def apply(
-    called: GlobalOptions,
+    options: GlobalOptions,
     *,
     saved: Path | None,
     phase: str,
@@ -61,8 +65,8 @@ def apply(
     """Plan, show, ask, carry out."""
     known = plan_file.load_plan(saved) if saved else None
     if check:
-        _check(Path(called["templates"]))
-    opened = runs.phase_of(called, phase)
+        _check(options.templates)
+    opened = runs.phase_of(options, phase)
     agreed = known.acknowledged if known else ()
     release = release_id(opened.desired)
     made = _plan(opened, opened.current(), Command.APPLY, opened.desired, release, acknowledged, agreed)
@@ -71,15 +75,15 @@ def apply(
     return _carry_out(opened, Command.APPLY, opened.desired, made, yes or saved is not None, poll_seconds, as_json)
 
 
-def resume(called: GlobalOptions, *, phase: str, poll_seconds: float, as_json: bool) -> int:
+def resume(options: GlobalOptions, *, phase: str, poll_seconds: float, as_json: bool) -> int:
     """Go on with the run that is under way."""
-    opened = runs.phase_of(called, phase)
+    opened = runs.phase_of(options, phase)
     run, outcome = runs.resume_run(opened, runs.run_manner(f"resume {phase}", poll_seconds))
     return _report(phase, run.command, outcome, as_json)
 
 
 def rollback(
-    called: GlobalOptions,
+    options: GlobalOptions,
     *,
     phase: str,
     to: str | None,
@@ -89,7 +93,7 @@ def rollback(
     as_json: bool,
 ) -> int:
     """Put an earlier release back."""
-    opened = runs.phase_of(called, phase)
+    opened = runs.phase_of(options, phase)
     release = runs.target(opened, to)
     current = opened.current()
     desired = runs.desired_by(opened, current, Command.ROLLBACK, release)
@@ -99,7 +103,7 @@ def rollback(
 
 
 def remove(
-    called: GlobalOptions,
+    options: GlobalOptions,
     *,
     phase: str,
     accounts: Sequence[str],
@@ -110,7 +114,7 @@ def remove(
     as_json: bool,
 ) -> int:
     """Remove a phase, or let accounts go that left it."""
-    opened = runs.phase_of(called, phase)
+    opened = runs.phase_of(options, phase)
     if accounts:
         return _detach(opened, accounts, yes, poll_seconds, as_json)
     current = opened.current()

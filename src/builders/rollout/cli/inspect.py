@@ -12,6 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,13 +28,12 @@ from builders.rollout.checks.findings import BUCKET, CheckedPhase
 from builders.rollout.checks.outputs import run_outputs
 from builders.rollout.checks.status import known_names, run_status
 from builders.rollout.cli import runs
-from builders.rollout.cli.runs import GlobalOptions
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.diff.effects import Change, Effect
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_stacks, shared_outputs
 from builders.rollout.model import CurrentState, Target
-from builders.rollout.phase import Door, Phase, connect
+from builders.rollout.phase import Door, Phase
 from builders.rollout.plan.plan import Group, Plan
 from builders.rollout.plan.preferences import PollInterval
 from builders.rollout.render import findings
@@ -41,19 +41,22 @@ from builders.rollout.render.status import status_data, status_text
 from builders.rollout.state.journal import RunStatus
 from builders.rollout.state.store import Store
 
+if TYPE_CHECKING:
+    from builders.rollout.cli.main import GlobalOptions
 
-def status(called: GlobalOptions, *, phase: str, as_json: bool) -> int:
+
+def status(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Show a phase as it stands."""
-    opened = runs.phase_of(called, phase)
+    opened = runs.phase_of(options, phase)
     ours = known_names(opened.rollout, opened.layers)
     view, code = run_status(opened.client, opened.desired, opened.store, _reach(opened), opened.layers, ours)
     runs.answer(lambda: status_data(view), lambda width: status_text(view, width), as_json)
     return code
 
 
-def outputs(called: GlobalOptions, *, phase: str, outputs_dir: Path, as_json: bool) -> int:
+def outputs(options: GlobalOptions, *, phase: str, outputs_dir: Path, as_json: bool) -> int:
     """Write what every stack put out."""
-    opened = runs.phase_of(called, phase)
+    opened = runs.phase_of(options, phase)
     release = opened.store.last_good() or ""
     view, code = run_outputs(opened.client, opened.desired, opened.shared, opened.layers, release, outputs_dir)
     runs.answer(lambda: findings.outputs_json(view), lambda width: findings.outputs_text(view, width), as_json)
@@ -61,10 +64,10 @@ def outputs(called: GlobalOptions, *, phase: str, outputs_dir: Path, as_json: bo
 
 
 def drift(
-    called: GlobalOptions, *, phase: str, layers: Sequence[str], deep: bool, poll_seconds: float, as_json: bool
+    options: GlobalOptions, *, phase: str, layers: Sequence[str], deep: bool, poll_seconds: float, as_json: bool
 ) -> int:
     """Detect drift, wait, and show what drifted."""
-    opened = runs.phase_of(called, phase)
+    opened = runs.phase_of(options, phase)
     how = DriftLook(layers=layers, deep=deep, patience=PollInterval(poll_seconds), say=progress.say)
     known = opened.store.known()
     view, code = run_drift(opened.client, opened.desired, opened.layers, known, how)
@@ -75,9 +78,9 @@ def drift(
     return code
 
 
-def doctor(called: GlobalOptions, *, phase: str, as_json: bool) -> int:
+def doctor(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Run all checks, whether or not anything stands yet."""
-    door = connect(runs.options(called), phase)
+    door = runs.accounts_of(options, phase)
     shared, store = _as_far_as_it_stands(door)
     patient = CheckedPhase.of(door.client, door.rollout, phase, door.templates, shared, door.members, store)
     diagnosis, code = run_doctor(patient)
@@ -171,9 +174,9 @@ def _notes(plan: Plan, found: Found) -> Iterator[str]:
 DONE, FAILED = 0, 1
 
 
-def bootstrap(called: GlobalOptions, *, phase: str, as_json: bool) -> int:
+def bootstrap(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Deploy the plain stacks that a phase stands on, and tell what came of each as it comes."""
-    door = connect(runs.options(called), phase)
+    door = runs.accounts_of(options, phase)
     tell = (lambda _outcome: None) if as_json else _tell
     outcomes = deploy_stacks(door.client, door.rollout, phase, door.templates, door.members, tell)
     if as_json:

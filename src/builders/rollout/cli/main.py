@@ -1,42 +1,51 @@
 """The command line of `rollout-stacksets`.
 
 Exit codes: 0 done, or nothing to do; 1 something failed, is blocked, has drifted or was found; 2 wrong use; 130
-interrupted: what StackSets does goes on, and `resume` takes it up.
+interrupted: the operations of StackSets go on, and `resume` continues the run.
+
+A command's work is in `change` and `inspect`, which load boto3 and pydantic, and so only when it is called: `--help`
+does not wait for them.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from builders.errors import RolloutFileError, StackferryError, UsageError
 
+if TYPE_CHECKING:
+    from builders.rollout.aws.client import Client
+
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
-Command = Callable[..., Any]
+
+@dataclass(frozen=True)
+class GlobalOptions:
+    """The options before the command's name. `connect` makes the client; a rehearsal has its own."""
+
+    file: Path
+    templates: Path
+    region: str | None
+    """Of the stack sets, instead of the one in the rollout file."""
+    connect: Callable[..., Client]
 
 
-def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-_phase = click.option("--phase", required=True, help="The phase that is meant, such as dev.")
+_path = click.Path(path_type=Path)
+_phase = click.option("--phase", required=True, help="The phase, such as dev.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _acknowledge = click.option(
     "--acknowledge",
     "acknowledged",
     multiple=True,
     metavar="LAYER/RESOURCE",
-    help="Agree to what the plan blocks on; may be given several times.",
+    help="Accept a hazard that blocks the plan; may be given several times.",
 )
 _yes = click.option("--yes", is_flag=True, help="Do not ask before anything is changed.")
 _poll = click.option(
@@ -47,161 +56,225 @@ _poll = click.option(
     show_default=True,
     help="Seconds until the first look at an operation; later ones come less often.",
 )
-_outputs = click.option("--outputs-dir", type=click.Path(path_type=Path), default=Path("outputs"), show_default=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--file", "rollout", type=click.Path(path_type=Path), default=Path("rollout.yaml"), show_default=True)
-@click.option(
-    "--templates-dir", "templates", type=click.Path(path_type=Path), default=Path("templates"), show_default=True
-)
+@click.option("--file", type=_path, default=Path("rollout.yaml"), show_default=True)
+@click.option("--templates-dir", "templates", type=_path, default=Path("templates"), show_default=True)
 @click.option("--profile", help="Profile of the AWS configuration; else what boto3 finds by itself.")
 @click.option("--region", help="Region of the stack sets; else tooling.region of the rollout file.")
 @click.pass_context
-def command(context: click.Context, /, **options: Any) -> None:
+def command(context: click.Context, file: Path, templates: Path, profile: str | None, region: str | None) -> None:
     """Roll phases out to AWS accounts with CloudFormation StackSets: plan, apply, resume, roll back.
 
     Credentials are those of the tooling account, by boto3's standard chain.
     """
-    context.obj = {**options, "connect": context.obj}
+    connect = functools.partial(context.obj or _connect, profile=profile)
+    context.obj = GlobalOptions(file, templates, region, connect)
 
 
-def _register(name: str, *options: Callable[[Command], Command]) -> Callable[[Command], click.Command]:
-    """A command whose work is in `commands/`, which loads only when it is called."""
+def _connect(**given: Any) -> Client:
+    from builders.rollout.aws.client import Client  # noqa: PLC0415
 
-    def add(function: Command) -> click.Command:
-        return command.command(name)(_options(*options)(click.pass_obj(function)))
-
-    return add
+    return Client.connect(**given)
 
 
-@_register("bootstrap", _phase, _json)
-def bootstrap(called: dict[str, Any], **given: Any) -> int:
+@command.command()
+@_phase
+@_json
+@click.pass_obj
+def bootstrap(options: GlobalOptions, phase: str, as_json: bool) -> int:
     """Deploy what StackSets cannot carry: the shared accounts' stacks, each account's roles, the phase's routes."""
-    from builders.rollout.cli import inspect  # noqa: PLC0415  --help does not wait for boto3
+    from builders.rollout.cli import inspect  # noqa: PLC0415
 
-    return inspect.bootstrap(called, **given)
+    return inspect.bootstrap(options, phase=phase, as_json=as_json)
 
 
-@_register(
-    "plan",
-    _phase,
-    _acknowledge,
-    click.option("--change-sets", is_flag=True, help="Ask AWS for a change set of every instance that changes."),
-    click.option("--out", type=click.Path(path_type=Path), help="Save the plan for apply."),
-    _json,
-)
-def plan(called: dict[str, Any], **given: Any) -> int:
-    """Show what apply would do to every instance, resource by resource, and what stands in the way.
+@command.command()
+@_phase
+@_acknowledge
+@click.option("--change-sets", is_flag=True, help="Ask AWS for a change set of every instance that changes.")
+@click.option("--out", type=_path, help="Save the plan for apply.")
+@_json
+@click.pass_obj
+def plan(
+    options: GlobalOptions,
+    phase: str,
+    acknowledged: tuple[str, ...],
+    change_sets: bool,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Show what apply does to every instance, resource by resource, and what blocks it.
 
     Exit code 1 when the plan is blocked.
     """
     from builders.rollout.cli import change  # noqa: PLC0415
 
-    return change.plan(called, **given)
+    return change.plan(
+        options, phase=phase, acknowledged=acknowledged, change_sets=change_sets, out=out, as_json=as_json
+    )
 
 
-@_register(
-    "apply",
-    click.argument("saved", required=False, type=click.Path(path_type=Path), metavar="[PLAN]"),
-    _phase,
-    _acknowledge,
-    _yes,
-    click.option("--check/--no-check", default=True, help="Whether build-templates --check must be clean; it must."),
-    _poll,
-    _json,
-)
-def apply(called: dict[str, Any], **given: Any) -> int:
+@command.command()
+@click.argument("saved", required=False, type=_path, metavar="[PLAN]")
+@_phase
+@_acknowledge
+@_yes
+@click.option("--check/--no-check", default=True, help="Whether build-templates --check must be clean; it must.")
+@_poll
+@_json
+@click.pass_obj
+def apply(
+    options: GlobalOptions,
+    saved: Path | None,
+    phase: str,
+    acknowledged: tuple[str, ...],
+    yes: bool,
+    check: bool,
+    poll_seconds: float,
+    as_json: bool,
+) -> int:
     """Bring a phase to what rollout.yaml, environments/ and templates/ say, wave by wave.
 
-    With a saved PLAN, refuse when the world has moved since.
+    A saved PLAN is refused when anything has changed since it was made.
     """
     from builders.rollout.cli import change  # noqa: PLC0415
 
-    return change.apply(called, **given)
+    return change.apply(
+        options,
+        saved=saved,
+        phase=phase,
+        acknowledged=acknowledged,
+        yes=yes,
+        check=check,
+        poll_seconds=poll_seconds,
+        as_json=as_json,
+    )
 
 
-@_register("resume", _phase, _poll, _json)
-def resume(called: dict[str, Any], **given: Any) -> int:
-    """Go on with a run that was interrupted, on this machine or another: nothing is submitted twice."""
+@command.command()
+@_phase
+@_poll
+@_json
+@click.pass_obj
+def resume(options: GlobalOptions, phase: str, poll_seconds: float, as_json: bool) -> int:
+    """Continue a run that was interrupted, on this machine or another: nothing is submitted twice."""
     from builders.rollout.cli import change  # noqa: PLC0415
 
-    return change.resume(called, **given)
+    return change.resume(options, phase=phase, poll_seconds=poll_seconds, as_json=as_json)
 
 
-@_register(
-    "rollback",
-    _phase,
-    click.option("--to", metavar="RELEASE", help="The release to put back; else the last good one before the present."),
-    _acknowledge,
-    _yes,
-    _poll,
-    _json,
-)
-def rollback(called: dict[str, Any], **given: Any) -> int:
+@command.command()
+@_phase
+@click.option("--to", metavar="RELEASE", help="The release to put back; else the last good one before the present.")
+@_acknowledge
+@_yes
+@_poll
+@_json
+@click.pass_obj
+def rollback(
+    options: GlobalOptions,
+    phase: str,
+    to: str | None,
+    acknowledged: tuple[str, ...],
+    yes: bool,
+    poll_seconds: float,
+    as_json: bool,
+) -> int:
     """Put an earlier release of one phase back: templates, parameters and packages, not data; layers in reverse."""
     from builders.rollout.cli import change  # noqa: PLC0415
 
-    return change.rollback(called, **given)
+    return change.rollback(
+        options, phase=phase, to=to, acknowledged=acknowledged, yes=yes, poll_seconds=poll_seconds, as_json=as_json
+    )
 
 
-@_register(
-    "remove",
-    _phase,
-    click.option("--account", "accounts", multiple=True, help="Let the instances of this account go; stacks stay."),
-    click.option("--purge", is_flag=True, help="Take away what deletion policies keep, too."),
-    _acknowledge,
-    _yes,
-    _poll,
-    _json,
-)
-def remove(called: dict[str, Any], **given: Any) -> int:
+@command.command()
+@_phase
+@click.option("--account", "accounts", multiple=True, help="Detach the instances of this account; its stacks stay.")
+@click.option("--purge", is_flag=True, help="Also delete what deletion policies keep.")
+@_acknowledge
+@_yes
+@_poll
+@_json
+@click.pass_obj
+def remove(
+    options: GlobalOptions,
+    phase: str,
+    accounts: tuple[str, ...],
+    purge: bool,
+    acknowledged: tuple[str, ...],
+    yes: bool,
+    poll_seconds: float,
+    as_json: bool,
+) -> int:
     """Remove a phase, layers in reverse; data stays unless it is purged."""
     from builders.rollout.cli import change  # noqa: PLC0415
 
-    return change.remove(called, **given)
+    return change.remove(
+        options,
+        phase=phase,
+        accounts=accounts,
+        purge=purge,
+        acknowledged=acknowledged,
+        yes=yes,
+        poll_seconds=poll_seconds,
+        as_json=as_json,
+    )
 
 
-@_register("status", _phase, _json)
-def status(called: dict[str, Any], **given: Any) -> int:
+@command.command()
+@_phase
+@_json
+@click.pass_obj
+def status(options: GlobalOptions, phase: str, as_json: bool) -> int:
     """Show every instance of a phase, what runs, and the last releases."""
     from builders.rollout.cli import inspect  # noqa: PLC0415
 
-    return inspect.status(called, **given)
+    return inspect.status(options, phase=phase, as_json=as_json)
 
 
-@_register("outputs", _phase, _outputs, _json)
-def outputs(called: dict[str, Any], **given: Any) -> int:
-    """Write what every instance's stack put out to outputs/<phase>/<account>/<region>/, with one index."""
+@command.command()
+@_phase
+@click.option("--outputs-dir", type=_path, default=Path("outputs"), show_default=True)
+@_json
+@click.pass_obj
+def outputs(options: GlobalOptions, phase: str, outputs_dir: Path, as_json: bool) -> int:
+    """Write the outputs of every instance's stack to outputs/<phase>/<account>/<region>/, with one index."""
     from builders.rollout.cli import inspect  # noqa: PLC0415
 
-    return inspect.outputs(called, **given)
+    return inspect.outputs(options, phase=phase, outputs_dir=outputs_dir, as_json=as_json)
 
 
-@_register(
-    "drift",
-    _phase,
-    click.option("--layer", "layers", multiple=True, help="Look at this layer only; may be given several times."),
-    click.option("--deep", is_flag=True, help="Compare each stack with its set, too: StackSets calls that no drift."),
-    _poll,
-    _json,
-)
-def drift(called: dict[str, Any], **given: Any) -> int:
+@command.command()
+@_phase
+@click.option("--layer", "layers", multiple=True, help="Look at this layer only; may be given several times.")
+@click.option("--deep", is_flag=True, help="Also compare each stack with its set: StackSets does not call that drift.")
+@_poll
+@_json
+@click.pass_obj
+def drift(
+    options: GlobalOptions, phase: str, layers: tuple[str, ...], deep: bool, poll_seconds: float, as_json: bool
+) -> int:
     """Detect drift in every instance and show what drifted. Exit code 1 when something did."""
     from builders.rollout.cli import inspect  # noqa: PLC0415
 
-    return inspect.drift(called, **given)
+    return inspect.drift(options, phase=phase, layers=layers, deep=deep, poll_seconds=poll_seconds, as_json=as_json)
 
 
-@_register("doctor", _phase, _json)
-def doctor(called: dict[str, Any], **given: Any) -> int:
+@command.command()
+@_phase
+@_json
+@click.pass_obj
+def doctor(options: GlobalOptions, phase: str, as_json: bool) -> int:
     """Check roles, trust, regions, quotas, accounts and templates; each finding comes with its fix."""
     from builders.rollout.cli import inspect  # noqa: PLC0415
 
-    return inspect.doctor(called, **given)
+    return inspect.doctor(options, phase=phase, as_json=as_json)
 
 
-def main(arguments: Sequence[str] | None = None, connect: Callable[..., Any] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, connect: Callable[..., Client] | None = None) -> int:
     """Run the command and return its exit code; whatever happens, the user reads a line and no traceback.
 
     `connect` makes another client than `Client.connect`, with the same arguments.
@@ -210,8 +283,8 @@ def main(arguments: Sequence[str] | None = None, connect: Callable[..., Any] | N
         return int(command.main(arguments, prog_name="rollout-stacksets", standalone_mode=False, obj=connect) or DONE)
     except (click.Abort, KeyboardInterrupt):
         return _fail(
-            "interrupted; operations that StackSets has begun go on, `rollout-stacksets resume --phase ...` takes the "
-            "run up",
+            "interrupted; operations that StackSets has begun go on, `rollout-stacksets resume --phase ...` continues "
+            "the run",
             INTERRUPTED,
         )
     except click.ClickException as error:

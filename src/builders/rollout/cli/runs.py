@@ -12,8 +12,7 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
@@ -21,20 +20,22 @@ from rich.text import Text
 from builders.errors import RolloutError, UsageError
 from builders.graphs import in_order
 from builders.rollout import phase
-from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Refused
 from builders.rollout.executor import state
 from builders.rollout.executor.context import Observer, Report
 from builders.rollout.executor.run import RunServices, begin_run, detach, run_to_desired, take_over_run
 from builders.rollout.lifecycle import packages, purge, rollback
 from builders.rollout.model import CurrentState, DesiredState, StackSet
-from builders.rollout.phase import Options, Phase
+from builders.rollout.phase import Door, Phase
 from builders.rollout.plan.plan import Plan
 from builders.rollout.plan.planner import make_plan
 from builders.rollout.plan.preferences import Clock, PollInterval, WallClock
 from builders.rollout.render import page
 from builders.rollout.render.progress import observing
 from builders.rollout.state.journal import Command, Run
+
+if TYPE_CHECKING:
+    from builders.rollout.cli.main import GlobalOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,19 +178,15 @@ def _present(opened: Phase) -> str | None:
 LONGEST_POLLS = 15
 """The longest pause between two looks, as a multiple of the first."""
 
-GlobalOptions = Mapping[str, Any]
-"""The options before the command's name."""
+
+def accounts_of(options: GlobalOptions, name: str) -> Door:
+    """Connect to the accounts of the phase that a command is called for."""
+    return phase.connect(options.file, options.templates, name, options.connect, options.region)
 
 
-def options(called: GlobalOptions) -> Options:
-    """The options as `opening` takes them."""
-    connect = functools.partial(called["connect"] or Client.connect, profile=called["profile"])
-    return Options(Path(called["rollout"]), Path(called["templates"]), connect, called["region"])
-
-
-def phase_of(called: GlobalOptions, name: str) -> Phase:
+def phase_of(options: GlobalOptions, name: str) -> Phase:
     """Open the phase that a command is called for."""
-    return phase.open_phase(options(called), name)
+    return phase.open_phase(accounts_of(options, name))
 
 
 def run_manner(title: str, poll_seconds: float, plan: Plan | None = None) -> RunSettings:
