@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from builders.deploy import AwsCli, deploy, stack_name
+from builders.deploy import AwsCli, deploy
 from builders.errors import DeployError
+from builders.naming import plain_stack
 
 FAKE = """
 import json, sys
@@ -86,4 +87,4 @@ def test_a_missing_aws_is_one_line_that_says_how_to_get_it(tmp_path: Path) -> No
 
 
 def test_a_stack_has_no_underscore_in_its_name() -> None:
-    assert stack_name("database_users", "dev") == "database-users-dev"
+    assert plain_stack("database_users", "dev") == "database-users-dev"

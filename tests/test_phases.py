@@ -14,7 +14,8 @@ import pytest
 
 from builders import catalog, outputs
 from builders.cloud.process import Cloud, running
-from builders.deploy import AwsCli, stack_name
+from builders.deploy import AwsCli
+from builders.naming import plain_stack
 from builders.rehearsal.phase import PHASES, REGION, TEMPLATES, Accounts, Scenario, layers, source_database
 from builders.scopes import Scope
 
@@ -118,13 +119,13 @@ def events(cli: AwsCli) -> dict[str, int]:
     """How many events each stack has had."""
     return {
         name: len(cli.json("cloudformation", "describe-stack-events", "--stack-name", name)["StackEvents"])
-        for name in sorted(stack_name(path.stem, "staging") for path in TEMPLATES.glob("*.json"))
+        for name in sorted(plain_stack(path.stem, "staging") for path in TEMPLATES.glob("*.json"))
         if name not in ("administration-staging", "artifacts-staging", "shared-network-staging", "phase-routes-staging")
     }
 
 
 def delete(cli: AwsCli, layer: str) -> None:
-    name = stack_name(layer, "dev")
+    name = plain_stack(layer, "dev")
     cli.run("cloudformation", "delete-stack", "--stack-name", name)
     cli.run("cloudformation", "wait", "stack-delete-complete", "--stack-name", name)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builders import naming
 from builders.errors import DeployError
 
 Echo = Callable[[str], None]
@@ -50,17 +51,12 @@ class AwsCli:
         return json.loads(self.run(*arguments, "--output", "json") or "{}")
 
 
-def stack_name(layer: str, suffix: str) -> str:
-    """The name of a layer's stack; stack names take no underscores."""
-    return f"{layer.replace('_', '-')}-{suffix}"
-
-
 def deploy(cli: AwsCli, template: Path, suffix: str, parameters: Path, echo: Echo) -> dict[str, str]:
     """Deploy one template, echo the command and the CLI's progress, and return the stack's outputs.
 
     Raises `DeployError` with the reasons of the stack's failed events.
     """
-    name = stack_name(template.stem, suffix)
+    name = naming.plain_stack(template.stem, suffix)
     arguments = [
         *("cloudformation", "deploy", "--template-file", str(template), "--stack-name", name),
         *("--capabilities", "CAPABILITY_NAMED_IAM", "--no-fail-on-empty-changeset"),

@@ -11,11 +11,8 @@ from collections.abc import Sequence
 
 from troposphere import Parameter, Ref
 
-SUFFIX_NAME = "EnvironmentSuffix"
-SUFFIX_MAX_LENGTH = 16
-"""Leaves room for the longest physical name that carries it; a test measures every name at this length."""
+from builders import naming
 
-_WORDS = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 _ADDRESS = r"((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 LOG_RETENTION_DAYS = (30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 """What CloudWatch Logs takes from 30 days on (CloudWatch Logs API reference, "PutRetentionPolicy")."""
@@ -128,11 +125,11 @@ def identifier(name: str, description: str, *, prefix: str, optional: bool = Fal
 def environment_suffix() -> Parameter:
     """The word that ends every physical name and export: one a deployed environment."""
     return string(
-        SUFFIX_NAME,
+        naming.SUFFIX,
         "Ends every name, so that environments can share an account: dev, staging, prod, pr-1234",
-        pattern=_WORDS,
-        explanation=f"up to {SUFFIX_MAX_LENGTH} lower-case letters and digits, with single hyphens between them",
-        max_length=SUFFIX_MAX_LENGTH,
+        pattern=naming.SUFFIX_PATTERN,
+        explanation=f"up to {naming.SUFFIX_MAX_LENGTH} lower-case letters and digits, with single hyphens between them",
+        max_length=naming.SUFFIX_MAX_LENGTH,
     )
 
 
@@ -141,21 +138,21 @@ def common() -> list[Parameter]:
     return [
         environment_suffix(),
         string(
-            "MigrationPhase",
+            naming.MIGRATION_PHASE,
             "Phase of the migration that this stack belongs to, for tags and the operator role's external id",
-            pattern=_WORDS,
+            pattern=naming.SUFFIX_PATTERN,
             explanation="lower-case letters and digits, with single hyphens between them",
-            max_length=SUFFIX_MAX_LENGTH,
+            max_length=naming.SUFFIX_MAX_LENGTH,
         ),
         string(
-            "CostCenter",
+            naming.COST_CENTER,
             "Cost center that pays for the resources, for tags",
             pattern=r"^[\w.:/=+@-][\w .:/=+@-]*$",
             explanation="up to 256 of the characters that a tag takes",
             max_length=256,
         ),
         string(
-            "ComplianceScope",
+            naming.COMPLIANCE_SCOPE,
             "Compliance scope of the data, for tags",
             pattern=r"^[\w.:/=+@-][\w .:/=+@-]*$",
             explanation="up to 256 of the characters that a tag takes",

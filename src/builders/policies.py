@@ -9,6 +9,8 @@ from awacs import sts
 from awacs.aws import Action, Allow, Bool, Condition, Deny, PolicyDocument, Principal, Statement, StringEquals
 from troposphere import AccountId, Sub
 
+from builders import naming
+
 VERSION = "2012-10-17"
 """awacs leaves the version out, and IAM then reads the policy by the rules of 2008."""
 
@@ -62,7 +64,7 @@ def trust(sid: str, principal: Principal, condition: Condition | None = None) ->
 
 def migration_external_id() -> Sub:
     """What a caller from another account says to assume a role of this phase, and of no other."""
-    return Sub("migration-${MigrationPhase}")
+    return Sub(naming.external_id(f"${{{naming.MIGRATION_PHASE}}}"))
 
 
 def service(name: str) -> Principal:

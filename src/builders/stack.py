@@ -29,15 +29,9 @@ from troposphere import (
     Template,
 )
 
-from builders import parameters
+from builders import naming, parameters
 from builders.errors import LayerError
 from builders.scopes import Scope as Scope  # noqa: PLC0414  a layer takes both from here
-
-TEMPLATE_LIMIT_BYTES = 51_200
-"""The largest body that CreateStack takes inline (CloudFormation user guide, "Understand CloudFormation quotas")."""
-
-METADATA = "Stackferry"
-"""The key of a template's metadata under which it describes itself: {"Scope": "PHASE", "Needs": ["foundation"]}."""
 
 Resource = TypeVar("Resource", bound=AWSObject)
 
@@ -53,7 +47,7 @@ class Export:
     @property
     def physical_name(self) -> Sub:
         """The name in the account and region: it carries the suffix, so that two environments can share both."""
-        return Sub(f"{self.layer}-{self.name}-${{{parameters.SUFFIX_NAME}}}")
+        return Sub(f"{self.layer}-{self.name}-${{{naming.SUFFIX}}}")
 
 
 class Stack:
@@ -109,7 +103,7 @@ class Stack:
 
     def name(self, base: str) -> Sub:
         """The physical name for `base`: the one place where the environment suffix enters a name."""
-        return Sub(f"{base}-${{{parameters.SUFFIX_NAME}}}")
+        return Sub(f"{base}-${{{naming.SUFFIX}}}")
 
     def output(self, name: str, value: Any, description: str, condition: str | None = None) -> None:
         """Declare an output; with a condition it exists only where the condition holds."""
@@ -138,7 +132,7 @@ class Stack:
         A rollout reads templates, today's or an old release's, and asks no builder.
         """
         needs = sorted({export.layer for export in self.imports} | set(after))
-        self.template.set_metadata({METADATA: {"Scope": scope.name, "Needs": needs}})
+        self.template.set_metadata({naming.METADATA: {"Scope": scope.name, "Needs": needs}})
 
     def to_dict(self) -> dict[str, Any]:
         """The template as plain data, sections and keys in the order in which JSON writes them."""
@@ -156,10 +150,7 @@ class Stack:
     def _tags(self, resource: AWSObject) -> Any:
         tags = {
             "Name": self.name(_kebab(str(resource.title))),
-            "Environment": parameters.reference(parameters.SUFFIX_NAME),
-            "MigrationPhase": parameters.reference("MigrationPhase"),
-            "CostCenter": parameters.reference("CostCenter"),
-            "ComplianceScope": parameters.reference("ComplianceScope"),
+            **{tag: parameters.reference(parameter) for tag, parameter in naming.TAGS.items()},
         }
         # A few types (SSM parameters, resolver configurations) take a map where the others take a list.
         return tags if resource.props["Tags"][0] is dict else Tags(**tags)

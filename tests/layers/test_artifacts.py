@@ -12,7 +12,7 @@ import pytest
 from ministack.core import iam_evaluator
 
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
-from builders.parameters import SUFFIX_MAX_LENGTH
+from builders.naming import SUFFIX_MAX_LENGTH
 
 Deploy = Callable[..., Evaluated]
 

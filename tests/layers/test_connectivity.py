@@ -10,7 +10,7 @@ import pytest
 
 from builders import catalog
 from builders.evaluate import Evaluated, evaluate
-from builders.parameters import SUFFIX_NAME
+from builders.naming import SUFFIX
 
 IMPORTS = {
     f"{layer}-{name}-dev": f"<{name}>"
@@ -26,7 +26,7 @@ IMPORTS = {
     )
 }
 GIVEN = {
-    SUFFIX_NAME: "dev",
+    SUFFIX: "dev",
     "MigrationPhase": "dev",
     "CostCenter": "payments",
     "ArtifactsBucket": "artifacts",

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from builders import catalog, deploy, package
+from builders import catalog, deploy, naming, package
 from builders.cloud.on_premises import OnPremises, on_premises
 from builders.cloud.process import Cloud
 from builders.errors import DeployError
@@ -107,7 +107,7 @@ def phase(
     phase.deploy("database_users")
     yield phase
     for layer in ("database_users", *reversed(BEFORE)):
-        phase.delete(deploy.stack_name(layer, SUFFIX))
+        phase.delete(naming.plain_stack(layer, SUFFIX))
 
 
 def new_secret(cli: deploy.AwsCli, name: str, value: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from builders import catalog
-from builders.parameters import SUFFIX_MAX_LENGTH
+from builders.naming import SUFFIX_MAX_LENGTH
 
 KEPT = {
     "AWS::KMS::Key": "Retain",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ministack.core import iam_evaluator
 
-from builders import catalog, parameters
+from builders import catalog, naming
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
 from builders.layers._execution.actions import CONFINED, EVERYWHERE
 from builders.stack import Scope
@@ -276,7 +276,7 @@ def test_it_assumes_the_one_role_that_accepts_the_association_with_a_direct_conn
 
 
 def test_every_policy_fits_into_iam_s_limit_at_its_longest(deploy: Deploy) -> None:
-    longest = "s" * parameters.SUFFIX_MAX_LENGTH
+    longest = "s" * naming.SUFFIX_MAX_LENGTH
     sizes = {
         name: len(json.dumps(document, separators=(",", ":")))
         for name, document in policies_of(deploy(EnvironmentSuffix=longest))

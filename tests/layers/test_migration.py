@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from builders import catalog, parameters
+from builders import catalog, naming
 from builders.evaluate import Evaluated, evaluate
 
 BUNDLE = Path(__file__).parents[2] / "lambda" / "shared" / "transport" / "rds-ca.pem"
@@ -106,7 +106,7 @@ def test_the_engine_version_and_the_source_have_no_default(built: dict[str, Any]
 
 
 def test_what_is_named_on_purpose_fits_dms_at_the_longest_suffix(properties: Callable[..., Any]) -> None:
-    suffix = "s" * parameters.SUFFIX_MAX_LENGTH
+    suffix = "s" * naming.SUFFIX_MAX_LENGTH
     instance = properties("ReplicationInstance", EnvironmentSuffix=suffix)["ReplicationInstanceIdentifier"]
     task = properties("ReplicationTask", EnvironmentSuffix=suffix)
     assert instance == f"stackferry-replication-{suffix}"

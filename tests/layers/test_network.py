@@ -10,7 +10,7 @@ import pytest
 
 from builders.building.template_files import Format, text_of
 from builders.evaluate import EXAMPLE_ACCOUNT, Evaluated, evaluate
-from builders.stack import TEMPLATE_LIMIT_BYTES
+from builders.naming import TEMPLATE_LIMIT_BYTES
 
 Deploy = Callable[..., Evaluated]
 Of = Callable[..., list[dict[str, Any]]]

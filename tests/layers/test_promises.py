@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
-from builders import catalog, parameters
+from builders import catalog, naming
 from builders.building.template_files import Format, text_of
 from builders.evaluate import evaluate
-from builders.stack import TEMPLATE_LIMIT_BYTES
+from builders.naming import TEMPLATE_LIMIT_BYTES
 
 Template = Callable[[str], dict[str, Any]]
 
 LAYERS = catalog.names()
 TAG_KEYS = ["Name", "Environment", "MigrationPhase", "CostCenter", "ComplianceScope"]
-LONGEST_SUFFIX = "s" * parameters.SUFFIX_MAX_LENGTH
+LONGEST_SUFFIX = "s" * naming.SUFFIX_MAX_LENGTH
 
 NAMED_BY_AWS = {"dms-vpc-role", "dms-cloudwatch-logs-role"}
 """The exception to every promise about names: DMS looks for these roles under these names, one of each an account, and

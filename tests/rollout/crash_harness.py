@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from builders import naming
 from builders.cloud.process import Cloud, running
 from builders.errors import RolloutError
-from builders.rollout import names
 from builders.rollout.aws.calls import ApiCall, Moment
 from builders.rollout.lifecycle import rollback
 from builders.rollout.model import DesiredState, Wave
@@ -192,7 +192,7 @@ def _ids(small: SmallPhase) -> set[str]:
     api = small.administrator.api("cloudformation")
     found: set[str] = set()
     for layer in small.operations():
-        listed = api.list_stack_set_operations(StackSetName=names.stack_set(layer, "dev"))["Summaries"]
+        listed = api.list_stack_set_operations(StackSetName=naming.stack_set(layer, "dev"))["Summaries"]
         found |= {each["OperationId"] for each in listed}
     return found
 

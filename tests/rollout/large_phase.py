@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from builders.rollout import names
+from builders import naming
 from builders.rollout.aws.client import AccessPaths
 from builders.rollout.checks import status
 from builders.rollout.checks.status import StatusView
@@ -109,7 +109,7 @@ class LargePhase:
             made.instances = {target: (f"made-{layer}", overrides) for target, overrides in each.overrides.items()}
         for layer, stacks in desired.plain.items():
             for target, values in stacks.parameters.items():
-                name = names.plain_stack(layer, desired.suffix, target)
+                name = naming.network_stack(layer, desired.suffix, target.account)
                 self.simulation.stacks[NETWORK, target.region, name] = _stack(
                     name, stacks.template, {**values, "DirectConnectAttachmentId": ATTACHMENT}
                 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from cloud.conftest import Account
 
-from builders.rollout import names
+from builders import naming
 from builders.rollout.aws.calls import CallObserver
 from builders.rollout.aws.client import Client
 from builders.rollout.executor.context import Report, SilentObserver
@@ -72,7 +72,7 @@ def layer_set(
     """A layer's set; a mapping gives overrides, `more` the set's own values."""
     overrides = dict(targets) if isinstance(targets, Mapping) else {target: {} for target in targets}
     values = {"EnvironmentSuffix": SUFFIX, **more}
-    return StackSetSpec(layer, names.stack_set(layer, SUFFIX), template or body(layer), values, overrides)
+    return StackSetSpec(layer, naming.stack_set(layer, SUFFIX), template or body(layer), values, overrides)
 
 
 class SmallPhase:
@@ -149,7 +149,7 @@ class SmallPhase:
         found = {}
         for layer in LAYERS:
             try:
-                listed = api.list_stack_set_operations(StackSetName=names.stack_set(layer, SUFFIX))["Summaries"]
+                listed = api.list_stack_set_operations(StackSetName=naming.stack_set(layer, SUFFIX))["Summaries"]
             except api.exceptions.StackSetNotFoundException:
                 continue
             found[layer] = [each["Action"] for each in reversed(listed)]
@@ -163,5 +163,5 @@ class SmallPhase:
 
     def wait_until_idle(self, layers: Collection[str] = LAYERS) -> None:
         """Wait until no operation of the phase runs any more, whoever began it."""
-        while any(self.client.sets.active(names.stack_set(layer, SUFFIX)) for layer in layers):
+        while any(self.client.sets.active(naming.stack_set(layer, SUFFIX)) for layer in layers):
             time.sleep(0.02)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from builders.rollout.config.desired_state import EXECUTION_ROLE, desired_state
+from builders.naming import EXECUTION_ROLE
+from builders.rollout.config.desired_state import desired_state
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.shared_stacks import bootstrap_values

@@ -20,6 +20,8 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from builders import naming
+
 
 class Who(enum.Enum):
     """Whose credentials a call is made with."""
@@ -115,7 +117,10 @@ ENTER_DEPLOY = Grant(
     Who.CALLER, ("sts:AssumeRole",), ("arn:{aws}:iam::*:role/{deploy_role}",), "reaches the network and target accounts"
 )
 ENTER_PLAN = Grant(
-    Who.CALLER, ("sts:AssumeRole",), ("arn:{aws}:iam::*:role/stackferry-plan-{suffix}",), "reads target accounts"
+    Who.CALLER,
+    ("sts:AssumeRole",),
+    ("arn:{aws}:iam::*:role/" + naming.PLAN_ROLE + "-{suffix}",),
+    "reads target accounts",
 )
 OWN_STACKS = Grant(
     Who.CALLER, _cloudformation("DescribeStacks", "GetTemplate"), _OWN_STACKS, "reads what the shared stacks put out"

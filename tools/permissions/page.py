@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from builders import naming
 from tools.permissions.calls import Grant, Who
 from tools.permissions.table import COMMANDS, grants, policy
 
@@ -26,7 +27,7 @@ reaches one phase's roles and books alone. Stack sets are shared by pattern: a s
 so put `stackferry-*-<suffix>` in place of `stackferry-*` to keep somebody to one phase. In other partitions write
 `aws-cn` or `aws-us-gov`.
 
-- The plan role `stackferry-plan-<suffix>` is made by the layer `account`, and its policy has what is asked of it here;
+- The plan role `{plan_role}-<suffix>` is made by the layer `account`, and its policy has what is asked of it here;
   a test compares the two.
 - The deploy role exists in every account that AWS Organizations made (`OrganizationAccountAccessRole`). What the plain
   stacks' resources need comes on top of what is listed: CloudFormation acts with the rights of whoever deploys a stack.
@@ -48,7 +49,8 @@ commands and compares. Do not edit.
 def text() -> str:
     """The whole page."""
     who = ", ".join(each.value for each in Who)
-    return "\n".join([_HEAD.format(who=who), *(line for command in COMMANDS for line in _command(command))])
+    head = _HEAD.format(who=who, plan_role=naming.PLAN_ROLE)
+    return "\n".join([head, *(line for command in COMMANDS for line in _command(command))])
 
 
 def _command(command: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-VALUE_LIMIT_BYTES = 4096
+from builders import naming
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _ZONE = r"[a-z]{2}(-[a-z]+)+-\d+([a-z]|-[a-z]+-\d+[a-z])"
@@ -40,8 +40,8 @@ def shown(key: str, value: str, declaration: Mapping[str, Any]) -> str:
 
 def mistakes(value: str, declaration: Mapping[str, Any]) -> Iterator[str]:
     """What CloudFormation refuses about `value`: each says what the value is not, and what is allowed."""
-    if len(value.encode(errors="surrogatepass")) > VALUE_LIMIT_BYTES:
-        yield f"is longer than the {VALUE_LIMIT_BYTES:,} bytes that CloudFormation takes"
+    if len(value.encode(errors="surrogatepass")) > naming.PARAMETER_LIMIT_BYTES:
+        yield f"is longer than the {naming.PARAMETER_LIMIT_BYTES:,} bytes that CloudFormation takes"
     kind = declaration["Type"]
     member = "String" if kind == "CommaDelimitedList" else kind.removeprefix("List<").removesuffix(">")
     # CloudFormation cuts the space around the members of a list, and holds each of them against the constraints.

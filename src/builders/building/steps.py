@@ -16,7 +16,7 @@ from builders.building import assembly, report, template_files
 from builders.building.findings import Finding, in_reading_order
 from builders.building.template_files import Format
 from builders.errors import UsageError
-from builders.stack import TEMPLATE_LIMIT_BYTES
+from builders.naming import TEMPLATE_LIMIT_BYTES
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from builders import parameters
+from builders import naming
 from builders.building.differences import first_difference
 from builders.building.findings import Finding
 
@@ -75,7 +75,7 @@ def _is_ours(path: Path, form: Format) -> bool:
     """Every template that a layer makes takes the environment suffix; hardly any other file does."""
     try:
         content = parse(path.read_text(encoding="utf-8"), form)
-        return parameters.SUFFIX_NAME in content["Parameters"] and "AWSTemplateFormatVersion" in content
+        return naming.SUFFIX in content["Parameters"] and "AWSTemplateFormatVersion" in content
     except (OSError, ValueError, TypeError, KeyError):
         return False
 

@@ -16,7 +16,7 @@ from awacs import (
 from awacs.aws import ArnLike, Condition, Deny, Statement, StringEquals
 from troposphere import Parameter, Split, Sub, awslambda, iam, logs
 
-from builders import parameters, policies, scanners
+from builders import naming, parameters, policies, scanners
 from builders.layers.foundation import ENVELOPE, KEY_ARN, TOPIC_ARN
 from builders.layers.network import FUNCTION_SECURITY_GROUP_ID, PRIVATE_SUBNET_IDS
 from builders.stack import Export, Stack
@@ -56,7 +56,7 @@ class Settings:
         return cls(
             stack.parameter(
                 parameters.string(
-                    "ArtifactsBucket",
+                    naming.ARTIFACTS_BUCKET,
                     "Bucket in this region that holds the functions' packages; it may be in another account",
                     pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
                     explanation="the name of an S3 bucket",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from troposphere import Equals, Not, Or, Parameter
 
-from builders import parameters
+from builders import naming, parameters
 from builders.stack import Stack
 
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -71,7 +71,7 @@ def certificate() -> Parameter:
         pattern=r"^$|^-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*$",
         explanation="one certificate, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----, or empty",
         default="",
-        max_length=4096,
+        max_length=naming.PARAMETER_LIMIT_BYTES,
     )
 
 

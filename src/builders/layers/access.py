@@ -6,7 +6,7 @@ from awacs import cloudwatch as alarm_actions, dms as dms_actions, rds as rds_ac
 from awacs.aws import Condition, PolicyDocument, Principal, Statement, StringEquals
 from troposphere import AccountId, Equals, If, Join, Not, NoValue, Split, iam
 
-from builders import parameters, policies
+from builders import naming, parameters, policies
 from builders.layers import _accounts
 from builders.layers.database import INSTANCE_IDENTIFIER
 from builders.stack import Scope, Stack
@@ -74,7 +74,7 @@ def _run_task() -> list[Statement]:
     DMS gives a task's ARN an end of its own, so the tag tells whose it is (DMS user guide, "Fine-grained access control
     using resource names and tags"). The role may not tag, or it could claim another's.
     """
-    own_task = Condition(StringEquals({"dms:task-tag/Environment": parameters.reference(parameters.SUFFIX_NAME)}))
+    own_task = Condition(StringEquals({"dms:task-tag/Environment": parameters.reference(naming.SUFFIX)}))
     return [
         policies.allow(
             "DescribeReplication",

@@ -6,7 +6,7 @@ from awacs import cloudformation as stack_actions, cloudwatch, dms, s3
 from awacs.aws import Condition, Null, PolicyDocument, Principal, Statement, StringEquals
 from troposphere import Equals, Sub, iam
 
-from builders import parameters, policies
+from builders import naming, parameters, policies
 from builders.layers import _accounts
 from builders.layers._execution import role as execution
 from builders.layers._execution.grants import STACKS
@@ -16,13 +16,6 @@ SCOPE = Scope.ACCOUNT
 
 # The execution role trusts a role that must be there.
 AFTER = ("administration",)
-
-DMS_VPC_ROLE, DMS_LOGS_ROLE = "dms-vpc-role", "dms-cloudwatch-logs-role"
-"""DMS finds them by these names alone, so they carry no suffix (DMS user guide, "Creating the IAM roles to use with
-AWS DMS")."""
-
-PLAN_ROLE = "stackferry-plan"
-"""Assumed from the tooling account, which composes the role's ARN from this name and the suffix."""
 
 _WILDCARDS = {
     "ReadExports": "CloudFormation lists exports and imports without a resource (Service Authorization Reference)",
@@ -46,7 +39,7 @@ def build(stack: Stack) -> None:
     _dms_role(
         stack,
         "DmsVpcRole",
-        DMS_VPC_ROLE,
+        naming.DMS_VPC_ROLE,
         "AmazonDMSVPCManagementRole",
         # DMS user guide, "Cross-service confused deputy prevention". No source ARN: the subnet group comes first, and
         # has another than the replication instances of the guide's example.
@@ -55,7 +48,7 @@ def build(stack: Stack) -> None:
     _dms_role(
         stack,
         "DmsLogsRole",
-        DMS_LOGS_ROLE,
+        naming.DMS_LOGS_ROLE,
         "AmazonDMSCloudWatchLogsRole",
         # No condition: with one, DMS makes no log group and says nothing
         # (github.com/terraform-aws-modules/terraform-aws-dms, issue 84).
@@ -98,7 +91,7 @@ def _plan_role(stack: Stack) -> None:
     role = stack.add(
         iam.Role(
             "PlanRole",
-            RoleName=stack.name(PLAN_ROLE),
+            RoleName=stack.name(naming.PLAN_ROLE),
             Description="Previews what an update of this account's stacks would change, and changes nothing",
             AssumeRolePolicyDocument=policies.trust(
                 "ToolingAccount",

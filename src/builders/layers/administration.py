@@ -6,14 +6,10 @@ from awacs import sts
 from awacs.aws import ArnLike, Condition, Principal, StringEquals
 from troposphere import AccountId, Parameter, Ref, Sub, iam
 
-from builders import policies
-from builders.layers._execution import role as execution
+from builders import naming, policies
 from builders.stack import Scope, Stack
 
 SCOPE = Scope.TOOLING_ONCE
-
-ADMINISTRATION_ROLE = "stackferry-administration"
-"""Given, so that the accounts of the phases can be told its ARN before they trust it."""
 
 
 def build(stack: Stack) -> None:
@@ -21,7 +17,7 @@ def build(stack: Stack) -> None:
     role = stack.add(
         iam.Role(
             "AdministrationRole",
-            RoleName=stack.name(ADMINISTRATION_ROLE),
+            RoleName=stack.name(naming.ADMINISTRATION_ROLE),
             Description="Lets the stack sets of this account deploy by the execution roles of other accounts",
             # CloudFormation user guide, "Set up global keys to mitigate confused deputy problems".
             AssumeRolePolicyDocument=policies.trust(
@@ -37,7 +33,7 @@ def build(stack: Stack) -> None:
                 policies.allow(
                     "AssumeExecutionRoles",
                     [sts.AssumeRole],
-                    [Sub(f"arn:${{AWS::Partition}}:iam::*:role/{execution.NAME}-*")],
+                    [Sub(f"arn:${{AWS::Partition}}:iam::*:role/{naming.EXECUTION_ROLE}-*")],
                 )
             ),
             Roles=[role.ref()],
@@ -64,5 +60,5 @@ def _principals(stack: Stack) -> Ref:
 
 def _for_our_sets() -> Condition:
     """In every region: IAM is global, and stack sets live in the region that the rollout is run from."""
-    sets = Sub("arn:${AWS::Partition}:cloudformation:*:${AWS::AccountId}:stackset/stackferry-*")
+    sets = Sub(f"arn:${{AWS::Partition}}:cloudformation:*:${{AWS::AccountId}}:stackset/{naming.PREFIX}*")
     return Condition([StringEquals({"aws:SourceAccount": AccountId}), ArnLike({"aws:SourceArn": sets})])

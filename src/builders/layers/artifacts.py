@@ -6,7 +6,7 @@ from awacs import s3 as s3_actions
 from awacs.aws import Action, Condition, Principal, Statement, StringEquals
 from troposphere import Equals, If, Join, Not, NoValue, Or, Ref, Split, s3
 
-from builders import parameters, policies
+from builders import naming, parameters, policies
 from builders.layers import _accounts
 from builders.stack import Scope, Stack
 
@@ -54,7 +54,7 @@ def build(stack: Stack) -> None:
             },
         )
     )
-    stack.output("ArtifactsBucket", bucket.ref(), "Bucket of this region that holds the functions' packages")
+    stack.output(naming.ARTIFACTS_BUCKET, bucket.ref(), "Bucket of this region that holds the functions' packages")
 
 
 def _bucket(stack: Stack) -> s3.Bucket:

@@ -1,6 +1,6 @@
 """The replication from on-premises into the database: subnet group, instance, both endpoints, and the task.
 
-DMS makes the subnet group only in an account that has the role dms-vpc-role, which the layer `account` makes, once an
+DMS makes the subnet group only in an account that has DMS's own role for it, which the layer `account` makes, once an
 account and in one region.
 """
 
@@ -11,9 +11,9 @@ from troposphere import Join, Split, Sub, dms, logs
 from builders import parameters
 from builders.layers import _source
 from builders.layers._migration import choices, endpoints, task
-from builders.layers._names import REPLICATION_INSTANCE
 from builders.layers.foundation import KEY_ARN
 from builders.layers.network import DMS_SECURITY_GROUP_ID, PRIVATE_SUBNET_IDS
+from builders.naming import REPLICATION_INSTANCE
 from builders.stack import Export, Scope, Stack
 
 SCOPE = Scope.PHASE

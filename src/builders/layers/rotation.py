@@ -10,9 +10,9 @@ from troposphere import AccountId, GetAtt, Join, awslambda, events, iam, secrets
 
 from builders import policies
 from builders.layers import _functions
-from builders.layers._names import REPLICATION_TASK
 from builders.layers.foundation import KEY_ARN
 from builders.layers.secrets import DATABASE_SECRET_ARN, DMS_SECRET_ARN
+from builders.naming import REPLICATION_TASK
 from builders.stack import Export, Scope, Stack
 
 SCOPE = Scope.PHASE

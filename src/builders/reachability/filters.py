@@ -31,7 +31,7 @@ def as_range(peer: str) -> IPv4Network | None:
         return None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4_000)
 def acl_admits(entries: tuple[Entry, ...], protocol: str, cidr: IPv4Network, ports: Ports) -> bool:
     """Whether every packet with an address in `cidr` and a port in `ports` passes.
 

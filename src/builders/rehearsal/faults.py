@@ -12,11 +12,11 @@ import subprocess
 import time
 from collections.abc import Iterator
 
+from builders import naming
 from builders.rehearsal.rehearsal import QUICK, ExpectedStep, Rehearsal, expect_each_once
 from builders.rehearsal.snapshot import Snapshot
 from builders.rehearsal.steps import expect_stacks
 from builders.rollout.aws.calls import ApiCall, Moment
-from builders.rollout.config.desired_state import EXECUTION_ROLE
 from builders.rollout.state.journal import Entry, State
 from builders.text import counted_noun
 
@@ -69,7 +69,7 @@ class _AccountRole:
         self._account = account
         self._begun = 0
         self._managed = troupe.current.rollout.stacksets.permission_model == "SERVICE_MANAGED"
-        self.reason = "Rate exceeded" if self._managed else f"{EXECUTION_ROLE}-{troupe.suffix(phase)}"
+        self.reason = "Rate exceeded" if self._managed else f"{naming.EXECUTION_ROLE}-{troupe.suffix(phase)}"
         self._trust = "" if self._managed else troupe.current.accounts.trust(account, self.reason)
 
     def __call__(self, moment: Moment, call: ApiCall) -> None:

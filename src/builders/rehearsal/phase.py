@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from builders import catalog, deploy, environments, files, package
+from builders import catalog, deploy, environments, files, naming, package
 from builders.building.packages import PACKAGES_DIR, WHEELS_DIR
 from builders.cloud.on_premises import on_premises
 from builders.cloud.process import Cloud
@@ -89,7 +89,7 @@ class Scenario:
         for layer in layers(Scope.TOOLING_ONCE, Scope.TOOLING):
             self._deploy(layer, ENVIRONMENTS / "tooling.json")
         self.parameters |= publish_packages(
-            self.accounts.tooling, self.stacks["artifacts"]["ArtifactsBucket"], self.say
+            self.accounts.tooling, self.stacks["artifacts"][naming.ARTIFACTS_BUCKET], self.say
         )
         for layer in layers(Scope.NETWORK):
             self._deploy(layer, ENVIRONMENTS / "network.json")
@@ -109,7 +109,7 @@ class Scenario:
                 self.parameters["DirectConnectAttachmentId"] = self.stacks[layer]["DirectConnectAttachmentId"]
 
     def _deploy(self, layer: str, parameters: Path) -> None:
-        suffix = environments.read(parameters).values["EnvironmentSuffix"]
+        suffix = environments.read(parameters).values[naming.SUFFIX]
         cli = self.accounts.of_scope(catalog.load(layer).scope)
         self.stacks[layer] = deploy.deploy(cli, TEMPLATES / f"{layer}.json", suffix, parameters, self.say)
 

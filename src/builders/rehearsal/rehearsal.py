@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
+from builders import naming
 from builders.errors import StackferryError
 from builders.rehearsal import snapshot
 from builders.rehearsal.cloud import RehearsalCloud
@@ -149,7 +150,8 @@ class Rehearsal:
         if phase not in self._journals:
             suffix, home = self.suffix(phase), self.current.rollout.home
             client = self.caller.of_phase(phase, suffix)
-            bucket = bootstrap.shared_outputs(client, self.current.rollout, phase).tooling[home]["ArtifactsBucket"]
+            outputs = bootstrap.shared_outputs(client, self.current.rollout, phase).tooling[home]
+            bucket = outputs[naming.ARTIFACTS_BUCKET]
             self._journals[phase] = Store(client.objects(home), bucket, suffix).journal
         return self._journals[phase].run()
 

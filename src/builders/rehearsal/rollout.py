@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from builders.deploy import AwsCli
+from builders.naming import stack_set
 from builders.rehearsal import run
 from builders.rehearsal.cloud import RehearsalCloud
 from builders.rehearsal.phase import TEMPLATES, command_line
 from builders.rehearsal.script import LAYER
-from builders.rollout.names import stack_set
 
 ROLLOUT = Path("rollout.yaml")
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Mapping
 
+from builders.naming import stack_set
 from builders.rehearsal import steps
 from builders.rehearsal.faults import fail_one_account, kill_and_resume, mend_account, throttle_calls
 from builders.rehearsal.rehearsal import QUICK, ExpectedStep, Rehearsal, expect_each_once
 from builders.rehearsal.snapshot import Snapshot
-from builders.rollout.names import stack_set
 from builders.text import counted_noun, name_list
 
 LAYER, PARAMETER, VALUES = "monitoring", "CpuAlarmPercent", ("85", "75", "70")

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from builders.naming import PREFIX
 from builders.rehearsal.accounts import Accounts
 from builders.rollout.model import Target, digest
-from builders.rollout.names import PREFIX
 
 
 @dataclass(frozen=True)

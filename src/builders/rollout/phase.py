@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from builders import naming
 from builders.errors import RolloutError, UsageError
 from builders.rollout.aws.client import Client
 from builders.rollout.config import desired_state, loading, schema, sources, templates
@@ -17,8 +18,6 @@ from builders.rollout.model import CurrentState, DesiredState, Permissions, Plai
 from builders.rollout.state.overrides import OverrideCache
 from builders.rollout.state.store import Store
 from builders.text import unknown_name
-
-BUCKET = "ArtifactsBucket"
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def open_phase(opened: Door) -> Phase:
     rollout, client = opened.rollout, opened.client
     shared = bootstrap.shared_outputs(client, rollout, opened.phase)
     desired = desired_state.desired_state(rollout, opened.phase, opened.templates, shared, opened.members)
-    buckets = {region: outputs[BUCKET] for region, outputs in shared.tooling.items()}
+    buckets = {region: outputs[naming.ARTIFACTS_BUCKET] for region, outputs in shared.tooling.items()}
     return Phase(
         rollout=rollout,
         templates=opened.templates,

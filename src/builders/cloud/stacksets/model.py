@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from builders import naming
+
 Json = Any
 Key = tuple[str, str]
 """The account and the region of an instance."""
@@ -135,7 +137,7 @@ class StackSet:
     description: str = ""
     permission_model: str = "SELF_MANAGED"
     administration_role_arn: str = ""
-    execution_role_name: str = "AWSCloudFormationStackSetExecutionRole"
+    execution_role_name: str = naming.DEFAULT_EXECUTION_ROLE
     auto_deployment: dict[str, Json] | None = None
     managed_execution: bool = False
     status: str = "ACTIVE"

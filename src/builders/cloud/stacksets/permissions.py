@@ -26,7 +26,6 @@ from builders.cloud import schemas
 from builders.cloud.records import Handlers
 from builders.cloud.stacksets.model import StackSet
 
-DEFAULT_ADMINISTRATION_ROLE = "AWSCloudFormationStackSetAdministrationRole"
 _SERVICE = "cloudformation.amazonaws.com"
 _VERBS = {
     "create": ("create", "put", "run", "allocate", "request", "register", "authorize", "attach", "associate", "add"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from builders import naming
 from builders.cloud.stacksets import templates
 from builders.cloud.stacksets.model import Instance, Operation, Result, StackSet
 from builders.cloud.stacksets.wire import Answer
@@ -109,7 +110,7 @@ def result(each: Result, seen: tuple[str, str]) -> Answer:
     No account gate is ever called; AWS tells so in this form, and for an account that it cannot enter by the reason
     for that (user guide, "Troubleshooting StackSets").
     """
-    gate = f"arn:aws:lambda:{each.region}:{each.account}:function:AWSCloudFormationStackSetAccountGate"
+    gate = f"arn:aws:lambda:{each.region}:{each.account}:function:{naming.ACCOUNT_GATE_FUNCTION}"
     status, reason = seen
     begun = status not in ("PENDING", "CANCELLED")
     skipped = reason if " with trust relationship to " in reason else f"Function not found: {gate}"

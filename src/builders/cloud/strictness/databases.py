@@ -15,6 +15,7 @@ from cfnlint.jsonschema import StandardValidator
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import ec2, iam, kms, rds
 
+from builders import naming
 from builders.cloud.schemas import Json
 
 _RESERVED_USERS = frozenset({"admin", "postgres", "rdsadmin", "rds_superuser", "rdsrepladmin", "public"})
@@ -54,10 +55,10 @@ def check_subnet_group(properties: Mapping[str, Json], _physical_id: str | None 
 def check_replication_subnet_group(properties: Mapping[str, Json], _physical_id: str | None = None) -> None:
     """Refuse a DMS subnet group without DMS's role in the account, or in one zone (DMS user guide, "Setting up a
     network for a replication instance")."""
-    if "dms-vpc-role" not in iam._roles:
+    if naming.DMS_VPC_ROLE not in iam._roles:
         raise ValueError(
-            f"The IAM Role arn:aws:iam::{get_account_id()}:role/dms-vpc-role is not configured properly. (Service: "
-            "AWSDatabaseMigrationService, Status Code: 400, Error Code: AccessDeniedFault)"
+            f"The IAM Role arn:aws:iam::{get_account_id()}:role/{naming.DMS_VPC_ROLE} is not configured properly. "
+            "(Service: AWSDatabaseMigrationService, Status Code: 400, Error Code: AccessDeniedFault)"
         )
     subnets = [ec2._subnets.get(identifier) for identifier in properties.get("SubnetIds") or []]
     zones = {subnet["AvailabilityZone"] for subnet in subnets if subnet}

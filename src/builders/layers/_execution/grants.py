@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from awacs.aws import Action, ArnLike, Condition, Statement, StringEquals, StringLike
 from troposphere import Sub
 
-from builders import parameters, policies
+from builders import naming, parameters, policies
 from builders.layers._execution.actions import CONFINED, EVERYWHERE
 
-STACKS = "StackSet-stackferry-*"
+STACKS = f"StackSet-{naming.PREFIX}*"
 _MADE_BY_RDS = STACKS.lower()
 """RDS and DMS write the names of their things in lower case."""
 
@@ -183,9 +183,7 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
             "secretsmanager",
             _here("secretsmanager", "secret:*"),
             ("CancelRotateSecret", "GetSecretValue", "RotateSecret"),
-            Condition(
-                StringEquals({"secretsmanager:ResourceTag/Environment": parameters.reference(parameters.SUFFIX_NAME)})
-            ),
+            Condition(StringEquals({"secretsmanager:ResourceTag/Environment": parameters.reference(naming.SUFFIX)})),
         ),
         # Tags would tell the phase's key apart, but take minutes to count (AWS KMS developer guide, "ABAC for AWS
         # KMS"), and the next layer wants the key at once.

@@ -6,13 +6,10 @@ from awacs import sts
 from awacs.aws import Principal
 from troposphere import And, Condition, Equals, Not, Ref, iam
 
-from builders import parameters, policies
+from builders import naming, parameters, policies
 from builders.layers._execution import grants
 from builders.layers._network import connectivity
 from builders.stack import Stack
-
-NAME = "stackferry-execution"
-"""StackSets is given the name, and the administration role may assume roles of this name alone."""
 
 IS_WANTED = "IsExecutionRoleWanted"
 
@@ -66,7 +63,7 @@ def _role(stack: Stack, administration_arn: Ref) -> iam.Role:
         iam.Role(
             "ExecutionRole",
             Condition=IS_WANTED,
-            RoleName=stack.name(NAME),
+            RoleName=stack.name(naming.EXECUTION_ROLE),
             Description="Deploys the layers of a phase into this account for the stack sets of the tooling account",
             # No external id: StackSets sends none. It is one role that is trusted, not its account.
             AssumeRolePolicyDocument=policies.trust("StackSets", Principal("AWS", [administration_arn])),

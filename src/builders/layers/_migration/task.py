@@ -8,7 +8,7 @@ from typing import Any
 from troposphere import Equals, If, Join, Not, NoValue, Parameter, Ref, Split, Sub, dms
 
 from builders.layers._migration import choices
-from builders.layers._names import REPLICATION_TASK, REPLICATION_TASK_RESOURCE
+from builders.naming import REPLICATION_TASK, REPLICATION_TASK_RESOURCE
 from builders.stack import Stack
 
 SETTINGS: dict[str, Any] = {

@@ -7,9 +7,9 @@ from typing import Any
 
 from troposphere import Select, Split, cloudwatch
 
-from builders.layers._names import REPLICATION_INSTANCE
 from builders.layers.database import INSTANCE_IDENTIFIER
 from builders.layers.migration import INSTANCE_ARN, TASK_ARN
+from builders.naming import REPLICATION_INSTANCE
 from builders.stack import Stack
 
 OUR_NAMESPACE = "Stackferry"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from builders import naming
 from builders.rollout.aws.accounts import Members
 from builders.rollout.aws.calls import ApiCalls, CallObserver
 from builders.rollout.aws.organizations import Organizations
@@ -16,9 +17,6 @@ from builders.rollout.aws.sessions import Access, Endpoint, Role
 from builders.rollout.aws.stack_sets import StackSets
 from builders.rollout.aws.stacks import PlainStacks
 from builders.rollout.model import Permissions, Target
-
-PLAN_ROLE = "stackferry-plan"
-"""With the suffix behind it: the role that the layer `account` makes, and its external id is the phase's."""
 
 
 class Client:
@@ -35,7 +33,7 @@ class Client:
     ) -> None:
         self.calls = ApiCalls(access, observe)
         self.sets = StackSets(self.calls, permissions)
-        self.members = Members(self.calls, f"{PLAN_ROLE}-{suffix}", f"migration-{phase}")
+        self.members = Members(self.calls, naming.with_suffix(naming.PLAN_ROLE, suffix), naming.external_id(phase))
         self.organizations = Organizations(self.calls)
         self.plain = PlainStacks(self.calls, deploy_role)
 
@@ -78,7 +76,9 @@ class AccessPaths:
     @classmethod
     def of(cls, client: Client, phase: str, suffix: str, deploy_role: str) -> AccessPaths:
         """As the client reaches them."""
-        return cls(client.account(), f"{PLAN_ROLE}-{suffix}", f"migration-{phase}", deploy_role)
+        return cls(
+            client.account(), naming.with_suffix(naming.PLAN_ROLE, suffix), naming.external_id(phase), deploy_role
+        )
 
     def reading(self, target: Target) -> Endpoint:
         """Stacks, alarms and tasks of a phase: through the plan role, in every account alike."""

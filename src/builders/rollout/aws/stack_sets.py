@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from builders import naming
 from builders.errors import RolloutError
 from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.errors import NotFound, Refused, StackSetNotFound
@@ -108,9 +109,6 @@ def _plain(value: str) -> str:
 
 Request = dict[str, Any]
 
-LARGEST_TEMPLATE = 51_200
-"""Bytes of a template that is sent along (CloudFormation user guide, "Understand CloudFormation quotas")."""
-
 CAPABILITIES = ["CAPABILITY_NAMED_IAM"]
 
 
@@ -189,10 +187,9 @@ def tags_of(values: Values) -> list[dict[str, str]]:
 def require_inline(name: str, template: str) -> None:
     """Refuse a template that is too large to be sent along."""
     size = len(template.encode())
-    if size > LARGEST_TEMPLATE:
-        message = (
-            f"the template of {name} has {size:,} bytes; CloudFormation takes {LARGEST_TEMPLATE:,}: split the layer"
-        )
+    if size > naming.TEMPLATE_LIMIT_BYTES:
+        most = f"{naming.TEMPLATE_LIMIT_BYTES:,}"
+        message = f"the template of {name} has {size:,} bytes; CloudFormation takes {most}: split the layer"
         raise RolloutError(message)
 
 

@@ -18,13 +18,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 
+from builders import naming
 from builders.errors import RolloutError
-from builders.rollout import names
+from builders.naming import SECTION_LIMITS, TEMPLATE_LIMIT_BYTES
 from builders.rollout.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as asked
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.errors import NotFound, StackSetNotFound
 from builders.rollout.aws.sessions import Endpoint
-from builders.rollout.aws.stack_sets import LARGEST_TEMPLATE
 from builders.rollout.checks import findings, organization, roles
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosis, Finding, Severity, unasked
 from builders.rollout.checks.roles import BOOTSTRAP
@@ -85,9 +85,6 @@ def credential_findings(patient: CheckedPhase) -> Iterator[Finding]:
         )
 
 
-MOST = {"Resources": 500, "Parameters": 200, "Outputs": 200, "Mappings": 200}
-"""CloudFormation user guide, "Understand CloudFormation quotas"."""
-
 SPLIT = "split the layer in two"
 
 
@@ -100,10 +97,10 @@ def template_findings(patient: CheckedPhase) -> Iterator[Finding]:
 def template_limit_findings(layer: str, template: Template, service_managed: bool) -> Iterator[Finding]:
     """What is wrong with one template."""
     size = len(template.body.encode())
-    if size > LARGEST_TEMPLATE:
-        yield Finding(Severity.ERROR, f"{size:,} bytes, and {LARGEST_TEMPLATE:,} are taken", SPLIT, (layer,))
+    if size > TEMPLATE_LIMIT_BYTES:
+        yield Finding(Severity.ERROR, f"{size:,} bytes, and {TEMPLATE_LIMIT_BYTES:,} are taken", SPLIT, (layer,))
     content = json.loads(template.body)
-    for section, most in MOST.items():
+    for section, most in SECTION_LIMITS.items():
         count = len(content.get(section, {}))
         if count > most:
             yield Finding(Severity.ERROR, f"{count} {section}, and {most} are taken", SPLIT, (layer,))
@@ -128,7 +125,7 @@ def quota_findings(patient: CheckedPhase) -> Iterator[Finding]:
         what = f"the quotas of CloudFormation; the defaults are taken: {error}"
         yield Finding(Severity.UNASKED, what, "allow servicequotas:ListServiceQuotas to whoever runs doctor")
     present = set(patient.client.sets.names())
-    sets = len(present | {names.stack_set(layer, patient.suffix) for layer in patient.carried})
+    sets = len(present | {naming.stack_set(layer, patient.suffix) for layer in patient.carried})
     yield from _compared(STACK_SETS, sets, allowed[STACK_SETS])
     yield from _compared(INSTANCES, len(patient.accounts) * len(patient.regions), allowed[INSTANCES])
 
@@ -157,7 +154,7 @@ def instance_findings(patient: CheckedPhase) -> Iterator[Finding]:
     """No instance is INOPERABLE, since StackSets leave such out of every update."""
     present = set(patient.client.sets.names())
     for layer in sorted(patient.carried):
-        name = names.stack_set(layer, patient.suffix)
+        name = naming.stack_set(layer, patient.suffix)
         if name not in present:
             continue
         try:

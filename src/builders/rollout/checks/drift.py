@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from builders import naming
 from builders.errors import RolloutError
-from builders.rollout import names
 from builders.rollout.aws.accounts import Look
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
@@ -174,7 +174,7 @@ def _chosen(
     client: Client, desired: DesiredState, layers: Collection[str], asked: Collection[str]
 ) -> list[tuple[str, str]]:
     present = client.sets.names()
-    found = [(layer, names.stack_set(layer, desired.suffix)) for layer in sorted(layers)]
+    found = [(layer, naming.stack_set(layer, desired.suffix)) for layer in sorted(layers)]
     found = [(layer, name) for layer, name in found if name in present]
     missing = sorted(set(asked) - {layer for layer, _ in found})
     if missing:

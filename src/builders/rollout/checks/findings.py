@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from builders import naming
 from builders.errors import RolloutError
 from builders.rollout.aws.calls import concurrently
-from builders.rollout.aws.client import PLAN_ROLE, AccessPaths, Client
+from builders.rollout.aws.client import AccessPaths, Client
 from builders.rollout.aws.errors import AccessDenied
 from builders.rollout.config import desired_state, sources
 from builders.rollout.config.schema import RolloutFile
@@ -89,9 +90,6 @@ def worst_severity(found: Iterable[tuple[str, Finding | None]]) -> Iterator[Find
         yield Finding(severity, what, fix, tuple(sorted(targets)))
 
 
-BUCKET = "ArtifactsBucket"
-
-
 @dataclass(frozen=True)
 class CheckedPhase:
     """A phase. `buckets` are those of the artifacts by region, `packages` the keys in them that its functions have.
@@ -133,7 +131,11 @@ class CheckedPhase:
             accounts=desired_state.accounts_of(rollout, phase, members or {}),
             templates=templates,
             permissions=desired_state.permissions_of(rollout, phase, suffix, shared),
-            buckets={region: found[BUCKET] for region, found in shared.tooling.items() if BUCKET in found},
+            buckets={
+                region: found[naming.ARTIFACTS_BUCKET]
+                for region, found in shared.tooling.items()
+                if naming.ARTIFACTS_BUCKET in found
+            },
             packages=tuple(sorted(packages)),
             store=store,
         )
@@ -147,7 +149,8 @@ class CheckedPhase:
     def reach(self) -> AccessPaths:
         """The roles of the phase's accounts."""
         own, deploy = self.rollout.tooling.account, self.rollout.deploy_role
-        return AccessPaths(own, f"{PLAN_ROLE}-{self.suffix}", f"migration-{self.phase}", deploy)
+        plan_role = naming.with_suffix(naming.PLAN_ROLE, self.suffix)
+        return AccessPaths(own, plan_role, naming.external_id(self.phase), deploy)
 
     @property
     def carried(self) -> dict[str, Template]:

@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from builders import outputs
+from builders import naming, outputs
 from builders.errors import RolloutError
-from builders.rollout import names
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import StackSetNotFound
@@ -99,18 +98,18 @@ def outputs_data(view: OutputsView) -> dict[str, object]:
 
 def _stacks(client: Client, desired: DesiredState, layers: Collection[str]) -> Iterator[_Stack]:
     present = client.sets.names()
-    carried = [layer for layer in sorted(layers) if names.stack_set(layer, desired.suffix) in present]
+    carried = [layer for layer in sorted(layers) if naming.stack_set(layer, desired.suffix) in present]
     there: set[Target] = set()
     for layer in carried:
         try:
-            instances = client.sets.instances(names.stack_set(layer, desired.suffix))
+            instances = client.sets.instances(naming.stack_set(layer, desired.suffix))
         except StackSetNotFound:  # it went while we looked
             continue
         there |= instances.keys()
         yield from (_Stack(layer, target, each.stack_id) for target, each in instances.items() if each.stack_id)
     for layer, stacks in desired.plain.items():
         for target in sorted(there & stacks.parameters.keys()):
-            yield _Stack(layer, target, names.plain_stack(layer, desired.suffix, target), stacks.account)
+            yield _Stack(layer, target, naming.network_stack(layer, desired.suffix, target.account), stacks.account)
 
 
 def _read(client: Client, stacks: list[_Stack]) -> tuple[dict[Target, dict[str, Values]], dict[Target, str]]:

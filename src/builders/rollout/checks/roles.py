@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from builders import naming
 from builders.evaluate import partition_of
 from builders.rollout.aws import resources
 from builders.rollout.aws.errors import AccessDenied
@@ -57,13 +58,6 @@ def _listed(value: Any) -> list[Any]:
     """A policy may give one value, or a list of them."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
-
-ADMINISTRATION = "AWSCloudFormationStackSetAdministrationRole"
-EXECUTION = "AWSCloudFormationStackSetExecutionRole"
-"""What StackSets take where a set names no roles (CloudFormation user guide, "Grant self-managed permissions")."""
-
-DMS_ROLES = ("dms-vpc-role", "dms-cloudwatch-logs-role")
-"""DMS finds them by these names alone (DMS user guide, "Creating the IAM roles to use with AWS DMS")."""
 
 BOOTSTRAP = "run `rollout-stacksets bootstrap`"
 
@@ -138,7 +132,11 @@ def dms_role_findings(patient: CheckedPhase) -> Iterator[Finding]:
 
     def look(target: Target) -> Finding | None:
         where = patient.reach.deploying(target)
-        missing = [name for name in DMS_ROLES if resources.role(patient.client.calls, where, name) is None]
+        missing = [
+            name
+            for name in (naming.DMS_VPC_ROLE, naming.DMS_LOGS_ROLE)
+            if resources.role(patient.client.calls, where, name) is None
+        ]
         if not missing:
             return None
         fix = f"set CreateDmsVpcRole and CreateDmsLogsRole to true for the account, and {BOOTSTRAP}"
@@ -159,11 +157,11 @@ def _assumed(patient: CheckedPhase, where: Endpoint, what: str, fix: str) -> Fin
 
 def _administration_arn(patient: CheckedPhase) -> str:
     named = patient.permissions.administration_role_arn
-    return named or _arn(patient, patient.rollout.tooling.account, ADMINISTRATION)
+    return named or _arn(patient, patient.rollout.tooling.account, naming.DEFAULT_ADMINISTRATION_ROLE)
 
 
 def _execution_name(patient: CheckedPhase) -> str:
-    return patient.permissions.execution_role_name or EXECUTION
+    return patient.permissions.execution_role_name or naming.DEFAULT_EXECUTION_ROLE
 
 
 def _arn(patient: CheckedPhase, account: str, name: str) -> str:

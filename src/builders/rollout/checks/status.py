@@ -9,9 +9,9 @@ import enum
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from builders import naming
 from builders.errors import RolloutError, RolloutFileError
 from builders.graphs import in_order
-from builders.rollout import names
 from builders.rollout.aws import resources
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import AccessPaths, Client
@@ -193,8 +193,8 @@ def run_status(
     The exit code is 0 when every instance is CURRENT, none is known to have drifted, and no run is unfinished.
     """
     present = client.sets.names()
-    carried = [layer for layer in sorted(layers) if names.stack_set(layer, desired.suffix) in present]
-    found = dict(concurrently(lambda layer: _set(client, names.stack_set(layer, desired.suffix)), carried))
+    carried = [layer for layer in sorted(layers) if naming.stack_set(layer, desired.suffix) in present]
+    found = dict(concurrently(lambda layer: _set(client, naming.stack_set(layer, desired.suffix)), carried))
     standings = {layer: _standings(desired, layer, instances) for layer, (instances, _) in found.items()}
     for layer in desired.sets.keys() - found.keys():
         standings[layer] = _standings(desired, layer, {})
@@ -226,7 +226,7 @@ def known_names(rollout: RolloutFile, layers: Iterable[str]) -> frozenset[str]:
             suffix = sources.suffix_of(rollout, phase, sources.environment_file(rollout, phase))
         except RolloutFileError:  # that phase's own matter
             continue
-        found |= {names.stack_set(layer, suffix or "") for layer in listed}
+        found |= {naming.stack_set(layer, suffix or "") for layer in listed}
     return frozenset(found)
 
 
@@ -263,7 +263,7 @@ def _listed(
 ) -> dict[Target, InstanceStatus]:
     where = reach.deploying(Target(stacks.account, region))
     marker = "0" * 12
-    prefix = names.plain_stack(stacks.layer, desired.suffix, Target(marker, region)).removesuffix(marker)
+    prefix = naming.network_stack(stacks.layer, desired.suffix, marker).removesuffix(marker)
     statuses = resources.stacks_named(client.calls, where, prefix)
     there = {Target(name.removeprefix(prefix), region): status for name, status in statuses.items()}
     shall = {target for target in stacks.parameters if target.region == region}
@@ -277,7 +277,7 @@ def _listed(
 
 
 def _strangers(present: Sequence[str], ours: Collection[str]) -> list[str]:
-    strange = [name for name in present if name.startswith(names.PREFIX) and name not in ours]
+    strange = [name for name in present if name.startswith(naming.PREFIX) and name not in ours]
     return [
         f"{name} is a stack set of no phase and layer that this rollout file and these templates have; a phase that "
         "was renamed or taken out leaves such sets"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from builders import progress
+from builders import naming, progress
 from builders.errors import RolloutError
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import AccessPaths
@@ -24,7 +24,7 @@ from builders.rollout.aws.stacks import ResourceChange
 from builders.rollout.checks import findings as checks_findings
 from builders.rollout.checks.doctor import run_doctor
 from builders.rollout.checks.drift import DriftLook, run_drift
-from builders.rollout.checks.findings import BUCKET, CheckedPhase
+from builders.rollout.checks.findings import CheckedPhase
 from builders.rollout.checks.outputs import run_outputs
 from builders.rollout.checks.status import known_names, run_status
 from builders.rollout.cli import runs
@@ -97,7 +97,7 @@ def _as_far_as_it_stands(door: Door) -> tuple[SharedOutputs, Store | None]:
         progress.say(str(error))
         return SharedOutputs(), None
     home = door.rollout.home
-    return shared, Store(door.client.objects(home), shared.tooling[home][BUCKET], door.suffix)
+    return shared, Store(door.client.objects(home), shared.tooling[home][naming.ARTIFACTS_BUCKET], door.suffix)
 
 
 def _reach(opened: Phase) -> AccessPaths:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from builders import naming
 from builders.environments import ParameterFile
 from builders.errors import RolloutFileError, UsageError
-from builders.rollout import names
+from builders.naming import ARTIFACTS_BUCKET, MIGRATION_PHASE, SUFFIX
 from builders.rollout.config import checks, sources
 from builders.rollout.config.document import all_at_once, dotted, line_of
 from builders.rollout.config.loading import check_accounts
@@ -30,7 +31,6 @@ from builders.rollout.config.parameters import (
 from builders.rollout.config.schema import Operations, PhasePlan, RolloutFile
 from builders.rollout.config.sources import (
     CONNECTIVITY,
-    SUFFIX,
     TRANSIT_GATEWAY,
     PhaseSources,
     SharedOutputs,
@@ -48,9 +48,6 @@ from builders.rollout.model import (
     Wave,
 )
 from builders.text import unknown_name
-
-EXECUTION_ROLE = "stackferry-execution"
-"""What the layer `account` calls the role, before the phase's suffix."""
 
 
 def accounts_of(rollout: RolloutFile, phase: str, members: Mapping[str, Collection[str]]) -> tuple[str, ...]:
@@ -94,7 +91,7 @@ def permissions_of(rollout: RolloutFile, phase: str, suffix: str, shared: Shared
         units = rollout.phases[phase].targets.organizational_units
         return Permissions(service_managed=True, call_as=model.call_as, units=units)
     arn = shared.administration.get("AdministrationRoleArn", "")
-    name = f"{EXECUTION_ROLE}-{suffix}" if arn else ""
+    name = naming.with_suffix(naming.EXECUTION_ROLE, suffix) if arn else ""
     return Permissions(call_as=model.call_as, administration_role_arn=arn, execution_role_name=name)
 
 
@@ -157,17 +154,9 @@ def _layer_problems(
     return problems
 
 
-MIGRATION_PHASE = "MigrationPhase"
-BUCKET = "ArtifactsBucket"
 _SAME = {
     SUFFIX: "since stack sets and exports are named by it",
     MIGRATION_PHASE: "since the external id of the phase's roles is made of it",
-}
-_TAGS = {
-    "Environment": SUFFIX,
-    MIGRATION_PHASE: MIGRATION_PHASE,
-    "CostCenter": "CostCenter",
-    "ComplianceScope": "ComplianceScope",
 }
 
 
@@ -219,7 +208,7 @@ def resolved_values(
         regions=plan.regions,
         preferences=preferences_of(plan.concurrency),
         permissions=permissions_of(rollout, phase, wide[SUFFIX], shared),
-        tags={tag: wide[key] for tag, key in _TAGS.items() if key in wide},
+        tags=naming.tags(wide),
         packages=tuple(sorted(set(_packages(sets.values())))),
     )
 
@@ -257,17 +246,17 @@ def _without_bucket(
     plan: PhasePlan, given: PhaseSources, found: Sequence[Variant], templates: Sequence[Template]
 ) -> Iterator[str]:
     """Lambda takes packages from its own region only, so the environment's one bucket is wrong in all others."""
-    if not any(BUCKET in template.parameters for template in templates):
+    if not any(ARTIFACTS_BUCKET in template.parameters for template in templates):
         return
     for region in plan.regions:
         variant = next(variant for variant in found if variant.targets[0].region == region)
-        if sources.origin(variant.chain, BUCKET) in (None, given.environment):
+        if sources.origin(variant.chain, ARTIFACTS_BUCKET) in (None, given.environment):
             yield f"{region}: the tooling account has no bucket for packages there; run `rollout-stacksets bootstrap`"
 
 
 def _set(template: Template, ending: str, found: Sequence[Variant]) -> StackSetSpec:
     own, overrides = parted(template, found)
-    return StackSetSpec(template.layer, names.stack_set(template.layer, ending), template.body, own, overrides)
+    return StackSetSpec(template.layer, naming.stack_set(template.layer, ending), template.body, own, overrides)
 
 
 def _plain(rollout: RolloutFile, template: Template, layers: CarriedLayers) -> PlainStackSpec:

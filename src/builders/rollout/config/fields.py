@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from builders.naming import SUFFIX_MAX_LENGTH, SUFFIX_PATTERN
 from builders.text import suggestion
 
 _NAME = re.compile(r"[a-z]{2,4}(-[a-z]+){1,2}-\d{1,2}")
@@ -69,8 +70,9 @@ def _target(value: str) -> str:
 
 
 def _phase_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", value) or len(value) > 16:
-        raise ValueError(f"{value!r} is no phase's name; use up to 16 lower-case letters and digits, joined by hyphens")
+    if not re.fullmatch(SUFFIX_PATTERN, value) or len(value) > SUFFIX_MAX_LENGTH:
+        allowed = f"up to {SUFFIX_MAX_LENGTH} lower-case letters and digits, joined by hyphens"
+        raise ValueError(f"{value!r} is no phase's name; use {allowed}")
     return value
 
 
@@ -134,7 +136,7 @@ AccountId = Annotated[str, AfterValidator(account_id), _text_schema(r"^\d{12}$")
 Region = Annotated[str, AfterValidator(_region), _text_schema(r"^[a-z]{2,4}(-[a-z]+){1,2}-\d{1,2}$")]
 Unit = Annotated[str, AfterValidator(_unit), _text_schema(f"^({_UNIT_ID.pattern})$")]
 PlaceName = Annotated[str, AfterValidator(_target), _text_schema(r"^\d{12}/[a-z0-9-]+$")]
-PhaseName = Annotated[str, AfterValidator(_phase_name), _text_schema("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", maxLength=16)]
+PhaseName = Annotated[str, AfterValidator(_phase_name), _text_schema(SUFFIX_PATTERN, maxLength=SUFFIX_MAX_LENGTH)]
 RoleName = Annotated[str, AfterValidator(_role_name), WithJsonSchema({"type": "string"})]
 Duration = Annotated[str, BeforeValidator(_duration), _text_schema(r"^\d{1,6}[smh]$")]
 Tolerance = Annotated[str, BeforeValidator(_share), _SHARE_SCHEMA]

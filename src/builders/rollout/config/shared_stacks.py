@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders.graphs import in_order
+from builders.naming import SUFFIX
 from builders.rollout.config import desired_state
 from builders.rollout.config.document import all_at_once
 from builders.rollout.config.parameters import (
@@ -19,7 +20,6 @@ from builders.rollout.config.parameters import (
 )
 from builders.rollout.config.schema import RolloutFile, SharedAccount
 from builders.rollout.config.sources import (
-    SUFFIX,
     SharedOutputs,
     Source,
     environment_file,

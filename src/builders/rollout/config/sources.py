@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from builders import environments
 from builders.environments import ParameterFile
 from builders.errors import ParameterFileError, RolloutFileError
+from builders.naming import SUFFIX
 from builders.rollout.config.document import all_at_once, dotted
 from builders.rollout.config.schema import KeyPath, RolloutFile
 from builders.rollout.model import Target, Values
@@ -159,10 +160,6 @@ def _of_network(region: str, outputs: Values) -> Source:
     renamed = {_PUT_OUT_AS[name]: value for name, value in outputs.items() if name in _PUT_OUT_AS}
     values = {**outputs, **renamed, CONNECTIVITY: TRANSIT_GATEWAY}
     return Source(f"what shared_network has put out in {region}", values, given=False)
-
-
-SUFFIX = "EnvironmentSuffix"
-"""As `builders.parameters` names it, which would bring troposphere with it."""
 
 
 def environment_file(rollout: RolloutFile, phase: str) -> ParameterFile:

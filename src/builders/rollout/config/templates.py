@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builders import naming
 from builders.errors import RolloutError
 
 PHASE, NETWORK_PER_PHASE, ACCOUNT = "PHASE", "NETWORK_PER_PHASE", "ACCOUNT"
@@ -52,7 +53,7 @@ def read_template(layer: str, body: str) -> Template:
     """Read one template. Raises `RolloutError` where it is no JSON or lacks its metadata."""
     try:
         content = json.loads(body)
-        said = content["Metadata"]["Stackferry"]
+        said = content["Metadata"][naming.METADATA]
         needs = frozenset(str(need) for need in said["Needs"])
         outputs = frozenset(content.get("Outputs", {}))
         parameters = {name: declaration.copy() for name, declaration in content.get("Parameters", {}).items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from builders import naming
 from builders.rollout.diff.effects import Change, Effect, Hazard, HazardKind
 from builders.rollout.diff.resources import Comparison
 
@@ -41,7 +42,7 @@ def task_hazards(layer: str, comparison: Comparison) -> Iterator[Hazard]:
     """
     for change in comparison.changes:
         if change.type in _REPLICATING and change.effect not in (Effect.ADD, Effect.KEEP) and not _is_harmless(change):
-            phase = dict(comparison.values).get("MigrationPhase", "PHASE")
+            phase = dict(comparison.values).get(naming.MIGRATION_PHASE, "PHASE")
             yield Hazard(
                 HazardKind.RUNNING_TASK,
                 layer,

@@ -15,6 +15,7 @@ from typing import Any
 
 from builders import resource_types
 from builders.errors import EvaluationError
+from builders.naming import PARAMETER_LIMIT_BYTES, SECTION_LIMITS, TEMPLATE_LIMIT_BYTES
 from builders.rollout.diff.data_loss import stateful_hazards, task_hazards
 from builders.rollout.diff.effects import Change, Effect, Hazard, HazardKind, as_json_text, is_custom, mentions_any
 from builders.rollout.diff.exports import Imports, export_hazards
@@ -88,10 +89,6 @@ def _same_place(comparison: Comparison, change: Change, old: str, replaced: froz
 def _target(kind: str, body: Mapping[str, Any]) -> tuple[str, ...]:
     properties = body.get("Properties", {})
     return tuple(as_json_text(properties.get(name, "")) for name in _PLACE[kind])
-
-
-PARAMETER_LIMIT_BYTES = 4_096
-"""The longest value of a parameter (CloudFormation user guide, "Understand CloudFormation quotas")."""
 
 
 def refusal_hazards(layer: str, comparison: Comparison) -> Iterator[Hazard]:
@@ -173,11 +170,6 @@ def hazards_of(
     return tuple(sorted(found, key=lambda each: (each.acknowledgeable, each.kind, each.resource, each.message)))
 
 
-TEMPLATE_LIMIT_BYTES = 51_200
-_SECTION_LIMITS = {"Resources": 500, "Parameters": 200, "Outputs": 200}
-"""CloudFormation user guide, "Understand CloudFormation quotas"."""
-
-
 def limit_hazards(layer: str, template: str, permissions: Permissions) -> tuple[Hazard, ...]:
     """What CloudFormation or StackSets refuse in a template, wherever it goes."""
     return tuple(
@@ -228,7 +220,7 @@ def _refused(template: str, permissions: Permissions) -> Iterator[tuple[HazardKi
     except EvaluationError as error:
         yield HazardKind.NOT_COMPARABLE, "", str(error), "build the templates again with build-templates"
         return
-    for section, most in _SECTION_LIMITS.items():
+    for section, most in SECTION_LIMITS.items():
         count = len(data.get(section, {}))
         if count > most:
             message = f"the template has {count} {section.lower()}; CloudFormation takes {most}"

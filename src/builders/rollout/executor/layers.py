@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
+from builders import naming
 from builders.errors import RolloutError
-from builders.rollout import names
 from builders.rollout.aws.errors import Refused, StackSetNotFound, Unreachable
 from builders.rollout.diff.instances import ChangeKind, change_kind, differs, plain_change_kind
 from builders.rollout.executor.context import Context, Failure
@@ -278,12 +278,12 @@ class PlainLayerRun:
         self._context.plain.deploy(
             self._stacks.account,
             target.region,
-            names.plain_stack(self.layer, self._context.desired.suffix, target),
+            naming.network_stack(self.layer, self._context.desired.suffix, target.account),
             self._stacks.template,
             values,
             self._context.desired.tags,
         )
 
     def _delete(self, target: Target) -> None:
-        name = names.plain_stack(self.layer, self._context.desired.suffix, target)
+        name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
         self._context.plain.delete(self._stacks.account, target.region, name)

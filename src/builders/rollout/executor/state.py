@@ -11,8 +11,8 @@ import dataclasses
 import json
 from collections.abc import Collection, Iterable, Iterator
 
+from builders import naming
 from builders.errors import RolloutError
-from builders.rollout import names
 from builders.rollout.aws.accounts import Look, Members
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.stack_sets import StackSets
@@ -42,9 +42,9 @@ def read_current_state(
 ) -> CurrentState:
     """Read those layers of a phase that have a set, and the plain stacks at every place of the phase."""
     present = set(sets.names())
-    desired = [layer for layer in sorted(layers) if names.stack_set(layer, suffix) in present]
+    desired = [layer for layer in sorted(layers) if naming.stack_set(layer, suffix) in present]
     found: dict[str, StackSet] = {}
-    for layer, state in concurrently(lambda layer: sets.read(layer, names.stack_set(layer, suffix)), desired):
+    for layer, state in concurrently(lambda layer: sets.read(layer, naming.stack_set(layer, suffix)), desired):
         if state is not None:
             found[layer] = with_overrides(sets, known, state)
     there = {target for state in found.values() for target in state.instances}
@@ -70,7 +70,7 @@ def with_overrides(sets: StackSets, known: OverrideCache, state: StackSet) -> St
 
 
 def _plain(plain: PlainStacks, suffix: str, layer: PlainStackSpec, target: Target) -> Deployed | None:
-    return plain.read(layer.account, target.region, names.plain_stack(layer.layer, suffix, target))
+    return plain.read(layer.account, target.region, naming.network_stack(layer.layer, suffix, target.account))
 
 
 TASK = "AWS::DMS::ReplicationTask"

@@ -11,29 +11,21 @@ import enum
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from builders import progress
-from builders.deploy import stack_name
+from builders import naming, progress
 from builders.errors import RolloutError
-from builders.rollout import names
+from builders.naming import SUFFIX
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Refused, Unreachable
 from builders.rollout.config.desired_state import desired_state
 from builders.rollout.config.schema import RolloutFile, SharedAccount
 from builders.rollout.config.shared_stacks import BootstrapStack, bootstrap_values
-from builders.rollout.config.sources import SUFFIX, SharedOutputs, read_parameters
+from builders.rollout.config.sources import SharedOutputs, read_parameters
 from builders.rollout.config.templates import ACCOUNT, NETWORK, TOOLING, TOOLING_ONCE, Template, read_template
 from builders.rollout.model import DesiredState, Target, Values
 
 ROUNDS = (TOOLING_ONCE, TOOLING, NETWORK, ACCOUNT)
 """Scopes of layers, in the order in which they are deployed; the phase's routes come last."""
-
-_TAGS = {
-    "Environment": "EnvironmentSuffix",
-    "MigrationPhase": "MigrationPhase",
-    "CostCenter": "CostCenter",
-    "ComplianceScope": "ComplianceScope",
-}
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ class PlannedStack:
     @property
     def tags(self) -> dict[str, str]:
         """The tags of the stack itself, which its resources carry too."""
-        return {tag: self.values[key] for tag, key in _TAGS.items() if key in self.values}
+        return naming.tags(self.values)
 
     def __str__(self) -> str:
         """The form that reports use."""
@@ -98,13 +90,13 @@ def route_stacks(desired: DesiredState, outputs: Mapping[str, Mapping[Target, Va
             values = {key: value for each in put_out for key, value in each.items() if key in declared.parameters}
             values |= own
             if all(key in values or declared.default(key) is not None for key in declared.parameters):
-                name = names.plain_stack(layer, desired.suffix, target)
+                name = naming.network_stack(layer, desired.suffix, target.account)
                 found.append(PlannedStack(stacks.account, target.region, layer, name, stacks.template, values))
     return found
 
 
 def _step(stack: BootstrapStack) -> PlannedStack:
-    name = stack_name(stack.layer, stack.suffix)
+    name = naming.plain_stack(stack.layer, stack.suffix)
     return PlannedStack(stack.target.account, stack.target.region, stack.layer, name, stack.template, stack.parameters)
 
 
@@ -159,7 +151,7 @@ def _stacks(rollout: RolloutFile, phase: str | None) -> Iterator[tuple[Stack, st
 
 def _stack(rollout: RolloutFile, layer: str, owner: SharedAccount, region: str) -> tuple[Stack, str]:
     given = {**read_parameters(rollout, owner.parameters).values, **owner.region_parameters.get(region, {})}
-    return (layer, Target(owner.account, region)), stack_name(layer, given.get(SUFFIX, ""))
+    return (layer, Target(owner.account, region)), naming.plain_stack(layer, given.get(SUFFIX, ""))
 
 
 class StackState(enum.Enum):
@@ -279,7 +271,7 @@ def _desired(
     """The phase as it shall be, where something of it stands; before its first apply its values may be incomplete."""
     of_account = [each.step for each in outcomes if read_template(each.step.layer, each.step.template).scope == ACCOUNT]
     suffix = of_account[0].values[SUFFIX] if of_account else ""
-    if not {names.stack_set(layer, suffix) for layer in templates} & set(client.sets.names()):
+    if not {naming.stack_set(layer, suffix) for layer in templates} & set(client.sets.names()):
         return None
     return desired_state(rollout, phase, templates, _shared(outcomes), members)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from builders import package
 from builders.building.packages import PACKAGES_DIR, WHEELS_DIR
 from builders.errors import RolloutError
+from builders.naming import ARTIFACTS_BUCKET
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.executor.context import Observer
 from builders.rollout.model import DesiredState, Target
-from builders.rollout.phase import BUCKET, Phase
+from builders.rollout.phase import Phase
 from builders.text import name_list
 
 LAMBDA = Path("lambda")
@@ -54,9 +55,9 @@ def _missing(client: Client, desired: DesiredState) -> Iterator[tuple[str, str, 
 def _buckets(desired: DesiredState) -> dict[Target, str]:
     """Where the functions of each place take their packages from."""
     return {
-        target: overrides.get(BUCKET, each.parameters.get(BUCKET, ""))
+        target: overrides.get(ARTIFACTS_BUCKET, each.parameters.get(ARTIFACTS_BUCKET, ""))
         for each in desired.sets.values()
-        if BUCKET in each.parameters
+        if ARTIFACTS_BUCKET in each.parameters
         for target, overrides in each.overrides.items()
     }
 

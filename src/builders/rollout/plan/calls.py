@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from builders.naming import SUFFIX
 from builders.rollout.diff.instances import ChangeKind, change_kind, differs, keeps_overrides
 from builders.rollout.model import DesiredState, Instance, StackSet, StackSetSpec, Status, Target, Values
 
@@ -45,10 +46,6 @@ def _gathered(pairs: Iterable[tuple[str, str]]) -> dict[frozenset[str], list[str
     for first, those in seconds.items():
         together[frozenset(those)].append(first)
     return together
-
-
-SUFFIX = "EnvironmentSuffix"
-"""A parameter of every template."""
 
 
 class Action(enum.Enum):

@@ -6,6 +6,7 @@ import re
 
 from ministack.core.responses import get_region
 
+from builders import naming
 from builders.cloud.stacksets import callers, overrides, paging, permissions, queue, targets, templates, views
 from builders.cloud.stacksets.driving import settings
 from builders.cloud.stacksets.model import Instance, Key, Operation, StackSet
@@ -46,7 +47,7 @@ def create(request: Request) -> Answer:
         managed_execution=bool((request.get("ManagedExecution") or {}).get("Active")),
         creation=request,
     )
-    default = permissions.Role(account, permissions.DEFAULT_ADMINISTRATION_ROLE).arn
+    default = permissions.Role(account, naming.DEFAULT_ADMINISTRATION_ROLE).arn
     new.administration_role_arn = request.get("AdministrationRoleARN", default)
     new.execution_role_name = request.get("ExecutionRoleName", new.execution_role_name)
     callers.add(new)

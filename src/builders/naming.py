@@ -1,0 +1,103 @@
+"""Names and limits on which templates, rollout, lint and the embedded cloud agree. Needs nothing, troposphere least.
+
+Layers put `${EnvironmentSuffix}` behind a base such as PLAN_ROLE; the rollout puts the suffix itself there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+SUFFIX = "EnvironmentSuffix"
+"""The parameter of every template that ends names and exports: one value for each deployed environment."""
+
+SUFFIX_PATTERN = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+SUFFIX_MAX_LENGTH = 16
+"""Leaves room for the longest physical name that carries it; a test measures every name at this length."""
+
+MIGRATION_PHASE, COST_CENTER, COMPLIANCE_SCOPE = "MigrationPhase", "CostCenter", "ComplianceScope"
+"""The other parameters of every template."""
+
+ARTIFACTS_BUCKET = "ArtifactsBucket"
+"""The output of `artifacts` and the parameter of every layer with a function: the region's bucket of packages."""
+
+TAGS: Mapping[str, str] = MappingProxyType(
+    {
+        "Environment": SUFFIX,
+        MIGRATION_PHASE: MIGRATION_PHASE,
+        COST_CENTER: COST_CENTER,
+        COMPLIANCE_SCOPE: COMPLIANCE_SCOPE,
+    }
+)
+"""The parameter that each tag takes its value from; resources have a tag `Name` besides."""
+
+METADATA = "Stackferry"
+"""The key of a template's metadata under which it describes itself: {"Scope": "PHASE", "Needs": ["foundation"]}."""
+
+PREFIX = "stackferry-"
+"""Begins every stack set of ours, so that policies can name all of them."""
+
+ADMINISTRATION_ROLE = "stackferry-administration"
+EXECUTION_ROLE = "stackferry-execution"
+"""StackSets is given the name, and the administration role may assume roles of this name alone."""
+
+PLAN_ROLE = "stackferry-plan"
+"""Assumed from the tooling account, which composes the role's ARN from this name and the suffix."""
+
+DEFAULT_ADMINISTRATION_ROLE = "AWSCloudFormationStackSetAdministrationRole"
+DEFAULT_EXECUTION_ROLE = "AWSCloudFormationStackSetExecutionRole"
+ACCOUNT_GATE_FUNCTION = "AWSCloudFormationStackSetAccountGate"
+"""What StackSets take where a set names no roles (CloudFormation user guide, "Grant self-managed permissions", and
+"Set up account gates")."""
+
+DMS_VPC_ROLE, DMS_LOGS_ROLE = "dms-vpc-role", "dms-cloudwatch-logs-role"
+"""DMS finds them by these names alone, so they carry no suffix (DMS user guide, "Creating the IAM roles to use with
+AWS DMS")."""
+
+REPLICATION_TASK = "stackferry-task"
+"""The migration's replication task, which the rotation of DMS's password asks about before it touches anything."""
+
+REPLICATION_TASK_RESOURCE = "ferry-task"
+"""The end of the task's ARN; DMS takes 31 characters here, one fewer than the task's name can have."""
+
+REPLICATION_INSTANCE = "stackferry-replication"
+"""The replication instance, by whose name CloudWatch knows its metrics and its log group is called."""
+
+TEMPLATE_LIMIT_BYTES = 51_200
+"""The largest template that goes with a request, without a bucket; this and what follows: CloudFormation user guide,
+"Understand CloudFormation quotas"."""
+
+PARAMETER_LIMIT_BYTES = 4_096
+SECTION_LIMITS: Mapping[str, int] = MappingProxyType(
+    {"Resources": 500, "Parameters": 200, "Outputs": 200, "Mappings": 200}
+)
+
+
+def stack_set(layer: str, suffix: str) -> str:
+    """The stack set of a layer in a phase."""
+    return f"{PREFIX}{plain_stack(layer, suffix)}"
+
+
+def plain_stack(layer: str, suffix: str) -> str:
+    """The stack of a layer that no stack set carries; stack names take no underscores."""
+    return f"{layer.replace('_', '-')}-{suffix}"
+
+
+def network_stack(layer: str, suffix: str, account: str) -> str:
+    """The stack in the network account for one account of a phase: those of all accounts stand side by side there."""
+    return f"{plain_stack(layer, suffix)}-{account}"
+
+
+def with_suffix(base: str, suffix: str) -> str:
+    """The physical name for a base such as PLAN_ROLE."""
+    return f"{base}-{suffix}"
+
+
+def external_id(phase: str) -> str:
+    """The word by which another account assumes a role of this phase, and of no other."""
+    return f"migration-{phase}"
+
+
+def tags(values: Mapping[str, str]) -> dict[str, str]:
+    """The tags of stacks that have these parameters, which their resources carry too."""
+    return {tag: values[parameter] for tag, parameter in TAGS.items() if parameter in values}
