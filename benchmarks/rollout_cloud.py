@@ -20,12 +20,12 @@ from rollout.conftest import Administrator
 from rollout.small_phase import QUICK, SUFFIX, body, layer_set
 
 from builders.cloud.process import running as running_cloud
-from builders.rollout.executor import state
-from builders.rollout.executor.context import SilentObserver
+from builders.rollout.executor import current_state
+from builders.rollout.executor.context import Observer
+from builders.rollout.executor.polling import WallClock
 from builders.rollout.executor.run import RunServices, begin_run, run_to_desired
 from builders.rollout.model import DesiredState, Permissions, Preferences, Target, Wave
 from builders.rollout.plan.planner import make_plan
-from builders.rollout.plan.preferences import WallClock
 from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store
 
@@ -84,13 +84,15 @@ class Phase:
     def apply(self, version: str) -> bool:
         """Walk to the end."""
         shall = desired(version)
-        tools = RunServices(self.client, self.store, WallClock(), QUICK, SilentObserver())
+        tools = RunServices(self.client, self.store, WallClock(), QUICK, Observer())
         run = begin_run(tools, Command.APPLY, self.store.releases.save(shall), ())
         return run_to_desired(tools, run, shall, LAYERS, ()).good
 
     def settled(self, version: str) -> bool:
         """Plan, and expect nothing to do; no instance is asked for by itself."""
-        found = state.read_current_state(self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ())
+        found = current_state.read_current_state(
+            self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ()
+        )
         alone = self.client.counts()["cloudformation:DescribeStackInstance"]
         return make_plan(desired(version), found).nothing_to_do and not alone
 

@@ -15,14 +15,14 @@ from builders.rollout.checks.status import StatusView
 from builders.rollout.config import desired_state, schema
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template, read_templates
-from builders.rollout.executor import state
-from builders.rollout.executor.context import Report, SilentObserver
+from builders.rollout.executor import current_state
+from builders.rollout.executor.context import Observer, Report
+from builders.rollout.executor.polling import PollInterval
 from builders.rollout.executor.run import RunServices, begin_run, run_to_desired
 from builders.rollout.model import CurrentState, DesiredState, Target, Values
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.plan import Plan
 from builders.rollout.plan.planner import make_plan
-from builders.rollout.plan.preferences import PollInterval
 from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store
 
@@ -123,7 +123,7 @@ class LargePhase:
     def current(self) -> CurrentState:
         """Read it, as every command does."""
         routes = self.desired.plain.values()
-        return state.read_current_state(
+        return current_state.read_current_state(
             self.client.sets, self.client.plain, self.store.known(), self.desired.suffix, _carried(), routes
         )
 
@@ -136,12 +136,12 @@ class LargePhase:
     def plan(self, desired: DesiredState) -> Plan:
         """Read, look closer, and plan."""
         return make_plan(
-            desired, state.read_changing_stacks(self.client.members, desired, self.current(), SilentObserver())
+            desired, current_state.read_changing_stacks(self.client.members, desired, self.current(), Observer())
         )
 
-    def apply(self, desired: DesiredState, watch: SilentObserver | None = None) -> Report:
+    def apply(self, desired: DesiredState, watch: Observer | None = None) -> Report:
         """Walk to the end."""
-        tools = RunServices(self.client, self.store, Instantly(), PollInterval(), watch or SilentObserver())
+        tools = RunServices(self.client, self.store, Instantly(), PollInterval(), watch or Observer())
         run = begin_run(tools, Command.APPLY, self.store.releases.save(desired), ())
         return run_to_desired(tools, run, desired, _carried(), tuple(desired.plain.values()))
 

@@ -68,7 +68,7 @@ def plan(*groups: Group, **more: Any) -> Plan:
         "command": "apply",
         "release": "3f2a91bc0d11",
         "layers": LAYERS,
-        "calls": (),
+        "operations": (),
         "hazards": (),
         "acknowledged": frozenset(),
         "minutes": 0.0,
@@ -96,7 +96,13 @@ def update(accounts: int, **more: Any) -> Plan:
             call(wave, "monitoring", len(where) // 2, action=Action.CREATE),
         ]
     hazards = (PlannedHazard(REFUSED, targets(1)), PlannedHazard(LOSS, targets(accounts)))
-    given = {"calls": tuple(calls), "hazards": hazards, "minutes": 150.0, "notes": ("one account at a time",), **more}
+    given = {
+        "operations": tuple(calls),
+        "hazards": hazards,
+        "minutes": 150.0,
+        "notes": ("one account at a time",),
+        **more,
+    }
     return plan(*groups, **given)
 
 
@@ -157,7 +163,7 @@ def plans(draw: st.DrawFn) -> Plan:
         phase=draw(names),
         command=draw(st.sampled_from(["apply", "rollback", "remove"])),
         layers=tuple(layers),
-        calls=tuple(calls),
+        operations=tuple(calls),
         hazards=draw(some_hazards),
         minutes=draw(st.floats(0, 100_000)),
         notes=tuple(draw(st.lists(names, max_size=3))),

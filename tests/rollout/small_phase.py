@@ -15,7 +15,8 @@ from cloud.conftest import Account
 from builders import naming
 from builders.rollout.aws.calls import CallObserver
 from builders.rollout.aws.client import Client
-from builders.rollout.executor.context import Report, SilentObserver
+from builders.rollout.executor.context import Observer, Report
+from builders.rollout.executor.polling import PollInterval, WallClock
 from builders.rollout.executor.run import RunServices, begin_run, run_to_desired, take_over_run
 from builders.rollout.model import (
     CurrentState,
@@ -29,7 +30,6 @@ from builders.rollout.model import (
 )
 from builders.rollout.plan.plan import Plan
 from builders.rollout.plan.planner import make_plan
-from builders.rollout.plan.preferences import PollInterval, WallClock
 from builders.rollout.state.journal import Command, Run
 from builders.rollout.state.store import Store
 
@@ -106,18 +106,18 @@ class SmallPhase:
             tags={"Environment": SUFFIX},
         )
 
-    def tools(self, watch: SilentObserver | None = None) -> RunServices:
-        return RunServices(self.client, self.store, WallClock(), QUICK, watch or SilentObserver())
+    def tools(self, watch: Observer | None = None) -> RunServices:
+        return RunServices(self.client, self.store, WallClock(), QUICK, watch or Observer())
 
     def run(
-        self, desired: DesiredState, command: Command = Command.APPLY, watch: SilentObserver | None = None, to: str = ""
+        self, desired: DesiredState, command: Command = Command.APPLY, watch: Observer | None = None, to: str = ""
     ) -> Report:
         """Begin a run and walk it to its end; `to` is the release that a rollback puts back."""
         tools = self.tools(watch)
         release = self.store.releases.save(desired)
         return run_to_desired(tools, begin_run(tools, command, release, (), to), desired, LAYERS, ())
 
-    def resume(self, desired: DesiredState, watch: SilentObserver | None = None) -> Report:
+    def resume(self, desired: DesiredState, watch: Observer | None = None) -> Report:
         """Go on with the run that is under way, as another process with a client of its own."""
         self.connect()
         tools = self.tools(watch)
@@ -125,9 +125,11 @@ class SmallPhase:
         return run_to_desired(tools, run, desired, LAYERS, ())
 
     def current(self) -> CurrentState:
-        from builders.rollout.executor import state
+        from builders.rollout.executor import current_state
 
-        return state.read_current_state(self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ())
+        return current_state.read_current_state(
+            self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ()
+        )
 
     def plan(self, desired: DesiredState) -> Plan:
         return make_plan(desired, self.current())

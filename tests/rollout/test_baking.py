@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from builders.rollout.executor.context import SilentObserver
+from builders.rollout.executor.context import Observer
 from builders.rollout.model import DesiredState, Wave
 
 from .conftest import REGION, Administrator
@@ -19,7 +19,7 @@ class Killed(BaseException):
     """The process is no more."""
 
 
-class WhenBaking(SilentObserver):
+class WhenBaking(Observer):
     """Does something once a wave has begun to bake."""
 
     def __init__(self, act: Callable[[], None]) -> None:

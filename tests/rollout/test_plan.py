@@ -102,7 +102,7 @@ def test_carrying_a_plan_out_leaves_nothing_to_do(
     again = make_plan(desired, reached)
     left = {group.kind for group in again.groups}
     assert left <= {ChangeKind.NOTHING, ChangeKind.INOPERABLE}
-    assert again.calls == ()
+    assert again.operations == ()
 
 
 @given(phases(), stack_sets())
@@ -121,7 +121,7 @@ def test_nothing_to_do_makes_no_call() -> None:
     shall = desired_set({ONE: {}, TWO: {"Size": "9"}}, body=queue(), Size="5")
     plan = make_plan(phase(shall), standing(shall))
     assert plan.nothing_to_do
-    assert plan.calls == ()
+    assert plan.operations == ()
 
 
 def test_instances_that_change_alike_are_one_group() -> None:
@@ -212,7 +212,7 @@ def test_strict_concurrency_with_tolerance_0_is_said_to_be_one_at_a_time() -> No
     strict = phase(shall, preferences=Preferences(max_concurrent="4", failure_tolerance="0"))
     plan = make_plan(strict, CurrentState({}))
     assert any("one account at a time" in note for note in plan.notes)
-    (call,) = plan.calls
+    (call,) = plan.operations
     assert (call.accounts, call.at_once) == (len(ACCOUNTS), 1)
 
 

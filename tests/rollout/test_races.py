@@ -10,7 +10,7 @@ import pytest
 
 from builders.errors import RolloutError
 from builders.rollout.aws.calls import ApiCall, Moment
-from builders.rollout.executor.context import SilentObserver
+from builders.rollout.executor.context import Observer
 from builders.rollout.executor.run import begin_run, run_to_desired
 from builders.rollout.model import DesiredState
 from builders.rollout.state.journal import Command, RunStatus
@@ -38,7 +38,7 @@ class Pause:
             assert self.go.wait(60)
 
 
-class Listener(SilentObserver):
+class Listener(Observer):
     """Keeps what a person would read."""
 
     def __init__(self) -> None:

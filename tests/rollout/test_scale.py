@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from builders.rollout.diff.instances import ChangeKind
-from builders.rollout.executor.context import SilentObserver
+from builders.rollout.executor.context import Observer
 from builders.rollout.model import DesiredState, Target
 
 from .large_phase import LargePhase
@@ -172,7 +172,7 @@ def test_all_instances_are_looked_at_seldom_while_many_operations_run() -> None:
     assert calls["cloudformation:ListStackInstances"] < calls["cloudformation:DescribeStackSetOperation"] / 5
 
 
-class Onlooker(SilentObserver):
+class Onlooker(Observer):
     """Wants to know where each instance is."""
 
     detailed = True

@@ -95,14 +95,14 @@ def test_a_pipe_gets_a_line_an_event(lines: ProgressLines, log: io.StringIO) -> 
     operate(lines, "RUNNING")
     operate(lines, "STOPPING")
     operate(lines, "FAILED", failed=1)
-    lines.targets("database", {HERE: "held back", THERE: "CURRENT"})
+    lines.targets("database", {HERE: "skipped", THERE: "CURRENT"})
     lines.say("waiting for another operation")
     assert log.getvalue().splitlines() == [
         "12:00:00Z wave canary: 2 places",
         "12:00:00Z network: UpdateStackInstances at 111111111111 in eu-west-1 and us-east-1, operation r-network-1",
         "12:00:00Z network: operation r-network-1 STOPPING",
         "12:00:00Z network: operation r-network-1 FAILED, 1 instance failed",
-        f"12:00:00Z database: held back at {HERE}",
+        f"12:00:00Z database: skipped at {HERE}",
         "12:00:00Z waiting for another operation",
     ]
 
@@ -163,7 +163,7 @@ def test_a_table_follows_operations_and_instances(table: ProgressTable) -> None:
     table.submitted(step(), "r-network-1")
     assert row(table, "111111111111") == [["ok", "run", ".", "."], ["ok", "run", ".", "."]]
     operate(table, "SUCCEEDED")
-    table.targets("database", {HERE: "FAILED", THERE: "held back"})
+    table.targets("database", {HERE: "FAILED", THERE: "skipped"})
     assert row(table, "111111111111") == [["ok", "ok", "FAIL", "."], ["ok", "ok", "held", "."]]
 
 

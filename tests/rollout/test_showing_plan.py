@@ -78,7 +78,7 @@ def test_a_plan_whose_accounts_differ_reads_as_the_golden_one(assert_golden: Cal
             targets(1, first=9),
             (dataclasses.replace(DATABASE, effect=Effect.REMOVE),),
         ),
-        calls=(call("rest", "network", 7), call("leaving", "database", 1)),
+        operations=(call("rest", "network", 7), call("leaving", "database", 1)),
     )
     assert_golden("plan-accounts-differ", read(made))
 

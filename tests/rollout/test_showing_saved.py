@@ -48,7 +48,7 @@ def test_another_plan_has_always_moved(made: Plan, other: Plan, tmp_path: Path) 
         {"command": "rollback"},
         {"release": "ffffffffffff"},
         {"layers": ("network", "database")},
-        {"calls": ()},
+        {"operations": ()},
         {"minutes": 1.5},
         {"notes": ()},
         {"hazards": ()},

@@ -50,7 +50,7 @@ def troubled(accounts: int) -> StatusView:
     here, there, *_ = targets(accounts)
     found = {layer: dict(by_place) for layer, by_place in view.standings.items()}
     found["database"][here] = InstanceStatus(Mark.FAILED, BROKEN)
-    found["database_users"][here] = InstanceStatus(Mark.HELD, "held back: database is not what it shall be there")
+    found["database_users"][here] = InstanceStatus(Mark.HELD, "skipped: database failed there")
     found["network"][there] = InstanceStatus(Mark.CURRENT, drift="DRIFTED")
     found["monitoring"][here] = InstanceStatus(Mark.MISSING)
     found["monitoring"][targets(1, first=9_000)[0]] = InstanceStatus(Mark.INOPERABLE, "the account is suspended")
@@ -61,9 +61,11 @@ def troubled(accounts: int) -> StatusView:
 def failed(accounts: int) -> Report:
     """A report of a database that failed in every account, and a role that one lacks."""
     where = targets(accounts)
-    reason = "held back: database is not what it shall be there"
+    reason = "skipped: database failed there"
     failures = [Failure("database", target, BROKEN, stack_id="arn:stack") for target in where]
-    failures += [Failure(layer, target, reason, held=True) for layer in ("migration", "monitoring") for target in where]
+    failures += [
+        Failure(layer, target, reason, skipped=True) for layer in ("migration", "monitoring") for target in where
+    ]
     failures.append(Failure("network", targets(1, first=9_000)[0], "AccessDenied: the role is not there"))
     reached = {"foundation": 2 * accounts + 1, "network": 2 * accounts, "database": 0}
     return Report(12, reached, failures, f"wave canary: {accounts} of {accounts} accounts failed")
@@ -159,7 +161,7 @@ def test_json_holds_every_instance() -> None:
 def test_json_holds_every_instance_that_was_missed_with_its_first_failed_event() -> None:
     found = json.loads(json.dumps(report.report_data(failed(2), {BROKEN: EVENT})))["missed"]
     assert [(each["layer"], each["account"], each["region"], each["held"]) for each in found] == [
-        (each.layer, *each.target, each.held) for each in failed(2).failures
+        (each.layer, *each.target, each.skipped) for each in failed(2).failures
     ]
     assert {each["first_failed_event"] for each in found if each["layer"] == "database"} == {EVENT}
 

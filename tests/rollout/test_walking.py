@@ -35,7 +35,7 @@ def everywhere(small: SmallPhase, version: str) -> dict[tuple[str, Target], str]
 def test_every_layer_comes_to_every_place_in_the_order_of_the_graph(small: SmallPhase, desired: DesiredState) -> None:
     report = small.run(desired)
     assert report.failures == []
-    assert report.reached == {"network": 6, "database": 6, "monitoring": 6}
+    assert report.succeeded == {"network": 6, "database": 6, "monitoring": 6}
     assert small.versions() == everywhere(small, "1")
 
 
@@ -80,7 +80,7 @@ def test_a_place_that_fails_holds_its_own_layers_back_and_no_others(small: Small
     report = small.run(small.desired(failure_tolerance="1"))
     assert {(each.layer, each.target.account) for each in report.failures} == {(layer, broken) for layer in LAYERS}
     assert {each.layer for each in report.failed} == {"network"}
-    assert report.reached == {"network": 4, "database": 4, "monitoring": 4}
+    assert report.succeeded == {"network": 4, "database": 4, "monitoring": 4}
     assert report.stopped == ""
     assert not report.good
 

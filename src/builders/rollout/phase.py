@@ -12,7 +12,7 @@ from builders.rollout.aws.client import Client
 from builders.rollout.config import desired_state, loading, schema, sources, templates
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template
-from builders.rollout.executor import state
+from builders.rollout.executor import current_state
 from builders.rollout.lifecycle import bootstrap
 from builders.rollout.model import CurrentState, DesiredState, Permissions, PlainStackSpec
 from builders.rollout.state.overrides import OverrideCache
@@ -45,13 +45,13 @@ class Phase:
     def current(self, known: OverrideCache | None = None) -> CurrentState:
         """The phase as it is."""
         known = known or self.store.known()
-        return state.read_current_state(
+        return current_state.read_current_state(
             self.client.sets, self.client.plain, known, self.desired.suffix, self.layers, self.routes
         )
 
 
 @dataclass(frozen=True)
-class Door:
+class PhaseConnection:
     """The accounts of a phase, before anything of it need stand."""
 
     rollout: schema.RolloutFile
@@ -69,7 +69,7 @@ class Door:
 
 def connect(
     file: Path, templates_folder: Path, name: str, make_client: Callable[..., Client], region: str | None = None
-) -> Door:
+) -> PhaseConnection:
     """Read rollout.yaml and the templates, and connect to the accounts of a phase.
 
     `region` replaces that of the stack sets in the rollout file. Raises `RolloutError` for credentials of another
@@ -94,10 +94,10 @@ def connect(
         deploy_role=rollout.deploy_role,
     )
     check_account(client, rollout)
-    return Door(rollout, found, name, suffix, client)
+    return PhaseConnection(rollout, found, name, suffix, client)
 
 
-def open_phase(opened: Door) -> Phase:
+def open_phase(opened: PhaseConnection) -> Phase:
     """Open a phase. Raises `RolloutError` where the shared stacks do not exist yet."""
     rollout, client = opened.rollout, opened.client
     shared = bootstrap.shared_outputs(client, rollout, opened.phase)

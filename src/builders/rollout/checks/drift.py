@@ -23,8 +23,9 @@ from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import OperationInProgress, Refused, StackSetNotFound
 from builders.rollout.aws.stack_sets import ResourceDrift, Result
 from builders.rollout.checks.status import Drifted, DriftView
+from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import LOST_LOOKS
-from builders.rollout.executor.state import with_overrides
+from builders.rollout.executor.polling import Clock, PollInterval, WallClock, jittered
 from builders.rollout.model import (
     Deployed,
     DesiredState,
@@ -37,7 +38,6 @@ from builders.rollout.model import (
     Target,
     Values,
 )
-from builders.rollout.plan.preferences import Clock, PollInterval, WallClock, jittered
 from builders.rollout.state.overrides import OverrideCache
 
 STACK = "AWS::CloudFormation::Stack"

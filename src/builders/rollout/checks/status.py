@@ -86,7 +86,7 @@ _MARKS = {
     "INOPERABLE": Mark.INOPERABLE,
     "RUNNING": Mark.RUNNING,
     "PENDING": Mark.PENDING,
-    "held back": Mark.HELD,
+    "skipped": Mark.HELD,
     "absent": Mark.PENDING,
 }
 

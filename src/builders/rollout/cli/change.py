@@ -12,7 +12,7 @@ from builders.errors import RolloutError, UsageError
 from builders.rollout.aws.client import AccessPaths
 from builders.rollout.cli import inspect, runs
 from builders.rollout.cli.runs import Outcome
-from builders.rollout.executor.context import SilentObserver
+from builders.rollout.executor.context import Observer
 from builders.rollout.lifecycle.purge import ACKNOWLEDGED, run_purge
 from builders.rollout.lifecycle.retained import RetainedList, record_retained
 from builders.rollout.model import CurrentState, DesiredState
@@ -40,14 +40,14 @@ def plan(
     as_json: bool,
 ) -> int:
     """Show a plan, and save it."""
-    opened = runs.phase_of(options, phase)
+    opened = runs.open_phase(options, phase)
     current = opened.current()
     made = _plan(opened, current, Command.APPLY, opened.desired, release_id(opened.desired), acknowledged)
     if out is not None:
         plan_file.save_plan(made, out)
         progress.say(f"saved; `rollout-stacksets apply {out} --phase {phase}` carries it out")
     shown = inspect.previewed(opened, current, made) if change_sets else made
-    runs.answer(lambda: plan_file.plan_data(shown), lambda width: plan_text(shown, width), as_json)
+    runs.print_result(lambda: plan_file.plan_data(shown), lambda width: plan_text(shown, width), as_json)
     return FAILED if made.blocks else DONE
 
 
@@ -66,7 +66,7 @@ def apply(
     known = plan_file.load_plan(saved) if saved else None
     if check:
         _check(options.templates)
-    opened = runs.phase_of(options, phase)
+    opened = runs.open_phase(options, phase)
     agreed = known.acknowledged if known else ()
     release = release_id(opened.desired)
     made = _plan(opened, opened.current(), Command.APPLY, opened.desired, release, acknowledged, agreed)
@@ -77,8 +77,8 @@ def apply(
 
 def resume(options: GlobalOptions, *, phase: str, poll_seconds: float, as_json: bool) -> int:
     """Go on with the run that is under way."""
-    opened = runs.phase_of(options, phase)
-    run, outcome = runs.resume_run(opened, runs.run_manner(f"resume {phase}", poll_seconds))
+    opened = runs.open_phase(options, phase)
+    run, outcome = runs.resume_run(opened, runs.run_settings(f"resume {phase}", poll_seconds))
     return _report(phase, run.command, outcome, as_json)
 
 
@@ -93,7 +93,7 @@ def rollback(
     as_json: bool,
 ) -> int:
     """Put an earlier release back."""
-    opened = runs.phase_of(options, phase)
+    opened = runs.open_phase(options, phase)
     release = runs.target(opened, to)
     current = opened.current()
     desired = runs.desired_by(opened, current, Command.ROLLBACK, release)
@@ -114,7 +114,7 @@ def remove(
     as_json: bool,
 ) -> int:
     """Remove a phase, or let accounts go that left it."""
-    opened = runs.phase_of(options, phase)
+    opened = runs.open_phase(options, phase)
     if accounts:
         return _detach(opened, accounts, yes, poll_seconds, as_json)
     current = opened.current()
@@ -139,8 +139,8 @@ def remove(
 
 def _detach(opened: Phase, accounts: Sequence[str], yes: bool, poll_seconds: float, as_json: bool) -> int:
     phase = opened.desired.phase
-    runs.agree(f"let the instances of {', '.join(accounts)} go from {phase}? their stacks stay", yes)
-    report = runs.detach_accounts(opened, accounts, runs.run_manner(f"remove {phase}", poll_seconds))
+    runs.confirm(f"let the instances of {', '.join(accounts)} go from {phase}? their stacks stay", yes)
+    report = runs.detach_accounts(opened, accounts, runs.run_settings(f"remove {phase}", poll_seconds))
     return _report(phase, Command.LET_GO, Outcome(report, {}), as_json)
 
 
@@ -167,18 +167,18 @@ def _carry_out(
     opened: Phase, command: Command, desired: DesiredState, made: Plan, yes: bool, poll_seconds: float, as_json: bool
 ) -> int:
     if made.nothing_to_do:
-        runs.answer(lambda: plan_file.plan_data(made), lambda width: plan_text(made, width), as_json)
+        runs.print_result(lambda: plan_file.plan_data(made), lambda width: plan_text(made, width), as_json)
         return DONE
     page.print_page(plan_text(made, runs.width()), sys.stderr)
     runs.refuse_blocked(made)
-    runs.agree(f"{command.value} this to {made.phase}?", yes)
-    manner = runs.run_manner(f"{command.value} {made.phase}", poll_seconds, made)
+    runs.confirm(f"{command.value} this to {made.phase}?", yes)
+    manner = runs.run_settings(f"{command.value} {made.phase}", poll_seconds, made)
     return _report(made.phase, command, runs.execute(opened, command, desired, made, manner), as_json)
 
 
 def _report(phase: str, command: Command, outcome: Outcome, as_json: bool) -> int:
     report, explained = outcome.report, outcome.explained
-    runs.answer(
+    runs.print_result(
         lambda: report_data(report, explained),
         lambda width: report_text(report, explained, phase, command.value, width),
         as_json,
@@ -202,7 +202,7 @@ def _check(templates: Path) -> None:
         raise RolloutError("the templates or environments are not clean; mend what is shown above, or give --no-check")
 
 
-class _Sayings(SilentObserver):
+class _Sayings(Observer):
     """What a plan says while it reads."""
 
     def say(self, line: str) -> None:

@@ -31,11 +31,11 @@ from builders.rollout.cli import runs
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.diff.effects import Change, Effect
 from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.executor.polling import PollInterval
 from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_stacks, shared_outputs
 from builders.rollout.model import CurrentState, Target
-from builders.rollout.phase import Door, Phase
+from builders.rollout.phase import Phase, PhaseConnection
 from builders.rollout.plan.plan import Group, Plan
-from builders.rollout.plan.preferences import PollInterval
 from builders.rollout.render import findings
 from builders.rollout.render.status import status_data, status_text
 from builders.rollout.state.journal import RunStatus
@@ -47,19 +47,19 @@ if TYPE_CHECKING:
 
 def status(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Show a phase as it stands."""
-    opened = runs.phase_of(options, phase)
+    opened = runs.open_phase(options, phase)
     ours = known_names(opened.rollout, opened.layers)
     view, code = run_status(opened.client, opened.desired, opened.store, _reach(opened), opened.layers, ours)
-    runs.answer(lambda: status_data(view), lambda width: status_text(view, width), as_json)
+    runs.print_result(lambda: status_data(view), lambda width: status_text(view, width), as_json)
     return code
 
 
 def outputs(options: GlobalOptions, *, phase: str, outputs_dir: Path, as_json: bool) -> int:
     """Write what every stack put out."""
-    opened = runs.phase_of(options, phase)
+    opened = runs.open_phase(options, phase)
     release = opened.store.last_good() or ""
     view, code = run_outputs(opened.client, opened.desired, opened.shared, opened.layers, release, outputs_dir)
-    runs.answer(lambda: findings.outputs_json(view), lambda width: findings.outputs_text(view, width), as_json)
+    runs.print_result(lambda: findings.outputs_json(view), lambda width: findings.outputs_text(view, width), as_json)
     return code
 
 
@@ -67,37 +67,41 @@ def drift(
     options: GlobalOptions, *, phase: str, layers: Sequence[str], deep: bool, poll_seconds: float, as_json: bool
 ) -> int:
     """Detect drift, wait, and show what drifted."""
-    opened = runs.phase_of(options, phase)
+    opened = runs.open_phase(options, phase)
     how = DriftLook(layers=layers, deep=deep, patience=PollInterval(poll_seconds), say=progress.say)
     known = opened.store.known()
     view, code = run_drift(opened.client, opened.desired, opened.layers, known, how)
     run = opened.store.journal.run()
     if run is None or run.status is not RunStatus.RUNNING:  # whose process writes down what it knows itself
         opened.store.keep(known)
-    runs.answer(lambda: findings.drift_data(view), lambda width: findings.drift_text(view, width), as_json)
+    runs.print_result(lambda: findings.drift_data(view), lambda width: findings.drift_text(view, width), as_json)
     return code
 
 
 def doctor(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Run all checks, whether or not anything stands yet."""
-    door = runs.accounts_of(options, phase)
-    shared, store = _as_far_as_it_stands(door)
-    patient = CheckedPhase.of(door.client, door.rollout, phase, door.templates, shared, door.members, store)
+    connection = runs.connect(options, phase)
+    shared, store = _as_far_as_it_stands(connection)
+    patient = CheckedPhase.of(
+        connection.client, connection.rollout, phase, connection.templates, shared, connection.members, store
+    )
     diagnosis, code = run_doctor(patient)
-    runs.answer(
+    runs.print_result(
         lambda: checks_findings.diagnosis_data(diagnosis), lambda width: findings.doctor_text(diagnosis, width), as_json
     )
     return code
 
 
-def _as_far_as_it_stands(door: Door) -> tuple[SharedOutputs, Store | None]:
+def _as_far_as_it_stands(connection: PhaseConnection) -> tuple[SharedOutputs, Store | None]:
     try:
-        shared = shared_outputs(door.client, door.rollout, door.phase)
+        shared = shared_outputs(connection.client, connection.rollout, connection.phase)
     except RolloutError as error:
         progress.say(str(error))
         return SharedOutputs(), None
-    home = door.rollout.home
-    return shared, Store(door.client.objects(home), shared.tooling[home][naming.ARTIFACTS_BUCKET], door.suffix)
+    home = connection.rollout.home
+    return shared, Store(
+        connection.client.objects(home), shared.tooling[home][naming.ARTIFACTS_BUCKET], connection.suffix
+    )
 
 
 def _reach(opened: Phase) -> AccessPaths:
@@ -176,9 +180,11 @@ DONE, FAILED = 0, 1
 
 def bootstrap(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Deploy the plain stacks that a phase stands on, and tell what came of each as it comes."""
-    door = runs.accounts_of(options, phase)
+    connection = runs.connect(options, phase)
     tell = (lambda _outcome: None) if as_json else _tell
-    outcomes = deploy_stacks(door.client, door.rollout, phase, door.templates, door.members, tell)
+    outcomes = deploy_stacks(
+        connection.client, connection.rollout, phase, connection.templates, connection.members, tell
+    )
     if as_json:
         click.echo(json.dumps([_data(each) for each in outcomes], indent=1, sort_keys=True))
     failed = [each for each in outcomes if not each.stands]

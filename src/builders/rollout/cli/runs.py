@@ -21,15 +21,15 @@ from builders.errors import RolloutError, UsageError
 from builders.graphs import in_order
 from builders.rollout import phase
 from builders.rollout.aws.errors import Refused
-from builders.rollout.executor import state
+from builders.rollout.executor import current_state
 from builders.rollout.executor.context import Observer, Report
+from builders.rollout.executor.polling import Clock, PollInterval, WallClock
 from builders.rollout.executor.run import RunServices, begin_run, detach, run_to_desired, take_over_run
 from builders.rollout.lifecycle import packages, purge, rollback
 from builders.rollout.model import CurrentState, DesiredState, StackSet
-from builders.rollout.phase import Door, Phase
+from builders.rollout.phase import Phase, PhaseConnection
 from builders.rollout.plan.plan import Plan
 from builders.rollout.plan.planner import make_plan
-from builders.rollout.plan.preferences import Clock, PollInterval, WallClock
 from builders.rollout.render import page
 from builders.rollout.render.progress import observing
 from builders.rollout.state.journal import Command, Run
@@ -76,7 +76,7 @@ def planned(
     """Look closer at what may change of the world, and plan."""
     return make_plan(
         desired,
-        state.read_changing_stacks(opened.client.members, desired, current, watch),
+        current_state.read_changing_stacks(opened.client.members, desired, current, watch),
         command=command.value,
         release=release,
         back=command is not Command.APPLY,
@@ -110,7 +110,7 @@ def execute(opened: Phase, command: Command, desired: DesiredState, plan: Plan, 
         to = plan.release if command is Command.ROLLBACK else ""
         run = begin_run(tools, command, release, plan.acknowledged, to)
         report = run_to_desired(tools, run, desired, opened.layers, opened.routes)
-        return Outcome(report, state.failure_causes(opened.client.members, report))
+        return Outcome(report, current_state.failure_causes(opened.client.members, report))
 
 
 def detach_accounts(opened: Phase, accounts: Collection[str], manner: RunSettings) -> Report:
@@ -144,7 +144,7 @@ def resume_run(opened: Phase, manner: RunSettings) -> tuple[Run, Outcome]:
             return run, Outcome(detach(tools, run, opened.desired, {}), {})
         desired = opened.store.releases.load(run.release).spec(opened.desired)
         report = run_to_desired(tools, run, desired, opened.layers, opened.routes)
-        return run, Outcome(report, state.failure_causes(opened.client.members, report))
+        return run, Outcome(report, current_state.failure_causes(opened.client.members, report))
 
 
 def refuse_blocked(plan: Plan) -> None:
@@ -179,24 +179,24 @@ LONGEST_POLLS = 15
 """The longest pause between two looks, as a multiple of the first."""
 
 
-def accounts_of(options: GlobalOptions, name: str) -> Door:
+def connect(options: GlobalOptions, name: str) -> PhaseConnection:
     """Connect to the accounts of the phase that a command is called for."""
     return phase.connect(options.file, options.templates, name, options.connect, options.region)
 
 
-def phase_of(options: GlobalOptions, name: str) -> Phase:
+def open_phase(options: GlobalOptions, name: str) -> Phase:
     """Open the phase that a command is called for."""
-    return phase.open_phase(accounts_of(options, name))
+    return phase.open_phase(connect(options, name))
 
 
-def run_manner(title: str, poll_seconds: float, plan: Plan | None = None) -> RunSettings:
+def run_settings(title: str, poll_seconds: float, plan: Plan | None = None) -> RunSettings:
     """How a run goes when a person, or a pipe, looks on."""
     clock = WallClock()
     patience = PollInterval(poll_seconds, LONGEST_POLLS * poll_seconds)
     return RunSettings(functools.partial(observing, title, plan, clock), clock, patience)
 
 
-def answer(data: Callable[[], Any], text: Callable[[int], Text], as_json: bool) -> None:
+def print_result(data: Callable[[], Any], text: Callable[[int], Text], as_json: bool) -> None:
     """Print a result to stdout, for a machine or a person."""
     if as_json:
         click.echo(json.dumps(data(), indent=1, sort_keys=True))
@@ -209,7 +209,7 @@ def width() -> int:
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 
 
-def agree(question: str, yes: bool) -> None:
+def confirm(question: str, yes: bool) -> None:
     """Ask, unless the answer was given. Raises `UsageError` where nobody can be asked, `RolloutError` for a no."""
     if yes:
         return

@@ -10,60 +10,37 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from builders.rollout.aws.accounts import Members
 from builders.rollout.aws.stack_sets import StackSets
 from builders.rollout.aws.stacks import PlainStacks
+from builders.rollout.executor.polling import Clock, PollInterval
 from builders.rollout.model import DesiredState, Operation, Target
 from builders.rollout.plan.calls import Call
-from builders.rollout.plan.preferences import Clock, PollInterval
 from builders.rollout.state.journal import Journal
 from builders.rollout.state.overrides import OverrideCache
 
 
-class Observer(Protocol):
-    """Is told what happens, in the order in which it happens. Nothing that it does reaches the rollout."""
+class Observer:
+    """Is told what happens, in the order in which it happens. This one says nothing, and subclasses show it."""
 
-    @property
-    def detailed(self) -> bool:
-        """Whether the state of each instance is worth asking for while operations run."""
+    detailed: bool = False
+    """The state of each instance is worth asking for while operations run."""
 
     def wave(self, name: str, targets: int) -> None:
         """A wave begins."""
 
-    def submitted(self, step: Call, operation_id: str) -> None:
+    def submitted(self, call: Call, operation_id: str) -> None:
         """A call was made."""
 
-    def operation(self, step: Call, operation: Operation) -> None:
+    def operation(self, call: Call, operation: Operation) -> None:
         """An operation was looked at."""
 
     def targets(self, layer: str, states: Mapping[Target, str]) -> None:
-        """Instances of a layer were looked at: CURRENT, RUNNING, FAILED, PENDING, held back ..."""
+        """Instances of a layer were looked at: CURRENT, RUNNING, FAILED, PENDING, absent, skipped ..."""
 
     def say(self, line: str) -> None:
         """Something that a person should read."""
-
-
-class SilentObserver:
-    """Nobody looks on."""
-
-    detailed = False
-
-    def wave(self, name: str, targets: int) -> None:
-        """Say nothing."""
-
-    def submitted(self, step: Call, operation_id: str) -> None:
-        """Say nothing."""
-
-    def operation(self, step: Call, operation: Operation) -> None:
-        """Say nothing."""
-
-    def targets(self, layer: str, states: Mapping[Target, str]) -> None:
-        """Say nothing."""
-
-    def say(self, line: str) -> None:
-        """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +63,12 @@ class Context:
 
 @dataclass(frozen=True)
 class Failure:
-    """An instance that is not what it shall be. `held` tells that it was not tried, since another failed before it."""
+    """An instance that is not what it should be. `skipped`: it was not tried, since another failed before it."""
 
     layer: str
     target: Target
     reason: str
-    held: bool = False
+    skipped: bool = False
     stack_id: str = ""
 
 
@@ -100,7 +77,7 @@ class Report:
     """What one walk did and did not do."""
 
     operations: int = 0
-    reached: dict[str, int] = field(default_factory=dict)
+    succeeded: dict[str, int] = field(default_factory=dict)
     """By layer, how many instances are what they shall be."""
     failures: list[Failure] = field(default_factory=list)
     stopped: str = ""
@@ -114,7 +91,7 @@ class Report:
     @property
     def failed(self) -> list[Failure]:
         """Those that were tried."""
-        return [each for each in self.failures if not each.held]
+        return [each for each in self.failures if not each.skipped]
 
     def causes(self) -> Mapping[str, list[Failure]]:
         """The failed ones by their reason, the most frequent first."""

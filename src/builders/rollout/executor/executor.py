@@ -93,7 +93,7 @@ class Executor:
         staying = self._way(wave, self._graph, leaving=False)
         leaving = self._way(wave, self._leaving, leaving=True)
         for lane in staying:
-            self.report.reached[lane.layer] = self.report.reached.get(lane.layer, 0) + lane.reached
+            self.report.succeeded[lane.layer] = self.report.succeeded.get(lane.layer, 0) + lane.reached
         self._judge(wave, [*staying, *leaving])
         return any(lane.worked for lane in [*staying, *leaving])
 
@@ -126,9 +126,9 @@ class Executor:
         held = {target: failures.layer for lane in upstream for target, failures in lane.failures.items()}
         lane = self._lane(layer, targets - held.keys(), upstream)
         for target in sorted(targets & held.keys()):
-            reason = f"held back: {held[target]} is not what it shall be there"
-            lane.failures[target] = Failure(layer, target, reason, held=True)
-        self._context.watch.targets(layer, dict.fromkeys(lane.failures, "held back"))
+            reason = f"skipped: {held[target]} failed there"
+            lane.failures[target] = Failure(layer, target, reason, skipped=True)
+        self._context.watch.targets(layer, dict.fromkeys(lane.failures, "skipped"))
         return lane
 
     def _lane(

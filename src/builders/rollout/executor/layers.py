@@ -17,8 +17,8 @@ from builders.errors import RolloutError
 from builders.rollout.aws.errors import Refused, StackSetNotFound, Unreachable
 from builders.rollout.diff.instances import ChangeKind, change_kind, differs, plain_change_kind
 from builders.rollout.executor.context import Context, Failure
+from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import AT_ONCE, Operations, RunningOperation
-from builders.rollout.executor.state import with_overrides
 from builders.rollout.model import Deployed, Instance, Operation, PlainStackSpec, Preferences, StackSet, Status, Target
 from builders.rollout.plan.calls import Action, Call, calls_for
 from builders.rollout.plan.preferences import concurrent_accounts, operation_preferences, tolerated_accounts
@@ -168,7 +168,7 @@ class LayerRun:
         else:
             reason = self._refusal or "not begun: an operation before it failed"
         return Failure(
-            self.layer, target, reason, held=_untried(instance), stack_id=instance.stack_id if instance else ""
+            self.layer, target, reason, skipped=_untried(instance), stack_id=instance.stack_id if instance else ""
         )
 
     def _tell_meanwhile(self) -> None:
@@ -222,7 +222,7 @@ class PlainLayerRun:
     @property
     def reached(self) -> int:
         """How many places are what they shall be."""
-        return len(self._targets) - sum(not each.held for each in self.failures.values())
+        return len(self._targets) - sum(not each.skipped for each in self.failures.values())
 
     def begin(self, needed: Iterable[StackSet | None], moved: AbstractSet[Target]) -> None:
         """Deploy what differs. `needed` are the sets whose outputs fill parameters; `moved` places had them changed."""

@@ -16,9 +16,9 @@ from builders.rollout.aws.errors import (
     StaleRequest,
 )
 from builders.rollout.executor.context import Context
+from builders.rollout.executor.polling import jittered
 from builders.rollout.model import Operation, Preferences, Status, Target
 from builders.rollout.plan.calls import Action, Call
-from builders.rollout.plan.preferences import jittered
 from builders.rollout.state.journal import Entry, State
 
 AT_ONCE = frozenset({Action.CREATE_SET, Action.DELETE_SET})

@@ -9,13 +9,13 @@ from uuid import uuid4
 
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Refused
-from builders.rollout.executor import state
+from builders.rollout.executor import current_state
 from builders.rollout.executor.context import Context, Failure, Observer, Report
 from builders.rollout.executor.executor import Executor
 from builders.rollout.executor.operations import Operations, RunningOperation
+from builders.rollout.executor.polling import Clock, PollInterval
 from builders.rollout.model import DesiredState, Operation, PlainStackSpec, Target
 from builders.rollout.plan.calls import Call
-from builders.rollout.plan.preferences import Clock, PollInterval
 from builders.rollout.state.journal import Command, Run, RunStatus, State
 from builders.rollout.state.store import Store
 
@@ -66,7 +66,9 @@ def run_to_desired(
     """
     context = _context(tools, run, desired)
     touched = _settle(context, run)
-    current = state.read_current_state(context.sets, context.plain, context.known, desired.suffix, layers, routes)
+    current = current_state.read_current_state(
+        context.sets, context.plain, context.known, desired.suffix, layers, routes
+    )
     return _close(tools, context, Executor(context, current, touched).go())
 
 
@@ -80,7 +82,7 @@ def detach(tools: RunServices, run: Run, desired: DesiredState, steps: Mapping[s
         begun = [operations.begin(step, desired.preferences) for step in own]
         report.failures += _see_through(context, operations, begun)
         gone = sum(len(step.targets) for step in own)
-        report.reached[layer] = gone - sum(each.layer == layer for each in report.failures)
+        report.succeeded[layer] = gone - sum(each.layer == layer for each in report.failures)
     report.operations = operations.submitted
     return _close(tools, context, report)
 

@@ -67,7 +67,7 @@ class Plan:
     layers: tuple[str, ...]
     """In the order in which they go."""
     groups: tuple[Group, ...]
-    calls: tuple[PlannedOperation, ...]
+    operations: tuple[PlannedOperation, ...]
     hazards: tuple[PlannedHazard, ...]
     acknowledged: frozenset[str]
     minutes: float

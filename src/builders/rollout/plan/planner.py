@@ -210,7 +210,7 @@ def make_plan(
         release=release,
         layers=tuple(layers),
         groups=tuple(drawing.groups),
-        calls=tuple(drawing.calls),
+        operations=tuple(drawing.calls),
         hazards=drawing.judge.hazards(),
         acknowledged=frozenset(acknowledged),
         minutes=plan.total_minutes(drawing.calls, schedule.waves_of(desired, current), graph),

@@ -40,12 +40,12 @@ class _Alike(NamedTuple):
 
 def operation_lines(page: Page, plan: Plan) -> None:
     """Add the operations, wave by wave, and about how long they take."""
-    if not plan.calls:
+    if not plan.operations:
         return
-    page.title(f"{counted_noun(len(plan.calls), 'operation')}, about {utc_time(plan.minutes)}")
+    page.title(f"{counted_noun(len(plan.operations), 'operation')}, about {utc_time(plan.minutes)}")
     page.line(("An estimate from what AWS usually takes.", FAINT))
     by_wave: dict[str, list[PlannedOperation]] = defaultdict(list)
-    for call in plan.calls:
+    for call in plan.operations:
         by_wave[call.wave].append(call)
     width = columns(by_wave, _LONGEST_WAVE)
     for wave, calls in by_wave.items():
@@ -141,7 +141,7 @@ def plan_text(plan: Plan, width: int = 80) -> Text:
     """A plan in lines of at most `width` columns (40 at least). What is left out for length is in `data(plan)`."""
     page = Page(width)
     page.line((_title(plan), STRONG))
-    if plan.nothing_to_do and not plan.calls:
+    if plan.nothing_to_do and not plan.operations:
         hazard_lines(page, plan)
         _notes(page, plan)
         page.blank()

@@ -34,7 +34,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "minutes": plan.minutes,
         "layers": list(plan.layers),
         "groups": [_group(group) for group in plan.groups],
-        "calls": [_call(call) for call in plan.calls],
+        "calls": [_call(call) for call in plan.operations],
         "hazards": [_hazard(each, each in blocks) for each in plan.hazards],
         "acknowledged": sorted(plan.acknowledged),
         "notes": list(plan.notes),

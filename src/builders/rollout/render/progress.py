@@ -31,10 +31,11 @@ from rich.text import Text
 
 from builders.rollout.checks.status import InstanceStatus, Mark, of_word
 from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.executor.context import Observer
+from builders.rollout.executor.polling import Clock, WallClock
 from builders.rollout.model import Operation, Target
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.plan import Plan
-from builders.rollout.plan.preferences import Clock, WallClock
 from builders.rollout.render import status
 from builders.rollout.render.page import BAD, FAINT, STRONG, Page, clean, elapsed_text, target_list
 from builders.text import counted_noun, name_list
@@ -79,7 +80,7 @@ class ProgressEvents:
 
     def _begin(self, plan: Plan) -> None:
         self._picture.layers = plan.layers
-        regions = dict.fromkeys(region for call in plan.calls for region in call.regions)
+        regions = dict.fromkeys(region for call in plan.operations for region in call.regions)
         self._picture.regions = tuple(regions)
         for group in plan.groups:
             standing = InstanceStatus(_AT_FIRST.get(group.kind, Mark.PENDING))
@@ -163,7 +164,7 @@ def _utc() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%H:%M:%SZ")
 
 
-class ProgressLines:
+class ProgressLines(Observer):
     """Writes a line when a wave begins, when an operation begins or changes its status, and when something is said.
 
     A summary comes at most every 30 seconds, and only while somebody tells something. `stamp` says what time it is.
@@ -209,10 +210,10 @@ class ProgressLines:
         self._sum()
 
     def targets(self, layer: str, states: Mapping[Target, str]) -> None:
-        """Instances of a layer were looked at; what is held back will have no operation to tell of it."""
-        held = [target for target, word in states.items() if word == "held back"]
-        if held:
-            self._write(f"{layer}: held back at {target_list(held)}")
+        """Instances of a layer were looked at; no operation tells of those that are skipped."""
+        skipped = [target for target, word in states.items() if word == "skipped"]
+        if skipped:
+            self._write(f"{layer}: skipped at {target_list(skipped)}")
 
     def say(self, line: str) -> None:
         """Something that a person should read."""
@@ -249,7 +250,7 @@ _OPERATIONS_LISTED = 6
 _SMALLEST_HEIGHT = 12
 
 
-class ProgressTable:
+class ProgressTable(Observer):
     """Accounts by regions by layers on stderr, with the wave, the operations that run and what was said last.
 
     The plan tells how everything stands at first; without one, places appear when they are told of. A context manager:

@@ -48,16 +48,16 @@ def report_data(report: Report, explained: Mapping[str, str]) -> dict[str, Any]:
     return {
         "good": report.good,
         "operations": report.operations,
-        "reached": dict(report.reached),
+        "reached": dict(report.succeeded),
         "stopped": report.stopped,
         "missed": [
             {
                 "layer": each.layer,
                 "account": each.target.account,
                 "region": each.target.region,
-                "held": each.held,
+                "held": each.skipped,
                 "reason": each.reason,
-                "first_failed_event": "" if each.held else explained.get(each.reason, ""),
+                "first_failed_event": "" if each.skipped else explained.get(each.reason, ""),
                 "stack_id": each.stack_id,
             }
             for each in report.failures
@@ -67,13 +67,13 @@ def report_data(report: Report, explained: Mapping[str, str]) -> dict[str, Any]:
 
 def _reached(page: Page, report: Report) -> None:
     failures = Counter(each.layer for each in report.failures)
-    layers = [*report.reached, *sorted(failures.keys() - report.reached.keys())]
+    layers = [*report.succeeded, *sorted(failures.keys() - report.succeeded.keys())]
     short = [layer for layer in layers if failures[layer]]
     if short:
         page.line(("Reached", STRONG))
     width = columns(short, _LONGEST_LAYER)
     for layer in short:
-        done = report.reached.get(layer, 0)
+        done = report.succeeded.get(layer, 0)
         page.line(f"{layer:{width}}  {done:,} of {done + failures[layer]:,}", indent=2)
     if short and len(short) < len(layers):
         page.line((f"{counted_noun(len(layers) - len(short), 'other layer')}: all", FAINT), indent=2)
@@ -91,7 +91,7 @@ def _held(page: Page, report: Report) -> None:
     """What was not tried, by what it waited for."""
     held: dict[str, list[Failure]] = defaultdict(list)
     for each in report.failures:
-        if each.held:
+        if each.skipped:
             held[each.reason].append(each)
     if not held:
         return
@@ -114,7 +114,7 @@ def _by_layer(failures: Sequence[Failure]) -> Iterator[tuple[str, list[Target]]]
 
 def _end(page: Page, report: Report, phase: str, command: str) -> None:
     page.blank()
-    reached = sum(report.reached.values())
+    reached = sum(report.succeeded.values())
     if report.good:
         done = f"{counted_noun(reached, 'instance')} as they shall be" if reached != 1 else "1 instance as it shall be"
         work = counted_noun(report.operations, "operation") if report.operations else "nothing was to do"
