@@ -41,7 +41,7 @@ class ReplicationWorld:
         return boto3.client("dms", **self.cloud.client_arguments(self.account))
 
     def drive(self, **request: Any) -> None:
-        """Decide progress, tables or a failure (src/builders/cloud/dms/driving.py); of the task, unless told else."""
+        """Decide progress, tables or a failure (src/builders/cloud/dms/tasks.py); of the task, unless told else."""
         of_task = {} if "EndpointArn" in request else {"ReplicationTaskArn": self.arn}
         body = json.dumps({**of_task, **request}).encode()
         headers = {"X-Amz-Target": "StackferryDms.Drive"}

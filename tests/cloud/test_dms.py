@@ -35,7 +35,7 @@ def dms(account: Account) -> Any:
 
 @pytest.fixture
 def drive(account: Account) -> Callable[..., None]:
-    """Decides what becomes of a task (src/builders/cloud/dms/driving.py)."""
+    """Decides what becomes of a task (src/builders/cloud/dms/tasks.py)."""
 
     def send(**request: Any) -> None:
         body = json.dumps(request).encode()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from builders.cloud.on_premises import on_premises
+from builders.cloud.rds.on_premises import on_premises
 
 from .conftest import Account, Template
 

@@ -274,7 +274,7 @@ def test_a_task_that_fails_is_told_to_the_topic_of_the_phase(phase: WholePhase) 
 
 
 def drive(phase: WholePhase, order: dict[str, Any]) -> None:
-    """Decide about a task what a test may decide (builders/cloud/dms/driving.py)."""
+    """Decide about a task what a test may decide (builders/cloud/dms/tasks.py)."""
     signed = f"AWS4-HMAC-SHA256 Credential={phase.account.number}/20260101/us-east-1/dms/aws4_request"
     headers = {"X-Amz-Target": "StackferryDms.Drive", "Authorization": f"{signed}, SignedHeaders=host, Signature=0"}
     request = urllib.request.Request(phase.account.cloud.endpoint_url, json.dumps(order).encode(), headers)

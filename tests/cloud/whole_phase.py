@@ -11,9 +11,9 @@ from typing import Any
 
 from builders import catalog, environments, package
 from builders.building.packages import PACKAGES_DIR, WHEELS_DIR
-from builders.cloud.on_premises import on_premises
 from builders.cloud.process import Cloud
-from builders.stack import Scope
+from builders.cloud.rds.on_premises import on_premises
+from builders.scopes import Scope
 
 from .conftest import Account
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from builders import catalog, deploy, naming, package
-from builders.cloud.on_premises import OnPremises, on_premises
 from builders.cloud.process import Cloud
+from builders.cloud.rds.on_premises import OnPremises, on_premises
 from builders.errors import DeployError
 from builders.rehearsal import database_login
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pg8000.native
 import pytest
 
-from builders.cloud import installations
-from builders.cloud.postgres import Certificate, Server
+from builders.cloud.rds import installations
+from builders.cloud.rds.postgres import Certificate, Server
 from builders.layers.database import SERVER_SETTINGS
 
 CARD = "4111111111111111"

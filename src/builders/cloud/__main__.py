@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from builders.cloud import server
+from builders.cloud.server import serve
 from builders.errors import CloudError
 
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.keep and not options.state_dir:
         parser.error("--keep needs --state-dir")
     try:
-        server.serve(
+        serve.serve(
             options.port, options.state_dir, options.log_level, options.stop_at_end_of_input, options.auth, options.keep
         )
     except CloudError as error:

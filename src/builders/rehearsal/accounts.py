@@ -17,8 +17,8 @@ from typing import Any
 
 import boto3
 
-from builders.cloud.on_premises import OnPremises, on_premises
 from builders.cloud.process import Cloud
+from builders.cloud.rds.on_premises import OnPremises, on_premises
 from builders.rollout.config.schema import PhasePlan, RolloutFile, SharedAccount, Targets
 from builders.rollout.config.sources import environment_file, read_parameters
 from builders.rollout.model import Target, Values

@@ -45,7 +45,7 @@ class RehearsalCloud:
         write_rollout_file(with_values(load_rollout_file(self.file), given), self.file)
 
     def drive(self, **decided: Any) -> None:
-        """Decide what StackSets does (builders/cloud/stacksets/driving.py)."""
+        """Decide what StackSets does (builders/cloud/stacksets/model.py)."""
         body = json.dumps({"Administrator": self.owner, **decided}).encode()
         headers = {"X-Amz-Target": "StackferryStackSets.Drive", "Content-Type": "application/x-amz-json-1.1"}
         urllib.request.urlopen(urllib.request.Request(self.cloud.endpoint_url, body, headers)).close()  # noqa: S310

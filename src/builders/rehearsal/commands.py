@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from builders.cloud import guard
+from builders.cloud.rds import guard
 from builders.rehearsal.cloud import RehearsalCloud
 from builders.rollout.aws.calls import ApiCall, Moment
 from builders.rollout.aws.client import Client

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from builders import catalog, deploy, environments, files, naming, package
 from builders.building.packages import PACKAGES_DIR, WHEELS_DIR
-from builders.cloud.on_premises import on_premises
 from builders.cloud.process import Cloud
+from builders.cloud.rds.on_premises import on_premises
 from builders.deploy import AwsCli
 from builders.scopes import Scope
 

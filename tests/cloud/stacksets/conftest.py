@@ -106,7 +106,7 @@ class Fleet:
         return Account(self.cloud, account).client(service)
 
     def drive(self, **decided: Any) -> None:
-        """Decide how long things take (builders/cloud/stacksets/driving.py)."""
+        """Decide how long things take (builders/cloud/stacksets/model.py)."""
         body = json.dumps({"Administrator": self.administrator.number, **decided}).encode()
         headers = {"X-Amz-Target": "StackferryStackSets.Drive", "Content-Type": "application/x-amz-json-1.1"}
         urllib.request.urlopen(urllib.request.Request(self.cloud.endpoint_url, body, headers)).close()

@@ -12,9 +12,10 @@ from typing import Any
 
 from ministack.core.responses import AccountRegionScopedDict
 
-from builders.cloud import keeping, records
+from builders.cloud.cloudformation import records
 from builders.cloud.dms.faults import not_found, wrong_state
-from builders.cloud.schemas import Json
+from builders.cloud.server import state
+from builders.resource_types import Json
 
 ENDPOINT, INSTANCE = "AWS::DMS::Endpoint", "AWS::DMS::ReplicationInstance"
 TEST_SECONDS = 0.3
@@ -46,7 +47,7 @@ def test(instance: str, endpoint: str) -> dict[str, Json]:
 def _finish_later(connection: Connection, refusal: str) -> None:
     def finish() -> None:
         connection.status, connection.failure = ("failed", refusal) if refusal else ("successful", "")
-        keeping.touched.set()
+        state.touched.set()
 
     timer = threading.Timer(TEST_SECONDS, finish)
     timer.daemon = True

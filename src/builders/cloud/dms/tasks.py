@@ -2,6 +2,23 @@
 
 It walks by itself: starting becomes running, and stopping stopped, after `step_seconds`. Each arrival sends the event
 that DMS sends (DMS user guide, "AWS DMS event categories and event messages").
+
+What a test decides about a task: its progress, its tables, its failures.
+
+One operation beside the API, at the same address; the account and region are those of the ARN:
+
+    POST /  X-Amz-Target: StackferryDms.Drive
+    {"ReplicationTaskArn": "arn:aws:dms:...:task:...",
+     "ReplicationTaskStats": {"FullLoadProgressPercent": 40, "TablesLoaded": 2, ...},
+     "TableStatistics": [{"SchemaName": "payments", "TableName": "orders", "FullLoadRows": 7}, ...],
+     "Failure": {"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "..."},
+     "StepSeconds": 0.3}
+    {"EndpointArn": "arn:aws:dms:...:endpoint:...", "ConnectionFailure": "..."}
+
+All but the ARN may be left out. Statistics are merged into those that are there, and tables replace them; a task whose
+progress nobody decides has nothing to load, and is done with it at once. A failure comes at once to a task that runs,
+and to any other when it is started next. StepSeconds is how long starting and stopping last. ConnectionFailure lets
+every further test of the endpoint's connection fail; empty, succeed again.
 """
 
 from __future__ import annotations
@@ -16,10 +33,12 @@ from typing import Any
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region, request_scope
 from ministack.services import eventbridge
 
-from builders.cloud import keeping, records
+from builders.cloud.cloudformation import records
+from builders.cloud.cloudformation.records import Handlers, Made
+from builders.cloud.dms import connections
 from builders.cloud.dms.faults import Fault, not_found, wrong_state
-from builders.cloud.records import Handlers, Made
-from builders.cloud.schemas import Json
+from builders.cloud.server import state
+from builders.resource_types import Json
 
 TYPE = "AWS::DMS::ReplicationTask"
 STEP_SECONDS = 0.3
@@ -160,7 +179,7 @@ def _later(arn: str, task: Task, status: str) -> None:
 
 def _arrive(arn: str, task: Task, status: str, stop_reason: str, failure: str) -> None:
     task.status, task.stop_reason, task.failure = status, stop_reason, failure
-    keeping.touched.set()
+    state.touched.set()
     if status == "running":
         task.statistics.setdefault("FullLoadProgressPercent", 100)
     else:
@@ -180,3 +199,23 @@ def _arrive(arn: str, task: Task, status: str, stop_reason: str, failure: str) -
         "Detail": json.dumps(detail),
     }
     eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+
+
+TARGET = "StackferryDms"
+
+
+def drive(request: dict[str, Json]) -> dict[str, Json]:
+    """Do what the request says. Raises the fault ResourceNotFoundFault for a task that is not there."""
+    arn = str(request.get("ReplicationTaskArn") or request["EndpointArn"])
+    _, _, _, region, account, *_ = arn.split(":")
+    with request_scope(account, region):
+        if "ConnectionFailure" in request:
+            connections.refuse(str(request["EndpointArn"]), str(request["ConnectionFailure"]))
+            return {}
+        task = find(arn)
+        task.step_seconds = float(request.get("StepSeconds", task.step_seconds))
+        task.statistics |= request.get("ReplicationTaskStats", {})
+        task.tables = request.get("TableStatistics", task.tables)
+        if "Failure" in request:
+            fail(arn, request["Failure"]["StopReason"], request["Failure"]["LastFailureMessage"])
+    return {}

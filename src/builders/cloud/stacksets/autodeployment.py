@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from builders.cloud.stacksets import callers
-from builders.cloud.stacksets.actions import instances
+from builders.cloud.stacksets import callers, instances
 from builders.cloud.stacksets.model import Key, StackSet
 from builders.cloud.stacksets.targets import Account
 

@@ -11,8 +11,7 @@ from ministack.core.responses import AccountRegionScopedDict, get_account_id, ge
 
 from builders.cloud.organizations import membership
 from builders.cloud.stacksets.model import StackSet
-from builders.cloud.stacksets.refusals import invalid, no_set
-from builders.cloud.stacksets.wire import Request
+from builders.cloud.stacksets.wire import Request, invalid, no_set
 
 SERVICE = "member.org.stacksets.cloudformation.amazonaws.com"
 """The name that Organizations knows StackSets by."""

@@ -1,4 +1,8 @@
-"""Runs an operation over its instances: region by region, so many accounts at a time, until failures stop it.
+"""How an operation goes about its instances: order of regions, accounts at a time, failures that it bears.
+
+Source: CloudFormation API reference, StackSetOperationPreferences; user guide, "Choosing the Concurrency Mode".
+
+Runs an operation over its instances: region by region, so many accounts at a time, until failures stop it.
 
 Source: CloudFormation user guide, "StackSets concepts" (operation options and status codes); API reference,
 StackSetOperation and StackInstanceComprehensiveStatus.
@@ -9,15 +13,75 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from ministack.core.responses import request_scope
 
-from builders.cloud import account_regions, keeping
 from builders.cloud.organizations import membership
-from builders.cloud.stacksets import members, permissions, preferences
-from builders.cloud.stacksets.driving import settings
+from builders.cloud.server import accounts, state
+from builders.cloud.stacksets import members, permissions
 from builders.cloud.stacksets.members import Outcome
-from builders.cloud.stacksets.model import Instance, Operation, StackSet, now
+from builders.cloud.stacksets.model import Instance, Operation, StackSet, now, settings
+from builders.cloud.stacksets.wire import invalid
+
+Preferences = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What the preferences mean for the accounts of one region."""
+
+    tolerance: int
+    """Failures that the region bears; one more stops it."""
+    width: int
+    """Accounts at one time."""
+    strict: bool
+
+    def exceeded(self, failed: int) -> bool:
+        """Tell whether so many failures stop the region."""
+        return failed > self.tolerance
+
+    def room(self, failed: int, running: int) -> bool:
+        """Tell whether one more account may start.
+
+        Strict: never more than tolerance + 1 can fail, even if all that run now do. Soft: always up to the width. One
+        may always run, even where a percentage of the accounts is none.
+        """
+        width = min(self.width, self.tolerance + 1 - failed) if self.strict else self.width
+        return running < max(width, 1)
+
+
+def pace_of(preferences: Preferences, accounts: int) -> Pace:
+    """Compute what the preferences mean for a region with so many accounts; percentages are rounded down."""
+    tolerance = preferences.get("FailureToleranceCount", 0)
+    if "FailureTolerancePercentage" in preferences:
+        tolerance = accounts * preferences["FailureTolerancePercentage"] // 100
+    width = preferences.get("MaxConcurrentCount", 1)
+    if "MaxConcurrentPercentage" in preferences:
+        width = accounts * preferences["MaxConcurrentPercentage"] // 100
+    return Pace(tolerance, width, preferences.get("ConcurrencyMode") != "SOFT_FAILURE_TOLERANCE")
+
+
+def region_order(preferences: Preferences, regions: Iterable[str]) -> list[str]:
+    """Put regions into the order of RegionOrder; those that it does not name follow in theirs."""
+    wanted = preferences.get("RegionOrder") or []
+    present = list(dict.fromkeys(regions))
+    return [each for each in wanted if each in present] + [each for each in present if each not in wanted]
+
+
+def parallel(preferences: Preferences) -> bool:
+    """Tell whether all regions go at once."""
+    return preferences.get("RegionConcurrencyType") == "PARALLEL"
+
+
+def check(preferences: Preferences) -> None:
+    """Refuse a count beside a percentage."""
+    for name in ("FailureTolerance", "MaxConcurrent"):
+        if {f"{name}Count", f"{name}Percentage"} <= set(preferences):
+            raise invalid(f"You can specify either {name}Count or {name}Percentage, but not both")
+
 
 logger = logging.getLogger("stacksets")
 
@@ -29,8 +93,8 @@ SUSPENDED = "ACCOUNT_SUSPENDED"
 
 async def run(stack_set: StackSet, operation: Operation) -> None:
     """Work on all instances of an operation that is RUNNING; it is over when this returns."""
-    regions = preferences.region_order(operation.preferences, [each.region for each in operation.instances])
-    if preferences.parallel(operation.preferences):
+    regions = region_order(operation.preferences, [each.region for each in operation.instances])
+    if parallel(operation.preferences):
         held = all(await asyncio.gather(*(_region(stack_set, operation, region) for region in regions)))
     else:
         held = True
@@ -39,7 +103,7 @@ async def run(stack_set: StackSet, operation: Operation) -> None:
     stopped = operation.status == "STOPPING"
     operation.status = "STOPPED" if stopped else "SUCCEEDED" if held else "FAILED"
     operation.ended = now()
-    keeping.touched.set()
+    state.touched.set()
 
 
 async def _region(stack_set: StackSet, operation: Operation, region: str, attempt: bool = True) -> bool:
@@ -48,7 +112,7 @@ async def _region(stack_set: StackSet, operation: Operation, region: str, attemp
     # Of an operation that a killed server began, some are over.
     waiting = deque(each for each in here if not operation.results[each.key].over)
     failed = sum(operation.results[each.key].status == "FAILED" for each in here)
-    pace = preferences.pace(operation.preferences, len(here))
+    pace = pace_of(operation.preferences, len(here))
     running: set[asyncio.Task[bool]] = set()
     while waiting or running:
         if not attempt or operation.status == "STOPPING" or pace.exceeded(failed):
@@ -85,7 +149,7 @@ async def _instance(stack_set: StackSet, operation: Operation, instance: Instanc
         await asyncio.sleep(settings(stack_set.account).seconds(instance.account))
         outcome = await _attempt(stack_set, operation, instance)
         result.record("FAILED" if outcome.failed else "SUCCEEDED", outcome.reason)
-        keeping.touched.set()
+        state.touched.set()
         return not outcome.failed
 
 
@@ -134,7 +198,7 @@ def _not_enabled(stack_set: StackSet, instance: Instance) -> str:
     Source: user guide, "Prepare to perform StackSet operations in AWS Regions that are disabled by default".
     """
     for account in (instance.account, stack_set.account):
-        if not account_regions.enabled(account, instance.region):
+        if not accounts.enabled(account, instance.region):
             return f"Region {instance.region} is not enabled for account {account}"
     return ""
 

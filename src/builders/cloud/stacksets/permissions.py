@@ -6,6 +6,10 @@ its module for stack sets, and of cdklabs/cdk-stacksets #61.
 What the execution role may do is asked of ministack's evaluator once for each stack action, and once for each
 resource: the one action by which it is created, updated or deleted (see `needed`). ministack's handlers call no API,
 so further calls (tags, reads, keys) are not asked for, and an Allow counts for any resource ARN.
+
+What ministack's IAM evaluator does not know of requests to StackSets (`--auth`): the ARN of the set they name.
+
+Source: Service Authorization Reference, "Resource types defined by AWS CloudFormation" (stackset).
 """
 
 from __future__ import annotations
@@ -14,17 +18,20 @@ import contextvars
 import dataclasses
 import json
 import uuid
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from ministack.core import iam_evaluator
+from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import iam
 
-from builders.cloud import schemas
-from builders.cloud.records import Handlers
+from builders import resource_types
+from builders.cloud.cloudformation.records import Handlers
+from builders.cloud.organizations import membership
+from builders.cloud.patches import replace
 from builders.cloud.stacksets.model import StackSet
+from builders.resource_types import Json
 
 _SERVICE = "cloudformation.amazonaws.com"
 _VERBS = {
@@ -165,10 +172,32 @@ def needed(name: str, verb: str) -> str | None:
     Schemas list all actions that may be used. Plain is the one named after verb and type (CreateQueue of
     AWS::SQS::Queue); else the only one that begins with such a verb. Where several do, none is asked for.
     """
-    kind = schemas.load(name)
+    kind = resource_types.load(name)
     permissions = ((kind.schema.get("handlers") or {}).get(verb) or {}).get("permissions") or [] if kind else []
     by_name = {each.partition(":")[2].lower(): each for each in permissions}
     own = name.rpartition("::")[2].lower()
     exact = [by_name[f"{word}{own}"] for word in _VERBS[verb] if f"{word}{own}" in by_name]
     close = [each for lower, each in by_name.items() if lower.startswith(_VERBS[verb]) and "tag" not in lower]
     return exact[0] if exact else close[0] if len(close) == 1 else None
+
+
+def install() -> None:
+    """Put this in front of the evaluator's own reading of requests."""
+    before = iam_actions.extract_resource_arn
+
+    def resource_arn(service: str, *request: Any) -> str:
+        *_, query, region, account = request
+        name = _first(query, "StackSetName") if service == "cloudformation" else ""
+        if not name:
+            return str(before(service, *request))
+        if name.startswith("arn:"):
+            return name
+        owner = membership.management_of(account) if _first(query, "CallAs") == "DELEGATED_ADMIN" else account
+        return f"arn:aws:cloudformation:{region}:{owner}:stackset/{name if ':' in name else f'{name}:*'}"
+
+    replace(iam_actions, "extract_resource_arn", resource_arn)
+
+
+def _first(query: Mapping[str, Json], name: str) -> str:
+    value = query.get(name) or ""
+    return str(value[0] if isinstance(value, list) else value)

@@ -10,11 +10,10 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping
 
-from builders.cloud.schemas import Json
-from builders.cloud.stacksets import callers, engine, preferences
+from builders.cloud.stacksets import callers, engine
 from builders.cloud.stacksets.model import Instance, Key, Operation, Result, StackSet, now
-from builders.cloud.stacksets.refusals import impossible, in_progress, operation_id_taken, stale
-from builders.cloud.stacksets.wire import Answer, Request
+from builders.cloud.stacksets.wire import Answer, Request, impossible, in_progress, operation_id_taken, stale
+from builders.resource_types import Json
 
 logger = logging.getLogger("stacksets")
 
@@ -72,7 +71,7 @@ def submit(
     Only sets with managed execution queue, and what StackSets do by themselves (`automatic`).
     """
     asked = request.get("OperationPreferences") or {}
-    preferences.check(asked)
+    engine.check(asked)
     if not (stack_set.managed_execution or automatic):
         require_idle(stack_set)
     operation = Operation(

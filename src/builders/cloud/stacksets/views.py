@@ -1,19 +1,30 @@
-"""Sets, instances, operations and results as the API shows them."""
+"""Sets, instances, operations and results as the API shows them.
+
+Pages of lists: sizes of 1 to 100, and tokens that hold where the next page begins.
+
+A token names the key of the last item that was shown, and belongs to one list of one set: what comes or goes between
+two pages shifts nothing, and another list's token is refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import base64
+import binascii
+import heapq
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from builders import naming
-from builders.cloud.stacksets import templates
+from builders.cloud.stacksets import members
 from builders.cloud.stacksets.model import Instance, Operation, Result, StackSet
-from builders.cloud.stacksets.wire import Answer
+from builders.cloud.stacksets.wire import Answer, Request, invalid
+from builders.resource_types import Json
 
 
 def stack_set(each: StackSet) -> Answer:
     """DescribeStackSet."""
-    hidden = templates.hidden(each.template)
+    hidden = members.hidden(each.template)
     return {
         **_common(each),
         "TemplateBody": each.template_body,
@@ -70,7 +81,7 @@ def instance_summary(owner: StackSet, each: Instance) -> Answer:
 
 def instance(owner: StackSet, each: Instance) -> Answer:
     """DescribeStackInstance."""
-    hidden = templates.hidden(owner.template)
+    hidden = members.hidden(owner.template)
     overrides = [
         {"ParameterKey": name, "ParameterValue": "****" if name in hidden else value}
         for name, value in each.overrides.items()
@@ -156,3 +167,43 @@ def drift_details(each: Operation) -> dict[str, Any]:
         "LastDriftCheckTimestamp": each.ended,
         **counts,
     }
+
+
+LARGEST = 100
+Item = TypeVar("Item")
+
+
+def page(
+    request: Request,
+    which: str,
+    items: Iterable[Item],
+    key: Callable[[Item], Json],
+    show: Callable[[Item], Answer],
+) -> Answer:
+    """Return one page, `Summaries` and perhaps `NextToken`, of items in the order of their keys.
+
+    `which` names the list (its operation and what it is of); `key` gives an item's place, a JSON value that sorts.
+    """
+    after = _after(request.get("NextToken"), which)
+    rest = ((key(item), item) for item in items)
+    size = request.get("MaxResults", LARGEST)
+    found = heapq.nsmallest(
+        size + 1, (pair for pair in rest if after is None or pair[0] > after), key=lambda pair: pair[0]
+    )
+    shown = found[:size]
+    answer: Answer = {"Summaries": [show(item) for _, item in shown]}
+    if len(found) > size:
+        answer["NextToken"] = base64.urlsafe_b64encode(json.dumps([which, shown[-1][0]]).encode()).decode()
+    return answer
+
+
+def _after(token: str | None, which: str) -> Json:
+    if token is None:
+        return None
+    try:
+        owner, place = json.loads(base64.urlsafe_b64decode(token))
+    except (binascii.Error, ValueError):
+        owner, place = None, None
+    if owner != which:
+        raise invalid("Invalid NextToken")
+    return place

@@ -1,0 +1,1 @@
+"""CloudFormation: every type of the registry as a resource, and templates and stacks as AWS judges them."""

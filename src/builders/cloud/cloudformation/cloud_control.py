@@ -1,0 +1,139 @@
+"""Schema-made resources from outside their stack: Cloud Control, drift detection, import.
+
+Cloud Control reads and writes the same records, so what it changes has drifted, and what it makes can be imported.
+Sources: Cloud Control API reference; CloudFormation user guide, "Detect unmanaged configuration changes" and "Import
+AWS resources into a CloudFormation stack".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ministack.services import cloudcontrol
+from ministack.services.cloudformation import changesets, drift, provisioners
+
+from builders import resource_types
+from builders.cloud.cloudformation import records
+from builders.resource_types import Json
+
+_STACK = "cloud-control"
+"""What names made outside of a stack begin with."""
+
+
+def install() -> None:
+    """Put these behind Cloud Control, and into ministack's tables of what drifts and what can be imported."""
+    cloudcontrol._resources = _Resources()
+    update_before = cloudcontrol._update_resource
+    cloudcontrol._update_resource = lambda request: _answering("UPDATE", request, update_before)
+    cloudcontrol._create_resource = lambda request: _answering("CREATE", request, _create)
+    drift._DRIFT_READERS = _Readers(drift._DRIFT_READERS)
+    changesets._IMPORT_LOOKUPS = _Lookups(changesets._IMPORT_LOOKUPS)
+    for name in records.types:
+        provisioners._RESOURCE_HANDLERS[name]["import"] = _importer(name)
+
+
+class _Resources(dict[str, Any]):
+    """Cloud Control's store: {"type NUL identifier": description}, read from and written to the records."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the description of a resource; its properties are a JSON text, as Cloud Control gives them."""
+        name, _, identifier = key.partition("\0")
+        record = records.find(name).get(identifier)
+        return _described(name, identifier, record) if record else default
+
+    def __contains__(self, key: object) -> bool:
+        return self.get(str(key)) is not None
+
+    def __setitem__(self, key: str, description: Mapping[str, Json]) -> None:
+        name, _, identifier = key.partition("\0")
+        old = records.find(name)[identifier]["Properties"]
+        kind = resource_types.load(name)
+        new = {path: value for path, value in json.loads(description["Properties"]).items()
+               if kind and path not in kind.read_only}  # fmt: skip
+        provisioners._RESOURCE_HANDLERS[name]["update"](identifier, old, new, _STACK, "Resource")
+
+    def __delitem__(self, key: str) -> None:
+        name, _, identifier = key.partition("\0")
+        properties = records.find(name)[identifier]["Properties"]
+        provisioners._RESOURCE_HANDLERS[name]["delete"](identifier, properties)
+
+    def values(self) -> Any:
+        """Return the descriptions of all resources of the caller's account and region."""
+        found = [(name, records.find(name)) for name in records.types]
+        return [_described(name, each, record) for name, kept in found for each, record in kept.items()]
+
+
+class _Readers(dict[str, Any]):
+    """Drift's {type: (reader, the properties that it reads)}, with all types that are kept as records."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in records.types
+
+    def __missing__(self, name: str) -> Any:
+        kind = resource_types.load(name)
+        hidden = {pointer.split("/")[2] for pointer in kind.schema.get("writeOnlyProperties") or ()} if kind else set()
+        readable = frozenset(kind.schema["properties"]) - hidden if kind else frozenset()
+        return lambda physical_id, _properties: _properties_of(name, physical_id), readable
+
+
+class _Lookups(dict[str, Any]):
+    """Import's {type: (identifier's keys, what is wrong with a value)}, with all types that are kept as records.
+
+    CloudFormation names a resource by one value here, so types whose identifier has several are left out.
+    """
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (name in records.types and len(_identifiers(str(name))) == 1)
+
+    def __missing__(self, name: str) -> Any:
+        return _identifiers(name), lambda value: None if value in records.find(name) else (
+            f"Resource of type '{name}' with identifier '{value}' was not found."
+        )  # fmt: skip
+
+
+def _identifiers(name: str) -> tuple[str, ...]:
+    kind = resource_types.load(name)
+    return kind.identifiers if kind else ()
+
+
+def _importer(name: str) -> Any:
+    def take(identifier: Mapping[str, str]) -> records.Made:
+        physical_id = identifier[_identifiers(name)[0]]
+        return physical_id, records.find(name)[physical_id]["Attributes"]
+
+    return take
+
+
+def _properties_of(name: str, physical_id: str) -> dict[str, Json] | None:
+    record = records.find(name).get(physical_id)
+    return record["Properties"] if record else None
+
+
+def _described(name: str, identifier: str, record: Mapping[str, Json]) -> dict[str, Json]:
+    told = {path: value for path, value in record["Attributes"].items() if "." not in path}
+    return {"TypeName": name, "Identifier": identifier, "Properties": json.dumps({**told, **record["Properties"]})}
+
+
+def _create(request: Mapping[str, Json]) -> Json:
+    name, properties = request["TypeName"], json.loads(request["DesiredState"])
+    handlers = provisioners._RESOURCE_HANDLERS.get(name)
+    if handlers is None:
+        return cloudcontrol.error_response_json("TypeNotFoundException", f"Type {name} is not found.", 400)
+    identifier, _ = handlers["create"]("Resource", properties, _STACK)
+    return _event("CREATE", "SUCCESS", request, identifier=identifier, resource_model=json.dumps(properties))
+
+
+def _answering(operation: str, request: Mapping[str, Json], act: Any) -> Json:
+    """Answer with a failed progress event where the resource refuses, as Cloud Control does."""
+    try:
+        return act(request)
+    except ValueError as error:
+        return _event(operation, "FAILED", request, status_message=str(error), error_code="InvalidRequest")
+
+
+def _event(operation: str, status: str, request: Mapping[str, Json], **more: Json) -> Json:
+    more.setdefault("identifier", request.get("Identifier"))
+    event = cloudcontrol._progress_event(operation, status, type_name=request["TypeName"], **more)
+    return cloudcontrol.json_response({"ProgressEvent": cloudcontrol._record_request(event)})

@@ -1,0 +1,182 @@
+"""What CloudFormation refuses before a stack exists: references to nothing, parameters that cannot be.
+
+ministack checks more of this itself (limits, Rules, constraints); see corrections.py for what it gets wrong.
+
+Conditions that look at more than parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from ministack.services import ec2
+from ministack.services.cloudformation import engine
+
+from builders import resource_types
+from builders.cloud.patches import replace
+from builders.resource_types import Json
+
+_PSEUDO = "AWS::"
+
+# AWS-specific parameter types and the stores that know what exists (CloudFormation user guide, "Supplied parameter
+# types").
+_EXISTING = {
+    "AWS::EC2::VPC::Id": lambda: ec2._vpcs,
+    "AWS::EC2::Subnet::Id": lambda: ec2._subnets,
+    "AWS::EC2::SecurityGroup::Id": lambda: ec2._security_groups,
+    "AWS::EC2::KeyPair::KeyName": lambda: ec2._key_pairs,
+}
+
+
+def install() -> None:
+    """Put the checks in front of ministack's own."""
+    statics_before, parameters_before = engine._validate_template_statics, engine._resolve_parameters
+
+    def statics(template: Mapping[str, Json]) -> None:
+        statics_before(template)
+        check_references(template)
+
+    def parameters(template: Mapping[str, Json], provided: list[Json], previous: Json = None) -> Json:
+        check_given(template, provided, previous)
+        # ministack compares a list as one text with the allowed values; `check_given` has compared its members.
+        definitions = {
+            name: {key: value for key, value in definition.items() if key != "AllowedValues"}
+            for name, definition in (template.get("Parameters") or {}).items()
+        }
+        resolved = parameters_before({**template, "Parameters": definitions}, provided, previous)
+        check_existing(resolved)
+        return resolved
+
+    engine._validate_template_statics = statics
+    replace(engine, "_resolve_parameters", parameters)
+
+
+def check_references(template: Mapping[str, Json]) -> None:
+    """Refuse Ref, Fn::GetAtt, Fn::Sub, DependsOn and conditions that name nothing. Raises ValueError."""
+    resources = template.get("Resources") or {}
+    known = set(resources) | set(template.get("Parameters") or {})
+    for section in ("Resources", "Outputs"):
+        unresolved = {
+            name
+            for name, attribute in engine._intrinsic_references(template.get(section) or {})
+            if attribute is None and name not in known and not name.startswith(_PSEUDO)
+        }
+        for resource in (template.get(section) or {}).values():
+            depends = resource.get("DependsOn", []) if isinstance(resource, dict) else []
+            unresolved |= {*([depends] if isinstance(depends, str) else depends)} - set(resources)
+        if unresolved:
+            raise ValueError(
+                f"Template format error: Unresolved resource dependencies [{', '.join(sorted(unresolved))}] in the "
+                f"{section} block of the template"
+            )
+        for name, attribute in engine._intrinsic_references(template.get(section) or {}):
+            if attribute is not None:
+                _check_attribute(resources, name, attribute)
+    _check_conditions(template)
+
+
+def check_given(template: Mapping[str, Json], provided: list[Json], previous: Json) -> None:
+    """Refuse parameters that the template does not have, and missing ones. Raises ValueError."""
+    declared: Mapping[str, Json] = template.get("Parameters") or {}
+    given = {each["Key"]: each for each in provided}
+    unknown = sorted(set(given) - set(declared))
+    if unknown:
+        raise ValueError(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
+    missing = [
+        name
+        for name, definition in declared.items()
+        if "Default" not in definition
+        and (name not in given or (given[name].get("UsePreviousValue") and name not in (previous or {})))
+    ]
+    if missing:
+        raise ValueError(f"Parameters: [{', '.join(missing)}] must have values")
+    for name, definition in declared.items():
+        allowed = [str(value) for value in definition.get("AllowedValues") or []]
+        value = given.get(name, {}).get("Value", definition.get("Default"))
+        if not allowed or value is None or given.get(name, {}).get("UsePreviousValue"):
+            continue
+        is_list = definition.get("Type") in ("CommaDelimitedList", "List<Number>")
+        members = [each.strip() for each in str(value).split(",")] if is_list else [str(value)]
+        if not set(members) <= set(allowed):
+            raise ValueError(f"Parameter '{name}' must be one of AllowedValues")
+
+
+def check_existing(resolved: Mapping[str, Json]) -> None:
+    """Refuse a parameter of an AWS-specific type that names what does not exist. Raises ValueError."""
+    for name, parameter in resolved.items():
+        kind, is_list = engine._rule_inner_type(str(parameter.get("Type", "String")))
+        if kind not in _EXISTING:
+            continue
+        ec2._ensure_defaults_initialized()
+        values = [each.strip() for each in parameter["Value"].split(",")] if is_list else [parameter["Value"]]
+        for value in values:
+            if value not in _EXISTING[kind]():
+                raise ValueError(
+                    f"Parameter validation failed: parameter value {value} for parameter name {name} does not exist"
+                )
+
+
+def _check_attribute(resources: Mapping[str, Json], name: str, attribute: str) -> None:
+    resource = resources.get(name)
+    if resource is None:
+        raise ValueError(f"Template error: instance of Fn::GetAtt references undefined resource {name}")
+    kind = resource_types.load(str(resource.get("Type", "")))
+    if kind is None or "${" in attribute:
+        return
+    if not any(attribute == known or re.fullmatch(known, attribute) for known in kind.attributes):
+        raise ValueError(f"Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt")
+
+
+def _check_conditions(template: Mapping[str, Json]) -> None:
+    known = set(template.get("Conditions") or {})
+    for section in ("Resources", "Outputs"):
+        for name in _conditions_used(template.get(section) or {}):
+            if name not in known:
+                raise ValueError(
+                    f"Template format error: Unresolved condition dependency {name} in the {section} block of the "
+                    "template"
+                )
+
+
+def _conditions_used(members: Mapping[str, Json]) -> Iterator[str]:
+    for member in members.values():
+        if isinstance(member, dict) and isinstance(member.get("Condition"), str):
+            yield member["Condition"]
+    yield from _if_conditions(members)
+
+
+def _if_conditions(node: Json) -> Iterator[str]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _if_conditions(item)
+    elif isinstance(node, dict):
+        arguments = node.get("Fn::If")
+        if isinstance(arguments, list) and arguments and isinstance(arguments[0], str):
+            yield arguments[0]
+        for value in node.values():
+            yield from _if_conditions(value)
+
+
+def conditions_of_any_value() -> None:
+    """ministack's conditions know parameters and Fn::Select only: `Ref: AWS::Region` is the text "AWS::Region", and
+    Fn::FindInMap, Fn::Join, Fn::Split and Fn::Sub are compared unresolved."""
+
+    def evaluate(template: Mapping[str, Json], parameters: Mapping[str, Json]) -> Json:
+        mappings = template.get("Mappings") or {}
+
+        def resolved(node: Json) -> Json:
+            if isinstance(node, list):
+                return [resolved(each) for each in node]
+            if not isinstance(node, dict):
+                return node
+            if "Fn::Equals" in node:
+                sides = [
+                    engine._resolve_refs(side, {}, parameters, {}, mappings, "", "") for side in node["Fn::Equals"]
+                ]
+                return {"Fn::Equals": [",".join(side) if isinstance(side, list) else side for side in sides]}
+            return {key: resolved(value) for key, value in node.items()}
+
+        return before({**template, "Conditions": resolved(template.get("Conditions") or {})}, parameters)
+
+    before = replace(engine, "_evaluate_conditions", evaluate)

@@ -1,0 +1,240 @@
+"""Rules of security groups and entries of network ACLs that are resources of their own: each changes another one.
+
+Every function takes the resource's physical id and its properties.
+
+Network resources that ministack's EC2 API can show but its CloudFormation cannot make.
+
+They are written into the stores that DescribeSecurityGroups, DescribeNetworkAcls, DescribeVpnGateways and
+DescribeFlowLogs read, so that an integration test sees them as on AWS.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ministack.core.responses import get_account_id
+from ministack.services import ec2
+from ministack.services.cloudformation import provisioners
+
+from builders.cloud.cloudformation import records
+from builders.cloud.cloudformation.records import Handlers, Made
+from builders.resource_types import Json
+
+OPEN_EGRESS = {
+    "IpProtocol": "-1",
+    "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
+    "Ipv6Ranges": [{"CidrIpv6": "::/0"}],
+    "PrefixListIds": [],
+    "UserIdGroupPairs": [],
+}
+"""What a group without an egress rule gets (CloudFormation template reference, AWS::EC2::SecurityGroup,
+SecurityGroupEgress: both IP versions)."""
+
+NetworkRulesProperties = Mapping[str, Json]
+
+
+def _acl(identifier: str) -> dict[str, Json]:
+    if identifier not in ec2._network_acls:
+        raise ValueError(f"The network ACL '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
+    found: dict[str, Json] = ec2._network_acls[identifier]
+    return found
+
+
+def add_entry(_id: str, properties: NetworkRulesProperties) -> None:
+    """Add an entry to its ACL. Raises ValueError where its number is taken."""
+    acl = _acl(properties["NetworkAclId"])
+    number, egress = properties["RuleNumber"], bool(properties.get("Egress", False))
+    if any(entry["RuleNumber"] == number and entry["Egress"] == egress for entry in acl["Entries"]):
+        raise ValueError(
+            f"The network acl entry identified by {number} already exists. (Service: Ec2, Status Code: 400)"
+        )
+    ports = properties.get("PortRange") or {}
+    entry = {
+        "RuleNumber": number,
+        "Protocol": str(properties["Protocol"]),
+        "RuleAction": properties["RuleAction"],
+        "Egress": egress,
+        "PortRange": {"From": ports.get("From"), "To": ports.get("To")} if ports else None,
+    }
+    block = "Ipv6CidrBlock" if "Ipv6CidrBlock" in properties else "CidrBlock"
+    acl["Entries"].append({**entry, block: properties.get(block, "0.0.0.0/0")})
+
+
+def remove_entry(_id: str, properties: NetworkRulesProperties) -> None:
+    """Take an entry from its ACL."""
+    acl = ec2._network_acls.get(properties["NetworkAclId"])
+    key = (properties["RuleNumber"], bool(properties.get("Egress", False)))
+    if acl:
+        acl["Entries"] = [entry for entry in acl["Entries"] if (entry["RuleNumber"], entry["Egress"]) != key]
+
+
+def associate(physical_id: str, properties: NetworkRulesProperties) -> None:
+    """Give a subnet another ACL; it has one at a time."""
+    acl, subnet = _acl(properties["NetworkAclId"]), properties["SubnetId"]
+    for each in ec2._network_acls.values():
+        each["Associations"] = [one for one in each["Associations"] if one["SubnetId"] != subnet]
+    acl["Associations"].append({"NetworkAclAssociationId": physical_id, "SubnetId": subnet})
+
+
+def dissociate(physical_id: str, _properties: NetworkRulesProperties) -> None:
+    """Take a subnet from its ACL."""
+    for each in ec2._network_acls.values():
+        each["Associations"] = [one for one in each["Associations"] if one["NetworkAclAssociationId"] != physical_id]
+
+
+def _group(properties: NetworkRulesProperties) -> dict[str, Json]:
+    identifier = properties.get("GroupId", "")
+    if identifier not in ec2._security_groups:
+        raise ValueError(f"The security group '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
+    group: dict[str, Json] = ec2._security_groups[identifier]
+    return group
+
+
+def add_ingress(_id: str, properties: NetworkRulesProperties) -> None:
+    """Let a group receive. Raises ValueError where it does already."""
+    _add_rule(_group(properties).setdefault("IpPermissions", []), properties)
+
+
+def remove_ingress(_id: str, properties: NetworkRulesProperties) -> None:
+    """Take the rule away again."""
+    _remove_rule(properties, "IpPermissions")
+
+
+def add_egress(_id: str, properties: NetworkRulesProperties) -> None:
+    """Add the rule; the first one takes the place of the open one (seen on AWS: aws-cdk #987)."""
+    rules = _group(properties).setdefault("IpPermissionsEgress", [])
+    rules[:] = [rule for rule in rules if rule != OPEN_EGRESS]
+    _add_rule(rules, properties)
+
+
+def remove_egress(_id: str, properties: NetworkRulesProperties) -> None:
+    """Take the rule away again."""
+    _remove_rule(properties, "IpPermissionsEgress")
+
+
+def _add_rule(rules: list[Json], properties: NetworkRulesProperties) -> None:
+    (rule,) = provisioners._ec2_sg_permissions([dict(properties)])
+    if any(ec2._strip_descriptions(rule) == ec2._strip_descriptions(other) for other in rules):
+        raise ValueError("the specified rule already exists (Service: Ec2, Status Code: 400)")
+    rules.append(rule)
+
+
+def _remove_rule(properties: NetworkRulesProperties, direction: str) -> None:
+    group = ec2._security_groups.get(properties.get("GroupId", ""))
+    (rule,) = provisioners._ec2_sg_permissions([dict(properties)])
+    if group:
+        group[direction] = [other for other in group.get(direction, []) if other != rule]
+
+
+Properties = Mapping[str, Json]
+
+
+def handlers() -> dict[str, Handlers]:
+    """Return the handlers of these types, on top of their records."""
+    provisioners._ec2_sg_egress_permissions = lambda rules: provisioners._ec2_sg_permissions(rules) or [{**OPEN_EGRESS}]
+    return {
+        "AWS::EC2::FlowLog": _stored("AWS::EC2::FlowLog", ec2._flow_logs, _flow_log),
+        "AWS::EC2::NetworkAcl": _stored("AWS::EC2::NetworkAcl", ec2._network_acls, _network_acl),
+        "AWS::EC2::NetworkAclEntry": _linked("AWS::EC2::NetworkAclEntry", add_entry, remove_entry),
+        "AWS::EC2::SecurityGroupEgress": _linked("AWS::EC2::SecurityGroupEgress", add_egress, remove_egress),
+        "AWS::EC2::SecurityGroupIngress": _linked("AWS::EC2::SecurityGroupIngress", add_ingress, remove_ingress),
+        "AWS::EC2::SubnetNetworkAclAssociation": _linked(
+            "AWS::EC2::SubnetNetworkAclAssociation", associate, dissociate
+        ),
+        "AWS::EC2::VPNGateway": _stored("AWS::EC2::VPNGateway", ec2._vpn_gateways, _vpn_gateway),
+    }
+
+
+def _stored(name: str, store: Any, describe: Any) -> Handlers:
+    """Return handlers that keep what `describe(physical id, properties)` returns in one of the EC2 API's stores."""
+    inner = records.handlers(name)
+
+    def create(logical_id: str, properties: Properties, stack: str) -> Made:
+        made: Made = inner["create"](logical_id, properties, stack)
+        store[made[0]] = describe(made[0], properties)
+        provisioners._ec2_apply_tags(made[0], properties)
+        return made
+
+    def update(physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str) -> Made:
+        made: Made = inner["update"](physical_id, old, new, stack, logical_id)
+        if made[0] == physical_id:
+            kept = {key: store[physical_id][key] for key in ("Attachments", "Entries", "Associations")
+                    if key in store.get(physical_id, {})}  # fmt: skip
+            store[physical_id] = describe(physical_id, new) | kept
+            provisioners._ec2_apply_tags(physical_id, new, old)
+        return made
+
+    def delete(physical_id: str, properties: Properties) -> None:
+        store.pop(physical_id, None)
+        ec2._tags.pop(physical_id, None)
+        inner["delete"](physical_id, properties)
+
+    return {**inner, "create": create, "update": update, "delete": delete}
+
+
+def _linked(name: str, add: Any, remove: Any) -> Handlers:
+    """Return handlers of a type that changes another resource: `add` and `remove` take (physical id, properties)."""
+    inner = records.handlers(name)
+
+    def create(logical_id: str, properties: Properties, stack: str) -> Made:
+        made: Made = inner["create"](logical_id, properties, stack)
+        try:
+            add(made[0], properties)
+        except ValueError:
+            inner["delete"](made[0], properties)
+            raise
+        return made
+
+    def update(physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str) -> Made:
+        made: Made = inner["update"](physical_id, old, new, stack, logical_id)
+        if made[0] == physical_id:
+            remove(physical_id, old)
+        add(made[0], new)
+        return made
+
+    def delete(physical_id: str, properties: Properties) -> None:
+        remove(physical_id, properties)
+        inner["delete"](physical_id, properties)
+
+    return {**inner, "create": create, "update": update, "delete": delete}
+
+
+def _flow_log(physical_id: str, properties: Properties) -> dict[str, Json]:
+    return {
+        "FlowLogId": physical_id,
+        "ResourceId": properties["ResourceId"],
+        "ResourceType": properties["ResourceType"],
+        "TrafficType": properties.get("TrafficType", "ALL"),
+        "LogDestinationType": properties.get("LogDestinationType", "cloud-watch-logs"),
+        "LogDestination": properties.get("LogDestination") or properties.get("LogGroupName", ""),
+        "FlowLogStatus": "ACTIVE",
+        "CreationTime": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
+    }
+
+
+def _network_acl(physical_id: str, properties: Properties) -> dict[str, Json]:
+    closed = {"RuleNumber": 32767, "Protocol": "-1", "RuleAction": "deny", "CidrBlock": "0.0.0.0/0"}
+    return {
+        "NetworkAclId": physical_id,
+        "VpcId": properties["VpcId"],
+        "IsDefault": False,
+        "Entries": [{**closed, "Egress": False}, {**closed, "Egress": True}],
+        "Associations": [],
+        "Tags": [],
+        "OwnerId": get_account_id(),
+    }
+
+
+def _vpn_gateway(physical_id: str, properties: Properties) -> dict[str, Json]:
+    return {
+        "VpnGatewayId": physical_id,
+        "Type": properties["Type"],
+        "State": "available",
+        "AvailabilityZone": "",
+        "AmazonSideAsn": str(properties.get("AmazonSideAsn", 64512)),
+        "Attachments": [],
+        "Tags": [],
+        "OwnerId": get_account_id(),
+    }

@@ -1,0 +1,193 @@
+"""What RDS refuses: versions, classes, names and combinations; and subnet groups that span one zone only.
+
+The versions and classes are cfn-lint's lists of what RDS offers; the sentences are RDS's.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import json
+import re
+from collections.abc import Mapping
+
+from cfnlint.jsonschema import StandardValidator
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import ec2, iam, kms, rds
+
+from builders import naming
+from builders.resource_types import Json
+
+_RESERVED_USERS = frozenset({"admin", "postgres", "rdsadmin", "rds_superuser", "rdsrepladmin", "public"})
+"""Not all of them are documented; RDS answers "MasterUsername X cannot be used as it is a reserved word used by the
+engine"."""
+
+
+def check_engine(properties: Mapping[str, Json]) -> None:
+    """Refuse an engine that RDS does not have. Raises ValueError with RDS's sentence."""
+    engines = _offered("engine_version.json")["allOf"][0]["then"]["properties"]["Engine"]["enum"]
+    if properties.get("Engine") not in engines and not properties.get("DBSnapshotIdentifier"):
+        raise ValueError(f"Invalid DB engine: {properties.get('Engine')} (Service: Rds, Status Code: 400)")
+
+
+def check_instance(properties: Mapping[str, Json], existing: str | None) -> None:
+    """Refuse a PostgreSQL instance that RDS would refuse. Raises ValueError with RDS's sentence."""
+    name = str(properties.get("DBInstanceIdentifier", "")).lower()
+    if existing is None and name and name in rds._instances:
+        raise ValueError(f"DB instance {name} already exists (Service: Rds, Status Code: 400)")
+    _check_version(properties)
+    _check_login(properties)
+    _check_surroundings(properties)
+    _check_combinations(properties)
+
+
+def check_subnet_group(properties: Mapping[str, Json], _physical_id: str | None = None) -> None:
+    """Refuse a DB subnet group that is empty or lies in one zone. Raises ValueError with RDS's sentence."""
+    subnets = [ec2._subnets.get(identifier) for identifier in properties.get("SubnetIds") or []]
+    zones = {subnet["AvailabilityZone"] for subnet in subnets if subnet}
+    if all(subnets) and len(zones) < 2:
+        raise ValueError(
+            "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current AZ coverage: "
+            f"{', '.join(sorted(zones)) or 'none'}. Add subnets to cover at least 2 AZs."
+        )
+
+
+def check_replication_subnet_group(properties: Mapping[str, Json], _physical_id: str | None = None) -> None:
+    """Refuse a DMS subnet group without DMS's role in the account, or in one zone (DMS user guide, "Setting up a
+    network for a replication instance")."""
+    if naming.DMS_VPC_ROLE not in iam._roles:
+        raise ValueError(
+            f"The IAM Role arn:aws:iam::{get_account_id()}:role/{naming.DMS_VPC_ROLE} is not configured properly. "
+            "(Service: AWSDatabaseMigrationService, Status Code: 400, Error Code: AccessDeniedFault)"
+        )
+    subnets = [ec2._subnets.get(identifier) for identifier in properties.get("SubnetIds") or []]
+    zones = {subnet["AvailabilityZone"] for subnet in subnets if subnet}
+    if not all(subnets):
+        raise ValueError("The specified subnet does not exist (Error Code: InvalidSubnet)")
+    if len(zones) < 2:
+        raise ValueError(
+            "The replication subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current AZ "
+            f"coverage: {', '.join(sorted(zones)) or 'none'}. Please add subnets to cover at least 2 AZs. (Error Code: "
+            "ReplicationSubnetGroupDoesNotCoverEnoughAZs)"
+        )
+
+
+def full_version(version: str) -> str:
+    """Return the version that RDS runs for a major version alone: the newest minor one that it offers."""
+    minors = [each for each in _versions() if re.fullmatch(rf"{re.escape(version)}\.\d+", each)]
+    return max(minors, key=lambda each: int(each.split(".")[1]), default=version) if "." not in version else version
+
+
+@functools.cache
+def _offered(file: str) -> Json:
+    directory = importlib.resources.files("cfnlint.data.schemas.extensions.aws_rds_dbinstance")
+    return json.loads((directory / file).read_text())
+
+
+@functools.cache
+def _versions() -> tuple[str, ...]:
+    for rule in _offered("engine_version.json")["allOf"]:
+        engine = rule["if"]["properties"]["Engine"]
+        if engine.get("const") == "postgres" and "EngineVersion" in rule["then"]["properties"]:
+            return tuple(rule["then"]["properties"]["EngineVersion"]["enum"])
+    return ()
+
+
+def _check_version(properties: Mapping[str, Json]) -> None:
+    version = properties.get("EngineVersion")
+    if version is not None and str(version) not in _versions():
+        raise ValueError(f"Cannot find version {version} for postgres (Service: Rds, Status Code: 400)")
+    asked = {
+        "Engine": "postgres",
+        "LicenseModel": "postgresql-license",
+        "DBInstanceClass": properties.get("DBInstanceClass", ""),
+        "EngineVersion": full_version(str(version or "")),
+    }
+    schema = _offered("db_instance_class.json")
+    by_region = _offered("dbinstanceclass_enum.json").get(get_region(), {})
+    for each in (schema, by_region):
+        if not StandardValidator(schema=each).is_valid(asked):
+            raise ValueError(
+                "RDS does not support creating a DB instance with the following combination: "
+                f"DBInstanceClass={properties.get('DBInstanceClass')}, Engine=postgres, "
+                f"EngineVersion={version}. For supported combinations of instance class and database engine version, "
+                "see the documentation."
+            )
+
+
+def _check_login(properties: Mapping[str, Json]) -> None:
+    restored = properties.get("DBSnapshotIdentifier") or properties.get("SourceDBInstanceIdentifier")
+    user = str(properties.get("MasterUsername", ""))
+    if not user and not restored:
+        raise ValueError("The parameter MasterUsername must be provided and must not be blank.")
+    if user.lower() in _RESERVED_USERS or user.lower().startswith("pg_"):
+        raise ValueError(f"MasterUsername {user} cannot be used as it is a reserved word used by the engine")
+    if user and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", user):
+        raise ValueError("The parameter MasterUsername is not a valid identifier.")
+    managed = properties.get("ManageMasterUserPassword") is True
+    password = properties.get("MasterUserPassword")
+    if managed and password:
+        raise ValueError("You can't specify MasterUserPassword when ManageMasterUserPassword is enabled.")
+    if managed or restored:
+        return
+    if not password:
+        raise ValueError("The parameter MasterUserPassword must be provided and must not be blank.")
+    if not 8 <= len(str(password)) <= 128:
+        raise ValueError("The parameter MasterUserPassword is not a valid password because it is not 8 to 128 "
+                         "characters long.")  # fmt: skip
+    if re.search(r"[/\"@ ]|[^\x20-\x7e]", str(password)):
+        raise ValueError(
+            "The parameter MasterUserPassword is not a valid password. Only printable ASCII characters besides "
+            "'/', '@', '\"', ' ' may be used."
+        )
+
+
+def _check_surroundings(properties: Mapping[str, Json]) -> None:
+    """Refuse names of things that are not there."""
+    snapshot = str(properties.get("DBSnapshotIdentifier") or "")
+    if snapshot and snapshot.rsplit(":", 1)[-1] not in rds._snapshots:
+        raise ValueError(f"DBSnapshot not found: {snapshot} (Service: Rds, Status Code: 404)")
+    group = properties.get("DBSubnetGroupName")
+    if group and group != "default" and group not in rds._subnet_groups:
+        raise ValueError(f"DBSubnetGroup not found: {group}")
+    parameters = properties.get("DBParameterGroupName")
+    if parameters and not parameters.startswith("default.") and parameters not in rds._param_groups:
+        raise ValueError(f"DBParameterGroup not found: {parameters}")
+    if parameters in rds._param_groups and properties.get("EngineVersion"):
+        family = rds._param_groups[parameters]["DBParameterGroupFamily"]
+        if family != "postgres" + str(properties["EngineVersion"]).split(".", maxsplit=1)[0]:
+            raise ValueError(
+                f"The parameter group {parameters} with DBParameterGroupFamily {family} cannot be used for this "
+                "instance. Please use a Parameter Group with DBParameterGroupFamily postgres"
+                + str(properties["EngineVersion"]).split(".", maxsplit=1)[0]
+            )
+    vpc = (rds._subnet_groups.get(group) or {}).get("VpcId")
+    for identifier in properties.get("VPCSecurityGroups") or []:
+        security_group = ec2._security_groups.get(identifier)
+        if security_group is None:
+            raise ValueError(f"Invalid security group , groupId= {identifier}, groupName=.")
+        if vpc and security_group["VpcId"] != vpc:
+            raise ValueError(
+                "The DB instance and EC2 security group are in different VPCs. The DB instance is in "
+                f"{vpc} and the EC2 security group is in {security_group['VpcId']}"
+            )
+    key = properties.get("KmsKeyId")
+    if key and kms._resolve_key(key) is None:
+        raise ValueError(f"KMS key ID {key} is not accessible (Service: Rds, Error Code: KMSKeyNotAccessibleFault)")
+
+
+def _check_combinations(properties: Mapping[str, Json]) -> None:
+    interval = int(properties.get("MonitoringInterval") or 0)
+    if interval and not properties.get("MonitoringRoleArn"):
+        raise ValueError(
+            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0."
+        )
+    if properties.get("MonitoringRoleArn") and not interval:
+        raise ValueError("You must specify a MonitoringInterval value other than 0 when you specify a "
+                         "MonitoringRoleARN value.")  # fmt: skip
+    if properties.get("MultiAZ") is True and properties.get("AvailabilityZone"):
+        raise ValueError("Requesting a specific availability zone is not valid for Multi-AZ instances.")
+    storage = int(properties.get("AllocatedStorage") or 20)
+    most = properties.get("MaxAllocatedStorage")
+    if most is not None and int(most) <= storage:
+        raise ValueError("Max storage size must be greater than storage size")

@@ -1,0 +1,1 @@
+"""Secrets Manager: version stages as AWS keeps them, and rotations that call their function."""

@@ -1,0 +1,209 @@
+"""Faults on request: what goes wrong between a caller and AWS, and accounts that cannot be used.
+
+    PUT /_stackferry/faults    a JSON list of faults; it takes the place of the one before
+    GET /_stackferry/faults    the list, each fault with how often it struck
+
+A fault: {"service": "cloudformation", "operation": "CreateStack", "account": "111111111111", "kind": "throttle",
+"count": 3, "seconds": 2}. All but `kind` may be left out; service, operation and account take `*` patterns; without
+`count` a fault strikes until it is taken away. Kinds:
+
+    throttle   400 ThrottlingException
+    error      500 InternalFailure; "status" gives another one
+    denied     403 AccessDenied
+    suspended  403, as calls to a suspended account are answered
+    reset      the connection is closed without an answer
+    hang       nothing is answered for `seconds` (default: an hour), then the connection is closed
+    slow       the answer comes after `seconds`
+    lost       the operation is carried out, and the connection closed without the answer
+
+The kind `slow-stack` makes every resource of the account's stacks take `seconds` longer.
+Source of the sentences: the services' API references, "Common Errors".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import json
+import os
+import socket
+import stat
+import struct
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from ministack import app
+from ministack.core import iam_actions, router
+from ministack.core.responses import get_account_id
+from ministack.services.cloudformation import stacks
+
+from builders.cloud.patches import replace
+from builders.resource_types import Json
+
+PATH = "/_stackferry/faults"
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Any, Any], Awaitable[None]]
+
+_HOUR = 3600.0
+_KINDS = ("throttle", "error", "denied", "suspended", "reset", "hang", "slow", "lost", "slow-stack")
+_ANSWERS = {
+    "throttle": (400, "ThrottlingException", "Rate exceeded"),
+    "error": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
+    "denied": (403, "AccessDenied", "Access denied by a fault that was asked for"),
+    "suspended": (403, "AccessDenied", "Your account is suspended"),
+}
+# What throttling is called where it is not ThrottlingException: {service: (status, code, sentence)}.
+_THROTTLED = {
+    "s3": (503, "SlowDown", "Please reduce your request rate."),
+    "ec2": (503, "RequestLimitExceeded", "Request limit exceeded."),
+    **dict.fromkeys(("cloudformation", "rds", "iam", "sts", "sns"), (400, "Throttling", "Rate exceeded")),
+}
+
+_faults: list[dict[str, Json]] = []
+_lock = threading.Lock()
+
+
+def install() -> None:
+    """Let slow stacks provision beside the event loop, so that nothing else is slow with them."""
+    before = stacks._runs_on_worker_thread
+    replace(
+        stacks, "_runs_on_worker_thread", lambda kind: before(kind) or _strikes("slow-stack", count=False) is not None
+    )
+
+
+def delay_resource() -> None:
+    """Take the time that a fault of kind `slow-stack` asks for; called before each resource of a stack."""
+    fault = _strikes("slow-stack")
+    if fault:
+        time.sleep(float(fault.get("seconds", 1)))
+
+
+def put(body: bytes) -> tuple[int, bytes]:
+    """Replace the list of faults. Return the HTTP status and what to answer: the list, or why it cannot be."""
+    try:
+        wanted = [{"struck": 0, **fault} for fault in json.loads(body or b"[]")]
+    except (ValueError, TypeError) as error:
+        return 400, json.dumps({"error": f"a JSON list of faults is wanted: {error}"}).encode()
+    for fault in wanted:
+        if fault.get("kind") not in _KINDS:
+            return 400, json.dumps({"error": f"kind {fault.get('kind')!r} is none of {', '.join(_KINDS)}"}).encode()
+    with _lock:
+        _faults[:] = wanted
+    return 200, shown()
+
+
+def shown() -> bytes:
+    """Return the faults and how often each struck, as JSON."""
+    return json.dumps(_faults).encode()
+
+
+def in_front_of(application: Application) -> Application:
+    """Return an ASGI application that lets faults strike before `application` answers, or instead."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not _faults or scope["path"].startswith("/_"):
+            await application(scope, receive, send)
+            return
+        body = await read(receive)
+        request = _Request(scope, body)
+        fault = _strikes(*_KINDS[:-1], service=request.service, operation=request.operation, account=request.account)
+        kind, seconds = (fault["kind"], float(fault.get("seconds", 1))) if fault else ("", 0.0)
+        if fault and kind in _ANSWERS:
+            await _refuse(request, fault, send)
+        elif kind == "hang":
+            await asyncio.sleep(float(fault.get("seconds", _HOUR)) if fault else 0)
+            _cut(scope["client"])
+        elif kind == "reset":
+            _cut(scope["client"])
+        elif kind == "lost":
+            await application(scope, _again(body), _into_nothing)
+            _cut(scope["client"])
+        else:
+            await asyncio.sleep(seconds if kind == "slow" else 0)
+            await application(scope, _again(body), send)
+
+    return answer
+
+
+class _Request:
+    """Which service, operation and account a request is for, as ministack's own router and IAM see it."""
+
+    def __init__(self, scope: Scope, body: bytes) -> None:
+        self.headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
+        query = parse_qs(scope["query_string"].decode(), keep_blank_values=True)
+        method, path = scope["method"], scope["path"]
+        routing = app._routing_params(method, path, self.headers, body, query)
+        self.service = router.detect_service(method, path, self.headers, routing)
+        self.action = iam_actions.extract_iam_action(self.service, method, path, self.headers, body, routing) or ""
+        self.operation = self.action.partition(":")[2]
+        self.account = app._request_account_scope(router.extract_access_key_id(self.headers, query) or "")
+
+
+def _strikes(*kinds: str, count: bool = True, **request: str) -> dict[str, Json] | None:
+    """Return the first fault of these kinds that is meant, and count it."""
+    request.setdefault("account", get_account_id() if kinds == ("slow-stack",) else "")
+    with _lock:
+        for fault in _faults:
+            meant = all(fnmatch.fnmatchcase(value, str(fault.get(name, "*"))) for name, value in request.items())
+            if fault["kind"] in kinds and meant and fault["struck"] < fault.get("count", fault["struck"] + 1):
+                fault["struck"] += count
+                return fault
+    return None
+
+
+async def _refuse(request: _Request, fault: Mapping[str, Json], send: Send) -> None:
+    status, code, sentence = _ANSWERS[fault["kind"]]
+    if fault["kind"] == "throttle":
+        status, code, sentence = _THROTTLED.get(request.service, (status, code, sentence))
+    _, headers, body = iam_actions.access_denied_response(
+        request.service, request.action, "", "fault", error_code=code, message=sentence, headers=request.headers
+    )
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": int(fault.get("status", status)), "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def read(receive: Receive) -> bytes:
+    """Return the whole body of a request."""
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _again(body: bytes) -> Receive:
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        await asyncio.sleep(_HOUR)
+        return {"type": "http.disconnect"}
+
+    return receive
+
+
+async def _into_nothing(_message: dict[str, Any]) -> None:
+    """Drop an answer."""
+
+
+def _cut(client: tuple[str, int]) -> None:
+    """Reset the connection of a client: the server keeps its sockets to itself, so it is found by its far end."""
+    for number in map(int, os.listdir("/dev/fd")):
+        try:
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(number)) as copy:
+                if copy.getpeername()[:2] == tuple(client):
+                    copy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    copy.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            continue

@@ -1,0 +1,168 @@
+"""CreateStackInstances, UpdateStackInstances, DeleteStackInstances, DescribeStackInstance, ListStackInstances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cfnlint.helpers import REGIONS
+
+from builders.cloud.stacksets import callers, queue, targets, views
+from builders.cloud.stacksets.model import Instance, Key, Operation, StackSet, settings
+from builders.cloud.stacksets.targets import Account
+from builders.cloud.stacksets.wire import Answer, Request, invalid, limit, no_instance
+
+
+def create(request: Request) -> Answer:
+    """Make instances, and try again those that are there and OUTDATED.
+
+    An instance that is there and CURRENT is deployed again like in an update, which changes it only by new overrides.
+    """
+    stack_set = callers.find(request)
+    again = queue.repeated(stack_set, request, "CREATE")
+    if again:
+        return again
+    wanted = _wanted(stack_set, request, creating=True)
+    targets.check(stack_set, request.get("ParameterOverrides"), targets.present(stack_set, wanted))
+    new = sum(key not in stack_set.instances for key in wanted)
+    quota = settings(stack_set.account).instances
+    if len(stack_set.instances) + new > quota:
+        raise limit(f"You have reached the limit of {quota} stack instances in a stack set")
+    return submit_creation(stack_set, request, wanted)
+
+
+def submit_creation(
+    stack_set: StackSet, request: Request, wanted: dict[Key, Account], automatic: bool = False
+) -> Answer:
+    """Take up the operation that makes instances."""
+    return queue.submit(stack_set, request, "CREATE", _units(wanted), _begin_creation, automatic)
+
+
+@queue.beginning
+def _begin_creation(stack_set: StackSet, operation: Operation) -> list[Instance]:
+    _remember_units(stack_set, operation.request)
+    working = []
+    for key, unit in (operation.targets or {}).items():
+        instance = stack_set.instances.setdefault(key, Instance(*key))
+        if instance.status == "INOPERABLE":
+            continue
+        instance.unit = unit or instance.unit
+        instance.overrides = targets.changed(instance.overrides, operation.request.get("ParameterOverrides"))
+        instance.wait(operation.id)
+        working.append(instance)
+    return working
+
+
+def update(request: Request) -> Answer:
+    """Change the overrides of instances that are there, and bring them up to the set."""
+    stack_set = callers.find(request)
+    again = queue.repeated(stack_set, request, "UPDATE")
+    if again:
+        return again
+    wanted = _wanted(stack_set, request)
+    existing = targets.present(stack_set, wanted)
+    if not stack_set.service_managed:
+        existing = targets.required(stack_set, wanted)
+    targets.check(stack_set, request.get("ParameterOverrides"), existing)
+    return queue.submit(stack_set, request, "UPDATE", _units(wanted), _begin_update)
+
+
+@queue.beginning
+def _begin_update(stack_set: StackSet, operation: Operation) -> list[Instance]:
+    existing = targets.present(stack_set, operation.targets or {})
+    working = [each for each in existing if each.status != "INOPERABLE"]
+    for instance in working:
+        instance.overrides = targets.changed(instance.overrides, operation.request.get("ParameterOverrides"))
+        instance.wait(operation.id)
+    return working
+
+
+def delete(request: Request) -> Answer:
+    """Take instances out of the set, with their stacks or, with RetainStacks, without. What is not there is gone."""
+    stack_set = callers.find(request)
+    again = queue.repeated(stack_set, request, "DELETE")
+    if again:
+        return again
+    wanted = _wanted(stack_set, request)
+    return submit_deletion(stack_set, request, wanted)
+
+
+def submit_deletion(
+    stack_set: StackSet, request: Request, wanted: dict[Key, Account], automatic: bool = False
+) -> Answer:
+    """Take up the operation that takes instances out."""
+    return queue.submit(stack_set, request, "DELETE", _units(wanted), _begin_deletion, automatic)
+
+
+@queue.beginning
+def _begin_deletion(stack_set: StackSet, operation: Operation) -> list[Instance]:
+    _forget_units(stack_set, operation.request)
+    leaving = targets.present(stack_set, operation.targets or {})
+    for instance in leaving:
+        instance.wait(operation.id)
+    return leaving
+
+
+def _units(wanted: dict[Key, Account]) -> dict[Key, str]:
+    return {key: account.unit for key, account in wanted.items()}
+
+
+def _wanted(stack_set: StackSet, request: Request, creating: bool = False) -> dict[Key, Account]:
+    accounts = targets.named(stack_set, request, creating)
+    if accounts is None:
+        raise invalid("At least one of Accounts or DeploymentTargets must be specified")
+    if not request["Regions"]:
+        raise invalid("At least one of Regions must be specified")
+    unknown = sorted(set(request["Regions"]) - set(REGIONS))
+    if unknown:
+        raise invalid(f"Regions: [{', '.join(unknown)}] do not exist")
+    return targets.keys(accounts, request["Regions"])
+
+
+def _remember_units(stack_set: StackSet, request: Request) -> None:
+    """Units that were targeted once get the stack into accounts that come later."""
+    for unit in (request.get("DeploymentTargets") or {}).get("OrganizationalUnitIds") or []:
+        known = stack_set.units.setdefault(unit, [])
+        known += [region for region in request["Regions"] if region not in known]
+
+
+def _forget_units(stack_set: StackSet, request: Request) -> None:
+    """Units that are deleted whole are targets no more, and new accounts there get nothing."""
+    given = request.get("DeploymentTargets") or {}
+    for unit in [] if given.get("Accounts") else given.get("OrganizationalUnitIds") or []:
+        left = [region for region in stack_set.units.get(unit, []) if region not in request["Regions"]]
+        stack_set.units.pop(unit, None)
+        if left:
+            stack_set.units[unit] = left
+
+
+def describe(request: Request) -> Answer:
+    """Show one instance, and as the only operation its overrides."""
+    stack_set = callers.find(request)
+    key = request["StackInstanceAccount"], request["StackInstanceRegion"]
+    if key not in stack_set.instances:
+        raise no_instance(*key)
+    return {"StackInstance": views.instance(stack_set, stack_set.instances[key])}
+
+
+_FILTERS: dict[str, Callable[[Instance], str]] = {
+    "DETAILED_STATUS": lambda each: each.detailed,
+    "LAST_OPERATION_ID": lambda each: each.last_operation,
+    "DRIFT_STATUS": lambda each: each.drift,
+}
+
+
+def list_instances(request: Request) -> Answer:
+    """List instances by account and region; all filters must hold."""
+    stack_set = callers.find(request)
+    filters = [(_FILTERS[each["Name"]], each.get("Values")) for each in request.get("Filters") or []]
+    found = [
+        each
+        for each in stack_set.instances.values()
+        if each.account == request.get("StackInstanceAccount", each.account)
+        and each.region == request.get("StackInstanceRegion", each.region)
+        and all(read(each) == value for read, value in filters)
+    ]
+    which = f"ListStackInstances {stack_set.id}"
+    return views.page(
+        request, which, found, lambda each: list(each.key), lambda each: views.instance_summary(stack_set, each)
+    )

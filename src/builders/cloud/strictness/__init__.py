@@ -1,1 +1,0 @@
-"""What AWS refuses and local emulators take; each check in the file of the thing it looks at."""
