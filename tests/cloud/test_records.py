@@ -163,9 +163,10 @@ def test_retained_resources_stay(account: Account) -> None:
 
 def test_every_type_of_the_registry_can_be_made_up() -> None:
     program = (
-        "from builders.cloud import attributes, schemas\n"
-        "for name in sorted(schemas.names()):\n"
-        "    kind = schemas.load(name)\n"
+        "from builders import resource_types\n"
+        "from builders.cloud.cloudformation import attributes\n"
+        "for name in sorted(attributes.names()):\n"
+        "    kind = resource_types.load(name)\n"
         "    identity = attributes.identity(kind, 'Logical', 'stack', {})\n"
         "    assert set(identity) == set(kind.identifiers), name\n"
         "    made = attributes.complete(kind, 'Logical', 'stack', {}, identity)\n"

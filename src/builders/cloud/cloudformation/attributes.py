@@ -1,6 +1,4 @@
-"""The CloudFormation registry as the embedded cloud has it: the types, and the names of all of them.
-
-Values that AWS would choose for a resource: ids, ARNs and other attributes.
+"""Values that AWS would choose for a resource: ids, ARNs and other attributes.
 
 Where the registry's schema gives a form (a pattern, a known prefix) the value has it. Where it does not, the value is
 invented, and `invented()` lists it, so that nobody takes it for a fact.
@@ -18,9 +16,7 @@ import regex  # type: ignore[import-untyped]
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from ministack.core.responses import get_account_id, get_region
 
-from builders.resource_types import HOME_REGION, NAME_PROPERTIES, Json, ResourceType, load, value_at
-
-__all__ = ["HOME_REGION", "Json", "ResourceType", "load", "names", "value_at"]
+from builders.resource_types import HOME_REGION, NAME_PROPERTIES, Json, ResourceType, value_at
 
 
 @functools.cache

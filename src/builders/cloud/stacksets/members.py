@@ -176,7 +176,7 @@ async def delete(stack_set: StackSet, instance: Instance) -> Outcome:
 
 
 async def at_rest(instance: Instance) -> None:
-    """Wait for what a killed server had begun with the instance's stack (builders/cloud/cloudformation/change_sets.py)."""
+    """Wait for what a killed server had begun with the instance's stack (cloudformation/change_sets.py)."""
     stack = _stack(instance)
     if stack is not None:
         await _until(stack)
