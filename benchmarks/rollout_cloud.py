@@ -16,6 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
+
 from rollout.conftest import Administrator
 from rollout.small_phase import QUICK, SUFFIX, body, layer_set
 
@@ -28,10 +31,6 @@ from builders.rollout.model import DesiredState, Permissions, Preferences, Targe
 from builders.rollout.plan.planner import make_plan
 from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store
-
-if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
-
 
 LAYERS = [f"layer{number:02}" for number in range(12)]
 ACCOUNTS = [str(200_000_000_000 + number) for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 25)]

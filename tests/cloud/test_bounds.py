@@ -19,11 +19,11 @@ def told(program: str) -> Any:
 def test_the_last_deleted_stacks_are_remembered_and_stacks_that_are_there_all() -> None:
     names, events = told("""
         import asyncio, json
-        from builders.cloud.corrections import operations
+        from builders.cloud.cloudformation import stacks
         from ministack.services.cloudformation import _stack_events, _stacks, handlers
 
-        operations.DELETED_STACKS = 2
-        operations.deleted_stacks_are_forgotten()
+        stacks.DELETED_STACKS = 2
+        stacks.deleted_stacks_are_forgotten()
         body = '{"Resources": {"Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}'
 
         async def call(action, name, **more):

@@ -17,6 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).parents[1])]
+
 from builders import naming
 from builders.cloud.process import Cloud, running
 from builders.errors import RolloutError
@@ -26,10 +29,6 @@ from builders.rollout.model import DesiredState, Wave
 from builders.rollout.state.journal import Command
 from rollout.conftest import Administrator
 from rollout.small_phase import SmallPhase, body, layer_set
-
-if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parents[1])]
-
 
 CHAIN = ("network", "database")
 READING = ("Describe", "List", "Get", "Head")

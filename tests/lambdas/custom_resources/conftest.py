@@ -11,11 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from credentials import Credentials
-from deadline import Deadline
-from rotating_secret import RotatingSecret
-from rotation_world.certificates import Authority
-from rotation_world.postgres import local_binaries, npm_binaries
 
 from builders.cloud.rds import postgres
 from builders.cloud.rds.installations import Installation
@@ -24,6 +19,11 @@ LAMBDA = Path(__file__).parents[3] / "lambda"
 FOLDERS = [LAMBDA / name for name in ("shared", "database_users", "connectivity_check")]
 sys.path[:0] = [str(folder) for folder in (*FOLDERS, Path(__file__).parents[1])]
 
+from credentials import Credentials  # noqa: E402 found by the line above
+from deadline import Deadline  # noqa: E402
+from rotating_secret import RotatingSecret  # noqa: E402
+from rotation_world.certificates import Authority  # noqa: E402
+from rotation_world.postgres import local_binaries, npm_binaries  # noqa: E402
 
 DATABASE = "payments"
 
