@@ -26,7 +26,7 @@ ATTACHMENT = Change(
 )
 DATABASE = Change("Database", "AWS::RDS::DBInstance", Effect.REPLACE, ("StorageEncrypted",), "payments-prod", True)
 DASHBOARD = Change("Dashboard", "AWS::CloudWatch::Dashboard", Effect.ADD)
-KEPT = Change("LogGroup", "AWS::Logs::LogGroup", Effect.KEEP)
+KEPT = Change("LogGroup", "AWS::Logs::LogGroup", Effect.RETAIN)
 OUTPUTS = Change("", "", Effect.OUTPUTS, ("VpcId", "SubnetIds"))
 
 LOSS = Hazard(

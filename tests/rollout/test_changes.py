@@ -126,8 +126,8 @@ def test_an_attribute_of_the_resource_alone_is_a_modification_that_names_it(attr
         (None, Effect.REMOVE, False),
         ("Delete", Effect.REMOVE, False),
         ("Snapshot", Effect.REMOVE, False),
-        ("Retain", Effect.KEEP, True),
-        ("RetainExceptOnCreate", Effect.KEEP, True),
+        ("Retain", Effect.RETAIN, True),
+        ("RetainExceptOnCreate", Effect.RETAIN, True),
     ],
 )
 def test_the_deletion_policy_of_the_deployed_template_decides_what_becomes_of_a_removed_resource(
@@ -154,7 +154,7 @@ def test_a_replaced_resource_counts_as_retained_only_when_both_versions_say_so(
 def test_where_there_is_no_stack_everything_is_added_with_its_name() -> None:
     named = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "alarms"}}
     expected = (
-        Change("Named", "AWS::SNS::Topic", Effect.ADD, named="alarms"),
+        Change("Named", "AWS::SNS::Topic", Effect.ADD, custom_name="alarms"),
         Change("Thing", "AWS::SNS::Topic", Effect.ADD),
     )
     assert changes(None, template({"Thing": TOPIC, "Named": named}), {}, HERE) == expected
@@ -164,7 +164,7 @@ def test_a_name_with_a_part_that_aws_chooses_is_no_given_name() -> None:
     group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": {"Fn::Sub": "/aws/lambda/${Function}"}}}
     function = {"Type": "AWS::Lambda::Function", "Properties": {"Code": {}}}
     found = changes(None, template({"Function": function, "Logs": group}), {}, HERE)
-    assert {change.logical_id: change.named for change in found} == {"Function": "", "Logs": ""}
+    assert {change.logical_id: change.custom_name for change in found} == {"Function": "", "Logs": ""}
 
 
 @pytest.mark.parametrize("status", ["REVIEW_IN_PROGRESS", "DELETE_COMPLETE"])
@@ -175,7 +175,10 @@ def test_a_stack_without_resources_is_no_stack(status: str) -> None:
 
 def test_no_template_removes_everything() -> None:
     found = changes(deployed({"Thing": TOPIC, "Kept": {**TOPIC, "DeletionPolicy": "Retain"}}), "", {}, HERE)
-    assert [(change.logical_id, change.effect) for change in found] == [("Thing", Effect.REMOVE), ("Kept", Effect.KEEP)]
+    assert [(change.logical_id, change.effect) for change in found] == [
+        ("Thing", Effect.REMOVE),
+        ("Kept", Effect.RETAIN),
+    ]
 
 
 def test_a_condition_that_turns_adds_and_removes() -> None:

@@ -76,7 +76,7 @@ def test_added_and_removed_are_exactly_what_one_side_lacks(
     before = {name: alone[name] for name in old}
     after = {name: alone[name] for name in new}
     found = {change.logical_id: change.effect for change in compared(before, after)}
-    gone = {name: Effect.KEEP if alone[name]["DeletionPolicy"] == "Retain" else Effect.REMOVE for name in old - new}
+    gone = {name: Effect.RETAIN if alone[name]["DeletionPolicy"] == "Retain" else Effect.REMOVE for name in old - new}
     assert found == {**dict.fromkeys(new - old, Effect.ADD), **gone}
 
 

@@ -190,7 +190,7 @@ def test_an_account_without_its_deploy_role_could_not_be_asked_for_its_execution
 
     (finding,) = found(patient, "execution roles")
 
-    assert (finding.severity, finding.where) == (Severity.UNASKED, (patient.accounts[1],))
+    assert (finding.severity, finding.where) == (Severity.UNKNOWN, (patient.accounts[1],))
 
 
 def test_dms_roles_are_missed_where_a_layer_replicates(patient: CheckedPhase, administrator: Administrator) -> None:
@@ -220,7 +220,7 @@ def test_a_bucket_that_is_gone_is_found(patient: CheckedPhase) -> None:
 def test_without_a_package_nobody_can_be_asked_whether_he_reads_it(patient: CheckedPhase) -> None:
     (finding,) = found(patient, "readers of packages")
 
-    assert (finding.severity, finding.where) == (Severity.UNASKED, (REGION,))
+    assert (finding.severity, finding.where) == (Severity.UNKNOWN, (REGION,))
 
 
 def allow_readers(patient: CheckedPhase, administrator: Administrator, accounts: list[str]) -> None:
@@ -303,7 +303,7 @@ def test_an_inoperable_instance_is_found(
     (finding,) = found(patient, "instances")
 
     assert finding.where == (str(Target(members[0], REGION)),)
-    assert "remove --phase dev --account" in finding.fix
+    assert "remove --phase dev --account" in finding.remedy
 
 
 @pytest.fixture
@@ -342,7 +342,7 @@ def test_one_check_that_cannot_be_asked_hides_no_other(patient: CheckedPhase) ->
 
     last = diagnosis.checks[-1]
     assert isinstance(last, CheckResult)
-    assert [each.severity for each in last.findings] == [Severity.UNASKED]
+    assert [each.severity for each in last.findings] == [Severity.UNKNOWN]
     assert code == 0
 
 
@@ -407,7 +407,7 @@ def test_the_management_account_calls_as_itself(managed: CheckedPhase) -> None:
         dataclasses.replace(managed, permissions=dataclasses.replace(SERVICE_MANAGED, call_as="DELEGATED_ADMIN")),
         "delegated administrator",
     )
-    assert finding.fix == "set stacksets.call_as to SELF in rollout.yaml"
+    assert finding.remedy == "set stacksets.call_as to SELF in rollout.yaml"
 
 
 def test_a_member_that_calls_as_itself_is_found(managed: CheckedPhase, organization: Organization) -> None:
@@ -415,7 +415,7 @@ def test_a_member_that_calls_as_itself_is_found(managed: CheckedPhase, organizat
 
     (finding,) = check(member, "delegated administrator")
 
-    assert finding.fix == "set stacksets.call_as to DELEGATED_ADMIN in rollout.yaml"
+    assert finding.remedy == "set stacksets.call_as to DELEGATED_ADMIN in rollout.yaml"
 
 
 def test_a_missing_permission_is_not_taken_for_a_missing_registration(
@@ -425,7 +425,7 @@ def test_a_missing_permission_is_not_taken_for_a_missing_registration(
 
     (finding,) = check(member, "delegated administrator")
 
-    assert finding.severity is Severity.UNASKED
+    assert finding.severity is Severity.UNKNOWN
     assert "may not organizations:ListDelegatedAdministrators, which says nothing" in finding.what
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from builders.rollout.checks.doctor import template_limit_findings
-from builders.rollout.checks.findings import CheckResult, Diagnosis, Finding, Severity, diagnosis_data, worst_severity
+from builders.rollout.checks.findings import CheckResult, Diagnosis, Finding, Severity, diagnosis_data, merged_findings
 from builders.rollout.checks.roles import trusts_role, trusts_service
 from builders.rollout.config.templates import read_template
 
@@ -95,7 +95,7 @@ def test_a_nested_stack_is_told_where_sets_are_service_managed() -> None:
 def test_accounts_with_the_same_finding_are_told_together() -> None:
     missing = Finding(Severity.ERROR, "no role", "make it")
 
-    merged = list(worst_severity([("222222222222", missing), ("333333333333", None), ("111111111111", missing)]))
+    merged = list(merged_findings([("222222222222", missing), ("333333333333", None), ("111111111111", missing)]))
 
     assert merged == [Finding(Severity.ERROR, "no role", "make it", ("111111111111", "222222222222"))]
 
@@ -108,7 +108,7 @@ def test_only_errors_make_a_diagnosis_bad() -> None:
 
 
 def test_a_diagnosis_is_json() -> None:
-    finding = Finding(Severity.UNASKED, "what", "fix", ("111111111111",))
+    finding = Finding(Severity.UNKNOWN, "what", "fix", ("111111111111",))
 
     assert json.loads(json.dumps(diagnosis_data(Diagnosis("dev", (CheckResult("regions", (finding,)),))))) == {
         "phase": "dev",

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from builders.errors import RolloutError
-from builders.rollout.checks.drift import DriftLook, differing_sections, run_drift
-from builders.rollout.checks.status import Drifted, DriftView
+from builders.rollout.checks.drift import DriftedProperty, DriftOptions, DriftView, differing_sections, run_drift
 from builders.rollout.model import Deployed, Instance, StackSet, Status, Target
 
 from .conftest import PLAN_ROLE, Administrator
@@ -36,7 +35,7 @@ def look(phase: SmallPhase, said: list[str]) -> Callable[..., tuple[DriftView, i
     """Look for drift, quickly."""
 
     def look(**how: Any) -> tuple[DriftView, int]:
-        looking = DriftLook(patience=QUICK, say=said.append, **how)
+        looking = DriftOptions(patience=QUICK, say=said.append, **how)
         return run_drift(phase.client, phase.desired(), LAYERS, phase.store.known(), looking)
 
     return look
@@ -70,14 +69,16 @@ def test_a_property_that_was_changed_is_told_with_its_values(
     view, code = look()
 
     assert view.drifted == (
-        Drifted("network", Target(account, HERE), "Queue", "AWS::SQS::Queue", "NOT_EQUAL", "/DelaySeconds", "0", "7"),
+        DriftedProperty(
+            "network", Target(account, HERE), "Queue", "AWS::SQS::Queue", "NOT_EQUAL", "/DelaySeconds", "0", "7"
+        ),
     )
     assert code == 1
 
 
 def test_a_plan_behind_a_detection_still_asks_for_no_instance_by_itself(phase: SmallPhase) -> None:
     known = phase.store.known()
-    run_drift(phase.client, phase.desired(), LAYERS, known, DriftLook(patience=QUICK))
+    run_drift(phase.client, phase.desired(), LAYERS, known, DriftOptions(patience=QUICK))
     phase.store.keep(known)
     phase.connect()
     phase.plan(phase.desired())
@@ -180,7 +181,7 @@ def test_a_stack_that_cannot_be_read_is_told(phase: SmallPhase, look: Callable[.
     phase.connect()
 
     view, code = run_drift(
-        phase.client, phase.desired(), LAYERS, phase.store.known(), DriftLook(["network"], deep=True, patience=QUICK)
+        phase.client, phase.desired(), LAYERS, phase.store.known(), DriftOptions(["network"], deep=True, patience=QUICK)
     )
 
     ((key, reason),) = view.unchecked.items()

@@ -60,7 +60,7 @@ def test_a_replaced_database_names_the_property_and_whether_a_snapshot_stays() -
     assert hazard.message == (
         "Database (AWS::RDS::DBInstance) is replaced, by DBName: a new database is empty; a snapshot of it stays"
     )
-    assert hazard.way_round == "do not change DBName, or acknowledge database/Database"
+    assert hazard.remedy == "do not change DBName, or acknowledge database/Database"
     assert hazard.acknowledgeable
 
 
@@ -78,7 +78,7 @@ def test_a_task_that_follows_its_instance_says_what_not_to_replace() -> None:
         resources["ReplicationInstance"]["Properties"]["PubliclyAccessible"] = True
 
     hazard = only(HazardKind.STATEFUL, hazards_of("migration", released("migration", change)))["ReplicationTask"]
-    assert hazard.way_round == "do not replace ReplicationInstance, or acknowledge migration/ReplicationTask"
+    assert hazard.remedy == "do not replace ReplicationInstance, or acknowledge migration/ReplicationTask"
 
 
 def test_a_database_that_grows_is_no_hazard() -> None:
@@ -170,7 +170,7 @@ def test_a_name_that_moves_to_another_logical_id_is_taken(policy: str) -> None:
     (hazard,) = found({"Old": topic}, {"New": topic})
     assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.CUSTOM_NAME, "New", False)
     assert hazard.message.startswith("New takes the name alarms from Old: ")
-    assert hazard.way_round == "keep the logical id Old, or remove Old in a release of its own first"
+    assert hazard.remedy == "keep the logical id Old, or remove Old in a release of its own first"
 
 
 def test_another_type_under_the_same_logical_id_is_not_permitted() -> None:
@@ -195,7 +195,7 @@ def test_a_subnet_does_not_move_to_another_zone_with_its_range() -> None:
         return {"Subnet": {"Type": "AWS::EC2::Subnet", "Properties": properties}}
 
     (hazard,) = found(subnet("a"), subnet("b"))
-    assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.SAME_PLACE, "Subnet", False)
+    assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.ALREADY_EXISTS, "Subnet", False)
     assert found(subnet("a"), subnet("b", "10.0.1.0/24")) == ()
 
 
@@ -217,7 +217,7 @@ def test_a_subnet_that_goes_to_another_vpc_keeps_its_range() -> None:
 def test_a_place_that_moves_to_another_logical_id_is_taken(kind: str, properties: dict[str, Any]) -> None:
     before = {"Old": {"Type": kind, "Properties": properties}}
     (hazard,) = found(before, {"New": {"Type": kind, "Properties": properties}})
-    assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.SAME_PLACE, "New", False)
+    assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.ALREADY_EXISTS, "New", False)
     for name in properties:
         elsewhere = {"New": {"Type": kind, "Properties": {**properties, name: "other"}}}
         assert found(before, elsewhere) == ()
@@ -258,7 +258,7 @@ def test_the_way_round_a_running_task_names_the_phase() -> None:
     comparison = released("migration", ReplicationInstanceClass="dms.r6i.large")
     (hazard,) = hazards_of("migration", comparison, task_runs=True)
     assert not hazard.acknowledgeable
-    assert hazard.way_round == "migration-task stop --phase dev, apply, then migration-task resume --phase dev"
+    assert hazard.remedy == "migration-task stop --phase dev, apply, then migration-task resume --phase dev"
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_what_a_running_task_uses_decides_how_it_goes_on(
     (hazard,) = found(
         {**endpoint(before), "A": TOPIC}, {**(endpoint(after) if after else {}), "A": TOPIC}, task_runs=True
     )
-    assert hazard.way_round == f"migration-task stop --phase PHASE, apply{action}"
+    assert hazard.remedy == f"migration-task stop --phase PHASE, apply{action}"
 
 
 def test_a_rule_that_fails_is_said_with_its_sentence() -> None:
@@ -303,7 +303,7 @@ def test_a_parameter_that_is_too_long_is_refused() -> None:
 )
 def test_a_stack_that_cannot_be_updated_says_so(status: str, way: str) -> None:
     (hazard,) = hazards_of("layer", compare(deployed({"A": TOPIC}, status), template({"A": TOPIC}), {}, HERE))
-    assert (hazard.kind, hazard.way_round, hazard.acknowledgeable) == (HazardKind.STACK_STATE, way, False)
+    assert (hazard.kind, hazard.remedy, hazard.acknowledgeable) == (HazardKind.STACK_STATE, way, False)
 
 
 def test_what_cannot_be_acknowledged_comes_first() -> None:

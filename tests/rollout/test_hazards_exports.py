@@ -60,13 +60,13 @@ def test_an_importer_that_drops_the_import_in_this_release_goes_first() -> None:
         new=Imports(NONE, USES),
     )
     assert hazard.needs_order == ("database", "migration")
-    assert hazard.way_round == "let database, migration go first: this release drops the import"
+    assert hazard.remedy == "let database, migration go first: this release drops the import"
 
 
 def test_one_importer_that_stays_makes_two_releases() -> None:
     (hazard,) = in_use(update(stack(16), stack(15)), a=Imports(USES, NONE), b=Imports(USES, USES))
     assert hazard.needs_order == ()
-    assert hazard.way_round == "two releases: first one that drops the import from b, then this one"
+    assert hazard.remedy == "two releases: first one that drops the import from b, then this one"
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_a_name_collides_where_it_exists_once(body: str, scope: str) -> None:
 def test_a_collision_says_who_where_and_what_to_do() -> None:
     (hazard,) = colliding(stack("AWS::IAM::Role", RoleName="operator"), ("access", HERE), ("access", THERE))
     assert hazard == Hazard(
-        HazardKind.COLLISION,
+        HazardKind.NAME_CONFLICT,
         "access",
         "Thing",
         "AWS::IAM::Role operator is given more than once: "

@@ -181,7 +181,7 @@ def test_a_stack_that_cannot_be_read_blocks_since_nobody_knows_what_happens_to_i
 
 def test_two_layers_that_give_one_name_are_said_before_anything_is_made() -> None:
     desired = phase(desired_set({ONE: {}}, body=queue()), desired_set({ONE: {}}, layer="database", body=queue()))
-    assert {each.hazard.kind for each in make_plan(desired, CurrentState({})).blocks} == {HazardKind.COLLISION}
+    assert {each.hazard.kind for each in make_plan(desired, CurrentState({})).blocks} == {HazardKind.NAME_CONFLICT}
 
 
 def test_a_plain_stack_is_planned_beside_the_sets() -> None:

@@ -112,7 +112,7 @@ def test_every_blocking_hazard_is_shown_with_its_place_and_its_way_round() -> No
     told = unfolded(update(40))
     for sentence in (
         f"! network/network-SubnetIds-prod at 111111111111 in eu-west-1 and us-east-1 {REFUSED.message} "
-        f"way round: {REFUSED.way_round}",
+        f"way round: {REFUSED.remedy}",
         f"! database/Database at 40 accounts x 2 regions {LOSS.message} way round: do not change StorageEncrypted "
         "to accept: --acknowledge database/Database",
     ):
@@ -159,7 +159,7 @@ def test_two_ways_in_which_a_layer_changes_are_told_apart() -> None:
 
 
 def test_changes_that_differ_in_a_given_name_only_are_one() -> None:
-    named = [dataclasses.replace(DASHBOARD, named=f"payments-{region}") for region in ("us-east-1", "eu-west-1")]
+    named = [dataclasses.replace(DASHBOARD, custom_name=f"payments-{region}") for region in ("us-east-1", "eu-west-1")]
     made = plan(
         *(
             Group("rest", "monitoring", ChangeKind.UPDATE, targets(9, regions=[region]), (change,))

@@ -11,15 +11,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
-from builders.rollout.checks.status import (
-    Drifted,
-    DriftView,
-    InstanceStatus,
-    Mark,
-    RunningOperation,
-    StatusView,
-    UnfinishedRun,
-)
+from builders.rollout.checks.drift import DriftedProperty, DriftView
+from builders.rollout.checks.status import InstanceStatus, InstanceView, RunningOperation, StatusView, UnfinishedRun
 from builders.rollout.executor.context import Failure, Report
 from builders.rollout.model import Deployed, Instance, Operation, Status, Target
 from builders.rollout.render import findings, report, status
@@ -40,7 +33,7 @@ def assert_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 def standing(accounts: int) -> StatusView:
     """A phase that is well."""
-    well = {layer: dict.fromkeys(targets(accounts), InstanceStatus(Mark.CURRENT)) for layer in LAYERS}
+    well = {layer: dict.fromkeys(targets(accounts), InstanceView(InstanceStatus.CURRENT)) for layer in LAYERS}
     return StatusView("prod", LAYERS, REGIONS, well, release="3f2a91bc0d11", released="2026-11-23T16:00:00+00:00")
 
 
@@ -48,14 +41,16 @@ def troubled(accounts: int) -> StatusView:
     """A phase with a failure, what waits for it, a drift, an account that is new and one that left."""
     view = standing(accounts)
     here, there, *_ = targets(accounts)
-    found = {layer: dict(by_place) for layer, by_place in view.standings.items()}
-    found["database"][here] = InstanceStatus(Mark.FAILED, BROKEN)
-    found["database_users"][here] = InstanceStatus(Mark.HELD, "skipped: database failed there")
-    found["network"][there] = InstanceStatus(Mark.CURRENT, drift="DRIFTED")
-    found["monitoring"][here] = InstanceStatus(Mark.MISSING)
-    found["monitoring"][targets(1, first=9_000)[0]] = InstanceStatus(Mark.INOPERABLE, "the account is suspended")
+    found = {layer: dict(by_place) for layer, by_place in view.instances.items()}
+    found["database"][here] = InstanceView(InstanceStatus.FAILED, BROKEN)
+    found["database_users"][here] = InstanceView(InstanceStatus.SKIPPED, "skipped: database failed there")
+    found["network"][there] = InstanceView(InstanceStatus.CURRENT, drift="DRIFTED")
+    found["monitoring"][here] = InstanceView(InstanceStatus.MISSING)
+    found["monitoring"][targets(1, first=9_000)[0]] = InstanceView(
+        InstanceStatus.INOPERABLE, "the account is suspended"
+    )
     running = RunningOperation("network", Operation("3f2a91bc0d11-network-ab12", "UPDATE", "RUNNING"))
-    return dataclasses.replace(view, standings=found, running=(running,), unfinished=RUN, notes=("a note",))
+    return dataclasses.replace(view, instances=found, running=(running,), unfinished=RUN, notes=("a note",))
 
 
 def failed(accounts: int) -> Report:
@@ -74,12 +69,14 @@ def failed(accounts: int) -> Report:
 def drifted(accounts: int) -> DriftView:
     """Databases that drifted alike everywhere, and a network where a resource is gone."""
     found = [
-        Drifted("database", target, "Database", "AWS::RDS::DBInstance", "NOT_EQUAL", "BackupRetentionPeriod", "35", "1")
+        DriftedProperty(
+            "database", target, "Database", "AWS::RDS::DBInstance", "NOT_EQUAL", "BackupRetentionPeriod", "35", "1"
+        )
         for target in targets(accounts)
     ]
     first = targets(1)[0]
-    found.append(Drifted("network", first, "FlowLog", "AWS::EC2::FlowLog", "DELETED"))
-    found.append(Drifted("network", first, "Vpc", "AWS::EC2::VPC", "ADD", "Tags.0", "", '{"Key":"[a]"}'))
+    found.append(DriftedProperty("network", first, "FlowLog", "AWS::EC2::FlowLog", "DELETED"))
+    found.append(DriftedProperty("network", first, "Vpc", "AWS::EC2::VPC", "ADD", "Tags.0", "", '{"Key":"[a]"}'))
     return DriftView("prod", 8 * accounts, tuple(found), {("monitoring", first): "the role is not there"})
 
 
@@ -117,43 +114,46 @@ def test_a_run_that_did_not_end_names_the_command_that_goes_on(run: str, next_co
 @pytest.mark.parametrize(
     ("instance", "mark"),
     [
-        (None, Mark.MISSING),
-        (Instance(targets(1)[0], Status.CURRENT, "SUCCEEDED"), Mark.CURRENT),
-        (Instance(targets(1)[0], Status.OUTDATED, "SUCCEEDED"), Mark.OUTDATED),
-        (Instance(targets(1)[0], Status.OUTDATED, "FAILED"), Mark.FAILED),
-        (Instance(targets(1)[0], Status.OUTDATED, "RUNNING"), Mark.RUNNING),
-        (Instance(targets(1)[0], Status.OUTDATED, "CANCELLED"), Mark.HELD),
-        (Instance(targets(1)[0], Status.INOPERABLE, "INOPERABLE"), Mark.INOPERABLE),
+        (None, InstanceStatus.MISSING),
+        (Instance(targets(1)[0], Status.CURRENT, "SUCCEEDED"), InstanceStatus.CURRENT),
+        (Instance(targets(1)[0], Status.OUTDATED, "SUCCEEDED"), InstanceStatus.OUTDATED),
+        (Instance(targets(1)[0], Status.OUTDATED, "FAILED"), InstanceStatus.FAILED),
+        (Instance(targets(1)[0], Status.OUTDATED, "RUNNING"), InstanceStatus.RUNNING),
+        (Instance(targets(1)[0], Status.OUTDATED, "CANCELLED"), InstanceStatus.SKIPPED),
+        (Instance(targets(1)[0], Status.INOPERABLE, "INOPERABLE"), InstanceStatus.INOPERABLE),
     ],
 )
-def test_an_instance_stands_as_stack_sets_say(instance: Instance | None, mark: Mark) -> None:
-    assert InstanceStatus.of(instance).mark is mark
+def test_an_instance_stands_as_stack_sets_say(instance: Instance | None, mark: InstanceStatus) -> None:
+    assert InstanceView.of(instance).status is mark
 
 
 def test_an_instance_that_the_phase_has_no_more_is_leaving() -> None:
-    assert InstanceStatus.of(Instance(targets(1)[0], Status.CURRENT, "SUCCEEDED"), desired=False).mark is Mark.LEAVING
+    assert (
+        InstanceView.of(Instance(targets(1)[0], Status.CURRENT, "SUCCEEDED"), desired=False).status
+        is InstanceStatus.LEAVING
+    )
 
 
 @pytest.mark.parametrize(
     ("stack", "mark"),
     [
-        (None, Mark.MISSING),
-        ("CREATE_COMPLETE", Mark.CURRENT),
-        ("UPDATE_ROLLBACK_COMPLETE", Mark.FAILED),
-        ("CREATE_FAILED", Mark.FAILED),
-        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", Mark.RUNNING),
+        (None, InstanceStatus.MISSING),
+        ("CREATE_COMPLETE", InstanceStatus.CURRENT),
+        ("UPDATE_ROLLBACK_COMPLETE", InstanceStatus.FAILED),
+        ("CREATE_FAILED", InstanceStatus.FAILED),
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", InstanceStatus.RUNNING),
     ],
 )
-def test_a_plain_stack_stands_as_its_status_says(stack: str | None, mark: Mark) -> None:
-    assert InstanceStatus.of_plain(Deployed("", {}, stack) if stack else None).mark is mark
+def test_a_plain_stack_stands_as_its_status_says(stack: str | None, mark: InstanceStatus) -> None:
+    assert InstanceView.of_plain(Deployed("", {}, stack) if stack else None).status is mark
 
 
 def test_json_holds_every_instance() -> None:
     view = troubled(3)
     found = json.loads(json.dumps(status.status_data(view)))["instances"]
     assert {(each["layer"], each["account"], each["region"], each["status"], each["drift"]) for each in found} == {
-        (layer, target.account, target.region, each.mark.value, each.drift)
-        for layer, by_place in view.standings.items()
+        (layer, target.account, target.region, each.status.value, each.drift)
+        for layer, by_place in view.instances.items()
         for target, each in by_place.items()
     }
 
@@ -201,14 +201,16 @@ def test_nothing_drifted_is_said_in_so_many_words() -> None:
     )
 
 
-marks = st.builds(InstanceStatus, st.sampled_from(Mark), names, st.sampled_from(["DRIFTED", "IN_SYNC", "NOT_CHECKED"]))
+marks = st.builds(
+    InstanceView, st.sampled_from(InstanceStatus), names, st.sampled_from(["DRIFTED", "IN_SYNC", "NOT_CHECKED"])
+)
 
 
 @given(
     st.dictionaries(names, st.dictionaries(some_places.map(min), marks, max_size=4), max_size=4), st.integers(40, 160)
 )
 @settings(deadline=None)
-def test_no_line_of_any_status_is_wider_than_asked(found: dict[str, dict[Target, InstanceStatus]], width: int) -> None:
+def test_no_line_of_any_status_is_wider_than_asked(found: dict[str, dict[Target, InstanceView]], width: int) -> None:
     told = status.status_text(StatusView("prod", tuple(found), REGIONS, found), width).plain
     assert [line for line in told.split("\n") if cell_len(line) > width] == []
 
@@ -222,8 +224,12 @@ def test_no_line_of_any_report_is_wider_than_asked(failures: list[Failure], stop
     assert [line for line in told.plain.split("\n") if cell_len(line) > 80] == []
 
 
-@given(st.lists(st.builds(Drifted, names, some_places.map(min), names, names, names, names, names, names), max_size=5))
+@given(
+    st.lists(
+        st.builds(DriftedProperty, names, some_places.map(min), names, names, names, names, names, names), max_size=5
+    )
+)
 @settings(deadline=None)
-def test_no_line_of_any_drift_is_wider_than_asked(found: list[Drifted]) -> None:
+def test_no_line_of_any_drift_is_wider_than_asked(found: list[DriftedProperty]) -> None:
     told = findings.drift_text(DriftView("prod", 1, tuple(found))).plain
     assert [line for line in told.split("\n") if cell_len(line) > 80] == []

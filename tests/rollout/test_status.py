@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builders.rollout.aws.client import AccessPaths
-from builders.rollout.checks.status import Mark, StatusView, known_names, run_status
+from builders.rollout.checks.status import InstanceStatus, StatusView, known_stack_sets, run_status
 from builders.rollout.config import loading
 from builders.rollout.executor import run
 from builders.rollout.model import DesiredState, PlainStackSpec, Target
@@ -32,14 +32,14 @@ def status(phase: SmallPhase, desired: DesiredState) -> tuple[StatusView, int]:
     return run_status(phase.client, desired, phase.store, reach, LAYERS, OURS)
 
 
-def marks(view: StatusView, layer: str) -> set[Mark]:
-    return {each.mark for each in view.standings[layer].values()}
+def marks(view: StatusView, layer: str) -> set[InstanceStatus]:
+    return {each.status for each in view.instances[layer].values()}
 
 
 def test_before_the_first_rollout_everything_is_missing(phase: SmallPhase) -> None:
     view, code = status(phase, phase.desired())
 
-    assert {layer: marks(view, layer) for layer in view.layers} == {key: {Mark.MISSING} for key in LAYERS}
+    assert {layer: marks(view, layer) for layer in view.layers} == {key: {InstanceStatus.MISSING} for key in LAYERS}
     assert (view.release, view.unfinished, code) == ("", None, 1)
 
 
@@ -50,8 +50,8 @@ def test_a_phase_that_was_rolled_out_is_current_everywhere(phase: SmallPhase) ->
     view, code = status(phase, desired)
 
     assert view.layers == ("network", "database", "monitoring")
-    assert {layer: set(view.standings[layer]) for layer in LAYERS} == {key: set(phase.targets) for key in LAYERS}
-    assert {layer: marks(view, layer) for layer in LAYERS} == {key: {Mark.CURRENT} for key in LAYERS}
+    assert {layer: set(view.instances[layer]) for layer in LAYERS} == {key: set(phase.targets) for key in LAYERS}
+    assert {layer: marks(view, layer) for layer in LAYERS} == {key: {InstanceStatus.CURRENT} for key in LAYERS}
     assert view.release == phase.store.last_good()
     assert view.notes[-1].endswith(f"apply {view.release} ended well")
     assert code == 0
@@ -80,7 +80,7 @@ def test_a_failure_is_shown_with_its_reason(phase: SmallPhase) -> None:
 
     view, code = status(phase, desired)
 
-    failed = [each for each in view.standings["network"].values() if each.mark is Mark.FAILED]
+    failed = [each for each in view.instances["network"].values() if each.status is InstanceStatus.FAILED]
     assert "Broken" in failed[0].reason
     assert view.release == ""
     assert view.unfinished is not None
@@ -93,7 +93,7 @@ def test_an_instance_that_the_phase_names_no_more_is_leaving(phase: SmallPhase) 
 
     view, code = status(phase, phase.desired(*(layer_set(layer, kept) for layer in LAYERS)))
 
-    leaving = {target for target, each in view.standings["network"].items() if each.mark is Mark.LEAVING}
+    leaving = {target for target, each in view.instances["network"].items() if each.status is InstanceStatus.LEAVING}
     assert leaving == {Target(phase.accounts[1], region) for region in REGIONS}
     assert code == 1
 
@@ -161,8 +161,11 @@ def test_the_stacks_of_the_network_account_are_shown_by_the_place_that_they_are_
 ) -> None:
     view, _ = status(phase, routed)
 
-    found = {target: each.mark for target, each in view.standings["phase_routes"].items()}
-    assert found == {target: Mark.CURRENT if target == phase.targets[0] else Mark.MISSING for target in phase.targets}
+    found = {target: each.status for target, each in view.instances["phase_routes"].items()}
+    assert found == {
+        target: InstanceStatus.CURRENT if target == phase.targets[0] else InstanceStatus.MISSING
+        for target in phase.targets
+    }
 
 
 def test_a_network_account_that_cannot_be_reached_is_said_and_the_rest_shown(
@@ -175,13 +178,13 @@ def test_a_network_account_that_cannot_be_reached_is_said_and_the_rest_shown(
     assert [note.split(":")[0] for note in view.notes] == [
         f"phase_routes in {region} is not shown" for region in REGIONS
     ]
-    assert set(view.standings["network"]) == set(phase.targets)
+    assert set(view.instances["network"]) == set(phase.targets)
 
 
 def test_the_names_of_all_phases_are_known() -> None:
     rollout = loading.load_rollout_file(Path(__file__).parents[2] / "rollout.yaml")
 
-    assert known_names(rollout, ["network"]) == {
+    assert known_stack_sets(rollout, ["network"]) == {
         "stackferry-network-dev",
         "stackferry-network-staging",
         "stackferry-network-prod",

@@ -26,7 +26,7 @@ from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.errors import NotFound, StackSetNotFound
 from builders.rollout.aws.sessions import Endpoint
 from builders.rollout.checks import findings, organization, roles
-from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosis, Finding, Severity, unasked
+from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosis, Finding, Severity, unknown_finding
 from builders.rollout.checks.roles import BOOTSTRAP
 from builders.rollout.config.templates import Template
 from builders.rollout.model import Status, Target
@@ -57,10 +57,10 @@ def reader_findings(patient: CheckedPhase) -> Iterator[Finding]:
             continue
         there = [key for key in patient.packages if patient.client.objects(region).exists(bucket, key)]
         if there:
-            yield from findings.worst_severity(_readers(patient, region, bucket, there[0]))
+            yield from findings.merged_findings(_readers(patient, region, bucket, there[0]))
         else:
             what = "whether accounts can read packages: the bucket holds none yet"
-            yield Finding(Severity.UNASKED, what, "`rollout-stacksets apply` puts them there, and looks", (region,))
+            yield Finding(Severity.UNKNOWN, what, "`rollout-stacksets apply` puts them there, and looks", (region,))
 
 
 def _readers(patient: CheckedPhase, region: str, bucket: str, key: str) -> Iterator[tuple[str, Finding | None]]:
@@ -68,7 +68,7 @@ def _readers(patient: CheckedPhase, region: str, bucket: str, key: str) -> Itera
         try:
             can = patient.client.members.can_read(Target(account, region), bucket, key)
         except RolloutError as error:
-            return unasked(error)
+            return unknown_finding(error)
         return None if can else Finding(Severity.ERROR, f"cannot read s3://{bucket}/{key}", f"{READERS}; {BOOTSTRAP}")
 
     yield from concurrently(look, patient.accounts)
@@ -123,7 +123,7 @@ def quota_findings(patient: CheckedPhase) -> Iterator[Finding]:
     except RolloutError as error:
         allowed = DEFAULTS
         what = f"the quotas of CloudFormation; the defaults are taken: {error}"
-        yield Finding(Severity.UNASKED, what, "allow servicequotas:ListServiceQuotas to whoever runs doctor")
+        yield Finding(Severity.UNKNOWN, what, "allow servicequotas:ListServiceQuotas to whoever runs doctor")
     present = set(patient.client.sets.names())
     sets = len(present | {naming.stack_set(layer, patient.suffix) for layer in patient.carried})
     yield from _compared(STACK_SETS, sets, allowed[STACK_SETS])
@@ -221,4 +221,4 @@ def _findings(check: Check, patient: CheckedPhase) -> Iterator[Finding]:
     try:
         yield from check(patient)
     except RolloutError as error:
-        yield unasked(error)
+        yield unknown_finding(error)

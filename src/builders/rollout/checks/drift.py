@@ -22,7 +22,6 @@ from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import OperationInProgress, Refused, StackSetNotFound
 from builders.rollout.aws.stack_sets import ResourceDrift, Result
-from builders.rollout.checks.status import Drifted, DriftView
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import LOST_LOOKS
 from builders.rollout.executor.polling import Clock, PollInterval, WallClock, jittered
@@ -42,6 +41,34 @@ from builders.rollout.state.overrides import OverrideCache
 
 STACK = "AWS::CloudFormation::Stack"
 WHOLE = "the stack itself"
+
+
+@dataclass(frozen=True)
+class DriftedProperty:
+    """One property of one resource that is not as its template says.
+
+    `difference` is StackResourceDriftStatus or PropertyDifference.DifferenceType (MODIFIED, DELETED, ADD, REMOVE,
+    NOT_EQUAL). A resource that was deleted has no property.
+    """
+
+    layer: str
+    target: Target
+    resource: str
+    type: str
+    difference: str
+    property: str = ""
+    expected: str = ""
+    actual: str = ""
+
+
+@dataclass(frozen=True)
+class DriftView:
+    """What drift detection found. `checked` counts the instances looked at; `unchecked` are the others, and why."""
+
+    phase: str
+    checked: int
+    drifted: tuple[DriftedProperty, ...]
+    unchecked: Mapping[tuple[str, Target], str] = field(default_factory=dict)
 
 
 def compare_with_stacks(
@@ -70,16 +97,16 @@ def compare_with_stacks(
             if isinstance(stack, RolloutError):
                 unchecked[look.key] = f"its stack cannot be read: {stack}"
             elif stack is None:
-                drifted.append(Drifted(layer, target, WHOLE, STACK, "DELETED"))
+                drifted.append(DriftedProperty(layer, target, WHOLE, STACK, "DELETED"))
             else:
                 drifted += differing_sections(state, state.instances[target], stack)
     order = sorted(drifted, key=lambda each: (each.layer, each.target, each.resource, each.property))
     return dataclasses.replace(view, drifted=tuple(order), unchecked=unchecked)
 
 
-def differing_sections(state: StackSet, instance: Instance, stack: Deployed) -> Iterator[Drifted]:
+def differing_sections(state: StackSet, instance: Instance, stack: Deployed) -> Iterator[DriftedProperty]:
     """What a stack was deployed with otherwise than its set says. Pure."""
-    line = Drifted(state.layer, instance.target, WHOLE, STACK, "NOT_EQUAL")
+    line = DriftedProperty(state.layer, instance.target, WHOLE, STACK, "NOT_EQUAL")
     theirs, ours = _read(stack.template), _read(state.template)
     if theirs != ours:
         for path, expected, actual in _sections(ours, theirs):
@@ -120,7 +147,7 @@ EVERYWHERE = Preferences("100%", "100%", FailureMode.SOFT, parallel_regions=True
 
 
 @dataclass(frozen=True)
-class DriftLook:
+class DriftOptions:
     """How one looks: which layers (all where none is named), how deep, how time passes, and who is told."""
 
     layers: Collection[str] = ()
@@ -145,7 +172,7 @@ class _Detection:
 
 
 def run_drift(
-    client: Client, desired: DesiredState, layers: Collection[str], known: OverrideCache, how: DriftLook
+    client: Client, desired: DesiredState, layers: Collection[str], known: OverrideCache, how: DriftOptions
 ) -> tuple[DriftView, int]:
     """Detect drift on every set of a phase, wait for it, and tell what drifted.
 
@@ -196,7 +223,7 @@ def _instances(client: Client, name: str) -> Mapping[Target, Instance]:
         return {}
 
 
-def _see_through(client: Client, detections: list[_Detection], how: DriftLook) -> None:
+def _see_through(client: Client, detections: list[_Detection], how: DriftOptions) -> None:
     """Begin every detection and wait for all of them; what another operation blocks waits for it."""
     waiting = list(detections)
     while waiting:
@@ -208,7 +235,7 @@ def _see_through(client: Client, detections: list[_Detection], how: DriftLook) -
             how.clock.wait(max(0.0, min(each.due for each in waiting) - how.clock.now()))
 
 
-def _look(client: Client, each: _Detection, how: DriftLook) -> None:
+def _look(client: Client, each: _Detection, how: DriftOptions) -> None:
     if not each.accepted:
         _begin(client, each, how)
     else:
@@ -217,7 +244,7 @@ def _look(client: Client, each: _Detection, how: DriftLook) -> None:
     each.due = how.clock.now() + (each.pause if each.accepted else jittered(each.pause))
 
 
-def _follow(client: Client, each: _Detection, how: DriftLook) -> None:
+def _follow(client: Client, each: _Detection, how: DriftOptions) -> None:
     try:
         each.operation = client.sets.operation(each.name, each.id)
     except StackSetNotFound as error:
@@ -231,7 +258,7 @@ def _follow(client: Client, each: _Detection, how: DriftLook) -> None:
         how.say(f"{each.layer}: {each.operation.status}")
 
 
-def _begin(client: Client, each: _Detection, how: DriftLook) -> None:
+def _begin(client: Client, each: _Detection, how: DriftOptions) -> None:
     try:
         client.sets.detect_drift(each.name, each.id, EVERYWHERE)
     except OperationInProgress:
@@ -258,7 +285,7 @@ def _found(client: Client, detection: _Detection, known: OverrideCache) -> Drift
         for target, each in instances.items()
         if each.drift == "DRIFTED" and (detection.layer, target) not in unchecked
     ]
-    lines: list[Drifted] = []
+    lines: list[DriftedProperty] = []
     for target, drifts in concurrently(
         lambda target: client.sets.resource_drifts(detection.name, detection.id, target), sorted(drifted)
     ):
@@ -289,10 +316,10 @@ def _unchecked(
     return found
 
 
-def _lines(layer: str, target: Target, drifts: list[ResourceDrift]) -> Iterator[Drifted]:
+def _lines(layer: str, target: Target, drifts: list[ResourceDrift]) -> Iterator[DriftedProperty]:
     """A line for each property, or one for a resource that has none to tell."""
     for each in drifts:
-        line = Drifted(layer, target, each.logical_id, each.type, each.status)
+        line = DriftedProperty(layer, target, each.logical_id, each.type, each.status)
         if not each.differences:
             yield line
         for one in each.differences:

@@ -28,7 +28,7 @@ class Severity(enum.Enum):
 
     ERROR = "error"
     WARNING = "warning"
-    UNASKED = "could not ask"
+    UNKNOWN = "could not ask"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Finding:
 
     severity: Severity
     what: str
-    fix: str
+    remedy: str
     where: tuple[str, ...] = ()
 
 
@@ -71,7 +71,7 @@ def diagnosis_data(diagnosis: Diagnosis) -> dict[str, object]:
             {
                 "name": check.name,
                 "findings": [
-                    {"severity": each.severity.value, "what": each.what, "fix": each.fix, "where": list(each.where)}
+                    {"severity": each.severity.value, "what": each.what, "fix": each.remedy, "where": list(each.where)}
                     for each in check.findings
                 ],
             }
@@ -80,14 +80,14 @@ def diagnosis_data(diagnosis: Diagnosis) -> dict[str, object]:
     }
 
 
-def worst_severity(found: Iterable[tuple[str, Finding | None]]) -> Iterator[Finding]:
+def merged_findings(found: Iterable[tuple[str, Finding | None]]) -> Iterator[Finding]:
     """Findings of single accounts as one for all that have the same: a thousand accounts lack a role for one reason."""
     alike: dict[tuple[Severity, str, str], list[str]] = defaultdict(list)
     for where, finding in found:
         if finding is not None:
-            alike[finding.severity, finding.what, finding.fix].append(where)
-    for (severity, what, fix), targets in alike.items():
-        yield Finding(severity, what, fix, tuple(sorted(targets)))
+            alike[finding.severity, finding.what, finding.remedy].append(where)
+    for (severity, what, remedy), targets in alike.items():
+        yield Finding(severity, what, remedy, tuple(sorted(targets)))
 
 
 @dataclass(frozen=True)
@@ -169,18 +169,18 @@ class CheckedPhase:
             try:
                 return look(Target(account, self.regions[0]))
             except RolloutError as error:
-                return unasked(error)
+                return unknown_finding(error)
 
-        yield from worst_severity(
+        yield from merged_findings(
             sorted(concurrently(careful, tuple(accounts) or self.accounts), key=lambda each: each[0])
         )
 
 
-def unasked(error: RolloutError) -> Finding:
+def unknown_finding(error: RolloutError) -> Finding:
     """What could not be found out, with AWS's own words: the role or the permission that is missing is named there."""
     if isinstance(error, AccessDenied):
-        return Finding(Severity.UNASKED, _alike(error), "allow it to whoever runs doctor, or look by hand")
-    return Finding(Severity.UNASKED, str(error), "run doctor again when it answers, or look by hand")
+        return Finding(Severity.UNKNOWN, _alike(error), "allow it to whoever runs doctor, or look by hand")
+    return Finding(Severity.UNKNOWN, str(error), "run doctor again when it answers, or look by hand")
 
 
 def _alike(error: AccessDenied) -> str:

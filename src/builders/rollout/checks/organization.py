@@ -44,7 +44,7 @@ def delegated_administrator_findings(patient: CheckedPhase) -> Iterator[Finding]
         administrators = organizations.delegated(calls)
     except AccessDenied:
         what = f"these credentials may not {ASK}, which says nothing on whether {own} is a delegated administrator"
-        yield Finding(Severity.UNASKED, what, f"allow {ASK}, also in the organization's delegation policy")
+        yield Finding(Severity.UNKNOWN, what, f"allow {ASK}, also in the organization's delegation policy")
         return
     if own not in administrators:
         yield Finding(

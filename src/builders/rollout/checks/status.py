@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from builders import naming
 from builders.errors import RolloutError, RolloutFileError
@@ -23,13 +23,13 @@ from builders.rollout.state.journal import Command, EndedRun, Run, RunStatus
 from builders.rollout.state.store import Store
 
 
-class Mark(enum.Enum):
+class InstanceStatus(enum.Enum):
     """How one instance stands; the members go from what a person must see first to what is well."""
 
     INOPERABLE = "inoperable"
     FAILED = "failed"
     """An operation or the plain stack failed there."""
-    HELD = "held back"
+    SKIPPED = "skipped"
     """Not tried, since another failed before it."""
     OUTDATED = "outdated"
     """The set was changed, and the instance was not."""
@@ -43,57 +43,57 @@ class Mark(enum.Enum):
 
 
 @dataclass(frozen=True)
-class InstanceStatus:
+class InstanceView:
     """One instance as it stands. `drift` is StackInstance.DriftStatus; a plain stack's is NOT_CHECKED."""
 
-    mark: Mark
+    status: InstanceStatus
     reason: str = ""
     drift: str = "NOT_CHECKED"
     stack_id: str = ""
 
     @classmethod
-    def of(cls, instance: Instance | None, desired: bool = True) -> InstanceStatus:
+    def of(cls, instance: Instance | None, desired: bool = True) -> InstanceView:
         """An instance of a stack set; None is one that is not there. `wanted`: the phase names its place."""
         if instance is None:
-            return cls(Mark.MISSING)
-        mark = of_word(instance.detailed if instance.status is Status.OUTDATED else instance.status.value)
-        if instance.status is Status.OUTDATED and mark is Mark.CURRENT:
-            mark = Mark.OUTDATED
-        if mark is Mark.CURRENT and not desired:
-            mark = Mark.LEAVING
-        return cls(mark, instance.reason, instance.drift, instance.stack_id)
+            return cls(InstanceStatus.MISSING)
+        status = instance_status(instance.detailed if instance.status is Status.OUTDATED else instance.status.value)
+        if instance.status is Status.OUTDATED and status is InstanceStatus.CURRENT:
+            status = InstanceStatus.OUTDATED
+        if status is InstanceStatus.CURRENT and not desired:
+            status = InstanceStatus.LEAVING
+        return cls(status, instance.reason, instance.drift, instance.stack_id)
 
     @classmethod
-    def of_plain(cls, stack: Deployed | None, desired: bool = True) -> InstanceStatus:
+    def of_plain(cls, stack: Deployed | None, desired: bool = True) -> InstanceView:
         """A stack of the network account; None is one that is not there."""
         if stack is None:
-            return cls(Mark.MISSING)
+            return cls(InstanceStatus.MISSING)
         if stack.status.endswith("_IN_PROGRESS"):
-            return cls(Mark.RUNNING, stack.status)
+            return cls(InstanceStatus.RUNNING, stack.status)
         if not stack.status.endswith("_COMPLETE") or "ROLLBACK" in stack.status:
-            return cls(Mark.FAILED, stack.status)
-        return cls(Mark.CURRENT if desired else Mark.LEAVING)
+            return cls(InstanceStatus.FAILED, stack.status)
+        return cls(InstanceStatus.CURRENT if desired else InstanceStatus.LEAVING)
 
 
 _MARKS = {
-    "CURRENT": Mark.CURRENT,
-    "SUCCEEDED": Mark.CURRENT,
-    "OUTDATED": Mark.OUTDATED,
-    "CANCELLED": Mark.HELD,
-    "SKIPPED_SUSPENDED_ACCOUNT": Mark.HELD,
-    "FAILED_IMPORT": Mark.FAILED,
-    "FAILED": Mark.FAILED,
-    "INOPERABLE": Mark.INOPERABLE,
-    "RUNNING": Mark.RUNNING,
-    "PENDING": Mark.PENDING,
-    "skipped": Mark.HELD,
-    "absent": Mark.PENDING,
+    "CURRENT": InstanceStatus.CURRENT,
+    "SUCCEEDED": InstanceStatus.CURRENT,
+    "OUTDATED": InstanceStatus.OUTDATED,
+    "CANCELLED": InstanceStatus.SKIPPED,
+    "SKIPPED_SUSPENDED_ACCOUNT": InstanceStatus.SKIPPED,
+    "FAILED_IMPORT": InstanceStatus.FAILED,
+    "FAILED": InstanceStatus.FAILED,
+    "INOPERABLE": InstanceStatus.INOPERABLE,
+    "RUNNING": InstanceStatus.RUNNING,
+    "PENDING": InstanceStatus.PENDING,
+    "skipped": InstanceStatus.SKIPPED,
+    "absent": InstanceStatus.PENDING,
 }
 
 
-def of_word(word: str) -> Mark:
+def instance_status(word: str) -> InstanceStatus:
     """The mark of a word that StackSets or the rollout's loop says of an instance; one never heard of is running."""
-    return _MARKS.get(word, Mark.RUNNING)
+    return _MARKS.get(word, InstanceStatus.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class UnfinishedRun:
 class StatusView:
     """A phase as it stands.
 
-    `layers` are in the order in which they go, `regions` likewise; `standings` has every place of every layer, those
+    `layers` are in the order in which they go, `regions` likewise; `instances` has every place of every layer, those
     that shall be there and those that are. `release` is the last one that was rolled out whole, at `released` (an ISO
     time); both are empty before the first.
     """
@@ -128,7 +128,7 @@ class StatusView:
     phase: str
     layers: tuple[str, ...]
     regions: tuple[str, ...]
-    standings: Mapping[str, Mapping[Target, InstanceStatus]]
+    instances: Mapping[str, Mapping[Target, InstanceView]]
     running: tuple[RunningOperation, ...] = ()
     release: str = ""
     released: str = ""
@@ -139,44 +139,16 @@ class StatusView:
     def good(self) -> bool:
         """Whether every instance is current and none has drifted."""
         return not self.unfinished and all(
-            each.mark is Mark.CURRENT and each.drift != "DRIFTED"
-            for by_place in self.standings.values()
+            each.status is InstanceStatus.CURRENT and each.drift != "DRIFTED"
+            for by_place in self.instances.values()
             for each in by_place.values()
         )
-
-
-@dataclass(frozen=True)
-class Drifted:
-    """One property of one resource that is not as its template says.
-
-    `difference` is StackResourceDriftStatus or PropertyDifference.DifferenceType (MODIFIED, DELETED, ADD, REMOVE,
-    NOT_EQUAL). A resource that was deleted has no property.
-    """
-
-    layer: str
-    target: Target
-    resource: str
-    type: str
-    difference: str
-    property: str = ""
-    expected: str = ""
-    actual: str = ""
-
-
-@dataclass(frozen=True)
-class DriftView:
-    """What drift detection found. `checked` counts the instances looked at; `unchecked` are the others, and why."""
-
-    phase: str
-    checked: int
-    drifted: tuple[Drifted, ...]
-    unchecked: Mapping[tuple[str, Target], str] = field(default_factory=dict)
 
 
 RUNS_TOLD = 5
 """How many of the last runs are told."""
 
-Standings = dict[str, dict[Target, InstanceStatus]]
+Instances = dict[str, dict[Target, InstanceView]]
 _Found = tuple[Mapping[Target, Instance], tuple[Operation, ...]]
 
 
@@ -188,24 +160,24 @@ def run_status(
     layers: Collection[str],
     ours: Collection[str],
 ) -> tuple[StatusView, int]:
-    """Read a phase. `layers` are those that a stack set may carry, `ours` what `known_names` tells.
+    """Read a phase. `layers` are those that a stack set may carry, `ours` what `known_stack_sets` tells.
 
     The exit code is 0 when every instance is CURRENT, none is known to have drifted, and no run is unfinished.
     """
     present = client.sets.names()
     carried = [layer for layer in sorted(layers) if naming.stack_set(layer, desired.suffix) in present]
     found = dict(concurrently(lambda layer: _set(client, naming.stack_set(layer, desired.suffix)), carried))
-    standings = {layer: _standings(desired, layer, instances) for layer, (instances, _) in found.items()}
+    instances = {layer: _standings(desired, layer, instances) for layer, (instances, _) in found.items()}
     for layer in desired.sets.keys() - found.keys():
-        standings[layer] = _standings(desired, layer, {})
-    notes = [*_add_plain(client, desired, reach, standings), *_strangers(present, ours)]
+        instances[layer] = _standings(desired, layer, {})
+    notes = [*_add_plain(client, desired, reach, instances), *_strangers(present, ours)]
     run, ended = store.journal.run(), store.journal.history()
     release, released = _last_whole(ended)
     view = StatusView(
         phase=desired.phase,
-        layers=_in_order(standings, desired.needs),
-        regions=_regions(desired, standings),
-        standings=standings,
+        layers=_in_order(instances, desired.needs),
+        regions=_regions(desired, instances),
+        instances=instances,
         running=tuple(
             RunningOperation(layer, operation) for layer, (_, active) in sorted(found.items()) for operation in active
         ),
@@ -217,7 +189,7 @@ def run_status(
     return view, 0 if view.good else 1
 
 
-def known_names(rollout: RolloutFile, layers: Iterable[str]) -> frozenset[str]:
+def known_stack_sets(rollout: RolloutFile, layers: Iterable[str]) -> frozenset[str]:
     """The stack sets that the phases of a rollout file may have; a phase whose file cannot be read has none."""
     found = set()
     listed = list(layers)
@@ -237,22 +209,22 @@ def _set(client: Client, name: str) -> _Found:
         return {}, ()
 
 
-def _standings(desired: DesiredState, layer: str, instances: Mapping[Target, Instance]) -> dict[Target, InstanceStatus]:
+def _standings(desired: DesiredState, layer: str, instances: Mapping[Target, Instance]) -> dict[Target, InstanceView]:
     shall = desired.sets[layer].overrides.keys() if layer in desired.sets else frozenset[Target]()
     return {
-        target: InstanceStatus.of(instances.get(target), desired=target in shall)
+        target: InstanceView.of(instances.get(target), desired=target in shall)
         for target in sorted(instances.keys() | shall)
     }
 
 
-def _add_plain(client: Client, desired: DesiredState, reach: AccessPaths, standings: Standings) -> list[str]:
+def _add_plain(client: Client, desired: DesiredState, reach: AccessPaths, instances: Instances) -> list[str]:
     """Add the stacks of the network account, a list a region; return why some could not be listed."""
     notes = []
     for layer, stacks in desired.plain.items():
-        standings[layer] = {}
+        instances[layer] = {}
         for region in desired.regions:
             try:
-                standings[layer] |= _listed(client, desired, reach, stacks, region)
+                instances[layer] |= _listed(client, desired, reach, stacks, region)
             except RolloutError as error:
                 notes.append(f"{layer} in {region} is not shown: {error}")
     return notes
@@ -260,7 +232,7 @@ def _add_plain(client: Client, desired: DesiredState, reach: AccessPaths, standi
 
 def _listed(
     client: Client, desired: DesiredState, reach: AccessPaths, stacks: PlainStackSpec, region: str
-) -> dict[Target, InstanceStatus]:
+) -> dict[Target, InstanceView]:
     where = reach.deploying(Target(stacks.account, region))
     marker = "0" * 12
     prefix = naming.network_stack(stacks.layer, desired.suffix, marker).removesuffix(marker)
@@ -268,7 +240,7 @@ def _listed(
     there = {Target(name.removeprefix(prefix), region): status for name, status in statuses.items()}
     shall = {target for target in stacks.parameters if target.region == region}
     return {
-        target: InstanceStatus.of_plain(
+        target: InstanceView.of_plain(
             Deployed("", {}, there[target]) if target in there else None,
             desired=target in shall,
         )
@@ -308,12 +280,12 @@ def _last_runs(ended: Sequence[EndedRun]) -> list[str]:
     ]
 
 
-def _in_order(standings: Standings, needs: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
-    graph = {layer: sorted(needs.get(layer, frozenset()) & standings.keys()) for layer in sorted(standings)}
+def _in_order(instances: Instances, needs: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    graph = {layer: sorted(needs.get(layer, frozenset()) & instances.keys()) for layer in sorted(instances)}
     return tuple(in_order(graph))
 
 
-def _regions(desired: DesiredState, standings: Standings) -> tuple[str, ...]:
+def _regions(desired: DesiredState, instances: Instances) -> tuple[str, ...]:
     """Those of the phase in its order, and behind them those where something still stands."""
-    standing = {target.region for by_place in standings.values() for target in by_place}
+    standing = {target.region for by_place in instances.values() for target in by_place}
     return (*desired.regions, *sorted(standing - set(desired.regions)))

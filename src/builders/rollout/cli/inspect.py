@@ -23,10 +23,10 @@ from builders.rollout.aws.client import AccessPaths
 from builders.rollout.aws.stacks import ResourceChange
 from builders.rollout.checks import findings as checks_findings
 from builders.rollout.checks.doctor import run_doctor
-from builders.rollout.checks.drift import DriftLook, run_drift
+from builders.rollout.checks.drift import DriftOptions, run_drift
 from builders.rollout.checks.findings import CheckedPhase
 from builders.rollout.checks.outputs import run_outputs
-from builders.rollout.checks.status import known_names, run_status
+from builders.rollout.checks.status import known_stack_sets, run_status
 from builders.rollout.cli import runs
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.diff.effects import Change, Effect
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 def status(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Show a phase as it stands."""
     opened = runs.open_phase(options, phase)
-    ours = known_names(opened.rollout, opened.layers)
+    ours = known_stack_sets(opened.rollout, opened.layers)
     view, code = run_status(opened.client, opened.desired, opened.store, _reach(opened), opened.layers, ours)
     runs.print_result(lambda: status_data(view), lambda width: status_text(view, width), as_json)
     return code
@@ -68,7 +68,7 @@ def drift(
 ) -> int:
     """Detect drift, wait, and show what drifted."""
     opened = runs.open_phase(options, phase)
-    how = DriftLook(layers=layers, deep=deep, patience=PollInterval(poll_seconds), say=progress.say)
+    how = DriftOptions(layers=layers, deep=deep, patience=PollInterval(poll_seconds), say=progress.say)
     known = opened.store.known()
     view, code = run_drift(opened.client, opened.desired, opened.layers, known, how)
     run = opened.store.journal.run()
@@ -144,7 +144,7 @@ def _change(change: ResourceChange) -> Change:
     )
     retained = change.policy_action in ("Retain", "ReplaceAndRetain")
     if effect is Effect.REMOVE and retained:
-        effect = Effect.KEEP
+        effect = Effect.RETAIN
     causes = tuple(cause.removeprefix("Properties.") for cause in change.causes)
     return Change(change.logical_id, change.type, effect, causes, retained=retained)
 

@@ -41,7 +41,11 @@ def task_hazards(layer: str, comparison: Comparison) -> Iterator[Hazard]:
     task"; terraform-provider-aws#2236).
     """
     for change in comparison.changes:
-        if change.type in _REPLICATING and change.effect not in (Effect.ADD, Effect.KEEP) and not _is_harmless(change):
+        if (
+            change.type in _REPLICATING
+            and change.effect not in (Effect.ADD, Effect.RETAIN)
+            and not _is_harmless(change)
+        ):
             phase = dict(comparison.values).get(naming.MIGRATION_PHASE, "PHASE")
             yield Hazard(
                 HazardKind.RUNNING_TASK,
@@ -65,7 +69,7 @@ _WORDS = {
     Effect.REPLACE: "is replaced",
     Effect.MAY_REPLACE: "may be replaced",
     Effect.REMOVE: "is removed",
-    Effect.KEEP: "leaves the stack",
+    Effect.RETAIN: "leaves the stack",
     Effect.MODIFY: "is modified",
 }
 
@@ -82,7 +86,7 @@ def _because(change: Change) -> str:
 
 
 def _lost(layer: str, change: Change, rest: str) -> Hazard:
-    if change.effect in (Effect.REMOVE, Effect.KEEP):
+    if change.effect in (Effect.REMOVE, Effect.RETAIN):
         way = f"leave {change.logical_id} in the template, and its condition true"
     else:
         way = _undone(change)

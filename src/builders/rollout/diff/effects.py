@@ -32,7 +32,7 @@ class Effect(enum.Enum):
     MAY_REPLACE = "may replace"
     """It depends on what only AWS knows: the value of an attribute, a custom resource's answer, the present state."""
     REMOVE = "remove"
-    KEEP = "keep"
+    RETAIN = "keep"
     """It leaves the template, and the real thing stays: its DeletionPolicy says so."""
     ADD = "add"
     MODIFY = "modify"
@@ -46,15 +46,15 @@ class Change:
 
     `causes` are dotted property paths (`VpcConfig.SubnetIds`, `*` for the items of a list) or attributes of the
     resource (`DeletionPolicy`), the strongest only; ` (Vpc is replaced)` behind a path says that the value changes with
-    another resource. `named` is the name that the template gives, if any. `retained` tells that the real thing stays
-    when it is replaced or leaves the template.
+    another resource. `custom_name` is the name that the template gives, if any. `retained` tells that the physical
+    resource stays when it is replaced or leaves the template.
     """
 
     logical_id: str
     type: str
     effect: Effect
     causes: tuple[str, ...] = ()
-    named: str = ""
+    custom_name: str = ""
     retained: bool = False
 
 
@@ -68,12 +68,12 @@ class HazardKind(enum.StrEnum):
     CUSTOM_NAME = "custom-name"
     TYPE_CHANGE = "type-change"
     SERVICE_TOKEN = "service-token"  # noqa: S105  a kind, not a token
-    SAME_PLACE = "same-place"
+    ALREADY_EXISTS = "same-place"
     STACK_STATE = "stack-state"
     RULE = "rule"
     EXPORT_IN_USE = "export-in-use"
     NEW_PARAMETER = "new-parameter"
-    COLLISION = "collision"
+    NAME_CONFLICT = "collision"
     LIMIT = "limit"
     SERVICE_MANAGED = "service-managed"
 
@@ -90,7 +90,7 @@ class Hazard:
     layer: str
     resource: str
     message: str
-    way_round: str
+    remedy: str
     acknowledgeable: bool
     needs_order: tuple[str, ...] = ()
 

@@ -19,7 +19,7 @@ from builders.naming import PARAMETER_LIMIT_BYTES, SECTION_LIMITS, TEMPLATE_LIMI
 from builders.rollout.diff.data_loss import stateful_hazards, task_hazards
 from builders.rollout.diff.effects import Change, Effect, Hazard, HazardKind, as_json_text, is_custom, mentions_any
 from builders.rollout.diff.exports import Imports, export_hazards
-from builders.rollout.diff.resources import Comparison, given_name, parsed_body
+from builders.rollout.diff.resources import Comparison, custom_name, parsed_body
 from builders.rollout.model import Deployed, Permissions, StackSet, StackSetSpec, Target
 from builders.text import name_list
 
@@ -36,7 +36,7 @@ _PLACE = {
 def taken_name_hazards(layer: str, comparison: Comparison) -> Iterator[Hazard]:
     """Yield the new resources whose name or place an old one holds."""
     replaced = frozenset(each.logical_id for each in comparison.changes if each.effect is Effect.REPLACE)
-    going = [each for each in comparison.changes if each.effect in (Effect.REMOVE, Effect.KEEP)]
+    going = [each for each in comparison.changes if each.effect in (Effect.REMOVE, Effect.RETAIN)]
     for change in comparison.changes:
         if change.effect in (Effect.REPLACE, Effect.MAY_REPLACE):
             yield from _beside_itself(layer, comparison, change, replaced)
@@ -50,7 +50,7 @@ def _beside_itself(layer: str, comparison: Comparison, change: Change, replaced:
     if _same_place(comparison, change, change.logical_id, replaced):
         target = ", ".join(_PLACE[change.type])
         yield Hazard(
-            HazardKind.SAME_PLACE,
+            HazardKind.ALREADY_EXISTS,
             layer,
             change.logical_id,
             f"{change.logical_id} is replaced, by {', '.join(change.causes)}, and the new one would stand beside "
@@ -63,10 +63,10 @@ def _beside_itself(layer: str, comparison: Comparison, change: Change, replaced:
 def _beside_another(
     layer: str, comparison: Comparison, change: Change, old: Change, replaced: frozenset[str]
 ) -> Iterator[Hazard]:
-    if change.named and change.named == old.named:
-        kind, what = HazardKind.CUSTOM_NAME, f"the name {change.named}"
+    if change.custom_name and change.custom_name == old.custom_name:
+        kind, what = HazardKind.CUSTOM_NAME, f"the name {change.custom_name}"
     elif _same_place(comparison, change, old.logical_id, replaced):
-        kind, what = HazardKind.SAME_PLACE, f"its {', '.join(_PLACE[change.type])}"
+        kind, what = HazardKind.ALREADY_EXISTS, f"its {', '.join(_PLACE[change.type])}"
     else:
         return
     message = (
@@ -142,10 +142,10 @@ def _replacement(layer: str, comparison: Comparison, change: Change) -> Iterator
     kind = resource_types.load(change.type, comparison.region)
     if kind is None or kind.deleted_first:
         return
-    if change.named and change.named == given_name(before, comparison.region):
+    if change.custom_name and change.custom_name == custom_name(before, comparison.region):
         message = (
-            f"{name} is named {change.named}, and {causes} {'requires' if certain else 'may require'} replacing it: "
-            "cannot update a stack when a custom-named resource requires replacing"
+            f"{name} is named {change.custom_name}, and {causes} {'requires' if certain else 'may require'} replacing "
+            "it: cannot update a stack when a custom-named resource requires replacing"
         )
         way = f"change {kind.name_property} too (another suffix), or remove {name} in a release of its own first"
         yield Hazard(HazardKind.CUSTOM_NAME, layer, name, message, way, acknowledgeable=not certain)

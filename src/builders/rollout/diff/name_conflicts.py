@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from builders import resource_types
 from builders.rollout.diff.effects import Hazard, HazardKind
-from builders.rollout.diff.resources import evaluated_body, given_name, parsed_body
+from builders.rollout.diff.resources import custom_name, evaluated_body, parsed_body
 from builders.rollout.model import Target, Values
 from builders.text import name_list
 
@@ -70,7 +70,7 @@ def _collision(names: list[GivenName]) -> Hazard:
         way = "put the account, the region or a suffix of its own into the name"
     message = f"{first.kind} {first.name} is given more than once: {name_list(takers, 3)}"
     return Hazard(
-        HazardKind.COLLISION, first.layer, first.logical_id or first.name, message, way, acknowledgeable=False
+        HazardKind.NAME_CONFLICT, first.layer, first.logical_id or first.name, message, way, acknowledgeable=False
     )
 
 
@@ -81,7 +81,7 @@ def _given(body: str, values: frozenset[tuple[str, str]], target: Target) -> tup
     given = [
         (logical_id, resource["Type"], name)
         for logical_id, resource in found.resources.items()
-        if (name := given_name(resource, target.region))
+        if (name := custom_name(resource, target.region))
     ]
     given += [("", EXPORT, name) for name in found.exports]
     # A name with a part that only AWS knows, such as the stack's name, is the stack's own.

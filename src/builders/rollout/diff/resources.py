@@ -192,7 +192,7 @@ def _resources(before: Evaluated, after: Evaluated, region: str) -> list[Change]
         if effect:
             effects[name] = effect
     found = [
-        Change(name, body["Type"], Effect.ADD, named=given_name(body, region))
+        Change(name, body["Type"], Effect.ADD, custom_name=custom_name(body, region))
         for name, body in new.items()
         if name not in old
     ]
@@ -200,7 +200,7 @@ def _resources(before: Evaluated, after: Evaluated, region: str) -> list[Change]
     for name, (kind, causes) in spread_effects(effects, staying, region).items():
         retained = kind is not Effect.MODIFY and _retains(old[name]) and _retains(new[name])
         found.append(
-            Change(name, new[name]["Type"], kind, tuple(sorted(causes)), given_name(new[name], region), retained)
+            Change(name, new[name]["Type"], kind, tuple(sorted(causes)), custom_name(new[name], region), retained)
         )
     return found
 
@@ -218,8 +218,8 @@ def _effect(before: Resource, after: Resource, region: str) -> tuple[Effect, fro
 
 def _gone(name: str, body: Resource, region: str) -> Change:
     kept = body.get("DeletionPolicy") in _RETAINING
-    effect = Effect.KEEP if kept else Effect.REMOVE
-    return Change(name, body["Type"], effect, named=given_name(body, region), retained=kept)
+    effect = Effect.RETAIN if kept else Effect.REMOVE
+    return Change(name, body["Type"], effect, custom_name=custom_name(body, region), retained=kept)
 
 
 def _retains(body: Resource) -> bool:
@@ -227,7 +227,7 @@ def _retains(body: Resource) -> bool:
     return bool(body.get("UpdateReplacePolicy") == "Retain")
 
 
-def given_name(body: Resource, region: str) -> str:
+def custom_name(body: Resource, region: str) -> str:
     """The name that a template gives a resource, or nothing where AWS chooses it or another resource is part of it."""
     kind = resource_types.load(body["Type"], region)
     name = body.get("Properties", {}).get(kind.name_property) if kind and kind.name_property else None

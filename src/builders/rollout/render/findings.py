@@ -13,14 +13,14 @@ from typing import Any
 
 from rich.text import Text
 
+from builders.rollout.checks.drift import DriftedProperty, DriftView
 from builders.rollout.checks.findings import CheckResult, Diagnosis, Finding, Severity
 from builders.rollout.checks.outputs import OutputsView
-from builders.rollout.checks.status import Drifted, DriftView
 from builders.rollout.model import Target
 from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, target_list
 from builders.text import counted_noun, name_list
 
-_STYLES = {Severity.ERROR: BAD, Severity.WARNING: CARE, Severity.UNASKED: CARE}
+_STYLES = {Severity.ERROR: BAD, Severity.WARNING: CARE, Severity.UNKNOWN: CARE}
 _LISTED = 3
 
 
@@ -32,7 +32,7 @@ def doctor_text(diagnosis: Diagnosis, width: int = 80) -> Text:
     for check in diagnosis.checks:
         _check(page, check)
     errors = _count(diagnosis, Severity.ERROR)
-    others = _count(diagnosis, Severity.WARNING) + _count(diagnosis, Severity.UNASKED)
+    others = _count(diagnosis, Severity.WARNING) + _count(diagnosis, Severity.UNKNOWN)
     page.blank()
     more = f", {counted_noun(others, 'other remark')}" if others else ""
     page.line((f"{counted_noun(errors, 'error')}{more}" if errors else f"No errors{more}", BAD if errors else GOOD))
@@ -51,7 +51,7 @@ def _check(page: Page, check: CheckResult) -> None:
 def _finding(page: Page, finding: Finding) -> None:
     where = f" ({name_list(finding.where, _LISTED)})" if finding.where else ""
     page.line((finding.severity.value, _STYLES[finding.severity]), f": {finding.what}{where}", indent=4)
-    page.line(f"fix: {finding.fix}", indent=6)
+    page.line(f"fix: {finding.remedy}", indent=6)
 
 
 def _worst(check: CheckResult) -> Severity:
@@ -120,7 +120,7 @@ def drift_data(view: DriftView) -> dict[str, Any]:
     }
 
 
-def _together(drifted: Iterable[Drifted]) -> dict[tuple[str, tuple[_Difference, ...]], list[Target]]:
+def _together(drifted: Iterable[DriftedProperty]) -> dict[tuple[str, tuple[_Difference, ...]], list[Target]]:
     by_instance: dict[tuple[str, Target], list[_Difference]] = defaultdict(list)
     for each in drifted:
         difference = (each.resource, each.type, each.difference, each.property, each.expected, each.actual)

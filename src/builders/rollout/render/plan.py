@@ -114,7 +114,7 @@ def _block(page: Page, each: PlannedHazard) -> None:
     page.line(("! ", BAD), (hazard_title(each), STRONG), f"  {_where(each)}", indent=2)
     page.line(hazard.message, indent=4, hang=0)
     # Some ways round end with the name to acknowledge: the next line says what to type.
-    way = hazard.way_round.removesuffix(f", or acknowledge {each.name}")
+    way = hazard.remedy.removesuffix(f", or acknowledge {each.name}")
     page.line(("way round: ", STRONG), way, indent=4, hang=2)
     if hazard.acknowledgeable:
         page.line(("to accept: ", STRONG), f"--acknowledge {each.name}", indent=4, hang=2)
@@ -210,7 +210,7 @@ def _inside(plan: Plan) -> Iterator[tuple[str, int]]:
         Effect.REPLACE: "replaced",
         Effect.MAY_REPLACE: "perhaps replaced",
         Effect.REMOVE: "removed",
-        Effect.KEEP: "left standing",
+        Effect.RETAIN: "left standing",
         Effect.ADD: "added",
         Effect.MODIFY: "modified",
     }

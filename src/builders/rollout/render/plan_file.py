@@ -57,7 +57,7 @@ def _change(change: Change) -> dict[str, Any]:
         "type": change.type,
         "effect": change.effect.value,
         "causes": list(change.causes),
-        "named": change.named,
+        "named": change.custom_name,
         "retained": change.retained,
     }
 
@@ -82,7 +82,7 @@ def _hazard(each: PlannedHazard, blocks: bool) -> dict[str, Any]:
         "layer": hazard.layer,
         "resource": hazard.resource,
         "message": hazard.message,
-        "way_round": hazard.way_round,
+        "way_round": hazard.remedy,
         "acknowledgeable": hazard.acknowledgeable,
         "blocks": blocks,
         "needs_order": list(hazard.needs_order),

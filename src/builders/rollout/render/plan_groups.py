@@ -25,7 +25,7 @@ _EFFECT_SIGNS = {
     Effect.REPLACE: ("-/+", BAD),
     Effect.MAY_REPLACE: ("-/+?", CARE),
     Effect.REMOVE: ("-", BAD),
-    Effect.KEEP: ("keep", CARE),
+    Effect.RETAIN: ("keep", CARE),
     Effect.ADD: ("+", GOOD),
     Effect.MODIFY: ("~", CARE),
     Effect.OUTPUTS: ("~", FAINT),
@@ -35,7 +35,7 @@ LEGEND = {
     Effect.REPLACE: "replace",
     Effect.MAY_REPLACE: "may be replaced",
     Effect.REMOVE: "remove",
-    Effect.KEEP: "leaves the stack, and stays",
+    Effect.RETAIN: "leaves the stack, and stays",
     Effect.ADD: "add",
     Effect.MODIFY: "modify",
 }
@@ -88,7 +88,7 @@ def _resource(page: Page, change: Change, indent: int, name_columns: int, type_c
 
 def _why(change: Change) -> str:
     parts = [f"by {name_list(_causes(change))}"] if change.causes else []
-    if change.retained and change.effect is not Effect.KEEP:
+    if change.retained and change.effect is not Effect.RETAIN:
         parts.append("the old one stays (retained)")
     return "; ".join(parts)
 
@@ -142,7 +142,7 @@ def numbered_groups(groups: Sequence[Group]) -> dict[tuple[str, tuple[Change, ..
 
 
 def _without_names(changes: tuple[Change, ...] | None) -> tuple[Change, ...] | None:
-    return None if changes is None else tuple(dataclasses.replace(each, named="") for each in changes)
+    return None if changes is None else tuple(dataclasses.replace(each, custom_name="") for each in changes)
 
 
 _SIGNS = {

@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from builders.rollout.checks.status import InstanceStatus, Mark, of_word
+from builders.rollout.checks.status import InstanceStatus, InstanceView, instance_status
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.executor.context import Observer
 from builders.rollout.executor.polling import Clock, WallClock
@@ -41,7 +41,7 @@ from builders.rollout.render.page import BAD, FAINT, STRONG, Page, clean, elapse
 from builders.text import counted_noun, name_list
 
 LAST_LINES = 5
-_AT_FIRST = {ChangeKind.NOTHING: Mark.CURRENT, ChangeKind.INOPERABLE: Mark.INOPERABLE}
+_AT_FIRST = {ChangeKind.NOTHING: InstanceStatus.CURRENT, ChangeKind.INOPERABLE: InstanceStatus.INOPERABLE}
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class RunProgress:
 
     layers: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
-    standings: dict[str, dict[Target, InstanceStatus]] = field(default_factory=dict)
+    instances: dict[str, dict[Target, InstanceView]] = field(default_factory=dict)
     wave: str = ""
     wave_places: int = 0
     running: dict[str, OperationProgress] = field(default_factory=dict)
@@ -83,8 +83,8 @@ class ProgressEvents:
         regions = dict.fromkeys(region for call in plan.operations for region in call.regions)
         self._picture.regions = tuple(regions)
         for group in plan.groups:
-            standing = InstanceStatus(_AT_FIRST.get(group.kind, Mark.PENDING))
-            self._picture.standings.setdefault(group.layer, {}).update(dict.fromkeys(group.targets, standing))
+            standing = InstanceView(_AT_FIRST.get(group.kind, InstanceStatus.PENDING))
+            self._picture.instances.setdefault(group.layer, {}).update(dict.fromkeys(group.targets, standing))
 
     def wave(self, name: str, targets: int) -> None:
         """A wave begins."""
@@ -115,8 +115,8 @@ class ProgressEvents:
     def targets(self, layer: str, states: Mapping[Target, str]) -> None:
         """Instances were looked at."""
         with self._lock:
-            found = {target: InstanceStatus(of_word(word)) for target, word in states.items()}
-            self._picture.standings.setdefault(layer, {}).update(found)
+            found = {target: InstanceView(instance_status(word)) for target, word in states.items()}
+            self._picture.instances.setdefault(layer, {}).update(found)
 
     def say(self, line: str) -> None:
         """Something was said."""
@@ -127,11 +127,11 @@ class ProgressEvents:
         """A copy, which does not change any more."""
         with self._lock:
             own = self._picture
-            layers = (*own.layers, *(layer for layer in own.standings if layer not in own.layers))
+            layers = (*own.layers, *(layer for layer in own.instances if layer not in own.layers))
             return RunProgress(
                 layers=layers,
                 regions=own.regions,
-                standings={layer: dict(by_place) for layer, by_place in own.standings.items()},
+                instances={layer: dict(by_place) for layer, by_place in own.instances.items()},
                 wave=own.wave,
                 wave_places=own.wave_places,
                 running=dict(own.running),
@@ -142,18 +142,18 @@ class ProgressEvents:
 
     def _mark_running(self, step: Call) -> None:
         """Until the instances are looked at, those of an operation that had nothing run yet are on their way."""
-        by_place = self._picture.standings.setdefault(step.layer, {})
+        by_place = self._picture.instances.setdefault(step.layer, {})
         for target in step.targets:
-            if target not in by_place or by_place[target].mark is Mark.PENDING:
-                by_place[target] = InstanceStatus(Mark.RUNNING)
+            if target not in by_place or by_place[target].status is InstanceStatus.PENDING:
+                by_place[target] = InstanceView(InstanceStatus.RUNNING)
 
     def _mark_done(self, step: Call) -> None:
-        by_place = self._picture.standings.setdefault(step.layer, {})
+        by_place = self._picture.instances.setdefault(step.layer, {})
         for target in step.targets:
             if step.action is Action.DELETE:
                 by_place.pop(target, None)
             else:
-                by_place[target] = InstanceStatus(Mark.CURRENT)
+                by_place[target] = InstanceView(InstanceStatus.CURRENT)
 
 
 SUMMARY_SECONDS = 30.0
@@ -326,7 +326,7 @@ class ProgressTable(Observer):
             tail.line((line, FAINT), hang=2)
         below = tail.text()
         lines = below.plain.count("\n") + 1 if below.plain else 0
-        status.grid(page, picture.layers, picture.regions, picture.standings, max(1, height - lines - 3))
+        status.grid(page, picture.layers, picture.regions, picture.instances, max(1, height - lines - 3))
         return _cropped(page.text(), below, max(height, _SMALLEST_HEIGHT) - 1)
 
 

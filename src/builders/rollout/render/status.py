@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.text import Text
 
-from builders.rollout.checks.status import InstanceStatus, Mark, StatusView
+from builders.rollout.checks.status import InstanceStatus, InstanceView, StatusView
 from builders.rollout.model import Target
 from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, Part, columns, run_again, target_list
 from builders.text import counted_noun
@@ -19,32 +19,32 @@ from builders.text import counted_noun
 FEW_ACCOUNTS = 25
 """So many get a row each, in each region."""
 
-Standings = Mapping[str, Mapping[Target, InstanceStatus]]
+Instances = Mapping[str, Mapping[Target, InstanceView]]
 
 _CELLS = {
-    Mark.INOPERABLE: ("INOP", BAD),
-    Mark.FAILED: ("FAIL", BAD),
-    Mark.HELD: ("held", CARE),
-    Mark.OUTDATED: ("OLD", CARE),
-    Mark.RUNNING: ("run", "cyan"),
-    Mark.PENDING: (".", FAINT),
-    Mark.MISSING: ("none", CARE),
-    Mark.LEAVING: ("left", CARE),
-    Mark.CURRENT: ("ok", GOOD),
+    InstanceStatus.INOPERABLE: ("INOP", BAD),
+    InstanceStatus.FAILED: ("FAIL", BAD),
+    InstanceStatus.SKIPPED: ("skip", CARE),
+    InstanceStatus.OUTDATED: ("OLD", CARE),
+    InstanceStatus.RUNNING: ("run", "cyan"),
+    InstanceStatus.PENDING: (".", FAINT),
+    InstanceStatus.MISSING: ("none", CARE),
+    InstanceStatus.LEAVING: ("left", CARE),
+    InstanceStatus.CURRENT: ("ok", GOOD),
 }
 _NARROWEST_CELL = 4
 _BAR = 20
 _LONGEST_LAYER = 24
 
 
-def grid(page: Page, layers: Sequence[str], regions: Sequence[str], standings: Standings, rows: int = 0) -> None:
+def grid(page: Page, layers: Sequence[str], regions: Sequence[str], instances: Instances, rows: int = 0) -> None:
     """Add whichever form suits the number of accounts, and the lines there are: `rows`, 0 for as many as it takes."""
-    accounts = {target.account for by_place in standings.values() for target in by_place}
+    accounts = {target.account for by_place in instances.values() for target in by_place}
     fits = not rows or len(accounts) * len(regions) + len(regions) + 4 <= rows
     if len(accounts) <= FEW_ACCOUNTS and fits and _cell_width(page, accounts, layers) >= _NARROWEST_CELL:
-        _cells(page, layers, regions, standings, sorted(accounts))
+        _cells(page, layers, regions, instances, sorted(accounts))
     else:
-        _counts(page, layers, standings)
+        _counts(page, layers, instances)
 
 
 def _cell_width(page: Page, accounts: Iterable[str], layers: Sequence[str]) -> int:
@@ -53,7 +53,7 @@ def _cell_width(page: Page, accounts: Iterable[str], layers: Sequence[str]) -> i
 
 
 def _cells(
-    page: Page, layers: Sequence[str], regions: Sequence[str], standings: Standings, accounts: Sequence[str]
+    page: Page, layers: Sequence[str], regions: Sequence[str], instances: Instances, accounts: Sequence[str]
 ) -> None:
     first = columns(accounts, page.width)
     heads = _heads(layers, _cell_width(page, accounts, layers))
@@ -63,22 +63,22 @@ def _cells(
         ("".join(f" {head:{width}}" for head, width in zip(heads, widths, strict=True)), STRONG),
         indent=2,
     )
-    there = {target.region for by_place in standings.values() for target in by_place}
+    there = {target.region for by_place in instances.values() for target in by_place}
     for region in [*regions, *sorted(there.difference(regions))]:
         page.line((region, STRONG))
         for account in accounts:
             row: list[Part] = [f"{account:{first}}"]
             for layer, width in zip(layers, widths, strict=True):
                 row.append(" ")
-                row.append(_cell(standings.get(layer, {}).get(Target(account, region)), width))
+                row.append(_cell(instances.get(layer, {}).get(Target(account, region)), width))
             page.line(*row, indent=2)
-    _explain(page, layers, heads, standings)
+    _explain(page, layers, heads, instances)
 
 
-def _cell(standing: InstanceStatus | None, width: int) -> Part:
+def _cell(standing: InstanceView | None, width: int) -> Part:
     if standing is None:
         return " " * width
-    word, style = _CELLS[standing.mark]
+    word, style = _CELLS[standing.status]
     if standing.drift == "DRIFTED":
         return f"{word + '*':{width}}", CARE
     return f"{word:{width}}", style
@@ -96,11 +96,11 @@ def _shortened(name: str, width: int) -> str:
     return "".join(part[: max(1, width // len(parts))] for part in parts)[:width]
 
 
-def _explain(page: Page, layers: Sequence[str], heads: Sequence[str], standings: Standings) -> None:
+def _explain(page: Page, layers: Sequence[str], heads: Sequence[str], instances: Instances) -> None:
     """Say what the short words mean, those that are there."""
-    there = {each.mark for by_place in standings.values() for each in by_place.values()} - {Mark.CURRENT}
-    words = [f"{_CELLS[mark][0]} {mark.value}" for mark in Mark if mark in there]
-    if any(each.drift == "DRIFTED" for by_place in standings.values() for each in by_place.values()):
+    there = {each.status for by_place in instances.values() for each in by_place.values()} - {InstanceStatus.CURRENT}
+    words = [f"{_CELLS[mark][0]} {mark.value}" for mark in InstanceStatus if mark in there]
+    if any(each.drift == "DRIFTED" for by_place in instances.values() for each in by_place.values()):
         words.append("* drifted")
     if words:
         page.line((", ".join(words), FAINT), hang=0)
@@ -110,17 +110,17 @@ def _explain(page: Page, layers: Sequence[str], heads: Sequence[str], standings:
         page.line((", ".join(cut), FAINT), hang=0)
 
 
-def _counts(page: Page, layers: Sequence[str], standings: Standings) -> None:
+def _counts(page: Page, layers: Sequence[str], instances: Instances) -> None:
     width = columns(layers, _LONGEST_LAYER)
     for layer in layers:
-        by_place = standings.get(layer, {})
-        totals = Counter(each.mark for each in by_place.values())
+        by_place = instances.get(layer, {})
+        totals = Counter(each.status for each in by_place.values())
         drifted = sum(each.drift == "DRIFTED" for each in by_place.values())
         page.line(
             (f"{layer:{width}}", STRONG),
             " ",
-            *_bar(totals[Mark.CURRENT], len(by_place)),
-            f" {totals[Mark.CURRENT]:,} of {len(by_place):,}",
+            *_bar(totals[InstanceStatus.CURRENT], len(by_place)),
+            f" {totals[InstanceStatus.CURRENT]:,} of {len(by_place):,}",
             *_rest(totals),
             (f", {drifted:,} drifted" if drifted else "", CARE),
             indent=2,
@@ -137,24 +137,24 @@ def _bar(done: int, of: int) -> Iterator[Part]:
     yield "]"
 
 
-def _rest(totals: Mapping[Mark, int]) -> Iterator[Part]:
-    for mark in Mark:
-        if mark is not Mark.CURRENT and totals.get(mark):
+def _rest(totals: Mapping[InstanceStatus, int]) -> Iterator[Part]:
+    for mark in InstanceStatus:
+        if mark is not InstanceStatus.CURRENT and totals.get(mark):
             yield ", "
             yield f"{totals[mark]:,} {mark.value}", _CELLS[mark][1]
 
 
 _LISTED = 12
-_WELL = frozenset({Mark.CURRENT, Mark.PENDING, Mark.RUNNING})
+_WELL = frozenset({InstanceStatus.CURRENT, InstanceStatus.PENDING, InstanceStatus.RUNNING})
 
 
 def status_text(view: StatusView, width: int = 80) -> Text:
     """The table, what is not well and why, what runs, and the run that did not end."""
     page = Page(width)
     page.line((f"Phase {view.phase}", STRONG), _release(view))
-    if any(view.standings.values()):
+    if any(view.instances.values()):
         page.blank()
-        grid(page, view.layers, view.regions, view.standings)
+        grid(page, view.layers, view.regions, view.instances)
     else:
         page.line("No layer of it stands anywhere.")
     _not_well(page, view)
@@ -185,12 +185,12 @@ def status_data(view: StatusView) -> dict[str, Any]:
                 "layer": layer,
                 "account": target.account,
                 "region": target.region,
-                "status": each.mark.value,
+                "status": each.status.value,
                 "reason": each.reason,
                 "drift": each.drift,
                 "stack_id": each.stack_id,
             }
-            for layer, by_place in view.standings.items()
+            for layer, by_place in view.instances.items()
             for target, each in sorted(by_place.items())
         ],
         "running": [
@@ -224,19 +224,19 @@ def _release(view: StatusView) -> str:
 
 def _not_well(page: Page, view: StatusView) -> None:
     """Instances that are not what they shall be and do not become it by themselves, by layer and reason."""
-    together: dict[tuple[Mark, str, str], list[Target]] = defaultdict(list)
-    for layer, by_place in view.standings.items():
+    together: dict[tuple[InstanceStatus, str, str], list[Target]] = defaultdict(list)
+    for layer, by_place in view.instances.items():
         for target, each in by_place.items():
-            if each.mark not in _WELL:
-                together[each.mark, layer, each.reason].append(target)
+            if each.status not in _WELL:
+                together[each.status, layer, each.reason].append(target)
     if not together:
         return
     page.title("Not well")
-    order = {mark: number for number, mark in enumerate(Mark)}
+    order = {mark: number for number, mark in enumerate(InstanceStatus)}
     causes = sorted(together.items(), key=lambda cause: (order[cause[0][0]], -len(cause[1]), cause[0][1:]))
     for (mark, layer, reason), where in causes[:_LISTED]:
         page.line(
-            (f"{layer} {mark.value}", BAD if mark in (Mark.INOPERABLE, Mark.FAILED) else CARE),
+            (f"{layer} {mark.value}", BAD if mark in (InstanceStatus.INOPERABLE, InstanceStatus.FAILED) else CARE),
             f" at {target_list(where)}",
             indent=2,
         )
@@ -249,7 +249,7 @@ def _not_well(page: Page, view: StatusView) -> None:
 def _drifted(page: Page, view: StatusView) -> None:
     found = {
         layer: [target for target, each in by_place.items() if each.drift == "DRIFTED"]
-        for layer, by_place in view.standings.items()
+        for layer, by_place in view.instances.items()
     }
     if any(found.values()):
         page.title("Drifted")
@@ -281,10 +281,10 @@ def _unfinished(page: Page, view: StatusView) -> None:
 
 
 def _sum(page: Page, view: StatusView) -> None:
-    totals = Counter(each.mark for by_place in view.standings.values() for each in by_place.values())
+    totals = Counter(each.status for by_place in view.instances.values() for each in by_place.values())
     count = sum(totals.values())
     page.blank()
     if view.good and count:
         page.line((f"{counted_noun(count, 'instance')}, all current.", GOOD))
     elif count:
-        page.line(f"{totals[Mark.CURRENT]:,} of {counted_noun(count, 'instance')} current.")
+        page.line(f"{totals[InstanceStatus.CURRENT]:,} of {counted_noun(count, 'instance')} current.")
