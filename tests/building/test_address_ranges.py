@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builders.building.address_ranges import collisions
+from builders.building.environment_check import overlapping_ranges
 from builders.environments import Entry, ParameterFile
 
 
@@ -18,7 +18,7 @@ def phase(name: str, *items: str) -> ParameterFile:
 
 
 def found(*files: ParameterFile) -> list[str]:
-    return [f"{finding.place}: {finding.message}" for finding in collisions(files)]
+    return [f"{finding.place}: {finding.message}" for finding in overlapping_ranges(files)]
 
 
 APART = "two phases behind one Direct Connect need ranges apart"

@@ -88,21 +88,21 @@ def test_a_file_with_all_that_the_layers_ask_for_is_right(check: Check) -> None:
 
 def test_a_key_of_no_layer_is_told_with_the_closest(check: Check) -> None:
     assert check(*RIGHT, "VPCCIDR=10.0.0.0/16") == [
-        "dev.json:7 unknown-parameter: VPCCIDR is a parameter of no layer, and the AWS CLI would drop it in silence; "
+        "dev.json:7 unknown-parameter: VPCCIDR is a parameter of no layer here, so it would be dropped in silence; "
         "did you mean VpcCidr?"
     ]
 
 
 def test_a_key_that_is_like_none_should_go(check: Check) -> None:
     assert check(*RIGHT, "Zzz=1") == [
-        "dev.json:7 unknown-parameter: Zzz is a parameter of no layer, and the AWS CLI would drop it in silence; "
+        "dev.json:7 unknown-parameter: Zzz is a parameter of no layer here, so it would be dropped in silence; "
         "remove it"
     ]
 
 
 def test_a_missing_key_is_told_with_the_layers_that_need_it_and_its_description(check: Check) -> None:
     assert check(*COMMON, "VpcCidr=10.0.0.0/16") == [
-        'dev.json missing-parameter: Port is missing and has no default in database; add "Port=...": '
+        'dev.json missing-parameter: Port has no value, and no default in database; add "Port=...": '
         "Port of the database"
     ]
 

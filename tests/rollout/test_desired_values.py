@@ -131,9 +131,10 @@ def told(*arguments: Any, **options: Any) -> list[str]:
 def test_a_parameter_that_no_layer_declares_is_said_with_the_closest() -> None:
     layers = [made("network", {"VpcCidr": {**TEXT, "Default": "x"}})]
     assert told(layers, {"account_parameters": {TWO: {"VpcCdr": "y"}}}, {"Nonsense": "1"}) == [
-        "dev.json, line 4, Nonsense: is a parameter of no layer here; take it out",
-        "rollout.yaml, phases.dev.account_parameters.222222222222.VpcCdr: is a parameter of no layer here; "
-        "did you mean VpcCidr?",
+        "dev.json, line 4, Nonsense: Nonsense is a parameter of no layer here, so it would be dropped in silence; "
+        "remove it",
+        "rollout.yaml, phases.dev.account_parameters.222222222222.VpcCdr: VpcCdr is a parameter of no layer "
+        "here, so it would be dropped in silence; did you mean VpcCidr?",
     ]
 
 
@@ -146,7 +147,8 @@ def test_a_parameter_of_the_account_layer_may_be_given_to_a_phase() -> None:
 def test_a_parameter_of_the_tooling_account_is_none_of_a_phase() -> None:
     artifacts = made("artifacts", {"AccessLogsBucket": TEXT}, scope="TOOLING")
     assert told([made("network"), artifacts], {"parameters": {"AccessLogsBucket": "x"}}) == [
-        "rollout.yaml, phases.dev.parameters.AccessLogsBucket: is a parameter of no layer here; take it out"
+        "rollout.yaml, phases.dev.parameters.AccessLogsBucket: AccessLogsBucket is a parameter of no layer here, "
+        "so it would be dropped in silence; remove it"
     ]
 
 
@@ -172,8 +174,8 @@ def test_a_wrong_output_of_a_shared_stack_is_said() -> None:
 def test_a_parameter_without_a_value_is_said_with_its_places() -> None:
     layers = [made("network", {"Id": {**TEXT, "Description": "The prefix list of S3"}}), made("access", {"Id": TEXT})]
     assert told(layers, {"place_parameters": {f"{ONE}/{NEAR}": {"Id": "x"}}}) == [
-        "111111111111/eu-west-1, 222222222222/eu-west-1 and 222222222222/us-east-1: Id has no value, and access, "
-        "network needs one; give it in dev.json, or in rollout.yaml under phases.dev: The prefix list of S3"
+        "111111111111/eu-west-1, 222222222222/eu-west-1 and 222222222222/us-east-1: Id has no value, and no "
+        "default in access, network; give it in dev.json, or in rollout.yaml under phases.dev: The prefix list of S3"
     ]
 
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import ipaddress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
-from builders import environments
+from builders import environments, reachability
 from builders.building import packages
-from builders.building.address_ranges import collisions
 from builders.building.assembly import Assembly
 from builders.building.findings import Finding
-from builders.building.parameter_values import mistakes, shown
-from builders.building.refusals import refusals
 from builders.environments import ParameterFile
-from builders.errors import ParameterFileError, UsageError
+from builders.errors import EvaluationError, ParameterFileError, UsageError
+from builders.evaluate import Evaluated, evaluate
 from builders.package import Function
-from builders.stack import Scope
-from builders.text import suggestion
+from builders.parameter_validation import (
+    assignment,
+    declarations,
+    missing_value,
+    rule_parameters,
+    unknown_parameter,
+    wrong_value,
+)
 
-Declarations = Mapping[str, Mapping[str, dict[str, Any]]]
-"""For each parameter, its declaration in each layer that has it."""
+VPC = "VpcCidr"
+ON_PREMISES = "OnPremisesCidr"
+"""The beginning of the keys of on-premises ranges; one may hold several ranges with commas between them."""
 
 
 def check(folder: Path, made: Assembly, functions: Sequence[Function] = ()) -> list[Finding]:
@@ -40,61 +48,114 @@ def check(folder: Path, made: Assembly, functions: Sequence[Function] = ()) -> l
             line = error.__cause__.lineno if isinstance(error.__cause__, JSONDecodeError) else None
             findings.append(Finding("parameter-file", str(error), str(path), line))
     for file in files:
-        findings += file.findings
-        findings += _check_file(file, made)
-    return [*findings, *collisions(files), *packages.findings(functions, made, files)]
+        findings += [*file.findings, *_check_file(file, made)]
+    return [*findings, *overlapping_ranges(files), *packages.findings(functions, made, files)]
 
 
 def _check_file(file: ParameterFile, made: Assembly) -> Iterator[Finding]:
-    declarations = _declarations(made)
-    if not made.unbuilt:  # a layer that was not built may declare the key
-        yield from _unknown(file, declarations)
-    of_one_key = [*_missing(file, declarations, made.scopes), *_wrong_values(file, declarations)]
-    yield from (finding for _, finding in of_one_key)
-    yield from refusals(file, made, {key for key, _ in of_one_key})
-
-
-def _declarations(made: Assembly) -> Declarations:
-    declarations: dict[str, dict[str, dict[str, Any]]] = {}
-    for layer, template in sorted(made.templates.items()):
-        for key, declaration in template["Parameters"].items():
-            declarations.setdefault(key, {})[layer] = declaration
-    return declarations
-
-
-def _unknown(file: ParameterFile, declarations: Declarations) -> Iterator[Finding]:
+    declared = declarations({layer: template["Parameters"] for layer, template in sorted(made.templates.items())})
+    unusable = set()
     for key, entry in file.entries.items():
-        if key not in declarations:
-            close = suggestion(key, declarations)
-            advice = f"did you mean {close}?" if close else "remove it"
-            message = f"{key} is a parameter of no layer, and the AWS CLI would drop it in silence; {advice}"
-            yield Finding("unknown-parameter", message, str(file.path), entry.line)
+        unknown = unknown_parameter(key, declared)
+        if unknown and not made.unbuilt:  # a layer that was not built may declare the key
+            yield Finding("unknown-parameter", unknown, str(file.path), entry.line)
+        for mistake in wrong_value(key, entry.value, declared.get(key, {})):
+            unusable.add(key)
+            yield Finding("parameter-value", mistake, str(file.path), entry.line)
+    for key, by_layer in declared.items():
+        of_file = {layer: found for layer, found in by_layer.items() if made.scopes[layer] in file.scopes}
+        missing = None if key in file.entries else missing_value(key, of_file, f'add "{key}=..."')
+        if missing:
+            unusable.add(key)
+            yield Finding("missing-parameter", missing, str(file.path))
+    yield from _refusals(file, made, unusable)
 
 
-def _missing(
-    file: ParameterFile, declarations: Declarations, scopes: Mapping[str, Scope]
-) -> Iterator[tuple[str, Finding]]:
-    """Each key that the layers of the file's scopes cannot be deployed without."""
-    for key, by_layer in declarations.items():
-        demanding = [
-            layer
-            for layer, declaration in by_layer.items()
-            if scopes[layer] in file.scopes and "Default" not in declaration
-        ]
-        if demanding and key not in file.entries:
-            description = by_layer[demanding[0]].get("Description", "its layer says no more")
-            layers = ", ".join(demanding)
-            message = f'{key} is missing and has no default in {layers}; add "{key}=...": {description}'
-            yield key, Finding("missing-parameter", message, str(file.path))
+def _refusals(file: ParameterFile, made: Assembly, unusable: Collection[str]) -> Iterator[Finding]:
+    """Evaluate the layers that are deployed with a file, in their order, and follow the flows through their network.
+
+    `unusable` names parameters that are missing or wrong. A layer that takes one of them is not evaluated, since the
+    answer would only repeat that; nor is a layer that imports from one that was not or cannot be evaluated.
+    """
+    exports: dict[str, Any] = {}
+    evaluated: dict[str, Evaluated] = {}
+    for layer in [name for name in made.order if made.scopes[name] in file.scopes]:
+        template = made.templates[layer]
+        exporters = {export.layer for export in made.stacks[layer].imports}
+        if not template["Parameters"].keys().isdisjoint(unusable) or not exporters <= evaluated.keys():
+            continue
+        try:
+            evaluated[layer] = evaluate(template, file.values, imports=exports)
+        except EvaluationError as error:
+            yield Finding("template-refuses", f"{layer}: {error}", str(file.path))
+            continue
+        exports |= evaluated[layer].exports
+        for sentence in evaluated[layer].failed_rules:
+            yield _failed_rule(file, layer, template, sentence)
+    if evaluated.keys() >= set(reachability.LAYERS):
+        demands = reachability.demands({layer: made.templates[layer] for layer in evaluated}, file.values)
+        for found in reachability.check(evaluated, demands):
+            yield Finding("unreachable", f"{found.flow}: {found.missing} at {found.where}", str(file.path))
 
 
-def _wrong_values(file: ParameterFile, declarations: Declarations) -> Iterator[tuple[str, Finding]]:
-    """Each mistake once, with all layers that see it, by key."""
-    for key in file.entries.keys() & declarations.keys():
-        entry = file.entries[key]
-        layers: dict[str, list[str]] = {}
-        for layer, declaration in declarations[key].items():
-            for mistake in mistakes(entry.value, declaration):
-                layers.setdefault(f"{shown(key, entry.value, declaration)} {mistake}", []).append(layer)
-        for mistake, names in layers.items():
-            yield key, Finding("parameter-value", f"{mistake} ({', '.join(names)})", str(file.path), entry.line)
+def _failed_rule(file: ParameterFile, layer: str, template: Mapping[str, Any], sentence: str) -> Finding:
+    """The sentence of a failed rule, with the entries of the file that the rule refers to."""
+    entries = [file.entries[key] for key in rule_parameters(template, sentence) if key in file.entries]
+    given = ", ".join(assignment(entry.key, entry.value, template["Parameters"][entry.key]) for entry in entries)
+    message = f"{layer}: {sentence}" + (f" (given: {given})" if given else "")
+    return Finding("template-rule", message, str(file.path), min((entry.line for entry in entries), default=None))
+
+
+@dataclass(frozen=True)
+class _Range:
+    file: str
+    line: int
+    key: str
+    network: ipaddress.IPv4Network
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.network}"
+
+
+def overlapping_ranges(files: Sequence[ParameterFile]) -> Iterator[Finding]:
+    """Ranges that overlap: VPCs with each other and with on-premises in any file, on-premises ranges within a file.
+
+    The phases share Direct Connect, so their VPCs must differ from each other and from every on-premises range. The
+    `Rules` of a template cannot compute that.
+    """
+    vpcs = [found for file in files for found in _ranges(file, VPC)]
+    on_premises = [found for file in files for found in _ranges(file, ON_PREMISES)]
+    for first, second in combinations(vpcs, 2):
+        if first.network.overlaps(second.network):
+            yield _finding(second, first, "two phases behind one Direct Connect need ranges apart")
+    seen = set()
+    for vpc, remote in sorted(product(vpcs, on_premises), key=lambda pair: pair[0].file != pair[1].file):
+        # Files repeat the ranges of the premises: each is reported once, from the VPC's own file where it is there.
+        if vpc.network.overlaps(remote.network) and (vpc, remote.network) not in seen:
+            seen.add((vpc, remote.network))
+            yield _finding(vpc, remote, "packets for that part would never leave the VPC; choose another range")
+    for first, second in combinations(on_premises, 2):
+        if first.file == second.file and first.network.overlaps(second.network):
+            yield _finding(second, first, "one of them is enough, or one is mistyped")
+
+
+def _ranges(file: ParameterFile, prefix: str) -> Iterator[_Range]:
+    for entry in file.entries.values():
+        if entry.key == prefix or (prefix == ON_PREMISES and entry.key.startswith(prefix)):
+            for text in entry.value.split(","):
+                network = _network(text.strip())
+                if network is not None:
+                    yield _Range(str(file.path), entry.line, entry.key, network)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | None:
+    """The range, or None for a text that is not one: that is a finding about the value already."""
+    try:
+        return ipaddress.IPv4Network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _finding(one: _Range, other: _Range, why: str) -> Finding:
+    where = f"line {other.line}" if other.file == one.file else f"{other.file} line {other.line}"
+    return Finding("overlapping-ranges", f"{one} overlaps {other} of {where}; {why}", one.file, one.line)

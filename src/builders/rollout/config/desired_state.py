@@ -20,10 +20,10 @@ from builders.rollout.config.loading import check_accounts
 from builders.rollout.config.parameters import (
     Variant,
     complete,
+    differing_values,
+    failed_rules,
     missing_values,
     parted,
-    refused_by_rules,
-    the_same_everywhere,
     unknown_parameters,
     variants,
     wrong_values,
@@ -193,7 +193,7 @@ def resolved_values(
     found = variants(given, targets)
     layers = carried_layers(rollout, phase, templates, found)
     problems = [*layers.problems, *_problems(rollout, phase, given, found, layers, templates)]
-    problems = problems or [line for template in layers.sets for line in refused_by_rules(template, found)]
+    problems = problems or [line for template in layers.sets for line in failed_rules(template, found)]
     if problems:
         raise all_at_once(problems)
     wide = found[0].wide
@@ -227,7 +227,7 @@ def _problems(
     yield from unknown_parameters([given.environment], templates.values())
     yield from unknown_parameters(written, [*layers.known, *of_account])
     yield from wrong_values([*given.wide, *given.own()], [*deployed, *of_account])
-    yield from the_same_everywhere(given.own(), _SAME)
+    yield from differing_values(given.own(), _SAME)
     where = f"give it in {given.environment.name}, or in {rollout.path} under phases.{phase}"
     yield from missing_values(found, layers.sets, where)
     for template in layers.plain:

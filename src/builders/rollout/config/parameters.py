@@ -1,11 +1,7 @@
-"""Lays the sources of a phase over each other, and parts a layer's values into those of its set and overrides.
+"""Values of a phase's targets: merged from their sources, checked, and divided into set values and overrides.
 
-Places with the same sources are one variant, and equal overrides are one object: thousands of accounts that differ in
+Targets with the same sources are one variant, and equal overrides are one object: thousands of accounts that differ in
 nothing cost as much as one.
-
-What CloudFormation would refuse, or drop in silence: every wrong value with the place where it stands.
-
-Evaluates the Rules of templates, which CloudFormation asks before it deploys a stack.
 """
 
 from __future__ import annotations
@@ -14,15 +10,25 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from builders.building.parameter_values import mistakes, shown
 from builders.errors import EvaluationError
 from builders.evaluate import evaluate
+from builders.parameter_validation import (
+    assignment,
+    declarations,
+    missing_value,
+    rule_parameters,
+    unknown_parameter,
+    wrong_value,
+)
 from builders.rollout.config.sources import PhaseSources, Source, merged_values, origin
 from builders.rollout.config.templates import Template
 from builders.rollout.model import Target, Values
-from builders.text import name_list, suggestion
+from builders.text import name_list
+
+_TARGETS_SHOWN = 3
+_RULE_SECTIONS = ("Parameters", "Mappings", "Conditions", "Rules")
+"""Enough to evaluate rules: they refer to parameters only (CloudFormation user guide, "Rules section")."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,13 @@ class Variant:
     wide: Values
     own: Values
 
+    def given(self, key: str) -> str | None:
+        """The value that a source gives a parameter; None where none does."""
+        return self.own.get(key, self.wide.get(key))
+
     def value(self, key: str, template: Template) -> str | None:
-        """What a layer is given for a parameter, its default where nobody says anything."""
-        value = self.own.get(key, self.wide.get(key))
+        """The value that a layer is deployed with: its default where no source gives one."""
+        value = self.given(key)
         return template.default(key) if value is None else value
 
 
@@ -85,119 +95,76 @@ def complete(template: Template, variant: Variant, but_for: Iterable[str] = ()) 
     return {key: value for key, value in values.items() if value is not None}
 
 
-_TARGETS_SHOWN = 3
-
-
 def unknown_parameters(sources: Iterable[Source], templates: Iterable[Template]) -> Iterator[str]:
-    """Keys that no template declares: CloudFormation refuses them, so they would be passed over."""
-    known = {key for template in templates for key in template.parameters}
+    """Parameters that no template declares."""
+    declared = {key for template in templates for key in template.parameters}
     for source in sources:
         for key in source.values:
-            if key not in known:
-                close = suggestion(key, sorted(known))
-                yield f"{source.where(key)}: is a parameter of no layer here; " + (
-                    f"did you mean {close}?" if close else "take it out"
-                )
+            unknown = unknown_parameter(key, declared)
+            if unknown:
+                yield f"{source.where(key)}: {unknown}"
 
 
 def wrong_values(sources: Iterable[Source], templates: Iterable[Template]) -> Iterator[str]:
     """Values that a template's declaration does not allow: each mistake once, with the layers that make it one."""
-    declared: dict[str, list[Template]] = {}
-    for template in templates:
-        for key in template.parameters:
-            declared.setdefault(key, []).append(template)
+    declared = declarations({template.layer: template.parameters for template in templates})
     for source in sources:
         for key, value in source.values.items():
-            layers: dict[str, list[str]] = {}
-            for template in declared.get(key, ()):
-                declaration = dict(template.parameters[key])
-                for mistake in mistakes(value, declaration):
-                    layers.setdefault(f"{shown(key, value, declaration)} {mistake}", []).append(template.layer)
-            for mistake, names in layers.items():
-                yield f"{source.where(key)}: {mistake} ({', '.join(names)})"
+            for mistake in wrong_value(key, value, declared.get(key, {})):
+                yield f"{source.where(key)}: {mistake}"
 
 
 def missing_values(
     found: Sequence[Variant], templates: Iterable[Template], advice: str, given_later: Collection[str] = ()
 ) -> Iterator[str]:
-    """Parameters that need a value and have none, each with the places that lack it. `advice` says where to give it."""
-    demanding: dict[str, list[Template]] = {}
-    for template in templates:
-        for key in template.parameters:
-            if template.default(key) is None and key not in given_later:
-                demanding.setdefault(key, []).append(template)
-    for key, wanting in demanding.items():
-        lacking = [target for variant in found if variant.value(key, wanting[0]) is None for target in variant.targets]
-        if lacking:
-            layers = ", ".join(template.layer for template in wanting)
-            described = [template.parameters[key].get("Description") for template in wanting]
-            description = next(filter(None, described), "its layers say no more")
-            where = name_list(sorted(lacking), _TARGETS_SHOWN)
-            yield f"{where}: {key} has no value, and {layers} needs one; {advice}: {description}"
+    """Parameters that need a value and have none, with the targets that lack it. `advice` says where to give it."""
+    declared = declarations({template.layer: template.parameters for template in templates})
+    for key, by_layer in declared.items():
+        missing = missing_value(key, by_layer, advice)
+        if missing and key not in given_later:
+            lacking = [target for variant in found if variant.given(key) is None for target in variant.targets]
+            if lacking:
+                yield f"{_some(lacking)}: {missing}"
 
 
-def the_same_everywhere(sources: Iterable[Source], reasons: Mapping[str, str]) -> Iterator[str]:
-    """Keys that may not differ between the places of a phase, with the reasons."""
+def differing_values(sources: Iterable[Source], reasons: Mapping[str, str]) -> Iterator[str]:
+    """Values of some targets for parameters that the whole phase shares, with the reasons."""
     for source in sources:
         for key in source.values:
             if key in reasons:
-                yield f"{source.where(key)}: must be the same in the whole phase, {reasons[key]}; take it out here"
+                yield f"{source.where(key)}: must be the same in the whole phase, {reasons[key]}; remove it here"
 
 
-_SECTIONS = ("Parameters", "Mappings", "Conditions", "Rules")
-"""What a rule can see: it refers to parameters only (CloudFormation user guide, "Rules section")."""
+def failed_rules(template: Template, found: Sequence[Variant]) -> Iterator[str]:
+    """The sentences of rules that do not hold, each with its targets and where the values come from.
 
-
-def refused_by_rules(template: Template, found: Sequence[Variant]) -> Iterator[str]:
-    """The sentences of rules that do not hold, each with its places and where the values come from.
-
-    Every parameter has a value. Rules are asked once for all places that agree in what they look at.
+    Every parameter has a value. Rules are evaluated once for all targets that agree in what the rules refer to.
     """
-    body = {name: part for name, part in json.loads(template.body).items() if name in _SECTIONS}
-    rules = body.get("Rules", {})
-    looked_at = sorted(set(_references(rules)) & template.parameters.keys())
-    targets: dict[tuple[str | None, ...], list[Target]] = {}
-    first: dict[tuple[str | None, ...], Variant] = {}
-    for variant in found if rules else ():
-        seen = tuple(variant.value(key, template) for key in looked_at)
-        targets.setdefault(seen, []).extend(variant.targets)
-        first.setdefault(seen, variant)
-    for seen, variant in first.items():
+    body = {name: part for name, part in json.loads(template.body).items() if name in _RULE_SECTIONS}
+    referred = rule_parameters(body)
+    variants: dict[tuple[str | None, ...], list[Variant]] = {}
+    for variant in found if body.get("Rules") else ():
+        variants.setdefault(tuple(variant.value(key, template) for key in referred), []).append(variant)
+    for alike in variants.values():
         try:
-            sentences = evaluate(body, complete(template, variant)).failed_rules
+            sentences = evaluate(body, complete(template, alike[0])).failed_rules
         except EvaluationError as error:
             sentences = (str(error),)
+        where = _some([target for variant in alike for target in variant.targets])
         for sentence in sentences:
-            given = _given(template, variant, _parameters(rules, sentence, looked_at))
-            yield f"{name_list(sorted(targets[seen]), _TARGETS_SHOWN)}, {template.layer}: {sentence}{given}"
+            given = _given(template, alike[0], rule_parameters(body, sentence))
+            yield f"{where}, {template.layer}: {sentence}{given}"
 
 
 def _given(template: Template, variant: Variant, keys: Sequence[str]) -> str:
-    """The values that a rule looks at, with where they stand; defaults stand nowhere."""
+    """The values that a rule refers to, and their sources; a default has none."""
     texts = [
-        f"{shown(key, source.values[key], template.parameters[key])} from {source.where(key)}"
+        f"{assignment(key, source.values[key], template.parameters[key])} from {source.where(key)}"
         for key in keys
         if (source := origin(variant.chain, key))
     ]
     return f" (given: {'; '.join(texts)})" if texts else ""
 
 
-def _parameters(rules: Mapping[str, Any], sentence: str, looked_at: Sequence[str]) -> list[str]:
-    """The parameters that the rule with this sentence refers to."""
-    meant = [
-        rule for rule in rules.values() if any(each.get("AssertDescription") == sentence for each in rule["Assertions"])
-    ]
-    names = set(_references(meant))
-    return [key for key in looked_at if key in names]
-
-
-def _references(node: Any) -> Iterator[str]:
-    if isinstance(node, list):
-        for part in node:
-            yield from _references(part)
-    elif isinstance(node, dict):
-        for key, part in node.items():
-            if key == "Ref" and isinstance(part, str):
-                yield part
-            else:
-                yield from _references(part)
+def _some(targets: Sequence[Target]) -> str:
+    return name_list(sorted(targets), _TARGETS_SHOWN)

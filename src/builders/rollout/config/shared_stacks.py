@@ -12,8 +12,8 @@ from builders.rollout.config.document import all_at_once
 from builders.rollout.config.parameters import (
     Variant,
     complete,
+    failed_rules,
     missing_values,
-    refused_by_rules,
     unknown_parameters,
     variants,
     wrong_values,
@@ -73,7 +73,7 @@ def bootstrap_values(
     groups = list(_groups(rollout, scope, shared, members or {}))
     problems = [line for group in groups for line in _problems(group, chosen, templates)]
     problems = problems or [
-        line for group in groups for template in chosen for line in refused_by_rules(template, group.variants)
+        line for group in groups for template in chosen for line in failed_rules(template, group.variants)
     ]
     if problems:
         raise all_at_once(problems)

@@ -10,6 +10,7 @@ from typing import Any
 
 from builders import naming
 from builders.errors import RolloutError
+from builders.parameter_validation import as_text
 
 PHASE, NETWORK_PER_PHASE, ACCOUNT = "PHASE", "NETWORK_PER_PHASE", "ACCOUNT"
 TOOLING_ONCE, TOOLING, NETWORK = "TOOLING_ONCE", "TOOLING", "NETWORK"
@@ -35,7 +36,7 @@ class Template:
     def default(self, parameter: str) -> str | None:
         """What CloudFormation takes where no value is given, as a text; None where one must be given."""
         default = self.parameters[parameter].get("Default")
-        return str(default).lower() if isinstance(default, bool) else None if default is None else str(default)
+        return None if default is None else as_text(default)
 
 
 def read_templates(directory: Path) -> dict[str, Template]:

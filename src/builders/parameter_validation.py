@@ -1,16 +1,21 @@
-"""Judges a parameter's value by its declaration, as CloudFormation does before it deploys anything.
+"""Judges parameters by their declarations, as CloudFormation does before it deploys anything.
 
-Facts: CloudFormation user guide, "CloudFormation template Parameters syntax", "Specify existing resources at runtime
-with CloudFormation-supplied parameter types", "Understand CloudFormation quotas".
+The one judge for the parameter files of `build-templates --check` and for the values of a rollout. Facts:
+CloudFormation user guide, "CloudFormation template Parameters syntax", "Specify existing resources at runtime with
+CloudFormation-supplied parameter types", "Understand CloudFormation quotas".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from builders import naming
+from builders.text import suggestion
+
+Declarations = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""For each parameter, its declaration in each layer that has it."""
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _ZONE = r"[a-z]{2}(-[a-z]+)+-\d+([a-z]|-[a-z]+-\d+[a-z])"
@@ -32,10 +37,78 @@ _PATTERN_SHOWN_CHARACTERS = 60
 _SECRET = re.compile(r"password|passwd|passphrase|secret|token|credential|private_?key|api_?key", re.IGNORECASE)
 
 
-def shown(key: str, value: str, declaration: Mapping[str, Any]) -> str:
+def declarations(sections: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Declarations:
+    """The Parameters sections of layers, by parameter instead of by layer."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for layer, section in sections.items():
+        for key, declaration in section.items():
+            found.setdefault(key, {})[layer] = declaration
+    return found
+
+
+def unknown_parameter(key: str, declared: Collection[str]) -> str | None:
+    """The sentence about a parameter that no layer declares; None where one does."""
+    if key in declared:
+        return None
+    close = suggestion(key, sorted(declared))
+    advice = f"did you mean {close}?" if close else "remove it"
+    return f"{key} is a parameter of no layer here, so it would be dropped in silence; {advice}"
+
+
+def wrong_value(key: str, value: str, by_layer: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Each mistake of a value once, with all layers whose declarations make it one."""
+    layers: dict[str, list[str]] = {}
+    for layer, declaration in by_layer.items():
+        for mistake in mistakes(value, declaration):
+            layers.setdefault(f"{assignment(key, value, declaration)} {mistake}", []).append(layer)
+    for mistake, names in layers.items():
+        yield f"{mistake} ({', '.join(names)})"
+
+
+def missing_value(key: str, by_layer: Mapping[str, Mapping[str, Any]], advice: str) -> str | None:
+    """The sentence about a parameter that is given no value; None where every layer has a default.
+
+    `advice` says what to do.
+    """
+    without = [layer for layer, declaration in by_layer.items() if declaration.get("Default") is None]
+    if not without:
+        return None
+    descriptions = (by_layer[layer].get("Description") for layer in without)
+    description = next(filter(None, descriptions), "its layers say no more")
+    return f"{key} has no value, and no default in {', '.join(without)}; {advice}: {description}"
+
+
+def rule_parameters(template: Mapping[str, Any], sentence: str | None = None) -> list[str]:
+    """The parameters that a template's rules refer to, sorted; with a sentence, those of the rules that say it."""
+    rules = [
+        rule
+        for rule in template.get("Rules", {}).values()
+        if sentence is None or any(each.get("AssertDescription") == sentence for each in rule["Assertions"])
+    ]
+    return sorted(set(_references(rules)) & template["Parameters"].keys())
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _references(item)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key == "Ref" and isinstance(value, str):
+                yield value
+            else:
+                yield from _references(value)
+
+
+def assignment(key: str, value: str, declaration: Mapping[str, Any]) -> str:
     """`key=value` for a message, the value left out when it may be a secret."""
-    hidden = _SECRET.search(key) or str(declaration.get("NoEcho")).lower() == "true"
+    hidden = _SECRET.search(key) or as_text(declaration.get("NoEcho")).lower() == "true"
     return f"{key} (value not shown)" if hidden else f"{key}={value!r}"
+
+
+def as_text(value: Any) -> str:
+    """A default or an allowed value as CloudFormation writes it: JSON's true is "true"."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def mistakes(value: str, declaration: Mapping[str, Any]) -> Iterator[str]:
@@ -58,7 +131,7 @@ def _mistakes_of_one(value: str, kind: str, declaration: Mapping[str, Any]) -> I
         kind = "AWS::SSM::Parameter::Name"  # the value names the parameter that holds the value
     if kind in _TYPES and not re.fullmatch(_TYPES[kind][0], value):
         yield f"is not what {kind} asks for: {_TYPES[kind][1]}"
-    allowed = [_text(choice) for choice in declaration.get("AllowedValues", [])]
+    allowed = [as_text(choice) for choice in declaration.get("AllowedValues", [])]
     if allowed and value not in allowed:
         yield f"is none of the allowed values: {', '.join(allowed)}"
     if "AllowedPattern" in declaration:
@@ -92,7 +165,3 @@ def _bound_mistakes(size: float | None, declaration: Mapping[str, Any], what: st
         yield f"{saying.format(f'{size:.15g}')}, at least {least} are allowed"
     if most is not None and size > float(most):
         yield f"{saying.format(f'{size:.15g}')}, at most {most} are allowed"
-
-
-def _text(choice: Any) -> str:
-    return str(choice).lower() if isinstance(choice, bool) else str(choice)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from builders.building.parameter_values import mistakes, shown
+from builders.parameter_validation import assignment, mistakes
 
 
 def found(value: str, **declaration: Any) -> list[str]:
@@ -116,7 +116,7 @@ def test_several_mistakes_of_a_value_are_all_told() -> None:
 
 
 def test_a_value_is_shown_with_its_key() -> None:
-    assert shown("VpcCidr", "10.0.0.0/16", {"Type": "String"}) == "VpcCidr='10.0.0.0/16'"
+    assert assignment("VpcCidr", "10.0.0.0/16", {"Type": "String"}) == "VpcCidr='10.0.0.0/16'"
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ def test_a_value_is_shown_with_its_key() -> None:
         ("Harmless", {"NoEcho": "true"}),
     ],
 )
-def test_the_value_of_what_sounds_secret_is_not_shown(key: str, declaration: dict[str, Any]) -> None:
-    assert shown(key, "hunter2", {"Type": "String", **declaration}) == f"{key} (value not shown)"
+def test_the_value_of_what_sounds_secret_is_not_assignment(key: str, declaration: dict[str, Any]) -> None:
+    assert assignment(key, "hunter2", {"Type": "String", **declaration}) == f"{key} (value not shown)"
 
 
 def test_a_key_of_kms_is_no_secret() -> None:
-    assert shown("KmsKeyId", "x", {"Type": "String"}) == "KmsKeyId='x'"
+    assert assignment("KmsKeyId", "x", {"Type": "String"}) == "KmsKeyId='x'"
 
 
 DECLARATIONS = st.fixed_dictionaries(
