@@ -16,7 +16,15 @@ from builders import catalog, outputs
 from builders.cloud.process import Cloud, running
 from builders.deploy import AwsCli
 from builders.naming import plain_stack
-from builders.rehearsal.phase import PHASES, REGION, TEMPLATES, Accounts, Scenario, layers, source_database
+from builders.rehearsal.deployment import (
+    PHASES,
+    REGION,
+    TEMPLATES,
+    PhaseAccounts,
+    PhaseDeployment,
+    layers,
+    source_database,
+)
 from builders.scopes import Scope
 
 EIGHT = {
@@ -39,39 +47,39 @@ def cloud() -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="module")
-def phases(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scenario]]:
+def phases(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, PhaseDeployment]]:
     """All three phases, deployed one after the other."""
     folder = tmp_path_factory.mktemp("outputs")
     with contextlib.ExitStack() as sources:
         deployed = {}
         for phase in PHASES:
-            scenario = Scenario(Accounts.of(cloud, phase), phase, folder, lambda _line: None)
-            sources.enter_context(source_database(cloud, scenario, lambda _line: None))
-            scenario.deploy_shared()
-            scenario.deploy_phase()
-            deployed[phase] = scenario
+            deployment = PhaseDeployment(PhaseAccounts.on(cloud, phase), phase, folder, lambda _line: None)
+            sources.enter_context(source_database(cloud, deployment, lambda _line: None))
+            deployment.deploy_shared()
+            deployment.deploy_phase()
+            deployed[phase] = deployment
         yield deployed
 
 
-def test_every_phase_puts_out_the_eight_values_that_others_rely_on(phases: dict[str, Scenario]) -> None:
-    missing = {phase: EIGHT - set(outputs.flatten(scenario.stacks)) for phase, scenario in phases.items()}
+def test_every_phase_puts_out_the_eight_values_that_others_rely_on(phases: dict[str, PhaseDeployment]) -> None:
+    missing = {phase: EIGHT - set(outputs.flatten(deployment.stacks)) for phase, deployment in phases.items()}
     assert missing == {"dev": set(), "staging": set(), "prod": set()}
 
 
 @pytest.mark.parametrize("phase", list(PHASES))
-def test_the_integration_suite_holds_for_every_phase(phases: dict[str, Scenario], phase: str) -> None:
-    scenario = phases[phase]
-    outputs.write(phase, scenario.stacks, scenario.outputs_dir)
-    told = {"STACKFERRY_OUTPUTS": str(scenario.outputs_dir / phase / outputs.FLAT)}
+def test_the_integration_suite_holds_for_every_phase(phases: dict[str, PhaseDeployment], phase: str) -> None:
+    deployment = phases[phase]
+    outputs.write(phase, deployment.stacks, deployment.outputs_dir)
+    written = {"STACKFERRY_OUTPUTS": str(deployment.outputs_dir / phase / outputs.FLAT)}
     suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration"]
     finished = subprocess.run(
-        suite, env={**scenario.accounts.phase.environment, **told}, capture_output=True, text=True, check=False
+        suite, env={**deployment.accounts.phase.environment, **written}, capture_output=True, text=True, check=False
     )
     assert finished.returncode == 0, finished.stdout
 
 
 def test_production_is_what_its_file_asks_for_and_the_others_are_cheap(
-    cloud: Cloud, phases: dict[str, Scenario]
+    cloud: Cloud, phases: dict[str, PhaseDeployment]
 ) -> None:
     facts = {}
     for phase in phases:
@@ -82,22 +90,22 @@ def test_production_is_what_its_file_asks_for_and_the_others_are_cheap(
     assert facts == {"dev": (False, 1, False), "staging": (False, 7, False), "prod": (True, 35, True)}
 
 
-def test_deploying_again_without_a_change_does_nothing(phases: dict[str, Scenario]) -> None:
-    scenario = phases["staging"]
-    before = events(scenario.accounts.phase)
-    scenario.deploy_phase()
-    assert events(scenario.accounts.phase) == before
+def test_deploying_again_without_a_change_does_nothing(phases: dict[str, PhaseDeployment]) -> None:
+    deployment = phases["staging"]
+    before = events(deployment.accounts.phase)
+    deployment.deploy_phase()
+    assert events(deployment.accounts.phase) == before
 
 
-def test_no_stack_of_a_phase_names_another_phase(phases: dict[str, Scenario]) -> None:
-    for phase, scenario in phases.items():
+def test_no_stack_of_a_phase_names_another_phase(phases: dict[str, PhaseDeployment]) -> None:
+    for phase, deployment in phases.items():
         others = [PHASES[other] for other in phases if other != phase]
-        own = json.dumps(scenario.accounts.phase.json("cloudformation", "describe-stacks"))
+        own = json.dumps(deployment.accounts.phase.json("cloudformation", "describe-stacks"))
         assert [account for account in others if account in own] == []
 
 
 def test_deleting_one_phase_leaves_only_what_keeps_its_data_and_the_others_as_they_were(
-    cloud: Cloud, phases: dict[str, Scenario]
+    cloud: Cloud, phases: dict[str, PhaseDeployment]
 ) -> None:
     untouched = {phase: everything(cloud, PHASES[phase]) for phase in ("staging", "prod")}
     dev = phases["dev"]

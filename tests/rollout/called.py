@@ -76,7 +76,7 @@ class CalledPhase:
 
     def add_account(self, account: str) -> None:
         """Let the tooling account deploy in an account."""
-        Accounts(self.cloud).lend(account, DEPLOY_ROLE, self.tooling)
+        Accounts(self.cloud).create_admin_role(account, DEPLOY_ROLE, self.tooling)
 
     def api(self, service: str, account: str = "") -> Any:
         """A client of boto3's own, as the owner of an account sees it."""

@@ -1,4 +1,4 @@
-"""Somebody who may do what a policy says and nothing else, in a company where IAM is asked about every request."""
+"""An IAM user who may do what a command's policy allows and nothing else, on a cloud that evaluates IAM."""
 
 from __future__ import annotations
 
@@ -22,46 +22,45 @@ PHASE, SUFFIX = "dev", "dev"
 
 
 class Operator(RolloutCommand):
-    """A user of the tooling account. `made` are the calls of each command, by whose they were."""
+    """A user of the tooling account. `made` are the calls of each command, with the identity that made them."""
 
-    def __init__(self, current: RehearsalCloud) -> None:
-        super().__init__(current, ROOT / "templates")
-        self.current = current
+    def __init__(self, prepared: RehearsalCloud) -> None:
+        super().__init__(prepared, ROOT / "templates")
         self.made: dict[str, set[tuple[Who, str]]] = defaultdict(set)
-        rollout = current.rollout
+        rollout = prepared.rollout
         self.scope = Scope(rollout.tooling.account, rollout.home, SUFFIX, rollout.deploy_role)
-        self._iam = current.accounts.api("iam", rollout.tooling.account)
+        self._iam = prepared.accounts.api("iam", rollout.tooling.account)
         self._iam.create_user(UserName="operator")
         key = self._iam.create_access_key(UserName="operator")["AccessKey"]
         self._keys = key["AccessKeyId"], key["SecretAccessKey"]
 
     def run(self, command: str, *more: str, without: Collection[str] = (), stop_after: str = "") -> CommandResult:
-        """Run a command with its own policy, but for some actions; `stop_after` is a call that Ctrl-C comes behind."""
+        """Run a command with its own policy without some actions; Ctrl-C comes after the call `stop_after`."""
         document = policy(command, scope=self.scope, without=without)
         if command == "bootstrap":
-            document["Statement"].append({"Effect": "Allow", "Action": _of_resources(), "Resource": "*"})
+            document["Statement"].append({"Effect": "Allow", "Action": _resource_actions(), "Resource": "*"})
         arguments = {"UserName": "operator", "PolicyName": "command", "PolicyDocument": json.dumps(document)}
         self._iam.put_user_policy(**arguments)
 
         def observe(moment: Moment, call: ApiCall) -> None:
-            self.made[command].add((_whose(call), str(call)))
+            self.made[command].add((_identity(call), str(call)))
             if str(call) == stop_after and moment is Moment.AFTER:
                 raise KeyboardInterrupt
 
         return self.call(command, "--phase", PHASE, *more, observe=observe)
 
     def client(self, *, region: str, observe: Any = None, **given: Any) -> Client:
-        """With the user's keys."""
-        access = Access(region, endpoint_url=self.current.cloud.endpoint_url, keys=self._keys)
+        """A client with the user's keys."""
+        access = Access(region, endpoint_url=self.prepared.cloud.endpoint_url, keys=self._keys)
         return Client(access, observe=observe, **given)
 
 
-def _of_resources() -> list[str]:
-    """The embedded cloud asks whether a deployer may make a resource by its logical id, for want of an ARN."""
+def _resource_actions() -> list[str]:
+    """The actions on all resources, since the embedded cloud checks them by logical id instead of an ARN."""
     return sorted({action for actions in calls.BY_TYPE.values() for action in actions})
 
 
-def _whose(call: ApiCall) -> Who:
+def _identity(call: ApiCall) -> Who:
     if not call.account:
         return Who.CALLER
     return Who.PLAN if call.role.startswith("stackferry-plan-") else Who.DEPLOY

@@ -32,10 +32,10 @@ NEEDED_TO_APPLY = (
     "s3:PutObject",
     "sts:AssumeRole",
 )
-"""Actions whose lack is tried before anything stands."""
+"""Actions that apply is tried without, before anything is deployed."""
 
 
-UNMADE = {
+NOT_CALLED = {
     # where a stack, or one of its instances, fails
     "cloudformation:DeleteStack",
     "cloudformation:DescribeStackEvents",
@@ -63,79 +63,79 @@ UNMADE = {
     "secretsmanager:DeleteSecret",
     "secretsmanager:DescribeSecret",
 }
-"""Calls that the commands make elsewhere, and not in the company of one account that is played here."""
+"""Calls that the commands make in other cases than those tried here, with one account."""
 
 
 @dataclass(frozen=True)
-class Played:
-    """Who played, what the commands said in order, and what apply said without an action."""
+class CommandRuns:
+    """The operator, the results of the commands in order, and those of apply without one action."""
 
     operator: Operator
-    said: list[tuple[str, CommandResult]]
+    results: list[tuple[str, CommandResult]]
     refused: Mapping[str, CommandResult]
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRuns]:
     """Every command once, each by an operator with the policy of that command, up to a rollback."""
     outputs = str(tmp_path_factory.mktemp("outputs"))
     with cloud.prepared_cloud(ROOT / "rollout.yaml", Limits((PHASE,), 1, 1), authorize=True) as prepared:
         operator = Operator(prepared)
-        said = [("bootstrap", operator.run("bootstrap")), ("doctor", operator.run("doctor"))]
+        results = [("bootstrap", operator.run("bootstrap")), ("doctor", operator.run("doctor"))]
         refused = {each: operator.run("apply", "--no-check", *GO, without=[each]) for each in NEEDED_TO_APPLY}
-        said.append(("apply", operator.run("apply", "--no-check", *GO)))
+        results.append(("apply", operator.run("apply", "--no-check", *GO)))
         for command, more in (("status", ()), ("outputs", ("--outputs-dir", outputs)), ("drift", ("--deep", *POLL))):
-            said.append((command, operator.run(command, *more)))
-        prepared.give(PHASE, "LogRetentionDays", "60")
-        said.append(("plan", operator.run("plan", "--change-sets")))
+            results.append((command, operator.run(command, *more)))
+        prepared.set_parameter(PHASE, "LogRetentionDays", "60")
+        results.append(("plan", operator.run("plan", "--change-sets")))
         with contextlib.suppress(KeyboardInterrupt):
             operator.run("apply", "--no-check", *GO, stop_after="cloudformation:UpdateStackSet")
-        said.append(("resume", operator.run("resume", *POLL)))
-        said.append(("rollback", operator.run("rollback", *GO)))
-        yield Played(operator, said, refused)
+        results.append(("resume", operator.run("resume", *POLL)))
+        results.append(("rollback", operator.run("rollback", *GO)))
+        yield CommandRuns(operator, results, refused)
 
 
 @pytest.fixture(scope="module")
-def removed(played: Played) -> CommandResult:
+def removed(runs: CommandRuns) -> CommandResult:
     """The phase is removed, and purged."""
-    blocked = played.operator.run("remove", "--purge", *GO)
+    blocked = runs.operator.run("remove", "--purge", *GO)
     found = re.search(r"acknowledge (.+) by --acknowledge", blocked.stderr)
     assert found, blocked.stderr
     agreed = [part for name in found[1].split(", ") for part in ("--acknowledge", name)]
-    return played.operator.run("remove", "--purge", *GO, *agreed)
+    return runs.operator.run("remove", "--purge", *GO, *agreed)
 
 
-def test_every_command_does_its_work_with_its_own_policy(played: Played) -> None:
-    assert [(command, each.stderr) for command, each in played.said if each.code] == []
+def test_every_command_does_its_work_with_its_own_policy(runs: CommandRuns) -> None:
+    assert [(command, each.stderr) for command, each in runs.results if each.code] == []
 
 
 @pytest.mark.parametrize("action", NEEDED_TO_APPLY)
-def test_apply_names_the_action_that_its_policy_lacks(played: Played, action: str) -> None:
-    said = played.refused[action]
-    assert said.code == 1
-    assert action in said.stderr + said.stdout
+def test_apply_names_the_action_that_its_policy_lacks(runs: CommandRuns, action: str) -> None:
+    result = runs.refused[action]
+    assert result.code == 1
+    assert action in result.stderr + result.stdout
 
 
 @pytest.mark.parametrize("command", ["status", "outputs", "plan", "drift"])
 def test_a_command_that_looks_fails_without_any_action_of_its_calls_and_names_it(
-    played: Played, command: str, tmp_path: Path
+    runs: CommandRuns, command: str, tmp_path: Path
 ) -> None:
-    operator = played.operator
+    operator = runs.operator
     more = {"outputs": ("--outputs-dir", str(tmp_path)), "drift": ("--deep", *POLL)}.get(command, ())
     called = set(operator.run(command, *more).calls)
     silent = []
     for action in called & set(actions(command)):
-        said = operator.run(command, *more, without=[action])
-        if said.code == 0 or action not in said.stderr + said.stdout:
-            silent.append((action, said.code, said.stderr))
+        result = operator.run(command, *more, without=[action])
+        if result.code == 0 or action not in result.stderr + result.stdout:
+            silent.append((action, result.code, result.stderr))
     assert silent == []
 
 
-def test_every_call_of_every_command_is_in_the_table(played: Played, removed: CommandResult) -> None:
-    assert set(played.operator.made) == set(COMMANDS)
+def test_every_call_of_every_command_is_in_the_table(runs: CommandRuns, removed: CommandResult) -> None:
+    assert set(runs.operator.made) == set(COMMANDS)
     undeclared = {
         (command, who.name, call)
-        for command, made in played.operator.made.items()
+        for command, made in runs.operator.made.items()
         for who, call in made
         if call not in calls(command, who)
     }
@@ -190,9 +190,9 @@ def test_the_page_is_what_the_table_says() -> None:
 
 
 def test_what_the_table_allows_is_called_but_for_what_does_not_happen_here(
-    played: Played, removed: CommandResult
+    runs: CommandRuns, removed: CommandResult
 ) -> None:
-    made = {(who, call) for each in played.operator.made.values() for who, call in each}
+    made = {(who, call) for each in runs.operator.made.values() for who, call in each}
     declared = {(grant.who, call) for grants in COMMANDS.values() for grant in grants for call in grant.calls}
     assert removed.code == 0
-    assert sorted({call for _, call in declared - made}) == sorted(UNMADE)
+    assert sorted({call for _, call in declared - made}) == sorted(NOT_CALLED)

@@ -19,7 +19,7 @@ REHEARSE = (sys.executable, "-m", "builders.rehearsal.cli")
 
 
 def rehearse(*options: str, before: tuple[str, ...] = ()) -> tuple[int, dict[str, Any], str]:
-    """The exit code, the report, and what was said on the way. Nothing of a user's AWS configuration is there."""
+    """The exit code, the report and the progress of a rehearsal without any AWS configuration of a user."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     finished = subprocess.run(
         [*REHEARSE, *before, "rehearse", "--json", *options],
@@ -31,18 +31,18 @@ def rehearse(*options: str, before: tuple[str, ...] = ()) -> tuple[int, dict[str
     return finished.returncode, json.loads(finished.stdout or "{}"), finished.stderr
 
 
-def act(report: dict[str, Any], title: str) -> dict[str, Any]:
-    """The act of this title."""
+def step(report: dict[str, Any], title: str) -> dict[str, Any]:
+    """The step of this title."""
     return next(each for each in report["acts"] if title in each["title"])
 
 
-def test_a_phase_in_two_regions_that_is_killed_and_resumed_comes_as_expected() -> None:
-    code, report, said = rehearse("--phase", "dev", "--fault", "kill")
-    assert code == 0, said
+def test_a_phase_in_two_regions_that_is_killed_and_resumed_ends_as_expected() -> None:
+    code, report, progress = rehearse("--phase", "dev", "--fault", "kill")
+    assert code == 0, progress
     assert [each["title"] for each in report["acts"] if not each["as_expected"]] == []
-    assert "not over" in act(report, "which is killed (SIGKILL)")["came"]
-    assert "each once" in act(report, "resume in another process")["came"]
-    assert "stacks as before" in act(report, "rollback")["came"]
+    assert "not over" in step(report, "which is killed (SIGKILL)")["came"]
+    assert "each once" in step(report, "resume in another process")["came"]
+    assert "stacks as before" in step(report, "rollback")["came"]
     assert {"CREATE", "UPDATE"} <= report["operations"]["dev"].keys()
     assert report["calls"]["cloudformation:CreateStackInstances"] > 0
     assert "AWS itself" in report["not_proven"][0]
@@ -55,29 +55,29 @@ def own_file(tmp_path: Path) -> Path:
     return Path(shutil.copy("rollout.yaml", tmp_path))
 
 
-def test_what_does_not_come_as_expected_ends_it_with_the_reason(own_file: Path) -> None:
-    """The accounts may not read the functions' packages, which the doctor sees once the buckets stand."""
+def test_an_unexpected_result_ends_it_with_the_reason(own_file: Path) -> None:
+    """The accounts may not read the functions' packages, which the doctor finds once the buckets exist."""
     path = own_file.parent / "environments" / "tooling.json"
     given = [each for each in json.loads(path.read_text(encoding="utf-8")) if not each.startswith("ReaderAccountIds=")]
     path.write_text(json.dumps(given), encoding="utf-8")
-    code, report, said = rehearse(
+    code, report, progress = rehearse(
         "--phase", "dev", "--regions", "1", "--fault", "none", before=("--file", str(own_file))
     )
-    assert code == 1, said
+    assert code == 1, progress
     last = report["acts"][-1]
     assert (last["title"], last["as_expected"], report["as_expected"]) == ("dev: bootstrap", False, False)
     assert "ReaderAccountIds" in last["came"]
 
 
-def test_service_managed_sets_are_played_in_an_organization_that_is_made_up(own_file: Path) -> None:
+def test_service_managed_sets_are_rehearsed_in_an_organization_that_is_made_up(own_file: Path) -> None:
     file = yaml.safe_load(own_file.read_text(encoding="utf-8"))
     file["stacksets"] = {"permission_model": "SERVICE_MANAGED", "call_as": "DELEGATED_ADMIN"}
     file["phases"] = {"dev": {**file["phases"]["dev"], "targets": {"organizational_units": ["ou-ab12-cdef3456"]}}}
     own_file.write_text(yaml.safe_dump(file), encoding="utf-8")
     options = ("--regions", "1", "--accounts", "1", "--fault", "fail")
-    code, report, said = rehearse(*options, before=("--file", str(own_file)))
-    assert code == 0, said
-    assert "only what was missing" in act(report, "was applied again")["expected"]
+    code, report, progress = rehearse(*options, before=("--file", str(own_file)))
+    assert code == 0, progress
+    assert "only what was missing" in step(report, "was applied again")["expected"]
     assert report["remarks"][0].startswith("The units of dev and their 1 account are made up")
 
 
@@ -89,20 +89,20 @@ def test_without_the_extra_it_says_what_to_install() -> None:
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (finished.returncode, finished.stdout) == (2, "")
     assert finished.stderr == (
-        "rollout-stacksets: the rehearsal plays on the embedded cloud, and ministack is not installed; "
+        "rollout-stacksets: the rehearsal runs on the embedded cloud, and ministack is not installed; "
         "pip install 'stackferry[cloud]'\n"
     )
 
 
 def test_an_unknown_phase_is_refused_before_anything_starts() -> None:
-    code, _, said = rehearse("--phase", "production")
+    code, _, progress = rehearse("--phase", "production")
     assert code == 2
-    assert "'production'" in said
-    assert "prod" in said.replace("'production'", "")
+    assert "'production'" in progress
+    assert "prod" in progress.replace("'production'", "")
 
 
-def listen() -> None:
-    """Tests that run in the background ignore Ctrl-C, and so would what they start."""
+def react_to_interrupts() -> None:
+    """Tests that run in the background ignore Ctrl-C, and so would the processes that they start."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -110,17 +110,22 @@ def listen() -> None:
 def test_a_rehearsal_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: signal.Signals, code: int) -> None:
     command = [*REHEARSE, "rehearse", "--phase", "dev", "--regions", "1", "--fault", "kill"]
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=marked(tmp_path), preexec_fn=listen
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=marked(tmp_path),
+        preexec_fn=react_to_interrupts,
     ) as child:
         assert child.stderr is not None
-        said = []
+        progress = []
         for line in child.stderr:
-            said.append(line)
+            progress.append(line)
             if "which is killed" in line:  # an apply in a process of its own begins, and databases run
                 break
-        assert started_by(tmp_path) > {child.pid}, "".join(said)
+        assert started_by(tmp_path) > {child.pid}, "".join(progress)
         child.send_signal(how)
-        said.append(child.stderr.read())
+        progress.append(child.stderr.read())
         child.wait()
-    assert child.returncode == code, "".join(said)
+    assert child.returncode == code, "".join(progress)
     assert gone_in_time(tmp_path)

@@ -1,1 +1,20 @@
-"""The demo and the rehearsal of a rollout: users of the commands, from outside, on the embedded cloud."""
+"""The rollout and the demo on the embedded cloud: they call the commands from outside, as a person would.
+
+Read in this order:
+
+    cli.py             `rollout-stacksets` as installed: the rollout's commands, and `rehearse`, from start to report
+    script.py          the order of the steps, and the phase in which each fault occurs
+    steps.py           the steps: check, bootstrap, plan, apply, update, roll back, inspect
+    faults.py          the steps with a fault: an account that denies access, a killed process, throttled calls
+    rehearsal.py       a rehearsal under way: its steps with what each expects, and the phases as AWS lists them
+    commands.py        one command, called in this process or in another, and its result
+    snapshot.py        a phase as CloudFormation describes it, to compare before and after
+    report.py          the result of a rehearsal, as text and as JSON
+    cloud.py           the embedded cloud with the accounts of a rollout file, before anything is deployed
+    accounts.py        the pretend accounts, their organization, and the databases on premises
+    rollout_file.py    the rollout file with fewer accounts and regions, and without bake times
+    deployment.py      one phase deployed by the real AWS CLI, for the demo
+    database_login.py  a login with the generated password, before and after a rotation, for the demo
+
+The demo is `builders/demo.py`. Nothing in `builders.rollout` imports this package or `builders.cloud`.
+"""

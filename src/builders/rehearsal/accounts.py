@@ -1,10 +1,7 @@
-"""The pretend accounts of a rollout file: each with the role that a company's own would have.
+"""The pretend accounts of a rollout file: their roles, their organization, and the databases that the phases migrate.
 
-A pretend organization, for phases that name organizational units: the units and who is in them are made up.
-
-Nobody can tell from a rollout file how many accounts a unit has, and ids of units are AWS's to give.
-
-The databases that the phases migrate from, and what a user would bring of them: a secret in each place.
+A rollout file does not say how many accounts an organizational unit has, and AWS gives units their ids, so units and
+their accounts are made up.
 """
 
 from __future__ import annotations
@@ -27,43 +24,44 @@ ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
 class Accounts:
-    """The accounts of the embedded cloud, each asked as its owner."""
+    """The accounts of the embedded cloud, called with the credentials of their owners."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._clients: dict[tuple[str, str, str], Any] = {}
 
     def api(self, service: str, account: str, region: str = "us-east-1") -> Any:
-        """A client of boto3's own; each is made once, since that takes as long as a dozen calls."""
+        """A boto3 client; each is made once, since that takes as long as a dozen calls."""
         key = (service, account, region)
         if key not in self._clients:
             self._clients[key] = boto3.client(service, **self._cloud.client_arguments(account, region))
         return self._clients[key]
 
-    def lend(self, account: str, role: str, to: str) -> None:
-        """Make a role with all rights that another account may assume, as AWS Organizations do in their accounts."""
+    def create_admin_role(self, account: str, role: str, trusted: str) -> None:
+        """Create a role with all rights that `trusted` may assume, as AWS Organizations does in new accounts."""
         iam = self.api("iam", account)
-        statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{to}:root"}, "Action": "sts:AssumeRole"}
+        principal = {"AWS": f"arn:aws:iam::{trusted}:root"}
+        statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
         trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         path, _, name = role.rpartition("/")
         iam.create_role(RoleName=name, Path=f"/{path}/" if path else "/", AssumeRolePolicyDocument=trust)
         iam.attach_role_policy(RoleName=name, PolicyArn=ADMINISTRATOR_ACCESS)
 
-    def trust(self, account: str, role: str) -> str:
-        """The document by which a role says who may assume it, as JSON."""
+    def trust_policy(self, account: str, role: str) -> str:
+        """The trust policy of a role, as JSON."""
         document = self.api("iam", account).get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
         return document if isinstance(document, str) else json.dumps(document)
 
 
-def prepare_account(accounts: Accounts, rollout: RolloutFile, numbers: Iterable[str]) -> None:
+def create_deploy_roles(accounts: Accounts, rollout: RolloutFile, targets: Iterable[str]) -> None:
     """Let the tooling account deploy in the target accounts and in the network account."""
-    others = {*numbers, *([rollout.network.account] if rollout.network else [])} - {rollout.tooling.account}
-    for number in sorted(others):
-        accounts.lend(number, rollout.deploy_role, rollout.tooling.account)
+    others = {*targets, *([rollout.network.account] if rollout.network else [])} - {rollout.tooling.account}
+    for account in sorted(others):
+        accounts.create_admin_role(account, rollout.deploy_role, rollout.tooling.account)
 
 
 IN_A_UNIT = 2
-"""How many accounts a unit has at least, where nothing else is said."""
+"""Accounts of a unit, at least, unless the caller asks for more."""
 
 MANAGEMENT = "7" * 12
 """The management account, where the tooling account is a delegated administrator."""
@@ -71,19 +69,19 @@ MANAGEMENT = "7" * 12
 STACKSETS = "member.org.stacksets.cloudformation.amazonaws.com"
 
 READERS = {"tooling": "ReaderAccountIds", "network": "SharePrincipals"}
-"""The parameters that name the accounts to which the shared ones give something."""
+"""The parameters of the shared accounts that list the accounts which use what they share."""
 
 Members = Mapping[str, Sequence[str]]
 
 
-def members(rollout: RolloutFile, at_least: int | None) -> dict[str, list[str]]:
+def unit_members(rollout: RolloutFile, at_least: int | None) -> dict[str, list[str]]:
     """The accounts of each unit: those that the file names for a phase are in its first unit, the rest is made up."""
     found: dict[str, list[str]] = {}
     for number, plan in enumerate(rollout.phases.values(), 1):
-        for target, unit in enumerate(plan.targets.organizational_units, 1):
+        for position, unit in enumerate(plan.targets.organizational_units, 1):
             if unit not in found:
-                named = _named(plan) if target == 1 else []
-                made_up = [f"6{number:03}{target:03}{each:05}" for each in range(1, (at_least or IN_A_UNIT) + 1)]
+                named = _named(plan) if position == 1 else []
+                made_up = [f"6{number:03}{position:03}{each:05}" for each in range(1, (at_least or IN_A_UNIT) + 1)]
                 found[unit] = sorted([*named, *made_up[len(named) :]])
     return found
 
@@ -94,8 +92,8 @@ def _named(plan: PhasePlan) -> list[str]:
     return list(dict.fromkeys([*waves, *plan.account_parameters, *targets]))
 
 
-def make_organization(accounts: Accounts, rollout: RolloutFile, units: Members) -> tuple[RolloutFile, str]:
-    """Make the organization. Return the file with its units, and the account that owns the stack sets."""
+def create_organization(accounts: Accounts, rollout: RolloutFile, units: Members) -> tuple[RolloutFile, str]:
+    """Create the organization. Return the file with the ids of its units, and the account that owns the stack sets."""
     tooling = rollout.tooling.account
     delegated = rollout.stacksets.call_as == "DELEGATED_ADMIN"
     management = MANAGEMENT if delegated else tooling
@@ -103,13 +101,13 @@ def make_organization(accounts: Accounts, rollout: RolloutFile, units: Members) 
     api.create_organization(FeatureSet="ALL")
     root = str(api.list_roots()["Roots"][0]["Id"])
     for account in sorted({tooling, *([rollout.network.account] if rollout.network else [])} - {management}):
-        _admitted(accounts, management, account)
+        _join(accounts, management, account)
     ids: dict[str, str] = {}
     for number, (unit, inside) in enumerate(units.items(), 1):
         answer = api.create_organizational_unit(ParentId=root, Name=f"unit-{number}")
         ids[unit] = answer["OrganizationalUnit"]["Id"]
         for account in inside:
-            _admitted(accounts, management, account)
+            _join(accounts, management, account)
             api.move_account(AccountId=account, SourceParentId=root, DestinationParentId=ids[unit])
     accounts.api("cloudformation", management).activate_organizations_access()
     if delegated:
@@ -117,15 +115,15 @@ def make_organization(accounts: Accounts, rollout: RolloutFile, units: Members) 
     return _with_units(rollout, ids, sorted({each for inside in units.values() for each in inside})), management
 
 
-def _admitted(accounts: Accounts, management: str, account: str) -> None:
-    """Let an account of a chosen number join."""
+def _join(accounts: Accounts, management: str, account: str) -> None:
+    """Let an account join by invitation, since a created one would get another id."""
     target = {"Id": account, "Type": "ACCOUNT"}
     handshake = accounts.api("organizations", management).invite_account_to_organization(Target=target)["Handshake"]
     accounts.api("organizations", account).accept_handshake(HandshakeId=handshake["Id"])
 
 
 def _with_units(rollout: RolloutFile, ids: Mapping[str, str], inside: Sequence[str]) -> RolloutFile:
-    """The file with units that are there, and with their accounts where the file names an organization of its own."""
+    """The file with the ids of units that exist, and their accounts in the parameters that share with them."""
     phases = {}
     for name, plan in rollout.phases.items():
         units = tuple(ids[unit] for unit in plan.targets.organizational_units)
@@ -135,11 +133,11 @@ def _with_units(rollout: RolloutFile, ids: Mapping[str, str], inside: Sequence[s
     for name, parameter in READERS.items():
         owner: SharedAccount | None = getattr(rollout, name)
         if owner is not None:
-            update[name] = _naming(rollout, owner, parameter, inside, regions)
+            update[name] = _sharing_with(rollout, owner, parameter, inside, regions)
     return rollout.model_copy(update=update)
 
 
-def _naming(
+def _sharing_with(
     rollout: RolloutFile, owner: SharedAccount, parameter: str, inside: Sequence[str], regions: Sequence[str]
 ) -> SharedAccount:
     written = read_parameters(rollout, owner.parameters).values
@@ -156,7 +154,7 @@ HOST, PORT, DATABASE = "SourceHost", "SourcePort", "SourceDatabaseName"
 
 @contextlib.contextmanager
 def running_sources(cloud: Cloud, rollout: RolloutFile) -> Iterator[dict[str, OnPremises]]:
-    """Run one PostgreSQL a phase under the host name, port and database of the phase's file."""
+    """Run one PostgreSQL per phase under the host name, port and database of the phase's file."""
     with contextlib.ExitStack() as stack:
 
         def start(phase: str) -> OnPremises:
@@ -170,16 +168,16 @@ def running_sources(cloud: Cloud, rollout: RolloutFile) -> Iterator[dict[str, On
             yield dict(zip(rollout.phases, list(pool.map(start, rollout.phases)), strict=True))
 
 
-def bring_secrets(accounts: Accounts, phase: str, target: Target, source: OnPremises) -> Values:
-    """Store the source's secret at a place, and return what a user would have written of the place.
+def source_values(accounts: Accounts, phase: str, target: Target, source: OnPremises) -> Values:
+    """Store the source's secret in a target, and return the parameters that a user would write for the target.
 
     The id of S3's prefix list is the embedded cloud's, which knows AWS's own in some regions only.
     """
     made = accounts.api("secretsmanager", target.account, target.region).create_secret(
         Name=f"on-premises-{phase}", SecretString=json.dumps(source.secret())
     )
-    desired = [{"Name": "prefix-list-name", "Values": [f"com.amazonaws.{target.region}.s3"]}]
-    found = accounts.api("ec2", target.account, target.region).describe_managed_prefix_lists(Filters=desired)
+    filters = [{"Name": "prefix-list-name", "Values": [f"com.amazonaws.{target.region}.s3"]}]
+    found = accounts.api("ec2", target.account, target.region).describe_managed_prefix_lists(Filters=filters)
     return {
         "SourceSecretArn": made["ARN"],
         "SourceCertificatePem": source.certificate_pem,

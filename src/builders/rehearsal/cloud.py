@@ -22,7 +22,7 @@ from builders.rollout.model import Target
 
 @dataclass(frozen=True)
 class RehearsalCloud:
-    """Where a rehearsal plays. `rollout` is the file with everything laid over it; `file` is where it is written."""
+    """The cloud of a rehearsal. `rollout` is the limited rollout file with its values, written to `file`."""
 
     cloud: Cloud
     accounts: Accounts
@@ -31,21 +31,21 @@ class RehearsalCloud:
     members: Mapping[str, Sequence[str]]
     """The accounts of each phase."""
     owner: str
-    """The account whose the stack sets are."""
+    """The account that owns the stack sets."""
 
     def targets(self, phase: str) -> list[Target]:
-        """Where a phase shall be, in the order of the file."""
+        """The targets of a phase, in the order of the file."""
         return [
             Target(account, region) for account in self.members[phase] for region in self.rollout.phases[phase].regions
         ]
 
-    def give(self, phase: str, parameter: str, value: str) -> None:
-        """Write another value for all places of a phase into the file, as a person would."""
-        given = {phase: {target: {parameter: value} for target in self.targets(phase)}}
-        write_rollout_file(with_values(load_rollout_file(self.file), given), self.file)
+    def set_parameter(self, phase: str, parameter: str, value: str) -> None:
+        """Change a value for all targets of a phase in the file, as a person would."""
+        values = {phase: {target: {parameter: value} for target in self.targets(phase)}}
+        write_rollout_file(with_values(load_rollout_file(self.file), values), self.file)
 
     def drive(self, **decided: Any) -> None:
-        """Decide what StackSets does (builders/cloud/stacksets/model.py)."""
+        """Decide the results of StackSets operations (see docs/embedded-stacksets.md)."""
         body = json.dumps({"Administrator": self.owner, **decided}).encode()
         headers = {"X-Amz-Target": "StackferryStackSets.Drive", "Content-Type": "application/x-amz-json-1.1"}
         urllib.request.urlopen(urllib.request.Request(self.cloud.endpoint_url, body, headers)).close()  # noqa: S310
@@ -53,35 +53,34 @@ class RehearsalCloud:
 
 @contextlib.contextmanager
 def prepared_cloud(rollout_file: Path, limits: Limits, *, authorize: bool = False) -> Iterator[RehearsalCloud]:
-    """Start the cloud, make the accounts and the sources, and write the rollout file down as it is played.
+    """Start the cloud, create the accounts and the source databases, and write the rollout file for them.
 
-    With `authorize` the cloud asks IAM about every request of whoever is not an account's owner.
+    With `authorize` the cloud evaluates IAM for every request except those of an account's owner.
     """
     given = load_rollout_file(rollout_file)
-    units = accounts.members(given, limits.accounts)
+    units = accounts.unit_members(given, limits.accounts)
     members = {phase: _members(given, phase, units)[: limits.accounts] for phase in given.phases}
     rollout = limited_file(given, limits, members)
     members = {phase: members[phase] for phase in rollout.phases}
     owner = rollout.tooling.account
     with running(authorize=authorize) as cloud:
-        hands = Accounts(cloud)
-        accounts.prepare_account(hands, rollout, {account for each in members.values() for account in each})
+        owners = Accounts(cloud)
+        accounts.create_deploy_roles(owners, rollout, {account for each in members.values() for account in each})
         if units:
             named = {unit for plan in rollout.phases.values() for unit in plan.targets.organizational_units}
-            rollout, owner = accounts.make_organization(
-                hands, rollout, {unit: units[unit] for unit in units if unit in named}
-            )
-        with accounts.running_sources(cloud, rollout) as found:
+            kept = {unit: units[unit] for unit in units if unit in named}
+            rollout, owner = accounts.create_organization(owners, rollout, kept)
+        with accounts.running_sources(cloud, rollout) as sources:
             file = cloud.state_directory / "rollout.yaml"
-            current = RehearsalCloud(cloud, hands, rollout, file, members, owner)
+            prepared = RehearsalCloud(cloud, owners, rollout, file, members, owner)
             values = {
                 phase: {
-                    target: accounts.bring_secrets(hands, phase, target, source) for target in current.targets(phase)
+                    target: accounts.source_values(owners, phase, target, each) for target in prepared.targets(phase)
                 }
-                for phase, source in found.items()
+                for phase, each in sources.items()
             }
             write_rollout_file(with_values(rollout, values), file)
-            yield dataclasses.replace(current, rollout=load_rollout_file(file))
+            yield dataclasses.replace(prepared, rollout=load_rollout_file(file))
 
 
 def _members(given: RolloutFile, phase: str, units: Mapping[str, Sequence[str]]) -> list[str]:

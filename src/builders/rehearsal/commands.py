@@ -1,4 +1,4 @@
-"""Calls `rollout-stacksets` as a person would: in this process, with the calls to AWS counted, or in one of its own."""
+"""Calls `rollout-stacksets` as a person would, in this process with its calls to AWS counted, or in one of its own."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from builders.rollout.model import Permissions
 
 INTERRUPTED = 130
 ERROR = "rollout-stacksets: "
-"""What the last line of a command that failed begins with."""
+"""Begins the last line of a command that failed."""
 
 Observer = Callable[[Moment, ApiCall], None]
 
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a command said, and its exit code."""
+    """The output of a command, its exit code, and its calls to AWS by operation."""
 
     code: int
     stdout: str
@@ -40,28 +40,28 @@ class CommandResult:
 
     @property
     def data(self) -> Any:
-        """The answer of a command that was called with --json."""
+        """The output of a command that was called with --json."""
         return json.loads(self.stdout)
 
     @property
-    def why(self) -> str:
-        """The reason of its exit code: the one line of an error, else what it reported."""
+    def reason(self) -> str:
+        """The reason for the exit code: the line of the error, else the report."""
         lines = self.stderr.strip().splitlines()
         if lines and lines[-1].startswith(ERROR):
             return lines[-1].removeprefix(ERROR)
-        return self.stdout.strip() or "\n".join(lines[-3:]) or "it said nothing"
+        return self.stdout.strip() or "\n".join(lines[-3:]) or "no output"
 
 
 class RolloutCommand:
-    """Calls commands with the tooling account's keys. `calls` are all that went to AWS, but for killed processes'."""
+    """Calls commands with the tooling account's keys. `calls` counts calls to AWS from this process."""
 
-    def __init__(self, current: RehearsalCloud, templates: Path) -> None:
-        self._current = current
+    def __init__(self, prepared: RehearsalCloud, templates: Path) -> None:
+        self.prepared = prepared
         self.templates = templates
         self.calls: Counter[str] = Counter()
 
     def call(self, *arguments: str, observe: Observer | None = None) -> CommandResult:
-        """Run one command here. Raises `KeyboardInterrupt` where it was interrupted."""
+        """Run one command in this process. Raises `KeyboardInterrupt` where it was interrupted."""
         clients: list[Client] = []
 
         def connect(*, profile: str | None = None, **given: Any) -> Client:
@@ -70,7 +70,7 @@ class RolloutCommand:
 
         stdout, stderr = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-            code = main.main(self._whole(arguments), connect=connect)
+            code = main.main(self._all_arguments(arguments), connect=connect)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         calls = sum((client.counts() for client in clients), Counter[str]())
@@ -88,16 +88,15 @@ class RolloutCommand:
         return CommandResult(finished.returncode, finished.stdout, finished.stderr)
 
     def client(self, *, region: str, observe: Observer | None = None, **given: Any) -> Client:
-        """A client with the tooling account's keys, pointed at the embedded cloud; nothing of the user's is read."""
-        cloud = self._current.cloud
-        access = Access(
-            region, endpoint_url=cloud.endpoint_url, keys=(self._current.rollout.tooling.account, "embedded-cloud")
+        """A client with the tooling account's keys; it reads no AWS configuration of the user."""
+        keys = (self.prepared.rollout.tooling.account, "embedded-cloud")
+        return Client(
+            Access(region, endpoint_url=self.prepared.cloud.endpoint_url, keys=keys), observe=observe, **given
         )
-        return Client(access, observe=observe, **given)
 
-    def of_phase(self, phase: str, suffix: str) -> Client:
-        """A client for looking at a phase from outside of any command."""
-        rollout = self._current.rollout
+    def phase_client(self, phase: str, suffix: str) -> Client:
+        """A client that reads a phase outside of any command."""
+        rollout = self.prepared.rollout
         return self.client(
             region=rollout.home,
             permissions=Permissions(
@@ -110,23 +109,16 @@ class RolloutCommand:
         )
 
     @contextlib.contextmanager
-    def apart(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """Start one command in a process of its own, which does not outlive the block."""
-        cloud, rollout = self._current.cloud, self._current.rollout
+    def process(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Start one command in a process of its own, which ends with the block."""
+        cloud, rollout = self.prepared.cloud, self.prepared.rollout
         environment = {**os.environ, **cloud.environment(rollout.tooling.account, rollout.home), "NO_COLOR": "1"}
         environment.pop("AWS_PROFILE", None)
-        # Should we be killed ourselves, it ends with us and does not go on asking a cloud that is gone.
-        guarded = (
-            sys.executable,
-            "-I",
-            "-S",
-            str(guard.__file__),
-            str(os.getuid()),
-            str(os.getgid()),
-            str(os.getpid()),
-        )
+        # If this process is killed, the guard ends the command too, which would otherwise go on asking a dead cloud.
+        owner = (str(os.getuid()), str(os.getgid()), str(os.getpid()))
+        guarded = (sys.executable, "-I", "-S", str(guard.__file__), *owner)
         child = subprocess.Popen(
-            [*guarded, sys.executable, "-m", "builders.rollout.cli.main", *self._whole(arguments)],
+            [*guarded, sys.executable, "-m", "builders.rollout.cli.main", *self._all_arguments(arguments)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -139,5 +131,5 @@ class RolloutCommand:
             child.kill()
             child.communicate()
 
-    def _whole(self, arguments: tuple[str, ...]) -> list[str]:
-        return ["--file", str(self._current.file), "--templates-dir", str(self.templates), *arguments]
+    def _all_arguments(self, arguments: tuple[str, ...]) -> list[str]:
+        return ["--file", str(self.prepared.file), "--templates-dir", str(self.templates), *arguments]

@@ -17,9 +17,9 @@ ROTATION_SECONDS = 60
 
 
 def prove(cli: AwsCli, secret_arn: str, ca_file: Path) -> str:
-    """Log in with the current password and say as whom and how. The password is in no message.
+    """Log in with the current password, and return the user and the encryption. The password is in no message.
 
-    A rotation that is under way, such as the one that a new schedule begins with, is waited for.
+    Waits for a rotation in progress, such as the one that a new schedule begins with.
     """
     _wait_until_settled(cli, secret_arn)
     return _login(_current(cli, secret_arn), ca_file)
@@ -29,7 +29,7 @@ def rotate_and_prove(cli: AwsCli, secret_arn: str, ca_file: Path) -> str:
     """Rotate the secret, wait until the new version is current, and log in with it.
 
     Raises `DeployError` when the rotation does not end in a minute, the password stays the same, or the old one
-    still logs in.
+    still works.
     """
     _wait_until_settled(cli, secret_arn)
     before = _current(cli, secret_arn)

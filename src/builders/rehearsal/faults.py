@@ -1,9 +1,4 @@
-"""An account that StackSets may not enter any more fails in the middle of an apply.
-
-The process of an apply is killed, and another one goes on.
-
-AWS throttles while a command works.
-"""
+"""The steps of a rehearsal with a fault: an account that denies access, a killed process, and throttled calls."""
 
 from __future__ import annotations
 
@@ -12,161 +7,166 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from builders import naming
-from builders.rehearsal.rehearsal import QUICK, ExpectedStep, Rehearsal, expect_each_once
+from builders.naming import EXECUTION_ROLE
+from builders.rehearsal.rehearsal import APPLY_OPTIONS, ExpectedStep, Rehearsal
 from builders.rehearsal.snapshot import Snapshot
-from builders.rehearsal.steps import expect_stacks
 from builders.rollout.aws.calls import ApiCall, Moment
 from builders.rollout.state.journal import Entry, State
 from builders.text import counted_noun
 
-AFTER = 3
-"""So many operations are begun before the account fails."""
+OPERATIONS_BEFORE_FAILURE = 3
+"""Operations that begin before the account fails, the last of them included."""
 
 
-def fail_one_account(troupe: Rehearsal, phase: str) -> Snapshot:
-    """Apply while the first account stops trusting us. Return the phase as it is left, with the account mended."""
-    account = troupe.current.members[phase][0]
-    door = _AccountRole(troupe, phase, account)
-    with troupe.stage.act(
-        f"{phase}: account {account} shuts StackSets out in the middle of apply",
-        f"exit code 1, the reason names {door.reason}, and what was reached stays",
-    ) as act:
-        before = troupe.snapshot(phase)
-        with door.watched():
-            said = troupe.call(act, "apply", "--phase", phase, *QUICK, "--no-check", "--json", observe=door)
-        act.expect(said.code == 1, f"exit code {said.code}: {said.why}")
-        reasons = sorted({each["reason"] for each in said.data["missed"] if not each["held"]})
-        act.expect(any(door.reason in reason for reason in reasons), f"the reasons are {reasons or 'not given'}")
-        left = troupe.snapshot(phase)
-        act.expect(bool(left.stacks), "nothing was reached before it failed")
-        expect_each_once(troupe, act, phase, before)
-        act.came = f"exit code 1 with {counted_noun(len(left.stacks), 'stack')} standing: {reasons[0]}"
-        return left
+def fail_one_account(rehearsal: Rehearsal, phase: str) -> Snapshot:
+    """Apply while the first account stops trusting StackSets. Return the phase as it is then; access is restored."""
+    account = rehearsal.prepared.members[phase][0]
+    access = _AccountAccess(rehearsal, phase, account)
+    with rehearsal.step(
+        f"{phase}: account {account} denies StackSets access in the middle of apply",
+        f"exit code 1, the reason names {access.reason}, and finished stacks stay",
+    ) as step:
+        before = rehearsal.snapshot(phase)
+        with access.restored_at_the_end():
+            called = rehearsal.call(
+                step, "apply", "--phase", phase, *APPLY_OPTIONS, "--no-check", "--json", observe=access
+            )
+        step.expect(called.code == 1, f"exit code {called.code}: {called.reason}")
+        reasons = sorted({each["reason"] for each in called.data["missed"] if not each["held"]})
+        step.expect(any(access.reason in reason for reason in reasons), f"the reasons are {reasons or 'not given'}")
+        partial = rehearsal.snapshot(phase)
+        step.expect(bool(partial.stacks), "no stack was finished before the account failed")
+        rehearsal.expect_each_operation_once(step, phase, before)
+        step.result = f"exit code 1 with {counted_noun(len(partial.stacks), 'stack')} finished: {reasons[0]}"
+        return partial
 
 
-def mend_account(troupe: Rehearsal, phase: str, left: Snapshot, stacks: int) -> None:
-    """Expect, behind whatever went on with the phase, that what had been reached was not touched again."""
-    with troupe.stage.act(
-        f"{phase}: the account lets StackSets in again, and was applied again", "only what was missing was done"
-    ) as act:
-        now = troupe.snapshot(phase)
-        touched = [f"{name} at {target}" for name, target in now.changed(left) if (name, target) in left.stacks]
-        act.expect(not touched, f"touched again: {', '.join(touched)}")
-        act.expect(len(now.stacks) == stacks, f"{counted_noun(len(now.stacks), 'stack')}, and the plan said {stacks:,}")
-        act.came = f"{counted_noun(len(left.stacks), 'stack')} left alone, {len(now.stacks) - len(left.stacks)} made"
+def expect_only_missing_done(rehearsal: Rehearsal, phase: str, partial: Snapshot, stacks: int) -> None:
+    """Expect that the next apply completed the phase and did not touch the stacks that were finished before."""
+    with rehearsal.step(
+        f"{phase}: the account grants access again, and was applied again", "only what was missing was done"
+    ) as step:
+        now = rehearsal.snapshot(phase)
+        touched = [f"{name} in {target}" for name, target in now.changed(partial) if (name, target) in partial.stacks]
+        step.expect(not touched, f"touched again: {', '.join(touched)}")
+        rehearsal.expect_stacks(step, phase, stacks)
+        created = len(now.stacks) - len(partial.stacks)
+        step.result = f"{counted_noun(len(partial.stacks), 'stack')} untouched, {created} created"
 
 
-class _AccountRole:
-    """Watches the calls of an apply, and shuts the account behind the last that is let through.
+class _AccountAccess:
+    """Watches the calls of an apply, and denies StackSets access to the account at the last operation that may begin.
 
-    Where the sets are self-managed its execution role trusts nobody any more. Nobody can take away the roles of
-    service-managed ones, so that StackSets itself is told to fail there. `reason` is part of what it says.
+    Where permissions are self-managed, the execution role stops trusting the administration role. The roles of
+    service-managed ones cannot be changed, so there the embedded cloud makes StackSets fail in the account. `reason` is
+    a part of the message of StackSets.
     """
 
-    def __init__(self, troupe: Rehearsal, phase: str, account: str) -> None:
-        self._troupe = troupe
+    def __init__(self, rehearsal: Rehearsal, phase: str, account: str) -> None:
+        self._prepared = rehearsal.prepared
         self._account = account
         self._begun = 0
-        self._managed = troupe.current.rollout.stacksets.permission_model == "SERVICE_MANAGED"
-        self.reason = "Rate exceeded" if self._managed else f"{naming.EXECUTION_ROLE}-{troupe.suffix(phase)}"
-        self._trust = "" if self._managed else troupe.current.accounts.trust(account, self.reason)
+        self._managed = self._prepared.rollout.stacksets.permission_model == "SERVICE_MANAGED"
+        self.reason = "Rate exceeded" if self._managed else f"{EXECUTION_ROLE}-{rehearsal.suffix(phase)}"
+        self._trust = "" if self._managed else self._prepared.accounts.trust_policy(account, self.reason)
 
     def __call__(self, moment: Moment, call: ApiCall) -> None:
         if moment is Moment.BEFORE and call.operation == "CreateStackInstances":
             self._begun += 1
-            if self._begun == AFTER:
-                self._shut(True)
+            if self._begun == OPERATIONS_BEFORE_FAILURE:
+                self._deny(True)
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
-        """Open it at the end, whatever comes."""
+    def restored_at_the_end(self) -> Iterator[None]:
+        """Grant access again at the end of the block, also after an error."""
         try:
             yield
         finally:
-            self._shut(False)
+            self._deny(False)
 
-    def _shut(self, shut: bool) -> None:
-        current = self._troupe.current
+    def _deny(self, deny: bool) -> None:
         if self._managed:
-            current.drive(Accounts={self._account: {"Failure": self.reason}} if shut else {})
+            self._prepared.drive(Accounts={self._account: {"Failure": self.reason}} if deny else {})
             return
-        trust = self._trust.replace('"Allow"', '"Deny"') if shut else self._trust
-        current.accounts.api("iam", self._account).update_assume_role_policy(RoleName=self.reason, PolicyDocument=trust)
+        trust = self._trust.replace('"Allow"', '"Deny"') if deny else self._trust
+        iam = self._prepared.accounts.api("iam", self._account)
+        iam.update_assume_role_policy(RoleName=self.reason, PolicyDocument=trust)
 
 
-WRITTEN = 5
-"""How many operations are written down, the last of them not over, when the process is killed."""
+ENTRIES_BEFORE_KILL = 5
+"""Operations in the journal, the last of them unfinished, when the process is killed."""
 
-PATIENCE_SECONDS = 120.0
+KILL_TIMEOUT_SECONDS = 120.0
 
 
-def kill_and_resume(troupe: Rehearsal, phase: str, stacks: int) -> None:
-    """Kill an apply and resume it."""
-    before = troupe.snapshot(phase)
-    with troupe.stage.act(
+def kill_and_resume(rehearsal: Rehearsal, phase: str, stacks: int) -> None:
+    """Kill the process of an apply, and resume in another one."""
+    before = rehearsal.snapshot(phase)
+    arguments = ("apply", "--phase", phase, *APPLY_OPTIONS, "--no-check")
+    with rehearsal.step(
         f"{phase}: apply in a process of its own, which is killed (SIGKILL)",
-        f"{WRITTEN} operations or more written down, the last one not over",
-    ) as act:
-        arguments = ("apply", "--phase", phase, *QUICK, "--no-check")
-        act.commands.append(" ".join(("rollout-stacksets", *arguments)))
-        with troupe.caller.apart(*arguments) as child:
-            entries = _until_written(troupe, act, phase, child)
+        f"{ENTRIES_BEFORE_KILL} operations or more in the journal, the last one not over",
+    ) as step:
+        step.commands.append(" ".join(("rollout-stacksets", *arguments)))
+        with rehearsal.command.process(*arguments) as child:
+            entries = _kill_in_the_middle(rehearsal, step, phase, child)
         last = entries[-1]
-        act.came = f"{len(entries)} written down, {last.step.action.value} of {last.step.layer} not over"
-    with troupe.stage.act(f"{phase}: apply again instead of resume", "refused, since the run is not over") as act:
-        said = troupe.call(act, "apply", "--phase", phase, *QUICK, "--no-check")
-        act.expect(said.code == 1 and "not over" in said.stderr, f"exit code {said.code}: {said.why}")
-        act.came = said.why
-    with troupe.stage.act(
+        step.result = f"{len(entries)} in the journal, {last.step.action.value} of {last.step.layer} not over"
+    with rehearsal.step(f"{phase}: apply again instead of resume", "refused, since the run is not over") as step:
+        called = rehearsal.call(step, *arguments)
+        step.expect(called.code == 1 and "not over" in called.stderr, f"exit code {called.code}: {called.reason}")
+        step.result = called.reason
+    with rehearsal.step(
         f"{phase}: resume in another process", f"{counted_noun(stacks, 'stack')}, and no operation twice"
-    ) as act:
-        said = troupe.call(act, "resume", "--phase", phase, "--poll", "0.1")
-        act.expect(said.code == 0, said.why)
-        expect_stacks(troupe, act, phase, stacks)
-        done = expect_each_once(troupe, act, phase, before)
-        act.came = f"they stand; the journal and AWS list the same {counted_noun(done, 'operation')}, each once"
+    ) as step:
+        rehearsal.succeed(step, "resume", "--phase", phase, "--poll", "0.1")
+        rehearsal.expect_stacks(step, phase, stacks)
+        operations = rehearsal.expect_each_operation_once(step, phase, before)
+        step.result = (
+            f"all of them; the journal and AWS list the same {counted_noun(operations, 'operation')}, each once"
+        )
 
 
-def _until_written(troupe: Rehearsal, act: ExpectedStep, phase: str, child: subprocess.Popen[str]) -> tuple[Entry, ...]:
-    """Wait until enough is written down, kill the process, and return what it left written down."""
-    earlier = troupe.journal(phase)
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def _kill_in_the_middle(
+    rehearsal: Rehearsal, step: ExpectedStep, phase: str, child: subprocess.Popen[str]
+) -> tuple[Entry, ...]:
+    """Kill the process in the middle of an operation, and return the journal's entries with unfinished ones last."""
+    earlier = rehearsal.journal(phase)
+    deadline = time.monotonic() + KILL_TIMEOUT_SECONDS
     while child.poll() is None and time.monotonic() < deadline:
-        run = troupe.journal(phase)
+        run = rehearsal.journal(phase)
         new = run is not None and (earlier is None or run.id != earlier.id)
-        if run and new and len(run.entries) >= WRITTEN and run.entries[-1].state is State.SUBMITTING:
+        if run and new and len(run.entries) >= ENTRIES_BEFORE_KILL and run.entries[-1].state is State.SUBMITTING:
             child.kill()
             child.wait()
-            left = troupe.journal(phase)
+            left = rehearsal.journal(phase)
             assert left is not None
-            open_ones = [entry for entry in left.entries if entry.state is State.SUBMITTING]
-            if open_ones:
-                over = [entry for entry in left.entries if entry.state is not State.SUBMITTING]
-                return (*over, *open_ones)
+            # Another entry may have been written between the look and the kill.
+            if any(entry.state is State.SUBMITTING for entry in left.entries):
+                return tuple(sorted(left.entries, key=lambda entry: entry.state is State.SUBMITTING))
             break
         time.sleep(0.02)
-    said = child.stderr.read().strip() if child.poll() is not None and child.stderr else ""
-    act.expect(False, f"the process was not killed in the middle: {said or 'it wrote nothing down in time'}")
+    error = child.stderr.read().strip() if child.poll() is not None and child.stderr else ""
+    step.expect(False, f"the process was not killed in the middle: {error or 'its journal did not grow in time'}")
     return ()
 
 
-_STRIKES = {"DescribeStackSetOperation": 2, "ListStackInstances": 1, "UpdateStackSet": 2, "DescribeStacks": 1}
-"""How often each operation is refused before it is let through: few, since every strike is waited out."""
+_THROTTLED = {"DescribeStackSetOperation": 2, "ListStackInstances": 1, "UpdateStackSet": 2, "DescribeStacks": 1}
+"""How often each operation is throttled before it succeeds: seldom, since every retry takes time."""
 
 
 @contextlib.contextmanager
-def throttle_calls(troupe: Rehearsal) -> Iterator[list[int]]:
-    """Refuse some calls of the tooling account meanwhile. Yields a list that tells at the end how often that struck."""
-    account = troupe.current.rollout.tooling.account
-    cloud = troupe.current.cloud
-    struck: list[int] = []
+def throttled_calls(rehearsal: Rehearsal) -> Iterator[list[int]]:
+    """Throttle some calls of the tooling account. The list that it yields has at the end how often each was."""
+    account = rehearsal.prepared.rollout.tooling.account
+    cloud = rehearsal.prepared.cloud
+    throttled: list[int] = []
     faults: list[dict[str, str | float]] = [
         {"kind": "throttle", "service": "cloudformation", "operation": name, "account": account, "count": count}
-        for name, count in _STRIKES.items()
+        for name, count in _THROTTLED.items()
     ]
     cloud.set_faults(*faults)
     try:
-        yield struck
+        yield throttled
     finally:
-        struck += [int(fault["struck"]) for fault in cloud.set_faults()]
+        throttled += [int(fault["struck"]) for fault in cloud.set_faults()]

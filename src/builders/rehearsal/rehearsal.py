@@ -1,7 +1,4 @@
-"""Where the acts of a rehearsal are played: what each expects is said before it, and what came behind it.
-
-What every act of a rehearsal plays with: the world, the commands, the phases from outside, the stage.
-"""
+"""A rehearsal under way: its steps, each with the result that it expects, and the phases as the services list them."""
 
 from __future__ import annotations
 
@@ -9,13 +6,14 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from builders import naming
 from builders.errors import StackferryError
+from builders.naming import ARTIFACTS_BUCKET
 from builders.rehearsal import snapshot
 from builders.rehearsal.cloud import RehearsalCloud
 from builders.rehearsal.commands import CommandResult, Observer, RolloutCommand
@@ -26,58 +24,66 @@ from builders.rollout.model import Target
 from builders.rollout.plan.calls import Action
 from builders.rollout.state.journal import Journal, Run
 from builders.rollout.state.store import Store
+from builders.text import counted_noun
 
 
 class Unexpected(Exception):
-    """Something else came than an act expects; the message says what. No error of ours: a rehearsal looks for it."""
+    """A result other than the one that a step expects. It is a finding of the rehearsal, not an error of ours."""
 
 
 @dataclass
 class ExpectedStep:
-    """One act. `commands` are what a person would have typed; `seconds` is how long all of it took."""
+    """One step: what is done, what is expected, and the result.
+
+    `commands` are what a person would have typed; `seconds` is the wall time of the whole step.
+    """
 
     title: str
     expected: str
     commands: list[str] = field(default_factory=list)
-    came: str = "not played to its end"
+    result: str = "not finished"
     as_expected: bool = False
     seconds: float = 0.0
 
     def expect(self, condition: bool, otherwise: str) -> None:
-        """Go on when it holds; else raise `Unexpected` with what came instead."""
+        """Raise `Unexpected` with the result that came instead, unless the condition holds."""
         if not condition:
             raise Unexpected(otherwise)
 
 
 class Expectations:
-    """Keeps the acts, and tells a person of each: plain lines in a pipe, a line that lives on a terminal."""
+    """The steps so far. Prints each as it runs: plain lines in a pipe, with a spinner on a terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.acts: list[ExpectedStep] = []
+        self.steps: list[ExpectedStep] = []
         self._console = console or Console(file=sys.stderr, highlight=False, emoji=False, soft_wrap=True)
 
     @contextlib.contextmanager
-    def act(self, title: str, expected: str) -> Iterator[ExpectedStep]:
-        """Play one act. Raises `Unexpected` where it did not come as expected; then the rehearsal is over."""
-        act = ExpectedStep(title, expected)
-        self.acts.append(act)
+    def step(self, title: str, expected: str) -> Iterator[ExpectedStep]:
+        """Run one step. Raises `Unexpected` where its result is not as expected; the rehearsal ends there."""
+        step = ExpectedStep(title, expected)
+        self.steps.append(step)
         began = time.monotonic()
         try:
-            with self._living(f"{len(self.acts):2}  {title}"):
-                yield act
-            act.as_expected = True
-        except (Unexpected, StackferryError) as what:
-            act.came = str(what)
-            raise Unexpected(act.came) from what
+            with self._spinner(f"{len(self.steps):2}  {title}"):
+                yield step
+            step.as_expected = True
+        except (Unexpected, StackferryError) as reason:
+            step.result = str(reason)
+            raise Unexpected(step.result) from reason
         except (LookupError, TypeError, ValueError) as error:
-            act.came = f"an answer of another form: {error!r}"
-            raise Unexpected(act.came) from error
+            step.result = f"an answer of another form: {error!r}"
+            raise Unexpected(step.result) from error
         finally:
-            act.seconds = time.monotonic() - began
-            self._tell(act)
+            step.seconds = time.monotonic() - began
+            self._print_result(step)
+
+    def say(self, line: str) -> None:
+        """Print one line to the person who watches."""
+        self._console.print(line, markup=False)
 
     @contextlib.contextmanager
-    def _living(self, line: str) -> Iterator[None]:
+    def _spinner(self, line: str) -> Iterator[None]:
         self.say(line)
         if not self._console.is_terminal:
             yield
@@ -85,56 +91,59 @@ class Expectations:
         with self._console.status("", spinner="dots"):
             yield
 
-    def _tell(self, act: ExpectedStep) -> None:
-        word, style = ("came", "green") if act.as_expected else ("FAILED", "bold red")
-        self._console.print(f"    {act.seconds:5.1f} s  ", end="")
+    def _print_result(self, step: ExpectedStep) -> None:
+        word, style = ("ok", "green") if step.as_expected else ("FAILED", "bold red")
+        self._console.print(f"    {step.seconds:5.1f} s  ", end="")
         self._console.print(word, style=style, end=": ")
-        self._console.print(act.came, markup=False)
-
-    def say(self, line: str) -> None:
-        """One line to the person who looks on."""
-        self._console.print(line, markup=False)
+        self._console.print(step.result, markup=False)
 
 
-Say = Callable[[str], None]
+APPLY_OPTIONS = ("--yes", "--poll", "0.1")
+"""Options of commands that change something: nobody confirms, and the cloud is quick."""
 
-
-QUICK = ("--yes", "--poll", "0.1")
-"""How commands that change something are called: the cloud is quick, and nobody is asked."""
-
-WITHOUT_ID = (Action.CREATE_SET, Action.DELETE_SET)
-"""Calls of the journal that make no operation."""
+WITHOUT_OPERATION = (Action.CREATE_SET, Action.DELETE_SET)
+"""Calls of the journal that start no operation."""
 
 
 @dataclass
 class Rehearsal:
-    """A rehearsal under way."""
+    """The prepared cloud, the commands that are called there, and the steps."""
 
-    current: RehearsalCloud
-    caller: RolloutCommand
-    stage: Expectations
+    prepared: RehearsalCloud
+    command: RolloutCommand
+    expectations: Expectations
     _journals: dict[str, Journal] = field(default_factory=dict)
 
-    def call(self, act: ExpectedStep, *arguments: str, observe: Observer | None = None) -> CommandResult:
-        """Run one command, and note it in the act."""
-        act.commands.append(" ".join(("rollout-stacksets", *arguments)))
-        return self.caller.call(*arguments, observe=observe)
+    def step(self, title: str, expected: str) -> AbstractContextManager[ExpectedStep]:
+        """Run one step, as `Expectations.step` does."""
+        return self.expectations.step(title, expected)
 
-    def check(self, act: ExpectedStep) -> CommandResult:
-        """Check the templates, as apply does before anything else."""
-        act.commands.append(f"build-templates --check --templates-dir {self.caller.templates}")
-        return self.caller.check()
+    def call(self, step: ExpectedStep, *arguments: str, observe: Observer | None = None) -> CommandResult:
+        """Run one command, and record it in the step."""
+        step.commands.append(" ".join(("rollout-stacksets", *arguments)))
+        return self.command.call(*arguments, observe=observe)
+
+    def succeed(self, step: ExpectedStep, *arguments: str) -> CommandResult:
+        """Run one command, and expect that it succeeds."""
+        called = self.call(step, *arguments)
+        step.expect(called.code == 0, called.reason)
+        return called
+
+    def check(self, step: ExpectedStep) -> CommandResult:
+        """Check the templates, as apply does first of all."""
+        step.commands.append(f"build-templates --check --templates-dir {self.command.templates}")
+        return self.command.check()
 
     def suffix(self, phase: str) -> str:
-        """What ends the names of a phase."""
-        rollout = self.current.rollout
+        """The suffix that ends the names of a phase."""
+        rollout = self.prepared.rollout
         return sources.suffix_of(rollout, phase, sources.environment_file(rollout, phase)) or ""
 
     def snapshot(self, phase: str) -> Snapshot:
         """The phase as the services describe it."""
-        rollout = self.current.rollout
+        rollout = self.prepared.rollout
         return snapshot.take_snapshot(
-            self.current.accounts,
+            self.prepared.accounts,
             Target(rollout.tooling.account, rollout.home),
             self.suffix(phase),
             rollout.network.account if rollout.network else None,
@@ -142,49 +151,50 @@ class Rehearsal:
         )
 
     def snapshots(self) -> dict[str, Snapshot]:
-        """All phases."""
-        return {phase: self.snapshot(phase) for phase in self.current.rollout.phases}
+        """All phases, as the services describe them."""
+        return {phase: self.snapshot(phase) for phase in self.prepared.rollout.phases}
 
     def journal(self, phase: str) -> Run | None:
-        """The run that is under way or was the last, as its journal has it."""
+        """The current or last run of a phase, from its journal."""
         if phase not in self._journals:
-            suffix, home = self.suffix(phase), self.current.rollout.home
-            client = self.caller.of_phase(phase, suffix)
-            outputs = bootstrap.shared_outputs(client, self.current.rollout, phase).tooling[home]
-            bucket = outputs[naming.ARTIFACTS_BUCKET]
+            suffix, home = self.suffix(phase), self.prepared.rollout.home
+            client = self.command.phase_client(phase, suffix)
+            bucket = bootstrap.shared_outputs(client, self.prepared.rollout, phase).tooling[home][ARTIFACTS_BUCKET]
             self._journals[phase] = Store(client.objects(home), bucket, suffix).journal
         return self._journals[phase].run()
 
     def operations(self) -> Mapping[str, Counter[str]]:
-        """What StackSets did, by phase and action, as the service lists it."""
-        rollout = self.current.rollout
-        api = self.current.accounts.api("cloudformation", rollout.tooling.account, rollout.home)
+        """The operations of StackSets by phase and action, as the service lists them."""
+        rollout = self.prepared.rollout
+        api = self.prepared.accounts.api("cloudformation", rollout.tooling.account, rollout.home)
         call_as = rollout.stacksets.call_as
         found = {}
         for phase in rollout.phases:
             found[phase] = Counter[str]()
-            for name in snapshot.sets(api, self.suffix(phase), call_as):
+            for name in snapshot.stack_sets(api, self.suffix(phase), call_as):
                 pages = api.get_paginator("list_stack_set_operations").paginate(StackSetName=name, CallAs=call_as)
                 found[phase].update(each["Action"] for page in pages for each in page["Summaries"])
         return found
 
+    def expect_stacks(self, step: ExpectedStep, phase: str, planned: int) -> None:
+        """Expect as many stacks in the accounts as the plan has."""
+        found = len(self.snapshot(phase).stacks)
+        step.expect(found == planned, f"{counted_noun(found, 'stack')}, and the plan has {planned:,}")
 
-def expect_each_once(troupe: Rehearsal, act: ExpectedStep, phase: str, before: Snapshot) -> int:
-    """Hold what the service lists against the journal: each operation once, and none beside. Return how many."""
-    run = troupe.journal(phase)
-    act.expect(run is not None, "the journal is empty")
-    assert run is not None
-    written = [entry for entry in run.entries if entry.step.action not in WITHOUT_ID]
-    ids = sorted(entry.operation_id for entry in written)
-    listed = sorted(each for found in troupe.snapshot(phase).new_operations(before).values() for each in found)
-    act.expect(
-        ids == listed,
-        f"the journal has {len(ids)} operations and AWS lists {len(listed)}; "
-        f"only in one of them: {', '.join(sorted(set(ids) ^ set(listed)))}",
-    )
-    twice = Counter((entry.step.action, entry.step.layer, target) for entry in written for target in entry.step.targets)
-    doubled = [
-        f"{action.value} of {layer} at {target}" for (action, layer, target), count in twice.items() if count > 1
-    ]
-    act.expect(not doubled, f"done twice: {', '.join(doubled)}")
-    return len(ids)
+    def expect_each_operation_once(self, step: ExpectedStep, phase: str, before: Snapshot) -> int:
+        """Expect the operations of the journal and no others in what AWS lists, each once. Return how many."""
+        run = self.journal(phase)
+        step.expect(run is not None, "the journal is empty")
+        assert run is not None
+        written = [entry for entry in run.entries if entry.step.action not in WITHOUT_OPERATION]
+        ids = sorted(entry.operation_id for entry in written)
+        listed = sorted(each for new in self.snapshot(phase).new_operations(before).values() for each in new)
+        step.expect(
+            ids == listed,
+            f"the journal has {len(ids)} operations and AWS lists {len(listed)}; "
+            f"only in one of them: {', '.join(sorted(set(ids) ^ set(listed)))}",
+        )
+        times = Counter((each.step.action, each.step.layer, target) for each in written for target in each.step.targets)
+        twice = [f"{action.value} of {layer} in {target}" for (action, layer, target), n in times.items() if n > 1]
+        step.expect(not twice, f"done twice: {', '.join(twice)}")
+        return len(ids)

@@ -1,4 +1,4 @@
-"""What a rehearsal came to, for a person and for a machine."""
+"""The result of a rehearsal, as text for a person and as JSON for a program."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ NOT_AWS = (
     "What this does not show: AWS itself. Packets do not pass through the security groups and network ACLs "
     "(build-templates --check follows them on paper), nothing is really encrypted by KMS, and the database's address "
     "and port are this machine's (on RDS: <identifier>.<id>.<region>.rds.amazonaws.com and the port that you chose). "
-    "The whole list stands in docs/embedded-cloud.md."
+    "docs/embedded-cloud.md has the whole list."
 )
-"""What nothing on the embedded cloud shows."""
+"""Everything that the embedded cloud cannot show."""
 
 NOT_PROVEN = (
     NOT_AWS,
-    "Nor how long a rollout takes (a database is made in minutes on AWS, and in seconds here), quotas and service "
-    "control policies of your organization, or what is in your accounts already: ask `rollout-stacksets doctor` and "
-    "`plan --change-sets` there.",
+    "Nor how long a rollout takes (AWS creates a database in minutes, the embedded cloud in seconds), quotas and "
+    "service control policies of your organization, or what is in your accounts already: run `rollout-stacksets "
+    "doctor` and `plan --change-sets` there.",
 )
 
 
@@ -30,17 +30,17 @@ NOT_PROVEN = (
 class Report:
     """A rehearsal. `calls` are those to AWS by operation, `operations` those of StackSets by phase and action."""
 
-    acts: Sequence[ExpectedStep]
+    steps: Sequence[ExpectedStep]
     calls: Counter[str]
     operations: Mapping[str, Counter[str]]
     remarks: Sequence[str]
-    """What was not rehearsed as the file says it, and why."""
+    """What was not rehearsed as the rollout file has it, and why."""
     seconds: float
 
     @property
     def good(self) -> bool:
-        """Whether every act came as expected."""
-        return all(act.as_expected for act in self.acts)
+        """True when every step ended as expected."""
+        return all(step.as_expected for step in self.steps)
 
 
 def report_text(report: Report) -> str:
@@ -49,20 +49,20 @@ def report_text(report: Report) -> str:
 
 
 def report_data(report: Report) -> str:
-    """The report for a machine. Seconds are wall time."""
+    """The report as JSON. Seconds are wall time; `came` is the result of a step."""
     found = {
         "as_expected": report.good,
         "seconds": round(report.seconds, 1),
         "acts": [
             {
-                "title": act.title,
-                "commands": act.commands,
-                "expected": act.expected,
-                "came": act.came,
-                "as_expected": act.as_expected,
-                "seconds": round(act.seconds, 1),
+                "title": step.title,
+                "commands": step.commands,
+                "expected": step.expected,
+                "came": step.result,
+                "as_expected": step.as_expected,
+                "seconds": round(step.seconds, 1),
             }
-            for act in report.acts
+            for step in report.steps
         ],
         "calls": dict(sorted(report.calls.items())),
         "operations": {phase: dict(sorted(found.items())) for phase, found in report.operations.items()},
@@ -73,27 +73,27 @@ def report_data(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield "The rehearsal, act by act"
-    for number, act in enumerate(report.acts, 1):
+    yield "The rehearsal, step by step"
+    for number, step in enumerate(report.steps, 1):
         yield ""
-        yield f"{number:2}  {act.title}  ({act.seconds:.1f} s)"
-        for command in act.commands:
+        yield f"{number:2}  {step.title}  ({step.seconds:.1f} s)"
+        for command in step.commands:
             yield f"    $ {command}"
-        yield f"    expected: {act.expected}"
-        yield f"    {'came' if act.as_expected else 'CAME OTHERWISE'}: {act.came}"
+        yield f"    expected: {step.expected}"
+        yield f"    {'result' if step.as_expected else 'UNEXPECTED'}: {step.result}"
     yield ""
     yield "StackSets operations, as the service lists them"
     for phase, found in report.operations.items():
         yield f"  {phase}: " + (", ".join(f"{count} {action}" for action, count in sorted(found.items())) or "none")
     yield ""
-    yield f"Calls to AWS: {sum(report.calls.values()):,}, those of killed processes left out"
+    yield f"Calls to AWS, except those of killed processes: {sum(report.calls.values()):,}"
     for operation, count in sorted(report.calls.items(), key=lambda item: (-item[1], item[0])):
         yield f"  {count:6,} {operation}"
     yield ""
     yield from (*report.remarks, *NOT_PROVEN)
     yield ""
-    came = sum(act.as_expected for act in report.acts)
+    good = sum(step.as_expected for step in report.steps)
     if report.good:
-        yield f"All {came} acts came as expected, in {report.seconds:.0f} s."
+        yield f"All {good} steps ended as expected, in {report.seconds:.0f} s."
     else:
-        yield f"{counted_noun(came, 'act')} came as expected, and then one did not: {report.acts[-1].title}."
+        yield f"{counted_noun(good, 'step')} ended as expected, and then one did not: {report.steps[-1].title}."

@@ -1,4 +1,4 @@
-"""The rollout file as a rehearsal takes it: fewer accounts and regions if asked, no waiting, sources that are here."""
+"""The rollout file of a rehearsal: fewer accounts and regions if asked, no bake times, values for single targets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from builders.text import unknown_name
 
 @dataclass(frozen=True)
 class Limits:
-    """What of a rollout file is rehearsed. Nothing said means everything."""
+    """The part of a rollout file that is rehearsed: these phases, and at most so many accounts and regions of each."""
 
     phases: tuple[str, ...] = ()
     accounts: int | None = None
@@ -26,7 +26,7 @@ class Limits:
 def limited_file(rollout: RolloutFile, limits: Limits, accounts: Mapping[str, Sequence[str]]) -> RolloutFile:
     """The phases that are rehearsed, with the first of their accounts and regions, and without bake times.
 
-    `accounts` are those of each phase. Paths are made absolute, since the file is written down elsewhere. Raises
+    `accounts` are those of each phase. Paths become absolute, since the file is written elsewhere. Raises
     `UsageError` for a phase that the file does not have.
     """
     for name in limits.phases:
@@ -42,7 +42,7 @@ def limited_file(rollout: RolloutFile, limits: Limits, accounts: Mapping[str, Se
             file = str(rollout.beside(owner.parameters).resolve())
             changed = owner.model_copy(update={"parameters": file, "region_parameters": own})
             update["tooling" if owner is rollout.tooling else "network"] = changed
-    # The home is the first phase's first region where nothing is said, and that phase may be left out.
+    # The home region defaults to the first region of the first phase, and that phase may be left out.
     update["tooling"] = update["tooling"].model_copy(update={"region": rollout.home})  # type: ignore[attr-defined]
     return rollout.model_copy(update=update).found(rollout.path, {}, {})
 
@@ -60,14 +60,14 @@ def _limited(rollout: RolloutFile, phase: str, limits: Limits, accounts: Sequenc
             "region_parameters": _only(plan.region_parameters, regions),
             "account_parameters": _only(plan.account_parameters, accounts),
             "place_parameters": _only(plan.place_parameters, targets),
-            "concurrency": plan.concurrency if units else _bearing(plan.concurrency, len(accounts)),
-            "waves": tuple(_wave(wave, accounts) for wave in plan.waves if not wave.accounts or _of(wave, accounts)),
+            "concurrency": plan.concurrency if units else _tolerant(plan.concurrency, len(accounts)),
+            "waves": tuple(_wave(wave, accounts) for wave in plan.waves if not wave.accounts or _kept(wave, accounts)),
         }
     )
 
 
-def _bearing(concurrency: Operations, accounts: int) -> Operations:
-    """Of fewer accounts, fewer may fail: at least one must not."""
+def _tolerant(concurrency: Operations, accounts: int) -> Operations:
+    """Lower the failure tolerance for fewer accounts: at least one must succeed."""
     tolerance = concurrency.failure_tolerance
     if tolerance.endswith("%") or int(tolerance) < accounts:
         return concurrency
@@ -78,17 +78,17 @@ def _only(given: Mapping[str, Values], kept: Sequence[str] | set[str]) -> dict[s
     return {key: values for key, values in given.items() if key in kept}
 
 
-def _of(wave: WavePlan, accounts: Sequence[str]) -> tuple[str, ...]:
+def _kept(wave: WavePlan, accounts: Sequence[str]) -> tuple[str, ...]:
     return tuple(account for account in wave.accounts if account in accounts)
 
 
 def _wave(wave: WavePlan, accounts: Sequence[str]) -> WavePlan:
-    """Alarms are still looked at once the wave is through; only the time until then is cut."""
-    return wave.model_copy(update={"accounts": _of(wave, accounts), "bake": "0s"})
+    """The wave without its bake time. Its alarms are still read when it is complete."""
+    return wave.model_copy(update={"accounts": _kept(wave, accounts), "bake": "0s"})
 
 
 def with_values(rollout: RolloutFile, values: Mapping[str, Mapping[Target, Values]]) -> RolloutFile:
-    """The file with values for single places, which go before all that it says itself; by phase."""
+    """The file with values for single targets, by phase; they override all others."""
     phases = {}
     for name, plan in rollout.phases.items():
         own = {target: dict(given) for target, given in plan.place_parameters.items()}
@@ -99,5 +99,5 @@ def with_values(rollout: RolloutFile, values: Mapping[str, Mapping[Target, Value
 
 
 def write_rollout_file(rollout: RolloutFile, path: Path) -> None:
-    """Write the file down, for a command that runs in a process of its own."""
+    """Write the file, for a command that runs in a process of its own."""
     path.write_text(yaml.safe_dump(rollout.model_dump(mode="json", exclude_defaults=True), sort_keys=False))

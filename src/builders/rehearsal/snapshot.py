@@ -1,4 +1,4 @@
-"""A phase as the services describe it: what another phase's rollout must not change, and a rollback must restore."""
+"""A phase as CloudFormation describes it, to compare: other rollouts must not change it, a rollback restores it."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from builders.rollout.model import Target, digest
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack as its own account describes it. The templates are known by their digest."""
+    """A stack as its own account describes it. `template` is the digest of its text."""
 
     template: str
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
     updated: str
-    """When it was last changed: LastUpdatedTime, else CreationTime."""
+    """LastUpdatedTime, else CreationTime."""
 
     @property
     def content(self) -> tuple[Any, ...]:
-        """What a rollback puts back."""
+        """The part that a rollback restores."""
         return self.template, self.parameters, self.outputs
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One phase. Operations are the ids of each set, oldest first; stacks are by set or name, and place."""
+    """One phase: the operation ids of each stack set, oldest first, and stacks by set or stack name and target."""
 
     operations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stacks: Mapping[tuple[str, Target], Stack] = field(default_factory=dict)
 
     def new_operations(self, before: Snapshot) -> dict[str, list[str]]:
-        """What was begun since an earlier snapshot, by set."""
+        """The operations since an earlier snapshot, by stack set."""
         found = {
             name: [each for each in ids if each not in before.operations.get(name, ())]
             for name, ids in self.operations.items()
@@ -44,12 +44,12 @@ class Snapshot:
         return {name: ids for name, ids in found.items() if ids}
 
     def changed(self, before: Snapshot) -> list[tuple[str, Target]]:
-        """The stacks that came, went or were touched since."""
+        """The stacks that were created, deleted or touched since."""
         every = {**before.stacks, **self.stacks}
         return sorted(key for key in every if before.stacks.get(key) != self.stacks.get(key))
 
     def differing(self, before: Snapshot) -> list[tuple[str, Target]]:
-        """The stacks that came or went, or whose template, parameters or outputs are others."""
+        """The stacks that were created or deleted since, or whose template, parameters or outputs changed."""
         every = {**before.stacks, **self.stacks}
         return sorted(key for key in every if _content(before, key) != _content(self, key))
 
@@ -62,12 +62,12 @@ def _content(snapshot: Snapshot, key: tuple[str, Target]) -> tuple[Any, ...] | N
 def take_snapshot(
     accounts: Accounts, administrator: Target, suffix: str, network: str | None, call_as: str
 ) -> Snapshot:
-    """Describe all sets of a suffix, their instances' stacks, and the phase's stacks in the network account."""
+    """Describe the stack sets of a suffix, their stacks, and the stacks of the phase in the network account."""
     api = accounts.api("cloudformation", administrator.account, administrator.region)
     operations: dict[str, tuple[str, ...]] = {}
     stacks: dict[tuple[str, Target], Stack] = {}
     targets: set[Target] = set()
-    for name in sets(api, suffix, call_as):
+    for name in stack_sets(api, suffix, call_as):
         asked = {"StackSetName": name, "CallAs": call_as}
         found = api.get_paginator("list_stack_set_operations").paginate(**asked)
         ids = [each["OperationId"] for page in found for each in page["Summaries"]]
@@ -84,7 +84,7 @@ def take_snapshot(
     return Snapshot(operations, stacks)
 
 
-def sets(api: Any, suffix: str, call_as: str) -> Iterator[str]:
+def stack_sets(api: Any, suffix: str, call_as: str) -> Iterator[str]:
     """The names of the stack sets of a suffix."""
     for page in api.get_paginator("list_stack_sets").paginate(Status="ACTIVE", CallAs=call_as):
         for each in page["Summaries"]:
@@ -112,7 +112,7 @@ def _stack(accounts: Accounts, target: Target, name: str) -> Stack | None:
 def _routes(
     accounts: Accounts, network: Target, suffix: str, targets: set[Target]
 ) -> Iterator[tuple[tuple[str, Target], Stack]]:
-    """The stacks of the network account that bear the phase's suffix and one of its accounts."""
+    """The stacks of the network account whose names end with the phase's suffix and one of its accounts."""
     ends = tuple(f"-{suffix}-{target.account}" for target in targets if target.region == network.region)
     api = accounts.api("cloudformation", network.account, network.region)
     for page in api.get_paginator("describe_stacks").paginate():

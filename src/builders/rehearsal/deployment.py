@@ -1,8 +1,6 @@
-"""The accounts of the demo, each spoken for by an AWS CLI of its own.
+"""One phase deployed by the real AWS CLI: its accounts, the order of its layers, and the database that it migrates.
 
-The order in which the accounts of a phase are deployed, and what one stack hands to another across accounts.
-
-The database that the demo migrates from: a PostgreSQL that plays on-premises, and the secret that opens it.
+A value that crosses accounts is an output of one stack that has the name of a parameter of another.
 """
 
 from __future__ import annotations
@@ -23,16 +21,23 @@ from builders.cloud.rds.on_premises import on_premises
 from builders.deploy import AwsCli
 from builders.scopes import Scope
 
+ENVIRONMENTS = Path("environments")
+TEMPLATES = Path("templates")
+LAMBDA = Path("lambda")
+
 REGION = "us-east-1"
 TOOLING = "8" * 12
 NETWORK = "9" * 12
 PHASES = {"dev": "1" * 12, "staging": "2" * 12, "prod": "3" * 12}
-"""The accounts that `environments/` names too."""
+"""The accounts of the phases, which the files in `environments/` name too."""
+
+Stacks = dict[str, dict[str, str]]
+"""The outputs of deployed stacks, by layer."""
 
 
 @dataclass(frozen=True)
-class Accounts:
-    """What deploys where: the tooling account, the network account, and the account of one phase."""
+class PhaseAccounts:
+    """The accounts that a phase is deployed in, each with an AWS CLI of its own."""
 
     tooling: AwsCli
     network: AwsCli
@@ -45,35 +50,27 @@ class Accounts:
         return self.network if scope in (Scope.NETWORK, Scope.NETWORK_PER_PHASE) else self.phase
 
     @classmethod
-    def of(cls, cloud: Cloud, phase: str) -> Accounts:
-        """The accounts that a phase needs, on an embedded cloud."""
-        return cls(*(command_line(cloud, account) for account in (TOOLING, NETWORK, PHASES[phase])))
+    def on(cls, cloud: Cloud, phase: str) -> PhaseAccounts:
+        """The accounts of a phase on an embedded cloud."""
+        return cls(*(aws_cli(cloud, account) for account in (TOOLING, NETWORK, PHASES[phase])))
 
 
-def command_line(cloud: Cloud, account: str) -> AwsCli:
-    """The AWS CLI of this Python environment, speaking for `account` to the embedded cloud.
+def aws_cli(cloud: Cloud, account: str) -> AwsCli:
+    """The AWS CLI of this Python environment, with the credentials of an account of the embedded cloud.
 
     It is started as a module: the script that pip installs does not run from a directory with a space in its name.
     """
     return AwsCli((sys.executable, "-m", "awscli"), os.environ | cloud.environment(account, REGION), cloud.endpoint_url)
 
 
-ENVIRONMENTS = Path("environments")
-TEMPLATES = Path("templates")
-LAMBDA = Path("lambda")
-
-Stacks = dict[str, dict[str, str]]
-
-
 @dataclass
-class Scenario:
-    """One phase on its way: what was answered so far, and the parameters that follow from it.
+class PhaseDeployment:
+    """The deployment of one phase: the outputs of its stacks so far, and the parameters that follow from them.
 
-    Exports join stacks within an account. Whatever crosses accounts is an output of one stack that bears the name of
-    a parameter of another, so `parameters` is the phase's file with the outputs of the shared stacks laid over it.
+    `parameters` are those of the phase's file, overridden by the outputs of the shared stacks.
     """
 
-    accounts: Accounts
+    accounts: PhaseAccounts
     phase: str
     outputs_dir: Path
     say: Callable[[str], None]
@@ -81,11 +78,11 @@ class Scenario:
     stacks: Stacks = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Begin with the phase's own file."""
+        """Begin with the parameters of the phase's file."""
         self.parameters = dict(environments.read(ENVIRONMENTS / f"{self.phase}.json").values)
 
     def deploy_shared(self) -> None:
-        """Deploy what all phases share: bucket and role of the tooling account, the network account's gateways."""
+        """Deploy what all phases share, in the tooling account and in the network account."""
         for layer in layers(Scope.TOOLING_ONCE, Scope.TOOLING):
             self._deploy(layer, ENVIRONMENTS / "tooling.json")
         self.parameters |= publish_packages(
@@ -96,13 +93,13 @@ class Scenario:
         for layer in layers(Scope.TOOLING_ONCE, Scope.TOOLING, Scope.NETWORK):
             self.parameters |= self.stacks[layer]
         self.parameters["Connectivity"] = "TransitGateway"
-        # The one value that two layers put out, and so under two names.
+        # Two layers have this value among their outputs, so it has two names.
         interface = self.stacks["shared_network"].get("TransitVirtualInterfaceId")
         if interface is not None:
             self.parameters["DirectConnectVirtualInterfaceId"] = interface
 
     def deploy_phase(self) -> None:
-        """Deploy what the account has once, then the phase's layers in their order: its routes in the network's."""
+        """Deploy the layer of the account, then those of the phase; its routes go into the network account."""
         for layer in [*layers(Scope.ACCOUNT), *layers(Scope.PHASE, Scope.NETWORK_PER_PHASE)]:
             self._deploy(layer, self._parameter_file())
             if layer == "network":
@@ -114,7 +111,7 @@ class Scenario:
         self.stacks[layer] = deploy.deploy(cli, TEMPLATES / f"{layer}.json", suffix, parameters, self.say)
 
     def _parameter_file(self) -> Path:
-        """The phase's parameters as a file of the one form that both generations of the AWS CLI take."""
+        """Write the phase's parameters in the one form that both generations of the AWS CLI accept."""
         path = self.outputs_dir / self.phase / "parameters.json"
         entries = [f"{key}={value}" for key, value in self.parameters.items()]
         files.replace(path, (json.dumps(entries, indent=1) + "\n").encode())
@@ -122,7 +119,7 @@ class Scenario:
 
 
 def publish_packages(cli: AwsCli, bucket: str, say: Callable[[str], None]) -> dict[str, str]:
-    """Package the functions, put them into the artifacts bucket, and return the parameters with their keys."""
+    """Package the functions, upload them to the artifacts bucket, and return the parameters with their keys."""
     functions = package.functions(LAMBDA)
     for function in functions:
         path = package.build(function, PACKAGES_DIR, WHEELS_DIR)
@@ -132,34 +129,34 @@ def publish_packages(cli: AwsCli, bucket: str, say: Callable[[str], None]) -> di
 
 
 def layers(*scopes: Scope) -> list[str]:
-    """The layers of some scopes, in the order in which they deploy."""
+    """The layers of some scopes, in deployment order."""
     every = [catalog.load(name) for name in catalog.names()]
     order = catalog.deploy_order({layer.name: layer.build() for layer in every}, every)
-    desired = {layer.name for layer in every if layer.scope in scopes}
-    return [name for name in order if name in desired]
+    chosen = {layer.name for layer in every if layer.scope in scopes}
+    return [name for name in order if name in chosen]
 
 
 @contextlib.contextmanager
-def source_database(cloud: Cloud, scenario: Scenario, say: Callable[[str], None]) -> Iterator[None]:
-    """Run the source under the host name of the phase's file, and tell the scenario what a user would bring."""
-    desired = scenario.parameters
-    host, port, database = desired["SourceHost"], int(desired["SourcePort"]), desired["SourceDatabaseName"]
+def source_database(cloud: Cloud, deployment: PhaseDeployment, say: Callable[[str], None]) -> Iterator[None]:
+    """Run the source database under the host name of the phase's file, and set the parameters that a user would set."""
+    given = deployment.parameters
+    host, port, database = given["SourceHost"], int(given["SourcePort"]), given["SourceDatabaseName"]
     with on_premises(cloud.state_directory, host, port=port, database_name=database) as source:
-        say(f"on-premises: {database} at {host}:{port}, played by PostgreSQL {source.server.installation.major}")
-        scenario.parameters |= {
-            "SourceSecretArn": _store(scenario, source.secret()),
+        say(f"on-premises: {database} at {host}:{port}, simulated by PostgreSQL {source.server.installation.major}")
+        deployment.parameters |= {
+            "SourceSecretArn": _store(deployment, source.secret()),
             "SourceCertificatePem": source.certificate_pem,
         }
         yield
 
 
-def _store(scenario: Scenario, secret: dict[str, str | int]) -> str:
-    """Store the secret and return its ARN. It goes through a file, since a command line can be read by everybody."""
+def _store(deployment: PhaseDeployment, secret: dict[str, str | int]) -> str:
+    """Store the secret and return its ARN. It is passed in a file, since every user can read a command line."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "secret.json")
         path.write_text(json.dumps(secret), encoding="utf-8")
-        answer = scenario.accounts.phase.json(
-            *("secretsmanager", "create-secret", "--name", f"on-premises-{scenario.phase}"),
+        answer = deployment.accounts.phase.json(
+            *("secretsmanager", "create-secret", "--name", f"on-premises-{deployment.phase}"),
             *("--secret-string", f"file://{path}"),
         )
     return str(answer["ARN"])

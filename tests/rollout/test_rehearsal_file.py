@@ -1,4 +1,4 @@
-"""The rollout file as it is rehearsed: what is left of it, and that it is still one."""
+"""The rollout file of a rehearsal: what is left of the given one, and that it can be read."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ def given(tmp_path: Path) -> RolloutFile:
     return load_rollout_file(path)
 
 
-def played(given: RolloutFile, tmp_path: Path, limits: Limits) -> RolloutFile:
-    """The file after it was limited, written down and read again."""
+def limited(given: RolloutFile, tmp_path: Path, limits: Limits) -> RolloutFile:
+    """The file after it was limited, written and read again."""
     accounts = {phase: given.accounts(phase) for phase in given.phases}
-    path = tmp_path / "played.yaml"
+    path = tmp_path / "limited.yaml"
     rollout_file.write_rollout_file(rollout_file.limited_file(given, limits, accounts), path)
     return load_rollout_file(path)
 
 
-def test_without_limits_only_the_waiting_and_the_folder_of_paths_are_others(given: RolloutFile, tmp_path: Path) -> None:
-    found = played(given, tmp_path, Limits())
+def test_without_limits_only_bake_times_and_the_folder_of_paths_differ(given: RolloutFile, tmp_path: Path) -> None:
+    found = limited(given, tmp_path, Limits())
     assert [wave.bake for wave in found.phases["prod"].waves] == ["0s", "0s"]
     folder = given.path.parent
     assert found.tooling.parameters == str(folder / "tooling.json")
@@ -76,24 +76,24 @@ def test_without_limits_only_the_waiting_and_the_folder_of_paths_are_others(give
         assert plan.model_dump(include=set(same)) == given.phases[phase].model_dump(include=set(same))
 
 
-def test_the_alarms_of_a_wave_are_still_looked_at(given: RolloutFile, tmp_path: Path) -> None:
-    assert played(given, tmp_path, Limits()).phases["prod"].waves[0].quiet_alarms == ("payments-",)
+def test_the_alarms_of_a_wave_are_still_read(given: RolloutFile, tmp_path: Path) -> None:
+    assert limited(given, tmp_path, Limits()).phases["prod"].waves[0].quiet_alarms == ("payments-",)
 
 
-def test_fewer_accounts_leave_no_value_and_no_wave_for_those_that_are_gone(given: RolloutFile, tmp_path: Path) -> None:
-    plan = played(given, tmp_path, Limits(accounts=2)).phases["prod"]
+def test_fewer_accounts_leave_no_value_and_no_wave_for_those_left_out(given: RolloutFile, tmp_path: Path) -> None:
+    plan = limited(given, tmp_path, Limits(accounts=2)).phases["prod"]
     assert plan.targets.accounts == tuple(ACCOUNTS[:2])
     assert plan.account_parameters == {}
     assert [wave.name for wave in plan.waves] == ["rest"]
 
 
-def test_of_fewer_accounts_one_must_not_fail(given: RolloutFile, tmp_path: Path) -> None:
-    assert played(given, tmp_path, Limits(accounts=4)).phases["prod"].concurrency.failure_tolerance == "3"
-    assert played(given, tmp_path, Limits(accounts=2)).phases["prod"].concurrency.failure_tolerance == "1"
+def test_of_fewer_accounts_one_must_succeed(given: RolloutFile, tmp_path: Path) -> None:
+    assert limited(given, tmp_path, Limits(accounts=4)).phases["prod"].concurrency.failure_tolerance == "3"
+    assert limited(given, tmp_path, Limits(accounts=2)).phases["prod"].concurrency.failure_tolerance == "1"
 
 
 def test_fewer_regions_are_the_first_of_each_phase_with_their_own_values(given: RolloutFile, tmp_path: Path) -> None:
-    found = played(given, tmp_path, Limits(regions=1))
+    found = limited(given, tmp_path, Limits(regions=1))
     assert found.phases["dev"].regions == ("us-east-1",)
     plan = found.phases["prod"]
     assert plan.regions == ("eu-west-1",)
@@ -101,21 +101,21 @@ def test_fewer_regions_are_the_first_of_each_phase_with_their_own_values(given: 
     assert plan.place_parameters == {f"{ACCOUNTS[0]}/eu-west-1": {"MultiAZ": "true"}}
 
 
-def test_the_home_stays_where_the_first_phase_put_it_though_that_phase_is_not_played(
+def test_the_home_stays_where_the_first_phase_put_it_though_that_phase_is_left_out(
     given: RolloutFile, tmp_path: Path
 ) -> None:
-    found = played(given, tmp_path, Limits(phases=("prod",), regions=1))
+    found = limited(given, tmp_path, Limits(phases=("prod",), regions=1))
     assert list(found.phases) == ["prod"]
     assert given.home == found.home == "us-east-1"
 
 
-def test_values_of_a_region_that_no_phase_is_in_any_more_go(given: RolloutFile, tmp_path: Path) -> None:
-    found = played(given, tmp_path, Limits(phases=("dev",), regions=1))
+def test_values_of_a_region_without_a_phase_are_left_out(given: RolloutFile, tmp_path: Path) -> None:
+    found = limited(given, tmp_path, Limits(phases=("dev",), regions=1))
     assert found.network is not None
     assert found.network.region_parameters == {}
 
 
-def test_values_for_single_places_go_over_those_that_stand_there(given: RolloutFile, tmp_path: Path) -> None:
+def test_values_for_single_targets_override_those_of_the_file(given: RolloutFile, tmp_path: Path) -> None:
     target = Target(ACCOUNTS[0], "eu-west-1")
     found = rollout_file.with_values(given, {"prod": {target: {"MultiAZ": "false", "CpuAlarmPercent": "85"}}})
     own = found.phases["prod"].place_parameters
@@ -125,4 +125,4 @@ def test_values_for_single_places_go_over_those_that_stand_there(given: RolloutF
 
 def test_an_unknown_phase_is_refused_with_the_one_that_is_meant(given: RolloutFile, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="prod"):
-        played(given, tmp_path, Limits(phases=("prd",)))
+        limited(given, tmp_path, Limits(phases=("prd",)))

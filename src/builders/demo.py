@@ -1,0 +1,169 @@
+"""The demo: one phase deployed on the embedded cloud by the real AWS CLI, its database used, and all phases rehearsed.
+
+    python -m builders.demo [--phase dev] [--no-rehearse] [-- COMMAND ...]
+
+A command after `--` runs against the deployed phase before everything stops, instead of the rehearsal:
+`make test` runs the integration suite there.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from builders import outputs
+from builders.cloud.process import running
+from builders.deploy import AwsCli
+from builders.errors import StackferryError, UsageError
+from builders.naming import stack_set
+from builders.rehearsal import cli, database_login
+from builders.rehearsal.cloud import RehearsalCloud
+from builders.rehearsal.deployment import (
+    NETWORK,
+    PHASES,
+    REGION,
+    TEMPLATES,
+    TOOLING,
+    PhaseAccounts,
+    PhaseDeployment,
+    aws_cli,
+    layers,
+    source_database,
+)
+from builders.rehearsal.report import NOT_AWS
+from builders.rehearsal.steps import LAYER
+from builders.scopes import Scope
+
+Say = Callable[[str], None]
+
+ROLLOUT = Path("rollout.yaml")
+
+NOT_PROVEN = (
+    "What this shows: the templates deploy through the real AWS CLI, their properties satisfy the registry's schemas, "
+    "the references between the stacks resolve, and a real PostgreSQL takes the generated password over verified TLS.",
+    NOT_AWS,
+)
+
+
+@click.command()
+@click.option("--phase", type=click.Choice(list(PHASES)), default="dev", show_default=True, help="Which to deploy.")
+@click.option("--outputs-dir", type=click.Path(path_type=Path), default=Path("outputs"), show_default=True)
+@click.option(
+    "--rehearse/--no-rehearse", default=True, show_default=True, help="End with the rollout of rollout.yaml, rehearsed."
+)
+@click.argument("then", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
+def main(phase: str, outputs_dir: Path, rehearse: bool, then: tuple[str, ...]) -> None:
+    """Build, lint, deploy a phase on the embedded cloud, use its database, rehearse the rollout, and stop everything.
+
+    With a command behind `--` there is no rehearsal.
+    """
+    console = Console(highlight=False, emoji=False)
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = _deploy(console, say, phase, outputs_dir, then)
+        if rehearse and not then and code == 0:
+            code = _rehearse(say)
+        sys.exit(code)
+    except KeyboardInterrupt:
+        console.print("stopped; nothing is left running")
+        sys.exit(130)
+    except StackferryError as error:
+        Console(stderr=True, highlight=False, emoji=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        sys.exit(1)
+
+
+def _interrupt(_signal: int, _frame: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _deploy(console: Console, say: Say, phase: str, outputs_dir: Path, then: tuple[str, ...]) -> int:
+    _check_templates(say)
+    with running() as cloud:
+        say(f"embedded cloud {cloud.endpoint_url}, {REGION}")
+        say(f"accounts: tooling {TOOLING}, network {NETWORK}, {phase} {PHASES[phase]}")
+        accounts = PhaseAccounts.on(cloud, phase)
+        deployment = PhaseDeployment(accounts, phase, outputs_dir, say)
+        with source_database(cloud, deployment, say):
+            deployment.deploy_shared()
+            deployment.deploy_phase()
+            _use_the_database(deployment, cloud.ca_file, say)
+            written = outputs.write(phase, _outputs_of_the_phase(deployment), outputs_dir)
+            _summary(console, deployment.stacks, written)
+            if then:
+                return subprocess.run(then, env=dict(accounts.phase.environment), check=False).returncode
+    return 0
+
+
+def _check_templates(say: Say) -> None:
+    say("$ build-templates --check")
+    finished = subprocess.run([sys.executable, "-m", "builders.build", "--check"], check=False)
+    if finished.returncode:
+        raise UsageError("the templates or the environments have findings; `build-templates` says what to correct")
+
+
+def _use_the_database(deployment: PhaseDeployment, ca_file: Path, say: Say) -> None:
+    secret = deployment.stacks["secrets"]["SecretsManagerArn"]
+    say("log in with the generated password")
+    say(database_login.prove(deployment.accounts.phase, secret, ca_file))
+    say("rotate the password and log in with the new one")
+    say(database_login.rotate_and_prove(deployment.accounts.phase, secret, ca_file))
+
+
+def _outputs_of_the_phase(deployment: PhaseDeployment) -> dict[str, dict[str, str]]:
+    """The outputs of the phase's own stacks; the shared stacks belong to no phase."""
+    shared = layers(Scope.TOOLING_ONCE, Scope.TOOLING, Scope.NETWORK)
+    return {layer: values for layer, values in deployment.stacks.items() if layer not in shared}
+
+
+def _summary(console: Console, stacks: dict[str, dict[str, str]], written: list[Path]) -> None:
+    table = Table("layer", "output", "value", title="Deployed")
+    for layer, values in stacks.items():
+        for number, (name, value) in enumerate(sorted(values.items()) or [("-", "-")]):
+            table.add_row(layer if number == 0 else "", name, value)
+    console.print(table)
+    console.print(f"Written: {', '.join(str(path) for path in written)}", soft_wrap=True)
+    for paragraph in NOT_PROVEN:
+        console.print(paragraph, soft_wrap=not console.is_terminal)
+
+
+def _rehearse(say: Say) -> int:
+    """Rehearse the rollout of all phases, and let the AWS CLI list a part of the result."""
+    say("$ rollout-stacksets rehearse")
+
+    def list_sets(prepared: RehearsalCloud) -> None:
+        _list_sets(aws_cli(prepared.cloud, prepared.rollout.tooling.account), next(iter(prepared.rollout.phases)), say)
+
+    return cli.rehearse(ROLLOUT, TEMPLATES, afterwards=list_sets)
+
+
+def _list_sets(aws: AwsCli, phase: str, say: Say) -> None:
+    """List the stack sets, and of one of them the instances and the operations."""
+    of_set = ("--stack-set-name", stack_set(LAYER, phase))
+    say("the result in the AWS CLI:")
+    for arguments in (
+        ("list-stack-sets", "--status", "ACTIVE", "--query", "sort(Summaries[].StackSetName)"),
+        ("list-stack-instances", *of_set, "--query", "Summaries[].[Account, Region, Status]"),
+        ("list-stack-set-operations", *of_set, "--query", "reverse(Summaries)[].[OperationId, Action, Status]"),
+    ):
+        say(f"$ aws cloudformation {shlex.join(arguments)} --output text")
+        answer = aws.run("cloudformation", *arguments, "--output", "text").strip()
+        # A list of single values is printed in one line.
+        for line in answer.replace("\t", "\n").splitlines() if "sort" in arguments[-1] else answer.splitlines():
+            say(f"  {line}")
+
+
+if __name__ == "__main__":
+    main()
