@@ -13,9 +13,9 @@ from typing import Any
 
 from builders.cloud.process import Cloud
 from builders.rehearsal.accounts import Accounts
-from builders.rollout.aws.calls import CallObserver
+from builders.rollout.aws.access import Access
+from builders.rollout.aws.calls import ApiCalls, CallObserver
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.sessions import Access
 from builders.rollout.cli import main
 
 from .conftest import DEPLOY_ROLE, REGION
@@ -137,7 +137,7 @@ class CalledPhase:
             keys=(self.tooling, "embedded-cloud"),
             attempts=self.attempts,
         )
-        return Client(access, observe=self.observe, **given)
+        return Client(ApiCalls(access, self.observe), **given)
 
     def call(self, *arguments: str | Path) -> Said:
         """Run one command; it asks nobody, since its input is no terminal."""

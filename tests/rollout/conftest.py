@@ -17,9 +17,9 @@ from cloud.conftest import Account
 from cloud.stacksets.conftest import ADMINISTRATOR_ACCESS, Fleet, trusting
 
 from builders.cloud.process import Cloud, running
-from builders.rollout.aws.calls import ApiCall, CallObserver, Moment
+from builders.rollout.aws.access import Access
+from builders.rollout.aws.calls import ApiCall, ApiCalls, CallObserver, Moment
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.sessions import Access
 from builders.rollout.model import Operation, Permissions, Preferences, StackSetSpec, Target, Values
 from builders.rollout.plan.calls import Action, Call
 
@@ -54,7 +54,7 @@ def spec(name: str = "stackferry-network-dev", body: str = "", targets: Any = ()
 def connect(cloud: Cloud, account: str, permissions: Permissions, observe: CallObserver | None = None) -> Client:
     """A client with an account's own credentials."""
     access = Access(REGION, endpoint_url=cloud.endpoint_url, keys=(account, "embedded-cloud"))
-    return Client(access, permissions, PHASE, SUFFIX, DEPLOY_ROLE, observe)
+    return Client(ApiCalls(access, observe), permissions, PHASE, SUFFIX, DEPLOY_ROLE)
 
 
 class Administrator:
@@ -73,7 +73,8 @@ class Administrator:
     def client(
         self, permissions: Permissions | None = None, observe: CallObserver | None = None, **more: Any
     ) -> Client:
-        return Client(self.access(**more), permissions or Permissions(), PHASE, SUFFIX, DEPLOY_ROLE, observe)
+        calls = ApiCalls(self.access(**more), observe)
+        return Client(calls, permissions or Permissions(), PHASE, SUFFIX, DEPLOY_ROLE)
 
     def member(self, number: str) -> str:
         """Let StackSets, plans and deployments act in an account."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from builders import naming
-from builders.rollout.aws.client import AccessPaths
 from builders.rollout.checks import status
 from builders.rollout.checks.status import StatusView
 from builders.rollout.config import desired_state, schema
@@ -26,7 +25,7 @@ from builders.rollout.plan.planner import make_plan
 from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store
 
-from .simulation import ATTACHMENT, DEPLOY_ROLE, SimulatedClient, Simulation
+from .simulation import ATTACHMENT, Simulation, simulated_client
 
 ROOT = Path(__file__).parents[2]
 TOOLING, NETWORK = "888888888888", "999999999999"
@@ -66,7 +65,7 @@ class LargePhase:
     def connect(self) -> None:
         """A client and a store as another process would make them."""
         self.simulation.begin()
-        self.client = SimulatedClient(self.simulation)
+        self.client = simulated_client(self.simulation)
         self.store = Store(self.client.objects("us-east-1"), "bucket", self.desired.suffix)
 
     def spec(self, **parameters: str) -> DesiredState:
@@ -129,8 +128,7 @@ class LargePhase:
 
     def status(self) -> StatusView:
         """What `status` shows."""
-        reach = AccessPaths.of(self.client, "dev", self.desired.suffix, DEPLOY_ROLE)
-        view, _ = status.run_status(self.client, self.desired, self.store, reach, _carried(), ())
+        view, _ = status.run_status(self.client, self.desired, self.store, _carried(), ())
         return view
 
     def plan(self, desired: DesiredState) -> Plan:

@@ -10,9 +10,9 @@ from typing import Any
 
 from builders.rehearsal.cloud import RehearsalCloud
 from builders.rehearsal.commands import CommandResult, RolloutCommand
-from builders.rollout.aws.calls import ApiCall, Moment
+from builders.rollout.aws.access import Access
+from builders.rollout.aws.calls import ApiCall, ApiCalls, Moment
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.sessions import Access
 from tools.permissions import calls
 from tools.permissions.calls import Scope, Who
 from tools.permissions.table import policy
@@ -52,7 +52,7 @@ class Operator(RolloutCommand):
     def client(self, *, region: str, observe: Any = None, **given: Any) -> Client:
         """A client with the user's keys."""
         access = Access(region, endpoint_url=self.prepared.cloud.endpoint_url, keys=self._keys)
-        return Client(access, observe=observe, **given)
+        return Client(ApiCalls(access, observe), **given)
 
 
 def _resource_actions() -> list[str]:

@@ -14,15 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from builders.rollout.aws.accounts import Members
+from builders.rollout.aws.access import Access, Role, Session
 from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Conflict, NotFound, Refused, StackSetNotFound
-from builders.rollout.aws.organizations import Organizations
-from builders.rollout.aws.s3 import Objects
-from builders.rollout.aws.sessions import Access, Endpoint, Role
-from builders.rollout.aws.stack_sets import StackSets
-from builders.rollout.aws.stacks import PlainStacks
 from builders.rollout.model import Permissions, Target
 
 Json = dict[str, Any]
@@ -30,7 +25,7 @@ PAGES = {"ListStackInstances": 100, "ListStackSets": 100, "ListStackSetOperation
 """Items of a page: of the lists of StackSets the most that may be asked for, of stacks what AWS gives."""
 ATTACHMENT = "tgw-attach-0123456789abcdef0"
 """What the stack of each network puts out, and its routes take."""
-PLAN_ROLE, DEPLOY_ROLE = "stackferry-plan-dev", "OrganizationAccountAccessRole"
+DEPLOY_ROLE = "OrganizationAccountAccessRole"
 
 
 @dataclass
@@ -71,7 +66,7 @@ class Simulation(ApiCalls):
         self._assumed.clear()
         self._account = ""
 
-    def _ask(self, where: Endpoint, service: str, operation: str, request: Mapping[str, Any]) -> Any:
+    def _ask(self, where: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
         with self._lock:
             if where.role and where.role not in self._assumed:
                 self._assumed.add(where.role)
@@ -90,20 +85,20 @@ class Simulation(ApiCalls):
             raise StackSetNotFound(f"there is no stack set {name}")
         return self.sets[name]
 
-    def _sts_GetCallerIdentity(self, _where: Endpoint) -> Json:
+    def _sts_GetCallerIdentity(self, _where: Session) -> Json:
         return {"Account": self._administrator}
 
-    def _cloudformation_ListStackSets(self, _where: Endpoint, NextToken: str = "", **_: Any) -> Json:
+    def _cloudformation_ListStackSets(self, _where: Session, NextToken: str = "", **_: Any) -> Json:
         return self._page("ListStackSets", [{"StackSetName": name} for name in sorted(self.sets)], NextToken)
 
-    def _cloudformation_DescribeStackSet(self, _where: Endpoint, StackSetName: str, **_: Any) -> Json:
+    def _cloudformation_DescribeStackSet(self, _where: Session, StackSetName: str, **_: Any) -> Json:
         found = self._set(StackSetName)
         parameters = _pairs(found.parameters, "Parameter")
         told = {"Status": "ACTIVE", "TemplateBody": found.template, "Parameters": parameters, "Tags": found.tags}
         return {"StackSet": {**told, **found.roles}}
 
     def _cloudformation_ListStackInstances(
-        self, _where: Endpoint, StackSetName: str, NextToken: str = "", **_: Any
+        self, _where: Session, StackSetName: str, NextToken: str = "", **_: Any
     ) -> Json:
         found = self._set(StackSetName)
         if not NextToken:
@@ -124,20 +119,20 @@ class Simulation(ApiCalls):
         return page
 
     def _cloudformation_DescribeStackInstance(
-        self, _where: Endpoint, StackSetName: str, StackInstanceAccount: str, StackInstanceRegion: str, **_: Any
+        self, _where: Session, StackSetName: str, StackInstanceAccount: str, StackInstanceRegion: str, **_: Any
     ) -> Json:
         _, overrides = self._set(StackSetName).instances[Target(StackInstanceAccount, StackInstanceRegion)]
         return {"StackInstance": {"ParameterOverrides": _pairs(overrides, "Parameter")}}
 
     def _cloudformation_ListStackSetOperations(
-        self, _where: Endpoint, StackSetName: str, NextToken: str = "", **_: Any
+        self, _where: Session, StackSetName: str, NextToken: str = "", **_: Any
     ) -> Json:
         found = self._set(StackSetName).operations
         listed = [{"OperationId": id, "Action": action, "Status": "SUCCEEDED"} for id, action in reversed(found)]
         return self._page("ListStackSetOperations", listed, NextToken)
 
     def _cloudformation_DescribeStackSetOperation(
-        self, _where: Endpoint, StackSetName: str, OperationId: str, **_: Any
+        self, _where: Session, StackSetName: str, OperationId: str, **_: Any
     ) -> Json:
         actions = dict(self._set(StackSetName).operations)
         if OperationId not in actions:
@@ -146,16 +141,16 @@ class Simulation(ApiCalls):
         status = "SUCCEEDED" if self._looks[OperationId] > self.looks_until_over else "RUNNING"
         return {"StackSetOperation": {"OperationId": OperationId, "Action": actions[OperationId], "Status": status}}
 
-    def _cloudformation_CreateStackSet(self, _where: Endpoint, StackSetName: str, **request: Any) -> Json:
+    def _cloudformation_CreateStackSet(self, _where: Session, StackSetName: str, **request: Any) -> Json:
         self.sets[StackSetName] = SimulatedSet("", {}, [])
         self._define(StackSetName, request)
         return {}
 
-    def _cloudformation_DeleteStackSet(self, _where: Endpoint, StackSetName: str, **_: Any) -> Json:
+    def _cloudformation_DeleteStackSet(self, _where: Session, StackSetName: str, **_: Any) -> Json:
         del self.sets[StackSetName]
         return {}
 
-    def _cloudformation_UpdateStackSet(self, _where: Endpoint, StackSetName: str, **request: Any) -> Json:
+    def _cloudformation_UpdateStackSet(self, _where: Session, StackSetName: str, **request: Any) -> Json:
         self._define(StackSetName, request)
         found = self.sets[StackSetName]
         found.outdated = set(found.instances)
@@ -164,20 +159,20 @@ class Simulation(ApiCalls):
             found.outdated.discard(target)
         return {}
 
-    def _cloudformation_CreateStackInstances(self, _where: Endpoint, StackSetName: str, **request: Any) -> Json:
+    def _cloudformation_CreateStackInstances(self, _where: Session, StackSetName: str, **request: Any) -> Json:
         self._override(StackSetName, "CREATE", request)
         return {}
 
-    def _cloudformation_UpdateStackInstances(self, _where: Endpoint, StackSetName: str, **request: Any) -> Json:
+    def _cloudformation_UpdateStackInstances(self, _where: Session, StackSetName: str, **request: Any) -> Json:
         self._override(StackSetName, "UPDATE", request)
         return {}
 
-    def _cloudformation_DeleteStackInstances(self, _where: Endpoint, StackSetName: str, **request: Any) -> Json:
+    def _cloudformation_DeleteStackInstances(self, _where: Session, StackSetName: str, **request: Any) -> Json:
         for target in self._begun(StackSetName, "DELETE", request):
             del self.sets[StackSetName].instances[target]
         return {}
 
-    def _cloudformation_DescribeStacks(self, where: Endpoint, StackName: str) -> Json:
+    def _cloudformation_DescribeStacks(self, where: Session, StackName: str) -> Json:
         account = where.role.account if where.role else self._administrator
         if (account, where.region, StackName) in self.stacks:
             return {"Stacks": [self.stacks[account, where.region, StackName]]}
@@ -187,31 +182,31 @@ class Simulation(ApiCalls):
         told = {"StackId": StackName, "StackStatus": "UPDATE_COMPLETE", "Parameters": values, "Outputs": put_out}
         return {"Stacks": [told]}
 
-    def _cloudformation_GetTemplate(self, where: Endpoint, StackName: str, **_: Any) -> Json:
+    def _cloudformation_GetTemplate(self, where: Session, StackName: str, **_: Any) -> Json:
         account = where.role.account if where.role else self._administrator
         if (account, where.region, StackName) in self.stacks:
             return {"TemplateBody": json.loads(self.stacks[account, where.region, StackName]["TemplateBody"])}
         found, _ = self._of_stack(StackName, Target(account, where.region))
         return {"TemplateBody": json.loads(found.template)}  # as boto3 has it, a copy for each that asks
 
-    def _cloudformation_CreateChangeSet(self, _where: Endpoint, **request: Any) -> Json:
+    def _cloudformation_CreateChangeSet(self, _where: Session, **request: Any) -> Json:
         self._change_sets[request["ChangeSetName"]] = request
         return {}
 
-    def _cloudformation_DescribeChangeSet(self, _where: Endpoint, **_: Any) -> Json:
+    def _cloudformation_DescribeChangeSet(self, _where: Session, **_: Any) -> Json:
         return {"Status": "CREATE_COMPLETE"}
 
-    def _cloudformation_ExecuteChangeSet(self, where: Endpoint, StackName: str, ChangeSetName: str, **_: Any) -> Json:
+    def _cloudformation_ExecuteChangeSet(self, where: Session, StackName: str, ChangeSetName: str, **_: Any) -> Json:
         made = self._change_sets.pop(ChangeSetName)
         told = {"StackId": StackName, "StackStatus": "CREATE_COMPLETE", "Parameters": made["Parameters"]}
         account = where.role.account if where.role else self._administrator
         self.stacks[account, where.region, StackName] = {**told, "TemplateBody": made["TemplateBody"]}
         return {}
 
-    def _cloudformation_DeleteChangeSet(self, _where: Endpoint, **_: Any) -> Json:
+    def _cloudformation_DeleteChangeSet(self, _where: Session, **_: Any) -> Json:
         raise NotFound("what was executed is gone")
 
-    def _cloudformation_ListStacks(self, where: Endpoint, NextToken: str = "", **_: Any) -> Json:
+    def _cloudformation_ListStacks(self, where: Session, NextToken: str = "", **_: Any) -> Json:
         account = where.role.account if where.role else self._administrator
         if not NextToken:
             here = (name for owner, region, name in self.stacks if (owner, region) == (account, where.region))
@@ -221,25 +216,25 @@ class Simulation(ApiCalls):
         page["StackSummaries"] = page.pop("Summaries")
         return page
 
-    def _cloudformation_ListStackResources(self, _where: Endpoint, **_: Any) -> Json:
+    def _cloudformation_ListStackResources(self, _where: Session, **_: Any) -> Json:
         task = {"ResourceType": "AWS::DMS::ReplicationTask", "PhysicalResourceId": "arn:of-a-task"}
         return {"StackResourceSummaries": [task]}
 
-    def _dms_DescribeReplicationTasks(self, _where: Endpoint, **_: Any) -> Json:
+    def _dms_DescribeReplicationTasks(self, _where: Session, **_: Any) -> Json:
         return {"ReplicationTasks": [{"Status": "stopped"}]}
 
-    def _s3_GetObject(self, _where: Endpoint, Bucket: str, Key: str) -> Json:
+    def _s3_GetObject(self, _where: Session, Bucket: str, Key: str) -> Json:
         if (Bucket, Key) not in self.objects:
             raise NotFound(f"there is no {Key}")
         body, tag = self.objects[Bucket, Key]
         return {"Body": io.BytesIO(body), "ETag": tag}
 
-    def _s3_HeadObject(self, _where: Endpoint, Bucket: str, Key: str) -> Json:
+    def _s3_HeadObject(self, _where: Session, Bucket: str, Key: str) -> Json:
         if (Bucket, Key) not in self.objects:
             raise NotFound(f"there is no {Key}")
         return {}
 
-    def _s3_PutObject(self, _where: Endpoint, Bucket: str, Key: str, Body: bytes, **condition: str) -> Json:
+    def _s3_PutObject(self, _where: Session, Bucket: str, Key: str, Body: bytes, **condition: str) -> Json:
         present = self.objects.get((Bucket, Key))
         if ("IfNoneMatch" in condition and present) or condition.get("IfMatch", present and present[1]) != (
             present and present[1]
@@ -277,18 +272,9 @@ class Simulation(ApiCalls):
         return self.sets[name], self.sets[name].instances[target][1]
 
 
-class SimulatedClient(Client):
+def simulated_client(simulation: Simulation) -> Client:
     """The client that a rollout has, with a simulation where boto3 would be."""
-
-    def __init__(self, simulation: Simulation) -> None:
-        self.calls = simulation
-        self.sets = StackSets(simulation, Permissions())
-        self.members = Members(simulation, PLAN_ROLE, "migration-dev")
-        self.organizations = Organizations(simulation)
-        self.plain = PlainStacks(simulation, DEPLOY_ROLE)
-
-    def objects(self, region: str) -> Objects:
-        return Objects(self.calls, region)
+    return Client(simulation, Permissions(), "dev", "dev", DEPLOY_ROLE)
 
 
 def _stack_id(name: str, target: Target) -> str:

@@ -15,10 +15,11 @@ import pytest
 
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
+from builders.rollout.aws.access import Access, Role
+from builders.rollout.aws.boto_clients import BotoClients
 from builders.rollout.aws.calls import MOST_AT_ONCE, ApiCall, Moment, concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Unreachable
-from builders.rollout.aws.sessions import Access, Role, Sessions
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
 
@@ -117,7 +118,7 @@ def test_credentials_of_a_role_are_renewed_before_they_end(administrator: Admini
         given = sts.assume_role(**request)["Credentials"]
         return {**given, "Expiration": datetime.now(UTC) + timedelta(minutes=5)}
 
-    sessions = Sessions(administrator.access(), assume)
+    sessions = BotoClients(administrator.access(), assume)
     role = Role(member, "stackferry-plan-dev", "migration-dev")
     for _ in range(2):
         with sessions.acting(role):
@@ -128,7 +129,7 @@ def test_credentials_of_a_role_are_renewed_before_they_end(administrator: Admini
 
 
 def test_one_client_serves_many_accounts_at_once(administrator: Administrator, members: list[str]) -> None:
-    sessions = Sessions(
+    sessions = BotoClients(
         administrator.access(), lambda request: administrator.api("sts").assume_role(**request)["Credentials"]
     )
 

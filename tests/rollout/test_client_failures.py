@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from builders.rollout.aws import stacks
-from builders.rollout.aws.sessions import Endpoint
+from builders.rollout.aws.access import Session
 
 STACK = "arn:aws:cloudformation:us-east-1:111111111111:stack/network/1"
-WHERE = Endpoint("us-east-1")
+WHERE = Session("us-east-1")
 
 
 class Told:

@@ -9,9 +9,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from builders.errors import RolloutError
+from builders.rollout.aws.access import Access, Role, Session
+from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import AccessDenied, Unreachable, translated
-from builders.rollout.aws.sessions import Access, Endpoint, Role
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
 
@@ -66,7 +67,7 @@ def test_what_does_not_pass_is_told_in_one_line(
 
 def test_an_endpoint_that_nobody_serves_is_told(faulty: Administrator) -> None:
     access = Access("us-east-1", endpoint_url="http://127.0.0.1:1", keys=("1", "any"), attempts=1)
-    client = Client(access, Permissions(), "dev", "dev", DEPLOY_ROLE)
+    client = Client(ApiCalls(access), Permissions(), "dev", "dev", DEPLOY_ROLE)
     with pytest.raises(Unreachable, match="look at the network, the proxy and the region"):
         client.sets.names()
 
@@ -171,7 +172,7 @@ def test_foreign_errors_are_put_into_our_words(code: str, words: str, sentence: 
     foreign = ClientError({"Error": {"Code": code, "Message": words}}, "HeadObject")
     with (
         pytest.raises(RolloutError, match=sentence) as refused,
-        translated("s3", "HeadObject", Endpoint("us-east-1", Role("1", "plan"))),
+        translated("s3", "HeadObject", Session("us-east-1", Role("1", "plan"))),
     ):
         raise foreign
     assert refused.value.__cause__ is foreign

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.aws.client import AccessPaths, Client
+from builders.rollout.aws.client import Client
 from builders.rollout.lifecycle.purge import PurgeStatus, run_purge
 from builders.rollout.lifecycle.retained import RetainedList, RetainedResource, record_retained
 from builders.rollout.model import StackSet, Target
 from builders.rollout.plan.calls import Action
 
-from .conftest import DEPLOY_ROLE, PHASE, REGION, SUFFIX, Administrator, Rollout, spec
+from .conftest import REGION, SUFFIX, Administrator, Rollout, spec
 
 KEEPING = json.dumps(
     {
@@ -83,11 +83,6 @@ def ledger(administrator: Administrator, client: Client) -> RetainedList:
     return RetainedList(client.objects(REGION), administrator.bucket(), SUFFIX)
 
 
-@pytest.fixture
-def reach(client: Client) -> AccessPaths:
-    return AccessPaths.of(client, PHASE, SUFFIX, DEPLOY_ROLE)
-
-
 def read(rollout: Rollout) -> StackSet:
     found = rollout.client.sets.read("network", rollout.shall.name)
     assert found is not None
@@ -95,11 +90,9 @@ def read(rollout: Rollout) -> StackSet:
 
 
 @pytest.fixture
-def removed(
-    rollout: Rollout, keeping: StackSet, ledger: RetainedList, reach: AccessPaths, member: str
-) -> tuple[RetainedResource, ...]:
+def removed(rollout: Rollout, keeping: StackSet, ledger: RetainedList, member: str) -> tuple[RetainedResource, ...]:
     """The set's instance is removed; what it left was noted before."""
-    noted = record_retained(rollout.client, reach, {"network": keeping}, ledger)
+    noted = record_retained(rollout.client, {"network": keeping}, ledger)
     operation = rollout.run(rollout.step(Action.DELETE, [member]))
     assert operation.status == "SUCCEEDED"
     assert noted.unread == {}
@@ -121,9 +114,9 @@ def test_what_a_removal_leaves_is_written_down_with_its_physical_ids(
 
 
 def test_without_an_acknowledgement_nothing_is_purged(
-    client: Client, reach: AccessPaths, ledger: RetainedList, removed: tuple[RetainedResource, ...]
+    client: Client, ledger: RetainedList, removed: tuple[RetainedResource, ...]
 ) -> None:
-    found, code = run_purge(client, reach, ledger, [])
+    found, code = run_purge(client, ledger, [])
 
     assert set(fates(found).values()) == {PurgeStatus.KEPT}
     assert set(ledger.read()) == set(removed)
@@ -133,14 +126,13 @@ def test_without_an_acknowledgement_nothing_is_purged(
 def test_secrets_keys_and_logs_go_and_come_back_for_a_while(
     administrator: Administrator,
     client: Client,
-    reach: AccessPaths,
     ledger: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
     ids = {each.logical_id: each.physical_id for each in removed}
 
-    found, code = run_purge(client, reach, ledger, ["purge"])
+    found, code = run_purge(client, ledger, ["purge"])
 
     assert fates(found) == {
         "Key": PurgeStatus.PURGED,
@@ -159,9 +151,9 @@ def test_secrets_keys_and_logs_go_and_come_back_for_a_while(
 
 
 def test_what_is_kept_says_how_it_goes(
-    client: Client, reach: AccessPaths, ledger: RetainedList, removed: tuple[RetainedResource, ...]
+    client: Client, ledger: RetainedList, removed: tuple[RetainedResource, ...]
 ) -> None:
-    words = {each.left.logical_id: each.words for each in run_purge(client, reach, ledger, ["purge"])[0]}
+    words = {each.left.logical_id: each.words for each in run_purge(client, ledger, ["purge"])[0]}
     role = next(each.physical_id for each in removed if each.logical_id == "Role")
 
     assert words["Role"] == f"others may use this role; delete it with --acknowledge purge/{role}"
@@ -172,7 +164,6 @@ def test_what_is_kept_says_how_it_goes(
 def test_a_role_goes_when_it_is_named(
     administrator: Administrator,
     client: Client,
-    reach: AccessPaths,
     ledger: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
@@ -182,18 +173,18 @@ def test_a_role_goes_when_it_is_named(
         RoleName=role, PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess"
     )
 
-    run_purge(client, reach, ledger, ["purge", f"purge/{role}"])
+    run_purge(client, ledger, ["purge", f"purge/{role}"])
 
     names = [each["RoleName"] for each in administrator.api("iam", member).list_roles()["Roles"]]
     assert role not in names
 
 
 def test_nothing_is_purged_while_its_stack_stands(
-    client: Client, reach: AccessPaths, ledger: RetainedList, rollout: Rollout, keeping: StackSet
+    client: Client, ledger: RetainedList, rollout: Rollout, keeping: StackSet
 ) -> None:
-    record_retained(client, reach, {"network": keeping}, ledger)
+    record_retained(client, {"network": keeping}, ledger)
 
-    found, _ = run_purge(client, reach, ledger, ["purge"])
+    found, _ = run_purge(client, ledger, ["purge"])
 
     assert set(fates(found).values()) == {PurgeStatus.KEPT}
     assert {each.words for each in found if each.left.logical_id == "Key"} == {
@@ -204,7 +195,6 @@ def test_nothing_is_purged_while_its_stack_stands(
 def test_what_is_purged_is_struck_and_what_is_gone_already_counts_as_purged(
     administrator: Administrator,
     client: Client,
-    reach: AccessPaths,
     ledger: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
@@ -212,7 +202,7 @@ def test_what_is_purged_is_struck_and_what_is_gone_already_counts_as_purged(
     logs = next(each.physical_id for each in removed if each.logical_id == "Logs")
     administrator.api("logs", member).delete_log_group(logGroupName=logs)
 
-    found, _ = run_purge(client, reach, ledger, ["purge"])
+    found, _ = run_purge(client, ledger, ["purge"])
 
     assert next(each.words for each in found if each.left.logical_id == "Logs") == "was gone already"
     assert {each.logical_id for each in ledger.read()} == {"Role", "Kept"}
@@ -221,15 +211,14 @@ def test_what_is_purged_is_struck_and_what_is_gone_already_counts_as_purged(
 def test_a_purge_that_was_killed_goes_on_where_it_was(
     administrator: Administrator,
     client: Client,
-    reach: AccessPaths,
     ledger: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
-    run_purge(client, reach, ledger, ["purge"])
+    run_purge(client, ledger, ["purge"])
     ledger.note(removed)  # as if the process had died before it struck anything
 
-    found, code = run_purge(client, reach, ledger, ["purge"])
+    found, code = run_purge(client, ledger, ["purge"])
 
     assert {name: fate for name, fate in fates(found).items() if name in ("Key", "Secret", "Logs")} == {
         "Key": PurgeStatus.PURGED,
@@ -242,7 +231,6 @@ def test_a_purge_that_was_killed_goes_on_where_it_was(
 def test_an_account_that_cannot_be_reached_fails_alone(
     administrator: Administrator,
     client: Client,
-    reach: AccessPaths,
     ledger: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
@@ -250,7 +238,7 @@ def test_an_account_that_cannot_be_reached_fails_alone(
     elsewhere = Target("999999999990", REGION)
     ledger.note([dataclasses.replace(each, target=elsewhere) for each in removed if each.logical_id == "Secret"])
 
-    found, code = run_purge(client, reach, ledger, ["purge"])
+    found, code = run_purge(client, ledger, ["purge"])
 
     failed = [each for each in found if each.fate is PurgeStatus.FAILED]
     assert {each.left.target for each in failed} == {elsewhere}
@@ -258,10 +246,8 @@ def test_an_account_that_cannot_be_reached_fails_alone(
     assert code == 1
 
 
-def test_noting_again_keeps_what_was_noted_first(
-    client: Client, reach: AccessPaths, ledger: RetainedList, keeping: StackSet
-) -> None:
-    first = record_retained(client, reach, {"network": keeping}, ledger)
+def test_noting_again_keeps_what_was_noted_first(client: Client, ledger: RetainedList, keeping: StackSet) -> None:
+    first = record_retained(client, {"network": keeping}, ledger)
     secret = next(each for each in first.left if each.logical_id == "Secret")
     ledger.note([dataclasses.replace(secret, before=("later",))])
 
@@ -271,7 +257,6 @@ def test_noting_again_keeps_what_was_noted_first(
 def test_a_stack_that_cannot_be_read_is_said(
     administrator: Administrator,
     client: Client,
-    reach: AccessPaths,
     ledger: RetainedList,
     keeping: StackSet,
     member: str,
@@ -280,7 +265,7 @@ def test_a_stack_that_cannot_be_read_is_said(
     iam.detach_role_policy(RoleName="stackferry-plan-dev", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     iam.delete_role(RoleName="stackferry-plan-dev")
 
-    noted = record_retained(administrator.client(), reach, {"network": keeping}, ledger)
+    noted = record_retained(administrator.client(), {"network": keeping}, ledger)
 
     assert noted.left == ()
     assert set(noted.unread) == {("network", Target(member, REGION))}
@@ -307,18 +292,18 @@ DATABASE = json.dumps(
 
 
 def test_only_the_final_snapshot_of_a_database_goes(
-    administrator: Administrator, client: Client, reach: AccessPaths, ledger: RetainedList, member: str
+    administrator: Administrator, client: Client, ledger: RetainedList, member: str
 ) -> None:
     rollout = Rollout(client, spec(body=DATABASE))
     rollout.stand([member])
     rds = administrator.api("rds", member)
     (database,) = rds.describe_db_instances()["DBInstances"]
     rds.create_db_snapshot(DBSnapshotIdentifier="by-hand", DBInstanceIdentifier=database["DBInstanceIdentifier"])
-    record_retained(client, reach, {"network": read(rollout)}, ledger)
+    record_retained(client, {"network": read(rollout)}, ledger)
     rollout.run(rollout.step(Action.DELETE, [member]))
     before = {each["DBSnapshotIdentifier"] for each in rds.describe_db_snapshots()["DBSnapshots"]}
 
-    (purged,), _ = run_purge(client, reach, ledger, ["purge"])
+    (purged,), _ = run_purge(client, ledger, ["purge"])
 
     left = {each["DBSnapshotIdentifier"] for each in rds.describe_db_snapshots()["DBSnapshots"]}
     (final,) = before - {"by-hand"}

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from builders.rollout.aws.client import AccessPaths
 from builders.rollout.checks.status import InstanceStatus, StatusView, known_stack_sets, run_status
 from builders.rollout.config import loading
 from builders.rollout.executor import run
 from builders.rollout.model import DesiredState, PlainStackSpec, Target
 from builders.rollout.state.journal import Command, RunStatus
 
-from .conftest import DEPLOY_ROLE, PHASE, SUFFIX, Administrator
+from .conftest import DEPLOY_ROLE, SUFFIX, Administrator
 from .small_phase import LAYERS, REGIONS, SmallPhase, body, layer_set
 
 OURS = frozenset(f"stackferry-{layer}-{SUFFIX}" for layer in LAYERS)
@@ -28,8 +27,7 @@ def phase(administrator: Administrator, members: list[str]) -> SmallPhase:
 
 
 def status(phase: SmallPhase, desired: DesiredState) -> tuple[StatusView, int]:
-    reach = AccessPaths.of(phase.client, PHASE, SUFFIX, DEPLOY_ROLE)
-    return run_status(phase.client, desired, phase.store, reach, LAYERS, OURS)
+    return run_status(phase.client, desired, phase.store, LAYERS, OURS)
 
 
 def marks(view: StatusView, layer: str) -> set[InstanceStatus]:

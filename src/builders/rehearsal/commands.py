@@ -16,9 +16,9 @@ from typing import Any
 
 from builders.cloud.rds import guard
 from builders.rehearsal.cloud import RehearsalCloud
-from builders.rollout.aws.calls import ApiCall, Moment
+from builders.rollout.aws.access import Access
+from builders.rollout.aws.calls import ApiCall, ApiCalls, Moment
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.sessions import Access
 from builders.rollout.cli import main
 from builders.rollout.model import Permissions
 
@@ -90,9 +90,8 @@ class RolloutCommand:
     def client(self, *, region: str, observe: Observer | None = None, **given: Any) -> Client:
         """A client with the tooling account's keys; it reads no AWS configuration of the user."""
         keys = (self.prepared.rollout.tooling.account, "embedded-cloud")
-        return Client(
-            Access(region, endpoint_url=self.prepared.cloud.endpoint_url, keys=keys), observe=observe, **given
-        )
+        access = Access(region, endpoint_url=self.prepared.cloud.endpoint_url, keys=keys)
+        return Client(ApiCalls(access, observe), **given)
 
     def phase_client(self, phase: str, suffix: str) -> Client:
         """A client that reads a phase outside of any command."""

@@ -13,9 +13,9 @@ from datetime import datetime
 
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
+from builders.rollout.aws.access import PhaseRoles, Session
 from builders.rollout.aws.calls import ApiCalls, concurrently
 from builders.rollout.aws.errors import AccessDenied, NotFound
-from builders.rollout.aws.sessions import Endpoint, Role
 from builders.rollout.aws.stacks import ResourceChange, Wanted
 from builders.rollout.model import Deployed, Target, Values
 
@@ -45,14 +45,13 @@ class Look:
 class Members:
     """All target accounts; each call says which place it means."""
 
-    def __init__(self, calls: ApiCalls, plan_role: str, external_id: str) -> None:
+    def __init__(self, calls: ApiCalls, roles: PhaseRoles) -> None:
         self._calls = calls
-        self._plan_role = plan_role
-        self._external_id = external_id
+        self._session = roles.reading
 
     def deployed(self, target: Target, stack_id: str) -> Deployed | None:
         """A stack with its template as it was given; None when it is gone."""
-        return stacks.deployed(self._calls, self._where(target), stack_id)
+        return stacks.deployed(self._calls, self._session(target), stack_id)
 
     def deployed_many(self, looks: Iterable[Look]) -> Iterator[tuple[Look, Deployed | RolloutError | None]]:
         """Look at many stacks at once, as they come; an account that cannot be read is an error in its place."""
@@ -67,14 +66,14 @@ class Members:
 
     def outputs(self, target: Target, stack_id: str) -> dict[str, str]:
         """A stack's outputs; none when it is gone."""
-        return stacks.outputs(stacks.describe(self._calls, self._where(target), stack_id) or {})
+        return stacks.outputs(stacks.describe(self._calls, self._session(target), stack_id) or {})
 
     def first_failure(self, target: Target, stack_id: str, after: datetime | None = None) -> str:
         """The first resource that failed in the stack's last operation, and why; empty when none did.
 
         Events before `after` (with a time zone) do not count.
         """
-        found = stacks.failures(self._calls, self._where(target), stack_id, after)
+        found = stacks.failures(self._calls, self._session(target), stack_id, after)
         return found[0] if found else ""
 
     def alarms(self, target: Target, prefixes: Iterable[str]) -> list[Alarm]:
@@ -83,14 +82,14 @@ class Members:
         for prefix in prefixes:
             for kind, member in (("MetricAlarm", "MetricAlarms"), ("CompositeAlarm", "CompositeAlarms")):
                 request = {"AlarmNamePrefix": prefix, "AlarmTypes": [kind], "MaxRecords": 100}
-                for each in self._calls.pages(self._where(target), "cloudwatch", "DescribeAlarms", member, **request):
+                for each in self._calls.pages(self._session(target), "cloudwatch", "DescribeAlarms", member, **request):
                     alarm = Alarm(each["AlarmName"], each["StateValue"], each.get("ActionsEnabled", True))
                     found[alarm.name] = alarm
         return [found[name] for name in sorted(found)]
 
     def running_task(self, target: Target, stack_id: str) -> bool:
         """Whether a replication task of the stack runs, so that DMS refuses to modify it."""
-        where = self._where(target)
+        where = self._session(target)
         resources = self._calls.pages(
             where, "cloudformation", "ListStackResources", "StackResourceSummaries", StackName=stack_id
         )
@@ -110,28 +109,25 @@ class Members:
 
     def preview(self, target: Target, stack_id: str, template: str, values: Values) -> list[ResourceChange]:
         """What AWS says an update would change, by a change set that is deleted in any case."""
-        where = self._where(target)
+        where = self._session(target)
         with stacks.made(self._calls, where, Wanted(stack_id, template, values, "UPDATE")) as name:
             return stacks.changes(self._calls, where, stack_id, name) if name else []
 
     def can_read(self, target: Target, bucket: str, key: str) -> bool:
         """Whether the account may read an object, through its plan role."""
         try:
-            self._calls.ask(self._where(target), "s3", "HeadObject", Bucket=bucket, Key=key)
+            self._calls.ask(self._session(target), "s3", "HeadObject", Bucket=bucket, Key=key)
         except (AccessDenied, NotFound) as refused:
             if isinstance(refused, AccessDenied) and "AssumeRole" in refused.words:
                 raise
             return False
         return True
 
-    def _where(self, target: Target) -> Endpoint:
-        return Endpoint(target.region, Role(target.account, self._plan_role, self._external_id))
-
 
 ENABLED = ("ENABLED", "ENABLED_BY_DEFAULT")
 
 
-def enabled_regions(calls: ApiCalls, where: Endpoint) -> frozenset[str]:
+def enabled_regions(calls: ApiCalls, where: Session) -> frozenset[str]:
     """The regions that an account has switched on; one page holds them all (Account Management API reference)."""
     found = calls.pages(
         where, "account", "ListRegions", "Regions", RegionOptStatusContains=list(ENABLED), MaxResults=50
@@ -147,7 +143,7 @@ DEFAULTS = {STACK_SETS: 1_000, INSTANCES: 100_000, STACKS: 2_000}
 """AWS General Reference, "AWS CloudFormation endpoints and quotas"."""
 
 
-def quotas(calls: ApiCalls, where: Endpoint) -> dict[str, int]:
+def quotas(calls: ApiCalls, where: Session) -> dict[str, int]:
     """What holds for an account and region, by name; the defaults for those that are not told."""
     found = calls.pages(
         where, "service-quotas", "ListServiceQuotas", "Quotas", ServiceCode="cloudformation", MaxResults=100

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from builders.rollout.aws import errors
-from builders.rollout.aws.sessions import Access, Endpoint
+from builders.rollout.aws.access import Access, Session
 
 if TYPE_CHECKING:
-    from builders.rollout.aws.sessions import Sessions
+    from builders.rollout.aws.boto_clients import BotoClients
 
 
 MOST_AT_ONCE = 8
@@ -65,11 +65,11 @@ class ApiCalls:
         self.counts: Counter[str] = Counter()
         self._observe = observe or (lambda _moment, _call: None)
         self._account = ""
-        self._sessions: Sessions | None = None
+        self._sessions: BotoClients | None = None
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(MOST_AT_ONCE)
 
-    def ask(self, where: Endpoint, service: str, operation: str, **request: Any) -> Any:
+    def ask(self, where: Session, service: str, operation: str, **request: Any) -> Any:
         """Make one call and return its answer. `operation` is the API's name, such as DescribeStackSet.
 
         Raises `Unreachable`, or `Refused` and its children.
@@ -77,7 +77,7 @@ class ApiCalls:
         with self._room:
             return self._ask(where, service, operation, request)
 
-    def pages(self, where: Endpoint, service: str, operation: str, found: str, **request: Any) -> Iterator[Any]:
+    def pages(self, where: Session, service: str, operation: str, found: str, **request: Any) -> Iterator[Any]:
         """Make as many calls as a list has pages, and return what the member `found` of their answers holds."""
         asked, told = _TOKENS.get(service, ("NextToken", "NextToken"))
         while True:
@@ -90,10 +90,10 @@ class ApiCalls:
     def account(self) -> str:
         """The account that the caller's own credentials belong to; asked once."""
         if not self._account:
-            self._account = str(self.ask(Endpoint(self.access.region), "sts", "GetCallerIdentity")["Account"])
+            self._account = str(self.ask(Session(self.access.region), "sts", "GetCallerIdentity")["Account"])
         return self._account
 
-    def _ask(self, where: Endpoint, service: str, operation: str, request: Mapping[str, Any]) -> Any:
+    def _ask(self, where: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
         account, role = (where.role.account, where.role.name) if where.role else ("", "")
         call = ApiCall(service, operation, account, where.region, role)
         with errors.translated(service, operation, where):
@@ -107,17 +107,17 @@ class ApiCalls:
                 self._observe(Moment.AFTER, call)
         return answer
 
-    def _connected(self) -> Sessions:
+    def _connected(self) -> BotoClients:
         """Made at the first call: whoever only plans from files loads no boto3."""
-        from builders.rollout.aws.sessions import Sessions  # noqa: PLC0415 see above
+        from builders.rollout.aws.boto_clients import BotoClients  # noqa: PLC0415 see above
 
         with self._lock:
-            self._sessions = self._sessions or Sessions(self.access, self._assume)
+            self._sessions = self._sessions or BotoClients(self.access, self._assume)
             return self._sessions
 
     def _assume(self, request: Mapping[str, str | int]) -> Mapping[str, Any]:
         """Assume a role. It happens within another call, so it takes no room of its own."""
-        where = Endpoint(self.access.region)
+        where = Session(self.access.region)
         answer: Mapping[str, Any] = self._ask(where, "sts", "AssumeRole", request)["Credentials"]
         return answer
 

@@ -1,41 +1,29 @@
-"""The door to AWS for the rest of the rollout.
-
-By which role each account of a phase is reached, and for what.
-"""
+"""The accounts of one phase, as the rest of the rollout asks and changes them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
-from builders import naming
+from builders.rollout.aws.access import Access, PhaseRoles
 from builders.rollout.aws.accounts import Members
-from builders.rollout.aws.calls import ApiCalls, CallObserver
+from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.organizations import Organizations
 from builders.rollout.aws.s3 import Objects
-from builders.rollout.aws.sessions import Access, Endpoint, Role
 from builders.rollout.aws.stack_sets import StackSets
 from builders.rollout.aws.stacks import PlainStacks
-from builders.rollout.model import Permissions, Target
+from builders.rollout.model import Permissions
 
 
 class Client:
-    """The accounts of one phase, by whose account is asked. Safe for threads; nothing is asked before it must be."""
+    """One attribute for each service, or part of one. Safe for threads; nothing is asked before it must be."""
 
-    def __init__(
-        self,
-        access: Access,
-        permissions: Permissions,
-        phase: str,
-        suffix: str,
-        deploy_role: str,
-        observe: CallObserver | None = None,
-    ) -> None:
-        self.calls = ApiCalls(access, observe)
-        self.sets = StackSets(self.calls, permissions)
-        self.members = Members(self.calls, naming.with_suffix(naming.PLAN_ROLE, suffix), naming.external_id(phase))
-        self.organizations = Organizations(self.calls)
-        self.plain = PlainStacks(self.calls, deploy_role)
+    def __init__(self, calls: ApiCalls, permissions: Permissions, phase: str, suffix: str, deploy_role: str) -> None:
+        self.calls = calls
+        self.roles = PhaseRoles(calls.account, phase, suffix, deploy_role)
+        self.sets = StackSets(calls, permissions)
+        self.members = Members(calls, self.roles)
+        self.organizations = Organizations(calls)
+        self.plain = PlainStacks(calls, self.roles)
 
     @classmethod
     def connect(
@@ -49,7 +37,7 @@ class Client:
         profile: str | None = None,
     ) -> Client:
         """Use boto3's standard chain of credentials, or a profile."""
-        return cls(Access(region, profile), permissions, phase, suffix, deploy_role)
+        return cls(ApiCalls(Access(region, profile)), permissions, phase, suffix, deploy_role)
 
     def account(self) -> str:
         """The administrator's account: the one that the credentials belong to."""
@@ -62,28 +50,3 @@ class Client:
     def counts(self) -> Counter[str]:
         """How often each operation was called, by names like "cloudformation:DescribeStackSet"."""
         return Counter(self.calls.counts)
-
-
-@dataclass(frozen=True)
-class AccessPaths:
-    """The roles of one phase. `own` is the account of the caller's credentials, which needs none."""
-
-    own: str
-    plan_role: str
-    external_id: str
-    deploy_role: str
-
-    @classmethod
-    def of(cls, client: Client, phase: str, suffix: str, deploy_role: str) -> AccessPaths:
-        """As the client reaches them."""
-        return cls(
-            client.account(), naming.with_suffix(naming.PLAN_ROLE, suffix), naming.external_id(phase), deploy_role
-        )
-
-    def reading(self, target: Target) -> Endpoint:
-        """Stacks, alarms and tasks of a phase: through the plan role, in every account alike."""
-        return Endpoint(target.region, Role(target.account, self.plan_role, self.external_id))
-
-    def deploying(self, target: Target) -> Endpoint:
-        """Everything else: through the deploy role."""
-        return Endpoint(target.region, None if target.account == self.own else Role(target.account, self.deploy_role))

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from builders.errors import RolloutError
-from builders.rollout.aws.sessions import Endpoint
+from builders.rollout.aws.access import Session
 
 
 class Unreachable(RolloutError):
@@ -103,7 +103,7 @@ _ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"
 
 
 @contextlib.contextmanager
-def translated(service: str, operation: str, where: Endpoint) -> Iterator[None]:
+def translated(service: str, operation: str, where: Session) -> Iterator[None]:
     """Turn what boto3 raises within into `Unreachable` or `Refused` and its children."""
     from botocore import exceptions  # noqa: PLC0415 boto3 is loaded at the first call
 
@@ -130,7 +130,7 @@ def translated(service: str, operation: str, where: Endpoint) -> Iterator[None]:
         raise RolloutError(f"{service} cannot be asked for {operation} in {where}: {_line(error)}") from error
 
 
-def _refused(response: Mapping[str, Any], service: str, operation: str, where: Endpoint) -> Refused | Unreachable:
+def _refused(response: Mapping[str, Any], service: str, operation: str, where: Session) -> Refused | Unreachable:
     """What passes by itself, or by a new login, is `Unreachable`: it tells nothing of what was asked for."""
     code = str(response["Error"]["Code"])
     words = _line(response["Error"].get("Message", ""))
@@ -165,7 +165,7 @@ def _passing(response: Mapping[str, Any], code: str, who: str, operation: str) -
     return ""
 
 
-def _denial(words: str, service: str, operation: str, where: Endpoint) -> str:
+def _denial(words: str, service: str, operation: str, where: Session) -> str:
     """AWS names action and resource in most sentences; where it does not, the call's own name must do."""
     named = re.search(r"perform: (\S+?)(?: on resource: (\S+))?(?: |$)", words)
     called = f"{service}:{operation}"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from builders.rollout.aws.access import Session
 from builders.rollout.aws.calls import ApiCalls
-from builders.rollout.aws.sessions import Endpoint
 
 STACKSETS = "member.org.stacksets.cloudformation.amazonaws.com"
 """The service principal of service-managed StackSets (CloudFormation user guide, "Register a delegated
@@ -20,28 +20,28 @@ PAGE = {"MaxResults": 20}
 
 def states(calls: ApiCalls) -> dict[str, str]:
     """Every account of the caller's organization with its Account.State: ACTIVE, SUSPENDED, PENDING_CLOSURE ..."""
-    found = calls.pages(Endpoint(calls.access.region), "organizations", "ListAccounts", "Accounts", **PAGE)
+    found = calls.pages(Session(calls.access.region), "organizations", "ListAccounts", "Accounts", **PAGE)
     # Status is on its way out (AWS Organizations API reference, Account).
     return {each["Id"]: each.get("State") or each["Status"] for each in found}
 
 
 def management(calls: ApiCalls) -> str:
     """The management account. Raises `Refused` with AWSOrganizationsNotInUseException outside of an organization."""
-    answer = calls.ask(Endpoint(calls.access.region), "organizations", "DescribeOrganization")
+    answer = calls.ask(Session(calls.access.region), "organizations", "DescribeOrganization")
     return str(answer["Organization"]["MasterAccountId"])
 
 
 def delegated(calls: ApiCalls) -> frozenset[str]:
     """The delegated administrators of StackSets. Raises `AccessDenied` without the permission to ask."""
     request = {"ServicePrincipal": STACKSETS, **PAGE}
-    where = Endpoint(calls.access.region)
+    where = Session(calls.access.region)
     found = calls.pages(where, "organizations", "ListDelegatedAdministrators", "DelegatedAdministrators", **request)
     return frozenset(each["Id"] for each in found)
 
 
 def trusted_access(calls: ApiCalls, call_as: str) -> str:
     """Whether StackSets may act in the organization: ENABLED, DISABLED or DISABLED_PERMANENTLY."""
-    where = Endpoint(calls.access.region)
+    where = Session(calls.access.region)
     return str(calls.ask(where, "cloudformation", "DescribeOrganizationsAccess", CallAs=call_as)["Status"])
 
 
@@ -50,7 +50,7 @@ class Organizations:
 
     def __init__(self, calls: ApiCalls) -> None:
         self._calls = calls
-        self._where = Endpoint(calls.access.region)
+        self._where = Session(calls.access.region)
 
     def accounts(self, unit: str) -> list[str]:
         """Active accounts of a unit (or root) and of all units below it, sorted, without the management account.

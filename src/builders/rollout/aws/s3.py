@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from builders.rollout.aws import errors
+from builders.rollout.aws.access import Session
 from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.errors import Conflict, NotFound, Unreachable
-from builders.rollout.aws.sessions import Endpoint
 
 ATTEMPTS = 3
 """Of reading an object whose connection breaks while its body comes: boto3's retries end where the body begins."""
@@ -30,7 +30,7 @@ class Objects:
 
     def __init__(self, calls: ApiCalls, region: str) -> None:
         self._calls = calls
-        self._where = Endpoint(region)
+        self._where = Session(region)
 
     def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         """An object and its ETag; None when it is not there."""

@@ -17,9 +17,9 @@ from typing import Any
 
 from builders import naming
 from builders.errors import RolloutError
+from builders.rollout.aws.access import Session
 from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.errors import NotFound, Refused, StackSetNotFound
-from builders.rollout.aws.sessions import Endpoint
 from builders.rollout.model import (
     Instance,
     Operation,
@@ -244,7 +244,7 @@ class StackSets:
 
     def __init__(self, calls: ApiCalls, permissions: Permissions) -> None:
         self._calls = calls
-        self._where = Endpoint(calls.access.region)
+        self._where = Session(calls.access.region)
         # Only sets with service-managed permissions have delegated administrators; others refuse the word.
         self._call_as = {"CallAs": permissions.call_as if permissions.service_managed else "SELF"}
 

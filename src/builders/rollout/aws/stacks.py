@@ -18,10 +18,10 @@ from typing import Any
 
 from builders.errors import RolloutError
 from builders.rollout.aws import stack_sets
+from builders.rollout.aws.access import PhaseRoles, Session
 from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.errors import NotFound, Refused
-from builders.rollout.aws.sessions import Endpoint, Role
-from builders.rollout.model import Deployed, Values
+from builders.rollout.model import Deployed, Target, Values
 
 BEGINNINGS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "REVIEW_IN_PROGRESS")
 
@@ -30,7 +30,7 @@ Progress = Callable[[str], None]
 """Is told the stack's status while it is waited for, once for each that is new."""
 
 
-def describe(calls: ApiCalls, where: Endpoint, stack: str) -> Found | None:
+def describe(calls: ApiCalls, where: Session, stack: str) -> Found | None:
     """A stack by name or ARN, as DescribeStacks has it; None when it is not there, or was deleted."""
     try:
         found: Found = calls.ask(where, "cloudformation", "DescribeStacks", StackName=stack)["Stacks"][0]
@@ -46,7 +46,7 @@ def is_no_stack(refused: Refused) -> bool:
     return refused.code == "ValidationError" and "does not exist" in refused.words
 
 
-def deployed(calls: ApiCalls, where: Endpoint, stack: str) -> Deployed | None:
+def deployed(calls: ApiCalls, where: Session, stack: str) -> Deployed | None:
     """A stack with its template as it was given; None when it is not there."""
     found = describe(calls, where, stack)
     if found is None:
@@ -75,7 +75,7 @@ def outputs(found: Found) -> dict[str, str]:
     return {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
 
 
-def failures(calls: ApiCalls, where: Endpoint, stack: str, after: datetime | None = None) -> list[str]:
+def failures(calls: ApiCalls, where: Session, stack: str, after: datetime | None = None) -> list[str]:
     """Why resources failed in the stack's last operation, the first failure first; none when the stack is unknown.
 
     A deletion without failures is passed over: StackSets deletes what it could not create, and the reason is before.
@@ -96,7 +96,7 @@ def failures(calls: ApiCalls, where: Endpoint, stack: str, after: datetime | Non
     return found[::-1]
 
 
-def settled(calls: ApiCalls, where: Endpoint, stack_id: str, progress: Progress | None = None) -> str:
+def settled(calls: ApiCalls, where: Session, stack_id: str, progress: Progress | None = None) -> str:
     """Wait until nothing is in progress, and return the status; DELETE_COMPLETE when the stack is not there."""
     status, said, pause = "", "", pauses()
     while True:
@@ -118,7 +118,7 @@ def pauses() -> Iterator[float]:
         seconds = min(seconds * 1.6, 5.0)
 
 
-def _events(calls: ApiCalls, where: Endpoint, stack: str) -> Iterator[Any]:
+def _events(calls: ApiCalls, where: Session, stack: str) -> Iterator[Any]:
     """The newest event first (CloudFormation API reference, DescribeStackEvents)."""
     return calls.pages(where, "cloudformation", "DescribeStackEvents", "StackEvents", StackName=stack)
 
@@ -163,7 +163,7 @@ class Wanted:
 
 
 @contextlib.contextmanager
-def made(calls: ApiCalls, where: Endpoint, desired: Wanted) -> Iterator[str | None]:
+def made(calls: ApiCalls, where: Session, desired: Wanted) -> Iterator[str | None]:
     """Make a change set and give its name, or None when nothing would change; delete it at the end.
 
     Raises `RolloutError` with AWS's reason when it cannot be made.
@@ -191,7 +191,7 @@ def made(calls: ApiCalls, where: Endpoint, desired: Wanted) -> Iterator[str | No
     _discard(calls, where, desired.stack, name)
 
 
-def execute(calls: ApiCalls, where: Endpoint, stack: str, name: str) -> None:
+def execute(calls: ApiCalls, where: Session, stack: str, name: str) -> None:
     """Begin to carry a change set out."""
     try:
         calls.ask(
@@ -202,13 +202,13 @@ def execute(calls: ApiCalls, where: Endpoint, stack: str, name: str) -> None:
             raise
 
 
-def changes(calls: ApiCalls, where: Endpoint, stack: str, name: str) -> list[ResourceChange]:
+def changes(calls: ApiCalls, where: Session, stack: str, name: str) -> list[ResourceChange]:
     """What a change set would do."""
     found = calls.pages(where, "cloudformation", "DescribeChangeSet", "Changes", StackName=stack, ChangeSetName=name)
     return [_change(each["ResourceChange"]) for each in found if "ResourceChange" in each]
 
 
-def _create(calls: ApiCalls, where: Endpoint, request: Mapping[str, Any]) -> None:
+def _create(calls: ApiCalls, where: Session, request: Mapping[str, Any]) -> None:
     try:
         calls.ask(where, "cloudformation", "CreateChangeSet", **request)
     except Refused as refused:
@@ -216,7 +216,7 @@ def _create(calls: ApiCalls, where: Endpoint, request: Mapping[str, Any]) -> Non
             raise
 
 
-def _has_changes(calls: ApiCalls, where: Endpoint, stack: str, name: str) -> bool:
+def _has_changes(calls: ApiCalls, where: Session, stack: str, name: str) -> bool:
     for pause in pauses():
         found = calls.ask(where, "cloudformation", "DescribeChangeSet", StackName=stack, ChangeSetName=name)
         if not found["Status"].endswith(("_PENDING", "_IN_PROGRESS")):
@@ -231,7 +231,7 @@ def _has_changes(calls: ApiCalls, where: Endpoint, stack: str, name: str) -> boo
     raise RolloutError(f"CloudFormation cannot change {stack} in {where}: {reason}")
 
 
-def _discard(calls: ApiCalls, where: Endpoint, stack: str, name: str) -> None:
+def _discard(calls: ApiCalls, where: Session, stack: str, name: str) -> None:
     """Delete a change set; one that was executed is gone already, and one in the making must first be made."""
     for pause in pauses():
         try:
@@ -271,13 +271,13 @@ EMPTY = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS")
 class PlainStacks:
     """Stacks of the tooling, network and target accounts, through the deploy role; in our own account without it."""
 
-    def __init__(self, calls: ApiCalls, deploy_role: str) -> None:
+    def __init__(self, calls: ApiCalls, roles: PhaseRoles) -> None:
         self._calls = calls
-        self._deploy_role = deploy_role
+        self._roles = roles
 
     def read(self, account: str, region: str, name: str) -> Deployed | None:
         """A stack as it is; None when it is not there, or is an empty one that a failed attempt left."""
-        found = deployed(self._calls, self._where(account, region), name)
+        found = deployed(self._calls, self._roles.deploying(Target(account, region)), name)
         return None if found is None or found.status in EMPTY else found
 
     def deploy(
@@ -294,7 +294,7 @@ class PlainStacks:
 
         Raises `RolloutError` with the reasons of its failed events.
         """
-        where = self._where(account, region)
+        where = self._roles.deploying(Target(account, region))
         kind = self._made_ready(where, name, progress)
         desired = Wanted(name, template, values, kind, tags)
         try:
@@ -312,9 +312,9 @@ class PlainStacks:
 
     def delete(self, account: str, region: str, name: str, progress: Progress | None = None) -> None:
         """Delete a stack and wait until it is gone; nothing happens when it is not there."""
-        self._delete(self._where(account, region), name, progress)
+        self._delete(self._roles.deploying(Target(account, region)), name, progress)
 
-    def _delete(self, where: Endpoint, name: str, progress: Progress | None) -> None:
+    def _delete(self, where: Session, name: str, progress: Progress | None) -> None:
         found = describe(self._calls, where, name)
         if found is None:
             return
@@ -323,7 +323,7 @@ class PlainStacks:
         if status != "DELETE_COMPLETE":
             raise self._failed(where, found["StackId"], name, status)
 
-    def _made_ready(self, where: Endpoint, name: str, progress: Progress | None) -> str:
+    def _made_ready(self, where: Session, name: str, progress: Progress | None) -> str:
         """Wait for what is under way, take away what a failed creation left; return the kind of change set to make."""
         found = describe(self._calls, where, name)
         if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":
@@ -337,21 +337,17 @@ class PlainStacks:
             raise RolloutError(f"stack {name} in {where} is {status}; {remedy} in the CloudFormation console first")
         return "CREATE" if status == "DELETE_COMPLETE" else "UPDATE"
 
-    def _wait(self, where: Endpoint, name: str, progress: Progress | None) -> None:
+    def _wait(self, where: Session, name: str, progress: Progress | None) -> None:
         status = settled(self._calls, where, name, progress)
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise self._failed(where, name, name, status)
 
-    def _sweep(self, where: Endpoint, name: str) -> None:
+    def _sweep(self, where: Session, name: str) -> None:
         """Take away the empty stack that a change set of type CREATE leaves when it is not executed."""
         found = describe(self._calls, where, name)
         if found and found["StackStatus"] == "REVIEW_IN_PROGRESS":
             self._delete(where, name, None)
 
-    def _failed(self, where: Endpoint, stack: str, name: str, status: str) -> RolloutError:
+    def _failed(self, where: Session, stack: str, name: str, status: str) -> RolloutError:
         reasons = failures(self._calls, where, stack)
         return RolloutError("; ".join([f"stack {name} in {where} is {status}", *reasons]))
-
-    def _where(self, account: str, region: str) -> Endpoint:
-        own = account == self._calls.account()
-        return Endpoint(region, None if own else Role(account, self._deploy_role))

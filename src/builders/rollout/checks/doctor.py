@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator, Mapping
 from builders import naming
 from builders.errors import RolloutError
 from builders.naming import SECTION_LIMITS, TEMPLATE_LIMIT_BYTES
+from builders.rollout.aws.access import Session
 from builders.rollout.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as asked
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.errors import NotFound, StackSetNotFound
-from builders.rollout.aws.sessions import Endpoint
 from builders.rollout.checks import findings, organization, roles
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosis, Finding, Severity, unknown_finding
 from builders.rollout.checks.roles import BOOTSTRAP
@@ -43,7 +43,7 @@ def bucket_findings(patient: CheckedPhase) -> Iterator[Finding]:
             yield Finding(Severity.ERROR, "no bucket for packages", BOOTSTRAP, (region,))
             continue
         try:
-            patient.client.calls.ask(Endpoint(region), "s3", "HeadBucket", Bucket=bucket)
+            patient.client.calls.ask(Session(region), "s3", "HeadBucket", Bucket=bucket)
         except NotFound:
             what = f"artifacts has put out the bucket {bucket}, which is not there"
             yield Finding(Severity.ERROR, what, f"delete the stack of artifacts there, then {BOOTSTRAP}", (region,))
@@ -119,7 +119,7 @@ def template_limit_findings(layer: str, template: Template, service_managed: boo
 def quota_findings(patient: CheckedPhase) -> Iterator[Finding]:
     """The phase's sets and their instances fit; where the quotas cannot be read, into the defaults."""
     try:
-        allowed = asked(patient.client.calls, Endpoint(patient.rollout.home))
+        allowed = asked(patient.client.calls, Session(patient.rollout.home))
     except RolloutError as error:
         allowed = DEFAULTS
         what = f"the quotas of CloudFormation; the defaults are taken: {error}"
@@ -140,7 +140,7 @@ def region_findings(patient: CheckedPhase) -> Iterator[Finding]:
     """Every account has switched on every region of the phase."""
 
     def look(target: Target) -> Finding | None:
-        enabled = enabled_regions(patient.client.calls, patient.reach.deploying(target))
+        enabled = enabled_regions(patient.client.calls, patient.client.roles.deploying(target))
         off = [region for region in patient.regions if region not in enabled]
         if not off:
             return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from builders import naming
 from builders.errors import RolloutError
 from builders.rollout.aws.calls import concurrently
-from builders.rollout.aws.client import AccessPaths, Client
+from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import AccessDenied
 from builders.rollout.config import desired_state, sources
 from builders.rollout.config.schema import RolloutFile
@@ -144,13 +144,6 @@ class CheckedPhase:
     def regions(self) -> tuple[str, ...]:
         """The phase's regions."""
         return self.rollout.phases[self.phase].regions
-
-    @property
-    def reach(self) -> AccessPaths:
-        """The roles of the phase's accounts."""
-        own, deploy = self.rollout.tooling.account, self.rollout.deploy_role
-        plan_role = naming.with_suffix(naming.PLAN_ROLE, self.suffix)
-        return AccessPaths(own, plan_role, naming.external_id(self.phase), deploy)
 
     @property
     def carried(self) -> dict[str, Template]:

@@ -14,8 +14,8 @@ from typing import Any
 from builders import naming
 from builders.evaluate import partition_of
 from builders.rollout.aws import resources
+from builders.rollout.aws.access import Session
 from builders.rollout.aws.errors import AccessDenied
-from builders.rollout.aws.sessions import Endpoint
 from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
 from builders.rollout.model import Target
 
@@ -66,7 +66,7 @@ def administration_findings(patient: CheckedPhase) -> Iterator[Finding]:
     """The administration role of self-managed sets is there, trusts CloudFormation, and may assume what it needs."""
     if patient.permissions.service_managed:
         return
-    where = Endpoint(patient.rollout.home)
+    where = Session(patient.rollout.home)
     name = _administration_arn(patient).rsplit("/", 1)[-1]
     role = resources.role(patient.client.calls, where, name)
     if role is None:
@@ -91,7 +91,7 @@ def execution_findings(patient: CheckedPhase) -> Iterator[Finding]:
     administrator = _administration_arn(patient)
 
     def look(target: Target) -> Finding | None:
-        role = resources.role(patient.client.calls, patient.reach.deploying(target), name)
+        role = resources.role(patient.client.calls, patient.client.roles.deploying(target), name)
         if role is None:
             return Finding(Severity.ERROR, f"there is no execution role {name}", BOOTSTRAP)
         if not trusts_role(role.trust, administrator):
@@ -104,11 +104,11 @@ def execution_findings(patient: CheckedPhase) -> Iterator[Finding]:
 
 def plan_role_findings(patient: CheckedPhase) -> Iterator[Finding]:
     """In every account the plan role can be assumed: status, plans and outputs read by it."""
-    role = patient.reach.plan_role
+    role = patient.client.roles.plan_role
 
     def look(target: Target) -> Finding | None:
         fix = f"{BOOTSTRAP}, which deploys the layer account there"
-        return _assumed(patient, patient.reach.reading(target), f"the plan role {role} cannot be assumed", fix)
+        return _assumed(patient, patient.client.roles.reading(target), f"the plan role {role} cannot be assumed", fix)
 
     yield from patient.in_each_account(look)
 
@@ -120,7 +120,9 @@ def deploy_role_findings(patient: CheckedPhase) -> Iterator[Finding]:
 
     def look(target: Target) -> Finding | None:
         fix = f"make {role} there with a trust in {patient.rollout.tooling.account}, or name another as deploy_role"
-        return _assumed(patient, patient.reach.deploying(target), f"the deploy role {role} cannot be assumed", fix)
+        return _assumed(
+            patient, patient.client.roles.deploying(target), f"the deploy role {role} cannot be assumed", fix
+        )
 
     yield from patient.in_each_account(look, [*patient.accounts, *network])
 
@@ -131,7 +133,7 @@ def dms_role_findings(patient: CheckedPhase) -> Iterator[Finding]:
         return
 
     def look(target: Target) -> Finding | None:
-        where = patient.reach.deploying(target)
+        where = patient.client.roles.deploying(target)
         missing = [
             name
             for name in (naming.DMS_VPC_ROLE, naming.DMS_LOGS_ROLE)
@@ -145,7 +147,7 @@ def dms_role_findings(patient: CheckedPhase) -> Iterator[Finding]:
     yield from patient.in_each_account(look)
 
 
-def _assumed(patient: CheckedPhase, where: Endpoint, what: str, fix: str) -> Finding | None:
+def _assumed(patient: CheckedPhase, where: Session, what: str, fix: str) -> Finding | None:
     if where.role is None:
         return None
     try:

@@ -14,7 +14,7 @@ from builders.errors import RolloutError, RolloutFileError
 from builders.graphs import in_order
 from builders.rollout.aws import resources
 from builders.rollout.aws.calls import concurrently
-from builders.rollout.aws.client import AccessPaths, Client
+from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import StackSetNotFound
 from builders.rollout.config import sources
 from builders.rollout.config.schema import RolloutFile
@@ -156,7 +156,6 @@ def run_status(
     client: Client,
     desired: DesiredState,
     store: Store,
-    reach: AccessPaths,
     layers: Collection[str],
     ours: Collection[str],
 ) -> tuple[StatusView, int]:
@@ -170,7 +169,7 @@ def run_status(
     instances = {layer: _standings(desired, layer, instances) for layer, (instances, _) in found.items()}
     for layer in desired.sets.keys() - found.keys():
         instances[layer] = _standings(desired, layer, {})
-    notes = [*_add_plain(client, desired, reach, instances), *_strangers(present, ours)]
+    notes = [*_add_plain(client, desired, instances), *_strangers(present, ours)]
     run, ended = store.journal.run(), store.journal.history()
     release, released = _last_whole(ended)
     view = StatusView(
@@ -217,23 +216,21 @@ def _standings(desired: DesiredState, layer: str, instances: Mapping[Target, Ins
     }
 
 
-def _add_plain(client: Client, desired: DesiredState, reach: AccessPaths, instances: Instances) -> list[str]:
+def _add_plain(client: Client, desired: DesiredState, instances: Instances) -> list[str]:
     """Add the stacks of the network account, a list a region; return why some could not be listed."""
     notes = []
     for layer, stacks in desired.plain.items():
         instances[layer] = {}
         for region in desired.regions:
             try:
-                instances[layer] |= _listed(client, desired, reach, stacks, region)
+                instances[layer] |= _listed(client, desired, stacks, region)
             except RolloutError as error:
                 notes.append(f"{layer} in {region} is not shown: {error}")
     return notes
 
 
-def _listed(
-    client: Client, desired: DesiredState, reach: AccessPaths, stacks: PlainStackSpec, region: str
-) -> dict[Target, InstanceView]:
-    where = reach.deploying(Target(stacks.account, region))
+def _listed(client: Client, desired: DesiredState, stacks: PlainStackSpec, region: str) -> dict[Target, InstanceView]:
+    where = client.roles.deploying(Target(stacks.account, region))
     marker = "0" * 12
     prefix = naming.network_stack(stacks.layer, desired.suffix, marker).removesuffix(marker)
     statuses = resources.stacks_named(client.calls, where, prefix)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from builders import progress
 from builders.errors import RolloutError, UsageError
-from builders.rollout.aws.client import AccessPaths
 from builders.rollout.cli import inspect, runs
 from builders.rollout.cli.runs import Outcome
 from builders.rollout.executor.context import Observer
@@ -123,15 +122,14 @@ def remove(
     ledger = RetainedList(
         opened.client.objects(opened.rollout.home), opened.buckets[opened.rollout.home], desired.suffix
     )
-    reach = AccessPaths.of(opened.client, phase, desired.suffix, opened.rollout.deploy_role)
     if purge:
-        noted = record_retained(opened.client, reach, current.sets, ledger)
+        noted = record_retained(opened.client, current.sets, ledger)
         for (layer, target), reason in sorted(noted.unread.items()):
             progress.say(f"{layer} at {target}: what it leaves is not known, and would not be purged: {reason}")
     code = _carry_out(opened, Command.REMOVE, desired, made, yes, poll_seconds, as_json)
     if code != DONE or not purge:
         return code
-    purged, code = run_purge(opened.client, reach, ledger, acknowledged, progress.say)
+    purged, code = run_purge(opened.client, ledger, acknowledged, progress.say)
     for each in purged:
         progress.say(f"{each.fate.value}: {each.left.type} {each.left.physical_id} at {each.left.target}: {each.words}")
     return code

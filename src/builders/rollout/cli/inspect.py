@@ -19,7 +19,6 @@ import click
 from builders import naming, progress
 from builders.errors import RolloutError
 from builders.rollout.aws.calls import concurrently
-from builders.rollout.aws.client import AccessPaths
 from builders.rollout.aws.stacks import ResourceChange
 from builders.rollout.checks import findings as checks_findings
 from builders.rollout.checks.doctor import run_doctor
@@ -49,7 +48,7 @@ def status(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Show a phase as it stands."""
     opened = runs.open_phase(options, phase)
     ours = known_stack_sets(opened.rollout, opened.layers)
-    view, code = run_status(opened.client, opened.desired, opened.store, _reach(opened), opened.layers, ours)
+    view, code = run_status(opened.client, opened.desired, opened.store, opened.layers, ours)
     runs.print_result(lambda: status_data(view), lambda width: status_text(view, width), as_json)
     return code
 
@@ -102,10 +101,6 @@ def _as_far_as_it_stands(connection: PhaseConnection) -> tuple[SharedOutputs, St
     return shared, Store(
         connection.client.objects(home), shared.tooling[home][naming.ARTIFACTS_BUCKET], connection.suffix
     )
-
-
-def _reach(opened: Phase) -> AccessPaths:
-    return AccessPaths.of(opened.client, opened.desired.phase, opened.desired.suffix, opened.rollout.deploy_role)
 
 
 PREVIEWED = frozenset({ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY})

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from builders.errors import RolloutError
 from builders.rollout.aws import resources, stacks
+from builders.rollout.aws.access import Session
 from builders.rollout.aws.calls import ApiCalls, concurrently
-from builders.rollout.aws.client import AccessPaths, Client
+from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Refused
 from builders.rollout.aws.resources import GONE
-from builders.rollout.aws.sessions import Endpoint
 from builders.rollout.lifecycle.retained import Disposal, RetainedList, RetainedResource, final_snapshot, in_order
 from builders.rollout.model import StackSet, Status, Target
 from builders.rollout.plan.calls import Action, Call, rectangles
@@ -31,26 +31,26 @@ KEY_DAYS = 30
 """The longest waiting period of a key (KMS API reference, ScheduleKeyDeletion): longer than a secret can be restored,
 and whatever else was encrypted with it shows by then."""
 
-Delete = Callable[[ApiCalls, Endpoint, RetainedResource], str]
+Delete = Callable[[ApiCalls, Session, RetainedResource], str]
 """Deletes, and returns what was done in words."""
 
 
-def delete(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
+def delete(calls: ApiCalls, where: Session, left: RetainedResource) -> str:
     """Delete what was left and say what was done. Raises `Refused`; what is gone already is refused with `GONE`."""
     return _BY_WAY[left.way](calls, where, left)
 
 
-def _secret(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
+def _secret(calls: ApiCalls, where: Session, left: RetainedResource) -> str:
     resources.delete_secret(calls, where, left.physical_id, SECRET_DAYS)
     return f"deleted; `aws secretsmanager restore-secret` brings it back for {SECRET_DAYS} days"
 
 
-def _key(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
+def _key(calls: ApiCalls, where: Session, left: RetainedResource) -> str:
     resources.schedule_key_deletion(calls, where, left.physical_id, KEY_DAYS)
     return f"deleted in {KEY_DAYS} days; `aws kms cancel-key-deletion` keeps it until then"
 
 
-def _snapshot(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
+def _snapshot(calls: ApiCalls, where: Session, left: RetainedResource) -> str:
     found = final_snapshot(left, resources.snapshots(calls, where, left.physical_id, left.identity))
     if not found:
         return "left no final snapshot"
@@ -58,12 +58,12 @@ def _snapshot(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
     return f"snapshot {found} deleted"
 
 
-def _log_group(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
+def _log_group(calls: ApiCalls, where: Session, left: RetainedResource) -> str:
     resources.delete_log_group(calls, where, left.physical_id)
     return "deleted with its logs"
 
 
-def _role(calls: ApiCalls, where: Endpoint, left: RetainedResource) -> str:
+def _role(calls: ApiCalls, where: Session, left: RetainedResource) -> str:
     resources.delete_role(calls, where, left.physical_id)
     return "deleted"
 
@@ -100,7 +100,6 @@ class PurgeResult:
 
 def run_purge(
     client: Client,
-    reach: AccessPaths,
     ledger: RetainedList,
     acknowledged: Collection[str],
     say: Callable[[str], None] = lambda _line: None,
@@ -117,7 +116,7 @@ def run_purge(
     def at(target: Target) -> Sequence[PurgeResult]:
         done: list[PurgeResult] = []
         try:
-            done.extend(_purged(client, reach, by_place[target], acknowledged))
+            done.extend(_purged(client, by_place[target], acknowledged))
         finally:
             ledger.strike(each.left for each in done if each.fate is PurgeStatus.PURGED)
         return done
@@ -130,25 +129,23 @@ def run_purge(
     return tuple(found), int(any(each.fate is PurgeStatus.FAILED for each in found))
 
 
-def _purged(
-    client: Client, reach: AccessPaths, found: list[RetainedResource], acknowledged: Collection[str]
-) -> Iterator[PurgeResult]:
+def _purged(client: Client, found: list[RetainedResource], acknowledged: Collection[str]) -> Iterator[PurgeResult]:
     for left in found:
         unasked = _unacknowledged(left, acknowledged)
         if unasked:
             yield PurgeResult(left, PurgeStatus.KEPT, unasked)
             continue
         try:
-            yield _one(client, reach, left)
+            yield _one(client, left)
         except RolloutError as error:
             yield PurgeResult(left, PurgeStatus.FAILED, str(error))
 
 
-def _one(client: Client, reach: AccessPaths, left: RetainedResource) -> PurgeResult:
-    if stacks.describe(client.calls, reach.reading(left.target), left.stack_id):
+def _one(client: Client, left: RetainedResource) -> PurgeResult:
+    if stacks.describe(client.calls, client.roles.reading(left.target), left.stack_id):
         return PurgeResult(left, PurgeStatus.KEPT, "its stack still stands, and uses it; remove the phase there first")
     try:
-        words = delete(client.calls, reach.deploying(left.target), left)
+        words = delete(client.calls, client.roles.deploying(left.target), left)
     except Refused as refused:
         if refused.code not in GONE:
             raise

@@ -19,7 +19,7 @@ from builders.errors import RolloutError
 from builders.rollout.aws import resources
 from builders.rollout.aws.accounts import Look
 from builders.rollout.aws.calls import concurrently
-from builders.rollout.aws.client import AccessPaths, Client
+from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Conflict
 from builders.rollout.aws.resources import StackResource
 from builders.rollout.aws.s3 import ABSENT, Expected
@@ -205,9 +205,7 @@ class RetainedView:
     unread: Mapping[tuple[str, Target], str]
 
 
-def record_retained(
-    client: Client, reach: AccessPaths, sets: Mapping[str, StackSet], ledger: RetainedList
-) -> RetainedView:
+def record_retained(client: Client, sets: Mapping[str, StackSet], ledger: RetainedList) -> RetainedView:
     """Write down what the removal of these sets will leave. To be called before it begins, and again on resume."""
     looks = [
         Look((layer, target), instance.stack_id)
@@ -220,7 +218,7 @@ def record_retained(
 
     def of_stack(look: Look) -> list[RetainedResource] | RolloutError:
         try:
-            return list(_of_stack(client, reach, look))
+            return list(_of_stack(client, look))
         except RolloutError as error:
             return error
 
@@ -233,22 +231,22 @@ def record_retained(
     return RetainedView(tuple(sorted(found, key=lambda each: (each.target, each.layer, each.logical_id))), unread)
 
 
-def _of_stack(client: Client, reach: AccessPaths, look: Look) -> Iterator[RetainedResource]:
+def _of_stack(client: Client, look: Look) -> Iterator[RetainedResource]:
     layer, target = look.key
     stack = client.members.deployed(target, look.stack_id)
     try:
         if stack is None or not staying(stack.template):
             return
-        made = resources.of_stack(client.calls, reach.reading(target), look.stack_id)
+        made = resources.of_stack(client.calls, client.roles.reading(target), look.stack_id)
         found = retained(layer, target, look.stack_id, stack.template, made)
     except ValueError as error:
         raise RolloutError(f"the template of {layer} at {target} is not JSON; somebody else deployed it") from error
     for left in found:
-        yield _with_snapshots(client, reach, left) if left.way is Disposal.SNAPSHOT else left
+        yield _with_snapshots(client, left) if left.way is Disposal.SNAPSHOT else left
 
 
-def _with_snapshots(client: Client, reach: AccessPaths, left: RetainedResource) -> RetainedResource:
-    where = reach.deploying(left.target)
+def _with_snapshots(client: Client, left: RetainedResource) -> RetainedResource:
+    where = client.roles.deploying(left.target)
     identity = resources.database(client.calls, where, left.physical_id)
     before = resources.snapshots(client.calls, where, left.physical_id, identity)
     return dataclasses.replace(left, identity=identity, before=before)

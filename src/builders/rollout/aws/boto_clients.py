@@ -1,6 +1,4 @@
-"""Whose credentials a call is made with, and where: values only, so that nobody loads boto3 to name them.
-
-boto3 itself: one client for each service and region, whichever account it is used for.
+"""boto3: one client for each service and region, whichever account it is used for.
 
 A client costs about a tenth of a second and some megabytes, so there is none for each of a thousand accounts: it asks
 for its credentials whenever it signs, and is given those of the role that the current call is for.
@@ -14,7 +12,6 @@ import importlib.metadata
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -24,45 +21,7 @@ from botocore.credentials import CredentialProvider, CredentialResolver, Credent
 from botocore.exceptions import NoCredentialsError
 
 from builders.evaluate import partition_of
-
-
-@dataclass(frozen=True)
-class Access:
-    """The administrator's credentials and region: boto3's standard chain, unless `keys` (id and secret) are given.
-
-    `endpoint_url` is for the embedded cloud; without it boto3 decides (AWS_ENDPOINT_URL too).
-    """
-
-    region: str
-    profile: str | None = None
-    endpoint_url: str | None = None
-    keys: tuple[str, str] | None = field(default=None, repr=False)
-    attempts: int = 0
-    """Of each call, the first included; 0: what AWS_MAX_ATTEMPTS says, else 8."""
-    connect_seconds: float = 10
-    read_seconds: float = 60
-
-
-@dataclass(frozen=True)
-class Role:
-    """A role that is assumed; `external_id` may be empty."""
-
-    account: str
-    name: str
-    external_id: str = ""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A region, and whose: the caller's own account's unless a role of another is named."""
-
-    region: str
-    role: Role | None = None
-
-    def __str__(self) -> str:
-        """The form that messages use."""
-        return f"account {self.role.account}, {self.region}" if self.role else self.region
-
+from builders.rollout.aws.access import Access, Role
 
 DEFAULT_ATTEMPTS = 8
 """With the standard mode's backoff: about a minute of throttling is waited for."""
@@ -97,7 +56,7 @@ AssumeRole = Callable[[Mapping[str, str | int]], Mapping[str, Any]]
 """Makes the call sts:AssumeRole and returns its Credentials."""
 
 
-class Sessions:
+class BotoClients:
     """Clients by service and region, credentials by role. Safe for threads."""
 
     def __init__(self, access: Access, assume: AssumeRole) -> None:
