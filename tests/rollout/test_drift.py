@@ -35,7 +35,7 @@ def look(phase: SmallPhase, said: list[str]) -> Callable[..., tuple[DriftView, i
     """Look for drift, quickly."""
 
     def look(**how: Any) -> tuple[DriftView, int]:
-        looking = DriftOptions(patience=QUICK, say=said.append, **how)
+        looking = DriftOptions(poll_interval=QUICK, say=said.append, **how)
         return run_drift(phase.client, phase.desired(), LAYERS, phase.store.known(), looking)
 
     return look
@@ -78,7 +78,7 @@ def test_a_property_that_was_changed_is_told_with_its_values(
 
 def test_a_plan_behind_a_detection_still_asks_for_no_instance_by_itself(phase: SmallPhase) -> None:
     known = phase.store.known()
-    run_drift(phase.client, phase.desired(), LAYERS, known, DriftOptions(patience=QUICK))
+    run_drift(phase.client, phase.desired(), LAYERS, known, DriftOptions(poll_interval=QUICK))
     phase.store.keep(known)
     phase.connect()
     phase.plan(phase.desired())
@@ -181,7 +181,11 @@ def test_a_stack_that_cannot_be_read_is_told(phase: SmallPhase, look: Callable[.
     phase.connect()
 
     view, code = run_drift(
-        phase.client, phase.desired(), LAYERS, phase.store.known(), DriftOptions(["network"], deep=True, patience=QUICK)
+        phase.client,
+        phase.desired(),
+        LAYERS,
+        phase.store.known(),
+        DriftOptions(["network"], deep=True, poll_interval=QUICK),
     )
 
     ((key, reason),) = view.unchecked.items()

@@ -20,11 +20,10 @@ from builders.errors import RolloutError
 from builders.rollout.aws.accounts import Look
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import OperationInProgress, Refused, StackSetNotFound
+from builders.rollout.aws.errors import StackSetNotFound
 from builders.rollout.aws.stack_sets import ResourceDrift, Result
 from builders.rollout.executor.current_state import with_overrides
-from builders.rollout.executor.operations import LOST_LOOKS
-from builders.rollout.executor.polling import Clock, PollInterval, WallClock, jittered
+from builders.rollout.executor.polling import Clock, PolledOperation, Poller, PollInterval, WallClock
 from builders.rollout.model import (
     Deployed,
     DesiredState,
@@ -153,22 +152,43 @@ class DriftOptions:
     layers: Collection[str] = ()
     deep: bool = False
     clock: Clock = field(default_factory=WallClock)
-    patience: PollInterval = field(default_factory=PollInterval)
+    poll_interval: PollInterval = field(default_factory=PollInterval)
     say: Callable[[str], None] = lambda _line: None
 
 
-@dataclass
-class _Detection:
+@dataclass(kw_only=True)
+class _Detection(PolledOperation):
+    """A detection on the stack set of a layer. `operation` is how it ended."""
+
     layer: str
-    name: str
-    id: str
-    accepted: bool = False
-    pause: float | None = None
-    due: float = 0.0
-    not_found: int = 0
-    operation: Operation | None = None
-    overrides: dict[Target, Values] = field(default_factory=dict)
+    overrides: Mapping[Target, Values]
     """What instances override, as far as it was known before: a detection changes none of it."""
+    operation: Operation | None = None
+
+
+class _Detections(Poller[_Detection]):
+    """The detections of one command."""
+
+    def __init__(self, client: Client, how: DriftOptions) -> None:
+        super().__init__(client.sets, how.clock, how.poll_interval)
+        self._say = how.say
+
+    def send(self, polled: _Detection) -> Operation | None:
+        self.sets.detect_drift(polled.set_name, polled.id, EVERYWHERE)
+        return None
+
+    def accepted(self, polled: _Detection) -> None:
+        self._say(f"{polled.layer}: looking, by operation {polled.id}")
+
+    def looked(self, polled: _Detection, operation: Operation) -> None:
+        if polled.accepted and not operation.active:
+            self._say(f"{polled.layer}: {operation.status}")
+
+    def blocked(self, polled: _Detection, by: str) -> None:
+        self._say(f"{polled.layer}: waiting for {by}, which is in progress there")
+
+    def lost(self, polled: _Detection) -> Operation:
+        return polled.ended("FAILED", f"operation {polled.id} was accepted and is not found")
 
 
 def run_drift(
@@ -182,7 +202,8 @@ def run_drift(
     """
     chosen = _chosen(client, desired, layers, how.layers)
     detections = [_detection(client, layer, name, known) for layer, name in chosen]
-    _see_through(client, detections, how)
+    for detection, operation in _Detections(client, how).until_over(detections):
+        detection.operation = operation
     view = DriftView(desired.phase, 0, ())
     for detection in detections:
         found = _found(client, detection, known)
@@ -211,9 +232,14 @@ def _chosen(
 
 
 def _detection(client: Client, layer: str, name: str, known: OverrideCache) -> _Detection:
-    told = {target: known.overrides(layer, each) for target, each in _instances(client, name).items()}
-    overrides = {target: values for target, values in told.items() if values is not None}
-    return _Detection(layer, name, f"drift-{name}-{secrets.token_hex(4)}"[:128], overrides=overrides)
+    found = {target: known.overrides(layer, each) for target, each in _instances(client, name).items()}
+    return _Detection(
+        id=f"drift-{name}-{secrets.token_hex(4)}"[:128],
+        set_name=name,
+        action="DETECT_DRIFT",
+        layer=layer,
+        overrides={target: values for target, values in found.items() if values is not None},
+    )
 
 
 def _instances(client: Client, name: str) -> Mapping[Target, Instance]:
@@ -223,59 +249,9 @@ def _instances(client: Client, name: str) -> Mapping[Target, Instance]:
         return {}
 
 
-def _see_through(client: Client, detections: list[_Detection], how: DriftOptions) -> None:
-    """Begin every detection and wait for all of them; what another operation blocks waits for it."""
-    waiting = list(detections)
-    while waiting:
-        for each in waiting:
-            if how.clock.now() >= each.due:
-                _look(client, each, how)
-        waiting = [each for each in waiting if each.operation is None or each.operation.active]
-        if waiting:
-            how.clock.wait(max(0.0, min(each.due for each in waiting) - how.clock.now()))
-
-
-def _look(client: Client, each: _Detection, how: DriftOptions) -> None:
-    if not each.accepted:
-        _begin(client, each, how)
-    else:
-        _follow(client, each, how)
-    each.pause = how.patience.next(each.pause)
-    each.due = how.clock.now() + (each.pause if each.accepted else jittered(each.pause))
-
-
-def _follow(client: Client, each: _Detection, how: DriftOptions) -> None:
-    try:
-        each.operation = client.sets.operation(each.name, each.id)
-    except StackSetNotFound as error:
-        each.operation = Operation(each.id, "DETECT_DRIFT", "FAILED", reason=str(error))
-    if each.operation is None:
-        each.not_found += 1
-        if each.not_found > LOST_LOOKS:
-            reason = f"operation {each.id} was accepted and is not found"
-            each.operation = Operation(each.id, "DETECT_DRIFT", "FAILED", reason=reason)
-    elif not each.operation.active:
-        how.say(f"{each.layer}: {each.operation.status}")
-
-
-def _begin(client: Client, each: _Detection, how: DriftOptions) -> None:
-    try:
-        client.sets.detect_drift(each.name, each.id, EVERYWHERE)
-    except OperationInProgress:
-        others = ", ".join(f"{other.action} {other.id}" for other in client.sets.active(each.name))
-        how.say(f"{each.layer}: waiting for {others or 'an operation'}, which is in progress there")
-        return
-    except Refused as error:
-        each.operation = Operation(each.id, "DETECT_DRIFT", "FAILED", reason=str(error))
-        return
-    each.accepted = True
-    each.pause = None
-    how.say(f"{each.layer}: looking, by operation {each.id}")
-
-
 def _found(client: Client, detection: _Detection, known: OverrideCache) -> DriftView:
     """What one set's detection came to."""
-    instances = _instances(client, detection.name)
+    instances = _instances(client, detection.set_name)
     for target, each in instances.items():
         if each.last_operation_id == detection.id and target in detection.overrides:
             known.learn(detection.layer, each, detection.overrides[target])
@@ -287,7 +263,7 @@ def _found(client: Client, detection: _Detection, known: OverrideCache) -> Drift
     ]
     lines: list[DriftedProperty] = []
     for target, drifts in concurrently(
-        lambda target: client.sets.resource_drifts(detection.name, detection.id, target), sorted(drifted)
+        lambda target: client.sets.resource_drifts(detection.set_name, detection.id, target), sorted(drifted)
     ):
         lines += _lines(detection.layer, target, drifts)
     lines.sort(key=lambda each: (each.target, each.resource, each.property))
@@ -305,7 +281,7 @@ def _unchecked(
     elif not detection.accepted:
         return {(detection.layer, target): operation.reason for target in instances}
     else:
-        results = client.sets.results(detection.name, detection.id)
+        results = client.sets.results(detection.set_name, detection.id)
     found: dict[tuple[str, Target], str] = {}
     for target, instance in instances.items():
         result = results.get(target)

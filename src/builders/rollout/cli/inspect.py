@@ -67,7 +67,7 @@ def drift(
 ) -> int:
     """Detect drift, wait, and show what drifted."""
     opened = runs.open_phase(options, phase)
-    how = DriftOptions(layers=layers, deep=deep, patience=PollInterval(poll_seconds), say=progress.say)
+    how = DriftOptions(layers=layers, deep=deep, poll_interval=PollInterval(poll_seconds), say=progress.say)
     known = opened.store.known()
     view, code = run_drift(opened.client, opened.desired, opened.layers, known, how)
     run = opened.store.journal.run()

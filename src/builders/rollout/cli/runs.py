@@ -44,7 +44,7 @@ class RunSettings:
 
     watching: Callable[[], AbstractContextManager[Observer]]
     clock: Clock = dataclasses.field(default_factory=WallClock)
-    patience: PollInterval = dataclasses.field(default_factory=PollInterval)
+    poll_interval: PollInterval = dataclasses.field(default_factory=PollInterval)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,12 +71,12 @@ def planned(
     desired: DesiredState,
     release: str,
     acknowledged: Collection[str],
-    watch: Observer,
+    observer: Observer,
 ) -> Plan:
     """Look closer at what may change of the world, and plan."""
     return make_plan(
         desired,
-        current_state.read_changing_stacks(opened.client.members, desired, current, watch),
+        current_state.read_changing_stacks(opened.client.members, desired, current, observer),
         command=command.value,
         release=release,
         back=command is not Command.APPLY,
@@ -102,7 +102,7 @@ def execute(opened: Phase, command: Command, desired: DesiredState, plan: Plan, 
     refuse_blocked(plan)
     release = opened.store.releases.save(desired)
     with manner.watching() as watch:
-        tools = RunServices(opened.client, opened.store, manner.clock, manner.patience, watch)
+        tools = RunServices(opened.client, opened.store, manner.clock, manner.poll_interval, watch)
         if command is Command.APPLY:
             packages.publish_packages(opened, watch)
         else:
@@ -130,7 +130,7 @@ def detach_accounts(opened: Phase, accounts: Collection[str], manner: RunSetting
     order = [layer for layer in reversed(in_order(opened.desired.needs)) if layer in pruned]
     steps = {layer: pruned[layer] for layer in [*order, *sorted(pruned.keys() - set(order))]}
     with manner.watching() as watch:
-        tools = RunServices(opened.client, opened.store, manner.clock, manner.patience, watch)
+        tools = RunServices(opened.client, opened.store, manner.clock, manner.poll_interval, watch)
         run = begin_run(tools, Command.LET_GO, "", ())
         return detach(tools, run, opened.desired, steps)
 
@@ -138,7 +138,7 @@ def detach_accounts(opened: Phase, accounts: Collection[str], manner: RunSetting
 def resume_run(opened: Phase, manner: RunSettings) -> tuple[Run, Outcome]:
     """Go on with the run that is under way, on whatever machine it began, with the release that it began with."""
     with manner.watching() as watch:
-        tools = RunServices(opened.client, opened.store, manner.clock, manner.patience, watch)
+        tools = RunServices(opened.client, opened.store, manner.clock, manner.poll_interval, watch)
         run = take_over_run(tools)
         if run.command is Command.LET_GO:  # what it had begun is seen to its end, and no more
             return run, Outcome(detach(tools, run, opened.desired, {}), {})

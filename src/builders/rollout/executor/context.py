@@ -1,9 +1,4 @@
-"""Who looks on while a rollout goes. What a terminal or a log shows is made elsewhere; the loop only tells.
-
-What all parts of one run share.
-
-What a rollout came to: every place that did not get there, and why, grouped by cause.
-"""
+"""The values that all parts of one run share: its services, its observer, and the report of what it came to."""
 
 from __future__ import annotations
 
@@ -22,7 +17,7 @@ from builders.rollout.state.overrides import OverrideCache
 
 
 class Observer:
-    """Is told what happens, in the order in which it happens. This one says nothing, and subclasses show it."""
+    """Is told what happens, in the order in which it happens. This one ignores it; subclasses show it."""
 
     detailed: bool = False
     """The state of each instance is worth asking for while operations run."""
@@ -34,7 +29,7 @@ class Observer:
         """A call was made."""
 
     def operation(self, call: Call, operation: Operation) -> None:
-        """An operation was looked at."""
+        """An operation was polled."""
 
     def targets(self, layer: str, states: Mapping[Target, str]) -> None:
         """Instances of a layer were looked at: CURRENT, RUNNING, FAILED, PENDING, absent, skipped ..."""
@@ -45,7 +40,7 @@ class Observer:
 
 @dataclass(frozen=True)
 class Context:
-    """The phase as it shall be, whom to ask, where to write, and who looks on."""
+    """The desired phase and the services of a run."""
 
     desired: DesiredState
     release: str
@@ -55,15 +50,15 @@ class Context:
     journal: Journal
     known: OverrideCache
     clock: Clock
-    patience: PollInterval
-    watch: Observer
+    poll_interval: PollInterval
+    observer: Observer
     back: bool = False
     """Whether layers go in reverse: a rollback, or a removal."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An instance that is not what it should be. `skipped`: it was not tried, since another failed before it."""
+    """An instance that is not as desired. `skipped`: it was not tried, since another failed before it."""
 
     layer: str
     target: Target
@@ -74,18 +69,18 @@ class Failure:
 
 @dataclass
 class Report:
-    """What one walk did and did not do."""
+    """The end of a run."""
 
     operations: int = 0
     succeeded: dict[str, int] = field(default_factory=dict)
-    """By layer, how many instances are what they shall be."""
+    """By layer, how many instances are as desired."""
     failures: list[Failure] = field(default_factory=list)
     stopped: str = ""
     """Why later waves did not begin; empty when all did."""
 
     @property
     def good(self) -> bool:
-        """Whether everything is what it shall be."""
+        """Whether everything is as desired."""
         return not self.failures and not self.stopped
 
     @property

@@ -24,7 +24,7 @@ def bake(context: Context, wave: Wave, targets: Collection[Target]) -> str:
     """
     end = context.clock.now() + wave.bake_seconds
     if wave.bake_seconds:
-        context.watch.say(f"wave {wave.name}: baking for {wave.bake_seconds} s")
+        context.observer.say(f"wave {wave.name}: baking for {wave.bake_seconds} s")
     while True:
         loud = _loud(context, wave, targets)
         if loud:
@@ -89,7 +89,7 @@ class Executor:
 
         Those who leave a place go in reverse, and so on a way of their own.
         """
-        self._context.watch.wave(wave.name, len(self._members(wave)))
+        self._context.observer.wave(wave.name, len(self._members(wave)))
         staying = self._way(wave, self._graph, leaving=False)
         leaving = self._way(wave, self._leaving, leaving=True)
         for lane in staying:
@@ -110,7 +110,7 @@ class Executor:
                 lane.advance()
                 self._collect(lane)
             if not all(lane.over for lane in lanes.values()):
-                self._context.clock.wait(min(TICK_SECONDS, self._context.patience.first))
+                self._context.clock.wait(min(TICK_SECONDS, self._context.poll_interval.first))
         return list(lanes.values())
 
     def _targets(self, layer: str, leaving: bool) -> set[Target]:
@@ -128,7 +128,7 @@ class Executor:
         for target in sorted(targets & held.keys()):
             reason = f"skipped: {held[target]} failed there"
             lane.failures[target] = Failure(layer, target, reason, skipped=True)
-        self._context.watch.targets(layer, dict.fromkeys(lane.failures, "skipped"))
+        self._context.observer.targets(layer, dict.fromkeys(lane.failures, "skipped"))
         return lane
 
     def _lane(

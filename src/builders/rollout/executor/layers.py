@@ -14,16 +14,16 @@ from queue import SimpleQueue
 
 from builders import naming
 from builders.errors import RolloutError
-from builders.rollout.aws.errors import Refused, StackSetNotFound, Unreachable
+from builders.rollout.aws.errors import StackSetNotFound, Unreachable
 from builders.rollout.diff.instances import ChangeKind, change_kind, differs, plain_change_kind
 from builders.rollout.executor.context import Context, Failure
 from builders.rollout.executor.current_state import with_overrides
-from builders.rollout.executor.operations import AT_ONCE, Operations, RunningOperation
-from builders.rollout.model import Deployed, Instance, Operation, PlainStackSpec, Preferences, StackSet, Status, Target
+from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
+from builders.rollout.model import Deployed, Instance, PlainStackSpec, Preferences, StackSet, Status, Target
 from builders.rollout.plan.calls import Action, Call, calls_for
 from builders.rollout.plan.preferences import concurrent_accounts, operation_preferences, tolerated_accounts
 
-ALONE = AT_ONCE | {Action.UPDATE_SET}
+ALONE = IMMEDIATE | {Action.UPDATE_SET}
 """What nothing else of the set may run beside: the set itself changes."""
 
 MOST_RUNNING = 50
@@ -55,7 +55,7 @@ class LayerRun:
         self._desired = context.desired
         self._targets = frozenset(targets)
         self._waiting = deque(calls_for(context.desired, layer, state, targets, anchors))
-        self._running: list[RunningOperation] = []
+        self._running: list[RunOperation] = []
         self._failed: set[str] = set()
         self._accounts = len({target.account for target in targets})
         self._refusal = ""
@@ -69,13 +69,13 @@ class LayerRun:
     def advance(self) -> None:
         """Send what may be sent, look at what runs; without either, look at the instances and be over."""
         for running in list(self._running):
-            self._look(running)
+            self._poll(running)
         while self._may_begin():
             step = self._waiting.popleft()
             self.worked = True
             running = self._operations.begin(step, self._preferences(step))
             self._running.append(running)
-            self._look(running)
+            self._poll(running)
         if not self._running and not self._waiting:
             self._finish()
 
@@ -85,12 +85,12 @@ class LayerRun:
         step = self._waiting[0]
         if not self._running:
             return True
-        if step.action in ALONE or any(running.step.action in ALONE for running in self._running):
+        if step.action in ALONE or any(running.call.action in ALONE for running in self._running):
             return False
         preferences = self._desired.preferences
-        if not preferences.parallel_regions and any(running.step.regions != step.regions for running in self._running):
+        if not preferences.parallel_regions and any(running.call.regions != step.regions for running in self._running):
             return False
-        beside = [each.step for each in self._running if set(each.step.regions) & set(step.regions)]
+        beside = [each.call for each in self._running if set(each.call.regions) & set(step.regions)]
         if len(self._running) >= MOST_RUNNING:
             return False
         busy = sum(len(each.accounts) for each in beside)
@@ -102,22 +102,16 @@ class LayerRun:
             self._desired.preferences, accounts, len(self._failed), max(self._accounts, accounts)
         )
 
-    def _look(self, running: RunningOperation) -> None:
-        due = running.due
-        try:
-            operation = self._operations.look(running)
-        except Refused as error:
-            self._refusal = str(error)
-            operation = Operation(running.id, running.step.action.value, "FAILED", failed=len(running.step.targets))
-            self._context.watch.operation(running.step, operation)
+    def _poll(self, running: RunOperation) -> None:
+        operation = self._operations.poll(running)
         if operation is None:
-            if running.due != due and running.accepted:
-                self._tell_meanwhile()
+            return
+        if operation.active:
+            self._tell_meanwhile()
             return
         self._running.remove(running)
-        failures = self._operations.failures(running.step, operation)
-        self._operations.over(running, operation.status, failures)
-        self._failed |= {target.account for target in failures}
+        self._refusal = running.refusal or self._refusal
+        self._failed |= {target.account for target in self._operations.end(running, operation)}
         if operation.status != "SUCCEEDED" or self._too_many():
             self._waiting.clear()
 
@@ -174,13 +168,13 @@ class LayerRun:
     def _tell_meanwhile(self) -> None:
         """Show where the instances are, but not at every look at one of many operations."""
         now = self._context.clock.now()
-        if self._context.watch.detailed and now >= self._next_look:
-            self._next_look = now + self._context.patience.longest * (1 + len(self._targets) // PLACES_A_LOOK)
-            self._context.watch.targets(self.layer, self._states(self._instances()))
+        if self._context.observer.detailed and now >= self._next_look:
+            self._next_look = now + self._context.poll_interval.longest * (1 + len(self._targets) // PLACES_A_LOOK)
+            self._context.observer.targets(self.layer, self._states(self._instances()))
 
     def _tell(self) -> None:
-        if self._context.watch.detailed:
-            self._context.watch.targets(self.layer, self._states(self.state.instances if self.state else {}))
+        if self._context.observer.detailed:
+            self._context.observer.targets(self.layer, self._states(self.state.instances if self.state else {}))
 
     def _states(self, instances: Mapping[Target, Instance]) -> dict[Target, str]:
         """A word for each place that has an instance or waits for one; where one is gone there is nothing to say."""
@@ -238,7 +232,7 @@ class PlainLayerRun:
         for future in self._futures:
             future.add_done_callback(self._done.put)
         self.worked = bool(self._futures)
-        self._context.watch.targets(self.layer, dict.fromkeys(self._futures.values(), "RUNNING"))
+        self._context.observer.targets(self.layer, dict.fromkeys(self._futures.values(), "RUNNING"))
         pool.shutdown(wait=False)
 
     def advance(self) -> None:
@@ -255,7 +249,7 @@ class PlainLayerRun:
                 self.failures[target] = Failure(self.layer, target, str(error))
                 word = "FAILED"
             if target in self._stacks.parameters or word == "FAILED":
-                self._context.watch.targets(self.layer, {target: word})
+                self._context.observer.targets(self.layer, {target: word})
         self.over = not self._futures
 
     def _deploy(self, target: Target, needed: Iterable[StackSet]) -> None:

@@ -1,157 +1,125 @@
-"""Operations: the id is written down, then the call is made; what is under way is taken up again, never sent twice."""
+"""Operations of a run: the id is written down, then the call is made; a running one is resumed, never sent twice."""
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from builders.errors import RolloutError
-from builders.rollout.aws.errors import (
-    OperationIdExists,
-    OperationInProgress,
-    Refused,
-    StackSetExists,
-    StackSetNotFound,
-    StaleRequest,
-)
+from builders.rollout.aws.errors import OperationIdExists, StackSetExists, StackSetNotFound, StaleRequest
 from builders.rollout.executor.context import Context
-from builders.rollout.executor.polling import jittered
+from builders.rollout.executor.polling import PolledOperation, Poller
 from builders.rollout.model import Operation, Preferences, Status, Target
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.state.journal import Entry, State
 
-AT_ONCE = frozenset({Action.CREATE_SET, Action.DELETE_SET})
+IMMEDIATE = frozenset({Action.CREATE_SET, Action.DELETE_SET})
 """Calls that are over when they return."""
 
 NO_RELEASE = "no-release"
 """What ids begin with where a run brings no release: with a hyphen they may not (CloudFormation API reference,
 ClientRequestToken: [a-zA-Z0-9][-a-zA-Z0-9]*)."""
 
-LOST_LOOKS = 10
-"""How often an operation that was accepted may not be found before we give up on it."""
 
+@dataclass(kw_only=True)
+class RunOperation(PolledOperation):
+    """An operation of a run, with the call that begins it."""
 
-@dataclass
-class RunningOperation:
-    """An operation of ours that is not over. `due` is when it is looked at next, on the clock."""
-
-    id: str
-    step: Call
+    call: Call
     preferences: Preferences
-    accepted: bool = False
-    due: float = 0.0
-    pause: float | None = None
-    not_found: int = 0
 
 
-class Operations:
-    """The operations of one run."""
+class Operations(Poller[RunOperation]):
+    """The operations of one run. `submitted` counts those that AWS took."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        super().__init__(context.sets, context.clock, context.poll_interval)
         self.submitted = 0
+        self._context = context
 
-    def begin(self, step: Call, preferences: Preferences) -> RunningOperation:
-        """Write down an operation that is to be. The first `look` makes the call."""
-        layer = step.layer.replace("_", "-")
-        running = RunningOperation(
-            f"{self._context.release or NO_RELEASE}-{layer}-{secrets.token_hex(4)}", step, preferences
-        )
-        self._context.journal.record(Entry(running.id, step, State.SUBMITTING))
+    def begin(self, call: Call, preferences: Preferences) -> RunOperation:
+        """Write down an operation that is to be. The first poll makes the call."""
+        layer = call.layer.replace("_", "-")
+        running = _operation(f"{self._context.release or NO_RELEASE}-{layer}-{secrets.token_hex(4)}", call, preferences)
+        self._context.journal.record(Entry(running.id, call, State.SUBMITTING))
         return running
 
-    def attach(self, entry: Entry) -> RunningOperation:
-        """Take up an operation that was written down: one that AWS does not know is sent with the id that it has."""
-        running = RunningOperation(entry.operation_id, entry.step, self._context.desired.preferences)
-        if entry.step.action not in AT_ONCE:
-            running.accepted = self._found(running) is not None
-        return running
+    def resume(self, entries: Iterable[Entry]) -> Iterator[RunOperation]:
+        """Take up operations that were written down: one that AWS does not know is sent with the id that it has."""
+        for entry in entries:
+            if entry.state is State.SUBMITTING:
+                running = _operation(entry.operation_id, entry.step, self._context.desired.preferences)
+                running.accepted = entry.step.action not in IMMEDIATE and self.exists(running)
+                self._context.observer.say(f"{running.set_name}: going on with {running.action} {running.id}")
+                yield running
 
-    def look(self, running: RunningOperation) -> Operation | None:
-        """Send what is not sent, look at what is, and return the operation once it is over.
-
-        Raises `Refused` when AWS refuses the operation itself for good, and `RolloutError` when AWS cannot be asked.
-        """
-        if self._context.clock.now() < running.due:
-            return None
-        operation = self._accept(running) if not running.accepted else self._found(running)
-        if operation is None and running.accepted:
-            running.not_found += 1
-            if running.not_found > LOST_LOOKS:
-                raise RolloutError(
-                    f"{running.step.set_name}: operation {running.id} was accepted and is not found; look at the set "
-                    "in the CloudFormation console, then run resume"
-                )
-        if operation is not None:
-            self._context.watch.operation(running.step, operation)
-            if not operation.active:
-                return operation
-        running.pause = self._context.patience.next(running.pause)
-        running.due = self._context.clock.now() + (running.pause if running.accepted else jittered(running.pause))
-        return None
-
-    def over(self, running: RunningOperation, outcome: str, failures: Collection[Target]) -> None:
-        """Write down the end of an operation, and what is known of overrides by it."""
-        entry = Entry(running.id, running.step, State.OVER, outcome, tuple(sorted(failures)))
+    def end(self, running: RunOperation, operation: Operation) -> list[Target]:
+        """Write down the end of an operation and what it tells of overrides; return the targets where it failed."""
+        failures = self._failures(running.call, operation)
+        entry = Entry(running.id, running.call, State.OVER, operation.status, tuple(failures))
         self._context.journal.record(entry)
         self._context.known.fold([entry])
         self._context.known.pass_by(entry)
+        return failures
 
-    def failures(self, step: Call, operation: Operation) -> list[Target]:
-        """Places of an operation that are not what it was to make them.
+    def send(self, polled: RunOperation) -> Operation | None:
+        """Make the call. A stack set that is gone has nothing to delete any more."""
+        call, desired = polled.call, self._context.desired
+        try:
+            # What exists was made by an earlier attempt, whose answer was lost.
+            with contextlib.suppress(OperationIdExists, StaleRequest, StackSetExists):
+                self.sets.submit(
+                    call, desired.sets.get(call.layer), polled.id, polled.preferences, desired.permissions, desired.tags
+                )
+        except StackSetNotFound:
+            if call.action not in (Action.DELETE, Action.DELETE_SET):
+                raise
+            return polled.ended("SUCCEEDED")
+        return polled.ended("SUCCEEDED") if call.action in IMMEDIATE else None
+
+    def accepted(self, polled: RunOperation) -> None:
+        """Count it, and tell the observer."""
+        self.submitted += 1
+        self._context.observer.submitted(polled.call, polled.id)
+
+    def looked(self, polled: RunOperation, operation: Operation) -> None:
+        """Tell the observer."""
+        self._context.observer.operation(polled.call, operation)
+
+    def blocked(self, polled: RunOperation, by: str) -> None:
+        """Tell the observer."""
+        self._context.observer.say(f"{polled.set_name}: waiting for {by}, which is in progress there")
+
+    def lost(self, polled: RunOperation) -> Operation:
+        """Stop: nobody knows what it did or does."""
+        raise RolloutError(
+            f"{polled.set_name}: operation {polled.id} was accepted and is not found; look at the set in the "
+            "CloudFormation console, then run resume"
+        )
+
+    def _failures(self, call: Call, operation: Operation) -> list[Target]:
+        """Targets of an operation that are not what it was to make them.
 
         StackSets call an operation SUCCEEDED that stayed within its tolerance, so the count is asked for, too.
         """
         if operation.status == "SUCCEEDED" and not operation.failed:
             return []
         try:
-            instances = self._context.sets.instances(step.set_name)
+            instances = self.sets.instances(call.set_name)
         except StackSetNotFound:
             instances = {}
-        if step.action is Action.DELETE:
-            return sorted(step.targets & instances.keys())
+        if call.action is Action.DELETE:
+            return sorted(call.targets & instances.keys())
         return sorted(
             target
-            for target in step.targets
+            for target in call.targets
             if target not in instances or instances[target].status is not Status.CURRENT
         )
 
-    def _accept(self, running: RunningOperation) -> Operation | None:
-        step = running.step
-        desired = self._context.desired
-        try:
-            self._context.sets.submit(
-                step, desired.sets.get(step.layer), running.id, running.preferences, desired.permissions, desired.tags
-            )
-        except OperationInProgress:
-            self._say_who_blocks(step)
-            return None
-        except (OperationIdExists, StaleRequest, StackSetExists):
-            pass  # it was sent before, and the answer lost
-        except StackSetNotFound:
-            if step.action not in (Action.DELETE, Action.DELETE_SET):
-                raise
-            return Operation(running.id, step.action.value, "SUCCEEDED")
-        self.submitted += 1
-        self._context.watch.submitted(step, running.id)
-        running.accepted = True
-        running.pause = None
-        if step.action in AT_ONCE:
-            return Operation(running.id, step.action.value, "SUCCEEDED")
-        return Operation(running.id, step.action.value, "RUNNING")
 
-    def _found(self, running: RunningOperation) -> Operation | None:
-        try:
-            return self._context.sets.operation(running.step.set_name, running.id)
-        except StackSetNotFound:
-            return None
-        except Refused as error:  # the look was refused, which says nothing of the operation
-            raise RolloutError(str(error)) from error
-
-    def _say_who_blocks(self, step: Call) -> None:
-        try:
-            others = ", ".join(f"{each.action} {each.id}" for each in self._context.sets.active(step.set_name))
-        except Refused:
-            others = ""
-        self._context.watch.say(f"{step.set_name}: waiting for {others or 'an operation'}, which is in progress there")
+def _operation(operation_id: str, call: Call, preferences: Preferences) -> RunOperation:
+    return RunOperation(
+        id=operation_id, set_name=call.set_name, action=call.action.value, call=call, preferences=preferences
+    )

@@ -8,15 +8,14 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import Refused
 from builders.rollout.executor import current_state
 from builders.rollout.executor.context import Context, Failure, Observer, Report
 from builders.rollout.executor.executor import Executor
-from builders.rollout.executor.operations import Operations, RunningOperation
+from builders.rollout.executor.operations import Operations, RunOperation
 from builders.rollout.executor.polling import Clock, PollInterval
-from builders.rollout.model import DesiredState, Operation, PlainStackSpec, Target
+from builders.rollout.model import DesiredState, PlainStackSpec, Target
 from builders.rollout.plan.calls import Call
-from builders.rollout.state.journal import Command, Run, RunStatus, State
+from builders.rollout.state.journal import Command, Run, RunStatus
 from builders.rollout.state.store import Store
 
 
@@ -27,8 +26,8 @@ class RunServices:
     client: Client
     store: Store
     clock: Clock
-    patience: PollInterval
-    watch: Observer
+    poll_interval: PollInterval
+    observer: Observer
 
 
 def begin_run(tools: RunServices, command: Command, release: str, acknowledged: Collection[str], to: str = "") -> Run:
@@ -65,7 +64,7 @@ def run_to_desired(
     be resumed, where AWS cannot be asked any more.
     """
     context = _context(tools, run, desired)
-    touched = _settle(context, run)
+    touched = _finish_running(context, run)
     current = current_state.read_current_state(
         context.sets, context.plain, context.known, desired.suffix, layers, routes
     )
@@ -75,12 +74,12 @@ def run_to_desired(
 def detach(tools: RunServices, run: Run, desired: DesiredState, steps: Mapping[str, Sequence[Call]]) -> Report:
     """Have StackSets forget instances, layer by layer in the order of `steps`, and close the run. Stacks stay."""
     context = _context(tools, run, desired)
-    _settle(context, run)
+    _finish_running(context, run)
     operations = Operations(context)
     report = Report()
     for layer, own in steps.items():
         begun = [operations.begin(step, desired.preferences) for step in own]
-        report.failures += _see_through(context, operations, begun)
+        report.failures += _follow(operations, begun)
         gone = sum(len(step.targets) for step in own)
         report.succeeded[layer] = gone - sum(each.layer == layer for each in report.failures)
     report.operations = operations.submitted
@@ -97,8 +96,8 @@ def _context(tools: RunServices, run: Run, desired: DesiredState) -> Context:
         journal=tools.store.journal,
         known=tools.store.known(),
         clock=tools.clock,
-        patience=tools.patience,
-        watch=tools.watch,
+        poll_interval=tools.poll_interval,
+        observer=tools.observer,
         back=run.command is not Command.APPLY,
     )
 
@@ -109,35 +108,17 @@ def _close(tools: RunServices, context: Context, report: Report) -> Report:
     return report
 
 
-def _settle(context: Context, run: Run) -> frozenset[Target]:
-    """See what an earlier process began to its end, and return every place that it had touched."""
+def _finish_running(context: Context, run: Run) -> frozenset[Target]:
+    """Follow what an earlier process began to its end, and return every target that the run had touched."""
     operations = Operations(context)
-    running = [operations.attach(entry) for entry in run.entries if entry.state is State.SUBMITTING]
-    for each in running:
-        context.watch.say(f"{each.step.set_name}: going on with {each.step.action.value} {each.id}")
-    _see_through(context, operations, running)
+    _follow(operations, operations.resume(run.entries))
     return frozenset(target for entry in run.entries for target in entry.step.targets)
 
 
-def _see_through(context: Context, operations: Operations, running: Iterable[RunningOperation]) -> list[Failure]:
-    """Wait for operations to end, side by side, and return the places that they did not reach."""
+def _follow(operations: Operations, running: Iterable[RunOperation]) -> list[Failure]:
+    """Wait for operations to end, side by side, and return the targets that they did not reach."""
     failures: list[Failure] = []
-    left = list(running)
-    while left:
-        for each in list(left):
-            reason = ""
-            try:
-                operation = operations.look(each)
-            except Refused as error:
-                reason = str(error)
-                operation = Operation(each.id, each.step.action.value, "FAILED", failed=len(each.step.targets))
-                context.watch.operation(each.step, operation)
-            if operation is not None:
-                left.remove(each)
-                targets = operations.failures(each.step, operation)
-                operations.over(each, operation.status, targets)
-                reason = reason or operation.reason or f"operation {each.id} ended {operation.status}"
-                failures.extend(Failure(each.step.layer, target, reason) for target in targets)
-        if left:
-            context.clock.wait(max(0.0, min(each.due for each in left) - context.clock.now()))
+    for each, operation in operations.until_over(running):
+        reason = operation.reason or f"operation {each.id} ended {operation.status}"
+        failures.extend(Failure(each.call.layer, target, reason) for target in operations.end(each, operation))
     return failures
