@@ -1,61 +1,13 @@
-"""Whom trust policies trust, and what templates may hold. Pure."""
+"""Template limits, merged findings and the JSON of a diagnosis: what doctor computes without AWS."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import pytest
-
 from builders.rollout.checks.doctor import template_limit_findings
 from builders.rollout.checks.findings import CheckResult, Diagnosis, Finding, Severity, diagnosis_data, merged_findings
-from builders.rollout.checks.roles import trusts_role, trusts_service
 from builders.rollout.config.templates import read_template
-
-ARN = "arn:aws:iam::888888888888:role/stackferry-administration-prod"
-
-
-def policy(principal: Any, **more: Any) -> dict[str, Any]:
-    return {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal, **more}]}
-
-
-@pytest.mark.parametrize(
-    "principal",
-    [
-        {"AWS": ARN},
-        {"AWS": ["arn:aws:iam::111111111111:root", ARN]},
-        {"AWS": "arn:aws:iam::888888888888:root"},
-        {"AWS": "888888888888"},
-        {"AWS": "*"},
-        "*",
-    ],
-)
-def test_a_role_is_trusted_by_its_arn_its_account_or_as_anybody(principal: Any) -> None:
-    assert trusts_role(policy(principal), ARN)
-
-
-@pytest.mark.parametrize(
-    "trust",
-    [
-        policy({"AWS": "arn:aws:iam::111111111111:root"}),
-        policy({"AWS": ARN + "-2"}),
-        policy({"Service": "cloudformation.amazonaws.com"}),
-        policy({"AWS": ARN}, Effect="Deny"),
-        policy({"AWS": ARN}, Action="sts:TagSession"),
-        policy({"AWS": ARN}, Condition={"StringEquals": {"sts:ExternalId": "migration-prod"}}),
-        {},
-    ],
-    ids=["other account", "other role", "service", "denied", "other action", "external id", "nothing"],
-)
-def test_a_role_that_a_policy_does_not_name_is_not_trusted(trust: dict[str, Any]) -> None:
-    assert not trusts_role(trust, ARN)
-
-
-def test_a_service_is_trusted_by_its_name() -> None:
-    trust = policy({"Service": ["lambda.amazonaws.com", "cloudformation.amazonaws.com"]})
-
-    assert trusts_service(trust, "cloudformation.amazonaws.com")
-    assert not trusts_service(trust, "dms.amazonaws.com")
 
 
 def found(service_managed: bool = False, **sections: Any) -> list[str]:

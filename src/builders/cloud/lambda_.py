@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.util
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from ministack.services import lambda_svc, s3
 
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers
+from builders.policy_documents import allows, as_list, principals, statements
 from builders.resource_types import Json
 
 BROUGHT_BY_LAMBDA = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
@@ -113,17 +113,11 @@ def _readable(policy: str | None, bucket: str, key: str) -> bool:
     """Return whether a bucket policy lets our account read. Conditions are not looked at."""
     account = get_account_id()
     ours = ("*", account, f"arn:aws:iam::{account}:root")
-    for statement in json.loads(policy)["Statement"] if policy else []:
-        principal = statement.get("Principal")
-        named = principal.get("AWS", []) if isinstance(principal, dict) else principal
-        lists = [[each] if isinstance(each, str) else each or [] for each in (
-            named, statement.get("Action"), statement.get("Resource"))]  # fmt: skip
-        principals, actions, resources = lists
-        if (
-            statement.get("Effect") == "Allow"
-            and any(each in ours for each in principals)
-            and any(fnmatch.fnmatchcase("s3:GetObject", each) for each in actions)
-            and any(fnmatch.fnmatchcase(f"arn:aws:s3:::{bucket}/{key}", each) for each in resources)
-        ):
-            return True
-    return False
+    return any(
+        allows(statement, "s3:GetObject")
+        and any(kind == "AWS" and principal in ours for kind, principal in principals(statement))
+        and any(
+            fnmatch.fnmatchcase(f"arn:aws:s3:::{bucket}/{key}", each) for each in as_list(statement.get("Resource"))
+        )
+        for statement in statements(policy)
+    )

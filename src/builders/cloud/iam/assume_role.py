@@ -12,6 +12,7 @@ from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_region
 from ministack.services import iam, sts
 
+from builders.policy_documents import principals, statements
 from builders.resource_types import Json
 
 HOUR = 3600
@@ -100,9 +101,5 @@ def _trusted(role: Mapping[str, Json], caller: Mapping[str, Json], request: Mapp
 
 def _for_callers(document: Json) -> dict[str, Json]:
     """Return a trust policy without its services: ministack's evaluator takes anybody for any service."""
-    policy = json.loads(document) if isinstance(document, str) else document
-    statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
-    named = [{**each, "Principal": {"AWS": principal["AWS"]}} if isinstance(principal, dict) else each
-             for each in statements
-             if isinstance(principal := each.get("Principal"), str) or "AWS" in (principal or {})]  # fmt: skip
-    return {**policy, "Statement": named}
+    callers = [(each, [name for kind, name in principals(each) if kind == "AWS"]) for each in statements(document)]
+    return {"Statement": [{**each, "Principal": {"AWS": named}} for each, named in callers if named]}

@@ -5,7 +5,6 @@ Sources: IAM API reference, CreateRole; KMS API reference, PutKeyPolicy; Lambda 
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import cloudwatch_logs, iam, kms, lambda_svc
 
+from builders.policy_documents import as_list, covers, principals, trusts_service
 from builders.resource_types import Json
 
 LARGEST_MANAGED_POLICY = 6144
@@ -31,10 +31,10 @@ def check_role(properties: Mapping[str, Json], physical_id: str | None) -> None:
             raise _malformed("Has prohibited field Resource")
         if "Principal" not in statement:
             raise _malformed("Missing required field Principal")
-        actions = _listed(statement.get("Action"))
+        actions = as_list(statement.get("Action"))
         if not actions or not all(action == "*" or action.lower().startswith("sts:") for action in actions):
             raise _malformed("AssumeRole policy may only specify STS AssumeRole actions.")
-        for kind, principal in _principals(statement):
+        for kind, principal in principals(statement):
             if not _exists(kind, principal):
                 raise _malformed(f'Invalid principal in policy: "{kind.upper()}":"{principal}"')
     for inline in properties.get("Policies") or []:
@@ -59,8 +59,8 @@ def check_policy(properties: Mapping[str, Json], _physical_id: str | None) -> No
 def check_permissions(document: Json) -> None:
     """Refuse a document that grants nothing to anything, or names a principal. Raises ValueError."""
     for statement in _statements(document):
-        actions = _listed(statement.get("Action", statement.get("NotAction")))
-        resources = _listed(statement.get("Resource", statement.get("NotResource")))
+        actions = as_list(statement.get("Action", statement.get("NotAction")))
+        resources = as_list(statement.get("Resource", statement.get("NotResource")))
         if "Principal" in statement or "NotPrincipal" in statement:
             raise _malformed("Policy document should not specify a principal.")
         if not actions:
@@ -80,7 +80,7 @@ def check_key(properties: Mapping[str, Json], _physical_id: str | None) -> None:
         return
     statements = list(_statements(properties["KeyPolicy"]))
     for statement in statements:
-        for kind, principal in _principals(statement):
+        for kind, principal in principals(statement):
             if not _exists(kind, principal):
                 raise ValueError(
                     "Policy contains a statement with one or more invalid principals. (Service: Kms, Status Code: 400)"
@@ -100,11 +100,7 @@ def check_function(properties: Mapping[str, Json], _physical_id: str | None) -> 
     """Refuse a role that does not exist or that Lambda may not assume."""
     arn = str(properties["Role"])
     role = iam._roles.get(arn.rsplit("/", 1)[-1])
-    trusting = role and role["Arn"] == arn and any(
-        ("Service", "lambda.amazonaws.com") in _principals(statement) and statement.get("Effect") == "Allow"
-        for statement in _statements(role["AssumeRolePolicyDocument"])
-    )  # fmt: skip
-    if not trusting:
+    if not role or role["Arn"] != arn or not trusts_service(role["AssumeRolePolicyDocument"], "lambda.amazonaws.com"):
         raise ValueError(
             "The role defined for the function cannot be assumed by Lambda. (Service: Lambda, Status Code: 400)"
         )
@@ -153,18 +149,6 @@ def _malformed(reason: str) -> ValueError:
     return ValueError(f"{reason} (Service: Iam, Status Code: 400, Error Code: MalformedPolicyDocument)")
 
 
-def _listed(value: Json) -> list[str]:
-    return [value] if isinstance(value, str) else list(value or [])
-
-
-def _principals(statement: Mapping[str, Json]) -> list[tuple[str, str]]:
-    """Return [(kind, principal)]; a bare "*" is an AWS principal."""
-    principal = statement.get("Principal")
-    if isinstance(principal, str):
-        return [("AWS", principal)]
-    return [(kind, each) for kind, value in (principal or {}).items() for each in _listed(value)]
-
-
 def _exists(kind: str, principal: str) -> bool:
     if kind == "Service":
         return bool(_SERVICE.fullmatch(principal))
@@ -186,7 +170,5 @@ def _lets_administer(statement: Mapping[str, Json], effect: str) -> bool:
         return False
     account = get_account_id()
     ours = ("*", account, f"arn:aws:iam::{account}:root")
-    named = any(kind == "AWS" and principal in ours for kind, principal in _principals(statement))
-    return named and any(
-        fnmatch.fnmatchcase("kms:putkeypolicy", action.lower()) for action in _listed(statement.get("Action"))
-    )
+    named = any(kind == "AWS" and principal in ours for kind, principal in principals(statement))
+    return named and covers(statement, "kms:PutKeyPolicy")

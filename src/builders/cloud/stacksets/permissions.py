@@ -31,6 +31,7 @@ from builders.cloud.cloudformation.records import Handlers
 from builders.cloud.organizations import membership
 from builders.cloud.patches import replace
 from builders.cloud.stacksets.model import StackSet
+from builders.policy_documents import trusts_service
 from builders.resource_types import Json
 
 _SERVICE = "cloudformation.amazonaws.com"
@@ -111,7 +112,7 @@ def refusal(stack_set: StackSet, account: str) -> str:
     arn = stack_set.administration_role_arn
     administration = Role(arn.split(":")[4], arn.rpartition("/")[2])
     execution = execution_role(stack_set, account)
-    if not _trusts_cloudformation(administration.trust):
+    if not trusts_service(administration.trust, _SERVICE):
         return (
             f"Account {administration.account} should have '{administration.name}' role with trust relationship to "
             "CloudFormation service."
@@ -122,21 +123,6 @@ def refusal(stack_set: StackSet, account: str) -> str:
             f"'{administration.name}'."
         )
     return administration.refusal("sts:AssumeRole", execution.arn) or ""
-
-
-def _trusts_cloudformation(trust: dict[str, Any] | None) -> bool:
-    statements = (trust or {}).get("Statement") or []
-    for statement in [statements] if isinstance(statements, dict) else statements:
-        principal = statement.get("Principal") or {}
-        services = principal.get("Service", []) if isinstance(principal, dict) else []
-        actions = statement.get("Action", [])
-        if (
-            statement.get("Effect") == "Allow"
-            and _SERVICE in ([services] if isinstance(services, str) else services)
-            and iam_evaluator._action_matches("sts:AssumeRole", [actions] if isinstance(actions, str) else actions, [])
-        ):
-            return True
-    return False
 
 
 acting: contextvars.ContextVar[Role | None] = contextvars.ContextVar("acting", default=None)
