@@ -163,7 +163,7 @@ def _policies() -> Any:
 
 def of_the_phase() -> Actions:
     """The actions for the layers that StackSets carry."""
-    every = [catalog.load(name) for name in catalog.names()]
+    every = [catalog.load(name) for name in catalog.layer_names()]
     return derive(layer.build().to_dict() for layer in every if layer.scope is Scope.PHASE)
 
 

@@ -25,7 +25,7 @@ CLEAN, FINDINGS, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 )
 @click.option("--report", type=click.Choice(["text", "json", "sarif"]), default="text", help="Form of the findings.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --report json.")
-@click.option("--lint/--no-lint", default=True, help="Whether cfn-lint and the rules of Stackferry run; they do.")
+@click.option("--lint/--no-lint", default=True, help="Run cfn-lint and the rules of Stackferry; on by default.")
 @click.option("--package", is_flag=True, help="Package the functions, and put their keys into environments/.")
 @click.option("--upload", multiple=True, metavar="REGION=BUCKET", help="Package, and put the packages into a bucket.")
 @click.option("--regions", multiple=True, help="Regions to lint for, with commas; by default those of .cfnlintrc.")
@@ -36,19 +36,19 @@ def command(form: str, as_json: bool, regions: Sequence[str], report: str, **opt
 
     Findings go to stdout, everything else to stderr. Exit code 0: clean; 1: findings or stale templates; 2: wrong use.
     """
-    from builders.building import steps, template_files  # noqa: PLC0415  --help does not wait for troposphere
+    from builders.building import run, templates  # noqa: PLC0415  --help does not wait for troposphere
 
-    request = steps.Request(
-        form=template_files.Format(form),
+    request = run.Request(
+        form=templates.Format(form),
         regions=[region for group in regions for region in group.replace(",", " ").split()],
         report="json" if as_json else report,
         **options,
     )
-    return FINDINGS if steps.run(request) else CLEAN
+    return FINDINGS if run.build_templates(request) else CLEAN
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; whatever happens, the user reads one line and no traceback."""
+    """Run the command and return its exit code; an error is one line for the user, never a traceback."""
     try:
         return int(command.main(arguments, standalone_mode=False))
     except (click.Abort, KeyboardInterrupt):

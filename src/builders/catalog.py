@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import graphlib
 import importlib
+import importlib.util
 import pkgutil
+import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from builders import layers
 from builders.errors import LayerError, UsageError
-from builders.graphs import in_order
-from builders.stack import Export, Scope, Stack
+from builders.findings import Finding
+from builders.scopes import Scope, in_order
+from builders.stack import Export, Stack
 from builders.text import unknown_name
 
 
@@ -41,14 +45,14 @@ class Layer:
         return stack
 
 
-def names(package: ModuleType = layers) -> list[str]:
+def layer_names(package: ModuleType = layers) -> list[str]:
     """The names of all layers of a package, in alphabetical order, without importing them."""
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
 
 
-def known(name: str, package: ModuleType = layers) -> str:
+def known_layer(name: str, package: ModuleType = layers) -> str:
     """The name itself. Raises `UsageError` with the closest match and the list when it names no layer."""
-    every = names(package)
+    every = layer_names(package)
     if name not in every:
         raise UsageError(unknown_name("layer", name, every))
     return name
@@ -56,7 +60,7 @@ def known(name: str, package: ModuleType = layers) -> str:
 
 def load(name: str, package: ModuleType = layers) -> Layer:
     """Import one layer. Raises `UsageError` for a name that is no layer, `LayerError` for a module that is none."""
-    known(name, package)
+    known_layer(name, package)
     try:
         module = importlib.import_module(f"{package.__name__}.{name}")
     except (Exception, SystemExit) as error:
@@ -151,7 +155,7 @@ def _unfit_import(
     exporter = catalog[export.layer]
     if exporter.scope is not layer.scope:
         message = (
-            f"{layer.name}: imports {export.name} of {exporter.name}, which lives in another place "
+            f"{layer.name}: imports {export.name} of {exporter.name}, which lives elsewhere "
             f"({exporter.scope.value}, not {layer.scope.value}); take it as a parameter"
         )
         yield layer.name, LayerError(message)
@@ -167,3 +171,70 @@ def _circle(graph: Mapping[str, set[str]]) -> Iterator[tuple[str, LayerError]]:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Layers that were built together: scopes, stacks, templates as plain data, and findings, by layer.
+
+    `order` lists the layers that were built, each after those that it needs; where they go in a circle it is
+    alphabetical. `unbuilt` names the layers that have no template because their module or builder failed.
+    """
+
+    order: list[str]
+    scopes: dict[str, Scope]
+    stacks: dict[str, Stack]
+    templates: dict[str, dict[str, Any]]
+    unbuilt: list[str]
+    findings: dict[str, list[Finding]]
+
+
+def assemble(package: ModuleType = layers) -> Assembly:
+    """Build every layer of a package, so that one layer's mistake, a finding, does not hide another's."""
+    names = layer_names(package)
+    loaded: dict[str, Layer] = {}
+    stacks: dict[str, Stack] = {}
+    findings: dict[str, list[Finding]] = {name: [] for name in names}
+    for name in names:
+        try:
+            loaded[name] = load(name, package)
+            stacks[name] = loaded[name].build()
+        except LayerError as error:
+            findings[name].append(_layer_finding(error, name, package))
+    unbuilt = [name for name in names if name not in stacks]
+    for name, breach in breaches(stacks, loaded.values(), unbuilt):
+        findings[name].append(_layer_finding(breach, name, package))
+    templates = {name: stack.to_dict() for name, stack in stacks.items()}
+    scopes = {name: layer.scope for name, layer in loaded.items()}
+    return Assembly(_order(stacks, loaded.values()), scopes, stacks, templates, unbuilt, findings)
+
+
+def _order(stacks: dict[str, Stack], loaded: Iterable[Layer]) -> list[str]:
+    try:
+        return in_order(needs(stacks, loaded))
+    except graphlib.CycleError:
+        return sorted(stacks)
+
+
+def _layer_finding(error: LayerError, name: str, package: ModuleType) -> Finding:
+    source = _source(name, package)
+    return Finding("layer", str(error), _relative(source), _line_within(source, error))
+
+
+def _source(name: str, package: ModuleType) -> Path:
+    spec = importlib.util.find_spec(f"{package.__name__}.{name}")
+    return Path(spec.origin if spec and spec.origin else package.__path__[0])
+
+
+def _relative(path: Path) -> str:
+    """The path as a person in the current directory would type it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _line_within(source: Path, error: BaseException) -> int | None:
+    """The last line of the layer's own module on the way to the error, or to what caused it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if error.__cause__ is not None:
+        frames += traceback.extract_tb(error.__cause__.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == source]
+    return lines[-1] if lines else None

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builders.building.findings import Finding
 from builders.errors import ParameterFileError
+from builders.findings import Finding
 from builders.scopes import Scope
 
 _SPACE = re.compile(r"[\s,]*")

@@ -1,8 +1,10 @@
-"""Where the stacks of a layer live. Apart from the layers, so that who only asks does not load troposphere."""
+"""Where the stacks of layers live, and in which order they deploy; without troposphere, which layers load."""
 
 from __future__ import annotations
 
 import enum
+import graphlib
+from collections.abc import Iterable, Mapping
 
 
 class Scope(enum.Enum):
@@ -15,3 +17,18 @@ class Scope(enum.Enum):
     NETWORK_PER_PHASE = "network account, one a phase"
     ACCOUNT = "target account, one region"
     PHASE = "target account, one a phase"
+
+
+def in_order(graph: Mapping[str, Iterable[str]]) -> list[str]:
+    """The nodes of a graph, each after those that it waits for; free ones in alphabetical order.
+
+    Raises `graphlib.CycleError` for a circle.
+    """
+    sorter = graphlib.TopologicalSorter(graph)
+    sorter.prepare()
+    order: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        order.extend(ready)
+        sorter.done(*ready)
+    return order

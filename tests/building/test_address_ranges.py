@@ -18,7 +18,7 @@ def phase(name: str, *items: str) -> ParameterFile:
 
 
 def found(*files: ParameterFile) -> list[str]:
-    return [f"{finding.place}: {finding.message}" for finding in overlapping_ranges(files)]
+    return [f"{finding.location}: {finding.message}" for finding in overlapping_ranges(files)]
 
 
 APART = "two phases behind one Direct Connect need ranges apart"

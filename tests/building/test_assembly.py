@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from builders.building.assembly import assemble
+from builders.catalog import assemble
 
 MakePackage = Callable[..., ModuleType]
 

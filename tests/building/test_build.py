@@ -59,7 +59,7 @@ def with_layer(folder: Path, source: str) -> str:
 def test_a_clean_build_exits_with_0_and_says_nothing_on_stdout(build: Command, project: Path) -> None:
     finished = build("--no-lint")
     assert (finished.returncode, finished.stdout) == (0, "")
-    assert sorted(path.stem for path in (project / "templates").iterdir()) == catalog.names()
+    assert sorted(path.stem for path in (project / "templates").iterdir()) == catalog.layer_names()
 
 
 def test_findings_exit_with_1_and_stand_on_stdout(build: Command) -> None:

@@ -13,7 +13,8 @@ from troposphere import Parameter, sns
 from builders import catalog, layers
 from builders.catalog import Layer
 from builders.errors import LayerError, UsageError
-from builders.stack import Export, Scope, Stack
+from builders.scopes import Scope
+from builders.stack import Export, Stack
 
 MakePackage = Callable[..., ModuleType]
 
@@ -56,12 +57,12 @@ def breaches(*made: Layer, unbuilt: tuple[str, ...] = ()) -> list[str]:
 
 def test_every_module_of_the_package_is_a_layer_but_those_with_an_underscore(make_layers: MakePackage) -> None:
     package = make_layers(network=TOPIC, foundation=TOPIC, _shared="")
-    assert catalog.names(package) == ["foundation", "network"]
+    assert catalog.layer_names(package) == ["foundation", "network"]
 
 
 def test_the_layers_of_stackferry_are_found_without_a_package_being_named() -> None:
-    assert catalog.names() == catalog.names(layers)
-    assert "network" in catalog.names()
+    assert catalog.layer_names() == catalog.layer_names(layers)
+    assert "network" in catalog.layer_names()
 
 
 def test_a_template_is_described_by_the_first_line_of_its_module(make_layers: MakePackage) -> None:
@@ -171,7 +172,7 @@ def test_an_import_from_a_layer_that_is_not_there_is_refused() -> None:
 @pytest.mark.parametrize("elsewhere", [scope for scope in Scope if scope is not Scope.PHASE])
 def test_an_import_from_another_scope_is_refused(elsewhere: Scope) -> None:
     assert breaches(layer("network", exports=(VPC_ID,), scope=elsewhere), layer("database", imports=(VPC_ID,))) == [
-        f"database: imports VpcId of network, which lives in another place ({elsewhere.value}, not target account, "
+        f"database: imports VpcId of network, which lives elsewhere ({elsewhere.value}, not target account, "
         "one a phase); take it as a parameter"
     ]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from builders.building.differences import first_difference
+from builders.building.templates import first_difference
 
 
 @pytest.mark.parametrize(

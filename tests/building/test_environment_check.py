@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from builders.building import environment_check
-from builders.building.assembly import Assembly, assemble
+from builders.catalog import Assembly, assemble
 from builders.errors import UsageError
 
 MakePackage = Callable[..., ModuleType]
@@ -71,7 +71,7 @@ def check_against(tmp_path: Path) -> Check:
         folder.mkdir(exist_ok=True)
         (folder / "dev.json").write_text(json.dumps(entries, indent=0), encoding="utf-8")
         findings = environment_check.check(folder, made)
-        return [f"{Path(found.place).name} {found.rule}: {found.message}" for found in findings]
+        return [f"{Path(found.location).name} {found.rule}: {found.message}" for found in findings]
 
     return run
 

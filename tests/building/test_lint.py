@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from builders.building.findings import Finding, Severity
 from builders.building.lint import Linter
 from builders.errors import UsageError
+from builders.findings import Finding, Severity
 
 
 def text_of(**resources: Any) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from builders import environments, package
 from builders.building import packages
-from builders.building.assembly import assemble
+from builders.catalog import assemble
 from builders.errors import UsageError
 
 TAKES_A_PACKAGE = """

@@ -7,8 +7,8 @@ from importlib import metadata
 
 import pytest
 
-from builders.building import report
-from builders.building.findings import Finding, Severity, in_reading_order
+from builders import findings
+from builders.findings import Finding, Severity, in_reading_order
 
 STALE = Finding("stale-template", "network: templates/network.json is missing", "templates/network.json")
 LINTED = Finding("E3002", "Additional properties", "templates/my layer.json", 12, 5, Severity.ERROR)
@@ -16,7 +16,7 @@ WARNED = Finding("W1030", 'says "no"', "/abroad/x.json", 3, None, Severity.WARNI
 
 
 def test_a_line_of_text_begins_with_the_place_as_far_as_it_is_known() -> None:
-    assert report.as_text([STALE, LINTED, WARNED]) == (
+    assert findings.as_text([STALE, LINTED, WARNED]) == (
         "templates/network.json: error stale-template: network: templates/network.json is missing\n"
         "templates/my layer.json:12:5: error E3002: Additional properties\n"
         '/abroad/x.json:3: warning W1030: says "no"\n'
@@ -25,15 +25,15 @@ def test_a_line_of_text_begins_with_the_place_as_far_as_it_is_known() -> None:
 
 def test_a_message_cannot_break_its_line_or_steer_a_terminal() -> None:
     finding = Finding("unknown-parameter", "A\n\x1b[2JB\ud800 é", "dev.json")
-    assert report.as_text([finding]) == "dev.json: error unknown-parameter: A\\n\\x1b[2JB\\ud800 é\n"
+    assert findings.as_text([finding]) == "dev.json: error unknown-parameter: A\\n\\x1b[2JB\\ud800 é\n"
 
 
 def test_without_findings_the_text_is_empty() -> None:
-    assert report.as_text([]) == ""
+    assert findings.as_text([]) == ""
 
 
 def test_json_is_a_list_of_objects_with_null_for_what_is_not_known() -> None:
-    assert json.loads(report.as_json([WARNED])) == [
+    assert json.loads(findings.as_json([WARNED])) == [
         {
             "rule": "W1030",
             "severity": "warning",
@@ -46,12 +46,12 @@ def test_json_is_a_list_of_objects_with_null_for_what_is_not_known() -> None:
 
 
 def test_without_findings_json_is_an_empty_list() -> None:
-    assert report.as_json([]) == "[]\n"
+    assert findings.as_json([]) == "[]\n"
 
 
 def test_sarif_is_a_log_with_one_run() -> None:
     """The log below was validated against the JSON schema of SARIF 2.1.0."""
-    assert json.loads(report.as_sarif([LINTED, STALE])) == {
+    assert json.loads(findings.as_sarif([LINTED, STALE])) == {
         "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",
         "runs": [
@@ -99,16 +99,16 @@ def test_sarif_is_a_log_with_one_run() -> None:
 
 
 def test_the_place_of_a_file_elsewhere_is_an_absolute_uri_in_sarif() -> None:
-    (result,) = json.loads(report.as_sarif([WARNED]))["runs"][0]["results"]
+    (result,) = json.loads(findings.as_sarif([WARNED]))["runs"][0]["results"]
     assert result["locations"][0]["physicalLocation"] == {
         "artifactLocation": {"uri": "file:///abroad/x.json"},
         "region": {"startLine": 3},
     }
 
 
-@pytest.mark.parametrize("form", report.WRITERS)
+@pytest.mark.parametrize("form", findings.WRITERS)
 def test_every_form_ends_with_a_newline(form: str) -> None:
-    assert report.WRITERS[form]([STALE]).endswith("\n")
+    assert findings.WRITERS[form]([STALE]).endswith("\n")
 
 
 def test_findings_are_read_by_file_and_line_and_each_once() -> None:

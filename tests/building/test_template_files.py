@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from builders.building.findings import Finding
-from builders.building.template_files import Format, left_over, stale, text_of
+from builders.building.templates import Format, orphaned, stale_finding, text_of
+from builders.findings import Finding
 
 TEMPLATE: dict[str, Any] = {
     "AWSTemplateFormatVersion": "2010-09-09",
@@ -59,17 +59,17 @@ def advised(path: Path, what: str) -> str:
 def test_a_file_that_says_what_the_layer_makes_is_fresh(tmp_path: Path, form: Format) -> None:
     path = tmp_path / f"topics.{form.value}"
     path.write_text(text_of(TEMPLATE, form), encoding="utf-8")
-    assert stale(path, TEMPLATE, form) is None
+    assert stale_finding(path, TEMPLATE, form) is None
 
 
 def test_a_missing_file_is_stale(path: Path) -> None:
-    assert message(stale(path, TEMPLATE, Format.JSON)) == advised(path, "is missing")
+    assert message(stale_finding(path, TEMPLATE, Format.JSON)) == advised(path, "is missing")
 
 
 def test_a_stale_file_is_told_with_the_layer_and_the_first_difference(path: Path) -> None:
     path.write_text(text_of(TEMPLATE | {"Resources": {}}, Format.JSON), encoding="utf-8")
     difference = 'differs first at $.Resources.Topic: the file has nothing, the layer makes {"Type": "AWS::SNS::Topic"}'
-    assert message(stale(path, TEMPLATE, Format.JSON)) == advised(path, difference)
+    assert message(stale_finding(path, TEMPLATE, Format.JSON)) == advised(path, difference)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_stale_file_is_told_with_the_layer_and_the_first_difference(path: Path
 )
 def test_a_file_in_another_layout_is_stale(path: Path, relaid: Callable[[str], str]) -> None:
     path.write_bytes(relaid(text_of(TEMPLATE, Format.JSON)).encode())
-    assert message(stale(path, TEMPLATE, Format.JSON)) == advised(path, "says the same in another layout")
+    assert message(stale_finding(path, TEMPLATE, Format.JSON)) == advised(path, "says the same in another layout")
 
 
 @pytest.mark.parametrize(
@@ -96,27 +96,27 @@ def test_a_file_in_another_layout_is_stale(path: Path, relaid: Callable[[str], s
 )
 def test_a_file_that_cannot_be_read_as_a_template_is_stale(path: Path, form: Format, content: bytes, what: str) -> None:
     path.write_bytes(content)
-    assert message(stale(path, TEMPLATE, form)) == advised(path, what)
+    assert message(stale_finding(path, TEMPLATE, form)) == advised(path, what)
 
 
 def test_a_file_that_cannot_be_read_is_stale(path: Path) -> None:
     path.mkdir()
-    assert message(stale(path, TEMPLATE, Format.JSON)) == advised(path, "cannot be read (Is a directory)")
+    assert message(stale_finding(path, TEMPLATE, Format.JSON)) == advised(path, "cannot be read (Is a directory)")
 
 
 def test_a_yaml_file_that_is_no_yaml_is_stale(tmp_path: Path) -> None:
     path = tmp_path / "topics.yaml"
     path.write_text("a: [", encoding="utf-8")
-    assert message(stale(path, TEMPLATE, Format.YAML)).startswith(f"topics: {path} is not YAML (")
+    assert message(stale_finding(path, TEMPLATE, Format.YAML)).startswith(f"topics: {path} is not YAML (")
 
 
 def test_templates_of_layers_that_are_gone_are_left_over(tmp_path: Path) -> None:
     for name in ("topics.json", "gone.json"):
         (tmp_path / name).write_text(text_of(TEMPLATE, Format.JSON), encoding="utf-8")
-    assert left_over(tmp_path, ["topics"], Format.JSON) == [tmp_path / "gone.json"]
+    assert orphaned(tmp_path, ["topics"], Format.JSON) == [tmp_path / "gone.json"]
 
 
 @pytest.mark.parametrize("content", ['{"name": "a package"}', "[]", "{", '{"Parameters": {}}', '{"Parameters": 1}'])
 def test_a_file_that_build_templates_did_not_make_is_not_left_over(tmp_path: Path, content: str) -> None:
     (tmp_path / "package.json").write_text(content, encoding="utf-8")
-    assert left_over(tmp_path, [], Format.JSON) == []
+    assert orphaned(tmp_path, [], Format.JSON) == []

@@ -14,7 +14,7 @@ import pytest
 
 from builders import catalog
 from builders.cloud.process import running
-from builders.stack import Scope
+from builders.scopes import Scope
 
 from .whole_phase import PHASE, TOOLING, WholePhase, layers, name, whole_phase
 

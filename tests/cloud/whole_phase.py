@@ -105,7 +105,7 @@ def whole_phase(
 
 def layers(*scopes: Scope) -> list[str]:
     """The layers of some scopes, in the order in which they deploy."""
-    every = [catalog.load(each) for each in catalog.names()]
+    every = [catalog.load(each) for each in catalog.layer_names()]
     scope = {layer.name: layer.scope for layer in every}
     order = catalog.deploy_order({layer.name: layer.build() for layer in every}, every)
     return [layer for layer in order if scope[layer] in scopes]

@@ -62,7 +62,7 @@ def test_nothing_changed(assert_golden: Callable[[str], None]) -> None:
 
 
 def test_it_waits_for_everything_that_it_tries() -> None:
-    layers = [catalog.load(name) for name in catalog.names()]
+    layers = [catalog.load(name) for name in catalog.layer_names()]
     needed = catalog.needs({layer.name: layer.build() for layer in layers}, layers)["connectivity"]
     assert {"network", "endpoints", "database", "database_users", "phase_routes"} <= needed
 

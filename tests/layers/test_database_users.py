@@ -54,7 +54,7 @@ def test_nothing_changed(assert_golden: Callable[[str], None]) -> None:
 
 
 def test_it_waits_for_the_database_its_secrets_and_the_endpoints() -> None:
-    layers = [catalog.load(name) for name in catalog.names()]
+    layers = [catalog.load(name) for name in catalog.layer_names()]
     needed = catalog.needs({layer.name: layer.build() for layer in layers}, layers)["database_users"]
     assert {"database", "endpoints", "network", "secrets"} <= needed
 

@@ -23,7 +23,7 @@ KEPT = {
 """What holds data, or opens it, and how it outlives its stack."""
 
 
-@pytest.fixture(params=catalog.names())
+@pytest.fixture(params=catalog.layer_names())
 def built(request: pytest.FixtureRequest, template: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     """The template of each layer in turn."""
     return template(request.param)

@@ -101,7 +101,7 @@ def test_the_policy_of_an_interface_names_this_account_and_actions_without_a_wil
         assert [action for action in statement["Action"] if "*" in action] == []
 
 
-@pytest.mark.parametrize("layer", catalog.names())
+@pytest.mark.parametrize("layer", catalog.layer_names())
 def test_what_functions_in_the_vpc_may_call_passes_the_endpoints(
     template: Callable[[str], dict[str, Any]], deploy: Deploy, layer: str
 ) -> None:

@@ -15,7 +15,7 @@ from ministack.core import iam_evaluator
 from builders import catalog, naming
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
 from builders.layers._execution.actions import CONFINED, EVERYWHERE
-from builders.stack import Scope
+from builders.scopes import Scope
 
 Deploy = Callable[..., Evaluated]
 May = Callable[..., bool]
@@ -237,7 +237,7 @@ def test_it_passes_roles_only_to_the_services_of_a_phase(may: May, service: str,
 def test_every_service_that_a_phase_s_roles_trust_can_be_given_them(
     may: May, template: Callable[[str], dict[str, Any]]
 ) -> None:
-    phase = [name for name in catalog.names() if catalog.load(name).scope is Scope.PHASE]
+    phase = [name for name in catalog.layer_names() if catalog.load(name).scope is Scope.PHASE]
     trusted = {
         service if isinstance(service, str) else service["Fn::Sub"].replace("${AWS::Region}", "eu-central-1")
         for layer in phase

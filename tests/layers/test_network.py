@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from builders.building.template_files import Format, text_of
+from builders.building.templates import Format, text_of
 from builders.evaluate import EXAMPLE_ACCOUNT, Evaluated, evaluate
 from builders.naming import TEMPLATE_LIMIT_BYTES
 

@@ -13,13 +13,13 @@ import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from builders import catalog, naming
-from builders.building.template_files import Format, text_of
+from builders.building.templates import Format, text_of
 from builders.evaluate import evaluate
 from builders.naming import TEMPLATE_LIMIT_BYTES
 
 Template = Callable[[str], dict[str, Any]]
 
-LAYERS = catalog.names()
+LAYERS = catalog.layer_names()
 TAG_KEYS = ["Name", "Environment", "MigrationPhase", "CostCenter", "ComplianceScope"]
 LONGEST_SUFFIX = "s" * naming.SUFFIX_MAX_LENGTH
 

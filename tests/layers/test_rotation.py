@@ -84,7 +84,7 @@ def test_the_schedule_waits_for_all_that_the_first_rotation_needs(resources: dic
 
 
 def test_the_first_rotation_comes_after_the_layer_that_logs_in_as_the_master_user() -> None:
-    layers = [catalog.load(name) for name in catalog.names()]
+    layers = [catalog.load(name) for name in catalog.layer_names()]
     needed = catalog.needs({layer.name: layer.build() for layer in layers}, layers)
     assert "database_users" in needed["rotation"]
     assert "rotation" not in needed["database_users"]

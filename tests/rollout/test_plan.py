@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, strategies as st
 
 from builders.errors import RolloutError
-from builders.graphs import in_order
 from builders.rollout.diff.effects import Effect, HazardKind
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.model import (
@@ -28,6 +27,7 @@ from builders.rollout.plan import schedule
 from builders.rollout.plan.calls import calls_for, state_after
 from builders.rollout.plan.plan import Plan
 from builders.rollout.plan.planner import make_plan, stacks_to_read
+from builders.scopes import in_order
 
 from .worlds import ACCOUNTS, PLACES, desired_set, phase, stack_sets, template, values
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from builders import environments, reachability
 from builders.building import packages
-from builders.building.assembly import Assembly
-from builders.building.findings import Finding
+from builders.catalog import Assembly
 from builders.environments import ParameterFile
 from builders.errors import EvaluationError, ParameterFileError, UsageError
 from builders.evaluate import Evaluated, evaluate
+from builders.findings import Finding
 from builders.package import Function
 from builders.parameter_validation import (
     assignment,
@@ -26,6 +26,7 @@ from builders.parameter_validation import (
     unknown_parameter,
     wrong_value,
 )
+from builders.reachability import flows
 
 VPC = "VpcCidr"
 ON_PREMISES = "OnPremisesCidr"
@@ -93,7 +94,7 @@ def _refusals(file: ParameterFile, made: Assembly, unusable: Collection[str]) ->
         for sentence in evaluated[layer].failed_rules:
             yield _failed_rule(file, layer, template, sentence)
     if evaluated.keys() >= set(reachability.LAYERS):
-        demands = reachability.demands({layer: made.templates[layer] for layer in evaluated}, file.values)
+        demands = flows.demands({layer: made.templates[layer] for layer in evaluated}, file.values)
         for found in reachability.check(evaluated, demands):
             yield Finding("unreachable", f"{found.flow}: {found.missing} at {found.where}", str(file.path))
 

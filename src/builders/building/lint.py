@@ -20,8 +20,8 @@ from cfnlint.match import Match
 from cfnlint.runner import Runner
 from yaml import YAMLError
 
-from builders.building.findings import Finding, Severity
 from builders.errors import UsageError
+from builders.findings import Finding, Severity
 from builders.text import unknown_name
 
 OWN_RULES = "builders.rules"

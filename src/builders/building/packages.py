@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from builders import files, package, progress
-from builders.building.assembly import Assembly
-from builders.building.findings import Finding
+from builders.catalog import Assembly
 from builders.deploy import AwsCli
 from builders.environments import ParameterFile
 from builders.errors import UsageError
+from builders.findings import Finding
 
 BUILD_DIR = Path("build")
 PACKAGES_DIR = BUILD_DIR / "packages"

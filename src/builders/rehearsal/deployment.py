@@ -130,7 +130,7 @@ def publish_packages(cli: AwsCli, bucket: str, say: Callable[[str], None]) -> di
 
 def layers(*scopes: Scope) -> list[str]:
     """The layers of some scopes, in deployment order."""
-    every = [catalog.load(name) for name in catalog.names()]
+    every = [catalog.load(name) for name in catalog.layer_names()]
     order = catalog.deploy_order({layer.name: layer.build() for layer in every}, every)
     chosen = {layer.name for layer in every if layer.scope in scopes}
     return [name for name in order if name in chosen]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from builders import naming
 from builders.errors import RolloutError, RolloutFileError
-from builders.graphs import in_order
 from builders.rollout.aws import resources
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
@@ -21,6 +20,7 @@ from builders.rollout.config.schema import RolloutFile
 from builders.rollout.model import Deployed, DesiredState, Instance, Operation, PlainStackSpec, Status, Target
 from builders.rollout.state.journal import Command, EndedRun, Run, RunStatus
 from builders.rollout.state.store import Store
+from builders.scopes import in_order
 
 
 class InstanceStatus(enum.Enum):

@@ -18,7 +18,6 @@ import click
 from rich.text import Text
 
 from builders.errors import RolloutError, UsageError
-from builders.graphs import in_order
 from builders.rollout import phase
 from builders.rollout.aws.errors import Refused
 from builders.rollout.executor import current_state
@@ -33,6 +32,7 @@ from builders.rollout.plan.planner import make_plan
 from builders.rollout.render import page
 from builders.rollout.render.progress import observing
 from builders.rollout.state.journal import Command, Run
+from builders.scopes import in_order
 
 if TYPE_CHECKING:
     from builders.rollout.cli.main import GlobalOptions

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from builders.graphs import in_order
 from builders.naming import SUFFIX
 from builders.rollout.config import desired_state
 from builders.rollout.config.document import all_at_once
@@ -31,6 +30,7 @@ from builders.rollout.config.sources import (
 )
 from builders.rollout.config.templates import ACCOUNT, NETWORK, TOOLING, TOOLING_ONCE, Template
 from builders.rollout.model import Target, Values
+from builders.scopes import in_order
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from builders.errors import EvaluationError
-from builders.graphs import in_order
 from builders.rollout.diff.effects import Change, Hazard, HazardKind
 from builders.rollout.diff.exports import Imports, changed_exports, imports_of
 from builders.rollout.diff.hazards import hazards_of, limit_hazards, new_parameter_hazards
@@ -23,6 +22,7 @@ from builders.rollout.model import CurrentState, Deployed, DesiredState, StackSe
 from builders.rollout.plan import plan, schedule
 from builders.rollout.plan.calls import Action, Call, calls_for, state_after
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard, PlannedOperation
+from builders.scopes import in_order
 from builders.text import name_list
 
 

@@ -1,4 +1,4 @@
-"""What `build-templates` does, step by step."""
+"""Runs `build-templates`: builds the layers, writes or checks what they make, packages functions, lints."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from types import ModuleType
 from typing import Any
 
 from builders import catalog, files, layers, package, progress
-from builders.building import assembly, report, template_files
-from builders.building.findings import Finding, in_reading_order
-from builders.building.template_files import Format
+from builders.building.templates import Format, orphaned, stale_finding, text_of
 from builders.errors import UsageError
+from builders.findings import WRITERS, Finding, in_reading_order
 from builders.naming import TEMPLATE_LIMIT_BYTES
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for. `names`, of layers, and `regions` are empty where it does not say."""
+    """The options of the command. `names`, of layers, and `regions` are empty where it does not say."""
 
     names: Sequence[str] = ()
     check: bool = False
@@ -41,23 +40,23 @@ class Request:
         return self.templates_dir / f"{layer}.{self.form.value}"
 
 
-def run(request: Request) -> list[Finding]:
-    """Do what is asked, write the findings to stdout, and return them. Raises `UsageError` for what cannot work."""
-    names = [catalog.known(name, request.source) for name in request.names] or catalog.names(request.source)
-    made = assembly.assemble(request.source)
+def build_templates(request: Request) -> list[Finding]:
+    """Carry out a request, write the findings to stdout, and return them. Raises `UsageError` for wrong use."""
+    names = [catalog.known_layer(name, request.source) for name in request.names] or catalog.layer_names(request.source)
+    made = catalog.assemble(request.source)
     findings = [found for name in names for found in made.findings[name]]
     templates = {request.path(name): made.templates[name] for name in names if name in made.templates}
-    texts = {path: template_files.text_of(template, request.form) for path, template in templates.items()}
+    texts = {path: text_of(template, request.form) for path, template in templates.items()}
     findings += _oversized(texts)
-    left_over = [] if request.names else template_files.left_over(request.templates_dir, names, request.form)
+    orphans = [] if request.names else orphaned(request.templates_dir, names, request.form)
     if request.check:
-        findings += _stale(templates, left_over, request.form)
+        findings += _stale(templates, orphans, request.form)
         from builders.building import environment_check  # noqa: PLC0415  building alone does not wait for it
 
         functions = package.functions(request.lambda_dir)
         findings += environment_check.check(request.environments_dir, made, functions)
     else:
-        _write(texts, left_over)
+        _write(texts, orphans)
     if request.package or request.upload:
         from builders.building import packages  # noqa: PLC0415
 
@@ -65,7 +64,7 @@ def run(request: Request) -> list[Finding]:
     if request.lint:
         findings += _lint(texts, request.regions)
     findings = in_reading_order(findings)
-    sys.stdout.write(report.WRITERS[request.report](findings))
+    sys.stdout.write(WRITERS[request.report](findings))
     return findings
 
 
@@ -80,26 +79,26 @@ def _oversized(texts: Mapping[Path, str]) -> Iterator[Finding]:
             yield Finding("template-too-large", message, str(path))
 
 
-def _stale(templates: Mapping[Path, dict[str, Any]], left_over: Iterable[Path], form: Format) -> Iterator[Finding]:
+def _stale(templates: Mapping[Path, dict[str, Any]], orphans: Iterable[Path], form: Format) -> Iterator[Finding]:
     for path, template in templates.items():
-        found = template_files.stale(path, template, form)
+        found = stale_finding(path, template, form)
         if found is not None:
             yield found
-    for path in left_over:
+    for path in orphans:
         message = f"{path.stem}: {path} belongs to no layer; run build-templates, which removes it"
         yield Finding("stale-template", message, str(path))
 
 
-def _write(texts: Mapping[Path, str], left_over: Sequence[Path]) -> None:
+def _write(texts: Mapping[Path, str], orphans: Sequence[Path]) -> None:
     stale = {path: text.encode() for path, text in texts.items() if not _is_written(path, text)}
     for path, content in stale.items():
         with _only_wrong_use("write", path):
             files.replace(path, content)
-    for path in left_over:
+    for path in orphans:
         with _only_wrong_use("remove", path):
             path.unlink()
     progress.say(f"{len(texts)} templates built, {len(stale)} written")
-    for path in left_over:
+    for path in orphans:
         progress.say(f"{path} removed: it belongs to no layer")
 
 

@@ -1,16 +1,21 @@
-"""Templates as files: their text in JSON or YAML, and how the files in `templates/` differ from what is built."""
+"""Template files: their text in JSON or YAML, and how they differ from what the layers make."""
 
 from __future__ import annotations
 
 import enum
 import json
+import re
 from collections.abc import Collection, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from builders import naming
-from builders.building.differences import first_difference
-from builders.building.findings import Finding
+from builders.findings import Finding
+
+_ABSENT = object()
+_PLAIN_KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_SHOWN_CHARACTERS = 120
 
 
 class Format(enum.Enum):
@@ -39,7 +44,7 @@ def parse(text: str, form: Format) -> Any:
         raise ValueError(" ".join(str(error).split())) from error
 
 
-def stale(path: Path, expected: Mapping[str, Any], form: Format) -> Finding | None:
+def stale_finding(path: Path, expected: Mapping[str, Any], form: Format) -> Finding | None:
     """What is wrong with a template file that should say `expected`, or None when it says just that."""
     try:
         content = path.read_bytes()
@@ -66,7 +71,7 @@ def _difference(content: bytes, text: str, form: Format) -> str:
     return f"differs first at {difference}" if difference else "says the same in another layout"
 
 
-def left_over(folder: Path, layers: Collection[str], form: Format) -> list[Path]:
+def orphaned(folder: Path, layers: Collection[str], form: Format) -> list[Path]:
     """Templates of layers that no longer exist. Files that `build-templates` did not make are none of them."""
     return [path for path in sorted(folder.glob(f"*.{form.value}")) if path.stem not in layers and _is_ours(path, form)]
 
@@ -78,6 +83,35 @@ def _is_ours(path: Path, form: Format) -> bool:
         return naming.SUFFIX in content["Parameters"] and "AWSTemplateFormatVersion" in content
     except (OSError, ValueError, TypeError, KeyError):
         return False
+
+
+def first_difference(found: Any, expected: Any, path: str = "$") -> str | None:
+    """The first difference in reading order: its JSON path, what is found there, what is expected; None if equal.
+
+    Keys are read in sorted order, as the template files have them.
+    """
+    if isinstance(found, dict) and isinstance(expected, dict):
+        keys = sorted(found.keys() | expected.keys(), key=str)
+        members = [(_member(path, key), found.get(key, _ABSENT), expected.get(key, _ABSENT)) for key in keys]
+    elif isinstance(found, list) and isinstance(expected, list):
+        pairs = enumerate(zip_longest(found, expected, fillvalue=_ABSENT))
+        members = [(f"{path}[{number}]", *pair) for number, pair in pairs]
+    elif found == expected and type(found) is type(expected):
+        return None
+    else:
+        return f"{path}: the file has {_shown(found)}, the layer makes {_shown(expected)}"
+    return next(filter(None, (first_difference(one, other, where) for where, one, other in members)), None)
+
+
+def _member(path: str, key: Any) -> str:
+    return f"{path}.{key}" if _PLAIN_KEY.match(str(key)) else f"{path}[{json.dumps(str(key))}]"
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return "nothing"
+    text = json.dumps(value, sort_keys=True, default=str)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
 def _yaml_text(template: Mapping[str, Any]) -> str:
