@@ -14,8 +14,8 @@ test: .venv/installed style types
 	$(BIN)/python -m builders.demo -- $(BIN)/python -m pytest tests/integration
 
 style:
-	$(BIN)/python -m ruff check src lambda tests benchmarks
-	$(BIN)/python -m ruff format --check --quiet src lambda tests benchmarks
+	$(BIN)/python -m ruff check src lambda tests benchmarks tools
+	$(BIN)/python -m ruff format --check --quiet src lambda tests benchmarks tools
 
 # Each function is a program of its own, with the shared modules beside it as in its package.
 types:

@@ -19,8 +19,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
 
-from rollout.conftest import Administrator
-from rollout.small_phase import QUICK, SUFFIX, body, layer_set
+from rollout.conftest import SUFFIX, Administrator
+from rollout.small_phase import QUICK, body, layer_set
 
 from builders.cloud.process import running as running_cloud
 from builders.rollout.executor import current_state

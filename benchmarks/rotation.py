@@ -22,14 +22,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "lambda" / "secret_rotation"
 SHARED = ROOT / "lambda" / "shared"
-sys.path.insert(0, str(ROOT / "tests" / "lambdas"))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from rotation_world.certificates import Authority  # noqa: E402
-from rotation_world.function import Function  # noqa: E402
-from rotation_world.postgres import PostgresServer, available  # noqa: E402
-from rotation_world.secrets_manager import SecretsManager  # noqa: E402
-from rotation_world.wire import Wire  # noqa: E402
-from rotation_world.world import STEPS, World  # noqa: E402
+from lambdas.rotation.certificates import Authority  # noqa: E402
+from lambdas.rotation.function import Function  # noqa: E402
+from lambdas.rotation.postgres import PostgresServer, available  # noqa: E402
+from lambdas.rotation.rig import STEPS, Rig  # noqa: E402
+from lambdas.rotation.secrets_manager import SecretsManager  # noqa: E402
+from lambdas.rotation.wire import Wire  # noqa: E402
 
 from builders import package  # noqa: E402
 
@@ -155,7 +155,7 @@ def _against_a_server(stack: ExitStack, directory: Path, theirs: Path | None) ->
     url = f"http://127.0.0.1:{secrets_manager.port}"
     function = Function({"AWS_ENDPOINT_URL": url, "CA_BUNDLE": str(authority.file)})
     stack.callback(function.stop)
-    trial = World(server, secrets_manager, function, wire, authority.file).trial(port=server.port)
+    trial = Rig(server, secrets_manager, function, wire, authority.file).trial(port=server.port)
     times = []
     for _ in range(REPETITIONS):
         token = trial.begin()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dms_world import ReplicationWorld, deploy
+from dms_task import DeployedTask, deploy
 
 from builders.cloud.process import Cloud
 from builders.migration_task.command import main
@@ -51,16 +51,16 @@ Run = Callable[..., Answer]
 
 
 @pytest.fixture
-def world(cloud: Cloud) -> ReplicationWorld:
+def replication(cloud: Cloud) -> DeployedTask:
     return deploy(cloud, str(next(_accounts)))
 
 
 @pytest.fixture
-def outputs_dir(tmp_path: Path, world: ReplicationWorld) -> Path:
+def outputs_dir(tmp_path: Path, replication: DeployedTask) -> Path:
     """What a deployment of the phase dev wrote."""
     flat = tmp_path / "dev" / "flat-outputs.json"
     flat.parent.mkdir()
-    flat.write_text(json.dumps({"replicationTaskArn": world.arn}))
+    flat.write_text(json.dumps({"replicationTaskArn": replication.arn}))
     return tmp_path
 
 
@@ -72,13 +72,13 @@ def arguments(outputs_dir: Path) -> list[str]:
 
 @pytest.fixture
 def run(
-    world: ReplicationWorld,
+    replication: DeployedTask,
     arguments: list[str],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Run:
     """Calls the command as the account that owns the task."""
-    for name, value in world.cloud.environment(world.account).items():
+    for name, value in replication.cloud.environment(replication.account).items():
         monkeypatch.setenv(name, value)
 
     def call(*words: str) -> Answer:
@@ -89,7 +89,7 @@ def run(
     return call
 
 
-def test_start_tests_both_connections_and_waits_until_the_load_is_done(world: ReplicationWorld, run: Run) -> None:
+def test_start_tests_both_connections_and_waits_until_the_load_is_done(replication: DeployedTask, run: Run) -> None:
     answer = run("start", "--json")
     assert answer.code == 0
     assert [line for line in answer.err.splitlines() if line.startswith("testing")] == [
@@ -97,15 +97,15 @@ def test_start_tests_both_connections_and_waits_until_the_load_is_done(world: Re
         "testing the connection to the target",
     ]
     assert (answer.data["status"], answer.data["fullLoad"]["percent"]) == ("running", 100)
-    assert {each["Status"] for each in world.dms.describe_connections()["Connections"]} == {"successful"}
+    assert {each["Status"] for each in replication.dms.describe_connections()["Connections"]} == {"successful"}
 
 
-def test_start_shows_the_progress_of_the_load_while_it_waits(world: ReplicationWorld, run: Run) -> None:
-    world.drive(ReplicationTaskStats={"FullLoadProgressPercent": 40, "TablesLoaded": 2, "TablesQueued": 3})
+def test_start_shows_the_progress_of_the_load_while_it_waits(replication: DeployedTask, run: Run) -> None:
+    replication.drive(ReplicationTaskStats={"FullLoadProgressPercent": 40, "TablesLoaded": 2, "TablesQueued": 3})
 
     def finish() -> None:
-        world.wait(lambda: world.described()["Status"] == "running")
-        world.drive(ReplicationTaskStats={"FullLoadProgressPercent": 100, "TablesLoaded": 5, "TablesQueued": 0})
+        replication.wait(lambda: replication.described()["Status"] == "running")
+        replication.drive(ReplicationTaskStats={"FullLoadProgressPercent": 100, "TablesLoaded": 5, "TablesQueued": 0})
 
     finisher = threading.Thread(target=finish)
     finisher.start()
@@ -118,51 +118,51 @@ def test_start_shows_the_progress_of_the_load_while_it_waits(world: ReplicationW
     assert shown[-1] == "running: 5 tables loaded, 0 loading, 0 queued (100% of the full load)"
 
 
-def test_start_until_running_does_not_wait_for_the_load(world: ReplicationWorld, run: Run) -> None:
-    world.drive(ReplicationTaskStats={"FullLoadProgressPercent": 1, "TablesQueued": 9})
+def test_start_until_running_does_not_wait_for_the_load(replication: DeployedTask, run: Run) -> None:
+    replication.drive(ReplicationTaskStats={"FullLoadProgressPercent": 1, "TablesQueued": 9})
     answer = run("start", "--until", "running", "--json")
     assert (answer.code, answer.data["status"], answer.data["fullLoad"]["percent"]) == (0, "running", 1)
 
 
-def test_a_start_whose_time_is_over_says_so_and_leaves_the_task_to_go_on(world: ReplicationWorld, run: Run) -> None:
-    world.drive(ReplicationTaskStats={"FullLoadProgressPercent": 1, "TablesQueued": 9})
+def test_a_start_whose_time_is_over_says_so_and_leaves_the_task_to_go_on(replication: DeployedTask, run: Run) -> None:
+    replication.drive(ReplicationTaskStats={"FullLoadProgressPercent": 1, "TablesQueued": 9})
     answer = run("start", "--timeout", "0.5")
     assert answer.code == 1
     assert answer.complaint.startswith("the task is still")
-    world.wait(lambda: world.described()["Status"] == "running")
+    replication.wait(lambda: replication.described()["Status"] == "running")
 
 
-def test_a_start_that_fails_says_why_and_what_helps(world: ReplicationWorld, run: Run) -> None:
+def test_a_start_that_fails_says_why_and_what_helps(replication: DeployedTask, run: Run) -> None:
     failure = "No tables were found at task initialization. Either the selected table(s) or schemas(s) no longer exist"
-    world.drive(Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": failure})
+    replication.drive(Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": failure})
     answer = run("start")
     assert answer.code == 1
     assert answer.complaint.startswith(f"the task is failed: FATAL_ERROR; {failure}: no table fits the schemas of")
 
 
-def test_a_program_reads_the_failure_as_json_too(world: ReplicationWorld, run: Run) -> None:
+def test_a_program_reads_the_failure_as_json_too(replication: DeployedTask, run: Run) -> None:
     answer = run("resume", "--json")
-    assert (answer.code, answer.data) == (1, {"task": world.arn, "error": "the task has never run; use start"})
+    assert (answer.code, answer.data) == (1, {"task": replication.arn, "error": "the task has never run; use start"})
 
 
-def test_a_connection_that_fails_is_named_and_the_task_is_not_started(world: ReplicationWorld, run: Run) -> None:
-    target = world.described()["TargetEndpointArn"]
-    world.drive(EndpointArn=target, ConnectionFailure="Connection timed out")
+def test_a_connection_that_fails_is_named_and_the_task_is_not_started(replication: DeployedTask, run: Run) -> None:
+    target = replication.described()["TargetEndpointArn"]
+    replication.drive(EndpointArn=target, ConnectionFailure="Connection timed out")
     answer = run("start")
     assert answer.code == 1
     assert answer.complaint.startswith("DMS does not reach the target: Connection timed out; check the secret")
-    assert world.described()["Status"] == "ready"
+    assert replication.described()["Status"] == "ready"
 
 
-def test_start_of_a_running_task_says_so_and_is_no_mistake(world: ReplicationWorld, run: Run) -> None:
-    world.start()
+def test_start_of_a_running_task_says_so_and_is_no_mistake(replication: DeployedTask, run: Run) -> None:
+    replication.start()
     answer = run("start")
     assert answer.code == 0
     assert "the task is running already" in answer.err.splitlines()
 
 
-def test_stop_waits_until_the_task_has_stopped(world: ReplicationWorld, run: Run) -> None:
-    world.start()
+def test_stop_waits_until_the_task_has_stopped(replication: DeployedTask, run: Run) -> None:
+    replication.start()
     answer = run("stop", "--json")
     assert (answer.code, answer.data["status"], answer.data["stopReason"]) == (0, "stopped", "Stop Reason NORMAL")
 
@@ -173,8 +173,8 @@ def test_stop_of_a_task_at_rest_says_so_and_is_no_mistake(run: Run) -> None:
     assert "the task is ready already" in answer.err.splitlines()
 
 
-def test_a_stopped_task_is_resumed_and_not_started(world: ReplicationWorld, run: Run) -> None:
-    world.start()
+def test_a_stopped_task_is_resumed_and_not_started(replication: DeployedTask, run: Run) -> None:
+    replication.start()
     run("stop")
     refused = run("start")
     assert (refused.code, refused.complaint) == (
@@ -184,18 +184,18 @@ def test_a_stopped_task_is_resumed_and_not_started(world: ReplicationWorld, run:
     assert run("resume", "--json").data["status"] == "running"
 
 
-def test_a_failed_task_is_resumed(world: ReplicationWorld, run: Run) -> None:
-    world.start()
-    world.drive(Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "gone"})
+def test_a_failed_task_is_resumed(replication: DeployedTask, run: Run) -> None:
+    replication.start()
+    replication.drive(Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "gone"})
     answer = run("resume", "--json")
     assert (answer.code, answer.data["status"]) == (0, "running")
 
 
-def test_a_task_that_fails_again_in_the_same_way_does_not_wait_for_ever(world: ReplicationWorld, run: Run) -> None:
+def test_a_task_that_fails_again_in_the_same_way_does_not_wait_for_ever(replication: DeployedTask, run: Run) -> None:
     failure = {"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "gone"}
-    world.start()
-    world.drive(Failure=failure, StepSeconds=0)
-    world.drive(Failure=failure)
+    replication.start()
+    replication.drive(Failure=failure, StepSeconds=0)
+    replication.drive(Failure=failure)
     answer = run("resume")
     assert (answer.code, answer.complaint.startswith("the task is failed: FATAL_ERROR; gone")) == (1, True)
 
@@ -205,16 +205,16 @@ def test_a_task_that_never_ran_is_started_and_not_resumed(run: Run) -> None:
     assert (answer.code, answer.complaint) == (1, "the task has never run; use start")
 
 
-def test_a_task_that_stops_is_waited_for_before_it_is_resumed(world: ReplicationWorld, run: Run) -> None:
-    world.start()
-    world.dms.stop_replication_task(ReplicationTaskArn=world.arn)
+def test_a_task_that_stops_is_waited_for_before_it_is_resumed(replication: DeployedTask, run: Run) -> None:
+    replication.start()
+    replication.dms.stop_replication_task(ReplicationTaskArn=replication.arn)
     answer = run("resume", "--json")
     assert (answer.code, answer.data["status"]) == (0, "running")
 
 
-def test_status_tells_a_person_how_the_task_is(world: ReplicationWorld, run: Run) -> None:
-    world.start()
-    world.drive(
+def test_status_tells_a_person_how_the_task_is(replication: DeployedTask, run: Run) -> None:
+    replication.start()
+    replication.drive(
         ReplicationTaskStats={"FullLoadProgressPercent": 40, "TablesLoaded": 2, "TablesErrored": 1},
         TableStatistics=[
             {"SchemaName": "a", "TableName": f"t{number}", "FullLoadRows": 2, "Inserts": 1} for number in range(150)
@@ -223,16 +223,16 @@ def test_status_tells_a_person_how_the_task_is(world: ReplicationWorld, run: Run
     answer = run("status")
     assert answer.code == 0
     assert answer.out.splitlines() == [
-        f"task       {world.arn}",
+        f"task       {replication.arn}",
         "status     running",
         "full load  40%: 2 tables loaded, 0 loading, 0 queued, 1 in error",
         "rows       300 loaded, 150 changed since, 0 failed validation",
     ]
 
 
-def test_status_tells_a_program_how_the_task_is(world: ReplicationWorld, run: Run) -> None:
+def test_status_tells_a_program_how_the_task_is(replication: DeployedTask, run: Run) -> None:
     assert run("status", "--json").data == {
-        "task": world.arn,
+        "task": replication.arn,
         "status": "ready",
         "stopReason": None,
         "failure": None,
@@ -242,9 +242,11 @@ def test_status_tells_a_program_how_the_task_is(world: ReplicationWorld, run: Ru
     }
 
 
-def test_status_of_a_failed_task_is_a_failure_with_its_reason(world: ReplicationWorld, run: Run) -> None:
-    world.start()
-    world.drive(Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "all replication slots in use"})
+def test_status_of_a_failed_task_is_a_failure_with_its_reason(replication: DeployedTask, run: Run) -> None:
+    replication.start()
+    replication.drive(
+        Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "all replication slots in use"}
+    )
     answer = run("status")
     assert answer.code == 1
     (why,) = [line for line in answer.out.splitlines() if line.startswith("why")]
@@ -275,9 +277,9 @@ def test_a_word_that_the_command_does_not_know_is_wrong_use(run: Run, words: lis
 
 
 def test_a_task_of_another_account_is_not_found_and_the_account_is_named(
-    run: Run, outputs_dir: Path, world: ReplicationWorld
+    run: Run, outputs_dir: Path, replication: DeployedTask
 ) -> None:
-    elsewhere = world.arn.replace(world.account, "699999999999")
+    elsewhere = replication.arn.replace(replication.account, "699999999999")
     (outputs_dir / "dev" / "flat-outputs.json").write_text(json.dumps({"replicationTaskArn": elsewhere}))
     answer = run("status")
     assert answer.code == 1
@@ -313,7 +315,7 @@ def test_the_region_is_that_of_the_task_whatever_the_environment_says(
 
 
 @pytest.fixture
-def throttling(world: ReplicationWorld) -> Iterator[str]:
+def throttling(replication: DeployedTask) -> Iterator[str]:
     """An address that throttles the first two requests and passes the others on."""
     seen = itertools.count()
 
@@ -331,7 +333,7 @@ def throttling(world: ReplicationWorld) -> Iterator[str]:
             self.wfile.write(answer)
 
         def _pass_on(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-            request = urllib.request.Request(world.cloud.endpoint_url, body, headers)
+            request = urllib.request.Request(replication.cloud.endpoint_url, body, headers)
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status, answer.read()
 
@@ -350,10 +352,10 @@ def test_throttling_is_waited_out(run: Run, throttling: str, monkeypatch: pytest
     assert run("status", "--json").data["status"] == "ready"
 
 
-def as_process(world: ReplicationWorld, arguments: list[str], action: str, **streams: Any) -> subprocess.Popen[str]:
+def as_process(replication: DeployedTask, arguments: list[str], action: str, **streams: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "builders.migration_task", action, *arguments],
-        env={**os.environ, **world.cloud.environment(world.account)},
+        env={**os.environ, **replication.cloud.environment(replication.account)},
         text=True,
         # Tests that run in the background ignore Ctrl-C, and so would what they start.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -361,25 +363,25 @@ def as_process(world: ReplicationWorld, arguments: list[str], action: str, **str
     )
 
 
-def test_ctrl_c_leaves_the_task_as_it_is_and_says_so(world: ReplicationWorld, arguments: list[str]) -> None:
-    world.drive(ReplicationTaskStats={"FullLoadProgressPercent": 1, "TablesQueued": 9})
+def test_ctrl_c_leaves_the_task_as_it_is_and_says_so(replication: DeployedTask, arguments: list[str]) -> None:
+    replication.drive(ReplicationTaskStats={"FullLoadProgressPercent": 1, "TablesQueued": 9})
     pipe = subprocess.PIPE
-    with as_process(world, arguments, "start", stdout=pipe, stderr=pipe) as process:
-        world.wait(lambda: world.described()["Status"] == "running", seconds=30)
+    with as_process(replication, arguments, "start", stdout=pipe, stderr=pipe) as process:
+        replication.wait(lambda: replication.described()["Status"] == "running", seconds=30)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[-1] == (
         "migration-task: interrupted; the task stays as it is and goes on without us, status shows how"
     )
-    assert world.described()["Status"] == "running"
+    assert replication.described()["Status"] == "running"
 
 
 def test_on_a_terminal_a_bar_shows_the_load_and_stdout_has_the_result_alone(
-    world: ReplicationWorld, arguments: list[str]
+    replication: DeployedTask, arguments: list[str]
 ) -> None:
     ours, theirs = pty.openpty()
-    with as_process(world, [*arguments, "--json"], "start", stdout=subprocess.PIPE, stderr=theirs) as process:
+    with as_process(replication, [*arguments, "--json"], "start", stdout=subprocess.PIPE, stderr=theirs) as process:
         os.close(theirs)
         shown = b""
         while True:

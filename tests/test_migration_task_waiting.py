@@ -16,7 +16,7 @@ LOADED = Progress(percent=100, loaded=3, loading=0, queued=0, errored=0)
 
 
 def task(status: str, started: str = "", **more: Any) -> Task:
-    known = {"stop_reason": "", "failure": "", "progress": LOADED} | more
+    known: dict[str, Any] = {"stop_reason": "", "failure": "", "progress": LOADED} | more
     return Task("arn:aws:dms:r:1:task:t", "instance", ("source", "target"), status, started=started, **known)
 
 

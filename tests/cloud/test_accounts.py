@@ -61,7 +61,7 @@ def test_the_aws_cli_deploys_a_template_from_a_file(account: Account, tmp_path: 
     parameters = tmp_path / "parameters.json"
     parameters.write_text('["Name=from-a-file"]')
     command = [sys.executable, "-m", "awscli", "cloudformation", "deploy", "--stack-name", "stack"]
-    command += ["--template-file", template, "--parameter-overrides", f"file://{parameters}"]
+    command += ["--template-file", str(template), "--parameter-overrides", f"file://{parameters}"]
     environment = {**os.environ, **account.cloud.environment(account.number)}
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
     assert account.physical_id("Queue").endswith("/from-a-file")

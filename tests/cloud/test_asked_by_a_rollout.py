@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from dms_world import deploy as deploy_task
+from dms_task import deploy as deploy_task
 
 from builders.cloud.process import Cloud, running
 
@@ -251,12 +251,13 @@ def test_another_account_reads_packages_of_a_bucket_that_lets_it_and_nothing_els
     allow(reader, "reader", "s3:*")
     api = session_client(strict_cloud, assume(reader, role), "s3")
     assert api.head_object(Bucket="packages", Key="function.zip")["ContentLength"] == 7
-    for call in (
+    refused: list[Callable[[], Any]] = [
         lambda: api.head_object(Bucket="packages", Key="notes.txt"),
         lambda: api.get_object(Bucket="packages", Key="notes.txt"),
         lambda: api.list_objects_v2(Bucket="packages"),
         lambda: api.put_object(Bucket="packages", Key="other.zip", Body=b""),
-    ):
+    ]
+    for call in refused:
         with pytest.raises(ClientError) as error:
             call()
         assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from dms_world import MAPPINGS, resources, task
+from dms_task import MAPPINGS, resources, task
 
 from .conftest import Account, Refused, Template
 

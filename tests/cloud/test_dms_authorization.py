@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from dms_world import ReplicationWorld, deploy
+from dms_task import DeployedTask, deploy
 
 from builders.cloud.process import Cloud, running
 
@@ -24,7 +24,7 @@ def strict_cloud() -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="module")
-def world(strict_cloud: Cloud) -> ReplicationWorld:
+def replication(strict_cloud: Cloud) -> DeployedTask:
     """A task that is tagged Environment = dev."""
     return deploy(strict_cloud, ACCOUNT)
 
@@ -61,36 +61,36 @@ def tagged(environment: str) -> dict[str, Any]:
     return {"Condition": {"StringEquals": {"dms:task-tag/Environment": environment}}}
 
 
-def test_a_role_does_what_it_may_and_nothing_else(as_role: Callable[..., Any], world: ReplicationWorld) -> None:
+def test_a_role_does_what_it_may_and_nothing_else(as_role: Callable[..., Any], replication: DeployedTask) -> None:
     dms = as_role("dms:DescribeReplicationTasks")
     (task,) = dms.describe_replication_tasks()["ReplicationTasks"]
-    assert task["ReplicationTaskArn"] == world.arn
+    assert task["ReplicationTaskArn"] == replication.arn
     with pytest.raises(ClientError, match="not authorized to perform: dms:DescribeEndpoints"):
         dms.describe_endpoints()
 
 
-def test_a_policy_may_name_the_task(as_role: Callable[..., Any], world: ReplicationWorld) -> None:
-    dms = as_role("dms:DescribeTableStatistics", resource=world.arn)
-    assert dms.describe_table_statistics(ReplicationTaskArn=world.arn)["TableStatistics"] == []
+def test_a_policy_may_name_the_task(as_role: Callable[..., Any], replication: DeployedTask) -> None:
+    dms = as_role("dms:DescribeTableStatistics", resource=replication.arn)
+    assert dms.describe_table_statistics(ReplicationTaskArn=replication.arn)["TableStatistics"] == []
     with pytest.raises(ClientError, match="not authorized to perform: dms:DescribeTableStatistics"):
-        dms.describe_table_statistics(ReplicationTaskArn=f"{world.arn}-of-another")
+        dms.describe_table_statistics(ReplicationTaskArn=f"{replication.arn}-of-another")
 
 
-def test_a_policy_may_ask_for_the_tag_of_the_task(as_role: Callable[..., Any], world: ReplicationWorld) -> None:
+def test_a_policy_may_ask_for_the_tag_of_the_task(as_role: Callable[..., Any], replication: DeployedTask) -> None:
     dms = as_role("dms:DescribeTableStatistics", **tagged("dev"))
-    assert dms.describe_table_statistics(ReplicationTaskArn=world.arn)["TableStatistics"] == []
+    assert dms.describe_table_statistics(ReplicationTaskArn=replication.arn)["TableStatistics"] == []
 
 
-def test_a_task_with_another_tag_is_not_ones_own(as_role: Callable[..., Any], world: ReplicationWorld) -> None:
+def test_a_task_with_another_tag_is_not_ones_own(as_role: Callable[..., Any], replication: DeployedTask) -> None:
     dms = as_role("dms:DescribeTableStatistics", **tagged("prod"))
     with pytest.raises(ClientError, match="not authorized to perform: dms:DescribeTableStatistics"):
-        dms.describe_table_statistics(ReplicationTaskArn=world.arn)
+        dms.describe_table_statistics(ReplicationTaskArn=replication.arn)
 
 
 def test_a_policy_may_name_the_endpoint_whose_connection_is_tested(
-    as_role: Callable[..., Any], world: ReplicationWorld
+    as_role: Callable[..., Any], replication: DeployedTask
 ) -> None:
-    task = world.described()
+    task = replication.described()
     dms = as_role("dms:TestConnection", resource=task["SourceEndpointArn"])
     instance = task["ReplicationInstanceArn"]
     dms.test_connection(ReplicationInstanceArn=instance, EndpointArn=task["SourceEndpointArn"])

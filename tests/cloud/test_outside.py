@@ -30,14 +30,17 @@ def drifted(account: Account) -> dict[str, Any]:
     """What drift detection says of the gateway: its status, and {property path: (expected, actual)}."""
     api = account.client("cloudformation")
     token = api.detect_stack_drift(StackName="stack")["StackDriftDetectionId"]
-    done = lambda: api.describe_stack_drift_detection_status(StackDriftDetectionId=token)  # noqa: E731
-    until(lambda: done()["DetectionStatus"] == "DETECTION_COMPLETE")
+
+    def detected() -> Any:
+        return api.describe_stack_drift_detection_status(StackDriftDetectionId=token)
+
+    until(lambda: detected()["DetectionStatus"] == "DETECTION_COMPLETE")
     (drift,) = api.describe_stack_resource_drifts(StackName="stack")["StackResourceDrifts"]
     differences = {
         each["PropertyPath"]: (each["ExpectedValue"], each["ActualValue"])
         for each in drift.get("PropertyDifferences", [])
     }
-    return {"stack": done()["StackDriftStatus"], "resource": drift["StackResourceDriftStatus"], **differences}
+    return {"stack": detected()["StackDriftStatus"], "resource": drift["StackResourceDriftStatus"], **differences}
 
 
 def patch(account: Account, **values: Any) -> dict[str, Any]:
@@ -85,10 +88,13 @@ def import_gateway(account: Account, identifier: str, stack: str = "taker") -> s
         ResourcesToImport=[wanted],
         TemplateBody=json.dumps({"Resources": gateway()}),
     )
-    describe = lambda: api.describe_change_set(StackName=stack, ChangeSetName="import")  # noqa: E731
-    until(lambda: describe()["Status"] in ("CREATE_COMPLETE", "FAILED"))
-    if describe()["Status"] == "FAILED":
-        return str(describe()["StatusReason"])
+
+    def described() -> Any:
+        return api.describe_change_set(StackName=stack, ChangeSetName="import")
+
+    until(lambda: described()["Status"] in ("CREATE_COMPLETE", "FAILED"))
+    if described()["Status"] == "FAILED":
+        return str(described()["StatusReason"])
     api.execute_change_set(StackName=stack, ChangeSetName="import")
     return account.settled(stack)
 

@@ -15,11 +15,11 @@ def resource(kind: str, **properties: Any) -> Template:
     return {"Type": f"AWS::EC2::{kind}", "Properties": properties}
 
 
-def route(**target: str) -> Template:
+def route(**target: Any) -> Template:
     return resource("Route", RouteTableId={"Ref": "Table"}, DestinationCidrBlock="172.16.0.0/16", **target)
 
 
-def rule(**source: str) -> Template:
+def rule(**source: Any) -> Template:
     whole = {"GroupId": {"Ref": "Group"}, "IpProtocol": "tcp", "FromPort": 1, "ToPort": 1}
     return resource("SecurityGroupIngress", **whole | source)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
-from dms_world import ReplicationWorld, deploy as deploy_task
+from dms_task import DeployedTask, deploy as deploy_task
 
 from builders.cloud.process import Cloud, running
 
@@ -240,7 +240,7 @@ def test_an_organization_is_as_it_was(world: World) -> None:
 
 
 def test_a_task_runs_on_with_its_statistics(world: World) -> None:
-    task = ReplicationWorld(world.after, OWNER, world.task_arn)
+    task = DeployedTask(world.after, OWNER, world.task_arn)
     described = task.described()
     assert (described["Status"], described["ReplicationTaskStats"]["FullLoadProgressPercent"]) == ("running", 40)
     tables = task.dms.describe_table_statistics(ReplicationTaskArn=task.arn)["TableStatistics"]

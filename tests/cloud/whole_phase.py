@@ -80,9 +80,9 @@ def whole_phase(
     cloud: Cloud, functions: Path = Path("lambda"), kind: type[WholePhase] = WholePhase
 ) -> Iterator[WholePhase]:
     """Deploy everything; the source on-premises runs meanwhile. `kind` may make its stacks in a way of its own."""
-    accounts = [Account(cloud, number) for number in (TOOLING, NETWORK, PHASE)]
+    tooling, network, account = (Account(cloud, number) for number in (TOOLING, NETWORK, PHASE))
     parameters = dict(environments.read(Path("environments/dev.json")).values)
-    phase = kind(*accounts, parameters)
+    phase = kind(tooling, network, account, parameters)
     host, database = parameters["SourceHost"], parameters["SourceDatabaseName"]
     with on_premises(cloud.state_directory, host, database_name=database) as source:
         secret = phase.client("secretsmanager").create_secret(

@@ -32,7 +32,8 @@ def outputs() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def client() -> Client:
     """A client of a service, by the standard credentials, region and endpoint."""
-    return boto3.client
+    make: Client = boto3.client
+    return make
 
 
 @pytest.fixture(scope="session")

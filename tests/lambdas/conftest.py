@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rotation_world import tally
-from rotation_world.certificates import Authority
-from rotation_world.function import Function
-from rotation_world.postgres import PostgresServer, available
-from rotation_world.secrets_manager import SecretsManager
-from rotation_world.wire import Wire
-from rotation_world.world import World
+
+from lambdas.rotation import tally
+from lambdas.rotation.certificates import Authority
+from lambdas.rotation.function import Function
+from lambdas.rotation.postgres import PostgresServer, available
+from lambdas.rotation.rig import Rig
+from lambdas.rotation.secrets_manager import SecretsManager
+from lambdas.rotation.wire import Wire
 
 
 def pytest_report_header() -> str:
@@ -49,11 +50,11 @@ def secrets_manager() -> Iterator[SecretsManager]:
 
 
 @pytest.fixture(scope="session")
-def world(server: PostgresServer, secrets_manager: SecretsManager, authority: Authority) -> Iterator[World]:
+def rig(server: PostgresServer, secrets_manager: SecretsManager, authority: Authority) -> Iterator[Rig]:
     wire = Wire(server.port, secrets_manager.port)
     settings = {"AWS_ENDPOINT_URL": wire.secrets_manager_url, "CA_BUNDLE": str(authority.file)}
     source = os.environ.get("ROTATION_SOURCE")
     function = Function(settings, Path(source)) if source else Function(settings)
-    yield World(server, secrets_manager, function, wire, authority.file)
+    yield Rig(server, secrets_manager, function, wire, authority.file)
     function.stop()
     wire.close()

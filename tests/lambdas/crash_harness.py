@@ -16,13 +16,13 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from rotation_world import harness
-from rotation_world.certificates import Authority
-from rotation_world.function import SOURCE, Function
-from rotation_world.postgres import Binaries, PostgresServer, available
-from rotation_world.secrets_manager import SecretsManager
-from rotation_world.wire import Wire
-from rotation_world.world import World
+from lambdas.rotation import harness
+from lambdas.rotation.certificates import Authority
+from lambdas.rotation.function import SOURCE, Function
+from lambdas.rotation.postgres import Binaries, PostgresServer, available
+from lambdas.rotation.rig import Rig
+from lambdas.rotation.secrets_manager import SecretsManager
+from lambdas.rotation.wire import Wire
 
 MANNERS = ("before", "after", "held")
 
@@ -43,26 +43,26 @@ def main() -> int:
 def _try(binaries: Binaries, source: Path) -> tuple[int, int]:
     tried = violations = 0
     with ExitStack() as stack:
-        world = _world(stack, binaries, source)
-        for name, attempt in _attempts(world):
+        rig = _world(stack, binaries, source)
+        for name, attempt in _attempts(rig):
             findings = attempt()
             tried, violations = tried + findings.tried, violations + len(findings.violations)
             helped = f", {findings.recovered} by way of recover" if findings.recovered else ""
-            print(f"PostgreSQL {world.server.major}: {name}: {findings.tried} points{helped}", flush=True)
+            print(f"PostgreSQL {rig.server.major}: {name}: {findings.tried} points{helped}", flush=True)
             for violation in findings.violations:
                 print(f"  violation: {violation}", flush=True)
     return tried, violations
 
 
-def _attempts(world: World) -> Iterator[tuple[str, Callable[[], harness.Findings]]]:
+def _attempts(rig: Rig) -> Iterator[tuple[str, Callable[[], harness.Findings]]]:
     for manner in MANNERS:
-        yield f"every step killed, {manner}", partial(harness.crash_everywhere, world, manner)
+        yield f"every step killed, {manner}", partial(harness.crash_everywhere, rig, manner)
     for one, two in harness.pairs():
-        yield f"{one} paused for {two}", partial(harness.interleave_everywhere, world, one, two)
-    yield "every step overtaken by another rotation", partial(harness.overtaken_everywhere, world)
+        yield f"{one} paused for {two}", partial(harness.interleave_everywhere, rig, one, two)
+    yield "every step overtaken by another rotation", partial(harness.overtaken_everywhere, rig)
 
 
-def _world(stack: ExitStack, binaries: Binaries, source: Path) -> World:
+def _world(stack: ExitStack, binaries: Binaries, source: Path) -> Rig:
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     authority = Authority.make(directory, "trusted")
     server, secrets_manager = PostgresServer(binaries, authority), SecretsManager()
@@ -73,7 +73,7 @@ def _world(stack: ExitStack, binaries: Binaries, source: Path) -> World:
     settings = {"AWS_ENDPOINT_URL": wire.secrets_manager_url, "CA_BUNDLE": str(authority.file)}
     function = Function(settings, source)
     stack.callback(function.stop)
-    return World(server, secrets_manager, function, wire, authority.file)
+    return Rig(server, secrets_manager, function, wire, authority.file)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dms_world import ReplicationWorld, deploy
+from dms_task import DeployedTask, deploy
 
 from builders import package
 from builders.cloud.process import Cloud
@@ -35,19 +35,24 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(cloud: Cloud) -> ReplicationWorld:
+def replication(cloud: Cloud) -> DeployedTask:
     return deploy(cloud, str(next(_accounts)))
 
 
 @pytest.fixture
-def invoke(unpacked: Path, world: ReplicationWorld) -> Callable[..., subprocess.CompletedProcess[str]]:
+def invoke(unpacked: Path, replication: DeployedTask) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Calls the handler in a process of its own."""
 
-    def call(arn: str = world.arn, **environment: str) -> subprocess.CompletedProcess[str]:
+    def call(arn: str = replication.arn, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", "import index; index.handler({}, None)"],
             cwd=unpacked,
-            env={**os.environ, **world.cloud.environment(world.account), "REPLICATION_TASK_ARN": arn, **environment},
+            env={
+                **os.environ,
+                **replication.cloud.environment(replication.account),
+                "REPLICATION_TASK_ARN": arn,
+                **environment,
+            },
             capture_output=True,
             text=True,
             timeout=60,
@@ -82,34 +87,34 @@ def test_a_task_that_was_never_started_does_not_run_and_has_no_progress(publishe
 
 
 def test_a_running_task_runs_and_tells_its_progress(
-    world: ReplicationWorld, published: Callable[..., Published]
+    replication: DeployedTask, published: Callable[..., Published]
 ) -> None:
-    world.start()
+    replication.start()
     statistics = {"FullLoadProgressPercent": 40, "TablesLoaded": 4, "TablesLoading": 3, "TablesQueued": 2,
                   "TablesErrored": 1}  # fmt: skip
-    world.drive(ReplicationTaskStats=statistics)
+    replication.drive(ReplicationTaskStats=statistics)
     assert values(published()) == {"ReplicationTaskStatus": 1, **statistics}
 
 
-def test_a_failed_task_does_not_run(world: ReplicationWorld, published: Callable[..., Published]) -> None:
-    world.start()
-    world.drive(Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "gone"})
+def test_a_failed_task_does_not_run(replication: DeployedTask, published: Callable[..., Published]) -> None:
+    replication.start()
+    replication.drive(Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "gone"})
     assert values(published())["ReplicationTaskStatus"] == 0
 
 
 def test_rows_are_added_up_over_all_pages_of_tables(
-    world: ReplicationWorld, published: Callable[..., Published]
+    replication: DeployedTask, published: Callable[..., Published]
 ) -> None:
     """DMS answers with at most 100 tables, unless asked for more."""
     table = {"SchemaName": "payments", "FullLoadRows": 10, "Inserts": 3, "Updates": 2, "Deletes": 1}
-    world.drive(TableStatistics=[{**table, "TableName": f"t{number}"} for number in range(205)])
+    replication.drive(TableStatistics=[{**table, "TableName": f"t{number}"} for number in range(205)])
     rows = {name: value for name, value in values(published()).items() if name.startswith("Rows")}
     assert rows == {"RowsLoaded": 2050, "RowsChanged": 1230, "RowsFailedValidation": 0}
 
 
-def test_rows_that_differ_are_counted(world: ReplicationWorld, published: Callable[..., Published]) -> None:
+def test_rows_that_differ_are_counted(replication: DeployedTask, published: Callable[..., Published]) -> None:
     tables = [{"SchemaName": "a", "TableName": name, "ValidationFailedRecords": 2} for name in "xyz"]
-    world.drive(TableStatistics=tables)
+    replication.drive(TableStatistics=tables)
     assert values(published())["RowsFailedValidation"] == 6
 
 
@@ -124,15 +129,15 @@ def test_the_line_is_in_the_namespace_and_under_the_dimension_that_the_alarms_as
     assert {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]} == {"ReplicationTaskStatus": "None"}
 
 
-def test_a_task_that_is_not_there_does_not_run(world: ReplicationWorld, published: Callable[..., Published]) -> None:
-    assert values(published(arn=f"{world.arn}-of-yesterday")) == {"ReplicationTaskStatus": 0}
+def test_a_task_that_is_not_there_does_not_run(replication: DeployedTask, published: Callable[..., Published]) -> None:
+    assert values(published(arn=f"{replication.arn}-of-yesterday")) == {"ReplicationTaskStatus": 0}
 
 
 def test_a_task_of_the_same_beginning_is_not_taken_for_ours(
-    world: ReplicationWorld, published: Callable[..., Published]
+    replication: DeployedTask, published: Callable[..., Published]
 ) -> None:
-    world.start()
-    assert values(published(arn=world.arn[:-1])) == {"ReplicationTaskStatus": 0}
+    replication.start()
+    assert values(published(arn=replication.arn[:-1])) == {"ReplicationTaskStatus": 0}
 
 
 def test_when_dms_does_not_answer_the_function_fails_by_name_and_publishes_nothing(

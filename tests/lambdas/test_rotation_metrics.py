@@ -8,16 +8,17 @@ import warnings
 
 import pytest
 from cryptography import x509
-from rotation_world.function import SHARED, Outcome
-from rotation_world.newest import on_newest_server
-from rotation_world.world import Trial, World
+
+from lambdas.rotation.function import SHARED, Outcome
+from lambdas.rotation.newest import on_newest_server
+from lambdas.rotation.rig import Rig, Trial
 
 NOTICE_DAYS = 365
 
 
 @pytest.fixture
-def trial(world: World) -> Trial:
-    return world.trial()
+def trial(rig: Rig) -> Trial:
+    return rig.trial()
 
 
 def metrics_of(outcome: Outcome) -> list[dict[str, object]]:

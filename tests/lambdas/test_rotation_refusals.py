@@ -7,82 +7,83 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rotation_world import false_servers
-from rotation_world.certificates import Authority
-from rotation_world.function import Outcome
-from rotation_world.newest import on_newest_server
-from rotation_world.postgres import HOST
-from rotation_world.world import Trial, World
+
+from lambdas.rotation import false_servers
+from lambdas.rotation.certificates import Authority
+from lambdas.rotation.function import Outcome
+from lambdas.rotation.newest import on_newest_server
+from lambdas.rotation.postgres import HOST
+from lambdas.rotation.rig import Rig, Trial
 
 
 @pytest.fixture
-def trial(world: World) -> Trial:
-    return world.trial()
+def trial(rig: Rig) -> Trial:
+    return rig.trial()
 
 
-def set_against(world: World, port: int, host: str = HOST, seconds: float = 30.0, **extra: Any) -> Outcome:
+def set_against(rig: Rig, port: int, host: str = HOST, seconds: float = 30.0, **extra: Any) -> Outcome:
     """setSecret of a secret that points at this server."""
     fields = {"engine": "postgres", "username": "the-user", "password": "the-password", "host": host, "port": port}
-    trial = Trial(world, "the-user", world.secrets_manager.create(json.dumps({**fields, **extra})))
+    trial = Trial(rig, "the-user", rig.secrets_manager.create(json.dumps({**fields, **extra})))
     token = trial.begin()
     assert trial.step("createSecret", token).error is None
     return trial.step("setSecret", token, seconds)
 
 
 @on_newest_server
-def test_a_server_without_tls_is_told_nothing(world: World) -> None:
+def test_a_server_without_tls_is_told_nothing(rig: Rig) -> None:
     with false_servers.listening(false_servers.without_tls) as (port, heard):
-        assert set_against(world, port).error == "TlsRefused"
+        assert set_against(rig, port).error == "TlsRefused"
     assert bytes(heard) == bytes.fromhex("0000000804d2162f")
 
 
 @on_newest_server
 @pytest.mark.parametrize("field", [{"ssl": False}, {"ssl": "false"}, {"sslmode": "disable"}])
-def test_no_field_of_the_secret_lowers_tls(world: World, field: dict[str, Any]) -> None:
+def test_no_field_of_the_secret_lowers_tls(rig: Rig, field: dict[str, Any]) -> None:
     with false_servers.listening(false_servers.without_tls) as (port, heard):
-        assert set_against(world, port, **field).error == "TlsRefused"
+        assert set_against(rig, port, **field).error == "TlsRefused"
     assert bytes(heard) == bytes.fromhex("0000000804d2162f")
 
 
 @on_newest_server
-def test_a_server_of_an_unknown_authority_gets_no_user_name(world: World, tmp_path: Path) -> None:
+def test_a_server_of_an_unknown_authority_gets_no_user_name(rig: Rig, tmp_path: Path) -> None:
     files = Authority.make(tmp_path, "unknown").issue(tmp_path, HOST)
     with false_servers.listening(false_servers.with_certificate(*files)) as (port, heard):
-        assert set_against(world, port).error == "TlsRefused"
+        assert set_against(rig, port).error == "TlsRefused"
     assert heard == b""
 
 
 @on_newest_server
-def test_a_server_with_a_wrong_name_gets_no_user_name(world: World, authority: Authority, tmp_path: Path) -> None:
+def test_a_server_with_a_wrong_name_gets_no_user_name(rig: Rig, authority: Authority, tmp_path: Path) -> None:
     files = authority.issue(tmp_path, "elsewhere.test")
     with false_servers.listening(false_servers.with_certificate(*files)) as (port, heard):
-        assert set_against(world, port).error == "TlsRefused"
+        assert set_against(rig, port).error == "TlsRefused"
     assert heard == b""
 
 
 @on_newest_server
 @pytest.mark.parametrize("sqlstate", ["53300", "57P03", "3D000", "28000", "XX000", "08P01", "0A000"])
 def test_only_a_wrong_password_moves_on_to_another_version(
-    world: World, authority: Authority, tmp_path: Path, sqlstate: str
+    rig: Rig, authority: Authority, tmp_path: Path, sqlstate: str
 ) -> None:
     behave = false_servers.answering(false_servers.error_message(sqlstate))
     files = authority.issue(tmp_path, HOST)
     with false_servers.listening(false_servers.with_certificate(*files, then=behave)) as (port, heard):
-        outcome = set_against(world, port)
+        outcome = set_against(rig, port)
     assert (outcome.error, sqlstate in outcome.message) == ("DatabaseRefused", True)
     assert bytes(heard).count(b"the-user") == 1
 
 
 def test_a_wrong_password_tries_current_pending_and_previous_and_then_names_the_way_back(trial: Trial) -> None:
     trial.rotate(trial.begin())
-    trial.world.server.set_password(trial.username, "changed elsewhere")
+    trial.rig.server.set_password(trial.username, "changed elsewhere")
     token = trial.begin()
     trial.step("createSecret", token)
-    before = trial.world.server.log_size()
+    before = trial.rig.server.log_size()
     outcome = trial.step("setSecret", token)
     assert (outcome.error, "docs/rotation.md" in outcome.message) == ("LockedOut", True)
-    assert trial.world.server.logged(before).count("FATAL:  password authentication failed") == 3
-    assert "ALTER ROLE" not in trial.world.server.logged(before)
+    assert trial.rig.server.logged(before).count("FATAL:  password authentication failed") == 3
+    assert "ALTER ROLE" not in trial.rig.server.logged(before)
 
 
 @pytest.mark.parametrize(
@@ -90,36 +91,36 @@ def test_a_wrong_password_tries_current_pending_and_previous_and_then_names_the_
     [("LOGIN CONNECTION LIMIT 0", {}, "53300"), ("NOLOGIN", {}, "28000"), ("LOGIN", {"dbname": "absent"}, "3D000")],
 )
 def test_what_the_server_refuses_is_named_and_no_alter_is_sent(
-    world: World, attributes: str, changes: dict[str, str], sqlstate: str
+    rig: Rig, attributes: str, changes: dict[str, str], sqlstate: str
 ) -> None:
-    trial = world.trial(attributes=attributes, **changes)
+    trial = rig.trial(attributes=attributes, **changes)
     token = trial.begin()
     trial.step("createSecret", token)
-    before = world.server.log_size()
+    before = rig.server.log_size()
     outcome = trial.step("setSecret", token)
     assert (outcome.error, sqlstate in outcome.message) == ("DatabaseRefused", True)
-    assert "ALTER ROLE" not in world.server.logged(before)
+    assert "ALTER ROLE" not in rig.server.logged(before)
 
 
 @pytest.mark.parametrize("name", ["asked for nothing", "asked for the clear"])
-def test_a_server_that_wants_the_clear_password_or_none_is_refused(world: World, name: str) -> None:
-    world.server.admin.run(f'DROP ROLE IF EXISTS "{name}"')
-    trial = world.trial(username=name)
+def test_a_server_that_wants_the_clear_password_or_none_is_refused(rig: Rig, name: str) -> None:
+    rig.server.admin.run(f'DROP ROLE IF EXISTS "{name}"')
+    trial = rig.trial(username=name)
     token = trial.begin()
     trial.step("createSecret", token)
     assert trial.step("setSecret", token).error == "AuthenticationUnsafe"
 
 
-def test_a_role_with_an_md5_password_is_moved_to_scram(world: World) -> None:
-    world.server.admin.run('DROP ROLE IF EXISTS "asked for md5"; SET password_encryption = md5')
-    trial = world.trial(username="asked for md5")
-    world.server.admin.run("RESET password_encryption")
+def test_a_role_with_an_md5_password_is_moved_to_scram(rig: Rig) -> None:
+    rig.server.admin.run('DROP ROLE IF EXISTS "asked for md5"; SET password_encryption = md5')
+    trial = rig.trial(username="asked for md5")
+    rig.server.admin.run("RESET password_encryption")
     assert [outcome.error for outcome in trial.rotate(trial.begin())] == [None] * 4
-    assert world.server.stored_verifier("asked for md5").startswith("SCRAM-SHA-256$4096:")
+    assert rig.server.stored_verifier("asked for md5").startswith("SCRAM-SHA-256$4096:")
 
 
-def test_an_expired_role_is_reported_with_the_cause(world: World) -> None:
-    trial = world.trial(attributes="LOGIN VALID UNTIL '2001-01-01'")
+def test_an_expired_role_is_reported_with_the_cause(rig: Rig) -> None:
+    trial = rig.trial(attributes="LOGIN VALID UNTIL '2001-01-01'")
     token = trial.begin()
     trial.step("createSecret", token)
     outcome = trial.step("setSecret", token)
@@ -129,28 +130,26 @@ def test_an_expired_role_is_reported_with_the_cause(world: World) -> None:
 def test_a_lock_held_by_another_session_is_named_in_time(trial: Trial) -> None:
     token = trial.begin()
     trial.step("createSecret", token)
-    admin = trial.world.server.admin
+    admin = trial.rig.server.admin
     admin.run("BEGIN")
-    trial.world.server.set_password(trial.username, "first-password")
+    trial.rig.server.set_password(trial.username, "first-password")
     outcome = trial.step("setSecret", token)
     admin.run("ROLLBACK")
     assert (outcome.error, "55P03" in outcome.message) == ("DatabaseRefused", True)
 
 
 @on_newest_server
-def test_a_refused_name_is_reported_before_the_timeout(world: World) -> None:
-    outcome = set_against(world, 5432, host="no-such-host.invalid", seconds=4)
+def test_a_refused_name_is_reported_before_the_timeout(rig: Rig) -> None:
+    outcome = set_against(rig, 5432, host="no-such-host.invalid", seconds=4)
     assert outcome.error in ("Unreachable", "OutOfTime")
     assert outcome.seconds < 4
 
 
 @on_newest_server
 @pytest.mark.parametrize("behave", [false_servers.silent, false_servers.stalling_after_ssl_request])
-def test_a_server_that_falls_silent_before_tls_ends_the_step_in_time(
-    world: World, behave: false_servers.Behaviour
-) -> None:
+def test_a_server_that_falls_silent_before_tls_ends_the_step_in_time(rig: Rig, behave: false_servers.Behaviour) -> None:
     with false_servers.listening(behave) as (port, _):
-        outcome = set_against(world, port, seconds=2.5)
+        outcome = set_against(rig, port, seconds=2.5)
     assert outcome.error in ("Unreachable", "OutOfTime")
     assert outcome.seconds < 2.5
 
@@ -158,11 +157,11 @@ def test_a_server_that_falls_silent_before_tls_ends_the_step_in_time(
 @on_newest_server
 @pytest.mark.parametrize("then", [false_servers.record, false_servers.trickling])
 def test_a_server_that_falls_silent_after_tls_ends_the_step_in_time(
-    world: World, authority: Authority, tmp_path: Path, then: false_servers.Behaviour
+    rig: Rig, authority: Authority, tmp_path: Path, then: false_servers.Behaviour
 ) -> None:
     files = authority.issue(tmp_path, HOST)
     with false_servers.listening(false_servers.with_certificate(*files, then=then)) as (port, _):
-        outcome = set_against(world, port, seconds=2.5)
+        outcome = set_against(rig, port, seconds=2.5)
     assert outcome.error in ("Unreachable", "OutOfTime")
     assert outcome.seconds < 2.5
 
@@ -174,11 +173,11 @@ def test_a_connection_that_falls_silent_anywhere_ends_the_step_in_time(trial: Tr
     trial.step("createSecret", token)
     invocation = trial.start("setSecret", token, seconds=2.5)
     for _ in range(unit):
-        link = trial.world.wire.next_unit(invocation)
+        link = trial.rig.wire.next_unit(invocation)
         assert link is not None
-        trial.world.wire.pass_on(link)
+        trial.rig.wire.pass_on(link)
     outcome = invocation.outcome()
-    trial.world.wire.cut(invocation)
+    trial.rig.wire.cut(invocation)
     assert outcome.error in ("Unreachable", "OutOfTime", "DatabaseRefused")
     assert outcome.seconds < 2.5
 
@@ -188,25 +187,25 @@ def test_a_secrets_manager_that_says_nothing_ends_the_step_in_time(trial: Trial)
     token = trial.begin()
     invocation = trial.start("createSecret", token, seconds=2.5)
     outcome = invocation.outcome()
-    trial.world.wire.cut(invocation)
+    trial.rig.wire.cut(invocation)
     assert (outcome.error, outcome.seconds < 2.5) == ("OutOfTime", True)
 
 
 def test_pending_taken_away_before_the_commit_changes_nothing(trial: Trial) -> None:
     token = trial.begin()
     trial.step("createSecret", token)
-    before = trial.world.server.stored_verifier(trial.username)
+    before = trial.rig.server.stored_verifier(trial.username)
     invocation = trial.start("setSecret", token)
-    wire = trial.world.wire
+    wire = trial.rig.wire
     for _ in range(13):  # All but the last look at the labels, the COMMIT and the farewell.
         link = wire.next_unit(invocation)
         assert link is not None
         wire.pass_on(link)
     wire.next_unit(invocation)
-    trial.world.secrets_manager.take_label(trial.arn, "AWSPENDING")
+    trial.rig.secrets_manager.take_label(trial.arn, "AWSPENDING")
     wire.run(invocation)
     assert invocation.outcome().error == "VersionNotStaged"
-    assert trial.world.server.stored_verifier(trial.username) == before
+    assert trial.rig.server.stored_verifier(trial.username) == before
 
 
 @on_newest_server
@@ -238,19 +237,19 @@ def test_the_password_of_dms_changes_only_while_its_task_is_at_rest(
 def test_recover_makes_current_log_in_again_after_a_restore_to_two_rotations_back(trial: Trial) -> None:
     for _ in range(2):
         trial.rotate(trial.begin())
-    trial.world.server.set_password(trial.username, "first-password")
+    trial.rig.server.set_password(trial.username, "first-password")
     assert trial.labels_that_log_in() == []
     assert trial.by_hand("recover").error is None
     assert trial.labels_that_log_in() == ["AWSCURRENT"]
 
 
 def test_recover_leaves_a_password_alone_that_logs_in(trial: Trial) -> None:
-    before = trial.world.server.stored_verifier(trial.username)
+    before = trial.rig.server.stored_verifier(trial.username)
     assert trial.by_hand("recover").error is None
-    assert trial.world.server.stored_verifier(trial.username) == before
+    assert trial.rig.server.stored_verifier(trial.username) == before
 
 
 def test_recover_says_so_when_no_version_logs_in(trial: Trial) -> None:
-    trial.world.server.set_password(trial.username, "changed elsewhere")
+    trial.rig.server.set_password(trial.username, "changed elsewhere")
     outcome = trial.by_hand("recover")
     assert (outcome.error, "docs/rotation.md" in outcome.message) == ("LockedOut", True)

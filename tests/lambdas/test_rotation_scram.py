@@ -8,8 +8,9 @@ import string
 import sys
 
 from hypothesis import HealthCheck, given, settings, strategies as st
-from rotation_world.function import SHARED
-from rotation_world.postgres import PostgresServer
+
+from lambdas.rotation.function import SHARED
+from lambdas.rotation.postgres import PostgresServer
 
 sys.path.insert(0, str(SHARED))
 import credentials

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 
 import pytest
-from rotation_world.world import STEPS, Trial, World
+
+from lambdas.rotation.rig import STEPS, Rig, Trial
 
 
 @pytest.fixture
-def trial(world: World) -> Trial:
-    return world.trial(password="Current-Passw0rd-In-Clear", note="a-note-of-the-secret")
+def trial(rig: Rig) -> Trial:
+    return rig.trial(password="Current-Passw0rd-In-Clear", note="a-note-of-the-secret")
 
 
 def test_no_password_reaches_the_servers_log_although_it_logs_all_statements(trial: Trial) -> None:
-    before = trial.world.server.log_size()
+    before = trial.rig.server.log_size()
     trial.rotate(trial.begin())
-    logged = trial.world.server.logged(before)
+    logged = trial.rig.server.logged(before)
     assert "ALTER ROLE SESSION_USER PASSWORD 'SCRAM-SHA-256$4096:" in logged
     assert [label for label in ("AWSCURRENT", "AWSPREVIOUS") if trial.password(label) in logged] == []  # type: ignore[operator]
 
@@ -37,7 +38,7 @@ def test_a_failure_at_any_unit_shows_no_secret(trial: Trial) -> None:
     for step in ("setSecret", "testSecret"):
         for unit in range(1, 12):
             invocation = trial.start(step, token, seconds=20, LOG_LEVEL="DEBUG")
-            wire = trial.world.wire
+            wire = trial.rig.wire
             for _ in range(unit):
                 link = wire.next_unit(invocation)
                 assert link is not None
@@ -51,8 +52,8 @@ def test_a_failure_at_any_unit_shows_no_secret(trial: Trial) -> None:
 
 
 @pytest.mark.parametrize("text", ['{"password": "Half-A-Secret", "username": ', '["Half-A-Secret"]', '"Half-A-Secret"'])
-def test_a_secret_that_is_not_json_is_not_quoted(world: World, text: str) -> None:
-    trial = Trial(world, "nobody", world.secrets_manager.create(text))
+def test_a_secret_that_is_not_json_is_not_quoted(rig: Rig, text: str) -> None:
+    trial = Trial(rig, "nobody", rig.secrets_manager.create(text))
     outcome = trial.step("createSecret", trial.begin(), LOG_LEVEL="DEBUG")
     assert outcome.error == "SecretInvalid"
     assert "Half-A-Secret" not in outcome.output + outcome.message
@@ -61,7 +62,7 @@ def test_a_secret_that_is_not_json_is_not_quoted(world: World, text: str) -> Non
 def test_an_identity_that_changed_is_named_without_the_passwords(trial: Trial) -> None:
     token = trial.begin()
     text = json.dumps({**trial.fields("AWSCURRENT"), "password": "Planted-In-Clear", "host": "elsewhere.test"})
-    trial.world.secrets_manager.client.put_secret_value(
+    trial.rig.secrets_manager.client.put_secret_value(
         SecretId=trial.arn, SecretString=text, VersionStages=["AWSPENDING"], ClientRequestToken=token
     )
     outcome = trial.step("setSecret", token, LOG_LEVEL="DEBUG")

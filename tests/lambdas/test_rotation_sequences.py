@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings, strategies as st
-from rotation_world import harness, tally
-from rotation_world.newest import on_newest_server
-from rotation_world.world import STEPS, Trial, World, until_converged
+
+from lambdas.rotation import harness, tally
+from lambdas.rotation.newest import on_newest_server
+from lambdas.rotation.rig import STEPS, Rig, Trial, until_converged
 
 steps = st.sampled_from(STEPS)
 units = st.integers(0, 20)
@@ -21,21 +22,21 @@ actions = st.one_of(
 class Story:
     """One secret and what happens to it; a restore goes back one rotation at most, as a label still knows that one."""
 
-    def __init__(self, world: World) -> None:
-        self.trial: Trial = world.trial()
+    def __init__(self, rig: Rig) -> None:
+        self.trial: Trial = rig.trial()
         self.token = self.trial.begin()
 
     def begin(self) -> None:
-        if "AWSPENDING" not in self.trial.world.secrets_manager.labels(self.trial.arn):
+        if "AWSPENDING" not in self.trial.rig.secrets_manager.labels(self.trial.arn):
             self.token = self.trial.begin()
 
     def step(self, step: str) -> None:
         self.trial.step(step, self.token)
 
     def kill(self, step: str, point: int, after: bool) -> None:
-        wire = self.trial.world.wire
+        wire = self.trial.rig.wire
         invocation = self.trial.start(step, self.token)
-        link = harness.advance(self.trial.world, invocation, point)
+        link = harness.advance(self.trial.rig, invocation, point)
         if link is None:
             invocation.outcome()
         elif after:
@@ -45,36 +46,36 @@ class Story:
 
     def beside(self, first: str, i: int, second: str, j: int) -> None:
         """The first runs for i units, the second for j, then the first to its end, then the second."""
-        world = self.trial.world
+        rig = self.trial.rig
         one = self.trial.start(first, self.token)
-        harness.advance(world, one, i)
-        world.wire.pause(one)
+        harness.advance(rig, one, i)
+        rig.wire.pause(one)
         two = self.trial.start(second, self.token)
-        harness.advance(world, two, j)
-        world.wire.pause(two)
-        world.wire.run(one)
-        world.wire.run(two)
+        harness.advance(rig, two, j)
+        rig.wire.pause(two)
+        rig.wire.run(one)
+        rig.wire.run(two)
         one.outcome(), two.outcome()
 
     def restore(self) -> None:
         password = self.trial.password("AWSPREVIOUS")
         if password:
-            self.trial.world.server.set_password(self.trial.username, password)
+            self.trial.rig.server.set_password(self.trial.username, password)
 
 
 @on_newest_server
-def test_whatever_happens_some_label_logs_in_and_the_next_rotation_converges(world: World) -> None:
+def test_whatever_happens_some_label_logs_in_and_the_next_rotation_converges(rig: Rig) -> None:
     told: list[int] = []
 
     @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(st.lists(actions, min_size=1, max_size=6))
     def tell(story: list[tuple[str, ...]]) -> None:
         told.append(len(story))
-        secret = Story(world)
+        secret = Story(rig)
         for name, *arguments in story:
             getattr(secret, name)(*arguments)
             assert secret.trial.labels_that_log_in() != []
         assert until_converged(secret.trial, attempts=5)
 
     tell()
-    tally.report(f"PostgreSQL {world.server.major}: {len(told)} random stories of {sum(told)} events, 0 violations")
+    tally.report(f"PostgreSQL {rig.server.major}: {len(told)} random stories of {sum(told)} events, 0 violations")

@@ -5,26 +5,27 @@ from __future__ import annotations
 import json
 
 import pytest
-from rotation_world.world import STEPS, Trial, World
+
+from lambdas.rotation.rig import STEPS, Rig, Trial
 
 
 @pytest.fixture
-def trial(world: World) -> Trial:
-    return world.trial()
+def trial(rig: Rig) -> Trial:
+    return rig.trial()
 
 
 def test_a_rotation_moves_current_to_a_new_password_that_logs_in(trial: Trial) -> None:
     token = trial.begin()
     assert [outcome.error for outcome in trial.rotate(token)] == [None] * 4
-    assert trial.world.secrets_manager.labels(trial.arn)["AWSCURRENT"] == token
+    assert trial.rig.secrets_manager.labels(trial.arn)["AWSCURRENT"] == token
     assert trial.labels_that_log_in() == ["AWSCURRENT"]
     assert trial.password("AWSPREVIOUS") == "first-password"
 
 
 def test_a_clean_rotation_causes_no_failed_login(trial: Trial) -> None:
-    before = trial.world.server.log_size()
+    before = trial.rig.server.log_size()
     trial.rotate(trial.begin())
-    assert "password authentication failed" not in trial.world.server.logged(before)
+    assert "password authentication failed" not in trial.rig.server.logged(before)
 
 
 def test_every_step_may_be_repeated(trial: Trial) -> None:
@@ -38,25 +39,25 @@ def test_every_step_may_be_repeated(trial: Trial) -> None:
 def test_a_stored_pending_value_is_never_overwritten(trial: Trial) -> None:
     token = trial.begin()
     trial.step("createSecret", token)
-    value = trial.world.secrets_manager.value(trial.arn, token)
+    value = trial.rig.secrets_manager.value(trial.arn, token)
     trial.step("createSecret", token)
-    assert trial.world.secrets_manager.value(trial.arn, token) == value
+    assert trial.rig.secrets_manager.value(trial.arn, token) == value
 
 
 def test_no_pending_label_stays_behind_a_finished_rotation(trial: Trial) -> None:
     trial.rotate(trial.begin())
-    assert "AWSPENDING" not in trial.world.secrets_manager.labels(trial.arn)
+    assert "AWSPENDING" not in trial.rig.secrets_manager.labels(trial.arn)
 
 
-def test_everything_but_the_password_keeps_every_byte(world: World) -> None:
-    trial = world.trial(note='with "quotes"', number=1.10, deep={"a": [1, 2.50, None]})
+def test_everything_but_the_password_keeps_every_byte(rig: Rig) -> None:
+    trial = rig.trial(note='with "quotes"', number=1.10, deep={"a": [1, 2.50, None]})
     before = trial.fields("AWSCURRENT")
     trial.rotate(trial.begin())
     assert {**trial.fields("AWSCURRENT"), "password": None} == {**before, "password": None}
 
 
-def test_a_port_given_as_text_works(world: World) -> None:
-    trial = world.trial(port=str(world.wire.postgres_port))
+def test_a_port_given_as_text_works(rig: Rig) -> None:
+    trial = rig.trial(port=str(rig.wire.postgres_port))
     assert trial.rotate(trial.begin())[-1].error is None
 
 
@@ -74,17 +75,17 @@ def test_a_port_given_as_text_works(world: World) -> None:
         "back\\slash",
     ],
 )
-def test_any_legal_role_name_works(world: World, username: str) -> None:
-    unique = username if len(username) == 63 else f"{username} {world.server.major}"
-    trial = world.trial(username=unique)
+def test_any_legal_role_name_works(rig: Rig, username: str) -> None:
+    unique = username if len(username) == 63 else f"{username} {rig.server.major}"
+    trial = rig.trial(username=unique)
     assert [outcome.error for outcome in trial.rotate(trial.begin())] == [None] * 4
 
 
 @pytest.mark.parametrize(
     "password", ["Pässwörd", "ﬁ ligature", "nobreak\u00a0space", "\u0007 bell", "emoji 🔑", "א1 ב"]
 )
-def test_a_current_password_that_people_chose_logs_in(world: World, password: str) -> None:
-    trial = world.trial(password=password)
+def test_a_current_password_that_people_chose_logs_in(rig: Rig, password: str) -> None:
+    trial = rig.trial(password=password)
     assert [outcome.error for outcome in trial.rotate(trial.begin())] == [None] * 4
 
 
@@ -100,9 +101,9 @@ def test_a_current_password_that_people_chose_logs_in(world: World, password: st
         ("client_encoding", "latin1"),
     ],
 )
-def test_what_the_role_sets_for_its_sessions_is_survived(world: World, setting: str, value: str) -> None:
-    trial = world.trial(attributes="LOGIN IN ROLE pg_monitor")
-    world.server.admin.run(f'ALTER ROLE "{trial.username}" SET {setting} = "{value}"')
+def test_what_the_role_sets_for_its_sessions_is_survived(rig: Rig, setting: str, value: str) -> None:
+    trial = rig.trial(attributes="LOGIN IN ROLE pg_monitor")
+    rig.server.admin.run(f'ALTER ROLE "{trial.username}" SET {setting} = "{value}"')
     assert [outcome.error for outcome in trial.rotate(trial.begin())] == [None] * 4
 
 
@@ -118,10 +119,10 @@ def test_a_pending_version_left_empty_by_a_failure_is_taken_up_again(trial: Tria
 
 def test_a_pending_label_left_on_an_older_version_does_not_stop_the_rotation(trial: Trial) -> None:
     trial.rotate(token := trial.begin())
-    client = trial.world.secrets_manager.client
+    client = trial.rig.secrets_manager.client
     client.update_secret_version_stage(SecretId=trial.arn, VersionStage="AWSPENDING", MoveToVersionId=token)
     fields = {**trial.fields("AWSCURRENT"), "password": "set by a person"}
-    trial.world.server.set_password(trial.username, "set by a person")
+    trial.rig.server.set_password(trial.username, "set by a person")
     client.put_secret_value(
         SecretId=trial.arn,
         SecretString=json.dumps(fields),
@@ -156,7 +157,7 @@ def test_a_token_that_is_not_staged_is_refused(trial: Trial, step: str) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_secret_whose_rotation_is_disabled_is_refused(trial: Trial, step: str) -> None:
-    assert trial.step(step, trial.world.secrets_manager.labels(trial.arn)["AWSCURRENT"]).error == "RotationDisabled"
+    assert trial.step(step, trial.rig.secrets_manager.labels(trial.arn)["AWSCURRENT"]).error == "RotationDisabled"
 
 
 @pytest.mark.parametrize(
@@ -167,12 +168,12 @@ def test_a_pending_version_for_another_login_is_refused_and_nothing_is_altered(
 ) -> None:
     token = trial.begin()
     text = json.dumps({**trial.fields("AWSCURRENT"), "password": "planted", field: value})
-    trial.world.secrets_manager.client.put_secret_value(
+    trial.rig.secrets_manager.client.put_secret_value(
         SecretId=trial.arn, SecretString=text, VersionStages=["AWSPENDING"], ClientRequestToken=token
     )
-    before = trial.world.server.log_size()
+    before = trial.rig.server.log_size()
     assert [trial.step(step, token).error for step in STEPS[1:]] == ["IdentityChanged"] * 3
-    assert "ALTER ROLE" not in trial.world.server.logged(before)
+    assert "ALTER ROLE" not in trial.rig.server.logged(before)
 
 
 @pytest.mark.parametrize(
@@ -190,9 +191,9 @@ def test_a_pending_version_for_another_login_is_refused_and_nothing_is_altered(
         '{"username": "u", "password": "p", "host": "h", "engine": "mysql"}',
     ],
 )
-def test_a_secret_that_cannot_log_in_is_refused_before_anything_is_written(world: World, text: str) -> None:
-    arn = world.secrets_manager.create(text)
-    trial = Trial(world, "nobody", arn)
+def test_a_secret_that_cannot_log_in_is_refused_before_anything_is_written(rig: Rig, text: str) -> None:
+    arn = rig.secrets_manager.create(text)
+    trial = Trial(rig, "nobody", arn)
     token = trial.begin()
     assert trial.step("createSecret", token).error == "SecretInvalid"
-    assert world.secrets_manager.value(arn, token) is None
+    assert rig.secrets_manager.value(arn, token) is None

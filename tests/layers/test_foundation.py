@@ -49,9 +49,11 @@ class Call:
             service_context={key.lower(): value for key, value in self.context.items()},
         )
         if self.service:
-            return iam_evaluator.evaluate_resource_policy(policy, request, service=self.service).decision == "Allow"
+            decided = iam_evaluator.evaluate_resource_policy(policy, request, service=self.service)
+            return bool(decided.decision == "Allow")
         own = iam_evaluator.EvalResult("Allow" if self.by_administrator else "ImplicitDeny")
-        return iam_evaluator.combine_resource_policy(own, request, policy, HERE, required=True).decision == "Allow"
+        combined = iam_evaluator.combine_resource_policy(own, request, policy, HERE, required=True)
+        return bool(combined.decision == "Allow")
 
 
 def through(service: str, action: str, *, account: str = HERE, grant: str = "") -> Call:

@@ -121,7 +121,7 @@ class Simulation(ApiCalls):
     def _cloudformation_DescribeStackInstance(
         self, _where: Session, StackSetName: str, StackInstanceAccount: str, StackInstanceRegion: str, **_: Any
     ) -> Json:
-        _, overrides = self._set(StackSetName).instances[Target(StackInstanceAccount, StackInstanceRegion)]
+        _id, overrides = self._set(StackSetName).instances[Target(StackInstanceAccount, StackInstanceRegion)]
         return {"StackInstance": {"ParameterOverrides": _pairs(overrides, "Parameter")}}
 
     def _cloudformation_ListStackSetOperations(
@@ -186,7 +186,7 @@ class Simulation(ApiCalls):
         account = where.role.account if where.role else self._administrator
         if (account, where.region, StackName) in self.stacks:
             return {"TemplateBody": json.loads(self.stacks[account, where.region, StackName]["TemplateBody"])}
-        found, _ = self._of_stack(StackName, Target(account, where.region))
+        found, _overrides = self._of_stack(StackName, Target(account, where.region))
         return {"TemplateBody": json.loads(found.template)}  # as boto3 has it, a copy for each that asks
 
     def _cloudformation_CreateChangeSet(self, _where: Session, **request: Any) -> Json:

@@ -46,7 +46,7 @@ def test_a_release_that_changes_nothing_changes_nothing(name: str) -> None:
     ],
 )
 def test_a_parameter_changes_what_hangs_on_it(
-    name: str, values: dict[str, str], expected: dict[str, tuple[str, tuple[str, ...]]]
+    name: str, values: dict[str, Any], expected: dict[str, tuple[str, tuple[str, ...]]]
 ) -> None:
     assert effects(released(name, **values)) == expected
 
@@ -69,7 +69,7 @@ def test_another_range_replaces_the_whole_network_with_its_associations() -> Non
 
 
 def test_another_transit_gateway_replaces_the_attachment_and_only_modifies_its_route() -> None:
-    def attached(gateway: str) -> dict[str, str]:
+    def attached(gateway: str) -> dict[str, Any]:
         return {"Connectivity": "TransitGateway", "TransitGatewayId": f"tgw-{gateway * 17}"}
 
     added = effects(released("network", **attached("a")))

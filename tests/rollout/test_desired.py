@@ -22,7 +22,7 @@ ROUTES = made("routes", {"AttachmentId": TEXT, "TransitGatewayId": TEXT}, scope=
 
 def test_each_layer_of_the_phase_has_a_set_at_every_place() -> None:
     made_phase = phase([made("network"), made("database_users")])
-    assert {layer: (each.name, set(each.overrides)) for layer, each in made_phase.sets.items()} == {
+    assert {layer: (each.name, frozenset(each.overrides)) for layer, each in made_phase.sets.items()} == {
         "network": ("stackferry-network-dev", made_phase.targets),
         "database_users": ("stackferry-database-users-dev", made_phase.targets),
     }
@@ -122,8 +122,8 @@ MEMBERS = {"ou-ab12-cdef3456": (TWO, THREE), "ou-ab12-cdef9999": (TWO, ONE)}
 
 
 def test_service_managed_sets_are_aimed_at_units() -> None:
-    file = {"stacksets": {"permission_model": "SERVICE_MANAGED", "call_as": "DELEGATED_ADMIN"}}
-    made_phase = phase([made("network")], UNITS, members=MEMBERS, **file)
+    managed = {"permission_model": "SERVICE_MANAGED", "call_as": "DELEGATED_ADMIN"}
+    made_phase = phase([made("network")], UNITS, members=MEMBERS, stacksets=managed)
     assert made_phase.permissions == Permissions(True, "DELEGATED_ADMIN", units=tuple(MEMBERS))
     assert made_phase.waves == (Wave("rest", (TWO, THREE, ONE)),)
 

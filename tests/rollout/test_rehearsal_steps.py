@@ -57,7 +57,7 @@ def test_an_error_that_a_user_would_read_is_the_result(expectations: Expectation
 
 def test_an_answer_of_another_form_is_named_as_such(expectations: Expectations) -> None:
     with pytest.raises(Unexpected), expectations.step("dev: plan", "counts") as step:
-        {}["counts"]
+        {"count": 1}["counts"]
     assert step.result == "an answer of another form: KeyError('counts')"
 
 

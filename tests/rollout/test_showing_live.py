@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -85,7 +86,7 @@ def row(table: ProgressTable, account: str) -> list[list[str]]:
     return [line.split()[1:] for line in drawn(table) if line.strip().startswith(account)]
 
 
-def operate(watch: Observer, status: str, operation_id: str = "r-network-1", **more: int) -> None:
+def operate(watch: Observer, status: str, operation_id: str = "r-network-1", **more: Any) -> None:
     watch.operation(step(), Operation(operation_id, "UPDATE", status, **more))
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_status_asks_two_calls_a_set_and_one_for_the_names(phase: SmallPhase) ->
 
 
 def test_a_failure_is_shown_with_its_reason(phase: SmallPhase) -> None:
-    broken = {"Broken": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": 100000}}}
+    broken: dict[str, Any] = {"Broken": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": 100000}}}
     desired = phase.desired(layer_set("network", phase.targets, body("network", **broken)))
     phase.run(desired)
 

@@ -115,8 +115,8 @@ def test_a_new_template_goes_to_those_whose_overrides_stay_and_the_others_get_th
     desired = phase(desired_set({ONE: {}, TWO: {"Size": "huge"}}, body=template("Size", "Zone", Description="newer")))
     found = calls_for(desired, LAYER, as_it_shall_be(before), desired.targets)
     assert [(step.action, step.targets, step.overrides) for step in found] == [
-        (Action.UPDATE_SET, {ONE}, None),
-        (Action.UPDATE, {TWO}, {"Size": "huge"}),
+        (Action.UPDATE_SET, frozenset({ONE}), None),
+        (Action.UPDATE, frozenset({TWO}), {"Size": "huge"}),
     ]
 
 
@@ -124,7 +124,7 @@ def test_places_whose_own_values_stay_are_one_operation_however_different_they_a
     own = {target: {"Size": str(number)} for number, target in enumerate(PLACES)}
     desired = phase(desired_set(own, body=template("Size", "Zone", Description="newer")))
     found = calls_for(desired, LAYER, as_it_shall_be(phase(desired_set(own))), desired.targets)
-    assert [(step.action, step.targets) for step in found] == [(Action.UPDATE_SET, set(PLACES))]
+    assert [(step.action, step.targets) for step in found] == [(Action.UPDATE_SET, frozenset(PLACES))]
     canary, *others = found[0].accounts
     state = as_it_shall_be(phase(desired_set(own)))
     first = calls_for(desired, LAYER, state, {target for target in PLACES if target.account == canary})
@@ -145,7 +145,10 @@ def test_a_canary_that_is_new_takes_the_template_along_with_one_that_is_there() 
     before = phase(desired_set({TWO: {}}))
     desired = phase(desired_set({ONE: {}, TWO: {}}, body=template("Size", "Zone", Description="newer")))
     found = calls_for(desired, LAYER, as_it_shall_be(before), {ONE}, anchors=[TWO])
-    assert [(step.action, step.targets) for step in found] == [(Action.UPDATE_SET, {TWO}), (Action.CREATE, {ONE})]
+    assert [(step.action, step.targets) for step in found] == [
+        (Action.UPDATE_SET, frozenset({TWO})),
+        (Action.CREATE, frozenset({ONE})),
+    ]
 
 
 def test_overrides_that_nobody_knows_are_given_again() -> None:

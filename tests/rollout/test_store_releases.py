@@ -63,7 +63,9 @@ def test_a_release_is_deployed_again_as_it_was_in_todays_way(store: Store) -> No
 def test_the_same_content_is_the_same_release_and_is_uploaded_once(store: Store, client: Client) -> None:
     first = store.releases.save(phase())
     before = client.counts()
-    reordered = dataclasses.replace(phase(), sets=dict(reversed(phase().sets.items())), preferences=Preferences("7"))
+    reordered = dataclasses.replace(
+        phase(), sets=dict(reversed(list(phase().sets.items()))), preferences=Preferences("7")
+    )
     assert store.releases.save(reordered) == first
     assert "s3:PutObject" not in client.counts() - before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def desired(small: SmallPhase) -> DesiredState:
     return small.desired()
 
 
-def newer(small: SmallPhase, version: str = "2", **more: object) -> DesiredState:
+def newer(small: SmallPhase, version: str = "2", **more: Any) -> DesiredState:
     return small.desired(*(layer_set(layer, small.targets, body(layer, version=version)) for layer in LAYERS), **more)
 
 

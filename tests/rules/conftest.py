@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cfnlint.template import Template
-from rule_templates import Lint
+from cfnlint.template.template import Template
 
 from builders.rules import all_rules
+from rules.rule_templates import Lint
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def lint() -> Lint:
 
     def run(rule_id: str, template: Any, filename: str | None = None, **options: Any) -> list[tuple[str, str, str]]:
         rule = by_id[rule_id]()
-        rule.configure(options)
+        rule.configure(options)  # type: ignore[no-untyped-call]
         found = rule.match(Template(filename, template))
         return [(rule.id, finding.path_string, finding.message) for finding in found]
 

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cfnlint.decode import decode
-from cfnlint.template import Template
+from cfnlint.rules._rule import RuleMatch
+from cfnlint.template.template import Template
 
 from builders.rules import all_rules
-from builders.rules._rule import Finding
 
 
 def _words(text: str) -> list[str]:
@@ -59,7 +59,7 @@ class Told:
 
     rule: str
     file: Path
-    finding: Finding
+    finding: RuleMatch
 
 
 def fetch(cache: Path) -> None:

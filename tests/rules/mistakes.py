@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mutations import GONE, Body, Mutation, Place, at, has, leaves, row, text
+from rules.mutations import GONE, Body, Mutation, Place, at, has, leaves, row, text
 
 GROUPS = "AWS::RDS::DBSubnetGroup AWS::DMS::ReplicationSubnetGroup"
 DATABASE = "AWS::RDS::DBInstance"

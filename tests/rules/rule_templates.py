@@ -18,10 +18,10 @@ _OPTIONS = re.compile(r"# with -x (?P<rule>\w+):(?P<options>\S+)")
 
 def parsed(text: str, form: str = "yaml") -> dict[str, Any]:
     """A template as cfn-lint reads it; `json` turns the YAML into JSON first."""
-    body: dict[str, Any] = cfn_yaml.loads(textwrap.dedent(text))
+    body: dict[str, Any] = cfn_yaml.loads(textwrap.dedent(text))  # type: ignore[no-untyped-call]
     if form == "yaml":
         return body
-    from_json: dict[str, Any] = cfn_json.loads(json.dumps(body))
+    from_json: dict[str, Any] = cfn_json.loads(json.dumps(body))  # type: ignore[no-untyped-call]
     return from_json
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from rule_templates import FORMS, Lint, options_in, parsed
 
 from builders.rules import all_rules
+from rules.rule_templates import FORMS, Lint, options_in, parsed
 
 CASES = Path(__file__).parent / "cases"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-import corpus
 import pytest
+
+from rules import corpus
 
 GOOD = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
 BAD = "Resources: {Topic: {Type: 'AWS::SNS::Topic', Properties: {KmsMasterKeyId: 'arn:aws:kms:a:123456789012:key/b'}}}"

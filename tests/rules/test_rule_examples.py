@@ -6,10 +6,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from rule_templates import FORMS, Lint, options_in, parsed
 
 from builders.rules import all_rules
 from builders.rules._rule import Rule
+from rules.rule_templates import FORMS, Lint, options_in, parsed
 from tools import rule_pages
 
 PAGES = Path(__file__).parents[2] / "docs" / "rules"

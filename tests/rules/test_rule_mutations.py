@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cfnlint.template import Template
-from mistakes import MISTAKES
-from mutations import Body
-from rule_templates import parsed
+from cfnlint.template.template import Template
 
 from builders.rules import Rule, all_rules
+from rules.mistakes import MISTAKES
+from rules.mutations import Body
+from rules.rule_templates import parsed
 
 OPTIONS: dict[str, dict[str, Any]] = {"W9030": {"keys": ["CostCenter"]}, "E9701": {"enabled": True}}
 HERE = Path(__file__).parent
@@ -24,7 +24,7 @@ WITHOUT_A_PLACE = {"W9702"}
 def _rules() -> dict[str, Rule]:
     rules = {rule.id: rule() for rule in all_rules()}
     for rule_id, options in OPTIONS.items():
-        rules[rule_id].configure(options)
+        rules[rule_id].configure(options)  # type: ignore[no-untyped-call]
     return rules
 
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
-import textwrap
 from typing import Any
 
 import pytest
-from cfnlint.decode import cfn_yaml
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
-from cfnlint.template import Template
+from cfnlint.template.template import Template
 from hypothesis import HealthCheck, given, settings, strategies as st
-from rule_templates import parsed
 
 from builders.rules import Rule, all_rules
 from builders.rules._names import schema_of
 from builders.rules._template import walk
+from rules.rule_templates import parsed
 
 RULES = [rule() for rule in all_rules()]
-EXAMPLES = [cfn_yaml.loads(textwrap.dedent(text)) for rule in all_rules() for text in (rule.bad, rule.good)]
+EXAMPLES = [parsed(text) for rule in all_rules() for text in (rule.bad, rule.good)]
 ODD: list[Any] = [
     None, [], {}, "", 0, True, -1.5, [None], [[]], {"": None}, {"Ref": None}, {"Ref": ["a"]}, {"Ref": "Nobody"},
     {"Fn::If": []}, {"Fn::If": ["Nobody", 1]}, {"Fn::If": ["Nobody", {"Ref": "AWS::NoValue"}, []]}, {"Fn::If": "a"},

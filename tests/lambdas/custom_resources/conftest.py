@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from credentials import Credentials
+from deadline import Deadline
+from rotating_secret import RotatingSecret
 
 from builders.cloud.rds import postgres
 from builders.cloud.rds.installations import Installation
-
-LAMBDA = Path(__file__).parents[3] / "lambda"
-FOLDERS = [LAMBDA / name for name in ("shared", "database_users", "connectivity_check")]
-sys.path[:0] = [str(folder) for folder in (*FOLDERS, Path(__file__).parents[1])]
-
-from credentials import Credentials  # noqa: E402 found by the line above
-from deadline import Deadline  # noqa: E402
-from rotating_secret import RotatingSecret  # noqa: E402
-from rotation_world.certificates import Authority  # noqa: E402
-from rotation_world.postgres import local_binaries, npm_binaries  # noqa: E402
+from lambdas.rotation.certificates import Authority
+from lambdas.rotation.postgres import local_binaries, npm_binaries
 
 DATABASE = "payments"
 

@@ -15,9 +15,10 @@ from deadline import Deadline
 from destinations import Database, Endpoint
 from function_errors import OutOfTime
 from proof import NotConnected
-from rotation_world.certificates import Authority
 from secret_value import SecretUnreadable
 from way import StepFailed, Way
+
+from lambdas.rotation.certificates import Authority
 
 from . import sockets
 from .conftest import DATABASE, Target

@@ -16,13 +16,14 @@ import pytest
 import secret_value
 import users
 from credentials import Credentials
-from custom_resource import ResourceFailed
+from custom_resource import ANSWER_SECONDS, ResourceFailed
 from deadline import Deadline
 from postgres_login import PostgresRefused
 from rotating_secret import KEPT_SECONDS, RotatingSecret
-from rotation_world.function import Function
-from rotation_world.secrets_manager import ENVIRONMENT, SecretsManager
-from rotation_world.world import STEPS
+
+from lambdas.rotation.function import Function
+from lambdas.rotation.rig import STEPS
+from lambdas.rotation.secrets_manager import ENVIRONMENT, SecretsManager
 
 from .cloudformation import Bucket, Context, bucket
 from .conftest import Target, kept
@@ -171,11 +172,11 @@ def test_a_rotation_that_never_ends_fails_the_stack_in_time_and_tells_no_passwor
     master.go(2)
     lost = master.login("AWSPENDING")
     master.secrets_manager.take_label(master.arn, "AWSPENDING")
-    seconds = KEPT_SECONDS + PAUSE_SECONDS + index.custom_resource.ANSWER_SECONDS
+    seconds = KEPT_SECONDS + PAUSE_SECONDS + ANSWER_SECONDS
     began = time.monotonic()
     with caplog.at_level(logging.DEBUG, "database_users"):
         index.handler(taken.event(ResourceProperties=properties), Context(seconds))
-    assert 1 <= time.monotonic() - began < seconds - index.custom_resource.ANSWER_SECONDS
+    assert 1 <= time.monotonic() - began < seconds - ANSWER_SECONDS
     (answer,) = taken.answers
     assert answer["Status"] == "FAILED"
     assert "28P01" in answer["Reason"]

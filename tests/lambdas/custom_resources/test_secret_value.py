@@ -9,10 +9,10 @@ import pytest
 import secret_value
 from botocore.config import Config
 from botocore.stub import Stubber
-from rotation_world.secrets_manager import SecretsManager
 from secret_value import SecretUnreadable
 
 from builders.cloud.process import Cloud
+from lambdas.rotation.secrets_manager import SecretsManager
 
 from .sockets import closed_port
 

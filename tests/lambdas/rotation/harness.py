@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .function import Invocation
+from .rig import STEPS, Rig, Trial, until_converged
 from .wire import Link
-from .world import STEPS, Trial, World, until_converged
 
 # A held packet blocks others until its session's own time limit ends it; so these invocations get little time.
 HELD_SECONDS = 1.8
@@ -44,9 +44,9 @@ class Findings:
             self.violations.append(f"{where}: no label of the secret logs in")
 
 
-def prepared(world: World, step: str) -> tuple[Trial, str]:
+def prepared(rig: Rig, step: str) -> tuple[Trial, str]:
     """A trial whose rotation has come to just before this step, with a past rotation behind it."""
-    trial = world.trial()
+    trial = rig.trial()
     token = trial.begin()
     for earlier in STEPS[: STEPS.index(step)]:
         outcome = trial.step(earlier, token)
@@ -54,16 +54,16 @@ def prepared(world: World, step: str) -> tuple[Trial, str]:
     return trial, token
 
 
-def units_of(world: World, step: str) -> int:
+def units_of(rig: Rig, step: str) -> int:
     """How many units a clean run of the step sends."""
-    trial, token = prepared(world, step)
+    trial, token = prepared(rig, step)
     invocation = trial.start(step, token)
-    units = world.wire.run(invocation)
+    units = rig.wire.run(invocation)
     assert invocation.outcome().error is None
     return units
 
 
-def crash_everywhere(world: World, manner: str, steps: Sequence[str] = STEPS) -> Findings:
+def crash_everywhere(rig: Rig, manner: str, steps: Sequence[str] = STEPS) -> Findings:
     """Kill each step at each of its units.
 
     Manners: "before" the unit leaves; "after" it took effect but was not answered; "held" in the network, to arrive
@@ -71,17 +71,17 @@ def crash_everywhere(world: World, manner: str, steps: Sequence[str] = STEPS) ->
     """
     findings = Findings()
     for step in steps:
-        for point in range(units_of(world, step)):
+        for point in range(units_of(rig, step)):
             where = f"{step} killed {manner} unit {point}"
-            trial, token = prepared(world, step)
+            trial, token = prepared(rig, step)
             _crash(trial, step, token, point, manner, findings, where)
     return findings
 
 
 def _crash(trial: Trial, step: str, token: str, point: int, manner: str, findings: Findings, where: str) -> None:
-    wire = trial.world.wire
+    wire = trial.rig.wire
     invocation = trial.start(step, token, HELD_SECONDS if manner == "held" else 30.0)
-    link = advance(trial.world, invocation, point)
+    link = advance(trial.rig, invocation, point)
     if link is None:
         findings.violations.append(f"{where}: the step sent fewer units than before")
         wire.cut(invocation)
@@ -101,34 +101,34 @@ def _crash(trial: Trial, step: str, token: str, point: int, manner: str, finding
     findings.check(trial, where)
 
 
-def advance(world: World, invocation: Invocation, units: int) -> Link | None:
+def advance(rig: Rig, invocation: Invocation, units: int) -> Link | None:
     """Pass on this many units, and let the invocation run on to the next one; None when it ended before."""
     for _ in range(units):
-        link = world.wire.next_unit(invocation)
+        link = rig.wire.next_unit(invocation)
         if link is None:
             return None
-        world.wire.pass_on(link)
-    return world.wire.next_unit(invocation)
+        rig.wire.pass_on(link)
+    return rig.wire.next_unit(invocation)
 
 
-def interleave_everywhere(world: World, first: str, second: str) -> Findings:
+def interleave_everywhere(rig: Rig, first: str, second: str) -> Findings:
     """Two invocations with the same token: the second runs while the first is paused, at each of its units."""
     findings = Findings()
-    for point in range(1, units_of(world, first) + 1):
+    for point in range(1, units_of(rig, first) + 1):
         where = f"{first} paused at unit {point} for {second}"
-        trial, token = prepared(world, min(first, second, key=STEPS.index))
+        trial, token = prepared(rig, min(first, second, key=STEPS.index))
         paused = trial.start(first, token)
-        advance(world, paused, point)
-        world.wire.pause(paused)
+        advance(rig, paused, point)
+        rig.wire.pause(paused)
         trial.step(second, token)
         findings.check_login(trial, where)
-        world.wire.run(paused)
+        rig.wire.run(paused)
         paused.outcome()
         findings.check(trial, where)
     return findings
 
 
-def overtaken_everywhere(world: World, steps: Sequence[str] = STEPS) -> Findings:
+def overtaken_everywhere(rig: Rig, steps: Sequence[str] = STEPS) -> Findings:
     """An invocation is paused; an operator abandons its rotation; another rotation runs; then the first goes on.
 
     Where the operator comes between the change of the password and its promotion, no label logs in any more: then
@@ -136,16 +136,16 @@ def overtaken_everywhere(world: World, steps: Sequence[str] = STEPS) -> Findings
     """
     findings = Findings()
     for step in steps:
-        for point in range(units_of(world, step) + 1):
+        for point in range(units_of(rig, step) + 1):
             where = f"{step} overtaken at unit {point}"
-            trial, token = prepared(world, step)
+            trial, token = prepared(rig, step)
             late = trial.start(step, token)
-            advance(world, late, point)
-            world.wire.pause(late)
-            if "AWSPENDING" in world.secrets_manager.labels(trial.arn):
-                world.secrets_manager.take_label(trial.arn, "AWSPENDING")
+            advance(rig, late, point)
+            rig.wire.pause(late)
+            if "AWSPENDING" in rig.secrets_manager.labels(trial.arn):
+                rig.secrets_manager.take_label(trial.arn, "AWSPENDING")
             overtook = trial.rotate(trial.begin())[-1].error is None
-            world.wire.run(late)
+            rig.wire.run(late)
             late.outcome()
             if not trial.labels_that_log_in():
                 findings.recovered += 1

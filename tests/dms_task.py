@@ -29,7 +29,7 @@ MAPPINGS = json.dumps(
 
 
 @dataclass(frozen=True)
-class ReplicationWorld:
+class DeployedTask:
     """One deployed task: where it is, what its owner sees of it, and how a test decides what becomes of it."""
 
     cloud: Cloud
@@ -70,14 +70,14 @@ class ReplicationWorld:
             time.sleep(0.02)
 
 
-def deploy(cloud: Cloud, account: str) -> ReplicationWorld:
+def deploy(cloud: Cloud, account: str) -> DeployedTask:
     """Deploy an instance, two endpoints and a task that is ready."""
     cloudformation = boto3.client("cloudformation", **cloud.client_arguments(account))
     cloudformation.create_stack(StackName="migration", TemplateBody=json.dumps({"Resources": resources()}))
     cloudformation.get_waiter("stack_create_complete").wait(StackName="migration", WaiterConfig={"Delay": 0.1})
     arguments = {"StackName": "migration", "LogicalResourceId": "Task"}
     detail = cloudformation.describe_stack_resource(**arguments)["StackResourceDetail"]
-    return ReplicationWorld(cloud, account, detail["PhysicalResourceId"])
+    return DeployedTask(cloud, account, detail["PhysicalResourceId"])
 
 
 def resources() -> dict[str, Any]:

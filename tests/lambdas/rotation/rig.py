@@ -25,7 +25,7 @@ _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
-class World:
+class Rig:
     """Everything that trials share."""
 
     server: PostgresServer
@@ -56,21 +56,21 @@ class World:
 class Trial:
     """A role and its secret."""
 
-    world: World
+    rig: Rig
     username: str
     arn: str
 
     def begin(self) -> str:
         """Start a rotation as Secrets Manager does; returns its token."""
-        return self.world.secrets_manager.begin_rotation(self.arn)
+        return self.rig.secrets_manager.begin_rotation(self.arn)
 
     def start(self, step: str, token: str, seconds: float = 30.0, **settings: Any) -> Invocation:
         event = {"Step": step, "SecretId": self.arn, "ClientRequestToken": token}
-        return self.world.function.start(event, seconds, **settings)
+        return self.rig.function.start(event, seconds, **settings)
 
     def step(self, step: str, token: str, seconds: float = 30.0, **settings: Any) -> Outcome:
         invocation = self.start(step, token, seconds, **settings)
-        self.world.wire.run(invocation)
+        self.rig.wire.run(invocation)
         return invocation.outcome()
 
     def rotate(self, token: str) -> list[Outcome]:
@@ -83,14 +83,14 @@ class Trial:
         return outcomes
 
     def by_hand(self, step: str, **settings: Any) -> Outcome:
-        invocation = self.world.function.start({"Step": step, "SecretId": self.arn}, **settings)
-        self.world.wire.run(invocation)
+        invocation = self.rig.function.start({"Step": step, "SecretId": self.arn}, **settings)
+        self.rig.wire.run(invocation)
         return invocation.outcome()
 
     def fields(self, label: str) -> dict[str, Any]:
         """The secret's value at a label; empty when there is none."""
-        version = self.world.secrets_manager.labels(self.arn).get(label)
-        text = self.world.secrets_manager.value(self.arn, version) if version else None
+        version = self.rig.secrets_manager.labels(self.arn).get(label)
+        text = self.rig.secrets_manager.value(self.arn, version) if version else None
         return dict(json.loads(text)) if text else {}
 
     def password(self, label: str) -> str | None:
@@ -101,8 +101,8 @@ class Trial:
         """Whether the real server, asked directly, accepts this password for the role."""
         if password is None:
             return False
-        context = ssl.create_default_context(cafile=self.world.ca_file)
-        with socket.create_connection(("127.0.0.1", self.world.server.port)) as plain:
+        context = ssl.create_default_context(cafile=self.rig.ca_file)
+        with socket.create_connection(("127.0.0.1", self.rig.server.port)) as plain:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
                 Connection(
@@ -119,7 +119,7 @@ class Trial:
 
 def until_converged(trial: Trial, attempts: int, between: Callable[[], None] = lambda: None) -> bool:
     """Repeat what Secrets Manager does after a failure, the same token again, until AWSCURRENT is what it began."""
-    pending = trial.world.secrets_manager.labels(trial.arn).get("AWSPENDING")
+    pending = trial.rig.secrets_manager.labels(trial.arn).get("AWSPENDING")
     token = pending if pending else trial.begin()
     for _ in range(attempts):
         if trial.rotate(token)[-1].error is None:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -35,8 +36,8 @@ class SecretsManager:
         self.port = free_port()
         settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "SERVICES": "secretsmanager,events"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rotation_world.secrets_manager"],
-            env={**os.environ, **ENVIRONMENT, **settings, "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))},
+            [sys.executable, "-m", "lambdas.rotation.secrets_manager"],
+            env={**os.environ, **ENVIRONMENT, **settings, "PYTHONPATH": str(Path(__file__).parents[2])},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import logging
@@ -29,8 +30,7 @@ class Context:
 
 def main(reply_path: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    import index
-
+    index: Any = importlib.import_module("index")
     _warm_up(index._client("secretsmanager"))
     for line in sys.stdin:
         if os.fork() == 0:

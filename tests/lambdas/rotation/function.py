@@ -77,10 +77,10 @@ class Function:
         self._listener.bind(f"{self._directory.name}/reply")
         self._listener.listen()
         self._replies: list[socket.socket] = []
-        path = os.pathsep.join([str(source), str(source.parent / "shared"), str(Path(__file__).parents[1])])
+        path = os.pathsep.join([str(source), str(source.parent / "shared"), str(Path(__file__).parents[2])])
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rotation_world.sandbox", f"{self._directory.name}/reply"],
+            [sys.executable, "-m", "lambdas.rotation.sandbox", f"{self._directory.name}/reply"],
             env={**clean, **ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": "1", **environment, "PYTHONPATH": path},
             stdin=subprocess.PIPE,
         )
