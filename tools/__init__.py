@@ -1,1 +1,11 @@
-"""TODO docstring of tools."""
+"""Commands that write the pages and tables of this repository: `python -m tools.NAME [--check]`, from its root.
+
+With --check nothing is written, and the exit code is 1 when a file is out of date; a test checks each of them.
+
+    written_files.py      write the files of a command, or compare them
+    execution_actions.py  src/builders/layers/_execution/actions.py, from the registry's schemas
+    rollout_schema.py     docs/rollout.schema.json, from the models of the rollout file
+    rule_pages.py         docs/rules/, from the rules' own text
+    architecture.py       the pictures in docs/architecture.md, from the imports
+    permissions/          docs/permissions.md, from the table of the calls that the commands make
+"""

@@ -1,7 +1,6 @@
-"""Which actions the execution role of StackSets needs: what the registry says of the resource types of the templates.
+"""Writes the actions that the execution role of StackSets needs, from the registry's schemas of the resource types.
 
-`python -m tools.execution_actions` writes them into `layers/_execution/actions.py`, so that the layer is
-built without a look at cfn-lint's schemas; a test says when the file is out of date.
+They are kept in `layers/_execution/actions.py`, so that the layer is built without reading cfn-lint's schemas.
 """
 
 from __future__ import annotations
@@ -9,19 +8,21 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from builders import catalog, files, resource_types
+from builders import catalog, resource_types
 from builders.scopes import Scope
+from tools import written_files
 
 TARGET = Path("src/builders/layers/_execution/actions.py")
 
 _HANDLERS = ("create", "read", "update", "delete")
-"""What a stack calls; `list` serves other tools."""
+"""The handlers that CloudFormation calls for a stack; `list` serves other tools."""
 
-_UNTOLD = {
+_WITHOUT_HANDLERS = {
     # The registry has no handlers of this type. Source: Service Authorization Reference, "AWS Database Migration
     # Service".
     "AWS::DMS::ReplicationInstance": (
@@ -45,10 +46,10 @@ _OTHER_SERVICES = {
     "vpc-lattice": "endpoints of service networks",
     "vpce": "endpoints into another region",
 }
-"""Services that a handler calls for properties that no template of ours has."""
+"""Services that a handler calls only for properties that no template here sets, and what those are for."""
 
 _OTHER_PROPERTIES = {
-    "a way to the internet": ("ec2:AttachInternetGateway", "ec2:DetachInternetGateway"),
+    "internet gateways": ("ec2:AttachInternetGateway", "ec2:DetachInternetGateway"),
     "IPv6": (
         "ec2:AssignIpv6Addresses",
         "ec2:AssociateSubnetCidrBlock",
@@ -110,9 +111,9 @@ _OTHER_PROPERTIES = {
     ),
     "filters for personal data in topics": ("sns:PutDataProtectionPolicy",),
 }
-"""Actions that a handler calls for properties that no template of ours has."""
+"""Actions that a handler calls only for properties that no template here sets, by what those are for."""
 
-_HEADER = '''"""What the resources of a phase need to be made, read, changed and deleted, by service.
+_HEADER = '''"""The actions that create, read, update and delete the resources of a phase, by service.
 
 Written by `python -m tools.execution_actions` from the registry's schemas; do not edit.
 """
@@ -126,11 +127,11 @@ Actions = dict[str, tuple[str, ...]]
 
 
 def derive(templates: Iterable[Mapping[str, Any]]) -> Actions:
-    """The actions that the resources of some templates need, without those of properties that we never set."""
+    """The actions that the resources of some templates need, without those for properties that no template sets."""
     types = {resource["Type"] for template in templates for resource in template["Resources"].values()}
-    passed_over = {action for actions in _OTHER_PROPERTIES.values() for action in actions}
+    left_out = {action for actions in _OTHER_PROPERTIES.values() for action in actions}
     by_service: dict[str, set[str]] = {}
-    for action in {each for name in types for each in _permissions(name)} - passed_over:
+    for action in {each for name in types for each in _permissions(name)} - left_out:
         service, _, verb = action.partition(":")
         if service not in _OTHER_SERVICES:
             by_service.setdefault(service, set()).add(verb)
@@ -138,15 +139,15 @@ def derive(templates: Iterable[Mapping[str, Any]]) -> Actions:
 
 
 def _permissions(resource_type: str) -> Iterator[str]:
-    yield from _UNTOLD.get(resource_type, ())
-    known = resource_types.load(resource_type)
-    handlers = (known.schema.get("handlers") or {}) if known else {}
+    yield from _WITHOUT_HANDLERS.get(resource_type, ())
+    registered = resource_types.load(resource_type)
+    handlers = (registered.schema.get("handlers") or {}) if registered else {}
     for handler in _HANDLERS:
         yield from (handlers.get(handler) or {}).get("permissions") or ()
 
 
 def without_resource_level(actions: Actions) -> Actions:
-    """Those of the actions that IAM allows on everything or not at all, as cfn-lint's table of IAM tells."""
+    """The actions without a resource level, by cfn-lint's table of IAM actions."""
     services = _policies()
     found = {
         service: tuple(verb for verb in verbs if not services[service]["Actions"][verb.lower()].get("Resources"))
@@ -161,14 +162,18 @@ def _policies() -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def of_the_phase() -> Actions:
-    """The actions for the layers that StackSets carry."""
+def phase_actions() -> Actions:
+    """The actions for the layers that StackSets deploy."""
     every = [catalog.load(name) for name in catalog.layer_names()]
     return derive(layer.build().to_dict() for layer in every if layer.scope is Scope.PHASE)
 
 
-def source(actions: Actions) -> str:
-    """The module that holds the actions."""
+def desired_files() -> dict[Path, str]:
+    """The module with the actions of a phase."""
+    return {TARGET: _source(phase_actions())}
+
+
+def _source(actions: Actions) -> str:
     everywhere = without_resource_level(actions)
     confined = {
         service: tuple(v for v in verbs if v not in everywhere.get(service, ())) for service, verbs in actions.items()
@@ -192,4 +197,4 @@ def _assignment(name: str, actions: Actions, meaning: str) -> str:
 
 
 if __name__ == "__main__":
-    files.replace(TARGET, source(of_the_phase()).encode())
+    sys.exit(written_files.main("tools.execution_actions", desired_files()))

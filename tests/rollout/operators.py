@@ -13,9 +13,8 @@ from builders.rehearsal.commands import CommandResult, RolloutCommand
 from builders.rollout.aws.access import Access
 from builders.rollout.aws.calls import ApiCall, ApiCalls, Moment
 from builders.rollout.aws.client import Client
-from tools.permissions import calls
-from tools.permissions.calls import Scope, Who
-from tools.permissions.table import policy
+from tools.permissions.commands import policy
+from tools.permissions.grants import BY_TYPE, Identity, Names
 
 ROOT = Path(__file__).parents[2]
 PHASE, SUFFIX = "dev", "dev"
@@ -26,9 +25,9 @@ class Operator(RolloutCommand):
 
     def __init__(self, prepared: RehearsalCloud) -> None:
         super().__init__(prepared, ROOT / "templates")
-        self.made: dict[str, set[tuple[Who, str]]] = defaultdict(set)
+        self.made: dict[str, set[tuple[Identity, str]]] = defaultdict(set)
         rollout = prepared.rollout
-        self.scope = Scope(rollout.tooling.account, rollout.home, SUFFIX, rollout.deploy_role)
+        self.names = Names(rollout.tooling.account, rollout.home, SUFFIX, rollout.deploy_role)
         self._iam = prepared.accounts.api("iam", rollout.tooling.account)
         self._iam.create_user(UserName="operator")
         key = self._iam.create_access_key(UserName="operator")["AccessKey"]
@@ -36,7 +35,7 @@ class Operator(RolloutCommand):
 
     def run(self, command: str, *more: str, without: Collection[str] = (), stop_after: str = "") -> CommandResult:
         """Run a command with its own policy without some actions; Ctrl-C comes after the call `stop_after`."""
-        document = policy(command, scope=self.scope, without=without)
+        document = policy(command, names=self.names, without=without)
         if command == "bootstrap":
             document["Statement"].append({"Effect": "Allow", "Action": _resource_actions(), "Resource": "*"})
         arguments = {"UserName": "operator", "PolicyName": "command", "PolicyDocument": json.dumps(document)}
@@ -57,10 +56,10 @@ class Operator(RolloutCommand):
 
 def _resource_actions() -> list[str]:
     """The actions on all resources, since the embedded cloud checks them by logical id instead of an ARN."""
-    return sorted({action for actions in calls.BY_TYPE.values() for action in actions})
+    return sorted({action for actions in BY_TYPE.values() for action in actions})
 
 
-def _identity(call: ApiCall) -> Who:
+def _identity(call: ApiCall) -> Identity:
     if not call.account:
-        return Who.CALLER
-    return Who.PLAN if call.role.startswith("stackferry-plan-") else Who.DEPLOY
+        return Identity.CALLER
+    return Identity.PLAN if call.role.startswith("stackferry-plan-") else Identity.DEPLOY

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 import yaml
 
 from builders.rollout.config.schema import rollout_schema
-
-SCHEMA = Path("docs/rollout.schema.json")
+from tools import written_files
+from tools.rollout_schema import SCHEMA, desired_files
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def example() -> dict[str, Any]:
 
 
 def test_the_committed_schema_is_the_one_of_the_models() -> None:
-    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == rollout_schema()
+    assert written_files.check("tools.rollout_schema", desired_files()) == []
 
 
 def test_the_example_names_the_schema_for_editors() -> None:

@@ -16,10 +16,10 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from builders.rehearsal import cloud
 from builders.rehearsal.commands import CommandResult
 from builders.rehearsal.rollout_file import Limits
-from tools.permissions import calls as permissions_calls
-from tools.permissions.calls import Scope, Who
-from tools.permissions.page import text
-from tools.permissions.table import COMMANDS, LARGEST, actions, calls, policy
+from tools import written_files
+from tools.permissions import __main__ as page
+from tools.permissions.commands import COMMANDS, POLICY_LIMIT, actions, calls, policy
+from tools.permissions.grants import BY_TYPE, Identity, Names
 
 from .operators import PHASE, ROOT, Operator
 
@@ -134,10 +134,10 @@ def test_a_command_that_looks_fails_without_any_action_of_its_calls_and_names_it
 def test_every_call_of_every_command_is_in_the_table(runs: CommandRuns, removed: CommandResult) -> None:
     assert set(runs.operator.made) == set(COMMANDS)
     undeclared = {
-        (command, who.name, call)
+        (command, identity.name, call)
         for command, made in runs.operator.made.items()
-        for who, call in made
-        if call not in calls(command, who)
+        for identity, call in made
+        if call not in calls(command, identity)
     }
     assert undeclared == set()
 
@@ -150,18 +150,18 @@ def test_the_plan_role_of_the_layer_may_do_what_the_table_asks_of_it() -> None:
     template = json.loads((ROOT / "templates/account.json").read_text(encoding="utf-8"))
     statements = template["Resources"]["PlanPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     allowed = {action for statement in statements for action in statement["Action"]}
-    assert {action for command in COMMANDS for action in actions(command, Who.PLAN)} <= allowed
+    assert {action for command in COMMANDS for action in actions(command, Identity.PLAN)} <= allowed
 
 
-@pytest.mark.parametrize("kind", permissions_calls.BY_TYPE)
+@pytest.mark.parametrize("kind", BY_TYPE)
 def test_the_actions_of_bootstrap_are_those_of_the_registry(kind: str) -> None:
     handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["handlers"]
     known = {action for handler in handlers.values() for action in handler["permissions"]}
-    assert set(permissions_calls.BY_TYPE[kind]) - known == set()
+    assert set(BY_TYPE[kind]) - known == set()
 
 
 def test_every_action_exists() -> None:
-    named = {action for command in COMMANDS for who in Who for action in actions(command, who)}
+    named = {action for command in COMMANDS for identity in Identity for action in actions(command, identity)}
     unknown = []
     for action in sorted(named):
         service, _, name = action.partition(":")
@@ -173,8 +173,8 @@ def test_every_action_exists() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_policy_fits_into_a_managed_one(command: str) -> None:
-    scope = Scope("888888888888", "ap-southeast-2", "s" * 20, "OrganizationAccountAccessRole", "aws-us-gov")
-    assert len(json.dumps(policy(command, scope=scope), separators=(",", ":"))) <= LARGEST
+    names = Names("888888888888", "ap-southeast-2", "s" * 20, "OrganizationAccountAccessRole", "aws-us-gov")
+    assert len(json.dumps(policy(command, names=names), separators=(",", ":"))) <= POLICY_LIMIT
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -185,14 +185,13 @@ def test_only_what_has_no_narrower_resource_is_allowed_on_all(command: str) -> N
 
 
 def test_the_page_is_what_the_table_says() -> None:
-    page = (ROOT / "docs/permissions.md").read_text(encoding="utf-8")
-    assert page == text(), "write it with `python -m tools.permissions`"
+    assert written_files.check("tools.permissions", page.desired_files()) == []
 
 
 def test_what_the_table_allows_is_called_but_for_what_does_not_happen_here(
     runs: CommandRuns, removed: CommandResult
 ) -> None:
-    made = {(who, call) for each in runs.operator.made.values() for who, call in each}
-    declared = {(grant.who, call) for grants in COMMANDS.values() for grant in grants for call in grant.calls}
+    made = {pair for pairs in runs.operator.made.values() for pair in pairs}
+    declared = {(grant.identity, call) for grants in COMMANDS.values() for grant in grants for call in grant.calls}
     assert removed.code == 0
     assert sorted({call for _, call in declared - made}) == sorted(NOT_CALLED)

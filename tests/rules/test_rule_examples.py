@@ -10,9 +10,7 @@ import pytest
 from builders.rules import all_rules
 from builders.rules._rule import Rule
 from rules.rule_templates import FORMS, Lint, options_in, parsed
-from tools import rule_pages
-
-PAGES = Path(__file__).parents[2] / "docs" / "rules"
+from tools import rule_pages, written_files
 
 
 @pytest.fixture(params=all_rules(), ids=lambda rule: rule.id)
@@ -45,16 +43,18 @@ def test_a_rule_links_to_its_page(rule: type[Rule]) -> None:
 
 
 def test_the_pages_are_fresh() -> None:
-    assert rule_pages.stale(PAGES) == []
+    existing = list(rule_pages.FOLDER.glob("*.md"))
+    assert written_files.check("tools.rule_pages", rule_pages.desired_files(), existing) == []
 
 
-def test_a_stale_page_and_one_of_no_rule_are_told_apart(tmp_path: Path) -> None:
-    for name, text in rule_pages.pages().items():
-        (tmp_path / name).write_text(text)
+def test_a_stale_page_and_one_of_no_rule_are_named_apart(tmp_path: Path) -> None:
+    desired = rule_pages.desired_files(tmp_path)
+    for path, text in desired.items():
+        path.write_text(text)
     (tmp_path / "E9101.md").write_text("something else")
     (tmp_path / "E9999.md").write_text("nothing")
 
-    assert rule_pages.stale(tmp_path) == [
-        "E9101.md is stale: run python -m tools.rule_pages",
-        "E9999.md belongs to no rule: delete it",
+    assert written_files.check("tools.rule_pages", desired, list(tmp_path.glob("*.md"))) == [
+        f"{tmp_path / 'E9101.md'} is stale: run python -m tools.rule_pages",
+        f"{tmp_path / 'E9999.md'} is not needed: delete it",
     ]

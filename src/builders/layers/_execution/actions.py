@@ -1,4 +1,4 @@
-"""What the resources of a phase need to be made, read, changed and deleted, by service.
+"""The actions that create, read, update and delete the resources of a phase, by service.
 
 Written by `python -m tools.execution_actions` from the registry's schemas; do not edit.
 """
