@@ -1,8 +1,6 @@
-"""What IAM has to know of a request to DMS: its action, the resource that it names, the tags of that resource.
+"""The operations of the API of DMS, what IAM has to know of a request, and the way that requests take to them.
 
-Source: Service Authorization Reference, "AWS Database Migration Service": resource types and condition keys.
-
-The operations of the API, and the way that requests take to them.
+Source for IAM: Service Authorization Reference, "AWS Database Migration Service": resource types and condition keys.
 """
 
 from __future__ import annotations
@@ -41,8 +39,8 @@ def install_authorization() -> None:
         return _named(body)[1]
 
     def tag_context(service: str, action: str, body: bytes, parameters: Json) -> dict[str, Json]:
-        known: dict[str, Json] = tags_before(service, action, body, parameters)
-        return known | _resource_tags(body) if service == "dms" else known
+        tags: dict[str, Json] = tags_before(service, action, body, parameters)
+        return tags | _resource_tags(body) if service == "dms" else tags
 
     replace(iam_actions, "extract_resource_arn", resource_arn)
     replace(iam_actions, "request_tag_context", tag_context)
@@ -135,8 +133,8 @@ def _table_statistics(request: Request) -> Answer:
 
 
 def _tags(request: Request) -> Answer:
-    wanted = [request["ResourceArn"]] if "ResourceArn" in request else request["ResourceArnList"]
-    return {"TagList": [{**tag, "ResourceArn": arn} for arn in wanted for tag in describing.tags(arn)]}
+    arns = [request["ResourceArn"]] if "ResourceArn" in request else request["ResourceArnList"]
+    return {"TagList": [{**tag, "ResourceArn": arn} for arn in arns for tag in describing.tags(arn)]}
 
 
 def _properties(arn: str) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""Whether a replication instance reaches an endpoint.
+"""Tests of the connection from a replication instance to an endpoint.
 
 DMS starts a task only where the last test of both its endpoints was successful (public threads: cockroach #82182), and
 neither CloudFormation nor the creation of an endpoint tests.

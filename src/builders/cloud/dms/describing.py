@@ -1,10 +1,6 @@
-"""How a Describe operation answers: filters, pages, markers.
+"""Records of CloudFormation as DMS describes them: filters, pages, markers.
 
-Source: DMS API reference, "Filters", "MaxRecords" and "Marker" of each Describe operation.
-
-Records of CloudFormation as DMS describes them.
-
-Source: DMS API reference, the data types and the filters of each Describe operation.
+Source: DMS API reference, the data types, and "Filters", "MaxRecords" and "Marker" of each Describe operation.
 """
 
 from __future__ import annotations
@@ -37,19 +33,19 @@ class Listing:
 
 def answer(listing: Listing, request: Mapping[str, Json]) -> Described:
     """Answer a Describe operation. Raises ResourceNotFoundFault where filters match nothing."""
-    wanted = request.get("Filters") or []
-    found = filtered(listing.every(), wanted, listing.filters)
-    if wanted and not found:
+    filters = request.get("Filters") or []
+    found = filtered(listing.every(), filters, listing.filters)
+    if filters and not found:
         raise not_found(listing.what)
     return page(listing.member, found, request, LARGEST_PAGE)
 
 
-def filtered(items: list[Described], wanted: Sequence[Json], known: Mapping[str, str]) -> list[Described]:
+def filtered(items: list[Described], filters: Sequence[Json], members: Mapping[str, str]) -> list[Described]:
     """The items that every filter lets through: one of its values each."""
-    for each in wanted:
-        if each["Name"] not in known:
-            raise invalid(f"Invalid filter {each['Name']}; valid are {', '.join(known)} (embedded cloud)")
-        member, values = known[each["Name"]], each["Values"]
+    for each in filters:
+        if each["Name"] not in members:
+            raise invalid(f"Invalid filter {each['Name']}; valid are {', '.join(members)} (embedded cloud)")
+        member, values = members[each["Name"]], each["Values"]
         items = [item for item in items if _one_or_more(item.get(member)) & set(values)]
     return items
 

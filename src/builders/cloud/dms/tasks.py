@@ -1,24 +1,7 @@
-"""The life of a replication task.
+"""The life of a replication task, and what a test decides about it: its progress, its tables, its failures.
 
-It walks by itself: starting becomes running, and stopping stopped, after `step_seconds`. Each arrival sends the event
-that DMS sends (DMS user guide, "AWS DMS event categories and event messages").
-
-What a test decides about a task: its progress, its tables, its failures.
-
-One operation beside the API, at the same address; the account and region are those of the ARN:
-
-    POST /  X-Amz-Target: StackferryDms.Drive
-    {"ReplicationTaskArn": "arn:aws:dms:...:task:...",
-     "ReplicationTaskStats": {"FullLoadProgressPercent": 40, "TablesLoaded": 2, ...},
-     "TableStatistics": [{"SchemaName": "payments", "TableName": "orders", "FullLoadRows": 7}, ...],
-     "Failure": {"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "..."},
-     "StepSeconds": 0.3}
-    {"EndpointArn": "arn:aws:dms:...:endpoint:...", "ConnectionFailure": "..."}
-
-All but the ARN may be left out. Statistics are merged into those that are there, and tables replace them; a task whose
-progress nobody decides has nothing to load, and is done with it at once. A failure comes at once to a task that runs,
-and to any other when it is started next. StepSeconds is how long starting and stopping last. ConnectionFailure lets
-every further test of the endpoint's connection fail; empty, succeed again.
+A task goes on by itself: starting becomes running, and stopping stopped, after `step_seconds`. Each arrival sends the
+event that DMS sends (DMS user guide, "AWS DMS event categories and event messages").
 """
 
 from __future__ import annotations
@@ -202,6 +185,21 @@ def _arrive(arn: str, task: Task, status: str, stop_reason: str, failure: str) -
 
 
 TARGET = "StackferryDms"
+"""Tests change a task by one operation beside the API, at the same address; the account and region are those of the ARN:
+
+    POST /  X-Amz-Target: StackferryDms.Drive
+    {"ReplicationTaskArn": "arn:aws:dms:...:task:...",
+     "ReplicationTaskStats": {"FullLoadProgressPercent": 40, "TablesLoaded": 2, ...},
+     "TableStatistics": [{"SchemaName": "payments", "TableName": "orders", "FullLoadRows": 7}, ...],
+     "Failure": {"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "..."},
+     "StepSeconds": 0.3}
+    {"EndpointArn": "arn:aws:dms:...:endpoint:...", "ConnectionFailure": "..."}
+
+All but the ARN may be left out. Statistics are merged into those that are there, and tables replace them; a task whose
+progress nobody decides has nothing to load, and is done with it at once. A failure comes at once to a task that runs,
+and to any other when it is started next. StepSeconds is how long starting and stopping last. ConnectionFailure lets
+every further test of the endpoint's connection fail; empty, succeed again.
+"""
 
 
 def drive(request: dict[str, Json]) -> dict[str, Json]:

@@ -1,6 +1,6 @@
-"""Trusted services and delegated administrators. Source: Organizations API reference, the operations of these names.
+"""Trusted services and delegated administrators, and the pages of the List operations.
 
-Pages of the List operations: at most 20 items each, as the Organizations API reference says.
+Source: Organizations API reference, the operations of these names; pages have at most 20 items.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def deregister(payload: Payload) -> Payload:
 
 def list_administrators(payload: Payload) -> Payload:
     """List the members that administer a service, or any."""
-    management, wanted = get_account_id(), payload.get("ServicePrincipal")
+    management, only = get_account_id(), payload.get("ServicePrincipal")
     since: dict[str, float] = {}
     for service, accounts in membership.delegates(management).items():
-        if service == (wanted or service):
+        if service == (only or service):
             since |= accounts
     found = []
     for number, moment in sorted(since.items()):

@@ -1,6 +1,6 @@
-"""Who belongs where, over the records that ministack keeps for each management account.
+"""The members of each organization, over the records that ministack keeps for each management account.
 
-Accounts come and go. Source: Organizations API reference, the operations of these names.
+Source: Organizations API reference, the operations of these names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _delegates: dict[str, dict[str, dict[str, float]]] = {}
 Listener = Callable[[str, str, list[str], list[str]], None]
 """Takes the management account, an account, and the units above it (nearest first, root last) before and after."""
 listeners: list[Listener] = []
-"""Told of every account that joins, moves or leaves."""
+"""Called for every account that joins, moves or leaves."""
 
 
 class Denied(Exception):
@@ -55,7 +55,7 @@ def organization_id_of(account: str) -> str | None:
 def join(account: str, management: str) -> None:
     """An account belongs to an organization from now on."""
     _management[account] = management
-    _tell(account, management, [])
+    _notify(account, management, [])
 
 
 def remove_member(account: str) -> None:
@@ -72,10 +72,10 @@ def remove_member(account: str) -> None:
 
 def moved(account: str, management: str, before: list[str]) -> None:
     """Tell the listeners that an account was moved; `before` are the units that were above it."""
-    _tell(account, management, before)
+    _notify(account, management, before)
 
 
-def _tell(account: str, management: str, before: list[str]) -> None:
+def _notify(account: str, management: str, before: list[str]) -> None:
     after = [] if suspended(account) else units_above(management, account)
     for listener in listeners:
         listener(management, account, before, after)
@@ -106,10 +106,10 @@ def units_above(management: str, child: str) -> list[str]:
 
 def accounts_below(management: str, unit: str) -> list[str] | None:
     """Return the members in a unit or root and in all units below it; None when there is no such unit."""
-    known = organizations._ous.get_scoped(management, None, unit) or organizations._roots.get_scoped(
+    found = organizations._ous.get_scoped(management, None, unit) or organizations._roots.get_scoped(
         management, None, unit
     )
-    if known is None:
+    if found is None:
         return None
     members = (account for (owner, account) in list(organizations._accounts._data) if owner == management)
     return [account for account in members if unit in units_above(management, account)]
@@ -120,10 +120,10 @@ def trusts(management: str, service: str) -> bool:
     return service in _trusted.get(management, {})
 
 
-def trust(management: str, service: str, wanted: bool, since: float = 0.0) -> None:
+def trust(management: str, service: str, allowed: bool, since: float = 0.0) -> None:
     """Let a service act in the organization, or no longer."""
     services = _trusted.setdefault(management, {})
-    if wanted:
+    if allowed:
         services.setdefault(service, since)
     else:
         services.pop(service, None)

@@ -1,28 +1,4 @@
-"""The operations of the API by name.
-
-CloudFormation StackSets: stack sets whose member stacks are real stacks of the member accounts.
-
-What is said about AWS is said once, in the room of that name:
-
-    wire.py            requests and answers as botocore's model describes them; bounds of values
-    refusals.py        every error, by name, with its sentence and where that was seen
-    callers.py         CallAs; the set that a request names
-    templates.py       what a set's template must be
-    targets.py         accounts, organizational units, account filters
-    overrides.py       set parameters, overrides, what a member stack gets
-    preferences.py     concurrency, tolerance, order of regions: what the numbers mean
-    queue.py           operation ids; one operation at a time, or managed execution
-    engine.py          how an operation goes through regions and accounts, and what becomes of statuses
-    permissions.py     the two roles of self-managed sets, and what the execution role may do
-    members.py         member stacks: create, update, delete, drift
-    authorization.py   what callers may do, when the server asks (`--auth`)
-    autodeployment.py  accounts that join and leave organizational units
-    model.py           what is remembered
-    views.py           what is shown
-    paging.py          pages and tokens
-    driving.py         what a test decides: how long stacks take, how far results are behind, quotas
-    actions/           the operations of the API
-"""
+"""The operations of StackSets by name, and the way that requests take to them."""
 
 from __future__ import annotations
 
@@ -78,7 +54,7 @@ def install(table: MutableMapping[str, Handlers]) -> None:
         handlers._ACTION_HANDLERS[operation] = wire.handler(operation, action)
     members.install()
     permissions.guard(table)
-    model.install_driving()
+    model.install()
     permissions.install()
     membership.listeners.append(autodeployment.follow)
     stores = {"sets": callers._sets, "settings": model._settings}

@@ -21,23 +21,23 @@ def follow(management: str, account: str, before: list[str], after: list[str]) -
         return
     for stack_set in callers.owned(management):
         if stack_set.status == "ACTIVE" and (stack_set.auto_deployment or {}).get("Enabled"):
-            _bring(stack_set, account, before, after)
+            _deploy_and_delete(stack_set, account, before, after)
 
 
-def _bring(stack_set: StackSet, account: str, before: list[str], after: list[str]) -> None:
-    was, shall = _regions(stack_set, before), _regions(stack_set, after)
-    gone: dict[Key, Account] = {(account, region): Account(account) for region in was if region not in shall}
-    come: dict[Key, Account] = {
+def _deploy_and_delete(stack_set: StackSet, account: str, before: list[str], after: list[str]) -> None:
+    old, new = _regions(stack_set, before), _regions(stack_set, after)
+    leaving: dict[Key, Account] = {(account, region): Account(account) for region in old if region not in new}
+    joining: dict[Key, Account] = {
         (account, region): Account(account, unit)
-        for region, unit in shall.items()
+        for region, unit in new.items()
         if (account, region) not in stack_set.instances
     }
     retain = bool((stack_set.auto_deployment or {}).get("RetainStacksOnAccountRemoval"))
-    gone = {key: each for key, each in gone.items() if key in stack_set.instances}
-    if gone:
-        instances.submit_deletion(stack_set, {"RetainStacks": retain}, gone, automatic=True)
-    if come:
-        instances.submit_creation(stack_set, {}, come, automatic=True)
+    leaving = {key: each for key, each in leaving.items() if key in stack_set.instances}
+    if leaving:
+        instances.submit_deletion(stack_set, {"RetainStacks": retain}, leaving, automatic=True)
+    if joining:
+        instances.submit_creation(stack_set, {}, joining, automatic=True)
 
 
 def _regions(stack_set: StackSet, units: list[str]) -> dict[str, str]:

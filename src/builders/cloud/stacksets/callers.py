@@ -68,8 +68,8 @@ def visible(request: Request) -> Iterator[StackSet]:
 
 def owned(account: str, region: str | None = None) -> Iterator[StackSet]:
     """Yield an account's sets, deleted ones too; without a region those of all regions."""
-    for (owner, place, _), stack_set in list(_sets._data.items()):
-        if owner == account and place == (region or place):
+    for (owner, made_in, _), stack_set in list(_sets._data.items()):
+        if owner == account and made_in == (region or made_in):
             yield stack_set
 
 

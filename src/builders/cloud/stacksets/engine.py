@@ -1,11 +1,8 @@
-"""How an operation goes about its instances: order of regions, accounts at a time, failures that it bears.
+"""Runs an operation over its instances: region by region, so many accounts at a time, until failures stop it.
 
-Source: CloudFormation API reference, StackSetOperationPreferences; user guide, "Choosing the Concurrency Mode".
-
-Runs an operation over its instances: region by region, so many accounts at a time, until failures stop it.
-
-Source: CloudFormation user guide, "StackSets concepts" (operation options and status codes); API reference,
-StackSetOperation and StackInstanceComprehensiveStatus.
+Source: CloudFormation API reference, StackSetOperationPreferences, StackSetOperation and
+StackInstanceComprehensiveStatus; user guide, "Choosing the Concurrency Mode" and "StackSets concepts" (operation
+options and status codes).
 """
 
 from __future__ import annotations
@@ -30,7 +27,7 @@ Preferences = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Pace:
+class Concurrency:
     """What the preferences mean for the accounts of one region."""
 
     tolerance: int
@@ -53,7 +50,7 @@ class Pace:
         return running < max(width, 1)
 
 
-def pace_of(preferences: Preferences, accounts: int) -> Pace:
+def concurrency_of(preferences: Preferences, accounts: int) -> Concurrency:
     """Compute what the preferences mean for a region with so many accounts; percentages are rounded down."""
     tolerance = preferences.get("FailureToleranceCount", 0)
     if "FailureTolerancePercentage" in preferences:
@@ -61,14 +58,14 @@ def pace_of(preferences: Preferences, accounts: int) -> Pace:
     width = preferences.get("MaxConcurrentCount", 1)
     if "MaxConcurrentPercentage" in preferences:
         width = accounts * preferences["MaxConcurrentPercentage"] // 100
-    return Pace(tolerance, width, preferences.get("ConcurrencyMode") != "SOFT_FAILURE_TOLERANCE")
+    return Concurrency(tolerance, width, preferences.get("ConcurrencyMode") != "SOFT_FAILURE_TOLERANCE")
 
 
 def region_order(preferences: Preferences, regions: Iterable[str]) -> list[str]:
     """Put regions into the order of RegionOrder; those that it does not name follow in theirs."""
-    wanted = preferences.get("RegionOrder") or []
+    order = preferences.get("RegionOrder") or []
     present = list(dict.fromkeys(regions))
-    return [each for each in wanted if each in present] + [each for each in present if each not in wanted]
+    return [each for each in order if each in present] + [each for each in present if each not in order]
 
 
 def parallel(preferences: Preferences) -> bool:
@@ -95,13 +92,13 @@ async def run(stack_set: StackSet, operation: Operation) -> None:
     """Work on all instances of an operation that is RUNNING; it is over when this returns."""
     regions = region_order(operation.preferences, [each.region for each in operation.instances])
     if parallel(operation.preferences):
-        held = all(await asyncio.gather(*(_region(stack_set, operation, region) for region in regions)))
+        borne = all(await asyncio.gather(*(_region(stack_set, operation, region) for region in regions)))
     else:
-        held = True
+        borne = True
         for region in regions:
-            held = await _region(stack_set, operation, region, attempt=held) and held
+            borne = await _region(stack_set, operation, region, attempt=borne) and borne
     stopped = operation.status == "STOPPING"
-    operation.status = "STOPPED" if stopped else "SUCCEEDED" if held else "FAILED"
+    operation.status = "STOPPED" if stopped else "SUCCEEDED" if borne else "FAILED"
     operation.ended = now()
     state.touched.set()
 
@@ -112,17 +109,17 @@ async def _region(stack_set: StackSet, operation: Operation, region: str, attemp
     # Of an operation that a killed server began, some are over.
     waiting = deque(each for each in here if not operation.results[each.key].over)
     failed = sum(operation.results[each.key].status == "FAILED" for each in here)
-    pace = pace_of(operation.preferences, len(here))
+    concurrency = concurrency_of(operation.preferences, len(here))
     running: set[asyncio.Task[bool]] = set()
     while waiting or running:
-        if not attempt or operation.status == "STOPPING" or pace.exceeded(failed):
+        if not attempt or operation.status == "STOPPING" or concurrency.exceeded(failed):
             _cancel(operation, waiting)
-        while waiting and pace.room(failed, len(running)):
+        while waiting and concurrency.room(failed, len(running)):
             running.add(asyncio.create_task(_instance(stack_set, operation, waiting.popleft())))
         if running:
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             failed += sum(not task.result() for task in done)
-    return attempt and not pace.exceeded(failed)
+    return attempt and not concurrency.exceeded(failed)
 
 
 def _cancel(operation: Operation, waiting: deque[Instance]) -> None:
@@ -159,8 +156,8 @@ async def _attempt(stack_set: StackSet, operation: Operation, instance: Instance
         await members.at_rest(instance)
         outcome = await _act(stack_set, operation, instance)
     except Exception as error:
-        logger.exception("operation %s stumbled in %s", operation.id, instance.key)
-        outcome = Outcome(f"the embedded cloud stumbled: {error!r}", failed=True)
+        logger.exception("operation %s failed in %s", operation.id, instance.key)
+        outcome = Outcome(f"the embedded cloud failed: {error!r}", failed=True)
     if operation.action == "DETECT_DRIFT":
         return outcome
     instance.reason = outcome.reason

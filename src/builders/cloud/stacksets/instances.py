@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from cfnlint.helpers import REGIONS
 
-from builders.cloud.stacksets import callers, queue, targets, views
+from builders.cloud.stacksets import callers, queue, targets, templates, views
 from builders.cloud.stacksets.model import Instance, Key, Operation, StackSet, settings
 from builders.cloud.stacksets.targets import Account
 from builders.cloud.stacksets.wire import Answer, Request, invalid, limit, no_instance
@@ -21,32 +21,31 @@ def create(request: Request) -> Answer:
     again = queue.repeated(stack_set, request, "CREATE")
     if again:
         return again
-    wanted = _wanted(stack_set, request, creating=True)
-    targets.check(stack_set, request.get("ParameterOverrides"), targets.present(stack_set, wanted))
-    new = sum(key not in stack_set.instances for key in wanted)
+    keys = _named_keys(stack_set, request, creating=True)
+    templates.check_overrides(stack_set, request.get("ParameterOverrides"), targets.present(stack_set, keys))
+    new = sum(key not in stack_set.instances for key in keys)
     quota = settings(stack_set.account).instances
     if len(stack_set.instances) + new > quota:
         raise limit(f"You have reached the limit of {quota} stack instances in a stack set")
-    return submit_creation(stack_set, request, wanted)
+    return submit_creation(stack_set, request, keys)
 
 
-def submit_creation(
-    stack_set: StackSet, request: Request, wanted: dict[Key, Account], automatic: bool = False
-) -> Answer:
+def submit_creation(stack_set: StackSet, request: Request, keys: dict[Key, Account], automatic: bool = False) -> Answer:
     """Take up the operation that makes instances."""
-    return queue.submit(stack_set, request, "CREATE", _units(wanted), _begin_creation, automatic)
+    return queue.submit(stack_set, request, "CREATE", _units(keys), _begin_creation, automatic)
 
 
 @queue.beginning
 def _begin_creation(stack_set: StackSet, operation: Operation) -> list[Instance]:
     _remember_units(stack_set, operation.request)
+    given = operation.request.get("ParameterOverrides")
     working = []
     for key, unit in (operation.targets or {}).items():
         instance = stack_set.instances.setdefault(key, Instance(*key))
         if instance.status == "INOPERABLE":
             continue
         instance.unit = unit or instance.unit
-        instance.overrides = targets.changed(instance.overrides, operation.request.get("ParameterOverrides"))
+        instance.overrides = templates.changed_overrides(instance.overrides, given)
         instance.wait(operation.id)
         working.append(instance)
     return working
@@ -58,20 +57,21 @@ def update(request: Request) -> Answer:
     again = queue.repeated(stack_set, request, "UPDATE")
     if again:
         return again
-    wanted = _wanted(stack_set, request)
-    existing = targets.present(stack_set, wanted)
+    keys = _named_keys(stack_set, request)
+    existing = targets.present(stack_set, keys)
     if not stack_set.service_managed:
-        existing = targets.required(stack_set, wanted)
-    targets.check(stack_set, request.get("ParameterOverrides"), existing)
-    return queue.submit(stack_set, request, "UPDATE", _units(wanted), _begin_update)
+        existing = targets.required(stack_set, keys)
+    templates.check_overrides(stack_set, request.get("ParameterOverrides"), existing)
+    return queue.submit(stack_set, request, "UPDATE", _units(keys), _begin_update)
 
 
 @queue.beginning
 def _begin_update(stack_set: StackSet, operation: Operation) -> list[Instance]:
+    given = operation.request.get("ParameterOverrides")
     existing = targets.present(stack_set, operation.targets or {})
     working = [each for each in existing if each.status != "INOPERABLE"]
     for instance in working:
-        instance.overrides = targets.changed(instance.overrides, operation.request.get("ParameterOverrides"))
+        instance.overrides = templates.changed_overrides(instance.overrides, given)
         instance.wait(operation.id)
     return working
 
@@ -82,15 +82,13 @@ def delete(request: Request) -> Answer:
     again = queue.repeated(stack_set, request, "DELETE")
     if again:
         return again
-    wanted = _wanted(stack_set, request)
-    return submit_deletion(stack_set, request, wanted)
+    keys = _named_keys(stack_set, request)
+    return submit_deletion(stack_set, request, keys)
 
 
-def submit_deletion(
-    stack_set: StackSet, request: Request, wanted: dict[Key, Account], automatic: bool = False
-) -> Answer:
+def submit_deletion(stack_set: StackSet, request: Request, keys: dict[Key, Account], automatic: bool = False) -> Answer:
     """Take up the operation that takes instances out."""
-    return queue.submit(stack_set, request, "DELETE", _units(wanted), _begin_deletion, automatic)
+    return queue.submit(stack_set, request, "DELETE", _units(keys), _begin_deletion, automatic)
 
 
 @queue.beginning
@@ -102,11 +100,11 @@ def _begin_deletion(stack_set: StackSet, operation: Operation) -> list[Instance]
     return leaving
 
 
-def _units(wanted: dict[Key, Account]) -> dict[Key, str]:
-    return {key: account.unit for key, account in wanted.items()}
+def _units(keys: dict[Key, Account]) -> dict[Key, str]:
+    return {key: account.unit for key, account in keys.items()}
 
 
-def _wanted(stack_set: StackSet, request: Request, creating: bool = False) -> dict[Key, Account]:
+def _named_keys(stack_set: StackSet, request: Request, creating: bool = False) -> dict[Key, Account]:
     accounts = targets.named(stack_set, request, creating)
     if accounts is None:
         raise invalid("At least one of Accounts or DeploymentTargets must be specified")
@@ -121,8 +119,8 @@ def _wanted(stack_set: StackSet, request: Request, creating: bool = False) -> di
 def _remember_units(stack_set: StackSet, request: Request) -> None:
     """Units that were targeted once get the stack into accounts that come later."""
     for unit in (request.get("DeploymentTargets") or {}).get("OrganizationalUnitIds") or []:
-        known = stack_set.units.setdefault(unit, [])
-        known += [region for region in request["Regions"] if region not in known]
+        regions = stack_set.units.setdefault(unit, [])
+        regions += [region for region in request["Regions"] if region not in regions]
 
 
 def _forget_units(stack_set: StackSet, request: Request) -> None:

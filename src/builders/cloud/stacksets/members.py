@@ -1,6 +1,4 @@
-"""The template of a set: read once in the administrator's account, checked before any stack is tried.
-
-Member stacks: real stacks of the member account, made, changed, deleted and looked at by ministack's engine.
+"""Member stacks: real stacks of the member account, made, changed, deleted and looked at by ministack's engine.
 
 Every function runs in a task of its own, in the account and region of the instance.
 """
@@ -9,93 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import html
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ministack.services import cloudformation
-from ministack.services.cloudformation import engine, handlers, helpers
+from ministack.services.cloudformation import handlers, helpers
 
-from builders.cloud.cloudformation import templates
 from builders.cloud.patches import replace
-from builders.cloud.stacksets import permissions, targets
+from builders.cloud.stacksets import permissions, templates
 from builders.cloud.stacksets.model import Instance, StackSet
-from builders.cloud.stacksets.wire import Refused, Request, invalid
 from builders.resource_types import Json
-
-Template = Mapping[str, Json]
-
-
-def read(request: Request) -> tuple[str, Template] | None:
-    """Return body and content of the template that a request brings; None where it brings none."""
-    body, problem = helpers._resolve_template({name: [request[name]] for name in _SOURCES if name in request})
-    if problem:
-        raise invalid(message(problem))
-    if not body:
-        return None
-    try:
-        template = engine._parse_template(body)
-        engine._validate_template_statics(template)
-    except ValueError as error:
-        text = str(error)
-        raise invalid(text if text.startswith("Template ") else f"Template format error: {text}") from error
-    if not isinstance(template.get("Resources"), dict) or not template["Resources"]:
-        raise invalid("Template format error: At least one Resources member must be defined.")
-    return body, template
-
-
-_SOURCES = ("TemplateBody", "TemplateURL")
-
-
-def check(template: Template, service_managed: bool, request: Request, previous: Mapping[str, str]) -> None:
-    """Refuse parameters that do not fit, IAM that is not acknowledged, and what service-managed sets cannot deploy.
-
-    Sources: CloudFormation user guide, "Considerations for service-managed permissions";
-    aws-cloudformation/cloudformation-coverage-roadmap #839 for the sentence about transforms.
-    """
-    given = [
-        {
-            "Key": each["ParameterKey"],
-            "Value": each.get("ParameterValue", ""),
-            "UsePreviousValue": each.get("UsePreviousValue", False),
-        }
-        for each in request.get("Parameters") or []
-    ]
-    for each in given:
-        if each["UsePreviousValue"] and each["Key"] not in previous:
-            raise invalid(
-                f"Invalid input for parameter key {each['Key']}. Cannot specify usePreviousValue as true for a "
-                "parameter key not in the previous template"
-            )
-    try:
-        templates.check_given(template, given, previous)
-    except ValueError as error:
-        raise invalid(str(error)) from error
-    missing = handlers._missing_capabilities(
-        set(request.get("Capabilities") or []), handlers._required_iam_capabilities(template)
-    )
-    if missing:
-        raise Refused("InsufficientCapabilitiesException", handlers._insufficient_capabilities_message(missing))
-    if not service_managed:
-        return
-    if handlers._uses_macro(template):
-        raise invalid("Transform is not supported in SERVICE_MANAGED permission model")
-    kinds = {each.get("Type") for each in template["Resources"].values()}
-    if "AWS::CloudFormation::Stack" in kinds:
-        raise invalid("Nested stack is not supported in SERVICE_MANAGED permission model")
-
-
-def hidden(template: Template) -> set[str]:
-    """Return the parameters whose values are not shown."""
-    declared = template.get("Parameters") or {}
-    return {name for name, each in declared.items() if str(each.get("NoEcho", "")).lower() == "true"}
-
-
-def message(response: Json) -> str:
-    """Return the sentence of an error that ministack answers with."""
-    return html.unescape(response[2].decode().partition("<Message>")[2].partition("</Message>")[0])
-
 
 NOTHING_TO_DO = "No updates are to be performed."
 _CREATED = ("CREATE_COMPLETE", "DELETE_COMPLETE", "DELETE_FAILED")
@@ -192,7 +114,7 @@ def detect_drift(instance: Instance) -> str:
         raise ValueError(f"Stack {instance.stack_id or 'of this instance'} does not exist")
     status, _, _ = answer = handlers._ACTION_HANDLERS["DetectStackDrift"]({"StackName": [stack["StackName"]]})
     if status >= 400:
-        raise ValueError(message(answer))
+        raise ValueError(templates.message(answer))
     return str(stack["DriftInformation"]["StackDriftStatus"])
 
 
@@ -225,12 +147,12 @@ def _call(action: str, stack_set: StackSet, instance: Instance, name: str, **mor
     finally:
         permissions.acting.reset(tokens[0])
         _any_size.reset(tokens[1])
-    return message(answer) if status >= 400 else ""
+    return templates.message(answer) if status >= 400 else ""
 
 
 def _form(stack_set: StackSet, instance: Instance) -> dict[str, list[str]]:
     form = {"TemplateBody": [stack_set.template_body]}
-    for number, (key, value) in enumerate(targets.for_stack(stack_set, instance).items(), 1):
+    for number, (key, value) in enumerate(templates.stack_parameters(stack_set, instance).items(), 1):
         form[f"Parameters.member.{number}.ParameterKey"] = [key]
         form[f"Parameters.member.{number}.ParameterValue"] = [value]
     for number, tag in enumerate(stack_set.tags, 1):
@@ -246,11 +168,11 @@ def _clear_tags(stack_set: StackSet) -> dict[str, list[str]]:
     return {} if stack_set.tags else {"Tags": [""]}
 
 
-async def _until(stack: Mapping[str, Json], wanted: tuple[str, ...] = ()) -> None:
-    """Wait until a stack is at rest; with `wanted`, until its status is one of them."""
+async def _until(stack: Mapping[str, Json], statuses: tuple[str, ...] = ()) -> None:
+    """Wait until a stack is at rest; with `statuses`, until its status is one of them."""
     await asyncio.sleep(0)  # the stack's own task begins: a status from before is gone
     pause = 0.0
-    while stack["StackStatus"] not in wanted if wanted else stack["StackStatus"].endswith("_IN_PROGRESS"):
+    while stack["StackStatus"] not in statuses if statuses else stack["StackStatus"].endswith("_IN_PROGRESS"):
         await asyncio.sleep(pause)
         pause = min(pause + 0.001, 0.05)
 

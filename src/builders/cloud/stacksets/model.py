@@ -1,19 +1,4 @@
-"""What StackSets remember: sets, their instances, their operations and the results of those. Plain data, no AWS.
-
-What a test or a rehearsal decides about StackSets: how long things take, and how much fits.
-
-One operation beside the API, at the same address:
-
-    POST /  X-Amz-Target: StackferryStackSets.Drive
-    {"Administrator": "111111111111", "StackSeconds": 0.3, "ResultsLagSeconds": 2.0, "StackSets": 3, "Instances": 9,
-     "Accounts": {"222222222222": {"StackSeconds": 5.0}, "333333333333": {"Failure": "Rate exceeded"}}}
-
-Administrator is the account that owns the sets; all else may be left out and stays as it is. StackSeconds is how long
-each instance of an operation is RUNNING before its stack is touched. ResultsLagSeconds is how far
-ListStackSetOperationResults is behind. StackSets and Instances are the quotas of sets and of instances in a set.
-Accounts names those that are slower than the others, or in which every operation fails, with the reason; it replaces
-what was said of accounts before.
-"""
+"""Sets, their instances, their operations and the results of those as plain data; and the settings of a test."""
 
 from __future__ import annotations
 
@@ -31,7 +16,6 @@ from ministack.core import router
 from ministack.core.responses import error_response_json, json_response
 
 from builders import naming
-from builders.resource_types import Json as resource_types_Json
 
 Json = Any
 Key = tuple[str, str]
@@ -146,7 +130,7 @@ class Operation:
 
 @dataclass
 class StackSet:
-    """A set: what its stacks shall be, its instances, and all operations it ever had."""
+    """A set: its template and values, its instances, and all operations it ever had."""
 
     name: str
     account: str
@@ -193,11 +177,23 @@ class StackSet:
 
 
 TARGET = "StackferryStackSets"
+"""Tests and rehearsals change an administrator's settings by one operation beside the API, at the same address:
+
+    POST /  X-Amz-Target: StackferryStackSets.Drive
+    {"Administrator": "111111111111", "StackSeconds": 0.3, "ResultsLagSeconds": 2.0, "StackSets": 3, "Instances": 9,
+     "Accounts": {"222222222222": {"StackSeconds": 5.0}, "333333333333": {"Failure": "Rate exceeded"}}}
+
+Administrator is the account that owns the sets; each other key may be left out and stays as it is. StackSeconds is how
+long each instance of an operation is RUNNING before its stack is touched. ResultsLagSeconds is how far
+ListStackSetOperationResults is behind. StackSets and Instances are the quotas of sets and of instances in a set.
+Accounts names those that are slower than the others, or in which every operation fails, with the reason; it replaces
+the accounts of an earlier request.
+"""
 
 
 @dataclass
 class Settings:
-    """What holds for the sets of one administrator; the defaults are what nobody has to know about.
+    """Durations, lags, quotas and failing accounts for the sets of one administrator.
 
     Quotas: CloudFormation user guide, "Understand CloudFormation quotas".
     """
@@ -206,7 +202,7 @@ class Settings:
     results_lag_seconds: float = 0.3
     stack_sets: int = 1000
     instances: int = 100_000
-    accounts: dict[str, dict[str, resource_types_Json]] = field(default_factory=dict)
+    accounts: dict[str, dict[str, Json]] = field(default_factory=dict)
 
     def seconds(self, account: str) -> float:
         """Return how long an instance in the account is RUNNING before its stack is touched."""
@@ -225,15 +221,13 @@ def settings(administrator: str) -> Settings:
     return _settings[administrator]
 
 
-def install_driving() -> None:
+def install() -> None:
     """Let ministack route the operation here."""
     router.SERVICE_PATTERNS["stackferry-stacksets"] = {"target_prefixes": [TARGET]}
     app.SERVICE_HANDLERS["stackferry-stacksets"] = _handle
 
 
-async def _handle(
-    _method: str, _path: str, _headers: Mapping[str, str], body: bytes, _query: resource_types_Json
-) -> resource_types_Json:
+async def _handle(_method: str, _path: str, _headers: Mapping[str, str], body: bytes, _query: Json) -> Json:
     request = json.loads(body or b"{}")
     try:
         decided = settings(str(request.pop("Administrator")))

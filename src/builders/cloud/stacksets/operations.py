@@ -1,7 +1,4 @@
-"""DescribeStackSetOperation, ListStackSetOperations, ListStackSetOperationResults, StopStackSetOperation.
-
-DetectStackSetDrift, ListStackInstanceResourceDrifts.
-"""
+"""DescribeStackSetOperation, StopStackSetOperation, the lists of operations and results; DetectStackSetDrift."""
 
 from __future__ import annotations
 
@@ -53,11 +50,11 @@ def list_results(request: Request) -> Answer:
     """List what became of the instances, as it was a little while ago: reads are eventually consistent."""
     stack_set, operation = _find(request)
     lag = settings(stack_set.account).results_lag_seconds
-    wanted = {each.get("Values") for each in request.get("Filters") or []}
+    statuses = {each.get("Values") for each in request.get("Filters") or []}
     found = [
         _Seen(result, as_of)
         for result in operation.results.values()
-        if (as_of := result.seen(lag)) is not None and (not wanted or as_of[0] in wanted)
+        if (as_of := result.seen(lag)) is not None and (not statuses or as_of[0] in statuses)
     ]
     which = f"ListStackSetOperationResults {operation.id}"
     return views.page(
@@ -94,10 +91,10 @@ def list_resource_drifts(request: Request) -> Answer:
     key = request["StackInstanceAccount"], request["StackInstanceRegion"]
     if key not in stack_set.instances:
         raise no_instance(*key)
-    wanted = request.get("StackInstanceResourceDriftStatuses")
+    statuses = request.get("StackInstanceResourceDriftStatuses")
     with request_scope(*key):
         drifts = members.drifted_resources(stack_set.instances[key])
-    found = [each for each in drifts if not wanted or each["StackResourceDriftStatus"] in wanted]
+    found = [each for each in drifts if not statuses or each["StackResourceDriftStatus"] in statuses]
     which = f"ListStackInstanceResourceDrifts {stack_set.id} {key}"
     return views.page(request, which, found, lambda each: each["LogicalResourceId"], _shown)
 

@@ -3,13 +3,11 @@
 The sentences are those of the CloudFormation user guide, "Troubleshooting StackSets", of Ansible's documentation of
 its module for stack sets, and of cdklabs/cdk-stacksets #61.
 
-What the execution role may do is asked of ministack's evaluator once for each stack action, and once for each
-resource: the one action by which it is created, updated or deleted (see `needed`). ministack's handlers call no API,
-so further calls (tags, reads, keys) are not asked for, and an Allow counts for any resource ARN.
-
-What ministack's IAM evaluator does not know of requests to StackSets (`--auth`): the ARN of the set they name.
-
-Source: Service Authorization Reference, "Resource types defined by AWS CloudFormation" (stackset).
+The execution role is checked by ministack's evaluator once for each stack action, and once for each resource: the one
+action by which it is created, updated or deleted (see `needed`). ministack's handlers call no API, so further calls
+(tags, reads, keys) are not checked, and an Allow counts for any resource ARN. For callers (`--auth`), `install` adds
+the ARN of the set that a request names (Service Authorization Reference, "Resource types defined by AWS
+CloudFormation").
 """
 
 from __future__ import annotations
@@ -173,17 +171,17 @@ def install() -> None:
 
     def resource_arn(service: str, *request: Any) -> str:
         *_, query, region, account = request
-        name = _first(query, "StackSetName") if service == "cloudformation" else ""
+        name = _first_value(query, "StackSetName") if service == "cloudformation" else ""
         if not name:
             return str(before(service, *request))
         if name.startswith("arn:"):
             return name
-        owner = membership.management_of(account) if _first(query, "CallAs") == "DELEGATED_ADMIN" else account
+        owner = membership.management_of(account) if _first_value(query, "CallAs") == "DELEGATED_ADMIN" else account
         return f"arn:aws:cloudformation:{region}:{owner}:stackset/{name if ':' in name else f'{name}:*'}"
 
     replace(iam_actions, "extract_resource_arn", resource_arn)
 
 
-def _first(query: Mapping[str, Json], name: str) -> str:
+def _first_value(query: Mapping[str, Json], name: str) -> str:
     value = query.get(name) or ""
     return str(value[0] if isinstance(value, list) else value)

@@ -40,14 +40,14 @@ def repeated(stack_set: StackSet, request: Request, action: str) -> Answer | Non
     The API reference calls the id an idempotency token and names two errors: the id exists (another request has it),
     and the request is stale (other operations have been performed since). Ours is a reading of that.
     """
-    known = stack_set.operations.get(request.get("OperationId", ""))
-    if known is None:
+    earlier = stack_set.operations.get(request.get("OperationId", ""))
+    if earlier is None:
         return None
-    if (known.action, known.request) != (action, request):
-        raise operation_id_taken(known.id)
-    if known is not list(stack_set.operations.values())[-1]:
-        raise stale(known.id)
-    return {"OperationId": known.id}
+    if (earlier.action, earlier.request) != (action, request):
+        raise operation_id_taken(earlier.id)
+    if earlier is not list(stack_set.operations.values())[-1]:
+        raise stale(earlier.id)
+    return {"OperationId": earlier.id}
 
 
 def require_idle(stack_set: StackSet) -> None:
@@ -135,7 +135,7 @@ async def _run(stack_set: StackSet, operation: Operation) -> None:
     try:
         await engine.run(stack_set, operation)
     except Exception:
-        logger.exception("operation %s of %s stumbled", operation.id, stack_set.name)
+        logger.exception("operation %s of %s failed", operation.id, stack_set.name)
         operation.status, operation.ended = "FAILED", now()
     _forget(stack_set)
     _start_what_may(stack_set)

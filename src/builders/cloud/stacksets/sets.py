@@ -1,7 +1,4 @@
-"""CreateStackSet, DescribeStackSet, ListStackSets, UpdateStackSet, DeleteStackSet.
-
-ActivateOrganizationsAccess, DeactivateOrganizationsAccess, DescribeOrganizationsAccess, and automatic targets.
-"""
+"""CreateStackSet, DescribeStackSet, ListStackSets, UpdateStackSet, DeleteStackSet; organizations access."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from ministack.core.responses import get_account_id, get_region
 
 from builders import naming
 from builders.cloud.organizations import membership
-from builders.cloud.stacksets import callers, members, permissions, queue, targets, views
+from builders.cloud.stacksets import callers, permissions, queue, targets, templates, views
 from builders.cloud.stacksets.model import Instance, Key, Operation, StackSet, settings
 from builders.cloud.stacksets.wire import Answer, Refused, Request, impossible, invalid, limit, name_taken, not_empty
 
@@ -28,19 +25,19 @@ def create(request: Request) -> Answer:
                 return {"StackSetId": other.id}
             raise name_taken(other.name)
     _check_new(request, account)
-    read = members.read(request)
+    read = templates.read(request)
     if read is None:
         raise invalid(_NO_TEMPLATE)
     body, template = read
     service_managed = request.get("PermissionModel") == "SERVICE_MANAGED"
-    members.check(template, service_managed, request, {})
+    templates.check(template, service_managed, request, {})
     new = StackSet(
         name=request["StackSetName"],
         account=account,
         region=get_region(),
         template_body=body,
         template=template,
-        parameters=targets.of_set(template, request.get("Parameters") or [], {}),
+        parameters=templates.set_parameters(template, request.get("Parameters") or [], {}),
         capabilities=request.get("Capabilities") or [],
         tags=request.get("Tags") or [],
         description=request.get("Description", ""),
@@ -85,8 +82,8 @@ def describe(request: Request) -> Answer:
 
 def list_sets(request: Request) -> Answer:
     """List sets by name; without Status those of any."""
-    wanted = request.get("Status")
-    found = [each for each in callers.visible(request) if each.status == (wanted or each.status)]
+    status = request.get("Status")
+    found = [each for each in callers.visible(request) if each.status == (status or each.status)]
     return views.page(request, "ListStackSets", found, lambda each: [each.name, each.uuid], views.stack_set_summary)
 
 
@@ -109,14 +106,14 @@ def update(request: Request) -> Answer:
     if not stack_set.managed_execution or "ManagedExecution" in request:  # which is not changed while operations run
         queue.require_idle(stack_set)
     keys = _named(stack_set, request)
-    new = members.read(request)
+    new = templates.read(request)
     if new is None and not request.get("UsePreviousTemplate"):
         raise invalid(_NO_TEMPLATE)
     model = request.get("PermissionModel", stack_set.permission_model)
     if model != stack_set.permission_model and stack_set.instances:
         raise invalid("PermissionModel cannot be modified while there are stack instances in the stack set")
     _, template = new or ("", stack_set.template)
-    members.check(template, model == "SERVICE_MANAGED", request, stack_set.parameters)
+    templates.check(template, model == "SERVICE_MANAGED", request, stack_set.parameters)
     named = None if keys is None else dict.fromkeys(keys, "")
     return queue.submit(stack_set, request, "UPDATE", named, _begin_set_update, whole=True, template=new)
 
@@ -144,17 +141,18 @@ def _named(stack_set: StackSet, request: Request) -> list[Key] | None:
         raise invalid("Accounts or DeploymentTargets, and Regions, must be specified together, or none of them")
     if "AutoDeployment" in request:
         raise invalid("If you specify AutoDeployment, don't specify DeploymentTargets or Regions")
-    wanted = targets.keys(accounts, regions)
+    named = targets.keys(accounts, regions)
     if stack_set.service_managed:
-        return [key for key in wanted if key in stack_set.instances]
-    return [each.key for each in targets.required(stack_set, wanted)]
+        return [key for key in named if key in stack_set.instances]
+    return [each.key for each in targets.required(stack_set, named)]
 
 
-def _store(stack_set: StackSet, request: Request, new: tuple[str, members.Template] | None) -> None:
+def _store(stack_set: StackSet, request: Request, new: tuple[str, templates.Template] | None) -> None:
     """Put what an update brings into the set. Parameters that it leaves out fall back to the template's defaults."""
     if new is not None:
         stack_set.template_body, stack_set.template = new
-    stack_set.parameters = targets.of_set(stack_set.template, request.get("Parameters") or [], stack_set.parameters)
+    given = request.get("Parameters") or []
+    stack_set.parameters = templates.set_parameters(stack_set.template, given, stack_set.parameters)
     stack_set.capabilities = request.get("Capabilities", [])
     stack_set.tags = request.get("Tags", stack_set.tags)
     stack_set.description = request.get("Description", stack_set.description)

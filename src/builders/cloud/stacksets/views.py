@@ -1,6 +1,4 @@
-"""Sets, instances, operations and results as the API shows them.
-
-Pages of lists: sizes of 1 to 100, and tokens that hold where the next page begins.
+"""Sets, instances, operations and results as the API shows them, in pages of 1 to 100.
 
 A token names the key of the last item that was shown, and belongs to one list of one set: what comes or goes between
 two pages shifts nothing, and another list's token is refused.
@@ -16,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from builders import naming
-from builders.cloud.stacksets import members
+from builders.cloud.stacksets import templates
 from builders.cloud.stacksets.model import Instance, Operation, Result, StackSet
 from builders.cloud.stacksets.wire import Answer, Request, invalid
 from builders.resource_types import Json
@@ -24,7 +22,7 @@ from builders.resource_types import Json
 
 def stack_set(each: StackSet) -> Answer:
     """DescribeStackSet."""
-    hidden = members.hidden(each.template)
+    hidden = templates.hidden(each.template)
     return {
         **_common(each),
         "TemplateBody": each.template_body,
@@ -81,7 +79,7 @@ def instance_summary(owner: StackSet, each: Instance) -> Answer:
 
 def instance(owner: StackSet, each: Instance) -> Answer:
     """DescribeStackInstance."""
-    hidden = members.hidden(owner.template)
+    hidden = templates.hidden(owner.template)
     overrides = [
         {"ParameterKey": name, "ParameterValue": "****" if name in hidden else value}
         for name, value in each.overrides.items()
@@ -145,7 +143,7 @@ _DETECTION = {
 
 
 def _last_drift(each: StackSet) -> Answer | None:
-    """Return what the last completed detection found; one that runs is not told here."""
+    """Return what the last completed detection found; one that still runs is left out."""
     over = [one for one in each.operations.values() if one.action == "DETECT_DRIFT" and one.ended]
     return drift_details(over[-1]) if over else None
 
@@ -182,7 +180,7 @@ def page(
 ) -> Answer:
     """Return one page, `Summaries` and perhaps `NextToken`, of items in the order of their keys.
 
-    `which` names the list (its operation and what it is of); `key` gives an item's place, a JSON value that sorts.
+    `which` names the list (its operation and what it is of); `key` gives an item's position, a JSON value that sorts.
     """
     after = _after(request.get("NextToken"), which)
     rest = ((key(item), item) for item in items)
@@ -201,9 +199,9 @@ def _after(token: str | None, which: str) -> Json:
     if token is None:
         return None
     try:
-        owner, place = json.loads(base64.urlsafe_b64decode(token))
+        owner, position = json.loads(base64.urlsafe_b64decode(token))
     except (binascii.Error, ValueError):
-        owner, place = None, None
+        owner, position = None, None
     if owner != which:
         raise invalid("Invalid NextToken")
-    return place
+    return position

@@ -1,12 +1,9 @@
-"""What StackSets refuse with: the exception's name and its sentence, each in one place.
-
-Names and HTTP statuses are those of the CloudFormation API reference. Sentences marked "(seen)" were read in public
-threads or documents, which are named; the others are ours, since no public text shows AWS's own.
-
-Requests and answers of the query protocol, as botocore's own model of CloudFormation describes them.
+"""Requests and answers of the query protocol as botocore's own model of CloudFormation describes them, and the errors.
 
 The model says which members a request has, of which type and within which bounds, and how an answer is written, so
-that no operation here parses or formats anything itself.
+that no operation here parses or formats anything itself. Names and HTTP statuses of errors are those of the
+CloudFormation API reference. Sentences marked "(seen)" were read in public threads or documents, which are named; the
+others are ours, since no public text shows AWS's own.
 """
 
 from __future__ import annotations
@@ -125,8 +122,8 @@ def handler(operation: str, action: Action) -> Callable[[Form], Response]:
 
 def _refusal(refused: Refused) -> Response:
     """The name on the wire and the HTTP status are the model's; what it does not have is a ValidationError."""
-    known = refused.name in model().shape_names
-    error = model().shape_for(refused.name).metadata.get("error", {}) if known else {}
+    modelled = refused.name in model().shape_names
+    error = model().shape_for(refused.name).metadata.get("error", {}) if modelled else {}
     response: Response = helpers._error(error.get("code", refused.name), str(refused), error.get("httpStatusCode", 400))
     return response
 
