@@ -185,7 +185,7 @@ def _arrive(arn: str, task: Task, status: str, stop_reason: str, failure: str) -
 
 
 TARGET = "StackferryDms"
-"""Tests change a task by one operation beside the API, at the same address; the account and region are those of the ARN:
+"""Tests change a task by one operation beside the API, at the same address; account and region are those of the ARN:
 
     POST /  X-Amz-Target: StackferryDms.Drive
     {"ReplicationTaskArn": "arn:aws:dms:...:task:...",
