@@ -15,8 +15,9 @@ from builders.rollout.aws.client import Client
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template, read_templates
-from builders.rollout.lifecycle.bootstrap import StackOutcome, StackState, deploy_stacks, shared_outputs
+from builders.rollout.lifecycle.bootstrap import StackOutcome, StackState, deploy_stacks
 from builders.rollout.model import Permissions
+from builders.rollout.phase import shared_outputs
 
 from .conftest import DEPLOY_ROLE, Administrator, connect
 

@@ -19,8 +19,8 @@ from builders.rehearsal.cloud import RehearsalCloud
 from builders.rehearsal.commands import CommandResult, Observer, RolloutCommand
 from builders.rehearsal.snapshot import Snapshot
 from builders.rollout.config import sources
-from builders.rollout.lifecycle import bootstrap
 from builders.rollout.model import Target
+from builders.rollout.phase import shared_outputs
 from builders.rollout.plan.calls import Action
 from builders.rollout.state.journal import Journal, Run
 from builders.rollout.state.store import Store
@@ -159,7 +159,7 @@ class Rehearsal:
         if phase not in self._journals:
             suffix, home = self.suffix(phase), self.prepared.rollout.home
             client = self.command.phase_client(phase, suffix)
-            bucket = bootstrap.shared_outputs(client, self.prepared.rollout, phase).tooling[home][ARTIFACTS_BUCKET]
+            bucket = shared_outputs(client, self.prepared.rollout, phase).tooling[home][ARTIFACTS_BUCKET]
             self._journals[phase] = Store(client.objects(home), bucket, suffix).journal
         return self._journals[phase].run()
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from builders import naming
 from builders.errors import RolloutError, UsageError
+from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.config import desired_state, loading, schema, sources, templates
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template
 from builders.rollout.executor import current_state
-from builders.rollout.lifecycle import bootstrap
-from builders.rollout.model import CurrentState, DesiredState, Permissions, PlainStackSpec
+from builders.rollout.model import CurrentState, DesiredState, Permissions, PlainStackSpec, Target, Values
 from builders.rollout.state.overrides import OverrideCache
 from builders.rollout.state.store import Store
 from builders.text import unknown_name
@@ -100,7 +100,7 @@ def connect(
 def open_phase(opened: PhaseConnection) -> Phase:
     """Open a phase. Raises `RolloutError` where the shared stacks do not exist yet."""
     rollout, client = opened.rollout, opened.client
-    shared = bootstrap.shared_outputs(client, rollout, opened.phase)
+    shared = shared_outputs(client, rollout, opened.phase)
     desired = desired_state.desired_state(rollout, opened.phase, opened.templates, shared, opened.members)
     buckets = {region: outputs[naming.ARTIFACTS_BUCKET] for region, outputs in shared.tooling.items()}
     return Phase(
@@ -122,3 +122,57 @@ def check_account(client: Client, rollout: schema.RolloutFile) -> None:
             f"the credentials are of account {account}, and the tooling account of {rollout.path} is "
             f"{rollout.tooling.account}; choose its profile by --profile or AWS_PROFILE"
         )
+
+
+ADMINISTRATION, ARTIFACTS, SHARED_NETWORK = "administration", "artifacts", "shared_network"
+"""Layers, one of each scope that all phases share."""
+
+Stack = tuple[str, Target]
+"""A layer and its target."""
+
+
+def shared_outputs(client: Client, rollout: schema.RolloutFile, phase: str | None = None) -> SharedOutputs:
+    """Read the outputs of the shared stacks of a phase, or of all. Raises `RolloutError` where one does not exist."""
+    expected = dict(_stacks(rollout, phase))
+
+    def outputs(stack: Stack) -> Values | None:
+        target = stack[1]
+        found = client.plain.read(target.account, target.region, expected[stack])
+        return None if found is None else found.outputs
+
+    read = dict(concurrently(outputs, expected))
+    missing = [f"{expected[stack]} in {stack[1]}" for stack in expected if read[stack] is None]
+    if missing:
+        raise RolloutError(
+            f"there is no stack {', '.join(missing)}; run `rollout-stacksets bootstrap --phase "
+            f"{phase or next(iter(rollout.phases))}` first"
+        )
+    return joined_outputs({stack: found for stack, found in read.items() if found is not None})
+
+
+def joined_outputs(outputs: Mapping[Stack, Values]) -> SharedOutputs:
+    """Arrange the outputs of stacks as the desired state takes them."""
+    administration = [found for (layer, _), found in outputs.items() if layer == ADMINISTRATION]
+    return SharedOutputs(
+        tooling={target.region: found for (layer, target), found in outputs.items() if layer == ARTIFACTS},
+        administration=administration[0] if administration else {},
+        network={target.region: found for (layer, target), found in outputs.items() if layer == SHARED_NETWORK},
+    )
+
+
+def _stacks(rollout: schema.RolloutFile, phase: str | None) -> Iterator[tuple[Stack, str]]:
+    """The stacks with their names: `administration` in the home region."""
+    plans = [rollout.phases[phase]] if phase else rollout.phases.values()
+    regions = list(dict.fromkeys(region for plan in plans for region in plan.regions))
+    if rollout.stacksets.permission_model == "SELF_MANAGED":
+        yield _stack(rollout, ADMINISTRATION, rollout.tooling, rollout.home)
+    for region in dict.fromkeys([rollout.home, *regions]):
+        yield _stack(rollout, ARTIFACTS, rollout.tooling, region)
+    if rollout.network:
+        for region in regions:
+            yield _stack(rollout, SHARED_NETWORK, rollout.network, region)
+
+
+def _stack(rollout: schema.RolloutFile, layer: str, owner: schema.SharedAccount, region: str) -> tuple[Stack, str]:
+    given = {**sources.read_parameters(rollout, owner.parameters).values, **owner.region_parameters.get(region, {})}
+    return (layer, Target(owner.account, region)), naming.plain_stack(layer, given.get(naming.SUFFIX, ""))

@@ -31,9 +31,9 @@ from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.diff.effects import Change, Effect
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.executor.polling import PollInterval
-from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_stacks, shared_outputs
+from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_stacks
 from builders.rollout.model import CurrentState, Target
-from builders.rollout.phase import Phase, PhaseConnection
+from builders.rollout.phase import Phase, PhaseConnection, shared_outputs
 from builders.rollout.plan.plan import Group, Plan
 from builders.rollout.render import findings
 from builders.rollout.render.status import status_data, status_text

@@ -1,28 +1,26 @@
 """Which plain stacks a phase stands on, in rounds: the values of a round are outputs of those before it.
 
-What the shared stacks have put out.
-
 Deploys the plain stacks: round after round, the places of a round side by side, each failing for itself.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from builders import naming, progress
 from builders.errors import RolloutError
-from builders.naming import SUFFIX
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Refused, Unreachable
 from builders.rollout.config.desired_state import desired_state
-from builders.rollout.config.schema import RolloutFile, SharedAccount
+from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.shared_stacks import BootstrapStack, bootstrap_values
-from builders.rollout.config.sources import SharedOutputs, read_parameters
+from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import ACCOUNT, NETWORK, TOOLING, TOOLING_ONCE, Template, read_template
 from builders.rollout.model import DesiredState, Target, Values
+from builders.rollout.phase import joined_outputs
 
 ROUNDS = (TOOLING_ONCE, TOOLING, NETWORK, ACCOUNT)
 """Scopes of layers, in the order in which they are deployed; the phase's routes come last."""
@@ -98,60 +96,6 @@ def route_stacks(desired: DesiredState, outputs: Mapping[str, Mapping[Target, Va
 def _step(stack: BootstrapStack) -> PlannedStack:
     name = naming.plain_stack(stack.layer, stack.suffix)
     return PlannedStack(stack.target.account, stack.target.region, stack.layer, name, stack.template, stack.parameters)
-
-
-ADMINISTRATION, ARTIFACTS, SHARED_NETWORK = "administration", "artifacts", "shared_network"
-"""Layers, one of each scope that all phases share."""
-
-Stack = tuple[str, Target]
-"""A layer and its place."""
-
-
-def shared_outputs(client: Client, rollout: RolloutFile, phase: str | None = None) -> SharedOutputs:
-    """Read the stacks that a phase stands on, or all phases. Raises `RolloutError` where one is not there."""
-    expected = dict(_stacks(rollout, phase))
-
-    def look(stack: Stack) -> Values | None:
-        target = stack[1]
-        found = client.plain.read(target.account, target.region, expected[stack])
-        return None if found is None else found.outputs
-
-    looked = dict(concurrently(look, expected))
-    missing = [f"{expected[stack]} in {stack[1]}" for stack in expected if looked[stack] is None]
-    if missing:
-        raise RolloutError(
-            f"there is no stack {', '.join(missing)}; run `rollout-stacksets bootstrap --phase "
-            f"{phase or next(iter(rollout.phases))}` first"
-        )
-    return joined_outputs({stack: outputs for stack, outputs in looked.items() if outputs is not None})
-
-
-def joined_outputs(outputs: Mapping[Stack, Values]) -> SharedOutputs:
-    """Arrange what stacks have put out as the desired state takes it."""
-    administration = [found for (layer, _), found in outputs.items() if layer == ADMINISTRATION]
-    return SharedOutputs(
-        tooling={target.region: found for (layer, target), found in outputs.items() if layer == ARTIFACTS},
-        administration=administration[0] if administration else {},
-        network={target.region: found for (layer, target), found in outputs.items() if layer == SHARED_NETWORK},
-    )
-
-
-def _stacks(rollout: RolloutFile, phase: str | None) -> Iterator[tuple[Stack, str]]:
-    """The stacks with their names: `administration` in the home region."""
-    plans = [rollout.phases[phase]] if phase else rollout.phases.values()
-    regions = list(dict.fromkeys(region for plan in plans for region in plan.regions))
-    if rollout.stacksets.permission_model == "SELF_MANAGED":
-        yield _stack(rollout, ADMINISTRATION, rollout.tooling, rollout.home)
-    for region in dict.fromkeys([rollout.home, *regions]):
-        yield _stack(rollout, ARTIFACTS, rollout.tooling, region)
-    if rollout.network:
-        for region in regions:
-            yield _stack(rollout, SHARED_NETWORK, rollout.network, region)
-
-
-def _stack(rollout: RolloutFile, layer: str, owner: SharedAccount, region: str) -> tuple[Stack, str]:
-    given = {**read_parameters(rollout, owner.parameters).values, **owner.region_parameters.get(region, {})}
-    return (layer, Target(owner.account, region)), naming.plain_stack(layer, given.get(SUFFIX, ""))
 
 
 class StackState(enum.Enum):
@@ -270,7 +214,7 @@ def _desired(
 ) -> DesiredState | None:
     """The phase as it shall be, where something of it stands; before its first apply its values may be incomplete."""
     of_account = [each.step for each in outcomes if read_template(each.step.layer, each.step.template).scope == ACCOUNT]
-    suffix = of_account[0].values[SUFFIX] if of_account else ""
+    suffix = of_account[0].values[naming.SUFFIX] if of_account else ""
     if not {naming.stack_set(layer, suffix) for layer in templates} & set(client.sets.names()):
         return None
     return desired_state(rollout, phase, templates, _shared(outcomes), members)
