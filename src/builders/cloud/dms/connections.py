@@ -14,6 +14,7 @@ from ministack.core.responses import AccountRegionScopedDict
 
 from builders.cloud.cloudformation import records
 from builders.cloud.dms.faults import not_found, wrong_state
+from builders.cloud.internals import entries
 from builders.cloud.server import state
 from builders.resource_types import Json
 
@@ -61,7 +62,7 @@ def stores() -> dict[str, Json]:
 
 def take_up() -> None:
     """Finish the tests that were under way when the last server ended."""
-    for (account, region, (_, endpoint)), connection in list(_connections._data.items()):
+    for (account, region, (_, endpoint)), connection in list(entries(_connections).items()):
         if connection.status == "testing":
             _finish_later(connection, _refusals.get_scoped(account, region, endpoint, ""))
 

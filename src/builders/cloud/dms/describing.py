@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ministack.services import ec2
-
 from builders.cloud.cloudformation import records
 from builders.cloud.dms import connections, tasks
 from builders.cloud.dms.faults import invalid, not_found
+from builders.cloud.internals import ec2
 from builders.cloud.server import pages
 from builders.resource_types import Json
 
@@ -132,7 +131,7 @@ def _certificate(arn: str, record: Mapping[str, Json]) -> Described:
 
 def _subnet_group(name: str, record: Mapping[str, Json]) -> Described:
     properties = record["Properties"]
-    subnets = [ec2._subnets[identifier] for identifier in properties["SubnetIds"] if identifier in ec2._subnets]
+    subnets = [ec2.subnets[identifier] for identifier in properties["SubnetIds"] if identifier in ec2.subnets]
     return {
         "ReplicationSubnetGroupIdentifier": name.lower(),
         "ReplicationSubnetGroupDescription": properties["ReplicationSubnetGroupDescription"],

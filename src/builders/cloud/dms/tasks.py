@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region, request_scope
-from ministack.services import eventbridge
 
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers, Made
 from builders.cloud.dms import connections
 from builders.cloud.dms.faults import Fault, not_found, wrong_state
+from builders.cloud.internals import entries, eventbridge
 from builders.cloud.server import state
 from builders.resource_types import Json
 
@@ -133,7 +133,7 @@ def _as_cloudformation(arn: str, done: str) -> None:
 
 def take_up() -> None:
     """Go on with the tasks that were on their way when the last server ended."""
-    for (account, region, arn), task in list(_tasks._data.items()):
+    for (account, region, arn), task in list(entries(_tasks).items()):
         if task.status in ("starting", "stopping"):
             with request_scope(account, region):
                 _later(arn, task, task.status)
@@ -181,7 +181,7 @@ def _arrive(arn: str, task: Task, status: str, stop_reason: str, failure: str) -
         "Resources": [arn],
         "Detail": json.dumps(detail),
     }
-    eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+    eventbridge.put_events({"Entries": [entry]}, allow_aws_source=True)
 
 
 TARGET = "StackferryDms"

@@ -9,8 +9,8 @@ from typing import Any
 from ministack import app
 from ministack.core import iam_evaluator
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, request_scope
-from ministack.services import organizations
 
+from builders.cloud.internals import organizations
 from builders.cloud.organizations import delegation, membership
 from builders.cloud.organizations.membership import Denied
 from builders.cloud.server import state
@@ -82,7 +82,7 @@ def _member_may(operation: str, caller: str, management: str) -> bool:
 
 
 def _of_ministack(operation: str, payload: Payload) -> Payload:
-    action = organizations._DISPATCH.get(operation)
+    action = organizations.actions.get(operation)
     if action is None:
         raise Denied("UnsupportedAPIEndpointException", f"{operation} is not offered by the embedded cloud.")
     status, _, body = action(payload)

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 
 from ministack.core.responses import get_account_id, get_region, request_scope
-from ministack.services import iam, organizations
+from ministack.services.organizations import FULL_ACCESS_POLICY_ID
 
+from builders.cloud.internals import entries, iam, organizations
 from builders.resource_types import Json
 
 _management: dict[str, str] = {}
@@ -48,7 +49,7 @@ def management_of(account: str) -> str | None:
 
 def organization_id_of(account: str) -> str | None:
     """Return the id of an account's organization (the condition key aws:PrincipalOrgID)."""
-    found = organizations._orgs.get_scoped(_management.get(account), None, "self")
+    found = organizations.organizations.get_scoped(_management.get(account), None, "self")
     return found["Id"] if found else None
 
 
@@ -62,7 +63,7 @@ def remove_member(account: str) -> None:
     """An account belongs to none any more."""
     management = _management[account]
     before = units_above(management, account)
-    organizations._accounts.pop_scoped(management, None, account, None)
+    organizations.accounts.pop_scoped(management, None, account, None)
     for accounts in _delegates.get(management, {}).values():
         accounts.pop(account, None)
     del _management[account]
@@ -83,7 +84,7 @@ def _notify(account: str, management: str, before: list[str]) -> None:
 
 def record(management: str, account: str) -> dict[str, Json] | None:
     """Return what ministack keeps about a member."""
-    found: dict[str, Json] | None = organizations._accounts.get_scoped(management, None, account)
+    found: dict[str, Json] | None = organizations.accounts.get_scoped(management, None, account)
     return found
 
 
@@ -96,22 +97,22 @@ def suspended(account: str) -> bool:
 
 def units_above(management: str, child: str) -> list[str]:
     """Return the units above an account or unit, nearest first, the root last."""
-    node = record(management, child) or organizations._ous.get_scoped(management, None, child)
+    node = record(management, child) or organizations.units.get_scoped(management, None, child)
     above = []
     while node is not None:
         above.append(node["_ParentId"])
-        node = organizations._ous.get_scoped(management, None, node["_ParentId"])
+        node = organizations.units.get_scoped(management, None, node["_ParentId"])
     return above
 
 
 def accounts_below(management: str, unit: str) -> list[str] | None:
     """Return the members in a unit or root and in all units below it; None when there is no such unit."""
-    found = organizations._ous.get_scoped(management, None, unit) or organizations._roots.get_scoped(
+    found = organizations.units.get_scoped(management, None, unit) or organizations.roots.get_scoped(
         management, None, unit
     )
     if found is None:
         return None
-    members = (account for (owner, account) in list(organizations._accounts._data) if owner == management)
+    members = (account for (owner, account) in list(entries(organizations.accounts)) if owner == management)
     return [account for account in members if unit in units_above(management, account)]
 
 
@@ -154,18 +155,18 @@ def create_organization(_payload: Payload) -> Payload:
     caller = get_account_id()
     if management_of(caller):
         raise Denied("AlreadyInOrganizationException", "The AWS account is already a member of an organization.")
-    organizations._ensure_org()
+    organizations.make_organization()
     join(caller, caller)
-    return {"Organization": dict(organizations._orgs["self"])}
+    return {"Organization": dict(organizations.organizations["self"])}
 
 
 def delete_organization(_payload: Payload) -> Payload:
     """The caller's organization ends; it must be empty."""
     caller = get_account_id()
-    if len(organizations._accounts) > 1 or len(organizations._ous):
+    if len(organizations.accounts) > 1 or len(organizations.units):
         raise Denied("OrganizationNotEmptyException", "To delete an organization you must first remove all members.")
     remove_member(caller)
-    for store in (organizations._orgs, organizations._roots, organizations._policies, organizations._attachments):
+    for store in (organizations.organizations, organizations.roots, organizations.policies, organizations.attachments):
         for key in list(store):
             del store[key]
     return {}
@@ -181,9 +182,9 @@ def create_account(payload: Payload) -> Payload:
         allowed = {"AWS": f"arn:aws:iam::{management}:root"}
         statement = {"Effect": "Allow", "Principal": allowed, "Action": "sts:AssumeRole"}
         trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        iam._create_role({"RoleName": [name], "AssumeRolePolicyDocument": [trust]})
+        iam.create_role({"RoleName": [name], "AssumeRolePolicyDocument": [trust]})
         administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
-        iam._attach_role_policy({"RoleName": [name], "PolicyArn": [administrator]})
+        iam.attach_role_policy({"RoleName": [name], "PolicyArn": [administrator]})
     stamp = int(time.time())
     status = {
         "Id": f"car-{secrets.token_hex(16)}",
@@ -193,7 +194,7 @@ def create_account(payload: Payload) -> Payload:
         "CompletedTimestamp": stamp,
         "AccountId": number,
     }
-    organizations._create_statuses[status["Id"]] = status
+    organizations.create_statuses[status["Id"]] = status
     return {"CreateAccountStatus": status}
 
 
@@ -230,8 +231,8 @@ def accept(payload: Payload) -> Payload:
 
 
 def _add(number: str, management: str, email: str, name: str, how: str) -> None:
-    organization = organizations._orgs["self"]["Id"]
-    organizations._accounts[number] = {
+    organization = organizations.organizations["self"]["Id"]
+    organizations.accounts[number] = {
         "Id": number,
         "Arn": f"arn:aws:organizations::{management}:account/{organization}/{number}",
         "Email": email,
@@ -240,9 +241,9 @@ def _add(number: str, management: str, email: str, name: str, how: str) -> None:
         "State": "ACTIVE",
         "JoinedMethod": how,
         "JoinedTimestamp": int(time.time()),
-        "_ParentId": next(iter(organizations._roots)),
+        "_ParentId": next(iter(organizations.roots)),
     }
-    organizations._attachments[organizations.FULL_ACCESS_POLICY_ID] += [number]
+    organizations.attachments[FULL_ACCESS_POLICY_ID] += [number]
     join(number, management)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 
-from ministack.services.cloudformation import handlers
-
 from builders.cloud.cloudformation.records import Handlers
+from builders.cloud.internals import cloudformation
 from builders.cloud.organizations import membership
 from builders.cloud.server import state
 from builders.cloud.stacksets import (
@@ -51,7 +50,7 @@ ACTIONS: Mapping[str, Action] = {
 def install(table: MutableMapping[str, Handlers]) -> None:
     """Put the operations into ministack; `table` holds the handlers of resource types, all in place already."""
     for operation, action in ACTIONS.items():
-        handlers._ACTION_HANDLERS[operation] = wire.handler(operation, action)
+        cloudformation.action_handlers[operation] = wire.handler(operation, action)
     members.install()
     permissions.guard(table)
     model.install()

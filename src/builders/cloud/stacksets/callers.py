@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
 
+from builders.cloud.internals import entries
 from builders.cloud.organizations import membership
 from builders.cloud.stacksets.model import StackSet
 from builders.cloud.stacksets.wire import Request, invalid, no_set
@@ -55,7 +56,7 @@ def add(stack_set: StackSet) -> None:
 
 def every() -> list[StackSet]:
     """Return all sets of all accounts."""
-    return list(_sets._data.values())
+    return list(entries(_sets).values())
 
 
 def visible(request: Request) -> Iterator[StackSet]:
@@ -68,7 +69,7 @@ def visible(request: Request) -> Iterator[StackSet]:
 
 def owned(account: str, region: str | None = None) -> Iterator[StackSet]:
     """Yield an account's sets, deleted ones too; without a region those of all regions."""
-    for (owner, made_in, _), stack_set in list(_sets._data.items()):
+    for (owner, made_in, _), stack_set in list(entries(_sets).items()):
         if owner == account and made_in == (region or made_in):
             yield stack_set
 

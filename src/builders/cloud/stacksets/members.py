@@ -11,9 +11,9 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ministack.services import cloudformation
-from ministack.services.cloudformation import handlers, helpers
+from ministack.services.cloudformation import helpers
 
+from builders.cloud.internals import cloudformation
 from builders.cloud.patches import replace
 from builders.cloud.stacksets import permissions, templates
 from builders.cloud.stacksets.model import Instance, StackSet
@@ -61,7 +61,7 @@ async def _create(stack_set: StackSet, instance: Instance, name: str) -> Outcome
     refused = _call("CreateStack", stack_set, instance, name, OnFailure=["DELETE"])
     if refused:
         return Outcome(refused, failed=True)
-    stack = cloudformation._stacks[name]
+    stack = cloudformation.stacks[name]
     instance.stack_id = stack["StackId"]
     await _until(stack, _CREATED)
     if stack["StackStatus"] == "CREATE_COMPLETE":
@@ -112,7 +112,7 @@ def detect_drift(instance: Instance) -> str:
     stack = _stack(instance)
     if stack is None:
         raise ValueError(f"Stack {instance.stack_id or 'of this instance'} does not exist")
-    status, _, _ = answer = handlers._ACTION_HANDLERS["DetectStackDrift"]({"StackName": [stack["StackName"]]})
+    status, _, _ = answer = cloudformation.action_handlers["DetectStackDrift"]({"StackName": [stack["StackName"]]})
     if status >= 400:
         raise ValueError(templates.message(answer))
     return str(stack["DriftInformation"]["StackDriftStatus"])
@@ -126,7 +126,7 @@ def drifted_resources(instance: Instance) -> list[dict[str, Json]]:
 
 def _stack(instance: Instance) -> dict[str, Json] | None:
     name = instance.stack_id.split("/")[1] if instance.stack_id else ""
-    stack: dict[str, Json] | None = cloudformation._stacks.get(name)
+    stack: dict[str, Json] | None = cloudformation.stacks.get(name)
     return stack
 
 
@@ -143,7 +143,7 @@ def _call(action: str, stack_set: StackSet, instance: Instance, name: str, **mor
         form |= _form(stack_set, instance)
     tokens = permissions.acting.set(role), _any_size.set(True)
     try:
-        status, _, _ = answer = handlers._ACTION_HANDLERS[action](form)
+        status, _, _ = answer = cloudformation.action_handlers[action](form)
     finally:
         permissions.acting.reset(tokens[0])
         _any_size.reset(tokens[1])
@@ -178,7 +178,7 @@ async def _until(stack: Mapping[str, Json], statuses: tuple[str, ...] = ()) -> N
 
 
 def _events(stack: Mapping[str, Json]) -> list[Mapping[str, Json]]:
-    events: list[Mapping[str, Json]] = cloudformation._stack_events.get(stack["StackId"]) or []
+    events: list[Mapping[str, Json]] = cloudformation.stack_events.get(stack["StackId"]) or []
     return events
 
 

@@ -22,10 +22,10 @@ from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import iam
 
 from builders import resource_types
 from builders.cloud.cloudformation.records import Handlers
+from builders.cloud.internals import iam
 from builders.cloud.organizations import membership
 from builders.cloud.patches import replace
 from builders.cloud.stacksets.model import StackSet
@@ -70,14 +70,14 @@ class Role:
     @property
     def trust(self) -> dict[str, Any] | None:
         """Its trust policy; None when there is no such role."""
-        role = iam._roles.get_scoped(self.account, None, self.name)
+        role = iam.roles.get_scoped(self.account, None, self.name)
         document = (role or {}).get("AssumeRolePolicyDocument")
         return json.loads(document) if isinstance(document, str) else document
 
     def refusal(self, action: str, resource: str, any_resource: bool = False) -> str | None:
         """Return IAM's sentence when the role may not do that."""
-        policies = iam_evaluator._gather_role_policies(self.name, self.account)
-        limits = iam_evaluator._permissions_boundary(iam._roles, self.name, self.account)
+        policies = iam.policies_of_role(self.name, self.account)
+        limits = iam.permissions_boundary(iam.roles, self.name, self.account)
         if any_resource:
             policies = [[_for_any_resource(statement) for statement in statements] for statements in policies]
         context = iam_evaluator.EvalContext(

@@ -10,9 +10,8 @@ import html
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ministack.services.cloudformation import engine, handlers, helpers
-
 from builders.cloud.cloudformation import templates
+from builders.cloud.internals import cloudformation
 from builders.cloud.stacksets.model import Instance, StackSet
 from builders.cloud.stacksets.wire import Refused, Request, invalid
 from builders.resource_types import Json
@@ -22,14 +21,14 @@ Template = Mapping[str, Json]
 
 def read(request: Request) -> tuple[str, Template] | None:
     """Return body and content of the template that a request brings; None where it brings none."""
-    body, problem = helpers._resolve_template({name: [request[name]] for name in _SOURCES if name in request})
+    body, problem = cloudformation.read_template({name: [request[name]] for name in _SOURCES if name in request})
     if problem:
         raise invalid(message(problem))
     if not body:
         return None
     try:
-        template = engine._parse_template(body)
-        engine._validate_template_statics(template)
+        template = cloudformation.parse_template(body)
+        cloudformation.check_template(template)
     except ValueError as error:
         text = str(error)
         raise invalid(text if text.startswith("Template ") else f"Template format error: {text}") from error
@@ -65,14 +64,14 @@ def check(template: Template, service_managed: bool, request: Request, previous:
         templates.check_given(template, given, previous)
     except ValueError as error:
         raise invalid(str(error)) from error
-    missing = handlers._missing_capabilities(
-        set(request.get("Capabilities") or []), handlers._required_iam_capabilities(template)
+    missing = cloudformation.missing_capabilities(
+        set(request.get("Capabilities") or []), cloudformation.required_capabilities(template)
     )
     if missing:
-        raise Refused("InsufficientCapabilitiesException", handlers._insufficient_capabilities_message(missing))
+        raise Refused("InsufficientCapabilitiesException", cloudformation.missing_capabilities_message(missing))
     if not service_managed:
         return
-    if handlers._uses_macro(template):
+    if cloudformation.uses_macro(template):
         raise invalid("Transform is not supported in SERVICE_MANAGED permission model")
     kinds = {each.get("Type") for each in template["Resources"].values()}
     if "AWS::CloudFormation::Stack" in kinds:

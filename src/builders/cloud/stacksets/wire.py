@@ -17,8 +17,9 @@ from xml.sax.saxutils import escape
 
 import botocore.loaders
 import botocore.model
-from ministack.services.cloudformation import helpers
+from ministack.services.cloudformation.helpers import validation_error_message
 
+from builders.cloud.internals import cloudformation
 from builders.resource_types import Json
 
 
@@ -108,11 +109,11 @@ def handler(operation: str, action: Action) -> Callable[[Form], Response]:
             request = _value(form, "", shapes.input_shape) or {}
             problems = list(_problems(request, shapes.input_shape, ""))
             if problems:
-                raise invalid(helpers.validation_error_message(problems))
+                raise invalid(validation_error_message(problems))
             result = "".join(_elements(action(request), shapes.output_shape)) if shapes.output_shape else ""
         except Refused as refused:
             return _refusal(refused)
-        response: Response = helpers._xml(
+        response: Response = cloudformation.xml(
             200, f"{operation}Response", f"<{operation}Result>{result}</{operation}Result>"
         )
         return response
@@ -124,7 +125,9 @@ def _refusal(refused: Refused) -> Response:
     """The name on the wire and the HTTP status are the model's; what it does not have is a ValidationError."""
     modelled = refused.name in model().shape_names
     error = model().shape_for(refused.name).metadata.get("error", {}) if modelled else {}
-    response: Response = helpers._error(error.get("code", refused.name), str(refused), error.get("httpStatusCode", 400))
+    response: Response = cloudformation.error(
+        error.get("code", refused.name), str(refused), error.get("httpStatusCode", 400)
+    )
     return response
 
 

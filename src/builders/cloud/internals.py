@@ -1,0 +1,257 @@
+"""The private names of ministack that this package uses, by service, each under a public name.
+
+It belongs to the registry of patches (patches.py): nowhere else does a module reach for a private name of ministack.
+Each is looked up when it is used, so that a function that a patch has replaced is called as replaced.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+class Private:
+    """A name in a module of ministack: a function, or a store of one account and region at a time."""
+
+    def __init__(self, target: str) -> None:
+        module, _, self._name = target.rpartition(".")
+        self._module = importlib.import_module(module)
+
+    def __get__(self, _instance: object, _owner: type) -> Any:
+        """Look the name up."""
+        return getattr(self._module, self._name)
+
+
+def entries(store: Any) -> dict[tuple[Any, ...], Any]:
+    """Return the entries of a store over all accounts and regions: {(account, region, key): value}, live.
+
+    The key of a service without regions, such as Organizations, is (account, key).
+    """
+    found: dict[tuple[Any, ...], Any] = store._data
+    return found
+
+
+class server:
+    """The server in front of the services."""
+
+    account_of = Private("ministack.app._request_account_scope")
+    parameters = Private("ministack.app._routing_params")
+    state_to_save = Private("ministack.app._build_persistence_save_dict")
+
+
+class account:
+    """Account Management."""
+
+    regions = Private("ministack.services.account._REGIONS_LIST")
+    opt_in_regions = Private("ministack.services.account._OPT_IN_REQUIRED")
+
+
+class cloudcontrol:
+    """Cloud Control."""
+
+    progress_event = Private("ministack.services.cloudcontrol._progress_event")
+    record_request = Private("ministack.services.cloudcontrol._record_request")
+
+
+class cloudformation:
+    """CloudFormation: stores, tables of handlers, and the steps of its engine."""
+
+    stacks = Private("ministack.services.cloudformation._stacks")
+    stack_events = Private("ministack.services.cloudformation._stack_events")
+    exports = Private("ministack.services.cloudformation._exports")
+    change_sets = Private("ministack.services.cloudformation._change_sets")
+    pending_custom_resources = Private("ministack.services.cloudformation.custom_resource._pending")
+
+    action_handlers = Private("ministack.services.cloudformation.handlers._ACTION_HANDLERS")
+    resource_handlers = Private("ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS")
+
+    error = Private("ministack.services.cloudformation.helpers._error")
+    parameter = Private("ministack.services.cloudformation.helpers._p")
+    read_template = Private("ministack.services.cloudformation.helpers._resolve_template")
+    xml = Private("ministack.services.cloudformation.helpers._xml")
+
+    check_template = Private("ministack.services.cloudformation.engine._validate_template_statics")
+    parameter_type = Private("ministack.services.cloudformation.engine._rule_inner_type")
+    parse_template = Private("ministack.services.cloudformation.engine._parse_template")
+    references = Private("ministack.services.cloudformation.engine._intrinsic_references")
+    resolve = Private("ministack.services.cloudformation.engine._resolve_refs")
+
+    find_stack = Private("ministack.services.cloudformation.handlers._resolve_stack")
+    imported_export_names = Private("ministack.services.cloudformation.handlers._imported_export_names")
+    missing_capabilities = Private("ministack.services.cloudformation.handlers._missing_capabilities")
+    missing_capabilities_message = Private(
+        "ministack.services.cloudformation.handlers._insufficient_capabilities_message"
+    )
+    required_capabilities = Private("ministack.services.cloudformation.handlers._required_iam_capabilities")
+    uses_macro = Private("ministack.services.cloudformation.handlers._uses_macro")
+
+    custom_name_replacement = Private("ministack.services.cloudformation.provisioners._CUSTOM_NAME_REPLACEMENT")
+    replacing_change = Private("ministack.services.cloudformation.provisioners._replacing_change")
+    replacing_properties = Private("ministack.services.cloudformation.provisioners._REPLACING_PROPERTIES")
+    tag_map = Private("ministack.services.cloudformation.provisioners._tag_map")
+    take_snapshot = Private("ministack.services.cloudformation.provisioners._snapshot_resource")
+
+    add_event = Private("ministack.services.cloudformation.stacks._add_event")
+    create_or_delete = Private("ministack.services.cloudformation.stacks._create_then_delete_on_failure")
+    delete_stack = Private("ministack.services.cloudformation.stacks._delete_stack_async")
+    deploy_stack = Private("ministack.services.cloudformation.stacks._deploy_stack_async")
+    roll_back = Private("ministack.services.cloudformation.stacks._roll_back_operation")
+    start_task = Private("ministack.services.cloudformation.stacks._create_stack_task_in_region")
+    track_change_set = Private("ministack.services.cloudformation.changesets._track_change_set_execution")
+
+
+class cloudwatch:
+    """CloudWatch's metrics and alarms."""
+
+    metrics = Private("ministack.services.cloudwatch._metrics")
+    calculate = Private("ministack.services.cloudwatch._calc_stats")
+    dimensions = Private("ministack.services.cloudwatch._dims_from_list")
+    dimensions_key = Private("ministack.services.cloudwatch._dims_key")
+    dispatch_alarm_actions = Private("ministack.services.cloudwatch._dispatch_alarm_actions")
+    evaluate_alarms = Private("ministack.services.cloudwatch._evaluate_all_alarms")
+    evaluate_parent_alarms = Private("ministack.services.cloudwatch._evaluate_parent_alarms")
+    record_history = Private("ministack.services.cloudwatch._record_history")
+    statistic = Private("ministack.services.cloudwatch._stat_value")
+
+
+class ec2:
+    """EC2's stores, and how its API reads and answers requests."""
+
+    flow_logs = Private("ministack.services.ec2._flow_logs")
+    internet_gateways = Private("ministack.services.ec2._internet_gateways")
+    key_pairs = Private("ministack.services.ec2._key_pairs")
+    nat_gateways = Private("ministack.services.ec2._nat_gateways")
+    network_acls = Private("ministack.services.ec2._network_acls")
+    prefix_lists = Private("ministack.services.ec2._prefix_lists")
+    route_tables = Private("ministack.services.ec2._route_tables")
+    security_groups = Private("ministack.services.ec2._security_groups")
+    subnets = Private("ministack.services.ec2._subnets")
+    tags = Private("ministack.services.ec2._tags")
+    vpc_endpoints = Private("ministack.services.ec2._vpc_endpoints")
+    vpcs = Private("ministack.services.ec2._vpcs")
+    vpn_gateways = Private("ministack.services.ec2._vpn_gateways")
+
+    apply_tags = Private("ministack.services.cloudformation.provisioners._ec2_apply_tags")
+    aws_prefix_lists = Private("ministack.services.ec2._get_aws_managed_prefix_lists")
+    filters = Private("ministack.services.ec2._parse_filters")
+    make_defaults = Private("ministack.services.ec2._ensure_defaults_initialized")
+    members = Private("ministack.services.ec2._parse_member_list")
+    parameter = Private("ministack.services.ec2._p")
+    rules = Private("ministack.services.cloudformation.provisioners._ec2_sg_permissions")
+    without_descriptions = Private("ministack.services.ec2._strip_descriptions")
+    xml = Private("ministack.services.ec2._xml")
+    zone_id = Private("ministack.services.ec2._az_id_for_zone_name")
+
+
+class eventbridge:
+    """EventBridge."""
+
+    dispatch = Private("ministack.services.eventbridge._dispatch_event")
+    put_events = Private("ministack.services.eventbridge._put_events")
+
+
+class iam:
+    """IAM's stores and its evaluator."""
+
+    policies = Private("ministack.services.iam._policies")
+    roles = Private("ministack.services.iam._roles")
+    users = Private("ministack.services.iam._users")
+    attach_role_policy = Private("ministack.services.iam._attach_role_policy")
+    create_role = Private("ministack.services.iam._create_role")
+
+    action_matches = Private("ministack.core.iam_evaluator._action_matches")
+    permissions_boundary = Private("ministack.core.iam_evaluator._permissions_boundary")
+    policies_of_role = Private("ministack.core.iam_evaluator._gather_role_policies")
+    policies_of_user = Private("ministack.core.iam_evaluator._gather_user_policies")
+    principal_keys = Private("ministack.core.iam_evaluator._principal_keys")
+    query_parameter = Private("ministack.core.iam_actions._query_param")
+
+
+class kms:
+    """KMS."""
+
+    find_key = Private("ministack.services.kms._resolve_key")
+
+
+class lambda_:
+    """Lambda."""
+
+    execute = Private("ministack.services.lambda_svc._execute_function_with_config_scope")
+    fetch_code = Private("ministack.services.lambda_svc._fetch_code_from_s3")
+    find_function = Private("ministack.services.lambda_svc._get_func_record_for_ref")
+    with_vpc_id = Private("ministack.services.lambda_svc._vpc_config_with_id")
+
+
+class logs:
+    """CloudWatch Logs."""
+
+    log_groups = Private("ministack.services.cloudwatch_logs._log_groups")
+
+
+class organizations:
+    """Organizations: each store holds what an account manages."""
+
+    accounts = Private("ministack.services.organizations._accounts")
+    actions = Private("ministack.services.organizations._DISPATCH")
+    attachments = Private("ministack.services.organizations._attachments")
+    create_statuses = Private("ministack.services.organizations._create_statuses")
+    make_organization = Private("ministack.services.organizations._ensure_org")
+    organizations = Private("ministack.services.organizations._orgs")
+    policies = Private("ministack.services.organizations._policies")
+    roots = Private("ministack.services.organizations._roots")
+    units = Private("ministack.services.organizations._ous")
+
+
+class rds:
+    """RDS's stores, and how its API reads and answers requests."""
+
+    instances = Private("ministack.services.rds._instances")
+    parameter_groups = Private("ministack.services.rds._param_groups")
+    snapshots = Private("ministack.services.rds._snapshots")
+    subnet_groups = Private("ministack.services.rds._subnet_groups")
+
+    attributes = Private("ministack.services.cloudformation.provisioners._rds_db_instance_attrs")
+    error = Private("ministack.services.rds._error")
+    find_instance = Private("ministack.services.rds._resolve_instance")
+    format_time = Private("ministack.services.rds._format_time")
+    instance_response = Private("ministack.services.rds._single_instance_response")
+    parameter = Private("ministack.services.rds._p")
+    server_certificate = Private("ministack.services.rds._pg_server_material")
+
+
+class s3:
+    """S3."""
+
+    bucket_policies = Private("ministack.services.s3._bucket_policies")
+    bucket_tags = Private("ministack.services.s3._bucket_tags")
+    buckets = Private("ministack.services.s3._buckets")
+
+
+class secretsmanager:
+    """Secrets Manager."""
+
+    secrets = Private("ministack.services.secretsmanager._secrets")
+    add_stage = Private("ministack.services.secretsmanager._add_stage")
+    announce_stage = Private("ministack.services.secretsmanager._emit_secret_label_updated")
+    find = Private("ministack.services.secretsmanager._resolve")
+    find_version = Private("ministack.services.secretsmanager._find_stage_version")
+    promote = Private("ministack.services.secretsmanager._apply_current_promotion")
+    random_password = Private("ministack.services.secretsmanager._get_random_password")
+    remove_stage = Private("ministack.services.secretsmanager._remove_stage_everywhere")
+    rotate = Private("ministack.services.secretsmanager._rotate_secret")
+    sync_replicas = Private("ministack.services.secretsmanager._sync_replicas")
+
+
+class sns:
+    """SNS."""
+
+    topics = Private("ministack.services.sns._topics")
+
+
+class sts:
+    """STS."""
+
+    assumed_role_arn = Private("ministack.services.sts._assumed_role_arn")
+    caller_identity = Private("ministack.services.sts._caller_identity")
+    error = Private("ministack.services.sts._error")
+    sessions = Private("ministack.services.sts._sessions")
