@@ -112,18 +112,18 @@ class LargePhase:
                 self.simulation.stacks[NETWORK, target.region, name] = _stack(
                     name, stacks.template, {**values, "DirectConnectAttachmentId": ATTACHMENT}
                 )
-        known = self.store.known()
+        known = self.store.overrides()
         for layer, found in self.current().sets.items():
             for instance in found.instances.values():
                 known.learn(layer, instance, desired.sets[layer].overrides[instance.target])
-        self.store.keep(known)
+        self.store.save_overrides(known)
         self.connect()
 
     def current(self) -> CurrentState:
         """Read it, as every command does."""
         routes = self.desired.plain.values()
         return current_state.read_current_state(
-            self.client.sets, self.client.plain, self.store.known(), self.desired.suffix, _carried(), routes
+            self.client.sets, self.client.plain, self.store.overrides(), self.desired.suffix, _carried(), routes
         )
 
     def status(self) -> StatusView:

@@ -128,7 +128,7 @@ class SmallPhase:
         from builders.rollout.executor import current_state
 
         return current_state.read_current_state(
-            self.client.sets, self.client.plain, self.store.known(), SUFFIX, LAYERS, ()
+            self.client.sets, self.client.plain, self.store.overrides(), SUFFIX, LAYERS, ()
         )
 
     def plan(self, desired: DesiredState) -> Plan:

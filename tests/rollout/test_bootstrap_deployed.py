@@ -88,7 +88,7 @@ def written(folder: Path, *accounts: str, **tooling: Any) -> RolloutFile:
 
 
 def states(outcomes: list[StackOutcome]) -> dict[str, str]:
-    return {str(outcome.step): outcome.state.value for outcome in outcomes}
+    return {str(outcome.stack): outcome.state.value for outcome in outcomes}
 
 
 STACKS = {
@@ -137,7 +137,7 @@ def test_an_account_that_cannot_be_reached_does_not_stop_the_others(
     outcomes = deploy_stacks(client, written(tmp_path, SECOND, FIRST), "dev", layers)
     failed = f"account-dev in {SECOND}/us-east-1"
     assert states(outcomes) == dict.fromkeys(STACKS, "created") | {failed: "failed"}
-    (outcome,) = [outcome for outcome in outcomes if not outcome.stands]
+    (outcome,) = [outcome for outcome in outcomes if not outcome.succeeded]
     assert DEPLOY_ROLE in outcome.reason
 
 
@@ -148,10 +148,10 @@ def test_who_trusts_a_role_that_does_not_stand_is_held_back(
     trust = '{"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}]}'
     administrator.api("iam").create_role(RoleName="stackferry-administration-tooling", AssumeRolePolicyDocument=trust)
     outcomes = deploy_stacks(client, rollout, "dev", layers)
-    found = {outcome.step.layer: outcome for outcome in outcomes if not outcome.stands}
+    found = {outcome.stack.layer: outcome for outcome in outcomes if not outcome.succeeded}
     assert {layer: outcome.state for layer, outcome in found.items()} == {
         "administration": StackState.FAILED,
-        "account": StackState.HELD,
+        "account": StackState.SKIPPED,
     }
     assert str(found["account"]) == (
         f"account-dev in {FIRST}/us-east-1: held back, since administration-tooling in {TOOLING}/us-east-1 "
@@ -179,7 +179,7 @@ def test_routes_follow_where_the_network_of_the_phase_stands(
     outcomes = deploy_stacks(client, rollout, "dev", layers)
     assert states(outcomes) == dict.fromkeys(STACKS, "unchanged") | {routes: "created"}
     (made,) = [outcome for outcome in outcomes if outcome.state is StackState.CREATED]
-    assert made.step.values["DirectConnectAttachmentId"].startswith("tgw-attach-")
+    assert made.stack.values["DirectConnectAttachmentId"].startswith("tgw-attach-")
     assert states(deploy_stacks(client, rollout, "dev", layers)) == dict.fromkeys([*STACKS, routes], "unchanged")
 
 

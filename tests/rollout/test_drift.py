@@ -36,7 +36,7 @@ def look(phase: SmallPhase, said: list[str]) -> Callable[..., tuple[DriftView, i
 
     def look(**how: Any) -> tuple[DriftView, int]:
         looking = DriftOptions(poll_interval=QUICK, say=said.append, **how)
-        return run_drift(phase.client, phase.desired(), LAYERS, phase.store.known(), looking)
+        return run_drift(phase.client, phase.desired(), LAYERS, phase.store.overrides(), looking)
 
     return look
 
@@ -77,9 +77,9 @@ def test_a_property_that_was_changed_is_told_with_its_values(
 
 
 def test_a_plan_behind_a_detection_still_asks_for_no_instance_by_itself(phase: SmallPhase) -> None:
-    known = phase.store.known()
+    known = phase.store.overrides()
     run_drift(phase.client, phase.desired(), LAYERS, known, DriftOptions(poll_interval=QUICK))
-    phase.store.keep(known)
+    phase.store.save_overrides(known)
     phase.connect()
     phase.plan(phase.desired())
     assert phase.client.counts()["cloudformation:DescribeStackInstance"] == 0
@@ -184,7 +184,7 @@ def test_a_stack_that_cannot_be_read_is_told(phase: SmallPhase, look: Callable[.
         phase.client,
         phase.desired(),
         LAYERS,
-        phase.store.known(),
+        phase.store.overrides(),
         DriftOptions(["network"], deep=True, poll_interval=QUICK),
     )
 

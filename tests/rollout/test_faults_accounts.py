@@ -118,6 +118,6 @@ def test_an_inoperable_instance_is_let_go_and_made_again(small: SmallPhase) -> N
 
     tools = small.tools()
     steps = purge.detach_calls(small.current().sets, {broken}, {broken}, ("us-east-1",))
-    assert run.detach(tools, run.begin_run(tools, Command.LET_GO, "", ()), release(small, "2"), steps).good
+    assert run.detach(tools, run.begin_run(tools, Command.DETACH, "", ()), release(small, "2"), steps).good
     assert small.run(release(small, "2")).good
     assert small.plan(release(small, "2")).nothing_to_do

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from builders.rollout.aws.client import Client
-from builders.rollout.lifecycle.purge import PurgeStatus, run_purge
+from builders.rollout.lifecycle.purge import PurgeStatus, purge_retained
 from builders.rollout.lifecycle.retained import RetainedList, RetainedResource, record_retained
 from builders.rollout.model import StackSet, Target
 from builders.rollout.plan.calls import Action
@@ -79,7 +79,7 @@ def keeping(rollout: Rollout, member: str) -> StackSet:
 
 
 @pytest.fixture
-def ledger(administrator: Administrator, client: Client) -> RetainedList:
+def listed(administrator: Administrator, client: Client) -> RetainedList:
     return RetainedList(client.objects(REGION), administrator.bucket(), SUFFIX)
 
 
@@ -90,49 +90,49 @@ def read(rollout: Rollout) -> StackSet:
 
 
 @pytest.fixture
-def removed(rollout: Rollout, keeping: StackSet, ledger: RetainedList, member: str) -> tuple[RetainedResource, ...]:
+def removed(rollout: Rollout, keeping: StackSet, listed: RetainedList, member: str) -> tuple[RetainedResource, ...]:
     """The set's instance is removed; what it left was noted before."""
-    noted = record_retained(rollout.client, {"network": keeping}, ledger)
+    noted = record_retained(rollout.client, {"network": keeping}, listed)
     operation = rollout.run(rollout.step(Action.DELETE, [member]))
     assert operation.status == "SUCCEEDED"
     assert noted.unread == {}
-    return noted.left
+    return noted.resources
 
 
 def fates(found: Any) -> dict[str, PurgeStatus]:
-    return {each.left.logical_id: each.fate for each in found}
+    return {each.resource.logical_id: each.status for each in found}
 
 
 def test_what_a_removal_leaves_is_written_down_with_its_physical_ids(
-    administrator: Administrator, removed: tuple[RetainedResource, ...], ledger: RetainedList, member: str
+    administrator: Administrator, removed: tuple[RetainedResource, ...], listed: RetainedList, member: str
 ) -> None:
     secrets = administrator.api("secretsmanager", member).list_secrets()["SecretList"]
 
     assert {each.logical_id for each in removed} == {"Key", "Secret", "Logs", "Role", "Kept"}
     assert next(each for each in removed if each.logical_id == "Secret").physical_id == secrets[0]["ARN"]
-    assert set(ledger.read()) == set(removed)
+    assert set(listed.read()) == set(removed)
 
 
 def test_without_an_acknowledgement_nothing_is_purged(
-    client: Client, ledger: RetainedList, removed: tuple[RetainedResource, ...]
+    client: Client, listed: RetainedList, removed: tuple[RetainedResource, ...]
 ) -> None:
-    found, code = run_purge(client, ledger, [])
+    found, code = purge_retained(client, listed, [])
 
     assert set(fates(found).values()) == {PurgeStatus.KEPT}
-    assert set(ledger.read()) == set(removed)
+    assert set(listed.read()) == set(removed)
     assert code == 0
 
 
 def test_secrets_keys_and_logs_go_and_come_back_for_a_while(
     administrator: Administrator,
     client: Client,
-    ledger: RetainedList,
+    listed: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
     ids = {each.logical_id: each.physical_id for each in removed}
 
-    found, code = run_purge(client, ledger, ["purge"])
+    found, code = purge_retained(client, listed, ["purge"])
 
     assert fates(found) == {
         "Key": PurgeStatus.PURGED,
@@ -151,9 +151,9 @@ def test_secrets_keys_and_logs_go_and_come_back_for_a_while(
 
 
 def test_what_is_kept_says_how_it_goes(
-    client: Client, ledger: RetainedList, removed: tuple[RetainedResource, ...]
+    client: Client, listed: RetainedList, removed: tuple[RetainedResource, ...]
 ) -> None:
-    words = {each.left.logical_id: each.words for each in run_purge(client, ledger, ["purge"])[0]}
+    words = {each.resource.logical_id: each.detail for each in purge_retained(client, listed, ["purge"])[0]}
     role = next(each.physical_id for each in removed if each.logical_id == "Role")
 
     assert words["Role"] == f"others may use this role; delete it with --acknowledge purge/{role}"
@@ -164,7 +164,7 @@ def test_what_is_kept_says_how_it_goes(
 def test_a_role_goes_when_it_is_named(
     administrator: Administrator,
     client: Client,
-    ledger: RetainedList,
+    listed: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
@@ -173,21 +173,21 @@ def test_a_role_goes_when_it_is_named(
         RoleName=role, PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess"
     )
 
-    run_purge(client, ledger, ["purge", f"purge/{role}"])
+    purge_retained(client, listed, ["purge", f"purge/{role}"])
 
     names = [each["RoleName"] for each in administrator.api("iam", member).list_roles()["Roles"]]
     assert role not in names
 
 
 def test_nothing_is_purged_while_its_stack_stands(
-    client: Client, ledger: RetainedList, rollout: Rollout, keeping: StackSet
+    client: Client, listed: RetainedList, rollout: Rollout, keeping: StackSet
 ) -> None:
-    record_retained(client, {"network": keeping}, ledger)
+    record_retained(client, {"network": keeping}, listed)
 
-    found, _ = run_purge(client, ledger, ["purge"])
+    found, _ = purge_retained(client, listed, ["purge"])
 
     assert set(fates(found).values()) == {PurgeStatus.KEPT}
-    assert {each.words for each in found if each.left.logical_id == "Key"} == {
+    assert {each.detail for each in found if each.resource.logical_id == "Key"} == {
         "its stack still stands, and uses it; remove the phase there first"
     }
 
@@ -195,30 +195,30 @@ def test_nothing_is_purged_while_its_stack_stands(
 def test_what_is_purged_is_struck_and_what_is_gone_already_counts_as_purged(
     administrator: Administrator,
     client: Client,
-    ledger: RetainedList,
+    listed: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
     logs = next(each.physical_id for each in removed if each.logical_id == "Logs")
     administrator.api("logs", member).delete_log_group(logGroupName=logs)
 
-    found, _ = run_purge(client, ledger, ["purge"])
+    found, _ = purge_retained(client, listed, ["purge"])
 
-    assert next(each.words for each in found if each.left.logical_id == "Logs") == "was gone already"
-    assert {each.logical_id for each in ledger.read()} == {"Role", "Kept"}
+    assert next(each.detail for each in found if each.resource.logical_id == "Logs") == "was gone already"
+    assert {each.logical_id for each in listed.read()} == {"Role", "Kept"}
 
 
 def test_a_purge_that_was_killed_goes_on_where_it_was(
     administrator: Administrator,
     client: Client,
-    ledger: RetainedList,
+    listed: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
-    run_purge(client, ledger, ["purge"])
-    ledger.note(removed)  # as if the process had died before it struck anything
+    purge_retained(client, listed, ["purge"])
+    listed.add(removed)  # as if the process had died before it struck anything
 
-    found, code = run_purge(client, ledger, ["purge"])
+    found, code = purge_retained(client, listed, ["purge"])
 
     assert {name: fate for name, fate in fates(found).items() if name in ("Key", "Secret", "Logs")} == {
         "Key": PurgeStatus.PURGED,
@@ -231,33 +231,33 @@ def test_a_purge_that_was_killed_goes_on_where_it_was(
 def test_an_account_that_cannot_be_reached_fails_alone(
     administrator: Administrator,
     client: Client,
-    ledger: RetainedList,
+    listed: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
     elsewhere = Target("999999999990", REGION)
-    ledger.note([dataclasses.replace(each, target=elsewhere) for each in removed if each.logical_id == "Secret"])
+    listed.add([dataclasses.replace(each, target=elsewhere) for each in removed if each.logical_id == "Secret"])
 
-    found, code = run_purge(client, ledger, ["purge"])
+    found, code = purge_retained(client, listed, ["purge"])
 
-    failed = [each for each in found if each.fate is PurgeStatus.FAILED]
-    assert {each.left.target for each in failed} == {elsewhere}
-    assert "a role cannot be assumed" in failed[0].words
+    failed = [each for each in found if each.status is PurgeStatus.FAILED]
+    assert {each.resource.target for each in failed} == {elsewhere}
+    assert "a role cannot be assumed" in failed[0].detail
     assert code == 1
 
 
-def test_noting_again_keeps_what_was_noted_first(client: Client, ledger: RetainedList, keeping: StackSet) -> None:
-    first = record_retained(client, {"network": keeping}, ledger)
-    secret = next(each for each in first.left if each.logical_id == "Secret")
-    ledger.note([dataclasses.replace(secret, before=("later",))])
+def test_noting_again_keeps_what_was_noted_first(client: Client, listed: RetainedList, keeping: StackSet) -> None:
+    first = record_retained(client, {"network": keeping}, listed)
+    secret = next(each for each in first.resources if each.logical_id == "Secret")
+    listed.add([dataclasses.replace(secret, before=("later",))])
 
-    assert secret in ledger.read()
+    assert secret in listed.read()
 
 
 def test_a_stack_that_cannot_be_read_is_said(
     administrator: Administrator,
     client: Client,
-    ledger: RetainedList,
+    listed: RetainedList,
     keeping: StackSet,
     member: str,
 ) -> None:
@@ -265,9 +265,9 @@ def test_a_stack_that_cannot_be_read_is_said(
     iam.detach_role_policy(RoleName="stackferry-plan-dev", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     iam.delete_role(RoleName="stackferry-plan-dev")
 
-    noted = record_retained(administrator.client(), {"network": keeping}, ledger)
+    noted = record_retained(administrator.client(), {"network": keeping}, listed)
 
-    assert noted.left == ()
+    assert noted.resources == ()
     assert set(noted.unread) == {("network", Target(member, REGION))}
 
 
@@ -292,21 +292,21 @@ DATABASE = json.dumps(
 
 
 def test_only_the_final_snapshot_of_a_database_goes(
-    administrator: Administrator, client: Client, ledger: RetainedList, member: str
+    administrator: Administrator, client: Client, listed: RetainedList, member: str
 ) -> None:
     rollout = Rollout(client, spec(body=DATABASE))
     rollout.stand([member])
     rds = administrator.api("rds", member)
     (database,) = rds.describe_db_instances()["DBInstances"]
     rds.create_db_snapshot(DBSnapshotIdentifier="by-hand", DBInstanceIdentifier=database["DBInstanceIdentifier"])
-    record_retained(client, {"network": read(rollout)}, ledger)
+    record_retained(client, {"network": read(rollout)}, listed)
     rollout.run(rollout.step(Action.DELETE, [member]))
     before = {each["DBSnapshotIdentifier"] for each in rds.describe_db_snapshots()["DBSnapshots"]}
 
-    (purged,), _ = run_purge(client, ledger, ["purge"])
+    (purged,), _ = purge_retained(client, listed, ["purge"])
 
     left = {each["DBSnapshotIdentifier"] for each in rds.describe_db_snapshots()["DBSnapshots"]}
     (final,) = before - {"by-hand"}
     assert left == {"by-hand"}
-    assert purged.words == f"snapshot {final} deleted"
-    assert ledger.read() == ()
+    assert purged.detail == f"snapshot {final} deleted"
+    assert listed.read() == ()

@@ -65,7 +65,7 @@ def test_what_a_condition_kept_from_being_made_is_not_left() -> None:
     ],
 )
 def test_each_type_has_its_way(type_name: str, policy: str, way: Disposal) -> None:
-    assert left(type_name, policy).way is way
+    assert left(type_name, policy).disposal is way
 
 
 def test_a_type_that_is_not_known_comes_with_the_command_that_deletes_it() -> None:

@@ -110,7 +110,7 @@ def test_a_removed_phase_has_no_release(phase: SmallPhase) -> None:
 def test_letting_an_account_go_changes_nothing_about_the_release(phase: SmallPhase) -> None:
     phase.run(phase.desired())
     tools = phase.tools()
-    run.begin_run(tools, Command.LET_GO, "", ())
+    run.begin_run(tools, Command.DETACH, "", ())
     phase.store.journal.close(RunStatus.DONE, good=True)
 
     view, _ = status(phase, phase.desired())

@@ -11,7 +11,7 @@ from builders.errors import RolloutError
 from builders.rollout.aws.errors import Unreachable
 from builders.rollout.model import Target
 from builders.rollout.plan.calls import Action, Call
-from builders.rollout.state.journal import MOST_ENTRIES, Command, Entry, Run, RunStatus, State
+from builders.rollout.state.journal import MOST_ENTRIES, Command, Entry, EntryState, Run, RunStatus
 from builders.rollout.state.store import Store
 
 from .conftest import Administrator
@@ -24,7 +24,7 @@ def run(name: str = "first", **more: object) -> Run:
     return dataclasses.replace(plain, **more)  # type: ignore[arg-type]
 
 
-def entry(number: int, state: State = State.SUBMITTING, **more: object) -> Entry:
+def entry(number: int, state: EntryState = EntryState.SUBMITTING, **more: object) -> Entry:
     step = Call(Action.UPDATE, "network", "stackferry-network-dev", ("111111111111",), (EAST,), {"Size": "2"})
     return dataclasses.replace(Entry(f"operation-{number}", step, state), **more)  # type: ignore[arg-type]
 
@@ -55,9 +55,9 @@ def test_a_run_is_read_by_another_process_as_it_was_written(store: Store, opened
     store.journal.record(entry(1))
     store.journal.record(entry(2))
     failures = (Target("111111111111", EAST),)
-    store.journal.record(entry(1, State.OVER, outcome="FAILED", failures=failures))
+    store.journal.record(entry(1, EntryState.OVER, outcome="FAILED", failures=failures))
     assert opened().journal.run() == run(
-        entries=(entry(1, State.OVER, outcome="FAILED", failures=failures), entry(2)),
+        entries=(entry(1, EntryState.OVER, outcome="FAILED", failures=failures), entry(2)),
     )
 
 
@@ -126,14 +126,14 @@ def test_many_operations_are_all_kept_though_the_journal_stays_small(
     store.journal.begin(run())
     store.journal.record(entry(0))
     count = MOST_ENTRIES + 50
-    store.journal.record(*(entry(number, State.OVER) for number in range(1, count)))
-    store.journal.record(*(entry(number, State.OVER) for number in range(count, 2 * count)))
-    store.journal.record(entry(0, State.OVER, outcome="SUCCEEDED"))
+    store.journal.record(*(entry(number, EntryState.OVER) for number in range(1, count)))
+    store.journal.record(*(entry(number, EntryState.OVER) for number in range(count, 2 * count)))
+    store.journal.record(entry(0, EntryState.OVER, outcome="SUCCEEDED"))
     found = opened().journal.run()
     assert found is not None
     assert {each.operation_id: each for each in found.entries} == {
-        **{f"operation-{number}": entry(number, State.OVER) for number in range(1, 2 * count)},
-        "operation-0": entry(0, State.OVER, outcome="SUCCEEDED"),
+        **{f"operation-{number}": entry(number, EntryState.OVER) for number in range(1, 2 * count)},
+        "operation-0": entry(0, EntryState.OVER, outcome="SUCCEEDED"),
     }
     body = administrator.api("s3").get_object(Bucket=bucket, Key="rollout/dev/run.json")["Body"].read()
     assert body.count(b"operation_id") == 1

@@ -9,8 +9,9 @@ from hypothesis import given, settings, strategies as st
 
 from builders.rollout.model import Instance, Status, Target
 from builders.rollout.plan.calls import Action, Call
-from builders.rollout.state.journal import Command, Entry, Run, RunStatus, State
-from builders.rollout.state.overrides import OverrideCache
+from builders.rollout.state.journal import Command, Entry, EntryState, Run, RunStatus
+from builders.rollout.state.overrides import OverrideCache, StoredOverrides
+from builders.rollout.state.serialization import from_json, to_json
 from builders.rollout.state.store import Store
 
 from .conftest import Administrator, Rollout
@@ -22,7 +23,7 @@ ONE, OTHER = Target("111111111111", EAST), Target("222222222222", EAST)
 def entry(action: Action, number: int, *targets: Target, overrides: Mapping[str, str] | None = None) -> Entry:
     accounts = tuple(target.account for target in targets or (ONE,))
     step = Call(action, "network", "stackferry-network-dev", accounts, (EAST,), overrides)
-    return Entry(f"operation-{number}", step, State.OVER, "SUCCEEDED")
+    return Entry(f"operation-{number}", step, EntryState.OVER, "SUCCEEDED")
 
 
 def instance(
@@ -33,7 +34,7 @@ def instance(
 
 def known(*entries: Entry) -> OverrideCache:
     found = OverrideCache()
-    found.fold(entries)
+    found.apply(entries)
     return found
 
 
@@ -96,7 +97,7 @@ def test_where_an_operation_did_not_succeed_nothing_is_known_even_after_the_next
 
 
 def test_an_operation_that_may_not_have_been_submitted_makes_nothing_known() -> None:
-    submitting = dataclasses.replace(entry(Action.UPDATE, 2), state=State.SUBMITTING)
+    submitting = dataclasses.replace(entry(Action.UPDATE, 2), state=EntryState.SUBMITTING)
     found = known(entry(Action.CREATE, 1), submitting)
     assert found.overrides("network", instance(1)) is None
     assert found.overrides("network", instance(2)) is None
@@ -123,8 +124,8 @@ def runs(draw: st.DrawFn) -> list[Entry]:
     found = []
     for number in range(draw(st.integers(0, 8))):
         drawn = entry(draw(actions), number, *draw(st.sets(targets, min_size=1)), overrides=draw(overrides))
-        failures = tuple(draw(st.sets(st.sampled_from(sorted(drawn.step.targets)))))
-        found.append(dataclasses.replace(drawn, failures=failures, state=draw(st.sampled_from(State))))
+        failures = tuple(draw(st.sets(st.sampled_from(sorted(drawn.call.targets)))))
+        found.append(dataclasses.replace(drawn, failures=failures, state=draw(st.sampled_from(EntryState))))
     return found
 
 
@@ -133,29 +134,30 @@ def runs(draw: st.DrawFn) -> list[Entry]:
 def test_folding_the_same_operations_again_changes_nothing(before: list[Entry], run: list[Entry]) -> None:
     renumbered = [dataclasses.replace(each, operation_id=f"later-{each.operation_id}") for each in run]
     found = known(*before, *renumbered)
-    once = found.written()
-    found.fold(renumbered)
-    assert found.written() == once
+    once = to_json(found.stored())
+    found.apply(renumbered)
+    assert to_json(found.stored()) == once
 
 
 @settings(deadline=None)
 @given(runs())
 def test_what_is_known_survives_being_written(run: list[Entry]) -> None:
-    body = known(*run).written()
-    assert OverrideCache.read(body, "known.json").written() == body
+    body = to_json(known(*run).stored())
+    again = OverrideCache(from_json(StoredOverrides, body, "known.json"))
+    assert to_json(again.stored()) == body
 
 
 def test_it_agrees_with_what_the_cloud_says_of_every_instance(standing: Rollout, members: list[str]) -> None:
     found = known()
     stand = standing.step(Action.CREATE, members)
-    found.fold([Entry("operation-2", stand, State.OVER)])
+    found.apply([Entry("operation-2", stand, EntryState.OVER)])
     for action, accounts, given_overrides in (
         (Action.UPDATE, members[:2], {"QueueName": "refunds"}),
         (Action.UPDATE_SET, members[:1], None),
         (Action.UPDATE, members[1:], {"QueueName": "chargebacks"}),
     ):
         step = standing.step(action, accounts, overrides=given_overrides)
-        found.fold([Entry(standing.run(step).id, step, State.OVER)])
+        found.apply([Entry(standing.run(step).id, step, EntryState.OVER)])
     instances = standing.client.sets.instances(standing.shall.name)
     told = {target: standing.client.sets.overrides(standing.shall.name, target) for target in instances}
     assert {target: found.overrides("network", each) for target, each in instances.items()} == told
@@ -163,10 +165,10 @@ def test_it_agrees_with_what_the_cloud_says_of_every_instance(standing: Rollout,
 
 def test_the_store_knows_what_a_run_under_way_has_done(administrator: Administrator) -> None:
     store = Store(administrator.client().objects(EAST), administrator.bucket(), "dev")
-    store.keep(known(entry(Action.CREATE, 1, OTHER)))
+    store.save_overrides(known(entry(Action.CREATE, 1, OTHER)))
     store.journal.begin(Run("run", Command.APPLY, "release", "owner", "2026-11-23"))
     store.journal.record(entry(Action.CREATE, 2, ONE))
-    assert store.known().overrides("network", instance(2)) == {}
-    assert store.known().overrides("network", instance(1, OTHER)) == {}
+    assert store.overrides().overrides("network", instance(2)) == {}
+    assert store.overrides().overrides("network", instance(1, OTHER)) == {}
     store.journal.close(RunStatus.DONE, good=True)
-    assert store.known().overrides("network", instance(1, OTHER)) == {}
+    assert store.overrides().overrides("network", instance(1, OTHER)) == {}

@@ -11,9 +11,9 @@ from hypothesis import given, settings, strategies as st
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, StackSetSpec, Target, Wave
-from builders.rollout.state import serialization
 from builders.rollout.state.journal import Command, Run, RunStatus
 from builders.rollout.state.releases import _Manifest, _manifest, _release
+from builders.rollout.state.serialization import from_json, grouped, to_json, ungrouped
 from builders.rollout.state.store import Store
 
 from .conftest import Administrator
@@ -56,7 +56,7 @@ def store(administrator: Administrator, client: Client) -> Store:
 def test_a_release_is_deployed_again_as_it_was_in_todays_way(store: Store) -> None:
     release_id = store.releases.save(phase())
     today = dataclasses.replace(phase(Size="9"), waves=(), regions=(WEST,), preferences=Preferences("5"))
-    found = store.releases.load(release_id).spec(today)
+    found = store.releases.load(release_id).desired_state(today)
     assert found == dataclasses.replace(phase(), waves=(), regions=(WEST,), preferences=Preferences("5"))
 
 
@@ -150,7 +150,7 @@ by_place = st.dictionaries(targets, values, max_size=6)
 
 @given(by_place)
 def test_values_by_place_survive_being_grouped(drawn: dict[Target, dict[str, str]]) -> None:
-    assert serialization.spread(serialization.grouped(drawn)) == drawn
+    assert ungrouped(grouped(drawn)) == drawn
 
 
 @settings(deadline=None)
@@ -171,8 +171,8 @@ def test_any_release_survives_being_written(
         packages=tuple(sorted(packages)),
     )
     written = _manifest(drawn)
-    body = serialization.written(written)
-    again = serialization.read(_Manifest, body, "manifest")
-    assert serialization.written(again) == body
+    body = to_json(written)
+    again = from_json(_Manifest, body, "manifest")
+    assert to_json(again) == body
     content = {each.template: "template" for each in again.sets.values()}
-    assert _release(again, content).spec(plain) == drawn
+    assert _release(again, content).desired_state(plain) == drawn

@@ -11,7 +11,7 @@ from builders.naming import EXECUTION_ROLE
 from builders.rehearsal.rehearsal import APPLY_OPTIONS, ExpectedStep, Rehearsal
 from builders.rehearsal.snapshot import Snapshot
 from builders.rollout.aws.calls import ApiCall, Moment
-from builders.rollout.state.journal import Entry, State
+from builders.rollout.state.journal import Entry, EntryState
 from builders.text import counted_noun
 
 OPERATIONS_BEFORE_FAILURE = 3
@@ -111,7 +111,7 @@ def kill_and_resume(rehearsal: Rehearsal, phase: str, stacks: int) -> None:
         with rehearsal.command.process(*arguments) as child:
             entries = _kill_in_the_middle(rehearsal, step, phase, child)
         last = entries[-1]
-        step.result = f"{len(entries)} in the journal, {last.step.action.value} of {last.step.layer} not over"
+        step.result = f"{len(entries)} in the journal, {last.call.action.value} of {last.call.layer} not over"
     with rehearsal.step(f"{phase}: apply again instead of resume", "refused, since the run is not over") as step:
         called = rehearsal.call(step, *arguments)
         step.expect(called.code == 1 and "not over" in called.stderr, f"exit code {called.code}: {called.reason}")
@@ -136,14 +136,14 @@ def _kill_in_the_middle(
     while child.poll() is None and time.monotonic() < deadline:
         run = rehearsal.journal(phase)
         new = run is not None and (earlier is None or run.id != earlier.id)
-        if run and new and len(run.entries) >= ENTRIES_BEFORE_KILL and run.entries[-1].state is State.SUBMITTING:
+        if run and new and len(run.entries) >= ENTRIES_BEFORE_KILL and run.entries[-1].state is EntryState.SUBMITTING:
             child.kill()
             child.wait()
             left = rehearsal.journal(phase)
             assert left is not None
             # Another entry may have been written between the look and the kill.
-            if any(entry.state is State.SUBMITTING for entry in left.entries):
-                return tuple(sorted(left.entries, key=lambda entry: entry.state is State.SUBMITTING))
+            if any(entry.state is EntryState.SUBMITTING for entry in left.entries):
+                return tuple(sorted(left.entries, key=lambda entry: entry.state is EntryState.SUBMITTING))
             break
         time.sleep(0.02)
     error = child.stderr.read().strip() if child.poll() is not None and child.stderr else ""

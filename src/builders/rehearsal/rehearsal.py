@@ -186,7 +186,7 @@ class Rehearsal:
         run = self.journal(phase)
         step.expect(run is not None, "the journal is empty")
         assert run is not None
-        written = [entry for entry in run.entries if entry.step.action not in WITHOUT_OPERATION]
+        written = [entry for entry in run.entries if entry.call.action not in WITHOUT_OPERATION]
         ids = sorted(entry.operation_id for entry in written)
         listed = sorted(each for new in self.snapshot(phase).new_operations(before).values() for each in new)
         step.expect(
@@ -194,7 +194,7 @@ class Rehearsal:
             f"the journal has {len(ids)} operations and AWS lists {len(listed)}; "
             f"only in one of them: {', '.join(sorted(set(ids) ^ set(listed)))}",
         )
-        times = Counter((each.step.action, each.step.layer, target) for each in written for target in each.step.targets)
+        times = Counter((each.call.action, each.call.layer, target) for each in written for target in each.call.targets)
         twice = [f"{action.value} of {layer} in {target}" for (action, layer, target), n in times.items() if n > 1]
         step.expect(not twice, f"done twice: {', '.join(twice)}")
         return len(ids)

@@ -44,7 +44,7 @@ class Phase:
 
     def current(self, known: OverrideCache | None = None) -> CurrentState:
         """The phase as it is."""
-        known = known or self.store.known()
+        known = known or self.store.overrides()
         return current_state.read_current_state(
             self.client.sets, self.client.plain, known, self.desired.suffix, self.layers, self.routes
         )

@@ -12,7 +12,7 @@ from builders.errors import RolloutError, UsageError
 from builders.rollout.cli import inspect, runs
 from builders.rollout.cli.runs import Outcome
 from builders.rollout.executor.context import Observer
-from builders.rollout.lifecycle.purge import ACKNOWLEDGED, run_purge
+from builders.rollout.lifecycle.purge import ACKNOWLEDGED, purge_retained
 from builders.rollout.lifecycle.retained import RetainedList, record_retained
 from builders.rollout.model import CurrentState, DesiredState
 from builders.rollout.phase import Phase
@@ -119,19 +119,19 @@ def remove(
     current = opened.current()
     desired = runs.desired_by(opened, current, Command.REMOVE, "")
     made = _plan(opened, current, Command.REMOVE, desired, "", acknowledged)
-    ledger = RetainedList(
+    retained_list = RetainedList(
         opened.client.objects(opened.rollout.home), opened.buckets[opened.rollout.home], desired.suffix
     )
     if purge:
-        noted = record_retained(opened.client, current.sets, ledger)
+        noted = record_retained(opened.client, current.sets, retained_list)
         for (layer, target), reason in sorted(noted.unread.items()):
             progress.say(f"{layer} at {target}: what it leaves is not known, and would not be purged: {reason}")
     code = _carry_out(opened, Command.REMOVE, desired, made, yes, poll_seconds, as_json)
     if code != DONE or not purge:
         return code
-    purged, code = run_purge(opened.client, ledger, acknowledged, progress.say)
+    purged, code = purge_retained(opened.client, retained_list, acknowledged, progress.say)
     for each in purged:
-        progress.say(f"{each.fate.value}: {each.left.type} {each.left.physical_id} at {each.left.target}: {each.words}")
+        progress.say(str(each))
     return code
 
 
@@ -139,7 +139,7 @@ def _detach(opened: Phase, accounts: Sequence[str], yes: bool, poll_seconds: flo
     phase = opened.desired.phase
     runs.confirm(f"let the instances of {', '.join(accounts)} go from {phase}? their stacks stay", yes)
     report = runs.detach_accounts(opened, accounts, runs.run_settings(f"remove {phase}", poll_seconds))
-    return _report(phase, Command.LET_GO, Outcome(report, {}), as_json)
+    return _report(phase, Command.DETACH, Outcome(report, {}), as_json)
 
 
 def _plan(

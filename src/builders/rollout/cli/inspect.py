@@ -68,11 +68,11 @@ def drift(
     """Detect drift, wait, and show what drifted."""
     opened = runs.open_phase(options, phase)
     how = DriftOptions(layers=layers, deep=deep, poll_interval=PollInterval(poll_seconds), say=progress.say)
-    known = opened.store.known()
+    known = opened.store.overrides()
     view, code = run_drift(opened.client, opened.desired, opened.layers, known, how)
     run = opened.store.journal.run()
     if run is None or run.status is not RunStatus.RUNNING:  # whose process writes down what it knows itself
-        opened.store.keep(known)
+        opened.store.save_overrides(known)
     runs.print_result(lambda: findings.drift_data(view), lambda width: findings.drift_text(view, width), as_json)
     return code
 
@@ -182,7 +182,7 @@ def bootstrap(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     )
     if as_json:
         click.echo(json.dumps([_data(each) for each in outcomes], indent=1, sort_keys=True))
-    failed = [each for each in outcomes if not each.stands]
+    failed = [each for each in outcomes if not each.succeeded]
     if failed:
         progress.say(f"{len(failed)} of {len(outcomes)} stacks do not stand; mend what is said above and run it again")
     return FAILED if failed else DONE
@@ -193,7 +193,7 @@ def _tell(outcome: StackOutcome) -> None:
 
 
 def _data(outcome: StackOutcome) -> dict[str, object]:
-    step = outcome.step
+    step = outcome.stack
     return {
         "account": step.account,
         "region": step.region,

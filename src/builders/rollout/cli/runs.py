@@ -131,7 +131,7 @@ def detach_accounts(opened: Phase, accounts: Collection[str], manner: RunSetting
     steps = {layer: pruned[layer] for layer in [*order, *sorted(pruned.keys() - set(order))]}
     with manner.watching() as watch:
         tools = RunServices(opened.client, opened.store, manner.clock, manner.poll_interval, watch)
-        run = begin_run(tools, Command.LET_GO, "", ())
+        run = begin_run(tools, Command.DETACH, "", ())
         return detach(tools, run, opened.desired, steps)
 
 
@@ -140,9 +140,9 @@ def resume_run(opened: Phase, manner: RunSettings) -> tuple[Run, Outcome]:
     with manner.watching() as watch:
         tools = RunServices(opened.client, opened.store, manner.clock, manner.poll_interval, watch)
         run = take_over_run(tools)
-        if run.command is Command.LET_GO:  # what it had begun is seen to its end, and no more
+        if run.command is Command.DETACH:  # what it had begun is seen to its end, and no more
             return run, Outcome(detach(tools, run, opened.desired, {}), {})
-        desired = opened.store.releases.load(run.release).spec(opened.desired)
+        desired = opened.store.releases.load(run.release).desired_state(opened.desired)
         report = run_to_desired(tools, run, desired, opened.layers, opened.routes)
         return run, Outcome(report, current_state.failure_causes(opened.client.members, report))
 

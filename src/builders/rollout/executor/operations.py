@@ -13,7 +13,7 @@ from builders.rollout.executor.context import Context
 from builders.rollout.executor.polling import PolledOperation, Poller
 from builders.rollout.model import Operation, Preferences, Status, Target
 from builders.rollout.plan.calls import Action, Call
-from builders.rollout.state.journal import Entry, State
+from builders.rollout.state.journal import Entry, EntryState
 
 IMMEDIATE = frozenset({Action.CREATE_SET, Action.DELETE_SET})
 """Calls that are over when they return."""
@@ -43,24 +43,24 @@ class Operations(Poller[RunOperation]):
         """Write down an operation that is to be. The first poll makes the call."""
         layer = call.layer.replace("_", "-")
         running = _operation(f"{self._context.release or NO_RELEASE}-{layer}-{secrets.token_hex(4)}", call, preferences)
-        self._context.journal.record(Entry(running.id, call, State.SUBMITTING))
+        self._context.journal.record(Entry(running.id, call, EntryState.SUBMITTING))
         return running
 
     def resume(self, entries: Iterable[Entry]) -> Iterator[RunOperation]:
         """Take up operations that were written down: one that AWS does not know is sent with the id that it has."""
         for entry in entries:
-            if entry.state is State.SUBMITTING:
-                running = _operation(entry.operation_id, entry.step, self._context.desired.preferences)
-                running.accepted = entry.step.action not in IMMEDIATE and self.exists(running)
+            if entry.state is EntryState.SUBMITTING:
+                running = _operation(entry.operation_id, entry.call, self._context.desired.preferences)
+                running.accepted = entry.call.action not in IMMEDIATE and self.exists(running)
                 self._context.observer.say(f"{running.set_name}: going on with {running.action} {running.id}")
                 yield running
 
     def end(self, running: RunOperation, operation: Operation) -> list[Target]:
         """Write down the end of an operation and what it tells of overrides; return the targets where it failed."""
         failures = self._failures(running.call, operation)
-        entry = Entry(running.id, running.call, State.OVER, operation.status, tuple(failures))
+        entry = Entry(running.id, running.call, EntryState.OVER, operation.status, tuple(failures))
         self._context.journal.record(entry)
-        self._context.known.fold([entry])
+        self._context.known.apply([entry])
         self._context.known.pass_by(entry)
         return failures
 

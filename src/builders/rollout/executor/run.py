@@ -94,7 +94,7 @@ def _context(tools: RunServices, run: Run, desired: DesiredState) -> Context:
         members=tools.client.members,
         plain=tools.client.plain,
         journal=tools.store.journal,
-        known=tools.store.known(),
+        known=tools.store.overrides(),
         clock=tools.clock,
         poll_interval=tools.poll_interval,
         observer=tools.observer,
@@ -103,7 +103,7 @@ def _context(tools: RunServices, run: Run, desired: DesiredState) -> Context:
 
 
 def _close(tools: RunServices, context: Context, report: Report) -> Report:
-    tools.store.keep(context.known)
+    tools.store.save_overrides(context.known)
     tools.store.journal.close(RunStatus.DONE if report.good else RunStatus.FAILED, good=report.good)
     return report
 
@@ -112,7 +112,7 @@ def _finish_running(context: Context, run: Run) -> frozenset[Target]:
     """Follow what an earlier process began to its end, and return every target that the run had touched."""
     operations = Operations(context)
     _follow(operations, operations.resume(run.entries))
-    return frozenset(target for entry in run.entries for target in entry.step.targets)
+    return frozenset(target for entry in run.entries for target in entry.call.targets)
 
 
 def _follow(operations: Operations, running: Iterable[RunOperation]) -> list[Failure]:

@@ -105,26 +105,26 @@ class StackState(enum.Enum):
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     FAILED = "failed"
-    HELD = "held back"
+    SKIPPED = "held back"
 
 
 @dataclass(frozen=True)
 class StackOutcome:
     """A stack and what came of it: why, where it failed or was held back, and what it puts out where it stands."""
 
-    step: PlannedStack
+    stack: PlannedStack
     state: StackState
     reason: str = ""
     outputs: Values = field(default_factory=dict)
 
     @property
-    def stands(self) -> bool:
+    def succeeded(self) -> bool:
         """Whether the stack is what it shall be."""
-        return self.state not in (StackState.FAILED, StackState.HELD)
+        return self.state not in (StackState.FAILED, StackState.SKIPPED)
 
     def __str__(self) -> str:
         """One line for a person."""
-        return f"{self.step}: {self.state.value}" + (f", {self.reason}" if self.reason else "")
+        return f"{self.stack}: {self.state.value}" + (f", {self.reason}" if self.reason else "")
 
 
 Progress = Callable[[StackOutcome], None]
@@ -149,7 +149,7 @@ def deploy_stacks(
     for scope in ROUNDS:
         steps = plan_stacks(rollout, phase, scope, templates, _shared(outcomes), members)
         outcomes += _round(client, steps, _broken(outcomes), tell)
-    if all(outcome.stands for outcome in outcomes):
+    if all(outcome.succeeded for outcome in outcomes):
         desired = _desired(client, rollout, phase, templates, outcomes, members or {})
         steps = route_stacks(desired, _put_out(client, desired)) if desired else []
         outcomes += _round(client, steps, {}, tell)
@@ -183,7 +183,7 @@ def _round(
 def _deployed(client: Client, step: PlannedStack, broken: Mapping[str, str]) -> StackOutcome:
     waiting = sorted(read_template(step.layer, step.template).needs & broken.keys())
     if waiting:
-        return StackOutcome(step, StackState.HELD, f"since {broken[waiting[0]]} does not stand")
+        return StackOutcome(step, StackState.SKIPPED, f"since {broken[waiting[0]]} does not stand")
     try:
         before = client.plain.read(step.account, step.region, step.name)
         after = client.plain.deploy(step.account, step.region, step.name, step.template, step.values, step.tags)
@@ -197,11 +197,11 @@ def _deployed(client: Client, step: PlannedStack, broken: Mapping[str, str]) -> 
 
 def _broken(outcomes: Sequence[StackOutcome]) -> dict[str, str]:
     """The layers of which a stack does not stand, each with one such stack."""
-    return {outcome.step.layer: str(outcome.step) for outcome in outcomes if not outcome.stands}
+    return {outcome.stack.layer: str(outcome.stack) for outcome in outcomes if not outcome.succeeded}
 
 
 def _shared(outcomes: Sequence[StackOutcome]) -> SharedOutputs:
-    return joined_outputs({(each.step.layer, each.step.target): each.outputs for each in outcomes if each.stands})
+    return joined_outputs({(each.stack.layer, each.stack.target): each.outputs for each in outcomes if each.succeeded})
 
 
 def _desired(
@@ -213,7 +213,8 @@ def _desired(
     members: Mapping[str, Collection[str]],
 ) -> DesiredState | None:
     """The phase as it shall be, where something of it stands; before its first apply its values may be incomplete."""
-    of_account = [each.step for each in outcomes if read_template(each.step.layer, each.step.template).scope == ACCOUNT]
+    stacks = [each.stack for each in outcomes]
+    of_account = [each for each in stacks if read_template(each.layer, each.template).scope == ACCOUNT]
     suffix = of_account[0].values[naming.SUFFIX] if of_account else ""
     if not {naming.stack_set(layer, suffix) for layer in templates} & set(client.sets.names()):
         return None

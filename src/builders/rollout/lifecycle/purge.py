@@ -37,7 +37,7 @@ Delete = Callable[[ApiCalls, Session, RetainedResource], str]
 
 def delete(calls: ApiCalls, where: Session, left: RetainedResource) -> str:
     """Delete what was left and say what was done. Raises `Refused`; what is gone already is refused with `GONE`."""
-    return _BY_WAY[left.way](calls, where, left)
+    return _BY_WAY[left.disposal](calls, where, left)
 
 
 def _secret(calls: ApiCalls, where: Session, left: RetainedResource) -> str:
@@ -93,14 +93,19 @@ class PurgeStatus(enum.Enum):
 class PurgeResult:
     """Something that was left, what became of it, and what was done or is to be done."""
 
-    left: RetainedResource
-    fate: PurgeStatus
-    words: str
+    resource: RetainedResource
+    status: PurgeStatus
+    detail: str
+
+    def __str__(self) -> str:
+        """Return one line for a person."""
+        found = self.resource
+        return f"{self.status.value}: {found.type} {found.physical_id} at {found.target}: {self.detail}"
 
 
-def run_purge(
+def purge_retained(
     client: Client,
-    ledger: RetainedList,
+    retained_list: RetainedList,
     acknowledged: Collection[str],
     say: Callable[[str], None] = lambda _line: None,
 ) -> tuple[tuple[PurgeResult, ...], int]:
@@ -110,7 +115,7 @@ def run_purge(
     The exit code is 1 when something could not be deleted. Run again, it goes on where it was.
     """
     by_place: dict[Target, list[RetainedResource]] = defaultdict(list)
-    for left in in_order(ledger.read()):
+    for left in in_order(retained_list.read()):
         by_place[left.target].append(left)
 
     def at(target: Target) -> Sequence[PurgeResult]:
@@ -118,15 +123,15 @@ def run_purge(
         try:
             done.extend(_purged(client, by_place[target], acknowledged))
         finally:
-            ledger.strike(each.left for each in done if each.fate is PurgeStatus.PURGED)
+            retained_list.discard(each.resource for each in done if each.status is PurgeStatus.PURGED)
         return done
 
     found: list[PurgeResult] = []
     for target, purged in concurrently(at, sorted(by_place)):
         found += purged
-        say(f"{target}: {sum(each.fate is PurgeStatus.PURGED for each in purged)} of {len(purged)} purged")
-    found.sort(key=lambda each: (each.left.target, each.left.layer, each.left.logical_id))
-    return tuple(found), int(any(each.fate is PurgeStatus.FAILED for each in found))
+        say(f"{target}: {sum(each.status is PurgeStatus.PURGED for each in purged)} of {len(purged)} purged")
+    found.sort(key=lambda each: (each.resource.target, each.resource.layer, each.resource.logical_id))
+    return tuple(found), int(any(each.status is PurgeStatus.FAILED for each in found))
 
 
 def _purged(client: Client, found: list[RetainedResource], acknowledged: Collection[str]) -> Iterator[PurgeResult]:
@@ -155,12 +160,12 @@ def _one(client: Client, left: RetainedResource) -> PurgeResult:
 
 def _unacknowledged(left: RetainedResource, acknowledged: Collection[str]) -> str:
     """Why something is not deleted; empty when it may be."""
-    if left.way is Disposal.BY_HAND:
+    if left.disposal is Disposal.BY_HAND:
         return left.by_hand
     if ACKNOWLEDGED not in acknowledged:
-        return f"will be {left.way.value} with --acknowledge {ACKNOWLEDGED}"
+        return f"will be {left.disposal.value} with --acknowledge {ACKNOWLEDGED}"
     named = f"{ACKNOWLEDGED}/{left.physical_id}"
-    if left.way is Disposal.ROLE and named not in acknowledged:
+    if left.disposal is Disposal.ROLE and named not in acknowledged:
         return f"others may use this role; delete it with --acknowledge {named}"
     return ""
 

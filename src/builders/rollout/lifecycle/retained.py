@@ -13,7 +13,9 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from builders.errors import RolloutError
 from builders.rollout.aws import resources
@@ -22,10 +24,9 @@ from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Conflict
 from builders.rollout.aws.resources import StackResource
-from builders.rollout.aws.s3 import ABSENT, Expected
+from builders.rollout.aws.s3 import Expected
 from builders.rollout.model import StackSet, Target
-from builders.rollout.state import serialization
-from builders.rollout.state.serialization import Bucket, JsonObject
+from builders.rollout.state.serialization import Folder, Objects
 
 _STAYING = ("Retain", "RetainExceptOnCreate", "Snapshot")
 """DeletionPolicy attributes after which something is left (CloudFormation user guide, "DeletionPolicy attribute")."""
@@ -59,7 +60,7 @@ class RetainedResource:
     """
 
     layer: str
-    target: Target
+    target: Annotated[Target, Field(alias="place")]
     stack_id: str
     logical_id: str
     type: str
@@ -69,7 +70,7 @@ class RetainedResource:
     before: tuple[str, ...] = ()
 
     @property
-    def way(self) -> Disposal:
+    def disposal(self) -> Disposal:
         """How it goes."""
         policy = "Retain" if self.policy == "RetainExceptOnCreate" else self.policy
         return _WAYS.get((self.type, policy), Disposal.BY_HAND)
@@ -121,7 +122,7 @@ def final_snapshot(left: RetainedResource, now: Sequence[str]) -> str:
 
 def in_order(found: Iterable[RetainedResource]) -> list[RetainedResource]:
     """Keys last: whatever is read with a key, and may still be brought back, goes before it."""
-    return sorted(found, key=lambda each: (each.way is Disposal.KEY, each.target, each.layer, each.logical_id))
+    return sorted(found, key=lambda each: (each.disposal is Disposal.KEY, each.target, each.layer, each.logical_id))
 
 
 def _default(resource: Mapping[str, Any]) -> str:
@@ -135,62 +136,57 @@ ATTEMPTS = 5
 """Of a write that another one came before."""
 
 _Key = tuple[Target, str, str, str]
-_Noted = dict[_Key, RetainedResource]
+_Recorded = dict[_Key, RetainedResource]
 
 
 @dataclass(frozen=True)
-class _Page:
-    left: tuple[RetainedResource, ...] = ()
+class _Stored:
+    """The content of left.json."""
+
+    resources: Annotated[tuple[RetainedResource, ...], Field(alias="left")] = ()
 
 
 class RetainedList:
     """The object rollout/<suffix>/left.json. Safe for threads, and for two who write at once."""
 
-    def __init__(self, objects: Bucket, bucket: str, suffix: str) -> None:
-        self._drawer = JsonObject(objects, bucket, suffix)
-        self._key = self._drawer.key("left.json")
+    def __init__(self, objects: Objects, bucket: str, suffix: str) -> None:
+        folder = Folder(objects, bucket, suffix)
+        self._object = folder.json(folder.key("left.json"), _Stored)
         self._lock = threading.Lock()
 
     def read(self) -> tuple[RetainedResource, ...]:
-        """Everything that is noted and not purged yet."""
+        """Everything that is recorded and not purged yet."""
         return tuple(self._read()[0].values())
 
-    def note(self, found: Iterable[RetainedResource]) -> None:
-        """Add what a removal will leave. What was noted before stays as it was: its database had fewer snapshots."""
+    def add(self, found: Iterable[RetainedResource]) -> None:
+        """Record what a removal will leave. What was there before stays: its database had fewer snapshots then."""
         added = {_key(each): each for each in found}
-        self._change(lambda noted: {**added, **noted})
+        self._change(lambda recorded: {**added, **recorded})
 
-    def strike(self, done: Iterable[RetainedResource]) -> None:
+    def discard(self, done: Iterable[RetainedResource]) -> None:
         """Take out what is gone."""
         keys = {_key(each) for each in done}
-        self._change(lambda noted: {key: each for key, each in noted.items() if key not in keys})
+        self._change(lambda recorded: {key: each for key, each in recorded.items() if key not in keys})
 
-    def _change(self, change: Callable[[_Noted], _Noted]) -> None:
+    def _change(self, change: Callable[[_Recorded], _Recorded]) -> None:
         with self._lock:
             for _ in range(ATTEMPTS):
-                noted, etag = self._read()
-                changed = change(noted)
-                if changed == noted or self._written(changed, etag):
+                recorded, etag = self._read()
+                changed = change(recorded)
+                if changed == recorded or self._write(changed, etag):
                     return
-        raise RolloutError(f"{self._where} is written by others all the time; run this again when they are done")
+        raise RolloutError(f"{self._object} is written by others all the time; run this again when they are done")
 
-    def _written(self, noted: _Noted, etag: str | Expected) -> bool:
-        body = serialization.written(_Page(tuple(noted[key] for key in sorted(noted))))
+    def _write(self, recorded: _Recorded, etag: str | Expected) -> bool:
         try:
-            self._drawer.objects.put(self._drawer.bucket, self._key, body, etag)
+            self._object.write(_Stored(tuple(recorded[key] for key in sorted(recorded))), etag)
         except Conflict:
             return False
         return True
 
-    def _read(self) -> tuple[_Noted, str | Expected]:
-        found = self._drawer.objects.get(self._drawer.bucket, self._key)
-        if found is None:
-            return {}, ABSENT
-        return {_key(each): each for each in serialization.read(_Page, found[0], self._where).left}, found[1]
-
-    @property
-    def _where(self) -> str:
-        return self._drawer.where(self._key)
+    def _read(self) -> tuple[_Recorded, str | Expected]:
+        stored, etag = self._object.read()
+        return {_key(each): each for each in (stored.resources if stored else ())}, etag
 
 
 def _key(left: RetainedResource) -> _Key:
@@ -198,14 +194,14 @@ def _key(left: RetainedResource) -> _Key:
 
 
 @dataclass(frozen=True)
-class RetainedView:
+class RecordedResources:
     """What was written down, and why some stacks could not be looked at: what they leave would not be purged."""
 
-    left: tuple[RetainedResource, ...]
+    resources: tuple[RetainedResource, ...]
     unread: Mapping[tuple[str, Target], str]
 
 
-def record_retained(client: Client, sets: Mapping[str, StackSet], ledger: RetainedList) -> RetainedView:
+def record_retained(client: Client, sets: Mapping[str, StackSet], retained_list: RetainedList) -> RecordedResources:
     """Write down what the removal of these sets will leave. To be called before it begins, and again on resume."""
     looks = [
         Look((layer, target), instance.stack_id)
@@ -227,8 +223,8 @@ def record_retained(client: Client, sets: Mapping[str, StackSet], ledger: Retain
             unread[look.key] = str(answer)
         else:
             found += answer
-    ledger.note(found)
-    return RetainedView(tuple(sorted(found, key=lambda each: (each.target, each.layer, each.logical_id))), unread)
+    retained_list.add(found)
+    return RecordedResources(tuple(sorted(found, key=lambda each: (each.target, each.layer, each.logical_id))), unread)
 
 
 def _of_stack(client: Client, look: Look) -> Iterator[RetainedResource]:
@@ -242,7 +238,7 @@ def _of_stack(client: Client, look: Look) -> Iterator[RetainedResource]:
     except ValueError as error:
         raise RolloutError(f"the template of {layer} at {target} is not JSON; somebody else deployed it") from error
     for left in found:
-        yield _with_snapshots(client, left) if left.way is Disposal.SNAPSHOT else left
+        yield _with_snapshots(client, left) if left.disposal is Disposal.SNAPSHOT else left
 
 
 def _with_snapshots(client: Client, left: RetainedResource) -> RetainedResource:

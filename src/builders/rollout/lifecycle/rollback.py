@@ -19,7 +19,7 @@ def desired_release(release: Release, now: DesiredState, current: CurrentState) 
     A place that came since gets the release's templates with its own present values; one that left stays away. A layer
     that the release does not have is to be removed, which a plan blocks on where it holds data.
     """
-    desired = release.spec(now)
+    desired = release.desired_state(now)
     sets = {}
     for layer, old in desired.sets.items():
         present, state = now.sets.get(layer), current.sets.get(layer)

@@ -1,10 +1,7 @@
-"""Runs and their operations, as values.
+"""The journal of a run, which is its lock too: written on condition that nobody else wrote since.
 
-The runs that ended: run.json tells of the last one, history.json of those before it.
-
-The journal of a run, which is its lock too: written on condition that nobody else wrote since.
-
-run.json is written before each call to AWS, so it stays small: operations that are over move to objects of their own.
+run.json has the run that is under way or was the last, history.json those before it. run.json is written before each
+call to AWS, so it stays small: operations that are over move to objects of their own.
 """
 
 from __future__ import annotations
@@ -15,23 +12,28 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from builders.errors import RolloutError
 from builders.rollout.aws.errors import Conflict
 from builders.rollout.aws.s3 import ABSENT, Expected
 from builders.rollout.model import Target
 from builders.rollout.plan.calls import Call
-from builders.rollout.state import serialization
-from builders.rollout.state.serialization import JsonObject
+from builders.rollout.state.serialization import Folder, to_json
+
+MOST_ENTRIES = 200
+"""Operations that run.json holds before those that are over move out."""
 
 
 class Command(enum.Enum):
-    """What a run is for."""
+    """The command that a run carries out."""
 
     APPLY = "apply"
     ROLLBACK = "rollback"
     REMOVE = "remove"
-    LET_GO = "remove --account"
+    DETACH = "remove --account"
 
 
 class RunStatus(enum.Enum):
@@ -42,7 +44,7 @@ class RunStatus(enum.Enum):
     FAILED = "FAILED"
 
 
-class State(enum.Enum):
+class EntryState(enum.Enum):
     """SUBMITTING is written before the call: AWS may or may not know the operation."""
 
     SUBMITTING = "SUBMITTING"
@@ -51,18 +53,18 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One operation. `outcome` is its last status; `missed` are the places where it did not succeed."""
+    """One operation. `outcome` is its last status; `failures` are the targets where it did not succeed."""
 
     operation_id: str
-    step: Call
-    state: State
+    call: Annotated[Call, Field(alias="step")]
+    state: EntryState
     outcome: str = ""
-    failures: tuple[Target, ...] = ()
+    failures: Annotated[tuple[Target, ...], Field(alias="missed")] = ()
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run. `began` is an ISO time that the caller gives; `owner` is a token of whoever may write.
+    """A run. `began` is an ISO time that the caller gives; `owner` is a token of the process that may write.
 
     `good`, known at its end: every instance was CURRENT. `to` is the release that a rollback puts back: its own differs
     where accounts came or left since.
@@ -94,186 +96,157 @@ class EndedRun:
 
 
 @dataclass(frozen=True)
-class _Book:
-    """history.json, oldest first."""
-
-    runs: tuple[EndedRun, ...] = ()
-
-
-class History:
-    """The runs of one suffix that ended."""
-
-    def __init__(self, drawer: JsonObject) -> None:
-        self._drawer = drawer
-        self._key = drawer.key("history.json")
-
-    def runs(self, last: Run | None) -> tuple[EndedRun, ...]:
-        """All of them, oldest first; `last` is the one that only run.json tells of."""
-        past, _ = self._read()
-        return past if last is None else _with(past, last)
-
-    def remember(self, run: Run) -> None:
-        """Keep a run that ended, before another takes its place; others may be about to do the same."""
-        while True:
-            past, etag = self._read()
-            runs = _with(past, run)
-            if runs == past:
-                return
-            try:
-                self._drawer.objects.put(self._drawer.bucket, self._key, serialization.written(_Book(runs)), etag)
-            except Conflict:
-                continue
-            return
-
-    def _read(self) -> tuple[tuple[EndedRun, ...], str | Expected]:
-        found = self._drawer.objects.get(self._drawer.bucket, self._key)
-        if found is None:
-            return (), ABSENT
-        return serialization.read(_Book, found[0], self._drawer.where(self._key)).runs, found[1]
-
-
-def _with(past: tuple[EndedRun, ...], run: Run) -> tuple[EndedRun, ...]:
-    if any(each.run == run.id for each in past):
-        return past
-    return (*past, EndedRun(run.id, run.command, run.release, run.began, run.status, run.good, run.to))
-
-
-MOST_ENTRIES = 200
-"""Operations that run.json holds before those that are over move out."""
-
-
-@dataclass(frozen=True)
-class _Page:
-    """run.json. `older` are the keys of the entries that moved out, oldest first."""
+class _StoredRun:
+    """The content of run.json. `older` are the keys of the entries that moved out, oldest first."""
 
     run: Run
     older: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Entries:
+class _StoredEntries:
     entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class _History:
+    """The content of history.json, oldest first."""
+
+    runs: tuple[EndedRun, ...] = ()
 
 
 class Journal:
     """The runs of one suffix. Safe for threads; every write raises `RolloutError` once another run has taken over."""
 
-    def __init__(self, drawer: JsonObject) -> None:
-        self._drawer = drawer
-        self._past = History(drawer)
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._object = folder.json(folder.key("run.json"), _StoredRun)
+        self._past = folder.json(folder.key("history.json"), _History)
         self._lock = threading.RLock()
-        self._page: _Page | None = None
+        self._stored: _StoredRun | None = None
         self._expected: str | Expected = ABSENT
 
     def run(self) -> Run | None:
         """The run that is under way or was the last, with all its entries, as the bucket has it now."""
-        page, _ = self._read()
-        return self._whole(page) if page else None
+        stored, _ = self._object.read()
+        return self._whole(stored) if stored else None
 
     def begin(self, run: Run) -> None:
         """Take the lock for a new run. Raises `RolloutError` while another is RUNNING."""
         with self._lock:
-            before, self._expected = self._read()
+            before, self._expected = self._object.read()
             if before and before.run.status is RunStatus.RUNNING and before.run.owner != run.owner:
                 raise self._under_way(before.run)
             if before and before.run.status is not RunStatus.RUNNING:
-                self._past.remember(before.run)
-            self._write(_Page(run))
+                self._remember(before.run)
+            self._write(_StoredRun(run))
 
     def take_over(self, owner: str) -> Run:
         """Go on with the run that is RUNNING, as its new owner; its former one cannot write any more."""
         with self._lock:
-            before, self._expected = self._read()
+            before, self._expected = self._object.read()
             if before is None or before.run.status is not RunStatus.RUNNING:
-                raise RolloutError(f"no rollout of {self._drawer.suffix} is under way; there is nothing to resume")
-            page = dataclasses.replace(before, run=dataclasses.replace(before.run, owner=owner))
-            self._write(page)
-            return self._whole(page)
+                raise RolloutError(f"no rollout of {self._folder.suffix} is under way; there is nothing to resume")
+            stored = dataclasses.replace(before, run=dataclasses.replace(before.run, owner=owner))
+            self._write(stored)
+            return self._whole(stored)
 
     def record(self, *entries: Entry) -> None:
         """Write down operations, before their calls and after their end; an entry replaces the one of its id."""
         with self._lock:
-            page = self._own()
-            by_id = {each.operation_id: each for each in (*page.run.entries, *entries)}
-            self._write(self._moved(page, tuple(by_id.values())))
+            stored = self._own()
+            by_id = {each.operation_id: each for each in (*stored.run.entries, *entries)}
+            self._write(self._moved(stored, tuple(by_id.values())))
 
     def close(self, status: RunStatus, *, good: bool) -> None:
         """End the run and give the lock back."""
         with self._lock:
-            page = self._own()
-            self._write(dataclasses.replace(page, run=dataclasses.replace(page.run, status=status, good=good)))
-            self._page = None
+            stored = self._own()
+            self._write(dataclasses.replace(stored, run=dataclasses.replace(stored.run, status=status, good=good)))
+            self._stored = None
 
     def history(self) -> Sequence[EndedRun]:
         """The runs that ended, oldest first."""
-        page, _ = self._read()
-        last = page.run if page and page.run.status is not RunStatus.RUNNING else None
-        return self._past.runs(last)
+        stored, _ = self._object.read()
+        past, _ = self._past.read()
+        runs = past.runs if past else ()
+        return runs if stored is None or stored.run.status is RunStatus.RUNNING else _with(runs, stored.run)
 
-    def _own(self) -> _Page:
-        assert self._page is not None, "begin or take over a run first"
-        return self._page
+    def _own(self) -> _StoredRun:
+        assert self._stored is not None, "begin or take over a run first"
+        return self._stored
 
-    def _read(self) -> tuple[_Page | None, str | Expected]:
-        key = self._drawer.key("run.json")
-        found = self._drawer.objects.get(self._drawer.bucket, key)
-        if found is None:
-            return None, ABSENT
-        return serialization.read(_Page, found[0], self._drawer.where(key)), found[1]
-
-    def _write(self, page: _Page) -> None:
+    def _write(self, stored: _StoredRun) -> None:
         """Write run.json where it is what we last saw.
 
         An attempt whose answer was lost conflicts with the next one, boto3's or ours: what our owner's token wrote is
         no other run's.
         """
-        drawer, key, body = self._drawer, self._drawer.key("run.json"), serialization.written(page)
         try:
-            etag = drawer.objects.put(drawer.bucket, key, body, self._expected)
+            etag: str | Expected = self._object.write(stored, self._expected)
         except Conflict as conflict:
-            there, seen = self._read()
-            if there is None or there.run.owner != page.run.owner:
-                raise self._taken_over(there) from conflict
-            etag = str(seen)
-            if serialization.written(there) != body:
-                etag = self._again(key, body, etag)
-        self._page, self._expected = page, etag
+            found, etag = self._object.read()
+            if found is None or found.run.owner != stored.run.owner:
+                raise self._taken_over(found) from conflict
+            if to_json(found) != to_json(stored):
+                etag = self._write_again(stored, etag)
+        self._stored, self._expected = stored, etag
 
-    def _again(self, key: str, body: bytes, expected: str) -> str:
+    def _write_again(self, stored: _StoredRun, expected: str | Expected) -> str:
         try:
-            return self._drawer.objects.put(self._drawer.bucket, key, body, expected)
+            return self._object.write(stored, expected)
         except Conflict as conflict:
-            there, _ = self._read()
-            raise self._taken_over(there) from conflict
+            found, _ = self._object.read()
+            raise self._taken_over(found) from conflict
 
-    def _moved(self, page: _Page, entries: tuple[Entry, ...]) -> _Page:
+    def _moved(self, stored: _StoredRun, entries: tuple[Entry, ...]) -> _StoredRun:
         """Move entries that are over out of run.json, once there are many. Their key is their content."""
-        older = page.older
+        older = stored.older
         if len(entries) > MOST_ENTRIES:
-            over = _Entries(tuple(each for each in entries if each.state is State.OVER))
-            body = serialization.written(over)
-            name = hashlib.sha256(body).hexdigest()[:16]
-            key = self._drawer.key(f"runs/{page.run.id}/{len(older):04}-{name}.json")
-            self._drawer.objects.put(self._drawer.bucket, key, body)
+            over = _StoredEntries(tuple(each for each in entries if each.state is EntryState.OVER))
+            name = hashlib.sha256(to_json(over)).hexdigest()[:16]
+            key = self._folder.key(f"runs/{stored.run.id}/{len(older):04}-{name}.json")
+            self._folder.json(key, _StoredEntries).write(over)
             older = (*older, key)
-            entries = tuple(each for each in entries if each.state is not State.OVER)
-        return _Page(dataclasses.replace(page.run, entries=entries), older)
+            entries = tuple(each for each in entries if each.state is not EntryState.OVER)
+        return _StoredRun(dataclasses.replace(stored.run, entries=entries), older)
 
-    def _whole(self, page: _Page) -> Run:
+    def _whole(self, stored: _StoredRun) -> Run:
         entries: list[Entry] = []
-        for key in page.older:
-            found = self._drawer.objects.get(self._drawer.bucket, key)
+        for key in stored.older:
+            page = self._folder.json(key, _StoredEntries)
+            found, _ = page.read()
             if found is None:
-                raise RolloutError(f"{self._drawer.where(key)} is gone, and with it what this run did; restore it")
-            entries += serialization.read(_Entries, found[0], self._drawer.where(key)).entries
-        return dataclasses.replace(page.run, entries=(*entries, *page.run.entries))
+                raise RolloutError(f"{page} is gone, and with it what this run did; restore it")
+            entries += found.entries
+        return dataclasses.replace(stored.run, entries=(*entries, *stored.run.entries))
+
+    def _remember(self, run: Run) -> None:
+        """Keep a run that ended, before another takes its place; others may be about to do the same."""
+        while True:
+            past, etag = self._past.read()
+            before = past.runs if past else ()
+            runs = _with(before, run)
+            if runs == before:
+                return
+            try:
+                self._past.write(_History(runs), etag)
+            except Conflict:
+                continue
+            return
 
     def _under_way(self, run: Run) -> RolloutError:
         return RolloutError(
-            f"a rollout of {self._drawer.suffix} is not over: {run.command.value} of release {run.release}, begun "
+            f"a rollout of {self._folder.suffix} is not over: {run.command.value} of release {run.release}, begun "
             f"{run.began}; if nobody runs it any more, go on with it: rollout-stacksets resume"
         )
 
-    def _taken_over(self, there: _Page | None) -> RolloutError:
-        who = f" ({there.run.command.value}, begun {there.run.began})" if there else ""
-        return RolloutError(f"another rollout of {self._drawer.suffix} has taken over{who}; this one stops")
+    def _taken_over(self, found: _StoredRun | None) -> RolloutError:
+        by = f" ({found.run.command.value}, begun {found.run.began})" if found else ""
+        return RolloutError(f"another rollout of {self._folder.suffix} has taken over{by}; this one stops")
+
+
+def _with(past: tuple[EndedRun, ...], run: Run) -> tuple[EndedRun, ...]:
+    if any(each.run == run.id for each in past):
+        return past
+    return (*past, EndedRun(run.id, run.command, run.release, run.began, run.status, run.good, run.to))

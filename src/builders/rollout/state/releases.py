@@ -1,4 +1,4 @@
-"""Releases: what a phase was to be, by content, so that it can be put back."""
+"""Releases: a phase as it was to be, stored by its content, so that it can be put back."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from dataclasses import dataclass
 
 from builders.errors import RolloutError
 from builders.rollout.model import DesiredState, PlainStackSpec, StackSetSpec, Values, digest
-from builders.rollout.state import serialization
-from builders.rollout.state.serialization import Group, JsonObject
+from builders.rollout.state.serialization import Folder, Group, from_json, grouped, to_json, ungrouped
 
 ID_DIGITS = 12
 
 
 @dataclass(frozen=True)
 class Release:
-    """What is deployed; how (waves, preferences, permissions, order of regions) is not part of it."""
+    """The deployed part of a desired state: without waves, preferences, permissions and the order of regions."""
 
     phase: str
     suffix: str
@@ -27,7 +26,7 @@ class Release:
     tags: Values
     packages: tuple[str, ...]
 
-    def spec(self, like: DesiredState) -> DesiredState:
+    def desired_state(self, like: DesiredState) -> DesiredState:
         """This release, deployed in the way of another desired state: its waves, preferences and permissions."""
         return dataclasses.replace(
             like,
@@ -74,81 +73,82 @@ class _Manifest:
 class Releases:
     """The releases of one suffix."""
 
-    def __init__(self, drawer: JsonObject) -> None:
-        self._drawer = drawer
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
 
-    def save(self, spec: DesiredState) -> str:
+    def save(self, desired: DesiredState) -> str:
         """Keep a release and return its id: 12 hexadecimal digits. Only what is missing is uploaded."""
-        name, body = _named(spec)
-        texts = {each.template for each in spec.sets.values()} | {each.template for each in spec.plain.values()}
+        name, body = _named(desired)
+        texts = {each.template for each in desired.sets.values()} | {each.template for each in desired.plain.values()}
         for text in sorted(texts):
-            self._keep(_content(digest(text)), text.encode())
+            self._keep(_template_key(digest(text)), text.encode())
         self._keep(self._key(name), body)  # behind what it names, so that no release lacks anything
         return name
 
     def load(self, release_id: str) -> Release:
         """A release with its templates. Raises `RolloutError` when it, or what it names, is not there."""
         key = self._key(release_id)
-        body = self._get(key, f"there is no release {release_id} of {self._drawer.suffix}")
+        body = self._get(key, f"there is no release {release_id} of {self._folder.suffix}")
         if hashlib.sha256(body).hexdigest()[:ID_DIGITS] != release_id:
-            raise RolloutError(
-                f"{self._drawer.where(key)} was changed since it was written; put its first version back"
-            )
-        manifest = serialization.read(_Manifest, body, self._drawer.where(key))
+            raise self._changed(key)
+        manifest = from_json(_Manifest, body, self._folder.url(key))
         named = {each.template for each in manifest.sets.values()} | {each.template for each in manifest.plain.values()}
-        return _release(manifest, {content: self._template(content, release_id) for content in named})
+        return _release(manifest, {each: self._template(each, release_id) for each in named})
 
-    def _template(self, content: str, release_id: str) -> str:
-        text = self._get(_content(content), f"release {release_id} lacks a template").decode()
-        if digest(text) != content:
-            where = self._drawer.where(_content(content))
-            raise RolloutError(f"{where} was changed since it was written; put its first version back")
+    def _template(self, name: str, release_id: str) -> str:
+        key = _template_key(name)
+        text = self._get(key, f"release {release_id} lacks a template").decode()
+        if digest(text) != name:
+            raise self._changed(key)
         return text
 
     def _keep(self, key: str, body: bytes) -> None:
-        if not self._drawer.objects.exists(self._drawer.bucket, key):
-            self._drawer.objects.put(self._drawer.bucket, key, body)
+        if not self._folder.objects.exists(self._folder.bucket, key):
+            self._folder.objects.put(self._folder.bucket, key, body)
 
     def _get(self, key: str, problem: str) -> bytes:
-        found = self._drawer.objects.get(self._drawer.bucket, key)
+        found = self._folder.objects.get(self._folder.bucket, key)
         if found is None:
-            raise RolloutError(f"{problem}: {self._drawer.where(key)} is not there")
+            raise RolloutError(f"{problem}: {self._folder.url(key)} is not there")
         return found[0]
 
+    def _changed(self, key: str) -> RolloutError:
+        return RolloutError(f"{self._folder.url(key)} was changed since it was written; put its first version back")
+
     def _key(self, release_id: str) -> str:
-        return self._drawer.key(f"releases/{release_id}.json")
+        return self._folder.key(f"releases/{release_id}.json")
 
 
-def release_id(spec: DesiredState) -> str:
-    """The id that `Releases.save` gives: the same for the same templates, parameters and places."""
-    return _named(spec)[0]
+def release_id(desired: DesiredState) -> str:
+    """The id that `Releases.save` gives: the same for the same templates, parameters and targets."""
+    return _named(desired)[0]
 
 
-def _named(spec: DesiredState) -> tuple[str, bytes]:
-    body = serialization.written(_manifest(spec))
+def _named(desired: DesiredState) -> tuple[str, bytes]:
+    body = to_json(_manifest(desired))
     return hashlib.sha256(body).hexdigest()[:ID_DIGITS], body
 
 
-def _content(content: str) -> str:
+def _template_key(name: str) -> str:
     """Templates are shared by all phases: few of them differ."""
-    return f"rollout/content/{content}"
+    return f"rollout/content/{name}"
 
 
-def _manifest(spec: DesiredState) -> _Manifest:
+def _manifest(desired: DesiredState) -> _Manifest:
     return _Manifest(
-        phase=spec.phase,
-        suffix=spec.suffix,
+        phase=desired.phase,
+        suffix=desired.suffix,
         sets={
-            layer: _Set(each.name, digest(each.template), each.parameters, serialization.grouped(each.overrides))
-            for layer, each in spec.sets.items()
+            layer: _Set(each.name, digest(each.template), each.parameters, grouped(each.overrides))
+            for layer, each in desired.sets.items()
         },
         plain={
-            layer: _Plain(each.account, digest(each.template), serialization.grouped(each.parameters))
-            for layer, each in spec.plain.items()
+            layer: _Plain(each.account, digest(each.template), grouped(each.parameters))
+            for layer, each in desired.plain.items()
         },
-        needs={layer: tuple(sorted(needs)) for layer, needs in spec.needs.items()},
-        tags=spec.tags,
-        packages=tuple(sorted(spec.packages)),
+        needs={layer: tuple(sorted(needs)) for layer, needs in desired.needs.items()},
+        tags=desired.tags,
+        packages=tuple(sorted(desired.packages)),
     )
 
 
@@ -157,13 +157,11 @@ def _release(manifest: _Manifest, templates: Mapping[str, str]) -> Release:
         phase=manifest.phase,
         suffix=manifest.suffix,
         sets={
-            layer: StackSetSpec(
-                layer, each.name, templates[each.template], each.parameters, serialization.spread(each.overrides)
-            )
+            layer: StackSetSpec(layer, each.name, templates[each.template], each.parameters, ungrouped(each.overrides))
             for layer, each in manifest.sets.items()
         },
         plain={
-            layer: PlainStackSpec(layer, each.account, templates[each.template], serialization.spread(each.parameters))
+            layer: PlainStackSpec(layer, each.account, templates[each.template], ungrouped(each.parameters))
             for layer, each in manifest.plain.items()
         },
         needs={layer: frozenset(needs) for layer, needs in manifest.needs.items()},

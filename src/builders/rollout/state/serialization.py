@@ -1,4 +1,8 @@
-"""How the store writes things down: JSON whose bytes depend on the content alone, read back into values."""
+"""The stored form: objects of JSON whose bytes depend on their content alone, under the keys of one suffix.
+
+An older version of Stackferry reads what a newer one writes and the other way round, so a field whose name has changed
+keeps its key in JSON as an alias.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +10,37 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
-import pydantic
+from pydantic import Field, TypeAdapter, ValidationError
 
 from builders.errors import RolloutError
-from builders.rollout.aws.s3 import Expected
+from builders.rollout.aws.s3 import ABSENT, Expected
 from builders.rollout.model import Target, Values
 
-Form = TypeVar("Form")
+Content = TypeVar("Content")
+TargetsByRegion = Annotated[Mapping[str, tuple[str, ...]], Field(alias="places")]
+"""{region: accounts}, under the key `places`: there may be thousands of targets."""
 
 
-class Bucket(Protocol):
-    """What the store asks of S3: `client.objects(region)` has it."""
+class Objects(Protocol):
+    """The calls to S3 that the state needs: `client.objects(region)` has them."""
 
     def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
-        """An object and its ETag."""
+        """Return an object and its ETag."""
 
     def put(self, bucket: str, key: str, body: bytes, if_match: str | Expected | None = None) -> str:
         """Write an object on a condition, and return its ETag. Raises `Conflict`."""
 
     def exists(self, bucket: str, key: str) -> bool:
-        """Whether an object is there."""
+        """Tell whether an object is there."""
 
 
 @dataclass(frozen=True)
-class JsonObject:
-    """The objects of one suffix."""
+class Folder:
+    """The keys of one suffix in a bucket."""
 
-    objects: Bucket
+    objects: Objects
     bucket: str
     suffix: str
 
@@ -42,33 +48,59 @@ class JsonObject:
         """The key of what belongs to the suffix alone."""
         return f"rollout/{self.suffix}/{name}"
 
-    def where(self, key: str) -> str:
+    def url(self, key: str) -> str:
         """The form that messages use."""
         return f"s3://{self.bucket}/{key}"
+
+    def json(self, key: str, form: type[Content]) -> JsonObject[Content]:
+        """The object of a key, as a dataclass."""
+        return JsonObject(self, key, form)
+
+
+@dataclass(frozen=True)
+class JsonObject(Generic[Content]):
+    """An object of a bucket whose content is a dataclass."""
+
+    folder: Folder
+    key: str
+    form: type[Content]
+
+    def read(self) -> tuple[Content | None, str | Expected]:
+        """Return the content and its ETag; None and ABSENT where it is not there."""
+        found = self.folder.objects.get(self.folder.bucket, self.key)
+        return (None, ABSENT) if found is None else (from_json(self.form, found[0], str(self)), found[1])
+
+    def write(self, content: Content, expected: str | Expected | None = None) -> str:
+        """Write the content, on a condition, and return its ETag. Raises `Conflict`."""
+        return self.folder.objects.put(self.folder.bucket, self.key, to_json(content), expected)
+
+    def __str__(self) -> str:
+        """Return the form that messages use."""
+        return self.folder.url(self.key)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Places that share their values: {region: accounts}. There may be thousands of places and few values."""
+    """Targets that share their values."""
 
     values: Mapping[str, str]
-    targets: Mapping[str, tuple[str, ...]]
+    targets: TargetsByRegion
 
 
-def grouped(by_place: Mapping[Target, Values]) -> tuple[Group, ...]:
-    """Gather places of equal values; the same mapping gives the same groups in whatever order it was made."""
+def grouped(by_target: Mapping[Target, Values]) -> tuple[Group, ...]:
+    """Gather targets of equal values; the same mapping gives the same groups in whatever order it was made."""
     gathered: dict[tuple[tuple[str, str], ...], list[Target]] = defaultdict(list)
-    for target, values in by_place.items():
+    for target, values in by_target.items():
         gathered[tuple(sorted(values.items()))].append(target)
-    return tuple(Group(dict(values), regions_of(gathered[values])) for values in sorted(gathered))
+    return tuple(Group(dict(values), by_region(gathered[values])) for values in sorted(gathered))
 
 
-def spread(groups: Iterable[Group]) -> dict[Target, Values]:
-    """The values of each place again."""
-    return {target: group.values for group in groups for target in places_of(group.targets)}
+def ungrouped(groups: Iterable[Group]) -> dict[Target, Values]:
+    """The values of each target again."""
+    return {target: group.values for group in groups for target in targets_in(group.targets)}
 
 
-def regions_of(targets: Iterable[Target]) -> dict[str, tuple[str, ...]]:
+def by_region(targets: Iterable[Target]) -> dict[str, tuple[str, ...]]:
     """Accounts by region, sorted."""
     accounts: dict[str, list[str]] = defaultdict(list)
     for target in sorted(targets):
@@ -76,36 +108,36 @@ def regions_of(targets: Iterable[Target]) -> dict[str, tuple[str, ...]]:
     return {region: tuple(accounts[region]) for region in sorted(accounts)}
 
 
-def places_of(regions: Mapping[str, Iterable[str]]) -> list[Target]:
-    """The places again."""
+def targets_in(regions: Mapping[str, Iterable[str]]) -> list[Target]:
+    """The targets again."""
     return [Target(account, region) for region, accounts in regions.items() for account in accounts]
 
 
-def written(value: Any) -> bytes:
+def to_json(content: Any) -> bytes:
     """A dataclass as JSON."""
-    plain = _adapter(type(value)).dump_python(value, mode="json")
+    plain = _adapter(type(content)).dump_python(content, mode="json", by_alias=True)
     return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
 
 
-def read(form: type[Form], body: bytes, where: str) -> Form:
+def from_json(form: type[Content], body: bytes, url: str) -> Content:
     """A dataclass from its JSON. Raises `RolloutError` when it is not of that form."""
     try:
-        found: Form = _adapter(form).validate_json(body)
+        found: Content = _adapter(form).validate_json(body)
         return found
-    except pydantic.ValidationError as error:
+    except ValidationError as error:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"]))
         raise RolloutError(
-            f"{where} is not what this version of stackferry writes (at {at or 'its beginning'}: {first['msg']}); "
+            f"{url} is not what this version of stackferry writes (at {at or 'its beginning'}: {first['msg']}); "
             "use the version that wrote it, or put an older version of the object back"
         ) from error
 
 
-_adapters: dict[Any, pydantic.TypeAdapter[Any]] = {}
+_adapters: dict[Any, TypeAdapter[Any]] = {}
 
 
-def _adapter(form: Any) -> pydantic.TypeAdapter[Any]:
+def _adapter(form: Any) -> TypeAdapter[Any]:
     """To make one takes some hundredths of a second, and the journal is written before every call."""
     if form not in _adapters:
-        _adapters[form] = pydantic.TypeAdapter(form)
+        _adapters[form] = TypeAdapter(form)
     return _adapters[form]

@@ -1,53 +1,52 @@
-"""The three books of a phase, in one bucket."""
+"""What a rollout keeps of a phase: journal, releases and known overrides, in one bucket."""
 
 from __future__ import annotations
 
 from builders.rollout.state.journal import Command, Journal, RunStatus
-from builders.rollout.state.overrides import OverrideCache
+from builders.rollout.state.overrides import OverrideCache, StoredOverrides
 from builders.rollout.state.releases import Releases
-from builders.rollout.state.serialization import Bucket, JsonObject
+from builders.rollout.state.serialization import Folder, Objects
 
 
 class Store:
-    """Journal, releases and known overrides of one suffix."""
+    """The state of one suffix."""
 
-    def __init__(self, objects: Bucket, bucket: str, suffix: str) -> None:
-        self._drawer = JsonObject(objects, bucket, suffix)
-        self.journal = Journal(self._drawer)
-        self.releases = Releases(self._drawer)
+    def __init__(self, objects: Objects, bucket: str, suffix: str) -> None:
+        folder = Folder(objects, bucket, suffix)
+        self.journal = Journal(folder)
+        self.releases = Releases(folder)
+        self._overrides = folder.json(folder.key("known.json"), StoredOverrides)
 
-    def known(self) -> OverrideCache:
-        """What is known of overrides, the operations of a run under way included."""
-        key = self._drawer.key("known.json")
-        found = self._drawer.objects.get(self._drawer.bucket, key)
-        known = OverrideCache.read(found[0], self._drawer.where(key)) if found else OverrideCache()
+    def overrides(self) -> OverrideCache:
+        """Read the overrides that are known, with those that the operations of a run under way have given."""
+        stored, _ = self._overrides.read()
+        cache = OverrideCache(stored)
         run = self.journal.run()
         if run and run.status is RunStatus.RUNNING:
-            known.fold(run.entries)
-        return known
+            cache.apply(run.entries)
+        return cache
 
-    def keep(self, known: OverrideCache) -> None:
-        """Write it down, for the next command; whoever holds the journal's lock does."""
-        self._drawer.objects.put(self._drawer.bucket, self._drawer.key("known.json"), known.written())
+    def save_overrides(self, cache: OverrideCache) -> None:
+        """Write the overrides for the next command; only the holder of the journal's lock does."""
+        self._overrides.write(cache.stored())
 
     def last_good(self, before: str | None = None) -> str | None:
         """The newest release whose run ended with every instance CURRENT; with `before`, the one before it.
 
         A rollback takes back what came behind the release that it puts back, so that the next one goes further back.
         """
-        line: list[str] = []
+        releases: list[str] = []
         for run in self.journal.history():
-            if run.command is Command.ROLLBACK and run.to in line:
-                del line[_last(line, run.to) + 1 :]
+            if run.command is Command.ROLLBACK and run.to in releases:
+                del releases[_last_index(releases, run.to) + 1 :]
                 if run.good:
-                    line[-1] = run.release
-            elif run.command is Command.APPLY and run.good and line[-1:] != [run.release]:
-                line.append(run.release)
-        if before in line:
-            del line[_last(line, before) :]
-        return line[-1] if line else None
+                    releases[-1] = run.release
+            elif run.command is Command.APPLY and run.good and releases[-1:] != [run.release]:
+                releases.append(run.release)
+        if before in releases:
+            del releases[_last_index(releases, before) :]
+        return releases[-1] if releases else None
 
 
-def _last(line: list[str], release: str) -> int:
-    """Where a release stands last in a line that has it."""
-    return len(line) - 1 - line[::-1].index(release)
+def _last_index(releases: list[str], release: str) -> int:
+    return len(releases) - 1 - releases[::-1].index(release)
