@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from builders.rollout.diff.effects import Change
 from builders.rollout.diff.resources import Comparison, compare
 from builders.rollout.model import Deployed, Target
 
@@ -27,6 +28,11 @@ def deployed(resources: Resources, status: str = "CREATE_COMPLETE", **sections: 
 def compared(before: Resources, after: Resources, **sections: Any) -> Comparison:
     """A stack with resources `before` against a template with resources `after`; both have the other sections."""
     return compare(deployed(before, **sections), template(after, **sections), {}, HERE)
+
+
+def changes(before: Deployed | None, after: str, values: Mapping[str, str], target: Target) -> tuple[Change, ...]:
+    """What an update changes."""
+    return compare(before, after, values, target).changes
 
 
 def effects(comparison: Comparison) -> dict[str, tuple[str, tuple[str, ...]]]:

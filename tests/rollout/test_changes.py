@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from builders.rollout.diff.effects import Change, Effect
-from builders.rollout.diff.resources import changes
 
-from .changing import HERE, Resources, compared, deployed, effects, template
+from .changing import HERE, Resources, changes, compared, deployed, effects, template
 
 VPC = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
 WIDER_VPC = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/15"}}

@@ -8,10 +8,9 @@ from typing import Any
 from hypothesis import given, settings, strategies as st
 
 from builders.rollout.diff.effects import Effect
-from builders.rollout.diff.resources import changes
 from builders.rollout.model import Deployed
 
-from .changing import HERE, template
+from .changing import HERE, changes, template
 
 NAMES = ("One", "Two", "Three")
 POLICIES = ("Delete", "Retain")

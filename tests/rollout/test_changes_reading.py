@@ -7,13 +7,14 @@ import json
 import pytest
 
 from builders.errors import EvaluationError
-from builders.rollout.diff.effects import Change, Effect, HazardKind
+from builders.rollout.diff.effects import Change, Effect
 from builders.rollout.diff.exports import imports_of
-from builders.rollout.diff.hazards import hazards_of
-from builders.rollout.diff.resources import changes, compare, parsed_body
+from builders.rollout.diff.hazards import HazardKind, hazards_of
+from builders.rollout.diff.resources import compare
+from builders.rollout.diff.templates import parse_template
 from builders.rollout.model import Deployed
 
-from .changing import HERE, template
+from .changing import HERE, changes, template
 
 YAML = """
 AWSTemplateFormatVersion: 2010-09-09
@@ -60,7 +61,7 @@ def test_a_deployed_yaml_template_is_compared_with_json_by_its_meaning() -> None
 
 
 def test_yaml_short_forms_become_the_functions_that_they_stand_for() -> None:
-    data = parsed_body(YAML)
+    data = parse_template(YAML)
     assert data["Conditions"]["IsOther"] == {"Fn::Not": [{"Condition": "IsOne"}]}
     assert data["Resources"]["Topic"]["Properties"]["DisplayName"]["Fn::Join"][1] == [
         {"Fn::GetAtt": ["Role", "Arn"]},

@@ -201,7 +201,8 @@ def state(template: str, **values: str) -> tuple[StackSet, Instance]:
     return StackSet("network", "stackferry-network-dev", template, values, {}, {target: instance}), instance
 
 
-TEMPLATE = json.dumps({"Parameters": {"Size": {"Default": "small"}, "Zone": {"Default": "a"}}, "Resources": {}})
+SIZE, ZONE = {"Default": "small", "NoEcho": True}, {"Default": "a"}
+TEMPLATE = json.dumps({"Parameters": {"Size": SIZE, "Zone": ZONE}, "Resources": {}})
 
 
 def test_an_override_is_what_the_stack_shall_have() -> None:

@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.diff.data_loss import STATEFUL
-from builders.rollout.diff.effects import Hazard, HazardKind
-from builders.rollout.diff.hazards import hazards_of
+from builders.rollout.diff.hazards import STATEFUL, Hazard, HazardKind, hazards_of
 from builders.rollout.diff.resources import compare
 
 from .changing import HERE, Resources, compared, deployed, layer, phase_values, released, template

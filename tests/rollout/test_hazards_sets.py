@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.diff.effects import Hazard, HazardKind
-from builders.rollout.diff.hazards import limit_hazards, new_parameter_hazards
-from builders.rollout.diff.name_conflicts import name_conflicts, names_of
+from builders.rollout.diff.hazards import Hazard, HazardKind
+from builders.rollout.diff.set_hazards import limit_hazards, name_conflicts, names_of, new_parameter_hazards
 from builders.rollout.model import Deployed, Instance, Permissions, StackSet, StackSetSpec, Status, Target
 
 from .changing import ROOT, layer, phase_values, template
@@ -33,7 +32,7 @@ def test_our_own_templates_keep_the_limits() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (template({"A": TOPIC}, Description="x" * 51_200), "51200 go without a bucket"),
+        (template({"A": TOPIC}, Description="x" * 51_200), "51,200 go without a bucket"),
         (template({f"A{number}": TOPIC for number in range(501)}), "the template has 501 resources"),
         (
             template({"A": TOPIC}, Parameters={str(number): {} for number in range(201)}),

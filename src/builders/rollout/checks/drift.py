@@ -9,19 +9,20 @@ What is not as its template says: detected by StackSets, on every set of a phase
 from __future__ import annotations
 
 import dataclasses
-import json
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from builders import naming
 from builders.errors import RolloutError
+from builders.resource_types import value_at
 from builders.rollout.aws.accounts import Look
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import StackSetNotFound
 from builders.rollout.aws.stack_sets import ResourceDrift, Result
+from builders.rollout.diff.effects import differing_properties
+from builders.rollout.diff.templates import declared_values, differing_parameters, parse_template
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.polling import Clock, PolledOperation, Poller, PollInterval, WallClock
 from builders.rollout.model import (
@@ -106,39 +107,17 @@ def compare_with_stacks(
 def differing_sections(state: StackSet, instance: Instance, stack: Deployed) -> Iterator[DriftedProperty]:
     """What a stack was deployed with otherwise than its set says. Pure."""
     line = DriftedProperty(state.layer, instance.target, WHOLE, STACK, "NOT_EQUAL")
-    theirs, ours = _read(stack.template), _read(state.template)
-    if theirs != ours:
-        for path, expected, actual in _sections(ours, theirs):
-            yield dataclasses.replace(line, property=f"Template/{path}", expected=expected, actual=actual)
-    values = {**_defaults(ours), **state.parameters, **(instance.overrides or {})}
-    for name, actual in sorted(stack.parameters.items()):
-        hidden = actual.startswith("****")  # NoEcho (API reference, Parameter)
-        if name in values and values[name] != actual and not hidden:
+    ours, theirs = parse_template(state.template), parse_template(stack.template)
+    paths = dict.fromkeys(tuple(path.split(".")[:2]) for path in differing_properties(ours, theirs))
+    for path in paths:  # a section, or one resource, output ... of it: bodies are too long to be shown
+        expected = "as the set has it" if value_at(ours, ".".join(path)) is not None else ""
+        actual = "otherwise" if value_at(theirs, ".".join(path)) is not None else ""
+        yield dataclasses.replace(line, property=f"Template/{'/'.join(path)}", expected=expected, actual=actual)
+    values = declared_values(state.template, {**state.parameters, **(instance.overrides or {})})
+    for name in differing_parameters(stack, values):
+        if name in stack.parameters:
+            actual = stack.parameters[name]
             yield dataclasses.replace(line, property=f"Parameters/{name}", expected=values[name], actual=actual)
-
-
-def _read(template: str) -> Any:
-    try:
-        return json.loads(template)
-    except ValueError:  # somebody's YAML
-        return {"Body": template}
-
-
-def _sections(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Where two templates differ: a section, or one resource, output ... of it; bodies are too long to be shown."""
-    for section in sorted(ours.keys() | theirs.keys()):
-        mine, other = ours.get(section), theirs.get(section)
-        if not isinstance(mine, dict) or not isinstance(other, dict):
-            mine, other = {"": mine} if mine else {}, {"": other} if other else {}
-        for name in sorted(mine.keys() | other.keys()):
-            if mine.get(name) != other.get(name):
-                path = f"{section}/{name}".rstrip("/")
-                yield path, "as the set has it" if name in mine else "", "otherwise" if name in other else ""
-
-
-def _defaults(template: Mapping[str, Any]) -> dict[str, str]:
-    declared = template.get("Parameters", {})
-    return {name: str(each["Default"]) for name, each in declared.items() if "Default" in each}
 
 
 EVERYWHERE = Preferences("100%", "100%", FailureMode.SOFT, parallel_regions=True)

@@ -1,123 +1,170 @@
-"""What is taken while the old resource stands: CloudFormation makes the new one before it deletes the old.
-
-What CloudFormation refuses, each said before it is tried.
-
-All hazards of one stack's update.
-
-Hazards of a stack set as a whole: its template's limits, and parameters that are new.
-"""
+"""Hazards of one stack's update: data that it loses, a replication that it breaks, and what CloudFormation refuses."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import enum
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from builders import resource_types
-from builders.errors import EvaluationError
-from builders.naming import PARAMETER_LIMIT_BYTES, SECTION_LIMITS, TEMPLATE_LIMIT_BYTES
-from builders.rollout.diff.data_loss import stateful_hazards, task_hazards
-from builders.rollout.diff.effects import Change, Effect, Hazard, HazardKind, as_json_text, is_custom, mentions_any
-from builders.rollout.diff.exports import Imports, export_hazards
-from builders.rollout.diff.resources import Comparison, custom_name, parsed_body
-from builders.rollout.model import Deployed, Permissions, StackSet, StackSetSpec, Target
-from builders.text import name_list
+from builders.naming import PARAMETER_LIMIT_BYTES
+from builders.rollout.diff.effects import Change, Effect, as_json_text, is_custom, references
+from builders.rollout.diff.exports import Imports, changed_exports
+from builders.rollout.diff.resources import ATTRIBUTES, Comparison, Resource
+from builders.rollout.diff.templates import custom_name
 
-# The properties of which there is one at a time: ranges in a VPC do not overlap (VPC user guide, "Subnet CIDR blocks"),
-# a table has one route to a destination, a network ACL one rule of a number and direction (EC2 API: CreateRoute,
-# CreateNetworkAclEntry).
-_PLACE = {
-    "AWS::EC2::NetworkAclEntry": ("NetworkAclId", "RuleNumber", "Egress"),
-    "AWS::EC2::Route": ("RouteTableId", "DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId"),
-    "AWS::EC2::Subnet": ("VpcId", "CidrBlock"),
+
+class HazardKind(enum.StrEnum):
+    """The reason why an update should not simply go ahead."""
+
+    NOT_COMPARABLE = "not-comparable"
+    STATEFUL = "stateful"
+    GENERATED_SECRET = "generated-secret"  # noqa: S105  a kind, not a secret
+    RUNNING_TASK = "running-task"
+    CUSTOM_NAME = "custom-name"
+    TYPE_CHANGE = "type-change"
+    SERVICE_TOKEN = "service-token"  # noqa: S105  a kind, not a token
+    ALREADY_EXISTS = "same-place"
+    STACK_STATE = "stack-state"
+    RULE = "rule"
+    EXPORT_IN_USE = "export-in-use"
+    NEW_PARAMETER = "new-parameter"
+    NAME_CONFLICT = "collision"
+    LIMIT = "limit"
+    SERVICE_MANAGED = "service-managed"
+
+
+@dataclass(frozen=True)
+class Hazard:
+    """Something that is lost or refused. `resource` is a logical id, an export's or a parameter's name, or empty.
+
+    What is not `acknowledgeable` would be refused by AWS or break what runs: only the remedy helps. With `needs_order`
+    there is no hazard while those layers go first.
+    """
+
+    kind: HazardKind
+    layer: str
+    resource: str
+    message: str
+    remedy: str
+    acknowledgeable: bool
+    needs_order: tuple[str, ...] = ()
+
+
+def hazards_of(
+    layer: str, comparison: Comparison, *, neighbours: Mapping[str, Imports] | None = None, task_runs: bool = False
+) -> tuple[Hazard, ...]:
+    """Return the hazards of an update: first what cannot be acknowledged, then by kind and resource.
+
+    `neighbours` are the other layers deployed in the account and region, with what they import; `task_runs` tells
+    whether the replication task there runs. The messages name no account, so that those of many can be merged.
+    """
+    if comparison.problem:
+        remedy = "compare it by a change set (plan --change-sets), or put a template there that can be evaluated"
+        message = f"cannot be compared: {comparison.problem}"
+        return (Hazard(HazardKind.NOT_COMPARABLE, layer, "", message, remedy, acknowledgeable=True),)
+    found = [
+        *_losses(layer, comparison),
+        *_refused_update(layer, comparison),
+        *_refused_replacements(layer, comparison),
+        *_taken_identities(layer, comparison),
+        *_exports_in_use(layer, comparison, neighbours or {}),
+    ]
+    if task_runs:
+        found += _running_task(layer, comparison)
+    return tuple(sorted(found, key=lambda each: (each.acknowledgeable, each.kind, each.resource, each.message)))
+
+
+STATEFUL = {
+    "AWS::RDS::DBInstance": "a new database is empty",
+    "AWS::RDS::DBCluster": "a new cluster is empty",
+    "AWS::DMS::ReplicationInstance": "its tasks go with it, and with them the position in the source's log",
+    "AWS::DMS::ReplicationTask": "a new task loads everything again, and the old one's slot stays on the source",
+    "AWS::KMS::Key": "what the old key encrypted, snapshots too, is unreadable without it",
+    "AWS::SecretsManager::Secret": "a new secret has a new password; a deleted one has no recovery window",
 }
+"""The types whose loss is more than an outage, and what is lost. Their replacement or removal is acknowledged."""
+
+_WORDS = {
+    Effect.REPLACE: "is replaced",
+    Effect.MAY_REPLACE: "may be replaced",
+    Effect.REMOVE: "is removed",
+    Effect.RETAIN: "leaves the stack",
+    Effect.MODIFY: "is modified",
+}
+_LEAVING = (Effect.REMOVE, Effect.RETAIN)
+_GENERATED = "GenerateSecretString"
+# CloudFormation user guide, "DeletionPolicy attribute": the default of these, an instance of a cluster excepted.
+_SNAPSHOT_BY_DEFAULT = ("AWS::RDS::DBCluster", "AWS::RDS::DBInstance")
 
 
-def taken_name_hazards(layer: str, comparison: Comparison) -> Iterator[Hazard]:
-    """Yield the new resources whose name or place an old one holds."""
-    replaced = frozenset(each.logical_id for each in comparison.changes if each.effect is Effect.REPLACE)
-    going = [each for each in comparison.changes if each.effect in (Effect.REMOVE, Effect.RETAIN)]
+def _losses(layer: str, comparison: Comparison) -> Iterator[Hazard]:
+    """What is lost with data, and what would generate a new password."""
     for change in comparison.changes:
-        if change.effect in (Effect.REPLACE, Effect.MAY_REPLACE):
-            yield from _beside_itself(layer, comparison, change, replaced)
-        elif change.effect is Effect.ADD:
-            for old in going:
-                if old.type == change.type:
-                    yield from _beside_another(layer, comparison, change, old, replaced)
+        name = change.logical_id
+        if change.type in STATEFUL and (change.effect.replaces or change.effect in _LEAVING):
+            message = f"{_what(change)}{_because(change)}: {STATEFUL[change.type]}; {_remainder(change, comparison)}"
+            remedy = f"{_avoidance(change)}, or acknowledge {layer}/{name}"
+            yield Hazard(HazardKind.STATEFUL, layer, name, message, remedy, acknowledgeable=True)
+        elif change.type == "AWS::SecretsManager::Secret" and change.effect is Effect.MODIFY:
+            causes = [cause for cause in change.causes if _path(cause).split(".")[0] == _GENERATED]
+            if causes:
+                message = f"{name} gets a new password, by {', '.join(causes)}, and loses what its attachment added"
+                remedy = f"leave {_GENERATED} as it is, or acknowledge {layer}/{name}"
+                yield Hazard(HazardKind.GENERATED_SECRET, layer, name, message, remedy, acknowledgeable=True)
 
 
-def _beside_itself(layer: str, comparison: Comparison, change: Change, replaced: frozenset[str]) -> Iterator[Hazard]:
-    if _same_place(comparison, change, change.logical_id, replaced):
-        target = ", ".join(_PLACE[change.type])
-        yield Hazard(
-            HazardKind.ALREADY_EXISTS,
-            layer,
-            change.logical_id,
-            f"{change.logical_id} is replaced, by {', '.join(change.causes)}, and the new one would stand beside "
-            f"the old with the same {target}",
-            f"give it another place, or remove {change.logical_id} in a release of its own first",
-            acknowledgeable=change.effect is Effect.MAY_REPLACE,
-        )
+def _what(change: Change) -> str:
+    return f"{change.logical_id} ({change.type}) {_WORDS[change.effect]}"
 
 
-def _beside_another(
-    layer: str, comparison: Comparison, change: Change, old: Change, replaced: frozenset[str]
-) -> Iterator[Hazard]:
-    if change.custom_name and change.custom_name == old.custom_name:
-        kind, what = HazardKind.CUSTOM_NAME, f"the name {change.custom_name}"
-    elif _same_place(comparison, change, old.logical_id, replaced):
-        kind, what = HazardKind.ALREADY_EXISTS, f"its {', '.join(_PLACE[change.type])}"
+def _because(change: Change) -> str:
+    return f", by {', '.join(change.causes)}" if change.causes else ""
+
+
+def _path(cause: str) -> str:
+    """The property of a cause, without ` (X is replaced)`."""
+    return cause.partition(" ")[0]
+
+
+def _remainder(change: Change, comparison: Comparison) -> str:
+    """What is left of the old resource."""
+    if change.retained:
+        return "the old one stays, outside the stack"
+    if change.type == "AWS::KMS::Key":
+        return "it can be called back for 7 to 30 days"  # KMS developer guide, "Delete an AWS KMS key"
+    body = comparison.before.resources[change.logical_id]
+    if change.effect is not Effect.REMOVE:
+        policy = body.get("UpdateReplacePolicy")
     else:
-        return
-    message = (
-        f"{change.logical_id} takes {what} from {old.logical_id}: CloudFormation makes the new resource before it "
-        "deletes the old"
-    )
-    way = f"keep the logical id {old.logical_id}, or remove {old.logical_id} in a release of its own first"
-    yield Hazard(kind, layer, change.logical_id, message, way, acknowledgeable=False)
+        clustered = body.get("Properties", {}).get("DBClusterIdentifier")
+        default = "Snapshot" if change.type in _SNAPSHOT_BY_DEFAULT and not clustered else "Delete"
+        policy = body.get("DeletionPolicy", default)
+    return "a snapshot of it stays" if policy == "Snapshot" else "nothing of it stays"
 
 
-def _same_place(comparison: Comparison, change: Change, old: str, replaced: frozenset[str]) -> bool:
-    if change.type not in _PLACE:
-        return False
-    before = _target(change.type, comparison.before.resources[old])
-    after = _target(change.type, comparison.after.resources[change.logical_id])
-    # A place in a resource that is replaced too, such as a new VPC, is another place.
-    return before == after and not mentions_any(list(after), replaced)
+def _avoidance(change: Change) -> str:
+    """What not to do, by the causes: ` (X is replaced)` stands behind those that follow from another resource."""
+    if change.effect in _LEAVING:
+        return f"leave {change.logical_id} in the template, and its condition true"
+    direct = [cause for cause in change.causes if " " not in cause]
+    others = sorted({_path(cause.partition("(")[2]) for cause in change.causes if " " in cause})
+    parts = [f"change {', '.join(direct)}"] if direct else []
+    parts += [f"replace {', '.join(others)}"] if others else []
+    return f"do not {' or '.join(parts)}"
 
 
-def _target(kind: str, body: Mapping[str, Any]) -> tuple[str, ...]:
-    properties = body.get("Properties", {})
-    return tuple(as_json_text(properties.get(name, "")) for name in _PLACE[kind])
-
-
-def refusal_hazards(layer: str, comparison: Comparison) -> Iterator[Hazard]:
-    """Yield what CloudFormation would answer with a failed update."""
-    yield from _state(layer, comparison)
-    yield from _values(layer, comparison)
-    for change in comparison.changes:
-        if change.effect in (Effect.REPLACE, Effect.MAY_REPLACE):
-            yield from _replacement(layer, comparison, change)
-    yield from taken_name_hazards(layer, comparison)
-
-
-def _state(layer: str, comparison: Comparison) -> Iterator[Hazard]:
+def _refused_update(layer: str, comparison: Comparison) -> Iterator[Hazard]:
+    """A stack that takes no updates, Rules that do not hold, and values that are too long."""
+    remedy = "wait until it is over" if comparison.status.endswith("_IN_PROGRESS") else ""
     if comparison.status == "UPDATE_ROLLBACK_FAILED":
-        way = "repair what its events name, then `aws cloudformation continue-update-rollback`"
-    elif comparison.status.endswith("_IN_PROGRESS"):
-        way = "wait until it is over"
-    else:
-        return
-    message = f"the stack is in {comparison.status}: CloudFormation refuses updates"
-    yield Hazard(HazardKind.STACK_STATE, layer, "", message, way, acknowledgeable=False)
-
-
-def _values(layer: str, comparison: Comparison) -> Iterator[Hazard]:
+        remedy = "repair what its events name, then `aws cloudformation continue-update-rollback`"
+    if remedy:
+        message = f"the stack is in {comparison.status}: CloudFormation refuses updates"
+        yield Hazard(HazardKind.STACK_STATE, layer, "", message, remedy, acknowledgeable=False)
     for sentence in comparison.after.failed_rules:
-        way = "give parameters for which it holds"
-        yield Hazard(
-            HazardKind.RULE, layer, "", f"a rule of the template fails: {sentence}", way, acknowledgeable=False
-        )
+        message, remedy = f"a rule of the template fails: {sentence}", "give parameters for which it holds"
+        yield Hazard(HazardKind.RULE, layer, "", message, remedy, acknowledgeable=False)
     for name, value in comparison.values:
         size = len(value.encode())
         if size > PARAMETER_LIMIT_BYTES:
@@ -125,129 +172,143 @@ def _values(layer: str, comparison: Comparison) -> Iterator[Hazard]:
             yield Hazard(HazardKind.LIMIT, layer, name, message, f"shorten {name}", acknowledgeable=False)
 
 
-def _replacement(layer: str, comparison: Comparison, change: Change) -> Iterator[Hazard]:
-    before, after = comparison.before.resources[change.logical_id], comparison.after.resources[change.logical_id]
-    name, certain = change.logical_id, change.effect is Effect.REPLACE
-    causes = ", ".join(change.causes)
-    if before["Type"] != after["Type"]:
-        message = f"{name} changes from {before['Type']} to {after['Type']}: update of resource type is not permitted"
-        way = "give the new resource another logical id"
-        yield Hazard(HazardKind.TYPE_CHANGE, layer, name, message, way, acknowledgeable=False)
+def _refused_replacements(layer: str, comparison: Comparison) -> Iterator[Hazard]:
+    for change in comparison.changes:
+        if not change.effect.replaces:
+            continue
+        name, causes = change.logical_id, ", ".join(change.causes)
+        before, after = comparison.before.resources[name], comparison.after.resources[name]
+        if before["Type"] != after["Type"]:
+            message = (
+                f"{name} changes from {before['Type']} to {after['Type']}: update of resource type is not permitted"
+            )
+            remedy = "give the new resource another logical id"
+            yield Hazard(HazardKind.TYPE_CHANGE, layer, name, message, remedy, acknowledgeable=False)
+            continue
+        perhaps = change.effect is Effect.MAY_REPLACE
+        if is_custom(change.type) and any(_path(cause) == "ServiceToken" for cause in change.causes):
+            # "Modifying service token is not allowed" (cloudformation-coverage-roadmap#802).
+            message = f"{name}: {causes} changes, and modifying the service token of a custom resource is not allowed"
+            remedy = "give the custom resource another logical id, or leave its function as it is"
+            yield Hazard(HazardKind.SERVICE_TOKEN, layer, name, message, remedy, acknowledgeable=perhaps)
+        kind = resource_types.load(change.type, comparison.region)
+        if kind is None or kind.deleted_first:
+            continue
+        if change.custom_name and change.custom_name == custom_name(before, comparison.region):
+            message = (
+                f"{name} is named {change.custom_name}, and {causes} {'may require' if perhaps else 'requires'} "
+                "replacing it: cannot update a stack when a custom-named resource requires replacing"
+            )
+            remedy = f"change {kind.name_property} too (another suffix), or remove {name} in a release of its own first"
+            yield Hazard(HazardKind.CUSTOM_NAME, layer, name, message, remedy, acknowledgeable=perhaps)
+
+
+# The properties of which there is one at a time: ranges in a VPC do not overlap (VPC user guide, "Subnet CIDR blocks"),
+# a table has one route to a destination, a network ACL one rule of a number and direction (EC2 API: CreateRoute,
+# CreateNetworkAclEntry).
+_IDENTITY = {
+    "AWS::EC2::NetworkAclEntry": ("NetworkAclId", "RuleNumber", "Egress"),
+    "AWS::EC2::Route": ("RouteTableId", "DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId"),
+    "AWS::EC2::Subnet": ("VpcId", "CidrBlock"),
+}
+
+
+def _taken_identities(layer: str, comparison: Comparison) -> Iterator[Hazard]:
+    """New resources whose name or identity an old one has: CloudFormation makes the new one before it deletes the old
+    one."""
+    for change in comparison.changes:
+        name = change.logical_id
+        if change.effect.replaces and _same_identity(comparison, change, name):
+            message = (
+                f"{name} is replaced, by {', '.join(change.causes)}, and the new one would stand beside the old with "
+                f"the same {', '.join(_IDENTITY[change.type])}"
+            )
+            remedy = f"change one of these too, or remove {name} in a release of its own first"
+            perhaps = change.effect is Effect.MAY_REPLACE
+            yield Hazard(HazardKind.ALREADY_EXISTS, layer, name, message, remedy, acknowledgeable=perhaps)
+        elif change.effect is Effect.ADD:
+            for old in comparison.changes:
+                if old.effect in _LEAVING and old.type == change.type:
+                    yield from _taken_from(layer, comparison, change, old)
+
+
+def _taken_from(layer: str, comparison: Comparison, change: Change, old: Change) -> Iterator[Hazard]:
+    if change.custom_name and change.custom_name == old.custom_name:
+        kind, what = HazardKind.CUSTOM_NAME, f"the name {change.custom_name}"
+    elif _same_identity(comparison, change, old.logical_id):
+        kind, what = HazardKind.ALREADY_EXISTS, f"its {', '.join(_IDENTITY[change.type])}"
+    else:
         return
-    if is_custom(change.type) and any(cause.split(" ")[0] == "ServiceToken" for cause in change.causes):
-        # "Modifying service token is not allowed" (cloudformation-coverage-roadmap#802).
-        message = f"{name}: {causes} changes, and modifying the service token of a custom resource is not allowed"
-        way = "give the custom resource another logical id, or leave its function as it is"
-        yield Hazard(HazardKind.SERVICE_TOKEN, layer, name, message, way, acknowledgeable=not certain)
-    kind = resource_types.load(change.type, comparison.region)
-    if kind is None or kind.deleted_first:
-        return
-    if change.custom_name and change.custom_name == custom_name(before, comparison.region):
-        message = (
-            f"{name} is named {change.custom_name}, and {causes} {'requires' if certain else 'may require'} replacing "
-            "it: cannot update a stack when a custom-named resource requires replacing"
-        )
-        way = f"change {kind.name_property} too (another suffix), or remove {name} in a release of its own first"
-        yield Hazard(HazardKind.CUSTOM_NAME, layer, name, message, way, acknowledgeable=not certain)
-
-
-def hazards_of(
-    layer: str, comparison: Comparison, *, neighbours: Mapping[str, Imports] | None = None, task_runs: bool = False
-) -> tuple[Hazard, ...]:
-    """Return what stands in the way of an update: first what cannot be acknowledged, then by kind and resource.
-
-    `neighbours` are the other layers deployed at the place with what they import; `task_runs` tells whether the
-    replication task of the place runs. The messages name no place, so that those of many places can be gathered.
-    """
-    if comparison.problem:
-        way = "compare it by a change set (plan --change-sets), or put a template there that can be evaluated"
-        message = f"cannot be compared: {comparison.problem}"
-        return (Hazard(HazardKind.NOT_COMPARABLE, layer, "", message, way, acknowledgeable=True),)
-    found = [*stateful_hazards(layer, comparison), *refusal_hazards(layer, comparison)]
-    found += export_hazards(layer, comparison, neighbours or {})
-    if task_runs:
-        found += task_hazards(layer, comparison)
-    return tuple(sorted(found, key=lambda each: (each.acknowledgeable, each.kind, each.resource, each.message)))
-
-
-def limit_hazards(layer: str, template: str, permissions: Permissions) -> tuple[Hazard, ...]:
-    """What CloudFormation or StackSets refuse in a template, wherever it goes."""
-    return tuple(
-        Hazard(kind, layer, resource, message, way, acknowledgeable=False)
-        for kind, resource, message, way in _refused(template, permissions)
+    message = (
+        f"{change.logical_id} takes {what} from {old.logical_id}: CloudFormation makes the new resource before it "
+        "deletes the old"
     )
+    remedy = f"keep the logical id {old.logical_id}, or remove {old.logical_id} in a release of its own first"
+    yield Hazard(kind, layer, change.logical_id, message, remedy, acknowledgeable=False)
 
 
-def new_parameter_hazards(
-    spec: StackSetSpec, state: StackSet | None, deployed: Mapping[Target, Deployed] | None = None
-) -> tuple[Hazard, ...]:
-    """Parameters that instances do not have yet and that shall differ among them.
+def _same_identity(comparison: Comparison, change: Change, old: str) -> bool:
+    if change.type not in _IDENTITY:
+        return False
+    before = _identity(change.type, comparison.before.resources[old])
+    after = _identity(change.type, comparison.after.resources[change.logical_id])
+    # With a resource that is replaced too, such as a new VPC, it is another identity.
+    replaced = {each.logical_id for each in comparison.changes if each.effect is Effect.REPLACE}
+    return before == after and not any(each.logical_id in replaced for each in references(list(after)))
 
-    A value of an instance's own can only be given once every instance has the parameter with the set's value
-    (UpdateStackInstances, "ParameterOverrides"). `deployed` are the stacks that are known; of the others the set's
-    template is taken.
-    """
-    if state is None:
-        return ()
-    lacking: defaultdict[str, list[Target]] = defaultdict(list)
-    for target in sorted(state.instances.keys() & spec.overrides.keys()):
-        stack = (deployed or {}).get(target)
-        known = _parameters(stack.template if stack else state.template)
-        for name in spec.overrides[target]:
-            if known is not None and name not in known:
-                lacking[name].append(target)
-    return tuple(
-        Hazard(
-            HazardKind.NEW_PARAMETER,
-            spec.layer,
-            name,
-            f"parameter {name} is new and has a value of its own at {name_list(targets, 3)}: an instance cannot be "
-            "given one before every instance has the parameter",
-            f"first roll out with one value of {name} for all, then with the values of their own",
-            acknowledgeable=False,
+
+def _identity(type_name: str, body: Resource) -> tuple[str, ...]:
+    properties = body.get("Properties", {})
+    return tuple(as_json_text(properties.get(name, "")) for name in _IDENTITY[type_name])
+
+
+def _exports_in_use(layer: str, comparison: Comparison, neighbours: Mapping[str, Imports]) -> Iterator[Hazard]:
+    """Changed exports that other layers of the account and region import."""
+    for export in changed_exports(comparison):
+        users = sorted(name for name, imports in neighbours.items() if export.name in imports.before)
+        if not users:
+            continue
+        staying = [name for name in users if export.name in neighbours[name].after]
+        if staying:
+            remedy = f"two releases: first one that drops the import from {', '.join(staying)}, then this one"
+        else:
+            remedy = f"deploy {', '.join(users)} first: this release drops the import"
+        verb = "is" if export.certain else "may be"
+        yield Hazard(
+            HazardKind.EXPORT_IN_USE,
+            layer,
+            export.name,
+            f"export {export.name} {verb} {export.reason}; imported by {', '.join(users)}: CloudFormation refuses",
+            remedy,
+            # What may come out the same may be tried: where it does not, CloudFormation rolls the update back.
+            acknowledgeable=not export.certain,
+            needs_order=() if staying else tuple(users),
         )
-        for name, targets in sorted(lacking.items())
-    )
 
 
-def _refused(template: str, permissions: Permissions) -> Iterator[tuple[HazardKind, str, str, str]]:
-    size = len(template.encode())
-    if size > TEMPLATE_LIMIT_BYTES:
-        message = f"the template has {size} bytes; {TEMPLATE_LIMIT_BYTES} go without a bucket"
-        yield HazardKind.LIMIT, "", message, "split the layer, or shorten it"
-    try:
-        data = parsed_body(template)
-    except EvaluationError as error:
-        yield HazardKind.NOT_COMPARABLE, "", str(error), "build the templates again with build-templates"
-        return
-    for section, most in SECTION_LIMITS.items():
-        count = len(data.get(section, {}))
-        if count > most:
-            message = f"the template has {count} {section.lower()}; CloudFormation takes {most}"
-            yield HazardKind.LIMIT, section, message, "split the layer"
-    if permissions.service_managed:
-        yield from _refused_by_service(data)
+_REPLICATING = ("AWS::DMS::Endpoint", "AWS::DMS::ReplicationInstance", "AWS::DMS::ReplicationTask")
 
 
-def _refused_by_service(data: Mapping[str, Any]) -> Iterator[tuple[HazardKind, str, str, str]]:
-    """Service-managed sets take no nested stacks, transforms or macros ("Create CloudFormation StackSets with
-    service-managed permissions")."""
-    kind, way = HazardKind.SERVICE_MANAGED, "write it out in the template, or use a self-managed set"
-    if "Transform" in data or _has_transform(data):
-        yield kind, "Transform", "a service-managed set takes no transforms and no macros", way
-    for name, body in data["Resources"].items():
-        if isinstance(body, dict) and body.get("Type") == "AWS::CloudFormation::Stack":
-            yield kind, name, f"a service-managed set takes no nested stacks, and {name} is one", way
+def _running_task(layer: str, comparison: Comparison) -> Iterator[Hazard]:
+    """Changes of a replication task that runs, or of what it uses.
+
+    A running task must be stopped before it, its instance or its endpoints are modified (DMS user guide, "Modifying a
+    task"; terraform-provider-aws#2236).
+    """
+    phase = dict(comparison.values).get("MigrationPhase", "PHASE")
+    for change in comparison.changes:
+        if change.type not in _REPLICATING or change.effect in (Effect.ADD, Effect.RETAIN) or _is_harmless(change):
+            continue
+        remedy = f"migration-task stop --phase {phase}, apply"
+        if change.effect is not Effect.REMOVE:
+            # A task that was replaced, or whose instance or endpoints were, is another one: it has nothing to resume.
+            action = "resume" if change.effect is Effect.MODIFY else "start"
+            remedy += f", then migration-task {action} --phase {phase}"
+        message = f"{_what(change)} while the replication task runs{_because(change)}: DMS refuses or breaks off"
+        yield Hazard(HazardKind.RUNNING_TASK, layer, change.logical_id, message, remedy, acknowledgeable=False)
 
 
-def _has_transform(node: Any) -> bool:
-    if isinstance(node, dict):
-        return "Fn::Transform" in node or any(map(_has_transform, node.values()))
-    return isinstance(node, list) and any(map(_has_transform, node))
-
-
-def _parameters(template: str) -> frozenset[str] | None:
-    try:
-        return frozenset(parsed_body(template).get("Parameters", {}))
-    except EvaluationError:
-        return None
+def _is_harmless(change: Change) -> bool:
+    """Whether nothing reaches DMS, or tags alone do, which no task stands in the way of but its own."""
+    tags = set() if change.type == "AWS::DMS::ReplicationTask" else {"Tags"}
+    return change.effect is Effect.MODIFY and set(change.causes) <= ATTRIBUTES | tags

@@ -104,7 +104,7 @@ def calls_for(
         bearing = Call(Action.UPDATE_SET, layer, spec.name, accounts, regions)
         found.append(bearing)
         for target in bearing.targets & kinds.keys():
-            if kinds[target] is ChangeKind.UPDATE and keeps_overrides(spec, state, state.instances[target]):
+            if kinds[target] is ChangeKind.UPDATE and keeps_overrides(spec, state.instances[target]):
                 kinds[target] = ChangeKind.NOTHING
     for action, meant in (
         (Action.CREATE, {ChangeKind.CREATE}),
@@ -164,7 +164,7 @@ def _bearers(
     Naming nobody would update everybody, which is right only where nobody is there.
     """
     working = [target for target, each in kinds.items() if each is ChangeKind.UPDATE]
-    staying = [target for target in working if keeps_overrides(spec, state, state.instances[target])]
+    staying = [target for target in working if keeps_overrides(spec, state.instances[target])]
     if staying:
         return min(rectangles(staying, desired.regions), key=lambda found: _turn(desired, found))
     usable = [p for p in anchors if p in state.instances and state.instances[p].status is not Status.INOPERABLE]
@@ -211,7 +211,7 @@ def _overrides(spec: StackSetSpec, state: StackSet | None, target: Target) -> di
     if state is None or target not in state.instances:
         return overrides
     instance = state.instances[target]
-    if keeps_overrides(spec, state, instance):
+    if keeps_overrides(spec, instance):
         return {}
     return overrides or {SUFFIX: spec.parameters[SUFFIX]}
 

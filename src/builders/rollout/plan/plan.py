@@ -12,7 +12,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from builders.rollout.diff.effects import Change, Hazard
+from builders.rollout.diff.effects import Change
+from builders.rollout.diff.hazards import Hazard
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.model import Preferences, Target, Wave
 from builders.rollout.plan.calls import Action, Call

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from builders.errors import EvaluationError
-from builders.rollout.diff.effects import Change, Hazard, HazardKind
+from builders.rollout.diff.effects import Change
 from builders.rollout.diff.exports import Imports, changed_exports, imports_of
-from builders.rollout.diff.hazards import hazards_of, limit_hazards, new_parameter_hazards
+from builders.rollout.diff.hazards import Hazard, HazardKind, hazards_of
 from builders.rollout.diff.instances import ChangeKind, change_kind, differs, plain_change_kind
-from builders.rollout.diff.name_conflicts import GivenName, name_conflicts, names_of
 from builders.rollout.diff.resources import Comparison, compare
+from builders.rollout.diff.set_hazards import GivenName, limit_hazards, name_conflicts, names_of, new_parameter_hazards
 from builders.rollout.model import CurrentState, Deployed, DesiredState, StackSet, Target, Values, Wave
 from builders.rollout.plan import plan, schedule
 from builders.rollout.plan.calls import Action, Call, calls_for, state_after
