@@ -99,7 +99,7 @@ def test_a_pipe_gets_a_line_an_event(lines: ProgressLines, log: io.StringIO) -> 
     lines.targets("database", {HERE: "skipped", THERE: "CURRENT"})
     lines.say("waiting for another operation")
     assert log.getvalue().splitlines() == [
-        "12:00:00Z wave canary: 2 places",
+        "12:00:00Z wave canary: 2 targets",
         "12:00:00Z network: UpdateStackInstances at 111111111111 in eu-west-1 and us-east-1, operation r-network-1",
         "12:00:00Z network: operation r-network-1 STOPPING",
         "12:00:00Z network: operation r-network-1 FAILED, 1 instance failed",
@@ -131,7 +131,7 @@ def test_a_summary_comes_no_more_than_every_thirty_seconds(
         operate(lines, "RUNNING")
     summaries = [line for line in log.getvalue().splitlines() if "under way" in line]
     assert summaries == [
-        f"12:00:00Z wave canary, {passed}: 1 layer under way (network), 0 operations over"
+        f"12:00:00Z wave canary, {passed}: 1 layer under way (network), 0 operations ended"
         for passed in ("30 s", "1 min 00 s", "1 min 30 s")
     ]
 
@@ -142,9 +142,9 @@ def test_a_reason_with_line_breaks_stays_one_line(lines: ProgressLines, log: io.
 
 
 def test_a_reader_who_went_away_does_not_end_the_rollout(clock: Clock) -> None:
-    with ProgressLines(clock, Gone(), lambda: "") as watch:
-        watch.wave("canary", 2)
-        watch.say("nobody reads this")
+    watch = ProgressLines(clock, Gone(), lambda: "")
+    watch.wave("canary", 2)
+    watch.say("nobody reads this")
 
 
 def test_a_pipe_asks_for_no_details_and_a_table_does(lines: ProgressLines, table: ProgressTable) -> None:
@@ -165,14 +165,14 @@ def test_a_table_follows_operations_and_instances(table: ProgressTable) -> None:
     assert row(table, "111111111111") == [["ok", "run", ".", "."], ["ok", "run", ".", "."]]
     operate(table, "SUCCEEDED")
     table.targets("database", {HERE: "FAILED", THERE: "skipped"})
-    assert row(table, "111111111111") == [["ok", "ok", "FAIL", "."], ["ok", "ok", "held", "."]]
+    assert row(table, "111111111111") == [["ok", "ok", "FAIL", "."], ["ok", "ok", "skip", "."]]
 
 
 def test_an_operation_that_failed_somewhere_leaves_its_instances_to_be_looked_at(table: ProgressTable) -> None:
     table.submitted(step(), "r-network-1")
     operate(table, "SUCCEEDED", failed=1)
     assert row(table, "111111111111") == [["ok", "run", ".", "."], ["ok", "run", ".", "."]]
-    assert drawn(table)[1] == "0 operations under way, 1 over, 1 not successful"
+    assert drawn(table)[1] == "0 operations under way, 1 ended, 1 not successful"
 
 
 def test_instances_that_are_deleted_leave_the_table(clock: Clock) -> None:
@@ -191,7 +191,7 @@ def test_a_table_tells_the_wave_the_operations_and_what_was_said(table: Progress
     clock.wait(125)
     table.say("waiting for another operation")
     lines = drawn(table)
-    assert lines[:2] == ["apply of phase prod, 2 min 05 s; wave canary: 2 places", "1 operation under way, 0 over"]
+    assert lines[:2] == ["apply of phase prod, 2 min 05 s; wave canary: 2 targets", "1 operation under way, 0 ended"]
     assert lines[-2:] == [
         "network: UpdateStackInstances in 1 account, 2 min 05 s  r-network-1",
         "waiting for another operation",
@@ -302,7 +302,11 @@ def test_the_terminal_is_sane_after_an_interrupt() -> None:
     ids=["a terminal", "a terminal without colours", "a terminal that draws nothing"],
 )
 def test_a_terminal_is_watched_by_what_it_can_show(set_by_the_user: dict[str, str], watch: str) -> None:
-    program = "from builders.rollout.render.progress import observing; print(type(observing()).__name__)"
+    program = (
+        "from builders.rollout.render.progress import observing\n"
+        "with observing() as watch:\n"
+        "    print(type(watch).__name__)"
+    )
     ours, theirs = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     environment |= {"PYTHONPATH": str(SRC), **set_by_the_user}

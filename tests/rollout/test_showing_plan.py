@@ -112,8 +112,8 @@ def test_every_blocking_hazard_is_shown_with_its_place_and_its_way_round() -> No
     told = unfolded(update(40))
     for sentence in (
         f"! network/network-SubnetIds-prod at 111111111111 in eu-west-1 and us-east-1 {REFUSED.message} "
-        f"way round: {REFUSED.remedy}",
-        f"! database/Database at 40 accounts x 2 regions {LOSS.message} way round: do not change StorageEncrypted "
+        f"remedy: {REFUSED.remedy}",
+        f"! database/Database at 40 accounts x 2 regions {LOSS.message} remedy: do not change StorageEncrypted "
         "to accept: --acknowledge database/Database",
     ):
         assert sentence in told
@@ -143,7 +143,7 @@ def test_an_acknowledged_hazard_is_still_told() -> None:
 def test_what_was_shown_in_one_wave_is_only_named_in_the_next() -> None:
     told = read(update(40))
     assert told.count("AWS::EC2::Subnet ") == 1
-    assert "  network and database: 78 update each: inside as above\n" in told
+    assert "  network and database: 78 update each: resource changes as above\n" in told
 
 
 def test_two_ways_in_which_a_layer_changes_are_told_apart() -> None:
@@ -153,8 +153,11 @@ def test_two_ways_in_which_a_layer_changes_are_told_apart() -> None:
         Group("rest", "network", ChangeKind.UPDATE, targets(4, first=4), (SUBNET,)),
     )
     told = unfolded(made)
-    assert "~ update 4 accounts x 2 regions: inside as above [1]" in told
-    assert "111111111112, 111111111113 and 111111111114 in eu-west-1 and us-east-1: inside [2] + Dashboard" in told
+    assert "~ update 4 accounts x 2 regions: resource changes as above [1]" in told
+    assert (
+        "111111111112, 111111111113 and 111111111114 in eu-west-1 and us-east-1: resource changes [2] + Dashboard"
+        in told
+    )
     assert told.count("AWS::EC2::Subnet ") == 1
 
 
@@ -167,7 +170,7 @@ def test_changes_that_differ_in_a_given_name_only_are_one() -> None:
         )
     )
     assert read(made).count("Dashboard") == 2  # the logical id, and the type's name
-    assert "  monitoring  18 update\n" in read(made)
+    assert "  monitoring: 18 update\n" in read(made)
 
 
 def test_resources_that_follow_from_several_others_name_them_once() -> None:
@@ -175,7 +178,7 @@ def test_resources_that_follow_from_several_others_name_them_once() -> None:
 
 
 def test_a_replaced_resource_that_is_retained_says_so() -> None:
-    assert "-/+ Database AWS::RDS::DBInstance by StorageEncrypted; the old one stays (retained)" in unfolded(update(3))
+    assert "-/+ Database AWS::RDS::DBInstance by StorageEncrypted; the old one is retained" in unfolded(update(3))
 
 
 def test_very_many_resources_are_counted_and_the_reader_is_told_where_all_are() -> None:
@@ -183,16 +186,16 @@ def test_very_many_resources_are_counted_and_the_reader_is_told_where_all_are() 
     told = read(plan(Group("rest", "monitoring", ChangeKind.UPDATE, targets(1), (*alarms, SUBNET))))
     assert "... and 28 more: add" in told
     assert "-/+  Subnet" in told
-    assert "--json tells what is left out here." in told
+    assert "--json shows what is left out here." in told
 
 
 def test_operations_that_are_alike_share_a_line() -> None:
     told = unfolded(update(40))
     assert (
-        "UpdateStackInstances network: 39 accounts in us-east-1 and, apart, in eu-west-1; 10 at a time "
+        "UpdateStackInstances network: 39 accounts in us-east-1 and, separately, in eu-west-1; 10 at a time "
         "UpdateStackInstances database: 39 accounts in us-east-1, eu-west-1; 10 at a time" in told
     )
-    assert "8 operations, about 2 h 30 min An estimate from what AWS usually takes." in told
+    assert "8 operations, about 2 h 30 min An estimate, from how long AWS usually takes." in told
 
 
 def test_values_in_brackets_are_shown_as_they_are() -> None:

@@ -30,14 +30,14 @@ def saved(tmp_path: Path) -> Path:
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_plan_loads_back_and_has_not_moved(made: Plan, tmp_path: Path) -> None:
     plan_file.save_plan(made, tmp_path / "plan")
-    assert plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), made) == []
+    assert plan_file.differences(plan_file.load_plan(tmp_path / "plan"), made) == []
 
 
 @given(made=plans(), other=plans())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_another_plan_has_always_moved(made: Plan, other: Plan, tmp_path: Path) -> None:
     plan_file.save_plan(made, tmp_path / "plan")
-    moved = plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), other)
+    moved = plan_file.differences(plan_file.load_plan(tmp_path / "plan"), other)
     assert bool(moved) is (dataclasses.replace(other, acknowledged=made.acknowledged) != made)
 
 
@@ -57,7 +57,7 @@ def test_another_plan_has_always_moved(made: Plan, other: Plan, tmp_path: Path) 
 )
 def test_every_part_of_a_plan_that_moves_is_noticed(change: dict[str, Any], tmp_path: Path) -> None:
     plan_file.save_plan(update(3), tmp_path / "plan")
-    moved = plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), dataclasses.replace(update(3), **change))
+    moved = plan_file.differences(plan_file.load_plan(tmp_path / "plan"), dataclasses.replace(update(3), **change))
     assert moved
     assert all(moved)
 
@@ -77,55 +77,55 @@ def test_every_part_of_a_plan_that_moves_is_noticed(change: dict[str, Any], tmp_
         ),
         (
             Group("rest", "network", ChangeKind.UPDATE, targets(2), (SUBNET,)),
-            "network at 111111111113/eu-west-1 and 111111111113/us-east-1: was update, and is not there now",
+            "network at 111111111113/eu-west-1 and 111111111113/us-east-1: was update, and is not in the plan now",
         ),
     ],
     ids=["what becomes of it", "its resources", "an account that left"],
 )
 def test_instances_that_moved_alike_are_one_line(now: Group, line: str, saved: Path) -> None:
-    assert plan_file.moved_since(plan_file.load_plan(saved), plan(now)) == [line]
+    assert plan_file.differences(plan_file.load_plan(saved), plan(now)) == [line]
 
 
 def test_a_new_hazard_is_told_with_its_message(saved: Path) -> None:
     now = dataclasses.replace(BEFORE, hazards=(PlannedHazard(LOSS, targets(1)),))
-    assert plan_file.moved_since(plan_file.load_plan(saved), now) == [f"new hazard database/Database: {LOSS.message}"]
+    assert plan_file.differences(plan_file.load_plan(saved), now) == [f"new hazard database/Database: {LOSS.message}"]
 
 
 def test_a_hazard_that_lies_elsewhere_is_told(tmp_path: Path) -> None:
     was, now = (plan(hazards=(PlannedHazard(LOSS, targets(count)),)) for count in (1, 2))
     plan_file.save_plan(was, tmp_path / "plan")
-    assert plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), now) == [
-        "hazard database/Database lies at 111111111111/us-east-1, 111111111111/eu-west-1, 111111111112/us-east-1 and 1 "
-        "more, and lay at 111111111111/us-east-1 and 111111111111/eu-west-1"
+    assert plan_file.differences(plan_file.load_plan(tmp_path / "plan"), now) == [
+        "hazard database/Database is at 111111111111/us-east-1, 111111111111/eu-west-1, 111111111112/us-east-1 and 1 "
+        "more, and was at 111111111111/us-east-1 and 111111111111/eu-west-1"
     ]
 
 
 def test_to_acknowledge_more_is_no_move(tmp_path: Path) -> None:
     plan_file.save_plan(update(3), tmp_path / "plan")
-    assert plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), acknowledging_all(update(3))) == []
+    assert plan_file.differences(plan_file.load_plan(tmp_path / "plan"), acknowledging_all(update(3))) == []
 
 
 def test_what_was_acknowledged_is_read_back(tmp_path: Path) -> None:
     plan_file.save_plan(acknowledging_all(update(3)), tmp_path / "plan")
-    assert plan_file.load_plan(tmp_path / "plan").acknowledged == (
+    assert plan_file.load_plan(tmp_path / "plan").acknowledged == [
         "database/Database",
         "network/network-SubnetIds-prod",
-    )
+    ]
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "is no saved plan: it holds no JSON"),
-        (b"\xff\xfe", "is no saved plan: it holds no JSON"),
-        (b"[" * 100_000, "is no saved plan: it holds no JSON"),
-        (b"[1]", "is no saved plan"),
-        (b"{}", "is no saved plan"),
+        (b"", "is not a saved plan: it is not JSON"),
+        (b"\xff\xfe", "is not a saved plan: it is not JSON"),
+        (b"[" * 100_000, "is not a saved plan: it is not JSON"),
+        (b"[1]", "is not a saved plan"),
+        (b"{}", "is not a saved plan"),
         (b'{"stackferry_plan": 99}', "was saved by another version"),
-        (b'{"stackferry_plan": 1}', "is no whole plan: phase is missing"),
+        (b'{"stackferry_plan": 1}', "is cut or edited: phase: Field required"),
         (
             b'{"stackferry_plan": 1, "phase": "dev", "command": "apply", "release": "", "groups": [1]}',
-            "is no whole plan: groups is missing, or holds something else",
+            "is cut or edited: nothing_to_do: Field required",
         ),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_plan_that_lacks_a_part_is_refused(part: str, saved: Path) -> None:
     content = json.loads(saved.read_bytes())
     del content[part]
     saved.write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(RolloutError, match="is no whole plan"):
+    with pytest.raises(RolloutError, match="is cut or edited"):
         plan_file.load_plan(saved)
 
 
@@ -153,7 +153,7 @@ def test_a_group_that_was_edited_into_something_else_is_refused(part: str, saved
     content = json.loads(saved.read_bytes())
     content["groups"][0][part] = [1]
     saved.write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(RolloutError, match="is no whole plan"):
+    with pytest.raises(RolloutError, match=rf"is cut or edited: groups\.0\.{part}\.0: "):
         plan_file.load_plan(saved)
 
 
@@ -169,7 +169,7 @@ def test_a_place_that_cannot_be_written_is_said_to_be(saved: Path) -> None:
 
 def test_an_edited_retention_is_noticed(saved: Path) -> None:
     now = plan(Group("rest", "network", ChangeKind.UPDATE, targets(3), (dataclasses.replace(SUBNET, retained=True),)))
-    assert plan_file.moved_since(plan_file.load_plan(saved), now)[0].endswith("update changes other resources: Subnet")
+    assert plan_file.differences(plan_file.load_plan(saved), now)[0].endswith("update changes other resources: Subnet")
 
 
 def test_changes_in_another_order_are_noticed(tmp_path: Path) -> None:
@@ -178,4 +178,4 @@ def test_changes_in_another_order_are_noticed(tmp_path: Path) -> None:
         for changes in ((SUBNET, DATABASE), (DATABASE, SUBNET))
     )
     plan_file.save_plan(was, tmp_path / "plan")
-    assert plan_file.moved_since(plan_file.load_plan(tmp_path / "plan"), now)[0].endswith("in another order")
+    assert plan_file.differences(plan_file.load_plan(tmp_path / "plan"), now)[0].endswith("in another order")

@@ -102,13 +102,13 @@ def test_a_phase_that_is_well_says_so() -> None:
 
 def test_a_phase_of_which_nothing_stands_says_so() -> None:
     told = status.status_text(StatusView("prod", (), REGIONS, {})).plain
-    assert told == "Phase prod: no release was rolled out whole yet\nNo layer of it stands anywhere."
+    assert told == "Phase prod: no release has been rolled out completely\nNo layer of it is deployed anywhere."
 
 
 @pytest.mark.parametrize(("run", "next_command"), [("RUNNING", "resume"), ("FAILED", "apply")])
 def test_a_run_that_did_not_end_names_the_command_that_goes_on(run: str, next_command: str) -> None:
     view = dataclasses.replace(standing(1), unfinished=dataclasses.replace(RUN, status=run))
-    assert f"go on with rollout-stacksets {next_command} --phase prod" in status.status_text(view).plain
+    assert f"continue with rollout-stacksets {next_command} --phase prod" in status.status_text(view).plain
 
 
 @pytest.mark.parametrize(
@@ -176,10 +176,10 @@ def test_json_holds_every_drift() -> None:
 
 def test_a_rollout_that_reached_everything_says_so_in_one_line() -> None:
     assert report.report_text(Report(12, {"network": 40, "database": 40}), {}, "prod").plain == (
-        "apply: 80 instances as they shall be; 12 operations."
+        "apply: 80 instances as desired; 12 operations."
     )
     assert report.report_text(Report(0, {"network": 1}), {}, "prod").plain == (
-        "apply: 1 instance as it shall be; nothing was to do."
+        "apply: 1 instance as desired; nothing to do."
     )
 
 

@@ -185,7 +185,7 @@ def _report(phase: str, command: Command, outcome: Outcome, as_json: bool) -> in
 
 
 def _refuse_moved(path: Path | None, known: plan_file.SavedPlan, made: Plan) -> None:
-    moved = plan_file.moved_since(known, made)
+    moved = plan_file.differences(known, made)
     if moved:
         for line in moved:
             progress.say(line)

@@ -58,7 +58,7 @@ def outputs(options: GlobalOptions, *, phase: str, outputs_dir: Path, as_json: b
     opened = runs.open_phase(options, phase)
     release = opened.store.last_good() or ""
     view, code = run_outputs(opened.client, opened.desired, opened.shared, opened.layers, release, outputs_dir)
-    runs.print_result(lambda: findings.outputs_json(view), lambda width: findings.outputs_text(view, width), as_json)
+    runs.print_result(lambda: findings.outputs_data(view), lambda width: findings.outputs_text(view, width), as_json)
     return code
 
 

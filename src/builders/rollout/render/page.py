@@ -1,36 +1,39 @@
-"""Lines that fit a width.
+"""Text that fits a width, and the words for targets, counts and times.
 
-What is made is a `rich.text.Text`: its `plain` goes into a pipe, its styles go to a terminal. Nothing is parsed as
-markup, so that values may hold brackets; what would move a cursor is taken out.
-
-Counts, places and times, in words.
+rich breaks the lines and lays the tables out. The result is a `rich.text.Text`: its `plain` goes into a pipe, its
+styles go to a terminal. Nothing is parsed as markup, so that values may hold brackets; characters that would move a
+cursor are removed.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TextIO
+from typing import TextIO, TypeVar
 
-from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.measure import Measurement, measure_renderables
+from rich.table import Table
 from rich.text import Text
 
 from builders.rollout.model import Target
 from builders.text import counted_noun, name_list
 
 NARROWEST = 40
-"""Columns. Below it a terminal wraps by itself: lines of three words help nobody."""
+"""Columns. Below it a terminal breaks the lines: lines of three words help nobody."""
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-"""What moves a cursor or sets a colour (ECMA-48, control sequences)."""
+"""Sequences that move a cursor or set a colour (ECMA-48, control sequences)."""
 
-Part = str | tuple[str, str]
-"""A text, or a text and its style."""
+T = TypeVar("T")
 
 GOOD, BAD, CARE, FAINT, STRONG = "green", "red", "yellow", "dim", "bold"
+
+Part = str | tuple[str, str] | Text
+"""A text, a text and its style, or several of these that `joined` made one."""
 
 
 class Page:
@@ -38,160 +41,174 @@ class Page:
 
     def __init__(self, width: int) -> None:
         self.width = max(width, NARROWEST)
-        self._lines: list[Text] = []
+        self.lines: list[Text] = []
         self._shortened = False
+        # Not the terminal's console: its colours and its size must not matter here.
+        self._console = Console(file=io.StringIO(), width=self.width, height=25, color_system=None)
 
     def line(self, *parts: Part, indent: int = 0, hang: int = 2) -> None:
-        """Add one line; what does not fit goes on below, `hang` columns further in."""
-        made = Text(" " * indent)
-        for part in parts:
-            text, style = part if isinstance(part, tuple) else (part, "")
-            made.append(clean(text), style)
-        plain = made.plain.rstrip()
-        made = made[: len(plain)] if plain else Text()
-        if cell_len(plain) <= self.width:
-            self._lines.append(made)
+        """Add one line; what does not fit continues below it, `hang` columns further in."""
+        text = joined(*parts)
+        room = self.width - indent
+        pieces = [text] if text.cell_len <= room else text.wrap(self._console, room - hang)
+        for number, piece in enumerate(pieces):
+            self._add(Text(" " * (indent + (hang if number else 0))).append_text(piece))
+
+    def table(self, rows: Iterable[Sequence[Part]], indent: int = 0, gap: int = 2) -> None:
+        """Add rows whose cells stand below each other.
+
+        Only the last column is broken. Where the others leave it too little room, it takes them in, from the right.
+        """
+        cells = [[joined(part) for part in row] for row in rows]
+        *names, last = [list(column) for column in zip(*cells, strict=True)] or [[]]
+        wide = sum(self._measure(column).maximum + gap for column in names)
+        if names and wide + self._measure(last).minimum > self.width - indent:
+            space = " " * gap
+            self.table([[*row[:-2], joined(row[-2], space, row[-1])] for row in cells], indent, gap)
             return
-        deeper = " " * min(indent + hang, self.width // 2)
-        for number, (start, end) in enumerate(_cuts(plain, indent, self.width, self.width - len(deeper))):
-            piece = made[start:end]
-            self._lines.append(piece if number == 0 else Text(deeper).append_text(piece))
+        table = Table.grid(padding=(0, gap, 0, 0))
+        for _ in names:
+            table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for row in cells:
+            table.add_row(*row)
+        self.add(table, indent)
+
+    def add(self, renderable: RenderableType, indent: int = 0) -> None:
+        """Add whatever rich can lay out."""
+        options = self._console.options.update_width(self.width - indent)
+        for segments in self._console.render_lines(renderable, options, pad=False):
+            text = Text.assemble(*((each.text, each.style or "") for each in segments))
+            self._add(Text(" " * indent).append_text(text))
+
+    def _measure(self, column: Sequence[Text]) -> Measurement:
+        return measure_renderables(self._console, self._console.options, column)
 
     def title(self, text: str) -> None:
-        """Add a heading, with air above it."""
+        """Add a heading, below an empty line."""
         self.blank()
         self.line((text, STRONG))
 
-    def more(self, text: str, indent: int = 0) -> None:
-        """Add that something is left out, such as `12 resources`."""
+    def first(self, items: Sequence[T], most: int, noun: str, indent: int = 2) -> Iterator[T]:
+        """The items to show: all, or the first ones, after which a line counts the others."""
+        shown = shortlist(items, most)
+        yield from shown
+        if left := len(items) - len(shown):
+            self.line(self.more(counted_noun(left, f"more {noun}")), indent=indent)
+
+    def more(self, left_out: str) -> Part:
+        """The words for what is left out, such as `12 resources`; `say_where_all_is` then has something to say."""
         self._shortened = True
-        self.line((f"... and {text}", FAINT), indent=indent)
+        return f"... and {left_out}", FAINT
 
     def say_where_all_is(self) -> None:
-        """Add where a reader finds what was left out, if anything was."""
+        """Add where to find what was left out, if anything was."""
         if self._shortened:
             self.blank()
-            self.line(("--json tells what is left out here.", FAINT))
+            self.line(("--json shows what is left out here.", FAINT))
 
     def blank(self) -> None:
         """Add an empty line, unless there is one, or nothing above it."""
-        if self._lines and self._lines[-1].plain:
-            self._lines.append(Text())
+        if self.lines and self.lines[-1].plain:
+            self.lines.append(Text())
 
     def text(self) -> Text:
-        """Everything so far, without an end of line behind the last one."""
-        lines = self._lines[:-1] if self._lines and not self._lines[-1].plain else self._lines
-        return Text("\n", end="").join(lines)
+        """Everything so far."""
+        return Text("\n", end="").join(self.lines)
+
+    def _add(self, line: Text) -> None:
+        line.rstrip()
+        self.lines.append(line)
+
+
+def joined(*parts: Part) -> Text:
+    """One text of several parts, safe to show in one line."""
+    text = Text()
+    for part in parts:
+        if isinstance(part, Text):
+            text.append_text(part)
+        elif isinstance(part, tuple):
+            text.append(clean(part[0]), part[1])
+        else:
+            text.append(clean(part))
+    return text
 
 
 def clean(value: str) -> str:
     """A value in one line: no control characters, no line breaks, no lone surrogates, no tabs."""
     if value.isascii() and value.isprintable():
         return value
-    return "".join(_shown(character) for character in _ESCAPES.sub("", value))
+    return "".join(_printable(character) for character in _ESCAPES.sub("", value))
 
 
-def _shown(character: str) -> str:
+def _printable(character: str) -> str:
     if character.isspace():
         return " "
     return "?" if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Cn", "Co") else character
 
 
-def _cuts(text: str, start: int, first: int, rest: int) -> Iterator[tuple[int, int]]:
-    """Where each line begins and ends: at spaces where there are any, else in the middle of a word.
-
-    Spaces before `start` belong to the indent; `first` and `rest` are the columns of the first line and of the others.
-    """
-    begin, room = 0, first
-    while begin < len(text):
-        end = _reach(text, begin, room)
-        if end < len(text):
-            space = text.rfind(" ", max(begin, start if begin == 0 else begin) + 1, end + 1)
-            end = space if space > begin else end
-        yield begin, len(text[:end].rstrip()) if text[begin:end].strip() else end
-        begin, room = end, rest
-        while begin < len(text) and text[begin] == " ":
-            begin += 1
-
-
-def _reach(text: str, begin: int, room: int) -> int:
-    """The first index that does not fit into so many columns any more."""
-    if text.isascii():
-        return min(len(text), begin + room)
-    used = 0
-    for index in range(begin, len(text)):
-        used += cell_len(text[index])
-        if used > room:
-            return max(index, begin + 1)
-    return len(text)
-
-
-def columns(rows: Iterable[str], most: int) -> int:
-    """The width of a column that holds these texts, those longer than `most` left aside."""
-    return max((length for length in map(len, rows) if length <= most), default=0)
+def shortlist(items: Sequence[T], most: int) -> Sequence[T]:
+    """The first of many items; all where only one more would be left, since a line that counts it is no shorter."""
+    return items if len(items) <= most + 1 else items[:most]
 
 
 def print_page(text: Text, stream: TextIO | None = None) -> None:
     """Write a text to stdout or another stream: in colour to a terminal without NO_COLOR, else plain."""
     stream = stream or sys.stdout
     if stream.isatty():
-        # rich looks at NO_COLOR itself. The lines fit already: it shall not fold them again.
+        # rich looks at NO_COLOR itself. The lines fit already: it must not break them again.
         Console(file=stream).print(text, soft_wrap=True, highlight=False, markup=False)
     else:
         encoding = stream.encoding or "utf-8"
         stream.write(text.plain.encode(encoding, "replace").decode(encoding) + "\n")
 
 
-FEW_ACCOUNTS = 3
+_ACCOUNTS_NAMED = 3
 
 
-def target_list(given: Collection[Target]) -> str:
-    """Where something is: by name where there are few, else counted."""
-    accounts = sorted({target.account for target in given})
-    regions = sorted({target.region for target in given})
-    whole = len(given) == len(accounts) * len(regions)
-    if len(given) == 1:
-        return str(next(iter(given)))
-    if len(accounts) <= FEW_ACCOUNTS and whole:
+def target_list(targets: Collection[Target]) -> str:
+    """Accounts and regions: by name where there are few, else counted."""
+    accounts = sorted({target.account for target in targets})
+    regions = sorted({target.region for target in targets})
+    every_region = len(targets) == len(accounts) * len(regions)
+    if len(targets) == 1:
+        return str(next(iter(targets)))
+    if len(accounts) <= _ACCOUNTS_NAMED and every_region:
         return f"{name_list(accounts)} in {name_list(regions)}"
-    if len(given) <= FEW_ACCOUNTS:
-        return name_list(sorted(given))
-    if whole:
-        return f"{counted_noun(len(accounts), 'account')} {targets_by_region(regions)}"
-    return f"{counted_noun(len(given), 'instance')} of {counted_noun(len(accounts), 'account')} in {name_list(regions)}"
+    if len(targets) <= _ACCOUNTS_NAMED:
+        return name_list(sorted(targets))
+    counted = counted_noun(len(accounts), "account")
+    if every_region:
+        return (
+            f"{counted} in {regions[0]}" if len(regions) == 1 else f"{counted} x {counted_noun(len(regions), 'region')}"
+        )
+    return f"{counted_noun(len(targets), 'instance')} of {counted} in {name_list(regions)}"
 
 
-def targets_by_region(regions: Sequence[str]) -> str:
-    """The regions that every one of some accounts has."""
-    return f"in {regions[0]}" if len(regions) == 1 else f"x {counted_noun(len(regions), 'region')}"
+def counts(pairs: Iterable[tuple[str, int]]) -> str:
+    """How many there are of each kind, without those of which there is none: 2 create, 1,500 update."""
+    return ", ".join(f"{count:,} {kind}" for kind, count in pairs if count)
 
 
-def utc_time(minutes: float) -> str:
-    """A time, as finely as an estimate of it deserves: 45 min, 2 h 30 min, 3 d 4 h."""
+def estimated_time(minutes: float) -> str:
+    """Minutes as precisely as an estimate deserves: 45 min, 2 h 30 min, 3 d 4 h."""
     if minutes < 60:
         return f"{max(1, round(minutes))} min"
     if minutes < 24 * 60:
-        tens = round(minutes / 10) * 10
-        return " ".join(filter(None, [f"{tens // 60} h", f"{tens % 60} min" if tens % 60 else ""]))
-    hours = round(minutes / 60)
-    return " ".join(filter(None, [f"{hours // 24} d", f"{hours % 24} h" if hours % 24 else ""]))
+        hours, rest = divmod(round(minutes / 10) * 10, 60)
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    days, rest = divmod(round(minutes / 60), 24)
+    return f"{days} d {rest} h" if rest else f"{days} d"
 
 
-def elapsed_text(seconds: float) -> str:
-    """A time that passed: 9 s, 2 min 05 s, 1 h 12 min."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3_600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3_600} h {whole % 3_600 // 60:02} min"
+def elapsed_time(seconds: float) -> str:
+    """Seconds that passed: 9 s, 2 min 05 s, 1 h 12 min."""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def count_by(pairs: Iterable[tuple[str, int]]) -> str:
-    """What is there how often, what is not there left out: 2 create, 1,500 update."""
-    return ", ".join(f"{count:,} {what}" for what, count in pairs if count)
-
-
-def run_again(command: str, phase: str) -> str:
-    """What to type to begin a command once more, with what a person has to fill in."""
+def next_command(command: str, phase: str) -> str:
+    """The command to type, with words in capitals for what a person has to fill in."""
     return f"rollout-stacksets {command.replace('--account', '--account ACCOUNT')} --phase {phase}"

@@ -1,40 +1,30 @@
-"""What a rollout came to, as a person and as a machine reads it: the failures by cause, and what to type next."""
+"""The result of a run: the failures by cause, and the command to type next."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
 from builders.rollout.executor.context import Failure, Report
 from builders.rollout.model import Target
-from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, columns, run_again, target_list
+from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, next_command, shortlist, target_list
 from builders.text import counted_noun
 
-_CAUSES_LISTED = 20
-_HELD_LISTED = 12
-_LONGEST_LAYER = 24
+_CAUSES_SHOWN = 20
+_SKIPPED_SHOWN = 12
 
 
 def report_text(
     report: Report, explained: Mapping[str, str], phase: str, command: str = "apply", width: int = 80
 ) -> Text:
-    """The report. `explained` has the first failed event of a stack, by the status reason that it stands behind."""
+    """The report. `explained` has the first failed event of a stack, by the status reason that StackSets gives."""
     page = Page(width)
-    _reached(page, report)
-    causes = list(report.causes().items())
-    if causes:
-        page.title(f"{counted_noun(len(report.failed), 'instance')} failed, for {counted_noun(len(causes), 'cause')}")
-    for reason, failures in causes[:_CAUSES_LISTED]:
-        page.blank()
-        _cause(page, reason, failures, explained.get(reason, ""))
-    if left := causes[_CAUSES_LISTED:]:
-        count = sum(len(failures) for _, failures in left)
-        page.blank()
-        page.more(f"{counted_noun(len(left), 'more cause')}, of {count:,} instances", indent=2)
-    _held(page, report)
+    _succeeded(page, report)
+    _failed(page, report, explained)
+    _skipped(page, report)
     if report.stopped:
         page.title("Stopped")
         page.line(report.stopped, indent=2)
@@ -44,7 +34,7 @@ def report_text(
 
 
 def report_data(report: Report, explained: Mapping[str, str]) -> dict[str, Any]:
-    """The same as a dictionary that `json` can write, with every place."""
+    """The report as a dictionary that `json` can write, with every instance that did not succeed."""
     return {
         "good": report.good,
         "operations": report.operations,
@@ -53,8 +43,7 @@ def report_data(report: Report, explained: Mapping[str, str]) -> dict[str, Any]:
         "missed": [
             {
                 "layer": each.layer,
-                "account": each.target.account,
-                "region": each.target.region,
+                **each.target._asdict(),
                 "held": each.skipped,
                 "reason": each.reason,
                 "first_failed_event": "" if each.skipped else explained.get(each.reason, ""),
@@ -65,67 +54,71 @@ def report_data(report: Report, explained: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _reached(page: Page, report: Report) -> None:
+def _succeeded(page: Page, report: Report) -> None:
+    """Add how far each layer came that did not succeed everywhere."""
     failures = Counter(each.layer for each in report.failures)
+    if not failures:
+        return
+    page.line(("Succeeded", STRONG))
     layers = [*report.succeeded, *sorted(failures.keys() - report.succeeded.keys())]
-    short = [layer for layer in layers if failures[layer]]
-    if short:
-        page.line(("Reached", STRONG))
-    width = columns(short, _LONGEST_LAYER)
-    for layer in short:
-        done = report.succeeded.get(layer, 0)
-        page.line(f"{layer:{width}}  {done:,} of {done + failures[layer]:,}", indent=2)
-    if short and len(short) < len(layers):
-        page.line((f"{counted_noun(len(layers) - len(short), 'other layer')}: all", FAINT), indent=2)
+    done = {layer: report.succeeded.get(layer, 0) for layer in layers if failures[layer]}
+    page.table([(layer, f"{count:,} of {count + failures[layer]:,}") for layer, count in done.items()], indent=2)
+    if others := len(layers) - len(done):
+        page.line((f"{counted_noun(others, 'other layer')}: all", FAINT), indent=2)
 
 
-def _cause(page: Page, reason: str, failures: Sequence[Failure], event: str) -> None:
-    page.line(("x ", BAD), (reason or "no reason was given", STRONG), indent=2)
-    if event and event != reason:
-        page.line("first failed event: ", event, indent=4)
-    for layer, where in _by_layer(failures):
-        page.line(f"{layer} at {target_list(where)}", indent=4)
+def _failed(page: Page, report: Report, explained: Mapping[str, str]) -> None:
+    causes = list(report.causes().items())
+    if causes:
+        page.title(f"{counted_noun(len(report.failed), 'instance')} failed, for {counted_noun(len(causes), 'cause')}")
+    shown = shortlist(causes, _CAUSES_SHOWN)
+    for reason, failures in shown:
+        page.blank()
+        page.line(("x ", BAD), (reason or "StackSets gave no reason", STRONG), indent=2)
+        event = explained.get(reason, "")
+        if event not in ("", reason):
+            page.line("first failed event: ", event, indent=4)
+        _layers(page, failures)
+    if left := causes[len(shown) :]:
+        instances = sum(len(failures) for _, failures in left)
+        page.blank()
+        page.line(page.more(f"{counted_noun(len(left), 'more cause')}, of {instances:,} instances"), indent=2)
 
 
-def _held(page: Page, report: Report) -> None:
-    """What was not tried, by what it waited for."""
-    held: dict[str, list[Failure]] = defaultdict(list)
+def _skipped(page: Page, report: Report) -> None:
+    """Add the instances that were not tried, by the reason."""
+    skipped: dict[str, list[Failure]] = defaultdict(list)
     for each in report.failures:
         if each.skipped:
-            held[each.reason].append(each)
-    if not held:
-        return
-    page.title(f"{counted_noun(sum(map(len, held.values())), 'instance')} not tried")
-    causes = sorted(held.items(), key=lambda cause: (-len(cause[1]), cause[0]))
-    for reason, failures in causes[:_HELD_LISTED]:
+            skipped[each.reason].append(each)
+    if skipped:
+        page.title(f"{counted_noun(sum(map(len, skipped.values())), 'instance')} not tried")
+    reasons = sorted(skipped.items(), key=lambda reason: (-len(reason[1]), reason[0]))
+    for reason, failures in page.first(reasons, _SKIPPED_SHOWN, "reason"):
         page.line(("- ", CARE), reason, indent=2)
-        for layer, where in _by_layer(failures):
-            page.line(f"{layer} at {target_list(where)}", indent=4)
-    if len(causes) > _HELD_LISTED:
-        page.more(counted_noun(len(causes) - _HELD_LISTED, "more reason"), indent=2)
+        _layers(page, failures)
 
 
-def _by_layer(failures: Sequence[Failure]) -> Iterator[tuple[str, list[Target]]]:
-    found: dict[str, list[Target]] = defaultdict(list)
+def _layers(page: Page, failures: Sequence[Failure]) -> None:
+    by_layer: dict[str, list[Target]] = defaultdict(list)
     for each in failures:
-        found[each.layer].append(each.target)
-    return iter(found.items())
+        by_layer[each.layer].append(each.target)
+    for layer, targets in by_layer.items():
+        page.line(f"{layer} at {target_list(targets)}", indent=4)
 
 
 def _end(page: Page, report: Report, phase: str, command: str) -> None:
     page.blank()
-    reached = sum(report.succeeded.values())
+    succeeded = sum(report.succeeded.values())
     if report.good:
-        done = f"{counted_noun(reached, 'instance')} as they shall be" if reached != 1 else "1 instance as it shall be"
-        work = counted_noun(report.operations, "operation") if report.operations else "nothing was to do"
-        page.line((f"{command}: {done}; {work}.", GOOD))
+        work = counted_noun(report.operations, "operation") if report.operations else "nothing to do"
+        page.line((f"{command}: {counted_noun(succeeded, 'instance')} as desired; {work}.", GOOD))
         return
-    page.line(
-        (f"{command} did not reach everything: {reached:,} of {reached + len(report.failures):,} instances did.", BAD)
-    )
+    total = succeeded + len(report.failures)
+    page.line((f"{command} did not succeed everywhere: {succeeded:,} of {total:,} instances did.", BAD))
     # The run is over, so that there is nothing to resume: the same command again does what is left.
-    page.line("Mend the causes, then do what is left, and nothing twice:")
-    page.line((run_again(command, phase), STRONG), indent=2)
+    page.line("Fix the causes, then run it again; what is done is not repeated:")
+    page.line((next_command(command, phase), STRONG), indent=2)
     if command == "apply":
-        page.line("Or go back:")
-        page.line((run_again("rollback", phase), STRONG), indent=2)
+        page.line("Or roll back:")
+        page.line((next_command("rollback", phase), STRONG), indent=2)

@@ -1,23 +1,29 @@
-"""Accounts by regions by layers: a cell each where there are few accounts, a row a layer where there are many.
+"""The state of a phase: accounts by regions by layers, what is not current and why, what runs, what comes next.
 
-A phase as it stands, as `status` shows it.
+The grid has a cell for each instance where there are few accounts, and a row for each layer where there are many.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
 from builders.rollout.checks.status import InstanceStatus, InstanceView, StatusView
 from builders.rollout.model import Target
-from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, Part, columns, run_again, target_list
+from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, Part, joined, next_command, target_list
 from builders.text import counted_noun
 
 FEW_ACCOUNTS = 25
 """So many get a row each, in each region."""
+_ACCOUNT_COLUMNS, _CELL_COLUMNS = 15, 6
+"""With the gap behind them."""
+_BAR_COLUMNS = 20
+_SHOWN = 12
 
 Instances = Mapping[str, Mapping[Target, InstanceView]]
 
@@ -32,147 +38,106 @@ _CELLS = {
     InstanceStatus.LEAVING: ("left", CARE),
     InstanceStatus.CURRENT: ("ok", GOOD),
 }
-_NARROWEST_CELL = 4
-_BAR = 20
-_LONGEST_LAYER = 24
+_EXPECTED = frozenset({InstanceStatus.CURRENT, InstanceStatus.PENDING, InstanceStatus.RUNNING})
 
 
-def grid(page: Page, layers: Sequence[str], regions: Sequence[str], instances: Instances, rows: int = 0) -> None:
-    """Add whichever form suits the number of accounts, and the lines there are: `rows`, 0 for as many as it takes."""
-    accounts = {target.account for by_place in instances.values() for target in by_place}
-    fits = not rows or len(accounts) * len(regions) + len(regions) + 4 <= rows
-    if len(accounts) <= FEW_ACCOUNTS and fits and _cell_width(page, accounts, layers) >= _NARROWEST_CELL:
-        _cells(page, layers, regions, instances, sorted(accounts))
-    else:
-        _counts(page, layers, instances)
-
-
-def _cell_width(page: Page, accounts: Iterable[str], layers: Sequence[str]) -> int:
-    """Columns of a cell, without the gap behind it."""
-    return (page.width - 2 - columns(accounts, page.width)) // max(1, len(layers)) - 1
+def grid(page: Page, layers: Sequence[str], regions: Sequence[str], instances: Instances, most: int = 0) -> None:
+    """Add the form that suits the number of accounts and the lines there are: at most `most`, 0 for any number."""
+    accounts = {target.account for by_target in instances.values() for target in by_target}
+    if len(accounts) <= FEW_ACCOUNTS and _ACCOUNT_COLUMNS + _CELL_COLUMNS * len(layers) <= page.width:
+        cells = Page(page.width)
+        _cells(cells, layers, regions, instances, sorted(accounts))
+        if not most or len(cells.lines) <= most:
+            page.lines += cells.lines
+            return
+    page.table((_layer(layer, instances.get(layer, {})) for layer in layers), indent=2, gap=1)
 
 
 def _cells(
     page: Page, layers: Sequence[str], regions: Sequence[str], instances: Instances, accounts: Sequence[str]
 ) -> None:
-    first = columns(accounts, page.width)
-    heads = _heads(layers, _cell_width(page, accounts, layers))
-    widths = [max(_NARROWEST_CELL, len(head)) for head in heads]
-    page.line(
-        " " * first,
-        ("".join(f" {head:{width}}" for head, width in zip(heads, widths, strict=True)), STRONG),
-        indent=2,
-    )
-    there = {target.region for by_place in instances.values() for target in by_place}
-    for region in [*regions, *sorted(there.difference(regions))]:
-        page.line((region, STRONG))
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    for _ in layers:
+        table.add_column(overflow="fold")
+    table.add_row("", *(joined((layer, STRONG)) for layer in layers))
+    others = {target.region for by_target in instances.values() for target in by_target}.difference(regions)
+    for region in [*regions, *sorted(others)]:
+        table.add_row(joined((region, STRONG)))
         for account in accounts:
-            row: list[Part] = [f"{account:{first}}"]
-            for layer, width in zip(layers, widths, strict=True):
-                row.append(" ")
-                row.append(_cell(instances.get(layer, {}).get(Target(account, region)), width))
-            page.line(*row, indent=2)
-    _explain(page, layers, heads, instances)
-
-
-def _cell(standing: InstanceView | None, width: int) -> Part:
-    if standing is None:
-        return " " * width
-    word, style = _CELLS[standing.status]
-    if standing.drift == "DRIFTED":
-        return f"{word + '*':{width}}", CARE
-    return f"{word:{width}}", style
-
-
-def _heads(layers: Sequence[str], width: int) -> list[str]:
-    """A head for each layer: its name where there is room, else its beginnings; a number where two would be alike."""
-    heads = [layer if len(layer) <= width else _shortened(layer, width) for layer in layers]
-    often = Counter(heads)
-    return [head if often[head] == 1 else str(number) for number, head in enumerate(heads, 1)]
-
-
-def _shortened(name: str, width: int) -> str:
-    parts = [part for part in name.split("_") if part] or [name]
-    return "".join(part[: max(1, width // len(parts))] for part in parts)[:width]
-
-
-def _explain(page: Page, layers: Sequence[str], heads: Sequence[str], instances: Instances) -> None:
-    """Say what the short words mean, those that are there."""
-    there = {each.status for by_place in instances.values() for each in by_place.values()} - {InstanceStatus.CURRENT}
-    words = [f"{_CELLS[mark][0]} {mark.value}" for mark in InstanceStatus if mark in there]
-    if any(each.drift == "DRIFTED" for by_place in instances.values() for each in by_place.values()):
+            states = [instances.get(layer, {}).get(Target(account, region)) for layer in layers]
+            table.add_row(joined(f"  {account}"), *map(_cell, states))
+    page.add(table)
+    there = {each.status for by_target in instances.values() for each in by_target.values()} - {InstanceStatus.CURRENT}
+    words = [f"{sign} {status.value}" for status, (sign, _) in _CELLS.items() if status in there]
+    if any(_drifted(by_target) for by_target in instances.values()):
         words.append("* drifted")
     if words:
         page.line((", ".join(words), FAINT), hang=0)
-    # The beginning of a name needs no explanation.
-    cut = [f"{head} {layer}" for head, layer in zip(heads, layers, strict=True) if not layer.startswith(head)]
-    if cut:
-        page.line((", ".join(cut), FAINT), hang=0)
 
 
-def _counts(page: Page, layers: Sequence[str], instances: Instances) -> None:
-    width = columns(layers, _LONGEST_LAYER)
-    for layer in layers:
-        by_place = instances.get(layer, {})
-        totals = Counter(each.status for each in by_place.values())
-        drifted = sum(each.drift == "DRIFTED" for each in by_place.values())
-        page.line(
-            (f"{layer:{width}}", STRONG),
-            " ",
-            *_bar(totals[InstanceStatus.CURRENT], len(by_place)),
-            f" {totals[InstanceStatus.CURRENT]:,} of {len(by_place):,}",
-            *_rest(totals),
-            (f", {drifted:,} drifted" if drifted else "", CARE),
-            indent=2,
-            hang=width + _BAR + 4,
-        )
+def _cell(state: InstanceView | None) -> Text:
+    if state is None:
+        return Text()
+    sign, style = _CELLS[state.status]
+    return Text(f"{sign}*", CARE) if state.drift == "DRIFTED" else Text(sign, style)
 
 
-def _bar(done: int, of: int) -> Iterator[Part]:
-    # Not full before all is done: the last one of three thousand shall be seen.
-    filled = _BAR if done == of else min(_BAR - 1, done * _BAR // max(1, of))
-    yield "["
-    yield "#" * filled, GOOD
-    yield "." * (_BAR - filled), FAINT
-    yield "]"
+def _layer(layer: str, by_target: Mapping[Target, InstanceView]) -> Sequence[Part]:
+    """The row of a layer: a bar, how many of its instances are current, and the states of the others."""
+    totals = Counter(each.status for each in by_target.values())
+    current, all_of_them = totals[InstanceStatus.CURRENT], len(by_target)
+    # The bar is not full before all are current: the last one of three thousand must be seen.
+    filled = current * _BAR_COLUMNS // max(1, all_of_them) if all_of_them else _BAR_COLUMNS
+    parts: list[Part] = [f"{current:,} of {all_of_them:,}"]
+    for status, (_, style) in _CELLS.items():
+        if status is not InstanceStatus.CURRENT and totals[status]:
+            parts += [", ", (f"{totals[status]:,} {status.value}", style)]
+    if drifted := _drifted(by_target):
+        parts.append((f", {len(drifted):,} drifted", CARE))
+    bar = joined("[", ("#" * filled, GOOD), ("." * (_BAR_COLUMNS - filled), FAINT), "]")
+    return (layer, STRONG), bar, joined(*parts)
 
 
-def _rest(totals: Mapping[InstanceStatus, int]) -> Iterator[Part]:
-    for mark in InstanceStatus:
-        if mark is not InstanceStatus.CURRENT and totals.get(mark):
-            yield ", "
-            yield f"{totals[mark]:,} {mark.value}", _CELLS[mark][1]
-
-
-_LISTED = 12
-_WELL = frozenset({InstanceStatus.CURRENT, InstanceStatus.PENDING, InstanceStatus.RUNNING})
+def _drifted(by_target: Mapping[Target, InstanceView]) -> list[Target]:
+    return [target for target, each in by_target.items() if each.drift == "DRIFTED"]
 
 
 def status_text(view: StatusView, width: int = 80) -> Text:
-    """The table, what is not well and why, what runs, and the run that did not end."""
+    """The grid, what is not current and why, what runs, and the run that did not end."""
     page = Page(width)
     page.line((f"Phase {view.phase}", STRONG), _release(view))
     if any(view.instances.values()):
         page.blank()
         grid(page, view.layers, view.regions, view.instances)
     else:
-        page.line("No layer of it stands anywhere.")
-    _not_well(page, view)
-    _drifted(page, view)
+        page.line("No layer of it is deployed anywhere.")
+    _not_current(page, view)
+    if any(map(_drifted, view.instances.values())):
+        page.title("Drifted")
+    for layer, by_target in view.instances.items():
+        if where := _drifted(by_target):
+            page.line((layer, CARE), f" at {target_list(where)}", indent=2)
     _running(page, view)
-    _unfinished(page, view)
     if view.notes:
         page.title("Notes")
     for note in view.notes:
         page.line(("- ", CARE), note, indent=2)
     page.say_where_all_is()
-    _sum(page, view)
+    totals = Counter(each.status for by_target in view.instances.values() for each in by_target.values())
+    if count := totals.total():
+        page.blank()
+        all_current = (f"{counted_noun(count, 'instance')}, all current.", GOOD)
+        page.line(
+            all_current
+            if view.good
+            else f"{totals[InstanceStatus.CURRENT]:,} of {counted_noun(count, 'instance')} current."
+        )
     return page.text()
 
 
 def status_data(view: StatusView) -> dict[str, Any]:
-    """The same as a dictionary that `json` can write, with every place."""
-    run = view.unfinished
+    """The state as a dictionary that `json` can write, with every instance."""
     return {
         "phase": view.phase,
         "good": view.good,
@@ -183,15 +148,14 @@ def status_data(view: StatusView) -> dict[str, Any]:
         "instances": [
             {
                 "layer": layer,
-                "account": target.account,
-                "region": target.region,
+                **target._asdict(),
                 "status": each.status.value,
                 "reason": each.reason,
                 "drift": each.drift,
                 "stack_id": each.stack_id,
             }
-            for layer, by_place in view.instances.items()
-            for target, each in sorted(by_place.items())
+            for layer, by_target in view.instances.items()
+            for target, each in sorted(by_target.items())
         ],
         "running": [
             {
@@ -202,89 +166,47 @@ def status_data(view: StatusView) -> dict[str, Any]:
             }
             for each in view.running
         ],
-        "unfinished": None
-        if run is None
-        else {
-            "id": run.id,
-            "command": run.command,
-            "release": run.release,
-            "owner": run.owner,
-            "began": run.began,
-            "status": run.status,
-        },
+        "unfinished": dataclasses.asdict(view.unfinished) if view.unfinished else None,
         "notes": list(view.notes),
     }
 
 
 def _release(view: StatusView) -> str:
     if not view.release:
-        return ": no release was rolled out whole yet"
+        return ": no release has been rolled out completely"
     return f": release {view.release}{f', rolled out {view.released}' if view.released else ''}"
 
 
-def _not_well(page: Page, view: StatusView) -> None:
-    """Instances that are not what they shall be and do not become it by themselves, by layer and reason."""
-    together: dict[tuple[InstanceStatus, str, str], list[Target]] = defaultdict(list)
-    for layer, by_place in view.instances.items():
-        for target, each in by_place.items():
-            if each.status not in _WELL:
-                together[each.status, layer, each.reason].append(target)
-    if not together:
+def _not_current(page: Page, view: StatusView) -> None:
+    """Add the instances that do not become current by themselves, by layer and reason."""
+    alike: dict[tuple[InstanceStatus, str, str], list[Target]] = defaultdict(list)
+    for layer, by_target in view.instances.items():
+        for target, each in by_target.items():
+            if each.status not in _EXPECTED:
+                alike[each.status, layer, each.reason].append(target)
+    if not alike:
         return
-    page.title("Not well")
-    order = {mark: number for number, mark in enumerate(InstanceStatus)}
-    causes = sorted(together.items(), key=lambda cause: (order[cause[0][0]], -len(cause[1]), cause[0][1:]))
-    for (mark, layer, reason), where in causes[:_LISTED]:
-        page.line(
-            (f"{layer} {mark.value}", BAD if mark in (InstanceStatus.INOPERABLE, InstanceStatus.FAILED) else CARE),
-            f" at {target_list(where)}",
-            indent=2,
-        )
+    page.title("Not current")
+    order = {status: number for number, status in enumerate(InstanceStatus)}
+    reasons = sorted(alike.items(), key=lambda reason: (order[reason[0][0]], -len(reason[1]), reason[0][1:]))
+    for (status, layer, reason), where in page.first(reasons, _SHOWN, "reason"):
+        page.line((f"{layer} {status.value}", _CELLS[status][1]), f" at {target_list(where)}", indent=2)
         if reason:
             page.line(reason, indent=4, hang=0)
-    if len(causes) > _LISTED:
-        page.more(counted_noun(len(causes) - _LISTED, "more reason"), indent=2)
-
-
-def _drifted(page: Page, view: StatusView) -> None:
-    found = {
-        layer: [target for target, each in by_place.items() if each.drift == "DRIFTED"]
-        for layer, by_place in view.instances.items()
-    }
-    if any(found.values()):
-        page.title("Drifted")
-    for layer, where in found.items():
-        if where:
-            page.line((layer, CARE), f" at {target_list(where)}", indent=2)
 
 
 def _running(page: Page, view: StatusView) -> None:
+    """Add the operations under way, and the run that did not end."""
     if view.running:
         page.title(f"{counted_noun(len(view.running), 'operation')} under way")
-    for each in view.running[:_LISTED]:
-        operation = each.operation
-        page.line(f"{each.layer}: {operation.action} {operation.id}, {operation.status}", indent=2)
-    if len(view.running) > _LISTED:
-        page.more(f"{len(view.running) - _LISTED:,} more", indent=2)
-
-
-def _unfinished(page: Page, view: StatusView) -> None:
+    for each in page.first(view.running, _SHOWN, "operation"):
+        page.line(f"{each.layer}: {each.operation.action} {each.operation.id}, {each.operation.status}", indent=2)
     run = view.unfinished
     if run is None:
         return
     running = run.status == "RUNNING"
-    how = "is under way, or was interrupted" if running else "did not reach everything"
+    how = "is under way, or was interrupted" if running else "did not succeed everywhere"
     page.title(f"A run {how}: {run.command} {run.release}".rstrip())
     page.line(f"{run.id}, begun {run.began} by {run.owner}, {run.status}", indent=2)
     # A run that failed is over: the same command again does what is left.
-    page.line("go on with ", (run_again("resume" if running else run.command, view.phase), STRONG), indent=2)
-
-
-def _sum(page: Page, view: StatusView) -> None:
-    totals = Counter(each.status for by_place in view.instances.values() for each in by_place.values())
-    count = sum(totals.values())
-    page.blank()
-    if view.good and count:
-        page.line((f"{counted_noun(count, 'instance')}, all current.", GOOD))
-    elif count:
-        page.line(f"{totals[InstanceStatus.CURRENT]:,} of {counted_noun(count, 'instance')} current.")
+    page.line("continue with ", (next_command("resume" if running else run.command, view.phase), STRONG), indent=2)
