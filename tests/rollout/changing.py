@@ -10,7 +10,7 @@ from typing import Any
 
 from builders.rollout.diff.effects import Change
 from builders.rollout.diff.resources import Comparison, compare
-from builders.rollout.model import Deployed, Target
+from builders.rollout.model import DeployedStack, Target
 
 ROOT = Path(__file__).parents[2]
 HERE = Target("111111111111", "us-east-1")
@@ -21,8 +21,8 @@ def template(resources: Resources, **sections: Any) -> str:
     return json.dumps({**sections, "Resources": resources})
 
 
-def deployed(resources: Resources, status: str = "CREATE_COMPLETE", **sections: Any) -> Deployed:
-    return Deployed(template(resources, **sections), {}, status)
+def deployed(resources: Resources, status: str = "CREATE_COMPLETE", **sections: Any) -> DeployedStack:
+    return DeployedStack(template(resources, **sections), {}, status)
 
 
 def compared(before: Resources, after: Resources, **sections: Any) -> Comparison:
@@ -30,7 +30,7 @@ def compared(before: Resources, after: Resources, **sections: Any) -> Comparison
     return compare(deployed(before, **sections), template(after, **sections), {}, HERE)
 
 
-def changes(before: Deployed | None, after: str, values: Mapping[str, str], target: Target) -> tuple[Change, ...]:
+def changes(before: DeployedStack | None, after: str, values: Mapping[str, str], target: Target) -> tuple[Change, ...]:
     """What an update changes."""
     return compare(before, after, values, target).changes
 
@@ -62,5 +62,5 @@ def released(
     if change is not None:
         data = copy.deepcopy(data)
         change(data["Resources"])
-    before = Deployed(layer(name), phase_values(**(values_before or {})), "UPDATE_COMPLETE")
+    before = DeployedStack(layer(name), phase_values(**(values_before or {})), "UPDATE_COMPLETE")
     return compare(before, json.dumps(data), phase_values(**values), HERE)

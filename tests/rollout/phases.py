@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from builders.environments import Entry, ParameterFile
-from builders.rollout.config.desired_state import resolved_values
+from builders.rollout.config.desired_state import resolved_state
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template, read_template
@@ -69,6 +69,6 @@ def phase(
 ) -> DesiredState:
     """The desired state of dev."""
     by_layer = {each.layer: each for each in templates}
-    return resolved_values(
+    return resolved_state(
         rollout(plan, **file), "dev", by_layer, shared or SharedOutputs(), members or {}, environment(values)
     )

@@ -17,7 +17,7 @@ from cloud.conftest import Account, empty
 from builders.cloud.process import Cloud
 from builders.rollout.diff.effects import Effect
 from builders.rollout.diff.resources import compare
-from builders.rollout.model import Deployed, Target
+from builders.rollout.model import DeployedStack, Target
 
 from .changing import layer, phase_values
 
@@ -50,7 +50,7 @@ def foretold(account: Account, stack: str, body: str, values: Mapping[str, str])
     api = account.client("cloudformation")
     described = api.describe_stacks(StackName=stack)["Stacks"][0]
     template = api.get_template(StackName=stack)["TemplateBody"]
-    deployed = Deployed(
+    deployed = DeployedStack(
         template if isinstance(template, str) else json.dumps(template),
         {each["ParameterKey"]: each["ParameterValue"] for each in described.get("Parameters", [])},
         described["StackStatus"],

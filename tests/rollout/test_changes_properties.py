@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings, strategies as st
 
 from builders.rollout.diff.effects import Effect
-from builders.rollout.model import Deployed
+from builders.rollout.model import DeployedStack
 
 from .changing import HERE, changes, template
 
@@ -48,7 +48,7 @@ def turned(value: Any) -> Any:
 
 
 def compared(before: dict[str, Any], after: dict[str, Any]) -> Any:
-    return changes(Deployed(template(before), {}, "CREATE_COMPLETE"), template(after), {}, HERE)
+    return changes(DeployedStack(template(before), {}, "CREATE_COMPLETE"), template(after), {}, HERE)
 
 
 def test_zero_is_not_false_however_deep_it_lies() -> None:

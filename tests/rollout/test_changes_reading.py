@@ -12,7 +12,7 @@ from builders.rollout.diff.exports import imports_of
 from builders.rollout.diff.hazards import HazardKind, hazards_of
 from builders.rollout.diff.resources import compare
 from builders.rollout.diff.templates import parse_template
-from builders.rollout.model import Deployed
+from builders.rollout.model import DeployedStack
 
 from .changing import HERE, changes, template
 
@@ -57,7 +57,7 @@ TOPIC = {"Topic": {"Type": "AWS::SNS::Topic"}}
 
 
 def test_a_deployed_yaml_template_is_compared_with_json_by_its_meaning() -> None:
-    assert changes(Deployed(YAML, {}, "CREATE_COMPLETE"), template(SAME), {}, HERE) == ()
+    assert changes(DeployedStack(YAML, {}, "CREATE_COMPLETE"), template(SAME), {}, HERE) == ()
 
 
 def test_yaml_short_forms_become_the_functions_that_they_stand_for() -> None:
@@ -71,7 +71,7 @@ def test_yaml_short_forms_become_the_functions_that_they_stand_for() -> None:
 
 def test_json_that_is_only_laid_out_otherwise_is_no_change() -> None:
     turned = json.dumps({"Resources": dict(reversed(SAME.items()))}, indent=4)
-    assert changes(Deployed(turned, {}, "CREATE_COMPLETE"), template(SAME), {}, HERE) == ()
+    assert changes(DeployedStack(turned, {}, "CREATE_COMPLETE"), template(SAME), {}, HERE) == ()
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_json_that_is_only_laid_out_otherwise_is_no_change() -> None:
 )
 def test_what_cannot_be_evaluated_is_one_unknown_and_one_hazard_that_says_why(body: str, reason: str) -> None:
     for before, after in ((body, template(TOPIC)), (template(TOPIC), body)):
-        comparison = compare(Deployed(before, {}, "CREATE_COMPLETE"), after, {}, HERE)
+        comparison = compare(DeployedStack(before, {}, "CREATE_COMPLETE"), after, {}, HERE)
         (change,) = comparison.changes
         assert (change.effect, change.logical_id) == (Effect.UNKNOWN, "")
         assert change.causes[0].startswith(f"cannot be compared: {reason}")
@@ -100,7 +100,7 @@ def test_a_parameter_that_cloudformation_hides_is_taken_to_stay() -> None:
         {"T": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Fn::Sub": "${Hidden} ${Shown}"}}}},
         Parameters={"Hidden": {"Type": "String", "NoEcho": True}, "Shown": {"Type": "String"}},
     )
-    deployed = Deployed(body, {"Hidden": "****", "Shown": "****"}, "CREATE_COMPLETE")
+    deployed = DeployedStack(body, {"Hidden": "****", "Shown": "****"}, "CREATE_COMPLETE")
     assert changes(deployed, body, {"Hidden": "new", "Shown": "****"}, HERE) == ()
     (change,) = changes(deployed, body, {"Hidden": "new", "Shown": "other"}, HERE)
     assert change == Change("T", "AWS::SNS::Topic", Effect.MODIFY, ("DisplayName",))
@@ -111,8 +111,8 @@ def test_an_import_stays_in_one_piece_when_a_template_splits_it(delimiter: str) 
     part = {"Fn::Select": [3, {"Fn::Split": [delimiter, {"Fn::ImportValue": "migration-Task:x/y.z-dev"}]}]}
     body = template({"T": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": part}}})
     other = body.replace("migration-Task", "migration-Other")
-    assert changes(Deployed(body, {}, "CREATE_COMPLETE"), body, {}, HERE) == ()
-    assert [each.logical_id for each in changes(Deployed(body, {}, "CREATE_COMPLETE"), other, {}, HERE)] == ["T"]
+    assert changes(DeployedStack(body, {}, "CREATE_COMPLETE"), body, {}, HERE) == ()
+    assert [each.logical_id for each in changes(DeployedStack(body, {}, "CREATE_COMPLETE"), other, {}, HERE)] == ["T"]
 
 
 def test_imports_are_those_that_the_conditions_let_through() -> None:

@@ -15,7 +15,7 @@ from builders.rollout.aws.accounts import Alarm, Look
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import AccessDenied
 from builders.rollout.aws.stacks import ResourceChange
-from builders.rollout.model import Deployed, Target
+from builders.rollout.model import DeployedStack, Target
 
 from .conftest import Administrator, Rollout, Watch, template
 
@@ -64,7 +64,7 @@ def test_many_stacks_come_with_their_keys_and_a_locked_account_with_its_error(
     locked = found.pop(looks[-1].key)
     assert isinstance(locked, AccessDenied)
     assert set(found) == {("network", Target(each, EAST)) for each in members}
-    assert all(isinstance(each, Deployed) and each.outputs["Url"] for each in found.values())
+    assert all(isinstance(each, DeployedStack) and each.outputs["Url"] for each in found.values())
 
 
 def test_a_role_is_assumed_once_for_many_calls(client: Client, target: Target, stack: Account) -> None:

@@ -16,7 +16,7 @@ from builders.rollout.aws.errors import (
     StackSetNotFound,
     StaleRequest,
 )
-from builders.rollout.model import FailureMode, Permissions, Preferences, Status, Target
+from builders.rollout.model import ConcurrencyMode, Permissions, Preferences, Status, Target
 from builders.rollout.plan.calls import Action
 
 from .conftest import Administrator, Rollout, spec, template
@@ -62,7 +62,7 @@ def test_instances_are_read_with_where_they_are_and_what_they_last_went_through(
 def test_more_instances_than_a_page_holds_are_all_read(rollout: Rollout, number: Callable[[], str]) -> None:
     accounts = [number() for _ in range(101)]
     rollout.submit(rollout.step(Action.CREATE_SET))
-    desired = Preferences(max_concurrent="100%", failure_tolerance="100%", mode=FailureMode.SOFT)
+    desired = Preferences(max_concurrent="100%", failure_tolerance="100%", mode=ConcurrencyMode.SOFT)
     operation = rollout.run(rollout.step(Action.CREATE, accounts), preferences=desired)
     before = rollout.client.counts()
     assert set(rollout.client.sets.instances(rollout.shall.name)) == {Target(each, "us-east-1") for each in accounts}
@@ -201,7 +201,7 @@ def test_results_tell_why_an_account_failed(
 
 
 def test_preferences_reach_the_operation(standing: Rollout, members: list[str], administrator: Administrator) -> None:
-    desired = Preferences("2", "10%", FailureMode.SOFT, parallel_regions=True)
+    desired = Preferences("2", "10%", ConcurrencyMode.SOFT, parallel_regions=True)
     operation = standing.run(standing.step(Action.UPDATE, members), preferences=desired)
     found = administrator.fleet.operation(operation.id)["OperationPreferences"]
     assert found == {

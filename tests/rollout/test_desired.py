@@ -10,7 +10,7 @@ from builders.errors import RolloutError, RolloutFileError, UsageError
 from builders.rollout.config.desired_state import desired_state
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import read_template, read_templates
-from builders.rollout.model import FailureMode, Permissions, Preferences, Target, Wave
+from builders.rollout.model import ConcurrencyMode, Permissions, Preferences, Target, Wave
 
 from .phases import FAR, NEAR, ONE, TEXT, THREE, TWO, made, phase, rollout
 
@@ -105,7 +105,7 @@ def test_waves_without_a_word_are_one() -> None:
 
 def test_the_file_s_concurrency_becomes_the_operations_preferences() -> None:
     plan = {"concurrency": {"max_concurrent": "25%", "failure_tolerance": 1, "mode": "SOFT", "regions": "PARALLEL"}}
-    assert phase([made("network")], plan).preferences == Preferences("25%", "1", FailureMode.SOFT, True)
+    assert phase([made("network")], plan).preferences == Preferences("25%", "1", ConcurrencyMode.SOFT, True)
 
 
 def test_self_managed_sets_act_by_the_roles_of_bootstrap_once_they_stand() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from builders.errors import RolloutFileError
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.shared_stacks import BootstrapStack, bootstrap_values
+from builders.rollout.config.shared_stacks import BootstrapStack, bootstrap_stacks
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template
 from builders.rollout.model import Target
@@ -47,7 +47,7 @@ def stacks(
     scope: str, templates: list[Template], file: RolloutFile, folder: Path, shared: SharedOutputs | None = None
 ) -> tuple[BootstrapStack, ...]:
     there = file.found(folder / "rollout.yaml", {}, {})
-    return bootstrap_values(there, scope, {each.layer: each for each in templates}, shared or SharedOutputs())
+    return bootstrap_stacks(there, scope, {each.layer: each for each in templates}, shared or SharedOutputs())
 
 
 def both(**prod: Any) -> RolloutFile:
@@ -105,7 +105,7 @@ def test_service_managed_sets_need_no_execution_role(files: Path) -> None:
         {"targets": {"organizational_units": ["ou-ab12-cdef3456"]}}, stacksets={"permission_model": "SERVICE_MANAGED"}
     ).found(files / "rollout.yaml", {}, {})
     shared, members = SharedOutputs(administration={"AdministrationRoleArn": ARN}), {"ou-ab12-cdef3456": (ONE,)}
-    (found,) = bootstrap_values(file, "ACCOUNT", {"account": ACCOUNT}, shared, members)
+    (found,) = bootstrap_stacks(file, "ACCOUNT", {"account": ACCOUNT}, shared, members)
     assert found.parameters["CreateExecutionRole"] == "false"
 
 

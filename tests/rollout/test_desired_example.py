@@ -11,7 +11,7 @@ from builders.naming import EXECUTION_ROLE
 from builders.rollout.config.desired_state import desired_state
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.shared_stacks import bootstrap_values
+from builders.rollout.config.shared_stacks import bootstrap_stacks
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.model import DesiredState, Target
@@ -120,7 +120,7 @@ def test_bootstrap_has_its_stacks(
     scope: str,
     expected: set[tuple[str, str, str]],
 ) -> None:
-    assert {(each.layer, *each.target) for each in bootstrap_values(rollout, scope, layers, shared)} == expected
+    assert {(each.layer, *each.target) for each in bootstrap_stacks(rollout, scope, layers, shared)} == expected
 
 
 def test_templates_know_the_scopes_of_the_layers(layers: dict[str, Template]) -> None:

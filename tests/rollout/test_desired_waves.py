@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from builders.rollout.config.checks import resolved_waves, wave_mistakes
-from builders.rollout.config.schema import WavePlan
+from builders.rollout.config.checks import wave_mistakes, waves_of
+from builders.rollout.config.schema import WaveConfig
 from builders.rollout.model import Wave
 
 ACCOUNTS = [f"{number:012d}" for number in range(10)]
 
 
-def plans(*waves: dict[str, Any]) -> list[WavePlan]:
-    return [WavePlan.model_validate({"name": f"wave {number}", **wave}) for number, wave in enumerate(waves)]
+def plans(*waves: dict[str, Any]) -> list[WaveConfig]:
+    return [WaveConfig.model_validate({"name": f"wave {number}", **wave}) for number, wave in enumerate(waves)]
 
 
 @st.composite
-def phases(draw: st.DrawFn) -> tuple[list[WavePlan], list[str]]:
+def phases(draw: st.DrawFn) -> tuple[list[WaveConfig], list[str]]:
     """Waves without mistakes, and the accounts of a phase."""
     accounts = draw(st.lists(st.integers(0, 10**12 - 1).map("{:012d}".format), unique=True, max_size=30))
     named = draw(st.lists(st.sampled_from(accounts), unique=True)) if accounts else []
@@ -36,23 +36,23 @@ def phases(draw: st.DrawFn) -> tuple[list[WavePlan], list[str]]:
 
 
 @given(phases())
-def test_every_account_is_in_exactly_one_wave(phase: tuple[list[WavePlan], list[str]]) -> None:
+def test_every_account_is_in_exactly_one_wave(phase: tuple[list[WaveConfig], list[str]]) -> None:
     waves, accounts = phase
     assert list(wave_mistakes(waves, accounts)) == []
-    assert sorted(account for wave in resolved_waves(waves, accounts) for account in wave.accounts) == sorted(accounts)
+    assert sorted(account for wave in waves_of(waves, accounts) for account in wave.accounts) == sorted(accounts)
 
 
 @given(phases())
-def test_the_accounts_that_a_wave_names_are_its_own(phase: tuple[list[WavePlan], list[str]]) -> None:
+def test_the_accounts_that_a_wave_names_are_its_own(phase: tuple[list[WaveConfig], list[str]]) -> None:
     waves, accounts = phase
-    by_name = {wave.name: set(wave.accounts) for wave in resolved_waves(waves, accounts)}
+    by_name = {wave.name: set(wave.accounts) for wave in waves_of(waves, accounts)}
     assert all(by_name[plan.name] == set(plan.accounts) for plan in waves if plan.accounts)
 
 
 @given(phases())
-def test_a_wave_keeps_the_order_of_the_phase_and_none_is_empty(phase: tuple[list[WavePlan], list[str]]) -> None:
+def test_a_wave_keeps_the_order_of_the_phase_and_none_is_empty(phase: tuple[list[WaveConfig], list[str]]) -> None:
     waves, accounts = phase
-    for wave in resolved_waves(waves, accounts):
+    for wave in waves_of(waves, accounts):
         assert wave.accounts
         assert list(wave.accounts) == [account for account in accounts if account in wave.accounts]
 
@@ -71,9 +71,9 @@ def test_a_wave_keeps_the_order_of_the_phase_and_none_is_empty(phase: tuple[list
     ],
 )
 def test_percent_and_count_take_of_what_is_left_rounded_up(waves: list[dict[str, Any]], sizes: list[int]) -> None:
-    assert [len(wave.accounts) for wave in resolved_waves(plans(*waves), ACCOUNTS)] == sizes
+    assert [len(wave.accounts) for wave in waves_of(plans(*waves), ACCOUNTS)] == sizes
 
 
 def test_a_wave_carries_what_must_hold_before_the_next() -> None:
     (plan,) = plans({"rest": True, "bake": "10m", "quiet_alarms": ["payments-"]})
-    assert resolved_waves([plan], ACCOUNTS[:1]) == (Wave("wave 0", (ACCOUNTS[0],), 600, ("payments-",)),)
+    assert waves_of([plan], ACCOUNTS[:1]) == (Wave("wave 0", (ACCOUNTS[0],), 600, ("payments-",)),)

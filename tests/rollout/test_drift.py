@@ -10,7 +10,7 @@ import pytest
 
 from builders.errors import RolloutError
 from builders.rollout.checks.drift import DriftedProperty, DriftOptions, DriftView, differing_sections, run_drift
-from builders.rollout.model import Deployed, Instance, StackSet, Status, Target
+from builders.rollout.model import DeployedStack, Instance, StackSet, Status, Target
 
 from .conftest import PLAN_ROLE, Administrator
 from .small_phase import LAYERS, QUICK, SmallPhase, body, layer_set
@@ -207,14 +207,14 @@ TEMPLATE = json.dumps({"Parameters": {"Size": SIZE, "Zone": ZONE}, "Resources": 
 
 def test_an_override_is_what_the_stack_shall_have() -> None:
     found = list(
-        differing_sections(*state(TEMPLATE), Deployed(TEMPLATE, {"Size": "large", "Zone": "a"}, "UPDATE_COMPLETE"))
+        differing_sections(*state(TEMPLATE), DeployedStack(TEMPLATE, {"Size": "large", "Zone": "a"}, "UPDATE_COMPLETE"))
     )
 
     assert found == []
 
 
 def test_a_value_that_is_hidden_is_not_compared() -> None:
-    found = list(differing_sections(*state(TEMPLATE), Deployed(TEMPLATE, {"Size": "****"}, "UPDATE_COMPLETE")))
+    found = list(differing_sections(*state(TEMPLATE), DeployedStack(TEMPLATE, {"Size": "****"}, "UPDATE_COMPLETE")))
 
     assert found == []
 
@@ -222,7 +222,7 @@ def test_a_value_that_is_hidden_is_not_compared() -> None:
 def test_what_only_one_of_two_templates_has_is_absent_in_the_other() -> None:
     theirs = json.dumps({**json.loads(TEMPLATE), "Resources": {"Queue": {}}, "Description": "ours no more"})
 
-    found = differing_sections(*state(TEMPLATE), Deployed(theirs, {"Size": "large"}, "UPDATE_COMPLETE"))
+    found = differing_sections(*state(TEMPLATE), DeployedStack(theirs, {"Size": "large"}, "UPDATE_COMPLETE"))
 
     assert [(each.property, each.expected, each.actual) for each in found] == [
         ("Template/Description", "", "otherwise"),

@@ -9,7 +9,7 @@ from cloud.stacksets.organization import Organization
 
 from builders.rollout.executor import run
 from builders.rollout.lifecycle import purge
-from builders.rollout.model import DesiredState, FailureMode, Target, Wave
+from builders.rollout.model import ConcurrencyMode, DesiredState, Target, Wave
 from builders.rollout.state.journal import Command
 
 from .conftest import Administrator
@@ -36,8 +36,8 @@ def at(small: SmallPhase, account: str) -> set[str]:
     return {version for (_, target), version in small.versions().items() if target.account == account}
 
 
-@pytest.mark.parametrize("mode", FailureMode)
-def test_as_many_may_fail_as_are_borne_and_the_others_get_everything(small: SmallPhase, mode: FailureMode) -> None:
+@pytest.mark.parametrize("mode", ConcurrencyMode)
+def test_as_many_may_fail_as_are_borne_and_the_others_get_everything(small: SmallPhase, mode: ConcurrencyMode) -> None:
     broken, *others = small.accounts
     small.administrator.fleet.drive(Accounts={broken: {"Failure": "Rate exceeded"}, others[0]: {"StackSeconds": 0.3}})
     report = small.run(release(small, "2", failure_tolerance="1", mode=mode))
@@ -48,8 +48,8 @@ def test_as_many_may_fail_as_are_borne_and_the_others_get_everything(small: Smal
     assert {at(small, account).pop() for account in others} == {"2"}
 
 
-@pytest.mark.parametrize("mode", FailureMode)
-def test_one_failure_more_than_is_borne_stops_what_comes_behind(small: SmallPhase, mode: FailureMode) -> None:
+@pytest.mark.parametrize("mode", ConcurrencyMode)
+def test_one_failure_more_than_is_borne_stops_what_comes_behind(small: SmallPhase, mode: ConcurrencyMode) -> None:
     broken = small.accounts[:2]
     small.administrator.fleet.drive(Accounts={account: {"Failure": "Rate exceeded"} for account in broken})
     waves = (Wave("first", tuple(broken)), Wave("rest", (small.accounts[2],)))

@@ -10,7 +10,7 @@ from builders.rollout.diff.exports import Imports, imports_of
 from builders.rollout.diff.hazards import Hazard, HazardKind, hazards_of
 from builders.rollout.diff.resources import Comparison, compare
 from builders.rollout.diff.templates import evaluate_template
-from builders.rollout.model import Deployed
+from builders.rollout.model import DeployedStack
 
 from .changing import HERE, deployed, layer, phase_values, released, template
 
@@ -123,6 +123,6 @@ def test_what_layers_import_is_what_other_layers_export() -> None:
 
 def test_the_exports_that_stay_are_no_hazard() -> None:
     values = phase_values()
-    same = compare(Deployed(layer("network"), values, "UPDATE_COMPLETE"), layer("network"), values, HERE)
+    same = compare(DeployedStack(layer("network"), values, "UPDATE_COMPLETE"), layer("network"), values, HERE)
     everything = frozenset(exports_of("network"))
     assert in_use(same, database=Imports(everything, everything)) == []

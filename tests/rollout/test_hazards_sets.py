@@ -10,7 +10,7 @@ import pytest
 
 from builders.rollout.diff.hazards import Hazard, HazardKind
 from builders.rollout.diff.set_hazards import limit_hazards, name_conflicts, names_of, new_parameter_hazards
-from builders.rollout.model import Deployed, Instance, Permissions, StackSet, StackSetSpec, Status, Target
+from builders.rollout.model import DeployedStack, Instance, Permissions, StackSet, StackSetSpec, Status, Target
 
 from .changing import ROOT, layer, phase_values, template
 
@@ -100,9 +100,9 @@ def test_one_value_for_all_and_instances_to_come_are_no_hazard(spec: StackSetSpe
 def test_what_an_instance_is_deployed_with_counts_more_than_the_sets_template() -> None:
     spec = desired({HERE: {"New": "1"}})
     stored = StackSet("network", "name", NEW, {}, {}, state(HERE).instances)
-    assert new_parameter_hazards(spec, state(HERE), {HERE: Deployed(NEW, {}, "UPDATE_COMPLETE")}) == ()
+    assert new_parameter_hazards(spec, state(HERE), {HERE: DeployedStack(NEW, {}, "UPDATE_COMPLETE")}) == ()
     # UpdateStackSet stores a template even where the operation fails, so that the set knows more than the instance.
-    (hazard,) = new_parameter_hazards(spec, stored, {HERE: Deployed(OLD, {}, "UPDATE_COMPLETE")})
+    (hazard,) = new_parameter_hazards(spec, stored, {HERE: DeployedStack(OLD, {}, "UPDATE_COMPLETE")})
     assert hazard.resource == "New"
 
 

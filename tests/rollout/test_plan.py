@@ -14,7 +14,7 @@ from builders.rollout.diff.hazards import HazardKind
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.model import (
     CurrentState,
-    Deployed,
+    DeployedStack,
     DesiredState,
     PlainStackSpec,
     Preferences,
@@ -54,7 +54,7 @@ def standing(*sets: StackSetSpec) -> CurrentState:
         instances = {target: dataclasses.replace(i, stack_id=f"arn/{target}") for target, i in state.instances.items()}
         found[each.layer] = dataclasses.replace(state, instances=instances)
     deployed = {
-        (each.layer, target): Deployed(each.template, each.values(target), "CREATE_COMPLETE")
+        (each.layer, target): DeployedStack(each.template, each.values(target), "CREATE_COMPLETE")
         for each in sets
         for target in each.overrides
     }
@@ -136,7 +136,10 @@ def test_instances_that_change_alike_are_one_group() -> None:
 def test_an_instance_is_compared_by_its_own_stack_and_not_by_the_set() -> None:
     before = desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5")
     current = standing(before)
-    by_hand = {**current.deployed, ("network", TWO): Deployed(queue("by-hand"), before.values(TWO), "UPDATE_COMPLETE")}
+    by_hand = {
+        **current.deployed,
+        ("network", TWO): DeployedStack(queue("by-hand"), before.values(TWO), "UPDATE_COMPLETE"),
+    }
     desired = phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6"))
     plan = make_plan(desired, dataclasses.replace(current, deployed=by_hand))
     effects = {group.targets: {change.effect for change in group.changes or ()} for group in plan.groups}
@@ -188,7 +191,7 @@ def test_two_layers_that_give_one_name_are_said_before_anything_is_made() -> Non
 def test_a_plain_stack_is_planned_beside_the_sets() -> None:
     routes = PlainStackSpec("phase_routes", "9" * 12, template("Size"), {ONE: {"Size": "a"}, TWO: {"Size": "a"}})
     desired = dataclasses.replace(phase(desired_set({ONE: {}, TWO: {}})), plain={"phase_routes": routes})
-    there = {("phase_routes", ONE): Deployed(template("Size"), {"Size": "b"}, "CREATE_COMPLETE")}
+    there = {("phase_routes", ONE): DeployedStack(template("Size"), {"Size": "b"}, "CREATE_COMPLETE")}
     found = groups(make_plan(desired, CurrentState({}, plain=there)))
     assert found["rest", "phase_routes"] == {ChangeKind.UPDATE: (ONE,), ChangeKind.CREATE: (TWO,)}
 

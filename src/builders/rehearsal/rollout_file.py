@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from builders.errors import UsageError
-from builders.rollout.config.schema import Operations, PhasePlan, RolloutFile, Targets, WavePlan
+from builders.rollout.config.schema import OperationConfig, PhaseConfig, RolloutFile, TargetConfig, WaveConfig
 from builders.rollout.model import Target, Values
 from builders.text import unknown_name
 
@@ -47,7 +47,7 @@ def limited_file(rollout: RolloutFile, limits: Limits, accounts: Mapping[str, Se
     return rollout.model_copy(update=update).found(rollout.path, {}, {})
 
 
-def _limited(rollout: RolloutFile, phase: str, limits: Limits, accounts: Sequence[str]) -> PhasePlan:
+def _limited(rollout: RolloutFile, phase: str, limits: Limits, accounts: Sequence[str]) -> PhaseConfig:
     plan = rollout.phases[phase]
     regions = plan.regions[: limits.regions]
     targets = {str(Target(account, region)) for account in accounts for region in regions}
@@ -55,7 +55,7 @@ def _limited(rollout: RolloutFile, phase: str, limits: Limits, accounts: Sequenc
     return plan.model_copy(
         update={
             "environment": str(rollout.beside(plan.environment).resolve()),
-            "targets": Targets(organizational_units=units) if units else Targets(accounts=tuple(accounts)),
+            "targets": TargetConfig(organizational_units=units) if units else TargetConfig(accounts=tuple(accounts)),
             "regions": regions,
             "region_parameters": _only(plan.region_parameters, regions),
             "account_parameters": _only(plan.account_parameters, accounts),
@@ -66,7 +66,7 @@ def _limited(rollout: RolloutFile, phase: str, limits: Limits, accounts: Sequenc
     )
 
 
-def _tolerant(concurrency: Operations, accounts: int) -> Operations:
+def _tolerant(concurrency: OperationConfig, accounts: int) -> OperationConfig:
     """Lower the failure tolerance for fewer accounts: at least one must succeed."""
     tolerance = concurrency.failure_tolerance
     if tolerance.endswith("%") or int(tolerance) < accounts:
@@ -78,11 +78,11 @@ def _only(given: Mapping[str, Values], kept: Sequence[str] | set[str]) -> dict[s
     return {key: values for key, values in given.items() if key in kept}
 
 
-def _kept(wave: WavePlan, accounts: Sequence[str]) -> tuple[str, ...]:
+def _kept(wave: WaveConfig, accounts: Sequence[str]) -> tuple[str, ...]:
     return tuple(account for account in wave.accounts if account in accounts)
 
 
-def _wave(wave: WavePlan, accounts: Sequence[str]) -> WavePlan:
+def _wave(wave: WaveConfig, accounts: Sequence[str]) -> WaveConfig:
     """The wave without its bake time. Its alarms are still read when it is complete."""
     return wave.model_copy(update={"accounts": _kept(wave, accounts), "bake": "0s"})
 

@@ -56,7 +56,7 @@ class PlainStackSpec:
     parameters: Mapping[Target, Values]
 
 
-class FailureMode(enum.Enum):
+class ConcurrencyMode(enum.Enum):
     """ConcurrencyMode of StackSetOperationPreferences."""
 
     STRICT = "STRICT_FAILURE_TOLERANCE"
@@ -69,7 +69,7 @@ class Preferences:
 
     max_concurrent: str = "1"
     failure_tolerance: str = "0"
-    mode: FailureMode = FailureMode.STRICT
+    mode: ConcurrencyMode = ConcurrencyMode.STRICT
     parallel_regions: bool = False
 
 
@@ -173,7 +173,7 @@ class StackSet:
 
 
 @dataclass(frozen=True)
-class Deployed:
+class DeployedStack:
     """The stack of an instance as its own account shows it. `outputs` by the template's names."""
 
     template: str
@@ -191,8 +191,8 @@ class CurrentState:
     """
 
     sets: Mapping[str, StackSet]
-    deployed: Mapping[tuple[str, Target], Deployed] = field(default_factory=dict)
-    plain: Mapping[tuple[str, Target], Deployed] = field(default_factory=dict)
+    deployed: Mapping[tuple[str, Target], DeployedStack] = field(default_factory=dict)
+    plain: Mapping[tuple[str, Target], DeployedStack] = field(default_factory=dict)
     running_tasks: frozenset[Target] = frozenset()
     unread: Mapping[tuple[str, Target], str] = field(default_factory=dict)
 

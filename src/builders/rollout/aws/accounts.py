@@ -17,7 +17,7 @@ from builders.rollout.aws.access import PhaseRoles, Session
 from builders.rollout.aws.calls import ApiCalls, concurrently
 from builders.rollout.aws.errors import AccessDenied, NotFound
 from builders.rollout.aws.stacks import ResourceChange, Wanted
-from builders.rollout.model import Deployed, Target, Values
+from builders.rollout.model import DeployedStack, Target, Values
 
 TASK = "AWS::DMS::ReplicationTask"
 UNMODIFIABLE = ("creating", "deleting", "modifying", "moving", "running", "starting", "stopping", "testing")
@@ -49,14 +49,14 @@ class Members:
         self._calls = calls
         self._session = roles.reading
 
-    def deployed(self, target: Target, stack_id: str) -> Deployed | None:
+    def deployed(self, target: Target, stack_id: str) -> DeployedStack | None:
         """A stack with its template as it was given; None when it is gone."""
         return stacks.deployed(self._calls, self._session(target), stack_id)
 
-    def deployed_many(self, looks: Iterable[Look]) -> Iterator[tuple[Look, Deployed | RolloutError | None]]:
+    def deployed_many(self, looks: Iterable[Look]) -> Iterator[tuple[Look, DeployedStack | RolloutError | None]]:
         """Look at many stacks at once, as they come; an account that cannot be read is an error in its place."""
 
-        def look(each: Look) -> Deployed | RolloutError | None:
+        def look(each: Look) -> DeployedStack | RolloutError | None:
             try:
                 return self.deployed(each.key[1], each.stack_id)
             except RolloutError as error:

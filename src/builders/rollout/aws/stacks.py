@@ -21,7 +21,7 @@ from builders.rollout.aws import stack_sets
 from builders.rollout.aws.access import PhaseRoles, Session
 from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.errors import NotFound, Refused
-from builders.rollout.model import Deployed, Target, Values
+from builders.rollout.model import DeployedStack, Target, Values
 
 BEGINNINGS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "REVIEW_IN_PROGRESS")
 
@@ -46,7 +46,7 @@ def is_no_stack(refused: Refused) -> bool:
     return refused.code == "ValidationError" and "does not exist" in refused.words
 
 
-def deployed(calls: ApiCalls, where: Session, stack: str) -> Deployed | None:
+def deployed(calls: ApiCalls, where: Session, stack: str) -> DeployedStack | None:
     """A stack with its template as it was given; None when it is not there."""
     found = describe(calls, where, stack)
     if found is None:
@@ -60,9 +60,9 @@ def deployed(calls: ApiCalls, where: Session, stack: str) -> Deployed | None:
     return deployed_as(found, answer["TemplateBody"])
 
 
-def deployed_as(found: Found, template: object) -> Deployed:
+def deployed_as(found: Found, template: object) -> DeployedStack:
     """Put together what DescribeStacks and GetTemplate tell; boto3 has read a JSON template already."""
-    return Deployed(
+    return DeployedStack(
         template=template if isinstance(template, str) else json.dumps(template),
         parameters={each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])},
         status=found["StackStatus"],
@@ -275,7 +275,7 @@ class PlainStacks:
         self._calls = calls
         self._roles = roles
 
-    def read(self, account: str, region: str, name: str) -> Deployed | None:
+    def read(self, account: str, region: str, name: str) -> DeployedStack | None:
         """A stack as it is; None when it is not there, or is an empty one that a failed attempt left."""
         found = deployed(self._calls, self._roles.deploying(Target(account, region)), name)
         return None if found is None or found.status in EMPTY else found
@@ -289,7 +289,7 @@ class PlainStacks:
         values: Values,
         tags: Values,
         progress: Progress | None = None,
-    ) -> Deployed:
+    ) -> DeployedStack:
         """Create or update a stack and wait for it; nothing happens where nothing changes.
 
         Raises `RolloutError` with the reasons of its failed events.

@@ -26,9 +26,9 @@ from builders.rollout.diff.templates import declared_values, differing_parameter
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.polling import Clock, PolledOperation, Poller, PollInterval, WallClock
 from builders.rollout.model import (
-    Deployed,
+    ConcurrencyMode,
+    DeployedStack,
     DesiredState,
-    FailureMode,
     Instance,
     Operation,
     Preferences,
@@ -104,7 +104,7 @@ def compare_with_stacks(
     return dataclasses.replace(view, drifted=tuple(order), unchecked=unchecked)
 
 
-def differing_sections(state: StackSet, instance: Instance, stack: Deployed) -> Iterator[DriftedProperty]:
+def differing_sections(state: StackSet, instance: Instance, stack: DeployedStack) -> Iterator[DriftedProperty]:
     """What a stack was deployed with otherwise than its set says. Pure."""
     line = DriftedProperty(state.layer, instance.target, WHOLE, STACK, "NOT_EQUAL")
     ours, theirs = parse_template(state.template), parse_template(stack.template)
@@ -120,7 +120,7 @@ def differing_sections(state: StackSet, instance: Instance, stack: Deployed) -> 
             yield dataclasses.replace(line, property=f"Parameters/{name}", expected=values[name], actual=actual)
 
 
-EVERYWHERE = Preferences("100%", "100%", FailureMode.SOFT, parallel_regions=True)
+EVERYWHERE = Preferences("100%", "100%", ConcurrencyMode.SOFT, parallel_regions=True)
 """Looking changes nothing, so that nothing is gained by being careful, and no failure may end it for the others."""
 
 

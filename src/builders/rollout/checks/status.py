@@ -17,7 +17,7 @@ from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import StackSetNotFound
 from builders.rollout.config import sources
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.model import Deployed, DesiredState, Instance, Operation, PlainStackSpec, Status, Target
+from builders.rollout.model import DeployedStack, DesiredState, Instance, Operation, PlainStackSpec, Status, Target
 from builders.rollout.state.journal import Command, EndedRun, Run, RunStatus
 from builders.rollout.state.store import Store
 from builders.scopes import in_order
@@ -64,7 +64,7 @@ class InstanceView:
         return cls(status, instance.reason, instance.drift, instance.stack_id)
 
     @classmethod
-    def of_plain(cls, stack: Deployed | None, desired: bool = True) -> InstanceView:
+    def of_plain(cls, stack: DeployedStack | None, desired: bool = True) -> InstanceView:
         """A stack of the network account; None is one that is not there."""
         if stack is None:
             return cls(InstanceStatus.MISSING)
@@ -238,7 +238,7 @@ def _listed(client: Client, desired: DesiredState, stacks: PlainStackSpec, regio
     shall = {target for target in stacks.parameters if target.region == region}
     return {
         target: InstanceView.of_plain(
-            Deployed("", {}, there[target]) if target in there else None,
+            DeployedStack("", {}, there[target]) if target in there else None,
             desired=target in shall,
         )
         for target in sorted(there.keys() | shall)

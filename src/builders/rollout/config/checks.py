@@ -10,14 +10,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from builders.rollout.config.document import Mistake
-from builders.rollout.config.fields import seconds
-from builders.rollout.config.schema import PhasePlan, RolloutFile, WavePlan
+from builders.rollout.config.schema import PhaseConfig, RolloutFile, WaveConfig, seconds
 from builders.rollout.model import Wave
 
 _WAYS = ("accounts", "percent", "count", "rest")
 
 
-def resolved_waves(plans: Sequence[WavePlan], accounts: Sequence[str]) -> tuple[Wave, ...]:
+def waves_of(plans: Sequence[WaveConfig], accounts: Sequence[str]) -> tuple[Wave, ...]:
     """The accounts of each wave, in the order of the phase; every account is in exactly one.
 
     A wave by percent or count does not take accounts that a later wave names. A wave that is left without accounts is
@@ -34,7 +33,7 @@ def resolved_waves(plans: Sequence[WavePlan], accounts: Sequence[str]) -> tuple[
     return tuple(waves)
 
 
-def _size(plan: WavePlan, left: int) -> int:
+def _size(plan: WaveConfig, left: int) -> int:
     """How many of the accounts that are left a wave takes; a part of an account counts as a whole one."""
     if plan.accounts:
         return 0
@@ -43,7 +42,7 @@ def _size(plan: WavePlan, left: int) -> int:
     return left if plan.count is None else plan.count
 
 
-def wave_mistakes(plans: Sequence[WavePlan], accounts: Collection[str] | None) -> Iterator[Mistake]:
+def wave_mistakes(plans: Sequence[WaveConfig], accounts: Collection[str] | None) -> Iterator[Mistake]:
     """What is wrong with the waves of a phase; `accounts` is None where they are not known yet."""
     seen: dict[str, str] = {}
     for number, plan in enumerate(plans):
@@ -65,7 +64,7 @@ def wave_mistakes(plans: Sequence[WavePlan], accounts: Collection[str] | None) -
     yield from _rest(plans)
 
 
-def _rest(plans: Sequence[WavePlan]) -> Iterator[Mistake]:
+def _rest(plans: Sequence[WaveConfig]) -> Iterator[Mistake]:
     """Exactly one wave takes the rest, and it is the last: otherwise an account would belong to none."""
     targets = [number for number, plan in enumerate(plans) if plan.rest]
     if not targets:
@@ -79,7 +78,7 @@ class Case(NamedTuple):
     """One phase in its file. `accounts` are its targets, None where they are not known before AWS is asked."""
 
     rollout: RolloutFile
-    plan: PhasePlan
+    plan: PhaseConfig
     accounts: tuple[str, ...] | None
 
 

@@ -28,18 +28,12 @@ from builders.rollout.config.parameters import (
     variants,
     wrong_values,
 )
-from builders.rollout.config.schema import Operations, PhasePlan, RolloutFile
-from builders.rollout.config.sources import (
-    CONNECTIVITY,
-    TRANSIT_GATEWAY,
-    PhaseSources,
-    SharedOutputs,
-    environment_file,
-)
+from builders.rollout.config.schema import OperationConfig, PhaseConfig, RolloutFile
+from builders.rollout.config.sources import CONNECTIVITY, TRANSIT_GATEWAY, PhaseSources, SharedOutputs, environment_file
 from builders.rollout.config.templates import ACCOUNT, NETWORK_PER_PHASE, PHASE, Template
 from builders.rollout.model import (
+    ConcurrencyMode,
     DesiredState,
-    FailureMode,
     Permissions,
     PlainStackSpec,
     Preferences,
@@ -66,17 +60,17 @@ def accounts_of(rollout: RolloutFile, phase: str, members: Mapping[str, Collecti
     return found
 
 
-def phase_waves(plan: PhasePlan, found: Sequence[str]) -> tuple[Wave, ...]:
+def phase_waves(plan: PhaseConfig, found: Sequence[str]) -> tuple[Wave, ...]:
     """The waves of a phase with their accounts."""
-    return checks.resolved_waves(plan.waves, found)
+    return checks.waves_of(plan.waves, found)
 
 
-def preferences_of(operations: Operations) -> Preferences:
+def preferences_of(operations: OperationConfig) -> Preferences:
     """How operations go through accounts and regions."""
     return Preferences(
         max_concurrent=operations.max_concurrent,
         failure_tolerance=operations.failure_tolerance,
-        mode=FailureMode[operations.mode],
+        mode=ConcurrencyMode[operations.mode],
         parallel_regions=operations.regions == "PARALLEL",
     )
 
@@ -96,7 +90,7 @@ def permissions_of(rollout: RolloutFile, phase: str, suffix: str, shared: Shared
 
 
 @dataclass(frozen=True)
-class CarriedLayers:
+class PhaseLayers:
     """The layers of a phase: `sets` by StackSets, `plain` in the network account at the places of `joined`.
 
     `known` has those that are left out too.
@@ -115,9 +109,9 @@ class CarriedLayers:
         return frozenset(name for other in before for name in other.outputs)
 
 
-def carried_layers(
+def phase_layers(
     rollout: RolloutFile, phase: str, templates: Mapping[str, Template], found: Sequence[Variant]
-) -> CarriedLayers:
+) -> PhaseLayers:
     """Choose the layers: all of the phase's scopes but those that it leaves out.
 
     Routes of the phase are made where its network hangs on the transit gateway of our network account.
@@ -131,7 +125,7 @@ def carried_layers(
     names = {template.layer for template in (*sets, *plain)}
     needs = {template.layer: template.needs & names for template in (*sets, *plain)}
     problems = tuple(_layer_problems(rollout, phase, known, [*sets, *plain]))
-    return CarriedLayers(sets, plain, tuple(known), joined, needs, problems)
+    return PhaseLayers(sets, plain, tuple(known), joined, needs, problems)
 
 
 def _is_joined(variant: Variant) -> bool:
@@ -174,10 +168,10 @@ def desired_state(
     """
     if phase not in rollout.phases:
         raise UsageError(unknown_name("phase", phase, rollout.phases))
-    return resolved_values(rollout, phase, templates, shared, members or {}, environment_file(rollout, phase))
+    return resolved_state(rollout, phase, templates, shared, members or {}, environment_file(rollout, phase))
 
 
-def resolved_values(
+def resolved_state(
     rollout: RolloutFile,
     phase: str,
     templates: Mapping[str, Template],
@@ -191,7 +185,7 @@ def resolved_values(
     given = sources.of_phase(rollout, phase, file, shared)
     targets = [Target(account, region) for account in accounts for region in plan.regions]
     found = variants(given, targets)
-    layers = carried_layers(rollout, phase, templates, found)
+    layers = phase_layers(rollout, phase, templates, found)
     problems = [*layers.problems, *_problems(rollout, phase, given, found, layers, templates)]
     problems = problems or [line for template in layers.sets for line in failed_rules(template, found)]
     if problems:
@@ -218,7 +212,7 @@ def _problems(
     phase: str,
     given: PhaseSources,
     found: Sequence[Variant],
-    layers: CarriedLayers,
+    layers: PhaseLayers,
     templates: Mapping[str, Template],
 ) -> Iterator[str]:
     written = [source for source in (given.phase, *given.own()) if source.given]
@@ -243,7 +237,7 @@ def _problems(
 
 
 def _without_bucket(
-    plan: PhasePlan, given: PhaseSources, found: Sequence[Variant], templates: Sequence[Template]
+    plan: PhaseConfig, given: PhaseSources, found: Sequence[Variant], templates: Sequence[Template]
 ) -> Iterator[str]:
     """Lambda takes packages from its own region only, so the environment's one bucket is wrong in all others."""
     if not any(ARTIFACTS_BUCKET in template.parameters for template in templates):
@@ -259,7 +253,7 @@ def _set(template: Template, ending: str, found: Sequence[Variant]) -> StackSetS
     return StackSetSpec(template.layer, naming.stack_set(template.layer, ending), template.body, own, overrides)
 
 
-def _plain(rollout: RolloutFile, template: Template, layers: CarriedLayers) -> PlainStackSpec:
+def _plain(rollout: RolloutFile, template: Template, layers: PhaseLayers) -> PlainStackSpec:
     account = rollout.network.account if rollout.network else ""
     later = layers.outputs_before(template)
     parameters = {

@@ -18,8 +18,7 @@ from pydantic_core import ErrorDetails
 from builders.rollout.config import checks
 from builders.rollout.config.checks import CHECKS, Case
 from builders.rollout.config.document import Document, Mistake, read_document, refusal
-from builders.rollout.config.fields import account_id
-from builders.rollout.config.schema import KeyPath, RolloutFile
+from builders.rollout.config.schema import KeyPath, RolloutFile, account_id
 from builders.text import suggestion
 
 _FORM = 'write one account id a line, or a JSON list such as ["111111111111"]'

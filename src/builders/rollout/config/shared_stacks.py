@@ -55,7 +55,7 @@ class _Group:
     phase: str = ""
 
 
-def bootstrap_values(
+def bootstrap_stacks(
     rollout: RolloutFile,
     scope: str,
     templates: Mapping[str, Template],

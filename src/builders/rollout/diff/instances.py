@@ -10,7 +10,7 @@ import enum
 
 from builders.rollout.diff.templates import declared_values, differing_parameters, same_template
 from builders.rollout.model import (
-    Deployed,
+    DeployedStack,
     DesiredState,
     Instance,
     Permissions,
@@ -69,7 +69,7 @@ def keeps_overrides(spec: StackSetSpec, instance: Instance) -> bool:
     return _has_desired_values(spec, instance, spec.template, spec.parameters)
 
 
-def plain_change_kind(stacks: PlainStackSpec, found: Deployed | None, target: Target) -> ChangeKind:
+def plain_change_kind(stacks: PlainStackSpec, found: DeployedStack | None, target: Target) -> ChangeKind:
     """The change of a plain stack, as far as it does not depend on the outputs of other stacks."""
     if target not in stacks.parameters:
         return ChangeKind.DELETE if found else ChangeKind.NOTHING

@@ -19,7 +19,7 @@ from builders.rollout.diff.effects import (
     spread_effects,
 )
 from builders.rollout.diff.templates import custom_name, evaluate_template, hidden_parameters, parse_template
-from builders.rollout.model import Deployed, Target, Values
+from builders.rollout.model import DeployedStack, Target, Values
 
 ATTRIBUTES = frozenset({"CreationPolicy", "DeletionPolicy", "Metadata", "UpdatePolicy", "UpdateReplacePolicy"})
 """What changes of a resource beside its properties (CloudFormation API reference, ResourceChange, Scope)."""
@@ -48,7 +48,7 @@ class Comparison:
     problem: str = ""
 
 
-def compare(stack: Deployed | None, desired_template: str, desired_values: Values, target: Target) -> Comparison:
+def compare(stack: DeployedStack | None, desired_template: str, desired_values: Values, target: Target) -> Comparison:
     """Compare a stack with a template and complete parameters.
 
     No stack makes an ADD of everything; an empty template stands for a stack that goes. Where a template cannot be

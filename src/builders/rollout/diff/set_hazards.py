@@ -13,7 +13,7 @@ from builders.errors import EvaluationError
 from builders.naming import SECTION_LIMITS, TEMPLATE_LIMIT_BYTES
 from builders.rollout.diff.hazards import Hazard, HazardKind
 from builders.rollout.diff.templates import custom_name, evaluate_template, parse_template
-from builders.rollout.model import Deployed, Permissions, StackSet, StackSetSpec, Target, Values
+from builders.rollout.model import DeployedStack, Permissions, StackSet, StackSetSpec, Target, Values
 from builders.text import name_list
 
 
@@ -65,7 +65,7 @@ def _has_inner_transform(node: Any) -> bool:
 
 
 def new_parameter_hazards(
-    spec: StackSetSpec, state: StackSet | None, deployed: Mapping[Target, Deployed] | None = None
+    spec: StackSetSpec, state: StackSet | None, deployed: Mapping[Target, DeployedStack] | None = None
 ) -> tuple[Hazard, ...]:
     """Parameters that instances do not have yet and whose desired values differ among them.
 

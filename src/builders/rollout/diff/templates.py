@@ -14,7 +14,7 @@ from builders.errors import EvaluationError
 from builders.evaluate import Evaluated, evaluate
 from builders.resource_types import Json
 from builders.rollout.diff.effects import references
-from builders.rollout.model import Deployed, Target, Values
+from builders.rollout.model import DeployedStack, Target, Values
 
 
 @functools.lru_cache(maxsize=256)
@@ -115,7 +115,7 @@ def _defaults(body: str) -> dict[str, str]:
     return {name: str(declaration.get("Default", "")) for name, declaration in parameters.items()}
 
 
-def differing_parameters(stack: Deployed, desired: Values) -> list[str]:
+def differing_parameters(stack: DeployedStack, desired: Values) -> list[str]:
     """The desired parameters that a stack lacks or has with another value; a hidden value counts as equal."""
     hidden = hidden_parameters(stack)
     return [
@@ -123,7 +123,7 @@ def differing_parameters(stack: Deployed, desired: Values) -> list[str]:
     ]
 
 
-def hidden_parameters(stack: Deployed) -> frozenset[str]:
+def hidden_parameters(stack: DeployedStack) -> frozenset[str]:
     """The NoEcho parameters of a stack, whose values CloudFormation shows as asterisks."""
     declared = parse_template(stack.template).get("Parameters", {})
     return frozenset(

@@ -20,7 +20,7 @@ from builders.rollout.aws.stacks import PlainStacks
 from builders.rollout.executor.context import Observer, Report
 from builders.rollout.model import (
     CurrentState,
-    Deployed,
+    DeployedStack,
     DesiredState,
     Instance,
     PlainStackSpec,
@@ -69,7 +69,7 @@ def with_overrides(sets: StackSets, known: OverrideCache, state: StackSet) -> St
     return dataclasses.replace(state, instances=instances)
 
 
-def _plain(plain: PlainStacks, suffix: str, layer: PlainStackSpec, target: Target) -> Deployed | None:
+def _plain(plain: PlainStacks, suffix: str, layer: PlainStackSpec, target: Target) -> DeployedStack | None:
     return plain.read(layer.account, target.region, naming.network_stack(layer.layer, suffix, target.account))
 
 
@@ -84,7 +84,7 @@ def read_changing_stacks(
     A stack that cannot be read is left out and said: what an update does to it is not known, and so blocks.
     """
     looks = [Look((layer, target), stack_id) for layer, target, stack_id in stacks_to_read(desired, current)]
-    deployed: dict[tuple[str, Target], Deployed] = {}
+    deployed: dict[tuple[str, Target], DeployedStack] = {}
     unread: dict[tuple[str, Target], str] = {}
     bodies: dict[str, str] = {}
     for look, answer in members.deployed_many(looks):
@@ -102,7 +102,7 @@ def read_changing_stacks(
 
 
 def _running_tasks(
-    members: Members, deployed: dict[tuple[str, Target], Deployed], ids: dict[tuple[str, Target], str]
+    members: Members, deployed: dict[tuple[str, Target], DeployedStack], ids: dict[tuple[str, Target], str]
 ) -> Iterator[Target]:
     """Where a task runs that an update or a deletion would meet; DMS refuses to change one that does."""
     bodies: dict[str, bool] = {}

@@ -19,7 +19,7 @@ from builders.rollout.diff.instances import ChangeKind, change_kind, differs, pl
 from builders.rollout.executor.context import Context, Failure
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
-from builders.rollout.model import Deployed, Instance, PlainStackSpec, Preferences, StackSet, Status, Target
+from builders.rollout.model import DeployedStack, Instance, PlainStackSpec, Preferences, StackSet, Status, Target
 from builders.rollout.plan.calls import Action, Call, calls_for
 from builders.rollout.plan.preferences import concurrent_accounts, operation_preferences, tolerated_accounts
 
@@ -200,7 +200,11 @@ class PlainLayerRun:
     """A layer on its way through a wave. It needs no journal: deploying a stack again changes nothing."""
 
     def __init__(
-        self, context: Context, layer: PlainStackSpec, there: Mapping[Target, Deployed], targets: Collection[Target]
+        self,
+        context: Context,
+        layer: PlainStackSpec,
+        there: Mapping[Target, DeployedStack],
+        targets: Collection[Target],
     ) -> None:
         self.layer = layer.layer
         self.over = False

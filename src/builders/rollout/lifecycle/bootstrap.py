@@ -16,7 +16,7 @@ from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Refused, Unreachable
 from builders.rollout.config.desired_state import desired_state
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.shared_stacks import BootstrapStack, bootstrap_values
+from builders.rollout.config.shared_stacks import BootstrapStack, bootstrap_stacks
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import ACCOUNT, NETWORK, TOOLING, TOOLING_ONCE, Template, read_template
 from builders.rollout.model import DesiredState, Target, Values
@@ -69,7 +69,7 @@ def plan_stacks(
         return []  # service-managed stack sets bring roles of their own
     if scope == ACCOUNT:  # the accounts of other phases, and mistakes in their values, are not ours
         rollout = rollout.model_copy(update={"phases": {phase: rollout.phases[phase]}})
-    return [_step(stack) for stack in bootstrap_values(rollout, scope, templates, shared, members)]
+    return [_step(stack) for stack in bootstrap_stacks(rollout, scope, templates, shared, members)]
 
 
 def route_stacks(desired: DesiredState, outputs: Mapping[str, Mapping[Target, Values]]) -> list[PlannedStack]:

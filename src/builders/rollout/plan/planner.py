@@ -18,7 +18,7 @@ from builders.rollout.diff.hazards import Hazard, HazardKind, hazards_of
 from builders.rollout.diff.instances import ChangeKind, change_kind, differs, plain_change_kind
 from builders.rollout.diff.resources import Comparison, compare
 from builders.rollout.diff.set_hazards import GivenName, limit_hazards, name_conflicts, names_of, new_parameter_hazards
-from builders.rollout.model import CurrentState, Deployed, DesiredState, StackSet, Target, Values, Wave
+from builders.rollout.model import CurrentState, DeployedStack, DesiredState, StackSet, Target, Values, Wave
 from builders.rollout.plan import plan, schedule
 from builders.rollout.plan.calls import Action, Call, calls_for, state_after
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard, PlannedOperation
@@ -84,7 +84,7 @@ class HazardFinder:
         ordered = sorted(self._found, key=lambda each: (each.acknowledgeable, each.kind, each.layer, each.resource))
         return tuple(PlannedHazard(hazard, tuple(sorted(self._found[hazard]))) for hazard in ordered)
 
-    def _answer(self, layer: str, target: Target, before: Deployed | None) -> tuple[_Question, _Answer]:
+    def _answer(self, layer: str, target: Target, before: DeployedStack | None) -> tuple[_Question, _Answer]:
         spec = self._desired.sets.get(layer)
         desired = spec is not None and target in spec.overrides
         template, values = (spec.template, spec.values(target)) if spec and desired else ("", {})
@@ -131,7 +131,7 @@ class HazardFinder:
     def _of_sets(self) -> Iterator[Hazard]:
         for layer in sorted(self._changing & self._desired.sets.keys()):
             spec, state = self._desired.sets[layer], self._current.sets.get(layer)
-            deployed: Mapping[Target, Deployed] = {
+            deployed: Mapping[Target, DeployedStack] = {
                 target: stack for (name, target), stack in self._current.deployed.items() if name == layer
             }
             yield from limit_hazards(layer, spec.template, self._desired.permissions)

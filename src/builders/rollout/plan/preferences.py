@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from builders.rollout.model import FailureMode, Preferences
+from builders.rollout.model import ConcurrencyMode, Preferences
 
 
 def account_count(given: str, accounts: int) -> int:
@@ -23,7 +23,7 @@ def tolerated_accounts(preferences: Preferences, accounts: int) -> int:
 def concurrent_accounts(preferences: Preferences, accounts: int) -> int:
     """How many accounts of a region are worked on at once: strict tolerance begins one more than it may lose."""
     most = max(1, account_count(preferences.max_concurrent, accounts))
-    if preferences.mode is FailureMode.STRICT:
+    if preferences.mode is ConcurrencyMode.STRICT:
         most = min(most, tolerated_accounts(preferences, accounts) + 1)
     return max(1, min(most, accounts))
 
