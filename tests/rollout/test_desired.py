@@ -160,14 +160,14 @@ def test_two_phases_with_one_suffix_are_refused(tmp_path: Path) -> None:
         (tmp_path / f"{name}.json").write_text(text, encoding="utf-8")
     plan = {"targets": {"accounts": [ONE]}, "regions": [NEAR]}
     both = {name: {**plan, "environment": f"{name}.json"} for name in ("dev", "prod")}
-    file = rollout(phases=both).found(tmp_path / "rollout.yaml", {}, {})
+    file = rollout(phases=both).located(tmp_path / "rollout.yaml")
     with pytest.raises(RolloutFileError, match="phases dev and prod both have EnvironmentSuffix 'same'"):
         desired_state(file, "dev", {"network": made("network")}, SharedOutputs())
 
 
 def test_a_mistake_in_the_form_of_the_parameter_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "dev.json").write_text('["EnvironmentSuffix=dev",\n"nonsense"]', encoding="utf-8")
-    file = rollout().found(tmp_path / "rollout.yaml", {}, {})
+    file = rollout().located(tmp_path / "rollout.yaml")
     with pytest.raises(RolloutFileError, match=r'dev.json, line 2: item 2 is no "Key=Value" string'):
         desired_state(file, "dev", {"network": made("network")}, SharedOutputs())
 

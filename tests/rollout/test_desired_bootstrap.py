@@ -46,7 +46,7 @@ def files(tmp_path: Path) -> Path:
 def stacks(
     scope: str, templates: list[Template], file: RolloutFile, folder: Path, shared: SharedOutputs | None = None
 ) -> tuple[BootstrapStack, ...]:
-    there = file.found(folder / "rollout.yaml", {}, {})
+    there = file.located(folder / "rollout.yaml")
     return bootstrap_stacks(there, scope, {each.layer: each for each in templates}, shared or SharedOutputs())
 
 
@@ -103,7 +103,7 @@ def test_every_account_of_every_phase_has_its_stacks_in_the_phase_s_first_region
 def test_service_managed_sets_need_no_execution_role(files: Path) -> None:
     file = rollout(
         {"targets": {"organizational_units": ["ou-ab12-cdef3456"]}}, stacksets={"permission_model": "SERVICE_MANAGED"}
-    ).found(files / "rollout.yaml", {}, {})
+    ).located(files / "rollout.yaml")
     shared, members = SharedOutputs(administration={"AdministrationRoleArn": ARN}), {"ou-ab12-cdef3456": (ONE,)}
     (found,) = bootstrap_stacks(file, "ACCOUNT", {"account": ACCOUNT}, shared, members)
     assert found.parameters["CreateExecutionRole"] == "false"

@@ -250,7 +250,7 @@ WRONG = {
     "values for a place that is none": (
         f"{DEV}    place_parameters: {{eu-west-1: {{MultiAZ: true}}}}\n",
         [
-            "rollout.yaml, line 9, phases.dev.place_parameters.eu-west-1: 'eu-west-1' is no place; write an account "
+            "rollout.yaml, line 9, phases.dev.place_parameters.eu-west-1: 'eu-west-1' is no target; write an account "
             'and a region, such as "111111111111/eu-west-1"'
         ],
     ),

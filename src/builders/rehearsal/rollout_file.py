@@ -44,7 +44,7 @@ def limited_file(rollout: RolloutFile, limits: Limits, accounts: Mapping[str, Se
             update["tooling" if owner is rollout.tooling else "network"] = changed
     # The home region defaults to the first region of the first phase, and that phase may be left out.
     update["tooling"] = update["tooling"].model_copy(update={"region": rollout.home})  # type: ignore[attr-defined]
-    return rollout.model_copy(update=update).found(rollout.path, {}, {})
+    return rollout.model_copy(update=update).located(rollout.path)
 
 
 def _limited(rollout: RolloutFile, phase: str, limits: Limits, accounts: Sequence[str]) -> PhaseConfig:

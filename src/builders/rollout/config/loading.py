@@ -148,7 +148,7 @@ def load_rollout_file(path: Path) -> RolloutFile:
         mistakes += _together(read.data, mistakes, path.parent, accounts)
     if mistakes or rollout is None:
         raise refusal(path, read.lines, mistakes)
-    return rollout.found(path, read.lines, accounts)
+    return rollout.located(path, read.lines, accounts)
 
 
 def check_accounts(rollout: RolloutFile, phase: str, accounts: Collection[str]) -> None:
