@@ -1,4 +1,4 @@
-"""Tells a person on stderr what happens. Only a terminal without NO_COLOR gets more than plain lines."""
+"""Progress on stderr, so that stdout has the result alone. Only a terminal without NO_COLOR gets more than lines."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ def say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
+def stderr_draws() -> bool:
+    """Whether stderr is a terminal on which bars and tables can be drawn, and the user has not turned that off."""
+    terminal = os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    return sys.stderr.isatty() and terminal and "NO_COLOR" not in os.environ
+
+
 @contextlib.contextmanager
-def bar(what: str, total: int) -> Iterator[Callable[[str], None]]:
+def bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
     """A bar on stderr for `total` steps; call what it yields with the name of each step that is done."""
-    if not sys.stderr.isatty() or "NO_COLOR" in os.environ:
+    if not stderr_draws():
         yield lambda step: None
         return
     from rich.console import Console  # noqa: PLC0415  a pipe does not wait for it to load
@@ -24,10 +30,10 @@ def bar(what: str, total: int) -> Iterator[Callable[[str], None]]:
 
     # Without auto_refresh there is no second thread, which a fork would not survive.
     with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
-        task = progress.add_task(what, total=total)
+        task = progress.add_task(title, total=total)
 
         def advance(step: str) -> None:
-            progress.update(task, description=f"{what} {step}", refresh=True)
+            progress.update(task, description=f"{title} {step}", refresh=True)
             progress.advance(task)
 
         yield advance

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from builders.rollout.checks.doctor import template_limit_findings
-from builders.rollout.checks.findings import CheckResult, Diagnosis, Finding, Severity, diagnosis_data, merged_findings
+from builders.rollout.checks.findings import CheckResult, Diagnosis, Finding, Severity, merged_findings
 from builders.rollout.config.templates import read_template
+from builders.rollout.render.findings import doctor_data
 
 
 def found(service_managed: bool = False, **sections: Any) -> list[str]:
@@ -62,7 +63,7 @@ def test_only_errors_make_a_diagnosis_bad() -> None:
 def test_a_diagnosis_is_json() -> None:
     finding = Finding(Severity.UNKNOWN, "what", "fix", ("111111111111",))
 
-    assert json.loads(json.dumps(diagnosis_data(Diagnosis("dev", (CheckResult("regions", (finding,)),))))) == {
+    assert json.loads(json.dumps(doctor_data(Diagnosis("dev", (CheckResult("regions", (finding,)),))))) == {
         "phase": "dev",
         "good": True,
         "checks": [

@@ -236,6 +236,38 @@ def test_a_terminal_that_cannot_write_a_character_gets_another(tmp_path: Path) -
     assert "Stra?e" in path.read_text(encoding="ascii")
 
 
+def test_the_keys_of_json_are_the_documented_ones() -> None:
+    found = plan_file.plan_data(update(3))
+    assert set(found) == {
+        *("phase", "command", "release", "nothing_to_do", "blocked", "counts", "minutes"),
+        *("layers", "groups", "calls", "hazards", "acknowledged", "notes"),
+    }
+    assert set(found["groups"][0]) == {"wave", "layer", "kind", "places", "changes"}
+    assert found["groups"][2]["changes"] == [
+        {
+            "logical_id": "Database",
+            "type": "AWS::RDS::DBInstance",
+            "effect": "replace",
+            "causes": ["StorageEncrypted"],
+            "named": "payments-prod",
+            "retained": True,
+        }
+    ]
+    assert found["calls"][0] == {
+        "wave": "canary",
+        "layer": "network",
+        "action": "UpdateStackInstances",
+        "accounts": 1,
+        "regions": ["us-east-1"],
+        "at_once": 1,
+        "minutes": 7.5,
+    }
+    assert set(found["hazards"][0]) == {
+        *("name", "kind", "layer", "resource", "message", "way_round", "acknowledgeable", "blocks", "needs_order"),
+        "places",
+    }
+
+
 @given(plans())
 @settings(deadline=None)
 def test_json_holds_every_place_of_every_group(made: Plan) -> None:

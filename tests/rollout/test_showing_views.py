@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -78,6 +78,12 @@ def drifted(accounts: int) -> DriftView:
     found.append(DriftedProperty("network", first, "FlowLog", "AWS::EC2::FlowLog", "DELETED"))
     found.append(DriftedProperty("network", first, "Vpc", "AWS::EC2::VPC", "ADD", "Tags.0", "", '{"Key":"[a]"}'))
     return DriftView("prod", 8 * accounts, tuple(found), {("monitoring", first): "the role is not there"})
+
+
+def keys(*found: Mapping[str, object]) -> set[str]:
+    """The keys of some objects, which all have the same."""
+    assert len({frozenset(each) for each in found}) == 1
+    return set(found[0])
 
 
 @pytest.mark.parametrize("accounts", [3, 1_500])
@@ -164,6 +170,27 @@ def test_json_holds_every_instance_that_was_missed_with_its_first_failed_event()
         (each.layer, *each.target, each.skipped) for each in failed(2).failures
     ]
     assert {each["first_failed_event"] for each in found if each["layer"] == "database"} == {EVENT}
+
+
+def test_the_keys_of_json_are_the_documented_ones() -> None:
+    shown = status.status_data(troubled(3))
+    assert keys(shown) == {
+        *("phase", "good", "release", "released", "layers", "regions", "instances", "running", "unfinished", "notes")
+    }
+    assert keys(*shown["instances"]) == {"layer", "account", "region", "status", "reason", "drift", "stack_id"}
+    assert keys(*shown["running"]) == {"layer", "id", "action", "status"}
+    assert keys(shown["unfinished"]) == {"id", "command", "release", "owner", "began", "status"}
+    reported = report.report_data(failed(2), {})
+    assert keys(reported) == {"good", "operations", "reached", "stopped", "missed"}
+    assert keys(*reported["missed"]) == {
+        *("layer", "account", "region", "held", "reason", "first_failed_event", "stack_id")
+    }
+    found = findings.drift_data(drifted(2))
+    assert keys(found) == {"phase", "checked", "drifted", "unchecked"}
+    assert keys(*found["drifted"]) == {
+        *("layer", "account", "region", "resource", "type", "difference", "property", "expected", "actual")
+    }
+    assert keys(*found["unchecked"]) == {"layer", "account", "region", "reason"}
 
 
 def test_json_holds_every_drift() -> None:

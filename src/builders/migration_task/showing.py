@@ -1,11 +1,9 @@
-"""Progress on stderr, the result on stdout. Only a terminal without NO_COLOR gets more than plain lines."""
+"""The progress of a replication task on stderr, and its result on stdout."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import sys
 from collections.abc import Iterator
 
 from builders import progress
@@ -16,8 +14,8 @@ from builders.migration_task.task import Rows, Task, as_data, why
 
 @contextlib.contextmanager
 def progress_of_task() -> Iterator[Show]:
-    """Shows the task while it lasts: a bar of the full load on a terminal, else a line for every change."""
-    if not sys.stderr.isatty() or "NO_COLOR" in os.environ:
+    """Show the task while it runs: a bar of the full load on a terminal, else a line for every change."""
+    if not progress.stderr_draws():
         yield _lines()
         return
     from rich.console import Console  # noqa: PLC0415  a pipe does not wait for it to load
@@ -35,7 +33,7 @@ def progress_of_task() -> Iterator[Show]:
 
 
 def result(task: Task, rows: Rows, *, as_json: bool) -> None:
-    """Print how the task is: for people, or as one JSON object."""
+    """Print the state of the task: for people, or as one JSON object."""
     if as_json:
         print(json.dumps(as_data(task, rows), indent=1))
         return
@@ -54,7 +52,7 @@ def result(task: Task, rows: Rows, *, as_json: bool) -> None:
 
 
 def failure(arn: str, error: ReplicationError) -> None:
-    """Print for programs why it did not come to a result."""
+    """Print for programs why there is no result."""
     print(json.dumps({"task": arn, "error": str(error)}, indent=1))
 
 

@@ -62,24 +62,6 @@ class Diagnosis:
         return not any(each.severity is Severity.ERROR for check in self.checks for each in check.findings)
 
 
-def diagnosis_data(diagnosis: Diagnosis) -> dict[str, object]:
-    """A diagnosis as a dictionary that `json` can write."""
-    return {
-        "phase": diagnosis.phase,
-        "good": diagnosis.good,
-        "checks": [
-            {
-                "name": check.name,
-                "findings": [
-                    {"severity": each.severity.value, "what": each.what, "fix": each.remedy, "where": list(each.where)}
-                    for each in check.findings
-                ],
-            }
-            for check in diagnosis.checks
-        ],
-    }
-
-
 def merged_findings(found: Iterable[tuple[str, Finding | None]]) -> Iterator[Finding]:
     """Findings of single accounts as one for all that have the same: a thousand accounts lack a role for one reason."""
     alike: dict[tuple[Severity, str, str], list[str]] = defaultdict(list)

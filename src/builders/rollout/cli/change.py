@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from builders import progress
 from builders.errors import RolloutError, UsageError
-from builders.rollout.cli import inspect, runs
+from builders.rollout.checks.change_sets import with_change_sets
+from builders.rollout.cli import runs
 from builders.rollout.cli.runs import Outcome
 from builders.rollout.executor.context import Observer
 from builders.rollout.lifecycle.purge import ACKNOWLEDGED, purge_retained
@@ -45,7 +46,7 @@ def plan(
     if out is not None:
         plan_file.save_plan(made, out)
         progress.say(f"saved; `rollout-stacksets apply {out} --phase {phase}` carries it out")
-    shown = inspect.previewed(opened, current, made) if change_sets else made
+    shown = with_change_sets(opened.client, opened.desired, current, made) if change_sets else made
     runs.print_result(lambda: plan_file.plan_data(shown), lambda width: plan_text(shown, width), as_json)
     return FAILED if made.blocks else DONE
 

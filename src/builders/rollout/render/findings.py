@@ -1,9 +1,9 @@
-"""The findings of `doctor`, the differences that `drift` found, and the files that `outputs` wrote."""
+"""The results of `bootstrap`, `doctor`, `drift` and `outputs`."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -11,6 +11,7 @@ from rich.text import Text
 from builders.rollout.checks.drift import DriftedProperty, DriftView
 from builders.rollout.checks.findings import CheckResult, Diagnosis, Severity
 from builders.rollout.checks.outputs import OutputsView
+from builders.rollout.lifecycle.bootstrap import StackOutcome
 from builders.rollout.model import Target
 from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, shortlist, target_list
 from builders.text import counted_noun, name_list
@@ -36,6 +37,24 @@ def doctor_text(diagnosis: Diagnosis, width: int = 80) -> Text:
     page.blank()
     page.line((f"{counted_noun(errors, 'error') if errors else 'No errors'}{others}", BAD if errors else GOOD))
     return page.text()
+
+
+def doctor_data(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The checks as a dictionary that `json` can write."""
+    return {
+        "phase": diagnosis.phase,
+        "good": diagnosis.good,
+        "checks": [
+            {
+                "name": check.name,
+                "findings": [
+                    {"severity": each.severity.value, "what": each.what, "fix": each.remedy, "where": list(each.where)}
+                    for each in check.findings
+                ],
+            }
+            for check in diagnosis.checks
+        ],
+    }
 
 
 def _check(page: Page, check: CheckResult) -> None:
@@ -160,3 +179,19 @@ def outputs_data(view: OutputsView) -> dict[str, Any]:
         ],
         "unread": {str(target): reason for target, reason in sorted(view.unread.items())},
     }
+
+
+def bootstrap_data(outcomes: Sequence[StackOutcome]) -> list[dict[str, Any]]:
+    """The stacks of `bootstrap` as a list that `json` can write."""
+    return [
+        {
+            "account": each.stack.account,
+            "region": each.stack.region,
+            "layer": each.stack.layer,
+            "stack": each.stack.name,
+            "state": each.state.value,
+            "reason": each.reason,
+            "outputs": dict(each.outputs),
+        }
+        for each in outcomes
+    ]

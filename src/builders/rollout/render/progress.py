@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
 import sys
 import threading
 from collections import deque
@@ -21,6 +20,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from builders.progress import stderr_draws
 from builders.rollout.checks.status import InstanceStatus, InstanceView, instance_status
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.executor.context import Observer
@@ -270,9 +270,8 @@ class ProgressTable(RunProgress):
 def observing(
     title: str = "rollout", plan: Plan | None = None, clock: Clock | None = None
 ) -> AbstractContextManager[ProgressTable | ProgressLines]:
-    """The observer that suits stderr: a table on a terminal that draws, without NO_COLOR, else lines."""
+    """The observer that suits stderr: a table where it draws, else lines."""
     clock = clock or WallClock()
-    draws = os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
-    if sys.stderr.isatty() and draws and "NO_COLOR" not in os.environ:
+    if stderr_draws():
         return ProgressTable(title, clock, plan)
     return contextlib.nullcontext(ProgressLines(clock))

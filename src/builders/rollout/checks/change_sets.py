@@ -1,0 +1,84 @@
+"""The changes that AWS itself foresees for a plan, from change sets that nobody executes (`plan --change-sets`)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from builders.errors import RolloutError
+from builders.rollout.aws.calls import concurrently
+from builders.rollout.aws.client import Client
+from builders.rollout.aws.stacks import ResourceChange
+from builders.rollout.diff.effects import Change, Effect
+from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.model import CurrentState, DesiredState, Target
+from builders.rollout.plan.plan import Group, Plan
+
+_COMPARED = frozenset({ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY})
+_REPLACEMENTS = {"True": Effect.REPLACE, "Conditional": Effect.MAY_REPLACE}
+_ORDER = {effect: number for number, effect in enumerate(Effect)}
+
+_Answers = Mapping[tuple[str, Target], tuple[Change, ...] | RolloutError]
+"""By layer and target."""
+
+
+def with_change_sets(client: Client, desired: DesiredState, current: CurrentState, plan: Plan) -> Plan:
+    """The plan with the changes that AWS foresees, and a note wherever it replaces more than the plan says."""
+    asked = [(group.layer, target) for group in plan.groups if group.kind in _COMPARED for target in group.targets]
+    stack_ids = {
+        (layer, target): instance.stack_id
+        for layer, state in current.sets.items()
+        for target, instance in state.instances.items()
+    }
+
+    def ask(key: tuple[str, Target]) -> tuple[Change, ...] | RolloutError:
+        layer, target = key
+        spec = desired.sets[layer]
+        try:
+            found = client.members.preview(target, stack_ids[key], spec.template, spec.values(target))
+        except RolloutError as error:
+            return error
+        return tuple(sorted(map(_change, found), key=lambda each: (_ORDER[each.effect], each.logical_id)))
+
+    answers = dict(concurrently(ask, [key for key in asked if stack_ids.get(key)]))
+    groups = tuple(group for each in plan.groups for group in _regrouped(each, answers))
+    return dataclasses.replace(plan, groups=groups, notes=(*plan.notes, *dict.fromkeys(_notes(plan, answers))))
+
+
+def _change(change: ResourceChange) -> Change:
+    """A change of a change set as one of ours; `Dynamic` means that AWS decides only during the update."""
+    effect = {"Add": Effect.ADD, "Import": Effect.ADD, "Remove": Effect.REMOVE, "Dynamic": Effect.MAY_REPLACE}.get(
+        change.action, _REPLACEMENTS.get(change.replacement, Effect.MODIFY)
+    )
+    retained = change.policy_action in ("Retain", "ReplaceAndRetain")
+    if effect is Effect.REMOVE and retained:
+        effect = Effect.RETAIN
+    causes = tuple(cause.removeprefix("Properties.") for cause in change.causes)
+    return Change(change.logical_id, change.type, effect, causes, retained=retained)
+
+
+def _regrouped(group: Group, answers: _Answers) -> Iterator[Group]:
+    """A group in as many as AWS answers differently; where it does not answer, the plan's own changes stay."""
+    alike: dict[tuple[Change, ...] | None, list[Target]] = defaultdict(list)
+    for target in group.targets:
+        answer = answers.get((group.layer, target))
+        alike[group.changes if answer is None or isinstance(answer, RolloutError) else answer].append(target)
+    for changes, targets in alike.items():
+        yield dataclasses.replace(group, targets=tuple(targets), changes=changes)
+
+
+def _notes(plan: Plan, answers: _Answers) -> Iterator[str]:
+    for group in plan.groups:
+        effects = {each.logical_id: each.effect for each in group.changes or ()}
+        for target in group.targets:
+            answer = answers.get((group.layer, target))
+            if isinstance(answer, RolloutError):
+                yield f"{group.layer} at {target}: no change set: {answer}"
+                continue
+            for change in answer or ():
+                if change.effect is Effect.REPLACE and effects.get(change.logical_id) is not Effect.REPLACE:
+                    yield (
+                        f"{group.layer}: AWS replaces {change.logical_id} ({change.type}), which its schema does not "
+                        "show; no hazard of this plan takes that into account"
+                    )
