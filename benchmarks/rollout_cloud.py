@@ -28,7 +28,7 @@ from builders.rollout.executor.context import Observer
 from builders.rollout.executor.polling import WallClock
 from builders.rollout.executor.run import RunServices, begin_run, run_to_desired
 from builders.rollout.model import DesiredState, Permissions, Preferences, Target, Wave
-from builders.rollout.plan.planner import make_plan
+from builders.rollout.plan.plan import make_plan
 from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store
 

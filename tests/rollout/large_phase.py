@@ -20,8 +20,7 @@ from builders.rollout.executor.polling import PollInterval
 from builders.rollout.executor.run import RunServices, begin_run, run_to_desired
 from builders.rollout.model import CurrentState, DesiredState, Target, Values
 from builders.rollout.plan.calls import Action, Call
-from builders.rollout.plan.plan import Plan
-from builders.rollout.plan.planner import make_plan
+from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store
 
@@ -131,17 +130,23 @@ class LargePhase:
         view, _ = status.run_status(self.client, self.desired, self.store, _carried(), ())
         return view
 
-    def plan(self, desired: DesiredState) -> Plan:
+    def plan(self, desired: DesiredState, *, back: bool = False) -> Plan:
         """Read, look closer, and plan."""
-        return make_plan(
-            desired, current_state.read_changing_stacks(self.client.members, desired, self.current(), Observer())
-        )
+        current = current_state.read_changing_stacks(self.client.members, desired, self.current(), Observer())
+        return make_plan(desired, current, back=back)
 
-    def apply(self, desired: DesiredState, watch: Observer | None = None) -> Report:
-        """Walk to the end."""
-        tools = RunServices(self.client, self.store, Instantly(), PollInterval(), watch or Observer())
-        run = begin_run(tools, Command.APPLY, self.store.releases.save(desired), ())
-        return run_to_desired(tools, run, desired, _carried(), tuple(desired.plain.values()))
+    def apply(
+        self,
+        desired: DesiredState,
+        observer: Observer | None = None,
+        planned: Plan | None = None,
+        command: Command = Command.APPLY,
+    ) -> Report:
+        """Run to the end, by the schedule of the plan where one was made."""
+        services = RunServices(self.client, self.store, Instantly(), PollInterval(), observer or Observer())
+        run = begin_run(services, command, self.store.releases.save(desired), ())
+        routes = tuple(desired.plain.values())
+        return run_to_desired(services, run, desired, _carried(), routes, planned.schedule if planned else None)
 
 
 def _carried() -> list[str]:

@@ -203,6 +203,11 @@ class Simulation(ApiCalls):
         self.stacks[account, where.region, StackName] = {**told, "TemplateBody": made["TemplateBody"]}
         return {}
 
+    def _cloudformation_DeleteStack(self, where: Session, StackName: str) -> Json:
+        account = where.role.account if where.role else self._administrator
+        self.stacks[account, where.region, StackName]["StackStatus"] = "DELETE_COMPLETE"
+        return {}
+
     def _cloudformation_DeleteChangeSet(self, _where: Session, **_: Any) -> Json:
         raise NotFound("what was executed is gone")
 

@@ -28,8 +28,7 @@ from builders.rollout.model import (
     Values,
     Wave,
 )
-from builders.rollout.plan.plan import Plan
-from builders.rollout.plan.planner import make_plan
+from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.state.journal import Command, Run
 from builders.rollout.state.store import Store
 
@@ -110,12 +109,17 @@ class SmallPhase:
         return RunServices(self.client, self.store, WallClock(), QUICK, watch or Observer())
 
     def run(
-        self, desired: DesiredState, command: Command = Command.APPLY, watch: Observer | None = None, to: str = ""
+        self,
+        desired: DesiredState,
+        command: Command = Command.APPLY,
+        watch: Observer | None = None,
+        to: str = "",
+        planned: Plan | None = None,
     ) -> Report:
-        """Begin a run and walk it to its end; `to` is the release that a rollback puts back."""
+        """Run to the end, by the schedule of the plan where one was made; `to` is the release of a rollback."""
         tools = self.tools(watch)
-        release = self.store.releases.save(desired)
-        return run_to_desired(tools, begin_run(tools, command, release, (), to), desired, LAYERS, ())
+        run = begin_run(tools, command, self.store.releases.save(desired), (), to)
+        return run_to_desired(tools, run, desired, LAYERS, (), planned.schedule if planned else None)
 
     def resume(self, desired: DesiredState, watch: Observer | None = None) -> Report:
         """Go on with the run that is under way, as another process with a client of its own."""

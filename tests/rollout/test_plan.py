@@ -24,11 +24,9 @@ from builders.rollout.model import (
     Target,
     Wave,
 )
-from builders.rollout.plan import schedule
 from builders.rollout.plan.calls import calls_for, state_after
-from builders.rollout.plan.plan import Plan
-from builders.rollout.plan.planner import make_plan, stacks_to_read
-from builders.scopes import in_order
+from builders.rollout.plan.plan import Plan, make_plan
+from builders.rollout.plan.schedule import LEAVING, make_schedule, stacks_to_read
 
 from .worlds import ACCOUNTS, PLACES, desired_set, phase, stack_sets, template, values
 
@@ -69,14 +67,10 @@ def groups(plan: Plan) -> dict[tuple[str, str], dict[ChangeKind, tuple[Target, .
 
 
 def carry_out(desired: DesiredState, current: CurrentState) -> CurrentState:
-    """Every call of a plan, as if each succeeded."""
+    """Every call of the schedule, as if each succeeded."""
     found: dict[str, StackSet | None] = dict(current.sets)
-    for wave in schedule.waves_of(desired, current):
-        for layer in in_order(schedule.deployment_order(desired, current, False)):
-            members = schedule.targets_of(desired, layer, found.get(layer), ())
-            mine = {target for target in members if target.account in wave.accounts}
-            for step in calls_for(desired, layer, found.get(layer), mine, schedule.anchor_targets(desired)):
-                found[layer] = state_after(desired, found.get(layer), step)
+    for call in make_schedule(desired, current).calls:
+        found[call.layer] = state_after(desired, found.get(call.layer), call)
     return CurrentState({layer: state for layer, state in found.items() if state is not None})
 
 
@@ -199,7 +193,7 @@ def test_a_plain_stack_is_planned_beside_the_sets() -> None:
 def test_accounts_that_the_phase_has_no_more_go_last() -> None:
     current = standing(desired_set({ONE: {}, TWO: {}}))
     plan = make_plan(phase(desired_set({ONE: {}})), current)
-    assert groups(plan)[schedule.LEAVING, "network"] == {ChangeKind.DELETE: (TWO,)}
+    assert groups(plan)[LEAVING, "network"] == {ChangeKind.DELETE: (TWO,)}
 
 
 def test_an_inoperable_instance_is_noted_with_the_way_round() -> None:

@@ -43,7 +43,7 @@ def troubled(accounts: int) -> StatusView:
     here, there, *_ = targets(accounts)
     found = {layer: dict(by_place) for layer, by_place in view.instances.items()}
     found["database"][here] = InstanceView(InstanceStatus.FAILED, BROKEN)
-    found["database_users"][here] = InstanceView(InstanceStatus.SKIPPED, "skipped: database failed there")
+    found["database_users"][here] = InstanceView(InstanceStatus.SKIPPED, "skipped: database did not succeed there")
     found["network"][there] = InstanceView(InstanceStatus.CURRENT, drift="DRIFTED")
     found["monitoring"][here] = InstanceView(InstanceStatus.MISSING)
     found["monitoring"][targets(1, first=9_000)[0]] = InstanceView(
@@ -56,7 +56,7 @@ def troubled(accounts: int) -> StatusView:
 def failed(accounts: int) -> Report:
     """A report of a database that failed in every account, and a role that one lacks."""
     where = targets(accounts)
-    reason = "skipped: database failed there"
+    reason = "skipped: database did not succeed there"
     failures = [Failure("database", target, BROKEN, stack_id="arn:stack") for target in where]
     failures += [
         Failure(layer, target, reason, skipped=True) for layer in ("migration", "monitoring") for target in where

@@ -27,8 +27,7 @@ from builders.rollout.executor.run import RunServices, begin_run, detach, run_to
 from builders.rollout.lifecycle import packages, purge, rollback
 from builders.rollout.model import CurrentState, DesiredState, StackSet
 from builders.rollout.phase import Phase, PhaseConnection
-from builders.rollout.plan.plan import Plan
-from builders.rollout.plan.planner import make_plan
+from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.render import page
 from builders.rollout.render.progress import observing
 from builders.rollout.state.journal import Command, Run
@@ -109,7 +108,7 @@ def execute(opened: Phase, command: Command, desired: DesiredState, plan: Plan, 
             packages.require_packages(opened.client, desired)
         to = plan.release if command is Command.ROLLBACK else ""
         run = begin_run(tools, command, release, plan.acknowledged, to)
-        report = run_to_desired(tools, run, desired, opened.layers, opened.routes)
+        report = run_to_desired(tools, run, desired, opened.layers, opened.routes, plan.schedule)
         return Outcome(report, current_state.failure_causes(opened.client.members, report))
 
 

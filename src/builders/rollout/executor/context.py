@@ -52,8 +52,6 @@ class Context:
     clock: Clock
     poll_interval: PollInterval
     observer: Observer
-    back: bool = False
-    """Whether layers go in reverse: a rollback, or a removal."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from builders.rollout.model import (
     Status,
     Target,
 )
-from builders.rollout.plan.planner import stacks_to_read
+from builders.rollout.plan.schedule import stacks_to_read
 from builders.rollout.state.overrides import OverrideCache
 
 

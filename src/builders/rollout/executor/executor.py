@@ -1,75 +1,51 @@
-"""Baking: time passes, and the alarms of a wave must stay quiet before the next wave begins.
+"""Carries a schedule out: wave by wave, in each the layers' graph, and between two waves the bake time.
 
-The waves, and the layers' graph within each: the loop that apply, resume, rollback and remove are.
+apply, resume, rollback and remove are all this loop over the objects of a schedule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 
 from builders.rollout.executor.context import Context, Failure, Report
 from builders.rollout.executor.layers import LayerRun, PlainLayerRun
 from builders.rollout.executor.operations import Operations
 from builders.rollout.model import CurrentState, StackSet, Target, Wave
-from builders.rollout.plan import preferences, schedule
+from builders.rollout.plan.calls import same_calls, state_after
+from builders.rollout.plan.preferences import tolerated_accounts
+from builders.rollout.plan.schedule import Schedule, ScheduledLayer, ScheduledWave, reschedule
 
-LOOK_SECONDS = 30.0
-
-
-def bake(context: Context, wave: Wave, targets: Collection[Target]) -> str:
-    """Wait out a wave's time and return why the next one may not begin; empty when it may.
-
-    An alarm whose actions are off waits for something that has not begun, such as the replication task: it is passed
-    over.
-    """
-    end = context.clock.now() + wave.bake_seconds
-    if wave.bake_seconds:
-        context.observer.say(f"wave {wave.name}: baking for {wave.bake_seconds} s")
-    while True:
-        loud = _loud(context, wave, targets)
-        if loud:
-            return f"wave {wave.name}: {loud}; see why, then resume or roll back"
-        left = end - context.clock.now()
-        if left <= 0:
-            return ""
-        context.clock.wait(min(LOOK_SECONDS, left))
-
-
-def _loud(context: Context, wave: Wave, targets: Collection[Target]) -> str:
-    if not wave.quiet_alarms:
-        return ""
-    for target in sorted(targets):
-        for alarm in context.members.alarms(target, wave.quiet_alarms):
-            if alarm.state == "ALARM" and alarm.actions_enabled:
-                return f"alarm {alarm.name} at {target} is in ALARM"
-    return ""
-
+ALARM_SECONDS = 30.0
+"""Between two looks at the alarms of a wave that bakes."""
 
 TICK_SECONDS = 0.2
 
+AnyLayerRun = LayerRun | PlainLayerRun
+
 
 class Executor:
-    """One way through all waves. `resumed` are the places that an earlier process had worked on in this run."""
+    """One way through all waves. `resumed` are the targets that an earlier process had worked on in this run."""
 
-    def __init__(self, context: Context, current: CurrentState, resumed: Collection[Target] = ()) -> None:
+    def __init__(self, context: Context, schedule: Schedule, resumed: Collection[Target] = ()) -> None:
         self.report = Report()
         self._context = context
+        self._desired = context.desired
+        self._schedule = schedule
         self._operations = Operations(context)
-        self._sets: dict[str, StackSet | None] = dict(current.sets)
-        self._plain = current.plain
-        self._resumed = frozenset(resumed)
-        self._graph = schedule.deployment_order(context.desired, current, context.back)
-        self._leaving = schedule.removal_order(context.desired, current)
-        self._anchors = schedule.anchor_targets(context.desired)
-        self._waves = schedule.waves_of(context.desired, current)
+        self._plain = schedule.current.plain
+        self._sets: dict[str, StackSet | None] = dict(schedule.current.sets)
+        self._expected = dict(self._sets)
+        """The sets as they are where every call has succeeded so far."""
+        self._resumed_accounts = {target.account for target in resumed}
 
-    def go(self) -> Report:
-        """Walk, and return what it came to. Raises `RolloutError` when AWS cannot be asked any more."""
-        for number, wave in enumerate(self._waves):
-            worked = self._wave(wave)
-            later = {account for each in self._waves[number + 1 :] for account in each.accounts}
-            if not self.report.stopped and (worked or self._was_baking(wave, later)):
-                self.report.stopped = bake(self._context, wave, self._members(wave))
+    def run(self) -> Report:
+        """Carry the schedule out. Raises `RolloutError` when AWS cannot be asked any more."""
+        waves = self._schedule.waves
+        for number, wave in enumerate(waves):
+            changed = self._carry_out(wave)
+            later = {account for each in waves[number + 1 :] for account in each.wave.accounts}
+            if not self.report.stopped and (changed or self._was_baking(wave.wave, later)):
+                self.report.stopped = bake(self._context, wave.wave, self._desired_targets(wave.wave))
             if self.report.stopped:
                 break
         self.report.operations = self._operations.submitted
@@ -77,81 +53,101 @@ class Executor:
 
     def _was_baking(self, wave: Wave, later: Collection[str]) -> bool:
         """Whether an earlier process had done the wave, and not begun the next."""
-        touched = {target.account for target in self._resumed}
-        return bool(touched & set(wave.accounts)) and not touched & set(later)
+        return not self._resumed_accounts.isdisjoint(wave.accounts) and self._resumed_accounts.isdisjoint(later)
 
-    def _members(self, wave: Wave) -> list[Target]:
+    def _desired_targets(self, wave: Wave) -> list[Target]:
         accounts = frozenset(wave.accounts)
-        return sorted(target for target in self._context.desired.targets if target.account in accounts)
+        return sorted(target for target in self._desired.targets if target.account in accounts)
 
-    def _wave(self, wave: Wave) -> bool:
-        """Take a wave to what it shall be, then away from where it shall be no more; return whether anything was done.
-
-        Those who leave a place go in reverse, and so on a way of their own.
-        """
-        self._context.observer.wave(wave.name, len(self._members(wave)))
-        staying = self._way(wave, self._graph, leaving=False)
-        leaving = self._way(wave, self._leaving, leaving=True)
-        for lane in staying:
-            self.report.succeeded[lane.layer] = self.report.succeeded.get(lane.layer, 0) + lane.reached
-        self._judge(wave, [*staying, *leaving])
-        return any(lane.worked for lane in [*staying, *leaving])
-
-    def _way(self, wave: Wave, graph: schedule.Graph, leaving: bool) -> list[LayerRun | PlainLayerRun]:
-        """Take every layer of a graph through a wave, each behind those that it waits for."""
-        lanes: dict[str, LayerRun | PlainLayerRun] = {}
-        accounts = frozenset(wave.accounts)
-        while len(lanes) < len(graph) or not all(lane.over for lane in lanes.values()):
-            for layer, waits in graph.items():
-                if layer not in lanes and all(other in lanes and lanes[other].over for other in waits):
-                    targets = {target for target in self._targets(layer, leaving) if target.account in accounts}
-                    lanes[layer] = self._begin(layer, targets, [lanes[other] for other in sorted(waits)])
-            for lane in [each for each in lanes.values() if not each.over]:
-                lane.advance()
-                self._collect(lane)
-            if not all(lane.over for lane in lanes.values()):
-                self._context.clock.wait(min(TICK_SECONDS, self._context.poll_interval.first))
-        return list(lanes.values())
-
-    def _targets(self, layer: str, leaving: bool) -> set[Target]:
-        desired = self._context.desired
-        everywhere = schedule.targets_of(desired, layer, self._sets.get(layer), self._plain)
-        gone = schedule.leaving_targets(desired, layer, everywhere)
-        return gone if leaving else everywhere - gone
-
-    def _begin(
-        self, layer: str, targets: set[Target], upstream: Iterable[LayerRun | PlainLayerRun]
-    ) -> LayerRun | PlainLayerRun:
-        """Start a layer at those places where what it waits for is well."""
-        held = {target: failures.layer for lane in upstream for target, failures in lane.failures.items()}
-        lane = self._lane(layer, targets - held.keys(), upstream)
-        for target in sorted(targets & held.keys()):
-            reason = f"skipped: {held[target]} failed there"
-            lane.failures[target] = Failure(layer, target, reason, skipped=True)
-        self._context.observer.targets(layer, dict.fromkeys(lane.failures, "skipped"))
-        return lane
-
-    def _lane(
-        self, layer: str, targets: Collection[Target], upstream: Iterable[LayerRun | PlainLayerRun]
-    ) -> LayerRun | PlainLayerRun:
-        desired = self._context.desired
-        if layer not in desired.plain:
-            return LayerRun(self._context, self._operations, layer, self._sets.get(layer), targets, self._anchors)
-        there = {target: stack for (name, target), stack in self._plain.items() if name == layer}
-        lane = PlainLayerRun(self._context, desired.plain[layer], there, targets)
-        moved = {target for other in upstream if other.worked for target in targets}
-        lane.begin([self._sets.get(need) for need in sorted(desired.needs.get(layer, ()))], moved)
-        return lane
-
-    def _collect(self, lane: LayerRun | PlainLayerRun) -> None:
-        if lane.over and isinstance(lane, LayerRun):
-            self._sets[lane.layer] = lane.state
-
-    def _judge(self, wave: Wave, lanes: Iterable[LayerRun | PlainLayerRun]) -> None:
-        """Add up what the wave came to. Failures stop the next one unless the tolerance bears them."""
+    def _carry_out(self, wave: ScheduledWave) -> bool:
+        """Carry a wave out; return whether anything was changed. Failures stop the next unless they are tolerated."""
+        self._context.observer.wave(wave.wave.name, len(self._desired_targets(wave.wave)))
+        staying = self._run_layers(wave.staying)
+        for run in staying:
+            self.report.succeeded[run.layer] = self.report.succeeded.get(run.layer, 0) + run.succeeded
+        runs = [*staying, *self._run_layers(wave.leaving)]
         failed: set[str] = set()
-        for lane in lanes:
-            self.report.failures.extend(lane.failures[target] for target in sorted(lane.failures))
-            failed.update(target.account for target in lane.failures)
-        if len(failed) > preferences.tolerated_accounts(self._context.desired.preferences, len(wave.accounts)):
-            self.report.stopped = f"wave {wave.name}: {len(failed)} of {len(wave.accounts)} accounts failed"
+        for run in runs:
+            self.report.failures.extend(run.failures[target] for target in sorted(run.failures))
+            failed.update(target.account for target in run.failures)
+        accounts = len(wave.wave.accounts)
+        if len(failed) > tolerated_accounts(self._desired.preferences, accounts):
+            self.report.stopped = f"wave {wave.wave.name}: {len(failed)} of {accounts} accounts failed"
+        return any(run.changed for run in runs)
+
+    def _run_layers(self, layers: Sequence[ScheduledLayer]) -> list[AnyLayerRun]:
+        """Run layers side by side, each behind those that it waits for."""
+        runs: dict[str, AnyLayerRun] = {}
+        while len(runs) < len(layers) or not all(run.over for run in runs.values()):
+            for each in layers:
+                if each.layer not in runs and all(before in runs and runs[before].over for before in each.after):
+                    runs[each.layer] = self._begin(each, [runs[before] for before in sorted(each.after)])
+            for run in runs.values():
+                if not run.over:
+                    run.advance()
+                    if run.over and isinstance(run, LayerRun):
+                        self._sets[run.layer] = run.state
+            if not all(run.over for run in runs.values()):
+                self._context.clock.wait(min(TICK_SECONDS, self._context.poll_interval.first))
+        return list(runs.values())
+
+    def _begin(self, planned: ScheduledLayer, upstream: Sequence[AnyLayerRun]) -> AnyLayerRun:
+        """Begin a layer as it is planned, but for the targets where a layer failed that it waits for."""
+        failed = {target: run.layer for run in upstream for target in run.failures}
+        scheduled = self._as_it_is(planned, failed)
+        run = self._layer_run(scheduled, upstream)
+        for target in planned.changes.keys() & failed.keys():
+            reason = f"skipped: {failed[target]} did not succeed there"
+            run.failures[target] = Failure(planned.layer, target, reason, skipped=True)
+        self._context.observer.targets(planned.layer, dict.fromkeys(sorted(run.failures), "skipped"))
+        return run
+
+    def _as_it_is(self, planned: ScheduledLayer, failed: Collection[Target]) -> ScheduledLayer:
+        """The planned layer itself; scheduled again where targets fall out of it, or its set is not as expected."""
+        layer = planned.layer
+        expected, state = self._expected.get(layer), self._sets.get(layer)
+        self._expected[layer] = state_after(self._desired, expected, *planned.calls)
+        as_expected = same_calls(self._desired, layer, expected, state)
+        if as_expected and planned.changes.keys().isdisjoint(failed):
+            return planned
+        sets = {name: each for name, each in self._sets.items() if each is not None}
+        again = reschedule(planned, self._desired, CurrentState(sets, plain=self._plain), failed)
+        if not as_expected and again.calls != planned.calls:
+            self._context.observer.say(f"{layer}: its stack set is not as planned; its calls are made anew")
+        return again
+
+    def _layer_run(self, scheduled: ScheduledLayer, upstream: Sequence[AnyLayerRun]) -> AnyLayerRun:
+        layer = scheduled.layer
+        if layer not in self._desired.plain:
+            return LayerRun(self._context, self._operations, scheduled, self._sets.get(layer))
+        deployed = {target: stack for (name, target), stack in self._plain.items() if name == layer}
+        needed = [state for each in sorted(self._desired.needs.get(layer, ())) if (state := self._sets.get(each))]
+        changed_before = any(each.changed for each in upstream)
+        return PlainLayerRun(self._context, scheduled, deployed, needed, changed_before=changed_before)
+
+
+def bake(context: Context, wave: Wave, targets: Collection[Target]) -> str:
+    """Wait out a wave's time and return why the next one may not begin; empty when it may.
+
+    An alarm whose actions are off waits for something that has not begun, such as the replication task: it does not
+    count.
+    """
+    end = context.clock.now() + wave.bake_seconds
+    if wave.bake_seconds:
+        context.observer.say(f"wave {wave.name}: baking for {wave.bake_seconds} s")
+    while True:
+        ringing = _ringing_alarm(context, wave, targets)
+        if ringing:
+            return f"wave {wave.name}: {ringing}; see why, then resume or roll back"
+        left = end - context.clock.now()
+        if left <= 0:
+            return ""
+        context.clock.wait(min(ALARM_SECONDS, left))
+
+
+def _ringing_alarm(context: Context, wave: Wave, targets: Collection[Target]) -> str:
+    for target in sorted(targets) if wave.quiet_alarms else ():
+        for alarm in context.members.alarms(target, wave.quiet_alarms):
+            if alarm.state == "ALARM" and alarm.actions_enabled:
+                return f"alarm {alarm.name} at {target} is in ALARM"
+    return ""

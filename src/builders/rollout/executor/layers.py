@@ -1,14 +1,11 @@
-"""One layer in one wave: its operations, and what became of its places.
-
-A layer that plain stacks carry, in one wave: one stack of the network account for each place.
-"""
+"""Carries one layer of one wave out: by the operations of its stack set, or by plain stacks of the network account."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Set as AbstractSet
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
@@ -19,232 +16,202 @@ from builders.rollout.diff.instances import ChangeKind, change_kind, differs, pl
 from builders.rollout.executor.context import Context, Failure
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
-from builders.rollout.model import DeployedStack, Instance, PlainStackSpec, Preferences, StackSet, Status, Target
-from builders.rollout.plan.calls import Action, Call, calls_for
+from builders.rollout.model import DeployedStack, Instance, Preferences, StackSet, Status, Target
+from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.preferences import concurrent_accounts, operation_preferences, tolerated_accounts
+from builders.rollout.plan.schedule import ScheduledLayer
 
-ALONE = IMMEDIATE | {Action.UPDATE_SET}
-"""What nothing else of the set may run beside: the set itself changes."""
+EXCLUSIVE = IMMEDIATE | {Action.UPDATE_SET}
+"""Calls that nothing else of the set may run beside: the set itself changes."""
 
 MOST_RUNNING = 50
-"""Operations of a set under way at one time, each of which is asked after by itself: AWS allows few calls a second."""
+"""Operations of a set under way at one time, each of which is polled by itself: AWS allows few calls a second."""
 
-PLACES_A_LOOK = 1000
+INSTANCES_A_LOOK = 1000
 """So many more instances make looks at all of them, of a call for each hundred, rarer by as much as the first."""
 
 
 class LayerRun:
-    """A layer on its way through a wave. `missed` grows while it goes and is whole when it is `over`."""
+    """A layer of a wave that a stack set carries. `failures` grows, and is complete when the run is `over`."""
 
     def __init__(
-        self,
-        context: Context,
-        operations: Operations,
-        layer: str,
-        state: StackSet | None,
-        targets: Collection[Target],
-        anchors: Iterable[Target],
+        self, context: Context, operations: Operations, scheduled: ScheduledLayer, state: StackSet | None
     ) -> None:
-        self.layer = layer
+        self.layer = scheduled.layer
         self.state = state
         self.over = False
-        self.worked = False
+        self.changed = False
         self.failures: dict[Target, Failure] = {}
         self._context = context
         self._operations = operations
         self._desired = context.desired
-        self._targets = frozenset(targets)
-        self._waiting = deque(calls_for(context.desired, layer, state, targets, anchors))
+        self._spec = context.desired.sets.get(scheduled.layer)
+        self._targets = scheduled.changes.keys()
+        self._accounts = len({target.account for target in self._targets})
+        self._calls = deque(scheduled.calls)
         self._running: list[RunOperation] = []
-        self._failed: set[str] = set()
-        self._accounts = len({target.account for target in targets})
+        self._failed_accounts: set[str] = set()
         self._refusal = ""
         self._next_look = 0.0
 
     @property
-    def reached(self) -> int:
-        """How many places are what they shall be."""
+    def succeeded(self) -> int:
+        """How many instances are as desired."""
         return len(self._targets - self.failures.keys())
 
     def advance(self) -> None:
-        """Send what may be sent, look at what runs; without either, look at the instances and be over."""
+        """Poll the operations that run and begin what may begin; without either, look at the instances and end."""
         for running in list(self._running):
             self._poll(running)
         while self._may_begin():
-            step = self._waiting.popleft()
-            self.worked = True
-            running = self._operations.begin(step, self._preferences(step))
+            call = self._calls.popleft()
+            self.changed = True
+            running = self._operations.begin(call, self._preferences(call))
             self._running.append(running)
             self._poll(running)
-        if not self._running and not self._waiting:
+        if not self._running and not self._calls:
             self._finish()
 
     def _may_begin(self) -> bool:
-        if not self._waiting:
-            return False
-        step = self._waiting[0]
-        if not self._running:
-            return True
-        if step.action in ALONE or any(running.call.action in ALONE for running in self._running):
+        """Whether the next call may run beside those that do, as one operation over all of their accounts might."""
+        if not self._calls or not self._running:
+            return bool(self._calls)
+        call, running = self._calls[0], [each.call for each in self._running]
+        if call.action in EXCLUSIVE or any(each.action in EXCLUSIVE for each in running):
             return False
         preferences = self._desired.preferences
-        if not preferences.parallel_regions and any(running.call.regions != step.regions for running in self._running):
+        if not preferences.parallel_regions and any(each.regions != call.regions for each in running):
             return False
-        beside = [each.call for each in self._running if set(each.call.regions) & set(step.regions)]
-        if len(self._running) >= MOST_RUNNING:
-            return False
-        busy = sum(len(each.accounts) for each in beside)
-        return busy + len(step.accounts) <= concurrent_accounts(preferences, self._accounts)
+        busy = sum(len(each.accounts) for each in running if not set(each.regions).isdisjoint(call.regions))
+        most = concurrent_accounts(preferences, self._accounts)
+        return len(running) < MOST_RUNNING and busy + len(call.accounts) <= most
 
-    def _preferences(self, step: Call) -> Preferences:
-        accounts = len(step.accounts)
-        return operation_preferences(
-            self._desired.preferences, accounts, len(self._failed), max(self._accounts, accounts)
-        )
+    def _preferences(self, call: Call) -> Preferences:
+        accounts, failed = len(call.accounts), len(self._failed_accounts)
+        return operation_preferences(self._desired.preferences, accounts, failed, max(self._accounts, accounts))
 
     def _poll(self, running: RunOperation) -> None:
         operation = self._operations.poll(running)
         if operation is None:
             return
         if operation.active:
-            self._tell_meanwhile()
+            self._show_meanwhile()
             return
         self._running.remove(running)
         self._refusal = running.refusal or self._refusal
-        self._failed |= {target.account for target in self._operations.end(running, operation)}
-        if operation.status != "SUCCEEDED" or self._too_many():
-            self._waiting.clear()
-
-    def _too_many(self) -> bool:
-        return len(self._failed) > tolerated_accounts(self._desired.preferences, self._accounts)
-
-    def _instances(self) -> dict[Target, Instance]:
-        name = self.state.name if self.state else self._desired.sets[self.layer].name
-        try:
-            return self._context.sets.instances(name)
-        except StackSetNotFound:
-            return {}
+        self._failed_accounts |= {target.account for target in self._operations.end(running, operation)}
+        tolerated = tolerated_accounts(self._desired.preferences, self._accounts)
+        if operation.status != "SUCCEEDED" or len(self._failed_accounts) > tolerated:
+            self._calls.clear()
 
     def _finish(self) -> None:
-        """Ask every instance what became of it: what operations say of themselves is not enough."""
+        """Compare every instance with the desired state: what operations say of themselves is not enough."""
         self.over = True
-        if self.worked:
-            self.state = self._as_it_is()
-        changed = self.state is not None and self.layer in self._desired.sets and self._differs()
+        if self.changed:
+            read = self._context.sets.read(self.layer, self._set_name)
+            self.state = read and with_overrides(self._context.sets, self._context.known, read)
+        changed = self.state is not None and self._spec is not None and differs(self._desired, self._spec, self.state)
         for target in sorted(self._targets):
-            left = change_kind(self._desired.sets.get(self.layer), self.state, target, changed)
+            left = change_kind(self._spec, self.state, target, changed)
             if left is not ChangeKind.NOTHING:
-                self.failures[target] = self._why(target, left)
+                self.failures[target] = self._failure(target, left)
         if self._refusal and not self.failures:
             self.failures = {target: Failure(self.layer, target, self._refusal) for target in self._targets}
-        self._tell()
+        if self._context.observer.detailed:
+            self._show(self.state.instances if self.state else {})
 
-    def _differs(self) -> bool:
-        assert self.state is not None
-        return differs(self._desired, self._desired.sets[self.layer], self.state)
+    @property
+    def _set_name(self) -> str:
+        return self.state.name if self.state else self._desired.sets[self.layer].name
 
-    def _as_it_is(self) -> StackSet | None:
-        name = self.state.name if self.state else self._desired.sets[self.layer].name
-        read = self._context.sets.read(self.layer, name)
-        if read is None:
-            return None
-        return with_overrides(self._context.sets, self._context.known, read)
-
-    def _why(self, target: Target, left: ChangeKind) -> Failure:
+    def _failure(self, target: Target, left: ChangeKind) -> Failure:
         instance = self.state.instances.get(target) if self.state else None
         if left is ChangeKind.INOPERABLE:
             reason = (
-                f"INOPERABLE: {instance.reason if instance else ''}; let it go with `rollout-stacksets remove "
+                f"INOPERABLE: {instance.reason if instance else ''}; detach it with `rollout-stacksets remove "
                 f"--account {target.account}`, delete its stack by hand, then apply again"
             )
         elif instance is not None and instance.reason:
             reason = instance.reason
         else:
             reason = self._refusal or "not begun: an operation before it failed"
-        return Failure(
-            self.layer, target, reason, skipped=_untried(instance), stack_id=instance.stack_id if instance else ""
-        )
+        skipped = instance is None or instance.detailed in ("PENDING", "CANCELLED")
+        return Failure(self.layer, target, reason, skipped, instance.stack_id if instance else "")
 
-    def _tell_meanwhile(self) -> None:
-        """Show where the instances are, but not at every look at one of many operations."""
+    def _show_meanwhile(self) -> None:
+        """Show where the instances are, but not at every poll of one of many operations."""
         now = self._context.clock.now()
-        if self._context.observer.detailed and now >= self._next_look:
-            self._next_look = now + self._context.poll_interval.longest * (1 + len(self._targets) // PLACES_A_LOOK)
-            self._context.observer.targets(self.layer, self._states(self._instances()))
+        if not self._context.observer.detailed or now < self._next_look:
+            return
+        self._next_look = now + self._context.poll_interval.longest * (1 + len(self._targets) // INSTANCES_A_LOOK)
+        try:
+            self._show(self._context.sets.instances(self._set_name))
+        except StackSetNotFound:
+            self._show({})
 
-    def _tell(self) -> None:
-        if self._context.observer.detailed:
-            self._context.observer.targets(self.layer, self._states(self.state.instances if self.state else {}))
-
-    def _states(self, instances: Mapping[Target, Instance]) -> dict[Target, str]:
-        """A word for each place that has an instance or waits for one; where one is gone there is nothing to say."""
-        spec = self._desired.sets.get(self.layer)
-        waiting = spec.overrides.keys() - instances.keys() if spec else set()
-        words = {target: _word(instances[target]) for target in self._targets & instances.keys()}
-        return words | dict.fromkeys(self._targets & waiting, "absent")
+    def _show(self, instances: Mapping[Target, Instance]) -> None:
+        """Give a word for each target that has an instance or waits for one; of one that is gone there is no more."""
+        absent = self._spec.overrides.keys() - instances.keys() if self._spec else set()
+        states = {target: _word(instances[target]) for target in self._targets & instances.keys()}
+        self._context.observer.targets(self.layer, states | dict.fromkeys(self._targets & absent, "absent"))
 
 
 def _word(instance: Instance) -> str:
     return "CURRENT" if instance.status is Status.CURRENT else instance.detailed or instance.status.value
 
 
-def _untried(instance: Instance | None) -> bool:
-    return instance is None or instance.detailed in ("PENDING", "CANCELLED")
-
-
-AT_A_TIME = 16
+MOST_STACKS = 16
 """Stacks under way at one time: they mostly wait for CloudFormation, and the client bounds the calls."""
 
 
 class PlainLayerRun:
-    """A layer on its way through a wave. It needs no journal: deploying a stack again changes nothing."""
+    """A layer of a wave that plain stacks carry. It needs no journal: deploying a stack again changes nothing.
+
+    `needed` are the sets whose outputs fill parameters; where layers before it `changed_before`, each stack is deployed
+    again that those outputs reach.
+    """
 
     def __init__(
         self,
         context: Context,
-        layer: PlainStackSpec,
-        there: Mapping[Target, DeployedStack],
-        targets: Collection[Target],
+        scheduled: ScheduledLayer,
+        deployed: Mapping[Target, DeployedStack],
+        needed: Collection[StackSet],
+        *,
+        changed_before: bool,
     ) -> None:
-        self.layer = layer.layer
-        self.over = False
-        self.worked = False
+        self.layer = scheduled.layer
         self.failures: dict[Target, Failure] = {}
         self._context = context
-        self._stacks = layer
-        self._targets = sorted(targets)
-        self._there = there
-        self._futures: dict[Future[None], Target] = {}
+        self._spec = context.desired.plain[scheduled.layer]
+        self._targets = scheduled.changes.keys()
+        self._deployed = deployed
+        self._needed = needed
+        self._running: dict[Future[None], Target] = {}
         self._done: SimpleQueue[Future[None]] = SimpleQueue()
+        pool = ThreadPoolExecutor(MOST_STACKS)
+        for target, kind in scheduled.changes.items():
+            if kind is ChangeKind.DELETE:
+                self._running[pool.submit(self._delete, target)] = target
+            elif kind is not ChangeKind.NOTHING or (changed_before and target in self._spec.parameters):
+                self._running[pool.submit(self._deploy, target)] = target
+        for future in self._running:
+            future.add_done_callback(self._done.put)
+        pool.shutdown(wait=False)
+        self.over = False
+        self.changed = bool(self._running)
+        context.observer.targets(self.layer, dict.fromkeys(self._running.values(), "RUNNING"))
 
     @property
-    def reached(self) -> int:
-        """How many places are what they shall be."""
-        return len(self._targets) - sum(not each.skipped for each in self.failures.values())
-
-    def begin(self, needed: Iterable[StackSet | None], moved: AbstractSet[Target]) -> None:
-        """Deploy what differs. `needed` are the sets whose outputs fill parameters; `moved` places had them changed."""
-        pool = ThreadPoolExecutor(AT_A_TIME)
-        sets = [each for each in needed if each is not None]
-        moved = moved & self._stacks.parameters.keys()
-        for target in self._targets:
-            left = plain_change_kind(self._stacks, self._there.get(target), target)
-            if left is ChangeKind.DELETE:
-                self._futures[pool.submit(self._delete, target)] = target
-            elif left is not ChangeKind.NOTHING or target in moved:
-                self._futures[pool.submit(self._deploy, target, sets)] = target
-        for future in self._futures:
-            future.add_done_callback(self._done.put)
-        self.worked = bool(self._futures)
-        self._context.observer.targets(self.layer, dict.fromkeys(self._futures.values(), "RUNNING"))
-        pool.shutdown(wait=False)
+    def succeeded(self) -> int:
+        """How many stacks are as desired."""
+        return len(self._targets - self.failures.keys())
 
     def advance(self) -> None:
-        """Collect what has ended. Raises `Unreachable`, and whatever is no error of one place."""
+        """Collect what has ended. Raises `Unreachable`, and whatever is no error of one target."""
         while not self._done.empty():
             future = self._done.get()
-            target = self._futures.pop(future)
-            word = "CURRENT"
+            target, word = self._running.pop(future), "CURRENT"
             try:
                 future.result()
             except Unreachable:
@@ -252,14 +219,14 @@ class PlainLayerRun:
             except RolloutError as error:
                 self.failures[target] = Failure(self.layer, target, str(error))
                 word = "FAILED"
-            if target in self._stacks.parameters or word == "FAILED":
+            if target in self._spec.parameters or word == "FAILED":
                 self._context.observer.targets(self.layer, {target: word})
-        self.over = not self._futures
+        self.over = not self._running
 
-    def _deploy(self, target: Target, needed: Iterable[StackSet]) -> None:
-        declared = json.loads(self._stacks.template).get("Parameters", {})
-        values = dict(self._stacks.parameters[target])
-        for state in needed:
+    def _deploy(self, target: Target) -> None:
+        declared = json.loads(self._spec.template).get("Parameters", {})
+        values = dict(self._spec.parameters[target])
+        for state in self._needed:
             instance = state.instances.get(target)
             if instance is not None:
                 outputs = self._context.members.outputs(target, instance.stack_id)
@@ -267,21 +234,23 @@ class PlainLayerRun:
         missing = [name for name, each in declared.items() if name not in values and "Default" not in each]
         if missing:
             raise RolloutError(
-                f"{self.layer} at {target} lacks {', '.join(missing)}, which no stack of the place puts out; "
-                "`rollout-stacksets status` tells which layers stand"
+                f"{self.layer} at {target} lacks {', '.join(missing)}, which no stack there puts out; "
+                "`rollout-stacksets status` shows which layers are deployed"
             )
-        complete = dataclasses.replace(self._stacks, parameters={target: values})
-        if plain_change_kind(complete, self._there.get(target), target) is ChangeKind.NOTHING:
+        complete = dataclasses.replace(self._spec, parameters={target: values})
+        if plain_change_kind(complete, self._deployed.get(target), target) is ChangeKind.NOTHING:
             return  # what it follows was updated, and put out the same as before
         self._context.plain.deploy(
-            self._stacks.account,
+            self._spec.account,
             target.region,
-            naming.network_stack(self.layer, self._context.desired.suffix, target.account),
-            self._stacks.template,
+            self._name(target),
+            self._spec.template,
             values,
             self._context.desired.tags,
         )
 
     def _delete(self, target: Target) -> None:
-        name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
-        self._context.plain.delete(self._stacks.account, target.region, name)
+        self._context.plain.delete(self._spec.account, target.region, self._name(target))
+
+    def _name(self, target: Target) -> str:
+        return naming.network_stack(self.layer, self._context.desired.suffix, target.account)

@@ -1,27 +1,28 @@
-"""One run from its lock to its end: begun, taken up again, closed."""
+"""One run from its lock to its end: begun, resumed, closed."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
 from builders.rollout.aws.client import Client
-from builders.rollout.executor import current_state
 from builders.rollout.executor.context import Context, Failure, Observer, Report
+from builders.rollout.executor.current_state import read_current_state
 from builders.rollout.executor.executor import Executor
 from builders.rollout.executor.operations import Operations, RunOperation
 from builders.rollout.executor.polling import Clock, PollInterval
 from builders.rollout.model import DesiredState, PlainStackSpec, Target
 from builders.rollout.plan.calls import Call
+from builders.rollout.plan.schedule import Schedule, make_schedule
 from builders.rollout.state.journal import Command, Run, RunStatus
 from builders.rollout.state.store import Store
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class RunServices:
-    """What a run works with."""
+    """AWS, the store, time and the observer of a run."""
 
     client: Client
     store: Store
@@ -30,7 +31,9 @@ class RunServices:
     observer: Observer
 
 
-def begin_run(tools: RunServices, command: Command, release: str, acknowledged: Collection[str], to: str = "") -> Run:
+def begin_run(
+    services: RunServices, command: Command, release: str, acknowledged: Collection[str], to: str = ""
+) -> Run:
     """Take the lock of the phase; `to` is the release that a rollback puts back.
 
     Raises `RolloutError` while another run holds it.
@@ -46,65 +49,70 @@ def begin_run(tools: RunServices, command: Command, release: str, acknowledged: 
         acknowledged=tuple(sorted(acknowledged)),
         to=to,
     )
-    tools.store.journal.begin(run)
+    services.store.journal.begin(run)
     return run
 
 
-def take_over_run(tools: RunServices) -> Run:
-    """Go on with the run that is under way, whoever began it: he can write no more, and stops."""
-    return tools.store.journal.take_over(uuid4().hex)
+def take_over_run(services: RunServices) -> Run:
+    """Go on with the run that is under way, whoever began it: that process can write no more, and stops."""
+    return services.store.journal.take_over(uuid4().hex)
 
 
 def run_to_desired(
-    tools: RunServices, run: Run, desired: DesiredState, layers: Collection[str], routes: Collection[PlainStackSpec]
+    services: RunServices,
+    run: Run,
+    desired: DesiredState,
+    layers: Collection[str],
+    routes: Collection[PlainStackSpec],
+    planned: Schedule | None = None,
 ) -> Report:
-    """Bring the phase to what is wanted and close the run.
+    """Bring the phase to the desired state and close the run.
 
-    Operations that the run has written down are seen to their end first. Raises `RolloutError`, and leaves the run to
-    be resumed, where AWS cannot be asked any more.
+    The `planned` schedule is what is carried out, unless the phase is not any more as it was planned from; then, and
+    for a run that is resumed, one is made from the phase as it is. Operations that the run has written down are
+    followed to their end first. Raises `RolloutError`, and leaves the run to be resumed, where AWS cannot be asked any
+    more.
     """
-    context = _context(tools, run, desired)
-    touched = _finish_running(context, run)
-    current = current_state.read_current_state(
-        context.sets, context.plain, context.known, desired.suffix, layers, routes
-    )
-    return _close(tools, context, Executor(context, current, touched).go())
+    context = _context(services, run, desired)
+    resumed = _finish_running(context, run)
+    current = read_current_state(context.sets, context.plain, context.known, desired.suffix, layers, routes)
+    if planned is None or not planned.starts_from(desired, current):
+        planned = make_schedule(desired, current, back=run.command is not Command.APPLY)
+    return _close(services, context, Executor(context, planned, resumed).run())
 
 
-def detach(tools: RunServices, run: Run, desired: DesiredState, steps: Mapping[str, Sequence[Call]]) -> Report:
-    """Have StackSets forget instances, layer by layer in the order of `steps`, and close the run. Stacks stay."""
-    context = _context(tools, run, desired)
+def detach(services: RunServices, run: Run, desired: DesiredState, calls: Mapping[str, Sequence[Call]]) -> Report:
+    """Have StackSets forget instances, layer by layer in the order of `calls`, and close the run. Stacks stay."""
+    context = _context(services, run, desired)
     _finish_running(context, run)
     operations = Operations(context)
     report = Report()
-    for layer, own in steps.items():
-        begun = [operations.begin(step, desired.preferences) for step in own]
-        report.failures += _follow(operations, begun)
-        gone = sum(len(step.targets) for step in own)
-        report.succeeded[layer] = gone - sum(each.layer == layer for each in report.failures)
+    for layer, own in calls.items():
+        failures = _follow(operations, [operations.begin(call, desired.preferences) for call in own])
+        report.failures += failures
+        report.succeeded[layer] = sum(len(call.targets) for call in own) - len(failures)
     report.operations = operations.submitted
-    return _close(tools, context, report)
+    return _close(services, context, report)
 
 
-def _context(tools: RunServices, run: Run, desired: DesiredState) -> Context:
+def _context(services: RunServices, run: Run, desired: DesiredState) -> Context:
     return Context(
         desired=desired,
         release=run.release,
-        sets=tools.client.sets,
-        members=tools.client.members,
-        plain=tools.client.plain,
-        journal=tools.store.journal,
-        known=tools.store.overrides(),
-        clock=tools.clock,
-        poll_interval=tools.poll_interval,
-        observer=tools.observer,
-        back=run.command is not Command.APPLY,
+        sets=services.client.sets,
+        members=services.client.members,
+        plain=services.client.plain,
+        journal=services.store.journal,
+        known=services.store.overrides(),
+        clock=services.clock,
+        poll_interval=services.poll_interval,
+        observer=services.observer,
     )
 
 
-def _close(tools: RunServices, context: Context, report: Report) -> Report:
-    tools.store.save_overrides(context.known)
-    tools.store.journal.close(RunStatus.DONE if report.good else RunStatus.FAILED, good=report.good)
+def _close(services: RunServices, context: Context, report: Report) -> Report:
+    services.store.save_overrides(context.known)
+    services.store.journal.close(RunStatus.DONE if report.good else RunStatus.FAILED, good=report.good)
     return report
 
 

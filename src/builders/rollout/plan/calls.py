@@ -1,8 +1,6 @@
-"""Accounts and regions that one operation can name together. Pure.
+"""The fewest calls of StackSets that lead from a stack set as it is to the desired one. Pure.
 
-The fewest StackSets operations that lead from a stack set as it is to the set as it shall be. Pure.
-
-An operation names accounts and regions and touches all their pairs; its overrides hold for all of them. So pairs are
+An operation names accounts and regions and touches all their pairs; its overrides hold for all of them. So targets are
 gathered into rectangles of equal overrides.
 """
 
@@ -15,16 +13,46 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from builders.naming import SUFFIX
+from builders import naming
 from builders.rollout.diff.instances import ChangeKind, change_kind, differs, keeps_overrides
 from builders.rollout.model import DesiredState, Instance, StackSet, StackSetSpec, Status, Target, Values
 
 Rectangle = tuple[tuple[str, ...], tuple[str, ...]]
-"""Accounts and regions, whose every pair is meant."""
+"""Accounts and regions, of which every pair is a target."""
+
+
+class Action(enum.Enum):
+    """A call's name in the API."""
+
+    CREATE_SET = "CreateStackSet"
+    UPDATE_SET = "UpdateStackSet"
+    CREATE = "CreateStackInstances"
+    UPDATE = "UpdateStackInstances"
+    DELETE = "DeleteStackInstances"
+    DELETE_SET = "DeleteStackSet"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call. `overrides` is the full list of the targets' own values, or nothing where they stay as they are;
+    `retain` keeps the stacks."""
+
+    action: Action
+    layer: str
+    set_name: str
+    accounts: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    overrides: Values | None = None
+    retain: bool = False
+
+    @property
+    def targets(self) -> frozenset[Target]:
+        """The instances that the operation touches."""
+        return frozenset(Target(account, region) for account in self.accounts for region in self.regions)
 
 
 def rectangles(targets: Collection[Target], region_order: Iterable[str]) -> list[Rectangle]:
-    """Cover the places by rectangles that touch each place once: by the fewer of two ways of gathering them."""
+    """Cover targets by rectangles that touch each once: by the fewer of two ways of gathering them."""
     order = {region: number for number, region in enumerate(region_order)}
 
     def sort(regions: Iterable[str]) -> tuple[str, ...]:
@@ -48,36 +76,6 @@ def _gathered(pairs: Iterable[tuple[str, str]]) -> dict[frozenset[str], list[str
     return together
 
 
-class Action(enum.Enum):
-    """What a step asks of StackSets, one call each."""
-
-    CREATE_SET = "CreateStackSet"
-    UPDATE_SET = "UpdateStackSet"
-    CREATE = "CreateStackInstances"
-    UPDATE = "UpdateStackInstances"
-    DELETE = "DeleteStackInstances"
-    DELETE_SET = "DeleteStackSet"
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call. `overrides` is the full list of the places' own values, or nothing where they stay as they are;
-    `retain` leaves the stacks standing."""
-
-    action: Action
-    layer: str
-    set_name: str
-    accounts: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
-    overrides: Values | None = None
-    retain: bool = False
-
-    @property
-    def targets(self) -> frozenset[Target]:
-        """The instances that the operation touches."""
-        return frozenset(Target(account, region) for account in self.accounts for region in self.regions)
-
-
 def calls_for(
     desired: DesiredState,
     layer: str,
@@ -85,10 +83,10 @@ def calls_for(
     targets: Collection[Target],
     anchors: Iterable[Target] = (),
 ) -> list[Call]:
-    """The calls, in order, that bring a layer's set and its instances at `places` to what they shall be.
+    """The calls, in order, that bring a layer's set and its instances at `targets` to the desired state.
 
-    A set takes one template at a time, and takes it only with a deployment: where none of `places` has an instance yet,
-    the first of `anchors` that has one is deployed with the new template ahead of its wave. What comes behind
+    A set takes one template at a time, and takes it only with a deployment: where none of `targets` has an instance
+    yet, the first of `anchors` that has one is deployed with the new template ahead of its wave. What comes behind
     UpdateStackSet is independent of each other.
     """
     spec = desired.sets.get(layer)
@@ -101,16 +99,17 @@ def calls_for(
     kinds = {target: change_kind(spec, state, target, changed) for target in targets}
     if state is not None and changed and any(each in (ChangeKind.CREATE, ChangeKind.UPDATE) for each in kinds.values()):
         accounts, regions = _bearers(desired, spec, state, kinds, anchors)
-        bearing = Call(Action.UPDATE_SET, layer, spec.name, accounts, regions)
-        found.append(bearing)
-        for target in bearing.targets & kinds.keys():
+        update = Call(Action.UPDATE_SET, layer, spec.name, accounts, regions)
+        found.append(update)
+        for target in update.targets & kinds.keys():
             if kinds[target] is ChangeKind.UPDATE and keeps_overrides(spec, state.instances[target]):
                 kinds[target] = ChangeKind.NOTHING
     for action, meant in (
         (Action.CREATE, {ChangeKind.CREATE}),
         (Action.UPDATE, {ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY}),
     ):
-        for overrides, (accounts, regions) in _groups(desired, spec, state, kinds, meant):
+        chosen = [target for target, each in kinds.items() if each in meant]
+        for overrides, (accounts, regions) in _groups(desired, spec, state, chosen):
             found.append(Call(action, layer, spec.name, accounts, regions, overrides))
     if state is not None:
         found += _deletions(desired, state, [target for target, each in kinds.items() if each is ChangeKind.DELETE])
@@ -118,35 +117,64 @@ def calls_for(
 
 
 def state_after(desired: DesiredState, state: StackSet | None, *done: Call) -> StackSet | None:
-    """The set once steps have succeeded everywhere, one after the other: what a plan reckons with."""
-    instances = dict(state.instances) if state else {}  # copied once: there may be a step for each instance
-    for step in done:
-        if step.action is Action.DELETE_SET:
+    """The set once calls have succeeded everywhere, one after the other: a plan counts on it."""
+    instances = dict(state.instances) if state else {}  # copied once: there may be a call for each instance
+    for call in done:
+        if call.action is Action.DELETE_SET:
             state, instances = None, {}
-        elif step.action is Action.CREATE_SET:
-            state, instances = StackSet(step.layer, step.set_name, "", {}, {}, {}), {}
+        elif call.action is Action.CREATE_SET:
+            state, instances = StackSet(call.layer, call.set_name, "", {}, {}, {}), {}
         else:
-            _succeed(instances, step)
+            _succeed(instances, call)
     if state is None:
         return None
-    if any(step.action is not Action.DELETE for step in done):
-        return _stored(desired, state, instances)
-    return dataclasses.replace(state, instances=instances)
+    after = dataclasses.replace(state, instances=instances)
+    if any(call.action is not Action.DELETE for call in done):
+        spec = desired.sets[state.layer]
+        after = dataclasses.replace(
+            after,
+            template=spec.template,
+            parameters=spec.parameters,
+            tags=desired.tags,
+            permissions=desired.permissions,
+        )
+    return after
 
 
-def _succeed(instances: dict[Target, Instance], step: Call) -> None:
-    """Change the instances of a set as a step does that succeeds everywhere."""
-    if step.action is Action.DELETE:
-        for target in step.targets:
+def same_calls(desired: DesiredState, layer: str, one: StackSet | None, other: StackSet | None) -> bool:
+    """Whether two states of a set lead to the same calls, wherever they go."""
+    return one is other or _relevant(desired, layer, one) == _relevant(desired, layer, other)
+
+
+def _relevant(desired: DesiredState, layer: str, state: StackSet | None) -> object:
+    """The part of a state that calls depend on."""
+    spec = desired.sets.get(layer)
+    if state is None:
+        return None
+    changed = spec is not None and differs(desired, spec, state)
+    return changed, {
+        target: (
+            instance.status is Status.INOPERABLE,
+            change_kind(spec, state, target, changed),
+            spec is not None and target in spec.overrides and keeps_overrides(spec, instance),
+        )
+        for target, instance in state.instances.items()
+    }
+
+
+def _succeed(instances: dict[Target, Instance], call: Call) -> None:
+    """Change the instances of a set as a call does that succeeds everywhere."""
+    if call.action is Action.DELETE:
+        for target in call.targets:
             instances.pop(target, None)
         return
-    if step.action is Action.UPDATE_SET:
+    if call.action is Action.UPDATE_SET:
         for target, instance in instances.items():
             if instance.status is not Status.INOPERABLE:
                 instances[target] = dataclasses.replace(instance, status=Status.OUTDATED)
-    for target in step.targets:
+    for target in call.targets:
         before = instances.get(target, Instance(target, Status.OUTDATED, "PENDING", overrides={}))
-        overrides = before.overrides if step.action is Action.UPDATE_SET or not step.overrides else step.overrides
+        overrides = before.overrides if call.action is Action.UPDATE_SET or not call.overrides else call.overrides
         instances[target] = dataclasses.replace(
             before, status=Status.CURRENT, detailed="SUCCEEDED", reason="", overrides=overrides
         )
@@ -159,9 +187,9 @@ def _bearers(
     kinds: Mapping[Target, ChangeKind],
     anchors: Iterable[Target],
 ) -> Rectangle:
-    """Whom UpdateStackSet deploys with the new template: it changes no overrides, so those whose own stay as they are.
+    """The targets that UpdateStackSet deploys: it changes no overrides, so those whose own values stay as they are.
 
-    Naming nobody would update everybody, which is right only where nobody is there.
+    Naming none would update all of them, which is right only where there is none.
     """
     working = [target for target, each in kinds.items() if each is ChangeKind.UPDATE]
     staying = [target for target in working if keeps_overrides(spec, state.instances[target])]
@@ -174,21 +202,13 @@ def _bearers(
 
 
 def _groups(
-    desired: DesiredState,
-    spec: StackSetSpec,
-    state: StackSet | None,
-    kinds: Mapping[Target, ChangeKind],
-    meant: set[ChangeKind],
+    desired: DesiredState, spec: StackSetSpec, state: StackSet | None, targets: Iterable[Target]
 ) -> Iterator[tuple[Values, Rectangle]]:
     """Rectangles of equal overrides: those of an earlier region first, then the larger."""
     groups: dict[str, list[Target]] = defaultdict(list)
-    for target, each in kinds.items():
-        if each in meant:
-            overrides = _overrides(spec, state, target)
-            groups[json.dumps(overrides, sort_keys=True)].append(target)
-    found = [
-        (text, rectangle) for text, targets in groups.items() for rectangle in rectangles(targets, desired.regions)
-    ]
+    for target in targets:
+        groups[json.dumps(_overrides(spec, state, target), sort_keys=True)].append(target)
+    found = [(text, rectangle) for text, those in groups.items() for rectangle in rectangles(those, desired.regions)]
     for text, rectangle in sorted(found, key=lambda each: (_turn(desired, each[1]), each[0])):
         yield json.loads(text), rectangle
 
@@ -201,19 +221,18 @@ def _turn(desired: DesiredState, rectangle: Rectangle) -> tuple[int, int]:
 
 
 def _overrides(spec: StackSetSpec, state: StackSet | None, target: Target) -> dict[str, str]:
-    """The full list for a place; none where its own values stay as they are, so that a thousand accounts that each
+    """The full list for a target; none where its own values stay as they are, so that a thousand accounts that each
     have a value of their own are one operation.
 
-    An operation without a list leaves all values (CloudFormation API reference, UpdateStackInstances). One that shall
-    reset all of them therefore has to name something: the suffix.
+    An operation without a list leaves all values (CloudFormation API reference, UpdateStackInstances). One that resets
+    all of them therefore has to name something: the suffix.
     """
     overrides = dict(spec.overrides[target])
     if state is None or target not in state.instances:
         return overrides
-    instance = state.instances[target]
-    if keeps_overrides(spec, instance):
+    if keeps_overrides(spec, state.instances[target]):
         return {}
-    return overrides or {SUFFIX: spec.parameters[SUFFIX]}
+    return overrides or {naming.SUFFIX: spec.parameters[naming.SUFFIX]}
 
 
 def _removal(desired: DesiredState, state: StackSet | None, targets: Collection[Target]) -> list[Call]:
@@ -227,7 +246,7 @@ def _removal(desired: DesiredState, state: StackSet | None, targets: Collection[
 
 
 def _deletions(desired: DesiredState, state: StackSet, targets: Collection[Target]) -> list[Call]:
-    """Those that work are deleted; an INOPERABLE one is let go, and its stack stays."""
+    """Those that work are deleted; an INOPERABLE one is detached, and its stack stays."""
     return [
         Call(Action.DELETE, state.layer, state.name, accounts, regions, retain=broken)
         for broken in (False, True)
@@ -236,15 +255,3 @@ def _deletions(desired: DesiredState, state: StackSet, targets: Collection[Targe
             desired.regions,
         )
     ]
-
-
-def _stored(desired: DesiredState, state: StackSet, instances: dict[Target, Instance]) -> StackSet:
-    spec = desired.sets[state.layer]
-    return dataclasses.replace(
-        state,
-        template=spec.template,
-        parameters=spec.parameters,
-        tags=desired.tags,
-        permissions=desired.permissions,
-        instances=instances,
-    )

@@ -1,29 +1,27 @@
-"""A plan: what becomes of every instance, by which calls, what stands in the way, and about how long it takes.
-
-How long a rollout may take: an estimate from what a template holds. Pure.
-
-The minutes are round figures for creating the slowest resource; AWS promises none. Updates are taken for half of it.
-"""
+"""Plans: what becomes of every instance, by which operations, what stands in the way, and about how long it takes."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from builders.rollout.diff.effects import Change
 from builders.rollout.diff.hazards import Hazard
 from builders.rollout.diff.instances import ChangeKind
-from builders.rollout.model import Preferences, Target, Wave
+from builders.rollout.model import CurrentState, DesiredState, Preferences, Target
 from builders.rollout.plan.calls import Action, Call
+from builders.rollout.plan.hazards import HazardFinder
 from builders.rollout.plan.preferences import account_count, concurrent_accounts
-from builders.rollout.plan.schedule import Graph
+from builders.rollout.plan.schedule import Schedule, ScheduledLayer, ScheduledWave, make_schedule
+from builders.text import name_list
 
 
 @dataclass(frozen=True)
 class Group:
-    """Instances of a layer in a wave that change alike. `changes` is None where their stacks were not looked at."""
+    """Instances of a layer in a wave that change alike. `changes` is None where their stacks were not compared."""
 
     wave: str
     layer: str
@@ -47,20 +45,20 @@ class PlannedOperation:
 
 @dataclass(frozen=True)
 class PlannedHazard:
-    """A hazard with the places where it lies."""
+    """A hazard with its targets."""
 
     hazard: Hazard
     targets: tuple[Target, ...]
 
     @property
     def name(self) -> str:
-        """What acknowledges it."""
+        """The word that acknowledges it."""
         return f"{self.hazard.layer}/{self.hazard.resource}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command would do to one phase."""
+    """The effect of a command on one phase. `schedule` is what is carried out; the rest shows it."""
 
     phase: str
     command: str
@@ -73,6 +71,7 @@ class Plan:
     acknowledged: frozenset[str]
     minutes: float
     notes: tuple[str, ...] = ()
+    schedule: Schedule = field(default=Schedule(CurrentState({}), (), ()), compare=False, repr=False)
 
     @property
     def blocks(self) -> tuple[PlannedHazard, ...]:
@@ -88,46 +87,75 @@ class Plan:
 
     def count(self, kinds: Iterable[ChangeKind]) -> int:
         """How many instances become one of these."""
-        desired = set(kinds)
-        return sum(len(group.targets) for group in self.groups if group.kind in desired)
+        chosen = set(kinds)
+        return sum(len(group.targets) for group in self.groups if group.kind in chosen)
 
 
-_SLOW = {
-    "AWS::RDS::DBInstance": 15.0,
-    "AWS::DMS::ReplicationInstance": 12.0,
-    "AWS::DirectConnect::DirectConnectGatewayAssociation": 15.0,
-    "AWS::EC2::VPCEndpoint": 3.0,
-    "AWS::EC2::TransitGatewayAttachment": 3.0,
-}
-_ANY = 2.0
+def make_plan(
+    desired: DesiredState,
+    current: CurrentState,
+    *,
+    command: str = "apply",
+    release: str = "",
+    back: bool = False,
+    acknowledged: Collection[str] = (),
+) -> Plan:
+    """Plan the way from the current state to the desired one; `back` is the order of a rollback.
+
+    Raises `RolloutError` where the layers can be put in no order.
+    """
+    schedule = make_schedule(desired, current, back=back)
+    finder = HazardFinder(desired, current, schedule.layers)
+    groups: list[Group] = []
+    operations: dict[str, list[PlannedOperation]] = {}
+    notes: list[str] = []
+    for wave in schedule.waves:
+        shown = operations.setdefault(wave.wave.name, [])
+        for each in wave.layers:
+            groups += _groups(finder, each, plain=each.layer in desired.plain)
+            shown += _operations(desired, current, each)
+            notes += _notes(each)
+    made = tuple(each for shown in operations.values() for each in shown)
+    slow = _slow_note(desired.preferences, max((len(wave.accounts) for wave in desired.waves), default=0))
+    return Plan(
+        phase=desired.phase,
+        command=command,
+        release=release,
+        layers=schedule.layers,
+        groups=tuple(groups),
+        operations=made,
+        hazards=tuple(PlannedHazard(hazard, targets) for hazard, targets in finder.hazards().items()),
+        acknowledged=frozenset(acknowledged),
+        minutes=sum((_wave_minutes(wave, operations[wave.wave.name]) for wave in schedule.waves), start=0.0),
+        notes=tuple(([slow] if slow and made else []) + notes),
+        schedule=schedule,
+    )
 
 
-def estimate_operation(wave: str, step: Call, template: str, preferences: Preferences) -> PlannedOperation:
-    """A step with its pace and its minutes."""
-    accounts = len(step.accounts)
-    at_once = concurrent_accounts(preferences, accounts) if accounts else 0
-    rounds = -(-accounts // at_once) if at_once else 0
-    turns = 1 if preferences.parallel_regions else len(step.regions)
-    each = _minutes(template) * (1.0 if step.action is Action.CREATE else 0.5)
-    return PlannedOperation(wave, step.layer, step.action, accounts, step.regions, at_once, rounds * turns * each)
+def _groups(finder: HazardFinder, each: ScheduledLayer, *, plain: bool) -> Iterator[Group]:
+    together: dict[tuple[ChangeKind, tuple[Change, ...] | None], list[Target]] = defaultdict(list)
+    for target, kind in each.changes.items():
+        changes = None if plain else finder.changes(each.layer, target, kind)
+        together[kind, changes].append(target)
+    for (kind, changes), targets in together.items():
+        yield Group(each.wave.name, each.layer, kind, tuple(targets), changes)
 
 
-def total_minutes(calls: Sequence[PlannedOperation], waves: Sequence[Wave], graph: Graph) -> float:
-    """The minutes of all waves one after the other, each as long as its longest way through the graph."""
-    minutes = 0.0
-    for wave in waves:
-        own: dict[str, float] = dict.fromkeys(graph, 0.0)
-        for each in calls:
-            if each.wave == wave.name:
-                own[each.layer] += each.minutes
-        longest: dict[str, float] = {}
-        minutes += max((_until(layer, graph, own, longest) for layer in graph), default=0.0)
-        if any(own.values()):
-            minutes += wave.bake_seconds / 60
-    return minutes
+def _notes(each: ScheduledLayer) -> Iterator[str]:
+    for target in sorted({target for call in each.calls for target in call.targets} - each.changes.keys()):
+        yield (
+            f"{each.layer}: {target} is updated with wave {each.wave.name}, ahead of its own: StackSets takes a new "
+            "template only with a deployment, and no account of the wave has an instance yet"
+        )
+    broken = [target for target, kind in each.changes.items() if kind is ChangeKind.INOPERABLE]
+    if broken:
+        yield (
+            f"{each.layer}: INOPERABLE at {name_list(broken, 3)}, and passed over; detach it with "
+            "`rollout-stacksets remove --account`, delete the stack there by hand, and apply again"
+        )
 
 
-def slowest_note(preferences: Preferences, accounts: int) -> str:
+def _slow_note(preferences: Preferences, accounts: int) -> str:
     """A sentence where the preferences make it one account at a time; empty where they do not."""
     if accounts < 2 or concurrent_accounts(preferences, accounts) > 1:
         return ""
@@ -139,10 +167,43 @@ def slowest_note(preferences: Preferences, accounts: int) -> str:
     return f"max_concurrent {preferences.max_concurrent}: one account at a time"
 
 
-def _until(layer: str, graph: Graph, own: Mapping[str, float], known: dict[str, float]) -> float:
-    if layer not in known:
-        known[layer] = own[layer] + max((_until(other, graph, own, known) for other in graph[layer]), default=0.0)
-    return known[layer]
+_SLOW = {
+    "AWS::RDS::DBInstance": 15.0,
+    "AWS::DMS::ReplicationInstance": 12.0,
+    "AWS::DirectConnect::DirectConnectGatewayAssociation": 15.0,
+    "AWS::EC2::VPCEndpoint": 3.0,
+    "AWS::EC2::TransitGatewayAttachment": 3.0,
+}
+"""Round figures of minutes for creating the slowest resources; AWS promises none. Updates are taken for half of it."""
+_ANY = 2.0
+
+
+def _operations(desired: DesiredState, current: CurrentState, each: ScheduledLayer) -> Iterator[PlannedOperation]:
+    """The operations of a layer, each with its pace and its minutes."""
+    definition = desired.sets.get(each.layer) or current.sets.get(each.layer)
+    for call in each.calls:
+        if definition is not None and call.action not in (Action.CREATE_SET, Action.DELETE_SET):
+            yield _estimated(each.wave.name, call, definition.template, desired.preferences)
+
+
+def _estimated(wave: str, call: Call, template: str, preferences: Preferences) -> PlannedOperation:
+    accounts = len(call.accounts)
+    at_once = concurrent_accounts(preferences, accounts) if accounts else 0
+    rounds = -(-accounts // at_once) if at_once else 0
+    turns = 1 if preferences.parallel_regions else len(call.regions)
+    minutes = rounds * turns * _minutes(template) * (1.0 if call.action is Action.CREATE else 0.5)
+    return PlannedOperation(wave, call.layer, call.action, accounts, call.regions, at_once, minutes)
+
+
+def _wave_minutes(wave: ScheduledWave, operations: Iterable[PlannedOperation]) -> float:
+    """The longest way through the layers of a wave, and its bake time."""
+    own: dict[str, float] = defaultdict(float)
+    for each in operations:
+        own[each.layer] += each.minutes
+    until: dict[str, float] = {}
+    for layer in wave.staying:
+        until[layer.layer] = own[layer.layer] + max((until[before] for before in layer.after), default=0.0)
+    return max(until.values(), default=0.0) + (wave.wave.bake_seconds / 60 if any(own.values()) else 0.0)
 
 
 @functools.lru_cache(maxsize=64)

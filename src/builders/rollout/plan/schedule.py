@@ -1,155 +1,182 @@
-"""Which layer goes before which. Pure.
+"""The schedule of a rollout: its waves, in each wave the layers in order, in each layer the calls in order. Pure.
 
-Forwards a layer follows those that it needs, backwards it goes before them. What a template exports and imports can
-turn that round: CloudFormation removes no export that is in use, and imports none that is not there.
-
-Who is deployed together, and where a layer is or shall be. Pure.
+`make_schedule` alone decides which calls are made. A plan shows its objects, and the executor carries the same objects
+out; where reality departs from it, `reschedule` makes the calls of a layer in a wave again.
 """
 
 from __future__ import annotations
 
-import graphlib
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from builders.errors import RolloutError
+from builders.rollout.diff.instances import ChangeKind, change_kind, differs, plain_change_kind
 from builders.rollout.model import CurrentState, DesiredState, StackSet, Target, Wave
-
-Graph = dict[str, frozenset[str]]
-"""For each layer those that it waits for."""
-
-
-@dataclass(frozen=True)
-class Interface:
-    """What a template gives to other stacks of its account and region, and takes from them.
-
-    The names are the texts of the expressions that make them: both sides write them alike. A condition is not looked
-    at: what may be exported counts as exported.
-    """
-
-    exports: frozenset[str]
-    imports: frozenset[str]
-
-
-NO_INTERFACE = Interface(frozenset(), frozenset())
-
-
-def interface(template: str) -> Interface:
-    """Read the names from a template's body in JSON."""
-    body = json.loads(template)
-    exported = (output["Export"]["Name"] for output in body.get("Outputs", {}).values() if "Export" in output)
-    return Interface(frozenset(map(_text, exported)), frozenset(map(_text, _imports(body))))
-
-
-def deployment_order(desired: DesiredState, current: CurrentState, back: bool) -> Graph:
-    """Order the layers of a phase that are there, or shall be. Raises `RolloutError` as `graph` does."""
-    before = {layer: interface(state.template) for layer, state in current.sets.items()}
-    before |= {layer: NO_INTERFACE for layer, _ in current.plain}
-    to_be = {layer: interface(each.template) for layer, each in desired.sets.items()}
-    to_be |= {layer: NO_INTERFACE for layer, each in desired.plain.items() if each.parameters}
-    return order_by_interfaces(before, to_be, desired.needs, back)
-
-
-def removal_order(desired: DesiredState, current: CurrentState) -> Graph:
-    """Order the layers where they leave a place that others of theirs keep: each before those that it needs."""
-    there = {*current.sets, *(layer for layer, _ in current.plain)}
-    return order_by_interfaces(dict.fromkeys(there, NO_INTERFACE), {}, desired.needs, back=True)
-
-
-def order_by_interfaces(
-    before: Mapping[str, Interface], to_be: Mapping[str, Interface], needs: Mapping[str, frozenset[str]], back: bool
-) -> Graph:
-    """Order the layers that are there, or shall be. `needs` holds for both; `back` is the way of a rollback.
-
-    A layer that goes away goes before everything that it needs. Raises `RolloutError` where two layers would each have
-    to go first.
-    """
-    waits: dict[str, set[str]] = {layer: set() for layer in sorted(before.keys() | to_be.keys())}
-    for layer in waits:
-        for needed in needs.get(layer, frozenset()) & waits.keys():
-            first, second = _pair(layer, needed, before, to_be, back)
-            waits[second].add(first)
-    found = {layer: frozenset(others) for layer, others in waits.items()}
-    try:
-        graphlib.TopologicalSorter(found).prepare()
-    except graphlib.CycleError as error:
-        circle = " -> ".join(error.args[1])
-        raise RolloutError(f"the layers wait for each other in a circle: {circle}; split the change in two") from error
-    return found
-
-
-def _pair(
-    layer: str, needed: str, before: Mapping[str, Interface], to_be: Mapping[str, Interface], back: bool
-) -> tuple[str, str]:
-    """Which of two goes first: `layer` takes from `needed`."""
-    old, new = before.get(layer, NO_INTERFACE), to_be.get(layer, NO_INTERFACE)
-    offered, offering = before.get(needed, NO_INTERFACE).exports, to_be.get(needed, NO_INTERFACE).exports
-    dropped = old.imports & (offered - offering) - new.imports
-    gained = new.imports & (offering - offered)
-    if dropped and gained:
-        raise RolloutError(
-            f"{layer} gives up {', '.join(sorted(dropped))} and takes {', '.join(sorted(gained))} of {needed} at once, "
-            "so neither can go first; roll out the new export, then the new import, then drop the old export"
-        )
-    importer_first = bool(dropped) or layer not in to_be or (back and not gained)
-    return (layer, needed) if importer_first else (needed, layer)
-
-
-def _imports(node: Any) -> Iterator[Any]:
-    if isinstance(node, dict):
-        if "Fn::ImportValue" in node:
-            yield node["Fn::ImportValue"]
-        for part in node.values():
-            yield from _imports(part)
-    elif isinstance(node, list):
-        for part in node:
-            yield from _imports(part)
-
-
-def _text(expression: Any) -> str:
-    if isinstance(expression, dict) and expression.keys() == {"Fn::Sub"}:
-        return str(expression["Fn::Sub"])
-    return expression if isinstance(expression, str) else json.dumps(expression, sort_keys=True)
-
+from builders.rollout.plan.calls import Call, calls_for, same_calls, state_after
+from builders.rollout.plan.order import deployment_order, removal_order
+from builders.scopes import in_order
 
 LEAVING = "leaving"
 """The last wave: accounts that the phase has no more."""
 
+READ_BEFORE_CHANGE = frozenset({ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY, ChangeKind.DELETE})
+"""What a plan tells resource by resource, so that the stack of each such instance is read."""
+
+
+@dataclass(frozen=True)
+class ScheduledLayer:
+    """A layer in a wave, which begins when those of `after` are over.
+
+    `changes` has what becomes of each instance, compared with how it is before the first wave. A layer of plain stacks
+    has no calls: each of its stacks is deployed or deleted by itself. `planned` is what the plan showed, where this one
+    takes its place.
+    """
+
+    wave: Wave
+    layer: str
+    after: frozenset[str]
+    leaving: bool
+    changes: Mapping[Target, ChangeKind]
+    calls: tuple[Call, ...] = ()
+    planned: ScheduledLayer | None = None
+
+
+@dataclass(frozen=True)
+class ScheduledWave:
+    """A wave: the layers where they stay, then, in reverse, those where they leave targets that other layers keep."""
+
+    wave: Wave
+    staying: tuple[ScheduledLayer, ...]
+    leaving: tuple[ScheduledLayer, ...]
+
+    @property
+    def layers(self) -> tuple[ScheduledLayer, ...]:
+        """All of them, in order."""
+        return *self.staying, *self.leaving
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The way from a current state. `current` has its stack sets and plain stacks alone."""
+
+    current: CurrentState
+    layers: tuple[str, ...]
+    waves: tuple[ScheduledWave, ...]
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """All calls, in the order of waves and layers."""
+        return tuple(call for wave in self.waves for each in wave.layers for call in each.calls)
+
+    def starts_from(self, desired: DesiredState, current: CurrentState) -> bool:
+        """Whether another reading of the phase found what the schedule was made from."""
+        return dict(self.current.plain) == dict(current.plain) and all(
+            same_calls(desired, layer, self.current.sets.get(layer), current.sets.get(layer))
+            for layer in self.current.sets.keys() | current.sets.keys()
+        )
+
+
+def make_schedule(desired: DesiredState, current: CurrentState, *, back: bool = False) -> Schedule:
+    """Schedule the way from the current state to the desired one; `back` is the order of a rollback.
+
+    Raises `RolloutError` where the layers can be put in no order.
+    """
+    staying, leaving = deployment_order(desired, current, back), removal_order(desired, current)
+    scheduler = _Scheduler(desired, current)
+    waves = [
+        ScheduledWave(
+            wave,
+            tuple(scheduler.add(wave, layer, staying[layer], leaving=False) for layer in in_order(staying)),
+            tuple(scheduler.add(wave, layer, leaving[layer], leaving=True) for layer in in_order(leaving)),
+        )
+        for wave in waves_of(desired, current)
+    ]
+    return Schedule(CurrentState(current.sets, plain=current.plain), tuple(in_order(staying)), tuple(waves))
+
+
+def reschedule(
+    planned: ScheduledLayer, desired: DesiredState, current: CurrentState, without: Collection[Target]
+) -> ScheduledLayer:
+    """Schedule a layer of a wave again, from the state that it has come to and `without` some targets.
+
+    Calls that stay the same are the planned ones.
+    """
+    again = _Scheduler(desired, current).add(
+        planned.wave, planned.layer, planned.after, leaving=planned.leaving, without=without
+    )
+    before = {(call.action, call.accounts, call.regions): call for call in planned.calls}
+    calls = []
+    for call in again.calls:
+        same = before.get((call.action, call.accounts, call.regions))
+        calls.append(same if same == call else call)
+    return replace(again, calls=tuple(calls), planned=planned)
+
+
+class _Scheduler:
+    """Schedules layers one after the other, each from the state that the calls before it lead to."""
+
+    def __init__(self, desired: DesiredState, current: CurrentState) -> None:
+        self._desired = desired
+        self._current = current
+        self._sets: dict[str, StackSet | None] = dict(current.sets)
+        self._changes: dict[str, Mapping[Target, ChangeKind]] = {}
+        wave = {account: number for number, wave in enumerate(desired.waves) for account in wave.accounts}
+        self._anchors = sorted(desired.targets, key=lambda target: (wave.get(target.account, len(wave)), target))
+
+    def add(
+        self, wave: Wave, layer: str, after: frozenset[str], *, leaving: bool, without: Collection[Target] = ()
+    ) -> ScheduledLayer:
+        """Schedule a layer in a wave, `without` some of its targets."""
+        if layer not in self._changes:
+            self._changes[layer] = change_kinds(self._desired, self._current, layer)
+        accounts, staying = frozenset(wave.accounts), _desired_targets(self._desired, layer)
+        changes = {
+            target: kind
+            for target, kind in self._changes[layer].items()
+            if target.account in accounts
+            and target not in without
+            # A layer that leaves all of its targets goes in the order of those that stay.
+            and (bool(staying) and target not in staying) is leaving
+        }
+        calls: tuple[Call, ...] = ()
+        if layer not in self._desired.plain:
+            state = self._sets.get(layer)
+            calls = tuple(calls_for(self._desired, layer, state, changes, self._anchors))
+            self._sets[layer] = state_after(self._desired, state, *calls)
+        return ScheduledLayer(wave, layer, after, leaving, changes, calls)
+
 
 def waves_of(desired: DesiredState, current: CurrentState) -> list[Wave]:
-    """The waves of the phase, and one for whoever is there and should not be."""
+    """The waves of the phase, and one for accounts that have instances and are in no wave."""
     named = {account for wave in desired.waves for account in wave.accounts}
-    there = {target.account for state in current.sets.values() for target in state.instances}
-    there |= {target.account for _, target in current.plain}
-    gone = tuple(sorted(there - named))
-    # A set without instances is to go, too, and goes with the last wave.
+    present = {target.account for state in current.sets.values() for target in state.instances}
+    present |= {target.account for _, target in current.plain}
+    gone = tuple(sorted(present - named))
+    # A set without instances is removed too, and goes with the last wave.
     return [*desired.waves, Wave(LEAVING, gone)] if gone or not desired.waves else list(desired.waves)
 
 
-def targets_of(
-    desired: DesiredState, layer: str, state: StackSet | None, standing: Iterable[tuple[str, Target]]
-) -> set[Target]:
-    """Where a layer is or shall be; `standing` are the plain stacks that are there."""
+def change_kinds(desired: DesiredState, current: CurrentState, layer: str) -> dict[Target, ChangeKind]:
+    """What becomes of every instance or plain stack of a layer, by target."""
+    targets = set(_desired_targets(desired, layer))
     if layer in desired.plain:
-        return {*desired.plain[layer].parameters, *(target for name, target in standing if name == layer)}
-    shall: Collection[Target] = desired.sets[layer].overrides.keys() if layer in desired.sets else ()
-    return {*shall, *(state.instances if state else ())}
+        targets |= {target for name, target in current.plain if name == layer}
+        stacks = desired.plain[layer]
+        return {each: plain_change_kind(stacks, current.plain.get((layer, each)), each) for each in sorted(targets)}
+    spec, state = desired.sets.get(layer), current.sets.get(layer)
+    changed = spec is not None and state is not None and differs(desired, spec, state)
+    targets |= state.instances.keys() if state else set()
+    return {each: change_kind(spec, state, each, changed) for each in sorted(targets)}
 
 
-def leaving_targets(desired: DesiredState, layer: str, where: Collection[Target]) -> set[Target]:
-    """Those of a layer's places that it leaves while it stays at others."""
+def stacks_to_read(desired: DesiredState, current: CurrentState) -> Iterator[tuple[str, Target, str]]:
+    """Layer, target and stack id of every instance that may change."""
+    for layer, state in sorted(current.sets.items()):
+        for target, kind in change_kinds(desired, current, layer).items():
+            if kind in READ_BEFORE_CHANGE and state.instances[target].stack_id:
+                yield layer, target, state.instances[target].stack_id
+
+
+def _desired_targets(desired: DesiredState, layer: str) -> Mapping[Target, object]:
     if layer in desired.plain:
-        staying: Collection[Target] = desired.plain[layer].parameters
-    elif layer in desired.sets:
-        staying = desired.sets[layer].overrides
-    else:
-        staying = ()
-    return {target for target in where if target not in staying} if staying else set()
-
-
-def anchor_targets(desired: DesiredState) -> list[Target]:
-    """All places of the phase, those of the first wave first."""
-    number = {account: index for index, wave in enumerate(desired.waves) for account in wave.accounts}
-    return sorted(desired.targets, key=lambda target: (number.get(target.account, len(number)), target))
+        return desired.plain[layer].parameters
+    return desired.sets[layer].overrides if layer in desired.sets else {}
