@@ -34,6 +34,7 @@ def made(
         "Metadata": {"Stackferry": {"Scope": scope, "Needs": sorted(needs)}},
         "Parameters": {**COMMON, **(parameters or {})},
         "Rules": rules or {},
+        "Resources": {},
         "Outputs": {name: {"Value": "x"} for name in outputs},
     }
     return read_template(layer, json.dumps(body))

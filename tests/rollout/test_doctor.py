@@ -20,6 +20,7 @@ from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template
 from builders.rollout.model import Permissions, Target
+from builders.rollout.phase import PhaseConnection
 from builders.rollout.plan.calls import Action
 from builders.rollout.state.journal import Command, Run, RunStatus
 from builders.rollout.state.store import Store
@@ -36,14 +37,14 @@ def templates() -> dict[str, Template]:
 
 
 @pytest.fixture
-def patient(administrator: Administrator, members: list[str]) -> CheckedPhase:
+def phase(administrator: Administrator, members: list[str]) -> CheckedPhase:
     """A phase in three accounts that lacks nothing but a network account."""
-    phase = {"environment": "dev.json", "targets": {"accounts": members}, "regions": [REGION]}
-    content = {"tooling": {"account": administrator.number, "parameters": "tooling.json"}, "phases": {PHASE: phase}}
+    plan = {"environment": "dev.json", "targets": {"accounts": members}, "regions": [REGION]}
+    content = {"tooling": {"account": administrator.number, "parameters": "tooling.json"}, "phases": {PHASE: plan}}
     return CheckedPhase(
         client=administrator.client(),
         rollout=RolloutFile.model_validate(content),
-        phase=PHASE,
+        name=PHASE,
         suffix=SUFFIX,
         accounts=tuple(members),
         templates=templates(),
@@ -53,9 +54,9 @@ def patient(administrator: Administrator, members: list[str]) -> CheckedPhase:
     )
 
 
-def found(patient: CheckedPhase, name: str) -> list[Finding]:
+def found(phase: CheckedPhase, name: str) -> list[Finding]:
     """What one check finds."""
-    diagnosis, _ = run_doctor(patient)
+    diagnosis, _ = run_doctor(phase)
     (checked,) = [each for each in diagnosis.checks if each.name == name]
     return list(checked.findings)
 
@@ -76,38 +77,38 @@ def drop_role(administrator: Administrator, account: str, role: str) -> None:
         *("accounts", "templates", "buckets", "regions", "quotas", "instances", "run"),
     ],
 )
-def test_a_phase_that_lacks_nothing_is_well(patient: CheckedPhase, name: str) -> None:
-    assert found(patient, name) == []
+def test_a_phase_that_lacks_nothing_is_well(phase: CheckedPhase, name: str) -> None:
+    assert found(phase, name) == []
 
 
-def test_every_check_has_its_line(patient: CheckedPhase) -> None:
-    diagnosis, _ = run_doctor(patient)
+def test_every_check_has_its_line(phase: CheckedPhase) -> None:
+    diagnosis, _ = run_doctor(phase)
 
     assert [each.name for each in diagnosis.checks] == list(CHECKS)
 
 
-def test_credentials_of_another_account_are_found(patient: CheckedPhase) -> None:
-    tooling = patient.rollout.tooling.model_copy(update={"account": "888888888888"})
-    other = dataclasses.replace(patient, rollout=patient.rollout.model_copy(update={"tooling": tooling}))
+def test_credentials_of_another_account_are_found(phase: CheckedPhase) -> None:
+    tooling = phase.rollout.tooling.model_copy(update={"account": "888888888888"})
+    other = dataclasses.replace(phase, rollout=phase.rollout.model_copy(update={"tooling": tooling}))
 
     (finding,) = found(other, "credentials")
 
     assert (
         finding.what
-        == f"the credentials are of account {patient.rollout.tooling.account}, and the tooling account is 888888888888"
+        == f"the credentials are of account {phase.rollout.tooling.account}, and the tooling account is 888888888888"
     )
 
 
-def test_a_missing_administration_role_is_found(patient: CheckedPhase, administrator: Administrator) -> None:
+def test_a_missing_administration_role_is_found(phase: CheckedPhase, administrator: Administrator) -> None:
     drop_role(administrator, administrator.number, "AWSCloudFormationStackSetAdministrationRole")
 
-    (finding,) = found(patient, "administration role")
+    (finding,) = found(phase, "administration role")
 
     assert finding.what.startswith("there is no administration role AWSCloudFormationStackSetAdministrationRole")
 
 
 def test_an_administration_role_that_trusts_somebody_else_is_found(
-    patient: CheckedPhase, administrator: Administrator
+    phase: CheckedPhase, administrator: Administrator
 ) -> None:
     trust = {
         "Version": "2012-10-17",
@@ -119,38 +120,36 @@ def test_an_administration_role_that_trusts_somebody_else_is_found(
         RoleName="AWSCloudFormationStackSetAdministrationRole", PolicyDocument=json.dumps(trust)
     )
 
-    (finding,) = found(patient, "administration role")
+    (finding,) = found(phase, "administration role")
 
     assert "does not trust cloudformation.amazonaws.com" in finding.what
 
 
-def test_an_administration_role_that_may_not_go_on_is_found(
-    patient: CheckedPhase, administrator: Administrator
-) -> None:
+def test_an_administration_role_that_may_not_go_on_is_found(phase: CheckedPhase, administrator: Administrator) -> None:
     administrator.api("iam").delete_role_policy(
         RoleName="AWSCloudFormationStackSetAdministrationRole", PolicyName="assume"
     )
 
-    (finding,) = found(patient, "administration role")
+    (finding,) = found(phase, "administration role")
 
-    target = f"arn:aws:iam::{patient.accounts[0]}:role/AWSCloudFormationStackSetExecutionRole"
+    target = f"arn:aws:iam::{phase.accounts[0]}:role/AWSCloudFormationStackSetExecutionRole"
     assert finding.what.endswith(f"may not assume {target}")
 
 
 def test_execution_roles_that_are_missing_are_told_once_for_all_accounts(
-    patient: CheckedPhase, administrator: Administrator, members: list[str]
+    phase: CheckedPhase, administrator: Administrator, members: list[str]
 ) -> None:
     for account in members[:2]:
         administrator.fleet.shut_out(account)
 
-    (finding,) = found(patient, "execution roles")
+    (finding,) = found(phase, "execution roles")
 
     assert finding.severity is Severity.ERROR
     assert finding.where == tuple(sorted(members[:2]))
 
 
 def test_an_execution_role_that_trusts_another_account_is_found(
-    patient: CheckedPhase, administrator: Administrator, member: str
+    phase: CheckedPhase, administrator: Administrator, member: str
 ) -> None:
     trust = {
         "Version": "2012-10-17",
@@ -158,12 +157,12 @@ def test_an_execution_role_that_trusts_another_account_is_found(
             {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999999999999:root"}, "Action": "sts:AssumeRole"}
         ],
     }
-    account = patient.accounts[0]
+    account = phase.accounts[0]
     administrator.api("iam", account).update_assume_role_policy(
         RoleName="AWSCloudFormationStackSetExecutionRole", PolicyDocument=json.dumps(trust)
     )
 
-    (finding,) = found(patient, "execution roles")
+    (finding,) = found(phase, "execution roles")
 
     assert "does not trust" in finding.what
     assert finding.where == (account,)
@@ -173,59 +172,59 @@ def test_an_execution_role_that_trusts_another_account_is_found(
     ("role", "check"), [(PLAN_ROLE, "plan roles"), ("OrganizationAccountAccessRole", "deploy roles")]
 )
 def test_a_role_that_cannot_be_assumed_is_found(
-    patient: CheckedPhase, administrator: Administrator, role: str, check: str
+    phase: CheckedPhase, administrator: Administrator, role: str, check: str
 ) -> None:
-    drop_role(administrator, patient.accounts[1], role)
+    drop_role(administrator, phase.accounts[1], role)
 
-    (finding,) = found(patient, check)
+    (finding,) = found(phase, check)
 
     assert finding.what.endswith(f"role {role} cannot be assumed")
-    assert finding.where == (patient.accounts[1],)
+    assert finding.where == (phase.accounts[1],)
 
 
 def test_an_account_without_its_deploy_role_could_not_be_asked_for_its_execution_role(
-    patient: CheckedPhase, administrator: Administrator
+    phase: CheckedPhase, administrator: Administrator
 ) -> None:
-    drop_role(administrator, patient.accounts[1], "OrganizationAccountAccessRole")
+    drop_role(administrator, phase.accounts[1], "OrganizationAccountAccessRole")
 
-    (finding,) = found(patient, "execution roles")
+    (finding,) = found(phase, "execution roles")
 
-    assert (finding.severity, finding.where) == (Severity.UNKNOWN, (patient.accounts[1],))
+    assert (finding.severity, finding.where) == (Severity.UNKNOWN, (phase.accounts[1],))
 
 
-def test_dms_roles_are_missed_where_a_layer_replicates(patient: CheckedPhase, administrator: Administrator) -> None:
-    replicating = dataclasses.replace(patient.templates["network"], body='{"Type": "AWS::DMS::ReplicationInstance"}')
-    for account in patient.accounts[1:]:
+def test_dms_roles_are_missed_where_a_layer_replicates(phase: CheckedPhase, administrator: Administrator) -> None:
+    replicating = dataclasses.replace(phase.templates["network"], body='{"Type": "AWS::DMS::ReplicationInstance"}')
+    for account in phase.accounts[1:]:
         administrator.lend(account, "dms-vpc-role")
         administrator.lend(account, "dms-cloudwatch-logs-role")
 
-    (finding,) = CHECKS["DMS roles"](dataclasses.replace(patient, templates={"network": replicating}))
+    (finding,) = CHECKS["DMS roles"](dataclasses.replace(phase, templates={"network": replicating}))
 
     assert finding.what == "DMS lacks dms-vpc-role, dms-cloudwatch-logs-role"
-    assert finding.where == (patient.accounts[0],)
+    assert finding.where == (phase.accounts[0],)
 
 
-def test_a_bucket_that_bootstrap_has_not_made_is_found(patient: CheckedPhase) -> None:
-    (finding,) = found(dataclasses.replace(patient, buckets={}), "buckets")
+def test_a_bucket_that_bootstrap_has_not_made_is_found(phase: CheckedPhase) -> None:
+    (finding,) = found(dataclasses.replace(phase, buckets={}), "buckets")
 
     assert (finding.what, finding.where) == ("no bucket for packages", (REGION,))
 
 
-def test_a_bucket_that_is_gone_is_found(patient: CheckedPhase) -> None:
-    (finding,) = found(dataclasses.replace(patient, buckets={REGION: "nowhere-to-be-found"}), "buckets")
+def test_a_bucket_that_is_gone_is_found(phase: CheckedPhase) -> None:
+    (finding,) = found(dataclasses.replace(phase, buckets={REGION: "nowhere-to-be-found"}), "buckets")
 
-    assert "which is not there" in finding.what
+    assert "which does not exist" in finding.what
 
 
-def test_without_a_package_nobody_can_be_asked_whether_he_reads_it(patient: CheckedPhase) -> None:
-    (finding,) = found(patient, "readers of packages")
+def test_without_a_package_nobody_can_be_asked_whether_he_reads_it(phase: CheckedPhase) -> None:
+    (finding,) = found(phase, "readers of packages")
 
     assert (finding.severity, finding.where) == (Severity.UNKNOWN, (REGION,))
 
 
-def allow_readers(patient: CheckedPhase, administrator: Administrator, accounts: list[str]) -> None:
+def allow_readers(phase: CheckedPhase, administrator: Administrator, accounts: list[str]) -> None:
     """Put the package into the bucket, and let some accounts read it."""
-    bucket, s3 = patient.buckets[REGION], administrator.api("s3")
+    bucket, s3 = phase.buckets[REGION], administrator.api("s3")
     s3.put_object(Bucket=bucket, Key="rotation-1.zip", Body=b"code")
     allowed = {
         "Effect": "Allow",
@@ -237,42 +236,42 @@ def allow_readers(patient: CheckedPhase, administrator: Administrator, accounts:
 
 
 def test_an_account_that_cannot_read_packages_is_found(
-    patient: CheckedPhase, administrator: Administrator, members: list[str]
+    phase: CheckedPhase, administrator: Administrator, members: list[str]
 ) -> None:
-    allow_readers(patient, administrator, members[1:])
+    allow_readers(phase, administrator, members[1:])
 
-    (finding,) = CHECKS["readers of packages"](patient)
+    (finding,) = CHECKS["readers of packages"](phase)
 
     assert finding.severity is Severity.ERROR
     assert finding.where == (members[0],)
 
 
 def test_packages_that_all_accounts_read_are_well(
-    patient: CheckedPhase, administrator: Administrator, members: list[str]
+    phase: CheckedPhase, administrator: Administrator, members: list[str]
 ) -> None:
-    allow_readers(patient, administrator, members)
+    allow_readers(phase, administrator, members)
 
-    assert list(CHECKS["readers of packages"](patient)) == []
-
-
-def test_a_region_that_is_not_switched_on_is_found(patient: CheckedPhase) -> None:
-    phase = patient.rollout.phases[PHASE].model_copy(update={"regions": (REGION, "af-south-1")})
-    rollout = patient.rollout.model_copy(update={"phases": {PHASE: phase}})
-
-    (finding,) = CHECKS["regions"](dataclasses.replace(patient, rollout=rollout))
-
-    assert finding.what == "af-south-1 is not switched on"
-    assert finding.where == tuple(sorted(patient.accounts))
+    assert list(CHECKS["readers of packages"](phase)) == []
 
 
-def test_a_phase_is_examined_by_its_files_and_what_the_shared_stacks_put_out(patient: CheckedPhase) -> None:
+def test_a_region_that_is_not_switched_on_is_found(phase: CheckedPhase) -> None:
+    wider = phase.rollout.phases[PHASE].model_copy(update={"regions": (REGION, "af-south-1")})
+    rollout = phase.rollout.model_copy(update={"phases": {PHASE: wider}})
+
+    (finding,) = CHECKS["regions"](dataclasses.replace(phase, rollout=rollout))
+
+    assert finding.what == "af-south-1 is not enabled"
+    assert finding.where == tuple(sorted(phase.accounts))
+
+
+def test_a_phase_is_examined_by_its_files_and_what_the_shared_stacks_put_out(phase: CheckedPhase) -> None:
     rollout = loading.load_rollout_file(Path(__file__).parents[2] / "rollout.yaml")
     shared = SharedOutputs(
         tooling={"us-east-1": {"ArtifactsBucket": "near"}},
         administration={"AdministrationRoleArn": "arn:aws:iam::888888888888:role/ours"},
     )
 
-    examined = CheckedPhase.of(patient.client, rollout, PHASE, {}, shared)
+    examined = CheckedPhase.of(PhaseConnection(rollout, {}, PHASE, "dev", phase.client), shared)
 
     assert (examined.suffix, examined.accounts) == ("dev", ("111111111111",))
     assert examined.buckets == {"us-east-1": "near"}
@@ -280,13 +279,11 @@ def test_a_phase_is_examined_by_its_files_and_what_the_shared_stacks_put_out(pat
     assert all(key.endswith(".zip") for key in examined.packages)
 
 
-def test_too_many_stack_sets_are_found(patient: CheckedPhase) -> None:
+def test_too_many_stack_sets_are_found(phase: CheckedPhase) -> None:
     many = {f"layer{number}": made(f"layer{number}") for number in range(DEFAULTS[STACK_SETS] + 1)}
 
     errors = [
-        each
-        for each in CHECKS["quotas"](dataclasses.replace(patient, templates=many))
-        if each.severity is Severity.ERROR
+        each for each in CHECKS["quotas"](dataclasses.replace(phase, templates=many)) if each.severity is Severity.ERROR
     ]
 
     assert [each.what for each in errors] == [
@@ -295,20 +292,20 @@ def test_too_many_stack_sets_are_found(patient: CheckedPhase) -> None:
 
 
 def test_an_inoperable_instance_is_found(
-    patient: CheckedPhase, standing: Rollout, administrator: Administrator, members: list[str]
+    phase: CheckedPhase, standing: Rollout, administrator: Administrator, members: list[str]
 ) -> None:
     administrator.fleet.shut_out(members[0])
     standing.run(standing.step(Action.DELETE, [members[0]]))
 
-    (finding,) = found(patient, "instances")
+    (finding,) = found(phase, "instances")
 
     assert finding.where == (str(Target(members[0], REGION)),)
     assert "remove --phase dev --account" in finding.remedy
 
 
 @pytest.fixture
-def store(patient: CheckedPhase) -> Store:
-    return Store(patient.client.objects(REGION), patient.buckets[REGION], SUFFIX)
+def store(phase: CheckedPhase) -> Store:
+    return Store(phase.client.objects(REGION), phase.buckets[REGION], SUFFIX)
 
 
 def begin(store: Store) -> None:
@@ -317,26 +314,26 @@ def begin(store: Store) -> None:
     )
 
 
-def test_a_run_that_is_under_way_is_a_warning(patient: CheckedPhase, store: Store) -> None:
+def test_a_run_that_is_under_way_is_a_warning(phase: CheckedPhase, store: Store) -> None:
     begin(store)
 
-    (finding,) = found(dataclasses.replace(patient, store=store), "run")
+    (finding,) = found(dataclasses.replace(phase, store=store), "run")
 
     assert finding.what == "a run is under way: apply of 0123456789ab, begun 2026-11-23T00:00:00+00:00"
     assert finding.severity is Severity.WARNING
 
 
-def test_a_run_that_failed_is_a_warning(patient: CheckedPhase, store: Store) -> None:
+def test_a_run_that_failed_is_a_warning(phase: CheckedPhase, store: Store) -> None:
     begin(store)
     store.journal.close(RunStatus.FAILED, good=False)
 
-    (finding,) = found(dataclasses.replace(patient, store=store), "run")
+    (finding,) = found(dataclasses.replace(phase, store=store), "run")
 
     assert finding.what.startswith("the last run did not reach every instance")
 
 
-def test_one_check_that_cannot_be_asked_hides_no_other(patient: CheckedPhase) -> None:
-    nobody = dataclasses.replace(patient, store=_Unreadable())  # type: ignore[arg-type]
+def test_one_check_that_cannot_be_asked_hides_no_other(phase: CheckedPhase) -> None:
+    nobody = dataclasses.replace(phase, store=_Unreadable())  # type: ignore[arg-type]
 
     diagnosis, code = run_doctor(nobody)
 
@@ -363,29 +360,29 @@ def organization(cloud: Cloud, number: Callable[[], str]) -> Organization:
 
 
 @pytest.fixture
-def managed(organization: Organization, patient: CheckedPhase, number: Callable[[], str]) -> CheckedPhase:
+def managed(organization: Organization, phase: CheckedPhase, number: Callable[[], str]) -> CheckedPhase:
     """The phase with service-managed sets, as the management account carries it out."""
     unit = organization.unit("payments")
     accounts = tuple(organization.admit(number(), unit) for _ in range(2))
-    return as_seen_by(organization.management, organization.cloud, patient, accounts, "SELF")
+    return as_seen_by(organization.management, organization.cloud, phase, accounts, "SELF")
 
 
 def as_seen_by(
-    account: str, cloud: Cloud, patient: CheckedPhase, accounts: tuple[str, ...], call_as: str
+    account: str, cloud: Cloud, phase: CheckedPhase, accounts: tuple[str, ...], call_as: str
 ) -> CheckedPhase:
     permissions = dataclasses.replace(SERVICE_MANAGED, call_as=call_as)
-    tooling = patient.rollout.tooling.model_copy(update={"account": account})
+    tooling = phase.rollout.tooling.model_copy(update={"account": account})
     return dataclasses.replace(
-        patient,
+        phase,
         client=connect(cloud, account, permissions),
-        rollout=patient.rollout.model_copy(update={"tooling": tooling}),
+        rollout=phase.rollout.model_copy(update={"tooling": tooling}),
         accounts=accounts,
         permissions=permissions,
     )
 
 
-def check(patient: CheckedPhase, name: str) -> list[Finding]:
-    return list(CHECKS[name](patient))
+def check(phase: CheckedPhase, name: str) -> list[Finding]:
+    return list(CHECKS[name](phase))
 
 
 def test_trusted_access_that_is_off_is_found(managed: CheckedPhase) -> None:
@@ -458,5 +455,5 @@ def test_the_management_account_as_a_target_is_found(managed: CheckedPhase, orga
     assert finding.what == "service-managed sets never deploy to the management account"
 
 
-def test_self_managed_sets_need_no_organization(patient: CheckedPhase) -> None:
-    assert check(patient, "accounts") == []
+def test_self_managed_sets_need_no_organization(phase: CheckedPhase) -> None:
+    assert check(phase, "accounts") == []

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from builders.rollout.checks.doctor import template_limit_findings
+from builders.rollout.checks.doctor import template_findings
 from builders.rollout.checks.findings import CheckResult, Diagnosis, Finding, Severity, merged_findings
-from builders.rollout.config.templates import read_template
+from builders.rollout.model import Permissions
 from builders.rollout.render.findings import doctor_data
 
 
 def found(service_managed: bool = False, **sections: Any) -> list[str]:
     """What is said of a template with these sections."""
-    body = {"Metadata": {"Stackferry": {"Scope": "PHASE", "Needs": []}}, **sections}
-    made = read_template("network", json.dumps(body))
-    return [each.what for each in template_limit_findings("network", made, service_managed)]
+    body = json.dumps({"Resources": {}, **sections})
+    return [each.what for each in template_findings("network", body, Permissions(service_managed=service_managed))]
 
 
 def test_a_template_within_its_limits_is_well() -> None:
@@ -24,23 +23,23 @@ def test_a_template_within_its_limits_is_well() -> None:
 
 def test_a_template_with_too_many_resources_is_told() -> None:
     assert found(Resources={f"Queue{number}": {"Type": "A::B::C"} for number in range(501)}) == [
-        "501 Resources, and 500 are taken"
+        "the template has 501 resources; CloudFormation takes 500"
     ]
 
 
 def test_a_template_that_is_too_long_is_told() -> None:
-    assert found(Description="x" * 60_000)[0].endswith(" bytes, and 51,200 are taken")
+    assert found(Description="x" * 60_000)[0].endswith(" bytes; 51,200 go without a bucket")
 
 
 def test_a_transform_is_told() -> None:
-    assert found(Transform="AWS::LanguageExtensions") == ["a transform or macro"]
+    assert found(Transform="AWS::LanguageExtensions") == ["the template has a transform or macro"]
 
 
 def test_a_nested_stack_is_told_where_sets_are_service_managed() -> None:
     resources = {"Inner": {"Type": "AWS::CloudFormation::Stack"}}
 
     assert found(service_managed=True, Resources=resources) == [
-        "nested stacks (Inner), which service-managed sets refuse"
+        "a service-managed set takes no nested stacks, and Inner is one"
     ]
     assert found(Resources=resources) == []
 

@@ -1,13 +1,10 @@
-"""What checks say.
-
-Whom the checks look at: a phase, as far as rollout.yaml and the shared stacks tell of it.
-"""
+"""Findings of doctor, and the phase that its checks look at."""
 
 from __future__ import annotations
 
 import enum
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from builders import naming
@@ -20,11 +17,12 @@ from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template
 from builders.rollout.model import Permissions, Target
+from builders.rollout.phase import PhaseConnection
 from builders.rollout.state.store import Store
 
 
 class Severity(enum.Enum):
-    """How bad it is; an error stops a rollout."""
+    """The weight of a finding; an error stops a rollout."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -33,7 +31,7 @@ class Severity(enum.Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong, with the fix in one line. `where` are accounts, regions or layers; empty when it is everywhere."""
+    """A problem and its remedy in one line. `where` are accounts, regions or layers; empty when it is everywhere."""
 
     severity: Severity
     what: str
@@ -43,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check with what it found; nothing found is well."""
+    """The findings of one check; none when all is well."""
 
     name: str
     findings: tuple[Finding, ...]
@@ -51,7 +49,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All checks of a phase, in their order."""
+    """The results of all checks of a phase, in their order."""
 
     phase: str
     checks: tuple[CheckResult, ...]
@@ -62,26 +60,17 @@ class Diagnosis:
         return not any(each.severity is Severity.ERROR for check in self.checks for each in check.findings)
 
 
-def merged_findings(found: Iterable[tuple[str, Finding | None]]) -> Iterator[Finding]:
-    """Findings of single accounts as one for all that have the same: a thousand accounts lack a role for one reason."""
-    alike: dict[tuple[Severity, str, str], list[str]] = defaultdict(list)
-    for where, finding in found:
-        if finding is not None:
-            alike[finding.severity, finding.what, finding.remedy].append(where)
-    for (severity, what, remedy), targets in alike.items():
-        yield Finding(severity, what, remedy, tuple(sorted(targets)))
-
-
 @dataclass(frozen=True)
 class CheckedPhase:
-    """A phase. `buckets` are those of the artifacts by region, `packages` the keys in them that its functions have.
+    """A phase, as far as rollout.yaml and the shared stacks tell of it.
 
-    `store` is None before there is one.
+    `buckets` are those of the artifacts by region, `packages` the keys in them that its functions have. `store` is None
+    before there is one.
     """
 
     client: Client
     rollout: RolloutFile
-    phase: str
+    name: str
     suffix: str
     accounts: tuple[str, ...]
     templates: Mapping[str, Template]
@@ -91,32 +80,23 @@ class CheckedPhase:
     store: Store | None = None
 
     @classmethod
-    def of(
-        cls,
-        client: Client,
-        rollout: RolloutFile,
-        phase: str,
-        templates: Mapping[str, Template],
-        shared: SharedOutputs,
-        members: Mapping[str, Collection[str]] | None = None,
-        store: Store | None = None,
-    ) -> CheckedPhase:
+    def of(cls, connection: PhaseConnection, shared: SharedOutputs, store: Store | None = None) -> CheckedPhase:
         """Put together what is known; `shared` may be empty before bootstrap. Raises `RolloutFileError`."""
-        environment = sources.environment_file(rollout, phase)
-        suffix = sources.suffix_of(rollout, phase, environment) or ""
-        packages = {value for key, value in environment.values.items() if key.endswith("PackageKey") and value}
+        rollout, name, suffix = connection.rollout, connection.phase, connection.suffix
+        environment = sources.environment_file(rollout, name).values
+        packages = {value for key, value in environment.items() if key.endswith("PackageKey") and value}
         return cls(
-            client=client,
+            client=connection.client,
             rollout=rollout,
-            phase=phase,
+            name=name,
             suffix=suffix,
-            accounts=desired_state.accounts_of(rollout, phase, members or {}),
-            templates=templates,
-            permissions=desired_state.permissions_of(rollout, phase, suffix, shared),
+            accounts=desired_state.accounts_of(rollout, name, connection.members),
+            templates=connection.templates,
+            permissions=desired_state.permissions_of(rollout, name, suffix, shared),
             buckets={
-                region: found[naming.ARTIFACTS_BUCKET]
-                for region, found in shared.tooling.items()
-                if naming.ARTIFACTS_BUCKET in found
+                region: outputs[naming.ARTIFACTS_BUCKET]
+                for region, outputs in shared.tooling.items()
+                if naming.ARTIFACTS_BUCKET in outputs
             },
             packages=tuple(sorted(packages)),
             store=store,
@@ -125,39 +105,47 @@ class CheckedPhase:
     @property
     def regions(self) -> tuple[str, ...]:
         """The phase's regions."""
-        return self.rollout.phases[self.phase].regions
+        return self.rollout.phases[self.name].regions
 
     @property
     def carried(self) -> dict[str, Template]:
         """The templates that stack sets carry into the phase's accounts."""
-        left_out = self.rollout.phases[self.phase].leave_out
+        left_out = self.rollout.phases[self.name].leave_out
         return {
             layer: each for layer, each in self.templates.items() if each.scope == "PHASE" and layer not in left_out
         }
 
     def in_each_account(
-        self, look: Callable[[Target], Finding | None], accounts: Iterable[str] = ()
+        self, look: Callable[[Target], Finding | None], accounts: Iterable[str] = (), region: str = ""
     ) -> Iterator[Finding]:
-        """Look at every account in the phase's first region; one that cannot be asked is a finding of its own."""
+        """Look at every account, in the phase's first region unless another is given; an account that cannot be asked
+        is a finding of its own."""
 
         def careful(account: str) -> Finding | None:
             try:
-                return look(Target(account, self.regions[0]))
+                return look(Target(account, region or self.regions[0]))
             except RolloutError as error:
                 return unknown_finding(error)
 
         yield from merged_findings(
-            sorted(concurrently(careful, tuple(accounts) or self.accounts), key=lambda each: each[0])
+            sorted(concurrently(careful, tuple(accounts) or self.accounts), key=lambda it: it[0])
         )
 
 
+def merged_findings(found: Iterable[tuple[str, Finding | None]]) -> Iterator[Finding]:
+    """Merge equal findings of single accounts into one: a thousand accounts lack a role for one reason."""
+    equal: dict[tuple[Severity, str, str], list[str]] = defaultdict(list)
+    for where, finding in found:
+        if finding is not None:
+            equal[finding.severity, finding.what, finding.remedy].append(where)
+    for (severity, what, remedy), accounts in equal.items():
+        yield Finding(severity, what, remedy, tuple(sorted(accounts)))
+
+
 def unknown_finding(error: RolloutError) -> Finding:
-    """What could not be found out, with AWS's own words: the role or the permission that is missing is named there."""
+    """A finding of what could not be asked, in AWS's own words: they name the role or permission that is missing."""
     if isinstance(error, AccessDenied):
-        return Finding(Severity.UNKNOWN, _alike(error), "allow it to whoever runs doctor, or look by hand")
+        # AWS's sentence names each account and role session: without it the same of many is one finding.
+        what = str(error).split("; AWS says:", maxsplit=1)[0]
+        return Finding(Severity.UNKNOWN, what, "allow it to whoever runs doctor, or look by hand")
     return Finding(Severity.UNKNOWN, str(error), "run doctor again when it answers, or look by hand")
-
-
-def _alike(error: AccessDenied) -> str:
-    """Without AWS's sentence, which names each account and role session, so that the same of many is told once."""
-    return str(error).split("; AWS says:", maxsplit=1)[0]

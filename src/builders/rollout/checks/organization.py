@@ -1,4 +1,4 @@
-"""Whether StackSets may act in the organization, for whom, and in accounts that are still there."""
+"""Checks of the organization: StackSets may act in it, for whoever calls, and in accounts that still exist."""
 
 from __future__ import annotations
 
@@ -8,30 +8,28 @@ from builders.rollout.aws import organizations
 from builders.rollout.aws.errors import AccessDenied, Refused
 from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
 
-NONE = "AWSOrganizationsNotInUseException"
-ASK = "organizations:ListDelegatedAdministrators"
+NO_ORGANIZATION = "AWSOrganizationsNotInUseException"
+LIST_DELEGATED = "organizations:ListDelegatedAdministrators"
 
 
-def trusted_access_findings(patient: CheckedPhase) -> Iterator[Finding]:
+def trusted_access(phase: CheckedPhase) -> Iterator[Finding]:
     """Service-managed sets need trusted access between StackSets and the organization."""
-    if not patient.permissions.service_managed:
+    if not phase.permissions.service_managed:
         return
-    status = organizations.trusted_access(patient.client.calls, patient.permissions.call_as)
+    status = organizations.trusted_access(phase.client.calls, phase.permissions.call_as)
     if status != "ENABLED":
-        yield Finding(
-            Severity.ERROR,
-            f"trusted access of StackSets to the organization is {status}",
-            "`aws cloudformation activate-organizations-access` in the management account",
-        )
+        what = f"trusted access of StackSets to the organization is {status}"
+        remedy = "`aws cloudformation activate-organizations-access` in the management account"
+        yield Finding(Severity.ERROR, what, remedy)
 
 
-def delegated_administrator_findings(patient: CheckedPhase) -> Iterator[Finding]:
-    """Who calls as SELF is the management account, who calls as DELEGATED_ADMIN is registered as one."""
-    if not patient.permissions.service_managed:
+def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
+    """An account that calls as SELF is the management account, one that calls as DELEGATED_ADMIN is registered."""
+    if not phase.permissions.service_managed:
         return
-    calls, own = patient.client.calls, patient.rollout.tooling.account
+    calls, own = phase.client.calls, phase.rollout.tooling.account
     is_management = organizations.management(calls) == own
-    if patient.permissions.call_as == "SELF":
+    if phase.permissions.call_as == "SELF":
         if not is_management:
             what = f"call_as is SELF, and {own} is not the management account"
             yield Finding(Severity.ERROR, what, "set stacksets.call_as to DELEGATED_ADMIN in rollout.yaml")
@@ -43,51 +41,43 @@ def delegated_administrator_findings(patient: CheckedPhase) -> Iterator[Finding]
     try:
         administrators = organizations.delegated(calls)
     except AccessDenied:
-        what = f"these credentials may not {ASK}, which says nothing on whether {own} is a delegated administrator"
-        yield Finding(Severity.UNKNOWN, what, f"allow {ASK}, also in the organization's delegation policy")
+        what = f"these credentials may not {LIST_DELEGATED}, which says nothing on whether {own} is registered"
+        remedy = f"allow {LIST_DELEGATED}, also in the organization's delegation policy"
+        yield Finding(Severity.UNKNOWN, what, remedy)
         return
     if own not in administrators:
-        yield Finding(
-            Severity.ERROR,
-            f"{own} is no delegated administrator of StackSets",
+        remedy = (
             "in the management account: `aws organizations register-delegated-administrator --account-id "
-            f"{own} --service-principal {organizations.STACKSETS}`",
+            f"{own} --service-principal {organizations.STACKSETS}`"
         )
+        yield Finding(Severity.ERROR, f"{own} is no delegated administrator of StackSets", remedy)
 
 
-def account_findings(patient: CheckedPhase) -> Iterator[Finding]:
+def accounts(phase: CheckedPhase) -> Iterator[Finding]:
     """The phase's accounts are in the organization, and active. Without an organization there is nothing to ask."""
+    service_managed = phase.permissions.service_managed
     try:
-        states = organizations.states(patient.client.calls)
+        states = organizations.states(phase.client.calls)
     except Refused as refused:
-        if refused.code != NONE:
+        if refused.code != NO_ORGANIZATION:
             raise
-        if patient.permissions.service_managed:
-            fix = "set stacksets.permission_model to SELF_MANAGED in rollout.yaml, or run this from an organization"
-            yield Finding(Severity.ERROR, "the tooling account is in no organization", fix)
+        if service_managed:
+            remedy = "set stacksets.permission_model to SELF_MANAGED in rollout.yaml, or run this from an organization"
+            yield Finding(Severity.ERROR, "the tooling account is in no organization", remedy)
         return
-    gone = tuple(account for account in patient.accounts if account not in states)
+    remedy = (
+        f"take it out of phases.{phase.name}.targets, then `rollout-stacksets remove --phase {phase.name} "
+        "--account ...` detaches its instances"
+    )
+    gone = tuple(account for account in phase.accounts if account not in states)
     if gone:
         # Self-managed sets reach accounts of anybody.
-        severity = Severity.ERROR if patient.permissions.service_managed else Severity.WARNING
-        yield Finding(severity, "not in the organization, or not any more", _fix(patient), gone)
+        severity = Severity.ERROR if service_managed else Severity.WARNING
+        yield Finding(severity, "not in the organization, or not any more", remedy, gone)
     for state in sorted({*states.values()} - {"ACTIVE"}):
-        closed = tuple(account for account in patient.accounts if states.get(account) == state)
+        closed = tuple(account for account in phase.accounts if states.get(account) == state)
         if closed:
-            yield Finding(Severity.ERROR, f"the account is {state}: operations skip it or fail", _fix(patient), closed)
-    if patient.permissions.service_managed:
-        yield from _management(patient)
-
-
-def _management(patient: CheckedPhase) -> Iterator[Finding]:
-    management = organizations.management(patient.client.calls)
-    if management in patient.accounts:
+            yield Finding(Severity.ERROR, f"the account is {state}: operations skip it or fail", remedy, closed)
+    if service_managed and (management := organizations.management(phase.client.calls)) in phase.accounts:
         what = "service-managed sets never deploy to the management account"
-        yield Finding(Severity.ERROR, what, f"take it out of phases.{patient.phase}.targets", (management,))
-
-
-def _fix(patient: CheckedPhase) -> str:
-    return (
-        f"take it out of phases.{patient.phase}.targets, then `rollout-stacksets remove --phase {patient.phase} "
-        "--account ...` lets its instances go"
-    )
+        yield Finding(Severity.ERROR, what, f"take it out of phases.{phase.name}.targets", (management,))

@@ -72,10 +72,7 @@ def doctor(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Run all checks, whether or not anything is deployed yet."""
     connection = runs.connect(options, phase)
     shared, store = _shared_outputs_and_store(connection)
-    checked = CheckedPhase.of(
-        connection.client, connection.rollout, phase, connection.templates, shared, connection.members, store
-    )
-    diagnosis, code = run_doctor(checked)
+    diagnosis, code = run_doctor(CheckedPhase.of(connection, shared, store))
     runs.print_result(
         lambda: findings.doctor_data(diagnosis), lambda width: findings.doctor_text(diagnosis, width), as_json
     )
