@@ -23,6 +23,7 @@ from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store
+from builders.scopes import Scope
 
 from .simulation import ATTACHMENT, Simulation, simulated_client
 
@@ -150,7 +151,7 @@ class LargePhase:
 
 
 def _carried() -> list[str]:
-    return [layer for layer, each in templates().items() if each.scope == "PHASE"]
+    return [layer for layer, each in templates().items() if each.scope is Scope.PHASE]
 
 
 def _shared() -> SharedOutputs:

@@ -16,6 +16,7 @@ from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.lifecycle.bootstrap import ROUNDS, PlannedStack, plan_stacks, route_stacks
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, Target
+from builders.scopes import Scope
 
 ENVIRONMENTS = Path("environments").resolve()
 ROLE = "arn:aws:iam::888888888888:role/stackferry-administration-tooling"
@@ -65,7 +66,7 @@ def layers() -> dict[str, Template]:
 def steps(rollout: Callable[..., RolloutFile], layers: dict[str, Template]) -> Steps:
     """The steps of one round of the phase dev."""
 
-    def steps(scope: str, shared: SharedOutputs | None = None, **more: Any) -> list[PlannedStack]:
+    def steps(scope: Scope, shared: SharedOutputs | None = None, **more: Any) -> list[PlannedStack]:
         return plan_stacks(rollout(**more), "dev", scope, layers, shared or SharedOutputs())
 
     return steps
@@ -76,32 +77,32 @@ def targets(steps: list[PlannedStack]) -> list[tuple[str, str]]:
 
 
 def test_the_tooling_account_gets_the_administration_role_once(steps: Steps) -> None:
-    assert targets(steps("TOOLING_ONCE")) == [("administration-tooling", "888888888888/eu-central-1")]
+    assert targets(steps(Scope.TOOLING_ONCE)) == [("administration-tooling", "888888888888/eu-central-1")]
 
 
 def test_organizations_bring_roles_of_their_own(steps: Steps) -> None:
     phases = {"dev": {**phase("dev"), "targets": {"organizational_units": ["ou-ab12-cdef3456"]}}}
-    assert steps("TOOLING_ONCE", stacksets={"permission_model": "SERVICE_MANAGED"}, phases=phases) == []
+    assert steps(Scope.TOOLING_ONCE, stacksets={"permission_model": "SERVICE_MANAGED"}, phases=phases) == []
 
 
 def test_every_region_of_any_phase_has_a_bucket_and_a_transit_gateway(steps: Steps) -> None:
     regions = ["eu-central-1", "us-east-1", "eu-west-1"]
-    assert targets(steps("TOOLING")) == [("artifacts-tooling", f"888888888888/{region}") for region in regions]
-    assert targets(steps("NETWORK")) == [("shared-network-network", f"999999999999/{region}") for region in regions]
+    assert targets(steps(Scope.TOOLING)) == [("artifacts-tooling", f"888888888888/{region}") for region in regions]
+    assert targets(steps(Scope.NETWORK)) == [("shared-network-network", f"999999999999/{region}") for region in regions]
 
 
 def test_a_region_has_parameters_of_its_own(steps: Steps) -> None:
     network = NETWORK | {"region_parameters": {"eu-west-1": {"TransitGatewayAsn": "64514"}}}
-    numbers = {step.region: step.values["TransitGatewayAsn"] for step in steps("NETWORK", network=network)}
+    numbers = {step.region: step.values["TransitGatewayAsn"] for step in steps(Scope.NETWORK, network=network)}
     assert numbers == {"eu-central-1": "64512", "us-east-1": "64512", "eu-west-1": "64514"}
 
 
 def test_without_a_network_account_there_is_no_shared_network(steps: Steps) -> None:
-    assert steps("NETWORK", network=None) == []
+    assert steps(Scope.NETWORK, network=None) == []
 
 
 def test_each_account_of_the_phase_gets_its_roles_in_one_region_and_other_phases_are_left_alone(steps: Steps) -> None:
-    assert targets(steps("ACCOUNT")) == [
+    assert targets(steps(Scope.ACCOUNT)) == [
         ("account-dev", "111111111111/eu-central-1"),
         ("account-dev", "111111111112/eu-central-1"),
     ]
@@ -109,12 +110,12 @@ def test_each_account_of_the_phase_gets_its_roles_in_one_region_and_other_phases
 
 def test_accounts_trust_the_administration_role_that_stands(steps: Steps) -> None:
     shared = SharedOutputs(administration={"AdministrationRoleArn": ROLE})
-    (first, _) = steps("ACCOUNT", shared)
+    (first, _) = steps(Scope.ACCOUNT, shared)
     assert (first.values["AdministrationRoleArn"], first.values["CreateExecutionRole"]) == (ROLE, "true")
 
 
 def test_stacks_carry_the_tags_of_their_resources(steps: Steps) -> None:
-    (step,) = steps("TOOLING_ONCE")
+    (step,) = steps(Scope.TOOLING_ONCE)
     assert step.tags == {
         "Environment": "tooling",
         "MigrationPhase": "shared",
@@ -127,7 +128,7 @@ def test_layers_go_after_those_that_they_need(layers: dict[str, Template]) -> No
     """A round may use what earlier ones have put out, and no later one."""
     before: set[str] = set()
     for scope in ROUNDS:
-        own = {layer for layer, template in layers.items() if template.scope == scope}
+        own = {layer for layer, template in layers.items() if template.scope is scope}
         assert {need for layer in own for need in layers[layer].needs} <= before | own
         before |= own
 
@@ -135,7 +136,7 @@ def test_layers_go_after_those_that_they_need(layers: dict[str, Template]) -> No
 def test_what_is_wrong_with_a_value_names_its_file(steps: Steps) -> None:
     phases = {"dev": phase("dev", "111111111111", parameters={"CreateDmsVpcRole": "perhaps"})}
     with pytest.raises(RolloutFileError, match=r"phases\.dev\.parameters\.CreateDmsVpcRole"):
-        steps("ACCOUNT", phases=phases)
+        steps(Scope.ACCOUNT, phases=phases)
 
 
 @pytest.fixture

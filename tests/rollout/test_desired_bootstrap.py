@@ -14,6 +14,7 @@ from builders.rollout.config.shared_stacks import BootstrapStack, bootstrap_stac
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template
 from builders.rollout.model import Target
+from builders.scopes import Scope
 
 from .phases import FAR, NEAR, ONE, TEXT, TWO, made, rollout
 
@@ -44,7 +45,7 @@ def files(tmp_path: Path) -> Path:
 
 
 def stacks(
-    scope: str, templates: list[Template], file: RolloutFile, folder: Path, shared: SharedOutputs | None = None
+    scope: Scope, templates: list[Template], file: RolloutFile, folder: Path, shared: SharedOutputs | None = None
 ) -> tuple[BootstrapStack, ...]:
     there = file.located(folder / "rollout.yaml")
     return bootstrap_stacks(there, scope, {each.layer: each for each in templates}, shared or SharedOutputs())
@@ -58,7 +59,7 @@ def both(**prod: Any) -> RolloutFile:
 
 
 def test_the_tooling_account_has_its_stacks_in_every_region_of_any_phase(files: Path) -> None:
-    found = stacks("TOOLING", [made("artifacts", scope="TOOLING"), ACCOUNT], both(), files)
+    found = stacks(Scope.TOOLING, [made("artifacts", scope="TOOLING"), ACCOUNT], both(), files)
     assert [(each.layer, each.target, each.suffix, each.phase) for each in found] == [
         ("artifacts", Target("888888888888", NEAR), "tooling", ""),
         ("artifacts", Target("888888888888", FAR), "tooling", ""),
@@ -66,7 +67,7 @@ def test_the_tooling_account_has_its_stacks_in_every_region_of_any_phase(files: 
 
 
 def test_what_the_tooling_account_has_once_is_in_its_home_region(files: Path) -> None:
-    (found,) = stacks("TOOLING_ONCE", [made("administration", scope="TOOLING_ONCE")], both(), files)
+    (found,) = stacks(Scope.TOOLING_ONCE, [made("administration", scope="TOOLING_ONCE")], both(), files)
     assert found.target == Target("888888888888", NEAR)
 
 
@@ -77,16 +78,18 @@ def test_a_region_of_the_network_account_may_have_values_of_its_own(files: Path)
         "parameters": "network.json",
         "region_parameters": {FAR: {"Asn": "64514"}},
     }
-    found = stacks("NETWORK", [layer], rollout(network=network), files)
+    found = stacks(Scope.NETWORK, [layer], rollout(network=network), files)
     assert {each.target.region: each.parameters["Asn"] for each in found} == {NEAR: "64512", FAR: "64514"}
 
 
 def test_without_a_network_account_there_is_no_stack_of_it(files: Path) -> None:
-    assert stacks("NETWORK", [made("shared_network", scope="NETWORK")], rollout(network=None), files) == ()
+    assert stacks(Scope.NETWORK, [made("shared_network", scope="NETWORK")], rollout(network=None), files) == ()
 
 
 def test_every_account_of_every_phase_has_its_stacks_in_the_phase_s_first_region(files: Path) -> None:
-    found = stacks("ACCOUNT", [ACCOUNT], both(), files, SharedOutputs(administration={"AdministrationRoleArn": ARN}))
+    found = stacks(
+        Scope.ACCOUNT, [ACCOUNT], both(), files, SharedOutputs(administration={"AdministrationRoleArn": ARN})
+    )
     assert [(each.phase, each.target, each.suffix) for each in found] == [
         ("dev", Target(ONE, NEAR), "dev"),
         ("prod", Target(TWO, FAR), "prod"),
@@ -105,20 +108,23 @@ def test_service_managed_sets_need_no_execution_role(files: Path) -> None:
         {"targets": {"organizational_units": ["ou-ab12-cdef3456"]}}, stacksets={"permission_model": "SERVICE_MANAGED"}
     ).located(files / "rollout.yaml")
     shared, members = SharedOutputs(administration={"AdministrationRoleArn": ARN}), {"ou-ab12-cdef3456": (ONE,)}
-    (found,) = bootstrap_stacks(file, "ACCOUNT", {"account": ACCOUNT}, shared, members)
+    (found,) = bootstrap_stacks(file, Scope.ACCOUNT, {"account": ACCOUNT}, shared, members)
     assert found.parameters["CreateExecutionRole"] == "false"
 
 
 def test_an_account_may_have_values_of_its_own(files: Path) -> None:
     layer = made("account", {"CreateDmsVpcRole": {"Type": "String", "Default": "true"}}, scope="ACCOUNT")
     file = rollout({"account_parameters": {TWO: {"CreateDmsVpcRole": "false"}}})
-    found = stacks("ACCOUNT", [layer], file, files)
+    found = stacks(Scope.ACCOUNT, [layer], file, files)
     assert {each.target.account: each.parameters["CreateDmsVpcRole"] for each in found} == {ONE: "true", TWO: "false"}
 
 
 def test_layers_of_a_scope_go_in_the_order_of_their_needs(files: Path) -> None:
     layers = [made("alpha", scope="TOOLING", needs=("zeta", "network")), made("zeta", scope="TOOLING")]
-    assert [each.layer for each in stacks("TOOLING", layers, rollout({"regions": [NEAR]}), files)] == ["zeta", "alpha"]
+    assert [each.layer for each in stacks(Scope.TOOLING, layers, rollout({"regions": [NEAR]}), files)] == [
+        "zeta",
+        "alpha",
+    ]
 
 
 def test_what_is_wrong_is_said_at_once(files: Path) -> None:
@@ -129,7 +135,7 @@ def test_what_is_wrong_is_said_at_once(files: Path) -> None:
         "region_parameters": {FAR: {"Asn": "many", "Vlam": "1"}},
     }
     with pytest.raises(RolloutFileError) as caught:
-        stacks("NETWORK", [layer], rollout(network=network), files)
+        stacks(Scope.NETWORK, [layer], rollout(network=network), files)
     where = f"{files}/rollout.yaml"
     assert str(caught.value).splitlines() == [
         f"{where}, network.region_parameters.eu-west-1.Vlam: Vlam is a parameter of no layer here, so it would be "

@@ -62,7 +62,7 @@ def phase(
 def test_every_phase_carries_every_layer_in_its_account_and_both_regions(
     phase: DesiredState, layers: dict[str, Template]
 ) -> None:
-    assert set(phase.sets) == {name for name, layer in layers.items() if layer.scope == "PHASE"}
+    assert set(phase.sets) == {name for name, layer in layers.items() if layer.scope is Scope.PHASE}
     assert phase.targets == {Target(PHASES[phase.phase], NEAR), Target(PHASES[phase.phase], FAR)}
 
 
@@ -107,24 +107,24 @@ def test_the_packages_of_all_functions_are_named(phase: DesiredState) -> None:
 @pytest.mark.parametrize(
     ("scope", "expected"),
     [
-        ("TOOLING_ONCE", {("administration", "888888888888", NEAR)}),
-        ("TOOLING", {("artifacts", "888888888888", NEAR), ("artifacts", "888888888888", FAR)}),
-        ("NETWORK", {("shared_network", "999999999999", NEAR), ("shared_network", "999999999999", FAR)}),
-        ("ACCOUNT", {("account", account, NEAR) for account in PHASES.values()}),
+        (Scope.TOOLING_ONCE, {("administration", "888888888888", NEAR)}),
+        (Scope.TOOLING, {("artifacts", "888888888888", NEAR), ("artifacts", "888888888888", FAR)}),
+        (Scope.NETWORK, {("shared_network", "999999999999", NEAR), ("shared_network", "999999999999", FAR)}),
+        (Scope.ACCOUNT, {("account", account, NEAR) for account in PHASES.values()}),
     ],
 )
 def test_bootstrap_has_its_stacks(
     rollout: RolloutFile,
     layers: dict[str, Template],
     shared: SharedOutputs,
-    scope: str,
+    scope: Scope,
     expected: set[tuple[str, str, str]],
 ) -> None:
     assert {(each.layer, *each.target) for each in bootstrap_stacks(rollout, scope, layers, shared)} == expected
 
 
 def test_templates_know_the_scopes_of_the_layers(layers: dict[str, Template]) -> None:
-    assert {layer.scope for layer in layers.values()} == {scope.name for scope in Scope}
+    assert {layer.scope for layer in layers.values()} == set(Scope)
 
 
 def test_the_execution_role_is_the_one_that_the_account_layer_makes(layers: dict[str, Template]) -> None:

@@ -17,6 +17,7 @@ from builders.rollout.executor import current_state
 from builders.rollout.model import CurrentState, DesiredState, Permissions, PlainStackSpec, Target, Values
 from builders.rollout.state.overrides import OverrideCache
 from builders.rollout.state.store import Store
+from builders.scopes import Scope
 from builders.text import unknown_name
 
 
@@ -35,7 +36,7 @@ class Phase:
     @property
     def layers(self) -> frozenset[str]:
         """Every layer that a stack set of this phase may carry."""
-        return frozenset(name for name, each in self.templates.items() if each.scope == "PHASE")
+        return frozenset(name for name, each in self.templates.items() if each.scope is Scope.PHASE)
 
     @property
     def routes(self) -> list[PlainStackSpec]:

@@ -19,6 +19,7 @@ from builders.rollout.config.templates import Template
 from builders.rollout.model import Permissions, Target
 from builders.rollout.phase import PhaseConnection
 from builders.rollout.state.store import Store
+from builders.scopes import Scope
 
 
 class Severity(enum.Enum):
@@ -112,7 +113,7 @@ class CheckedPhase:
         """The templates that stack sets carry into the phase's accounts."""
         left_out = self.rollout.phases[self.name].leave_out
         return {
-            layer: each for layer, each in self.templates.items() if each.scope == "PHASE" and layer not in left_out
+            layer: each for layer, each in self.templates.items() if each.scope is Scope.PHASE and layer not in left_out
         }
 
     def in_each_account(

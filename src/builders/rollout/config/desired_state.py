@@ -30,7 +30,7 @@ from builders.rollout.config.parameters import (
 )
 from builders.rollout.config.schema import OperationConfig, PhaseConfig, RolloutFile
 from builders.rollout.config.sources import CONNECTIVITY, TRANSIT_GATEWAY, PhaseSources, SharedOutputs, environment_file
-from builders.rollout.config.templates import ACCOUNT, NETWORK_PER_PHASE, PHASE, Template
+from builders.rollout.config.templates import Template
 from builders.rollout.model import (
     ConcurrencyMode,
     DesiredState,
@@ -41,6 +41,7 @@ from builders.rollout.model import (
     Target,
     Wave,
 )
+from builders.scopes import Scope
 from builders.text import unknown_name
 
 
@@ -117,11 +118,13 @@ def phase_layers(
     Routes of the phase are made where its network hangs on the transit gateway of our network account.
     """
     left_out = set(rollout.phases[phase].leave_out)
-    known = [templates[name] for name in sorted(templates) if templates[name].scope in (PHASE, NETWORK_PER_PHASE)]
+    known = [
+        templates[name] for name in sorted(templates) if templates[name].scope in (Scope.PHASE, Scope.NETWORK_PER_PHASE)
+    ]
     chosen = [template for template in known if template.layer not in left_out]
-    sets = tuple(template for template in chosen if template.scope == PHASE)
+    sets = tuple(template for template in chosen if template.scope is Scope.PHASE)
     joined = tuple(variant for variant in found if rollout.network and _is_joined(variant))
-    plain = tuple(template for template in chosen if template.scope == NETWORK_PER_PHASE) if joined else ()
+    plain = tuple(template for template in chosen if template.scope is Scope.NETWORK_PER_PHASE) if joined else ()
     names = {template.layer for template in (*sets, *plain)}
     needs = {template.layer: template.needs & names for template in (*sets, *plain)}
     problems = tuple(_layer_problems(rollout, phase, known, [*sets, *plain]))
@@ -216,7 +219,7 @@ def _problems(
     templates: Mapping[str, Template],
 ) -> Iterator[str]:
     written = [source for source in (given.phase, *given.own()) if source.given]
-    of_account = [template for template in templates.values() if template.scope == ACCOUNT]
+    of_account = [template for template in templates.values() if template.scope is Scope.ACCOUNT]
     deployed = [*layers.sets, *layers.plain]
     yield from unknown_parameters([given.environment], templates.values())
     yield from unknown_parameters(written, [*layers.known, *of_account])

@@ -28,9 +28,9 @@ from builders.rollout.config.sources import (
     read_parameters,
     shared_facts,
 )
-from builders.rollout.config.templates import ACCOUNT, NETWORK, TOOLING, TOOLING_ONCE, Template
+from builders.rollout.config.templates import Template
 from builders.rollout.model import Target, Values
-from builders.scopes import in_order
+from builders.scopes import Scope, in_order
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Group:
 
 def bootstrap_stacks(
     rollout: RolloutFile,
-    scope: str,
+    scope: Scope,
     templates: Mapping[str, Template],
     shared: SharedOutputs,
     members: Mapping[str, Collection[str]] | None = None,
@@ -69,7 +69,7 @@ def bootstrap_stacks(
     first region. A scope is asked for when `shared` holds what the scopes before it have put out. `members` are the
     accounts of the organizational units that phases name. Raises `RolloutFileError` with everything that is wrong.
     """
-    chosen = _in_order([template for template in templates.values() if template.scope == scope])
+    chosen = _in_order([template for template in templates.values() if template.scope is scope])
     groups = list(_groups(rollout, scope, shared, members or {}))
     problems = [line for group in groups for line in _problems(group, chosen, templates)]
     problems = problems or [
@@ -98,16 +98,16 @@ def _in_order(chosen: Collection[Template]) -> list[Template]:
 
 
 def _groups(
-    rollout: RolloutFile, scope: str, shared: SharedOutputs, members: Mapping[str, Collection[str]]
+    rollout: RolloutFile, scope: Scope, shared: SharedOutputs, members: Mapping[str, Collection[str]]
 ) -> Iterator[_Group]:
     regions = list(dict.fromkeys(region for plan in rollout.phases.values() for region in plan.regions))
-    if scope == TOOLING_ONCE:
+    if scope is Scope.TOOLING_ONCE:
         yield _of_shared(rollout, "tooling", rollout.tooling, [rollout.home], shared)
-    elif scope == TOOLING:
+    elif scope is Scope.TOOLING:
         yield _of_shared(rollout, "tooling", rollout.tooling, list(dict.fromkeys([rollout.home, *regions])), shared)
-    elif scope == NETWORK and rollout.network:
+    elif scope is Scope.NETWORK and rollout.network:
         yield _of_shared(rollout, "network", rollout.network, regions, shared)
-    elif scope == ACCOUNT:
+    elif scope is Scope.ACCOUNT:
         for phase, plan in rollout.phases.items():
             given = of_phase(rollout, phase, environment_file(rollout, phase), shared)
             targets = [

@@ -11,24 +11,21 @@ from typing import Any
 from builders import naming
 from builders.errors import RolloutError
 from builders.parameter_validation import as_text
-
-PHASE, NETWORK_PER_PHASE, ACCOUNT = "PHASE", "NETWORK_PER_PHASE", "ACCOUNT"
-TOOLING_ONCE, TOOLING, NETWORK = "TOOLING_ONCE", "TOOLING", "NETWORK"
-"""Scopes, by the names of the members of `builders.stack.Scope`, which would bring troposphere with it."""
+from builders.scopes import Scope
 
 _FORM = "build it again with `build-templates`"
 
 
 @dataclass(frozen=True)
 class Template:
-    """A layer's template: `body` as it is deployed, `scope` the name of a member of `builders.stack.Scope`.
+    """A layer's template: `body` as it is deployed, `parameters` its Parameters section, `outputs` by name.
 
-    `needs` are the layers that it must follow; `parameters` is its Parameters section; `outputs` are names.
+    `needs` are the layers that it must follow.
     """
 
     layer: str
     body: str
-    scope: str
+    scope: Scope
     needs: frozenset[str]
     parameters: Mapping[str, Mapping[str, Any]]
     outputs: frozenset[str] = frozenset()
@@ -58,7 +55,7 @@ def read_template(layer: str, body: str) -> Template:
         needs = frozenset(str(need) for need in said["Needs"])
         outputs = frozenset(content.get("Outputs", {}))
         parameters = {name: declaration.copy() for name, declaration in content.get("Parameters", {}).items()}
-        return Template(layer, body, str(said["Scope"]), needs, parameters, outputs)
+        return Template(layer, body, Scope[said["Scope"]], needs, parameters, outputs)
     except (ValueError, RecursionError) as error:
         raise RolloutError(f"the template of {layer} is not JSON; {_FORM}") from error
     except (KeyError, TypeError, AttributeError) as error:

@@ -18,11 +18,12 @@ from builders.rollout.config.desired_state import desired_state
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.shared_stacks import BootstrapStack, bootstrap_stacks
 from builders.rollout.config.sources import SharedOutputs
-from builders.rollout.config.templates import ACCOUNT, NETWORK, TOOLING, TOOLING_ONCE, Template, read_template
+from builders.rollout.config.templates import Template, read_template
 from builders.rollout.model import DesiredState, Target, Values
 from builders.rollout.phase import joined_outputs
+from builders.scopes import Scope
 
-ROUNDS = (TOOLING_ONCE, TOOLING, NETWORK, ACCOUNT)
+ROUNDS = (Scope.TOOLING_ONCE, Scope.TOOLING, Scope.NETWORK, Scope.ACCOUNT)
 """Scopes of layers, in the order in which they are deployed; the phase's routes come last."""
 
 
@@ -55,7 +56,7 @@ class PlannedStack:
 def plan_stacks(
     rollout: RolloutFile,
     phase: str,
-    scope: str,
+    scope: Scope,
     templates: Mapping[str, Template],
     shared: SharedOutputs,
     members: Mapping[str, Collection[str]] | None = None,
@@ -65,9 +66,9 @@ def plan_stacks(
     `shared` holds what earlier rounds have put out, `members` the accounts of the phase's organizational units. Raises
     `RolloutFileError` with everything that is wrong with the values.
     """
-    if scope == TOOLING_ONCE and rollout.stacksets.permission_model != "SELF_MANAGED":
+    if scope is Scope.TOOLING_ONCE and rollout.stacksets.permission_model != "SELF_MANAGED":
         return []  # service-managed stack sets bring roles of their own
-    if scope == ACCOUNT:  # the accounts of other phases, and mistakes in their values, are not ours
+    if scope is Scope.ACCOUNT:  # the accounts of other phases, and mistakes in their values, are not ours
         rollout = rollout.model_copy(update={"phases": {phase: rollout.phases[phase]}})
     return [_step(stack) for stack in bootstrap_stacks(rollout, scope, templates, shared, members)]
 
@@ -214,7 +215,7 @@ def _desired(
 ) -> DesiredState | None:
     """The phase as it shall be, where something of it stands; before its first apply its values may be incomplete."""
     stacks = [each.stack for each in outcomes]
-    of_account = [each for each in stacks if read_template(each.layer, each.template).scope == ACCOUNT]
+    of_account = [each for each in stacks if read_template(each.layer, each.template).scope is Scope.ACCOUNT]
     suffix = of_account[0].values[naming.SUFFIX] if of_account else ""
     if not {naming.stack_set(layer, suffix) for layer in templates} & set(client.sets.names()):
         return None
