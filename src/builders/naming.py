@@ -5,7 +5,7 @@ Layers put `${EnvironmentSuffix}` behind a base such as PLAN_ROLE; the rollout p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 SUFFIX = "EnvironmentSuffix"
@@ -76,6 +76,12 @@ SECTION_LIMITS: Mapping[str, int] = MappingProxyType(
 def stack_set(layer: str, suffix: str) -> str:
     """The stack set of a layer in a phase."""
     return f"{PREFIX}{plain_stack(layer, suffix)}"
+
+
+def existing_stack_sets(layers: Iterable[str], suffix: str, names: Collection[str]) -> dict[str, str]:
+    """The stack sets of a phase among the names of those that exist, by layer in the order of the alphabet."""
+    found = {layer: stack_set(layer, suffix) for layer in sorted(layers)}
+    return {layer: name for layer, name in found.items() if name in names}
 
 
 def plain_stack(layer: str, suffix: str) -> str:

@@ -1,4 +1,4 @@
-"""What deployed stacks answered, as files: one a layer, and one flat file of a place or a whole phase."""
+"""Outputs of deployed stacks as files: one for each layer, and one flat file of a target or a whole phase."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def write(phase: str, stacks: Stacks, outputs_dir: Path) -> list[Path]:
     return _put(contents(outputs_dir / phase, stacks) | {outputs_dir / FLAT: flatten(stacks)})
 
 
-def write_place(folder: Path, stacks: Stacks) -> list[Path]:
+def write_target(folder: Path, stacks: Stacks) -> list[Path]:
     """Write `<layer>.json` and `flat-outputs.json` of one account and region, and return the files.
 
-    Files of layers that are not there any more go, so that a folder holds what stands at its place and nothing else.
+    Files of layers that no longer exist are deleted, so that a folder holds what is deployed there and nothing else.
     """
     written = _put(contents(folder, stacks))
     for stale in set(folder.glob("*.json")) - set(written):

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from builders.rollout.checks.drift import DriftedProperty, DriftView
 from builders.rollout.checks.status import InstanceStatus, InstanceView, RunningOperation, StatusView, UnfinishedRun
 from builders.rollout.executor.context import Failure, Report
-from builders.rollout.model import DeployedStack, Instance, Operation, Status, Target
+from builders.rollout.model import Instance, Operation, Status, Target
 from builders.rollout.render import findings, report, status
 from rollout.goldens import compare
 from rollout.planned import REGIONS, names, some_places, targets
@@ -151,7 +151,7 @@ def test_an_instance_that_the_phase_has_no_more_is_leaving() -> None:
     ],
 )
 def test_a_plain_stack_stands_as_its_status_says(stack: str | None, mark: InstanceStatus) -> None:
-    assert InstanceView.of_plain(DeployedStack("", {}, stack) if stack else None).status is mark
+    assert InstanceView.of_plain(stack).status is mark
 
 
 def test_json_holds_every_instance() -> None:

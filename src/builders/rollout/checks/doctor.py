@@ -113,11 +113,8 @@ def _readers(phase: CheckedPhase, region: str, bucket: str, key: str) -> Iterato
 
 def instances(phase: CheckedPhase) -> Iterator[Finding]:
     """No instance is INOPERABLE, since StackSets leave such out of every update."""
-    present = set(phase.client.sets.names())
-    for layer in sorted(phase.carried):
-        name = naming.stack_set(layer, phase.suffix)
-        if name not in present:
-            continue
+    sets = naming.existing_stack_sets(phase.carried, phase.suffix, phase.client.sets.names())
+    for layer, name in sets.items():
         try:
             found = phase.client.sets.instances(name)
         except StackSetNotFound:  # it was deleted meanwhile

@@ -1,16 +1,15 @@
-"""What StackSets call no drift: a stack that somebody updated in the target account itself.
+"""Drift of a phase: detected by StackSets on every stack set at once, and with `deep` by comparing the stacks too.
 
-Drift is what differs from the stack's own template; a direct update changes that template, and no detection sees it
-(CloudFormation user guide, "Performing drift detection on CloudFormation StackSets").
-
-What is not as its template says: detected by StackSets, on every set of a phase at once.
+Drift is what differs from the stack's own template. Somebody who updates a stack in the target account itself changes
+that template, and no detection sees it (CloudFormation user guide, "Performing drift detection on CloudFormation
+StackSets"): only a comparison of the stack with its set does.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from builders import naming
@@ -42,6 +41,9 @@ from builders.rollout.state.overrides import OverrideCache
 STACK = "AWS::CloudFormation::Stack"
 WHOLE = "the stack itself"
 
+EVERYWHERE = Preferences("100%", "100%", ConcurrencyMode.SOFT, parallel_regions=True)
+"""Detection changes nothing, so that nothing is gained by being careful, and no failure may end it for the others."""
+
 
 @dataclass(frozen=True)
 class DriftedProperty:
@@ -63,7 +65,7 @@ class DriftedProperty:
 
 @dataclass(frozen=True)
 class DriftView:
-    """What drift detection found. `checked` counts the instances looked at; `unchecked` are the others, and why."""
+    """The drift of a phase. `checked` counts the instances with a result, `unchecked` has the reasons of the others."""
 
     phase: str
     checked: int
@@ -71,62 +73,9 @@ class DriftView:
     unchecked: Mapping[tuple[str, Target], str] = field(default_factory=dict)
 
 
-def compare_with_stacks(
-    client: Client, view: DriftView, sets: Iterable[tuple[str, str]], known: OverrideCache
-) -> DriftView:
-    """Add to a view what each stack's own template and parameters have that the set's do not, layer by layer.
-
-    An instance that is not CURRENT differs rightly, and is told as not compared.
-    """
-    drifted, unchecked = list(view.drifted), dict(view.unchecked)
-    for layer, name in sets:
-        read = client.sets.read(layer, name)
-        if read is None:
-            continue
-        state = with_overrides(client.sets, known, read)
-        for instance in state.instances.values():
-            if instance.status is not Status.CURRENT:
-                unchecked.setdefault((layer, instance.target), f"its stack is not compared: {instance.status.value}")
-        looks = [
-            Look((layer, target), each.stack_id)
-            for target, each in state.instances.items()
-            if each.status is Status.CURRENT
-        ]
-        for look, stack in client.members.deployed_many(looks):
-            target = look.key[1]
-            if isinstance(stack, RolloutError):
-                unchecked[look.key] = f"its stack cannot be read: {stack}"
-            elif stack is None:
-                drifted.append(DriftedProperty(layer, target, WHOLE, STACK, "DELETED"))
-            else:
-                drifted += differing_sections(state, state.instances[target], stack)
-    order = sorted(drifted, key=lambda each: (each.layer, each.target, each.resource, each.property))
-    return dataclasses.replace(view, drifted=tuple(order), unchecked=unchecked)
-
-
-def differing_sections(state: StackSet, instance: Instance, stack: DeployedStack) -> Iterator[DriftedProperty]:
-    """What a stack was deployed with otherwise than its set says. Pure."""
-    line = DriftedProperty(state.layer, instance.target, WHOLE, STACK, "NOT_EQUAL")
-    ours, theirs = parse_template(state.template), parse_template(stack.template)
-    paths = dict.fromkeys(tuple(path.split(".")[:2]) for path in differing_properties(ours, theirs))
-    for path in paths:  # a section, or one resource, output ... of it: bodies are too long to be shown
-        expected = "as the set has it" if value_at(ours, ".".join(path)) is not None else ""
-        actual = "otherwise" if value_at(theirs, ".".join(path)) is not None else ""
-        yield dataclasses.replace(line, property=f"Template/{'/'.join(path)}", expected=expected, actual=actual)
-    values = declared_values(state.template, {**state.parameters, **(instance.overrides or {})})
-    for name in differing_parameters(stack, values):
-        if name in stack.parameters:
-            actual = stack.parameters[name]
-            yield dataclasses.replace(line, property=f"Parameters/{name}", expected=values[name], actual=actual)
-
-
-EVERYWHERE = Preferences("100%", "100%", ConcurrencyMode.SOFT, parallel_regions=True)
-"""Looking changes nothing, so that nothing is gained by being careful, and no failure may end it for the others."""
-
-
 @dataclass(frozen=True)
 class DriftOptions:
-    """How one looks: which layers (all where none is named), how deep, how time passes, and who is told."""
+    """Which layers (all where none is named), whether stacks are compared too, how to wait, and who is told."""
 
     layers: Collection[str] = ()
     deep: bool = False
@@ -135,22 +84,56 @@ class DriftOptions:
     say: Callable[[str], None] = lambda _line: None
 
 
+def run_drift(
+    client: Client, desired: DesiredState, layers: Collection[str], known: OverrideCache, options: DriftOptions
+) -> tuple[DriftView, int]:
+    """Detect drift on every set of a phase, wait for it, and return what drifted.
+
+    `layers` are those that a stack set may carry. The exit code is 1 when something drifted, or could not be checked.
+    `known` learns that the detections are the instances' last operations: of an operation that it does not know, the
+    next plan would ask for each instance's overrides. Raises `RolloutError` for a layer without a stack set.
+    """
+    sets = _chosen(client, desired, layers, options.layers)
+    detections = [_detection(client, layer, name, known) for layer, name in sets.items()]
+    for detection, operation in _Detections(client, options).until_over(detections):
+        detection.operation = operation
+    checked, drifted, unchecked = 0, list[DriftedProperty](), dict[tuple[str, Target], str]()
+    for detection in detections:
+        found = _found(client, detection, known)
+        checked += found.checked
+        drifted += found.drifted
+        unchecked |= found.unchecked
+    view = DriftView(desired.phase, checked, tuple(drifted), unchecked)
+    if options.deep:
+        view = _with_stacks_compared(client, view, sets, known)
+    return view, int(bool(view.drifted or view.unchecked))
+
+
+def _chosen(client: Client, desired: DesiredState, layers: Collection[str], asked: Collection[str]) -> dict[str, str]:
+    found = naming.existing_stack_sets(layers, desired.suffix, client.sets.names())
+    missing = sorted(set(asked) - found.keys())
+    if missing:
+        there = ", ".join(found) or "none"
+        raise RolloutError(f"phase {desired.phase} has no stack set of {', '.join(missing)}; it has those of: {there}")
+    return {layer: name for layer, name in found.items() if not asked or layer in asked}
+
+
 @dataclass(kw_only=True)
 class _Detection(PolledOperation):
     """A detection on the stack set of a layer. `operation` is how it ended."""
 
     layer: str
     overrides: Mapping[Target, Values]
-    """What instances override, as far as it was known before: a detection changes none of it."""
+    """The overrides that were known before: a detection changes none of them."""
     operation: Operation | None = None
 
 
 class _Detections(Poller[_Detection]):
     """The detections of one command."""
 
-    def __init__(self, client: Client, how: DriftOptions) -> None:
-        super().__init__(client.sets, how.clock, how.poll_interval)
-        self._say = how.say
+    def __init__(self, client: Client, options: DriftOptions) -> None:
+        super().__init__(client.sets, options.clock, options.poll_interval)
+        self._say = options.say
 
     def send(self, polled: _Detection) -> Operation | None:
         self.sets.detect_drift(polled.set_name, polled.id, EVERYWHERE)
@@ -168,46 +151,6 @@ class _Detections(Poller[_Detection]):
 
     def lost(self, polled: _Detection) -> Operation:
         return polled.ended("FAILED", f"operation {polled.id} was accepted and is not found")
-
-
-def run_drift(
-    client: Client, desired: DesiredState, layers: Collection[str], known: OverrideCache, how: DriftOptions
-) -> tuple[DriftView, int]:
-    """Detect drift on every set of a phase, wait for it, and tell what drifted.
-
-    `layers` are those that a stack set may carry. The exit code is 1 when something drifted, or could not be looked
-    at. `known` learns that the detections are the instances' last operations, which would else be strangers to it.
-    Raises `RolloutError` where a layer is asked for that the phase has no stack set of.
-    """
-    chosen = _chosen(client, desired, layers, how.layers)
-    detections = [_detection(client, layer, name, known) for layer, name in chosen]
-    for detection, operation in _Detections(client, how).until_over(detections):
-        detection.operation = operation
-    view = DriftView(desired.phase, 0, ())
-    for detection in detections:
-        found = _found(client, detection, known)
-        view = DriftView(
-            desired.phase,
-            view.checked + found.checked,
-            view.drifted + found.drifted,
-            {**view.unchecked, **found.unchecked},
-        )
-    if how.deep:
-        view = compare_with_stacks(client, view, chosen, known)
-    return view, int(bool(view.drifted or view.unchecked))
-
-
-def _chosen(
-    client: Client, desired: DesiredState, layers: Collection[str], asked: Collection[str]
-) -> list[tuple[str, str]]:
-    present = client.sets.names()
-    found = [(layer, naming.stack_set(layer, desired.suffix)) for layer in sorted(layers)]
-    found = [(layer, name) for layer, name in found if name in present]
-    missing = sorted(set(asked) - {layer for layer, _ in found})
-    if missing:
-        there = ", ".join(layer for layer, _ in found) or "none"
-        raise RolloutError(f"phase {desired.phase} has no stack set of {', '.join(missing)}; it has those of: {there}")
-    return [(layer, name) for layer, name in found if not asked or layer in asked]
 
 
 def _detection(client: Client, layer: str, name: str, known: OverrideCache) -> _Detection:
@@ -229,55 +172,95 @@ def _instances(client: Client, name: str) -> Mapping[Target, Instance]:
 
 
 def _found(client: Client, detection: _Detection, known: OverrideCache) -> DriftView:
-    """What one set's detection came to."""
+    """The result of one set's detection."""
     instances = _instances(client, detection.set_name)
     for target, each in instances.items():
         if each.last_operation_id == detection.id and target in detection.overrides:
             known.learn(detection.layer, each, detection.overrides[target])
     unchecked = _unchecked(client, detection, instances)
-    drifted = [
-        target
-        for target, each in instances.items()
-        if each.drift == "DRIFTED" and (detection.layer, target) not in unchecked
-    ]
-    lines: list[DriftedProperty] = []
-    for target, drifts in concurrently(
-        lambda target: client.sets.resource_drifts(detection.set_name, detection.id, target), sorted(drifted)
-    ):
-        lines += _lines(detection.layer, target, drifts)
-    lines.sort(key=lambda each: (each.target, each.resource, each.property))
-    return DriftView("", len(instances) - len(unchecked), tuple(lines), unchecked)
+    drifted = sorted(
+        target for target, each in instances.items() if each.drift == "DRIFTED" and target not in unchecked
+    )
+    found = concurrently(lambda target: client.sets.resource_drifts(detection.set_name, detection.id, target), drifted)
+    properties = [line for target, drifts in found for line in _drifted_properties(detection.layer, target, drifts)]
+    properties.sort(key=lambda each: (each.target, each.resource, each.property))
+    reasons = {(detection.layer, target): reason for target, reason in unchecked.items()}
+    return DriftView("", len(instances) - len(unchecked), tuple(properties), reasons)
 
 
-def _unchecked(
-    client: Client, detection: _Detection, instances: Mapping[Target, Instance]
-) -> dict[tuple[str, Target], str]:
-    """Instances without a result of this detection, with the reason."""
+def _unchecked(client: Client, detection: _Detection, instances: Mapping[Target, Instance]) -> dict[Target, str]:
+    """The instances without a result of this detection, with the reason."""
     operation = detection.operation
     assert operation is not None
     if operation.status == "SUCCEEDED" and not operation.failed:
         results: Mapping[Target, Result] = {}
     elif not detection.accepted:
-        return {(detection.layer, target): operation.reason for target in instances}
+        return dict.fromkeys(instances, operation.reason)
     else:
         results = client.sets.results(detection.set_name, detection.id)
-    found: dict[tuple[str, Target], str] = {}
+    found: dict[Target, str] = {}
     for target, instance in instances.items():
         result = results.get(target)
         if result is not None and result.status != "SUCCEEDED":
-            found[detection.layer, target] = result.reason or f"the detection {result.status.lower()} there"
+            found[target] = result.reason or f"the detection {result.status.lower()} there"
         elif instance.drift not in ("DRIFTED", "IN_SYNC"):
-            found[detection.layer, target] = instance.reason or "the detection tells nothing of it"
+            found[target] = instance.reason or "the detection says nothing of it"
     return found
 
 
-def _lines(layer: str, target: Target, drifts: list[ResourceDrift]) -> Iterator[DriftedProperty]:
-    """A line for each property, or one for a resource that has none to tell."""
+def _drifted_properties(layer: str, target: Target, drifts: list[ResourceDrift]) -> Iterator[DriftedProperty]:
+    """One for each property, or one for a resource without any."""
     for each in drifts:
-        line = DriftedProperty(layer, target, each.logical_id, each.type, each.status)
+        whole = DriftedProperty(layer, target, each.logical_id, each.type, each.status)
         if not each.differences:
-            yield line
+            yield whole
         for one in each.differences:
             yield dataclasses.replace(
-                line, difference=one.type, property=one.path, expected=one.expected, actual=one.actual
+                whole, difference=one.type, property=one.path, expected=one.expected, actual=one.actual
             )
+
+
+def _with_stacks_compared(client: Client, view: DriftView, sets: Mapping[str, str], known: OverrideCache) -> DriftView:
+    """Add to a view where stacks have another template or other parameters than their set.
+
+    An instance that is not CURRENT rightly differs, and counts as not checked.
+    """
+    drifted, unchecked = list(view.drifted), dict(view.unchecked)
+    for layer, name in sets.items():
+        read = client.sets.read(layer, name)
+        if read is None:
+            continue
+        state = with_overrides(client.sets, known, read)
+        looks = []
+        for target, instance in state.instances.items():
+            if instance.status is Status.CURRENT:
+                looks.append(Look((layer, target), instance.stack_id))
+            else:
+                unchecked.setdefault((layer, target), f"its stack is not compared: {instance.status.value}")
+        for look, stack in client.members.deployed_many(looks):
+            target = look.key[1]
+            if isinstance(stack, RolloutError):
+                unchecked[look.key] = f"its stack cannot be read: {stack}"
+            elif stack is None:
+                drifted.append(DriftedProperty(layer, target, WHOLE, STACK, "DELETED"))
+            else:
+                drifted += differing_sections(state, state.instances[target], stack)
+    drifted.sort(key=lambda each: (each.layer, each.target, each.resource, each.property))
+    return dataclasses.replace(view, drifted=tuple(drifted), unchecked=unchecked)
+
+
+def differing_sections(state: StackSet, instance: Instance, stack: DeployedStack) -> Iterator[DriftedProperty]:
+    """The sections and parameters in which a deployed stack differs from its set. Pure."""
+    whole = DriftedProperty(state.layer, instance.target, WHOLE, STACK, "NOT_EQUAL")
+    ours, theirs = parse_template(state.template), parse_template(stack.template)
+    # A section, or one resource, output ... of it: bodies are too long to be shown.
+    for path in dict.fromkeys(".".join(path.split(".")[:2]) for path in differing_properties(ours, theirs)):
+        expected = "" if value_at(ours, path) is None else "as the set has it"
+        actual = "" if value_at(theirs, path) is None else "otherwise"
+        name = f"Template/{path.replace('.', '/')}"
+        yield dataclasses.replace(whole, property=name, expected=expected, actual=actual)
+    values = declared_values(state.template, {**state.parameters, **(instance.overrides or {})})
+    for name in differing_parameters(stack, values):
+        if name in stack.parameters:
+            actual = stack.parameters[name]
+            yield dataclasses.replace(whole, property=f"Parameters/{name}", expected=values[name], actual=actual)

@@ -1,4 +1,4 @@
-"""What every stack of a phase put out, as files: a folder a place, and one index."""
+"""The outputs of every stack of a phase as files: a folder for each account and region, and one index."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INDEX = "index.json"
 
 @dataclass(frozen=True)
 class Written:
-    """What was written for one place. `known` are the outputs there that the world outside reads, by flat name."""
+    """The files of one target. `known` are the outputs there that the outside relies on, by flat name."""
 
     target: Target
     files: tuple[Path, ...]
@@ -29,7 +29,7 @@ class Written:
 
 @dataclass(frozen=True)
 class OutputsView:
-    """What was written, and why nothing was for some places: their files stay as they were."""
+    """The files that were written, and the targets that could not be read, whose files stay as they were."""
 
     phase: str
     release: str
@@ -40,12 +40,12 @@ class OutputsView:
 
 @dataclass(frozen=True)
 class _Stack:
+    """A stack to read: `name` is its ARN, or for a plain stack its name in the network account `account`."""
+
     layer: str
     target: Target
-    stack: str
-    """The stack's ARN, or its name in the network account."""
+    name: str
     account: str = ""
-    """The network account, for a plain stack."""
 
 
 def run_outputs(
@@ -56,10 +56,10 @@ def run_outputs(
     release: str,
     outputs_dir: Path,
 ) -> tuple[OutputsView, int]:
-    """Read every stack of a phase and write the files of each place as a whole. `release` is told in the index.
+    """Read every stack of a phase and write the files of each target. The index names the `release`.
 
-    A place of which one stack cannot be read is not written at all. What the shared stacks put out for a region stands
-    in each of its places. The exit code is 1 when a place could not be read.
+    A target of which one stack cannot be read is not written at all. The outputs of the shared stacks of a region
+    stand with each of its targets. The exit code is 1 when a target could not be read.
     """
     read, unread = _read(client, list(_stacks(client, desired, layers)))
     found = {target: _of_region(shared, target.region) | read[target] for target in sorted(read.keys() - unread.keys())}
@@ -67,14 +67,14 @@ def run_outputs(
     if len(found) == 1 and not unread:
         outputs.write(desired.phase, next(iter(found.values())), outputs_dir)
     elif len(found) + len(unread) > 1:
-        (outputs_dir / desired.phase / outputs.FLAT).unlink(missing_ok=True)  # of a time when there was one place
+        (outputs_dir / desired.phase / outputs.FLAT).unlink(missing_ok=True)  # from when there was one target
     view = OutputsView(desired.phase, release, outputs_dir / desired.phase / INDEX, tuple(written), unread)
-    outputs.write_document(view.index, outputs_data(view))
+    outputs.write_document(view.index, index_data(view))
     return view, int(bool(unread))
 
 
-def outputs_data(view: OutputsView) -> dict[str, object]:
-    """The index: every place with its files, relative to the index, and the outputs that are there and are not."""
+def index_data(view: OutputsView) -> dict[str, object]:
+    """The index: every target with its files, relative to the index, and the outputs that exist or are missing."""
     folder = view.index.parent
     return {
         "phase": view.phase,
@@ -97,29 +97,27 @@ def outputs_data(view: OutputsView) -> dict[str, object]:
 
 
 def _stacks(client: Client, desired: DesiredState, layers: Collection[str]) -> Iterator[_Stack]:
-    present = client.sets.names()
-    carried = [layer for layer in sorted(layers) if naming.stack_set(layer, desired.suffix) in present]
-    there: set[Target] = set()
-    for layer in carried:
+    targets: set[Target] = set()
+    for layer, name in naming.existing_stack_sets(layers, desired.suffix, client.sets.names()).items():
         try:
-            instances = client.sets.instances(naming.stack_set(layer, desired.suffix))
-        except StackSetNotFound:  # it went while we looked
+            instances = client.sets.instances(name)
+        except StackSetNotFound:  # it was deleted meanwhile
             continue
-        there |= instances.keys()
+        targets |= instances.keys()
         yield from (_Stack(layer, target, each.stack_id) for target, each in instances.items() if each.stack_id)
     for layer, stacks in desired.plain.items():
-        for target in sorted(there & stacks.parameters.keys()):
+        for target in sorted(targets & stacks.parameters.keys()):
             yield _Stack(layer, target, naming.network_stack(layer, desired.suffix, target.account), stacks.account)
 
 
 def _read(client: Client, stacks: list[_Stack]) -> tuple[dict[Target, dict[str, Values]], dict[Target, str]]:
-    """Outputs by place and layer, and why places could not be read."""
+    """The outputs by target and layer, and the reasons why targets could not be read."""
 
     def look(each: _Stack) -> Values | RolloutError | None:
         try:
             if not each.account:
-                return client.members.outputs(each.target, each.stack)
-            found = client.plain.read(each.account, each.target.region, each.stack)
+                return client.members.outputs(each.target, each.name)
+            found = client.plain.read(each.account, each.target.region, each.name)
             return found.outputs if found else None
         except RolloutError as error:
             return error
@@ -135,7 +133,7 @@ def _read(client: Client, stacks: list[_Stack]) -> tuple[dict[Target, dict[str, 
 
 
 def _of_region(shared: SharedOutputs, region: str) -> dict[str, Values]:
-    """What the stacks that all phases share put out for a region; none where they do not stand."""
+    """The outputs of the shared stacks of a region, those that exist."""
     by_layer = {
         "administration": shared.administration,
         "artifacts": shared.tooling.get(region, {}),
@@ -145,6 +143,6 @@ def _of_region(shared: SharedOutputs, region: str) -> dict[str, Values]:
 
 
 def _write(outputs_dir: Path, phase: str, target: Target, stacks: Mapping[str, Values]) -> Written:
-    written = outputs.write_place(outputs_dir / phase / target.account / target.region, stacks)
+    files = outputs.write_target(outputs_dir / phase / target.account / target.region, stacks)
     flat = outputs.flatten(stacks)
-    return Written(target, tuple(written), tuple(name for name in outputs.RELIED_ON if name in flat))
+    return Written(target, tuple(files), tuple(name for name in outputs.RELIED_ON if name in flat))

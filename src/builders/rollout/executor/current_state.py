@@ -41,10 +41,9 @@ def read_current_state(
     routes: Iterable[PlainStackSpec],
 ) -> CurrentState:
     """Read those layers of a phase that have a set, and the plain stacks at every place of the phase."""
-    present = set(sets.names())
-    desired = [layer for layer in sorted(layers) if naming.stack_set(layer, suffix) in present]
+    names = naming.existing_stack_sets(layers, suffix, sets.names())
     found: dict[str, StackSet] = {}
-    for layer, state in concurrently(lambda layer: sets.read(layer, naming.stack_set(layer, suffix)), desired):
+    for layer, state in concurrently(lambda layer: sets.read(layer, names[layer]), names):
         if state is not None:
             found[layer] = with_overrides(sets, known, state)
     there = {target for state in found.values() for target in state.instances}
