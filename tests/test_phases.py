@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from aws_cli import warm
 
 from builders import catalog, outputs
 from builders.cloud.process import Cloud, running
@@ -53,7 +54,9 @@ def phases(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     with contextlib.ExitStack() as sources:
         deployed = {}
         for phase in PHASES:
-            deployment = PhaseDeployment(PhaseAccounts.on(cloud, phase), phase, folder, lambda _line: None)
+            cold = PhaseAccounts.on(cloud, phase)
+            accounts = PhaseAccounts(warm(cold.tooling), warm(cold.network), warm(cold.phase))
+            deployment = PhaseDeployment(accounts, phase, folder, lambda _line: None)
             sources.enter_context(source_database(cloud, deployment, lambda _line: None))
             deployment.deploy_shared()
             deployment.deploy_phase()

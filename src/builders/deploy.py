@@ -21,18 +21,19 @@ class AwsCli:
     """An AWS CLI and the environment that it runs in.
 
     `command` starts it, such as ("aws",). `endpoint_url` is passed as an option, since version 2.9 does not read
-    AWS_ENDPOINT_URL; without one the CLI talks to AWS.
+    AWS_ENDPOINT_URL; without one the CLI talks to AWS. `execute` is given what subprocess.run is given.
     """
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
     endpoint_url: str | None = None
+    execute: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run
 
     def run(self, *arguments: str) -> str:
         """Run one command and return what it prints. Raises `DeployError` with the CLI's own words when it fails."""
         option = ("--endpoint-url", self.endpoint_url) if self.endpoint_url else ()
         try:
-            finished = subprocess.run(
+            finished = self.execute(
                 [*self.command, *option, *arguments],
                 env=dict(self.environment),
                 capture_output=True,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cli import warm
 
 from builders import catalog, deploy, naming, package
 from builders.cloud.process import Cloud
@@ -33,7 +34,7 @@ class Phase:
 
     def __init__(self, cloud: Cloud, folder: Path, parameters: Mapping[str, str]) -> None:
         environment = os.environ | cloud.environment(ACCOUNT, REGION)
-        self.cli = deploy.AwsCli((sys.executable, "-m", "awscli"), environment)
+        self.cli = warm(deploy.AwsCli((sys.executable, "-m", "awscli"), environment))
         self.folder = folder
         self.parameters = dict(parameters)
 
