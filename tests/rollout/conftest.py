@@ -20,6 +20,7 @@ from builders.cloud.process import Cloud, running
 from builders.rollout.aws.access import Access
 from builders.rollout.aws.calls import ApiCall, ApiCalls, CallObserver, Moment
 from builders.rollout.aws.client import Client
+from builders.rollout.aws.plain_stacks import PlainStack
 from builders.rollout.model import Operation, Permissions, Preferences, StackSetSpec, Target, Values
 from builders.rollout.plan.calls import Action, Call
 
@@ -49,6 +50,12 @@ def spec(name: str = "stackferry-network-dev", body: str = "", targets: Any = ()
     """A set of queues, whose instances override nothing."""
     overrides: dict[Target, Values] = {target: {} for target in targets}
     return StackSetSpec("network", name, body or template(), values or {"QueueName": "payments"}, overrides)
+
+
+def plain_stack(target: Target, body: str = "", values: Values | None = None, name: str = "routes") -> PlainStack:
+    """A plain stack of queues."""
+    values = {"QueueName": "payments"} if values is None else values
+    return PlainStack("phase_routes", target, name, body or template(), values, TAGS)
 
 
 def connect(cloud: Cloud, account: str, permissions: Permissions, observe: CallObserver | None = None) -> Client:

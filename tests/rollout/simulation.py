@@ -222,7 +222,8 @@ class Simulation(ApiCalls):
         return page
 
     def _cloudformation_ListStackResources(self, _where: Session, **_: Any) -> Json:
-        task = {"ResourceType": "AWS::DMS::ReplicationTask", "PhysicalResourceId": "arn:of-a-task"}
+        task = {"LogicalResourceId": "Task", "ResourceType": "AWS::DMS::ReplicationTask"}
+        task |= {"PhysicalResourceId": "arn:of-a-task", "ResourceStatus": "CREATE_COMPLETE"}
         return {"StackResourceSummaries": [task]}
 
     def _dms_DescribeReplicationTasks(self, _where: Session, **_: Any) -> Json:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from builders.errors import RolloutFileError
+from builders.rollout.aws.plain_stacks import PlainStack
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template, read_templates
-from builders.rollout.lifecycle.bootstrap import ROUNDS, PlannedStack, plan_stacks, route_stacks
+from builders.rollout.lifecycle.bootstrap import ROUNDS, plan_stacks, route_stacks
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, Target
 from builders.scopes import Scope
 
@@ -24,7 +25,7 @@ ATTACHMENT = "tgw-attach-0123456789abcdef0"
 
 NETWORK = {"account": "999999999999", "parameters": str(ENVIRONMENTS / "network.json")}
 
-Steps = Callable[..., list[PlannedStack]]
+Steps = Callable[..., list[PlainStack]]
 
 
 def phase(name: str, *accounts: str, regions: tuple[str, ...] = ("us-east-1",), **more: Any) -> dict[str, Any]:
@@ -66,13 +67,13 @@ def layers() -> dict[str, Template]:
 def steps(rollout: Callable[..., RolloutFile], layers: dict[str, Template]) -> Steps:
     """The steps of one round of the phase dev."""
 
-    def steps(scope: Scope, shared: SharedOutputs | None = None, **more: Any) -> list[PlannedStack]:
+    def steps(scope: Scope, shared: SharedOutputs | None = None, **more: Any) -> list[PlainStack]:
         return plan_stacks(rollout(**more), "dev", scope, layers, shared or SharedOutputs())
 
     return steps
 
 
-def targets(steps: list[PlannedStack]) -> list[tuple[str, str]]:
+def targets(steps: list[PlainStack]) -> list[tuple[str, str]]:
     return [(step.name, str(step.target)) for step in steps]
 
 
@@ -93,7 +94,7 @@ def test_every_region_of_any_phase_has_a_bucket_and_a_transit_gateway(steps: Ste
 
 def test_a_region_has_parameters_of_its_own(steps: Steps) -> None:
     network = NETWORK | {"region_parameters": {"eu-west-1": {"TransitGatewayAsn": "64514"}}}
-    numbers = {step.region: step.values["TransitGatewayAsn"] for step in steps(Scope.NETWORK, network=network)}
+    numbers = {step.target.region: step.values["TransitGatewayAsn"] for step in steps(Scope.NETWORK, network=network)}
     assert numbers == {"eu-central-1": "64512", "us-east-1": "64512", "eu-west-1": "64514"}
 
 

@@ -103,7 +103,7 @@ STACKS = {
 
 def test_a_second_run_changes_nothing(client: Client, rollout: RolloutFile, layers: dict[str, Template]) -> None:
     told: list[StackOutcome] = []
-    outcomes = deploy_stacks(client, rollout, "dev", layers, tell=told.append)
+    outcomes = deploy_stacks(client, rollout, "dev", layers, report=told.append)
     assert states(outcomes) == dict.fromkeys(STACKS, "created")
     assert told == outcomes
     before = client.counts()["cloudformation:ExecuteChangeSet"]
@@ -141,7 +141,7 @@ def test_an_account_that_cannot_be_reached_does_not_stop_the_others(
     assert DEPLOY_ROLE in outcome.reason
 
 
-def test_who_trusts_a_role_that_does_not_stand_is_held_back(
+def test_a_stack_that_trusts_a_role_that_was_not_deployed_is_skipped(
     administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
 ) -> None:
     """Accounts without the role of an earlier run would lose it."""
@@ -154,8 +154,8 @@ def test_who_trusts_a_role_that_does_not_stand_is_held_back(
         "account": StackState.SKIPPED,
     }
     assert str(found["account"]) == (
-        f"account-dev in {FIRST}/us-east-1: held back, since administration-tooling in {TOOLING}/us-east-1 "
-        "does not stand"
+        f"account-dev in {FIRST}/us-east-1: skipped, since administration-tooling in {TOOLING}/us-east-1 was "
+        "not deployed"
     )
 
 

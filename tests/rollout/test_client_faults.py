@@ -16,7 +16,7 @@ from builders.rollout.aws.errors import AccessDenied, Unreachable, translated
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
 
-from .conftest import DEPLOY_ROLE, TAGS, Administrator, Rollout, spec, template
+from .conftest import DEPLOY_ROLE, Administrator, Rollout, plain_stack, spec, template
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_plain_stack_is_deployed_though_an_answer_was_lost(
     faulty: Administrator, rollout: Rollout, member: str, operation: str
 ) -> None:
     faulty.cloud.set_faults({"kind": "lost", "operation": operation, "count": 1})
-    found = rollout.client.plain.deploy(member, "us-east-1", "routes", template(), {"QueueName": "payments"}, TAGS)
+    found = rollout.client.plain.deploy(plain_stack(Target(member, "us-east-1")))
     assert (found.status, struck(faulty)) == ("CREATE_COMPLETE", [1])
     assert faulty.api("cloudformation", member).list_change_sets(StackName="routes")["Summaries"] == []
 
@@ -121,7 +121,7 @@ def test_a_plain_stack_is_deployed_though_an_answer_was_lost(
 def test_a_preview_whose_answers_were_lost_leaves_no_change_set(
     faulty: Administrator, rollout: Rollout, member: str
 ) -> None:
-    rollout.client.plain.deploy(member, "us-east-1", "routes", template(), {"QueueName": "payments"}, TAGS)
+    rollout.client.plain.deploy(plain_stack(Target(member, "us-east-1")))
     faulty.cloud.set_faults(
         {"kind": "lost", "operation": "CreateChangeSet", "count": 1},
         {"kind": "lost", "operation": "DeleteChangeSet", "count": 1},
@@ -135,7 +135,7 @@ def test_a_preview_whose_answers_were_lost_leaves_no_change_set(
 def test_a_preview_that_cannot_be_described_leaves_no_change_set_and_says_why(
     faulty: Administrator, rollout: Rollout, member: str
 ) -> None:
-    rollout.client.plain.deploy(member, "us-east-1", "routes", template(), {"QueueName": "payments"}, TAGS)
+    rollout.client.plain.deploy(plain_stack(Target(member, "us-east-1")))
     faulty.cloud.set_faults({"kind": "denied", "operation": "DescribeChangeSet"})
     with pytest.raises(AccessDenied, match="role stackferry-plan-dev may not cloudformation:DescribeChangeSet"):
         rollout.client.members.preview(Target(member, "us-east-1"), "routes", template("Second"), {})

@@ -11,7 +11,7 @@ import pytest
 from cloud.conftest import Account
 
 from builders.errors import RolloutError
-from builders.rollout.aws.accounts import Alarm, Look
+from builders.rollout.aws.accounts import Alarm, StackRef
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import AccessDenied
 from builders.rollout.aws.stacks import ResourceChange
@@ -58,8 +58,8 @@ def test_many_stacks_come_with_their_keys_and_a_locked_account_with_its_error(
     standing: Rollout, members: list[str], number: Callable[[], str]
 ) -> None:
     instances = standing.client.sets.instances(standing.shall.name)
-    looks = [Look(("network", target), each.stack_id) for target, each in instances.items()]
-    looks.append(Look(("network", Target(number(), EAST)), "stack"))
+    looks = [StackRef(("network", target), each.stack_id) for target, each in instances.items()]
+    looks.append(StackRef(("network", Target(number(), EAST)), "stack"))
     found = {look.key: answer for look, answer in standing.client.members.deployed_many(looks)}
     locked = found.pop(looks[-1].key)
     assert isinstance(locked, AccessDenied)

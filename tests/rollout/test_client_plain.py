@@ -9,8 +9,9 @@ from cloud.conftest import Account
 
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
+from builders.rollout.model import Target
 
-from .conftest import TAGS, Administrator, Watch, template
+from .conftest import Administrator, Watch, plain_stack, template
 
 VALUES = {"QueueName": "payments"}
 BROKEN = json.dumps(
@@ -29,80 +30,83 @@ def owner(administrator: Administrator, member: str) -> Account:
     return Account(administrator.cloud, member)
 
 
-def deploy(client: Client, owner: Account, body: str = "", **values: str) -> dict[str, str]:
-    return dict(
-        client.plain.deploy(owner.number, "us-east-1", "routes", body or template(), values or VALUES, TAGS).outputs
-    )
+@pytest.fixture
+def target(owner: Account) -> Target:
+    return Target(owner.number, "us-east-1")
 
 
-def test_a_stack_is_created_in_the_account_that_lends_the_role(client: Client, owner: Account) -> None:
+def deploy(client: Client, target: Target, body: str = "", **values: str) -> dict[str, str]:
+    return dict(client.plain.deploy(plain_stack(target, body, values or VALUES)).outputs)
+
+
+def test_a_stack_is_created_in_the_account_that_lends_the_role(client: Client, owner: Account, target: Target) -> None:
     said: list[str] = []
-    found = client.plain.deploy(owner.number, "us-east-1", "routes", template(), VALUES, TAGS, said.append)
+    found = client.plain.deploy(plain_stack(target), said.append)
     assert (found.status, found.parameters) == ("CREATE_COMPLETE", VALUES)
     assert owner.status("routes") == "CREATE_COMPLETE"
     assert said[-1] == "CREATE_COMPLETE"
     assert len(said) == len(set(said))
     described = owner.client("cloudformation").describe_stacks(StackName="routes")["Stacks"][0]
     assert described["Tags"] == [{"Key": "Environment", "Value": "dev"}]
-    assert client.plain.read(owner.number, "us-east-1", "routes") == found
+    assert client.plain.read(target, "routes") == found
 
 
 def test_a_stack_of_our_own_account_needs_no_role(client: Client, administrator: Administrator) -> None:
-    found = client.plain.deploy(administrator.number, "eu-west-1", "artifacts", template(), VALUES, TAGS)
+    found = client.plain.deploy(plain_stack(Target(administrator.number, "eu-west-1"), name="artifacts"))
     assert found.outputs["Url"].endswith("/payments")
     assert "sts:AssumeRole" not in client.counts()
 
 
-def test_a_stack_is_updated(client: Client, owner: Account) -> None:
-    deploy(client, owner)
-    assert deploy(client, owner, template("Second"), QueueName="refunds")["Url"].endswith("/refunds")
+def test_a_stack_is_updated(client: Client, owner: Account, target: Target) -> None:
+    deploy(client, target)
+    assert deploy(client, target, template("Second"), QueueName="refunds")["Url"].endswith("/refunds")
     assert owner.status("routes") == "UPDATE_COMPLETE"
 
 
-def test_nothing_happens_where_nothing_changes(client: Client, owner: Account) -> None:
-    before = deploy(client, owner)
+def test_nothing_happens_where_nothing_changes(client: Client, owner: Account, target: Target) -> None:
+    before = deploy(client, target)
     events = owner.events("routes")
-    assert deploy(client, owner) == before
+    assert deploy(client, target) == before
     assert owner.events("routes") == events
     assert owner.client("cloudformation").list_change_sets(StackName="routes")["Summaries"] == []
 
 
-def test_a_creation_that_fails_tells_why_and_can_be_tried_again(client: Client, owner: Account) -> None:
+def test_a_creation_that_fails_tells_why_and_can_be_tried_again(client: Client, owner: Account, target: Target) -> None:
     with pytest.raises(RolloutError, match=r"stack routes in account .* is ROLLBACK_COMPLETE; Broken .*Colour"):
-        client.plain.deploy(owner.number, "us-east-1", "routes", BROKEN, {}, TAGS)
+        client.plain.deploy(plain_stack(target, BROKEN, {}))
     assert owner.status("routes") == "ROLLBACK_COMPLETE"
-    assert client.plain.read(owner.number, "us-east-1", "routes") is None
+    assert client.plain.read(target, "routes") is None
     said: list[str] = []
-    client.plain.deploy(owner.number, "us-east-1", "routes", template(), VALUES, TAGS, said.append)
+    client.plain.deploy(plain_stack(target), said.append)
     assert said == ["ROLLBACK_COMPLETE", "DELETE_COMPLETE", "CREATE_COMPLETE"]
 
 
-def test_an_update_that_fails_rolls_back_and_tells_why(client: Client, owner: Account) -> None:
-    deploy(client, owner)
+def test_an_update_that_fails_rolls_back_and_tells_why(client: Client, target: Target) -> None:
+    deploy(client, target)
     with pytest.raises(RolloutError, match=r"is UPDATE_ROLLBACK_COMPLETE; Broken .*Colour"):
-        client.plain.deploy(owner.number, "us-east-1", "routes", BROKEN, {}, TAGS)
-    found = client.plain.read(owner.number, "us-east-1", "routes")
+        client.plain.deploy(plain_stack(target, BROKEN, {}))
+    found = client.plain.read(target, "routes")
     assert found is not None
     assert json.loads(found.template) == json.loads(template())
 
 
-def test_a_stack_that_waits_for_its_first_change_set_takes_ours(client: Client, owner: Account) -> None:
+def test_a_stack_that_waits_for_its_first_change_set_takes_ours(client: Client, owner: Account, target: Target) -> None:
     owner.client("cloudformation").create_change_set(
         StackName="routes", ChangeSetName="theirs", ChangeSetType="CREATE", TemplateBody=template()
     )
-    assert client.plain.read(owner.number, "us-east-1", "routes") is None
-    assert deploy(client, owner)["Url"].endswith("/payments")
+    assert client.plain.read(target, "routes") is None
+    assert deploy(client, target)["Url"].endswith("/payments")
 
 
-def test_a_creation_that_cannot_begin_leaves_no_stack(client: Client, owner: Account) -> None:
+def test_a_creation_that_cannot_begin_leaves_no_stack(client: Client, owner: Account, target: Target) -> None:
     body = json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Ref": "No"}}}}})
     with pytest.raises(RolloutError, match="No"):
-        client.plain.deploy(owner.number, "us-east-1", "routes", body, {}, TAGS)
+        client.plain.deploy(plain_stack(target, body, {}))
     assert owner.status("routes") == ""
 
 
 def test_a_creation_that_is_interrupted_before_it_begins_leaves_no_stack(
-    administrator: Administrator, owner: Account
+    administrator: Administrator, owner: Account, target: Target
 ) -> None:
     class Interrupt(Watch):
         def __call__(self, *seen: object) -> None:
@@ -111,25 +115,25 @@ def test_a_creation_that_is_interrupted_before_it_begins_leaves_no_stack(
 
     client = administrator.client(observe=Interrupt())
     with pytest.raises(KeyboardInterrupt):
-        deploy(client, owner)
+        deploy(client, target)
     assert owner.status("routes") == ""
 
 
-def test_a_stack_is_deleted_and_deleting_again_does_nothing(client: Client, owner: Account) -> None:
-    deploy(client, owner)
+def test_a_stack_is_deleted_and_deleting_again_does_nothing(client: Client, owner: Account, target: Target) -> None:
+    deploy(client, target)
     said: list[str] = []
-    client.plain.delete(owner.number, "us-east-1", "routes", said.append)
+    client.plain.delete(target, "routes", said.append)
     assert owner.status("routes") in ("", "DELETE_COMPLETE")
     assert said[-1] == "DELETE_COMPLETE"
-    client.plain.delete(owner.number, "us-east-1", "routes")
-    assert client.plain.read(owner.number, "us-east-1", "routes") is None
+    client.plain.delete(target, "routes")
+    assert client.plain.read(target, "routes") is None
 
 
-def test_a_stack_that_cannot_be_deleted_tells_why(client: Client, owner: Account) -> None:
+def test_a_stack_that_cannot_be_deleted_tells_why(client: Client, owner: Account, target: Target) -> None:
     resources = {"Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}}
     owner.deploy(resources, "routes")
     owner.client("ec2").create_subnet(VpcId=owner.physical_id("Vpc", "routes"), CidrBlock="10.0.0.0/24")
     with pytest.raises(RolloutError, match=r"stack routes in .* is DELETE_FAILED; Vpc \(AWS::EC2::VPC\): "):
-        client.plain.delete(owner.number, "us-east-1", "routes")
+        client.plain.delete(target, "routes")
     with pytest.raises(RolloutError, match="is DELETE_FAILED; delete it in the CloudFormation console first"):
-        deploy(client, owner)
+        deploy(client, target)

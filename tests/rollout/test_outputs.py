@@ -15,7 +15,7 @@ from builders.rollout.checks.outputs import OutputsView, run_outputs
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.model import DesiredState, PlainStackSpec, Target
 
-from .conftest import DEPLOY_ROLE, PLAN_ROLE, SUFFIX, Administrator
+from .conftest import DEPLOY_ROLE, PLAN_ROLE, SUFFIX, Administrator, plain_stack
 from .small_phase import LAYERS, REGIONS, SmallPhase, body, layer_set
 
 SHARED = SharedOutputs(tooling={"us-east-1": {"ArtifactsBucket": "near"}, "eu-west-1": {"ArtifactsBucket": "far"}})
@@ -152,7 +152,7 @@ def test_the_stacks_of_the_network_account_are_among_those_of_their_place(
         }
     )
     name = f"phase-routes-{SUFFIX}-{target.account}"
-    standing.client.plain.deploy(network, target.region, name, template, {}, {})
+    standing.client.plain.deploy(plain_stack(Target(network, target.region), template, {}, name))
     routes = PlainStackSpec("phase_routes", network, template, {target: {}})
 
     write(standing, dataclasses.replace(standing.desired(), plain={"phase_routes": routes}), tmp_path)

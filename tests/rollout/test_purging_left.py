@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.aws.resources import StackResource
+from builders.rollout.aws.stacks import StackResource
 from builders.rollout.lifecycle.purge import detach_calls
 from builders.rollout.lifecycle.retained import Disposal, RetainedResource, final_snapshot, in_order, retained
 from builders.rollout.model import Instance, StackSet, Status, Target

@@ -16,7 +16,7 @@ from builders.rollout.executor import run
 from builders.rollout.model import DesiredState, PlainStackSpec, Target
 from builders.rollout.state.journal import Command, RunStatus
 
-from .conftest import DEPLOY_ROLE, SUFFIX, Administrator
+from .conftest import DEPLOY_ROLE, SUFFIX, Administrator, plain_stack
 from .small_phase import LAYERS, REGIONS, SmallPhase, body, layer_set
 
 OURS = frozenset(f"stackferry-{layer}-{SUFFIX}" for layer in LAYERS)
@@ -151,7 +151,9 @@ def routed(phase: SmallPhase, administrator: Administrator, number: Callable[[],
     routes = PlainStackSpec("phase_routes", network, body("network"), {target: {} for target in phase.targets})
     first = phase.targets[0]
     name = f"phase-routes-{SUFFIX}-{first.account}"
-    phase.client.plain.deploy(network, first.region, name, body("network"), {"EnvironmentSuffix": SUFFIX}, {})
+    phase.client.plain.deploy(
+        plain_stack(Target(network, first.region), body("network"), {"EnvironmentSuffix": SUFFIX}, name)
+    )
     return dataclasses.replace(phase.desired(), plain={"phase_routes": routes})
 
 

@@ -138,7 +138,7 @@ def shared_outputs(client: Client, rollout: schema.RolloutFile, phase: str | Non
 
     def outputs(stack: Stack) -> Values | None:
         target = stack[1]
-        found = client.plain.read(target.account, target.region, expected[stack])
+        found = client.plain.read(target, expected[stack])
         return None if found is None else found.outputs
 
     read = dict(concurrently(outputs, expected))

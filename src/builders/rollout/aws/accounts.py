@@ -1,9 +1,4 @@
-"""The target accounts as the plan role sees them: stacks, events, alarms, tasks, and change sets that nobody runs.
-
-What an account says of itself: the regions that it may use.
-
-Service quotas of CloudFormation, by their names: the codes have changed before, and differ between partitions.
-"""
+"""The target accounts as the plan role sees them: stacks, events, alarms, tasks, and change sets that nobody runs."""
 
 from __future__ import annotations
 
@@ -16,7 +11,7 @@ from builders.rollout.aws import stacks
 from builders.rollout.aws.access import PhaseRoles, Session
 from builders.rollout.aws.calls import ApiCalls, concurrently
 from builders.rollout.aws.errors import AccessDenied, NotFound
-from builders.rollout.aws.stacks import ResourceChange, Wanted
+from builders.rollout.aws.stacks import ChangeSetRequest, ResourceChange
 from builders.rollout.model import DeployedStack, Target, Values
 
 TASK = "AWS::DMS::ReplicationTask"
@@ -35,15 +30,15 @@ class Alarm:
 
 
 @dataclass(frozen=True)
-class Look:
-    """One stack to look at. `key`, layer and place, comes back with the answer."""
+class StackRef:
+    """One stack to read. `key`, layer and target, comes back with the answer."""
 
     key: tuple[str, Target]
     stack_id: str
 
 
 class Members:
-    """All target accounts; each call says which place it means."""
+    """All target accounts; each call names the target that it asks."""
 
     def __init__(self, calls: ApiCalls, roles: PhaseRoles) -> None:
         self._calls = calls
@@ -53,16 +48,16 @@ class Members:
         """A stack with its template as it was given; None when it is gone."""
         return stacks.deployed(self._calls, self._session(target), stack_id)
 
-    def deployed_many(self, looks: Iterable[Look]) -> Iterator[tuple[Look, DeployedStack | RolloutError | None]]:
-        """Look at many stacks at once, as they come; an account that cannot be read is an error in its place."""
+    def deployed_many(self, refs: Iterable[StackRef]) -> Iterator[tuple[StackRef, DeployedStack | RolloutError | None]]:
+        """Read many stacks at once, as they come; an account that cannot be read gives its error."""
 
-        def look(each: Look) -> DeployedStack | RolloutError | None:
+        def read(ref: StackRef) -> DeployedStack | RolloutError | None:
             try:
-                return self.deployed(each.key[1], each.stack_id)
+                return self.deployed(ref.key[1], ref.stack_id)
             except RolloutError as error:
                 return error
 
-        return concurrently(look, looks)
+        return concurrently(read, refs)
 
     def outputs(self, target: Target, stack_id: str) -> dict[str, str]:
         """A stack's outputs; none when it is gone."""
@@ -80,41 +75,36 @@ class Members:
         """Alarms whose names begin so, metric and composite ones, sorted by name."""
         found: dict[str, Alarm] = {}
         for prefix in prefixes:
-            for kind, member in (("MetricAlarm", "MetricAlarms"), ("CompositeAlarm", "CompositeAlarms")):
+            for kind in ("MetricAlarm", "CompositeAlarm"):
                 request = {"AlarmNamePrefix": prefix, "AlarmTypes": [kind], "MaxRecords": 100}
-                for each in self._calls.pages(self._session(target), "cloudwatch", "DescribeAlarms", member, **request):
+                for each in self._calls.pages(self._session(target), "cloudwatch", "DescribeAlarms", **request):
                     alarm = Alarm(each["AlarmName"], each["StateValue"], each.get("ActionsEnabled", True))
                     found[alarm.name] = alarm
         return [found[name] for name in sorted(found)]
 
     def running_task(self, target: Target, stack_id: str) -> bool:
-        """Whether a replication task of the stack runs, so that DMS refuses to modify it."""
-        where = self._session(target)
-        resources = self._calls.pages(
-            where, "cloudformation", "ListStackResources", "StackResourceSummaries", StackName=stack_id
-        )
-        arns = [each["PhysicalResourceId"] for each in resources if each["ResourceType"] == TASK]
+        """Tell whether a replication task of the stack runs, so that DMS refuses to modify it."""
+        session = self._session(target)
+        arns = [each.physical_id for each in stacks.resources(self._calls, session, stack_id) if each.type == TASK]
         if not arns:
             return False
         filters = [{"Name": "replication-task-arn", "Values": arns}]
         try:
             tasks = list(
-                self._calls.pages(
-                    where, "dms", "DescribeReplicationTasks", "ReplicationTasks", Filters=filters, WithoutSettings=True
-                )
+                self._calls.pages(session, "dms", "DescribeReplicationTasks", Filters=filters, WithoutSettings=True)
             )
         except NotFound:
             return False
         return any(each["Status"] in UNMODIFIABLE for each in tasks)
 
     def preview(self, target: Target, stack_id: str, template: str, values: Values) -> list[ResourceChange]:
-        """What AWS says an update would change, by a change set that is deleted in any case."""
-        where = self._session(target)
-        with stacks.made(self._calls, where, Wanted(stack_id, template, values, "UPDATE")) as name:
-            return stacks.changes(self._calls, where, stack_id, name) if name else []
+        """The changes that AWS foretells for an update, by a change set that is deleted in any case."""
+        session = self._session(target)
+        with stacks.change_set(self._calls, session, ChangeSetRequest(stack_id, template, values, "UPDATE")) as name:
+            return stacks.changes(self._calls, session, stack_id, name) if name else []
 
     def can_read(self, target: Target, bucket: str, key: str) -> bool:
-        """Whether the account may read an object, through its plan role."""
+        """Tell whether the account may read an object, through its plan role."""
         try:
             self._calls.ask(self._session(target), "s3", "HeadObject", Bucket=bucket, Key=key)
         except (AccessDenied, NotFound) as refused:
@@ -124,17 +114,16 @@ class Members:
         return True
 
 
-ENABLED = ("ENABLED", "ENABLED_BY_DEFAULT")
+ENABLED = ["ENABLED", "ENABLED_BY_DEFAULT"]
 
 
-def enabled_regions(calls: ApiCalls, where: Session) -> frozenset[str]:
+def enabled_regions(calls: ApiCalls, session: Session) -> frozenset[str]:
     """The regions that an account has switched on; one page holds them all (Account Management API reference)."""
-    found = calls.pages(
-        where, "account", "ListRegions", "Regions", RegionOptStatusContains=list(ENABLED), MaxResults=50
-    )
+    found = calls.pages(session, "account", "ListRegions", RegionOptStatusContains=ENABLED, MaxResults=50)
     return frozenset(each["RegionName"] for each in found)
 
 
+# By their names: the codes have changed before, and differ between partitions.
 STACK_SETS = "Stack sets per administrator account"
 INSTANCES = "Stack instances per stack set"
 STACKS = "Stack count"
@@ -143,10 +132,8 @@ DEFAULTS = {STACK_SETS: 1_000, INSTANCES: 100_000, STACKS: 2_000}
 """AWS General Reference, "AWS CloudFormation endpoints and quotas"."""
 
 
-def quotas(calls: ApiCalls, where: Session) -> dict[str, int]:
-    """What holds for an account and region, by name; the defaults for those that are not told."""
-    found = calls.pages(
-        where, "service-quotas", "ListServiceQuotas", "Quotas", ServiceCode="cloudformation", MaxResults=100
-    )
-    told = {each["QuotaName"]: int(each["Value"]) for each in found if "Value" in each}
-    return {name: told.get(name, default) for name, default in DEFAULTS.items()}
+def quotas(calls: ApiCalls, session: Session) -> dict[str, int]:
+    """CloudFormation's quotas of an account and region, by name; the defaults where AWS gives none."""
+    found = calls.pages(session, "service-quotas", "ListServiceQuotas", ServiceCode="cloudformation", MaxResults=100)
+    given = {each["QuotaName"]: int(each["Value"]) for each in found if "Value" in each}
+    return {name: given.get(name, default) for name, default in DEFAULTS.items()}

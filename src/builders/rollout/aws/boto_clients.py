@@ -32,8 +32,8 @@ SESSION_SECONDS = 3600
 _acting: contextvars.ContextVar[Any] = contextvars.ContextVar("acting", default=None)
 
 
-class _OfTheCall(Credentials):  # type: ignore[misc]
-    """Whatever the current call is made with."""
+class _CallCredentials(Credentials):  # type: ignore[misc]
+    """The credentials that the current call is made with."""
 
     def __init__(self) -> None:
         super().__init__("", "")
@@ -45,11 +45,11 @@ class _OfTheCall(Credentials):  # type: ignore[misc]
         return acting.get_frozen_credentials()
 
 
-class _Provider(CredentialProvider):  # type: ignore[misc]
+class _CallCredentialsProvider(CredentialProvider):  # type: ignore[misc]
     METHOD = "stackferry"
 
     def load(self) -> Credentials:
-        return _OfTheCall()
+        return _CallCredentials()
 
 
 AssumeRole = Callable[[Mapping[str, str | int]], Mapping[str, Any]]
@@ -66,7 +66,7 @@ class BotoClients:
         own = boto3.Session(key, secret, region_name=access.region, profile_name=access.profile)
         self._own = own.get_credentials()
         session = botocore.session.Session(profile=access.profile)
-        session.register_component("credential_provider", CredentialResolver([_Provider()]))
+        session.register_component("credential_provider", CredentialResolver([_CallCredentialsProvider()]))
         self._session = boto3.Session(botocore_session=session)
         self._clients: dict[tuple[str, str], Any] = {}
         self._roles: dict[Role, Any] = {}

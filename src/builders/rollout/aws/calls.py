@@ -1,11 +1,9 @@
-"""The one place through which every AWS call goes: counted, observed, bounded in number, its errors in our words.
-
-Many questions at once, but never too many.
-"""
+"""The one place through which every AWS call goes: counted, observed, bounded in number, its errors translated."""
 
 from __future__ import annotations
 
 import enum
+import functools
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,10 +17,12 @@ from builders.rollout.aws.access import Access, Session
 if TYPE_CHECKING:
     from builders.rollout.aws.boto_clients import BotoClients
 
-
 MOST_AT_ONCE = 8
 """Calls under way at one time, over all accounts. The administrator's own API allows few a second, and whatever it
 throttles here it throttles for everybody else in the account too."""
+
+# For lists that botocore has no paginator for, such as ListStackInstanceResourceDrifts.
+_PAGINATION = {"input_token": "NextToken", "output_token": "NextToken", "result_key": "Summaries"}
 
 
 class Moment(enum.Enum):
@@ -46,15 +46,12 @@ class ApiCall:
     role: str = ""
 
     def __str__(self) -> str:
-        """The form in which calls are counted, such as "cloudformation:DescribeStackSet"."""
+        """Return the form in which calls are counted, such as "cloudformation:DescribeStackSet"."""
         return f"{self.service}:{self.operation}"
 
 
 CallObserver = Callable[[Moment, ApiCall], None]
-"""Is told of each call before it is made and after it was answered; what it raises goes through (crash tests)."""
-
-# What a list calls its place: in the request and in the answer.
-_TOKENS = {"dms": ("Marker", "Marker"), "s3": ("ContinuationToken", "NextContinuationToken")}
+"""Sees each call before it is made and after it was answered; what it raises goes through (crash tests)."""
 
 
 class ApiCalls:
@@ -65,27 +62,27 @@ class ApiCalls:
         self.counts: Counter[str] = Counter()
         self._observe = observe or (lambda _moment, _call: None)
         self._account = ""
-        self._sessions: BotoClients | None = None
+        self._clients: BotoClients | None = None
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(MOST_AT_ONCE)
 
-    def ask(self, where: Session, service: str, operation: str, **request: Any) -> Any:
+    def ask(self, session: Session, service: str, operation: str, **request: Any) -> Any:
         """Make one call and return its answer. `operation` is the API's name, such as DescribeStackSet.
 
         Raises `Unreachable`, or `Refused` and its children.
         """
         with self._room:
-            return self._ask(where, service, operation, request)
+            return self._ask(session, service, operation, request)
 
-    def pages(self, where: Session, service: str, operation: str, found: str, **request: Any) -> Iterator[Any]:
-        """Make as many calls as a list has pages, and return what the member `found` of their answers holds."""
-        asked, told = _TOKENS.get(service, ("NextToken", "NextToken"))
-        while True:
-            answer = self.ask(where, service, operation, **request)
-            yield from answer.get(found) or []
-            if not answer.get(told):
-                return
-            request[asked] = answer[told]
+    def pages(self, session: Session, service: str, operation: str, **request: Any) -> Iterator[Any]:
+        """Make as many calls as a list has pages, and return the items of all."""
+        from botocore.paginate import Paginator  # noqa: PLC0415 boto3 is loaded at the first call
+
+        ask = functools.partial(self.ask, session, service, operation)
+        paginator = Paginator(ask, _paginators(service).get(operation, _PAGINATION), None)
+        for page in paginator.paginate(**request):
+            for key in paginator.result_keys:
+                yield from key.search(page) or []
 
     def account(self) -> str:
         """The account that the caller's own credentials belong to; asked once."""
@@ -93,13 +90,15 @@ class ApiCalls:
             self._account = str(self.ask(Session(self.access.region), "sts", "GetCallerIdentity")["Account"])
         return self._account
 
-    def _ask(self, where: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
-        account, role = (where.role.account, where.role.name) if where.role else ("", "")
-        call = ApiCall(service, operation, account, where.region, role)
-        with errors.translated(service, operation, where):
-            sessions = self._connected()
-            method = getattr(sessions.client(service, where.region), _method(operation))
-            with sessions.acting(where.role):
+    def _ask(self, session: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
+        from botocore import xform_name  # noqa: PLC0415 boto3 is loaded at the first call
+
+        account, role = (session.role.account, session.role.name) if session.role else ("", "")
+        call = ApiCall(service, operation, account, session.region, role)
+        with errors.translated(service, operation, session):
+            clients = self._connected()
+            method = getattr(clients.client(service, session.region), xform_name(operation))
+            with clients.acting(session.role):
                 self._observe(Moment.BEFORE, call)
                 with self._lock:
                     self.counts[str(call)] += 1
@@ -108,25 +107,26 @@ class ApiCalls:
         return answer
 
     def _connected(self) -> BotoClients:
-        """Made at the first call: whoever only plans from files loads no boto3."""
+        """Made at the first call: a command that only plans from files loads no boto3."""
         from builders.rollout.aws.boto_clients import BotoClients  # noqa: PLC0415 see above
 
         with self._lock:
-            self._sessions = self._sessions or BotoClients(self.access, self._assume)
-            return self._sessions
+            self._clients = self._clients or BotoClients(self.access, self._assume)
+            return self._clients
 
     def _assume(self, request: Mapping[str, str | int]) -> Mapping[str, Any]:
         """Assume a role. It happens within another call, so it takes no room of its own."""
-        where = Session(self.access.region)
-        answer: Mapping[str, Any] = self._ask(where, "sts", "AssumeRole", request)["Credentials"]
+        answer: Mapping[str, Any] = self._ask(Session(self.access.region), "sts", "AssumeRole", request)["Credentials"]
         return answer
 
 
-def _method(operation: str) -> str:
-    from botocore import xform_name  # noqa: PLC0415 boto3 is loaded at the first call
+@functools.cache
+def _paginators(service: str) -> Mapping[str, Any]:
+    """botocore's own table of a service's lists: their tokens, and the members that hold their items."""
+    from botocore.loaders import Loader  # noqa: PLC0415 boto3 is loaded at the first call
 
-    name: str = xform_name(operation)
-    return name
+    found: Mapping[str, Any] = Loader().load_service_model(service, "paginators-1")["pagination"]
+    return found
 
 
 Item = TypeVar("Item")

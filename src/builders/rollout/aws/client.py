@@ -8,9 +8,9 @@ from builders.rollout.aws.access import Access, PhaseRoles
 from builders.rollout.aws.accounts import Members
 from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.organizations import Organizations
+from builders.rollout.aws.plain_stacks import PlainStacks
 from builders.rollout.aws.s3 import Objects
 from builders.rollout.aws.stack_sets import StackSets
-from builders.rollout.aws.stacks import PlainStacks
 from builders.rollout.model import Permissions
 
 

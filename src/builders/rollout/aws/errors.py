@@ -1,18 +1,17 @@
-"""What AWS refuses, as errors; `wording.py` says them.
+"""What AWS refuses, as errors, and the one mapping of botocore's errors into them.
 
 RolloutError
-├── Unreachable               no credentials, no endpoint, no answer, throttled for too long: `resume` goes on
+├── Unreachable               no credentials, no endpoint, no answer, throttled for too long: the same call may succeed
 └── Refused                   AWS answered with an error; `code` is AWS's own
     ├── AccessDenied          names the action that is missing
     ├── OperationInProgress   another operation of the set is not over: wait, and submit the same id again
-    ├── OperationExists       the id came before: re-attach to it
+    ├── OperationIdExists     the id came before: re-attach to it
     ├── StaleRequest          the id came before, and the set has moved on since
-    ├── SetExists
-    ├── SetNotFound
-    ├── SetNotEmpty
+    ├── StackSetExists
+    ├── StackSetNotFound
+    ├── StackSetNotEmpty
+    ├── NotFound              something else is not there: an operation, a change set, an object, a role
     └── Conflict              a conditional write of S3 came too late
-
-Foreign errors in our words, once: who was refused what, where, and what to do.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class StackSetNotEmpty(Refused):
 
 
 class NotFound(Refused):
-    """An operation, an instance, a change set or an object is not there."""
+    """An operation, an instance, a change set, an object or a resource is not there."""
 
 
 class Conflict(Refused):
@@ -87,7 +86,11 @@ _KINDS: Mapping[str, type[Refused]] = {
     "OperationNotFoundException": NotFound,
     "StackInstanceNotFoundException": NotFound,
     "ChangeSetNotFound": NotFound,
+    "NoSuchEntity": NotFound,
     "NoSuchKey": NotFound,
+    "NotFoundException": NotFound,
+    "DBSnapshotNotFound": NotFound,
+    "ResourceNotFoundException": NotFound,
     "ResourceNotFoundFault": NotFound,
     "404": NotFound,  # HeadObject answers without a body
     "PreconditionFailed": Conflict,
@@ -103,13 +106,16 @@ _ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"
 
 
 @contextlib.contextmanager
-def translated(service: str, operation: str, where: Session) -> Iterator[None]:
-    """Turn what boto3 raises within into `Unreachable` or `Refused` and its children."""
+def translated(service: str, operation: str, session: Session, retry: str = "run `resume`") -> Iterator[None]:
+    """Turn what boto3 raises within into `Unreachable` or `Refused` and its children.
+
+    `retry` is what a person does once AWS answers again.
+    """
     from botocore import exceptions  # noqa: PLC0415 boto3 is loaded at the first call
 
     try:
         yield
-    except RolloutError:
+    except RolloutError:  # of a call within this one (AssumeRole): translated already
         raise
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
         raise Unreachable("no AWS credentials were found; log in, or name a profile with --profile") from error
@@ -118,23 +124,24 @@ def translated(service: str, operation: str, where: Session) -> Iterator[None]:
     except (exceptions.TokenRetrievalError, exceptions.SSOError) as error:
         raise Unreachable(f"the AWS login cannot be used: {_line(error)}; log in again") from error
     except exceptions.ClientError as error:
-        # What a nested call was refused (AssumeRole) is in our words already; this one is the call's own.
-        raise _refused(error.response, service, operation, where) from error
+        raise _refused(error.response, service, operation, session, retry) from error
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         message = (
-            f"{service} does not answer in {where} ({operation}): {_line(error)}; "
-            "look at the network, the proxy and the region, and run `resume` when it answers again"
+            f"{service} does not answer in {session} ({operation}): {_line(error)}; "
+            f"look at the network, the proxy and the region, and {retry} when it answers again"
         )
         raise Unreachable(message) from error
     except exceptions.BotoCoreError as error:
-        raise RolloutError(f"{service} cannot be asked for {operation} in {where}: {_line(error)}") from error
+        raise RolloutError(f"{service} cannot be asked for {operation} in {session}: {_line(error)}") from error
 
 
-def _refused(response: Mapping[str, Any], service: str, operation: str, where: Session) -> Refused | Unreachable:
+def _refused(
+    response: Mapping[str, Any], service: str, operation: str, session: Session, retry: str
+) -> Refused | Unreachable:
     """What passes by itself, or by a new login, is `Unreachable`: it tells nothing of what was asked for."""
     code = str(response["Error"]["Code"])
     words = _line(response["Error"].get("Message", ""))
-    if passing := _passing(response, code, f"{service} in {where}", operation):
+    if passing := _passing(response, code, f"{service} in {session}", operation, retry):
         return Unreachable(f"{passing}: {words}" if words else passing)
     if operation == "AssumeRole" and code in _DENIED:
         return AccessDenied(
@@ -144,35 +151,35 @@ def _refused(response: Mapping[str, Any], service: str, operation: str, where: S
             words,
         )
     if code in _DENIED:
-        return AccessDenied(_denial(words, service, operation, where), code, words)
+        return AccessDenied(_denial(words, service, operation, session), code, words)
     if code in _INVALID:
         # A region that an account has not enabled knows none of its credentials (Account Management guide, "Enable or
         # disable AWS Regions in your account").
         remedy = "log in again, name another profile, or enable the region in that account"
-        return Refused(f"AWS does not know the credentials ({operation} in {where}: {words}); {remedy}", code, words)
+        return Refused(f"AWS does not know the credentials ({operation} in {session}: {words}); {remedy}", code, words)
     kind = _KINDS.get(code, Refused)
-    return kind(f"{service} in {where} refused {operation}: {code}: {words}", code, words)
+    return kind(f"{service} in {session} refused {operation}: {code}: {words}", code, words)
 
 
-def _passing(response: Mapping[str, Any], code: str, who: str, operation: str) -> str:
+def _passing(response: Mapping[str, Any], code: str, service: str, operation: str, retry: str) -> str:
     """What to wait for, or to do, before the same call may succeed; empty where it would be refused again."""
     if code in _EXPIRED:
-        return f"the AWS credentials have expired ({operation}, {who}); log in again, then `resume`"
+        return f"the AWS credentials have expired ({operation}, {service}); log in again, then {retry}"
     if code in _THROTTLED:
-        return f"{who} throttles {operation} for too long; let other tools end, then `resume`"
+        return f"{service} throttles {operation} for too long; let other tools end, then {retry}"
     if response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
-        return f"{who} refused {operation}: {code}; it is AWS's own error: `resume` when it is over"
+        return f"{service} refused {operation}: {code}; it is AWS's own error: {retry} when it is over"
     return ""
 
 
-def _denial(words: str, service: str, operation: str, where: Session) -> str:
+def _denial(words: str, service: str, operation: str, session: Session) -> str:
     """AWS names action and resource in most sentences; where it does not, the call's own name must do."""
     named = re.search(r"perform: (\S+?)(?: on resource: (\S+))?(?: |$)", words)
     called = f"{service}:{operation}"
     action = named[1] if named else _ACTIONS.get(called, called)
     resource = f" on {named[2]}" if named and named[2] else ""
-    who = f"role {where.role.name}" if where.role else "these credentials"
-    return f"{who} may not {action}{resource} in {where}; allow it ({PERMISSIONS_PAGE}); AWS says: {words}"
+    caller = f"role {session.role.name}" if session.role else "these credentials"
+    return f"{caller} may not {action}{resource} in {session}; allow it ({PERMISSIONS_PAGE}); AWS says: {words}"
 
 
 def _line(words: object) -> str:

@@ -1,4 +1,4 @@
-"""S3 in the administrator's account: objects, and writes that expect what is there."""
+"""S3 in the administrator's account: objects, and conditional writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ATTEMPTS = 3
 
 
 class Expected(enum.Enum):
-    """What a conditional write may expect instead of an ETag."""
+    """The expectations of a conditional write besides an ETag."""
 
     ABSENT = "*"
 
@@ -30,14 +30,14 @@ class Objects:
 
     def __init__(self, calls: ApiCalls, region: str) -> None:
         self._calls = calls
-        self._where = Session(region)
+        self._session = Session(region)
 
     def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         """An object and its ETag; None when it is not there."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answer = self._calls.ask(self._where, "s3", "GetObject", Bucket=bucket, Key=key)
-                with errors.translated("s3", "GetObject", self._where):
+                answer = self._calls.ask(self._session, "s3", "GetObject", Bucket=bucket, Key=key)
+                with errors.translated("s3", "GetObject", self._session):
                     return answer["Body"].read(), answer["ETag"]
             except NotFound:
                 return None
@@ -64,16 +64,16 @@ class Objects:
             raise Conflict(f"{key} is no longer in {bucket}", error.code, error.words) from error
 
     def exists(self, bucket: str, key: str) -> bool:
-        """Whether an object is there."""
+        """Tell whether an object is there."""
         try:
-            self._calls.ask(self._where, "s3", "HeadObject", Bucket=bucket, Key=key)
+            self._calls.ask(self._session, "s3", "HeadObject", Bucket=bucket, Key=key)
         except NotFound:
             return False
         return True
 
     def list(self, bucket: str, prefix: str) -> list[str]:
         """Keys that begin so, sorted."""
-        found = self._calls.pages(self._where, "s3", "ListObjectsV2", "Contents", Bucket=bucket, Prefix=prefix)
+        found = self._calls.pages(self._session, "s3", "ListObjectsV2", Bucket=bucket, Prefix=prefix)
         return sorted(each["Key"] for each in found)
 
     def upload(self, bucket: str, key: str, path: Path) -> None:
@@ -81,5 +81,5 @@ class Objects:
         self._put(bucket, key, path.read_bytes())
 
     def _put(self, bucket: str, key: str, body: bytes, **condition: Any) -> str:
-        answer = self._calls.ask(self._where, "s3", "PutObject", Bucket=bucket, Key=key, Body=body, **condition)
+        answer = self._calls.ask(self._session, "s3", "PutObject", Bucket=bucket, Key=key, Body=body, **condition)
         return str(answer["ETag"])

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from builders import naming
 from builders.errors import RolloutError
 from builders.resource_types import value_at
-from builders.rollout.aws.accounts import Look
+from builders.rollout.aws.accounts import StackRef
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import StackSetNotFound
-from builders.rollout.aws.stack_sets import ResourceDrift, Result
+from builders.rollout.aws.stack_sets import InstanceResult, ResourceDrift
 from builders.rollout.diff.effects import differing_properties
 from builders.rollout.diff.templates import declared_values, differing_parameters, parse_template
 from builders.rollout.executor.current_state import with_overrides
@@ -193,7 +193,7 @@ def _unchecked(client: Client, detection: _Detection, instances: Mapping[Target,
     operation = detection.operation
     assert operation is not None
     if operation.status == "SUCCEEDED" and not operation.failed:
-        results: Mapping[Target, Result] = {}
+        results: Mapping[Target, InstanceResult] = {}
     elif not detection.accepted:
         return dict.fromkeys(instances, operation.reason)
     else:
@@ -234,7 +234,7 @@ def _with_stacks_compared(client: Client, view: DriftView, sets: Mapping[str, st
         looks = []
         for target, instance in state.instances.items():
             if instance.status is Status.CURRENT:
-                looks.append(Look((layer, target), instance.stack_id))
+                looks.append(StackRef((layer, target), instance.stack_id))
             else:
                 unchecked.setdefault((layer, target), f"its stack is not compared: {instance.status.value}")
         for look, stack in client.members.deployed_many(looks):

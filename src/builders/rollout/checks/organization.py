@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rollout.aws import organizations
 from builders.rollout.aws.errors import AccessDenied, Refused
+from builders.rollout.aws.organizations import STACKSETS
 from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
 
 NO_ORGANIZATION = "AWSOrganizationsNotInUseException"
@@ -16,7 +16,7 @@ def trusted_access(phase: CheckedPhase) -> Iterator[Finding]:
     """Service-managed sets need trusted access between StackSets and the organization."""
     if not phase.permissions.service_managed:
         return
-    status = organizations.trusted_access(phase.client.calls, phase.permissions.call_as)
+    status = phase.client.organizations.trusted_access(phase.permissions.call_as)
     if status != "ENABLED":
         what = f"trusted access of StackSets to the organization is {status}"
         remedy = "`aws cloudformation activate-organizations-access` in the management account"
@@ -27,8 +27,8 @@ def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
     """An account that calls as SELF is the management account, one that calls as DELEGATED_ADMIN is registered."""
     if not phase.permissions.service_managed:
         return
-    calls, own = phase.client.calls, phase.rollout.tooling.account
-    is_management = organizations.management(calls) == own
+    organization, own = phase.client.organizations, phase.rollout.tooling.account
+    is_management = organization.management() == own
     if phase.permissions.call_as == "SELF":
         if not is_management:
             what = f"call_as is SELF, and {own} is not the management account"
@@ -39,7 +39,7 @@ def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
         yield Finding(Severity.ERROR, what, "set stacksets.call_as to SELF in rollout.yaml")
         return
     try:
-        administrators = organizations.delegated(calls)
+        administrators = organization.delegated_administrators()
     except AccessDenied:
         what = f"these credentials may not {LIST_DELEGATED}, which says nothing on whether {own} is registered"
         remedy = f"allow {LIST_DELEGATED}, also in the organization's delegation policy"
@@ -48,7 +48,7 @@ def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
     if own not in administrators:
         remedy = (
             "in the management account: `aws organizations register-delegated-administrator --account-id "
-            f"{own} --service-principal {organizations.STACKSETS}`"
+            f"{own} --service-principal {STACKSETS}`"
         )
         yield Finding(Severity.ERROR, f"{own} is no delegated administrator of StackSets", remedy)
 
@@ -57,7 +57,7 @@ def accounts(phase: CheckedPhase) -> Iterator[Finding]:
     """The phase's accounts are in the organization, and active. Without an organization there is nothing to ask."""
     service_managed = phase.permissions.service_managed
     try:
-        states = organizations.states(phase.client.calls)
+        states = phase.client.organizations.states()
     except Refused as refused:
         if refused.code != NO_ORGANIZATION:
             raise
@@ -78,6 +78,6 @@ def accounts(phase: CheckedPhase) -> Iterator[Finding]:
         closed = tuple(account for account in phase.accounts if states.get(account) == state)
         if closed:
             yield Finding(Severity.ERROR, f"the account is {state}: operations skip it or fail", remedy, closed)
-    if service_managed and (management := organizations.management(phase.client.calls)) in phase.accounts:
+    if service_managed and (management := phase.client.organizations.management()) in phase.accounts:
         what = "service-managed sets never deploy to the management account"
         yield Finding(Severity.ERROR, what, f"take it out of phases.{phase.name}.targets", (management,))

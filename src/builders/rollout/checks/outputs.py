@@ -117,7 +117,7 @@ def _read(client: Client, stacks: list[_Stack]) -> tuple[dict[Target, dict[str, 
         try:
             if not each.account:
                 return client.members.outputs(each.target, each.name)
-            found = client.plain.read(each.account, each.target.region, each.name)
+            found = client.plain.read(Target(each.account, each.target.region), each.name)
             return found.outputs if found else None
         except RolloutError as error:
             return error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from builders import naming
 from builders.errors import RolloutError, RolloutFileError
-from builders.rollout.aws import resources
+from builders.rollout.aws import stacks
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import StackSetNotFound
@@ -212,25 +212,25 @@ def _views(desired: DesiredState, layer: str, instances: Mapping[Target, Instanc
 def _add_plain_stacks(client: Client, desired: DesiredState, views: Views) -> list[str]:
     """Add the stacks of the network account, a list a region; return why some could not be listed."""
     notes = []
-    for layer, stacks in desired.plain.items():
+    for layer, spec in desired.plain.items():
         views[layer] = {}
         for region in desired.regions:
             try:
-                views[layer] |= _plain_stacks(client, desired, stacks, region)
+                views[layer] |= _plain_stacks(client, desired, spec, region)
             except RolloutError as error:
                 notes.append(f"{layer} in {region} is not shown: {error}")
     return notes
 
 
 def _plain_stacks(
-    client: Client, desired: DesiredState, stacks: PlainStackSpec, region: str
+    client: Client, desired: DesiredState, spec: PlainStackSpec, region: str
 ) -> dict[Target, InstanceView]:
-    session = client.roles.deploying(Target(stacks.account, region))
+    session = client.roles.deploying(Target(spec.account, region))
     marker = "0" * 12
-    prefix = naming.network_stack(stacks.layer, desired.suffix, marker).removesuffix(marker)
-    found = resources.stacks_named(client.calls, session, prefix)
+    prefix = naming.network_stack(spec.layer, desired.suffix, marker).removesuffix(marker)
+    found = stacks.statuses(client.calls, session, prefix)
     statuses = {Target(name.removeprefix(prefix), region): status for name, status in found.items()}
-    targets = {target for target in stacks.parameters if target.region == region}
+    targets = {target for target in spec.parameters if target.region == region}
     return {
         target: InstanceView.of_plain(statuses.get(target), desired=target in targets)
         for target in sorted(statuses.keys() | targets)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from builders.rollout.aws.accounts import Members
+from builders.rollout.aws.plain_stacks import PlainStacks
 from builders.rollout.aws.stack_sets import StackSets
-from builders.rollout.aws.stacks import PlainStacks
 from builders.rollout.executor.polling import Clock, PollInterval
 from builders.rollout.model import DesiredState, Operation, Target
 from builders.rollout.plan.calls import Call

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Iterator
 
 from builders import naming
 from builders.errors import RolloutError
-from builders.rollout.aws.accounts import Look, Members
+from builders.rollout.aws.accounts import Members, StackRef
 from builders.rollout.aws.calls import concurrently
+from builders.rollout.aws.plain_stacks import PlainStacks
 from builders.rollout.aws.stack_sets import StackSets
-from builders.rollout.aws.stacks import PlainStacks
 from builders.rollout.executor.context import Observer, Report
 from builders.rollout.model import (
     CurrentState,
@@ -69,7 +69,7 @@ def with_overrides(sets: StackSets, known: OverrideCache, state: StackSet) -> St
 
 
 def _plain(plain: PlainStacks, suffix: str, layer: PlainStackSpec, target: Target) -> DeployedStack | None:
-    return plain.read(layer.account, target.region, naming.network_stack(layer.layer, suffix, target.account))
+    return plain.read(Target(layer.account, target.region), naming.network_stack(layer.layer, suffix, target.account))
 
 
 TASK = "AWS::DMS::ReplicationTask"
@@ -82,7 +82,7 @@ def read_changing_stacks(
 
     A stack that cannot be read is left out and said: what an update does to it is not known, and so blocks.
     """
-    looks = [Look((layer, target), stack_id) for layer, target, stack_id in stacks_to_read(desired, current)]
+    looks = [StackRef((layer, target), stack_id) for layer, target, stack_id in stacks_to_read(desired, current)]
     deployed: dict[tuple[str, Target], DeployedStack] = {}
     unread: dict[tuple[str, Target], str] = {}
     bodies: dict[str, str] = {}

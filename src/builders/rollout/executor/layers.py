@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import deque
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ from queue import SimpleQueue
 from builders import naming
 from builders.errors import RolloutError
 from builders.rollout.aws.errors import StackSetNotFound, Unreachable
+from builders.rollout.aws.plain_stacks import network_stack
 from builders.rollout.diff.instances import ChangeKind, change_kind, differs, plain_change_kind
 from builders.rollout.executor.context import Context, Failure
 from builders.rollout.executor.current_state import with_overrides
@@ -224,33 +224,19 @@ class PlainLayerRun:
         self.over = not self._running
 
     def _deploy(self, target: Target) -> None:
-        declared = json.loads(self._spec.template).get("Parameters", {})
-        values = dict(self._spec.parameters[target])
-        for state in self._needed:
-            instance = state.instances.get(target)
-            if instance is not None:
-                outputs = self._context.members.outputs(target, instance.stack_id)
-                values |= {name: value for name, value in outputs.items() if name in declared and name not in values}
-        missing = [name for name, each in declared.items() if name not in values and "Default" not in each]
-        if missing:
+        instances = [state.instances[target] for state in self._needed if target in state.instances]
+        outputs = [self._context.members.outputs(target, each.stack_id) for each in instances]
+        stack = network_stack(self._context.desired, self.layer, target, outputs)
+        if missing := stack.missing:
             raise RolloutError(
                 f"{self.layer} at {target} lacks {', '.join(missing)}, which no stack there puts out; "
                 "`rollout-stacksets status` shows which layers are deployed"
             )
-        complete = dataclasses.replace(self._spec, parameters={target: values})
+        complete = dataclasses.replace(self._spec, parameters={target: stack.values})
         if plain_change_kind(complete, self._deployed.get(target), target) is ChangeKind.NOTHING:
             return  # what it follows was updated, and put out the same as before
-        self._context.plain.deploy(
-            self._spec.account,
-            target.region,
-            self._name(target),
-            self._spec.template,
-            values,
-            self._context.desired.tags,
-        )
+        self._context.plain.deploy(stack)
 
     def _delete(self, target: Target) -> None:
-        self._context.plain.delete(self._spec.account, target.region, self._name(target))
-
-    def _name(self, target: Target) -> str:
-        return naming.network_stack(self.layer, self._context.desired.suffix, target.account)
+        name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
+        self._context.plain.delete(Target(self._spec.account, target.region), name)

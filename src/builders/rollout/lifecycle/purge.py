@@ -17,8 +17,7 @@ from builders.rollout.aws import resources, stacks
 from builders.rollout.aws.access import Session
 from builders.rollout.aws.calls import ApiCalls, concurrently
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import Refused
-from builders.rollout.aws.resources import GONE
+from builders.rollout.aws.errors import NotFound
 from builders.rollout.lifecycle.retained import Disposal, RetainedList, RetainedResource, final_snapshot, in_order
 from builders.rollout.model import StackSet, Status, Target
 from builders.rollout.plan.calls import Action, Call, rectangles
@@ -36,7 +35,7 @@ Delete = Callable[[ApiCalls, Session, RetainedResource], str]
 
 
 def delete(calls: ApiCalls, where: Session, left: RetainedResource) -> str:
-    """Delete what was left and say what was done. Raises `Refused`; what is gone already is refused with `GONE`."""
+    """Delete what was left and say what was done. Raises `NotFound` for what is gone already."""
     return _BY_WAY[left.disposal](calls, where, left)
 
 
@@ -151,9 +150,7 @@ def _one(client: Client, left: RetainedResource) -> PurgeResult:
         return PurgeResult(left, PurgeStatus.KEPT, "its stack still stands, and uses it; remove the phase there first")
     try:
         words = delete(client.calls, client.roles.deploying(left.target), left)
-    except Refused as refused:
-        if refused.code not in GONE:
-            raise
+    except NotFound:
         words = "was gone already"
     return PurgeResult(left, PurgeStatus.PURGED, words)
 

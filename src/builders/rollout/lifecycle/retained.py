@@ -18,13 +18,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from builders.errors import RolloutError
-from builders.rollout.aws import resources
-from builders.rollout.aws.accounts import Look
+from builders.rollout.aws import resources, stacks
+from builders.rollout.aws.accounts import StackRef
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Conflict
-from builders.rollout.aws.resources import StackResource
 from builders.rollout.aws.s3 import Expected
+from builders.rollout.aws.stacks import StackResource
 from builders.rollout.model import StackSet, Target
 from builders.rollout.state.serialization import Folder, Objects
 
@@ -204,7 +204,7 @@ class RecordedResources:
 def record_retained(client: Client, sets: Mapping[str, StackSet], retained_list: RetainedList) -> RecordedResources:
     """Write down what the removal of these sets will leave. To be called before it begins, and again on resume."""
     looks = [
-        Look((layer, target), instance.stack_id)
+        StackRef((layer, target), instance.stack_id)
         for layer, state in sorted(sets.items())
         for target, instance in sorted(state.instances.items())
         if instance.stack_id
@@ -212,7 +212,7 @@ def record_retained(client: Client, sets: Mapping[str, StackSet], retained_list:
     found: list[RetainedResource] = []
     unread: dict[tuple[str, Target], str] = {}
 
-    def of_stack(look: Look) -> list[RetainedResource] | RolloutError:
+    def of_stack(look: StackRef) -> list[RetainedResource] | RolloutError:
         try:
             return list(_of_stack(client, look))
         except RolloutError as error:
@@ -227,13 +227,13 @@ def record_retained(client: Client, sets: Mapping[str, StackSet], retained_list:
     return RecordedResources(tuple(sorted(found, key=lambda each: (each.target, each.layer, each.logical_id))), unread)
 
 
-def _of_stack(client: Client, look: Look) -> Iterator[RetainedResource]:
+def _of_stack(client: Client, look: StackRef) -> Iterator[RetainedResource]:
     layer, target = look.key
     stack = client.members.deployed(target, look.stack_id)
     try:
         if stack is None or not staying(stack.template):
             return
-        made = resources.of_stack(client.calls, client.roles.reading(target), look.stack_id)
+        made = stacks.resources(client.calls, client.roles.reading(target), look.stack_id)
         found = retained(layer, target, look.stack_id, stack.template, made)
     except ValueError as error:
         raise RolloutError(f"the template of {layer} at {target} is not JSON; somebody else deployed it") from error

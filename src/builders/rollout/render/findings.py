@@ -185,8 +185,8 @@ def bootstrap_data(outcomes: Sequence[StackOutcome]) -> list[dict[str, Any]]:
     """The stacks of `bootstrap` as a list that `json` can write."""
     return [
         {
-            "account": each.stack.account,
-            "region": each.stack.region,
+            "account": each.stack.target.account,
+            "region": each.stack.target.region,
             "layer": each.stack.layer,
             "stack": each.stack.name,
             "state": each.state.value,

@@ -1,0 +1,129 @@
+"""Plain stacks, in accounts that StackSets does not carry: deployed by change sets, as `aws cloudformation deploy`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from builders import naming
+from builders.errors import RolloutError
+from builders.rollout.aws import stacks
+from builders.rollout.aws.access import PhaseRoles, Session
+from builders.rollout.aws.calls import ApiCalls
+from builders.rollout.aws.stacks import ChangeSetRequest, Progress
+from builders.rollout.model import DeployedStack, DesiredState, Target, Values
+
+EMPTY = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS")
+"""Statuses that failed attempts leave: stacks without resources. The first must be deleted, the second takes a change
+set."""
+
+
+@dataclass(frozen=True)
+class PlainStack:
+    """One plain stack: its account and region, its name, and what it is deployed with."""
+
+    layer: str
+    target: Target
+    name: str
+    template: str
+    values: Values
+    tags: Values
+
+    @property
+    def missing(self) -> list[str]:
+        """The parameters that have neither a value nor a default."""
+        declared = json.loads(self.template).get("Parameters", {})
+        return [name for name, each in declared.items() if name not in self.values and "Default" not in each]
+
+    def __str__(self) -> str:
+        """Return the form that reports use."""
+        return f"{self.name} in {self.target}"
+
+
+def network_stack(desired: DesiredState, layer: str, target: Target, outputs: Iterable[Values]) -> PlainStack:
+    """The stack in the network account for one target; `outputs` of the layers before fill what the phase leaves open.
+
+    It may still be missing values, where those layers have not been deployed.
+    """
+    spec = desired.plain[layer]
+    declared = json.loads(spec.template).get("Parameters", {})
+    values = dict(spec.parameters[target])
+    for each in outputs:
+        values |= {name: value for name, value in each.items() if name in declared and name not in values}
+    name = naming.network_stack(layer, desired.suffix, target.account)
+    return PlainStack(layer, Target(spec.account, target.region), name, spec.template, values, desired.tags)
+
+
+class PlainStacks:
+    """Stacks of the tooling, network and target accounts, through the deploy role; in our own account without it."""
+
+    def __init__(self, calls: ApiCalls, roles: PhaseRoles) -> None:
+        self._calls = calls
+        self._session = roles.deploying
+
+    def read(self, target: Target, name: str) -> DeployedStack | None:
+        """A stack as it is; None when it is not there, or is an empty one that a failed attempt left."""
+        found = stacks.deployed(self._calls, self._session(target), name)
+        return None if found is None or found.status in EMPTY else found
+
+    def deploy(self, stack: PlainStack, progress: Progress | None = None) -> DeployedStack:
+        """Create or update a stack and wait for it; nothing happens where nothing changes.
+
+        Raises `RolloutError` with the reasons of its failed events.
+        """
+        session, name = self._session(stack.target), stack.name
+        kind = self._prepare(session, name, progress)
+        desired = ChangeSetRequest(name, stack.template, stack.values, kind, stack.tags)
+        try:
+            with stacks.change_set(self._calls, session, desired) as change_set:
+                if change_set:
+                    stacks.execute(self._calls, session, name, change_set)
+                    self._wait(session, name, name, ("CREATE_COMPLETE", "UPDATE_COMPLETE"), progress)
+        finally:
+            if kind == "CREATE":
+                self._delete_empty(session, name)
+        found = stacks.deployed(self._calls, session, name)
+        if found is None:
+            raise RolloutError(f"stack {name} in {session} was deleted by somebody else while it was deployed")
+        return found
+
+    def delete(self, target: Target, name: str, progress: Progress | None = None) -> None:
+        """Delete a stack and wait until it is gone; nothing happens when it is not there."""
+        self._delete(self._session(target), name, progress)
+
+    def _delete(self, session: Session, name: str, progress: Progress | None = None) -> None:
+        found = stacks.describe(self._calls, session, name)
+        if found is None:
+            return
+        self._calls.ask(session, "cloudformation", "DeleteStack", StackName=found["StackId"])
+        self._wait(session, name, found["StackId"], ("DELETE_COMPLETE",), progress)
+
+    def _prepare(self, session: Session, name: str, progress: Progress | None) -> str:
+        """Wait for what is under way, delete what a failed creation left; return the kind of change set to make."""
+        found = stacks.describe(self._calls, session, name)
+        if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":
+            return "CREATE"
+        status = stacks.settled(self._calls, session, found["StackId"], progress)
+        if status == "ROLLBACK_COMPLETE":
+            self._delete(session, name, progress)
+            return "CREATE"
+        if status.endswith("_FAILED"):
+            remedy = "continue its rollback" if status == "UPDATE_ROLLBACK_FAILED" else "delete it"
+            raise RolloutError(f"stack {name} in {session} is {status}; {remedy} in the CloudFormation console first")
+        return "CREATE" if status == "DELETE_COMPLETE" else "UPDATE"
+
+    def _wait(
+        self, session: Session, name: str, stack_id: str, good: tuple[str, ...], progress: Progress | None
+    ) -> None:
+        """Wait for the end of an operation. Raises `RolloutError` with the reasons where it is none of `good`."""
+        status = stacks.settled(self._calls, session, stack_id, progress)
+        if status not in good:
+            reasons = stacks.failures(self._calls, session, stack_id)
+            raise RolloutError("; ".join([f"stack {name} in {session} is {status}", *reasons]))
+
+    def _delete_empty(self, session: Session, name: str) -> None:
+        """Delete the empty stack that a change set of type CREATE leaves when it is not executed."""
+        found = stacks.describe(self._calls, session, name)
+        if found and found["StackStatus"] == "REVIEW_IN_PROGRESS":
+            self._delete(session, name)
