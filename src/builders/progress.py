@@ -14,7 +14,7 @@ def say(line: str) -> None:
 
 
 def stderr_draws() -> bool:
-    """Whether stderr is a terminal on which bars and tables can be drawn, and the user has not turned that off."""
+    """Return whether stderr is a terminal on which bars and tables can be drawn, and NO_COLOR is not set."""
     terminal = os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
     return sys.stderr.isatty() and terminal and "NO_COLOR" not in os.environ
 

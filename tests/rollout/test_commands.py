@@ -29,8 +29,8 @@ def phase(cloud: Cloud, number: Callable[[], str], tmp_path: Path) -> CalledPhas
 
 
 @pytest.fixture
-def standing(phase: CalledPhase) -> CalledPhase:
-    """The same with a release that stands."""
+def deployed(phase: CalledPhase) -> CalledPhase:
+    """The same with a release that is deployed."""
     said = phase.apply()
     assert said.code == 0, said.err
     return phase
@@ -61,25 +61,25 @@ def test_a_phase_is_planned_applied_changed_rolled_back_and_removed(phase: Calle
     assert {each["status"] for each in phase.status()["instances"]} == {"missing"}
 
 
-def test_nothing_to_do_makes_no_operation_and_says_so(standing: CalledPhase) -> None:
+def test_nothing_to_do_makes_no_operation_and_says_so(deployed: CalledPhase) -> None:
     made: list[str] = []
-    standing.observe = lambda moment, call: made.append(call.operation) if moment is Moment.BEFORE else None
-    again = standing.apply("--json")
+    deployed.observe = lambda moment, call: made.append(call.operation) if moment is Moment.BEFORE else None
+    again = deployed.apply("--json")
     assert (again.code, again.data["nothing_to_do"]) == (0, True)
     assert not [each for each in made if each.startswith(("Create", "Update", "Delete", "Put"))]
 
 
-def test_a_saved_plan_is_applied_where_nothing_has_moved(standing: CalledPhase) -> None:
-    standing.release("2")
-    assert standing.call("plan", "--phase", "dev", "--out", standing.saved).code == 0
-    assert standing.apply(standing.saved).code == 0
-    assert standing.call("plan", "--phase", "dev", "--json").data["nothing_to_do"]
+def test_a_saved_plan_is_applied_where_nothing_has_changed(deployed: CalledPhase) -> None:
+    deployed.release("2")
+    assert deployed.call("plan", "--phase", "dev", "--out", deployed.saved).code == 0
+    assert deployed.apply(deployed.saved).code == 0
+    assert deployed.call("plan", "--phase", "dev", "--json").data["nothing_to_do"]
 
 
-def test_a_saved_plan_needs_no_yes(standing: CalledPhase) -> None:
-    standing.release("2")
-    standing.call("plan", "--phase", "dev", "--out", standing.saved)
-    assert standing.call("apply", standing.saved, "--phase", "dev", "--no-check", "--poll", "0.05").code == 0
+def test_a_saved_plan_needs_no_yes(deployed: CalledPhase) -> None:
+    deployed.release("2")
+    deployed.call("plan", "--phase", "dev", "--out", deployed.saved)
+    assert deployed.call("apply", deployed.saved, "--phase", "dev", "--no-check", "--poll", "0.05").code == 0
 
 
 def _a_template(phase: CalledPhase) -> str:
@@ -135,81 +135,81 @@ def _a_stack_by_hand(phase: CalledPhase) -> str:
 
 
 @pytest.mark.parametrize("move", [_a_template, _an_override, _an_instance, _a_set_by_hand, _a_stack_by_hand])
-def test_a_saved_plan_is_refused_once_the_world_moved(
-    standing: CalledPhase, move: Callable[[CalledPhase], str]
+def test_a_saved_plan_is_refused_once_anything_has_changed(
+    deployed: CalledPhase, move: Callable[[CalledPhase], str]
 ) -> None:
-    standing.release("2")
-    assert standing.call("plan", "--phase", "dev", "--out", standing.saved).code == 0
-    sentence = move(standing)
-    refused = standing.apply(standing.saved)
+    deployed.release("2")
+    assert deployed.call("plan", "--phase", "dev", "--out", deployed.saved).code == 0
+    sentence = move(deployed)
+    refused = deployed.apply(deployed.saved)
     assert refused.code == 1
     assert sentence in refused.err
-    assert f"{standing.saved} is stale" in refused.err
+    assert f"{deployed.saved} is stale" in refused.err
 
 
-def test_a_loss_blocks_until_it_is_acknowledged_by_name(standing: CalledPhase) -> None:
-    standing.layer("database", "2", Password=SECRET)
-    assert standing.apply().code == 0
-    standing.layer("database", "3")
-    blocked = standing.apply()
+def test_a_loss_blocks_until_it_is_acknowledged_by_name(deployed: CalledPhase) -> None:
+    deployed.layer("database", "2", Password=SECRET)
+    assert deployed.apply().code == 0
+    deployed.layer("database", "3")
+    blocked = deployed.apply()
     assert blocked.code == 1
     assert "acknowledge database/Password by --acknowledge" in blocked.err
-    assert standing.call("plan", "--phase", "dev").code == 1
-    assert standing.apply("--acknowledge", "database/Password").code == 0
+    assert deployed.call("plan", "--phase", "dev").code == 1
+    assert deployed.apply("--acknowledge", "database/Password").code == 0
 
 
-def test_a_saved_plan_whose_loss_has_happened_is_stale_and_no_wrong_use(standing: CalledPhase) -> None:
-    standing.layer("database", "2", Password=SECRET)
-    assert standing.apply().code == 0
-    standing.layer("database", "3")
-    standing.call("plan", "--phase", "dev", "--acknowledge", "database/Password", "--out", standing.saved)
-    assert standing.apply("--acknowledge", "database/Password").code == 0
-    refused = standing.apply(standing.saved)
+def test_a_saved_plan_whose_loss_has_happened_is_stale_and_no_wrong_use(deployed: CalledPhase) -> None:
+    deployed.layer("database", "2", Password=SECRET)
+    assert deployed.apply().code == 0
+    deployed.layer("database", "3")
+    deployed.call("plan", "--phase", "dev", "--acknowledge", "database/Password", "--out", deployed.saved)
+    assert deployed.apply("--acknowledge", "database/Password").code == 0
+    refused = deployed.apply(deployed.saved)
     assert refused.code == 1
     assert "is stale" in refused.err
 
 
-def test_an_interrupted_apply_leaves_a_run_that_resume_finishes(standing: CalledPhase) -> None:
-    standing.release("2")
+def test_an_interrupted_apply_leaves_a_run_that_resume_finishes(deployed: CalledPhase) -> None:
+    deployed.release("2")
 
     def interrupt(moment: Moment, call: ApiCall) -> None:
         if call.operation == "DescribeStackSetOperation":
             raise KeyboardInterrupt
 
-    standing.observe = interrupt
-    interrupted = standing.apply()
+    deployed.observe = interrupt
+    interrupted = deployed.apply()
     assert interrupted.code == 130
     assert "`rollout-stacksets resume --phase ...`" in interrupted.err
-    standing.observe = None
-    refused = standing.apply()
+    deployed.observe = None
+    refused = deployed.apply()
     assert refused.code == 1
     assert "is not over: apply of release" in refused.err
-    resumed = standing.call("resume", "--phase", "dev", "--poll", "0.05", "--json")
+    resumed = deployed.call("resume", "--phase", "dev", "--poll", "0.05", "--json")
     assert (resumed.code, resumed.data["good"]) == (0, True)
-    assert standing.call("plan", "--phase", "dev", "--json").data["nothing_to_do"]
-    assert standing.call("resume", "--phase", "dev").code == 1
+    assert deployed.call("plan", "--phase", "dev", "--json").data["nothing_to_do"]
+    assert deployed.call("resume", "--phase", "dev").code == 1
 
 
-def test_a_failed_account_is_told_with_its_cause(standing: CalledPhase) -> None:
-    broken = standing.accounts[1]
-    iam = standing.api("iam", broken)
-    role = standing.api("cloudformation").describe_stack_set(StackSetName="stackferry-network-dev")["StackSet"]
+def test_a_failed_account_is_reported_with_its_cause(deployed: CalledPhase) -> None:
+    broken = deployed.accounts[1]
+    iam = deployed.api("iam", broken)
+    role = deployed.api("cloudformation").describe_stack_set(StackSetName="stackferry-network-dev")["StackSet"]
     name = role["ExecutionRoleName"]
     trust = {"Version": "2012-10-17", "Statement": []}
     iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust))
-    standing.release("2")
-    failed = standing.apply("--json")
+    deployed.release("2")
+    failed = deployed.apply("--json")
     assert failed.code == 1
     tried = {(each["account"], each["layer"]) for each in failed.data["missed"] if not each["held"]}
     assert tried == {(broken, "network")}
     assert name in next(each["reason"] for each in failed.data["missed"] if not each["held"])
 
 
-def test_a_full_disk_keeps_the_plan_that_was_there(standing: CalledPhase) -> None:
+def test_a_full_disk_keeps_the_plan_that_was_there(deployed: CalledPhase) -> None:
     """A limit on the size of files is as full as a disk can be."""
-    standing.saved.write_text("before", encoding="utf-8")
-    environment = {**os.environ, **standing.cloud.environment(standing.tooling)}
-    arguments = ["--file", str(standing.file), "--templates-dir", str(standing.templates)]
+    deployed.saved.write_text("before", encoding="utf-8")
+    environment = {**os.environ, **deployed.cloud.environment(deployed.tooling)}
+    arguments = ["--file", str(deployed.file), "--templates-dir", str(deployed.templates)]
     said = subprocess.run(
         [
             sys.executable,
@@ -220,7 +220,7 @@ def test_a_full_disk_keeps_the_plan_that_was_there(standing: CalledPhase) -> Non
             "--phase",
             "dev",
             "--out",
-            standing.saved,
+            deployed.saved,
         ],
         env=environment,
         capture_output=True,
@@ -229,16 +229,16 @@ def test_a_full_disk_keeps_the_plan_that_was_there(standing: CalledPhase) -> Non
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16)),
     )
     assert said.returncode == 1
-    assert said.stderr.splitlines()[-1].startswith(f"rollout-stacksets: {standing.saved}: the plan cannot be saved")
-    assert standing.saved.read_text(encoding="utf-8") == "before"
-    assert [each.name for each in standing.folder.glob(".plan*")] == []
+    assert said.stderr.splitlines()[-1].startswith(f"rollout-stacksets: {deployed.saved}: the plan cannot be saved")
+    assert deployed.saved.read_text(encoding="utf-8") == "before"
+    assert [each.name for each in deployed.folder.glob(".plan*")] == []
 
 
-def test_two_phases_do_not_touch_each_other(standing: CalledPhase, number: Callable[[], str]) -> None:
-    before = {account: standing.stacks(account) for account in standing.accounts}
+def test_two_phases_do_not_touch_each_other(deployed: CalledPhase, number: Callable[[], str]) -> None:
+    before = {account: deployed.stacks(account) for account in deployed.accounts}
     other = number()
-    standing.add_account(other)
-    standing.environment(
+    deployed.add_account(other)
+    deployed.environment(
         "prod",
         EnvironmentSuffix="prod",
         MigrationPhase="prod",
@@ -246,23 +246,23 @@ def test_two_phases_do_not_touch_each_other(standing: CalledPhase, number: Calla
         CreateDmsVpcRole="false",
         CreateDmsLogsRole="false",
     )
-    standing.phase("prod", targets={"accounts": [other]})
-    assert standing.call("bootstrap", "--phase", "prod").code == 0
-    assert standing.apply(phase="prod").code == 0
-    standing.release("2")
-    assert standing.apply(phase="prod").code == 0
-    assert standing.call("rollback", "--phase", "prod", *QUICK[:1], *QUICK[2:]).code == 0
-    assert standing.call("remove", "--phase", "prod", *QUICK[:1], *QUICK[2:]).code == 0
-    assert {account: standing.stacks(account) for account in standing.accounts} == before
+    deployed.phase("prod", targets={"accounts": [other]})
+    assert deployed.call("bootstrap", "--phase", "prod").code == 0
+    assert deployed.apply(phase="prod").code == 0
+    deployed.release("2")
+    assert deployed.apply(phase="prod").code == 0
+    assert deployed.call("rollback", "--phase", "prod", *QUICK[:1], *QUICK[2:]).code == 0
+    assert deployed.call("remove", "--phase", "prod", *QUICK[:1], *QUICK[2:]).code == 0
+    assert {account: deployed.stacks(account) for account in deployed.accounts} == before
 
 
-def test_an_account_that_shut_us_out_is_let_go(standing: CalledPhase) -> None:
-    gone, staying = standing.accounts
+def test_the_instances_of_an_account_that_denies_access_are_detached(deployed: CalledPhase) -> None:
+    gone, staying = deployed.accounts
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
-    standing.api("iam", gone).update_assume_role_policy(RoleName="stackferry-plan-dev", PolicyDocument=trust)
-    said = standing.call("remove", "--phase", "dev", "--account", gone, "--yes", "--poll", "0.05", "--json")
+    deployed.api("iam", gone).update_assume_role_policy(RoleName="stackferry-plan-dev", PolicyDocument=trust)
+    said = deployed.call("remove", "--phase", "dev", "--account", gone, "--yes", "--poll", "0.05", "--json")
     assert (said.code, said.data["reached"]) == (0, {"network": 1, "database": 1, "monitoring": 1}), said.err
-    assert {each["account"] for each in standing.status()["instances"]} - {gone} == {staying}
-    api = standing.api("cloudformation")
+    assert {each["account"] for each in deployed.status()["instances"]} - {gone} == {staying}
+    api = deployed.api("cloudformation")
     left = api.list_stack_instances(StackSetName="stackferry-network-dev")["Summaries"]
     assert [each["Account"] for each in left] == [staying]

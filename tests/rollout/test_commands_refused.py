@@ -1,4 +1,4 @@
-"""What `rollout-stacksets` does not do: each wrong call is told, with its exit code and no traceback."""
+"""`rollout-stacksets` refuses wrong calls, with an exit code and no traceback."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ PHASE = ("--phase", "dev")
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CalledPhase]:
-    """A phase that stands, and that none of these tests changes."""
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CalledPhase]:
+    """A deployed phase, which none of these tests changes."""
     with running() as cloud:
         phase = CalledPhase(cloud, str(next(_numbers)), [str(next(_numbers))], tmp_path_factory.mktemp("phase"))
         phase.open_accounts()
@@ -28,9 +28,9 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CalledPhase]:
 
 
 @pytest.fixture
-def apart(standing: CalledPhase, tmp_path: Path) -> CalledPhase:
+def apart(deployed: CalledPhase, tmp_path: Path) -> CalledPhase:
     """The same accounts, as a folder of a test's own describes them."""
-    return CalledPhase(standing.cloud, standing.tooling, standing.accounts, tmp_path)
+    return CalledPhase(deployed.cloud, deployed.tooling, deployed.accounts, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,15 @@ def apart(standing: CalledPhase, tmp_path: Path) -> CalledPhase:
     ],
     ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else None,
 )
-def test_a_wrong_call_is_told(standing: CalledPhase, arguments: list[str], code: int, sentence: str) -> None:
-    said = standing.call(*arguments)
+def test_a_wrong_call_is_refused(deployed: CalledPhase, arguments: list[str], code: int, sentence: str) -> None:
+    said = deployed.call(*arguments)
     assert said.code == code, said.err
     assert sentence in said.err
     assert "Traceback" not in said.err
     assert "a defect of rollout-stacksets" not in said.err
 
 
-def test_a_change_that_nobody_agrees_to_is_not_made(apart: CalledPhase) -> None:
+def test_a_change_that_nobody_confirms_is_not_made(apart: CalledPhase) -> None:
     apart.release("2")
     said = apart.call("apply", *PHASE, "--no-check")
     assert (said.code, said.err.splitlines()[-1][:61]) == (
@@ -103,7 +103,7 @@ def _template(text: str) -> Spoil:
         (lambda phase: phase.phase(targets={"accounts_file": "nowhere.txt"}), 2),
     ],
 )
-def test_what_cannot_be_read_is_told(apart: CalledPhase, spoil: Spoil, code: int) -> None:
+def test_a_file_that_cannot_be_read_is_reported(apart: CalledPhase, spoil: Spoil, code: int) -> None:
     spoil(apart)
     said = apart.call("plan", *PHASE)
     assert said.code == code, said.err
@@ -112,7 +112,7 @@ def test_what_cannot_be_read_is_told(apart: CalledPhase, spoil: Spoil, code: int
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"stackferry_plan": 1}', '{"stackferry_plan": 99}', "\x00"])
-def test_a_file_that_is_no_plan_is_told(apart: CalledPhase, text: str) -> None:
+def test_a_file_that_is_not_a_plan_is_refused(apart: CalledPhase, text: str) -> None:
     apart.saved.write_text(text, encoding="utf-8")
     said = apart.apply(apart.saved)
     assert said.code == 1
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_plan_is_told(apart: CalledPhase, text: str) -> None:
     assert "a defect of rollout-stacksets" not in said.err
 
 
-def test_credentials_of_another_account_are_told_with_both_numbers(apart: CalledPhase) -> None:
+def test_credentials_of_another_account_are_refused_with_both_numbers(apart: CalledPhase) -> None:
     meant, apart.tooling = apart.tooling, apart.accounts[0]
     said = apart.call("plan", *PHASE)
     assert said.code == 1
@@ -128,7 +128,7 @@ def test_credentials_of_another_account_are_told_with_both_numbers(apart: Called
     assert f"is {meant}" in said.err
 
 
-def test_a_phase_that_was_not_bootstrapped_is_told_what_to_do(cloud: Cloud, tmp_path: Path) -> None:
+def test_a_phase_without_bootstrap_is_refused_with_the_command_to_run(cloud: Cloud, tmp_path: Path) -> None:
     said = CalledPhase(cloud, str(next(_numbers)), [str(next(_numbers))], tmp_path).call("plan", *PHASE)
     assert said.code == 1
     assert "run `rollout-stacksets bootstrap --phase dev` first" in said.err

@@ -1,4 +1,4 @@
-"""What is seen while a rollout goes."""
+"""The progress of a run on a terminal and in a pipe."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_instances_that_are_deleted_leave_the_table(clock: Clock) -> None:
     assert row(table, "111111111112") == [["."], ["."]]
 
 
-def test_a_table_tells_the_wave_the_operations_and_what_was_said(table: ProgressTable, clock: Clock) -> None:
+def test_a_table_shows_the_wave_the_operations_and_the_messages(table: ProgressTable, clock: Clock) -> None:
     table.wave("canary", 2)
     table.submitted(step(), "r-network-1")
     clock.wait(125)
@@ -221,11 +221,11 @@ def test_the_bar_is_not_full_before_the_last_one(clock: Clock) -> None:
     st.integers(1, 60),
 )
 @settings(deadline=None)
-def test_whatever_is_told_fits_the_terminal(
-    told: list[tuple[str, tuple[Target, ...], str, str]], width: int, height: int
+def test_whatever_happens_fits_the_terminal(
+    events: list[tuple[str, tuple[Target, ...], str, str]], width: int, height: int
 ) -> None:
     table = ProgressTable("apply", Clock(), None, Console(file=io.StringIO()))
-    for layer, where, word, said in told:
+    for layer, where, word, said in events:
         table.wave(said, len(where))
         table.submitted(step(layer), said)
         table.targets(layer, dict.fromkeys(where, word))
@@ -244,13 +244,13 @@ def test_long_lines_leave_the_head_of_the_table_in_sight(table: ProgressTable) -
     assert lines[0].startswith("apply of phase prod")
 
 
-def test_many_threads_may_tell_while_it_is_drawn(table: ProgressTable) -> None:
-    def tell(number: int) -> None:
+def test_many_threads_may_report_while_it_is_drawn(table: ProgressTable) -> None:
+    def report(number: int) -> None:
         for turn in range(50):
             table.targets(f"layer{number}", {Target(f"{turn:012}", "us-east-1"): "CURRENT"})
             table.say(f"{number}/{turn}")
 
-    threads = [threading.Thread(target=tell, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=report, args=(number,)) for number in range(4)]
     with table:
         for thread in threads:
             thread.start()
@@ -319,7 +319,7 @@ def test_a_terminal_is_watched_by_what_it_can_show(set_by_the_user: dict[str, st
 
 
 def _rest(terminal: int) -> bytes:
-    """Everything until the other side is closed, which Linux tells by an error."""
+    """Everything until the other side is closed, which Linux reports as an error."""
     found = b""
     while True:
         try:

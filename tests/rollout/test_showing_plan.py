@@ -1,4 +1,4 @@
-"""What a person reads of a plan."""
+"""The text and JSON of a plan."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def assert_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compares a text with the one of a name that is committed."""
+    """Compare a text with the one of a name that is committed."""
     return functools.partial(compare, request)
 
 
@@ -108,15 +108,15 @@ def test_every_blocking_hazard_is_counted_and_none_that_was_acknowledged_blocks(
     assert ("Blocked by" in read(agreed)) is bool(hard)
 
 
-def test_every_blocking_hazard_is_shown_with_its_place_and_its_way_round() -> None:
-    told = unfolded(update(40))
+def test_every_blocking_hazard_is_shown_with_its_targets_and_its_remedy() -> None:
+    text = unfolded(update(40))
     for sentence in (
         f"! network/network-SubnetIds-prod at 111111111111 in eu-west-1 and us-east-1 {REFUSED.message} "
         f"remedy: {REFUSED.remedy}",
         f"! database/Database at 40 accounts x 2 regions {LOSS.message} remedy: do not change StorageEncrypted "
         "to accept: --acknowledge database/Database",
     ):
-        assert sentence in told
+        assert sentence in text
 
 
 def test_what_cannot_be_acknowledged_names_nothing_to_type() -> None:
@@ -129,21 +129,21 @@ def test_hundreds_of_blocking_hazards_are_all_shown() -> None:
     many = tuple(
         PlannedHazard(dataclasses.replace(REFUSED, resource=f"export-{number}"), targets(2)) for number in range(300)
     )
-    told = read(update(3, hazards=many))
-    assert [each.name for each in many if f"! {each.name} " not in told] == []
+    text = read(update(3, hazards=many))
+    assert [each.name for each in many if f"! {each.name} " not in text] == []
 
 
-def test_an_acknowledged_hazard_is_still_told() -> None:
-    told = unfolded(update(3, acknowledged=frozenset({"database/Database"})))
+def test_an_acknowledged_hazard_is_still_shown() -> None:
+    text = unfolded(update(3, acknowledged=frozenset({"database/Database"})))
     where = "111111111111, 111111111112 and 111111111113 in eu-west-1 and us-east-1"
-    assert f"Acknowledged ! database/Database at {where} {LOSS.message}" in told
-    assert "--acknowledge database/Database" not in told
+    assert f"Acknowledged ! database/Database at {where} {LOSS.message}" in text
+    assert "--acknowledge database/Database" not in text
 
 
 def test_what_was_shown_in_one_wave_is_only_named_in_the_next() -> None:
-    told = read(update(40))
-    assert told.count("AWS::EC2::Subnet ") == 1
-    assert "  network and database: 78 update each: resource changes as above\n" in told
+    text = read(update(40))
+    assert text.count("AWS::EC2::Subnet ") == 1
+    assert "  network and database: 78 update each: resource changes as above\n" in text
 
 
 def test_two_ways_in_which_a_layer_changes_are_told_apart() -> None:
@@ -152,13 +152,13 @@ def test_two_ways_in_which_a_layer_changes_are_told_apart() -> None:
         Group("rest", "network", ChangeKind.UPDATE, targets(3, first=1), (DASHBOARD,)),
         Group("rest", "network", ChangeKind.UPDATE, targets(4, first=4), (SUBNET,)),
     )
-    told = unfolded(made)
-    assert "~ update 4 accounts x 2 regions: resource changes as above [1]" in told
+    text = unfolded(made)
+    assert "~ update 4 accounts x 2 regions: resource changes as above [1]" in text
     assert (
         "111111111112, 111111111113 and 111111111114 in eu-west-1 and us-east-1: resource changes [2] + Dashboard"
-        in told
+        in text
     )
-    assert told.count("AWS::EC2::Subnet ") == 1
+    assert text.count("AWS::EC2::Subnet ") == 1
 
 
 def test_changes_that_differ_in_a_given_name_only_are_one() -> None:
@@ -183,19 +183,19 @@ def test_a_replaced_resource_that_is_retained_says_so() -> None:
 
 def test_very_many_resources_are_counted_and_the_reader_is_told_where_all_are() -> None:
     alarms = tuple(Change(f"Alarm{number}", "AWS::CloudWatch::Alarm", Effect.ADD) for number in range(40))
-    told = read(plan(Group("rest", "monitoring", ChangeKind.UPDATE, targets(1), (*alarms, SUBNET))))
-    assert "... and 28 more: add" in told
-    assert "-/+  Subnet" in told
-    assert "--json shows what is left out here." in told
+    text = read(plan(Group("rest", "monitoring", ChangeKind.UPDATE, targets(1), (*alarms, SUBNET))))
+    assert "... and 28 more: add" in text
+    assert "-/+  Subnet" in text
+    assert "--json shows what is left out here." in text
 
 
 def test_operations_that_are_alike_share_a_line() -> None:
-    told = unfolded(update(40))
+    text = unfolded(update(40))
     assert (
         "UpdateStackInstances network: 39 accounts in us-east-1 and, separately, in eu-west-1; 10 at a time "
-        "UpdateStackInstances database: 39 accounts in us-east-1, eu-west-1; 10 at a time" in told
+        "UpdateStackInstances database: 39 accounts in us-east-1, eu-west-1; 10 at a time" in text
     )
-    assert "8 operations, about 2 h 30 min An estimate, from how long AWS usually takes." in told
+    assert "8 operations, about 2 h 30 min An estimate, from how long AWS usually takes." in text
 
 
 def test_values_in_brackets_are_shown_as_they_are() -> None:
@@ -270,7 +270,7 @@ def test_the_keys_of_json_are_the_documented_ones() -> None:
 
 @given(plans())
 @settings(deadline=None)
-def test_json_holds_every_place_of_every_group(made: Plan) -> None:
+def test_json_holds_every_target_of_every_group(made: Plan) -> None:
     found = json.loads(json.dumps(plan_file.plan_data(made)))
     assert [(each["wave"], each["layer"], each["kind"], each["places"]) for each in found["groups"]] == [
         (group.wave, group.layer, group.kind.value, [str(target) for target in group.targets]) for group in made.groups

@@ -1,4 +1,4 @@
-"""A saved plan, and what moved since."""
+"""A saved plan, and how a newly made one differs from it."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def saved(tmp_path: Path) -> Path:
 
 @given(made=plans())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_plan_loads_back_and_has_not_moved(made: Plan, tmp_path: Path) -> None:
+def test_any_plan_loads_back_without_a_difference(made: Plan, tmp_path: Path) -> None:
     plan_file.save_plan(made, tmp_path / "plan")
     assert plan_file.differences(plan_file.load_plan(tmp_path / "plan"), made) == []
 
 
 @given(made=plans(), other=plans())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_another_plan_has_always_moved(made: Plan, other: Plan, tmp_path: Path) -> None:
+def test_another_plan_always_differs(made: Plan, other: Plan, tmp_path: Path) -> None:
     plan_file.save_plan(made, tmp_path / "plan")
-    moved = plan_file.differences(plan_file.load_plan(tmp_path / "plan"), other)
-    assert bool(moved) is (dataclasses.replace(other, acknowledged=made.acknowledged) != made)
+    found = plan_file.differences(plan_file.load_plan(tmp_path / "plan"), other)
+    assert bool(found) is (dataclasses.replace(other, acknowledged=made.acknowledged) != made)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_another_plan_has_always_moved(made: Plan, other: Plan, tmp_path: Path) 
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_every_part_of_a_plan_that_moves_is_noticed(change: dict[str, Any], tmp_path: Path) -> None:
+def test_every_part_of_a_plan_that_changes_is_noticed(change: dict[str, Any], tmp_path: Path) -> None:
     plan_file.save_plan(update(3), tmp_path / "plan")
-    moved = plan_file.differences(plan_file.load_plan(tmp_path / "plan"), dataclasses.replace(update(3), **change))
-    assert moved
-    assert all(moved)
+    found = plan_file.differences(plan_file.load_plan(tmp_path / "plan"), dataclasses.replace(update(3), **change))
+    assert found
+    assert all(found)
 
 
 @pytest.mark.parametrize(
@@ -82,16 +82,16 @@ def test_every_part_of_a_plan_that_moves_is_noticed(change: dict[str, Any], tmp_
     ],
     ids=["what becomes of it", "its resources", "an account that left"],
 )
-def test_instances_that_moved_alike_are_one_line(now: Group, line: str, saved: Path) -> None:
+def test_instances_that_changed_alike_are_one_line(now: Group, line: str, saved: Path) -> None:
     assert plan_file.differences(plan_file.load_plan(saved), plan(now)) == [line]
 
 
-def test_a_new_hazard_is_told_with_its_message(saved: Path) -> None:
+def test_a_new_hazard_is_listed_with_its_message(saved: Path) -> None:
     now = dataclasses.replace(BEFORE, hazards=(PlannedHazard(LOSS, targets(1)),))
     assert plan_file.differences(plan_file.load_plan(saved), now) == [f"new hazard database/Database: {LOSS.message}"]
 
 
-def test_a_hazard_that_lies_elsewhere_is_told(tmp_path: Path) -> None:
+def test_a_hazard_at_other_targets_is_listed(tmp_path: Path) -> None:
     was, now = (plan(hazards=(PlannedHazard(LOSS, targets(count)),)) for count in (1, 2))
     plan_file.save_plan(was, tmp_path / "plan")
     assert plan_file.differences(plan_file.load_plan(tmp_path / "plan"), now) == [
@@ -100,7 +100,7 @@ def test_a_hazard_that_lies_elsewhere_is_told(tmp_path: Path) -> None:
     ]
 
 
-def test_to_acknowledge_more_is_no_move(tmp_path: Path) -> None:
+def test_to_acknowledge_more_is_no_difference(tmp_path: Path) -> None:
     plan_file.save_plan(update(3), tmp_path / "plan")
     assert plan_file.differences(plan_file.load_plan(tmp_path / "plan"), acknowledging_all(update(3))) == []
 
@@ -157,12 +157,12 @@ def test_a_group_that_was_edited_into_something_else_is_refused(part: str, saved
         plan_file.load_plan(saved)
 
 
-def test_a_file_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RolloutError, match="No such file"):
         plan_file.load_plan(tmp_path / "none")
 
 
-def test_a_place_that_cannot_be_written_is_said_to_be(saved: Path) -> None:
+def test_a_path_that_cannot_be_written_is_reported(saved: Path) -> None:
     with pytest.raises(RolloutError, match="the plan cannot be saved"):
         plan_file.save_plan(BEFORE, saved / "below a file")
 

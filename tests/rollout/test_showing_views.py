@@ -1,4 +1,4 @@
-"""What `status`, `drift` and the report at the end of a rollout say."""
+"""The text and JSON of `status`, of `drift` and of the report at the end of a run."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ EVENT = "2026-11-23T16:01:02Z Database CREATE_FAILED: db.r6g.large is not in us-
 
 @pytest.fixture
 def assert_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compares a text with the one of a name that is committed."""
+    """Compare a text with the one of a name that is committed."""
     return functools.partial(compare, request)
 
 
-def standing(accounts: int) -> StatusView:
-    """A phase that is well."""
-    well = {layer: dict.fromkeys(targets(accounts), InstanceView(InstanceStatus.CURRENT)) for layer in LAYERS}
-    return StatusView("prod", LAYERS, REGIONS, well, release="3f2a91bc0d11", released="2026-11-23T16:00:00+00:00")
+def all_current(accounts: int) -> StatusView:
+    """A phase whose instances are all current."""
+    instances = {layer: dict.fromkeys(targets(accounts), InstanceView(InstanceStatus.CURRENT)) for layer in LAYERS}
+    return StatusView("prod", LAYERS, REGIONS, instances, release="3f2a91bc0d11", released="2026-11-23T16:00:00+00:00")
 
 
 def troubled(accounts: int) -> StatusView:
     """A phase with a failure, what waits for it, a drift, an account that is new and one that left."""
-    view = standing(accounts)
+    view = all_current(accounts)
     here, there, *_ = targets(accounts)
     found = {layer: dict(by_place) for layer, by_place in view.instances.items()}
     found["database"][here] = InstanceView(InstanceStatus.FAILED, BROKEN)
@@ -100,25 +100,25 @@ def test_the_drift_reads_as_the_golden_one(assert_golden: Callable[[str, str], N
     assert_golden("drift", findings.drift_text(drifted(40)).plain)
 
 
-def test_a_phase_that_is_well_says_so() -> None:
-    assert status.status_text(standing(3)).plain.endswith("24 instances, all current.")
-    assert standing(3).good
+def test_a_phase_that_is_current_says_so() -> None:
+    assert status.status_text(all_current(3)).plain.endswith("24 instances, all current.")
+    assert all_current(3).good
     assert not troubled(3).good
 
 
-def test_a_phase_of_which_nothing_stands_says_so() -> None:
-    told = status.status_text(StatusView("prod", (), REGIONS, {})).plain
-    assert told == "Phase prod: no release has been rolled out completely\nNo layer of it is deployed anywhere."
+def test_a_phase_of_which_nothing_is_deployed_says_so() -> None:
+    text = status.status_text(StatusView("prod", (), REGIONS, {})).plain
+    assert text == "Phase prod: no release has been rolled out completely\nNo layer of it is deployed anywhere."
 
 
 @pytest.mark.parametrize(("run", "next_command"), [("RUNNING", "resume"), ("FAILED", "apply")])
 def test_a_run_that_did_not_end_names_the_command_that_goes_on(run: str, next_command: str) -> None:
-    view = dataclasses.replace(standing(1), unfinished=dataclasses.replace(RUN, status=run))
+    view = dataclasses.replace(all_current(1), unfinished=dataclasses.replace(RUN, status=run))
     assert f"continue with rollout-stacksets {next_command} --phase prod" in status.status_text(view).plain
 
 
 @pytest.mark.parametrize(
-    ("instance", "mark"),
+    ("instance", "expected"),
     [
         (None, InstanceStatus.MISSING),
         (Instance(targets(1)[0], Status.CURRENT, "SUCCEEDED"), InstanceStatus.CURRENT),
@@ -129,8 +129,8 @@ def test_a_run_that_did_not_end_names_the_command_that_goes_on(run: str, next_co
         (Instance(targets(1)[0], Status.INOPERABLE, "INOPERABLE"), InstanceStatus.INOPERABLE),
     ],
 )
-def test_an_instance_stands_as_stack_sets_say(instance: Instance | None, mark: InstanceStatus) -> None:
-    assert InstanceView.of(instance).status is mark
+def test_an_instance_has_the_status_that_stack_sets_gives(instance: Instance | None, expected: InstanceStatus) -> None:
+    assert InstanceView.of(instance).status is expected
 
 
 def test_an_instance_that_the_phase_has_no_more_is_leaving() -> None:
@@ -141,7 +141,7 @@ def test_an_instance_that_the_phase_has_no_more_is_leaving() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stack", "mark"),
+    ("stack", "expected"),
     [
         (None, InstanceStatus.MISSING),
         ("CREATE_COMPLETE", InstanceStatus.CURRENT),
@@ -150,8 +150,8 @@ def test_an_instance_that_the_phase_has_no_more_is_leaving() -> None:
         ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", InstanceStatus.RUNNING),
     ],
 )
-def test_a_plain_stack_stands_as_its_status_says(stack: str | None, mark: InstanceStatus) -> None:
-    assert InstanceView.of_plain(stack).status is mark
+def test_a_plain_stack_has_the_status_that_cloudformation_gives(stack: str | None, expected: InstanceStatus) -> None:
+    assert InstanceView.of_plain(stack).status is expected
 
 
 def test_json_holds_every_instance() -> None:
@@ -164,7 +164,7 @@ def test_json_holds_every_instance() -> None:
     }
 
 
-def test_json_holds_every_instance_that_was_missed_with_its_first_failed_event() -> None:
+def test_json_holds_every_instance_that_did_not_succeed_with_its_first_failed_event() -> None:
     found = json.loads(json.dumps(report.report_data(failed(2), {BROKEN: EVENT})))["missed"]
     assert [(each["layer"], each["account"], each["region"], each["held"]) for each in found] == [
         (each.layer, *each.target, each.skipped) for each in failed(2).failures
@@ -201,7 +201,7 @@ def test_json_holds_every_drift() -> None:
     assert found["unchecked"][0]["reason"] == "the role is not there"
 
 
-def test_a_rollout_that_reached_everything_says_so_in_one_line() -> None:
+def test_a_rollout_that_succeeded_everywhere_says_so_in_one_line() -> None:
     assert report.report_text(Report(12, {"network": 40, "database": 40}), {}, "prod").plain == (
         "apply: 80 instances as desired; 12 operations."
     )
@@ -211,14 +211,14 @@ def test_a_rollout_that_reached_everything_says_so_in_one_line() -> None:
 
 
 def test_a_rollback_that_failed_is_begun_again() -> None:
-    told = report.report_text(failed(1), {}, "prod", "rollback").plain
-    assert "rollout-stacksets rollback --phase prod" in told
-    assert "rollout-stacksets apply" not in told
+    text = report.report_text(failed(1), {}, "prod", "rollback").plain
+    assert "rollout-stacksets rollback --phase prod" in text
+    assert "rollout-stacksets apply" not in text
 
 
-def test_accounts_that_were_not_let_go_are_named_again() -> None:
-    told = report.report_text(failed(1), {}, "prod", "remove --account").plain
-    assert "rollout-stacksets remove --account ACCOUNT --phase prod" in told
+def test_accounts_that_were_not_detached_have_to_be_named_again() -> None:
+    text = report.report_text(failed(1), {}, "prod", "remove --account").plain
+    assert "rollout-stacksets remove --account ACCOUNT --phase prod" in text
 
 
 def test_nothing_drifted_is_said_in_so_many_words() -> None:
@@ -228,27 +228,28 @@ def test_nothing_drifted_is_said_in_so_many_words() -> None:
     )
 
 
-marks = st.builds(
+instance_views = st.builds(
     InstanceView, st.sampled_from(InstanceStatus), names, st.sampled_from(["DRIFTED", "IN_SYNC", "NOT_CHECKED"])
 )
 
 
 @given(
-    st.dictionaries(names, st.dictionaries(some_places.map(min), marks, max_size=4), max_size=4), st.integers(40, 160)
+    st.dictionaries(names, st.dictionaries(some_places.map(min), instance_views, max_size=4), max_size=4),
+    st.integers(40, 160),
 )
 @settings(deadline=None)
 def test_no_line_of_any_status_is_wider_than_asked(found: dict[str, dict[Target, InstanceView]], width: int) -> None:
-    told = status.status_text(StatusView("prod", tuple(found), REGIONS, found), width).plain
-    assert [line for line in told.split("\n") if cell_len(line) > width] == []
+    text = status.status_text(StatusView("prod", tuple(found), REGIONS, found), width).plain
+    assert [line for line in text.split("\n") if cell_len(line) > width] == []
 
 
 @given(st.lists(st.builds(Failure, names, some_places.map(min), names, st.booleans()), max_size=5), names)
 @settings(deadline=None)
 def test_no_line_of_any_report_is_wider_than_asked(failures: list[Failure], stopped: str) -> None:
-    told = report.report_text(
+    text = report.report_text(
         Report(1, {"network": 1}, failures, stopped), {each.reason: stopped for each in failures}, "prod"
     )
-    assert [line for line in told.plain.split("\n") if cell_len(line) > 80] == []
+    assert [line for line in text.plain.split("\n") if cell_len(line) > 80] == []
 
 
 @given(
@@ -258,5 +259,5 @@ def test_no_line_of_any_report_is_wider_than_asked(failures: list[Failure], stop
 )
 @settings(deadline=None)
 def test_no_line_of_any_drift_is_wider_than_asked(found: list[DriftedProperty]) -> None:
-    told = findings.drift_text(DriftView("prod", 1, tuple(found))).plain
-    assert [line for line in told.split("\n") if cell_len(line) > 80] == []
+    text = findings.drift_text(DriftView("prod", 1, tuple(found))).plain
+    assert [line for line in text.split("\n") if cell_len(line) > 80] == []

@@ -13,10 +13,10 @@ from builders.rollout.checks.findings import CheckResult, Diagnosis, Severity
 from builders.rollout.checks.outputs import OutputsView
 from builders.rollout.lifecycle.bootstrap import StackOutcome
 from builders.rollout.model import Target
-from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, shortlist, target_list
+from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, shortlist, target_list
 from builders.text import counted_noun, name_list
 
-_SEVERITIES = {Severity.ERROR: BAD, Severity.WARNING: CARE, Severity.UNKNOWN: CARE}
+_SEVERITIES = {Severity.ERROR: BAD, Severity.WARNING: WARN, Severity.UNKNOWN: WARN}
 _NAMED = 3
 _GROUPS_SHOWN = 20
 _DIFFERENCES_SHOWN = 20
@@ -59,7 +59,7 @@ def doctor_data(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def _check(page: Page, check: CheckResult) -> None:
     severities = {finding.severity for finding in check.findings}
-    style = BAD if Severity.ERROR in severities else CARE
+    style = BAD if Severity.ERROR in severities else WARN
     page.line(("!!", style) if severities else ("ok", GOOD), f"  {check.name}")
     for finding in check.findings:
         where = f" ({name_list(finding.where, _NAMED)})" if finding.where else ""
@@ -86,7 +86,7 @@ def drift_text(view: DriftView, width: int = 80) -> Text:
         page.blank()
         page.line(page.more(f"{counted_noun(instances, 'more instance')}, in {counted_noun(len(left), 'group')}"))
     _unchecked(page, view)
-    page.say_where_all_is()
+    page.point_to_json()
     page.blank()
     drifted = len({(each.layer, each.target) for each in view.drifted})
     if drifted:
@@ -138,7 +138,7 @@ def _differences(page: Page, differences: tuple[_Difference, ...]) -> None:
     above = ""
     for resource, kind, difference, path, expected, actual in page.first(differences, _DIFFERENCES_SHOWN, "difference"):
         if resource != above:
-            sign = ("~ ", CARE) if path else ("- ", BAD)
+            sign = ("~ ", WARN) if path else ("- ", BAD)
             page.line(sign, f"{resource}  ", (kind, FAINT), "" if path else f"  {difference.lower()}", indent=2)
             above = resource
         if path:

@@ -30,7 +30,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 T = TypeVar("T")
 
-GOOD, BAD, CARE, FAINT, STRONG = "green", "red", "yellow", "dim", "bold"
+GOOD, BAD, WARN, FAINT, STRONG = "green", "red", "yellow", "dim", "bold"
 
 Part = str | tuple[str, str] | Text
 """A text, a text and its style, or several of these that `joined` made one."""
@@ -97,11 +97,11 @@ class Page:
             self.line(self.more(counted_noun(left, f"more {noun}")), indent=indent)
 
     def more(self, left_out: str) -> Part:
-        """The words for what is left out, such as `12 resources`; `say_where_all_is` then has something to say."""
+        """The words for what is left out, such as `12 resources`; `point_to_json` then adds its line."""
         self._shortened = True
         return f"... and {left_out}", FAINT
 
-    def say_where_all_is(self) -> None:
+    def point_to_json(self) -> None:
         """Add where to find what was left out, if anything was."""
         if self._shortened:
             self.blank()
@@ -186,7 +186,7 @@ def target_list(targets: Collection[Target]) -> str:
 
 
 def counts(pairs: Iterable[tuple[str, int]]) -> str:
-    """How many there are of each kind, without those of which there is none: 2 create, 1,500 update."""
+    """The number of each kind, without those of which there is none: 2 create, 1,500 update."""
     return ", ".join(f"{count:,} {kind}" for kind, count in pairs if count)
 
 

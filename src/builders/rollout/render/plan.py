@@ -14,9 +14,9 @@ from builders.rollout.plan.calls import Action
 from builders.rollout.plan.plan import Plan, PlannedHazard, PlannedOperation
 from builders.rollout.render.page import (
     BAD,
-    CARE,
     FAINT,
     STRONG,
+    WARN,
     Page,
     Part,
     counts,
@@ -50,7 +50,7 @@ def plan_text(plan: Plan, width: int = 80) -> Text:
     _acknowledged(page, plan)
     _notes(page, plan)
     _operations(page, plan)
-    page.say_where_all_is()
+    page.point_to_json()
     _totals(page, plan)
     return page.text()
 
@@ -98,7 +98,7 @@ def _acknowledged(page: Page, plan: Plan) -> None:
     if accepted:
         page.title("Acknowledged")
     for each in accepted:
-        _hazard(page, each, CARE)
+        _hazard(page, each, WARN)
 
 
 def _hazard(page: Page, each: PlannedHazard, style: str) -> None:
@@ -112,7 +112,7 @@ def _notes(page: Page, plan: Plan) -> None:
     if plan.notes:
         page.title("Notes")
     for note in page.first(plan.notes, _NOTES_SHOWN, "note"):
-        page.line(("- ", CARE), note, indent=2)
+        page.line(("- ", WARN), note, indent=2)
 
 
 class _Alike(NamedTuple):
@@ -177,7 +177,7 @@ def _totals(page: Page, plan: Plan) -> None:
 
 
 def _resources(plan: Plan) -> Iterator[tuple[str, int]]:
-    """How many resources of all instances change in which way, where stacks were compared."""
+    """The number of resources of all instances that change in each way, where stacks were compared."""
     found: Counter[Effect] = Counter()
     for group in plan.groups:
         for change in group.changes or ():

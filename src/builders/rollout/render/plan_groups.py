@@ -13,26 +13,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from builders.rollout.diff.effects import Change, Effect
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.plan.plan import Group, Plan
-from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, Part, joined, shortlist, target_list
+from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, Part, joined, shortlist, target_list
 from builders.text import counted_noun, name_list
 
 _EFFECTS = {
     Effect.UNKNOWN: ("?", BAD, "cannot be compared"),
     Effect.REPLACE: ("-/+", BAD, "replace"),
-    Effect.MAY_REPLACE: ("-/+?", CARE, "may be replaced"),
+    Effect.MAY_REPLACE: ("-/+?", WARN, "may be replaced"),
     Effect.REMOVE: ("-", BAD, "remove"),
-    Effect.RETAIN: ("keep", CARE, "retained outside the stack"),
+    Effect.RETAIN: ("keep", WARN, "retained outside the stack"),
     Effect.ADD: ("+", GOOD, "add"),
-    Effect.MODIFY: ("~", CARE, "modify"),
+    Effect.MODIFY: ("~", WARN, "modify"),
     Effect.OUTPUTS: ("~", FAINT, "outputs"),
 }
 _OF_STACK = frozenset({Effect.UNKNOWN, Effect.OUTPUTS})
 """Not of one resource."""
 _KINDS = {
     ChangeKind.CREATE: ("+", GOOD, ""),
-    ChangeKind.UPDATE: ("~", CARE, ""),
-    ChangeKind.OVERRIDE: ("~", CARE, "only its parameter overrides change"),
-    ChangeKind.RETRY: ("~", CARE, "nothing differs, but an earlier operation failed or stopped"),
+    ChangeKind.UPDATE: ("~", WARN, ""),
+    ChangeKind.OVERRIDE: ("~", WARN, "only its parameter overrides change"),
+    ChangeKind.RETRY: ("~", WARN, "nothing differs, but an earlier operation failed or stopped"),
     ChangeKind.DELETE: ("-", BAD, ""),
     ChangeKind.INOPERABLE: ("!", BAD, "skipped"),
     ChangeKind.NOTHING: (" ", FAINT, ""),
@@ -183,7 +183,7 @@ def _numbered(groups: Sequence[Group]) -> dict[tuple[str, tuple[Change, ...]], i
 
 
 def _counts(groups: Sequence[Group]) -> Iterator[Part]:
-    """How many instances of each kind, in its colour."""
+    """The number of instances of each kind, in its colour."""
     totals: Counter[ChangeKind] = Counter()
     for group in groups:
         totals[group.kind] += len(group.targets)

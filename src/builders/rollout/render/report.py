@@ -10,7 +10,7 @@ from rich.text import Text
 
 from builders.rollout.executor.context import Failure, Report
 from builders.rollout.model import Target
-from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, next_command, shortlist, target_list
+from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, next_command, shortlist, target_list
 from builders.text import counted_noun
 
 _CAUSES_SHOWN = 20
@@ -28,7 +28,7 @@ def report_text(
     if report.stopped:
         page.title("Stopped")
         page.line(report.stopped, indent=2)
-    page.say_where_all_is()
+    page.point_to_json()
     _end(page, report, phase, command)
     return page.text()
 
@@ -95,7 +95,7 @@ def _skipped(page: Page, report: Report) -> None:
         page.title(f"{counted_noun(sum(map(len, skipped.values())), 'instance')} not tried")
     reasons = sorted(skipped.items(), key=lambda reason: (-len(reason[1]), reason[0]))
     for reason, failures in page.first(reasons, _SKIPPED_SHOWN, "reason"):
-        page.line(("- ", CARE), reason, indent=2)
+        page.line(("- ", WARN), reason, indent=2)
         _layers(page, failures)
 
 

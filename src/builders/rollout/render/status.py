@@ -15,7 +15,7 @@ from rich.text import Text
 
 from builders.rollout.checks.status import InstanceStatus, InstanceView, StatusView
 from builders.rollout.model import Target
-from builders.rollout.render.page import BAD, CARE, FAINT, GOOD, STRONG, Page, Part, joined, next_command, target_list
+from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, Part, joined, next_command, target_list
 from builders.text import counted_noun
 
 FEW_ACCOUNTS = 25
@@ -30,12 +30,12 @@ Instances = Mapping[str, Mapping[Target, InstanceView]]
 _CELLS = {
     InstanceStatus.INOPERABLE: ("INOP", BAD),
     InstanceStatus.FAILED: ("FAIL", BAD),
-    InstanceStatus.SKIPPED: ("skip", CARE),
-    InstanceStatus.OUTDATED: ("OLD", CARE),
+    InstanceStatus.SKIPPED: ("skip", WARN),
+    InstanceStatus.OUTDATED: ("OLD", WARN),
     InstanceStatus.RUNNING: ("run", "cyan"),
     InstanceStatus.PENDING: (".", FAINT),
-    InstanceStatus.MISSING: ("none", CARE),
-    InstanceStatus.LEAVING: ("left", CARE),
+    InstanceStatus.MISSING: ("none", WARN),
+    InstanceStatus.LEAVING: ("left", WARN),
     InstanceStatus.CURRENT: ("ok", GOOD),
 }
 _EXPECTED = frozenset({InstanceStatus.CURRENT, InstanceStatus.PENDING, InstanceStatus.RUNNING})
@@ -80,7 +80,7 @@ def _cell(state: InstanceView | None) -> Text:
     if state is None:
         return Text()
     sign, style = _CELLS[state.status]
-    return Text(f"{sign}*", CARE) if state.drift == "DRIFTED" else Text(sign, style)
+    return Text(f"{sign}*", WARN) if state.drift == "DRIFTED" else Text(sign, style)
 
 
 def _layer(layer: str, by_target: Mapping[Target, InstanceView]) -> Sequence[Part]:
@@ -94,7 +94,7 @@ def _layer(layer: str, by_target: Mapping[Target, InstanceView]) -> Sequence[Par
         if status is not InstanceStatus.CURRENT and totals[status]:
             parts += [", ", (f"{totals[status]:,} {status.value}", style)]
     if drifted := _drifted(by_target):
-        parts.append((f", {len(drifted):,} drifted", CARE))
+        parts.append((f", {len(drifted):,} drifted", WARN))
     bar = joined("[", ("#" * filled, GOOD), ("." * (_BAR_COLUMNS - filled), FAINT), "]")
     return (layer, STRONG), bar, joined(*parts)
 
@@ -117,13 +117,13 @@ def status_text(view: StatusView, width: int = 80) -> Text:
         page.title("Drifted")
     for layer, by_target in view.instances.items():
         if where := _drifted(by_target):
-            page.line((layer, CARE), f" at {target_list(where)}", indent=2)
+            page.line((layer, WARN), f" at {target_list(where)}", indent=2)
     _running(page, view)
     if view.notes:
         page.title("Notes")
     for note in view.notes:
-        page.line(("- ", CARE), note, indent=2)
-    page.say_where_all_is()
+        page.line(("- ", WARN), note, indent=2)
+    page.point_to_json()
     totals = Counter(each.status for by_target in view.instances.values() for each in by_target.values())
     if count := totals.total():
         page.blank()
