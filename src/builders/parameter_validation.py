@@ -85,7 +85,7 @@ def rule_parameters(template: Mapping[str, Any], sentence: str | None = None) ->
         for rule in template.get("Rules", {}).values()
         if sentence is None or any(each.get("AssertDescription") == sentence for each in rule["Assertions"])
     ]
-    return sorted(set(_references(rules)) & template["Parameters"].keys())
+    return sorted(set(_references(rules)) & template.get("Parameters", {}).keys())
 
 
 def _references(node: Any) -> Iterator[str]:
