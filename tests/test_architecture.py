@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,3 +53,62 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.partition(".")[0]
+
+
+PACKAGES = [
+    file.parent
+    for folder in ("src/builders", "tools")
+    for file in sorted(Path(folder).rglob("__init__.py"))
+    if not {"layers", "rules"} & set(file.parts)
+]
+"""The packages with a map of their modules; layers and rules are found by walking their folders."""
+
+PAGES = [Path("README.md"), *sorted(Path("docs").rglob("*.md"))]
+FOLDERS = "src|tests|tools|benchmarks|lambda|environments|docs"
+
+
+def test_pages_name_files_modules_and_commands_that_exist() -> None:
+    missing = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        files = re.findall(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./-]*\w)(?![\w<*])", text)
+        modules = re.findall(r"`(builders(?:\.\w+)+)`", text) + re.findall(
+            r"python -m ((?:builders|tools)[\w.]*)", text
+        )
+        missing += [(str(page), file) for file in files if not Path(file).exists()]
+        missing += [(str(page), name) for name in modules if not exists(name)]
+    assert missing == []
+
+
+def test_links_lead_to_pages_and_titles() -> None:
+    broken = []
+    for page in PAGES:
+        for file, title in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+            target = page.parent / file if file else page
+            if not target.exists() or (title and title not in titles(target)):
+                broken.append((str(page), file, title))
+    assert broken == []
+
+
+def exists(name: str) -> bool:
+    """Return True for a module, or a name in one."""
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+def titles(page: Path) -> set[str]:
+    """The anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=str)
+def test_the_map_of_a_package_lists_its_modules(package: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    listed = re.findall(r"^\s*(\w+(?:\.py|/)) +\S", docstring, flags=re.MULTILINE)
+    files = [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
+    folders = [f"{path.name}/" for path in package.iterdir() if any(path.glob("*.py"))]
+    assert sorted(listed) == sorted([*files, *folders])

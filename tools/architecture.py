@@ -24,7 +24,7 @@ Edges = Mapping[Room, frozenset[Room]]
 
 def desired_files() -> dict[Path, str]:
     """The page with the text between its markers drawn anew."""
-    graph = grimp.build_graph("builders", include_external_packages=True)
+    graph = grimp.build_graph("builders", include_external_packages=True, cache_dir=None)
     text = PAGE.read_text(encoding="utf-8")
     for contract in api.read_configuration()["contracts_options"]:
         if contract["type"] == "layers":

@@ -1,1 +1,37 @@
-"""Builds, proves and rolls out the CloudFormation templates that ferry PostgreSQL databases into Amazon RDS."""
+"""Builds, proves and rolls out the CloudFormation templates that ferry PostgreSQL databases into Amazon RDS.
+
+    build.py                 the command `build-templates`
+    building/                its work: writing and checking templates, lint, environments, packages
+    catalog.py               the layers, found by walking their folder, and their deployment order
+    layers/                  one module per layer
+    stack.py                 the contract of a layer: suffix, tags, exports, imports
+    parameters.py            template parameters that several layers share
+    policies.py              IAM statements that several layers share
+    scanners.py              accepted findings of security scanners, with their reasons
+    rules/                   one lint rule per file, for cfn-lint
+    reachability/            network paths in the templates: the needed ones exist, and no others
+    rollout/                 the command `rollout-stacksets`: many accounts, with StackSets
+    migration_task/          the command `migration-task`: the replication task of a phase
+    cloud/                   the embedded cloud, a local AWS
+    rehearsal/               the rollout rehearsed on the embedded cloud
+    demo.py                  the demo: one phase deployed and used on the embedded cloud
+
+    naming.py                names, tags and limits
+    scopes.py                the account in which a layer is deployed
+    errors.py                the errors that users see
+    findings.py              findings of checks, as text, JSON and SARIF
+    text.py                  plain English for messages
+    progress.py              progress on stderr
+    files.py                 files written as a whole or not at all
+    environments.py          parameter files
+    parameter_validation.py  parameter values against their declarations
+    evaluate.py              templates evaluated with given parameters
+    intrinsics.py            the intrinsic functions
+    resource_types.py        resource types in the CloudFormation registry
+    policy_documents.py      IAM policy documents, read
+    package.py               packages of the Lambda functions
+    deploy.py                one stack deployed by the real AWS CLI
+    outputs.py               outputs of deployed stacks, as files
+
+docs/architecture.md has the picture of the imports.
+"""

@@ -4,6 +4,18 @@
     layers = {"network": ..., "endpoints": ..., "database": ...}  # evaluated with the same parameters
     findings = check(layers, wanted) + superfluous(layers, wanted)
 
+    flows.py              the flows that the migration needs, by the parameters
+    topology.py           the network in the evaluated templates
+    journey.py            one flow through groups, ACLs and routes
+    filters.py            security groups and network ACLs against a packet
+    ways.py               routes, and what they lead through
+    services.py           AWS services through the VPC endpoints
+    endpoint_policies.py  policies of endpoints against a request
+    names.py              names of the on-premises domain
+    placement.py          VPC, subnets, zones and ranges
+    leaks.py              what must not be reachable
+    permissions.py        permissions that no flow needs
+
 Every needed flow is followed through security groups and network ACLs both ways, route tables, gateways and endpoint
 policies. A finding names the flow, where it shows, and what is missing or too much there.
 """

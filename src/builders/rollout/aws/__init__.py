@@ -1,1 +1,14 @@
-"""All boto3 of the rollout: sessions, calls, errors, and one module for each service that it asks."""
+"""All calls of the rollout to AWS. No other module of the rollout imports boto3.
+
+client.py         the services of one phase
+access.py         credentials, roles and regions of calls
+calls.py          every call: counted, observed, limited, its errors mapped
+boto_clients.py   boto3 clients, one per service and region
+errors.py         the errors of AWS
+stack_sets.py     StackSets
+stacks.py         stacks and change sets of CloudFormation
+accounts.py       target accounts: stacks, events, alarms, tasks, regions, quotas
+resources.py      single resources, and roles
+organizations.py  AWS Organizations
+s3.py             S3, with conditional writes
+"""

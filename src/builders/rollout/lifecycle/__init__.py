@@ -1,1 +1,8 @@
-"""What happens around an apply: bootstrap, packages, rollback, detach, purge."""
+"""Work around an apply: before it, back from it, and after a removal.
+
+bootstrap.py  the plain stacks that a phase needs
+packages.py   the functions' packages in the bucket of each region
+rollback.py   an earlier release as the desired state
+retained.py   resources that a removal retains
+purge.py      their deletion; instances detached from stack sets
+"""

@@ -1,1 +1,8 @@
-"""What a rollout keeps in the artifacts bucket of its phase's first region, so that another machine can go on."""
+"""The stored state of a phase, in the artifacts bucket, so that another machine can continue.
+
+store.py          everything stored of a phase
+journal.py        the journal of runs, which is the lock of the phase
+releases.py       releases, stored by content
+overrides.py      the override cache
+serialization.py  values as JSON objects in the bucket
+"""
