@@ -1,4 +1,4 @@
-"""Who calls what on which resources, and why.
+"""Calls of the commands as grants: an identity, its calls, their resources, and the purpose.
 
 Resource types follow the Service Authorization Reference, "Actions, resources, and condition keys for AWS
 CloudFormation" (likewise for the other services), and, for stackset-target and type, the CloudFormation user guide,
@@ -14,7 +14,7 @@ from builders import naming
 
 
 class Identity(enum.Enum):
-    """Whose credentials a call is made with."""
+    """The credentials that a call is made with."""
 
     CALLER = "the caller, in the tooling account"
     PLAN = "the plan role, in each target account"

@@ -152,7 +152,7 @@ def _kill_in_the_middle(
 
 
 _THROTTLED = {"DescribeStackSetOperation": 2, "ListStackInstances": 1, "UpdateStackSet": 2, "DescribeStacks": 1}
-"""How often each operation is throttled before it succeeds: seldom, since every retry takes time."""
+"""Refusals of each operation before it succeeds: few, since every retry takes time."""
 
 
 @contextlib.contextmanager

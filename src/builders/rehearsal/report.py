@@ -34,7 +34,7 @@ class Report:
     calls: Counter[str]
     operations: Mapping[str, Counter[str]]
     remarks: Sequence[str]
-    """What was not rehearsed as the rollout file has it, and why."""
+    """Differences between the rollout file and the rehearsal, with reasons."""
     seconds: float
 
     @property
