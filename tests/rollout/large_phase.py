@@ -133,7 +133,7 @@ class LargePhase:
 
     def plan(self, desired: DesiredState, *, back: bool = False) -> Plan:
         """Read, look closer, and plan."""
-        current = current_state.read_changing_stacks(self.client.members, desired, self.current(), Observer())
+        current = current_state.read_changing_stacks(self.client.members, desired, self.current(), lambda line: None)
         return make_plan(desired, current, back=back)
 
     def apply(

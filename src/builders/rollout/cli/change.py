@@ -1,33 +1,42 @@
-"""plan, apply, resume, rollback, remove, as they are called."""
+"""The work of `plan`, `apply`, `resume`, `rollback` and `remove`: plan, show, ask, carry the plan out, report."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders import progress
 from builders.errors import RolloutError, UsageError
+from builders.rollout.aws.errors import Refused
 from builders.rollout.checks.change_sets import with_change_sets
-from builders.rollout.cli import runs
-from builders.rollout.cli.runs import Outcome
-from builders.rollout.executor.context import Observer
-from builders.rollout.lifecycle.purge import ACKNOWLEDGED, purge_retained
+from builders.rollout.cli.terminal import DONE, FAILED, confirm, open_phase, print_result, width
+from builders.rollout.executor.context import Report
+from builders.rollout.executor.current_state import failure_causes, read_changing_stacks
+from builders.rollout.executor.polling import PollInterval, WallClock
+from builders.rollout.executor.run import RunServices, begin_run, detach, run_to_desired, take_over_run
+from builders.rollout.lifecycle.packages import publish_packages, require_packages
+from builders.rollout.lifecycle.purge import ACKNOWLEDGED, detach_calls, purge_retained
 from builders.rollout.lifecycle.retained import RetainedList, record_retained
-from builders.rollout.model import CurrentState, DesiredState
+from builders.rollout.lifecycle.rollback import desired_nothing, desired_release
+from builders.rollout.model import CurrentState, DesiredState, StackSet
 from builders.rollout.phase import Phase
-from builders.rollout.plan.plan import Plan
+from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.render import page, plan_file
 from builders.rollout.render.plan import plan_text
+from builders.rollout.render.progress import observing
 from builders.rollout.render.report import report_data, report_text
 from builders.rollout.state.journal import Command
 from builders.rollout.state.releases import release_id
+from builders.scopes import in_order
 
 if TYPE_CHECKING:
     from builders.rollout.cli.main import GlobalOptions
 
-DONE, FAILED = 0, 1
+LONGEST_POLLS = 15
+"""The longest pause between two polls, as a multiple of the first."""
 
 
 def plan(
@@ -40,14 +49,14 @@ def plan(
     as_json: bool,
 ) -> int:
     """Show a plan, and save it."""
-    opened = runs.open_phase(options, phase)
+    opened = open_phase(options, phase)
     current = opened.current()
     made = _plan(opened, current, Command.APPLY, opened.desired, release_id(opened.desired), acknowledged)
     if out is not None:
         plan_file.save_plan(made, out)
         progress.say(f"saved; `rollout-stacksets apply {out} --phase {phase}` carries it out")
     shown = with_change_sets(opened.client, opened.desired, current, made) if change_sets else made
-    runs.print_result(lambda: plan_file.plan_data(shown), lambda width: plan_text(shown, width), as_json)
+    print_result(lambda: plan_file.plan_data(shown), lambda width: plan_text(shown, width), as_json)
     return FAILED if made.blocks else DONE
 
 
@@ -66,20 +75,27 @@ def apply(
     known = plan_file.load_plan(saved) if saved else None
     if check:
         _check(options.templates)
-    opened = runs.open_phase(options, phase)
-    agreed = known.acknowledged if known else ()
-    release = release_id(opened.desired)
-    made = _plan(opened, opened.current(), Command.APPLY, opened.desired, release, acknowledged, agreed)
-    if known is not None:
-        _refuse_moved(saved, known, made)
-    return _carry_out(opened, Command.APPLY, opened.desired, made, yes or saved is not None, poll_seconds, as_json)
+    opened = open_phase(options, phase)
+    desired, agreed = opened.desired, known.acknowledged if known else ()
+    made = _plan(opened, opened.current(), Command.APPLY, desired, release_id(desired), acknowledged, agreed)
+    if known is not None and (differences := plan_file.differences(known, made)):
+        for line in differences:
+            progress.say(line)
+        raise RolloutError(f"{saved} is stale: the phase has changed in {len(differences)} ways since; plan again")
+    return _carry_out(opened, Command.APPLY, desired, made, yes or known is not None, poll_seconds, as_json)
 
 
 def resume(options: GlobalOptions, *, phase: str, poll_seconds: float, as_json: bool) -> int:
-    """Go on with the run that is under way."""
-    opened = runs.open_phase(options, phase)
-    run, outcome = runs.resume_run(opened, runs.run_settings(f"resume {phase}", poll_seconds))
-    return _report(phase, run.command, outcome, as_json)
+    """Go on with the run that is under way, on whatever machine it began, with the release that it began with."""
+    opened = open_phase(options, phase)
+    with _services(opened, "resume", poll_seconds) as services:
+        run = take_over_run(services)
+        if run.command is Command.DETACH:  # what it had begun is followed to its end, and no more
+            report = detach(services, run, opened.desired, {})
+        else:
+            desired = opened.store.releases.load(run.release).desired_state(opened.desired)
+            report = run_to_desired(services, run, desired, opened.layers, opened.routes)
+    return _report(opened, run.command, report, as_json)
 
 
 def rollback(
@@ -92,11 +108,11 @@ def rollback(
     poll_seconds: float,
     as_json: bool,
 ) -> int:
-    """Put an earlier release back."""
-    opened = runs.open_phase(options, phase)
-    release = runs.target(opened, to)
+    """Put an earlier release back: the one that is named, or the last good one before the present."""
+    opened = open_phase(options, phase)
+    release = _earlier_release(opened) if to is None else to
     current = opened.current()
-    desired = runs.desired_by(opened, current, Command.ROLLBACK, release)
+    desired = desired_release(opened.store.releases.load(release), opened.desired, current)
     made = _plan(opened, current, Command.ROLLBACK, desired, release, acknowledged)
     progress.say(f"release {release} of {phase}: templates, parameters and packages go back, data does not")
     return _carry_out(opened, Command.ROLLBACK, desired, made, yes, poll_seconds, as_json)
@@ -113,34 +129,26 @@ def remove(
     poll_seconds: float,
     as_json: bool,
 ) -> int:
-    """Remove a phase, or let accounts go that left it."""
-    opened = runs.open_phase(options, phase)
+    """Remove a phase, or detach accounts that left it."""
+    opened = open_phase(options, phase)
     if accounts:
-        return _detach(opened, accounts, yes, poll_seconds, as_json)
-    current = opened.current()
-    desired = runs.desired_by(opened, current, Command.REMOVE, "")
+        confirm(f"detach the instances of {', '.join(accounts)} from {phase}? their stacks stay", yes)
+        return _report(opened, Command.DETACH, _detach_accounts(opened, accounts, poll_seconds), as_json)
+    current, desired = opened.current(), desired_nothing(opened.desired)
     made = _plan(opened, current, Command.REMOVE, desired, "", acknowledged)
-    retained_list = RetainedList(
-        opened.client.objects(opened.rollout.home), opened.buckets[opened.rollout.home], desired.suffix
-    )
+    home = opened.rollout.home
+    retained = RetainedList(opened.client.objects(home), opened.buckets[home], desired.suffix)
     if purge:
-        noted = record_retained(opened.client, current.sets, retained_list)
-        for (layer, target), reason in sorted(noted.unread.items()):
+        recorded = record_retained(opened.client, current.sets, retained)
+        for (layer, target), reason in sorted(recorded.unread.items()):
             progress.say(f"{layer} at {target}: what it leaves is not known, and would not be purged: {reason}")
     code = _carry_out(opened, Command.REMOVE, desired, made, yes, poll_seconds, as_json)
     if code != DONE or not purge:
         return code
-    purged, code = purge_retained(opened.client, retained_list, acknowledged, progress.say)
+    purged, code = purge_retained(opened.client, retained, acknowledged, progress.say)
     for each in purged:
         progress.say(str(each))
     return code
-
-
-def _detach(opened: Phase, accounts: Sequence[str], yes: bool, poll_seconds: float, as_json: bool) -> int:
-    phase = opened.desired.phase
-    runs.confirm(f"let the instances of {', '.join(accounts)} go from {phase}? their stacks stay", yes)
-    report = runs.detach_accounts(opened, accounts, runs.run_settings(f"remove {phase}", poll_seconds))
-    return _report(phase, Command.DETACH, Outcome(report, {}), as_json)
 
 
 def _plan(
@@ -153,7 +161,14 @@ def _plan(
     agreed: Sequence[str] = (),
 ) -> Plan:
     """Plan. What was `agreed` to in a saved plan may be gone by now: that plan is stale, and nobody typed it wrong."""
-    made = runs.planned(opened, current, command, desired, release, sorted({*acknowledged, *agreed}), _Sayings())
+    made = make_plan(
+        desired,
+        read_changing_stacks(opened.client.members, desired, current, progress.say),
+        command=command.value,
+        release=release,
+        back=command is not Command.APPLY,
+        acknowledged={*acknowledged, *agreed},
+    )
     asked = {each for each in acknowledged if each.partition("/")[0] != ACKNOWLEDGED}
     unknown = sorted(asked - {each.name for each in made.hazards})
     if unknown:
@@ -165,32 +180,48 @@ def _plan(
 def _carry_out(
     opened: Phase, command: Command, desired: DesiredState, made: Plan, yes: bool, poll_seconds: float, as_json: bool
 ) -> int:
+    """Show the plan, ask, and carry its schedule out. Raises `RolloutError` while another run holds the phase."""
     if made.nothing_to_do:
-        runs.print_result(lambda: plan_file.plan_data(made), lambda width: plan_text(made, width), as_json)
+        print_result(lambda: plan_file.plan_data(made), lambda width: plan_text(made, width), as_json)
         return DONE
-    page.print_page(plan_text(made, runs.width()), sys.stderr)
-    runs.refuse_blocked(made)
-    runs.confirm(f"{command.value} this to {made.phase}?", yes)
-    manner = runs.run_settings(f"{command.value} {made.phase}", poll_seconds, made)
-    return _report(made.phase, command, runs.execute(opened, command, desired, made, manner), as_json)
+    page.print_page(plan_text(made, width()), sys.stderr)
+    _refuse_blocked(made)
+    confirm(f"{command.value} this to {made.phase}?", yes)
+    release = opened.store.releases.save(desired)
+    with _services(opened, command.value, poll_seconds, made) as services:
+        if command is Command.APPLY:
+            publish_packages(opened, services.observer)
+        else:
+            require_packages(opened.client, desired)
+        to = made.release if command is Command.ROLLBACK else ""
+        run = begin_run(services, command, release, made.acknowledged, to)
+        report = run_to_desired(services, run, desired, opened.layers, opened.routes, made.schedule)
+    return _report(opened, command, report, as_json)
 
 
-def _report(phase: str, command: Command, outcome: Outcome, as_json: bool) -> int:
-    report, explained = outcome.report, outcome.explained
-    runs.print_result(
-        lambda: report_data(report, explained),
-        lambda width: report_text(report, explained, phase, command.value, width),
+def _refuse_blocked(made: Plan) -> None:
+    if not made.blocks:
+        return
+    names = sorted({each.name for each in made.blocks if each.hazard.acknowledgeable})
+    what = f"acknowledge {', '.join(names)} by --acknowledge, or " if names else ""
+    raise RolloutError(f"the plan is blocked in {len(made.blocks)} ways, shown above; {what}apply the remedies")
+
+
+@contextlib.contextmanager
+def _services(opened: Phase, command: str, poll_seconds: float, made: Plan | None = None) -> Iterator[RunServices]:
+    clock, poll_interval = WallClock(), PollInterval(poll_seconds, LONGEST_POLLS * poll_seconds)
+    with observing(f"{command} {opened.desired.phase}", made, clock) as observer:
+        yield RunServices(opened.client, opened.store, clock, poll_interval, observer)
+
+
+def _report(opened: Phase, command: Command, report: Report, as_json: bool) -> int:
+    causes, phase = failure_causes(opened.client.members, report), opened.desired.phase
+    print_result(
+        lambda: report_data(report, causes),
+        lambda width: report_text(report, causes, phase, command.value, width),
         as_json,
     )
     return DONE if report.good else FAILED
-
-
-def _refuse_moved(path: Path | None, known: plan_file.SavedPlan, made: Plan) -> None:
-    moved = plan_file.differences(known, made)
-    if moved:
-        for line in moved:
-            progress.say(line)
-        raise RolloutError(f"{path} is stale: the world has moved in {len(moved)} ways since; plan again")
 
 
 def _check(templates: Path) -> None:
@@ -201,8 +232,46 @@ def _check(templates: Path) -> None:
         raise RolloutError("the templates or environments are not clean; mend what is shown above, or give --no-check")
 
 
-class _Sayings(Observer):
-    """What a plan says while it reads."""
+def _earlier_release(opened: Phase) -> str:
+    """The last good release before that of the last run, however that ended."""
+    releases = [each.release for each in opened.store.journal.history() if each.release]
+    found = opened.store.last_good(before=releases[-1] if releases else None)
+    if found is None:
+        raise RolloutError(
+            f"phase {opened.desired.phase} has no earlier release that ended well; name one by --to, see "
+            "`rollout-stacksets status`"
+        )
+    return found
 
-    def say(self, line: str) -> None:
-        progress.say(line)
+
+def _detach_accounts(opened: Phase, accounts: Collection[str], poll_seconds: float) -> Report:
+    """Detach instances that no operation reaches any more; what still works there is removed by a plan."""
+    sets = opened.current().sets
+    present = {target.account for state in sets.values() for target in state.instances}
+    strangers = sorted(set(accounts) - present)
+    if strangers:
+        raise UsageError(f"phase {opened.desired.phase} has no instance in {', '.join(strangers)}; see `status`")
+    reached = {account for account in accounts if _is_reached(opened, sets, account)}
+    found = detach_calls(sets, accounts, reached, opened.desired.regions)
+    if not found:
+        raise RolloutError(
+            f"nothing to detach: StackSets reaches all instances of {', '.join(sorted(accounts))}; take the accounts "
+            "out of rollout.yaml and apply, which removes their stacks"
+        )
+    order = [layer for layer in reversed(in_order(opened.desired.needs)) if layer in found]
+    calls = {layer: found[layer] for layer in [*order, *sorted(found.keys() - set(order))]}
+    with _services(opened, "remove", poll_seconds) as services:
+        return detach(services, begin_run(services, Command.DETACH, "", ()), opened.desired, calls)
+
+
+def _is_reached(opened: Phase, sets: Mapping[str, StackSet], account: str) -> bool:
+    """Whether the account still lets us read a stack of ours."""
+    for state in sets.values():
+        for target, instance in state.instances.items():
+            if target.account == account and instance.stack_id:
+                try:
+                    opened.client.members.outputs(target, instance.stack_id)
+                except Refused:
+                    return False
+                return True
+    return False

@@ -19,7 +19,7 @@ from builders.rollout.checks.drift import DriftOptions, run_drift
 from builders.rollout.checks.findings import CheckedPhase
 from builders.rollout.checks.outputs import run_outputs
 from builders.rollout.checks.status import known_stack_sets, run_status
-from builders.rollout.cli import runs
+from builders.rollout.cli.terminal import DONE, FAILED, connect, open_phase, print_result
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.executor.polling import PollInterval
 from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_stacks
@@ -32,24 +32,22 @@ from builders.rollout.state.store import Store
 if TYPE_CHECKING:
     from builders.rollout.cli.main import GlobalOptions
 
-DONE, FAILED = 0, 1
-
 
 def status(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Show the state of a phase."""
-    opened = runs.open_phase(options, phase)
+    opened = open_phase(options, phase)
     ours = known_stack_sets(opened.rollout, opened.layers)
     view, code = run_status(opened.client, opened.desired, opened.store, opened.layers, ours)
-    runs.print_result(lambda: status_data(view), lambda width: status_text(view, width), as_json)
+    print_result(lambda: status_data(view), lambda width: status_text(view, width), as_json)
     return code
 
 
 def outputs(options: GlobalOptions, *, phase: str, outputs_dir: Path, as_json: bool) -> int:
     """Write the outputs of every stack."""
-    opened = runs.open_phase(options, phase)
+    opened = open_phase(options, phase)
     release = opened.store.last_good() or ""
     view, code = run_outputs(opened.client, opened.desired, opened.shared, opened.layers, release, outputs_dir)
-    runs.print_result(lambda: findings.outputs_data(view), lambda width: findings.outputs_text(view, width), as_json)
+    print_result(lambda: findings.outputs_data(view), lambda width: findings.outputs_text(view, width), as_json)
     return code
 
 
@@ -57,25 +55,23 @@ def drift(
     options: GlobalOptions, *, phase: str, layers: Sequence[str], deep: bool, poll_seconds: float, as_json: bool
 ) -> int:
     """Detect drift, wait, and show what drifted."""
-    opened = runs.open_phase(options, phase)
+    opened = open_phase(options, phase)
     how = DriftOptions(layers=layers, deep=deep, poll_interval=PollInterval(poll_seconds), say=progress.say)
     known = opened.store.overrides()
     view, code = run_drift(opened.client, opened.desired, opened.layers, known, how)
     run = opened.store.journal.run()
     if run is None or run.status is not RunStatus.RUNNING:  # else its process saves them
         opened.store.save_overrides(known)
-    runs.print_result(lambda: findings.drift_data(view), lambda width: findings.drift_text(view, width), as_json)
+    print_result(lambda: findings.drift_data(view), lambda width: findings.drift_text(view, width), as_json)
     return code
 
 
 def doctor(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Run all checks, whether or not anything is deployed yet."""
-    connection = runs.connect(options, phase)
+    connection = connect(options, phase)
     shared, store = _shared_outputs_and_store(connection)
     diagnosis, code = run_doctor(CheckedPhase.of(connection, shared, store))
-    runs.print_result(
-        lambda: findings.doctor_data(diagnosis), lambda width: findings.doctor_text(diagnosis, width), as_json
-    )
+    print_result(lambda: findings.doctor_data(diagnosis), lambda width: findings.doctor_text(diagnosis, width), as_json)
     return code
 
 
@@ -93,7 +89,7 @@ def _shared_outputs_and_store(connection: PhaseConnection) -> tuple[SharedOutput
 
 def bootstrap(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     """Deploy the plain stacks that a phase needs, and print the outcome of each as it comes."""
-    connection = runs.connect(options, phase)
+    connection = connect(options, phase)
     outcomes = deploy_stacks(
         connection.client,
         connection.rollout,

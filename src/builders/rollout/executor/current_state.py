@@ -1,15 +1,14 @@
-"""Reads what a rollout decides by: the stack sets of a phase, with the overrides of every instance.
+"""Reads the current state of a phase: its stack sets with the overrides of every instance, and its plain stacks.
 
-Reads the stack of every instance that may change, since a set tells what should be there and not what is.
-
-Why stacks failed: what their own events say, beside what StackSets pass on.
+A plan reads the stack of every instance that may change besides, since a set has what should be there and not what is.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from builders import naming
 from builders.errors import RolloutError
@@ -17,7 +16,7 @@ from builders.rollout.aws.accounts import Members, StackRef
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.plain_stacks import PlainStacks
 from builders.rollout.aws.stack_sets import StackSets
-from builders.rollout.executor.context import Observer, Report
+from builders.rollout.executor.context import Report
 from builders.rollout.model import (
     CurrentState,
     DeployedStack,
@@ -31,6 +30,8 @@ from builders.rollout.model import (
 from builders.rollout.plan.schedule import stacks_to_read
 from builders.rollout.state.overrides import OverrideCache
 
+TASK = "AWS::DMS::ReplicationTask"
+
 
 def read_current_state(
     sets: StackSets,
@@ -40,17 +41,21 @@ def read_current_state(
     layers: Collection[str],
     routes: Iterable[PlainStackSpec],
 ) -> CurrentState:
-    """Read those layers of a phase that have a set, and the plain stacks at every place of the phase."""
+    """Read those layers of a phase that have a set, and the plain stacks of every target of the phase."""
     names = naming.existing_stack_sets(layers, suffix, sets.names())
     found: dict[str, StackSet] = {}
     for layer, state in concurrently(lambda layer: sets.read(layer, names[layer]), names):
         if state is not None:
             found[layer] = with_overrides(sets, known, state)
-    there = {target for state in found.values() for target in state.instances}
-    asked = [(each, target) for each in routes for target in sorted(there | each.parameters.keys())]
-    stacks = concurrently(lambda pair: _plain(plain, suffix, *pair), asked)
-    standing = {(each.layer, target): stack for (each, target), stack in stacks if stack}
-    return CurrentState(dict(sorted(found.items())), plain=dict(sorted(standing.items(), key=lambda item: item[0])))
+
+    def read(asked: tuple[PlainStackSpec, Target]) -> DeployedStack | None:
+        spec, target = asked
+        return plain.read(Target(spec.account, target.region), naming.network_stack(spec.layer, suffix, target.account))
+
+    targets = {target for state in found.values() for target in state.instances}
+    asked = [(each, target) for each in routes for target in sorted(targets | each.parameters.keys())]
+    stacks = {(spec.layer, target): stack for (spec, target), stack in concurrently(read, asked) if stack}
+    return CurrentState(dict(sorted(found.items())), plain=dict(sorted(stacks.items(), key=lambda item: item[0])))
 
 
 def with_overrides(sets: StackSets, known: OverrideCache, state: StackSet) -> StackSet:
@@ -68,17 +73,10 @@ def with_overrides(sets: StackSets, known: OverrideCache, state: StackSet) -> St
     return dataclasses.replace(state, instances=instances)
 
 
-def _plain(plain: PlainStacks, suffix: str, layer: PlainStackSpec, target: Target) -> DeployedStack | None:
-    return plain.read(Target(layer.account, target.region), naming.network_stack(layer.layer, suffix, target.account))
-
-
-TASK = "AWS::DMS::ReplicationTask"
-
-
 def read_changing_stacks(
-    members: Members, desired: DesiredState, current: CurrentState, watch: Observer
+    members: Members, desired: DesiredState, current: CurrentState, say: Callable[[str], None]
 ) -> CurrentState:
-    """The world with the stacks that a plan compares, and the places whose replication task runs.
+    """Add the stacks that a plan compares, and the targets whose replication task runs.
 
     A stack that cannot be read is left out and said: what an update does to it is not known, and so blocks.
     """
@@ -89,7 +87,7 @@ def read_changing_stacks(
     for look, answer in members.deployed_many(looks):
         if isinstance(answer, RolloutError):
             layer, target = look.key
-            watch.say(f"{layer} at {target} is not looked at: {answer}")
+            say(f"{layer} at {target} is not looked at: {answer}")
             unread[look.key] = str(answer)
         elif answer is not None:
             # Each answer brings its own copy of what is mostly the same text, of up to 50 KB.
@@ -103,14 +101,14 @@ def read_changing_stacks(
 def _running_tasks(
     members: Members, deployed: dict[tuple[str, Target], DeployedStack], ids: dict[tuple[str, Target], str]
 ) -> Iterator[Target]:
-    """Where a task runs that an update or a deletion would meet; DMS refuses to change one that does."""
-    bodies: dict[str, bool] = {}
-    asked = [key for key, stack in deployed.items() if bodies.setdefault(stack.template, _has_task(stack.template))]
+    """Yield where a task runs that an update or a deletion would meet; DMS refuses to change one that does."""
+    asked = [key for key, stack in deployed.items() if _has_task(stack.template)]
     for key, runs in concurrently(lambda key: members.running_task(key[1], ids[key]), asked):
         if runs:
             yield key[1]
 
 
+@functools.lru_cache(maxsize=64)
 def _has_task(template: str) -> bool:
     try:
         resources = json.loads(template).get("Resources", {})
@@ -122,8 +120,8 @@ def _has_task(template: str) -> bool:
 def failure_causes(members: Members, report: Report) -> dict[str, str]:
     """The first failed event of one stack for each reason, since those of one reason failed alike."""
     found: dict[str, str] = {}
-    for reason, those in report.causes().items():
-        example = next((each for each in those if each.stack_id), None)
+    for reason, failures in report.causes().items():
+        example = next((each for each in failures if each.stack_id), None)
         if example is None:
             continue
         try:
