@@ -36,24 +36,24 @@ def principals(statement: Statement) -> list[tuple[str, str]]:
 
 
 def covers(statement: Statement, action: str) -> bool:
-    """Whether a statement covers an action; case does not count ("IAM JSON policy elements: Action")."""
+    """Return whether a statement covers an action; case does not count ("IAM JSON policy elements: Action")."""
     return any(
         fnmatch.fnmatchcase(action.lower(), str(pattern).lower()) for pattern in as_list(statement.get("Action"))
     )
 
 
 def allows(statement: Statement, action: str) -> bool:
-    """Whether a statement allows an action."""
+    """Return whether a statement allows an action."""
     return statement.get("Effect") == "Allow" and covers(statement, action)
 
 
 def trusts_service(trust: Document, service: str) -> bool:
-    """Whether a trust policy lets a service assume the role, such as cloudformation.amazonaws.com."""
+    """Return whether a trust policy lets a service assume the role, such as cloudformation.amazonaws.com."""
     return any(("Service", service) in principals(each) for each in _assumable(trust))
 
 
 def trusts_role(trust: Document, arn: str) -> bool:
-    """Whether a trust policy lets another account's role in without an external id: the role or its whole account."""
+    """Return whether a trust policy lets another account's role, or that whole account, in without an external id."""
     account = arn.split(":")[4]
     ours = {("AWS", each) for each in (arn, account, f"{arn.rsplit(':', 1)[0]}:root", "*")}
     return any(ours & set(principals(each)) and not _needs_external_id(each) for each in _assumable(trust))

@@ -10,14 +10,13 @@ from builders.errors import RolloutError
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stacks import ResourceChange
-from builders.rollout.diff.effects import Change, Effect
+from builders.rollout.diff.effects import Change, Effect, gravest_first
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.model import CurrentState, DesiredState, Target
 from builders.rollout.plan.plan import Group, Plan
 
 _COMPARED = frozenset({ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY})
 _REPLACEMENTS = {"True": Effect.REPLACE, "Conditional": Effect.MAY_REPLACE}
-_ORDER = {effect: number for number, effect in enumerate(Effect)}
 
 _Answers = Mapping[tuple[str, Target], tuple[Change, ...] | RolloutError]
 """By layer and target."""
@@ -39,7 +38,7 @@ def with_change_sets(client: Client, desired: DesiredState, current: CurrentStat
             found = client.members.preview(target, stack_ids[key], spec.template, spec.values(target))
         except RolloutError as error:
             return error
-        return tuple(sorted(map(_change, found), key=lambda each: (_ORDER[each.effect], each.logical_id)))
+        return gravest_first(map(_change, found))
 
     answers = dict(concurrently(ask, [key for key in asked if stack_ids.get(key)]))
     groups = tuple(group for each in plan.groups for group in _regrouped(each, answers))

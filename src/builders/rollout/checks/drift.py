@@ -75,7 +75,7 @@ class DriftView:
 
 @dataclass(frozen=True)
 class DriftOptions:
-    """Which layers (all where none is named), whether stacks are compared too, how to wait, and who is told."""
+    """The layers to look at, all where none is named; `deep` compares their stacks with the sets too."""
 
     layers: Collection[str] = ()
     deep: bool = False
@@ -85,27 +85,27 @@ class DriftOptions:
 
 
 def run_drift(
-    client: Client, desired: DesiredState, layers: Collection[str], known: OverrideCache, options: DriftOptions
+    client: Client, desired: DesiredState, layers: Collection[str], cache: OverrideCache, options: DriftOptions
 ) -> tuple[DriftView, int]:
     """Detect drift on every set of a phase, wait for it, and return what drifted.
 
     `layers` are those that a stack set may carry. The exit code is 1 when something drifted, or could not be checked.
-    `known` learns that the detections are the instances' last operations: of an operation that it does not know, the
+    `cache` learns that the detections are the instances' last operations: of an operation that it does not know, the
     next plan would ask for each instance's overrides. Raises `RolloutError` for a layer without a stack set.
     """
     sets = _chosen(client, desired, layers, options.layers)
-    detections = [_detection(client, layer, name, known) for layer, name in sets.items()]
+    detections = [_detection(client, layer, name, cache) for layer, name in sets.items()]
     for detection, operation in _Detections(client, options).until_over(detections):
         detection.operation = operation
     checked, drifted, unchecked = 0, list[DriftedProperty](), dict[tuple[str, Target], str]()
     for detection in detections:
-        found = _found(client, detection, known)
+        found = _found(client, detection, cache)
         checked += found.checked
         drifted += found.drifted
         unchecked |= found.unchecked
     view = DriftView(desired.phase, checked, tuple(drifted), unchecked)
     if options.deep:
-        view = _with_stacks_compared(client, view, sets, known)
+        view = _with_stacks_compared(client, view, sets, cache)
     return view, int(bool(view.drifted or view.unchecked))
 
 
@@ -153,8 +153,8 @@ class _Detections(Poller[_Detection]):
         return polled.ended("FAILED", f"operation {polled.id} was accepted and is not found")
 
 
-def _detection(client: Client, layer: str, name: str, known: OverrideCache) -> _Detection:
-    found = {target: known.overrides(layer, each) for target, each in _instances(client, name).items()}
+def _detection(client: Client, layer: str, name: str, cache: OverrideCache) -> _Detection:
+    found = {target: cache.overrides(layer, each) for target, each in _instances(client, name).items()}
     return _Detection(
         id=f"drift-{name}-{secrets.token_hex(4)}"[:128],
         set_name=name,
@@ -171,12 +171,12 @@ def _instances(client: Client, name: str) -> Mapping[Target, Instance]:
         return {}
 
 
-def _found(client: Client, detection: _Detection, known: OverrideCache) -> DriftView:
+def _found(client: Client, detection: _Detection, cache: OverrideCache) -> DriftView:
     """The result of one set's detection."""
     instances = _instances(client, detection.set_name)
     for target, each in instances.items():
         if each.last_operation_id == detection.id and target in detection.overrides:
-            known.learn(detection.layer, each, detection.overrides[target])
+            cache.learn(detection.layer, each, detection.overrides[target])
     unchecked = _unchecked(client, detection, instances)
     drifted = sorted(
         target for target, each in instances.items() if each.drift == "DRIFTED" and target not in unchecked
@@ -220,7 +220,7 @@ def _drifted_properties(layer: str, target: Target, drifts: list[ResourceDrift])
             )
 
 
-def _with_stacks_compared(client: Client, view: DriftView, sets: Mapping[str, str], known: OverrideCache) -> DriftView:
+def _with_stacks_compared(client: Client, view: DriftView, sets: Mapping[str, str], cache: OverrideCache) -> DriftView:
     """Add to a view where stacks have another template or other parameters than their set.
 
     An instance that is not CURRENT rightly differs, and counts as not checked.
@@ -230,7 +230,7 @@ def _with_stacks_compared(client: Client, view: DriftView, sets: Mapping[str, st
         read = client.sets.read(layer, name)
         if read is None:
             continue
-        state = with_overrides(client.sets, known, read)
+        state = with_overrides(client.sets, cache, read)
         looks = []
         for target, instance in state.instances.items():
             if instance.status is Status.CURRENT:

@@ -57,7 +57,7 @@ class Diagnosis:
 
     @property
     def good(self) -> bool:
-        """Whether no check found an error."""
+        """Return whether no check found an error."""
         return not any(each.severity is Severity.ERROR for check in self.checks for each in check.findings)
 
 

@@ -59,7 +59,7 @@ def run_outputs(
     """Read every stack of a phase and write the files of each target. The index names the `release`.
 
     A target of which one stack cannot be read is not written at all. The outputs of the shared stacks of a region
-    stand with each of its targets. The exit code is 1 when a target could not be read.
+    go with each of its targets. The exit code is 1 when a target could not be read.
     """
     read, unread = _read(client, list(_stacks(client, desired, layers)))
     found = {target: _of_region(shared, target.region) | read[target] for target in sorted(read.keys() - unread.keys())}

@@ -137,7 +137,7 @@ class StatusView:
 
     @property
     def good(self) -> bool:
-        """Whether every instance is current, none has drifted, and no run is unfinished."""
+        """Return whether every instance is current, none has drifted, and no run is unfinished."""
         return not self.unfinished and all(
             each.status is InstanceStatus.CURRENT and each.drift != "DRIFTED"
             for by_target in self.instances.values()

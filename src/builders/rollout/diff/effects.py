@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -38,7 +38,7 @@ class Effect(enum.Enum):
 
     @property
     def replaces(self) -> bool:
-        """Whether a new resource takes the old one's part, for certain or perhaps."""
+        """Return whether a new resource takes the old one's part, for certain or perhaps."""
         return self in (Effect.REPLACE, Effect.MAY_REPLACE)
 
 
@@ -58,6 +58,12 @@ class Change:
     causes: tuple[str, ...] = ()
     custom_name: str = ""
     retained: bool = False
+
+
+def gravest_first(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Put changes into the order of their effects, then of their logical ids."""
+    order = {effect: number for number, effect in enumerate(Effect)}
+    return tuple(sorted(changes, key=lambda change: (order[change.effect], change.logical_id)))
 
 
 # "Update requires: No interruption" or "Some interruptions" on the type's page of the CloudFormation template
@@ -82,32 +88,45 @@ _MADE_FROM_ANOTHER = (
 )
 
 
-def effect_of(
-    type_name: str, before: Mapping[str, Any], after: Mapping[str, Any], region: str
-) -> tuple[Effect, tuple[str, ...]] | None:
-    """Return the effect of new properties and the paths that cause it; None where they are the same."""
-    paths = tuple(differing_properties(before, after))
+ATTRIBUTES = frozenset({"CreationPolicy", "DeletionPolicy", "Metadata", "UpdatePolicy", "UpdateReplacePolicy"})
+"""Attributes of a resource that change beside its properties (CloudFormation API reference, ResourceChange, Scope)."""
+
+Resource = Mapping[str, Any]
+Caused = tuple[Effect, frozenset[str]]
+"""An effect and its causes."""
+
+
+def effect_of(before: Resource, after: Resource, region: str) -> Caused | None:
+    """Return the effect of a resource's new version; None where nothing differs."""
+    if before["Type"] != after["Type"]:
+        return Effect.REPLACE, frozenset({"Type"})
+    attributes = frozenset(name for name in ATTRIBUTES if not is_same(before.get(name), after.get(name)))
+    old, new = before.get("Properties", {}), after.get("Properties", {})
+    paths = frozenset(differing_properties(old, new))
     if not paths:
-        return None
-    kind = resource_types.load(type_name, region)
+        return (Effect.MODIFY, attributes) if attributes else None
+    kind = resource_types.load(after["Type"], region)
     if kind is None:
         # A type of somebody's own registry: its schema is not at hand.
         return Effect.MAY_REPLACE, paths
 
-    def changed(pointers: tuple[str, ...]) -> tuple[str, ...]:
-        found = sorted(path for path in pointers if not is_same(value_at(before, path), value_at(after, path)))
+    def changed(pointers: tuple[str, ...]) -> frozenset[str]:
+        found = [path for path in pointers if not is_same(value_at(old, path), value_at(new, path))]
         # Some schemas name a property and the one in it that counts: the inner one says more.
-        return tuple(path for path in found if not any(other.startswith(f"{path}.") for other in found))
+        return frozenset(path for path in found if not any(other.startswith(f"{path}.") for other in found))
 
     if replacing := changed(kind.create_only):
         return Effect.REPLACE, replacing
-    if conditional := changed(_conditional(kind, after)):
+    if conditional := changed(_conditional(kind, new)):
         return Effect.MAY_REPLACE, conditional
-    return (Effect.MAY_REPLACE if is_custom(type_name) else Effect.MODIFY), paths
+    return (Effect.MAY_REPLACE, paths) if is_custom(kind.name) else (Effect.MODIFY, paths | attributes)
 
 
 def is_custom(type_name: str) -> bool:
-    """Whether a function answers for the resource: it may give another physical id, and then the old one is deleted."""
+    """Return whether a function answers for the resource.
+
+    It may give another physical id, and then the old resource is deleted.
+    """
     return type_name.startswith("Custom::") or type_name == "AWS::CloudFormation::CustomResource"
 
 
@@ -131,9 +150,9 @@ def differing_properties(left: Any, right: Any, path: str = "") -> Iterator[str]
 
 
 def is_same(left: Any, right: Any) -> bool:
-    """Whether two values are the same to CloudFormation, which takes "5" for 5 and "true" for true.
+    """Return whether two values are the same to CloudFormation, which takes "5" for 5 and "true" for true.
 
-    Python would take 0 for false as well, wherever it stands within.
+    Python would take 0 for false as well, however deep it is.
     """
     if left is right:
         return True
@@ -180,13 +199,13 @@ def references(value: Any, path: str = "") -> Iterator[Reference]:
             yield from references(item, f"{path}.*")
 
 
-Effects = dict[str, tuple[Effect, frozenset[str]]]
-"""By logical id: the effect on a resource that stays in the template, and its causes."""
+Effects = dict[str, Caused]
+"""By logical id of a resource that stays in the template."""
 
 _RANK = {Effect.MODIFY: 0, Effect.MAY_REPLACE: 1, Effect.REPLACE: 2}
 
 
-def spread_effects(effects: Effects, staying: Mapping[str, Mapping[str, Any]], region: str) -> Effects:
+def spread_effects(effects: Effects, staying: Mapping[str, Resource], region: str) -> Effects:
     """Return the effects with those that follow from replacements.
 
     `staying` are the evaluated resources of the new template that the old one has too.
@@ -213,9 +232,7 @@ def spread_effects(effects: Effects, staying: Mapping[str, Mapping[str, Any]], r
     return {name: (effect, _without_doubt(causes)) for name, (effect, causes) in found.items()}
 
 
-def _following(
-    staying: Mapping[str, Mapping[str, Any]], name: str, reference: Reference, effect: Effect, region: str
-) -> Effect:
+def _following(staying: Mapping[str, Resource], name: str, reference: Reference, effect: Effect, region: str) -> Effect:
     """The effect on a resource that refers to one which is replaced, or may be."""
     body, replaced = staying[name], staying[reference.logical_id]
     own = _property_effect(body["Type"], reference.path, body.get("Properties", {}), region)
@@ -240,7 +257,7 @@ def _covers(pointer: str, path: str) -> bool:
 
 
 def surely_replaced(type_name: str, attribute: str, region: str) -> bool:
-    """Whether a replaced resource has another value of an attribute: its Ref, an identifier, an ARN.
+    """Return whether a replaced resource has another value of an attribute: its Ref, an identifier, an ARN.
 
     Others, such as a port, may come out the same.
     """
@@ -250,9 +267,7 @@ def surely_replaced(type_name: str, attribute: str, region: str) -> bool:
     return kind is not None and (attribute in kind.identifiers or attribute.endswith(("Arn", "Id")))
 
 
-def _stronger(
-    before: tuple[Effect, frozenset[str]] | None, effect: Effect, cause: str
-) -> tuple[Effect, frozenset[str]]:
+def _stronger(before: Caused | None, effect: Effect, cause: str) -> Caused:
     if before is None or _RANK[effect] > _RANK[before[0]]:
         return effect, frozenset({cause})
     if effect is before[0]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from builders import resource_types
 from builders.naming import PARAMETER_LIMIT_BYTES
-from builders.rollout.diff.effects import Change, Effect, as_json_text, is_custom, references
+from builders.rollout.diff.effects import ATTRIBUTES, Change, Effect, Resource, as_json_text, is_custom, references
 from builders.rollout.diff.exports import Imports, changed_exports
-from builders.rollout.diff.resources import ATTRIBUTES, Comparison, Resource
+from builders.rollout.diff.resources import Comparison
 from builders.rollout.diff.templates import custom_name
 
 
@@ -99,7 +99,7 @@ _SNAPSHOT_BY_DEFAULT = ("AWS::RDS::DBCluster", "AWS::RDS::DBInstance")
 
 
 def _losses(layer: str, comparison: Comparison) -> Iterator[Hazard]:
-    """What is lost with data, and what would generate a new password."""
+    """Changes that lose data, or that would generate a new password."""
     for change in comparison.changes:
         name = change.logical_id
         if change.type in STATEFUL and (change.effect.replaces or change.effect in _LEAVING):
@@ -128,7 +128,7 @@ def _path(cause: str) -> str:
 
 
 def _remainder(change: Change, comparison: Comparison) -> str:
-    """What is left of the old resource."""
+    """The rest of the old resource."""
     if change.retained:
         return "the old one stays, outside the stack"
     if change.type == "AWS::KMS::Key":
@@ -144,7 +144,7 @@ def _remainder(change: Change, comparison: Comparison) -> str:
 
 
 def _avoidance(change: Change) -> str:
-    """What not to do, by the causes: ` (X is replaced)` stands behind those that follow from another resource."""
+    """The remedy by the causes, which have ` (X is replaced)` where they follow from another resource."""
     if change.effect in _LEAVING:
         return f"leave {change.logical_id} in the template, and its condition true"
     direct = [cause for cause in change.causes if " " not in cause]
@@ -220,7 +220,7 @@ def _taken_identities(layer: str, comparison: Comparison) -> Iterator[Hazard]:
         name = change.logical_id
         if change.effect.replaces and _same_identity(comparison, change, name):
             message = (
-                f"{name} is replaced, by {', '.join(change.causes)}, and the new one would stand beside the old with "
+                f"{name} is replaced, by {', '.join(change.causes)}, and the new one would exist beside the old with "
                 f"the same {', '.join(_IDENTITY[change.type])}"
             )
             remedy = f"change one of these too, or remove {name} in a release of its own first"
@@ -309,6 +309,6 @@ def _running_task(layer: str, comparison: Comparison) -> Iterator[Hazard]:
 
 
 def _is_harmless(change: Change) -> bool:
-    """Whether nothing reaches DMS, or tags alone do, which no task stands in the way of but its own."""
+    """Return whether nothing reaches DMS, or only tags of something that is not the task itself."""
     tags = set() if change.type == "AWS::DMS::ReplicationTask" else {"Tags"}
     return change.effect is Effect.MODIFY and set(change.causes) <= ATTRIBUTES | tags

@@ -55,7 +55,7 @@ def change_kind(spec: StackSetSpec | None, state: StackSet | None, target: Targe
 
 
 def differs(desired: DesiredState, spec: StackSetSpec, state: StackSet) -> bool:
-    """Whether the set itself, and not one instance of it, is other than desired."""
+    """Return whether the set itself, and not one of its instances, is other than desired."""
     return (
         spec.template != state.template
         or declared_values(spec.template, spec.parameters) != declared_values(state.template, state.parameters)
@@ -65,7 +65,7 @@ def differs(desired: DesiredState, spec: StackSetSpec, state: StackSet) -> bool:
 
 
 def keeps_overrides(spec: StackSetSpec, instance: Instance) -> bool:
-    """Whether the instance's present overrides over the new set's values are the desired values."""
+    """Return whether the instance's present overrides over the new set's values are the desired values."""
     return _has_desired_values(spec, instance, spec.template, spec.parameters)
 
 
@@ -81,7 +81,7 @@ def plain_change_kind(stacks: PlainStackSpec, found: DeployedStack | None, targe
 
 
 def _has_desired_values(spec: StackSetSpec, instance: Instance, template: str, parameters: Values) -> bool:
-    """Whether the instance's overrides over the values of a set that does not differ are the desired values."""
+    """Return whether the instance's overrides over the values of a set that does not differ are the desired values."""
     if instance.overrides == spec.overrides[instance.target]:
         return True  # the common case, of which there are thousands
     if instance.overrides is None:
@@ -91,7 +91,7 @@ def _has_desired_values(spec: StackSetSpec, instance: Instance, template: str, p
 
 
 def _has_roles(desired: Permissions, present: Permissions) -> bool:
-    """Whether a set uses the desired roles; where none is named, those that AWS takes are right."""
+    """Return whether a set uses the desired roles; where none is named, those that AWS takes are right."""
     return desired.administration_role_arn in ("", present.administration_role_arn) and (
         desired.execution_role_name in ("", present.execution_role_name)
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from builders import resource_types
 from builders.errors import EvaluationError
@@ -12,24 +10,19 @@ from builders.evaluate import Evaluated
 from builders.rollout.diff.effects import (
     Change,
     Effect,
-    Effects,
+    Resource,
     differing_properties,
     effect_of,
-    is_same,
+    gravest_first,
     spread_effects,
 )
 from builders.rollout.diff.templates import custom_name, evaluate_template, hidden_parameters, parse_template
 from builders.rollout.model import DeployedStack, Target, Values
 
-ATTRIBUTES = frozenset({"CreationPolicy", "DeletionPolicy", "Metadata", "UpdatePolicy", "UpdateReplacePolicy"})
-"""What changes of a resource beside its properties (CloudFormation API reference, ResourceChange, Scope)."""
-
 _RETAINING = ("Retain", "RetainExceptOnCreate")
 # A change set of type CREATE makes a stack without resources; a deleted one has none left.
 _EMPTY = ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE")
 _NOTHING = Evaluated({}, {}, {}, {}, ())
-
-Resource = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,7 @@ class Comparison:
 def compare(stack: DeployedStack | None, desired_template: str, desired_values: Values, target: Target) -> Comparison:
     """Compare a stack with a template and complete parameters.
 
-    No stack makes an ADD of everything; an empty template stands for a stack that goes. Where a template cannot be
+    No stack makes an ADD of everything; an empty template means a stack that goes. Where a template cannot be
     evaluated, the one change is UNKNOWN. The gravest effect comes first, then the order is that of the logical ids.
     """
     values = tuple(sorted(desired_values.items()))
@@ -72,19 +65,14 @@ def compare(stack: DeployedStack | None, desired_template: str, desired_values: 
     found = _resource_changes(before, after, target.region)
     if deployed is not None and desired_template:
         found += _output_changes(deployed.template, before, desired_template, after)
-    order = list(Effect)
-    ordered = tuple(sorted(found, key=lambda change: (order.index(change.effect), change.logical_id)))
-    return Comparison(ordered, before, after, values, deployed.status if deployed else "", target.region)
+    status = deployed.status if deployed else ""
+    return Comparison(gravest_first(found), before, after, values, status, target.region)
 
 
 def _resource_changes(before: Evaluated, after: Evaluated, region: str) -> list[Change]:
     old, new = before.resources, after.resources
     staying = {name: body for name, body in new.items() if name in old}
-    effects: Effects = {}
-    for name, body in staying.items():
-        effect = _effect(old[name], body, region)
-        if effect:
-            effects[name] = effect
+    effects = {name: effect for name, body in staying.items() if (effect := effect_of(old[name], body, region))}
     found = [
         Change(name, body["Type"], Effect.ADD, custom_name=custom_name(body, region))
         for name, body in new.items()
@@ -97,17 +85,6 @@ def _resource_changes(before: Evaluated, after: Evaluated, region: str) -> list[
         named = custom_name(new[name], region)
         found.append(Change(name, new[name]["Type"], kind, tuple(sorted(causes)), named, retained))
     return found
-
-
-def _effect(before: Resource, after: Resource, region: str) -> tuple[Effect, frozenset[str]] | None:
-    if before["Type"] != after["Type"]:
-        return Effect.REPLACE, frozenset({"Type"})
-    attributes = frozenset(name for name in ATTRIBUTES if not is_same(before.get(name), after.get(name)))
-    found = effect_of(after["Type"], before.get("Properties", {}), after.get("Properties", {}), region)
-    if found is None:
-        return (Effect.MODIFY, attributes) if attributes else None
-    effect, causes = found
-    return effect, frozenset(causes) | (attributes if effect is Effect.MODIFY else frozenset())
 
 
 def _removal(name: str, body: Resource, region: str) -> Change:

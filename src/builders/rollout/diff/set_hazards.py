@@ -18,7 +18,7 @@ from builders.text import name_list
 
 
 def limit_hazards(layer: str, template: str, permissions: Permissions) -> tuple[Hazard, ...]:
-    """What CloudFormation or StackSets refuse in a template, wherever it goes."""
+    """Everything in a template that CloudFormation or StackSets refuse, wherever it goes."""
     return tuple(
         Hazard(kind, layer, resource, message, remedy, acknowledgeable=False)
         for kind, resource, message, remedy in _refused(template, permissions)
@@ -54,7 +54,7 @@ def _refused(template: str, permissions: Permissions) -> Iterator[tuple[HazardKi
 
 
 def has_transform(template: Mapping[str, Any]) -> bool:
-    """Whether a template, as plain data, asks for a transform or a macro anywhere."""
+    """Return whether a template, as plain data, asks for a transform or a macro anywhere."""
     return "Transform" in template or _has_inner_transform(template)
 
 
@@ -131,8 +131,10 @@ def _scope(name: GivenName) -> tuple[str, ...]:
 
 
 def _is_global(kind: str) -> bool:
-    """Whether an account has the names of a kind once for all regions (IAM user guide; CloudWatch user guide, "Using
-    Amazon CloudWatch dashboards": dashboards are not specific to a region)."""
+    """Return whether an account has the names of a kind once for all regions.
+
+    IAM user guide; CloudWatch user guide, "Using Amazon CloudWatch dashboards": they are not specific to a region.
+    """
     return kind.startswith("AWS::IAM::") or kind == "AWS::CloudWatch::Dashboard"
 
 

@@ -99,7 +99,7 @@ def custom_name(resource: Json, region: str) -> str:
 
 @functools.lru_cache(maxsize=256)
 def same_template(one: str, other: str) -> bool:
-    """Whether two bodies say the same, whatever their layout."""
+    """Return whether two bodies say the same, whatever their layout."""
     return one == other or parse_template(one) == parse_template(other)
 
 
