@@ -1,4 +1,4 @@
-"""What an update does to each resource, by the schemas of real types."""
+"""The effect of an update on each resource, by the schemas of real types."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_where_there_is_no_stack_everything_is_added_with_its_name() -> None:
     assert changes(None, template({"Thing": TOPIC, "Named": named}), {}, HERE) == expected
 
 
-def test_a_name_with_a_part_that_aws_chooses_is_no_given_name() -> None:
+def test_a_name_with_a_part_that_aws_chooses_is_no_custom_name() -> None:
     group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": {"Fn::Sub": "/aws/lambda/${Function}"}}}
     function = {"Type": "AWS::Lambda::Function", "Properties": {"Code": {}}}
     found = changes(None, template({"Function": function, "Logs": group}), {}, HERE)
@@ -193,7 +193,7 @@ def test_a_condition_that_turns_adds_and_removes() -> None:
     assert [(change.logical_id, change.effect) for change in found] == [("One", Effect.REMOVE), ("Two2", Effect.ADD)]
 
 
-def test_outputs_alone_are_told_without_a_resource() -> None:
+def test_outputs_alone_are_a_change_without_a_resource() -> None:
     before = deployed({"Thing": TOPIC}, Outputs={"A": {"Value": "1"}, "B": {"Value": "1"}, "C": {"Value": "1"}})
     outputs = {"A": {"Value": "2"}, "B": {"Value": "1", "Description": "new"}, "C": {"Value": "1"}, "D": {"Value": "1"}}
     found = changes(before, template({"Thing": TOPIC}, Outputs=outputs), {}, HERE)

@@ -1,4 +1,4 @@
-"""What is foretold of an update is what CloudFormation's engine then does, on the embedded cloud.
+"""The predicted effects of an update are what CloudFormation's engine then does, on the embedded cloud.
 
 That engine is its own, so that this shows agreement and not AWS: new physical ids where a replacement is foretold, the
 same ones where not.
@@ -71,7 +71,7 @@ def check(account: Account, stack: str, body: str, values: Mapping[str, str]) ->
     return effects
 
 
-def test_replacements_follow_references_as_foretold(account: Account) -> None:
+def test_replacements_follow_references_as_predicted(account: Account) -> None:
     def body(cidr: str, description: str) -> str:
         resources: dict[str, Any] = {
             "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": cidr}},
@@ -104,7 +104,7 @@ def test_an_endpoint_is_replaced_by_its_identifier_and_modified_by_its_port(acco
     assert check(account, "stack", body("second", 27018), {}) == {"Endpoint": Effect.REPLACE}
 
 
-def test_our_network_changes_its_gateway_and_its_zones_as_foretold(account: Account) -> None:
+def test_our_network_changes_its_gateway_and_its_zones_as_predicted(account: Account) -> None:
     values = phase_values()
     deploy(account, "foundation", layer("foundation"), values)
     deploy(account, "network", layer("network"), values)

@@ -1,4 +1,4 @@
-"""What a change of our own templates and parameters does."""
+"""The effects of changes of our own templates and parameters."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_release_that_changes_nothing_changes_nothing(name: str) -> None:
         ),
     ],
 )
-def test_a_parameter_changes_what_hangs_on_it(
+def test_a_parameter_changes_what_depends_on_it(
     name: str, values: dict[str, Any], expected: dict[str, tuple[str, tuple[str, ...]]]
 ) -> None:
     assert effects(released(name, **values)) == expected

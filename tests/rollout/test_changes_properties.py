@@ -29,7 +29,7 @@ VALUES = st.one_of(st.text("ab", max_size=2), st.integers(0, 2), st.booleans(), 
 
 @st.composite
 def resources(draw: st.DrawFn) -> dict[str, Any]:
-    """Three resources that mention each other; some of them may be left out by a condition."""
+    """Three resources that refer to each other; some of them may be left out by a condition."""
     found = {}
     for name in NAMES:
         properties = draw(
@@ -51,7 +51,7 @@ def compared(before: dict[str, Any], after: dict[str, Any]) -> Any:
     return changes(DeployedStack(template(before), {}, "CREATE_COMPLETE"), template(after), {}, HERE)
 
 
-def test_zero_is_not_false_however_deep_it_lies() -> None:
+def test_zero_is_not_false_however_deep_it_is() -> None:
     one = {name: {"Type": "Custom::Thing", "Properties": {"Other": [{"Deep": 0}]}} for name in NAMES}
     two = {name: {"Type": "Custom::Thing", "Properties": {"Other": [{"Deep": False}]}} for name in NAMES}
     assert [change.logical_id for change in compared(one, two)] == sorted(NAMES)
@@ -81,7 +81,7 @@ def test_added_and_removed_are_exactly_what_one_side_lacks(
 
 @settings(max_examples=200)
 @given(resources(), resources())
-def test_each_resource_that_differs_is_told_once_and_others_only_for_what_they_mention(
+def test_each_resource_that_differs_changes_once_and_others_only_by_what_they_refer_to(
     before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     found = compared(before, after)

@@ -1,4 +1,4 @@
-"""What a deployed template may be: JSON or YAML, ours or somebody's."""
+"""Deployed templates of all forms: JSON or YAML, ours or somebody's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A replaced resource changes those that mention it."""
+"""A replaced resource changes those that refer to it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_attribute_that_repeats_a_property_is_compared_by_its_value() -> None
     assert replaced({"Topic": zone}) == {"Topic": ("modify", ("DisplayName",))}
 
 
-def test_a_mention_in_a_property_that_can_change_modifies() -> None:
+def test_a_reference_in_a_property_that_can_change_modifies() -> None:
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": "Vpc"}}}
     assert replaced({"Topic": topic}) == {"Topic": ("modify", ("DisplayName (Vpc is replaced)",))}
 
@@ -65,7 +65,7 @@ def test_a_mention_in_a_property_that_can_change_modifies() -> None:
         ("AWS::Route53Resolver::ResolverEndpoint", {"SecurityGroupIds": ["a", {"Ref": "Vpc"}]}, "SecurityGroupIds.*"),
     ],
 )
-def test_a_mention_anywhere_in_a_create_only_property_replaces(kind: str, properties: Any, path: str) -> None:
+def test_a_reference_anywhere_in_a_create_only_property_replaces(kind: str, properties: Any, path: str) -> None:
     found = replaced({"Thing": {"Type": kind, "Properties": properties}})
     assert found == {"Thing": ("replace", (f"{path} (Vpc is replaced)",))}
 
@@ -76,13 +76,13 @@ def test_a_property_whose_name_begins_like_a_create_only_one_is_another() -> Non
     assert found == {"Thing": ("modify", ("CidrBlocks (Vpc is replaced)",))}
 
 
-def test_what_a_template_splits_off_is_still_a_mention() -> None:
+def test_what_a_template_splits_off_is_still_a_reference() -> None:
     first = {"Fn::Select": [0, {"Fn::Split": [".", {"Fn::GetAtt": ["Vpc", "VpcId"]}]}]}
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": first}}
     assert replaced({"Topic": topic}) == {"Topic": ("modify", ("DisplayName (Vpc is replaced)",))}
 
 
-def test_a_mention_within_a_list_is_found() -> None:
+def test_a_reference_within_a_list_is_found() -> None:
     rule = {"IpProtocol": "-1", "DestinationSecurityGroupId": {"Ref": "Other"}}
     groups = {
         "Other": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"GroupDescription": "a", "VpcId": {"Ref": "Vpc"}}},
@@ -95,7 +95,7 @@ def test_a_mention_within_a_list_is_found() -> None:
     assert replaced(groups)["Group"] == ("modify", causes)
 
 
-def test_what_a_custom_resource_is_told_may_replace_it_and_what_it_answers_may_replace_others() -> None:
+def test_a_property_of_a_custom_resource_may_replace_it_and_its_answer_may_replace_others() -> None:
     others = {
         "Check": {"Type": "Custom::Check", "Properties": {"VpcId": {"Ref": "Vpc"}}},
         "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": {"Fn::GetAtt": ["Check", "Name"]}}},
@@ -106,13 +106,13 @@ def test_what_a_custom_resource_is_told_may_replace_it_and_what_it_answers_may_r
     }
 
 
-def test_a_policy_variable_is_no_mention() -> None:
+def test_a_policy_variable_is_no_reference() -> None:
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": "${aws:PrincipalTag/Vpc} ${AWS::Region}"}}
     assert replaced({"Topic": topic}) == {}
 
 
 @pytest.mark.parametrize("order", [("Surely", "Maybe"), ("Maybe", "Surely")])
-def test_what_may_be_replaced_is_said_to_be_replaced_once_that_is_certain(order: tuple[str, str]) -> None:
+def test_what_may_be_replaced_is_replaced_once_that_is_certain(order: tuple[str, str]) -> None:
     ways = {
         "Surely": {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": {"Ref": "Vpc"}}},
         "Maybe": {
@@ -127,12 +127,12 @@ def test_what_may_be_replaced_is_said_to_be_replaced_once_that_is_certain(order:
     assert found["Topic"] == ("modify", ("DisplayName (Both is replaced)",))
 
 
-def test_an_added_resource_that_mentions_a_replaced_one_is_only_added() -> None:
+def test_an_added_resource_that_refers_to_a_replaced_one_is_only_added() -> None:
     found = effects(compared({"Vpc": vpc(16)}, {"Vpc": vpc(15), "Routes": ROUTES}))
     assert found["Routes"] == ("add", ())
 
 
-def test_resources_that_mention_each_other_come_to_an_end() -> None:
+def test_resources_that_refer_to_each_other_come_to_an_end() -> None:
     others = {
         name: {
             "Type": "AWS::EC2::SecurityGroup",

@@ -1,4 +1,4 @@
-"""Each check of doctor on the embedded cloud: well, and with what it is there to find."""
+"""Each check of doctor on the embedded cloud: where all is well, and with what it has to find."""
 
 from __future__ import annotations
 
@@ -125,7 +125,9 @@ def test_an_administration_role_that_trusts_somebody_else_is_found(
     assert "does not trust cloudformation.amazonaws.com" in finding.what
 
 
-def test_an_administration_role_that_may_not_go_on_is_found(phase: CheckedPhase, administrator: Administrator) -> None:
+def test_an_administration_role_that_may_not_assume_execution_roles_is_found(
+    phase: CheckedPhase, administrator: Administrator
+) -> None:
     administrator.api("iam").delete_role_policy(
         RoleName="AWSCloudFormationStackSetAdministrationRole", PolicyName="assume"
     )
@@ -136,7 +138,7 @@ def test_an_administration_role_that_may_not_go_on_is_found(phase: CheckedPhase,
     assert finding.what.endswith(f"may not assume {target}")
 
 
-def test_execution_roles_that_are_missing_are_told_once_for_all_accounts(
+def test_missing_execution_roles_are_one_finding_for_all_accounts(
     phase: CheckedPhase, administrator: Administrator, members: list[str]
 ) -> None:
     for account in members[:2]:
@@ -192,7 +194,9 @@ def test_an_account_without_its_deploy_role_could_not_be_asked_for_its_execution
     assert (finding.severity, finding.where) == (Severity.UNKNOWN, (phase.accounts[1],))
 
 
-def test_dms_roles_are_missed_where_a_layer_replicates(phase: CheckedPhase, administrator: Administrator) -> None:
+def test_missing_dms_roles_are_found_where_a_layer_replicates(
+    phase: CheckedPhase, administrator: Administrator
+) -> None:
     replicating = dataclasses.replace(phase.templates["network"], body='{"Type": "AWS::DMS::ReplicationInstance"}')
     for account in phase.accounts[1:]:
         administrator.lend(account, "dms-vpc-role")
@@ -216,7 +220,7 @@ def test_a_bucket_that_is_gone_is_found(phase: CheckedPhase) -> None:
     assert "which does not exist" in finding.what
 
 
-def test_without_a_package_nobody_can_be_asked_whether_he_reads_it(phase: CheckedPhase) -> None:
+def test_without_a_package_no_account_can_be_asked_to_read_it(phase: CheckedPhase) -> None:
     (finding,) = found(phase, "readers of packages")
 
     assert (finding.severity, finding.where) == (Severity.UNKNOWN, (REGION,))
@@ -254,7 +258,7 @@ def test_packages_that_all_accounts_read_are_well(
     assert list(CHECKS["readers of packages"](phase)) == []
 
 
-def test_a_region_that_is_not_switched_on_is_found(phase: CheckedPhase) -> None:
+def test_a_region_that_is_not_enabled_is_found(phase: CheckedPhase) -> None:
     wider = phase.rollout.phases[PHASE].model_copy(update={"regions": (REGION, "af-south-1")})
     rollout = phase.rollout.model_copy(update={"phases": {PHASE: wider}})
 
@@ -264,7 +268,7 @@ def test_a_region_that_is_not_switched_on_is_found(phase: CheckedPhase) -> None:
     assert finding.where == tuple(sorted(phase.accounts))
 
 
-def test_a_phase_is_examined_by_its_files_and_what_the_shared_stacks_put_out(phase: CheckedPhase) -> None:
+def test_a_phase_is_checked_by_its_files_and_the_outputs_of_the_shared_stacks(phase: CheckedPhase) -> None:
     rollout = loading.load_rollout_file(Path(__file__).parents[2] / "rollout.yaml")
     shared = SharedOutputs(
         tooling={"us-east-1": {"ArtifactsBucket": "near"}},

@@ -21,21 +21,21 @@ def test_a_template_within_its_limits_is_well() -> None:
     assert found(Resources={"Queue": {"Type": "AWS::SQS::Queue"}}) == []
 
 
-def test_a_template_with_too_many_resources_is_told() -> None:
+def test_a_template_with_too_many_resources_is_found() -> None:
     assert found(Resources={f"Queue{number}": {"Type": "A::B::C"} for number in range(501)}) == [
         "the template has 501 resources; CloudFormation takes 500"
     ]
 
 
-def test_a_template_that_is_too_long_is_told() -> None:
+def test_a_template_that_is_too_long_is_found() -> None:
     assert found(Description="x" * 60_000)[0].endswith(" bytes; 51,200 go without a bucket")
 
 
-def test_a_transform_is_told() -> None:
+def test_a_transform_is_found() -> None:
     assert found(Transform="AWS::LanguageExtensions") == ["the template has a transform or macro"]
 
 
-def test_a_nested_stack_is_told_where_sets_are_service_managed() -> None:
+def test_a_nested_stack_is_found_where_sets_are_service_managed() -> None:
     resources = {"Inner": {"Type": "AWS::CloudFormation::Stack"}}
 
     assert found(service_managed=True, Resources=resources) == [
@@ -44,7 +44,7 @@ def test_a_nested_stack_is_told_where_sets_are_service_managed() -> None:
     assert found(Resources=resources) == []
 
 
-def test_accounts_with_the_same_finding_are_told_together() -> None:
+def test_accounts_with_the_same_finding_are_merged() -> None:
     missing = Finding(Severity.ERROR, "no role", "make it")
 
     merged = list(merged_findings([("222222222222", missing), ("333333333333", None), ("111111111111", missing)]))

@@ -60,7 +60,7 @@ def test_a_phase_that_nobody_touched_has_not_drifted(look: Callable[..., tuple[D
     assert (view.checked, view.drifted, view.unchecked, code) == (4, (), {}, 0)
 
 
-def test_a_property_that_was_changed_is_told_with_its_values(
+def test_a_property_that_was_changed_is_reported_with_its_values(
     phase: SmallPhase, look: Callable[..., tuple[DriftView, int]]
 ) -> None:
     account = phase.accounts[1]
@@ -100,7 +100,7 @@ def test_a_layer_without_a_stack_set_is_refused(look: Callable[..., tuple[DriftV
         look(layers=["monitoring"])
 
 
-def test_the_operations_are_told_so_that_they_can_be_found_again(
+def test_the_operations_are_reported_so_that_they_can_be_found_again(
     phase: SmallPhase, look: Callable[..., tuple[DriftView, int]], said: list[str]
 ) -> None:
     look(layers=["network"])
@@ -130,7 +130,7 @@ def test_a_set_that_is_busy_is_waited_for_by_name(
     assert view.checked == 2
 
 
-def test_an_account_that_cannot_be_looked_at_is_told_with_the_reason(
+def test_an_account_that_cannot_be_checked_is_reported_with_the_reason(
     phase: SmallPhase, look: Callable[..., tuple[DriftView, int]]
 ) -> None:
     phase.administrator.fleet.shut_out(phase.accounts[0])
@@ -174,7 +174,7 @@ def test_a_direct_update_is_seen_only_deeply(phase: SmallPhase, look: Callable[.
     assert code == 1
 
 
-def test_a_stack_that_cannot_be_read_is_told(phase: SmallPhase, look: Callable[..., tuple[DriftView, int]]) -> None:
+def test_a_stack_that_cannot_be_read_is_reported(phase: SmallPhase, look: Callable[..., tuple[DriftView, int]]) -> None:
     iam = phase.administrator.api("iam", phase.accounts[1])
     iam.detach_role_policy(RoleName=PLAN_ROLE, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     iam.delete_role(RoleName=PLAN_ROLE)
@@ -205,7 +205,7 @@ SIZE, ZONE = {"Default": "small", "NoEcho": True}, {"Default": "a"}
 TEMPLATE = json.dumps({"Parameters": {"Size": SIZE, "Zone": ZONE}, "Resources": {}})
 
 
-def test_an_override_is_what_the_stack_shall_have() -> None:
+def test_an_override_is_the_desired_value() -> None:
     found = list(
         differing_sections(*state(TEMPLATE), DeployedStack(TEMPLATE, {"Size": "large", "Zone": "a"}, "UPDATE_COMPLETE"))
     )

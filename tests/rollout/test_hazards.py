@@ -1,4 +1,4 @@
-"""What stands in the way of one stack's update, and the way round."""
+"""Hazards of one stack's update, and their remedies."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_a_subnet_that_goes_to_another_vpc_keeps_its_range() -> None:
         ("AWS::EC2::NetworkAclEntry", {"NetworkAclId": "acl-1", "RuleNumber": 100, "Egress": True}),
     ],
 )
-def test_a_place_that_moves_to_another_logical_id_is_taken(kind: str, properties: dict[str, Any]) -> None:
+def test_an_identity_that_moves_to_another_logical_id_is_taken(kind: str, properties: dict[str, Any]) -> None:
     before = {"Old": {"Type": kind, "Properties": properties}}
     (hazard,) = found(before, {"New": {"Type": kind, "Properties": properties}})
     assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.ALREADY_EXISTS, "New", False)
@@ -252,7 +252,7 @@ def test_a_running_task_stands_in_the_way_of_what_it_uses(
     assert only(HazardKind.RUNNING_TASK, hazards_of("migration", comparison)) == {}
 
 
-def test_the_way_round_a_running_task_names_the_phase() -> None:
+def test_the_remedy_for_a_running_task_names_the_phase() -> None:
     comparison = released("migration", ReplicationInstanceClass="dms.r6i.large")
     (hazard,) = hazards_of("migration", comparison, task_runs=True)
     assert not hazard.acknowledgeable
@@ -279,7 +279,7 @@ def test_what_a_running_task_uses_decides_how_it_goes_on(
     assert hazard.remedy == f"migration-task stop --phase PHASE, apply{action}"
 
 
-def test_a_rule_that_fails_is_said_with_its_sentence() -> None:
+def test_a_rule_that_fails_is_reported_with_its_sentence() -> None:
     (hazard,) = hazards_of("database", released("database", AllocatedStorageGiB="100", MaxAllocatedStorageGiB="100"))
     assert (hazard.kind, hazard.acknowledgeable) == (HazardKind.RULE, False)
     assert "MaxAllocatedStorageGiB equals AllocatedStorageGiB" in hazard.message

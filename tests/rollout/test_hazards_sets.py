@@ -106,7 +106,7 @@ def test_what_an_instance_is_deployed_with_counts_more_than_the_sets_template() 
     assert hazard.resource == "New"
 
 
-def test_thousands_of_places_are_named_in_a_line() -> None:
+def test_thousands_of_targets_are_named_in_a_line() -> None:
     targets = [Target(f"{number:012}", "us-east-1") for number in range(2_000)]
     (hazard,) = new_parameter_hazards(desired({target: {"New": str(target)} for target in targets}), state(*targets))
     assert "000000000002/us-east-1 and 1,997 more" in hazard.message
@@ -138,14 +138,14 @@ def colliding(body: str, *where: tuple[str, Target]) -> tuple[Hazard, ...]:
         (stack("AWS::IAM::Role", RoleName={"Fn::Sub": "operator-${AWS::Region}"}), "region"),
     ],
 )
-def test_a_name_collides_where_it_exists_once(body: str, scope: str) -> None:
+def test_a_name_conflicts_where_it_can_exist_once(body: str, scope: str) -> None:
     assert bool(colliding(body, ("a", HERE), ("a", OTHER))) == (scope == "world")
     assert bool(colliding(body, ("a", HERE), ("a", THERE))) == (scope in ("world", "account"))
     assert bool(colliding(body, ("a", HERE), ("b", HERE))) == (scope != "nowhere")
     assert colliding(body, ("a", HERE)) == ()
 
 
-def test_a_collision_says_who_where_and_what_to_do() -> None:
+def test_a_name_conflict_names_the_stacks_and_the_remedy() -> None:
     (hazard,) = colliding(stack("AWS::IAM::Role", RoleName="operator"), ("access", HERE), ("access", THERE))
     assert hazard == Hazard(
         HazardKind.NAME_CONFLICT,

@@ -1,4 +1,4 @@
-"""What the stacks of a phase put out, as files of each place."""
+"""Outputs of a phase as files of each target."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def phase(administrator: Administrator, members: list[str]) -> SmallPhase:
 
 
 @pytest.fixture
-def standing(phase: SmallPhase) -> SmallPhase:
+def deployed(phase: SmallPhase) -> SmallPhase:
     phase.run(phase.desired(*sets(phase)))
     return phase
 
@@ -47,10 +47,10 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_each_place_has_a_file_a_layer_and_a_flat_one(standing: SmallPhase, tmp_path: Path) -> None:
-    _, code = write(standing, standing.desired(), tmp_path)
+def test_each_target_has_a_file_a_layer_and_a_flat_one(deployed: SmallPhase, tmp_path: Path) -> None:
+    _, code = write(deployed, deployed.desired(), tmp_path)
 
-    account = standing.accounts[0]
+    account = deployed.accounts[0]
     folder = tmp_path / "dev" / account / "eu-west-1"
     assert {path.name for path in folder.iterdir()} == {
         "artifacts.json",
@@ -64,28 +64,28 @@ def test_each_place_has_a_file_a_layer_and_a_flat_one(standing: SmallPhase, tmp_
     assert code == 0
 
 
-def test_the_index_names_every_place_its_files_and_what_is_missing(standing: SmallPhase, tmp_path: Path) -> None:
-    write(standing, standing.desired(), tmp_path)
+def test_the_index_names_every_target_its_files_and_what_is_missing(deployed: SmallPhase, tmp_path: Path) -> None:
+    write(deployed, deployed.desired(), tmp_path)
 
     index = read(tmp_path / "dev" / "index.json")
     first = index["places"][0]
     assert (index["phase"], index["release"], index["unread"]) == ("dev", "0123456789ab", [])
-    assert {(each["account"], each["region"]) for each in index["places"]} == set(standing.targets)
+    assert {(each["account"], each["region"]) for each in index["places"]} == set(deployed.targets)
     assert f"{first['account']}/{first['region']}/flat-outputs.json" in first["files"]
     assert first["outputs"] == ["vpcId"]
     assert set(first["missing"]) == set(outputs.RELIED_ON) - {"vpcId"}
 
 
-def test_a_phase_of_several_places_has_no_flat_file_of_its_own(standing: SmallPhase, tmp_path: Path) -> None:
+def test_a_phase_of_several_targets_has_no_flat_file_of_its_own(deployed: SmallPhase, tmp_path: Path) -> None:
     old = tmp_path / "dev" / "flat-outputs.json"
     outputs.write("dev", {"network": {"VpcId": "vpc-of-old"}}, tmp_path)
 
-    write(standing, standing.desired(), tmp_path)
+    write(deployed, deployed.desired(), tmp_path)
 
     assert not old.exists()
 
 
-def test_a_phase_of_one_place_has_the_flat_files_that_everything_reads(
+def test_a_phase_of_one_target_has_the_flat_files_that_everything_reads(
     administrator: Administrator, members: list[str], tmp_path: Path
 ) -> None:
     alone = SmallPhase(administrator, members[:1], regions=REGIONS[:1])
@@ -99,52 +99,52 @@ def test_a_phase_of_one_place_has_the_flat_files_that_everything_reads(
     assert (tmp_path / "dev" / "index.json").exists()
 
 
-def test_a_place_that_cannot_be_read_is_said_and_keeps_its_files(standing: SmallPhase, tmp_path: Path) -> None:
-    write(standing, standing.desired(), tmp_path)
-    shut = standing.accounts[1]
+def test_a_target_that_cannot_be_read_is_reported_and_keeps_its_files(deployed: SmallPhase, tmp_path: Path) -> None:
+    write(deployed, deployed.desired(), tmp_path)
+    shut = deployed.accounts[1]
     before = (tmp_path / "dev" / shut / "us-east-1" / "network.json").read_bytes()
-    iam = standing.administrator.api("iam", shut)
+    iam = deployed.administrator.api("iam", shut)
     iam.detach_role_policy(RoleName=PLAN_ROLE, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     iam.delete_role(RoleName=PLAN_ROLE)
-    standing.connect()
+    deployed.connect()
 
-    view, code = write(standing, standing.desired(), tmp_path)
+    view, code = write(deployed, deployed.desired(), tmp_path)
 
     assert {target.account for target in view.unread} == {shut}
-    assert {each.target.account for each in view.written} == {standing.accounts[0]}
+    assert {each.target.account for each in view.written} == {deployed.accounts[0]}
     assert (tmp_path / "dev" / shut / "us-east-1" / "network.json").read_bytes() == before
     assert {each["account"] for each in read(view.index)["unread"]} == {shut}
     assert code == 1
 
 
-def test_a_place_of_which_one_stack_cannot_be_read_is_not_written_at_all(
-    standing: SmallPhase, number: Callable[[], str], tmp_path: Path
+def test_a_target_of_which_one_stack_cannot_be_read_is_not_written_at_all(
+    deployed: SmallPhase, number: Callable[[], str], tmp_path: Path
 ) -> None:
-    target = Target(standing.accounts[0], "us-east-1")
+    target = Target(deployed.accounts[0], "us-east-1")
     routes = PlainStackSpec("phase_routes", number(), body("network"), {target: {}})
 
-    view, _ = write(standing, dataclasses.replace(standing.desired(), plain={"phase_routes": routes}), tmp_path)
+    view, _ = write(deployed, dataclasses.replace(deployed.desired(), plain={"phase_routes": routes}), tmp_path)
 
     assert set(view.unread) == {target}
     assert not (tmp_path / "dev" / target.account / target.region).exists()
 
 
-def test_the_file_of_a_layer_that_is_gone_goes(standing: SmallPhase, tmp_path: Path) -> None:
-    write(standing, standing.desired(), tmp_path)
-    standing.run(dataclasses.replace(standing.desired(sets(standing)[0])))
+def test_the_file_of_a_layer_that_is_gone_is_deleted(deployed: SmallPhase, tmp_path: Path) -> None:
+    write(deployed, deployed.desired(), tmp_path)
+    deployed.run(dataclasses.replace(deployed.desired(sets(deployed)[0])))
 
-    write(standing, standing.desired(), tmp_path)
+    write(deployed, deployed.desired(), tmp_path)
 
-    folder = tmp_path / "dev" / standing.accounts[0] / "us-east-1"
+    folder = tmp_path / "dev" / deployed.accounts[0] / "us-east-1"
     assert {path.name for path in folder.iterdir()} == {"artifacts.json", "network.json", "flat-outputs.json"}
 
 
-def test_the_stacks_of_the_network_account_are_among_those_of_their_place(
-    standing: SmallPhase, administrator: Administrator, number: Callable[[], str], tmp_path: Path
+def test_the_stacks_of_the_network_account_are_among_those_of_their_target(
+    deployed: SmallPhase, administrator: Administrator, number: Callable[[], str], tmp_path: Path
 ) -> None:
     network = number()
     administrator.lend(network, DEPLOY_ROLE)
-    target = Target(standing.accounts[0], "us-east-1")
+    target = Target(deployed.accounts[0], "us-east-1")
     template = json.dumps(
         {
             "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
@@ -152,19 +152,19 @@ def test_the_stacks_of_the_network_account_are_among_those_of_their_place(
         }
     )
     name = f"phase-routes-{SUFFIX}-{target.account}"
-    standing.client.plain.deploy(plain_stack(Target(network, target.region), template, {}, name))
+    deployed.client.plain.deploy(plain_stack(Target(network, target.region), template, {}, name))
     routes = PlainStackSpec("phase_routes", network, template, {target: {}})
 
-    write(standing, dataclasses.replace(standing.desired(), plain={"phase_routes": routes}), tmp_path)
+    write(deployed, dataclasses.replace(deployed.desired(), plain={"phase_routes": routes}), tmp_path)
 
     written = read(tmp_path / "dev" / target.account / target.region / "phase_routes.json")
     assert written == {"PhaseRouteTableId": "tgw-rtb-of-it"}
 
 
-def test_outputs_ask_one_call_a_stack(standing: SmallPhase, tmp_path: Path) -> None:
-    client = standing.connect()
+def test_outputs_ask_one_call_a_stack(deployed: SmallPhase, tmp_path: Path) -> None:
+    client = deployed.connect()
 
-    write(standing, standing.desired(), tmp_path)
+    write(deployed, deployed.desired(), tmp_path)
 
-    assert client.counts()["cloudformation:DescribeStacks"] == 2 * len(standing.targets)
+    assert client.counts()["cloudformation:DescribeStacks"] == 2 * len(deployed.targets)
     assert client.counts()["cloudformation:ListStackInstances"] == 2

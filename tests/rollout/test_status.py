@@ -1,4 +1,4 @@
-"""A phase as it stands on the embedded cloud, and how few calls it takes to see."""
+"""The status of a phase on the embedded cloud, and how few calls it takes."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def status(phase: SmallPhase, desired: DesiredState) -> tuple[StatusView, int]:
     return run_status(phase.client, desired, phase.store, LAYERS, OURS)
 
 
-def marks(view: StatusView, layer: str) -> set[InstanceStatus]:
+def statuses(view: StatusView, layer: str) -> set[InstanceStatus]:
     return {each.status for each in view.instances[layer].values()}
 
 
 def test_before_the_first_rollout_everything_is_missing(phase: SmallPhase) -> None:
     view, code = status(phase, phase.desired())
 
-    assert {layer: marks(view, layer) for layer in view.layers} == {key: {InstanceStatus.MISSING} for key in LAYERS}
+    assert {layer: statuses(view, layer) for layer in view.layers} == {key: {InstanceStatus.MISSING} for key in LAYERS}
     assert (view.release, view.unfinished, code) == ("", None, 1)
 
 
@@ -50,7 +50,7 @@ def test_a_phase_that_was_rolled_out_is_current_everywhere(phase: SmallPhase) ->
 
     assert view.layers == ("network", "database", "monitoring")
     assert {layer: set(view.instances[layer]) for layer in LAYERS} == {key: set(phase.targets) for key in LAYERS}
-    assert {layer: marks(view, layer) for layer in LAYERS} == {key: {InstanceStatus.CURRENT} for key in LAYERS}
+    assert {layer: statuses(view, layer) for layer in LAYERS} == {key: {InstanceStatus.CURRENT} for key in LAYERS}
     assert view.release == phase.store.last_good()
     assert view.notes[-1].endswith(f"apply {view.release} ended well")
     assert code == 0
@@ -107,7 +107,7 @@ def test_a_removed_phase_has_no_release(phase: SmallPhase) -> None:
     assert (view.layers, view.release) == ((), "")
 
 
-def test_letting_an_account_go_changes_nothing_about_the_release(phase: SmallPhase) -> None:
+def test_detaching_an_account_changes_nothing_about_the_release(phase: SmallPhase) -> None:
     phase.run(phase.desired())
     tools = phase.tools()
     run.begin_run(tools, Command.DETACH, "", ())
@@ -129,7 +129,7 @@ def test_an_operation_that_runs_is_shown(phase: SmallPhase) -> None:
     assert [(each.layer, each.operation.id) for each in view.running] == [("network", "look")]
 
 
-def test_a_stack_set_of_ours_that_belongs_to_no_phase_is_told(phase: SmallPhase) -> None:
+def test_a_stack_set_of_ours_that_belongs_to_no_phase_is_noted(phase: SmallPhase) -> None:
     api = phase.administrator.api("cloudformation")
     for name in ("stackferry-network-forgotten", "stackferry-network-dev", "somebody-elses"):
         api.create_stack_set(
@@ -145,7 +145,7 @@ def test_a_stack_set_of_ours_that_belongs_to_no_phase_is_told(phase: SmallPhase)
 
 @pytest.fixture
 def routed(phase: SmallPhase, administrator: Administrator, number: Callable[[], str]) -> DesiredState:
-    """The phase with routes in a network account, of which only the first place has its stack."""
+    """The phase with routes in a network account, of which only the first target has its stack."""
     network = number()
     administrator.lend(network, DEPLOY_ROLE)
     routes = PlainStackSpec("phase_routes", network, body("network"), {target: {} for target in phase.targets})
@@ -157,9 +157,7 @@ def routed(phase: SmallPhase, administrator: Administrator, number: Callable[[],
     return dataclasses.replace(phase.desired(), plain={"phase_routes": routes})
 
 
-def test_the_stacks_of_the_network_account_are_shown_by_the_place_that_they_are_for(
-    phase: SmallPhase, routed: DesiredState
-) -> None:
+def test_the_stacks_of_the_network_account_are_shown_by_their_target(phase: SmallPhase, routed: DesiredState) -> None:
     view, _ = status(phase, routed)
 
     found = {target: each.status for target, each in view.instances["phase_routes"].items()}
@@ -169,7 +167,7 @@ def test_the_stacks_of_the_network_account_are_shown_by_the_place_that_they_are_
     }
 
 
-def test_a_network_account_that_cannot_be_reached_is_said_and_the_rest_shown(
+def test_a_network_account_that_cannot_be_reached_is_noted_and_the_rest_shown(
     phase: SmallPhase, routed: DesiredState
 ) -> None:
     routes = dataclasses.replace(routed.plain["phase_routes"], account="444444444449")
