@@ -166,7 +166,7 @@ def test_a_wrong_output_of_a_shared_stack_is_said() -> None:
     layer = made("network", {"TransitGatewayId": {"Type": "String", "AllowedPattern": "tgw-.*"}})
     shared = SharedOutputs(network={region: {"TransitGatewayId": "nothing"} for region in (NEAR, FAR)})
     assert told([layer], shared=shared)[0] == (
-        "what shared_network has put out in us-east-1, TransitGatewayId: TransitGatewayId='nothing' does not match "
+        "outputs of shared_network in us-east-1, TransitGatewayId: TransitGatewayId='nothing' does not match "
         "tgw-.* (network)"
     )
 

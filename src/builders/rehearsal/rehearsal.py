@@ -136,8 +136,7 @@ class Rehearsal:
 
     def suffix(self, phase: str) -> str:
         """The suffix that ends the names of a phase."""
-        rollout = self.prepared.rollout
-        return sources.suffix_of(rollout, phase, sources.environment_file(rollout, phase)) or ""
+        return sources.suffix_of(self.prepared.rollout, phase)
 
     def snapshot(self, phase: str) -> Snapshot:
         """The phase as the services describe it."""

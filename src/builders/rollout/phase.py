@@ -83,7 +83,7 @@ def connect(
     found = templates.read_templates(templates_folder)
     if name not in rollout.phases:
         raise UsageError(unknown_name("phase", name, rollout.phases))
-    suffix = sources.suffix_of(rollout, name, sources.environment_file(rollout, name)) or ""
+    suffix = sources.suffix_of(rollout, name)
     permissions = Permissions(
         service_managed=rollout.stacksets.permission_model == "SERVICE_MANAGED", call_as=rollout.stacksets.call_as
     )

@@ -187,10 +187,10 @@ def known_stack_sets(rollout: RolloutFile, layers: Iterable[str]) -> frozenset[s
     listed = list(layers)
     for phase in rollout.phases:
         try:
-            suffix = sources.suffix_of(rollout, phase, sources.environment_file(rollout, phase))
+            suffix = sources.suffix_of(rollout, phase)
         except RolloutFileError:  # that phase's own matter
             continue
-        found |= {naming.stack_set(layer, suffix or "") for layer in listed}
+        found |= {naming.stack_set(layer, suffix) for layer in listed}
     return frozenset(found)
 
 

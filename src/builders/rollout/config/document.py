@@ -73,8 +73,8 @@ def refusal(file: Path, lines: Mapping[KeyPath, int], mistakes: Iterable[Mistake
     found = []
     for mistake in mistakes:
         line = mistake.line if mistake.line or mistake.file else line_of(mistake.path, lines)
-        where = [mistake.file or str(file), f"line {line}" if line else "", dotted(mistake.path)]
-        found.append((mistake.file, line or 0, f"{', '.join(filter(None, where))}: {mistake.message}"))
+        where = location(mistake.file or str(file), line, mistake.path)
+        found.append((mistake.file, line or 0, f"{where}: {mistake.message}"))
     found.sort(key=lambda each: each[:2])
     return all_at_once(sentence for _, _, sentence in found)
 
@@ -93,9 +93,10 @@ def line_of(path: KeyPath, lines: Mapping[KeyPath, int]) -> int | None:
     return next((lines[path[:length]] for length in range(len(path), -1, -1) if path[:length] in lines), None)
 
 
-def dotted(path: KeyPath) -> str:
-    """The keys as a person writes them: phases.dev.regions[0]."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+def location(file: str, line: int | None, path: KeyPath) -> str:
+    """The file, the line and the keys as a person writes them: rollout.yaml, line 8, phases.dev.regions[0]."""
+    keys = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    return ", ".join(filter(None, [file, f"line {line}" if line else "", keys]))
 
 
 def read_document(text: str) -> Document:

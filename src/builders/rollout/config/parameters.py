@@ -1,6 +1,6 @@
 """Values of a phase's targets: merged from their sources, checked, and divided into set values and overrides.
 
-Targets with the same sources are one variant, and equal overrides are one object: thousands of accounts that differ in
+Targets with the same sources are one group, and equal overrides are one object: thousands of accounts that differ in
 nothing cost as much as one.
 """
 
@@ -32,17 +32,17 @@ _RULE_SECTIONS = ("Parameters", "Mappings", "Conditions", "Rules")
 
 
 @dataclass(frozen=True)
-class Variant:
-    """Places whose values are the same. `own` has the values of every key that differs somewhere in the phase."""
+class TargetGroup:
+    """Targets whose values are the same. `specific` has the values of every key that differs within the phase."""
 
     targets: tuple[Target, ...]
     chain: tuple[Source, ...]
-    wide: Values
-    own: Values
+    common: Values
+    specific: Values
 
     def given(self, key: str) -> str | None:
         """The value that a source gives a parameter; None where none does."""
-        return self.own.get(key, self.wide.get(key))
+        return self.specific.get(key, self.common.get(key))
 
     def value(self, key: str, template: Template) -> str | None:
         """The value that a layer is deployed with: its default where no source gives one."""
@@ -50,48 +50,47 @@ class Variant:
         return template.default(key) if value is None else value
 
 
-def variants(sources: PhaseSources, targets: Iterable[Target]) -> tuple[Variant, ...]:
-    """Group the places of a phase, in their order."""
+def target_groups(sources: PhaseSources, targets: Iterable[Target]) -> tuple[TargetGroup, ...]:
+    """Group the targets of a phase, in their order."""
     groups: dict[tuple[str, str, str], list[Target]] = {}
     for target in targets:
-        groups.setdefault(sources.variant(target), []).append(target)
-    wide = merged_values(sources.wide)
-    differing = {key for source in sources.own() for key in source.values}
+        groups.setdefault(sources.same_chain(target), []).append(target)
+    common = merged_values(sources.common)
+    differing = {key for source in sources.specific() for key in source.values}
     found = []
     for group in groups.values():
         chain = sources.chain(group[0])
-        own = {key: value for key, value in merged_values(chain).items() if key in differing}
-        found.append(Variant(tuple(group), chain, wide, own))
+        specific = {key: value for key, value in merged_values(chain).items() if key in differing}
+        found.append(TargetGroup(tuple(group), chain, common, specific))
     return tuple(found)
 
 
-def parted(template: Template, found: Sequence[Variant]) -> tuple[dict[str, str], dict[Target, Values]]:
-    """A layer's own values and what differs from them, by place. Every parameter has a value.
+def set_values(template: Template, groups: Sequence[TargetGroup]) -> tuple[dict[str, str], dict[Target, Values]]:
+    """The values of a layer's stack set, and what differs from them by target. Every parameter has a value.
 
-    The set has the phase's value where some place has it, or else the most common one; the first of equals.
+    The set has the phase's value where some target has it, or else the most common one; the first of equals.
     """
-    differing = {key for variant in found for key in variant.own}
+    differing = {key for group in groups for key in group.specific}
     own: dict[str, str] = {}
     for key in template.parameters:
         counts: Counter[str] = Counter()
-        for variant in found if key in differing else found[:1]:
-            counts[variant.value(key, template) or ""] += len(variant.targets)
-        of_phase = found[0].wide.get(key)
+        for group in groups if key in differing else groups[:1]:
+            counts[group.value(key, template) or ""] += len(group.targets)
+        of_phase = groups[0].common.get(key)
         own[key] = of_phase if of_phase is not None and of_phase in counts else counts.most_common(1)[0][0]
     keys = [key for key in template.parameters if key in differing]
-    shared: dict[tuple[tuple[str, str], ...], Values] = {}
+    distinct: dict[tuple[tuple[str, str], ...], Values] = {}
     overrides: dict[Target, Values] = {}
-    for variant in found:
-        values = [(key, variant.value(key, template) or "") for key in keys]
+    for group in groups:
+        values = [(key, group.value(key, template) or "") for key in keys]
         differs = tuple((key, value) for key, value in values if value != own[key])
-        overrides.update(dict.fromkeys(variant.targets, shared.setdefault(differs, dict(differs))))
+        overrides.update(dict.fromkeys(group.targets, distinct.setdefault(differs, dict(differs))))
     return own, overrides
 
 
-def complete(template: Template, variant: Variant, but_for: Iterable[str] = ()) -> dict[str, str]:
-    """Every parameter of a layer at the places of a variant that has a value, but for some."""
-    left_out = set(but_for)
-    values = {key: variant.value(key, template) for key in template.parameters if key not in left_out}
+def stack_values(template: Template, group: TargetGroup, given_later: Collection[str] = ()) -> dict[str, str]:
+    """The values of a layer's stacks, without those that are given while rolling out."""
+    values = {key: group.value(key, template) for key in template.parameters if key not in given_later}
     return {key: value for key, value in values.items() if value is not None}
 
 
@@ -115,14 +114,14 @@ def wrong_values(sources: Iterable[Source], templates: Iterable[Template]) -> It
 
 
 def missing_values(
-    found: Sequence[Variant], templates: Iterable[Template], advice: str, given_later: Collection[str] = ()
+    groups: Sequence[TargetGroup], templates: Iterable[Template], advice: str, given_later: Collection[str] = ()
 ) -> Iterator[str]:
     """Parameters that need a value and have none, with the targets that lack it. `advice` says where to give it."""
     declared = declarations({template.layer: template.parameters for template in templates})
     for key, by_layer in declared.items():
         missing = missing_value(key, by_layer, advice)
         if missing and key not in given_later:
-            lacking = [target for variant in found if variant.given(key) is None for target in variant.targets]
+            lacking = [target for group in groups if group.given(key) is None for target in group.targets]
             if lacking:
                 yield f"{_some(lacking)}: {missing}"
 
@@ -135,33 +134,33 @@ def differing_values(sources: Iterable[Source], reasons: Mapping[str, str]) -> I
                 yield f"{source.where(key)}: must be the same in the whole phase, {reasons[key]}; remove it here"
 
 
-def failed_rules(template: Template, found: Sequence[Variant]) -> Iterator[str]:
+def failed_rules(template: Template, groups: Sequence[TargetGroup]) -> Iterator[str]:
     """The sentences of rules that do not hold, each with its targets and where the values come from.
 
     Every parameter has a value. Rules are evaluated once for all targets that agree in what the rules refer to.
     """
     body = {name: part for name, part in json.loads(template.body).items() if name in _RULE_SECTIONS}
     referred = rule_parameters(body)
-    variants: dict[tuple[str | None, ...], list[Variant]] = {}
-    for variant in found if body.get("Rules") else ():
-        variants.setdefault(tuple(variant.value(key, template) for key in referred), []).append(variant)
-    for alike in variants.values():
+    alike: dict[tuple[str | None, ...], list[TargetGroup]] = {}
+    for group in groups if body.get("Rules") else ():
+        alike.setdefault(tuple(group.value(key, template) for key in referred), []).append(group)
+    for first, *others in alike.values():
         try:
-            sentences = evaluate(body, complete(template, alike[0])).failed_rules
+            sentences = evaluate(body, stack_values(template, first)).failed_rules
         except EvaluationError as error:
             sentences = (str(error),)
-        where = _some([target for variant in alike for target in variant.targets])
+        where = _some([target for group in (first, *others) for target in group.targets])
         for sentence in sentences:
-            given = _given(template, alike[0], rule_parameters(body, sentence))
+            given = _given(template, first, rule_parameters(body, sentence))
             yield f"{where}, {template.layer}: {sentence}{given}"
 
 
-def _given(template: Template, variant: Variant, keys: Sequence[str]) -> str:
+def _given(template: Template, group: TargetGroup, keys: Sequence[str]) -> str:
     """The values that a rule refers to, and their sources; a default has none."""
     texts = [
         f"{assignment(key, source.values[key], template.parameters[key])} from {source.where(key)}"
         for key in keys
-        if (source := origin(variant.chain, key))
+        if (source := origin(group.chain, key))
     ]
     return f" (given: {'; '.join(texts)})" if texts else ""
 
