@@ -105,8 +105,8 @@ def breaches(
                 yield from _unfit_import(by_name[name], export, exporters, by_name)
         for other in by_name[name].after:
             if other not in by_name and other not in unbuilt:
-                known = ", ".join(sorted(by_name))
-                yield name, LayerError(f"{name}: AFTER names {other!r}, which is no layer; layers are {known}")
+                every = ", ".join(sorted(by_name))
+                yield name, LayerError(f"{name}: AFTER names {other!r}, which is no layer; layers are {every}")
     yield from _circle(needs(built, by_name.values()))
 
 

@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class ParameterFile:
-    """A phase's parameters, by key, and what is wrong with the form of the file."""
+    """Parameters by key, and what is wrong with the form of their file."""
 
     path: Path
     entries: dict[str, Entry]
@@ -40,8 +40,8 @@ class ParameterFile:
 
     @property
     def scopes(self) -> frozenset[Scope]:
-        """Where the layers are deployed that need every parameter from this file: a phase's account, unless the file
-        is tooling.json or network.json. What a layer of another scope takes from it is checked where it is given."""
+        """Scopes of the layers that need all their parameters from this file: those of a phase, unless the file is
+        tooling.json or network.json. Layers of other scopes may take some parameters from it."""
         return _OTHER_SCOPES.get(self.path.stem, frozenset({Scope.PHASE, Scope.ACCOUNT}))
 
     @property
@@ -91,16 +91,16 @@ def _items(path: Path) -> list[tuple[Any, int]]:
 
 
 def _lines(text: str) -> list[int]:
-    """The line of each item of the list that `text` is known to hold."""
+    """The line of each item of the list in a text that is valid JSON."""
     decoder = json.JSONDecoder()
-    place = text.index("[") + 1
+    position = text.index("[") + 1
     lines = []
-    while text[(place := _space_end(text, place))] != "]":
-        lines.append(text.count("\n", 0, place) + 1)
-        _, place = decoder.raw_decode(text, place)
+    while text[(position := _space_end(text, position))] != "]":
+        lines.append(text.count("\n", 0, position) + 1)
+        _, position = decoder.raw_decode(text, position)
     return lines
 
 
-def _space_end(text: str, place: int) -> int:
-    match = _SPACE.match(text, place)
-    return match.end() if match else place
+def _space_end(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position

@@ -33,7 +33,7 @@ RULES: Mapping[str, str] = MappingProxyType(
 
 
 class Severity(enum.Enum):
-    """How bad a finding is, in the words of SARIF 2.1.0 (section 3.27.10, "level property")."""
+    """Severity of a finding, in the words of SARIF 2.1.0 (section 3.27.10, "level property")."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -56,7 +56,7 @@ class Finding:
 
     @property
     def location(self) -> str:
-        """The file with the line and column that are known, as editors and terminals link it: file:line:column."""
+        """The file with its line and column, as editors and terminals link it: file:line:column."""
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
 
 

@@ -47,7 +47,7 @@ PLAN_ROLE = "stackferry-plan"
 DEFAULT_ADMINISTRATION_ROLE = "AWSCloudFormationStackSetAdministrationRole"
 DEFAULT_EXECUTION_ROLE = "AWSCloudFormationStackSetExecutionRole"
 ACCOUNT_GATE_FUNCTION = "AWSCloudFormationStackSetAccountGate"
-"""What StackSets take where a set names no roles (CloudFormation user guide, "Grant self-managed permissions", and
+"""Names that StackSets use where a set names no roles (CloudFormation user guide, "Grant self-managed permissions", and
 "Set up account gates")."""
 
 DMS_VPC_ROLE, DMS_LOGS_ROLE = "dms-vpc-role", "dms-cloudwatch-logs-role"

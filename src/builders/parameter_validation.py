@@ -112,7 +112,7 @@ def as_text(value: Any) -> str:
 
 
 def mistakes(value: str, declaration: Mapping[str, Any]) -> Iterator[str]:
-    """What CloudFormation refuses about `value`: each says what the value is not, and what is allowed."""
+    """Sentences about what CloudFormation refuses in a value, each with what is allowed."""
     if len(value.encode(errors="surrogatepass")) > naming.PARAMETER_LIMIT_BYTES:
         yield f"is longer than the {naming.PARAMETER_LIMIT_BYTES:,} bytes that CloudFormation takes"
     kind = declaration["Type"]

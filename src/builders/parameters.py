@@ -15,7 +15,7 @@ from builders import naming
 
 _ADDRESS = r"((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 LOG_RETENTION_DAYS = (30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
-"""What CloudWatch Logs takes from 30 days on (CloudWatch Logs API reference, "PutRetentionPolicy")."""
+"""Periods of CloudWatch Logs from 30 days on (CloudWatch Logs API reference, "PutRetentionPolicy")."""
 
 
 def reference(name: str) -> Ref:
@@ -170,7 +170,7 @@ def database_port() -> Parameter:
 
 
 def log_retention() -> Parameter:
-    """How long logs are kept; PCI DSS 10.5.1 asks for twelve months."""
+    """Days for which logs are kept; PCI DSS 10.5.1 asks for twelve months."""
     return number_choice("LogRetentionDays", "Days for which logs are kept", LOG_RETENTION_DAYS, 400)
 
 

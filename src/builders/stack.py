@@ -1,4 +1,4 @@
-"""The contract of a layer: names, the environment suffix, tags, exports and imports are known here and nowhere else.
+"""The contract of a layer: names, the environment suffix, tags, exports and imports are made here and nowhere else.
 
 A layer is a module with `SCOPE`, optionally `AFTER`, its exports as constants, and `build(stack)`:
 
@@ -102,7 +102,7 @@ class Stack:
         return resource
 
     def name(self, base: str) -> Sub:
-        """The physical name for `base`: the one place where the environment suffix enters a name."""
+        """The physical name for `base`: nothing else puts the environment suffix into a name."""
         return Sub(f"{base}-${{{naming.SUFFIX}}}")
 
     def output(self, name: str, value: Any, description: str, condition: str | None = None) -> None:

@@ -85,8 +85,8 @@ WRONG = {
     "a key that is like none": (
         f"{DEV}xyzzy: 1\n",
         [
-            "rollout.yaml, line 9, xyzzy: is no key of this file; known here: deploy_role, network, phases, stacksets, "
-            "tooling"
+            "rollout.yaml, line 9, xyzzy: is no key of this file; keys here are deploy_role, network, phases, "
+            "stacksets, tooling"
         ],
     ),
     "a key that is misspelt in a wave": (

@@ -80,7 +80,7 @@ class Linter:
 
 
 def usable_processes() -> int:
-    """How many processes to lint with: with 13 templates on two cores, two need two thirds of the time of one.
+    """The number of processes to lint with: with 13 templates on two cores, two need two thirds of the time of one.
 
     More than four gain nothing, since the largest template alone takes a quarter of the time. Only Linux forks well.
     """

@@ -44,8 +44,8 @@ def upload(built: Mapping[str, Path], destinations: Sequence[str]) -> None:
 
     Raises `UsageError` for a destination of another form and `DeployError` when the CLI fails.
     """
-    places = [_region_and_bucket(destination) for destination in destinations]
-    for region, bucket in places:
+    buckets = [_region_and_bucket(destination) for destination in destinations]
+    for region, bucket in buckets:
         cli = AwsCli(("aws",), {**os.environ, "AWS_REGION": region, "AWS_DEFAULT_REGION": region})
         for path in built.values():
             key = path.relative_to(PACKAGES_DIR).as_posix()
@@ -72,8 +72,8 @@ def _without_function(by_parameter: Mapping[str, package.Function], made: Assemb
     for layer, template in sorted(made.templates.items()):
         for name in template["Parameters"]:
             if name.endswith("PackageKey") and name not in by_parameter:
-                known = ", ".join(sorted(by_parameter))
-                message = f"{layer}: no function under lambda/ makes a package for {name}; packages are for {known}"
+                packages = ", ".join(sorted(by_parameter))
+                message = f"{layer}: no function under lambda/ makes a package for {name}; packages are for {packages}"
                 yield Finding("missing-package", message, f"templates/{layer}.json")
 
 

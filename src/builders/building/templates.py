@@ -45,7 +45,7 @@ def parse(text: str, form: Format) -> Any:
 
 
 def stale_finding(path: Path, expected: Mapping[str, Any], form: Format) -> Finding | None:
-    """What is wrong with a template file that should say `expected`, or None when it says just that."""
+    """The finding about a template file that does not say what is expected; None when it does."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:

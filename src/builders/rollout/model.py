@@ -1,4 +1,4 @@
-"""What the rooms of the rollout share: places, stack sets as they are and as they shall be. Values, no AWS."""
+"""Values of the rollout: targets, the desired and the current state of a phase's stack sets. No AWS calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """Where one instance of a stack set lives."""
+    """The account and region of one instance of a stack set."""
 
     account: str
     region: str
@@ -26,10 +26,10 @@ Values = Mapping[str, str]
 
 @dataclass(frozen=True)
 class StackSetSpec:
-    """One layer of a phase as its stack set shall be.
+    """The desired stack set of one layer of a phase.
 
-    `parameters` are the set's own values; `overrides` has an entry for every place that shall have an instance, with
-    the values that differ there.
+    `parameters` are the set's own values; `overrides` has an entry for every target of an instance, with the values
+    that differ there.
     """
 
     layer: str
@@ -39,15 +39,15 @@ class StackSetSpec:
     overrides: Mapping[Target, Values]
 
     def values(self, target: Target) -> dict[str, str]:
-        """What the stack at a place is deployed with."""
+        """The parameters of the stack at a target."""
         return {**self.parameters, **self.overrides[target]}
 
 
 @dataclass(frozen=True)
 class PlainStackSpec:
-    """One layer of a phase that lives in the network account, one stack for each place of the phase.
+    """The desired stacks of one layer of a phase in the network account, one for each target of the phase.
 
-    Its parameters are complete but for what the stacks of `needs` put out at the place under the same names.
+    The parameters are complete but for outputs of the same names, which the layers that it needs have at the target.
     """
 
     layer: str
@@ -65,7 +65,7 @@ class ConcurrencyMode(enum.Enum):
 
 @dataclass(frozen=True)
 class Preferences:
-    """How an operation goes through accounts and regions. The numbers are for each region; percentages end in %."""
+    """StackSetOperationPreferences. The numbers are for each region; percentages end in %."""
 
     max_concurrent: str = "1"
     failure_tolerance: str = "0"
@@ -75,7 +75,7 @@ class Preferences:
 
 @dataclass(frozen=True)
 class Wave:
-    """Accounts that are deployed together, and what must hold before the next wave begins."""
+    """Accounts that are deployed together, and conditions on which the next wave begins."""
 
     name: str
     accounts: tuple[str, ...]
@@ -86,7 +86,7 @@ class Wave:
 
 @dataclass(frozen=True)
 class Permissions:
-    """Who acts in the target accounts. `units` are the OUs that a service-managed set is aimed at."""
+    """Roles that act in the target accounts. `units` are the OUs to which a service-managed set deploys."""
 
     service_managed: bool = False
     call_as: str = "SELF"
@@ -97,7 +97,7 @@ class Permissions:
 
 @dataclass(frozen=True)
 class DesiredState:
-    """What a phase shall be. `sets` and `plain` are by layer; `needs` are the layers that each layer waits for."""
+    """The desired state of a phase. `sets` and `plain` are by layer; `needs` are the layers that each layer follows."""
 
     phase: str
     suffix: str
@@ -115,7 +115,7 @@ class DesiredState:
 
     @property
     def targets(self) -> frozenset[Target]:
-        """Every place that shall have an instance of some layer."""
+        """Every target of an instance of some layer."""
         return frozenset(target for each in self.sets.values() for target in each.overrides)
 
 
@@ -129,7 +129,7 @@ class Status(enum.Enum):
 
 @dataclass(frozen=True)
 class Instance:
-    """An instance as ListStackInstances shows it; `overrides` is None where they are not known."""
+    """An instance as ListStackInstances shows it; `overrides` is None where they were not read."""
 
     target: Target
     status: Status
@@ -154,13 +154,13 @@ class Operation:
 
     @property
     def active(self) -> bool:
-        """Whether it is not over."""
+        """True until it is over."""
         return self.status in ("QUEUED", "RUNNING", "STOPPING")
 
 
 @dataclass(frozen=True)
 class StackSet:
-    """A stack set as it is. `active` are its operations that are not over, oldest first."""
+    """A stack set as it is. `active` are the operations that are not over, oldest first."""
 
     layer: str
     name: str
@@ -184,10 +184,10 @@ class DeployedStack:
 
 @dataclass(frozen=True)
 class CurrentState:
-    """A phase as it is: its stack sets by layer, and the stacks that were looked at, by layer and place.
+    """A phase as it is: its stack sets by layer, and the stacks that were read, by layer and target.
 
-    `running_tasks` are the places whose replication task runs. `plain` are the stacks of the network account. `unread`
-    are stacks that could not be looked at, with the reason.
+    `running_tasks` are the targets whose replication task runs. `plain` are the stacks of the network account. `unread`
+    are stacks that could not be read, with the reason.
     """
 
     sets: Mapping[str, StackSet]
@@ -198,5 +198,5 @@ class CurrentState:
 
 
 def digest(text: str) -> str:
-    """The SHA-256 of a text, in hexadecimal: what a template is stored and compared by."""
+    """The SHA-256 of a text, in hexadecimal, by which templates are stored and compared."""
     return hashlib.sha256(text.encode()).hexdigest()

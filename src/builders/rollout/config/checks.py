@@ -42,7 +42,7 @@ def _size(wave: WaveConfig, remaining: int) -> int:
 
 
 def wave_mistakes(waves: Sequence[WaveConfig], accounts: Collection[str] | None) -> Iterator[Mistake]:
-    """The mistakes in the waves of a phase; `accounts` is None where they are not known yet."""
+    """The mistakes in the waves of a phase; `accounts` is None while only AWS knows them."""
     seen: dict[str, str] = {}
     for number, wave in enumerate(waves):
         path = ("waves", number)

@@ -123,10 +123,10 @@ def read_document(text: str) -> Document:
 
 
 def _syntax_mistake(error: YAMLError, text: str) -> Mistake:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    at = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
     position = getattr(error, "position", None)
-    line = mark.line + 1 if mark else text.count("\n", 0, position) + 1 if isinstance(position, int) else None
+    line = at.line + 1 if at else text.count("\n", 0, position) + 1 if isinstance(position, int) else None
     if "'\\t'" in problem:
         return Mistake((), "a tab stands where YAML wants spaces; indent with two spaces", line)
     return Mistake((), f"the file is no YAML: {problem}", line)

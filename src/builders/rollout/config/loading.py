@@ -144,7 +144,7 @@ def _mistake(found: ErrorDetails) -> Mistake:
 def _unknown_key(path: KeyPath) -> str:
     known = sorted(_keys(RolloutFile, path[:-1]))
     close = suggestion(str(path[-1]), known)
-    return "is no key of this file; " + (f"did you mean {close}?" if close else f"known here: {', '.join(known)}")
+    return "is no key of this file; " + (f"did you mean {close}?" if close else f"keys here are {', '.join(known)}")
 
 
 def _keys(model: type[BaseModel], path: KeyPath) -> Iterable[str]:

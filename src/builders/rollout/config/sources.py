@@ -44,7 +44,7 @@ class Source:
     written: bool = True
 
     def where(self, key: str) -> str:
-        """The location of a value: the file, the line where it is known, the key."""
+        """The location of a value: the file, the line if there is one, the key."""
         path = (*self.path, key)
         return location(self.name, self.lines.get(path), path)
 

@@ -1,4 +1,4 @@
-"""Reads `templates/*.json`. Each says in its metadata where it belongs and which layers it follows."""
+"""Templates as files: each has its scope, and the layers that it follows, in its metadata."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Template:
     outputs: frozenset[str] = frozenset()
 
     def default(self, parameter: str) -> str | None:
-        """What CloudFormation takes where no value is given, as a text; None where one must be given."""
+        """The value, as a text, that CloudFormation takes where none is given; None where one must be."""
         default = self.parameters[parameter].get("Default")
         return None if default is None else as_text(default)
 
@@ -51,11 +51,11 @@ def read_template(layer: str, body: str) -> Template:
     """Read one template. Raises `RolloutError` where it is no JSON or lacks its metadata."""
     try:
         content = json.loads(body)
-        said = content["Metadata"][naming.METADATA]
-        needs = frozenset(str(need) for need in said["Needs"])
+        metadata = content["Metadata"][naming.METADATA]
+        needs = frozenset(str(need) for need in metadata["Needs"])
         outputs = frozenset(content.get("Outputs", {}))
         parameters = {name: declaration.copy() for name, declaration in content.get("Parameters", {}).items()}
-        return Template(layer, body, Scope[said["Scope"]], needs, parameters, outputs)
+        return Template(layer, body, Scope[metadata["Scope"]], needs, parameters, outputs)
     except (ValueError, RecursionError) as error:
         raise RolloutError(f"the template of {layer} is not JSON; {_FORM}") from error
     except (KeyError, TypeError, AttributeError) as error:
