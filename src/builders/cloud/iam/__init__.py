@@ -1,1 +1,6 @@
-"""IAM and STS: who may do what, and who may assume which role."""
+"""IAM and STS: permissions of requests, and trust policies of roles.
+
+authorization.py  actions, resources and conditions of requests (`--auth`)
+assume_role.py    trust policies
+checks.py         refusals of IAM, KMS, Lambda and Logs
+"""

@@ -1,4 +1,4 @@
-"""All calls of the rollout to AWS. No other module of the rollout imports boto3.
+"""All calls of the rollout to AWS. No other package of the rollout imports boto3.
 
 client.py         the services of one phase
 access.py         credentials, roles and regions of calls
@@ -7,6 +7,7 @@ boto_clients.py   boto3 clients, one per service and region
 errors.py         the errors of AWS
 stack_sets.py     StackSets
 stacks.py         stacks and change sets of CloudFormation
+plain_stacks.py   plain stacks, deployed by change sets
 accounts.py       target accounts: stacks, events, alarms, tasks, regions, quotas
 resources.py      single resources, and roles
 organizations.py  AWS Organizations
