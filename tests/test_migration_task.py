@@ -302,7 +302,8 @@ def test_a_service_that_does_not_answer_is_told_in_one_line(run: Run, monkeypatc
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     answer = run("status")
-    assert (answer.code, answer.complaint.startswith("DMS cannot be asked: Could not connect")) == (1, True)
+    unanswered = "dms does not answer in us-east-1 (DescribeReplicationTasks): Could not connect"
+    assert (answer.code, answer.complaint.startswith(unanswered)) == (1, True)
 
 
 def test_the_region_is_that_of_the_task_whatever_the_environment_says(

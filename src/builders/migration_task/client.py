@@ -1,4 +1,4 @@
-"""All calls to DMS. Errors leave here as `ReplicationError`, one line in the user's words."""
+"""All calls to DMS. Errors leave here as `ReplicationError`, one line for the user."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ProfileNotFound
 
-from builders.errors import ReplicationError
+from builders.errors import ReplicationError, RolloutError
 from builders.migration_task.task import Rows, Task, rows_of, task_of
+from builders.rollout.aws.access import Session
+from builders.rollout.aws.errors import Advice, NotFound, translated
+
+ADVICE = Advice(retry="run this again", permissions="docs/migration.md")
 
 DEFAULT_ATTEMPTS = 7
 """Throttling, too, is tried again by boto3: over about half a minute, unless AWS_MAX_ATTEMPTS says otherwise."""
@@ -23,8 +26,9 @@ class Replication:
 
     def __init__(self, arn: str, profile: str | None = None, region: str | None = None) -> None:
         self.arn = arn
-        with _in_our_words(arn):
-            session = boto3.Session(profile_name=profile, region_name=region or arn.split(":")[3])
+        self._session = Session(region or arn.split(":")[3])
+        with self._asking("a client"):
+            session = boto3.Session(profile_name=profile, region_name=self._session.region)
             attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", DEFAULT_ATTEMPTS))
             retries = {"mode": "standard", "total_max_attempts": attempts}
             self._dms: Any = session.client("dms", config=Config(connect_timeout=10, read_timeout=30, retries=retries))
@@ -32,7 +36,7 @@ class Replication:
     def task(self) -> Task:
         """The task as it is now."""
         filters = [{"Name": "replication-task-arn", "Values": [self.arn]}]
-        with _in_our_words(self.arn):
+        with self._asking("DescribeReplicationTasks"):
             pages = self._dms.get_paginator("describe_replication_tasks").paginate(
                 Filters=filters, WithoutSettings=True
             )
@@ -43,7 +47,7 @@ class Replication:
 
     def rows(self) -> Rows:
         """Rows over all tables; none before the task has run."""
-        with _in_our_words(self.arn):
+        with self._asking("DescribeTableStatistics"):
             pages = self._dms.get_paginator("describe_table_statistics").paginate(ReplicationTaskArn=self.arn)
             try:
                 return rows_of(table for page in pages for table in page["TableStatistics"])
@@ -52,17 +56,17 @@ class Replication:
 
     def begin(self, kind: str) -> None:
         """Ask for a start; `kind` is start-replication or resume-processing."""
-        with _in_our_words(self.arn):
+        with self._asking("StartReplicationTask"):
             self._dms.start_replication_task(ReplicationTaskArn=self.arn, StartReplicationTaskType=kind)
 
     def stop(self) -> None:
         """Ask for a stop."""
-        with _in_our_words(self.arn):
+        with self._asking("StopReplicationTask"):
             self._dms.stop_replication_task(ReplicationTaskArn=self.arn)
 
     def test_connection(self, instance_arn: str, endpoint_arn: str) -> None:
-        """Ask for a test of the way from the instance to an endpoint."""
-        with _in_our_words(self.arn):
+        """Ask for a test of the connection from the instance to an endpoint."""
+        with self._asking("TestConnection"):
             self._dms.test_connection(ReplicationInstanceArn=instance_arn, EndpointArn=endpoint_arn)
 
     def connection(self, instance_arn: str, endpoint_arn: str) -> tuple[str, str]:
@@ -71,29 +75,22 @@ class Replication:
             {"Name": "replication-instance-arn", "Values": [instance_arn]},
             {"Name": "endpoint-arn", "Values": [endpoint_arn]},
         ]
-        with _in_our_words(self.arn):
+        with self._asking("DescribeConnections"):
             try:
                 found = self._dms.describe_connections(Filters=filters)["Connections"]
             except self._dms.exceptions.ResourceNotFoundFault:
                 found = []
         return (found[0]["Status"], found[0].get("LastFailureMessage", "")) if found else ("", "")
 
-
-@contextlib.contextmanager
-def _in_our_words(arn: str) -> Iterator[None]:
-    try:
-        yield
-    except NoCredentialsError as error:
-        raise ReplicationError("no AWS credentials were found; log in, or name a profile with --profile") from error
-    except ProfileNotFound as error:
-        raise ReplicationError(f"{error}; name one of ~/.aws/config with --profile") from error
-    except ClientError as error:
-        code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-        if code == "ResourceNotFoundFault":
-            raise _missing(arn) from error
-        raise ReplicationError(f"DMS refused {error.operation_name}: {code}: {message}") from error
-    except BotoCoreError as error:
-        raise ReplicationError(f"DMS cannot be asked: {error}") from error
+    @contextlib.contextmanager
+    def _asking(self, operation: str) -> Iterator[None]:
+        try:
+            with translated("dms", operation, self._session, ADVICE):
+                yield
+        except NotFound as error:
+            raise _missing(self.arn) from error
+        except RolloutError as error:
+            raise ReplicationError(str(error)) from error
 
 
 def _missing(arn: str) -> ReplicationError:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from builders.errors import RolloutError
@@ -74,7 +75,15 @@ class Conflict(Refused):
     """An object is not what a conditional write expects: somebody else wrote first."""
 
 
-PERMISSIONS_PAGE = "docs/permissions.md"
+@dataclass(frozen=True)
+class Advice:
+    """What a command's user does once AWS answers again, and the page that lists the command's permissions."""
+
+    retry: str = "run `resume`"
+    permissions: str = "docs/permissions.md"
+
+
+ROLLOUT = Advice()
 
 _KINDS: Mapping[str, type[Refused]] = {
     "OperationInProgressException": OperationInProgress,
@@ -106,11 +115,8 @@ _ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"
 
 
 @contextlib.contextmanager
-def translated(service: str, operation: str, session: Session, retry: str = "run `resume`") -> Iterator[None]:
-    """Turn what boto3 raises within into `Unreachable` or `Refused` and its children.
-
-    `retry` is what a person does once AWS answers again.
-    """
+def translated(service: str, operation: str, session: Session, advice: Advice = ROLLOUT) -> Iterator[None]:
+    """Turn what boto3 raises within into `Unreachable` or `Refused` and its children."""
     from botocore import exceptions  # noqa: PLC0415 boto3 is loaded at the first call
 
     try:
@@ -124,11 +130,11 @@ def translated(service: str, operation: str, session: Session, retry: str = "run
     except (exceptions.TokenRetrievalError, exceptions.SSOError) as error:
         raise Unreachable(f"the AWS login cannot be used: {_line(error)}; log in again") from error
     except exceptions.ClientError as error:
-        raise _refused(error.response, service, operation, session, retry) from error
+        raise _refused(error.response, service, operation, session, advice) from error
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         message = (
             f"{service} does not answer in {session} ({operation}): {_line(error)}; "
-            f"look at the network, the proxy and the region, and {retry} when it answers again"
+            f"look at the network, the proxy and the region, and {advice.retry} when it answers again"
         )
         raise Unreachable(message) from error
     except exceptions.BotoCoreError as error:
@@ -136,22 +142,22 @@ def translated(service: str, operation: str, session: Session, retry: str = "run
 
 
 def _refused(
-    response: Mapping[str, Any], service: str, operation: str, session: Session, retry: str
+    response: Mapping[str, Any], service: str, operation: str, session: Session, advice: Advice
 ) -> Refused | Unreachable:
     """What passes by itself, or by a new login, is `Unreachable`: it tells nothing of what was asked for."""
     code = str(response["Error"]["Code"])
     words = _line(response["Error"].get("Message", ""))
-    if passing := _passing(response, code, f"{service} in {session}", operation, retry):
+    if passing := _passing(response, code, f"{service} in {session}", operation, advice.retry):
         return Unreachable(f"{passing}: {words}" if words else passing)
     if operation == "AssumeRole" and code in _DENIED:
         return AccessDenied(
             f"a role cannot be assumed: {words}; it must be there, trust this account and ask for the external id "
-            f"that this phase sends; see {PERMISSIONS_PAGE}",
+            f"that this phase sends; see {advice.permissions}",
             code,
             words,
         )
     if code in _DENIED:
-        return AccessDenied(_denial(words, service, operation, session), code, words)
+        return AccessDenied(_denial(words, service, operation, session, advice), code, words)
     if code in _INVALID:
         # A region that an account has not enabled knows none of its credentials (Account Management guide, "Enable or
         # disable AWS Regions in your account").
@@ -172,14 +178,14 @@ def _passing(response: Mapping[str, Any], code: str, service: str, operation: st
     return ""
 
 
-def _denial(words: str, service: str, operation: str, session: Session) -> str:
+def _denial(words: str, service: str, operation: str, session: Session, advice: Advice) -> str:
     """AWS names action and resource in most sentences; where it does not, the call's own name must do."""
     named = re.search(r"perform: (\S+?)(?: on resource: (\S+))?(?: |$)", words)
     called = f"{service}:{operation}"
     action = named[1] if named else _ACTIONS.get(called, called)
     resource = f" on {named[2]}" if named and named[2] else ""
     caller = f"role {session.role.name}" if session.role else "these credentials"
-    return f"{caller} may not {action}{resource} in {session}; allow it ({PERMISSIONS_PAGE}); AWS says: {words}"
+    return f"{caller} may not {action}{resource} in {session}; allow it ({advice.permissions}); AWS says: {words}"
 
 
 def _line(words: object) -> str:
