@@ -1,4 +1,4 @@
-"""What every command begins with: rollout.yaml, the templates, the shared stacks, and so the phase as it shall be."""
+"""The beginning of every command: a phase and its desired state, from rollout.yaml, templates and shared stacks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from builders.rollout.aws.client import Client
 from builders.rollout.config import desired_state, loading, schema, sources, templates
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template
-from builders.rollout.executor import current_state
+from builders.rollout.executor.current_state import read_current_state
 from builders.rollout.model import CurrentState, DesiredState, Permissions, PlainStackSpec, Target, Values
-from builders.rollout.state.overrides import OverrideCache
 from builders.rollout.state.store import Store
 from builders.scopes import Scope
 from builders.text import unknown_name
@@ -23,7 +22,7 @@ from builders.text import unknown_name
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase that a command works on. `buckets` are those of the artifacts, by region."""
+    """A phase that a command works on. `buckets` are those of the functions' packages, by region."""
 
     rollout: schema.RolloutFile
     templates: Mapping[str, Template]
@@ -35,7 +34,7 @@ class Phase:
 
     @property
     def layers(self) -> frozenset[str]:
-        """Every layer that a stack set of this phase may carry."""
+        """The layers that a stack set of this phase may carry."""
         return frozenset(name for name, each in self.templates.items() if each.scope is Scope.PHASE)
 
     @property
@@ -43,17 +42,15 @@ class Phase:
         """The layers of the phase that plain stacks carry."""
         return list(self.desired.plain.values())
 
-    def current(self, known: OverrideCache | None = None) -> CurrentState:
-        """The phase as it is."""
-        known = known or self.store.overrides()
-        return current_state.read_current_state(
-            self.client.sets, self.client.plain, known, self.desired.suffix, self.layers, self.routes
-        )
+    def current(self) -> CurrentState:
+        """Read the phase as it is."""
+        sets, plain, cache = self.client.sets, self.client.plain, self.store.overrides()
+        return read_current_state(sets, plain, cache, self.desired.suffix, self.layers, self.routes)
 
 
 @dataclass(frozen=True)
 class PhaseConnection:
-    """The accounts of a phase, before anything of it need stand."""
+    """The accounts of a phase, of which nothing need be deployed yet."""
 
     rollout: schema.RolloutFile
     templates: Mapping[str, Template]
@@ -88,41 +85,32 @@ def connect(
         service_managed=rollout.stacksets.permission_model == "SERVICE_MANAGED", call_as=rollout.stacksets.call_as
     )
     client = make_client(
-        region=rollout.home,
-        permissions=permissions,
-        phase=name,
-        suffix=suffix,
-        deploy_role=rollout.deploy_role,
+        region=rollout.home, permissions=permissions, phase=name, suffix=suffix, deploy_role=rollout.deploy_role
     )
-    check_account(client, rollout)
+    account = client.account()  # before anything else is asked with these credentials
+    if account != rollout.tooling.account:
+        raise RolloutError(
+            f"the credentials are of account {account}, and the tooling account of {rollout.path} is "
+            f"{rollout.tooling.account}; choose its profile by --profile or AWS_PROFILE"
+        )
     return PhaseConnection(rollout, found, name, suffix, client)
 
 
-def open_phase(opened: PhaseConnection) -> Phase:
+def open_phase(connection: PhaseConnection) -> Phase:
     """Open a phase. Raises `RolloutError` where the shared stacks do not exist yet."""
-    rollout, client = opened.rollout, opened.client
-    shared = shared_outputs(client, rollout, opened.phase)
-    desired = desired_state.desired_state(rollout, opened.phase, opened.templates, shared, opened.members)
+    rollout, client = connection.rollout, connection.client
+    shared = shared_outputs(client, rollout, connection.phase)
+    desired = desired_state.desired_state(rollout, connection.phase, connection.templates, shared, connection.members)
     buckets = {region: outputs[naming.ARTIFACTS_BUCKET] for region, outputs in shared.tooling.items()}
     return Phase(
         rollout=rollout,
-        templates=opened.templates,
+        templates=connection.templates,
         shared=shared,
         desired=desired,
         client=client,
         store=Store(client.objects(rollout.home), buckets[rollout.home], desired.suffix),
         buckets=buckets,
     )
-
-
-def check_account(client: Client, rollout: schema.RolloutFile) -> None:
-    """Refuse credentials of another account before anything is asked with them."""
-    account = client.account()
-    if account != rollout.tooling.account:
-        raise RolloutError(
-            f"the credentials are of account {account}, and the tooling account of {rollout.path} is "
-            f"{rollout.tooling.account}; choose its profile by --profile or AWS_PROFILE"
-        )
 
 
 ADMINISTRATION, ARTIFACTS, SHARED_NETWORK = "administration", "artifacts", "shared_network"

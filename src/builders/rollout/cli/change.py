@@ -72,17 +72,17 @@ def apply(
     as_json: bool,
 ) -> int:
     """Plan, show, ask, carry out."""
-    known = plan_file.load_plan(saved) if saved else None
+    saved_plan = plan_file.load_plan(saved) if saved else None
     if check:
         _check(options.templates)
     opened = open_phase(options, phase)
-    desired, agreed = opened.desired, known.acknowledged if known else ()
+    desired, agreed = opened.desired, saved_plan.acknowledged if saved_plan else ()
     made = _plan(opened, opened.current(), Command.APPLY, desired, release_id(desired), acknowledged, agreed)
-    if known is not None and (differences := plan_file.differences(known, made)):
+    if saved_plan is not None and (differences := plan_file.differences(saved_plan, made)):
         for line in differences:
             progress.say(line)
         raise RolloutError(f"{saved} is stale: the phase has changed in {len(differences)} ways since; plan again")
-    return _carry_out(opened, Command.APPLY, desired, made, yes or known is not None, poll_seconds, as_json)
+    return _carry_out(opened, Command.APPLY, desired, made, yes or saved_plan is not None, poll_seconds, as_json)
 
 
 def resume(options: GlobalOptions, *, phase: str, poll_seconds: float, as_json: bool) -> int:
@@ -152,7 +152,7 @@ def remove(
 
 
 def _plan(
-    opened: Phase,
+    phase: Phase,
     current: CurrentState,
     command: Command,
     desired: DesiredState,
@@ -163,7 +163,7 @@ def _plan(
     """Plan. What was `agreed` to in a saved plan may be gone by now: that plan is stale, and nobody typed it wrong."""
     made = make_plan(
         desired,
-        read_changing_stacks(opened.client.members, desired, current, progress.say),
+        read_changing_stacks(phase.client.members, desired, current, progress.say),
         command=command.value,
         release=release,
         back=command is not Command.APPLY,
@@ -172,13 +172,13 @@ def _plan(
     asked = {each for each in acknowledged if each.partition("/")[0] != ACKNOWLEDGED}
     unknown = sorted(asked - {each.name for each in made.hazards})
     if unknown:
-        known = ", ".join(sorted({each.name for each in made.hazards if each.hazard.acknowledgeable})) or "nothing"
-        raise UsageError(f"--acknowledge {', '.join(unknown)}: the plan blocks on no such thing; it blocks on {known}")
+        named = ", ".join(sorted({each.name for each in made.hazards if each.hazard.acknowledgeable})) or "nothing"
+        raise UsageError(f"--acknowledge {', '.join(unknown)}: the plan blocks on no such thing; it blocks on {named}")
     return made
 
 
 def _carry_out(
-    opened: Phase, command: Command, desired: DesiredState, made: Plan, yes: bool, poll_seconds: float, as_json: bool
+    phase: Phase, command: Command, desired: DesiredState, made: Plan, yes: bool, poll_seconds: float, as_json: bool
 ) -> int:
     """Show the plan, ask, and carry its schedule out. Raises `RolloutError` while another run holds the phase."""
     if made.nothing_to_do:
@@ -187,16 +187,16 @@ def _carry_out(
     page.print_page(plan_text(made, width()), sys.stderr)
     _refuse_blocked(made)
     confirm(f"{command.value} this to {made.phase}?", yes)
-    release = opened.store.releases.save(desired)
-    with _services(opened, command.value, poll_seconds, made) as services:
+    release = phase.store.releases.save(desired)
+    with _services(phase, command.value, poll_seconds, made) as services:
         if command is Command.APPLY:
-            publish_packages(opened, services.observer)
+            publish_packages(phase, services.observer)
         else:
-            require_packages(opened.client, desired)
+            require_packages(phase.client, desired)
         to = made.release if command is Command.ROLLBACK else ""
         run = begin_run(services, command, release, made.acknowledged, to)
-        report = run_to_desired(services, run, desired, opened.layers, opened.routes, made.schedule)
-    return _report(opened, command, report, as_json)
+        report = run_to_desired(services, run, desired, phase.layers, phase.routes, made.schedule)
+    return _report(phase, command, report, as_json)
 
 
 def _refuse_blocked(made: Plan) -> None:
@@ -208,17 +208,17 @@ def _refuse_blocked(made: Plan) -> None:
 
 
 @contextlib.contextmanager
-def _services(opened: Phase, command: str, poll_seconds: float, made: Plan | None = None) -> Iterator[RunServices]:
+def _services(phase: Phase, command: str, poll_seconds: float, made: Plan | None = None) -> Iterator[RunServices]:
     clock, poll_interval = WallClock(), PollInterval(poll_seconds, LONGEST_POLLS * poll_seconds)
-    with observing(f"{command} {opened.desired.phase}", made, clock) as observer:
-        yield RunServices(opened.client, opened.store, clock, poll_interval, observer)
+    with observing(f"{command} {phase.desired.phase}", made, clock) as observer:
+        yield RunServices(phase.client, phase.store, clock, poll_interval, observer)
 
 
-def _report(opened: Phase, command: Command, report: Report, as_json: bool) -> int:
-    causes, phase = failure_causes(opened.client.members, report), opened.desired.phase
+def _report(phase: Phase, command: Command, report: Report, as_json: bool) -> int:
+    causes, name = failure_causes(phase.client.members, report), phase.desired.phase
     print_result(
         lambda: report_data(report, causes),
-        lambda width: report_text(report, causes, phase, command.value, width),
+        lambda width: report_text(report, causes, name, command.value, width),
         as_json,
     )
     return DONE if report.good else FAILED
@@ -232,45 +232,45 @@ def _check(templates: Path) -> None:
         raise RolloutError("the templates or environments are not clean; mend what is shown above, or give --no-check")
 
 
-def _earlier_release(opened: Phase) -> str:
+def _earlier_release(phase: Phase) -> str:
     """The last good release before that of the last run, however that ended."""
-    releases = [each.release for each in opened.store.journal.history() if each.release]
-    found = opened.store.last_good(before=releases[-1] if releases else None)
+    releases = [each.release for each in phase.store.journal.history() if each.release]
+    found = phase.store.last_good(before=releases[-1] if releases else None)
     if found is None:
         raise RolloutError(
-            f"phase {opened.desired.phase} has no earlier release that ended well; name one by --to, see "
+            f"phase {phase.desired.phase} has no earlier release that ended well; name one by --to, see "
             "`rollout-stacksets status`"
         )
     return found
 
 
-def _detach_accounts(opened: Phase, accounts: Collection[str], poll_seconds: float) -> Report:
+def _detach_accounts(phase: Phase, accounts: Collection[str], poll_seconds: float) -> Report:
     """Detach instances that no operation reaches any more; what still works there is removed by a plan."""
-    sets = opened.current().sets
+    sets = phase.current().sets
     present = {target.account for state in sets.values() for target in state.instances}
     strangers = sorted(set(accounts) - present)
     if strangers:
-        raise UsageError(f"phase {opened.desired.phase} has no instance in {', '.join(strangers)}; see `status`")
-    reached = {account for account in accounts if _is_reached(opened, sets, account)}
-    found = detach_calls(sets, accounts, reached, opened.desired.regions)
+        raise UsageError(f"phase {phase.desired.phase} has no instance in {', '.join(strangers)}; see `status`")
+    reached = {account for account in accounts if _is_reached(phase, sets, account)}
+    found = detach_calls(sets, accounts, reached, phase.desired.regions)
     if not found:
         raise RolloutError(
             f"nothing to detach: StackSets reaches all instances of {', '.join(sorted(accounts))}; take the accounts "
             "out of rollout.yaml and apply, which removes their stacks"
         )
-    order = [layer for layer in reversed(in_order(opened.desired.needs)) if layer in found]
+    order = [layer for layer in reversed(in_order(phase.desired.needs)) if layer in found]
     calls = {layer: found[layer] for layer in [*order, *sorted(found.keys() - set(order))]}
-    with _services(opened, "remove", poll_seconds) as services:
-        return detach(services, begin_run(services, Command.DETACH, "", ()), opened.desired, calls)
+    with _services(phase, "remove", poll_seconds) as services:
+        return detach(services, begin_run(services, Command.DETACH, "", ()), phase.desired, calls)
 
 
-def _is_reached(opened: Phase, sets: Mapping[str, StackSet], account: str) -> bool:
-    """Whether the account still lets us read a stack of ours."""
+def _is_reached(phase: Phase, sets: Mapping[str, StackSet], account: str) -> bool:
+    """Ask whether the account still lets us read a stack of ours."""
     for state in sets.values():
         for target, instance in state.instances.items():
             if target.account == account and instance.stack_id:
                 try:
-                    opened.client.members.outputs(target, instance.stack_id)
+                    phase.client.members.outputs(target, instance.stack_id)
                 except Refused:
                     return False
                 return True

@@ -41,7 +41,7 @@ def print_result(data: Callable[[], Any], text: Callable[[int], Text], as_json: 
 
 
 def width() -> int:
-    """How wide a text may be: the terminal, or 100 columns in a pipe."""
+    """The most columns of a text: the terminal's, or 100 in a pipe."""
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 
 

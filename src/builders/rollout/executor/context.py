@@ -17,7 +17,7 @@ from builders.rollout.state.overrides import OverrideCache
 
 
 class Observer:
-    """Is told what happens, in the order in which it happens. This one ignores it; subclasses show it."""
+    """Learns of the events of a run in their order. This one ignores them; subclasses show them."""
 
     detailed: bool = False
     """The state of each instance is worth asking for while operations run."""
@@ -48,7 +48,7 @@ class Context:
     members: Members
     plain: PlainStacks
     journal: Journal
-    known: OverrideCache
+    override_cache: OverrideCache
     clock: Clock
     poll_interval: PollInterval
     observer: Observer
@@ -78,7 +78,7 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Whether everything is as desired."""
+        """True where everything is as desired."""
         return not self.failures and not self.stopped
 
     @property

@@ -36,7 +36,7 @@ TASK = "AWS::DMS::ReplicationTask"
 def read_current_state(
     sets: StackSets,
     plain: PlainStacks,
-    known: OverrideCache,
+    cache: OverrideCache,
     suffix: str,
     layers: Collection[str],
     routes: Iterable[PlainStackSpec],
@@ -46,7 +46,7 @@ def read_current_state(
     found: dict[str, StackSet] = {}
     for layer, state in concurrently(lambda layer: sets.read(layer, names[layer]), names):
         if state is not None:
-            found[layer] = with_overrides(sets, known, state)
+            found[layer] = with_overrides(sets, cache, state)
 
     def read(asked: tuple[PlainStackSpec, Target]) -> DeployedStack | None:
         spec, target = asked
@@ -58,17 +58,17 @@ def read_current_state(
     return CurrentState(dict(sorted(found.items())), plain=dict(sorted(stacks.items(), key=lambda item: item[0])))
 
 
-def with_overrides(sets: StackSets, known: OverrideCache, state: StackSet) -> StackSet:
+def with_overrides(sets: StackSets, cache: OverrideCache, state: StackSet) -> StackSet:
     """A set whose instances have their overrides: those that our own operations gave, else asked for one by one."""
     instances: dict[Target, Instance] = {}
     unknown: list[Instance] = []
     for target, instance in state.instances.items():
-        overrides = known.overrides(state.layer, instance)
+        overrides = cache.overrides(state.layer, instance)
         instances[target] = dataclasses.replace(instance, overrides=overrides)
         if overrides is None and instance.status is not Status.INOPERABLE:
             unknown.append(instance)
     for instance, overrides in concurrently(lambda instance: sets.overrides(state.name, instance.target), unknown):
-        known.learn(state.layer, instance, overrides)
+        cache.learn(state.layer, instance, overrides)
         instances[instance.target] = dataclasses.replace(instance, overrides=overrides)
     return dataclasses.replace(state, instances=instances)
 

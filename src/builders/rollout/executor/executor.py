@@ -52,7 +52,7 @@ class Executor:
         return self.report
 
     def _was_baking(self, wave: Wave, later: Collection[str]) -> bool:
-        """Whether an earlier process had done the wave, and not begun the next."""
+        """Tell whether an earlier process had done the wave, and not begun the next."""
         return not self._resumed_accounts.isdisjoint(wave.accounts) and self._resumed_accounts.isdisjoint(later)
 
     def _desired_targets(self, wave: Wave) -> list[Target]:

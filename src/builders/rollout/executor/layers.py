@@ -56,7 +56,7 @@ class LayerRun:
 
     @property
     def succeeded(self) -> int:
-        """How many instances are as desired."""
+        """The number of instances that are as desired."""
         return len(self._targets - self.failures.keys())
 
     def advance(self) -> None:
@@ -73,7 +73,7 @@ class LayerRun:
             self._finish()
 
     def _may_begin(self) -> bool:
-        """Whether the next call may run beside those that do, as one operation over all of their accounts might."""
+        """Tell whether the next call may run beside the others, as one operation over all of their accounts might."""
         if not self._calls or not self._running:
             return bool(self._calls)
         call, running = self._calls[0], [each.call for each in self._running]
@@ -109,7 +109,7 @@ class LayerRun:
         self.over = True
         if self.changed:
             read = self._context.sets.read(self.layer, self._set_name)
-            self.state = read and with_overrides(self._context.sets, self._context.known, read)
+            self.state = read and with_overrides(self._context.sets, self._context.override_cache, read)
         changed = self.state is not None and self._spec is not None and differs(self._desired, self._spec, self.state)
         for target in sorted(self._targets):
             left = change_kind(self._spec, self.state, target, changed)
@@ -204,7 +204,7 @@ class PlainLayerRun:
 
     @property
     def succeeded(self) -> int:
-        """How many stacks are as desired."""
+        """The number of stacks that are as desired."""
         return len(self._targets - self.failures.keys())
 
     def advance(self) -> None:

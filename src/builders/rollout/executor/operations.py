@@ -19,7 +19,7 @@ IMMEDIATE = frozenset({Action.CREATE_SET, Action.DELETE_SET})
 """Calls that are over when they return."""
 
 NO_RELEASE = "no-release"
-"""What ids begin with where a run brings no release: with a hyphen they may not (CloudFormation API reference,
+"""The beginning of ids where a run brings no release: they may not begin with a hyphen (CloudFormation API reference,
 ClientRequestToken: [a-zA-Z0-9][-a-zA-Z0-9]*)."""
 
 
@@ -60,8 +60,8 @@ class Operations(Poller[RunOperation]):
         failures = self._failures(running.call, operation)
         entry = Entry(running.id, running.call, EntryState.OVER, operation.status, tuple(failures))
         self._context.journal.record(entry)
-        self._context.known.apply([entry])
-        self._context.known.pass_by(entry)
+        self._context.override_cache.apply([entry])
+        self._context.override_cache.pass_by(entry)
         return failures
 
     def send(self, polled: RunOperation) -> Operation | None:

@@ -15,7 +15,7 @@ from builders.rollout.aws.stack_sets import StackSets
 from builders.rollout.model import Operation
 
 MOST_NOT_FOUND = 10
-"""How often an operation that was accepted may not be found before it counts as lost."""
+"""So often an operation that was accepted may not be found before it counts as lost."""
 
 
 class Clock(Protocol):
@@ -77,7 +77,7 @@ Polled = TypeVar("Polled", bound=PolledOperation)
 
 
 class Poller(ABC, Generic[Polled]):
-    """Sends operations and polls them. A subclass makes the call, and is told of what happens."""
+    """Sends operations and polls them. A subclass makes the call, and reports what happens."""
 
     def __init__(self, sets: StackSets, clock: Clock, interval: PollInterval) -> None:
         self.sets = sets
@@ -133,7 +133,7 @@ class Poller(ABC, Generic[Polled]):
                 self.clock.wait(max(0.0, min(each.due for each in left) - self.clock.now()))
 
     def exists(self, polled: Polled) -> bool:
-        """Whether AWS knows the operation."""
+        """Ask whether AWS has the operation."""
         return self._describe(polled) is not None
 
     def _send(self, polled: Polled) -> Operation | None:

@@ -75,7 +75,7 @@ def run_to_desired(
     """
     context = _context(services, run, desired)
     resumed = _finish_running(context, run)
-    current = read_current_state(context.sets, context.plain, context.known, desired.suffix, layers, routes)
+    current = read_current_state(context.sets, context.plain, context.override_cache, desired.suffix, layers, routes)
     if planned is None or not planned.starts_from(desired, current):
         planned = make_schedule(desired, current, back=run.command is not Command.APPLY)
     return _close(services, context, Executor(context, planned, resumed).run())
@@ -103,7 +103,7 @@ def _context(services: RunServices, run: Run, desired: DesiredState) -> Context:
         members=services.client.members,
         plain=services.client.plain,
         journal=services.store.journal,
-        known=services.store.overrides(),
+        override_cache=services.store.overrides(),
         clock=services.clock,
         poll_interval=services.poll_interval,
         observer=services.observer,
@@ -111,7 +111,7 @@ def _context(services: RunServices, run: Run, desired: DesiredState) -> Context:
 
 
 def _close(services: RunServices, context: Context, report: Report) -> Report:
-    services.store.save_overrides(context.known)
+    services.store.save_overrides(context.override_cache)
     services.store.journal.close(RunStatus.DONE if report.good else RunStatus.FAILED, good=report.good)
     return report
 

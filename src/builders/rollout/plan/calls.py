@@ -142,7 +142,7 @@ def state_after(desired: DesiredState, state: StackSet | None, *done: Call) -> S
 
 
 def same_calls(desired: DesiredState, layer: str, one: StackSet | None, other: StackSet | None) -> bool:
-    """Whether two states of a set lead to the same calls, wherever they go."""
+    """Tell whether two states of a set lead to the same calls, for whatever targets."""
     return one is other or _relevant(desired, layer, one) == _relevant(desired, layer, other)
 
 

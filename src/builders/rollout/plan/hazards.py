@@ -82,9 +82,9 @@ class HazardFinder:
         spec = self._desired.sets.get(layer)
         desired = spec is not None and target in spec.overrides
         template, values = (spec.template, spec.values(target)) if spec and desired else ("", {})
-        known = (before.template, frozenset(before.parameters.items()), before.status) if before else None
+        deployed = (before.template, frozenset(before.parameters.items()), before.status) if before else None
         running = target in self._current.running_tasks
-        question = _Question(layer, target.region, known, template, frozenset(values.items()), running)
+        question = _Question(layer, target.region, deployed, template, frozenset(values.items()), running)
         if question not in self._answers:
             comparison = compare(before, template, values, target)
             exporting = comparison if before and changed_exports(comparison) else None
@@ -118,7 +118,7 @@ class HazardFinder:
         return self._imports[question]
 
     def _is_ordered(self, hazard: Hazard) -> bool:
-        """Whether a hazard is none, since the layers that it needs to go first do."""
+        """Tell whether a hazard is none, since the layers that it needs to go first do."""
         own = self._position.get(hazard.layer, 0)
         return bool(hazard.needs_order) and all(self._position.get(each, own) < own for each in hazard.needs_order)
 

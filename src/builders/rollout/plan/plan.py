@@ -75,18 +75,18 @@ class Plan:
 
     @property
     def blocks(self) -> tuple[PlannedHazard, ...]:
-        """What must not happen, or not before it is acknowledged."""
+        """The hazards that forbid the plan, or forbid it until they are acknowledged."""
         return tuple(
             each for each in self.hazards if not (each.hazard.acknowledgeable and each.name in self.acknowledged)
         )
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether no call would be made and no plain stack touched."""
+        """True where no call would be made and no plain stack touched."""
         return not any(group.kind is not ChangeKind.NOTHING for group in self.groups)
 
     def count(self, kinds: Iterable[ChangeKind]) -> int:
-        """How many instances become one of these."""
+        """Count the instances of these kinds."""
         chosen = set(kinds)
         return sum(len(group.targets) for group in self.groups if group.kind in chosen)
 

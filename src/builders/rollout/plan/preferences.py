@@ -16,12 +16,12 @@ def account_count(given: str, accounts: int) -> int:
 
 
 def tolerated_accounts(preferences: Preferences, accounts: int) -> int:
-    """How many accounts may fail in a region, but never all: a canary of one that failed must stop what comes next."""
+    """The accounts that may fail in a region, but never all: a canary of one that failed must stop what comes next."""
     return max(0, min(account_count(preferences.failure_tolerance, accounts), accounts - 1))
 
 
 def concurrent_accounts(preferences: Preferences, accounts: int) -> int:
-    """How many accounts of a region are worked on at once: strict tolerance begins one more than it may lose."""
+    """The accounts of a region that are worked on at once: strict tolerance begins one more than it may lose."""
     most = max(1, account_count(preferences.max_concurrent, accounts))
     if preferences.mode is ConcurrencyMode.STRICT:
         most = min(most, tolerated_accounts(preferences, accounts) + 1)

@@ -19,16 +19,16 @@ LEAVING = "leaving"
 """The last wave: accounts that the phase has no more."""
 
 READ_BEFORE_CHANGE = frozenset({ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY, ChangeKind.DELETE})
-"""What a plan tells resource by resource, so that the stack of each such instance is read."""
+"""Changes that a plan shows resource by resource, so that the stack of each such instance is read."""
 
 
 @dataclass(frozen=True)
 class ScheduledLayer:
     """A layer in a wave, which begins when those of `after` are over.
 
-    `changes` has what becomes of each instance, compared with how it is before the first wave. A layer of plain stacks
-    has no calls: each of its stacks is deployed or deleted by itself. `planned` is what the plan showed, where this one
-    takes its place.
+    `changes` has what becomes of each instance, seen from before the first wave. A layer of plain stacks has no calls:
+    each of its stacks is deployed or deleted by itself. `planned` is the layer that the plan showed, where this one
+    replaces it.
     """
 
     wave: Wave
@@ -68,7 +68,7 @@ class Schedule:
         return tuple(call for wave in self.waves for each in wave.layers for call in each.calls)
 
     def starts_from(self, desired: DesiredState, current: CurrentState) -> bool:
-        """Whether another reading of the phase found what the schedule was made from."""
+        """Tell whether another reading of the phase found the state that the schedule was made from."""
         return dict(self.current.plain) == dict(current.plain) and all(
             same_calls(desired, layer, self.current.sets.get(layer), current.sets.get(layer))
             for layer in self.current.sets.keys() | current.sets.keys()
@@ -156,7 +156,7 @@ def waves_of(desired: DesiredState, current: CurrentState) -> list[Wave]:
 
 
 def change_kinds(desired: DesiredState, current: CurrentState, layer: str) -> dict[Target, ChangeKind]:
-    """What becomes of every instance or plain stack of a layer, by target."""
+    """The change of every instance or plain stack of a layer, by target."""
     targets = set(_desired_targets(desired, layer))
     if layer in desired.plain:
         targets |= {target for name, target in current.plain if name == layer}
