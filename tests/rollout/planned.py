@@ -109,7 +109,7 @@ def update(accounts: int, **more: Any) -> Plan:
 
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
 """Whatever a value may hold: brackets, quotes, wide characters, escapes."""
-some_places = st.lists(
+some_targets = st.lists(
     st.builds(Target, st.integers(0, 40).map("{:012}".format), st.sampled_from([*REGIONS, "ap-southeast-4"])),
     min_size=1,
     max_size=8,
@@ -126,7 +126,7 @@ some_hazards = st.lists(
     st.builds(
         PlannedHazard,
         st.builds(Hazard, st.sampled_from(HazardKind), names, names, names, names, st.booleans()),
-        some_places,
+        some_targets,
     ),
     max_size=3,
 ).map(tuple)
@@ -134,11 +134,11 @@ some_hazards = st.lists(
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """Any plan, in which each place has each layer once."""
+    """Any plan, in which each target has each layer once."""
     layers = draw(st.lists(names, min_size=1, max_size=3, unique=True))
     groups = []
     for layer in layers:
-        left = list(draw(some_places))
+        left = list(draw(some_targets))
         while left:
             taken = [left.pop() for _ in range(draw(st.integers(1, len(left))))]
             changes = draw(st.none() | some_changes)

@@ -82,6 +82,18 @@ def test_a_saved_plan_needs_no_yes(deployed: CalledPhase) -> None:
     assert deployed.call("apply", deployed.saved, "--phase", "dev", "--no-check", "--poll", "0.05").code == 0
 
 
+def test_change_sets_show_the_changes_that_aws_foresees(deployed: CalledPhase) -> None:
+    deployed.release("2")
+    said = deployed.call("plan", "--phase", "dev", "--change-sets", "--json")
+    assert said.code == 0, said.err
+    assert [note for note in said.data["notes"] if "change set" in note or "AWS replaces" in note] == []
+    changes = {
+        group["layer"]: [(each["logical_id"], each["effect"]) for each in group["changes"]]
+        for group in said.data["groups"]
+    }
+    assert changes == {layer: [("Topic", "modify")] for layer in ("network", "database", "monitoring")}
+
+
 def _a_template(phase: CalledPhase) -> str:
     phase.layer("database", "3")
     return "release was"

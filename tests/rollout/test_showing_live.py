@@ -24,7 +24,7 @@ from builders.rollout.model import Operation, Target
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.plan import Group
 from builders.rollout.render.progress import ProgressLines, ProgressTable, observing
-from rollout.planned import names, plan, some_places, targets, update
+from rollout.planned import names, plan, some_targets, targets, update
 
 SRC = Path(__file__).parents[2] / "src"
 HERE, THERE = targets(1)
@@ -215,7 +215,7 @@ def test_the_bar_is_not_full_before_the_last_one(clock: Clock) -> None:
 
 @given(
     st.lists(
-        st.tuples(names, some_places, st.one_of(names, st.sampled_from(["CURRENT", "FAILED"])), names), max_size=5
+        st.tuples(names, some_targets, st.one_of(names, st.sampled_from(["CURRENT", "FAILED"])), names), max_size=5
     ),
     st.integers(40, 200),
     st.integers(1, 60),

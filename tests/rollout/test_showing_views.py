@@ -17,7 +17,7 @@ from builders.rollout.executor.context import Failure, Report
 from builders.rollout.model import Instance, Operation, Status, Target
 from builders.rollout.render import findings, report, status
 from rollout.goldens import compare
-from rollout.planned import REGIONS, names, some_places, targets
+from rollout.planned import REGIONS, names, some_targets, targets
 
 LAYERS = ("network", "database", "database_users", "monitoring")
 RUN = UnfinishedRun("20261123T150000Z-ab12", "apply", "99ffaa001122", "5f3a", "2026-11-23T15:00:00+00:00", "RUNNING")
@@ -234,7 +234,7 @@ instance_views = st.builds(
 
 
 @given(
-    st.dictionaries(names, st.dictionaries(some_places.map(min), instance_views, max_size=4), max_size=4),
+    st.dictionaries(names, st.dictionaries(some_targets.map(min), instance_views, max_size=4), max_size=4),
     st.integers(40, 160),
 )
 @settings(deadline=None)
@@ -243,7 +243,7 @@ def test_no_line_of_any_status_is_wider_than_asked(found: dict[str, dict[Target,
     assert [line for line in text.split("\n") if cell_len(line) > width] == []
 
 
-@given(st.lists(st.builds(Failure, names, some_places.map(min), names, st.booleans()), max_size=5), names)
+@given(st.lists(st.builds(Failure, names, some_targets.map(min), names, st.booleans()), max_size=5), names)
 @settings(deadline=None)
 def test_no_line_of_any_report_is_wider_than_asked(failures: list[Failure], stopped: str) -> None:
     text = report.report_text(
@@ -254,7 +254,7 @@ def test_no_line_of_any_report_is_wider_than_asked(failures: list[Failure], stop
 
 @given(
     st.lists(
-        st.builds(DriftedProperty, names, some_places.map(min), names, names, names, names, names, names), max_size=5
+        st.builds(DriftedProperty, names, some_targets.map(min), names, names, names, names, names, names), max_size=5
     )
 )
 @settings(deadline=None)

@@ -1,0 +1,79 @@
+"""A plan with the changes that AWS itself foresees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from builders.errors import RolloutError
+from builders.rollout.aws.stacks import ResourceChange
+from builders.rollout.checks.change_sets import with_change_sets
+from builders.rollout.diff.effects import Change, Effect
+from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.model import Target
+from builders.rollout.plan.plan import Group, Plan
+from rollout.planned import SUBNET, plan, targets
+
+HERE, THERE = targets(1)
+MODIFIED = ResourceChange("Topic", "AWS::SNS::Topic", "Modify")
+REPLACED = ResourceChange("Topic", "AWS::SNS::Topic", "Modify", replacement="True", causes=("Properties.TopicName",))
+
+
+def asked(answers: Mapping[Target, list[ResourceChange] | RolloutError], changes: tuple[Change, ...] = ()) -> Plan:
+    """A plan that updates the network at these targets, after AWS has answered for each."""
+
+    def preview(target: Target, *_: object) -> list[ResourceChange]:
+        answer = answers[target]
+        if isinstance(answer, RolloutError):
+            raise answer
+        return answer
+
+    client: Any = SimpleNamespace(members=SimpleNamespace(preview=preview))
+    spec = SimpleNamespace(template="{}", values=lambda target: {})
+    instances = {target: SimpleNamespace(stack_id=f"arn:{target}") for target in answers}
+    desired: Any = SimpleNamespace(sets={"network": spec})
+    current: Any = SimpleNamespace(sets={"network": SimpleNamespace(instances=instances)})
+    made = plan(Group("rest", "network", ChangeKind.UPDATE, tuple(answers), changes))
+    return with_change_sets(client, desired, current, made)
+
+
+@pytest.mark.parametrize(
+    ("answer", "effect"),
+    [
+        (ResourceChange("Topic", "AWS::SNS::Topic", "Add"), Effect.ADD),
+        (MODIFIED, Effect.MODIFY),
+        (REPLACED, Effect.REPLACE),
+        (ResourceChange("Topic", "AWS::SNS::Topic", "Modify", replacement="Conditional"), Effect.MAY_REPLACE),
+        (ResourceChange("Topic", "AWS::SNS::Topic", "Dynamic"), Effect.MAY_REPLACE),
+        (ResourceChange("Topic", "AWS::SNS::Topic", "Remove", policy_action="Delete"), Effect.REMOVE),
+        (ResourceChange("Topic", "AWS::SNS::Topic", "Remove", policy_action="Retain"), Effect.RETAIN),
+    ],
+)
+def test_a_change_of_a_change_set_becomes_one_of_ours(answer: ResourceChange, effect: Effect) -> None:
+    (group,) = asked({HERE: [answer]}).groups
+    assert [(each.logical_id, each.effect) for each in group.changes or ()] == [("Topic", effect)]
+
+
+def test_targets_for_which_aws_answers_differently_are_groups_of_their_own() -> None:
+    found = asked({HERE: [MODIFIED], THERE: [REPLACED]}).groups
+    assert [(group.targets, [each.effect for each in group.changes or ()]) for group in found] == [
+        ((HERE,), [Effect.MODIFY]),
+        ((THERE,), [Effect.REPLACE]),
+    ]
+
+
+def test_a_replacement_that_the_plan_does_not_have_is_noted_once() -> None:
+    found = asked({HERE: [REPLACED], THERE: [REPLACED]}, changes=(SUBNET,))
+    assert found.notes == (
+        "network: AWS replaces Topic (AWS::SNS::Topic), which its schema does not show; no hazard of this plan takes "
+        "that into account",
+    )
+
+
+def test_where_aws_refuses_a_change_set_the_changes_of_the_plan_stay() -> None:
+    found = asked({HERE: RolloutError("no access")}, changes=(SUBNET,))
+    assert [group.changes for group in found.groups] == [(SUBNET,)]
+    assert found.notes == (f"network at {HERE}: no change set: no access",)
