@@ -10,8 +10,7 @@ from pathlib import Path
 import pg8000.native
 import pytest
 
-from builders.cloud.rds import installations
-from builders.cloud.rds.postgres import Certificate, Server
+from builders.cloud.rds.postgres import Certificate, Server, choose
 from builders.layers.database import SERVER_SETTINGS
 
 CARD = "4111111111111111"
@@ -31,7 +30,7 @@ def log_of_mistakes() -> Callable[[Mapping[str, str]], str]:
 
     def read(settings: Mapping[str, str]) -> str:
         # Not under pytest's own directory: nobody but its owner may enter that, and PostgreSQL runs as another user.
-        server = Server(installations.choose(), Path(tempfile.mkdtemp()), Certificate("", ""), dict(settings))
+        server = Server(choose(), Path(tempfile.mkdtemp()), Certificate("", ""), dict(settings))
         server.initialise()
         server.tls = False  # talked to through its socket alone
         server.start()

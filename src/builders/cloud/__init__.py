@@ -1,24 +1,27 @@
 """A local AWS on 127.0.0.1 for the real AWS CLI and boto3, so that nothing here needs an AWS account.
 
-    __main__.py      the command `python -m builders.cloud`
-    process.py       the same server as a child process: `with running() as cloud:`
-    server/          its start and end, accounts, faults on request, stored state
-    patches.py       changes of ministack
-    internals.py     the private names of ministack that this package uses
+It stands on ministack and adds what ministack lacks (docs/embedded-cloud.md says what it proves and what not). A module
+or package is a service of AWS; in each is what its checks refuse, what its patches replace, and what its handlers add:
 
-    cloudformation/  stacks, templates, and every resource type of the registry
+    cloudformation/  templates, stacks, change sets; every type of the registry as a resource; Cloud Control
     stacksets/       StackSets, whose member stacks are real
-    organizations/   AWS Organizations
-    iam/             IAM and STS
-    ec2/             networks, and the names that functions resolve
-    rds/             databases as real PostgreSQL servers, and one on premises
-    secretsmanager/  secrets and their rotation
-    dms/             DMS tasks and connections
-    cloudwatch.py    metrics and alarms
-    lambda_.py       the Python that functions run on
-    worker_names.py  name resolution inside of functions
-    services.py      differences of Secrets Manager, Lambda and RDS
+    organizations/   organizations with members: units, accounts, delegated administrators
+    iam/             roles and policies, AssumeRole, authorization (`--auth`)
+    ec2/             networks, and the names that functions in a VPC resolve
+    rds/             instances that are real PostgreSQL servers; one that plays on-premises
+    dms/             the API of DMS over its records: a task's life, which a test decides
+    secretsmanager/  version stages, generated passwords, rotations that call their function
+    lambda_.py       the Python that functions run on, packages in buckets, permissions
+    cloudwatch.py    metrics, alarms, log groups, events
+    kms.py           key policies, and the keys of secrets
 
-It is built on ministack and adds what ministack lacks (docs/embedded-cloud.md says what it proves and what not). Only
-the rehearsal and the demo import this package, and only this package imports ministack: it is the extra `cloud`.
+Around them:
+
+    server/          the server: start, state that outlives it, faults on request, regions and quotas of accounts
+    patches.py       the registry of patches: each names its target in ministack and says why it is needed
+    internals.py     the private names of ministack that are only read, each under a public name
+    process.py       the server as a child process, for tests and the demo: `with running() as cloud:`
+    __main__.py      the command `python -m builders.cloud`
+
+Only `builders.rehearsal` imports this package, and only this package imports ministack: it is the extra `cloud`.
 """

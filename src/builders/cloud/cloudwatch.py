@@ -1,9 +1,7 @@
-"""Metrics and alarms: what a function or a test publishes moves the alarms that look at it, and no other.
+"""CloudWatch: metrics, alarms, log groups, and the events of EventBridge.
 
-Sources: CloudWatch user guide, "Alarm evaluation" and "Configuring how alarms treat missing data"; "Embedded metric
-format specification".
-
-What a rule of EventBridge hands to its targets.
+A metric that a function or a test publishes moves the alarms of this metric, and no other. Sources: CloudWatch user
+guide, "Alarm evaluation" and "Configuring how alarms treat missing data"; "Embedded metric format specification".
 """
 
 from __future__ import annotations
@@ -16,8 +14,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ministack.services import cloudwatch, eventbridge, lambda_svc
+from ministack.core.responses import get_account_id, get_region
 
+from builders.cloud.internals import cloudwatch, kms, logs
+from builders.cloud.patches import patch
 from builders.resource_types import Json
 
 _BREACHES: dict[str, Callable[[float, float], bool]] = {
@@ -28,36 +28,45 @@ _BREACHES: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-def alarms_of_their_own_metric() -> None:
-    """ministack's alarms look at a metric under all dimensions together, take all periods as one, and do not know
-    missing data; they are evaluated when PutMetricData is called, and not for what Lambda itself publishes.
-
-    Here they are evaluated then, too, and whenever alarms are described; periods are counted back from now.
-    """
-    record_before, describe_before = cloudwatch.record_metric, cloudwatch._describe_alarms
-
-    def record(*arguments: Any, **options: Any) -> None:
-        record_before(*arguments, **options)
-        cloudwatch._evaluate_all_alarms()
-
-    def describe(*arguments: Any, **options: Any) -> Any:
-        cloudwatch._evaluate_all_alarms()
-        return describe_before(*arguments, **options)
-
-    cloudwatch._evaluate_alarm = _evaluate
-    cloudwatch.record_metric, cloudwatch._describe_alarms = record, describe
+def check_log_group(properties: Mapping[str, Json], physical_id: str | None) -> None:
+    """Refuse a taken name and a key that does not exist."""
+    name, key = properties.get("LogGroupName"), properties.get("KmsKeyId")
+    if name and physical_id is None and name in logs.log_groups:
+        identifier = json.dumps({"/properties/LogGroupName": name}, separators=(",", ":"))
+        raise ValueError(f"Resource of type 'AWS::Logs::LogGroup' with identifier '{identifier}' already exists.")
+    if key and kms.find_key(key) is None:
+        raise ValueError(
+            "The specified KMS key does not exist or is not allowed to be used with LogGroup "
+            f"'arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{name}'"
+        )
 
 
-def metrics_embedded_in_logs() -> None:
-    """ministack keeps the lines of a function that are metrics in the embedded format as text and no more."""
-    before = lambda_svc._emit_lambda_logs
+@patch(
+    "ministack.services.cloudwatch.record_metric",
+    why="alarms are evaluated when PutMetricData is called, and not for the metrics that Lambda itself publishes",
+)
+def _record_metric(original: Any, *arguments: Any, **options: Any) -> None:
+    original(*arguments, **options)
+    cloudwatch.evaluate_alarms()
 
-    def emit(function: Json, request_id: str, text: str, *more: Any, **options: Any) -> None:
-        before(function, request_id, text, *more, **options)
-        for namespace, name, value, unit, dimensions in _embedded(text or ""):
-            cloudwatch.record_metric(namespace, name, value, unit, dimensions)
 
-    lambda_svc._emit_lambda_logs = emit
+@patch(
+    "ministack.services.cloudwatch._describe_alarms",
+    why="an alarm without new datapoints stays as it is; its periods are counted back from now here",
+)
+def _describe_alarms(original: Any, *arguments: Any, **options: Any) -> Any:
+    cloudwatch.evaluate_alarms()
+    return original(*arguments, **options)
+
+
+@patch(
+    "ministack.services.lambda_svc._emit_lambda_logs",
+    why="the lines of a function that are metrics in the embedded format stay text",
+)
+def _emit_logs(original: Any, function: Json, request_id: str, text: str, *more: Any, **options: Any) -> None:
+    original(function, request_id, text, *more, **options)
+    for namespace, name, value, unit, dimensions in _embedded(text or ""):
+        cloudwatch.record_metric(namespace, name, value, unit, dimensions)
 
 
 def _embedded(text: str) -> Iterator[tuple[str, str, float, str, dict[str, str]]]:
@@ -78,8 +87,11 @@ def _embedded(text: str) -> Iterator[tuple[str, str, float, str, dict[str, str]]
                             yield directive["Namespace"], metric["Name"], float(value), unit, dimensions
 
 
-def _evaluate(alarm: dict[str, Json]) -> None:
-    """Move an alarm of one metric to the state that its last periods say."""
+@patch(
+    "ministack.services.cloudwatch._evaluate_alarm",
+    why="an alarm looks at a metric under all dimensions together, takes all periods as one, and knows no missing data",
+)
+def _evaluate(_original: Any, alarm: dict[str, Json]) -> None:
     if not alarm.get("MetricName") or alarm.get("ComparisonOperator") not in _BREACHES:
         return
     values = list(_periods(alarm))
@@ -89,31 +101,31 @@ def _evaluate(alarm: dict[str, Json]) -> None:
         return
     reason = f"Threshold Crossed: {len(values)} datapoints {values} were evaluated against {alarm['Threshold']}."
     alarm |= {"StateValue": state, "StateReason": reason, "StateUpdatedTimestamp": int(time.time())}
-    cloudwatch._record_history(alarm["AlarmName"], old, state, reason)
-    cloudwatch._dispatch_alarm_actions(alarm, old, state, reason)
-    cloudwatch._evaluate_parent_alarms(alarm)
+    cloudwatch.record_history(alarm["AlarmName"], old, state, reason)
+    cloudwatch.dispatch_alarm_actions(alarm, old, state, reason)
+    cloudwatch.evaluate_parent_alarms(alarm)
 
 
 def _periods(alarm: Mapping[str, Json]) -> Iterator[float | None]:
     """Yield the statistic of each period, the newest first; None where there is no datapoint."""
-    dimensions = cloudwatch._dims_from_list(alarm.get("Dimensions") or [])
-    key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))
-    points = list(cloudwatch._metrics.get(key) or ())
+    dimensions = cloudwatch.dimensions(alarm.get("Dimensions") or [])
+    key = (alarm["Namespace"], alarm["MetricName"], cloudwatch.dimensions_key(dimensions))
+    points = list(cloudwatch.metrics.get(key) or ())
     now, period = time.time(), float(alarm.get("Period") or 60)
     statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
     for number in range(int(alarm.get("EvaluationPeriods") or 1)):
         end = now - number * period + (1 if number == 0 else 0)  # timestamps of "now" may lie a moment ahead
         inside = [point for point in points if now - (number + 1) * period <= point["Timestamp"] < end]
-        yield cloudwatch._stat_value(cloudwatch._calc_stats(inside), statistic, inside) if inside else None
+        yield cloudwatch.statistic(cloudwatch.calculate(inside), statistic, inside) if inside else None
 
 
 def _state(alarm: Mapping[str, Json], values: list[float | None]) -> str:
     """Return the state after "Configuring how alarms treat missing data", the table for M out of N."""
     breaches, threshold = _BREACHES[alarm["ComparisonOperator"]], float(alarm["Threshold"])
     present = [breaches(value, threshold) for value in values if value is not None]
-    wanted = int(alarm.get("DatapointsToAlarm") or len(values))
+    needed = int(alarm.get("DatapointsToAlarm") or len(values))
     missing, treatment = len(values) - len(present), alarm.get("TreatMissingData") or "missing"
-    if present.count(True) >= wanted or (treatment == "breaching" and present.count(True) + missing >= wanted):
+    if present.count(True) >= needed or (treatment == "breaching" and present.count(True) + missing >= needed):
         return "ALARM"
     if treatment in ("breaching", "notBreaching") or present.count(False):
         return "OK"
@@ -122,19 +134,17 @@ def _state(alarm: Mapping[str, Json], values: list[float | None]) -> str:
     return "ALARM" if present else "INSUFFICIENT_DATA"
 
 
-def paths_into_lists() -> None:
-    """ministack's input transformers find nothing at a path with an index, such as `$.resources[0]`."""
-    before = eventbridge._apply_input_transformer
-
-    def apply(transformer: Mapping[str, Json], rule: Json, view: Any) -> Json:
-        paths = transformer.get("InputPathsMap", {})
-        indexed = {name: path for name, path in paths.items() if "[" in path}
-        # What such a path finds is put beside the event's own members, where a plain path finds it.
-        plain = {**paths, **{name: f"$.indexed.{name}" for name in indexed}}
-        found = {name: _at(view.event_with_detail(), path) for name, path in indexed.items()}
-        return before({**transformer, "InputPathsMap": plain}, rule, _With(view, {"indexed": found}))
-
-    eventbridge._apply_input_transformer = apply
+@patch(
+    "ministack.services.eventbridge._apply_input_transformer",
+    why="an input transformer finds nothing at a path with an index, such as $.resources[0]",
+)
+def _transform(original: Any, transformer: Mapping[str, Json], rule: Json, view: Any) -> Json:
+    paths = transformer.get("InputPathsMap", {})
+    indexed = {name: path for name, path in paths.items() if "[" in path}
+    # The value at such a path is put beside the event's own members, where a plain path finds it.
+    plain = {**paths, **{name: f"$.indexed.{name}" for name in indexed}}
+    found = {name: _at(view.event_with_detail(), path) for name, path in indexed.items()}
+    return original({**transformer, "InputPathsMap": plain}, rule, _With(view, {"indexed": found}))
 
 
 class _With:

@@ -76,6 +76,7 @@ class cloudformation:
     references = Private("ministack.services.cloudformation.engine._intrinsic_references")
     resolve = Private("ministack.services.cloudformation.engine._resolve_refs")
 
+    find_change_set = Private("ministack.services.cloudformation.changesets._find_change_set")
     find_stack = Private("ministack.services.cloudformation.handlers._resolve_stack")
     imported_export_names = Private("ministack.services.cloudformation.handlers._imported_export_names")
     missing_capabilities = Private("ministack.services.cloudformation.handlers._missing_capabilities")
@@ -111,6 +112,7 @@ class cloudwatch:
     evaluate_alarms = Private("ministack.services.cloudwatch._evaluate_all_alarms")
     evaluate_parent_alarms = Private("ministack.services.cloudwatch._evaluate_parent_alarms")
     record_history = Private("ministack.services.cloudwatch._record_history")
+    record_metric = Private("ministack.services.cloudwatch.record_metric")
     statistic = Private("ministack.services.cloudwatch._stat_value")
 
 
@@ -179,6 +181,7 @@ class lambda_:
     execute = Private("ministack.services.lambda_svc._execute_function_with_config_scope")
     fetch_code = Private("ministack.services.lambda_svc._fetch_code_from_s3")
     find_function = Private("ministack.services.lambda_svc._get_func_record_for_ref")
+    region_message = Private("ministack.services.lambda_svc.s3_code_region_message")
     with_vpc_id = Private("ministack.services.lambda_svc._vpc_config_with_id")
 
 

@@ -15,7 +15,7 @@ from deadline import Deadline
 from rotating_secret import RotatingSecret
 
 from builders.cloud.rds import postgres
-from builders.cloud.rds.installations import Installation
+from builders.cloud.rds.postgres import Installation
 from lambdas.rotation.certificates import Authority
 from lambdas.rotation.postgres import local_binaries, npm_binaries
 

@@ -1,10 +1,10 @@
-"""CloudFormation: every type of the registry as a resource, and templates and stacks as AWS judges them.
+"""CloudFormation: templates, stacks, and every type of the registry as a resource.
 
-templates.py      refusals of templates and parameters
-stacks.py         stack operations, exports, replacements, snapshots
-change_sets.py    change sets, and stack operations that continue in the next server
-properties.py     properties against the registry's schemas
-records.py        resources of types that ministack does not have
-attributes.py     ids, ARNs and other values that AWS would choose
-cloud_control.py  Cloud Control, drift detection and import
+templates.py      templates and parameters, judged before a stack exists
+stacks.py         stack operations where ministack's differ: replacement, events, exports, change sets
+resuming.py       stack operations that a killed server left go on in the next
+checks.py         the checks in front of every resource handler
+records.py        resources of types that ministack does not know, made from their schemas
+attributes.py     values of attributes that AWS would choose: ids, ARNs
+cloud_control.py  the same resources through Cloud Control, drift detection and import
 """

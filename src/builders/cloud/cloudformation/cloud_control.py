@@ -1,4 +1,4 @@
-"""Schema-made resources from outside their stack: Cloud Control, drift detection, import.
+"""Resources that are kept as records, from outside their stack: Cloud Control, drift detection, import.
 
 Cloud Control reads and writes the same records, so what it changes has drifted, and what it makes can be imported.
 Sources: Cloud Control API reference; CloudFormation user guide, "Detect unmanaged configuration changes" and "Import
@@ -11,11 +11,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ministack.services import cloudcontrol
-from ministack.services.cloudformation import changesets, drift, provisioners
+from ministack.core.responses import error_response_json, json_response
 
 from builders import resource_types
 from builders.cloud.cloudformation import records
+from builders.cloud.internals import cloudcontrol, cloudformation
+from builders.cloud.patches import patch, patch_value
 from builders.resource_types import Json
 
 _STACK = "cloud-control"
@@ -23,15 +24,24 @@ _STACK = "cloud-control"
 
 
 def install() -> None:
-    """Put these behind Cloud Control, and into ministack's tables of what drifts and what can be imported."""
-    cloudcontrol._resources = _Resources()
-    update_before = cloudcontrol._update_resource
-    cloudcontrol._update_resource = lambda request: _answering("UPDATE", request, update_before)
-    cloudcontrol._create_resource = lambda request: _answering("CREATE", request, _create)
-    drift._DRIFT_READERS = _Readers(drift._DRIFT_READERS)
-    changesets._IMPORT_LOOKUPS = _Lookups(changesets._IMPORT_LOOKUPS)
+    """Let all types that are kept as records be imported."""
     for name in records.types:
-        provisioners._RESOURCE_HANDLERS[name]["import"] = _importer(name)
+        cloudformation.resource_handlers[name]["import"] = _importer(name)
+
+
+@patch_value("ministack.services.cloudcontrol._resources", why="Cloud Control has resources of its own, beside stacks'")
+def _resources(_original: Any) -> _Resources:
+    return _Resources()
+
+
+@patch("ministack.services.cloudcontrol._create_resource", why="resources that Cloud Control makes are in no store")
+def _create_resource(_original: Any, request: Mapping[str, Json]) -> Json:
+    return _answer("CREATE", request, _create)
+
+
+@patch("ministack.services.cloudcontrol._update_resource", why="no resource refuses an update; here its handler may")
+def _update_resource(original: Any, request: Mapping[str, Json]) -> Json:
+    return _answer("UPDATE", request, original)
 
 
 class _Resources(dict[str, Any]):
@@ -52,19 +62,23 @@ class _Resources(dict[str, Any]):
         kind = resource_types.load(name)
         new = {path: value for path, value in json.loads(description["Properties"]).items()
                if kind and path not in kind.read_only}  # fmt: skip
-        provisioners._RESOURCE_HANDLERS[name]["update"](identifier, old, new, _STACK, "Resource")
+        cloudformation.resource_handlers[name]["update"](identifier, old, new, _STACK, "Resource")
 
     def __delitem__(self, key: str) -> None:
         name, _, identifier = key.partition("\0")
         properties = records.find(name)[identifier]["Properties"]
-        provisioners._RESOURCE_HANDLERS[name]["delete"](identifier, properties)
+        cloudformation.resource_handlers[name]["delete"](identifier, properties)
 
     def values(self) -> Any:
         """Return the descriptions of all resources of the caller's account and region."""
         found = [(name, records.find(name)) for name in records.types]
-        return [_described(name, each, record) for name, kept in found for each, record in kept.items()]
+        return [_described(name, each, record) for name, of_type in found for each, record in of_type.items()]
 
 
+@patch_value(
+    "ministack.services.cloudformation.drift._DRIFT_READERS",
+    why="drift is detected of some types only",
+)
 class _Readers(dict[str, Any]):
     """Drift's {type: (reader, the properties that it reads)}, with all types that are kept as records."""
 
@@ -78,6 +92,10 @@ class _Readers(dict[str, Any]):
         return lambda physical_id, _properties: _properties_of(name, physical_id), readable
 
 
+@patch_value(
+    "ministack.services.cloudformation.changesets._IMPORT_LOOKUPS",
+    why="resources of some types only can be imported",
+)
 class _Lookups(dict[str, Any]):
     """Import's {type: (identifier's keys, what is wrong with a value)}, with all types that are kept as records.
 
@@ -112,20 +130,21 @@ def _properties_of(name: str, physical_id: str) -> dict[str, Json] | None:
 
 
 def _described(name: str, identifier: str, record: Mapping[str, Json]) -> dict[str, Json]:
-    told = {path: value for path, value in record["Attributes"].items() if "." not in path}
-    return {"TypeName": name, "Identifier": identifier, "Properties": json.dumps({**told, **record["Properties"]})}
+    attributes = {path: value for path, value in record["Attributes"].items() if "." not in path}
+    properties = json.dumps({**attributes, **record["Properties"]})
+    return {"TypeName": name, "Identifier": identifier, "Properties": properties}
 
 
 def _create(request: Mapping[str, Json]) -> Json:
     name, properties = request["TypeName"], json.loads(request["DesiredState"])
-    handlers = provisioners._RESOURCE_HANDLERS.get(name)
+    handlers = cloudformation.resource_handlers.get(name)
     if handlers is None:
-        return cloudcontrol.error_response_json("TypeNotFoundException", f"Type {name} is not found.", 400)
+        return error_response_json("TypeNotFoundException", f"Type {name} is not found.", 400)
     identifier, _ = handlers["create"]("Resource", properties, _STACK)
     return _event("CREATE", "SUCCESS", request, identifier=identifier, resource_model=json.dumps(properties))
 
 
-def _answering(operation: str, request: Mapping[str, Json], act: Any) -> Json:
+def _answer(operation: str, request: Mapping[str, Json], act: Any) -> Json:
     """Answer with a failed progress event where the resource refuses, as Cloud Control does."""
     try:
         return act(request)
@@ -135,5 +154,5 @@ def _answering(operation: str, request: Mapping[str, Json], act: Any) -> Json:
 
 def _event(operation: str, status: str, request: Mapping[str, Json], **more: Json) -> Json:
     more.setdefault("identifier", request.get("Identifier"))
-    event = cloudcontrol._progress_event(operation, status, type_name=request["TypeName"], **more)
-    return cloudcontrol.json_response({"ProgressEvent": cloudcontrol._record_request(event)})
+    event = cloudcontrol.progress_event(operation, status, type_name=request["TypeName"], **more)
+    return json_response({"ProgressEvent": cloudcontrol.record_request(event)})

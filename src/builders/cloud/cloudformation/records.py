@@ -13,6 +13,7 @@ from ministack.core.responses import AccountRegionScopedDict, get_region
 
 from builders import resource_types
 from builders.cloud.cloudformation import attributes
+from builders.cloud.internals import entries
 from builders.resource_types import Json, ResourceType
 
 Handlers = dict[str, Any]
@@ -24,9 +25,8 @@ Before = Callable[[Mapping[str, Json]], None]
 After = Callable[[str, Mapping[str, Json]], None]
 """Takes the physical id and the properties."""
 
-_records: Any = AccountRegionScopedDict()
+records: Any = AccountRegionScopedDict()
 """{(type, physical id): {"Properties": ..., "Attributes": ...}}, each account and region for itself."""
-
 
 types: set[str] = set()
 """The types that are kept as records: those that `handlers` was called for."""
@@ -53,12 +53,12 @@ def handlers(name: str) -> Handlers:
 
 def find(name: str) -> dict[str, dict[str, Json]]:
     """Return {physical id: record} of a type in the caller's account and region."""
-    return {key[1]: record for key, record in _records.items() if key[0] == name}
+    return {key[1]: record for key, record in records.items() if key[0] == name}
 
 
 def accounts(name: str) -> set[str]:
     """Return the accounts that have resources of a type in the caller's region."""
-    return {account for account, region, key in list(_records._data) if region == get_region() and key[0] == name}
+    return {account for account, region, key in list(entries(records)) if region == get_region() and key[0] == name}
 
 
 def create(kind: ResourceType, logical_id: str, properties: Mapping[str, Json], stack_name: str) -> Made:
@@ -67,10 +67,10 @@ def create(kind: ResourceType, logical_id: str, properties: Mapping[str, Json], 
     physical_id = "|".join(str(value) for value in identity.values())
     name = attributes.given_name(kind, properties)
     names = {attributes.given_name(kind, record["Properties"]) for record in find(kind.name).values()}
-    if (kind.name, physical_id) in _records or (name and name in names):
+    if (kind.name, physical_id) in records or (name and name in names):
         raise ValueError(f"Resource of type '{kind.name}' with identifier '{name or physical_id}' already exists.")
     values = attributes.complete(kind, logical_id, stack_name, properties, identity)
-    _records[kind.name, physical_id] = {"Properties": dict(properties), "Attributes": values}
+    records[kind.name, physical_id] = {"Properties": dict(properties), "Attributes": values}
     return physical_id, values
 
 
@@ -83,7 +83,7 @@ def update(
     logical_id: str,
 ) -> Made:
     """Change a record in place, or make its successor where a create-only property changed."""
-    record = _records.get((kind.name, physical_id))
+    record = records.get((kind.name, physical_id))
     changed = [
         path for path in kind.create_only if resource_types.value_at(old, path) != resource_types.value_at(new, path)
     ]
@@ -97,7 +97,7 @@ def update(
 
 def delete(name: str, physical_id: str) -> None:
     """Drop a record; one that is gone already is no error, as in CloudFormation."""
-    _records.pop((name, physical_id), None)
+    records.pop((name, physical_id), None)
 
 
 def around(inner: Handlers, before: Before | None = None, after: After | None = None) -> Handlers:

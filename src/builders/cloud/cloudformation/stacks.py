@@ -1,112 +1,113 @@
-"""Stack operations: capabilities, replacement, names, tags, snapshots, and how long an answer may take.
-
-Exports that other stacks import.
-
-Properties that ministack's handlers take and then forget, so that no describe call shows them.
+"""Stack operations where ministack's differ from CloudFormation's: capabilities, replacement, tags, events, snapshots,
+exports, change sets, and how long an answer may take.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import json
 import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
-from ministack.services import cloudformation, ec2, lambda_svc, s3, sns
-from ministack.services.cloudformation import _exports, _stack_events, _stacks, handlers, provisioners, stacks
+from ministack.services.cloudformation import custom_resource
 
 from builders import resource_types
 from builders.cloud.cloudformation import attributes, records
 from builders.cloud.cloudformation.records import Handlers
-from builders.cloud.patches import replace
+from builders.cloud.internals import cloudformation, s3, sns
+from builders.cloud.patches import patch, patch_value
+from builders.cloud.server import pages
 from builders.resource_types import Json
 
 HOLD_SECONDS = 10.0
 DELETED_STACKS = 500
-_CLEANING = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+CHANGES_ON_A_PAGE = 100
+"""The API reference names a NextToken and no size."""
 
+_CLEANING_UP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 _BLOCKING_TYPES = frozenset({"AWS::RDS::DBInstance", "AWS::SecretsManager::RotationSchedule"})
 
-
-def blocking_types_off_the_event_loop() -> None:
-    """Start databases and call rotation functions on a thread of their own: a function calls this server back."""
-    before = stacks._runs_on_worker_thread
-    replace(stacks, "_runs_on_worker_thread", lambda kind: kind in _BLOCKING_TYPES or before(kind))
+_last_policy: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("last_policy", default=("", ""))
+_page: contextvars.ContextVar[dict[str, Json] | None] = contextvars.ContextVar("page", default=None)
 
 
-def answers_wait_for_stacks() -> None:
-    """Hold the answer of DescribeStacks while the stack is busy, for at most `HOLD_SECONDS`.
-
-    Not a mistake of ministack: the AWS CLI asks once, then sleeps for thirty seconds, and a stack with a database is
-    ready here after one.
-    """
-    before = cloudformation.handle_request
-
-    async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
-        form = parse_qs(body.decode("utf-8", "replace")) if b"Action=DescribeStacks&" in body else {}
-        name = form.get("StackName", [""])[0]
-        deadline = time.monotonic() + HOLD_SECONDS
-        while name and time.monotonic() < deadline:
-            stack = handlers._resolve_stack(name)
-            if not stack or not stack["StackStatus"].endswith("_IN_PROGRESS"):
-                break
-            if stack["StackStatus"] == "REVIEW_IN_PROGRESS":
-                break
-            await asyncio.sleep(0.02)
-        return await before(method, path, headers, body, query)
-
-    cloudformation.handle_request = handle
+@patch(
+    "ministack.services.cloudformation.stacks._runs_on_worker_thread",
+    why="databases and rotations are made on the event loop, and a rotation's function calls this server back",
+)
+def _runs_on_worker_thread(original: Any, kind: str) -> bool:
+    return kind in _BLOCKING_TYPES or original(kind)
 
 
-def capabilities_always_needed() -> None:
-    """ministack asks for CAPABILITY_IAM and CAPABILITY_NAMED_IAM only under AUTH=true; AWS always does."""
-    replace(handlers, "_capabilities_enforced", lambda: True)
+@patch(
+    "ministack.services.cloudformation.handle_request",
+    why="the AWS CLI asks for a busy stack once, then sleeps for 30 seconds, and a stack with a database is ready here "
+    "after one: DescribeStacks answers when the stack is at rest, after HOLD_SECONDS at the latest",
+)
+async def _handle_request(original: Any, method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
+    form = parse_qs(body.decode("utf-8", "replace")) if b"Action=DescribeStacks&" in body else {}
+    name = form.get("StackName", [""])[0]
+    deadline = time.monotonic() + HOLD_SECONDS
+    while name and time.monotonic() < deadline:
+        stack = cloudformation.find_stack(name)
+        if not stack or not stack["StackStatus"].endswith("_IN_PROGRESS"):
+            break
+        if stack["StackStatus"] == "REVIEW_IN_PROGRESS":
+            break
+        await asyncio.sleep(0.02)
+    return await original(method, path, headers, body, query)
 
 
-def replacement_by_schema() -> None:
-    """ministack knows which properties replace a resource for some types only; the schemas know it for all."""
-    before = provisioners._property_recreation
-
-    def recreation(name: str, property_name: str) -> str:
-        kind = resource_types.load(name)
-        if kind is None or name in provisioners._REPLACING_PROPERTIES:
-            return str(before(name, property_name))
-        if property_name in kind.create_only:
-            return "Always"
-        nested = any(path.startswith(f"{property_name}.") for path in kind.create_only)
-        conditional = kind.schema.get("conditionalCreateOnlyProperties", ())
-        return "Conditionally" if nested or f"/properties/{property_name}" in conditional else "Never"
-
-    replace(provisioners, "_property_recreation", recreation)
+@patch(
+    "ministack.services.cloudformation.handlers._capabilities_enforced",
+    why="CAPABILITY_IAM and CAPABILITY_NAMED_IAM are needed only under AUTH=true; AWS needs them always",
+)
+def _capabilities_enforced(_original: Any) -> bool:
+    return True
 
 
-def named_resources_stay() -> None:
-    """ministack refuses to replace a named resource for some types only; CloudFormation does for every type."""
-    before = provisioners._custom_named_replacement_error
-
-    def refusal(
-        name: str, old: Mapping[str, Json], new: Mapping[str, Json], physical_id: str | None = None
-    ) -> str | None:
-        known: str | None = before(name, old, new, physical_id)
-        kind = resource_types.load(name)
-        if known or kind is None or name in provisioners._CUSTOM_NAME_REPLACEMENT:
-            return known
-        given = attributes.given_name(kind, old)
-        if given and given == attributes.given_name(kind, new) and provisioners._replacing_change(name, old, new):
-            return (
-                "CloudFormation cannot update a stack when a custom-named resource requires replacing. "
-                f"Rename {given} and update the stack again."
-            )
-        return None
-
-    replace(provisioners, "_custom_named_replacement_error", refusal)
+@patch(
+    "ministack.services.cloudformation.provisioners._property_recreation",
+    why="which properties replace a resource is known for some types only; the schemas know it for all",
+)
+def _property_recreation(original: Any, name: str, property_name: str) -> str:
+    kind = resource_types.load(name)
+    if kind is None or name in cloudformation.replacing_properties:
+        return str(original(name, property_name))
+    if property_name in kind.create_only:
+        return "Always"
+    nested = any(path.startswith(f"{property_name}.") for path in kind.create_only)
+    conditional = kind.schema.get("conditionalCreateOnlyProperties", ())
+    return "Conditionally" if nested or f"/properties/{property_name}" in conditional else "Never"
 
 
+@patch(
+    "ministack.services.cloudformation.provisioners._custom_named_replacement_error",
+    why="the replacement of a named resource is refused for some types only; CloudFormation refuses it for all",
+)
+def _custom_named_replacement_error(
+    original: Any, name: str, old: Mapping[str, Json], new: Mapping[str, Json], physical_id: str | None = None
+) -> str | None:
+    refusal: str | None = original(name, old, new, physical_id)
+    kind = resource_types.load(name)
+    if refusal or kind is None or name in cloudformation.custom_name_replacement:
+        return refusal
+    given = attributes.given_name(kind, old)
+    if given and given == attributes.given_name(kind, new) and cloudformation.replacing_change(name, old, new):
+        return (
+            "CloudFormation cannot update a stack when a custom-named resource requires replacing. "
+            f"Rename {given} and update the stack again."
+        )
+    return None
+
+
+@patch_value(
+    "ministack.services.cloudformation.provisioners._STACK_TAG_PROPERTY",
+    why="stack tags and the three aws:cloudformation: tags go to some types only, not to all whose schema takes them",
+)
 class _TagProperties(dict[str, tuple[str, str]]):
     """ministack's table of tag properties, and the schemas' for the types that it lacks."""
 
@@ -124,156 +125,191 @@ class _TagProperties(dict[str, tuple[str, str]]):
         return self[name]
 
 
-def tags_by_schema() -> None:
-    """Give stack tags and the three `aws:cloudformation:` tags to every type whose schema takes them."""
-    table = _TagProperties(provisioners._STACK_TAG_PROPERTY)
-    replace(provisioners, "_STACK_TAG_PROPERTY", table)
+@patch(
+    "ministack.services.cloudformation.stacks._resource_policy",
+    why="the deletion of a replaced resource does not know that its UpdateReplacePolicy is Snapshot",
+)
+def _resource_policy(original: Any, definition: Json, attribute: str, *context: Json) -> str:
+    policy = str(original(definition, attribute, *context))
+    _last_policy.set((attribute, policy))
+    return policy
 
 
-_last_policy: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("last_policy", default=("", ""))
+@patch(
+    "ministack.services.cloudformation.stacks._delete_resource",
+    why="no snapshot is taken before a replaced resource with UpdateReplacePolicy Snapshot is deleted",
+)
+def _delete_after_snapshot(
+    original: Any, kind: str, physical_id: str, properties: Mapping[str, Json], *context: Json
+) -> None:
+    if _last_policy.get() == ("UpdateReplacePolicy", "Snapshot"):
+        cloudformation.take_snapshot(kind, physical_id, properties)
+    original(kind, physical_id, properties, *context)
 
 
-def clean_up_told() -> None:
-    """ministack deletes what an update replaced or dropped without a word; CloudFormation tells the clean-up
-    (user guide, "Understand stack creation events", and the status UPDATE_COMPLETE_CLEANUP_IN_PROGRESS)."""
-    before = stacks._delete_resource
-
-    def delete(kind: str, physical_id: str, properties: Mapping[str, Json], name: str, logical_id: str) -> None:
-        stack = _stacks[name]
-        cleaning = stack["StackStatus"] in ("UPDATE_IN_PROGRESS", _CLEANING)
-        if stack["StackStatus"] == "UPDATE_IN_PROGRESS":
-            stack["StackStatus"] = _CLEANING
-            place = (stack["StackId"], name, name, "AWS::CloudFormation::Stack")
-            stacks._add_event(*place, _CLEANING, physical_id=stack["StackId"])
-        place = (stack["StackId"], name, logical_id, kind)
-        if cleaning:
-            stacks._add_event(*place, "DELETE_IN_PROGRESS", physical_id=physical_id)
-        before(kind, physical_id, properties, name, logical_id)
-        if cleaning:
-            stacks._add_event(*place, "DELETE_COMPLETE", physical_id=physical_id)
-
-    stacks._delete_resource = delete
+@patch(
+    "ministack.services.cloudformation.provisioners._snapshot_id",
+    why="all snapshots of one instance have the same name; CloudFormation's end in random characters",
+)
+def _snapshot_id(_original: Any, physical_id: str) -> str:
+    return f"{physical_id}-snapshot-{secrets.token_hex(6)}"
 
 
-def deleted_stacks_are_forgotten() -> None:
-    """Not a mistake of ministack: CloudFormation remembers deleted stacks for 90 days, here it is the last
-    `DELETED_STACKS` of an account and region."""
-    before = stacks._delete_stack_async
-
-    async def delete(name: str, stack_id: str, *arguments: Any, **more: Any) -> None:
-        await before(name, stack_id, *arguments, **more)
-        names = {stack["StackId"]: name for name, stack in _stacks.items()}
-        gone = [each for each in _stack_events if each not in names or _deleted(names[each])]
-        for each in gone[:-DELETED_STACKS]:
-            del _stack_events[each]
-            _stacks.pop(names.get(each), None)
-
-    replace(stacks, "_delete_stack_async", delete)
-
-
-def _deleted(name: str) -> bool:
-    return bool(_stacks[name]["StackStatus"] == "DELETE_COMPLETE")
-
-
-def snapshots_before_replacement() -> None:
-    """ministack takes no snapshot for UpdateReplacePolicy: Snapshot, and gives every snapshot of one instance the
-    same name; CloudFormation's names end in random characters."""
-    policy_before, delete_before = stacks._resource_policy, stacks._delete_resource
-
-    def policy(definition: Json, attribute: str, *context: Json) -> str:
-        value = str(policy_before(definition, attribute, *context))
-        _last_policy.set((attribute, value))
-        return value
-
-    def delete(kind: str, physical_id: str, properties: Mapping[str, Json], *context: Json) -> None:
-        if _last_policy.get() == ("UpdateReplacePolicy", "Snapshot"):
-            provisioners._snapshot_resource(kind, physical_id, properties)
-        delete_before(kind, physical_id, properties, *context)
-
-    replace(stacks, "_resource_policy", policy)
-    stacks._delete_resource = delete
-    provisioners._snapshot_id = lambda physical_id: f"{physical_id}-snapshot-{secrets.token_hex(6)}"
+@patch(
+    "ministack.services.cloudformation.stacks._delete_resource",
+    why="what an update replaced or dropped is deleted without events and without the status of the clean-up (user "
+    'guide, "Understand stack creation events")',
+)
+def _delete_with_events(
+    original: Any, kind: str, physical_id: str, properties: Mapping[str, Json], name: str, logical_id: str
+) -> None:
+    stack = cloudformation.stacks[name]
+    cleaning_up = stack["StackStatus"] in ("UPDATE_IN_PROGRESS", _CLEANING_UP)
+    if stack["StackStatus"] == "UPDATE_IN_PROGRESS":
+        stack["StackStatus"] = _CLEANING_UP
+        of_stack = (stack["StackId"], name, name, "AWS::CloudFormation::Stack")
+        cloudformation.add_event(*of_stack, _CLEANING_UP, physical_id=stack["StackId"])
+    of_resource = (stack["StackId"], name, logical_id, kind)
+    if cleaning_up:
+        cloudformation.add_event(*of_resource, "DELETE_IN_PROGRESS", physical_id=physical_id)
+    original(kind, physical_id, properties, name, logical_id)
+    if cleaning_up:
+        cloudformation.add_event(*of_resource, "DELETE_COMPLETE", physical_id=physical_id)
 
 
-def exports_in_use_stay() -> None:
-    """ministack lets an update change or drop an export that another stack imports, keeps dropped exports, and lets
-    two stacks export one name."""
-    before = stacks._resolve_stack_outputs
+@patch(
+    "ministack.services.cloudformation.stacks._delete_stack_async",
+    why="deleted stacks are remembered for ever; CloudFormation forgets them after 90 days, here the last "
+    "DELETED_STACKS of an account and region are remembered",
+)
+async def _delete_and_forget(original: Any, name: str, stack_id: str, *arguments: Any, **more: Any) -> None:
+    await original(name, stack_id, *arguments, **more)
+    names = {stack["StackId"]: name for name, stack in cloudformation.stacks.items()}
+    deleted = [
+        each
+        for each in cloudformation.stack_events
+        if each not in names or cloudformation.stacks[names[each]]["StackStatus"] == "DELETE_COMPLETE"
+    ]
+    for each in deleted[:-DELETED_STACKS]:
+        del cloudformation.stack_events[each]
+        cloudformation.stacks.pop(names.get(each), None)
 
-    def resolve(*arguments: Json) -> Json:
-        outputs, exports = before(*arguments)
-        stack_id = arguments[-1]
-        for name in exports:
-            owner = _exports.get(name)
-            if owner and owner["StackId"] != stack_id:
-                other = owner["StackId"].split("/")[1]
-                raise ValueError(f"Export with name {name} is already exported by stack {other}. ")
-        for name, export in list(_exports.items()):
-            if export["StackId"] != stack_id or exports.get(name, {}).get("Value") == export["Value"]:
-                continue
-            users = _importers(name, stack_id)
-            if users:
-                verb = "updated" if name in exports else "deleted"
-                raise ValueError(f"Export {name} cannot be {verb} as it is in use by {', '.join(users)}")
-            if name not in exports:
-                _exports.pop(name)
-        return outputs, exports
 
-    replace(stacks, "_resolve_stack_outputs", resolve)
+@patch(
+    "ministack.services.cloudformation.stacks._resolve_stack_outputs",
+    why="an update may change or drop an export that another stack imports, dropped exports stay, and two stacks may "
+    "export one name",
+)
+def _resolve_stack_outputs(original: Any, *arguments: Json) -> Json:
+    outputs, exports = original(*arguments)
+    stack_id = arguments[-1]
+    for name in exports:
+        owner = cloudformation.exports.get(name)
+        if owner and owner["StackId"] != stack_id:
+            other = owner["StackId"].split("/")[1]
+            raise ValueError(f"Export with name {name} is already exported by stack {other}. ")
+    for name, export in list(cloudformation.exports.items()):
+        if export["StackId"] != stack_id or exports.get(name, {}).get("Value") == export["Value"]:
+            continue
+        users = _importers(name, stack_id)
+        if users:
+            verb = "updated" if name in exports else "deleted"
+            raise ValueError(f"Export {name} cannot be {verb} as it is in use by {', '.join(users)}")
+        if name not in exports:
+            cloudformation.exports.pop(name)
+    return outputs, exports
 
 
 def _importers(export: str, stack_id: str) -> list[str]:
     return sorted(
         name
-        for name, stack in _stacks.items()
+        for name, stack in cloudformation.stacks.items()
         if stack["StackId"] != stack_id
         and stack["StackStatus"] not in ("DELETE_COMPLETE", "ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS")
-        and export in handlers._imported_export_names(stack, name)
+        and export in cloudformation.imported_export_names(stack, name)
     )
 
 
-def properties_of_handled_types() -> None:
-    """Give topics their key, buckets their tags, functions their key and their VPC."""
-    table: dict[str, Handlers] = provisioners._RESOURCE_HANDLERS
-    for name, tell in {
-        "AWS::Lambda::Function": _function,
-        "AWS::S3::Bucket": _bucket,
-        "AWS::SNS::Topic": _topic,
-    }.items():
-        table[name] = records.around(table[name], after=tell)
+@patch(
+    "ministack.services.cloudformation.changesets._find_change_set",
+    why="a change set is not found by its name beside the ARN of its stack",
+)
+def _find_change_set(original: Any, name: str, stack: str = "") -> Json:
+    found, change_set = original(name, stack.split("/")[1] if stack.startswith("arn:") else stack)
+    return found, _page.get() or change_set
 
 
-def _topic(physical_id: str, properties: Mapping[str, Json]) -> None:
-    attributes = sns._topics[physical_id]["attributes"]
-    attributes.pop("KmsMasterKeyId", None)
-    if properties.get("KmsMasterKeyId"):
-        attributes["KmsMasterKeyId"] = properties["KmsMasterKeyId"]
+@patch(
+    "ministack.services.cloudformation.handlers._ACTION_HANDLERS[DescribeChangeSet]",
+    why="all changes are on one page, and the values of NoEcho parameters are shown; AWS shows asterisks",
+)
+def _describe_change_set(original: Any, parameters: Mapping[str, Json]) -> Json:
+    name, stack = (cloudformation.parameter(parameters, each) for each in ("ChangeSetName", "StackName"))
+    _, change_set = cloudformation.find_change_set(name, stack)
+    if not change_set:
+        return original(parameters)
+    which, changes = change_set["ChangeSetId"], change_set.get("Changes") or []
+    given = cloudformation.parameter(parameters, "NextToken")
+    try:
+        shown, token = pages.cut(which, changes, given, CHANGES_ON_A_PAGE, ValueError("NextToken is invalid"))
+    except ValueError as error:
+        return cloudformation.error("ValidationError", str(error))
+    hidden = {name for name, each in change_set["_resolved_params"].items() if each["NoEcho"]}
+    parameters_shown = [
+        each | {"ParameterValue": "****"} if each["ParameterKey"] in hidden else each
+        for each in change_set.get("Parameters") or []
+    ]
+    context = _page.set({**change_set, "Changes": shown, "Parameters": parameters_shown})
+    try:
+        status, headers, body = original(parameters)
+    finally:
+        _page.reset(context)
+    if token:
+        end = b"</DescribeChangeSetResult>"
+        body = body.replace(end, f"<NextToken>{token}</NextToken>".encode() + end)
+    return status, headers, body
 
 
-def _bucket(physical_id: str, properties: Mapping[str, Json]) -> None:
-    s3._bucket_tags[physical_id] = provisioners._tag_map(properties.get("Tags"))
+@patch(
+    "ministack.services.lambda_svc._execute_function_with_config_scope",
+    why="where the function of a custom resource ends in an error, the stack waits an hour for an answer that nobody "
+    "gives, as CloudFormation does; here the resource fails at once, with CloudFormation's words",
+)
+def _fail_silent_custom_resource(original: Any, function: Mapping[str, Json], event: Json) -> Json:
+    result = original(function, event)
+    url = str(event.get("ResponseURL", "")) if isinstance(event, dict) else ""
+    if url and result.get("error"):
+        token = url.rsplit("/", 1)[-1]
+        waiting = cloudformation.pending_custom_resources.get(token)
+        if waiting and waiting["result"] is None:
+            reason = (
+                "CloudFormation did not receive a response from your custom resource. Please check your logs for "
+                f"requestId [{event['RequestId']}]. The function ended with: {result.get('body')}"
+            )
+            custom_resource.deliver_response(token, {"Status": "FAILED", "Reason": reason})
+    return result
 
 
-def _function(physical_id: str, properties: Mapping[str, Json]) -> None:
-    function, _, _ = lambda_svc._get_func_record_for_ref(physical_id)
-    config = function["config"]
-    config["KMSKeyArn"] = properties.get("KmsKeyArn", "")
-    config["VpcConfig"] = lambda_svc._vpc_config_with_id(properties.get("VpcConfig"))
+@patch_value(
+    "ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::SNS::Topic]",
+    why="the key of a topic is forgotten",
+)
+def _topics_with_keys(inner: Handlers) -> Handlers:
+    def set_key(physical_id: str, properties: Mapping[str, Json]) -> None:
+        topic = sns.topics[physical_id]["attributes"]
+        topic.pop("KmsMasterKeyId", None)
+        if properties.get("KmsMasterKeyId"):
+            topic["KmsMasterKeyId"] = properties["KmsMasterKeyId"]
+
+    return records.around(inner, after=set_key)
 
 
-def endpoints_of_vpcs() -> None:
-    """DescribeVpcEndpoints of ministack leaves out who may pass: the policy, the groups, and whether names resolve."""
-    before = ec2._vpce_fields_xml
+@patch_value(
+    "ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::S3::Bucket]",
+    why="the tags of a bucket are forgotten",
+)
+def _buckets_with_tags(inner: Handlers) -> Handlers:
+    def set_tags(physical_id: str, properties: Mapping[str, Json]) -> None:
+        s3.bucket_tags[physical_id] = cloudformation.tag_map(properties.get("Tags"))
 
-    def described(endpoint: Mapping[str, Json], tag: str = "item") -> str:
-        policy = endpoint.get("PolicyDocument") or ""
-        policy = policy if isinstance(policy, str) else json.dumps(policy)
-        groups = "".join(f"<item><groupId>{each}</groupId></item>" for each in endpoint.get("SecurityGroupIds") or ())
-        more = (
-            f"<policyDocument>{escape(policy)}</policyDocument><groupSet>{groups}</groupSet>"
-            f"<privateDnsEnabled>{str(bool(endpoint.get('PrivateDnsEnabled'))).lower()}</privateDnsEnabled>"
-        )
-        text = str(before(endpoint, tag))
-        return text.removesuffix(f"</{tag}>") + more + f"</{tag}>" if text.endswith(f"</{tag}>") else text
-
-    ec2._vpce_fields_xml = described
+    return records.around(inner, after=set_tags)

@@ -1,20 +1,17 @@
-"""What CloudFormation refuses before a stack exists: references to nothing, parameters that cannot be.
+"""Templates and parameters as CloudFormation judges them before a stack exists.
 
-ministack checks more of this itself (limits, Rules, constraints); see corrections.py for what it gets wrong.
-
-Conditions that look at more than parameters.
+ministack checks more of this itself: limits, Rules, constraints.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-
-from ministack.services import ec2
-from ministack.services.cloudformation import engine
+from typing import Any
 
 from builders import resource_types
-from builders.cloud.patches import replace
+from builders.cloud.internals import cloudformation, ec2
+from builders.cloud.patches import patch
 from builders.resource_types import Json
 
 _PSEUDO = "AWS::"
@@ -22,44 +19,68 @@ _PSEUDO = "AWS::"
 # AWS-specific parameter types and the stores that know what exists (CloudFormation user guide, "Supplied parameter
 # types").
 _EXISTING = {
-    "AWS::EC2::VPC::Id": lambda: ec2._vpcs,
-    "AWS::EC2::Subnet::Id": lambda: ec2._subnets,
-    "AWS::EC2::SecurityGroup::Id": lambda: ec2._security_groups,
-    "AWS::EC2::KeyPair::KeyName": lambda: ec2._key_pairs,
+    "AWS::EC2::VPC::Id": lambda: ec2.vpcs,
+    "AWS::EC2::Subnet::Id": lambda: ec2.subnets,
+    "AWS::EC2::SecurityGroup::Id": lambda: ec2.security_groups,
+    "AWS::EC2::KeyPair::KeyName": lambda: ec2.key_pairs,
 }
 
 
-def install() -> None:
-    """Put the checks in front of ministack's own."""
-    statics_before, parameters_before = engine._validate_template_statics, engine._resolve_parameters
-
-    def statics(template: Mapping[str, Json]) -> None:
-        statics_before(template)
-        check_references(template)
-
-    def parameters(template: Mapping[str, Json], provided: list[Json], previous: Json = None) -> Json:
-        check_given(template, provided, previous)
-        # ministack compares a list as one text with the allowed values; `check_given` has compared its members.
-        definitions = {
-            name: {key: value for key, value in definition.items() if key != "AllowedValues"}
-            for name, definition in (template.get("Parameters") or {}).items()
-        }
-        resolved = parameters_before({**template, "Parameters": definitions}, provided, previous)
-        check_existing(resolved)
-        return resolved
-
-    engine._validate_template_statics = statics
-    replace(engine, "_resolve_parameters", parameters)
+@patch(
+    "ministack.services.cloudformation.engine._validate_template_statics",
+    why="references and conditions that name nothing, and attributes that a type does not have, are accepted",
+)
+def _check_template(original: Any, template: Mapping[str, Json]) -> None:
+    original(template)
+    _check_references(template)
 
 
-def check_references(template: Mapping[str, Json]) -> None:
+@patch(
+    "ministack.services.cloudformation.engine._resolve_parameters",
+    why="unknown parameters and ids of nothing are accepted; a list is compared as one text with the allowed values",
+)
+def _resolve_parameters(
+    original: Any, template: Mapping[str, Json], provided: list[Json], previous: Json = None
+) -> Json:
+    check_given(template, provided, previous)
+    definitions = {
+        name: {key: value for key, value in definition.items() if key != "AllowedValues"}
+        for name, definition in (template.get("Parameters") or {}).items()
+    }
+    resolved = original({**template, "Parameters": definitions}, provided, previous)
+    _check_existing(resolved)
+    return resolved
+
+
+@patch(
+    "ministack.services.cloudformation.engine._evaluate_conditions",
+    why="conditions know parameters and Fn::Select only: Ref of AWS::Region is the text, and Fn::FindInMap, Fn::Join, "
+    "Fn::Split and Fn::Sub are compared unresolved",
+)
+def _evaluate_conditions(original: Any, template: Mapping[str, Json], parameters: Mapping[str, Json]) -> Json:
+    mappings = template.get("Mappings") or {}
+
+    def resolved(node: Json) -> Json:
+        if isinstance(node, list):
+            return [resolved(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        if "Fn::Equals" in node:
+            sides = [cloudformation.resolve(side, {}, parameters, {}, mappings, "", "") for side in node["Fn::Equals"]]
+            return {"Fn::Equals": [",".join(side) if isinstance(side, list) else side for side in sides]}
+        return {key: resolved(value) for key, value in node.items()}
+
+    return original({**template, "Conditions": resolved(template.get("Conditions") or {})}, parameters)
+
+
+def _check_references(template: Mapping[str, Json]) -> None:
     """Refuse Ref, Fn::GetAtt, Fn::Sub, DependsOn and conditions that name nothing. Raises ValueError."""
     resources = template.get("Resources") or {}
     known = set(resources) | set(template.get("Parameters") or {})
     for section in ("Resources", "Outputs"):
         unresolved = {
             name
-            for name, attribute in engine._intrinsic_references(template.get(section) or {})
+            for name, attribute in cloudformation.references(template.get(section) or {})
             if attribute is None and name not in known and not name.startswith(_PSEUDO)
         }
         for resource in (template.get(section) or {}).values():
@@ -70,7 +91,7 @@ def check_references(template: Mapping[str, Json]) -> None:
                 f"Template format error: Unresolved resource dependencies [{', '.join(sorted(unresolved))}] in the "
                 f"{section} block of the template"
             )
-        for name, attribute in engine._intrinsic_references(template.get(section) or {}):
+        for name, attribute in cloudformation.references(template.get(section) or {}):
             if attribute is not None:
                 _check_attribute(resources, name, attribute)
     _check_conditions(template)
@@ -102,13 +123,13 @@ def check_given(template: Mapping[str, Json], provided: list[Json], previous: Js
             raise ValueError(f"Parameter '{name}' must be one of AllowedValues")
 
 
-def check_existing(resolved: Mapping[str, Json]) -> None:
+def _check_existing(resolved: Mapping[str, Json]) -> None:
     """Refuse a parameter of an AWS-specific type that names what does not exist. Raises ValueError."""
     for name, parameter in resolved.items():
-        kind, is_list = engine._rule_inner_type(str(parameter.get("Type", "String")))
+        kind, is_list = cloudformation.parameter_type(str(parameter.get("Type", "String")))
         if kind not in _EXISTING:
             continue
-        ec2._ensure_defaults_initialized()
+        ec2.make_defaults()
         values = [each.strip() for each in parameter["Value"].split(",")] if is_list else [parameter["Value"]]
         for value in values:
             if value not in _EXISTING[kind]():
@@ -156,27 +177,3 @@ def _if_conditions(node: Json) -> Iterator[str]:
             yield arguments[0]
         for value in node.values():
             yield from _if_conditions(value)
-
-
-def conditions_of_any_value() -> None:
-    """ministack's conditions know parameters and Fn::Select only: `Ref: AWS::Region` is the text "AWS::Region", and
-    Fn::FindInMap, Fn::Join, Fn::Split and Fn::Sub are compared unresolved."""
-
-    def evaluate(template: Mapping[str, Json], parameters: Mapping[str, Json]) -> Json:
-        mappings = template.get("Mappings") or {}
-
-        def resolved(node: Json) -> Json:
-            if isinstance(node, list):
-                return [resolved(each) for each in node]
-            if not isinstance(node, dict):
-                return node
-            if "Fn::Equals" in node:
-                sides = [
-                    engine._resolve_refs(side, {}, parameters, {}, mappings, "", "") for side in node["Fn::Equals"]
-                ]
-                return {"Fn::Equals": [",".join(side) if isinstance(side, list) else side for side in sides]}
-            return {key: resolved(value) for key, value in node.items()}
-
-        return before({**template, "Conditions": resolved(template.get("Conditions") or {})}, parameters)
-
-    before = replace(engine, "_evaluate_conditions", evaluate)

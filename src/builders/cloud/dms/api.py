@@ -19,7 +19,7 @@ from builders.cloud.dms import connections, describing, tasks
 from builders.cloud.dms.connections import ENDPOINT
 from builders.cloud.dms.faults import Fault
 from builders.cloud.dms.tasks import TYPE
-from builders.cloud.patches import replace
+from builders.cloud.patches import patch
 from builders.cloud.server import state
 from builders.resource_types import Json
 
@@ -27,23 +27,15 @@ _NAMED_BY = {"ReplicationTaskArn": (TYPE, "task"), "EndpointArn": (ENDPOINT, "es
 """The member of a request that names its resource: {member: (type, what the condition key calls it)}."""
 
 
-def install_authorization() -> None:
-    """Let ministack's evaluator know DMS; it plays a part under AUTH=true alone."""
-    iam_actions.SERVICE_TO_IAM_NAMESPACE["dms"] = "dms"
-    arn_before = iam_actions.extract_resource_arn
-    tags_before = iam_actions.request_tag_context
+@patch("ministack.core.iam_actions.extract_resource_arn", why="the resource of a request to DMS is unknown")
+def _resource_arn(original: Any, service: str, method: str, path: str, headers: Json, body: bytes, *more: Any) -> str:
+    return _named(body)[1] if service == "dms" else str(original(service, method, path, headers, body, *more))
 
-    def resource_arn(service: str, method: str, path: str, headers: Json, body: bytes, *more: Any) -> str:
-        if service != "dms":
-            return str(arn_before(service, method, path, headers, body, *more))
-        return _named(body)[1]
 
-    def tag_context(service: str, action: str, body: bytes, parameters: Json) -> dict[str, Json]:
-        tags: dict[str, Json] = tags_before(service, action, body, parameters)
-        return tags | _resource_tags(body) if service == "dms" else tags
-
-    replace(iam_actions, "extract_resource_arn", resource_arn)
-    replace(iam_actions, "request_tag_context", tag_context)
+@patch("ministack.core.iam_actions.request_tag_context", why="the tags of DMS's resources are unknown")
+def _tag_context(original: Any, service: str, action: str, body: bytes, parameters: Json) -> dict[str, Json]:
+    tags: dict[str, Json] = original(service, action, body, parameters)
+    return tags | _resource_tags(body) if service == "dms" else tags
 
 
 def _named(body: bytes) -> tuple[str, str]:
@@ -74,7 +66,7 @@ def install() -> None:
     """Let ministack route requests to DMS here."""
     router.SERVICE_PATTERNS["dms"] = {"target_prefixes": ["AmazonDMSv20160101", tasks.TARGET]}
     app.SERVICE_HANDLERS["dms"] = _handle
-    install_authorization()
+    iam_actions.SERVICE_TO_IAM_NAMESPACE["dms"] = "dms"
     state.keep(
         "dms", {"tasks": tasks._tasks, **connections.stores()}, tasks.Task, connections.Connection, take_up=_take_up
     )

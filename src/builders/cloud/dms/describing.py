@@ -54,10 +54,8 @@ def page(member: str, items: list[Described], request: Mapping[str, Json], large
     size = request.get("MaxRecords", DEFAULT_PAGE)
     if not SMALLEST_PAGE <= size <= largest:
         raise invalid(f"MaxRecords is {size}; it must be between {SMALLEST_PAGE} and {largest} (embedded cloud)")
-    try:
-        shown, marker = pages.cut(member, items, request.get("Marker"), size)
-    except pages.InvalidToken as error:
-        raise invalid("The marker is not one that this operation gave (embedded cloud)") from error
+    refusal = invalid("The marker is not one that this operation gave (embedded cloud)")
+    shown, marker = pages.cut(member, items, request.get("Marker"), size, refusal)
     return {member: shown, **({"Marker": marker} if marker else {})}
 
 

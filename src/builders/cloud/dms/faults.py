@@ -6,6 +6,14 @@ public issues (terraform-provider-aws #2236, #24047 and #46516) or, where they s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ministack.core.responses import get_account_id
+
+from builders import naming
+from builders.cloud.internals import ec2, iam
+from builders.resource_types import Json
+
 
 class Fault(Exception):
     """A fault of the API; `code` is the name that SDKs raise it under."""
@@ -28,3 +36,23 @@ def wrong_state(message: str) -> Fault:
 def invalid(message: str) -> Fault:
     """A parameter has a value that DMS does not take."""
     return Fault("InvalidParameterValueException", message)
+
+
+def check_subnet_group(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse a DMS subnet group without DMS's role in the account, or in one zone (DMS user guide, "Setting up a
+    network for a replication instance")."""
+    if naming.DMS_VPC_ROLE not in iam.roles:
+        raise ValueError(
+            f"The IAM Role arn:aws:iam::{get_account_id()}:role/{naming.DMS_VPC_ROLE} is not configured properly. "
+            "(Service: AWSDatabaseMigrationService, Status Code: 400, Error Code: AccessDeniedFault)"
+        )
+    subnets = [ec2.subnets.get(identifier) for identifier in properties.get("SubnetIds") or []]
+    zones = {subnet["AvailabilityZone"] for subnet in subnets if subnet}
+    if not all(subnets):
+        raise ValueError("The specified subnet does not exist (Error Code: InvalidSubnet)")
+    if len(zones) < 2:
+        raise ValueError(
+            "The replication subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current AZ "
+            f"coverage: {', '.join(sorted(zones)) or 'none'}. Please add subnets to cover at least 2 AZs. (Error Code: "
+            "ReplicationSubnetGroupDoesNotCoverEnoughAZs)"
+        )

@@ -1,7 +1,7 @@
 """EC2: network resources, their checks, and the names that functions in a VPC resolve.
 
-resources.py  rules of security groups and entries of network ACLs
-checks.py     refusals of EC2
-names.py      names that functions in a VPC resolve
-name_map.py   the files that map names to ports of this machine
+resources.py  network resources that ministack's EC2 API can show and its CloudFormation cannot make
+checks.py     refusals: ids, ranges, zones, names; the zones and prefix lists of a region
+names.py      interface endpoints, and the TLS server behind their names
+name_map.py   the files that say which name is which port of this machine, and the function that reads them
 """

@@ -1,31 +1,44 @@
-"""What EC2 refuses: ranges outside their VPC or over each other, zones that do not exist, names twice.
+"""Refusals of EC2: ids that name nothing, ranges outside their VPC or over each other, zones that do not exist, names
+twice; and what a region has: its zones, and the ids of AWS's own prefix lists.
 
-The sentences are EC2's (EC2 API reference, "Error codes").
-
-What a region has: its zones, and the ids of AWS's own prefix lists.
+The sentences are EC2's (EC2 API reference, "Error codes"). EC2's ids say by their prefix what they name (EC2 user
+guide, "Resource IDs").
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 from cfnlint.helpers import AVAILABILITY_ZONES
-from ministack.core.responses import get_region
-from ministack.services import ec2
-from ministack.services.cloudformation import engine
+from ministack.core.responses import get_account_id, get_region, request_scope
 
-from builders.cloud.patches import replace
+from builders.cloud.cloudformation import records
+from builders.cloud.internals import ec2
+from builders.cloud.patches import patch
 from builders.resource_types import Json
 
 LARGEST_PREFIX, SMALLEST_PREFIX = 16, 28
 """The prefix lengths that a VPC and a subnet may have (VPC user guide, "VPC CIDR blocks")."""
 
+# The customer-visible ids of S3's prefix list (EC2 API, DescribeManagedPrefixLists, read in these regions;
+# eu-west-1: AWS Tools for PowerShell, "Use DescribePrefixLists").
+S3_PREFIX_LISTS = {
+    "ap-southeast-2": "pl-6ca54005",
+    "eu-central-1": "pl-6ea54007",
+    "eu-west-1": "pl-6da54004",
+    "us-east-1": "pl-63a5400a",
+    "us-east-2": "pl-7ba54012",
+    "us-west-1": "pl-6ba54002",
+}
+
 
 def zones_of(region: str) -> list[str]:
     """Return the zones of a region: cfn-lint's names, and two of us-west-1's, since an account sees two there."""
-    known = list(AVAILABILITY_ZONES.get(region, [f"{region}{letter}" for letter in "abc"]))
-    return known[:2] if region == "us-west-1" else known
+    zones = list(AVAILABILITY_ZONES.get(region, [f"{region}{letter}" for letter in "abc"]))
+    return zones[:2] if region == "us-west-1" else zones
 
 
 def check_vpc(properties: Mapping[str, Json], _physical_id: str | None) -> None:
@@ -36,27 +49,27 @@ def check_vpc(properties: Mapping[str, Json], _physical_id: str | None) -> None:
 
 def check_subnet(properties: Mapping[str, Json], physical_id: str | None) -> None:
     """Refuse a subnet outside its VPC, over another one, or in a zone that the region does not have."""
-    zone, known = properties.get("AvailabilityZone"), zones_of(get_region())
-    if zone and zone not in known:
+    zone, zones = properties.get("AvailabilityZone"), zones_of(get_region())
+    if zone and zone not in zones:
         raise ValueError(
             f"Value ({zone}) for parameter availabilityZone is invalid. Subnets can currently only be created in the "
-            f"following availability zones: {', '.join(known)}. (Service: Ec2, Status Code: 400)"
+            f"following availability zones: {', '.join(zones)}. (Service: Ec2, Status Code: 400)"
         )
     if "CidrBlock" not in properties:
         return
-    wanted = _range(properties["CidrBlock"])
-    if not wanted.subnet_of(ipaddress.IPv4Network(ec2._vpcs[properties["VpcId"]]["CidrBlock"])):
-        raise ValueError(f"The CIDR '{wanted}' is invalid. (Service: Ec2, Status Code: 400)")
-    for identifier, other in ec2._subnets.items():
+    block = _range(properties["CidrBlock"])
+    if not block.subnet_of(ipaddress.IPv4Network(ec2.vpcs[properties["VpcId"]]["CidrBlock"])):
+        raise ValueError(f"The CIDR '{block}' is invalid. (Service: Ec2, Status Code: 400)")
+    for identifier, other in ec2.subnets.items():
         same = physical_id == identifier or other["VpcId"] != properties["VpcId"]
-        if not same and wanted.overlaps(ipaddress.IPv4Network(other["CidrBlock"])):
-            raise ValueError(f"The CIDR '{wanted}' conflicts with another subnet (Service: Ec2, Status Code: 400)")
+        if not same and block.overlaps(ipaddress.IPv4Network(other["CidrBlock"])):
+            raise ValueError(f"The CIDR '{block}' conflicts with another subnet (Service: Ec2, Status Code: 400)")
 
 
 def check_security_group(properties: Mapping[str, Json], physical_id: str | None) -> None:
     """Refuse a name that the VPC has already."""
     vpc, name = properties.get("VpcId"), properties.get("GroupName")
-    for identifier, other in ec2._security_groups.items():
+    for identifier, other in ec2.security_groups.items():
         if name and identifier != physical_id and (other["GroupName"], other["VpcId"]) == (name, vpc):
             raise ValueError(
                 f"The security group '{name}' already exists for VPC '{vpc}' (Service: Ec2, Status Code: 400)"
@@ -65,7 +78,7 @@ def check_security_group(properties: Mapping[str, Json], physical_id: str | None
 
 def check_endpoint(properties: Mapping[str, Json], _physical_id: str | None) -> None:
     """Refuse two subnets of one zone."""
-    zones_of_subnets = [ec2._subnets[each]["AvailabilityZone"] for each in properties.get("SubnetIds") or []]
+    zones_of_subnets = [ec2.subnets[each]["AvailabilityZone"] for each in properties.get("SubnetIds") or []]
     if len(zones_of_subnets) != len(set(zones_of_subnets)):
         raise ValueError(
             "Found another VPC endpoint subnet in the availability zone; an endpoint takes one subnet of a zone "
@@ -85,54 +98,126 @@ def _range(text: str) -> ipaddress.IPv4Network:
     return network
 
 
-# The customer-visible ids of S3's prefix list (EC2 API, DescribeManagedPrefixLists, read in these regions;
-# eu-west-1: AWS Tools for PowerShell, "Use DescribePrefixLists").
-S3_PREFIX_LISTS = {
-    "ap-southeast-2": "pl-6ca54005",
-    "eu-central-1": "pl-6ea54007",
-    "eu-west-1": "pl-6da54004",
-    "us-east-1": "pl-63a5400a",
-    "us-east-2": "pl-7ba54012",
-    "us-west-1": "pl-6ba54002",
+_ID = re.compile(r"(vpc|subnet|sg|rtb|acl|igw|nat|vgw|vpce|pl|tgw-attach|tgw-rtb|tgw)-[0-9a-z]+")
+# Ids of another account's resources, which EC2 asks that account about.
+_ELSEWHERE = frozenset({"PeerVpcId"})
+# Direct Connect takes gateways of other accounts by a proposal; its own errors are not EC2's.
+_UNCHECKED = ("AWS::DirectConnect::", "AWS::RDS::")
+
+
+def check_ids(name: str, properties: Mapping[str, Json]) -> None:
+    """Refuse an id that names nothing here. Raises ValueError with EC2's sentence."""
+    if name.startswith(_UNCHECKED):
+        return
+    ec2.make_defaults()
+    for identifier in _ids(properties):
+        match = _ID.fullmatch(identifier)
+        if match is None:
+            continue
+        sentence, existing = _STORES[match[1]]
+        if identifier not in existing():
+            raise ValueError(f"{sentence.format(identifier)} (Service: Ec2, Status Code: 400)")
+
+
+def _ids(node: Json, key: str = "") -> Iterator[str]:
+    """Yield the texts under keys that end with Id, Ids or Identifiers."""
+    if isinstance(node, Mapping):
+        for member, value in node.items():
+            if member not in _ELSEWHERE:
+                yield from _ids(value, member)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _ids(item, key)
+    elif isinstance(node, str) and key.endswith(("Id", "Ids")):
+        yield node
+
+
+def _prefix_lists() -> set[str]:
+    return set(ec2.prefix_lists) | {each["PrefixListId"] for each in ec2.aws_prefix_lists()}
+
+
+def _transit_gateways() -> set[str]:
+    """The gateways of our account, and those that another account shares with it by RAM."""
+    ours = get_account_id()
+    visible = set(records.find("AWS::EC2::TransitGateway"))
+    for owner in records.accounts("AWS::EC2::TransitGateway") - {ours}:
+        with request_scope(owner, get_region()):
+            shared = [
+                str(principal)
+                for share in records.find("AWS::RAM::ResourceShare").values()
+                for principal in share["Properties"].get("Principals") or ()
+            ]
+            if ours in shared or any(":organizations:" in principal for principal in shared):
+                visible |= set(records.find("AWS::EC2::TransitGateway"))
+    return visible
+
+
+def _attachments() -> set[str]:
+    """The attachments of all accounts: the gateway's owner routes those of others."""
+    kinds = ("AWS::EC2::TransitGatewayAttachment", "AWS::EC2::TransitGatewayVpcAttachment",
+             "AWS::EC2::TransitGatewayPeeringAttachment")  # fmt: skip
+    found: set[str] = set()
+    for kind in kinds:
+        for account in records.accounts(kind):
+            with request_scope(account, get_region()):
+                found |= set(records.find(kind))
+    return found
+
+
+# {prefix of an id: (what EC2 says, the ids that there are)}
+_STORES: dict[str, tuple[str, Callable[[], Collection[str]]]] = {
+    "vpc": ("The vpc ID '{}' does not exist", lambda: ec2.vpcs),
+    "subnet": ("The subnet ID '{}' does not exist", lambda: ec2.subnets),
+    "sg": ("The security group '{}' does not exist", lambda: ec2.security_groups),
+    "rtb": ("The routeTable ID '{}' does not exist", lambda: ec2.route_tables),
+    "acl": ("The network ACL '{}' does not exist", lambda: ec2.network_acls),
+    "igw": ("The internetGateway ID '{}' does not exist", lambda: ec2.internet_gateways),
+    "nat": ("The natGateway ID '{}' does not exist", lambda: ec2.nat_gateways),
+    "vgw": ("The vpnGateway ID '{}' does not exist", lambda: ec2.vpn_gateways),
+    "vpce": ("The vpcEndpoint ID '{}' does not exist", lambda: ec2.vpc_endpoints),
+    "pl": ("The prefix list ID '{}' does not exist", _prefix_lists),
+    "tgw": ("Transit Gateway {} was deleted or does not exist.", _transit_gateways),
+    "tgw-rtb": (
+        "Transit Gateway Route Table {} was deleted or does not exist.",
+        lambda: records.find("AWS::EC2::TransitGatewayRouteTable"),
+    ),
+    "tgw-attach": ("Transit Gateway Attachment {} was deleted or does not exist.", _attachments),
 }
 
 
-def zones_of_the_region() -> None:
-    """ministack gives every region the zones a, b and c; us-east-1 has six and us-west-1 two."""
+@patch(
+    "ministack.services.cloudformation.engine._resolve_refs",
+    why="Fn::GetAZs gives every region the zones a, b and c; us-east-1 has six and us-west-1 two",
+)
+def _resolve_zones(original: Any, value: Json, *context: Json) -> Json:
+    if isinstance(value, dict) and set(value) == {"Fn::GetAZs"}:
+        region = original(value["Fn::GetAZs"], *context) or get_region()
+        return zones_of(get_region()) if str(region) == get_region() else []
+    return original(value, *context)
 
-    def zones() -> list[str]:
-        return zones_of(get_region())
 
-    def resolve(value: Json, *context: Json) -> Json:
-        if isinstance(value, dict) and set(value) == {"Fn::GetAZs"}:
-            region = before(value["Fn::GetAZs"], *context) or get_region()
-            return zones() if str(region) == get_region() else []
-        return before(value, *context)
-
-    def describe(parameters: Mapping[str, Json]) -> Json:
-        status, headers, body = describe_before(parameters)
-        start, end = body.index(b"<item>"), body.rindex(b"</item>") + len(b"</item>")
-        item = body[start : body.index(b"</item>") + len(b"</item>")].decode()
-        name, identifier = f"{get_region()}a", ec2._az_id_for_zone_name(f"{get_region()}a")
-        items = "".join(
-            item.replace(f"<zoneName>{name}<", f"<zoneName>{zone}<").replace(
-                f"<zoneId>{identifier}<", f"<zoneId>{ec2._az_id_for_zone_name(zone)}<"
-            )
-            for zone in zones()
+@patch(
+    "ministack.services.ec2._ACTION_MAP[DescribeAvailabilityZones]",
+    why="every region is described with the zones a, b and c",
+)
+def _describe_zones(original: Any, parameters: Mapping[str, Json]) -> Json:
+    status, headers, body = original(parameters)
+    start, end = body.index(b"<item>"), body.rindex(b"</item>") + len(b"</item>")
+    item = body[start : body.index(b"</item>") + len(b"</item>")].decode()
+    name = f"{get_region()}a"
+    items = "".join(
+        item.replace(f"<zoneName>{name}<", f"<zoneName>{zone}<").replace(
+            f"<zoneId>{ec2.zone_id(name)}<", f"<zoneId>{ec2.zone_id(zone)}<"
         )
-        return status, headers, body[:start] + items.encode() + body[end:]
-
-    before = replace(engine, "_resolve_refs", resolve)
-    describe_before = ec2._ACTION_MAP["DescribeAvailabilityZones"]
-    ec2._ACTION_MAP["DescribeAvailabilityZones"] = describe
+        for zone in zones_of(get_region())
+    )
+    return status, headers, body[:start] + items.encode() + body[end:]
 
 
-def prefix_lists_of_s3() -> None:
-    """ministack makes up the ids of AWS's prefix lists; those of S3 are known."""
-    before = ec2._aws_pl_id_from_name
-
-    def known(name: str) -> str:
-        region = name.removeprefix("com.amazonaws.").removesuffix(".s3")
-        return S3_PREFIX_LISTS.get(region) or str(before(name))
-
-    ec2._aws_pl_id_from_name = known
+@patch(
+    "ministack.services.ec2._aws_pl_id_from_name",
+    why="the ids of AWS's prefix lists are made up; those of S3 are public",
+)
+def _prefix_list_id(original: Any, name: str) -> str:
+    region = name.removeprefix("com.amazonaws.").removesuffix(".s3")
+    return S3_PREFIX_LISTS.get(region) or str(original(name))

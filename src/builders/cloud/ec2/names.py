@@ -1,10 +1,7 @@
 """Names as the functions in a VPC see them: interface endpoints, and whatever plays on-premises.
 
-A name and a port lead to an address of this machine. The map lies in files below `names/`: one for each interface
-endpoint in its account's folder, and those in `everywhere/` for all accounts, which tests and the demo write
-(name_map.py). worker_names.py, put before the code that ministack runs functions with, reads them at every look-up,
-so that functions know nothing of it. Behind the endpoints' names stands a TLS server with a certificate for each name;
-it hands what it decrypts to ministack.
+A name and a port lead to an address of this machine, by the map of name_map.py. Behind the endpoints' names stands a
+TLS server with a certificate for each name; it hands what it decrypts to ministack.
 
 Different from AWS: all VPCs of an account see the same names, and whatever has no name here does not resolve, where
 in a VPC without a way out it would resolve and then not answer.
@@ -14,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
+import json
 import os
 import socket
 import ssl
@@ -21,61 +20,91 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
 
-from ministack.core import lambda_runtime
 from ministack.core.responses import get_account_id
-from ministack.services import rds
 
-from builders.cloud import worker_names
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers
 from builders.cloud.ec2 import name_map
+from builders.cloud.internals import rds
+from builders.cloud.patches import patch, patch_value
 from builders.resource_types import Json
 
-TYPE = "AWS::EC2::VPCEndpoint"
 HOST = "127.0.0.1"
 HTTPS = 443
 
 
 class Names:
-    """The map below a server's directory."""
+    """The map of the running server, and the port of its TLS server."""
 
-    def __init__(self, directory: Path) -> None:
-        self._folder = directory / name_map.FOLDER
-        self._front = _start_front(directory)
-        os.environ[worker_names.VARIABLE] = str(self._folder)
-        _put_before_functions(Path(worker_names.__file__).read_text(encoding="utf-8"))
+    directory: Path
+    port: int
 
-    def handlers(self, inner: Handlers) -> Handlers:
-        """Return the handlers of AWS::EC2::VPCEndpoint, on top of ministack's (`inner`)."""
+    def open(self, state_directory: Path) -> None:
+        """Start the TLS server, and write the map below `state_directory` from now on."""
+        self.directory = state_directory / name_map.DIRECTORY
+        self.port = _start_front(state_directory)
 
-        def delete(physical_id: str, properties: Mapping[str, Json]) -> None:
-            inner["delete"](physical_id, properties)
-            self._file(physical_id).unlink(missing_ok=True)
-
-        return {**records.around(inner, after=self._tell), "delete": delete}
-
-    def _tell(self, endpoint: str, properties: Mapping[str, Json]) -> None:
-        file = self._file(endpoint)
+    def write(self, endpoint: str, properties: Mapping[str, Json]) -> None:
+        """Give an endpoint with private DNS its name, com.amazonaws.us-east-1.dms as dms.us-east-1.amazonaws.com."""
         if str(properties.get("PrivateDnsEnabled")).lower() != "true":
-            file.unlink(missing_ok=True)
+            self.remove(endpoint)
             return
-        # com.amazonaws.us-east-1.dms is reached as dms.us-east-1.amazonaws.com.
         region, service = str(properties["ServiceName"]).split(".")[-2:]
-        name_map.write(file, {f"{service}.{region}.amazonaws.com": {HTTPS: self._front}})
+        name_map.write(self._file(endpoint), {f"{service}.{region}.amazonaws.com": {HTTPS: self.port}})
+
+    def remove(self, endpoint: str) -> None:
+        """Take the name of an endpoint away."""
+        self._file(endpoint).unlink(missing_ok=True)
 
     def _file(self, endpoint: str) -> Path:
-        return self._folder / str(get_account_id()) / f"{endpoint}.json"
+        return self.directory / str(get_account_id()) / f"{endpoint}.json"
 
 
-def _put_before_functions(code: str) -> None:
-    before = lambda_runtime._detect_runtime_binary
+names = Names()
 
-    def detect(runtime: str) -> tuple[str, str]:
-        binary, script = before(runtime)
-        return binary, f"{code}\n\ninstall()\n{script}" if runtime.startswith("python") else script
 
-    lambda_runtime._detect_runtime_binary = detect
+@patch_value(
+    "ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::EC2::VPCEndpoint]",
+    why="an interface endpoint gives no name to anything",
+)
+def _endpoints(inner: Handlers) -> Handlers:
+    def delete(physical_id: str, properties: Mapping[str, Json]) -> None:
+        inner["delete"](physical_id, properties)
+        names.remove(physical_id)
+
+    return {**records.around(inner, after=names.write), "delete": delete}
+
+
+@patch(
+    "ministack.services.ec2._vpce_fields_xml",
+    why="DescribeVpcEndpoints leaves out the policy, the groups, and whether names resolve",
+)
+def _describe_endpoint(original: Any, endpoint: Mapping[str, Json], tag: str = "item") -> str:
+    policy = endpoint.get("PolicyDocument") or ""
+    policy = policy if isinstance(policy, str) else json.dumps(policy)
+    groups = "".join(f"<item><groupId>{each}</groupId></item>" for each in endpoint.get("SecurityGroupIds") or ())
+    more = (
+        f"<policyDocument>{escape(policy)}</policyDocument><groupSet>{groups}</groupSet>"
+        f"<privateDnsEnabled>{str(bool(endpoint.get('PrivateDnsEnabled'))).lower()}</privateDnsEnabled>"
+    )
+    text = str(original(endpoint, tag))
+    return text.removesuffix(f"</{tag}>") + more + f"</{tag}>" if text.endswith(f"</{tag}>") else text
+
+
+@patch(
+    "ministack.core.lambda_runtime._detect_runtime_binary",
+    why="functions resolve the names of this machine's network, and none of their VPC",
+)
+def _runtime_with_names(original: Any, runtime: str) -> tuple[str, str]:
+    binary, script = original(runtime)
+    if not runtime.startswith("python"):
+        return binary, script
+    code = inspect.getsource(name_map.resolve_names)
+    call = f"resolve_names({str(names.directory)!r}, {name_map.EVERYWHERE!r})"
+    return binary, f"{name_map.IMPORTS_OF_RESOLVE_NAMES}\n\n{code}\n\n{call}\n{script}"
 
 
 def _start_front(directory: Path) -> int:
@@ -88,11 +117,11 @@ def _start_front(directory: Path) -> int:
 
 async def _front(listener: socket.socket, directory: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    known: dict[str, ssl.SSLContext] = {}
+    contexts: dict[str, ssl.SSLContext] = {}
 
     def choose(connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
         if name:
-            connection.context = known.setdefault(name, known.get(name) or _context_for(name, directory))
+            connection.context = contexts.setdefault(name, contexts.get(name) or _context_for(name, directory))
 
     context.sni_callback = choose
     server = await asyncio.start_server(_pass_on, sock=listener, ssl=context)
@@ -100,7 +129,7 @@ async def _front(listener: socket.socket, directory: Path) -> None:
 
 
 def _context_for(name: str, directory: Path) -> ssl.SSLContext:
-    certificate, key = rds._pg_server_material([name], [])
+    certificate, key = rds.server_certificate([name], [])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile("w", dir=directory) as file:  # ssl reads certificates from files only
         file.write(certificate + key)

@@ -1,26 +1,27 @@
-"""Rules of security groups and entries of network ACLs that are resources of their own: each changes another one.
-
-Every function takes the resource's physical id and its properties.
-
-Network resources that ministack's EC2 API can show but its CloudFormation cannot make.
+"""Network resources that ministack's EC2 API can show but its CloudFormation cannot make.
 
 They are written into the stores that DescribeSecurityGroups, DescribeNetworkAcls, DescribeVpnGateways and
-DescribeFlowLogs read, so that an integration test sees them as on AWS.
+DescribeFlowLogs read, so that an integration test sees them as on AWS. Rules of security groups and entries of network
+ACLs that are resources of their own change another resource.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.core.responses import get_account_id
-from ministack.services import ec2
-from ministack.services.cloudformation import provisioners
 
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers, Made
+from builders.cloud.internals import ec2
+from builders.cloud.patches import patch
 from builders.resource_types import Json
+
+Properties = Mapping[str, Json]
+Change = Callable[[str, Properties], None]
+"""Changes another resource; takes the physical id and the properties."""
 
 OPEN_EGRESS = {
     "IpProtocol": "-1",
@@ -32,129 +33,33 @@ OPEN_EGRESS = {
 """What a group without an egress rule gets (CloudFormation template reference, AWS::EC2::SecurityGroup,
 SecurityGroupEgress: both IP versions)."""
 
-NetworkRulesProperties = Mapping[str, Json]
-
-
-def _acl(identifier: str) -> dict[str, Json]:
-    if identifier not in ec2._network_acls:
-        raise ValueError(f"The network ACL '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
-    found: dict[str, Json] = ec2._network_acls[identifier]
-    return found
-
-
-def add_entry(_id: str, properties: NetworkRulesProperties) -> None:
-    """Add an entry to its ACL. Raises ValueError where its number is taken."""
-    acl = _acl(properties["NetworkAclId"])
-    number, egress = properties["RuleNumber"], bool(properties.get("Egress", False))
-    if any(entry["RuleNumber"] == number and entry["Egress"] == egress for entry in acl["Entries"]):
-        raise ValueError(
-            f"The network acl entry identified by {number} already exists. (Service: Ec2, Status Code: 400)"
-        )
-    ports = properties.get("PortRange") or {}
-    entry = {
-        "RuleNumber": number,
-        "Protocol": str(properties["Protocol"]),
-        "RuleAction": properties["RuleAction"],
-        "Egress": egress,
-        "PortRange": {"From": ports.get("From"), "To": ports.get("To")} if ports else None,
-    }
-    block = "Ipv6CidrBlock" if "Ipv6CidrBlock" in properties else "CidrBlock"
-    acl["Entries"].append({**entry, block: properties.get(block, "0.0.0.0/0")})
-
-
-def remove_entry(_id: str, properties: NetworkRulesProperties) -> None:
-    """Take an entry from its ACL."""
-    acl = ec2._network_acls.get(properties["NetworkAclId"])
-    key = (properties["RuleNumber"], bool(properties.get("Egress", False)))
-    if acl:
-        acl["Entries"] = [entry for entry in acl["Entries"] if (entry["RuleNumber"], entry["Egress"]) != key]
-
-
-def associate(physical_id: str, properties: NetworkRulesProperties) -> None:
-    """Give a subnet another ACL; it has one at a time."""
-    acl, subnet = _acl(properties["NetworkAclId"]), properties["SubnetId"]
-    for each in ec2._network_acls.values():
-        each["Associations"] = [one for one in each["Associations"] if one["SubnetId"] != subnet]
-    acl["Associations"].append({"NetworkAclAssociationId": physical_id, "SubnetId": subnet})
-
-
-def dissociate(physical_id: str, _properties: NetworkRulesProperties) -> None:
-    """Take a subnet from its ACL."""
-    for each in ec2._network_acls.values():
-        each["Associations"] = [one for one in each["Associations"] if one["NetworkAclAssociationId"] != physical_id]
-
-
-def _group(properties: NetworkRulesProperties) -> dict[str, Json]:
-    identifier = properties.get("GroupId", "")
-    if identifier not in ec2._security_groups:
-        raise ValueError(f"The security group '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
-    group: dict[str, Json] = ec2._security_groups[identifier]
-    return group
-
-
-def add_ingress(_id: str, properties: NetworkRulesProperties) -> None:
-    """Let a group receive. Raises ValueError where it does already."""
-    _add_rule(_group(properties).setdefault("IpPermissions", []), properties)
-
-
-def remove_ingress(_id: str, properties: NetworkRulesProperties) -> None:
-    """Take the rule away again."""
-    _remove_rule(properties, "IpPermissions")
-
-
-def add_egress(_id: str, properties: NetworkRulesProperties) -> None:
-    """Add the rule; the first one takes the place of the open one (seen on AWS: aws-cdk #987)."""
-    rules = _group(properties).setdefault("IpPermissionsEgress", [])
-    rules[:] = [rule for rule in rules if rule != OPEN_EGRESS]
-    _add_rule(rules, properties)
-
-
-def remove_egress(_id: str, properties: NetworkRulesProperties) -> None:
-    """Take the rule away again."""
-    _remove_rule(properties, "IpPermissionsEgress")
-
-
-def _add_rule(rules: list[Json], properties: NetworkRulesProperties) -> None:
-    (rule,) = provisioners._ec2_sg_permissions([dict(properties)])
-    if any(ec2._strip_descriptions(rule) == ec2._strip_descriptions(other) for other in rules):
-        raise ValueError("the specified rule already exists (Service: Ec2, Status Code: 400)")
-    rules.append(rule)
-
-
-def _remove_rule(properties: NetworkRulesProperties, direction: str) -> None:
-    group = ec2._security_groups.get(properties.get("GroupId", ""))
-    (rule,) = provisioners._ec2_sg_permissions([dict(properties)])
-    if group:
-        group[direction] = [other for other in group.get(direction, []) if other != rule]
-
-
-Properties = Mapping[str, Json]
-
 
 def handlers() -> dict[str, Handlers]:
     """Return the handlers of these types, on top of their records."""
-    provisioners._ec2_sg_egress_permissions = lambda rules: provisioners._ec2_sg_permissions(rules) or [{**OPEN_EGRESS}]
-    return {
-        "AWS::EC2::FlowLog": _stored("AWS::EC2::FlowLog", ec2._flow_logs, _flow_log),
-        "AWS::EC2::NetworkAcl": _stored("AWS::EC2::NetworkAcl", ec2._network_acls, _network_acl),
-        "AWS::EC2::NetworkAclEntry": _linked("AWS::EC2::NetworkAclEntry", add_entry, remove_entry),
-        "AWS::EC2::SecurityGroupEgress": _linked("AWS::EC2::SecurityGroupEgress", add_egress, remove_egress),
-        "AWS::EC2::SecurityGroupIngress": _linked("AWS::EC2::SecurityGroupIngress", add_ingress, remove_ingress),
-        "AWS::EC2::SubnetNetworkAclAssociation": _linked(
-            "AWS::EC2::SubnetNetworkAclAssociation", associate, dissociate
-        ),
-        "AWS::EC2::VPNGateway": _stored("AWS::EC2::VPNGateway", ec2._vpn_gateways, _vpn_gateway),
+    stored = {
+        "AWS::EC2::FlowLog": (ec2.flow_logs, _flow_log),
+        "AWS::EC2::NetworkAcl": (ec2.network_acls, _network_acl),
+        "AWS::EC2::VPNGateway": (ec2.vpn_gateways, _vpn_gateway),
+    }
+    linked = {
+        "AWS::EC2::NetworkAclEntry": (_add_entry, _remove_entry),
+        "AWS::EC2::SecurityGroupEgress": (_add_egress, _remove_egress),
+        "AWS::EC2::SecurityGroupIngress": (_add_ingress, _remove_ingress),
+        "AWS::EC2::SubnetNetworkAclAssociation": (_associate, _dissociate),
+    }
+    return {name: _stored(name, *each) for name, each in stored.items()} | {
+        name: _linked(name, *each) for name, each in linked.items()
     }
 
 
-def _stored(name: str, store: Any, describe: Any) -> Handlers:
+def _stored(name: str, store: Any, describe: Callable[[str, Properties], dict[str, Json]]) -> Handlers:
     """Return handlers that keep what `describe(physical id, properties)` returns in one of the EC2 API's stores."""
     inner = records.handlers(name)
 
     def create(logical_id: str, properties: Properties, stack: str) -> Made:
         made: Made = inner["create"](logical_id, properties, stack)
         store[made[0]] = describe(made[0], properties)
-        provisioners._ec2_apply_tags(made[0], properties)
+        ec2.apply_tags(made[0], properties)
         return made
 
     def update(physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str) -> Made:
@@ -163,19 +68,19 @@ def _stored(name: str, store: Any, describe: Any) -> Handlers:
             kept = {key: store[physical_id][key] for key in ("Attachments", "Entries", "Associations")
                     if key in store.get(physical_id, {})}  # fmt: skip
             store[physical_id] = describe(physical_id, new) | kept
-            provisioners._ec2_apply_tags(physical_id, new, old)
+            ec2.apply_tags(physical_id, new, old)
         return made
 
     def delete(physical_id: str, properties: Properties) -> None:
         store.pop(physical_id, None)
-        ec2._tags.pop(physical_id, None)
+        ec2.tags.pop(physical_id, None)
         inner["delete"](physical_id, properties)
 
     return {**inner, "create": create, "update": update, "delete": delete}
 
 
-def _linked(name: str, add: Any, remove: Any) -> Handlers:
-    """Return handlers of a type that changes another resource: `add` and `remove` take (physical id, properties)."""
+def _linked(name: str, add: Change, remove: Change) -> Handlers:
+    """Return handlers of a type that changes another resource: `add` does it, `remove` undoes it."""
     inner = records.handlers(name)
 
     def create(logical_id: str, properties: Properties, stack: str) -> Made:
@@ -238,3 +143,111 @@ def _vpn_gateway(physical_id: str, properties: Properties) -> dict[str, Json]:
         "Tags": [],
         "OwnerId": get_account_id(),
     }
+
+
+def _acl(identifier: str) -> dict[str, Json]:
+    if identifier not in ec2.network_acls:
+        raise ValueError(f"The network ACL '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
+    found: dict[str, Json] = ec2.network_acls[identifier]
+    return found
+
+
+def _add_entry(_id: str, properties: Properties) -> None:
+    """Add an entry to its ACL. Raises ValueError where its number is taken."""
+    acl = _acl(properties["NetworkAclId"])
+    number, egress = properties["RuleNumber"], bool(properties.get("Egress", False))
+    if any(entry["RuleNumber"] == number and entry["Egress"] == egress for entry in acl["Entries"]):
+        raise ValueError(
+            f"The network acl entry identified by {number} already exists. (Service: Ec2, Status Code: 400)"
+        )
+    ports = properties.get("PortRange") or {}
+    entry = {
+        "RuleNumber": number,
+        "Protocol": str(properties["Protocol"]),
+        "RuleAction": properties["RuleAction"],
+        "Egress": egress,
+        "PortRange": {"From": ports.get("From"), "To": ports.get("To")} if ports else None,
+    }
+    block = "Ipv6CidrBlock" if "Ipv6CidrBlock" in properties else "CidrBlock"
+    acl["Entries"].append({**entry, block: properties.get(block, "0.0.0.0/0")})
+
+
+def _remove_entry(_id: str, properties: Properties) -> None:
+    """Take an entry from its ACL."""
+    acl = ec2.network_acls.get(properties["NetworkAclId"])
+    key = (properties["RuleNumber"], bool(properties.get("Egress", False)))
+    if acl:
+        acl["Entries"] = [entry for entry in acl["Entries"] if (entry["RuleNumber"], entry["Egress"]) != key]
+
+
+def _associate(physical_id: str, properties: Properties) -> None:
+    """Give a subnet another ACL; it has one at a time."""
+    acl, subnet = _acl(properties["NetworkAclId"]), properties["SubnetId"]
+    for each in ec2.network_acls.values():
+        each["Associations"] = [one for one in each["Associations"] if one["SubnetId"] != subnet]
+    acl["Associations"].append({"NetworkAclAssociationId": physical_id, "SubnetId": subnet})
+
+
+def _dissociate(physical_id: str, _properties: Properties) -> None:
+    """Take a subnet from its ACL."""
+    for each in ec2.network_acls.values():
+        each["Associations"] = [one for one in each["Associations"] if one["NetworkAclAssociationId"] != physical_id]
+
+
+def _group(properties: Properties) -> dict[str, Json]:
+    identifier = properties.get("GroupId", "")
+    if identifier not in ec2.security_groups:
+        raise ValueError(f"The security group '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
+    group: dict[str, Json] = ec2.security_groups[identifier]
+    return group
+
+
+def _add_ingress(_id: str, properties: Properties) -> None:
+    """Let a group receive. Raises ValueError where it does already."""
+    _add_rule(_group(properties).setdefault("IpPermissions", []), properties)
+
+
+def _remove_ingress(_id: str, properties: Properties) -> None:
+    """Take the rule away again."""
+    _remove_rule(properties, "IpPermissions")
+
+
+def _add_egress(_id: str, properties: Properties) -> None:
+    """Add the rule; the first one takes the place of the open one (seen on AWS: aws-cdk #987)."""
+    rules = _group(properties).setdefault("IpPermissionsEgress", [])
+    rules[:] = [rule for rule in rules if rule != OPEN_EGRESS]
+    _add_rule(rules, properties)
+
+
+def _remove_egress(_id: str, properties: Properties) -> None:
+    """Take the rule away again."""
+    _remove_rule(properties, "IpPermissionsEgress")
+
+
+def _add_rule(rules: list[Json], properties: Properties) -> None:
+    (rule,) = ec2.rules([dict(properties)])
+    if any(ec2.without_descriptions(rule) == ec2.without_descriptions(other) for other in rules):
+        raise ValueError("the specified rule already exists (Service: Ec2, Status Code: 400)")
+    rules.append(rule)
+
+
+def _remove_rule(properties: Properties, direction: str) -> None:
+    group = ec2.security_groups.get(properties.get("GroupId", ""))
+    (rule,) = ec2.rules([dict(properties)])
+    if group:
+        group[direction] = [other for other in group.get(direction, []) if other != rule]
+
+
+@patch(
+    "ministack.services.cloudformation.provisioners._ec2_sg_egress_permissions",
+    why="a group without an egress rule is open for IPv4 only",
+)
+def _egress_rules(_original: Any, rules: Json) -> Json:
+    return ec2.rules(rules) or [{**OPEN_EGRESS}]
+
+
+@patch("ministack.services.ec2._network_acl_entry_xml", why="DescribeNetworkAcls leaves out the ports of an entry")
+def _describe_entry(original: Any, entry: Properties) -> str:
+    ports = entry.get("PortRange")
+    more = f"<portRange><from>{ports['From']}</from><to>{ports['To']}</to></portRange>" if ports else ""
+    return str(original(entry)).replace("</item>", f"{more}</item>")

@@ -1,6 +1,6 @@
-"""IAM and STS: permissions of requests, and trust policies of roles.
+"""IAM and STS.
 
-authorization.py  actions, resources and conditions of requests (`--auth`)
-assume_role.py    trust policies
-checks.py         refusals of IAM, KMS, Lambda and Logs
+checks.py         refusals: names, trust policies, permission policies
+assume_role.py    AssumeRole, which the trust policy of the role decides
+authorization.py  the parts of a request that ministack's evaluator does not know (`--auth`)
 """

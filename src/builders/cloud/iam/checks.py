@@ -1,6 +1,6 @@
-"""What IAM, KMS, Lambda and Logs refuse: taken names, policies that cannot mean anything, keys nobody could manage.
+"""Refusals of IAM: taken names, trust policies that trust nobody, policies that cannot mean anything.
 
-Sources: IAM API reference, CreateRole; KMS API reference, PutKeyPolicy; Lambda API reference, CreateFunction.
+Source: IAM API reference, CreateRole; IAM user guide, "Policies and permissions in IAM".
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from ministack.core.responses import get_account_id, get_region, request_scope
-from ministack.services import cloudwatch_logs, iam, kms, lambda_svc
+from ministack.core.responses import get_region, request_scope
 
-from builders.policy_documents import as_list, covers, principals, trusts_service
+from builders.cloud.internals import iam
+from builders.policy_documents import as_list, principals
 from builders.resource_types import Json
 
 LARGEST_MANAGED_POLICY = 6144
@@ -24,9 +24,9 @@ _ARN = re.compile(r"arn:aws[\w-]*:(iam|sts)::(\d{12}):(root|(role|user|assumed-r
 def check_role(properties: Mapping[str, Json], physical_id: str | None) -> None:
     """Refuse a taken name, a trust policy that trusts nobody who exists, a managed policy that is not there."""
     name = properties.get("RoleName")
-    if name and physical_id is None and name in iam._roles:
+    if name and physical_id is None and name in iam.roles:
         raise ValueError(f"Role with name {name} already exists. (Service: Iam, Status Code: 409)")
-    for statement in _statements(properties["AssumeRolePolicyDocument"]):
+    for statement in read_statements(properties["AssumeRolePolicyDocument"]):
         if "Resource" in statement or "NotResource" in statement:
             raise _malformed("Has prohibited field Resource")
         if "Principal" not in statement:
@@ -35,12 +35,12 @@ def check_role(properties: Mapping[str, Json], physical_id: str | None) -> None:
         if not actions or not all(action == "*" or action.lower().startswith("sts:") for action in actions):
             raise _malformed("AssumeRole policy may only specify STS AssumeRole actions.")
         for kind, principal in principals(statement):
-            if not _exists(kind, principal):
+            if not exists(kind, principal):
                 raise _malformed(f'Invalid principal in policy: "{kind.upper()}":"{principal}"')
     for inline in properties.get("Policies") or []:
-        check_permissions(inline["PolicyDocument"])
+        _check_permissions(inline["PolicyDocument"])
     for arn in properties.get("ManagedPolicyArns") or []:
-        if ":iam::aws:policy/" not in arn and arn not in iam._policies:
+        if ":iam::aws:policy/" not in arn and arn not in iam.policies:
             raise ValueError(f"Policy {arn} does not exist or is not attachable. (Service: Iam, Status Code: 404)")
 
 
@@ -48,7 +48,7 @@ def check_policy(properties: Mapping[str, Json], _physical_id: str | None) -> No
     """Refuse a permission policy that means nothing, or a managed one that is too large (IAM user guide, "IAM and AWS
     STS quotas": 6,144 characters without white space)."""
     document = properties["PolicyDocument"]
-    check_permissions(document)
+    _check_permissions(document)
     text = document if isinstance(document, str) else json.dumps(document, separators=(",", ":"))
     if "PolicyName" not in properties and len(re.sub(r"\s", "", text)) > LARGEST_MANAGED_POLICY:
         raise ValueError(
@@ -56,9 +56,9 @@ def check_policy(properties: Mapping[str, Json], _physical_id: str | None) -> No
         )
 
 
-def check_permissions(document: Json) -> None:
+def _check_permissions(document: Json) -> None:
     """Refuse a document that grants nothing to anything, or names a principal. Raises ValueError."""
-    for statement in _statements(document):
+    for statement in read_statements(document):
         actions = as_list(statement.get("Action", statement.get("NotAction")))
         resources = as_list(statement.get("Resource", statement.get("NotResource")))
         if "Principal" in statement or "NotPrincipal" in statement:
@@ -74,60 +74,8 @@ def check_permissions(document: Json) -> None:
                 raise _malformed(f'Resource {resource} must be in ARN format or "*".')
 
 
-def check_key(properties: Mapping[str, Json], _physical_id: str | None) -> None:
-    """Refuse a key policy with principals that do not exist, or one that nobody of the account could change again."""
-    if "KeyPolicy" not in properties:
-        return
-    statements = list(_statements(properties["KeyPolicy"]))
-    for statement in statements:
-        for kind, principal in principals(statement):
-            if not _exists(kind, principal):
-                raise ValueError(
-                    "Policy contains a statement with one or more invalid principals. (Service: Kms, Status Code: 400)"
-                )
-    if properties.get("BypassPolicyLockoutSafetyCheck") is True:
-        return
-    allowed = any(_lets_administer(statement, "Allow") for statement in statements)
-    denied = any(_lets_administer(statement, "Deny") for statement in statements)
-    if denied or not allowed:
-        raise ValueError(
-            "The new key policy will not allow you to update the key policy in the future. "
-            "(Service: Kms, Status Code: 400)"
-        )
-
-
-def check_function(properties: Mapping[str, Json], _physical_id: str | None) -> None:
-    """Refuse a role that does not exist or that Lambda may not assume."""
-    arn = str(properties["Role"])
-    role = iam._roles.get(arn.rsplit("/", 1)[-1])
-    if not role or role["Arn"] != arn or not trusts_service(role["AssumeRolePolicyDocument"], "lambda.amazonaws.com"):
-        raise ValueError(
-            "The role defined for the function cannot be assumed by Lambda. (Service: Lambda, Status Code: 400)"
-        )
-
-
-def check_permission(properties: Mapping[str, Json], _physical_id: str | None) -> None:
-    """Refuse a permission on a function that does not exist."""
-    function, _, name = lambda_svc._get_func_record_for_ref(str(properties["FunctionName"]))
-    if function is None:
-        arn = f"arn:aws:lambda:{get_region()}:{get_account_id()}:function:{name or properties['FunctionName']}"
-        raise ValueError(f"Function not found: {arn} (Service: Lambda, Status Code: 404)")
-
-
-def check_log_group(properties: Mapping[str, Json], physical_id: str | None) -> None:
-    """Refuse a taken name and a key that does not exist."""
-    name, key = properties.get("LogGroupName"), properties.get("KmsKeyId")
-    if name and physical_id is None and name in cloudwatch_logs._log_groups:
-        identifier = json.dumps({"/properties/LogGroupName": name}, separators=(",", ":"))
-        raise ValueError(f"Resource of type 'AWS::Logs::LogGroup' with identifier '{identifier}' already exists.")
-    if key and kms._resolve_key(key) is None:
-        raise ValueError(
-            "The specified KMS key does not exist or is not allowed to be used with LogGroup "
-            f"'arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{name}'"
-        )
-
-
-def _statements(document: Json) -> Iterator[Mapping[str, Json]]:
+def read_statements(document: Json) -> Iterator[Mapping[str, Json]]:
+    """Yield the statements of a policy. Raises ValueError with IAM's sentence for what is no policy."""
     if isinstance(document, str):
         try:
             document = json.loads(document)
@@ -149,7 +97,8 @@ def _malformed(reason: str) -> ValueError:
     return ValueError(f"{reason} (Service: Iam, Status Code: 400, Error Code: MalformedPolicyDocument)")
 
 
-def _exists(kind: str, principal: str) -> bool:
+def exists(kind: str, principal: str) -> bool:
+    """Return whether there is such a principal; a service only has to look like one."""
     if kind == "Service":
         return bool(_SERVICE.fullmatch(principal))
     if kind != "AWS":
@@ -160,15 +109,5 @@ def _exists(kind: str, principal: str) -> bool:
     if not arn:
         return False
     with request_scope(arn[2], get_region()):
-        stores = {"role": iam._roles, "user": iam._users}
+        stores = {"role": iam.roles, "user": iam.users}
         return arn[4] not in stores or arn[3].rsplit("/", 1)[-1] in stores[arn[4]]
-
-
-def _lets_administer(statement: Mapping[str, Json], effect: str) -> bool:
-    """Return whether a statement lets (or forbids) the account's administrators put a new key policy."""
-    if statement.get("Effect") != effect or statement.get("Condition"):
-        return False
-    account = get_account_id()
-    ours = ("*", account, f"arn:aws:iam::{account}:root")
-    named = any(kind == "AWS" and principal in ours for kind, principal in principals(statement))
-    return named and covers(statement, "kms:PutKeyPolicy")

@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ministack import app
-from ministack.core import iam_evaluator
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, request_scope
 
 from builders.cloud.internals import organizations
 from builders.cloud.organizations import delegation, membership
 from builders.cloud.organizations.membership import Denied
+from builders.cloud.patches import patch
 from builders.cloud.server import state
 from builders.resource_types import Json
 
@@ -46,13 +45,19 @@ _OF_MANAGEMENT: Mapping[str, Callable[[Payload], Payload]] = {
 
 
 def install() -> None:
-    """Let ministack route requests here, and its IAM know the organization of members."""
-    app.SERVICE_HANDLERS["organizations"] = _handle
-    iam_evaluator._principal_org_id = membership.organization_id_of
+    """Keep what the server must know after a restart."""
     state.keep("organizations", {"handshakes": membership._handshakes, **membership.stores()})
 
 
-async def _handle(_method: str, _path: str, headers: Mapping[str, str], body: bytes, _query: Mapping[str, Json]) -> Any:
+@patch("ministack.core.iam_evaluator._principal_org_id", why="the organization of a member is unknown")
+def _principal_org_id(_original: Any, account: str) -> str | None:
+    return membership.organization_id_of(account)
+
+
+@patch("ministack.app.SERVICE_HANDLERS[organizations]", why="every account is alone in its organization")
+async def _handle(
+    _original: Any, _method: str, _path: str, headers: Mapping[str, str], body: bytes, _query: Mapping[str, Json]
+) -> Any:
     operation = headers.get("x-amz-target", "").partition(".")[2]
     try:
         return json_response(_answer(operation, json.loads(body or b"{}")), content_type=_CONTENT_TYPE)

@@ -92,8 +92,6 @@ def page(operation: str, answer: dict[str, Json], payload: dict[str, Json]) -> d
     if not operation.startswith("List") or len(lists) != 1:
         return answer
     size = min(int(payload.get("MaxResults") or LARGEST), LARGEST)
-    try:
-        items, token = pages.cut(operation, answer[lists[0]], payload.get("NextToken"), size)
-    except pages.InvalidToken as error:
-        raise Denied("InvalidInputException", "You specified an invalid value for nextToken.") from error
+    refusal = Denied("InvalidInputException", "You specified an invalid value for nextToken.")
+    items, token = pages.cut(operation, answer[lists[0]], payload.get("NextToken"), size, refusal)
     return {**answer, lists[0]: items, **({"NextToken": token} if token else {})}

@@ -1,10 +1,9 @@
-"""RDS: instances of the engine postgres as real PostgreSQL servers, and one on premises.
+"""RDS: instances of the engine postgres as real PostgreSQL servers, and one that plays on-premises.
 
-instances.py      AWS::RDS::DBInstance
-operations.py     reboot, snapshot, restore and delete
-checks.py         refusals of RDS
-postgres.py       PostgreSQL servers with TLS
-installations.py  the PostgreSQL programs of this machine
-guard.py          a server that ends with its parent process
-on_premises.py    the source database, under a name of its own
+instances.py    AWS::RDS::DBInstance: the record, and the server behind it
+operations.py   reboot, snapshot, restore and delete through RDS's own API
+checks.py       refusals: versions, classes, names, combinations
+postgres.py     PostgreSQL servers with TLS, and the installation that they run from
+guard.py        starts a server as another user, and lets it end with us: a script of its own
+on_premises.py  a PostgreSQL that plays the source, under a name of its own
 """

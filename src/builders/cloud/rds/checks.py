@@ -1,4 +1,4 @@
-"""What RDS refuses: versions, classes, names and combinations; and subnet groups that span one zone only.
+"""Refusals of RDS: versions, classes, names and combinations, and subnet groups in one zone only.
 
 The versions and classes are cfn-lint's lists of what RDS offers; the sentences are RDS's.
 """
@@ -12,10 +12,9 @@ import re
 from collections.abc import Mapping
 
 from cfnlint.jsonschema import StandardValidator
-from ministack.core.responses import get_account_id, get_region
-from ministack.services import ec2, iam, kms, rds
+from ministack.core.responses import get_region
 
-from builders import naming
+from builders.cloud.internals import ec2, kms, rds
 from builders.resource_types import Json
 
 _RESERVED_USERS = frozenset({"admin", "postgres", "rdsadmin", "rds_superuser", "rdsrepladmin", "public"})
@@ -33,7 +32,7 @@ def check_engine(properties: Mapping[str, Json]) -> None:
 def check_instance(properties: Mapping[str, Json], existing: str | None) -> None:
     """Refuse a PostgreSQL instance that RDS would refuse. Raises ValueError with RDS's sentence."""
     name = str(properties.get("DBInstanceIdentifier", "")).lower()
-    if existing is None and name and name in rds._instances:
+    if existing is None and name and name in rds.instances:
         raise ValueError(f"DB instance {name} already exists (Service: Rds, Status Code: 400)")
     _check_version(properties)
     _check_login(properties)
@@ -43,32 +42,12 @@ def check_instance(properties: Mapping[str, Json], existing: str | None) -> None
 
 def check_subnet_group(properties: Mapping[str, Json], _physical_id: str | None = None) -> None:
     """Refuse a DB subnet group that is empty or lies in one zone. Raises ValueError with RDS's sentence."""
-    subnets = [ec2._subnets.get(identifier) for identifier in properties.get("SubnetIds") or []]
+    subnets = [ec2.subnets.get(identifier) for identifier in properties.get("SubnetIds") or []]
     zones = {subnet["AvailabilityZone"] for subnet in subnets if subnet}
     if all(subnets) and len(zones) < 2:
         raise ValueError(
             "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current AZ coverage: "
             f"{', '.join(sorted(zones)) or 'none'}. Add subnets to cover at least 2 AZs."
-        )
-
-
-def check_replication_subnet_group(properties: Mapping[str, Json], _physical_id: str | None = None) -> None:
-    """Refuse a DMS subnet group without DMS's role in the account, or in one zone (DMS user guide, "Setting up a
-    network for a replication instance")."""
-    if naming.DMS_VPC_ROLE not in iam._roles:
-        raise ValueError(
-            f"The IAM Role arn:aws:iam::{get_account_id()}:role/{naming.DMS_VPC_ROLE} is not configured properly. "
-            "(Service: AWSDatabaseMigrationService, Status Code: 400, Error Code: AccessDeniedFault)"
-        )
-    subnets = [ec2._subnets.get(identifier) for identifier in properties.get("SubnetIds") or []]
-    zones = {subnet["AvailabilityZone"] for subnet in subnets if subnet}
-    if not all(subnets):
-        raise ValueError("The specified subnet does not exist (Error Code: InvalidSubnet)")
-    if len(zones) < 2:
-        raise ValueError(
-            "The replication subnet group doesn't meet Availability Zone (AZ) coverage requirement. Current AZ "
-            f"coverage: {', '.join(sorted(zones)) or 'none'}. Please add subnets to cover at least 2 AZs. (Error Code: "
-            "ReplicationSubnetGroupDoesNotCoverEnoughAZs)"
         )
 
 
@@ -97,7 +76,7 @@ def _check_version(properties: Mapping[str, Json]) -> None:
     version = properties.get("EngineVersion")
     if version is not None and str(version) not in _versions():
         raise ValueError(f"Cannot find version {version} for postgres (Service: Rds, Status Code: 400)")
-    asked = {
+    combination = {
         "Engine": "postgres",
         "LicenseModel": "postgresql-license",
         "DBInstanceClass": properties.get("DBInstanceClass", ""),
@@ -106,7 +85,7 @@ def _check_version(properties: Mapping[str, Json]) -> None:
     schema = _offered("db_instance_class.json")
     by_region = _offered("dbinstanceclass_enum.json").get(get_region(), {})
     for each in (schema, by_region):
-        if not StandardValidator(schema=each).is_valid(asked):
+        if not StandardValidator(schema=each).is_valid(combination):
             raise ValueError(
                 "RDS does not support creating a DB instance with the following combination: "
                 f"DBInstanceClass={properties.get('DBInstanceClass')}, Engine=postgres, "
@@ -143,27 +122,27 @@ def _check_login(properties: Mapping[str, Json]) -> None:
 
 
 def _check_surroundings(properties: Mapping[str, Json]) -> None:
-    """Refuse names of things that are not there."""
+    """Refuse names of what does not exist."""
     snapshot = str(properties.get("DBSnapshotIdentifier") or "")
-    if snapshot and snapshot.rsplit(":", 1)[-1] not in rds._snapshots:
+    if snapshot and snapshot.rsplit(":", 1)[-1] not in rds.snapshots:
         raise ValueError(f"DBSnapshot not found: {snapshot} (Service: Rds, Status Code: 404)")
     group = properties.get("DBSubnetGroupName")
-    if group and group != "default" and group not in rds._subnet_groups:
+    if group and group != "default" and group not in rds.subnet_groups:
         raise ValueError(f"DBSubnetGroup not found: {group}")
     parameters = properties.get("DBParameterGroupName")
-    if parameters and not parameters.startswith("default.") and parameters not in rds._param_groups:
+    if parameters and not parameters.startswith("default.") and parameters not in rds.parameter_groups:
         raise ValueError(f"DBParameterGroup not found: {parameters}")
-    if parameters in rds._param_groups and properties.get("EngineVersion"):
-        family = rds._param_groups[parameters]["DBParameterGroupFamily"]
+    if parameters in rds.parameter_groups and properties.get("EngineVersion"):
+        family = rds.parameter_groups[parameters]["DBParameterGroupFamily"]
         if family != "postgres" + str(properties["EngineVersion"]).split(".", maxsplit=1)[0]:
             raise ValueError(
                 f"The parameter group {parameters} with DBParameterGroupFamily {family} cannot be used for this "
                 "instance. Please use a Parameter Group with DBParameterGroupFamily postgres"
                 + str(properties["EngineVersion"]).split(".", maxsplit=1)[0]
             )
-    vpc = (rds._subnet_groups.get(group) or {}).get("VpcId")
+    vpc = (rds.subnet_groups.get(group) or {}).get("VpcId")
     for identifier in properties.get("VPCSecurityGroups") or []:
-        security_group = ec2._security_groups.get(identifier)
+        security_group = ec2.security_groups.get(identifier)
         if security_group is None:
             raise ValueError(f"Invalid security group , groupId= {identifier}, groupName=.")
         if vpc and security_group["VpcId"] != vpc:
@@ -172,7 +151,7 @@ def _check_surroundings(properties: Mapping[str, Json]) -> None:
                 f"{vpc} and the EC2 security group is in {security_group['VpcId']}"
             )
     key = properties.get("KmsKeyId")
-    if key and kms._resolve_key(key) is None:
+    if key and kms.find_key(key) is None:
         raise ValueError(f"KMS key ID {key} is not accessible (Service: Rds, Error Code: KMSKeyNotAccessibleFault)")
 
 

@@ -1,7 +1,7 @@
 """AWS::RDS::DBInstance with engine `postgres` as a real PostgreSQL; other engines stay ministack's records.
 
 Different from RDS, on purpose: the address is `localhost`, the port is a free one of this machine, the server's
-version is the machine's (`GET /_stackferry/status.json` says which), and sizes, zones and backups are only told.
+version is the machine's (`GET /_stackferry/status.json` says which), and sizes, zones and backups are only described.
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ from typing import Any
 
 from cryptography import x509
 from ministack.core import persistence
-from ministack.services import kms, rds
-from ministack.services.cloudformation import provisioners
 from pg8000.native import identifier, literal
 
 from builders.cloud.cloudformation.records import Handlers, Made
-from builders.cloud.rds import checks, installations, postgres
+from builders.cloud.internals import entries, kms, rds
+from builders.cloud.patches import patch, patch_value
+from builders.cloud.rds import checks, postgres
 from builders.errors import CloudError
 from builders.resource_types import Json
 
-TYPE = "AWS::RDS::DBInstance"
 ADDRESS = "localhost"
 _STARTING = "_starting"
 
-# What ministack's record lacks: RDS API reference, DBInstance.
-_TOLD = {
+# Members that ministack's record lacks, and their defaults: RDS API reference, DBInstance.
+_DEFAULTS = {
     "CACertificateIdentifier": "rds-ca-rsa2048-g1",
     "EngineLifecycleSupport": "open-source-rds-extended-support",
     "EnableCloudwatchLogsExports": [],
@@ -42,55 +41,21 @@ _TOLD = {
 class Databases:
     """The PostgreSQL servers of all accounts and regions, by the ARN of their instance."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory / "rds"
-        if not persistence.PERSIST_STATE:
-            shutil.rmtree(self.directory, ignore_errors=True)  # of a server that was killed
-        self.directory.mkdir(exist_ok=True)
-        self.directory.chmod(0o711)
-        self.snapshots = directory / "rds-snapshots"
-        self.snapshots.mkdir(exist_ok=True)
-        self.snapshots.chmod(0o711)
+    directory: Path
+    snapshots: Path
+
+    def __init__(self) -> None:
         self.servers: dict[str, postgres.Server] = {}
         self.status: dict[str, Json] = {}
 
-    def handlers(self, inner: Handlers) -> Handlers:
-        """Return the handlers of AWS::RDS::DBInstance, on top of ministack's (`inner`)."""
-
-        def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
-            checks.check_engine(properties)
-            if properties.get("Engine") != "postgres":
-                made: Made = inner["create"](logical_id, properties, stack)
-                return made
-            return self._create(inner, logical_id, properties, stack)
-
-        def update(
-            physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str
-        ) -> Made:
-            if new.get("Engine") == "postgres":
-                checks.check_instance(new, existing=physical_id)
-            made: Made = inner["update"](physical_id, _lowered(old), _lowered(new), stack, logical_id)
-            if made[0] == physical_id and new.get("Engine") == "postgres":
-                self._follow(physical_id, old, new)
-                return physical_id, provisioners._rds_db_instance_attrs(rds._instances[physical_id])
-            return made
-
-        def delete(physical_id: str, properties: Mapping[str, Json]) -> None:
-            instance = rds._instances.get(physical_id) or {}
-            if instance.get("DeletionProtection"):
-                raise ValueError(
-                    "Cannot delete protected DB Instance, please disable deletion protection and try again."
-                )
-            inner["delete"](physical_id, properties)
-            self.remove(instance.get("DBInstanceArn", ""))
-
-        return {**inner, "create": create, "update": update, "update_with_logical_id": True, "delete": delete}
-
-    def change_password(self, instance: Mapping[str, Json], _old: str, new: str) -> None:
-        """Do what ModifyDBInstance with MasterUserPassword does: ministack calls this with the old and the new one."""
-        server = self.servers.get(instance.get("DBInstanceArn", ""))
-        if server:
-            _set_password(server, instance["MasterUsername"], new)
+    def open(self, state_directory: Path) -> None:
+        """Keep data and snapshots below the directory; without `--keep` those of a server that was killed go."""
+        self.directory, self.snapshots = state_directory / "rds", state_directory / "rds-snapshots"
+        if not persistence.PERSIST_STATE:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        for directory in (self.directory, self.snapshots):
+            directory.mkdir(exist_ok=True)
+            directory.chmod(0o711)
 
     def snapshot(self, arn: str) -> Path:
         """Return the directory that keeps the data of a snapshot."""
@@ -109,18 +74,18 @@ class Databases:
 
         An instance that was being made is forgotten: its stack makes it again (resuming.py).
         """
-        for key, instance in list(rds._instances._data.items()):
+        instances = entries(rds.instances)
+        for key, instance in list(instances.items()):
             if instance.get(_STARTING):
-                del rds._instances._data[key]
+                del instances[key]
         for arn, each in kept.items():
-            certificate = postgres.Certificate(*rds._pg_server_material([ADDRESS], ["127.0.0.1"]))
             server = postgres.Server(
-                installations.choose(each["major"]), Path(each["directory"]), certificate, each["settings"],
+                postgres.choose(each["major"]), Path(each["directory"]), _certificate(), each["settings"],
                 each["plain_text_allowed"], each["port"],
             )  # fmt: skip
             server.certify()
             server.start()
-            self._know(arn, server)
+            self._add(arn, server)
 
     def close(self) -> None:
         """End all servers, side by side; their data goes too, unless state is kept."""
@@ -134,40 +99,20 @@ class Databases:
                 server.remove()
         self.servers.clear()
 
-    def _create(self, inner: Handlers, logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
-        checks.check_instance(properties, existing=None)
-        physical_id, _ = inner["create"](logical_id, _lowered(properties), stack)
-        instance = rds._instances[physical_id]
-        instance[_STARTING] = True
-        if properties.get("DBSnapshotIdentifier"):
-            restored = rds._snapshots[str(properties["DBSnapshotIdentifier"]).rsplit(":", 1)[-1]]
-            instance["MasterUsername"] = restored["MasterUsername"]
-        try:
-            server = self.start(instance, properties)
-        except CloudError as error:
-            rds._instances.pop(physical_id, None)
-            raise ValueError(f"the embedded cloud has no database server to offer: {error}") from error
-        instance["Endpoint"] |= {"Address": ADDRESS, "Port": server.port}
-        instance["DbInstancePort"] = 0
-        tell(instance, properties, server)
-        del instance[_STARTING]
-        return physical_id, provisioners._rds_db_instance_attrs(instance)
-
     def start(self, instance: Mapping[str, Json], properties: Mapping[str, Json]) -> postgres.Server:
         """Give an instance its server: a new one, or one with the data of the snapshot that the properties name."""
-        installation = installations.choose(int(re.split(r"\D", str(properties.get("EngineVersion", "0")))[0] or 0))
-        certificate = postgres.Certificate(*rds._pg_server_material([ADDRESS], ["127.0.0.1"]))
+        installation = postgres.choose(int(re.split(r"\D", str(properties.get("EngineVersion", "0")))[0] or 0))
         directory = self.directory / f"{instance['DBInstanceIdentifier'][:40]}-{secrets.token_hex(4)}"
-        server = postgres.Server(installation, directory, certificate, **server_settings(properties))
+        server = postgres.Server(installation, directory, _certificate(), **server_settings(properties))
         try:
             self._fill(server, instance, properties)
         except CloudError:
             server.remove()
             raise
-        self._know(instance["DBInstanceArn"], server)
+        self._add(instance["DBInstanceArn"], server)
         return server
 
-    def _know(self, arn: str, server: postgres.Server) -> None:
+    def _add(self, arn: str, server: postgres.Server) -> None:
         self.servers[arn] = server
         self.status[arn] = {
             "port": server.port,
@@ -178,31 +123,15 @@ class Databases:
 
     def _fill(self, server: postgres.Server, instance: Mapping[str, Json], properties: Mapping[str, Json]) -> None:
         """Start a server with the data of the snapshot that the template names, or as a new instance has it."""
-        name = properties.get("DBSnapshotIdentifier")
-        if not name:
+        if not properties.get("DBSnapshotIdentifier"):
             server.initialise()
             server.start()
             _populate(server, properties)
             return
-        snapshot = rds._snapshots[str(name).rsplit(":", 1)[-1]]
-        server.initialise(self.snapshot(snapshot["DBSnapshotArn"]))
+        server.initialise(self.snapshot(_snapshot(properties)["DBSnapshotArn"]))
         server.start()
         if properties.get("MasterUserPassword"):
             _set_password(server, instance["MasterUsername"], str(properties["MasterUserPassword"]))
-
-    def _follow(self, physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json]) -> None:
-        """Bring the server and the record after an update in place."""
-        instance = rds._instances[physical_id]
-        server = self.servers[instance["DBInstanceArn"]]
-        instance["Endpoint"]["Port"] = server.port
-        if new.get("MasterUserPassword") != old.get("MasterUserPassword"):
-            self.change_password(instance, "", str(new["MasterUserPassword"]))
-        for name, value in server_settings(new).items():
-            setattr(server, name, value)
-        if old.get("DBParameterGroupName") != new.get("DBParameterGroupName"):
-            server.stop()
-            server.start()
-        tell(instance, new, server)
 
     def remove(self, arn: str) -> None:
         """End and delete the server of an instance, where it has one."""
@@ -212,27 +141,129 @@ class Databases:
             server.remove()
 
 
+databases = Databases()
+
+
+@patch_value(
+    "ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::RDS::DBInstance]",
+    why="no server stands behind an instance without Docker",
+)
+def _instances(inner: Handlers) -> Handlers:
+    def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
+        checks.check_engine(properties)
+        if properties.get("Engine") != "postgres":
+            made: Made = inner["create"](logical_id, properties, stack)
+            return made
+        checks.check_instance(properties, existing=None)
+        physical_id, _ = inner["create"](logical_id, _in_lower_case(properties), stack)
+        _start(physical_id, properties)
+        return physical_id, rds.attributes(rds.instances[physical_id])
+
+    def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
+        if new.get("Engine") == "postgres":
+            checks.check_instance(new, existing=physical_id)
+        made: Made = inner["update"](physical_id, _in_lower_case(old), _in_lower_case(new), stack, logical_id)
+        if made[0] == physical_id and new.get("Engine") == "postgres":
+            _change(rds.instances[physical_id], old, new)
+            return physical_id, rds.attributes(rds.instances[physical_id])
+        return made
+
+    def delete(physical_id: str, properties: Mapping[str, Json]) -> None:
+        instance = rds.instances.get(physical_id) or {}
+        if instance.get("DeletionProtection"):
+            raise ValueError("Cannot delete protected DB Instance, please disable deletion protection and try again.")
+        inner["delete"](physical_id, properties)
+        databases.remove(instance.get("DBInstanceArn", ""))
+
+    return {**inner, "create": create, "update": update, "update_with_logical_id": True, "delete": delete}
+
+
+def _start(physical_id: str, properties: Mapping[str, Json]) -> None:
+    """Give a new record its server. Raises ValueError, and drops the record, where there is none."""
+    instance = rds.instances[physical_id]
+    instance[_STARTING] = True
+    if properties.get("DBSnapshotIdentifier"):
+        instance["MasterUsername"] = _snapshot(properties)["MasterUsername"]
+    try:
+        server = databases.start(instance, properties)
+    except CloudError as error:
+        rds.instances.pop(physical_id, None)
+        raise ValueError(f"the embedded cloud has no database server to offer: {error}") from error
+    instance["Endpoint"] |= {"Address": ADDRESS, "Port": server.port}
+    instance["DbInstancePort"] = 0
+    describe(instance, properties, server)
+    del instance[_STARTING]
+
+
+def _change(instance: dict[str, Json], old: Mapping[str, Json], new: Mapping[str, Json]) -> None:
+    """Bring the server and the record after an update in place."""
+    server = databases.servers[instance["DBInstanceArn"]]
+    instance["Endpoint"]["Port"] = server.port
+    if new.get("MasterUserPassword") != old.get("MasterUserPassword"):
+        _set_password(server, instance["MasterUsername"], str(new["MasterUserPassword"]))
+    for name, value in server_settings(new).items():
+        setattr(server, name, value)
+    if old.get("DBParameterGroupName") != new.get("DBParameterGroupName"):
+        server.stop()
+        server.start()
+    describe(instance, new, server)
+
+
+@patch(
+    "ministack.services.rds._rotate_instance_password",
+    why="ModifyDBInstance changes the password with psycopg2, which is not installed",
+)
+def _change_password(_original: Any, instance: Mapping[str, Json], _old: str, new: str) -> None:
+    server = databases.servers.get(instance.get("DBInstanceArn", ""))
+    if server:
+        _set_password(server, instance["MasterUsername"], new)
+
+
+@patch(
+    "ministack.services.rds._instance_xml",
+    why="DescribeDBInstances leaves out the exported logs, the key of Performance Insights and the life-cycle support",
+)
+def _instance_xml(original: Any, instance: Mapping[str, Json]) -> str:
+    text = str(original(instance))
+    logs = "".join(f"<member>{name}</member>" for name in instance.get("EnableCloudwatchLogsExports") or ())
+    more = f"<EnabledCloudwatchLogsExports>{logs}</EnabledCloudwatchLogsExports>"
+    for name in ("PerformanceInsightsKMSKeyId", "EngineLifecycleSupport"):
+        if instance.get(name):
+            more += f"<{name}>{instance[name]}</{name}>"
+    return text.replace("<EnabledCloudwatchLogsExports/>", more)
+
+
+def _certificate() -> postgres.Certificate:
+    return postgres.Certificate(*rds.server_certificate([ADDRESS], ["127.0.0.1"]))
+
+
+def _snapshot(properties: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the snapshot that the properties name, by its name or its ARN."""
+    found: dict[str, Json] = rds.snapshots[str(properties["DBSnapshotIdentifier"]).rsplit(":", 1)[-1]]
+    return found
+
+
 def _set_password(server: postgres.Server, user: str, password: str) -> None:
     server.administer(f"ALTER ROLE {identifier(user)} PASSWORD {literal(password)}")
 
 
-def _lowered(properties: Mapping[str, Json]) -> dict[str, Json]:
+def _in_lower_case(properties: Mapping[str, Json]) -> dict[str, Json]:
     """Return the properties with the identifier as RDS stores it: in lower case."""
     name = properties.get("DBInstanceIdentifier")
     return {**properties, "DBInstanceIdentifier": str(name).lower()} if name else dict(properties)
 
 
-def tell(instance: dict[str, Json], properties: Mapping[str, Json], server: postgres.Server) -> None:
+def describe(instance: dict[str, Json], properties: Mapping[str, Json], server: postgres.Server) -> None:
     """Make the record say what the template says, where ministack's falls short."""
     certificate = x509.load_pem_x509_certificate(server.certificate.certificate.encode())
-    valid_till = rds._format_time(certificate.not_valid_after_utc.timestamp())
-    for name, default in _TOLD.items():
+    valid_till = rds.format_time(certificate.not_valid_after_utc.timestamp())
+    for name, default in _DEFAULTS.items():
         instance[name] = properties.get(name, default)
     instance["DBName"] = properties.get("DBName", "")
     instance["EngineVersion"] = checks.full_version(str(instance["EngineVersion"]))
-    for told, given in (("KmsKeyId", "KmsKeyId"), ("PerformanceInsightsKMSKeyId", "PerformanceInsightsKMSKeyId")):
-        key = kms._resolve_key(properties.get(given)) if properties.get(given) else None
-        instance[told] = key["Arn"] if key else properties.get(given, "")
+    for name in ("KmsKeyId", "PerformanceInsightsKMSKeyId"):
+        key = kms.find_key(properties.get(name))
+        instance[name] = key["Arn"] if key else properties.get(name, "")
     instance["CertificateDetails"] = {"CAIdentifier": instance["CACertificateIdentifier"], "ValidTill": valid_till}
     groups = [properties["DBParameterGroupName"]] if properties.get("DBParameterGroupName") else []
     instance["DBParameterGroups"] = [
@@ -242,7 +273,7 @@ def tell(instance: dict[str, Json], properties: Mapping[str, Json], server: post
 
 def server_settings(properties: Mapping[str, Json]) -> dict[str, Any]:
     """Return what the parameter group means for the server: PostgreSQL's own settings, and RDS's three switches."""
-    group = rds._param_groups.get(properties.get("DBParameterGroupName", "")) or {}
+    group = rds.parameter_groups.get(properties.get("DBParameterGroupName", "")) or {}
     values = {name: str(entry.get("ParameterValue")) for name, entry in group.get("Parameters", {}).items()}
     family = str(properties.get("EngineVersion", "17")).split(".", maxsplit=1)[0]
     # "rds.force_ssl ... default value is 1 for PostgreSQL 15 and later" (RDS user guide, "Using SSL with PostgreSQL")

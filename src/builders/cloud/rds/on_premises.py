@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from pg8000.native import identifier, literal
 
 from builders.cloud.ec2.name_map import named
-from builders.cloud.rds import installations, postgres
+from builders.cloud.rds import postgres
 
 LIFETIME = datetime.timedelta(days=30)
 
@@ -57,7 +57,7 @@ def on_premises(
     directory.chmod(0o711)  # PostgreSQL runs as another user when we are root
     authority, certificate = _certificates(host)
     settings = {"wal_level": "logical"}
-    server = postgres.Server(installations.choose(), directory / "server", certificate, settings=settings)
+    server = postgres.Server(postgres.choose(), directory / "server", certificate, settings=settings)
     try:
         server.initialise()
         server.start()

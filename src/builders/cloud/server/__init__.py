@@ -1,9 +1,9 @@
-"""The server: started as a child or by hand, with faults on request, accounts, and stored state.
+"""The server in front of the services.
 
-serve.py     socket, directory and environment, before ministack is imported
-app.py       the server from ready to stopped
-accounts.py  regions and quotas of accounts
-faults.py    faults on request
-state.py     state that the next server continues with
+serve.py     its socket, directory and environment, before ministack is imported
+app.py       the order of the patches, the handlers, and the life of a server
+state.py     state that outlives the server (`--keep`)
+faults.py    calls that fail on request
+accounts.py  the regions and quotas of an account: Account Management and Service Quotas
 pages.py     lists in pages
 """

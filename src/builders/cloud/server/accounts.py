@@ -1,142 +1,171 @@
-"""Which regions an account has enabled: those introduced after March 2019 are disabled until it opts in.
+"""The regions that an account has enabled, and its quotas: Account Management and Service Quotas.
 
-Sources: Account Management API reference, ListRegions, GetRegionOptStatus, EnableRegion, DisableRegion; EC2 API
-reference, DescribeRegions; CloudFormation user guide, "Prepare to perform StackSet operations in AWS Regions that are
-disabled by default". Other than on AWS, enabling takes no time, and calls to a disabled region are answered.
+Regions introduced after March 2019 are disabled until the account opts in. Sources: Account Management API reference,
+ListRegions, GetRegionOptStatus, EnableRegion, DisableRegion; EC2 API reference, DescribeRegions; CloudFormation user
+guide, "Prepare to perform StackSet operations in AWS Regions that are disabled by default". Other than on AWS, enabling
+takes no time, and calls to a disabled region are answered.
 
-Service Quotas of CloudFormation, as far as StackSets and stacks have them, with the codes that AWS gives them.
-
-The quotas of sets and instances are those that the server keeps (stacksets/model.py lets a test lower them); that of
-stacks and of instance operations at one time are told only. Sources: CloudFormation user guide, "Understand
-CloudFormation quotas"; Service Quotas API reference; codes as public lists of `list-service-quotas` show them.
+The quotas are those of CloudFormation that concern stacks and StackSets, with AWS's codes. The quotas of sets and
+instances are enforced (stacksets/model.py lets a test lower them); those of stacks and of instance operations at one
+time are only listed. Sources: CloudFormation user guide, "Understand CloudFormation quotas"; Service Quotas API
+reference; codes as public lists of `list-service-quotas` show them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from ministack import app
 from ministack.core import router
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
-from ministack.services import account as account_service, ec2
 
+from builders.cloud.internals import account as account_service, ec2
 from builders.cloud.organizations import membership
+from builders.cloud.patches import patch
 from builders.cloud.server import pages, state
 from builders.cloud.stacksets.model import settings
 from builders.resource_types import Json
 
-_LARGEST_PAGE = 50
+Request = Mapping[str, Json]
+
+_REGIONS_ON_A_PAGE = 50
+_QUOTAS_ON_A_PAGE = 100
+_SERVICE = "cloudformation"
 _OPT_STATUS = {"ENABLED_BY_DEFAULT": "opt-in-not-required", "ENABLED": "opted-in", "DISABLED": "not-opted-in"}
-"""The status of a region, and what EC2 calls it."""
+"""The status of a region, and EC2's name for it."""
+_NO_OPT_IN = "every account has every region, and cannot enable or disable one"
 
 _chosen: dict[str, dict[str, str]] = {}
 """{account: {region: ENABLED or DISABLED}}"""
-
-
-def install_account_regions() -> None:
-    """Put these in the place of ministack's, where every account has every region."""
-    answers: dict[str, Callable[[Mapping[str, Json]], Json]] = {
-        "/listRegions": _list,
-        "/getRegionOptStatus": lambda asked: {"RegionName": asked["RegionName"], "RegionOptStatus": _asked(asked)},
-        "/enableRegion": lambda asked: _choose(asked, "ENABLED"),
-        "/disableRegion": lambda asked: _choose(asked, "DISABLED"),
-    }
-    for path, answer in answers.items():
-        account_service._DISPATCH[path] = _action(answer)
-    ec2._ACTION_MAP["DescribeRegions"] = _describe
-    state.keep("regions", {"chosen": _chosen})
-
-
-def enabled(account: str, region: str) -> bool:
-    """Tell whether an account may use a region."""
-    return _status(account, region) != "DISABLED"
-
-
-def _status(account: str, region: str) -> str:
-    if region not in account_service._OPT_IN_REQUIRED:
-        return "ENABLED_BY_DEFAULT"
-    return _chosen.get(account, {}).get(region, "DISABLED")
 
 
 class _Refused(Exception):
     """An error of the API: its name and its sentence."""
 
 
-def _action(answer: Callable[[Mapping[str, Json]], Json]) -> Callable[[Mapping[str, Json]], Json]:
-    def act(asked: Mapping[str, Json]) -> Json:
-        try:
-            return json_response(answer(asked))
-        except _Refused as refused:
-            name, sentence = refused.args
-            return error_response_json(name, sentence, 403 if name == "AccessDeniedException" else 400)
-
-    return act
-
-
-def _account(asked: Mapping[str, Json]) -> str:
-    """Return whose regions are meant: the caller's, or a member's where the management account asks."""
-    caller = str(get_account_id())
-    wanted = str(asked.get("AccountId", caller))
-    if wanted != caller and membership.management_of(wanted) != caller:
-        raise _Refused("AccessDeniedException", f"You do not have permission to access account {wanted}.")
-    return wanted
-
-
-def _asked(asked: Mapping[str, Json]) -> str:
-    region = asked["RegionName"]
-    if region not in account_service._REGIONS_LIST:
-        raise _Refused("ValidationException", f"The region {region} does not exist.")
-    return _status(_account(asked), region)
-
-
-def _choose(asked: Mapping[str, Json], status: str) -> Json:
-    if _asked(asked) == "ENABLED_BY_DEFAULT":
-        raise _Refused("ValidationException", f"The region {asked['RegionName']} is enabled by default.")
-    _chosen.setdefault(_account(asked), {})[asked["RegionName"]] = status
-    return {}
-
-
-def _list(asked: Mapping[str, Json]) -> Json:
-    account, wanted = _account(asked), asked.get("RegionOptStatusContains")
-    every = [{"RegionName": each, "RegionOptStatus": _status(account, each)} for each in account_service._REGIONS_LIST]
-    found = [each for each in every if not wanted or each["RegionOptStatus"] in wanted]
-    try:
-        shown, token = pages.cut("ListRegions", found, asked.get("NextToken"), asked.get("MaxResults", _LARGEST_PAGE))
-    except pages.InvalidToken as error:
-        raise _Refused("ValidationException", "Invalid NextToken") from error
-    return {"Regions": shown, **({"NextToken": token} if token else {})}
-
-
-def _describe(parameters: Mapping[str, Json]) -> Json:
-    """DescribeRegions: without AllRegions those that are enabled; filters by name, endpoint and status."""
-    names = ec2._parse_member_list(parameters, "RegionName")
-    everywhere = ec2._p(parameters, "AllRegions", "").lower() == "true"
-    filters = ec2._parse_filters(parameters)
-    items = []
-    for name in account_service._REGIONS_LIST:
-        status = _OPT_STATUS[_status(str(get_account_id()), name)]
-        told = {"region-name": name, "endpoint": f"ec2.{name}.amazonaws.com", "opt-in-status": status}
-        meant = name in names if names else everywhere or status != "not-opted-in"
-        if meant and all(told.get(key) in values for key, values in filters.items()):
-            items.append(
-                f"<item><regionName>{name}</regionName><regionEndpoint>{told['endpoint']}</regionEndpoint>"
-                f"<optInStatus>{status}</optInStatus></item>"
-            )
-    return ec2._xml(200, "DescribeRegionsResponse", f"<regionInfo>{''.join(items)}</regionInfo>")
-
-
-_SERVICE = "cloudformation"
-_LARGEST_QUOTA_PAGE = 100
-
-
-def install_quotas() -> None:
-    """Let ministack route requests here."""
+def install() -> None:
+    """Offer Service Quotas, which ministack does not have, and keep the regions that accounts have chosen."""
     router.SERVICE_PATTERNS["servicequotas"] = {
         "target_prefixes": ["ServiceQuotasV20190624"],
         "credential_scope": "servicequotas",
     }
-    app.SERVICE_HANDLERS["servicequotas"] = _handle
+    app.SERVICE_HANDLERS["servicequotas"] = _handle_quotas
+    state.keep("regions", {"chosen": _chosen})
+
+
+def enabled(account: str, region: str) -> bool:
+    """Return whether an account may use a region."""
+    return _status(account, region) != "DISABLED"
+
+
+def _status(account: str, region: str) -> str:
+    if region not in account_service.opt_in_regions:
+        return "ENABLED_BY_DEFAULT"
+    return _chosen.get(account, {}).get(region, "DISABLED")
+
+
+@patch("ministack.services.account._DISPATCH[/listRegions]", why=_NO_OPT_IN)
+def _list_regions(_original: Any, request: Request) -> Json:
+    return _answer(_page_of_regions, request)
+
+
+@patch("ministack.services.account._DISPATCH[/getRegionOptStatus]", why=_NO_OPT_IN)
+def _get_status(_original: Any, request: Request) -> Json:
+    return _answer(
+        lambda _: {"RegionName": request["RegionName"], "RegionOptStatus": _requested_status(request)}, request
+    )
+
+
+@patch("ministack.services.account._DISPATCH[/enableRegion]", why=_NO_OPT_IN)
+def _enable(_original: Any, request: Request) -> Json:
+    return _answer(lambda _: _choose(request, "ENABLED"), request)
+
+
+@patch("ministack.services.account._DISPATCH[/disableRegion]", why=_NO_OPT_IN)
+def _disable(_original: Any, request: Request) -> Json:
+    return _answer(lambda _: _choose(request, "DISABLED"), request)
+
+
+def _answer(action: Callable[[Request], Json], request: Request) -> Json:
+    try:
+        return json_response(action(request))
+    except _Refused as refused:
+        name, sentence = refused.args
+        return error_response_json(name, sentence, 403 if name == "AccessDeniedException" else 400)
+
+
+def _page_of_regions(request: Request) -> Json:
+    account, statuses = _account(request), request.get("RegionOptStatusContains")
+    every = [{"RegionName": each, "RegionOptStatus": _status(account, each)} for each in account_service.regions]
+    found = [each for each in every if not statuses or each["RegionOptStatus"] in statuses]
+    refusal = _Refused("ValidationException", "Invalid NextToken")
+    size = request.get("MaxResults", _REGIONS_ON_A_PAGE)
+    shown, token = pages.cut("ListRegions", found, request.get("NextToken"), size, refusal)
+    return {"Regions": shown, **({"NextToken": token} if token else {})}
+
+
+def _requested_status(request: Request) -> str:
+    region = request["RegionName"]
+    if region not in account_service.regions:
+        raise _Refused("ValidationException", f"The region {region} does not exist.")
+    return _status(_account(request), region)
+
+
+def _choose(request: Request, status: str) -> Json:
+    if _requested_status(request) == "ENABLED_BY_DEFAULT":
+        raise _Refused("ValidationException", f"The region {request['RegionName']} is enabled by default.")
+    _chosen.setdefault(_account(request), {})[request["RegionName"]] = status
+    return {}
+
+
+def _account(request: Request) -> str:
+    """Return the account of the request: the caller's, or a member's that the management account names."""
+    caller = str(get_account_id())
+    account = str(request.get("AccountId", caller))
+    if account != caller and membership.management_of(account) != caller:
+        raise _Refused("AccessDeniedException", f"You do not have permission to access account {account}.")
+    return account
+
+
+@patch("ministack.services.ec2._ACTION_MAP[DescribeRegions]", why="every region is opted in, and filters are ignored")
+def _describe_regions(_original: Any, parameters: Request) -> Json:
+    names = ec2.members(parameters, "RegionName")
+    all_regions = ec2.parameter(parameters, "AllRegions", "").lower() == "true"
+    filters = ec2.filters(parameters)
+    items = []
+    for name in account_service.regions:
+        status = _OPT_STATUS[_status(str(get_account_id()), name)]
+        region = {"region-name": name, "endpoint": f"ec2.{name}.amazonaws.com", "opt-in-status": status}
+        chosen = name in names if names else all_regions or status != "not-opted-in"
+        if chosen and all(region.get(key) in values for key, values in filters.items()):
+            items.append(
+                f"<item><regionName>{name}</regionName><regionEndpoint>{region['endpoint']}</regionEndpoint>"
+                f"<optInStatus>{status}</optInStatus></item>"
+            )
+    return ec2.xml(200, "DescribeRegionsResponse", f"<regionInfo>{''.join(items)}</regionInfo>")
+
+
+async def _handle_quotas(_method: str, _path: str, headers: Mapping[str, str], body: bytes, _query: Json) -> Json:
+    operation = headers.get("x-amz-target", "").partition(".")[2]
+    return _answer(lambda request: _answer_quotas(operation, request), json.loads(body or b"{}"))
+
+
+def _answer_quotas(operation: str, request: Request) -> Json:
+    quotas = _quotas(default="AWSDefault" in operation) if request.get("ServiceCode") == _SERVICE else []
+    if operation in ("ListServiceQuotas", "ListAWSDefaultServiceQuotas") and quotas:
+        refusal = _Refused("InvalidPaginationTokenException", "Invalid NextToken was provided.")
+        size = request.get("MaxResults", _QUOTAS_ON_A_PAGE)
+        shown, token = pages.cut(operation, quotas, request.get("NextToken"), size, refusal)
+        return {"Quotas": shown, **({"NextToken": token} if token else {})}
+    if operation in ("GetServiceQuota", "GetAWSDefaultServiceQuota"):
+        for quota in quotas:
+            if quota["QuotaCode"] == request["QuotaCode"]:
+                return {"Quota": quota}
+    raise _Refused(
+        "NoSuchResourceException", "The request failed because the specified service or quota does not exist."
+    )
 
 
 def _quotas(default: bool) -> list[dict[str, Json]]:
@@ -161,23 +190,3 @@ def _quotas(default: bool) -> list[dict[str, Json]]:
         }
         for code, name, value in values
     ]
-
-
-async def _handle(_method: str, _path: str, headers: Mapping[str, str], body: bytes, _query: Json) -> Json:
-    operation, request = headers.get("x-amz-target", "").partition(".")[2], json.loads(body or b"{}")
-    quotas = _quotas(default="AWSDefault" in operation) if request.get("ServiceCode") == _SERVICE else []
-    if operation in ("ListServiceQuotas", "ListAWSDefaultServiceQuotas") and quotas:
-        try:
-            shown, token = pages.cut(
-                operation, quotas, request.get("NextToken"), request.get("MaxResults", _LARGEST_QUOTA_PAGE)
-            )
-        except pages.InvalidToken:
-            return error_response_json("InvalidPaginationTokenException", "Invalid NextToken was provided.")
-        return json_response({"Quotas": shown, **({"NextToken": token} if token else {})})
-    if operation in ("GetServiceQuota", "GetAWSDefaultServiceQuota"):
-        for quota in quotas:
-            if quota["QuotaCode"] == request["QuotaCode"]:
-                return json_response({"Quota": quota})
-    return error_response_json(
-        "NoSuchResourceException", "The request failed because the specified service or quota does not exist."
-    )

@@ -1,11 +1,7 @@
-"""What ministack 1.5.33 gets wrong, corrected in one named function each.
+"""The server: puts this package into ministack, serves AWS's API and three pages beside it, and ends.
 
-Every function replaces one thing of ministack; tests/cloud/test_corrections.py has a test for each that fails when a
-newer ministack makes the correction needless. What ministack merely lacks is in the other rooms.
-
-Puts the rooms of this package into ministack's tables, in one list that reads from top to bottom.
-
-One server's life: ready, the pages of our own beside AWS's API, stop.
+What replaces something of ministack is a patch, applied in the order of `PATCHED`; what ministack lacks is put into its
+tables of handlers.
 """
 
 from __future__ import annotations
@@ -18,7 +14,6 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,116 +21,89 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 from ministack.app import app
 from ministack.core import lambda_runtime
-from ministack.services import rds as rds_service, sts
-from ministack.services.cloudformation import provisioners
+from ministack.services.rds import pg_ca_cert_pem
 
-from builders.cloud import cloudwatch, lambda_, services
-from builders.cloud.cloudformation import attributes, change_sets, cloud_control, properties, records, stacks, templates
-from builders.cloud.cloudformation.records import Handlers
-from builders.cloud.dms import api, tasks
-from builders.cloud.ec2 import checks, resources
-from builders.cloud.ec2.names import TYPE, Names
+from builders.cloud import cloudwatch, kms, lambda_, patches
+from builders.cloud.cloudformation import attributes, checks, cloud_control, records, resuming, stacks, templates
+from builders.cloud.dms import api as dms, tasks
+from builders.cloud.ec2 import checks as ec2_checks, names, resources
 from builders.cloud.iam import assume_role, authorization
-from builders.cloud.organizations import api as organizations_api
+from builders.cloud.internals import cloudformation, sts
+from builders.cloud.organizations import api as organizations
 from builders.cloud.rds import instances, operations
 from builders.cloud.secretsmanager import rotation, secrets
 from builders.cloud.server import accounts, faults, state
-from builders.cloud.stacksets import api as stacksets_api
-from builders.resource_types import Json
+from builders.cloud.stacksets import api as stacksets, members, permissions
+
+PATCHED = (
+    templates,
+    stacks,
+    resuming,
+    ec2_checks,
+    resources,
+    lambda_,
+    names,
+    instances,
+    operations,
+    secrets,
+    rotation,
+    cloudwatch,
+    assume_role,
+    kms,
+    authorization,
+    dms,
+    cloud_control,
+    faults,
+    organizations,
+    accounts,
+    members,
+    permissions,
+    state,
+)
+"""The modules with patches, in the order in which they are applied; a later one stands in front of an earlier one."""
 
 
-def everywhere() -> None:
-    """Apply all corrections, once."""
-    templates.conditions_of_any_value()
-    checks.zones_of_the_region()
-    checks.prefix_lists_of_s3()
-    stacks.blocking_types_off_the_event_loop()
-    stacks.answers_wait_for_stacks()
-    stacks.capabilities_always_needed()
-    stacks.replacement_by_schema()
-    stacks.named_resources_stay()
-    stacks.tags_by_schema()
-    stacks.snapshots_before_replacement()
-    stacks.clean_up_told()
-    stacks.deleted_stacks_are_forgotten()
-    stacks.exports_in_use_stay()
-    lambda_.buckets_of_all_accounts()
-    services.generated_passwords()
-    services.ports_of_network_acls()
-    services.logs_exported_by_databases()
-    services.silent_functions_of_custom_resources()
-    stacks.properties_of_handled_types()
-    stacks.endpoints_of_vpcs()
-    cloudwatch.alarms_of_their_own_metric()
-    cloudwatch.metrics_embedded_in_logs()
-    cloudwatch.paths_into_lists()
-    change_sets.change_sets_in_pages()
-    assume_role.roles_assumed_by_those_they_trust()
-
-
-@dataclass(frozen=True)
-class Installed:
-    """What the server asks once everything is in place."""
-
-    databases: instances.Databases
-    close: Callable[[], None]
-    status: Callable[[], dict[str, Json]]
-
-
-def everything(directory: Path) -> Installed:
-    """Install all rooms into ministack; `directory` holds what they write."""
-    (directory / "ca.pem").write_text(rds_service.pg_ca_cert_pem())
-    databases = instances.Databases(directory)
-    rds_service._rotate_instance_password = databases.change_password
-    operations.install(databases)
-    everywhere()
-    lambda_.install(directory)
-    names = Names(directory)
-    secrets.install()
-    rotation.install()
-    authorization.install()
-    templates.install()
-    change_sets.install()
-    api.install()
-    table: dict[str, Handlers] = provisioners._RESOURCE_HANDLERS
-    table[instances.TYPE] = databases.handlers(table[instances.TYPE])
+def install(directory: Path) -> None:
+    """Put this package into ministack; `directory` holds what it writes."""
+    (directory / "ca.pem").write_text(pg_ca_cert_pem())
+    for each in (instances.databases, lambda_.interpreter, names.names):
+        each.open(directory)
+    patches.apply(PATCHED)
+    table = cloudformation.resource_handlers
     table[rotation.TYPE] = rotation.schedule_handlers()
-    table["AWS::SecretsManager::Secret"] = services.secrets_by_arn(table["AWS::SecretsManager::Secret"])
-    table["AWS::Lambda::Function"] = lambda_.functions_with_code(table["AWS::Lambda::Function"])
-    table[TYPE] = names.handlers(table[TYPE])
     table.update(resources.handlers())
     table.update(tasks.handlers())
     for name in attributes.names():
-        table[name] = properties.checked(name, table.get(name) or records.handlers(name))
+        table[name] = checks.checked(name, table.get(name) or records.handlers(name))
     cloud_control.install()
-    faults.install()
-    organizations_api.install()
-    accounts.install_account_regions()
-    accounts.install_quotas()
-    stacksets_api.install(table)
+    dms.install()
+    organizations.install()
+    accounts.install()
+    stacksets.install(table)
+    state.keep("rotations", {"under way": rotation.under_way}, take_up=rotation.take_up)
+    state.keep("records", {"records": records.records})
+    state.keep("sessions", {"sessions": sts.sessions})
+    state.keep("stacks", {}, take_up=resuming.take_up)
 
-    def close() -> None:
-        databases.close()
-        lambda_runtime.reset()
 
-    def status() -> dict[str, Json]:
-        return {
-            "databases": databases.status,
-            "rotations": list(rotation.history),
-            "invented attributes": attributes.invented(),
-        }
+def _close() -> None:
+    instances.databases.close()
+    lambda_runtime.reset()
 
-    state.keep("records", {"records": records._records})
-    state.keep("sessions", {"sessions": sts._sessions})
-    state.keep("stacks", {}, take_up=change_sets.take_up)
-    state.install(databases)
-    return Installed(databases, close, status)
+
+def _status() -> bytes:
+    status = {
+        "databases": instances.databases.status,
+        "rotations": list(rotation.history),
+        "invented attributes": attributes.invented(),
+    }
+    return json.dumps(status, indent=2).encode()
 
 
 CA_PATH = "/_stackferry/ca.pem"
-"""Where the server gives out the certificate authority of its databases."""
+"""Where the server serves the certificate authority of its databases."""
 STATUS_PATH = "/_stackferry/status.json"
-"""Where the server tells what stands behind its databases, what became of rotations, and what it invented."""
+"""Where the server shows the servers of its databases, the last rotations, and the attributes that it invented."""
 
 Scope = dict[str, Any]
 Application = Callable[[Scope, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
@@ -146,7 +114,7 @@ async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bo
 
     Return whether it was the end of stdin that asked, which comes when the caller is gone.
     """
-    installed = everything(directory)
+    install(directory)
     stop, alone = asyncio.Event(), asyncio.Event()
 
     def listen_to_the_caller() -> None:
@@ -166,9 +134,9 @@ async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bo
     config.loglevel = os.environ["LOG_LEVEL"]
     pages = {
         CA_PATH: (directory / "ca.pem").read_bytes,
-        STATUS_PATH: lambda: json.dumps(installed.status(), indent=2).encode(),
+        STATUS_PATH: _status,
     }
-    saving = asyncio.create_task(state.save_while_serving(installed.databases))
+    saving = asyncio.create_task(state.save_while_serving())
     announcing = asyncio.create_task(_announce(*listener.getsockname()))
     try:
         own: Any = _with_own_pages(faults.in_front_of(app), pages)
@@ -176,8 +144,8 @@ async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bo
     finally:
         announcing.cancel()
         saving.cancel()
-        state.save(installed.databases)
-        await asyncio.to_thread(installed.close)
+        state.save()
+        await asyncio.to_thread(_close)
     return alone.is_set()
 
 

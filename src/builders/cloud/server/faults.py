@@ -1,11 +1,11 @@
-"""Faults on request: what goes wrong between a caller and AWS, and accounts that cannot be used.
+"""Faults on request: calls that fail between a caller and AWS, and accounts that cannot be used.
 
-    PUT /_stackferry/faults    a JSON list of faults; it takes the place of the one before
+    PUT /_stackferry/faults    a JSON list of faults; it replaces the one before
     GET /_stackferry/faults    the list, each fault with how often it struck
 
 A fault: {"service": "cloudformation", "operation": "CreateStack", "account": "111111111111", "kind": "throttle",
-"count": 3, "seconds": 2}. All but `kind` may be left out; service, operation and account take `*` patterns; without
-`count` a fault strikes until it is taken away. Kinds:
+"count": 3, "seconds": 2}. Only `kind` is required; service, operation and account take `*` patterns; without
+`count` a fault strikes until it is removed. Kinds:
 
     throttle   400 ThrottlingException
     error      500 InternalFailure; "status" gives another one
@@ -35,12 +35,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from ministack import app
 from ministack.core import iam_actions, router
 from ministack.core.responses import get_account_id
-from ministack.services.cloudformation import stacks
 
-from builders.cloud.patches import replace
+from builders.cloud.internals import server
+from builders.cloud.patches import patch
 from builders.resource_types import Json
 
 PATH = "/_stackferry/faults"
@@ -69,17 +68,17 @@ _faults: list[dict[str, Json]] = []
 _lock = threading.Lock()
 
 
-def install() -> None:
-    """Let slow stacks provision beside the event loop, so that nothing else is slow with them."""
-    before = stacks._runs_on_worker_thread
-    replace(
-        stacks, "_runs_on_worker_thread", lambda kind: before(kind) or _strikes("slow-stack", count=False) is not None
-    )
+@patch(
+    "ministack.services.cloudformation.stacks._runs_on_worker_thread",
+    why="a slow stack is provisioned on the event loop, and everything else is slow with it",
+)
+def _runs_on_worker_thread(original: Any, kind: str) -> bool:
+    return original(kind) or _strike("slow-stack", count=False) is not None
 
 
 def delay_resource() -> None:
     """Take the time that a fault of kind `slow-stack` asks for; called before each resource of a stack."""
-    fault = _strikes("slow-stack")
+    fault = _strike("slow-stack")
     if fault:
         time.sleep(float(fault.get("seconds", 1)))
 
@@ -112,7 +111,7 @@ def in_front_of(application: Application) -> Application:
             return
         body = await read(receive)
         request = _Request(scope, body)
-        fault = _strikes(*_KINDS[:-1], service=request.service, operation=request.operation, account=request.account)
+        fault = _strike(*_KINDS[:-1], service=request.service, operation=request.operation, account=request.account)
         kind, seconds = (fault["kind"], float(fault.get("seconds", 1))) if fault else ("", 0.0)
         if fault and kind in _ANSWERS:
             await _refuse(request, fault, send)
@@ -138,14 +137,14 @@ class _Request:
         self.headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
         query = parse_qs(scope["query_string"].decode(), keep_blank_values=True)
         method, path = scope["method"], scope["path"]
-        routing = app._routing_params(method, path, self.headers, body, query)
+        routing = server.parameters(method, path, self.headers, body, query)
         self.service = router.detect_service(method, path, self.headers, routing)
         self.action = iam_actions.extract_iam_action(self.service, method, path, self.headers, body, routing) or ""
         self.operation = self.action.partition(":")[2]
-        self.account = app._request_account_scope(router.extract_access_key_id(self.headers, query) or "")
+        self.account = server.account_of(router.extract_access_key_id(self.headers, query) or "")
 
 
-def _strikes(*kinds: str, count: bool = True, **request: str) -> dict[str, Json] | None:
+def _strike(*kinds: str, count: bool = True, **request: str) -> dict[str, Json] | None:
     """Return the first fault of these kinds that is meant, and count it."""
     request.setdefault("account", get_account_id() if kinds == ("slow-stack",) else "")
     with _lock:

@@ -9,23 +9,20 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-class InvalidToken(Exception):
-    """A token that this list did not give; each service has its own sentence for it."""
+def cut(which: str, items: list[Item], token: str | None, size: int, refusal: Exception) -> tuple[list[Item], str]:
+    """Return one page of a list, and the token of the next, empty where there is none; `which` names the list.
 
-
-def cut(which: str, items: list[Item], token: str | None, size: int) -> tuple[list[Item], str | None]:
-    """Return one page of a list, and the token of the next; `which` names the list. Raises `InvalidToken`."""
-    begin = _offset(which, token) if token else 0
+    Raises `refusal` for a token that the list did not give.
+    """
+    begin = 0
+    if token:
+        try:
+            owner, _, offset = base64.urlsafe_b64decode(token).decode().rpartition(" ")
+        except (binascii.Error, UnicodeDecodeError):
+            raise refusal from None
+        if owner != which or not offset.isdigit():
+            raise refusal
+        begin = int(offset)
     end = begin + size
-    following = base64.urlsafe_b64encode(f"{which} {end}".encode()).decode() if end < len(items) else None
+    following = base64.urlsafe_b64encode(f"{which} {end}".encode()).decode() if end < len(items) else ""
     return items[begin:end], following
-
-
-def _offset(which: str, token: str) -> int:
-    try:
-        owner, _, offset = base64.urlsafe_b64decode(token).decode().rpartition(" ")
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise InvalidToken(token) from error
-    if owner != which or not offset.isdigit():
-        raise InvalidToken(token)
-    return int(offset)

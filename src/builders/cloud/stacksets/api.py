@@ -12,7 +12,6 @@ from builders.cloud.stacksets import (
     autodeployment,
     callers,
     instances,
-    members,
     model,
     operations,
     permissions,
@@ -51,10 +50,8 @@ def install(table: MutableMapping[str, Handlers]) -> None:
     """Put the operations into ministack; `table` holds the handlers of resource types, all in place already."""
     for operation, action in ACTIONS.items():
         cloudformation.action_handlers[operation] = wire.handler(operation, action)
-    members.install()
     permissions.guard(table)
     model.install()
-    permissions.install()
     membership.listeners.append(autodeployment.follow)
     stores = {"sets": callers._sets, "settings": model._settings}
     state.keep("stacksets", stores, StackSet, Instance, Operation, Result, model.Settings, take_up=queue.take_up)

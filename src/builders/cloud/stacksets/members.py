@@ -10,11 +10,10 @@ import contextvars
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from ministack.services.cloudformation import helpers
+from typing import Any
 
 from builders.cloud.internals import cloudformation
-from builders.cloud.patches import replace
+from builders.cloud.patches import patch
 from builders.cloud.stacksets import permissions, templates
 from builders.cloud.stacksets.model import Instance, StackSet
 from builders.resource_types import Json
@@ -36,10 +35,12 @@ class Outcome:
     """The stack is there and in no state to go on from."""
 
 
-def install() -> None:
-    """Let templates of sets be as large as their own limit, which TemplateURL raises to 1 MB."""
-    before = helpers._template_body_problem
-    replace(helpers, "_template_body_problem", lambda body: None if _any_size.get() else before(body))
+@patch(
+    "ministack.services.cloudformation.helpers._template_body_problem",
+    why="the template of a set, which may be 1 MB by its URL, is too large for a member stack",
+)
+def _template_body_problem(original: Any, body: str) -> Any:
+    return None if _any_size.get() else original(body)
 
 
 async def deploy(stack_set: StackSet, instance: Instance) -> Outcome:

@@ -20,14 +20,14 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from ministack.core import iam_actions, iam_evaluator
+from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 
 from builders import resource_types
 from builders.cloud.cloudformation.records import Handlers
 from builders.cloud.internals import iam
 from builders.cloud.organizations import membership
-from builders.cloud.patches import replace
+from builders.cloud.patches import patch
 from builders.cloud.stacksets.model import StackSet
 from builders.policy_documents import trusts_service
 from builders.resource_types import Json
@@ -165,21 +165,16 @@ def needed(name: str, verb: str) -> str | None:
     return exact[0] if exact else close[0] if len(close) == 1 else None
 
 
-def install() -> None:
-    """Put this in front of the evaluator's own reading of requests."""
-    before = iam_actions.extract_resource_arn
-
-    def resource_arn(service: str, *request: Any) -> str:
-        *_, query, region, account = request
-        name = _first_value(query, "StackSetName") if service == "cloudformation" else ""
-        if not name:
-            return str(before(service, *request))
-        if name.startswith("arn:"):
-            return name
-        owner = membership.management_of(account) if _first_value(query, "CallAs") == "DELEGATED_ADMIN" else account
-        return f"arn:aws:cloudformation:{region}:{owner}:stackset/{name if ':' in name else f'{name}:*'}"
-
-    replace(iam_actions, "extract_resource_arn", resource_arn)
+@patch("ministack.core.iam_actions.extract_resource_arn", why="the stack set that a request names is unknown")
+def _resource_arn(original: Any, service: str, *request: Any) -> str:
+    *_, query, region, account = request
+    name = _first_value(query, "StackSetName") if service == "cloudformation" else ""
+    if not name:
+        return str(original(service, *request))
+    if name.startswith("arn:"):
+        return name
+    owner = membership.management_of(account) if _first_value(query, "CallAs") == "DELEGATED_ADMIN" else account
+    return f"arn:aws:cloudformation:{region}:{owner}:stackset/{name if ':' in name else f'{name}:*'}"
 
 
 def _first_value(query: Mapping[str, Json], name: str) -> str:

@@ -1,0 +1,214 @@
+"""Checks in front of every resource handler: the registry's schema, ids that must name something, and what the service
+itself refuses.
+
+CloudFormation reports a violation of the schema as `#/path: what is wrong`, one line each (seen in stack events of
+registry types).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cfnlint.jsonschema import ValidationError
+from ministack.core.responses import get_region
+
+from builders import resource_types
+from builders.cloud import cloudwatch, kms, lambda_
+from builders.cloud.cloudformation import attributes
+from builders.cloud.cloudformation.records import Handlers, Made
+from builders.cloud.dms import faults as dms
+from builders.cloud.ec2 import checks as ec2
+from builders.cloud.iam import authorization, checks as iam
+from builders.cloud.rds import checks as rds
+from builders.cloud.server import faults
+from builders.resource_types import Json, ResourceType
+
+Properties = Mapping[str, Json]
+
+Check = Callable[[Properties, str | None], None]
+"""Takes the properties and the physical id (None: about to be made). Raises ValueError with the service's sentence."""
+
+_CHECKS: Mapping[str, Check] = {
+    "AWS::DMS::ReplicationSubnetGroup": dms.check_subnet_group,
+    "AWS::EC2::SecurityGroup": ec2.check_security_group,
+    "AWS::EC2::Subnet": ec2.check_subnet,
+    "AWS::EC2::VPC": ec2.check_vpc,
+    "AWS::EC2::VPCEndpoint": ec2.check_endpoint,
+    "AWS::IAM::ManagedPolicy": iam.check_policy,
+    "AWS::IAM::Policy": iam.check_policy,
+    "AWS::IAM::Role": iam.check_role,
+    "AWS::KMS::Key": kms.check_key,
+    "AWS::Lambda::Function": lambda_.check_function,
+    "AWS::Lambda::Permission": lambda_.check_permission,
+    "AWS::Logs::LogGroup": cloudwatch.check_log_group,
+    "AWS::RDS::DBSubnetGroup": rds.check_subnet_group,
+}
+
+logger = logging.getLogger("checking")
+
+
+def checked(name: str, inner: Handlers) -> Handlers:
+    """Return the handlers of a type with the checks in front of them."""
+    handlers = _Checked(name, inner)
+    ours = {"create": handlers.create, "update": handlers.update, "delete": handlers.delete}
+    wrapped: Handlers = {**inner, **{verb: handler for verb, handler in ours.items() if verb in inner}}
+    return {**wrapped, "update_with_logical_id": True} if "update" in inner else wrapped
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """The handlers of one type: what the template asks is checked, then `inner` does it."""
+
+    name: str
+    inner: Handlers
+
+    @property
+    def kind(self) -> ResourceType:
+        """The type as the registry of the caller's region has it."""
+        found = resource_types.load(self.name, get_region())
+        assert found is not None
+        return found
+
+    def create(self, logical_id: str, properties: Properties, stack: str) -> Made:
+        faults.delay_resource()
+        authorization.check_deployment(self.name, "create", logical_id)
+        typed = self._check(logical_id, properties, None)
+        return self._finished(self._call("create", logical_id, typed, stack), typed)
+
+    def update(self, physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str) -> Made:
+        authorization.check_deployment(self.name, "update", physical_id)
+        typed = self._check(logical_id, new, physical_id)
+        before = _coerce(self.kind, dict(old), self.kind.schema)
+        more = [logical_id] if self.inner.get("update_with_logical_id") else []
+        return self._finished(self._call("update", physical_id, before, typed, stack, *more), typed)
+
+    def delete(self, physical_id: str, properties: Properties, *more: Any) -> None:
+        authorization.check_deployment(self.name, "delete", physical_id)
+        self.inner["delete"](physical_id, properties, *more)
+
+    def _check(self, logical_id: str, properties: Properties, physical_id: str | None) -> dict[str, Json]:
+        typed = _check_properties(self.kind, logical_id, properties)
+        ec2.check_ids(self.name, typed)
+        if self.name in _CHECKS:
+            _CHECKS[self.name](typed, physical_id)
+        return typed
+
+    def _call(self, verb: str, *arguments: Any) -> Made:
+        """Call a handler; where it fails by a mistake of its own, say so in the stack's events."""
+        handler: Callable[..., Made] = self.inner[verb]
+        try:
+            return handler(*arguments)
+        except (AttributeError, KeyError, TypeError) as error:
+            logger.exception("the handler of %s failed", self.name)
+            raise ValueError(f"the embedded cloud cannot make this {self.name}: {error!r}") from error
+
+    def _finished(self, made: Made, properties: Properties) -> Made:
+        physical_id, known = made
+        identity = dict.fromkeys(self.kind.identifiers, physical_id) if len(self.kind.identifiers) == 1 else {}
+        return physical_id, attributes.from_properties(self.kind, properties, identity | (known or {}))
+
+
+_TYPE_NAMES = {"array": "JSONArray", "object": "JSONObject"}
+_IGNORED_KEYWORDS = frozenset({"format"})
+"""cfn-lint's own formats (`AWS::EC2::VPC.Id`): CloudFormation does not check them, the service does."""
+
+
+def _check_properties(kind: ResourceType, logical_id: str, properties: Properties) -> dict[str, Json]:
+    """Return the properties as the schema types them. Raises ValueError with CloudFormation's reason."""
+    own = _without_system_tags(kind, properties)
+    typed: dict[str, Json] = _coerce(kind, own, kind.schema)
+    violations = sorted({line for error in kind.validator.iter_errors(typed) for line in _describe(error)})
+    violations += [f"#: extraneous key [{key}] is not permitted" for key in own if key in kind.read_only]
+    if violations:
+        raise ValueError(
+            f"Properties validation failed for resource {logical_id} with message:\n" + "\n".join(violations)
+        )
+    result = dict(properties) | typed
+    tags = _tag_property(kind)
+    if tags in properties:
+        result[tags] = properties[tags]
+    return result
+
+
+def _coerce(kind: ResourceType, value: Json, node: Mapping[str, Json]) -> Json:
+    """Return `value` with scalars as the schema types them: CloudFormation takes "5" for 5 and true for "true"."""
+    node = kind.resolve(node)
+    if isinstance(value, dict):
+        members = node.get("properties", {})
+        others = node.get("additionalProperties")
+        patterns = list(node.get("patternProperties", {}).values())
+        fallback = others if isinstance(others, dict) else patterns[0] if len(patterns) == 1 else {}
+        return {key: _coerce(kind, item, members.get(key, fallback)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_coerce(kind, item, node.get("items", {})) for item in value]
+    types = node.get("type", [])
+    return _coerce_scalar(value, [types] if isinstance(types, str) else types)
+
+
+def _coerce_scalar(value: Json, types: list[str]) -> Json:
+    if isinstance(value, str) and "string" not in types:
+        if "boolean" in types and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        for name, convert in (("integer", int), ("number", float)):
+            if name in types:
+                try:
+                    return convert(value)
+                except ValueError:
+                    continue
+    if isinstance(value, (bool, int, float)) and types == ["string"]:
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    return value
+
+
+def _describe(error: ValidationError) -> Iterator[str]:
+    keyword = str(error.validator)
+    if keyword in _IGNORED_KEYWORDS:
+        return
+    path = [str(part) for part in error.path]
+    if keyword == "additionalProperties":
+        yield f"{_pointer(path[:-1])}: extraneous key [{path[-1] if path else error.instance}] is not permitted"
+    elif keyword == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        for key in missing:
+            yield f"{_pointer(path)}: required key [{key}] not found"
+    elif keyword == "type":
+        expected = error.validator_value if isinstance(error.validator_value, str) else error.validator_value[0]
+        expected = _TYPE_NAMES.get(expected, expected.capitalize())
+        yield f"{_pointer(path)}: expected type: {expected}, found: {_found(error.instance)}"
+    elif keyword in ("enum", "enumCaseInsensitive"):
+        yield f"{_pointer(path)}: {error.instance} is not a valid enum value"
+    else:
+        yield f"{_pointer(path)}: failed validation constraint for keyword [{keyword}]"
+
+
+def _pointer(path: list[str]) -> str:
+    return "/".join(["#", *path])
+
+
+def _found(instance: Any) -> str:
+    names: dict[type, str] = {list: "JSONArray", dict: "JSONObject", bool: "Boolean", int: "Integer", float: "Double"}
+    return names.get(type(instance), "String" if isinstance(instance, str) else "Null")
+
+
+def _tag_property(kind: ResourceType) -> str:
+    pointer: str = (kind.schema.get("tagging") or {}).get("tagProperty") or "/properties/Tags"
+    return pointer.removeprefix("/properties/")
+
+
+def _without_system_tags(kind: ResourceType, properties: Properties) -> dict[str, Json]:
+    """Return the properties without the `aws:` tags that CloudFormation itself adds: schemas forbid them."""
+    name = _tag_property(kind)
+    tags = properties.get(name)
+    if isinstance(tags, list):
+        tags = [tag for tag in tags if not str(tag.get("Key", "") if isinstance(tag, dict) else "").startswith("aws:")]
+    elif isinstance(tags, dict):
+        tags = {key: value for key, value in tags.items() if not key.startswith("aws:")}
+    else:
+        return dict(properties)
+    result = {**properties, name: tags}
+    if not tags:
+        del result[name]
+    return result

@@ -1,0 +1,94 @@
+"""KMS: key policies that KMS refuses, and what a caller must be allowed to do with the key of a secret (`--auth`).
+
+Sources: KMS API reference, PutKeyPolicy; Secrets Manager user guide, "Secret encryption and decryption in AWS Secrets
+Manager - Permissions for the KMS key".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ministack.core.iam_evaluator import AuthError, EvalResult
+from ministack.core.responses import get_account_id
+
+from builders.cloud.iam import checks
+from builders.cloud.internals import kms, secretsmanager
+from builders.cloud.patches import patch
+from builders.policy_documents import covers, principals
+from builders.resource_types import Json
+
+_USES_OF_KEY = {
+    "secretsmanager:GetSecretValue": ("kms:Decrypt",),
+    "secretsmanager:PutSecretValue": ("kms:GenerateDataKey", "kms:Decrypt"),
+}
+
+
+def check_key(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse a key policy with principals that do not exist, or one that nobody of the account could change again."""
+    if "KeyPolicy" not in properties:
+        return
+    statements = list(checks.read_statements(properties["KeyPolicy"]))
+    for statement in statements:
+        for kind, principal in principals(statement):
+            if not checks.exists(kind, principal):
+                raise ValueError(
+                    "Policy contains a statement with one or more invalid principals. (Service: Kms, Status Code: 400)"
+                )
+    if properties.get("BypassPolicyLockoutSafetyCheck") is True:
+        return
+    allowed = any(_lets_administer(statement, "Allow") for statement in statements)
+    denied = any(_lets_administer(statement, "Deny") for statement in statements)
+    if denied or not allowed:
+        raise ValueError(
+            "The new key policy will not allow you to update the key policy in the future. "
+            "(Service: Kms, Status Code: 400)"
+        )
+
+
+def _lets_administer(statement: Mapping[str, Json], effect: str) -> bool:
+    """Return whether a statement lets (or forbids) the account's administrators put a new key policy."""
+    if statement.get("Effect") != effect or statement.get("Condition"):
+        return False
+    account = get_account_id()
+    ours = ("*", account, f"arn:aws:iam::{account}:root")
+    named = any(kind == "AWS" and principal in ours for kind, principal in principals(statement))
+    return named and covers(statement, "kms:PutKeyPolicy")
+
+
+@patch(
+    "ministack.core.iam_evaluator.enforce",
+    why="who reads or writes a secret with a customer's key is not asked whether he may use the key",
+)
+def _enforce(
+    original: Any,
+    access_key: str,
+    action: str,
+    service: str,
+    region: str,
+    resource_arn: str = "*",
+    service_context: Any = None,
+) -> Any:
+    denied = original(access_key, action, service, region, resource_arn, service_context)
+    if denied or action not in _USES_OF_KEY:
+        return denied
+    key, context = _key_of_secret(resource_arn, region)
+    for key_action in _USES_OF_KEY[action] if key else ():
+        denied = original(access_key, key_action, "kms", region, resource_arn=key, service_context=context)
+        if isinstance(denied, EvalResult):
+            # Secrets Manager hides which action of KMS was denied (re:Post, "Access to KMS is not allowed").
+            return AuthError("AccessDeniedException", "Access to KMS is not allowed")
+    return None
+
+
+def _key_of_secret(secret_id: str, region: str) -> tuple[str, Mapping[str, Json]]:
+    """Return the ARN of the customer's key of a secret, and the condition keys of its use; "" where it has none."""
+    _, secret = secretsmanager.find(secret_id)
+    key = kms.find_key(secret["KmsKeyId"]) if secret and secret.get("KmsKeyId") else None
+    if secret is None or key is None:
+        return "", {}
+    return key["Arn"], {
+        "kms:ViaService": f"secretsmanager.{region}.amazonaws.com",
+        "kms:CallerAccount": get_account_id(),
+        "kms:EncryptionContext:SecretARN": secret["ARN"],
+    }

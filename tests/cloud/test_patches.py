@@ -1,0 +1,559 @@
+"""A patch is needed as long as ministack is wrong: each look here fails when a newer one is right.
+
+Then delete the patch that the test names, and the look. They look at ministack as it is installed, in a process of its
+own; the tests that show the patched behaviour are beside what they concern.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builders.cloud.patches import MINISTACK
+
+ROOT = Path(__file__).parents[2]
+CLOUD = ROOT / "src" / "builders" / "cloud"
+
+ENDS_WITH_THE_SERVER = """
+    from ministack.services.cloudformation import _restore_state, _stacks
+    import inspect
+    wrong = "IN_PROGRESS" not in inspect.getsource(_restore_state)
+"""
+NO_SNAPSHOT_BEFORE_REPLACEMENT = """
+    import inspect
+    from ministack.services.cloudformation import stacks
+    # Before a resource that the template drops, and before none that is replaced.
+    wrong = inspect.getsource(stacks._deploy_stack_async).count("_snapshot_resource(") == 1
+"""
+NO_SERVER = """
+    import socket
+    from ministack.services import rds
+    from ministack.services.cloudformation import provisioners
+    properties = {"Engine": "postgres", "DBInstanceClass": "db.t3.micro", "AllocatedStorage": "20",
+                  "MasterUsername": "owner", "MasterUserPassword": "0123456789"}
+    name, _ = provisioners._RESOURCE_HANDLERS["AWS::RDS::DBInstance"]["create"]("Database", properties, "stack")
+    endpoint = rds._instances[name]["Endpoint"]
+    try:
+        socket.create_connection((endpoint["Address"], endpoint["Port"]), 1).close()
+        wrong = False
+    except OSError:
+        wrong = True
+"""
+NO_OPT_IN = """
+    from ministack.services import account
+    wrong = "/enableRegion" not in account._DISPATCH
+"""
+
+STILL_WRONG = {
+    "cloudformation.templates._check_template": """
+        from ministack.services.cloudformation import engine
+        properties = {"TopicName": {"Ref": "Nobody"}}
+        engine._validate_template_statics({"Resources": {"A": {"Type": "AWS::SNS::Topic", "Properties": properties}}})
+        wrong = True
+    """,
+    "cloudformation.templates._resolve_parameters": """
+        from ministack.services.cloudformation import engine
+        engine._resolve_parameters({"Parameters": {}}, [{"Key": "Unknown", "Value": "x"}])
+        wrong = True
+    """,
+    "cloudformation.templates._evaluate_conditions": """
+        from ministack.services.cloudformation import engine
+        condition = {"Fn::Equals": [{"Ref": "AWS::Region"}, "us-east-1"]}
+        wrong = engine._evaluate_conditions({"Conditions": {"IsHere": condition}}, {}) == {"IsHere": False}
+    """,
+    "cloudformation.stacks._runs_on_worker_thread": """
+        from ministack.services.cloudformation import stacks
+        wrong = not stacks._runs_on_worker_thread("AWS::RDS::DBInstance")
+    """,
+    "cloudformation.stacks._handle_request": """
+        import inspect
+        from ministack.services import cloudformation
+        wrong = "sleep" not in inspect.getsource(cloudformation.handle_request)
+    """,
+    "cloudformation.stacks._capabilities_enforced": """
+        from ministack.services.cloudformation import handlers
+        wrong = not handlers._capabilities_enforced()
+    """,
+    "cloudformation.stacks._property_recreation": """
+        from ministack.services.cloudformation import provisioners
+        wrong = provisioners._property_recreation("AWS::DMS::ReplicationInstance", "KmsKeyId") != "Always"
+    """,
+    "cloudformation.stacks._custom_named_replacement_error": """
+        from ministack.services.cloudformation import provisioners
+        old = {"ReplicationInstanceIdentifier": "x", "KmsKeyId": "a"}
+        new = {"ReplicationInstanceIdentifier": "x", "KmsKeyId": "b"}
+        wrong = not provisioners._custom_named_replacement_error("AWS::DMS::ReplicationInstance", old, new)
+    """,
+    "cloudformation.stacks._TagProperties": """
+        from ministack.services.cloudformation import provisioners
+        wrong = "AWS::EC2::VPNGateway" not in provisioners._STACK_TAG_PROPERTY
+    """,
+    "cloudformation.stacks._resource_policy": NO_SNAPSHOT_BEFORE_REPLACEMENT,
+    "cloudformation.stacks._delete_after_snapshot": NO_SNAPSHOT_BEFORE_REPLACEMENT,
+    "cloudformation.stacks._snapshot_id": """
+        from ministack.services.cloudformation import provisioners
+        wrong = provisioners._snapshot_id("x") == provisioners._snapshot_id("x")
+    """,
+    "cloudformation.stacks._delete_with_events": """
+        import inspect
+        from ministack.services.cloudformation import stacks
+        wrong = "CLEANUP_IN_PROGRESS" not in inspect.getsource(stacks._deploy_stack_async).replace("# ", "")
+    """,
+    "cloudformation.stacks._delete_and_forget": """
+        import inspect
+        from ministack.services.cloudformation import stacks
+        source = inspect.getsource(stacks)
+        wrong = "_stack_events.pop(" not in source and "del _stack_events[" not in source
+    """,
+    "cloudformation.stacks._resolve_stack_outputs": """
+        from ministack.services.cloudformation import _exports, stacks
+        _exports["names"] = {"StackId": "arn:aws:cloudformation:us-east-1:1:stack/other/1", "Value": "one"}
+        output = {"Names": {"Value": "two", "Export": {"Name": "names"}}}
+        wrong = "names" in stacks._resolve_stack_outputs(output, {}, {}, {}, {}, "mine", "arn:a:b:c:d:stack/mine/2")[1]
+    """,
+    "cloudformation.stacks._find_change_set": """
+        from ministack.services.cloudformation import _change_sets, changesets
+        stack = "arn:aws:cloudformation:us-east-1:000000000000:stack/s/1"
+        _change_sets["id"] = {"ChangeSetId": "id", "ChangeSetName": "c", "StackName": "s", "StackId": stack}
+        wrong = bool(changesets._find_change_set("c", "s")[1]) and not changesets._find_change_set("c", stack)[1]
+    """,
+    "cloudformation.stacks._describe_change_set": """
+        import inspect
+        from ministack.services.cloudformation import changesets
+        wrong = "NextToken" not in inspect.getsource(changesets._describe_change_set)
+    """,
+    "cloudformation.stacks._fail_silent_custom_resource": """
+        from pathlib import Path
+        from ministack.services.cloudformation import custom_resource
+        wrong = "FunctionError" not in Path(custom_resource.__file__).read_text()
+    """,
+    "cloudformation.stacks._topics_with_keys": """
+        from ministack.services import sns
+        from ministack.services.cloudformation import provisioners
+        topic, _ = provisioners._sns_create("Topic", {"KmsMasterKeyId": "alias/x"}, "stack")
+        wrong = "KmsMasterKeyId" not in sns._topics[topic]["attributes"]
+    """,
+    "cloudformation.stacks._buckets_with_tags": """
+        from ministack.services import s3
+        from ministack.services.cloudformation import provisioners
+        bucket, _ = provisioners._s3_create("Bucket", {"Tags": [{"Key": "a", "Value": "b"}]}, "stack")
+        wrong = bucket not in s3._bucket_tags
+    """,
+    "cloudformation.resuming._deploy": ENDS_WITH_THE_SERVER,
+    "cloudformation.resuming._delete": ENDS_WITH_THE_SERVER,
+    "cloudformation.resuming._roll_back": ENDS_WITH_THE_SERVER,
+    "cloudformation.resuming._create_or_delete": ENDS_WITH_THE_SERVER,
+    "cloudformation.resuming._provision_once": ENDS_WITH_THE_SERVER,
+    "cloudformation.resuming._update_once": ENDS_WITH_THE_SERVER,
+    "cloudformation.cloud_control._resources": """
+        from ministack.services import cloudcontrol
+        from ministack.services.cloudformation import provisioners
+        topic, _ = provisioners._sns_create("Topic", {}, "stack")
+        wrong = not any(each["Identifier"] == topic for each in cloudcontrol._resources.values())
+    """,
+    "cloudformation.cloud_control._create_resource": """
+        import json
+        from ministack.services import cloudcontrol, sns
+        desired = json.dumps({"TopicName": "by-cloud-control"})
+        cloudcontrol._create_resource({"TypeName": "AWS::SNS::Topic", "DesiredState": desired})
+        wrong = not any(topic.endswith(":by-cloud-control") for topic in sns._topics)
+    """,
+    "cloudformation.cloud_control._update_resource": """
+        import inspect
+        from ministack.services import cloudcontrol
+        wrong = "ValueError as" not in inspect.getsource(cloudcontrol._update_resource)
+    """,
+    "cloudformation.cloud_control._Readers": """
+        from ministack.services.cloudformation import drift
+        wrong = "AWS::DMS::ReplicationTask" not in drift._DRIFT_READERS
+    """,
+    "cloudformation.cloud_control._Lookups": """
+        from ministack.services.cloudformation import changesets
+        wrong = "AWS::DMS::ReplicationTask" not in changesets._IMPORT_LOOKUPS
+    """,
+    "stacksets.members._template_body_problem": """
+        from ministack.services.cloudformation import helpers
+        wrong = bool(helpers._template_body_problem("x" * 60_000))
+    """,
+    "stacksets.permissions._resource_arn": """
+        from ministack.core import iam_actions
+        request = ("cloudformation", "POST", "/", {}, b"", {"StackSetName": ["x"]}, "us-east-1", "111111111111")
+        wrong = "stackset/" not in iam_actions.extract_resource_arn(*request)
+    """,
+    "organizations.api._handle": """
+        import asyncio, json
+        from ministack.services import organizations
+        headers = {"x-amz-target": "AWSOrganizationsV20161128.InviteAccountToOrganization"}
+        body = json.dumps({"Target": {"Type": "ACCOUNT", "Id": "222222222222"}}).encode()
+        status, _, _ = asyncio.run(organizations.handle_request("POST", "/", headers, body, {}))
+        wrong = status >= 400
+    """,
+    "organizations.api._principal_org_id": """
+        from ministack.core import iam_evaluator
+        from ministack.core.responses import request_scope
+        from ministack.services import organizations
+        with request_scope("111111111111", "us-east-1"):
+            organizations._ensure_org()
+            organizations._accounts["222222222222"] = {"Id": "222222222222", "Status": "ACTIVE"}
+        wrong = iam_evaluator._principal_org_id("222222222222") is None
+    """,
+    "iam.assume_role._handle": """
+        import asyncio
+        from ministack.services import sts
+        body = b"Action=AssumeRole&RoleSessionName=x&RoleArn=arn:aws:iam::111111111111:role/nobody"
+        status, _, _ = asyncio.run(sts.handle_request("POST", "/", {}, body, {}))
+        wrong = status == 200
+    """,
+    "iam.assume_role._access_denied": """
+        from ministack.core import iam_actions
+        user, role = "arn:aws:iam::111111111111:user/u", "arn:aws:iam::111111111111:role/nobody"
+        _, _, body = iam_actions.access_denied_response("sts", "sts:AssumeRole", user, "1", resource_arn=role)
+        wrong = f"User: {user} is not authorized to perform: sts:AssumeRole on resource: {role}".encode() not in body
+    """,
+    "iam.authorization._Origin": """
+        from ministack.core import iam_evaluator
+        wrong = not iam_evaluator._request_origin.get()[1]
+    """,
+    "iam.authorization._resource_arn": """
+        from ministack.core import iam_actions
+        from ministack.services.cloudformation import _change_sets
+        change_set = "arn:aws:cloudformation:us-east-1:000000000000:changeSet/c/1"
+        stack = "arn:aws:cloudformation:us-east-1:000000000000:stack/s/1"
+        _change_sets[change_set] = {"ChangeSetId": change_set, "ChangeSetName": "c", "StackName": "s", "StackId": stack}
+        query = {"ChangeSetName": [change_set]}
+        request = ("cloudformation", "POST", "/", {}, b"", query, "us-east-1", "000000000000")
+        wrong = iam_actions.extract_resource_arn(*request) == "*"
+    """,
+    "kms._enforce": """
+        import inspect
+        from ministack.core import iam_evaluator
+        wrong = "kms" not in inspect.getsource(iam_evaluator.enforce)
+    """,
+    "ec2.checks._resolve_zones": """
+        from ministack.services.cloudformation import engine
+        zones = engine._resolve_refs({"Fn::GetAZs": ""}, {}, {}, {}, {}, "", "")
+        wrong = zones == ["us-east-1a", "us-east-1b", "us-east-1c"]
+    """,
+    "ec2.checks._describe_zones": """
+        from ministack.services import ec2
+        wrong = b"us-east-1f" not in ec2._ACTION_MAP["DescribeAvailabilityZones"]({})[2]
+    """,
+    "ec2.checks._prefix_list_id": """
+        from ministack.services import ec2
+        wrong = ec2._aws_pl_id_from_name("com.amazonaws.us-east-1.s3") != "pl-63a5400a"
+    """,
+    "ec2.resources._egress_rules": """
+        from ministack.services.cloudformation import provisioners
+        (rule,) = provisioners._ec2_sg_egress_permissions([])
+        wrong = rule["Ipv6Ranges"] == []
+    """,
+    "ec2.resources._describe_entry": """
+        from ministack.services import ec2
+        entry = {"RuleNumber": 1, "Protocol": "6", "RuleAction": "allow", "Egress": False, "CidrBlock": "0.0.0.0/0"}
+        wrong = "443" not in ec2._network_acl_entry_xml({**entry, "PortRange": {"From": 443, "To": 443}})
+    """,
+    "ec2.names._endpoints": """
+        from ministack.core import lambda_runtime
+        wrong = "getaddrinfo" not in lambda_runtime._detect_runtime_binary("python3.12")[1]
+    """,
+    "ec2.names._runtime_with_names": """
+        from ministack.core import lambda_runtime
+        wrong = "getaddrinfo" not in lambda_runtime._detect_runtime_binary("python3.12")[1]
+    """,
+    "ec2.names._describe_endpoint": """
+        from pathlib import Path
+        from ministack.services import ec2
+        wrong = "<policyDocument>" not in Path(ec2.__file__).read_text()
+    """,
+    "rds.instances._instances": NO_SERVER,
+    "rds.instances._change_password": """
+        import inspect
+        from ministack.services import rds
+        wrong = "psycopg2" in inspect.getsource(rds._rotate_instance_password)
+    """,
+    "rds.instances._instance_xml": """
+        from pathlib import Path
+        from ministack.services import rds
+        wrong = "<EnabledCloudwatchLogsExports/>" in Path(rds.__file__).read_text()
+    """,
+    "rds.operations._reboot": NO_SERVER,
+    "rds.operations._create_snapshot": NO_SERVER,
+    "rds.operations._delete_snapshot": NO_SERVER,
+    "rds.operations._delete": NO_SERVER,
+    "rds.operations._restore": NO_SERVER,
+    "dms.api._resource_arn": """
+        import json
+        from ministack.core import iam_actions
+        body = json.dumps({"ReplicationTaskArn": "arn:aws:dms:us-east-1:111111111111:task:X"}).encode()
+        request = ("dms", "POST", "/", {}, body, {}, "us-east-1", "111111111111")
+        wrong = iam_actions.extract_resource_arn(*request) == "*"
+    """,
+    "dms.api._tag_context": """
+        import json
+        from ministack.core import iam_actions
+        body = json.dumps({"ReplicationTaskArn": "arn:aws:dms:us-east-1:111111111111:task:X"}).encode()
+        wrong = iam_actions.request_tag_context("dms", "dms:StartReplicationTask", body, {}) == {}
+    """,
+    "secretsmanager.secrets._put_secret_value": """
+        from ministack.services import secretsmanager
+        secretsmanager._create_secret({"Name": "put", "SecretString": "first"})
+        token = "00000000-0000-0000-0000-000000000001"
+        secretsmanager._put_secret_value({"SecretId": "put", "ClientRequestToken": token, "SecretString": "second"})
+        request = {"SecretId": "put", "ClientRequestToken": token, "SecretString": "third"}
+        wrong = secretsmanager._put_secret_value(request)[0] == 200
+    """,
+    "secretsmanager.secrets._promote": """
+        from ministack.services import secretsmanager
+        secret = {"ARN": "arn", "Name": "promote", "Versions": {
+            "1": {"Stages": ["AWSPREVIOUS"]}, "2": {"Stages": ["AWSCURRENT"]}, "3": {"Stages": ["AWSPENDING"]}}}
+        secretsmanager._apply_current_promotion(secret, "3")
+        wrong = "1" not in secret["Versions"] and secret["Versions"]["3"]["Stages"] == ["AWSCURRENT"]
+    """,
+    "secretsmanager.secrets._get_secret_value": """
+        from ministack.services import secretsmanager
+        secretsmanager._create_secret({"Name": "get", "SecretString": "first"})
+        _, secret = secretsmanager._resolve("get")
+        secret["Versions"]["2"] = {
+            "SecretString": None, "SecretBinary": None, "CreatedDate": 0, "Stages": ["AWSPENDING"]}
+        wrong = secretsmanager._get_secret_value({"SecretId": "get", "VersionStage": "AWSPENDING"})[0] == 200
+    """,
+    "secretsmanager.secrets._list_versions": """
+        from ministack.services import secretsmanager
+        secretsmanager._create_secret({"Name": "list", "SecretString": "first"})
+        _, secret = secretsmanager._resolve("list")
+        secret["Versions"]["no-label"] = {
+            "SecretString": "x", "SecretBinary": None, "CreatedDate": 0, "Stages": []}
+        wrong = b"no-label" in secretsmanager._list_secret_version_ids({"SecretId": "list"})[2]
+    """,
+    "secretsmanager.secrets._describe_secret": """
+        from ministack.services import secretsmanager
+        secretsmanager._create_secret({"Name": "describe", "SecretString": "first"})
+        _, secret = secretsmanager._resolve("describe")
+        secret["NextRotationDate"] = 1_700_000_000
+        wrong = b"NextRotationDate" not in secretsmanager._describe_secret({"SecretId": "describe"})[2]
+    """,
+    "secretsmanager.secrets._secret_string": """
+        from ministack.services.cloudformation import provisioners
+        generate = {"GenerateSecretString": {"ExcludePunctuation": True, "PasswordLength": 500}}
+        wrong = not provisioners._sm_secret_string(generate).isalnum()
+    """,
+    "secretsmanager.secrets._secrets_by_arn": """
+        from ministack.services.cloudformation import provisioners
+        wrong = not provisioners._sm_secret_create("Secret", {"Name": "x"}, "stack")[0].startswith("arn:")
+    """,
+    "secretsmanager.secrets._drift_by_arn": """
+        from ministack.services import secretsmanager
+        from ministack.services.cloudformation import drift
+        secretsmanager._create_secret({"Name": "drift", "SecretString": "first"})
+        _, secret = secretsmanager._resolve("drift")
+        read, _ = drift._DRIFT_READERS["AWS::SecretsManager::Secret"]
+        wrong = bool(read("drift", {})) and not read(secret["ARN"], {})
+    """,
+    "secretsmanager.secrets._target_connection": """
+        from ministack.services import rds
+        from ministack.services.cloudformation import provisioners
+        rds._instances["target"] = {"Engine": "postgres", "Endpoint": {"Address": "localhost", "Port": 1}}
+        wrong = "dbInstanceIdentifier" not in provisioners._sm_target_connection("AWS::RDS::DBInstance", "target")
+    """,
+    "secretsmanager.secrets._target_keys": """
+        from ministack.services.cloudformation import provisioners
+        wrong = "dbInstanceIdentifier" not in provisioners._SM_TARGET_KEYS
+    """,
+    "secretsmanager.rotation._rotate": """
+        from pathlib import Path
+        from ministack.services import secretsmanager
+        wrong = "RotateSecret stub" in Path(secretsmanager.__file__).read_text()
+    """,
+    "secretsmanager.rotation._handle_request": """
+        from pathlib import Path
+        from ministack.services import secretsmanager
+        wrong = "CancelRotateSecret" not in Path(secretsmanager.__file__).read_text()
+    """,
+    "lambda_._runtime": """
+        import sys
+        from ministack.core import lambda_runtime
+        wrong = lambda_runtime._detect_runtime_binary("python3.12")[0] == sys.executable
+    """,
+    "lambda_._functions (packages that are not there)": """
+        from ministack.services.cloudformation import provisioners
+        code = {"S3Bucket": "nowhere", "S3Key": "x"}
+        wrong = bool(provisioners._lambda_create("Function", {"FunctionName": "x", "Code": code}, "stack"))
+    """,
+    "lambda_._functions (keys)": """
+        from ministack.services import lambda_svc
+        from ministack.services.cloudformation import provisioners
+        made = provisioners._lambda_create("Function", {"FunctionName": "x", "KmsKeyArn": "key", "Code": {}}, "stack")
+        wrong = lambda_svc._functions["x"]["config"].get("KMSKeyArn") != "key"
+    """,
+    "lambda_._fetch_code": """
+        from ministack.core.responses import request_scope
+        from ministack.services import lambda_svc, s3
+        with request_scope("111111111111", "us-east-1"):
+            s3._buckets["packages"] = {"region": "us-east-1", "objects": {"x": {"body": b"zip", "data": b"zip"}}}
+            found = s3._get_object_data("packages", "x")
+        with request_scope("222222222222", "us-east-1"):
+            wrong = bool(found) and lambda_svc._fetch_code_from_s3("packages", "x") is None
+    """,
+    "lambda_._region_message": """
+        from ministack.core.responses import request_scope
+        from ministack.services import lambda_svc, s3
+        with request_scope("111111111111", "us-east-1"):
+            s3._buckets["code"] = {"region": "eu-central-1", "objects": {}}
+        with request_scope("222222222222", "us-east-1"):
+            wrong = lambda_svc.s3_code_region_message("code") is None
+    """,
+    "cloudwatch._record_metric": """
+        from ministack.services import cloudwatch
+        cloudwatch._alarms["recorded"] = alarm = {
+            "AlarmName": "recorded", "Namespace": "R", "MetricName": "M", "StateValue": "OK", "Threshold": 0,
+            "ComparisonOperator": "GreaterThanThreshold", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1}
+        cloudwatch.record_metric("R", "M", 1)
+        recorded = alarm["StateValue"]
+        cloudwatch._evaluate_all_alarms()
+        wrong = (recorded, alarm["StateValue"]) == ("OK", "ALARM")
+    """,
+    "cloudwatch._describe_alarms": """
+        import inspect
+        from ministack.services import cloudwatch
+        wrong = "_evaluate" not in inspect.getsource(cloudwatch._describe_alarms)
+    """,
+    "cloudwatch._evaluate": """
+        from ministack.services import cloudwatch
+        alarm = {"AlarmName": "a", "Namespace": "N", "MetricName": "M", "StateValue": "OK", "Threshold": 0,
+                 "ComparisonOperator": "GreaterThanThreshold", "Dimensions": [{"Name": "D", "Value": "1"}]}
+        cloudwatch.record_metric("N", "M", 1, dimensions={"D": "2"})
+        cloudwatch._evaluate_alarm(alarm)
+        wrong = alarm["StateValue"] == "ALARM"
+    """,
+    "cloudwatch._emit_logs": """
+        from pathlib import Path
+        from ministack.services import cloudwatch_logs, lambda_svc
+        modules = (cloudwatch_logs, lambda_svc)
+        wrong = not any("CloudWatchMetrics" in Path(each.__file__).read_text() for each in modules)
+    """,
+    "cloudwatch._transform": """
+        from types import SimpleNamespace
+        from ministack.services import eventbridge
+        view = SimpleNamespace(event_with_detail=lambda: {"resources": ["arn"]}, envelope=dict)
+        transformer = {"InputPathsMap": {"task": "$.resources[0]"}, "InputTemplate": '"<task>"'}
+        wrong = "arn" not in str(eventbridge._apply_input_transformer(transformer, None, view))
+    """,
+    "server.accounts._list_regions": NO_OPT_IN,
+    "server.accounts._get_status": NO_OPT_IN,
+    "server.accounts._enable": NO_OPT_IN,
+    "server.accounts._disable": NO_OPT_IN,
+    "server.accounts._describe_regions": """
+        from ministack.services import ec2
+        wrong = b"<regionName>ap-east-1<" in ec2._ACTION_MAP["DescribeRegions"]({})[2]
+    """,
+    "server.accounts.install (Service Quotas)": """
+        from ministack import app
+        wrong = "servicequotas" not in app.SERVICE_HANDLERS
+    """,
+    "server.faults._runs_on_worker_thread": """
+        from ministack.services.cloudformation import stacks
+        wrong = not stacks._runs_on_worker_thread("AWS::SNS::Topic")
+    """,
+    "server.state._load": """
+        from pathlib import Path
+        from ministack import app
+        wrong = Path(app.__file__).read_text().count(" save_all(") == 1  # when the server stops, and not before
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, str]:
+    """What became of each look: "wrong", "right", or the error that it raised; one process makes them all."""
+    program = """
+import json, sys
+found = {}
+for name, look in json.load(sys.stdin).items():
+    names = {}
+    try:
+        exec(look, names)
+        found[name] = "wrong" if names["wrong"] else "right"
+    except Exception as error:
+        found[name] = repr(error)
+print(json.dumps(found))
+"""
+    looks = json.dumps({name: textwrap.dedent(look) for name, look in STILL_WRONG.items()})
+    outcomes: dict[str, str] = json.loads(_run(program, looks))
+    return outcomes
+
+
+@pytest.mark.parametrize("patch", STILL_WRONG)
+def test_ministack_still_needs_the_patch(patch: str, found: dict[str, str]) -> None:
+    assert found[patch] == "wrong", f"delete the patch {patch}"
+
+
+def test_every_patch_says_why_and_has_a_look_of_its_own() -> None:
+    program = """
+import json
+import builders.cloud.server.app
+from builders.cloud import patches
+print(json.dumps([(each.name, each.target, each.why) for each in patches.registered()]))
+"""
+    registered: list[tuple[str, str, str]] = json.loads(_run(program))
+    names = [name for name, _, _ in registered]
+    assert sorted(names) == sorted(set(names))
+    assert all(target.startswith("ministack.") and why for _, target, why in registered)
+    not_a_patch = {"server.accounts.install"}
+    assert set(names) == {look.partition(" (")[0] for look in STILL_WRONG} - not_a_patch
+
+
+def test_the_patches_are_made_for_the_version_that_the_project_pins() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert f"ministack == {MINISTACK}" in setup["options.extras_require"]["cloud"]
+
+
+def test_every_name_of_the_internals_is_there() -> None:
+    program = """
+import inspect
+from builders.cloud import internals
+for service in filter(inspect.isclass, vars(internals).values()):
+    for alias, name in vars(service).items():
+        if isinstance(name, internals.Private):
+            getattr(service, alias)
+"""
+    _run(program)
+
+
+@pytest.mark.parametrize("file", sorted(str(path.relative_to(CLOUD)) for path in CLOUD.rglob("*.py")))
+def test_private_names_of_ministack_are_used_in_the_registry_only(file: str) -> None:
+    if file == "internals.py":
+        return
+    tree = ast.parse((CLOUD / file).read_text())
+    assert list(_private_names(tree)) == []
+
+
+def _private_names(tree: ast.Module) -> Iterator[str]:
+    """Yield the private names that a module imports from ministack, or reaches for in what it imports from there."""
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    of_ministack = [each for node in imports if (node.module or "").startswith("ministack") for each in node.names]
+    yield from (each.name for each in of_ministack if each.name.startswith("_"))
+    modules = {each.asname or each.name for each in of_ministack} | {"ministack"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            owner = node.value
+            while isinstance(owner, ast.Attribute):
+                owner = owner.value
+            if node.attr == "_data" or (isinstance(owner, ast.Name) and owner.id in modules):
+                yield ast.unparse(node)
+
+
+def _run(program: str, text: str = "") -> str:
+    """Run a program in a process of its own, and return the last line that it prints."""
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    answer = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout.splitlines()[-1] if answer.stdout else ""
