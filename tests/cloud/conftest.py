@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -101,6 +103,22 @@ def deployed(cloud: Cloud) -> Iterator[Account]:
     account.deploy(postgres_with_its_secret())
     yield account
     empty(account)
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Wait for a condition that comes about soon, and return what it gives."""
+    deadline = time.monotonic() + 20
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "nothing happened for twenty seconds"
+        time.sleep(0.02)
+    return found
+
+
+def wait_until_saved(cloud: Cloud) -> None:
+    """Wait until a server that keeps its state has written all that it was asked so far."""
+    asked, current = time.time_ns(), cloud.state_directory / "state" / "current"
+    urllib.request.urlopen(f"{cloud.endpoint_url}/_ministack/health").close()  # saved after what came before it
+    until(lambda: current.exists() and int(current.resolve().name.removeprefix("saved-")) > asked)
 
 
 def empty(account: Account) -> None:

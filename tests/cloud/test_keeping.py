@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from builders.cloud.process import running
 
-from .conftest import Account, Template
+from .conftest import Account, Template, wait_until_saved
 from .test_databases import login
 
 
@@ -36,7 +35,7 @@ def test_stacks_records_and_databases_are_there_after(number: int, state_directo
             session.run("CREATE TABLE kept AS SELECT 7 AS id")
         account.client("sqs").create_queue(QueueName="last")
         if number == signal.SIGKILL:
-            time.sleep(1)  # what was asked in the last half second may be gone
+            wait_until_saved(cloud)
         os.kill(cloud.pid, number)
     with running(state_directory=state_directory, keep=True) as cloud:
         account = Account(cloud, "111111111111")

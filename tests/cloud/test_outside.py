@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from .conftest import Account, Refused, Template
+from .conftest import Account, Refused, Template, until
 
 KIND = "AWS::EC2::TransitGateway"
 
 
 def gateway(**properties: Any) -> Template:
     return {"Gateway": {"Type": KIND, "DeletionPolicy": "Retain", "Properties": {"Description": "one", **properties}}}
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 20
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "nothing happened for twenty seconds"
-        time.sleep(0.02)
-    return found
 
 
 def drifted(account: Account) -> dict[str, Any]:

@@ -6,9 +6,8 @@ import json
 import os
 import signal
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from dms_task import DeployedTask, deploy as deploy_task
 
 from builders.cloud.process import Cloud, running
 
-from .conftest import Account
+from .conftest import Account, until, wait_until_saved
 from .stacksets.conftest import SERVICE, Fleet, queue, trusting
 from .stacksets.organization import Organization
 
@@ -166,14 +165,6 @@ def begin_rotation(world: World) -> None:
     world.seen["value"] = owner.client("secretsmanager").get_secret_value(SecretId="rotated")["SecretString"]
 
 
-def until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 20
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "nothing happened for twenty seconds"
-        time.sleep(0.05)
-    return found
-
-
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     with tempfile.TemporaryDirectory(prefix="stackferry-kept-") as name:
@@ -185,7 +176,7 @@ def world() -> Iterator[World]:
             begin_rotation(world)
             begin_stack_sets(world)
             begin_slow_stack(world)
-            time.sleep(0.7)  # what was asked in the last half second may be gone
+            wait_until_saved(cloud)
             os.kill(cloud.pid, signal.SIGKILL)
         with running(state_directory=Path(name), keep=True) as cloud:
             world.after = cloud
@@ -303,7 +294,7 @@ def test_a_member_stack_that_was_being_made_is_made_to_its_end(state_directory: 
         operation = fleet.call("create_stack_instances", **request)["OperationId"]
         until(lambda: fleet.member(member, "sqs").list_queues().get("QueueUrls"))
         (before,) = fleet.stacks(member)
-        time.sleep(0.8)
+        wait_until_saved(cloud)
         os.kill(cloud.pid, signal.SIGKILL)
     with running(state_directory=state_directory, keep=True) as cloud:
         fleet = Fleet(cloud, ADMINISTRATOR)
