@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from builders.naming import SUFFIX_PATTERN
 from builders.rollout.config.checks import PHASE_CHECKS, PhaseInFile, file_mistakes
 from builders.rollout.config.document import Document, Mistake, read_document, refusal
-from builders.rollout.config.schema import KeyPath, RolloutFile, account_id
+from builders.rollout.config.schema import PATTERN_SENTENCES, KeyPath, RolloutFile, account_id
 from builders.text import suggestion
 
 _ACCOUNTS_FORM = 'write one account id a line, or a JSON list such as ["111111111111"]'
@@ -121,7 +122,7 @@ def _validated(data: Any) -> tuple[RolloutFile | None, list[Mistake]]:
     try:
         return RolloutFile.model_validate(data), []
     except ValidationError as error:
-        return None, [_mistake(found) for found in error.errors(include_url=False, include_input=False)]
+        return None, [_mistake(found) for found in error.errors(include_url=False)]
 
 
 def _mistake(found: ErrorDetails) -> Mistake:
@@ -130,6 +131,10 @@ def _mistake(found: ErrorDetails) -> Mistake:
     kind = found["type"]
     if kind == "extra_forbidden":
         message = _unknown_key(path)
+    elif kind == "string_pattern_mismatch":
+        message = f"{found['input']!r} {PATTERN_SENTENCES[context['pattern']]}"
+    elif kind == "string_too_long":  # nothing but the names of phases has a longest length
+        message = f"{found['input']!r} {PATTERN_SENTENCES[SUFFIX_PATTERN]}"
     elif kind == "value_error":
         message = str(context["error"])
     elif kind == "literal_error":

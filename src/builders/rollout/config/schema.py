@@ -8,9 +8,10 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
@@ -21,31 +22,39 @@ from builders.text import suggestion
 KeyPath = tuple[str | int, ...]
 """The keys and the numbers of list items that lead to a value."""
 
-_ACCOUNT = r"^\d{12}$"
-_REGION = r"^[a-z]{2,4}(-[a-z]+){1,2}-\d{1,2}$"
-_TARGET = r"^\d{12}/[a-z0-9-]+$"
-_UNIT = r"^(ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}|r-[0-9a-z]{4,32})$"
+_ACCOUNT = "^[0-9]{12}$"
+_REGION = "^[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}$"
+_TARGET = "^[0-9]{12}/[a-z0-9-]+$"
+_UNIT = "^(ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}|r-[0-9a-z]{4,32})$"
 """AWS Organizations API reference, "OrganizationalUnit", "Root"."""
 
-_ROLE = r"^([\w+=,.@-]+/)*[\w+=,.@-]{1,64}$"
+_ROLE = "^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$"
 """IAM API reference, "CreateRole"; a role's path may come before its name."""
 
-_DURATION = r"^(\d{1,6})([smh])$"
+PATTERN_SENTENCES: Mapping[str, str] = MappingProxyType(
+    {
+        _ACCOUNT: 'is no account id; give its twelve digits in quotes, such as "111111111111"',
+        _TARGET: 'is no target; write an account and a region, such as "111111111111/eu-west-1"',
+        _UNIT: "is no organizational unit; give its id, such as ou-ab12-cdef3456, or the root's",
+        _ROLE: "is no role's name; give the name alone, not its ARN",
+        SUFFIX_PATTERN: (
+            f"is no phase's name; use up to {SUFFIX_MAX_LENGTH} lower-case letters and digits, joined by hyphens"
+        ),
+    }
+)
+"""Messages about a value that does not match a pattern."""
+
+_DURATION = "^([0-9]{1,6})([smh])$"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_BAKE_SECONDS = 7 * 24 * 3600
-_SHARE = r"(\d{1,6})(%?)"
+_SHARE = "([0-9]{1,6})(%?)"
 
 
-def _matching(pattern: str, wrong: str, max_length: int | None = None) -> Callable[[str], str]:
-    def validate(value: str) -> str:
-        if not re.fullmatch(pattern, value, re.ASCII) or len(value) > (max_length or len(value)):
-            raise ValueError(f"{value!r} {wrong}")
-        return value
-
-    return validate
-
-
-account_id = _matching(_ACCOUNT, 'is no account id; give its twelve digits in quotes, such as "111111111111"')
+def account_id(value: str) -> str:
+    """The id itself. Raises `ValueError` for what is none."""
+    if not re.fullmatch(_ACCOUNT, value):
+        raise ValueError(f"{value!r} {PATTERN_SENTENCES[_ACCOUNT]}")
+    return value
 
 
 @functools.cache
@@ -100,55 +109,31 @@ def _more_than_nothing(value: str) -> str:
     return value
 
 
-def _schema(pattern: str, **more: Any) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, **more})
-
-
 _SHARE_SCHEMA = WithJsonSchema(
     {
         "anyOf": [
             {"type": "integer", "minimum": 0},
-            {"type": "string", "pattern": r"^(\d{1,6}|(100|[1-9]?\d)%)$"},
+            {"type": "string", "pattern": "^([0-9]{1,6}|(100|[1-9]?[0-9])%)$"},
         ]
     }
 )
 
-AccountId = Annotated[str, AfterValidator(account_id), _schema(_ACCOUNT)]
-Region = Annotated[str, AfterValidator(_region), _schema(_REGION)]
-Unit = Annotated[
-    str,
-    AfterValidator(_matching(_UNIT, "is no organizational unit; give its id, such as ou-ab12-cdef3456, or the root's")),
-    _schema(_UNIT),
+AccountId = Annotated[str, Field(pattern=_ACCOUNT)]
+Region = Annotated[str, AfterValidator(_region), WithJsonSchema({"type": "string", "pattern": _REGION})]
+Unit = Annotated[str, Field(pattern=_UNIT)]
+TargetName = Annotated[str, Field(pattern=_TARGET)]
+PhaseName = Annotated[str, Field(pattern=SUFFIX_PATTERN, max_length=SUFFIX_MAX_LENGTH)]
+RoleName = Annotated[str, Field(pattern=_ROLE)]
+Duration = Annotated[
+    str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}[smh]$"})
 ]
-TargetName = Annotated[
-    str,
-    AfterValidator(_matching(_TARGET, 'is no target; write an account and a region, such as "111111111111/eu-west-1"')),
-    _schema(_TARGET),
-]
-PhaseName = Annotated[
-    str,
-    AfterValidator(
-        _matching(
-            SUFFIX_PATTERN,
-            f"is no phase's name; use up to {SUFFIX_MAX_LENGTH} lower-case letters and digits, joined by hyphens",
-            SUFFIX_MAX_LENGTH,
-        )
-    ),
-    _schema(SUFFIX_PATTERN, maxLength=SUFFIX_MAX_LENGTH),
-]
-RoleName = Annotated[
-    str,
-    AfterValidator(_matching(_ROLE, "is no role's name; give the name alone, not its ARN")),
-    WithJsonSchema({"type": "string"}),
-]
-Duration = Annotated[str, BeforeValidator(_duration), _schema(r"^\d{1,6}[smh]$")]
 Tolerance = Annotated[str, BeforeValidator(_share), _SHARE_SCHEMA]
 MaxConcurrent = Annotated[str, BeforeValidator(_share), AfterValidator(_more_than_nothing), _SHARE_SCHEMA]
 Text = Annotated[str, Field(min_length=1)]
 
 # YAML's numbers and truth values are texts before pydantic reads them (`document`); an editor sees the file itself.
 ParameterValue = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Parameters = dict[Annotated[str, _schema("^[A-Za-z0-9]{1,255}$")], ParameterValue]
+Parameters = dict[Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9]{1,255}$"})], ParameterValue]
 
 
 class _Model(BaseModel):
