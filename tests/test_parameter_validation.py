@@ -98,7 +98,7 @@ def test_a_value_that_fits_has_no_mistake(value: str, declaration: dict[str, Any
         ("é" * 2049, {}, "is longer than the 4,096 bytes that CloudFormation takes"),
     ],
 )
-def test_a_value_that_does_not_fit_is_told_with_what_is_allowed(
+def test_a_value_that_does_not_fit_is_reported_with_what_is_allowed(
     value: str, declaration: dict[str, Any], mistake: str
 ) -> None:
     assert found(value, **declaration) == [mistake]
@@ -108,7 +108,7 @@ def test_a_pattern_that_only_java_reads_is_left_to_cloudformation() -> None:
     assert found("1", AllowedPattern=r"^\p{Alpha}+$") == []
 
 
-def test_several_mistakes_of_a_value_are_all_told() -> None:
+def test_several_mistakes_of_a_value_are_all_reported() -> None:
     assert found("abc", AllowedPattern="[0-9]+", MaxLength=2) == [
         "does not match [0-9]+",
         "has 3 characters, at most 2 are allowed",

@@ -66,7 +66,7 @@ def read(path: Path) -> ParameterFile:
             findings.append(Finding("parameter-file", message, str(path), line))
             continue
         if key in entries:
-            message = f"{key} stands on line {entries[key].line} too; the AWS CLI takes the last, keep one"
+            message = f"{key} is on line {entries[key].line} too; the AWS CLI takes the last, keep one"
             findings.append(Finding("duplicate-parameter", message, str(path), line))
         entries[key] = Entry(key, value, line)
     return ParameterFile(path, entries, findings)

@@ -62,7 +62,7 @@ def test_a_vpc_collides_with_the_premises_of_another_phase() -> None:
     ]
 
 
-def test_premises_that_every_file_repeats_are_told_once_a_vpc() -> None:
+def test_premises_that_every_file_repeats_are_reported_once_a_vpc() -> None:
     alpha = phase("alpha", "OnPremisesCidr1=10.0.0.0/8")
     dev = phase("dev", "VpcCidr=10.20.0.0/16", "OnPremisesCidr1=10.0.0.0/8")
     assert found(alpha, dev) == [
@@ -85,7 +85,7 @@ def test_a_list_of_ranges_is_taken_apart() -> None:
     ]
 
 
-def test_an_address_inside_a_range_stands_for_the_range() -> None:
+def test_an_address_inside_a_range_means_the_range() -> None:
     dev = phase("dev", "VpcCidr=10.20.9.9/16", "OnPremisesCidr1=10.20.0.0/24")
     assert found(dev) == [
         f"dev.json:1: VpcCidr=10.20.0.0/16 overlaps OnPremisesCidr1=10.20.0.0/24 of line 2; {UNREACHABLE}"

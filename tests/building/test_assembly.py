@@ -1,4 +1,4 @@
-"""All layers are built whatever befalls one of them, and each mistake is a finding at its place."""
+"""All layers are built whatever happens to one of them, and each mistake is a finding with its location."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_a_clean_build_exits_with_0_and_says_nothing_on_stdout(build: Command, p
     assert sorted(path.stem for path in (project / "templates").iterdir()) == catalog.layer_names()
 
 
-def test_findings_exit_with_1_and_stand_on_stdout(build: Command) -> None:
+def test_findings_exit_with_1_and_go_to_stdout(build: Command) -> None:
     finished = build("--check", "--no-lint", "foundation")
     assert (finished.returncode, finished.stdout, finished.stderr) == (
         1,

@@ -85,7 +85,7 @@ def test_a_layer_that_fails_keeps_its_template_and_the_others_are_written(
     assert sorted(written(project)) == ["templates/broken.json", "templates/topics.json"]
 
 
-def test_mistakes_of_layers_that_are_not_named_are_not_told(project: Path, make_layers: MakePackage) -> None:
+def test_mistakes_of_layers_that_are_not_named_are_not_reported(project: Path, make_layers: MakePackage) -> None:
     package = make_layers(broken="import nowhere", topics=TOPIC)
     assert build_templates(Request(names=["topics"], lint=False, source=package)) == []
 

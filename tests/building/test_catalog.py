@@ -40,8 +40,8 @@ def layer(
     def build(stack: Stack) -> None:
         for export in exports:
             stack.export(export, "value")
-        for number, wanted in enumerate(imports):
-            stack.add(sns.Topic(f"Topic{number}", TopicName=stack.import_value(wanted)))
+        for number, export in enumerate(imports):
+            stack.add(sns.Topic(f"Topic{number}", TopicName=stack.import_value(export)))
 
     return Layer(name, scope, build, f"The layer {name}.", after)
 
@@ -230,7 +230,7 @@ def test_what_others_want_of_a_layer_that_failed_is_not_judged() -> None:
     assert breaches(waiting, unbuilt=("network",)) == []
 
 
-def test_every_breach_is_told_and_not_only_the_first() -> None:
+def test_every_breach_is_reported_and_not_only_the_first() -> None:
     assert breaches(layer("database", imports=(VPC_ID, KEY_ARN), after=("nothing",))) == [
         "database: imports VpcId of network, which network does not export",
         "database: imports KeyArn of foundation, which foundation does not export",

@@ -1,4 +1,4 @@
-"""Every parameter file is held against all layers, and each mistake is told with its file, line and remedy."""
+"""Every parameter file is held against all layers, and each mistake is reported with its file, line and remedy."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_file_with_all_that_the_layers_ask_for_is_right(check: Check) -> None:
     assert check(*RIGHT) == []
 
 
-def test_a_key_of_no_layer_is_told_with_the_closest(check: Check) -> None:
+def test_a_key_of_no_layer_is_reported_with_the_closest(check: Check) -> None:
     assert check(*RIGHT, "VPCCIDR=10.0.0.0/16") == [
         "dev.json:7 unknown-parameter: VPCCIDR is a parameter of no layer here, so it would be dropped in silence; "
         "did you mean VpcCidr?"
@@ -100,7 +100,7 @@ def test_a_key_that_is_like_none_should_go(check: Check) -> None:
     ]
 
 
-def test_a_missing_key_is_told_with_the_layers_that_need_it_and_its_description(check: Check) -> None:
+def test_a_missing_key_is_reported_with_the_layers_that_need_it_and_its_description(check: Check) -> None:
     assert check(*COMMON, "VpcCidr=10.0.0.0/16") == [
         'dev.json missing-parameter: Port has no value, and no default in database; add "Port=...": '
         "Port of the database"
@@ -121,14 +121,14 @@ def test_what_is_given_to_layers_of_other_accounts_is_held_against_them(
     ]
 
 
-def test_a_wrong_value_is_told_once_with_all_layers_that_refuse_it(check: Check) -> None:
+def test_a_wrong_value_is_reported_once_with_all_layers_that_refuse_it(check: Check) -> None:
     assert check(*[entry.replace("Suffix=dev", "Suffix=Dev") for entry in RIGHT]) == [
         "dev.json:2 parameter-value: EnvironmentSuffix='Dev' is not up to 16 lower-case letters and digits, with "
         "single hyphens between them (pattern ^[a-z][a-z0-9]*(-[a-z0-9]+)*$) (database, network)"
     ]
 
 
-def test_a_rule_that_does_not_hold_is_told_with_the_entries_that_it_looks_at(check: Check) -> None:
+def test_a_rule_that_does_not_hold_is_reported_with_the_entries_that_it_looks_at(check: Check) -> None:
     assert check(*RIGHT, "Connectivity=Gateway") == [
         "dev.json:7 template-rule: network: Connectivity Gateway needs GatewayId; give its id "
         "(given: Connectivity='Gateway')"
@@ -144,7 +144,7 @@ def test_a_rule_is_not_asked_about_a_value_that_is_wrong_by_itself(check: Check)
     assert finding.startswith("dev.json:7 parameter-value: Connectivity='Gatewai' is none of the allowed values")
 
 
-def test_a_function_that_cannot_be_computed_is_told(check_against: Check, make_layers: MakePackage) -> None:
+def test_a_function_that_cannot_be_computed_is_reported(check_against: Check, make_layers: MakePackage) -> None:
     made = assemble(make_layers(network=DIVIDES))
     assert check_against(made, *COMMON, "VpcCidr=10.0.0.0/24") == [
         "dev.json template-refuses: network: Fn::Cidr finds 1 ranges of 8 host bits in 10.0.0.0/24, not 2"

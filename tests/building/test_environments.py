@@ -46,9 +46,9 @@ def test_an_empty_list_is_a_file_without_parameters(path: Path) -> None:
     assert environments.read(path).values == {}
 
 
-def test_a_key_that_stands_twice_is_found_and_the_last_counts(path: Path) -> None:
+def test_a_key_that_is_given_twice_is_found_and_the_last_counts(path: Path) -> None:
     path.write_text('["A=1",\n"A=2"]', encoding="utf-8")
-    message = "A stands on line 1 too; the AWS CLI takes the last, keep one"
+    message = "A is on line 1 too; the AWS CLI takes the last, keep one"
     assert found(path) == [("duplicate-parameter", 2, message)]
     assert environments.read(path).values == {"A": "2"}
 

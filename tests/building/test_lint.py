@@ -107,7 +107,7 @@ def test_templates_that_the_project_names_need_not_be_there(folder: Path) -> Non
     assert Linter().lint("a.json", text_of(Topic={"Type": "AWS::SNS::Topic"})) == []
 
 
-def test_our_rules_may_stand_in_the_configuration_of_the_project(folder: Path) -> None:
+def test_our_rules_may_be_in_the_configuration_of_the_project(folder: Path) -> None:
     (folder / ".cfnlintrc").write_text("append_rules: [builders.rules]\n", encoding="utf-8")
     assert rules(Linter().lint("a.json", EMPTY_GROUP)) == ["E9101"]
 

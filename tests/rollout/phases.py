@@ -41,7 +41,7 @@ def made(
 
 
 def rollout(plan: Mapping[str, Any] | None = None, **file: Any) -> RolloutFile:
-    """A rollout file with the phase dev in two accounts and two regions, and what is said differently."""
+    """A rollout file with the phase dev in two accounts and two regions, with changes to it."""
     phase = {"environment": "dev.json", "targets": {"accounts": [ONE, TWO]}, "regions": [NEAR, FAR], **(plan or {})}
     content = {
         "tooling": {"account": "888888888888", "parameters": "tooling.json"},
@@ -53,7 +53,7 @@ def rollout(plan: Mapping[str, Any] | None = None, **file: Any) -> RolloutFile:
 
 
 def environment(values: Mapping[str, str] | None = None, path: str = "dev.json") -> ParameterFile:
-    """A parameter file, whose entries stand on lines of their own."""
+    """A parameter file, with an entry a line."""
     given = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", **(values or {})}
     entries = {key: Entry(key, value, line) for line, (key, value) in enumerate(given.items(), start=2)}
     return ParameterFile(Path(path), entries, [])

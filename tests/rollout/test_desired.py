@@ -1,4 +1,4 @@
-"""A phase as it shall be: its layers, their order, who they go to, and the stacks of the network account."""
+"""The desired state of a phase: its layers, their order, its accounts, and the stacks of the network account."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NETWORK = made("network", CONNECTIVITY, outputs=("AttachmentId",))
 ROUTES = made("routes", {"AttachmentId": TEXT, "TransitGatewayId": TEXT}, scope="NETWORK_PER_PHASE", needs=("network",))
 
 
-def test_each_layer_of_the_phase_has_a_set_at_every_place() -> None:
+def test_each_layer_of_the_phase_has_a_set_at_every_target() -> None:
     made_phase = phase([made("network"), made("database_users")])
     assert {layer: (each.name, frozenset(each.overrides)) for layer, each in made_phase.sets.items()} == {
         "network": ("stackferry-network-dev", made_phase.targets),
@@ -108,7 +108,7 @@ def test_the_file_s_concurrency_becomes_the_operations_preferences() -> None:
     assert phase([made("network")], plan).preferences == Preferences("25%", "1", ConcurrencyMode.SOFT, True)
 
 
-def test_self_managed_sets_act_by_the_roles_of_bootstrap_once_they_stand() -> None:
+def test_self_managed_sets_act_by_the_roles_of_bootstrap_once_they_exist() -> None:
     arn = "arn:aws:iam::888888888888:role/stackferry-administration-tooling"
     layers = [made("network")]
     assert phase(layers).permissions == Permissions()
@@ -165,7 +165,7 @@ def test_two_phases_with_one_suffix_are_refused(tmp_path: Path) -> None:
         desired_state(file, "dev", {"network": made("network")}, SharedOutputs())
 
 
-def test_a_mistake_in_the_form_of_the_parameter_file_is_said(tmp_path: Path) -> None:
+def test_a_mistake_in_the_form_of_the_parameter_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "dev.json").write_text('["EnvironmentSuffix=dev",\n"nonsense"]', encoding="utf-8")
     file = rollout().located(tmp_path / "rollout.yaml")
     with pytest.raises(RolloutFileError, match=r'dev.json, line 2: item 2 is no "Key=Value" string'):

@@ -127,7 +127,7 @@ def test_layers_of_a_scope_go_in_the_order_of_their_needs(files: Path) -> None:
     ]
 
 
-def test_what_is_wrong_is_said_at_once(files: Path) -> None:
+def test_what_is_wrong_is_reported_at_once(files: Path) -> None:
     layer = made("shared_network", {"Asn": {"Type": "Number"}, "Vlan": TEXT}, scope="NETWORK")
     network = {
         "account": "999999999999",

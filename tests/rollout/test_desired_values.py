@@ -109,7 +109,7 @@ GATEWAYS = {
 SHARED_NETWORK = SharedOutputs(network={NEAR: {"TransitGatewayId": "tgw-1", "TransitVirtualInterfaceId": "dxvif-1"}})
 
 
-def test_where_the_shared_network_stands_a_phase_is_joined_to_it() -> None:
+def test_where_the_shared_network_exists_a_phase_is_connected_to_it() -> None:
     layer = phase([made("network", GATEWAYS)], values={"Connectivity": "None"}, shared=SHARED_NETWORK).sets["network"]
     near, far = layer.values(Target(ONE, NEAR)), layer.values(Target(ONE, FAR))
     assert [near[key] for key in GATEWAYS] == ["TransitGateway", "tgw-1", "dxvif-1"]
@@ -122,15 +122,15 @@ def test_a_phase_that_wants_another_connectivity_gets_no_ids_of_the_shared_netwo
     assert [layer.values(Target(ONE, NEAR))[key] for key in GATEWAYS] == ["VirtualPrivateGateway", "", ""]
 
 
-def told(*arguments: Any, **options: Any) -> list[str]:
+def mistakes(*arguments: Any, **options: Any) -> list[str]:
     with pytest.raises(RolloutFileError) as caught:
         phase(*arguments, **options)
     return str(caught.value).splitlines()
 
 
-def test_a_parameter_that_no_layer_declares_is_said_with_the_closest() -> None:
+def test_a_parameter_that_no_layer_declares_is_reported_with_the_closest() -> None:
     layers = [made("network", {"VpcCidr": {**TEXT, "Default": "x"}})]
-    assert told(layers, {"account_parameters": {TWO: {"VpcCdr": "y"}}}, {"Nonsense": "1"}) == [
+    assert mistakes(layers, {"account_parameters": {TWO: {"VpcCdr": "y"}}}, {"Nonsense": "1"}) == [
         "dev.json, line 4, Nonsense: Nonsense is a parameter of no layer here, so it would be dropped in silence; "
         "remove it",
         "rollout.yaml, phases.dev.account_parameters.222222222222.VpcCdr: VpcCdr is a parameter of no layer "
@@ -146,60 +146,60 @@ def test_a_parameter_of_the_account_layer_may_be_given_to_a_phase() -> None:
 
 def test_a_parameter_of_the_tooling_account_is_none_of_a_phase() -> None:
     artifacts = made("artifacts", {"AccessLogsBucket": TEXT}, scope="TOOLING")
-    assert told([made("network"), artifacts], {"parameters": {"AccessLogsBucket": "x"}}) == [
+    assert mistakes([made("network"), artifacts], {"parameters": {"AccessLogsBucket": "x"}}) == [
         "rollout.yaml, phases.dev.parameters.AccessLogsBucket: AccessLogsBucket is a parameter of no layer here, "
         "so it would be dropped in silence; remove it"
     ]
 
 
-def test_a_wrong_value_is_said_once_with_its_source_and_its_layers() -> None:
+def test_a_wrong_value_is_reported_once_with_its_source_and_its_layers() -> None:
     port = {"Port": {"Type": "Number", "MinValue": 1150, "Default": 5432}}
     layers = [made("network", port), made("database", port)]
-    assert told(layers, {"region_parameters": {FAR: {"Port": "80"}}}, {"Port": "web"}) == [
+    assert mistakes(layers, {"region_parameters": {FAR: {"Port": "80"}}}, {"Port": "web"}) == [
         "dev.json, line 4, Port: Port='web' is no number (database, network)",
         "rollout.yaml, phases.dev.region_parameters.eu-west-1.Port: Port='80' is 80, at least 1150 are allowed "
         "(database, network)",
     ]
 
 
-def test_a_wrong_output_of_a_shared_stack_is_said() -> None:
+def test_a_wrong_output_of_a_shared_stack_is_reported() -> None:
     layer = made("network", {"TransitGatewayId": {"Type": "String", "AllowedPattern": "tgw-.*"}})
     shared = SharedOutputs(network={region: {"TransitGatewayId": "nothing"} for region in (NEAR, FAR)})
-    assert told([layer], shared=shared)[0] == (
+    assert mistakes([layer], shared=shared)[0] == (
         "outputs of shared_network in us-east-1, TransitGatewayId: TransitGatewayId='nothing' does not match "
         "tgw-.* (network)"
     )
 
 
-def test_a_parameter_without_a_value_is_said_with_its_places() -> None:
+def test_a_parameter_without_a_value_is_reported_with_its_targets() -> None:
     layers = [made("network", {"Id": {**TEXT, "Description": "The prefix list of S3"}}), made("access", {"Id": TEXT})]
-    assert told(layers, {"place_parameters": {f"{ONE}/{NEAR}": {"Id": "x"}}}) == [
+    assert mistakes(layers, {"place_parameters": {f"{ONE}/{NEAR}": {"Id": "x"}}}) == [
         "111111111111/eu-west-1, 222222222222/eu-west-1 and 222222222222/us-east-1: Id has no value, and no "
         "default in access, network; give it in dev.json, or in rollout.yaml under phases.dev: The prefix list of S3"
     ]
 
 
-def test_of_very_many_places_without_a_value_three_are_named() -> None:
+def test_of_very_many_targets_without_a_value_three_are_named() -> None:
     accounts = [f"{number:012d}" for number in range(1000)]
-    (line,) = told([made("network", {"Id": TEXT})], {"targets": {"accounts": accounts}})
+    (line,) = mistakes([made("network", {"Id": TEXT})], {"targets": {"accounts": accounts}})
     assert line.startswith("000000000000/eu-west-1, 000000000000/us-east-1, 000000000001/eu-west-1 and 1,997 more: Id")
 
 
 @pytest.mark.parametrize("key", ["EnvironmentSuffix", "MigrationPhase"])
 def test_the_names_of_the_phase_are_the_same_everywhere(key: str) -> None:
-    (line,) = told([made("network")], {"account_parameters": {ONE: {key: "other"}}})
+    (line,) = mistakes([made("network")], {"account_parameters": {ONE: {key: "other"}}})
     assert line.startswith(f"rollout.yaml, phases.dev.account_parameters.{ONE}.{key}: must be the same in the whole")
 
 
 def test_the_migration_phase_is_the_phase_s_name() -> None:
-    (line,) = told([made("network")], {}, {"MigrationPhase": "prod"})
+    (line,) = mistakes([made("network")], {}, {"MigrationPhase": "prod"})
     assert line.startswith("dev.json, line 3, MigrationPhase: is 'prod', but the phase is called 'dev'")
 
 
 def test_every_region_needs_a_bucket_of_its_own() -> None:
     layer = made("rotation", {"ArtifactsBucket": TEXT})
     shared = SharedOutputs(tooling={NEAR: {"ArtifactsBucket": "near"}})
-    assert told([layer], {}, {"ArtifactsBucket": "near"}, shared=shared) == [
+    assert mistakes([layer], {}, {"ArtifactsBucket": "near"}, shared=shared) == [
         "eu-west-1: the tooling account has no bucket for packages there; run `rollout-stacksets bootstrap`"
     ]
 
@@ -217,10 +217,10 @@ RULES = {
 }
 
 
-def test_a_rule_that_does_not_hold_is_said_with_its_places_and_where_the_values_stand() -> None:
+def test_a_rule_that_does_not_hold_is_reported_with_its_targets_and_where_the_values_come_from() -> None:
     layer = made("network", GATEWAYS, rules=RULES)
     plan = {"account_parameters": {TWO: {"TransitGatewayId": "tgw-1"}}}
-    assert told([layer], plan, {"Connectivity": "None"}) == [
+    assert mistakes([layer], plan, {"Connectivity": "None"}) == [
         "222222222222/eu-west-1 and 222222222222/us-east-1, network: Connectivity None takes no TransitGatewayId "
         "(given: Connectivity='None' from dev.json, line 4, Connectivity; TransitGatewayId='tgw-1' from rollout.yaml, "
         "phases.dev.account_parameters.222222222222.TransitGatewayId)"

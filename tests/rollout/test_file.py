@@ -1,4 +1,4 @@
-"""rollout.yaml is read, and what is wrong with it is said with the file, the line and the key."""
+"""rollout.yaml is read, and what is wrong with it is reported with the file, the line and the key."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ WRONG = {
     "a word": ("hello\n", ["rollout.yaml, line 1: the file must be keys and values, such as tooling: and phases:"]),
     "a tab": (
         "tooling:\n\taccount: a\n",
-        ["rollout.yaml, line 2: a tab stands where YAML wants spaces; indent with two spaces"],
+        ["rollout.yaml, line 2: there is a tab where YAML needs spaces; indent with two spaces"],
     ),
     "broken YAML": (
         "tooling: [\n",
@@ -95,7 +95,7 @@ WRONG = {
     ),
     "a key twice": (
         f"{DEV}    regions: [us-east-1]\n",
-        ["rollout.yaml, line 9, phases.dev.regions: the key stands on line 8 too; keep one of them"],
+        ["rollout.yaml, line 9, phases.dev.regions: the key is on line 8 too; keep one of them"],
     ),
     "a key without a value": (
         f"{DEV}    waves:\n",
@@ -154,7 +154,7 @@ WRONG = {
     ),
     "an account twice": (
         f'{HEAD}    targets: {{accounts: ["111111111111", "111111111111"]}}\n    regions: [us-east-1]\n',
-        ["rollout.yaml, line 7, phases.dev.targets.accounts[1]: 111111111111 stands here twice; keep one of them"],
+        ["rollout.yaml, line 7, phases.dev.targets.accounts[1]: 111111111111 is listed twice; keep one of them"],
     ),
     "no targets": (
         f"{HEAD}    targets: {{}}\n    regions: [us-east-1]\n",
@@ -184,7 +184,7 @@ WRONG = {
     ),
     "a region twice": (
         f'{HEAD}    targets: {{accounts: ["111111111111"]}}\n    regions: [us-east-1, us-east-1]\n',
-        ["rollout.yaml, line 8, phases.dev.regions[1]: us-east-1 stands here twice; keep one of them"],
+        ["rollout.yaml, line 8, phases.dev.regions[1]: us-east-1 is listed twice; keep one of them"],
     ),
     "no region": (
         f'{HEAD}    targets: {{accounts: ["111111111111"]}}\n    regions: []\n',
@@ -238,7 +238,7 @@ WRONG = {
             "the phase; add it to targets, or take its values out"
         ],
     ),
-    "values for a place that the phase has not": (
+    "values for a target that the phase does not have": (
         f'{DEV}    place_parameters: {{"333333333333/us-west-2": {{MultiAZ: true}}}}\n',
         [
             "rollout.yaml, line 9, phases.dev.place_parameters.333333333333/us-west-2: the phase is not in us-west-2; "
@@ -247,7 +247,7 @@ WRONG = {
             "target of the phase; add it to targets",
         ],
     ),
-    "values for a place that is none": (
+    "values for a target that is none": (
         f"{DEV}    place_parameters: {{eu-west-1: {{MultiAZ: true}}}}\n",
         [
             "rollout.yaml, line 9, phases.dev.place_parameters.eu-west-1: 'eu-west-1' is no target; write an account "
@@ -445,13 +445,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("text", "expected"), WRONG.values(), ids=list(WRONG))
-def test_every_mistake_is_said_with_its_line_and_key(
+def test_every_mistake_is_reported_with_its_line_and_key(
     mistakes: Callable[[str], list[str]], text: str, expected: list[str]
 ) -> None:
     assert mistakes(text) == expected
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RolloutFileError) as caught:
         load_rollout_file(tmp_path / "rollout.yaml")
     assert str(caught.value) == (
@@ -460,7 +460,7 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_that_is_not_utf_8_is_said_with_the_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_reported_with_the_line(tmp_path: Path) -> None:
     file = tmp_path / "rollout.yaml"
     file.write_bytes(DEV.encode() + "# Größe\n".encode("latin-1"))
     with pytest.raises(RolloutFileError) as caught:
@@ -468,7 +468,7 @@ def test_a_file_that_is_not_utf_8_is_said_with_the_line(tmp_path: Path) -> None:
     assert str(caught.value) == f"{file}, line 9: is not UTF-8 text; save it as UTF-8"
 
 
-def test_aliases_that_stand_for_billions_of_values_are_refused(mistakes: Callable[[str], list[str]]) -> None:
+def test_aliases_that_repeat_billions_of_values_are_refused(mistakes: Callable[[str], list[str]]) -> None:
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     bomb += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
     found = mistakes(bomb)
@@ -479,7 +479,7 @@ def test_aliases_that_stand_for_billions_of_values_are_refused(mistakes: Callabl
 
 def test_an_alias_inside_of_itself_is_refused(mistakes: Callable[[str], list[str]]) -> None:
     assert mistakes(f"{DEV}    leave_out: &a [*a]\n") == [
-        "rollout.yaml, line 9, phases.dev.leave_out[0]: the alias stands in what it repeats; write the value out"
+        "rollout.yaml, line 9, phases.dev.leave_out[0]: the alias is inside of what it repeats; write the value out"
     ]
 
 
@@ -496,10 +496,10 @@ def test_nesting_without_end_is_refused(mistakes: Callable[[str], list[str]]) ->
     assert mistakes("[" * 5000) == ["rollout.yaml: the file is nested too deeply; rollout.yaml needs six levels"]
 
 
-def test_of_very_many_mistakes_the_first_hundred_are_told(mistakes: Callable[[str], list[str]]) -> None:
-    told = mistakes(DEV + "".join(f"    key{number}: 1\n" for number in range(250)))
-    assert len(told) == 101
-    assert told[-1] == "and 150 more mistakes"
+def test_of_very_many_mistakes_the_first_hundred_are_reported(mistakes: Callable[[str], list[str]]) -> None:
+    found = mistakes(DEV + "".join(f"    key{number}: 1\n" for number in range(250)))
+    assert len(found) == 101
+    assert found[-1] == "and 150 more mistakes"
 
 
 @pytest.mark.parametrize(

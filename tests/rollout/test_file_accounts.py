@@ -49,7 +49,7 @@ WRONG = {
     ),
     "an account twice": (
         b"111111111111\n111111111111\n",
-        ", line 2, phases.prod.targets.accounts_file: account 111111111111 stands here twice; keep one of them",
+        ", line 2, phases.prod.targets.accounts_file: account 111111111111 is listed twice; keep one of them",
     ),
     "JSON that is none": (
         b'["111111111111"',
@@ -64,7 +64,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("content", "expected"), WRONG.values(), ids=list(WRONG))
-def test_a_mistake_in_the_file_is_said_with_its_own_line(rollout: Path, content: bytes, expected: str) -> None:
+def test_a_mistake_in_the_file_is_reported_with_its_own_line(rollout: Path, content: bytes, expected: str) -> None:
     accounts = rollout.parent / "accounts.txt"
     accounts.write_bytes(content)
     with pytest.raises(RolloutFileError) as caught:
@@ -75,7 +75,7 @@ def test_a_mistake_in_the_file_is_said_with_its_own_line(rollout: Path, content:
 @pytest.mark.parametrize(
     "content", [b"", b"# none\n", b"[]", b"\xff\xfe"], ids=["empty", "comment", "JSON", "no UTF-8"]
 )
-def test_a_file_without_accounts_is_said_at_its_key(rollout: Path, content: bytes) -> None:
+def test_a_file_without_accounts_is_reported_at_its_key(rollout: Path, content: bytes) -> None:
     (rollout.parent / "accounts.txt").write_bytes(content)
     with pytest.raises(
         RolloutFileError, match=r"rollout.yaml, line 5, phases.prod.targets.accounts_file: .*accounts.txt"
@@ -83,12 +83,12 @@ def test_a_file_without_accounts_is_said_at_its_key(rollout: Path, content: byte
         load_rollout_file(rollout)
 
 
-def test_a_file_that_is_not_there_is_said_at_its_key(rollout: Path) -> None:
+def test_a_file_that_is_not_there_is_reported_at_its_key(rollout: Path) -> None:
     with pytest.raises(RolloutFileError, match=r"line 5, phases.prod.targets.accounts_file: .*cannot be read"):
         load_rollout_file(rollout)
 
 
-def test_a_canary_that_the_file_does_not_name_is_said(rollout: Path) -> None:
+def test_a_canary_that_the_file_does_not_name_is_reported(rollout: Path) -> None:
     (rollout.parent / "accounts.txt").write_text("222222222222\n", encoding="utf-8")
     with pytest.raises(
         RolloutFileError, match=r"line 7, phases.prod.waves\[0\].accounts\[0\]: account 111111111111 is no"

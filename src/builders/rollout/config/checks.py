@@ -124,7 +124,7 @@ def _repeated(values: Sequence[str], path: tuple[str, ...]) -> Iterator[Mistake]
     seen: set[str] = set()
     for number, value in enumerate(values):
         if value in seen:
-            yield Mistake((*path, number), f"{value} stands here twice; keep one of them")
+            yield Mistake((*path, number), f"{value} is listed twice; keep one of them")
         seen.add(value)
 
 

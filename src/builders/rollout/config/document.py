@@ -128,7 +128,7 @@ def _syntax_mistake(error: YAMLError, text: str) -> Mistake:
     position = getattr(error, "position", None)
     line = at.line + 1 if at else text.count("\n", 0, position) + 1 if isinstance(position, int) else None
     if "'\\t'" in problem:
-        return Mistake((), "a tab stands where YAML wants spaces; indent with two spaces", line)
+        return Mistake((), "there is a tab where YAML needs spaces; indent with two spaces", line)
     return Mistake((), f"the file is no YAML: {problem}", line)
 
 
@@ -185,7 +185,7 @@ class _Constructor(RoundTripConstructor):
         elif key.kind == "merge":
             path, message = (), "<< is not read here; write the keys out"
         elif key in mapping:
-            path, message = (str(key),), f"the key stands on line {mapping.lc.key(key)[0] + 1} too; keep one of them"
+            path, message = (str(key),), f"the key is on line {mapping.lc.key(key)[0] + 1} too; keep one of them"
         else:
             return True
         self.wrong_keys[id(mapping)].append(Mistake(path, message, key_node.start_mark.line + 1))
@@ -207,7 +207,7 @@ class _Reader:
 
     def _value(self, found: CommentedMap | CommentedSeq | _Scalar | None, path: KeyPath) -> Any:
         if found is None:
-            self._wrong(path, "the alias stands in what it repeats; write the value out")
+            self._wrong(path, "the alias is inside of what it repeats; write the value out")
             return None
         if self._repeats_too_much(found, path):
             return None

@@ -97,7 +97,7 @@ def _distinct_accounts(
     for word, line in words:
         try:
             if account_id(word) in accounts:
-                raise ValueError(f"account {word} stands here twice; keep one of them")
+                raise ValueError(f"account {word} is listed twice; keep one of them")
             accounts[word] = line
         except ValueError as error:
             mistakes.append(Mistake(path, str(error), line or None, str(file)))

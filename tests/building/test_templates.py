@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from builders.building.templates import Format, orphaned, stale_finding, text_of
+from builders.building.templates import Format, first_difference, orphaned, stale_finding, text_of
 from builders.findings import Finding
 
 TEMPLATE: dict[str, Any] = {
@@ -66,7 +66,7 @@ def test_a_missing_file_is_stale(path: Path) -> None:
     assert message(stale_finding(path, TEMPLATE, Format.JSON)) == advised(path, "is missing")
 
 
-def test_a_stale_file_is_told_with_the_layer_and_the_first_difference(path: Path) -> None:
+def test_a_stale_file_is_reported_with_the_layer_and_the_first_difference(path: Path) -> None:
     path.write_text(text_of(TEMPLATE | {"Resources": {}}, Format.JSON), encoding="utf-8")
     difference = 'differs first at $.Resources.Topic: the file has nothing, the layer makes {"Type": "AWS::SNS::Topic"}'
     assert message(stale_finding(path, TEMPLATE, Format.JSON)) == advised(path, difference)
@@ -120,3 +120,33 @@ def test_templates_of_layers_that_are_gone_are_left_over(tmp_path: Path) -> None
 def test_a_file_that_build_templates_did_not_make_is_not_left_over(tmp_path: Path, content: str) -> None:
     (tmp_path / "package.json").write_text(content, encoding="utf-8")
     assert orphaned(tmp_path, [], Format.JSON) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "difference"),
+    [
+        ({"a": 1}, {"a": 2}, "$.a: the file has 1, the layer makes 2"),
+        ({"a": 1}, {"a": True}, "$.a: the file has 1, the layer makes true"),
+        ({"a": 1}, {"a": "1"}, '$.a: the file has 1, the layer makes "1"'),
+        ({"a": 1}, {}, "$.a: the file has 1, the layer makes nothing"),
+        ({}, {"a": None}, "$.a: the file has nothing, the layer makes null"),
+        ({"a": [1, 2]}, {"a": [1, 3]}, "$.a[1]: the file has 2, the layer makes 3"),
+        ({"a": [1]}, {"a": [1, 3]}, "$.a[1]: the file has nothing, the layer makes 3"),
+        ({"a": {"b": 1}}, {"a": [1]}, '$.a: the file has {"b": 1}, the layer makes [1]'),
+        ({"Fn::Sub": "a"}, {"Fn::Sub": "b"}, '$["Fn::Sub"]: the file has "a", the layer makes "b"'),
+        ({"b": 1, "a": 1}, {"b": 2, "a": 2}, "$.a: the file has 1, the layer makes 2"),
+        ([], {}, "$: the file has [], the layer makes {}"),
+    ],
+)
+def test_the_first_difference_is_reported(found: Any, expected: Any, difference: str) -> None:
+    assert first_difference(found, expected) == difference
+
+
+@pytest.mark.parametrize("data", [{"a": [1, {"b": None}]}, [], "text", {"a": 1.0}])
+def test_equal_data_has_no_difference(data: Any) -> None:
+    assert first_difference(data, data) is None
+
+
+def test_a_long_value_is_cut() -> None:
+    difference = first_difference({"a": "x" * 1000}, {"a": "y"})
+    assert difference == f'$.a: the file has "{"x" * 119}..., the layer makes "y"'

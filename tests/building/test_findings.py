@@ -15,7 +15,7 @@ LINTED = Finding("E3002", "Additional properties", "templates/my layer.json", 12
 WARNED = Finding("W1030", 'says "no"', "/abroad/x.json", 3, None, Severity.WARNING)
 
 
-def test_a_line_of_text_begins_with_the_place_as_far_as_it_is_known() -> None:
+def test_a_line_of_text_begins_with_the_location_as_far_as_it_is_known() -> None:
     assert findings.as_text([STALE, LINTED, WARNED]) == (
         "templates/network.json: error stale-template: network: templates/network.json is missing\n"
         "templates/my layer.json:12:5: error E3002: Additional properties\n"
@@ -98,7 +98,7 @@ def test_sarif_is_a_log_with_one_run() -> None:
     }
 
 
-def test_the_place_of_a_file_elsewhere_is_an_absolute_uri_in_sarif() -> None:
+def test_the_location_of_a_file_elsewhere_is_an_absolute_uri_in_sarif() -> None:
     (result,) = json.loads(findings.as_sarif([WARNED]))["runs"][0]["results"]
     assert result["locations"][0]["physicalLocation"] == {
         "artifactLocation": {"uri": "file:///abroad/x.json"},
