@@ -24,9 +24,9 @@ from rollout.small_phase import QUICK, body, layer_set
 
 from builders.cloud.process import running as running_cloud
 from builders.rollout.executor import current_state
-from builders.rollout.executor.context import Observer
+from builders.rollout.executor.context import Observer, RunServices
 from builders.rollout.executor.polling import WallClock
-from builders.rollout.executor.run import RunServices, begin_run, run_to_desired
+from builders.rollout.executor.run import begin_run, run_to_desired
 from builders.rollout.model import DesiredState, Permissions, Preferences, Target, Wave
 from builders.rollout.plan.plan import make_plan
 from builders.rollout.state.journal import Command

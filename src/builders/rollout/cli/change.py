@@ -13,10 +13,10 @@ from builders.errors import RolloutError, UsageError
 from builders.rollout.aws.errors import Refused
 from builders.rollout.checks.change_sets import with_change_sets
 from builders.rollout.cli.terminal import DONE, FAILED, confirm, open_phase, print_result, width
-from builders.rollout.executor.context import Report
+from builders.rollout.executor.context import Report, RunServices
 from builders.rollout.executor.current_state import failure_causes, read_changing_stacks
 from builders.rollout.executor.polling import PollInterval, WallClock
-from builders.rollout.executor.run import RunServices, begin_run, detach, run_to_desired, take_over_run
+from builders.rollout.executor.run import begin_run, detach, run_to_desired, take_over_run
 from builders.rollout.lifecycle.packages import publish_packages, require_packages
 from builders.rollout.lifecycle.purge import ACKNOWLEDGED, detach_calls, purge_retained
 from builders.rollout.lifecycle.retained import RetainedList, record_retained

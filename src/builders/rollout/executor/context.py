@@ -1,4 +1,4 @@
-"""The values that all parts of one run share: its services, its observer, and the report of what it came to."""
+"""The values that all parts of one run share: its services, its observer and its report."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from builders.rollout.aws.accounts import Members
-from builders.rollout.aws.plain_stacks import PlainStacks
-from builders.rollout.aws.stack_sets import StackSets
+from builders.rollout.aws.client import Client
 from builders.rollout.executor.polling import Clock, PollInterval
 from builders.rollout.model import DesiredState, Operation, Target
 from builders.rollout.plan.calls import Call
-from builders.rollout.state.journal import Journal
 from builders.rollout.state.overrides import OverrideCache
+from builders.rollout.state.store import Store
 
 
 class Observer:
@@ -39,19 +37,23 @@ class Observer:
 
 
 @dataclass(frozen=True)
-class Context:
-    """The desired phase and the services of a run."""
+class RunServices:
+    """AWS, the store, time and the observer of a run."""
 
-    desired: DesiredState
-    release: str
-    sets: StackSets
-    members: Members
-    plain: PlainStacks
-    journal: Journal
-    override_cache: OverrideCache
+    client: Client
+    store: Store
     clock: Clock
     poll_interval: PollInterval
     observer: Observer
+
+
+@dataclass(frozen=True)
+class Context(RunServices):
+    """The services of a run with the state that it leads to."""
+
+    desired: DesiredState
+    release: str
+    override_cache: OverrideCache
 
 
 @dataclass(frozen=True)

@@ -41,11 +41,11 @@ class Executor:
     def run(self) -> Report:
         """Carry the schedule out. Raises `RolloutError` when AWS cannot be asked any more."""
         waves = self._schedule.waves
-        for number, wave in enumerate(waves):
-            changed = self._carry_out(wave)
+        for number, scheduled in enumerate(waves):
+            wave, changed = scheduled.wave, self._carry_out(scheduled)
             later = {account for each in waves[number + 1 :] for account in each.wave.accounts}
-            if not self.report.stopped and (changed or self._was_baking(wave.wave, later)):
-                self.report.stopped = bake(self._context, wave.wave, self._desired_targets(wave.wave))
+            if not self.report.stopped and (changed or self._was_baking(wave, later)):
+                self.report.stopped = bake(self._context, wave, self._desired_targets(wave))
             if self.report.stopped:
                 break
         self.report.operations = self._operations.submitted
@@ -59,20 +59,21 @@ class Executor:
         accounts = frozenset(wave.accounts)
         return sorted(target for target in self._desired.targets if target.account in accounts)
 
-    def _carry_out(self, wave: ScheduledWave) -> bool:
+    def _carry_out(self, scheduled: ScheduledWave) -> bool:
         """Carry a wave out; return whether anything was changed. Failures stop the next unless they are tolerated."""
-        self._context.observer.wave(wave.wave.name, len(self._desired_targets(wave.wave)))
-        staying = self._run_layers(wave.staying)
+        wave = scheduled.wave
+        self._context.observer.wave(wave.name, len(self._desired_targets(wave)))
+        staying = self._run_layers(scheduled.staying)
         for run in staying:
             self.report.succeeded[run.layer] = self.report.succeeded.get(run.layer, 0) + run.succeeded
-        runs = [*staying, *self._run_layers(wave.leaving)]
+        runs = [*staying, *self._run_layers(scheduled.leaving)]
         failed: set[str] = set()
         for run in runs:
             self.report.failures.extend(run.failures[target] for target in sorted(run.failures))
             failed.update(target.account for target in run.failures)
-        accounts = len(wave.wave.accounts)
+        accounts = len(wave.accounts)
         if len(failed) > tolerated_accounts(self._desired.preferences, accounts):
-            self.report.stopped = f"wave {wave.wave.name}: {len(failed)} of {accounts} accounts failed"
+            self.report.stopped = f"wave {wave.name}: {len(failed)} of {accounts} accounts failed"
         return any(run.changed for run in runs)
 
     def _run_layers(self, layers: Sequence[ScheduledLayer]) -> list[AnyLayerRun]:
@@ -147,7 +148,7 @@ def bake(context: Context, wave: Wave, targets: Collection[Target]) -> str:
 
 def _ringing_alarm(context: Context, wave: Wave, targets: Collection[Target]) -> str:
     for target in sorted(targets) if wave.quiet_alarms else ():
-        for alarm in context.members.alarms(target, wave.quiet_alarms):
+        for alarm in context.client.members.alarms(target, wave.quiet_alarms):
             if alarm.state == "ALARM" and alarm.actions_enabled:
                 return f"alarm {alarm.name} at {target} is in ALARM"
     return ""

@@ -108,8 +108,8 @@ class LayerRun:
         """Compare every instance with the desired state: what operations say of themselves is not enough."""
         self.over = True
         if self.changed:
-            read = self._context.sets.read(self.layer, self._set_name)
-            self.state = read and with_overrides(self._context.sets, self._context.override_cache, read)
+            read = self._context.client.sets.read(self.layer, self._set_name)
+            self.state = read and with_overrides(self._context.client.sets, self._context.override_cache, read)
         changed = self.state is not None and self._spec is not None and differs(self._desired, self._spec, self.state)
         for target in sorted(self._targets):
             left = change_kind(self._spec, self.state, target, changed)
@@ -145,7 +145,7 @@ class LayerRun:
             return
         self._next_look = now + self._context.poll_interval.longest * (1 + len(self._targets) // INSTANCES_A_LOOK)
         try:
-            self._show(self._context.sets.instances(self._set_name))
+            self._show(self._context.client.sets.instances(self._set_name))
         except StackSetNotFound:
             self._show({})
 
@@ -225,7 +225,7 @@ class PlainLayerRun:
 
     def _deploy(self, target: Target) -> None:
         instances = [state.instances[target] for state in self._needed if target in state.instances]
-        outputs = [self._context.members.outputs(target, each.stack_id) for each in instances]
+        outputs = [self._context.client.members.outputs(target, each.stack_id) for each in instances]
         stack = network_stack(self._context.desired, self.layer, target, outputs)
         if missing := stack.missing:
             raise RolloutError(
@@ -235,8 +235,8 @@ class PlainLayerRun:
         complete = dataclasses.replace(self._spec, parameters={target: stack.values})
         if plain_change_kind(complete, self._deployed.get(target), target) is ChangeKind.NOTHING:
             return  # what it follows was updated, and put out the same as before
-        self._context.plain.deploy(stack)
+        self._context.client.plain.deploy(stack)
 
     def _delete(self, target: Target) -> None:
         name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
-        self._context.plain.delete(Target(self._spec.account, target.region), name)
+        self._context.client.plain.delete(Target(self._spec.account, target.region), name)

@@ -35,7 +35,7 @@ class Operations(Poller[RunOperation]):
     """The operations of one run. `submitted` counts those that AWS took."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context.sets, context.clock, context.poll_interval)
+        super().__init__(context.client.sets, context.clock, context.poll_interval)
         self.submitted = 0
         self._context = context
 
@@ -43,7 +43,7 @@ class Operations(Poller[RunOperation]):
         """Write down an operation that is to be. The first poll makes the call."""
         layer = call.layer.replace("_", "-")
         running = _operation(f"{self._context.release or NO_RELEASE}-{layer}-{secrets.token_hex(4)}", call, preferences)
-        self._context.journal.record(Entry(running.id, call, EntryState.SUBMITTING))
+        self._context.store.journal.record(Entry(running.id, call, EntryState.SUBMITTING))
         return running
 
     def resume(self, entries: Iterable[Entry]) -> Iterator[RunOperation]:
@@ -59,7 +59,7 @@ class Operations(Poller[RunOperation]):
         """Write down the end of an operation and what it tells of overrides; return the targets where it failed."""
         failures = self._failures(running.call, operation)
         entry = Entry(running.id, running.call, EntryState.OVER, operation.status, tuple(failures))
-        self._context.journal.record(entry)
+        self._context.store.journal.record(entry)
         self._context.override_cache.apply([entry])
         self._context.override_cache.pass_by(entry)
         return failures

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from builders.rollout.aws.client import Client
-from builders.rollout.executor.context import Context, Failure, Observer, Report
+from builders.rollout.executor.context import Context, Failure, Report, RunServices
 from builders.rollout.executor.current_state import read_current_state
 from builders.rollout.executor.executor import Executor
 from builders.rollout.executor.operations import Operations, RunOperation
-from builders.rollout.executor.polling import Clock, PollInterval
 from builders.rollout.model import DesiredState, PlainStackSpec, Target
 from builders.rollout.plan.calls import Call
 from builders.rollout.plan.schedule import Schedule, make_schedule
 from builders.rollout.state.journal import Command, Run, RunStatus
-from builders.rollout.state.store import Store
-
-
-@dataclass(frozen=True)
-class RunServices:
-    """AWS, the store, time and the observer of a run."""
-
-    client: Client
-    store: Store
-    clock: Clock
-    poll_interval: PollInterval
-    observer: Observer
 
 
 def begin_run(
@@ -75,10 +60,12 @@ def run_to_desired(
     """
     context = _context(services, run, desired)
     resumed = _finish_running(context, run)
-    current = read_current_state(context.sets, context.plain, context.override_cache, desired.suffix, layers, routes)
+    current = read_current_state(
+        context.client.sets, context.client.plain, context.override_cache, desired.suffix, layers, routes
+    )
     if planned is None or not planned.starts_from(desired, current):
         planned = make_schedule(desired, current, back=run.command is not Command.APPLY)
-    return _close(services, context, Executor(context, planned, resumed).run())
+    return _close(context, Executor(context, planned, resumed).run())
 
 
 def detach(services: RunServices, run: Run, desired: DesiredState, calls: Mapping[str, Sequence[Call]]) -> Report:
@@ -92,27 +79,17 @@ def detach(services: RunServices, run: Run, desired: DesiredState, calls: Mappin
         report.failures += failures
         report.succeeded[layer] = sum(len(call.targets) for call in own) - len(failures)
     report.operations = operations.submitted
-    return _close(services, context, report)
+    return _close(context, report)
 
 
 def _context(services: RunServices, run: Run, desired: DesiredState) -> Context:
-    return Context(
-        desired=desired,
-        release=run.release,
-        sets=services.client.sets,
-        members=services.client.members,
-        plain=services.client.plain,
-        journal=services.store.journal,
-        override_cache=services.store.overrides(),
-        clock=services.clock,
-        poll_interval=services.poll_interval,
-        observer=services.observer,
-    )
+    cache = services.store.overrides()
+    return Context(**vars(services), desired=desired, release=run.release, override_cache=cache)
 
 
-def _close(services: RunServices, context: Context, report: Report) -> Report:
-    services.store.save_overrides(context.override_cache)
-    services.store.journal.close(RunStatus.DONE if report.good else RunStatus.FAILED, good=report.good)
+def _close(context: Context, report: Report) -> Report:
+    context.store.save_overrides(context.override_cache)
+    context.store.journal.close(RunStatus.DONE if report.good else RunStatus.FAILED, good=report.good)
     return report
 
 

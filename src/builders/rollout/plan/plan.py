@@ -12,7 +12,7 @@ from builders.rollout.diff.effects import Change
 from builders.rollout.diff.hazards import Hazard
 from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.model import CurrentState, DesiredState, Preferences, Target
-from builders.rollout.plan.calls import Action, Call
+from builders.rollout.plan.calls import Action
 from builders.rollout.plan.hazards import HazardFinder
 from builders.rollout.plan.preferences import account_count, concurrent_accounts
 from builders.rollout.plan.schedule import Schedule, ScheduledLayer, ScheduledWave, make_schedule
@@ -109,9 +109,9 @@ def make_plan(
     groups: list[Group] = []
     operations: dict[str, list[PlannedOperation]] = {}
     notes: list[str] = []
-    for wave in schedule.waves:
-        shown = operations.setdefault(wave.wave.name, [])
-        for each in wave.layers:
+    for scheduled in schedule.waves:
+        shown = operations.setdefault(scheduled.wave.name, [])
+        for each in scheduled.layers:
             groups += _groups(finder, each, plain=each.layer in desired.plain)
             shown += _operations(desired, current, each)
             notes += _notes(each)
@@ -126,7 +126,7 @@ def make_plan(
         operations=made,
         hazards=tuple(PlannedHazard(hazard, targets) for hazard, targets in finder.hazards().items()),
         acknowledged=frozenset(acknowledged),
-        minutes=sum((_wave_minutes(wave, operations[wave.wave.name]) for wave in schedule.waves), start=0.0),
+        minutes=sum((_wave_minutes(each, operations[each.wave.name]) for each in schedule.waves), start=0.0),
         notes=tuple(([slow] if slow and made else []) + notes),
         schedule=schedule,
     )
@@ -180,30 +180,27 @@ _ANY = 2.0
 
 def _operations(desired: DesiredState, current: CurrentState, each: ScheduledLayer) -> Iterator[PlannedOperation]:
     """The operations of a layer, each with its pace and its minutes."""
-    definition = desired.sets.get(each.layer) or current.sets.get(each.layer)
+    preferences, definition = desired.preferences, desired.sets.get(each.layer) or current.sets.get(each.layer)
     for call in each.calls:
-        if definition is not None and call.action not in (Action.CREATE_SET, Action.DELETE_SET):
-            yield _estimated(each.wave.name, call, definition.template, desired.preferences)
+        if definition is None or call.action in (Action.CREATE_SET, Action.DELETE_SET):
+            continue
+        accounts = len(call.accounts)
+        at_once = concurrent_accounts(preferences, accounts) if accounts else 0
+        rounds = -(-accounts // at_once) if at_once else 0
+        turns = 1 if preferences.parallel_regions else len(call.regions)
+        minutes = rounds * turns * _minutes(definition.template) * (1.0 if call.action is Action.CREATE else 0.5)
+        yield PlannedOperation(each.wave.name, each.layer, call.action, accounts, call.regions, at_once, minutes)
 
 
-def _estimated(wave: str, call: Call, template: str, preferences: Preferences) -> PlannedOperation:
-    accounts = len(call.accounts)
-    at_once = concurrent_accounts(preferences, accounts) if accounts else 0
-    rounds = -(-accounts // at_once) if at_once else 0
-    turns = 1 if preferences.parallel_regions else len(call.regions)
-    minutes = rounds * turns * _minutes(template) * (1.0 if call.action is Action.CREATE else 0.5)
-    return PlannedOperation(wave, call.layer, call.action, accounts, call.regions, at_once, minutes)
-
-
-def _wave_minutes(wave: ScheduledWave, operations: Iterable[PlannedOperation]) -> float:
+def _wave_minutes(scheduled: ScheduledWave, operations: Iterable[PlannedOperation]) -> float:
     """The longest way through the layers of a wave, and its bake time."""
     own: dict[str, float] = defaultdict(float)
     for each in operations:
         own[each.layer] += each.minutes
     until: dict[str, float] = {}
-    for layer in wave.staying:
+    for layer in scheduled.staying:
         until[layer.layer] = own[layer.layer] + max((until[before] for before in layer.after), default=0.0)
-    return max(until.values(), default=0.0) + (wave.wave.bake_seconds / 60 if any(own.values()) else 0.0)
+    return max(until.values(), default=0.0) + (scheduled.wave.bake_seconds / 60 if any(own.values()) else 0.0)
 
 
 @functools.lru_cache(maxsize=64)
