@@ -1,4 +1,4 @@
-"""Names and limits on which templates, rollout, lint and the embedded cloud agree. Needs nothing, troposphere least.
+"""Names and limits on which templates, rollout, lint and the embedded cloud agree.
 
 Layers put `${EnvironmentSuffix}` behind a base such as PLAN_ROLE; the rollout puts the suffix itself there.
 """
@@ -49,6 +49,9 @@ DEFAULT_EXECUTION_ROLE = "AWSCloudFormationStackSetExecutionRole"
 ACCOUNT_GATE_FUNCTION = "AWSCloudFormationStackSetAccountGate"
 """Names that StackSets use where a set names no roles (CloudFormation user guide, "Grant self-managed permissions", and
 "Set up account gates")."""
+
+ORGANIZATION_ROLE = "OrganizationAccountAccessRole"
+"""The role of the management account in every account that AWS Organizations made."""
 
 DMS_VPC_ROLE, DMS_LOGS_ROLE = "dms-vpc-role", "dms-cloudwatch-logs-role"
 """DMS finds them by these names alone, so they carry no suffix (DMS user guide, "Creating the IAM roles to use with

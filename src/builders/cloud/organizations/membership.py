@@ -13,6 +13,7 @@ from collections.abc import Callable
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services.organizations import FULL_ACCESS_POLICY_ID
 
+from builders import naming
 from builders.cloud.internals import entries, iam, organizations
 from builders.resource_types import Json
 
@@ -177,7 +178,7 @@ def create_account(payload: Payload) -> Payload:
     number = f"{secrets.randbelow(900_000_000_000) + 100_000_000_000}"
     management = get_account_id()
     _add(number, management, payload["Email"], payload["AccountName"], "CREATED")
-    name = payload.get("RoleName", "OrganizationAccountAccessRole")
+    name = payload.get("RoleName", naming.ORGANIZATION_ROLE)
     with request_scope(number, get_region()):
         allowed = {"AWS": f"arn:aws:iam::{management}:root"}
         statement = {"Effect": "Allow", "Principal": allowed, "Action": "sts:AssumeRole"}

@@ -1,7 +1,7 @@
 """rollout.yaml as plain data with the line of each value, and mistakes in it with the lines that people read.
 
 A value that YAML would change without notice is a mistake: account ids and numbers that it reads in another base, words
-that it takes for truth values, keys that stand twice.
+that it takes for truth values, keys that are given twice.
 """
 
 from __future__ import annotations

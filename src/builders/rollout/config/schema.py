@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
 
-from builders.naming import SUFFIX_MAX_LENGTH, SUFFIX_PATTERN
+from builders.naming import ORGANIZATION_ROLE, SUFFIX_MAX_LENGTH, SUFFIX_PATTERN
 from builders.text import suggestion
 
 KeyPath = tuple[str | int, ...]
@@ -250,7 +250,7 @@ class RolloutFile(_Model):
     """The account that rolls out, and keeps packages and releases."""
     network: SharedAccount | None = None
     """The account of the transit gateway and Direct Connect; leave it out where phases have their own connectivity."""
-    deploy_role: RoleName = "OrganizationAccountAccessRole"
+    deploy_role: RoleName = ORGANIZATION_ROLE
     """The role in the other accounts with which bootstrap deploys."""
     stacksets: StackSetConfig = StackSetConfig()
     """Permission model, and the account as which StackSets is called."""

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from builders import resource_types
+from builders import naming, resource_types
 from builders.naming import PARAMETER_LIMIT_BYTES
 from builders.rollout.diff.effects import ATTRIBUTES, Change, Effect, Resource, as_json_text, is_custom, references
 from builders.rollout.diff.exports import Imports, changed_exports
@@ -295,7 +295,7 @@ def _running_task(layer: str, comparison: Comparison) -> Iterator[Hazard]:
     A running task must be stopped before it, its instance or its endpoints are modified (DMS user guide, "Modifying a
     task"; terraform-provider-aws#2236).
     """
-    phase = dict(comparison.values).get("MigrationPhase", "PHASE")
+    phase = dict(comparison.values).get(naming.MIGRATION_PHASE, "PHASE")
     for change in comparison.changes:
         if change.type not in _REPLICATING or change.effect in (Effect.ADD, Effect.RETAIN) or _is_harmless(change):
             continue
