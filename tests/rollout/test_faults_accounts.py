@@ -8,7 +8,7 @@ import pytest
 from cloud.stacksets.organization import Organization
 
 from builders.rollout.executor import run
-from builders.rollout.lifecycle import purge
+from builders.rollout.lifecycle.detach import detach_calls
 from builders.rollout.model import ConcurrencyMode, DesiredState, Target, Wave
 from builders.rollout.state.journal import Command
 
@@ -117,7 +117,7 @@ def test_an_inoperable_instance_is_let_go_and_made_again(small: SmallPhase) -> N
     assert {at(small, account).pop() for account in others} == {"2"}
 
     tools = small.tools()
-    steps = purge.detach_calls(small.current().sets, {broken}, {broken}, ("us-east-1",))
+    steps = detach_calls(small.current().sets, {broken}, {broken}, ("us-east-1",))
     assert run.detach(tools, run.begin_run(tools, Command.DETACH, "", ()), release(small, "2"), steps).good
     assert small.run(release(small, "2")).good
     assert small.plan(release(small, "2")).nothing_to_do

@@ -188,7 +188,7 @@ def test_nothing_is_purged_while_its_stack_stands(
 
     assert set(fates(found).values()) == {PurgeStatus.KEPT}
     assert {each.detail for each in found if each.resource.logical_id == "Key"} == {
-        "its stack still stands, and uses it; remove the phase there first"
+        "its stack still exists, and uses it; remove the phase there first"
     }
 
 
@@ -249,7 +249,7 @@ def test_an_account_that_cannot_be_reached_fails_alone(
 def test_noting_again_keeps_what_was_noted_first(client: Client, listed: RetainedList, keeping: StackSet) -> None:
     first = record_retained(client, {"network": keeping}, listed)
     secret = next(each for each in first.resources if each.logical_id == "Secret")
-    listed.add([dataclasses.replace(secret, before=("later",))])
+    listed.add([dataclasses.replace(secret, snapshots=("later",))])
 
     assert secret in listed.read()
 

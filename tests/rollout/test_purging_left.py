@@ -1,4 +1,4 @@
-"""What a template leaves when its stack goes, what of it is purged how, and which instances are let go. Pure."""
+"""What a template leaves when its stack goes, what of it is purged how, and which instances are detached. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from builders.rollout.aws.accounts import StackRef
 from builders.rollout.aws.stacks import StackResource
-from builders.rollout.lifecycle.purge import detach_calls
-from builders.rollout.lifecycle.retained import Disposal, RetainedResource, final_snapshot, in_order, retained
+from builders.rollout.lifecycle.detach import detach_calls
+from builders.rollout.lifecycle.purge import purge_order
+from builders.rollout.lifecycle.retained import Disposal, RetainedResource, retained_resources
 from builders.rollout.model import Instance, StackSet, Status, Target
 from builders.rollout.plan.calls import Action, Call
 
@@ -26,7 +28,7 @@ def left(type_name: str, policy: str = "Retain", **more: Any) -> RetainedResourc
 def of_template(**resources: dict[str, Any]) -> dict[str, str]:
     """The policies of what a template leaves, where everything that it declares was made."""
     made = [StackResource(name, each["Type"], f"{name}-1", "CREATE_COMPLETE") for name, each in resources.items()]
-    found = retained("database", HERE, "arn:stack", json.dumps({"Resources": resources}), made)
+    found = retained_resources(StackRef(("database", HERE), "arn:stack"), json.dumps({"Resources": resources}), made)
     return {each.logical_id: each.policy for each in found}
 
 
@@ -49,7 +51,7 @@ def test_a_database_without_a_policy_leaves_a_snapshot_unless_it_belongs_to_a_cl
 def test_what_a_condition_kept_from_being_made_is_not_left() -> None:
     template = json.dumps({"Resources": {"Key": {"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain"}}})
 
-    assert retained("foundation", HERE, "arn:stack", template, []) == ()
+    assert retained_resources(StackRef(("foundation", HERE), "arn:stack"), template, []) == ()
 
 
 @pytest.mark.parametrize(
@@ -75,17 +77,17 @@ def test_a_type_that_is_not_known_comes_with_the_command_that_deletes_it() -> No
 
 
 def test_the_final_snapshot_is_the_last_one() -> None:
-    database = left("AWS::RDS::DBInstance", "Snapshot", before=("monday",))
+    database = left("AWS::RDS::DBInstance", "Snapshot", snapshots=("monday",))
 
-    assert final_snapshot(database, ["monday", "by-hand", "at-the-end"]) == "at-the-end"
+    assert database.final_snapshot(["monday", "by-hand", "at-the-end"]) == "at-the-end"
 
 
 def test_a_snapshot_that_was_there_before_is_not_the_final_one() -> None:
-    assert final_snapshot(left("AWS::RDS::DBInstance", "Snapshot", before=("monday",)), ["monday"]) == ""
+    assert left("AWS::RDS::DBInstance", "Snapshot", snapshots=("monday",)).final_snapshot(["monday"]) == ""
 
 
 def test_a_key_goes_after_what_it_reads() -> None:
-    found = in_order([left("AWS::KMS::Key"), left("AWS::SecretsManager::Secret"), left("AWS::Logs::LogGroup")])
+    found = purge_order([left("AWS::KMS::Key"), left("AWS::SecretsManager::Secret"), left("AWS::Logs::LogGroup")])
 
     assert found[-1].type == "AWS::KMS::Key"
 

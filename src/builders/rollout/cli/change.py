@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders import progress
 from builders.errors import RolloutError, UsageError
-from builders.rollout.aws.errors import Refused
 from builders.rollout.checks.change_sets import with_change_sets
 from builders.rollout.cli.terminal import DONE, FAILED, confirm, open_phase, print_result, width
 from builders.rollout.executor.context import Report, RunServices
 from builders.rollout.executor.current_state import failure_causes, read_changing_stacks
 from builders.rollout.executor.polling import PollInterval, WallClock
 from builders.rollout.executor.run import begin_run, detach, run_to_desired, take_over_run
+from builders.rollout.lifecycle.detach import plan_detachment
 from builders.rollout.lifecycle.packages import publish_packages, require_packages
-from builders.rollout.lifecycle.purge import ACKNOWLEDGED, detach_calls, purge_retained
+from builders.rollout.lifecycle.purge import ACKNOWLEDGED, purge_retained
 from builders.rollout.lifecycle.retained import RetainedList, record_retained
 from builders.rollout.lifecycle.rollback import desired_nothing, desired_release
-from builders.rollout.model import CurrentState, DesiredState, StackSet
+from builders.rollout.model import CurrentState, DesiredState
 from builders.rollout.phase import Phase
 from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.render import page, plan_file
@@ -30,7 +30,6 @@ from builders.rollout.render.progress import observing
 from builders.rollout.render.report import report_data, report_text
 from builders.rollout.state.journal import Command
 from builders.rollout.state.releases import release_id
-from builders.scopes import in_order
 
 if TYPE_CHECKING:
     from builders.rollout.cli.main import GlobalOptions
@@ -133,7 +132,10 @@ def remove(
     opened = open_phase(options, phase)
     if accounts:
         confirm(f"detach the instances of {', '.join(accounts)} from {phase}? their stacks stay", yes)
-        return _report(opened, Command.DETACH, _detach_accounts(opened, accounts, poll_seconds), as_json)
+        calls = plan_detachment(opened.client, opened.desired, opened.current().sets, accounts)
+        with _services(opened, "remove", poll_seconds) as services:
+            report = detach(services, begin_run(services, Command.DETACH, "", ()), opened.desired, calls)
+        return _report(opened, Command.DETACH, report, as_json)
     current, desired = opened.current(), desired_nothing(opened.desired)
     made = _plan(opened, current, Command.REMOVE, desired, "", acknowledged)
     home = opened.rollout.home
@@ -190,7 +192,7 @@ def _carry_out(
     release = phase.store.releases.save(desired)
     with _services(phase, command.value, poll_seconds, made) as services:
         if command is Command.APPLY:
-            publish_packages(phase, services.observer)
+            publish_packages(phase.client, phase.desired, services.observer.say)
         else:
             require_packages(phase.client, desired)
         to = made.release if command is Command.ROLLBACK else ""
@@ -242,36 +244,3 @@ def _earlier_release(phase: Phase) -> str:
             "`rollout-stacksets status`"
         )
     return found
-
-
-def _detach_accounts(phase: Phase, accounts: Collection[str], poll_seconds: float) -> Report:
-    """Detach instances that no operation reaches any more; what still works there is removed by a plan."""
-    sets = phase.current().sets
-    present = {target.account for state in sets.values() for target in state.instances}
-    strangers = sorted(set(accounts) - present)
-    if strangers:
-        raise UsageError(f"phase {phase.desired.phase} has no instance in {', '.join(strangers)}; see `status`")
-    reached = {account for account in accounts if _is_reached(phase, sets, account)}
-    found = detach_calls(sets, accounts, reached, phase.desired.regions)
-    if not found:
-        raise RolloutError(
-            f"nothing to detach: StackSets reaches all instances of {', '.join(sorted(accounts))}; take the accounts "
-            "out of rollout.yaml and apply, which removes their stacks"
-        )
-    order = [layer for layer in reversed(in_order(phase.desired.needs)) if layer in found]
-    calls = {layer: found[layer] for layer in [*order, *sorted(found.keys() - set(order))]}
-    with _services(phase, "remove", poll_seconds) as services:
-        return detach(services, begin_run(services, Command.DETACH, "", ()), phase.desired, calls)
-
-
-def _is_reached(phase: Phase, sets: Mapping[str, StackSet], account: str) -> bool:
-    """Ask whether the account still lets us read a stack of ours."""
-    for state in sets.values():
-        for target, instance in state.instances.items():
-            if target.account == account and instance.stack_id:
-                try:
-                    phase.client.members.outputs(target, instance.stack_id)
-                except Refused:
-                    return False
-                return True
-    return False

@@ -1,8 +1,8 @@
-"""The functions' packages: put into the bucket of each region, and readable by every account of the phase."""
+"""The functions' packages, in the bucket of each region, readable by every account of the phase."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from builders import package
@@ -11,20 +11,18 @@ from builders.errors import RolloutError
 from builders.naming import ARTIFACTS_BUCKET
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
-from builders.rollout.executor.context import Observer
 from builders.rollout.model import DesiredState, Target
-from builders.rollout.phase import Phase
 from builders.text import name_list
 
 LAMBDA = Path("lambda")
 
 
-def publish_packages(opened: Phase, watch: Observer) -> None:
+def publish_packages(client: Client, desired: DesiredState, say: Callable[[str], None]) -> None:
     """Put the packages that are not there yet into each region's bucket, and see that every account can read them.
 
     Raises `RolloutError` for a key that no function under lambda/ makes, and for accounts that cannot read.
     """
-    missing = list(_missing(opened.client, opened.desired))
+    missing = list(_missing(client, desired))
     functions = {each.key: each for each in package.functions(LAMBDA)} if missing else {}
     for region, bucket, key in missing:
         if key not in functions:
@@ -33,9 +31,9 @@ def publish_packages(opened: Phase, watch: Observer) -> None:
                 "--package` and commit what it changes"
             )
         path = package.build(functions[key], PACKAGES_DIR, WHEELS_DIR)
-        opened.client.objects(region).upload(bucket, key, path)
-        watch.say(f"put {key} into {bucket}")
-    _require_readers(opened.client, opened.desired)
+        client.objects(region).upload(bucket, key, path)
+        say(f"put {key} into {bucket}")
+    _require_readers(client, desired)
 
 
 def require_packages(client: Client, desired: DesiredState) -> None:
@@ -53,7 +51,7 @@ def _missing(client: Client, desired: DesiredState) -> Iterator[tuple[str, str, 
 
 
 def _buckets(desired: DesiredState) -> dict[Target, str]:
-    """Where the functions of each place take their packages from."""
+    """The bucket that the functions of each target take their packages from."""
     return {
         target: overrides.get(ARTIFACTS_BUCKET, each.parameters.get(ARTIFACTS_BUCKET, ""))
         for each in desired.sets.values()
@@ -63,15 +61,15 @@ def _buckets(desired: DesiredState) -> dict[Target, str]:
 
 
 def _require_readers(client: Client, desired: DesiredState) -> None:
-    """Ask in the name of each account, since a bucket policy that leaves one out fails its stacks late and slowly."""
+    """Ask as each account, since a bucket policy that leaves one out fails its stacks late and slowly."""
     if not desired.packages:
         return
     key, buckets = desired.packages[0], _buckets(desired)
 
-    def reads(target: Target) -> bool:
+    def can_read(target: Target) -> bool:
         return client.members.can_read(target, buckets[target], key)
 
-    shut_out = sorted(target for target, can in concurrently(reads, sorted(buckets)) if not can)
+    shut_out = sorted(target for target, can in concurrently(can_read, sorted(buckets)) if not can)
     if shut_out:
         raise RolloutError(
             f"{name_list(shut_out, 3)} cannot read s3://{buckets[shut_out[0]]}/{key}; name the accounts in "

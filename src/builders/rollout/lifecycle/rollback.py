@@ -1,4 +1,4 @@
-"""What a phase shall be when an earlier release is put back. Pure.
+"""rollback and remove: the desired state that puts an earlier release back, or none. Pure.
 
 Templates, parameters and packages go back; accounts, regions, waves and data stay as they are.
 """
@@ -14,10 +14,10 @@ from builders.rollout.state.releases import Release
 
 
 def desired_release(release: Release, now: DesiredState, current: CurrentState) -> DesiredState:
-    """The release at the places where the phase is now.
+    """The release at the targets where the phase is now.
 
-    A place that came since gets the release's templates with its own present values; one that left stays away. A layer
-    that the release does not have is to be removed, which a plan blocks on where it holds data.
+    A target that came since gets the release's templates with its own present values; one that left stays away. A
+    layer that the release does not have is removed, which a plan blocks on where it holds data.
     """
     desired = release.desired_state(now)
     sets = {}
@@ -32,8 +32,8 @@ def desired_release(release: Release, now: DesiredState, current: CurrentState) 
 
 
 def desired_nothing(now: DesiredState) -> DesiredState:
-    """The phase with no layer at all: what `remove` wants."""
-    plain = {layer: dataclasses.replace(stacks, parameters={}) for layer, stacks in now.plain.items()}
+    """The phase with no layer at all."""
+    plain = {layer: dataclasses.replace(spec, parameters={}) for layer, spec in now.plain.items()}
     return dataclasses.replace(now, sets={}, plain=plain, packages=())
 
 
@@ -52,7 +52,7 @@ def _overrides(old: StackSetSpec, present: StackSetSpec | None, targets: Collect
 
 
 def _plain(old: PlainStackSpec, present: PlainStackSpec | None, now: DesiredState) -> PlainStackSpec:
-    """The release's stacks where the phase still is; a place that came since keeps its present values."""
+    """The release's stacks where the phase still is; a target that came since keeps its present values."""
     declared = json.loads(old.template).get("Parameters", {})
     parameters = {target: values for target, values in old.parameters.items() if target in now.targets}
     for target, values in (present.parameters if present else {}).items():

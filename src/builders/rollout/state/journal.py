@@ -138,7 +138,8 @@ class Journal:
             if before and before.run.status is RunStatus.RUNNING and before.run.owner != run.owner:
                 raise self._under_way(before.run)
             if before and before.run.status is not RunStatus.RUNNING:
-                self._remember(before.run)
+                ended = before.run
+                self._past.update(_History(), lambda past: _with(past, ended))
             self._write(_StoredRun(run))
 
     def take_over(self, owner: str) -> Run:
@@ -168,9 +169,9 @@ class Journal:
     def history(self) -> Sequence[EndedRun]:
         """The runs that ended, oldest first."""
         stored, _ = self._object.read()
-        past, _ = self._past.read()
-        runs = past.runs if past else ()
-        return runs if stored is None or stored.run.status is RunStatus.RUNNING else _with(runs, stored.run)
+        found, _ = self._past.read()
+        past = found or _History()
+        return (past if stored is None or stored.run.status is RunStatus.RUNNING else _with(past, stored.run)).runs
 
     def _own(self) -> _StoredRun:
         assert self._stored is not None, "begin or take over a run first"
@@ -221,20 +222,6 @@ class Journal:
             entries += found.entries
         return dataclasses.replace(stored.run, entries=(*entries, *stored.run.entries))
 
-    def _remember(self, run: Run) -> None:
-        """Keep a run that ended, before another takes its place; others may be about to do the same."""
-        while True:
-            past, etag = self._past.read()
-            before = past.runs if past else ()
-            runs = _with(before, run)
-            if runs == before:
-                return
-            try:
-                self._past.write(_History(runs), etag)
-            except Conflict:
-                continue
-            return
-
     def _under_way(self, run: Run) -> RolloutError:
         return RolloutError(
             f"a rollout of {self._folder.suffix} is not over: {run.command.value} of release {run.release}, begun "
@@ -246,7 +233,8 @@ class Journal:
         return RolloutError(f"another rollout of {self._folder.suffix} has taken over{by}; this one stops")
 
 
-def _with(past: tuple[EndedRun, ...], run: Run) -> tuple[EndedRun, ...]:
-    if any(each.run == run.id for each in past):
+def _with(past: _History, run: Run) -> _History:
+    if any(each.run == run.id for each in past.runs):
         return past
-    return (*past, EndedRun(run.id, run.command, run.release, run.began, run.status, run.good, run.to))
+    ended = EndedRun(run.id, run.command, run.release, run.began, run.status, run.good, run.to)
+    return _History((*past.runs, ended))

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from builders.errors import RolloutError
+from builders.rollout.aws.errors import Conflict
 from builders.rollout.aws.s3 import ABSENT, Expected
 from builders.rollout.model import Target, Values
+
+ATTEMPTS = 20
+"""Of a change that other writers come before."""
 
 Content = TypeVar("Content")
 TargetsByRegion = Annotated[Mapping[str, tuple[str, ...]], Field(alias="places")]
@@ -73,6 +77,20 @@ class JsonObject(Generic[Content]):
     def write(self, content: Content, expected: str | Expected | None = None) -> str:
         """Write the content, on a condition, and return its ETag. Raises `Conflict`."""
         return self.folder.objects.put(self.folder.bucket, self.key, to_json(content), expected)
+
+    def update(self, empty: Content, change: Callable[[Content], Content]) -> None:
+        """Change the content, `empty` where it is not there, again when others write meanwhile."""
+        for _ in range(ATTEMPTS):
+            found, etag = self.read()
+            content = empty if found is None else found
+            changed = change(content)
+            try:
+                if changed != content:
+                    self.write(changed, etag)
+                return
+            except Conflict:
+                continue
+        raise RolloutError(f"{self} is written by others all the time; run this again when they are done")
 
     def __str__(self) -> str:
         """Return the form that messages use."""
