@@ -9,26 +9,27 @@ import textwrap
 from typing import Any
 
 
-def told(program: str) -> Any:
-    """What a program prints last, as JSON."""
+def printed(program: str) -> Any:
+    """The last line that a program prints, as JSON."""
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return json.loads(answer.stdout.splitlines()[-1])
 
 
 def test_the_last_deleted_stacks_are_remembered_and_stacks_that_are_there_all() -> None:
-    names, events = told("""
+    names, events = printed("""
         import asyncio, json
+        from builders.cloud import patches
         from builders.cloud.cloudformation import stacks
-        from ministack.services.cloudformation import _stack_events, _stacks, handlers
+        from builders.cloud.internals import cloudformation
 
         stacks.DELETED_STACKS = 2
-        stacks.deleted_stacks_are_forgotten()
+        patches.apply([stacks])
         body = '{"Resources": {"Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}'
 
         async def call(action, name, **more):
-            handlers._ACTION_HANDLERS[action]({"StackName": [name], **more})
-            while _stacks[name]["StackStatus"].endswith("_IN_PROGRESS"):
+            cloudformation.action_handlers[action]({"StackName": [name], **more})
+            while cloudformation.stacks[name]["StackStatus"].endswith("_IN_PROGRESS"):
                 await asyncio.sleep(0)
             for _ in range(3):
                 await asyncio.sleep(0)
@@ -40,14 +41,15 @@ def test_the_last_deleted_stacks_are_remembered_and_stacks_that_are_there_all() 
                 await call("DeleteStack", name)
 
         asyncio.run(main())
-        print(json.dumps([sorted(_stacks), [name.split("/")[1] for name in _stack_events]]))
+        events = [name.split("/")[1] for name in cloudformation.stack_events]
+        print(json.dumps([sorted(cloudformation.stacks), events]))
     """)
     assert names == ["four", "stays", "two"]
     assert events == ["stays", "four", "two"]
 
 
 def test_the_last_operations_of_a_set_are_remembered_and_those_that_run_all() -> None:
-    kept = told("""
+    kept = printed("""
         import json
         from builders.cloud.stacksets import queue
         from builders.cloud.stacksets.model import Operation, Result, StackSet
