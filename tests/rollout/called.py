@@ -30,7 +30,7 @@ QUICK = ("--yes", "--no-check", "--poll", "0.05")
 
 @dataclass(frozen=True)
 class Said:
-    """What a command said, and its exit code."""
+    """The output of a command, and its exit code."""
 
     code: int
     out: str
@@ -152,6 +152,6 @@ class CalledPhase:
         return self.call("apply", *more, "--phase", phase, *QUICK)
 
     def status(self, phase: str = "dev") -> Mapping[str, Any]:
-        """What `status --json` says."""
+        """The answer of `status --json`."""
         found: Mapping[str, Any] = self.call("status", "--phase", phase, "--json").data
         return found

@@ -31,12 +31,12 @@ def compared(before: Resources, after: Resources, **sections: Any) -> Comparison
 
 
 def changes(before: DeployedStack | None, after: str, values: Mapping[str, str], target: Target) -> tuple[Change, ...]:
-    """What an update changes."""
+    """The changes of an update."""
     return compare(before, after, values, target).changes
 
 
 def effects(comparison: Comparison) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """What happens and why, by logical id."""
+    """The effect on each resource and its causes, by logical id."""
     return {change.logical_id: (change.effect.value, change.causes) for change in comparison.changes}
 
 

@@ -61,7 +61,7 @@ class Killer:
 
 @dataclass
 class Scenario:
-    """A command and the phase that it finds. `prepare` brings the phase there, `wanted` is what the command wants."""
+    """A command and the phase that it finds. `prepare` brings the phase there, `desired` is the command's aim."""
 
     name: str
     command: Command
@@ -71,19 +71,19 @@ class Scenario:
 
 @dataclass
 class Result:
-    """How many points were tried, and each violation in a line."""
+    """The number of points that were tried, and each violation in a line."""
 
     points: int = 0
     violations: list[str] = field(default_factory=list)
 
 
 def first(small: SmallPhase) -> DesiredState:
-    """Two layers at one place each, as a release begins."""
+    """Two layers at one target each, as a release begins."""
     return small.desired(*(layer_set(layer, small.targets[:2]) for layer in CHAIN), waves=_waves(small))
 
 
 def second(small: SmallPhase) -> DesiredState:
-    """A new template for both, and a value of its own at one place."""
+    """A new template for both, and a value of its own at one target."""
     network = {small.targets[0]: {"DelaySeconds": "7"}, small.targets[1]: {}}
     return small.desired(
         layer_set("network", network, body("network", version="2")),
@@ -177,7 +177,7 @@ def _go_on(small: SmallPhase, scenario: Scenario, desired: DesiredState) -> bool
 
 
 def _end(small: SmallPhase) -> object:
-    """What stands in the accounts, whatever their numbers."""
+    """The stacks of the accounts, whatever their numbers."""
     number = {account: index for index, account in enumerate(small.accounts)}
     return sorted((layer, number[p.account], p.region, version) for (layer, p), version in small.versions().items())
 

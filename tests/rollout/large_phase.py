@@ -69,7 +69,7 @@ class LargePhase:
         self.store = Store(self.client.objects("us-east-1"), "bucket", self.desired.suffix)
 
     def spec(self, **parameters: str) -> DesiredState:
-        """What the phase shall be, some of its parameters changed; made from rollout.yaml as always."""
+        """The desired state with some of its parameters changed, made from rollout.yaml as always."""
         ranges = ipaddress.ip_network("10.0.0.0/8").subnets(new_prefix=22)
         own: dict[str, Values] = {}
         if self.own_ranges:
@@ -93,7 +93,7 @@ class LargePhase:
         return desired_state.desired_state(rollout, "dev", templates(), _shared())
 
     def stand(self) -> None:
-        """Let the phase be there as an apply would leave it, its books included, without its operations."""
+        """Have the phase as an apply would leave it, its stored state included, without the operations."""
         desired = self.desired
         for layer, each in desired.sets.items():
             self.client.sets.submit(
@@ -127,7 +127,7 @@ class LargePhase:
         )
 
     def status(self) -> StatusView:
-        """What `status` shows."""
+        """The view of `status`."""
         view, _ = status.run_status(self.client, self.desired, self.store, _carried(), ())
         return view
 

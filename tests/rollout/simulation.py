@@ -24,7 +24,7 @@ Json = dict[str, Any]
 PAGES = {"ListStackInstances": 100, "ListStackSets": 100, "ListStackSetOperations": 100, "ListStacks": 100}
 """Items of a page: of the lists of StackSets the most that may be asked for, of stacks what AWS gives."""
 ATTACHMENT = "tgw-attach-0123456789abcdef0"
-"""What the stack of each network puts out, and its routes take."""
+"""An output of each network's stack, and a parameter of its routes."""
 DEPLOY_ROLE = "OrganizationAccountAccessRole"
 
 
@@ -40,7 +40,7 @@ class SimulatedSet:
     operations: list[tuple[str, str]] = field(default_factory=list)
     outdated: set[Target] = field(default_factory=set)
     listed: list[Target] = field(default_factory=list)
-    """The places as the first page of a list found them."""
+    """The targets as the first page of a list found them."""
 
 
 class Simulation(ApiCalls):

@@ -75,7 +75,7 @@ def layer_set(
 
 
 class SmallPhase:
-    """The phase's accounts, its client and its books."""
+    """The phase's accounts, its client and its store."""
 
     def __init__(self, administrator: Administrator, accounts: list[str], regions: Iterable[str] = REGIONS) -> None:
         self.administrator = administrator
@@ -91,7 +91,7 @@ class SmallPhase:
         return self.client
 
     def desired(self, *sets: StackSetSpec, waves: tuple[Wave, ...] = (), **preferences: Any) -> DesiredState:
-        """The phase with these layers; all three at all places where none is named."""
+        """The phase with these layers; all three at all targets where none is named."""
         return DesiredState(
             phase=PHASE,
             suffix=SUFFIX,
@@ -105,28 +105,28 @@ class SmallPhase:
             tags={"Environment": SUFFIX},
         )
 
-    def tools(self, watch: Observer | None = None) -> RunServices:
-        return RunServices(self.client, self.store, WallClock(), QUICK, watch or Observer())
+    def services(self, observer: Observer | None = None) -> RunServices:
+        return RunServices(self.client, self.store, WallClock(), QUICK, observer or Observer())
 
     def run(
         self,
         desired: DesiredState,
         command: Command = Command.APPLY,
-        watch: Observer | None = None,
+        observer: Observer | None = None,
         to: str = "",
         planned: Plan | None = None,
     ) -> Report:
         """Run to the end, by the schedule of the plan where one was made; `to` is the release of a rollback."""
-        tools = self.tools(watch)
-        run = begin_run(tools, command, self.store.releases.save(desired), (), to)
-        return run_to_desired(tools, run, desired, LAYERS, (), planned.schedule if planned else None)
+        services = self.services(observer)
+        run = begin_run(services, command, self.store.releases.save(desired), (), to)
+        return run_to_desired(services, run, desired, LAYERS, (), planned.schedule if planned else None)
 
-    def resume(self, desired: DesiredState, watch: Observer | None = None) -> Report:
+    def resume(self, desired: DesiredState, observer: Observer | None = None) -> Report:
         """Go on with the run that is under way, as another process with a client of its own."""
         self.connect()
-        tools = self.tools(watch)
-        run: Run = take_over_run(tools)
-        return run_to_desired(tools, run, desired, LAYERS, ())
+        services = self.services(observer)
+        run: Run = take_over_run(services)
+        return run_to_desired(services, run, desired, LAYERS, ())
 
     def current(self) -> CurrentState:
         from builders.rollout.executor import current_state
@@ -139,7 +139,7 @@ class SmallPhase:
         return make_plan(desired, self.current())
 
     def versions(self) -> dict[tuple[str, Target], str]:
-        """The tag Version of every queue that stands, by layer and place: what really is in the accounts."""
+        """The tag Version of every queue, by layer and target: what really is in the accounts."""
         found = {}
         for target in self.targets:
             sqs = Account(self.administrator.cloud, target.account, target.region).client("sqs")

@@ -83,7 +83,7 @@ def test_an_alarm_that_nobody_named_is_none_of_ours(small: SmallPhase) -> None:
 
 
 def test_an_alarm_that_begins_to_ring_while_the_wave_bakes_is_heard(small: SmallPhase) -> None:
-    report = small.run(in_waves(small, bake_seconds=1), watch=WhenBaking(lambda: ring(small)))
+    report = small.run(in_waves(small, bake_seconds=1), observer=WhenBaking(lambda: ring(small)))
     assert ALARM in report.stopped
     assert reached(small) == {small.accounts[0]}
 
@@ -94,7 +94,7 @@ def test_a_run_that_is_killed_while_it_bakes_bakes_again_when_it_is_resumed(smal
 
     desired = in_waves(small, bake_seconds=1)
     with pytest.raises(Killed):
-        small.run(desired, watch=WhenBaking(kill))
+        small.run(desired, observer=WhenBaking(kill))
     ring(small)
     assert ALARM in small.resume(desired).stopped
     assert reached(small) == {small.accounts[0]}

@@ -1,4 +1,4 @@
-"""What goes wrong between a rollout and AWS: throttling, errors, broken connections, lost answers, no answer at all.
+"""Faults between a rollout and AWS: throttling, errors, broken connections, lost answers, no answer at all.
 
 What passes is waited for. What does not leaves a run that `resume` finishes. Either way the end is the same, and
 nothing is done twice.
@@ -24,7 +24,7 @@ CHAIN = ("network", "database")
 
 @pytest.fixture
 def small(faulty: Administrator, number: Callable[[], str]) -> SmallPhase:
-    """Two layers that stand in one account and one region."""
+    """Two layers that are deployed in one account and one region."""
     small = SmallPhase(faulty, [faulty.member(number())], regions=("us-east-1",))
     small.run(release(small, "1"))
     return small
@@ -40,13 +40,13 @@ def strike_once(small: SmallPhase, kind: str, operations: Iterable[str]) -> None
     small.administrator.cloud.set_faults(*faults)
 
 
-def standing(small: SmallPhase, version: str) -> dict[tuple[str, Target], str]:
+def deployed_versions(small: SmallPhase, version: str) -> dict[tuple[str, Target], str]:
     return {(layer, target): version for layer in CHAIN for target in small.targets}
 
 
 @dataclasses.dataclass
 class Change:
-    """A command, what it wants, what stands in the end, and the operations that it takes of each layer."""
+    """A command, what it wants, what is deployed in the end, and the operations that it takes of each layer."""
 
     command: Command
     desired: Callable[[SmallPhase], DesiredState]
@@ -54,7 +54,7 @@ class Change:
     operations: dict[str, list[str]]
 
     def is_done(self, small: SmallPhase) -> bool:
-        """Whether the accounts and the list of operations are what they are without any fault."""
+        """Tell whether the accounts and the list of operations are what they are without any fault."""
         small.administrator.cloud.set_faults()
         small.wait_until_idle([layer for layer in CHAIN if self.operations])
         return (small.versions(), small.operations()) == (self.stands(small), self.operations)
@@ -67,8 +67,10 @@ def _back(small: SmallPhase) -> DesiredState:
 
 TWICE = {layer: ["CREATE", "UPDATE"] for layer in CHAIN}
 CHANGES = {
-    "apply": Change(Command.APPLY, lambda small: release(small, "2"), lambda small: standing(small, "2"), dict(TWICE)),
-    "rollback": Change(Command.ROLLBACK, _back, lambda small: standing(small, "0"), dict(TWICE)),
+    "apply": Change(
+        Command.APPLY, lambda small: release(small, "2"), lambda small: deployed_versions(small, "2"), dict(TWICE)
+    ),
+    "rollback": Change(Command.ROLLBACK, _back, lambda small: deployed_versions(small, "0"), dict(TWICE)),
     "remove": Change(Command.REMOVE, lambda small: rollback.desired_nothing(release(small, "1")), lambda small: {}, {}),
 }
 SUBMITTING = {"apply": "UpdateStackSet", "rollback": "UpdateStackSet", "remove": "DeleteStackInstances"}

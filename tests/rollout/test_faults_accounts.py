@@ -18,7 +18,7 @@ from .small_phase import LAYERS, SmallPhase, body, layer_set
 
 @pytest.fixture
 def small(administrator: Administrator, members: list[str]) -> SmallPhase:
-    """Three accounts in one region, where the first release stands."""
+    """Three accounts in one region, where the first release is deployed."""
     small = SmallPhase(administrator, members, regions=("us-east-1",))
     assert small.run(release(small, "1")).good
     return small
@@ -28,7 +28,7 @@ def release(small: SmallPhase, version: str, **more: Any) -> DesiredState:
     return small.desired(*(layer_set(layer, small.targets, body(layer, version=version)) for layer in LAYERS), **more)
 
 
-def standing(small: SmallPhase, version: str, *but: str) -> dict[tuple[str, Target], str]:
+def deployed_versions(small: SmallPhase, version: str, *but: str) -> dict[tuple[str, Target], str]:
     return {(layer, target): version for layer in LAYERS for target in small.targets if target.account not in but}
 
 
@@ -55,17 +55,17 @@ def test_one_failure_more_than_is_borne_stops_what_comes_behind(small: SmallPhas
     waves = (Wave("first", tuple(broken)), Wave("rest", (small.accounts[2],)))
     report = small.run(release(small, "2", failure_tolerance="1", mode=mode, waves=waves))
     assert "wave first" in report.stopped
-    assert small.versions() == standing(small, "1")
+    assert small.versions() == deployed_versions(small, "1")
     small.administrator.fleet.drive(Accounts={account: {} for account in broken})
     assert small.run(release(small, "2", waves=waves)).good
-    assert small.versions() == standing(small, "2")
+    assert small.versions() == deployed_versions(small, "2")
 
 
 def test_a_slow_account_holds_up_its_own_wave_and_nothing_is_given_up(small: SmallPhase) -> None:
     slow, *others = small.accounts
     small.administrator.fleet.drive(Accounts={slow: {"StackSeconds": 0.5}})
     assert small.run(release(small, "2", waves=(Wave("slow", (slow,)), Wave("rest", tuple(others))))).good
-    assert small.versions() == standing(small, "2")
+    assert small.versions() == deployed_versions(small, "2")
 
 
 def test_an_account_without_the_role_is_named_and_others_are_done(small: SmallPhase) -> None:
@@ -77,7 +77,7 @@ def test_an_account_without_the_role_is_named_and_others_are_done(small: SmallPh
     assert at(small, broken) == {"1"}
     small.let_in(broken)
     assert small.run(release(small, "2")).good
-    assert small.versions() == standing(small, "2")
+    assert small.versions() == deployed_versions(small, "2")
 
 
 def test_a_suspended_account_is_no_success_although_stacksets_calls_it_none_of_a_failure(small: SmallPhase) -> None:
@@ -101,10 +101,10 @@ def test_a_stack_that_somebody_deleted_is_made_again_by_the_next_release(small: 
     api.delete_stack(StackName=name)
     api.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 0.1})
     assert small.run(release(small, "2")).good
-    assert small.versions() == standing(small, "2")
+    assert small.versions() == deployed_versions(small, "2")
 
 
-def test_an_inoperable_instance_is_let_go_and_made_again(small: SmallPhase) -> None:
+def test_an_inoperable_instance_is_detached_and_made_again(small: SmallPhase) -> None:
     broken, *others = small.accounts
     staying = [target for target in small.targets if target.account != broken]
     smaller = [layer_set(layer, staying if layer == "monitoring" else small.targets) for layer in LAYERS]
@@ -116,8 +116,8 @@ def test_an_inoperable_instance_is_let_go_and_made_again(small: SmallPhase) -> N
     assert f"remove --account {broken}" in report.failures[0].reason
     assert {at(small, account).pop() for account in others} == {"2"}
 
-    tools = small.tools()
-    steps = detach_calls(small.current().sets, {broken}, {broken}, ("us-east-1",))
-    assert run.detach(tools, run.begin_run(tools, Command.DETACH, "", ()), release(small, "2"), steps).good
+    services = small.services()
+    calls = detach_calls(small.current().sets, {broken}, {broken}, ("us-east-1",))
+    assert run.detach(services, run.begin_run(services, Command.DETACH, "", ()), release(small, "2"), calls).good
     assert small.run(release(small, "2")).good
     assert small.plan(release(small, "2")).nothing_to_do

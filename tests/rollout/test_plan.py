@@ -28,9 +28,9 @@ from builders.rollout.plan.calls import calls_for, state_after
 from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.plan.schedule import LEAVING, make_schedule, stacks_to_read
 
-from .worlds import ACCOUNTS, PLACES, desired_set, phase, stack_sets, template, values
+from .states import ACCOUNTS, TARGETS, desired_set, phase, stack_sets, template, values
 
-ONE, TWO = PLACES[0], PLACES[2]
+ONE, TWO = TARGETS[0], TARGETS[2]
 NEEDS = {"database": frozenset({"network"})}
 
 
@@ -40,14 +40,14 @@ def queue(name: Any = "payments", **properties: Any) -> str:
     return template("Size", Resources={"Queue": {"Type": "AWS::SQS::Queue", "Properties": body}})
 
 
-def standing(*sets: StackSetSpec) -> CurrentState:
-    """A world in which layers are what they shall be, and the stacks of all places were looked at."""
+def deployed_state(*sets: StackSetSpec) -> CurrentState:
+    """A state in which layers are as desired, and the stacks of all targets were read."""
     desired = phase(*sets)
     found: dict[str, StackSet] = {}
     for each in sets:
         state = None
-        for step in calls_for(desired, each.layer, None, desired.targets):
-            state = state_after(desired, state, step)
+        for call in calls_for(desired, each.layer, None, desired.targets):
+            state = state_after(desired, state, call)
         assert state is not None
         instances = {target: dataclasses.replace(i, stack_id=f"arn/{target}") for target, i in state.instances.items()}
         found[each.layer] = dataclasses.replace(state, instances=instances)
@@ -78,7 +78,7 @@ def carry_out(desired: DesiredState, current: CurrentState) -> CurrentState:
 def phases(draw: st.DrawFn) -> DesiredState:
     """Two layers, one behind the other, whose accounts go in waves."""
     sets = [
-        desired_set({target: draw(values) for target in draw(st.sets(st.sampled_from(PLACES)))}, layer=layer)
+        desired_set({target: draw(values) for target in draw(st.sets(st.sampled_from(TARGETS)))}, layer=layer)
         for layer in draw(st.sets(st.sampled_from(["network", "database"])))
     ]
     accounts = sorted({target.account for each in sets for target in each.overrides})
@@ -101,27 +101,25 @@ def test_carrying_a_plan_out_leaves_nothing_to_do(
 
 
 @given(phases(), stack_sets())
-def test_every_instance_that_is_or_shall_be_stands_in_one_group(
-    desired: DesiredState, network: StackSet | None
-) -> None:
+def test_every_present_or_desired_instance_is_in_one_group(desired: DesiredState, network: StackSet | None) -> None:
     current = CurrentState({"network": network} if network else {})
     plan = make_plan(desired, current)
-    told = sorted((group.layer, target) for group in plan.groups for target in group.targets)
+    shown = sorted((group.layer, target) for group in plan.groups for target in group.targets)
     meant = {(layer, target) for layer, each in desired.sets.items() for target in each.overrides}
     meant |= {("network", target) for target in (network.instances if network else {})}
-    assert told == sorted(meant)
+    assert shown == sorted(meant)
 
 
 def test_nothing_to_do_makes_no_call() -> None:
-    shall = desired_set({ONE: {}, TWO: {"Size": "9"}}, body=queue(), Size="5")
-    plan = make_plan(phase(shall), standing(shall))
+    desired = desired_set({ONE: {}, TWO: {"Size": "9"}}, body=queue(), Size="5")
+    plan = make_plan(phase(desired), deployed_state(desired))
     assert plan.nothing_to_do
     assert plan.operations == ()
 
 
 def test_instances_that_change_alike_are_one_group() -> None:
     before = desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5")
-    plan = make_plan(phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6")), standing(before))
+    plan = make_plan(phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6")), deployed_state(before))
     (group,) = plan.groups
     (change,) = group.changes or ()
     assert (group.targets, change.effect, change.causes) == ((ONE, TWO), Effect.MODIFY, ("DelaySeconds",))
@@ -129,7 +127,7 @@ def test_instances_that_change_alike_are_one_group() -> None:
 
 def test_an_instance_is_compared_by_its_own_stack_and_not_by_the_set() -> None:
     before = desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5")
-    current = standing(before)
+    current = deployed_state(before)
     by_hand = {
         **current.deployed,
         ("network", TWO): DeployedStack(queue("by-hand"), before.values(TWO), "UPDATE_COMPLETE"),
@@ -143,12 +141,12 @@ def test_an_instance_is_compared_by_its_own_stack_and_not_by_the_set() -> None:
 def test_the_stacks_of_those_that_change_are_looked_at_and_no_others() -> None:
     before = desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5")
     desired = phase(desired_set({ONE: {}, TWO: {"Size": "6"}}, body=queue(), Size="5"))
-    assert list(stacks_to_read(desired, standing(before))) == [("network", TWO, f"arn/{TWO}")]
+    assert list(stacks_to_read(desired, deployed_state(before))) == [("network", TWO, f"arn/{TWO}")]
 
 
 def test_a_database_that_is_removed_blocks_until_it_is_acknowledged_by_name() -> None:
     database = template(Resources={"Database": {"Type": "AWS::RDS::DBInstance", "DeletionPolicy": "Snapshot"}})
-    current = standing(desired_set({ONE: {}}, layer="database", body=database))
+    current = deployed_state(desired_set({ONE: {}}, layer="database", body=database))
     plan = make_plan(phase(), current)
     assert [(each.name, each.targets) for each in plan.blocks] == [("database/Database", (ONE,))]
     assert make_plan(phase(), current, acknowledged={"database/Database"}).blocks == ()
@@ -159,7 +157,9 @@ def test_an_importer_that_goes_first_takes_the_export_out_of_the_way() -> None:
     exporting = template(Outputs={"Vpc": {"Value": "v", "Export": {"Name": name}}})
     group = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Fn::ImportValue": name}}}
     importing = template(Resources={"Queue": group})
-    current = standing(desired_set({ONE: {}}, body=exporting), desired_set({ONE: {}}, layer="database", body=importing))
+    current = deployed_state(
+        desired_set({ONE: {}}, body=exporting), desired_set({ONE: {}}, layer="database", body=importing)
+    )
     without = desired_set({ONE: {}}, body=template())
     staying = phase(without, desired_set({ONE: {}}, layer="database", body=importing), needs=NEEDS)
     going = phase(without, desired_set({ONE: {}}, layer="database", body=template()), needs=NEEDS)
@@ -169,7 +169,7 @@ def test_an_importer_that_goes_first_takes_the_export_out_of_the_way() -> None:
 
 
 def test_a_stack_that_cannot_be_read_blocks_since_nobody_knows_what_happens_to_it() -> None:
-    current = standing(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5"))
+    current = deployed_state(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5"))
     deployed = {key: stack for key, stack in current.deployed.items() if key[1] != TWO}
     shut = dataclasses.replace(current, deployed=deployed, unread={("network", TWO): "AccessDenied"})
     desired = phase(desired_set({ONE: {}, TWO: {}}, body=queue(), Size="6"))
@@ -190,14 +190,14 @@ def test_a_plain_stack_is_planned_beside_the_sets() -> None:
     assert found["rest", "phase_routes"] == {ChangeKind.UPDATE: (ONE,), ChangeKind.CREATE: (TWO,)}
 
 
-def test_accounts_that_the_phase_has_no_more_go_last() -> None:
-    current = standing(desired_set({ONE: {}, TWO: {}}))
+def test_accounts_that_left_the_phase_go_last() -> None:
+    current = deployed_state(desired_set({ONE: {}, TWO: {}}))
     plan = make_plan(phase(desired_set({ONE: {}})), current)
     assert groups(plan)[LEAVING, "network"] == {ChangeKind.DELETE: (TWO,)}
 
 
 def test_an_inoperable_instance_is_noted_with_the_way_round() -> None:
-    current = standing(desired_set({ONE: {}}))
+    current = deployed_state(desired_set({ONE: {}}))
     instances = {ONE: dataclasses.replace(current.sets["network"].instances[ONE], status=Status.INOPERABLE)}
     broken = CurrentState({"network": dataclasses.replace(current.sets["network"], instances=instances)})
     (note,) = make_plan(phase(desired_set({ONE: {}}, Size="b")), broken).notes
@@ -206,8 +206,8 @@ def test_an_inoperable_instance_is_noted_with_the_way_round() -> None:
 
 
 def test_strict_concurrency_with_tolerance_0_is_said_to_be_one_at_a_time() -> None:
-    shall = desired_set({target: {} for target in PLACES})
-    strict = phase(shall, preferences=Preferences(max_concurrent="4", failure_tolerance="0"))
+    desired = desired_set({target: {} for target in TARGETS})
+    strict = phase(desired, preferences=Preferences(max_concurrent="4", failure_tolerance="0"))
     plan = make_plan(strict, CurrentState({}))
     assert any("one account at a time" in note for note in plan.notes)
     (call,) = plan.operations
@@ -223,7 +223,7 @@ def test_layers_that_would_each_have_to_go_first_are_refused() -> None:
             Resources={"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"X": {"Fn::ImportValue": name}}}}
         )
 
-    current = standing(
+    current = deployed_state(
         desired_set({ONE: {}}, body=exporting("a")), desired_set({ONE: {}}, layer="database", body=importing("a"))
     )
     desired = phase(

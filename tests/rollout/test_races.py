@@ -79,10 +79,10 @@ def test_a_run_that_another_process_takes_over_submits_nothing_more(
 ) -> None:
     pause = Pause(operation, awaits=False)
     small.connect(pause)
-    tools = small.tools()
-    run = begin_run(tools, Command.APPLY, small.store.releases.save(release(small, "2")), ())
+    services = small.services()
+    run = begin_run(services, Command.APPLY, small.store.releases.save(release(small, "2")), ())
     pause.awaits = True  # the lock is taken: from here on it is held up
-    first = pool.submit(run_to_desired, tools, run, release(small, "2"), LAYERS, ())
+    first = pool.submit(run_to_desired, services, run, release(small, "2"), LAYERS, ())
     assert pause.reached.wait(30)
     assert another(small).resume(release(small, "2")).good
     made = len(pause.calls)
@@ -116,10 +116,10 @@ def test_of_two_that_begin_at_the_same_moment_one_is_refused(small: SmallPhase, 
     desired = release(small, "2")
     saved = small.store.releases.save(desired)
     small.connect(pause)
-    first = pool.submit(begin_run, small.tools(), Command.APPLY, saved, ())
+    first = pool.submit(begin_run, small.services(), Command.APPLY, saved, ())
     assert pause.reached.wait(30)
     other = another(small)
-    run = begin_run(other.tools(), Command.APPLY, saved, ())
+    run = begin_run(other.services(), Command.APPLY, saved, ())
     pause.go.set()
     with pytest.raises(RolloutError, match="another rollout of dev"):
         first.result()
@@ -154,6 +154,6 @@ def test_an_operation_of_somebody_else_is_named_and_waited_for(small: SmallPhase
     small.administrator.fleet.drive(StackSeconds=1.0)
     api.update_stack_instances(**given, Accounts=[account], Regions=["us-east-1"], OperationId="somebody-elses")
     heard = Listener()
-    assert small.run(release(small, "2"), watch=heard).good
+    assert small.run(release(small, "2"), observer=heard).good
     assert "stackferry-network-dev: waiting for UPDATE somebody-elses, which is in progress there" in heard.lines
     assert set(small.versions().values()) == {"2"}

@@ -1,4 +1,4 @@
-"""What a rollout of a thousand accounts asks of AWS, and that it grows no faster than they do. Counts, no times."""
+"""The calls of a rollout to a thousand accounts, and that they grow no faster than the accounts. Counts, no times."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def making(phase: LargePhase) -> None:
     assert phase.apply(phase.desired).good
 
 
-def standing(instances: int, *, own_ranges: bool = True) -> LargePhase:
+def deployed_phase(instances: int, *, own_ranges: bool = True) -> LargePhase:
     phase = LargePhase(instances, own_ranges=own_ranges)
     phase.stand()
     return phase
@@ -59,21 +59,21 @@ def counted(phase: LargePhase, work: Work) -> Counter[str]:
 
 
 def faster(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """What grew by more than the instances did."""
+    """The calls that grew by more than the instances did."""
     times = LARGE / SMALL
     return {name: (before[name], number) for name, number in after.items() if number > times * max(before[name], 1)}
 
 
 @pytest.fixture(scope="module")
 def thousand() -> LargePhase:
-    """A thousand instances of each layer; every place has a range of addresses of its own."""
-    return standing(1000)
+    """A thousand instances of each layer; every target has a range of addresses of its own."""
+    return deployed_phase(1000)
 
 
 @pytest.fixture
 def updated() -> LargePhase:
     """A phase behind an update that went through two waves."""
-    phase = standing(SMALL)
+    phase = deployed_phase(SMALL)
     updating(phase)
     return phase
 
@@ -117,7 +117,7 @@ def test_a_plan_looks_at_the_stacks_that_may_change_and_at_no_others(thousand: L
 def test_values_of_their_own_make_an_update_no_more_operations() -> None:
     operations = []
     for own_ranges in (False, True):
-        phase = standing(SMALL, own_ranges=own_ranges)
+        phase = deployed_phase(SMALL, own_ranges=own_ranges)
         updating(phase)
         operations.append(sorted((name, action, len(targets)) for name, action, targets in phase.simulation.requested))
     assert operations[0] == operations[1]
@@ -141,12 +141,12 @@ def test_routes_whose_attachments_stay_are_not_deployed_again(updated: LargePhas
 @pytest.mark.parametrize("own_ranges", [False, True], ids=["one range", "a range each"])
 @pytest.mark.parametrize("work", [planning_the_same, planning_an_update, showing_the_status, updating])
 def test_calls_grow_no_faster_than_the_instances(work: Work, own_ranges: bool) -> None:
-    small, large = (counted(standing(instances, own_ranges=own_ranges), work) for instances in (SMALL, LARGE))
+    small, large = (counted(deployed_phase(instances, own_ranges=own_ranges), work) for instances in (SMALL, LARGE))
     assert faster(small, large) == {}
 
 
 def test_making_a_phase_grows_no_faster_than_its_instances() -> None:
-    """Where each place has a range every instance of the network is an operation: StackSets leave no way round."""
+    """Where each target has a range every instance of the network is an operation: StackSets leave no way round."""
     small, large = (LargePhase(instances, own_ranges=True) for instances in (SMALL, LARGE))
     calls = [counted(phase, making) for phase in (small, large)]
     assert faster(*calls) == {}
@@ -165,10 +165,10 @@ def test_the_journal_of_many_operations_stays_small_and_what_is_written_grows_no
 def test_all_instances_are_looked_at_seldom_while_many_operations_run() -> None:
     phase = LargePhase(SMALL, own_ranges=True)
     phase.simulation.looks_until_over = 5
-    watch = Onlooker()
-    assert phase.apply(phase.desired, watch).good
+    observer = Onlooker()
+    assert phase.apply(phase.desired, observer).good
     calls = phase.client.counts()
-    assert watch.running, "an operation under way was shown"
+    assert observer.running, "an operation under way was shown"
     assert calls["cloudformation:ListStackInstances"] < calls["cloudformation:DescribeStackSetOperation"] / 5
 
 

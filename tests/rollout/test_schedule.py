@@ -20,8 +20,8 @@ from builders.rollout.state.journal import Command
 from .conftest import Administrator
 from .large_phase import LargePhase
 from .small_phase import LAYERS, SmallPhase, body, layer_set
+from .states import TARGETS, stack_sets
 from .test_plan import phases
-from .worlds import PLACES, stack_sets
 
 
 class Recorder(Observer):
@@ -45,12 +45,12 @@ class Recorder(Observer):
 
 
 def same_objects(calls: list[Call], planned: tuple[Call, ...]) -> bool:
-    """Whether the calls are those very objects, in whatever order."""
+    """Tell whether the calls are those very objects, in whatever order."""
     return sorted(map(id, calls)) == sorted(map(id, planned))
 
 
 def in_the_order_of(schedule: Schedule, events: list[tuple[str, Call]]) -> bool:
-    """Whether each wave was over before the next, each layer before those that wait for it, each call in its turn."""
+    """Tell whether waves, layers that wait for each other and the calls of each layer came one after the other."""
     when = {(event, id(call)): number for number, (event, call) in enumerate(events)}
     good = True
     for one, other in itertools.pairwise(schedule.waves):
@@ -127,7 +127,7 @@ def test_what_is_scheduled_again_from_the_state_that_was_expected_is_the_same_ob
         assert again.planned is each
 
 
-@given(phases(), stack_sets(), st.sets(st.sampled_from(PLACES)))
+@given(phases(), stack_sets(), st.sets(st.sampled_from(TARGETS)))
 def test_targets_that_fall_out_of_a_layer_are_touched_by_none_of_its_calls(
     desired: DesiredState, network: StackSet | None, failed: set[Target]
 ) -> None:
@@ -160,7 +160,7 @@ def test_a_layer_goes_on_without_the_account_where_the_one_before_it_failed(smal
     plan = small.plan(desired)
     small.shut_out(broken)
     recorder = Recorder()
-    report = small.run(desired, watch=recorder, planned=plan)
+    report = small.run(desired, observer=recorder, planned=plan)
     assert [(each.layer, each.reason) for each in report.failures if each.skipped] == [
         ("database", "skipped: network did not succeed there"),
         ("monitoring", "skipped: database did not succeed there"),

@@ -109,7 +109,7 @@ def test_a_removed_phase_has_no_release(phase: SmallPhase) -> None:
 
 def test_detaching_an_account_changes_nothing_about_the_release(phase: SmallPhase) -> None:
     phase.run(phase.desired())
-    tools = phase.tools()
+    tools = phase.services()
     run.begin_run(tools, Command.DETACH, "", ())
     phase.store.journal.close(RunStatus.DONE, good=True)
 

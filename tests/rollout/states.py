@@ -1,4 +1,4 @@
-"""Phases and stack sets drawn by hypothesis, and short ways to write them by hand."""
+"""Desired and current states drawn by hypothesis, and short ways to write them by hand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from builders.rollout.model import (
 
 ACCOUNTS = ("1" * 12, "2" * 12, "3" * 12, "4" * 12)
 REGIONS = ("us-east-1", "eu-west-1")
-PLACES = tuple(Target(account, region) for account in ACCOUNTS for region in REGIONS)
+TARGETS = tuple(Target(account, region) for account in ACCOUNTS for region in REGIONS)
 LAYER = "network"
 
 
@@ -34,7 +34,7 @@ def template(*parameters: str, **sections: Any) -> str:
 
 
 def phase(*sets: StackSetSpec, needs: Mapping[str, frozenset[str]] | None = None, **other: Any) -> DesiredState:
-    """A phase of some layers, in one wave unless told."""
+    """A phase of some layers, in one wave unless others are given."""
     accounts = tuple(sorted({target.account for each in sets for target in each.overrides}))
     given = {"waves": (Wave("rest", accounts),), "regions": REGIONS, "preferences": Preferences(), **other}
     return DesiredState(
@@ -67,8 +67,8 @@ values = st.fixed_dictionaries({}, optional={name: st.sampled_from(["a", "b"]) f
 
 @st.composite
 def desired_sets(draw: st.DrawFn) -> StackSetSpec:
-    """A layer as it shall be, at some of the places."""
-    targets = draw(st.sets(st.sampled_from(PLACES)))
+    """A layer as it is desired, at some of the targets."""
+    targets = draw(st.sets(st.sampled_from(TARGETS)))
     return desired_set(
         {target: draw(values) for target in sorted(targets)},
         body=draw(st.sampled_from([template("Size", "Zone"), template("Size", "Zone", Description="newer")])),

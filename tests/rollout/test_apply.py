@@ -33,7 +33,7 @@ def everywhere(small: SmallPhase, version: str) -> dict[tuple[str, Target], str]
     return {(layer, target): version for layer in LAYERS for target in small.targets}
 
 
-def test_every_layer_comes_to_every_place_in_the_order_of_the_graph(small: SmallPhase, desired: DesiredState) -> None:
+def test_every_layer_comes_to_every_target_in_the_order_of_the_graph(small: SmallPhase, desired: DesiredState) -> None:
     report = small.run(desired)
     assert report.failures == []
     assert report.succeeded == {"network": 6, "database": 6, "monitoring": 6}
@@ -75,7 +75,7 @@ def test_a_canary_that_fails_keeps_the_release_from_everybody_else(small: SmallP
     assert f"Account {first} should have" in reason
 
 
-def test_a_place_that_fails_holds_its_own_layers_back_and_no_others(small: SmallPhase) -> None:
+def test_a_target_that_fails_is_skipped_by_the_layers_behind_and_no_other_is(small: SmallPhase) -> None:
     broken = small.accounts[1]
     small.shut_out(broken)
     report = small.run(small.desired(failure_tolerance="1"))
@@ -100,7 +100,7 @@ def test_what_failed_is_done_by_the_next_apply_and_nothing_else(small: SmallPhas
     assert small.versions() == everywhere(small, "1")
 
 
-def test_overrides_reach_their_places_together_with_a_new_template(small: SmallPhase, desired: DesiredState) -> None:
+def test_overrides_reach_their_targets_together_with_a_new_template(small: SmallPhase, desired: DesiredState) -> None:
     small.run(desired)
     own = {target: {"DelaySeconds": "7"} if target.account == small.accounts[0] else {} for target in small.targets}
     update = small.desired(
