@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import importlib.metadata
 import os
 import threading
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import boto3
+import botocore.loaders
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, Credentials, DeferredRefreshableCredentials
@@ -66,6 +68,7 @@ class BotoClients:
         own = boto3.Session(key, secret, region_name=access.region, profile_name=access.profile)
         self._own = own.get_credentials()
         session = botocore.session.Session(profile=access.profile)
+        session.register_component("data_loader", _service_models(session.get_config_variable("data_path")))
         session.register_component("credential_provider", CredentialResolver([_CallCredentialsProvider()]))
         self._session = boto3.Session(botocore_session=session)
         self._clients: dict[tuple[str, str], Any] = {}
@@ -113,6 +116,12 @@ class BotoClients:
             "token": given["SessionToken"],
             "expiry_time": given["Expiration"].isoformat(),
         }
+
+
+@functools.cache
+def _service_models(data_path: str | None) -> Any:
+    """Return botocore's loader, which reads each service's model once a process: they are megabytes of JSON."""
+    return botocore.loaders.create_loader(data_path)
 
 
 def _config(access: Access) -> Config:
