@@ -33,7 +33,7 @@ def template(tmp_path: Path) -> Path:
 
 
 def cli(tmp_path: Path, **answers: object) -> AwsCli:
-    """An AWS CLI that says what it is told to, per operation, and writes down how it was called."""
+    """An AWS CLI that answers as it is scripted, per operation, and writes down how it was called."""
     (tmp_path / "answers.json").write_text(json.dumps({key.replace("_", "-"): value for key, value in answers.items()}))
     script = tmp_path / "aws.py"
     script.write_text(FAKE.format(answers=str(tmp_path / "answers.json"), calls=str(tmp_path / "calls")))

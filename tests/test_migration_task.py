@@ -28,7 +28,7 @@ _accounts = itertools.count(620_000_000_001)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a run of the command left behind."""
+    """The result of a run of the command."""
 
     code: int
     out: str
@@ -57,7 +57,7 @@ def replication(cloud: Cloud) -> DeployedTask:
 
 @pytest.fixture
 def outputs_dir(tmp_path: Path, replication: DeployedTask) -> Path:
-    """What a deployment of the phase dev wrote."""
+    """The folder that a deployment of the phase dev wrote."""
     flat = tmp_path / "dev" / "flat-outputs.json"
     flat.parent.mkdir()
     flat.write_text(json.dumps({"replicationTaskArn": replication.arn}))
@@ -66,7 +66,7 @@ def outputs_dir(tmp_path: Path, replication: DeployedTask) -> Path:
 
 @pytest.fixture
 def arguments(outputs_dir: Path) -> list[str]:
-    """What every call of the tests says."""
+    """The arguments of every call of the tests."""
     return ["--phase", "dev", "--outputs-dir", str(outputs_dir), "--poll", "0.05", "--timeout", "20"]
 
 
@@ -212,7 +212,7 @@ def test_a_task_that_stops_is_waited_for_before_it_is_resumed(replication: Deplo
     assert (answer.code, answer.data["status"]) == (0, "running")
 
 
-def test_status_tells_a_person_how_the_task_is(replication: DeployedTask, run: Run) -> None:
+def test_status_shows_a_person_how_the_task_is(replication: DeployedTask, run: Run) -> None:
     replication.start()
     replication.drive(
         ReplicationTaskStats={"FullLoadProgressPercent": 40, "TablesLoaded": 2, "TablesErrored": 1},
@@ -230,7 +230,7 @@ def test_status_tells_a_person_how_the_task_is(replication: DeployedTask, run: R
     ]
 
 
-def test_status_tells_a_program_how_the_task_is(replication: DeployedTask, run: Run) -> None:
+def test_status_prints_the_task_as_json(replication: DeployedTask, run: Run) -> None:
     assert run("status", "--json").data == {
         "task": replication.arn,
         "status": "ready",
@@ -259,7 +259,7 @@ def test_an_unknown_phase_is_wrong_use_and_the_right_one_is_guessed(run: Run) ->
     assert answer.complaint.startswith("unknown phase 'dve', did you mean 'dev'?")
 
 
-def test_a_phase_without_a_task_is_told_what_to_deploy(run: Run, outputs_dir: Path) -> None:
+def test_a_phase_without_a_task_names_what_to_deploy(run: Run, outputs_dir: Path) -> None:
     (outputs_dir / "dev" / "flat-outputs.json").write_text('{"vpcId": "vpc-1"}')
     answer = run("status")
     assert (answer.code, answer.complaint.endswith("deploy the layer migration of dev first")) == (2, True)
@@ -286,19 +286,19 @@ def test_a_task_of_another_account_is_not_found_and_the_account_is_named(
     assert "are these credentials of account 699999999999" in answer.complaint
 
 
-def test_missing_credentials_are_told_in_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     answer = run("status")
     assert (answer.code, answer.complaint.startswith("no AWS credentials were found")) == (1, True)
 
 
-def test_a_profile_that_is_not_there_is_told_in_one_line(run: Run) -> None:
+def test_a_profile_that_is_not_there_is_one_line(run: Run) -> None:
     answer = run("status", "--profile", "nobody")
     assert (answer.code, "(nobody) could not be found" in answer.complaint) == (1, True)
 
 
-def test_a_service_that_does_not_answer_is_told_in_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_does_not_answer_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     answer = run("status")

@@ -1,4 +1,4 @@
-"""A replication task as values: what is read out of DMS's answers, and what a person is told."""
+"""A replication task as values: what is read out of DMS's answers, and what a person reads."""
 
 from __future__ import annotations
 
@@ -104,11 +104,11 @@ def ended(stop_reason: str, failure: str = "", status: str = "failed") -> Task:
         ),
     ],
 )
-def test_a_person_is_told_what_dms_says_and_what_helps(task: Task, sentence: str) -> None:
+def test_a_person_reads_the_reason_of_dms_and_a_remedy(task: Task, sentence: str) -> None:
     assert why(task) == sentence
 
 
-def test_nothing_is_told_of_a_task_that_runs_or_never_ran() -> None:
+def test_a_task_that_runs_or_never_ran_has_no_reason() -> None:
     assert why(ended("Stop Reason FATAL_ERROR", "of last time", status="running")) == ""
     assert why(task_of(described("ready"))) == ""
 

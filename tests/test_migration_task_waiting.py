@@ -1,4 +1,4 @@
-"""How migration-task waits where DMS answers with what was a moment ago, as the embedded cloud never does."""
+"""Waits of migration-task where DMS answers with what was a moment ago, as the embedded cloud never does."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_old_status_right_after_a_resume_is_not_taken_for_an_end(watch: Watc
 
 
 def test_a_task_that_failed_and_fails_again_between_two_looks_has_ended(watch: Watch) -> None:
-    """Status and reason are those of the time before; only the start tells the two apart."""
+    """Status and reason are those of the time before; only the start differs."""
     before = task("failed", "monday", stop_reason="Stop Reason FATAL_ERROR")
     again = task("failed", "tuesday", stop_reason="Stop Reason FATAL_ERROR")
     with pytest.raises(ReplicationError, match="the task is failed: FATAL_ERROR"):

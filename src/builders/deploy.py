@@ -30,7 +30,7 @@ class AwsCli:
     execute: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run
 
     def run(self, *arguments: str) -> str:
-        """Run one command and return what it prints. Raises `DeployError` with the CLI's own words when it fails."""
+        """Run one command and return what it prints. Raises `DeployError` with the CLI's own message when it fails."""
         option = ("--endpoint-url", self.endpoint_url) if self.endpoint_url else ()
         try:
             finished = self.execute(
@@ -43,8 +43,8 @@ class AwsCli:
         except FileNotFoundError as error:
             raise DeployError(f"{self.command[0]} is not there; `make demo` installs the AWS CLI into .venv") from error
         if finished.returncode:
-            words = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
-            raise DeployError(f"aws {' '.join(arguments[:2])} failed: {words[-1] if words else 'it said nothing'}")
+            lines = (finished.stderr.strip() or finished.stdout.strip()).splitlines()
+            raise DeployError(f"aws {' '.join(arguments[:2])} failed: {lines[-1] if lines else 'it said nothing'}")
         return finished.stdout
 
     def json(self, *arguments: str) -> Any:
@@ -81,7 +81,7 @@ def outputs(cli: AwsCli, name: str) -> dict[str, str]:
 
 
 def failed_reasons(cli: AwsCli, name: str) -> list[str]:
-    """Why resources of a stack failed, the first failure first; nothing when the stack does not exist."""
+    """The reasons why resources of a stack failed, the first failure first; none when the stack does not exist."""
     try:
         events = cli.json("cloudformation", "describe-stack-events", "--stack-name", name)["StackEvents"]
     except DeployError:

@@ -114,19 +114,19 @@ class Administrator:
 class Rollout:
     """One stack set, driven through a client by steps that are waited for."""
 
-    def __init__(self, client: Client, shall: StackSetSpec) -> None:
+    def __init__(self, client: Client, spec: StackSetSpec) -> None:
         self.client = client
-        self.shall = shall
+        self.spec = spec
         self._ids = itertools.count(1)
 
     def step(self, action: Action, accounts: Any = (), regions: Any = (REGION,), **more: Any) -> Call:
-        return Call(action, "network", self.shall.name, tuple(accounts), tuple(regions), **more)
+        return Call(action, "network", self.spec.name, tuple(accounts), tuple(regions), **more)
 
     def submit(self, step: Call, operation_id: str = "", **more: Any) -> str:
         operation_id = operation_id or f"operation-{next(self._ids)}"
         preferences = more.pop("preferences", Preferences(max_concurrent="100%"))
         permissions = more.pop("permissions", Permissions())
-        self.client.sets.submit(step, self.shall, operation_id, preferences, permissions, more.pop("tags", TAGS))
+        self.client.sets.submit(step, self.spec, operation_id, preferences, permissions, more.pop("tags", TAGS))
         return operation_id
 
     def run(self, step: Call, **more: Any) -> Operation:
@@ -135,13 +135,13 @@ class Rollout:
 
     def over(self, operation_id: str) -> Operation:
         while True:
-            found = self.client.sets.operation(self.shall.name, operation_id)
+            found = self.client.sets.operation(self.spec.name, operation_id)
             assert found is not None
             if not found.active:
                 return found
             time.sleep(0.02)
 
-    def stand(self, accounts: Any, regions: Any = (REGION,)) -> None:
+    def roll_out(self, accounts: Any, regions: Any = (REGION,)) -> None:
         """Make the set and its instances."""
         self.submit(self.step(Action.CREATE_SET))
         operation = self.run(self.step(Action.CREATE, accounts, regions))
@@ -191,9 +191,9 @@ def rollout(client: Client) -> Rollout:
 
 
 @pytest.fixture
-def standing(rollout: Rollout, members: list[str]) -> Rollout:
+def rolled_out(rollout: Rollout, members: list[str]) -> Rollout:
     """A set with an instance in each of three members."""
-    rollout.stand(members)
+    rollout.roll_out(members)
     return rollout
 
 

@@ -1,4 +1,4 @@
-"""Which plain stacks a phase stands on: where, under which names, with which values. No cloud is needed."""
+"""The plain stacks that a phase needs: their targets, names and values. No cloud is needed."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_each_account_of_the_phase_gets_its_roles_in_one_region_and_other_phases
     ]
 
 
-def test_accounts_trust_the_administration_role_that_stands(steps: Steps) -> None:
+def test_accounts_trust_the_administration_role_that_is_deployed(steps: Steps) -> None:
     shared = SharedOutputs(administration={"AdministrationRoleArn": ROLE})
     (first, _) = steps(Scope.ACCOUNT, shared)
     assert (first.values["AdministrationRoleArn"], first.values["CreateExecutionRole"]) == (ROLE, "true")
@@ -142,7 +142,7 @@ def test_what_is_wrong_with_a_value_names_its_file(steps: Steps) -> None:
 
 @pytest.fixture
 def desired(layers: dict[str, Template]) -> DesiredState:
-    """A phase whose routes shall be at two places."""
+    """A phase with routes for two targets."""
     own = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", "CostCenter": "payments", "ComplianceScope": "PCI"}
     own |= {"TransitGatewayId": "tgw-0123456789abcdef0", "OnPremisesRouteTableId": "tgw-rtb-0123456789abcdef0"}
     at = {Target(account, "us-east-1"): own for account in ("111111111111", "111111111112")}
@@ -164,5 +164,5 @@ def test_routes_are_made_where_the_network_of_the_phase_has_its_attachment(desir
     assert "VpcId" not in step.values
 
 
-def test_before_the_network_stands_there_are_no_routes(desired: DesiredState) -> None:
+def test_before_the_network_is_deployed_there_are_no_routes(desired: DesiredState) -> None:
     assert route_stacks(desired, {}) == []

@@ -1,4 +1,4 @@
-"""What StackSets cannot carry is deployed from our own templates into three accounts of the embedded cloud."""
+"""The stacks that StackSets cannot carry, deployed from our own templates into three accounts of the embedded cloud."""
 
 from __future__ import annotations
 
@@ -102,16 +102,16 @@ STACKS = {
 
 
 def test_a_second_run_changes_nothing(client: Client, rollout: RolloutFile, layers: dict[str, Template]) -> None:
-    told: list[StackOutcome] = []
-    outcomes = deploy_stacks(client, rollout, "dev", layers, report=told.append)
+    reported: list[StackOutcome] = []
+    outcomes = deploy_stacks(client, rollout, "dev", layers, report=reported.append)
     assert states(outcomes) == dict.fromkeys(STACKS, "created")
-    assert told == outcomes
+    assert reported == outcomes
     before = client.counts()["cloudformation:ExecuteChangeSet"]
     assert states(deploy_stacks(client, rollout, "dev", layers)) == dict.fromkeys(STACKS, "unchanged")
     assert client.counts()["cloudformation:ExecuteChangeSet"] == before
 
 
-def test_plan_and_apply_learn_what_stands_and_what_to_do_where_nothing_does(
+def test_outputs_of_shared_stacks_are_read_and_a_missing_stack_names_bootstrap(
     client: Client, rollout: RolloutFile, layers: dict[str, Template]
 ) -> None:
     with pytest.raises(
@@ -159,16 +159,16 @@ def test_a_stack_that_trusts_a_role_that_was_not_deployed_is_skipped(
     )
 
 
-def test_routes_follow_where_the_network_of_the_phase_stands(
+def test_routes_follow_where_the_network_of_the_phase_is_deployed(
     administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
 ) -> None:
     deploy_stacks(client, rollout, "dev", layers)
-    stands = shared_outputs(client, rollout)
+    shared = shared_outputs(client, rollout)
     api = administrator.api("cloudformation")
     api.create_stack_set(
         StackSetName="stackferry-network-dev",
-        TemplateBody=json.dumps(attached_network(stands.network["eu-west-1"]["TransitGatewayId"])),
-        AdministrationRoleARN=stands.administration["AdministrationRoleArn"],
+        TemplateBody=json.dumps(attached_network(shared.network["eu-west-1"]["TransitGatewayId"])),
+        AdministrationRoleARN=shared.administration["AdministrationRoleArn"],
         ExecutionRoleName="stackferry-execution-dev",
     )
     operation = api.create_stack_instances(

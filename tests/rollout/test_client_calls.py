@@ -61,7 +61,7 @@ def test_a_profile_is_used(bare: pytest.MonkeyPatch, cloud: Cloud, tmp_path: Pat
     assert connect("payments").account() == "700888888888"
 
 
-def test_without_credentials_the_way_out_is_told(bare: pytest.MonkeyPatch) -> None:
+def test_without_credentials_the_remedy_is_given(bare: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unreachable, match=r"^no AWS credentials were found; log in, or name a profile with --profile$"):
         connect().account()
 
@@ -105,7 +105,7 @@ def test_what_an_observer_raises_goes_through_and_the_call_is_not_made(
         raise Killed
 
     with pytest.raises(Killed):
-        Rollout(administrator.client(observe=kill), rollout.shall).submit(rollout.step(Action.CREATE_SET))
+        Rollout(administrator.client(observe=kill), rollout.spec).submit(rollout.step(Action.CREATE_SET))
     assert rollout.client.sets.names() == []
 
 

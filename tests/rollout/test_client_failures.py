@@ -1,4 +1,4 @@
-"""Of a stack's events, those that say why its last operation failed; told here, since servers fail one at a time."""
+"""Events that give the reasons of a stack's failure; scripted, since servers fail one at a time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ STACK = "arn:aws:cloudformation:us-east-1:111111111111:stack/network/1"
 WHERE = Session("us-east-1")
 
 
-class Told:
-    """Calls whose only answer is a list of events, written oldest first and told newest first."""
+class Events:
+    """Calls whose only answer is a list of events, written oldest first and given newest first."""
 
     def __init__(self, *events: tuple[str, str, str]) -> None:
         self.events = events
@@ -42,10 +42,10 @@ ROLLED_BACK = ("network", "UPDATE_ROLLBACK_COMPLETE", "")
 
 
 def failures(*events: tuple[str, str, str], after: datetime | None = None) -> list[str]:
-    return stacks.failures(Told(*events), WHERE, STACK, after)  # type: ignore[arg-type]
+    return stacks.failures(Events(*events), WHERE, STACK, after)  # type: ignore[arg-type]
 
 
-def test_the_first_failure_is_told_first_and_each_in_one_line() -> None:
+def test_the_first_failure_comes_first_and_each_in_one_line() -> None:
     assert failures(BEGUN, FIRST, SECOND, ROLLED_BACK) == [
         "Payments (AWS::SQS::Queue): no room left",
         "Refunds (AWS::SQS::Queue): no room either",
@@ -54,7 +54,7 @@ def test_the_first_failure_is_told_first_and_each_in_one_line() -> None:
 
 @pytest.mark.parametrize("reason", ["Resource creation cancelled", "Resource update cancelled"])
 def test_what_was_cancelled_is_no_cause(reason: str) -> None:
-    cancelled = ("Ledger", "CREATE_FAILED", reason)
+    cancelled = ("Accounts", "CREATE_FAILED", reason)
     assert failures(BEGUN, cancelled, SECOND, cancelled) == ["Refunds (AWS::SQS::Queue): no room either"]
 
 

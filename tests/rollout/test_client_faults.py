@@ -1,4 +1,4 @@
-"""Throttling, errors, broken connections, lost answers: what passes is waited for, what does not is told in a line."""
+"""Throttling, errors, broken connections, lost answers: some pass and are waited for, others are one line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def struck(administrator: Administrator) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", ["throttle", "error", "reset"])
-def test_what_passes_is_waited_for(faulty: Administrator, rollout: Rollout, kind: str) -> None:
+def test_an_error_that_passes_is_waited_for(faulty: Administrator, rollout: Rollout, kind: str) -> None:
     faulty.cloud.set_faults({"kind": kind, "operation": "ListStackSets", "count": 2})
     assert rollout.client.sets.names() == []
     assert struck(faulty) == [2]
@@ -56,7 +56,7 @@ def test_a_call_that_hangs_is_made_again(faulty: Administrator) -> None:
         ("hang", Unreachable, "cloudformation does not answer in us-east-1"),
     ],
 )
-def test_what_does_not_pass_is_told_in_one_line(
+def test_an_error_that_does_not_pass_is_one_line(
     faulty: Administrator, kind: str, error: type[Exception], sentence: str
 ) -> None:
     faulty.cloud.set_faults({"kind": kind, "operation": "ListStackSets"})
@@ -65,7 +65,7 @@ def test_what_does_not_pass_is_told_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-def test_an_endpoint_that_nobody_serves_is_told(faulty: Administrator) -> None:
+def test_an_endpoint_that_nobody_serves_is_unreachable(faulty: Administrator) -> None:
     access = Access("us-east-1", endpoint_url="http://127.0.0.1:1", keys=("1", "any"), attempts=1)
     client = Client(ApiCalls(access), Permissions(), "dev", "dev", DEPLOY_ROLE)
     with pytest.raises(Unreachable, match="look at the network, the proxy and the region"):
@@ -88,7 +88,7 @@ def test_an_operation_whose_answer_was_lost_is_submitted_once(
     if action is Action.CREATE:
         rollout.submit(rollout.step(Action.CREATE_SET))
     else:
-        rollout.stand([member])
+        rollout.roll_out([member])
     faulty.cloud.set_faults({"kind": "lost", "operation": action.value, "count": 1})
     operation = rollout.run(rollout.step(action, [member]), operation_id="mine")
     assert (operation.status, operation.failed, struck(faulty)) == ("SUCCEEDED", 0, [1])
@@ -105,7 +105,7 @@ def test_a_set_is_made_and_deleted_once_though_the_answer_was_lost(
     faulty.cloud.set_faults({"kind": "lost", "operation": action.value, "count": 1})
     rollout.submit(rollout.step(action))
     assert struck(faulty) == [1]
-    assert rollout.client.sets.names() == ([rollout.shall.name] if action is Action.CREATE_SET else [])
+    assert rollout.client.sets.names() == ([rollout.spec.name] if action is Action.CREATE_SET else [])
 
 
 @pytest.mark.parametrize("operation", ["CreateChangeSet", "ExecuteChangeSet", "DeleteChangeSet", "DescribeStacks"])
@@ -143,14 +143,14 @@ def test_a_preview_that_cannot_be_described_leaves_no_change_set_and_says_why(
     assert faulty.api("cloudformation", member).list_change_sets(StackName="routes")["Summaries"] == []
 
 
-def test_a_suspended_account_is_told_with_its_number(faulty: Administrator, rollout: Rollout, member: str) -> None:
+def test_a_suspended_account_is_named_with_its_number(faulty: Administrator, rollout: Rollout, member: str) -> None:
     faulty.cloud.set_faults({"kind": "suspended", "operation": "DescribeStacks"})
     with pytest.raises(AccessDenied, match=f"account {member}, us-east-1.* suspended"):
         rollout.client.members.deployed(Target(member, "us-east-1"), "stack")
 
 
 @pytest.mark.parametrize(
-    ("code", "words", "sentence"),
+    ("code", "message", "sentence"),
     [
         ("ExpiredToken", "The security token included in the request is expired", "have expired .*; log in again"),
         ("InvalidClientTokenId", "The security token is invalid", "does not know the credentials .*enable the region"),
@@ -168,8 +168,8 @@ def test_a_suspended_account_is_told_with_its_number(faulty: Administrator, roll
         ),
     ],
 )
-def test_foreign_errors_are_put_into_our_words(code: str, words: str, sentence: str) -> None:
-    foreign = ClientError({"Error": {"Code": code, "Message": words}}, "HeadObject")
+def test_errors_of_botocore_are_translated(code: str, message: str, sentence: str) -> None:
+    foreign = ClientError({"Error": {"Code": code, "Message": message}}, "HeadObject")
     with (
         pytest.raises(RolloutError, match=sentence) as refused,
         translated("s3", "HeadObject", Session("us-east-1", Role("1", "plan"))),

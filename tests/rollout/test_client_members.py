@@ -37,7 +37,7 @@ def stack(administrator: Administrator, target: Target) -> Account:
     return account
 
 
-def test_a_stack_is_told_with_its_own_template_and_values(client: Client, target: Target, stack: Account) -> None:
+def test_a_stack_is_read_with_its_own_template_and_values(client: Client, target: Target, stack: Account) -> None:
     found = client.members.deployed(target, "stack")
     assert found is not None
     assert json.loads(found.template) == json.loads(template())
@@ -55,12 +55,12 @@ def test_a_stack_that_is_gone_is_none(client: Client, target: Target, stack: Acc
 
 
 def test_many_stacks_come_with_their_keys_and_a_locked_account_with_its_error(
-    standing: Rollout, members: list[str], number: Callable[[], str]
+    rolled_out: Rollout, members: list[str], number: Callable[[], str]
 ) -> None:
-    instances = standing.client.sets.instances(standing.shall.name)
+    instances = rolled_out.client.sets.instances(rolled_out.spec.name)
     looks = [StackRef(("network", target), each.stack_id) for target, each in instances.items()]
     looks.append(StackRef(("network", Target(number(), EAST)), "stack"))
-    found = {look.key: answer for look, answer in standing.client.members.deployed_many(looks)}
+    found = {look.key: answer for look, answer in rolled_out.client.members.deployed_many(looks)}
     locked = found.pop(looks[-1].key)
     assert isinstance(locked, AccessDenied)
     assert set(found) == {("network", Target(each, EAST)) for each in members}
@@ -100,7 +100,7 @@ def test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(
     assert "Colour" in client.members.first_failure(target, "stack")
 
 
-def test_a_failure_before_the_last_operation_is_not_told(client: Client, target: Target, stack: Account) -> None:
+def test_a_failure_before_the_last_operation_does_not_count(client: Client, target: Target, stack: Account) -> None:
     test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(client, target, stack)
     body = template("Second")
     stack.client("cloudformation").update_stack(StackName="stack", TemplateBody=body)
@@ -108,14 +108,14 @@ def test_a_failure_before_the_last_operation_is_not_told(client: Client, target:
     assert client.members.first_failure(target, "stack") == ""
 
 
-def test_a_failure_before_the_given_time_is_not_told(client: Client, target: Target, stack: Account) -> None:
+def test_a_failure_before_the_given_time_does_not_count(client: Client, target: Target, stack: Account) -> None:
     test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(client, target, stack)
     later = datetime.now(UTC) + timedelta(hours=1)
     assert client.members.first_failure(target, "stack", later) == ""
     assert client.members.first_failure(target, "stack", later - timedelta(hours=2)) != ""
 
 
-def test_a_stack_that_could_not_be_created_and_was_deleted_still_tells_why(
+def test_a_stack_that_could_not_be_created_and_was_deleted_still_has_its_reason(
     client: Client, target: Target, administrator: Administrator
 ) -> None:
     account = Account(administrator.cloud, target.account)
@@ -145,7 +145,7 @@ def test_alarms_are_found_by_any_of_the_prefixes_over_many_pages(
     assert client.members.alarms(target, []) == []
 
 
-def test_a_preview_tells_each_change_with_its_cause_and_leaves_no_change_set(
+def test_a_preview_has_each_change_with_its_cause_and_leaves_no_change_set(
     client: Client, target: Target, stack: Account
 ) -> None:
     found = client.members.preview(target, "stack", template("Second"), {"QueueName": "refunds"})

@@ -71,7 +71,9 @@ def test_nothing_happens_where_nothing_changes(client: Client, owner: Account, t
     assert owner.client("cloudformation").list_change_sets(StackName="routes")["Summaries"] == []
 
 
-def test_a_creation_that_fails_tells_why_and_can_be_tried_again(client: Client, owner: Account, target: Target) -> None:
+def test_a_creation_that_fails_gives_the_reason_and_can_be_tried_again(
+    client: Client, owner: Account, target: Target
+) -> None:
     with pytest.raises(RolloutError, match=r"stack routes in account .* is ROLLBACK_COMPLETE; Broken .*Colour"):
         client.plain.deploy(plain_stack(target, BROKEN, {}))
     assert owner.status("routes") == "ROLLBACK_COMPLETE"
@@ -81,7 +83,7 @@ def test_a_creation_that_fails_tells_why_and_can_be_tried_again(client: Client, 
     assert said == ["ROLLBACK_COMPLETE", "DELETE_COMPLETE", "CREATE_COMPLETE"]
 
 
-def test_an_update_that_fails_rolls_back_and_tells_why(client: Client, target: Target) -> None:
+def test_an_update_that_fails_rolls_back_and_gives_the_reason(client: Client, target: Target) -> None:
     deploy(client, target)
     with pytest.raises(RolloutError, match=r"is UPDATE_ROLLBACK_COMPLETE; Broken .*Colour"):
         client.plain.deploy(plain_stack(target, BROKEN, {}))
@@ -129,7 +131,7 @@ def test_a_stack_is_deleted_and_deleting_again_does_nothing(client: Client, owne
     assert client.plain.read(target, "routes") is None
 
 
-def test_a_stack_that_cannot_be_deleted_tells_why(client: Client, owner: Account, target: Target) -> None:
+def test_a_stack_that_cannot_be_deleted_gives_the_reason(client: Client, owner: Account, target: Target) -> None:
     resources = {"Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}}
     owner.deploy(resources, "routes")
     owner.client("ec2").create_subnet(VpcId=owner.physical_id("Vpc", "routes"), CidrBlock="10.0.0.0/24")

@@ -52,7 +52,7 @@ def test_an_operation_reaches_only_the_accounts_that_its_step_names(
     rollout = Rollout(client, spec())
     rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
     rollout.run(rollout.step(Action.CREATE, members[:1]), permissions=permissions)
-    found = client.sets.read("network", rollout.shall.name)
+    found = client.sets.read("network", rollout.spec.name)
     assert found is not None
     assert list(found.instances) == [Target(members[0], "us-east-1")]
     assert found.instances[Target(members[0], "us-east-1")].unit == permissions.units[0]
@@ -65,9 +65,9 @@ def test_an_update_of_the_set_reaches_only_the_accounts_that_its_step_names(
     rollout = Rollout(client, spec())
     rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
     rollout.run(rollout.step(Action.CREATE, members), permissions=permissions)
-    rollout.shall = spec(QueueName="refunds")
+    rollout.spec = spec(QueueName="refunds")
     operation = rollout.run(rollout.step(Action.UPDATE_SET, members[:1]), permissions=permissions)
-    found = client.sets.instances(rollout.shall.name)
+    found = client.sets.instances(rollout.spec.name)
     touched = [target.account for target, each in found.items() if each.last_operation_id == operation.id]
     assert touched == members[:1]
 
@@ -78,7 +78,7 @@ def test_a_new_set_deploys_nothing_by_itself(
     rollout = Rollout(client, spec())
     rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
     api = organization.of(organization.management, "cloudformation")
-    found = api.describe_stack_set(StackSetName=rollout.shall.name)["StackSet"]
+    found = api.describe_stack_set(StackSetName=rollout.spec.name)["StackSet"]
     assert found["AutoDeployment"]["Enabled"] is False
 
 
@@ -91,7 +91,7 @@ def test_a_delegated_administrator_does_all_of_it(
     rollout = Rollout(connect(organization.cloud, delegate, permissions), spec())
     rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
     operation = rollout.run(rollout.step(Action.CREATE, members), permissions=permissions)
-    sets, name = rollout.client.sets, rollout.shall.name
+    sets, name = rollout.client.sets, rollout.spec.name
     targets = {Target(each, "us-east-1") for each in members}
     assert set(sets.instances(name)) == set(sets.results(name, operation.id)) == targets
     assert sets.overrides(name, Target(members[0], "us-east-1")) == {}
@@ -104,7 +104,7 @@ def test_a_delegated_administrator_does_all_of_it(
 def test_a_self_managed_set_is_never_asked_for_as_a_delegate(administrator: Administrator) -> None:
     rollout = Rollout(administrator.client(Permissions(call_as="DELEGATED_ADMIN")), spec())
     rollout.submit(rollout.step(Action.CREATE_SET))
-    assert rollout.client.sets.names() == [rollout.shall.name]
+    assert rollout.client.sets.names() == [rollout.spec.name]
 
 
 def test_accounts_of_a_unit_are_those_of_all_units_below_that_can_be_deployed_to(

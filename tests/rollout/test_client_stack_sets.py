@@ -29,10 +29,10 @@ def test_a_set_that_is_not_there_reads_as_none(client: Client) -> None:
 
 def test_a_new_set_is_read_as_it_was_submitted(rollout: Rollout) -> None:
     rollout.submit(rollout.step(Action.CREATE_SET))
-    found = rollout.client.sets.read("network", rollout.shall.name)
+    found = rollout.client.sets.read("network", rollout.spec.name)
     assert found is not None
     assert (found.layer, found.name) == ("network", "stackferry-network-dev")
-    assert (found.template, found.parameters) == (rollout.shall.template, {"QueueName": "payments"})
+    assert (found.template, found.parameters) == (rollout.spec.template, {"QueueName": "payments"})
     assert (found.tags, found.instances, found.active) == ({"Environment": "dev"}, {}, ())
     assert rollout.client.sets.names() == ["stackferry-network-dev"]
 
@@ -49,7 +49,7 @@ def test_instances_are_read_with_where_they_are_and_what_they_last_went_through(
 ) -> None:
     rollout.submit(rollout.step(Action.CREATE_SET))
     operation = rollout.run(rollout.step(Action.CREATE, members, ("eu-west-1", "us-east-1")))
-    found = rollout.client.sets.instances(rollout.shall.name)
+    found = rollout.client.sets.instances(rollout.spec.name)
     assert set(found) == {Target(each, region) for each in members for region in ("eu-west-1", "us-east-1")}
     one = found[Target(members[0], "eu-west-1")]
     assert (one.status, one.detailed, one.last_operation_id) == (Status.CURRENT, "SUCCEEDED", operation.id)
@@ -65,87 +65,87 @@ def test_more_instances_than_a_page_holds_are_all_read(rollout: Rollout, number:
     desired = Preferences(max_concurrent="100%", failure_tolerance="100%", mode=ConcurrencyMode.SOFT)
     operation = rollout.run(rollout.step(Action.CREATE, accounts), preferences=desired)
     before = rollout.client.counts()
-    assert set(rollout.client.sets.instances(rollout.shall.name)) == {Target(each, "us-east-1") for each in accounts}
+    assert set(rollout.client.sets.instances(rollout.spec.name)) == {Target(each, "us-east-1") for each in accounts}
     assert rollout.client.counts() - before == {"cloudformation:ListStackInstances": 2}
-    assert set(rollout.client.sets.results(rollout.shall.name, operation.id)) == {
+    assert set(rollout.client.sets.results(rollout.spec.name, operation.id)) == {
         Target(each, "us-east-1") for each in accounts
     }
 
 
-def test_overrides_are_told_by_instance(rollout: Rollout, members: list[str]) -> None:
+def test_overrides_are_read_by_instance(rollout: Rollout, members: list[str]) -> None:
     rollout.submit(rollout.step(Action.CREATE_SET))
     rollout.run(rollout.step(Action.CREATE, members[:1], overrides={"QueueName": "refunds"}))
     rollout.run(rollout.step(Action.CREATE, members[1:2]))
-    told = [rollout.client.sets.overrides(rollout.shall.name, Target(each, "us-east-1")) for each in members]
-    assert told == [{"QueueName": "refunds"}, {}, {}]
+    found = [rollout.client.sets.overrides(rollout.spec.name, Target(each, "us-east-1")) for each in members]
+    assert found == [{"QueueName": "refunds"}, {}, {}]
 
 
-def test_an_update_of_the_set_changes_its_places_and_leaves_the_others_outdated(
-    standing: Rollout, members: list[str]
+def test_an_update_of_the_set_changes_its_targets_and_leaves_the_others_outdated(
+    rolled_out: Rollout, members: list[str]
 ) -> None:
-    standing.shall = spec(body=template("Second"), QueueName="refunds")
-    operation = standing.run(standing.step(Action.UPDATE_SET, members[:1]))
+    rolled_out.spec = spec(body=template("Second"), QueueName="refunds")
+    operation = rolled_out.run(rolled_out.step(Action.UPDATE_SET, members[:1]))
     assert (operation.action, operation.status, operation.failed) == ("UPDATE", "SUCCEEDED", 0)
-    found = standing.client.sets.read("network", standing.shall.name)
+    found = rolled_out.client.sets.read("network", rolled_out.spec.name)
     assert found is not None
-    assert (found.template, found.parameters) == (standing.shall.template, {"QueueName": "refunds"})
+    assert (found.template, found.parameters) == (rolled_out.spec.template, {"QueueName": "refunds"})
     states = [found.instances[Target(each, "us-east-1")].status for each in members]
     assert states == [Status.CURRENT, Status.OUTDATED, Status.OUTDATED]
 
 
-def test_an_update_of_instances_gives_them_their_overrides(standing: Rollout, members: list[str]) -> None:
-    standing.run(standing.step(Action.UPDATE, members[:1], overrides={"QueueName": "refunds"}))
-    deployed = standing.client.sets.instances(standing.shall.name)[Target(members[0], "us-east-1")]
-    found = standing.client.members.deployed(deployed.target, deployed.stack_id)
+def test_an_update_of_instances_gives_them_their_overrides(rolled_out: Rollout, members: list[str]) -> None:
+    rolled_out.run(rolled_out.step(Action.UPDATE, members[:1], overrides={"QueueName": "refunds"}))
+    deployed = rolled_out.client.sets.instances(rolled_out.spec.name)[Target(members[0], "us-east-1")]
+    found = rolled_out.client.members.deployed(deployed.target, deployed.stack_id)
     assert found is not None
     assert found.parameters == {"QueueName": "refunds"}
 
 
-def test_a_set_is_emptied_and_deleted(standing: Rollout, members: list[str]) -> None:
+def test_a_set_is_emptied_and_deleted(rolled_out: Rollout, members: list[str]) -> None:
     with pytest.raises(StackSetNotEmpty):
-        standing.submit(standing.step(Action.DELETE_SET))
-    standing.run(standing.step(Action.DELETE, members))
-    standing.submit(standing.step(Action.DELETE_SET))
-    assert standing.client.sets.read("network", standing.shall.name) is None
+        rolled_out.submit(rolled_out.step(Action.DELETE_SET))
+    rolled_out.run(rolled_out.step(Action.DELETE, members))
+    rolled_out.submit(rolled_out.step(Action.DELETE_SET))
+    assert rolled_out.client.sets.read("network", rolled_out.spec.name) is None
     with pytest.raises(StackSetNotFound):
-        standing.client.sets.instances(standing.shall.name)
+        rolled_out.client.sets.instances(rolled_out.spec.name)
 
 
 def test_instances_that_are_retained_leave_their_stacks(
-    standing: Rollout, members: list[str], administrator: Administrator
+    rolled_out: Rollout, members: list[str], administrator: Administrator
 ) -> None:
-    standing.run(standing.step(Action.DELETE, members[:1], retain=True))
-    assert Target(members[0], "us-east-1") not in standing.client.sets.instances(standing.shall.name)
+    rolled_out.run(rolled_out.step(Action.DELETE, members[:1], retain=True))
+    assert Target(members[0], "us-east-1") not in rolled_out.client.sets.instances(rolled_out.spec.name)
     assert [each["StackStatus"] for each in administrator.fleet.stacks(members[0])] == ["CREATE_COMPLETE"]
 
 
 def test_a_set_of_the_name_is_not_made_again(rollout: Rollout) -> None:
     rollout.submit(rollout.step(Action.CREATE_SET), "first")
-    rollout.shall = spec(QueueName="refunds")
+    rollout.spec = spec(QueueName="refunds")
     with pytest.raises(StackSetExists):
         rollout.submit(rollout.step(Action.CREATE_SET), "second")
 
 
-def test_an_id_that_came_before_with_another_request_is_told(standing: Rollout, members: list[str]) -> None:
-    standing.run(standing.step(Action.UPDATE, members[:1]), operation_id="mine")
+def test_an_id_that_came_before_with_another_request_is_refused(rolled_out: Rollout, members: list[str]) -> None:
+    rolled_out.run(rolled_out.step(Action.UPDATE, members[:1]), operation_id="mine")
     with pytest.raises(OperationIdExists):
-        standing.submit(standing.step(Action.UPDATE, members[1:]), "mine")
+        rolled_out.submit(rolled_out.step(Action.UPDATE, members[1:]), "mine")
 
 
-def test_a_request_that_came_before_operations_of_others_is_stale(standing: Rollout, members: list[str]) -> None:
-    step = standing.step(Action.UPDATE, members[:1])
-    standing.run(step, operation_id="mine")
-    standing.run(standing.step(Action.UPDATE, members[1:]))
+def test_a_request_that_came_before_operations_of_others_is_stale(rolled_out: Rollout, members: list[str]) -> None:
+    step = rolled_out.step(Action.UPDATE, members[:1])
+    rolled_out.run(step, operation_id="mine")
+    rolled_out.run(rolled_out.step(Action.UPDATE, members[1:]))
     with pytest.raises(StaleRequest):
-        standing.submit(step, "mine")
+        rolled_out.submit(step, "mine")
 
 
 def test_the_same_request_twice_is_one_operation(
-    standing: Rollout, members: list[str], administrator: Administrator
+    rolled_out: Rollout, members: list[str], administrator: Administrator
 ) -> None:
-    step = standing.step(Action.UPDATE, members)
-    standing.submit(step, "mine")
-    standing.submit(step, "mine")
+    step = rolled_out.step(Action.UPDATE, members)
+    rolled_out.submit(step, "mine")
+    rolled_out.submit(step, "mine")
     operations = administrator.fleet.call("list_stack_set_operations")["Summaries"]
     assert [each["OperationId"] for each in operations] == ["mine", "operation-2"]
 
@@ -158,51 +158,51 @@ def test_while_another_operation_runs_a_set_without_managed_execution_refuses(
     rollout.submit(rollout.step(Action.CREATE, [member]), "first")
     with pytest.raises(OperationInProgress):
         rollout.submit(rollout.step(Action.UPDATE_SET, [member]), "second")
-    assert [each.id for each in rollout.client.sets.active(rollout.shall.name)] == ["first"]
+    assert [each.id for each in rollout.client.sets.active(rollout.spec.name)] == ["first"]
 
 
 def test_operations_that_are_not_over_are_read_oldest_first(
-    standing: Rollout, members: list[str], administrator: Administrator
+    rolled_out: Rollout, members: list[str], administrator: Administrator
 ) -> None:
     administrator.fleet.drive(StackSeconds=5)
     for name in ("first", "second"):
-        standing.submit(standing.step(Action.UPDATE, members[:1]), name)
-    found = standing.client.sets.read("network", standing.shall.name)
+        rolled_out.submit(rolled_out.step(Action.UPDATE, members[:1]), name)
+    found = rolled_out.client.sets.read("network", rolled_out.spec.name)
     assert found is not None
     assert [(each.id, each.status) for each in found.active] == [("first", "RUNNING"), ("second", "QUEUED")]
 
 
 def test_an_operation_that_is_stopped_begins_nothing_more(
-    standing: Rollout, members: list[str], administrator: Administrator
+    rolled_out: Rollout, members: list[str], administrator: Administrator
 ) -> None:
     administrator.fleet.drive(StackSeconds=1)
-    operation_id = standing.submit(standing.step(Action.UPDATE, members), preferences=Preferences())
-    standing.client.sets.stop(standing.shall.name, operation_id)
-    assert standing.over(operation_id).status == "STOPPED"
-    standing.client.sets.stop(standing.shall.name, operation_id)
-    results = standing.client.sets.results(standing.shall.name, operation_id)
+    operation_id = rolled_out.submit(rolled_out.step(Action.UPDATE, members), preferences=Preferences())
+    rolled_out.client.sets.stop(rolled_out.spec.name, operation_id)
+    assert rolled_out.over(operation_id).status == "STOPPED"
+    rolled_out.client.sets.stop(rolled_out.spec.name, operation_id)
+    results = rolled_out.client.sets.results(rolled_out.spec.name, operation_id)
     assert sorted(each.status for each in results.values()) == ["CANCELLED", "CANCELLED", "SUCCEEDED"]
 
 
-def test_an_operation_that_was_never_submitted_is_none(standing: Rollout) -> None:
-    assert standing.client.sets.operation(standing.shall.name, "never") is None
+def test_an_operation_that_was_never_submitted_is_none(rolled_out: Rollout) -> None:
+    assert rolled_out.client.sets.operation(rolled_out.spec.name, "never") is None
 
 
 def test_results_tell_why_an_account_failed(
-    standing: Rollout, members: list[str], administrator: Administrator
+    rolled_out: Rollout, members: list[str], administrator: Administrator
 ) -> None:
     administrator.fleet.drive(Accounts={members[1]: {"Failure": "Rate exceeded"}})
-    operation = standing.run(standing.step(Action.UPDATE, members), preferences=Preferences("100%", "100%"))
+    operation = rolled_out.run(rolled_out.step(Action.UPDATE, members), preferences=Preferences("100%", "100%"))
     assert operation.failed == 1
-    results = standing.client.sets.results(standing.shall.name, operation.id)
+    results = rolled_out.client.sets.results(rolled_out.spec.name, operation.id)
     assert results[Target(members[0], "us-east-1")].status == "SUCCEEDED"
     assert results[Target(members[1], "us-east-1")].status == "FAILED"
     assert "Rate exceeded" in results[Target(members[1], "us-east-1")].reason
 
 
-def test_preferences_reach_the_operation(standing: Rollout, members: list[str], administrator: Administrator) -> None:
+def test_preferences_reach_the_operation(rolled_out: Rollout, members: list[str], administrator: Administrator) -> None:
     desired = Preferences("2", "10%", ConcurrencyMode.SOFT, parallel_regions=True)
-    operation = standing.run(standing.step(Action.UPDATE, members), preferences=desired)
+    operation = rolled_out.run(rolled_out.step(Action.UPDATE, members), preferences=desired)
     found = administrator.fleet.operation(operation.id)["OperationPreferences"]
     assert found == {
         "MaxConcurrentCount": 2,
@@ -221,7 +221,7 @@ def test_an_operation_without_accounts_is_not_submitted(rollout: Rollout, action
 
 
 def test_a_template_that_is_too_large_to_be_sent_is_refused_before(rollout: Rollout) -> None:
-    rollout.shall = spec(body=template() + " " * 51_200)
+    rollout.spec = spec(body=template() + " " * 51_200)
     with pytest.raises(RolloutError, match="bytes; CloudFormation takes 51,200"):
         rollout.submit(rollout.step(Action.CREATE_SET))
     assert not rollout.client.counts()
@@ -232,7 +232,7 @@ def test_roles_of_a_self_managed_set_are_the_given_ones(rollout: Rollout, admini
     arn = f"arn:aws:iam::{administrator.number}:role/ours"
     permissions = Permissions(administration_role_arn=arn, execution_role_name="theirs")
     rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
-    found = rollout.client.sets.read("network", rollout.shall.name)
+    found = rollout.client.sets.read("network", rollout.spec.name)
     assert found is not None
     assert found.permissions == permissions
 
@@ -243,15 +243,15 @@ _TRUST = (
 )
 
 
-def test_drift_is_told_resource_by_resource(
-    standing: Rollout, members: list[str], administrator: Administrator
+def test_drift_is_read_resource_by_resource(
+    rolled_out: Rollout, members: list[str], administrator: Administrator
 ) -> None:
     sqs = administrator.api("sqs", members[1])
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="payments")["QueueUrl"])
-    standing.client.sets.detect_drift(standing.shall.name, "look", Preferences("100%"))
-    assert standing.over("look").status == "SUCCEEDED"
-    found = standing.client.sets.resource_drifts(standing.shall.name, "look", Target(members[1], "us-east-1"))
+    rolled_out.client.sets.detect_drift(rolled_out.spec.name, "look", Preferences("100%"))
+    assert rolled_out.over("look").status == "SUCCEEDED"
+    found = rolled_out.client.sets.resource_drifts(rolled_out.spec.name, "look", Target(members[1], "us-east-1"))
     assert [(each.logical_id, each.type, each.status) for each in found] == [("Named", "AWS::SQS::Queue", "DELETED")]
-    assert standing.client.sets.resource_drifts(standing.shall.name, "look", Target(members[0], "us-east-1")) == []
-    instances = standing.client.sets.instances(standing.shall.name)
+    assert rolled_out.client.sets.resource_drifts(rolled_out.spec.name, "look", Target(members[0], "us-east-1")) == []
+    instances = rolled_out.client.sets.instances(rolled_out.spec.name)
     assert instances[Target(members[1], "us-east-1")].drift == "DRIFTED"

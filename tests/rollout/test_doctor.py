@@ -296,10 +296,10 @@ def test_too_many_stack_sets_are_found(phase: CheckedPhase) -> None:
 
 
 def test_an_inoperable_instance_is_found(
-    phase: CheckedPhase, standing: Rollout, administrator: Administrator, members: list[str]
+    phase: CheckedPhase, rolled_out: Rollout, administrator: Administrator, members: list[str]
 ) -> None:
     administrator.fleet.shut_out(members[0])
-    standing.run(standing.step(Action.DELETE, [members[0]]))
+    rolled_out.run(rolled_out.step(Action.DELETE, [members[0]]))
 
     (finding,) = found(phase, "instances")
 

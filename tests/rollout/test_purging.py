@@ -1,4 +1,4 @@
-"""A phase is noted, removed and purged on the embedded cloud."""
+"""The resources that a phase retains are recorded, and purged after its removal, on the embedded cloud."""
 
 from __future__ import annotations
 
@@ -74,67 +74,67 @@ def rollout(client: Client) -> Rollout:
 @pytest.fixture
 def keeping(rollout: Rollout, member: str) -> StackSet:
     """A set whose one stack keeps most of what it makes."""
-    rollout.stand([member])
+    rollout.roll_out([member])
     return read(rollout)
 
 
 @pytest.fixture
-def listed(administrator: Administrator, client: Client) -> RetainedList:
+def retained(administrator: Administrator, client: Client) -> RetainedList:
     return RetainedList(client.objects(REGION), administrator.bucket(), SUFFIX)
 
 
 def read(rollout: Rollout) -> StackSet:
-    found = rollout.client.sets.read("network", rollout.shall.name)
+    found = rollout.client.sets.read("network", rollout.spec.name)
     assert found is not None
     return found
 
 
 @pytest.fixture
-def removed(rollout: Rollout, keeping: StackSet, listed: RetainedList, member: str) -> tuple[RetainedResource, ...]:
-    """The set's instance is removed; what it left was noted before."""
-    noted = record_retained(rollout.client, {"network": keeping}, listed)
+def removed(rollout: Rollout, keeping: StackSet, retained: RetainedList, member: str) -> tuple[RetainedResource, ...]:
+    """The set's instance is removed; what it retains was recorded before."""
+    recorded = record_retained(rollout.client, {"network": keeping}, retained)
     operation = rollout.run(rollout.step(Action.DELETE, [member]))
     assert operation.status == "SUCCEEDED"
-    assert noted.unread == {}
-    return noted.resources
+    assert recorded.unread == {}
+    return recorded.resources
 
 
-def fates(found: Any) -> dict[str, PurgeStatus]:
+def statuses(found: Any) -> dict[str, PurgeStatus]:
     return {each.resource.logical_id: each.status for each in found}
 
 
-def test_what_a_removal_leaves_is_written_down_with_its_physical_ids(
-    administrator: Administrator, removed: tuple[RetainedResource, ...], listed: RetainedList, member: str
+def test_retained_resources_are_recorded_with_their_physical_ids(
+    administrator: Administrator, removed: tuple[RetainedResource, ...], retained: RetainedList, member: str
 ) -> None:
     secrets = administrator.api("secretsmanager", member).list_secrets()["SecretList"]
 
     assert {each.logical_id for each in removed} == {"Key", "Secret", "Logs", "Role", "Kept"}
     assert next(each for each in removed if each.logical_id == "Secret").physical_id == secrets[0]["ARN"]
-    assert set(listed.read()) == set(removed)
+    assert set(retained.read()) == set(removed)
 
 
 def test_without_an_acknowledgement_nothing_is_purged(
-    client: Client, listed: RetainedList, removed: tuple[RetainedResource, ...]
+    client: Client, retained: RetainedList, removed: tuple[RetainedResource, ...]
 ) -> None:
-    found, code = purge_retained(client, listed, [])
+    found, code = purge_retained(client, retained, [])
 
-    assert set(fates(found).values()) == {PurgeStatus.KEPT}
-    assert set(listed.read()) == set(removed)
+    assert set(statuses(found).values()) == {PurgeStatus.KEPT}
+    assert set(retained.read()) == set(removed)
     assert code == 0
 
 
 def test_secrets_keys_and_logs_go_and_come_back_for_a_while(
     administrator: Administrator,
     client: Client,
-    listed: RetainedList,
+    retained: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
     ids = {each.logical_id: each.physical_id for each in removed}
 
-    found, code = purge_retained(client, listed, ["purge"])
+    found, code = purge_retained(client, retained, ["purge"])
 
-    assert fates(found) == {
+    assert statuses(found) == {
         "Key": PurgeStatus.PURGED,
         "Secret": PurgeStatus.PURGED,
         "Logs": PurgeStatus.PURGED,
@@ -150,21 +150,21 @@ def test_secrets_keys_and_logs_go_and_come_back_for_a_while(
     assert groups == []
 
 
-def test_what_is_kept_says_how_it_goes(
-    client: Client, listed: RetainedList, removed: tuple[RetainedResource, ...]
+def test_a_kept_resource_says_how_it_is_deleted(
+    client: Client, retained: RetainedList, removed: tuple[RetainedResource, ...]
 ) -> None:
-    words = {each.resource.logical_id: each.detail for each in purge_retained(client, listed, ["purge"])[0]}
+    details = {each.resource.logical_id: each.detail for each in purge_retained(client, retained, ["purge"])[0]}
     role = next(each.physical_id for each in removed if each.logical_id == "Role")
 
-    assert words["Role"] == f"others may use this role; delete it with --acknowledge purge/{role}"
-    assert words["Kept"].startswith("aws cloudcontrol delete-resource --region us-east-1 --type-name AWS::SQS::Queue")
-    assert words["Secret"] == "deleted; `aws secretsmanager restore-secret` brings it back for 7 days"
+    assert details["Role"] == f"others may use this role; delete it with --acknowledge purge/{role}"
+    assert details["Kept"].startswith("aws cloudcontrol delete-resource --region us-east-1 --type-name AWS::SQS::Queue")
+    assert details["Secret"] == "deleted; `aws secretsmanager restore-secret` brings it back for 7 days"
 
 
 def test_a_role_goes_when_it_is_named(
     administrator: Administrator,
     client: Client,
-    listed: RetainedList,
+    retained: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
@@ -173,54 +173,54 @@ def test_a_role_goes_when_it_is_named(
         RoleName=role, PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess"
     )
 
-    purge_retained(client, listed, ["purge", f"purge/{role}"])
+    purge_retained(client, retained, ["purge", f"purge/{role}"])
 
     names = [each["RoleName"] for each in administrator.api("iam", member).list_roles()["Roles"]]
     assert role not in names
 
 
-def test_nothing_is_purged_while_its_stack_stands(
-    client: Client, listed: RetainedList, rollout: Rollout, keeping: StackSet
+def test_nothing_is_purged_while_its_stack_exists(
+    client: Client, retained: RetainedList, rollout: Rollout, keeping: StackSet
 ) -> None:
-    record_retained(client, {"network": keeping}, listed)
+    record_retained(client, {"network": keeping}, retained)
 
-    found, _ = purge_retained(client, listed, ["purge"])
+    found, _ = purge_retained(client, retained, ["purge"])
 
-    assert set(fates(found).values()) == {PurgeStatus.KEPT}
+    assert set(statuses(found).values()) == {PurgeStatus.KEPT}
     assert {each.detail for each in found if each.resource.logical_id == "Key"} == {
         "its stack still exists, and uses it; remove the phase there first"
     }
 
 
-def test_what_is_purged_is_struck_and_what_is_gone_already_counts_as_purged(
+def test_a_purged_resource_leaves_the_list_and_one_that_is_gone_already_counts_as_purged(
     administrator: Administrator,
     client: Client,
-    listed: RetainedList,
+    retained: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
     logs = next(each.physical_id for each in removed if each.logical_id == "Logs")
     administrator.api("logs", member).delete_log_group(logGroupName=logs)
 
-    found, _ = purge_retained(client, listed, ["purge"])
+    found, _ = purge_retained(client, retained, ["purge"])
 
     assert next(each.detail for each in found if each.resource.logical_id == "Logs") == "was gone already"
-    assert {each.logical_id for each in listed.read()} == {"Role", "Kept"}
+    assert {each.logical_id for each in retained.read()} == {"Role", "Kept"}
 
 
 def test_a_purge_that_was_killed_goes_on_where_it_was(
     administrator: Administrator,
     client: Client,
-    listed: RetainedList,
+    retained: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
-    purge_retained(client, listed, ["purge"])
-    listed.add(removed)  # as if the process had died before it struck anything
+    purge_retained(client, retained, ["purge"])
+    retained.add(removed)  # as if the process had died before it took anything out of the list
 
-    found, code = purge_retained(client, listed, ["purge"])
+    found, code = purge_retained(client, retained, ["purge"])
 
-    assert {name: fate for name, fate in fates(found).items() if name in ("Key", "Secret", "Logs")} == {
+    assert {name: status for name, status in statuses(found).items() if name in ("Key", "Secret", "Logs")} == {
         "Key": PurgeStatus.PURGED,
         "Secret": PurgeStatus.PURGED,
         "Logs": PurgeStatus.PURGED,
@@ -231,14 +231,14 @@ def test_a_purge_that_was_killed_goes_on_where_it_was(
 def test_an_account_that_cannot_be_reached_fails_alone(
     administrator: Administrator,
     client: Client,
-    listed: RetainedList,
+    retained: RetainedList,
     removed: tuple[RetainedResource, ...],
     member: str,
 ) -> None:
     elsewhere = Target("999999999990", REGION)
-    listed.add([dataclasses.replace(each, target=elsewhere) for each in removed if each.logical_id == "Secret"])
+    retained.add([dataclasses.replace(each, target=elsewhere) for each in removed if each.logical_id == "Secret"])
 
-    found, code = purge_retained(client, listed, ["purge"])
+    found, code = purge_retained(client, retained, ["purge"])
 
     failed = [each for each in found if each.status is PurgeStatus.FAILED]
     assert {each.resource.target for each in failed} == {elsewhere}
@@ -246,18 +246,20 @@ def test_an_account_that_cannot_be_reached_fails_alone(
     assert code == 1
 
 
-def test_noting_again_keeps_what_was_noted_first(client: Client, listed: RetainedList, keeping: StackSet) -> None:
-    first = record_retained(client, {"network": keeping}, listed)
+def test_recording_again_keeps_what_was_recorded_first(
+    client: Client, retained: RetainedList, keeping: StackSet
+) -> None:
+    first = record_retained(client, {"network": keeping}, retained)
     secret = next(each for each in first.resources if each.logical_id == "Secret")
-    listed.add([dataclasses.replace(secret, snapshots=("later",))])
+    retained.add([dataclasses.replace(secret, snapshots=("later",))])
 
-    assert secret in listed.read()
+    assert secret in retained.read()
 
 
-def test_a_stack_that_cannot_be_read_is_said(
+def test_a_stack_that_cannot_be_read_is_reported(
     administrator: Administrator,
     client: Client,
-    listed: RetainedList,
+    retained: RetainedList,
     keeping: StackSet,
     member: str,
 ) -> None:
@@ -265,10 +267,10 @@ def test_a_stack_that_cannot_be_read_is_said(
     iam.detach_role_policy(RoleName="stackferry-plan-dev", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     iam.delete_role(RoleName="stackferry-plan-dev")
 
-    noted = record_retained(administrator.client(), {"network": keeping}, listed)
+    recorded = record_retained(administrator.client(), {"network": keeping}, retained)
 
-    assert noted.resources == ()
-    assert set(noted.unread) == {("network", Target(member, REGION))}
+    assert recorded.resources == ()
+    assert set(recorded.unread) == {("network", Target(member, REGION))}
 
 
 DATABASE = json.dumps(
@@ -292,21 +294,21 @@ DATABASE = json.dumps(
 
 
 def test_only_the_final_snapshot_of_a_database_goes(
-    administrator: Administrator, client: Client, listed: RetainedList, member: str
+    administrator: Administrator, client: Client, retained: RetainedList, member: str
 ) -> None:
     rollout = Rollout(client, spec(body=DATABASE))
-    rollout.stand([member])
+    rollout.roll_out([member])
     rds = administrator.api("rds", member)
     (database,) = rds.describe_db_instances()["DBInstances"]
     rds.create_db_snapshot(DBSnapshotIdentifier="by-hand", DBInstanceIdentifier=database["DBInstanceIdentifier"])
-    record_retained(client, {"network": read(rollout)}, listed)
+    record_retained(client, {"network": read(rollout)}, retained)
     rollout.run(rollout.step(Action.DELETE, [member]))
     before = {each["DBSnapshotIdentifier"] for each in rds.describe_db_snapshots()["DBSnapshots"]}
 
-    (purged,), _ = purge_retained(client, listed, ["purge"])
+    (purged,), _ = purge_retained(client, retained, ["purge"])
 
     left = {each["DBSnapshotIdentifier"] for each in rds.describe_db_snapshots()["DBSnapshots"]}
     (final,) = before - {"by-hand"}
     assert left == {"by-hand"}
     assert purged.detail == f"snapshot {final} deleted"
-    assert listed.read() == ()
+    assert retained.read() == ()

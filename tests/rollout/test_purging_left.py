@@ -1,4 +1,4 @@
-"""What a template leaves when its stack goes, what of it is purged how, and which instances are detached. Pure."""
+"""Resources that a stack retains, the way in which each is purged, and instances that are detached. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def of_template(**resources: dict[str, Any]) -> dict[str, str]:
     return {each.logical_id: each.policy for each in found}
 
 
-def test_what_has_a_policy_that_keeps_it_is_left() -> None:
+def test_a_resource_with_a_retaining_policy_is_retained() -> None:
     assert of_template(
         Kept={"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain"},
         Role={"Type": "AWS::IAM::Role", "DeletionPolicy": "RetainExceptOnCreate"},
@@ -48,14 +48,14 @@ def test_a_database_without_a_policy_leaves_a_snapshot_unless_it_belongs_to_a_cl
     ) == {"Alone": "Snapshot"}
 
 
-def test_what_a_condition_kept_from_being_made_is_not_left() -> None:
+def test_a_resource_that_a_condition_left_out_is_not_retained() -> None:
     template = json.dumps({"Resources": {"Key": {"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain"}}})
 
     assert retained_resources(StackRef(("foundation", HERE), "arn:stack"), template, []) == ()
 
 
 @pytest.mark.parametrize(
-    ("type_name", "policy", "way"),
+    ("type_name", "policy", "disposal"),
     [
         ("AWS::SecretsManager::Secret", "Retain", Disposal.SECRET),
         ("AWS::KMS::Key", "RetainExceptOnCreate", Disposal.KEY),
@@ -66,8 +66,8 @@ def test_what_a_condition_kept_from_being_made_is_not_left() -> None:
         ("AWS::S3::Bucket", "Retain", Disposal.BY_HAND),
     ],
 )
-def test_each_type_has_its_way(type_name: str, policy: str, way: Disposal) -> None:
-    assert left(type_name, policy).disposal is way
+def test_each_type_has_its_disposal(type_name: str, policy: str, disposal: Disposal) -> None:
+    assert left(type_name, policy).disposal is disposal
 
 
 def test_a_type_that_is_not_known_comes_with_the_command_that_deletes_it() -> None:

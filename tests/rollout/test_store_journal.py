@@ -140,7 +140,7 @@ def test_many_operations_are_all_kept_though_the_journal_stays_small(
     assert opened().journal.take_over("another").entries == found.entries
 
 
-def test_history_tells_of_all_runs_that_ended(store: Store, opened: Callable[[], Store]) -> None:
+def test_history_has_all_runs_that_ended(store: Store, opened: Callable[[], Store]) -> None:
     for name, good in (("first", True), ("second", False), ("third", True)):
         journal = opened().journal
         journal.begin(run(name, release=f"release of {name}"))
@@ -153,14 +153,14 @@ def test_history_tells_of_all_runs_that_ended(store: Store, opened: Callable[[],
     ]
 
 
-def test_suffixes_do_not_stand_in_each_others_way(store: Store, administrator: Administrator, bucket: str) -> None:
+def test_suffixes_do_not_block_each_other(store: Store, administrator: Administrator, bucket: str) -> None:
     store.journal.begin(run())
     other = Store(administrator.client().objects(EAST), bucket, "staging")
     other.journal.begin(run("second"))
     assert store.journal.run() == run()
 
 
-def test_a_journal_that_is_not_ours_is_told(store: Store, administrator: Administrator, bucket: str) -> None:
+def test_a_journal_of_another_form_is_refused(store: Store, administrator: Administrator, bucket: str) -> None:
     administrator.api("s3").put_object(Bucket=bucket, Key="rollout/dev/run.json", Body=b'{"run": {"id": 7}}')
     with pytest.raises(
         RolloutError, match=rf"^s3://{bucket}/rollout/dev/run.json is not what this version .* \(at run.id: "

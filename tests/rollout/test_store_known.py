@@ -76,7 +76,7 @@ def test_an_instance_that_an_update_passed_by_keeps_what_was_confirmed_before() 
     assert found.overrides("network", instance(3, OTHER, Status.OUTDATED, "PENDING")) is None
 
 
-def test_an_update_of_the_set_leaves_the_overrides_of_its_places() -> None:
+def test_an_update_of_the_set_leaves_the_overrides_of_its_targets() -> None:
     found = known(entry(Action.CREATE, 1, overrides={"Size": "2"}), entry(Action.UPDATE_SET, 2))
     assert found.overrides("network", instance(2)) == {"Size": "2"}
 
@@ -85,7 +85,7 @@ def test_an_update_of_the_set_behind_others_makes_nothing_known() -> None:
     assert known(entry(Action.UPDATE_SET, 2)).overrides("network", instance(2)) is None
 
 
-def test_a_list_takes_the_place_of_the_one_before() -> None:
+def test_a_list_replaces_the_one_before() -> None:
     found = known(entry(Action.CREATE, 1, overrides={"Size": "2"}), entry(Action.UPDATE, 2, overrides={"Zones": "3"}))
     assert found.overrides("network", instance(2)) == {"Zones": "3"}
 
@@ -147,20 +147,20 @@ def test_what_is_known_survives_being_written(run: list[Entry]) -> None:
     assert to_json(again.stored()) == body
 
 
-def test_it_agrees_with_what_the_cloud_says_of_every_instance(standing: Rollout, members: list[str]) -> None:
+def test_it_agrees_with_what_the_cloud_says_of_every_instance(rolled_out: Rollout, members: list[str]) -> None:
     found = known()
-    stand = standing.step(Action.CREATE, members)
-    found.apply([Entry("operation-2", stand, EntryState.OVER)])
+    creation = rolled_out.step(Action.CREATE, members)
+    found.apply([Entry("operation-2", creation, EntryState.OVER)])
     for action, accounts, given_overrides in (
         (Action.UPDATE, members[:2], {"QueueName": "refunds"}),
         (Action.UPDATE_SET, members[:1], None),
         (Action.UPDATE, members[1:], {"QueueName": "chargebacks"}),
     ):
-        step = standing.step(action, accounts, overrides=given_overrides)
-        found.apply([Entry(standing.run(step).id, step, EntryState.OVER)])
-    instances = standing.client.sets.instances(standing.shall.name)
-    told = {target: standing.client.sets.overrides(standing.shall.name, target) for target in instances}
-    assert {target: found.overrides("network", each) for target, each in instances.items()} == told
+        step = rolled_out.step(action, accounts, overrides=given_overrides)
+        found.apply([Entry(rolled_out.run(step).id, step, EntryState.OVER)])
+    instances = rolled_out.client.sets.instances(rolled_out.spec.name)
+    expected = {target: rolled_out.client.sets.overrides(rolled_out.spec.name, target) for target in instances}
+    assert {target: found.overrides("network", each) for target, each in instances.items()} == expected
 
 
 def test_the_store_knows_what_a_run_under_way_has_done(administrator: Administrator) -> None:

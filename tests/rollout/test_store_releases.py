@@ -145,16 +145,16 @@ def test_a_rollback_that_failed_is_no_good_release(store: Store) -> None:
 texts = st.text(max_size=8)
 values = st.dictionaries(texts, texts, max_size=3)
 targets = st.builds(Target, st.sampled_from([ONE, OTHER, "333333333333"]), st.sampled_from([EAST, WEST]))
-by_place = st.dictionaries(targets, values, max_size=6)
+by_target = st.dictionaries(targets, values, max_size=6)
 
 
-@given(by_place)
-def test_values_by_place_survive_being_grouped(drawn: dict[Target, dict[str, str]]) -> None:
+@given(by_target)
+def test_values_by_target_survive_being_grouped(drawn: dict[Target, dict[str, str]]) -> None:
     assert ungrouped(grouped(drawn)) == drawn
 
 
 @settings(deadline=None)
-@given(by_place, by_place, values, values, st.lists(texts, max_size=3))
+@given(by_target, by_target, values, values, st.lists(texts, max_size=3))
 def test_any_release_survives_being_written(
     overrides: dict[Target, dict[str, str]],
     parameters: dict[Target, dict[str, str]],

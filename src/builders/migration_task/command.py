@@ -33,7 +33,7 @@ TASK_OUTPUT = "replicationTaskArn"
 )
 @click.option("--timeout", "timeout_seconds", type=click.FloatRange(min=0), help="Wait at most so many seconds.")
 @click.option("--poll", "poll_seconds", type=click.FloatRange(min=0.05), default=5.0, show_default=True,
-              help="Seconds between two looks at the task.")  # fmt: skip
+              help="Seconds between two polls of the task.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--profile", help="Profile of the AWS configuration; else what boto3 finds by itself.")
 @click.option("--region", help="Region; else that of the task.")

@@ -13,7 +13,7 @@ from builders.migration_task.client import Replication
 from builders.migration_task.task import READY, RUNNING, STARTING, Task, why
 
 Show = Callable[[Task], None]
-"""Told of the task after every look at it."""
+"""Shows the task after every poll."""
 Say = Callable[[str], None]
 Seen = TypeVar("Seen")
 
@@ -22,7 +22,7 @@ _SUCCESSFUL, _FAILED = "successful", "failed"
 
 @dataclass(frozen=True)
 class Watch:
-    """How to wait: `poll_seconds` between two looks, at most `timeout_seconds` in all, or for ever."""
+    """A way to wait: `poll_seconds` between two polls, at most `timeout_seconds` in all, or for ever."""
 
     show: Show
     say: Say

@@ -31,7 +31,7 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the full load is: percent of it, and tables by what became of them."""
+    """The progress of the full load: percent of it, and tables by what became of them."""
 
     percent: int
     loaded: int
@@ -41,13 +41,13 @@ class Progress:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether every table is in the target, or given up."""
+        """True once every table is in the target, or given up."""
         return self.percent >= 100 and not self.loading and not self.queued
 
 
 @dataclass(frozen=True)
 class Task:
-    """What DMS says of a task at one moment."""
+    """A task as DMS describes it at one moment."""
 
     arn: str
     instance_arn: str
@@ -61,17 +61,17 @@ class Task:
 
     @property
     def has_run(self) -> bool:
-        """Whether it was ever started. A changed task is ready again although it has run: the status does not tell."""
+        """True once it was started. A changed task is ready again although it has run: the status does not say it."""
         return bool(self.started) or self.status in (STOPPED, FAILED)
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether it stays as it is until somebody asks for something."""
+        """True while it stays as it is until somebody asks for something."""
         return self.status in AT_REST
 
     @property
     def has_failed(self) -> bool:
-        """Whether it ended by itself and not because somebody stopped it; one that runs again has not."""
+        """True when it ended by itself and not because somebody stopped it; one that runs again has not."""
         return self.is_at_rest and (self.status.startswith(FAILED) or "ERROR" in self.stop_reason)
 
 
@@ -116,7 +116,7 @@ def rows_of(tables: Iterable[Mapping[str, Any]]) -> Rows:
 
 
 def why(task: Task) -> str:
-    """Why the task stopped, in DMS's words, and what helps; empty for one that runs or was never started."""
+    """The reason why the task stopped, as DMS gives it, and a remedy; empty for one that runs or never started."""
     said = "; ".join(filter(None, [task.stop_reason.removeprefix("Stop Reason "), task.failure]))
     if not said or not task.is_at_rest:
         return ""
@@ -127,7 +127,7 @@ def why(task: Task) -> str:
 
 
 def as_data(task: Task, rows: Rows) -> dict[str, Any]:
-    """What --json prints."""
+    """The task and its rows as --json prints them."""
     return {
         "task": task.arn,
         "status": task.status,

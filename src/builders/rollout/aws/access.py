@@ -1,4 +1,4 @@
-"""Whose credentials a call is made with, and in which region. Values only: naming them loads no boto3."""
+"""The credentials and the region of a call. Values only: naming them loads no boto3."""
 
 from __future__ import annotations
 

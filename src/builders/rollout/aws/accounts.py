@@ -83,7 +83,7 @@ class Members:
         return [found[name] for name in sorted(found)]
 
     def running_task(self, target: Target, stack_id: str) -> bool:
-        """Tell whether a replication task of the stack runs, so that DMS refuses to modify it."""
+        """True when a replication task of the stack runs, so that DMS refuses to modify it."""
         session = self._session(target)
         arns = [each.physical_id for each in stacks.resources(self._calls, session, stack_id) if each.type == TASK]
         if not arns:
@@ -104,11 +104,11 @@ class Members:
             return stacks.changes(self._calls, session, stack_id, name) if name else []
 
     def can_read(self, target: Target, bucket: str, key: str) -> bool:
-        """Tell whether the account may read an object, through its plan role."""
+        """True when the account may read an object, through its plan role."""
         try:
             self._calls.ask(self._session(target), "s3", "HeadObject", Bucket=bucket, Key=key)
         except (AccessDenied, NotFound) as refused:
-            if isinstance(refused, AccessDenied) and "AssumeRole" in refused.words:
+            if isinstance(refused, AccessDenied) and "AssumeRole" in refused.reason:
                 raise
             return False
         return True

@@ -1,4 +1,4 @@
-"""The one place through which every AWS call goes: counted, observed, bounded in number, its errors translated."""
+"""The one way of every AWS call: counted, observed, bounded in number, its errors translated."""
 
 from __future__ import annotations
 

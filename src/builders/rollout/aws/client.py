@@ -48,5 +48,5 @@ class Client:
         return Objects(self.calls, region)
 
     def counts(self) -> Counter[str]:
-        """How often each operation was called, by names like "cloudformation:DescribeStackSet"."""
+        """The calls of each operation, by names like "cloudformation:DescribeStackSet"."""
         return Counter(self.calls.counts)

@@ -1,4 +1,4 @@
-"""What AWS refuses, as errors, and the one mapping of botocore's errors into them.
+"""The errors of AWS, and the one mapping of botocore's errors into them.
 
 RolloutError
 ├── Unreachable               no credentials, no endpoint, no answer, throttled for too long: the same call may succeed
@@ -31,12 +31,12 @@ class Unreachable(RolloutError):
 
 
 class Refused(RolloutError):
-    """AWS answered with an error. `code` and `words` are AWS's own."""
+    """AWS answered with an error. `code` and `reason` are AWS's own."""
 
-    def __init__(self, message: str, code: str = "", words: str = "") -> None:
+    def __init__(self, message: str, code: str = "", reason: str = "") -> None:
         super().__init__(message)
         self.code = code
-        self.words = words
+        self.reason = reason
 
 
 class AccessDenied(Refused):
@@ -77,7 +77,7 @@ class Conflict(Refused):
 
 @dataclass(frozen=True)
 class Advice:
-    """What a command's user does once AWS answers again, and the page that lists the command's permissions."""
+    """The user's next step once AWS answers again, and the page that lists a command's permissions."""
 
     retry: str = "run `resume`"
     permissions: str = "docs/permissions.md"
@@ -144,31 +144,33 @@ def translated(service: str, operation: str, session: Session, advice: Advice = 
 def _refused(
     response: Mapping[str, Any], service: str, operation: str, session: Session, advice: Advice
 ) -> Refused | Unreachable:
-    """What passes by itself, or by a new login, is `Unreachable`: it tells nothing of what was asked for."""
+    """An error that passes by itself, or by a new login, is `Unreachable`: it says nothing of the request."""
     code = str(response["Error"]["Code"])
-    words = _line(response["Error"].get("Message", ""))
+    reason = _line(response["Error"].get("Message", ""))
     if passing := _passing(response, code, f"{service} in {session}", operation, advice.retry):
-        return Unreachable(f"{passing}: {words}" if words else passing)
+        return Unreachable(f"{passing}: {reason}" if reason else passing)
     if operation == "AssumeRole" and code in _DENIED:
         return AccessDenied(
-            f"a role cannot be assumed: {words}; it must be there, trust this account and ask for the external id "
+            f"a role cannot be assumed: {reason}; it must be there, trust this account and ask for the external id "
             f"that this phase sends; see {advice.permissions}",
             code,
-            words,
+            reason,
         )
     if code in _DENIED:
-        return AccessDenied(_denial(words, service, operation, session, advice), code, words)
+        return AccessDenied(_denial(reason, service, operation, session, advice), code, reason)
     if code in _INVALID:
         # A region that an account has not enabled knows none of its credentials (Account Management guide, "Enable or
         # disable AWS Regions in your account").
         remedy = "log in again, name another profile, or enable the region in that account"
-        return Refused(f"AWS does not know the credentials ({operation} in {session}: {words}); {remedy}", code, words)
+        return Refused(
+            f"AWS does not know the credentials ({operation} in {session}: {reason}); {remedy}", code, reason
+        )
     kind = _KINDS.get(code, Refused)
-    return kind(f"{service} in {session} refused {operation}: {code}: {words}", code, words)
+    return kind(f"{service} in {session} refused {operation}: {code}: {reason}", code, reason)
 
 
 def _passing(response: Mapping[str, Any], code: str, service: str, operation: str, retry: str) -> str:
-    """What to wait for, or to do, before the same call may succeed; empty where it would be refused again."""
+    """The step that may let the same call succeed; empty where it would be refused again."""
     if code in _EXPIRED:
         return f"the AWS credentials have expired ({operation}, {service}); log in again, then {retry}"
     if code in _THROTTLED:
@@ -178,15 +180,15 @@ def _passing(response: Mapping[str, Any], code: str, service: str, operation: st
     return ""
 
 
-def _denial(words: str, service: str, operation: str, session: Session, advice: Advice) -> str:
+def _denial(reason: str, service: str, operation: str, session: Session, advice: Advice) -> str:
     """AWS names action and resource in most sentences; where it does not, the call's own name must do."""
-    named = re.search(r"perform: (\S+?)(?: on resource: (\S+))?(?: |$)", words)
+    named = re.search(r"perform: (\S+?)(?: on resource: (\S+))?(?: |$)", reason)
     called = f"{service}:{operation}"
     action = named[1] if named else _ACTIONS.get(called, called)
     resource = f" on {named[2]}" if named and named[2] else ""
     caller = f"role {session.role.name}" if session.role else "these credentials"
-    return f"{caller} may not {action}{resource} in {session}; allow it ({advice.permissions}); AWS says: {words}"
+    return f"{caller} may not {action}{resource} in {session}; allow it ({advice.permissions}); AWS says: {reason}"
 
 
-def _line(words: object) -> str:
-    return " ".join(str(words).split())
+def _line(reason: object) -> str:
+    return " ".join(str(reason).split())

@@ -31,7 +31,7 @@ def role(calls: ApiCalls, session: Session, name: str) -> IamRole | None:
 
 
 def may_assume(calls: ApiCalls, session: Session, role_arn: str, other_arn: str) -> bool:
-    """Tell whether the policies of a role let it assume another one, which must trust it besides."""
+    """True when the policies of a role let it assume another one, which must trust it besides."""
     request = {"PolicySourceArn": role_arn, "ActionNames": ["sts:AssumeRole"], "ResourceArns": [other_arn]}
     results = calls.ask(session, "iam", "SimulatePrincipalPolicy", **request)["EvaluationResults"]
     return all(each["EvalDecision"] == "allowed" for each in results)

@@ -61,10 +61,10 @@ class Objects:
         except NotFound as error:
             if "IfMatch" not in condition or error.code == "NoSuchBucket":
                 raise
-            raise Conflict(f"{key} is no longer in {bucket}", error.code, error.words) from error
+            raise Conflict(f"{key} is no longer in {bucket}", error.code, error.reason) from error
 
     def exists(self, bucket: str, key: str) -> bool:
-        """Tell whether an object is there."""
+        """True when an object is there."""
         try:
             self._calls.ask(self._session, "s3", "HeadObject", Bucket=bucket, Key=key)
         except NotFound:

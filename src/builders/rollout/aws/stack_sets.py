@@ -37,7 +37,7 @@ Request = dict[str, Any]
 
 @dataclass(frozen=True)
 class InstanceResult:
-    """What an operation came to at one instance (ListStackSetOperationResults)."""
+    """The result of an operation at one instance (ListStackSetOperationResults)."""
 
     status: str
     reason: str = ""
@@ -108,7 +108,7 @@ class StackSets:
         return {each.target: each for each in found}
 
     def overrides(self, name: str, target: Target) -> dict[str, str]:
-        """The parameters that an instance overrides: one call, the only one that tells. Empty where it is gone."""
+        """The parameters that an instance overrides: one call, the only one that has them. Empty where it is gone."""
         instance = {"StackInstanceAccount": target.account, "StackInstanceRegion": target.region}
         try:
             found = self._ask("DescribeStackInstance", StackSetName=name, **instance)["StackInstance"]
@@ -163,7 +163,7 @@ class StackSets:
         return tuple(each for each in map(_operation, reversed(found)) if each.active)
 
     def results(self, name: str, operation_id: str) -> Mapping[Target, InstanceResult]:
-        """What an operation came to at each of its instances. AWS is a little behind with it."""
+        """The results of an operation, by instance. AWS is a little behind with them."""
         found = self._pages("ListStackSetOperationResults", StackSetName=name, OperationId=operation_id)
         return {
             Target(each["Account"], each["Region"]): InstanceResult(each["Status"], each.get("StatusReason", ""))
@@ -227,7 +227,7 @@ def _definition(spec: StackSetSpec, permissions: Permissions, tags: Values) -> R
 def _deployment(call: Call, preferences: Preferences, permissions: Permissions) -> Request:
     """The instances that a call touches, and how it goes through them; none to update a set without instances.
 
-    An empty list of overrides is not sent: boto3 writes it as an empty value, whose meaning no reference tells.
+    An empty list of overrides is not sent: boto3 writes it as an empty value, which no reference explains.
     """
     if call.action is Action.UPDATE_SET and not call.accounts:
         return {}
@@ -273,7 +273,7 @@ def _values(parameters: list[Mapping[str, str]]) -> dict[str, str]:
 
 
 def _instance(found: Mapping[str, Any]) -> Instance:
-    """An item of ListStackInstances, which tells no overrides."""
+    """An item of ListStackInstances, which has no overrides."""
     return Instance(
         target=Target(found["Account"], found["Region"]),
         status=Status(found["Status"]),

@@ -102,7 +102,7 @@ def statuses(calls: ApiCalls, session: Session, prefix: str) -> dict[str, str]:
 
 
 def failures(calls: ApiCalls, session: Session, stack: str, after: datetime | None = None) -> list[str]:
-    """Why resources failed in the stack's last operation, the first failure first; none when the stack is unknown.
+    """The failures of the stack's last operation with their reasons, in their order; none when there is no stack.
 
     A deletion without failures is passed over: StackSets deletes what it could not create, and the reason is before.
     """
@@ -147,7 +147,7 @@ def pauses() -> Iterator[float]:
 
 def _is_no_stack(refused: Refused) -> bool:
     """CloudFormation has no error of its own for a stack that is not there."""
-    return refused.code == "ValidationError" and "does not exist" in refused.words
+    return refused.code == "ValidationError" and "does not exist" in refused.reason
 
 
 def _is_cause(event: Answer) -> bool:
@@ -182,7 +182,7 @@ def require_inline(name: str, template: str) -> None:
 
 @dataclass(frozen=True)
 class ResourceChange:
-    """A change as DescribeChangeSet tells it.
+    """A change as DescribeChangeSet has it.
 
     `action` is Add, Modify, Remove, Dynamic or Import; `replacement` is True, False, Conditional or empty; `causes` are
     the properties and attributes that change, such as "Properties.DBInstanceClass" or "Tags"; `policy_action` is
@@ -244,7 +244,7 @@ def execute(calls: ApiCalls, session: Session, stack: str, name: str) -> None:
     try:
         calls.ask(session, "cloudformation", "ExecuteChangeSet", **request)
     except Refused as refused:
-        if "EXECUTE_" not in refused.words:  # its status by now, where only the answer of an attempt was lost
+        if "EXECUTE_" not in refused.reason:  # its status by now, where only the answer of an attempt was lost
             raise
 
 
@@ -289,7 +289,7 @@ def _discard(calls: ApiCalls, session: Session, stack: str, name: str) -> None:
                 if _is_no_stack(refused):
                     return
                 raise
-            if "EXECUTE_" in refused.words or pause >= 5:
+            if "EXECUTE_" in refused.reason or pause >= 5:
                 return
             time.sleep(pause)
         else:

@@ -79,7 +79,7 @@ def _outputs_of(
 
 
 class StackState(enum.Enum):
-    """What became of a stack."""
+    """The outcome of a stack."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -99,7 +99,7 @@ class StackOutcome:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the stack is as desired."""
+        """True when the stack is as desired."""
         return self.state not in (StackState.FAILED, StackState.SKIPPED)
 
     def __str__(self) -> str:

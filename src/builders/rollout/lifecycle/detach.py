@@ -60,7 +60,7 @@ def detach_calls(
 
 
 def _is_reached(client: Client, sets: Mapping[str, StackSet], account: str) -> bool:
-    """Whether the account still lets us read a stack of ours."""
+    """True when the account still lets us read a stack of ours."""
     for state in sets.values():
         for target, instance in state.instances.items():
             if target.account == account and instance.stack_id:

@@ -27,7 +27,7 @@ and whatever else was encrypted with it shows by then."""
 
 
 class PurgeStatus(enum.Enum):
-    """What became of a retained resource."""
+    """The outcome for a retained resource."""
 
     PURGED = "purged"
     KEPT = "kept"

@@ -66,7 +66,7 @@ class Entry:
 class Run:
     """A run. `began` is an ISO time that the caller gives; `owner` is a token of the process that may write.
 
-    `good`, known at its end: every instance was CURRENT. `to` is the release that a rollback puts back: its own differs
+    `good`, set at its end: every instance was CURRENT. `to` is the release that a rollback puts back: its own differs
     where accounts came or left since.
     """
 
@@ -178,7 +178,7 @@ class Journal:
         return self._stored
 
     def _write(self, stored: _StoredRun) -> None:
-        """Write run.json where it is what we last saw.
+        """Write run.json if it is as we last saw it.
 
         An attempt whose answer was lost conflicts with the next one, boto3's or ours: what our owner's token wrote is
         no other run's.

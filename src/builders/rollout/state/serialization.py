@@ -37,7 +37,7 @@ class Objects(Protocol):
         """Write an object on a condition, and return its ETag. Raises `Conflict`."""
 
     def exists(self, bucket: str, key: str) -> bool:
-        """Tell whether an object is there."""
+        """True when an object is there."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a rollout keeps of a phase: journal, releases and known overrides, in one bucket."""
+"""The stored state of a phase: journal, releases and override cache, in one bucket."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Store:
         self._overrides = folder.json(folder.key("known.json"), StoredOverrides)
 
     def overrides(self) -> OverrideCache:
-        """Read the overrides that are known, with those that the operations of a run under way have given."""
+        """Read the override cache, with the overrides that the operations of a run under way have given."""
         stored, _ = self._overrides.read()
         cache = OverrideCache(stored)
         run = self.journal.run()
