@@ -51,14 +51,14 @@ def _lets_administer(statement: Mapping[str, Json], effect: str) -> bool:
     if statement.get("Effect") != effect or statement.get("Condition"):
         return False
     account = get_account_id()
-    ours = ("*", account, f"arn:aws:iam::{account}:root")
-    named = any(kind == "AWS" and principal in ours for kind, principal in principals(statement))
+    root = ("*", account, f"arn:aws:iam::{account}:root")
+    named = any(kind == "AWS" and principal in root for kind, principal in principals(statement))
     return named and covers(statement, "kms:PutKeyPolicy")
 
 
 @patch(
     "ministack.core.iam_evaluator.enforce",
-    why="who reads or writes a secret with a customer's key is not asked whether he may use the key",
+    why="a secret with a customer's key is read and written without permission to use the key",
 )
 def _enforce(
     original: Any,

@@ -1,12 +1,12 @@
 """The registry of patches: what of ministack is replaced, why, and in which order.
 
-A patch stands in the module of its service, beside what it is about:
+A patch is in the module of its service:
 
     @patch("ministack.services.rds._instance_xml", why="DescribeDBInstances leaves out the exported logs")
     def exported_logs(original, instance): ...
 
 The server applies all of them once, module by module in the order that it gives (server/app.py), and those of a module
-from top to bottom; a later patch of the same target stands in front of an earlier one. tests/cloud/test_patches.py
+from top to bottom; of two patches of one target the later one calls the earlier one. tests/cloud/test_patches.py
 looks at ministack as it is installed, once for each patch, and fails when a patch has become needless.
 
 What is private to ministack and only used is in internals.py.
@@ -39,7 +39,7 @@ class Patch:
     why: str
     replacement: Callable[..., Any]
     make: Callable[[Any], Any]
-    """Takes the original and returns what takes its place."""
+    """Takes the original and returns the replacement."""
 
     @property
     def name(self) -> str:
@@ -70,7 +70,7 @@ _registered: list[Patch] = []
 
 
 def patch(target: str, why: str) -> Callable[[Replacement], Replacement]:
-    """Register a function that is called in place of `target`, with the original as its first argument."""
+    """Register a function that is called instead of `target`, with the original as its first argument."""
 
     def register(replacement: Replacement) -> Replacement:
         def make(original: Any) -> Any:
@@ -84,7 +84,7 @@ def patch(target: str, why: str) -> Callable[[Replacement], Replacement]:
 
 
 def patch_value(target: str, why: str) -> Callable[[Replacement], Replacement]:
-    """Register a function or class that is called once, with the original; what it returns takes its place."""
+    """Register a function or class that is called once, with the original, and returns the replacement."""
 
     def register(replacement: Replacement) -> Replacement:
         _registered.append(Patch(target, why, replacement, replacement))

@@ -24,7 +24,7 @@ from pathlib import Path
 from builders.errors import CloudError
 
 READY = "ready "
-"""What the server's one line on stdout begins with; the endpoint URL follows."""
+"""The beginning of the server's one line on stdout; the endpoint URL follows."""
 
 TEMPORARY = "temporary"
 """A file of this name marks a state directory that the server removes when we are killed and cannot."""

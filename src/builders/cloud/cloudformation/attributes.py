@@ -1,7 +1,7 @@
 """Values that AWS would choose for a resource: ids, ARNs and other attributes.
 
-Where the registry's schema gives a form (a pattern, a known prefix) the value has it. Where it does not, the value is
-invented, and `invented()` lists it, so that nobody takes it for a fact.
+Where the registry's schema gives a form (a pattern, a prefix) the value has it. Where it does not, the value is
+invented, and `invented()` lists it, so that it is not taken for a fact.
 """
 
 from __future__ import annotations
@@ -96,24 +96,20 @@ def identity(kind: ResourceType, logical_id: str, stack_name: str, properties: M
 
 
 def complete(
-    kind: ResourceType,
-    logical_id: str,
-    stack_name: str,
-    properties: Mapping[str, Json],
-    known: Mapping[str, Json],
+    kind: ResourceType, logical_id: str, stack_name: str, properties: Mapping[str, Json], given: Mapping[str, Json]
 ) -> dict[str, Json]:
-    """Return `known` with every other attribute that Fn::GetAtt takes: a property's value, or a chosen one."""
-    values = from_properties(kind, properties, known)
+    """Return `given` with every other attribute that Fn::GetAtt takes: a property's value, or a chosen one."""
+    values = from_properties(kind, properties, given)
     for path in kind.attributes:
         if path not in values and path in kind.read_only and re.fullmatch(r"[\w.]+", path):
             values[path] = _choose(kind, path, logical_id, stack_name, properties)
     return values
 
 
-def from_properties(kind: ResourceType, properties: Mapping[str, Json], known: Mapping[str, Json]) -> dict[str, Json]:
-    """Return `known` with the attributes that are properties of the template, such as `Vpc.CidrBlock`."""
+def from_properties(kind: ResourceType, properties: Mapping[str, Json], given: Mapping[str, Json]) -> dict[str, Json]:
+    """Return `given` with the attributes that are properties of the template, such as `Vpc.CidrBlock`."""
     values = {path: value_at(properties, path) for path in kind.attributes}
-    return {path: value for path, value in values.items() if value is not None} | dict(known)
+    return {path: value for path, value in values.items() if value is not None} | dict(given)
 
 
 def _choose(kind: ResourceType, path: str, logical_id: str, stack_name: str, properties: Mapping[str, Json]) -> Json:
@@ -144,7 +140,7 @@ def _choose(kind: ResourceType, path: str, logical_id: str, stack_name: str, pro
 
 
 def _matches(pattern: str, value: str) -> bool:
-    """Return whether a value has a schema's pattern; a pattern that only Java understands is matched by nothing."""
+    """Return whether a value has a schema's pattern; nothing matches a pattern that only Java understands."""
     try:
         return regex.search(pattern, value) is not None
     except regex.error:
@@ -174,9 +170,9 @@ def _guesses(service: str, thing: str) -> list[str]:
     resources = [thing.lower(), dashed, dashed.split("-", 1)[-1], f"dx-{dashed.split('-')[-1]}"]
     services = [service.lower(), service.lower().replace("v2", "")]
     arns = [
-        f"arn:aws:{name}:{place}:{{account}}:{resource}{separator}{tail}"
+        f"arn:aws:{name}:{region}:{{account}}:{resource}{separator}{tail}"
         for name in services
-        for place in ("{region}", "")
+        for region in ("{region}", "")
         for resource in resources
         for separator in ("/", ":")
         for tail in ("{uuid}", "{name}", "{hex17}", "{upper26}")

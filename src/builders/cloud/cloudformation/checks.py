@@ -106,9 +106,9 @@ class _Checked:
             raise ValueError(f"the embedded cloud cannot make this {self.name}: {error!r}") from error
 
     def _finished(self, made: Made, properties: Properties) -> Made:
-        physical_id, known = made
+        physical_id, given = made
         identity = dict.fromkeys(self.kind.identifiers, physical_id) if len(self.kind.identifiers) == 1 else {}
-        return physical_id, attributes.from_properties(self.kind, properties, identity | (known or {}))
+        return physical_id, attributes.from_properties(self.kind, properties, identity | (given or {}))
 
 
 _TYPE_NAMES = {"array": "JSONArray", "object": "JSONObject"}

@@ -20,7 +20,7 @@ from builders.cloud.patches import patch, patch_value
 from builders.resource_types import Json
 
 _STACK = "cloud-control"
-"""What names made outside of a stack begin with."""
+"""The stack name in the names of resources that no stack made."""
 
 
 def install() -> None:

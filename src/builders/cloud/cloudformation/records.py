@@ -1,7 +1,7 @@
 """Resources of types that ministack does not know, kept as records that follow the registry's schema.
 
-Create, Ref, Fn::GetAtt, update in place, replacement and delete behave as the schema says; nothing behind the record
-does anything. The functions have the signatures of ministack's resource handlers.
+Create, Ref, Fn::GetAtt, update, replacement and delete behave as the schema says; nothing behind the record does
+anything. The functions have the signatures of ministack's resource handlers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from builders.resource_types import Json, ResourceType
 
 Handlers = dict[str, Any]
 Made = tuple[str, dict[str, Json]]
-"""What a create or update handler returns: the physical id (Ref) and the attributes (Fn::GetAtt)."""
+"""The physical id (Ref) and the attributes (Fn::GetAtt) that a create or update handler returns."""
 
 Before = Callable[[Mapping[str, Json]], None]
 """Takes the properties, and raises ValueError to refuse them."""
@@ -82,7 +82,7 @@ def update(
     stack_name: str,
     logical_id: str,
 ) -> Made:
-    """Change a record in place, or make its successor where a create-only property changed."""
+    """Change a record, or make its successor where a create-only property changed."""
     record = records.get((kind.name, physical_id))
     changed = [
         path for path in kind.create_only if resource_types.value_at(old, path) != resource_types.value_at(new, path)

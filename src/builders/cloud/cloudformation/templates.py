@@ -76,12 +76,12 @@ def _evaluate_conditions(original: Any, template: Mapping[str, Json], parameters
 def _check_references(template: Mapping[str, Json]) -> None:
     """Refuse Ref, Fn::GetAtt, Fn::Sub, DependsOn and conditions that name nothing. Raises ValueError."""
     resources = template.get("Resources") or {}
-    known = set(resources) | set(template.get("Parameters") or {})
+    names = set(resources) | set(template.get("Parameters") or {})
     for section in ("Resources", "Outputs"):
         unresolved = {
             name
             for name, attribute in cloudformation.references(template.get(section) or {})
-            if attribute is None and name not in known and not name.startswith(_PSEUDO)
+            if attribute is None and name not in names and not name.startswith(_PSEUDO)
         }
         for resource in (template.get(section) or {}).values():
             depends = resource.get("DependsOn", []) if isinstance(resource, dict) else []
@@ -145,15 +145,15 @@ def _check_attribute(resources: Mapping[str, Json], name: str, attribute: str) -
     kind = resource_types.load(str(resource.get("Type", "")))
     if kind is None or "${" in attribute:
         return
-    if not any(attribute == known or re.fullmatch(known, attribute) for known in kind.attributes):
+    if not any(attribute == each or re.fullmatch(each, attribute) for each in kind.attributes):
         raise ValueError(f"Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt")
 
 
 def _check_conditions(template: Mapping[str, Json]) -> None:
-    known = set(template.get("Conditions") or {})
+    conditions = set(template.get("Conditions") or {})
     for section in ("Resources", "Outputs"):
         for name in _conditions_used(template.get(section) or {}):
-            if name not in known:
+            if name not in conditions:
                 raise ValueError(
                     f"Template format error: Unresolved condition dependency {name} in the {section} block of the "
                     "template"

@@ -1,7 +1,7 @@
-"""What DMS refuses with: the fault's name and its sentence.
+"""Refusals of DMS: faults of the API by name, and subnet groups that CloudFormation cannot make.
 
-Source: DMS API reference, the errors of each operation. Sentences that the reference does not give are known from
-public issues (terraform-provider-aws #2236, #24047 and #46516) or, where they say "(embedded cloud)", are ours.
+Source: DMS API reference, the errors of each operation. Sentences that the reference does not give are from public
+issues (terraform-provider-aws #2236, #24047 and #46516) or, where they say "(embedded cloud)", are ours.
 """
 
 from __future__ import annotations

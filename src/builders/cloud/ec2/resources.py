@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ministack.core.responses import get_account_id
@@ -23,6 +24,8 @@ Properties = Mapping[str, Json]
 Change = Callable[[str, Properties], None]
 """Changes another resource; takes the physical id and the properties."""
 
+_INGRESS, _EGRESS = "IpPermissions", "IpPermissionsEgress"
+
 OPEN_EGRESS = {
     "IpProtocol": "-1",
     "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
@@ -30,7 +33,7 @@ OPEN_EGRESS = {
     "PrefixListIds": [],
     "UserIdGroupPairs": [],
 }
-"""What a group without an egress rule gets (CloudFormation template reference, AWS::EC2::SecurityGroup,
+"""The rule of a group without an egress rule (CloudFormation template reference, AWS::EC2::SecurityGroup,
 SecurityGroupEgress: both IP versions)."""
 
 
@@ -41,10 +44,10 @@ def handlers() -> dict[str, Handlers]:
         "AWS::EC2::NetworkAcl": (ec2.network_acls, _network_acl),
         "AWS::EC2::VPNGateway": (ec2.vpn_gateways, _vpn_gateway),
     }
-    linked = {
+    linked: dict[str, tuple[Change, Change]] = {
         "AWS::EC2::NetworkAclEntry": (_add_entry, _remove_entry),
-        "AWS::EC2::SecurityGroupEgress": (_add_egress, _remove_egress),
-        "AWS::EC2::SecurityGroupIngress": (_add_ingress, _remove_ingress),
+        "AWS::EC2::SecurityGroupEgress": (partial(_add_rule, _EGRESS), partial(_remove_rule, _EGRESS)),
+        "AWS::EC2::SecurityGroupIngress": (partial(_add_rule, _INGRESS), partial(_remove_rule, _INGRESS)),
         "AWS::EC2::SubnetNetworkAclAssociation": (_associate, _dissociate),
     }
     return {name: _stored(name, *each) for name, each in stored.items()} | {
@@ -194,44 +197,21 @@ def _dissociate(physical_id: str, _properties: Properties) -> None:
         each["Associations"] = [one for one in each["Associations"] if one["NetworkAclAssociationId"] != physical_id]
 
 
-def _group(properties: Properties) -> dict[str, Json]:
+def _add_rule(direction: str, _id: str, properties: Properties) -> None:
+    """Add a rule to its group; the first one of egress replaces the open one (seen on AWS: aws-cdk #987)."""
     identifier = properties.get("GroupId", "")
     if identifier not in ec2.security_groups:
         raise ValueError(f"The security group '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
-    group: dict[str, Json] = ec2.security_groups[identifier]
-    return group
-
-
-def _add_ingress(_id: str, properties: Properties) -> None:
-    """Let a group receive. Raises ValueError where it does already."""
-    _add_rule(_group(properties).setdefault("IpPermissions", []), properties)
-
-
-def _remove_ingress(_id: str, properties: Properties) -> None:
-    """Take the rule away again."""
-    _remove_rule(properties, "IpPermissions")
-
-
-def _add_egress(_id: str, properties: Properties) -> None:
-    """Add the rule; the first one takes the place of the open one (seen on AWS: aws-cdk #987)."""
-    rules = _group(properties).setdefault("IpPermissionsEgress", [])
-    rules[:] = [rule for rule in rules if rule != OPEN_EGRESS]
-    _add_rule(rules, properties)
-
-
-def _remove_egress(_id: str, properties: Properties) -> None:
-    """Take the rule away again."""
-    _remove_rule(properties, "IpPermissionsEgress")
-
-
-def _add_rule(rules: list[Json], properties: Properties) -> None:
+    rules = ec2.security_groups[identifier].setdefault(direction, [])
+    if direction == _EGRESS:
+        rules[:] = [rule for rule in rules if rule != OPEN_EGRESS]
     (rule,) = ec2.rules([dict(properties)])
     if any(ec2.without_descriptions(rule) == ec2.without_descriptions(other) for other in rules):
         raise ValueError("the specified rule already exists (Service: Ec2, Status Code: 400)")
     rules.append(rule)
 
 
-def _remove_rule(properties: Properties, direction: str) -> None:
+def _remove_rule(direction: str, _id: str, properties: Properties) -> None:
     group = ec2.security_groups.get(properties.get("GroupId", ""))
     (rule,) = ec2.rules([dict(properties)])
     if group:

@@ -196,7 +196,7 @@ def _start(physical_id: str, properties: Mapping[str, Json]) -> None:
 
 
 def _change(instance: dict[str, Json], old: Mapping[str, Json], new: Mapping[str, Json]) -> None:
-    """Bring the server and the record after an update in place."""
+    """Change the server and the record after an update without replacement."""
     server = databases.servers[instance["DBInstanceArn"]]
     instance["Endpoint"]["Port"] = server.port
     if new.get("MasterUserPassword") != old.get("MasterUserPassword"):

@@ -29,7 +29,7 @@ LIFETIME = datetime.timedelta(days=30)
 
 @dataclass(frozen=True)
 class OnPremises:
-    """The source as a phase is told of it."""
+    """The source as a phase knows it."""
 
     host: str
     port: int

@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,13 @@ from builders.cloud.organizations import api as organizations
 from builders.cloud.rds import instances, operations
 from builders.cloud.secretsmanager import rotation, secrets
 from builders.cloud.server import accounts, faults, state
+from builders.cloud.server.faults import Application, Receive, Scope, Send
 from builders.cloud.stacksets import api as stacksets, members, permissions
+
+CA_PATH = "/_stackferry/ca.pem"
+"""The page with the certificate authority of the databases."""
+STATUS_PATH = "/_stackferry/status.json"
+"""The page with the servers of the databases, the last rotations, and the attributes that were invented."""
 
 PATCHED = (
     templates,
@@ -60,7 +66,7 @@ PATCHED = (
     permissions,
     state,
 )
-"""The modules with patches, in the order in which they are applied; a later one stands in front of an earlier one."""
+"""The modules with patches, in the order in which they are applied."""
 
 
 def install(directory: Path) -> None:
@@ -100,15 +106,6 @@ def _status() -> bytes:
     return json.dumps(status, indent=2).encode()
 
 
-CA_PATH = "/_stackferry/ca.pem"
-"""Where the server serves the certificate authority of its databases."""
-STATUS_PATH = "/_stackferry/status.json"
-"""Where the server shows the servers of its databases, the last rotations, and the attributes that it invented."""
-
-Scope = dict[str, Any]
-Application = Callable[[Scope, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
-
-
 async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bool) -> bool:
     """Serve on a bound socket until asked to stop; then end databases and functions.
 
@@ -132,10 +129,7 @@ async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bo
     config.graceful_timeout = 1.0
     config.shutdown_timeout = 1.0
     config.loglevel = os.environ["LOG_LEVEL"]
-    pages = {
-        CA_PATH: (directory / "ca.pem").read_bytes,
-        STATUS_PATH: _status,
-    }
+    pages = {CA_PATH: (directory / "ca.pem").read_bytes, STATUS_PATH: _status}
     saving = asyncio.create_task(state.save_while_serving())
     announcing = asyncio.create_task(_announce(*listener.getsockname()))
     try:
@@ -164,7 +158,7 @@ async def _announce(host: str, port: int) -> None:
 
 
 def _with_own_pages(app: Application, pages: dict[str, Callable[[], bytes]]) -> Application:
-    async def serve_page(scope: Scope, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+    async def serve_page(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] not in (*pages, faults.PATH):
             await app(scope, receive, send)
             state.touched.set()

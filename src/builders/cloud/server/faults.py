@@ -54,7 +54,7 @@ _KINDS = ("throttle", "error", "denied", "suspended", "reset", "hang", "slow", "
 _ANSWERS = {
     "throttle": (400, "ThrottlingException", "Rate exceeded"),
     "error": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
-    "denied": (403, "AccessDenied", "Access denied by a fault that was asked for"),
+    "denied": (403, "AccessDenied", "Access denied by a fault on request"),
     "suspended": (403, "AccessDenied", "Your account is suspended"),
 }
 # What throttling is called where it is not ThrottlingException: {service: (status, code, sentence)}.
@@ -86,14 +86,14 @@ def delay_resource() -> None:
 def put(body: bytes) -> tuple[int, bytes]:
     """Replace the list of faults. Return the HTTP status and what to answer: the list, or why it cannot be."""
     try:
-        wanted = [{"struck": 0, **fault} for fault in json.loads(body or b"[]")]
+        new = [{"struck": 0, **fault} for fault in json.loads(body or b"[]")]
     except (ValueError, TypeError) as error:
-        return 400, json.dumps({"error": f"a JSON list of faults is wanted: {error}"}).encode()
-    for fault in wanted:
+        return 400, json.dumps({"error": f"expected a JSON list of faults: {error}"}).encode()
+    for fault in new:
         if fault.get("kind") not in _KINDS:
             return 400, json.dumps({"error": f"kind {fault.get('kind')!r} is none of {', '.join(_KINDS)}"}).encode()
     with _lock:
-        _faults[:] = wanted
+        _faults[:] = new
     return 200, shown()
 
 
@@ -131,7 +131,7 @@ def in_front_of(application: Application) -> Application:
 
 
 class _Request:
-    """Which service, operation and account a request is for, as ministack's own router and IAM see it."""
+    """The service, operation and account of a request, as ministack's own router and IAM see it."""
 
     def __init__(self, scope: Scope, body: bytes) -> None:
         self.headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
@@ -145,12 +145,12 @@ class _Request:
 
 
 def _strike(*kinds: str, count: bool = True, **request: str) -> dict[str, Json] | None:
-    """Return the first fault of these kinds that is meant, and count it."""
+    """Return the first fault of these kinds that matches a request, and count it."""
     request.setdefault("account", get_account_id() if kinds == ("slow-stack",) else "")
     with _lock:
         for fault in _faults:
-            meant = all(fnmatch.fnmatchcase(value, str(fault.get(name, "*"))) for name, value in request.items())
-            if fault["kind"] in kinds and meant and fault["struck"] < fault.get("count", fault["struck"] + 1):
+            matches = all(fnmatch.fnmatchcase(value, str(fault.get(name, "*"))) for name, value in request.items())
+            if fault["kind"] in kinds and matches and fault["struck"] < fault.get("count", fault["struck"] + 1):
                 fault["struck"] += count
                 return fault
     return None

@@ -1,7 +1,7 @@
-"""What a server needs before ministack is imported: its socket, its directory, its environment.
+"""The server's socket, directory and environment, before ministack is imported.
 
-ministack reads its settings from the environment while it is imported, so the port is bound first, and serving.py,
-which imports ministack, comes last.
+ministack reads its settings from the environment while it is imported, so the port is bound first, and app.py, which
+imports ministack, comes last.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ async def save_while_serving() -> None:
 
 
 def save() -> None:
-    """Write everything into a new directory, which then takes the place of the one before."""
+    """Write everything into a new directory, which then replaces the one before."""
     if not persistence.PERSIST_STATE:
         return
     before = _CURRENT.resolve()
