@@ -77,7 +77,7 @@ def test_service_managed_sets_are_rehearsed_in_an_organization_that_is_made_up(o
     options = ("--regions", "1", "--accounts", "1", "--fault", "fail")
     code, report, progress = rehearse(*options, before=("--file", str(own_file)))
     assert code == 0, progress
-    assert "only what was missing" in step(report, "was applied again")["expected"]
+    assert "only what was missing" in step(report, "access was restored")["expected"]
     assert report["remarks"][0].startswith("The units of dev and their 1 account are made up")
 
 

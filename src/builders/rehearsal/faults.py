@@ -43,9 +43,7 @@ def fail_one_account(rehearsal: Rehearsal, phase: str) -> Snapshot:
 
 def expect_only_missing_done(rehearsal: Rehearsal, phase: str, partial: Snapshot, stacks: int) -> None:
     """Expect that the next apply completed the phase and did not touch the stacks that were finished before."""
-    with rehearsal.step(
-        f"{phase}: the account grants access again, and was applied again", "only what was missing was done"
-    ) as step:
+    with rehearsal.step(f"{phase}: the apply after access was restored", "only what was missing was done") as step:
         now = rehearsal.snapshot(phase)
         touched = [f"{name} in {target}" for name, target in now.changed(partial) if (name, target) in partial.stacks]
         step.expect(not touched, f"touched again: {', '.join(touched)}")
@@ -123,7 +121,8 @@ def kill_and_resume(rehearsal: Rehearsal, phase: str, stacks: int) -> None:
         rehearsal.expect_stacks(step, phase, stacks)
         operations = rehearsal.expect_each_operation_once(step, phase, before)
         step.result = (
-            f"all of them; the journal and AWS list the same {counted_noun(operations, 'operation')}, each once"
+            f"{counted_noun(stacks, 'stack')}; the journal and AWS list the same "
+            f"{counted_noun(operations, 'operation')}, each once"
         )
 
 

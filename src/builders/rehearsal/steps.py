@@ -63,7 +63,7 @@ def apply_creation(rehearsal: Rehearsal, phase: str, stacks: int) -> None:
         rehearsal.succeed(step, "apply", "--phase", phase, *APPLY_OPTIONS, "--no-check")
         rehearsal.expect_stacks(step, phase, stacks)
         operations = rehearsal.expect_each_operation_once(step, phase, before)
-        step.result = f"all of them, by {counted_noun(operations, 'operation')}"
+        step.result = f"{counted_noun(stacks, 'stack')} by {counted_noun(operations, 'operation')}"
 
 
 LAYER, PARAMETER, VALUES = "monitoring", "CpuAlarmPercent", ("85", "75", "70")
@@ -104,7 +104,7 @@ def update_parameter(rehearsal: Rehearsal, phase: str, *, throttle: bool) -> Non
         step.expect(not throttle or sum(throttled) > 0, "no call was throttled")
         _expect_only_the_parameter(rehearsal, step, phase, before)
         operations = rehearsal.expect_each_operation_once(step, phase, before)
-        step.result = f"so it is, by {counted_noun(operations, 'operation')}"
+        step.result = f"done by {counted_noun(operations, 'operation')}"
         if throttle:
             step.result += f"; {counted_noun(sum(throttled), 'call')} throttled"
 
@@ -169,9 +169,10 @@ def roll_back(rehearsal: Rehearsal, phase: str, before: Snapshot, others: Mappin
         for other in names:
             step.expect(rehearsal.snapshot(other) == others[other], f"{other} was touched")
         operations = rehearsal.expect_each_operation_once(step, phase, start)
+        untouched = f"{name_list(names)} untouched" if names else "there is no other phase"
         step.result = (
             f"templates, parameters and outputs of {counted_noun(len(now.stacks), 'stack')} as before, by "
-            f"{counted_noun(operations, 'operation')}; {name_list(names) or 'no other phase'} untouched"
+            f"{counted_noun(operations, 'operation')}; {untouched}"
         )
 
 
@@ -179,14 +180,14 @@ def inspect(rehearsal: Rehearsal, phase: str) -> None:
     """Call the commands that read a deployed phase: status, outputs and drift."""
     with rehearsal.step(f"{phase}: status", "every instance is as desired") as step:
         rehearsal.succeed(step, "status", "--phase", phase)
-        step.result = "every instance is"
+        step.result = "every instance is as desired"
     folder = rehearsal.prepared.file.parent / "outputs"
     with rehearsal.step(f"{phase}: outputs", "a file for every target, and one index") as step:
         rehearsal.succeed(step, "outputs", "--phase", phase, "--outputs-dir", str(folder))
         for target in rehearsal.prepared.targets(phase):
             path = folder / phase / target.account / target.region / "flat-outputs.json"
             step.expect(path.is_file(), f"there is no {path.relative_to(folder)}")
-        step.result = "all written"
+        step.result = "written"
     with rehearsal.step(f"{phase}: drift", "no stack has drifted") as step:
         rehearsal.succeed(step, "drift", "--phase", phase, "--poll", "0.1")
-        step.result = "none has"
+        step.result = "no drift"
