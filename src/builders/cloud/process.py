@@ -101,7 +101,7 @@ def running(
     """
     with contextlib.ExitStack() as cleanup:
         if state_directory is None:
-            prefix = "stackferry-cloud-client-"
+            prefix = "stackferry-cloud-"  # short: the socket of a database below it has 107 bytes for its whole path
             state_directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix=prefix)))
             (state_directory / TEMPORARY).touch()
         state_directory.mkdir(parents=True, exist_ok=True)
