@@ -20,9 +20,11 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-def test_a_json_template_has_sorted_keys_one_space_of_indent_and_a_newline_at_its_end() -> None:
-    assert text_of({"b": [1], "a": {"d": "é", "c": None}}, Format.JSON) == (
-        '{\n "a":{\n  "c":null,\n  "d":"\\u00e9"\n },\n "b":[\n  1\n ]\n}\n'
+def test_a_json_template_has_sorted_keys_a_reference_on_one_line_and_a_newline_at_its_end() -> None:
+    tag = {"Value": {"Ref": "Cost"}, "Key": "é"}
+    assert text_of({"b": [1, tag], "a": {}, "c": {"d": "e" * 100}}, Format.JSON) == (
+        '{\n "a":{},\n "b":[\n  1,\n  {"Key":"\\u00e9","Value":{"Ref":"Cost"}}\n ],\n'
+        f' "c":{{\n  "d":"{"e" * 100}"\n }}\n}}\n'
     )
 
 
