@@ -1,4 +1,4 @@
-"""What the shared makers of parameters let through."""
+"""Values that the shared makers of parameters let through."""
 
 from __future__ import annotations
 

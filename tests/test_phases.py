@@ -127,7 +127,7 @@ def test_deleting_one_phase_leaves_only_what_keeps_its_data_and_the_others_as_th
 
 
 def events(cli: AwsCli) -> dict[str, int]:
-    """How many events each stack has had."""
+    """The number of events that each stack has had."""
     return {
         name: len(cli.json("cloudformation", "describe-stack-events", "--stack-name", name)["StackEvents"])
         for name in sorted(plain_stack(path.stem, "staging") for path in TEMPLATES.glob("*.json"))
@@ -142,7 +142,7 @@ def delete(cli: AwsCli, layer: str) -> None:
 
 
 def everything(cloud: Cloud, account: str) -> dict[str, list[Any]]:
-    """What the services of an account hold, as they describe it."""
+    """The resources of an account, as its services describe them."""
 
     def client(service: str) -> Any:
         return boto3.client(service, **cloud.client_arguments(account, REGION))

@@ -176,7 +176,7 @@ def test_the_order_of_hashes_does_not_change_a_byte(build: Command, project: Pat
 
 
 def on_a_terminal(project: Path, **environment: str) -> str:
-    """What a terminal shows of stderr while one layer is built and linted."""
+    """The stderr that a terminal shows while one layer is built and linted."""
     controller, terminal = pty.openpty()
     try:
         subprocess.run(

@@ -1,4 +1,4 @@
-"""What a build writes, removes, keeps and reports; a check reports the same and writes nothing."""
+"""A build writes, removes, keeps and reports; a check reports the same and writes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What build-templates does with the packages of functions: keys in parameter files, and their upload."""
+"""Packages of functions in build-templates: their keys in parameter files, and their upload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `Stack` promises to every layer, and what it refuses."""
+"""Promises of `Stack` to every layer, and its refusals."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def layers() -> dict[str, Template]:
 
 @pytest.fixture(scope="module")
 def shared() -> SharedOutputs:
-    """What the shared stacks put out, in the forms that AWS gives its ids."""
+    """Outputs of the shared stacks, in the forms that AWS gives its ids."""
     return SharedOutputs(
         tooling={region: {"ArtifactsBucket": f"stackferry-888888888888-{region}-tooling"} for region in (NEAR, FAR)},
         administration={"AdministrationRoleArn": "arn:aws:iam::888888888888:role/stackferry-administration-tooling"},

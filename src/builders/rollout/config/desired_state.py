@@ -212,7 +212,7 @@ def _mistakes(
         source = origin(sources.common, MIGRATION_PHASE)
         yield (
             f"{source.where(MIGRATION_PHASE) if source else phase}: is {named!r}, but the phase is called {phase!r} "
-            f"in {rollout.path}; the roles of the phase are known by that name, so make both the same"
+            f"in {rollout.path}; the roles of the phase are named by it, so make both the same"
         )
     yield from _missing_buckets(rollout.phases[phase].regions, sources, groups, layers.sets)
 
