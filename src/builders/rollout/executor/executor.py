@@ -24,16 +24,21 @@ AnyLayerRun = LayerRun | PlainLayerRun
 
 
 class Executor:
-    """One way through all waves. `resumed` are the targets that an earlier process had worked on in this run."""
+    """One way through all waves, from the current state that the schedule starts from, as it was read last.
 
-    def __init__(self, context: Context, schedule: Schedule, resumed: Collection[Target] = ()) -> None:
+    `resumed` are the targets that an earlier process had worked on in this run.
+    """
+
+    def __init__(
+        self, context: Context, schedule: Schedule, current: CurrentState, resumed: Collection[Target] = ()
+    ) -> None:
         self.report = Report()
         self._context = context
         self._desired = context.desired
         self._schedule = schedule
         self._operations = Operations(context)
-        self._plain = schedule.current.plain
-        self._sets: dict[str, StackSet | None] = dict(schedule.current.sets)
+        self._plain = current.plain
+        self._sets: dict[str, StackSet | None] = dict(current.sets)
         self._expected = dict(self._sets)
         """The sets as they are where every call has succeeded so far."""
         self._resumed_accounts = {target.account for target in resumed}

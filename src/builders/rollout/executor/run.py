@@ -65,7 +65,7 @@ def run_to_desired(
     )
     if planned is None or not planned.starts_from(desired, current):
         planned = make_schedule(desired, current, back=run.command is not Command.APPLY)
-    return _close(context, Executor(context, planned, resumed).run())
+    return _close(context, Executor(context, planned, current, resumed).run())
 
 
 def detach(services: RunServices, run: Run, desired: DesiredState, calls: Mapping[str, Sequence[Call]]) -> Report:

@@ -69,9 +69,13 @@ class Schedule:
 
     def starts_from(self, desired: DesiredState, current: CurrentState) -> bool:
         """Tell whether another reading of the phase found the state that the schedule was made from."""
-        return dict(self.current.plain) == dict(current.plain) and all(
-            same_calls(desired, layer, self.current.sets.get(layer), current.sets.get(layer))
-            for layer in self.current.sets.keys() | current.sets.keys()
+        before, now = self.current.sets, current.sets
+        if before.keys() != now.keys() or dict(self.current.plain) != dict(current.plain):
+            return False
+        # The order of layers follows from the templates.
+        return all(
+            before[layer].template == now[layer].template and same_calls(desired, layer, before[layer], now[layer])
+            for layer in before
         )
 
 
