@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from builders.rollout.aws.access import Access, Role, Session
-from builders.rollout.aws.calls import ApiCalls
+from builders.rollout.aws.access import Access, Role
+from builders.rollout.aws.calls import ApiCalls, Session
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Conflict, NotFound, Refused, StackSetNotFound
 from builders.rollout.model import Permissions, Target
@@ -66,7 +66,7 @@ class Simulation(ApiCalls):
         self._assumed.clear()
         self._account = ""
 
-    def _ask(self, where: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
+    def _make(self, where: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
         with self._lock:
             if where.role and where.role not in self._assumed:
                 self._assumed.add(where.role)

@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 
 from builders.rollout.aws import stacks
-from builders.rollout.aws.access import Session
 
 STACK = "arn:aws:cloudformation:us-east-1:111111111111:stack/network/1"
-WHERE = Session("us-east-1")
 
 
 class Events:
-    """Calls whose only answer is a list of events, written oldest first and given newest first."""
+    """A session whose only answer is a list of events, written oldest first and given newest first."""
 
     def __init__(self, *events: tuple[str, str, str]) -> None:
         self.events = events
@@ -42,7 +40,7 @@ ROLLED_BACK = ("network", "UPDATE_ROLLBACK_COMPLETE", "")
 
 
 def failures(*events: tuple[str, str, str], after: datetime | None = None) -> list[str]:
-    return stacks.failures(Events(*events), WHERE, STACK, after)  # type: ignore[arg-type]
+    return stacks.failures(Events(*events), STACK, after)  # type: ignore[arg-type]
 
 
 def test_the_first_failure_comes_first_and_each_in_one_line() -> None:

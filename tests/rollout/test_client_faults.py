@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from builders.errors import RolloutError
-from builders.rollout.aws.access import Access, Role, Session
+from builders.rollout.aws.access import Access
 from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import AccessDenied, Unreachable, translated
@@ -172,7 +172,7 @@ def test_errors_of_botocore_are_translated(code: str, message: str, sentence: st
     foreign = ClientError({"Error": {"Code": code, "Message": message}}, "HeadObject")
     with (
         pytest.raises(RolloutError, match=sentence) as refused,
-        translated("s3", "HeadObject", Session("us-east-1", Role("1", "plan"))),
+        translated("s3", "HeadObject", "account 1, us-east-1", "plan"),
     ):
         raise foreign
     assert refused.value.__cause__ is foreign

@@ -12,7 +12,6 @@ from botocore.config import Config
 
 from builders.errors import ReplicationError, RolloutError
 from builders.migration_task.task import Rows, Task, rows_of, task_of
-from builders.rollout.aws.access import Session
 from builders.rollout.aws.errors import Advice, NotFound, translated
 
 ADVICE = Advice(retry="run this again", permissions="docs/migration.md")
@@ -26,9 +25,9 @@ class Replication:
 
     def __init__(self, arn: str, profile: str | None = None, region: str | None = None) -> None:
         self.arn = arn
-        self._session = Session(region or arn.split(":")[3])
+        self._region = region or arn.split(":")[3]
         with self._asking("a client"):
-            session = boto3.Session(profile_name=profile, region_name=self._session.region)
+            session = boto3.Session(profile_name=profile, region_name=self._region)
             attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", DEFAULT_ATTEMPTS))
             retries = {"mode": "standard", "total_max_attempts": attempts}
             self._dms: Any = session.client("dms", config=Config(connect_timeout=10, read_timeout=30, retries=retries))
@@ -85,7 +84,7 @@ class Replication:
     @contextlib.contextmanager
     def _asking(self, operation: str) -> Iterator[None]:
         try:
-            with translated("dms", operation, self._session, ADVICE):
+            with translated("dms", operation, self._region, advice=ADVICE):
                 yield
         except NotFound as error:
             raise _missing(self.arn) from error

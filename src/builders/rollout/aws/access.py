@@ -1,12 +1,15 @@
-"""The credentials and the region of a call. Values only: naming them loads no boto3."""
+"""The credentials of the administrator, and the roles by which the accounts of a phase are reached."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from builders import naming
 from builders.rollout.model import Target
+
+if TYPE_CHECKING:
+    from builders.rollout.aws.calls import ApiCalls, Session
 
 
 @dataclass(frozen=True)
@@ -36,22 +39,10 @@ class Role:
 
 
 @dataclass(frozen=True)
-class Session:
-    """A region, and the role to assume there; without a role the caller's own credentials are used."""
-
-    region: str
-    role: Role | None = None
-
-    def __str__(self) -> str:
-        """Return the form that messages use."""
-        return f"account {self.role.account}, {self.region}" if self.role else self.region
-
-
-@dataclass(frozen=True)
 class PhaseRoles:
-    """The roles by which the accounts of a phase are reached. `own_account` asks for the caller's, which needs none."""
+    """The roles by which the accounts of a phase are reached; the caller's own account needs none to deploy."""
 
-    own_account: Callable[[], str]
+    calls: ApiCalls
     phase: str
     suffix: str
     deploy_role: str
@@ -63,9 +54,9 @@ class PhaseRoles:
 
     def reading(self, target: Target) -> Session:
         """Read stacks, alarms and tasks of a phase: through the plan role, in every account alike."""
-        return Session(target.region, Role(target.account, self.plan_role, naming.external_id(self.phase)))
+        return self.calls.session(target.region, Role(target.account, self.plan_role, naming.external_id(self.phase)))
 
     def deploying(self, target: Target) -> Session:
         """Do everything else: through the deploy role."""
-        own = target.account == self.own_account()
-        return Session(target.region, None if own else Role(target.account, self.deploy_role))
+        own = target.account == self.calls.account()
+        return self.calls.session(target.region, None if own else Role(target.account, self.deploy_role))

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
-from builders.rollout.aws.access import PhaseRoles, Session
-from builders.rollout.aws.calls import ApiCalls, concurrently
+from builders.rollout.aws.access import PhaseRoles
+from builders.rollout.aws.calls import Session, concurrently
 from builders.rollout.aws.errors import AccessDenied, NotFound
 from builders.rollout.aws.stacks import ChangeSetRequest, ResourceChange
 from builders.rollout.model import DeployedStack, Target, Values
@@ -40,13 +40,12 @@ class StackRef:
 class Members:
     """All target accounts; each call names the target that it asks."""
 
-    def __init__(self, calls: ApiCalls, roles: PhaseRoles) -> None:
-        self._calls = calls
+    def __init__(self, roles: PhaseRoles) -> None:
         self._session = roles.reading
 
     def deployed(self, target: Target, stack_id: str) -> DeployedStack | None:
         """A stack with its template as it was given; None when it is gone."""
-        return stacks.deployed(self._calls, self._session(target), stack_id)
+        return stacks.deployed(self._session(target), stack_id)
 
     def deployed_many(self, refs: Iterable[StackRef]) -> Iterator[tuple[StackRef, DeployedStack | RolloutError | None]]:
         """Read many stacks at once, as they come; an account that cannot be read gives its error."""
@@ -61,14 +60,14 @@ class Members:
 
     def outputs(self, target: Target, stack_id: str) -> dict[str, str]:
         """A stack's outputs; none when it is gone."""
-        return stacks.outputs(stacks.describe(self._calls, self._session(target), stack_id) or {})
+        return stacks.outputs(stacks.describe(self._session(target), stack_id) or {})
 
     def first_failure(self, target: Target, stack_id: str, after: datetime | None = None) -> str:
         """The first resource that failed in the stack's last operation, and why; empty when none did.
 
         Events before `after` (with a time zone) do not count.
         """
-        found = stacks.failures(self._calls, self._session(target), stack_id, after)
+        found = stacks.failures(self._session(target), stack_id, after)
         return found[0] if found else ""
 
     def alarms(self, target: Target, prefixes: Iterable[str]) -> list[Alarm]:
@@ -77,7 +76,7 @@ class Members:
         for prefix in prefixes:
             for kind in ("MetricAlarm", "CompositeAlarm"):
                 request = {"AlarmNamePrefix": prefix, "AlarmTypes": [kind], "MaxRecords": 100}
-                for each in self._calls.pages(self._session(target), "cloudwatch", "DescribeAlarms", **request):
+                for each in self._session(target).pages("cloudwatch", "DescribeAlarms", **request):
                     alarm = Alarm(each["AlarmName"], each["StateValue"], each.get("ActionsEnabled", True))
                     found[alarm.name] = alarm
         return [found[name] for name in sorted(found)]
@@ -85,14 +84,12 @@ class Members:
     def running_task(self, target: Target, stack_id: str) -> bool:
         """True when a replication task of the stack runs, so that DMS refuses to modify it."""
         session = self._session(target)
-        arns = [each.physical_id for each in stacks.resources(self._calls, session, stack_id) if each.type == TASK]
+        arns = [each.physical_id for each in stacks.resources(session, stack_id) if each.type == TASK]
         if not arns:
             return False
         filters = [{"Name": "replication-task-arn", "Values": arns}]
         try:
-            tasks = list(
-                self._calls.pages(session, "dms", "DescribeReplicationTasks", Filters=filters, WithoutSettings=True)
-            )
+            tasks = list(session.pages("dms", "DescribeReplicationTasks", Filters=filters, WithoutSettings=True))
         except NotFound:
             return False
         return any(each["Status"] in UNMODIFIABLE for each in tasks)
@@ -100,13 +97,13 @@ class Members:
     def preview(self, target: Target, stack_id: str, template: str, values: Values) -> list[ResourceChange]:
         """The changes that AWS foretells for an update, by a change set that is deleted in any case."""
         session = self._session(target)
-        with stacks.change_set(self._calls, session, ChangeSetRequest(stack_id, template, values, "UPDATE")) as name:
-            return stacks.changes(self._calls, session, stack_id, name) if name else []
+        with stacks.change_set(session, ChangeSetRequest(stack_id, template, values, "UPDATE")) as name:
+            return stacks.changes(session, stack_id, name) if name else []
 
     def can_read(self, target: Target, bucket: str, key: str) -> bool:
         """True when the account may read an object, through its plan role."""
         try:
-            self._calls.ask(self._session(target), "s3", "HeadObject", Bucket=bucket, Key=key)
+            self._session(target).ask("s3", "HeadObject", Bucket=bucket, Key=key)
         except (AccessDenied, NotFound) as refused:
             if isinstance(refused, AccessDenied) and "AssumeRole" in refused.reason:
                 raise
@@ -117,9 +114,9 @@ class Members:
 ENABLED = ["ENABLED", "ENABLED_BY_DEFAULT"]
 
 
-def enabled_regions(calls: ApiCalls, session: Session) -> frozenset[str]:
+def enabled_regions(session: Session) -> frozenset[str]:
     """The regions that an account has switched on; one page holds them all (Account Management API reference)."""
-    found = calls.pages(session, "account", "ListRegions", RegionOptStatusContains=ENABLED, MaxResults=50)
+    found = session.pages("account", "ListRegions", RegionOptStatusContains=ENABLED, MaxResults=50)
     return frozenset(each["RegionName"] for each in found)
 
 
@@ -132,8 +129,8 @@ DEFAULTS = {STACK_SETS: 1_000, INSTANCES: 100_000, STACKS: 2_000}
 """AWS General Reference, "AWS CloudFormation endpoints and quotas"."""
 
 
-def quotas(calls: ApiCalls, session: Session) -> dict[str, int]:
+def quotas(session: Session) -> dict[str, int]:
     """CloudFormation's quotas of an account and region, by name; the defaults where AWS gives none."""
-    found = calls.pages(session, "service-quotas", "ListServiceQuotas", ServiceCode="cloudformation", MaxResults=100)
+    found = session.pages("service-quotas", "ListServiceQuotas", ServiceCode="cloudformation", MaxResults=100)
     given = {each["QuotaName"]: int(each["Value"]) for each in found if "Value" in each}
     return {name: given.get(name, default) for name, default in DEFAULTS.items()}

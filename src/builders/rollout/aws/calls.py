@@ -1,4 +1,7 @@
-"""The one way of every AWS call: counted, observed, bounded in number, its errors translated."""
+"""The one way of every AWS call: counted, observed, bounded in number, its errors translated.
+
+Naming access, roles and sessions loads no boto3; the first call does.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from builders.rollout.aws import errors
-from builders.rollout.aws.access import Access, Session
+from builders.rollout.aws.access import Access, Role
 
 if TYPE_CHECKING:
     from builders.rollout.aws.boto_clients import BotoClients
@@ -66,36 +69,27 @@ class ApiCalls:
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(MOST_AT_ONCE)
 
-    def ask(self, session: Session, service: str, operation: str, **request: Any) -> Any:
-        """Make one call and return its answer. `operation` is the API's name, such as DescribeStackSet.
-
-        Raises `Unreachable`, or `Refused` and its children.
-        """
-        with self._room:
-            return self._ask(session, service, operation, request)
-
-    def pages(self, session: Session, service: str, operation: str, **request: Any) -> Iterator[Any]:
-        """Make as many calls as a list has pages, and return the items of all."""
-        from botocore.paginate import Paginator  # noqa: PLC0415 boto3 is loaded at the first call
-
-        ask = functools.partial(self.ask, session, service, operation)
-        paginator = Paginator(ask, _paginators(service).get(operation, _PAGINATION), None)
-        for page in paginator.paginate(**request):
-            for key in paginator.result_keys:
-                yield from key.search(page) or []
+    def session(self, region: str = "", role: Role | None = None) -> Session:
+        """A session in a region, the administrator's where none is given."""
+        return Session(self, region or self.access.region, role)
 
     def account(self) -> str:
         """The account that the caller's own credentials belong to; asked once."""
         if not self._account:
-            self._account = str(self.ask(Session(self.access.region), "sts", "GetCallerIdentity")["Account"])
+            self._account = str(self.session().ask("sts", "GetCallerIdentity")["Account"])
         return self._account
 
-    def _ask(self, session: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
+    def make(self, session: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
+        """Make a call once there is room for it."""
+        with self._room:
+            return self._make(session, service, operation, request)
+
+    def _make(self, session: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
         from botocore import xform_name  # noqa: PLC0415 boto3 is loaded at the first call
 
         account, role = (session.role.account, session.role.name) if session.role else ("", "")
         call = ApiCall(service, operation, account, session.region, role)
-        with errors.translated(service, operation, session):
+        with errors.translated(service, operation, str(session), role):
             clients = self._connected()
             method = getattr(clients.client(service, session.region), xform_name(operation))
             with clients.acting(session.role):
@@ -116,8 +110,38 @@ class ApiCalls:
 
     def _assume(self, request: Mapping[str, str | int]) -> Mapping[str, Any]:
         """Assume a role. It happens within another call, so it takes no room of its own."""
-        answer: Mapping[str, Any] = self._ask(Session(self.access.region), "sts", "AssumeRole", request)["Credentials"]
+        answer: Mapping[str, Any] = self._make(self.session(), "sts", "AssumeRole", request)["Credentials"]
         return answer
+
+
+@dataclass(frozen=True)
+class Session:
+    """A region, and the role to assume there; without a role the caller's own credentials are used."""
+
+    calls: ApiCalls = field(repr=False)
+    region: str
+    role: Role | None = None
+
+    def ask(self, service: str, operation: str, **request: Any) -> Any:
+        """Make one call and return its answer. `operation` is the API's name, such as DescribeStackSet.
+
+        Raises `Unreachable`, or `Refused` and its children.
+        """
+        return self.calls.make(self, service, operation, request)
+
+    def pages(self, service: str, operation: str, **request: Any) -> Iterator[Any]:
+        """Make as many calls as a list has pages, and return the items of all."""
+        from botocore.paginate import Paginator  # noqa: PLC0415 boto3 is loaded at the first call
+
+        ask = functools.partial(self.ask, service, operation)
+        paginator = Paginator(ask, _paginators(service).get(operation, _PAGINATION), None)
+        for page in paginator.paginate(**request):
+            for key in paginator.result_keys:
+                yield from key.search(page) or []
+
+    def __str__(self) -> str:
+        """Return the form that messages use."""
+        return f"account {self.role.account}, {self.region}" if self.role else self.region
 
 
 @functools.cache

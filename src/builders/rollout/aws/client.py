@@ -19,11 +19,11 @@ class Client:
 
     def __init__(self, calls: ApiCalls, permissions: Permissions, phase: str, suffix: str, deploy_role: str) -> None:
         self.calls = calls
-        self.roles = PhaseRoles(calls.account, phase, suffix, deploy_role)
+        self.roles = PhaseRoles(calls, phase, suffix, deploy_role)
         self.sets = StackSets(calls, permissions)
-        self.members = Members(calls, self.roles)
+        self.members = Members(self.roles)
         self.organizations = Organizations(calls)
-        self.plain = PlainStacks(calls, self.roles)
+        self.plain = PlainStacks(self.roles)
 
     @classmethod
     def connect(
@@ -45,7 +45,7 @@ class Client:
 
     def objects(self, region: str) -> Objects:
         """The administrator's buckets in a region."""
-        return Objects(self.calls, region)
+        return Objects(self.calls.session(region))
 
     def counts(self) -> Counter[str]:
         """The calls of each operation, by names like "cloudformation:DescribeStackSet"."""

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from builders.errors import RolloutError
-from builders.rollout.aws.access import Session
 
 
 class Unreachable(RolloutError):
@@ -115,8 +114,11 @@ _ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"
 
 
 @contextlib.contextmanager
-def translated(service: str, operation: str, session: Session, advice: Advice = ROLLOUT) -> Iterator[None]:
-    """Turn what boto3 raises within into `Unreachable` or `Refused` and its children."""
+def translated(service: str, operation: str, where: str, role: str = "", advice: Advice = ROLLOUT) -> Iterator[None]:
+    """Turn what boto3 raises within into `Unreachable` or `Refused` and its children.
+
+    `where` names the account and region in messages, `role` the role that the call is made with.
+    """
     from botocore import exceptions  # noqa: PLC0415 boto3 is loaded at the first call
 
     try:
@@ -130,24 +132,24 @@ def translated(service: str, operation: str, session: Session, advice: Advice = 
     except (exceptions.TokenRetrievalError, exceptions.SSOError) as error:
         raise Unreachable(f"the AWS login cannot be used: {_line(error)}; log in again") from error
     except exceptions.ClientError as error:
-        raise _refused(error.response, service, operation, session, advice) from error
+        raise _refused(error.response, service, operation, where, role, advice) from error
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         message = (
-            f"{service} does not answer in {session} ({operation}): {_line(error)}; "
+            f"{service} does not answer in {where} ({operation}): {_line(error)}; "
             f"look at the network, the proxy and the region, and {advice.retry} when it answers again"
         )
         raise Unreachable(message) from error
     except exceptions.BotoCoreError as error:
-        raise RolloutError(f"{service} cannot be asked for {operation} in {session}: {_line(error)}") from error
+        raise RolloutError(f"{service} cannot be asked for {operation} in {where}: {_line(error)}") from error
 
 
 def _refused(
-    response: Mapping[str, Any], service: str, operation: str, session: Session, advice: Advice
+    response: Mapping[str, Any], service: str, operation: str, where: str, role: str, advice: Advice
 ) -> Refused | Unreachable:
     """An error that passes by itself, or by a new login, is `Unreachable`: it says nothing of the request."""
     code = str(response["Error"]["Code"])
     reason = _line(response["Error"].get("Message", ""))
-    if passing := _passing(response, code, f"{service} in {session}", operation, advice.retry):
+    if passing := _passing(response, code, f"{service} in {where}", operation, advice.retry):
         return Unreachable(f"{passing}: {reason}" if reason else passing)
     if operation == "AssumeRole" and code in _DENIED:
         return AccessDenied(
@@ -157,16 +159,14 @@ def _refused(
             reason,
         )
     if code in _DENIED:
-        return AccessDenied(_denial(reason, service, operation, session, advice), code, reason)
+        return AccessDenied(_denial(reason, f"{service}:{operation}", where, role, advice), code, reason)
     if code in _INVALID:
         # A region that an account has not enabled knows none of its credentials (Account Management guide, "Enable or
         # disable AWS Regions in your account").
         remedy = "log in again, name another profile, or enable the region in that account"
-        return Refused(
-            f"AWS does not know the credentials ({operation} in {session}: {reason}); {remedy}", code, reason
-        )
+        return Refused(f"AWS does not know the credentials ({operation} in {where}: {reason}); {remedy}", code, reason)
     kind = _KINDS.get(code, Refused)
-    return kind(f"{service} in {session} refused {operation}: {code}: {reason}", code, reason)
+    return kind(f"{service} in {where} refused {operation}: {code}: {reason}", code, reason)
 
 
 def _passing(response: Mapping[str, Any], code: str, service: str, operation: str, retry: str) -> str:
@@ -180,14 +180,13 @@ def _passing(response: Mapping[str, Any], code: str, service: str, operation: st
     return ""
 
 
-def _denial(reason: str, service: str, operation: str, session: Session, advice: Advice) -> str:
+def _denial(reason: str, called: str, where: str, role: str, advice: Advice) -> str:
     """AWS names action and resource in most sentences; where it does not, the call's own name must do."""
     named = re.search(r"perform: (\S+?)(?: on resource: (\S+))?(?: |$)", reason)
-    called = f"{service}:{operation}"
     action = named[1] if named else _ACTIONS.get(called, called)
     resource = f" on {named[2]}" if named and named[2] else ""
-    caller = f"role {session.role.name}" if session.role else "these credentials"
-    return f"{caller} may not {action}{resource} in {session}; allow it ({advice.permissions}); AWS says: {reason}"
+    caller = f"role {role}" if role else "these credentials"
+    return f"{caller} may not {action}{resource} in {where}; allow it ({advice.permissions}); AWS says: {reason}"
 
 
 def _line(reason: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from builders.rollout.aws.access import Session
 from builders.rollout.aws.calls import ApiCalls
 
 STACKSETS = "member.org.stacksets.cloudformation.amazonaws.com"
@@ -20,8 +19,7 @@ class Organizations:
     """The organization of the administrator, who is its management account or a delegated administrator."""
 
     def __init__(self, calls: ApiCalls) -> None:
-        self._calls = calls
-        self._session = Session(calls.access.region)
+        self._session = calls.session()
 
     def states(self) -> dict[str, str]:
         """Every account with its Account.State: ACTIVE, SUSPENDED, PENDING_CLOSURE ..."""
@@ -29,7 +27,7 @@ class Organizations:
 
     def management(self) -> str:
         """The management account. Raises `Refused` with AWSOrganizationsNotInUseException outside of one."""
-        answer = self._calls.ask(self._session, "organizations", "DescribeOrganization")
+        answer = self._session.ask("organizations", "DescribeOrganization")
         return str(answer["Organization"]["MasterAccountId"])
 
     def delegated_administrators(self) -> frozenset[str]:
@@ -39,7 +37,7 @@ class Organizations:
 
     def trusted_access(self, call_as: str) -> str:
         """The access of StackSets to the organization: ENABLED, DISABLED or DISABLED_PERMANENTLY."""
-        answer = self._calls.ask(self._session, "cloudformation", "DescribeOrganizationsAccess", CallAs=call_as)
+        answer = self._session.ask("cloudformation", "DescribeOrganizationsAccess", CallAs=call_as)
         return str(answer["Status"])
 
     def accounts(self, unit: str) -> list[str]:
@@ -58,7 +56,7 @@ class Organizations:
             yield from self._below(each["Id"])
 
     def _pages(self, operation: str, **request: Any) -> Iterator[Mapping[str, str]]:
-        return self._calls.pages(self._session, "organizations", operation, **request)
+        return self._session.pages("organizations", operation, **request)
 
 
 def _state(account: Mapping[str, str]) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from builders import naming
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
-from builders.rollout.aws.access import PhaseRoles, Session
-from builders.rollout.aws.calls import ApiCalls
+from builders.rollout.aws.access import PhaseRoles
+from builders.rollout.aws.calls import Session
 from builders.rollout.aws.stacks import ChangeSetRequest, Progress
 from builders.rollout.model import DeployedStack, DesiredState, Target, Values
 
@@ -58,13 +58,12 @@ def network_stack(desired: DesiredState, layer: str, target: Target, outputs: It
 class PlainStacks:
     """Stacks of the tooling, network and target accounts, through the deploy role; in our own account without it."""
 
-    def __init__(self, calls: ApiCalls, roles: PhaseRoles) -> None:
-        self._calls = calls
+    def __init__(self, roles: PhaseRoles) -> None:
         self._session = roles.deploying
 
     def read(self, target: Target, name: str) -> DeployedStack | None:
         """A stack as it is; None when it is not there, or is an empty one that a failed attempt left."""
-        found = stacks.deployed(self._calls, self._session(target), name)
+        found = stacks.deployed(self._session(target), name)
         return None if found is None or found.status in EMPTY else found
 
     def deploy(self, stack: PlainStack, progress: Progress | None = None) -> DeployedStack:
@@ -76,14 +75,14 @@ class PlainStacks:
         kind = self._prepare(session, name, progress)
         desired = ChangeSetRequest(name, stack.template, stack.values, kind, stack.tags)
         try:
-            with stacks.change_set(self._calls, session, desired) as change_set:
+            with stacks.change_set(session, desired) as change_set:
                 if change_set:
-                    stacks.execute(self._calls, session, name, change_set)
+                    stacks.execute(session, name, change_set)
                     self._wait(session, name, name, ("CREATE_COMPLETE", "UPDATE_COMPLETE"), progress)
         finally:
             if kind == "CREATE":
                 self._delete_empty(session, name)
-        found = stacks.deployed(self._calls, session, name)
+        found = stacks.deployed(session, name)
         if found is None:
             raise RolloutError(f"stack {name} in {session} was deleted by somebody else while it was deployed")
         return found
@@ -93,18 +92,18 @@ class PlainStacks:
         self._delete(self._session(target), name, progress)
 
     def _delete(self, session: Session, name: str, progress: Progress | None = None) -> None:
-        found = stacks.describe(self._calls, session, name)
+        found = stacks.describe(session, name)
         if found is None:
             return
-        self._calls.ask(session, "cloudformation", "DeleteStack", StackName=found["StackId"])
+        session.ask("cloudformation", "DeleteStack", StackName=found["StackId"])
         self._wait(session, name, found["StackId"], ("DELETE_COMPLETE",), progress)
 
     def _prepare(self, session: Session, name: str, progress: Progress | None) -> str:
         """Wait for what is under way, delete what a failed creation left; return the kind of change set to make."""
-        found = stacks.describe(self._calls, session, name)
+        found = stacks.describe(session, name)
         if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":
             return "CREATE"
-        status = stacks.settled(self._calls, session, found["StackId"], progress)
+        status = stacks.settled(session, found["StackId"], progress)
         if status == "ROLLBACK_COMPLETE":
             self._delete(session, name, progress)
             return "CREATE"
@@ -117,13 +116,13 @@ class PlainStacks:
         self, session: Session, name: str, stack_id: str, good: tuple[str, ...], progress: Progress | None
     ) -> None:
         """Wait for the end of an operation. Raises `RolloutError` with the reasons where it is none of `good`."""
-        status = stacks.settled(self._calls, session, stack_id, progress)
+        status = stacks.settled(session, stack_id, progress)
         if status not in good:
-            reasons = stacks.failures(self._calls, session, stack_id)
+            reasons = stacks.failures(session, stack_id)
             raise RolloutError("; ".join([f"stack {name} in {session} is {status}", *reasons]))
 
     def _delete_empty(self, session: Session, name: str) -> None:
         """Delete the empty stack that a change set of type CREATE leaves when it is not executed."""
-        found = stacks.describe(self._calls, session, name)
+        found = stacks.describe(session, name)
         if found and found["StackStatus"] == "REVIEW_IN_PROGRESS":
             self._delete(session, name)

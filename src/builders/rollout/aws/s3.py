@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from builders.rollout.aws import errors
-from builders.rollout.aws.access import Session
-from builders.rollout.aws.calls import ApiCalls
+from builders.rollout.aws.calls import Session
 from builders.rollout.aws.errors import Conflict, NotFound, Unreachable
 
 ATTEMPTS = 3
@@ -28,16 +27,15 @@ ABSENT: Literal[Expected.ABSENT] = Expected.ABSENT
 class Objects:
     """The buckets of one region."""
 
-    def __init__(self, calls: ApiCalls, region: str) -> None:
-        self._calls = calls
-        self._session = Session(region)
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         """An object and its ETag; None when it is not there."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answer = self._calls.ask(self._session, "s3", "GetObject", Bucket=bucket, Key=key)
-                with errors.translated("s3", "GetObject", self._session):
+                answer = self._session.ask("s3", "GetObject", Bucket=bucket, Key=key)
+                with errors.translated("s3", "GetObject", str(self._session)):
                     return answer["Body"].read(), answer["ETag"]
             except NotFound:
                 return None
@@ -66,14 +64,14 @@ class Objects:
     def exists(self, bucket: str, key: str) -> bool:
         """True when an object is there."""
         try:
-            self._calls.ask(self._session, "s3", "HeadObject", Bucket=bucket, Key=key)
+            self._session.ask("s3", "HeadObject", Bucket=bucket, Key=key)
         except NotFound:
             return False
         return True
 
     def list(self, bucket: str, prefix: str) -> list[str]:
         """Keys that begin so, sorted."""
-        found = self._calls.pages(self._session, "s3", "ListObjectsV2", Bucket=bucket, Prefix=prefix)
+        found = self._session.pages("s3", "ListObjectsV2", Bucket=bucket, Prefix=prefix)
         return sorted(each["Key"] for each in found)
 
     def upload(self, bucket: str, key: str, path: Path) -> None:
@@ -81,5 +79,5 @@ class Objects:
         self._put(bucket, key, path.read_bytes())
 
     def _put(self, bucket: str, key: str, body: bytes, **condition: Any) -> str:
-        answer = self._calls.ask(self._session, "s3", "PutObject", Bucket=bucket, Key=key, Body=body, **condition)
+        answer = self._session.ask("s3", "PutObject", Bucket=bucket, Key=key, Body=body, **condition)
         return str(answer["ETag"])

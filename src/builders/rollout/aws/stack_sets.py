@@ -13,7 +13,6 @@ from typing import Any
 
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
-from builders.rollout.aws.access import Session
 from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.errors import NotFound, Refused, StackSetNotFound
 from builders.rollout.model import (
@@ -67,8 +66,7 @@ class StackSets:
     """The stack sets of the administrator's account and region."""
 
     def __init__(self, calls: ApiCalls, permissions: Permissions) -> None:
-        self._calls = calls
-        self._session = Session(calls.access.region)
+        self._session = calls.session()
         # Only sets with service-managed permissions have delegated administrators; others refuse the word.
         self._call_as = {"CallAs": permissions.call_as if permissions.service_managed else "SELF"}
 
@@ -196,10 +194,10 @@ class StackSets:
         return [_drift(each) for each in found]
 
     def _ask(self, operation: str, **request: Any) -> Any:
-        return self._calls.ask(self._session, "cloudformation", operation, **request, **self._call_as)
+        return self._session.ask("cloudformation", operation, **request, **self._call_as)
 
     def _pages(self, operation: str, **request: Any) -> Iterator[Any]:
-        return self._calls.pages(self._session, "cloudformation", operation, **request, **PAGE, **self._call_as)
+        return self._session.pages("cloudformation", operation, **request, **PAGE, **self._call_as)
 
 
 def _definition(spec: StackSetSpec, permissions: Permissions, tags: Values) -> Request:

@@ -16,8 +16,7 @@ from typing import Any
 
 from builders.errors import RolloutError
 from builders.naming import TEMPLATE_LIMIT_BYTES
-from builders.rollout.aws.access import Session
-from builders.rollout.aws.calls import ApiCalls
+from builders.rollout.aws.calls import Session
 from builders.rollout.aws.errors import NotFound, Refused
 from builders.rollout.model import DeployedStack, Values
 
@@ -50,10 +49,10 @@ class StackResource:
     status: str
 
 
-def describe(calls: ApiCalls, session: Session, stack: str) -> Answer | None:
+def describe(session: Session, stack: str) -> Answer | None:
     """A stack by name or ARN, as DescribeStacks has it; None when it is not there, or was deleted."""
     try:
-        found: Answer = calls.ask(session, "cloudformation", "DescribeStacks", StackName=stack)["Stacks"][0]
+        found: Answer = session.ask("cloudformation", "DescribeStacks", StackName=stack)["Stacks"][0]
     except Refused as refused:
         if _is_no_stack(refused):
             return None
@@ -61,13 +60,13 @@ def describe(calls: ApiCalls, session: Session, stack: str) -> Answer | None:
     return None if found["StackStatus"] == "DELETE_COMPLETE" else found
 
 
-def deployed(calls: ApiCalls, session: Session, stack: str) -> DeployedStack | None:
+def deployed(session: Session, stack: str) -> DeployedStack | None:
     """A stack with its template as it was given; None when it is not there."""
-    found = describe(calls, session, stack)
+    found = describe(session, stack)
     if found is None:
         return None
     try:
-        answer = calls.ask(session, "cloudformation", "GetTemplate", StackName=stack, TemplateStage="Original")
+        answer = session.ask("cloudformation", "GetTemplate", StackName=stack, TemplateStage="Original")
     except Refused as refused:
         if _is_no_stack(refused):
             return None
@@ -86,22 +85,22 @@ def outputs(found: Answer) -> dict[str, str]:
     return {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
 
 
-def resources(calls: ApiCalls, session: Session, stack: str) -> tuple[StackResource, ...]:
+def resources(session: Session, stack: str) -> tuple[StackResource, ...]:
     """Every resource of a stack that has been made, whatever its status."""
     return tuple(
         StackResource(each["LogicalResourceId"], each["ResourceType"], each["PhysicalResourceId"], status)
-        for each in calls.pages(session, "cloudformation", "ListStackResources", StackName=stack)
+        for each in session.pages("cloudformation", "ListStackResources", StackName=stack)
         if each.get("PhysicalResourceId") and (status := each["ResourceStatus"]) != "DELETE_COMPLETE"
     )
 
 
-def statuses(calls: ApiCalls, session: Session, prefix: str) -> dict[str, str]:
+def statuses(session: Session, prefix: str) -> dict[str, str]:
     """The stacks of an account and region whose names begin so, with their statuses: as few calls as pages."""
-    found = calls.pages(session, "cloudformation", "ListStacks", StackStatusFilter=list(NOT_DELETED))
+    found = session.pages("cloudformation", "ListStacks", StackStatusFilter=list(NOT_DELETED))
     return {each["StackName"]: each["StackStatus"] for each in found if each["StackName"].startswith(prefix)}
 
 
-def failures(calls: ApiCalls, session: Session, stack: str, after: datetime | None = None) -> list[str]:
+def failures(session: Session, stack: str, after: datetime | None = None) -> list[str]:
     """The failures of the stack's last operation with their reasons, in their order; none when there is no stack.
 
     A deletion without failures is passed over: StackSets deletes what it could not create, and the reason is before.
@@ -109,7 +108,7 @@ def failures(calls: ApiCalls, session: Session, stack: str, after: datetime | No
     found: list[str] = []
     try:
         # The newest event comes first (CloudFormation API reference, DescribeStackEvents).
-        for event in calls.pages(session, "cloudformation", "DescribeStackEvents", StackName=stack):
+        for event in session.pages("cloudformation", "DescribeStackEvents", StackName=stack):
             if after is not None and event["Timestamp"] < after:
                 break
             if event["ResourceStatus"].endswith("_FAILED") and _is_cause(event):
@@ -123,11 +122,11 @@ def failures(calls: ApiCalls, session: Session, stack: str, after: datetime | No
     return found[::-1]
 
 
-def settled(calls: ApiCalls, session: Session, stack_id: str, progress: Progress | None = None) -> str:
+def settled(session: Session, stack_id: str, progress: Progress | None = None) -> str:
     """Wait until nothing is in progress, and return the status; DELETE_COMPLETE when the stack is not there."""
     status, shown, pause = "", "", pauses()
     while True:
-        found = describe(calls, session, stack_id)
+        found = describe(session, stack_id)
         status = found["StackStatus"] if found else "DELETE_COMPLETE"
         if progress and status != shown:
             progress(status)
@@ -210,7 +209,7 @@ class ChangeSetRequest:
 
 
 @contextlib.contextmanager
-def change_set(calls: ApiCalls, session: Session, desired: ChangeSetRequest) -> Iterator[str | None]:
+def change_set(session: Session, desired: ChangeSetRequest) -> Iterator[str | None]:
     """Make a change set and give its name, or None when nothing would change; delete it at the end.
 
     Raises `RolloutError` with AWS's reason when it cannot be made.
@@ -228,43 +227,43 @@ def change_set(calls: ApiCalls, session: Session, desired: ChangeSetRequest) -> 
     if desired.tags is not None:
         request["Tags"] = tags(desired.tags)
     try:
-        _create(calls, session, request)
-        yield name if _has_changes(calls, session, desired.stack, name) else None
+        _create(session, request)
+        yield name if _has_changes(session, desired.stack, name) else None
     except BaseException:
         # It may be there, whatever went wrong; but the first error is the one to raise.
         with contextlib.suppress(RolloutError):
-            _discard(calls, session, desired.stack, name)
+            _discard(session, desired.stack, name)
         raise
-    _discard(calls, session, desired.stack, name)
+    _discard(session, desired.stack, name)
 
 
-def execute(calls: ApiCalls, session: Session, stack: str, name: str) -> None:
+def execute(session: Session, stack: str, name: str) -> None:
     """Begin to carry a change set out."""
     request = {"StackName": stack, "ChangeSetName": name, "ClientRequestToken": name}
     try:
-        calls.ask(session, "cloudformation", "ExecuteChangeSet", **request)
+        session.ask("cloudformation", "ExecuteChangeSet", **request)
     except Refused as refused:
         if "EXECUTE_" not in refused.reason:  # its status by now, where only the answer of an attempt was lost
             raise
 
 
-def changes(calls: ApiCalls, session: Session, stack: str, name: str) -> list[ResourceChange]:
+def changes(session: Session, stack: str, name: str) -> list[ResourceChange]:
     """The changes that a change set would make."""
-    found = calls.pages(session, "cloudformation", "DescribeChangeSet", StackName=stack, ChangeSetName=name)
+    found = session.pages("cloudformation", "DescribeChangeSet", StackName=stack, ChangeSetName=name)
     return [_change(each["ResourceChange"]) for each in found if "ResourceChange" in each]
 
 
-def _create(calls: ApiCalls, session: Session, request: Mapping[str, Any]) -> None:
+def _create(session: Session, request: Mapping[str, Any]) -> None:
     try:
-        calls.ask(session, "cloudformation", "CreateChangeSet", **request)
+        session.ask("cloudformation", "CreateChangeSet", **request)
     except Refused as refused:
         if refused.code != "AlreadyExistsException":  # the name is ours alone: only the answer was lost
             raise
 
 
-def _has_changes(calls: ApiCalls, session: Session, stack: str, name: str) -> bool:
+def _has_changes(session: Session, stack: str, name: str) -> bool:
     for pause in pauses():
-        found = calls.ask(session, "cloudformation", "DescribeChangeSet", StackName=stack, ChangeSetName=name)
+        found = session.ask("cloudformation", "DescribeChangeSet", StackName=stack, ChangeSetName=name)
         if not found["Status"].endswith(("_PENDING", "_IN_PROGRESS")):
             break
         time.sleep(pause)
@@ -277,11 +276,11 @@ def _has_changes(calls: ApiCalls, session: Session, stack: str, name: str) -> bo
     raise RolloutError(f"CloudFormation cannot change {stack} in {session}: {reason}")
 
 
-def _discard(calls: ApiCalls, session: Session, stack: str, name: str) -> None:
+def _discard(session: Session, stack: str, name: str) -> None:
     """Delete a change set; one that was executed is gone already, and one in the making must first be made."""
     for pause in pauses():
         try:
-            calls.ask(session, "cloudformation", "DeleteChangeSet", StackName=stack, ChangeSetName=name)
+            session.ask("cloudformation", "DeleteChangeSet", StackName=stack, ChangeSetName=name)
         except NotFound:
             return
         except Refused as refused:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 from builders import naming
 from builders.errors import RolloutError
-from builders.rollout.aws.access import Session
 from builders.rollout.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as read_quotas
 from builders.rollout.aws.errors import NotFound, StackSetNotFound
 from builders.rollout.checks import organization, roles
@@ -30,7 +29,7 @@ def regions(phase: CheckedPhase) -> Iterator[Finding]:
     """Every account has enabled every region of the phase."""
 
     def look(target: Target) -> Finding | None:
-        enabled = enabled_regions(phase.client.calls, phase.client.roles.deploying(target))
+        enabled = enabled_regions(phase.client.roles.deploying(target))
         off = [region for region in phase.regions if region not in enabled]
         if not off:
             return None
@@ -43,7 +42,7 @@ def regions(phase: CheckedPhase) -> Iterator[Finding]:
 def quotas(phase: CheckedPhase) -> Iterator[Finding]:
     """The phase's sets and their instances fit; where the quotas cannot be read, into the defaults."""
     try:
-        allowed = read_quotas(phase.client.calls, Session(phase.rollout.home))
+        allowed = read_quotas(phase.client.calls.session(phase.rollout.home))
     except RolloutError as error:
         allowed = DEFAULTS
         what = f"the quotas of CloudFormation; the defaults are taken: {error}"
@@ -79,7 +78,7 @@ def buckets(phase: CheckedPhase) -> Iterator[Finding]:
             yield Finding(Severity.ERROR, "no bucket for packages", BOOTSTRAP, (region,))
             continue
         try:
-            phase.client.calls.ask(Session(region), "s3", "HeadBucket", Bucket=bucket)
+            phase.client.calls.session(region).ask("s3", "HeadBucket", Bucket=bucket)
         except NotFound:
             what = f"the stack of artifacts names the bucket {bucket}, which does not exist"
             yield Finding(Severity.ERROR, what, f"delete that stack there, then {BOOTSTRAP}", (region,))

@@ -8,7 +8,7 @@ from builders import naming
 from builders.evaluate import partition_of
 from builders.policy_documents import trusts_role, trusts_service
 from builders.rollout.aws import resources
-from builders.rollout.aws.access import Session
+from builders.rollout.aws.calls import Session
 from builders.rollout.aws.errors import AccessDenied
 from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
 from builders.rollout.model import Target
@@ -20,9 +20,9 @@ def administration_role(phase: CheckedPhase) -> Iterator[Finding]:
     """The administration role of self-managed sets exists, trusts CloudFormation, and may assume execution roles."""
     if phase.permissions.service_managed:
         return
-    session = Session(phase.rollout.home)
+    session = phase.client.calls.session(phase.rollout.home)
     name = _administration_arn(phase).rsplit("/", 1)[-1]
-    role = resources.role(phase.client.calls, session, name)
+    role = resources.role(session, name)
     if role is None:
         yield Finding(Severity.ERROR, f"there is no administration role {name} in the tooling account", BOOTSTRAP)
         return
@@ -32,7 +32,7 @@ def administration_role(phase: CheckedPhase) -> Iterator[Finding]:
         yield Finding(Severity.ERROR, what, f"let it, in its trust policy; {otherwise}")
     # Policies name the roles of all accounts by a pattern, so that one account tells for all.
     execution_arn = _arn(phase, phase.accounts[0], _execution_name(phase))
-    if not resources.may_assume(phase.client.calls, session, role.arn, execution_arn):
+    if not resources.may_assume(session, role.arn, execution_arn):
         what = f"the administration role {name} may not assume {execution_arn}"
         yield Finding(Severity.ERROR, what, f"allow it sts:AssumeRole on the execution roles; {otherwise}")
 
@@ -44,7 +44,7 @@ def execution_roles(phase: CheckedPhase) -> Iterator[Finding]:
     name, administrator = _execution_name(phase), _administration_arn(phase)
 
     def look(target: Target) -> Finding | None:
-        role = resources.role(phase.client.calls, phase.client.roles.deploying(target), name)
+        role = resources.role(phase.client.roles.deploying(target), name)
         if role is None:
             return Finding(Severity.ERROR, f"there is no execution role {name}", BOOTSTRAP)
         if trusts_role(role.trust, administrator):
@@ -80,7 +80,7 @@ def _assumed(phase: CheckedPhase, session: Session, what: str, remedy: str) -> F
     if session.role is None:
         return None
     try:
-        phase.client.calls.ask(session, "sts", "GetCallerIdentity")
+        session.ask("sts", "GetCallerIdentity")
     except AccessDenied:
         return Finding(Severity.ERROR, what, remedy)
     return None
@@ -92,9 +92,9 @@ def dms_roles(phase: CheckedPhase) -> Iterator[Finding]:
         return
 
     def look(target: Target) -> Finding | None:
-        calls, session = phase.client.calls, phase.client.roles.deploying(target)
+        session = phase.client.roles.deploying(target)
         names = (naming.DMS_VPC_ROLE, naming.DMS_LOGS_ROLE)
-        missing = [name for name in names if resources.role(calls, session, name) is None]
+        missing = [name for name in names if resources.role(session, name) is None]
         if not missing:
             return None
         remedy = f"set CreateDmsVpcRole and CreateDmsLogsRole to true for the account, and {BOOTSTRAP}"

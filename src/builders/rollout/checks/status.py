@@ -228,7 +228,7 @@ def _plain_stacks(
     session = client.roles.deploying(Target(spec.account, region))
     marker = "0" * 12
     prefix = naming.network_stack(spec.layer, desired.suffix, marker).removesuffix(marker)
-    found = stacks.statuses(client.calls, session, prefix)
+    found = stacks.statuses(session, prefix)
     statuses = {Target(name.removeprefix(prefix), region): status for name, status in found.items()}
     targets = {target for target in spec.parameters if target.region == region}
     return {

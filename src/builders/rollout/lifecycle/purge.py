@@ -109,7 +109,7 @@ def _unacknowledged(resource: RetainedResource, acknowledged: Collection[str]) -
 
 
 def _purge(client: Client, resource: RetainedResource) -> PurgeResult:
-    if stacks.describe(client.calls, client.roles.reading(resource.target), resource.stack_id):
+    if stacks.describe(client.roles.reading(resource.target), resource.stack_id):
         detail = "its stack still exists, and uses it; remove the phase there first"
         return PurgeResult(resource, PurgeStatus.KEPT, detail)
     try:
@@ -121,25 +121,25 @@ def _purge(client: Client, resource: RetainedResource) -> PurgeResult:
 
 def _delete(client: Client, resource: RetainedResource) -> str:
     """Delete a resource and say what was done. Raises `NotFound` for what is gone already."""
-    calls, session, name = client.calls, client.roles.deploying(resource.target), resource.physical_id
+    session, name = client.roles.deploying(resource.target), resource.physical_id
     match resource.disposal:
         case Disposal.SECRET:
-            resources.delete_secret(calls, session, name, SECRET_DAYS)
+            resources.delete_secret(session, name, SECRET_DAYS)
             return f"deleted; `aws secretsmanager restore-secret` brings it back for {SECRET_DAYS} days"
         case Disposal.KEY:
-            resources.schedule_key_deletion(calls, session, name, KEY_DAYS)
+            resources.schedule_key_deletion(session, name, KEY_DAYS)
             return f"deleted in {KEY_DAYS} days; `aws kms cancel-key-deletion` keeps it until then"
         case Disposal.SNAPSHOT:
-            found = resource.final_snapshot(resources.snapshots(calls, session, name, resource.identity))
+            found = resource.final_snapshot(resources.snapshots(session, name, resource.identity))
             if not found:
                 return "left no final snapshot"
-            resources.delete_snapshot(calls, session, found)
+            resources.delete_snapshot(session, found)
             return f"snapshot {found} deleted"
         case Disposal.LOG_GROUP:
-            resources.delete_log_group(calls, session, name)
+            resources.delete_log_group(session, name)
             return "deleted with its logs"
         case Disposal.ROLE:
-            resources.delete_role(calls, session, name)
+            resources.delete_role(session, name)
             return "deleted"
         case Disposal.BY_HAND:
             raise AssertionError("a person deletes it")

@@ -205,7 +205,7 @@ def _of_stack(client: Client, ref: StackRef) -> Iterator[RetainedResource]:
     try:
         if stack is None or not _policies(stack.template):
             return
-        made = stacks.resources(client.calls, client.roles.reading(target), ref.stack_id)
+        made = stacks.resources(client.roles.reading(target), ref.stack_id)
         found = retained_resources(ref, stack.template, made)
     except ValueError as error:
         raise RolloutError(f"the template of {layer} at {target} is not JSON; somebody else deployed it") from error
@@ -215,6 +215,6 @@ def _of_stack(client: Client, ref: StackRef) -> Iterator[RetainedResource]:
 
 def _with_snapshots(client: Client, resource: RetainedResource) -> RetainedResource:
     session = client.roles.deploying(resource.target)
-    identity = resources.database(client.calls, session, resource.physical_id)
-    snapshots = resources.snapshots(client.calls, session, resource.physical_id, identity)
+    identity = resources.database(session, resource.physical_id)
+    snapshots = resources.snapshots(session, resource.physical_id, identity)
     return dataclasses.replace(resource, identity=identity, snapshots=snapshots)
