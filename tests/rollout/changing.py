@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from builders.rollout.diff.changes import Comparison, compare
 from builders.rollout.diff.effects import Change
-from builders.rollout.diff.resources import Comparison, compare
 from builders.rollout.model import DeployedStack, Target
 
 ROOT = Path(__file__).parents[2]

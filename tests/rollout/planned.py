@@ -8,9 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.diff.effects import Change, Effect
 from builders.rollout.diff.hazards import Hazard, HazardKind
-from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.model import Target
 from builders.rollout.plan.calls import Action
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard, PlannedOperation

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.model import DesiredState, Target, Wave
 from builders.rollout.state.journal import Command
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from hypothesis import given, strategies as st
 
-from builders.rollout.diff.instances import ChangeKind, change_kind, differs
+from builders.rollout.diff.changes import ChangeKind, change_kind, differs
 from builders.rollout.model import DesiredState, Instance, StackSet, Status, Target
 from builders.rollout.plan.calls import Action, Call, calls_for, rectangles, state_after
 

@@ -11,8 +11,8 @@ import pytest
 from builders.errors import RolloutError
 from builders.rollout.aws.stacks import ResourceChange
 from builders.rollout.checks.change_sets import with_change_sets
+from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.diff.effects import Change, Effect
-from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.model import Target
 from builders.rollout.plan.plan import Group, Plan
 from rollout.planned import SUBNET, plan, targets

@@ -15,8 +15,8 @@ import pytest
 from cloud.conftest import Account, empty
 
 from builders.cloud.process import Cloud
+from builders.rollout.diff.changes import compare
 from builders.rollout.diff.effects import Effect
-from builders.rollout.diff.resources import compare
 from builders.rollout.model import DeployedStack, Target
 
 from .changing import layer, phase_values

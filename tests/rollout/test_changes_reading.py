@@ -7,10 +7,9 @@ import json
 import pytest
 
 from builders.errors import EvaluationError
+from builders.rollout.diff.changes import compare
 from builders.rollout.diff.effects import Change, Effect
-from builders.rollout.diff.exports import imports_of
-from builders.rollout.diff.hazards import HazardKind, hazards_of
-from builders.rollout.diff.resources import compare
+from builders.rollout.diff.hazards import HazardKind, hazards_of, imports_of
 from builders.rollout.diff.templates import parse_template
 from builders.rollout.model import DeployedStack
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from builders.rollout.diff.changes import compare
 from builders.rollout.diff.hazards import STATEFUL, Hazard, HazardKind, hazards_of
-from builders.rollout.diff.resources import compare
 
 from .changing import HERE, Resources, compared, deployed, layer, phase_values, released, template
 

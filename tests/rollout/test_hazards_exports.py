@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.diff.exports import Imports, imports_of
-from builders.rollout.diff.hazards import Hazard, HazardKind, hazards_of
-from builders.rollout.diff.resources import Comparison, compare
+from builders.rollout.diff.changes import Comparison, compare
+from builders.rollout.diff.hazards import Hazard, HazardKind, Imports, hazards_of, imports_of
 from builders.rollout.diff.templates import evaluate_template
 from builders.rollout.model import DeployedStack
 

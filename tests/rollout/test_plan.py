@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from builders.errors import RolloutError
+from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.diff.effects import Effect
 from builders.rollout.diff.hazards import HazardKind
-from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.model import (
     CurrentState,
     DeployedStack,

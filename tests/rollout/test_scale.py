@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.executor.context import Observer
 from builders.rollout.model import DesiredState, Target
 

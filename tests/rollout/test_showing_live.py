@@ -18,7 +18,7 @@ from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.executor.context import Observer
 from builders.rollout.model import Operation, Target
 from builders.rollout.plan.calls import Action, Call

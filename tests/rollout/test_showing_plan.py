@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
+from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.diff.effects import Change, Effect
-from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard
 from builders.rollout.render import plan_file
 from builders.rollout.render.page import print_page

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from builders.errors import RolloutError
-from builders.rollout.diff.instances import ChangeKind
+from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard
 from builders.rollout.render import plan_file
 from rollout.planned import DASHBOARD, DATABASE, LOSS, SUBNET, acknowledging_all, plan, plans, targets, update

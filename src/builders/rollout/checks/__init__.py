@@ -6,6 +6,5 @@ drift.py         drift, and stacks that somebody updated directly
 change_sets.py   the changes of a plan as AWS names them (`plan --change-sets`)
 doctor.py        the list of checks before a rollout
 findings.py      their findings, and the phase that they check
-roles.py         checks of roles
-organization.py  checks of the organization
+permissions.py   checks of roles and of the organization
 """

@@ -10,8 +10,8 @@ from builders.errors import RolloutError
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stacks import ResourceChange
+from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.diff.effects import Change, Effect, gravest_first
-from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.model import CurrentState, DesiredState, Target
 from builders.rollout.plan.plan import Group, Plan
 

@@ -9,9 +9,9 @@ from builders import naming
 from builders.errors import RolloutError
 from builders.rollout.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as read_quotas
 from builders.rollout.aws.errors import NotFound, StackSetNotFound
-from builders.rollout.checks import organization, roles
+from builders.rollout.checks import permissions
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosis, Finding, Severity, unknown_finding
-from builders.rollout.checks.roles import BOOTSTRAP
+from builders.rollout.checks.permissions import BOOTSTRAP
 from builders.rollout.diff.set_hazards import has_transform, limit_hazards
 from builders.rollout.model import Permissions, Status, Target
 from builders.rollout.state.journal import RunStatus
@@ -145,14 +145,14 @@ Check = Callable[[CheckedPhase], Iterator[Finding]]
 
 CHECKS: Mapping[str, Check] = {
     "credentials": credentials,
-    "administration role": roles.administration_role,
-    "execution roles": roles.execution_roles,
-    "plan roles": roles.plan_roles,
-    "deploy roles": roles.deploy_roles,
-    "DMS roles": roles.dms_roles,
-    "trusted access": organization.trusted_access,
-    "delegated administrator": organization.delegated_administrator,
-    "accounts": organization.accounts,
+    "administration role": permissions.administration_role,
+    "execution roles": permissions.execution_roles,
+    "plan roles": permissions.plan_roles,
+    "deploy roles": permissions.deploy_roles,
+    "DMS roles": permissions.dms_roles,
+    "trusted access": permissions.trusted_access,
+    "delegated administrator": permissions.delegated_administrator,
+    "accounts": permissions.accounts,
     "regions": regions,
     "quotas": quotas,
     "templates": templates,

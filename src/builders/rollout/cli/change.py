@@ -34,6 +34,7 @@ from builders.rollout.state.releases import release_id
 if TYPE_CHECKING:
     from builders.rollout.cli.main import GlobalOptions
 
+
 LONGEST_POLLS = 15
 """The longest pause between two polls, as a multiple of the first."""
 

@@ -1,12 +1,10 @@
 """rollout.yaml, environments/ and templates/ become the desired state of a phase.
 
 schema.py         rollout.yaml as pydantic models
-loading.py        rollout.yaml, read and validated
+loading.py        rollout.yaml, read and validated, its parts together too, waves above all
 document.py       its YAML, with the line of each value, and its mistakes
-checks.py         checks across its parts, of waves above all
 templates.py      the generated templates, with their metadata
 sources.py        the sources of parameter values, from the weakest to the strongest
 parameters.py     the values of every target, checked, as set values and overrides
-desired_state.py  the desired state
-shared_stacks.py  the plain stacks of bootstrap, with their values
+desired_state.py  the desired state of a phase, and the plain stacks of bootstrap
 """

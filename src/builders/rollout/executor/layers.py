@@ -12,7 +12,7 @@ from builders import naming
 from builders.errors import RolloutError
 from builders.rollout.aws.errors import StackSetNotFound, Unreachable
 from builders.rollout.aws.plain_stacks import network_stack
-from builders.rollout.diff.instances import ChangeKind, change_kind, differs, plain_change_kind
+from builders.rollout.diff.changes import ChangeKind, change_kind, differs, plain_change_kind
 from builders.rollout.executor.context import Context, Failure
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation

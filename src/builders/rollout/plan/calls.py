@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from builders import naming
-from builders.rollout.diff.instances import ChangeKind, change_kind, differs, keeps_overrides
+from builders.rollout.diff.changes import ChangeKind, change_kind, differs, keeps_overrides
 from builders.rollout.model import DesiredState, Instance, StackSet, StackSetSpec, Status, Target, Values
 
 Rectangle = tuple[tuple[str, ...], tuple[str, ...]]

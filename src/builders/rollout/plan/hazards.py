@@ -11,11 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from builders.errors import EvaluationError
+from builders.rollout.diff.changes import ChangeKind, Comparison, compare
 from builders.rollout.diff.effects import Change
-from builders.rollout.diff.exports import Imports, changed_exports, imports_of
-from builders.rollout.diff.hazards import Hazard, HazardKind, hazards_of
-from builders.rollout.diff.instances import ChangeKind
-from builders.rollout.diff.resources import Comparison, compare
+from builders.rollout.diff.hazards import Hazard, HazardKind, Imports, changed_exports, hazards_of, imports_of
 from builders.rollout.diff.set_hazards import GivenName, limit_hazards, name_conflicts, names_of, new_parameter_hazards
 from builders.rollout.model import CurrentState, DeployedStack, DesiredState, Target, Values
 

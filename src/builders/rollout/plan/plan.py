@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.diff.effects import Change
 from builders.rollout.diff.hazards import Hazard
-from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.model import CurrentState, DesiredState, Preferences, Target
 from builders.rollout.plan.calls import Action
 from builders.rollout.plan.hazards import HazardFinder

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from builders.rollout.diff.instances import ChangeKind, change_kind, differs, plain_change_kind
+from builders.rollout.diff.changes import ChangeKind, change_kind, differs, plain_change_kind
 from builders.rollout.model import CurrentState, DesiredState, StackSet, Target, Wave
 from builders.rollout.plan.calls import Call, calls_for, same_calls, state_after
 from builders.rollout.plan.order import deployment_order, removal_order

@@ -2,7 +2,6 @@
 
 page.py         text that fits a width, and the words for targets, counts and times
 plan.py         a plan as text
-plan_groups.py  its instances, grouped by wave, layer and change
 plan_file.py    a plan as JSON, saved and compared
 progress.py     the progress of a run
 report.py       the result of a run

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from builders import files
 from builders.errors import RolloutError
+from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.diff.effects import Change, Effect
 from builders.rollout.diff.hazards import HazardKind
-from builders.rollout.diff.instances import ChangeKind
 from builders.rollout.plan.plan import Plan, PlannedHazard, PlannedOperation
 from builders.rollout.render.page import clean
 from builders.text import name_list
