@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.aws.s3 import Expected
 from builders.rollout.lifecycle.retained import RetainedList, RetainedResource
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, StackSetSpec, Target
 from builders.rollout.plan.calls import Action, Call
@@ -31,7 +30,7 @@ class Bucket:
     def get(self, _bucket: str, key: str) -> tuple[bytes, str] | None:
         return (self.objects[key], _etag(self.objects[key])) if key in self.objects else None
 
-    def put(self, _bucket: str, key: str, body: bytes, if_match: str | Expected | None = None) -> str:
+    def put(self, _bucket: str, key: str, body: bytes, expected: str | None = None) -> str:
         self.objects[key] = body
         return _etag(body)
 

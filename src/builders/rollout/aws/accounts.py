@@ -11,7 +11,7 @@ from builders.rollout.aws import stacks
 from builders.rollout.aws.access import PhaseRoles
 from builders.rollout.aws.calls import Session, concurrently
 from builders.rollout.aws.errors import AccessDenied, NotFound
-from builders.rollout.aws.stacks import ChangeSetRequest, ResourceChange
+from builders.rollout.aws.stacks import ResourceChange
 from builders.rollout.model import DeployedStack, Target, Values
 
 TASK = "AWS::DMS::ReplicationTask"
@@ -37,7 +37,7 @@ class StackRef:
     stack_id: str
 
 
-class Members:
+class MemberAccounts:
     """All target accounts; each call names the target that it asks."""
 
     def __init__(self, roles: PhaseRoles) -> None:
@@ -96,9 +96,8 @@ class Members:
 
     def preview(self, target: Target, stack_id: str, template: str, values: Values) -> list[ResourceChange]:
         """The changes that AWS foretells for an update, by a change set that is deleted in any case."""
-        session = self._session(target)
-        with stacks.change_set(session, ChangeSetRequest(stack_id, template, values, "UPDATE")) as name:
-            return stacks.changes(session, stack_id, name) if name else []
+        with stacks.change_set(self._session(target), stack_id, "UPDATE", template, values) as found:
+            return found.changes() if found else []
 
     def can_read(self, target: Target, bucket: str, key: str) -> bool:
         """True when the account may read an object, through its plan role."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from builders.rollout.aws.access import Access, PhaseRoles
-from builders.rollout.aws.accounts import Members
+from builders.rollout.aws.accounts import MemberAccounts
 from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.organizations import Organizations
 from builders.rollout.aws.plain_stacks import PlainStacks
@@ -21,7 +21,7 @@ class Client:
         self.calls = calls
         self.roles = PhaseRoles(calls, phase, suffix, deploy_role)
         self.sets = StackSets(calls, permissions)
-        self.members = Members(self.roles)
+        self.members = MemberAccounts(self.roles)
         self.organizations = Organizations(calls)
         self.plain = PlainStacks(self.roles)
 

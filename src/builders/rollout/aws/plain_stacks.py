@@ -11,7 +11,7 @@ from builders.errors import RolloutError
 from builders.rollout.aws import stacks
 from builders.rollout.aws.access import PhaseRoles
 from builders.rollout.aws.calls import Session
-from builders.rollout.aws.stacks import ChangeSetRequest, Progress
+from builders.rollout.aws.stacks import Progress
 from builders.rollout.model import DeployedStack, DesiredState, Target, Values
 
 EMPTY = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS")
@@ -73,11 +73,10 @@ class PlainStacks:
         """
         session, name = self._session(stack.target), stack.name
         kind = self._prepare(session, name, progress)
-        desired = ChangeSetRequest(name, stack.template, stack.values, kind, stack.tags)
         try:
-            with stacks.change_set(session, desired) as change_set:
+            with stacks.change_set(session, name, kind, stack.template, stack.values, stack.tags) as change_set:
                 if change_set:
-                    stacks.execute(session, name, change_set)
+                    change_set.execute()
                     self._wait(session, name, name, ("CREATE_COMPLETE", "UPDATE_COMPLETE"), progress)
         finally:
             if kind == "CREATE":

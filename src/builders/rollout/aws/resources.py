@@ -64,16 +64,6 @@ def schedule_key_deletion(session: Session, key: str, days: int) -> None:
         session.ask("kms", "ScheduleKeyDeletion", KeyId=key, PendingWindowInDays=days)
 
 
-def delete_log_group(session: Session, name: str) -> None:
-    """Delete a log group with its logs."""
-    session.ask("logs", "DeleteLogGroup", logGroupName=name)
-
-
-def delete_snapshot(session: Session, identifier: str) -> None:
-    """Delete a snapshot of a database."""
-    session.ask("rds", "DeleteDBSnapshot", DBSnapshotIdentifier=identifier)
-
-
 def delete_role(session: Session, name: str) -> None:
     """Detach the role's policies, and delete it."""
     for policy in list(session.pages("iam", "ListAttachedRolePolicies", RoleName=name)):

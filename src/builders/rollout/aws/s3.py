@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from builders.rollout.aws import errors
 from builders.rollout.aws.calls import Session
@@ -14,14 +13,8 @@ ATTEMPTS = 3
 """Of reading an object whose connection breaks while its body comes: boto3's retries end where the body begins."""
 
 
-class Expected(enum.Enum):
-    """The expectations of a conditional write besides an ETag."""
-
-    ABSENT = "*"
-
-
-ABSENT: Literal[Expected.ABSENT] = Expected.ABSENT
-"""The object must not be there yet."""
+ABSENT = "*"
+"""Expected by a conditional write instead of an ETag: the object must not be there yet."""
 
 
 class Objects:
@@ -44,21 +37,18 @@ class Objects:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def put(self, bucket: str, key: str, body: bytes, if_match: str | Expected | None = None) -> str:
-        """Write an object and return its ETag. Raises `Conflict` when it is not what `if_match` expects.
+    def put(self, bucket: str, key: str, body: bytes, expected: str | None = None) -> str:
+        """Write an object and return its ETag. Raises `Conflict` when it is not as `expected`: an ETag, or ABSENT.
 
         A put whose answer was lost is tried again by boto3, and can then conflict with itself: the caller looks.
         """
-        condition: dict[str, str] = {}
-        if isinstance(if_match, Expected):
-            condition = {"IfNoneMatch": if_match.value}
-        elif if_match is not None:
-            condition = {"IfMatch": if_match}
+        if expected is None:
+            return self._put(bucket, key, body)
+        if expected == ABSENT:
+            return self._put(bucket, key, body, IfNoneMatch=expected)
         try:
-            return self._put(bucket, key, body, **condition)
+            return self._put(bucket, key, body, IfMatch=expected)
         except NotFound as error:
-            if "IfMatch" not in condition or error.code == "NoSuchBucket":
-                raise
             raise Conflict(f"{key} is no longer in {bucket}", error.code, error.reason) from error
 
     def exists(self, bucket: str, key: str) -> bool:

@@ -208,9 +208,9 @@ def _definition(spec: StackSetSpec, permissions: Permissions, tags: Values) -> R
     stacks.require_inline(spec.name, spec.template)
     request: Request = {
         "TemplateBody": spec.template,
-        "Parameters": stacks.parameters(spec.parameters),
+        "Parameters": stacks.api_parameters(spec.parameters),
         "Capabilities": stacks.CAPABILITIES,
-        "Tags": stacks.tags(tags),
+        "Tags": stacks.api_tags(tags),
         "ManagedExecution": {"Active": True},
     }
     if permissions.service_managed:
@@ -247,7 +247,7 @@ def _deployment(call: Call, preferences: Preferences, permissions: Permissions) 
     if call.action is Action.DELETE:
         request["RetainStacks"] = call.retain
     elif call.overrides:
-        request["ParameterOverrides"] = stacks.parameters(call.overrides)
+        request["ParameterOverrides"] = stacks.api_parameters(call.overrides)
     return request
 
 

@@ -159,12 +159,12 @@ def _begins(event: Answer) -> bool:
     return event.get("PhysicalResourceId") == event["StackId"] and event["ResourceStatus"] in BEGINNINGS
 
 
-def parameters(values: Values) -> list[dict[str, str]]:
+def api_parameters(values: Values) -> list[dict[str, str]]:
     """Parameters as the API writes them."""
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in sorted(values.items())]
 
 
-def tags(values: Values) -> list[dict[str, str]]:
+def api_tags(values: Values) -> list[dict[str, str]]:
     """Tags as the API writes them."""
     return [{"Key": name, "Value": value} for name, value in sorted(values.items())]
 
@@ -198,101 +198,95 @@ class ResourceChange:
 
 
 @dataclass(frozen=True)
-class ChangeSetRequest:
-    """The stack as it should become. `kind` is CREATE or UPDATE; without `tags` it keeps its own."""
+class ChangeSet:
+    """A change set of a stack, by its name."""
 
+    session: Session
     stack: str
-    template: str
-    values: Values
-    kind: str
-    tags: Values | None = None
+    name: str
+
+    def changes(self) -> list[ResourceChange]:
+        """The changes that it would make."""
+        found = self.session.pages("cloudformation", "DescribeChangeSet", **self._request)
+        return [_change(each["ResourceChange"]) for each in found if "ResourceChange" in each]
+
+    def execute(self) -> None:
+        """Begin to carry it out."""
+        try:
+            self.ask("ExecuteChangeSet", ClientRequestToken=self.name)
+        except Refused as refused:
+            if "EXECUTE_" not in refused.reason:  # its status by now, where only the answer of an attempt was lost
+                raise
+
+    def create(self, **request: Any) -> bool:
+        """Make it, and return whether it changes anything. Raises `RolloutError` with AWS's reason."""
+        try:
+            self.ask("CreateChangeSet", **request)
+        except Refused as refused:
+            if refused.code != "AlreadyExistsException":  # the name is ours alone: only the answer was lost
+                raise
+        for pause in pauses():
+            found = self.ask("DescribeChangeSet")
+            if not found["Status"].endswith(("_PENDING", "_IN_PROGRESS")):
+                break
+            time.sleep(pause)
+        if found["Status"] == "CREATE_COMPLETE":
+            return True
+        reason = found.get("StatusReason", "it gives no reason")
+        # Both sentences are in use (aws/aws-cli, customizations/cloudformation/deployer.py).
+        if "didn't contain changes" in reason or "No updates are to be performed" in reason:
+            return False
+        raise RolloutError(f"CloudFormation cannot change {self.stack} in {self.session}: {reason}")
+
+    def discard(self) -> None:
+        """Delete it; one that was executed is gone already, and one in the making must first be made."""
+        for pause in pauses():
+            try:
+                self.ask("DeleteChangeSet")
+            except NotFound:
+                return
+            except Refused as refused:
+                if refused.code != "InvalidChangeSetStatus":
+                    if _is_no_stack(refused):
+                        return
+                    raise
+                if "EXECUTE_" in refused.reason or pause >= 5:
+                    return
+                time.sleep(pause)
+            else:
+                return
+
+    def ask(self, operation: str, **request: Any) -> Any:
+        """Make one call that names the change set."""
+        return self.session.ask("cloudformation", operation, **self._request, **request)
+
+    @property
+    def _request(self) -> dict[str, str]:
+        return {"StackName": self.stack, "ChangeSetName": self.name}
 
 
 @contextlib.contextmanager
-def change_set(session: Session, desired: ChangeSetRequest) -> Iterator[str | None]:
-    """Make a change set and give its name, or None when nothing would change; delete it at the end.
+def change_set(
+    session: Session, stack: str, kind: str, template: str, values: Values, tags: Values | None = None
+) -> Iterator[ChangeSet | None]:
+    """Make a change set, None when nothing would change, and delete it at the end.
 
-    Raises `RolloutError` with AWS's reason when it cannot be made.
+    `kind` is CREATE or UPDATE; without `tags` the stack keeps its own. Raises `RolloutError` with AWS's reason when it
+    cannot be made.
     """
-    require_inline(desired.stack, desired.template)
-    name = f"stackferry-{uuid.uuid4().hex}"
-    request: dict[str, Any] = {
-        "StackName": desired.stack,
-        "ChangeSetName": name,
-        "ChangeSetType": desired.kind,
-        "TemplateBody": desired.template,
-        "Parameters": parameters(desired.values),
-        "Capabilities": CAPABILITIES,
-    }
-    if desired.tags is not None:
-        request["Tags"] = tags(desired.tags)
+    require_inline(stack, template)
+    made = ChangeSet(session, stack, f"stackferry-{uuid.uuid4().hex}")
+    request = {"TemplateBody": template, "Parameters": api_parameters(values), "Capabilities": CAPABILITIES}
+    if tags is not None:
+        request["Tags"] = api_tags(tags)
     try:
-        _create(session, request)
-        yield name if _has_changes(session, desired.stack, name) else None
+        yield made if made.create(ChangeSetType=kind, **request) else None
     except BaseException:
         # It may be there, whatever went wrong; but the first error is the one to raise.
         with contextlib.suppress(RolloutError):
-            _discard(session, desired.stack, name)
+            made.discard()
         raise
-    _discard(session, desired.stack, name)
-
-
-def execute(session: Session, stack: str, name: str) -> None:
-    """Begin to carry a change set out."""
-    request = {"StackName": stack, "ChangeSetName": name, "ClientRequestToken": name}
-    try:
-        session.ask("cloudformation", "ExecuteChangeSet", **request)
-    except Refused as refused:
-        if "EXECUTE_" not in refused.reason:  # its status by now, where only the answer of an attempt was lost
-            raise
-
-
-def changes(session: Session, stack: str, name: str) -> list[ResourceChange]:
-    """The changes that a change set would make."""
-    found = session.pages("cloudformation", "DescribeChangeSet", StackName=stack, ChangeSetName=name)
-    return [_change(each["ResourceChange"]) for each in found if "ResourceChange" in each]
-
-
-def _create(session: Session, request: Mapping[str, Any]) -> None:
-    try:
-        session.ask("cloudformation", "CreateChangeSet", **request)
-    except Refused as refused:
-        if refused.code != "AlreadyExistsException":  # the name is ours alone: only the answer was lost
-            raise
-
-
-def _has_changes(session: Session, stack: str, name: str) -> bool:
-    for pause in pauses():
-        found = session.ask("cloudformation", "DescribeChangeSet", StackName=stack, ChangeSetName=name)
-        if not found["Status"].endswith(("_PENDING", "_IN_PROGRESS")):
-            break
-        time.sleep(pause)
-    if found["Status"] == "CREATE_COMPLETE":
-        return True
-    reason = found.get("StatusReason", "it gives no reason")
-    # Both sentences are in use (aws/aws-cli, customizations/cloudformation/deployer.py).
-    if "didn't contain changes" in reason or "No updates are to be performed" in reason:
-        return False
-    raise RolloutError(f"CloudFormation cannot change {stack} in {session}: {reason}")
-
-
-def _discard(session: Session, stack: str, name: str) -> None:
-    """Delete a change set; one that was executed is gone already, and one in the making must first be made."""
-    for pause in pauses():
-        try:
-            session.ask("cloudformation", "DeleteChangeSet", StackName=stack, ChangeSetName=name)
-        except NotFound:
-            return
-        except Refused as refused:
-            if refused.code != "InvalidChangeSetStatus":
-                if _is_no_stack(refused):
-                    return
-                raise
-            if "EXECUTE_" in refused.reason or pause >= 5:
-                return
-            time.sleep(pause)
-        else:
-            return
+    made.discard()
 
 
 def _change(found: Answer) -> ResourceChange:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from builders import naming
 from builders.errors import RolloutError
-from builders.rollout.aws.accounts import Members, StackRef
+from builders.rollout.aws.accounts import MemberAccounts, StackRef
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.plain_stacks import PlainStacks
 from builders.rollout.aws.stack_sets import StackSets
@@ -74,7 +74,7 @@ def with_overrides(sets: StackSets, cache: OverrideCache, state: StackSet) -> St
 
 
 def read_changing_stacks(
-    members: Members, desired: DesiredState, current: CurrentState, say: Callable[[str], None]
+    members: MemberAccounts, desired: DesiredState, current: CurrentState, say: Callable[[str], None]
 ) -> CurrentState:
     """Add the stacks that a plan compares, and the targets whose replication task runs.
 
@@ -99,7 +99,7 @@ def read_changing_stacks(
 
 
 def _running_tasks(
-    members: Members, deployed: dict[tuple[str, Target], DeployedStack], ids: dict[tuple[str, Target], str]
+    members: MemberAccounts, deployed: dict[tuple[str, Target], DeployedStack], ids: dict[tuple[str, Target], str]
 ) -> Iterator[Target]:
     """Yield where a task runs that an update or a deletion would meet; DMS refuses to change one that does."""
     asked = [key for key, stack in deployed.items() if _has_task(stack.template)]
@@ -117,7 +117,7 @@ def _has_task(template: str) -> bool:
     return any(each.get("Type") == TASK for each in resources.values())
 
 
-def failure_causes(members: Members, report: Report) -> dict[str, str]:
+def failure_causes(members: MemberAccounts, report: Report) -> dict[str, str]:
     """The first failed event of one stack for each reason, since those of one reason failed alike."""
     found: dict[str, str] = {}
     for reason, failures in report.causes().items():

@@ -133,10 +133,10 @@ def _delete(client: Client, resource: RetainedResource) -> str:
             found = resource.final_snapshot(resources.snapshots(session, name, resource.identity))
             if not found:
                 return "left no final snapshot"
-            resources.delete_snapshot(session, found)
+            session.ask("rds", "DeleteDBSnapshot", DBSnapshotIdentifier=found)
             return f"snapshot {found} deleted"
         case Disposal.LOG_GROUP:
-            resources.delete_log_group(session, name)
+            session.ask("logs", "DeleteLogGroup", logGroupName=name)
             return "deleted with its logs"
         case Disposal.ROLE:
             resources.delete_role(session, name)

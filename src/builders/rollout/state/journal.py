@@ -18,7 +18,7 @@ from pydantic import Field
 
 from builders.errors import RolloutError
 from builders.rollout.aws.errors import Conflict
-from builders.rollout.aws.s3 import ABSENT, Expected
+from builders.rollout.aws.s3 import ABSENT
 from builders.rollout.model import Target
 from builders.rollout.plan.calls import Call
 from builders.rollout.state.serialization import Folder, to_json
@@ -124,7 +124,7 @@ class Journal:
         self._past = folder.json(folder.key("history.json"), _History)
         self._lock = threading.RLock()
         self._stored: _StoredRun | None = None
-        self._expected: str | Expected = ABSENT
+        self._expected: str = ABSENT
 
     def run(self) -> Run | None:
         """The run that is under way or was the last, with all its entries, as the bucket has it now."""
@@ -184,7 +184,7 @@ class Journal:
         no other run's.
         """
         try:
-            etag: str | Expected = self._object.write(stored, self._expected)
+            etag = self._object.write(stored, self._expected)
         except Conflict as conflict:
             found, etag = self._object.read()
             if found is None or found.run.owner != stored.run.owner:
@@ -193,7 +193,7 @@ class Journal:
                 etag = self._write_again(stored, etag)
         self._stored, self._expected = stored, etag
 
-    def _write_again(self, stored: _StoredRun, expected: str | Expected) -> str:
+    def _write_again(self, stored: _StoredRun, expected: str) -> str:
         try:
             return self._object.write(stored, expected)
         except Conflict as conflict:

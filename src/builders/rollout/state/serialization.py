@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from builders.errors import RolloutError
 from builders.rollout.aws.errors import Conflict
-from builders.rollout.aws.s3 import ABSENT, Expected
+from builders.rollout.aws.s3 import ABSENT
 from builders.rollout.model import Target, Values
 
 ATTEMPTS = 20
@@ -33,7 +33,7 @@ class Objects(Protocol):
     def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         """Return an object and its ETag."""
 
-    def put(self, bucket: str, key: str, body: bytes, if_match: str | Expected | None = None) -> str:
+    def put(self, bucket: str, key: str, body: bytes, expected: str | None = None) -> str:
         """Write an object on a condition, and return its ETag. Raises `Conflict`."""
 
     def exists(self, bucket: str, key: str) -> bool:
@@ -69,12 +69,12 @@ class JsonObject(Generic[Content]):
     key: str
     form: type[Content]
 
-    def read(self) -> tuple[Content | None, str | Expected]:
+    def read(self) -> tuple[Content | None, str]:
         """Return the content and its ETag; None and ABSENT where it is not there."""
         found = self.folder.objects.get(self.folder.bucket, self.key)
         return (None, ABSENT) if found is None else (from_json(self.form, found[0], str(self)), found[1])
 
-    def write(self, content: Content, expected: str | Expected | None = None) -> str:
+    def write(self, content: Content, expected: str | None = None) -> str:
         """Write the content, on a condition, and return its ETag. Raises `Conflict`."""
         return self.folder.objects.put(self.folder.bucket, self.key, to_json(content), expected)
 
