@@ -190,6 +190,10 @@ class logs:
 
     log_groups = Private("ministack.services.cloudwatch_logs._log_groups")
 
+    create_group = Private("ministack.services.cloudwatch_logs._create_log_group")
+    create_stream = Private("ministack.services.cloudwatch_logs._create_log_stream")
+    put_events = Private("ministack.services.cloudwatch_logs._put_log_events")
+
 
 class organizations:
     """Organizations: each store holds what an account manages."""

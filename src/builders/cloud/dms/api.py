@@ -15,7 +15,7 @@ from ministack.core import iam_actions, router
 from ministack.core.responses import error_response_json, json_response
 
 from builders.cloud.cloudformation import records
-from builders.cloud.dms import connections, describing, tasks
+from builders.cloud.dms import connections, describing, mappings, settings, tasks
 from builders.cloud.dms.connections import ENDPOINT
 from builders.cloud.dms.faults import Fault
 from builders.cloud.dms.tasks import TYPE
@@ -59,6 +59,7 @@ Request = Mapping[str, Json]
 Answer = dict[str, Json]
 
 _MODIFIABLE = ("TableMappings", "ReplicationTaskSettings", "CdcStartPosition", "CdcStopPosition", "TaskData")
+_START_POSITIONS = ("CdcStartPosition", "CdcStopPosition")
 _TABLE_FILTERS = {"schema-name": "SchemaName", "table-name": "TableName", "table-state": "TableState"}
 
 
@@ -97,6 +98,7 @@ def _start(request: Request) -> Answer:
     arn = request["ReplicationTaskArn"]
     tasks.find(arn)
     connections.require_success(_properties(arn))
+    _properties(arn).update({name: request[name] for name in _START_POSITIONS if name in request})
     tasks.start(arn, request["StartReplicationTaskType"])
     return _task(arn)
 
@@ -109,7 +111,10 @@ def _stop(request: Request) -> Answer:
 def _modify(request: Request) -> Answer:
     arn = request["ReplicationTaskArn"]
     tasks.require_at_rest(arn, "modified")
-    _properties(arn).update({name: request[name] for name in _MODIFIABLE if name in request})
+    changed = {name: request[name] for name in _MODIFIABLE if name in request}
+    mappings.read(changed.get("TableMappings") or _properties(arn)["TableMappings"])
+    settings.read(changed.get("ReplicationTaskSettings"))
+    _properties(arn).update(changed)
     return _task(arn)
 
 
@@ -130,8 +135,7 @@ def _tags(request: Request) -> Answer:
 
 
 def _properties(arn: str) -> dict[str, Json]:
-    properties: dict[str, Json] = records.find(tasks.TYPE)[arn]["Properties"]
-    return properties
+    return tasks.properties(arn)
 
 
 def _task(arn: str) -> Answer:

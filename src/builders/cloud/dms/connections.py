@@ -10,9 +10,11 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from ministack.core.responses import AccountRegionScopedDict
+import psycopg
+from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region, request_scope
 
 from builders.cloud.cloudformation import records
+from builders.cloud.dms import endpoints
 from builders.cloud.dms.faults import not_found, wrong_state
 from builders.cloud.internals import entries
 from builders.cloud.server import state
@@ -41,18 +43,36 @@ def test(instance: str, endpoint: str) -> dict[str, Json]:
     if instance not in records.find(INSTANCE) or endpoint not in records.find(ENDPOINT):
         raise not_found("Replication instance or endpoint")
     connection = _connections[instance, endpoint] = Connection()
-    _finish_later(connection, _refusals.get(endpoint, ""))
+    _finish_later(connection, endpoint)
     return describe(instance, endpoint, connection)
 
 
-def _finish_later(connection: Connection, refusal: str) -> None:
+def _finish_later(connection: Connection, endpoint: str) -> None:
+    account, region = get_account_id(), get_region()
+
     def finish() -> None:
+        with request_scope(account, region):
+            refusal = _refusals.get(endpoint, "") or _try(endpoint)
         connection.status, connection.failure = ("failed", refusal) if refusal else ("successful", "")
         state.touched.set()
 
     timer = threading.Timer(TEST_SECONDS, finish)
     timer.daemon = True
     timer.start()
+
+
+def _try(endpoint: str) -> str:
+    """Connect to the database behind an endpoint, where there is one; return why that fails."""
+    if not endpoints.is_real(endpoint):
+        return ""
+    try:
+        endpoints.find(endpoint).connect().close()
+    except (psycopg.Error, endpoints.Unusable) as error:
+        return (
+            "Test Endpoint failed: Application-Status: 1020912, Application-Message: Failed to connect, "
+            f"Application-Detailed-Message: {' '.join(str(error).split())}"
+        )
+    return ""
 
 
 def stores() -> dict[str, Json]:
@@ -64,7 +84,8 @@ def take_up() -> None:
     """Finish the tests that were under way when the last server ended."""
     for (account, region, (_, endpoint)), connection in list(entries(_connections).items()):
         if connection.status == "testing":
-            _finish_later(connection, _refusals.get_scoped(account, region, endpoint, ""))
+            with request_scope(account, region):
+                _finish_later(connection, endpoint)
 
 
 def refuse(endpoint: str, message: str) -> None:

@@ -7,24 +7,31 @@ event that DMS sends (DMS user guide, "AWS DMS event categories and event messag
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region, request_scope
 
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers, Made
-from builders.cloud.dms import connections
+from builders.cloud.dms import capture, connections, endpoints, mappings, settings
 from builders.cloud.dms.faults import Fault, not_found, wrong_state
+from builders.cloud.dms.replication import Order, Replication
 from builders.cloud.internals import entries, eventbridge
 from builders.cloud.server import state
 from builders.resource_types import Json
 
 TYPE = "AWS::DMS::ReplicationTask"
+ENDPOINTS = ("SourceEndpointArn", "TargetEndpointArn")
 STEP_SECONDS = 0.3
+STOP_SECONDS = 2.0
+
+logger = logging.getLogger("dms")
 
 _EVENTS = {"running": "DMS-EVENT-0069", "failed": "DMS-EVENT-0078", "stopped": "DMS-EVENT-0079"}
 _BUSY = ("starting", "running", "stopping")
@@ -40,6 +47,12 @@ class Task:
     has_run: bool = False
     stop_reason: str = ""
     failure: str = ""
+    kind: str = "start-replication"
+    """The kind of start that is under way; resume-processing once the task has run."""
+    real: bool = False
+    """Databases stand behind the endpoints, and rows are moved."""
+    slot: str = ""
+    """The replication slot that the task has made on its source."""
     step_seconds: float = STEP_SECONDS
     fails_next: tuple[str, str] | None = None
     """Stop reason and message of the failure that waits for the next start."""
@@ -49,6 +62,8 @@ class Task:
 
 _tasks: Any = AccountRegionScopedDict()
 _lock = threading.Lock()
+runs: dict[str, Replication] = {}
+"""The tasks whose rows move at the moment, by ARN."""
 
 
 def find(arn: str) -> Task:
@@ -75,8 +90,62 @@ def start(arn: str, kind: str) -> None:
             f"Start Type : {word}, {when} for tasks running for the first time",
         )
     task.status, task.has_run, task.stop_reason, task.failure = "starting", True, "", ""
-    task.statistics |= {"StartDate": time.time()}
-    _later(arn, task, "starting")
+    task.kind, task.statistics = kind, _fresh_statistics(task, kind)
+    task.real = any(endpoints.is_real(properties(arn)[side]) for side in ENDPOINTS)
+    _go_on(arn, task)
+
+
+def _fresh_statistics(task: Task, kind: str) -> dict[str, Json]:
+    """The statistics at a start: those of before, unless everything is loaded anew."""
+    started = {"StartDate": time.time()}
+    if kind == "resume-processing":
+        return task.statistics | started
+    task.tables = task.tables if kind == "start-replication" else []
+    kept = task.statistics if kind == "start-replication" else {}
+    return kept | started | {"FreshStartDate": time.time()}
+
+
+def _go_on(arn: str, task: Task, again: bool = False) -> None:
+    """Let a task that starts run: its rows move, or, where no database stands behind it, nothing does."""
+    if not task.real:
+        _later(arn, task, "starting")
+        return
+
+    def running() -> None:
+        task.kind = "resume-processing"
+        if task.fails_next:
+            reason, task.fails_next = task.fails_next, None
+            runs[arn].leave()
+            _arrive(arn, task, "failed", *reason)
+        elif task.status != "stopping":
+            _arrive(arn, task, "running", "", "")
+
+    def keep_slot(name: str) -> None:
+        task.slot = name
+        state.touched.set()
+
+    def over(status: str, stop_reason: str, failure: str) -> None:
+        runs.pop(arn, None)
+        _arrive(arn, task, status, stop_reason, failure)
+
+    order = Order(
+        arn, str(get_account_id()), str(get_region()), _instance_name(arn), properties(arn), task.kind, task.slot,
+        again, task.tables, task.statistics, running, keep_slot, over,
+    )  # fmt: skip
+    runs[arn] = Replication(order)
+    runs[arn].start()
+
+
+def properties(arn: str) -> dict[str, Json]:
+    """The properties of a task, as its template or ModifyReplicationTask gave them."""
+    found: dict[str, Json] = records.find(TYPE)[arn]["Properties"]
+    return found
+
+
+def _instance_name(arn: str) -> str:
+    instance = records.find(connections.INSTANCE).get(properties(arn)["ReplicationInstanceArn"], {})
+    name = instance.get("Properties", {}).get("ReplicationInstanceIdentifier")
+    return str(name or properties(arn)["ReplicationInstanceArn"].rpartition(":")[2]).lower()
 
 
 def stop(arn: str) -> None:
@@ -85,13 +154,18 @@ def stop(arn: str) -> None:
     if task.status != "running":
         raise wrong_state("Replication Task cannot be stopped, invalid state")
     task.status = "stopping"
-    _later(arn, task, "stopping")
+    if arn in runs:
+        runs[arn].stop()
+    else:
+        _later(arn, task, "stopping")
 
 
 def fail(arn: str, stop_reason: str, message: str) -> None:
     """Let the task fail: at once when it runs, else as soon as it is started."""
     task = find(arn)
     if task.status == "running":
+        if arn in runs:
+            runs.pop(arn).leave()
         _arrive(arn, task, "failed", stop_reason, message)
     else:
         task.fails_next = (stop_reason, message)
@@ -108,19 +182,55 @@ def handlers() -> dict[str, Handlers]:
     """CloudFormation's handlers of tasks: neither an update nor a deletion stops a task that runs."""
     inner = records.handlers(TYPE)
 
+    def create(logical_id: str, given: Mapping[str, Json], stack: str) -> Made:
+        check(given)
+        made: Made = inner["create"](logical_id, given, stack)
+        return made
+
     def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
         if {key: value for key, value in old.items() if key != "Tags"} != {k: v for k, v in new.items() if k != "Tags"}:
             _as_cloudformation(physical_id, "modified")
+        check(new)
         made: Made = inner["update"](physical_id, old, new, stack, logical_id)
         return made
 
     def delete(physical_id: str, properties: Mapping[str, Json]) -> None:
         if physical_id in records.find(TYPE):
             _as_cloudformation(physical_id, "deleted")
+            drop_slot(physical_id)
         _tasks.pop(physical_id, None)
         inner["delete"](physical_id, properties)
 
-    return {TYPE: {**inner, "update": update, "delete": delete}}
+    return {TYPE: {**inner, "create": create, "update": update, "delete": delete}}
+
+
+def check(given: Mapping[str, Json]) -> None:
+    """Refuse table mappings and settings that DMS does not take. Raises ValueError, as the reason of a stack event."""
+    try:
+        mappings.read(given["TableMappings"])
+        settings.read(given.get("ReplicationTaskSettings"))
+    except Fault as fault:
+        raise ValueError(f"{fault} (Service: DatabaseMigration, Status Code: 400, Error Code: {fault.code})") from fault
+
+
+def drop_slot(arn: str) -> None:
+    """Drop the slot that a task has made, as DMS does when the task is deleted; a source that is gone keeps its own."""
+    task = find(arn)
+    if not task.slot:
+        return
+    try:
+        with endpoints.find(properties(arn)["SourceEndpointArn"]).connect() as session:
+            capture.drop_slot(session, task.slot)
+    except (psycopg.Error, endpoints.Unusable) as error:
+        logger.warning("the slot %s of %s stays: %s", task.slot, arn, error)
+
+
+def close() -> None:
+    """End all runs without a word: the server ends, and the next one goes on."""
+    for each in list(runs.values()):
+        each.leave()
+    for each in list(runs.values()):
+        each.join(STOP_SECONDS)
 
 
 def _as_cloudformation(arn: str, done: str) -> None:
@@ -134,8 +244,10 @@ def _as_cloudformation(arn: str, done: str) -> None:
 def take_up() -> None:
     """Go on with the tasks that were on their way when the last server ended."""
     for (account, region, arn), task in list(entries(_tasks).items()):
-        if task.status in ("starting", "stopping"):
-            with request_scope(account, region):
+        with request_scope(account, region):
+            if task.real and task.status in ("starting", "running"):
+                _go_on(arn, task, again=True)
+            elif task.status in ("starting", "stopping"):
                 _later(arn, task, task.status)
 
 
@@ -161,11 +273,14 @@ def _later(arn: str, task: Task, status: str) -> None:
 
 
 def _arrive(arn: str, task: Task, status: str, stop_reason: str, failure: str) -> None:
+    again = status == task.status
     task.status, task.stop_reason, task.failure = status, stop_reason, failure
     state.touched.set()
-    if status == "running":
+    if again:  # taken up after the server was killed
+        return
+    if status == "running" and not task.real:
         task.statistics.setdefault("FullLoadProgressPercent", 100)
-    else:
+    elif status != "running":
         task.statistics |= {"StopDate": time.time()}
     detail = {
         "eventId": _EVENTS[status],

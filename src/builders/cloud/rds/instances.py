@@ -280,7 +280,7 @@ def server_settings(properties: Mapping[str, Json]) -> dict[str, Any]:
     forced = values.get("rds.force_ssl", "1" if family.isdigit() and int(family) >= 15 else "0")
     settings = {name: value for name, value in values.items() if "." not in name and "{" not in value}
     if values.get("rds.logical_replication") == "1":
-        settings["wal_level"] = "logical"
+        settings |= {"wal_level": "logical", "synchronous_commit": "on"}
     return {"settings": settings, "plain_text_allowed": forced != "1"}
 
 

@@ -56,7 +56,8 @@ def on_premises(
     directory = Path(tempfile.mkdtemp(prefix="stackferry-on-premises-"))
     directory.chmod(0o711)  # PostgreSQL runs as another user when we are root
     authority, certificate = _certificates(host)
-    settings = {"wal_level": "logical"}
+    # What is committed is written at once: changes are read from what is written.
+    settings = {"wal_level": "logical", "synchronous_commit": "on"}
     server = postgres.Server(postgres.choose(), directory / "server", certificate, settings=settings)
     try:
         server.initialise()

@@ -93,6 +93,7 @@ def install(directory: Path) -> None:
 
 
 def _close() -> None:
+    tasks.close()
     instances.databases.close()
     lambda_runtime.reset()
 

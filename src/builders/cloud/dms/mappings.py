@@ -1,0 +1,171 @@
+"""Table mappings of a task: which tables are carried, under which names, without which columns.
+
+Sources: DMS user guide, "Specifying table selection and transformations rules using JSON", "Selection rules and
+actions", "Transformation rules and actions", "Table and collection settings rules and operations", "Wildcards in table
+mapping". Of transformations those are carried out that `_ACTIONS` lists; of filters none. What is not carried out is
+refused, and never left out in silence.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from builders.cloud.dms.decoding import Name
+from builders.cloud.dms.faults import invalid
+
+_SELECTIONS = ("include", "exclude", "explicit")
+_ACTIONS = {
+    "schema": ("rename", "convert-lowercase", "convert-uppercase", "add-prefix", "add-suffix"),
+    "table": ("rename", "convert-lowercase", "convert-uppercase", "add-prefix", "add-suffix"),
+    "column": ("rename", "convert-lowercase", "convert-uppercase", "remove-column", "include-column"),
+}
+
+
+@dataclass(frozen=True)
+class LobSettings:
+    """How one table's large values travel (table-settings, "lob-settings"); None is the task's setting."""
+
+    mode: str | None = None
+    bulk_max_size: int | None = None
+    """KiB: what "limited" cuts off at, and what "unlimited" (full LOB mode) carries within the row of the load."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: its kind, what it is about, and the rest of it as it stands."""
+
+    kind: str
+    schema: re.Pattern[str]
+    table: re.Pattern[str]
+    text: Mapping[str, Any]
+
+    def fits(self, name: Name) -> bool:
+        """Return whether the rule's locator names a table."""
+        return bool(self.schema.fullmatch(name[0]) and self.table.fullmatch(name[1]))
+
+
+@dataclass(frozen=True)
+class Mappings:
+    """All rules of a task."""
+
+    rules: Sequence[Rule] = field(default_factory=tuple)
+
+    def selects(self, name: Name) -> bool:
+        """Return whether a table is carried: an explicit rule first, then exclusions before inclusions."""
+        fitting = [rule.text["rule-action"] for rule in self.rules if rule.kind == "selection" and rule.fits(name)]
+        return "explicit" in fitting or ("include" in fitting and "exclude" not in fitting)
+
+    def order(self, name: Name) -> int:
+        """Return a table's load-order; higher ones are loaded first."""
+        orders = [int(rule.text.get("load-order", 0)) for rule in self.rules if rule.kind == "selection"
+                  and rule.fits(name)]  # fmt: skip
+        return max(orders, default=0)
+
+    def target(self, name: Name) -> Name:
+        """Return what a table is called in the target."""
+        schema, table = name
+        for rule in self._transformations("schema", name):
+            schema = _renamed(rule.text, schema)
+        for rule in self._transformations("table", name):
+            table = _renamed(rule.text, table)
+        return schema, table
+
+    def column(self, name: Name, column: str) -> str | None:
+        """Return what a column is called in the target; None where it is left out."""
+        rules = list(self._transformations("column", name))
+        included = [rule for rule in rules if rule.text["rule-action"] == "include-column"]
+        if included and not any(_is_about(rule, column) for rule in included):
+            return None
+        found = column
+        for rule in rules:
+            if rule.text["rule-action"] == "include-column" or not _is_about(rule, column):
+                continue
+            if rule.text["rule-action"] == "remove-column":
+                return None
+            found = _renamed(rule.text, found)
+        return found
+
+    def lob_settings(self, name: Name) -> LobSettings:
+        """Return what is set for a table's large values."""
+        for rule in self.rules:
+            if rule.kind == "table-settings" and rule.fits(name) and "lob-settings" in rule.text:
+                given = rule.text["lob-settings"]
+                size = given.get("bulk-max-size")
+                return LobSettings(given.get("mode"), None if size is None else int(size))
+        return LobSettings()
+
+    def _transformations(self, target: str, name: Name) -> list[Rule]:
+        return [
+            rule
+            for rule in self.rules
+            if rule.kind == "transformation" and rule.text["rule-target"] == target and rule.fits(name)
+        ]
+
+
+def read(text: str) -> Mappings:
+    """Read table mappings. Raises InvalidParameterValueException where DMS does not take them."""
+    try:
+        rules = json.loads(text)["rules"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise invalid(f"Invalid table mappings document, malformed json or missing rules: {error}") from error
+    found = Mappings(tuple(_rule(each) for each in rules))
+    if not any(rule.kind == "selection" for rule in found.rules):
+        raise invalid("Invalid table mappings document. At least one selection rule is required")
+    identifiers = [str(rule.text.get("rule-id")) for rule in found.rules]
+    if len(set(identifiers)) != len(identifiers):
+        raise invalid("Invalid table mappings document. Duplicate rule-id")
+    return found
+
+
+def _rule(rule: Mapping[str, Any]) -> Rule:
+    kind, action = rule.get("rule-type"), rule.get("rule-action")
+    if kind == "selection" and action not in _SELECTIONS:
+        raise invalid(f"Invalid rule-action {action!r} of a selection rule: it is {', '.join(_SELECTIONS)}")
+    if kind == "transformation" and action not in _ACTIONS.get(str(rule.get("rule-target")), ()):
+        raise invalid(f"{rule.get('rule-target')}: {action} is no transformation that the embedded cloud carries out")
+    if kind not in ("selection", "transformation", "table-settings"):
+        raise invalid(f"Invalid rule-type {kind!r}")
+    if rule.get("filters"):
+        raise invalid("filters of the source are not carried out by the embedded cloud")
+    locator = rule.get("object-locator") or {}
+    if "schema-name" not in locator:
+        raise invalid(f"Rule {rule.get('rule-id')} has no schema-name in its object-locator")
+    return Rule(str(kind), pattern(locator["schema-name"]), pattern(locator.get("table-name", "%")), rule)
+
+
+@functools.lru_cache(maxsize=1000)
+def pattern(text: str) -> re.Pattern[str]:
+    """Return a name with wildcards as a regular expression: % any characters, _ one, [_] itself, [ab] and [a-d]."""
+    parts = re.findall(r"\[[^\]]+\]|.", text, flags=re.DOTALL)
+    return re.compile("".join(_part(part) for part in parts), flags=re.DOTALL)
+
+
+def _part(part: str) -> str:
+    if part == "%":
+        return ".*"
+    if part == "_":
+        return "."
+    if len(part) > 1:
+        return "[" + re.sub(r"([\\\[\]^&~|])", r"\\\1", part[1:-1]) + "]"
+    return re.escape(part)
+
+
+def _is_about(rule: Rule, column: str) -> bool:
+    return bool(pattern(rule.text["object-locator"].get("column-name", "%")).fullmatch(column))
+
+
+def _renamed(rule: Mapping[str, Any], name: str) -> str:
+    value = str(rule.get("value", ""))
+    renamed = {
+        "rename": value,
+        "convert-lowercase": name.lower(),
+        "convert-uppercase": name.upper(),
+        "add-prefix": value + name,
+        "add-suffix": name + value,
+    }
+    return renamed[rule["rule-action"]]
