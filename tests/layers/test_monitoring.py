@@ -41,7 +41,7 @@ WATCHED = {
     "ReplicationTaskStatusAlarm": ("Stackferry", "ReplicationTaskStatus", OUR_TASK, "LessThanThreshold", 1),
     "ValidationAlarm": ("Stackferry", "RowsFailedValidation", OUR_TASK, "GreaterThanThreshold", 0),
     "ReplicationCpuAlarm": ("AWS/DMS", "CPUUtilization", INSTANCE, "GreaterThanThreshold", "80"),
-    "ReplicationMemoryAlarm": ("AWS/DMS", "FreeableMemory", INSTANCE, "LessThanThreshold", str(512 * 1024**2)),
+    "ReplicationMemoryAlarm": ("AWS/DMS", "AvailableMemory", INSTANCE, "LessThanThreshold", str(512 * 1024**2)),
     "ReplicationStorageAlarm": ("AWS/DMS", "FreeStorageSpace", INSTANCE, "LessThanThreshold", str(5 * 1024**3)),
     "DatabaseCpuAlarm": ("AWS/RDS", "CPUUtilization", DATABASE, "GreaterThanThreshold", "80"),
     "DatabaseStorageAlarm": ("AWS/RDS", "FreeStorageSpace", DATABASE, "LessThanThreshold", str(4 * 1024**3)),
@@ -319,7 +319,7 @@ def test_the_dashboard_shows_progress_lag_throughput_and_both_machines(graphed: 
             " FullLoadThroughputRowsTarget CDCChangesMemoryTarget CDCChangesDiskTarget",
             OF_TASK,
         ),
-        ("AWS/DMS", "CPUUtilization FreeableMemory FreeStorageSpace", INSTANCE),
+        ("AWS/DMS", "CPUUtilization AvailableMemory FreeStorageSpace", INSTANCE),
         (
             "AWS/RDS",
             "CPUUtilization DatabaseConnections FreeableMemory FreeStorageSpace ReadLatency WriteLatency"

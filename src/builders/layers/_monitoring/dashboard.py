@@ -55,7 +55,7 @@ def _widgets() -> list[dict[str, Any]]:
         _graph("Changes that wait for the target", task, ["CDCChangesMemoryTarget", "CDCChangesDiskTarget"]),
         _graph("Task runs (1) or not (0)", ours, ["ReplicationTaskStatus"]),
         _graph("Replication instance: CPU, percent", instance, ["CPUUtilization"]),
-        _graph("Replication instance: free, bytes", instance, ["FreeableMemory", "FreeStorageSpace"]),
+        _graph("Replication instance: free, bytes", instance, ["AvailableMemory", "FreeStorageSpace"]),
         _graph("Database: CPU, percent", database, ["CPUUtilization"]),
         _graph("Database: connections", database, ["DatabaseConnections"]),
         _graph("Database: free, bytes", database, ["FreeableMemory", "FreeStorageSpace"]),

@@ -32,7 +32,9 @@ def _instance(stack: Stack, watched: Watched, cpu_percent: Any) -> None:
         "ReplicationMemoryAlarm",
         "The replication instance is short of memory: choose a larger ReplicationInstanceClass",
         stack.parameter(thresholds.replication_memory()).ref(),
-        MetricName="FreeableMemory",
+        # What is left for programs. FreeableMemory of DMS is a part of what is in use, and says nothing of the rest
+        # (DMS user guide, "Monitoring AWS DMS tasks", replication instance metrics).
+        MetricName="AvailableMemory",
         **own,
     )
     alarms.low(
