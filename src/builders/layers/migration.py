@@ -28,9 +28,10 @@ TASK_ARN = Export("migration", "ReplicationTaskArn", "ARN of the replication tas
 def build(stack: Stack) -> None:
     """Make what replicates, ready to be started by `migration-task start`."""
     instance = _instance(stack)
-    source = endpoints.source(stack)
+    beginning = task.declare_beginning(stack)
+    source = endpoints.source(stack, beginning.slot)
     target = endpoints.target(stack)
-    replication = task.build(stack, instance, source, target)
+    replication = task.build(stack, instance, source, target, beginning)
     stack.export(INSTANCE_ARN, instance.ref())
     stack.export(TASK_ARN, replication.ref())
     stack.output("SourceEndpointArn", source.ref(), "ARN of the endpoint of the on-premises database")
@@ -57,6 +58,7 @@ def _instance(stack: Stack) -> dms.ReplicationInstance:
             ReplicationInstanceIdentifier=identifier,
             ReplicationInstanceClass=stack.parameter(choices.instance_class()).ref(),
             EngineVersion=stack.parameter(choices.engine_version()).ref(),
+            AllowMajorVersionUpgrade=stack.parameter(choices.major_upgrade()).ref(),
             AllocatedStorage=stack.parameter(choices.storage()).ref(),
             MultiAZ=stack.parameter(choices.multi_az()).ref(),
             PreferredMaintenanceWindow=stack.parameter(choices.maintenance_window()).ref(),

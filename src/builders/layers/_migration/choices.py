@@ -10,11 +10,14 @@ MOST_SCHEMAS = 5
 _DAY = "(mon|tue|wed|thu|fri|sat|sun)"
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
 
-_SCHEMA = r"(?!pg_|information_schema$)[A-Za-z][A-Za-z0-9_$-]{0,62}"
+_SCHEMA = r"(?!pg_|information_schema$|[\d$-])[^\s%\"'`.,;:/\\\[\]()]{1,63}"
+"""Letters of any script. Refused are the wildcards of a mapping, what ends a text in JSON, and what separates names."""
 _SCHEMA_WORDS = (
-    "the name of one schema, written as in the source: letters, digits, underscores, hyphens and dollar signs; "
-    "no %, and none of PostgreSQL's own schemas (pg_..., information_schema)"
+    "the name of one schema, written as in the source: letters of any script, digits, underscores, hyphens and dollar "
+    "signs, beginning with a letter or an underscore; no %, and none of PostgreSQL's own schemas (pg_..., "
+    "information_schema)"
 )
+_SLOT = "[a-z0-9_]{1,63}"
 
 
 def instance_class() -> Parameter:
@@ -39,6 +42,13 @@ def engine_version() -> Parameter:
         "Version of the replication engine, from: aws dms describe-orderable-replication-instances",
         pattern=r"^[0-9]{1,2}(\.[0-9]{1,2}){2}$",
         explanation="a version of DMS such as 3.6.1",
+    )
+
+
+def major_upgrade() -> Parameter:
+    """Off by default: DMS refuses another major version unless the same request allows it."""
+    return parameters.boolean(
+        "ReplicationAllowMajorVersionUpgrade", "Let ReplicationEngineVersion name another major version than is running"
     )
 
 
@@ -99,4 +109,30 @@ def table_preparation() -> Parameter:
         "What DMS does to tables that stand in the target before it loads them; DROP_AND_CREATE loses indexes",
         ["DO_NOTHING", "TRUNCATE_BEFORE_LOAD", "DROP_AND_CREATE"],
         "DO_NOTHING",
+    )
+
+
+def source_slot() -> Parameter:
+    """A slot that stands already; DMS makes and drops one of its own where there is none."""
+    return parameters.string(
+        "SourceSlotName",
+        "Logical replication slot on the source that was made before a load by other means; empty for DMS's own",
+        pattern=f"^$|^{_SLOT}$",
+        explanation="the name of a replication slot: lower-case letters, digits and underscores, or empty",
+        default="",
+        max_length=63,
+    )
+
+
+def cdc_start_position() -> Parameter:
+    """The position from which a task without a load of its own begins.
+
+    Source: DMS user guide, "Creating tasks for ongoing replication using AWS DMS", native start points of PostgreSQL.
+    """
+    return parameters.string(
+        "CdcStartPosition",
+        "Log sequence number from which changes are replicated after a load by other means; empty for a load by DMS",
+        pattern="^$|^[0-9A-F]{1,8}/[0-9A-F]{1,8}$",
+        explanation="a position in the write-ahead log such as 4AF/B00000D0, or empty",
+        default="",
     )

@@ -1,19 +1,21 @@
-"""The replication task: which tables it carries, and how."""
+"""The replication task: how it loads, goes on, and stops."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
-from troposphere import Equals, If, Join, Not, NoValue, Parameter, Ref, Split, Sub, dms
+from troposphere import And, Equals, If, Not, NoValue, Or, Parameter, Sub, dms
 
-from builders.layers._migration import choices
+from builders.layers._migration import choices, tables
 from builders.naming import REPLICATION_TASK, REPLICATION_TASK_RESOURCE
 from builders.stack import Stack
 
 SETTINGS: dict[str, Any] = {
     "TargetMetadata": {
-        # Whole values, of whatever size: the default cuts them off at 32 KiB in silence.
+        # Whole values, of whatever size: the default cuts them off at 32 KiB in silence. A table whose largest value is
+        # known has a faster mode by TableRules, and FailTasksOnLobTruncation of the source guards it.
         "SupportLobs": True,
         "FullLobMode": True,
         "LimitedSizeLobMode": False,
@@ -44,6 +46,8 @@ SETTINGS: dict[str, Any] = {
         "FailureMaxCount": 10000,
         "TableFailureMaxCount": 1000,
         "RecordFailureDelayLimitInMinutes": 0,
+        # The libraries on both sides sort text differently; rows read in another order would count as different.
+        "HandleCollationDiff": True,
     },
     "ErrorBehavior": {
         # A payment that cannot be written stops the task for a person, and is not logged and left out.
@@ -53,13 +57,20 @@ SETTINGS: dict[str, Any] = {
         "ApplyErrorDeletePolicy": "STOP_TASK",
         "ApplyErrorInsertPolicy": "STOP_TASK",
         "ApplyErrorUpdatePolicy": "STOP_TASK",
-        "FullLoadIgnoreConflicts": False,
+        # Changes that come while a table loads are applied after it, and some of their rows the load has read already.
+        # Without this every such row is a conflict, and the task stops at the first table that is written meanwhile.
+        # The policies above hold for the changes after that.
+        "FullLoadIgnoreConflicts": True,
+        # A TRUNCATE is not carried: it must not pass unseen, or the target keeps rows that the source has lost.
+        "ApplyErrorFailOnTruncationDdl": True,
         "FailOnNoTablesCaptured": True,
-        # A network that fails is tried again for ever, every 5 to 1800 seconds.
+        # A network that fails is tried again for ever, every 5 to 1800 seconds. The last setting is what makes it so:
+        # a count of -1 alone ends once the interval has grown to its maximum.
         "RecoverableErrorCount": -1,
         "RecoverableErrorInterval": 5,
         "RecoverableErrorThrottling": True,
         "RecoverableErrorThrottlingMax": 1800,
+        "RecoverableErrorStopRetryAfterThrottlingMax": False,
     },
     "ChangeProcessingDdlHandlingPolicy": {
         "HandleSourceTableDropped": False,
@@ -73,8 +84,42 @@ SETTINGS: dict[str, Any] = {
 """
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """The way a task begins: by a load of its own, or where a load by other means was read from."""
+
+    migration_type: If
+    """Create-only: whoever loads by other means says so before the first deployment."""
+    position: If
+    slot: If
+    """DMS takes a position of PostgreSQL only together with the slot that keeps the log from there on (DMS API
+    reference, "CreateReplicationTask", CdcStartPosition)."""
+
+
+def declare_beginning(stack: Stack) -> Beginning:
+    """Declare slot and position of a load by other means; by default DMS loads, with a slot that it makes."""
+    slot: Parameter = stack.parameter(choices.source_slot())
+    position: Parameter = stack.parameter(choices.cdc_start_position())
+    no_slot, no_position = Equals(slot.ref(), ""), Equals(position.ref(), "")
+    has_position = stack.condition("HasCdcStartPosition", Not(no_position))
+    stack.rule(
+        "SlotAndPositionTogether",
+        Or(And(no_slot, no_position), And(Not(no_slot), Not(no_position))),
+        "SourceSlotName and CdcStartPosition belong together: give both after a load by other means, or neither",
+    )
+    return Beginning(
+        migration_type=If(has_position, "cdc", "full-load-and-cdc"),
+        position=If(has_position, position.ref(), NoValue),
+        slot=If(has_position, slot.ref(), NoValue),
+    )
+
+
 def build(
-    stack: Stack, instance: dms.ReplicationInstance, source: dms.Endpoint, target: dms.Endpoint
+    stack: Stack,
+    instance: dms.ReplicationInstance,
+    source: dms.Endpoint,
+    target: dms.Endpoint,
+    beginning: Beginning,
 ) -> dms.ReplicationTask:
     """Make the task. CloudFormation never starts it; `migration-task start` does.
 
@@ -87,40 +132,14 @@ def build(
             ReplicationTaskIdentifier=stack.name(REPLICATION_TASK),
             # The end of the task's ARN, and so the dimension of its metrics.
             ResourceIdentifier=stack.name(REPLICATION_TASK_RESOURCE),
-            MigrationType="full-load-and-cdc",
+            MigrationType=beginning.migration_type,
+            CdcStartPosition=beginning.position,
             ReplicationInstanceArn=instance.ref(),
             SourceEndpointArn=source.ref(),
             TargetEndpointArn=target.ref(),
-            TableMappings=_table_mappings(stack),
-            ReplicationTaskSettings=Sub(json.dumps(SETTINGS), {str(preparation.title): preparation.ref()}),
+            TableMappings=tables.mappings(stack),
+            ReplicationTaskSettings=Sub(
+                json.dumps(SETTINGS, separators=(",", ":")), {str(preparation.title): preparation.ref()}
+            ),
         )
     )
-
-
-def _table_mappings(stack: Stack) -> Join:
-    """A selection rule for each schema that is named: all its tables, and no other schema's.
-
-    Never the schema `%`, which takes system tables, too.
-    """
-    rules: list[Sub | If] = [_selection(1, _literal(stack.parameter(choices.schema_name(1)).ref()))]
-    for number in range(2, choices.MOST_SCHEMAS + 1):
-        name = stack.parameter(choices.schema_name(number)).ref()
-        given = stack.condition(f"HasSchemaName{number}", Not(Equals(name, "")))
-        rules.append(If(given, _selection(number, _literal(name)), NoValue))
-    return Join("", ['{"rules":[', Join(",", rules), "]}"])
-
-
-def _selection(number: int, schema: Any) -> Sub:
-    rule = {
-        "rule-type": "selection",
-        "rule-id": str(number),
-        "rule-name": f"schema-{number}",
-        "object-locator": {"schema-name": "${Schema}", "table-name": "%"},
-        "rule-action": "include",
-    }
-    return Sub(json.dumps(rule), {"Schema": schema})
-
-
-def _literal(name: Ref) -> Join:
-    """The name with its underscores kept from matching any character (DMS user guide, "Wildcards in table mapping")."""
-    return Join("[_]", Split("_", name))
