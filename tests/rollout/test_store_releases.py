@@ -12,7 +12,7 @@ from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, StackSetSpec, Target, Wave
 from builders.rollout.state.journal import Command, Run, RunStatus
-from builders.rollout.state.releases import _Manifest, _manifest, _release
+from builders.rollout.state.releases import Release, _Manifest, _manifest
 from builders.rollout.state.serialization import from_json, grouped, to_json, ungrouped
 from builders.rollout.state.store import Store
 
@@ -175,4 +175,4 @@ def test_any_release_survives_being_written(
     again = from_json(_Manifest, body, "manifest")
     assert to_json(again) == body
     content = {each.template: "template" for each in again.sets.values()}
-    assert _release(again, content).desired_state(plain) == drawn
+    assert Release(again, content).desired_state(plain) == drawn

@@ -8,36 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from builders.errors import RolloutError
-from builders.rollout.model import DesiredState, PlainStackSpec, StackSetSpec, Values, digest
+from builders.rollout.model import DesiredState, PlainStackSpec, StackSetSpec, digest
 from builders.rollout.state.serialization import Folder, Group, from_json, grouped, to_json, ungrouped
 
 ID_DIGITS = 12
-
-
-@dataclass(frozen=True)
-class Release:
-    """The deployed part of a desired state: without waves, preferences, permissions and the order of regions."""
-
-    phase: str
-    suffix: str
-    sets: Mapping[str, StackSetSpec]
-    plain: Mapping[str, PlainStackSpec]
-    needs: Mapping[str, frozenset[str]]
-    tags: Values
-    packages: tuple[str, ...]
-
-    def desired_state(self, like: DesiredState) -> DesiredState:
-        """This release, deployed in the way of another desired state: its waves, preferences and permissions."""
-        return dataclasses.replace(
-            like,
-            phase=self.phase,
-            suffix=self.suffix,
-            sets=self.sets,
-            plain=self.plain,
-            needs=self.needs,
-            tags=self.tags,
-            packages=self.packages,
-        )
 
 
 @dataclass(frozen=True)
@@ -61,6 +35,8 @@ class _Plain:
 
 @dataclass(frozen=True)
 class _Manifest:
+    """The deployed part of a desired state: without waves, preferences, permissions and the order of regions."""
+
     phase: str
     suffix: str
     sets: Mapping[str, _Set]
@@ -68,6 +44,36 @@ class _Manifest:
     needs: Mapping[str, tuple[str, ...]]
     tags: Mapping[str, str]
     packages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A stored release. `templates` are by their digests."""
+
+    manifest: _Manifest
+    templates: Mapping[str, str]
+
+    def desired_state(self, like: DesiredState) -> DesiredState:
+        """This release, deployed in the way of another desired state: its waves, preferences and permissions."""
+        stored = self.manifest
+        return dataclasses.replace(
+            like,
+            phase=stored.phase,
+            suffix=stored.suffix,
+            sets={
+                layer: StackSetSpec(
+                    layer, each.name, self.templates[each.template], each.parameters, ungrouped(each.overrides)
+                )
+                for layer, each in stored.sets.items()
+            },
+            plain={
+                layer: PlainStackSpec(layer, each.account, self.templates[each.template], ungrouped(each.parameters))
+                for layer, each in stored.plain.items()
+            },
+            needs={layer: frozenset(needs) for layer, needs in stored.needs.items()},
+            tags=stored.tags,
+            packages=stored.packages,
+        )
 
 
 class Releases:
@@ -93,7 +99,7 @@ class Releases:
             raise self._changed(key)
         manifest = from_json(_Manifest, body, self._folder.url(key))
         named = {each.template for each in manifest.sets.values()} | {each.template for each in manifest.plain.values()}
-        return _release(manifest, {each: self._template(each, release_id) for each in named})
+        return Release(manifest, {each: self._template(each, release_id) for each in named})
 
     def _template(self, name: str, release_id: str) -> str:
         key = _template_key(name)
@@ -149,22 +155,4 @@ def _manifest(desired: DesiredState) -> _Manifest:
         needs={layer: tuple(sorted(needs)) for layer, needs in desired.needs.items()},
         tags=desired.tags,
         packages=tuple(sorted(desired.packages)),
-    )
-
-
-def _release(manifest: _Manifest, templates: Mapping[str, str]) -> Release:
-    return Release(
-        phase=manifest.phase,
-        suffix=manifest.suffix,
-        sets={
-            layer: StackSetSpec(layer, each.name, templates[each.template], each.parameters, ungrouped(each.overrides))
-            for layer, each in manifest.sets.items()
-        },
-        plain={
-            layer: PlainStackSpec(layer, each.account, templates[each.template], ungrouped(each.parameters))
-            for layer, each in manifest.plain.items()
-        },
-        needs={layer: frozenset(needs) for layer, needs in manifest.needs.items()},
-        tags=manifest.tags,
-        packages=manifest.packages,
     )
