@@ -1,13 +1,7 @@
-"""A Secrets Manager API over HTTP: ministack, with the version rules of AWS where ministack's are looser.
+"""A Secrets Manager API over HTTP, without the rest of the embedded cloud: ministack with its patches of secrets.
 
-Run as a program, it serves on 127.0.0.1 at the port given. What is corrected, after "PutSecretValue", "GetSecretValue"
-and "RotateSecret" in the AWS Secrets Manager API Reference:
-
-- a version's value is written once; the same value again is accepted, another is ResourceExistsException;
-- a label that PutSecretValue gives to one version leaves the version that had it;
-- a version that has a label but no value is ResourceNotFoundException to GetSecretValue;
-- RotateSecret puts AWSPENDING on a new version without a value, and refuses while an earlier rotation is unfinished.
-  It does not call the function: the tests do.
+Run as a program, it serves on 127.0.0.1 at the port in GATEWAY_PORT. RotateSecret puts AWSPENDING on a new version
+without a value, and refuses while an earlier rotation is unfinished; it does not call the function: the tests do.
 """
 
 from __future__ import annotations
@@ -26,6 +20,7 @@ from botocore.config import Config
 from .postgres import free_port
 
 REGION = "eu-central-1"
+PATH = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3] / "src")]
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
 
 
@@ -37,7 +32,7 @@ class SecretsManager:
         settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "SERVICES": "secretsmanager,events"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "lambdas.rotation.secrets_manager"],
-            env={**os.environ, **ENVIRONMENT, **settings, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**os.environ, **ENVIRONMENT, **settings, "PYTHONPATH": os.pathsep.join(PATH)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -94,57 +89,29 @@ class SecretsManager:
         raise AssertionError("the Secrets Manager API did not answer")
 
 
-def _serve_corrected() -> None:
+def _serve() -> None:
     from ministack import app
-    from ministack.core.responses import error_response_json, json_response
-    from ministack.services import secretsmanager as service
 
-    loose_put, loose_get = service._put_secret_value, service._get_secret_value
+    from builders.cloud import patches
+    from builders.cloud.internals import secretsmanager
+    from builders.cloud.secretsmanager import secrets
 
-    def put(data: dict[str, Any]) -> Any:
-        _, secret = service._resolve(data["SecretId"])
-        version = secret["Versions"].get(data["ClientRequestToken"])
-        if version is None or "AWSCURRENT" in data["VersionStages"]:
-            for label in data["VersionStages"]:
-                service._remove_stage_everywhere(secret, label)
-            return loose_put(data)
-        if version["SecretString"] not in (None, data["SecretString"]):
-            return error_response_json("ResourceExistsException", "this version has another value already", 400)
-        version["SecretString"] = data["SecretString"]
-        for label in data["VersionStages"]:
-            service._remove_stage_everywhere(secret, label, except_version_id=data["ClientRequestToken"])
-            service._add_stage(secret, data["ClientRequestToken"], label)
-        return json_response({"ARN": secret["ARN"], "VersionId": data["ClientRequestToken"]})
-
-    def get(data: dict[str, Any]) -> Any:
-        _, secret = service._resolve(data["SecretId"])
-        if not secret:
-            return loose_get(data)
-        _, staged = service._find_stage_version(secret, data.get("VersionStage", "AWSCURRENT"))
-        version = secret["Versions"].get(data["VersionId"]) if "VersionId" in data else staged
-        if version and version["SecretString"] is None and version["SecretBinary"] is None:
-            return error_response_json("ResourceNotFoundException", "this version has no value yet", 400)
-        return loose_get(data)
-
-    def rotate(data: dict[str, Any]) -> Any:
-        _, secret = service._resolve(data["SecretId"])
-        pending, version = service._find_stage_version(secret, "AWSPENDING")
+    @patches.patch("ministack.services.secretsmanager._rotate_secret", why="the tests call the function themselves")
+    def rotate(_original: Any, data: dict[str, Any]) -> secrets.Response:
+        _, secret = secretsmanager.find(data["SecretId"])
+        pending, version = secretsmanager.find_version(secret, "AWSPENDING")
         if pending and "AWSCURRENT" not in version["Stages"]:
-            return error_response_json("InvalidRequestException", "a previous rotation isn't complete", 400)
-        service._remove_stage_everywhere(secret, "AWSPENDING")
+            return secrets.error("InvalidRequestException", "a previous rotation isn't complete")
         token = data["ClientRequestToken"]
         secret["RotationEnabled"] = True
-        secret["Versions"][token] = {
-            "SecretString": None,
-            "SecretBinary": None,
-            "CreatedDate": time.time(),
-            "Stages": ["AWSPENDING"],
-        }
-        return json_response({"ARN": secret["ARN"], "Name": secret["Name"], "VersionId": token})
+        no_value = {"SecretString": None, "SecretBinary": None}
+        secret["Versions"][token] = {**no_value, "CreatedDate": time.time(), "Stages": []}
+        secrets.move_stage(secret, "AWSPENDING", token)
+        return secrets.json_answer({"ARN": secret["ARN"], "Name": secret["Name"], "VersionId": token})
 
-    service._put_secret_value, service._get_secret_value, service._rotate_secret = put, get, rotate
+    patches.apply([secrets, sys.modules[__name__]])
     app.main()
 
 
 if __name__ == "__main__":
-    _serve_corrected()
+    _serve()
