@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from builders.rollout.config.loading import wave_mistakes, waves_of
+from builders.rollout.config.desired_state import waves_of
+from builders.rollout.config.loading import wave_mistakes
 from builders.rollout.config.schema import WaveConfig
 from builders.rollout.model import Wave
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from builders.environments import ParameterFile
 from builders.errors import RolloutFileError, UsageError
 from builders.naming import ARTIFACTS_BUCKET, MIGRATION_PHASE, SUFFIX
 from builders.rollout.config.document import all_at_once, line_of, location
-from builders.rollout.config.loading import check_accounts, waves_of
+from builders.rollout.config.loading import check_accounts
 from builders.rollout.config.parameters import (
     TargetGroup,
     differing_values,
@@ -22,7 +23,7 @@ from builders.rollout.config.parameters import (
     unknown_parameters,
     wrong_values,
 )
-from builders.rollout.config.schema import OperationConfig, RolloutFile, SharedAccount
+from builders.rollout.config.schema import RolloutFile, SharedAccount, WaveConfig, seconds
 from builders.rollout.config.sources import (
     CONNECTIVITY,
     TRANSIT_GATEWAY,
@@ -48,6 +49,7 @@ from builders.rollout.model import (
     StackSetSpec,
     Target,
     Values,
+    Wave,
 )
 from builders.scopes import Scope, in_order
 from builders.text import unknown_name
@@ -94,17 +96,26 @@ def resolved_state(
     if mistakes:
         raise all_at_once(mistakes)
     common = groups[0].common
-    sets = {template.layer: _set_spec(template, common[SUFFIX], groups) for template in layers.sets}
+    suffix = common[SUFFIX]
+    sets: dict[str, StackSetSpec] = {}
+    for template in layers.sets:
+        name, (own, overrides) = naming.stack_set(template.layer, suffix), set_values(template, groups)
+        sets[template.layer] = StackSetSpec(template.layer, name, template.body, own, overrides)
     return DesiredState(
         phase=phase,
-        suffix=common[SUFFIX],
+        suffix=suffix,
         sets=sets,
         plain={template.layer: _plain_spec(rollout, template, layers) for template in layers.plain},
         needs=layers.needs,
         waves=waves_of(config.waves, accounts),
         regions=config.regions,
-        preferences=_preferences(config.concurrency),
-        permissions=permissions_of(rollout, phase, common[SUFFIX], shared),
+        preferences=Preferences(
+            max_concurrent=config.concurrency.max_concurrent,
+            failure_tolerance=config.concurrency.failure_tolerance,
+            mode=ConcurrencyMode[config.concurrency.mode],
+            parallel_regions=config.concurrency.regions == "PARALLEL",
+        ),
+        permissions=permissions_of(rollout, phase, suffix, shared),
         tags=naming.tags(common),
         packages=tuple(sorted(set(_packages(sets.values())))),
     )
@@ -140,13 +151,26 @@ def permissions_of(rollout: RolloutFile, phase: str, suffix: str, shared: Shared
     return Permissions(call_as=model.call_as, administration_role_arn=arn, execution_role_name=name)
 
 
-def _preferences(config: OperationConfig) -> Preferences:
-    return Preferences(
-        max_concurrent=config.max_concurrent,
-        failure_tolerance=config.failure_tolerance,
-        mode=ConcurrencyMode[config.mode],
-        parallel_regions=config.regions == "PARALLEL",
-    )
+def waves_of(phase: Sequence[WaveConfig], accounts: Sequence[str]) -> tuple[Wave, ...]:
+    """The accounts of each wave, in the order of the phase; every account is in exactly one.
+
+    A wave by percent or count does not take accounts that a later wave names. A wave that gets no accounts is left
+    out. The waves have no mistakes, and `accounts` has those that they name.
+    """
+    waves = []
+    named = {account for wave in phase for account in wave.accounts}
+    remaining = [account for account in accounts if account not in named]
+    for wave in phase:
+        if wave.accounts:
+            taken = [account for account in accounts if account in wave.accounts]
+        else:
+            size = len(remaining) if wave.count is None else wave.count
+            if wave.percent is not None:  # a part of an account counts as a whole one
+                size = -(-len(remaining) * wave.percent // 100)
+            taken, remaining = remaining[:size], remaining[size:]
+        if taken:
+            waves.append(Wave(wave.name, tuple(taken), seconds(wave.bake), wave.quiet_alarms))
+    return tuple(waves)
 
 
 @dataclass(frozen=True)
@@ -246,11 +270,6 @@ def _missing_buckets(
             yield f"{region}: the tooling account has no bucket for packages there; run `rollout-stacksets bootstrap`"
 
 
-def _set_spec(template: Template, suffix: str, groups: Sequence[TargetGroup]) -> StackSetSpec:
-    own, overrides = set_values(template, groups)
-    return StackSetSpec(template.layer, naming.stack_set(template.layer, suffix), template.body, own, overrides)
-
-
 def _plain_spec(rollout: RolloutFile, template: Template, layers: _PhaseLayers) -> PlainStackSpec:
     account = rollout.network.account if rollout.network else ""
     later = layers.outputs_before(template)
@@ -302,31 +321,29 @@ def bootstrap_stacks(
     `shared` has the outputs of the scopes before this one, `members` the accounts of the organizational units that
     phases name. Raises `RolloutFileError` with a line for each mistake.
     """
-    chosen = _in_order([template for template in templates.values() if template.scope is scope])
+    of_scope = {layer: template for layer, template in templates.items() if template.scope is scope}
+    order = in_order({layer: template.needs & of_scope.keys() for layer, template in of_scope.items()})
+    chosen = [of_scope[layer] for layer in order]
     owners = list(_owners(rollout, scope, shared, members or {}))
-    mistakes = [line for owner in owners for line in _shared_stacks_mistakes(owner, chosen, templates)]
+    mistakes: list[str] = []
+    for owner in owners:
+        # Its files may have parameters of layers of other scopes too.
+        mistakes += unknown_parameters(owner.written, templates.values())
+        mistakes += wrong_values(owner.written, chosen)
+        mistakes += missing_values(owner.groups, chosen, owner.advice)
     mistakes = mistakes or [
         line for owner in owners for template in chosen for line in failed_rules(template, owner.groups)
     ]
     if mistakes:
         raise all_at_once(mistakes)
-    return tuple(
-        _stack(template, group, target, owner.phase)
-        for template in chosen
-        for owner in owners
-        for group in owner.groups
-        for target in group.targets
-    )
-
-
-def _stack(template: Template, group: TargetGroup, target: Target, phase: str) -> BootstrapStack:
-    values = stack_values(template, group)
-    return BootstrapStack(template.layer, target, values[SUFFIX], template.body, values, phase)
-
-
-def _in_order(chosen: Collection[Template]) -> list[Template]:
-    by_layer = {template.layer: template for template in chosen}
-    return [by_layer[layer] for layer in in_order({each.layer: each.needs & by_layer.keys() for each in chosen})]
+    stacks: list[BootstrapStack] = []
+    for template, owner in itertools.product(chosen, owners):
+        for group in owner.groups:
+            values = stack_values(template, group)
+            for target in group.targets:
+                stack = BootstrapStack(template.layer, target, values[SUFFIX], template.body, values, owner.phase)
+                stacks.append(stack)
+    return tuple(stacks)
 
 
 def _owners(
@@ -365,12 +382,3 @@ def _shared_account(
         groups.append(TargetGroup((Target(account.account, region),), chain, merged_values(chain), {}))
     advice = f"give it in {file.name}, or in {rollout.path} under {name}.region_parameters"
     return _Owner(groups, [file, *own.values()], advice)
-
-
-def _shared_stacks_mistakes(
-    owner: _Owner, chosen: Sequence[Template], templates: Mapping[str, Template]
-) -> Iterator[str]:
-    """The mistakes of an owner's values; its files may have parameters of layers of other scopes too."""
-    yield from unknown_parameters(owner.written, templates.values())
-    yield from wrong_values(owner.written, chosen)
-    yield from missing_values(owner.groups, chosen, owner.advice)

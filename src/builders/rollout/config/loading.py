@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -21,189 +21,8 @@ from builders.rollout.config.schema import (
     TargetConfig,
     WaveConfig,
     account_id,
-    seconds,
 )
-from builders.rollout.model import Wave
 from builders.text import suggestion
-
-_TARGET_KEYS = ("accounts", "accounts_file", "organizational_units")
-_WAVE_KEYS = ("accounts", "percent", "count", "rest")
-
-
-def waves_of(phase: Sequence[WaveConfig], accounts: Sequence[str]) -> tuple[Wave, ...]:
-    """The accounts of each wave, in the order of the phase; every account is in exactly one.
-
-    A wave by percent or count does not take accounts that a later wave names. A wave that gets no accounts is left
-    out. The waves have no mistakes, and `accounts` has those that they name.
-    """
-    waves = []
-    named = {account for wave in phase for account in wave.accounts}
-    remaining = [account for account in accounts if account not in named]
-    for wave in phase:
-        if wave.accounts:
-            taken = [account for account in accounts if account in wave.accounts]
-        else:
-            size = _size(wave, len(remaining))
-            taken, remaining = remaining[:size], remaining[size:]
-        if taken:
-            waves.append(Wave(wave.name, tuple(taken), seconds(wave.bake), wave.quiet_alarms))
-    return tuple(waves)
-
-
-def _size(wave: WaveConfig, remaining: int) -> int:
-    """The number of remaining accounts that a wave takes; a part of an account counts as a whole one."""
-    if wave.percent is not None:
-        return -(-remaining * wave.percent // 100)
-    return remaining if wave.count is None else wave.count
-
-
-def wave_mistakes(waves: Sequence[WaveConfig], accounts: Collection[str] | None) -> Iterator[Mistake]:
-    """The mistakes in the waves of a phase; `accounts` is None while only AWS knows them."""
-    seen: dict[str, str] = {}
-    for number, wave in enumerate(waves):
-        path = ("waves", number)
-        yield from _not_exactly_one(wave, _WAVE_KEYS, path, f"wave {wave.name} gives")
-        for position, account in enumerate(wave.accounts):
-            here = (*path, "accounts", position)
-            if account in seen:
-                yield Mistake(here, f"account {account} is in wave {seen[account]} already; name it once")
-            seen[account] = wave.name
-            if accounts is not None and account not in accounts:
-                yield Mistake(here, f"account {account} is no target of the phase; add it to targets or take it out")
-    for name, times in Counter(wave.name for wave in waves).items():
-        if times > 1:
-            yield Mistake(("waves",), f"{times} waves are called {name}; give each a name of its own")
-    yield from _rest_mistakes(waves)
-
-
-def _rest_mistakes(waves: Sequence[WaveConfig]) -> Iterator[Mistake]:
-    """Exactly one wave takes the rest, and it is the last: otherwise an account would belong to none."""
-    rests = [number for number, wave in enumerate(waves) if wave.rest]
-    if not rests:
-        yield Mistake(("waves",), "no wave takes the accounts that are left; end with {name: rest, rest: true}")
-    for number in rests:
-        if number != len(waves) - 1:
-            yield Mistake(("waves", number, "rest"), "nothing is left after rest: true; make it the last wave")
-
-
-def _not_exactly_one(
-    config: WaveConfig | TargetConfig, keys: Sequence[str], path: KeyPath, beginning: str
-) -> Iterator[Mistake]:
-    given = [key for key in keys if getattr(config, key)]
-    if len(given) != 1:
-        found = " and ".join(given) or "nothing"
-        yield Mistake(path, f"{beginning} {found}; give exactly one of {', '.join(keys)}")
-
-
-class PhaseInFile(NamedTuple):
-    """A phase with the file around it. `accounts` are its targets; None while only AWS knows them."""
-
-    rollout: RolloutFile
-    phase: PhaseConfig
-    accounts: frozenset[str] | None
-
-    def has(self, account: str) -> bool:
-        """Tell whether an account may be a target."""
-        return self.accounts is None or account in self.accounts
-
-
-class PhaseCheck(NamedTuple):
-    """A check, and the keys that it reads: it is left out where one of them has a mistake of its own.
-
-    The paths of its mistakes begin at the phase.
-    """
-
-    keys: frozenset[str]
-    mistakes: Callable[[PhaseInFile], Iterator[Mistake]]
-
-
-def _targets(given: PhaseInFile) -> Iterator[Mistake]:
-    targets = given.phase.targets
-    yield from _not_exactly_one(targets, _TARGET_KEYS, ("targets",), "gives")
-    yield from _repeated(targets.accounts, ("targets", "accounts"))
-    yield from _repeated(targets.organizational_units, ("targets", "organizational_units"))
-
-
-def _permissions(given: PhaseInFile) -> Iterator[Mistake]:
-    if given.rollout.stacksets.permission_model == "SERVICE_MANAGED" and not given.phase.targets.organizational_units:
-        message = (
-            "stacksets.permission_model SERVICE_MANAGED needs organizational_units; name them, or use SELF_MANAGED"
-        )
-        yield Mistake(("targets",), message)
-
-
-def _regions(given: PhaseInFile) -> Iterator[Mistake]:
-    yield from _repeated(given.phase.regions, ("regions",))
-
-
-def _repeated(values: Sequence[str], path: tuple[str, ...]) -> Iterator[Mistake]:
-    seen: set[str] = set()
-    for number, value in enumerate(values):
-        if value in seen:
-            yield Mistake((*path, number), f"{value} is listed twice; keep one of them")
-        seen.add(value)
-
-
-def _unused_parameters(given: PhaseInFile) -> Iterator[Mistake]:
-    """Parameters of targets that the phase does not have would be dropped in silence."""
-    phase = given.phase
-    not_in = "the phase is not in {}; its regions are " + ", ".join(phase.regions)
-    no_target = "account {} is no target of the phase; add it to targets"
-    for region in phase.region_parameters:
-        if region not in phase.regions:
-            yield Mistake(("region_parameters", region), not_in.format(region))
-    for target in phase.place_parameters:
-        account, _, region = target.partition("/")
-        if region not in phase.regions:
-            yield Mistake(("place_parameters", target), not_in.format(region))
-        if not given.has(account):
-            yield Mistake(("place_parameters", target), no_target.format(account))
-    for account in phase.account_parameters:
-        if not given.has(account):
-            yield Mistake(("account_parameters", account), f"{no_target.format(account)}, or take its values out")
-
-
-def _waves(given: PhaseInFile) -> Iterator[Mistake]:
-    yield from wave_mistakes(given.phase.waves, given.accounts)
-
-
-def _tolerance(given: PhaseInFile) -> Iterator[Mistake]:
-    tolerance = given.phase.concurrency.failure_tolerance
-    path = ("concurrency", "failure_tolerance")
-    if tolerance == "100%":
-        yield Mistake(path, "every account may fail at 100%; leave some that must not")
-    elif given.accounts is not None and not tolerance.endswith("%") and int(tolerance) >= len(given.accounts):
-        most = len(given.accounts) - 1
-        yield Mistake(path, f"every account may fail: the phase has {len(given.accounts)}; write at most {most}")
-
-
-PHASE_CHECKS = (
-    PhaseCheck(frozenset({"targets"}), _targets),
-    PhaseCheck(frozenset({"targets", "stacksets"}), _permissions),
-    PhaseCheck(frozenset({"regions"}), _regions),
-    PhaseCheck(
-        frozenset({"targets", "regions", "region_parameters", "account_parameters", "place_parameters"}),
-        _unused_parameters,
-    ),
-    PhaseCheck(frozenset({"targets", "waves"}), _waves),
-    PhaseCheck(frozenset({"targets", "concurrency"}), _tolerance),
-)
-
-
-def file_mistakes(rollout: RolloutFile) -> Iterator[Mistake]:
-    """The mistakes between the parts outside the phases."""
-    model = rollout.stacksets
-    if model.call_as == "DELEGATED_ADMIN" and model.permission_model != "SERVICE_MANAGED":
-        message = "DELEGATED_ADMIN is only for permission_model SERVICE_MANAGED; write SELF, or change the model"
-        yield Mistake(("stacksets", "call_as"), message)
-    of_phases = {region for phase in rollout.phases.values() for region in phase.regions}
-    used = (("tooling", rollout.tooling, {*of_phases, rollout.home}), ("network", rollout.network, of_phases))
-    for name, shared, regions in used:
-        for region in shared.region_parameters if shared else {}:
-            if region not in regions:
-                message = f"no phase is in {region}; take its values out, or add the region to a phase"
-                yield Mistake((name, "region_parameters", region), message)
-
 
 _ACCOUNTS_FORM = 'write one account id a line, or a JSON list such as ["111111111111"]'
 _SENTENCES = {
@@ -218,13 +37,16 @@ _SENTENCES = {
     "model_type": "must be keys and values",
     "string_too_short": "is empty; give a value or leave the key out",
     "too_short": "is empty; give at least one",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "value_error": "{error}",
 }
-"""Messages by pydantic's types of errors."""
+"""Messages by pydantic's types of errors, with the names of an error's context."""
 
 # Valid stand-ins for the parts that have mistakes, so that the other parts can be given together.
 _BLANK_ACCOUNT = {"account": "000000000000", "parameters": "-"}
 _BLANK_PHASE = {"environment": "-", "targets": {"accounts": ["000000000000"]}, "regions": ["us-east-1"]}
-_OUTSIDE_PHASES = frozenset({"stacksets", "tooling", "network"})
 
 
 def load_rollout_file(path: Path) -> RolloutFile:
@@ -248,10 +70,8 @@ def check_accounts(rollout: RolloutFile, phase: str, accounts: Collection[str]) 
 
     Raises `RolloutFileError` as `load_rollout_file` does, for instance for a canary that is in none of the units.
     """
-    given = PhaseInFile(rollout, rollout.phases[phase], frozenset(accounts))
-    mistakes = [mistake for check in PHASE_CHECKS for mistake in check.mistakes(given)]
-    if mistakes:
-        raise refusal(rollout.path, rollout.lines, (_in_phase(phase, mistake) for mistake in mistakes))
+    if mistakes := list(phase_mistakes(rollout, phase, frozenset(accounts))):
+        raise refusal(rollout.path, rollout.lines, mistakes)
 
 
 def read_account_ids(file: Path, path: KeyPath) -> tuple[tuple[str, ...], list[Mistake]]:
@@ -316,37 +136,23 @@ def _validated(data: Any) -> tuple[RolloutFile | None, list[Mistake]]:
 
 def _mistake(found: ErrorDetails) -> Mistake:
     path: KeyPath = tuple(part for part in found["loc"] if part != "[key]")
-    context: Mapping[str, Any] = found.get("ctx", {})
-    kind = found["type"]
+    context, kind = found.get("ctx", {}), found["type"]
     if kind == "extra_forbidden":
-        message = _unknown_key(path)
-    elif kind == "string_pattern_mismatch":
-        message = f"{found['input']!r} {PATTERN_SENTENCES[context['pattern']]}"
-    elif kind == "string_too_long":  # nothing but the names of phases has a longest length
-        message = f"{found['input']!r} {PATTERN_SENTENCES[SUFFIX_PATTERN]}"
-    elif kind == "value_error":
-        message = str(context["error"])
-    elif kind == "literal_error":
-        message = f"must be {context['expected']}"
-    elif kind in ("greater_than_equal", "less_than_equal"):
-        message = f"must be at least {context['ge']}" if "ge" in context else f"must be at most {context['le']}"
-    else:
-        message = _SENTENCES.get(kind, found["msg"].lower())
-    return Mistake(path, message)
+        return Mistake(path, _unknown_key(path))
+    if kind in ("string_pattern_mismatch", "string_too_long"):
+        # Nothing but the names of phases has a longest length.
+        return Mistake(path, f"{found['input']!r} {PATTERN_SENTENCES[context.get('pattern', SUFFIX_PATTERN)]}")
+    return Mistake(path, _SENTENCES[kind].format(**context) if kind in _SENTENCES else found["msg"].lower())
 
 
 def _unknown_key(path: KeyPath) -> str:
-    known = sorted(_keys(RolloutFile, path[:-1]))
-    close = suggestion(str(path[-1]), known)
-    return "is no key of this file; " + (f"did you mean {close}?" if close else f"keys here are {', '.join(known)}")
-
-
-def _keys(model: type[BaseModel], path: KeyPath) -> Iterable[str]:
-    """The keys of the model at a path: fields lead to other models, other parts are phases and list items."""
-    for part in path:
+    model: type[BaseModel] = RolloutFile
+    for part in path[:-1]:  # fields lead to other models, other parts are phases and list items
         if part in model.model_fields:
             model = _model_in(model.model_fields[str(part)].annotation) or model
-    return model.model_fields
+    known = sorted(model.model_fields)
+    close = suggestion(str(path[-1]), known)
+    return "is no key of this file; " + (f"did you mean {close}?" if close else f"keys here are {', '.join(known)}")
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -365,8 +171,8 @@ def _mistakes_together(
     rollout = _validated(_without(data, wrong))[0]
     if rollout is None:
         return
-    wrong_keys = {str(path[0]) for path in wrong if path}
-    if not wrong_keys & (_OUTSIDE_PHASES | {"phases"}):
+    wrong_keys = frozenset(str(path[0]) for path in wrong if path)
+    if wrong_keys.isdisjoint(("stacksets", "tooling", "network", "phases")):
         yield from file_mistakes(rollout)
     for name, phase in rollout.phases.items():
         named = phase.targets.accounts
@@ -375,11 +181,8 @@ def _mistakes_together(
             named, unreadable = read_account_ids(folder / phase.targets.accounts_file, here)
             yield from unreadable
             accounts[name] = named
-        given = PhaseInFile(rollout, phase, frozenset(named) or None)
-        wrong_here = {str(path[2]) for path in wrong if path[:2] == ("phases", name)} | wrong_keys
-        for check in PHASE_CHECKS:
-            if not check.keys & wrong_here:
-                yield from (_in_phase(name, mistake) for mistake in check.mistakes(given))
+        wrong_here = {str(path[2]) for path in wrong if path[:2] == ("phases", name)}
+        yield from phase_mistakes(rollout, name, frozenset(named) or None, wrong_keys | wrong_here)
 
 
 def _without(data: Mapping[str, Any], wrong: Collection[KeyPath]) -> dict[str, Any]:
@@ -398,10 +201,124 @@ def _without(data: Mapping[str, Any], wrong: Collection[KeyPath]) -> dict[str, A
     return {"tooling": _BLANK_ACCOUNT, "phases": named or {"none": _BLANK_PHASE}} | outside
 
 
-def _in_phase(phase: str, mistake: Mistake) -> Mistake:
-    return mistake._replace(path=("phases", phase, *mistake.path))
-
-
 def _is_within_any(mistake: Mistake, others: Iterable[Mistake]) -> bool:
     """Tell whether one of the others is about the same value, or about one that it is part of."""
     return any(other.path and mistake.path[: len(other.path)] == other.path for other in others)
+
+
+def phase_mistakes(
+    rollout: RolloutFile, name: str, accounts: frozenset[str] | None, wrong: frozenset[str] = frozenset()
+) -> Iterator[Mistake]:
+    """The mistakes between the parts of a phase. `accounts` are its targets, None while only AWS knows them.
+
+    A check is left out where one of the keys that it reads is `wrong`: has a mistake of its own.
+    """
+    for mistake in _phase_mistakes(rollout, rollout.phases[name], accounts, wrong):
+        yield mistake._replace(path=("phases", name, *mistake.path))
+
+
+def _phase_mistakes(
+    rollout: RolloutFile, phase: PhaseConfig, accounts: frozenset[str] | None, wrong: frozenset[str]
+) -> Iterator[Mistake]:
+    targets = phase.targets
+    if "targets" not in wrong:
+        yield from _not_exactly_one(
+            targets, ("accounts", "accounts_file", "organizational_units"), ("targets",), "gives"
+        )
+        yield from _repeated(targets.accounts, ("targets", "accounts"))
+        yield from _repeated(targets.organizational_units, ("targets", "organizational_units"))
+    model = rollout.stacksets.permission_model
+    if wrong.isdisjoint(("targets", "stacksets")) and model == "SERVICE_MANAGED" and not targets.organizational_units:
+        message = f"stacksets.permission_model {model} needs organizational_units; name them, or use SELF_MANAGED"
+        yield Mistake(("targets",), message)
+    if "regions" not in wrong:
+        yield from _repeated(phase.regions, ("regions",))
+    if wrong.isdisjoint(("targets", "regions", "region_parameters", "account_parameters", "place_parameters")):
+        yield from _unused_parameters(phase, accounts)
+    if wrong.isdisjoint(("targets", "waves")):
+        yield from wave_mistakes(phase.waves, accounts)
+    if wrong.isdisjoint(("targets", "concurrency")):
+        yield from _tolerance_mistakes(phase.concurrency.failure_tolerance, accounts)
+
+
+def _not_exactly_one(
+    config: WaveConfig | TargetConfig, keys: Sequence[str], path: KeyPath, beginning: str
+) -> Iterator[Mistake]:
+    given = [key for key in keys if getattr(config, key)]
+    if len(given) != 1:
+        found = " and ".join(given) or "nothing"
+        yield Mistake(path, f"{beginning} {found}; give exactly one of {', '.join(keys)}")
+
+
+def _repeated(values: Sequence[str], path: tuple[str, ...]) -> Iterator[Mistake]:
+    seen: set[str] = set()
+    for number, value in enumerate(values):
+        if value in seen:
+            yield Mistake((*path, number), f"{value} is listed twice; keep one of them")
+        seen.add(value)
+
+
+def _unused_parameters(phase: PhaseConfig, accounts: frozenset[str] | None) -> Iterator[Mistake]:
+    """Parameters of targets that the phase does not have would be dropped in silence."""
+    not_in = "the phase is not in {}; its regions are " + ", ".join(phase.regions)
+    no_target = "account {} is no target of the phase; add it to targets"
+    for region in phase.region_parameters:
+        if region not in phase.regions:
+            yield Mistake(("region_parameters", region), not_in.format(region))
+    for target in phase.place_parameters:
+        account, _, region = target.partition("/")
+        if region not in phase.regions:
+            yield Mistake(("place_parameters", target), not_in.format(region))
+        if accounts is not None and account not in accounts:
+            yield Mistake(("place_parameters", target), no_target.format(account))
+    for account in phase.account_parameters:
+        if accounts is not None and account not in accounts:
+            yield Mistake(("account_parameters", account), f"{no_target.format(account)}, or take its values out")
+
+
+def wave_mistakes(waves: Sequence[WaveConfig], accounts: Collection[str] | None) -> Iterator[Mistake]:
+    """The mistakes in the waves of a phase; `accounts` is None while only AWS knows them."""
+    seen: dict[str, str] = {}
+    for number, wave in enumerate(waves):
+        path = ("waves", number)
+        yield from _not_exactly_one(wave, ("accounts", "percent", "count", "rest"), path, f"wave {wave.name} gives")
+        for position, account in enumerate(wave.accounts):
+            here = (*path, "accounts", position)
+            if account in seen:
+                yield Mistake(here, f"account {account} is in wave {seen[account]} already; name it once")
+            seen[account] = wave.name
+            if accounts is not None and account not in accounts:
+                yield Mistake(here, f"account {account} is no target of the phase; add it to targets or take it out")
+    for name, times in Counter(wave.name for wave in waves).items():
+        if times > 1:
+            yield Mistake(("waves",), f"{times} waves are called {name}; give each a name of its own")
+    # Exactly one wave takes the rest, and it is the last: otherwise an account would belong to none.
+    if not any(wave.rest for wave in waves):
+        yield Mistake(("waves",), "no wave takes the accounts that are left; end with {name: rest, rest: true}")
+    for number, wave in enumerate(waves[:-1]):
+        if wave.rest:
+            yield Mistake(("waves", number, "rest"), "nothing is left after rest: true; make it the last wave")
+
+
+def _tolerance_mistakes(tolerance: str, accounts: frozenset[str] | None) -> Iterator[Mistake]:
+    path = ("concurrency", "failure_tolerance")
+    if tolerance == "100%":
+        yield Mistake(path, "every account may fail at 100%; leave some that must not")
+    elif accounts is not None and not tolerance.endswith("%") and int(tolerance) >= len(accounts):
+        message = f"every account may fail: the phase has {len(accounts)}; write at most {len(accounts) - 1}"
+        yield Mistake(path, message)
+
+
+def file_mistakes(rollout: RolloutFile) -> Iterator[Mistake]:
+    """The mistakes between the parts outside the phases."""
+    model = rollout.stacksets
+    if model.call_as == "DELEGATED_ADMIN" and model.permission_model != "SERVICE_MANAGED":
+        message = "DELEGATED_ADMIN is only for permission_model SERVICE_MANAGED; write SELF, or change the model"
+        yield Mistake(("stacksets", "call_as"), message)
+    of_phases = {region for phase in rollout.phases.values() for region in phase.regions}
+    used = (("tooling", rollout.tooling, {*of_phases, rollout.home}), ("network", rollout.network, of_phases))
+    for name, shared, regions in used:
+        for region in shared.region_parameters if shared else {}:
+            if region not in regions:
+                message = f"no phase is in {region}; take its values out, or add the region to a phase"
+                yield Mistake((name, "region_parameters", region), message)

@@ -52,14 +52,13 @@ class TargetGroup:
 
 def target_groups(sources: PhaseSources, targets: Iterable[Target]) -> tuple[TargetGroup, ...]:
     """Group the targets of a phase, in their order."""
-    groups: dict[tuple[str, str, str], list[Target]] = {}
+    groups: dict[tuple[Source, ...], list[Target]] = {}
     for target in targets:
-        groups.setdefault(sources.same_chain(target), []).append(target)
+        groups.setdefault(sources.chain(target), []).append(target)
     common = merged_values(sources.common)
     differing = {key for source in sources.specific() for key in source.values}
     found = []
-    for group in groups.values():
-        chain = sources.chain(group[0])
+    for chain, group in groups.items():
         specific = {key: value for key, value in merged_values(chain).items() if key in differing}
         found.append(TargetGroup(tuple(group), chain, common, specific))
     return tuple(found)

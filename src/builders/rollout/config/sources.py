@@ -14,8 +14,6 @@ from builders.rollout.config.schema import KeyPath, RolloutFile
 from builders.rollout.model import Target, Values
 
 CONNECTIVITY, TRANSIT_GATEWAY = "Connectivity", "TransitGateway"
-_RENAMED_OUTPUTS = {"TransitVirtualInterfaceId": "DirectConnectVirtualInterfaceId"}
-"""The one output that a parameter of another name takes: two layers output the interface, each under its own name."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +88,10 @@ class PhaseSources:
             self.targets.get(str(target)),
         )
         chain = tuple(source for source in found if source is not None)
-        if merged_values(chain).get(CONNECTIVITY) == TRANSIT_GATEWAY:
+        given = origin(chain, CONNECTIVITY)
+        if given is not None and given.values[CONNECTIVITY] == TRANSIT_GATEWAY:
             return chain
         return tuple(source for source in chain if source is not network)
-
-    def same_chain(self, target: Target) -> tuple[str, str, str]:
-        """A key that is equal for targets that have the same sources, and so the same values."""
-        account = target.account if target.account in self.accounts else ""
-        return target.region, account, str(target) if str(target) in self.targets else ""
 
 
 def merged_values(chain: Iterable[Source]) -> dict[str, str]:
@@ -160,8 +154,10 @@ def shared_facts(rollout: RolloutFile, shared: SharedOutputs) -> Source:
 
 
 def _network_source(region: str, outputs: Values) -> Source:
-    renamed = {_RENAMED_OUTPUTS[name]: value for name, value in outputs.items() if name in _RENAMED_OUTPUTS}
-    values = {**outputs, **renamed, CONNECTIVITY: TRANSIT_GATEWAY}
+    values = {**outputs, CONNECTIVITY: TRANSIT_GATEWAY}
+    if "TransitVirtualInterfaceId" in outputs:
+        # The one output that a parameter of another name takes: two layers output the interface, each under its own.
+        values["DirectConnectVirtualInterfaceId"] = outputs["TransitVirtualInterfaceId"]
     return Source(f"outputs of shared_network in {region}", values, written=False)
 
 

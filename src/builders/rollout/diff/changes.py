@@ -15,7 +15,6 @@ from builders.evaluate import Evaluated
 from builders.rollout.diff.effects import (
     Change,
     Effect,
-    Resource,
     differing_properties,
     effect_of,
     gravest_first,
@@ -34,7 +33,6 @@ from builders.rollout.model import (
     DeployedStack,
     DesiredState,
     Instance,
-    Permissions,
     PlainStackSpec,
     StackSet,
     StackSetSpec,
@@ -70,7 +68,7 @@ def change_kind(spec: StackSetSpec | None, state: StackSet | None, target: Targe
         return ChangeKind.INOPERABLE
     if changed:
         return ChangeKind.UPDATE
-    if not _has_desired_values(spec, instance, state.template, state.parameters):
+    if not keeps_overrides(spec, instance):
         return ChangeKind.OVERRIDE
     return ChangeKind.NOTHING if instance.status is Status.CURRENT else ChangeKind.RETRY
 
@@ -81,13 +79,20 @@ def differs(desired: DesiredState, spec: StackSetSpec, state: StackSet) -> bool:
         spec.template != state.template
         or declared_values(spec.template, spec.parameters) != declared_values(state.template, state.parameters)
         or dict(desired.tags) != dict(state.tags)
-        or not _has_roles(desired.permissions, state.permissions)
+        # Where no role is named, those that AWS takes are right.
+        or desired.permissions.administration_role_arn not in ("", state.permissions.administration_role_arn)
+        or desired.permissions.execution_role_name not in ("", state.permissions.execution_role_name)
     )
 
 
 def keeps_overrides(spec: StackSetSpec, instance: Instance) -> bool:
     """Return whether the instance's present overrides over the new set's values are the desired values."""
-    return _has_desired_values(spec, instance, spec.template, spec.parameters)
+    if instance.overrides == spec.overrides[instance.target]:
+        return True  # the common case, of which there are thousands
+    if instance.overrides is None:
+        return False
+    present = declared_values(spec.template, {**spec.parameters, **instance.overrides})
+    return present == declared_values(spec.template, spec.values(instance.target))
 
 
 def plain_change_kind(stacks: PlainStackSpec, found: DeployedStack | None, target: Target) -> ChangeKind:
@@ -101,24 +106,6 @@ def plain_change_kind(stacks: PlainStackSpec, found: DeployedStack | None, targe
     return ChangeKind.UPDATE if differing_parameters(found, stacks.parameters[target]) else ChangeKind.NOTHING
 
 
-def _has_desired_values(spec: StackSetSpec, instance: Instance, template: str, parameters: Values) -> bool:
-    """Return whether the instance's overrides over the values of a set that does not differ are the desired values."""
-    if instance.overrides == spec.overrides[instance.target]:
-        return True  # the common case, of which there are thousands
-    if instance.overrides is None:
-        return False
-    present = declared_values(template, {**parameters, **instance.overrides})
-    return present == declared_values(spec.template, spec.values(instance.target))
-
-
-def _has_roles(desired: Permissions, present: Permissions) -> bool:
-    """Return whether a set uses the desired roles; where none is named, those that AWS takes are right."""
-    return desired.administration_role_arn in ("", present.administration_role_arn) and (
-        desired.execution_role_name in ("", present.execution_role_name)
-    )
-
-
-_RETAINING = ("Retain", "RetainExceptOnCreate")
 # A change set of type CREATE makes a stack without resources; a deleted one has none left.
 _EMPTY = ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE")
 _NOTHING = Evaluated({}, {}, {}, {}, ())
@@ -171,25 +158,24 @@ def compare(stack: DeployedStack | None, desired_template: str, desired_values: 
 def _resource_changes(before: Evaluated, after: Evaluated, region: str) -> list[Change]:
     old, new = before.resources, after.resources
     staying = {name: body for name, body in new.items() if name in old}
-    effects = {name: effect for name, body in staying.items() if (effect := effect_of(old[name], body, region))}
+    effects = {name: caused for name, body in staying.items() if (caused := effect_of(old[name], body, region))}
     found = [
         Change(name, body["Type"], Effect.ADD, custom_name=custom_name(body, region))
         for name, body in new.items()
         if name not in old
     ]
-    found += [_removal(name, body, region) for name, body in old.items() if name not in new]
+    for name, body in old.items():
+        if name not in new:
+            retained = body.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate")
+            effect = Effect.RETAIN if retained else Effect.REMOVE
+            named = custom_name(body, region)
+            found.append(Change(name, body["Type"], effect, custom_name=named, retained=retained))
     for name, (kind, causes) in spread_effects(effects, staying, region).items():
         # Which version's policy counts is not documented: both have to retain.
         retained = kind.replaces and all(each[name].get("UpdateReplacePolicy") == "Retain" for each in (old, new))
         named = custom_name(new[name], region)
         found.append(Change(name, new[name]["Type"], kind, tuple(sorted(causes)), named, retained))
     return found
-
-
-def _removal(name: str, body: Resource, region: str) -> Change:
-    retained = body.get("DeletionPolicy") in _RETAINING
-    effect = Effect.RETAIN if retained else Effect.REMOVE
-    return Change(name, body["Type"], effect, custom_name=custom_name(body, region), retained=retained)
 
 
 def _output_changes(deployed: str, before: Evaluated, desired: str, after: Evaluated) -> list[Change]:

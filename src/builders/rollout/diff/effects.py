@@ -234,26 +234,20 @@ def spread_effects(effects: Effects, staying: Mapping[str, Resource], region: st
 
 def _following(staying: Mapping[str, Resource], name: str, reference: Reference, effect: Effect, region: str) -> Effect:
     """The effect on a resource that refers to one which is replaced, or may be."""
+
+    def is_changed(pointers: tuple[str, ...]) -> bool:
+        return any(f"{reference.path}.".startswith(f"{pointer}.") for pointer in pointers)
+
     body, replaced = staying[name], staying[reference.logical_id]
-    own = _property_effect(body["Type"], reference.path, body.get("Properties", {}), region)
-    certain = effect is Effect.REPLACE and surely_replaced(replaced["Type"], reference.attribute, region)
-    return own if certain or own is Effect.MODIFY else Effect.MAY_REPLACE
-
-
-def _property_effect(type_name: str, path: str, properties: Mapping[str, Any], region: str) -> Effect:
-    """The effect of a new value at one path."""
-    kind = resource_types.load(type_name, region)
+    kind = resource_types.load(body["Type"], region)
     if kind is None:
         return Effect.MAY_REPLACE
-    if any(_covers(pointer, path) for pointer in kind.create_only):
-        return Effect.REPLACE
-    if is_custom(type_name) or any(_covers(pointer, path) for pointer in _conditional(kind, properties)):
+    if is_changed(kind.create_only):
+        certain = effect is Effect.REPLACE and surely_replaced(replaced["Type"], reference.attribute, region)
+        return Effect.REPLACE if certain else Effect.MAY_REPLACE
+    if is_custom(body["Type"]) or is_changed(_conditional(kind, body.get("Properties", {}))):
         return Effect.MAY_REPLACE
     return Effect.MODIFY
-
-
-def _covers(pointer: str, path: str) -> bool:
-    return path == pointer or path.startswith(f"{pointer}.")
 
 
 def surely_replaced(type_name: str, attribute: str, region: str) -> bool:

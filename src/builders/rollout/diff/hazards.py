@@ -46,30 +46,25 @@ def imports_of(template: str, values: Values, target: Target) -> frozenset[str]:
     return evaluate_template(template, values, target)[1]
 
 
-def changed_exports(comparison: Comparison) -> tuple[ChangedExport, ...]:
+def changed_exports(comparison: Comparison) -> list[ChangedExport]:
     """The exports of the deployed stack that the update removes or changes."""
-    changes = {change.logical_id: change for change in comparison.changes}
-    found = (
-        _changed(name, value, comparison.after.exports.get(name), changes, comparison.region)
-        for name, value in sorted(comparison.before.exports.items())
-    )
-    return tuple(filter(None, found))
+    exports = sorted(comparison.before.exports.items())
+    return [found for name, value in exports if (found := _changed_export(comparison, name, value))]
 
 
-def _changed(
-    name: str, value: str, after: str | None, changes: Mapping[str, Change], region: str
-) -> ChangedExport | None:
+def _changed_export(comparison: Comparison, name: str, value: str) -> ChangedExport | None:
+    after = comparison.after.exports.get(name)
     if after is None:
         return ChangedExport(name, "removed")
     if not is_same(value, after):
         return ChangedExport(name, f"changed from {value} to {after}")
-    found = sorted({reference.logical_id: reference.attribute for reference in references(after)}.items())
-    for effect, verb in ((Effect.REPLACE, "is"), (Effect.MAY_REPLACE, "may be")):
-        for logical_id, attribute in found:
-            change = changes.get(logical_id)
-            if change is not None and change.effect is effect:
-                certain = effect is Effect.REPLACE and surely_replaced(change.type, attribute, region)
-                return ChangedExport(name, f"changed, since {logical_id} {verb} replaced", certain)
+    attributes = {reference.logical_id: reference.attribute for reference in references(after)}
+    for change in comparison.changes:  # the gravest first
+        if change.effect.replaces and change.logical_id in attributes:
+            replaced = change.effect is Effect.REPLACE
+            reason = f"changed, since {change.logical_id} {'is' if replaced else 'may be'} replaced"
+            certain = replaced and surely_replaced(change.type, attributes[change.logical_id], comparison.region)
+            return ChangedExport(name, reason, certain)
     return None
 
 
@@ -356,7 +351,11 @@ def _running_task(layer: str, comparison: Comparison) -> Iterator[Hazard]:
     """
     phase = dict(comparison.values).get(naming.MIGRATION_PHASE, "PHASE")
     for change in comparison.changes:
-        if change.type not in _REPLICATING or change.effect in (Effect.ADD, Effect.RETAIN) or _is_harmless(change):
+        if change.type not in _REPLICATING or change.effect in (Effect.ADD, Effect.RETAIN):
+            continue
+        # Attributes do not reach DMS, and it takes new tags of all but the task itself.
+        harmless = ATTRIBUTES if change.type == "AWS::DMS::ReplicationTask" else {*ATTRIBUTES, "Tags"}
+        if change.effect is Effect.MODIFY and harmless.issuperset(change.causes):
             continue
         remedy = f"migration-task stop --phase {phase}, apply"
         if change.effect is not Effect.REMOVE:
@@ -365,9 +364,3 @@ def _running_task(layer: str, comparison: Comparison) -> Iterator[Hazard]:
             remedy += f", then migration-task {action} --phase {phase}"
         message = f"{_what(change)} while the replication task runs{_because(change)}: DMS refuses or breaks off"
         yield Hazard(HazardKind.RUNNING_TASK, layer, change.logical_id, message, remedy, acknowledgeable=False)
-
-
-def _is_harmless(change: Change) -> bool:
-    """Return whether nothing reaches DMS, or only tags of something that is not the task itself."""
-    tags = set() if change.type == "AWS::DMS::ReplicationTask" else {"Tags"}
-    return change.effect is Effect.MODIFY and set(change.causes) <= ATTRIBUTES | tags
