@@ -35,14 +35,14 @@ def bucket(administrator: Administrator) -> str:
 
 
 @pytest.fixture
-def opened(administrator: Administrator, bucket: str) -> Callable[[], Store]:
+def reopened(administrator: Administrator, bucket: str) -> Callable[[], Store]:
     """Opens the same store, as another process would."""
     return lambda: Store(administrator.client().objects(EAST), bucket, "dev")
 
 
 @pytest.fixture
-def store(opened: Callable[[], Store]) -> Store:
-    return opened()
+def store(reopened: Callable[[], Store]) -> Store:
+    return reopened()
 
 
 def test_before_the_first_run_there_is_none(store: Store) -> None:
@@ -50,33 +50,33 @@ def test_before_the_first_run_there_is_none(store: Store) -> None:
     assert list(store.journal.history()) == []
 
 
-def test_a_run_is_read_by_another_process_as_it_was_written(store: Store, opened: Callable[[], Store]) -> None:
+def test_a_run_is_read_by_another_process_as_it_was_written(store: Store, reopened: Callable[[], Store]) -> None:
     store.journal.begin(run())
     store.journal.record(entry(1))
     store.journal.record(entry(2))
     failures = (Target("111111111111", EAST),)
     store.journal.record(entry(1, EntryState.OVER, outcome="FAILED", failures=failures))
-    assert opened().journal.run() == run(
+    assert reopened().journal.run() == run(
         entries=(entry(1, EntryState.OVER, outcome="FAILED", failures=failures), entry(2)),
     )
 
 
-def test_while_a_run_is_under_way_no_other_begins(store: Store, opened: Callable[[], Store]) -> None:
+def test_while_a_run_is_under_way_no_other_begins(store: Store, reopened: Callable[[], Store]) -> None:
     store.journal.begin(run())
     with pytest.raises(
         RolloutError,
         match=r"^a rollout of dev is not over: apply of release 0123456789ab, begun 2026-11-23T12:00:00\+00:00; "
         r"if nobody runs it any more, go on with it: rollout-stacksets resume$",
     ):
-        opened().journal.begin(run("second"))
-    assert opened().journal.run() == run()
+        reopened().journal.begin(run("second"))
+    assert reopened().journal.run() == run()
 
 
-def test_after_the_end_of_a_run_another_begins(store: Store, opened: Callable[[], Store]) -> None:
+def test_after_the_end_of_a_run_another_begins(store: Store, reopened: Callable[[], Store]) -> None:
     store.journal.begin(run())
     store.journal.close(RunStatus.DONE, good=True)
-    opened().journal.begin(run("second"))
-    assert opened().journal.run() == run("second")
+    reopened().journal.begin(run("second"))
+    assert reopened().journal.run() == run("second")
 
 
 def test_of_two_that_begin_at_once_one_stops(administrator: Administrator, bucket: str) -> None:
@@ -97,17 +97,17 @@ def test_of_two_that_begin_at_once_one_stops(administrator: Administrator, bucke
     assert found == run("faster")
 
 
-def test_whoever_was_taken_over_writes_no_more(store: Store, opened: Callable[[], Store]) -> None:
+def test_whoever_was_taken_over_writes_no_more(store: Store, reopened: Callable[[], Store]) -> None:
     store.journal.begin(run())
     store.journal.record(entry(1))
-    other = opened()
+    other = reopened()
     assert other.journal.take_over("another") == run(owner="another", entries=(entry(1),))
     with pytest.raises(RolloutError, match=r"^another rollout of dev has taken over .*; this one stops$"):
         store.journal.record(entry(2))
     with pytest.raises(RolloutError, match="has taken over"):
         store.journal.close(RunStatus.DONE, good=True)
     other.journal.record(entry(3))
-    found = opened().journal.run()
+    found = reopened().journal.run()
     assert found == run(owner="another", entries=(entry(1), entry(3)))
 
 
@@ -121,7 +121,7 @@ def test_without_a_run_under_way_there_is_nothing_to_take_over(store: Store, clo
 
 
 def test_many_operations_are_all_kept_though_the_journal_stays_small(
-    store: Store, opened: Callable[[], Store], administrator: Administrator, bucket: str
+    store: Store, reopened: Callable[[], Store], administrator: Administrator, bucket: str
 ) -> None:
     store.journal.begin(run())
     store.journal.record(entry(0))
@@ -129,7 +129,7 @@ def test_many_operations_are_all_kept_though_the_journal_stays_small(
     store.journal.record(*(entry(number, EntryState.OVER) for number in range(1, count)))
     store.journal.record(*(entry(number, EntryState.OVER) for number in range(count, 2 * count)))
     store.journal.record(entry(0, EntryState.OVER, outcome="SUCCEEDED"))
-    found = opened().journal.run()
+    found = reopened().journal.run()
     assert found is not None
     assert {each.operation_id: each for each in found.entries} == {
         **{f"operation-{number}": entry(number, EntryState.OVER) for number in range(1, 2 * count)},
@@ -137,12 +137,12 @@ def test_many_operations_are_all_kept_though_the_journal_stays_small(
     }
     body = administrator.api("s3").get_object(Bucket=bucket, Key="rollout/dev/run.json")["Body"].read()
     assert body.count(b"operation_id") == 1
-    assert opened().journal.take_over("another").entries == found.entries
+    assert reopened().journal.take_over("another").entries == found.entries
 
 
-def test_history_has_all_runs_that_ended(store: Store, opened: Callable[[], Store]) -> None:
+def test_history_has_all_runs_that_ended(store: Store, reopened: Callable[[], Store]) -> None:
     for name, good in (("first", True), ("second", False), ("third", True)):
-        journal = opened().journal
+        journal = reopened().journal
         journal.begin(run(name, release=f"release of {name}"))
         journal.close(RunStatus.DONE if good else RunStatus.FAILED, good=good)
     store.journal.begin(run("fourth"))
