@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builders.building.environment_check import overlapping_ranges
+from builders.building.environment_check import client_ranges, overlapping_ranges
 from builders.environments import Entry, ParameterFile
 
 
@@ -95,3 +95,49 @@ def test_an_address_inside_a_range_means_the_range() -> None:
 @pytest.mark.parametrize("value", ["", "nonsense", "10.0.0.0/33", "::/0"])
 def test_what_is_no_range_is_left_to_the_check_of_values(value: str) -> None:
     assert found(phase("dev", "VpcCidr=10.0.0.0/16", f"OnPremisesCidr1={value}")) == []
+
+
+# Clients of the database
+
+DEV = ("VpcCidr=10.20.0.0/16", "OnPremisesCidr1=172.16.0.0/16")
+
+
+def found_of_clients(*files: ParameterFile) -> list[str]:
+    return [f"{finding.location}: {finding.message}" for finding in client_ranges(files)]
+
+
+def test_clients_on_premises_and_elsewhere_are_right() -> None:
+    clients = ("ApplicationCidr1=172.16.4.0/24", "ApplicationCidr2=10.99.0.0/20", "ApplicationRoute2=true")
+    assert found_of_clients(phase("dev", *DEV, *clients, "OperatorCidr1=172.16.9.1/32", "OperatorCidr2=")) == []
+
+
+def test_a_range_in_the_vpc_is_no_client_from_outside() -> None:
+    assert found_of_clients(phase("dev", *DEV, "ApplicationCidr4=10.20.9.0/24")) == [
+        "dev.json:3: ApplicationCidr4=10.20.9.0/24 overlaps VpcCidr=10.20.0.0/16 of line 1; a client comes from "
+        "outside the VPC; hosts in it are let in by their security group"
+    ]
+
+
+def test_another_phase_is_no_client() -> None:
+    prod = phase("prod", "VpcCidr=10.22.0.0/16")
+    assert found_of_clients(phase("dev", *DEV, "OperatorCidr1=10.22.0.0/20"), prod) == [
+        "dev.json:3: OperatorCidr1=10.22.0.0/20 overlaps VpcCidr=10.22.0.0/16 of prod.json line 1; no phase reaches "
+        "another, so none of it can be a client"
+    ]
+
+
+def test_clients_of_one_phase_that_overlap_are_found_and_those_of_two_are_not() -> None:
+    dev = phase("dev", *DEV, "ApplicationCidr1=172.16.4.0/24", "OperatorCidr1=172.16.4.9/32")
+    prod = phase("prod", "ApplicationCidr1=172.16.4.0/24")
+    assert found_of_clients(dev, prod) == [
+        f"dev.json:4: OperatorCidr1=172.16.4.9/32 overlaps ApplicationCidr1=172.16.4.0/24 of line 3; {TWICE}"
+    ]
+
+
+@pytest.mark.parametrize("cidr", ["172.16.0.0/16", "172.16.4.0/24"])
+def test_a_route_that_on_premises_has_already_is_found(cidr: str) -> None:
+    client = (f"ApplicationCidr1={cidr}", "ApplicationRoute1=true")
+    assert found_of_clients(phase("dev", *DEV, *client)) == [
+        f"dev.json:4: ApplicationCidr1={cidr} lies in OnPremisesCidr1=172.16.0.0/16, which has a route; leave "
+        "ApplicationRoute1 out"
+    ]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from builders import environments
 from builders.building import environment_check
 from builders.catalog import Assembly, assemble
 from builders.errors import UsageError
+
+ROOT = Path(__file__).parents[2]
 
 MakePackage = Callable[..., ModuleType]
 
@@ -135,6 +139,12 @@ def test_a_rule_that_does_not_hold_is_reported_with_the_entries_that_it_looks_at
     ]
 
 
+def test_an_address_where_a_range_is_asked_for_is_reported_with_the_range(check: Check) -> None:
+    assert check(*[entry.replace("10.0.0.0/16", "10.0.9.9/16") for entry in RIGHT]) == [
+        "dev.json:5 parameter-value: VpcCidr=10.0.9.9/16 is an address within a range; write 10.0.0.0/16"
+    ]
+
+
 def test_a_rule_that_holds_is_silent(check: Check) -> None:
     assert check(*RIGHT, "Connectivity=Gateway", "GatewayId=tgw-0123456789abcdef0") == []
 
@@ -180,6 +190,47 @@ def test_ranges_are_compared_across_files(check: Check, tmp_path: Path) -> None:
     (tmp_path / "environments" / "prod.json").write_text(json.dumps(prod), encoding="utf-8")
     (finding,) = check(*RIGHT)
     assert finding.startswith("prod.json:1 overlapping-ranges: VpcCidr=10.0.0.0/16 overlaps VpcCidr=10.0.0.0/16 of ")
+
+
+# Paths through the network, in the templates of this repository
+
+
+@pytest.fixture(scope="module")
+def ours() -> Assembly:
+    return assemble()
+
+
+def dev(**chosen: str) -> list[str]:
+    """The entries of environments/dev.json with others of one's choice."""
+    values = environments.read(ROOT / "environments" / "dev.json").values | chosen
+    return [f"{key}={value}" for key, value in values.items()]
+
+
+CONNECTED = {"Connectivity": "TransitGateway", "TransitGatewayId": "tgw-0123456789abcdef0"}
+
+
+def test_an_application_range_that_is_let_in_is_right(check_against: Check, ours: Assembly) -> None:
+    assert check_against(ours, *dev(**CONNECTED, ApplicationCidr1="172.16.4.0/24")) == []
+
+
+def test_an_application_range_that_the_network_acl_shuts_is_refused(check_against: Check, ours: Assembly) -> None:
+    clients = ours.templates["clients"]
+    without = {name: body for name, body in clients["Resources"].items() if name != "AnswersToApplicationRange1"}
+    shut = replace(ours, templates=ours.templates | {"clients": clients | {"Resources": without}})
+    assert check_against(shut, *dev(**CONNECTED, ApplicationCidr1="172.16.4.0/24")) == [
+        "dev.json unreachable: application 172.16.4.0/24 to database Database on tcp 5432: the answer: tcp 1024-65535 "
+        f"with 172.16.4.0/24 does not pass at network ACL of ${{PrivateSubnet{zone}}}, egress"
+        for zone in (1, 2, 3)
+    ]
+
+
+def test_an_application_outside_the_routed_ranges_is_refused_with_the_parameter_to_set(
+    check_against: Check, ours: Assembly
+) -> None:
+    assert check_against(ours, *dev(**CONNECTED, ApplicationCidr2="10.99.0.0/20")) == [
+        "dev.json unreachable: application 10.99.0.0/20 to database Database on tcp 5432: no route to 10.99.0.0/20; "
+        "ApplicationRoute2=true makes one at route table ${PrivateRouteTable}"
+    ]
 
 
 def test_a_folder_that_is_not_there_is_wrong_use(tmp_path: Path, make_layers: MakePackage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -215,7 +216,8 @@ def test_dms_may_call_the_source_in_every_range_that_is_connected(
 def test_the_network_acl_stays_within_the_default_quota(properties_of: Of, egress: bool) -> None:
     every_option = TRANSIT_GATEWAY | FOUR_RANGES | NAMES | {"OnPremisesDnsServer2": "192.168.0.11"}
     entries = properties_of("AWS::EC2::NetworkAclEntry", **every_option)
-    numbers = [entry["RuleNumber"] for entry in entries if entry["Egress"] is egress]
+    ours = [entry for entry in entries if entry["NetworkAclId"] == "${PrivateNetworkAcl}"]
+    numbers = [entry["RuleNumber"] for entry in ours if entry["Egress"] is egress]
     # VPC user guide, "Amazon VPC quotas", rules per network ACL.
     assert len(numbers) == len(set(numbers)) <= 20
 
@@ -223,18 +225,37 @@ def test_the_network_acl_stays_within_the_default_quota(properties_of: Of, egres
 # The way to on-premises
 
 
-@pytest.mark.parametrize("options", [TRANSIT_GATEWAY, PRIVATE_GATEWAY])
+@pytest.mark.parametrize(
+    ("options", "attachment", "target"),
+    [
+        (TRANSIT_GATEWAY, "${TransitGatewayAttachment}", {"TransitGatewayId": TRANSIT_GATEWAY["TransitGatewayId"]}),
+        (PRIVATE_GATEWAY, "${PrivateGatewayAttachment}", {"GatewayId": "${PrivateGateway}"}),
+    ],
+)
 def test_every_on_premises_range_has_a_route_that_waits_for_the_attachment(
-    deploy: Deploy, options: dict[str, str]
+    deploy: Deploy, options: dict[str, str], attachment: str, target: dict[str, str]
 ) -> None:
     resources = deploy(**options, **FOUR_RANGES).resources
     routes = [body for body in resources.values() if body["Type"] == "AWS::EC2::Route"]
     ranges = {GIVEN["OnPremisesCidr1"], *FOUR_RANGES.values()}
     assert {route["Properties"]["DestinationCidrBlock"] for route in routes} == ranges
-    assert {resources[route["DependsOn"]]["Type"] for route in routes} <= {
-        "AWS::EC2::TransitGatewayAttachment",
-        "AWS::EC2::VPCGatewayAttachment",
-    }
+    # The reference is what CloudFormation waits for: DependsOn may not name what is not there.
+    assert [route["Metadata"] for route in routes] == [{"WaitsFor": attachment}] * len(ranges)
+    targets = [{key: route["Properties"].get(key) for key in target} for route in routes]
+    assert targets == [target] * len(ranges)
+
+
+def test_a_route_stays_the_same_resource_when_the_gateway_changes(deploy: Deploy) -> None:
+    """A route's range is create-only, and AWS refuses a second route for it while the first still stands."""
+
+    def routes(options: dict[str, str]) -> dict[str, str]:
+        return {
+            name: body["Properties"]["DestinationCidrBlock"]
+            for name, body in deploy(**options, **FOUR_RANGES).resources.items()
+            if body["Type"] == "AWS::EC2::Route"
+        }
+
+    assert routes(TRANSIT_GATEWAY) == routes(PRIVATE_GATEWAY)
 
 
 def test_without_connectivity_there_is_no_route_and_no_gateway(deploy: Deploy) -> None:
@@ -243,15 +264,62 @@ def test_without_connectivity_there_is_no_route_and_no_gateway(deploy: Deploy) -
 
 
 @pytest.mark.parametrize(
-    ("count", "expected"),
+    ("count", "zones"),
+    [("2", ["us-east-1a", "us-east-1b"]), ("3", ["us-east-1a", "us-east-1b", "us-east-1c"])],
+)
+def test_the_transit_gateway_has_an_interface_in_every_zone_in_a_subnet_of_its_own(
+    deploy: Deploy, count: str, zones: list[str]
+) -> None:
+    network = deploy(ZoneCount=count, **TRANSIT_GATEWAY)
+    attached = network.resources["TransitGatewayAttachment"]["Properties"]["SubnetIds"]
+    subnets = [network.resources[subnet[2:-1]]["Properties"] for subnet in attached]
+    assert [subnet["AvailabilityZone"] for subnet in subnets] == zones
+    assert set(attached).isdisjoint(network.exports["network-PrivateSubnetIds-dev"].split(","))
+
+
+@pytest.mark.parametrize(
+    ("vpc", "expected"),
     [
-        ("2", ["${PrivateSubnet1}", "${PrivateSubnet2}"]),
-        ("3", ["${PrivateSubnet1}", "${PrivateSubnet2}", "${PrivateSubnet3}"]),
+        ("10.20.0.0/16", ["10.20.3.0/28", "10.20.3.16/28", "10.20.3.32/28"]),
+        ("10.20.4.0/22", ["10.20.7.0/28", "10.20.7.16/28", "10.20.7.32/28"]),
     ],
 )
-def test_the_transit_gateway_has_an_interface_in_every_zone(properties_of: Of, count: str, expected: list[str]) -> None:
-    (attachment,) = properties_of("AWS::EC2::TransitGatewayAttachment", ZoneCount=count, **TRANSIT_GATEWAY)
-    assert attachment["SubnetIds"] == expected
+def test_the_subnets_of_the_transit_gateway_lie_behind_the_private_ones_in_any_vpc(
+    deploy: Deploy, vpc: str, expected: list[str]
+) -> None:
+    resources = deploy(VpcCidr=vpc, **TRANSIT_GATEWAY).resources
+    ranges = [resources[f"TransitGatewaySubnet{zone}"]["Properties"]["CidrBlock"] for zone in (1, 2, 3)]
+    private = [resources[f"PrivateSubnet{zone}"]["Properties"]["CidrBlock"] for zone in (1, 2, 3)]
+    assert ranges == expected
+    assert all(IPv4Network(cidr).subnet_of(IPv4Network(vpc)) for cidr in ranges)
+    assert not any(IPv4Network(one).overlaps(IPv4Network(other)) for one in ranges for other in private)
+
+
+def test_the_subnets_of_the_transit_gateway_have_an_open_acl_and_a_table_without_routes(deploy: Deploy) -> None:
+    resources = deploy(**TRANSIT_GATEWAY).resources
+    ours = {f"${{TransitGatewaySubnet{zone}}}" for zone in (1, 2, 3)}
+    associated = [body["Properties"] for body in resources.values() if body["Properties"].get("SubnetId") in ours]
+    assert {item.get("NetworkAclId") or item["RouteTableId"] for item in associated} == {
+        "${TransitGatewayNetworkAcl}",
+        "${TransitGatewayRouteTable}",
+    }
+    routes = [body["Properties"] for body in resources.values() if body["Type"] == "AWS::EC2::Route"]
+    assert {route["RouteTableId"] for route in routes} == {"${PrivateRouteTable}"}
+    entries = [
+        body["Properties"]
+        for body in resources.values()
+        if body["Properties"].get("NetworkAclId") == "${TransitGatewayNetworkAcl}"
+        and "RuleAction" in body["Properties"]
+    ]
+    assert [
+        (entry["Egress"], entry["RuleAction"], entry["Protocol"], entry["CidrBlock"], "PortRange" in entry)
+        for entry in entries
+    ] == [(False, "allow", -1, "0.0.0.0/0", False), (True, "allow", -1, "0.0.0.0/0", False)]
+
+
+@pytest.mark.parametrize("options", [{}, PRIVATE_GATEWAY])
+def test_without_a_transit_gateway_it_has_no_subnets(deploy: Deploy, options: dict[str, str]) -> None:
+    assert [name for name in deploy(**options).resources if "TransitGateway" in name] == []
 
 
 @pytest.mark.parametrize("role", ["", "arn:aws:iam::" + "2" * 12 + ":role/accept"])
@@ -291,6 +359,19 @@ def test_names_of_on_premises_are_asked_of_the_servers_that_are_given(
 
 
 # Outputs
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"), [({}, None), (TRANSIT_GATEWAY, None), (PRIVATE_GATEWAY, "${PrivateGateway}")]
+)
+def test_the_private_gateway_is_exported_for_routes_of_others_only_where_there_is_one(
+    deploy: Deploy, options: dict[str, str], expected: str | None
+) -> None:
+    assert deploy(**options).exports.get("network-PrivateGatewayId-dev") == expected
+
+
+def test_the_acl_is_exported_for_entries_of_others(deploy: Deploy) -> None:
+    assert deploy().exports["network-PrivateNetworkAclId-dev"] == "${PrivateNetworkAcl}"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
@@ -17,6 +18,7 @@ from builders.environments import ParameterFile
 from builders.errors import EvaluationError, ParameterFileError, UsageError
 from builders.evaluate import Evaluated, evaluate
 from builders.findings import Finding
+from builders.layers import clients
 from builders.package import Function
 from builders.parameter_validation import (
     assignment,
@@ -28,9 +30,11 @@ from builders.parameter_validation import (
 )
 from builders.reachability import flows
 
-VPC = "VpcCidr"
-ON_PREMISES = "OnPremisesCidr"
-"""The beginning of the keys of on-premises ranges; one may hold several ranges with commas between them."""
+VPC = re.compile("VpcCidr$")
+ON_PREMISES = re.compile("OnPremisesCidr")
+"""How the keys of on-premises ranges begin; one may hold several ranges with commas between them."""
+CLIENT = re.compile(f"({clients.APPLICATION}|{clients.OPERATOR})Cidr[0-9]+$")
+ANY_RANGE = re.compile("[A-Za-z]+Cidr[0-9]*$")
 
 
 def check(folder: Path, made: Assembly, functions: Sequence[Function] = ()) -> list[Finding]:
@@ -50,7 +54,8 @@ def check(folder: Path, made: Assembly, functions: Sequence[Function] = ()) -> l
             findings.append(Finding("parameter-file", str(error), str(path), line))
     for file in files:
         findings += [*file.findings, *_check_file(file, made)]
-    return [*findings, *overlapping_ranges(files), *packages.findings(functions, made, files)]
+    ranges = [*overlapping_ranges(files), *client_ranges(files)]
+    return [*findings, *ranges, *packages.findings(functions, made, files)]
 
 
 def _check_file(file: ParameterFile, made: Assembly) -> Iterator[Finding]:
@@ -63,6 +68,11 @@ def _check_file(file: ParameterFile, made: Assembly) -> Iterator[Finding]:
         for mistake in wrong_value(key, entry.value, declared.get(key, {})):
             unusable.add(key)
             yield Finding("parameter-value", mistake, str(file.path), entry.line)
+    for found in _ranges(file, ANY_RANGE):
+        if str(found.network) != file.entries[found.key].value:
+            unusable.add(found.key)
+            message = f"{found.key}={file.entries[found.key].value} is an address within a range; write {found.network}"
+            yield Finding("parameter-value", message, str(file.path), found.line)
     for key, by_layer in declared.items():
         of_file = {layer: found for layer, found in by_layer.items() if made.scopes[layer] in file.scopes}
         missing = None if key in file.entries else missing_value(key, of_file, f'add "{key}=..."')
@@ -140,9 +150,29 @@ def overlapping_ranges(files: Sequence[ParameterFile]) -> Iterator[Finding]:
             yield _finding(second, first, "one of them is enough, or one is mistyped")
 
 
-def _ranges(file: ParameterFile, prefix: str) -> Iterator[_Range]:
+def client_ranges(files: Sequence[ParameterFile]) -> Iterator[Finding]:
+    """Ranges of clients that lie in a VPC, overlap each other, or ask for a route that on-premises has already."""
+    vpcs = [found for file in files for found in _ranges(file, VPC)]
+    for file in files:
+        given = list(_ranges(file, CLIENT))
+        for client, vpc in product(given, vpcs):
+            if client.network.overlaps(vpc.network):
+                own = "a client comes from outside the VPC; hosts in it are let in by their security group"
+                why = own if vpc.file == client.file else "no phase reaches another, so none of it can be a client"
+                yield _finding(client, vpc, why)
+        for first, second in combinations(given, 2):
+            if first.network.overlaps(second.network):
+                yield _finding(second, first, "one of them is enough, or one is mistyped")
+        for client, premises in product(given, _ranges(file, ON_PREMISES)):
+            route = file.entries.get(clients.route_parameter(client.key))
+            if route and route.value == "true" and client.network.subnet_of(premises.network):
+                message = f"{client} lies in {premises}, which has a route; leave {route.key} out"
+                yield Finding("client-route", message, str(file.path), route.line)
+
+
+def _ranges(file: ParameterFile, keys: re.Pattern[str]) -> Iterator[_Range]:
     for entry in file.entries.values():
-        if entry.key == prefix or (prefix == ON_PREMISES and entry.key.startswith(prefix)):
+        if keys.match(entry.key):
             for text in entry.value.split(","):
                 network = _network(text.strip())
                 if network is not None:

@@ -7,14 +7,13 @@ through its one attachment.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from troposphere import Cidr, Equals, GetAZs, If, Join, NoValue, Ref, Select, ec2
+from troposphere import If, Join, NoValue, Ref, ec2
 
 from builders import parameters
 from builders.layers import foundation
-from builders.layers._network import acl, attachment, flow_logs, groups, on_premises, resolver
-from builders.layers._network.connectivity import IS_CONNECTED, IS_TRANSIT_GATEWAY
+from builders.layers._network import acl, attachment, flow_logs, groups, on_premises, resolver, subnets
+from builders.layers._network.connectivity import IS_CONNECTED, IS_PRIVATE_GATEWAY, IS_TRANSIT_GATEWAY
 from builders.stack import Export, Scope, Stack
 
 SCOPE = Scope.PHASE
@@ -24,21 +23,14 @@ PRIVATE_SUBNET_IDS = Export("network", "PrivateSubnetIds", "The private subnets,
 PRIVATE_ROUTE_TABLE_IDS = Export(
     "network", "PrivateRouteTableIds", "The route tables of the private subnets, joined by commas"
 )
+PRIVATE_NETWORK_ACL_ID = Export("network", "PrivateNetworkAclId", "The network ACL of the private subnets")
+PRIVATE_GATEWAY_ID = Export("network", "PrivateGatewayId", "The virtual private gateway, where there is one")
 DATABASE_SECURITY_GROUP_ID = Export("network", "DatabaseSecurityGroupId", "Worn by the target database")
 DMS_SECURITY_GROUP_ID = Export(
     "network", "DmsSecurityGroupId", "Worn by the replication instance and by the function that proves its way"
 )
 FUNCTION_SECURITY_GROUP_ID = Export("network", "FunctionSecurityGroupId", "Worn by the functions in the VPC")
 ENDPOINT_SECURITY_GROUP_ID = Export("network", "EndpointSecurityGroupId", "Worn by the interface endpoints")
-
-ZONES = 3
-FEWEST_ZONES = 2
-"""What a DB subnet group asks for, and all that us-west-1 has."""
-HAS_THIRD_ZONE = "HasThirdZone"
-
-SUBNET_HOST_BITS = 8
-"""Each subnet is a /24: the VPC, from /16 to /22, holds four of them."""
-VPC_PREFIX_LENGTHS = (16, 22)
 
 
 def build(stack: Stack) -> None:
@@ -47,7 +39,7 @@ def build(stack: Stack) -> None:
         parameters.cidr(
             "VpcCidr",
             "Range of the VPC, apart from those of the other phases and of on-premises",
-            prefix_lengths=VPC_PREFIX_LENGTHS,
+            prefix_lengths=subnets.VPC_PREFIX_LENGTHS,
         )
     ).ref()
     database_port = stack.parameter(parameters.database_port()).ref()
@@ -61,74 +53,32 @@ def build(stack: Stack) -> None:
     other_end = on_premises.declare(stack)
     # Private DNS of the endpoints needs both.
     vpc = stack.add(ec2.VPC("Vpc", CidrBlock=vpc_cidr, EnableDnsSupport=True, EnableDnsHostnames=True))
-    subnets = _subnets(stack, vpc, vpc_cidr)
+    private = subnets.private(stack, vpc, vpc_cidr)
     # One table serves all zones: what differs between them elsewhere is the NAT gateway, and there is none.
     route_table = stack.add(ec2.RouteTable("PrivateRouteTable", VpcId=vpc.ref()))
     network_acl = acl.build(stack, vpc, vpc_cidr, other_end.ranges, other_end.source_port, other_end.names.servers)
-    _associate(stack, subnets, route_table, network_acl)
+    subnets.associate(stack, private, route_table, network_acl)
     worn = groups.build(stack, vpc, database_port, s3_prefix_list_id, other_end.ranges, other_end.source_port)
     flow_logs.build(stack, vpc, stack.import_value(foundation.KEY_ARN))
-    _reach_on_premises(stack, vpc, subnets, route_table, other_end)
-    _export(stack, vpc, subnets, route_table, worn)
-
-
-def _subnets(stack: Stack, vpc: ec2.VPC, vpc_cidr: Ref) -> list[ec2.Subnet]:
-    zone_count = stack.parameter(
-        parameters.number_choice(
-            "ZoneCount", "Zones with a private subnet; 2 where the region has no third", (FEWEST_ZONES, ZONES), ZONES
-        )
-    )
-    has_third = stack.condition(HAS_THIRD_ZONE, Equals(zone_count.ref(), ZONES))
-    ranges = Cidr(vpc_cidr, ZONES, SUBNET_HOST_BITS)
-    attributes: list[dict[str, Any]] = [{}, {}, {"Condition": has_third}]
-    return [
-        stack.add(
-            ec2.Subnet(
-                f"PrivateSubnet{index + 1}",
-                VpcId=vpc.ref(),
-                AvailabilityZone=Select(index, GetAZs("")),
-                CidrBlock=Select(index, ranges),
-                MapPublicIpOnLaunch=False,
-                **attributes[index],
-            )
-        )
-        for index in range(ZONES)
-    ]
-
-
-def _associate(
-    stack: Stack, subnets: Sequence[ec2.Subnet], route_table: ec2.RouteTable, network_acl: ec2.NetworkAcl
-) -> None:
-    """Give every subnet our table and ACL; without, it has the VPC's own, which let everything pass."""
-    for subnet in subnets:
-        condition = {"Condition": subnet.Condition} if "Condition" in subnet.resource else {}
-        stack.add(
-            ec2.SubnetRouteTableAssociation(
-                f"{subnet.title}RouteTable", SubnetId=subnet.ref(), RouteTableId=route_table.ref(), **condition
-            )
-        )
-        stack.add(
-            ec2.SubnetNetworkAclAssociation(
-                f"{subnet.title}NetworkAcl", SubnetId=subnet.ref(), NetworkAclId=network_acl.ref(), **condition
-            )
-        )
-
-
-def _reach_on_premises(
-    stack: Stack,
-    vpc: ec2.VPC,
-    subnets: Sequence[ec2.Subnet],
-    route_table: ec2.RouteTable,
-    other_end: on_premises.OnPremises,
-) -> None:
-    first, second, third = subnets
-    in_zones = [first.ref(), second.ref(), If(HAS_THIRD_ZONE, third.ref(), NoValue)]
-    gateways, ranges = other_end.gateways, other_end.ranges
-    transit = attachment.build_transit_gateway(stack, vpc, in_zones, route_table, gateways, ranges)
-    private = attachment.build_private_gateway(stack, vpc, route_table, gateways, ranges)
     group = groups.build_resolver(stack, vpc, other_end.names.servers)
     # A resolver endpoint wants two addresses at least, and two zones keep it answering when one fails.
-    resolver.build(stack, vpc, [first, second], group, other_end.names)
+    resolver.build(stack, vpc, private[: subnets.FEWEST_ZONES], group, other_end.names)
+    _attach(stack, vpc, vpc_cidr, route_table, other_end)
+    _export(stack, vpc, private, route_table, network_acl, worn)
+
+
+def _attach(
+    stack: Stack, vpc: ec2.VPC, vpc_cidr: Ref, route_table: ec2.RouteTable, other_end: on_premises.OnPremises
+) -> None:
+    """Attach the VPC to its gateway, and put out what others know the attachment by."""
+    gateways = other_end.gateways
+    first, second, third = of_gateway = subnets.of_transit_gateway(stack, vpc, vpc_cidr)
+    # It holds the VPC's own route alone: traffic from the gateway goes to the subnets of the VPC and nowhere else.
+    own_table = stack.add(ec2.RouteTable("TransitGatewayRouteTable", VpcId=vpc.ref(), Condition=IS_TRANSIT_GATEWAY))
+    subnets.associate(stack, of_gateway, own_table, acl.build_open(stack, vpc))
+    in_zones = [first.ref(), second.ref(), If(subnets.HAS_THIRD_ZONE, third.ref(), NoValue)]
+    transit, private = attachment.build(stack, vpc, in_zones, route_table, gateways, other_end.ranges)
+    stack.export(PRIVATE_GATEWAY_ID, private.ref(), condition=IS_PRIVATE_GATEWAY)
     # AWS gives the attachment of a virtual private gateway no id of its own; the gateway's id stands for it.
     stack.output(
         "DirectConnectAttachmentId",
@@ -145,12 +95,19 @@ def _reach_on_premises(
 
 
 def _export(
-    stack: Stack, vpc: ec2.VPC, subnets: Sequence[ec2.Subnet], route_table: ec2.RouteTable, worn: groups.Groups
+    stack: Stack,
+    vpc: ec2.VPC,
+    private: Sequence[ec2.Subnet],
+    route_table: ec2.RouteTable,
+    network_acl: ec2.NetworkAcl,
+    worn: groups.Groups,
 ) -> None:
-    ids = [subnet.ref() for subnet in subnets]
+    ids = [subnet.ref() for subnet in private]
+    fewest = ids[: subnets.FEWEST_ZONES]
     stack.export(VPC_ID, vpc.ref())
-    stack.export(PRIVATE_SUBNET_IDS, If(HAS_THIRD_ZONE, Join(",", ids), Join(",", ids[:FEWEST_ZONES])))
+    stack.export(PRIVATE_SUBNET_IDS, If(subnets.HAS_THIRD_ZONE, Join(",", ids), Join(",", fewest)))
     stack.export(PRIVATE_ROUTE_TABLE_IDS, route_table.ref())
+    stack.export(PRIVATE_NETWORK_ACL_ID, network_acl.ref())
     stack.export(DATABASE_SECURITY_GROUP_ID, worn.database.ref())
     stack.export(DMS_SECURITY_GROUP_ID, worn.dms.ref())
     stack.export(FUNCTION_SECURITY_GROUP_ID, worn.function.ref())

@@ -1,7 +1,7 @@
 """Proves over evaluated templates, without AWS, that what the migration needs can be reached, and nothing else.
 
-    wanted = demands({"network": ..., "endpoints": ..., "database": ...}, given)  # the templates
-    layers = {"network": ..., "endpoints": ..., "database": ...}  # evaluated with the same parameters
+    wanted = demands({"network": ..., "endpoints": ..., "database": ..., "clients": ...}, given)  # the templates
+    layers = {"network": ..., "endpoints": ..., "database": ..., "clients": ...}  # evaluated with the same parameters
     findings = check(layers, wanted) + superfluous(layers, wanted)
 
     flows.py              the flows that the migration needs, by the parameters
@@ -23,24 +23,27 @@ policies. A finding names the flow, where it shows, and what is missing or too m
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 from builders.evaluate import Evaluated
 from builders.reachability import journey, leaks, names, placement, services
 from builders.reachability.flows import Demands, demands, needed
 from builders.reachability.permissions import without_each
-from builders.reachability.topology import Resources, read
-from builders.reachability.ways import Finding
+from builders.reachability.topology import LAYER, Resources, read
+from builders.reachability.ways import Finding, gateway_table_findings
 
 __all__ = ["Demands", "Finding", "check", "demands", "superfluous"]
 
 LAYERS = ("network", "endpoints", "database")
+OPTIONAL_LAYERS = ("clients",)
+"""Without it nobody but the migration itself uses the database."""
 
 
 def check(layers: Mapping[str, Evaluated], wanted: Demands) -> list[Finding]:
     """Find what cannot be reached though it is needed, and what can be though it must not.
 
-    `layers` maps "network", "endpoints" and "database" to their evaluated templates, where the imports of the latter
-    two are the exports of the first. Logical ids are unique over the three.
+    `layers` maps "network", "endpoints", "database" and, where it is deployed, "clients" to their evaluated templates,
+    where the imports of the latter are the exports of the first. Logical ids are unique over all of them.
     """
     return _follow(_together(layers), layers["network"], wanted)
 
@@ -57,16 +60,19 @@ def superfluous(layers: Mapping[str, Evaluated], wanted: Demands) -> list[Findin
 
 
 def _together(layers: Mapping[str, Evaluated]) -> Resources:
-    return {name: body for layer in LAYERS for name, body in layers[layer].resources.items()}
+    taking_part = [*LAYERS, *(layer for layer in OPTIONAL_LAYERS if layer in layers)]
+    return {name: {**body, LAYER: layer} for layer in taking_part for name, body in layers[layer].resources.items()}
 
 
 def _follow(resources: Resources, network: Evaluated, wanted: Demands) -> list[Finding]:
     topology = read(resources)
-    flows = list(needed(topology, network, wanted))
-    return [
+    flows = {flow: list(journey.crossings(flow, topology)) for flow in needed(topology, network, wanted)}
+    found = [
         *placement.findings(topology, wanted),
-        *(finding for flow in flows for finding in journey.findings(flow, topology, wanted)),
+        *(found for flow, crossed in flows.items() for found in journey.findings(flow, crossed, topology, wanted)),
+        *gateway_table_findings(topology),
         *services.findings(topology, wanted),
         *names.findings(topology, wanted),
-        *leaks.findings(topology, flows, wanted),
+        *leaks.findings(topology, flows, list(chain.from_iterable(flows.values())), wanted),
     ]
+    return list(dict.fromkeys(found))  # what several subnets share is found once

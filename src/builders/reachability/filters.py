@@ -23,6 +23,7 @@ def group_admits(
     return bool(ranges) and all(any(wanted.subnet_of(network) for network in open_ranges) for wanted in ranges)
 
 
+@lru_cache(maxsize=4_000)
 def as_range(peer: str) -> IPv4Network | None:
     """The range that a rule's peer is, or None when it is a group, a prefix list or IPv6."""
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
 from builders.evaluate import EXAMPLE_ACCOUNT, Evaluated
-from builders.layers import network
+from builders.layers import clients, network
 from builders.reachability.topology import Topology
 
 ALWAYS = ("secretsmanager", "dms")
@@ -16,6 +17,8 @@ ALWAYS = ("secretsmanager", "dms")
 
 ENDPOINT_SWITCH = "EndpointEnabled"
 EVERYWHERE = IPv4Network("0.0.0.0/0")
+CLIENT = re.compile(f"({clients.APPLICATION}|{clients.OPERATOR})(Cidr|SecurityGroupId)[0-9]+$")
+"""The parameters of the layer `clients` that let somebody in."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,22 @@ class Demands:
     name_servers: tuple[IPv4Network, ...]
     services: tuple[str, ...]
     """Those that an interface endpoint is asked for, by the last part of the endpoint's name."""
+    clients: tuple[Client, ...] = ()
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who uses the database: a range outside, or a security group as account and id; and the parameter that says so."""
+
+    parameter: str
+    ranges: tuple[IPv4Network, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The client in words, such as "application 10.50.0.0/20"."""
+        kind = "operator" if self.parameter.startswith(clients.OPERATOR) else "application"
+        return " ".join((kind, *map(str, self.ranges), *self.groups))
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,8 @@ class Place:
     subnets: tuple[str, ...] = ()
     ranges: tuple[IPv4Network, ...] = ()
     prefix_list: str = ""
+    is_foreign: bool = False
+    """Somebody else's: what its own groups let out is not known here."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +75,8 @@ class Flow:
     target: Place
     port: int
     protocol: str = "tcp"
+    hint: str = ""
+    """What to do where no route leads there."""
 
     def __str__(self) -> str:
         """The flow in words, as findings name it."""
@@ -88,7 +111,14 @@ def demands(
         domain_name=values["OnPremisesDomainName"],
         name_servers=tuple(IPv4Network(server) for server in servers if server),
         services=(*ALWAYS, *(name.removesuffix(ENDPOINT_SWITCH).lower() for name in switched_on)),
+        clients=tuple(_client(name, value, account) for name, value in values.items() if value and CLIENT.match(name)),
     )
+
+
+def _client(parameter: str, value: str, account: str) -> Client:
+    if "SecurityGroup" in parameter:
+        return Client(parameter, groups=(value if "/" in value else f"{account}/{value}",))
+    return Client(parameter, ranges=(IPv4Network(value),))
 
 
 def functions(outputs: Mapping[str, Any]) -> Place:
@@ -111,12 +141,25 @@ def needed(topology: Topology, layer: Evaluated, wanted: Demands) -> Iterator[Fl
             yield Flow(client, endpoint, 443)
         # S3's addresses are public and change, so only a filter that lets all pass lets S3 pass.
         yield Flow(client, Place("S3", ranges=(EVERYWHERE,), prefix_list=wanted.s3_prefix_list), 443)
+    yield from _uses(topology, layer, wanted)
+    # Replication reads the source there, and the fall-back writes to it: both are connections that DMS opens.
     for cidr in wanted.on_premises:
         yield Flow(replication, Place(f"on-premises {cidr}", ranges=(cidr,)), wanted.source_port)
     for resolver in _resolvers(topology):
         for server in wanted.name_servers:
             for protocol in ("tcp", "udp"):
                 yield Flow(resolver, Place(f"name server {server}", ranges=(server,)), 53, protocol)
+
+
+def _uses(topology: Topology, layer: Evaluated, wanted: Demands) -> Iterator[Flow]:
+    """What applications and the operators' hosts ask of the database, from wherever the parameters let them in."""
+    for client in wanted.clients:
+        # A group counts in the VPC alone, and no template says in which of its subnets the wearers stand.
+        subnets = _private_subnets(layer.outputs) if client.groups else ()
+        place = Place(client.name, client.groups, subnets, client.ranges, is_foreign=True)
+        hint = f"; {clients.route_parameter(client.parameter)}=true makes one" if client.ranges else ""
+        for database in _databases(topology):
+            yield Flow(place, database, wanted.database_port, hint=hint)
 
 
 def _private_subnets(outputs: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from builders.reachability import filters
 from builders.reachability.flows import Demands, Flow
 from builders.reachability.topology import Acl, Ports, Topology
-from builders.reachability.ways import Finding, route_findings
+from builders.reachability.ways import Finding, gateway_subnets, route_findings
 
 NO_ACL = Acl((), ())
 CLIENT_PORTS: Ports = (1024, 65535)
@@ -29,10 +29,10 @@ class Crossing:
     what: str
 
 
-def findings(flow: Flow, topology: Topology, wanted: Demands) -> Iterator[Finding]:
-    """Everything that stops the flow; nothing when connections and their answers pass."""
+def findings(flow: Flow, crossed: Iterable[Crossing], topology: Topology, wanted: Demands) -> Iterator[Finding]:
+    """Everything that stops the flow, whose crossings are given; nothing when connections and answers pass."""
     yield from _at_the_groups(flow, topology)
-    for crossing in crossings(flow, topology):
+    for crossing in crossed:
         name = topology.subnets[crossing.subnet].acl
         if name is None:
             continue  # the VPC's own lets everything pass, which is a leak and no obstacle
@@ -58,13 +58,13 @@ def _at_the_groups(flow: Flow, topology: Topology) -> Iterator[Finding]:
     leaving = [rule for group in source.groups if group in topology.groups for rule in topology.groups[group].egress]
     peers = (*target.groups, target.prefix_list) if target.prefix_list else target.groups
     ranges = () if target.prefix_list else target.ranges
-    if not filters.group_admits(leaving, flow.protocol, flow.port, peers, ranges):
+    if not source.is_foreign and not filters.group_admits(leaving, flow.protocol, flow.port, peers, ranges):
         yield Finding(str(flow), f"security group {', '.join(source.groups)}, egress", "no rule lets it out")
     if not target.ranges:
         entering = [
             rule for group in target.groups if group in topology.groups for rule in topology.groups[group].ingress
         ]
-        if not filters.group_admits(entering, flow.protocol, flow.port, source.groups, ()):
+        if not filters.group_admits(entering, flow.protocol, flow.port, source.groups, source.ranges):
             yield Finding(str(flow), f"security group {', '.join(target.groups)}, ingress", "no rule lets it in")
 
 
@@ -73,16 +73,45 @@ def crossings(flow: Flow, topology: Topology) -> Iterator[Crossing]:
     sources = [(name, topology.subnets[name]) for name in flow.source.subnets if name in topology.subnets]
     targets = [(name, topology.subnets[name]) for name in flow.target.subnets if name in topology.subnets]
     for (name, _), outside in itertools.product(sources, flow.target.ranges):
-        yield from _both_ways(name, outside, flow, at_source=True)
+        yield from _with_outside(name, outside, flow, topology, at_source=True)
+    for (name, _), outside in itertools.product(targets, flow.source.ranges):
+        yield from _with_outside(name, outside, flow, topology, at_source=False)
     for (name, subnet), (other_name, other) in itertools.product(sources, targets):
         if name != other_name:  # within a subnet no ACL is asked
-            yield from _both_ways(name, other.cidr, flow, at_source=True)
-            yield from _both_ways(other_name, subnet.cidr, flow, at_source=False)
+            for end, peer, at_source in ((name, other.cidr, True), (other_name, subnet.cidr, False)):
+                yield Crossing(end, at_source, flow.protocol, peer, *_request(flow))
+                yield Crossing(end, not at_source, flow.protocol, peer, *_answer())
 
 
-def _both_ways(subnet: str, peer: IPv4Network, flow: Flow, *, at_source: bool) -> Iterable[Crossing]:
-    """The request to the port and the answer to the client's port, as one end's ACL sees them."""
-    return (
-        Crossing(subnet, at_source, flow.protocol, peer, (flow.port, flow.port), "the request"),
-        Crossing(subnet, not at_source, flow.protocol, peer, CLIENT_PORTS, "the answer"),
-    )
+def _with_outside(
+    subnet: str, outside: IPv4Network, flow: Flow, topology: Topology, *, at_source: bool
+) -> Iterator[Crossing]:
+    """Packets between a subnet and a range outside, request and answer, with the flow's source in the subnet or not.
+
+    Where a transit gateway leads outside, the ACL of its own subnet is asked as well: about what enters the gateway by
+    the inbound entries and the sender's address, about what comes out of it by the outbound entries and the receiver's.
+    Within one subnet what enters the gateway passes both sides of the one ACL, and what comes out of it none (VPC
+    Transit Gateways guide, "Network ACLs for transit gateways"). It takes packets in the sender's zone, and hands them
+    over in any.
+    """
+    (leaving, left), (entering, entered) = [_request(flow), _answer()] if at_source else [_answer(), _request(flow)]
+    here, gates = topology.subnets[subnet], gateway_subnets(topology, subnet, outside)
+    yield Crossing(subnet, True, flow.protocol, outside, leaving, left)
+    if not gates or set(gates) != {subnet}:
+        yield Crossing(subnet, False, flow.protocol, outside, entering, entered)
+    for gate in gates:
+        if topology.subnets[gate].zone == here.zone:
+            yield Crossing(gate, False, flow.protocol, here.cidr, leaving, f"{left}, as it enters the transit gateway")
+        if gate != subnet:
+            yield Crossing(
+                gate, True, flow.protocol, here.cidr, entering, f"{entered}, as it leaves the transit gateway"
+            )
+
+
+def _request(flow: Flow) -> tuple[Ports, str]:
+    return (flow.port, flow.port), "the request"
+
+
+def _answer() -> tuple[Ports, str]:
+    """Answers go to the port that the client chose."""
+    return CLIENT_PORTS, "the answer"

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 from builders.reachability.filters import as_range
 from builders.reachability.flows import Demands, Flow
-from builders.reachability.journey import Crossing, crossings
+from builders.reachability.journey import Crossing
 from builders.reachability.topology import ALL_PORTS, ANY_PROTOCOL, Entry, GroupRule, Topology
 from builders.reachability.ways import Finding
 
@@ -23,18 +23,21 @@ NOWHERE = GroupRule(ANY_PROTOCOL, ALL_PORTS, "127.0.0.1/32")
 """Keeps a group that needs no egress from getting the one that leads everywhere."""
 
 
-def findings(topology: Topology, flows: Collection[Flow], wanted: Demands) -> Iterator[Finding]:
-    """Every opening that is wider than the needed flows."""
+def findings(
+    topology: Topology, flows: Collection[Flow], crossed: Collection[Crossing], wanted: Demands
+) -> Iterator[Finding]:
+    """Every opening that is wider than the needed flows and their crossings."""
     yield from _doors(topology)
+    outside = [*wanted.on_premises, *(cidr for client in wanted.clients for cidr in client.ranges)]
     for route in topology.routes:
         destination = as_range(route.destination)
-        if destination is None or not any(destination.subnet_of(cidr) for cidr in wanted.on_premises):
-            yield Finding(f"VPC to {route.destination}", f"route {route.name}", "leads not to on-premises")
+        if destination is None or not any(destination.subnet_of(cidr) for cidr in outside):
+            yield Finding(f"VPC to {route.destination}", f"route {route.name}", "leads not to on-premises or a client")
     for name, subnet in topology.subnets.items():
         if subnet.acl is None:
             yield Finding("VPC to everywhere", f"subnet {name}", "has the VPC's own ACL, which lets everything pass")
     yield from _groups(topology, flows)
-    yield from _acls(topology, [crossing for flow in flows for crossing in crossings(flow, topology)])
+    yield from _acls(topology, crossed)
 
 
 def _doors(topology: Topology) -> Iterator[Finding]:
@@ -54,7 +57,7 @@ def _groups(topology: Topology, flows: Collection[Flow]) -> Iterator[Finding]:
         if not group.egress:
             yield Finding("VPC to everywhere", f"security group {name}", "states no egress, which AWS reads as all")
         outward = {rule for flow in flows if name in flow.source.groups for rule in _rules(flow, _targets(flow))}
-        inward = {rule for flow in flows if name in flow.target.groups for rule in _rules(flow, flow.source.groups)}
+        inward = {rule for flow in flows if name in flow.target.groups for rule in _rules(flow, _sources(flow))}
         for side, rules, needed in (
             ("egress", group.egress, outward | {NOWHERE}),
             ("ingress", group.ingress, inward),
@@ -72,6 +75,10 @@ def _targets(flow: Flow) -> tuple[str, ...]:
     return (target.prefix_list,) if target.prefix_list else (*target.groups, *map(str, target.ranges))
 
 
+def _sources(flow: Flow) -> tuple[str, ...]:
+    return (*flow.source.groups, *map(str, flow.source.ranges))
+
+
 def _rules(flow: Flow, peers: Collection[str]) -> list[GroupRule]:
     return [GroupRule(flow.protocol, (flow.port, flow.port), peer) for peer in peers]
 
@@ -79,8 +86,15 @@ def _rules(flow: Flow, peers: Collection[str]) -> list[GroupRule]:
 def _acls(topology: Topology, needed: Collection[Crossing]) -> Iterator[Finding]:
     vpcs = [IPv4Network(properties["CidrBlock"]) for _, properties in topology.of_type("AWS::EC2::VPC")]
     for name, acl in topology.acls.items():
+        subnets = {subnet for subnet, body in topology.subnets.items() if body.acl == name}
+        if subnets and subnets <= topology.of_gateway:
+            # Open on purpose: nothing stands there, and the ACLs of the other subnets filter what passes (VPC Transit
+            # Gateways guide, "Transit gateway design best practices").
+            continue
         for side, entries in (("egress", acl.egress), ("ingress", acl.ingress)):
-            asked = [crossing for crossing in needed if crossing.egress is (side == "egress")]
+            asked = [
+                crossing for crossing in needed if crossing.subnet in subnets and crossing.egress is (side == "egress")
+            ]
             for entry in entries:
                 if entry.allows and not any(_is_asked(entry, crossing, vpcs) for crossing in asked):
                     yield Finding(

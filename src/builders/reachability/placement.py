@@ -40,7 +40,8 @@ def _subnets(topology: Topology, wanted: Demands) -> Iterator[Finding]:
             zone = properties["AvailabilityZone"]
             yield Finding(EVERY_FLOW, f"subnet {name}", f"{zone} is no zone of {wanted.region}")
     for (one, first), (other, second) in itertools.combinations(topology.of_type("AWS::EC2::Subnet"), 2):
-        if first["AvailabilityZone"] == second["AvailabilityZone"]:
+        alike = len({reference(one), reference(other)} & topology.of_gateway) != 1
+        if alike and first["AvailabilityZone"] == second["AvailabilityZone"]:
             yield Finding(EVERY_FLOW, f"subnets {one} and {other}", "share a zone")
         if IPv4Network(first["CidrBlock"]).overlaps(IPv4Network(second["CidrBlock"])):
             yield Finding(EVERY_FLOW, f"subnets {one} and {other}", "overlap")
@@ -54,5 +55,5 @@ def _database(topology: Topology, wanted: Demands) -> Iterator[Finding]:
         if int(properties["Port"]) != wanted.database_port:
             yield Finding(TO_THE_DATABASE, name, f"listens on {properties['Port']}, not on {wanted.database_port}")
     for name, properties in topology.of_type("AWS::RDS::DBSubnetGroup"):
-        if set(topology.subnets) - set(properties["SubnetIds"]):
+        if topology.of_workload - set(properties["SubnetIds"]):
             yield Finding(TO_THE_DATABASE, name, "leaves out a zone")

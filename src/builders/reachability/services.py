@@ -62,7 +62,7 @@ def _placement(name: str, properties: Mapping[str, Any], topology: Topology) -> 
     flow = f"calls of {properties['ServiceName']}"
     if properties.get("PrivateDnsEnabled") is not True:
         yield Finding(flow, f"endpoint {name}", "private DNS is off, so the service's name leads to its public address")
-    if set(topology.subnets) - set(properties.get("SubnetIds", ())):
+    if topology.of_workload - set(properties.get("SubnetIds", ())):
         yield Finding(flow, f"endpoint {name}", "has no interface in some zone")
     for vpc, switches in topology.of_type("AWS::EC2::VPC"):
         for switch in ("EnableDnsSupport", "EnableDnsHostnames"):

@@ -11,7 +11,8 @@ from ipaddress import IPv4Network
 from typing import Any
 
 Resources = Mapping[str, Mapping[str, Any]]
-"""Logical ids to evaluated resources, of all layers that take part: network, endpoints, database."""
+"""Logical ids to evaluated resources, of all layers that take part, each with its layer under `LAYER`."""
+LAYER = "Layer"
 
 Ports = tuple[int, int]
 ANY_PROTOCOL = "-1"
@@ -60,6 +61,7 @@ class Subnet:
     """A subnet with the route table and the ACL that are associated with it; None means those of the VPC itself."""
 
     cidr: IPv4Network
+    zone: str
     acl: str | None
     table: str | None
 
@@ -82,7 +84,14 @@ class Topology:
     groups: Mapping[str, Group]
     acls: Mapping[str, Acl]
     routes: tuple[Route, ...]
+    of_gateway: frozenset[str]
+    """The subnets in which nothing stands but the interfaces of a transit gateway."""
     resources: Resources
+
+    @property
+    def of_workload(self) -> frozenset[str]:
+        """The subnets in which databases, functions and endpoints stand."""
+        return frozenset(self.subnets) - self.of_gateway
 
     def of_type(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The logical ids and properties of all resources of a type."""
@@ -96,6 +105,7 @@ def read(resources: Resources) -> Topology:
         groups=_groups(resources),
         acls=_acls(resources),
         routes=_routes(resources),
+        of_gateway=_of_gateway(resources),
         resources=resources,
     )
 
@@ -121,10 +131,44 @@ def _subnets(resources: Resources) -> dict[str, Subnet]:
     }
     return {
         reference(name): Subnet(
-            IPv4Network(properties["CidrBlock"]), acls.get(reference(name)), tables.get(reference(name))
+            IPv4Network(properties["CidrBlock"]),
+            properties["AvailabilityZone"],
+            acls.get(reference(name)),
+            tables.get(reference(name)),
         )
         for name, properties in of_type(resources, "AWS::EC2::Subnet")
     }
+
+
+TRANSIT_GATEWAY_ATTACHMENT = "AWS::EC2::TransitGatewayAttachment"
+_ASSOCIATIONS = ("AWS::EC2::SubnetNetworkAclAssociation", "AWS::EC2::SubnetRouteTableAssociation")
+
+
+def _of_gateway(resources: Resources) -> frozenset[str]:
+    attached = {
+        subnet
+        for _, properties in of_type(resources, TRANSIT_GATEWAY_ATTACHMENT)
+        for subnet in properties.get("SubnetIds", ())
+    }
+    others = [
+        text
+        for body in resources.values()
+        if body["Type"] not in (TRANSIT_GATEWAY_ATTACHMENT, *_ASSOCIATIONS)
+        for text in _texts(body.get("Properties", {}))
+    ]
+    return frozenset(attached.difference(others))
+
+
+def _texts(node: Any) -> Iterator[str]:
+    match node:
+        case str():
+            yield node
+        case Mapping():
+            for part in node.values():
+                yield from _texts(part)
+        case list() | tuple():
+            for part in node:
+                yield from _texts(part)
 
 
 def _groups(resources: Resources) -> dict[str, Group]:
@@ -141,6 +185,8 @@ def _groups(resources: Resources) -> dict[str, Group]:
 def _group_rule(rule: Mapping[str, Any]) -> GroupRule:
     peers = ("SourceSecurityGroupId", "DestinationSecurityGroupId", "SourcePrefixListId", "DestinationPrefixListId")
     peer = next((rule[key] for key in (*peers, "CidrIp", "CidrIpv6") if key in rule), "")
+    if "SourceSecurityGroupOwnerId" in rule:
+        peer = f"{rule['SourceSecurityGroupOwnerId']}/{peer}"
     ports = (int(rule.get("FromPort", 0)), int(rule.get("ToPort", 65535)))
     return GroupRule(str(rule["IpProtocol"]), ALL_PORTS if ports[0] < 0 else ports, peer)
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
+from builders.layers._network.attachment import WAITS_FOR
 from builders.reachability.filters import as_range
 from builders.reachability.flows import Demands, Flow
-from builders.reachability.topology import Route, Topology, reference
+from builders.reachability.topology import LAYER, TRANSIT_GATEWAY_ATTACHMENT, Route, Topology, reference
 
 
 @dataclass(frozen=True)
@@ -22,18 +23,44 @@ class Finding:
 
 
 def route_findings(flow: Flow, topology: Topology, wanted: Demands) -> Iterator[Finding]:
-    """What keeps packets from finding their way out of some subnet; within the VPC every table has the way."""
-    if flow.target.subnets:
-        return
-    for name in flow.source.subnets:
+    """What keeps packets from finding their way out of some subnet; within the VPC every table has the way.
+
+    Of connections that come from outside it is the answers that leave.
+    """
+    inside, outside = (flow.source, flow.target) if flow.target.ranges else (flow.target, flow.source)
+    for name in inside.subnets if outside.ranges else ():
         table = topology.subnets[name].table if name in topology.subnets else None
         if table is None or not _is_there(topology, table, "AWS::EC2::RouteTable"):
             yield Finding(str(flow), f"subnet {name}", "has no route table of its own")
-        elif flow.target.prefix_list:
+        elif outside.prefix_list:
             yield from _to_s3(flow, table, topology)
         else:
-            for cidr in flow.target.ranges:
-                yield from _to_on_premises(flow, name, table, cidr, topology, wanted)
+            for cidr in outside.ranges:
+                yield from _to_outside(flow, name, table, cidr, topology, wanted)
+
+
+def gateway_subnets(topology: Topology, subnet: str, cidr: IPv4Network) -> tuple[str, ...]:
+    """The subnets that the transit gateway has its interfaces in, where it is what leads from `subnet` to `cidr`."""
+    table = topology.subnets[subnet].table
+    gateways = {route.gateway for route in topology.routes if route.table == table and _covers(route, cidr)}
+    return tuple(
+        other
+        for _, body in topology.of_type(TRANSIT_GATEWAY_ATTACHMENT)
+        if body["TransitGatewayId"] in gateways
+        for other in body["SubnetIds"]
+        if other in topology.subnets
+    )
+
+
+def gateway_table_findings(topology: Topology) -> Iterator[Finding]:
+    """What keeps traffic that comes out of a transit gateway from going to the VPC's subnets, and only there."""
+    for name in sorted(topology.of_gateway & topology.subnets.keys()):
+        table = topology.subnets[name].table
+        if table is None or not _is_there(topology, table, "AWS::EC2::RouteTable"):
+            yield Finding("transit gateway to VPC", f"subnet {name}", "has no route table of its own")
+        for route in topology.routes:
+            if route.table == table:
+                yield Finding("transit gateway to elsewhere", f"route {route.name}", "leads out of the VPC again")
 
 
 def _to_s3(flow: Flow, table: str, topology: Topology) -> Iterator[Finding]:
@@ -46,18 +73,18 @@ def _to_s3(flow: Flow, table: str, topology: Topology) -> Iterator[Finding]:
         yield Finding(str(flow), f"route table {table}", "no gateway endpoint of S3 puts its route there")
 
 
-def _to_on_premises(
+def _to_outside(
     flow: Flow, subnet: str, table: str, cidr: IPv4Network, topology: Topology, wanted: Demands
 ) -> Iterator[Finding]:
     routes = [route for route in topology.routes if route.table == table and _covers(route, cidr)]
     if not routes:
-        yield Finding(str(flow), f"route table {table}", f"no route to {cidr}")
+        yield Finding(str(flow), f"route table {table}", f"no route to {cidr}{flow.hint}")
     for route in routes:
-        transit = list(_attached(topology, "AWS::EC2::TransitGatewayAttachment", "TransitGatewayId", route.gateway))
+        transit = list(_attached(topology, TRANSIT_GATEWAY_ATTACHMENT, "TransitGatewayId", route.gateway))
         private = list(_attached(topology, "AWS::EC2::VPCGatewayAttachment", "VpnGatewayId", route.gateway))
         gaps = [
             *_attachment_gaps(route, [*transit, *private], topology),
-            *(f"{name} has no interface in {subnet}" for name, body in transit if subnet not in body["SubnetIds"]),
+            *_zone_gaps(subnet, transit, topology),
             *(gap for name, _ in private for gap in _private_gateway_gaps(route, name, topology, wanted)),
         ]
         yield from (Finding(str(flow), f"route {route.name}", gap) for gap in gaps)
@@ -81,6 +108,14 @@ def _attachment_gaps(
         yield "does not wait for the attachment, without which AWS refuses the route"
 
 
+def _zone_gaps(subnet: str, attachments: list[tuple[str, Mapping[str, Any]]], topology: Topology) -> Iterator[str]:
+    """Traffic enters a transit gateway in its own zone or nowhere (VPC Transit Gateways guide, "VPC attachments")."""
+    zone = topology.subnets[subnet].zone
+    for name, body in attachments:
+        if zone not in {topology.subnets[other].zone for other in body["SubnetIds"] if other in topology.subnets}:
+            yield f"{name} has no interface in the zone of {subnet}"
+
+
 def _private_gateway_gaps(route: Route, attachment: str, topology: Topology, wanted: Demands) -> Iterator[str]:
     """What a virtual private gateway needs beside its attachment, and only after it."""
     if not _is_there(topology, route.gateway, "AWS::EC2::VPNGateway"):
@@ -102,8 +137,14 @@ def _private_gateway_gaps(route: Route, attachment: str, topology: Topology, wan
 
 
 def _waits(topology: Topology, name: str, other: str) -> bool:
-    after = topology.resources[name].get("DependsOn", ())
-    return other in ((after,) if isinstance(after, str) else after)
+    """Whether a resource is made after another: by DependsOn, a reference, or in a later layer."""
+    body = topology.resources[name]
+    after = body.get("DependsOn", ())
+    return (
+        other in ((after,) if isinstance(after, str) else after)
+        or body.get("Metadata", {}).get(WAITS_FOR) == reference(other)
+        or body.get(LAYER) != topology.resources[other].get(LAYER)
+    )
 
 
 def _is_there(topology: Topology, identifier: str, kind: str) -> bool:

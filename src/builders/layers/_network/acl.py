@@ -1,4 +1,4 @@
-"""The network ACL of the private subnets: the flows that the migration needs between subnets and with the outside.
+"""The network ACLs: of the private subnets, the flows that the migration needs; of the transit gateway's, all.
 
 An ACL keeps no state, takes no prefix list, and works between subnets only. So S3, whose addresses are public and
 change, is every address on 443, and its answers come from every address to the ports from which clients call. What
@@ -12,6 +12,7 @@ from typing import Any
 
 from troposphere import Ref, ec2
 
+from builders.layers._network.connectivity import IS_TRANSIT_GATEWAY
 from builders.layers._network.name_servers import NameServer
 from builders.layers._network.ranges import Range
 from builders.stack import Stack
@@ -25,6 +26,9 @@ CLIENT_PORTS = (1024, 65535)
 
 The database's port is among them (RDS takes 1150 to 65535), so the entries for answers let its requests pass too.
 """
+
+
+ANY_PROTOCOL = -1
 
 
 def build(
@@ -58,6 +62,19 @@ def build(
     return acl
 
 
+def build_open(stack: Stack, vpc: ec2.VPC) -> ec2.NetworkAcl:
+    """Make the ACL of the transit gateway's subnets, open both ways, as AWS advises; nothing else stands in them.
+
+    The private subnets' ACL filters what comes from there and goes there (VPC Transit Gateways guide, "Transit gateway
+    design best practices").
+    """
+    given: dict[str, Any] = {"Condition": IS_TRANSIT_GATEWAY}
+    acl = stack.add(ec2.NetworkAcl("TransitGatewayNetworkAcl", VpcId=vpc.ref(), **given))
+    _entry(stack, acl, "AclTransitGatewayIn", 100, EVERYWHERE, ANY_PROTOCOL, **given)
+    _entry(stack, acl, "AclTransitGatewayOut", 100, EVERYWHERE, ANY_PROTOCOL, egress=True, **given)
+    return acl
+
+
 def _name_server(stack: Stack, acl: ec2.NetworkAcl, server: NameServer) -> None:
     """Queries over both protocols; answers over TCP have passed with those of the databases."""
     host, number = server.host_range, server.number
@@ -74,12 +91,13 @@ def _entry(
     number: int,
     cidr: Any,
     protocol: int,
-    ports: tuple[Any, Any],
+    ports: tuple[Any, Any] | None = None,
     *,
     egress: bool = False,
     **attributes: Any,
 ) -> None:
-    first, last = ports
+    if ports is not None:
+        attributes["PortRange"] = ec2.PortRange(From=ports[0], To=ports[1])
     stack.add(
         ec2.NetworkAclEntry(
             name,
@@ -89,7 +107,6 @@ def _entry(
             Egress=egress,
             Protocol=protocol,
             CidrBlock=cidr,
-            PortRange=ec2.PortRange(From=first, To=last),
             **attributes,
         )
     )

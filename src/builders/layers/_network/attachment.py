@@ -3,28 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from troposphere import If, NoValue, directconnect, ec2
+from troposphere import If, NoValue, Ref, directconnect, ec2
 
 from builders.layers._network.connectivity import IS_PRIVATE_GATEWAY, IS_TRANSIT_GATEWAY, Gateways
 from builders.layers._network.ranges import Range
 from builders.stack import Stack
 
+WAITS_FOR = "WaitsFor"
+"""The key of a resource's Metadata that refers to what must be there before it."""
 
-def build_transit_gateway(
+
+def build(
     stack: Stack,
     vpc: ec2.VPC,
     subnet_ids: Sequence[object],
     route_table: ec2.RouteTable,
     gateways: Gateways,
     ranges: Sequence[Range],
+) -> tuple[ec2.TransitGatewayAttachment, ec2.VPNGateway]:
+    """Attach the VPC to the gateway that Connectivity names, and route every on-premises range over it.
+
+    A virtual private gateway also teaches the table what on-premises announces; the routes hold while BGP is down, and
+    show a range that is never announced.
+    """
+    transit = _transit_gateway(stack, vpc, subnet_ids, gateways)
+    private, attached = _private_gateway(stack, vpc, route_table, gateways)
+    for source in ranges:
+        route = add_route(
+            stack,
+            f"OnPremisesRoute{source.number}",
+            route_table.ref(),
+            source.cidr,
+            gateways.transit_gateway_id,
+            private.ref(),
+            Condition=source.is_reached,
+        )
+        # AWS refuses a route to a gateway that the VPC is not attached to. DependsOn takes no function and may not name
+        # a resource whose condition is false; CloudFormation waits for a reference in Metadata just as well
+        # (cloudonaut.io, "Optional DependsOn with CloudFormation: Metadata to the rescue").
+        route.Metadata = {WAITS_FOR: If(IS_TRANSIT_GATEWAY, transit.ref(), attached.ref())}
+    return transit, private
+
+
+def add_route(
+    stack: Stack,
+    title: str,
+    route_table_id: object,
+    cidr: Ref,
+    transit_gateway_id: Ref,
+    private_gateway_id: object,
+    **attributes: Any,
+) -> ec2.Route:
+    """Add a route over whichever gateway the VPC has.
+
+    One resource for both: a route's range cannot change, and while it stands AWS refuses a second one for the same
+    range, so that a change of the gateway could not be deployed.
+    """
+    route = ec2.Route(
+        title,
+        RouteTableId=route_table_id,
+        DestinationCidrBlock=cidr,
+        TransitGatewayId=If(IS_TRANSIT_GATEWAY, transit_gateway_id, NoValue),
+        GatewayId=If(IS_TRANSIT_GATEWAY, NoValue, private_gateway_id),
+        **attributes,
+    )
+    # troposphere counts two targets and does not see that one of them has no value.
+    return stack.add(route.no_validation())
+
+
+def _transit_gateway(
+    stack: Stack, vpc: ec2.VPC, subnet_ids: Sequence[object], gateways: Gateways
 ) -> ec2.TransitGatewayAttachment:
-    """Attach the VPC to the network account's transit gateway and route every on-premises range there.
+    """Attach the VPC to the network account's transit gateway.
 
     The gateway's account associates the attachment with the phase's route table; until then nothing passes. This type
     rather than TransitGatewayVpcAttachment, whose subnets can never change.
     """
-    attachment = stack.add(
+    return stack.add(
         ec2.TransitGatewayAttachment(
             "TransitGatewayAttachment",
             Condition=IS_TRANSIT_GATEWAY,
@@ -33,29 +90,12 @@ def build_transit_gateway(
             SubnetIds=list(subnet_ids),
         )
     )
-    for source in ranges:
-        stack.add(
-            ec2.Route(
-                f"TransitGatewayRoute{source.number}",
-                Condition=source.by_transit_gateway,
-                # AWS refuses a route to a transit gateway that the VPC is not attached to.
-                DependsOn=attachment.title,
-                RouteTableId=route_table.ref(),
-                DestinationCidrBlock=source.cidr,
-                TransitGatewayId=gateways.transit_gateway_id,
-            )
-        )
-    return attachment
 
 
-def build_private_gateway(
-    stack: Stack, vpc: ec2.VPC, route_table: ec2.RouteTable, gateways: Gateways, ranges: Sequence[Range]
-) -> ec2.VPNGateway:
-    """Attach a virtual private gateway that joins the Direct Connect gateway, and route on-premises there.
-
-    The ranges have routes of their own beside those that are learnt, so that they hold while BGP is down and nobody
-    mistakes a range that is never announced for one that is not configured.
-    """
+def _private_gateway(
+    stack: Stack, vpc: ec2.VPC, route_table: ec2.RouteTable, gateways: Gateways
+) -> tuple[ec2.VPNGateway, ec2.VPCGatewayAttachment]:
+    """Attach a virtual private gateway that joins the Direct Connect gateway, and let the table learn its routes."""
     gateway = stack.add(ec2.VPNGateway("PrivateGateway", Condition=IS_PRIVATE_GATEWAY, Type="ipsec.1"))
     attachment = stack.add(
         ec2.VPCGatewayAttachment(
@@ -72,18 +112,7 @@ def build_private_gateway(
         )
     )
     _join(stack, gateway, attachment, gateways)
-    for source in ranges:
-        stack.add(
-            ec2.Route(
-                f"PrivateGatewayRoute{source.number}",
-                Condition=source.by_private_gateway,
-                DependsOn=attachment.title,
-                RouteTableId=route_table.ref(),
-                DestinationCidrBlock=source.cidr,
-                GatewayId=gateway.ref(),
-            )
-        )
-    return gateway
+    return gateway, attachment
 
 
 def _join(stack: Stack, gateway: ec2.VPNGateway, attachment: ec2.VPCGatewayAttachment, gateways: Gateways) -> None:

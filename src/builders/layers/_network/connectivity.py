@@ -29,10 +29,7 @@ class Gateways:
 
 def declare(stack: Stack) -> Gateways:
     """Declare the choice, the ids, and the conditions that follow from them."""
-    choices = [NONE, TRANSIT_GATEWAY, PRIVATE_GATEWAY]
-    connectivity = stack.parameter(
-        parameters.choice("Connectivity", "How Direct Connect reaches the VPC", choices, default=NONE)
-    ).ref()
+    connectivity = stack.parameter(choice()).ref()
     stack.condition(IS_TRANSIT_GATEWAY, Equals(connectivity, TRANSIT_GATEWAY))
     stack.condition(IS_PRIVATE_GATEWAY, Equals(connectivity, PRIVATE_GATEWAY))
     stack.condition(IS_CONNECTED, Not(Equals(connectivity, NONE)))
@@ -43,7 +40,7 @@ def declare(stack: Stack) -> Gateways:
     )
     return Gateways(
         connectivity=connectivity,
-        transit_gateway_id=_transit_gateway(stack),
+        transit_gateway_id=stack.parameter(transit_gateway()).ref(),
         direct_connect_gateway_id=gateway_id,
         has_direct_connect_gateway=stack.condition(
             "HasDirectConnectGateway", And(Condition(IS_PRIVATE_GATEWAY), _is_given(gateway_id))
@@ -82,15 +79,21 @@ def add_rules(stack: Stack, gateways: Gateways, domain_name: Ref) -> None:
     )
 
 
-def _transit_gateway(stack: Stack) -> Ref:
-    return stack.parameter(
-        parameters.identifier(
-            "TransitGatewayId",
-            "Transit gateway that the network account shares, for Connectivity TransitGateway",
-            prefix="tgw",
-            optional=True,
-        )
-    ).ref()
+def choice() -> Parameter:
+    """The way, which decides where routes lead."""
+    return parameters.choice(
+        "Connectivity", "How Direct Connect reaches the VPC", [NONE, TRANSIT_GATEWAY, PRIVATE_GATEWAY], default=NONE
+    )
+
+
+def transit_gateway() -> Parameter:
+    """The gateway that routes lead to."""
+    return parameters.identifier(
+        "TransitGatewayId",
+        "Transit gateway that the network account shares, for Connectivity TransitGateway",
+        prefix="tgw",
+        optional=True,
+    )
 
 
 def _direct_connect_gateway(stack: Stack) -> Ref:

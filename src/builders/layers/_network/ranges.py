@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from troposphere import And, AWSHelperFn, Condition, Equals, Not, Ref
+from troposphere import And, Condition, Equals, Not, Ref
 
 from builders import parameters
-from builders.layers._network.connectivity import IS_CONNECTED, IS_PRIVATE_GATEWAY, IS_TRANSIT_GATEWAY
+from builders.layers._network.connectivity import IS_CONNECTED
 from builders.stack import Stack
 
 SLOTS = 4
@@ -17,17 +17,15 @@ PREFIX_LENGTHS = (8, 32)
 
 @dataclass(frozen=True)
 class Range:
-    """One on-premises range, and the conditions under which it is reached: at all, and by each kind of gateway."""
+    """One on-premises range, and the condition under which it is reached."""
 
     number: int
     cidr: Ref
     is_reached: str
-    by_transit_gateway: str
-    by_private_gateway: str
 
 
 def declare(stack: Stack) -> tuple[Range, ...]:
-    """Declare the ranges' parameters, and the conditions under which each is reached."""
+    """Declare the ranges' parameters, and the condition under which each is reached."""
     return (_first(stack), *(_further(stack, number) for number in range(2, SLOTS + 1)))
 
 
@@ -37,7 +35,7 @@ def _first(stack: Stack) -> Range:
             "OnPremisesCidr1", "On-premises range that Direct Connect reaches", prefix_lengths=PREFIX_LENGTHS
         )
     )
-    return Range(1, cidr.ref(), IS_CONNECTED, IS_TRANSIT_GATEWAY, IS_PRIVATE_GATEWAY)
+    return Range(1, cidr.ref(), IS_CONNECTED)
 
 
 def _further(stack: Stack, number: int) -> Range:
@@ -50,15 +48,4 @@ def _further(stack: Stack, number: int) -> Range:
         )
     ).ref()
     is_given = Not(Equals(cidr, ""))
-    is_reached = stack.condition(f"HasOnPremisesRange{number}", And(Condition(IS_CONNECTED), is_given))
-
-    def reached_by(gateway: str) -> AWSHelperFn:
-        return And(Condition(is_reached), Condition(gateway))
-
-    return Range(
-        number,
-        cidr,
-        is_reached,
-        stack.condition(f"HasTransitGatewayRoute{number}", reached_by(IS_TRANSIT_GATEWAY)),
-        stack.condition(f"HasPrivateGatewayRoute{number}", reached_by(IS_PRIVATE_GATEWAY)),
-    )
+    return Range(number, cidr, stack.condition(f"HasOnPremisesRange{number}", And(Condition(IS_CONNECTED), is_given)))
