@@ -71,9 +71,9 @@ def heard(account: Account) -> Account:
     return account
 
 
-def test_a_breach_is_told_to_the_topic_and_so_is_its_end(heard: Account) -> None:
+def test_a_breach_reaches_the_topic_and_so_does_its_end(heard: Account) -> None:
     put(heard, 1)
-    assert [(told["AlarmName"], told["NewStateValue"]) for told in messages(heard)] == [("failures", "ALARM")]
+    assert [(message["AlarmName"], message["NewStateValue"]) for message in messages(heard)] == [("failures", "ALARM")]
     assert state(heard) == "ALARM"
 
 
@@ -113,11 +113,11 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("treatment", "values", "wanted", "expected"), CASES)
+@pytest.mark.parametrize(("treatment", "values", "needed", "expected"), CASES)
 def test_missing_data_counts_as_the_alarm_says(
-    account: Account, treatment: str, values: list[float], wanted: int, expected: str
+    account: Account, treatment: str, values: list[float], needed: int, expected: str
 ) -> None:
-    account.deploy(alarm(TreatMissingData=treatment, EvaluationPeriods=3, DatapointsToAlarm=wanted))
+    account.deploy(alarm(TreatMissingData=treatment, EvaluationPeriods=3, DatapointsToAlarm=needed))
     if values:
         put(account, *values, ago=5)
     assert state(account) == expected

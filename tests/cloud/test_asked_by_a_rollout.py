@@ -1,4 +1,4 @@
-"""What a rollout asks before it touches anything: quotas, regions, stacks as they are, and previews of changes."""
+"""Questions of a rollout before it changes anything: quotas, regions, current stacks, and previews of changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def refused(error: pytest.ExceptionInfo[ClientError]) -> str:
     return str(error.value.response["Error"]["Code"])
 
 
-def test_the_quotas_of_stack_sets_are_told(account: Account) -> None:
+def test_the_quotas_of_stack_sets_are_listed(account: Account) -> None:
     api = account.client("service-quotas")
     quotas = {
         each["QuotaCode"]: each["Value"] for each in api.list_service_quotas(ServiceCode="cloudformation")["Quotas"]
@@ -34,7 +34,7 @@ def test_the_quotas_of_stack_sets_are_told(account: Account) -> None:
     assert refused(error) == "NoSuchResourceException"
 
 
-def test_a_quota_that_was_lowered_is_told_beside_its_default(account: Account) -> None:
+def test_a_lowered_quota_is_listed_with_its_default(account: Account) -> None:
     Fleet(account.cloud, account.number).drive(StackSets=3)
     api, quota = account.client("service-quotas"), {"ServiceCode": "cloudformation", "QuotaCode": STACK_SETS}
     assert api.get_service_quota(**quota)["Quota"]["Value"] == 3.0
@@ -123,7 +123,7 @@ def preview(api: Any, resources: Template, stack: str = "stack", **more: Any) ->
     return dict(api.describe_change_set(ChangeSetName=made["Id"]))
 
 
-def test_a_preview_tells_what_is_replaced_and_by_which_property(account: Account, stack: Template) -> None:
+def test_a_preview_shows_what_is_replaced_and_by_which_property(account: Account, stack: Template) -> None:
     stack["Queue"]["Properties"]["DelaySeconds"] = 5
     stack["Vpc"]["Properties"]["CidrBlock"] = "10.1.0.0/16"
     parameters = [{"ParameterKey": "Key", "ParameterValue": "two"}]

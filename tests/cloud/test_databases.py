@@ -1,4 +1,4 @@
-"""AWS::RDS::DBInstance is a real PostgreSQL with TLS, told as the template says."""
+"""AWS::RDS::DBInstance is a real PostgreSQL with TLS, described as the template says."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def credentials(account: Account) -> dict[str, Any]:
 
 def login(account: Account, password: str | None = None, **how: Any) -> pg8000.native.Connection:
     """Log in as the attached secret says, with the certificate and the host name checked."""
-    told = credentials(account)
+    secret = credentials(account)
     trusted = {"ssl_context": ssl.create_default_context(cafile=str(account.cloud.ca_file))}
     return pg8000.native.Connection(
-        told["username"],
-        host=told["host"],
-        database=told.get("dbname", "payments"),
-        password=password or told["password"],
-        **{"port": told["port"], **trusted, **how},
+        secret["username"],
+        host=secret["host"],
+        database=secret.get("dbname", "payments"),
+        password=password or secret["password"],
+        **{"port": secret["port"], **trusted, **how},
     )
 
 
@@ -53,10 +53,10 @@ def test_the_generated_password_logs_in_over_tls(deployed: Account) -> None:
     assert rows == [["owner", "payments", True]]
 
 
-def test_the_attachment_tells_where_the_database_is(deployed: Account) -> None:
+def test_the_attachment_writes_the_address_of_the_database(deployed: Account) -> None:
     endpoint = instance(deployed)["Endpoint"]
-    told = {key: value for key, value in credentials(deployed).items() if key not in ("username", "password")}
-    assert told == {
+    record = {key: value for key, value in credentials(deployed).items() if key not in ("username", "password")}
+    assert record == {
         "engine": "postgres",
         "host": endpoint["Address"],
         "port": endpoint["Port"],
@@ -87,11 +87,11 @@ def test_passwords_are_stored_as_scram_and_the_parameter_group_is_heeded(deploye
     assert settings == {"password_encryption": "scram-sha-256", "wal_level": "logical"}
 
 
-def test_the_api_tells_what_the_template_says(deployed: Account) -> None:
-    told = instance(deployed)
+def test_the_api_describes_what_the_template_says(deployed: Account) -> None:
+    record = instance(deployed)
     named = ("StorageEncrypted", "PubliclyAccessible", "MultiAZ", "BackupRetentionPeriod", "DeletionProtection",
              "EnabledCloudwatchLogsExports", "DBInstanceClass", "CACertificateIdentifier")  # fmt: skip
-    assert {name: told[name] for name in named} == {
+    assert {name: record[name] for name in named} == {
         "StorageEncrypted": True,
         "PubliclyAccessible": False,
         "MultiAZ": False,
@@ -101,14 +101,14 @@ def test_the_api_tells_what_the_template_says(deployed: Account) -> None:
         "DBInstanceClass": "db.t4g.micro",
         "CACertificateIdentifier": "rds-ca-rsa2048-g1",
     }
-    assert told["DBSubnetGroup"]["VpcId"] == deployed.physical_id("Vpc")
-    assert {each["SubnetIdentifier"] for each in told["DBSubnetGroup"]["Subnets"]} == {
+    assert record["DBSubnetGroup"]["VpcId"] == deployed.physical_id("Vpc")
+    assert {each["SubnetIdentifier"] for each in record["DBSubnetGroup"]["Subnets"]} == {
         deployed.physical_id("SubnetA"),
         deployed.physical_id("SubnetB"),
     }
-    assert [each["DBParameterGroupName"] for each in told["DBParameterGroups"]] == [deployed.physical_id("Settings")]
-    assert {"Key": "Phase", "Value": "dev"} in told["TagList"]
-    assert told["EngineVersion"].startswith("17.")
+    assert [each["DBParameterGroupName"] for each in record["DBParameterGroups"]] == [deployed.physical_id("Settings")]
+    assert {"Key": "Phase", "Value": "dev"} in record["TagList"]
+    assert record["EngineVersion"].startswith("17.")
 
 
 def test_an_update_keeps_server_port_and_data_and_the_api_changes_the_password(
@@ -119,8 +119,8 @@ def test_an_update_keeps_server_port_and_data_and_the_api_changes_the_password(
     with login(account) as session:
         session.run("CREATE TABLE kept (id int)")
     account.deploy(changed(database, BackupRetentionPeriod=7, MultiAZ=True))
-    told = instance(account)
-    assert (told["Endpoint"]["Port"], told["BackupRetentionPeriod"], told["MultiAZ"]) == (before, 7, True)
+    record = instance(account)
+    assert (record["Endpoint"]["Port"], record["BackupRetentionPeriod"], record["MultiAZ"]) == (before, 7, True)
     api = account.client("rds")
     api.modify_db_instance(DBInstanceIdentifier="payments", MasterUserPassword="a-new-password", ApplyImmediately=True)
     with login(account, password="a-new-password") as session:
@@ -191,9 +191,9 @@ def test_a_named_instance_is_not_replaced(deployed: Account, database: Template)
 
 def waiting(account: Account) -> dict[str, Any]:
     """The instance once it is available again."""
-    while (told := instance(account))["DBInstanceStatus"] != "available":
+    while (record := instance(account))["DBInstanceStatus"] != "available":
         time.sleep(0.05)
-    return told
+    return record
 
 
 def test_a_reboot_ends_sessions_keeps_the_data_and_applies_pending_settings(
@@ -217,15 +217,15 @@ def test_a_reboot_ends_sessions_keeps_the_data_and_applies_pending_settings(
 
 def test_the_api_changes_what_an_update_would(account: Account, database: Template) -> None:
     account.deploy(database)
-    wanted = {
+    changes = {
         "BackupRetentionPeriod": 7,
         "MultiAZ": True,
         "DBInstanceClass": "db.t4g.small",
         "CopyTagsToSnapshot": True,
     }
-    account.client("rds").modify_db_instance(DBInstanceIdentifier="payments", ApplyImmediately=True, **wanted)
-    told = waiting(account)
-    assert {name: told[name] for name in wanted} == wanted
+    account.client("rds").modify_db_instance(DBInstanceIdentifier="payments", ApplyImmediately=True, **changes)
+    record = waiting(account)
+    assert {name: record[name] for name in changes} == changes
 
 
 def test_a_snapshot_holds_the_data_of_its_moment_and_a_stack_restores_it(account: Account, database: Template) -> None:
@@ -239,9 +239,9 @@ def test_a_snapshot_holds_the_data_of_its_moment_and_a_stack_restores_it(account
     restored = changed(database, DBSnapshotIdentifier="before", DBName=None, MasterUsername=None,
                        DBInstanceIdentifier="restored")  # fmt: skip
     account.deploy(restored)
-    told = api.describe_db_instances(DBInstanceIdentifier="restored")["DBInstances"][0]
-    assert told["MasterUsername"] == "owner"
-    with login(account, port=told["Endpoint"]["Port"]) as session:
+    record = api.describe_db_instances(DBInstanceIdentifier="restored")["DBInstances"][0]
+    assert record["MasterUsername"] == "owner"
+    with login(account, port=record["Endpoint"]["Port"]) as session:
         assert session.run("SELECT id FROM kept") == [[7]]
 
 
@@ -257,8 +257,8 @@ def test_the_api_restores_a_snapshot_as_a_server_with_its_data(account: Account,
     )
     assert made["DBInstance"]["DBInstanceStatus"] == "creating"
     api.get_waiter("db_instance_available").wait(DBInstanceIdentifier="restored", WaiterConfig={"Delay": 1})
-    (told,) = api.describe_db_instances(DBInstanceIdentifier="restored")["DBInstances"]
-    with login(account, port=told["Endpoint"]["Port"]) as session:
+    (record,) = api.describe_db_instances(DBInstanceIdentifier="restored")["DBInstances"]
+    with login(account, port=record["Endpoint"]["Port"]) as session:
         assert session.run("SELECT id FROM kept") == [[7]]
     api.delete_db_instance(DBInstanceIdentifier="restored", SkipFinalSnapshot=True)
 

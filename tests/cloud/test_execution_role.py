@@ -55,7 +55,7 @@ class ByStackSets(WholePhase):
         return operation_id
 
     def reasons(self, operation_id: str, stack_set: str) -> list[str]:
-        """Why the operation failed at its instance; results are told a little later than the end."""
+        """The reason why the operation failed at its instance; results appear a little later than the end."""
         api = self.tooling.client("cloudformation")
         results: list[dict[str, Any]] = []
         while not results or results[0]["Status"] in ("PENDING", "RUNNING"):
@@ -65,7 +65,7 @@ class ByStackSets(WholePhase):
         return [result["StatusReason"] for result in results if result["Status"] != "SUCCEEDED"]
 
     def outputs(self, stack_set: str) -> dict[str, str]:
-        """What the instance's stack puts out."""
+        """The output of the instance's stack."""
         instance = self.tooling.client("cloudformation").describe_stack_instance(
             StackSetName=stack_set, StackInstanceAccount=PHASE, StackInstanceRegion=REGION
         )["StackInstance"]

@@ -1,4 +1,4 @@
-"""What IAM, KMS and Logs refuse."""
+"""Refusals of IAM, KMS and Logs."""
 
 from __future__ import annotations
 

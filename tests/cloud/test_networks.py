@@ -1,4 +1,4 @@
-"""What EC2 and the subnet groups refuse, and what their APIs show of what a template made."""
+"""Refusals of EC2 and of subnet groups, and a template's resources as their APIs show them."""
 
 from __future__ import annotations
 

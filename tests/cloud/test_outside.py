@@ -17,7 +17,7 @@ def gateway(**properties: Any) -> Template:
 
 
 def drifted(account: Account) -> dict[str, Any]:
-    """What drift detection says of the gateway: its status, and {property path: (expected, actual)}."""
+    """The drift of the gateway: its status, and {property path: (expected, actual)}."""
     api = account.client("cloudformation")
     token = api.detect_stack_drift(StackName="stack")["StackDriftDetectionId"]
 
@@ -54,7 +54,7 @@ def test_a_change_behind_the_stacks_back_is_drift_until_it_is_taken_back(account
     assert drifted(account)["stack"] == "IN_SYNC"
 
 
-def test_a_resource_that_is_gone_is_told_as_deleted(account: Account) -> None:
+def test_a_resource_that_is_gone_is_shown_as_deleted(account: Account) -> None:
     account.deploy(gateway())
     account.client("cloudcontrol").delete_resource(TypeName=KIND, Identifier=account.physical_id("Gateway"))
     assert drifted(account) == {"stack": "DRIFTED", "resource": "DELETED"}
@@ -70,12 +70,12 @@ def test_cloud_control_refuses_what_the_schema_does(account: Account) -> None:
 def import_gateway(account: Account, identifier: str, stack: str = "taker") -> str:
     """Import the gateway into a new stack, and say what became of the change set or the stack."""
     api = account.client("cloudformation")
-    wanted = {"ResourceType": KIND, "LogicalResourceId": "Gateway", "ResourceIdentifier": {"Id": identifier}}
+    resource = {"ResourceType": KIND, "LogicalResourceId": "Gateway", "ResourceIdentifier": {"Id": identifier}}
     api.create_change_set(
         StackName=stack,
         ChangeSetName="import",
         ChangeSetType="IMPORT",
-        ResourcesToImport=[wanted],
+        ResourcesToImport=[resource],
         TemplateBody=json.dumps({"Resources": gateway()}),
     )
 

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from builders.cloud.patches import MINISTACK
+from builders.cloud import patches
+from builders.errors import CloudError
 
 ROOT = Path(__file__).parents[2]
-CLOUD = ROOT / "src" / "builders" / "cloud"
+REGISTRY = ROOT / "src/builders/cloud/internals.py"
 
 ENDS_WITH_THE_SERVER = """
     from ministack.services.cloudformation import _restore_state, _stacks
@@ -472,7 +473,7 @@ STILL_WRONG = {
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, str]:
-    """What became of each look: "wrong", "right", or the error that it raised; one process makes them all."""
+    """The outcome of each look: "wrong", "right", or the error that it raised; one process makes them all."""
     program = """
 import json, sys
 found = {}
@@ -513,7 +514,13 @@ print(json.dumps([(each.name, each.target, each.why) for each in patches.registe
 def test_the_patches_are_made_for_the_version_that_the_project_pins() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    assert f"ministack == {MINISTACK}" in setup["options.extras_require"]["cloud"]
+    assert f"ministack == {patches.MINISTACK}" in setup["options.extras_require"]["cloud"]
+
+
+def test_another_version_of_ministack_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "2.0.0")
+    with pytest.raises(CloudError, match=r"ministack 2\.0\.0 is installed"):
+        patches.apply([])
 
 
 def test_every_name_of_the_internals_is_there() -> None:
@@ -528,12 +535,10 @@ for service in filter(inspect.isclass, vars(internals).values()):
     _run(program)
 
 
-@pytest.mark.parametrize("file", sorted(str(path.relative_to(CLOUD)) for path in CLOUD.rglob("*.py")))
-def test_private_names_of_ministack_are_used_in_the_registry_only(file: str) -> None:
-    if file == "internals.py":
-        return
-    tree = ast.parse((CLOUD / file).read_text())
-    assert list(_private_names(tree)) == []
+def test_private_names_of_ministack_are_used_in_the_registry_only() -> None:
+    files = [path for folder in ("src", "tests", "benchmarks", "tools") for path in (ROOT / folder).rglob("*.py")]
+    found = {str(path): list(_private_names(ast.parse(path.read_text()))) for path in files if path != REGISTRY}
+    assert {path: names for path, names in found.items() if names} == {}
 
 
 def _private_names(tree: ast.Module) -> Iterator[str]:
@@ -547,7 +552,8 @@ def _private_names(tree: ast.Module) -> Iterator[str]:
             owner = node.value
             while isinstance(owner, ast.Attribute):
                 owner = owner.value
-            if node.attr == "_data" or (isinstance(owner, ast.Name) and owner.id in modules):
+            name = owner.id if isinstance(owner, ast.Name) else ""
+            if name in modules or (node.attr == "_data" and name != "self"):  # of the stores
                 yield ast.unparse(node)
 
 

@@ -67,7 +67,7 @@ def test_a_change_of_a_create_only_property_makes_a_new_resource(account: Accoun
     assert account.physical_id("Thing") != before
 
 
-def test_the_clean_up_of_an_update_is_told(account: Account) -> None:
+def test_the_clean_up_of_an_update_has_events(account: Account) -> None:
     topic = {"Type": "AWS::SNS::Topic"}
     account.deploy({"Thing": REPLICATION_INSTANCE, "Dropped": topic})
     old = [account.physical_id("Thing"), account.physical_id("Dropped")]
@@ -85,7 +85,7 @@ def test_the_clean_up_of_an_update_is_told(account: Account) -> None:
     ]
 
 
-def test_a_change_set_tells_a_replacement_before_it_happens(account: Account) -> None:
+def test_a_change_set_shows_a_replacement_before_it_happens(account: Account) -> None:
     account.deploy({"Thing": REPLICATION_INSTANCE})
     api = account.client("cloudformation")
     public = '{"Resources": {"Thing": {"Type": "AWS::DMS::ReplicationInstance", "Properties": {"ReplicationInstance'

@@ -97,9 +97,9 @@ def test_a_transit_gateway_of_another_account_is_seen_where_it_is_shared(
              "Principals": principals}  # fmt: skip
     gateway = {"Gateway": resource("TransitGateway"), "Share": {"Type": "AWS::RAM::ResourceShare", "Properties": share}}
     identifier = owner.deploy(gateway, sections={"Outputs": {"Id": {"Value": {"Ref": "Gateway"}}}})["Id"]
-    wanted = {**surroundings, "Route": route(TransitGatewayId=identifier)}
+    resources = {**surroundings, "Route": route(TransitGatewayId=identifier)}
     if shared:
-        account.deploy(wanted)
+        account.deploy(resources)
     else:
         with pytest.raises(Refused, match=f"Transit Gateway {identifier} was deleted or does not exist"):
-            account.deploy(wanted)
+            account.deploy(resources)

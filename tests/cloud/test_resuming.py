@@ -48,8 +48,8 @@ def handler(event, context):
 """
 
 
-class World:
-    """What was done in the first server, and the second one that took it up."""
+class Servers:
+    """The first server with the work that it began, and the second one that takes it up."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.before = cloud
@@ -67,9 +67,9 @@ class World:
         return Account(self.after, OWNER).client(service)
 
 
-def begin_stack_sets(world: World) -> None:
+def begin_stack_sets(servers: Servers) -> None:
     """An operation over three members is killed when the first is done, and one that waits behind it."""
-    fleet = Fleet(world.before, ADMINISTRATOR)
+    fleet = Fleet(servers.before, ADMINISTRATOR)
     fleet.administrate()
     for member in MEMBERS:
         fleet.enroll(member)
@@ -77,53 +77,53 @@ def begin_stack_sets(world: World) -> None:
     fleet.drive(StackSeconds=1.5, ResultsLagSeconds=0)
     request = {"Accounts": MEMBERS, "Regions": ["us-east-1"], "OperationPreferences": {"MaxConcurrentCount": 1}}
     override = [{"ParameterKey": "QueueName", "ParameterValue": "overridden"}]
-    world.operation = fleet.call("create_stack_instances", **request, ParameterOverrides=override)["OperationId"]
-    world.queued = fleet.call("update_stack_set", TemplateBody=json.dumps(queue("changed")))["OperationId"]
+    servers.operation = fleet.call("create_stack_instances", **request, ParameterOverrides=override)["OperationId"]
+    servers.queued = fleet.call("update_stack_set", TemplateBody=json.dumps(queue("changed")))["OperationId"]
     until(lambda: fleet.states()[MEMBERS[0], "us-east-1"][0] == "CURRENT")
-    world.seen["states"] = fleet.states()
-    world.seen["stack"] = fleet.instance(MEMBERS[0])["StackId"]
+    servers.seen["states"] = fleet.states()
+    servers.seen["stack"] = fleet.instance(MEMBERS[0])["StackId"]
 
 
-def begin_organization(world: World) -> None:
-    organization = Organization(world.before, MANAGEMENT)
-    world.unit = organization.unit("phases")
-    organization.admit("730000000007", world.unit)
+def begin_organization(servers: Servers) -> None:
+    organization = Organization(servers.before, MANAGEMENT)
+    servers.unit = organization.unit("phases")
+    organization.admit("730000000007", servers.unit)
     organization.api.enable_aws_service_access(ServicePrincipal=SERVICE)
     organization.api.register_delegated_administrator(AccountId="730000000007", ServicePrincipal=SERVICE)
 
 
-def begin_owner(world: World) -> None:
+def begin_owner(servers: Servers) -> None:
     """A task that runs, an alarm that rings, a session."""
-    task = deploy_task(world.before, OWNER)
+    task = deploy_task(servers.before, OWNER)
     task.start()
     task.drive(
         ReplicationTaskStats={"FullLoadProgressPercent": 40},
         TableStatistics=[{"SchemaName": "payments", "TableName": "orders", "FullLoadRows": 7}],
     )
-    world.task_arn = task.arn
-    owner = Account(world.before, OWNER)
+    servers.task_arn = task.arn
+    owner = Account(servers.before, OWNER)
     metrics = owner.client("cloudwatch")
     metrics.put_metric_alarm(AlarmName="late", **ALARM)
     metrics.put_metric_data(Namespace="Ferry", MetricData=[{"MetricName": "Lag", "Value": 90.0}])
     owner.client("iam").create_role(RoleName="reader", AssumeRolePolicyDocument=trusting({"AWS": OWNER}))
     role = f"arn:aws:iam::{OWNER}:role/reader"
-    world.session = owner.client("sts").assume_role(RoleArn=role, RoleSessionName="kept")["Credentials"]
+    servers.session = owner.client("sts").assume_role(RoleArn=role, RoleSessionName="kept")["Credentials"]
 
 
-def begin_slow_stack(world: World) -> None:
-    owner = Account(world.before, OWNER)
+def begin_slow_stack(servers: Servers) -> None:
+    owner = Account(servers.before, OWNER)
     faults = json.dumps([{"kind": "slow-stack", "account": OWNER, "seconds": 1}]).encode()
-    address = f"{world.before.endpoint_url}/_stackferry/faults"
+    address = f"{servers.before.endpoint_url}/_stackferry/faults"
     urllib.request.urlopen(urllib.request.Request(address, faults, method="PUT")).close()
     topics = {f"Topic{number}": {"Type": "AWS::SNS::Topic"} for number in range(3)}
     owner.client("cloudformation").create_stack(StackName="slow", TemplateBody=json.dumps({"Resources": topics}))
     until(lambda: owner.client("sns").list_topics()["Topics"])
-    world.seen["topic"] = owner.client("sns").list_topics()["Topics"][0]["TopicArn"]
+    servers.seen["topic"] = owner.client("sns").list_topics()["Topics"][0]["TopicArn"]
 
 
-def begin_rotation(world: World) -> None:
+def begin_rotation(servers: Servers) -> None:
     """A rotation whose function is at its first step."""
-    owner = Account(world.before, OWNER)
+    owner = Account(servers.before, OWNER)
     trust = json.loads(trusting({"Service": "lambda.amazonaws.com"}))
     owner.deploy(
         {
@@ -162,76 +162,78 @@ def begin_rotation(world: World) -> None:
         },
         "rotation",
     )
-    world.seen["value"] = owner.client("secretsmanager").get_secret_value(SecretId="rotated")["SecretString"]
+    servers.seen["value"] = owner.client("secretsmanager").get_secret_value(SecretId="rotated")["SecretString"]
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def servers() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="stackferry-kept-") as name:
         Path(name).chmod(0o711)
         with running(state_directory=Path(name), keep=True) as cloud:
-            world = World(cloud)
-            begin_organization(world)
-            begin_owner(world)
-            begin_rotation(world)
-            begin_stack_sets(world)
-            begin_slow_stack(world)
+            servers = Servers(cloud)
+            begin_organization(servers)
+            begin_owner(servers)
+            begin_rotation(servers)
+            begin_stack_sets(servers)
+            begin_slow_stack(servers)
             wait_until_saved(cloud)
             os.kill(cloud.pid, signal.SIGKILL)
         with running(state_directory=Path(name), keep=True) as cloud:
-            world.after = cloud
-            yield world
+            servers.after = cloud
+            yield servers
 
 
-def test_the_operation_was_killed_in_its_middle(world: World) -> None:
-    assert sorted(world.seen["states"].values()) == [
+def test_the_operation_was_killed_in_its_middle(servers: Servers) -> None:
+    assert sorted(servers.seen["states"].values()) == [
         ("CURRENT", "SUCCEEDED"),
         ("OUTDATED", "PENDING"),
         ("OUTDATED", "RUNNING"),
     ]
 
 
-def test_a_stack_set_operation_goes_on_and_ends(world: World) -> None:
-    assert world.fleet.over(world.operation)["Status"] == "SUCCEEDED"
-    results = world.fleet.call("list_stack_set_operation_results", OperationId=world.operation)["Summaries"]
+def test_a_stack_set_operation_goes_on_and_ends(servers: Servers) -> None:
+    assert servers.fleet.over(servers.operation)["Status"] == "SUCCEEDED"
+    results = servers.fleet.call("list_stack_set_operation_results", OperationId=servers.operation)["Summaries"]
     assert {each["Account"]: each["Status"] for each in results} == dict.fromkeys(MEMBERS, "SUCCEEDED")
 
 
-def test_what_the_operation_had_done_is_not_done_again(world: World) -> None:
-    world.fleet.over(world.operation)
-    assert world.fleet.instance(MEMBERS[0])["StackId"] == world.seen["stack"]
+def test_what_the_operation_had_done_is_not_done_again(servers: Servers) -> None:
+    servers.fleet.over(servers.operation)
+    assert servers.fleet.instance(MEMBERS[0])["StackId"] == servers.seen["stack"]
     for member in MEMBERS:
-        assert len({stack["StackId"] for stack in world.fleet.stacks(member)}) == 1
-    assert world.fleet.overrides(MEMBERS[0]) == {"QueueName": "overridden"}
+        assert len({stack["StackId"] for stack in servers.fleet.stacks(member)}) == 1
+    assert servers.fleet.overrides(MEMBERS[0]) == {"QueueName": "overridden"}
 
 
-def test_an_operation_that_was_queued_starts_behind_it(world: World) -> None:
-    world.fleet.over(world.operation)
-    assert world.fleet.over(world.queued)["Status"] == "SUCCEEDED"
-    body = world.fleet.call("describe_stack_set")["StackSet"]["TemplateBody"]
+def test_an_operation_that_was_queued_starts_behind_it(servers: Servers) -> None:
+    servers.fleet.over(servers.operation)
+    assert servers.fleet.over(servers.queued)["Status"] == "SUCCEEDED"
+    body = servers.fleet.call("describe_stack_set")["StackSet"]["TemplateBody"]
     assert json.loads(body)["Parameters"]["QueueName"]["Default"] == "changed"
 
 
-def test_a_request_that_comes_again_is_known(world: World) -> None:
-    world.fleet.over(world.operation)
-    world.fleet.over(world.queued)
-    again = world.fleet.call("update_stack_set", TemplateBody=json.dumps(queue("changed")), OperationId=world.queued)
-    assert again["OperationId"] == world.queued
+def test_a_request_that_comes_again_is_known(servers: Servers) -> None:
+    servers.fleet.over(servers.operation)
+    servers.fleet.over(servers.queued)
+    again = servers.fleet.call(
+        "update_stack_set", TemplateBody=json.dumps(queue("changed")), OperationId=servers.queued
+    )
+    assert again["OperationId"] == servers.queued
 
 
-def test_an_organization_is_as_it_was(world: World) -> None:
-    api = Account(world.after, MANAGEMENT).client("organizations")
-    assert [each["Id"] for each in api.list_accounts_for_parent(ParentId=world.unit)["Accounts"]] == ["730000000007"]
+def test_an_organization_is_as_it_was(servers: Servers) -> None:
+    api = Account(servers.after, MANAGEMENT).client("organizations")
+    assert [each["Id"] for each in api.list_accounts_for_parent(ParentId=servers.unit)["Accounts"]] == ["730000000007"]
     trusted = api.list_aws_service_access_for_organization()["EnabledServicePrincipals"]
     assert [each["ServicePrincipal"] for each in trusted] == [SERVICE]
     delegates = api.list_delegated_administrators()["DelegatedAdministrators"]
     assert [each["Id"] for each in delegates] == ["730000000007"]
-    member = Account(world.after, "730000000007").client("organizations")
+    member = Account(servers.after, "730000000007").client("organizations")
     assert member.describe_organization()["Organization"]["MasterAccountId"] == MANAGEMENT
 
 
-def test_a_task_runs_on_with_its_statistics(world: World) -> None:
-    task = DeployedTask(world.after, OWNER, world.task_arn)
+def test_a_task_runs_on_with_its_statistics(servers: Servers) -> None:
+    task = DeployedTask(servers.after, OWNER, servers.task_arn)
     described = task.described()
     assert (described["Status"], described["ReplicationTaskStats"]["FullLoadProgressPercent"]) == ("running", 40)
     tables = task.dms.describe_table_statistics(ReplicationTaskArn=task.arn)["TableStatistics"]
@@ -240,37 +242,37 @@ def test_a_task_runs_on_with_its_statistics(world: World) -> None:
     assert [each["Status"] for each in connections] == ["successful", "successful"]
 
 
-def test_a_metric_and_the_alarm_over_it_are_there(world: World) -> None:
-    api = world.owner("cloudwatch")
+def test_a_metric_and_the_alarm_over_it_are_there(servers: Servers) -> None:
+    api = servers.owner("cloudwatch")
     (alarm,) = api.describe_alarms()["MetricAlarms"]
     assert (alarm["AlarmName"], alarm["StateValue"]) == ("late", "ALARM")
     (metric,) = api.list_metrics(Namespace="Ferry")["Metrics"]
     assert metric["MetricName"] == "Lag"
 
 
-def test_an_assumed_role_is_still_assumed(world: World) -> None:
+def test_an_assumed_role_is_still_assumed(servers: Servers) -> None:
     sts = boto3.client(
         "sts",
-        endpoint_url=world.after.endpoint_url,
+        endpoint_url=servers.after.endpoint_url,
         region_name="us-east-1",
-        aws_access_key_id=world.session["AccessKeyId"],
-        aws_secret_access_key=world.session["SecretAccessKey"],
-        aws_session_token=world.session["SessionToken"],
+        aws_access_key_id=servers.session["AccessKeyId"],
+        aws_secret_access_key=servers.session["SecretAccessKey"],
+        aws_session_token=servers.session["SessionToken"],
     )
     assert sts.get_caller_identity()["Arn"] == f"arn:aws:sts::{OWNER}:assumed-role/reader/kept"
 
 
-def test_a_stack_that_was_being_made_is_made_to_its_end(world: World) -> None:
-    assert Account(world.after, OWNER).settled("slow") == "CREATE_COMPLETE"
-    resources = world.owner("cloudformation").describe_stack_resources(StackName="slow")["StackResources"]
+def test_a_stack_that_was_being_made_is_made_to_its_end(servers: Servers) -> None:
+    assert Account(servers.after, OWNER).settled("slow") == "CREATE_COMPLETE"
+    resources = servers.owner("cloudformation").describe_stack_resources(StackName="slow")["StackResources"]
     made = {each["PhysicalResourceId"] for each in resources}
-    assert world.seen["topic"] in made
-    assert made == {each["TopicArn"] for each in world.owner("sns").list_topics()["Topics"]}
+    assert servers.seen["topic"] in made
+    assert made == {each["TopicArn"] for each in servers.owner("sns").list_topics()["Topics"]}
 
 
-def test_a_rotation_that_was_under_way_comes_to_its_end(world: World) -> None:
-    assert world.seen["value"] == "first"
-    api = world.owner("secretsmanager")
+def test_a_rotation_that_was_under_way_comes_to_its_end(servers: Servers) -> None:
+    assert servers.seen["value"] == "first"
+    api = servers.owner("secretsmanager")
     until(lambda: api.get_secret_value(SecretId="rotated")["SecretString"] == "rotated")
 
 

@@ -80,7 +80,7 @@ def rotated(account: Account, lambda_role: Template) -> Build:
 
 
 def until(condition: Callable[[], Any]) -> Any:
-    """What a condition is at last; rotation goes on in the background, as on AWS."""
+    """The last value of a condition; rotation goes on in the background, as on AWS."""
     deadline = time.monotonic() + 20
     while not (found := condition()):
         assert time.monotonic() < deadline, "nothing happened for twenty seconds"
@@ -116,8 +116,8 @@ def current(account: Account) -> str:
 def test_a_schedule_rotates_at_once_and_calls_all_four_steps(account: Account, rotated: Build) -> None:
     account.deploy(rotated())
     until(lambda: current(account) != "first")
-    told = {step: (labels, empty) for step, _, labels, empty in calls(account)}
-    assert told == {
+    stages = {step: (labels, empty) for step, _, labels, empty in calls(account)}
+    assert stages == {
         "createSecret": (["AWSPENDING"], True),
         "setSecret": (["AWSPENDING"], False),
         "testSecret": (["AWSPENDING"], False),
@@ -134,7 +134,7 @@ def test_rotate_secret_moves_the_stages(account: Account, rotated: Build) -> Non
     assert stages(account)[before] == ["AWSPREVIOUS"]
 
 
-def test_a_failed_step_leaves_the_pending_version_and_is_told(account: Account, rotated: Build) -> None:
+def test_a_failed_step_leaves_the_pending_version_and_is_recorded(account: Account, rotated: Build) -> None:
     account.deploy(rotated(fail_in="setSecret"))
     (failure,) = until(lambda: failures(account))
     assert (failure["step"], failure["error"]) == ("setSecret", "Runtime.HandlerError: asked to fail")

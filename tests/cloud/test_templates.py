@@ -1,4 +1,4 @@
-"""What CloudFormation refuses before a stack exists."""
+"""Refusals of CloudFormation before a stack exists."""
 
 from __future__ import annotations
 

@@ -83,5 +83,5 @@ def test_on_premises_is_reached_by_its_name_while_it_runs_and_on_its_port_only(a
     assert call({"host": SOURCE, "port": 5432}) == "gaierror"
 
 
-def test_nothing_else_of_the_world_resolves(call: Call) -> None:
+def test_no_other_name_resolves(call: Call) -> None:
     assert call({"host": "example.com", "port": 443}) == "gaierror"

@@ -108,28 +108,28 @@ def described_tags(account: Account, kind: str, name: str) -> dict[str, str]:
     return listed(TAGS[kind](account, name))
 
 
-def test_every_tag_of_the_templates_is_told_by_the_services(phase: WholePhase) -> None:
+def test_every_tag_of_the_templates_is_shown_by_the_services(phase: WholePhase) -> None:
     missing = {
-        f"{kind} {name}": sorted({tag["Key"] for tag in definition["Properties"]["Tags"]} - set(told))
+        f"{kind} {name}": sorted({tag["Key"] for tag in definition["Properties"]["Tags"]} - set(tags))
         for account, kind, name, definition in phase.resources()
         if "Tags" in definition.get("Properties", {}) and not kind.startswith(UNTOLD)
-        for told in [described_tags(account, kind, name)]
+        for tags in [described_tags(account, kind, name)]
     }
     assert {what for what, keys in missing.items() if keys} == set()
 
 
-def test_every_key_of_the_templates_is_told_by_the_services(phase: WholePhase) -> None:
+def test_every_key_of_the_templates_is_shown_by_the_services(phase: WholePhase) -> None:
     key = phase.stacks["foundation"]["KmsKeyArn"]
-    told = {
+    keys = {
         f"{kind} {name}": KEYS[kind](account, name)
         for account, kind, name, definition in phase.resources()
         if kind in KEYS and {"KmsKeyId", "KmsKeyArn", "KmsMasterKeyId"} & set(definition["Properties"])
     }
-    assert {kind.split()[0] for kind in told} == set(KEYS)
-    assert {what: value for what, value in told.items() if value != key} == {}
+    assert {kind.split()[0] for kind in keys} == set(KEYS)
+    assert {what: value for what, value in keys.items() if value != key} == {}
 
 
-def test_what_keeps_things_private_is_told_by_the_services(phase: WholePhase) -> None:
+def test_what_keeps_resources_private_is_shown_by_the_services(phase: WholePhase) -> None:
     seen: dict[str, list[Any]] = {}
     for account, kind, name, definition in phase.resources():
         if kind == "AWS::S3::Bucket":
@@ -252,13 +252,13 @@ def test_the_operator_reads_no_secret(phase: WholePhase) -> None:
     )
 
 
-def test_a_task_that_fails_is_told_to_the_topic_of_the_phase(phase: WholePhase) -> None:
+def test_a_failed_task_reaches_the_topic_of_the_phase(phase: WholePhase) -> None:
     arn, topic_arn = phase.stacks["migration"]["ReplicationTaskArn"], phase.stacks["foundation"]["NotificationTopicArn"]
-    queue_arn = f"arn:aws:sqs:us-east-1:{phase.account.number}:told"
+    queue_arn = f"arn:aws:sqs:us-east-1:{phase.account.number}:messages"
     takes = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",
              "Resource": queue_arn}  # fmt: skip
     queue = phase.client("sqs").create_queue(
-        QueueName="told", Attributes={"Policy": json.dumps({"Statement": [takes]})}
+        QueueName="messages", Attributes={"Policy": json.dumps({"Statement": [takes]})}
     )["QueueUrl"]
     phase.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn)
     order = {"ReplicationTaskArn": arn, "Failure": {"StopReason": "FATAL_ERROR", "LastFailureMessage": "slot is gone"}}
@@ -266,11 +266,11 @@ def test_a_task_that_fails_is_told_to_the_topic_of_the_phase(phase: WholePhase) 
     if phase.client("dms").describe_replication_tasks()["ReplicationTasks"][0]["Status"] in ("ready", "stopped"):
         phase.client("dms").start_replication_task(ReplicationTaskArn=arn, StartReplicationTaskType="start-replication")
 
-    def told() -> bool:
+    def arrived() -> bool:
         answer = phase.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
         return any(f"DMS said of the replication task {arn}" in each["Body"] for each in answer.get("Messages", []))
 
-    assert until(told)
+    assert until(arrived)
 
 
 def drive(phase: WholePhase, order: dict[str, Any]) -> None:
@@ -293,17 +293,17 @@ def test_the_plan_role_previews_the_stacks_of_stack_sets_and_changes_nothing(pha
     phase.account.settled("StackSet-stackferry-preview-1")
     tooling = Account(phase.account.cloud, TOOLING)
     plan = assumed(phase, "stackferry-plan-dev", "migration-dev", tooling)("cloudformation")
-    wanted = template.replace("Handle", "Other", 1)
+    changed = template.replace("Handle", "Other", 1)
     made = plan.create_change_set(
-        StackName="StackSet-stackferry-preview-1", ChangeSetName="preview", TemplateBody=wanted
+        StackName="StackSet-stackferry-preview-1", ChangeSetName="preview", TemplateBody=changed
     )
     until(lambda: plan.describe_change_set(ChangeSetName=made["Id"])["Status"] == "CREATE_COMPLETE")
     plan.delete_change_set(ChangeSetName=made["Id"])
     assert "cloudformation:UpdateStack" in denied(
-        lambda: plan.update_stack(StackName="StackSet-stackferry-preview-1", TemplateBody=wanted)
+        lambda: plan.update_stack(StackName="StackSet-stackferry-preview-1", TemplateBody=changed)
     )
     assert "cloudformation:CreateChangeSet" in denied(
-        lambda: plan.create_change_set(StackName="database", ChangeSetName="preview", TemplateBody=wanted)
+        lambda: plan.create_change_set(StackName="database", ChangeSetName="preview", TemplateBody=changed)
     )
 
 

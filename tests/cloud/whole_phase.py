@@ -33,7 +33,7 @@ class WholePhase:
     def deploy(self, file: str, *scopes: Scope) -> None:
         """Deploy the layers of some scopes with a parameter file; every stack is called as its layer.
 
-        What the phase's network is attached by is told to the layers after it.
+        The layers after the network get the id of its attachment.
         """
         own = environments.read(Path("environments") / file).values
         for layer in layers(*scopes):
