@@ -14,6 +14,8 @@ import pytest
 
 from builders.cloud.process import Cloud
 
+from .dms_rig import Pair, Site, site
+
 Template = dict[str, Any]
 
 _accounts = itertools.count(500_000_000_001)
@@ -103,6 +105,29 @@ def deployed(cloud: Cloud) -> Iterator[Account]:
     account.deploy(postgres_with_its_secret())
     yield account
     empty(account)
+
+
+@pytest.fixture(scope="session")
+def ground(cloud: Cloud) -> Iterator[Site]:
+    """A source on-premises and a database of RDS, between which tests replicate."""
+    account = Account(cloud, str(next(_accounts)))
+    with site(cloud, account, postgres_with_its_secret()) as made:
+        yield made
+        empty(account)
+
+
+@pytest.fixture
+def pair(ground: Site) -> Iterator[Pair]:
+    """An empty database on each side."""
+    with ground.pair() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def lasting(ground: Site) -> Iterator[Pair]:
+    """A database on each side for the tests of a module, which look at one task's work."""
+    with ground.pair() as made:
+        yield made
 
 
 def until(condition: Callable[[], Any]) -> Any:

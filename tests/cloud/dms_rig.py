@@ -9,14 +9,15 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from builders.cloud.process import Cloud
 from builders.cloud.rds.on_premises import OnPremises, on_premises
 
-from .conftest import Account, postgres_with_its_secret
+if TYPE_CHECKING:
+    from .conftest import Account
 
 HOST = "source.corp.internal"
 SECONDS = 20
@@ -87,6 +88,14 @@ class Pair:
         server = self.site.source.server if side == "source" else self.site.database
         with psycopg.connect(host=str(server.directory), port=server.port, user="rdsadmin", dbname=self.name) as asked:
             return asked.execute(query.encode()).fetchall()
+
+    @contextlib.contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        """Keep everybody else from a table of the target while the context lasts."""
+        server = self.site.database
+        with psycopg.connect(host=str(server.directory), port=server.port, user="rdsadmin", dbname=self.name) as held:
+            held.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+            yield
 
     def same(self, table: str) -> bool:
         """Return whether both sides hold the same rows."""
@@ -277,10 +286,10 @@ class Database:
 
 
 @contextlib.contextmanager
-def site(cloud: Cloud, account: Account) -> Iterator[Site]:
+def site(cloud: Cloud, account: Account, database_template: dict[str, Any]) -> Iterator[Site]:
     """Deploy the database, the roles, the secrets and the instance of a replication."""
     with on_premises(cloud.state_directory, HOST, database_name="payments") as source:
-        account.deploy(postgres_with_its_secret())
+        account.deploy(database_template)
         (found,) = account.client("rds").describe_db_instances()["DBInstances"]
         database = Database(cloud, found["Endpoint"]["Port"])
         database.administer("CREATE ROLE ferry_dms LOGIN PASSWORD 'target-password'")

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from builders.cloud.process import Cloud
-
-from .conftest import Account, empty
-from .dms_rig import Pair, Site, site, wait_for
+from .dms_rig import Pair, Task, rule, settings, wait_for
 
 ORDERS = """CREATE TABLE payments.orders (id bigint PRIMARY KEY, note text, details jsonb, paid boolean,
             amount numeric(12, 2), tags text[], raw bytea, at timestamptz)"""
-
-
-@pytest.fixture(scope="module")
-def ground(cloud: Cloud) -> Iterator[Site]:
-    account = Account(cloud, "510000000001")
-    with site(cloud, account) as made:
-        yield made
-        empty(account)
-
-
-@pytest.fixture
-def pair(ground: Site) -> Iterator[Pair]:
-    with ground.pair() as made:
-        yield made
 
 
 def insert(first: int, last: int) -> str:
@@ -63,3 +47,260 @@ def test_what_is_written_while_a_task_is_stopped_comes_when_it_goes_on_and_nothi
     assert task.table("orders")["FullLoadRows"] == 10
     task.delete()
     assert task.slots() == []
+
+
+TRACED = "CREATE TABLE payments.traced (id int PRIMARY KEY, n int, note text)"
+TRACE = (
+    "CREATE TABLE payments.trace (step serial, op text, note text)",
+    "CREATE FUNCTION payments.trace() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS "
+    "'BEGIN INSERT INTO payments.trace (op, note) VALUES (tg_op, left(new.note, 9)); RETURN new; END'",
+    "CREATE TRIGGER t AFTER INSERT OR UPDATE ON payments.traced FOR EACH ROW EXECUTE FUNCTION payments.trace()",
+)
+
+
+def traced(pair: Pair, *, also: str = "true") -> list[tuple[str, str | None]]:
+    """What happened to the rows of the traced table in the target, in order."""
+    return pair.rows("target", f"SELECT op, note FROM payments.trace WHERE {also} ORDER BY step")
+
+
+def test_a_large_value_is_null_first_and_follows_its_row(pair: Pair) -> None:
+    pair.both(TRACED)
+    pair.target(*TRACE)
+    pair.source("INSERT INTO payments.traced VALUES (1, 1, 'small'), (2, 2, repeat('x', 40000))")
+    pair.task([rule(table="traced")]).load()
+    in_the_load = [("INSERT", "small"), ("INSERT", None), ("UPDATE", "x" * 9)]
+    assert traced(pair) == in_the_load
+    pair.source("INSERT INTO payments.traced VALUES (3, 3, 'small')")
+    wait_for(lambda: pair.same("payments.traced"))
+    assert traced(pair)[3:] == [("INSERT", None), ("UPDATE", "small")]
+
+
+def test_a_large_value_that_an_update_did_not_touch_stays(pair: Pair) -> None:
+    pair.both(TRACED, "ALTER TABLE payments.traced ALTER note SET STORAGE EXTERNAL")
+    pair.source("INSERT INTO payments.traced VALUES (1, 1, repeat('x', 9000))")
+    pair.task().load()
+    pair.source("UPDATE payments.traced SET n = 2")
+    wait_for(lambda: pair.rows("target", "SELECT n FROM payments.traced") == [(2,)])
+    assert pair.same("payments.traced")
+
+
+def test_in_limited_mode_a_large_value_is_cut_off_with_a_warning(pair: Pair) -> None:
+    pair.both(TRACED)
+    pair.source("INSERT INTO payments.traced VALUES (1, 1, repeat('x', 3000))")
+    limited = {"FullLobMode": False, "LimitedSizeLobMode": True, "LobMaxSize": 2}
+    task = pair.task(chosen=settings(TargetMetadata=limited)).load()
+    pair.source("INSERT INTO payments.traced VALUES (2, 1, repeat('x', 3000))")
+    wait_for(lambda: pair.rows("target", "SELECT length(note) FROM payments.traced") == [(2048,), (2048,)])
+    assert "W:  Table 'payments.traced': 1 values of column 'note' are truncated to 2048 bytes" in task.log()
+
+
+def test_a_value_that_is_cut_off_stops_a_task_that_may_not(pair: Pair) -> None:
+    pair.both(TRACED)
+    limited = {"FullLobMode": False, "LimitedSizeLobMode": True, "LobMaxSize": 2}
+    chosen = settings(TargetMetadata=limited, ErrorBehavior={"DataTruncationErrorPolicy": "STOP_TASK"})
+    task = pair.task(chosen=chosen).load()
+    pair.source("INSERT INTO payments.traced VALUES (2, 1, repeat('x', 3000))")
+    assert "Table 'payments.traced': a value was truncated" in task.failed()
+
+
+def test_a_tables_own_setting_of_large_values_wins(pair: Pair) -> None:
+    pair.both(TRACED)
+    pair.target(*TRACE)
+    own = {"rule-type": "table-settings", "rule-id": "2", "rule-name": "2",
+           "object-locator": {"schema-name": "payments", "table-name": "traced"},
+           "lob-settings": {"mode": "limited", "bulk-max-size": "1"}}  # fmt: skip
+    pair.source("INSERT INTO payments.traced VALUES (1, 1, repeat('x', 3000))")
+    pair.task([rule(table="traced"), own]).load()
+    pair.source("INSERT INTO payments.traced VALUES (2, 1, 'y')")
+    wait_for(lambda: len(traced(pair)) == 2)
+    assert traced(pair) == [("INSERT", "x" * 9), ("INSERT", "y")]
+    assert pair.rows("target", "SELECT length(note) FROM payments.traced ORDER BY id") == [(1024,), (1,)]
+
+
+@pytest.fixture
+def overlapping(pair: Pair) -> Callable[[bool], Task]:
+    """Starts a task that reads a table only after rows were written that its slot has, too."""
+
+    def start(ignores: bool) -> Task:
+        pair.both("CREATE TABLE payments.first (id int PRIMARY KEY)", TRACED)
+        pair.source("INSERT INTO payments.first VALUES (1)", "INSERT INTO payments.traced VALUES (1, 1), (2, 2)")
+        chosen = settings(
+            FullLoadSettings={"MaxFullLoadSubTasks": 1}, ErrorBehavior={"FullLoadIgnoreConflicts": ignores}
+        )
+        mappings = [{**rule(table="first"), "load-order": 2}, rule(table="traced", number=2)]
+        task = pair.task(mappings, chosen=chosen)
+        with pair.locked("payments.first"):
+            task.start()
+            wait_for(lambda: task.table("first")["TableState"] == "Full load")
+            pair.source(
+                "INSERT INTO payments.traced VALUES (3, 3)",
+                "UPDATE payments.traced SET n = 33 WHERE id = 3",
+                "DELETE FROM payments.traced WHERE id = 1",
+            )
+        return task
+
+    return start
+
+
+def test_changes_that_the_load_has_read_already_pass(pair: Pair, overlapping: Callable[[bool], Task]) -> None:
+    task = overlapping(True)
+    task.loaded()
+    pair.source("INSERT INTO payments.traced VALUES (4, 4)")
+    wait_for(lambda: pair.same("payments.traced"))
+    assert task.failure() == ""
+    assert pair.rows("target", "SELECT id, n FROM payments.traced ORDER BY id") == [(2, 2), (3, 33), (4, 4)]
+
+
+def test_where_conflicts_are_not_ignored_they_stop_the_task(overlapping: Callable[[bool], Task]) -> None:
+    message = overlapping(False).failed()
+    assert "Table 'payments.traced': 23505" in message
+
+
+@pytest.mark.parametrize(
+    ("mode", "rows", "indexes"),
+    [("DO_NOTHING", [(1,), (9,)], 2), ("TRUNCATE_BEFORE_LOAD", [(1,)], 2), ("DROP_AND_CREATE", [(1,)], 1)],
+)
+def test_the_targets_tables_are_prepared_as_it_is_set(
+    pair: Pair, mode: str, rows: list[tuple[int]], indexes: int
+) -> None:
+    pair.both("CREATE TABLE payments.t (id int PRIMARY KEY, n int)")
+    pair.target("CREATE INDEX ON payments.t (n)", "ALTER TABLE payments.t OWNER TO ferry_dms",
+                "INSERT INTO payments.t VALUES (9)")  # fmt: skip
+    pair.source("INSERT INTO payments.t VALUES (1)")
+    pair.task(chosen=settings(FullLoadSettings={"TargetTablePrepMode": mode})).load()
+    assert pair.rows("target", "SELECT id FROM payments.t ORDER BY id") == rows
+    assert pair.rows("target", "SELECT count(*) FROM pg_indexes WHERE tablename = 't'") == [(indexes,)]
+
+
+def test_a_table_that_the_target_lacks_is_made_with_its_key_and_nothing_else(pair: Pair) -> None:
+    pair.source(
+        "CREATE TABLE payments.t (id int PRIMARY KEY, at timestamptz NOT NULL DEFAULT now(), yes bool, free numeric)",
+        "CREATE INDEX ON payments.t (at)",
+        "INSERT INTO payments.t VALUES (1, now(), true, 1.5)",
+    )
+    pair.task().load()
+    columns = """SELECT column_name::text, data_type::text, is_nullable::text, column_default FROM
+                 information_schema.columns WHERE table_name = 't' ORDER BY ordinal_position"""
+    assert pair.rows("target", columns) == [
+        ("id", "integer", "NO", None),
+        ("at", "timestamp with time zone", "YES", None),
+        ("yes", "boolean", "YES", None),
+        ("free", "numeric", "YES", None),
+    ]
+    assert pair.rows("target", "SELECT count(*) FROM pg_indexes WHERE tablename = 't'") == [(1,)]
+
+
+def test_conflicts_are_logged_and_passed_over_where_that_is_set(pair: Pair) -> None:
+    pair.both("CREATE TABLE payments.t (id int PRIMARY KEY, n int)")
+    passes = {"ApplyErrorInsertPolicy": "LOG_ERROR", "ApplyErrorUpdatePolicy": "LOG_ERROR",
+              "ApplyErrorDeletePolicy": "IGNORE_RECORD"}  # fmt: skip
+    pair.source("INSERT INTO payments.t VALUES (1, 1), (2, 2)")
+    pair.task(chosen=settings(ErrorBehavior=passes)).load()
+    pair.target("INSERT INTO payments.t VALUES (3, 33)", "DELETE FROM payments.t WHERE id < 3")
+    pair.source(
+        "INSERT INTO payments.t VALUES (3, 3)",
+        "UPDATE payments.t SET n = 11 WHERE id = 1",
+        "DELETE FROM payments.t WHERE id = 2",
+        "INSERT INTO payments.t VALUES (4, 4)",
+    )
+    wait_for(lambda: pair.rows("target", "SELECT 1 FROM payments.t WHERE id = 4"))
+    assert pair.rows("target", "SELECT id, n FROM payments.t ORDER BY id") == [(3, 33), (4, 4)]
+    exceptions = 'SELECT "TABLE_NAME", left("ERROR", 9) FROM awsdms_control.awsdms_apply_exceptions ORDER BY 2'
+    assert pair.rows("target", exceptions) == [("t", "23505 dup"), ("t", "zero rows")]
+
+
+def test_conflicts_are_mended_where_that_is_set(pair: Pair) -> None:
+    pair.both("CREATE TABLE payments.t (id int PRIMARY KEY, n int, note text)")
+    mends = {"ApplyErrorInsertPolicy": "UPDATE_RECORD", "ApplyErrorUpdatePolicy": "UPDATE_RECORD"}
+    pair.source("INSERT INTO payments.t VALUES (1, 1, 'one')")
+    pair.task(chosen=settings(ErrorBehavior=mends)).load()
+    pair.target("INSERT INTO payments.t VALUES (3, 33)", "DELETE FROM payments.t WHERE id = 1")
+    pair.source("INSERT INTO payments.t VALUES (3, 3, 'three')", "UPDATE payments.t SET n = 11 WHERE id = 1")
+    wait_for(lambda: pair.same("payments.t"))
+
+
+def test_a_task_that_only_loads_ends_with_it_and_makes_no_control_tables(pair: Pair) -> None:
+    pair.both("CREATE TABLE payments.t (id int PRIMARY KEY)")
+    pair.source("INSERT INTO payments.t VALUES (1)")
+    task = pair.task(kind="full-load")
+    task.start(until="stopped")
+    assert task.described()["StopReason"] == "Stop Reason FULL_LOAD_ONLY_FINISHED"
+    assert pair.same("payments.t")
+    assert pair.rows("target", "SELECT count(*) FROM pg_namespace WHERE nspname = 'awsdms_control'") == [(0,)]
+    assert task.slots() == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [("StopTaskCachedChangesNotApplied", "STOPPED_AFTER_FULL_LOAD"),
+     ("StopTaskCachedChangesApplied", "STOPPED_AFTER_CACHED_EVENTS")],
+)  # fmt: skip
+def test_a_task_stops_after_the_load_where_that_is_set(pair: Pair, setting: str, reason: str) -> None:
+    pair.both("CREATE TABLE payments.t (id int PRIMARY KEY)")
+    pair.source("INSERT INTO payments.t VALUES (1)")
+    task = pair.task(chosen=settings(FullLoadSettings={setting: True}))
+    task.start(until="stopped")
+    assert task.described()["StopReason"] == f"Stop Reason {reason}"
+    assert pair.same("payments.t")
+
+
+def test_a_target_is_loaded_anew_with_a_new_slot(pair: Pair) -> None:
+    pair.both("CREATE TABLE payments.t (id int PRIMARY KEY)")
+    pair.target("ALTER TABLE payments.t OWNER TO ferry_dms")
+    pair.source("INSERT INTO payments.t VALUES (1), (2)")
+    task = pair.task(chosen=settings(FullLoadSettings={"TargetTablePrepMode": "TRUNCATE_BEFORE_LOAD"})).load()
+    task.stop()
+    ((slot, _),) = task.slots()
+    pair.source(f"SELECT pg_drop_replication_slot('{slot}')", "INSERT INTO payments.t VALUES (3)")
+    task.dms.start_replication_task(ReplicationTaskArn=task.arn, StartReplicationTaskType="resume-processing")
+    assert f'replication slot "{slot}" does not exist' in task.failed()
+    task.start("reload-target")
+    wait_for(lambda: pair.same("payments.t"))
+    pair.source("INSERT INTO payments.t VALUES (4)")
+    wait_for(lambda: pair.same("payments.t"))
+
+
+def test_a_slot_that_lost_its_log_ends_the_task_with_the_reason(pair: Pair) -> None:
+    pair.both("CREATE TABLE payments.t (id int PRIMARY KEY)")
+    task = pair.task().load()
+    task.stop()
+    pair.source("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'", "SELECT pg_reload_conf()")
+    for number in range(6):
+        pair.source(f"INSERT INTO payments.t VALUES ({number})", "SELECT pg_switch_wal()")
+    pair.source("CHECKPOINT", "ALTER SYSTEM RESET max_slot_wal_keep_size", "SELECT pg_reload_conf()")
+    task.dms.start_replication_task(ReplicationTaskArn=task.arn, StartReplicationTaskType="resume-processing")
+    assert "wal_status lost" in task.failed()
+
+
+def test_a_task_runs_the_other_way_from_a_given_position_with_a_given_slot(pair: Pair) -> None:
+    pair.both("CREATE TABLE payments.t (id int PRIMARY KEY, n int)")
+    pair.target("GRANT rds_replication TO ferry_dms", "INSERT INTO payments.t VALUES (1, 1)")
+    ((start,),) = pair.rows("target", "SELECT lsn::text FROM pg_create_logical_replication_slot("
+                            f"'{pair.name}', 'test_decoding')")  # fmt: skip
+    pair.target("INSERT INTO payments.t VALUES (2, 2)")
+    pair.source("GRANT ALL ON payments.t TO ferry_source")
+    slot = {"PostgreSqlSettings": {"SlotName": pair.name}}
+    task = pair.task(kind="cdc", source=slot, backwards=True, CdcStartPosition=start).start()
+    pair.target("INSERT INTO payments.t VALUES (3, 3)")
+    wait_for(lambda: pair.rows("source", "SELECT id FROM payments.t ORDER BY id") == [(2,), (3,)])
+    task.delete()
+    assert pair.rows("target", f"SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{pair.name}'") == [(1,)]
+    pair.target(f"SELECT pg_drop_replication_slot('{pair.name}')")
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [(None, "without a CdcStartPosition"), ("yesterday", "no log sequence number"), ("0/0", "does not exist")],
+)
+def test_a_given_slot_needs_to_be_there_with_a_position(pair: Pair, start: str | None, reason: str) -> None:
+    pair.both("CREATE TABLE payments.t (id int PRIMARY KEY)")
+    if start == "yesterday":
+        pair.source("SELECT pg_create_logical_replication_slot('given', 'test_decoding')")
+    slot = {"PostgreSqlSettings": {"SlotName": "given"}}
+    position: dict[str, Any] = {"CdcStartPosition": start} if start else {}
+    task = pair.task(kind="cdc", source=slot, **position)
+    task.connections()
+    task.dms.start_replication_task(ReplicationTaskArn=task.arn, StartReplicationTaskType="start-replication")
+    assert reason in task.failed()
+    if start == "yesterday":
+        pair.source("SELECT pg_drop_replication_slot('given')")

@@ -26,6 +26,10 @@ _POLICIES = {Insert: "ApplyErrorInsertPolicy", Update: "ApplyErrorUpdatePolicy",
 NO_ROW = "zero rows affected"
 _UNIQUE_VIOLATION = "23505"
 
+_Wanted = Sequence[tuple[Transaction, list[tuple[Table, Change]]]]
+_WITH_TRIGGERS = """SELECT n.nspname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'"""
+
 
 class Failed(Exception):
     """The quick way did not work."""
@@ -52,6 +56,7 @@ class Applier:
         wanted = [(one, list(self._wanted(one))) for one in transactions]
         self.changed = []
         try:
+            self._refuse_triggers(wanted)
             self._together(wanted)
         except (Failed, psycopg.Error) as error:
             if isinstance(error, psycopg.Error) and is_recoverable(error):
@@ -61,6 +66,12 @@ class Applier:
             for one, changes in wanted:
                 self._one_by_one(one, changes)
         return sum(len(changes) for _, changes in wanted)
+
+    def _refuse_triggers(self, wanted: _Wanted) -> None:
+        """Raise `Failed` where a table has triggers: what they do to sequences is not undone, and so not done twice."""
+        found = {tuple(row) for row in self._session.execute(_WITH_TRIGGERS)}
+        if any(table.target in found for _, changes in wanted for table, _ in changes):
+            raise Failed
 
     def _wanted(self, transaction: Transaction) -> Iterator[tuple[Table, Change]]:
         for change in transaction.changes:
@@ -80,7 +91,7 @@ class Applier:
                 raise TaskStopped(f"Truncation DDL detected. Table '{'.'.join(name)}'")
             self._tell(f"Table '{'.'.join(name)}': TRUNCATE is not replicated from a PostgreSQL source")
 
-    def _together(self, wanted: Sequence[tuple[Transaction, list[tuple[Table, Change]]]]) -> None:
+    def _together(self, wanted: _Wanted) -> None:
         """Apply all in one transaction. Raises `Failed` where a statement did not change its row."""
         runs: list[tuple[Any, int]] = []
         with self._session.pipeline():
@@ -106,7 +117,7 @@ class Applier:
                 self._statistics.applied(table, change)
                 self.changed.append((table, change))
 
-    def _all(self, wanted: Sequence[tuple[Transaction, list[tuple[Table, Change]]]]) -> Iterator[Statement]:
+    def _all(self, wanted: _Wanted) -> Iterator[Statement]:
         for _, changes in wanted:
             for table, change in changes:
                 try:

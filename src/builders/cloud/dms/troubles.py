@@ -12,7 +12,7 @@ FATAL = "Stop Reason FATAL_ERROR Error Level FATAL"
 RECOVERABLE = "Stop Reason RECOVERABLE_ERROR Error Level RECOVERABLE"
 _PASSING = ("starting up", "shutting down", "recovery mode", "too many", "remaining connection slots", "in recovery")
 _PASSING_CLASSES = ("08", "53", "57", "58")
-_OF_TABLE = ("42",)
+_OF_TABLE = ("42", "0A")
 _OF_RECORD = ("428C9",)
 """A generated identity refuses the values of an INSERT, and no other statement."""
 _CONNECTION_EXCEPTIONS = ("55006",)
