@@ -239,7 +239,54 @@ def test_status_prints_the_task_as_json(replication: DeployedTask, run: Run) -> 
         "why": None,
         "fullLoad": {"percent": 0, "loaded": 0, "loading": 0, "queued": 0, "errored": 0},
         "rows": {"loaded": 0, "changed": 0, "failedValidation": 0},
+        "tables": [],
     }
+
+
+def test_status_names_each_table_that_failed_its_reason_and_the_way_on(replication: DeployedTask, run: Run) -> None:
+    replication.start()
+    replication.drive(
+        TableStatistics=[
+            {"SchemaName": "a", "TableName": "fine", "TableState": "Table completed", "ValidationState": "Validated"},
+            {"SchemaName": "a", "TableName": "keyless", "ValidationState": "No primary key"},
+            {"SchemaName": "a", "TableName": "broken", "TableState": "Table error"},
+        ]
+    )
+    answer = run("status")
+    assert answer.code == 1
+    tables = [line for line in answer.out.splitlines() if line.startswith("table ")]
+    assert [line.split(": ")[:2] for line in tables] == [
+        ["table      a.broken", "Table error"],
+        ["table      a.keyless", "No primary key"],
+    ]
+    assert [(each["table"], each["failed"]) for each in run("status", "--json").data["tables"]] == [
+        ("a.broken", True),
+        ("a.keyless", False),
+    ]
+
+
+def test_of_very_many_tables_in_trouble_the_first_are_shown_and_the_others_counted(
+    replication: DeployedTask, run: Run
+) -> None:
+    replication.start()
+    replication.drive(
+        TableStatistics=[
+            {"SchemaName": "a", "TableName": f"t{number:04}", "TableState": "Table error"} for number in range(1021)
+        ]
+    )
+    tables = [line for line in run("status").out.splitlines() if line.startswith("table ")]
+    assert (tables[19].startswith("table      a.t0019: "), tables[20:]) == (
+        True,
+        ["table      and 1,001 more; --json has all of them"],
+    )
+
+
+def test_a_stop_that_nobody_asked_for_is_a_failure(replication: DeployedTask, run: Run) -> None:
+    replication.start()
+    replication.drive(Failure={"StopReason": "Stop Reason STOPPED_DUE_TO_LOW_DISK", "LastFailureMessage": ""})
+    answer = run("status")
+    assert answer.code == 1
+    assert "deploy migration with more ReplicationStorageGiB, then resume" in answer.out
 
 
 def test_status_of_a_failed_task_is_a_failure_with_its_reason(replication: DeployedTask, run: Run) -> None:
@@ -315,16 +362,19 @@ def test_the_region_is_that_of_the_task_whatever_the_environment_says(
     assert "there is no replication task" in run("status", "--region", "eu-central-1").complaint
 
 
+Refuse = Callable[..., None]
+
+
 @pytest.fixture
-def throttling(replication: DeployedTask) -> Iterator[str]:
-    """An address that throttles the first two requests and passes the others on."""
-    seen = itertools.count()
+def refuse(replication: DeployedTask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Refuse]:
+    """Lets the first requests for an operation be refused with an error, as DMS may; the others are passed on."""
+    refusals: dict[str, list[bytes]] = {}
 
     class Gate(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if next(seen) < 2:
-                status, answer = 400, b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+            if refused := refusals.get(self.headers["X-Amz-Target"].rpartition(".")[2]):
+                status, answer = 400, refused.pop()
             else:
                 forwarded = {name: value for name, value in self.headers.items() if name.lower() != "host"}
                 status, answer = self._pass_on(body, forwarded)
@@ -343,14 +393,82 @@ def throttling(replication: DeployedTask) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gate)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
+
+    def refuse(operation: str, code: str, message: str, times: int = 1) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
+        refusals[operation] = [json.dumps({"__type": code, "message": message}).encode()] * times
+
+    yield refuse
     server.shutdown()
     server.server_close()
 
 
-def test_throttling_is_waited_out(run: Run, throttling: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", throttling)
+def test_throttling_is_waited_out(run: Run, refuse: Refuse) -> None:
+    refuse("DescribeReplicationTasks", "ThrottlingException", "Rate exceeded", times=2)
     assert run("status", "--json").data["status"] == "ready"
+
+
+def test_a_test_that_dms_does_by_itself_is_waited_for(replication: DeployedTask, run: Run, refuse: Refuse) -> None:
+    task = replication.described()
+    for side in ("SourceEndpointArn", "TargetEndpointArn"):
+        replication.dms.test_connection(ReplicationInstanceArn=task["ReplicationInstanceArn"], EndpointArn=task[side])
+    refuse("TestConnection", "InvalidResourceStateFault", "Connection is already being tested", times=2)
+    answer = run("start", "--json")
+    assert (answer.code, answer.data["status"]) == (0, "running")
+    assert answer.err.splitlines().count("DMS tests it by itself already; waiting for that") == 2
+
+
+def test_the_minute_in_which_dms_does_not_count_a_good_test_is_waited_out(run: Run, refuse: Refuse) -> None:
+    sentence = "Test connection for replication instance and endpoint should be successful for starting the task"
+    refuse("StartReplicationTask", "InvalidResourceStateFault", sentence, times=3)
+    answer = run("start", "--json")
+    assert (answer.code, answer.data["status"]) == (0, "running")
+    assert "DMS does not count the tests yet, which can take a minute; asking again" in answer.err.splitlines()
+
+
+def test_another_reason_not_to_start_is_no_reason_to_wait(run: Run, refuse: Refuse) -> None:
+    refuse("StartReplicationTask", "InvalidResourceStateFault", "Replication Task cannot be started, invalid state")
+    answer = run("start")
+    assert (answer.code, "cannot be started, invalid state" in answer.complaint) == (1, True)
+
+
+# Reload
+
+
+def stopped(replication: DeployedTask, preparation: str = "DO_NOTHING") -> None:
+    """Bring a task to where it may be reloaded."""
+    settings = json.dumps({"FullLoadSettings": {"TargetTablePrepMode": preparation}})
+    replication.dms.modify_replication_task(ReplicationTaskArn=replication.arn, ReplicationTaskSettings=settings)
+    replication.start()
+    replication.dms.stop_replication_task(ReplicationTaskArn=replication.arn)
+    replication.wait(lambda: replication.described()["Status"] == "stopped")
+
+
+def test_a_reload_loads_and_goes_on_once_somebody_said_yes(replication: DeployedTask, run: Run) -> None:
+    stopped(replication)
+    answer = run("reload", "--yes", "--json")
+    assert (answer.code, answer.data["status"]) == (0, "running")
+
+
+@pytest.mark.parametrize(("reply", "code", "status"), [("y", 0, "running"), ("", 1, "stopped")])
+def test_a_person_is_asked_before_all_tables_are_loaded_again(
+    replication: DeployedTask, arguments: list[str], reply: str, code: int, status: str
+) -> None:
+    stopped(replication, "TRUNCATE_BEFORE_LOAD")
+    ours, theirs = pty.openpty()
+    pipe = subprocess.PIPE
+    with as_process(replication, arguments, "reload", stdin=theirs, stdout=pipe, stderr=pipe) as process:
+        os.write(ours, f"{reply}\n".encode())
+        _, err = process.communicate(timeout=30)
+    os.close(ours)
+    os.close(theirs)
+    assert (process.returncode, replication.described()["Status"]) == (code, status)
+    assert "DMS empties the tables of the task in the target and loads them again. Reload? [y/N]" in err
+
+
+def test_a_task_that_never_ran_is_not_asked_about(run: Run) -> None:
+    answer = run("reload", "--yes")
+    assert (answer.code, answer.complaint) == (1, "the task has never run; use start")
 
 
 def as_process(replication: DeployedTask, arguments: list[str], action: str, **streams: Any) -> subprocess.Popen[str]:

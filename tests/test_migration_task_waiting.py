@@ -2,44 +2,67 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from builders.errors import ReplicationError
+from builders.errors import ReplicationError, UsageError
+from builders.migration_task.asking import confirm_reload
 from builders.migration_task.client import Replication
-from builders.migration_task.running import Watch, resume, start, stop
+from builders.migration_task.running import Watch, reload, resume, start, stop
 from builders.migration_task.task import Progress, Task
 
 LOADED = Progress(percent=100, loaded=3, loading=0, queued=0, errored=0)
 
 
 def task(status: str, started: str = "", **more: Any) -> Task:
-    known: dict[str, Any] = {"stop_reason": "", "failure": "", "progress": LOADED} | more
+    known: dict[str, Any] = {"stop_reason": "", "failure": "", "progress": LOADED, "migration_type": ""} | more
     return Task("arn:aws:dms:r:1:task:t", "instance", ("source", "target"), status, started=started, **known)
 
 
 class Scripted(Replication):
-    """A replication that answers with the looks of a script; it stays at the last one."""
+    """A replication that answers with the looks of a script; it stays at the last one.
 
-    def __init__(self, *looks: Task, connections: tuple[str, ...] = ("successful",)) -> None:
+    `busy` are the first requests for a test that meet one of DMS's own, and `uncounted` the starts that it refuses.
+    """
+
+    def __init__(
+        self,
+        *looks: Task,
+        connections: tuple[str, ...] = ("successful",),
+        busy: int = 0,
+        uncounted: int = 0,
+        preparation: str = "",
+    ) -> None:
         self._looks: Iterator[Task] = iter(looks)
         self._last = looks[-1]
         self._connections = iter(connections * 2)
+        self._busy, self._uncounted = busy, uncounted
+        self._preparation = preparation
         self.asked: list[str] = []
 
     def task(self) -> Task:
         return next(self._looks, self._last)
 
-    def begin(self, kind: str) -> None:
+    def table_preparation(self) -> str:
+        return self._preparation
+
+    def begin(self, kind: str) -> bool:
         self.asked.append(kind)
+        self._uncounted -= 1
+        return self._uncounted < 0
 
     def stop(self) -> None:
         self.asked.append("stop")
 
-    def test_connection(self, instance_arn: str, endpoint_arn: str) -> None:
+    def test_connection(self, instance_arn: str, endpoint_arn: str) -> bool:
         self.asked.append(f"test {endpoint_arn}")
+        self._busy -= 1
+        return self._busy < 0
 
     def connection(self, instance_arn: str, endpoint_arn: str) -> tuple[str, str]:
         return next(self._connections), ""
@@ -48,7 +71,12 @@ class Scripted(Replication):
 @pytest.fixture
 def watch() -> Watch:
     """Looks as fast as it can, and gives up after a second."""
-    return Watch(show=lambda task: None, say=lambda line: None, poll_seconds=0, timeout_seconds=1)
+    return Watch(show=lambda task: None, say=lambda line: None, poll_seconds=0, timeout_seconds=1, patience_seconds=0.2)
+
+
+def begun(*more: Task) -> tuple[Task, ...]:
+    """The looks at a task that is started for the first time."""
+    return task("ready"), *more, task("starting", "monday"), task("running", "monday")
 
 
 def test_the_old_status_right_after_a_resume_is_not_taken_for_an_end(watch: Watch) -> None:
@@ -102,3 +130,82 @@ def test_a_test_of_a_connection_that_takes_too_long_is_given_up_and_named(watch:
     replication = Scripted(task("ready"), connections=("testing",) * 1_000_000)
     with pytest.raises(ReplicationError, match="the test of the connection is still testing after 1 seconds"):
         start(replication, watch, until_loaded=True)
+
+
+def test_a_test_that_dms_began_by_itself_is_waited_for_and_counts(watch: Watch) -> None:
+    replication = Scripted(*begun(), connections=("testing", "successful"), busy=1)
+    assert start(replication, watch, until_loaded=True).status == "running"
+    assert replication.asked == ["test source", "test target", "start-replication"]
+
+
+def test_a_test_of_dms_that_fails_may_be_of_before_and_is_done_again(watch: Watch) -> None:
+    replication = Scripted(*begun(), connections=("failed", "successful", "successful"), busy=1)
+    assert start(replication, watch, until_loaded=True).status == "running"
+    assert replication.asked == ["test source", "test source", "test target", "start-replication"]
+
+
+def test_a_test_of_ours_that_fails_is_not_done_again(watch: Watch) -> None:
+    replication = Scripted(task("ready"), connections=("failed", "successful"))
+    with pytest.raises(ReplicationError, match="DMS does not reach the source"):
+        start(replication, watch, until_loaded=True)
+    assert replication.asked == ["test source"]
+
+
+def test_a_start_is_asked_for_until_dms_counts_the_tests_and_the_waiting_is_told_once(watch: Watch) -> None:
+    said: list[str] = []
+    replication = Scripted(*begun(), uncounted=3)
+    assert start(replication, replace(watch, say=said.append), until_loaded=True).status == "running"
+    assert replication.asked.count("start-replication") == 4
+    assert said[2:] == ["DMS does not count the tests yet, which can take a minute; asking again"]
+
+
+def test_a_start_that_dms_keeps_refusing_is_given_up(watch: Watch) -> None:
+    replication = Scripted(task("ready"), uncounted=1_000_000_000)
+    with pytest.raises(ReplicationError, match=r"^0\.2 seconds after both connections were tested with success, DMS"):
+        start(replication, watch, until_loaded=True)
+
+
+def test_a_task_that_is_tested_itself_is_waited_for(watch: Watch) -> None:
+    """An assessment of the task, as opposed to a test of its connections, makes its status "testing"."""
+    replication = Scripted(task("testing"), *begun())
+    assert start(replication, watch, until_loaded=True).status == "running"
+
+
+def test_all_tables_are_loaded_again_by_a_reload_of_a_task_at_rest(watch: Watch) -> None:
+    replication = Scripted(task("failed", "monday"), task("starting", "tuesday"), task("running", "tuesday"))
+    assert reload(replication, watch, until_loaded=True).status == "running"
+    assert replication.asked[-1] == "reload-target"
+
+
+@pytest.mark.parametrize(
+    ("look", "reason"),
+    [
+        (task("running", "monday"), "the task is running; stop it first, then reload"),
+        (task("ready"), "the task has never run; use start"),
+        (task("stopped", "monday", migration_type="cdc"), "has no load of its own"),
+    ],
+)
+def test_a_task_that_cannot_be_loaded_again_says_why(watch: Watch, look: Task, reason: str) -> None:
+    replication = Scripted(look)
+    with pytest.raises(ReplicationError, match=reason):
+        reload(replication, watch, until_loaded=True)
+    assert replication.asked == []
+
+
+@pytest.mark.parametrize(
+    ("preparation", "said"),
+    [
+        ("DO_NOTHING", "TRUNCATE the tables of the task in the target first"),
+        ("TRUNCATE_BEFORE_LOAD", "DMS empties the tables of the task in the target and loads them again"),
+        ("DROP_AND_CREATE", "with their indexes, defaults and rights"),
+    ],
+)
+def test_a_reload_that_nobody_can_be_asked_about_says_what_it_would_do(
+    preparation: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replication = Scripted(task("stopped", "monday"), preparation=preparation)
+    with open(os.devnull, encoding="utf-8") as nobody:
+        monkeypatch.setattr(sys, "stdin", nobody)
+        with pytest.raises(UsageError, match=said):
+            confirm_reload(replication, yes=False)
+    confirm_reload(replication, yes=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import boto3
 from botocore.config import Config
 
 from builders.errors import ReplicationError, RolloutError
-from builders.migration_task.task import Rows, Task, rows_of, task_of
+from builders.migration_task.task import Table, Task, table_of, task_of
 from builders.rollout.aws.errors import Advice, NotFound, translated
 
 ADVICE = Advice(retry="run this again", permissions="docs/migration.md")
@@ -34,39 +35,64 @@ class Replication:
 
     def task(self) -> Task:
         """The task as it is now."""
+        return task_of(self._described(WithoutSettings=True))
+
+    def table_preparation(self) -> str:
+        """TargetTablePrepMode of the task's settings: what a load does to tables that are there."""
+        settings = json.loads(self._described().get("ReplicationTaskSettings") or "{}")
+        return str(settings.get("FullLoadSettings", {}).get("TargetTablePrepMode", ""))
+
+    def _described(self, **options: bool) -> dict[str, Any]:
         filters = [{"Name": "replication-task-arn", "Values": [self.arn]}]
         with self._asking("DescribeReplicationTasks"):
-            pages = self._dms.get_paginator("describe_replication_tasks").paginate(
-                Filters=filters, WithoutSettings=True
-            )
+            pages = self._dms.get_paginator("describe_replication_tasks").paginate(Filters=filters, **options)
             found = [task for page in pages for task in page["ReplicationTasks"]]
         if not found:
             raise _missing(self.arn)
-        return task_of(found[0])
+        task: dict[str, Any] = found[0]
+        return task
 
-    def rows(self) -> Rows:
-        """Rows over all tables; none before the task has run."""
+    def tables(self) -> list[Table]:
+        """The tables that the task knows; none before it has run."""
         with self._asking("DescribeTableStatistics"):
             pages = self._dms.get_paginator("describe_table_statistics").paginate(ReplicationTaskArn=self.arn)
             try:
-                return rows_of(table for page in pages for table in page["TableStatistics"])
+                return [table_of(table) for page in pages for table in page["TableStatistics"]]
             except self._dms.exceptions.InvalidResourceStateFault:
-                return Rows(0, 0, 0)
+                return []
 
-    def begin(self, kind: str) -> None:
-        """Ask for a start; `kind` is start-replication or resume-processing."""
+    def begin(self, kind: str) -> bool:
+        """Ask for a start; `kind` is start-replication, resume-processing or reload-target.
+
+        Return False where DMS does not count the tests of the connections yet: it may do so for a while after both
+        were successful (cockroachdb/cockroach#101621).
+        """
         with self._asking("StartReplicationTask"):
-            self._dms.start_replication_task(ReplicationTaskArn=self.arn, StartReplicationTaskType=kind)
+            try:
+                self._dms.start_replication_task(ReplicationTaskArn=self.arn, StartReplicationTaskType=kind)
+            except self._dms.exceptions.InvalidResourceStateFault as fault:
+                if "test connection" not in str(fault).lower():
+                    raise
+                return False
+        return True
 
     def stop(self) -> None:
         """Ask for a stop."""
         with self._asking("StopReplicationTask"):
             self._dms.stop_replication_task(ReplicationTaskArn=self.arn)
 
-    def test_connection(self, instance_arn: str, endpoint_arn: str) -> None:
-        """Ask for a test of the connection from the instance to an endpoint."""
+    def test_connection(self, instance_arn: str, endpoint_arn: str) -> bool:
+        """Ask for a test of the connection from the instance to an endpoint.
+
+        Return False where one is under way: DMS tests by itself after an endpoint was changed, and refuses another
+        one meanwhile (boto/boto3#1760, "Connection is already being tested").
+        """
         with self._asking("TestConnection"):
-            self._dms.test_connection(ReplicationInstanceArn=instance_arn, EndpointArn=endpoint_arn)
+            try:
+                self._dms.test_connection(ReplicationInstanceArn=instance_arn, EndpointArn=endpoint_arn)
+            except self._dms.exceptions.InvalidResourceStateFault:
+                return False
+        return True
 
     def connection(self, instance_arn: str, endpoint_arn: str) -> tuple[str, str]:
         """Status and failure of the last test; an untested one has no status."""

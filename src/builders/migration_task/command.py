@@ -1,6 +1,6 @@
 """The command line of `migration-task`.
 
-Exit codes: 0 done, 1 the task failed or DMS refused, 2 wrong use, 130 interrupted: the task stays as it is.
+Exit codes: 0 done, 1 the task or a table failed or DMS refused, 2 wrong use, 130 interrupted: the task stays as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from builders.errors import ReplicationError, StackferryError, UsageError
 from builders.text import unknown_name
 
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
-ACTIONS = ("start", "stop", "resume", "status")
+ACTIONS = ("start", "stop", "resume", "reload", "status")
 TASK_OUTPUT = "replicationTaskArn"
 
 
@@ -29,11 +29,12 @@ TASK_OUTPUT = "replicationTaskArn"
     type=click.Choice(["running", "loaded"]),
     default="loaded",
     show_default=True,
-    help="How long start and resume wait: until the task runs, or until the full load is done.",
+    help="How long start, resume and reload wait: until the task runs, or until the full load is done.",
 )
 @click.option("--timeout", "timeout_seconds", type=click.FloatRange(min=0), help="Wait at most so many seconds.")
 @click.option("--poll", "poll_seconds", type=click.FloatRange(min=0.05), default=5.0, show_default=True,
               help="Seconds between two polls of the task.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="Reload without asking: the tables may be loaded again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--profile", help="Profile of the AWS configuration; else what boto3 finds by itself.")
 @click.option("--region", help="Region; else that of the task.")
@@ -45,21 +46,24 @@ def command(  # noqa: PLR0913  one a flag
     until: str,
     timeout_seconds: float | None,
     poll_seconds: float,
+    yes: bool,
     as_json: bool,
     profile: str | None,
     region: str | None,
     outputs_dir: Path,
 ) -> int:
-    """Start, stop or resume the replication task of a phase, or say how it is.
+    """Start, stop, resume or reload the replication task of a phase, or say how it is.
 
-    Ctrl-C stops the waiting and leaves the task as it is. Exit code 0: done; 1: the task failed, or DMS refused; 2:
-    wrong use.
+    Reload loads all tables again, as after a lost replication slot. Ctrl-C stops the waiting and leaves the task as it
+    is. Exit code 0: done; 1: the task or a table failed, or DMS refused; 2: wrong use.
     """
     arn = task_arn(phase, outputs_dir)
-    from builders.migration_task import client, running, showing  # noqa: PLC0415  --help does not wait for boto3
+    from builders.migration_task import asking, client, reasons, running, showing  # noqa: PLC0415  --help does not wait for boto3
 
     try:
         replication = client.Replication(arn, profile, region)
+        if action == "reload":
+            asking.confirm_reload(replication, yes=yes)
         with showing.progress_of_task() as show:
             watch = running.Watch(show, progress.say, poll_seconds, timeout_seconds)
             match action:
@@ -67,16 +71,19 @@ def command(  # noqa: PLR0913  one a flag
                     task = running.start(replication, watch, until_loaded=until == "loaded")
                 case "resume":
                     task = running.resume(replication, watch, until_loaded=until == "loaded")
+                case "reload":
+                    task = running.reload(replication, watch, until_loaded=until == "loaded")
                 case "stop":
                     task = running.stop(replication, watch)
                 case _:
                     task = replication.task()
-        showing.result(task, replication.rows(), as_json=as_json)
+        tables = replication.tables()
+        showing.result(task, tables, as_json=as_json)
     except ReplicationError as error:
         if as_json:
             showing.failure(arn, error)
         raise
-    return FAILED if task.has_failed else DONE
+    return FAILED if task.has_failed or any(map(reasons.has_failed, tables)) else DONE
 
 
 def task_arn(phase: str, outputs_dir: Path) -> str:

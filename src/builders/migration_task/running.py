@@ -1,4 +1,4 @@
-"""Start, stop, resume: what is asked of DMS, in which order, and the waiting."""
+"""Start, stop, resume, reload: what is asked of DMS, in which order, and the waiting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from builders.errors import ReplicationError
 from builders.migration_task.client import Replication
-from builders.migration_task.task import READY, RUNNING, STARTING, Task, why
+from builders.migration_task.reasons import why
+from builders.migration_task.task import READY, RUNNING, STARTING, Task
 
 Show = Callable[[Task], None]
 """Shows the task after every poll."""
@@ -22,12 +23,16 @@ _SUCCESSFUL, _FAILED = "successful", "failed"
 
 @dataclass(frozen=True)
 class Watch:
-    """A way to wait: `poll_seconds` between two polls, at most `timeout_seconds` in all, or for ever."""
+    """A way to wait: `poll_seconds` between two polls, at most `timeout_seconds` in all, or for ever.
+
+    `patience_seconds` is how long a start is asked for again while DMS does not count the tests of the connections.
+    """
 
     show: Show
     say: Say
     poll_seconds: float = 5.0
     timeout_seconds: float | None = None
+    patience_seconds: float = 180.0
 
     def until(self, replication: Replication, reached: Callable[[Task], bool]) -> Task:
         """Look at the task until it is where it should be. Raises `ReplicationError` when the time is over."""
@@ -68,6 +73,29 @@ def resume(replication: Replication, watch: Watch, *, until_loaded: bool) -> Tas
     return _run(replication, watch, task, "resume-processing", until_loaded)
 
 
+def reload(replication: Replication, watch: Watch, *, until_loaded: bool) -> Task:
+    """Load all tables again and go on from there, as after a lost slot.
+
+    Raises `ReplicationError` where the task runs, never ran, has no load of its own, or ends by itself.
+    """
+    task = _settled(replication, watch)
+    if not task.is_at_rest:
+        raise ReplicationError(f"the task is {task.status}; stop it first, then reload")
+    must_be_reloadable(task)
+    return _run(replication, watch, task, "reload-target", until_loaded)
+
+
+def must_be_reloadable(task: Task) -> None:
+    """Raise `ReplicationError` for a task that has no load which could be done again."""
+    if not task.has_run:
+        raise ReplicationError("the task has never run; use start")
+    if task.migration_type == "cdc":
+        raise ReplicationError(
+            "the task replicates changes alone and has no load of its own; load by other means again, and deploy "
+            "migration with the new SourceSlotName and CdcStartPosition"
+        )
+
+
 def stop(replication: Replication, watch: Watch) -> Task:
     """Stop a task; one that is at rest stays as it is."""
     task = watch.until(replication, lambda task: task.is_at_rest or task.status == RUNNING)
@@ -86,7 +114,7 @@ def _settled(replication: Replication, watch: Watch) -> Task:
 def _run(replication: Replication, watch: Watch, task: Task, kind: str, until_loaded: bool) -> Task:
     if task.is_at_rest:
         _prove_connections(replication, watch, task)
-        replication.begin(kind)
+        _begin(replication, watch, kind)
         # For a moment DMS may still answer with the old status, which would look like an end.
         watch.until(replication, lambda now: (now.status, now.started) != (task.status, task.started))
     else:
@@ -101,18 +129,42 @@ def _run(replication: Replication, watch: Watch, task: Task, kind: str, until_lo
     return ended
 
 
+def _begin(replication: Replication, watch: Watch, kind: str) -> None:
+    if replication.begin(kind):
+        return
+    watch.say("DMS does not count the tests yet, which can take a minute; asking again")
+    deadline = time.monotonic() + watch.patience_seconds
+    while not replication.begin(kind):
+        if time.monotonic() >= deadline:
+            raise ReplicationError(
+                f"{watch.patience_seconds:g} seconds after both connections were tested with success, DMS still does "
+                "not count the tests and refuses to start the task; run this again, or ask AWS Support"
+            )
+        time.sleep(watch.poll_seconds)
+
+
 def _prove_connections(replication: Replication, watch: Watch, task: Task) -> None:
-    """Test both connections: DMS starts no task whose last tests were not successful, and nobody else tests."""
+    """Test both connections: DMS starts no task whose last tests were not successful."""
     for side, endpoint in zip(("source", "target"), task.endpoint_arns, strict=True):
         watch.say(f"testing the connection to the {side}")
-        replication.test_connection(task.instance_arn, endpoint)
-        status, failure = watch.poll(
-            functools.partial(replication.connection, task.instance_arn, endpoint),
-            lambda connection: connection[0] in (_SUCCESSFUL, _FAILED),
-            lambda connection: f"the test of the connection is still {connection[0] or 'not there'}",
-        )
+        status, failure = _tested(replication, watch, task.instance_arn, endpoint)
         if status == _FAILED:
             raise ReplicationError(
                 f"DMS does not reach the {side}: {failure or 'it gives no reason'}; check the secret of the endpoint, "
                 "its certificate, and what the connectivity layer says about the way"
             )
+
+
+def _tested(replication: Replication, watch: Watch, instance: str, endpoint: str) -> tuple[str, str]:
+    """Status and failure of a test. One that DMS began by itself counts when it succeeds; else it may be of before."""
+    is_ours = replication.test_connection(instance, endpoint)
+    if not is_ours:
+        watch.say("DMS tests it by itself already; waiting for that")
+    connection = watch.poll(
+        functools.partial(replication.connection, instance, endpoint),
+        lambda connection: connection[0] in (_SUCCESSFUL, _FAILED),
+        lambda connection: f"the test of the connection is still {connection[0] or 'not there'}",
+    )
+    if connection[0] == _FAILED and not is_ours:
+        return _tested(replication, watch, instance, endpoint)
+    return connection

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from builders import progress
 from builders.errors import ReplicationError
+from builders.migration_task.reasons import has_failed, trouble, why
 from builders.migration_task.running import Show
-from builders.migration_task.task import Rows, Task, as_data, why
+from builders.migration_task.task import Table, Task, rows_of
+
+MOST_TABLES = 20
+"""Tables in trouble that a person is shown; --json has them all."""
 
 
 @contextlib.contextmanager
@@ -32,23 +38,58 @@ def progress_of_task() -> Iterator[Show]:
         yield lambda task: bar.update(shown, description=_line(task), completed=task.progress.percent)
 
 
-def result(task: Task, rows: Rows, *, as_json: bool) -> None:
-    """Print the state of the task: for people, or as one JSON object."""
+def result(task: Task, tables: Sequence[Table], *, as_json: bool) -> None:
+    """Print the state of the task and of the tables in trouble: for people, or as one JSON object."""
     if as_json:
-        print(json.dumps(as_data(task, rows), indent=1))
+        print(json.dumps(as_data(task, tables), indent=1))
         return
-    load = task.progress
-    lines = {
-        "task": task.arn,
-        "status": task.status,
-        "why": why(task),
-        "full load": f"{load.percent}%: {load.loaded} tables loaded, {load.loading} loading, {load.queued} queued, "
-        f"{load.errored} in error",
-        "rows": f"{rows.loaded} loaded, {rows.changed} changed since, {rows.failed_validation} failed validation",
-    }
-    for name, text in lines.items():
+    load, rows = task.progress, rows_of(tables)
+    lines = [
+        ("task", task.arn),
+        ("status", task.status),
+        ("why", why(task)),
+        (
+            "full load",
+            f"{load.percent}%: {load.loaded} tables loaded, {load.loading} loading, {load.queued} queued, "
+            f"{load.errored} in error",
+        ),
+        ("rows", f"{rows.loaded} loaded, {rows.changed} changed since, {rows.failed_validation} failed validation"),
+    ]
+    troubled = [("table", f"{table.name}: {trouble(table)}") for table in _worst_first(tables)]
+    if len(troubled) > MOST_TABLES:
+        troubled[MOST_TABLES:] = [("table", f"and {len(troubled) - MOST_TABLES:,} more; --json has all of them")]
+    for name, text in (*lines, *troubled):
         if text:
             print(f"{name:<10} {text}")
+
+
+def as_data(task: Task, tables: Sequence[Table]) -> dict[str, Any]:
+    """The task, its rows and its tables in trouble as --json prints them."""
+    rows = rows_of(tables)
+    return {
+        "task": task.arn,
+        "status": task.status,
+        "stopReason": task.stop_reason or None,
+        "failure": task.failure or None,
+        "why": why(task) or None,
+        "fullLoad": asdict(task.progress),
+        "rows": {"loaded": rows.loaded, "changed": rows.changed, "failedValidation": rows.failed_validation},
+        "tables": [
+            {
+                "table": table.name,
+                "state": table.state,
+                "validation": table.validation,
+                "failed": has_failed(table),
+                "why": trouble(table),
+            }
+            for table in _worst_first(tables)
+        ],
+    }
+
+
+def _worst_first(tables: Sequence[Table]) -> list[Table]:
+    """The tables in trouble, those that failed before those that merely cannot be compared."""
+    return sorted((table for table in tables if trouble(table)), key=lambda table: not has_failed(table))
 
 
 def failure(arn: str, error: ReplicationError) -> None:

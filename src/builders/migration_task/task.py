@@ -1,32 +1,17 @@
-"""A replication task as values: its status, its progress, why it stopped, and what may be done next."""
+"""A replication task as values: its status, its progress and its tables, and what may be done next."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 READY, STARTING, RUNNING, STOPPED, FAILED = "ready", "starting", "running", "stopped", "failed"
 AT_REST = (READY, STOPPED, FAILED, "failed-move")
 """A task stays in these until somebody asks for something (DMS API reference, "ReplicationTask", Status)."""
 
-# What DMS says, in part, and what helps (DMS user guide, "Troubleshooting issues with PostgreSQL" and "Using a
-# PostgreSQL database as an AWS DMS source").
-_ADVICE = {
-    "no tables": "no table fits the schemas of SchemaName1 to SchemaName5: compare their spelling, capitals too, with "
-    "the source, and check that the source's user may read them",
-    "replication slot": "the source has no free replication slot, or an old one is in the way: see "
-    "pg_replication_slots and max_replication_slots there",
-    "wal_level": "the source needs wal_level = logical, and a restart after that",
-    "logical decoding": "the source needs wal_level = logical, and a restart after that",
-    "password authentication": "the secret of the endpoint and the database disagree: check user and password",
-    "permission denied": "the user of the endpoint lacks a right in its database: see docs/migration.md",
-    "certificate": "the endpoint's certificate does not verify: check SourceCertificatePem and the host in the secret",
-    "connection": "DMS does not reach the database: see what the connectivity layer says about the way",
-    "memory": "the replication instance is too small: choose a larger ReplicationInstanceClass",
-    "disk": "the replication instance is full: raise ReplicationStorageGiB",
-    "normal": "it was asked to stop, or had nothing left to do",
-}
+_ASKED_FOR = ("", "NORMAL", "STOPPED_AT_SERVER_TIME", "STOPPED_AT_COMMIT_TIME")
+"""Reasons of a stop that somebody wanted; every other one, also one that is new, is a failure."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +40,7 @@ class Task:
     status: str
     stop_reason: str
     failure: str
+    migration_type: str
     started: str
     """When it was started last, as DMS writes it; empty for a task that never was."""
     progress: Progress
@@ -72,7 +58,27 @@ class Task:
     @property
     def has_failed(self) -> bool:
         """True when it ended by itself and not because somebody stopped it; one that runs again has not."""
-        return self.is_at_rest and (self.status.startswith(FAILED) or "ERROR" in self.stop_reason)
+        return self.is_at_rest and (self.status.startswith(FAILED) or self.reason not in _ASKED_FOR)
+
+    @property
+    def reason(self) -> str:
+        """The word of the stop reason: FATAL_ERROR of "Stop Reason FATAL_ERROR Error Level FATAL"."""
+        return next(iter(self.stop_reason.removeprefix("Stop Reason ").split()), "")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as DescribeTableStatistics shows it; the words of its states are DMS's own."""
+
+    name: str
+    """Schema and table, with a dot between them."""
+    state: str
+    loaded: int
+    changed: int
+    validation: str
+    validation_details: str
+    failed_validation: int
+    suspended_validation: int
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,7 @@ def task_of(described: Mapping[str, Any]) -> Task:
         status=described["Status"],
         stop_reason=described.get("StopReason", ""),
         failure=described.get("LastFailureMessage", ""),
+        migration_type=described.get("MigrationType", ""),
         started=str(statistics.get("StartDate", "")),
         progress=Progress(
             percent=statistics.get("FullLoadProgressPercent", 0),
@@ -105,35 +112,25 @@ def task_of(described: Mapping[str, Any]) -> Task:
     )
 
 
-def rows_of(tables: Iterable[Mapping[str, Any]]) -> Rows:
-    """Add up DescribeTableStatistics."""
+def table_of(described: Mapping[str, Any]) -> Table:
+    """Read a table out of DescribeTableStatistics."""
+    return Table(
+        name=f"{described.get('SchemaName', '')}.{described.get('TableName', '')}",
+        state=described.get("TableState", ""),
+        loaded=described.get("FullLoadRows", 0),
+        changed=sum(described.get(kind, 0) for kind in ("Inserts", "Updates", "Deletes")),
+        validation=described.get("ValidationState", ""),
+        validation_details=described.get("ValidationStateDetails", ""),
+        failed_validation=described.get("ValidationFailedRecords", 0),
+        suspended_validation=described.get("ValidationSuspendedRecords", 0),
+    )
+
+
+def rows_of(tables: Iterable[Table]) -> Rows:
+    """Add up the rows of tables."""
     loaded = changed = failed = 0
     for table in tables:
-        loaded += table.get("FullLoadRows", 0)
-        changed += sum(table.get(kind, 0) for kind in ("Inserts", "Updates", "Deletes"))
-        failed += table.get("ValidationFailedRecords", 0)
+        loaded += table.loaded
+        changed += table.changed
+        failed += table.failed_validation
     return Rows(loaded, changed, failed)
-
-
-def why(task: Task) -> str:
-    """The reason why the task stopped, as DMS gives it, and a remedy; empty for one that runs or never started."""
-    said = "; ".join(filter(None, [task.stop_reason.removeprefix("Stop Reason "), task.failure]))
-    if not said or not task.is_at_rest:
-        return ""
-    advice = next((text for words, text in _ADVICE.items() if words in said.lower()), "")
-    if not advice and task.has_failed:
-        advice = "its log has more, in the log group dms-tasks-<replication instance>"
-    return f"{said}: {advice}" if advice else said
-
-
-def as_data(task: Task, rows: Rows) -> dict[str, Any]:
-    """The task and its rows as --json prints them."""
-    return {
-        "task": task.arn,
-        "status": task.status,
-        "stopReason": task.stop_reason or None,
-        "failure": task.failure or None,
-        "why": why(task) or None,
-        "fullLoad": asdict(task.progress),
-        "rows": {"loaded": rows.loaded, "changed": rows.changed, "failedValidation": rows.failed_validation},
-    }
