@@ -1,4 +1,4 @@
-"""Shared by all tests: one embedded cloud for those that talk to AWS, and temporary files in memory."""
+"""Shared by all tests: an embedded cloud, temporary files in memory, and samples of what the harnesses try."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sampling import Points, every, spread
 
 from builders.cloud.process import Cloud, running
 
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 2 * 1024**3
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make harness` ask for all that `make test` takes a sample of."""
+    parser.addoption("--whole", action="store_true", help="let harnesses try every point and not a sample of them")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -26,6 +32,25 @@ def pytest_configure() -> None:
         tempfile.tempdir = None  # ask again
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only --whole asks for."""
+    if not config.getoption("--whole"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("whole")])
+        items[:] = [item for item in items if not item.get_closest_marker("whole")]
+
+
+@pytest.fixture(scope="session")
+def whole(request: pytest.FixtureRequest) -> bool:
+    """Whether all is tried, and not a sample."""
+    return bool(request.config.getoption("--whole"))
+
+
+@pytest.fixture(scope="session")
+def points(whole: bool) -> Points:
+    """The points that a crash harness tries."""
+    return every if whole else spread
+
+
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[Cloud]:
     """One embedded cloud a test process; tests keep out of each other's way by accounts."""
@@ -33,9 +58,10 @@ def cloud() -> Iterator[Cloud]:
         yield cloud
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests recorded as covered: what they print themselves is lost in the processes of xdist."""
-    for report in terminalreporter.getreports("passed"):
-        for name, value in report.user_properties:
-            if name == "covered":
-                terminalreporter.write_line(str(value))
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print how many points the crash harnesses tried."""
+    told = [value for report in terminalreporter.getreports("passed") for value in report.user_properties]
+    tried = sum(int(str(value)) for name, value in told if name == "points")
+    if tried:
+        sample = "" if config.getoption("--whole") else "; `make harness` tries all"
+        terminalreporter.write_line(f"crash harnesses: {tried} points tried{sample}")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from lambdas.rotation import tally
 from lambdas.rotation.certificates import Authority
 from lambdas.rotation.function import Function
 from lambdas.rotation.postgres import PostgresServer, available
@@ -21,13 +20,6 @@ def pytest_report_header() -> str:
     if not available():
         return "rotation: no PostgreSQL found: set PG_BIN to a server's bin folder, or install npm"
     return "rotation: on " + " and ".join(f"PostgreSQL {server.major} ({server.source})" for server in available())
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if tally.lines:
-        terminalreporter.section("rotation harness")
-        for line in tally.lines:
-            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -1,42 +1,57 @@
-"""Kills and interleaves the steps at every unit they send. The whole of it, on every server: crash_harness.py."""
+"""Kills and interleaves the steps at the units they send: at a sample of them, or with --whole at every one."""
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
 
-from lambdas.rotation import harness, tally
-from lambdas.rotation.newest import on_newest_server
+from sampling import Points
+
+from lambdas.rotation import harness
 from lambdas.rotation.rig import STEPS, Rig
+from lambdas.rotation.servers import on_servers
+
+Check = Callable[[harness.Findings], None]
 
 
-def check(rig: Rig, what: str, findings: harness.Findings) -> None:
-    tally.report(
-        f"PostgreSQL {rig.server.major}: {what}: {findings.tried} points tried, {len(findings.violations)} violations"
-    )
+def check(findings: harness.Findings, record_property: Callable[[str, object], None]) -> None:
+    record_property("points", findings.tried)
     assert findings.tried > 0
     assert findings.violations == []
 
 
-def test_a_kill_after_any_unit_took_effect_leaves_a_password_that_logs_in(rig: Rig) -> None:
-    check(rig, "killed after a unit took effect", harness.crash_everywhere(rig, "after"))
+@on_servers("step", STEPS, sampled=lambda step, newest: True)
+def test_a_kill_after_any_unit_took_effect_leaves_a_password_that_logs_in(
+    rig: Rig, step: str, points: Points, record_property: Callable[[str, object], None]
+) -> None:
+    check(harness.crash(rig, step, "after", points), record_property)
 
 
-@on_newest_server
-def test_a_kill_before_any_unit_leaves_a_password_that_logs_in(rig: Rig) -> None:
-    check(rig, "killed before a unit left", harness.crash_everywhere(rig, "before"))
+@on_servers("step", STEPS, sampled=lambda step, newest: newest)
+def test_a_kill_before_any_unit_leaves_a_password_that_logs_in(
+    rig: Rig, step: str, points: Points, record_property: Callable[[str, object], None]
+) -> None:
+    check(harness.crash(rig, step, "before", points), record_property)
 
 
-@on_newest_server
-def test_a_unit_of_a_killed_set_secret_that_arrives_late_does_no_harm(rig: Rig) -> None:
-    check(rig, "setSecret killed, its unit arriving late", harness.crash_everywhere(rig, "held", ["setSecret"]))
+@on_servers("step", STEPS, sampled=lambda step, newest: newest and step == "setSecret")
+def test_a_unit_of_a_killed_step_that_arrives_late_does_no_harm(
+    rig: Rig, step: str, points: Points, record_property: Callable[[str, object], None]
+) -> None:
+    check(harness.crash(rig, step, "held", points), record_property)
 
 
-@on_newest_server
-@pytest.mark.parametrize("step", STEPS)
-def test_the_same_step_twice_at_once_does_no_harm_wherever_they_interleave(rig: Rig, step: str) -> None:
-    check(rig, f"{step} twice at once", harness.interleave_everywhere(rig, step, step))
+PAIRS = {f"{first} beside {second}": (first, second) for first in STEPS for second in STEPS}
 
 
-@on_newest_server
-def test_a_set_secret_overtaken_by_another_rotation_does_no_harm_or_can_be_recovered(rig: Rig) -> None:
-    check(rig, "setSecret overtaken by another rotation", harness.overtaken_everywhere(rig, ["setSecret"]))
+@on_servers("pair", PAIRS, sampled=lambda pair, newest: newest and len(set(PAIRS[pair])) == 1)
+def test_two_steps_at_once_do_no_harm_wherever_they_interleave(
+    rig: Rig, pair: str, points: Points, record_property: Callable[[str, object], None]
+) -> None:
+    check(harness.interleave(rig, *PAIRS[pair], points), record_property)
+
+
+@on_servers("step", STEPS, sampled=lambda step, newest: newest and step == "setSecret")
+def test_a_step_overtaken_by_another_rotation_does_no_harm_or_can_be_recovered(
+    rig: Rig, step: str, points: Points, record_property: Callable[[str, object], None]
+) -> None:
+    check(harness.overtake(rig, step, points), record_property)

@@ -10,8 +10,8 @@ import pytest
 from cryptography import x509
 
 from lambdas.rotation.function import SHARED, Outcome
-from lambdas.rotation.newest import on_newest_server
 from lambdas.rotation.rig import Rig, Trial
+from lambdas.rotation.servers import on_newest_server
 
 NOTICE_DAYS = 365
 

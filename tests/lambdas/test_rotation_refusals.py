@@ -11,9 +11,9 @@ import pytest
 from lambdas.rotation import false_servers
 from lambdas.rotation.certificates import Authority
 from lambdas.rotation.function import Outcome
-from lambdas.rotation.newest import on_newest_server
 from lambdas.rotation.postgres import HOST
 from lambdas.rotation.rig import Rig, Trial
+from lambdas.rotation.servers import on_newest_server
 
 
 @pytest.fixture

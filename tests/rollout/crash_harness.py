@@ -1,27 +1,21 @@
-"""Kills a run before and after every AWS call that it makes, resumes it as another process would, and looks at the end.
+"""Kills a run before and after its AWS calls, resumes it as another process would, and looks at the end.
 
-    python tests/rollout/crash_harness.py
-
-prints how many points were tried and what was violated. At each point must hold: the accounts end as they do without a
-crash, a plan has nothing more to do, StackSets have had the same operations, and each of them is one that the journal
-had written down. The kill is an exception that nothing catches, raised between the process and AWS; a real SIGKILL is
-part of every rehearsal.
+At each point must hold: the accounts end as they do without a crash, a plan has nothing more to do, StackSets have had
+the same operations, and each of them is one that the journal had written down. The kill is an exception that nothing
+catches, raised between the process and AWS; a real SIGKILL is part of every rehearsal.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parents[1])]
+from sampling import Points, every
 
 from builders import naming
-from builders.cloud.process import Cloud, running
+from builders.cloud.process import Cloud
 from builders.errors import RolloutError
 from builders.rollout.aws.calls import ApiCall, Moment
 from builders.rollout.lifecycle import rollback
@@ -120,8 +114,8 @@ def _run(small: SmallPhase, desired: Callable[[SmallPhase], DesiredState]) -> No
     small.run(desired(small))
 
 
-def try_out(cloud: Cloud, scenario: Scenario, points: Callable[[int], Iterator[int]] | None = None) -> Result:
-    """Kill at every moment of a scenario, or at those that `points` chooses of so many."""
+def try_out(cloud: Cloud, scenario: Scenario, points: Points = every) -> Result:
+    """Kill at the moments of a scenario that `points` chooses."""
     calm = _phase(cloud)
     scenario.prepare(calm)
     before = calm.operations()
@@ -131,8 +125,7 @@ def try_out(cloud: Cloud, scenario: Scenario, points: Callable[[int], Iterator[i
     calm.run(desired, scenario.command)
     expected = _end(calm), _made(before, calm.operations())
     result = Result()
-    print(f"{scenario.name}: {counting.moments} moments", file=sys.stderr)
-    for point in points(counting.moments) if points else range(counting.moments):
+    for point in points(counting.moments):
         result.points += 1
         result.violations += [f"{scenario.name}, {line}" for line in _one(cloud, scenario, point, expected)]
     return result
@@ -206,21 +199,3 @@ def _phase(cloud: Cloud) -> SmallPhase:
     return SmallPhase(
         administrator, [administrator.member(str(next(_numbers))) for _ in range(2)], regions=("us-east-1",)
     )
-
-
-def main() -> int:
-    """Try every point of every scenario, and print how many they were and what was violated."""
-    points = 0
-    violations: list[str] = []
-    with running() as cloud:
-        for scenario in SCENARIOS:
-            result = try_out(cloud, scenario)
-            print(f"{scenario.name}: {result.points} points, {len(result.violations)} violations", flush=True)
-            points += result.points
-            violations += result.violations
-    print(*violations, f"{points} points, {len(violations)} violations", sep="\n")
-    return 1 if violations else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

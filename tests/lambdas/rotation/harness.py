@@ -7,9 +7,10 @@ which to cut or to switch.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+
+from sampling import Points, every
 
 from .function import Invocation
 from .rig import STEPS, Rig, Trial, until_converged
@@ -63,31 +64,30 @@ def units_of(rig: Rig, step: str) -> int:
     return units
 
 
-def crash_everywhere(rig: Rig, manner: str, steps: Sequence[str] = STEPS) -> Findings:
-    """Kill each step at each of its units.
+def crash(rig: Rig, step: str, moment: str, points: Points = every) -> Findings:
+    """Kill a step at its units.
 
-    Manners: "before" the unit leaves; "after" it took effect but was not answered; "held" in the network, to arrive
+    Moments: "before" the unit leaves; "after" it took effect but was not answered; "held" in the network, to arrive
     when the rotation has been repeated with success.
     """
     findings = Findings()
-    for step in steps:
-        for point in range(units_of(rig, step)):
-            where = f"{step} killed {manner} unit {point}"
-            trial, token = prepared(rig, step)
-            _crash(trial, step, token, point, manner, findings, where)
+    for point in points(units_of(rig, step)):
+        where = f"{step} killed {moment} unit {point}"
+        trial, token = prepared(rig, step)
+        _crash(trial, step, token, point, moment, findings, where)
     return findings
 
 
-def _crash(trial: Trial, step: str, token: str, point: int, manner: str, findings: Findings, where: str) -> None:
+def _crash(trial: Trial, step: str, token: str, point: int, moment: str, findings: Findings, where: str) -> None:
     wire = trial.rig.wire
-    invocation = trial.start(step, token, HELD_SECONDS if manner == "held" else 30.0)
+    invocation = trial.start(step, token, HELD_SECONDS if moment == "held" else 30.0)
     link = advance(trial.rig, invocation, point)
     if link is None:
         findings.violations.append(f"{where}: the step sent fewer units than before")
         wire.cut(invocation)
-    elif manner == "before":
+    elif moment == "before":
         wire.cut(invocation)
-    elif manner == "after":
+    elif moment == "after":
         wire.cut_after(invocation, link)
     else:
         connection, unit = wire.cut_holding(invocation, link)
@@ -111,10 +111,11 @@ def advance(rig: Rig, invocation: Invocation, units: int) -> Link | None:
     return rig.wire.next_unit(invocation)
 
 
-def interleave_everywhere(rig: Rig, first: str, second: str) -> Findings:
-    """Two invocations with the same token: the second runs while the first is paused, at each of its units."""
+def interleave(rig: Rig, first: str, second: str, points: Points = every) -> Findings:
+    """Two invocations with the same token: the second runs while the first is paused, at its units."""
     findings = Findings()
-    for point in range(1, units_of(rig, first) + 1):
+    for before in points(units_of(rig, first)):
+        point = before + 1
         where = f"{first} paused at unit {point} for {second}"
         trial, token = prepared(rig, min(first, second, key=STEPS.index))
         paused = trial.start(first, token)
@@ -128,35 +129,29 @@ def interleave_everywhere(rig: Rig, first: str, second: str) -> Findings:
     return findings
 
 
-def overtaken_everywhere(rig: Rig, steps: Sequence[str] = STEPS) -> Findings:
+def overtake(rig: Rig, step: str, points: Points = every) -> Findings:
     """An invocation is paused; an operator abandons its rotation; another rotation runs; then the first goes on.
 
     Where the operator comes between the change of the password and its promotion, no label logs in any more: then
     `recover` has to help.
     """
     findings = Findings()
-    for step in steps:
-        for point in range(units_of(rig, step) + 1):
-            where = f"{step} overtaken at unit {point}"
-            trial, token = prepared(rig, step)
-            late = trial.start(step, token)
-            advance(rig, late, point)
-            rig.wire.pause(late)
-            if "AWSPENDING" in rig.secrets_manager.labels(trial.arn):
-                rig.secrets_manager.take_label(trial.arn, "AWSPENDING")
-            overtook = trial.rotate(trial.begin())[-1].error is None
-            rig.wire.run(late)
-            late.outcome()
-            if not trial.labels_that_log_in():
-                findings.recovered += 1
-                if overtook:
-                    findings.violations.append(f"{where}: it changed the password of a finished rotation")
-                elif error := trial.by_hand("recover").error:
-                    findings.violations.append(f"{where}: recover failed with {error}")
-            findings.check(trial, where)
+    for point in points(units_of(rig, step) + 1):
+        where = f"{step} overtaken at unit {point}"
+        trial, token = prepared(rig, step)
+        late = trial.start(step, token)
+        advance(rig, late, point)
+        rig.wire.pause(late)
+        if "AWSPENDING" in rig.secrets_manager.labels(trial.arn):
+            rig.secrets_manager.take_label(trial.arn, "AWSPENDING")
+        overtook = trial.rotate(trial.begin())[-1].error is None
+        rig.wire.run(late)
+        late.outcome()
+        if not trial.labels_that_log_in():
+            findings.recovered += 1
+            if overtook:
+                findings.violations.append(f"{where}: it changed the password of a finished rotation")
+            elif error := trial.by_hand("recover").error:
+                findings.violations.append(f"{where}: recover failed with {error}")
+        findings.check(trial, where)
     return findings
-
-
-def pairs() -> Iterator[tuple[str, str]]:
-    """Every step beside every step."""
-    return ((first, second) for first in STEPS for second in STEPS)
