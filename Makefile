@@ -1,17 +1,22 @@
-# Two commands do everything from a bare Python 3.11+: `make demo` and `make test`.
+# Two commands do everything from a bare Python 3.11+: `make demo` and `make test`; `make harness` tests longer.
 
 PYTHON ?= python3
 BIN ?= .venv/bin
+PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test style types checkov clean
+.PHONY: demo test harness style types checkov clean
 
 demo: .venv/installed
 	$(BIN)/python -m builders.demo
 
 # Style and types first, since they fail fastest; then every test; last the integration suite on a deployed phase.
 test: .venv/installed style types
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest $(PARALLEL)
 	$(BIN)/python -m builders.demo -- $(BIN)/python -m pytest tests/integration
+
+# Rotations and rollouts killed at every point, of which the tests take a sample, longer random stories, larger phases.
+harness: .venv/installed
+	$(BIN)/python -m pytest --whole --numprocesses auto --dist worksteal
 
 style:
 	$(BIN)/python -m ruff check src lambda tests benchmarks tools

@@ -19,7 +19,7 @@ ENOUGH_BYTES = 2 * 1024**3
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `make harness` ask for all that `make test` takes a sample of."""
-    parser.addoption("--whole", action="store_true", help="let harnesses try every point and not a sample of them")
+    parser.addoption("--whole", action="store_true", help="only the tests that take a sample, with the whole instead")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,11 +32,22 @@ def pytest_configure() -> None:
         tempfile.tempdir = None  # ask again
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start more workers than there are processors: tests wait for servers now and then."""
+    return min((os.cpu_count() or 2) * 3 // 2, 8)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only --whole asks for."""
-    if not config.getoption("--whole"):
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("whole")])
-        items[:] = [item for item in items if not item.get_closest_marker("whole")]
+    """Choose the tests that take a sample, with --whole; without it leave out the cases that are in no sample."""
+
+    def chosen(item: pytest.Item) -> bool:
+        if config.getoption("--whole"):
+            return "whole" in getattr(item, "fixturenames", ())
+        return item.get_closest_marker("whole") is None
+
+    config.hook.pytest_deselected(items=[item for item in items if not chosen(item)])
+    items[:] = [item for item in items if chosen(item)]
 
 
 @pytest.fixture(scope="session")
