@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import configparser
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -523,7 +524,16 @@ def test_another_version_of_ministack_is_refused(monkeypatch: pytest.MonkeyPatch
         patches.apply([])
 
 
-def test_every_name_of_the_internals_is_there() -> None:
+def test_every_name_of_the_internals_is_there_and_used() -> None:
+    sources = " ".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    services = [node for node in ast.parse(REGISTRY.read_text()).body if isinstance(node, ast.ClassDef)]
+    names = [
+        f"{service.name}.{ast.unparse(node.targets[0])}"
+        for service in services
+        for node in service.body
+        if isinstance(node, ast.Assign)
+    ]
+    assert [name for name in names if not re.search(rf"\b{re.escape(name)}\b", sources)] == []
     program = """
 import inspect
 from builders.cloud import internals

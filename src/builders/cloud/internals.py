@@ -39,7 +39,7 @@ class server:
     state_to_save = Private("ministack.app._build_persistence_save_dict")
 
 
-class account:
+class account_management:
     """Account Management."""
 
     regions = Private("ministack.services.account._REGIONS_LIST")
@@ -161,7 +161,6 @@ class iam:
     attach_role_policy = Private("ministack.services.iam._attach_role_policy")
     create_role = Private("ministack.services.iam._create_role")
 
-    action_matches = Private("ministack.core.iam_evaluator._action_matches")
     permissions_boundary = Private("ministack.core.iam_evaluator._permissions_boundary")
     policies_of_role = Private("ministack.core.iam_evaluator._gather_role_policies")
     policies_of_user = Private("ministack.core.iam_evaluator._gather_user_policies")

@@ -106,7 +106,7 @@ def apply(modules: Iterable[ModuleType]) -> None:
     installed = importlib.metadata.version("ministack")
     if installed != MINISTACK:
         raise CloudError(
-            f"ministack {installed} is installed, and the embedded cloud patches {MINISTACK}: "
+            f"ministack {installed} is installed, and the embedded cloud is made for {MINISTACK}: "
             f"pip install ministack=={MINISTACK}"
         )
     names = [module.__name__ for module in modules]

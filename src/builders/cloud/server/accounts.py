@@ -21,7 +21,7 @@ from ministack import app
 from ministack.core import router
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 
-from builders.cloud.internals import account as account_service, ec2
+from builders.cloud.internals import account_management, ec2
 from builders.cloud.organizations import membership
 from builders.cloud.patches import patch
 from builders.cloud.server import pages, state
@@ -61,7 +61,7 @@ def enabled(account: str, region: str) -> bool:
 
 
 def _status(account: str, region: str) -> str:
-    if region not in account_service.opt_in_regions:
+    if region not in account_management.opt_in_regions:
         return "ENABLED_BY_DEFAULT"
     return _chosen.get(account, {}).get(region, "DISABLED")
 
@@ -98,7 +98,7 @@ def _answer(action: Callable[[Request], Json], request: Request) -> Json:
 
 def _page_of_regions(request: Request) -> Json:
     account, statuses = _account(request), request.get("RegionOptStatusContains")
-    every = [{"RegionName": each, "RegionOptStatus": _status(account, each)} for each in account_service.regions]
+    every = [{"RegionName": each, "RegionOptStatus": _status(account, each)} for each in account_management.regions]
     found = [each for each in every if not statuses or each["RegionOptStatus"] in statuses]
     refusal = _Refused("ValidationException", "Invalid NextToken")
     size = request.get("MaxResults", _REGIONS_ON_A_PAGE)
@@ -108,7 +108,7 @@ def _page_of_regions(request: Request) -> Json:
 
 def _requested_status(request: Request) -> str:
     region = request["RegionName"]
-    if region not in account_service.regions:
+    if region not in account_management.regions:
         raise _Refused("ValidationException", f"The region {region} does not exist.")
     return _status(_account(request), region)
 
@@ -135,7 +135,7 @@ def _describe_regions(_original: Any, parameters: Request) -> Json:
     all_regions = ec2.parameter(parameters, "AllRegions", "").lower() == "true"
     filters = ec2.filters(parameters)
     items = []
-    for name in account_service.regions:
+    for name in account_management.regions:
         status = _OPT_STATUS[_status(str(get_account_id()), name)]
         region = {"region-name": name, "endpoint": f"ec2.{name}.amazonaws.com", "opt-in-status": status}
         chosen = name in names if names else all_regions or status != "not-opted-in"
