@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
 from builders.rollout.checks.drift import DriftedProperty, DriftView
-from builders.rollout.checks.status import InstanceStatus, InstanceView, RunningOperation, StatusView, UnfinishedRun
+from builders.rollout.checks.status import InstanceStatus, InstanceView, StatusView, UnfinishedRun
 from builders.rollout.executor.context import Failure, Report
 from builders.rollout.model import Instance, Operation, Status, Target
 from builders.rollout.render import findings, report, status
@@ -49,7 +49,7 @@ def troubled(accounts: int) -> StatusView:
     found["monitoring"][targets(1, first=9_000)[0]] = InstanceView(
         InstanceStatus.INOPERABLE, "the account is suspended"
     )
-    running = RunningOperation("network", Operation("3f2a91bc0d11-network-ab12", "UPDATE", "RUNNING"))
+    running = ("network", Operation("3f2a91bc0d11-network-ab12", "UPDATE", "RUNNING"))
     return dataclasses.replace(view, instances=found, running=(running,), unfinished=RUN, notes=("a note",))
 
 

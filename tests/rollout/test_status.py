@@ -126,7 +126,7 @@ def test_an_operation_that_runs_is_shown(phase: SmallPhase) -> None:
 
     view, _ = status(phase, desired)
 
-    assert [(each.layer, each.operation.id) for each in view.running] == [("network", "look")]
+    assert [(layer, operation.id) for layer, operation in view.running] == [("network", "look")]
 
 
 def test_a_stack_set_of_ours_that_belongs_to_no_phase_is_noted(phase: SmallPhase) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 class Target(NamedTuple):
@@ -195,6 +199,14 @@ class CurrentState:
     plain: Mapping[tuple[str, Target], DeployedStack] = field(default_factory=dict)
     running_tasks: frozenset[Target] = frozenset()
     unread: Mapping[tuple[str, Target], str] = field(default_factory=dict)
+
+
+def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """The values of each key, both in the order in which they first come."""
+    found: dict[K, list[V]] = defaultdict(list)
+    for key, value in pairs:
+        found[key].append(value)
+    return dict(found)
 
 
 def digest(text: str) -> str:

@@ -11,6 +11,7 @@ import dataclasses
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from builders import naming
 from builders.errors import RolloutError
@@ -45,8 +46,7 @@ EVERYWHERE = Preferences("100%", "100%", ConcurrencyMode.SOFT, parallel_regions=
 """Detection changes nothing, so that nothing is gained by being careful, and no failure may end it for the others."""
 
 
-@dataclass(frozen=True)
-class DriftedProperty:
+class DriftedProperty(NamedTuple):
     """One property of one resource that is not as its template says.
 
     `difference` is StackResourceDriftStatus or PropertyDifference.DifferenceType (MODIFIED, DELETED, ADD, REMOVE,
@@ -215,9 +215,7 @@ def _drifted_properties(layer: str, target: Target, drifts: list[ResourceDrift])
         if not each.differences:
             yield whole
         for one in each.differences:
-            yield dataclasses.replace(
-                whole, difference=one.type, property=one.path, expected=one.expected, actual=one.actual
-            )
+            yield DriftedProperty(*whole[:4], one.type, one.path, one.expected, one.actual)
 
 
 def _with_stacks_compared(client: Client, view: DriftView, sets: Mapping[str, str], cache: OverrideCache) -> DriftView:
@@ -258,9 +256,9 @@ def differing_sections(state: StackSet, instance: Instance, stack: DeployedStack
         expected = "" if value_at(ours, path) is None else "as the set has it"
         actual = "" if value_at(theirs, path) is None else "otherwise"
         name = f"Template/{path.replace('.', '/')}"
-        yield dataclasses.replace(whole, property=name, expected=expected, actual=actual)
+        yield whole._replace(property=name, expected=expected, actual=actual)
     values = declared_values(state.template, {**state.parameters, **(instance.overrides or {})})
     for name in differing_parameters(stack, values):
         if name in stack.parameters:
             actual = stack.parameters[name]
-            yield dataclasses.replace(whole, property=f"Parameters/{name}", expected=values[name], actual=actual)
+            yield whole._replace(property=f"Parameters/{name}", expected=values[name], actual=actual)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders import naming
@@ -97,14 +97,6 @@ class InstanceView:
 
 
 @dataclass(frozen=True)
-class RunningOperation:
-    """An operation that is not over, on the stack set of a layer."""
-
-    layer: str
-    operation: Operation
-
-
-@dataclass(frozen=True)
 class UnfinishedRun:
     """A run that holds the lock or failed. `command` is what it is for; `began` is an ISO time."""
 
@@ -120,16 +112,17 @@ class UnfinishedRun:
 class StatusView:
     """The status of a phase.
 
-    `layers` and `regions` are in the order of deployment; `instances` has every target of every layer that is desired
-    or exists. `release` is the last one that was rolled out whole, at `released` (an ISO time); both are empty before
-    the first.
+    `layers` and `regions` are in the order of deployment, regions where something still is that is no longer desired
+    last; `instances` has every target of every layer that is desired or exists. `release` is the last one that was
+    rolled out whole, at `released` (an ISO time); both are empty before the first.
     """
 
     phase: str
     layers: tuple[str, ...]
     regions: tuple[str, ...]
     instances: Mapping[str, Mapping[Target, InstanceView]]
-    running: tuple[RunningOperation, ...] = ()
+    running: tuple[tuple[str, Operation], ...] = ()
+    """The operations that are not over, with the layers of their stack sets."""
     release: str = ""
     released: str = ""
     unfinished: UnfinishedRun | None = None
@@ -145,9 +138,6 @@ class StatusView:
         )
 
 
-Views = dict[str, dict[Target, InstanceView]]
-
-
 def run_status(
     client: Client, desired: DesiredState, store: Store, layers: Collection[str], ours: Collection[str]
 ) -> tuple[StatusView, int]:
@@ -160,23 +150,31 @@ def run_status(
     found = dict(concurrently(lambda layer: _set(client, sets[layer]), sets))
     views = {layer: _views(desired, layer, instances) for layer, (instances, _) in found.items()}
     views |= {layer: _views(desired, layer, {}) for layer in desired.sets.keys() - found.keys()}
-    notes = [*_add_plain_stacks(client, desired, views), *_unknown_sets(present, ours)]
+    notes = _add_plain_stacks(client, desired, views)
+    notes += [
+        f"{name} is a stack set of no phase and layer that this rollout file and these templates have; a phase that was "
+        "renamed or taken out leaves such sets"
+        for name in present
+        if name.startswith(naming.PREFIX) and name not in ours
+    ]
     run, ended = store.journal.run(), store.journal.history()
+    notes += [
+        f"{each.began}: {each.command.value} {each.release} {'ended well' if each.good else each.status.value}"
+        for each in ended[-RUNS_LISTED:]
+    ]
     release, released = _last_whole(ended)
+    occupied = {target.region for by_target in views.values() for target in by_target}
+    needs = {layer: sorted(desired.needs.get(layer, set()) & views.keys()) for layer in sorted(views)}
     view = StatusView(
         phase=desired.phase,
-        layers=tuple(
-            in_order({layer: sorted(desired.needs.get(layer, set()) & views.keys()) for layer in sorted(views)})
-        ),
-        regions=_regions(desired, views),
+        layers=tuple(in_order(needs)),
+        regions=(*desired.regions, *sorted(occupied - set(desired.regions))),
         instances=views,
-        running=tuple(
-            RunningOperation(layer, operation) for layer, (_, active) in sorted(found.items()) for operation in active
-        ),
+        running=tuple((layer, operation) for layer, (_, active) in sorted(found.items()) for operation in active),
         release=release,
         released=released,
         unfinished=_unfinished(run),
-        notes=(*notes, *_last_runs(ended)),
+        notes=tuple(notes),
     )
     return view, 0 if view.good else 1
 
@@ -209,7 +207,7 @@ def _views(desired: DesiredState, layer: str, instances: Mapping[Target, Instanc
     }
 
 
-def _add_plain_stacks(client: Client, desired: DesiredState, views: Views) -> list[str]:
+def _add_plain_stacks(client: Client, desired: DesiredState, views: dict[str, dict[Target, InstanceView]]) -> list[str]:
     """Add the stacks of the network account, a list a region; return why some could not be listed."""
     notes = []
     for layer, spec in desired.plain.items():
@@ -237,21 +235,6 @@ def _plain_stacks(
     }
 
 
-def _unknown_sets(present: Iterable[str], ours: Collection[str]) -> Iterator[str]:
-    for name in present:
-        if name.startswith(naming.PREFIX) and name not in ours:
-            yield (
-                f"{name} is a stack set of no phase and layer that this rollout file and these templates have; a phase "
-                "that was renamed or taken out leaves such sets"
-            )
-
-
-def _regions(desired: DesiredState, views: Views) -> tuple[str, ...]:
-    """The regions of the phase in its order, and behind them those where something still is."""
-    occupied = {target.region for by_target in views.values() for target in by_target}
-    return (*desired.regions, *sorted(occupied - set(desired.regions)))
-
-
 def _unfinished(run: Run | None) -> UnfinishedRun | None:
     if run is None or run.status is RunStatus.DONE:
         return None
@@ -266,8 +249,3 @@ def _last_whole(ended: Sequence[EndedRun]) -> tuple[str, str]:
         if each.good and each.release:  # a run that detaches accounts has none
             return each.release, each.began
     return "", ""
-
-
-def _last_runs(ended: Sequence[EndedRun]) -> Iterator[str]:
-    for each in ended[-RUNS_LISTED:]:
-        yield f"{each.began}: {each.command.value} {each.release} {'ended well' if each.good else each.status.value}"

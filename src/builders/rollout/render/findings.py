@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,7 +12,7 @@ from builders.rollout.checks.drift import DriftedProperty, DriftView
 from builders.rollout.checks.findings import CheckResult, Diagnosis, Severity
 from builders.rollout.checks.outputs import OutputsView
 from builders.rollout.lifecycle.bootstrap import StackOutcome
-from builders.rollout.model import Target
+from builders.rollout.model import Target, grouped
 from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, shortlist, target_list
 from builders.text import counted_noun, name_list
 
@@ -104,16 +104,7 @@ def drift_data(view: DriftView) -> dict[str, Any]:
         "phase": view.phase,
         "checked": view.checked,
         "drifted": [
-            {
-                "layer": each.layer,
-                **each.target._asdict(),
-                "resource": each.resource,
-                "type": each.type,
-                "difference": each.difference,
-                "property": each.property,
-                "expected": each.expected,
-                "actual": each.actual,
-            }
+            {"layer": each.layer, **each.target._asdict(), **dict(zip(each._fields[2:], each[2:], strict=True))}
             for each in view.drifted
         ],
         "unchecked": [
@@ -124,14 +115,10 @@ def drift_data(view: DriftView) -> dict[str, Any]:
 
 def _alike(drifted: Iterable[DriftedProperty]) -> dict[tuple[str, tuple[_Difference, ...]], list[Target]]:
     """The targets by layer and differences."""
-    by_instance: dict[tuple[str, Target], list[_Difference]] = defaultdict(list)
-    for each in drifted:
-        difference = (each.resource, each.type, each.difference, each.property, each.expected, each.actual)
-        by_instance[each.layer, each.target].append(difference)
-    alike: dict[tuple[str, tuple[_Difference, ...]], list[Target]] = defaultdict(list)
-    for (layer, target), differences in by_instance.items():
-        alike[layer, tuple(sorted(differences))].append(target)
-    return alike
+    by_instance = grouped(((each.layer, each.target), each[2:]) for each in drifted)
+    return grouped(
+        ((layer, tuple(sorted(differences))), target) for (layer, target), differences in by_instance.items()
+    )
 
 
 def _differences(page: Page, differences: tuple[_Difference, ...]) -> None:
@@ -146,9 +133,7 @@ def _differences(page: Page, differences: tuple[_Difference, ...]) -> None:
 
 
 def _unchecked(page: Page, view: DriftView) -> None:
-    alike: dict[str, list[Target]] = defaultdict(list)
-    for (layer, target), reason in view.unchecked.items():
-        alike[f"{layer}: {reason}"].append(target)
+    alike = grouped((f"{layer}: {reason}", target) for (layer, target), reason in view.unchecked.items())
     if alike:
         page.title("Not checked")
     for line, where in page.first(list(alike.items()), _GROUPS_SHOWN, "reason"):

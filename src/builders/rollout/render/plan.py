@@ -15,6 +15,7 @@ from rich.text import Text
 
 from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.diff.effects import Change, Effect
+from builders.rollout.model import Target, grouped
 from builders.rollout.plan.calls import Action
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard, PlannedOperation
 from builders.rollout.render.page import (
@@ -34,17 +35,16 @@ from builders.rollout.render.page import (
 from builders.text import counted_noun, name_list
 
 _EFFECTS = {
-    Effect.UNKNOWN: ("?", BAD, "cannot be compared"),
-    Effect.REPLACE: ("-/+", BAD, "replace"),
-    Effect.MAY_REPLACE: ("-/+?", WARN, "may be replaced"),
-    Effect.REMOVE: ("-", BAD, "remove"),
-    Effect.RETAIN: ("keep", WARN, "retained outside the stack"),
-    Effect.ADD: ("+", GOOD, "add"),
-    Effect.MODIFY: ("~", WARN, "modify"),
-    Effect.OUTPUTS: ("~", FAINT, "outputs"),
+    Effect.UNKNOWN: ("?", BAD, "cannot be compared", ""),
+    Effect.REPLACE: ("-/+", BAD, "replace", "replaced"),
+    Effect.MAY_REPLACE: ("-/+?", WARN, "may be replaced", "possibly replaced"),
+    Effect.REMOVE: ("-", BAD, "remove", "removed"),
+    Effect.RETAIN: ("keep", WARN, "retained outside the stack", "retained"),
+    Effect.ADD: ("+", GOOD, "add", "added"),
+    Effect.MODIFY: ("~", WARN, "modify", "modified"),
+    Effect.OUTPUTS: ("~", FAINT, "outputs", ""),
 }
-_OF_STACK = frozenset({Effect.UNKNOWN, Effect.OUTPUTS})
-"""Not of one resource."""
+"""Sign, style, meaning, and the word behind a number of resources; empty for what is not of one resource."""
 _KINDS = {
     ChangeKind.CREATE: ("+", GOOD, ""),
     ChangeKind.UPDATE: ("~", WARN, ""),
@@ -54,8 +54,6 @@ _KINDS = {
     ChangeKind.INOPERABLE: ("!", BAD, "skipped"),
     ChangeKind.NOTHING: (" ", FAINT, ""),
 }
-_COMPARED = (ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY, ChangeKind.DELETE)
-_ORDER = {kind: number for number, kind in enumerate(ChangeKind)}
 _RESOURCES_SHOWN = 12
 """Of one effect. Who wants all of thirty new alarms asks for JSON."""
 _GROUPS_SHOWN = 6
@@ -66,7 +64,7 @@ _LAYERS_NAMED = 100
 def legend(plan: Plan) -> str:
     """The signs of the resource changes of a plan, with their meanings."""
     there = {change.effect for group in plan.groups for change in group.changes or ()} - {Effect.OUTPUTS}
-    return ", ".join(f"{sign} {meaning}" for effect, (sign, _, meaning) in _EFFECTS.items() if effect in there)
+    return ", ".join(f"{sign} {meaning}" for effect, (sign, _, meaning, _) in _EFFECTS.items() if effect in there)
 
 
 class WaveGroups:
@@ -81,22 +79,15 @@ class WaveGroups:
 
     def show(self) -> None:
         """Add every wave."""
-        by_wave: dict[str, dict[str, list[Group]]] = defaultdict(lambda: defaultdict(list))
-        for group in self._groups:
-            by_wave[group.wave][group.layer].append(group)
-        for wave, by_layer in by_wave.items():
-            self._wave(wave, by_layer)
+        for wave, groups in grouped((group.wave, group) for group in self._groups).items():
+            self._wave(wave, grouped((group.layer, group) for group in groups))
 
     def _wave(self, wave: str, by_layer: Mapping[str, Sequence[Group]]) -> None:
         everywhere = {target for groups in by_layer.values() for group in groups for target in group.targets}
         self._page.title(f"Wave {wave}: {target_list(everywhere)}")
-        alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
-        idle = []
-        for layer, groups in by_layer.items():
-            if all(group.kind is ChangeKind.NOTHING for group in groups):
-                idle.append(layer)
-            else:
-                alike[self._in_brief(layer, groups)].append(layer)
+        idle = [layer for layer, groups in by_layer.items() if {each.kind for each in groups} == {ChangeKind.NOTHING}]
+        busy = [layer for layer in by_layer if layer not in idle]
+        alike = grouped((self._in_brief(layer, by_layer[layer]), layer) for layer in busy)
         for layers in alike.values():
             self._layers(layers, by_layer[layers[0]])
         if idle:
@@ -126,7 +117,7 @@ class WaveGroups:
             self._changes(only, indent=4)
             return
         busy = [group for group in groups if group.kind is not ChangeKind.NOTHING]
-        busy.sort(key=lambda group: (_ORDER[group.kind], -len(group.targets)))
+        busy.sort(key=lambda group: (list(ChangeKind).index(group.kind), -len(group.targets)))
         shown = shortlist(busy, _GROUPS_SHOWN)
         for group in shown:
             sign, style, _ = _KINDS[group.kind]
@@ -151,7 +142,7 @@ class WaveGroups:
                 remarks.append(f"resource changes as above{number}")
             elif number:
                 remarks.append(f"resource changes{number}")
-        elif group.kind in _COMPARED:
+        elif group.kind not in (ChangeKind.CREATE, ChangeKind.INOPERABLE, ChangeKind.NOTHING):
             remarks.append("not compared resource by resource")
         return f": {'; '.join(remarks)}" if remarks else ""
 
@@ -164,7 +155,7 @@ class WaveGroups:
             return
         self._shown.add((group.layer, group.changes))
         rows: list[Sequence[Part]] = []
-        for effect, (sign, style, meaning) in _EFFECTS.items():
+        for effect, (sign, style, meaning, _) in _EFFECTS.items():
             alike = [each for each in group.changes if each.effect is effect]
             shown = shortlist(alike, _RESOURCES_SHOWN)
             rows += [((sign, style), *_change(each)) for each in shown]
@@ -178,14 +169,11 @@ def merged_groups(groups: Iterable[Group]) -> list[Group]:
 
     A name holds an account or a region where it has to be unique, so that the same change would show once for each.
     """
-    alike: dict[Group, list[Group]] = {}
+    alike: dict[Group, set[Target]] = defaultdict(set)
     for group in groups:
         changes = group.changes and tuple(dataclasses.replace(each, custom_name="") for each in group.changes)
-        alike.setdefault(dataclasses.replace(group, targets=(), changes=changes), []).append(group)
-    return [
-        dataclasses.replace(merged, targets=tuple(sorted({target for each in those for target in each.targets})))
-        for merged, those in alike.items()
-    ]
+        alike[dataclasses.replace(group, targets=(), changes=changes)].update(group.targets)
+    return [dataclasses.replace(merged, targets=tuple(sorted(targets))) for merged, targets in alike.items()]
 
 
 def _numbered(groups: Sequence[Group]) -> dict[tuple[str, tuple[Change, ...]], int]:
@@ -211,7 +199,7 @@ def _counts(groups: Sequence[Group]) -> Iterator[Part]:
 
 def _change(change: Change) -> tuple[Part, Part]:
     """The name of what changes, and its type with the causes."""
-    if change.effect in _OF_STACK:
+    if change.effect in (Effect.UNKNOWN, Effect.OUTPUTS):
         return _EFFECTS[change.effect][2], name_list(change.causes)
     reasons = [f"by {name_list(_causes(change))}"] if change.causes else []
     if change.retained and change.effect is not Effect.RETAIN:
@@ -221,11 +209,11 @@ def _change(change: Change) -> tuple[Part, Part]:
 
 def _causes(change: Change) -> list[str]:
     """The causes, those of one path that follow from several resources in one: SubnetIds.* (A and B are replaced)."""
-    by_path: dict[tuple[str, str], list[str]] = {}
+    by_path: dict[tuple[str, str], list[str]] = defaultdict(list)
     for cause in change.causes:
         path, _, other = cause.partition(" (")
         resource, _, verb = other.removesuffix(")").partition(" ")
-        by_path.setdefault((path, verb), []).append(resource)
+        by_path[path, verb].append(resource)
     return [
         f"{path} ({name_list(others)} {verb.replace('is ', 'are ', 1) if len(others) > 1 else verb})" if verb else path
         for (path, verb), others in by_path.items()
@@ -235,7 +223,7 @@ def _causes(change: Change) -> list[str]:
 _NOTES_SHOWN = 12
 _OPERATIONS_SHOWN = 12
 """Of one wave: accounts that each have their own values need an operation each."""
-_PLAN_LAYERS_NAMED = 20
+_OPERATION_LAYERS_NAMED = 20
 
 
 def plan_text(plan: Plan, width: int = 80) -> Text:
@@ -336,11 +324,8 @@ def _operations(page: Page, plan: Plan) -> None:
         return
     page.title(f"{counted_noun(len(plan.operations), 'operation')}, about {estimated_time(plan.minutes)}")
     page.line(("An estimate, from how long AWS usually takes.", FAINT))
-    by_wave: dict[str, list[PlannedOperation]] = defaultdict(list)
-    for operation in plan.operations:
-        by_wave[operation.wave].append(operation)
     rows: list[Sequence[Part]] = []
-    for wave, operations in by_wave.items():
+    for wave, operations in grouped((each.wave, each) for each in plan.operations).items():
         alike = list(_alike(operations).items())
         shown = shortlist(alike, _OPERATIONS_SHOWN)
         parts: list[Part] = [_sentence(*each) for each in shown]
@@ -352,19 +337,16 @@ def _operations(page: Page, plan: Plan) -> None:
 
 def _alike(operations: Sequence[PlannedOperation]) -> dict[_Alike, list[tuple[str, ...]]]:
     """The regions of each operation, by what several operations have in common."""
-    layers: dict[_Alike, list[str]] = defaultdict(list)
-    for each in operations:
-        layers[_Alike(each.action, each.accounts, each.at_once, each.regions)].append(each.layer)
-    regions: dict[_Alike, list[tuple[str, ...]]] = defaultdict(list)
-    for alike, those in layers.items():
-        regions[alike._replace(regions=(), layers=tuple(those))].append(alike.regions)
-    return regions
+    layers = grouped(
+        (_Alike(each.action, each.accounts, each.at_once, each.regions), each.layer) for each in operations
+    )
+    return grouped((alike._replace(regions=(), layers=tuple(those)), alike.regions) for alike, those in layers.items())
 
 
 def _sentence(alike: _Alike, regions: Sequence[tuple[str, ...]]) -> str:
     layers = list(dict.fromkeys(alike.layers))
     often = f" ({len(alike.layers):,} operations)" if len(alike.layers) > len(layers) else ""
-    begin = f"{alike.action.value} {name_list(layers, _PLAN_LAYERS_NAMED)}{often}"
+    begin = f"{alike.action.value} {name_list(layers, _OPERATION_LAYERS_NAMED)}{often}"
     if not alike.accounts:
         return f"{begin}: the stack set only"
     where = " and, separately, in ".join(", ".join(each) for each in regions)
@@ -387,13 +369,6 @@ def _resources(plan: Plan) -> Iterator[tuple[str, int]]:
     for group in plan.groups:
         for change in group.changes or ():
             found[change.effect] += len(group.targets)
-    words = {
-        Effect.REPLACE: "replaced",
-        Effect.MAY_REPLACE: "possibly replaced",
-        Effect.REMOVE: "removed",
-        Effect.RETAIN: "retained",
-        Effect.ADD: "added",
-        Effect.MODIFY: "modified",
-    }
-    for effect, word in words.items():
-        yield f"{'resource' if found[effect] == 1 else 'resources'} {word}", found[effect]
+    for effect, (*_, word) in _EFFECTS.items():
+        if word:
+            yield f"{'resource' if found[effect] == 1 else 'resources'} {word}", found[effect]

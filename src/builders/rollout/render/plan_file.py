@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,8 @@ class SavedChange(BaseModel, frozen=True, extra="forbid"):
     @classmethod
     def of(cls, change: Change) -> SavedChange:
         """A change in the form of the file."""
-        return cls(
-            logical_id=change.logical_id,
-            type=change.type,
-            effect=change.effect,
-            causes=change.causes,
-            named=change.custom_name,
-            retained=change.retained,
-        )
+        fields = dict(vars(change))
+        return cls(named=fields.pop("custom_name"), **fields)
 
 
 class SavedGroup(BaseModel, frozen=True, extra="forbid"):
@@ -119,19 +114,8 @@ class SavedPlan(BaseModel, frozen=True, extra="forbid"):
 
 
 def _saved_hazard(each: PlannedHazard, blocks: bool) -> SavedHazard:
-    hazard = each.hazard
-    return SavedHazard(
-        name=each.name,
-        kind=hazard.kind,
-        layer=hazard.layer,
-        resource=hazard.resource,
-        message=hazard.message,
-        way_round=hazard.remedy,
-        acknowledgeable=hazard.acknowledgeable,
-        blocks=blocks,
-        needs_order=list(hazard.needs_order),
-        places=list(map(str, each.targets)),
-    )
+    fields, places = dict(vars(each.hazard)), list(map(str, each.targets))
+    return SavedHazard(name=each.name, way_round=fields.pop("remedy"), blocks=blocks, places=places, **fields)
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:
@@ -197,11 +181,11 @@ _Outcome = tuple[ChangeKind, list[SavedChange] | None]
 def _instances(before: SavedPlan, after: SavedPlan) -> Iterator[str]:
     """The instances of which something else becomes now, those with the same difference in one line."""
     was, now = _by_instance(before), _by_instance(after)
-    alike: dict[tuple[str, str], list[str]] = {}
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
     for key in sorted(was.keys() | now.keys()):
         if was.get(key) != now.get(key):
             layer, _, target = key
-            alike.setdefault((layer, _difference(was.get(key), now.get(key))), []).append(target)
+            alike[layer, _difference(was.get(key), now.get(key))].append(target)
     for (layer, difference), targets in alike.items():
         yield f"{layer} at {name_list(targets, _NAMED)}: {difference}"
 

@@ -12,7 +12,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TextIO
 
@@ -36,15 +35,6 @@ _AT_FIRST = {ChangeKind.NOTHING: InstanceStatus.CURRENT, ChangeKind.INOPERABLE: 
 _MESSAGES_KEPT = 5
 
 
-@dataclass(frozen=True)
-class RunningOperation:
-    """An operation that runs. `since` is in the clock's seconds."""
-
-    id: str
-    call: Call
-    since: float
-
-
 class RunProgress(Observer):
     """The state of every instance, the wave, the operations that run, and the last messages.
 
@@ -60,7 +50,8 @@ class RunProgress(Observer):
         self.instances: dict[str, dict[Target, InstanceView]] = {}
         self.wave_name = ""
         self.wave_targets = 0
-        self.running: dict[str, RunningOperation] = {}
+        self.running: dict[str, tuple[Call, float]] = {}
+        """By the id of the operation, with the clock's seconds when it began."""
         self.ended = 0
         self.failed = 0
         self.messages: deque[str] = deque(maxlen=_MESSAGES_KEPT)
@@ -104,7 +95,7 @@ class RunProgress(Observer):
             self._statuses[operation.id] = operation.status
             instances = self.instances.setdefault(call.layer, {})
             if operation.active:
-                self.running.setdefault(operation.id, RunningOperation(operation.id, call, self._clock.now()))
+                self.running.setdefault(operation.id, (call, self._clock.now()))
                 # Until its instances are looked at, those that had not begun are on their way.
                 for target in call.targets:
                     if target not in instances or instances[target].status is InstanceStatus.PENDING:
@@ -178,7 +169,7 @@ class ProgressLines(RunProgress):
             if now - self._summarized < _SUMMARY_SECONDS:
                 return
             self._summarized = now
-            busy = sorted({each.call.layer for each in self.running.values()})
+            busy = sorted({call.layer for call, _ in self.running.values()})
         layers = f"{counted_noun(len(busy), 'layer')} under way ({name_list(busy, _LAYERS_NAMED)})"
         failed = f", {self.failed:,} not successful" if self.failed else ""
         self._write(
@@ -260,11 +251,10 @@ class ProgressTable(RunProgress):
         return top.text()
 
     def _running(self, page: Page, now: float) -> None:
-        operations = sorted(self.running.values(), key=lambda each: each.since)
-        for each in page.first(operations, _OPERATIONS_SHOWN, "operation", indent=0):
-            call = each.call
+        operations = sorted(self.running.items(), key=lambda each: each[1][1])
+        for operation_id, (call, since) in page.first(operations, _OPERATIONS_SHOWN, "operation", indent=0):
             where = f" in {counted_noun(len(call.accounts), 'account')}" if call.accounts else ""
-            page.line(f"{call.layer}: {call.action.value}{where}, {elapsed_time(now - each.since)}  ", (each.id, FAINT))
+            page.line(f"{call.layer}: {call.action.value}{where}, {elapsed_time(now - since)}  ", (operation_id, FAINT))
 
 
 def observing(

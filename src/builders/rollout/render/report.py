@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
 from builders.rollout.executor.context import Failure, Report
-from builders.rollout.model import Target
+from builders.rollout.model import grouped
 from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, next_command, shortlist, target_list
 from builders.text import counted_noun
 
@@ -87,10 +87,7 @@ def _failed(page: Page, report: Report, explained: Mapping[str, str]) -> None:
 
 def _skipped(page: Page, report: Report) -> None:
     """Add the instances that were not tried, by the reason."""
-    skipped: dict[str, list[Failure]] = defaultdict(list)
-    for each in report.failures:
-        if each.skipped:
-            skipped[each.reason].append(each)
+    skipped = grouped((each.reason, each) for each in report.failures if each.skipped)
     if skipped:
         page.title(f"{counted_noun(sum(map(len, skipped.values())), 'instance')} not tried")
     reasons = sorted(skipped.items(), key=lambda reason: (-len(reason[1]), reason[0]))
@@ -100,10 +97,7 @@ def _skipped(page: Page, report: Report) -> None:
 
 
 def _layers(page: Page, failures: Sequence[Failure]) -> None:
-    by_layer: dict[str, list[Target]] = defaultdict(list)
-    for each in failures:
-        by_layer[each.layer].append(each.target)
-    for layer, targets in by_layer.items():
+    for layer, targets in grouped((each.layer, each.target) for each in failures).items():
         page.line(f"{layer} at {target_list(targets)}", indent=4)
 
 

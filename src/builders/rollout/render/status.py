@@ -6,7 +6,7 @@ The grid has a cell for each instance where there are few accounts, and a row fo
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from builders.rollout.checks.status import InstanceStatus, InstanceView, StatusView
-from builders.rollout.model import Target
+from builders.rollout.model import Target, grouped
 from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, Part, joined, next_command, target_list
 from builders.text import counted_noun
 
@@ -106,7 +106,10 @@ def _drifted(by_target: Mapping[Target, InstanceView]) -> list[Target]:
 def status_text(view: StatusView, width: int = 80) -> Text:
     """The grid, what is not current and why, what runs, and the run that did not end."""
     page = Page(width)
-    page.line((f"Phase {view.phase}", STRONG), _release(view))
+    release = ": no release has been rolled out completely"
+    if view.release:
+        release = f": release {view.release}{f', rolled out {view.released}' if view.released else ''}"
+    page.line((f"Phase {view.phase}", STRONG), release)
     if any(view.instances.values()):
         page.blank()
         grid(page, view.layers, view.regions, view.instances)
@@ -149,41 +152,29 @@ def status_data(view: StatusView) -> dict[str, Any]:
             {
                 "layer": layer,
                 **target._asdict(),
+                **dataclasses.asdict(each),
                 "status": each.status.value,
-                "reason": each.reason,
-                "drift": each.drift,
-                "stack_id": each.stack_id,
             }
             for layer, by_target in view.instances.items()
             for target, each in sorted(by_target.items())
         ],
         "running": [
-            {
-                "layer": each.layer,
-                "id": each.operation.id,
-                "action": each.operation.action,
-                "status": each.operation.status,
-            }
-            for each in view.running
+            {"layer": layer, "id": operation.id, "action": operation.action, "status": operation.status}
+            for layer, operation in view.running
         ],
         "unfinished": dataclasses.asdict(view.unfinished) if view.unfinished else None,
         "notes": list(view.notes),
     }
 
 
-def _release(view: StatusView) -> str:
-    if not view.release:
-        return ": no release has been rolled out completely"
-    return f": release {view.release}{f', rolled out {view.released}' if view.released else ''}"
-
-
 def _not_current(page: Page, view: StatusView) -> None:
     """Add the instances that do not become current by themselves, by layer and reason."""
-    alike: dict[tuple[InstanceStatus, str, str], list[Target]] = defaultdict(list)
-    for layer, by_target in view.instances.items():
-        for target, each in by_target.items():
-            if each.status not in _EXPECTED:
-                alike[each.status, layer, each.reason].append(target)
+    alike = grouped(
+        ((each.status, layer, each.reason), target)
+        for layer, by_target in view.instances.items()
+        for target, each in by_target.items()
+        if each.status not in _EXPECTED
+    )
     if not alike:
         return
     page.title("Not current")
@@ -199,8 +190,8 @@ def _running(page: Page, view: StatusView) -> None:
     """Add the operations under way, and the run that did not end."""
     if view.running:
         page.title(f"{counted_noun(len(view.running), 'operation')} under way")
-    for each in page.first(view.running, _SHOWN, "operation"):
-        page.line(f"{each.layer}: {each.operation.action} {each.operation.id}, {each.operation.status}", indent=2)
+    for layer, operation in page.first(view.running, _SHOWN, "operation"):
+        page.line(f"{layer}: {operation.action} {operation.id}, {operation.status}", indent=2)
     run = view.unfinished
     if run is None:
         return
