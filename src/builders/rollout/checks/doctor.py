@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from builders import naming
 from builders.errors import RolloutError
 from builders.rollout.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as read_quotas
-from builders.rollout.aws.errors import NotFound, StackSetNotFound
+from builders.rollout.aws.errors import NotFound
 from builders.rollout.checks import permissions
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosis, Finding, Severity, unknown_finding
 from builders.rollout.checks.permissions import BOOTSTRAP
+from builders.rollout.checks.status import instances_of
 from builders.rollout.diff.set_hazards import has_transform, limit_hazards
 from builders.rollout.model import Permissions, Status, Target
 from builders.rollout.state.journal import RunStatus
@@ -114,10 +115,7 @@ def instances(phase: CheckedPhase) -> Iterator[Finding]:
     """No instance is INOPERABLE, since StackSets leave such out of every update."""
     sets = naming.existing_stack_sets(phase.carried, phase.suffix, phase.client.sets.names())
     for layer, name in sets.items():
-        try:
-            found = phase.client.sets.instances(name)
-        except StackSetNotFound:  # it was deleted meanwhile
-            continue
+        found = instances_of(phase.client, name)
         broken = tuple(str(target) for target, each in sorted(found.items()) if each.status is Status.INOPERABLE)
         if broken:
             remedy = (

@@ -19,8 +19,8 @@ from builders.resource_types import value_at
 from builders.rollout.aws.accounts import StackRef
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import StackSetNotFound
 from builders.rollout.aws.stack_sets import InstanceResult, ResourceDrift
+from builders.rollout.checks.status import instances_of
 from builders.rollout.diff.effects import differing_properties
 from builders.rollout.diff.templates import declared_values, differing_parameters, parse_template
 from builders.rollout.executor.current_state import with_overrides
@@ -154,7 +154,7 @@ class _Detections(Poller[_Detection]):
 
 
 def _detection(client: Client, layer: str, name: str, cache: OverrideCache) -> _Detection:
-    found = {target: cache.overrides(layer, each) for target, each in _instances(client, name).items()}
+    found = {target: cache.overrides(layer, each) for target, each in instances_of(client, name).items()}
     return _Detection(
         id=f"drift-{name}-{secrets.token_hex(4)}"[:128],
         set_name=name,
@@ -164,16 +164,9 @@ def _detection(client: Client, layer: str, name: str, cache: OverrideCache) -> _
     )
 
 
-def _instances(client: Client, name: str) -> Mapping[Target, Instance]:
-    try:
-        return client.sets.instances(name)
-    except StackSetNotFound:
-        return {}
-
-
 def _found(client: Client, detection: _Detection, cache: OverrideCache) -> DriftView:
     """The result of one set's detection."""
-    instances = _instances(client, detection.set_name)
+    instances = instances_of(client, detection.set_name)
     for target, each in instances.items():
         if each.last_operation_id == detection.id and target in detection.overrides:
             cache.learn(detection.layer, each, detection.overrides[target])

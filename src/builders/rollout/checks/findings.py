@@ -85,7 +85,6 @@ class CheckedPhase:
         """Put together what is known; `shared` may be empty before bootstrap. Raises `RolloutFileError`."""
         rollout, name, suffix = connection.rollout, connection.phase, connection.suffix
         environment = sources.environment_file(rollout, name).values
-        packages = {value for key, value in environment.items() if key.endswith("PackageKey") and value}
         return cls(
             client=connection.client,
             rollout=rollout,
@@ -99,7 +98,7 @@ class CheckedPhase:
                 for region, outputs in shared.tooling.items()
                 if naming.ARTIFACTS_BUCKET in outputs
             },
-            packages=tuple(sorted(packages)),
+            packages=tuple(sorted(desired_state.package_keys(environment))),
             store=store,
         )
 

@@ -11,7 +11,7 @@ from builders import naming, outputs
 from builders.errors import RolloutError
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import StackSetNotFound
+from builders.rollout.checks.status import instances_of
 from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.model import DesiredState, Target, Values
 
@@ -99,10 +99,7 @@ def index_data(view: OutputsView) -> dict[str, object]:
 def _stacks(client: Client, desired: DesiredState, layers: Collection[str]) -> Iterator[_Stack]:
     targets: set[Target] = set()
     for layer, name in naming.existing_stack_sets(layers, desired.suffix, client.sets.names()).items():
-        try:
-            instances = client.sets.instances(name)
-        except StackSetNotFound:  # it was deleted meanwhile
-            continue
+        instances = instances_of(client, name)
         targets |= instances.keys()
         yield from (_Stack(layer, target, each.stack_id) for target, each in instances.items() if each.stack_id)
     for layer, stacks in desired.plain.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders import naming
@@ -150,18 +150,8 @@ def run_status(
     found = dict(concurrently(lambda layer: _set(client, sets[layer]), sets))
     views = {layer: _views(desired, layer, instances) for layer, (instances, _) in found.items()}
     views |= {layer: _views(desired, layer, {}) for layer in desired.sets.keys() - found.keys()}
-    notes = _add_plain_stacks(client, desired, views)
-    notes += [
-        f"{name} is a stack set of no phase and layer that this rollout file and these templates have; a phase that was "
-        "renamed or taken out leaves such sets"
-        for name in present
-        if name.startswith(naming.PREFIX) and name not in ours
-    ]
+    unread = _add_plain_stacks(client, desired, views)
     run, ended = store.journal.run(), store.journal.history()
-    notes += [
-        f"{each.began}: {each.command.value} {each.release} {'ended well' if each.good else each.status.value}"
-        for each in ended[-RUNS_LISTED:]
-    ]
     release, released = _last_whole(ended)
     occupied = {target.region for by_target in views.values() for target in by_target}
     needs = {layer: sorted(desired.needs.get(layer, set()) & views.keys()) for layer in sorted(views)}
@@ -174,7 +164,7 @@ def run_status(
         release=release,
         released=released,
         unfinished=_unfinished(run),
-        notes=tuple(notes),
+        notes=(*unread, *_notes([name for name in present if name not in ours], ended)),
     )
     return view, 0 if view.good else 1
 
@@ -190,6 +180,14 @@ def known_stack_sets(rollout: RolloutFile, layers: Iterable[str]) -> frozenset[s
             continue
         found |= {naming.stack_set(layer, suffix) for layer in listed}
     return frozenset(found)
+
+
+def instances_of(client: Client, name: str) -> Mapping[Target, Instance]:
+    """The instances of a stack set; none where it was deleted meanwhile."""
+    try:
+        return client.sets.instances(name)
+    except StackSetNotFound:
+        return {}
 
 
 def _set(client: Client, name: str) -> tuple[Mapping[Target, Instance], tuple[Operation, ...]]:
@@ -239,6 +237,17 @@ def _unfinished(run: Run | None) -> UnfinishedRun | None:
     if run is None or run.status is RunStatus.DONE:
         return None
     return UnfinishedRun(run.id, run.command.value, run.release, run.owner[:8], run.began, run.status.value)
+
+
+def _notes(unknown_sets: Iterable[str], ended: Sequence[EndedRun]) -> Iterator[str]:
+    for name in unknown_sets:
+        if name.startswith(naming.PREFIX):
+            yield (
+                f"{name} is a stack set of no phase and layer that this rollout file and these templates have; a phase "
+                "that was renamed or taken out leaves such sets"
+            )
+    for each in ended[-RUNS_LISTED:]:
+        yield f"{each.began}: {each.command.value} {each.release} {'ended well' if each.good else each.status.value}"
 
 
 def _last_whole(ended: Sequence[EndedRun]) -> tuple[str, str]:

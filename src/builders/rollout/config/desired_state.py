@@ -14,7 +14,6 @@ from builders.rollout.config.document import all_at_once, line_of, location
 from builders.rollout.config.loading import check_accounts
 from builders.rollout.config.parameters import (
     TargetGroup,
-    differing_values,
     failed_rules,
     missing_values,
     set_values,
@@ -98,9 +97,11 @@ def resolved_state(
     common = groups[0].common
     suffix = common[SUFFIX]
     sets: dict[str, StackSetSpec] = {}
+    packages: set[str] = set()
     for template in layers.sets:
         name, (own, overrides) = naming.stack_set(template.layer, suffix), set_values(template, groups)
         sets[template.layer] = StackSetSpec(template.layer, name, template.body, own, overrides)
+        packages.update(*map(package_keys, (own, *overrides.values())))
     return DesiredState(
         phase=phase,
         suffix=suffix,
@@ -117,7 +118,7 @@ def resolved_state(
         ),
         permissions=permissions_of(rollout, phase, suffix, shared),
         tags=naming.tags(common),
-        packages=tuple(sorted(set(_packages(sets.values())))),
+        packages=tuple(sorted(packages)),
     )
 
 
@@ -135,6 +136,11 @@ def accounts_of(rollout: RolloutFile, phase: str, members: Mapping[str, Collecti
         raise RolloutFileError(f"{rollout.path}, phases.{phase}.targets.organizational_units: {message}")
     check_accounts(rollout, phase, found)
     return found
+
+
+def package_keys(values: Values) -> set[str]:
+    """The keys of the functions' packages in the bucket of artifacts, which parameters give."""
+    return {value for key, value in values.items() if key.endswith("PackageKey") and value}
 
 
 def permissions_of(rollout: RolloutFile, phase: str, suffix: str, shared: SharedOutputs) -> Permissions:
@@ -231,16 +237,19 @@ def _mistakes(
     yield from unknown_parameters([sources.environment], templates.values())
     yield from unknown_parameters(written, [*layers.known, *of_account])
     yield from wrong_values([*sources.common, *sources.specific()], [*layers.deployed, *of_account])
-    yield from differing_values(sources.specific(), _PHASE_WIDE)
+    for source in sources.specific():
+        for key in source.values:
+            if key in _PHASE_WIDE:
+                yield f"{source.where(key)}: must be the same in the whole phase, {_PHASE_WIDE[key]}; remove it here"
     advice = f"give it in {sources.environment.name}, or in {rollout.path} under phases.{phase}"
     yield from missing_values(groups, layers.sets, advice)
     for template in layers.plain:
         yield from missing_values(layers.connected, [template], advice, layers.outputs_before(template))
     named = groups[0].common.get(MIGRATION_PHASE)
     if named not in (None, phase):
-        source = origin(sources.common, MIGRATION_PHASE)
+        given = origin(sources.common, MIGRATION_PHASE)
         yield (
-            f"{source.where(MIGRATION_PHASE) if source else phase}: is {named!r}, but the phase is called {phase!r} "
+            f"{given.where(MIGRATION_PHASE) if given else phase}: is {named!r}, but the phase is called {phase!r} "
             f"in {rollout.path}; the roles of the phase are named by it, so make both the same"
         )
     yield from _missing_buckets(rollout.phases[phase].regions, sources, groups, layers.sets)
@@ -277,12 +286,6 @@ def _plain_spec(rollout: RolloutFile, template: Template, layers: _PhaseLayers) 
     for group in layers.connected:
         parameters.update(dict.fromkeys(group.targets, stack_values(template, group, later)))
     return PlainStackSpec(template.layer, account, template.body, parameters)
-
-
-def _packages(sets: Collection[StackSetSpec]) -> Iterator[str]:
-    for each in sets:
-        for values in [each.parameters, *each.overrides.values()]:
-            yield from (value for key, value in values.items() if key.endswith("PackageKey") and value)
 
 
 @dataclass(frozen=True)

@@ -137,12 +137,6 @@ class _Scalar(str):
 
     tag: str
 
-    @classmethod
-    def of(cls, node: ScalarNode) -> _Scalar:
-        scalar = cls(node.value)
-        scalar.tag = f"{_TAG}str" if _TEXT.fullmatch(node.value) else str(node.tag)
-        return scalar
-
     @property
     def kind(self) -> str:
         return self.tag.removeprefix(_TAG)
@@ -170,7 +164,9 @@ class _Constructor(RoundTripConstructor):
     def construct_object(self, node: Node, deep: bool = False) -> Any:
         """Construct one value. An alias inside of what it repeats becomes None, which nothing else does."""
         if isinstance(node, ScalarNode):
-            return self.constructed_objects.setdefault(node, _Scalar.of(node))
+            scalar = _Scalar(node.value)
+            scalar.tag = f"{_TAG}str" if _TEXT.fullmatch(node.value) else str(node.tag)
+            return self.constructed_objects.setdefault(node, scalar)
         node.tag = f"{_TAG}map" if isinstance(node, MappingNode) else f"{_TAG}seq"
         return super().construct_object(node, deep=True)
 
@@ -251,16 +247,13 @@ class _Reader:
             return text if parameter else int(text)
         if kind == "float" and parameter and _DECIMAL.fullmatch(text):
             return text
-        self._wrong(path, _advice(found))
+        if found.is_account:
+            self._wrong(path, f'quote account ids: write "{found}", or YAML reads a number and drops leading zeros')
+        elif kind == "null":
+            self._wrong(path, 'there is no value; write "" for an empty one')
+        else:
+            self._wrong(path, f'YAML reads {found} {found.reading}; put it in quotes: "{found}"')
         return None
 
     def _wrong(self, path: KeyPath, message: str, line: int | None = None) -> None:
         self._document.mistakes.append(Mistake(path, message, line))
-
-
-def _advice(found: _Scalar) -> str:
-    if found.is_account:
-        return f'quote account ids: write "{found}", or YAML reads a number and drops leading zeros'
-    if found.kind == "null":
-        return 'there is no value; write "" for an empty one'
-    return f'YAML reads {found} {found.reading}; put it in quotes: "{found}"'

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from builders.errors import EvaluationError
@@ -123,14 +123,6 @@ def missing_values(
             lacking = [target for group in groups if group.given(key) is None for target in group.targets]
             if lacking:
                 yield f"{_some(lacking)}: {missing}"
-
-
-def differing_values(sources: Iterable[Source], reasons: Mapping[str, str]) -> Iterator[str]:
-    """Values of some targets for parameters that the whole phase shares, with the reasons."""
-    for source in sources:
-        for key in source.values:
-            if key in reasons:
-                yield f"{source.where(key)}: must be the same in the whole phase, {reasons[key]}; remove it here"
 
 
 def failed_rules(template: Template, groups: Sequence[TargetGroup]) -> Iterator[str]:

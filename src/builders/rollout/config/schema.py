@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
@@ -31,17 +30,15 @@ _UNIT = "^(ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}|r-[0-9a-z]{4,32})$"
 _ROLE = "^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$"
 """IAM API reference, "CreateRole"; a role's path may come before its name."""
 
-PATTERN_SENTENCES: Mapping[str, str] = MappingProxyType(
-    {
-        _ACCOUNT: 'is no account id; give its twelve digits in quotes, such as "111111111111"',
-        _TARGET: 'is no target; write an account and a region, such as "111111111111/eu-west-1"',
-        _UNIT: "is no organizational unit; give its id, such as ou-ab12-cdef3456, or the root's",
-        _ROLE: "is no role's name; give the name alone, not its ARN",
-        SUFFIX_PATTERN: (
-            f"is no phase's name; use up to {SUFFIX_MAX_LENGTH} lower-case letters and digits, joined by hyphens"
-        ),
-    }
-)
+PATTERN_SENTENCES = {
+    _ACCOUNT: 'is no account id; give its twelve digits in quotes, such as "111111111111"',
+    _TARGET: 'is no target; write an account and a region, such as "111111111111/eu-west-1"',
+    _UNIT: "is no organizational unit; give its id, such as ou-ab12-cdef3456, or the root's",
+    _ROLE: "is no role's name; give the name alone, not its ARN",
+    SUFFIX_PATTERN: (
+        f"is no phase's name; use up to {SUFFIX_MAX_LENGTH} lower-case letters and digits, joined by hyphens"
+    ),
+}
 """Messages about a value that does not match a pattern."""
 
 _DURATION = "^([0-9]{1,6})([smh])$"

@@ -41,7 +41,14 @@ def read_templates(directory: Path) -> dict[str, Template]:
 
     Raises `RolloutError` for a directory without templates and for a file that does not describe itself.
     """
-    found = {path.stem: read_template(path.stem, _text(path)) for path in sorted(directory.glob("*.json"))}
+    found = {}
+    for path in sorted(directory.glob("*.json")):
+        try:
+            found[path.stem] = read_template(path.stem, path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RolloutError(f"{path} cannot be read: {error.strerror}; make it readable") from error
+        except UnicodeDecodeError as error:
+            raise RolloutError(f"{path} is not UTF-8 text; {_FORM}") from error
     if not found:
         raise RolloutError(f"no templates in {directory}; run `build-templates`, or from the project's root")
     return found
@@ -64,12 +71,3 @@ def read_template(layer: str, body: str) -> Template:
             f"no object; {_FORM}"
         )
         raise RolloutError(message) from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RolloutError(f"{path} cannot be read: {error.strerror}; make it readable") from error
-    except UnicodeDecodeError as error:
-        raise RolloutError(f"{path} is not UTF-8 text; {_FORM}") from error
