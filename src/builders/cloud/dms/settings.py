@@ -136,6 +136,9 @@ def _check(section: str, values: Any) -> None:
     if section not in DEFAULTS:
         raise invalid(f"Invalid task settings JSON: unknown section {section}; known are {', '.join(DEFAULTS)}")
     known = DEFAULTS[section]
+    if section == "Logging" and any((values or {}).get(name) for name in ("CloudWatchLogGroup", "CloudWatchLogStream")):
+        # terraform-provider-aws #21512
+        raise invalid("Task Settings CloudWatchLogGroup or CloudWatchLogStream cannot be set on create.")
     for name, value in (values or {}).items() if known else ():
         if name not in known:
             raise invalid(f"Invalid task settings JSON: {section} has no setting {name}")
