@@ -153,7 +153,7 @@ def test_a_replaced_resource_counts_as_retained_only_when_both_versions_say_so(
 def test_where_there_is_no_stack_everything_is_added_with_its_name() -> None:
     named = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "alarms"}}
     expected = (
-        Change("Named", "AWS::SNS::Topic", Effect.ADD, custom_name="alarms"),
+        Change("Named", "AWS::SNS::Topic", Effect.ADD, named="alarms"),
         Change("Thing", "AWS::SNS::Topic", Effect.ADD),
     )
     assert changes(None, template({"Thing": TOPIC, "Named": named}), {}, HERE) == expected
@@ -163,7 +163,7 @@ def test_a_name_with_a_part_that_aws_chooses_is_no_custom_name() -> None:
     group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": {"Fn::Sub": "/aws/lambda/${Function}"}}}
     function = {"Type": "AWS::Lambda::Function", "Properties": {"Code": {}}}
     found = changes(None, template({"Function": function, "Logs": group}), {}, HERE)
-    assert {change.logical_id: change.custom_name for change in found} == {"Function": "", "Logs": ""}
+    assert {change.logical_id: change.named for change in found} == {"Function": "", "Logs": ""}
 
 
 @pytest.mark.parametrize("status", ["REVIEW_IN_PROGRESS", "DELETE_COMPLETE"])

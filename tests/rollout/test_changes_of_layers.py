@@ -87,7 +87,7 @@ def of(logical_id: str, **properties: Any) -> Callable[[dict[str, Any]], object]
 def test_another_identifier_replaces_the_database_under_its_new_name() -> None:
     found = released("database", of("Database", DBInstanceIdentifier="ledger"))
     (change,) = [each for each in found.changes if each.logical_id == "Database"]
-    assert (change.effect, change.causes, change.custom_name) == (Effect.REPLACE, ("DBInstanceIdentifier",), "ledger")
+    assert (change.effect, change.causes, change.named) == (Effect.REPLACE, ("DBInstanceIdentifier",), "ledger")
 
 
 def test_public_access_replaces_the_replication_instance_and_its_task() -> None:

@@ -162,7 +162,7 @@ def test_two_ways_in_which_a_layer_changes_are_told_apart() -> None:
 
 
 def test_changes_that_differ_in_a_given_name_only_are_one() -> None:
-    named = [dataclasses.replace(DASHBOARD, custom_name=f"payments-{region}") for region in ("us-east-1", "eu-west-1")]
+    named = [dataclasses.replace(DASHBOARD, named=f"payments-{region}") for region in ("us-east-1", "eu-west-1")]
     made = plan(
         *(
             Group("rest", "monitoring", ChangeKind.UPDATE, targets(9, regions=[region]), (change,))

@@ -12,15 +12,16 @@ from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
 from builders.rollout.checks.drift import DriftedProperty, DriftView
-from builders.rollout.checks.status import InstanceStatus, InstanceView, StatusView, UnfinishedRun
+from builders.rollout.checks.status import InstanceStatus, InstanceView, StatusView
 from builders.rollout.executor.context import Failure, Report
 from builders.rollout.model import Instance, Operation, Status, Target
 from builders.rollout.render import findings, report, status
+from builders.rollout.state.journal import Command, Run, RunStatus
 from rollout.goldens import compare
 from rollout.planned import REGIONS, names, some_targets, targets
 
 LAYERS = ("network", "database", "database_users", "monitoring")
-RUN = UnfinishedRun("20261123T150000Z-ab12", "apply", "99ffaa001122", "5f3a", "2026-11-23T15:00:00+00:00", "RUNNING")
+RUN = Run("20261123T150000Z-ab12", Command.APPLY, "99ffaa001122", "5f3a", "2026-11-23T15:00:00+00:00")
 BROKEN = "ResourceLogicalId:Database, ResourceStatusReason:the class [db.r6g] is not offered"
 EVENT = "2026-11-23T16:01:02Z Database CREATE_FAILED: db.r6g.large is not in us-east-1e"
 
@@ -111,8 +112,8 @@ def test_a_phase_of_which_nothing_is_deployed_says_so() -> None:
     assert text == "Phase prod: no release has been rolled out completely\nNo layer of it is deployed anywhere."
 
 
-@pytest.mark.parametrize(("run", "next_command"), [("RUNNING", "resume"), ("FAILED", "apply")])
-def test_a_run_that_did_not_end_names_the_command_that_goes_on(run: str, next_command: str) -> None:
+@pytest.mark.parametrize(("run", "next_command"), [(RunStatus.RUNNING, "resume"), (RunStatus.FAILED, "apply")])
+def test_a_run_that_did_not_end_names_the_command_that_goes_on(run: RunStatus, next_command: str) -> None:
     view = dataclasses.replace(all_current(1), unfinished=dataclasses.replace(RUN, status=run))
     assert f"continue with rollout-stacksets {next_command} --phase prod" in status.status_text(view).plain
 

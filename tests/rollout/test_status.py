@@ -83,7 +83,7 @@ def test_a_failure_is_shown_with_its_reason(phase: SmallPhase) -> None:
     assert "Broken" in failed[0].reason
     assert view.release == ""
     assert view.unfinished is not None
-    assert (view.unfinished.command, view.unfinished.status, code) == ("apply", "FAILED", 1)
+    assert (view.unfinished.command, view.unfinished.status, code) == (Command.APPLY, RunStatus.FAILED, 1)
 
 
 def test_an_instance_that_the_phase_names_no_more_is_leaving(phase: SmallPhase) -> None:

@@ -97,18 +97,6 @@ class InstanceView:
 
 
 @dataclass(frozen=True)
-class UnfinishedRun:
-    """A run that holds the lock or failed. `command` is what it is for; `began` is an ISO time."""
-
-    id: str
-    command: str
-    release: str
-    owner: str
-    began: str
-    status: str
-
-
-@dataclass(frozen=True)
 class StatusView:
     """The status of a phase.
 
@@ -125,7 +113,8 @@ class StatusView:
     """The operations that are not over, with the layers of their stack sets."""
     release: str = ""
     released: str = ""
-    unfinished: UnfinishedRun | None = None
+    unfinished: Run | None = None
+    """It holds the lock, or failed."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -163,7 +152,7 @@ def run_status(
         running=tuple((layer, operation) for layer, (_, active) in sorted(found.items()) for operation in active),
         release=release,
         released=released,
-        unfinished=_unfinished(run),
+        unfinished=None if run is None or run.status is RunStatus.DONE else run,
         notes=(*unread, *_notes([name for name in present if name not in ours], ended)),
     )
     return view, 0 if view.good else 1
@@ -231,12 +220,6 @@ def _plain_stacks(
         target: InstanceView.of_plain(statuses.get(target), desired=target in targets)
         for target in sorted(statuses.keys() | targets)
     }
-
-
-def _unfinished(run: Run | None) -> UnfinishedRun | None:
-    if run is None or run.status is RunStatus.DONE:
-        return None
-    return UnfinishedRun(run.id, run.command.value, run.release, run.owner[:8], run.began, run.status.value)
 
 
 def _notes(unknown_sets: Iterable[str], ended: Sequence[EndedRun]) -> Iterator[str]:

@@ -160,7 +160,7 @@ def _resource_changes(before: Evaluated, after: Evaluated, region: str) -> list[
     staying = {name: body for name, body in new.items() if name in old}
     effects = {name: caused for name, body in staying.items() if (caused := effect_of(old[name], body, region))}
     found = [
-        Change(name, body["Type"], Effect.ADD, custom_name=custom_name(body, region))
+        Change(name, body["Type"], Effect.ADD, named=custom_name(body, region))
         for name, body in new.items()
         if name not in old
     ]
@@ -169,7 +169,7 @@ def _resource_changes(before: Evaluated, after: Evaluated, region: str) -> list[
             retained = body.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate")
             effect = Effect.RETAIN if retained else Effect.REMOVE
             named = custom_name(body, region)
-            found.append(Change(name, body["Type"], effect, custom_name=named, retained=retained))
+            found.append(Change(name, body["Type"], effect, named=named, retained=retained))
     for name, (kind, causes) in spread_effects(effects, staying, region).items():
         # Which version's policy counts is not documented: both have to retain.
         retained = kind.replaces and all(each[name].get("UpdateReplacePolicy") == "Retain" for each in (old, new))

@@ -48,7 +48,7 @@ class Change:
 
     `causes` are dotted property paths (`VpcConfig.SubnetIds`, `*` for the items of a list) or attributes of the
     resource (`DeletionPolicy`), the strongest only; ` (Vpc is replaced)` behind a path says that the value changes with
-    another resource. `custom_name` is the name that the template gives, if any. `retained` tells that the physical
+    another resource. `named` is the name that the template gives, if any. `retained` tells that the physical
     resource stays when it is replaced or leaves the template.
     """
 
@@ -56,7 +56,7 @@ class Change:
     type: str
     effect: Effect
     causes: tuple[str, ...] = ()
-    custom_name: str = ""
+    named: str = ""
     retained: bool = False
 
 

@@ -248,9 +248,9 @@ def _refused_replacements(layer: str, comparison: Comparison) -> Iterator[Hazard
         kind = resource_types.load(change.type, comparison.region)
         if kind is None or kind.deleted_first:
             continue
-        if change.custom_name and change.custom_name == custom_name(before, comparison.region):
+        if change.named and change.named == custom_name(before, comparison.region):
             message = (
-                f"{name} is named {change.custom_name}, and {causes} {'may require' if perhaps else 'requires'} "
+                f"{name} is named {change.named}, and {causes} {'may require' if perhaps else 'requires'} "
                 "replacing it: cannot update a stack when a custom-named resource requires replacing"
             )
             remedy = f"change {kind.name_property} too (another suffix), or remove {name} in a release of its own first"
@@ -287,8 +287,8 @@ def _taken_identities(layer: str, comparison: Comparison) -> Iterator[Hazard]:
 
 
 def _taken_from(layer: str, comparison: Comparison, change: Change, old: Change) -> Iterator[Hazard]:
-    if change.custom_name and change.custom_name == old.custom_name:
-        kind, what = HazardKind.CUSTOM_NAME, f"the name {change.custom_name}"
+    if change.named and change.named == old.named:
+        kind, what = HazardKind.CUSTOM_NAME, f"the name {change.named}"
     elif _same_identity(comparison, change, old.logical_id):
         kind, what = HazardKind.ALREADY_EXISTS, f"its {', '.join(_IDENTITY[change.type])}"
     else:

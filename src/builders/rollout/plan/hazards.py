@@ -88,7 +88,7 @@ class HazardFinder:
             exporting = comparison if before and changed_exports(comparison) else None
             found = hazards_of(layer, comparison, task_runs=running)
             # A given name may hold the account; with it, no two accounts would change alike.
-            changes = tuple(dataclasses.replace(change, custom_name="") for change in comparison.changes)
+            changes = tuple(dataclasses.replace(change, named="") for change in comparison.changes)
             self._answers[question] = _Answer(changes, found, exporting)
         return question, self._answers[question]
 

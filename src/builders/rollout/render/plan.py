@@ -171,7 +171,7 @@ def merged_groups(groups: Iterable[Group]) -> list[Group]:
     """
     alike: dict[Group, set[Target]] = defaultdict(set)
     for group in groups:
-        changes = group.changes and tuple(dataclasses.replace(each, custom_name="") for each in group.changes)
+        changes = group.changes and tuple(dataclasses.replace(each, named="") for each in group.changes)
         alike[dataclasses.replace(group, targets=(), changes=changes)].update(group.targets)
     return [dataclasses.replace(merged, targets=tuple(sorted(targets))) for merged, targets in alike.items()]
 

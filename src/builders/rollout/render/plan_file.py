@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from builders import files
 from builders.errors import RolloutError
 from builders.rollout.diff.changes import ChangeKind
-from builders.rollout.diff.effects import Change, Effect
+from builders.rollout.diff.effects import Change
 from builders.rollout.diff.hazards import HazardKind
 from builders.rollout.plan.plan import Plan, PlannedHazard, PlannedOperation
 from builders.rollout.render.page import clean
@@ -24,23 +24,6 @@ _VERSION_KEY = "stackferry_plan"
 _NAMED = 3
 
 
-class SavedChange(BaseModel, frozen=True, extra="forbid"):
-    """A change of one resource."""
-
-    logical_id: str
-    type: str
-    effect: Effect
-    causes: tuple[str, ...]
-    named: str
-    retained: bool
-
-    @classmethod
-    def of(cls, change: Change) -> SavedChange:
-        """A change in the form of the file."""
-        fields = dict(vars(change))
-        return cls(named=fields.pop("custom_name"), **fields)
-
-
 class SavedGroup(BaseModel, frozen=True, extra="forbid"):
     """Instances that change alike. Their targets are `account/region`."""
 
@@ -48,7 +31,7 @@ class SavedGroup(BaseModel, frozen=True, extra="forbid"):
     layer: str
     kind: ChangeKind
     places: list[str]
-    changes: list[SavedChange] | None
+    changes: tuple[Change, ...] | None
 
 
 class SavedHazard(BaseModel, frozen=True, extra="forbid"):
@@ -102,7 +85,7 @@ class SavedPlan(BaseModel, frozen=True, extra="forbid"):
                     layer=group.layer,
                     kind=group.kind,
                     places=list(map(str, group.targets)),
-                    changes=None if group.changes is None else list(map(SavedChange.of, group.changes)),
+                    changes=group.changes,
                 )
                 for group in plan.groups
             ],
@@ -175,7 +158,7 @@ def _compared(plan: SavedPlan) -> dict[str, Any]:
     return plan.model_dump(exclude={**follows, "hazards": {"__all__": {"blocks"}}})
 
 
-_Outcome = tuple[ChangeKind, list[SavedChange] | None]
+_Outcome = tuple[ChangeKind, tuple[Change, ...] | None]
 
 
 def _instances(before: SavedPlan, after: SavedPlan) -> Iterator[str]:
@@ -208,7 +191,7 @@ def _difference(was: _Outcome | None, now: _Outcome | None) -> str:
     return f"{now[0].value} changes other resources: {_resources(was[1], now[1])}"
 
 
-def _resources(was: list[SavedChange] | None, now: list[SavedChange] | None) -> str:
+def _resources(was: tuple[Change, ...] | None, now: tuple[Change, ...] | None) -> str:
     if was is None or now is None:
         return "compared in one of the plans only"
     names = sorted({each.logical_id for each in set(was) ^ set(now)})

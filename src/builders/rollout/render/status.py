@@ -16,6 +16,7 @@ from rich.text import Text
 from builders.rollout.checks.status import InstanceStatus, InstanceView, StatusView
 from builders.rollout.model import Target, grouped
 from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, Part, joined, next_command, target_list
+from builders.rollout.state.journal import RunStatus
 from builders.text import counted_noun
 
 FEW_ACCOUNTS = 25
@@ -88,7 +89,7 @@ def _layer(layer: str, by_target: Mapping[Target, InstanceView]) -> Sequence[Par
     totals = Counter(each.status for each in by_target.values())
     current, all_of_them = totals[InstanceStatus.CURRENT], len(by_target)
     # The bar is not full before all are current: the last one of three thousand must be seen.
-    filled = current * _BAR_COLUMNS // max(1, all_of_them) if all_of_them else _BAR_COLUMNS
+    filled = current * _BAR_COLUMNS // all_of_them if all_of_them else _BAR_COLUMNS
     parts: list[Part] = [f"{current:,} of {all_of_them:,}"]
     for status, (_, style) in _CELLS.items():
         if status is not InstanceStatus.CURRENT and totals[status]:
@@ -141,6 +142,7 @@ def status_text(view: StatusView, width: int = 80) -> Text:
 
 def status_data(view: StatusView) -> dict[str, Any]:
     """The state as a dictionary that `json` can write, with every instance."""
+    run = view.unfinished
     return {
         "phase": view.phase,
         "good": view.good,
@@ -162,7 +164,15 @@ def status_data(view: StatusView) -> dict[str, Any]:
             {"layer": layer, "id": operation.id, "action": operation.action, "status": operation.status}
             for layer, operation in view.running
         ],
-        "unfinished": dataclasses.asdict(view.unfinished) if view.unfinished else None,
+        "unfinished": run
+        and {
+            "id": run.id,
+            "command": run.command.value,
+            "release": run.release,
+            "owner": run.owner[:8],
+            "began": run.began,
+            "status": run.status.value,
+        },
         "notes": list(view.notes),
     }
 
@@ -195,9 +205,11 @@ def _running(page: Page, view: StatusView) -> None:
     run = view.unfinished
     if run is None:
         return
-    running = run.status == "RUNNING"
+    running = run.status is RunStatus.RUNNING
     how = "is under way, or was interrupted" if running else "did not succeed everywhere"
-    page.title(f"A run {how}: {run.command} {run.release}".rstrip())
-    page.line(f"{run.id}, begun {run.began} by {run.owner}, {run.status}", indent=2)
+    page.title(f"A run {how}: {run.command.value} {run.release}".rstrip())
+    page.line(f"{run.id}, begun {run.began} by {run.owner[:8]}, {run.status.value}", indent=2)
     # A run that failed is over: the same command again does what is left.
-    page.line("continue with ", (next_command("resume" if running else run.command, view.phase), STRONG), indent=2)
+    page.line(
+        "continue with ", (next_command("resume" if running else run.command.value, view.phase), STRONG), indent=2
+    )
