@@ -28,6 +28,9 @@ MAPPINGS = json.dumps(
 )
 
 
+TAGS = [{"Key": "Environment", "Value": "dev"}]
+
+
 @dataclass(frozen=True)
 class DeployedTask:
     """One deployed task: where it is, what its owner sees of it, and how a test decides what becomes of it."""
@@ -85,17 +88,21 @@ def resources() -> dict[str, Any]:
     return {
         "Instance": {
             "Type": "AWS::DMS::ReplicationInstance",
-            "Properties": {"ReplicationInstanceClass": "dms.t3.medium", "ReplicationInstanceIdentifier": "Ferry"},
+            "Properties": {
+                "ReplicationInstanceClass": "dms.t3.medium",
+                "ReplicationInstanceIdentifier": "Ferry",
+                "Tags": TAGS,
+            },
         },
         "Source": endpoint("source"),
         "Target": endpoint("target"),
-        "Task": task("ferry", ResourceIdentifier="ferry-task", Tags=[{"Key": "Environment", "Value": "dev"}]),
+        "Task": task("ferry", ResourceIdentifier="ferry-task", Tags=TAGS),
     }
 
 
 def endpoint(side: str) -> dict[str, Any]:
     properties = {"EndpointType": side, "EngineName": "postgres", "ServerName": f"{side}.example.com", "Port": 5432}
-    return {"Type": "AWS::DMS::Endpoint", "Properties": properties}
+    return {"Type": "AWS::DMS::Endpoint", "Properties": {**properties, "Tags": TAGS}}
 
 
 def task(name: str, **more: Any) -> dict[str, Any]:

@@ -229,11 +229,10 @@ def test_a_role_without_the_right_to_the_key_cannot_read_the_secret(phase: Whole
 def test_the_operator_runs_the_task_of_his_phase_and_no_other(phase: WholePhase) -> None:
     operator = assumed(phase, "stackferry-operator-us-east-1-dev", "migration-dev", phase.account)
     dms, arn = operator("dms"), phase.stacks["migration"]["ReplicationTaskArn"]
-    administrator = phase.client("dms")
-    task = administrator.describe_replication_tasks()["ReplicationTasks"][0]
+    task = dms.describe_replication_tasks()["ReplicationTasks"][0]
     for endpoint in (task["SourceEndpointArn"], task["TargetEndpointArn"]):
-        administrator.test_connection(ReplicationInstanceArn=task["ReplicationInstanceArn"], EndpointArn=endpoint)
-    until(lambda: {each["Status"] for each in administrator.describe_connections()["Connections"]} == {"successful"})
+        dms.test_connection(ReplicationInstanceArn=task["ReplicationInstanceArn"], EndpointArn=endpoint)
+    until(lambda: {each["Status"] for each in dms.describe_connections()["Connections"]} == {"successful"})
     dms.start_replication_task(ReplicationTaskArn=arn, StartReplicationTaskType="start-replication")
     assert dms.describe_table_statistics(ReplicationTaskArn=arn)["ReplicationTaskArn"] == arn
     other = arn.replace("ferry-task-dev", "ferry-task-prod")

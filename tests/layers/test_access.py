@@ -1,10 +1,11 @@
-"""The access layer: who becomes an operator of a phase, and that he touches no other phase and no secret.
+"""The access layer: who becomes an operator of a phase or carries its migration, and what each may touch.
 
 Policies are asked, not read: the emulator's IAM evaluator decides each call as AWS documents it.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +19,27 @@ Deploy = Callable[..., Evaluated]
 
 OPERATIONS, SECOND_OPERATIONS, STRANGER = "2" * 12, "3" * 12, "4" * 12
 ORGANIZATION = "o-a1b2c3d4e5"
-GIVEN = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", "CostCenter": "payments"}
-IMPORTS = {"database-DatabaseInstanceIdentifier-dev": "stackferry-database-dev"}
+SOURCE_SECRET = f"arn:aws:secretsmanager:us-east-1:{HERE}:secret:on-premises-AbCdEf"
+MASTER_SECRET = f"arn:aws:secretsmanager:us-east-1:{HERE}:secret:DatabaseSecret-GhIjKl"
+KEY, SOURCE_KEY = (f"arn:aws:kms:us-east-1:{HERE}:key/{digit * 8}-0000-0000-0000-000000000000" for digit in "12")
+GIVEN = {
+    "EnvironmentSuffix": "dev",
+    "MigrationPhase": "dev",
+    "CostCenter": "payments",
+    "SourceSecretArn": SOURCE_SECRET,
+}
+IMPORTS = {
+    "database-DatabaseInstanceIdentifier-dev": "stackferry-database-dev",
+    "secrets-SecretsManagerArn-dev": MASTER_SECRET,
+    "foundation-KmsKeyArn-dev": KEY,
+}
+ENDPOINT, INSTANCE = (f"arn:aws:dms:us-east-1:{HERE}:{kind}:ABCDEFGHIJKLMNOPQRSTUVWXYZ" for kind in ("endpoint", "rep"))
 TASK = f"arn:aws:dms:us-east-1:{HERE}:task:ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OWN = {"dms:task-tag/environment": "dev"}
+OWN_RESOURCE = {"aws:resourcetag/environment": "dev"}
+WITH_MFA = {"aws:multifactorauthpresent": "true"}
+THROUGH_SECRETS = {"kms:viaservice": "secretsmanager.us-east-1.amazonaws.com"}
+WANTED = {"CreateMigrationRole": "true"}
 
 
 @pytest.fixture
@@ -40,8 +58,8 @@ def pattern(template: Callable[[str], dict[str, Any]]) -> Callable[[str], re.Pat
 def may_assume(deploy: Deploy) -> Callable[..., bool]:
     """Asks the role's trust about a person of an account, with what he says and where he belongs."""
 
-    def may_assume(account: str, context: dict[str, str], **chosen: str) -> bool:
-        trust = deploy(**chosen).resources["OperatorRole"]["Properties"]["AssumeRolePolicyDocument"]
+    def may_assume(account: str, context: dict[str, str], role: str = "OperatorRole", **chosen: str) -> bool:
+        trust = deploy(**chosen).resources[role]["Properties"]["AssumeRolePolicyDocument"]
         request = iam_evaluator.EvalContext(
             principal_arn=f"arn:aws:iam::{account}:role/Person",
             principal_type="AssumedRole",
@@ -59,13 +77,13 @@ def may_assume(deploy: Deploy) -> Callable[..., bool]:
 
 
 @pytest.fixture
-def may(deploy: Deploy) -> Callable[..., bool]:
-    """Asks the operator's policy about a call."""
+def ask(deploy: Deploy) -> Callable[..., bool]:
+    """Asks a policy about a call."""
 
-    def may(action: str, resource: str, context: dict[str, str] | None = None) -> bool:
-        document = deploy().resources["OperatorPolicy"]["Properties"]["PolicyDocument"]
+    def ask(policy: str, action: str, resource: str, context: dict[str, str] | None = None, **chosen: str) -> bool:
+        document = deploy(**chosen).resources[policy]["Properties"]["PolicyDocument"]
         request = iam_evaluator.EvalContext(
-            principal_arn=f"arn:aws:sts::{HERE}:assumed-role/stackferry-operator-us-east-1-dev/person",
+            principal_arn=f"arn:aws:sts::{HERE}:assumed-role/Role/person",
             principal_type="AssumedRole",
             principal_account=HERE,
             action=action,
@@ -76,7 +94,19 @@ def may(deploy: Deploy) -> Callable[..., bool]:
         parsed = iam_evaluator.parse_policy_document(document)
         return bool(iam_evaluator.evaluate(request, [parsed]).decision == "Allow")
 
-    return may
+    return ask
+
+
+@pytest.fixture
+def may(ask: Callable[..., bool]) -> Callable[..., bool]:
+    """Asks the operator's policy about a call."""
+    return functools.partial(ask, "OperatorPolicy")
+
+
+@pytest.fixture
+def may_migrate(ask: Callable[..., bool]) -> Callable[..., bool]:
+    """Asks the policy of whoever carries the migration about a call."""
+    return functools.partial(ask, "MigrationPolicy", **WANTED)
 
 
 def test_the_template_is_the_golden_one(assert_golden: Callable[[str], None]) -> None:
@@ -188,6 +218,7 @@ def test_an_operator_sees_how_the_migration_does(may: Callable[..., bool], actio
         ("dms:ModifyReplicationTask", TASK),
         ("dms:MoveReplicationTask", TASK),
         ("dms:ReloadTables", TASK),
+        ("dms:TestConnection", TASK),
         ("cloudwatch:DisableAlarmActions", f"arn:aws:cloudwatch:us-east-1:{HERE}:alarm:lag"),
         ("rds:DeleteDBSnapshot", f"arn:aws:rds:us-east-1:{HERE}:snapshot:final"),
         ("rds:RestoreDBInstanceFromDBSnapshot", f"arn:aws:rds:us-east-1:{HERE}:snapshot:final"),
@@ -203,3 +234,117 @@ def test_an_operator_reads_no_secret_and_changes_nothing_but_whether_the_task_ru
 
 def test_the_phase_tells_its_operators_the_role(deploy: Deploy) -> None:
     assert deploy().outputs == {"OperatorRoleArn": "${OperatorRole.Arn}"}
+
+
+@pytest.mark.parametrize("role", ["OperatorPolicy", "MigrationPolicy"])
+@pytest.mark.parametrize("resource", [ENDPOINT, INSTANCE])
+@pytest.mark.parametrize(
+    ("tags", "is_allowed"), [(OWN_RESOURCE, True), ({"aws:resourcetag/environment": "prod"}, False), ({}, False)]
+)
+def test_connections_are_tested_between_what_bears_the_phase_s_tag(
+    ask: Callable[..., bool], role: str, resource: str, tags: dict[str, str], is_allowed: bool
+) -> None:
+    """DMS starts no task whose connections were not tested, and asks for the right on either."""
+    assert ask(role, "dms:TestConnection", resource, tags, **WANTED) is is_allowed
+
+
+# Who carries the migration
+
+
+def test_nobody_reads_secrets_unless_the_role_is_asked_for(deploy: Deploy) -> None:
+    assert [name for name in deploy().resources if name.startswith("Migration")] == []
+    assert "MigrationRoleArn" not in deploy().outputs
+    assert deploy(**WANTED).outputs["MigrationRoleArn"] == "${MigrationRole.Arn}"
+
+
+def test_its_name_tells_the_region_and_the_environment(deploy: Deploy) -> None:
+    made = deploy(**WANTED).resources["MigrationRole"]["Properties"]
+    assert made["RoleName"] == "stackferry-migration-us-east-1-dev"
+    assert made["MaxSessionDuration"] == 12 * 60 * 60
+
+
+@pytest.mark.parametrize(
+    ("account", "context", "is_trusted"),
+    [
+        (HERE, WITH_MFA, True),
+        (HERE, {}, False),
+        (HERE, {"aws:multifactorauthpresent": "false"}, False),
+        (HERE, {"sts:externalid": "migration-dev"}, False),
+        (OPERATIONS, WITH_MFA | {"sts:externalid": "migration-dev"}, False),
+    ],
+)
+def test_with_no_account_listed_it_takes_people_of_this_one_who_logged_in_with_a_second_factor(
+    may_assume: Callable[..., bool], account: str, context: dict[str, str], is_trusted: bool
+) -> None:
+    """The console's Switch Role passes no external id."""
+    assert may_assume(account, context, "MigrationRole", **WANTED) is is_trusted
+
+
+@pytest.mark.parametrize(
+    ("account", "context", "is_trusted"),
+    [
+        (OPERATIONS, {"sts:externalid": "migration-dev", "aws:principalorgid": ORGANIZATION}, True),
+        (OPERATIONS, {"sts:externalid": "migration-dev"}, False),
+        (OPERATIONS, {"sts:externalid": "migration-prod", "aws:principalorgid": ORGANIZATION}, False),
+        (OPERATIONS, WITH_MFA | {"aws:principalorgid": ORGANIZATION}, False),
+        (HERE, WITH_MFA | {"sts:externalid": "migration-dev", "aws:principalorgid": ORGANIZATION}, False),
+    ],
+)
+def test_listed_accounts_say_the_external_id_and_belong_to_the_organization(
+    may_assume: Callable[..., bool], account: str, context: dict[str, str], is_trusted: bool
+) -> None:
+    chosen = WANTED | {"OperatorAccountIds": OPERATIONS, "OrganizationId": ORGANIZATION}
+    assert may_assume(account, context, "MigrationRole", **chosen) is is_trusted
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context"),
+    [
+        ("dms:StartReplicationTask", TASK, OWN),
+        ("dms:StopReplicationTask", TASK, OWN),
+        ("dms:DescribeTableStatistics", TASK, OWN),
+        ("dms:DescribeReplicationTasks", "*", {}),
+        ("dms:DescribeConnections", "*", {}),
+        ("secretsmanager:GetSecretValue", MASTER_SECRET, {}),
+        ("secretsmanager:GetSecretValue", SOURCE_SECRET, {}),
+        ("kms:Decrypt", KEY, THROUGH_SECRETS),
+    ],
+)
+def test_whoever_carries_the_migration_runs_the_task_and_reads_the_secrets_of_both_databases(
+    may_migrate: Callable[..., bool], action: str, resource: str, context: dict[str, str]
+) -> None:
+    assert may_migrate(action, resource, context)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context"),
+    [
+        ("secretsmanager:GetSecretValue", MASTER_SECRET.replace("Database", "Dms"), {}),
+        ("secretsmanager:GetSecretValue", MASTER_SECRET.replace("us-east-1", "eu-central-1"), {}),
+        ("secretsmanager:PutSecretValue", MASTER_SECRET, {}),
+        ("secretsmanager:UpdateSecretVersionStage", MASTER_SECRET, {}),
+        ("kms:Decrypt", KEY, {}),
+        ("kms:Decrypt", KEY, {"kms:viaservice": "rds.us-east-1.amazonaws.com"}),
+        ("kms:Decrypt", SOURCE_KEY, THROUGH_SECRETS),
+        ("kms:GenerateDataKey", KEY, THROUGH_SECRETS),
+        ("dms:StartReplicationTask", TASK, {"dms:task-tag/environment": "prod"}),
+        ("dms:ModifyReplicationTask", TASK, OWN),
+        ("dms:DeleteReplicationTask", TASK, OWN),
+        ("dms:ModifyEndpoint", ENDPOINT, OWN_RESOURCE),
+        ("dms:AddTagsToResource", TASK, OWN),
+        ("rds:ModifyDBInstance", f"arn:aws:rds:us-east-1:{HERE}:db:stackferry-database-dev", {}),
+        ("iam:PassRole", "*", {}),
+    ],
+)
+def test_whoever_carries_the_migration_does_nothing_more(
+    may_migrate: Callable[..., bool], action: str, resource: str, context: dict[str, str]
+) -> None:
+    assert not may_migrate(action, resource, context)
+
+
+def test_the_key_of_the_source_s_secret_is_used_through_secrets_manager_where_it_has_one_of_its_own(
+    may_migrate: Callable[..., bool],
+) -> None:
+    given = {"SourceSecretKeyArn": SOURCE_KEY}
+    assert may_migrate("kms:Decrypt", SOURCE_KEY, THROUGH_SECRETS, **given)
+    assert not may_migrate("kms:Decrypt", SOURCE_KEY, **given)

@@ -130,6 +130,7 @@ def test_the_administration_role_wears_it_and_nobody_else_of_that_account(
         ("lambda:CreateFunction", arn("lambda", f"function:{STACK_SET}-rot-RotationFunction-1A2B")),
         ("iam:CreateRole", role(f"{STACK_SET}-rota-RotationRole-1A2B")),
         ("iam:CreateRole", role("stackferry-operator-eu-central-1-dev")),
+        ("iam:CreateRole", role("stackferry-migration-eu-central-1-dev")),
         ("kms:CreateKey", "*"),
         ("kms:CreateAlias", arn("kms", "alias/stackferry-dev")),
         ("logs:CreateLogGroup", arn("logs", "log-group:/aws/rds/instance/stackferry-database-dev/postgresql:*")),
@@ -243,7 +244,7 @@ def test_every_service_that_a_phase_s_roles_trust_can_be_given_them(
         for layer in phase
         for body in template(layer)["Resources"].values()
         if body["Type"] == "AWS::IAM::Role"
-        for statement in body["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        for statement in body["Properties"]["AssumeRolePolicyDocument"].get("Statement", [])  # else no service's role
         for service in statement["Principal"].get("Service", [])
     }
     passed = role(f"{STACK_SET}-Role-1A2B")

@@ -53,6 +53,13 @@ def resources(template: dict[str, Any], *types: str) -> Iterator[tuple[str, dict
             yield name, resource
 
 
+def alternatives(value: Any) -> list[Any]:
+    """The values that conditions choose between."""
+    if isinstance(value, dict) and "Fn::If" in value:
+        return [one for branch in value["Fn::If"][1:] for one in alternatives(branch)]
+    return [value]
+
+
 def lint_data(name: str) -> Any:
     """A table that cfn-lint ships."""
     path = importlib.resources.files("cfnlint.data.AdditionalSpecs") / name
@@ -177,8 +184,9 @@ def test_logs_are_encrypted_and_do_not_stay_for_ever(template: Template, layer: 
 def test_roles_get_customer_managed_policies_and_trust_no_wildcard(template: Template, layer: str) -> None:
     for name, role in resources(template(layer), "AWS::IAM::Role"):
         assert "Policies" not in role["Properties"], name
-        for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
-            assert "*" not in json.dumps(statement["Principal"]), name
+        for document in alternatives(role["Properties"]["AssumeRolePolicyDocument"]):
+            for statement in document["Statement"]:
+                assert "*" not in json.dumps(statement["Principal"]), name
 
 
 def test_every_allowed_action_is_named_and_every_wildcard_resource_has_its_reason(

@@ -100,8 +100,8 @@ def _global(service: str, *resources: str) -> tuple[str, ...]:
     return tuple(f"{service}::${{AWS::AccountId}}:{resource}" for resource in resources)
 
 
-_OWN_ROLES = _global("iam", f"role/{STACKS}", "role/stackferry-operator-*")
-"""The operator's role is the only one of a phase with a given name. The role of this policy, and the plan role, are
+_OWN_ROLES = _global("iam", f"role/{STACKS}", "role/stackferry-operator-*", "role/stackferry-migration-*")
+"""The roles of `access` are the only ones of a phase with a given name. The role of this policy, and the plan role, are
 none of them: it cannot widen itself."""
 
 GRANTS: dict[str, tuple[Grant, ...]] = {
