@@ -119,5 +119,7 @@ def test_the_gateway_changes_in_place(phase: Phase, network: dict[str, str]) -> 
     }
     moved = phase.deploy("network", **other)
     after = phase.routes(table)["172.16.0.0/16"], phase.account.physical_id("OnPremisesRoute1", "network")
-    assert (before[0], after[0]) == (phase.parameters["TransitGatewayId"], moved["PrivateGatewayId"])
+    assert (before[0], after[0]) == (phase.parameters["TransitGatewayId"], moved["DirectConnectAttachmentId"])
     assert before[1] == after[1]
+    phase.deploy("network")
+    assert phase.routes(table)["172.16.0.0/16"] == phase.parameters["TransitGatewayId"]

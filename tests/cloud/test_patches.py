@@ -71,6 +71,10 @@ STILL_WRONG = {
         condition = {"Fn::Equals": [{"Ref": "AWS::Region"}, "us-east-1"]}
         wrong = engine._evaluate_conditions({"Conditions": {"IsHere": condition}}, {}) == {"IsHere": False}
     """,
+    "cloudformation.templates._extract_deps": """
+        from ministack.services.cloudformation import engine
+        wrong = engine._extract_deps({"Metadata": {"WaitsFor": {"Ref": "Other"}}}, {"Other"}) == set()
+    """,
     "cloudformation.stacks._runs_on_worker_thread": """
         from ministack.services.cloudformation import stacks
         wrong = not stacks._runs_on_worker_thread("AWS::RDS::DBInstance")

@@ -146,6 +146,24 @@ def test_intrinsic_functions_have_the_values_that_they_have_on_aws(account: Acco
     assert made == {"Third": "10.0.2.0/24", "OfRef": "10.9.0.16/28", "Zones": zones, "Here": "yes"}
 
 
+def test_a_resource_waits_for_what_its_metadata_refers_to(account: Account) -> None:
+    waits = {"WaitsFor": {"Fn::If": ["IsHere", {"Ref": "Second"}, {"Ref": "Third"}]}}
+    account.deploy(
+        {"First": {"Type": "AWS::SNS::Topic", "Metadata": waits}, "Second": {"Type": "AWS::SNS::Topic"}}
+        | {"Third": {"Type": "AWS::SNS::Topic", "Condition": "IsElsewhere"}},
+        sections={
+            "Conditions": {
+                "IsHere": {"Fn::Equals": [{"Ref": "AWS::Region"}, "us-east-1"]},
+                "IsElsewhere": {"Fn::Not": [{"Condition": "IsHere"}]},
+            }
+        },
+    )
+    made = [
+        event["LogicalResourceId"] for event in account.events("stack") if event["ResourceStatus"] == "CREATE_COMPLETE"
+    ]
+    assert made == ["stack", "First", "Second"]  # the last event first
+
+
 def test_a_region_with_two_zones_has_two(account: Account) -> None:
     sections = {"Outputs": {"Zones": {"Value": {"Fn::Join": [",", {"Fn::GetAZs": {"Ref": "AWS::Region"}}]}}}}
     made = account.elsewhere("us-west-1").deploy(QUEUE, sections=sections)

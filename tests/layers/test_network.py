@@ -361,15 +361,6 @@ def test_names_of_on_premises_are_asked_of_the_servers_that_are_given(
 # Outputs
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"), [({}, None), (TRANSIT_GATEWAY, None), (PRIVATE_GATEWAY, "${PrivateGateway}")]
-)
-def test_the_private_gateway_is_exported_for_routes_of_others_only_where_there_is_one(
-    deploy: Deploy, options: dict[str, str], expected: str | None
-) -> None:
-    assert deploy(**options).exports.get("network-PrivateGatewayId-dev") == expected
-
-
 def test_the_acl_is_exported_for_entries_of_others(deploy: Deploy) -> None:
     assert deploy().exports["network-PrivateNetworkAclId-dev"] == "${PrivateNetworkAcl}"
 

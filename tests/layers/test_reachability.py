@@ -71,7 +71,6 @@ WITH_CLIENTS: dict[str, dict[str, str]] = {
     },
     "private gateway, every slot of the clients": PRIVATE_GATEWAY
     | {f"ApplicationCidr{slot}": f"10.99.{slot}.0/24" for slot in (1, 2, 3, 4)}
-    | {f"ApplicationRoute{slot}": "true" for slot in (1, 2, 3, 4)}
     | {"OperatorCidr1": "192.168.9.0/28", "OperatorCidr2": "10.98.0.0/16", "OperatorRoute2": "true"}
     | {"ApplicationSecurityGroupId1": "sg-01234567", "ApplicationSecurityGroupId2": "sg-01234568"},
 }

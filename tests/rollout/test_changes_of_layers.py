@@ -77,7 +77,19 @@ def test_another_transit_gateway_replaces_the_attachment_and_only_modifies_its_r
     found = effects(released("network", values_before=attached("a"), **attached("b")))
     assert found["TransitGatewayAttachment"] == ("replace", ("TransitGatewayId",))
     # A route takes another target in place: only its table and its destination are create-only.
-    assert found["TransitGatewayRoute1"][0] == "modify"
+    assert found["OnPremisesRoute1"][0] == "modify"
+
+
+def test_another_gateway_modifies_the_route_too() -> None:
+    transit = {"Connectivity": "TransitGateway", "TransitGatewayId": f"tgw-{'a' * 17}"}
+    gateway = "01234567-89ab-cdef-0123-456789abcdef"
+    private: dict[str, Any] = {
+        "Connectivity": "VirtualPrivateGateway",
+        "TransitGatewayId": "",
+        "DirectConnectGatewayId": gateway,
+    }
+    found = effects(released("network", values_before=transit, **private))
+    assert found["OnPremisesRoute1"] == ("modify", ("GatewayId", "Metadata", "TransitGatewayId"))
 
 
 def of(logical_id: str, **properties: Any) -> Callable[[dict[str, Any]], object]:

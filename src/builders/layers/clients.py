@@ -16,7 +16,7 @@ from troposphere.cloudformation import WaitConditionHandle
 
 from builders import naming, parameters
 from builders.layers import network
-from builders.layers._network import acl, attachment, connectivity
+from builders.layers._network import acl, connectivity
 from builders.stack import Scope, Stack
 
 SCOPE = Scope.PHASE
@@ -161,23 +161,29 @@ def _let_range_in(stack: Stack, slot: _Slot, port: Ref, rule_number: int) -> Non
 
 
 def _route_back(stack: Stack, slot: _Slot, transit_gateway_id: Ref) -> None:
-    """Route what answers a range that lies outside the on-premises ranges, which `network` routes."""
+    """Route what answers a range outside the on-premises ranges, which `network` routes, over the transit gateway.
+
+    A virtual private gateway needs no route: it teaches the table every range that is announced to it, and what is not
+    announced it could not forward (EC2 API reference, "EnableVgwRoutePropagation"). So nothing here holds
+    on to that gateway when `network` changes to the other.
+    """
     wanted = stack.parameter(
         parameters.boolean(
             route_parameter(slot.parameter),
-            f"true where {slot.parameter} lies outside the OnPremisesCidr ranges and needs a route of its own",
+            f"true where {slot.parameter} lies outside the OnPremisesCidr ranges, behind the transit gateway",
         )
     ).ref()
-    attachment.add_route(
-        stack,
-        f"RouteTo{slot.kind}Range{slot.number}",
-        stack.import_value(network.PRIVATE_ROUTE_TABLE_IDS),
-        slot.value,
-        transit_gateway_id,
-        stack.import_value(network.PRIVATE_GATEWAY_ID),
-        Condition=stack.condition(
-            f"Has{slot.kind}Route{slot.number}", And(Condition(slot.is_given), Equals(wanted, "true"))
-        ),
+    stack.add(
+        ec2.Route(
+            f"RouteTo{slot.kind}Range{slot.number}",
+            Condition=stack.condition(
+                f"Has{slot.kind}Route{slot.number}",
+                And(Condition(slot.is_given), Equals(wanted, "true"), Condition(connectivity.IS_TRANSIT_GATEWAY)),
+            ),
+            RouteTableId=stack.import_value(network.PRIVATE_ROUTE_TABLE_IDS),
+            DestinationCidrBlock=slot.value,
+            TransitGatewayId=transit_gateway_id,
+        )
     )
     stack.rule(
         f"{slot.kind}Route{slot.number}NeedsRange",

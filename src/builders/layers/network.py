@@ -13,7 +13,7 @@ from troposphere import If, Join, NoValue, Ref, ec2
 from builders import parameters
 from builders.layers import foundation
 from builders.layers._network import acl, attachment, flow_logs, groups, on_premises, resolver, subnets
-from builders.layers._network.connectivity import IS_CONNECTED, IS_PRIVATE_GATEWAY, IS_TRANSIT_GATEWAY
+from builders.layers._network.connectivity import IS_CONNECTED, IS_TRANSIT_GATEWAY
 from builders.stack import Export, Scope, Stack
 
 SCOPE = Scope.PHASE
@@ -24,7 +24,6 @@ PRIVATE_ROUTE_TABLE_IDS = Export(
     "network", "PrivateRouteTableIds", "The route tables of the private subnets, joined by commas"
 )
 PRIVATE_NETWORK_ACL_ID = Export("network", "PrivateNetworkAclId", "The network ACL of the private subnets")
-PRIVATE_GATEWAY_ID = Export("network", "PrivateGatewayId", "The virtual private gateway, where there is one")
 DATABASE_SECURITY_GROUP_ID = Export("network", "DatabaseSecurityGroupId", "Worn by the target database")
 DMS_SECURITY_GROUP_ID = Export(
     "network", "DmsSecurityGroupId", "Worn by the replication instance and by the function that proves its way"
@@ -78,7 +77,6 @@ def _attach(
     subnets.associate(stack, of_gateway, own_table, acl.build_open(stack, vpc))
     in_zones = [first.ref(), second.ref(), If(subnets.HAS_THIRD_ZONE, third.ref(), NoValue)]
     transit, private = attachment.build(stack, vpc, in_zones, route_table, gateways, other_end.ranges)
-    stack.export(PRIVATE_GATEWAY_ID, private.ref(), condition=IS_PRIVATE_GATEWAY)
     # AWS gives the attachment of a virtual private gateway no id of its own; the gateway's id stands for it.
     stack.output(
         "DirectConnectAttachmentId",

@@ -77,6 +77,8 @@ def _to_outside(
     flow: Flow, subnet: str, table: str, cidr: IPv4Network, topology: Topology, wanted: Demands
 ) -> Iterator[Finding]:
     routes = [route for route in topology.routes if route.table == table and _covers(route, cidr)]
+    if not routes and flow.source.ranges:
+        routes = list(_learnt(table, cidr, topology))
     if not routes:
         yield Finding(str(flow), f"route table {table}", f"no route to {cidr}{flow.hint}")
     for route in routes:
@@ -88,6 +90,13 @@ def _to_outside(
             *(gap for name, _ in private for gap in _private_gateway_gaps(route, name, topology, wanted)),
         ]
         yield from (Finding(str(flow), f"route {route.name}", gap) for gap in gaps)
+
+
+def _learnt(table: str, cidr: IPv4Network, topology: Topology) -> Iterator[Route]:
+    """The route to a client that a virtual private gateway teaches the table, once the range is announced to it."""
+    for name, properties in topology.of_type("AWS::EC2::VPNGatewayRoutePropagation"):
+        if table in properties["RouteTableIds"]:
+            yield Route(name, table, str(cidr), properties["VpnGatewayId"])
 
 
 def _covers(route: Route, cidr: IPv4Network) -> bool:

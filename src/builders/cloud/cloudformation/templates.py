@@ -73,6 +73,15 @@ def _evaluate_conditions(original: Any, template: Mapping[str, Json], parameters
     return original({**template, "Conditions": resolved(template.get("Conditions") or {})}, parameters)
 
 
+@patch(
+    "ministack.services.cloudformation.engine._extract_deps",
+    why="only DependsOn and references in Properties make a resource wait; on AWS those in Metadata do as well "
+    "(cloudonaut.io, Optional DependsOn with CloudFormation: Metadata to the rescue)",
+)
+def _extract_deps(original: Any, resource: Mapping[str, Json], names: set[str]) -> Json:
+    return original(resource, names) | original({"Properties": resource.get("Metadata") or {}}, names)
+
+
 def _check_references(template: Mapping[str, Json]) -> None:
     """Refuse Ref, Fn::GetAtt, Fn::Sub, DependsOn and conditions that name nothing. Raises ValueError."""
     resources = template.get("Resources") or {}

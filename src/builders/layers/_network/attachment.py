@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from troposphere import If, NoValue, Ref, directconnect, ec2
+from troposphere import If, NoValue, directconnect, ec2
 
 from builders.layers._network.connectivity import IS_PRIVATE_GATEWAY, IS_TRANSIT_GATEWAY, Gateways
 from builders.layers._network.ranges import Range
@@ -31,46 +30,23 @@ def build(
     transit = _transit_gateway(stack, vpc, subnet_ids, gateways)
     private, attached = _private_gateway(stack, vpc, route_table, gateways)
     for source in ranges:
-        route = add_route(
-            stack,
+        # One route for both gateways: its range cannot change, and while it stands AWS refuses a second one for the
+        # same range, so that a change of the gateway could not be deployed.
+        route = ec2.Route(
             f"OnPremisesRoute{source.number}",
-            route_table.ref(),
-            source.cidr,
-            gateways.transit_gateway_id,
-            private.ref(),
             Condition=source.is_reached,
+            RouteTableId=route_table.ref(),
+            DestinationCidrBlock=source.cidr,
+            TransitGatewayId=If(IS_TRANSIT_GATEWAY, gateways.transit_gateway_id, NoValue),
+            GatewayId=If(IS_TRANSIT_GATEWAY, NoValue, private.ref()),
+            # AWS refuses a route to a gateway that the VPC is not attached to. DependsOn takes no function and may not
+            # name a resource whose condition is false; CloudFormation waits for a reference in Metadata just as well
+            # (cloudonaut.io, "Optional DependsOn with CloudFormation: Metadata to the rescue").
+            Metadata={WAITS_FOR: If(IS_TRANSIT_GATEWAY, transit.ref(), attached.ref())},
         )
-        # AWS refuses a route to a gateway that the VPC is not attached to. DependsOn takes no function and may not name
-        # a resource whose condition is false; CloudFormation waits for a reference in Metadata just as well
-        # (cloudonaut.io, "Optional DependsOn with CloudFormation: Metadata to the rescue").
-        route.Metadata = {WAITS_FOR: If(IS_TRANSIT_GATEWAY, transit.ref(), attached.ref())}
+        # troposphere counts two targets and does not see that one of them has no value.
+        stack.add(route.no_validation())
     return transit, private
-
-
-def add_route(
-    stack: Stack,
-    title: str,
-    route_table_id: object,
-    cidr: Ref,
-    transit_gateway_id: Ref,
-    private_gateway_id: object,
-    **attributes: Any,
-) -> ec2.Route:
-    """Add a route over whichever gateway the VPC has.
-
-    One resource for both: a route's range cannot change, and while it stands AWS refuses a second one for the same
-    range, so that a change of the gateway could not be deployed.
-    """
-    route = ec2.Route(
-        title,
-        RouteTableId=route_table_id,
-        DestinationCidrBlock=cidr,
-        TransitGatewayId=If(IS_TRANSIT_GATEWAY, transit_gateway_id, NoValue),
-        GatewayId=If(IS_TRANSIT_GATEWAY, NoValue, private_gateway_id),
-        **attributes,
-    )
-    # troposphere counts two targets and does not see that one of them has no value.
-    return stack.add(route.no_validation())
 
 
 def _transit_gateway(
