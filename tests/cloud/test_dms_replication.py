@@ -156,6 +156,27 @@ def test_where_conflicts_are_not_ignored_they_stop_the_task(overlapping: Callabl
     assert "Table 'payments.traced': 23505" in message
 
 
+def test_a_table_that_is_loaded_follows_its_changes_while_another_still_loads_and_nothing_comes_twice(
+    pair: Pair,
+) -> None:
+    pair.both("CREATE TABLE payments.first (id int PRIMARY KEY)", "CREATE TABLE payments.keyless (id int)")
+    pair.source("INSERT INTO payments.first VALUES (1)", "INSERT INTO payments.keyless VALUES (1)")
+    task = pair.task()
+    with pair.locked("payments.first"):
+        task.start()
+        wait_for(lambda: task.table("keyless")["TableState"] == "Table completed")
+        pair.source("INSERT INTO payments.keyless VALUES (2)", "INSERT INTO payments.first VALUES (2)")
+        wait_for(lambda: pair.same("payments.keyless"))
+        pair.target("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ferry_dms'")
+        pair.source("INSERT INTO payments.keyless VALUES (3)")
+        wait_for(lambda: pair.same("payments.keyless"))
+        assert task.table("first")["TableState"] == "Full load"
+    wait_for(lambda: pair.same("payments.first"))
+    task.loaded()
+    pair.source("INSERT INTO payments.keyless VALUES (4)")
+    wait_for(lambda: pair.same("payments.keyless"))
+
+
 @pytest.mark.parametrize(
     ("mode", "rows", "indexes"),
     [("DO_NOTHING", [(1,), (9,)], 2), ("TRUNCATE_BEFORE_LOAD", [(1,)], 2), ("DROP_AND_CREATE", [(1,)], 1)],

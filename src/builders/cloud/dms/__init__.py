@@ -18,7 +18,8 @@ What it does:
 
     replication.py  one run of a task: from its start over the load to the changes
     tables.py       the tables that it carries: columns, keys, and how DMS takes each type
-    load.py         the full load
+    load.py         the full load of a table
+    loads.py        the loads side by side, and the changes that are kept meanwhile
     capture.py      the changes of the source, from its logical slot
     decoding.py     the text of test_decoding
     apply.py        transactions into the target, in order and exactly once; the policies for errors

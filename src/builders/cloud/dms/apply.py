@@ -40,11 +40,15 @@ class Applier:
 
     def __init__(
         self, session: psycopg.Connection[Any], tables: Mapping[Name, Table], settings: Settings, control: Control,
-        statistics: Tables, report: Report, loaded_until: Callable[[Name], int],
+        statistics: Tables, report: Report, loaded_until: Mapping[Name, int],
     ) -> None:  # fmt: skip
         self._session, self._tables, self._settings, self._control = session, tables, settings, control
         self._statistics, self._report, self._loaded_until = statistics, report, loaded_until
         self._writer = Writer()
+        self.after: Mapping[Name, int] = {}
+        """Up to where a table's changes are in the target already, beyond the position of the task."""
+        self.mark: Callable[[psycopg.Connection[Any], int], None] = control.applied
+        """Writes the position."""
         self._told: set[str] = set()
         self.changed: list[tuple[Table, Change]] = []
         """What was applied last, for the validation."""
@@ -54,7 +58,7 @@ class Applier:
     def apply(self, transactions: Sequence[Transaction]) -> int:
         """Apply transactions, and return the number of changes of the task's tables. Raises `TaskStopped`."""
         wanted = [(one, list(self._wanted(one))) for one in transactions]
-        self.changed = []
+        before = list(self.changed)
         try:
             self._refuse_triggers(wanted)
             self._together(wanted)
@@ -62,7 +66,7 @@ class Applier:
             if isinstance(error, psycopg.Error) and is_recoverable(error):
                 raise
             self._session.rollback()
-            self.changed = []
+            self.changed = before
             for one, changes in wanted:
                 self._one_by_one(one, changes)
         return sum(len(changes) for _, changes in wanted)
@@ -79,6 +83,8 @@ class Applier:
                 self._truncated(change)
                 continue
             table = self._tables.get(change.table)
+            if transaction.position <= self.after.get(change.table, 0):
+                continue
             if table is not None and not self._statistics.is_suspended(change.table):
                 yield table, change
 
@@ -108,7 +114,7 @@ class Applier:
             if rows:
                 runs.append((self._run(query, rows), len(rows)))
             if wanted:
-                self._control.applied(self._session, wanted[-1][0].position)
+                self.mark(self._session, wanted[-1][0].position)
         if any(cursor.rowcount != number for cursor, number in runs):
             raise Failed
         self._session.commit()
@@ -137,13 +143,13 @@ class Applier:
         for table, change in changes:
             if self._statistics.is_suspended(table.name):
                 continue
-            overlaps = transaction.position <= self._loaded_until(table.name)
+            overlaps = transaction.position <= self._loaded_until.get(table.name, 0)
             try:
                 self._one(table, change, overlaps)
             except TaskStopped:
                 self._session.rollback()
                 raise
-        self._control.applied(self._session, transaction.position)
+        self.mark(self._session, transaction.position)
         self._session.commit()
 
     def _one(self, table: Table, change: Change, overlaps: bool) -> None:

@@ -9,6 +9,7 @@ the heartbeat is for (DMS API reference, "PostgreSQLSettings", HeartbeatEnable).
 from __future__ import annotations
 
 import datetime
+import hashlib
 import select
 import struct
 import time
@@ -93,6 +94,19 @@ def check_slot(session: psycopg.Connection[Any], name: str) -> int:
             "WAL is gone (wal_status lost)"
         )
     return position(confirmed or "0/0")
+
+
+def slot_name(arn: str) -> str:
+    """Return the name of a task's own slot: lower-case letters, digits and underscores, at most 63."""
+    name = "".join(
+        letter if letter.isalnum() and letter.isascii() else "_" for letter in arn.rpartition(":")[2].lower()
+    )
+    return f"awsdms_{name[:40]}_{hashlib.sha256(arn.encode()).hexdigest()[:12]}"
+
+
+def has_slot(session: psycopg.Connection[Any], name: str) -> bool:
+    """Return whether there is a slot of that name."""
+    return bool(session.execute("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", (name,)).fetchone())
 
 
 class Stream:
@@ -183,6 +197,37 @@ class Stream:
         self._pg.put_copy_data(b"r" + struct.pack(">qqqqB", self.read_position, self._flushed, self._flushed, now, 0))
         self._pg.flush()
         self._answered = time.monotonic()
+
+
+class Heartbeat:
+    """Writes to the source every few minutes, so that an idle database's slot moves on.
+
+    Source: DMS API reference, "PostgreSQLSettings": HeartbeatEnable, HeartbeatFrequency (minutes, 5), HeartbeatSchema.
+    """
+
+    def __init__(self, source: Endpoint, session: psycopg.Connection[Any]) -> None:
+        self._session, self._last = session, 0.0
+        self._enabled = source.flag("HeartbeatEnable")
+        self._seconds = 60.0 * source.number("HeartbeatFrequency", 5)
+        self._schema = sql.Identifier(source.attributes.get("heartbeatschema") or "public")
+        self._table = sql.SQL("{}.awsdms_heartbeat").format(self._schema)
+
+    def beat(self) -> None:
+        """Write, when it is time."""
+        now = time.monotonic()
+        if not self._enabled or (self._last and now - self._last < self._seconds):
+            return
+        if not self._last:
+            self._session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(self._schema))
+            self._session.execute(
+                sql.SQL("CREATE TABLE IF NOT EXISTS {} (hb_key bigint PRIMARY KEY, hb_created_by varchar(100), "
+                        "hb_created_at timestamptz, hb_last_heartbeat_at timestamptz)").format(self._table)
+            )  # fmt: skip
+        self._session.execute(
+            sql.SQL("INSERT INTO {} VALUES (1, 'AWS-DMS', now(), now()) ON CONFLICT (hb_key) DO UPDATE SET "
+                    "hb_last_heartbeat_at = now()").format(self._table)
+        )  # fmt: skip
+        self._last = now
 
 
 def _seconds(text: str) -> float:

@@ -8,7 +8,7 @@ task is, written in the very transaction that changes the rows.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ _TABLES = {
         "ERROR" text NOT NULL""",
     "awsdms_txn_state": """
         "TASK_NAME" varchar(128) NOT NULL, "TABLE_OWNER" varchar(128) NOT NULL, "TABLE_NAME" varchar(128) NOT NULL,
-        "STATE" varchar(32) NOT NULL, "POSITION" varchar(64) NOT NULL,
+        "STATE" varchar(32) NOT NULL, "LOADED_AT" pg_lsn NOT NULL, "APPLIED" pg_lsn NOT NULL,
         PRIMARY KEY ("TASK_NAME", "TABLE_OWNER", "TABLE_NAME")""",
     "awsdms_status": """
         "SERVER_NAME" varchar(128) NOT NULL, "TASK_NAME" varchar(128) NOT NULL, "TASK_STATUS" varchar(32),
@@ -51,15 +51,25 @@ _TABLES = {
         "FAILURE_TYPE" varchar(128) NOT NULL, "DETAILS" varchar(7800) NOT NULL""",
 }
 LOADING, LOADED = "LOADING", "LOADED"
+_TASK = ("", "")
 _NOW = sql.SQL("(now() AT TIME ZONE 'utc')")
 
 
 @dataclass(frozen=True)
+class TableProgress:
+    """What the target knows of a table: LOADING or LOADED, the source's position then, and the one that is applied."""
+
+    state: str
+    loaded_at: int
+    applied: int
+
+
+@dataclass(frozen=True)
 class Progress:
-    """What the target knows of a task: the position that is applied, and {table: (LOADING or LOADED, position)}."""
+    """What the target knows of a task: the position that is applied, and each table's own."""
 
     position: int
-    tables: Mapping[Name, tuple[str, int]]
+    tables: Mapping[Name, TableProgress]
 
 
 class Control:
@@ -99,24 +109,43 @@ class Control:
 
     def progress(self) -> Progress:
         """Return what the target knows of the task."""
-        query = sql.SQL('SELECT "TABLE_OWNER", "TABLE_NAME", "STATE", "POSITION" FROM {} WHERE "TASK_NAME" = %s')
-        with self._lock:
-            rows = self._session.execute(query.format(self.name("awsdms_txn_state")), (self.task,)).fetchall()
-        tables = {(owner, name): (state, capture.position(at)) for owner, name, state, at in rows}
-        applied = tables.pop(("", ""), ("", 0))[1]
-        return Progress(applied, tables)
-
-    def mark(self, session: psycopg.Connection[Any], table: Name, state: str, position: int) -> None:
-        """Write a table's state, or with ("", "") the position of the task, in the session's own transaction."""
         query = sql.SQL(
-            'INSERT INTO {} VALUES (%s, %s, %s, %s, %s) ON CONFLICT ("TASK_NAME", "TABLE_OWNER", "TABLE_NAME") '
-            'DO UPDATE SET "STATE" = excluded."STATE", "POSITION" = excluded."POSITION"'
+            'SELECT "TABLE_OWNER", "TABLE_NAME", "STATE", "LOADED_AT"::text, "APPLIED"::text FROM {} '
+            'WHERE "TASK_NAME" = %s'
         ).format(self.name("awsdms_txn_state"))
-        session.execute(query, (self.task, *table, state, capture.shown(position)))
+        with self._lock:
+            rows = self._session.execute(query, (self.task,)).fetchall()
+        tables = {
+            (owner, name): TableProgress(state, capture.position(at), capture.position(applied))
+            for owner, name, state, at, applied in rows
+        }
+        whole = tables.pop(_TASK, None)
+        return Progress(whole.applied if whole else 0, tables)
+
+    def mark(self, session: psycopg.Connection[Any], table: Name, state: str, loaded_at: int) -> None:
+        """Write a table's state, in the session's own transaction."""
+        self._write(session, table, state, loaded_at, 0)
 
     def applied(self, session: psycopg.Connection[Any], position: int) -> None:
         """Write, in the session's own transaction, how far the source's changes are in the target."""
-        self.mark(session, ("", ""), "", position)
+        self._write(session, _TASK, "", 0, position)
+
+    def tables_applied(self, session: psycopg.Connection[Any], tables: Collection[Name], position: int) -> None:
+        """Write the same for some tables alone, while others load."""
+        query = sql.SQL(
+            'UPDATE {} SET "APPLIED" = greatest("APPLIED", %s::pg_lsn) WHERE "TASK_NAME" = %s AND '
+            '("TABLE_OWNER", "TABLE_NAME") IN (SELECT * FROM unnest(%s::text[], %s::text[]))'
+        ).format(self.name("awsdms_txn_state"))
+        owners, names = [name[0] for name in tables], [name[1] for name in tables]
+        session.execute(query, (capture.shown(position), self.task, owners, names))
+
+    def _write(self, session: psycopg.Connection[Any], table: Name, state: str, loaded_at: int, position: int) -> None:
+        query = sql.SQL(
+            'INSERT INTO {} VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT ("TASK_NAME", "TABLE_OWNER", "TABLE_NAME") '
+            'DO UPDATE SET ("STATE", "LOADED_AT", "APPLIED") '
+            '= (excluded."STATE", excluded."LOADED_AT", excluded."APPLIED")'
+        ).format(self.name("awsdms_txn_state"))
+        session.execute(query, (self.task, *table, state, capture.shown(loaded_at), capture.shown(position)))
 
     def begin_at(self, position: int) -> None:
         """Write from where on the source's changes are to come."""

@@ -6,8 +6,6 @@ its companions say, from what the target holds: the loaded tables and the positi
 
 from __future__ import annotations
 
-import concurrent.futures
-import hashlib
 import logging
 import threading
 import time
@@ -17,18 +15,18 @@ from typing import Any
 
 import psycopg
 from ministack.core.responses import request_scope
-from psycopg import sql
 
 from builders.cloud.dms import capture, endpoints, mappings, settings as task_settings, tables as source_tables
 from builders.cloud.dms.apply import Applier
 from builders.cloud.dms.capture import SlotUnusable, Stream, Transaction
-from builders.cloud.dms.control import LOADED, Control, Progress
+from builders.cloud.dms.control import Control, Progress
+from builders.cloud.dms.decoding import Name
 from builders.cloud.dms.endpoints import Endpoint, Unusable
 from builders.cloud.dms.faults import Fault
 from builders.cloud.dms.load import Loader
+from builders.cloud.dms.loads import Loads
 from builders.cloud.dms.reporting import Metrics, Report, Tables
 from builders.cloud.dms.settings import Settings
-from builders.cloud.dms.tables import Table
 from builders.cloud.dms.troubles import FATAL, RECOVERABLE, StopAsked, TaskStopped, is_recoverable
 from builders.cloud.dms.validation import Validator
 from builders.resource_types import Json
@@ -173,7 +171,7 @@ class _Run:
         self.report = Report(f"dms-tasks-{self.order.instance}", f"dms-task-{self.order.resource}", bool(log))
         self.metrics = Metrics(self.order.instance, self.order.resource)
         self.fresh = self.order.kind != "resume-processing"
-        self.slot = self.order.slot or (slot_name(self.order.arn) if self.order.again else "")
+        self.slot = self.order.slot or (capture.slot_name(self.order.arn) if self.order.again else "")
         self.changes = 0
         self._told = self._measured = self._kept_history = 0.0
 
@@ -216,7 +214,7 @@ class _Run:
                 raise TaskStopped(f"slotName {given} is given without a CdcStartPosition")
             capture.check_slot(session, given)
             self.slot = given
-        if self.order.again and self.fresh and control.progress().position and _has_slot(session, self.slot):
+        if self.order.again and self.fresh and control.progress().position and capture.has_slot(session, self.slot):
             self.fresh = False
         if self.fresh:
             control.forget()
@@ -233,7 +231,7 @@ class _Run:
     def _new_slot(self, session: psycopg.Connection[Any], control: Control) -> None:
         if self.slot:
             capture.drop_slot(session, self.slot)
-        self.slot = slot_name(self.order.arn)
+        self.slot = capture.slot_name(self.order.arn)
         capture.drop_slot(session, self.slot)
         start = capture.create_slot(session, self.slot)
         self.order.keep_slot(self.slot)
@@ -257,91 +255,100 @@ class _Run:
     ) -> str:
         self._running()
         progress = control.progress()
-        if self.type == BOTH:
-            control.status("FULL LOAD", 0, progress.position, 0.0, 0.0)
-            self._load(source, target, control, progress)
-            if self.settings["FullLoadSettings"]["StopTaskCachedChangesNotApplied"]:
-                return "STOPPED_AFTER_FULL_LOAD"
-        else:
+        if self.type == CDC:
             for table in self.tables.values():
                 if not self.statistics.is_suspended(table.name):
                     self.statistics.complete(table)
-            self._tell_statistics()
-        return self._follow(session, source, target, control)
+            return self._follow(session, source, target, control, progress, None)
+        control.status("FULL LOAD", 0, progress.position, 0.0, 0.0)
+        if self.settings["FullLoadSettings"]["StopTaskCachedChangesNotApplied"]:
+            self._load(source, target, control, progress)
+            return "STOPPED_AFTER_FULL_LOAD"
+        loads = self._loads(source, target, control, progress)
+        try:
+            return self._follow(session, source, target, control, progress, loads)
+        finally:
+            loads.close()
+
+    def _loads(self, source: Endpoint, target: Endpoint, control: Control | None, progress: Progress) -> Loads:
+        """Begin to load what is not loaded yet, MaxFullLoadSubTasks tables at a time."""
+        loader = Loader(source, target, self.settings, self.statistics, self.report, threading.Event(), control,
+                        lambda table: table.name in progress.tables)  # fmt: skip
+        self.order.statistics.setdefault("FullLoadStartDate", time.time())
+        at_once = int(self.settings["FullLoadSettings"]["MaxFullLoadSubTasks"])
+        return Loads(loader, list(self.tables.values()), progress, at_once)
 
     def _load(self, source: Endpoint, target: Endpoint, control: Control | None, progress: Progress) -> None:
-        """Load what is not loaded yet, MaxFullLoadSubTasks tables at a time."""
-        done = {name for name, (state, _) in progress.tables.items() if state == LOADED}
-        loader = Loader(source, target, self.settings, self.statistics, self.report, self.stop, control,
-                        lambda table: table.name in progress.tables)  # fmt: skip
-        waiting = [table for table in self.tables.values() if table.name not in done
-                   and not self.statistics.is_suspended(table.name)]  # fmt: skip
-        if waiting:
-            self.order.statistics.setdefault("FullLoadStartDate", time.time())
-        workers = max(1, int(self.settings["FullLoadSettings"]["MaxFullLoadSubTasks"]))
-        with concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="dms-load") as pool:
-            loads = [pool.submit(self._load_one, loader, table) for table in waiting]
-            try:
-                while loads:
-                    finished, rest = concurrent.futures.wait(loads, WAIT_SECONDS)[:2]
-                    for each in finished:
-                        each.result()
-                        self.worked = True
-                    loads = list(rest)
-                    self._tell_statistics()
-            except BaseException:
-                self._give_up(pool, loader)
-                raise
-        self.order.statistics["FullLoadFinishDate"] = time.time()
+        """Load, and do nothing else."""
+        loads = self._loads(source, target, control, progress)
+        try:
+            while loads.wait(WAIT_SECONDS):
+                self._tell_statistics()
+                if self.stop.is_set():
+                    raise StopAsked
+            self._loaded()
+        finally:
+            loads.close()
+
+    def _loaded(self) -> None:
+        self.worked = True
+        self.order.statistics.setdefault("FullLoadFinishDate", time.time())
         self._tell_statistics()
 
-    @staticmethod
-    def _give_up(pool: concurrent.futures.ThreadPoolExecutor, loader: Loader) -> None:
-        loader.stop = threading.Event()
-        loader.stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-
-    def _load_one(self, loader: Loader, table: Table) -> None:
-        if loader.stop.is_set():
-            raise StopAsked
-        with request_scope(self.order.account, self.order.region):
-            loader.load(table)
-
-    def _follow(self, session: psycopg.Connection[Any], source: Endpoint, target: Endpoint, control: Control) -> str:
-        """Apply changes until the task is stopped."""
-        progress = control.progress()
-        until = {name: at for name, (_, at) in progress.tables.items()}
-        last_overlap = max(until.values(), default=0)
-        applied_session = target.connect()
+    def _follow(
+        self, session: psycopg.Connection[Any], source: Endpoint, target: Endpoint, control: Control,
+        progress: Progress, loads: Loads | None,
+    ) -> str:  # fmt: skip
+        """Apply changes until the task is stopped; those of a table that still loads are kept until it is loaded."""
+        other = target.connect()
         stream = Stream(source, self.slot, progress.position)
         validator = Validator(self.tables, self.settings, self.statistics, control, source, target, self.report)
         try:
-            applied_session.execute("SET synchronous_commit = on")
-            applier = Applier(applied_session, self.tables, self.settings, control, self.statistics, self.report,
-                              lambda name: until.get(name, 0))  # fmt: skip
-            heartbeat = _Heartbeat(source, session)
+            other.execute("SET synchronous_commit = on")
+            until = loads.until if loads else {}
+            applier = Applier(other, self.tables, self.settings, control, self.statistics, self.report, until)
+            if loads:
+                ready = loads.ready
+                applier.after = {name: one.applied for name, one in progress.tables.items()}
+                applier.mark = lambda session, at: control.tables_applied(session, ready, at)
+            heartbeat = capture.Heartbeat(source, session)
             validator.start()
             most = max(1, int(self.settings["ChangeProcessingTuning"]["MinTransactionSize"]))
             while not self.stop.is_set():
                 transactions = stream.read(WAIT_SECONDS, most)
-                if transactions:
-                    self._apply(applier, transactions)
-                    stream.confirm(transactions[-1].position)
-                    validator.applied(applier.changed, transactions[-1].position)
+                self._take(applier, loads.sift(transactions) if loads else transactions, most)
+                validator.applied(applier.changed, stream.read_position)
+                if loads and loads.are_over:
+                    control.begin_at(stream.read_position)
+                    stream.confirm(stream.read_position)
+                    applier.after, applier.mark, loads = {}, control.applied, None
+                    self._loaded()
+                if loads is None and transactions:
+                    stream.confirm(stream.read_position)
                 self._measure(transactions, control)
                 heartbeat.beat()
-                if self._cached_changes_are_applied(transactions, last_overlap):
+                if loads is None and self._is_enough(transactions, stream.read_position, until):
                     return "STOPPED_AFTER_CACHED_EVENTS"
         finally:
             validator.stop()
             stream.close()
-            applied_session.close()
+            other.close()
         raise StopAsked
 
-    def _cached_changes_are_applied(self, transactions: list[Transaction], last_overlap: int) -> bool:
-        if not self.settings["FullLoadSettings"]["StopTaskCachedChangesApplied"]:
-            return False
-        return not transactions or transactions[-1].position >= last_overlap
+    def _take(self, applier: Applier, transactions: list[Transaction], most: int) -> None:
+        """Apply transactions, about `most` changes at a time."""
+        applier.changed = []
+        part: list[Transaction] = []
+        for number, transaction in enumerate(transactions, 1):
+            part.append(transaction)
+            if number == len(transactions) or sum(len(one.changes) for one in part) >= most:
+                self._apply(applier, part)
+                part = []
+
+    def _is_enough(self, transactions: list[Transaction], read: int, until: Mapping[Name, int]) -> bool:
+        """Return whether the task stops now, since the changes that were kept are applied."""
+        wanted = self.settings["FullLoadSettings"]["StopTaskCachedChangesApplied"]
+        return bool(wanted) and (not transactions or read >= max(until.values(), default=0))
 
     def _apply(self, applier: Applier, transactions: list[Transaction]) -> None:
         last = transactions[-1]
@@ -407,37 +414,6 @@ class _Run:
             return  # the target is gone: so is the table
 
 
-class _Heartbeat:
-    """Writes to the source every few minutes, so that an idle database's slot moves on.
-
-    Source: DMS API reference, "PostgreSQLSettings": HeartbeatEnable, HeartbeatFrequency (minutes, 5), HeartbeatSchema.
-    """
-
-    def __init__(self, source: Endpoint, session: psycopg.Connection[Any]) -> None:
-        self._session, self._last = session, 0.0
-        self._enabled = source.flag("HeartbeatEnable")
-        self._seconds = 60.0 * source.number("HeartbeatFrequency", 5)
-        self._schema = sql.Identifier(source.attributes.get("heartbeatschema") or "public")
-        self._table = sql.SQL("{}.awsdms_heartbeat").format(self._schema)
-
-    def beat(self) -> None:
-        """Write, when it is time."""
-        now = time.monotonic()
-        if not self._enabled or (self._last and now - self._last < self._seconds):
-            return
-        if not self._last:
-            self._session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(self._schema))
-            self._session.execute(
-                sql.SQL("CREATE TABLE IF NOT EXISTS {} (hb_key bigint PRIMARY KEY, hb_created_by varchar(100), "
-                        "hb_created_at timestamptz, hb_last_heartbeat_at timestamptz)").format(self._table)
-            )  # fmt: skip
-        self._session.execute(
-            sql.SQL("INSERT INTO {} VALUES (1, 'AWS-DMS', now(), now()) ON CONFLICT (hb_key) DO UPDATE SET "
-                    "hb_last_heartbeat_at = now()").format(self._table)
-        )  # fmt: skip
-        self._last = now
-
-
 def _check_source(session: psycopg.Connection[Any]) -> None:
     """Refuse a source that is not set up (DMS user guide, "Enabling CDC using a self-managed PostgreSQL database")."""
     level, timeout = session.execute(
@@ -447,18 +423,6 @@ def _check_source(session: psycopg.Connection[Any]) -> None:
         raise TaskStopped(f"The source's wal_level is {level}; it must be logical for change data capture")
     if 0 < timeout < 10_000:
         raise TaskStopped(f"The source's wal_sender_timeout is {timeout} ms; it must be 0, or at least 10 seconds")
-
-
-def _has_slot(session: psycopg.Connection[Any], name: str) -> bool:
-    return bool(session.execute("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", (name,)).fetchone())
-
-
-def slot_name(arn: str) -> str:
-    """Return the name of a task's own slot: lower-case letters, digits and underscores, at most 63."""
-    name = "".join(
-        letter if letter.isalnum() and letter.isascii() else "_" for letter in arn.rpartition(":")[2].lower()
-    )
-    return f"awsdms_{name[:40]}_{hashlib.sha256(arn.encode()).hexdigest()[:12]}"
 
 
 def _one_line(error: BaseException) -> str:
