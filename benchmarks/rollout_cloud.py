@@ -16,21 +16,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
-
 from rollout.conftest import SUFFIX, Administrator
 from rollout.small_phase import QUICK, body, layer_set
 
 from builders.cloud.process import running as running_cloud
 from builders.rollout.executor import current_state
 from builders.rollout.executor.context import Observer, RunServices
+from builders.rollout.executor.executor import begin_run, run_to_desired
 from builders.rollout.executor.polling import WallClock
-from builders.rollout.executor.run import begin_run, run_to_desired
 from builders.rollout.model import DesiredState, Permissions, Preferences, Target, Wave
 from builders.rollout.plan.plan import make_plan
 from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
+
 
 LAYERS = [f"layer{number:02}" for number in range(12)]
 ACCOUNTS = [str(200_000_000_000 + number) for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 25)]

@@ -13,8 +13,7 @@ from typing import Any
 
 from builders.cloud.process import Cloud
 from builders.rehearsal.accounts import Accounts
-from builders.rollout.aws.access import Access
-from builders.rollout.aws.calls import ApiCalls, CallObserver
+from builders.rollout.aws.calls import Access, ApiCalls, CallObserver
 from builders.rollout.aws.client import Client
 from builders.rollout.cli import main
 

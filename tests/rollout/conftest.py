@@ -17,8 +17,7 @@ from cloud.conftest import Account
 from cloud.stacksets.conftest import ADMINISTRATOR_ACCESS, Fleet, trusting
 
 from builders.cloud.process import Cloud, running
-from builders.rollout.aws.access import Access
-from builders.rollout.aws.calls import ApiCall, ApiCalls, CallObserver, Moment
+from builders.rollout.aws.calls import Access, ApiCall, ApiCalls, CallObserver, Moment
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.plain_stacks import PlainStack
 from builders.rollout.model import Operation, Permissions, Preferences, StackSetSpec, Target, Values

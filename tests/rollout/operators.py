@@ -10,8 +10,7 @@ from typing import Any
 
 from builders.rehearsal.cloud import RehearsalCloud
 from builders.rehearsal.commands import CommandResult, RolloutCommand
-from builders.rollout.aws.access import Access
-from builders.rollout.aws.calls import ApiCall, ApiCalls, Moment
+from builders.rollout.aws.calls import Access, ApiCall, ApiCalls, Moment
 from builders.rollout.aws.client import Client
 from tools.permissions.commands import policy
 from tools.permissions.grants import BY_TYPE, Identity, Names

@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from builders.rollout.aws.access import Access, Role
-from builders.rollout.aws.calls import ApiCalls, Session
+from builders.rollout.aws.calls import Access, ApiCalls, Role, Session
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Conflict, NotFound, Refused, StackSetNotFound
 from builders.rollout.model import Permissions, Target

@@ -15,9 +15,8 @@ import pytest
 
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
-from builders.rollout.aws.access import Access, Role
 from builders.rollout.aws.boto_clients import BotoClients
-from builders.rollout.aws.calls import MOST_AT_ONCE, ApiCall, Moment, concurrently
+from builders.rollout.aws.calls import MOST_AT_ONCE, Access, ApiCall, ApiCalls, Moment, Role, concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Unreachable
 from builders.rollout.model import Permissions, Target
@@ -38,37 +37,30 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def connect(profile: str | None = None) -> Client:
-    return Client.connect(
-        region="us-east-1",
-        permissions=Permissions(),
-        phase="dev",
-        suffix="dev",
-        deploy_role=DEPLOY_ROLE,
-        profile=profile,
-    )
+    return Client(ApiCalls(Access("us-east-1", profile)), Permissions(), "dev", "dev", DEPLOY_ROLE)
 
 
 def test_the_standard_chain_of_credentials_is_used(bare: pytest.MonkeyPatch, cloud: Cloud) -> None:
     for name, value in cloud.environment("700999999999").items():
         bare.setenv(name, value)
-    assert connect().account() == "700999999999"
+    assert connect().calls.account() == "700999999999"
 
 
 def test_a_profile_is_used(bare: pytest.MonkeyPatch, cloud: Cloud, tmp_path: Path) -> None:
     lines = ["[profile payments]", "aws_access_key_id = 700888888888", "aws_secret_access_key = any"]
     (tmp_path / "config").write_text("\n".join([*lines, f"endpoint_url = {cloud.endpoint_url}"]))
     bare.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    assert connect("payments").account() == "700888888888"
+    assert connect("payments").calls.account() == "700888888888"
 
 
 def test_without_credentials_the_remedy_is_given(bare: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unreachable, match=r"^no AWS credentials were found; log in, or name a profile with --profile$"):
-        connect().account()
+        connect().calls.account()
 
 
 def test_a_profile_that_is_not_there_is_named(bare: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unreachable, match=r"payments.*; name one of ~/.aws/config with --profile"):
-        connect("payments").account()
+        connect("payments").calls.account()
 
 
 def test_keys_are_never_shown() -> None:

@@ -9,8 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from builders.errors import RolloutError
-from builders.rollout.aws.access import Access
-from builders.rollout.aws.calls import ApiCalls
+from builders.rollout.aws.calls import Access, ApiCalls
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import AccessDenied, Unreachable, translated
 from builders.rollout.model import Permissions, Target

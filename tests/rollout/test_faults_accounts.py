@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from cloud.stacksets.organization import Organization
 
-from builders.rollout.executor import run
-from builders.rollout.lifecycle.detach import detach_calls
+from builders.rollout.executor import executor
+from builders.rollout.lifecycle.rollback import detach_calls
 from builders.rollout.model import ConcurrencyMode, DesiredState, Target, Wave
 from builders.rollout.state.journal import Command
 
@@ -118,6 +118,8 @@ def test_an_inoperable_instance_is_detached_and_made_again(small: SmallPhase) ->
 
     services = small.services()
     calls = detach_calls(small.current().sets, {broken}, {broken}, ("us-east-1",))
-    assert run.detach(services, run.begin_run(services, Command.DETACH, "", ()), release(small, "2"), calls).good
+    assert executor.detach(
+        services, executor.begin_run(services, Command.DETACH, "", ()), release(small, "2"), calls
+    ).good
     assert small.run(release(small, "2")).good
     assert small.plan(release(small, "2")).nothing_to_do

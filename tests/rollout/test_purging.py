@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 
 from builders.rollout.aws.client import Client
-from builders.rollout.lifecycle.purge import PurgeStatus, purge_retained
-from builders.rollout.lifecycle.retained import RetainedList, RetainedResource, record_retained
+from builders.rollout.lifecycle.retained import (
+    PurgeStatus,
+    RetainedList,
+    RetainedResource,
+    purge_retained,
+    record_retained,
+)
 from builders.rollout.model import StackSet, Target
 from builders.rollout.plan.calls import Action
 

@@ -9,9 +9,8 @@ import pytest
 
 from builders.rollout.aws.accounts import StackRef
 from builders.rollout.aws.stacks import StackResource
-from builders.rollout.lifecycle.detach import detach_calls
-from builders.rollout.lifecycle.purge import purge_order
-from builders.rollout.lifecycle.retained import Disposal, RetainedResource, retained_resources
+from builders.rollout.lifecycle.retained import Disposal, RetainedResource, purge_order, retained_resources
+from builders.rollout.lifecycle.rollback import detach_calls
 from builders.rollout.model import Instance, StackSet, Status, Target
 from builders.rollout.plan.calls import Action, Call
 

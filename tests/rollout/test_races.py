@@ -11,7 +11,7 @@ import pytest
 from builders.errors import RolloutError
 from builders.rollout.aws.calls import ApiCall, Moment
 from builders.rollout.executor.context import Observer
-from builders.rollout.executor.run import begin_run, run_to_desired
+from builders.rollout.executor.executor import begin_run, run_to_desired
 from builders.rollout.model import DesiredState
 from builders.rollout.state.journal import Command, RunStatus
 

@@ -12,7 +12,7 @@ import pytest
 
 from builders.rollout.checks.status import InstanceStatus, StatusView, known_stack_sets, run_status
 from builders.rollout.config import loading
-from builders.rollout.executor import run
+from builders.rollout.executor import executor
 from builders.rollout.model import DesiredState, PlainStackSpec, Target
 from builders.rollout.state.journal import Command, RunStatus
 
@@ -110,7 +110,7 @@ def test_a_removed_phase_has_no_release(phase: SmallPhase) -> None:
 def test_detaching_an_account_changes_nothing_about_the_release(phase: SmallPhase) -> None:
     phase.run(phase.desired())
     tools = phase.services()
-    run.begin_run(tools, Command.DETACH, "", ())
+    executor.begin_run(tools, Command.DETACH, "", ())
     phase.store.journal.close(RunStatus.DONE, good=True)
 
     view, _ = status(phase, phase.desired())

@@ -16,8 +16,7 @@ from typing import Any
 
 from builders.cloud.rds import guard
 from builders.rehearsal.cloud import RehearsalCloud
-from builders.rollout.aws.access import Access
-from builders.rollout.aws.calls import ApiCall, ApiCalls, Moment
+from builders.rollout.aws.calls import Access, ApiCall, ApiCalls, Moment
 from builders.rollout.aws.client import Client
 from builders.rollout.cli import main
 from builders.rollout.model import Permissions

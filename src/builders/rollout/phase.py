@@ -87,7 +87,7 @@ def connect(
     client = make_client(
         region=rollout.home, permissions=permissions, phase=name, suffix=suffix, deploy_role=rollout.deploy_role
     )
-    account = client.account()  # before anything else is asked with these credentials
+    account = client.calls.account()  # before anything else is asked with these credentials
     if account != rollout.tooling.account:
         raise RolloutError(
             f"the credentials are of account {account}, and the tooling account of {rollout.path} is "

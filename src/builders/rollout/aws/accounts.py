@@ -1,15 +1,16 @@
-"""The target accounts as the plan role sees them: stacks, events, alarms, tasks, and change sets that nobody runs."""
+"""Accounts: the target accounts as the plan role sees them, their organization, and single resources of any account."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
-from builders.rollout.aws.access import PhaseRoles
-from builders.rollout.aws.calls import Session, concurrently
+from builders.rollout.aws.calls import Session, SessionAt, concurrently
 from builders.rollout.aws.errors import AccessDenied, NotFound
 from builders.rollout.aws.stacks import ResourceChange
 from builders.rollout.model import DeployedStack, Target, Values
@@ -40,8 +41,8 @@ class StackRef:
 class MemberAccounts:
     """All target accounts; each call names the target that it asks."""
 
-    def __init__(self, roles: PhaseRoles) -> None:
-        self._session = roles.reading
+    def __init__(self, session: SessionAt) -> None:
+        self._session = session
 
     def deployed(self, target: Target, stack_id: str) -> DeployedStack | None:
         """A stack with its template as it was given; None when it is gone."""
@@ -133,3 +134,122 @@ def quotas(session: Session) -> dict[str, int]:
     found = session.pages("service-quotas", "ListServiceQuotas", ServiceCode="cloudformation", MaxResults=100)
     given = {each["QuotaName"]: int(each["Value"]) for each in found if "Value" in each}
     return {name: given.get(name, default) for name, default in DEFAULTS.items()}
+
+
+STACKSETS = "member.org.stacksets.cloudformation.amazonaws.com"
+"""The service principal of service-managed StackSets (CloudFormation user guide, "Register a delegated
+administrator")."""
+
+PAGE = {"MaxResults": 20}
+"""The most that the lists of Organizations take (AWS Organizations API reference)."""
+
+
+class Organizations:
+    """The organization of the administrator, who is its management account or a delegated administrator."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def states(self) -> dict[str, str]:
+        """Every account with its Account.State: ACTIVE, SUSPENDED, PENDING_CLOSURE ..."""
+        return {each["Id"]: _state(each) for each in self._pages("ListAccounts", **PAGE)}
+
+    def management(self) -> str:
+        """The management account. Raises `Refused` with AWSOrganizationsNotInUseException outside of one."""
+        answer = self._session.ask("organizations", "DescribeOrganization")
+        return str(answer["Organization"]["MasterAccountId"])
+
+    def delegated_administrators(self) -> frozenset[str]:
+        """The delegated administrators of StackSets. Raises `AccessDenied` without the permission to ask."""
+        found = self._pages("ListDelegatedAdministrators", ServicePrincipal=STACKSETS, **PAGE)
+        return frozenset(each["Id"] for each in found)
+
+    def trusted_access(self, call_as: str) -> str:
+        """The access of StackSets to the organization: ENABLED, DISABLED or DISABLED_PERMANENTLY."""
+        answer = self._session.ask("cloudformation", "DescribeOrganizationsAccess", CallAs=call_as)
+        return str(answer["Status"])
+
+    def accounts(self, unit: str) -> list[str]:
+        """Active accounts of a unit (or root) and of all units below it, sorted, without the management account.
+
+        Nothing can be deployed to a suspended account, and StackSets never deploys to the management account.
+        """
+        management = self.management()
+        return sorted(set(self._below(unit)) - {management})
+
+    def _below(self, unit: str) -> Iterator[str]:
+        for each in self._pages("ListAccountsForParent", ParentId=unit):
+            if _state(each) == "ACTIVE":
+                yield each["Id"]
+        for each in self._pages("ListOrganizationalUnitsForParent", ParentId=unit):
+            yield from self._below(each["Id"])
+
+    def _pages(self, operation: str, **request: Any) -> Iterator[Mapping[str, str]]:
+        return self._session.pages("organizations", operation, **request)
+
+
+def _state(account: Mapping[str, str]) -> str:
+    """Status is on its way out (AWS Organizations API reference, Account)."""
+    return account.get("State") or account["Status"]
+
+
+@dataclass(frozen=True)
+class IamRole:
+    """A role: its ARN, and its trust policy as it is stored."""
+
+    arn: str
+    trust: Mapping[str, Any]
+
+
+def iam_role(session: Session, name: str) -> IamRole | None:
+    """A role by its name; None when the account has none."""
+    try:
+        found = session.ask("iam", "GetRole", RoleName=name)["Role"]
+    except NotFound:
+        return None
+    trust = found.get("AssumeRolePolicyDocument") or {}
+    return IamRole(found["Arn"], json.loads(trust) if isinstance(trust, str) else trust)
+
+
+def may_assume(session: Session, role_arn: str, other_arn: str) -> bool:
+    """True when the policies of a role let it assume another one, which must trust it besides."""
+    request = {"PolicySourceArn": role_arn, "ActionNames": ["sts:AssumeRole"], "ResourceArns": [other_arn]}
+    results = session.ask("iam", "SimulatePrincipalPolicy", **request)["EvaluationResults"]
+    return all(each["EvalDecision"] == "allowed" for each in results)
+
+
+def database_resource_id(session: Session, instance: str) -> str:
+    """The DbiResourceId of a database instance: the next one of the same name has another."""
+    (found,) = session.ask("rds", "DescribeDBInstances", DBInstanceIdentifier=instance)["DBInstances"]
+    return str(found["DbiResourceId"])
+
+
+def manual_snapshots(session: Session, instance: str, resource_id: str) -> tuple[str, ...]:
+    """The manual snapshots of a database instance, oldest first; the one that CloudFormation takes is among them."""
+    request = {"DBInstanceIdentifier": instance, "SnapshotType": "manual"}
+    listed = session.pages("rds", "DescribeDBSnapshots", **request)
+    found = [each for each in listed if each.get("DbiResourceId", resource_id) == resource_id]
+    # One that is being taken has no time yet (RDS API reference, DBSnapshot).
+    found.sort(key=lambda each: (each.get("SnapshotCreateTime") is None, each.get("SnapshotCreateTime")))
+    return tuple(each["DBSnapshotIdentifier"] for each in found)
+
+
+def delete_secret(session: Session, arn: str, days: int) -> None:
+    """Delete a secret, which can be restored for so many days (7 to 30); one that is scheduled already stays so."""
+    if "DeletedDate" not in session.ask("secretsmanager", "DescribeSecret", SecretId=arn):
+        session.ask("secretsmanager", "DeleteSecret", SecretId=arn, RecoveryWindowInDays=days)
+
+
+def schedule_key_deletion(session: Session, key: str, days: int) -> None:
+    """Let KMS delete a key after so many days (7 to 30); until then the deletion can be cancelled."""
+    if session.ask("kms", "DescribeKey", KeyId=key)["KeyMetadata"]["KeyState"] != "PendingDeletion":
+        session.ask("kms", "ScheduleKeyDeletion", KeyId=key, PendingWindowInDays=days)
+
+
+def delete_role(session: Session, name: str) -> None:
+    """Detach the role's policies, and delete it."""
+    for policy in list(session.pages("iam", "ListAttachedRolePolicies", RoleName=name)):
+        session.ask("iam", "DetachRolePolicy", RoleName=name, PolicyArn=policy["PolicyArn"])
+    for inline in list(session.pages("iam", "ListRolePolicies", RoleName=name)):
+        session.ask("iam", "DeleteRolePolicy", RoleName=name, PolicyName=inline)
+    session.ask("iam", "DeleteRole", RoleName=name)

@@ -23,7 +23,7 @@ from botocore.credentials import CredentialProvider, CredentialResolver, Credent
 from botocore.exceptions import NoCredentialsError
 
 from builders.evaluate import partition_of
-from builders.rollout.aws.access import Access, Role
+from builders.rollout.aws.calls import Access, Role
 
 DEFAULT_ATTEMPTS = 8
 """With the standard mode's backoff: about a minute of throttling is waited for."""

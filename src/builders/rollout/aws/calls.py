@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from builders.rollout.aws import errors
-from builders.rollout.aws.access import Access, Role
+from builders.rollout.model import Target
 
 if TYPE_CHECKING:
     from builders.rollout.aws.boto_clients import BotoClients
@@ -26,6 +26,32 @@ throttles here it throttles for everybody else in the account too."""
 
 # For lists that botocore has no paginator for, such as ListStackInstanceResourceDrifts.
 _PAGINATION = {"input_token": "NextToken", "output_token": "NextToken", "result_key": "Summaries"}
+
+
+@dataclass(frozen=True)
+class Access:
+    """The administrator's credentials and region: boto3's standard chain, unless `keys` (id and secret) are given.
+
+    `endpoint_url` is for the embedded cloud; without it boto3 decides (AWS_ENDPOINT_URL too).
+    """
+
+    region: str
+    profile: str | None = None
+    endpoint_url: str | None = None
+    keys: tuple[str, str] | None = field(default=None, repr=False)
+    attempts: int = 0
+    """Of each call, the first included; 0: what AWS_MAX_ATTEMPTS says, else 8."""
+    connect_seconds: float = 10
+    read_seconds: float = 60
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role that is assumed; `external_id` may be empty."""
+
+    account: str
+    name: str
+    external_id: str = ""
 
 
 class Moment(enum.Enum):
@@ -142,6 +168,10 @@ class Session:
     def __str__(self) -> str:
         """Return the form that messages use."""
         return f"account {self.role.account}, {self.region}" if self.role else self.region
+
+
+SessionAt = Callable[[Target], Session]
+"""Opens a session at a target, with the role that the phase has for it."""
 
 
 @functools.cache

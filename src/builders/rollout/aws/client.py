@@ -4,44 +4,39 @@ from __future__ import annotations
 
 from collections import Counter
 
-from builders.rollout.aws.access import Access, PhaseRoles
-from builders.rollout.aws.accounts import MemberAccounts
-from builders.rollout.aws.calls import ApiCalls
-from builders.rollout.aws.organizations import Organizations
+from builders import naming
+from builders.rollout.aws.accounts import MemberAccounts, Organizations
+from builders.rollout.aws.calls import ApiCalls, Role, Session
 from builders.rollout.aws.plain_stacks import PlainStacks
 from builders.rollout.aws.s3 import Objects
 from builders.rollout.aws.stack_sets import StackSets
-from builders.rollout.model import Permissions
+from builders.rollout.model import Permissions, Target
 
 
 class Client:
-    """One attribute for each service, or part of one. Safe for threads; nothing is asked before it must be."""
+    """One attribute for each service, or part of one. Safe for threads; nothing is asked before it must be.
+
+    `plan_role` is the role that reads, which the layer `account` makes.
+    """
 
     def __init__(self, calls: ApiCalls, permissions: Permissions, phase: str, suffix: str, deploy_role: str) -> None:
         self.calls = calls
-        self.roles = PhaseRoles(calls, phase, suffix, deploy_role)
+        self.plan_role = naming.with_suffix(naming.PLAN_ROLE, suffix)
+        self._external_id = naming.external_id(phase)
+        self._deploy_role = deploy_role
         self.sets = StackSets(calls, permissions)
-        self.members = MemberAccounts(self.roles)
-        self.organizations = Organizations(calls)
-        self.plain = PlainStacks(self.roles)
+        self.members = MemberAccounts(self.reading)
+        self.organizations = Organizations(calls.session())
+        self.plain = PlainStacks(self.deploying)
 
-    @classmethod
-    def connect(
-        cls,
-        *,
-        region: str,
-        permissions: Permissions,
-        phase: str,
-        suffix: str,
-        deploy_role: str,
-        profile: str | None = None,
-    ) -> Client:
-        """Use boto3's standard chain of credentials, or a profile."""
-        return cls(ApiCalls(Access(region, profile)), permissions, phase, suffix, deploy_role)
+    def reading(self, target: Target) -> Session:
+        """Read stacks, alarms and tasks of the phase: through the plan role, in every account alike."""
+        return self.calls.session(target.region, Role(target.account, self.plan_role, self._external_id))
 
-    def account(self) -> str:
-        """The administrator's account: the one that the credentials belong to."""
-        return self.calls.account()
+    def deploying(self, target: Target) -> Session:
+        """Do everything else: through the deploy role, which the caller's own account does not need."""
+        own = target.account == self.calls.account()
+        return self.calls.session(target.region, None if own else Role(target.account, self._deploy_role))
 
     def objects(self, region: str) -> Objects:
         """The administrator's buckets in a region."""

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from builders import naming
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
-from builders.rollout.aws.access import PhaseRoles
-from builders.rollout.aws.calls import Session
+from builders.rollout.aws.calls import Session, SessionAt
 from builders.rollout.aws.stacks import Progress
 from builders.rollout.model import DeployedStack, DesiredState, Target, Values
 
@@ -58,8 +57,8 @@ def network_stack(desired: DesiredState, layer: str, target: Target, outputs: It
 class PlainStacks:
     """Stacks of the tooling, network and target accounts, through the deploy role; in our own account without it."""
 
-    def __init__(self, roles: PhaseRoles) -> None:
-        self._session = roles.deploying
+    def __init__(self, session: SessionAt) -> None:
+        self._session = session
 
     def read(self, target: Target, name: str) -> DeployedStack | None:
         """A stack as it is; None when it is not there, or is an empty one that a failed attempt left."""

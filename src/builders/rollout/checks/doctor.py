@@ -20,7 +20,7 @@ from builders.rollout.state.journal import RunStatus
 
 def credentials(phase: CheckedPhase) -> Iterator[Finding]:
     """The credentials are those of the tooling account, where stack sets, journals and packages are."""
-    account, tooling = phase.client.account(), phase.rollout.tooling.account
+    account, tooling = phase.client.calls.account(), phase.rollout.tooling.account
     if account != tooling:
         what = f"the credentials are of account {account}, and the tooling account is {tooling}"
         yield Finding(Severity.ERROR, what, "name a profile of the tooling account with --profile or AWS_PROFILE")
@@ -30,7 +30,7 @@ def regions(phase: CheckedPhase) -> Iterator[Finding]:
     """Every account has enabled every region of the phase."""
 
     def look(target: Target) -> Finding | None:
-        enabled = enabled_regions(phase.client.roles.deploying(target))
+        enabled = enabled_regions(phase.client.deploying(target))
         off = [region for region in phase.regions if region not in enabled]
         if not off:
             return None

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from builders import naming
 from builders.evaluate import partition_of
 from builders.policy_documents import trusts_role, trusts_service
-from builders.rollout.aws import resources
+from builders.rollout.aws.accounts import STACKSETS, iam_role, may_assume
 from builders.rollout.aws.calls import Session
 from builders.rollout.aws.errors import AccessDenied, Refused
-from builders.rollout.aws.organizations import STACKSETS
 from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
 from builders.rollout.model import Target
 
@@ -23,7 +22,7 @@ def administration_role(phase: CheckedPhase) -> Iterator[Finding]:
         return
     session = phase.client.calls.session(phase.rollout.home)
     name = _administration_arn(phase).rsplit("/", 1)[-1]
-    role = resources.role(session, name)
+    role = iam_role(session, name)
     if role is None:
         yield Finding(Severity.ERROR, f"there is no administration role {name} in the tooling account", BOOTSTRAP)
         return
@@ -33,7 +32,7 @@ def administration_role(phase: CheckedPhase) -> Iterator[Finding]:
         yield Finding(Severity.ERROR, what, f"let it, in its trust policy; {otherwise}")
     # Policies name the roles of all accounts by a pattern, so that one account tells for all.
     execution_arn = _arn(phase, phase.accounts[0], _execution_name(phase))
-    if not resources.may_assume(session, role.arn, execution_arn):
+    if not may_assume(session, role.arn, execution_arn):
         what = f"the administration role {name} may not assume {execution_arn}"
         yield Finding(Severity.ERROR, what, f"allow it sts:AssumeRole on the execution roles; {otherwise}")
 
@@ -45,7 +44,7 @@ def execution_roles(phase: CheckedPhase) -> Iterator[Finding]:
     name, administrator = _execution_name(phase), _administration_arn(phase)
 
     def look(target: Target) -> Finding | None:
-        role = resources.role(phase.client.roles.deploying(target), name)
+        role = iam_role(phase.client.deploying(target), name)
         if role is None:
             return Finding(Severity.ERROR, f"there is no execution role {name}", BOOTSTRAP)
         if trusts_role(role.trust, administrator):
@@ -58,22 +57,21 @@ def execution_roles(phase: CheckedPhase) -> Iterator[Finding]:
 
 def plan_roles(phase: CheckedPhase) -> Iterator[Finding]:
     """The plan role, by which status, plans and outputs read, can be assumed in every account."""
-    roles = phase.client.roles
-    what = f"the plan role {roles.plan_role} cannot be assumed"
+    what = f"the plan role {phase.client.plan_role} cannot be assumed"
     remedy = f"{BOOTSTRAP}, which deploys the layer account there"
-    yield from phase.in_each_account(lambda target: _assumed(phase, roles.reading(target), what, remedy))
+    yield from phase.in_each_account(lambda target: _assumed(phase, phase.client.reading(target), what, remedy))
 
 
 def deploy_roles(phase: CheckedPhase) -> Iterator[Finding]:
     """The deploy role, by which bootstrap and purge work, can be assumed in every account and the network account."""
-    rollout, roles = phase.rollout, phase.client.roles
+    rollout = phase.rollout
     what = f"the deploy role {rollout.deploy_role} cannot be assumed"
     remedy = (
         f"make {rollout.deploy_role} there with a trust in {rollout.tooling.account}, or name another as deploy_role"
     )
     network = [rollout.network.account] if rollout.network else []
     yield from phase.in_each_account(
-        lambda target: _assumed(phase, roles.deploying(target), what, remedy), [*phase.accounts, *network]
+        lambda target: _assumed(phase, phase.client.deploying(target), what, remedy), [*phase.accounts, *network]
     )
 
 
@@ -93,9 +91,9 @@ def dms_roles(phase: CheckedPhase) -> Iterator[Finding]:
         return
 
     def look(target: Target) -> Finding | None:
-        session = phase.client.roles.deploying(target)
+        session = phase.client.deploying(target)
         names = (naming.DMS_VPC_ROLE, naming.DMS_LOGS_ROLE)
-        missing = [name for name in names if resources.role(session, name) is None]
+        missing = [name for name in names if iam_role(session, name) is None]
         if not missing:
             return None
         remedy = f"set CreateDmsVpcRole and CreateDmsLogsRole to true for the account, and {BOOTSTRAP}"

@@ -210,7 +210,7 @@ def _add_plain_stacks(client: Client, desired: DesiredState, views: dict[str, di
 def _plain_stacks(
     client: Client, desired: DesiredState, spec: PlainStackSpec, region: str
 ) -> dict[Target, InstanceView]:
-    session = client.roles.deploying(Target(spec.account, region))
+    session = client.deploying(Target(spec.account, region))
     marker = "0" * 12
     prefix = naming.network_stack(spec.layer, desired.suffix, marker).removesuffix(marker)
     found = stacks.statuses(session, prefix)

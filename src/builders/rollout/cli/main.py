@@ -73,10 +73,11 @@ def command(context: click.Context, file: Path, templates: Path, profile: str | 
     context.obj = GlobalOptions(file, templates, region, connect)
 
 
-def _connect(**given: Any) -> Client:
+def _connect(*, region: str, profile: str | None, **given: Any) -> Client:
+    from builders.rollout.aws.calls import Access, ApiCalls  # noqa: PLC0415
     from builders.rollout.aws.client import Client  # noqa: PLC0415
 
-    return Client.connect(**given)
+    return Client(ApiCalls(Access(region, profile)), **given)
 
 
 @command.command()
@@ -277,7 +278,7 @@ def doctor(options: GlobalOptions, phase: str, as_json: bool) -> int:
 def main(arguments: Sequence[str] | None = None, connect: Callable[..., Client] | None = None) -> int:
     """Run the command and return its exit code; whatever happens, the user reads a line and no traceback.
 
-    `connect` makes another client than `Client.connect`, with the same arguments.
+    `connect` makes another client, from the arguments of `Client` and a region and profile in place of its calls.
     """
     try:
         return int(command.main(arguments, prog_name="rollout-stacksets", standalone_mode=False, obj=connect) or DONE)

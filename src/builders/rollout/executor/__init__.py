@@ -1,8 +1,7 @@
 """Runs: apply, resume, rollback and remove carry a schedule out, call by call.
 
-run.py            one run from its lock to its end
 current_state.py  the current state, read from AWS
-executor.py       the waves of a schedule, and the bake time between them
+executor.py       one run from its lock to its end, wave by wave, with the bake time between them
 layers.py         one layer in one wave
 operations.py     the operations of a run: journal, submit, resume
 polling.py        operations followed until they end

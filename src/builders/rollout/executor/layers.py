@@ -17,8 +17,7 @@ from builders.rollout.executor.context import Context, Failure
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
 from builders.rollout.model import DeployedStack, Instance, Preferences, StackSet, Status, Target
-from builders.rollout.plan.calls import Action, Call
-from builders.rollout.plan.preferences import concurrent_accounts, operation_preferences, tolerated_accounts
+from builders.rollout.plan.calls import Action, Call, concurrent_accounts, operation_preferences, tolerated_accounts
 from builders.rollout.plan.schedule import ScheduledLayer
 
 EXCLUSIVE = IMMEDIATE | {Action.UPDATE_SET}

@@ -2,8 +2,6 @@
 
 bootstrap.py  the plain stacks that a phase needs
 packages.py   the functions' packages in the bucket of each region
-rollback.py   an earlier release as the desired state
-retained.py   resources that a removal retains
-purge.py      their deletion
-detach.py     instances that StackSets forgets, in accounts that left a phase
+rollback.py   an earlier release as the desired state, or none; instances that StackSets forgets
+retained.py   resources that a removal retains, and their deletion
 """

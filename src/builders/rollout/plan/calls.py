@@ -1,7 +1,7 @@
 """The fewest calls of StackSets that lead from a stack set as it is to the desired one. Pure.
 
 An operation names accounts and regions and touches all their pairs; its overrides hold for all of them. So targets are
-gathered into rectangles of equal overrides.
+gathered into rectangles of equal overrides. Concurrency and failure tolerance are counted in accounts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ from dataclasses import dataclass
 
 from builders import naming
 from builders.rollout.diff.changes import ChangeKind, change_kind, differs, keeps_overrides
-from builders.rollout.model import DesiredState, Instance, StackSet, StackSetSpec, Status, Target, Values
+from builders.rollout.model import (
+    ConcurrencyMode,
+    DesiredState,
+    Instance,
+    Preferences,
+    StackSet,
+    StackSetSpec,
+    Status,
+    Target,
+    Values,
+)
 
 Rectangle = tuple[tuple[str, ...], tuple[str, ...]]
 """Accounts and regions, of which every pair is a target."""
@@ -255,3 +265,32 @@ def _deletions(desired: DesiredState, state: StackSet, targets: Collection[Targe
             desired.regions,
         )
     ]
+
+
+def account_count(given: str, accounts: int) -> int:
+    """A count, or a percentage of the accounts rounded down, as StackSets do (API reference,
+    StackSetOperationPreferences)."""
+    if given.endswith("%"):
+        return accounts * int(given.removesuffix("%")) // 100
+    return int(given)
+
+
+def tolerated_accounts(preferences: Preferences, accounts: int) -> int:
+    """The accounts that may fail in a region, but never all: a canary of one that failed must stop what comes next."""
+    return max(0, min(account_count(preferences.failure_tolerance, accounts), accounts - 1))
+
+
+def concurrent_accounts(preferences: Preferences, accounts: int) -> int:
+    """The accounts of a region that are worked on at once: strict tolerance begins one more than it may lose."""
+    most = max(1, account_count(preferences.max_concurrent, accounts))
+    if preferences.mode is ConcurrencyMode.STRICT:
+        most = min(most, tolerated_accounts(preferences, accounts) + 1)
+    return max(1, min(most, accounts))
+
+
+def operation_preferences(preferences: Preferences, accounts: int, failed: int, of: int) -> Preferences:
+    """The preferences of one of several operations that together may do what the wave's accounts (`of`) may."""
+    left = max(0, tolerated_accounts(preferences, of) - failed)
+    most = max(1, min(account_count(preferences.max_concurrent, of), accounts))
+    tolerance = str(min(left, max(0, accounts - 1)))
+    return dataclasses.replace(preferences, max_concurrent=str(most), failure_tolerance=tolerance)

@@ -12,9 +12,8 @@ from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.diff.effects import Change
 from builders.rollout.diff.hazards import Hazard
 from builders.rollout.model import CurrentState, DesiredState, Preferences, Target
-from builders.rollout.plan.calls import Action
+from builders.rollout.plan.calls import Action, account_count, concurrent_accounts
 from builders.rollout.plan.hazards import HazardFinder
-from builders.rollout.plan.preferences import account_count, concurrent_accounts
 from builders.rollout.plan.schedule import Schedule, ScheduledLayer, ScheduledWave, make_schedule
 from builders.text import name_list
 
