@@ -12,7 +12,7 @@ from builders import naming
 from builders.rollout.checks import status
 from builders.rollout.checks.status import StatusView
 from builders.rollout.config import desired_state, schema
-from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.executor import current_state
 from builders.rollout.executor.context import Observer, Report, RunServices

@@ -9,8 +9,8 @@ from typing import Any
 
 from builders.environments import Entry, ParameterFile
 from builders.rollout.config.desired_state import resolved_state
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template, read_template
 from builders.rollout.model import DesiredState
 

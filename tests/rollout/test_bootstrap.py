@@ -12,8 +12,8 @@ import pytest
 from builders.errors import RolloutFileError
 from builders.rollout.aws.plain_stacks import PlainStack
 from builders.rollout.config.loading import load_rollout_file
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.lifecycle.bootstrap import ROUNDS, plan_stacks, route_stacks
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, Target

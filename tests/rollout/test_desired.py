@@ -8,7 +8,7 @@ import pytest
 
 from builders.errors import RolloutError, RolloutFileError, UsageError
 from builders.rollout.config.desired_state import desired_state
-from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.templates import read_template, read_templates
 from builders.rollout.model import ConcurrencyMode, Permissions, Preferences, Target, Wave
 

@@ -10,8 +10,8 @@ import pytest
 
 from builders.errors import RolloutFileError
 from builders.rollout.config.desired_state import BootstrapStack, bootstrap_stacks
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template
 from builders.rollout.model import Target
 from builders.scopes import Scope

@@ -10,8 +10,8 @@ import pytest
 from builders.naming import EXECUTION_ROLE
 from builders.rollout.config.desired_state import bootstrap_stacks, desired_state
 from builders.rollout.config.loading import load_rollout_file
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.model import DesiredState, Target
 from builders.scopes import Scope

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from builders.errors import RolloutFileError
-from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.model import Target
 
 from .phases import FAR, NEAR, ONE, TEXT, TWO, made, phase

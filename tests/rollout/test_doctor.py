@@ -16,8 +16,8 @@ from builders.rollout.aws.accounts import DEFAULTS, STACK_SETS
 from builders.rollout.checks.doctor import CHECKS, run_doctor
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Finding, Severity
 from builders.rollout.config import loading
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template
 from builders.rollout.model import Permissions, Target
 from builders.rollout.phase import PhaseConnection

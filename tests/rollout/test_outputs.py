@@ -12,7 +12,7 @@ import pytest
 
 from builders import outputs
 from builders.rollout.checks.outputs import OutputsView, run_outputs
-from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.model import DesiredState, PlainStackSpec, Target
 
 from .conftest import DEPLOY_ROLE, PLAN_ROLE, SUFFIX, Administrator, plain_stack

@@ -16,8 +16,8 @@ import boto3
 
 from builders.cloud.process import Cloud
 from builders.cloud.rds.on_premises import OnPremises, on_premises
+from builders.rollout.config.parameters import environment_file, read_parameters
 from builders.rollout.config.schema import PhaseConfig, RolloutFile, SharedAccount, TargetConfig
-from builders.rollout.config.sources import environment_file, read_parameters
 from builders.rollout.model import Target, Values
 
 ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"

@@ -18,7 +18,7 @@ from builders.rehearsal import snapshot
 from builders.rehearsal.cloud import RehearsalCloud
 from builders.rehearsal.commands import CommandResult, Observer, RolloutCommand
 from builders.rehearsal.snapshot import Snapshot
-from builders.rollout.config import sources
+from builders.rollout.config import parameters
 from builders.rollout.model import Target
 from builders.rollout.phase import shared_outputs
 from builders.rollout.plan.calls import Action
@@ -136,7 +136,7 @@ class Rehearsal:
 
     def suffix(self, phase: str) -> str:
         """The suffix that ends the names of a phase."""
-        return sources.suffix_of(self.prepared.rollout, phase)
+        return parameters.suffix_of(self.prepared.rollout, phase)
 
     def snapshot(self, phase: str) -> Snapshot:
         """The phase as the services describe it."""

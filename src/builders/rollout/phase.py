@@ -10,8 +10,8 @@ from builders import naming
 from builders.errors import RolloutError, UsageError
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
-from builders.rollout.config import desired_state, loading, schema, sources, templates
-from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config import desired_state, loading, parameters, schema, templates
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.templates import Template
 from builders.rollout.executor.current_state import read_current_state
 from builders.rollout.model import CurrentState, DesiredState, Permissions, PlainStackSpec, Target, Values
@@ -80,7 +80,7 @@ def connect(
     found = templates.read_templates(templates_folder)
     if name not in rollout.phases:
         raise UsageError(unknown_name("phase", name, rollout.phases))
-    suffix = sources.suffix_of(rollout, name)
+    suffix = parameters.suffix_of(rollout, name)
     permissions = Permissions(
         service_managed=rollout.stacksets.permission_model == "SERVICE_MANAGED", call_as=rollout.stacksets.call_as
     )
@@ -163,5 +163,5 @@ def _stacks(rollout: schema.RolloutFile, phase: str | None) -> Iterator[tuple[St
 
 
 def _stack(rollout: schema.RolloutFile, layer: str, owner: schema.SharedAccount, region: str) -> tuple[Stack, str]:
-    given = {**sources.read_parameters(rollout, owner.parameters).values, **owner.region_parameters.get(region, {})}
+    given = {**parameters.read_parameters(rollout, owner.parameters).values, **owner.region_parameters.get(region, {})}
     return (layer, Target(owner.account, region)), naming.plain_stack(layer, given.get(naming.SUFFIX, ""))

@@ -19,7 +19,7 @@ from builders.resource_types import value_at
 from builders.rollout.aws.accounts import StackRef
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.stack_sets import InstanceResult, ResourceDrift
+from builders.rollout.aws.stack_sets import InstanceResult
 from builders.rollout.checks.status import instances_of
 from builders.rollout.diff.effects import differing_properties
 from builders.rollout.diff.templates import declared_values, differing_parameters, parse_template
@@ -175,7 +175,14 @@ def _found(client: Client, detection: _Detection, cache: OverrideCache) -> Drift
         target for target, each in instances.items() if each.drift == "DRIFTED" and target not in unchecked
     )
     found = concurrently(lambda target: client.sets.resource_drifts(detection.set_name, detection.id, target), drifted)
-    properties = [line for target, drifts in found for line in _drifted_properties(detection.layer, target, drifts)]
+    properties: list[DriftedProperty] = []
+    for target, drifts in found:
+        for drift in drifts:
+            whole = DriftedProperty(detection.layer, target, drift.logical_id, drift.type, drift.status)
+            single = [
+                DriftedProperty(*whole[:4], one.type, one.path, one.expected, one.actual) for one in drift.differences
+            ]
+            properties += single or [whole]
     properties.sort(key=lambda each: (each.target, each.resource, each.property))
     reasons = {(detection.layer, target): reason for target, reason in unchecked.items()}
     return DriftView("", len(instances) - len(unchecked), tuple(properties), reasons)
@@ -199,16 +206,6 @@ def _unchecked(client: Client, detection: _Detection, instances: Mapping[Target,
         elif instance.drift not in ("DRIFTED", "IN_SYNC"):
             found[target] = instance.reason or "the detection says nothing of it"
     return found
-
-
-def _drifted_properties(layer: str, target: Target, drifts: list[ResourceDrift]) -> Iterator[DriftedProperty]:
-    """One for each property, or one for a resource without any."""
-    for each in drifts:
-        whole = DriftedProperty(layer, target, each.logical_id, each.type, each.status)
-        if not each.differences:
-            yield whole
-        for one in each.differences:
-            yield DriftedProperty(*whole[:4], one.type, one.path, one.expected, one.actual)
 
 
 def _with_stacks_compared(client: Client, view: DriftView, sets: Mapping[str, str], cache: OverrideCache) -> DriftView:

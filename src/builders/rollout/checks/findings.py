@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -12,11 +11,11 @@ from builders.errors import RolloutError
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import AccessDenied
-from builders.rollout.config import desired_state, sources
+from builders.rollout.config import desired_state, parameters
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template
-from builders.rollout.model import Permissions, Target
+from builders.rollout.model import Permissions, Target, grouped
 from builders.rollout.phase import PhaseConnection
 from builders.rollout.state.store import Store
 from builders.scopes import Scope
@@ -84,7 +83,7 @@ class CheckedPhase:
     def of(cls, connection: PhaseConnection, shared: SharedOutputs, store: Store | None = None) -> CheckedPhase:
         """Put together what is known; `shared` may be empty before bootstrap. Raises `RolloutFileError`."""
         rollout, name, suffix = connection.rollout, connection.phase, connection.suffix
-        environment = sources.environment_file(rollout, name).values
+        environment = parameters.environment_file(rollout, name).values
         return cls(
             client=connection.client,
             rollout=rollout,
@@ -134,10 +133,7 @@ class CheckedPhase:
 
 def merged_findings(found: Iterable[tuple[str, Finding | None]]) -> Iterator[Finding]:
     """Merge equal findings of single accounts into one: a thousand accounts lack a role for one reason."""
-    equal: dict[tuple[Severity, str, str], list[str]] = defaultdict(list)
-    for where, finding in found:
-        if finding is not None:
-            equal[finding.severity, finding.what, finding.remedy].append(where)
+    equal = grouped(((each.severity, each.what, each.remedy), where) for where, each in found if each is not None)
     for (severity, what, remedy), accounts in equal.items():
         yield Finding(severity, what, remedy, tuple(sorted(accounts)))
 

@@ -12,7 +12,7 @@ from builders.errors import RolloutError
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.checks.status import instances_of
-from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.model import DesiredState, Target, Values
 
 INDEX = "index.json"

@@ -12,7 +12,7 @@ from builders.rollout.aws import stacks
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import StackSetNotFound
-from builders.rollout.config import sources
+from builders.rollout.config import parameters
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.model import DesiredState, Instance, Operation, PlainStackSpec, Status, Target
 from builders.rollout.state.journal import Command, EndedRun, Run, RunStatus
@@ -164,7 +164,7 @@ def known_stack_sets(rollout: RolloutFile, layers: Iterable[str]) -> frozenset[s
     listed = list(layers)
     for phase in rollout.phases:
         try:
-            suffix = sources.suffix_of(rollout, phase)
+            suffix = parameters.suffix_of(rollout, phase)
         except RolloutFileError:  # that phase's own matter
             continue
         found |= {naming.stack_set(layer, suffix) for layer in listed}

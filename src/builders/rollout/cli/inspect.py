@@ -20,7 +20,7 @@ from builders.rollout.checks.findings import CheckedPhase
 from builders.rollout.checks.outputs import run_outputs
 from builders.rollout.checks.status import known_stack_sets, run_status
 from builders.rollout.cli.terminal import DONE, FAILED, connect, open_phase, print_result
-from builders.rollout.config.sources import SharedOutputs
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.executor.polling import PollInterval
 from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_stacks
 from builders.rollout.phase import PhaseConnection, shared_outputs

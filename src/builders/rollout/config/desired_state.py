@@ -10,34 +10,11 @@ from builders import naming
 from builders.environments import ParameterFile
 from builders.errors import RolloutFileError, UsageError
 from builders.naming import ARTIFACTS_BUCKET, MIGRATION_PHASE, SUFFIX
+from builders.rollout.config import parameters
 from builders.rollout.config.document import all_at_once, line_of, location
 from builders.rollout.config.loading import check_accounts
-from builders.rollout.config.parameters import (
-    TargetGroup,
-    failed_rules,
-    missing_values,
-    set_values,
-    stack_values,
-    target_groups,
-    unknown_parameters,
-    wrong_values,
-)
+from builders.rollout.config.parameters import PhaseSources, SharedOutputs, Source, TargetGroup
 from builders.rollout.config.schema import RolloutFile, SharedAccount, WaveConfig, seconds
-from builders.rollout.config.sources import (
-    CONNECTIVITY,
-    TRANSIT_GATEWAY,
-    PhaseSources,
-    SharedOutputs,
-    Source,
-    environment_file,
-    file_source,
-    merged_values,
-    origin,
-    phase_sources,
-    read_parameters,
-    rollout_source,
-    shared_facts,
-)
 from builders.rollout.config.templates import Template
 from builders.rollout.model import (
     ConcurrencyMode,
@@ -73,7 +50,7 @@ def desired_state(
     """
     if phase not in rollout.phases:
         raise UsageError(unknown_name("phase", phase, rollout.phases))
-    return resolved_state(rollout, phase, templates, shared, members or {}, environment_file(rollout, phase))
+    return resolved_state(rollout, phase, templates, shared, members or {}, parameters.environment_file(rollout, phase))
 
 
 def resolved_state(
@@ -87,11 +64,13 @@ def resolved_state(
     """The desired state with the parameter file at hand: pure."""
     config = rollout.phases[phase]
     accounts = accounts_of(rollout, phase, members)
-    sources = phase_sources(rollout, phase, file, shared)
-    groups = target_groups(sources, [Target(account, region) for account in accounts for region in config.regions])
+    sources = parameters.phase_sources(rollout, phase, file, shared)
+    groups = parameters.target_groups(
+        sources, [Target(account, region) for account in accounts for region in config.regions]
+    )
     layers = _phase_layers(rollout, phase, templates, groups)
     mistakes = list(_mistakes(rollout, phase, sources, groups, layers, templates))
-    mistakes = mistakes or [line for template in layers.sets for line in failed_rules(template, groups)]
+    mistakes = mistakes or [line for template in layers.sets for line in parameters.failed_rules(template, groups)]
     if mistakes:
         raise all_at_once(mistakes)
     common = groups[0].common
@@ -99,7 +78,7 @@ def resolved_state(
     sets: dict[str, StackSetSpec] = {}
     packages: set[str] = set()
     for template in layers.sets:
-        name, (own, overrides) = naming.stack_set(template.layer, suffix), set_values(template, groups)
+        name, (own, overrides) = naming.stack_set(template.layer, suffix), parameters.set_values(template, groups)
         sets[template.layer] = StackSetSpec(template.layer, name, template.body, own, overrides)
         packages.update(*map(package_keys, (own, *overrides.values())))
     return DesiredState(
@@ -217,7 +196,11 @@ def _phase_layers(
     scopes = (Scope.PHASE, Scope.NETWORK_PER_PHASE)
     known = tuple(templates[layer] for layer in sorted(templates) if templates[layer].scope in scopes)
     chosen = [template for template in known if template.layer not in left_out]
-    connected = tuple(group for group in groups if rollout.network and group.given(CONNECTIVITY) == TRANSIT_GATEWAY)
+    connected = tuple(
+        group
+        for group in groups
+        if rollout.network and group.given(parameters.CONNECTIVITY) == parameters.TRANSIT_GATEWAY
+    )
     sets = tuple(template for template in chosen if template.scope is Scope.PHASE)
     plain = tuple(template for template in chosen if template.scope is not Scope.PHASE) if connected else ()
     return _PhaseLayers(known, sets, plain, connected)
@@ -234,20 +217,20 @@ def _mistakes(
     yield from _leave_out_mistakes(rollout, phase, layers)
     written = [source for source in (sources.phase, *sources.specific()) if source.written]
     of_account = [template for template in templates.values() if template.scope is Scope.ACCOUNT]
-    yield from unknown_parameters([sources.environment], templates.values())
-    yield from unknown_parameters(written, [*layers.known, *of_account])
-    yield from wrong_values([*sources.common, *sources.specific()], [*layers.deployed, *of_account])
+    yield from parameters.unknown_parameters([sources.environment], templates.values())
+    yield from parameters.unknown_parameters(written, [*layers.known, *of_account])
+    yield from parameters.wrong_values([*sources.common, *sources.specific()], [*layers.deployed, *of_account])
     for source in sources.specific():
         for key in source.values:
             if key in _PHASE_WIDE:
                 yield f"{source.where(key)}: must be the same in the whole phase, {_PHASE_WIDE[key]}; remove it here"
     advice = f"give it in {sources.environment.name}, or in {rollout.path} under phases.{phase}"
-    yield from missing_values(groups, layers.sets, advice)
+    yield from parameters.missing_values(groups, layers.sets, advice)
     for template in layers.plain:
-        yield from missing_values(layers.connected, [template], advice, layers.outputs_before(template))
+        yield from parameters.missing_values(layers.connected, [template], advice, layers.outputs_before(template))
     named = groups[0].common.get(MIGRATION_PHASE)
     if named not in (None, phase):
-        given = origin(sources.common, MIGRATION_PHASE)
+        given = parameters.origin(sources.common, MIGRATION_PHASE)
         yield (
             f"{given.where(MIGRATION_PHASE) if given else phase}: is {named!r}, but the phase is called {phase!r} "
             f"in {rollout.path}; the roles of the phase are named by it, so make both the same"
@@ -275,17 +258,17 @@ def _missing_buckets(
         return
     for region in regions:
         group = next(group for group in groups if group.targets[0].region == region)
-        if origin(group.chain, ARTIFACTS_BUCKET) in (None, sources.environment):
+        if parameters.origin(group.chain, ARTIFACTS_BUCKET) in (None, sources.environment):
             yield f"{region}: the tooling account has no bucket for packages there; run `rollout-stacksets bootstrap`"
 
 
 def _plain_spec(rollout: RolloutFile, template: Template, layers: _PhaseLayers) -> PlainStackSpec:
     account = rollout.network.account if rollout.network else ""
     later = layers.outputs_before(template)
-    parameters: dict[Target, Values] = {}
+    values: dict[Target, Values] = {}
     for group in layers.connected:
-        parameters.update(dict.fromkeys(group.targets, stack_values(template, group, later)))
-    return PlainStackSpec(template.layer, account, template.body, parameters)
+        values.update(dict.fromkeys(group.targets, parameters.stack_values(template, group, later)))
+    return PlainStackSpec(template.layer, account, template.body, values)
 
 
 @dataclass(frozen=True)
@@ -331,18 +314,18 @@ def bootstrap_stacks(
     mistakes: list[str] = []
     for owner in owners:
         # Its files may have parameters of layers of other scopes too.
-        mistakes += unknown_parameters(owner.written, templates.values())
-        mistakes += wrong_values(owner.written, chosen)
-        mistakes += missing_values(owner.groups, chosen, owner.advice)
+        mistakes += parameters.unknown_parameters(owner.written, templates.values())
+        mistakes += parameters.wrong_values(owner.written, chosen)
+        mistakes += parameters.missing_values(owner.groups, chosen, owner.advice)
     mistakes = mistakes or [
-        line for owner in owners for template in chosen for line in failed_rules(template, owner.groups)
+        line for owner in owners for template in chosen for line in parameters.failed_rules(template, owner.groups)
     ]
     if mistakes:
         raise all_at_once(mistakes)
     stacks: list[BootstrapStack] = []
     for template, owner in itertools.product(chosen, owners):
         for group in owner.groups:
-            values = stack_values(template, group)
+            values = parameters.stack_values(template, group)
             for target in group.targets:
                 stack = BootstrapStack(template.layer, target, values[SUFFIX], template.body, values, owner.phase)
                 stacks.append(stack)
@@ -362,26 +345,26 @@ def _owners(
         yield _shared_account(rollout, "network", rollout.network, regions, shared)
     elif scope is Scope.ACCOUNT:
         for phase, config in rollout.phases.items():
-            sources = phase_sources(rollout, phase, environment_file(rollout, phase), shared)
+            sources = parameters.phase_sources(rollout, phase, parameters.environment_file(rollout, phase), shared)
             targets = [Target(account, config.regions[0]) for account in accounts_of(rollout, phase, members)]
             specific = [source for source in sources.specific() if source.written]
             advice = f"give it in {sources.environment.name}, or in {rollout.path} under phases.{phase}"
             written = [sources.environment, sources.phase, *specific]
-            yield _Owner(target_groups(sources, targets), written, advice, phase)
+            yield _Owner(parameters.target_groups(sources, targets), written, advice, phase)
 
 
 def _shared_account(
     rollout: RolloutFile, name: str, account: SharedAccount, regions: Sequence[str], shared: SharedOutputs
 ) -> _Owner:
     """The tooling or the network account: its parameter file, and the parameters of each region."""
-    file = file_source(read_parameters(rollout, account.parameters))
+    file = parameters.file_source(parameters.read_parameters(rollout, account.parameters))
     own = {
-        region: rollout_source(rollout, values, name, "region_parameters", region)
+        region: parameters.rollout_source(rollout, values, name, "region_parameters", region)
         for region, values in account.region_parameters.items()
     }
     groups = []
     for region in regions:
-        chain = (shared_facts(rollout, shared), file, *([own[region]] if region in own else []))
-        groups.append(TargetGroup((Target(account.account, region),), chain, merged_values(chain), {}))
+        chain = (parameters.shared_facts(rollout, shared), file, *([own[region]] if region in own else []))
+        groups.append(TargetGroup((Target(account.account, region),), chain, parameters.merged_values(chain), {}))
     advice = f"give it in {file.name}, or in {rollout.path} under {name}.region_parameters"
     return _Owner(groups, [file, *own.values()], advice)

@@ -112,7 +112,8 @@ def read_document(text: str) -> Document:
         elif not isinstance(root, CommentedMap):
             found.mistakes.append(Mistake((), "the file must be keys and values, such as tooling: and phases:", 1))
         else:
-            _Reader(found, loader.constructor.wrong_keys).read(root)
+            found.lines[()] = root.lc.line + 1
+            found.data = _Reader(found, loader.constructor.wrong_keys).value(root, ())
     except YAMLError as error:
         found.mistakes.append(_syntax_mistake(error, text))
     except RecursionError:
@@ -197,11 +198,7 @@ class _Reader:
         self._seen: set[int] = set()
         self._repeated = 0
 
-    def read(self, root: CommentedMap) -> None:
-        self._document.lines[()] = root.lc.line + 1
-        self._document.data = self._value(root, ())
-
-    def _value(self, found: CommentedMap | CommentedSeq | _Scalar | None, path: KeyPath) -> Any:
+    def value(self, found: CommentedMap | CommentedSeq | _Scalar | None, path: KeyPath) -> Any:
         if found is None:
             self._wrong(path, "the alias is inside of what it repeats; write the value out")
             return None
@@ -213,7 +210,7 @@ class _Reader:
             return dict(self._entries(found, path))
         lines = self._document.lines
         lines.update({(*path, number): found.lc.item(number)[0] + 1 for number in range(len(found))})
-        return [self._value(item, (*path, number)) for number, item in enumerate(found)]
+        return [self.value(item, (*path, number)) for number, item in enumerate(found)]
 
     def _repeats_too_much(self, found: CommentedMap | CommentedSeq | _Scalar, path: KeyPath) -> bool:
         """An alias is the same object once more; aliases of aliases can stand for more values than memory holds."""
@@ -232,7 +229,7 @@ class _Reader:
             self._document.lines[here] = line
             if key.kind != "str":
                 self._wrong(here, f'YAML reads the key {key.reading}; put it in quotes: "{key}"', line)
-            yield str(key), self._value(value, here)
+            yield str(key), self.value(value, here)
 
     def _scalar(self, found: _Scalar, path: KeyPath) -> Any:
         text, kind = str(found), found.kind

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import enum
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from builders import resource_types
 from builders.resource_types import ResourceType, value_at
+from builders.rollout.model import grouped
 
 
 class Effect(enum.Enum):
@@ -214,14 +214,15 @@ def spread_effects(effects: Effects, staying: Mapping[str, Resource], region: st
     waiting = [name for name, (effect, _) in found.items() if effect.replaces]
     if not waiting:
         return found
-    referring: defaultdict[str, list[tuple[str, Reference]]] = defaultdict(list)
-    for name, body in staying.items():
-        for reference in references(body.get("Properties", {})):
-            referring[reference.logical_id].append((name, reference))
+    referring = grouped(
+        (reference.logical_id, (name, reference))
+        for name, body in staying.items()
+        for reference in references(body.get("Properties", {}))
+    )
     while waiting:
         replaced = waiting.pop()
         effect = found[replaced][0]
-        for name, reference in referring[replaced]:
+        for name, reference in referring.get(replaced, ()):
             added = _following(staying, name, reference, effect, region)
             cause = f"{reference.path} ({replaced} {'is' if effect is Effect.REPLACE else 'may be'} replaced)"
             before = found.get(name)

@@ -13,7 +13,7 @@ from builders.errors import EvaluationError
 from builders.naming import SECTION_LIMITS, TEMPLATE_LIMIT_BYTES
 from builders.rollout.diff.hazards import Hazard, HazardKind
 from builders.rollout.diff.templates import custom_name, evaluate_template, parse_template
-from builders.rollout.model import DeployedStack, Permissions, StackSet, StackSetSpec, Target, Values
+from builders.rollout.model import DeployedStack, Permissions, StackSet, StackSetSpec, Target, Values, grouped
 from builders.text import name_list
 
 
@@ -115,9 +115,7 @@ class GivenName(NamedTuple):
 
 def name_conflicts(names: Iterable[GivenName]) -> tuple[Hazard, ...]:
     """One hazard for each name that is given more than once where it can exist once."""
-    given: defaultdict[tuple[str, ...], list[GivenName]] = defaultdict(list)
-    for each in names:
-        given[_scope(each)].append(each)
+    given = grouped((_scope(each), each) for each in names)
     return tuple(_conflict(sorted(each)) for _, each in sorted(given.items()) if len(each) > 1)
 
 

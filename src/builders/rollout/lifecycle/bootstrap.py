@@ -16,8 +16,8 @@ from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import Refused, Unreachable
 from builders.rollout.aws.plain_stacks import PlainStack, network_stack
 from builders.rollout.config.desired_state import bootstrap_stacks, desired_state
+from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.sources import SharedOutputs
 from builders.rollout.config.templates import Template, read_template
 from builders.rollout.model import DesiredState, Target, Values
 from builders.rollout.phase import joined_outputs

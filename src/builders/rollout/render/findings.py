@@ -16,7 +16,6 @@ from builders.rollout.model import Target, grouped
 from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, shortlist, target_list
 from builders.text import counted_noun, name_list
 
-_SEVERITIES = {Severity.ERROR: BAD, Severity.WARNING: WARN, Severity.UNKNOWN: WARN}
 _NAMED = 3
 _GROUPS_SHOWN = 20
 _DIFFERENCES_SHOWN = 20
@@ -58,13 +57,12 @@ def doctor_data(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _check(page: Page, check: CheckResult) -> None:
-    severities = {finding.severity for finding in check.findings}
-    style = BAD if Severity.ERROR in severities else WARN
-    page.line(("!!", style) if severities else ("ok", GOOD), f"  {check.name}")
+    styles = {BAD if finding.severity is Severity.ERROR else WARN for finding in check.findings}
+    page.line(("!!", BAD if BAD in styles else WARN) if styles else ("ok", GOOD), f"  {check.name}")
     for finding in check.findings:
         where = f" ({name_list(finding.where, _NAMED)})" if finding.where else ""
-        severity = finding.severity
-        page.line((severity.value, _SEVERITIES[severity]), f": {finding.what}{where}", indent=4)
+        style = BAD if finding.severity is Severity.ERROR else WARN
+        page.line((finding.severity.value, style), f": {finding.what}{where}", indent=4)
         page.line(f"fix: {finding.remedy}", indent=6)
 
 
@@ -170,8 +168,7 @@ def bootstrap_data(outcomes: Sequence[StackOutcome]) -> list[dict[str, Any]]:
     """The stacks of `bootstrap` as a list that `json` can write."""
     return [
         {
-            "account": each.stack.target.account,
-            "region": each.stack.target.region,
+            **each.stack.target._asdict(),
             "layer": each.stack.layer,
             "stack": each.stack.name,
             "state": each.state.value,
