@@ -24,7 +24,7 @@ PROPAGATION = "AWS::EC2::TransitGatewayRouteTablePropagation"
 ROUTE = "AWS::EC2::TransitGatewayRoute"
 
 
-def deployed(built: Mapping[str, Any], phase: str, on_premises: str = ON_PREMISES) -> Evaluated:
+def deployed(built: Mapping[str, Any], phase: str, on_premises: str = ON_PREMISES, **chosen: str) -> Evaluated:
     """The layer as one phase deploys it, its resources' names apart from those of the other phases."""
     given = {
         "EnvironmentSuffix": phase,
@@ -35,7 +35,7 @@ def deployed(built: Mapping[str, Any], phase: str, on_premises: str = ON_PREMISE
         "OnPremisesRouteTableId": ON_PREMISES_TABLE,
         "DirectConnectGatewayAttachmentId": on_premises,
     }
-    return evaluate(built, given, namespace=phase)
+    return evaluate(built, given | chosen, namespace=phase)
 
 
 def pairs(stacks: Iterable[Evaluated], *types: str) -> set[tuple[str, str]]:
@@ -76,6 +76,55 @@ def three_phases(template: Template, shared: Evaluated) -> list[Evaluated]:
 
 def test_the_template_is_the_golden_one(assert_golden: Callable[[str], None]) -> None:
     assert_golden("phase_routes")
+
+
+CLIENT, CLIENT_TABLE = "tgw-attach-0000000000000000c", "tgw-rtb-0000000000000000c"
+
+
+def test_a_client_s_vpc_and_its_phase_reach_each_other_and_no_other_phase(
+    template: Template, shared: Evaluated
+) -> None:
+    """The client's attachment uses a table of its own account's making."""
+    given = {"dev": {"ClientAttachmentId1": CLIENT, "ClientRouteTableId2": CLIENT_TABLE}}
+    phases = [deployed(template("phase_routes"), phase, **given.get(phase, {})) for phase in PHASES]
+    ids = {"TransitGatewayAttachmentId": CLIENT, "TransitGatewayRouteTableId": CLIENT_TABLE}
+    association = {"Type": ASSOCIATION, "Properties": ids}
+    stacks = [shared, *phases, Evaluated({"ClientAssociation": association}, {}, {}, {}, ())]
+    assert reached_from(CLIENT, stacks) == {PHASES["dev"]}
+    assert reached_from(PHASES["dev"], stacks) == {ON_PREMISES, CLIENT}
+    assert reached_from(PHASES["prod"], stacks) == {ON_PREMISES}
+
+
+def test_without_clients_there_is_no_propagation_of_theirs(template: Template) -> None:
+    assert not [name for name in deployed(template("phase_routes"), "dev").resources if "Client" in name]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"ClientAttachmentId1": PHASES["dev"]}, "is the phase's own attachment"),
+        ({"ClientAttachmentId2": PHASES["dev"]}, "is the phase's own attachment"),
+        ({"ClientRouteTableId1": ON_PREMISES_TABLE}, "is the route table of on-premises"),
+        ({"ClientAttachmentId1": CLIENT, "ClientAttachmentId2": CLIENT}, "are the same"),
+        ({"ClientRouteTableId1": CLIENT_TABLE, "ClientRouteTableId2": CLIENT_TABLE}, "are the same"),
+    ],
+)
+def test_what_is_known_already_or_twice_is_refused_in_words(
+    template: Template, chosen: dict[str, str], message: str
+) -> None:
+    (sentence,) = deployed(template("phase_routes"), "dev", **chosen).failed_rules
+    assert message in sentence
+
+
+def test_two_clients_are_taken(template: Template) -> None:
+    two = {"ClientAttachmentId1": CLIENT, "ClientAttachmentId2": f"{CLIENT[:-1]}d", "ClientRouteTableId1": CLIENT_TABLE}
+    layer = deployed(template("phase_routes"), "dev", **two)
+    assert layer.failed_rules == ()
+    assert {name for name in layer.resources if "Client" in name} == {
+        "ClientPropagation1",
+        "ClientPropagation2",
+        "PhaseToClientPropagation1",
+    }
 
 
 @pytest.mark.parametrize("phase", PHASES)
