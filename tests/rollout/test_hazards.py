@@ -210,6 +210,8 @@ def test_a_subnet_that_goes_to_another_vpc_keeps_its_range() -> None:
         ("AWS::EC2::Subnet", {"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24"}),
         ("AWS::EC2::Route", {"RouteTableId": "rtb-1", "DestinationCidrBlock": "10.0.0.0/8"}),
         ("AWS::EC2::NetworkAclEntry", {"NetworkAclId": "acl-1", "RuleNumber": 100, "Egress": True}),
+        ("AWS::EC2::SecurityGroupIngress", {"GroupId": "sg-1", "IpProtocol": "tcp", "CidrIp": "10.0.0.0/8"}),
+        ("AWS::EC2::SecurityGroupIngress", {"GroupId": "sg-1", "FromPort": 5432, "SourceSecurityGroupId": "sg-2"}),
     ],
 )
 def test_an_identity_that_moves_to_another_logical_id_is_taken(kind: str, properties: dict[str, Any]) -> None:

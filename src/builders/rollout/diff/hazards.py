@@ -258,11 +258,15 @@ def _refused_replacements(layer: str, comparison: Comparison) -> Iterator[Hazard
 
 
 # The properties of which there is one at a time: ranges in a VPC do not overlap (VPC user guide, "Subnet CIDR blocks"),
-# a table has one route to a destination, a network ACL one rule of a number and direction (EC2 API: CreateRoute,
-# CreateNetworkAclEntry).
+# a table has one route to a destination, a network ACL one rule of a number and direction, a security group one rule
+# for the same ports and peer (EC2 API: CreateRoute, CreateNetworkAclEntry, AuthorizeSecurityGroupIngress).
 _IDENTITY = {
     "AWS::EC2::NetworkAclEntry": ("NetworkAclId", "RuleNumber", "Egress"),
     "AWS::EC2::Route": ("RouteTableId", "DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId"),
+    "AWS::EC2::SecurityGroupIngress": (
+        *("GroupId", "IpProtocol", "FromPort", "ToPort"),
+        *("CidrIp", "CidrIpv6", "SourcePrefixListId", "SourceSecurityGroupId", "SourceSecurityGroupOwnerId"),
+    ),
     "AWS::EC2::Subnet": ("VpcId", "CidrBlock"),
 }
 
