@@ -69,7 +69,8 @@ _VALIDATION = {
 
 _TABLES = {
     "Table error": "the reason is in awsdms_control.awsdms_suspended_tables and awsdms_apply_exceptions of the target, "
-    "and in the task's log; once it is gone, load the table again: aws dms reload-tables",
+    "and in the task's log; once it is gone, an administrator loads the table again (aws dms reload-tables), or reload "
+    "loads all",
     "Table does not exist": "restore its definition in the target, or exclude it by TableRules, then reload",
     "Table cancelled": "its load was stopped: resume loads it again",
 }
