@@ -43,11 +43,45 @@ def test_a_source_that_is_gone_for_a_while_is_tried_again(pair: Pair, task: Task
     wait_for(lambda: pair.same("payments.t"))
 
 
+def test_a_source_that_forgets_what_was_confirmed_brings_nothing_twice(pair: Pair) -> None:
+    pair.both("CREATE TABLE payments.keyless (id int)")
+    task = pair.task().load()
+    for number in range(10):
+        pair.source(f"INSERT INTO payments.keyless VALUES ({number})")
+    wait_for(lambda: pair.same("payments.keyless"))
+    server = pair.site.source.server
+    assert server.process is not None
+    server.process.send_signal(signal.SIGQUIT)  # an immediate end: the slot goes back to the last checkpoint
+    server.process.wait()
+    server.start()
+    pair.source("INSERT INTO payments.keyless VALUES (10)")
+    wait_for(lambda: pair.rows("target", "SELECT 1 FROM payments.keyless WHERE id = 10"))
+    assert pair.same("payments.keyless")
+    assert task.described()["Status"] == "running"
+
+
 def test_a_session_that_is_ended_in_the_target_is_made_again(pair: Pair, task: Task) -> None:
     pair.target("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ferry_dms'")
     pair.source("INSERT INTO payments.t VALUES (2, 2)")
     wait_for(lambda: pair.same("payments.t"))
     assert task.described()["Status"] == "running"
+
+
+def test_a_running_task_does_not_outlive_the_rotation_of_its_password(pair: Pair) -> None:
+    pair.both(TABLE)
+    task = pair.task().load()
+    secrets, arn = pair.site.account.client("secretsmanager"), pair.site.secrets["Target"]
+    before = secrets.get_secret_value(SecretId=arn)["SecretString"]
+    secrets.put_secret_value(SecretId=arn, SecretString=before.replace("target-password", "rotated"))
+    pair.target("ALTER ROLE ferry_dms PASSWORD 'rotated'")
+    pair.target("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ferry_dms'")
+    pair.source("INSERT INTO payments.t VALUES (1)")
+    message = task.failed()
+    assert "password authentication failed" in message
+    task.start("resume-processing")
+    wait_for(lambda: pair.same("payments.t"))
+    secrets.put_secret_value(SecretId=arn, SecretString=before)
+    pair.target("ALTER ROLE ferry_dms PASSWORD 'target-password'")
 
 
 def test_a_task_that_may_not_try_again_fails(pair: Pair) -> None:

@@ -32,6 +32,8 @@ REVOKE ALL ON payments.closed FROM ferry_dms;
 """
 SOURCE = """
 CREATE TABLE payments.narrow (id int PRIMARY KEY, more int);
+CREATE TABLE payments.hidden (id int PRIMARY KEY);
+REVOKE ALL ON payments.hidden FROM ferry_source;
 INSERT INTO payments.account VALUES (1, repeat('x', 40000), '{}');
 INSERT INTO payments.identity (n) VALUES (1);
 INSERT INTO payments.computed VALUES (1, 1);
@@ -50,7 +52,7 @@ INSERT INTO payments.guarded VALUES (1);
 INSERT INTO payments.fine VALUES (1);
 """
 REFUSED = {
-    "account": "23502", "late": "23502", "identity": "428C9", "computed": "42P10", "audit": "23505",
+    "hidden": "42501", "account": "23502", "late": "23502", "identity": "428C9", "computed": "42P10", "audit": "23505",
     "tenants": "0A000", "guarded": "42501",
     "lists": "no primary key", "narrow": "42703", "closed": "42501", "going": "42P01",
 }  # fmt: skip
@@ -126,6 +128,18 @@ def test_a_load_that_is_refused_stops_the_task_with_table_and_reason(pair: Pair)
     message = task.failed()
     assert "Table 'payments.t'" in message
     assert "42703" in message
+
+
+def test_a_source_user_who_may_not_replicate_fails_the_task(pair: Pair) -> None:
+    pair.both("CREATE TABLE payments.t (id int PRIMARY KEY)")
+    pair.source("ALTER ROLE ferry_source NOREPLICATION")
+    task = pair.task()
+    task.connections()
+    task.dms.start_replication_task(ReplicationTaskArn=task.arn, StartReplicationTaskType="start-replication")
+    message = task.failed()
+    pair.source("ALTER ROLE ferry_source REPLICATION")
+    assert "42501" in message
+    assert "replication slot" in message
 
 
 def test_nothing_that_a_mapping_selects_fails_the_task(pair: Pair) -> None:

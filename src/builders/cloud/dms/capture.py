@@ -23,11 +23,17 @@ from psycopg import pq, sql
 from builders.cloud.dms import decoding
 from builders.cloud.dms.decoding import Change
 from builders.cloud.dms.endpoints import Endpoint, Unusable
+from builders.cloud.dms.reporting import Report
+from builders.cloud.dms.troubles import is_recoverable
 
 PLUGIN = "test_decoding"
 KEEPALIVE_SECONDS = 5.0
 _HEADER = struct.Struct(">qqq")
 _KEEPALIVE = struct.Struct(">qqB")
+_HEARTBEAT = """CREATE TABLE {} (hb_key bigint PRIMARY KEY, hb_created_by varchar(100), hb_created_at timestamptz,
+    hb_last_heartbeat_at timestamptz)"""
+_BEAT = """INSERT INTO {} VALUES (1, 'AWS-DMS', now(), now())
+    ON CONFLICT (hb_key) DO UPDATE SET hb_last_heartbeat_at = now()"""
 _EPOCH_SECONDS = 946_684_800
 """PostgreSQL counts from 2000-01-01."""
 
@@ -205,29 +211,37 @@ class Heartbeat:
     Source: DMS API reference, "PostgreSQLSettings": HeartbeatEnable, HeartbeatFrequency (minutes, 5), HeartbeatSchema.
     """
 
-    def __init__(self, source: Endpoint, session: psycopg.Connection[Any]) -> None:
-        self._session, self._last = session, 0.0
+    def __init__(self, source: Endpoint, session: psycopg.Connection[Any], report: Report) -> None:
+        self._session, self._report = session, report
         self._enabled = source.flag("HeartbeatEnable")
+        self._next = 0.0
         self._seconds = 60.0 * source.number("HeartbeatFrequency", 5)
         self._schema = sql.Identifier(source.attributes.get("heartbeatschema") or "public")
         self._table = sql.SQL("{}.awsdms_heartbeat").format(self._schema)
 
     def beat(self) -> None:
-        """Write, when it is time."""
+        """Write, when it is time; a source that refuses it is told of in the log, and not asked again."""
         now = time.monotonic()
-        if not self._enabled or (self._last and now - self._last < self._seconds):
+        if not self._enabled or now < self._next:
             return
-        if not self._last:
-            self._session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(self._schema))
-            self._session.execute(
-                sql.SQL("CREATE TABLE IF NOT EXISTS {} (hb_key bigint PRIMARY KEY, hb_created_by varchar(100), "
-                        "hb_created_at timestamptz, hb_last_heartbeat_at timestamptz)").format(self._table)
-            )  # fmt: skip
-        self._session.execute(
-            sql.SQL("INSERT INTO {} VALUES (1, 'AWS-DMS', now(), now()) ON CONFLICT (hb_key) DO UPDATE SET "
-                    "hb_last_heartbeat_at = now()").format(self._table)
-        )  # fmt: skip
-        self._last = now
+        try:
+            if not self._next:
+                self._make()
+            self._session.execute(sql.SQL(_BEAT).format(self._table))
+        except psycopg.Error as error:
+            if is_recoverable(error):
+                raise
+            self._enabled = False
+            self._report.write("SOURCE_CAPTURE", "W", f"No heartbeat on the source: {str(error).splitlines()[0]}")
+        self._next = now + self._seconds
+
+    def _make(self) -> None:
+        name = self._table.as_string(self._session)
+        row = self._session.execute("SELECT to_regclass(%s)", (name,)).fetchone()
+        if row and row[0]:
+            return
+        self._session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(self._schema))
+        self._session.execute(sql.SQL(_HEARTBEAT).format(self._table))
 
 
 def _seconds(text: str) -> float:

@@ -126,6 +126,7 @@ class Replication(threading.Thread):
                     raise StopAsked from error
                 if not is_recoverable(error):
                     raise
+                run.say_running()  # so that it can be stopped
                 if run.worked:
                     attempts, wait, run.worked = 0, float(errors["RecoverableErrorInterval"]), False
                 attempts += 1
@@ -173,11 +174,12 @@ class _Run:
         self.fresh = self.order.kind != "resume-processing"
         self.slot = self.order.slot or (capture.slot_name(self.order.arn) if self.order.again else "")
         self.changes = 0
-        self._told = self._measured = self._kept_history = 0.0
+        self._found: tuple[Endpoint, Endpoint] | None = None
+        self._measured = self._kept_history = 0.0
 
     def attempt(self) -> str:
         """Work until the end; return the stop reason."""
-        source, target = self._endpoint("SourceEndpointArn"), self._endpoint("TargetEndpointArn")
+        source, target = self._endpoints()
         with source.connect() as session, target.connect() as other:
             other.execute("SET synchronous_commit = on")
             self.tables = source_tables.read(session, self.mappings, self.settings, source, target)
@@ -195,11 +197,15 @@ class _Run:
             finally:
                 self._say_stopped(control)
 
-    def _endpoint(self, side: str) -> Endpoint:
-        return endpoints.find(str(self.order.properties[side]))
+    def _endpoints(self) -> tuple[Endpoint, Endpoint]:
+        """Source and target; the secrets are read once a run, which so does not outlive a rotation of them."""
+        if self._found is None:
+            source, target = (str(self.order.properties[f"{side}EndpointArn"]) for side in ("Source", "Target"))
+            self._found = endpoints.find(source), endpoints.find(target)
+        return self._found
 
     def _only_load(self, source: Endpoint, target: Endpoint) -> str:
-        self._running()
+        self.say_running()
         self._load(source, target, None, Progress(0, {}))
         return "FULL_LOAD_ONLY_FINISHED"
 
@@ -245,7 +251,8 @@ class _Run:
         except ValueError as error:
             raise TaskStopped(f"CdcStartPosition {text} is no log sequence number such as 4AF/B00000D0") from error
 
-    def _running(self) -> None:
+    def say_running(self) -> None:
+        """Tell that the task runs."""
         if not self.began:
             self.began = True
             self.order.running()
@@ -253,7 +260,7 @@ class _Run:
     def _load_and_follow(
         self, session: psycopg.Connection[Any], source: Endpoint, target: Endpoint, control: Control
     ) -> str:
-        self._running()
+        self.say_running()
         progress = control.progress()
         if self.type == CDC:
             for table in self.tables.values():
@@ -311,7 +318,7 @@ class _Run:
                 ready = loads.ready
                 applier.after = {name: one.applied for name, one in progress.tables.items()}
                 applier.mark = lambda session, at: control.tables_applied(session, ready, at)
-            heartbeat = capture.Heartbeat(source, session)
+            heartbeat = capture.Heartbeat(source, session, self.report)
             validator.start()
             most = max(1, int(self.settings["ChangeProcessingTuning"]["MinTransactionSize"]))
             while not self.stop.is_set():
@@ -400,7 +407,8 @@ class _Run:
         whole = sum(counts.values())
         done = counts["TablesLoaded"] + counts["TablesErrored"]
         percent = 100 if done == whole else min(99, 100 * done // whole)
-        self.order.statistics.update(counts, FullLoadProgressPercent=percent)
+        elapsed = int(1000 * (time.time() - self.order.statistics["StartDate"]))
+        self.order.statistics.update(counts, FullLoadProgressPercent=percent, ElapsedTimeMillis=elapsed)
         now = time.monotonic()
         if self._is_loading() and now - self._measured > METRIC_SECONDS:
             self._measured = now

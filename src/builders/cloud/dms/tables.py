@@ -21,7 +21,7 @@ from builders.cloud.dms.settings import Settings
 KIBIBYTE = 1024
 DEFAULT_VARCHAR_BYTES = 8000
 """unboundedVarcharMaxSize where the endpoint says nothing."""
-LIKE_TEXT = ("text", "json", "jsonb", "xml", "bytea", "hstore", "citext")
+LIKE_TEXT = ("text", "json", "jsonb", "xml", "bytea", "hstore")
 NOT_CARRIED = ("inet", "macaddr", "macaddr8", "tsvector", "tsquery", "line", "lseg", "box", "path", "circle", "oid",
                "pg_lsn", "txid_snapshot", "pg_snapshot")  # fmt: skip
 NOT_CARRIED_KINDS = {"e": "an enumeration", "c": "a composite type", "r": "a range", "m": "a multirange"}
