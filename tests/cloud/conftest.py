@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from builders.cloud.process import Cloud
+from builders.cloud.process import Cloud, running
 
 from .dms_rig import Pair, Site, site
 
@@ -88,6 +88,19 @@ class Account:
     def delete(self, stack: str = "stack") -> str:
         self.client("cloudformation").delete_stack(StackName=stack)
         return self.settled(stack)
+
+
+@pytest.fixture(scope="session")
+def strict_cloud() -> Iterator[Cloud]:
+    """A cloud that asks IAM about every request."""
+    with running(authorize=True) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def strict_account(strict_cloud: Cloud) -> Account:
+    """An account of a cloud that asks IAM about every request."""
+    return Account(strict_cloud, str(next(_accounts)))
 
 
 @pytest.fixture

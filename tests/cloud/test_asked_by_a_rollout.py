@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from dms_task import deploy as deploy_task
 
-from builders.cloud.process import Cloud, running
+from builders.cloud.process import Cloud
 
 from .conftest import Account, Template
 from .stacksets.conftest import Fleet
@@ -229,13 +229,6 @@ def test_alarms_are_found_by_their_prefix_with_whether_they_act(account: Account
         )  # fmt: skip
     found = api.describe_alarms(AlarmNamePrefix="dev-")["MetricAlarms"]
     assert {each["AlarmName"]: each["ActionsEnabled"] for each in found} == {"dev-a": True, "dev-b": False}
-
-
-@pytest.fixture(scope="module")
-def strict_cloud() -> Iterator[Cloud]:
-    """A cloud that asks IAM about every request."""
-    with running(authorize=True) as cloud:
-        yield cloud
 
 
 def test_another_account_reads_packages_of_a_bucket_that_lets_it_and_nothing_else(strict_cloud: Cloud) -> None:

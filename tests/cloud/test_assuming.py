@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from builders.cloud.process import Cloud, running
+from builders.cloud.process import Cloud
 
 from .conftest import Account
 
@@ -151,13 +150,6 @@ def test_a_session_lasts_no_longer_than_its_role_and_a_chained_one_no_longer_tha
     with pytest.raises(ClientError, match="1 hour session limit for roles assumed by role chaining"):
         first.assume_role(RoleArn=chained, RoleSessionName="test", **day)
     assert first.assume_role(RoleArn=chained, RoleSessionName="test")["Credentials"]
-
-
-@pytest.fixture
-def strict_account() -> Iterator[Account]:
-    """An account of a cloud that asks IAM about every request."""
-    with running(authorize=True) as cloud:
-        yield Account(cloud, "500000000001")
 
 
 def allow(account: Account, role: str, *actions: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -11,16 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 from dms_task import DeployedTask, deploy
 
-from builders.cloud.process import Cloud, running
+from builders.cloud.process import Cloud
 
 ACCOUNT = "630000000001"
-
-
-@pytest.fixture(scope="module")
-def strict_cloud() -> Iterator[Cloud]:
-    """A cloud that asks IAM about every request."""
-    with running(authorize=True) as cloud:
-        yield cloud
 
 
 @pytest.fixture(scope="module")

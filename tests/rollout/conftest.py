@@ -11,9 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
-from cloud.conftest import Account
 from cloud.stacksets.conftest import ADMINISTRATOR_ACCESS, Fleet, trusting
 
 from builders.cloud.process import Cloud, running
@@ -94,13 +92,13 @@ class Administrator:
         trust = json.loads(trusting({"AWS": f"arn:aws:iam::{self.number}:root"}))
         if condition:
             trust["Statement"][0]["Condition"] = condition
-        iam = Account(self.cloud, account).client("iam")
+        iam = self.api("iam", account)
         iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))
         iam.attach_role_policy(RoleName=role, PolicyArn=ADMINISTRATOR_ACCESS)
 
     def api(self, service: str, account: str = "", region: str = REGION) -> Any:
         """A client of boto3's own, as the owner of an account sees it."""
-        return boto3.client(service, **self.cloud.client_arguments(account or self.number, region))
+        return self.fleet.account(account or self.number, region).client(service)
 
     def bucket(self, region: str = REGION) -> str:
         """Make a bucket of this account."""
@@ -196,9 +194,9 @@ def rolled_out(rollout: Rollout, members: list[str]) -> Rollout:
     return rollout
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def own_cloud() -> Iterator[Cloud]:
-    """A server of a module's own: faults strike all who use it."""
+    """A second server: faults strike all who use it."""
     with running() as cloud:
         yield cloud
 

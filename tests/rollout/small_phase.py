@@ -10,8 +10,6 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from cloud.conftest import Account
-
 from builders import naming
 from builders.rollout.aws.calls import CallObserver
 from builders.rollout.aws.client import Client
@@ -142,7 +140,7 @@ class SmallPhase:
         """The tag Version of every queue, by layer and target: what really is in the accounts."""
         found = {}
         for target in self.targets:
-            sqs = Account(self.administrator.cloud, target.account, target.region).client("sqs")
+            sqs = self.administrator.api("sqs", target.account, target.region)
             for url in sqs.list_queues().get("QueueUrls", []):
                 tags = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
                 layer = next((each for each in LAYERS if f"stackferry-{each}-" in url), url)

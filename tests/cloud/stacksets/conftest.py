@@ -52,7 +52,8 @@ class Fleet:
 
     def __init__(self, cloud: Cloud, administrator: str, **default: Any) -> None:
         self.cloud = cloud
-        self.administrator = Account(cloud, administrator)
+        self._accounts: dict[Key, Account] = {}
+        self.administrator = self.account(administrator)
         self.api = self.administrator.client("cloudformation")
         self.default = {"StackSetName": "payments", **default}
         """What every call of the API is given."""
@@ -100,10 +101,16 @@ class Fleet:
 
     def stacks(self, account: str, region: str = "us-east-1") -> list[dict[str, Any]]:
         """The stacks of a member, as the member sees them."""
-        return list(Account(self.cloud, account, region).client("cloudformation").describe_stacks()["Stacks"])
+        return list(self.account(account, region).client("cloudformation").describe_stacks()["Stacks"])
 
     def member(self, account: str, service: str = "cloudformation") -> Any:
-        return Account(self.cloud, account).client(service)
+        return self.account(account).client(service)
+
+    def account(self, number: str, region: str = "us-east-1") -> Account:
+        """An account as its owner sees it, with the clients that were made for it before."""
+        if (number, region) not in self._accounts:
+            self._accounts[number, region] = Account(self.cloud, number, region)
+        return self._accounts[number, region]
 
     def drive(self, **decided: Any) -> None:
         """Decide how long things take (builders/cloud/stacksets/model.py)."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from builders.cloud.process import Cloud, running
+from builders.cloud.process import Cloud
 
 from .conftest import allowing, queue
 
@@ -18,21 +17,14 @@ ACCOUNT = "111111111111"
 
 
 @pytest.fixture(scope="module")
-def strict() -> Iterator[Cloud]:
-    """A server that asks IAM about every request."""
-    with running(authorize=True) as cloud:
-        yield cloud
-
-
-@pytest.fixture(scope="module")
-def user(strict: Cloud) -> Any:
+def user(strict_cloud: Cloud) -> Any:
     """A user who may do everything to the set `payments`, and nothing to others."""
-    iam = boto3.client("iam", **strict.client_arguments(ACCOUNT))
+    iam = boto3.client("iam", **strict_cloud.client_arguments(ACCOUNT))
     iam.create_user(UserName="operator")
     policy = allowing("cloudformation:*", resource=f"arn:aws:cloudformation:*:{ACCOUNT}:stackset/payments:*")
     iam.put_user_policy(UserName="operator", PolicyName="payments", PolicyDocument=policy)
     key = iam.create_access_key(UserName="operator")["AccessKey"]
-    arguments = strict.client_arguments(ACCOUNT)
+    arguments = strict_cloud.client_arguments(ACCOUNT)
     arguments |= {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
     return boto3.client("cloudformation", **arguments)
 
