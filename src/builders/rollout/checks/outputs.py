@@ -63,7 +63,11 @@ def run_outputs(
     """
     read, unread = _read(client, list(_stacks(client, desired, layers)))
     found = {target: _of_region(shared, target.region) | read[target] for target in sorted(read.keys() - unread.keys())}
-    written = [_write(outputs_dir, desired.phase, target, stacks) for target, stacks in found.items()]
+    written = []
+    for target, stacks in found.items():
+        files = outputs.write_target(outputs_dir / desired.phase / target.account / target.region, stacks)
+        flat = outputs.flatten(stacks)
+        written.append(Written(target, tuple(files), tuple(name for name in outputs.RELIED_ON if name in flat)))
     if len(found) == 1 and not unread:
         outputs.write(desired.phase, next(iter(found.values())), outputs_dir)
     elif len(found) + len(unread) > 1:
@@ -137,9 +141,3 @@ def _of_region(shared: SharedOutputs, region: str) -> dict[str, Values]:
         "shared_network": shared.network.get(region, {}),
     }
     return {layer: found for layer, found in by_layer.items() if found}
-
-
-def _write(outputs_dir: Path, phase: str, target: Target, stacks: Mapping[str, Values]) -> Written:
-    files = outputs.write_target(outputs_dir / phase / target.account / target.region, stacks)
-    flat = outputs.flatten(stacks)
-    return Written(target, tuple(files), tuple(name for name in outputs.RELIED_ON if name in flat))

@@ -56,7 +56,11 @@ def load_rollout_file(path: Path) -> RolloutFile:
     """
     document = _read(path)
     rollout, found = (None, []) if document.data is None else _validated(document.data)
-    mistakes = document.mistakes + [mistake for mistake in found if not _is_within_any(mistake, document.mistakes)]
+    # A value that cannot be read is wrong once: what pydantic says of it, or of a part of it, is left out.
+    unread = [mistake.path for mistake in document.mistakes if mistake.path]
+    mistakes = document.mistakes + [
+        mistake for mistake in found if not any(mistake.path[: len(path)] == path for path in unread)
+    ]
     accounts: dict[str, tuple[str, ...]] = {}
     if isinstance(document.data, dict):
         mistakes += _mistakes_together(document.data, mistakes, path.parent, accounts)
@@ -199,11 +203,6 @@ def _without(data: Mapping[str, Any], wrong: Collection[KeyPath]) -> dict[str, A
     }
     outside = {key: value for key, value in data.items() if key != "phases" and is_right(key)}
     return {"tooling": _BLANK_ACCOUNT, "phases": named or {"none": _BLANK_PHASE}} | outside
-
-
-def _is_within_any(mistake: Mistake, others: Iterable[Mistake]) -> bool:
-    """Tell whether one of the others is about the same value, or about one that it is part of."""
-    return any(other.path and mistake.path[: len(other.path)] == other.path for other in others)
 
 
 def phase_mistakes(

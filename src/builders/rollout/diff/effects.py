@@ -226,10 +226,13 @@ def spread_effects(effects: Effects, staying: Mapping[str, Resource], region: st
             added = _following(staying, name, reference, effect, region)
             cause = f"{reference.path} ({replaced} {'is' if effect is Effect.REPLACE else 'may be'} replaced)"
             before = found.get(name)
-            found[name] = _stronger(before, added, cause)
-            # Ranks only rise, and there are three of them: this ends.
-            if added.replaces and (before is None or _RANK[added] > _RANK[before[0]]):
-                waiting.append(name)
+            if before is None or _RANK[added] > _RANK[before[0]]:
+                found[name] = added, frozenset({cause})
+                # Ranks only rise, and there are three of them: this ends.
+                if added.replaces:
+                    waiting.append(name)
+            elif added is before[0]:
+                found[name] = added, before[1] | {cause}
     return {name: (effect, _without_doubt(causes)) for name, (effect, causes) in found.items()}
 
 
@@ -260,14 +263,6 @@ def surely_replaced(type_name: str, attribute: str, region: str) -> bool:
         return True
     kind = resource_types.load(type_name, region)
     return kind is not None and (attribute in kind.identifiers or attribute.endswith(("Arn", "Id")))
-
-
-def _stronger(before: Caused | None, effect: Effect, cause: str) -> Caused:
-    if before is None or _RANK[effect] > _RANK[before[0]]:
-        return effect, frozenset({cause})
-    if effect is before[0]:
-        return effect, before[1] | {cause}
-    return before
 
 
 def _without_doubt(causes: frozenset[str]) -> frozenset[str]:

@@ -61,12 +61,6 @@ _GROUPS_SHOWN = 6
 _LAYERS_NAMED = 100
 
 
-def legend(plan: Plan) -> str:
-    """The signs of the resource changes of a plan, with their meanings."""
-    there = {change.effect for group in plan.groups for change in group.changes or ()} - {Effect.OUTPUTS}
-    return ", ".join(f"{sign} {meaning}" for effect, (sign, _, meaning, _) in _EFFECTS.items() if effect in there)
-
-
 class WaveGroups:
     """Shows the waves of a plan, and remembers what was shown."""
 
@@ -236,9 +230,11 @@ def plan_text(plan: Plan, width: int = 80) -> Text:
         page.blank()
         page.line("Nothing to do.")
         return page.text()
-    if signs := legend(plan):
+    there = {change.effect for group in plan.groups for change in group.changes or ()} - {Effect.OUTPUTS}
+    signs = [f"{sign} {meaning}" for effect, (sign, _, meaning, _) in _EFFECTS.items() if effect in there]
+    if signs:
         page.blank()
-        page.line((f"Resources: {signs}", FAINT), hang=11)
+        page.line((f"Resources: {', '.join(signs)}", FAINT), hang=11)
     WaveGroups(page, plan).show()
     _acknowledged(page, plan)
     _notes(page, plan)
@@ -357,18 +353,12 @@ def _sentence(alike: _Alike, regions: Sequence[tuple[str, ...]]) -> str:
 def _totals(page: Page, plan: Plan) -> None:
     page.blank()
     page.line(("Plan: ", STRONG), counts((kind.value, plan.count([kind])) for kind in ChangeKind), hang=6)
-    if resources := counts(_resources(plan)):
-        page.line(resources, indent=6, hang=0)
-    if plan.blocks:
-        page.line((f"Blocked by {counted_noun(len(plan.blocks), 'hazard')}: see the top.", BAD))
-
-
-def _resources(plan: Plan) -> Iterator[tuple[str, int]]:
-    """The number of resources of all instances that change in each way, where stacks were compared."""
-    found: Counter[Effect] = Counter()
+    resources: Counter[Effect] = Counter()
     for group in plan.groups:
         for change in group.changes or ():
-            found[change.effect] += len(group.targets)
-    for effect, (*_, word) in _EFFECTS.items():
-        if word:
-            yield f"{'resource' if found[effect] == 1 else 'resources'} {word}", found[effect]
+            resources[change.effect] += len(group.targets)
+    words = [(resources[effect], word) for effect, (*_, word) in _EFFECTS.items() if word]
+    if changed := ", ".join(f"{counted_noun(count, 'resource')} {word}" for count, word in words if count):
+        page.line(changed, indent=6, hang=0)
+    if plan.blocks:
+        page.line((f"Blocked by {counted_noun(len(plan.blocks), 'hazard')}: see the top.", BAD))

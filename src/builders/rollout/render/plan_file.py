@@ -188,14 +188,10 @@ def _difference(was: _Outcome | None, now: _Outcome | None) -> str:
         return f"was {was[0].value}, and is not in the plan now"
     if was[0] is not now[0]:
         return f"was {was[0].value}, and is {now[0].value}"
-    return f"{now[0].value} changes other resources: {_resources(was[1], now[1])}"
-
-
-def _resources(was: tuple[Change, ...] | None, now: tuple[Change, ...] | None) -> str:
-    if was is None or now is None:
-        return "compared in one of the plans only"
-    names = sorted({each.logical_id for each in set(was) ^ set(now)})
-    return name_list(names, _NAMED) or "in another order"
+    if was[1] is None or now[1] is None:
+        return f"{now[0].value} changes other resources: compared in one of the plans only"
+    names = sorted({each.logical_id for each in set(was[1]) ^ set(now[1])})
+    return f"{now[0].value} changes other resources: {name_list(names, _NAMED) or 'in another order'}"
 
 
 def _hazards(before: SavedPlan, after: SavedPlan) -> Iterator[str]:
