@@ -8,7 +8,7 @@ from typing import Any
 from builders.rollout.checks.doctor import template_findings
 from builders.rollout.checks.findings import CheckResult, Diagnosis, Finding, Severity, merged_findings
 from builders.rollout.model import Permissions
-from builders.rollout.render.findings import doctor_data
+from builders.rollout.render.results import doctor_data
 
 
 def found(service_managed: bool = False, **sections: Any) -> list[str]:

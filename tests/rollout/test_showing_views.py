@@ -15,7 +15,7 @@ from builders.rollout.checks.drift import DriftedProperty, DriftView
 from builders.rollout.checks.status import InstanceStatus, InstanceView, StatusView
 from builders.rollout.executor.context import Failure, Report
 from builders.rollout.model import Instance, Operation, Status, Target
-from builders.rollout.render import findings, report, status
+from builders.rollout.render import results, status
 from builders.rollout.state.journal import Command, Run, RunStatus
 from rollout.goldens import compare
 from rollout.planned import REGIONS, names, some_targets, targets
@@ -94,11 +94,11 @@ def test_the_status_reads_as_the_golden_one(accounts: int, assert_golden: Callab
 
 @pytest.mark.parametrize("accounts", [2, 1_500])
 def test_the_report_reads_as_the_golden_one(accounts: int, assert_golden: Callable[[str, str], None]) -> None:
-    assert_golden(f"report-{accounts}-accounts", report.report_text(failed(accounts), {BROKEN: EVENT}, "prod").plain)
+    assert_golden(f"report-{accounts}-accounts", results.report_text(failed(accounts), {BROKEN: EVENT}, "prod").plain)
 
 
 def test_the_drift_reads_as_the_golden_one(assert_golden: Callable[[str, str], None]) -> None:
-    assert_golden("drift", findings.drift_text(drifted(40)).plain)
+    assert_golden("drift", results.drift_text(drifted(40)).plain)
 
 
 def test_a_phase_that_is_current_says_so() -> None:
@@ -166,7 +166,7 @@ def test_json_holds_every_instance() -> None:
 
 
 def test_json_holds_every_instance_that_did_not_succeed_with_its_first_failed_event() -> None:
-    found = json.loads(json.dumps(report.report_data(failed(2), {BROKEN: EVENT})))["missed"]
+    found = json.loads(json.dumps(results.report_data(failed(2), {BROKEN: EVENT})))["missed"]
     assert [(each["layer"], each["account"], each["region"], each["held"]) for each in found] == [
         (each.layer, *each.target, each.skipped) for each in failed(2).failures
     ]
@@ -181,12 +181,12 @@ def test_the_keys_of_json_are_the_documented_ones() -> None:
     assert keys(*shown["instances"]) == {"layer", "account", "region", "status", "reason", "drift", "stack_id"}
     assert keys(*shown["running"]) == {"layer", "id", "action", "status"}
     assert keys(shown["unfinished"]) == {"id", "command", "release", "owner", "began", "status"}
-    reported = report.report_data(failed(2), {})
+    reported = results.report_data(failed(2), {})
     assert keys(reported) == {"good", "operations", "reached", "stopped", "missed"}
     assert keys(*reported["missed"]) == {
         *("layer", "account", "region", "held", "reason", "first_failed_event", "stack_id")
     }
-    found = findings.drift_data(drifted(2))
+    found = results.drift_data(drifted(2))
     assert keys(found) == {"phase", "checked", "drifted", "unchecked"}
     assert keys(*found["drifted"]) == {
         *("layer", "account", "region", "resource", "type", "difference", "property", "expected", "actual")
@@ -195,7 +195,7 @@ def test_the_keys_of_json_are_the_documented_ones() -> None:
 
 
 def test_json_holds_every_drift() -> None:
-    found = json.loads(json.dumps(findings.drift_data(drifted(40))))
+    found = json.loads(json.dumps(results.drift_data(drifted(40))))
     assert [(each["layer"], each["account"], each["region"], each["property"]) for each in found["drifted"]] == [
         (each.layer, *each.target, each.property) for each in drifted(40).drifted
     ]
@@ -203,28 +203,28 @@ def test_json_holds_every_drift() -> None:
 
 
 def test_a_rollout_that_succeeded_everywhere_says_so_in_one_line() -> None:
-    assert report.report_text(Report(12, {"network": 40, "database": 40}), {}, "prod").plain == (
+    assert results.report_text(Report(12, {"network": 40, "database": 40}), {}, "prod").plain == (
         "apply: 80 instances as desired; 12 operations."
     )
-    assert report.report_text(Report(0, {"network": 1}), {}, "prod").plain == (
+    assert results.report_text(Report(0, {"network": 1}), {}, "prod").plain == (
         "apply: 1 instance as desired; nothing to do."
     )
 
 
 def test_a_rollback_that_failed_is_begun_again() -> None:
-    text = report.report_text(failed(1), {}, "prod", "rollback").plain
+    text = results.report_text(failed(1), {}, "prod", "rollback").plain
     assert "rollout-stacksets rollback --phase prod" in text
     assert "rollout-stacksets apply" not in text
 
 
 def test_accounts_that_were_not_detached_have_to_be_named_again() -> None:
-    text = report.report_text(failed(1), {}, "prod", "remove --account").plain
+    text = results.report_text(failed(1), {}, "prod", "remove --account").plain
     assert "rollout-stacksets remove --account ACCOUNT --phase prod" in text
 
 
 def test_nothing_drifted_is_said_in_so_many_words() -> None:
     assert (
-        findings.drift_text(DriftView("prod", 80, ())).plain
+        results.drift_text(DriftView("prod", 80, ())).plain
         == "Drift of phase prod: 80 instances checked\n\nNothing drifted."
     )
 
@@ -247,7 +247,7 @@ def test_no_line_of_any_status_is_wider_than_asked(found: dict[str, dict[Target,
 @given(st.lists(st.builds(Failure, names, some_targets.map(min), names, st.booleans()), max_size=5), names)
 @settings(deadline=None)
 def test_no_line_of_any_report_is_wider_than_asked(failures: list[Failure], stopped: str) -> None:
-    text = report.report_text(
+    text = results.report_text(
         Report(1, {"network": 1}, failures, stopped), {each.reason: stopped for each in failures}, "prod"
     )
     assert [line for line in text.plain.split("\n") if cell_len(line) > 80] == []
@@ -260,5 +260,5 @@ def test_no_line_of_any_report_is_wider_than_asked(failures: list[Failure], stop
 )
 @settings(deadline=None)
 def test_no_line_of_any_drift_is_wider_than_asked(found: list[DriftedProperty]) -> None:
-    text = findings.drift_text(DriftView("prod", 1, tuple(found))).plain
+    text = results.drift_text(DriftView("prod", 1, tuple(found))).plain
     assert [line for line in text.split("\n") if cell_len(line) > 80] == []

@@ -25,7 +25,7 @@ from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.render import page, plan_file
 from builders.rollout.render.plan import plan_text
 from builders.rollout.render.progress import observing
-from builders.rollout.render.report import report_data, report_text
+from builders.rollout.render.results import report_data, report_text
 from builders.rollout.state.journal import Command
 from builders.rollout.state.releases import release_id
 

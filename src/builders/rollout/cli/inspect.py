@@ -24,7 +24,7 @@ from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.executor.polling import PollInterval
 from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_stacks
 from builders.rollout.phase import PhaseConnection, shared_outputs
-from builders.rollout.render import findings
+from builders.rollout.render import results
 from builders.rollout.render.status import status_data, status_text
 from builders.rollout.state.journal import RunStatus
 from builders.rollout.state.store import Store
@@ -47,7 +47,7 @@ def outputs(options: GlobalOptions, *, phase: str, outputs_dir: Path, as_json: b
     opened = open_phase(options, phase)
     release = opened.store.last_good() or ""
     view, code = run_outputs(opened.client, opened.desired, opened.shared, opened.layers, release, outputs_dir)
-    print_result(lambda: findings.outputs_data(view), lambda width: findings.outputs_text(view, width), as_json)
+    print_result(lambda: results.outputs_data(view), lambda width: results.outputs_text(view, width), as_json)
     return code
 
 
@@ -62,7 +62,7 @@ def drift(
     run = opened.store.journal.run()
     if run is None or run.status is not RunStatus.RUNNING:  # else its process saves them
         opened.store.save_overrides(known)
-    print_result(lambda: findings.drift_data(view), lambda width: findings.drift_text(view, width), as_json)
+    print_result(lambda: results.drift_data(view), lambda width: results.drift_text(view, width), as_json)
     return code
 
 
@@ -71,7 +71,7 @@ def doctor(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
     connection = connect(options, phase)
     shared, store = _shared_outputs_and_store(connection)
     diagnosis, code = run_doctor(CheckedPhase.of(connection, shared, store))
-    print_result(lambda: findings.doctor_data(diagnosis), lambda width: findings.doctor_text(diagnosis, width), as_json)
+    print_result(lambda: results.doctor_data(diagnosis), lambda width: results.doctor_text(diagnosis, width), as_json)
     return code
 
 
@@ -99,7 +99,7 @@ def bootstrap(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
         _print_nothing if as_json else click.echo,
     )
     if as_json:
-        click.echo(json.dumps(findings.bootstrap_data(outcomes), indent=1, sort_keys=True))
+        click.echo(json.dumps(results.bootstrap_data(outcomes), indent=1, sort_keys=True))
     failed = [each for each in outcomes if not each.succeeded]
     if failed:
         missing = f"{len(failed)} of {len(outcomes)} stacks are not deployed"

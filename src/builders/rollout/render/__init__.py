@@ -1,10 +1,9 @@
 """Text and JSON of what the commands found and did. Nothing here calls AWS.
 
-page.py         text that fits a width, and the words for targets, counts and times
+page.py         text that fits a width, and the words for targets and times
 plan.py         a plan as text
 plan_file.py    a plan as JSON, saved and compared
 progress.py     the progress of a run
-report.py       the result of a run
 status.py       the state of a phase
-findings.py     the results of bootstrap, doctor, drift and outputs
+results.py      the results of a run, doctor, drift, outputs and bootstrap
 """

@@ -1,4 +1,4 @@
-"""Text that fits a width, and the words for targets, counts and times.
+"""Text that fits a width, and the words for targets and times.
 
 rich breaks the lines and lays the tables out. The result is a `rich.text.Text`: its `plain` goes into a pipe, its
 styles go to a terminal. Nothing is parsed as markup, so that values may hold brackets; characters that would move a
@@ -183,11 +183,6 @@ def target_list(targets: Collection[Target]) -> str:
             f"{counted} in {regions[0]}" if len(regions) == 1 else f"{counted} x {counted_noun(len(regions), 'region')}"
         )
     return f"{counted_noun(len(targets), 'instance')} of {counted} in {name_list(regions)}"
-
-
-def counts(pairs: Iterable[tuple[str, int]]) -> str:
-    """The number of each kind, without those of which there is none: 2 create, 1,500 update."""
-    return ", ".join(f"{count:,} {kind}" for kind, count in pairs if count)
 
 
 def estimated_time(minutes: float) -> str:

@@ -26,7 +26,6 @@ from builders.rollout.render.page import (
     WARN,
     Page,
     Part,
-    counts,
     estimated_time,
     joined,
     shortlist,
@@ -352,7 +351,8 @@ def _sentence(alike: _Alike, regions: Sequence[tuple[str, ...]]) -> str:
 
 def _totals(page: Page, plan: Plan) -> None:
     page.blank()
-    page.line(("Plan: ", STRONG), counts((kind.value, plan.count([kind])) for kind in ChangeKind), hang=6)
+    instances = ", ".join(f"{count:,} {kind.value}" for kind in ChangeKind if (count := plan.count([kind])))
+    page.line(("Plan: ", STRONG), instances, hang=6)
     resources: Counter[Effect] = Counter()
     for group in plan.groups:
         for change in group.changes or ():
