@@ -67,6 +67,27 @@ def test_a_session_that_is_ended_in_the_target_is_made_again(pair: Pair, task: T
     assert task.described()["Status"] == "running"
 
 
+def test_a_table_that_was_half_loaded_is_loaded_anew(pair: Pair) -> None:
+    pair.both("CREATE TABLE payments.keyless (id int)")
+    pair.source("INSERT INTO payments.keyless SELECT generate_series(1, 60)")
+    pair.target(
+        "CREATE TABLE payments.gate (id int)",
+        "GRANT ALL ON payments.gate TO ferry_dms",
+        "CREATE FUNCTION payments.wait() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN IF new.id = 50 THEN PERFORM 1 FROM payments.gate; END IF; RETURN new; END'",
+        "CREATE TRIGGER t BEFORE INSERT ON payments.keyless FOR EACH ROW EXECUTE FUNCTION payments.wait()",
+    )
+    task = pair.task(chosen=settings(FullLoadSettings={"CommitRate": 10}))
+    with pair.locked("payments.gate"):
+        task.start()
+        wait_for(lambda: pair.rows("target", "SELECT count(*) FROM payments.keyless") == [(40,)])
+        pair.target("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ferry_dms'")
+        wait_for(lambda: "Task restarts" in task.log())
+    wait_for(lambda: pair.same("payments.keyless"))
+    task.loaded()
+    assert task.table("keyless")["FullLoadRows"] == 60
+
+
 def test_a_running_task_does_not_outlive_the_rotation_of_its_password(pair: Pair) -> None:
     pair.both(TABLE)
     task = pair.task().load()
