@@ -1,9 +1,11 @@
-"""The demo: one phase deployed on the embedded cloud by the real AWS CLI, its database used, and all phases rehearsed.
+"""The demo: one phase deployed on the embedded cloud by the real AWS CLI, its rows moved, and all phases rehearsed.
 
-    python -m builders.demo [--phase dev] [--no-rehearse] [-- COMMAND ...]
+    python -m builders.demo [--phase dev] [--no-rehearse] [--source FILE.sql] [-- COMMAND ...]
 
-A command after `--` runs against the deployed phase before everything stops, instead of the rehearsal:
-`make test` runs the integration suite there.
+The source is a sample database whose application writes while its rows move; with `--source` it is what a file of SQL
+makes, and nobody writes to it. A command after `--` runs against the deployed phase before everything stops, instead
+of the move and the rehearsal, with both databases as SOURCE_URL and TARGET_URL: the target is empty, the task is not
+started, and nobody writes to the source but the command. `make test` runs the integration suite there.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,7 +28,7 @@ from builders.cloud.process import running
 from builders.deploy import AwsCli
 from builders.errors import StackferryError, UsageError
 from builders.naming import stack_set
-from builders.rehearsal import cli, database_login
+from builders.rehearsal import cli, database_login, source
 from builders.rehearsal.cloud import RehearsalCloud
 from builders.rehearsal.deployment import (
     NETWORK,
@@ -39,6 +42,7 @@ from builders.rehearsal.deployment import (
     layers,
     source_database,
 )
+from builders.rehearsal.moving import Move
 from builders.rehearsal.report import NOT_AWS
 from builders.rehearsal.steps import LAYER
 from builders.scopes import Scope
@@ -49,7 +53,11 @@ ROLLOUT = Path("rollout.yaml")
 
 NOT_PROVEN = (
     "What this shows: the templates deploy through the real AWS CLI, their properties satisfy the registry's schemas, "
-    "the references between the stacks resolve, and a real PostgreSQL takes the generated password over verified TLS.",
+    "the references between the stacks resolve, a real PostgreSQL takes the generated password over verified TLS, and "
+    "rows that are written all the time are the same on both sides in the end, with the task's own settings, mappings, "
+    "secrets and users.",
+    "What moved the rows is a stand-in for DMS, made from its documentation: it carries, changes and refuses what that "
+    "says, and its speed means nothing.",
     NOT_AWS,
 )
 
@@ -60,11 +68,18 @@ NOT_PROVEN = (
 @click.option(
     "--rehearse/--no-rehearse", default=True, show_default=True, help="End with the rollout of rollout.yaml, rehearsed."
 )
+@click.option(
+    "--source",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    help="SQL that psql runs as a superuser to make the source, instead of the sample; the role app gets all of it.",
+)
 @click.argument("then", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
-def main(phase: str, outputs_dir: Path, rehearse: bool, then: tuple[str, ...]) -> None:
-    """Build, lint, deploy a phase on the embedded cloud, use its database, rehearse the rollout, and stop everything.
+def main(phase: str, outputs_dir: Path, rehearse: bool, file: Path | None, then: tuple[str, ...]) -> None:
+    """Build, lint, deploy a phase on the embedded cloud, move its rows, rehearse the rollout, and stop everything.
 
-    With a command behind `--` there is no rehearsal.
+    With a command behind `--` that command runs instead of the move and the rehearsal, with SOURCE_URL and TARGET_URL
+    beside the variables of AWS. With --source there is no rehearsal either.
     """
     console = Console(highlight=False, emoji=False)
 
@@ -73,8 +88,8 @@ def main(phase: str, outputs_dir: Path, rehearse: bool, then: tuple[str, ...]) -
 
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = _deploy(console, say, phase, outputs_dir, then)
-        if rehearse and not then and code == 0:
+        code = Demo(console, say, phase, outputs_dir).run(file, then)
+        if rehearse and not file and not then and code == 0:
             code = _rehearse(say)
         sys.exit(code)
     except KeyboardInterrupt:
@@ -89,22 +104,51 @@ def _interrupt(_signal: int, _frame: Any) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _deploy(console: Console, say: Say, phase: str, outputs_dir: Path, then: tuple[str, ...]) -> int:
-    _check_templates(say)
-    with running() as cloud:
-        say(f"embedded cloud {cloud.endpoint_url}, {REGION}")
-        say(f"accounts: tooling {TOOLING}, network {NETWORK}, {phase} {PHASES[phase]}")
-        accounts = PhaseAccounts.on(cloud, phase)
-        deployment = PhaseDeployment(accounts, phase, outputs_dir, say)
-        with source_database(cloud, deployment, say):
-            deployment.deploy_shared()
-            deployment.deploy_phase()
-            _use_the_database(deployment, cloud.ca_file, say)
-            written = outputs.write(phase, _outputs_of_the_phase(deployment), outputs_dir)
-            _summary(console, deployment.stacks, written)
-            if then:
-                return subprocess.run(then, env=dict(accounts.phase.environment), check=False).returncode
-    return 0
+@dataclass(frozen=True)
+class Demo:
+    """What a demo is told, and where it tells of itself."""
+
+    console: Console
+    say: Say
+    phase: str
+    outputs_dir: Path
+
+    def run(self, file: Path | None, then: Sequence[str]) -> int:
+        """Deploy the phase, then move its rows or run a command; return the exit code."""
+        with running() as cloud:
+            self.say(f"embedded cloud {cloud.endpoint_url}, {REGION}")
+            self.say(f"accounts: tooling {TOOLING}, network {NETWORK}, {self.phase} {PHASES[self.phase]}")
+            deployment = PhaseDeployment(PhaseAccounts.on(cloud, self.phase), self.phase, self.outputs_dir, self.say)
+            with source_database(cloud, deployment, self.say, file or source.SAMPLE) as on_premises:
+                _check_templates(self.say)
+                deployment.deploy_shared()
+                deployment.deploy_phase()
+                _use_the_database(deployment, cloud.ca_file, self.say)
+                written = outputs.write(self.phase, _outputs_of_the_phase(deployment), self.outputs_dir)
+                _summary(self.console, deployment.stacks, written)
+                target_url = database_login.url(
+                    deployment.accounts.phase, deployment.stacks["secrets"]["SecretsManagerArn"], cloud.ca_file
+                )
+                if then:
+                    return _run_command(then, deployment, on_premises.application_url, target_url)
+                move = Move(deployment, on_premises, target_url, self.console, self.say)
+                move.other() if file else move.sample()
+                self._say_what_is_not_proven()
+        return 0
+
+    def _say_what_is_not_proven(self) -> None:
+        self.say("")
+        for paragraph in NOT_PROVEN:
+            self.console.print(paragraph, soft_wrap=not self.console.is_terminal)
+
+
+def _run_command(then: Sequence[str], deployment: PhaseDeployment, source_url: str, target_url: str) -> int:
+    """Run a command with the variables of the phase's account, and both databases as URLs; return its exit code."""
+    environment = {**deployment.accounts.phase.environment, "SOURCE_URL": source_url, "TARGET_URL": target_url}
+    try:
+        return subprocess.run(then, env=environment, check=False).returncode
+    except OSError as error:
+        raise UsageError(f"{then[0]} cannot be run: {error.strerror}") from error
 
 
 def _check_templates(say: Say) -> None:
@@ -135,8 +179,6 @@ def _summary(console: Console, stacks: dict[str, dict[str, str]], written: list[
             table.add_row(layer if number == 0 else "", name, value)
     console.print(table)
     console.print(f"Written: {', '.join(str(path) for path in written)}", soft_wrap=True)
-    for paragraph in NOT_PROVEN:
-        console.print(paragraph, soft_wrap=not console.is_terminal)
 
 
 def _rehearse(say: Say) -> int:

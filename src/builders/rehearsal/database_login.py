@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ def rotate_and_prove(cli: AwsCli, secret_arn: str, ca_file: Path) -> str:
     except DeployError:
         return f"{proof}; the old password is refused"
     raise DeployError(f"the old password of {secret_arn} still logs in after its rotation")
+
+
+def url(cli: AwsCli, secret_arn: str, ca_file: Path) -> str:
+    """Return a secret's database as a URL for any client of PostgreSQL; the password is in it."""
+    _wait_until_settled(cli, secret_arn)
+    secret = _current(cli, secret_arn)
+    user, password, name = (urllib.parse.quote(str(secret[key]), safe="") for key in ("username", "password", "dbname"))
+    trusted = urllib.parse.urlencode({"sslmode": "verify-full", "sslrootcert": str(ca_file)}, safe="/")
+    return f"postgresql://{user}:{password}@{secret['host']}:{secret['port']}/{name}?{trusted}"
 
 
 def _current(cli: AwsCli, secret_arn: str) -> dict[str, Any]:

@@ -17,9 +17,12 @@ from pathlib import Path
 from builders import catalog, deploy, environments, files, naming, package
 from builders.building.packages import PACKAGES_DIR, WHEELS_DIR
 from builders.cloud.process import Cloud
-from builders.cloud.rds.on_premises import on_premises
+from builders.cloud.rds.on_premises import OnPremises, on_premises
 from builders.deploy import AwsCli
+from builders.layers._migration.choices import MOST_SCHEMAS
+from builders.rehearsal import source
 from builders.scopes import Scope
+from builders.text import counted_noun
 
 ENVIRONMENTS = Path("environments")
 TEMPLATES = Path("templates")
@@ -81,6 +84,12 @@ class PhaseDeployment:
         """Begin with the parameters of the phase's file."""
         self.parameters = dict(environments.read(ENVIRONMENTS / f"{self.phase}.json").values)
 
+    @property
+    def schemas(self) -> list[str]:
+        """The schemas that the phase migrates."""
+        names = (self.parameters.get(f"SchemaName{number}", "") for number in range(1, MOST_SCHEMAS + 1))
+        return [name for name in names if name]
+
     def deploy_shared(self) -> None:
         """Deploy what all phases share, in the tooling account and in the network account."""
         for layer in layers(Scope.TOOLING_ONCE, Scope.TOOLING):
@@ -104,6 +113,11 @@ class PhaseDeployment:
             self._deploy(layer, self._parameter_file())
             if layer == "network":
                 self.parameters["DirectConnectAttachmentId"] = self.stacks[layer]["DirectConnectAttachmentId"]
+
+    def deploy_again(self, layer: str, **parameters: str) -> None:
+        """Deploy one layer of the phase once more, with these parameters beside those that it had."""
+        self.parameters |= parameters
+        self._deploy(layer, self._parameter_file())
 
     def _deploy(self, layer: str, parameters: Path) -> None:
         suffix = environments.read(parameters).values[naming.SUFFIX]
@@ -137,17 +151,30 @@ def layers(*scopes: Scope) -> list[str]:
 
 
 @contextlib.contextmanager
-def source_database(cloud: Cloud, deployment: PhaseDeployment, say: Callable[[str], None]) -> Iterator[None]:
-    """Run the source database under the host name of the phase's file, and set the parameters that a user would set."""
+def source_database(
+    cloud: Cloud, deployment: PhaseDeployment, say: Callable[[str], None], file: Path = source.SAMPLE
+) -> Iterator[OnPremises]:
+    """Run the source database under the host name of the phase's file, and set the parameters that a user would set.
+
+    An SQL file makes what is in it. Raises `UsageError` where the file fails.
+    """
     given = deployment.parameters
     host, port, database = given["SourceHost"], int(given["SourcePort"]), given["SourceDatabaseName"]
-    with on_premises(cloud.state_directory, host, port=port, database_name=database) as source:
-        say(f"on-premises: {database} at {host}:{port}, simulated by PostgreSQL {source.server.installation.major}")
+    with on_premises(cloud.state_directory, host, port=port, database_name=database) as running:
+        schemas = source.fill(running, file)
+        major = running.server.installation.major
+        say(
+            f"on-premises: {database} at {host}:{port}, simulated by PostgreSQL {major}, "
+            f"with {counted_noun(len(schemas), 'schema')} of {file.name}: {', '.join(schemas)}"
+        )
+        names = {f"SchemaName{number}": "" for number in range(1, MOST_SCHEMAS + 1)}
+        names |= {f"SchemaName{number}": schema for number, schema in enumerate(schemas, 1)}
         deployment.parameters |= {
-            "SourceSecretArn": _store(deployment, source.secret()),
-            "SourceCertificatePem": source.certificate_pem,
+            "SourceSecretArn": _store(deployment, running.secret()),
+            "SourceCertificatePem": running.certificate_pem,
+            **names,
         }
-        yield
+        yield running
 
 
 def _store(deployment: PhaseDeployment, secret: dict[str, str | int]) -> str:

@@ -2,17 +2,23 @@
 
 with running() as cloud, on_premises(cloud.state_directory, "payments.corp.internal") as source:
     secret = json.dumps(source.secret())
+
+Its superuser `postgres` has no password and comes in through the socket of the server's own directory. The role `app`
+owns the database, as an application's role does; `ferry_source` is DMS's user, with what DMS needs there before any
+schema is made.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
+import ipaddress
 import secrets
 import shutil
 import tempfile
+import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
@@ -26,6 +32,15 @@ from builders.cloud.rds import postgres
 
 LIFETIME = datetime.timedelta(days=30)
 
+APPLICATION = "app"
+"""The role of the application, which owns the database."""
+
+SUPERUSER = "postgres"
+"""The superuser. Not the one that initdb makes: what that one owns can be given to nobody (REASSIGN OWNED)."""
+
+REPLICATION_USER = "ferry_source"
+"""The user of DMS."""
+
 
 @dataclass(frozen=True)
 class OnPremises:
@@ -35,9 +50,27 @@ class OnPremises:
     port: int
     database_name: str
     username: str
-    password: str
-    certificate_pem: str
+    password: str = field(repr=False)
+    certificate_pem: str = field(repr=False)
     server: postgres.Server
+    application_password: str = field(repr=False)
+    authority_file: Path
+    """The authority's certificate, for clients on this machine."""
+
+    @property
+    def application_url(self) -> str:
+        """The database for any client on this machine, as the role of the application: a URL with the password.
+
+        The server's certificate names localhost too, since nothing here resolves the name that it has on-premises.
+        """
+        trusted = urllib.parse.urlencode({"sslmode": "verify-full", "sslrootcert": str(self.authority_file)}, safe="/")
+        name = urllib.parse.quote(self.database_name, safe="")
+        login = f"{APPLICATION}:{self.application_password}"
+        return f"postgresql://{login}@localhost:{self.server.port}/{name}?{trusted}"
+
+    def administer(self, *statements: str) -> None:
+        """Run statements in the database as the administrator."""
+        self.server.administer(*statements, database=self.database_name)
 
     def secret(self) -> dict[str, str | int]:
         """The value of the secret that the user brings."""
@@ -52,25 +85,43 @@ def on_premises(
 
     Raises `CloudError` where there is no PostgreSQL, or it does not start.
     """
-    password = secrets.token_urlsafe()
+    password, application_password = secrets.token_urlsafe(), secrets.token_urlsafe()
     directory = Path(tempfile.mkdtemp(prefix="stackferry-on-premises-"))
     directory.chmod(0o711)  # PostgreSQL runs as another user when we are root
     authority, certificate = _certificates(host)
+    authority_file = directory / "authority.pem"
+    authority_file.write_text(authority)
     # What is committed is written at once: changes are read from what is written.
     settings = {"wal_level": "logical", "synchronous_commit": "on"}
     server = postgres.Server(postgres.choose(), directory / "server", certificate, settings=settings)
     try:
         server.initialise()
         server.start()
+        _let_the_superuser_in(server)
         server.administer(
-            f"CREATE ROLE ferry_source LOGIN REPLICATION PASSWORD {literal(password)}",
-            f"CREATE DATABASE {identifier(database_name)} OWNER ferry_source",
+            f"CREATE ROLE {SUPERUSER} LOGIN SUPERUSER",
+            f"CREATE ROLE {APPLICATION} LOGIN PASSWORD {literal(application_password)}",
+            f"CREATE ROLE {REPLICATION_USER} LOGIN REPLICATION PASSWORD {literal(password)}",
+            f"CREATE DATABASE {identifier(database_name)} OWNER {APPLICATION}",
         )
+        # The table of the heartbeat goes there (DMS user guide, "Using a PostgreSQL database as an AWS DMS source").
+        heartbeat = f"GRANT CREATE, USAGE ON SCHEMA public TO {REPLICATION_USER}"
+        server.administer(heartbeat, database=database_name)
         with named(state_directory, host, {port: server.port}):
-            yield OnPremises(host, port, database_name, "ferry_source", password, authority, server)
+            yield OnPremises(
+                *(host, port, database_name, REPLICATION_USER, password, authority, server),
+                *(application_password, authority_file),
+            )
     finally:
         server.remove()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _let_the_superuser_in(server: postgres.Server) -> None:
+    """Let the superuser log in through the socket, as the administrator does, until the server starts anew."""
+    rules = server.data / "pg_hba.conf"
+    rules.write_text(f"local all {SUPERUSER} trust\n{rules.read_text()}")
+    server.administer("SELECT pg_reload_conf()")
 
 
 def _certificates(host: str) -> tuple[str, postgres.Certificate]:
@@ -79,7 +130,8 @@ def _certificates(host: str) -> tuple[str, postgres.Certificate]:
     authority = _unsigned("On-premises authority", key, "On-premises authority")
     authority = authority.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     server = _unsigned(host, server_key, "On-premises authority")
-    server = server.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+    names = [x509.DNSName(host), x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    server = server.add_extension(x509.SubjectAlternativeName(names), critical=False)
     private = server_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
