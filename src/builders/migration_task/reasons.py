@@ -76,7 +76,9 @@ _TABLES = {
 }
 """{state of a table that is a failure: the way on} (DMS API reference, "TableStatistics", TableState)."""
 
-_UNCOMPARED = {"No primary key": "not validated, and updates and deletes of it are not replicated: give it a key"}
+_UNCOMPARED = {
+    "No primary key": "not validated; DMS leaves out its large values, updates and deletes: give it a primary key"
+}
 
 
 def why(task: Task) -> str:
