@@ -1,6 +1,4 @@
-"""The results of commands: of a run with the failures by cause and the command to type next, and of doctor, drift,
-outputs and bootstrap.
-"""
+"""The results of a run, with failures by cause and the next command, and of doctor, drift, outputs and bootstrap."""
 
 from __future__ import annotations
 
@@ -21,6 +19,11 @@ from builders.text import counted_noun, name_list
 
 _CAUSES_SHOWN = 20
 _SKIPPED_SHOWN = 12
+_NAMED = 3
+_GROUPS_SHOWN = 20
+_DIFFERENCES_SHOWN = 20
+"""Of one group."""
+_FILES_SHOWN = 10
 
 
 def report_text(
@@ -122,13 +125,6 @@ def _end(page: Page, report: Report, phase: str, command: str) -> None:
     if command == "apply":
         page.line("Or roll back:")
         page.line((next_command("rollback", phase), STRONG), indent=2)
-
-
-_NAMED = 3
-_GROUPS_SHOWN = 20
-_DIFFERENCES_SHOWN = 20
-"""Of one group."""
-_FILES_SHOWN = 10
 
 
 def doctor_text(diagnosis: Diagnosis, width: int = 80) -> Text:
