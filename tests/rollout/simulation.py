@@ -16,7 +16,7 @@ from typing import Any
 
 from builders.rollout.aws.calls import Access, ApiCalls, Role, Session
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import Conflict, NotFound, Refused, StackSetNotFound
+from builders.rollout.aws.errors import Conflict, NotFound, StackSetNotFound
 from builders.rollout.model import Permissions, Target
 
 Json = dict[str, Any]
@@ -273,7 +273,7 @@ class Simulation(ApiCalls):
     def _of_stack(self, stack_id: str, target: Target) -> tuple[SimulatedSet, Mapping[str, str]]:
         name = stack_id.rpartition("stack/StackSet-")[2].partition("/")[0].rpartition("-")[0]
         if name not in self.sets or target not in self.sets[name].instances:
-            raise Refused("no stack", "ValidationError", f"Stack with id {stack_id} does not exist")
+            raise NotFound("no stack", "ValidationError", f"Stack with id {stack_id} does not exist")
         return self.sets[name], self.sets[name].instances[target][1]
 
 

@@ -39,8 +39,8 @@ SECOND = ("Refunds", "CREATE_FAILED", "no room either")
 ROLLED_BACK = ("network", "UPDATE_ROLLBACK_COMPLETE", "")
 
 
-def failures(*events: tuple[str, str, str], after: datetime | None = None) -> list[str]:
-    return stacks.failures(Events(*events), STACK, after)  # type: ignore[arg-type]
+def failures(*events: tuple[str, str, str]) -> list[str]:
+    return stacks.failures(Events(*events), STACK)  # type: ignore[arg-type]
 
 
 def test_the_first_failure_comes_first_and_each_in_one_line() -> None:
@@ -71,8 +71,3 @@ def test_a_deletion_that_went_well_hides_no_reason_and_one_that_did_not_has_its_
     assert failures(BEGUN, FIRST, deletion) == ["Payments (AWS::SQS::Queue): no room left"]
     stuck = ("Refunds", "DELETE_FAILED", "in use")
     assert failures(BEGUN, FIRST, deletion, stuck) == ["Refunds (AWS::SQS::Queue): in use"]
-
-
-def test_what_was_before_a_given_time_does_not_count() -> None:
-    third_minute = datetime(2026, 11, 23, 12, 2, tzinfo=UTC)
-    assert failures(BEGUN, FIRST, SECOND, after=third_minute) == ["Refunds (AWS::SQS::Queue): no room either"]

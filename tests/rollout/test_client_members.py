@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -106,13 +105,6 @@ def test_a_failure_before_the_last_operation_does_not_count(client: Client, targ
     stack.client("cloudformation").update_stack(StackName="stack", TemplateBody=body)
     assert stack.settled("stack") == "UPDATE_COMPLETE"
     assert client.members.first_failure(target, "stack") == ""
-
-
-def test_a_failure_before_the_given_time_does_not_count(client: Client, target: Target, stack: Account) -> None:
-    test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(client, target, stack)
-    later = datetime.now(UTC) + timedelta(hours=1)
-    assert client.members.first_failure(target, "stack", later) == ""
-    assert client.members.first_failure(target, "stack", later - timedelta(hours=2)) != ""
 
 
 def test_a_stack_that_could_not_be_created_and_was_deleted_still_has_its_reason(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from builders.errors import RolloutError
@@ -32,7 +30,6 @@ def test_what_is_written_is_read_with_its_etag(objects: Objects, bucket: str) ->
 def test_what_is_not_there_is_none(objects: Objects, bucket: str) -> None:
     assert objects.get(bucket, "run.json") is None
     assert not objects.exists(bucket, "run.json")
-    assert objects.list(bucket, "run") == []
 
 
 def test_the_first_of_two_that_expect_nothing_wins(objects: Objects, bucket: str) -> None:
@@ -67,20 +64,19 @@ def test_a_bucket_that_is_not_there_is_named(objects: Objects) -> None:
         objects.get("stackferry-never-made", "run.json")
 
 
-def test_more_keys_than_a_page_holds_are_all_listed(
-    objects: Objects, bucket: str, administrator: Administrator
-) -> None:
+def test_more_keys_than_a_page_holds_are_all_listed(bucket: str, administrator: Administrator) -> None:
     api = administrator.api("s3")
     keys = [f"releases/{number:04}" for number in range(1001)]
     for key in [*keys, "other"]:
         api.put_object(Bucket=bucket, Key=key, Body=b"")
-    assert objects.list(bucket, "releases/") == keys
+    session = administrator.client().calls.session("us-east-1")
+    found = session.pages("s3", "ListObjectsV2", Bucket=bucket, Prefix="releases/")
+    assert [each["Key"] for each in found] == keys
 
 
-def test_a_file_is_uploaded_to_the_bucket_of_another_region(administrator: Administrator, tmp_path: Path) -> None:
+def test_a_file_is_uploaded_to_the_bucket_of_another_region(administrator: Administrator) -> None:
     objects, bucket = administrator.client().objects("eu-west-1"), administrator.bucket("eu-west-1")
-    (tmp_path / "package.zip").write_bytes(b"zip")
-    objects.upload(bucket, "rotation.zip", tmp_path / "package.zip")
+    objects.put(bucket, "rotation.zip", b"zip")
     found = objects.get(bucket, "rotation.zip")
     assert found is not None
     assert found[0] == b"zip"

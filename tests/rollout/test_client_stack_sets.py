@@ -177,9 +177,9 @@ def test_an_operation_that_is_stopped_begins_nothing_more(
 ) -> None:
     administrator.fleet.drive(StackSeconds=1)
     operation_id = rolled_out.submit(rolled_out.step(Action.UPDATE, members), preferences=Preferences())
-    rolled_out.client.sets.stop(rolled_out.spec.name, operation_id)
+    api = administrator.api("cloudformation")
+    api.stop_stack_set_operation(StackSetName=rolled_out.spec.name, OperationId=operation_id)
     assert rolled_out.over(operation_id).status == "STOPPED"
-    rolled_out.client.sets.stop(rolled_out.spec.name, operation_id)
     results = rolled_out.client.sets.results(rolled_out.spec.name, operation_id)
     assert sorted(each.status for each in results.values()) == ["CANCELLED", "CANCELLED", "SUCCEEDED"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from builders.errors import RolloutError
@@ -63,12 +62,9 @@ class MemberAccounts:
         """A stack's outputs; none when it is gone."""
         return stacks.outputs(stacks.describe(self._session(target), stack_id) or {})
 
-    def first_failure(self, target: Target, stack_id: str, after: datetime | None = None) -> str:
-        """The first resource that failed in the stack's last operation, and why; empty when none did.
-
-        Events before `after` (with a time zone) do not count.
-        """
-        found = stacks.failures(self._session(target), stack_id, after)
+    def first_failure(self, target: Target, stack_id: str) -> str:
+        """The first resource that failed in the stack's last operation, and why; empty when none did."""
+        found = stacks.failures(self._session(target), stack_id)
         return found[0] if found else ""
 
     def alarms(self, target: Target, prefixes: Iterable[str]) -> list[Alarm]:
@@ -111,12 +107,10 @@ class MemberAccounts:
         return True
 
 
-ENABLED = ["ENABLED", "ENABLED_BY_DEFAULT"]
-
-
 def enabled_regions(session: Session) -> frozenset[str]:
     """The regions that an account has switched on; one page holds them all (Account Management API reference)."""
-    found = session.pages("account", "ListRegions", RegionOptStatusContains=ENABLED, MaxResults=50)
+    enabled = ["ENABLED", "ENABLED_BY_DEFAULT"]
+    found = session.pages("account", "ListRegions", RegionOptStatusContains=enabled, MaxResults=50)
     return frozenset(each["RegionName"] for each in found)
 
 
@@ -232,24 +226,3 @@ def manual_snapshots(session: Session, instance: str, resource_id: str) -> tuple
     # One that is being taken has no time yet (RDS API reference, DBSnapshot).
     found.sort(key=lambda each: (each.get("SnapshotCreateTime") is None, each.get("SnapshotCreateTime")))
     return tuple(each["DBSnapshotIdentifier"] for each in found)
-
-
-def delete_secret(session: Session, arn: str, days: int) -> None:
-    """Delete a secret, which can be restored for so many days (7 to 30); one that is scheduled already stays so."""
-    if "DeletedDate" not in session.ask("secretsmanager", "DescribeSecret", SecretId=arn):
-        session.ask("secretsmanager", "DeleteSecret", SecretId=arn, RecoveryWindowInDays=days)
-
-
-def schedule_key_deletion(session: Session, key: str, days: int) -> None:
-    """Let KMS delete a key after so many days (7 to 30); until then the deletion can be cancelled."""
-    if session.ask("kms", "DescribeKey", KeyId=key)["KeyMetadata"]["KeyState"] != "PendingDeletion":
-        session.ask("kms", "ScheduleKeyDeletion", KeyId=key, PendingWindowInDays=days)
-
-
-def delete_role(session: Session, name: str) -> None:
-    """Detach the role's policies, and delete it."""
-    for policy in list(session.pages("iam", "ListAttachedRolePolicies", RoleName=name)):
-        session.ask("iam", "DetachRolePolicy", RoleName=name, PolicyArn=policy["PolicyArn"])
-    for inline in list(session.pages("iam", "ListRolePolicies", RoleName=name)):
-        session.ask("iam", "DeleteRolePolicy", RoleName=name, PolicyName=inline)
-    session.ask("iam", "DeleteRole", RoleName=name)

@@ -10,7 +10,7 @@ RolloutError
     ├── StackSetExists
     ├── StackSetNotFound
     ├── StackSetNotEmpty
-    ├── NotFound              something else is not there: an operation, a change set, an object, a role
+    ├── NotFound              something else is not there: an operation, a stack, an object, a role
     └── Conflict              a conditional write of S3 came too late
 """
 
@@ -67,7 +67,7 @@ class StackSetNotEmpty(Refused):
 
 
 class NotFound(Refused):
-    """An operation, an instance, a change set, an object or a resource is not there."""
+    """An operation, an instance, a stack, a change set, an object or a resource is not there."""
 
 
 class Conflict(Refused):
@@ -166,6 +166,8 @@ def _refused(
         remedy = "log in again, name another profile, or enable the region in that account"
         return Refused(f"AWS does not know the credentials ({operation} in {where}: {reason}); {remedy}", code, reason)
     kind = _KINDS.get(code, Refused)
+    if service == "cloudformation" and code == "ValidationError" and "does not exist" in reason:
+        kind = NotFound  # CloudFormation has no error of its own for a stack that is not there
     return kind(f"{service} in {where} refused {operation}: {code}: {reason}", code, reason)
 
 

@@ -78,8 +78,10 @@ class PlainStacks:
                     change_set.execute()
                     self._wait(session, name, name, ("CREATE_COMPLETE", "UPDATE_COMPLETE"), progress)
         finally:
-            if kind == "CREATE":
-                self._delete_empty(session, name)
+            # A change set of type CREATE that is not executed leaves an empty stack.
+            left = stacks.describe(session, name) if kind == "CREATE" else None
+            if left and left["StackStatus"] == "REVIEW_IN_PROGRESS":
+                self._delete(session, name)
         found = stacks.deployed(session, name)
         if found is None:
             raise RolloutError(f"stack {name} in {session} was deleted by somebody else while it was deployed")
@@ -118,9 +120,3 @@ class PlainStacks:
         if status not in good:
             reasons = stacks.failures(session, stack_id)
             raise RolloutError("; ".join([f"stack {name} in {session} is {status}", *reasons]))
-
-    def _delete_empty(self, session: Session, name: str) -> None:
-        """Delete the empty stack that a change set of type CREATE leaves when it is not executed."""
-        found = stacks.describe(session, name)
-        if found and found["StackStatus"] == "REVIEW_IN_PROGRESS":
-            self._delete(session, name)

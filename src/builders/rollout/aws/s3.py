@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from builders.rollout.aws import errors
 from builders.rollout.aws.calls import Session
 from builders.rollout.aws.errors import Conflict, NotFound, Unreachable
 
 ATTEMPTS = 3
 """Of reading an object whose connection breaks while its body comes: boto3's retries end where the body begins."""
-
 
 ABSENT = "*"
 """Expected by a conditional write instead of an ETag: the object must not be there yet."""
@@ -42,12 +38,9 @@ class Objects:
 
         A put whose answer was lost is tried again by boto3, and can then conflict with itself: the caller looks.
         """
-        if expected is None:
-            return self._put(bucket, key, body)
-        if expected == ABSENT:
-            return self._put(bucket, key, body, IfNoneMatch=expected)
+        condition = {} if expected is None else {"IfNoneMatch" if expected == ABSENT else "IfMatch": expected}
         try:
-            return self._put(bucket, key, body, IfMatch=expected)
+            return str(self._session.ask("s3", "PutObject", Bucket=bucket, Key=key, Body=body, **condition)["ETag"])
         except NotFound as error:
             raise Conflict(f"{key} is no longer in {bucket}", error.code, error.reason) from error
 
@@ -58,16 +51,3 @@ class Objects:
         except NotFound:
             return False
         return True
-
-    def list(self, bucket: str, prefix: str) -> list[str]:
-        """Keys that begin so, sorted."""
-        found = self._session.pages("s3", "ListObjectsV2", Bucket=bucket, Prefix=prefix)
-        return sorted(each["Key"] for each in found)
-
-    def upload(self, bucket: str, key: str, path: Path) -> None:
-        """Write a file as an object."""
-        self._put(bucket, key, path.read_bytes())
-
-    def _put(self, bucket: str, key: str, body: bytes, **condition: Any) -> str:
-        answer = self._session.ask("s3", "PutObject", Bucket=bucket, Key=key, Body=body, **condition)
-        return str(answer["ETag"])

@@ -14,7 +14,7 @@ from typing import Any
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
 from builders.rollout.aws.calls import ApiCalls
-from builders.rollout.aws.errors import NotFound, Refused, StackSetNotFound
+from builders.rollout.aws.errors import NotFound, StackSetNotFound
 from builders.rollout.model import (
     Instance,
     Operation,
@@ -87,7 +87,7 @@ class StackSets:
             layer=layer,
             name=name,
             template=found["TemplateBody"],
-            parameters=_values(found.get("Parameters", [])),
+            parameters=stacks.read_parameters(found.get("Parameters", [])),
             tags={each["Key"]: each["Value"] for each in found.get("Tags", [])},
             instances=instances,
             active=active,
@@ -112,7 +112,7 @@ class StackSets:
             found = self._ask("DescribeStackInstance", StackSetName=name, **instance)["StackInstance"]
         except NotFound:
             return {}
-        return _values(found.get("ParameterOverrides", []))
+        return stacks.read_parameters(found.get("ParameterOverrides", []))
 
     def submit(
         self,
@@ -167,14 +167,6 @@ class StackSets:
             Target(each["Account"], each["Region"]): InstanceResult(each["Status"], each.get("StatusReason", ""))
             for each in found
         }
-
-    def stop(self, name: str, operation_id: str) -> None:
-        """Ask an operation to begin nothing more. Nothing happens when it is over."""
-        try:
-            self._ask("StopStackSetOperation", StackSetName=name, OperationId=operation_id)
-        except Refused as refused:
-            if refused.code != "InvalidOperationException":
-                raise
 
     def detect_drift(self, name: str, operation_id: str, preferences: Preferences) -> None:
         """Begin to detect drift in all instances of a set. Raises `OperationInProgress`, `OperationIdExists`."""
@@ -264,10 +256,6 @@ def _amount(name: str, amount: str) -> Request:
     if amount.endswith("%"):
         return {f"{name}Percentage": int(amount[:-1])}
     return {f"{name}Count": int(amount)}
-
-
-def _values(parameters: list[Mapping[str, str]]) -> dict[str, str]:
-    return {each["ParameterKey"]: each["ParameterValue"] for each in parameters}
 
 
 def _instance(found: Mapping[str, Any]) -> Instance:

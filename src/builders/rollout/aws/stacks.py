@@ -9,9 +9,8 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from builders.errors import RolloutError
@@ -23,6 +22,7 @@ from builders.rollout.model import DeployedStack, Values
 CAPABILITIES = ["CAPABILITY_NAMED_IAM"]
 
 BEGINNINGS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "REVIEW_IN_PROGRESS")
+"""Statuses of a stack by which an operation on the whole of it begins."""
 
 NOT_DELETED = (
     *("CREATE_IN_PROGRESS", "CREATE_FAILED", "CREATE_COMPLETE"),
@@ -53,10 +53,8 @@ def describe(session: Session, stack: str) -> Answer | None:
     """A stack by name or ARN, as DescribeStacks has it; None when it is not there, or was deleted."""
     try:
         found: Answer = session.ask("cloudformation", "DescribeStacks", StackName=stack)["Stacks"][0]
-    except Refused as refused:
-        if _is_no_stack(refused):
-            return None
-        raise
+    except NotFound:
+        return None
     return None if found["StackStatus"] == "DELETE_COMPLETE" else found
 
 
@@ -67,14 +65,12 @@ def deployed(session: Session, stack: str) -> DeployedStack | None:
         return None
     try:
         answer = session.ask("cloudformation", "GetTemplate", StackName=stack, TemplateStage="Original")
-    except Refused as refused:
-        if _is_no_stack(refused):
-            return None
-        raise
+    except NotFound:
+        return None
     template = answer["TemplateBody"]  # boto3 has read a JSON template already
     return DeployedStack(
         template=template if isinstance(template, str) else json.dumps(template),
-        parameters={each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])},
+        parameters=read_parameters(found.get("Parameters", [])),
         status=found["StackStatus"],
         outputs=outputs(found),
     )
@@ -100,25 +96,22 @@ def statuses(session: Session, prefix: str) -> dict[str, str]:
     return {each["StackName"]: each["StackStatus"] for each in found if each["StackName"].startswith(prefix)}
 
 
-def failures(session: Session, stack: str, after: datetime | None = None) -> list[str]:
+def failures(session: Session, stack: str) -> list[str]:
     """The failures of the stack's last operation with their reasons, in their order; none when there is no stack.
 
     A deletion without failures is passed over: StackSets deletes what it could not create, and the reason is before.
     """
     found: list[str] = []
-    try:
+    with contextlib.suppress(NotFound):
         # The newest event comes first (CloudFormation API reference, DescribeStackEvents).
         for event in session.pages("cloudformation", "DescribeStackEvents", StackName=stack):
-            if after is not None and event["Timestamp"] < after:
+            status, why = event["ResourceStatus"], event.get("ResourceStatusReason", "cancelled")
+            # "Resource creation cancelled": it was under way when another failed, and is no cause.
+            if status.endswith("_FAILED") and "cancelled" not in why:
+                found.append(f"{event['LogicalResourceId']} ({event['ResourceType']}): {' '.join(why.split())}")
+            begins = event.get("PhysicalResourceId") == event["StackId"] and status in BEGINNINGS
+            if begins and (found or status != "DELETE_IN_PROGRESS"):
                 break
-            if event["ResourceStatus"].endswith("_FAILED") and _is_cause(event):
-                why = " ".join(event["ResourceStatusReason"].split())
-                found.append(f"{event['LogicalResourceId']} ({event['ResourceType']}): {why}")
-            if _begins(event) and (found or event["ResourceStatus"] != "DELETE_IN_PROGRESS"):
-                break
-    except Refused as refused:
-        if not _is_no_stack(refused):
-            raise
     return found[::-1]
 
 
@@ -144,19 +137,9 @@ def pauses() -> Iterator[float]:
         seconds = min(seconds * 1.6, 5.0)
 
 
-def _is_no_stack(refused: Refused) -> bool:
-    """CloudFormation has no error of its own for a stack that is not there."""
-    return refused.code == "ValidationError" and "does not exist" in refused.reason
-
-
-def _is_cause(event: Answer) -> bool:
-    """Not those that were under way when another failed: "Resource creation cancelled"."""
-    return "cancelled" not in event.get("ResourceStatusReason", "cancelled")
-
-
-def _begins(event: Answer) -> bool:
-    """An operation on the whole stack begins here."""
-    return event.get("PhysicalResourceId") == event["StackId"] and event["ResourceStatus"] in BEGINNINGS
+def read_parameters(found: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Parameters by name, as the API has them."""
+    return {each["ParameterKey"]: each["ParameterValue"] for each in found}
 
 
 def api_parameters(values: Values) -> list[dict[str, str]]:
@@ -247,8 +230,6 @@ class ChangeSet:
                 return
             except Refused as refused:
                 if refused.code != "InvalidChangeSetStatus":
-                    if _is_no_stack(refused):
-                        return
                     raise
                 if "EXECUTE_" in refused.reason or pause >= 5:
                     return

@@ -31,7 +31,7 @@ def publish_packages(client: Client, desired: DesiredState, say: Callable[[str],
                 "--package` and commit what it changes"
             )
         path = package.build(functions[key], PACKAGES_DIR, WHEELS_DIR)
-        client.objects(region).upload(bucket, key, path)
+        client.objects(region).put(bucket, key, path.read_bytes())
         say(f"put {key} into {bucket}")
     _require_readers(client, desired)
 

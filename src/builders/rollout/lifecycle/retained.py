@@ -334,10 +334,13 @@ def _delete(client: Client, resource: RetainedResource) -> str:
     session, name = client.deploying(resource.target), resource.physical_id
     match resource.disposal:
         case Disposal.SECRET:
-            accounts.delete_secret(session, name, SECRET_DAYS)
+            # One that is scheduled already stays so.
+            if "DeletedDate" not in session.ask("secretsmanager", "DescribeSecret", SecretId=name):
+                session.ask("secretsmanager", "DeleteSecret", SecretId=name, RecoveryWindowInDays=SECRET_DAYS)
             return f"deleted; `aws secretsmanager restore-secret` brings it back for {SECRET_DAYS} days"
         case Disposal.KEY:
-            accounts.schedule_key_deletion(session, name, KEY_DAYS)
+            if session.ask("kms", "DescribeKey", KeyId=name)["KeyMetadata"]["KeyState"] != "PendingDeletion":
+                session.ask("kms", "ScheduleKeyDeletion", KeyId=name, PendingWindowInDays=KEY_DAYS)
             return f"deleted in {KEY_DAYS} days; `aws kms cancel-key-deletion` keeps it until then"
         case Disposal.SNAPSHOT:
             found = resource.final_snapshot(accounts.manual_snapshots(session, name, resource.identity))
@@ -349,7 +352,11 @@ def _delete(client: Client, resource: RetainedResource) -> str:
             session.ask("logs", "DeleteLogGroup", logGroupName=name)
             return "deleted with its logs"
         case Disposal.ROLE:
-            accounts.delete_role(session, name)
+            for policy in list(session.pages("iam", "ListAttachedRolePolicies", RoleName=name)):
+                session.ask("iam", "DetachRolePolicy", RoleName=name, PolicyArn=policy["PolicyArn"])
+            for inline in list(session.pages("iam", "ListRolePolicies", RoleName=name)):
+                session.ask("iam", "DeleteRolePolicy", RoleName=name, PolicyName=inline)
+            session.ask("iam", "DeleteRole", RoleName=name)
             return "deleted"
         case Disposal.BY_HAND:
             raise AssertionError("a person deletes it")
