@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from builders import progress
 from builders.errors import RolloutError, UsageError
 from builders.rollout.checks.change_sets import with_change_sets
-from builders.rollout.cli.terminal import DONE, FAILED, confirm, open_phase, print_result, width
+from builders.rollout.cli import DONE, FAILED
+from builders.rollout.cli.terminal import confirm, open_phase, print_result, width
 from builders.rollout.executor.context import Report, RunServices
 from builders.rollout.executor.current_state import failure_causes, read_changing_stacks
 from builders.rollout.executor.executor import begin_run, detach, run_to_desired, take_over_run
@@ -40,20 +41,20 @@ LONGEST_POLLS = 15
 def plan(
     options: GlobalOptions,
     *,
-    phase: str,
+    phase_name: str,
     acknowledged: Sequence[str],
     change_sets: bool,
     out: Path | None,
     as_json: bool,
 ) -> int:
     """Show a plan, and save it."""
-    opened = open_phase(options, phase)
-    current = opened.current()
-    made = _plan(opened, current, Command.APPLY, opened.desired, release_id(opened.desired), acknowledged)
+    phase = open_phase(options, phase_name)
+    current = phase.current()
+    made = _plan(phase, current, Command.APPLY, phase.desired, release_id(phase.desired), acknowledged)
     if out is not None:
         plan_file.save_plan(made, out)
-        progress.say(f"saved; `rollout-stacksets apply {out} --phase {phase}` carries it out")
-    shown = with_change_sets(opened.client, opened.desired, current, made) if change_sets else made
+        progress.say(f"saved; `rollout-stacksets apply {out} --phase {phase_name}` carries it out")
+    shown = with_change_sets(phase.client, phase.desired, current, made) if change_sets else made
     print_result(lambda: plan_file.plan_data(shown), lambda width: plan_text(shown, width), as_json)
     return FAILED if made.blocks else DONE
 
@@ -62,7 +63,7 @@ def apply(
     options: GlobalOptions,
     *,
     saved: Path | None,
-    phase: str,
+    phase_name: str,
     acknowledged: Sequence[str],
     yes: bool,
     check: bool,
@@ -73,33 +74,33 @@ def apply(
     saved_plan = plan_file.load_plan(saved) if saved else None
     if check:
         _check(options.templates)
-    opened = open_phase(options, phase)
-    desired, agreed = opened.desired, saved_plan.acknowledged if saved_plan else ()
-    made = _plan(opened, opened.current(), Command.APPLY, desired, release_id(desired), acknowledged, agreed)
+    phase = open_phase(options, phase_name)
+    desired, agreed = phase.desired, saved_plan.acknowledged if saved_plan else ()
+    made = _plan(phase, phase.current(), Command.APPLY, desired, release_id(desired), acknowledged, agreed)
     if saved_plan is not None and (differences := plan_file.differences(saved_plan, made)):
         for line in differences:
             progress.say(line)
         raise RolloutError(f"{saved} is stale: the phase has changed in {len(differences)} ways since; plan again")
-    return _carry_out(opened, Command.APPLY, desired, made, yes or saved_plan is not None, poll_seconds, as_json)
+    return _carry_out(phase, Command.APPLY, desired, made, yes or saved_plan is not None, poll_seconds, as_json)
 
 
-def resume(options: GlobalOptions, *, phase: str, poll_seconds: float, as_json: bool) -> int:
+def resume(options: GlobalOptions, *, phase_name: str, poll_seconds: float, as_json: bool) -> int:
     """Go on with the run that is under way, on whatever machine it began, with the release that it began with."""
-    opened = open_phase(options, phase)
-    with _services(opened, "resume", poll_seconds) as services:
+    phase = open_phase(options, phase_name)
+    with _services(phase, "resume", poll_seconds) as services:
         run = take_over_run(services)
         if run.command is Command.DETACH:  # what it had begun is followed to its end, and no more
-            report = detach(services, run, opened.desired, {})
+            report = detach(services, run, phase.desired, {})
         else:
-            desired = opened.store.releases.load(run.release).desired_state(opened.desired)
-            report = run_to_desired(services, run, desired, opened.layers, opened.routes)
-    return _report(opened, run.command, report, as_json)
+            desired = phase.store.releases.load(run.release).desired_state(phase.desired)
+            report = run_to_desired(services, run, desired, phase.layers, phase.routes)
+    return _report(phase, run.command, report, as_json)
 
 
 def rollback(
     options: GlobalOptions,
     *,
-    phase: str,
+    phase_name: str,
     to: str | None,
     acknowledged: Sequence[str],
     yes: bool,
@@ -107,19 +108,19 @@ def rollback(
     as_json: bool,
 ) -> int:
     """Put an earlier release back: the one that is named, or the last good one before the present."""
-    opened = open_phase(options, phase)
-    release = _earlier_release(opened) if to is None else to
-    current = opened.current()
-    desired = desired_release(opened.store.releases.load(release), opened.desired, current)
-    made = _plan(opened, current, Command.ROLLBACK, desired, release, acknowledged)
-    progress.say(f"release {release} of {phase}: templates, parameters and packages go back, data does not")
-    return _carry_out(opened, Command.ROLLBACK, desired, made, yes, poll_seconds, as_json)
+    phase = open_phase(options, phase_name)
+    release = _earlier_release(phase) if to is None else to
+    current = phase.current()
+    desired = desired_release(phase.store.releases.load(release), phase.desired, current)
+    made = _plan(phase, current, Command.ROLLBACK, desired, release, acknowledged)
+    progress.say(f"release {release} of {phase_name}: templates, parameters and packages go back, data does not")
+    return _carry_out(phase, Command.ROLLBACK, desired, made, yes, poll_seconds, as_json)
 
 
 def remove(
     options: GlobalOptions,
     *,
-    phase: str,
+    phase_name: str,
     accounts: Sequence[str],
     purge: bool,
     acknowledged: Sequence[str],
@@ -128,25 +129,25 @@ def remove(
     as_json: bool,
 ) -> int:
     """Remove a phase, or detach accounts that left it."""
-    opened = open_phase(options, phase)
+    phase = open_phase(options, phase_name)
     if accounts:
-        confirm(f"detach the instances of {', '.join(accounts)} from {phase}? their stacks stay", yes)
-        calls = plan_detachment(opened.client, opened.desired, opened.current().sets, accounts)
-        with _services(opened, "remove", poll_seconds) as services:
-            report = detach(services, begin_run(services, Command.DETACH, "", ()), opened.desired, calls)
-        return _report(opened, Command.DETACH, report, as_json)
-    current, desired = opened.current(), desired_nothing(opened.desired)
-    made = _plan(opened, current, Command.REMOVE, desired, "", acknowledged)
-    home = opened.rollout.home
-    retained = RetainedList(opened.client.objects(home), opened.buckets[home], desired.suffix)
+        confirm(f"detach the instances of {', '.join(accounts)} from {phase_name}? their stacks stay", yes)
+        calls = plan_detachment(phase.client, phase.desired, phase.current().sets, accounts)
+        with _services(phase, "remove", poll_seconds) as services:
+            report = detach(services, begin_run(services, Command.DETACH, "", ()), phase.desired, calls)
+        return _report(phase, Command.DETACH, report, as_json)
+    current, desired = phase.current(), desired_nothing(phase.desired)
+    made = _plan(phase, current, Command.REMOVE, desired, "", acknowledged)
+    home = phase.rollout.home
+    retained = RetainedList(phase.client.objects(home), phase.buckets[home], desired.suffix)
     if purge:
-        recorded = record_retained(opened.client, current.sets, retained)
+        recorded = record_retained(phase.client, current.sets, retained)
         for (layer, target), reason in sorted(recorded.unread.items()):
             progress.say(f"{layer} at {target}: what it leaves is not known, and would not be purged: {reason}")
-    code = _carry_out(opened, Command.REMOVE, desired, made, yes, poll_seconds, as_json)
+    code = _carry_out(phase, Command.REMOVE, desired, made, yes, poll_seconds, as_json)
     if code != DONE or not purge:
         return code
-    purged, code = purge_retained(opened.client, retained, acknowledged, progress.say)
+    purged, code = purge_retained(phase.client, retained, acknowledged, progress.say)
     for each in purged:
         progress.say(str(each))
     return code
@@ -186,7 +187,10 @@ def _carry_out(
         print_result(lambda: plan_file.plan_data(made), lambda width: plan_text(made, width), as_json)
         return DONE
     page.print_page(plan_text(made, width()), sys.stderr)
-    _refuse_blocked(made)
+    if made.blocks:
+        names = sorted({each.name for each in made.blocks if each.hazard.acknowledgeable})
+        ways = f"acknowledge {', '.join(names)} by --acknowledge, or " if names else ""
+        raise RolloutError(f"the plan is blocked in {len(made.blocks)} ways, shown above; {ways}apply the remedies")
     confirm(f"{command.value} this to {made.phase}?", yes)
     release = phase.store.releases.save(desired)
     with _services(phase, command.value, poll_seconds, made) as services:
@@ -198,14 +202,6 @@ def _carry_out(
         run = begin_run(services, command, release, made.acknowledged, to)
         report = run_to_desired(services, run, desired, phase.layers, phase.routes, made.schedule)
     return _report(phase, command, report, as_json)
-
-
-def _refuse_blocked(made: Plan) -> None:
-    if not made.blocks:
-        return
-    names = sorted({each.name for each in made.blocks if each.hazard.acknowledgeable})
-    what = f"acknowledge {', '.join(names)} by --acknowledge, or " if names else ""
-    raise RolloutError(f"the plan is blocked in {len(made.blocks)} ways, shown above; {what}apply the remedies")
 
 
 @contextlib.contextmanager

@@ -19,11 +19,12 @@ from builders.rollout.checks.drift import DriftOptions, run_drift
 from builders.rollout.checks.findings import CheckedPhase
 from builders.rollout.checks.outputs import run_outputs
 from builders.rollout.checks.status import known_stack_sets, run_status
-from builders.rollout.cli.terminal import DONE, FAILED, connect, open_phase, print_result
+from builders.rollout.cli import DONE, FAILED
+from builders.rollout.cli.terminal import connect, open_phase, print_result
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.executor.polling import PollInterval
 from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_stacks
-from builders.rollout.phase import PhaseConnection, shared_outputs
+from builders.rollout.phase import shared_outputs
 from builders.rollout.render import results
 from builders.rollout.render.status import status_data, status_text
 from builders.rollout.state.journal import RunStatus
@@ -33,70 +34,65 @@ if TYPE_CHECKING:
     from builders.rollout.cli.main import GlobalOptions
 
 
-def status(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
+def status(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
     """Show the state of a phase."""
-    opened = open_phase(options, phase)
-    ours = known_stack_sets(opened.rollout, opened.layers)
-    view, code = run_status(opened.client, opened.desired, opened.store, opened.layers, ours)
+    phase = open_phase(options, phase_name)
+    ours = known_stack_sets(phase.rollout, phase.layers)
+    view, code = run_status(phase.client, phase.desired, phase.store, phase.layers, ours)
     print_result(lambda: status_data(view), lambda width: status_text(view, width), as_json)
     return code
 
 
-def outputs(options: GlobalOptions, *, phase: str, outputs_dir: Path, as_json: bool) -> int:
+def outputs(options: GlobalOptions, *, phase_name: str, outputs_dir: Path, as_json: bool) -> int:
     """Write the outputs of every stack."""
-    opened = open_phase(options, phase)
-    release = opened.store.last_good() or ""
-    view, code = run_outputs(opened.client, opened.desired, opened.shared, opened.layers, release, outputs_dir)
+    phase = open_phase(options, phase_name)
+    release = phase.store.last_good() or ""
+    view, code = run_outputs(phase.client, phase.desired, phase.shared, phase.layers, release, outputs_dir)
     print_result(lambda: results.outputs_data(view), lambda width: results.outputs_text(view, width), as_json)
     return code
 
 
 def drift(
-    options: GlobalOptions, *, phase: str, layers: Sequence[str], deep: bool, poll_seconds: float, as_json: bool
+    options: GlobalOptions, *, phase_name: str, layers: Sequence[str], deep: bool, poll_seconds: float, as_json: bool
 ) -> int:
     """Detect drift, wait, and show what drifted."""
-    opened = open_phase(options, phase)
+    phase = open_phase(options, phase_name)
     how = DriftOptions(layers=layers, deep=deep, poll_interval=PollInterval(poll_seconds), say=progress.say)
-    known = opened.store.overrides()
-    view, code = run_drift(opened.client, opened.desired, opened.layers, known, how)
-    run = opened.store.journal.run()
+    known = phase.store.overrides()
+    view, code = run_drift(phase.client, phase.desired, phase.layers, known, how)
+    run = phase.store.journal.run()
     if run is None or run.status is not RunStatus.RUNNING:  # else its process saves them
-        opened.store.save_overrides(known)
+        phase.store.save_overrides(known)
     print_result(lambda: results.drift_data(view), lambda width: results.drift_text(view, width), as_json)
     return code
 
 
-def doctor(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
+def doctor(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
     """Run all checks, whether or not anything is deployed yet."""
-    connection = connect(options, phase)
-    shared, store = _shared_outputs_and_store(connection)
+    connection = connect(options, phase_name)
+    shared, store = SharedOutputs(), None
+    try:
+        shared = shared_outputs(connection.client, connection.rollout, connection.phase)
+        home = connection.rollout.home
+        bucket = shared.tooling[home][naming.ARTIFACTS_BUCKET]
+        store = Store(connection.client.objects(home), bucket, connection.suffix)
+    except RolloutError as error:
+        progress.say(str(error))
     diagnosis, code = run_doctor(CheckedPhase.of(connection, shared, store))
     print_result(lambda: results.doctor_data(diagnosis), lambda width: results.doctor_text(diagnosis, width), as_json)
     return code
 
 
-def _shared_outputs_and_store(connection: PhaseConnection) -> tuple[SharedOutputs, Store | None]:
-    try:
-        shared = shared_outputs(connection.client, connection.rollout, connection.phase)
-    except RolloutError as error:
-        progress.say(str(error))
-        return SharedOutputs(), None
-    home = connection.rollout.home
-    return shared, Store(
-        connection.client.objects(home), shared.tooling[home][naming.ARTIFACTS_BUCKET], connection.suffix
-    )
-
-
-def bootstrap(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
+def bootstrap(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
     """Deploy the plain stacks that a phase needs, and print the outcome of each as it comes."""
-    connection = connect(options, phase)
+    connection = connect(options, phase_name)
+
+    def report(outcome: StackOutcome) -> None:
+        if not as_json:
+            click.echo(outcome)
+
     outcomes = deploy_stacks(
-        connection.client,
-        connection.rollout,
-        phase,
-        connection.templates,
-        connection.members,
-        _print_nothing if as_json else click.echo,
+        connection.client, connection.rollout, phase_name, connection.templates, connection.members, report
     )
     if as_json:
         click.echo(json.dumps(results.bootstrap_data(outcomes), indent=1, sort_keys=True))
@@ -105,7 +101,3 @@ def bootstrap(options: GlobalOptions, *, phase: str, as_json: bool) -> int:
         missing = f"{len(failed)} of {len(outcomes)} stacks are not deployed"
         progress.say(f"{missing}; fix the causes shown above and run it again")
     return FAILED if failed else DONE
-
-
-def _print_nothing(_outcome: StackOutcome) -> None:
-    """Leave everything to the JSON at the end."""

@@ -1,10 +1,7 @@
-"""The command line of `rollout-stacksets`.
+"""The commands of `rollout-stacksets` with their options.
 
-Exit codes: 0 done, or nothing to do; 1 something failed, is blocked, has drifted or was found; 2 wrong use; 130
-interrupted: the operations of StackSets go on, and `resume` continues the run.
-
-A command's work is in `change` and `inspect`, which load boto3 and pydantic, and so only when it is called: `--help`
-does not wait for them.
+A command's work is in `change` and `inspect`, which load pydantic, and so only when it is called: `--help` does not
+wait for them. click gives every option to the work by its name; its type stands there.
 """
 
 from __future__ import annotations
@@ -19,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builders.errors import RolloutFileError, StackferryError, UsageError
+from builders.rollout.cli import DONE, FAILED, INTERRUPTED, WRONG_USE
 
 if TYPE_CHECKING:
     from builders.rollout.aws.client import Client
-
-DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class GlobalOptions:
 
 
 _path = click.Path(path_type=Path)
-_phase = click.option("--phase", required=True, help="The phase, such as dev.")
+_phase = click.option("--phase", "phase_name", required=True, help="The phase, such as dev.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _acknowledge = click.option(
     "--acknowledge",
@@ -84,11 +80,11 @@ def _connect(*, region: str, profile: str | None, **given: Any) -> Client:
 @_phase
 @_json
 @click.pass_obj
-def bootstrap(options: GlobalOptions, phase: str, as_json: bool) -> int:
+def bootstrap(options: GlobalOptions, /, **given: Any) -> int:
     """Deploy what StackSets cannot carry: the shared accounts' stacks, each account's roles, the phase's routes."""
     from builders.rollout.cli import inspect  # noqa: PLC0415
 
-    return inspect.bootstrap(options, phase=phase, as_json=as_json)
+    return inspect.bootstrap(options, **given)
 
 
 @command.command()
@@ -98,23 +94,14 @@ def bootstrap(options: GlobalOptions, phase: str, as_json: bool) -> int:
 @click.option("--out", type=_path, help="Save the plan for apply.")
 @_json
 @click.pass_obj
-def plan(
-    options: GlobalOptions,
-    phase: str,
-    acknowledged: tuple[str, ...],
-    change_sets: bool,
-    out: Path | None,
-    as_json: bool,
-) -> int:
+def plan(options: GlobalOptions, /, **given: Any) -> int:
     """Show what apply does to every instance, resource by resource, and what blocks it.
 
     Exit code 1 when the plan is blocked.
     """
     from builders.rollout.cli import change  # noqa: PLC0415
 
-    return change.plan(
-        options, phase=phase, acknowledged=acknowledged, change_sets=change_sets, out=out, as_json=as_json
-    )
+    return change.plan(options, **given)
 
 
 @command.command()
@@ -126,32 +113,14 @@ def plan(
 @_poll
 @_json
 @click.pass_obj
-def apply(
-    options: GlobalOptions,
-    saved: Path | None,
-    phase: str,
-    acknowledged: tuple[str, ...],
-    yes: bool,
-    check: bool,
-    poll_seconds: float,
-    as_json: bool,
-) -> int:
+def apply(options: GlobalOptions, /, **given: Any) -> int:
     """Bring a phase to what rollout.yaml, environments/ and templates/ say, wave by wave.
 
     A saved PLAN is refused when anything has changed since it was made.
     """
     from builders.rollout.cli import change  # noqa: PLC0415
 
-    return change.apply(
-        options,
-        saved=saved,
-        phase=phase,
-        acknowledged=acknowledged,
-        yes=yes,
-        check=check,
-        poll_seconds=poll_seconds,
-        as_json=as_json,
-    )
+    return change.apply(options, **given)
 
 
 @command.command()
@@ -159,11 +128,11 @@ def apply(
 @_poll
 @_json
 @click.pass_obj
-def resume(options: GlobalOptions, phase: str, poll_seconds: float, as_json: bool) -> int:
+def resume(options: GlobalOptions, /, **given: Any) -> int:
     """Continue a run that was interrupted, on this machine or another: nothing is submitted twice."""
     from builders.rollout.cli import change  # noqa: PLC0415
 
-    return change.resume(options, phase=phase, poll_seconds=poll_seconds, as_json=as_json)
+    return change.resume(options, **given)
 
 
 @command.command()
@@ -174,21 +143,11 @@ def resume(options: GlobalOptions, phase: str, poll_seconds: float, as_json: boo
 @_poll
 @_json
 @click.pass_obj
-def rollback(
-    options: GlobalOptions,
-    phase: str,
-    to: str | None,
-    acknowledged: tuple[str, ...],
-    yes: bool,
-    poll_seconds: float,
-    as_json: bool,
-) -> int:
+def rollback(options: GlobalOptions, /, **given: Any) -> int:
     """Put an earlier release of one phase back: templates, parameters and packages, not data; layers in reverse."""
     from builders.rollout.cli import change  # noqa: PLC0415
 
-    return change.rollback(
-        options, phase=phase, to=to, acknowledged=acknowledged, yes=yes, poll_seconds=poll_seconds, as_json=as_json
-    )
+    return change.rollback(options, **given)
 
 
 @command.command()
@@ -200,40 +159,22 @@ def rollback(
 @_poll
 @_json
 @click.pass_obj
-def remove(
-    options: GlobalOptions,
-    phase: str,
-    accounts: tuple[str, ...],
-    purge: bool,
-    acknowledged: tuple[str, ...],
-    yes: bool,
-    poll_seconds: float,
-    as_json: bool,
-) -> int:
+def remove(options: GlobalOptions, /, **given: Any) -> int:
     """Remove a phase, layers in reverse; data stays unless it is purged."""
     from builders.rollout.cli import change  # noqa: PLC0415
 
-    return change.remove(
-        options,
-        phase=phase,
-        accounts=accounts,
-        purge=purge,
-        acknowledged=acknowledged,
-        yes=yes,
-        poll_seconds=poll_seconds,
-        as_json=as_json,
-    )
+    return change.remove(options, **given)
 
 
 @command.command()
 @_phase
 @_json
 @click.pass_obj
-def status(options: GlobalOptions, phase: str, as_json: bool) -> int:
+def status(options: GlobalOptions, /, **given: Any) -> int:
     """Show every instance of a phase, what runs, and the last releases."""
     from builders.rollout.cli import inspect  # noqa: PLC0415
 
-    return inspect.status(options, phase=phase, as_json=as_json)
+    return inspect.status(options, **given)
 
 
 @command.command()
@@ -241,11 +182,11 @@ def status(options: GlobalOptions, phase: str, as_json: bool) -> int:
 @click.option("--outputs-dir", type=_path, default=Path("outputs"), show_default=True)
 @_json
 @click.pass_obj
-def outputs(options: GlobalOptions, phase: str, outputs_dir: Path, as_json: bool) -> int:
+def outputs(options: GlobalOptions, /, **given: Any) -> int:
     """Write the outputs of every instance's stack to outputs/<phase>/<account>/<region>/, with one index."""
     from builders.rollout.cli import inspect  # noqa: PLC0415
 
-    return inspect.outputs(options, phase=phase, outputs_dir=outputs_dir, as_json=as_json)
+    return inspect.outputs(options, **given)
 
 
 @command.command()
@@ -255,24 +196,22 @@ def outputs(options: GlobalOptions, phase: str, outputs_dir: Path, as_json: bool
 @_poll
 @_json
 @click.pass_obj
-def drift(
-    options: GlobalOptions, phase: str, layers: tuple[str, ...], deep: bool, poll_seconds: float, as_json: bool
-) -> int:
+def drift(options: GlobalOptions, /, **given: Any) -> int:
     """Detect drift in every instance and show what drifted. Exit code 1 when something did."""
     from builders.rollout.cli import inspect  # noqa: PLC0415
 
-    return inspect.drift(options, phase=phase, layers=layers, deep=deep, poll_seconds=poll_seconds, as_json=as_json)
+    return inspect.drift(options, **given)
 
 
 @command.command()
 @_phase
 @_json
 @click.pass_obj
-def doctor(options: GlobalOptions, phase: str, as_json: bool) -> int:
+def doctor(options: GlobalOptions, /, **given: Any) -> int:
     """Check roles, trust, regions, quotas, accounts and templates; each finding comes with its fix."""
     from builders.rollout.cli import inspect  # noqa: PLC0415
 
-    return inspect.doctor(options, phase=phase, as_json=as_json)
+    return inspect.doctor(options, **given)
 
 
 def main(arguments: Sequence[str] | None = None, connect: Callable[..., Client] | None = None) -> int:

@@ -19,8 +19,6 @@ from builders.rollout.render import page
 if TYPE_CHECKING:
     from builders.rollout.cli.main import GlobalOptions
 
-DONE, FAILED = 0, 1
-
 
 def connect(options: GlobalOptions, name: str) -> PhaseConnection:
     """Connect to the accounts of the phase that a command is called for."""
