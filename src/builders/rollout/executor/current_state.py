@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 
 from builders import naming
 from builders.errors import RolloutError
-from builders.rollout.aws.accounts import MemberAccounts, StackRef
+from builders.rollout.aws.accounts import TASK, MemberAccounts, StackRef
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.plain_stacks import PlainStacks
 from builders.rollout.aws.stack_sets import StackSets
@@ -29,8 +29,6 @@ from builders.rollout.model import (
 )
 from builders.rollout.plan.schedule import stacks_to_read
 from builders.rollout.state.overrides import OverrideCache
-
-TASK = "AWS::DMS::ReplicationTask"
 
 
 def read_current_state(
@@ -94,18 +92,11 @@ def read_changing_stacks(
             body = bodies.setdefault(answer.template, answer.template)
             deployed[look.key] = dataclasses.replace(answer, template=body)
     ids = {look.key: look.stack_id for look in looks}
-    running = frozenset(_running_tasks(members, deployed, ids))
+    # An update or a deletion would meet the task, and DMS refuses to change one that runs.
+    with_task = [key for key, stack in deployed.items() if _has_task(stack.template)]
+    tasks = concurrently(lambda key: members.running_task(key[1], ids[key]), with_task)
+    running = frozenset(target for (_, target), runs in tasks if runs)
     return dataclasses.replace(current, deployed=deployed, running_tasks=running, unread=unread)
-
-
-def _running_tasks(
-    members: MemberAccounts, deployed: dict[tuple[str, Target], DeployedStack], ids: dict[tuple[str, Target], str]
-) -> Iterator[Target]:
-    """Yield where a task runs that an update or a deletion would meet; DMS refuses to change one that does."""
-    asked = [key for key, stack in deployed.items() if _has_task(stack.template)]
-    for key, runs in concurrently(lambda key: members.running_task(key[1], ids[key]), asked):
-        if runs:
-            yield key[1]
 
 
 @functools.lru_cache(maxsize=64)

@@ -52,16 +52,15 @@ class Executor:
         for number, scheduled in enumerate(waves):
             wave, changed = scheduled.wave, self._carry_out(scheduled)
             later = {account for each in waves[number + 1 :] for account in each.wave.accounts}
-            if not self.report.stopped and (changed or self._was_baking(wave, later)):
+            # An earlier process had done the wave, and not begun the next.
+            resumed = self._resumed_accounts
+            was_baking = not resumed.isdisjoint(wave.accounts) and resumed.isdisjoint(later)
+            if not self.report.stopped and (changed or was_baking):
                 self.report.stopped = bake(self._context, wave, self._desired_targets(wave))
             if self.report.stopped:
                 break
         self.report.operations = self._operations.submitted
         return self.report
-
-    def _was_baking(self, wave: Wave, later: Collection[str]) -> bool:
-        """Tell whether an earlier process had done the wave, and not begun the next."""
-        return not self._resumed_accounts.isdisjoint(wave.accounts) and self._resumed_accounts.isdisjoint(later)
 
     def _desired_targets(self, wave: Wave) -> list[Target]:
         accounts = frozenset(wave.accounts)
@@ -103,12 +102,19 @@ class Executor:
     def _begin(self, planned: ScheduledLayer, upstream: Sequence[AnyLayerRun]) -> AnyLayerRun:
         """Begin a layer as it is planned, but for the targets where a layer failed that it waits for."""
         failed = {target: run.layer for run in upstream for target in run.failures}
-        scheduled = self._as_it_is(planned, failed)
-        run = self._layer_run(scheduled, upstream)
+        scheduled, layer = self._as_it_is(planned, failed), planned.layer
+        run: AnyLayerRun
+        if layer in self._desired.plain:
+            deployed = {target: stack for (name, target), stack in self._plain.items() if name == layer}
+            needed = [state for each in sorted(self._desired.needs.get(layer, ())) if (state := self._sets.get(each))]
+            changed_before = any(each.changed for each in upstream)
+            run = PlainLayerRun(self._context, scheduled, deployed, needed, changed_before=changed_before)
+        else:
+            run = LayerRun(self._context, self._operations, scheduled, self._sets.get(layer))
         for target in planned.changes.keys() & failed.keys():
             reason = f"skipped: {failed[target]} did not succeed there"
-            run.failures[target] = Failure(planned.layer, target, reason, skipped=True)
-        self._context.observer.targets(planned.layer, dict.fromkeys(sorted(run.failures), "skipped"))
+            run.failures[target] = Failure(layer, target, reason, skipped=True)
+        self._context.observer.targets(layer, dict.fromkeys(sorted(run.failures), "skipped"))
         return run
 
     def _as_it_is(self, planned: ScheduledLayer, failed: Collection[Target]) -> ScheduledLayer:
@@ -124,15 +130,6 @@ class Executor:
         if not as_expected and again.calls != planned.calls:
             self._context.observer.say(f"{layer}: its stack set is not as planned; its calls are made anew")
         return again
-
-    def _layer_run(self, scheduled: ScheduledLayer, upstream: Sequence[AnyLayerRun]) -> AnyLayerRun:
-        layer = scheduled.layer
-        if layer not in self._desired.plain:
-            return LayerRun(self._context, self._operations, scheduled, self._sets.get(layer))
-        deployed = {target: stack for (name, target), stack in self._plain.items() if name == layer}
-        needed = [state for each in sorted(self._desired.needs.get(layer, ())) if (state := self._sets.get(each))]
-        changed_before = any(each.changed for each in upstream)
-        return PlainLayerRun(self._context, scheduled, deployed, needed, changed_before=changed_before)
 
 
 def bake(context: Context, wave: Wave, targets: Collection[Target]) -> str:

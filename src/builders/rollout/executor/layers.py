@@ -16,8 +16,8 @@ from builders.rollout.diff.changes import ChangeKind, change_kind, differs, plai
 from builders.rollout.executor.context import Context, Failure
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
-from builders.rollout.model import DeployedStack, Instance, Preferences, StackSet, Status, Target
-from builders.rollout.plan.calls import Action, Call, concurrent_accounts, operation_preferences, tolerated_accounts
+from builders.rollout.model import DeployedStack, Instance, StackSet, Status, Target
+from builders.rollout.plan.calls import Action, concurrent_accounts, operation_preferences, tolerated_accounts
 from builders.rollout.plan.schedule import ScheduledLayer
 
 EXCLUSIVE = IMMEDIATE | {Action.UPDATE_SET}
@@ -65,7 +65,10 @@ class LayerRun:
         while self._may_begin():
             call = self._calls.popleft()
             self.changed = True
-            running = self._operations.begin(call, self._preferences(call))
+            accounts, failed = len(call.accounts), len(self._failed_accounts)
+            of_wave = max(self._accounts, accounts)
+            preferences = operation_preferences(self._desired.preferences, accounts, failed, of_wave)
+            running = self._operations.begin(call, preferences)
             self._running.append(running)
             self._poll(running)
         if not self._running and not self._calls:
@@ -84,10 +87,6 @@ class LayerRun:
         busy = sum(len(each.accounts) for each in running if not set(each.regions).isdisjoint(call.regions))
         most = concurrent_accounts(preferences, self._accounts)
         return len(running) < MOST_RUNNING and busy + len(call.accounts) <= most
-
-    def _preferences(self, call: Call) -> Preferences:
-        accounts, failed = len(call.accounts), len(self._failed_accounts)
-        return operation_preferences(self._desired.preferences, accounts, failed, max(self._accounts, accounts))
 
     def _poll(self, running: RunOperation) -> None:
         operation = self._operations.poll(running)

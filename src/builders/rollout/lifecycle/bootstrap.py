@@ -63,18 +63,13 @@ def route_stacks(desired: DesiredState, outputs: Mapping[str, Mapping[Target, Va
     `outputs` are those of these layers, by layer and target. `apply` makes the routes of other targets when it has
     come that far.
     """
-    stacks = [
-        network_stack(desired, layer, target, _outputs_of(desired.needs[layer], target, outputs))
-        for layer, spec in sorted(desired.plain.items())
-        for target in sorted(spec.parameters)
-    ]
-    return [stack for stack in stacks if not stack.missing]
-
-
-def _outputs_of(
-    layers: Collection[str], target: Target, outputs: Mapping[str, Mapping[Target, Values]]
-) -> list[Values]:
-    return [outputs[layer][target] for layer in sorted(layers) if target in outputs.get(layer, {})]
+    found: list[PlainStack] = []
+    for layer, spec in sorted(desired.plain.items()):
+        before = [outputs[need] for need in sorted(desired.needs[layer]) if need in outputs]
+        for target in sorted(spec.parameters):
+            values = [each[target] for each in before if target in each]
+            found.append(network_stack(desired, layer, target, values))
+    return [stack for stack in found if not stack.missing]
 
 
 class StackState(enum.Enum):
@@ -106,16 +101,13 @@ class StackOutcome:
         return f"{self.stack}: {self.state.value}" + (f", {self.reason}" if self.reason else "")
 
 
-Report = Callable[[StackOutcome], None]
-
-
 def deploy_stacks(
     client: Client,
     rollout: RolloutFile,
     phase: str,
     templates: Mapping[str, Template],
     members: Mapping[str, Collection[str]] | None = None,
-    report: Report = lambda _outcome: None,
+    report: Callable[[StackOutcome], None] = lambda _outcome: None,
 ) -> list[StackOutcome]:
     """Deploy everything that a phase needs, and report each outcome as it comes; return them all.
 
@@ -136,27 +128,27 @@ def deploy_stacks(
 
 
 def _round(
-    client: Client, stacks: Sequence[PlainStack], failed: Mapping[str, str], report: Report
+    client: Client, stacks: Sequence[PlainStack], failed: Mapping[str, str], report: Callable[[StackOutcome], None]
 ) -> list[StackOutcome]:
+    """Deploy the stacks of each target one after the other, since they may follow each other."""
     targets: dict[Target, list[PlainStack]] = {}
     for stack in stacks:
         targets.setdefault(stack.target, []).append(stack)
+
+    def in_order(target: Target) -> list[StackOutcome]:
+        done: list[StackOutcome] = []
+        for stack in targets[target]:
+            done.append(_deploy(client, stack, {**failed, **_failed(done)}))
+        return done
+
     outcomes: list[StackOutcome] = []
     with progress.bar("bootstrap", len(targets)) as advance:
-        for target, done in concurrently(lambda target: _in_order(client, targets[target], failed), targets):
+        for target, done in concurrently(in_order, targets):
             advance(str(target))
             for outcome in done:
                 report(outcome)
             outcomes += done
     return outcomes
-
-
-def _in_order(client: Client, stacks: Sequence[PlainStack], failed: Mapping[str, str]) -> list[StackOutcome]:
-    """Deploy the stacks of one target one after the other, since they may follow each other."""
-    done: list[StackOutcome] = []
-    for stack in stacks:
-        done.append(_deploy(client, stack, {**failed, **_failed(done)}))
-    return done
 
 
 def _deploy(client: Client, stack: PlainStack, failed: Mapping[str, str]) -> StackOutcome:

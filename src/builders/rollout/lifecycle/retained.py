@@ -215,14 +215,13 @@ def _of_stack(client: Client, ref: StackRef) -> Iterator[RetainedResource]:
     except ValueError as error:
         raise RolloutError(f"the template of {layer} at {target} is not JSON; somebody else deployed it") from error
     for each in found:
-        yield _with_snapshots(client, each) if each.disposal is Disposal.SNAPSHOT else each
-
-
-def _with_snapshots(client: Client, resource: RetainedResource) -> RetainedResource:
-    session = client.deploying(resource.target)
-    identity = accounts.database_resource_id(session, resource.physical_id)
-    snapshots = accounts.manual_snapshots(session, resource.physical_id, identity)
-    return dataclasses.replace(resource, identity=identity, snapshots=snapshots)
+        if each.disposal is not Disposal.SNAPSHOT:
+            yield each
+            continue
+        session = client.deploying(target)
+        identity = accounts.database_resource_id(session, each.physical_id)
+        snapshots = accounts.manual_snapshots(session, each.physical_id, identity)
+        yield dataclasses.replace(each, identity=identity, snapshots=snapshots)
 
 
 ACKNOWLEDGED = "purge"
@@ -277,7 +276,8 @@ def purge_retained(
     def purge(target: Target) -> list[PurgeResult]:
         done: list[PurgeResult] = []
         try:
-            done.extend(_results(client, by_target[target], acknowledged))
+            for resource in by_target[target]:
+                done.append(_purge(client, resource, acknowledged))
         finally:
             retained.discard(each.resource for each in done if each.status is PurgeStatus.PURGED)
         return done
@@ -295,17 +295,6 @@ def purge_order(found: Iterable[RetainedResource]) -> list[RetainedResource]:
     return sorted(found, key=lambda each: (each.disposal is Disposal.KEY, each.target, each.layer, each.logical_id))
 
 
-def _results(client: Client, found: list[RetainedResource], acknowledged: Collection[str]) -> Iterator[PurgeResult]:
-    for resource in found:
-        if reason := _unacknowledged(resource, acknowledged):
-            yield PurgeResult(resource, PurgeStatus.KEPT, reason)
-            continue
-        try:
-            yield _purge(client, resource)
-        except RolloutError as error:
-            yield PurgeResult(resource, PurgeStatus.FAILED, str(error))
-
-
 def _unacknowledged(resource: RetainedResource, acknowledged: Collection[str]) -> str:
     """The reason why a resource is not deleted; empty when it may be."""
     if resource.disposal is Disposal.BY_HAND:
@@ -318,15 +307,18 @@ def _unacknowledged(resource: RetainedResource, acknowledged: Collection[str]) -
     return ""
 
 
-def _purge(client: Client, resource: RetainedResource) -> PurgeResult:
-    if stacks.describe(client.reading(resource.target), resource.stack_id):
-        detail = "its stack still exists, and uses it; remove the phase there first"
-        return PurgeResult(resource, PurgeStatus.KEPT, detail)
+def _purge(client: Client, resource: RetainedResource, acknowledged: Collection[str]) -> PurgeResult:
+    if reason := _unacknowledged(resource, acknowledged):
+        return PurgeResult(resource, PurgeStatus.KEPT, reason)
     try:
-        detail = _delete(client, resource)
+        if stacks.describe(client.reading(resource.target), resource.stack_id):
+            detail = "its stack still exists, and uses it; remove the phase there first"
+            return PurgeResult(resource, PurgeStatus.KEPT, detail)
+        return PurgeResult(resource, PurgeStatus.PURGED, _delete(client, resource))
     except NotFound:
-        detail = "was gone already"
-    return PurgeResult(resource, PurgeStatus.PURGED, detail)
+        return PurgeResult(resource, PurgeStatus.PURGED, "was gone already")
+    except RolloutError as error:
+        return PurgeResult(resource, PurgeStatus.FAILED, str(error))
 
 
 def _delete(client: Client, resource: RetainedResource) -> str:

@@ -147,6 +147,6 @@ def _unread(layer: str) -> Hazard:
         layer,
         "unread",
         "stacks cannot be read, so that nobody knows what this does to them",
-        "let the plan role in (doctor tells what is wrong), or let accounts that left go by remove --account",
+        "let the plan role in (doctor tells what is wrong), or detach accounts that left by remove --account",
         acknowledgeable=True,
     )

@@ -136,7 +136,11 @@ class Journal:
         with self._lock:
             before, self._expected = self._object.read()
             if before and before.run.status is RunStatus.RUNNING and before.run.owner != run.owner:
-                raise self._under_way(before.run)
+                raise RolloutError(
+                    f"a rollout of {self._folder.suffix} is not over: {before.run.command.value} of release "
+                    f"{before.run.release}, begun {before.run.began}; if nobody runs it any more, go on with it: "
+                    "rollout-stacksets resume"
+                )
             if before and before.run.status is not RunStatus.RUNNING:
                 ended = before.run
                 self._past.update(_History(), lambda past: _with(past, ended))
@@ -221,12 +225,6 @@ class Journal:
                 raise RolloutError(f"{page} is gone, and with it what this run did; restore it")
             entries += found.entries
         return dataclasses.replace(stored.run, entries=(*entries, *stored.run.entries))
-
-    def _under_way(self, run: Run) -> RolloutError:
-        return RolloutError(
-            f"a rollout of {self._folder.suffix} is not over: {run.command.value} of release {run.release}, begun "
-            f"{run.began}; if nobody runs it any more, go on with it: rollout-stacksets resume"
-        )
 
     def _taken_over(self, found: _StoredRun | None) -> RolloutError:
         by = f" ({found.run.command.value}, begun {found.run.began})" if found else ""

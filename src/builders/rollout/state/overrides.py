@@ -93,7 +93,15 @@ class OverrideCache:
                 continue
             failures = entry.call.targets if entry.state is not EntryState.OVER else set(entry.failures)
             for target in entry.call.targets:
-                self._follow(entry, target, target in failures)
+                key = (entry.call.layer, target)
+                before = self._overrides.pop(key, None)
+                self._passed_by.pop(key, None)
+                if target in failures or entry.call.action is Action.DELETE:
+                    continue
+                if entry.call.action is Action.CREATE or entry.call.overrides:
+                    self._overrides[key] = (entry.operation_id, entry.call.overrides or {})
+                elif before is not None:  # the set is updated, or the instance without a list: its own values stay
+                    self._overrides[key] = (entry.operation_id, before[1])
 
     def stored(self) -> StoredOverrides:
         """The form that is kept."""
@@ -106,14 +114,3 @@ class OverrideCache:
                 for layer, operation_id, values in sorted(targets)
             )
         )
-
-    def _follow(self, entry: Entry, target: Target, failed: bool) -> None:
-        key = (entry.call.layer, target)
-        before = self._overrides.pop(key, None)
-        self._passed_by.pop(key, None)
-        if failed or entry.call.action is Action.DELETE:
-            return
-        if entry.call.action is Action.CREATE or entry.call.overrides:
-            self._overrides[key] = (entry.operation_id, entry.call.overrides or {})
-        elif before is not None:  # the set is updated, or the instance without a list: its own values stay
-            self._overrides[key] = (entry.operation_id, before[1])
