@@ -21,9 +21,8 @@ from rollout.small_phase import QUICK, body, layer_set
 
 from builders.cloud.process import running as running_cloud
 from builders.rollout.executor import current_state
-from builders.rollout.executor.context import Observer, RunServices
+from builders.rollout.executor.context import Observer, RunServices, WallClock
 from builders.rollout.executor.executor import begin_run, run_to_desired
-from builders.rollout.executor.polling import WallClock
 from builders.rollout.model import DesiredState, Permissions, Preferences, Target, Wave
 from builders.rollout.plan.plan import make_plan
 from builders.rollout.state.journal import Command

@@ -15,9 +15,8 @@ from builders.rollout.config import desired_state, schema
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.executor import current_state
-from builders.rollout.executor.context import Observer, Report, RunServices
+from builders.rollout.executor.context import Observer, PollInterval, Report, RunServices
 from builders.rollout.executor.executor import begin_run, run_to_desired
-from builders.rollout.executor.polling import PollInterval
 from builders.rollout.model import CurrentState, DesiredState, Target, Values
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.plan import Plan, make_plan

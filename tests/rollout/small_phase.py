@@ -13,9 +13,8 @@ from typing import Any
 from builders import naming
 from builders.rollout.aws.calls import CallObserver
 from builders.rollout.aws.client import Client
-from builders.rollout.executor.context import Observer, Report, RunServices
+from builders.rollout.executor.context import Observer, PollInterval, Report, RunServices, WallClock
 from builders.rollout.executor.executor import begin_run, run_to_desired, take_over_run
-from builders.rollout.executor.polling import PollInterval, WallClock
 from builders.rollout.model import (
     CurrentState,
     DesiredState,

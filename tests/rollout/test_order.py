@@ -7,7 +7,7 @@ import json
 import pytest
 
 from builders.errors import RolloutError
-from builders.rollout.plan.order import Graph, Interface, interface, order_by_interfaces
+from builders.rollout.plan.schedule import Graph, Interface, interface, order_by_interfaces
 
 NEEDS = {"database": frozenset({"network"})}
 

@@ -12,8 +12,7 @@ from builders.rollout.lifecycle.retained import RetainedList, RetainedResource
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, StackSetSpec, Target
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.state.journal import MOST_ENTRIES, Command, Entry, EntryState, Run, RunStatus
-from builders.rollout.state.overrides import OverrideCache
-from builders.rollout.state.store import Store
+from builders.rollout.state.store import OverrideCache, Store
 
 ONE, OTHER = "111111111111", "222222222222"
 EAST, WEST = "us-east-1", "eu-west-1"

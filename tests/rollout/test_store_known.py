@@ -10,9 +10,8 @@ from hypothesis import given, settings, strategies as st
 from builders.rollout.model import Instance, Status, Target
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.state.journal import Command, Entry, EntryState, Run, RunStatus
-from builders.rollout.state.overrides import OverrideCache, StoredOverrides
 from builders.rollout.state.serialization import from_json, to_json
-from builders.rollout.state.store import Store
+from builders.rollout.state.store import OverrideCache, Store, StoredOverrides
 
 from .conftest import Administrator, Rollout
 

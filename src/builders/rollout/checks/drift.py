@@ -23,8 +23,9 @@ from builders.rollout.aws.stack_sets import InstanceResult
 from builders.rollout.checks.status import instances_of
 from builders.rollout.diff.effects import differing_properties
 from builders.rollout.diff.templates import declared_values, differing_parameters, parse_template
+from builders.rollout.executor.context import Clock, PollInterval, WallClock
 from builders.rollout.executor.current_state import with_overrides
-from builders.rollout.executor.polling import Clock, PolledOperation, Poller, PollInterval, WallClock
+from builders.rollout.executor.operations import PolledOperation, Poller
 from builders.rollout.model import (
     ConcurrencyMode,
     DeployedStack,
@@ -37,7 +38,7 @@ from builders.rollout.model import (
     Target,
     Values,
 )
-from builders.rollout.state.overrides import OverrideCache
+from builders.rollout.state.store import OverrideCache
 
 STACK = "AWS::CloudFormation::Stack"
 WHOLE = "the stack itself"

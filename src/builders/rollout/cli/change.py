@@ -13,10 +13,9 @@ from builders.errors import RolloutError, UsageError
 from builders.rollout.checks.change_sets import with_change_sets
 from builders.rollout.cli import DONE, FAILED
 from builders.rollout.cli.terminal import confirm, open_phase, print_result, width
-from builders.rollout.executor.context import Report, RunServices
+from builders.rollout.executor.context import PollInterval, Report, RunServices, WallClock
 from builders.rollout.executor.current_state import failure_causes, read_changing_stacks
 from builders.rollout.executor.executor import begin_run, detach, run_to_desired, take_over_run
-from builders.rollout.executor.polling import PollInterval, WallClock
 from builders.rollout.lifecycle.packages import publish_packages, require_packages
 from builders.rollout.lifecycle.retained import ACKNOWLEDGED, RetainedList, purge_retained, record_retained
 from builders.rollout.lifecycle.rollback import desired_nothing, desired_release, plan_detachment

@@ -22,7 +22,7 @@ from builders.rollout.checks.status import known_stack_sets, run_status
 from builders.rollout.cli import DONE, FAILED
 from builders.rollout.cli.terminal import connect, open_phase, print_result
 from builders.rollout.config.parameters import SharedOutputs
-from builders.rollout.executor.polling import PollInterval
+from builders.rollout.executor.context import PollInterval
 from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_stacks
 from builders.rollout.phase import shared_outputs
 from builders.rollout.render import results

@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from builders.rollout.aws.client import Client
-from builders.rollout.executor.polling import Clock, PollInterval
 from builders.rollout.model import DesiredState, Operation, Target
 from builders.rollout.plan.calls import Call
-from builders.rollout.state.overrides import OverrideCache
-from builders.rollout.state.store import Store
+from builders.rollout.state.store import OverrideCache, Store
+
+
+class Clock(Protocol):
+    """Time, which tests let pass faster."""
+
+    def now(self) -> float:
+        """Seconds that only grow."""
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+
+
+class WallClock:
+    """The machine's time."""
+
+    def now(self) -> float:
+        """Return the monotonic time."""
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep."""
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True)
+class PollInterval:
+    """Seconds between two polls of an operation: the first, and the longest, each a half more than the one before."""
+
+    first: float = 1.0
+    longest: float = 15.0
+
+    def next(self, last: float | None) -> float:
+        """The next pause; none before means the first."""
+        return self.first if last is None else min(last * 1.5, self.longest)
 
 
 class Observer:

@@ -28,7 +28,7 @@ from builders.rollout.model import (
     Target,
 )
 from builders.rollout.plan.schedule import stacks_to_read
-from builders.rollout.state.overrides import OverrideCache
+from builders.rollout.state.store import OverrideCache
 
 
 def read_current_state(

@@ -22,8 +22,7 @@ from rich.text import Text
 from builders.progress import stderr_draws
 from builders.rollout.checks.status import InstanceStatus, InstanceView, instance_status
 from builders.rollout.diff.changes import ChangeKind
-from builders.rollout.executor.context import Observer
-from builders.rollout.executor.polling import Clock, WallClock
+from builders.rollout.executor.context import Clock, Observer, WallClock
 from builders.rollout.model import Operation, Target
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.plan import Plan

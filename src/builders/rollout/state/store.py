@@ -1,11 +1,21 @@
-"""The stored state of a phase: journal, releases and override cache, in one bucket."""
+"""The stored state of a phase: journal, releases and override cache, in one bucket.
+
+The cache has overrides that need no DescribeStackInstance: those that an operation of ours gave, while it is the last
+one. ListStackInstances names each instance's last operation but not its overrides. An operation that nobody here knows,
+or one that did not succeed at the instance, leaves them unknown.
+"""
 
 from __future__ import annotations
 
-from builders.rollout.state.journal import Command, Journal, RunStatus
-from builders.rollout.state.overrides import OverrideCache, StoredOverrides
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from builders.rollout.model import Instance, Status, Target, Values
+from builders.rollout.plan.calls import Action
+from builders.rollout.state.journal import Command, Entry, EntryState, Journal, RunStatus
 from builders.rollout.state.releases import Releases
-from builders.rollout.state.serialization import Folder, Objects
+from builders.rollout.state.serialization import Folder, Objects, TargetsByRegion, by_region, targets_in
 
 
 class Store:
@@ -50,3 +60,104 @@ class Store:
 
 def _last_index(releases: list[str], release: str) -> int:
     return len(releases) - 1 - releases[::-1].index(release)
+
+
+Key = tuple[str, Target]
+"""A layer and a target."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Targets of a layer whose last operation and overrides are the same."""
+
+    layer: str
+    operation_id: str
+    overrides: Mapping[str, str]
+    targets: TargetsByRegion
+
+
+@dataclass(frozen=True)
+class StoredOverrides:
+    """The content of known.json."""
+
+    groups: tuple[_Group, ...] = ()
+
+
+class OverrideCache:
+    """Overrides by layer and target, each with the operation after which they held."""
+
+    def __init__(self, stored: StoredOverrides | None = None) -> None:
+        self._overrides: dict[Key, tuple[str, Values]] = {
+            (group.layer, target): (group.operation_id, group.overrides)
+            for group in (stored or StoredOverrides()).groups
+            for target in targets_in(group.targets)
+        }
+        self._passed_by: dict[Key, set[str]] = {}
+        """Updates of the set elsewhere, since this process has confirmed the overrides of a target."""
+
+    def overrides(self, layer: str, instance: Instance) -> Values | None:
+        """The overrides of an instance; None unless its last operation is the one that we know, and succeeded there.
+
+        It can be OUTDATED all the same: a new template of the set that has not come to its wave yet makes it so, and
+        gives it no other overrides. AWS does not say which operation is then its last one: the one before, or that one.
+        """
+        key, last = (layer, instance.target), instance.last_operation_id
+        operation_id, overrides = self._overrides.get(key, ("", None))
+        passed_by = self._passed_by.get(key, set())
+        if instance.status is Status.CURRENT or (
+            instance.status is Status.OUTDATED and instance.detailed == "SUCCEEDED"
+        ):
+            known = operation_id == last
+        else:
+            known = instance.detailed == "PENDING" and bool(passed_by) and last in {operation_id, *passed_by}
+        if not known:
+            return None
+        self._passed_by.setdefault(key, set())
+        return overrides
+
+    def learn(self, layer: str, instance: Instance, overrides: Values) -> None:
+        """Keep what DescribeStackInstance said of an instance."""
+        self._overrides[layer, instance.target] = (instance.last_operation_id, overrides)
+        self._passed_by.setdefault((layer, instance.target), set())
+
+    def pass_by(self, entry: Entry) -> None:
+        """Note an update of the set that passed by all but the targets that it names.
+
+        It counts only where this process has confirmed the overrides: somebody else's operation can have come in
+        between, and now be hidden behind this one.
+        """
+        if entry.call.action is not Action.UPDATE_SET:
+            return
+        touched = entry.call.targets
+        for (layer, target), operations in self._passed_by.items():
+            if layer == entry.call.layer and target not in touched:
+                operations.add(entry.operation_id)
+
+    def apply(self, entries: Iterable[Entry]) -> None:
+        """Follow operations of ours in their order. Applying the same ones again changes nothing."""
+        for entry in entries:
+            if entry.call.action in (Action.CREATE_SET, Action.DELETE_SET):
+                continue
+            failures = entry.call.targets if entry.state is not EntryState.OVER else set(entry.failures)
+            for target in entry.call.targets:
+                key = (entry.call.layer, target)
+                before = self._overrides.pop(key, None)
+                self._passed_by.pop(key, None)
+                if target in failures or entry.call.action is Action.DELETE:
+                    continue
+                if entry.call.action is Action.CREATE or entry.call.overrides:
+                    self._overrides[key] = (entry.operation_id, entry.call.overrides or {})
+                elif before is not None:  # the set is updated, or the instance without a list: its own values stay
+                    self._overrides[key] = (entry.operation_id, before[1])
+
+    def stored(self) -> StoredOverrides:
+        """The form that is kept."""
+        targets: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[Target]] = defaultdict(list)
+        for (layer, target), (operation_id, overrides) in self._overrides.items():
+            targets[layer, operation_id, tuple(sorted(overrides.items()))].append(target)
+        return StoredOverrides(
+            tuple(
+                _Group(layer, operation_id, dict(values), by_region(targets[layer, operation_id, values]))
+                for layer, operation_id, values in sorted(targets)
+            )
+        )
