@@ -21,14 +21,28 @@ from builders.text import unknown_name
 
 
 @dataclass(frozen=True)
-class Phase:
-    """A phase that a command works on. `buckets` are those of the functions' packages, by region."""
+class PhaseConnection:
+    """The accounts of a phase, of which nothing need be deployed yet."""
 
     rollout: schema.RolloutFile
     templates: Mapping[str, Template]
+    phase: str
+    suffix: str
+    client: Client
+
+    @property
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """The active accounts of the organizational units that the phase names."""
+        units = self.rollout.phases[self.phase].targets.organizational_units
+        return {unit: tuple(self.client.organizations.accounts(unit)) for unit in units}
+
+
+@dataclass(frozen=True)
+class Phase(PhaseConnection):
+    """A phase that a command works on. `buckets` are those of the functions' packages, by region."""
+
     shared: SharedOutputs
     desired: DesiredState
-    client: Client
     store: Store
     buckets: Mapping[str, str]
 
@@ -46,23 +60,6 @@ class Phase:
         """Read the phase as it is."""
         sets, plain, cache = self.client.sets, self.client.plain, self.store.overrides()
         return read_current_state(sets, plain, cache, self.desired.suffix, self.layers, self.routes)
-
-
-@dataclass(frozen=True)
-class PhaseConnection:
-    """The accounts of a phase, of which nothing need be deployed yet."""
-
-    rollout: schema.RolloutFile
-    templates: Mapping[str, Template]
-    phase: str
-    suffix: str
-    client: Client
-
-    @property
-    def members(self) -> dict[str, tuple[str, ...]]:
-        """The active accounts of the organizational units that the phase names."""
-        units = self.rollout.phases[self.phase].targets.organizational_units
-        return {unit: tuple(self.client.organizations.accounts(unit)) for unit in units}
 
 
 def connect(
@@ -102,15 +99,8 @@ def open_phase(connection: PhaseConnection) -> Phase:
     shared = shared_outputs(client, rollout, connection.phase)
     desired = desired_state.desired_state(rollout, connection.phase, connection.templates, shared, connection.members)
     buckets = {region: outputs[naming.ARTIFACTS_BUCKET] for region, outputs in shared.tooling.items()}
-    return Phase(
-        rollout=rollout,
-        templates=connection.templates,
-        shared=shared,
-        desired=desired,
-        client=client,
-        store=Store(client.objects(rollout.home), buckets[rollout.home], desired.suffix),
-        buckets=buckets,
-    )
+    store = Store(client.objects(rollout.home), buckets[rollout.home], desired.suffix)
+    return Phase(**vars(connection), shared=shared, desired=desired, store=store, buckets=buckets)
 
 
 ADMINISTRATION, ARTIFACTS, SHARED_NETWORK = "administration", "artifacts", "shared_network"

@@ -1,9 +1,8 @@
 """The command line of `rollout-stacksets`.
 
-main.py      the commands with their options, and error messages
-change.py    plan, apply, resume, rollback, remove: plan, show, confirm, execute, report
-inspect.py   status, outputs, drift, doctor and bootstrap
-terminal.py  the phase of a command, its result, its question
+main.py     the commands with their options, and error messages
+change.py   plan, apply, resume, rollback, remove: plan, show, confirm, execute, report
+inspect.py  status, outputs, drift, doctor and bootstrap
 
 Exit codes: 0 done, or nothing to do; 1 something failed, is blocked, has drifted or was found; 2 wrong use; 130
 interrupted: the operations of StackSets go on, and `resume` continues the run.

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from builders import progress
 from builders.errors import RolloutError, UsageError
 from builders.rollout.checks.change_sets import with_change_sets
 from builders.rollout.cli import DONE, FAILED
-from builders.rollout.cli.terminal import confirm, open_phase, print_result, width
 from builders.rollout.executor.context import PollInterval, Report, RunServices, WallClock
 from builders.rollout.executor.current_state import failure_causes, read_changing_stacks
 from builders.rollout.executor.executor import begin_run, detach, run_to_desired, take_over_run
@@ -22,7 +23,8 @@ from builders.rollout.lifecycle.rollback import desired_nothing, desired_release
 from builders.rollout.model import CurrentState, DesiredState
 from builders.rollout.phase import Phase
 from builders.rollout.plan.plan import Plan, make_plan
-from builders.rollout.render import page, plan_file
+from builders.rollout.render import plan_file
+from builders.rollout.render.page import print_page, print_result, width
 from builders.rollout.render.plan import plan_text
 from builders.rollout.render.progress import observing
 from builders.rollout.render.results import report_data, report_text
@@ -47,7 +49,7 @@ def plan(
     as_json: bool,
 ) -> int:
     """Show a plan, and save it."""
-    phase = open_phase(options, phase_name)
+    phase = options.open_phase(phase_name)
     current = phase.current()
     made = _plan(phase, current, Command.APPLY, phase.desired, release_id(phase.desired), acknowledged)
     if out is not None:
@@ -73,7 +75,7 @@ def apply(
     saved_plan = plan_file.load_plan(saved) if saved else None
     if check:
         _check(options.templates)
-    phase = open_phase(options, phase_name)
+    phase = options.open_phase(phase_name)
     desired, agreed = phase.desired, saved_plan.acknowledged if saved_plan else ()
     made = _plan(phase, phase.current(), Command.APPLY, desired, release_id(desired), acknowledged, agreed)
     if saved_plan is not None and (differences := plan_file.differences(saved_plan, made)):
@@ -85,7 +87,7 @@ def apply(
 
 def resume(options: GlobalOptions, *, phase_name: str, poll_seconds: float, as_json: bool) -> int:
     """Go on with the run that is under way, on whatever machine it began, with the release that it began with."""
-    phase = open_phase(options, phase_name)
+    phase = options.open_phase(phase_name)
     with _services(phase, "resume", poll_seconds) as services:
         run = take_over_run(services)
         if run.command is Command.DETACH:  # what it had begun is followed to its end, and no more
@@ -107,7 +109,7 @@ def rollback(
     as_json: bool,
 ) -> int:
     """Put an earlier release back: the one that is named, or the last good one before the present."""
-    phase = open_phase(options, phase_name)
+    phase = options.open_phase(phase_name)
     release = _earlier_release(phase) if to is None else to
     current = phase.current()
     desired = desired_release(phase.store.releases.load(release), phase.desired, current)
@@ -128,9 +130,9 @@ def remove(
     as_json: bool,
 ) -> int:
     """Remove a phase, or detach accounts that left it."""
-    phase = open_phase(options, phase_name)
+    phase = options.open_phase(phase_name)
     if accounts:
-        confirm(f"detach the instances of {', '.join(accounts)} from {phase_name}? their stacks stay", yes)
+        _confirm(f"detach the instances of {', '.join(accounts)} from {phase_name}? their stacks stay", yes)
         calls = plan_detachment(phase.client, phase.desired, phase.current().sets, accounts)
         with _services(phase, "remove", poll_seconds) as services:
             report = detach(services, begin_run(services, Command.DETACH, "", ()), phase.desired, calls)
@@ -185,12 +187,12 @@ def _carry_out(
     if made.nothing_to_do:
         print_result(lambda: plan_file.plan_data(made), lambda width: plan_text(made, width), as_json)
         return DONE
-    page.print_page(plan_text(made, width()), sys.stderr)
+    print_page(plan_text(made, width()), sys.stderr)
     if made.blocks:
         names = sorted({each.name for each in made.blocks if each.hazard.acknowledgeable})
         ways = f"acknowledge {', '.join(names)} by --acknowledge, or " if names else ""
         raise RolloutError(f"the plan is blocked in {len(made.blocks)} ways, shown above; {ways}apply the remedies")
-    confirm(f"{command.value} this to {made.phase}?", yes)
+    _confirm(f"{command.value} this to {made.phase}?", yes)
     release = phase.store.releases.save(desired)
     with _services(phase, command.value, poll_seconds, made) as services:
         if command is Command.APPLY:
@@ -201,6 +203,16 @@ def _carry_out(
         run = begin_run(services, command, release, made.acknowledged, to)
         report = run_to_desired(services, run, desired, phase.layers, phase.routes, made.schedule)
     return _report(phase, command, report, as_json)
+
+
+def _confirm(question: str, yes: bool) -> None:
+    """Ask, unless the answer was given. Raises `UsageError` where nobody can be asked, `RolloutError` for a no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("nobody is here to agree; give --yes, or apply a plan that `plan --out` has saved")
+    if not click.confirm(question, err=True):
+        raise RolloutError("nothing was changed")
 
 
 @contextlib.contextmanager

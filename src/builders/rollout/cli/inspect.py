@@ -20,12 +20,12 @@ from builders.rollout.checks.findings import CheckedPhase
 from builders.rollout.checks.outputs import run_outputs
 from builders.rollout.checks.status import known_stack_sets, run_status
 from builders.rollout.cli import DONE, FAILED
-from builders.rollout.cli.terminal import connect, open_phase, print_result
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.executor.context import PollInterval
 from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_stacks
 from builders.rollout.phase import shared_outputs
 from builders.rollout.render import results
+from builders.rollout.render.page import print_result
 from builders.rollout.render.status import status_data, status_text
 from builders.rollout.state.journal import RunStatus
 from builders.rollout.state.store import Store
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 def status(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
     """Show the state of a phase."""
-    phase = open_phase(options, phase_name)
+    phase = options.open_phase(phase_name)
     ours = known_stack_sets(phase.rollout, phase.layers)
     view, code = run_status(phase.client, phase.desired, phase.store, phase.layers, ours)
     print_result(lambda: status_data(view), lambda width: status_text(view, width), as_json)
@@ -45,7 +45,7 @@ def status(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
 
 def outputs(options: GlobalOptions, *, phase_name: str, outputs_dir: Path, as_json: bool) -> int:
     """Write the outputs of every stack."""
-    phase = open_phase(options, phase_name)
+    phase = options.open_phase(phase_name)
     release = phase.store.last_good() or ""
     view, code = run_outputs(phase.client, phase.desired, phase.shared, phase.layers, release, outputs_dir)
     print_result(lambda: results.outputs_data(view), lambda width: results.outputs_text(view, width), as_json)
@@ -56,7 +56,7 @@ def drift(
     options: GlobalOptions, *, phase_name: str, layers: Sequence[str], deep: bool, poll_seconds: float, as_json: bool
 ) -> int:
     """Detect drift, wait, and show what drifted."""
-    phase = open_phase(options, phase_name)
+    phase = options.open_phase(phase_name)
     how = DriftOptions(layers=layers, deep=deep, poll_interval=PollInterval(poll_seconds), say=progress.say)
     known = phase.store.overrides()
     view, code = run_drift(phase.client, phase.desired, phase.layers, known, how)
@@ -69,7 +69,7 @@ def drift(
 
 def doctor(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
     """Run all checks, whether or not anything is deployed yet."""
-    connection = connect(options, phase_name)
+    connection = options.connect_to(phase_name)
     shared, store = SharedOutputs(), None
     try:
         shared = shared_outputs(connection.client, connection.rollout, connection.phase)
@@ -85,7 +85,7 @@ def doctor(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
 
 def bootstrap(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
     """Deploy the plain stacks that a phase needs, and print the outcome of each as it comes."""
-    connection = connect(options, phase_name)
+    connection = options.connect_to(phase_name)
 
     def report(outcome: StackOutcome) -> None:
         if not as_json:

@@ -20,6 +20,7 @@ from builders.rollout.cli import DONE, FAILED, INTERRUPTED, WRONG_USE
 
 if TYPE_CHECKING:
     from builders.rollout.aws.client import Client
+    from builders.rollout.phase import Phase, PhaseConnection
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,18 @@ class GlobalOptions:
     region: str | None
     """Of the stack sets, instead of the one in the rollout file."""
     connect: Callable[..., Client]
+
+    def connect_to(self, phase_name: str) -> PhaseConnection:
+        """Connect to the accounts of the phase that a command is called for."""
+        from builders.rollout import phase  # noqa: PLC0415
+
+        return phase.connect(self.file, self.templates, phase_name, self.connect, self.region)
+
+    def open_phase(self, phase_name: str) -> Phase:
+        """Open the phase that a command is called for."""
+        from builders.rollout import phase  # noqa: PLC0415
+
+        return phase.open_phase(self.connect_to(phase_name))
 
 
 _path = click.Path(path_type=Path)

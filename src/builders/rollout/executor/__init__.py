@@ -3,7 +3,6 @@
 current_state.py  the current state, read from AWS
 executor.py       one run from its lock to its end, wave by wave, with the bake time between them
 layers.py         one layer in one wave
-operations.py     the operations of a run: journal, submit, resume
-polling.py        operations followed until they end
-context.py        the values of one run, its observer and its report
+operations.py     operations followed until they end; those of a run: journal, submit, resume
+context.py        the values of one run, its clock, its observer and its report
 """

@@ -1,4 +1,4 @@
-"""The values that all parts of one run share: its services, its observer and its report."""
+"""The values that all parts of one run share: its clock, its services, its observer and its report."""
 
 from __future__ import annotations
 

@@ -8,11 +8,13 @@ cursor are removed.
 from __future__ import annotations
 
 import io
+import json
 import re
+import shutil
 import sys
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TextIO, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, TextIO, TypeVar
 
 from rich.console import Console, RenderableType
 from rich.measure import Measurement, measure_renderables
@@ -150,6 +152,19 @@ def _printable(character: str) -> str:
 def shortlist(items: Sequence[T], most: int) -> Sequence[T]:
     """The first of many items; all where only one more would be left, since a line that counts it is no shorter."""
     return items if len(items) <= most + 1 else items[:most]
+
+
+def print_result(data: Callable[[], Any], text: Callable[[int], Text], as_json: bool) -> None:
+    """Print a result to stdout, for a machine or a person."""
+    if as_json:
+        print(json.dumps(data(), indent=1, sort_keys=True))
+    else:
+        print_page(text(width()))
+
+
+def width() -> int:
+    """The most columns of a text: the terminal's, or 100 in a pipe."""
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 
 
 def print_page(text: Text, stream: TextIO | None = None) -> None:
