@@ -1,4 +1,7 @@
-"""The calls of a rollout to a thousand accounts, and that they grow no faster than the accounts. Counts, no times."""
+"""The calls of a rollout to many accounts, and that they grow no faster than the accounts. Counts, no times.
+
+With --whole the phases are three times as large: a large_phase instances of each layer.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,11 @@ from builders.rollout.model import DesiredState, Target
 
 from .large_phase import LargePhase
 
-SMALL, LARGE = 200, 600
-LAYERS = 11
-"""Those that stack sets carry; the twelfth, phase_routes, is plain stacks of the network account."""
+TIMES = 3
+"""The larger phase has so many times the instances of the smaller one."""
+
+LAYERS = 12
+"""Those that stack sets carry; phase_routes is plain stacks of the network account."""
 
 Work = Callable[[LargePhase], object]
 
@@ -60,64 +65,75 @@ def counted(phase: LargePhase, work: Work) -> Counter[str]:
 
 def faster(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     """The calls that grew by more than the instances did."""
-    times = LARGE / SMALL
-    return {name: (before[name], number) for name, number in after.items() if number > times * max(before[name], 1)}
+    return {name: (before[name], number) for name, number in after.items() if number > TIMES * max(before[name], 1)}
+
+
+@pytest.fixture(scope="session")
+def small(whole: bool) -> int:
+    """The instances of each layer in a phase that a larger one is compared with."""
+    return 200 if whole else 70
+
+
+@pytest.fixture(scope="session")
+def many(whole: bool) -> int:
+    """The instances of each layer in a phase that is looked at alone; they fill pages of a hundred."""
+    return 1000 if whole else 300
 
 
 @pytest.fixture(scope="module")
-def thousand() -> LargePhase:
-    """A thousand instances of each layer; every target has a range of addresses of its own."""
-    return deployed_phase(1000)
+def large_phase(many: int) -> LargePhase:
+    """Every target has a range of addresses of its own."""
+    return deployed_phase(many)
 
 
 @pytest.fixture
-def updated() -> LargePhase:
+def updated(small: int) -> LargePhase:
     """A phase behind an update that went through two waves."""
-    phase = deployed_phase(SMALL)
+    phase = deployed_phase(small)
     updating(phase)
     return phase
 
 
-def test_a_plan_that_changes_nothing_asks_for_little_more_than_the_pages(thousand: LargePhase) -> None:
-    calls = counted(thousand, planning_the_same)
+def test_a_plan_that_changes_nothing_asks_for_little_more_than_the_pages(large_phase: LargePhase, many: int) -> None:
+    calls = counted(large_phase, planning_the_same)
     of_sets = {name: number for name, number in calls.items() if "StackSet" in name or "StackInstance" in name}
     assert of_sets == {
         "cloudformation:ListStackSets": 1,
         "cloudformation:DescribeStackSet": LAYERS,
-        "cloudformation:ListStackInstances": LAYERS * 1000 // 100,
+        "cloudformation:ListStackInstances": LAYERS * many // 100,
         "cloudformation:ListStackSetOperations": LAYERS,
     }
     assert calls["s3:GetObject"] == 2
 
 
-def test_a_plan_that_changes_nothing_looks_into_no_target_account(thousand: LargePhase) -> None:
-    calls = counted(thousand, planning_the_same)
+def test_a_plan_that_changes_nothing_looks_into_no_target_account(large_phase: LargePhase) -> None:
+    calls = counted(large_phase, planning_the_same)
     assert calls["sts:AssumeRole"] == 1, "the network account's, for the routes of the phase"
 
 
-def test_a_status_asks_for_the_pages_alone(thousand: LargePhase) -> None:
-    calls = counted(thousand, showing_the_status)
+def test_a_status_asks_for_the_pages_alone(large_phase: LargePhase, many: int) -> None:
+    calls = counted(large_phase, showing_the_status)
     assert calls == {
         "sts:GetCallerIdentity": 1,
         "sts:AssumeRole": 1,
         "cloudformation:ListStackSets": 1,
-        "cloudformation:ListStackInstances": LAYERS * 1000 // 100,
+        "cloudformation:ListStackInstances": LAYERS * many // 100,
         "cloudformation:ListStackSetOperations": LAYERS,
-        "cloudformation:ListStacks": 2 * 500 // 100,
+        "cloudformation:ListStacks": 2 * (many // 2) // 100,
         "s3:GetObject": 3,
     }
 
 
-def test_a_plan_looks_at_the_stacks_that_may_change_and_at_no_others(thousand: LargePhase) -> None:
-    calls = counted(thousand, planning_an_update)
-    routes = len(thousand.targets)
-    assert calls["cloudformation:GetTemplate"] == 3 * 1000 + routes
+def test_a_plan_looks_at_the_stacks_that_may_change_and_at_no_others(large_phase: LargePhase, many: int) -> None:
+    calls = counted(large_phase, planning_an_update)
+    routes = len(large_phase.targets)
+    assert calls["cloudformation:GetTemplate"] == 3 * many + routes
 
 
-def test_values_of_their_own_make_an_update_no_more_operations() -> None:
+def test_values_of_their_own_make_an_update_no_more_operations(small: int) -> None:
     operations = []
     for own_ranges in (False, True):
-        phase = deployed_phase(SMALL, own_ranges=own_ranges)
+        phase = deployed_phase(small, own_ranges=own_ranges)
         updating(phase)
         operations.append(sorted((name, action, len(targets)) for name, action, targets in phase.simulation.requested))
     assert operations[0] == operations[1]
@@ -140,30 +156,33 @@ def test_routes_whose_attachments_stay_are_not_deployed_again(updated: LargePhas
 
 @pytest.mark.parametrize("own_ranges", [False, True], ids=["one range", "a range each"])
 @pytest.mark.parametrize("work", [planning_the_same, planning_an_update, showing_the_status, updating])
-def test_calls_grow_no_faster_than_the_instances(work: Work, own_ranges: bool) -> None:
-    small, large = (counted(deployed_phase(instances, own_ranges=own_ranges), work) for instances in (SMALL, LARGE))
-    assert faster(small, large) == {}
-
-
-def test_making_a_phase_grows_no_faster_than_its_instances() -> None:
-    """Where each target has a range every instance of the network is an operation: StackSets leave no way round."""
-    small, large = (LargePhase(instances, own_ranges=True) for instances in (SMALL, LARGE))
-    calls = [counted(phase, making) for phase in (small, large)]
+def test_calls_grow_no_faster_than_the_instances(work: Work, own_ranges: bool, small: int) -> None:
+    sizes = (small, TIMES * small)
+    calls = [counted(deployed_phase(instances, own_ranges=own_ranges), work) for instances in sizes]
     assert faster(*calls) == {}
 
 
-def test_the_journal_of_many_operations_stays_small_and_what_is_written_grows_no_faster_than_they_do() -> None:
+def test_making_a_phase_grows_no_faster_than_its_instances(small: int) -> None:
+    """Where each target has a range every instance of the network is an operation: StackSets leave no way round."""
+    phases = (LargePhase(instances, own_ranges=True) for instances in (small, TIMES * small))
+    calls = [counted(phase, making) for phase in phases]
+    assert faster(*calls) == {}
+
+
+def test_the_journal_of_many_operations_stays_small_and_what_is_written_grows_no_faster_than_they_do(
+    small: int,
+) -> None:
     written = []
-    for instances in (LARGE, 3 * LARGE):
+    for instances in (TIMES * small, TIMES * TIMES * small):
         phase = LargePhase(instances, own_ranges=True)
         making(phase)
         written.append(phase.simulation.written)
-        assert len(phase.simulation.objects["bucket", "rollout/dev/run.json"][0]) < 1000 * 1000
-    assert written[1] < 1.1 * 3 * written[0]
+        assert len(phase.simulation.objects["bucket", "rollout/dev/run.json"][0]) < 550 * instances
+    assert written[1] < 1.1 * TIMES * written[0]
 
 
-def test_all_instances_are_looked_at_seldom_while_many_operations_run() -> None:
-    phase = LargePhase(SMALL, own_ranges=True)
+def test_all_instances_are_looked_at_seldom_while_many_operations_run(small: int) -> None:
+    phase = LargePhase(small, own_ranges=True)
     phase.simulation.looks_until_over = 5
     observer = Onlooker()
     assert phase.apply(phase.desired, observer).good
