@@ -85,7 +85,10 @@ class Pair:
 
     def rows(self, side: str, query: str) -> list[tuple[Any, ...]]:
         """Ask the source or the target."""
-        server = self.site.source.server if side == "source" else self.site.database
+        if side == "target":
+            found: list[tuple[Any, ...]] = self.site.database.rows(query, self.name)
+            return found
+        server = self.site.source.server
         with psycopg.connect(host=str(server.directory), port=server.port, user="rdsadmin", dbname=self.name) as asked:
             return asked.execute(query.encode()).fetchall()
 
@@ -277,6 +280,11 @@ class Database:
     def __init__(self, cloud: Cloud, port: int) -> None:
         (self.directory,) = [each.parent for each in (cloud.state_directory / "rds").glob(f"*/.s.PGSQL.{port}")]
         self.port = port
+
+    def rows(self, query: str, database: str) -> list[tuple[Any, ...]]:
+        """Ask, as its administrator."""
+        with psycopg.connect(host=str(self.directory), port=self.port, user="rdsadmin", dbname=database) as asked:
+            return asked.execute(query.encode()).fetchall()
 
     def administer(self, *statements: str, database: str = "postgres") -> None:
         with psycopg.connect(

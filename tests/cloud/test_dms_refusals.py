@@ -11,6 +11,7 @@ CREATE TABLE payments.account (id bigint PRIMARY KEY, email text {not_null}, not
 CREATE TABLE payments.late (id bigint PRIMARY KEY, email text {not_null});
 CREATE TABLE payments.identity (id bigint GENERATED {always} AS IDENTITY PRIMARY KEY, n int);
 CREATE TABLE payments.computed (id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED);
+CREATE TABLE payments.computed_late (id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED);
 CREATE TABLE payments.ledger (id int PRIMARY KEY, amount numeric(9, 2) NOT NULL);
 CREATE TABLE payments.audit (id serial PRIMARY KEY, what varchar(20) NOT NULL);
 CREATE FUNCTION payments.log() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
@@ -46,15 +47,16 @@ INSERT INTO payments.late VALUES (1, 'small enough for its row');
 CHANGES = """
 INSERT INTO payments.late VALUES (2, 'small');
 INSERT INTO payments.identity (n) VALUES (2);
+INSERT INTO payments.computed_late VALUES (1, 1);
 INSERT INTO payments.ledger VALUES (1, 5);
 INSERT INTO payments.going VALUES (1);
 INSERT INTO payments.guarded VALUES (1);
 INSERT INTO payments.fine VALUES (1);
 """
 REFUSED = {
-    "hidden": "42501", "account": "23502", "late": "23502", "identity": "428C9", "computed": "42P10", "audit": "23505",
-    "tenants": "0A000", "guarded": "42501",
-    "lists": "no primary key", "narrow": "42703", "closed": "42501", "going": "42P01",
+    "hidden": "42501", "account": "23502", "late": "23502", "identity": "428C9", "computed": "42P10",
+    "computed_late": "428C9", "audit": "23505", "tenants": "0A000", "guarded": "42501", "lists": "no primary key",
+    "narrow": "42703", "closed": "42501", "going": "42P01",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from builders import catalog, environments, package
 from builders.building.packages import PACKAGES_DIR, WHEELS_DIR
 from builders.cloud.process import Cloud
-from builders.cloud.rds.on_premises import on_premises
+from builders.cloud.rds.on_premises import OnPremises, on_premises
 from builders.scopes import Scope
 
 from .conftest import Account
@@ -29,6 +29,8 @@ class WholePhase:
     account: Account
     parameters: dict[str, str]
     stacks: dict[str, dict[str, str]] = field(default_factory=dict)
+    source: OnPremises | None = None
+    """What plays on-premises, while it runs."""
 
     def deploy(self, file: str, *scopes: Scope) -> None:
         """Deploy the layers of some scopes with a parameter file; every stack is called as its layer.
@@ -85,6 +87,7 @@ def whole_phase(
     phase = kind(tooling, network, account, parameters)
     host, database = parameters["SourceHost"], parameters["SourceDatabaseName"]
     with on_premises(cloud.state_directory, host, database_name=database) as source:
+        phase.source = source
         secret = phase.client("secretsmanager").create_secret(
             Name="on-premises-dev", SecretString=json.dumps(source.secret())
         )

@@ -80,6 +80,7 @@ class Replication(threading.Thread):
         super().__init__(name=f"dms-{order.resource}", daemon=True)
         self.order = order
         self.stop_asked = threading.Event()
+        self._run: _Run | None = None
         self.silent = False
         """Ends without a word: the server ends, or the task was made to fail from outside."""
 
@@ -96,13 +97,15 @@ class Replication(threading.Thread):
         """Run, and tell of the end."""
         with request_scope(self.order.account, self.order.region):
             end = self._to_its_end()
+            if end[2] and self._run:
+                self._run.report.write("TASK_MANAGER", "E", end[2])
             if not self.silent:
                 self.order.over(*end)
 
     def _to_its_end(self) -> tuple[str, str, str]:
         try:
-            run = _Run(self.order, self.stop_asked)
-            return "stopped", f"Stop Reason {self._with_patience(run)}", ""
+            self._run = _Run(self.order, self.stop_asked)
+            return "stopped", f"Stop Reason {self._with_patience(self._run)}", ""
         except StopAsked:
             return "stopped", "Stop Reason NORMAL", ""
         except TaskStopped as stopped:
