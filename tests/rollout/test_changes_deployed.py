@@ -115,7 +115,7 @@ def test_our_network_changes_its_gateway_and_its_zones_as_predicted(account: Acc
     effects = check(account, "network", layer("network"), attached)
     assert effects["TransitGatewayAttachment"] is Effect.ADD
     effects = check(account, "network", layer("network"), {**attached, "TransitGatewayId": gateways["Two"]})
-    assert effects == {"TransitGatewayAttachment": Effect.REPLACE, "TransitGatewayRoute1": Effect.MODIFY}
+    assert effects == {"TransitGatewayAttachment": Effect.REPLACE, "OnPremisesRoute1": Effect.MODIFY}
     attached["TransitGatewayId"] = gateways["Two"]
     effects = check(account, "network", layer("network"), {**attached, "ZoneCount": "2", "CostCenter": "other"})
     assert effects["PrivateSubnet3"] is Effect.REMOVE
