@@ -89,9 +89,7 @@ class Phase:
 
     def settled(self, version: str) -> bool:
         """Plan, and expect nothing to do; no instance is asked for by itself."""
-        found = current_state.read_current_state(
-            self.client.sets, self.client.plain, self.store.overrides(), SUFFIX, LAYERS, ()
-        )
+        found = current_state.read_current_state(self.client, self.store.overrides(), SUFFIX, LAYERS, ())
         alone = self.client.counts()["cloudformation:DescribeStackInstance"]
         return make_plan(desired(version), found).nothing_to_do and not alone
 

@@ -18,7 +18,7 @@ from builders.cloud.process import Cloud, running
 from builders.rollout.aws.calls import Access, ApiCall, ApiCalls, CallObserver, Moment
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.plain_stacks import PlainStack
-from builders.rollout.model import Operation, Permissions, Preferences, StackSetSpec, Target, Values
+from builders.rollout.model import DesiredState, Operation, Permissions, Preferences, StackSetSpec, Target, Values
 from builders.rollout.plan.calls import Action, Call
 
 PHASE, SUFFIX = "dev", "dev"
@@ -122,8 +122,19 @@ class Rollout:
     def submit(self, step: Call, operation_id: str = "", **more: Any) -> str:
         operation_id = operation_id or f"operation-{next(self._ids)}"
         preferences = more.pop("preferences", Preferences(max_concurrent="100%"))
-        permissions = more.pop("permissions", Permissions())
-        self.client.sets.submit(step, self.spec, operation_id, preferences, permissions, more.pop("tags", TAGS))
+        desired = DesiredState(
+            phase="dev",
+            suffix="dev",
+            sets={"network": self.spec},
+            plain={},
+            needs={},
+            waves=(),
+            regions=(),
+            preferences=preferences,
+            permissions=more.pop("permissions", Permissions()),
+            tags=more.pop("tags", TAGS),
+        )
+        self.client.sets.submit(step, desired, operation_id, preferences)
         return operation_id
 
     def run(self, step: Call, **more: Any) -> Operation:

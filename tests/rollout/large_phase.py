@@ -95,14 +95,8 @@ class LargePhase:
         """Have the phase as an apply would leave it, its stored state included, without the operations."""
         desired = self.desired
         for layer, each in desired.sets.items():
-            self.client.sets.submit(
-                Call(Action.CREATE_SET, layer, each.name),
-                each,
-                f"made-{layer}",
-                desired.preferences,
-                desired.permissions,
-                desired.tags,
-            )
+            call = Call(Action.CREATE_SET, layer, each.name)
+            self.client.sets.submit(call, desired, f"made-{layer}", desired.preferences)
             made = self.simulation.sets[each.name]
             made.instances = {target: (f"made-{layer}", overrides) for target, overrides in each.overrides.items()}
         for layer, stacks in desired.plain.items():
@@ -122,7 +116,7 @@ class LargePhase:
         """Read it, as every command does."""
         routes = self.desired.plain.values()
         return current_state.read_current_state(
-            self.client.sets, self.client.plain, self.store.overrides(), self.desired.suffix, _carried(), routes
+            self.client, self.store.overrides(), self.desired.suffix, _carried(), routes
         )
 
     def status(self) -> StatusView:

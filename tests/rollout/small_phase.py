@@ -128,9 +128,7 @@ class SmallPhase:
     def current(self) -> CurrentState:
         from builders.rollout.executor import current_state
 
-        return current_state.read_current_state(
-            self.client.sets, self.client.plain, self.store.overrides(), SUFFIX, LAYERS, ()
-        )
+        return current_state.read_current_state(self.client, self.store.overrides(), SUFFIX, LAYERS, ())
 
     def plan(self, desired: DesiredState) -> Plan:
         return make_plan(desired, self.current())

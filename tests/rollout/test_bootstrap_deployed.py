@@ -17,7 +17,7 @@ from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.lifecycle.bootstrap import StackOutcome, StackState, deploy_stacks
 from builders.rollout.model import Permissions
-from builders.rollout.phase import shared_outputs
+from builders.rollout.phase import PhaseConnection, shared_outputs
 
 from .conftest import DEPLOY_ROLE, Administrator, connect
 
@@ -87,6 +87,10 @@ def written(folder: Path, *accounts: str, **tooling: Any) -> RolloutFile:
     return load_rollout_file(path)
 
 
+def connection(client: Client, rollout: RolloutFile, layers: dict[str, Template]) -> PhaseConnection:
+    return PhaseConnection(rollout, layers, "dev", "dev", client)
+
+
 def states(outcomes: list[StackOutcome]) -> dict[str, str]:
     return {str(outcome.stack): outcome.state.value for outcome in outcomes}
 
@@ -103,11 +107,11 @@ STACKS = {
 
 def test_a_second_run_changes_nothing(client: Client, rollout: RolloutFile, layers: dict[str, Template]) -> None:
     reported: list[StackOutcome] = []
-    outcomes = deploy_stacks(client, rollout, "dev", layers, report=reported.append)
+    outcomes = deploy_stacks(connection(client, rollout, layers), report=reported.append)
     assert states(outcomes) == dict.fromkeys(STACKS, "created")
     assert reported == outcomes
     before = client.counts()["cloudformation:ExecuteChangeSet"]
-    assert states(deploy_stacks(client, rollout, "dev", layers)) == dict.fromkeys(STACKS, "unchanged")
+    assert states(deploy_stacks(connection(client, rollout, layers))) == dict.fromkeys(STACKS, "unchanged")
     assert client.counts()["cloudformation:ExecuteChangeSet"] == before
 
 
@@ -120,7 +124,7 @@ def test_outputs_of_shared_stacks_are_read_and_a_missing_stack_names_bootstrap(
         r"run `rollout-stacksets bootstrap --phase dev` first$",
     ):
         shared_outputs(client, rollout, "dev")
-    deploy_stacks(client, rollout, "dev", layers)
+    deploy_stacks(connection(client, rollout, layers))
     found = shared_outputs(client, rollout, "dev")
     assert found.administration == {
         "AdministrationRoleArn": f"arn:aws:iam::{TOOLING}:role/stackferry-administration-tooling"
@@ -134,7 +138,7 @@ def test_outputs_of_shared_stacks_are_read_and_a_missing_stack_names_bootstrap(
 def test_an_account_that_cannot_be_reached_does_not_stop_the_others(
     client: Client, tmp_path: Path, layers: dict[str, Template]
 ) -> None:
-    outcomes = deploy_stacks(client, written(tmp_path, SECOND, FIRST), "dev", layers)
+    outcomes = deploy_stacks(connection(client, written(tmp_path, SECOND, FIRST), layers))
     failed = f"account-dev in {SECOND}/us-east-1"
     assert states(outcomes) == dict.fromkeys(STACKS, "created") | {failed: "failed"}
     (outcome,) = [outcome for outcome in outcomes if not outcome.succeeded]
@@ -147,7 +151,7 @@ def test_a_stack_that_trusts_a_role_that_was_not_deployed_is_skipped(
     """Accounts without the role of an earlier run would lose it."""
     trust = '{"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}]}'
     administrator.api("iam").create_role(RoleName="stackferry-administration-tooling", AssumeRolePolicyDocument=trust)
-    outcomes = deploy_stacks(client, rollout, "dev", layers)
+    outcomes = deploy_stacks(connection(client, rollout, layers))
     found = {outcome.stack.layer: outcome for outcome in outcomes if not outcome.succeeded}
     assert {layer: outcome.state for layer, outcome in found.items()} == {
         "administration": StackState.FAILED,
@@ -162,7 +166,7 @@ def test_a_stack_that_trusts_a_role_that_was_not_deployed_is_skipped(
 def test_routes_follow_where_the_network_of_the_phase_is_deployed(
     administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
 ) -> None:
-    deploy_stacks(client, rollout, "dev", layers)
+    deploy_stacks(connection(client, rollout, layers))
     shared = shared_outputs(client, rollout)
     api = administrator.api("cloudformation")
     api.create_stack_set(
@@ -176,11 +180,11 @@ def test_routes_follow_where_the_network_of_the_phase_is_deployed(
     )
     administrator.fleet.over(operation["OperationId"])
     routes = f"phase-routes-dev-{FIRST} in {NETWORK}/eu-west-1"
-    outcomes = deploy_stacks(client, rollout, "dev", layers)
+    outcomes = deploy_stacks(connection(client, rollout, layers))
     assert states(outcomes) == dict.fromkeys(STACKS, "unchanged") | {routes: "created"}
     (made,) = [outcome for outcome in outcomes if outcome.state is StackState.CREATED]
     assert made.stack.values["DirectConnectAttachmentId"].startswith("tgw-attach-")
-    assert states(deploy_stacks(client, rollout, "dev", layers)) == dict.fromkeys([*STACKS, routes], "unchanged")
+    assert states(deploy_stacks(connection(client, rollout, layers))) == dict.fromkeys([*STACKS, routes], "unchanged")
 
 
 def attached_network(transit_gateway_id: str) -> dict[str, Any]:

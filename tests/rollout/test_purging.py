@@ -97,11 +97,12 @@ def read(rollout: Rollout) -> StackSet:
 @pytest.fixture
 def removed(rollout: Rollout, keeping: StackSet, retained: RetainedList, member: str) -> tuple[RetainedResource, ...]:
     """The set's instance is removed; what it retains was recorded before."""
-    recorded = record_retained(rollout.client, {"network": keeping}, retained)
+    unread = record_retained(rollout.client, {"network": keeping}, retained)
+    recorded = retained.read()
     operation = rollout.run(rollout.step(Action.DELETE, [member]))
     assert operation.status == "SUCCEEDED"
-    assert recorded.unread == {}
-    return recorded.resources
+    assert unread == {}
+    return recorded
 
 
 def statuses(found: Any) -> dict[str, PurgeStatus]:
@@ -254,8 +255,8 @@ def test_an_account_that_cannot_be_reached_fails_alone(
 def test_recording_again_keeps_what_was_recorded_first(
     client: Client, retained: RetainedList, keeping: StackSet
 ) -> None:
-    first = record_retained(client, {"network": keeping}, retained)
-    secret = next(each for each in first.resources if each.logical_id == "Secret")
+    record_retained(client, {"network": keeping}, retained)
+    secret = next(each for each in retained.read() if each.logical_id == "Secret")
     retained.add([dataclasses.replace(secret, snapshots=("later",))])
 
     assert secret in retained.read()
@@ -272,10 +273,10 @@ def test_a_stack_that_cannot_be_read_is_reported(
     iam.detach_role_policy(RoleName="stackferry-plan-dev", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     iam.delete_role(RoleName="stackferry-plan-dev")
 
-    recorded = record_retained(administrator.client(), {"network": keeping}, retained)
+    unread = record_retained(administrator.client(), {"network": keeping}, retained)
 
-    assert recorded.resources == ()
-    assert set(recorded.unread) == {("network", Target(member, REGION))}
+    assert retained.read() == ()
+    assert set(unread) == {("network", Target(member, REGION))}
 
 
 DATABASE = json.dumps(

@@ -58,8 +58,7 @@ class Phase(PhaseConnection):
 
     def current(self) -> CurrentState:
         """Read the phase as it is."""
-        sets, plain, cache = self.client.sets, self.client.plain, self.store.overrides()
-        return read_current_state(sets, plain, cache, self.desired.suffix, self.layers, self.routes)
+        return read_current_state(self.client, self.store.overrides(), self.desired.suffix, self.layers, self.routes)
 
 
 def connect(

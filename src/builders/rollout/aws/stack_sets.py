@@ -16,6 +16,7 @@ from builders.rollout.aws import stacks
 from builders.rollout.aws.calls import ApiCalls
 from builders.rollout.aws.errors import NotFound, StackSetNotFound
 from builders.rollout.model import (
+    DesiredState,
     Instance,
     Operation,
     Permissions,
@@ -114,20 +115,11 @@ class StackSets:
             return {}
         return stacks.read_parameters(found.get("ParameterOverrides", []))
 
-    def submit(
-        self,
-        call: Call,
-        spec: StackSetSpec | None,
-        operation_id: str,
-        preferences: Preferences,
-        permissions: Permissions,
-        tags: Values,
-    ) -> None:
+    def submit(self, call: Call, desired: DesiredState, operation_id: str, preferences: Preferences) -> None:
         """Make a call. Sending the same again with the same id does nothing twice.
 
-        `spec` is needed to create and update a set; deleting one that is not there does nothing. Raises
-        `OperationInProgress`, `OperationIdExists`, `StaleRequest`, `StackSetExists`, `StackSetNotFound`,
-        `StackSetNotEmpty`.
+        Deleting a set that is not there does nothing. Raises `OperationInProgress`, `OperationIdExists`,
+        `StaleRequest`, `StackSetExists`, `StackSetNotFound`, `StackSetNotEmpty`.
         """
         request: Request = {"StackSetName": call.set_name}
         if call.action is Action.DELETE_SET:
@@ -135,16 +127,15 @@ class StackSets:
                 self._ask(call.action.value, **request)
             return
         if call.action in (Action.CREATE_SET, Action.UPDATE_SET):
-            assert spec is not None, f"{call.action.value} needs the desired set"
-            request |= _definition(spec, permissions, tags)
+            request |= _definition(desired.sets[call.layer], desired.permissions, desired.tags)
         if call.action is Action.CREATE_SET:
             request["ClientRequestToken"] = operation_id
-            if permissions.service_managed:
+            if desired.permissions.service_managed:
                 # An update must not say it: "If you specify AutoDeployment, don't specify DeploymentTargets or Regions"
                 # (CloudFormation API reference, UpdateStackSet).
                 request["AutoDeployment"] = {"Enabled": False}
         else:
-            request |= {**_deployment(call, preferences, permissions), "OperationId": operation_id}
+            request |= {**_deployment(call, preferences, desired.permissions), "OperationId": operation_id}
         self._ask(call.action.value, **request)
 
     def operation(self, name: str, operation_id: str) -> Operation | None:

@@ -142,8 +142,8 @@ def remove(
     home = phase.rollout.home
     retained = RetainedList(phase.client.objects(home), phase.buckets[home], desired.suffix)
     if purge:
-        recorded = record_retained(phase.client, current.sets, retained)
-        for (layer, target), reason in sorted(recorded.unread.items()):
+        unread = record_retained(phase.client, current.sets, retained)
+        for (layer, target), reason in sorted(unread.items()):
             progress.say(f"{layer} at {target}: what it leaves is not known, and would not be purged: {reason}")
     code = _carry_out(phase, Command.REMOVE, desired, made, yes, poll_seconds, as_json)
     if code != DONE or not purge:

@@ -91,9 +91,7 @@ def bootstrap(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
         if not as_json:
             click.echo(outcome)
 
-    outcomes = deploy_stacks(
-        connection.client, connection.rollout, phase_name, connection.templates, connection.members, report
-    )
+    outcomes = deploy_stacks(connection, report)
     if as_json:
         click.echo(json.dumps(results.bootstrap_data(outcomes), indent=1, sort_keys=True))
     failed = [each for each in outcomes if not each.succeeded]

@@ -14,7 +14,7 @@ from builders import naming
 from builders.errors import RolloutError
 from builders.rollout.aws.accounts import TASK, MemberAccounts, StackRef
 from builders.rollout.aws.calls import concurrently
-from builders.rollout.aws.plain_stacks import PlainStacks
+from builders.rollout.aws.client import Client
 from builders.rollout.aws.stack_sets import StackSets
 from builders.rollout.executor.context import Report
 from builders.rollout.model import (
@@ -32,14 +32,10 @@ from builders.rollout.state.store import OverrideCache
 
 
 def read_current_state(
-    sets: StackSets,
-    plain: PlainStacks,
-    cache: OverrideCache,
-    suffix: str,
-    layers: Collection[str],
-    routes: Iterable[PlainStackSpec],
+    client: Client, cache: OverrideCache, suffix: str, layers: Collection[str], routes: Iterable[PlainStackSpec]
 ) -> CurrentState:
     """Read those layers of a phase that have a set, and the plain stacks of every target of the phase."""
+    sets = client.sets
     names = naming.existing_stack_sets(layers, suffix, sets.names())
     found: dict[str, StackSet] = {}
     for layer, state in concurrently(lambda layer: sets.read(layer, names[layer]), names):
@@ -48,7 +44,8 @@ def read_current_state(
 
     def read(asked: tuple[PlainStackSpec, Target]) -> DeployedStack | None:
         spec, target = asked
-        return plain.read(Target(spec.account, target.region), naming.network_stack(spec.layer, suffix, target.account))
+        name = naming.network_stack(spec.layer, suffix, target.account)
+        return client.plain.read(Target(spec.account, target.region), name)
 
     targets = {target for state in found.values() for target in state.instances}
     asked = [(each, target) for each in routes for target in sorted(targets | each.parameters.keys())]

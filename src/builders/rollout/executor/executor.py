@@ -203,9 +203,7 @@ def run_to_desired(
     """
     context = _context(services, run, desired)
     resumed = _finish_running(context, run)
-    current = read_current_state(
-        context.client.sets, context.client.plain, context.override_cache, desired.suffix, layers, routes
-    )
+    current = read_current_state(context.client, context.override_cache, desired.suffix, layers, routes)
     if planned is None or not planned.starts_from(desired, current):
         planned = make_schedule(desired, current, back=run.command is not Command.APPLY)
     return _close(context, Executor(context, planned, current, resumed).run())

@@ -204,13 +204,11 @@ class Operations(Poller[RunOperation]):
 
     def send(self, polled: RunOperation) -> Operation | None:
         """Make the call. A stack set that is gone has nothing to delete any more."""
-        call, desired = polled.call, self._context.desired
+        call = polled.call
         try:
             # What exists was made by an earlier attempt, whose answer was lost.
             with contextlib.suppress(OperationIdExists, StaleRequest, StackSetExists):
-                self.sets.submit(
-                    call, desired.sets.get(call.layer), polled.id, polled.preferences, desired.permissions, desired.tags
-                )
+                self.sets.submit(call, self._context.desired, polled.id, polled.preferences)
         except StackSetNotFound:
             if call.action not in (Action.DELETE, Action.DELETE_SET):
                 raise

@@ -20,7 +20,7 @@ from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template, read_template
 from builders.rollout.model import DesiredState, Target, Values
-from builders.rollout.phase import joined_outputs
+from builders.rollout.phase import PhaseConnection, joined_outputs
 from builders.scopes import Scope
 
 ROUNDS = (Scope.TOOLING_ONCE, Scope.TOOLING, Scope.NETWORK, Scope.ACCOUNT)
@@ -102,28 +102,29 @@ class StackOutcome:
 
 
 def deploy_stacks(
-    client: Client,
-    rollout: RolloutFile,
-    phase: str,
-    templates: Mapping[str, Template],
-    members: Mapping[str, Collection[str]] | None = None,
-    report: Callable[[StackOutcome], None] = lambda _outcome: None,
+    connection: PhaseConnection, report: Callable[[StackOutcome], None] = lambda _outcome: None
 ) -> list[StackOutcome]:
     """Deploy everything that a phase needs, and report each outcome as it comes; return them all.
 
     Behind a stack that fails, those that need it are skipped, and no others. Raises `RolloutFileError` for values that
     are wrong, and `Unreachable` where AWS cannot be asked.
     """
+    client, members = connection.client, connection.members
+
+    def plan(scope: Scope, shared: SharedOutputs) -> list[PlainStack]:
+        return plan_stacks(connection.rollout, connection.phase, scope, connection.templates, shared, members)
+
     for scope in ROUNDS:  # what is wrong with any value is said before the first stack is touched
-        plan_stacks(rollout, phase, scope, templates, SharedOutputs(), members)
+        plan(scope, SharedOutputs())
     outcomes: list[StackOutcome] = []
     for scope in ROUNDS:
-        stacks = plan_stacks(rollout, phase, scope, templates, _shared(outcomes), members)
-        outcomes += _round(client, stacks, _failed(outcomes), report)
-    if all(outcome.succeeded for outcome in outcomes):
-        desired = _desired(client, rollout, phase, templates, outcomes, members or {})
-        stacks = route_stacks(desired, _phase_outputs(client, desired)) if desired else []
-        outcomes += _round(client, stacks, {}, report)
+        outcomes += _round(client, plan(scope, _shared(outcomes)), _failed(outcomes), report)
+    # Before its first apply a phase has no stack set, and its values may be incomplete.
+    sets = {naming.stack_set(layer, connection.suffix) for layer in connection.templates}
+    if all(outcome.succeeded for outcome in outcomes) and not sets.isdisjoint(client.sets.names()):
+        rollout, shared = connection.rollout, _shared(outcomes)
+        desired = desired_state(rollout, connection.phase, connection.templates, shared, members)
+        outcomes += _round(client, route_stacks(desired, _phase_outputs(client, desired)), {}, report)
     return outcomes
 
 
@@ -173,23 +174,6 @@ def _failed(outcomes: Sequence[StackOutcome]) -> dict[str, str]:
 
 def _shared(outcomes: Sequence[StackOutcome]) -> SharedOutputs:
     return joined_outputs({(each.stack.layer, each.stack.target): each.outputs for each in outcomes if each.succeeded})
-
-
-def _desired(
-    client: Client,
-    rollout: RolloutFile,
-    phase: str,
-    templates: Mapping[str, Template],
-    outcomes: Sequence[StackOutcome],
-    members: Mapping[str, Collection[str]],
-) -> DesiredState | None:
-    """The desired state of a phase that has a stack set; before its first apply its values may be incomplete."""
-    stacks = [each.stack for each in outcomes]
-    of_account = [each for each in stacks if read_template(each.layer, each.template).scope is Scope.ACCOUNT]
-    suffix = of_account[0].values[naming.SUFFIX] if of_account else ""
-    if not {naming.stack_set(layer, suffix) for layer in templates} & set(client.sets.names()):
-        return None
-    return desired_state(rollout, phase, templates, _shared(outcomes), members)
 
 
 def _phase_outputs(client: Client, desired: DesiredState) -> dict[str, dict[Target, Values]]:

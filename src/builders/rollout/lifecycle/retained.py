@@ -170,16 +170,13 @@ def _key(resource: RetainedResource) -> _Key:
     return resource.target, resource.stack_id, resource.type, resource.physical_id
 
 
-@dataclass(frozen=True)
-class RecordedResources:
-    """The resources that were recorded, and why some stacks were not read: what they leave would not be purged."""
+def record_retained(
+    client: Client, sets: Mapping[str, StackSet], retained: RetainedList
+) -> dict[tuple[str, Target], str]:
+    """Record what the removal of these sets will leave. To be called before it begins, and again on resume.
 
-    resources: tuple[RetainedResource, ...]
-    unread: Mapping[tuple[str, Target], str]
-
-
-def record_retained(client: Client, sets: Mapping[str, StackSet], retained: RetainedList) -> RecordedResources:
-    """Record what the removal of these sets will leave. To be called before it begins, and again on resume."""
+    Return why some stacks were not read, by layer and target: what they leave would not be purged.
+    """
     refs = [
         StackRef((layer, target), instance.stack_id)
         for layer, state in sorted(sets.items())
@@ -201,7 +198,7 @@ def record_retained(client: Client, sets: Mapping[str, StackSet], retained: Reta
         else:
             found += answer
     retained.add(found)
-    return RecordedResources(tuple(sorted(found, key=lambda each: (each.target, each.layer, each.logical_id))), unread)
+    return unread
 
 
 def _of_stack(client: Client, ref: StackRef) -> Iterator[RetainedResource]:
