@@ -167,7 +167,7 @@ def test_routes_follow_where_the_network_of_the_phase_is_deployed(
     administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
 ) -> None:
     deploy_stacks(connection(client, rollout, layers))
-    shared = shared_outputs(client, rollout)
+    shared = shared_outputs(client, rollout, "dev")
     api = administrator.api("cloudformation")
     api.create_stack_set(
         StackSetName="stackferry-network-dev",

@@ -109,8 +109,8 @@ Stack = tuple[str, Target]
 """A layer and its target."""
 
 
-def shared_outputs(client: Client, rollout: schema.RolloutFile, phase: str | None = None) -> SharedOutputs:
-    """Read the outputs of the shared stacks of a phase, or of all. Raises `RolloutError` where one does not exist."""
+def shared_outputs(client: Client, rollout: schema.RolloutFile, phase: str) -> SharedOutputs:
+    """Read the outputs of the shared stacks of a phase. Raises `RolloutError` where one does not exist."""
     expected = dict(_stacks(rollout, phase))
 
     def outputs(stack: Stack) -> Values | None:
@@ -122,8 +122,7 @@ def shared_outputs(client: Client, rollout: schema.RolloutFile, phase: str | Non
     missing = [f"{expected[stack]} in {stack[1]}" for stack in expected if read[stack] is None]
     if missing:
         raise RolloutError(
-            f"there is no stack {', '.join(missing)}; run `rollout-stacksets bootstrap --phase "
-            f"{phase or next(iter(rollout.phases))}` first"
+            f"there is no stack {', '.join(missing)}; run `rollout-stacksets bootstrap --phase {phase}` first"
         )
     return joined_outputs({stack: found for stack, found in read.items() if found is not None})
 
@@ -138,10 +137,9 @@ def joined_outputs(outputs: Mapping[Stack, Values]) -> SharedOutputs:
     )
 
 
-def _stacks(rollout: schema.RolloutFile, phase: str | None) -> Iterator[tuple[Stack, str]]:
+def _stacks(rollout: schema.RolloutFile, phase: str) -> Iterator[tuple[Stack, str]]:
     """The stacks with their names: `administration` in the home region."""
-    plans = [rollout.phases[phase]] if phase else rollout.phases.values()
-    regions = list(dict.fromkeys(region for plan in plans for region in plan.regions))
+    regions = rollout.phases[phase].regions
     if rollout.stacksets.permission_model == "SELF_MANAGED":
         yield _stack(rollout, ADMINISTRATION, rollout.tooling, rollout.home)
     for region in dict.fromkeys([rollout.home, *regions]):

@@ -10,7 +10,6 @@ from builders import naming
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
 from builders.rollout.aws.calls import Session, SessionAt
-from builders.rollout.aws.stacks import Progress
 from builders.rollout.model import DeployedStack, DesiredState, Target, Values
 
 EMPTY = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS")
@@ -65,18 +64,18 @@ class PlainStacks:
         found = stacks.deployed(self._session(target), name)
         return None if found is None or found.status in EMPTY else found
 
-    def deploy(self, stack: PlainStack, progress: Progress | None = None) -> DeployedStack:
+    def deploy(self, stack: PlainStack) -> DeployedStack:
         """Create or update a stack and wait for it; nothing happens where nothing changes.
 
         Raises `RolloutError` with the reasons of its failed events.
         """
         session, name = self._session(stack.target), stack.name
-        kind = self._prepare(session, name, progress)
+        kind = self._prepare(session, name)
         try:
             with stacks.change_set(session, name, kind, stack.template, stack.values, stack.tags) as change_set:
                 if change_set:
                     change_set.execute()
-                    self._wait(session, name, name, ("CREATE_COMPLETE", "UPDATE_COMPLETE"), progress)
+                    self._wait(session, name, name, ("CREATE_COMPLETE", "UPDATE_COMPLETE"))
         finally:
             # A change set of type CREATE that is not executed leaves an empty stack.
             left = stacks.describe(session, name) if kind == "CREATE" else None
@@ -87,36 +86,34 @@ class PlainStacks:
             raise RolloutError(f"stack {name} in {session} was deleted by somebody else while it was deployed")
         return found
 
-    def delete(self, target: Target, name: str, progress: Progress | None = None) -> None:
+    def delete(self, target: Target, name: str) -> None:
         """Delete a stack and wait until it is gone; nothing happens when it is not there."""
-        self._delete(self._session(target), name, progress)
+        self._delete(self._session(target), name)
 
-    def _delete(self, session: Session, name: str, progress: Progress | None = None) -> None:
+    def _delete(self, session: Session, name: str) -> None:
         found = stacks.describe(session, name)
         if found is None:
             return
         session.ask("cloudformation", "DeleteStack", StackName=found["StackId"])
-        self._wait(session, name, found["StackId"], ("DELETE_COMPLETE",), progress)
+        self._wait(session, name, found["StackId"], ("DELETE_COMPLETE",))
 
-    def _prepare(self, session: Session, name: str, progress: Progress | None) -> str:
+    def _prepare(self, session: Session, name: str) -> str:
         """Wait for what is under way, delete what a failed creation left; return the kind of change set to make."""
         found = stacks.describe(session, name)
         if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":
             return "CREATE"
-        status = stacks.settled(session, found["StackId"], progress)
+        status = stacks.settled(session, found["StackId"])
         if status == "ROLLBACK_COMPLETE":
-            self._delete(session, name, progress)
+            self._delete(session, name)
             return "CREATE"
         if status.endswith("_FAILED"):
             remedy = "continue its rollback" if status == "UPDATE_ROLLBACK_FAILED" else "delete it"
             raise RolloutError(f"stack {name} in {session} is {status}; {remedy} in the CloudFormation console first")
         return "CREATE" if status == "DELETE_COMPLETE" else "UPDATE"
 
-    def _wait(
-        self, session: Session, name: str, stack_id: str, good: tuple[str, ...], progress: Progress | None
-    ) -> None:
+    def _wait(self, session: Session, name: str, stack_id: str, good: tuple[str, ...]) -> None:
         """Wait for the end of an operation. Raises `RolloutError` with the reasons where it is none of `good`."""
-        status = stacks.settled(session, stack_id, progress)
+        status = stacks.settled(session, stack_id)
         if status not in good:
             reasons = stacks.failures(session, stack_id)
             raise RolloutError("; ".join([f"stack {name} in {session} is {status}", *reasons]))

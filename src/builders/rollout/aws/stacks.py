@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,6 @@ NOT_DELETED = (
 """Statuses of stacks that exist; deleted ones are listed for 90 days (API reference, ListStacks)."""
 
 Answer = Mapping[str, Any]
-Progress = Callable[[str], None]
-"""Is called with the stack's status while it is waited for, once for each that is new."""
 
 
 @dataclass(frozen=True)
@@ -115,18 +113,16 @@ def failures(session: Session, stack: str) -> list[str]:
     return found[::-1]
 
 
-def settled(session: Session, stack_id: str, progress: Progress | None = None) -> str:
+def settled(session: Session, stack_id: str) -> str:
     """Wait until nothing is in progress, and return the status; DELETE_COMPLETE when the stack is not there."""
-    status, shown, pause = "", "", pauses()
-    while True:
+    status = ""
+    for pause in pauses():
         found = describe(session, stack_id)
         status = found["StackStatus"] if found else "DELETE_COMPLETE"
-        if progress and status != shown:
-            progress(status)
-        shown = status
         if not status.endswith("_IN_PROGRESS"):
-            return status
-        time.sleep(next(pause))
+            break
+        time.sleep(pause)
+    return status
 
 
 def pauses() -> Iterator[float]:
