@@ -10,7 +10,7 @@ import pytest
 from cloud.conftest import Account
 
 from builders.errors import RolloutError
-from builders.rollout.aws.accounts import Alarm, StackRef
+from builders.rollout.aws.accounts import Alarm
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import AccessDenied
 from builders.rollout.aws.stacks import ResourceChange
@@ -57,10 +57,10 @@ def test_many_stacks_come_with_their_keys_and_a_locked_account_with_its_error(
     rolled_out: Rollout, members: list[str], number: Callable[[], str]
 ) -> None:
     instances = rolled_out.client.sets.instances(rolled_out.spec.name)
-    looks = [StackRef(("network", target), each.stack_id) for target, each in instances.items()]
-    looks.append(StackRef(("network", Target(number(), EAST)), "stack"))
-    found = {look.key: answer for look, answer in rolled_out.client.members.deployed_many(looks)}
-    locked = found.pop(looks[-1].key)
+    stranger = ("network", Target(number(), EAST))
+    ids = {("network", target): each.stack_id for target, each in instances.items()} | {stranger: "stack"}
+    found = dict(rolled_out.client.members.deployed_many(ids))
+    locked = found.pop(stranger)
     assert isinstance(locked, AccessDenied)
     assert set(found) == {("network", Target(each, EAST)) for each in members}
     assert all(isinstance(each, DeployedStack) and each.outputs["Url"] for each in found.values())

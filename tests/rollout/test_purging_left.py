@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.aws.accounts import StackRef
 from builders.rollout.aws.stacks import StackResource
 from builders.rollout.lifecycle.retained import Disposal, RetainedResource, purge_order, retained_resources
 from builders.rollout.lifecycle.rollback import detach_calls
@@ -27,7 +26,7 @@ def left(type_name: str, policy: str = "Retain", **more: Any) -> RetainedResourc
 def of_template(**resources: dict[str, Any]) -> dict[str, str]:
     """The policies of what a template leaves, where everything that it declares was made."""
     made = [StackResource(name, each["Type"], f"{name}-1", "CREATE_COMPLETE") for name, each in resources.items()]
-    found = retained_resources(StackRef(("database", HERE), "arn:stack"), json.dumps({"Resources": resources}), made)
+    found = retained_resources("database", HERE, "arn:stack", json.dumps({"Resources": resources}), made)
     return {each.logical_id: each.policy for each in found}
 
 
@@ -50,7 +49,7 @@ def test_a_database_without_a_policy_leaves_a_snapshot_unless_it_belongs_to_a_cl
 def test_a_resource_that_a_condition_left_out_is_not_retained() -> None:
     template = json.dumps({"Resources": {"Key": {"Type": "AWS::KMS::Key", "DeletionPolicy": "Retain"}}})
 
-    assert retained_resources(StackRef(("foundation", HERE), "arn:stack"), template, []) == ()
+    assert retained_resources("foundation", HERE, "arn:stack", template, []) == ()
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,8 @@ class Alarm:
     actions_enabled: bool
 
 
-@dataclass(frozen=True)
-class StackRef:
-    """One stack to read. `key`, layer and target, comes back with the answer."""
-
-    key: tuple[str, Target]
-    stack_id: str
+LayerTarget = tuple[str, Target]
+"""A layer and a target."""
 
 
 class MemberAccounts:
@@ -47,16 +43,18 @@ class MemberAccounts:
         """A stack with its template as it was given; None when it is gone."""
         return stacks.deployed(self._session(target), stack_id)
 
-    def deployed_many(self, refs: Iterable[StackRef]) -> Iterator[tuple[StackRef, DeployedStack | RolloutError | None]]:
+    def deployed_many(
+        self, ids: Mapping[LayerTarget, str]
+    ) -> Iterator[tuple[LayerTarget, DeployedStack | RolloutError | None]]:
         """Read many stacks at once, as they come; an account that cannot be read gives its error."""
 
-        def read(ref: StackRef) -> DeployedStack | RolloutError | None:
+        def read(key: LayerTarget) -> DeployedStack | RolloutError | None:
             try:
-                return self.deployed(ref.key[1], ref.stack_id)
+                return self.deployed(key[1], ids[key])
             except RolloutError as error:
                 return error
 
-        return concurrently(read, refs)
+        return concurrently(read, ids)
 
     def outputs(self, target: Target, stack_id: str) -> dict[str, str]:
         """A stack's outputs; none when it is gone."""

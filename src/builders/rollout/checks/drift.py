@@ -16,7 +16,7 @@ from typing import NamedTuple
 from builders import naming
 from builders.errors import RolloutError
 from builders.resource_types import value_at
-from builders.rollout.aws.accounts import StackRef
+from builders.rollout.aws.accounts import LayerTarget
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stack_sets import InstanceResult
@@ -220,16 +220,15 @@ def _with_stacks_compared(client: Client, view: DriftView, sets: Mapping[str, st
         if read is None:
             continue
         state = with_overrides(client.sets, cache, read)
-        looks = []
+        ids: dict[LayerTarget, str] = {}
         for target, instance in state.instances.items():
             if instance.status is Status.CURRENT:
-                looks.append(StackRef((layer, target), instance.stack_id))
+                ids[layer, target] = instance.stack_id
             else:
                 unchecked.setdefault((layer, target), f"its stack is not compared: {instance.status.value}")
-        for look, stack in client.members.deployed_many(looks):
-            target = look.key[1]
+        for (_, target), stack in client.members.deployed_many(ids):
             if isinstance(stack, RolloutError):
-                unchecked[look.key] = f"its stack cannot be read: {stack}"
+                unchecked[layer, target] = f"its stack cannot be read: {stack}"
             elif stack is None:
                 drifted.append(DriftedProperty(layer, target, WHOLE, STACK, "DELETED"))
             else:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from builders import naming
 from builders.errors import RolloutError
-from builders.rollout.aws.accounts import TASK, MemberAccounts, StackRef
+from builders.rollout.aws.accounts import TASK, LayerTarget, MemberAccounts
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stack_sets import StackSets
@@ -75,20 +75,18 @@ def read_changing_stacks(
 
     A stack that cannot be read is left out and said: what an update does to it is not known, and so blocks.
     """
-    looks = [StackRef((layer, target), stack_id) for layer, target, stack_id in stacks_to_read(desired, current)]
-    deployed: dict[tuple[str, Target], DeployedStack] = {}
-    unread: dict[tuple[str, Target], str] = {}
+    ids = {(layer, target): stack_id for layer, target, stack_id in stacks_to_read(desired, current)}
+    deployed: dict[LayerTarget, DeployedStack] = {}
+    unread: dict[LayerTarget, str] = {}
     bodies: dict[str, str] = {}
-    for look, answer in members.deployed_many(looks):
+    for (layer, target), answer in members.deployed_many(ids):
         if isinstance(answer, RolloutError):
-            layer, target = look.key
             say(f"{layer} at {target} is not looked at: {answer}")
-            unread[look.key] = str(answer)
+            unread[layer, target] = str(answer)
         elif answer is not None:
             # Each answer brings its own copy of what is mostly the same text, of up to 50 KB.
             body = bodies.setdefault(answer.template, answer.template)
-            deployed[look.key] = dataclasses.replace(answer, template=body)
-    ids = {look.key: look.stack_id for look in looks}
+            deployed[layer, target] = dataclasses.replace(answer, template=body)
     # An update or a deletion would meet the task, and DMS refuses to change one that runs.
     with_task = [key for key, stack in deployed.items() if _has_task(stack.template)]
     tasks = concurrently(lambda key: members.running_task(key[1], ids[key]), with_task)

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from builders.errors import RolloutError
 from builders.rollout.aws import accounts, stacks
-from builders.rollout.aws.accounts import StackRef
+from builders.rollout.aws.accounts import LayerTarget
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import NotFound
@@ -93,17 +93,17 @@ class RetainedResource:
 
 
 def retained_resources(
-    ref: StackRef, template: str, resources: Iterable[StackResource]
+    layer: str, target: Target, stack_id: str, template: str, resources: Iterable[StackResource]
 ) -> tuple[RetainedResource, ...]:
     """The resources that a stack's deletion leaves, by the template that it was deployed with.
 
     Those that a condition kept from being made are in no stack's list, and so not here. Raises `ValueError` for a
     template that is not JSON.
     """
-    policies, (layer, target) = _policies(template), ref.key
+    policies = _policies(template)
     return tuple(
         RetainedResource(
-            layer, target, ref.stack_id, each.logical_id, each.type, each.physical_id, policies[each.logical_id]
+            layer, target, stack_id, each.logical_id, each.type, each.physical_id, policies[each.logical_id]
         )
         for each in resources
         if each.logical_id in policies
@@ -170,45 +170,42 @@ def _key(resource: RetainedResource) -> _Key:
     return resource.target, resource.stack_id, resource.type, resource.physical_id
 
 
-def record_retained(
-    client: Client, sets: Mapping[str, StackSet], retained: RetainedList
-) -> dict[tuple[str, Target], str]:
+def record_retained(client: Client, sets: Mapping[str, StackSet], retained: RetainedList) -> dict[LayerTarget, str]:
     """Record what the removal of these sets will leave. To be called before it begins, and again on resume.
 
     Return why some stacks were not read, by layer and target: what they leave would not be purged.
     """
-    refs = [
-        StackRef((layer, target), instance.stack_id)
+    ids = {
+        (layer, target): instance.stack_id
         for layer, state in sorted(sets.items())
         for target, instance in sorted(state.instances.items())
         if instance.stack_id
-    ]
+    }
     found: list[RetainedResource] = []
-    unread: dict[tuple[str, Target], str] = {}
+    unread: dict[LayerTarget, str] = {}
 
-    def read(ref: StackRef) -> list[RetainedResource] | RolloutError:
+    def read(key: LayerTarget) -> list[RetainedResource] | RolloutError:
         try:
-            return list(_of_stack(client, ref))
+            return list(_of_stack(client, *key, ids[key]))
         except RolloutError as error:
             return error
 
-    for ref, answer in concurrently(read, refs):
+    for key, answer in concurrently(read, ids):
         if isinstance(answer, RolloutError):
-            unread[ref.key] = str(answer)
+            unread[key] = str(answer)
         else:
             found += answer
     retained.add(found)
     return unread
 
 
-def _of_stack(client: Client, ref: StackRef) -> Iterator[RetainedResource]:
-    layer, target = ref.key
-    stack = client.members.deployed(target, ref.stack_id)
+def _of_stack(client: Client, layer: str, target: Target, stack_id: str) -> Iterator[RetainedResource]:
+    stack = client.members.deployed(target, stack_id)
     try:
         if stack is None or not _policies(stack.template):
             return
-        made = stacks.resources(client.reading(target), ref.stack_id)
-        found = retained_resources(ref, stack.template, made)
+        made = stacks.resources(client.reading(target), stack_id)
+        found = retained_resources(layer, target, stack_id, stack.template, made)
     except ValueError as error:
         raise RolloutError(f"the template of {layer} at {target} is not JSON; somebody else deployed it") from error
     for each in found:
