@@ -96,20 +96,30 @@ TYPES = {
 }  # fmt: skip
 
 
+def has_xml(session: Session) -> bool:
+    """Return whether the server knows xml: the one of the wheel does not."""
+    try:
+        session.execute("SELECT '<a/>'::xml")
+    except psycopg.errors.FeatureNotSupported:
+        return False
+    return True
+
+
 def test_values_of_every_kind_of_type_are_those_of_the_server(session: Session) -> None:
     session.execute("CREATE TYPE mood AS ENUM ('so so')")
     session.execute('CREATE TYPE "odd ]: type" AS (a int, b text)')
     session.execute("CREATE DOMAIN positive AS int CHECK (value > 0)")
-    columns = ", ".join(f"c{number} {kind}" for number, kind in enumerate(TYPES))
+    kinds = {kind: value for kind, value in TYPES.items() if kind != "xml" or has_xml(session)}
+    columns = ", ".join(f"c{number} {kind}" for number, kind in enumerate(kinds))
     session.execute(f"CREATE TABLE every (id int PRIMARY KEY, {columns})".encode())
-    session.execute(f"INSERT INTO every VALUES (1, {', '.join(TYPES.values())})".encode())
+    session.execute(f"INSERT INTO every VALUES (1, {', '.join(kinds.values())})".encode())
     (change,) = events(session)
     assert isinstance(change, Insert)
-    texts = ", ".join(f"c{number}::text" for number in range(len(TYPES)))
+    texts = ", ".join(f"c{number}::text" for number in range(len(kinds)))
     expected = session.execute(f"SELECT {texts} FROM every".encode()).fetchone() or ()
     # a boolean's text is that of the server; bits come in the form of SQL, and "char" pads nothing
-    found = [change.row[f"c{number}"] for number in range(len(TYPES))]
-    pad = list(TYPES).index("character(5)")
+    found = [change.row[f"c{number}"] for number in range(len(kinds))]
+    pad = list(kinds).index("character(5)")
     assert str(found[pad]).rstrip() == expected[pad].rstrip()
     found[pad] = expected[pad]
     assert found == list(expected)

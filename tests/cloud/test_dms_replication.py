@@ -325,3 +325,35 @@ def test_a_given_slot_needs_to_be_there_with_a_position(pair: Pair, start: str |
     assert reason in task.failed()
     if start == "yesterday":
         pair.source("SELECT pg_drop_replication_slot('given')")
+
+
+@pytest.mark.parametrize("when", ["while it loads", "while it applies"])
+def test_a_task_stops_even_where_a_lock_keeps_it_waiting(pair: Pair, when: str) -> None:
+    pair.both("CREATE TABLE payments.t (id int PRIMARY KEY)")
+    pair.source("INSERT INTO payments.t VALUES (1)")
+    task = pair.task()
+    if when == "while it applies":
+        task.load()
+    waits = "SELECT 1 FROM pg_stat_activity WHERE usename = 'ferry_dms' AND wait_event_type = 'Lock'"
+    with pair.locked("payments.t"):
+        if when == "while it loads":
+            task.start()
+        pair.source("INSERT INTO payments.t VALUES (2)")
+        wait_for(lambda: pair.rows("target", waits))
+        task.stop()
+    task.start("resume-processing")
+    wait_for(lambda: pair.same("payments.t"))
+
+
+def test_values_are_the_same_whatever_style_the_source_writes_them_in(pair: Pair) -> None:
+    pair.both("CREATE TABLE payments.t (id int PRIMARY KEY, at timestamptz, day date, took interval, raw bytea)")
+    row = "INSERT INTO payments.t VALUES ({}, '2026-02-01 10:00+00', '2026-02-01', '1 day 02:03', '\\x00ff')"
+    pair.source(
+        "ALTER ROLE ferry_source SET datestyle = 'SQL, DMY'",
+        "ALTER ROLE ferry_source SET intervalstyle = 'iso_8601'",
+        "ALTER ROLE ferry_source SET bytea_output = 'escape'",
+        row.format(1),
+    )
+    pair.task().load()
+    pair.source(row.format(2), "ALTER ROLE ferry_source RESET ALL")
+    wait_for(lambda: pair.same("payments.t"))

@@ -77,6 +77,7 @@ def task(arn: str, record: Mapping[str, Json]) -> Described:
         "ReplicationTaskSettings": properties.get("ReplicationTaskSettings", "{}"),
         "Status": life.status,
     }
+    described |= {name: properties[name] for name in ("CdcStartPosition", "CdcStopPosition") if name in properties}
     if life.stop_reason:
         described["StopReason"] = life.stop_reason
     if life.failure:

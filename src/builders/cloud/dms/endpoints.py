@@ -31,6 +31,8 @@ TYPE, CERTIFICATE = "AWS::DMS::Endpoint", "AWS::DMS::Certificate"
 CONNECT_SECONDS = 10
 _SSL_MODES = {"none": "disable", "require": "require", "verify-ca": "verify-ca", "verify-full": "verify-full"}
 _CLOSED_PORT = 1
+_STYLES = "-c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex -c extra_float_digits=1"
+"""The text of values is the same on both sides, whatever a role or a database has set."""
 _AMAZON = "Amazon RDS"
 
 
@@ -61,7 +63,7 @@ class Endpoint:
         session = psycopg.connect(
             host=self.host, hostaddr=address[0], port=address[1], user=self.username, password=self.password,
             dbname=self.database, sslmode=self.ssl_mode, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8",
-            application_name="AWS-DMS", autocommit=True, **trusted, **more,
+            application_name="AWS-DMS", autocommit=True, options=_STYLES, **trusted, **more,
         )  # fmt: skip
         if "replication" not in more and (script := self.attributes.get("afterconnectscript")):
             session.execute(script.encode())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -45,6 +45,12 @@ class Loader:
     """None for a task that only loads: it has no control tables."""
     begun: Callable[[Table], bool]
     """Returns whether an earlier run had begun with a table, and so left rows in it."""
+    _sessions: set[psycopg.Connection[Any]] = field(default_factory=set, init=False)
+
+    def cancel(self) -> None:
+        """End what the sessions are waiting for."""
+        for session in list(self._sessions):
+            session.cancel_safe(timeout=1)
 
     def load(self, table: Table) -> int:
         """Load one table, and return from where on its changes are no longer those that the load has seen."""
@@ -52,6 +58,7 @@ class Loader:
         for warning in table.warnings:
             self.report.write("TASK_MANAGER", "W", warning)
         with self.source.connect() as source, self.target.connect() as target:
+            self._sessions |= {source, target}
             try:
                 if table.refused:
                     raise _Refused(table.refused)
@@ -66,6 +73,8 @@ class Loader:
                     raise
                 self._failed(table, f"Table '{table}': {_sentence(error)}")
                 return 0
+            finally:
+                self._sessions -= {source, target}
         self.statistics.complete(table)
         self.report.write(
             "TASK_MANAGER", "I",

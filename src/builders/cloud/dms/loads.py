@@ -18,6 +18,9 @@ from builders.cloud.dms.load import Loader
 from builders.cloud.dms.tables import Table
 from builders.cloud.dms.troubles import StopAsked
 
+GRACE_SECONDS = 0.5
+"""How long a load may go on that is to end."""
+
 
 class Loads:
     """The loads that are under way; `ready` are the tables whose changes are applied."""
@@ -79,4 +82,6 @@ class Loads:
     def close(self) -> None:
         """End the loads that are under way, and wait for their ends."""
         self._loader.stop.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        while concurrent.futures.wait(self._under_way, GRACE_SECONDS).not_done:
+            self._loader.cancel()

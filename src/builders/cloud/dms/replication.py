@@ -34,6 +34,7 @@ from builders.resource_types import Json
 logger = logging.getLogger("dms")
 
 WAIT_SECONDS = 0.2
+STOP_SECONDS = 1.0
 TELL_SECONDS = 1.0
 METRIC_SECONDS = 5.0
 RETRIES_OF_MINUS_ONE = 6
@@ -87,11 +88,19 @@ class Replication(threading.Thread):
     def stop(self) -> None:
         """Ask the run to end."""
         self.stop_asked.set()
+        patience = threading.Timer(STOP_SECONDS, self._cancel)
+        patience.daemon = True
+        patience.start()
+
+    def _cancel(self) -> None:
+        """End the statement that the run waits for, such as one that another session's lock keeps."""
+        if self.is_alive() and self._run and self._run.applying:
+            self._run.applying.cancel_safe(timeout=1)
 
     def leave(self) -> None:
         """End without a word: somebody else has told of the end, or goes on."""
         self.silent = True
-        self.stop_asked.set()
+        self.stop()
 
     def run(self) -> None:
         """Run, and tell of the end."""
@@ -177,6 +186,7 @@ class _Run:
         self.fresh = self.order.kind != "resume-processing"
         self.slot = self.order.slot or (capture.slot_name(self.order.arn) if self.order.again else "")
         self.changes = 0
+        self.applying: psycopg.Connection[Any] | None = None
         self._found: tuple[Endpoint, Endpoint] | None = None
         self._measured = self._kept_history = 0.0
 
@@ -310,7 +320,7 @@ class _Run:
         progress: Progress, loads: Loads | None,
     ) -> str:  # fmt: skip
         """Apply changes until the task is stopped; those of a table that still loads are kept until it is loaded."""
-        other = target.connect()
+        self.applying = other = target.connect()
         stream = Stream(source, self.slot, progress.position)
         validator = Validator(self.tables, self.settings, self.statistics, control, source, target, self.report)
         try:
