@@ -1,8 +1,11 @@
-"""The demo: both generations of the AWS CLI deploy a phase, and a killed demo leaves nothing running."""
+"""The demo: both generations of the AWS CLI deploy a phase, its rows move while they change, a command sees both
+databases, and a killed demo leaves nothing running."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -54,8 +57,15 @@ def react_to_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("how", "when"),
+    [
+        (signal.SIGTERM, "--stack-name endpoints"),  # the database runs by now
+        (signal.SIGKILL, "--stack-name endpoints"),
+        (signal.SIGINT, "transactions acknowledged"),  # rows move by now
+    ],
+)
+def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: signal.Signals, when: str) -> None:
     command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(tmp_path)]
     with subprocess.Popen(
         command,
@@ -69,12 +79,115 @@ def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: sign
         lines = []
         for line in child.stdout:
             lines.append(line)
-            if "--stack-name endpoints" in line:  # the database runs by now
+            if when in line:
                 break
         assert started_by(tmp_path) > {child.pid}, "".join(lines)
         child.send_signal(how)
         child.stdout.read()
     assert gone_in_time(tmp_path)
+
+
+def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(folder), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=marked(folder))
+
+
+def test_the_demo_moves_rows_that_change_all_the_time_and_ends_with_equal_digests(tmp_path: Path) -> None:
+    finished = demo(tmp_path, "--no-rehearse")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    counts = re.findall(r"rows: ([\d,]+) in the source, ([\d,]+) in the target", finished.stdout)
+    source, target = ([int(text.replace(",", "")) for text in side] for side in zip(*counts, strict=True))
+    assert source == sorted(source)
+    assert source[-1] > source[0] > 14_000
+    assert target == sorted(target)
+    assert target[0] == 0
+    assert target[-1] > 14_000
+    assert "4 tables" in finished.stdout
+    assert re.search(r"4 tables, [\d,]+ rows: equal counts and digests on both sides", finished.stdout)
+    assert re.search(r"all [\d,]+ payments that the application wrote are in the target", finished.stdout)
+    assert "a stand-in for DMS" in finished.stdout
+    assert "\x1b" not in finished.stdout
+    assert gone_in_time(tmp_path)
+
+
+OWN = """
+CREATE SCHEMA "Sales";
+CREATE SCHEMA "größe_über";
+CREATE TABLE "Sales"."Order Items" ("Id" integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "Größe" text NOT NULL);
+CREATE TABLE "größe_über"."Ereignis" (id bigserial, am date NOT NULL, PRIMARY KEY (id, am)) PARTITION BY RANGE (am);
+CREATE TABLE "größe_über"."Ereignis_2024" PARTITION OF "größe_über"."Ereignis"
+    FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+INSERT INTO "Sales"."Order Items" ("Größe") SELECT 'ß' || n FROM generate_series(1, 100) AS n;
+"""
+
+LOOK = """
+import json, os, pathlib, shutil, subprocess, sys
+import psycopg
+
+def asked(url, query):
+    if shutil.which("psql"):
+        return subprocess.run(["psql", url, "-XAtc", query], capture_output=True, text=True, check=True).stdout.strip()
+    with psycopg.connect(url) as session:
+        return "|".join(str(value).lower()[:1] if isinstance(value, bool) else str(value)
+                        for value in session.execute(query).fetchone())
+
+source, target = os.environ["SOURCE_URL"], os.environ["TARGET_URL"]
+rights = (
+    "SELECT current_user, rolsuper, ssl FROM pg_roles, pg_stat_ssl "
+    "WHERE rolname = current_user AND pid = pg_backend_pid()"
+)
+found = {
+    "source": asked(source, rights),
+    "target": asked(target, rights),
+    "rows": asked(source, 'SELECT count(*) FROM "Sales"."Order Items"'),
+    "owner": asked(source, "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname IN ('Sales', 'größe_über')"),
+    "account": os.environ["AWS_ACCESS_KEY_ID"],
+    "passwords": [psycopg.conninfo.conninfo_to_dict(url)["password"] for url in (source, target)],
+    "modes": [psycopg.conninfo.conninfo_to_dict(url)["sslmode"] for url in (source, target)],
+}
+pathlib.Path(sys.argv[1]).write_text(json.dumps(found))
+sys.exit(7)
+"""
+
+
+def test_a_command_reaches_both_databases_of_somebodys_own_schemas(tmp_path: Path) -> None:
+    """Mixed case, letters beyond ASCII, identity and partitions; the exit code is the command's."""
+    file, script, found = tmp_path / "own.sql", tmp_path / "look.py", tmp_path / "found.json"
+    file.write_text(OWN, encoding="utf-8")
+    script.write_text(LOOK, encoding="utf-8")
+    finished = demo(tmp_path, "--source", str(file), "--", sys.executable, str(script), str(found))
+    assert finished.returncode == 7, finished.stdout + finished.stderr
+    told = json.loads(found.read_text())
+    passwords = told.pop("passwords")
+    assert told == {
+        "source": "app|f|t",
+        "target": "ferry_owner|f|t",
+        "rows": "100",
+        "owner": "app",
+        "account": PHASES["dev"],
+        "modes": ["verify-full", "verify-full"],
+    }
+    assert [each for each in passwords if each in finished.stdout + finished.stderr] == []
+    parameters = (tmp_path / "dev" / "parameters.json").read_text()
+    assert '"SchemaName1=Sales"' in parameters
+    assert json.dumps("SchemaName2=größe_über") in parameters
+    assert gone_in_time(tmp_path)
+
+
+def test_a_file_that_fails_is_one_line_with_psqls_error_and_leaves_nothing_running(tmp_path: Path) -> None:
+    file = tmp_path / "bad.sql"
+    file.write_text("CREATE TABLE a (id int);\n\nSELECT * FRM a;\n")
+    finished = demo(tmp_path, "--source", str(file), "--", "true")
+    assert finished.returncode == 1
+    assert finished.stderr == f'error: psql:{file}:3: ERROR:  syntax error at or near "FRM"\n'
+    assert gone_in_time(tmp_path)
+
+
+def test_a_file_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
+    finished = demo(tmp_path, "--source", str(tmp_path / "none.sql"), "--", "true")
+    assert finished.returncode == 2
+    assert "none.sql' does not exist" in finished.stderr
+    assert finished.stdout == ""
 
 
 def test_an_unknown_phase_is_refused_with_the_phases_that_there_are() -> None:

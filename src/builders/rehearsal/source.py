@@ -24,7 +24,7 @@ SAMPLE = Path(str(importlib.resources.files(__package__).joinpath("payments.sql"
 """Customers, payments, receipts, and the audit that a trigger writes, all in the schema `payments`."""
 
 # All that has an owner and may be given to a role that is no superuser; extensions and their members are not among it.
-# What depends on a table's column, as a sequence does, goes with its table.
+# A sequence of a column goes with its table.
 _NOT_GIVEN_YET = """
 SELECT CASE thing.type WHEN 'statistics object' THEN 'STATISTICS' ELSE upper(thing.type) END, thing.identity
 FROM pg_catalog.pg_shdepend AS owned, pg_catalog.pg_identify_object(owned.classid, owned.objid, 0) AS thing
@@ -33,7 +33,7 @@ WHERE owned.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = curre
   AND NOT EXISTS (
       SELECT FROM pg_catalog.pg_depend AS other
       WHERE other.classid = owned.classid AND other.objid = owned.objid
-        AND (other.deptype = 'e' OR (other.deptype IN ('a', 'i') AND other.refobjsubid > 0))
+        AND (other.deptype = 'e' OR (thing.type = 'sequence' AND other.refobjsubid > 0))
   )
 """
 _GIVEN = ["schema", "table", "foreign table", "view", "materialized view", "sequence", "type", "function", "procedure",
