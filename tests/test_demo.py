@@ -60,8 +60,8 @@ def react_to_interrupts() -> None:
 @pytest.mark.parametrize(
     ("how", "when"),
     [
-        (signal.SIGTERM, "--stack-name endpoints"),  # the database runs by now
-        (signal.SIGKILL, "--stack-name endpoints"),
+        (signal.SIGTERM, "--stack-name artifacts"),  # the source runs by now
+        (signal.SIGKILL, "--stack-name endpoints"),  # the database too
         (signal.SIGINT, "transactions acknowledged"),  # rows move by now
     ],
 )
