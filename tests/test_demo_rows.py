@@ -3,6 +3,7 @@ that finds what differs."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,6 +76,19 @@ def test_the_target_has_keys_and_neither_triggers_nor_foreign_keys_nor_not_null_
     refusing = """SELECT attname FROM pg_attribute WHERE attrelid = 'payments.payments'::regclass AND attnotnull
                   AND attname IN ('note', 'details', 'amount', 'status') ORDER BY attname"""
     assert in_target(sides, refusing) == [("amount",), ("status",)]
+
+
+def test_an_identity_takes_the_values_of_the_source_until_the_cut_over(tmp_path: Path, sides: Sides) -> None:
+    for side in (sides.source, sides.target):
+        side.server.administer("CREATE DATABASE always OWNER app")
+    one, other = (dataclasses.replace(side, database_name="always") for side in (sides.source, sides.target))
+    file = tmp_path / "always.sql"
+    file.write_text("CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tags text[] NOT NULL)")
+    schemas = source.fill(one, file)
+    definitions.load(one.application_url, other.application_url, schemas, one.server.installation, lambda _line: None)
+    with psycopg.connect(other.application_url) as session:
+        session.execute("INSERT INTO t VALUES (7, NULL)")
+        assert session.execute("SELECT * FROM t").fetchall() == [(7, None)]
 
 
 def test_equal_sides_have_equal_digests(both: Comparison) -> None:
