@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from builders.rollout.aws.s3 import Objects
 from builders.rollout.lifecycle.retained import RetainedList, RetainedResource
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, StackSetSpec, Target
 from builders.rollout.plan.calls import Action, Call
@@ -20,7 +21,7 @@ TEMPLATE = '{"Resources": {}}'
 BEGAN = "2026-11-23T12:00:00+00:00"
 
 
-class Bucket:
+class Bucket(Objects):
     """Objects in memory, by key."""
 
     def __init__(self) -> None:

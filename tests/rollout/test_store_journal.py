@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from builders.errors import RolloutError
 from builders.rollout.aws.errors import Unreachable
+from builders.rollout.aws.s3 import Objects
 from builders.rollout.model import Target
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.state.journal import MOST_ENTRIES, Command, Entry, EntryState, Run, RunStatus
@@ -82,17 +84,15 @@ def test_after_the_end_of_a_run_another_begins(store: Store, reopened: Callable[
 def test_of_two_that_begin_at_once_one_stops(administrator: Administrator, bucket: str) -> None:
     objects = administrator.client().objects(EAST)
 
-    class Meanwhile:
+    class Meanwhile(Objects):
         """Objects between whose reading and writing another run begins."""
 
-        get, exists = objects.get, objects.exists
-
-        def put(self, *request: object) -> str:
+        def put(self, *request: Any) -> str:
             Store(objects, bucket, "dev").journal.begin(run("faster"))
-            return objects.put(*request)  # type: ignore[arg-type]
+            return objects.put(*request)
 
     with pytest.raises(RolloutError, match=r"another rollout of dev has taken over .*; this one stops"):
-        Store(Meanwhile(), bucket, "dev").journal.begin(run("slower"))
+        Store(Meanwhile(administrator.client().calls.session(EAST)), bucket, "dev").journal.begin(run("slower"))
     found = Store(objects, bucket, "dev").journal.run()
     assert found == run("faster")
 

@@ -24,6 +24,9 @@ class Target(NamedTuple):
         return f"{self.account}/{self.region}"
 
 
+LayerTarget = tuple[str, Target]
+"""A layer and a target."""
+
 Values = Mapping[str, str]
 """Parameters by name."""
 
@@ -195,10 +198,10 @@ class CurrentState:
     """
 
     sets: Mapping[str, StackSet]
-    deployed: Mapping[tuple[str, Target], DeployedStack] = field(default_factory=dict)
-    plain: Mapping[tuple[str, Target], DeployedStack] = field(default_factory=dict)
+    deployed: Mapping[LayerTarget, DeployedStack] = field(default_factory=dict)
+    plain: Mapping[LayerTarget, DeployedStack] = field(default_factory=dict)
     running_tasks: frozenset[Target] = frozenset()
-    unread: Mapping[tuple[str, Target], str] = field(default_factory=dict)
+    unread: Mapping[LayerTarget, str] = field(default_factory=dict)
 
 
 def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:

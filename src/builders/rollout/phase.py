@@ -14,7 +14,7 @@ from builders.rollout.config import desired_state, loading, parameters, schema, 
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.templates import Template
 from builders.rollout.executor.current_state import read_current_state
-from builders.rollout.model import CurrentState, DesiredState, Permissions, PlainStackSpec, Target, Values
+from builders.rollout.model import CurrentState, DesiredState, LayerTarget, Permissions, PlainStackSpec, Target, Values
 from builders.rollout.state.store import Store
 from builders.scopes import Scope
 from builders.text import unknown_name
@@ -105,15 +105,12 @@ def open_phase(connection: PhaseConnection) -> Phase:
 ADMINISTRATION, ARTIFACTS, SHARED_NETWORK = "administration", "artifacts", "shared_network"
 """Layers, one of each scope that all phases share."""
 
-Stack = tuple[str, Target]
-"""A layer and its target."""
-
 
 def shared_outputs(client: Client, rollout: schema.RolloutFile, phase: str) -> SharedOutputs:
     """Read the outputs of the shared stacks of a phase. Raises `RolloutError` where one does not exist."""
     expected = dict(_stacks(rollout, phase))
 
-    def outputs(stack: Stack) -> Values | None:
+    def outputs(stack: LayerTarget) -> Values | None:
         target = stack[1]
         found = client.plain.read(target, expected[stack])
         return None if found is None else found.outputs
@@ -127,7 +124,7 @@ def shared_outputs(client: Client, rollout: schema.RolloutFile, phase: str) -> S
     return joined_outputs({stack: found for stack, found in read.items() if found is not None})
 
 
-def joined_outputs(outputs: Mapping[Stack, Values]) -> SharedOutputs:
+def joined_outputs(outputs: Mapping[LayerTarget, Values]) -> SharedOutputs:
     """Arrange the outputs of stacks as the desired state takes them."""
     administration = [found for (layer, _), found in outputs.items() if layer == ADMINISTRATION]
     return SharedOutputs(
@@ -137,18 +134,15 @@ def joined_outputs(outputs: Mapping[Stack, Values]) -> SharedOutputs:
     )
 
 
-def _stacks(rollout: schema.RolloutFile, phase: str) -> Iterator[tuple[Stack, str]]:
+def _stacks(rollout: schema.RolloutFile, phase: str) -> Iterator[tuple[LayerTarget, str]]:
     """The stacks with their names: `administration` in the home region."""
-    regions = rollout.phases[phase].regions
+    regions, tooling = rollout.phases[phase].regions, rollout.tooling
+    found: list[tuple[str, schema.SharedAccount, str]] = []
     if rollout.stacksets.permission_model == "SELF_MANAGED":
-        yield _stack(rollout, ADMINISTRATION, rollout.tooling, rollout.home)
-    for region in dict.fromkeys([rollout.home, *regions]):
-        yield _stack(rollout, ARTIFACTS, rollout.tooling, region)
+        found.append((ADMINISTRATION, tooling, rollout.home))
+    found += [(ARTIFACTS, tooling, region) for region in dict.fromkeys([rollout.home, *regions])]
     if rollout.network:
-        for region in regions:
-            yield _stack(rollout, SHARED_NETWORK, rollout.network, region)
-
-
-def _stack(rollout: schema.RolloutFile, layer: str, owner: schema.SharedAccount, region: str) -> tuple[Stack, str]:
-    given = {**parameters.read_parameters(rollout, owner.parameters).values, **owner.region_parameters.get(region, {})}
-    return (layer, Target(owner.account, region)), naming.plain_stack(layer, given.get(naming.SUFFIX, ""))
+        found += [(SHARED_NETWORK, rollout.network, region) for region in regions]
+    for layer, owner, region in found:
+        given = parameters.read_parameters(rollout, owner.parameters).values | owner.region_parameters.get(region, {})
+        yield (layer, Target(owner.account, region)), naming.plain_stack(layer, given.get(naming.SUFFIX, ""))

@@ -12,7 +12,7 @@ from builders.rollout.aws import stacks
 from builders.rollout.aws.calls import Session, SessionAt, concurrently
 from builders.rollout.aws.errors import AccessDenied, NotFound
 from builders.rollout.aws.stacks import ResourceChange
-from builders.rollout.model import DeployedStack, Target, Values
+from builders.rollout.model import DeployedStack, LayerTarget, Target, Values
 
 TASK = "AWS::DMS::ReplicationTask"
 UNMODIFIABLE = ("creating", "deleting", "modifying", "moving", "running", "starting", "stopping", "testing")
@@ -27,10 +27,6 @@ class Alarm:
     name: str
     state: str
     actions_enabled: bool
-
-
-LayerTarget = tuple[str, Target]
-"""A layer and a target."""
 
 
 class MemberAccounts:

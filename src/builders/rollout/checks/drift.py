@@ -16,7 +16,6 @@ from typing import NamedTuple
 from builders import naming
 from builders.errors import RolloutError
 from builders.resource_types import value_at
-from builders.rollout.aws.accounts import LayerTarget
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stack_sets import InstanceResult
@@ -31,6 +30,7 @@ from builders.rollout.model import (
     DeployedStack,
     DesiredState,
     Instance,
+    LayerTarget,
     Operation,
     Preferences,
     StackSet,

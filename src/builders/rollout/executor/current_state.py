@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from builders import naming
 from builders.errors import RolloutError
-from builders.rollout.aws.accounts import TASK, LayerTarget, MemberAccounts
+from builders.rollout.aws.accounts import TASK, MemberAccounts
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stack_sets import StackSets
@@ -22,6 +22,7 @@ from builders.rollout.model import (
     DeployedStack,
     DesiredState,
     Instance,
+    LayerTarget,
     PlainStackSpec,
     StackSet,
     Status,

@@ -18,13 +18,13 @@ from pydantic import Field
 
 from builders.errors import RolloutError
 from builders.rollout.aws import accounts, stacks
-from builders.rollout.aws.accounts import LayerTarget
 from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.errors import NotFound
+from builders.rollout.aws.s3 import Objects
 from builders.rollout.aws.stacks import StackResource
-from builders.rollout.model import StackSet, Target
-from builders.rollout.state.serialization import Folder, Objects
+from builders.rollout.model import LayerTarget, StackSet, Target
+from builders.rollout.state.serialization import Folder
 
 _RETAINING = ("Retain", "RetainExceptOnCreate", "Snapshot")
 """DeletionPolicy attributes that leave something (CloudFormation user guide, "DeletionPolicy attribute")."""

@@ -10,13 +10,13 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from builders.errors import RolloutError
 from builders.rollout.aws.errors import Conflict
-from builders.rollout.aws.s3 import ABSENT
+from builders.rollout.aws.s3 import ABSENT, Objects
 from builders.rollout.model import Target, Values
 
 ATTEMPTS = 20
@@ -25,19 +25,6 @@ ATTEMPTS = 20
 Content = TypeVar("Content")
 TargetsByRegion = Annotated[Mapping[str, tuple[str, ...]], Field(alias="places")]
 """{region: accounts}, under the key `places`: there may be thousands of targets."""
-
-
-class Objects(Protocol):
-    """The calls to S3 that the state needs: `client.objects(region)` has them."""
-
-    def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
-        """Return an object and its ETag."""
-
-    def put(self, bucket: str, key: str, body: bytes, expected: str | None = None) -> str:
-        """Write an object on a condition, and return its ETag. Raises `Conflict`."""
-
-    def exists(self, bucket: str, key: str) -> bool:
-        """True when an object is there."""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from builders.rollout.model import Instance, Status, Target, Values
+from builders.rollout.aws.s3 import Objects
+from builders.rollout.model import Instance, LayerTarget, Status, Target, Values
 from builders.rollout.plan.calls import Action
 from builders.rollout.state.journal import Command, Entry, EntryState, Journal, RunStatus
 from builders.rollout.state.releases import Releases
-from builders.rollout.state.serialization import Folder, Objects, TargetsByRegion, by_region, targets_in
+from builders.rollout.state.serialization import Folder, TargetsByRegion, by_region, targets_in
 
 
 class Store:
@@ -62,10 +63,6 @@ def _last_index(releases: list[str], release: str) -> int:
     return len(releases) - 1 - releases[::-1].index(release)
 
 
-Key = tuple[str, Target]
-"""A layer and a target."""
-
-
 @dataclass(frozen=True)
 class _Group:
     """Targets of a layer whose last operation and overrides are the same."""
@@ -87,12 +84,12 @@ class OverrideCache:
     """Overrides by layer and target, each with the operation after which they held."""
 
     def __init__(self, stored: StoredOverrides | None = None) -> None:
-        self._overrides: dict[Key, tuple[str, Values]] = {
+        self._overrides: dict[LayerTarget, tuple[str, Values]] = {
             (group.layer, target): (group.operation_id, group.overrides)
             for group in (stored or StoredOverrides()).groups
             for target in targets_in(group.targets)
         }
-        self._passed_by: dict[Key, set[str]] = {}
+        self._passed_by: dict[LayerTarget, set[str]] = {}
         """Updates of the set elsewhere, since this process has confirmed the overrides of a target."""
 
     def overrides(self, layer: str, instance: Instance) -> Values | None:
