@@ -12,6 +12,7 @@
     reachability/            network paths in the templates: the needed ones exist, and no others
     rollout/                 the command `rollout-stacksets`: many accounts, with StackSets
     migration_task/          the command `migration-task`: the replication task of a phase
+    aws/                     calls to AWS, for the commands: credentials, limits, errors
     cloud/                   the embedded cloud, a local AWS
     rehearsal/               the rollout rehearsed on the embedded cloud
     demo.py                  the demo: one phase deployed and used on the embedded cloud

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builders.aws.calls import Access, ApiCalls, CallObserver
 from builders.cloud.process import Cloud
 from builders.rehearsal.accounts import Accounts
-from builders.rollout.aws.calls import Access, ApiCalls, CallObserver
 from builders.rollout.aws.client import Client
 from builders.rollout.cli import main
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from cloud.stacksets.conftest import ADMINISTRATOR_ACCESS, Fleet, trusting
 
+from builders.aws.calls import Access, ApiCall, ApiCalls, CallObserver, Moment
 from builders.cloud.process import Cloud, running
-from builders.rollout.aws.calls import Access, ApiCall, ApiCalls, CallObserver, Moment
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.plain_stacks import PlainStack
 from builders.rollout.model import DesiredState, Operation, Permissions, Preferences, StackSetSpec, Target, Values

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from sampling import Points, every
 
 from builders import naming
+from builders.aws.calls import ApiCall, Moment
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
-from builders.rollout.aws.calls import ApiCall, Moment
 from builders.rollout.lifecycle import rollback
 from builders.rollout.model import DesiredState, Wave
 from builders.rollout.state.journal import Command

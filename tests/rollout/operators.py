@@ -8,9 +8,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from builders.aws.calls import Access, ApiCall, ApiCalls, Moment
 from builders.rehearsal.cloud import RehearsalCloud
 from builders.rehearsal.commands import CommandResult, RolloutCommand
-from builders.rollout.aws.calls import Access, ApiCall, ApiCalls, Moment
 from builders.rollout.aws.client import Client
 from tools.permissions.commands import policy
 from tools.permissions.grants import BY_TYPE, Identity, Names

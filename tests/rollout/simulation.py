@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from builders.rollout.aws.calls import Access, ApiCalls, Role, Session
+from builders.aws.calls import Access, ApiCalls, Role, Session
+from builders.aws.errors import Conflict, NotFound, StackSetNotFound
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import Conflict, NotFound, StackSetNotFound
 from builders.rollout.model import Permissions, Target
 
 Json = dict[str, Any]

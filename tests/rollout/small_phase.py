@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from builders import naming
-from builders.rollout.aws.calls import CallObserver
+from builders.aws.calls import CallObserver
 from builders.rollout.aws.client import Client
 from builders.rollout.executor.context import Observer, PollInterval, Report, RunServices, WallClock
 from builders.rollout.executor.executor import begin_run, run_to_desired, take_over_run

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from builders.aws.boto_clients import BotoClients
+from builders.aws.calls import MOST_AT_ONCE, Access, ApiCall, ApiCalls, Moment, Role, concurrently
+from builders.aws.errors import Unreachable
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
-from builders.rollout.aws.boto_clients import BotoClients
-from builders.rollout.aws.calls import MOST_AT_ONCE, Access, ApiCall, ApiCalls, Moment, Role, concurrently
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import Unreachable
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from builders.aws.calls import Access, ApiCalls
+from builders.aws.errors import AccessDenied, Unreachable, translated
 from builders.errors import RolloutError
-from builders.rollout.aws.calls import Access, ApiCalls
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import AccessDenied, Unreachable, translated
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from cloud.conftest import Account
 
+from builders.aws.errors import AccessDenied
 from builders.errors import RolloutError
 from builders.rollout.aws.accounts import Alarm
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import AccessDenied
 from builders.rollout.aws.stacks import ResourceChange
 from builders.rollout.model import DeployedStack, Target
 

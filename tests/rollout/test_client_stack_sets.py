@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from builders.errors import RolloutError
-from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import (
+from builders.aws.errors import (
     OperationIdExists,
     OperationInProgress,
     StackSetExists,
@@ -16,6 +14,8 @@ from builders.rollout.aws.errors import (
     StackSetNotFound,
     StaleRequest,
 )
+from builders.errors import RolloutError
+from builders.rollout.aws.client import Client
 from builders.rollout.model import ConcurrencyMode, Permissions, Preferences, Status, Target
 from builders.rollout.plan.calls import Action
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from builders.aws.calls import ApiCall, Moment
 from builders.cloud.process import Cloud
-from builders.rollout.aws.calls import ApiCall, Moment
 
 from .called import QUICK, CalledPhase
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from builders.aws.calls import ApiCall, Moment
 from builders.errors import RolloutError
-from builders.rollout.aws.calls import ApiCall, Moment
 from builders.rollout.executor.context import Observer
 from builders.rollout.executor.executor import begin_run, run_to_desired
 from builders.rollout.model import DesiredState

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from builders.aws.errors import Unreachable
 from builders.errors import RolloutError
-from builders.rollout.aws.errors import Unreachable
 from builders.rollout.aws.s3 import Objects
 from builders.rollout.model import Target
 from builders.rollout.plan.calls import Action, Call

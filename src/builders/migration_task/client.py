@@ -11,9 +11,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from builders.aws.errors import Advice, NotFound, translated
 from builders.errors import ReplicationError, RolloutError
 from builders.migration_task.task import Table, Task, table_of, task_of
-from builders.rollout.aws.errors import Advice, NotFound, translated
 
 ADVICE = Advice(retry="run this again", permissions="docs/migration.md")
 

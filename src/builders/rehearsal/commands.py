@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from builders.aws.calls import Access, ApiCall, ApiCalls, Moment
 from builders.cloud.rds import guard
 from builders.rehearsal.cloud import RehearsalCloud
-from builders.rollout.aws.calls import Access, ApiCall, ApiCalls, Moment
 from builders.rollout.aws.client import Client
 from builders.rollout.cli import main
 from builders.rollout.model import Permissions

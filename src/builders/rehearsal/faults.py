@@ -7,10 +7,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 
+from builders.aws.calls import ApiCall, Moment
 from builders.naming import EXECUTION_ROLE
 from builders.rehearsal.rehearsal import APPLY_OPTIONS, ExpectedStep, Rehearsal
 from builders.rehearsal.snapshot import Snapshot
-from builders.rollout.aws.calls import ApiCall, Moment
 from builders.rollout.state.journal import Entry, EntryState
 from builders.text import counted_noun
 

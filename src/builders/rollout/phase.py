@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builders import naming
+from builders.aws.calls import concurrently
 from builders.errors import RolloutError, UsageError
-from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.config import desired_state, loading, parameters, schema, templates
 from builders.rollout.config.parameters import SharedOutputs

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from builders.aws.calls import Session, concurrently
+from builders.aws.errors import AccessDenied, NotFound
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
-from builders.rollout.aws.calls import Session, SessionAt, concurrently
-from builders.rollout.aws.errors import AccessDenied, NotFound
 from builders.rollout.aws.stacks import ResourceChange
 from builders.rollout.model import DeployedStack, LayerTarget, Target, Values
 
@@ -32,7 +32,7 @@ class Alarm:
 class MemberAccounts:
     """All target accounts; each call names the target that it asks."""
 
-    def __init__(self, session: SessionAt) -> None:
+    def __init__(self, session: Callable[[Target], Session]) -> None:
         self._session = session
 
     def deployed(self, target: Target, stack_id: str) -> DeployedStack | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from builders import naming
+from builders.aws.calls import ApiCalls, Role, Session
 from builders.rollout.aws.accounts import MemberAccounts, Organizations
-from builders.rollout.aws.calls import ApiCalls, Role, Session
 from builders.rollout.aws.plain_stacks import PlainStacks
 from builders.rollout.aws.s3 import Objects
 from builders.rollout.aws.stack_sets import StackSets

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from builders import naming
+from builders.aws.calls import Session
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
-from builders.rollout.aws.calls import Session, SessionAt
 from builders.rollout.model import DeployedStack, DesiredState, Target, Values
 
 EMPTY = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS")
@@ -56,7 +56,7 @@ def network_stack(desired: DesiredState, layer: str, target: Target, outputs: It
 class PlainStacks:
     """Stacks of the tooling, network and target accounts, through the deploy role; in our own account without it."""
 
-    def __init__(self, session: SessionAt) -> None:
+    def __init__(self, session: Callable[[Target], Session]) -> None:
         self._session = session
 
     def read(self, target: Target, name: str) -> DeployedStack | None:

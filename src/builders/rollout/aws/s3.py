@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from builders.rollout.aws import errors
-from builders.rollout.aws.calls import Session
-from builders.rollout.aws.errors import Conflict, NotFound, Unreachable
+from builders.aws import errors
+from builders.aws.calls import Session
+from builders.aws.errors import Conflict, NotFound, Unreachable
 
 ATTEMPTS = 3
 """Of reading an object whose connection breaks while its body comes: boto3's retries end where the body begins."""

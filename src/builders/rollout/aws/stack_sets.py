@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from builders.aws.calls import ApiCalls
+from builders.aws.errors import NotFound, StackSetNotFound
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
-from builders.rollout.aws.calls import ApiCalls
-from builders.rollout.aws.errors import NotFound, StackSetNotFound
 from builders.rollout.model import (
     DesiredState,
     Instance,

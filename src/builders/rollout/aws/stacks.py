@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from builders.aws.calls import Session
+from builders.aws.errors import NotFound, Refused
 from builders.errors import RolloutError
 from builders.naming import TEMPLATE_LIMIT_BYTES
-from builders.rollout.aws.calls import Session
-from builders.rollout.aws.errors import NotFound, Refused
 from builders.rollout.model import DeployedStack, Values
 
 CAPABILITIES = ["CAPABILITY_NAMED_IAM"]

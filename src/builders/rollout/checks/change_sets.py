@@ -6,8 +6,8 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from builders.aws.calls import concurrently
 from builders.errors import RolloutError
-from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stacks import ResourceChange
 from builders.rollout.diff.changes import ChangeKind

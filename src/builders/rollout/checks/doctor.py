@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 
 from builders import naming
+from builders.aws.errors import NotFound
 from builders.errors import RolloutError
 from builders.rollout.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as read_quotas
-from builders.rollout.aws.errors import NotFound
 from builders.rollout.checks import permissions
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosis, Finding, Severity, unknown_finding
 from builders.rollout.checks.permissions import BOOTSTRAP

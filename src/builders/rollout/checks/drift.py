@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from builders import naming
+from builders.aws.calls import concurrently
 from builders.errors import RolloutError
 from builders.resource_types import value_at
-from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stack_sets import InstanceResult
 from builders.rollout.checks.status import instances_of

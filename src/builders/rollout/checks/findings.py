@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from builders import naming
+from builders.aws.calls import concurrently
+from builders.aws.errors import AccessDenied
 from builders.errors import RolloutError
-from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import AccessDenied
 from builders.rollout.config import desired_state, parameters
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builders import naming, outputs
+from builders.aws.calls import concurrently
 from builders.errors import RolloutError
-from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.checks.status import instances_of
 from builders.rollout.config.parameters import SharedOutputs

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders import naming
+from builders.aws.calls import Session
+from builders.aws.errors import AccessDenied, Refused
 from builders.evaluate import partition_of
 from builders.policy_documents import trusts_role, trusts_service
 from builders.rollout.aws.accounts import STACKSETS, iam_role, may_assume
-from builders.rollout.aws.calls import Session
-from builders.rollout.aws.errors import AccessDenied, Refused
 from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
 from builders.rollout.model import Target
 

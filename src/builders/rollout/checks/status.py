@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders import naming
+from builders.aws.calls import concurrently
+from builders.aws.errors import StackSetNotFound
 from builders.errors import RolloutError, RolloutFileError
 from builders.rollout.aws import stacks
-from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import StackSetNotFound
 from builders.rollout.config import parameters
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.model import DesiredState, Instance, Operation, PlainStackSpec, Status, Target

@@ -83,7 +83,7 @@ def command(context: click.Context, file: Path, templates: Path, profile: str | 
 
 
 def _connect(*, region: str, profile: str | None, **given: Any) -> Client:
-    from builders.rollout.aws.calls import Access, ApiCalls  # noqa: PLC0415
+    from builders.aws.calls import Access, ApiCalls  # noqa: PLC0415
     from builders.rollout.aws.client import Client  # noqa: PLC0415
 
     return Client(ApiCalls(Access(region, profile)), **given)

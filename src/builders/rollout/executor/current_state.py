@@ -11,9 +11,9 @@ import json
 from collections.abc import Callable, Collection, Iterable
 
 from builders import naming
+from builders.aws.calls import concurrently
 from builders.errors import RolloutError
 from builders.rollout.aws.accounts import TASK, MemberAccounts
-from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stack_sets import StackSets
 from builders.rollout.executor.context import Report

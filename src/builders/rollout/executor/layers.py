@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
 from builders import naming
+from builders.aws.errors import StackSetNotFound, Unreachable
 from builders.errors import RolloutError
-from builders.rollout.aws.errors import StackSetNotFound, Unreachable
 from builders.rollout.aws.plain_stacks import network_stack
 from builders.rollout.diff.changes import ChangeKind, change_kind, differs, plain_change_kind
 from builders.rollout.executor.context import Context, Failure

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from builders.errors import RolloutError
-from builders.rollout.aws.errors import (
+from builders.aws.errors import (
     OperationIdExists,
     OperationInProgress,
     Refused,
@@ -22,6 +21,7 @@ from builders.rollout.aws.errors import (
     StackSetNotFound,
     StaleRequest,
 )
+from builders.errors import RolloutError
 from builders.rollout.aws.stack_sets import StackSets
 from builders.rollout.executor.context import Clock, Context, PollInterval
 from builders.rollout.model import Operation, Preferences, Status, Target

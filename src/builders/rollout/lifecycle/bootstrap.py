@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from builders import naming, progress
+from builders.aws.calls import concurrently
+from builders.aws.errors import Refused, Unreachable
 from builders.errors import RolloutError
-from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import Refused, Unreachable
 from builders.rollout.aws.plain_stacks import PlainStack, network_stack
 from builders.rollout.config.desired_state import bootstrap_stacks, desired_state
 from builders.rollout.config.parameters import SharedOutputs

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from builders import package
+from builders.aws.calls import concurrently
 from builders.building.packages import PACKAGES_DIR, WHEELS_DIR
 from builders.errors import RolloutError
 from builders.naming import ARTIFACTS_BUCKET
-from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
 from builders.rollout.model import DesiredState, Target
 from builders.text import name_list

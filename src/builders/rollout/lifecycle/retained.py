@@ -16,11 +16,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from builders.aws.calls import concurrently
+from builders.aws.errors import NotFound
 from builders.errors import RolloutError
 from builders.rollout.aws import accounts, stacks
-from builders.rollout.aws.calls import concurrently
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import NotFound
 from builders.rollout.aws.s3 import Objects
 from builders.rollout.aws.stacks import StackResource
 from builders.rollout.model import LayerTarget, StackSet, Target

@@ -10,9 +10,9 @@ import dataclasses
 import json
 from collections.abc import Collection, Iterable, Mapping
 
+from builders.aws.errors import Refused
 from builders.errors import RolloutError, UsageError
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.errors import Refused
 from builders.rollout.model import (
     CurrentState,
     DesiredState,

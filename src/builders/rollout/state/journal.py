@@ -16,8 +16,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from builders.aws.errors import Conflict
 from builders.errors import RolloutError
-from builders.rollout.aws.errors import Conflict
 from builders.rollout.aws.s3 import ABSENT
 from builders.rollout.model import Target
 from builders.rollout.plan.calls import Call

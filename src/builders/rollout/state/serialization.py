@@ -14,8 +14,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from builders.aws.errors import Conflict
 from builders.errors import RolloutError
-from builders.rollout.aws.errors import Conflict
 from builders.rollout.aws.s3 import ABSENT, Objects
 from builders.rollout.model import Target, Values
 

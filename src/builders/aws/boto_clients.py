@@ -22,8 +22,8 @@ from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, Credentials, DeferredRefreshableCredentials
 from botocore.exceptions import NoCredentialsError
 
+from builders.aws.calls import Access, Role
 from builders.evaluate import partition_of
-from builders.rollout.aws.calls import Access, Role
 
 DEFAULT_ATTEMPTS = 8
 """With the standard mode's backoff: about a minute of throttling is waited for."""

@@ -14,11 +14,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from builders.rollout.aws import errors
-from builders.rollout.model import Target
+from builders.aws import errors
 
 if TYPE_CHECKING:
-    from builders.rollout.aws.boto_clients import BotoClients
+    from builders.aws.boto_clients import BotoClients
+
 
 MOST_AT_ONCE = 8
 """Calls under way at one time, over all accounts. The administrator's own API allows few a second, and whatever it
@@ -128,7 +128,7 @@ class ApiCalls:
 
     def _connected(self) -> BotoClients:
         """Made at the first call: a command that only plans from files loads no boto3."""
-        from builders.rollout.aws.boto_clients import BotoClients  # noqa: PLC0415 see above
+        from builders.aws.boto_clients import BotoClients  # noqa: PLC0415 see above
 
         with self._lock:
             self._clients = self._clients or BotoClients(self.access, self._assume)
@@ -168,10 +168,6 @@ class Session:
     def __str__(self) -> str:
         """Return the form that messages use."""
         return f"account {self.role.account}, {self.region}" if self.role else self.region
-
-
-SessionAt = Callable[[Target], Session]
-"""Opens a session at a target, with the role that the phase has for it."""
 
 
 @functools.cache
