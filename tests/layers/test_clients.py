@@ -49,6 +49,19 @@ def test_empty_means_nobody(deploy: Deploy, options: dict[str, str]) -> None:
     assert layer.failed_rules == ()
 
 
+def test_nothing_that_a_parameter_says_changes_the_placeholder_which_cannot_be_updated(
+    template: Callable[[str], dict[str, Any]],
+) -> None:
+    assert template("clients")["Resources"]["Placeholder"] == {"Type": "AWS::CloudFormation::WaitConditionHandle"}
+
+
+@pytest.mark.parametrize("slot", [RANGES[0], GROUPS[0]])
+def test_a_rule_which_can_have_no_tags_says_whose_it_is_in_its_metadata(deploy: Deploy, slot: str) -> None:
+    layer = deploy(**TRANSIT_GATEWAY, **{slot: "10.9.0.0/24" if slot in RANGES else GROUP})
+    (rule,) = (body for body in layer.resources.values() if body["Type"] == "AWS::EC2::SecurityGroupIngress")
+    assert rule["Metadata"]["Tags"]["CostCenter"] == "payments"
+
+
 @pytest.mark.parametrize("port", ["1150", "6432"])
 @pytest.mark.parametrize("slot", RANGES)
 def test_a_range_gets_a_rule_and_an_answer_for_the_database_s_port_alone(deploy: Deploy, slot: str, port: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from troposphere import AccountId, And, AWSHelperFn, Condition, Equals, Join, Not, Ref, Select, Split, ec2
 from troposphere.cloudformation import WaitConditionHandle
@@ -75,10 +76,15 @@ def build(stack: Stack) -> None:
 def _placeholder(stack: Stack) -> None:
     """Add what costs nothing and does nothing: without clients the stack would have no resource at all.
 
-    None of the others can carry tags, nor can this one, so what tags say stands in its metadata.
+    Nothing in it may ever change, nor may its metadata: CloudFormation updates no such resource (CloudFormation
+    template reference, "AWS::CloudFormation::WaitConditionHandle").
     """
-    tags = {tag: parameters.reference(parameter) for tag, parameter in naming.TAGS.items()}
-    stack.add(WaitConditionHandle("Placeholder", Metadata={"Tags": tags}))
+    stack.add(WaitConditionHandle("Placeholder"))
+
+
+def _in_place_of_tags() -> dict[str, Any]:
+    """Metadata of a security group's rule: CloudFormation gives rules no tags, and here stands what they would say."""
+    return {"Tags": {tag: parameters.reference(parameter) for tag, parameter in naming.TAGS.items()}}
 
 
 def _ranges(stack: Stack) -> Iterator[_Slot]:
@@ -127,6 +133,7 @@ def _let_group_in(stack: Stack, slot: _Slot, port: Ref) -> None:
             FromPort=port,
             ToPort=port,
             Description=f"{slot.kind} group {slot.number}",
+            Metadata=_in_place_of_tags(),
         )
     )
 
@@ -142,6 +149,7 @@ def _let_range_in(stack: Stack, slot: _Slot, port: Ref, rule_number: int) -> Non
             FromPort=port,
             ToPort=port,
             Description=f"{slot.kind} range {slot.number}",
+            Metadata=_in_place_of_tags(),
         )
     )
     first, last = acl.CLIENT_PORTS
