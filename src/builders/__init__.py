@@ -27,6 +27,7 @@
     environments.py          parameter files
     parameter_validation.py  parameter values against their declarations
     evaluate.py              templates evaluated with given parameters
+    template_bodies.py       template bodies, parsed, compared and evaluated
     intrinsics.py            the intrinsic functions
     resource_types.py        resource types in the CloudFormation registry
     policy_documents.py      IAM policy documents, read

@@ -10,8 +10,8 @@ from builders.errors import EvaluationError
 from builders.rollout.diff.changes import compare
 from builders.rollout.diff.effects import Change, Effect
 from builders.rollout.diff.hazards import HazardKind, hazards_of, imports_of
-from builders.rollout.diff.templates import parse_template
 from builders.rollout.model import DeployedStack
+from builders.template_bodies import parse_template
 
 from .changing import HERE, changes, template
 

@@ -8,8 +8,8 @@ import pytest
 
 from builders.rollout.diff.changes import Comparison, compare
 from builders.rollout.diff.hazards import Hazard, HazardKind, Imports, hazards_of, imports_of
-from builders.rollout.diff.templates import evaluate_template
 from builders.rollout.model import DeployedStack
+from builders.template_bodies import evaluate_template
 
 from .changing import HERE, deployed, layer, phase_values, released, template
 
@@ -97,7 +97,7 @@ def test_a_stack_that_goes_takes_its_exports_with_it() -> None:
 
 
 def exports_of(name: str) -> set[str]:
-    return set(evaluate_template(layer(name), phase_values(), HERE)[0].exports)
+    return set(evaluate_template(layer(name), phase_values(), *HERE)[0].exports)
 
 
 def test_another_range_of_the_network_stops_at_the_layers_above_it() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from builders.aws.calls import Session
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
 from builders.rollout.model import DeployedStack, DesiredState, Target, Values
+from builders.template_bodies import parse_template
 
 EMPTY = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS")
 """Statuses that failed attempts leave: stacks without resources. The first must be deleted, the second takes a change
@@ -31,7 +31,7 @@ class PlainStack:
     @property
     def missing(self) -> list[str]:
         """The parameters that have neither a value nor a default."""
-        declared = json.loads(self.template).get("Parameters", {})
+        declared = parse_template(self.template).get("Parameters", {})
         return [name for name, each in declared.items() if name not in self.values and "Default" not in each]
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ def network_stack(desired: DesiredState, layer: str, target: Target, outputs: It
     It may still be missing values, where those layers have not been deployed.
     """
     spec = desired.plain[layer]
-    declared = json.loads(spec.template).get("Parameters", {})
+    declared = parse_template(spec.template).get("Parameters", {})
     values = dict(spec.parameters[target])
     for each in outputs:
         values |= {name: value for name, value in each.items() if name in declared and name not in values}

@@ -20,8 +20,8 @@ from builders.resource_types import value_at
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stack_sets import InstanceResult
 from builders.rollout.checks.status import instances_of
+from builders.rollout.diff.changes import differing_parameters
 from builders.rollout.diff.effects import differing_properties
-from builders.rollout.diff.templates import declared_values, differing_parameters, parse_template
 from builders.rollout.executor.context import Clock, PollInterval, WallClock
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import PolledOperation, Poller
@@ -39,6 +39,7 @@ from builders.rollout.model import (
     Values,
 )
 from builders.rollout.state.store import OverrideCache
+from builders.template_bodies import declared_values, parse_template
 
 STACK = "AWS::CloudFormation::Stack"
 WHOLE = "the stack itself"

@@ -15,19 +15,11 @@ from builders.evaluate import Evaluated
 from builders.rollout.diff.effects import (
     Change,
     Effect,
+    custom_name,
     differing_properties,
     effect_of,
     gravest_first,
     spread_effects,
-)
-from builders.rollout.diff.templates import (
-    custom_name,
-    declared_values,
-    differing_parameters,
-    evaluate_template,
-    hidden_parameters,
-    parse_template,
-    same_template,
 )
 from builders.rollout.model import (
     DeployedStack,
@@ -40,6 +32,7 @@ from builders.rollout.model import (
     Target,
     Values,
 )
+from builders.template_bodies import declared_values, evaluate_template, parse_template, same_template
 
 
 class ChangeKind(enum.Enum):
@@ -136,7 +129,7 @@ def compare(stack: DeployedStack | None, desired_template: str, desired_values: 
     values = tuple(sorted(desired_values.items()))
     deployed = None if stack is None or stack.status in _EMPTY else stack
     try:
-        after = evaluate_template(desired_template, desired_values, target)[0] if desired_template else _NOTHING
+        after = evaluate_template(desired_template, desired_values, *target)[0] if desired_template else _NOTHING
         before = _NOTHING
         if deployed is not None:
             hidden = hidden_parameters(deployed)  # taken to stay as they are
@@ -144,7 +137,7 @@ def compare(stack: DeployedStack | None, desired_template: str, desired_values: 
                 name: desired_values.get(name, value) if name in hidden else value
                 for name, value in deployed.parameters.items()
             }
-            before = evaluate_template(deployed.template, own, target)[0]
+            before = evaluate_template(deployed.template, own, *target)[0]
     except EvaluationError as error:
         unknown = Change("", "", Effect.UNKNOWN, (f"cannot be compared: {error}",))
         return Comparison((unknown,), values=values, region=target.region, problem=str(error))
@@ -186,3 +179,21 @@ def _output_changes(deployed: str, before: Evaluated, desired: str, after: Evalu
             names.add(name)
     causes = tuple(sorted(names or before.exports.keys() ^ after.exports.keys()))
     return [Change("", "", Effect.OUTPUTS, causes)] if causes else []
+
+
+def differing_parameters(stack: DeployedStack, desired: Values) -> list[str]:
+    """The desired parameters that a stack lacks or has with another value; a hidden value counts as equal."""
+    hidden = hidden_parameters(stack)
+    return [
+        name for name, value in sorted(desired.items()) if name not in hidden and stack.parameters.get(name) != value
+    ]
+
+
+def hidden_parameters(stack: DeployedStack) -> frozenset[str]:
+    """The NoEcho parameters of a stack, whose values CloudFormation shows as asterisks."""
+    declared = parse_template(stack.template).get("Parameters", {})
+    return frozenset(
+        name
+        for name, value in stack.parameters.items()
+        if set(value) == {"*"} and str(declared.get(name, {}).get("NoEcho")).lower() == "true"
+    )

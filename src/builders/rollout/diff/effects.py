@@ -270,3 +270,10 @@ def _without_doubt(causes: frozenset[str]) -> frozenset[str]:
     return frozenset(
         each for each in causes if each.replace(" may be replaced)", " is replaced)") not in causes - {each}
     )
+
+
+def custom_name(resource: Mapping[str, Any], region: str) -> str:
+    """The name that a template gives a resource; empty where AWS chooses it or another resource is part of it."""
+    kind = resource_types.load(resource["Type"], region)
+    name = resource.get("Properties", {}).get(kind.name_property) if kind and kind.name_property else None
+    return str(name) if name and not any(references(name)) else ""

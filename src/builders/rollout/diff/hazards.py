@@ -15,13 +15,14 @@ from builders.rollout.diff.effects import (
     Effect,
     Resource,
     as_json_text,
+    custom_name,
     is_custom,
     is_same,
     references,
     surely_replaced,
 )
-from builders.rollout.diff.templates import custom_name, evaluate_template
 from builders.rollout.model import Target, Values
+from builders.template_bodies import evaluate_template
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ChangedExport:
 
 def imports_of(template: str, values: Values, target: Target) -> frozenset[str]:
     """The names of the exports that a stack imports. Raises `EvaluationError` where they cannot be computed."""
-    return evaluate_template(template, values, target)[1]
+    return evaluate_template(template, values, *target)[1]
 
 
 def changed_exports(comparison: Comparison) -> list[ChangedExport]:

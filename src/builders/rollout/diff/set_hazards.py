@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from builders import resource_types
 from builders.errors import EvaluationError
 from builders.naming import SECTION_LIMITS, TEMPLATE_LIMIT_BYTES
+from builders.rollout.diff.effects import custom_name
 from builders.rollout.diff.hazards import Hazard, HazardKind
-from builders.rollout.diff.templates import custom_name, evaluate_template, parse_template
 from builders.rollout.model import DeployedStack, Permissions, StackSet, StackSetSpec, Target, Values, grouped
+from builders.template_bodies import evaluate_template, parse_template
 from builders.text import name_list
 
 
@@ -190,7 +191,7 @@ def _name_only(body: dict[str, Any], region: str) -> dict[str, Any]:
 @functools.lru_cache(maxsize=256)
 def _given(body: str, values: frozenset[tuple[str, str]], target: Target) -> tuple[tuple[str, str, str], ...]:
     """The names as (logical id, kind, name) that a body of names gives."""
-    found, _ = evaluate_template(body, dict(values), target)
+    found, _ = evaluate_template(body, dict(values), *target)
     given = [
         (logical_id, resource["Type"], name)
         for logical_id, resource in found.resources.items()

@@ -6,8 +6,6 @@ A plan reads the stack of every instance that may change besides, since a set ha
 from __future__ import annotations
 
 import dataclasses
-import functools
-import json
 from collections.abc import Callable, Collection, Iterable
 
 from builders import naming
@@ -30,6 +28,7 @@ from builders.rollout.model import (
 )
 from builders.rollout.plan.schedule import stacks_to_read
 from builders.rollout.state.store import OverrideCache
+from builders.template_bodies import parse_template
 
 
 def read_current_state(
@@ -95,13 +94,8 @@ def read_changing_stacks(
     return dataclasses.replace(current, deployed=deployed, running_tasks=running, unread=unread)
 
 
-@functools.lru_cache(maxsize=64)
 def _has_task(template: str) -> bool:
-    try:
-        resources = json.loads(template).get("Resources", {})
-    except ValueError:  # somebody's YAML
-        return TASK in template
-    return any(each.get("Type") == TASK for each in resources.values())
+    return any(each.get("Type") == TASK for each in parse_template(template)["Resources"].values())
 
 
 def failure_causes(members: MemberAccounts, report: Report) -> dict[str, str]:

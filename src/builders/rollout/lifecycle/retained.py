@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from builders.rollout.aws.s3 import Objects
 from builders.rollout.aws.stacks import StackResource
 from builders.rollout.model import LayerTarget, StackSet, Target
 from builders.rollout.state.serialization import Folder
+from builders.template_bodies import parse_template
 
 _RETAINING = ("Retain", "RetainExceptOnCreate", "Snapshot")
 """DeletionPolicy attributes that leave something (CloudFormation user guide, "DeletionPolicy attribute")."""
@@ -112,7 +112,7 @@ def retained_resources(
 
 def _policies(template: str) -> dict[str, str]:
     """The resources of a template that outlive its stack, with their policies."""
-    declared = json.loads(template).get("Resources", {})
+    declared = parse_template(template)["Resources"]
     policies = {name: each.get("DeletionPolicy") or _default_policy(each) for name, each in declared.items()}
     return {name: policy for name, policy in policies.items() if policy in _RETAINING}
 

@@ -7,7 +7,6 @@ phase, StackSets forgets instances without deleting their stacks.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Collection, Iterable, Mapping
 
 from builders.aws.errors import Refused
@@ -26,6 +25,7 @@ from builders.rollout.model import (
 from builders.rollout.plan.calls import Action, Call, rectangles
 from builders.rollout.state.releases import Release
 from builders.scopes import in_order
+from builders.template_bodies import parse_template
 
 
 def desired_release(release: Release, now: DesiredState, current: CurrentState) -> DesiredState:
@@ -53,7 +53,7 @@ def desired_nothing(now: DesiredState) -> DesiredState:
 
 
 def _overrides(old: StackSetSpec, present: StackSetSpec | None, targets: Collection[Target]) -> dict[Target, Values]:
-    declared = json.loads(old.template).get("Parameters", {})
+    declared = parse_template(old.template).get("Parameters", {})
     found: dict[Target, Values] = {}
     for target in sorted(targets):
         if target in old.overrides:
@@ -68,7 +68,7 @@ def _overrides(old: StackSetSpec, present: StackSetSpec | None, targets: Collect
 
 def _plain(old: PlainStackSpec, present: PlainStackSpec | None, now: DesiredState) -> PlainStackSpec:
     """The release's stacks where the phase still is; a target that came since keeps its present values."""
-    declared = json.loads(old.template).get("Parameters", {})
+    declared = parse_template(old.template).get("Parameters", {})
     parameters = {target: values for target, values in old.parameters.items() if target in now.targets}
     for target, values in (present.parameters if present else {}).items():
         parameters.setdefault(target, {name: value for name, value in values.items() if name in declared})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from builders.rollout.diff.set_hazards import GivenName, limit_hazards, name_con
 from builders.rollout.model import CurrentState, DeployedStack, DesiredState, Preferences, Target, Values
 from builders.rollout.plan.calls import Action, account_count, concurrent_accounts
 from builders.rollout.plan.schedule import Schedule, ScheduledLayer, ScheduledWave, make_schedule
+from builders.template_bodies import parse_template
 from builders.text import name_list
 
 
@@ -207,7 +207,7 @@ def _wave_minutes(scheduled: ScheduledWave, operations: Iterable[PlannedOperatio
 
 @functools.lru_cache(maxsize=64)
 def _minutes(template: str) -> float:
-    types = {str(each.get("Type")) for each in json.loads(template).get("Resources", {}).values()}
+    types = {str(each.get("Type")) for each in parse_template(template)["Resources"].values()}
     return max([_ANY, *(minutes for name, minutes in _SLOW.items() if name in types)])
 
 

@@ -1,20 +1,17 @@
-"""Template bodies as plain data, and the parameter values that stacks are deployed with."""
+"""Template bodies as CloudFormation reads them: JSON, or YAML with its short forms; compared, and evaluated."""
 
 from __future__ import annotations
 
 import functools
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-from builders import resource_types
 from builders.errors import EvaluationError
 from builders.evaluate import Evaluated, evaluate
-from builders.resource_types import Json
-from builders.rollout.diff.effects import references
-from builders.rollout.model import DeployedStack, Target, Values
 
 
 @functools.lru_cache(maxsize=256)
@@ -59,14 +56,16 @@ def _short_form(loader: _Loader, name: str, node: yaml.Node) -> dict[str, Any]:
 _Loader.add_multi_constructor("!", _short_form)
 
 
-def evaluate_template(body: str, values: Values, target: Target) -> tuple[Evaluated, frozenset[str]]:
+def evaluate_template(
+    body: str, values: Mapping[str, str], account: str, region: str
+) -> tuple[Evaluated, frozenset[str]]:
     """Return what a body says in an account and region, and the names of the exports that it imports there.
 
     Raises `EvaluationError` where that cannot be computed.
     """
     imports = _AnyExport()
     try:
-        found = evaluate(parse_template(body), values, imports=imports, region=target.region, account=target.account)
+        found = evaluate(parse_template(body), values, imports=imports, region=region, account=account)
     except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
         # Somebody's template: CloudFormation would refuse what evaluate() does not foresee.
         raise EvaluationError(f"a function has other arguments than it takes ({error})") from error
@@ -90,20 +89,13 @@ class _AnyExport(dict[str, str]):
         return self[name]
 
 
-def custom_name(resource: Json, region: str) -> str:
-    """The name that a template gives a resource; empty where AWS chooses it or another resource is part of it."""
-    kind = resource_types.load(resource["Type"], region)
-    name = resource.get("Properties", {}).get(kind.name_property) if kind and kind.name_property else None
-    return str(name) if name and not any(references(name)) else ""
-
-
 @functools.lru_cache(maxsize=256)
 def same_template(one: str, other: str) -> bool:
     """Return whether two bodies say the same, whatever their layout."""
     return one == other or parse_template(one) == parse_template(other)
 
 
-def declared_values(body: str, values: Values) -> dict[str, str]:
+def declared_values(body: str, values: Mapping[str, str]) -> dict[str, str]:
     """The values of all parameters that a template declares, the default where none is given: a value of a parameter
     that the template no longer declares counts for nothing."""
     return {name: values.get(name, default) for name, default in _defaults(body).items()}
@@ -113,21 +105,3 @@ def declared_values(body: str, values: Values) -> dict[str, str]:
 def _defaults(body: str) -> dict[str, str]:
     parameters = parse_template(body).get("Parameters", {})
     return {name: str(declaration.get("Default", "")) for name, declaration in parameters.items()}
-
-
-def differing_parameters(stack: DeployedStack, desired: Values) -> list[str]:
-    """The desired parameters that a stack lacks or has with another value; a hidden value counts as equal."""
-    hidden = hidden_parameters(stack)
-    return [
-        name for name, value in sorted(desired.items()) if name not in hidden and stack.parameters.get(name) != value
-    ]
-
-
-def hidden_parameters(stack: DeployedStack) -> frozenset[str]:
-    """The NoEcho parameters of a stack, whose values CloudFormation shows as asterisks."""
-    declared = parse_template(stack.template).get("Parameters", {})
-    return frozenset(
-        name
-        for name, value in stack.parameters.items()
-        if set(value) == {"*"} and str(declared.get(name, {}).get("NoEcho")).lower() == "true"
-    )
