@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 from builders.cloud.rds.on_premises import OnPremises, on_premises
 from builders.errors import UsageError
+from builders.layers._migration.tables import table_rules
 from builders.rehearsal import source
 
 _numbers = itertools.count(1)
@@ -201,3 +204,19 @@ def test_more_schemas_than_a_phase_can_name_are_refused(fill: Fill) -> None:
 def test_a_schema_that_the_template_does_not_take_is_refused_before_anything_is_deployed(fill: Fill) -> None:
     with pytest.raises(UsageError, match="makes the schema 'my schema'; the name of one schema, written as in"):
         fill('CREATE SCHEMA "my schema";')
+
+
+def test_rules_of_single_tables_leave_out_what_would_come_twice_or_be_refused(fill: Fill) -> None:
+    columns = "n int, twice int GENERATED ALWAYS AS (n * 2) STORED"
+    database, schemas = fill(f'{ODD} CREATE TABLE "Sales".two_columns (id int PRIMARY KEY, {columns});')
+    text = source.table_rules(database, schemas)
+    assert re.search(table_rules().AllowedPattern, text)
+    found = [(rule["rule-id"], rule["rule-action"], rule["object-locator"]) for rule in json.loads(f"[{text}]")]
+    assert found == [
+        ("10", "exclude", {"schema-name": "größe[_]über", "table-name": "Ereignis"}),
+        ("11", "remove-column", {"schema-name": "Sales", "table-name": "two[_]columns", "column-name": "twice"}),
+    ]
+
+
+def test_a_database_without_such_tables_needs_no_rules(fill: Fill) -> None:
+    assert source.table_rules(*fill(ITS_OWN)) == ""

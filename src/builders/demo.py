@@ -121,6 +121,8 @@ class Demo:
             deployment = PhaseDeployment(PhaseAccounts.on(cloud, self.phase), self.phase, self.outputs_dir, self.say)
             with source_database(cloud, deployment, self.say, file or source.SAMPLE) as on_premises:
                 _check_templates(self.say)
+                if not then:
+                    deployment.parameters["TableRules"] = source.table_rules(on_premises, deployment.schemas)
                 deployment.deploy_shared()
                 deployment.deploy_phase()
                 _use_the_database(deployment, cloud.ca_file, self.say)

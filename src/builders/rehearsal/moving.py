@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from builders.cloud.rds.on_premises import OnPremises
 from builders.errors import DeployError
@@ -160,14 +160,22 @@ class Move:
 
 
 def _show_rows(console: Console, found: Sequence[RowByRow]) -> None:
-    table = Table("table", "rows", "looked at again", "still differing", title="Row for row, while written to")
+    table = Table(
+        Column("table", overflow="fold"),
+        "rows",
+        "looked at again",
+        "still differing",
+        title="Row for row, while written to",
+    )
     for each in found:
         table.add_row(str(each.table), f"{each.rows:,}", f"{each.again:,}", f"{len(each.differing):,}")
     console.print(table)
 
 
 def _show_whole(console: Console, found: Sequence[Whole]) -> None:
-    table = Table("table", "rows", "digest in the source", "digest in the target", title="Both sides")
+    table = Table(
+        Column("table", overflow="fold"), "rows", "digest in the source", "digest in the target", title="Both sides"
+    )
     for each in found:
         (rows, digest), (other_rows, other) = each.source, each.target
         shown = f"{rows:,}" if rows == other_rows else f"{rows:,} / {other_rows:,}"

@@ -7,6 +7,7 @@ as if its own migrations had made it, and DMS's user may read it.
 from __future__ import annotations
 
 import importlib.resources
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,6 +60,18 @@ WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
 ORDER BY pg_namespace.oid
 """
 
+# A partitioned table beside its partitions brings rows twice, and nobody may write a stored generated column.
+_PARENTS = """
+SELECT nspname, relname FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+WHERE relkind = 'p' AND nspname = ANY(%s) ORDER BY 1, 2
+"""
+_GENERATED = """
+SELECT nspname, relname, attname FROM pg_catalog.pg_attribute
+JOIN pg_catalog.pg_class ON pg_class.oid = attrelid AND relkind = 'r'
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+WHERE attgenerated <> '' AND NOT attisdropped AND nspname = ANY(%s) ORDER BY 1, 2, 3
+"""
+
 
 def fill(source: OnPremises, file: Path) -> list[str]:
     """Make the database as a file says, and return the schemas to migrate.
@@ -78,6 +91,35 @@ def fill(source: OnPremises, file: Path) -> list[str]:
         )
     _check_schemas(file, schemas)
     return schemas
+
+
+def table_rules(source: OnPremises, schemas: Sequence[str]) -> str:
+    """Return the parameter TableRules that docs/migration.md asks for: partitions alone, no generated columns."""
+    with _superuser(source) as session:
+        parents = session.execute(_PARENTS, (list(schemas),)).fetchall()
+        generated = session.execute(_GENERATED, (list(schemas),)).fetchall()
+    rules: list[dict[str, Any]] = []
+    for schema, table in parents:
+        locator = {"schema-name": _exactly(schema), "table-name": _exactly(table)}
+        rules.append({"rule-type": "selection", **_numbered(rules), "object-locator": locator,
+                      "rule-action": "exclude"})  # fmt: skip
+    for schema, table, column in generated:
+        names = {"schema-name": schema, "table-name": table, "column-name": column}
+        locator = {key: _exactly(name) for key, name in names.items()}
+        rules.append({"rule-type": "transformation", **_numbered(rules), "rule-target": "column",
+                      "object-locator": locator, "rule-action": "remove-column"})  # fmt: skip
+    return ",".join(json.dumps(rule, separators=(",", ":"), ensure_ascii=False) for rule in rules)
+
+
+def _numbered(rules: Sequence[Any]) -> dict[str, str]:
+    """Number the next rule, behind those of the schemas."""
+    number = str(10 + len(rules))
+    return {"rule-id": number, "rule-name": number}
+
+
+def _exactly(name: str) -> str:
+    """Return a name for a mapping, in which an underscore matches any character."""
+    return name.replace("_", "[_]")
 
 
 def _run_file(source: OnPremises, file: Path) -> None:
