@@ -77,8 +77,8 @@ def small(whole: bool) -> int:
 
 @pytest.fixture(scope="session")
 def many(whole: bool) -> int:
-    """The instances of each layer in a phase that is looked at alone; they fill pages of a hundred."""
-    return 1000 if whole else 300
+    """The instances of each layer in a phase that is looked at alone; in each region they fill pages of a hundred."""
+    return 1000 if whole else 400
 
 
 @pytest.fixture(scope="module")
