@@ -9,10 +9,9 @@ PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 demo: .venv/installed
 	$(BIN)/python -m builders.demo
 
-# Style and types first, since they fail fastest; then every test; last the integration suite on a deployed phase.
+# Style and types first, since they fail fastest; then every test, the integration suite on a deployed phase with them.
 test: .venv/installed style types
 	$(BIN)/python -m pytest $(PARALLEL)
-	$(BIN)/python -m builders.demo -- $(BIN)/python -m pytest tests/integration
 
 # Rotations and rollouts killed at every point, of which the tests take a sample, longer random stories, larger phases.
 harness: .venv/installed

@@ -1,5 +1,5 @@
-"""The demo: both generations of the AWS CLI deploy a phase, its rows move while they change, a command sees both
-databases, and a killed demo leaves nothing running."""
+"""The demo: both generations of the AWS CLI deploy a phase, its rows move while they change, and a command sees both
+databases."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from leftovers import gone_in_time, marked, started_by
+from leftovers import gone_in_time, marked
 
 from builders import deploy
 from builders.cloud.process import Cloud
@@ -52,44 +51,15 @@ def test_version_2_of_the_aws_cli_deploys_a_phase(cloud: Cloud, tmp_path: Path) 
     assert "logged in to PostgreSQL" in proof
 
 
-def react_to_interrupts() -> None:
-    """Tests that run in the background ignore Ctrl-C, and so would the processes that they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@pytest.mark.parametrize(
-    ("how", "when"),
-    [
-        (signal.SIGTERM, "--stack-name artifacts"),  # the source runs by now
-        (signal.SIGKILL, "--stack-name endpoints"),  # the database too
-        (signal.SIGINT, "transactions acknowledged"),  # rows move by now
-    ],
-)
-def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: signal.Signals, when: str) -> None:
-    command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(tmp_path)]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=marked(tmp_path),
-        preexec_fn=react_to_interrupts,
-    ) as child:
-        assert child.stdout is not None
-        lines = []
-        for line in child.stdout:
-            lines.append(line)
-            if when in line:
-                break
-        assert started_by(tmp_path) > {child.pid}, "".join(lines)
-        child.send_signal(how)
-        child.stdout.read()
-    assert gone_in_time(tmp_path)
-
-
 def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(folder), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=marked(folder))
+
+
+def test_the_integration_suite_holds_for_the_phase_of_the_demo(tmp_path: Path) -> None:
+    finished = demo(tmp_path, "--", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "passed" in finished.stdout
 
 
 def test_the_demo_moves_rows_that_change_all_the_time_and_ends_with_equal_digests(tmp_path: Path) -> None:
