@@ -9,12 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from leftovers import gone_in_time, marked
 
-from builders import deploy
+from builders import deploy, outputs
 from builders.cloud.process import Cloud
 from builders.rehearsal import database_login
 from builders.rehearsal.deployment import PHASES, PhaseAccounts, PhaseDeployment, source_database
@@ -51,15 +53,9 @@ def test_version_2_of_the_aws_cli_deploys_a_phase(cloud: Cloud, tmp_path: Path) 
     assert "logged in to PostgreSQL" in proof
 
 
-def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def demo(folder: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(folder), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=marked(folder))
-
-
-def test_the_integration_suite_holds_for_the_phase_of_the_demo(tmp_path: Path) -> None:
-    finished = demo(tmp_path, "--", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert "passed" in finished.stdout
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**marked(folder), **variables})
 
 
 def test_the_demo_moves_rows_that_change_all_the_time_and_ends_with_equal_digests(tmp_path: Path) -> None:
@@ -115,20 +111,45 @@ found = {
     "passwords": [psycopg.conninfo.conninfo_to_dict(url)["password"] for url in (source, target)],
     "modes": [psycopg.conninfo.conninfo_to_dict(url)["sslmode"] for url in (source, target)],
 }
+suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration"]
+finished = subprocess.run(suite, capture_output=True, text=True)
+found["integration suite"] = [finished.returncode, finished.stdout]
 pathlib.Path(sys.argv[1]).write_text(json.dumps(found))
 sys.exit(7)
 """
 
 
-def test_a_command_reaches_both_databases_of_somebodys_own_schemas(tmp_path: Path) -> None:
-    """Mixed case, letters beyond ASCII, identity and partitions; the exit code is the command's."""
-    file, script, found = tmp_path / "own.sql", tmp_path / "look.py", tmp_path / "found.json"
+@dataclass(frozen=True)
+class Ended:
+    """A demo of somebody's own schemas that is over, and what a command found that ran behind it."""
+
+    process: subprocess.CompletedProcess[str]
+    folder: Path
+    found: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def own_schemas(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    folder = tmp_path_factory.mktemp("own")
+    file, script, found = folder / "own.sql", folder / "look.py", folder / "found.json"
     file.write_text(OWN, encoding="utf-8")
     script.write_text(LOOK, encoding="utf-8")
-    finished = demo(tmp_path, "--source", str(file), "--", sys.executable, str(script), str(found))
+    outputs_file = {"STACKFERRY_OUTPUTS": str(folder / outputs.FLAT)}
+    finished = demo(folder, "--source", str(file), "--", sys.executable, str(script), str(found), **outputs_file)
     assert finished.returncode == 7, finished.stdout + finished.stderr
-    told = json.loads(found.read_text())
-    passwords = told.pop("passwords")
+    return Ended(finished, folder, json.loads(found.read_text()))
+
+
+def test_the_integration_suite_holds_for_the_phase_of_the_demo(own_schemas: Ended) -> None:
+    code, report = own_schemas.found["integration suite"]
+    assert (code, " passed" in report) == (0, True), report
+
+
+def test_a_command_reaches_both_databases_of_somebodys_own_schemas(own_schemas: Ended) -> None:
+    """Mixed case, letters beyond ASCII, identity and partitions; the exit code is the command's."""
+    passwords = own_schemas.found["passwords"]
+    told = {name: own_schemas.found[name] for name in ("source", "target", "rows", "owner", "account", "modes")}
+    said = own_schemas.process.stdout + own_schemas.process.stderr
     assert told == {
         "source": "app|f|t",
         "target": "ferry_owner|f|t",
@@ -137,11 +158,11 @@ def test_a_command_reaches_both_databases_of_somebodys_own_schemas(tmp_path: Pat
         "account": PHASES["dev"],
         "modes": ["verify-full", "verify-full"],
     }
-    assert [each for each in passwords if each in finished.stdout + finished.stderr] == []
-    parameters = (tmp_path / "dev" / "parameters.json").read_text()
+    assert [each for each in passwords if each in said] == []
+    parameters = (own_schemas.folder / "dev" / "parameters.json").read_text()
     assert '"SchemaName1=Sales"' in parameters
     assert json.dumps("SchemaName2=größe_über") in parameters
-    assert gone_in_time(tmp_path)
+    assert gone_in_time(own_schemas.folder)
 
 
 def test_a_file_that_fails_is_one_line_with_psqls_error_and_leaves_nothing_running(tmp_path: Path) -> None:
