@@ -63,12 +63,9 @@ def test_the_demo_moves_rows_that_change_all_the_time_and_ends_with_equal_digest
     assert finished.returncode == 0, finished.stdout + finished.stderr
     counts = re.findall(r"rows: ([\d,]+) in the source, ([\d,]+) in the target", finished.stdout)
     source, target = ([int(text.replace(",", "")) for text in side] for side in zip(*counts, strict=True))
-    assert source == sorted(source)
-    assert source[-1] > source[0] > 14_000
-    assert target == sorted(target)
+    assert source[-1] > source[-4] > source[0] > 14_000
     assert target[0] == 0
-    assert target[-1] > 14_000
-    assert "4 tables" in finished.stdout
+    assert target[-1] > target[-4] > 14_000
     assert re.search(r"4 tables, [\d,]+ rows: equal counts and digests on both sides", finished.stdout)
     assert re.search(r"all [\d,]+ payments that the application wrote are in the target", finished.stdout)
     assert "a stand-in for DMS" in finished.stdout
