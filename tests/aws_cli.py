@@ -1,7 +1,8 @@
 """The real AWS CLI without its start: a process that has imported it forks for each command.
 
 Starting Python and importing the CLI takes longer than most commands do, and a test that deploys a phase runs a
-hundred. `warm` gives an `AwsCli` whose commands run so; `make demo` and test_demo.py start the CLI as a person does.
+hundred. `warm` gives an `AwsCli` whose commands run so, `variables` what a program needs that starts `python -m awscli`
+itself. That programs start the CLI as a person would is what test_demo_ended.py shows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import dataclasses
 import functools
 import json
 import os
+import select
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,48 +24,68 @@ from typing import Any
 
 from builders.deploy import AwsCli
 
+SHADOW = Path(__file__).with_name("warm_cli")
+"""Has a package awscli that hands its arguments over."""
+
+ADDRESS = "WARM_AWS_CLI"
+"""The variable that names the server's socket."""
+
 
 def warm(cli: AwsCli) -> AwsCli:
     """The same CLI, for the same account, run by the warm process."""
     return dataclasses.replace(cli, execute=_execute)
 
 
+def variables() -> dict[str, str]:
+    """Variables by which a process, and those that it starts, run the CLI so."""
+    path = os.pathsep.join(filter(None, [str(SHADOW), os.environ.get("PYTHONPATH")]))
+    return {"PYTHONPATH": path, ADDRESS: _server()}
+
+
+def ask(address: str, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Let the server run a command; returns its code and what it wrote."""
+    with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rw") as stream:
+        connection.connect(address)
+        order = {"arguments": list(arguments), "environment": dict(environment), "directory": os.getcwd()}
+        print(json.dumps(order), file=stream, flush=True)
+        answer: dict[str, Any] = json.loads(stream.readline())
+    return answer
+
+
 def _execute(command: Sequence[str], *, env: Mapping[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
     """Stand in for subprocess.run. `command` begins with Python, -m and awscli."""
-    server = _server()
-    assert server.stdin
-    assert server.stdout
-    order = {"arguments": command[3:], "environment": dict(env), "directory": os.getcwd()}
-    server.stdin.write(json.dumps(order) + "\n")
-    server.stdin.flush()
-    answer = json.loads(server.stdout.readline())
+    answer = ask(_server(), command[3:], env)
     return subprocess.CompletedProcess(list(command), answer["code"], answer["stdout"], answer["stderr"])
 
 
 @functools.cache
-def _server() -> subprocess.Popen[str]:
-    server = subprocess.Popen(
-        [sys.executable, str(Path(__file__))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+def _server() -> str:
+    """Start the server for this process, and return its address."""
+    directory = tempfile.TemporaryDirectory(prefix="aws-cli-")
+    address = f"{directory.name}/socket"
+    server = subprocess.Popen([sys.executable, __file__, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert server.stdout
+    server.stdout.readline()
+    atexit.register(directory.cleanup)
     atexit.register(server.communicate)  # the end of its input ends it
-    return server
+    return address
 
 
-def _serve() -> None:
+def _serve(address: str) -> None:
     from awscli.clidriver import create_clidriver
 
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     driver = create_clidriver()
     _load(driver)
-    for line in sys.stdin:
-        with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-            child = os.fork()
-            if not child:
-                os.dup2(stdout.fileno(), 1)
-                os.dup2(stderr.fileno(), 2)
-                _run(driver, **json.loads(line))
-            _, status = os.waitpid(child, 0)
-            said = {name: _read(file) for name, file in (("stdout", stdout), ("stderr", stderr))}
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status), **said}), flush=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        print("ready", flush=True)
+        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:  # its end is that of the tests
+            connection, _ = listener.accept()
+            with connection:
+                if not os.fork():
+                    _answer(driver, connection)
 
 
 def _load(driver: Any) -> None:
@@ -75,23 +99,29 @@ def _load(driver: Any) -> None:
     os.close(output)
 
 
-def _run(driver: Any, arguments: list[str], environment: dict[str, str], directory: str) -> None:
-    os.chdir(directory)
-    os.environ.clear()
-    os.environ.update(environment)
-    try:
-        code = driver.main(arguments)
-    except SystemExit as end:
-        code = end.code
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code or 0)
-
-
-def _read(file: Any) -> str:
-    file.seek(0)
-    return str(file.read().decode())
+def _answer(driver: Any, connection: socket.socket) -> None:
+    """Run the command that a connection asks for, and end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with connection.makefile("rw") as stream, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        order = json.loads(stream.readline())
+        os.chdir(order["directory"])
+        os.environ.clear()
+        os.environ.update(order["environment"])
+        os.dup2(stdout.fileno(), 1)
+        os.dup2(stderr.fileno(), 2)
+        try:
+            code = driver.main(order["arguments"])
+        except SystemExit as end:
+            code = end.code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        answer = {"code": code or 0}
+        for name, file in (("stdout", stdout), ("stderr", stderr)):
+            file.seek(0)
+            answer[name] = file.read().decode()
+        print(json.dumps(answer), file=stream, flush=True)
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(sys.argv[1])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aws_cli
 import pytest
 from leftovers import gone_in_time, marked
 
@@ -55,7 +56,8 @@ def test_version_2_of_the_aws_cli_deploys_a_phase(cloud: Cloud, tmp_path: Path) 
 
 def demo(folder: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(folder), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**marked(folder), **variables})
+    environment = {**marked(folder), **aws_cli.variables(), **variables}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_the_demo_moves_rows_that_change_all_the_time_and_ends_with_equal_digests(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class _Shell:
     directory: Path
     cloud: Cloud
     functions: str
+    variables: Mapping[str, str]
 
     def run(self, command: str) -> str:
         """Return what a command prints, errors included."""
@@ -46,7 +47,7 @@ class _Shell:
         done = subprocess.run(
             ["bash", "-c", f"{_AWS}\n{self.functions}\n{command}"],
             cwd=self.directory,
-            env={**os.environ, **self.cloud.environment("111111111111"), **own},
+            env={**os.environ, **self.cloud.environment("111111111111"), **own, **self.variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -56,15 +57,15 @@ class _Shell:
         return done.stdout.strip()
 
 
-def record() -> str:
-    """Run all steps and return the document."""
+def record(**variables: str) -> str:
+    """Run all steps and return the document; `variables` are those of a person who records it."""
     with tempfile.TemporaryDirectory() as name, running() as cloud:
         for file, content in _files().items():
             (Path(name) / file).write_text(json.dumps(content))
         _enroll(cloud, "111111111111", "Administration", {"Service": "cloudformation.amazonaws.com"})
         _enroll(cloud, "222222222222", "Execution", {"AWS": "111111111111"})
         functions = WALK.read_text().partition("```bash\n")[2].partition("```")[0]
-        text = "\n".join(_walked(_Shell(Path(name), cloud, functions)))
+        text = "\n".join(_walked(_Shell(Path(name), cloud, functions, variables)))
         return _steady(text.replace(cloud.endpoint_url, "http://127.0.0.1:4566"))
 
 
