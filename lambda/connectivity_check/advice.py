@@ -1,4 +1,4 @@
-"""What to look at when a way ends: by what the server is to us, and by how the way ended."""
+"""Advice on a failed connection: by the server's role for us, and by the step at which the connection failed."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from way import StepFailed, Way, ask_for_tls, connect, encrypt, encrypting
 
 HTTPS = 443
 KEYS_OF_A_SECRET = ("username", "password", "host", "port")
-"""What DMS reads (DMS user guide, "Using secrets to access Database Migration Service endpoints")."""
+"""The keys that DMS reads (DMS user guide, "Using secrets to access Database Migration Service endpoints")."""
 
 _CURED_BY_TIME = ("53300", "57P03")  # too many connections; starting up
 

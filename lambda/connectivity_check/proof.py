@@ -21,7 +21,7 @@ WAY_SECONDS = 40.0
 
 
 class Destination(Protocol):
-    """What can be reached, and how one gets there."""
+    """A destination to reach, and the way to connect to it."""
 
     @property
     def way(self) -> Way:

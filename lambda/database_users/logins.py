@@ -27,7 +27,7 @@ _ADVICE = {
 
 
 class UserNotMade(ResourceFailed):
-    """The role is not as DMS needs it; nothing was changed, or all that was changed stands in the message."""
+    """The role is not as DMS needs it; nothing was changed, or the message says all that was changed."""
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def as_master(secret: RotatingSecret, deadline: Deadline) -> Iterator[VerifiedCo
 
 
 def logs_in(credentials: Credentials, deadline: Deadline) -> bool:
-    """Whether the password is the role's. Raises UserNotMade where the server refuses for another reason."""
+    """Return whether the password is the role's. Raises UserNotMade where the server refuses for another reason."""
     try:
         with _session(credentials, deadline):
             return True

@@ -18,7 +18,7 @@ _ON_DATABASE = ("CONNECT", "CREATE")
 _ON_SCHEMA = ("CREATE", "USAGE")
 _ON_TABLE = ("DELETE", "INSERT", "SELECT", "TRUNCATE", "UPDATE")
 
-# Owner's rights are no grants, so they are neither wanted nor superfluous. Catalogs are read by everybody.
+# Owner's rights are no grants, so they are neither needed nor superfluous. Catalogs are read by everybody.
 _HELD = """
 SELECT 'DATABASE' AS kind, quote_ident(datname) AS object, false AS to_come, privilege_type, is_grantable
   FROM pg_database, aclexplode(datacl), role
@@ -63,14 +63,14 @@ class Right(NamedTuple):
 
 
 def held(connection: VerifiedConnection, role: str) -> set[Right]:
-    """What has been granted to the role in this database."""
+    """The rights that the role has been granted in this database."""
     rights = {Right(*row) for row in connection.run(_with_role(_HELD), role=role)}
-    # To pass a right on is a second right: the first may be wanted and this one not.
+    # To pass a right on is a second right: the first may be needed and this one not.
     return rights | {right._replace(may_pass_on=False) for right in rights}
 
 
-def wanted(connection: VerifiedConnection, role: str, schemas: Sequence[str]) -> set[Right]:
-    """What DMS needs in this database as it is now."""
+def needed(connection: VerifiedConnection, role: str, schemas: Sequence[str]) -> set[Right]:
+    """The rights that DMS needs in this database as it is now."""
     listed = list(schemas)
     [[database]] = connection.run("SELECT quote_ident(current_database())")
     rights = {Right("DATABASE", database, False, privilege) for privilege in _ON_DATABASE}

@@ -104,17 +104,17 @@ def _schemas(connection: VerifiedConnection, schemas: Sequence[str]) -> list[str
 
 
 def _rights(connection: VerifiedConnection, role: str, schemas: Sequence[str]) -> list[str]:
-    wanted, held = rights.wanted(connection, role, schemas), rights.held(connection, role)
-    for statement in (*rights.revocations(held - wanted, role), *rights.grants(wanted - held, role)):
+    needed, held = rights.needed(connection, role, schemas), rights.held(connection, role)
+    for statement in (*rights.revocations(held - needed, role), *rights.grants(needed - held, role)):
         connection.run(statement)
-    left = rights.held(connection, role) ^ wanted
+    left = rights.held(connection, role) ^ needed
     if left:
         kind, name, _, privilege, _ = min(left)
         raise UserNotMade(
             f"{privilege} on {kind.lower()} {name} is not as {role} needs it, and the master user cannot change it: "
             "as the owner, or as whoever granted it, grant it or take it away, then deploy again"
         )
-    counts = {"granted": len(wanted - held), "revoked": len(held - wanted)}
+    counts = {"granted": len(needed - held), "revoked": len(held - needed)}
     return [f"{count} rights {what}" for what, count in counts.items() if count]
 
 

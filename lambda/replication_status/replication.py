@@ -64,7 +64,7 @@ def _sum(tables: list[dict[str, Any]], *counters: str) -> int:
 
 
 def _pages(dms: Any, operation: str, member: str, **request: Any) -> Iterator[dict[str, Any]]:
-    """What all pages of an answer hold; faults of DMS with a name pass, everything else is ReplicationUnknown."""
+    """The items of all pages of an answer; named faults of DMS pass, everything else is ReplicationUnknown."""
     expected = (dms.exceptions.ResourceNotFoundFault, dms.exceptions.InvalidResourceStateFault)
     marker: dict[str, str] = {}
     while True:

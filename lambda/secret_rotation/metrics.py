@@ -1,4 +1,4 @@
-"""What the alarms watch; the dimension is SecretArn, the event's SecretId."""
+"""The metrics that the alarms watch; the dimension is SecretArn, the event's SecretId."""
 
 from __future__ import annotations
 

@@ -27,11 +27,11 @@ class Stages:
         return next((version for version, labels in self.labels_of.items() if label in labels), None)
 
     def carries(self, version: str, label: str) -> bool:
-        """Whether the version carries the label."""
+        """Return whether the version carries the label."""
         return label in self.labels_of.get(version, ())
 
     def is_current(self, version: str) -> bool:
-        """Whether the version is what everybody logs in with."""
+        """Return whether the version is the one that everybody logs in with."""
         return self.carries(version, CURRENT)
 
     def require_under_rotation(self, version: str) -> None:
@@ -40,9 +40,9 @@ class Stages:
             raise RotationDisabled("rotation is not enabled for this secret: enable it before this function is called")
         labels = self.labels_of.get(version, ())
         if CURRENT not in labels and PENDING not in labels:
-            stands = f"carries {', '.join(labels)}" if labels else "carries no label"
+            carried = f"carries {', '.join(labels)}" if labels else "carries no label"
             raise VersionNotStaged(
-                f"version {version} {stands}: {PENDING} is needed. It was taken away, or another rotation took over; "
+                f"version {version} {carried}: {PENDING} is needed. It was taken away, or another rotation took over; "
                 "nothing was changed"
             )
 
@@ -90,7 +90,7 @@ class SecretStore:
         return None if text is None else str(text)
 
     def put_pending(self, version: str, text: str) -> None:
-        """Give the pending version its value, once: when another invocation was faster, its value stands."""
+        """Give the pending version its value, once: when another invocation was faster, its value stays."""
         try:
             self._call("put_secret_value", ClientRequestToken=version, SecretString=text, VersionStages=[PENDING])
         except AwsCallFailed as error:

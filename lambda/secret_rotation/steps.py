@@ -25,7 +25,7 @@ log = logging.getLogger("rotation")
 
 @dataclass(frozen=True)
 class Tools:
-    """What a step works with; made anew for each invocation, since all of it shares one deadline."""
+    """Clients and deadline of a step; made anew for each invocation, since all of it shares one deadline."""
 
     store: SecretStore
     database: Database
@@ -47,7 +47,7 @@ def create_secret(tools: Tools, token: str) -> None:
 def set_secret(tools: Tools, token: str) -> None:
     """Make the database accept the pending password.
 
-    AWSCURRENT is tried first: in a rotation without incident it is the one that works, and no failed login stands in
+    AWSCURRENT is tried first: in a rotation without incident it is the one that works, and no failed login is in
     the server's log. AWSPENDING works when this step was cut off after its work was done, AWSPREVIOUS when AWSCURRENT
     was promoted beside us or the database went back one rotation.
     """
@@ -142,7 +142,7 @@ def _agreeing(text: str, current: Credentials, inherited: str = "{}") -> Credent
 
 
 def _with_login(tools: Tools, credentials: Credentials, action: Callable[[Session], None]) -> bool:
-    """Whether these credentials log in; if so, after the action. Only a wrong password counts as "no"."""
+    """Return whether these credentials log in; if so, carry out the action. Only a wrong password counts as "no"."""
     try:
         with tools.database.login(credentials) as session:
             action(session)

@@ -36,7 +36,7 @@ _NOT_MADE = "not-made-"
 
 Event = Mapping[str, Any]
 Work = Callable[[Event, Deadline], str]
-"""What is done for one kind of request; it returns a sentence for the log."""
+"""The work for one kind of request; it returns a sentence for the log."""
 
 
 _failed_updates: list[dict[str, Any]] = []
@@ -48,7 +48,7 @@ class ResourceFailed(Exception):
 
 
 class AnswerNotDelivered(Exception):
-    """CloudFormation could not be told. Lambda then runs the whole event again."""
+    """CloudFormation did not get the answer. Lambda then runs the whole event again."""
 
 
 def answer(event: Event, context: LambdaContext, works: Mapping[str, Work]) -> None:
@@ -81,7 +81,7 @@ def answer(event: Event, context: LambdaContext, works: Mapping[str, Work]) -> N
 def _do(event: Event, works: Mapping[str, Work], deadline: Deadline) -> str:
     """Do the work, unless there is none.
 
-    CloudFormation deletes also what it was told could not be made. And it takes back an update that failed by one with
+    CloudFormation also deletes a resource whose creation failed. And it takes back an update that failed by one with
     the old properties: where these fail as well, the stack would be left in UPDATE_ROLLBACK_FAILED.
     """
     if event["RequestType"] == "Delete" and _identifier(event).startswith(_NOT_MADE):
@@ -94,7 +94,7 @@ def _do(event: Event, works: Mapping[str, Work], deadline: Deadline) -> str:
 
 
 def _update(event: Event, properties: str) -> dict[str, Any]:
-    """What identifies an update: the resource, and what it was to become or comes from."""
+    """The identity of an update: the resource, and the properties it changes to or comes from."""
     return {"of": (event["StackId"], event["LogicalResourceId"]), "properties": event.get(properties)}
 
 
@@ -111,7 +111,7 @@ def _identifier(event: Event) -> str:
 
 
 def _where(error: Exception) -> str:
-    """An unforeseen error by type and place; not by its text, which may quote what it stumbled over."""
+    """An unforeseen error by type and line; not by its text, which may quote what it stumbled over."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {os.path.basename(last.filename)}, line {last.lineno}: please report it"
 

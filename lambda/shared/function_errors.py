@@ -1,4 +1,4 @@
-"""What can stop any function that logs in to PostgreSQL with a secret, by name.
+"""Errors that can stop any function that logs in to PostgreSQL with a secret, by name.
 
     FunctionError
     ├── SecretInvalid        the secret is not the JSON that is needed
@@ -31,11 +31,11 @@ class Unreachable(FunctionError):
 
 
 class TlsRefused(FunctionError):
-    """The server's TLS could not be verified, so it was not told who is calling."""
+    """The server's TLS could not be verified, so neither user nor password was sent."""
 
 
 class AuthenticationUnsafe(FunctionError):
-    """The server wanted the clear password, or let us in without asking for one."""
+    """The server asked for the clear password, or let us in without asking for one."""
 
 
 class OutOfTime(FunctionError):

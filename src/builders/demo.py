@@ -106,7 +106,7 @@ def _interrupt(_signal: int, _frame: Any) -> NoReturn:
 
 @dataclass(frozen=True)
 class Demo:
-    """What a demo is told, and where it tells of itself."""
+    """The input of a demo, and the output to which it reports."""
 
     console: Console
     say: Say

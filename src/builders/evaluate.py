@@ -15,7 +15,7 @@ from builders import intrinsics
 from builders.errors import EvaluationError
 
 NO_VALUE = object()
-"""What `AWS::NoValue` resolves to; a property or list item that has it is left out."""
+"""The value of `AWS::NoValue`; a property or list item that has it is left out."""
 
 EXAMPLE_ACCOUNT = "1" * 12
 _ZONES = {"us-west-1": "ac", "ca-west-1": "abc", "ap-northeast-1": "acd"}
@@ -131,7 +131,7 @@ class _Scope:
         }
 
     def holds(self, body: Mapping[str, Any]) -> bool:
-        """Whether the condition of a resource or output holds; without one it does."""
+        """Return whether the condition of a resource or output holds; True without a condition."""
         return "Condition" not in body or self.condition(body["Condition"])
 
     def test(self, expression: Any) -> bool:

@@ -55,7 +55,7 @@ def from_this_account() -> Condition:
 
 
 def trust(sid: str, principal: Principal, condition: Condition | None = None) -> PolicyDocument:
-    """Who may assume a role."""
+    """The trust policy of a role."""
     statement = Statement(Sid=sid, Effect=Allow, Action=[sts.AssumeRole], Principal=principal)
     if condition is not None:
         statement.Condition = condition
@@ -63,7 +63,7 @@ def trust(sid: str, principal: Principal, condition: Condition | None = None) ->
 
 
 def migration_external_id() -> Sub:
-    """What a caller from another account says to assume a role of this phase, and of no other."""
+    """The external ID with which a caller from another account assumes a role of this phase, and of no other."""
     return Sub(naming.external_id(f"${{{naming.MIGRATION_PHASE}}}"))
 
 
@@ -83,7 +83,7 @@ def account() -> Principal:
 
 
 def account_root() -> Sub:
-    """The ARN that stands for the whole account in a resource policy."""
+    """The ARN that means the whole account in a resource policy."""
     return Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root")
 
 

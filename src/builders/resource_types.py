@@ -1,4 +1,4 @@
-"""What the CloudFormation registry says of a resource type, by the schemas that cfn-lint ships: one type at a time.
+"""Facts of the CloudFormation registry on a resource type, by the schemas that cfn-lint ships: one type at a time.
 
 Importing this module is quick; cfn-lint's schema manager is imported with the first question.
 """
@@ -78,7 +78,7 @@ class ResourceType:
 
     @property
     def deleted_first(self) -> bool:
-        """Whether a replacement deletes the old one before it makes the new one; else it is the other way."""
+        """True where a replacement deletes the old one before it makes the new one; else it is the other way."""
         return self.schema.get("replacementStrategy") == "delete_then_create"
 
     @functools.cached_property
@@ -111,9 +111,9 @@ def load(name: str, region: str = HOME_REGION) -> ResourceType | None:
     """Return a type by name as it is in a region, or None where the registry does not have it."""
     from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError  # noqa: PLC0415 (as above)
 
-    for place in (region, HOME_REGION):
+    for each in (region, HOME_REGION):
         try:
-            found = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region=place, resource_type=name)
+            found = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region=each, resource_type=name)
         except (ResourceNotFoundError, KeyError):
             continue
         return ResourceType(name, found.schema, tuple(found.get_atts.data), found.resolver)

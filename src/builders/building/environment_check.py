@@ -32,7 +32,7 @@ from builders.reachability import flows
 
 VPC = re.compile("VpcCidr$")
 ON_PREMISES = re.compile("OnPremisesCidr")
-"""How the keys of on-premises ranges begin; one may hold several ranges with commas between them."""
+"""The beginning of the keys of on-premises ranges; one may hold several ranges with commas between them."""
 CLIENT = re.compile(f"({clients.APPLICATION}|{clients.OPERATOR})Cidr[0-9]+$")
 ANY_RANGE = re.compile("[A-Za-z]+Cidr[0-9]*$")
 

@@ -18,7 +18,7 @@ _PLAIN_KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _SHOWN_CHARACTERS = 120
 _LINE_CHARACTERS = 100
 _LINE_LEVELS = 2
-"""What stands on one line of a JSON template: a tag with its reference, but no whole resource."""
+"""The limits of one line of a JSON template: a tag with its reference fits, a whole resource does not."""
 
 
 class Format(enum.Enum):
@@ -56,7 +56,7 @@ def _json_text(node: Any, depth: int = 0) -> str:
 
 
 def _levels(node: Any) -> int:
-    """How deep the lists and mappings of a value go."""
+    """The depth of a value's nested lists and mappings."""
     if not isinstance(node, Mapping | list):
         return 0
     parts = node.values() if isinstance(node, Mapping) else node

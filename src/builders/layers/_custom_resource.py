@@ -12,11 +12,11 @@ from builders.layers import _functions
 from builders.stack import Stack
 
 ANSWER_SECONDS = 60
-"""How long CloudFormation waits beyond the function's own time limit. Without a limit of its own it waits an hour for
+"""The time CloudFormation waits beyond the function's own time limit. Without a limit of its own it waits an hour for
 a function that cannot even start (CloudFormation user guide, "Custom resources", ServiceTimeout)."""
 
 PROPERTIES: dict[str, Any] = {**CustomResource.props, "PackageKey": (str, True), "ReleaseId": (str, True)}
-"""The properties that every one has, as troposphere wants them told."""
+"""The properties that every one has, as troposphere takes them."""
 
 
 def add(

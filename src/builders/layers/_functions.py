@@ -1,4 +1,4 @@
-"""A Lambda function in the phase's VPC, with all that it stands on: log group, role, a place for failed events."""
+"""A Lambda function in the phase's VPC, with all that it needs: log group, role, a destination for failed events."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _NETWORK_INTERFACES = [
     ec2_actions.DescribeSubnets,
     ec2_actions.UnassignPrivateIpAddresses,
 ]
-"""What Lambda does to put a function into a VPC (Lambda developer guide, "Giving Lambda functions access to resources
-in an Amazon VPC")."""
+"""The actions of Lambda to put a function into a VPC (Lambda developer guide, "Giving Lambda functions access to
+resources in an Amazon VPC")."""
 
 _VPC_WILDCARDS = {
     "LiveInTheVpc": "EC2 describes without a resource, and the interfaces have no id before they are made"
@@ -42,7 +42,7 @@ _VPC_WILDCARDS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """The parameters of a function: where its package lies, how long its log is kept; and what it wears in the VPC."""
+    """The parameters of a function: where its package lies, how long its log is kept; its security group in the VPC."""
 
     bucket: Parameter
     key: Parameter

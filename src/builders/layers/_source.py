@@ -64,7 +64,7 @@ def secret_key_arn() -> Parameter:
 
 
 def certificate() -> Parameter:
-    """Who signed the certificate of the on-premises PostgreSQL: public, so no secret."""
+    """The authority that signed the certificate of the on-premises PostgreSQL: public, so no secret."""
     return parameters.string(
         "SourceCertificatePem",
         "PEM of the authority that signed the on-premises PostgreSQL's certificate; empty for SourceSslMode require",

@@ -65,7 +65,7 @@ def build(stack: Stack) -> None:
 
 @dataclass(frozen=True)
 class _People:
-    """Who may assume a role: accounts and an organization as parameters, and the conditions that they are given."""
+    """Those who may assume a role: accounts and an organization as parameters, and the conditions for these."""
 
     listed: Any
     has_listed: str
@@ -110,11 +110,11 @@ def _migration_role(stack: Stack, people: _People) -> None:
     asked_for = stack.parameter(
         parameters.boolean("CreateMigrationRole", "Make the role that carries the migration and reads its secrets")
     ).ref()
-    wanted = stack.condition("HasMigrationRole", Equals(asked_for, "true"))
+    has_role = stack.condition("HasMigrationRole", Equals(asked_for, "true"))
     role = stack.add(
         iam.Role(
             "MigrationRole",
-            Condition=wanted,
+            Condition=has_role,
             RoleName=stack.name(MIGRATION_ROLE),
             Description="Carries the migration of one phase: runs its task, and logs in to its two databases",
             MaxSessionDuration=_LONGEST_SESSION_SECONDS,
@@ -126,14 +126,14 @@ def _migration_role(stack: Stack, people: _People) -> None:
     stack.add(
         iam.ManagedPolicy(
             "MigrationPolicy",
-            Condition=wanted,
+            Condition=has_role,
             Description="Runs the replication task of one phase, and reads the secrets of its two databases",
             PolicyDocument=policies.document(*_run_task(), *_watch(stack), *_read_secrets(stack)),
             Roles=[role.ref()],
             Metadata={"WildcardReasons": _WILDCARDS},
         )
     )
-    stack.output("MigrationRoleArn", role.get_att("Arn"), "Role of whoever carries the migration", condition=wanted)
+    stack.output("MigrationRoleArn", role.get_att("Arn"), "Role of whoever carries the migration", condition=has_role)
 
 
 def _trust_with_second_factor() -> PolicyDocument:

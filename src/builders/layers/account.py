@@ -1,4 +1,4 @@
-"""What an account has once, whatever phases live in it: DMS's roles, the plan role, and StackSets' execution role."""
+"""Resources made once per account, for all phases: DMS's roles, the plan role, and StackSets' execution role."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def build(stack: Stack) -> None:
 
 def _dms_role(stack: Stack, title: str, name: str, aws_policy: str, trust: PolicyDocument) -> None:
     """Make a role of DMS where the account lacks it: IAM is global, and a second one of the name is refused."""
-    wanted = stack.parameter(
+    is_created = stack.parameter(
         parameters.choice(
             f"Create{title}",
             f"true where nothing else has made {name} in this account; false where it is there, or stayed there "
@@ -71,7 +71,7 @@ def _dms_role(stack: Stack, title: str, name: str, aws_policy: str, trust: Polic
     stack.add(
         iam.Role(
             title,
-            Condition=stack.condition(f"Is{title}Wanted", Equals(wanted, "true")),
+            Condition=stack.condition(f"Is{title}Wanted", Equals(is_created, "true")),
             RoleName=name,
             Description=f"Lets AWS DMS work in this account; every replication in it needs {name}",
             AssumeRolePolicyDocument=trust,
@@ -128,7 +128,7 @@ def _plan_statements() -> list[Statement]:
 
 
 def _watching_statements() -> list[Statement]:
-    """What a rollout asks before it goes on: alarms, running tasks, and whether the account can read its packages."""
+    """Permissions for a rollout's checks: alarms, running tasks, and whether the account can read its packages."""
     packages = Sub("arn:${AWS::Partition}:s3:::stackferry-${ToolingAccountId}-*/*.zip")
     return [
         policies.allow("ReadAlarms", [cloudwatch.DescribeAlarms], [_in_every_region("cloudwatch", "alarm:*")]),
@@ -143,5 +143,5 @@ def _stacks() -> Sub:
 
 
 def _in_every_region(service: str, resource: str) -> Sub:
-    """IAM is global, and this layer stands in one region of the account."""
+    """IAM is global, and this layer is in one region of the account."""
     return Sub(f"arn:${{AWS::Partition}}:{service}:*:${{AWS::AccountId}}:{resource}")

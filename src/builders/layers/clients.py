@@ -1,4 +1,4 @@
-"""Who uses the database of a phase: applications and the operators' hosts, by range or by security group.
+"""Clients of a phase's database: applications and the operators' hosts, by range or by security group.
 
 Nobody is let in unless a parameter says so, and then to the database's port alone. A range outside the VPC needs three
 things: a rule of the database's group, an entry for the answers in the network ACL, and a route for them. The ACL's
@@ -28,7 +28,7 @@ AFTER = ("database",)
 APPLICATION, OPERATOR = "Application", "Operator"
 RANGES = {APPLICATION: 4, OPERATOR: 2}
 GROUPS = {APPLICATION: 2, OPERATOR: 1}
-"""How many of each kind a phase can let in; the ACL has room for 20 entries a direction, and `network` uses ten."""
+"""Limits of each kind for a phase; the ACL has room for 20 entries a direction, and `network` uses ten."""
 
 PREFIX_LENGTHS = (16, 32)
 """A range wider than a VPC can be is somebody's whole network."""
@@ -83,7 +83,7 @@ def _placeholder(stack: Stack) -> None:
 
 
 def _in_place_of_tags() -> dict[str, Any]:
-    """Metadata of a security group's rule: CloudFormation gives rules no tags, and here stands what they would say."""
+    """Metadata of a security group's rule: CloudFormation gives rules no tags, and this is what they would say."""
     return {"Tags": {tag: parameters.reference(parameter) for tag, parameter in naming.TAGS.items()}}
 
 
@@ -119,8 +119,8 @@ def _slot(stack: Stack, kind: str, number: int, value: Ref, condition: str) -> _
 
 
 def _let_group_in(stack: Stack, slot: _Slot, port: Ref) -> None:
-    """Let the wearers of a group in; within the VPC the ACL and the VPC's own route let them pass already."""
-    # "account/sg-id", or "sg-id" of our own account: before "sg-" stands the account with its slash, or nothing.
+    """Let the members of a security group in; within the VPC the ACL and the VPC's own route let them pass already."""
+    # "account/sg-id", or "sg-id" of our own account: before "sg-" is the account with its slash, or nothing.
     account, identifier = (Select(part, Split("sg-", slot.value)) for part in (0, 1))
     stack.add(
         ec2.SecurityGroupIngress(
@@ -175,7 +175,7 @@ def _route_back(stack: Stack, slot: _Slot, transit_gateway_id: Ref) -> None:
     announced it could not forward (EC2 API reference, "EnableVgwRoutePropagation"). So nothing here holds
     on to that gateway when `network` changes to the other.
     """
-    wanted = stack.parameter(
+    needs_route = stack.parameter(
         parameters.boolean(
             route_parameter(slot.parameter),
             f"true where {slot.parameter} lies outside the OnPremisesCidr ranges, behind the transit gateway",
@@ -186,7 +186,7 @@ def _route_back(stack: Stack, slot: _Slot, transit_gateway_id: Ref) -> None:
             f"RouteTo{slot.kind}Range{slot.number}",
             Condition=stack.condition(
                 f"Has{slot.kind}Route{slot.number}",
-                And(Condition(slot.is_given), Equals(wanted, "true"), Condition(connectivity.IS_TRANSIT_GATEWAY)),
+                And(Condition(slot.is_given), Equals(needs_route, "true"), Condition(connectivity.IS_TRANSIT_GATEWAY)),
             ),
             RouteTableId=stack.import_value(network.PRIVATE_ROUTE_TABLE_IDS),
             DestinationCidrBlock=slot.value,
@@ -198,7 +198,7 @@ def _route_back(stack: Stack, slot: _Slot, transit_gateway_id: Ref) -> None:
         Not(Equals(slot.value, "")),
         f"{route_parameter(slot.parameter)} is true, and {slot.parameter} is empty; give the range, or leave the "
         "route out",
-        when=Equals(wanted, "true"),
+        when=Equals(needs_route, "true"),
     )
 
 

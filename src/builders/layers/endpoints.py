@@ -91,7 +91,7 @@ def _interfaces() -> list[Interface]:
 
 
 def _secrets_manager() -> tuple[Statement, ...]:
-    """What the rotation function calls, which makes its passwords itself, and what DMS reads."""
+    """Permissions for the rotation function, which makes its passwords itself, and for DMS, which reads the secrets."""
     return (
         _own(
             "UseSecrets",
@@ -108,7 +108,7 @@ def _secrets_manager() -> tuple[Statement, ...]:
 
 
 def _dms() -> tuple[Statement, ...]:
-    """What tells how the replication is doing."""
+    """Permissions to see the state of the replication."""
     return (
         _own("FindReplication", [dms.DescribeReplicationInstances, dms.DescribeReplicationTasks], ANYTHING),
         _own("ReadTableStatistics", [dms.DescribeTableStatistics], [policies.arn("dms", "task:*")]),
@@ -123,10 +123,10 @@ def _own(sid: str, actions: Sequence[Action], resources: Sequence[Any]) -> State
 def _interface(stack: Stack, interface: Interface) -> None:
     attributes: dict[str, Any] = {}
     if interface.purpose:
-        wanted = stack.parameter(
+        switch = stack.parameter(
             parameters.boolean(f"{interface.title}Enabled", f"Whether to pay for an endpoint for {interface.purpose}")
         )
-        attributes["Condition"] = stack.condition(f"Has{interface.title}", Equals(wanted.ref(), "true"))
+        attributes["Condition"] = stack.condition(f"Has{interface.title}", Equals(switch.ref(), "true"))
     stack.add(
         ec2.VPCEndpoint(
             interface.title,

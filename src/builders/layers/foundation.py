@@ -26,7 +26,7 @@ ENCRYPT_AND_DECRYPT: tuple[Action, ...] = (
     kms_actions.DescribeKey,
 )
 ENVELOPE: tuple[Action, ...] = (kms_actions.Decrypt, kms_actions.GenerateDataKey)
-"""What a publisher to an encrypted topic needs (SNS developer guide, "Managing encryption keys and costs")."""
+"""Permissions to publish to an encrypted topic (SNS developer guide, "Managing encryption keys and costs")."""
 
 THIS_KEY = ["*"]
 """In a key policy the resource is always the key that the policy is attached to."""

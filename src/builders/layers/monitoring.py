@@ -1,4 +1,4 @@
-"""What watches a phase: alarms, events of the replication task, a dashboard, the function that publishes progress."""
+"""Monitoring of a phase: alarms, events of the replication task, a dashboard, the function that publishes progress."""
 
 from __future__ import annotations
 

@@ -24,12 +24,14 @@ PRIVATE_ROUTE_TABLE_IDS = Export(
     "network", "PrivateRouteTableIds", "The route tables of the private subnets, joined by commas"
 )
 PRIVATE_NETWORK_ACL_ID = Export("network", "PrivateNetworkAclId", "The network ACL of the private subnets")
-DATABASE_SECURITY_GROUP_ID = Export("network", "DatabaseSecurityGroupId", "Worn by the target database")
+DATABASE_SECURITY_GROUP_ID = Export("network", "DatabaseSecurityGroupId", "Security group of the target database")
 DMS_SECURITY_GROUP_ID = Export(
-    "network", "DmsSecurityGroupId", "Worn by the replication instance and by the function that proves its way"
+    "network",
+    "DmsSecurityGroupId",
+    "Security group of the replication instance and of the function that proves its way",
 )
-FUNCTION_SECURITY_GROUP_ID = Export("network", "FunctionSecurityGroupId", "Worn by the functions in the VPC")
-ENDPOINT_SECURITY_GROUP_ID = Export("network", "EndpointSecurityGroupId", "Worn by the interface endpoints")
+FUNCTION_SECURITY_GROUP_ID = Export("network", "FunctionSecurityGroupId", "Security group of the functions in the VPC")
+ENDPOINT_SECURITY_GROUP_ID = Export("network", "EndpointSecurityGroupId", "Security group of the interface endpoints")
 
 
 def build(stack: Stack) -> None:

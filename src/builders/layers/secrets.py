@@ -21,9 +21,9 @@ DMS_USERNAME = "ferry_dms"
 
 PASSWORD_LENGTH = 32
 EXCLUDED_CHARACTERS = ";.:+/@\"'\\% "
-"""What a reader of the password refuses or misreads: DMS the first four (DMS user guide, "Using secrets to access
-Database Migration Service endpoints"), RDS the slash, the at sign, the double quote and the space (RDS API reference,
-"CreateDBInstance"); quotes, backslash and percent break connection strings and shells."""
+"""Characters that a reader of the password refuses or misreads: DMS the first four (DMS user guide, "Using secrets to
+access Database Migration Service endpoints"), RDS the slash, the at sign, the double quote and the space (RDS API
+reference, "CreateDBInstance"); quotes, backslash and percent break connection strings and shells."""
 
 
 def build(stack: Stack) -> None:
@@ -58,7 +58,7 @@ def _secret(stack: Stack, title: str, username: str, whose: str) -> secretsmanag
                 RequireEachIncludedType=True,
             ),
             # CloudFormation deletes a secret without a recovery window, and the snapshots that outlive the stack
-            # open with no other password. Unnamed, so that what stays never stands in the way of a new deployment.
+            # open with no other password. Unnamed, so that what stays never conflicts with a new deployment.
             DeletionPolicy="Retain",
             UpdateReplacePolicy="Retain",
         )

@@ -92,7 +92,7 @@ def why(task: Task) -> str:
 
 
 def trouble(table: Table) -> str:
-    """What is wrong with a table, as DMS gives it, and the way on; empty where nothing is."""
+    """The trouble of a table, as DMS gives it, and the remedy; empty where there is none."""
     said = []
     if table.state in _TABLES:
         said.append(f"{table.state}: {_TABLES[table.state]}")

@@ -1,8 +1,8 @@
 """Proves over evaluated templates, without AWS, that what the migration needs can be reached, and nothing else.
 
-    wanted = demands({"network": ..., "endpoints": ..., "database": ..., "clients": ...}, given)  # the templates
+    asked = demands({"network": ..., "endpoints": ..., "database": ..., "clients": ...}, given)  # the templates
     layers = {"network": ..., "endpoints": ..., "database": ..., "clients": ...}  # evaluated with the same parameters
-    findings = check(layers, wanted) + superfluous(layers, wanted)
+    findings = check(layers, asked) + superfluous(layers, asked)
 
     flows.py              the flows that the migration needs, by the parameters
     topology.py           the network in the evaluated templates
@@ -39,23 +39,23 @@ OPTIONAL_LAYERS = ("clients",)
 """Without it nobody but the migration itself uses the database."""
 
 
-def check(layers: Mapping[str, Evaluated], wanted: Demands) -> list[Finding]:
+def check(layers: Mapping[str, Evaluated], demands: Demands) -> list[Finding]:
     """Find what cannot be reached though it is needed, and what can be though it must not.
 
     `layers` maps "network", "endpoints", "database" and, where it is deployed, "clients" to their evaluated templates,
     where the imports of the latter are the exports of the first. Logical ids are unique over all of them.
     """
-    return _follow(_together(layers), layers["network"], wanted)
+    return _follow(_together(layers), layers["network"], demands)
 
 
-def superfluous(layers: Mapping[str, Evaluated], wanted: Demands) -> list[Finding]:
+def superfluous(layers: Mapping[str, Evaluated], demands: Demands) -> list[Finding]:
     """Find every rule, entry, route and policy statement without which `check` finds nothing more."""
     resources, network = _together(layers), layers["network"]
-    found = set(_follow(resources, network, wanted))
+    found = set(_follow(resources, network, demands))
     return [
         Finding("none that is needed", permission, "permits what nothing needs")
         for permission, remaining in without_each(resources)
-        if set(_follow(remaining, network, wanted)) <= found
+        if set(_follow(remaining, network, demands)) <= found
     ]
 
 
@@ -64,15 +64,15 @@ def _together(layers: Mapping[str, Evaluated]) -> Resources:
     return {name: {**body, LAYER: layer} for layer in taking_part for name, body in layers[layer].resources.items()}
 
 
-def _follow(resources: Resources, network: Evaluated, wanted: Demands) -> list[Finding]:
+def _follow(resources: Resources, network: Evaluated, demands: Demands) -> list[Finding]:
     topology = read(resources)
-    flows = {flow: list(journey.crossings(flow, topology)) for flow in needed(topology, network, wanted)}
+    flows = {flow: list(journey.crossings(flow, topology)) for flow in needed(topology, network, demands)}
     found = [
-        *placement.findings(topology, wanted),
-        *(found for flow, crossed in flows.items() for found in journey.findings(flow, crossed, topology, wanted)),
+        *placement.findings(topology, demands),
+        *(found for flow, crossed in flows.items() for found in journey.findings(flow, crossed, topology, demands)),
         *gateway_table_findings(topology),
-        *services.findings(topology, wanted),
-        *names.findings(topology, wanted),
-        *leaks.findings(topology, flows, list(chain.from_iterable(flows.values())), wanted),
+        *services.findings(topology, demands),
+        *names.findings(topology, demands),
+        *leaks.findings(topology, flows, list(chain.from_iterable(flows.values())), demands),
     ]
     return list(dict.fromkeys(found))  # what several subnets share is found once

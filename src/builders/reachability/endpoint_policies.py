@@ -1,4 +1,4 @@
-"""What the policy of a VPC endpoint says to a request: the part of IAM's language that such policies here use."""
+"""Evaluation of a VPC endpoint's policy for a request: the part of IAM's language that such policies here use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Request:
 
 
 def allows(policy: Mapping[str, Any], request: Request, *, at_gateway: bool = False) -> bool:
-    """Whether the policy lets the request through: some Allow fits it, and no Deny does.
+    """Return whether the policy lets the request through: some Allow fits it, and no Deny does.
 
     What this reader does not know counts against the request: such a condition keeps an Allow from fitting and a
     Deny from not fitting.

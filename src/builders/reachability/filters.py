@@ -1,4 +1,4 @@
-"""What security groups and network ACLs say to a packet."""
+"""Evaluation of security groups and network ACLs for a packet."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from builders.reachability.topology import ALL_PORTS, ANY_PROTOCOL, Entry, Group
 def group_admits(
     rules: Iterable[GroupRule], protocol: str, port: int, peers: Collection[str], ranges: Collection[IPv4Network]
 ) -> bool:
-    """Whether some rule lets `port` pass with a peer of that id, or with all addresses of `ranges`."""
+    """Return whether some rule lets `port` pass with a peer of that id, or with all addresses of `ranges`."""
     fitting = [
         rule for rule in rules if rule.protocol in (protocol, ANY_PROTOCOL) and rule.ports[0] <= port <= rule.ports[1]
     ]
     if any(rule.peer in peers for rule in fitting):
         return True
     open_ranges = [network for rule in fitting if (network := as_range(rule.peer)) is not None]
-    return bool(ranges) and all(any(wanted.subnet_of(network) for network in open_ranges) for wanted in ranges)
+    return bool(ranges) and all(any(cidr.subnet_of(network) for network in open_ranges) for cidr in ranges)
 
 
 @lru_cache(maxsize=4_000)
@@ -34,7 +34,7 @@ def as_range(peer: str) -> IPv4Network | None:
 
 @lru_cache(maxsize=4_000)
 def acl_admits(entries: tuple[Entry, ...], protocol: str, cidr: IPv4Network, ports: Ports) -> bool:
-    """Whether every packet with an address in `cidr` and a port in `ports` passes.
+    """Return whether every packet with an address in `cidr` and a port in `ports` passes.
 
     The answer can change only where an entry's range or ports begin or have just ended, so those are asked.
     """

@@ -1,4 +1,4 @@
-"""The flows that the migration needs, from what the parameters ask for and what stands in the VPC."""
+"""The flows that the migration needs, from what the parameters ask for and what is in the VPC."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLIENT = re.compile(f"({clients.APPLICATION}|{clients.OPERATOR})(Cidr|SecurityGr
 
 @dataclass(frozen=True)
 class Demands:
-    """What the parameters of a phase ask of its network; without connectivity there is no on-premises."""
+    """Demands of a phase's parameters on its network; without connectivity there is no on-premises."""
 
     account: str
     region: str
@@ -41,7 +41,7 @@ class Demands:
 
 @dataclass(frozen=True)
 class Client:
-    """Who uses the database: a range outside, or a security group as account and id; and the parameter that says so."""
+    """A user of the database: a range outside, or a security group as account and id; and its parameter."""
 
     parameter: str
     ranges: tuple[IPv4Network, ...] = ()
@@ -55,8 +55,8 @@ class Client:
 
 
 @dataclass(frozen=True)
-class Place:
-    """One end of a flow: what it wears and where it stands in the VPC, or its addresses outside."""
+class FlowEnd:
+    """One end of a flow: its security groups and subnets in the VPC, or its addresses outside."""
 
     name: str
     groups: tuple[str, ...] = ()
@@ -71,12 +71,12 @@ class Place:
 class Flow:
     """Connections that `source` opens to a port of `target`."""
 
-    source: Place
-    target: Place
+    source: FlowEnd
+    target: FlowEnd
     port: int
     protocol: str = "tcp"
     hint: str = ""
-    """What to do where no route leads there."""
+    """The remedy where no route leads there."""
 
     def __str__(self) -> str:
         """The flow in words, as findings name it."""
@@ -121,65 +121,65 @@ def _client(parameter: str, value: str, account: str) -> Client:
     return Client(parameter, ranges=(IPv4Network(value),))
 
 
-def functions(outputs: Mapping[str, Any]) -> Place:
+def functions(outputs: Mapping[str, Any]) -> FlowEnd:
     """The functions in the VPC."""
-    return Place("functions", (outputs[network.FUNCTION_SECURITY_GROUP_ID.name],), _private_subnets(outputs))
+    return FlowEnd("functions", (outputs[network.FUNCTION_SECURITY_GROUP_ID.name],), _private_subnets(outputs))
 
 
-def dms(outputs: Mapping[str, Any]) -> Place:
+def dms(outputs: Mapping[str, Any]) -> FlowEnd:
     """The replication instance, and the function that proves its way in its group."""
-    return Place("DMS", (outputs[network.DMS_SECURITY_GROUP_ID.name],), _private_subnets(outputs))
+    return FlowEnd("DMS", (outputs[network.DMS_SECURITY_GROUP_ID.name],), _private_subnets(outputs))
 
 
-def needed(topology: Topology, layer: Evaluated, wanted: Demands) -> Iterator[Flow]:
-    """Every flow without which something of the migration stands still; `layer` is the evaluated network."""
+def needed(topology: Topology, layer: Evaluated, demands: Demands) -> Iterator[Flow]:
+    """Every flow without which something of the migration stops; `layer` is the evaluated network."""
     replication = dms(layer.outputs)
     for client in (functions(layer.outputs), replication):
         for database in _databases(topology):
-            yield Flow(client, database, wanted.database_port)
+            yield Flow(client, database, demands.database_port)
         for endpoint in _interface_endpoints(topology):
             yield Flow(client, endpoint, 443)
         # S3's addresses are public and change, so only a filter that lets all pass lets S3 pass.
-        yield Flow(client, Place("S3", ranges=(EVERYWHERE,), prefix_list=wanted.s3_prefix_list), 443)
-    yield from _uses(topology, layer, wanted)
+        yield Flow(client, FlowEnd("S3", ranges=(EVERYWHERE,), prefix_list=demands.s3_prefix_list), 443)
+    yield from _uses(topology, layer, demands)
     # Replication reads the source there, and the fall-back writes to it: both are connections that DMS opens.
-    for cidr in wanted.on_premises:
-        yield Flow(replication, Place(f"on-premises {cidr}", ranges=(cidr,)), wanted.source_port)
+    for cidr in demands.on_premises:
+        yield Flow(replication, FlowEnd(f"on-premises {cidr}", ranges=(cidr,)), demands.source_port)
     for resolver in _resolvers(topology):
-        for server in wanted.name_servers:
+        for server in demands.name_servers:
             for protocol in ("tcp", "udp"):
-                yield Flow(resolver, Place(f"name server {server}", ranges=(server,)), 53, protocol)
+                yield Flow(resolver, FlowEnd(f"name server {server}", ranges=(server,)), 53, protocol)
 
 
-def _uses(topology: Topology, layer: Evaluated, wanted: Demands) -> Iterator[Flow]:
-    """What applications and the operators' hosts ask of the database, from wherever the parameters let them in."""
-    for client in wanted.clients:
-        # A group counts in the VPC alone, and no template says in which of its subnets the wearers stand.
+def _uses(topology: Topology, layer: Evaluated, demands: Demands) -> Iterator[Flow]:
+    """The flows of applications and the operators' hosts to the database, from wherever the parameters let them in."""
+    for client in demands.clients:
+        # A group counts in the VPC alone, and no template says in which of its subnets the members of the group are.
         subnets = _private_subnets(layer.outputs) if client.groups else ()
-        place = Place(client.name, client.groups, subnets, client.ranges, is_foreign=True)
+        user = FlowEnd(client.name, client.groups, subnets, client.ranges, is_foreign=True)
         hint = f"; {clients.route_parameter(client.parameter)}=true makes one" if client.ranges else ""
         for database in _databases(topology):
-            yield Flow(place, database, wanted.database_port, hint=hint)
+            yield Flow(user, database, demands.database_port, hint=hint)
 
 
 def _private_subnets(outputs: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(outputs[network.PRIVATE_SUBNET_IDS.name].split(","))
 
 
-def _databases(topology: Topology) -> Iterator[Place]:
+def _databases(topology: Topology) -> Iterator[FlowEnd]:
     subnet_groups = {f"${{{name}}}": group for name, group in topology.of_type("AWS::RDS::DBSubnetGroup")}
     for name, properties in topology.of_type("AWS::RDS::DBInstance"):
         subnets = subnet_groups.get(properties.get("DBSubnetGroupName", ""), {}).get("SubnetIds", ())
-        yield Place(f"database {name}", tuple(properties.get("VPCSecurityGroups", ())), tuple(subnets))
+        yield FlowEnd(f"database {name}", tuple(properties.get("VPCSecurityGroups", ())), tuple(subnets))
 
 
-def _interface_endpoints(topology: Topology) -> Iterator[Place]:
+def _interface_endpoints(topology: Topology) -> Iterator[FlowEnd]:
     for name, properties in topology.of_type("AWS::EC2::VPCEndpoint"):
         if properties["VpcEndpointType"] == "Interface":
-            yield Place(name, tuple(properties.get("SecurityGroupIds", ())), tuple(properties.get("SubnetIds", ())))
+            yield FlowEnd(name, tuple(properties.get("SecurityGroupIds", ())), tuple(properties.get("SubnetIds", ())))
 
 
-def _resolvers(topology: Topology) -> Iterator[Place]:
+def _resolvers(topology: Topology) -> Iterator[FlowEnd]:
     for name, properties in topology.of_type("AWS::Route53Resolver::ResolverEndpoint"):
         subnets = tuple(address["SubnetId"] for address in properties.get("IpAddresses", ()))
-        yield Place(name, tuple(properties.get("SecurityGroupIds", ())), subnets)
+        yield FlowEnd(name, tuple(properties.get("SecurityGroupIds", ())), subnets)

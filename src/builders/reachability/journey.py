@@ -19,7 +19,7 @@ CLIENT_PORTS: Ports = (1024, 65535)
 
 @dataclass(frozen=True)
 class Crossing:
-    """What must pass one side of a subnet's ACL: in which direction, with whom, on which ports."""
+    """Traffic that must pass one side of a subnet's ACL: its direction, its peer, its ports."""
 
     subnet: str
     egress: bool
@@ -29,7 +29,7 @@ class Crossing:
     what: str
 
 
-def findings(flow: Flow, crossed: Iterable[Crossing], topology: Topology, wanted: Demands) -> Iterator[Finding]:
+def findings(flow: Flow, crossed: Iterable[Crossing], topology: Topology, demands: Demands) -> Iterator[Finding]:
     """Everything that stops the flow, whose crossings are given; nothing when connections and answers pass."""
     yield from _at_the_groups(flow, topology)
     for crossing in crossed:
@@ -46,7 +46,7 @@ def findings(flow: Flow, crossed: Iterable[Crossing], topology: Topology, wanted
                 f"network ACL of {crossing.subnet}, {side}",
                 f"{crossing.what}: {flow.protocol} {first}-{last} with {crossing.peer} does not pass",
             )
-    yield from route_findings(flow, topology, wanted)
+    yield from route_findings(flow, topology, demands)
 
 
 def _at_the_groups(flow: Flow, topology: Topology) -> Iterator[Finding]:

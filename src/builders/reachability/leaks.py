@@ -1,4 +1,4 @@
-"""What must not be reachable: the internet from the VPC, the VPC from outside, whatever no needed flow asks for."""
+"""Forbidden connections: the internet from the VPC, the VPC from outside, whatever no needed flow asks for."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ NOWHERE = GroupRule(ANY_PROTOCOL, ALL_PORTS, "127.0.0.1/32")
 
 
 def findings(
-    topology: Topology, flows: Collection[Flow], crossed: Collection[Crossing], wanted: Demands
+    topology: Topology, flows: Collection[Flow], crossed: Collection[Crossing], demands: Demands
 ) -> Iterator[Finding]:
     """Every opening that is wider than the needed flows and their crossings."""
     yield from _doors(topology)
-    outside = [*wanted.on_premises, *(cidr for client in wanted.clients for cidr in client.ranges)]
+    outside = [*demands.on_premises, *(cidr for client in demands.clients for cidr in client.ranges)]
     for route in topology.routes:
         destination = as_range(route.destination)
         if destination is None or not any(destination.subnet_of(cidr) for cidr in outside):
@@ -88,7 +88,7 @@ def _acls(topology: Topology, needed: Collection[Crossing]) -> Iterator[Finding]
     for name, acl in topology.acls.items():
         subnets = {subnet for subnet, body in topology.subnets.items() if body.acl == name}
         if subnets and subnets <= topology.of_gateway:
-            # Open on purpose: nothing stands there, and the ACLs of the other subnets filter what passes (VPC Transit
+            # Open on purpose: nothing is there, and the ACLs of the other subnets filter what passes (VPC Transit
             # Gateways guide, "Transit gateway design best practices").
             continue
         for side, entries in (("egress", acl.egress), ("ingress", acl.ingress)):
@@ -105,7 +105,7 @@ def _acls(topology: Topology, needed: Collection[Crossing]) -> Iterator[Finding]
 
 
 def _is_asked(entry: Entry, crossing: Crossing, vpcs: Collection[IPv4Network]) -> bool:
-    """Whether a needed packet is what the entry is for; one entry may serve all subnets of the VPC."""
+    """Return whether the entry is for this needed packet; one entry may serve all subnets of the VPC."""
     serves_subnets = any(entry.cidr.subnet_of(vpc) for vpc in vpcs) and crossing.peer.subnet_of(entry.cidr)
     return (entry.protocol, entry.ports) == (crossing.protocol, crossing.ports) and (
         crossing.peer == entry.cidr or serves_subnets

@@ -1,4 +1,4 @@
-"""Whether names of the on-premises domain find their way to the name servers there."""
+"""Checks that queries for names of the on-premises domain reach the name servers there."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ FEWEST_ADDRESSES = 2
 """Fewer are refused (Route 53 API reference, "CreateResolverEndpoint", IpAddresses)."""
 
 
-def findings(topology: Topology, wanted: Demands) -> Iterator[Finding]:
-    """What keeps the VPC's resolver from asking every name server that the parameters give."""
-    if not wanted.name_servers:
+def findings(topology: Topology, demands: Demands) -> Iterator[Finding]:
+    """Return the obstacles between the VPC's resolver and the name servers that the parameters give."""
+    if not demands.name_servers:
         return
     flow = "names of on-premises"
     endpoints = {
@@ -26,13 +26,13 @@ def findings(topology: Topology, wanted: Demands) -> Iterator[Finding]:
         reference(name): {target["Ip"] for target in properties.get("TargetIps", ())}
         for name, properties in topology.of_type("AWS::Route53Resolver::ResolverRule")
         if properties.get("ResolverEndpointId") in endpoints
-        and (properties["RuleType"], properties["DomainName"]) == ("FORWARD", wanted.domain_name)
+        and (properties["RuleType"], properties["DomainName"]) == ("FORWARD", demands.domain_name)
     }
     asked = {
         server
         for _, properties in topology.of_type("AWS::Route53Resolver::ResolverRuleAssociation")
         for server in rules.get(properties["ResolverRuleId"], ())
     }
-    for server in wanted.name_servers:
+    for server in demands.name_servers:
         if str(server.network_address) not in asked:
             yield Finding(flow, "resolver", f"no forwarding rule of the VPC asks {server.network_address}")

@@ -1,4 +1,4 @@
-"""Whether everything stands in one VPC, every subnet in a zone and a range of its own, the database in all of them."""
+"""Checks that all is in one VPC, each subnet in a zone and a range of its own, and the database in all subnets."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from builders.reachability.ways import Finding
 EVERY_FLOW, TO_THE_DATABASE = "every flow", "functions and DMS to the database"
 
 
-def findings(topology: Topology, wanted: Demands) -> Iterator[Finding]:
-    """What stands elsewhere than the rest or listens elsewhere, and subnets that AWS refuses or that fail together."""
+def findings(topology: Topology, demands: Demands) -> Iterator[Finding]:
+    """Return resources outside the VPC, a wrong port, and subnets that AWS refuses or that fail together."""
     yield from _vpc(topology)
-    yield from _subnets(topology, wanted)
-    yield from _database(topology, wanted)
+    yield from _subnets(topology, demands)
+    yield from _database(topology, demands)
 
 
 def _vpc(topology: Topology) -> Iterator[Finding]:
@@ -34,11 +34,11 @@ def _vpc(topology: Topology) -> Iterator[Finding]:
             yield Finding(EVERY_FLOW, f"subnet {name}", f"{properties['CidrBlock']} lies outside its VPC")
 
 
-def _subnets(topology: Topology, wanted: Demands) -> Iterator[Finding]:
+def _subnets(topology: Topology, demands: Demands) -> Iterator[Finding]:
     for name, properties in topology.of_type("AWS::EC2::Subnet"):
-        if not re.fullmatch(f"{wanted.region}[a-z]", properties["AvailabilityZone"]):
+        if not re.fullmatch(f"{demands.region}[a-z]", properties["AvailabilityZone"]):
             zone = properties["AvailabilityZone"]
-            yield Finding(EVERY_FLOW, f"subnet {name}", f"{zone} is no zone of {wanted.region}")
+            yield Finding(EVERY_FLOW, f"subnet {name}", f"{zone} is no zone of {demands.region}")
     for (one, first), (other, second) in itertools.combinations(topology.of_type("AWS::EC2::Subnet"), 2):
         alike = len({reference(one), reference(other)} & topology.of_gateway) != 1
         if alike and first["AvailabilityZone"] == second["AvailabilityZone"]:
@@ -47,13 +47,13 @@ def _subnets(topology: Topology, wanted: Demands) -> Iterator[Finding]:
             yield Finding(EVERY_FLOW, f"subnets {one} and {other}", "overlap")
 
 
-def _database(topology: Topology, wanted: Demands) -> Iterator[Finding]:
+def _database(topology: Topology, demands: Demands) -> Iterator[Finding]:
     databases = dict(topology.of_type("AWS::RDS::DBInstance"))
     if not databases:
         yield Finding(TO_THE_DATABASE, "database", "there is none")
     for name, properties in databases.items():
-        if int(properties["Port"]) != wanted.database_port:
-            yield Finding(TO_THE_DATABASE, name, f"listens on {properties['Port']}, not on {wanted.database_port}")
+        if int(properties["Port"]) != demands.database_port:
+            yield Finding(TO_THE_DATABASE, name, f"listens on {properties['Port']}, not on {demands.database_port}")
     for name, properties in topology.of_type("AWS::RDS::DBSubnetGroup"):
         if topology.of_workload - set(properties["SubnetIds"]):
             yield Finding(TO_THE_DATABASE, name, "leaves out a zone")

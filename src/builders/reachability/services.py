@@ -1,4 +1,4 @@
-"""Whether AWS's services answer through the endpoints: there, under their usual names, and with policies that fit."""
+"""Checks that AWS's services answer through the endpoints: there, under their usual names, with policies that fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from builders.reachability.ways import Finding
 
 STRANGER = "9" * 12
 AWS_ITSELF = "0" * 12
-"""Stands for the account of AWS that signs the answers' URLs and owns their bucket."""
+"""The account of AWS that signs the answers' URLs and owns their bucket."""
 
 CALLS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "secretsmanager": tuple(
@@ -39,19 +39,19 @@ CALLS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "kms": (("kms:Decrypt", "key/any"), ("kms:GenerateDataKey", "key/any"), ("kms:DescribeKey", "key/any")),
     "sts": (("sts:AssumeRole", "role/any"),),
 }
-"""What functions and DMS call, by service: the action, and the resource after the account in its ARN."""
+"""The calls of the functions and of DMS, by service: the action, and the resource after the account in its ARN."""
 
 
-def findings(topology: Topology, wanted: Demands) -> Iterator[Finding]:
+def findings(topology: Topology, demands: Demands) -> Iterator[Finding]:
     """Services that nobody in the VPC can call, and calls that should not pass."""
     there = {(properties["VpcEndpointType"], properties["ServiceName"]) for _, properties in _endpoints(topology)}
-    for kind, service in (("Gateway", "s3"), *(("Interface", service) for service in wanted.services)):
-        if (kind, f"com.amazonaws.{wanted.region}.{service}") not in there:
+    for kind, service in (("Gateway", "s3"), *(("Interface", service) for service in demands.services)):
+        if (kind, f"com.amazonaws.{demands.region}.{service}") not in there:
             yield Finding(f"calls of {service}", "endpoints", f"there is no {kind.lower()} endpoint for it")
     for name, properties in _endpoints(topology):
         if properties["VpcEndpointType"] == "Interface":
             yield from _placement(name, properties, topology)
-        yield from _requests(name, properties, wanted)
+        yield from _requests(name, properties, demands)
 
 
 def _endpoints(topology: Topology) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -70,11 +70,11 @@ def _placement(name: str, properties: Mapping[str, Any], topology: Topology) -> 
                 yield Finding(flow, f"VPC {vpc}", f"{switch} is off, and private DNS needs it")
 
 
-def _requests(name: str, properties: Mapping[str, Any], wanted: Demands) -> Iterator[Finding]:
+def _requests(name: str, properties: Mapping[str, Any], demands: Demands) -> Iterator[Finding]:
     at_gateway = properties["VpcEndpointType"] == "Gateway"
     service = properties["ServiceName"].rsplit(".", 1)[-1]
-    passing = _answers(wanted) if service == "s3" else _calls(service, wanted)
-    refused = _strange_s3_calls(wanted) if service == "s3" else _strange_calls(service, wanted)
+    passing = _answers(demands) if service == "s3" else _calls(service, demands)
+    refused = _strange_s3_calls(demands) if service == "s3" else _strange_calls(service, demands)
     policy = properties.get("PolicyDocument", {})
     for request in passing:
         if not allows(policy, request, at_gateway=at_gateway):
@@ -87,54 +87,54 @@ def _requests(name: str, properties: Mapping[str, Any], wanted: Demands) -> Iter
             )
 
 
-def _calls(service: str, wanted: Demands, caller: str = "", owner: str = "") -> list[Request]:
-    caller, owner = caller or wanted.account, owner or wanted.account
+def _calls(service: str, demands: Demands, caller: str = "", owner: str = "") -> list[Request]:
+    caller, owner = caller or demands.account, owner or demands.account
     return [
-        Request(action, _arn(service, resource, owner, wanted.region), caller, owner)
+        Request(action, _arn(service, resource, owner, demands.region), caller, owner)
         for action, resource in CALLS.get(service, ())
     ]
 
 
-def _strange_calls(service: str, wanted: Demands) -> list[Request]:
+def _strange_calls(service: str, demands: Demands) -> list[Request]:
     """Another account's credentials, carried into the VPC to take data out; and our own on its secrets and keys."""
     outward = [
         request
-        for request in _calls(service, wanted, owner=STRANGER)
+        for request in _calls(service, demands, owner=STRANGER)
         if request.resource != "*"  # without a resource level nobody can tell whose it is
     ]
-    return [*_calls(service, wanted, caller=STRANGER, owner=STRANGER), *outward]
+    return [*_calls(service, demands, caller=STRANGER, owner=STRANGER), *outward]
 
 
-def _answers(wanted: Demands) -> list[Request]:
+def _answers(demands: Demands) -> list[Request]:
     """Calls of S3: our own buckets, and the bucket that custom resources answer into."""
-    return [*_bucket_calls("any", wanted.account, wanted.account, wanted), _answer(wanted)]
+    return [*_bucket_calls("any", demands.account, demands.account, demands), _answer(demands)]
 
 
-def _answer(wanted: Demands) -> Request:
-    bucket = f"cloudformation-custom-resource-response-{wanted.region.replace('-', '')}"
-    return Request("s3:PutObject", _bucket(f"{bucket}/any", wanted), AWS_ITSELF, AWS_ITSELF)
+def _answer(demands: Demands) -> Request:
+    bucket = f"cloudformation-custom-resource-response-{demands.region.replace('-', '')}"
+    return Request("s3:PutObject", _bucket(f"{bucket}/any", demands), AWS_ITSELF, AWS_ITSELF)
 
 
-def _strange_s3_calls(wanted: Demands) -> list[Request]:
+def _strange_s3_calls(demands: Demands) -> list[Request]:
     """Data leaves by a bucket of somebody else as well as by somebody else's credentials."""
-    own = wanted.account
+    own = demands.account
     return [
-        *_bucket_calls("strange", own, STRANGER, wanted),
-        *_bucket_calls("strange", STRANGER, STRANGER, wanted),
-        *_bucket_calls("any", STRANGER, own, wanted),
+        *_bucket_calls("strange", own, STRANGER, demands),
+        *_bucket_calls("strange", STRANGER, STRANGER, demands),
+        *_bucket_calls("any", STRANGER, own, demands),
     ]
 
 
-def _bucket_calls(bucket: str, caller: str, owner: str, wanted: Demands) -> list[Request]:
+def _bucket_calls(bucket: str, caller: str, owner: str, demands: Demands) -> list[Request]:
     return [
-        Request("s3:GetObject", _bucket(f"{bucket}/any", wanted), caller, owner),
-        Request("s3:PutObject", _bucket(f"{bucket}/any", wanted), caller, owner),
-        Request("s3:ListBucket", _bucket(bucket, wanted), caller, owner),
+        Request("s3:GetObject", _bucket(f"{bucket}/any", demands), caller, owner),
+        Request("s3:PutObject", _bucket(f"{bucket}/any", demands), caller, owner),
+        Request("s3:ListBucket", _bucket(bucket, demands), caller, owner),
     ]
 
 
-def _bucket(path: str, wanted: Demands) -> str:
-    return f"arn:{partition_of(wanted.region)}:s3:::{path}"
+def _bucket(path: str, demands: Demands) -> str:
+    return f"arn:{partition_of(demands.region)}:s3:::{path}"
 
 
 def _arn(service: str, resource: str, account: str, region: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether a route leads where a flow goes, and whether what the route leads through is joined on both sides."""
+"""Checks that a route leads where a flow goes, and that the gateways on the route are attached on both sides."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Finding:
     missing: str
 
 
-def route_findings(flow: Flow, topology: Topology, wanted: Demands) -> Iterator[Finding]:
-    """What keeps packets from finding their way out of some subnet; within the VPC every table has the way.
+def route_findings(flow: Flow, topology: Topology, demands: Demands) -> Iterator[Finding]:
+    """Return the obstacles to packets that leave a subnet; within the VPC every route table has a route.
 
     Of connections that come from outside it is the answers that leave.
     """
@@ -36,7 +36,7 @@ def route_findings(flow: Flow, topology: Topology, wanted: Demands) -> Iterator[
             yield from _to_s3(flow, table, topology)
         else:
             for cidr in outside.ranges:
-                yield from _to_outside(flow, name, table, cidr, topology, wanted)
+                yield from _to_outside(flow, name, table, cidr, topology, demands)
 
 
 def gateway_subnets(topology: Topology, subnet: str, cidr: IPv4Network) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def gateway_subnets(topology: Topology, subnet: str, cidr: IPv4Network) -> tuple
 
 
 def gateway_table_findings(topology: Topology) -> Iterator[Finding]:
-    """What keeps traffic that comes out of a transit gateway from going to the VPC's subnets, and only there."""
+    """Return the faults that keep traffic from a transit gateway from going to the VPC's subnets, and only there."""
     for name in sorted(topology.of_gateway & topology.subnets.keys()):
         table = topology.subnets[name].table
         if table is None or not _is_there(topology, table, "AWS::EC2::RouteTable"):
@@ -74,7 +74,7 @@ def _to_s3(flow: Flow, table: str, topology: Topology) -> Iterator[Finding]:
 
 
 def _to_outside(
-    flow: Flow, subnet: str, table: str, cidr: IPv4Network, topology: Topology, wanted: Demands
+    flow: Flow, subnet: str, table: str, cidr: IPv4Network, topology: Topology, demands: Demands
 ) -> Iterator[Finding]:
     routes = [route for route in topology.routes if route.table == table and _covers(route, cidr)]
     if not routes and flow.source.ranges:
@@ -87,7 +87,7 @@ def _to_outside(
         gaps = [
             *_attachment_gaps(route, [*transit, *private], topology),
             *_zone_gaps(subnet, transit, topology),
-            *(gap for name, _ in private for gap in _private_gateway_gaps(route, name, topology, wanted)),
+            *(gap for name, _ in private for gap in _private_gateway_gaps(route, name, topology, demands)),
         ]
         yield from (Finding(str(flow), f"route {route.name}", gap) for gap in gaps)
 
@@ -125,8 +125,8 @@ def _zone_gaps(subnet: str, attachments: list[tuple[str, Mapping[str, Any]]], to
             yield f"{name} has no interface in the zone of {subnet}"
 
 
-def _private_gateway_gaps(route: Route, attachment: str, topology: Topology, wanted: Demands) -> Iterator[str]:
-    """What a virtual private gateway needs beside its attachment, and only after it."""
+def _private_gateway_gaps(route: Route, attachment: str, topology: Topology, demands: Demands) -> Iterator[str]:
+    """Return the gaps of a virtual private gateway beside its attachment: missing parts, parts not made after it."""
     if not _is_there(topology, route.gateway, "AWS::EC2::VPNGateway"):
         yield f"gateway {route.gateway} is not there"
     if not any(
@@ -137,7 +137,7 @@ def _private_gateway_gaps(route: Route, attachment: str, topology: Topology, wan
     ):
         yield f"table {route.table} does not learn the routes of {route.gateway} once it is attached"
     if not any(
-        properties["DirectConnectGatewayId"] == wanted.direct_connect_gateway_id and _waits(topology, name, attachment)
+        properties["DirectConnectGatewayId"] == demands.direct_connect_gateway_id and _waits(topology, name, attachment)
         for name, properties in _attached(
             topology, "AWS::DirectConnect::DirectConnectGatewayAssociation", "AssociatedGatewayId", route.gateway
         )
@@ -146,7 +146,7 @@ def _private_gateway_gaps(route: Route, attachment: str, topology: Topology, wan
 
 
 def _waits(topology: Topology, name: str, other: str) -> bool:
-    """Whether a resource is made after another: by DependsOn, a reference, or in a later layer."""
+    """Return whether a resource is made after another: by DependsOn, a reference, or in a later layer."""
     body = topology.resources[name]
     after = body.get("DependsOn", ())
     return (

@@ -36,7 +36,7 @@ def texts(template: Template) -> Iterator[tuple[Path, str]]:
 
 
 def account_ids(template: Template) -> Iterator[tuple[Path, str]]:
-    """The literal account ids in ARNs and names, and those that stand alone as a principal or a source account."""
+    """The literal account ids in ARNs and names, and those that are alone as a principal or a source account."""
     for path, text in texts(template):
         for arn in ARN.finditer(text):
             if _ACCOUNT.fullmatch(arn["account"] or ""):
@@ -48,7 +48,7 @@ def account_ids(template: Template) -> Iterator[tuple[Path, str]]:
 
 
 def is_name(path: Path) -> bool:
-    """Whether a text stands, perhaps inside Fn::Sub or Fn::Join, in a property that names something."""
+    """Return whether a text is, perhaps inside Fn::Sub or Fn::Join, in a property that names something."""
     keys = [part for part in path if isinstance(part, str) and not part.startswith("Fn::")]
     return keys[-1].endswith(("Name", "Identifier")) and keys[-1] != "DisplayName"
 

@@ -1,4 +1,4 @@
-"""What alarms and dashboards measure."""
+"""The metrics that alarms and dashboards measure."""
 
 from __future__ import annotations
 

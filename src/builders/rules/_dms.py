@@ -1,4 +1,4 @@
-"""What DMS endpoints take beyond what the resource schema says."""
+"""Facts about DMS endpoints beyond the resource schema."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def secrets_of(template: Template, endpoint: Resource) -> list[Value]:
 
 
 def is_postgresql(template: Template, endpoint: Resource, side: str | None = None) -> bool:
-    """Whether an endpoint surely is PostgreSQL, and on that side ("source" or "target") where one is asked for."""
+    """Return whether an endpoint surely is PostgreSQL, and on that side ("source" or "target") if one is given."""
     engines = {str(value.value).lower() for value in template.constants(endpoint, "EngineName")}
     sides = {str(value.value).lower() for value in template.constants(endpoint, "EndpointType")}
     return engines <= set(POSTGRESQL) and (side is None or sides == {side})

@@ -1,4 +1,4 @@
-"""What events of EventBridge look like, for the services that the rules know; read in November 2026."""
+"""The shapes of EventBridge's events, for the services that the rules know; read in November 2026."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ events and notifications"; Amazon RDS user guide, "Creating a rule that triggers
 Newer services of the two send others too: see the rule that reads this."""
 
 ANY_SOURCE = ("AWS API Call via CloudTrail", "AWS Service Event via CloudTrail", "AWS Health Event")
-"""What other services send in the name of any source."""
+"""The detail-types that other services send in the name of any source."""

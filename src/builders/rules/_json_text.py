@@ -10,7 +10,7 @@ from builders.rules._template import Template
 from builders.rules._values import ABSENT, UNKNOWN, Value
 
 _FILLINGS = ("0", '"x"', '"x":0', "", "{}")
-"""What an unknown part of a text may stand for; a text that is no JSON with any of them is none."""
+"""Values that an unknown part of a text may have; a text that is no JSON with any of them is none."""
 
 
 def document_of(template: Template, value: Value) -> Any:

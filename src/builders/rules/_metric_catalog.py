@@ -1,7 +1,7 @@
 """The metrics of the namespaces that the rules know, read from each service's user guide in November 2026.
 
 A metric's kind: `percent` (0 to 100), `count` (things that happened, counted with Sum), `level` (a height at a moment,
-never below 0). Where a service is read wrongly here, a rule speaks wrongly: the source stands beside each.
+never below 0). Where a service is read wrongly here, a rule is wrong too: the source is beside each.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Namespace:
-    """What a namespace publishes: metric to kind, the names of its dimensions, and where that is written."""
+    """The metrics of a namespace: metric to kind, the names of its dimensions, and the source of that."""
 
     source: str
     metrics: Mapping[str, str]

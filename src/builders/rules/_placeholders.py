@@ -1,4 +1,4 @@
-"""Texts that stand where a real host, address or id should: reserved by standards, or typed to be replaced."""
+"""Texts in the position of a real host, address or id: reserved by standards, or typed to be replaced."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RUNS = ("0123456789abcdef0", "1234567890abcdef0", "12345678", "01234567", "abcd
 
 
 def placeholder_in(text: str) -> str | None:
-    """What makes the whole text a placeholder, or None. Texts with words around it are left alone."""
+    """Return the reason why the whole text is a placeholder, or None. Texts with words around it are left alone."""
     text = text.strip()
     if _WORD.fullmatch(text):
         return "a word that waits to be replaced"

@@ -31,7 +31,7 @@ PAGES = os.environ.get("STACKFERRY_RULE_PAGES", "docs/rules")
 
 
 class Finding(RuleMatch):
-    """A mistake: where it stands, and a sentence that says what it is and what to do."""
+    """A mistake: its path, and a sentence that says what it is and what to do."""
 
     def __init__(self, where: Path | Value, message: str) -> None:
         path = where.path if isinstance(where, Value) else where
@@ -57,7 +57,7 @@ class Rule(CloudFormationLintRule):
 
     @classmethod
     def what(cls) -> str:
-        """What the rule reports: its docstring, as one paragraph."""
+        """The mistake that the rule reports: its docstring, as one paragraph."""
         return " ".join((inspect.getdoc(cls) or "").split())
 
     def _findings(self, template: Template) -> Iterator[Finding]:
@@ -66,12 +66,12 @@ class Rule(CloudFormationLintRule):
 
     def match(self, cfn: CfnTemplate) -> list[RuleMatch]:
         """cfn-lint's entry: each finding once."""
-        told = {(finding.path_string, finding.message): finding for finding in self._findings(template_of(cfn))}
-        return list(told.values())
+        once = {(finding.path_string, finding.message): finding for finding in self._findings(template_of(cfn))}
+        return list(once.values())
 
 
 def _definition(default: Any) -> dict[str, Any]:
-    """What cfn-lint wants to know of a setting."""
+    """The definition of a setting for cfn-lint."""
     if isinstance(default, list):
         return {"default": default, "type": "list", "itemtype": "string"}
     kinds = {bool: "boolean", int: "integer", str: "string"}

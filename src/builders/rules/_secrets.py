@@ -1,4 +1,4 @@
-"""What looks like a secret: the names under which secrets are kept, and texts that are one."""
+"""Texts that look like a secret: the names under which secrets are kept, and texts that are one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONNECTION = re.compile(r"\b[a-z][a-z0-9+]*://[^\s:/@{}$<>%*'\"]+:(?P<password>[
 
 
 def is_clear_secret(value: object) -> bool:
-    """Whether a value of a secret's name is a secret, and not a reference to one or a switch."""
+    """Return whether a value of a secret's name is a secret, and not a reference to one or a switch."""
     if not isinstance(value, str) or "{{resolve:" in value:
         return False
     return not _NO_SECRET.match(value.strip()) and placeholder_in(value) is None

@@ -24,7 +24,7 @@ class Resource:
 
     @property
     def path(self) -> Path:
-        """Where a finding about a missing property stands."""
+        """The path of a finding about a missing property."""
         return ("Resources", self.name, "Properties") if "Properties" in self.body else ("Resources", self.name)
 
     @property
@@ -69,14 +69,14 @@ class Template:
         return self._resources.get(name) if name else None
 
     def branches(self, resource: Resource, dotted: str) -> list[Value]:
-        """What a property ("PostgreSqlSettings.SecretsManagerSecretId") is on each side of every Fn::If on its way."""
+        """The values of a property ("PostgreSqlSettings.SecretsManagerSecretId") on both sides of each Fn::If above."""
         found = [Value(resource.properties, ("Resources", resource.name, "Properties"), resource.scenario)]
         for key in dotted.split("."):
             found = [value for parent in found for value in self.child(parent, key)]
         return found
 
     def child(self, parent: Value, key: str | int) -> list[Value]:
-        """What one key of a map, or one index of a list, can be; ABSENT, at the parent, where it is not there."""
+        """The possible values of a map's key or a list's index; ABSENT, at the parent, where it is not there."""
         node = parent.value
         if isinstance(node, dict) and key in node:
             return list(self.resolver.branches(node[key], (*parent.path, key), parent.when))
@@ -84,7 +84,7 @@ class Template:
             return list(self.resolver.branches(node[key], (*parent.path, key), parent.when))
         if node is ABSENT or (isinstance(node, dict) and not any(str(it).startswith(("Fn::", "Ref")) for it in node)):
             return [Value(ABSENT, parent.path, parent.when)]
-        return []  # a function in the place of a map: nobody knows what it holds
+        return []  # a function instead of a map: nobody knows what it holds
 
     def items(self, value: Value) -> Iterator[Value]:
         """The entries of a list, each side of an entry's Fn::If by itself; a single value counts as its own list."""
@@ -131,7 +131,7 @@ class Template:
         return found
 
     def possible(self, *values: Value | Scenario) -> bool:
-        """Whether there is a deployment in which all of these hold."""
+        """Return whether there is a deployment in which all of these hold."""
         scenario: dict[str, bool] = {}
         for value in values:
             for condition, side in value.when if isinstance(value, Value) else value:

@@ -1,4 +1,4 @@
-"""What a template's value can be: branches of Fn::If, parameters, mappings and texts followed as far as they are known.
+"""The possible values of a template's value: Fn::If, parameters, mappings and texts followed as far as they are known.
 
 A rule may only speak where it knows. Everything that this module cannot follow (an import, an attribute of a
 resource, a transform, a parameter without a default) becomes `UNKNOWN`, and rules pass over it.
@@ -190,7 +190,7 @@ class Resolver:
 
 
 def _as_list(value: Any) -> Any:
-    """What a list parameter makes of its text."""
+    """The list that a list parameter makes of its text."""
     if not isinstance(value, str):
         return value
     return [item.strip() for item in value.split(",")] if value.strip() else []

@@ -26,7 +26,7 @@ _POLICIES = {Insert: "ApplyErrorInsertPolicy", Update: "ApplyErrorUpdatePolicy",
 NO_ROW = "zero rows affected"
 _UNIQUE_VIOLATION = "23505"
 
-_Wanted = Sequence[tuple[Transaction, list[tuple[Table, Change]]]]
+_Batch = Sequence[tuple[Transaction, list[tuple[Table, Change]]]]
 _WITH_TRIGGERS = """SELECT n.nspname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'"""
 
@@ -49,35 +49,35 @@ class Applier:
         """Up to where a table's changes are in the target already, beyond the position of the task."""
         self.mark: Callable[[psycopg.Connection[Any], int], None] = control.applied
         """Writes the position."""
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self.changed: list[tuple[Table, Change]] = []
-        """What was applied last, for the validation."""
+        """The changes applied last, for the validation."""
         session.autocommit = False
         session.prepare_threshold = 2
 
     def apply(self, transactions: Sequence[Transaction]) -> int:
         """Apply transactions, and return the number of changes of the task's tables. Raises `TaskStopped`."""
-        wanted = [(one, list(self._wanted(one))) for one in transactions]
+        batch = [(one, list(self._changes(one))) for one in transactions]
         before = list(self.changed)
         try:
-            self._refuse_triggers(wanted)
-            self._together(wanted)
+            self._refuse_triggers(batch)
+            self._together(batch)
         except (Failed, psycopg.Error) as error:
             if isinstance(error, psycopg.Error) and is_recoverable(error):
                 raise
             self._session.rollback()
             self.changed = before
-            for one, changes in wanted:
+            for one, changes in batch:
                 self._one_by_one(one, changes)
-        return sum(len(changes) for _, changes in wanted)
+        return sum(len(changes) for _, changes in batch)
 
-    def _refuse_triggers(self, wanted: _Wanted) -> None:
+    def _refuse_triggers(self, batch: _Batch) -> None:
         """Raise `Failed` where a table has triggers: what they do to sequences is not undone, and so not done twice."""
         found = {tuple(row) for row in self._session.execute(_WITH_TRIGGERS)}
-        if any(table.target in found for _, changes in wanted for table, _ in changes):
+        if any(table.target in found for _, changes in batch for table, _ in changes):
             raise Failed
 
-    def _wanted(self, transaction: Transaction) -> Iterator[tuple[Table, Change]]:
+    def _changes(self, transaction: Transaction) -> Iterator[tuple[Table, Change]]:
         for change in transaction.changes:
             if isinstance(change, Truncate):
                 self._truncated(change)
@@ -97,13 +97,13 @@ class Applier:
                 raise TaskStopped(f"Truncation DDL detected. Table '{'.'.join(name)}'")
             self._tell(f"Table '{'.'.join(name)}': TRUNCATE is not replicated from a PostgreSQL source")
 
-    def _together(self, wanted: _Wanted) -> None:
+    def _together(self, batch: _Batch) -> None:
         """Apply all in one transaction. Raises `Failed` where a statement did not change its row."""
         runs: list[tuple[Any, int]] = []
         with self._session.pipeline():
             query = b""
             rows: list[tuple[str | None, ...]] = []
-            for statement in self._all(wanted):
+            for statement in self._all(batch):
                 if statement.truncated:
                     raise Failed
                 if statement.query != query and rows:
@@ -113,18 +113,18 @@ class Applier:
                 rows.append(statement.values)
             if rows:
                 runs.append((self._run(query, rows), len(rows)))
-            if wanted:
-                self.mark(self._session, wanted[-1][0].position)
+            if batch:
+                self.mark(self._session, batch[-1][0].position)
         if any(cursor.rowcount != number for cursor, number in runs):
             raise Failed
         self._session.commit()
-        for _, changes in wanted:
+        for _, changes in batch:
             for table, change in changes:
                 self._statistics.applied(table, change)
                 self.changed.append((table, change))
 
-    def _all(self, wanted: _Wanted) -> Iterator[Statement]:
-        for _, changes in wanted:
+    def _all(self, batch: _Batch) -> Iterator[Statement]:
+        for _, changes in batch:
             for table, change in changes:
                 try:
                     yield from self._writer.statements(table, change)
@@ -240,8 +240,8 @@ class Applier:
 
     def _tell(self, warning: str) -> None:
         """Write a warning once, and not for every row."""
-        if warning not in self._told:
-            self._told.add(warning)
+        if warning not in self._reported:
+            self._reported.add(warning)
             self._report.write("TARGET_APPLY", "W", warning)
 
 

@@ -57,7 +57,7 @@ _NOW = sql.SQL("(now() AT TIME ZONE 'utc')")
 
 @dataclass(frozen=True)
 class TableProgress:
-    """What the target knows of a table: LOADING or LOADED, the source's position then, and the one that is applied."""
+    """Progress of a table in the target's records: LOADING or LOADED, the source's position then, the applied one."""
 
     state: str
     loaded_at: int
@@ -66,7 +66,7 @@ class TableProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """What the target knows of a task: the position that is applied, and each table's own."""
+    """Progress of a task as the target records it: the applied position, and each table's own."""
 
     position: int
     tables: Mapping[Name, TableProgress]
@@ -83,16 +83,16 @@ class Control:
     def make(self) -> None:
         """Make what is missing of the schema and its tables."""
         chosen = self._settings["ControlTablesSettings"]
-        wanted = {"awsdms_apply_exceptions", "awsdms_txn_state"}
-        wanted |= {"awsdms_status"} if chosen["StatusTableEnabled"] else set()
-        wanted |= {"awsdms_suspended_tables"} if chosen["SuspendedTablesTableEnabled"] else set()
-        wanted |= {"awsdms_history"} if chosen["HistoryTableEnabled"] else set()
+        needed = {"awsdms_apply_exceptions", "awsdms_txn_state"}
+        needed |= {"awsdms_status"} if chosen["StatusTableEnabled"] else set()
+        needed |= {"awsdms_suspended_tables"} if chosen["SuspendedTablesTableEnabled"] else set()
+        needed |= {"awsdms_history"} if chosen["HistoryTableEnabled"] else set()
         if self._settings["ValidationSettings"]["EnableValidation"]:
-            wanted.add("awsdms_validation_failures_v1")
+            needed.add("awsdms_validation_failures_v1")
         found = self._session.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (self.schema,)).fetchone()
         if not found:
             self._session.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self.schema)))
-        for name in sorted(wanted):
+        for name in sorted(needed):
             row = self._session.execute("SELECT to_regclass(%s)", (self.name(name).as_string(self._session),))
             if (row.fetchone() or [None])[0] is None:
                 create = sql.SQL("CREATE TABLE {} ({})").format(self.name(name), sql.SQL(_TABLES[name]))

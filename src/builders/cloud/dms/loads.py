@@ -19,7 +19,7 @@ from builders.cloud.dms.tables import Table
 from builders.cloud.dms.troubles import StopAsked
 
 GRACE_SECONDS = 0.5
-"""How long a load may go on that is to end."""
+"""The time for which a load that is to end may go on."""
 
 
 class Loads:

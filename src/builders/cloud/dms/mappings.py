@@ -28,7 +28,7 @@ _ACTIONS = {
 
 @dataclass(frozen=True)
 class LobSettings:
-    """How one table's large values travel (table-settings, "lob-settings"); None is the task's setting."""
+    """The way that one table's large values travel (table-settings, "lob-settings"); None is the task's setting."""
 
     mode: str | None = None
     bulk_max_size: int | None = None
@@ -37,7 +37,7 @@ class LobSettings:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: its kind, what it is about, and the rest of it as it stands."""
+    """One rule: its kind, what it is about, and the rest of it unchanged."""
 
     kind: str
     schema: re.Pattern[str]

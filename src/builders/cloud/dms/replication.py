@@ -47,7 +47,7 @@ NO_TABLES = (
 
 @dataclass(frozen=True)
 class Order:
-    """What a run is told: the task as CloudFormation made it, the kind of start, and where to tell of it."""
+    """The input of a run: the task as CloudFormation made it, the kind of start, and where to report."""
 
     arn: str
     account: str
@@ -98,7 +98,7 @@ class Replication(threading.Thread):
             self._run.applying.cancel_safe(timeout=1)
 
     def leave(self) -> None:
-        """End without a word: somebody else has told of the end, or goes on."""
+        """End without a report: somebody else has reported the end, or goes on."""
         self.silent = True
         self.stop()
 
@@ -154,7 +154,7 @@ class Replication(threading.Thread):
 
 @dataclass
 class _Lag:
-    """How far the changes are."""
+    """The progress and the delay of the changes."""
 
     read: int = 0
     read_at: float = 0.0
@@ -367,8 +367,8 @@ class _Run:
 
     def _is_enough(self, transactions: list[Transaction], read: int, until: Mapping[Name, int]) -> bool:
         """Return whether the task stops now, since the changes that were kept are applied."""
-        wanted = self.settings["FullLoadSettings"]["StopTaskCachedChangesApplied"]
-        return bool(wanted) and (not transactions or read >= max(until.values(), default=0))
+        stops = self.settings["FullLoadSettings"]["StopTaskCachedChangesApplied"]
+        return bool(stops) and (not transactions or read >= max(until.values(), default=0))
 
     def _apply(self, applier: Applier, transactions: list[Transaction]) -> None:
         last = transactions[-1]

@@ -1,4 +1,4 @@
-"""What a task tells of itself while it runs: its log, the statistics of its tables, its metrics.
+"""Reports of a running task: its log, the statistics of its tables, its metrics.
 
 Sources: DMS user guide, "Logging task settings" (group and stream of the log), "Monitoring AWS DMS tasks" (metrics of
 a task and their dimensions; states of tables); DMS API reference, "TableStatistics" and "ReplicationTaskStats".

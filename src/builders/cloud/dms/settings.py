@@ -105,7 +105,7 @@ class Settings:
 
     @property
     def errors(self) -> Mapping[str, Any]:
-        """What is done about errors."""
+        """The policies for errors."""
         return self["ErrorBehavior"]
 
     @property

@@ -20,11 +20,11 @@ from builders.cloud.dms.tables import Column, Table
 _EXACT = decimal.Context(prec=60, rounding=decimal.ROUND_HALF_UP)
 _MILLIONTH = decimal.Decimal("0.000001")
 FOREVER = {"infinity": "9999-12-31 23:59:59", "-infinity": "4713-01-01 00:00:00 BC"}
-"""What timestamps without an end become ("Migrating from PostgreSQL to PostgreSQL using AWS DMS")."""
+"""The values that infinite timestamps become ("Migrating from PostgreSQL to PostgreSQL using AWS DMS")."""
 
 
 class Kind(Enum):
-    """What a statement does; LOB is the UPDATE that brings the large values after their row."""
+    """The kind of a statement; LOB is the UPDATE that brings the large values after their row."""
 
     INSERT = "insert"
     UPDATE = "update"

@@ -41,7 +41,7 @@ _CANNOT_BE = "Replication Task cannot be {done} while it is {status} state"
 
 @dataclass
 class Task:
-    """What a task has become since CloudFormation made it."""
+    """The state of a task since CloudFormation made it."""
 
     status: str = "ready"
     has_run: bool = False
@@ -50,7 +50,7 @@ class Task:
     kind: str = "start-replication"
     """The kind of start that is under way; resume-processing once the task has run."""
     real: bool = False
-    """Databases stand behind the endpoints, and rows are moved."""
+    """There are databases behind the endpoints, and rows are moved."""
     slot: str = ""
     """The replication slot that the task has made on its source."""
     step_seconds: float = STEP_SECONDS
@@ -106,7 +106,7 @@ def _fresh_statistics(task: Task, kind: str) -> dict[str, Json]:
 
 
 def _go_on(arn: str, task: Task, again: bool = False) -> None:
-    """Let a task that starts run: its rows move, or, where no database stands behind it, nothing does."""
+    """Let a task that starts run: its rows move, or, where there is no database behind it, nothing does."""
     if not task.real:
         _later(arn, task, "starting")
         return

@@ -1,4 +1,4 @@
-"""What stops a task, and which errors of a database are of which kind.
+"""Failures that stop a task, and the kinds of a database's errors.
 
 Source: DMS user guide, "Error handling task settings": errors of the environment are tried again, errors of a table and
 of a record have policies of their own. Which SQLSTATE is which is ours: the guide does not say.

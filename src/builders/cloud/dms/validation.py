@@ -27,7 +27,7 @@ from builders.cloud.dms.tables import Table
 Key = tuple[str, ...]
 PAUSE_SECONDS = 0.5
 TIMES = 3
-"""How often a row must differ, each time after the changes before have been applied."""
+"""The number of times that a row must differ, each time after the changes before have been applied."""
 KEYS_AT_ONCE = 500
 VALIDATED, PENDING, MISMATCHED = "Validated", "Pending records", "Mismatched records"
 
@@ -129,8 +129,8 @@ class Validator(threading.Thread):
     def _caught_up(self, source: psycopg.Connection[Any]) -> bool:
         """Wait until what the source has by now is applied, or nothing comes any more; return False at the end."""
         row = source.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-        wanted, last, quiet = position(row[0] if row else "0/0"), self._position, time.monotonic()
-        while self._position < wanted and time.monotonic() - quiet < PAUSE_SECONDS:
+        needed, last, quiet = position(row[0] if row else "0/0"), self._position, time.monotonic()
+        while self._position < needed and time.monotonic() - quiet < PAUSE_SECONDS:
             if self._over.wait(0.05):
                 return False
             if self._position != last:

@@ -1,4 +1,4 @@
-"""Whose sets a request means (CallAs), and the set that it names.
+"""The owner of the sets that a request means (CallAs), and the set that it names.
 
 Source: CloudFormation API reference, ListStackSets (CallAs); user guide, "Register a delegated administrator".
 """

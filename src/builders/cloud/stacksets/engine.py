@@ -28,7 +28,7 @@ Preferences = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Concurrency:
-    """What the preferences mean for the accounts of one region."""
+    """The effect of the preferences on the accounts of one region."""
 
     tolerance: int
     """Failures that the region bears; one more stops it."""

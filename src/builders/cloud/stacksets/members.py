@@ -20,14 +20,14 @@ from builders.resource_types import Json
 
 NOTHING_TO_DO = "No updates are to be performed."
 _CREATED = ("CREATE_COMPLETE", "DELETE_COMPLETE", "DELETE_FAILED")
-"""How a stack with OnFailure=DELETE ends (user guide, "Troubleshooting StackSets": a failed one is DELETED)."""
+"""Final states with OnFailure=DELETE (user guide, "Troubleshooting StackSets": a failed stack is DELETED)."""
 
 _any_size: contextvars.ContextVar[bool] = contextvars.ContextVar("any_size", default=False)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a stack."""
+    """The outcome for a stack."""
 
     reason: str = ""
     failed: bool = False

@@ -51,7 +51,7 @@ class Instance:
 
     @property
     def key(self) -> Key:
-        """What tells it from the others of its set."""
+        """The account and region, which identify it within its set."""
         return self.account, self.region
 
     def wait(self, operation_id: str) -> None:
@@ -62,7 +62,7 @@ class Instance:
 
 @dataclass
 class Result:
-    """What became of one instance in one operation."""
+    """The result of one instance in one operation."""
 
     account: str
     region: str
@@ -81,7 +81,7 @@ class Result:
 
     @property
     def over(self) -> bool:
-        """Whether the operation is through with the instance."""
+        """True where the operation has finished with the instance."""
         return self.status not in ("PENDING", "RUNNING")
 
     def seen(self, lag: float) -> tuple[str, str] | None:
@@ -97,14 +97,14 @@ class Operation:
     id: str
     action: str
     request: Json
-    """What was asked, to know the same request when it comes again."""
+    """The request itself, to recognize it when it comes again."""
     preferences: Mapping[str, Json]
     targets: dict[Key, str] | None
     """The instances that it names, each with the unit by which it is meant; None: all of the set."""
     begin: str
     """The name of what begins it, when it starts (queue.beginning)."""
     whole: bool = False
-    """Whether it touches the set itself, and so conflicts with every other."""
+    """True where it touches the set itself, and so conflicts with every other."""
     template: tuple[str, Mapping[str, Json]] | None = None
     """The set's new template, as text and parsed, where it brings one."""
     retain: bool = False
@@ -115,16 +115,16 @@ class Operation:
     instances: list[Instance] = field(default_factory=list)
     results: dict[Key, Result] = field(default_factory=dict)
     drift: dict[Key, str] = field(default_factory=dict)
-    """What a drift detection found, for each instance that it could look at."""
+    """The findings of a drift detection, for each instance that it could look at."""
 
     @property
     def active(self) -> bool:
-        """Whether it is not over."""
+        """True until it is over."""
         return self.status in ACTIVE
 
     @property
     def failed(self) -> int:
-        """How many instances failed."""
+        """The number of failed instances."""
         return sum(result.status == "FAILED" for result in self.results.values())
 
 
@@ -167,7 +167,7 @@ class StackSet:
 
     @property
     def service_managed(self) -> bool:
-        """Whether Organizations, and not the user's roles, give the permissions."""
+        """True where Organizations, and not the user's roles, give the permissions."""
         return self.permission_model == "SERVICE_MANAGED"
 
     @property

@@ -18,7 +18,7 @@ from builders.resource_types import Json
 logger = logging.getLogger("stacksets")
 
 RESULTS = 50_000
-"""How many results of past operations are remembered for each set, beside those of the last one."""
+"""The number of results of past operations that are kept for each set, beside those of the last one."""
 
 _tasks: set[asyncio.Task[None]] = set()
 """asyncio itself holds tasks weakly."""

@@ -1,4 +1,4 @@
-"""What an environment may choose of its database: one maker a parameter, cheap and quick to tear down by default."""
+"""Choices of an environment for its database: a function per parameter, cheap and quick to delete by default."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def database_name() -> Parameter:
 
 
 def backup_retention() -> Parameter:
-    """Days of point-in-time recovery; never none, since logical replication and rollback stand on it."""
+    """Days of point-in-time recovery; never none, since logical replication and rollback need it."""
     return parameters.integer(
         "BackupRetentionDays",
         "Days for which the database can be restored to any point in time",

@@ -1,4 +1,4 @@
-"""What the database tells about itself: exported logs, enhanced monitoring, Performance Insights."""
+"""Monitoring of the database: exported logs, enhanced monitoring, Performance Insights."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from builders.layers.foundation import KEY_ARN
 from builders.stack import Stack
 
 LOG_GROUPS = {"PostgresqlLogs": "postgresql", "UpgradeLogs": "upgrade", "LoginLogs": "iam-db-auth-error"}
-"""What the instance exports (RDS user guide, "Publishing PostgreSQL logs to Amazon CloudWatch Logs" and
+"""The logs that the instance exports (RDS user guide, "Publishing PostgreSQL logs to Amazon CloudWatch Logs" and
 "Troubleshooting for IAM DB authentication")."""
 
 
 def log_groups(stack: Stack, identifier: Sub, protection: Parameter) -> list[logs.LogGroup]:
     """The groups that RDS would make itself, unencrypted and for ever, if they were not there before it.
 
-    They are deleted with the stack: RDS gives them their names, so groups that stayed would stand in the way of the
+    They are deleted with the stack: RDS gives them their names, so groups that stayed would conflict with the
     next deployment of the same suffix. Where logs must outlive a mistake, DeletionProtection covers them too.
     """
     retention = stack.parameter(parameters.log_retention())

@@ -1,1 +1,1 @@
-"""What Direct Connect asks of the network account, one module for each kind of thing."""
+"""Resources of Direct Connect in the network account, one module for each kind."""

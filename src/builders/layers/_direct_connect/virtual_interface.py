@@ -24,7 +24,7 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Session:
-    """What the two ends of the connection agree on. Without addresses AWS chooses them, from 169.254.0.0/16."""
+    """Settings that both ends of the connection agree on. Without addresses AWS chooses them, from 169.254.0.0/16."""
 
     connection_id: Ref
     vlan: Ref

@@ -144,7 +144,7 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
             ("CreateServiceLinkedRole",),
             Condition(StringEquals({"iam:AWSServiceName": list(_SERVICE_LINKED)})),
         ),
-        # The bucket stands in the tooling account; bucket ARNs name no account.
+        # The bucket is in the tooling account; bucket ARNs name no account.
         Grant("Packages", "s3", ("s3:::stackferry-${ToolingAccountId}-*/*.zip",)),
     ),
     "Network": (
@@ -217,7 +217,7 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
         ),
     ),
 }
-"""What each of the role's policies grants; IAM takes 6,144 characters of one policy (IAM user guide, "IAM and AWS STS
+"""The grants of each of the role's policies; IAM takes 6,144 characters of one policy (IAM user guide, "IAM and AWS STS
 quotas")."""
 
 

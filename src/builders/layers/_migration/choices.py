@@ -1,4 +1,4 @@
-"""What an environment may choose of the replication instance and of what the task carries."""
+"""Choices of an environment for the replication instance and for the data that the task carries."""
 
 from __future__ import annotations
 
@@ -103,17 +103,17 @@ def schema_name(number: int) -> Parameter:
 
 
 def table_preparation() -> Parameter:
-    """What happens to target tables before the full load; by default nothing, since their definitions are ours."""
+    """The preparation of target tables before the full load; by default none, since their definitions are ours."""
     return parameters.choice(
         "TargetTablePreparation",
-        "What DMS does to tables that stand in the target before it loads them; DROP_AND_CREATE loses indexes",
+        "What DMS does to tables that exist in the target before it loads them; DROP_AND_CREATE loses indexes",
         ["DO_NOTHING", "TRUNCATE_BEFORE_LOAD", "DROP_AND_CREATE"],
         "DO_NOTHING",
     )
 
 
 def source_slot() -> Parameter:
-    """A slot that stands already; DMS makes and drops one of its own where there is none."""
+    """A slot that exists already; DMS makes and drops one of its own where there is none."""
     return parameters.string(
         "SourceSlotName",
         "Logical replication slot on the source that was made before a load by other means; empty for DMS's own",

@@ -78,7 +78,7 @@ SETTINGS: dict[str, Any] = {
         "HandleSourceTableAltered": False,
     },
 }
-"""What the task is told (DMS user guide, "Specifying task settings for AWS Database Migration Service tasks").
+"""The settings of the task (DMS user guide, "Specifying task settings for AWS Database Migration Service tasks").
 
 `${TargetTablePreparation}` is the parameter; a setting that is missing has DMS's default.
 """

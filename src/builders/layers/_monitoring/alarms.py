@@ -1,4 +1,4 @@
-"""How an alarm is made here: it says in its description what is wrong and what to do first, and tells the topic."""
+"""Alarms: each says in its description what is wrong and what to do first, and notifies the topic."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def low(stack: Stack, title: str, description: str, threshold: Any, **metric: An
 def _sustained(
     stack: Stack, title: str, description: str, comparison: str, threshold: Any, metric: dict[str, Any]
 ) -> None:
-    """A quarter of an hour beyond the threshold; a machine that says nothing has too little data, which is told."""
+    """A quarter of an hour beyond the threshold; a machine that says nothing has too little data, which is reported."""
     add_with_end(
         stack,
         title,

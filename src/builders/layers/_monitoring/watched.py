@@ -1,4 +1,4 @@
-"""What is watched: the names under which CloudWatch knows the task, the instance, the database and the functions."""
+"""The monitored resources: CloudWatch's names of the task, the instance, the database and the functions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Watched:
 
     @property
     def of_task_status(self) -> list[cloudwatch.MetricDimension]:
-        """What the function publishes has the task's name alone (lambda/replication_status/index.py)."""
+        """The dimension of the function's own metrics: the task's name alone (lambda/replication_status/index.py)."""
         return [dimension("ReplicationTaskIdentifier", self.task)]
 
     @property

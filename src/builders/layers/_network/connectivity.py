@@ -1,4 +1,4 @@
-"""How Direct Connect reaches the VPC: not at all, by the network account's transit gateway, or by one of our own."""
+"""Ways of Direct Connect to the VPC: none, the network account's transit gateway, or a gateway of our own."""
 
 from __future__ import annotations
 

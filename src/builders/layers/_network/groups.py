@@ -4,7 +4,7 @@ Every group states its egress with the group itself: AWS opens a group that is m
 (CloudFormation template reference, "AWS::EC2::SecurityGroup", SecurityGroupEgress). The ingress of database and
 endpoints is separate, since it names the groups whose egress names them.
 
-CloudFormation cannot empty the VPC's default group. Nothing wears it, and its own rules admit its wearers only.
+CloudFormation cannot empty the VPC's default group. Nothing has it, and its own rules admit its members only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from builders.stack import Stack
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups, named by who wears them."""
+    """The groups, named by the resources that have them."""
 
     database: ec2.SecurityGroup
     dms: ec2.SecurityGroup
@@ -55,7 +55,7 @@ def build(
         )
         for source in ranges
     ]
-    # The function that proves the way of DMS wears its group, and answers CloudFormation through S3.
+    # The function that proves the way of DMS has its security group, and answers CloudFormation through S3.
     dms = _group(stack, vpc, "DmsSecurityGroup", "Replication, and the proof of its way", [*in_the_cloud, *sources])
     function = _group(stack, vpc, "FunctionSecurityGroup", "The functions in the VPC", in_the_cloud)
     _ingress(stack, "DatabaseFromDms", database, dms, database_port, "Replication")

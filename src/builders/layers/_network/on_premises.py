@@ -1,4 +1,4 @@
-"""What the network knows of the other end: its ranges, its database's port, its name servers, how they are reached."""
+"""The on-premises end of the network: its ranges, its database's port, its name servers, the routes to them."""
 
 from __future__ import annotations
 

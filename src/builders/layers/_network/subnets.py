@@ -17,7 +17,7 @@ from builders.stack import Stack
 
 ZONES = 3
 FEWEST_ZONES = 2
-"""What a DB subnet group asks for, and all that us-west-1 has."""
+"""The number of zones that a DB subnet group needs, and all that us-west-1 has."""
 HAS_THIRD_ZONE = "HasThirdZone"
 
 VPC_PREFIX_LENGTHS = (16, 22)
@@ -47,9 +47,9 @@ def private(stack: Stack, vpc: ec2.VPC, vpc_cidr: Ref) -> list[ec2.Subnet]:
 
 
 def of_transit_gateway(stack: Stack, vpc: ec2.VPC, vpc_cidr: Ref) -> list[ec2.Subnet]:
-    """Make the subnets that the transit gateway's attachment stands in.
+    """Make the subnets that the transit gateway's attachment uses.
 
-    Were it to stand in the private subnets, their ACL would be asked about traffic to the gateway as it leaves the
+    Were it in the private subnets, their ACL would be asked about traffic to the gateway as it leaves the
     instance and again, by its inbound entries, as it enters the gateway (VPC Transit Gateways guide, "Network ACLs for
     transit gateways"): queries of the resolver and every port below 1024 would be refused.
     """

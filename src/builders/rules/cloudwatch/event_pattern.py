@@ -75,7 +75,7 @@ class EventPattern(Rule):
 
 
 def _is_misspelt(detail_type: str, known: list[str]) -> bool:
-    """Whether a detail-type is nearly a known one, or does not even begin as all of the service's do: others that
+    """Return whether a detail-type is nearly a known one, or begins unlike all of the service's: others that
     begin so may be new."""
     if detail_type in (*known, *ANY_SOURCE):
         return False

@@ -61,7 +61,7 @@ _WAYS = [
 
 
 def _is_locked_in(template: Template, function: Resource) -> bool:
-    """Whether every subnet and its VPC are made here, and nothing here leads out of that VPC or to S3."""
+    """Return whether every subnet and its VPC are made here, and nothing here leads out of that VPC or to S3."""
     entries = [
         template.target(entry.value)
         for listed in template.branches(function, "VpcConfig.SubnetIds")

@@ -60,7 +60,7 @@ class SingleZoneSubnetGroup(Rule):
 
 
 def _is_one_subnet(template: Template, entry: Value) -> bool:
-    """Whether the entry is one subnet for sure: a parameter may be a list, a function may give many."""
+    """Return whether the entry is one subnet for sure: a parameter may be a list, a function may give many."""
     if entry.value is ABSENT:
         return False
     if isinstance(entry.value, str):

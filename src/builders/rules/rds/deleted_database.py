@@ -13,7 +13,7 @@ _COPIES = (
     "SourceDBClusterIdentifier",
     "ReplicationSourceIdentifier",
 )
-"""What marks a member of a cluster or a replica: its data is somewhere else too."""
+"""Properties of a member of a cluster or of a replica: its data is somewhere else too."""
 
 
 class DeletedDatabase(Rule):

@@ -70,7 +70,7 @@ class MissingMasterUser(Rule):
 
 
 def _is_guarded(template: Template, parameter: str, snapshot: Value) -> bool:
-    """Whether the parameter stands on a side that a condition over the same parameter chose."""
+    """Return whether the parameter is on a side that a condition over the same parameter chose."""
     conditions = template.section("Conditions")
     seen: set[str] = set()
     waiting = [name for name, _ in snapshot.when]
