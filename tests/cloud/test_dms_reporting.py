@@ -19,6 +19,8 @@ def task(lasting: Pair) -> Task:
     lasting.both(TABLE, KEYLESS)
     lasting.source("INSERT INTO payments.t SELECT n, n FROM generate_series(1, 50) n", "CREATE SCHEMA beats")
     lasting.source("GRANT ALL ON SCHEMA beats TO ferry_source")
+    # As on a real source: DMS's user owns nothing, and may make no schema.
+    lasting.source(f"ALTER DATABASE {lasting.name} OWNER TO rdsadmin")
     chosen = settings(ValidationSettings={"EnableValidation": True},
                       ControlTablesSettings={"HistoryTableEnabled": True})  # fmt: skip
     beats = {"PostgreSqlSettings": {"HeartbeatEnable": True, "HeartbeatSchema": "beats"}}

@@ -240,7 +240,11 @@ class Heartbeat:
         row = self._session.execute("SELECT to_regclass(%s)", (name,)).fetchone()
         if row and row[0]:
             return
-        self._session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(self._schema))
+        # PostgreSQL asks for CREATE on the database before it looks whether the schema exists (42501).
+        schema = self._schema.as_string(self._session)
+        found = self._session.execute("SELECT to_regnamespace(%s)", (schema,)).fetchone()
+        if not found or not found[0]:
+            self._session.execute(sql.SQL("CREATE SCHEMA {}").format(self._schema))
         self._session.execute(sql.SQL(_HEARTBEAT).format(self._table))
 
 
