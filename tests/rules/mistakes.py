@@ -118,19 +118,21 @@ def _unordered_rotation(body: Body) -> Iterator[Place]:
 def _trust_without_condition(body: Body) -> Iterator[Place]:
     for name, resource in body["Resources"].items():
         if resource["Type"] == ROLE:
-            for index, statement in enumerate(resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]):
-                who = str(statement.get("Principal", {}).get("AWS", ""))
-                if "Condition" in statement and "${AWS::AccountId}" not in who and ":root" in who:
-                    path = [
-                        "Resources",
-                        name,
-                        "Properties",
-                        "AssumeRolePolicyDocument",
-                        "Statement",
-                        index,
-                        "Condition",
-                    ]
-                    yield name, at(body, path, GONE)
+            trust = resource["Properties"]["AssumeRolePolicyDocument"]
+            for document, path in _branches(trust, ["Resources", name, "Properties", "AssumeRolePolicyDocument"]):
+                for index, statement in enumerate(document["Statement"]):
+                    who = str(statement.get("Principal", {}).get("AWS", ""))
+                    if "Condition" in statement and "${AWS::AccountId}" not in who and ":root" in who:
+                        yield name, at(body, [*path, "Statement", index, "Condition"], GONE)
+
+
+def _branches(node: Any, path: list[Any]) -> Iterator[tuple[Any, list[Any]]]:
+    """The values that a property may have, each with its path: itself, or those of its Fn::If."""
+    if "Fn::If" not in node:
+        yield node, path
+        return
+    for number in (1, 2):
+        yield from _branches(node["Fn::If"][number], [*path, "Fn::If", number])
 
 
 def _dimensions(body: Body) -> Iterator[tuple[str, list[str | int], Body]]:
