@@ -51,7 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     def chosen(item: pytest.Item) -> bool:
         if config.getoption("--whole"):
             return "whole" in getattr(item, "fixturenames", ())
-        return item.get_closest_marker("whole") is None
+        sampled = item.get_closest_marker("sampled")
+        return sampled is None or sampled.kwargs["when"](item.callspec.params)  # type: ignore[attr-defined]
 
     def place(item: pytest.Item) -> int:
         name = item.path.name
