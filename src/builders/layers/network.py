@@ -59,13 +59,15 @@ def build(stack: Stack) -> None:
     route_table = stack.add(ec2.RouteTable("PrivateRouteTable", VpcId=vpc.ref()))
     network_acl = acl.build(stack, vpc, vpc_cidr, other_end.ranges, other_end.source_port, other_end.names.servers)
     subnets.associate(stack, private, route_table, network_acl)
-    worn = groups.build(stack, vpc, database_port, s3_prefix_list_id, other_end.ranges, other_end.source_port)
+    security_groups = groups.build(
+        stack, vpc, database_port, s3_prefix_list_id, other_end.ranges, other_end.source_port
+    )
     flow_logs.build(stack, vpc, stack.import_value(foundation.KEY_ARN))
     group = groups.build_resolver(stack, vpc, other_end.names.servers)
     # A resolver endpoint wants two addresses at least, and two zones keep it answering when one fails.
     resolver.build(stack, vpc, private[: subnets.FEWEST_ZONES], group, other_end.names)
     _attach(stack, vpc, vpc_cidr, route_table, other_end)
-    _export(stack, vpc, private, route_table, network_acl, worn)
+    _export(stack, vpc, private, route_table, network_acl, security_groups)
 
 
 def _attach(
@@ -100,7 +102,7 @@ def _export(
     private: Sequence[ec2.Subnet],
     route_table: ec2.RouteTable,
     network_acl: ec2.NetworkAcl,
-    worn: groups.Groups,
+    security_groups: groups.Groups,
 ) -> None:
     ids = [subnet.ref() for subnet in private]
     fewest = ids[: subnets.FEWEST_ZONES]
@@ -108,7 +110,7 @@ def _export(
     stack.export(PRIVATE_SUBNET_IDS, If(subnets.HAS_THIRD_ZONE, Join(",", ids), Join(",", fewest)))
     stack.export(PRIVATE_ROUTE_TABLE_IDS, route_table.ref())
     stack.export(PRIVATE_NETWORK_ACL_ID, network_acl.ref())
-    stack.export(DATABASE_SECURITY_GROUP_ID, worn.database.ref())
-    stack.export(DMS_SECURITY_GROUP_ID, worn.dms.ref())
-    stack.export(FUNCTION_SECURITY_GROUP_ID, worn.function.ref())
-    stack.export(ENDPOINT_SECURITY_GROUP_ID, worn.endpoint.ref())
+    stack.export(DATABASE_SECURITY_GROUP_ID, security_groups.database.ref())
+    stack.export(DMS_SECURITY_GROUP_ID, security_groups.dms.ref())
+    stack.export(FUNCTION_SECURITY_GROUP_ID, security_groups.function.ref())
+    stack.export(ENDPOINT_SECURITY_GROUP_ID, security_groups.endpoint.ref())
