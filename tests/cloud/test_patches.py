@@ -55,6 +55,39 @@ NO_OPT_IN = """
 """
 
 STILL_WRONG = {
+    "cloudformation.parsing._parse_template": """
+        from ministack.services.cloudformation import engine
+        wrong = True
+        try:
+            engine._parse_template("  Resources:\\n    A:\\n      Type: x\\n  Outputs: {}\\n")
+            wrong = False
+        except Exception:
+            wrong = True
+    """,
+    "cloudformation.parsing._resolve_document": """
+        from ministack.services import s3
+        from ministack.services.cloudformation import helpers
+        s3._get_object_data = lambda bucket, key: b"{}" if (bucket, key) == ("b", "t.json") else None
+        address = "https://b.s3.us-east-1.amazonaws.com/t.json"
+        body, _ = helpers._resolve_document({"TemplateURL": [address]}, "TemplateBody", "TemplateURL", "Template")
+        wrong = body != "{}"
+    """,
+    "cloudformation.parsing._dynamic_reference": """
+        from ministack.services.cloudformation import engine
+        wrong = bool(engine._DYNAMIC_REFERENCE.search("['{{resolve:ssm:/', !Ref Place, '/key}}']"))
+    """,
+    "cloudformation.parameters._check_constraints": """
+        from ministack.services.cloudformation import engine
+        try:
+            engine._check_parameter_constraints("P", {"AllowedPattern": r"[\\p{ASCII}&&[^@]]+"}, "String", "payments")
+            wrong = False
+        except ValueError:
+            wrong = True
+    """,
+    "cloudformation.parameters._public_parameter": """
+        from ministack.services import ssm
+        wrong = ssm._public_parameter("/aws/service/ami-windows-latest/Windows_Server-2022-English-Full-Base") is None
+    """,
     "cloudformation.templates._check_template": """
         from ministack.services.cloudformation import engine
         properties = {"TopicName": {"Ref": "Nobody"}}

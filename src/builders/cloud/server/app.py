@@ -24,7 +24,17 @@ from ministack.core import lambda_runtime
 from ministack.services.rds import pg_ca_cert_pem
 
 from builders.cloud import cloudwatch, kms, lambda_, patches
-from builders.cloud.cloudformation import attributes, checks, cloud_control, records, resuming, stacks, templates
+from builders.cloud.cloudformation import (
+    attributes,
+    checks,
+    cloud_control,
+    parameters,
+    parsing,
+    records,
+    resuming,
+    stacks,
+    templates,
+)
 from builders.cloud.dms import api as dms, tasks
 from builders.cloud.ec2 import checks as ec2_checks, names, resources
 from builders.cloud.iam import assume_role, authorization
@@ -42,6 +52,8 @@ STATUS_PATH = "/_stackferry/status.json"
 """The page with the servers of the databases, the last rotations, and the attributes that were invented."""
 
 PATCHED = (
+    parsing,
+    parameters,
     templates,
     stacks,
     resuming,

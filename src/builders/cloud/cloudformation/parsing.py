@@ -1,0 +1,166 @@
+"""Template bodies: YAML and JSON as CloudFormation reads them, the addresses in S3 that they come from, and what in
+them is a dynamic reference.
+
+CloudFormation reads YAML 1.1, whose booleans include yes, no, on and off, and knows texts only: a boolean that becomes
+a text is `true` or `false` (ASFHyP3/hyp3 #2061 tried it with tags; aws-cli #5257).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import yaml
+from ministack.services.cloudformation.engine import CfnLoader
+
+from builders.cloud.internals import cloudformation
+from builders.cloud.patches import patch, patch_value
+from builders.resource_types import Json
+
+# Functions with a short form that ministack does not read (CloudFormation user guide, "Rules", "Intrinsic function
+# reference").
+_SHORT_FORMS = (
+    "Contains", "EachMemberEquals", "EachMemberIn", "RefAll", "ValueOf", "ValueOfAll", "ToJsonString", "Length",
+    "Transform",
+)  # fmt: skip
+
+_OF_TEXTS = ("Conditions", "Rules", "Mappings", "Outputs")
+"""Sections in which a boolean can only be a text."""
+
+# s3.REGION, s3-REGION, s3.dualstack.REGION; S3 user guide, "Virtual hosting of general purpose buckets"
+_VIRTUAL_HOST = re.compile(r"(?P<bucket>.+)\.s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?")
+
+
+class _Loader(CfnLoader):  # type: ignore[misc]
+    """ministack's YAML loader, with all short forms, and keys that are texts."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Json]:
+        """Read a mapping; account numbers and `on` as keys are texts."""
+        found = super().construct_mapping(node, deep=deep)
+        return {_text(key): value for key, value in found.items()}
+
+
+def _short_form(name: str) -> Any:
+    def construct(loader: _Loader, node: yaml.Node) -> Json:
+        if isinstance(node, yaml.SequenceNode):
+            return {name: loader.construct_sequence(node, deep=True)}
+        if isinstance(node, yaml.MappingNode):
+            return {name: loader.construct_mapping(node, deep=True)}
+        return {name: loader.construct_scalar(node)}
+
+    return construct
+
+
+for _name in _SHORT_FORMS:
+    _Loader.add_constructor(f"!{_name}", _short_form(f"Fn::{_name}"))
+
+
+@patch(
+    "ministack.services.cloudformation.engine._parse_template",
+    why="YAML that begins indented is cut, booleans become Python's True and False, short forms of the functions of "
+    "Rules are unknown, and errors are those of Python",
+)
+def _parse_template(_original: Any, body: str) -> dict[str, Json]:
+    body = body.removeprefix("\ufeff")
+    template = _read_json(body) if body.lstrip().startswith("{") else _read_yaml(body)
+    if not isinstance(template, dict):
+        raise ValueError("Template format error: unsupported structure.")
+    return _with_texts(template)
+
+
+def _read_json(body: str) -> Json:
+    try:
+        return json.loads(body)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"Template format error: JSON not well-formed. (line {error.lineno}, column {error.colno})"
+        ) from error
+
+
+def _read_yaml(body: str) -> Json:
+    try:
+        return yaml.load(body, Loader=_Loader)  # noqa: S506 it extends SafeLoader
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise ValueError(f"Template format error: YAML not well-formed.{where}") from error
+
+
+def _with_texts(template: dict[str, Json]) -> dict[str, Json]:
+    """Return a template whose booleans are texts wherever CloudFormation takes them as such."""
+    result = {name: _booleans_as_texts(part) if name in _OF_TEXTS else part for name, part in template.items()}
+    parameters = template.get("Parameters")
+    if isinstance(parameters, dict):
+        result["Parameters"] = {name: _parameter(each) for name, each in parameters.items()}
+    if isinstance(template.get("Resources"), dict):
+        result["Resources"] = _arguments_as_texts(template["Resources"])
+    return result
+
+
+def _parameter(definition: Json) -> Json:
+    if not isinstance(definition, dict):
+        return definition
+    texts = {name: _booleans_as_texts(definition[name]) for name in ("Default", "AllowedValues") if name in definition}
+    return {**definition, **texts}
+
+
+def _arguments_as_texts(node: Json) -> Json:
+    """Return a section whose functions have texts for booleans; what is no argument has the type of its property."""
+    if isinstance(node, list):
+        return [_arguments_as_texts(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _booleans_as_texts(value)
+        if key.startswith("Fn::") and key != "Fn::If"
+        else _arguments_as_texts(value)
+        for key, value in node.items()
+    }  # fmt: skip
+
+
+def _booleans_as_texts(node: Json) -> Json:
+    if isinstance(node, list):
+        return [_booleans_as_texts(each) for each in node]
+    if isinstance(node, dict):
+        return {key: _booleans_as_texts(value) for key, value in node.items()}
+    return _text(node) if isinstance(node, bool) else node
+
+
+def _text(value: Json) -> Json:
+    """Return a scalar as CloudFormation writes it: booleans in lower case."""
+    if value is None or isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@patch(
+    "ministack.services.cloudformation.helpers._resolve_document",
+    why="a TemplateURL with the bucket in its host is refused; the console and most tools write it so",
+)
+def _resolve_document(original: Any, parameters: Any, body_key: str, url_key: str, label: str) -> Any:
+    address = cloudformation.parameter(parameters, url_key)
+    path = path_style(address) if address else ""
+    return original({**parameters, url_key: [path]} if path != address else parameters, body_key, url_key, label)
+
+
+def path_style(address: str) -> str:
+    """Return the address of an object in S3 with its bucket in the path, wherever it was."""
+    parts = urlsplit(address)
+    host = _VIRTUAL_HOST.fullmatch(parts.hostname or "")
+    path = unquote(parts.path)
+    return f"https://s3.amazonaws.com/{host['bucket']}{path}" if host else address
+
+
+@patch_value(
+    "ministack.services.cloudformation.engine._DYNAMIC_REFERENCE",
+    why="any text in double braces is a dynamic reference, also where its name has characters that no name has "
+    '(CloudFormation user guide, "Use dynamic references": ssm names are [a-zA-Z0-9_.-/]+)',
+)
+def _dynamic_reference(_original: Any) -> re.Pattern[str]:
+    return re.compile(
+        r"\{\{resolve:(?!ssm(?:-secure)?:(?![a-zA-Z0-9_.\-/]+(?::\d+)?\}\}))"
+        r"(?!secretsmanager:[^}]*['\"{\n])([a-z-]+):([^}]*)\}\}"
+    )
