@@ -109,6 +109,9 @@ found = {
     "account": os.environ["AWS_ACCESS_KEY_ID"],
     "passwords": [psycopg.conninfo.conninfo_to_dict(url)["password"] for url in (source, target)],
     "modes": [psycopg.conninfo.conninfo_to_dict(url)["sslmode"] for url in (source, target)],
+    "own": {name: value for name, value in os.environ.items() if name.startswith("MIGRATE_DATABASE_")},
+    "trusted": os.environ["PGSSLROOTCERT"] == psycopg.conninfo.conninfo_to_dict(target)["sslrootcert"],
+    "source port": psycopg.conninfo.conninfo_to_dict(source)["port"],
 }
 suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration"]
 finished = subprocess.run(suite, capture_output=True, text=True)
@@ -162,6 +165,15 @@ def test_a_command_reaches_both_databases_of_somebodys_own_schemas(own_schemas: 
     assert '"SchemaName1=Sales"' in parameters
     assert json.dumps("SchemaName2=größe_über") in parameters
     assert gone_in_time(own_schemas.folder)
+
+
+def test_a_command_is_told_of_the_phase_and_of_the_ways_to_both_databases(own_schemas: Ended) -> None:
+    assert own_schemas.found["own"] == {
+        "MIGRATE_DATABASE_PHASE": "dev",
+        "MIGRATE_DATABASE_OUTPUTS_DIR": str(own_schemas.folder),
+        "MIGRATE_DATABASE_SOURCE_ADDRESS": f"127.0.0.1:{own_schemas.found['source port']}",
+    }
+    assert own_schemas.found["trusted"]
 
 
 def test_a_file_that_fails_is_one_line_with_psqls_error_and_leaves_nothing_running(tmp_path: Path) -> None:

@@ -145,9 +145,9 @@ def asked(url: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return session.execute(query.encode(), values).fetchall()
 
 
-def as_replication_user(database: OnPremises) -> str:
+def as_user(database: OnPremises, secret: dict[str, Any]) -> str:
     login = f"app:{database.application_password}"
-    return database.application_url.replace(login, f"ferry_source:{database.password}")
+    return database.application_url.replace(login, f"{secret['username']}:{secret['password']}")
 
 
 @pytest.mark.parametrize(
@@ -172,15 +172,50 @@ def test_all_that_a_file_makes_is_the_applications_and_its_schemas_are_migrated(
     assert bool(owners) == bool(text)
 
 
-def test_the_user_of_dms_reads_the_tables_and_writes_none(fill: Fill) -> None:
+def test_the_user_of_the_source_secret_reads_everything_and_is_no_superuser(fill: Fill) -> None:
     database, _ = fill(ODD)
-    url = as_replication_user(database)
+    url = as_user(database, database.secret())
     assert asked(url, 'SELECT count(*) FROM "Sales"."Order Items"') == [(100,)]
     assert asked(url, 'SELECT count(*) FROM "größe_über"."Ereignis"') == [(50,)]
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        asked(url, 'DELETE FROM "Sales"."Order Items"')
+    assert asked(url, 'SELECT last_value FROM "größe_über"."Ereignis_id_seq"') == [(50,)]
     rights = "SELECT rolreplication, rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname = current_user"
     assert asked(url, rights) == [(True, False, False, False)]
+
+
+def test_the_user_of_the_source_secret_can_do_what_a_cut_over_takes(fill: Fill) -> None:
+    """The marker's schema, the passwords' verifiers, the application's sessions, its right to connect, a fence."""
+    database, _ = fill(ODD)
+    with psycopg.connect(as_user(database, database.secret()), autocommit=True) as session:
+        session.execute("CREATE SCHEMA stackferry")
+        verifier = session.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'app'").fetchone()
+        assert verifier is not None
+        assert verifier[0].startswith("SCRAM-SHA-256$")
+        session.execute(
+            "CREATE FUNCTION stackferry.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'fenced'; END $$"
+        )
+        session.execute(
+            'CREATE TRIGGER fence BEFORE INSERT ON "Sales"."Order Items" EXECUTE FUNCTION stackferry.refuse()'
+        )
+        with psycopg.connect(database.application_url) as application:
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s"
+            assert session.execute(ended, (application.info.backend_pid,)).fetchone() == (True,)
+        session.execute(f"REVOKE CONNECT ON DATABASE {database.database_name} FROM PUBLIC, app".encode())
+
+
+def test_the_user_of_the_way_back_writes_past_triggers_and_makes_no_table_in_the_schemas(fill: Fill) -> None:
+    trigger = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'fenced'; END $$;
+CREATE TRIGGER fence BEFORE INSERT OR DELETE ON "Sales"."Order Items" EXECUTE FUNCTION refuse();
+"""
+    database, _ = fill(ODD + trigger)
+    with pytest.raises(psycopg.errors.RaiseException, match="fenced"):
+        asked(database.application_url, 'DELETE FROM "Sales"."Order Items" RETURNING 1')
+    url = as_user(database, database.fallback_secret())
+    assert len(asked(url, 'DELETE FROM "Sales"."Order Items" RETURNING 1')) == 100
+    assert asked(url, "SELECT rolsuper, rolreplication FROM pg_roles WHERE rolname = current_user") == [(False, False)]
+    assert asked(url, "SELECT has_database_privilege(current_database(), 'CREATE')") == [(True,)]
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        asked(url, 'CREATE TABLE "Sales".more (id int)')
 
 
 def test_the_url_of_the_application_works_after_a_file_that_sets_another_password(fill: Fill) -> None:

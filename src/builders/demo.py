@@ -14,7 +14,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from builders import outputs
-from builders.cloud.process import running
+from builders.cloud.process import Cloud, running
+from builders.cloud.rds.on_premises import OnPremises
 from builders.deploy import AwsCli
 from builders.errors import StackferryError, UsageError
 from builders.naming import stack_set
@@ -79,7 +80,7 @@ def main(phase: str, outputs_dir: Path, rehearse: bool, file: Path | None, then:
     """Build, lint, deploy a phase on the embedded cloud, move its rows, rehearse the rollout, and stop everything.
 
     With a command behind `--` that command runs instead of the move and the rehearsal, with SOURCE_URL and TARGET_URL
-    beside the variables of AWS. With --source there is no rehearsal either.
+    beside the variables of AWS and of migrate-database. With --source there is no rehearsal either.
     """
     console = Console(highlight=False, emoji=False)
 
@@ -132,7 +133,8 @@ class Demo:
                     deployment.accounts.phase, deployment.stacks["secrets"]["SecretsManagerArn"], cloud.ca_file
                 )
                 if then:
-                    return _run_command(then, deployment, on_premises.application_url, target_url)
+                    urls = {"SOURCE_URL": on_premises.application_url, "TARGET_URL": target_url}
+                    return _run_command(then, deployment, urls | _of_migrate_database(deployment, on_premises, cloud))
                 move = Move(deployment, on_premises, target_url, self.console, self.say)
                 move.other() if file else move.sample()
                 self._say_what_is_not_proven()
@@ -144,13 +146,25 @@ class Demo:
             self.console.print(paragraph, soft_wrap=not self.console.is_terminal)
 
 
-def _run_command(then: Sequence[str], deployment: PhaseDeployment, source_url: str, target_url: str) -> int:
-    """Run a command with the variables of the phase's account, and both databases as URLs; return its exit code."""
-    environment = {**deployment.accounts.phase.environment, "SOURCE_URL": source_url, "TARGET_URL": target_url}
+def _run_command(then: Sequence[str], deployment: PhaseDeployment, variables: Mapping[str, str]) -> int:
+    """Run a command with the variables of the phase's account and others; return its exit code."""
     try:
-        return subprocess.run(then, env=environment, check=False).returncode
+        return subprocess.run(then, env={**deployment.accounts.phase.environment, **variables}, check=False).returncode
     except OSError as error:
         raise UsageError(f"{then[0]} cannot be run: {error.strerror}") from error
+
+
+def _of_migrate_database(deployment: PhaseDeployment, source: OnPremises, cloud: Cloud) -> dict[str, str]:
+    """The variables by which `migrate-database` runs without an option.
+
+    Nothing here resolves the host of the source, so that its address is given as that of a tunnel is.
+    """
+    return {
+        "MIGRATE_DATABASE_PHASE": deployment.phase,
+        "MIGRATE_DATABASE_OUTPUTS_DIR": str(deployment.outputs_dir.resolve()),
+        "MIGRATE_DATABASE_SOURCE_ADDRESS": f"127.0.0.1:{source.server.port}",
+        "PGSSLROOTCERT": str(cloud.ca_file),
+    }
 
 
 def _check_templates(say: Say) -> None:

@@ -63,6 +63,9 @@ REPLICATION_TASK = "stackferry-task"
 REPLICATION_TASK_RESOURCE = "ferry-task"
 """The end of the task's ARN; DMS takes 31 characters here, one fewer than the task's name can have."""
 
+MARKER_SCHEMA, MARKER_TABLE = "stackferry", "marker"
+"""The table by which `migrate-database` sees that the changes before a moment have arrived; both tasks carry it."""
+
 REPLICATION_INSTANCE = "stackferry-replication"
 """The replication instance, by whose name CloudWatch knows its metrics and its log group is called."""
 

@@ -96,7 +96,7 @@ def test_no_property_holds_a_password(deployed: Deployed) -> None:
         "UserSecretArn": "<DmsSecretArn>",
         "UserSecretAttachment": "<DmsSecretAttachmentId>",
         "DatabaseName": "<DatabaseName>",
-        "Schemas": ["payments"],
+        "Schemas": ["payments", "stackferry"],
         "DropOnDelete": "false",
     }
 
@@ -126,7 +126,7 @@ def test_the_schemas_are_those_of_the_migration(template: Callable[[str], dict[s
 
 @pytest.mark.parametrize("number", [2, 3, 4, 5])
 def test_each_further_schema_is_one_when_it_is_named(deployed: Deployed, number: int) -> None:
-    assert user(deployed(**{f"SchemaName{number}": "ledger"}))["Schemas"] == ["payments", "ledger"]
+    assert user(deployed(**{f"SchemaName{number}": "ledger"}))["Schemas"] == ["payments", "ledger", "stackferry"]
 
 
 def test_the_user_is_dropped_only_where_somebody_says_so(deployed: Deployed) -> None:

@@ -23,9 +23,23 @@ def properties(built: dict[str, Any]) -> Callable[..., dict[str, Any]]:
     return functools.partial(properties_of, built)
 
 
-def mappings(properties: Callable[..., Any], **given: str) -> list[dict[str, Any]]:
+MARKER = {
+    "rule-type": "selection",
+    "rule-id": "6",
+    "rule-name": "marker",
+    "object-locator": {"schema-name": "stackferry", "table-name": "marker"},
+    "rule-action": "include",
+}
+
+
+def every_rule(properties: Callable[..., Any], **given: str) -> list[dict[str, Any]]:
     rules: list[dict[str, Any]] = json.loads(properties("ReplicationTask", **given)["TableMappings"])["rules"]
     return rules
+
+
+def mappings(properties: Callable[..., Any], **given: str) -> list[dict[str, Any]]:
+    """The rules beside that of the marker."""
+    return [rule for rule in every_rule(properties, **given) if rule != MARKER]
 
 
 def test_the_task_carries_all_tables_of_the_schema_that_is_named(properties: Callable[..., Any]) -> None:
@@ -38,6 +52,14 @@ def test_the_task_carries_all_tables_of_the_schema_that_is_named(properties: Cal
             "rule-action": "include",
         }
     ]
+
+
+def test_the_marker_travels_with_the_schemas_under_a_number_that_none_of_them_has(
+    properties: Callable[..., Any],
+) -> None:
+    names = {f"SchemaName{number}": f"schema{number}" for number in range(1, 6)}
+    assert every_rule(properties, **names)[-1] == MARKER
+    assert every_rule(properties)[1:] == [MARKER]
 
 
 def test_every_further_schema_has_a_rule_of_its_own_number(properties: Callable[..., Any]) -> None:

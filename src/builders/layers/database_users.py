@@ -5,7 +5,7 @@ from __future__ import annotations
 from troposphere import Equals, If, Not, NoValue
 from troposphere.cloudformation import CustomResource
 
-from builders import parameters
+from builders import naming, parameters
 from builders.layers import _custom_resource, _functions
 from builders.layers._migration import choices
 from builders.layers.database import ATTACHMENT, DATABASE_NAME, DMS_ATTACHMENT
@@ -73,10 +73,10 @@ def build(stack: Stack) -> None:
 
 
 def _schemas(stack: Stack) -> list[object]:
-    """The schemas that `migration` carries, by the same parameters."""
+    """The schemas that `migration` carries, by the same parameters, and that of the marker."""
     names: list[object] = [stack.parameter(choices.schema_name(1)).ref()]
     for number in range(2, choices.MOST_SCHEMAS + 1):
         name = stack.parameter(choices.schema_name(number)).ref()
         given = stack.condition(f"HasSchemaName{number}", Not(Equals(name, "")))
         names.append(If(given, name, NoValue))
-    return names
+    return [*names, naming.MARKER_SCHEMA]

@@ -170,20 +170,27 @@ def source_database(
         names = {f"SchemaName{number}": "" for number in range(1, MOST_SCHEMAS + 1)}
         names |= {f"SchemaName{number}": schema for number, schema in enumerate(schemas, 1)}
         deployment.parameters |= {
-            "SourceSecretArn": _store(deployment, running.secret()),
+            "SourceSecretArn": _store(deployment, f"on-premises-{deployment.phase}", running.secret()),
             "SourceCertificatePem": running.certificate_pem,
+            "CreateFallback": "true",
+            "FallbackSecretArn": _store(
+                deployment, f"on-premises-fallback-{deployment.phase}", running.fallback_secret()
+            ),
+            # Whoever is listed says the external id, as `migrate-database` does; unlisted people have a second factor.
+            "CreateMigrationRole": "true",
+            "OperatorAccountIds": PHASES[deployment.phase],
             **names,
         }
         yield running
 
 
-def _store(deployment: PhaseDeployment, secret: dict[str, str | int]) -> str:
+def _store(deployment: PhaseDeployment, name: str, secret: dict[str, str | int]) -> str:
     """Store the secret and return its ARN. It is passed in a file, since every user can read a command line."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "secret.json")
         path.write_text(json.dumps(secret), encoding="utf-8")
         answer = deployment.accounts.phase.json(
-            *("secretsmanager", "create-secret", "--name", f"on-premises-{deployment.phase}"),
+            *("secretsmanager", "create-secret", "--name", name),
             *("--secret-string", f"file://{path}"),
         )
     return str(answer["ARN"])

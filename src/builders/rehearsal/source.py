@@ -1,7 +1,8 @@
 """The database on premises: the sample of this package, or one that somebody's own file makes.
 
 A file is run by psql as a superuser, once the role `app` is there. All that the file made is then given to that role,
-as if its own migrations had made it, and DMS's user may read it.
+as if its own migrations had made it. `ferry_source` gets the rights of DMS and `migrate-database`, and `ferry_fallback`
+those of DMS on the way back; neither is a superuser.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from builders.cloud.rds.on_premises import APPLICATION, REPLICATION_USER, SUPERUSER, OnPremises
+from builders.cloud.rds.on_premises import APPLICATION, FALLBACK_USER, REPLICATION_USER, SUPERUSER, OnPremises
 from builders.errors import UsageError
 from builders.layers._migration.choices import MOST_SCHEMAS, schema_name
 from builders.rehearsal import postgres_tools
@@ -82,7 +83,7 @@ def fill(source: OnPremises, file: Path) -> list[str]:
     with _superuser(source) as session:
         _give_to_application(session)
         schemas = [str(row[0]) for row in session.execute(_SCHEMAS)] or ["public"]
-        _let_replicate(session, source, schemas)
+        _let_migrate(session, source, schemas)
         # A file may have set what it likes.
         session.execute(
             sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
@@ -150,16 +151,34 @@ def _give_to_application(session: psycopg.Connection[Any]) -> None:
         session.execute(f"ALTER {kind} {identity} OWNER TO {APPLICATION}".encode())
 
 
-def _let_replicate(session: psycopg.Connection[Any], source: OnPremises, schemas: Sequence[str]) -> None:
-    """Grant DMS's user what it needs and no more (DMS user guide, "Using a PostgreSQL database as an AWS DMS source").
+_RIGHTS = """
+GRANT CONNECT ON DATABASE {database} TO {reader}, {writer};
+GRANT CREATE ON DATABASE {database} TO {reader}, {writer};
+GRANT SELECT ON pg_catalog.pg_authid TO {reader};
+GRANT pg_signal_backend TO {reader};
+GRANT {application} TO {reader};
+"""
+"""Beside the attribute REPLICATION and the heartbeat's table in `public`: CREATE makes the schema of the marker, and
+that of DMS's control tables on the way back; pg_authid has the verifiers of the passwords; with the last two a cut-over
+ends the application's sessions, takes CONNECT from it, and puts its fence on the tables."""
 
-    It has the attribute REPLICATION already, and may make the table of the heartbeat in `public`.
+_RIGHTS_ON_SCHEMA = """
+GRANT USAGE ON SCHEMA {schema} TO {reader}, {writer};
+GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {reader};
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {reader};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {writer};
+"""
+
+
+def _let_migrate(session: psycopg.Connection[Any], source: OnPremises, schemas: Sequence[str]) -> None:
+    """Grant both users what they need and no more (DMS user guide, "Using a PostgreSQL database as an AWS DMS source",
+    and "... as a target").
     """
-    user, database = sql.Identifier(REPLICATION_USER), sql.Identifier(source.database_name)
-    session.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, user))
-    for schema in map(sql.Identifier, schemas):
-        session.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, user))
-        session.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}").format(schema, user))
+    roles = {"reader": REPLICATION_USER, "writer": FALLBACK_USER, "application": APPLICATION}
+    names = {word: sql.Identifier(name) for word, name in (roles | {"database": source.database_name}).items()}
+    session.execute(sql.SQL(_RIGHTS).format(**names))
+    for schema in schemas:
+        session.execute(sql.SQL(_RIGHTS_ON_SCHEMA).format(**names, schema=sql.Identifier(schema)))
 
 
 def _check_schemas(file: Path, schemas: Sequence[str]) -> None:

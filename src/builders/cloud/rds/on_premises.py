@@ -5,7 +5,7 @@ with running() as cloud, on_premises(cloud.state_directory, "payments.corp.inter
 
 Its superuser `postgres` has no password and comes in through the socket of the server's own directory. The role `app`
 owns the database, as an application's role does; `ferry_source` is DMS's user, with what DMS needs there before any
-schema is made.
+schema is made. As `ferry_fallback` DMS writes after a cut-over, as a replica: no trigger and no foreign key acts on it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ SUPERUSER = "postgres"
 """The superuser. Not the one that initdb makes: what that one owns can be given to nobody (REASSIGN OWNED)."""
 
 REPLICATION_USER = "ferry_source"
-"""The user of DMS."""
+"""The user by which DMS reads."""
+
+FALLBACK_USER = "ferry_fallback"
+"""The user by which DMS writes on the way back."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class OnPremises:
     certificate_pem: str = field(repr=False)
     server: postgres.Server
     application_password: str = field(repr=False)
+    fallback_password: str = field(repr=False)
     authority_file: Path
     """The authority's certificate, for clients on this machine."""
 
@@ -76,6 +80,10 @@ class OnPremises:
         """The value of the secret that the user brings."""
         return {"username": self.username, "password": self.password, "host": self.host, "port": self.port}
 
+    def fallback_secret(self) -> dict[str, str | int]:
+        """The value of the secret that the user brings for the way back."""
+        return self.secret() | {"username": FALLBACK_USER, "password": self.fallback_password}
+
 
 @contextlib.contextmanager
 def on_premises(
@@ -85,7 +93,7 @@ def on_premises(
 
     Raises `CloudError` where there is no PostgreSQL, or it does not start.
     """
-    password, application_password = secrets.token_urlsafe(), secrets.token_urlsafe()
+    password, application_password, fallback_password = (secrets.token_urlsafe() for _ in range(3))
     directory = Path(tempfile.mkdtemp(prefix="stackferry-on-premises-"))
     directory.chmod(0o711)  # PostgreSQL runs as another user when we are root
     authority, certificate = _certificates(host)
@@ -102,6 +110,8 @@ def on_premises(
             f"CREATE ROLE {SUPERUSER} LOGIN SUPERUSER",
             f"CREATE ROLE {APPLICATION} LOGIN PASSWORD {literal(application_password)}",
             f"CREATE ROLE {REPLICATION_USER} LOGIN REPLICATION PASSWORD {literal(password)}",
+            f"CREATE ROLE {FALLBACK_USER} LOGIN PASSWORD {literal(fallback_password)}",
+            f"ALTER ROLE {FALLBACK_USER} SET session_replication_role = replica",
             f"CREATE DATABASE {identifier(database_name)} OWNER {APPLICATION}",
         )
         # The table of the heartbeat goes there (DMS user guide, "Using a PostgreSQL database as an AWS DMS source").
@@ -110,7 +120,7 @@ def on_premises(
         with named(state_directory, host, {port: server.port}):
             yield OnPremises(
                 *(host, port, database_name, REPLICATION_USER, password, authority, server),
-                *(application_password, authority_file),
+                *(application_password, fallback_password, authority_file),
             )
     finally:
         server.remove()

@@ -12,7 +12,7 @@ from builders.layers._migration import choices
 from builders.stack import Stack
 
 _ID = r"[1-9]\d{1,5}"
-"""At least two digits: 1 to MOST_SCHEMAS are the ids of the schemas' own rules."""
+"""At least two digits: 1 to MOST_SCHEMAS are the ids of the schemas' own rules, and the next is the marker's."""
 _NAME = r'"[^"\\]{1,130}"'
 _KIBIBYTES = r"[1-9]\d{0,5}"
 
@@ -37,7 +37,7 @@ def table_rules() -> Parameter:
 
 
 def mappings(stack: Stack) -> Join:
-    """A selection rule for each schema that is named: all its tables, and no other schema's; then the single tables.
+    """A selection rule for each schema that is named: all its tables; then the marker's, and the single tables.
 
     Never the schema `%`, which takes system tables, too.
     """
@@ -46,20 +46,29 @@ def mappings(stack: Stack) -> Join:
         name = stack.parameter(choices.schema_name(number)).ref()
         given = stack.condition(f"HasSchemaName{number}", Not(Equals(name, "")))
         rules.append(If(given, _selection(number, _literal(name)), NoValue))
+    rules.append(_MARKER)
     single = stack.parameter(table_rules()).ref()
     rules.append(If(stack.condition("HasTableRules", Not(Equals(single, ""))), single, NoValue))
     return Join("", ['{"rules":[', Join(",", rules), "]}"])
 
 
 def _selection(number: int, schema: Any) -> Sub:
+    return Sub(_include(number, f"schema-{number}", "${Schema}", "%"), {"Schema": schema})
+
+
+def _include(number: int, name: str, schema: str, table: str) -> str:
     rule = {
         "rule-type": "selection",
         "rule-id": str(number),
-        "rule-name": f"schema-{number}",
-        "object-locator": {"schema-name": "${Schema}", "table-name": "%"},
+        "rule-name": name,
+        "object-locator": {"schema-name": schema, "table-name": table},
         "rule-action": "include",
     }
-    return Sub(json.dumps(rule, separators=(",", ":")), {"Schema": schema})
+    return json.dumps(rule, separators=(",", ":"))
+
+
+_MARKER = _include(choices.MOST_SCHEMAS + 1, "marker", naming.MARKER_SCHEMA, naming.MARKER_TABLE)
+"""The table that shows what has arrived. A database without it, before `migrate-database schema`, has nothing there."""
 
 
 def _literal(name: Ref) -> Join:
