@@ -11,7 +11,7 @@
     rules/                   one lint rule per file, for cfn-lint
     reachability/            network paths in the templates: the needed ones exist, and no others
     rollout/                 the command `rollout-stacksets`: many accounts, with StackSets
-    migration_task/          the command `migration-task`: the replication task of a phase
+    migration/          the command `migrate-database`: the replication task of a phase
     aws/                     calls to AWS, for the commands: credentials, limits, errors
     cloud/                   the embedded cloud, a local AWS
     rehearsal/               the rollout rehearsed on the embedded cloud

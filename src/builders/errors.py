@@ -9,6 +9,7 @@
     ├── RolloutFileError      rollout.yaml, with the line and the key
     ├── RolloutError          what a rollout cannot do or did not reach: a plan that went stale, a run that is under way
     ├── ReplicationError      the replication task failed, or DMS refused what was asked of it
+    ├── MigrationError        a step of the migration: a database refused, a precondition is not met, rows differ
     └── CloudError            the embedded cloud: a port in use, a server that does not start
 
 A message is one line in lower case: the value, what is allowed, what to do. It is printed once, at the
@@ -52,6 +53,10 @@ class RolloutError(StackferryError):
 
 class ReplicationError(StackferryError):
     """The replication task failed, is in a state that forbids what was asked, or DMS cannot be asked."""
+
+
+class MigrationError(StackferryError):
+    """A step of the migration did not reach its end; the message says on which side, and what to do."""
 
 
 class CloudError(StackferryError):

@@ -1,4 +1,4 @@
-"""The roles of the layer access, deployed and assumed: each runs migration-task under IAM, and reads what it may."""
+"""The roles of the layer access, deployed and assumed: each runs migrate-database under IAM, and reads what it may."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dms_task import DeployedTask, deploy
 
 from builders import catalog
 from builders.cloud.process import running
-from builders.migration_task.command import main
+from builders.migration.cli import main
 
 from .conftest import Account
 
@@ -100,7 +100,7 @@ def run(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Run:
-    """Calls migration-task as a role."""
+    """Calls migrate-database as a role."""
     flat = tmp_path / "dev" / "flat-outputs.json"
     flat.parent.mkdir()
     flat.write_text(json.dumps({"replicationTaskArn": replication.arn}))

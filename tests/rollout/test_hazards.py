@@ -258,14 +258,14 @@ def test_the_remedy_for_a_running_task_names_the_phase() -> None:
     comparison = released("migration", ReplicationInstanceClass="dms.r6i.large")
     (hazard,) = hazards_of("migration", comparison, task_runs=True)
     assert not hazard.acknowledgeable
-    assert hazard.remedy == "migration-task stop --phase dev, apply, then migration-task resume --phase dev"
+    assert hazard.remedy == "migrate-database stop --phase dev, apply, then migrate-database resume --phase dev"
 
 
 @pytest.mark.parametrize(
     ("before", "after", "action"),
     [
-        ({"Port": 1}, {"Port": 2}, ", then migration-task resume --phase PHASE"),
-        ({"KmsKeyId": "a"}, {"KmsKeyId": "b"}, ", then migration-task start --phase PHASE"),
+        ({"Port": 1}, {"Port": 2}, ", then migrate-database resume --phase PHASE"),
+        ({"KmsKeyId": "a"}, {"KmsKeyId": "b"}, ", then migrate-database start --phase PHASE"),
         ({"Port": 1}, None, ""),
     ],
 )
@@ -278,7 +278,7 @@ def test_what_a_running_task_uses_decides_how_it_goes_on(
     (hazard,) = found(
         {**endpoint(before), "A": TOPIC}, {**(endpoint(after) if after else {}), "A": TOPIC}, task_runs=True
     )
-    assert hazard.remedy == f"migration-task stop --phase PHASE, apply{action}"
+    assert hazard.remedy == f"migrate-database stop --phase PHASE, apply{action}"
 
 
 def test_a_rule_that_fails_is_reported_with_its_sentence() -> None:

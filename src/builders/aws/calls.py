@@ -43,6 +43,7 @@ class Access:
     """Of each call, the first included; 0: what AWS_MAX_ATTEMPTS says, else 8."""
     connect_seconds: float = 10
     read_seconds: float = 60
+    advice: errors.Advice = errors.ROLLOUT
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class ApiCalls:
 
         account, role = (session.role.account, session.role.name) if session.role else ("", "")
         call = ApiCall(service, operation, account, session.region, role)
-        with errors.translated(service, operation, str(session), role):
+        with errors.translated(service, operation, str(session), role, self.access.advice):
             clients = self._connected()
             method = getattr(clients.client(service, session.region), xform_name(operation))
             with clients.acting(session.role):

@@ -26,7 +26,7 @@ TASK_ARN = Export("migration", "ReplicationTaskArn", "ARN of the replication tas
 
 
 def build(stack: Stack) -> None:
-    """Make what replicates, ready to be started by `migration-task start`."""
+    """Make what replicates, ready to be started by `migrate-database start`."""
     instance = _instance(stack)
     beginning = task.declare_beginning(stack)
     source = endpoints.source(stack, beginning.slot)

@@ -84,8 +84,8 @@ class Move:
         """The real command, as a person would call it; it is told to the reader."""
         directory = str(self.deployment.outputs_dir)
         arguments = [action, "--phase", self.deployment.phase, *options, "--outputs-dir", directory]
-        self.say(f"$ migration-task {shlex.join(arguments)}")
-        return [sys.executable, "-m", "builders.migration_task", *arguments]
+        self.say(f"$ migrate-database {shlex.join(arguments)}")
+        return [sys.executable, "-m", "builders.migration", *arguments]
 
     def _differs(self, message: str) -> DeployError:
         """The error of rows that differ, after the task's own word."""
@@ -108,7 +108,7 @@ class Move:
                 if child.poll() is None:
                     child.terminate()
         if child.returncode:
-            raise DeployError("migration-task start did not succeed; its message stands above")
+            raise DeployError("migrate-database start did not succeed; its message stands above")
 
     def _tell_counts(self, both: Comparison, writer: Writer | None) -> None:
         source, target = both.counts()

@@ -126,7 +126,7 @@ class Databases:
         if not properties.get("DBSnapshotIdentifier"):
             server.initialise()
             server.start()
-            _populate(server, properties)
+            populate(server, properties)
             return
         server.initialise(self.snapshot(_snapshot(properties)["DBSnapshotArn"]))
         server.start()
@@ -284,7 +284,7 @@ def server_settings(properties: Mapping[str, Json]) -> dict[str, Any]:
     return {"settings": settings, "plain_text_allowed": forced != "1"}
 
 
-def _populate(server: postgres.Server, properties: Mapping[str, Json]) -> None:
+def populate(server: postgres.Server, properties: Mapping[str, Json]) -> None:
     """Make the roles and the database that a new instance has (RDS user guide, "Understanding the rds_superuser")."""
     master = identifier(str(properties["MasterUsername"]))
     password = literal(str(properties.get("MasterUserPassword", "")))

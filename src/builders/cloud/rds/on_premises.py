@@ -96,7 +96,7 @@ def on_premises(
     password, application_password, fallback_password = (secrets.token_urlsafe() for _ in range(3))
     directory = Path(tempfile.mkdtemp(prefix="stackferry-on-premises-"))
     directory.chmod(0o711)  # PostgreSQL runs as another user when we are root
-    authority, certificate = _certificates(host)
+    authority, certificate = certificates(host)
     authority_file = directory / "authority.pem"
     authority_file.write_text(authority)
     # What is committed is written at once: changes are read from what is written.
@@ -134,7 +134,7 @@ def _let_the_superuser_in(server: postgres.Server) -> None:
     server.administer("SELECT pg_reload_conf()")
 
 
-def _certificates(host: str) -> tuple[str, postgres.Certificate]:
+def certificates(host: str) -> tuple[str, postgres.Certificate]:
     """The authority's certificate, and one that it has signed for the host."""
     key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = _unsigned("On-premises authority", key, "On-premises authority")

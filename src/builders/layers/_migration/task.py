@@ -121,7 +121,7 @@ def build(
     target: dms.Endpoint,
     beginning: Beginning,
 ) -> dms.ReplicationTask:
-    """Make the task. CloudFormation never starts it; `migration-task start` does.
+    """Make the task. CloudFormation never starts it; `migrate-database start` does.
 
     Named on purpose: CloudFormation then refuses to replace it, which would load every table again.
     """

@@ -47,7 +47,7 @@ def build(stack: Stack, watched: Watched) -> cloudwatch.Alarm:
     alarms.add_with_end(
         stack,
         "ReplicationTaskStatusAlarm",
-        "The replication task has not been running for five minutes: migration-task status says why it stopped",
+        "The replication task has not been running for five minutes: migrate-database status says why it stopped",
         Namespace=OUR_NAMESPACE,
         MetricName="ReplicationTaskStatus",
         Dimensions=watched.of_task_status,

@@ -362,10 +362,10 @@ def _running_task(layer: str, comparison: Comparison) -> Iterator[Hazard]:
         harmless = ATTRIBUTES if change.type == "AWS::DMS::ReplicationTask" else {*ATTRIBUTES, "Tags"}
         if change.effect is Effect.MODIFY and harmless.issuperset(change.causes):
             continue
-        remedy = f"migration-task stop --phase {phase}, apply"
+        remedy = f"migrate-database stop --phase {phase}, apply"
         if change.effect is not Effect.REMOVE:
             # A task that was replaced, or whose instance or endpoints were, is another one: it has nothing to resume.
             action = "resume" if change.effect is Effect.MODIFY else "start"
-            remedy += f", then migration-task {action} --phase {phase}"
+            remedy += f", then migrate-database {action} --phase {phase}"
         message = f"{_what(change)} while the replication task runs{_because(change)}: DMS refuses or breaks off"
         yield Hazard(HazardKind.RUNNING_TASK, layer, change.logical_id, message, remedy, acknowledgeable=False)

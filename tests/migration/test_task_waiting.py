@@ -1,4 +1,4 @@
-"""Waits of migration-task where DMS answers with what was a moment ago, as the embedded cloud never does."""
+"""Waits of migrate-database where DMS answers with what was a moment ago, as the embedded cloud never does."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from builders.errors import ReplicationError, UsageError
-from builders.migration_task.asking import confirm_reload
-from builders.migration_task.client import Replication
-from builders.migration_task.running import Watch, reload, resume, start, stop
-from builders.migration_task.task import Progress, Task
+from builders.migration.task.client import Replication
+from builders.migration.task.running import Watch, reload, resume, start, stop
+from builders.migration.task.showing import confirm_reload
+from builders.migration.task.values import Progress, Task
 
 LOADED = Progress(percent=100, loaded=3, loading=0, queued=0, errored=0)
 
@@ -51,7 +51,7 @@ class Scripted(Replication):
     def table_preparation(self) -> str:
         return self._preparation
 
-    def begin(self, kind: str) -> bool:
+    def begin(self, kind: str, position: str = "") -> bool:
         self.asked.append(kind)
         self._uncounted -= 1
         return self._uncounted < 0

@@ -8,9 +8,9 @@ from typing import Any
 import botocore.session
 import pytest
 
-from builders.migration_task import reasons
-from builders.migration_task.reasons import has_failed, trouble, why
-from builders.migration_task.task import Rows, Table, Task, rows_of, table_of, task_of
+from builders.migration.task import reasons
+from builders.migration.task.reasons import has_failed, trouble, why
+from builders.migration.task.values import Rows, Table, Task, rows_of, table_of, task_of
 
 ARN = "arn:aws:dms:us-east-1:111111111111:task:ferry-task-dev"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from builders.migration_task.task import Table, Task
+from builders.migration.task.values import Table, Task
 from builders.text import counted_noun
 
 _LOG = "its log has more, in the log group dms-tasks-<replication instance>"

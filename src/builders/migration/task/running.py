@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from builders.errors import ReplicationError
-from builders.migration_task.client import Replication
-from builders.migration_task.reasons import why
-from builders.migration_task.task import READY, RUNNING, STARTING, Task
+from builders.migration.task import TaskAction
+from builders.migration.task.client import Replication
+from builders.migration.task.reasons import why
+from builders.migration.task.values import READY, RUNNING, STARTING, Task
 
 Show = Callable[[Task], None]
 """Shows the task after every poll."""
@@ -55,6 +56,21 @@ class Watch:
                 )
             time.sleep(self.poll_seconds)
         return seen
+
+
+def run(action: TaskAction, replication: Replication, watch: Watch, *, until_loaded: bool = True) -> Task:
+    """Do what is asked of a task, and return it as it is then. Raises `ReplicationError`."""
+    match action:
+        case "start":
+            return start(replication, watch, until_loaded=until_loaded)
+        case "resume":
+            return resume(replication, watch, until_loaded=until_loaded)
+        case "reload":
+            return reload(replication, watch, until_loaded=until_loaded)
+        case "stop":
+            return stop(replication, watch)
+        case "status":
+            return replication.task()
 
 
 def start(replication: Replication, watch: Watch, *, until_loaded: bool) -> Task:

@@ -1,4 +1,4 @@
-"""The command migration-task, against the API of DMS on the embedded cloud."""
+"""The command migrate-database, against the API of DMS on the embedded cloud."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import pytest
 from dms_task import DeployedTask, deploy
 
 from builders.cloud.process import Cloud
-from builders.migration_task.command import main
+from builders.migration.cli import main
 
 _accounts = itertools.count(620_000_000_001)
 
@@ -42,9 +42,9 @@ class Answer:
     @property
     def complaint(self) -> str:
         """The one line in which it gave up."""
-        (line,) = [line for line in self.err.splitlines() if line.startswith("migration-task: ")]
+        (line,) = [line for line in self.err.splitlines() if line.startswith("migrate-database: ")]
         assert "Traceback" not in self.err
-        return line.removeprefix("migration-task: ")
+        return line.removeprefix("migrate-database: ")
 
 
 Run = Callable[..., Answer]
@@ -473,7 +473,7 @@ def test_a_task_that_never_ran_is_not_asked_about(run: Run) -> None:
 
 def as_process(replication: DeployedTask, arguments: list[str], action: str, **streams: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "builders.migration_task", action, *arguments],
+        [sys.executable, "-m", "builders.migration", action, *arguments],
         env={**os.environ, **replication.cloud.environment(replication.account)},
         text=True,
         # Tests that run in the background ignore Ctrl-C, and so would what they start.
@@ -491,7 +491,7 @@ def test_ctrl_c_leaves_the_task_as_it_is_and_says_so(replication: DeployedTask, 
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[-1] == (
-        "migration-task: interrupted; the task stays as it is and goes on without us, status shows how"
+        "migrate-database: interrupted; what was done stays done, and a task goes on without us: status shows how"
     )
     assert replication.described()["Status"] == "running"
 

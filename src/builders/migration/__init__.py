@@ -1,0 +1,11 @@
+"""The command `migrate-database`: carries a phase's database from the first check to the cut-over, and back.
+
+check, schema, start, verify, cutover, then fallback or finish; status, stop, resume and reload at any time.
+
+    cli.py           the command line
+    __main__.py      the same as `python -m builders.migration`
+    phase.py         what a migration needs to know of its phase: task, endpoints, secrets, role
+    databases.py     a session to one side: its login, its statements, PostgreSQL's errors
+    definitions.py   tables and columns as values
+    task/            the replication task: what DMS says of it, and what may be asked of it
+"""

@@ -1,0 +1,213 @@
+"""The command line of `migrate-database`.
+
+Exit codes: 0 done; 1 a finding, a failure or a refusal; 2 wrong use; 130 interrupted: what was done stays done.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from builders import progress
+from builders.errors import ReplicationError, StackferryError, UsageError
+from builders.migration.task import TaskAction
+
+DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+PREFIX = "MIGRATE_DATABASE"
+"""Options may stand in the environment: MIGRATE_DATABASE_PHASE for --phase."""
+
+
+class Address(click.ParamType[tuple[str, int]]):
+    """HOST:PORT of a tunnel."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """Return host and port."""
+        if isinstance(value, tuple):
+            return value
+        host, colon, port = str(value).rpartition(":")
+        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            self.fail(f"{value!r} is no HOST:PORT such as 127.0.0.1:15432", param, ctx)
+        return host.strip("[]"), int(port)
+
+
+_PHASE_OPTIONS = (
+    click.option("--phase", required=True, envvar=f"{PREFIX}_PHASE", help="The phase that is meant, such as dev."),
+    click.option("--outputs-dir", type=click.Path(path_type=Path), default=Path("outputs"), show_default=True,
+                 envvar=f"{PREFIX}_OUTPUTS_DIR", help="Where the outputs of deployed phases are."),
+    click.option("--profile", help="Profile of the AWS configuration; else what boto3 finds by itself."),
+    click.option("--region", help="Region; else that of the task."),
+    click.option("--role", envvar=f"{PREFIX}_ROLE",
+                 help="ARN of the role to assume, or none; else the migration role of the phase."),
+    click.option("--source-secret", envvar=f"{PREFIX}_SOURCE_SECRET",
+                 help="ARN of the secret of the user in the source; else that of DMS's endpoint."),
+    click.option("--source-address", type=Address(), envvar=f"{PREFIX}_SOURCE_ADDRESS",
+                 help="Address of a tunnel to the source; the certificate is still that of the secret's host."),
+    click.option("--target-address", type=Address(), envvar=f"{PREFIX}_TARGET_ADDRESS",
+                 help="Address of a tunnel to the target, likewise."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+)  # fmt: skip
+
+
+def phase_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options by which it finds its phase, as one value `options`."""
+
+    @functools.wraps(command)
+    def with_options(
+        *,
+        phase: str,
+        outputs_dir: Path,
+        profile: str | None,
+        region: str | None,
+        role: str | None,
+        source_secret: str | None,
+        source_address: tuple[str, int] | None,
+        target_address: tuple[str, int] | None,
+        **own: object,
+    ) -> int:
+        from builders.migration.phase import Options  # noqa: PLC0415  --help does not wait for psycopg
+
+        options = Options(phase, outputs_dir, profile, region, role, source_secret, source_address, target_address)
+        return command(options=options, **own)
+
+    for option in reversed(_PHASE_OPTIONS):
+        with_options = option(with_options)
+    return with_options
+
+
+def waiting_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options of waiting for the task."""
+    for option in (
+        click.option("--poll", "poll_seconds", type=click.FloatRange(min=0.05), default=5.0, show_default=True,
+                     help="Seconds between two polls of the task."),
+        click.option("--timeout", "timeout_seconds", type=click.FloatRange(min=0),
+                     help="Wait at most so many seconds."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+until_option = click.option(
+    "--until",
+    type=click.Choice(["running", "loaded"]),
+    default="loaded",
+    show_default=True,
+    help="How long to wait: until the task runs, or until the full load is done.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def command() -> None:
+    """Carry a phase's database to RDS: from the first check to the cut-over, and back.
+
+    Every subcommand finds the phase by the outputs of its stacks. Ctrl-C stops the waiting, and what was done stays
+    done: the same subcommand goes on from there.
+    """
+
+
+@command.command()
+@phase_options
+@waiting_options
+@until_option
+def start(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None, until: str) -> int:
+    """Start the task for the first time, and wait for the load."""
+    return _run_task("start", options, as_json, poll_seconds, timeout_seconds, until_loaded=until == "loaded")
+
+
+@command.command()
+@phase_options
+@waiting_options
+def stop(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None) -> int:
+    """Stop the task, and wait until it has stopped."""
+    return _run_task("stop", options, as_json, poll_seconds, timeout_seconds)
+
+
+@command.command()
+@phase_options
+@waiting_options
+@until_option
+def resume(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None, until: str) -> int:
+    """Let the task go on where it stopped."""
+    return _run_task("resume", options, as_json, poll_seconds, timeout_seconds, until_loaded=until == "loaded")
+
+
+@command.command()
+@phase_options
+@waiting_options
+@until_option
+@click.option("--yes", is_flag=True, help="Reload without asking: the tables may be loaded again.")
+def reload(
+    *, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None, until: str, yes: bool
+) -> int:
+    """Load all tables again, as after a lost replication slot."""
+    return _run_task("reload", options, as_json, poll_seconds, timeout_seconds, until_loaded=until == "loaded", yes=yes)
+
+
+@command.command()
+@phase_options
+@waiting_options
+def status(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None) -> int:
+    """Show the state of the migration."""
+    return _run_task("status", options, as_json, poll_seconds, timeout_seconds)
+
+
+def _run_task(
+    action: TaskAction,
+    options: Any,
+    as_json: bool,
+    poll_seconds: float = 5.0,
+    timeout_seconds: float | None = None,
+    *,
+    until_loaded: bool = True,
+    yes: bool = False,
+) -> int:
+    """Do what is asked of the task, show it, and return the exit code."""
+    from builders.migration.phase import Phase  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.task import reasons, running, showing  # noqa: PLC0415
+
+    with Phase(options) as phase:
+        arn = phase.outputs["replicationTaskArn"]
+        try:
+            replication = phase.task
+            if action == "reload":
+                showing.confirm_reload(replication, yes=yes)
+            with showing.progress_of_task() as show:
+                watch = running.Watch(show, progress.say, poll_seconds, timeout_seconds)
+                task = running.run(action, replication, watch, until_loaded=until_loaded)
+            tables = replication.tables()
+            showing.result(task, tables, as_json=as_json)
+        except ReplicationError as error:
+            if as_json:
+                showing.failure(arn, error)
+            raise
+    return FAILED if task.has_failed or any(map(reasons.has_failed, tables)) else DONE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; whatever happens, the user reads one line and no traceback."""
+    try:
+        return int(command.main(arguments, prog_name="migrate-database", standalone_mode=False) or DONE)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail(
+            "interrupted; what was done stays done, and a task goes on without us: status shows how", INTERRUPTED
+        )
+    except click.ClickException as error:
+        error.show()
+        return WRONG_USE
+    except StackferryError as error:
+        return _fail(str(error), WRONG_USE if isinstance(error, UsageError) else FAILED)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and str(error.name).split(".")[0] in ("psycopg", "jinja2"):
+            return _fail(f"{error.name} is not installed; pip install 'stackferry[migrate]'", WRONG_USE)
+        return _fail(f"a defect of migrate-database, please report it: {type(error).__name__}: {error}", FAILED)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"migrate-database: {' '.join(message.split())}", file=sys.stderr)
+    return code

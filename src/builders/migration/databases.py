@@ -1,0 +1,249 @@
+"""One session to one side of a migration: how it logs in, how it runs a statement, and how PostgreSQL's errors read.
+
+Every statement passes an observer before and after, by which a test ends the process at each of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn
+
+import psycopg
+from psycopg import sql
+
+from builders.errors import MigrationError
+
+Side = Literal["source", "target"]
+Statement = str | sql.Composable
+Parameters = Sequence[Any] | Mapping[str, Any]
+StatementObserver = Callable[[Literal["before", "after"], str], None]
+"""Sees each statement before it is sent and after it was answered; what it raises goes through (crash tests)."""
+
+APPLICATION_NAME = "stackferry"
+CONNECT_SECONDS = 10
+LOCK_SECONDS = 5
+
+# Both servers write values as text in one way, whatever a role or a database has set; a lock is not waited for long,
+# since others queue up behind us. An idle connection is noticed when its network has gone.
+_SESSION = (
+    f"-c lock_timeout={LOCK_SECONDS}s -c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=iso_8601 "
+    "-c extra_float_digits=1 -c bytea_output=hex -c default_transaction_read_only=off -c search_path=pg_catalog"
+)
+_KEEPALIVE: dict[str, Any] = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+
+_WRONG_PASSWORD = "28P01"  # noqa: S105 an SQLSTATE
+_LOCKED = "55P03"
+
+_ADVICE = {
+    _WRONG_PASSWORD: "the secret's password is not the role's: let its rotation finish, then run this again",
+    "28000": "pg_hba.conf, NOLOGIN or a missing CONNECT refuses this user",
+    "3D000": "the database is not there: compare the name with the endpoint's",
+    "40P01": "two sessions waited for each other, and PostgreSQL ended ours: run this again",
+    "42501": "a right is missing: `migrate-database check` names it, with the GRANT",
+    "53100": "the server's disk is full: make room, then run this again",
+    "53200": "the server is out of memory: run this again when it is calmer",
+    "53300": "no connection is free: raise max_connections or end some sessions, then run this again",
+    _LOCKED: "another session holds a lock: let it end, or end it, then run this again",
+    "57014": "the statement was canceled: run this again",
+    "57P01": "an administrator ended our session: run this again",
+    "57P03": "the server is starting or stopping: run this again",
+}
+"""{SQLSTATE: the next step} (PostgreSQL, appendix "PostgreSQL Error Codes")."""
+
+_BLOCKERS = """
+SELECT pid, usename, application_name, state, date_trunc('second', now() - xact_start)::text
+FROM pg_catalog.pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+  AND backend_type = 'client backend' AND application_name <> %s
+ORDER BY xact_start LIMIT 3
+"""
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where and as whom a session logs in. `address` (host and port) replaces the name's own, for a tunnel."""
+
+    host: str
+    port: int
+    database: str
+    username: str
+    password: str = field(repr=False)
+    ssl_mode: str = "verify-full"
+    root_certificate: str = ""
+    """Path of the PEM that the server's certificate is verified against; empty where it is not."""
+    address: tuple[str, int] | None = None
+
+    def __str__(self) -> str:
+        """Return the form of messages."""
+        return f"{self.username} at {self.host}:{self.port}/{self.database}"
+
+    def parameters(self) -> dict[str, Any]:
+        """The connection parameters of libpq; the certificate is verified against `host`, whatever the address."""
+        host, port = self.address or (self.host, self.port)
+        address: dict[str, Any] = {"hostaddr": host} if self.address and _is_address(host) else {}
+        trusted = {"sslrootcert": self.root_certificate} if self.root_certificate else {}
+        return {
+            "host": self.host if address or not self.address else host,
+            "port": port,
+            "dbname": self.database,
+            "user": self.username,
+            "password": self.password,
+            "sslmode": self.ssl_mode,
+            **address,
+            **trusted,
+        }
+
+
+def _is_address(host: str) -> bool:
+    return host.replace(".", "").isdigit() or ":" in host
+
+
+class Database:
+    """A session to one side. `login` is asked again where a password was rotated since."""
+
+    def __init__(self, side: Side, login: Callable[[], Login], observe: StatementObserver | None = None) -> None:
+        self.side: Side = side
+        self._login = login
+        self._observe = observe or (lambda _moment, _statement: None)
+        self.login, self.connection = self._connect()
+        self.version = self.connection.info.server_version
+
+    def __enter__(self) -> Database:
+        """Close the session at the end of the block."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close."""
+        self.close()
+
+    def another(self) -> Database:
+        """Open one more session with the same login; close it, or use it as a context manager."""
+        return Database(self.side, self._login, self._observe)
+
+    def close(self) -> None:
+        """End the session."""
+        self.connection.close()
+
+    def run(self, statement: Statement, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows, or none. Raises `MigrationError`."""
+        text = statement if isinstance(statement, str) else statement.as_string(self.connection)
+        self._observe("before", text)
+        with self.translated():
+            # A statement of ours is no input: LiteralString is asked for, which a built one cannot be.
+            cursor = self.connection.execute(statement, parameters)  # type: ignore[arg-type]
+            rows = cursor.fetchall() if cursor.description else []
+        self._observe("after", text)
+        return rows
+
+    def value(self, statement: Statement, parameters: Parameters | None = None) -> Any:
+        """Run one statement and return the first column of its first row; None where there is no row."""
+        rows = self.run(statement, parameters)
+        return rows[0][0] if rows else None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run the block's statements in one transaction."""
+        with self.translated():
+            transaction = self.connection.transaction()
+            transaction.__enter__()
+        try:
+            yield
+        except BaseException as error:
+            with contextlib.suppress(psycopg.Error):  # a broken connection has no transaction any more
+                transaction.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._observe("before", "COMMIT")
+        with self.translated():
+            transaction.__exit__(None, None, None)
+        self._observe("after", "COMMIT")
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn what psycopg raises within into `MigrationError`, with the next step."""
+        try:
+            yield
+        except psycopg.Error as error:
+            self._raise(error)
+
+    def environment(self) -> dict[str, str]:
+        """The variables by which pg_dump and pg_restore log in: a command line is read by everybody."""
+        names = {"host": "PGHOST", "hostaddr": "PGHOSTADDR", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE",
+                 "password": "PGPASSWORD", "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}  # fmt: skip
+        return {names[name]: str(value) for name, value in self._login().parameters().items()}
+
+    def _connect(self) -> tuple[Login, psycopg.Connection[Any]]:
+        login = self._login()
+        try:
+            return login, _session(login)
+        except psycopg.OperationalError as error:
+            again = self._login()
+            # psycopg shows no SQLSTATE of a failed login; a rotated secret says enough.
+            if again.password == login.password:
+                raise MigrationError(
+                    f"the {self.side} refuses {login}: {_line(error)}; {_login_advice(error)}"
+                ) from None
+            try:
+                return again, _session(again)
+            except psycopg.OperationalError as second:
+                raise MigrationError(
+                    f"the {self.side} refuses {again}: {_line(second)}; {_login_advice(second)}"
+                ) from None
+
+    def _raise(self, error: psycopg.Error) -> NoReturn:
+        state = error.sqlstate or ""
+        if not state and self.connection.closed:
+            raise MigrationError(
+                f"the connection to the {self.side} broke: {_line(error)}; run this again when the server answers"
+            ) from error
+        said = f"the {self.side} refused with SQLSTATE {state}: {_line(error)}" if state else _line(error)
+        step = _ADVICE.get(state, "")
+        if state == _LOCKED and (holders := self._holders()):
+            step = f"these sessions have transactions open: {holders}; let them end, or end them, then run this again"
+        raise MigrationError(f"{said}; {step}" if step else said) from error
+
+    def _holders(self) -> str:
+        """Name the sessions whose transactions are open the longest: one of them holds the lock."""
+        try:
+            with _session(self.login) as other:
+                found = other.execute(_BLOCKERS, (APPLICATION_NAME,)).fetchall()
+        except psycopg.Error:
+            return ""
+        return ", ".join(f"pid {pid} of {user} ({name or state}, for {age})" for pid, user, name, state, age in found)
+
+
+def _session(login: Login) -> psycopg.Connection[Any]:
+    return psycopg.connect(
+        **login.parameters(),
+        **_KEEPALIVE,
+        application_name=APPLICATION_NAME,
+        autocommit=True,
+        client_encoding="UTF8",
+        connect_timeout=CONNECT_SECONDS,
+        options=_SESSION,
+    )
+
+
+def _line(error: psycopg.Error) -> str:
+    """The error in one line: PostgreSQL's message and detail, and not the statement."""
+    primary = error.diag.message_primary
+    if primary:
+        return f"{primary} ({error.diag.message_detail})" if error.diag.message_detail else primary
+    return " ".join(str(error).split())
+
+
+def _login_advice(error: psycopg.Error) -> str:
+    said = str(error)
+    for words, advice in (
+        ("password authentication failed", _ADVICE[_WRONG_PASSWORD]),
+        ("certificate", "the server's certificate does not verify: check the root certificate and the secret's host"),
+        ("resolve", "the host's name has no address here: run this where it has, or give --source-address or "
+         "--target-address"),
+        ("permission denied for database", "CONNECT is missing, or a cut-over has closed this database"),
+        ("timeout", "nothing answers there: this host needs a way to the database (layer clients)"),
+        ("refused", "nothing listens there: check host, port and the way to the database (layer clients)"),
+    ):  # fmt: skip
+        if words in said:
+            return advice
+    return "check the secret and the way to the database"

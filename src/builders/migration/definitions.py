@@ -1,0 +1,80 @@
+"""The tables of a database as values, read from PostgreSQL's catalogs by one query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from builders.migration.databases import Database
+
+# Text, and what is kept as text, is a large value for DMS (DMS user guide, "Source data types for PostgreSQL"). The
+# type below a domain decides. Columns that later versions of PostgreSQL have added to pg_attribute are read as JSON.
+_TABLES = """
+SELECT n.nspname, c.relname, c.oid::int8, c.relkind::text, c.relispartition, greatest(c.reltuples, 0)::int8,
+  coalesce((
+    SELECT array_agg(k.attname::text ORDER BY array_position(i.indkey::int2[], k.attnum))
+    FROM pg_index i JOIN pg_attribute k ON k.attrelid = i.indrelid AND k.attnum = ANY (i.indkey::int2[])
+    WHERE i.indrelid = c.oid AND i.indisprimary), '{}'),
+  coalesce((
+    SELECT jsonb_agg(jsonb_build_object(
+      'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull,
+      'inherited', a.attinhcount > 0, 'identity', a.attidentity,
+      'generated', coalesce(to_jsonb(a)->>'attgenerated', ''),
+      'large', t.typcategory = 'A' OR (b.typname = 'varchar' AND a.atttypmod = -1)
+        OR b.typname IN ('text', 'bytea', 'json', 'jsonb', 'xml', 'citext', 'hstore')
+    ) ORDER BY a.attnum)
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p') AND c.relname NOT LIKE 'awsdms\\_%%'
+  AND c.relpersistence <> 't'
+ORDER BY n.nspname, c.relname
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column. `large` is what DMS treats as a LOB; `identity` and `generated` are PostgreSQL's letters, or empty."""
+
+    name: str
+    type: str
+    not_null: bool
+    inherited: bool
+    identity: str
+    generated: str
+    large: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or partitioned table. `key` are the columns of its primary key; `rows` is the planner's estimate."""
+
+    schema: str
+    name: str
+    oid: int
+    kind: str
+    """`r` for a table, `p` for a partitioned one, which has no rows of its own."""
+    is_partition: bool
+    rows: int
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    def __str__(self) -> str:
+        """Return the name as people write it."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def sql(self) -> sql.Identifier:
+        """The name as SQL has it."""
+        return sql.Identifier(self.schema, self.name)
+
+
+def tables(database: Database, schemas: Sequence[str]) -> list[Table]:
+    """The tables of some schemas, less what DMS keeps for itself. Raises `MigrationError`."""
+    return [
+        Table(schema, name, oid, kind, is_partition, rows, tuple(key), tuple(Column(**column) for column in columns))
+        for schema, name, oid, kind, is_partition, rows, key, columns in database.run(_TABLES, (list(schemas),))
+    ]

@@ -1,0 +1,216 @@
+"""Everything that a migration needs to know of its phase, found by the outputs of its stacks.
+
+The outputs name the task; the task names its endpoints; these name the secrets, the databases and the certificates by
+which DMS logs in. So a person gives a phase's name, and nothing is written down twice.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builders import naming, outputs, progress
+from builders.aws.calls import Access, ApiCalls, CallObserver, Role, Session
+from builders.aws.errors import AccessDenied, Advice
+from builders.errors import MigrationError, UsageError
+from builders.migration.databases import Database, Login, Side, StatementObserver
+from builders.migration.task.client import Replication
+from builders.text import unknown_name
+
+TASK, FALLBACK_TASK = "replicationTaskArn", "fallbackTaskArn"
+ROLE, DATABASE_SECRET = "migrationRoleArn", "secretsManagerArn"
+OWN_SCHEMA = "stackferry"
+"""The schema of the marker, on both sides: replicated, and no schema of the application."""
+
+ADVICE = Advice(retry="run this again", permissions="docs/migration.md")
+ATTEMPTS = 7
+"""Of each call: throttling is waited out for about half a minute, unless AWS_MAX_ATTEMPTS says otherwise."""
+
+_SSL_MODES = {"none": "disable", "require": "require", "verify-ca": "verify-ca", "verify-full": "verify-full"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """A phase and the ways to it, as the command line gives them."""
+
+    phase: str
+    outputs_dir: Path = Path("outputs")
+    profile: str | None = None
+    region: str | None = None
+    role: str | None = None
+    """ARN of the role to assume, or "none"; without it the migration role of the phase's outputs."""
+    source_secret: str | None = None
+    """ARN of the secret of the source's user; without it that of DMS's source endpoint."""
+    source_address: tuple[str, int] | None = None
+    target_address: tuple[str, int] | None = None
+
+
+def flat_outputs(phase: str, outputs_dir: Path) -> Mapping[str, str]:
+    """The outputs of a phase's stacks, as its deployment wrote them. Raises `UsageError` where there is no task."""
+    path = outputs_dir / phase / outputs.FLAT
+    try:
+        flat = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        phases = sorted(each.parent.name for each in outputs_dir.glob(f"*/{outputs.FLAT}"))
+        known = unknown_name("phase", phase, phases) if phases else f"phase {phase!r} is not deployed from here"
+        raise UsageError(f"{known}; {path} is written when a phase is deployed") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON: {error}; deploy the phase again") from error
+    if not isinstance(flat, dict) or not str(flat.get(TASK, "")).startswith("arn:"):
+        raise UsageError(f"{path} has no {TASK}; deploy the layer migration of {phase} first")
+    return {str(name): str(value) for name, value in flat.items()}
+
+
+class Phase:
+    """A deployed phase. Close it, or use it as a context manager: it keeps root certificates in a private directory."""
+
+    def __init__(
+        self,
+        options: Options,
+        observe_calls: CallObserver | None = None,
+        observe_statements: StatementObserver | None = None,
+    ) -> None:
+        self.name = options.phase
+        self.options = options
+        self.outputs = flat_outputs(options.phase, options.outputs_dir)
+        region = options.region or self.outputs[TASK].split(":")[3]
+        attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", ATTEMPTS))
+        access = Access(region, options.profile, attempts=attempts, read_seconds=30, advice=ADVICE)
+        self.calls = ApiCalls(access, observe_calls)
+        self._observe = observe_statements
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Phase:
+        """Close at the end of the block."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Delete the root certificates."""
+        self._stack.close()
+
+    @functools.cached_property
+    def caller(self) -> str:
+        """ARN of the identity that the calls are made with."""
+        return str(self.session.ask("sts", "GetCallerIdentity")["Arn"])
+
+    @functools.cached_property
+    def session(self) -> Session:
+        """The session of the phase's migration role, or the caller's own where that role is not for him."""
+        own, arn = self.calls.session(), self.options.role or self.outputs.get(ROLE, "")
+        if not arn or arn == "none":
+            return own
+        account, name = arn.split(":")[4], arn.rpartition("/")[2]
+        if f":assumed-role/{name}/" in own.ask("sts", "GetCallerIdentity")["Arn"]:
+            return own
+        assumed = self.calls.session(role=Role(account, name, naming.external_id(self.name)))
+        try:
+            assumed.ask("sts", "GetCallerIdentity")
+        except AccessDenied as denied:
+            if self.options.role:
+                raise
+            progress.say(f"role {name} is not assumed, and the credentials are used as they are: {denied.reason}")
+            return own
+        return assumed
+
+    @functools.cached_property
+    def task(self) -> Replication:
+        """The task that carries the source's rows to the target."""
+        return Replication(self.outputs[TASK], self.session)
+
+    @functools.cached_property
+    def fallback_task(self) -> Replication | None:
+        """The task the other way; None where the layer fallback is not deployed."""
+        arn = self.outputs.get(FALLBACK_TASK)
+        return Replication(arn, self.session) if arn else None
+
+    @functools.cached_property
+    def schemas(self) -> Sequence[str]:
+        """The schemas of the application that the task carries, as its table mapping names them."""
+        names = [
+            rule["object-locator"]["schema-name"].replace("[_]", "_")
+            for rule in self.task.table_mappings()
+            if rule.get("rule-type") == "selection" and rule.get("rule-action") == "include"
+        ]
+        return list(dict.fromkeys(name for name in names if name != OWN_SCHEMA))
+
+    def source(self) -> Database:
+        """Log in to the source, as the user of DMS's own endpoint or of `--source-secret`. Raises `MigrationError`."""
+        return Database("source", functools.partial(self._login, "source"), self._observe)
+
+    def target(self) -> Database:
+        """Log in to the target as its master user. Raises `MigrationError`."""
+        return Database("target", functools.partial(self._login, "target"), self._observe)
+
+    def _login(self, side: Side) -> Login:
+        """The login as its secret is now."""
+        options, endpoint = self.options, self._endpoint(side)
+        if side == "source":
+            secret_arn = options.source_secret or str(endpoint["PostgreSQLSettings"]["SecretsManagerSecretId"])
+            address = options.source_address
+        else:
+            secret_arn, address = self.outputs[DATABASE_SECRET], options.target_address
+        secret = self._secret(secret_arn)
+        return Login(
+            host=str(secret["host"]),
+            port=int(secret["port"]),
+            database=str(endpoint["DatabaseName"]),
+            username=str(secret["username"]),
+            password=str(secret["password"]),
+            ssl_mode=_SSL_MODES[endpoint.get("SslMode", "none")],
+            root_certificate=self._root_certificate(side, endpoint.get("CertificateArn", "")),
+            address=address,
+        )
+
+    def _secret(self, arn: str) -> Mapping[str, Any]:
+        value = self.session.ask("secretsmanager", "GetSecretValue", SecretId=arn).get("SecretString", "")
+        try:
+            secret = json.loads(value)
+            missing = [name for name in ("username", "password", "host", "port") if not secret.get(name)]
+        except (ValueError, AttributeError):
+            raise MigrationError(
+                f"the secret {arn} is no JSON object; it needs username, password, host, port"
+            ) from None
+        if missing or not str(secret["port"]).isdigit():
+            raise MigrationError(f"the secret {arn} lacks {', '.join(missing) or 'a number as port'}")
+        found: Mapping[str, Any] = secret
+        return found
+
+    @functools.cache  # noqa: B019 one phase a process
+    def _endpoint(self, side: Side) -> Mapping[str, Any]:
+        arn = self.task.task().endpoint_arns[0 if side == "source" else 1]
+        filters = [{"Name": "endpoint-arn", "Values": [arn]}]
+        endpoint: Mapping[str, Any] = next(iter(self.session.pages("dms", "DescribeEndpoints", Filters=filters)))
+        return endpoint
+
+    @functools.cache  # noqa: B019 one phase a process
+    def _root_certificate(self, side: Side, certificate_arn: str) -> str:
+        """Path of the root that DMS verifies this side with; PGSSLROOTCERT replaces the target's, as for any client."""
+        given = os.environ.get("PGSSLROOTCERT", "")
+        if side == "target" and given:
+            return given
+        if not certificate_arn:
+            return ""
+        filters = [{"Name": "certificate-arn", "Values": [certificate_arn]}]
+        found = next(iter(self.session.pages("dms", "DescribeCertificates", Filters=filters)))
+        # CloudFormation writes line breaks as they come in a parameter.
+        pem = str(found["CertificatePem"]).replace("\\n", "\n")
+        path = Path(self._directory) / f"{side}.pem"
+        path.write_text(pem, encoding="ascii")
+        return str(path)
+
+    @functools.cached_property
+    def _directory(self) -> str:
+        return self._stack.enter_context(tempfile.TemporaryDirectory(prefix="stackferry-"))

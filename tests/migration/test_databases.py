@@ -1,0 +1,89 @@
+"""A session to one side: its login, its statements, and how PostgreSQL's errors read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from builders.errors import MigrationError
+from builders.migration import definitions
+from builders.migration.databases import Database
+
+from .conftest import Pair
+
+
+@pytest.fixture(scope="module")
+def both(pair: Callable[..., Pair]) -> Pair:
+    return pair(
+        "CREATE SCHEMA payments",
+        "CREATE TABLE payments.ledger (id int PRIMARY KEY, note text NOT NULL, code varchar(3), more varchar)",
+    )
+
+
+def test_a_password_that_was_rotated_since_is_read_again(both: Pair) -> None:
+    login = both.login("target")
+    logins = iter([replace(login, password="of-before"), login])
+    with Database("target", lambda: next(logins)) as database:
+        assert database.value("SELECT current_user") == "ferry_owner"
+
+
+def test_a_refused_login_is_one_line_without_the_password(both: Pair) -> None:
+    wrong = replace(both.login("target"), password="not-this-one")
+    with pytest.raises(MigrationError) as refused:
+        Database("target", lambda: wrong)
+    assert "the target refuses ferry_owner at localhost" in str(refused.value)
+    assert "let its rotation finish" in str(refused.value)
+    assert "not-this-one" not in str(refused.value)
+
+
+def test_a_lock_that_is_waited_for_names_who_may_hold_it(both: Pair) -> None:
+    with both.application() as application, application.transaction():
+        application.execute("LOCK TABLE payments.ledger")
+        with both.database("source") as database:
+            database.run("SET lock_timeout = '50ms'")
+            with pytest.raises(MigrationError) as refused:
+                database.run("ALTER TABLE payments.ledger ALTER note SET STATISTICS 10")
+    assert "55P03" in str(refused.value)
+    assert f"pid {application.info.backend_pid} of app" in str(refused.value)
+
+
+def test_every_statement_is_observed_before_and_after(both: Pair) -> None:
+    seen: list[tuple[str, str]] = []
+    watched = both.database("source", observe=lambda moment, statement: seen.append((moment, statement)))
+    with watched as database, database.transaction():
+        database.run("SELECT 1")
+    assert seen == [("before", "SELECT 1"), ("after", "SELECT 1"), ("before", "COMMIT"), ("after", "COMMIT")]
+
+
+def test_a_transaction_whose_process_ends_in_it_changes_nothing(both: Pair) -> None:
+    def insert(database: Database) -> None:
+        with database.transaction():
+            database.run("INSERT INTO payments.ledger VALUES (1, 'x')")
+            raise KeyboardInterrupt
+
+    with both.database("source") as database:
+        with pytest.raises(KeyboardInterrupt):
+            insert(database)
+        assert database.value("SELECT count(*) FROM payments.ledger") == 0
+
+
+def test_what_dms_treats_as_a_large_value_is_large(both: Pair) -> None:
+    with both.database("source") as database:
+        (ledger,) = definitions.tables(database, ["payments"])
+    assert ledger.key == ("id",)
+    assert {column.name: column.large for column in ledger.columns} == {
+        "id": False, "note": True, "code": False, "more": True,
+    }  # fmt: skip
+
+
+def test_the_variables_of_pg_dump_log_in_as_the_session_does(both: Pair) -> None:
+    with both.database("source") as database:
+        variables = database.environment()
+    with psycopg.connect(
+        host=variables["PGHOST"], port=variables["PGPORT"], user=variables["PGUSER"],
+        password=variables["PGPASSWORD"], dbname=variables["PGDATABASE"],
+    ) as session:  # fmt: skip
+        assert session.execute("SELECT current_user").fetchall() == [("ferry_source",)]
