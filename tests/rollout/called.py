@@ -14,7 +14,6 @@ from typing import Any
 from builders.aws.calls import Access, ApiCalls, CallObserver
 from builders.cloud.process import Cloud
 from builders.rehearsal.accounts import Accounts
-from builders.rollout.aws.client import Client
 from builders.rollout.cli import main
 
 from .conftest import DEPLOY_ROLE, REGION
@@ -128,22 +127,22 @@ class CalledPhase:
         for layer in ("network", "database", "monitoring"):
             self.layer(layer, version)
 
-    def connect(self, *, region: str, profile: str | None = None, **given: Any) -> Client:
-        """The client that commands use, with the tooling account's keys."""
+    def open_api(self, region: str, _profile: str | None) -> ApiCalls:
+        """The calls of commands, with the tooling account's keys."""
         access = Access(
             region,
             endpoint_url=self.cloud.endpoint_url,
             keys=(self.tooling, "embedded-cloud"),
             attempts=self.attempts,
         )
-        return Client(ApiCalls(access, self.observe), **given)
+        return ApiCalls(access, self.observe)
 
     def call(self, *arguments: str | Path) -> Said:
         """Run one command; it asks nobody, since its input is no terminal."""
         out, err = io.StringIO(), io.StringIO()
         whole = ["--file", str(self.file), "--templates-dir", str(self.templates), *map(str, arguments)]
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main.main(whole, connect=self.connect)
+            code = main.main(whole, open_api=self.open_api)
         return Said(code, out.getvalue(), err.getvalue())
 
     def apply(self, *more: str | Path, phase: str = "dev") -> Said:

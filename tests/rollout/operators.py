@@ -6,12 +6,10 @@ import json
 from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
-from builders.aws.calls import Access, ApiCall, ApiCalls, Moment
+from builders.aws.calls import Access, ApiCall, ApiCalls, CallObserver, Moment
 from builders.rehearsal.cloud import RehearsalCloud
 from builders.rehearsal.commands import CommandResult, RolloutCommand
-from builders.rollout.aws.client import Client
 from tools.permissions.commands import policy
 from tools.permissions.grants import BY_TYPE, Identity, Names
 
@@ -47,10 +45,9 @@ class Operator(RolloutCommand):
 
         return self.call(command, "--phase", PHASE, *more, observe=observe)
 
-    def client(self, *, region: str, observe: Any = None, **given: Any) -> Client:
-        """A client with the user's keys."""
-        access = Access(region, endpoint_url=self.prepared.cloud.endpoint_url, keys=self._keys)
-        return Client(ApiCalls(access, observe), **given)
+    def open_api(self, region: str, observe: CallObserver | None = None) -> ApiCalls:
+        """Make calls with the user's keys."""
+        return ApiCalls(Access(region, endpoint_url=self.prepared.cloud.endpoint_url, keys=self._keys), observe)
 
 
 def _resource_actions() -> list[str]:

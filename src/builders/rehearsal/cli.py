@@ -19,7 +19,8 @@ import click
 
 from builders import progress
 from builders.errors import UsageError
-from builders.rollout.cli.main import GlobalOptions, command, main
+from builders.rollout.cli.main import command, main
+from builders.rollout.cli.options import GlobalOptions
 from builders.text import counted_noun
 
 if TYPE_CHECKING:

@@ -9,23 +9,21 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from builders.aws.calls import Access, ApiCall, ApiCalls, Moment
+from builders.aws.calls import Access, ApiCalls, CallObserver
 from builders.cloud.rds import guard
 from builders.rehearsal.cloud import RehearsalCloud
 from builders.rollout.aws.client import Client
 from builders.rollout.cli import main
-from builders.rollout.model import Permissions
+from builders.rollout.phase import phase_client
 
 INTERRUPTED = 130
 ERROR = "rollout-stacksets: "
 """Begins the last line of a command that failed."""
-
-Observer = Callable[[Moment, ApiCall], None]
 
 
 @dataclass(frozen=True)
@@ -59,20 +57,20 @@ class RolloutCommand:
         self.templates = templates
         self.calls: Counter[str] = Counter()
 
-    def call(self, *arguments: str, observe: Observer | None = None) -> CommandResult:
+    def call(self, *arguments: str, observe: CallObserver | None = None) -> CommandResult:
         """Run one command in this process. Raises `KeyboardInterrupt` where it was interrupted."""
-        clients: list[Client] = []
+        opened: list[ApiCalls] = []
 
-        def connect(*, profile: str | None = None, **given: Any) -> Client:
-            clients.append(self.client(observe=observe, **given))
-            return clients[-1]
+        def open_api(region: str, _profile: str | None) -> ApiCalls:
+            opened.append(self.open_api(region, observe))
+            return opened[-1]
 
         stdout, stderr = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-            code = main.main(self._all_arguments(arguments), connect=connect)
+            code = main.main(self._all_arguments(arguments), open_api=open_api)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
-        calls = sum((client.counts() for client in clients), Counter[str]())
+        calls = sum((api.counts for api in opened), Counter[str]())
         self.calls += calls
         return CommandResult(code, stdout.getvalue(), stderr.getvalue(), calls)
 
@@ -86,25 +84,16 @@ class RolloutCommand:
         )
         return CommandResult(finished.returncode, finished.stdout, finished.stderr)
 
-    def client(self, *, region: str, observe: Observer | None = None, **given: Any) -> Client:
-        """A client with the tooling account's keys; it reads no AWS configuration of the user."""
+    def open_api(self, region: str, observe: CallObserver | None = None) -> ApiCalls:
+        """Make calls with the tooling account's keys; no AWS configuration of the user is read."""
         keys = (self.prepared.rollout.tooling.account, "embedded-cloud")
         access = Access(region, endpoint_url=self.prepared.cloud.endpoint_url, keys=keys)
-        return Client(ApiCalls(access, observe), **given)
+        return ApiCalls(access, observe)
 
     def phase_client(self, phase: str, suffix: str) -> Client:
         """A client that reads a phase outside of any command."""
         rollout = self.prepared.rollout
-        return self.client(
-            region=rollout.home,
-            permissions=Permissions(
-                service_managed=rollout.stacksets.permission_model == "SERVICE_MANAGED",
-                call_as=rollout.stacksets.call_as,
-            ),
-            phase=phase,
-            suffix=suffix,
-            deploy_role=rollout.deploy_role,
-        )
+        return phase_client(self.open_api(rollout.home), rollout, phase, suffix)
 
     @contextlib.contextmanager
     def process(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
+from builders.aws.calls import CallObserver
 from builders.errors import StackferryError
 from builders.naming import ARTIFACTS_BUCKET
 from builders.rehearsal import snapshot
 from builders.rehearsal.cloud import RehearsalCloud
-from builders.rehearsal.commands import CommandResult, Observer, RolloutCommand
+from builders.rehearsal.commands import CommandResult, RolloutCommand
 from builders.rehearsal.snapshot import Snapshot
 from builders.rollout.config import parameters
 from builders.rollout.model import Target
@@ -118,7 +119,7 @@ class Rehearsal:
         """Run one step, as `Expectations.step` does."""
         return self.expectations.step(title, expected)
 
-    def call(self, step: ExpectedStep, *arguments: str, observe: Observer | None = None) -> CommandResult:
+    def call(self, step: ExpectedStep, *arguments: str, observe: CallObserver | None = None) -> CommandResult:
         """Run one command, and record it in the step."""
         step.commands.append(" ".join(("rollout-stacksets", *arguments)))
         return self.command.call(*arguments, observe=observe)

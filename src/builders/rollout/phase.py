@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builders import naming
-from builders.aws.calls import concurrently
+from builders.aws.calls import ApiCalls, concurrently
 from builders.errors import RolloutError, UsageError
 from builders.rollout.aws.client import Client
 from builders.rollout.config import desired_state, loading, parameters, schema, templates
@@ -62,7 +62,7 @@ class Phase(PhaseConnection):
 
 
 def connect(
-    file: Path, templates_folder: Path, name: str, make_client: Callable[..., Client], region: str | None = None
+    file: Path, templates_folder: Path, name: str, open_api: Callable[[str], ApiCalls], region: str | None = None
 ) -> PhaseConnection:
     """Read rollout.yaml and the templates, and connect to the accounts of a phase.
 
@@ -77,12 +77,7 @@ def connect(
     if name not in rollout.phases:
         raise UsageError(unknown_name("phase", name, rollout.phases))
     suffix = parameters.suffix_of(rollout, name)
-    permissions = Permissions(
-        service_managed=rollout.stacksets.permission_model == "SERVICE_MANAGED", call_as=rollout.stacksets.call_as
-    )
-    client = make_client(
-        region=rollout.home, permissions=permissions, phase=name, suffix=suffix, deploy_role=rollout.deploy_role
-    )
+    client = phase_client(open_api(rollout.home), rollout, name, suffix)
     account = client.calls.account()  # before anything else is asked with these credentials
     if account != rollout.tooling.account:
         raise RolloutError(
@@ -90,6 +85,13 @@ def connect(
             f"{rollout.tooling.account}; choose its profile by --profile or AWS_PROFILE"
         )
     return PhaseConnection(rollout, found, name, suffix, client)
+
+
+def phase_client(calls: ApiCalls, rollout: schema.RolloutFile, name: str, suffix: str) -> Client:
+    """Make the client of a phase."""
+    model = rollout.stacksets
+    permissions = Permissions(service_managed=model.permission_model == "SERVICE_MANAGED", call_as=model.call_as)
+    return Client(calls, permissions, name, suffix, rollout.deploy_role)
 
 
 def open_phase(connection: PhaseConnection) -> Phase:

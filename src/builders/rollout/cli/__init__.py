@@ -1,6 +1,7 @@
 """The command line of `rollout-stacksets`.
 
-main.py     the commands with their options, and error messages
+main.py     what stands before a command's name; error messages and exit codes
+options.py  those options, and the ones that several commands have
 change.py   plan, apply, resume, rollback, remove: plan, show, confirm, execute, report
 inspect.py  status, outputs, drift, doctor and bootstrap
 

@@ -1,4 +1,4 @@
-"""The work of `plan`, `apply`, `resume`, `rollback` and `remove`: plan, show, ask, carry the plan out, report."""
+"""The commands `plan`, `apply`, `resume`, `rollback` and `remove`: plan, show, ask, carry the plan out, report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +13,15 @@ from builders import progress
 from builders.errors import RolloutError, UsageError
 from builders.rollout.checks.change_sets import with_change_sets
 from builders.rollout.cli import DONE, FAILED
+from builders.rollout.cli.options import (
+    PATH,
+    GlobalOptions,
+    acknowledge_option,
+    json_option,
+    phase_option,
+    poll_option,
+    yes_option,
+)
 from builders.rollout.executor.context import PollInterval, Report, RunServices, WallClock
 from builders.rollout.executor.current_state import failure_causes, read_changing_stacks
 from builders.rollout.executor.executor import begin_run, detach, run_to_desired, take_over_run
@@ -31,24 +39,29 @@ from builders.rollout.render.results import report_data, report_text
 from builders.rollout.state.journal import Command
 from builders.rollout.state.releases import release_id
 
-if TYPE_CHECKING:
-    from builders.rollout.cli.main import GlobalOptions
-
-
 LONGEST_POLLS = 15
 """The longest pause between two polls, as a multiple of the first."""
 
 
+@click.command()
+@phase_option
+@acknowledge_option
+@click.option("--change-sets", is_flag=True, help="Ask AWS for a change set of every instance that changes.")
+@click.option("--out", type=PATH, help="Save the plan for apply.")
+@json_option
+@click.pass_obj
 def plan(
     options: GlobalOptions,
-    *,
     phase_name: str,
-    acknowledged: Sequence[str],
+    acknowledged: tuple[str, ...],
     change_sets: bool,
     out: Path | None,
     as_json: bool,
 ) -> int:
-    """Show a plan, and save it."""
+    """Show what apply does to every instance, resource by resource, and what blocks it.
+
+    Exit code 1 when the plan is blocked.
+    """
     phase = options.open_phase(phase_name)
     current = phase.current()
     made = _plan(phase, current, Command.APPLY, phase.desired, release_id(phase.desired), acknowledged)
@@ -60,18 +73,29 @@ def plan(
     return FAILED if made.blocks else DONE
 
 
+@click.command()
+@click.argument("saved", required=False, type=PATH, metavar="[PLAN]")
+@phase_option
+@acknowledge_option
+@yes_option
+@click.option("--check/--no-check", default=True, help="Whether build-templates --check must be clean; it must.")
+@poll_option
+@json_option
+@click.pass_obj
 def apply(
     options: GlobalOptions,
-    *,
     saved: Path | None,
     phase_name: str,
-    acknowledged: Sequence[str],
+    acknowledged: tuple[str, ...],
     yes: bool,
     check: bool,
     poll_seconds: float,
     as_json: bool,
 ) -> int:
-    """Plan, show, ask, carry out."""
+    """Bring a phase to what rollout.yaml, environments/ and templates/ say, wave by wave.
+
+    A saved PLAN is refused when anything has changed since it was made.
+    """
     saved_plan = plan_file.load_plan(saved) if saved else None
     if check:
         _check(options.templates)
@@ -85,8 +109,13 @@ def apply(
     return _carry_out(phase, Command.APPLY, desired, made, yes or saved_plan is not None, poll_seconds, as_json)
 
 
-def resume(options: GlobalOptions, *, phase_name: str, poll_seconds: float, as_json: bool) -> int:
-    """Go on with the run that is under way, on whatever machine it began, with the release that it began with."""
+@click.command()
+@phase_option
+@poll_option
+@json_option
+@click.pass_obj
+def resume(options: GlobalOptions, phase_name: str, poll_seconds: float, as_json: bool) -> int:
+    """Continue a run that was interrupted, on this machine or another: nothing is submitted twice."""
     phase = options.open_phase(phase_name)
     with _services(phase, "resume", poll_seconds) as services:
         run = take_over_run(services)
@@ -98,17 +127,24 @@ def resume(options: GlobalOptions, *, phase_name: str, poll_seconds: float, as_j
     return _report(phase, run.command, report, as_json)
 
 
+@click.command()
+@phase_option
+@click.option("--to", metavar="RELEASE", help="The release to put back; else the last good one before the present.")
+@acknowledge_option
+@yes_option
+@poll_option
+@json_option
+@click.pass_obj
 def rollback(
     options: GlobalOptions,
-    *,
     phase_name: str,
     to: str | None,
-    acknowledged: Sequence[str],
+    acknowledged: tuple[str, ...],
     yes: bool,
     poll_seconds: float,
     as_json: bool,
 ) -> int:
-    """Put an earlier release back: the one that is named, or the last good one before the present."""
+    """Put an earlier release of one phase back: templates, parameters and packages, not data; layers in reverse."""
     phase = options.open_phase(phase_name)
     release = _earlier_release(phase) if to is None else to
     current = phase.current()
@@ -118,18 +154,26 @@ def rollback(
     return _carry_out(phase, Command.ROLLBACK, desired, made, yes, poll_seconds, as_json)
 
 
+@click.command()
+@phase_option
+@click.option("--account", "accounts", multiple=True, help="Detach the instances of this account; its stacks stay.")
+@click.option("--purge", is_flag=True, help="Also delete what deletion policies keep.")
+@acknowledge_option
+@yes_option
+@poll_option
+@json_option
+@click.pass_obj
 def remove(
     options: GlobalOptions,
-    *,
     phase_name: str,
-    accounts: Sequence[str],
+    accounts: tuple[str, ...],
     purge: bool,
-    acknowledged: Sequence[str],
+    acknowledged: tuple[str, ...],
     yes: bool,
     poll_seconds: float,
     as_json: bool,
 ) -> int:
-    """Remove a phase, or detach accounts that left it."""
+    """Remove a phase, layers in reverse; data stays unless it is purged."""
     phase = options.open_phase(phase_name)
     if accounts:
         _confirm(f"detach the instances of {', '.join(accounts)} from {phase_name}? their stacks stay", yes)

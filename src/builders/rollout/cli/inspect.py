@@ -1,4 +1,4 @@
-"""The work of `status`, `outputs`, `drift`, `doctor` and `bootstrap`.
+"""The commands `status`, `outputs`, `drift`, `doctor` and `bootstrap`.
 
 They change nothing in the phase's stack sets; `outputs` writes files, and `bootstrap` deploys plain stacks.
 """
@@ -6,9 +6,7 @@ They change nothing in the phase's stack sets; `outputs` writes files, and `boot
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +18,7 @@ from builders.rollout.checks.findings import CheckedPhase
 from builders.rollout.checks.outputs import run_outputs
 from builders.rollout.checks.status import known_stack_sets, run_status
 from builders.rollout.cli import DONE, FAILED
+from builders.rollout.cli.options import PATH, GlobalOptions, json_option, phase_option, poll_option
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.executor.context import PollInterval
 from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_stacks
@@ -30,12 +29,13 @@ from builders.rollout.render.status import status_data, status_text
 from builders.rollout.state.journal import RunStatus
 from builders.rollout.state.store import Store
 
-if TYPE_CHECKING:
-    from builders.rollout.cli.main import GlobalOptions
 
-
-def status(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
-    """Show the state of a phase."""
+@click.command()
+@phase_option
+@json_option
+@click.pass_obj
+def status(options: GlobalOptions, phase_name: str, as_json: bool) -> int:
+    """Show every instance of a phase, what runs, and the last releases."""
     phase = options.open_phase(phase_name)
     ours = known_stack_sets(phase.rollout, phase.layers)
     view, code = run_status(phase.client, phase.desired, phase.store, phase.layers, ours)
@@ -43,8 +43,13 @@ def status(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
     return code
 
 
-def outputs(options: GlobalOptions, *, phase_name: str, outputs_dir: Path, as_json: bool) -> int:
-    """Write the outputs of every stack."""
+@click.command()
+@phase_option
+@click.option("--outputs-dir", type=PATH, default=Path("outputs"), show_default=True)
+@json_option
+@click.pass_obj
+def outputs(options: GlobalOptions, phase_name: str, outputs_dir: Path, as_json: bool) -> int:
+    """Write the outputs of every instance's stack to outputs/<phase>/<account>/<region>/, with one index."""
     phase = options.open_phase(phase_name)
     release = phase.store.last_good() or ""
     view, code = run_outputs(phase.client, phase.desired, phase.shared, phase.layers, release, outputs_dir)
@@ -52,10 +57,17 @@ def outputs(options: GlobalOptions, *, phase_name: str, outputs_dir: Path, as_js
     return code
 
 
+@click.command()
+@phase_option
+@click.option("--layer", "layers", multiple=True, help="Look at this layer only; may be given several times.")
+@click.option("--deep", is_flag=True, help="Also compare each stack with its set: StackSets does not call that drift.")
+@poll_option
+@json_option
+@click.pass_obj
 def drift(
-    options: GlobalOptions, *, phase_name: str, layers: Sequence[str], deep: bool, poll_seconds: float, as_json: bool
+    options: GlobalOptions, phase_name: str, layers: tuple[str, ...], deep: bool, poll_seconds: float, as_json: bool
 ) -> int:
-    """Detect drift, wait, and show what drifted."""
+    """Detect drift in every instance and show what drifted. Exit code 1 when something did."""
     phase = options.open_phase(phase_name)
     how = DriftOptions(layers=layers, deep=deep, poll_interval=PollInterval(poll_seconds), say=progress.say)
     known = phase.store.overrides()
@@ -67,8 +79,12 @@ def drift(
     return code
 
 
-def doctor(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
-    """Run all checks, whether or not anything is deployed yet."""
+@click.command()
+@phase_option
+@json_option
+@click.pass_obj
+def doctor(options: GlobalOptions, phase_name: str, as_json: bool) -> int:
+    """Check roles, trust, regions, quotas, accounts and templates; each finding comes with its fix."""
     connection = options.connect_to(phase_name)
     shared, store = SharedOutputs(), None
     try:
@@ -83,8 +99,12 @@ def doctor(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
     return code
 
 
-def bootstrap(options: GlobalOptions, *, phase_name: str, as_json: bool) -> int:
-    """Deploy the plain stacks that a phase needs, and print the outcome of each as it comes."""
+@click.command()
+@phase_option
+@json_option
+@click.pass_obj
+def bootstrap(options: GlobalOptions, phase_name: str, as_json: bool) -> int:
+    """Deploy what StackSets cannot carry: the shared accounts' stacks, each account's roles, the phase's routes."""
     connection = options.connect_to(phase_name)
 
     def report(outcome: StackOutcome) -> None:
