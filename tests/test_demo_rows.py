@@ -47,7 +47,7 @@ class Sides:
 def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     folder = tmp_path_factory.mktemp("cloud")
     with on_premises(folder, "source.corp.internal") as one, on_premises(folder, "target.corp.internal") as other:
-        schemas = source.fill(one, source.SAMPLE)
+        schemas = source.fill(one, source.SAMPLE, 0, print)
         told: list[str] = []
         definitions.load(one.application_url, other.application_url, schemas, one.server.installation, told.append)
         assert not [line for line in told if one.application_password in line]
@@ -84,7 +84,7 @@ def test_an_identity_takes_the_values_of_the_source_until_the_cut_over(tmp_path:
     one, other = (dataclasses.replace(side, database_name="always") for side in (sides.source, sides.target))
     file = tmp_path / "always.sql"
     file.write_text("CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tags text[] NOT NULL)")
-    schemas = source.fill(one, file)
+    schemas = source.fill(one, file, 0, print)
     definitions.load(one.application_url, other.application_url, schemas, one.server.installation, lambda _line: None)
     with psycopg.connect(other.application_url) as session:
         session.execute("INSERT INTO t VALUES (7, NULL)")

@@ -135,7 +135,7 @@ def fill(server: OnPremises, tmp_path: Path) -> Fill:
         file = tmp_path / "given.sql"
         file.write_text(text, encoding="utf-8")
         filled = dataclasses.replace(server, database_name=name)
-        return filled, source.fill(filled, file)
+        return filled, source.fill(filled, file, 0, print)
 
     return run
 

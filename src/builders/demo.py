@@ -1,6 +1,6 @@
 """The demo: one phase deployed on the embedded cloud by the real AWS CLI, its rows moved, and all phases rehearsed.
 
-    python -m builders.demo [--phase dev] [--no-rehearse] [--source FILE.sql] [-- COMMAND ...]
+    python -m builders.demo [--phase dev] [--no-rehearse] [--source FILE.sql [--rows N]] [-- COMMAND ...]
 
 The source is a sample database whose application writes while its rows move; with `--source` it is what a file of SQL
 makes, and nobody writes to it. A command after `--` runs against the deployed phase before everything stops, instead
@@ -75,8 +75,15 @@ NOT_PROVEN = (
     type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
     help="SQL that psql runs as a superuser to make the source, instead of the sample; the role app gets all of it.",
 )
+@click.option(
+    "--rows",
+    type=click.IntRange(min=1),
+    help="Rows to generate from the definitions for each table that --source leaves empty; a dump of a schema will do.",
+)
 @click.argument("then", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
-def main(phase: str, outputs_dir: Path, rehearse: bool, file: Path | None, then: tuple[str, ...]) -> None:
+def main(
+    phase: str, outputs_dir: Path, rehearse: bool, file: Path | None, rows: int | None, then: tuple[str, ...]
+) -> None:
     """Build, lint, deploy a phase on the embedded cloud, move its rows, rehearse the rollout, and stop everything.
 
     With a command behind `--` that command runs instead of the move and the rehearsal, with SOURCE_URL and TARGET_URL
@@ -89,7 +96,7 @@ def main(phase: str, outputs_dir: Path, rehearse: bool, file: Path | None, then:
 
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = Demo(console, say, phase, outputs_dir).run(file, then)
+        code = Demo(console, say, phase, outputs_dir).run(file, rows or 0, then)
         if rehearse and not file and not then and code == 0:
             code = _rehearse(say)
         sys.exit(code)
@@ -114,13 +121,13 @@ class Demo:
     phase: str
     outputs_dir: Path
 
-    def run(self, file: Path | None, then: Sequence[str]) -> int:
+    def run(self, file: Path | None, rows: int, then: Sequence[str]) -> int:
         """Deploy the phase, then move its rows or run a command; return the exit code."""
         with running() as cloud:
             self.say(f"embedded cloud {cloud.endpoint_url}, {REGION}")
             self.say(f"accounts: tooling {TOOLING}, network {NETWORK}, {self.phase} {PHASES[self.phase]}")
             deployment = PhaseDeployment(PhaseAccounts.on(cloud, self.phase), self.phase, self.outputs_dir, self.say)
-            with source_database(cloud, deployment, self.say, file or source.SAMPLE) as on_premises:
+            with source_database(cloud, deployment, self.say, file or source.SAMPLE, rows) as on_premises:
                 _check_templates(self.say)
                 if not then:
                     deployment.parameters["TableRules"] = source.table_rules(on_premises, deployment.schemas)

@@ -15,6 +15,7 @@ Read in this order:
     rollout_file.py    the rollout file with fewer accounts and regions, and without bake times
     deployment.py      one phase deployed by the real AWS CLI, for the demo
     source.py          the database on premises: the sample, payments.sql, or what somebody's own file makes
+    generated_rows.py  rows for a schema that has none, made from its definitions
     writer.py          the application of the sample, which never stops writing
     moving.py          the rows of a phase moved, from the definitions to the proof that both sides agree
     definitions.py     the definitions in the target before the load, by pg_dump and pg_restore

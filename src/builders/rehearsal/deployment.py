@@ -152,16 +152,21 @@ def layers(*scopes: Scope) -> list[str]:
 
 @contextlib.contextmanager
 def source_database(
-    cloud: Cloud, deployment: PhaseDeployment, say: Callable[[str], None], file: Path = source.SAMPLE
+    cloud: Cloud,
+    deployment: PhaseDeployment,
+    say: Callable[[str], None],
+    file: Path = source.SAMPLE,
+    generated_rows: int = 0,
 ) -> Iterator[OnPremises]:
     """Run the source database under the host name of the phase's file, and set the parameters that a user would set.
 
-    An SQL file makes what is in it. Raises `UsageError` where the file fails.
+    An SQL file makes what is in it, and each table that it leaves empty gets generated rows. Raises `UsageError` where
+    the file fails.
     """
     given = deployment.parameters
     host, port, database = given["SourceHost"], int(given["SourcePort"]), given["SourceDatabaseName"]
     with on_premises(cloud.state_directory, host, port=port, database_name=database) as running:
-        schemas = source.fill(running, file)
+        schemas = source.fill(running, file, generated_rows, say)
         major = running.server.installation.major
         say(
             f"on-premises: {database} at {host}:{port}, simulated by PostgreSQL {major}, "

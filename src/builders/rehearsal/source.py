@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from psycopg import sql
 from builders.cloud.rds.on_premises import APPLICATION, FALLBACK_USER, REPLICATION_USER, SUPERUSER, OnPremises
 from builders.errors import UsageError
 from builders.layers._migration.choices import MOST_SCHEMAS, schema_name
-from builders.rehearsal import postgres_tools
+from builders.rehearsal import generated_rows, postgres_tools
+from builders.text import counted_noun
 
 SAMPLE = Path(str(importlib.resources.files(__package__).joinpath("payments.sql")))
 """Customers, payments, receipts, and the audit that a trigger writes, all in the schema `payments`."""
@@ -74,15 +75,17 @@ WHERE attgenerated <> '' AND NOT attisdropped AND nspname = ANY(%s) ORDER BY 1, 
 """
 
 
-def fill(source: OnPremises, file: Path) -> list[str]:
-    """Make the database as a file says, and return the schemas to migrate.
+def fill(source: OnPremises, file: Path, rows: int, say: Callable[[str], None]) -> list[str]:
+    """Make the database as a file says, with `rows` generated rows in each empty table, and return its schemas.
 
     Raises `UsageError` with psql's own line where the file fails, and where its schemas cannot be those of a phase.
     """
     _run_file(source, file)
     with _superuser(source) as session:
-        _give_to_application(session)
         schemas = [str(row[0]) for row in session.execute(_SCHEMAS)] or ["public"]
+        if rows:
+            _generate(session, schemas, rows, say)
+        _give_to_application(session)
         _let_migrate(session, source, schemas)
         # A file may have set what it likes.
         session.execute(
@@ -92,6 +95,15 @@ def fill(source: OnPremises, file: Path) -> list[str]:
         )
     _check_schemas(file, schemas)
     return schemas
+
+
+def _generate(session: psycopg.Connection[Any], schemas: Sequence[str], rows: int, say: Callable[[str], None]) -> None:
+    made = generated_rows.generate(session, schemas, rows)
+    total = sum(each.rows for each in made)
+    say(f"{counted_noun(total, 'row')} generated from the definitions of {counted_noun(len(made), 'empty table')}")
+    for each in made:
+        if each.reason:
+            say(f"  {each.table} has {each.rows:,}, and no more are taken: {each.reason}")
 
 
 def table_rules(source: OnPremises, schemas: Sequence[str]) -> str:
