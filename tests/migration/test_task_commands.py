@@ -472,9 +472,11 @@ def test_a_task_that_never_ran_is_not_asked_about(run: Run) -> None:
 
 
 def as_process(replication: DeployedTask, arguments: list[str], action: str, **streams: Any) -> subprocess.Popen[str]:
+    # The terminal of whoever runs the tests is not that of the tests.
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"}
     return subprocess.Popen(
         [sys.executable, "-m", "builders.migration", action, *arguments],
-        env={**os.environ, **replication.cloud.environment(replication.account)},
+        env=environment | replication.cloud.environment(replication.account),
         text=True,
         # Tests that run in the background ignore Ctrl-C, and so would what they start.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
