@@ -21,7 +21,6 @@ What it does:
     load.py         the full load of a table
     loads.py        the loads side by side, and the changes that are kept meanwhile
     capture.py      the changes of the source, from its logical slot
-    decoding.py     the text of test_decoding
     apply.py        transactions into the target, in order and exactly once; the policies for errors
     statements.py   the SQL of one change
     control.py      the control tables awsdms_* in the target

@@ -15,12 +15,12 @@ import psycopg
 
 from builders.cloud.dms.capture import Transaction
 from builders.cloud.dms.control import Control
-from builders.cloud.dms.decoding import Change, Delete, Insert, Name, Truncate, Update
 from builders.cloud.dms.reporting import Report, Tables
 from builders.cloud.dms.settings import Settings
 from builders.cloud.dms.statements import Ignored, Kind, Statement, Writer
 from builders.cloud.dms.tables import Table
 from builders.cloud.dms.troubles import TaskStopped, is_of_table, is_recoverable
+from builders.logical_decoding import Change, Delete, Insert, Name, Truncate, Update
 
 _POLICIES = {Insert: "ApplyErrorInsertPolicy", Update: "ApplyErrorUpdatePolicy", Delete: "ApplyErrorDeletePolicy"}
 NO_ROW = "zero rows affected"

@@ -20,11 +20,11 @@ from typing import Any
 import psycopg
 from psycopg import pq, sql
 
-from builders.cloud.dms import decoding
-from builders.cloud.dms.decoding import Change
+from builders import logical_decoding
 from builders.cloud.dms.endpoints import Endpoint, Unusable
 from builders.cloud.dms.reporting import Report
 from builders.cloud.dms.troubles import is_recoverable
+from builders.logical_decoding import Change
 
 PLUGIN = "test_decoding"
 KEEPALIVE_SECONDS = 5.0
@@ -186,15 +186,15 @@ class Stream:
                 self._answer()
             return None
         start, _, _ = _HEADER.unpack_from(message, 1)
-        event = decoding.parse(message[25:].decode("utf-8"))
-        if isinstance(event, decoding.Begin):
+        event = logical_decoding.parse(message[25:].decode("utf-8"))
+        if isinstance(event, logical_decoding.Begin):
             self._open = Transaction()
-        elif isinstance(event, decoding.Commit) and self._open is not None:
+        elif isinstance(event, logical_decoding.Commit) and self._open is not None:
             done, self._open = self._open, None
             done.position = self.read_position = start
             done.committed_at = _seconds(event.at)
             return done
-        elif self._open is not None and not isinstance(event, (decoding.Commit, decoding.Message)):
+        elif self._open is not None and not isinstance(event, (logical_decoding.Commit, logical_decoding.Message)):
             self._open.changes.append(event)
         return None
 

@@ -16,9 +16,9 @@ import psycopg
 from psycopg import sql
 
 from builders.cloud.dms import capture
-from builders.cloud.dms.decoding import Name
 from builders.cloud.dms.settings import Settings
 from builders.cloud.dms.tables import Table
+from builders.logical_decoding import Name
 
 SERVER_NAME = "localhost.localdomain"
 

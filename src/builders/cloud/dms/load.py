@@ -19,13 +19,13 @@ from psycopg import sql
 from builders.cloud.dms import tables as columns
 from builders.cloud.dms.capture import position
 from builders.cloud.dms.control import LOADED, LOADING, Control
-from builders.cloud.dms.decoding import Insert
 from builders.cloud.dms.endpoints import Endpoint
 from builders.cloud.dms.reporting import Report, Tables
 from builders.cloud.dms.settings import Settings
 from builders.cloud.dms.statements import Kind, Writer
 from builders.cloud.dms.tables import Table
 from builders.cloud.dms.troubles import StopAsked, TaskStopped, is_of_table, is_recoverable
+from builders.logical_decoding import Insert
 
 LARGEST_BATCH_BYTES = 16 * 1024 * 1024
 LOOKUP_ROWS = 100

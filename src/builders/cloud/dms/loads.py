@@ -13,10 +13,10 @@ from ministack.core.responses import get_account_id, get_region, request_scope
 
 from builders.cloud.dms.capture import Transaction
 from builders.cloud.dms.control import LOADED, Progress
-from builders.cloud.dms.decoding import Change, Name, Truncate
 from builders.cloud.dms.load import Loader
 from builders.cloud.dms.tables import Table
 from builders.cloud.dms.troubles import StopAsked
+from builders.logical_decoding import Change, Name, Truncate
 
 GRACE_SECONDS = 0.5
 """The time for which a load that is to end may go on."""

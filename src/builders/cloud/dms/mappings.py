@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from builders.cloud.dms.decoding import Name
 from builders.cloud.dms.faults import invalid
+from builders.logical_decoding import Name
 
 _SELECTIONS = ("include", "exclude", "explicit")
 _ACTIONS = {

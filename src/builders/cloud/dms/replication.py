@@ -20,7 +20,6 @@ from builders.cloud.dms import capture, endpoints, mappings, settings as task_se
 from builders.cloud.dms.apply import Applier
 from builders.cloud.dms.capture import SlotUnusable, Stream, Transaction
 from builders.cloud.dms.control import Control, Progress
-from builders.cloud.dms.decoding import Name
 from builders.cloud.dms.endpoints import Endpoint, Unusable
 from builders.cloud.dms.faults import Fault
 from builders.cloud.dms.load import Loader
@@ -29,6 +28,7 @@ from builders.cloud.dms.reporting import Metrics, Report, Tables
 from builders.cloud.dms.settings import Settings
 from builders.cloud.dms.troubles import FATAL, RECOVERABLE, StopAsked, TaskStopped, is_recoverable
 from builders.cloud.dms.validation import Validator
+from builders.logical_decoding import Name
 from builders.resource_types import Json
 
 logger = logging.getLogger("dms")

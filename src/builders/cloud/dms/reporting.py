@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from builders.cloud.dms.decoding import Change, Insert, Name, Update
 from builders.cloud.dms.tables import Table
 from builders.cloud.internals import cloudwatch, logs
+from builders.logical_decoding import Change, Insert, Name, Update
 from builders.resource_types import Json
 
 NAMESPACE = "AWS/DMS"

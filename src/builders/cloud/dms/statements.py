@@ -14,8 +14,8 @@ from enum import Enum
 
 from psycopg import sql
 
-from builders.cloud.dms.decoding import UNCHANGED, Change, Delete, Insert, Row, Update, Value
 from builders.cloud.dms.tables import Column, Table
+from builders.logical_decoding import UNCHANGED, Change, Delete, Insert, Row, Update, Value
 
 _EXACT = decimal.Context(prec=60, rounding=decimal.ROUND_HALF_UP)
 _MILLIONTH = decimal.Decimal("0.000001")

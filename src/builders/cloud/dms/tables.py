@@ -13,10 +13,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from builders.cloud.dms.decoding import Name
 from builders.cloud.dms.endpoints import Endpoint
 from builders.cloud.dms.mappings import Mappings
 from builders.cloud.dms.settings import Settings
+from builders.logical_decoding import Name
 
 KIBIBYTE = 1024
 DEFAULT_VARCHAR_BYTES = 8000

@@ -18,11 +18,11 @@ from psycopg import sql
 
 from builders.cloud.dms.capture import position
 from builders.cloud.dms.control import Control
-from builders.cloud.dms.decoding import Change, Delete, Name
 from builders.cloud.dms.endpoints import Endpoint, Unusable
 from builders.cloud.dms.reporting import COMPLETED, Report, Tables
 from builders.cloud.dms.settings import Settings
 from builders.cloud.dms.tables import Table
+from builders.logical_decoding import Change, Delete, Name
 
 Key = tuple[str, ...]
 PAUSE_SECONDS = 0.5

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 from psycopg import sql
 
-from builders.cloud.dms import decoding
-from builders.cloud.dms.decoding import UNCHANGED, Begin, Commit, Delete, Insert, Malformed, Message, Truncate, Update
+from builders import logical_decoding
 from builders.cloud.rds import postgres
 from builders.cloud.rds.on_premises import on_premises
+from builders.logical_decoding import UNCHANGED, Begin, Commit, Delete, Insert, Malformed, Message, Truncate, Update
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).filter(
@@ -40,10 +40,10 @@ def session() -> Iterator[Session]:
         yield made
 
 
-def events(session: Session) -> list[decoding.Event]:
+def events(session: Session) -> list[logical_decoding.Event]:
     """What the slot has got, without the transactions' ends."""
     rows = session.execute("SELECT data FROM pg_logical_slot_get_changes('changes', NULL, NULL)").fetchall()
-    parsed = [decoding.parse(text) for (text,) in rows]
+    parsed = [logical_decoding.parse(text) for (text,) in rows]
     return [event for event in parsed if not isinstance(event, (Begin, Commit))]
 
 
@@ -160,8 +160,8 @@ def test_tables_emptied_together_and_messages_are_told(session: Session) -> None
 
 
 def test_a_transaction_tells_its_number_and_when_it_was() -> None:
-    assert decoding.parse("BEGIN 742") == Begin(742)
-    assert decoding.parse("COMMIT 742 (at 2026-01-31 10:00:00.123456+00)") == Commit(
+    assert logical_decoding.parse("BEGIN 742") == Begin(742)
+    assert logical_decoding.parse("COMMIT 742 (at 2026-01-31 10:00:00.123456+00)") == Commit(
         742, "2026-01-31 10:00:00.123456+00"
     )
 
@@ -173,4 +173,4 @@ def test_a_transaction_tells_its_number_and_when_it_was() -> None:
 )  # fmt: skip
 def test_text_that_no_server_writes_is_refused(text: str) -> None:
     with pytest.raises(Malformed):
-        decoding.parse(text)
+        logical_decoding.parse(text)

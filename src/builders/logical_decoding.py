@@ -1,4 +1,4 @@
-"""Parses the text of PostgreSQL's plug-in test_decoding, by which DMS reads a source's changes.
+"""Parses the text of PostgreSQL's plug-in test_decoding, by which DMS and `migrate-database` read a database's changes.
 
     BEGIN 742
     table public."order": INSERT: id[integer]:1 note[text]:'it''s' tags[text[]]:null
@@ -8,7 +8,7 @@
     COMMIT 742 (at 2026-01-31 10:00:00.123456+00)
 
 Source: PostgreSQL manual, "test_decoding"; the text's grammar is that of contrib/test_decoding in PostgreSQL 15 to 18,
-held against a server by tests/cloud/test_dms_decoding.py.
+held against a server by tests/test_logical_decoding.py.
 """
 
 from __future__ import annotations
