@@ -54,7 +54,101 @@ NO_OPT_IN = """
     wrong = "/enableRegion" not in account._DISPATCH
 """
 
+ONE_PAGE = """
+    import asyncio
+    from ministack.services import {0} as service
+    _, _, answer = asyncio.run(service.handle_request("POST", "/", {{}}, b"Action={1}", {{}}))
+    wrong = b"{2}" not in answer
+"""
+ATTACHED = """
+    from ministack.services import iam
+    iam._{1}({{"{0}Name": ["x"], "{2}": ["/"]}})
+    arn = "arn:aws:iam::000000000000:policy/not-there"
+    wrong = iam._IAM_HANDLERS["Attach{0}Policy"]({{"{0}Name": ["x"], "PolicyArn": [arn]}})[0] == 200
+"""
+HOST_BITS = """
+    from ministack.services import ec2
+    from ministack.services.cloudformation import provisioners
+    handlers = provisioners._RESOURCE_HANDLERS
+    vpc, _ = handlers["AWS::EC2::VPC"]["create"]("Vpc", {"CidrBlock": "100.30.20.0/20"}, "stack")
+    wrong = ec2._vpcs[vpc]["CidrBlock"] == "100.30.20.0/20"
+"""
+
 STILL_WRONG = {
+    "cloudformation.functions._resolve": """
+        from ministack.services.cloudformation import engine
+        attribute = {"Fn::GetAtt": ["Queue", {"Ref": "A"}]}
+        resources = {"Queue": {"PhysicalResourceId": "q", "Attributes": {"QueueName": "q1"}}}
+        parameters = {"A": {"Value": "QueueName", "Type": "String"}}
+        try:
+            wrong = engine._resolve_refs(attribute, resources, parameters, {}, {}, "s", "i") != "q1"
+        except TypeError:
+            wrong = True
+    """,
+    "server.lists._answer_iam": ONE_PAGE.format("iam", "ListPolicies&MaxItems=1", "IsTruncated>true"),
+    "server.lists._answer_rds": """
+        import asyncio
+        from ministack.services import rds
+        for name in ("a", "b"):
+            rds._snapshots[name] = {"DBSnapshotIdentifier": name, "DBInstanceIdentifier": "i", "DBSnapshotArn": name,
+                                    "SnapshotType": "manual"}
+        rds._snapshot_xml = lambda snapshot: f"<DBSnapshotIdentifier>{snapshot['DBSnapshotIdentifier']}<"
+        body = b"Action=DescribeDBSnapshots&Filters.Filter.1.Name=db-snapshot-id&Filters.Filter.1.Values.Value.1=a"
+        _, _, answer = asyncio.run(rds.handle_request("POST", "/", {}, body, {}))
+        wrong = b">b<" in answer
+    """,
+    "server.lists._answer_ec2": """
+        import asyncio
+        from ministack.services import ec2
+        body = b"Action=DescribeRouteTables&RouteTableId.1=rtb-0123456789abcdef0"
+        status, _, _ = asyncio.run(ec2.handle_request("POST", "/", {}, body, {}))
+        wrong = status == 200
+    """,
+    "iam.entities._attach_role_policy": ATTACHED.format("Role", "create_role", "AssumeRolePolicyDocument"),
+    "iam.entities._attach_user_policy": ATTACHED.format("User", "create_user", "Path"),
+    "iam.entities._attach_group_policy": ATTACHED.format("Group", "create_group", "Path"),
+    "secretsmanager.secrets._create_secret": """
+        import json
+        from ministack.services import secretsmanager
+        request = {"Name": "n", "SecretString": "x", "ClientRequestToken": "a" * 32}
+        wrong = json.loads(secretsmanager._create_secret(request)[2])["VersionId"] != "a" * 32
+    """,
+    "secretsmanager.secrets._update_secret": """
+        import json
+        from ministack.services import secretsmanager
+        secretsmanager._create_secret({"Name": "n", "SecretString": "x"})
+        request = {"SecretId": "n", "SecretString": "y", "ClientRequestToken": "b" * 32}
+        wrong = json.loads(secretsmanager._update_secret(request)[2])["VersionId"] != "b" * 32
+    """,
+    "secretsmanager.secrets._delete_secret": """
+        from ministack.services import secretsmanager
+        wrong = secretsmanager._delete_secret({"SecretId": "never", "ForceDeleteWithoutRecovery": True})[0] != 200
+    """,
+    "secretsmanager.policies._put_policy": """
+        from ministack.services import secretsmanager
+        secretsmanager._create_secret({"Name": "n", "SecretString": "x"})
+        wrong = secretsmanager._put_resource_policy({"SecretId": "n", "ResourcePolicy": "no JSON"})[0] == 200
+    """,
+    "cloudwatch._filter_log_events": """
+        import inspect
+        from ministack.services import cloudwatch_logs
+        wrong = "nextToken" not in inspect.getsource(cloudwatch_logs._filter_log_events)
+    """,
+    "rds.operations._delete_subnet_group": """
+        import inspect
+        from ministack.services import rds
+        wrong = "_instances" not in inspect.getsource(rds._delete_subnet_group)
+    """,
+    "rds.operations._delete_parameter_group": """
+        import inspect
+        from ministack.services import rds
+        wrong = "_instances" not in inspect.getsource(rds._ACTION_MAP["DeleteDBParameterGroup"])
+    """,
+    "ec2.resources._vpcs": HOST_BITS,
+    "ec2.resources._subnets": HOST_BITS,
+    "ec2.resources._routes": HOST_BITS,
+    "ec2.resources._create_vpc": HOST_BITS,
+    "ec2.resources._create_subnet": HOST_BITS,
     "cloudformation.parsing._parse_template": """
         from ministack.services.cloudformation import engine
         wrong = True
@@ -67,7 +161,7 @@ STILL_WRONG = {
     "cloudformation.parsing._resolve_document": """
         from ministack.services import s3
         from ministack.services.cloudformation import helpers
-        s3._get_object_data = lambda bucket, key: b"{}" if (bucket, key) == ("b", "t.json") else None
+        s3._buckets["b"] = {"region": "us-east-1", "objects": {"t.json": {"body": b"{}", "data": b"{}"}}}
         address = "https://b.s3.us-east-1.amazonaws.com/t.json"
         body, _ = helpers._resolve_document({"TemplateURL": [address]}, "TemplateBody", "TemplateURL", "Template")
         wrong = body != "{}"

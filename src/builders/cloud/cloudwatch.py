@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ministack.core.responses import get_account_id, get_region
+from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 
 from builders.cloud.internals import cloudwatch, kms, logs
 from builders.cloud.patches import patch
@@ -28,6 +28,10 @@ _BREACHES: dict[str, Callable[[float, float], bool]] = {
 }
 
 
+MOST_EVENTS = 10_000
+"""The events that FilterLogEvents gives at once (CloudWatch Logs API reference)."""
+
+
 def check_log_group(properties: Mapping[str, Json], physical_id: str | None) -> None:
     """Refuse a taken name and a key that does not exist."""
     name, key = properties.get("LogGroupName"), properties.get("KmsKeyId")
@@ -39,6 +43,32 @@ def check_log_group(properties: Mapping[str, Json], physical_id: str | None) -> 
             "The specified KMS key does not exist or is not allowed to be used with LogGroup "
             f"'arn:aws:logs:{get_region()}:{get_account_id()}:log-group:{name}'"
         )
+
+
+@patch(
+    "ministack.services.cloudwatch_logs._filter_log_events",
+    why="what is past a limit cannot be asked for: no nextToken is given, and none is taken",
+)
+def _filter_log_events(original: Any, data: Mapping[str, Json]) -> Any:
+    limit, token = min(int(data.get("limit") or MOST_EVENTS), MOST_EVENTS), str(data.get("nextToken") or "")
+    begin = re.fullmatch(r"(\d+)/(\d+)", token)
+    if token and not begin:
+        return error_response_json("InvalidParameterException", "The specified nextToken is invalid.", 400)
+    # A token is the time of the last event, and how many events of that time have been given.
+    skipped = int(begin[2]) if begin else 0
+    asked = {**data, "limit": min(limit + skipped + 1, MOST_EVENTS), **({"startTime": int(begin[1])} if begin else {})}
+    status, headers, body = original(asked)
+    if status >= 400:
+        return status, headers, body
+    answer = json.loads(body)
+    found = answer["events"]
+    shown = found[skipped : skipped + limit]
+    more = len(found) > skipped + limit or len(found) == MOST_EVENTS > skipped
+    if more and shown:
+        last = shown[-1]["timestamp"]
+        given = sum(1 for each in found[: skipped + len(shown)] if each["timestamp"] == last)
+        answer["nextToken"] = f"{last}/{given}"
+    return json_response({**answer, "events": shown})
 
 
 @patch(

@@ -2,6 +2,7 @@
 
 parsing.py        bodies of templates, in YAML and JSON, and where they come from
 parameters.py     patterns of Java, public parameters
+functions.py      intrinsic functions
 templates.py      templates and parameters, judged before a stack exists
 stacks.py         stack operations where ministack's differ: replacement, events, exports, change sets
 resuming.py       stack operations that a killed server left go on in the next

@@ -37,9 +37,12 @@ _CHECKS: Mapping[str, Check] = {
     "AWS::EC2::Subnet": ec2.check_subnet,
     "AWS::EC2::VPC": ec2.check_vpc,
     "AWS::EC2::VPCEndpoint": ec2.check_endpoint,
+    "AWS::IAM::Group": iam.check_identity,
+    "AWS::IAM::InstanceProfile": iam.check_instance_profile,
     "AWS::IAM::ManagedPolicy": iam.check_policy,
     "AWS::IAM::Policy": iam.check_policy,
     "AWS::IAM::Role": iam.check_role,
+    "AWS::IAM::User": iam.check_identity,
     "AWS::KMS::Key": kms.check_key,
     "AWS::Lambda::Function": lambda_.check_function,
     "AWS::Lambda::Permission": lambda_.check_permission,
@@ -108,7 +111,11 @@ class _Checked:
     def _finished(self, made: Made, properties: Properties) -> Made:
         physical_id, given = made
         identity = dict.fromkeys(self.kind.identifiers, physical_id) if len(self.kind.identifiers) == 1 else {}
-        return physical_id, attributes.from_properties(self.kind, properties, identity | (given or {}))
+        values = attributes.from_properties(self.kind, properties, identity | (given or {}))
+        # Fn::GetAtt gives texts, and CloudFormation writes booleans in lower case.
+        return physical_id, {
+            path: str(each).lower() if isinstance(each, bool) else each for path, each in values.items()
+        }
 
 
 _TYPE_NAMES = {"array": "JSONArray", "object": "JSONObject"}
@@ -129,7 +136,7 @@ def _check_properties(kind: ResourceType, logical_id: str, properties: Propertie
     result = dict(properties) | typed
     tags = _tag_property(kind)
     if tags in properties:
-        result[tags] = properties[tags]
+        result[tags] = _coerce(kind, properties[tags], kind.definition(tags))
     return result
 
 

@@ -67,7 +67,7 @@ def _parse_template(_original: Any, body: str) -> dict[str, Json]:
     body = body.removeprefix("\ufeff")
     template = _read_json(body) if body.lstrip().startswith("{") else _read_yaml(body)
     if not isinstance(template, dict):
-        raise ValueError("Template format error: unsupported structure.")
+        raise ValueError("unsupported structure.")
     return _with_texts(template)
 
 
@@ -75,9 +75,7 @@ def _read_json(body: str) -> Json:
     try:
         return json.loads(body)
     except json.JSONDecodeError as error:
-        raise ValueError(
-            f"Template format error: JSON not well-formed. (line {error.lineno}, column {error.colno})"
-        ) from error
+        raise ValueError(f"JSON not well-formed. (line {error.lineno}, column {error.colno})") from error
 
 
 def _read_yaml(body: str) -> Json:
@@ -86,7 +84,7 @@ def _read_yaml(body: str) -> Json:
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise ValueError(f"Template format error: YAML not well-formed.{where}") from error
+        raise ValueError(f"YAML not well-formed.{where}") from error
 
 
 def _with_texts(template: dict[str, Json]) -> dict[str, Json]:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 from ministack.services.cloudformation import custom_resource
 
 from builders import resource_types
-from builders.cloud.cloudformation import attributes, records
+from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers
 from builders.cloud.internals import cloudformation, s3, sns
 from builders.cloud.patches import patch, patch_value
@@ -95,8 +95,8 @@ def _custom_named_replacement_error(
     kind = resource_types.load(name)
     if refusal or kind is None or name in cloudformation.custom_name_replacement:
         return refusal
-    given = attributes.given_name(kind, old)
-    if given and given == attributes.given_name(kind, new) and cloudformation.replacing_change(name, old, new):
+    given = old.get(kind.name_property) if kind.name_property else None
+    if given and given == new.get(kind.name_property) and cloudformation.replacing_change(name, old, new):
         return (
             "CloudFormation cannot update a stack when a custom-named resource requires replacing. "
             f"Rename {given} and update the stack again."

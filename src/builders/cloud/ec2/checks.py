@@ -88,7 +88,7 @@ def check_endpoint(properties: Mapping[str, Json], _physical_id: str | None) -> 
 
 def _range(text: str) -> ipaddress.IPv4Network:
     try:
-        network = ipaddress.IPv4Network(text)
+        network = ipaddress.IPv4Network(text, strict=False)  # host bits are cut (CreateVpc, CreateSubnet)
     except ValueError as error:
         raise ValueError(f"Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block.") from (
             error

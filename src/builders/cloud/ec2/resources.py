@@ -7,6 +7,7 @@ ACLs that are resources of their own change another resource.
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,7 +18,7 @@ from ministack.core.responses import get_account_id
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers, Made
 from builders.cloud.internals import ec2
-from builders.cloud.patches import patch
+from builders.cloud.patches import patch, patch_value
 from builders.resource_types import Json
 
 Properties = Mapping[str, Json]
@@ -224,6 +225,67 @@ def _remove_rule(direction: str, _id: str, properties: Properties) -> None:
 )
 def _egress_rules(_original: Any, rules: Json) -> Json:
     return ec2.rules(rules) or [{**OPEN_EGRESS}]
+
+
+_HOST_BITS = (
+    "a range with host bits is refused or kept; EC2 makes it canonical (API reference, CreateVpc, CreateSubnet)"
+)
+
+
+@patch_value("ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::EC2::VPC]", why=_HOST_BITS)
+def _vpcs(inner: Handlers) -> Handlers:
+    return _canonical(inner)
+
+
+@patch_value("ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::EC2::Subnet]", why=_HOST_BITS)
+def _subnets(inner: Handlers) -> Handlers:
+    return _canonical(inner)
+
+
+@patch_value("ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::EC2::Route]", why=_HOST_BITS)
+def _routes(inner: Handlers) -> Handlers:
+    return _canonical(inner)
+
+
+@patch("ministack.services.ec2._ACTION_MAP[CreateVpc]", why=_HOST_BITS)
+def _create_vpc(original: Any, parameters: dict[str, Json]) -> Json:
+    return original(_canonical_ranges(parameters))
+
+
+@patch("ministack.services.ec2._ACTION_MAP[CreateSubnet]", why=_HOST_BITS)
+def _create_subnet(original: Any, parameters: dict[str, Json]) -> Json:
+    return original(_canonical_ranges(parameters))
+
+
+def _canonical(inner: Handlers) -> Handlers:
+    """Return handlers that get ranges without host bits."""
+
+    def create(logical_id: str, properties: Properties, stack: str) -> Made:
+        made: Made = inner["create"](logical_id, _canonical_ranges(properties), stack)
+        return made
+
+    def update(physical_id: str, old: Properties, new: Properties, stack: str, *more: str) -> Made:
+        made: Made = inner["update"](physical_id, _canonical_ranges(old), _canonical_ranges(new), stack, *more)
+        return made
+
+    return {**inner, "create": create, **({"update": update} if "update" in inner else {})}
+
+
+def _canonical_ranges(properties: Properties) -> dict[str, Json]:
+    return {
+        name: _without_host_bits(value) if name in ("CidrBlock", "DestinationCidrBlock", "Ipv6CidrBlock") else value
+        for name, value in properties.items()
+    }
+
+
+def _without_host_bits(value: Json) -> Json:
+    """Return a range, or a request's list of one, in its canonical form; what is no range stays, to be refused."""
+    if isinstance(value, list):
+        return [_without_host_bits(each) for each in value]
+    try:
+        return str(ipaddress.ip_network(str(value), strict=False)) if "/" in str(value) else value
+    except ValueError:
+        return value
 
 
 @patch("ministack.services.ec2._network_acl_entry_xml", why="DescribeNetworkAcls leaves out the ports of an entry")

@@ -1,6 +1,7 @@
 """IAM and STS.
 
 checks.py         refusals: names, trust policies, permission policies
+entities.py       groups, memberships, keys and inline policies of templates; attachments
 assume_role.py    AssumeRole, which the trust policy of the role decides
 authorization.py  the parts of a request that ministack's evaluator does not know (`--auth`)
 """

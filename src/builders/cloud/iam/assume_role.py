@@ -8,6 +8,7 @@ account's root user may assume roles: here it is the account's administrator.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -33,6 +34,8 @@ async def _handle(
     request = _parameters(headers, body, query)
     if request.get("Action") == "AssumeRole":
         caller = sts.caller_identity(headers, query)
+        if refusal := _bad_name(request.get("RoleSessionName", "")):
+            return sts.error(400, "ValidationError", refusal, ns="sts")
         _, malformed = sts.assumed_role_arn(request.get("RoleArn", ""), request.get("RoleSessionName", ""))
         if isinstance(caller, dict) and not malformed:
             role = _role(request["RoleArn"])
@@ -63,6 +66,17 @@ def _parameters(headers: Mapping[str, str], body: bytes, query: Mapping[str, Jso
         return {**json.loads(body or b"{}"), "Action": target.rpartition(".")[2]}
     given = {**query, **parse_qs(body.decode("utf-8", "replace"))}
     return {name: value[0] if isinstance(value, list) else value for name, value in given.items()}
+
+
+def _bad_name(session: str) -> str:
+    """Return why a session cannot have a name (STS API reference, AssumeRole, RoleSessionName); empty when it can."""
+    pattern = r"[\w+=,.@-]*"
+    if re.fullmatch(pattern, session, re.ASCII):
+        return ""
+    return (
+        f"1 validation error detected: Value '{session}' at 'roleSessionName' failed to satisfy constraint: Member "
+        f"must satisfy regular expression pattern: {pattern}"
+    )
 
 
 def _role(arn: str) -> dict[str, Json] | None:

@@ -5,6 +5,8 @@ Source: IAM API reference, CreateRole; IAM user guide, "Policies and permissions
 
 from __future__ import annotations
 
+import functools
+import importlib.resources
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -18,6 +20,7 @@ from builders.resource_types import Json
 LARGEST_MANAGED_POLICY = 6144
 _VERSIONS = ("2012-10-17", "2008-10-17")
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com(\.cn)?")
+_AWS_POLICY = re.compile(r"arn:aws[\w-]*:iam::aws:policy/(.+)")
 _ARN = re.compile(r"arn:aws[\w-]*:(iam|sts)::(\d{12}):(root|(role|user|assumed-role|federated-user)/[\w+=,.@/-]+)")
 
 
@@ -39,15 +42,71 @@ def check_role(properties: Mapping[str, Json], physical_id: str | None) -> None:
                 raise _malformed(f'Invalid principal in policy: "{kind.upper()}":"{principal}"')
     for inline in properties.get("Policies") or []:
         _check_permissions(inline["PolicyDocument"])
+    _check_managed_policies(properties)
+
+
+def check_identity(properties: Mapping[str, Json], physical_id: str | None) -> None:
+    """Refuse a user or a group with a taken name, or with policies that are not there."""
+    for kind, store in (("User", iam.users), ("Group", iam.groups)):
+        name = properties.get(f"{kind}Name")
+        if name and physical_id is None and name in store:
+            raise ValueError(f"{kind} with name {name} already exists. (Service: Iam, Status Code: 409)")
+    for inline in properties.get("Policies") or []:
+        _check_permissions(inline["PolicyDocument"])
+    _check_managed_policies(properties)
+
+
+def check_instance_profile(properties: Mapping[str, Json], physical_id: str | None) -> None:
+    """Refuse a taken name, more than one role, and a role that is not there."""
+    name, roles = properties.get("InstanceProfileName"), properties.get("Roles") or []
+    if name and physical_id is None and name in iam.instance_profiles:
+        raise ValueError(f"Instance Profile {name} already exists. (Service: Iam, Status Code: 409)")
+    if len(roles) > 1:
+        raise ValueError("Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1 (Service: Iam, Status Code: "
+                         "409)")  # fmt: skip
+    for role in roles:
+        if role not in iam.roles:
+            raise ValueError(f"The role with name {role} cannot be found. (Service: Iam, Status Code: 404)")
+
+
+def policy_exists(arn: str) -> bool:
+    """Return whether a managed policy is there: AWS's own by the list of its names, and the account's."""
+    match = _AWS_POLICY.fullmatch(arn)
+    return match[1] in _names_of_aws() or arn in iam.aws_managed_policies if match else arn in iam.policies
+
+
+@functools.cache
+def _names_of_aws() -> frozenset[str]:
+    """Return the paths and names of AWS's managed policies (AWS Managed Policy Reference Guide; listed in 2026)."""
+    return frozenset((importlib.resources.files("builders.cloud.iam") / "managed_policies.txt").read_text().split())
+
+
+def _check_managed_policies(properties: Mapping[str, Json]) -> None:
+    """Refuse policies that are not there, to be attached or as a boundary. Raises ValueError."""
     for arn in properties.get("ManagedPolicyArns") or []:
-        if ":iam::aws:policy/" not in arn and arn not in iam.policies:
+        if not policy_exists(arn):
             raise ValueError(f"Policy {arn} does not exist or is not attachable. (Service: Iam, Status Code: 404)")
+    boundary = properties.get("PermissionsBoundary")
+    if boundary and not policy_exists(boundary):
+        raise ValueError(f"Scope ARN: {boundary} does not exist or is not attachable. (Service: Iam, Status Code: 404)")
 
 
-def check_policy(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+def check_policy(properties: Mapping[str, Json], physical_id: str | None) -> None:
     """Refuse a permission policy that means nothing, or a managed one that is too large (IAM user guide, "IAM and AWS
     STS quotas": 6,144 characters without white space)."""
     document = properties["PolicyDocument"]
+    name = properties.get("ManagedPolicyName")
+    if name and physical_id is None and any(each["PolicyName"] == name for each in iam.policies.values()):
+        raise ValueError(f"A policy called {name} already exists. Duplicate names are not allowed. (Service: Iam, "
+                         "Status Code: 409)")  # fmt: skip
+    for kind, store, sentence in (
+        ("Roles", iam.roles, "The role with name {} cannot be found."),
+        ("Users", iam.users, "The user with name {} cannot be found."),
+        ("Groups", iam.groups, "The group with name {} cannot be found."),
+    ):
+        for each in properties.get(kind) or []:
+            if each not in store:
+                raise ValueError(f"{sentence.format(each)} (Service: Iam, Status Code: 404, Error Code: NoSuchEntity)")
     _check_permissions(document)
     text = document if isinstance(document, str) else json.dumps(document, separators=(",", ":"))
     if "PolicyName" not in properties and len(re.sub(r"\s", "", text)) > LARGEST_MANAGED_POLICY:

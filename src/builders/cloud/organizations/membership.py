@@ -157,6 +157,7 @@ def create_organization(_payload: Payload) -> Payload:
     if management_of(caller):
         raise Denied("AlreadyInOrganizationException", "The AWS account is already a member of an organization.")
     organizations.make_organization()
+    organizations.accounts[caller]["State"] = "ACTIVE"  # which takes the place of Status (Account, API reference)
     join(caller, caller)
     return {"Organization": dict(organizations.organizations["self"])}
 

@@ -133,9 +133,8 @@ def _refuse_function(arn: str | None, secret: Secret) -> Response | None:
     if not arn:
         return error("InvalidRequestException", "No Lambda rotation function ARN is associated with this secret.")
     function, _, _ = lambda_.find_function(arn)
-    if function is None:
-        return error("ResourceNotFoundException", f"Function not found: {arn}")
-    if not any(_permits(statement, secret) for statement in function["policy"]["Statement"]):
+    # A function that is not there is refused like one that may not be called.
+    if function is None or not any(_permits(statement, secret) for statement in function["policy"]["Statement"]):
         return error(
             "AccessDeniedException",
             "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants "

@@ -8,12 +8,15 @@ Secrets Manager secret? - Secret versions" and "JSON structure of AWS Secrets Ma
 from __future__ import annotations
 
 import json
+import re
+import secrets
+import string
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ministack.core.responses import error_response_json, json_response
+from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 
 from builders.cloud.cloudformation.records import Handlers, Made
 from builders.cloud.internals import secretsmanager
@@ -42,6 +45,100 @@ def json_answer(body: Mapping[str, Json]) -> Response:
     return response
 
 
+_NAME = re.compile(r"[A-Za-z0-9/_+=.@!-]{1,512}")
+_BAD_NAME = "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!"
+_DELETED = "You can't create this secret because a secret with this name is already scheduled for deletion."
+
+
+@patch(
+    "ministack.services.secretsmanager._create_secret",
+    why="the token is not the version's id, a repeated request is refused, and so is none of the characters of a name",
+)
+def _create_secret(original: Any, data: Request) -> Response:
+    name, token = str(data.get("Name", "")), str(data.get("ClientRequestToken") or "")
+    existing = secretsmanager.secrets.get(name)
+    if refusal := _refuse_creation(name, existing, data):
+        return refusal
+    version = existing["Versions"].get(token) if existing and token else None
+    if version:
+        repeated = json_answer({"ARN": existing["ARN"], "Name": name, "VersionId": token})
+        return _same_value(existing, version, token, data) or repeated
+    response: Response = original(data)
+    status, _, body = response
+    answer = json.loads(body)
+    if status >= 400:
+        return response
+    secret = secretsmanager.secrets[name]
+    if data.get("SecretString") is None and data.get("SecretBinary") is None:
+        secret["Versions"].clear()  # a secret without a value has no version
+        return json_answer({"ARN": answer["ARN"], "Name": name})
+    if token:
+        secret["Versions"] = {token: secret["Versions"].pop(answer["VersionId"])}
+    return json_answer({"ARN": answer["ARN"], "Name": name, "VersionId": token or answer["VersionId"]})
+
+
+def _refuse_creation(name: str, existing: Secret | None, data: Request) -> Response | None:
+    if name and not _NAME.fullmatch(name):
+        return error("ValidationException", _BAD_NAME)
+    if data.get("SecretString") and data.get("SecretBinary"):
+        return error(
+            "InvalidParameterException",
+            "You can't specify both a binary secret value and a string secret value in the same secret.",
+        )
+    if existing and existing.get("DeletedDate"):
+        return error("InvalidRequestException", _DELETED)
+    return None
+
+
+def _same_value(secret: Secret, version: Mapping[str, Json], token: str, data: Request) -> Response | None:
+    """Refuse another value under the token of a version (CreateSecret and PutSecretValue, ClientRequestToken)."""
+    if all(version.get(key) == data.get(key) for key in ("SecretString", "SecretBinary")):
+        return None
+    return error(
+        "ResourceExistsException",
+        f"You can't use ClientRequestToken {token} because that value is already in use for a version of secret "
+        f"{secret['ARN']}.",
+    )
+
+
+@patch(
+    "ministack.services.secretsmanager._update_secret",
+    why="the token is not the id of the new version, and another value under it is taken",
+)
+def _update_secret(original: Any, data: Request) -> Response:
+    token = data.get("ClientRequestToken")
+    _, secret = secretsmanager.find(data.get("SecretId"))
+    has_new = data.get("SecretString") is not None or data.get("SecretBinary") is not None
+    if not (token and secret and has_new) or secret.get("DeletedDate"):
+        response: Response = original(data)
+        return response
+    described = {name: value for name, value in data.items() if name not in ("SecretString", "SecretBinary")}
+    status, headers, body = original(described)
+    if status >= 400:
+        return status, headers, body
+    return _put_secret_value(None, {**data, "VersionStages": ["AWSCURRENT"]})
+
+
+@patch(
+    "ministack.services.secretsmanager._delete_secret",
+    why="a secret that is not there is an error when deleted without recovery, too (API reference, DeleteSecret)",
+)
+def _delete_secret(original: Any, data: Request) -> Response:
+    _, secret = secretsmanager.find(data.get("SecretId"))
+    if secret is None and data.get("ForceDeleteWithoutRecovery"):
+        identifier = str(data.get("SecretId"))
+        arn = identifier if identifier.startswith("arn:") else secret_arn(identifier)
+        return json_answer({"ARN": arn, "Name": identifier.rsplit(":", 1)[-1], "DeletionDate": int(time.time())})
+    response: Response = original(data)
+    return response
+
+
+def secret_arn(name: str) -> str:
+    """Return the ARN of a new secret; AWS puts six characters behind the name."""
+    characters = "".join(secrets.choice(string.ascii_letters) for _ in range(6))
+    return f"arn:aws:secretsmanager:{get_region()}:{get_account_id()}:secret:{name}-{characters}"
+
+
 def has_value(version: Mapping[str, Json]) -> bool:
     """Return whether a version holds a value: one that a rotation has only staged does not."""
     return version.get("SecretString") is not None or version.get("SecretBinary") is not None
@@ -64,12 +161,8 @@ def _put_secret_value(_original: Any, data: Request) -> Response:
     value = {"SecretString": data.get("SecretString"), "SecretBinary": data.get("SecretBinary")}
     version = secret["Versions"].get(token)
     if version and has_value(version):
-        if {key: version.get(key) for key in value} != value:
-            return error(
-                "ResourceExistsException",
-                f"You can't use ClientRequestToken {token} because that value is already in use for a version of "
-                f"secret {secret['ARN']}.",
-            )
+        if refusal := _same_value(secret, version, token, data):
+            return refusal
     else:
         stages = version["Stages"] if version else []
         secret["Versions"][token] = {**value, "CreatedDate": int(time.time()), "Stages": stages}
@@ -148,7 +241,8 @@ def _list_versions(original: Any, data: Request) -> Response:
 
 @patch(
     "ministack.services.secretsmanager._describe_secret",
-    why="the dates of the last and the next rotation are left out",
+    why="the dates of the last and the next rotation are left out, and a secret that never had a rotation says that it "
+    "has none",
 )
 def _describe_secret(original: Any, data: Request) -> Response:
     response: Response = original(data)
@@ -157,6 +251,8 @@ def _describe_secret(original: Any, data: Request) -> Response:
     if status >= 400 or not secret:
         return response
     answer = json.loads(body)
+    if not secret.get("RotationLambdaARN"):
+        answer.pop("RotationEnabled", None)  # "never configured for rotation": null (API reference, DescribeSecret)
     for name in ("LastRotatedDate", "NextRotationDate"):
         if secret.get(name):
             answer[name] = secret[name]
@@ -194,11 +290,11 @@ def _secret_string(_original: Any, properties: Mapping[str, Json]) -> str:
 def _secrets_by_arn(inner: Handlers) -> Handlers:
     def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
         name = properties.get("Name")
+        if name and not _NAME.fullmatch(name):
+            raise ValueError(_BAD_NAME)
         taken = secretsmanager.secrets.get(name) if name else None
         if taken and taken.get("DeletedDate"):
-            raise ValueError(
-                "You can't create this secret because a secret with this name is already scheduled for deletion."
-            )
+            raise ValueError(_DELETED)
         if taken:
             raise ValueError(f"The operation failed because the secret {name} already exists.")
         _, attributes = inner["create"](logical_id, properties, stack)

@@ -5,5 +5,6 @@ app.py       the order of the patches, the handlers, and the life of a server
 state.py     state that outlives the server (`--keep`)
 faults.py    calls that fail on request
 accounts.py  the regions and quotas of an account: Account Management and Service Quotas
-pages.py     lists in pages
+pages.py     pages, and the tokens of the next
+lists.py     lists of IAM, RDS and EC2: pages, filters, ids that are not there
 """

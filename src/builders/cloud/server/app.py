@@ -28,6 +28,7 @@ from builders.cloud.cloudformation import (
     attributes,
     checks,
     cloud_control,
+    functions,
     parameters,
     parsing,
     records,
@@ -37,12 +38,12 @@ from builders.cloud.cloudformation import (
 )
 from builders.cloud.dms import api as dms, tasks
 from builders.cloud.ec2 import checks as ec2_checks, names, resources
-from builders.cloud.iam import assume_role, authorization
+from builders.cloud.iam import assume_role, authorization, entities
 from builders.cloud.internals import cloudformation, sts
 from builders.cloud.organizations import api as organizations
 from builders.cloud.rds import instances, operations
-from builders.cloud.secretsmanager import rotation, secrets
-from builders.cloud.server import accounts, faults, state
+from builders.cloud.secretsmanager import policies, rotation, secrets
+from builders.cloud.server import accounts, faults, lists, state
 from builders.cloud.server.faults import Application, Receive, Scope, Send
 from builders.cloud.stacksets import api as stacksets, members, permissions
 
@@ -54,6 +55,7 @@ STATUS_PATH = "/_stackferry/status.json"
 PATCHED = (
     parsing,
     parameters,
+    functions,
     templates,
     stacks,
     resuming,
@@ -64,9 +66,11 @@ PATCHED = (
     instances,
     operations,
     secrets,
+    policies,
     rotation,
     cloudwatch,
     assume_role,
+    entities,
     kms,
     authorization,
     dms,
@@ -76,6 +80,7 @@ PATCHED = (
     accounts,
     members,
     permissions,
+    lists,
     state,
 )
 """The modules with patches, in the order in which they are applied."""
@@ -89,8 +94,10 @@ def install(directory: Path) -> None:
     patches.apply(PATCHED)
     table = cloudformation.resource_handlers
     table[rotation.TYPE] = rotation.schedule_handlers()
+    table[policies.TYPE] = policies.handlers()
     table.update(resources.handlers())
     table.update(tasks.handlers())
+    table.update(entities.handlers())
     for name in attributes.names():
         table[name] = checks.checked(name, table.get(name) or records.handlers(name))
     cloud_control.install()

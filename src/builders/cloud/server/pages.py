@@ -26,3 +26,8 @@ def cut(which: str, items: list[Item], token: str | None, size: int, refusal: Ex
     end = begin + size
     following = base64.urlsafe_b64encode(f"{which} {end}".encode()).decode() if end < len(items) else ""
     return items[begin:end], following
+
+
+def owner(token: str) -> str:
+    """Return the name of the list that gave a token, empty for none. Raises ValueError for what is no token of ours."""
+    return base64.urlsafe_b64decode(token).decode().rpartition(" ")[0]

@@ -177,8 +177,8 @@ class Organizations:
 
 
 def _state(account: Mapping[str, str]) -> str:
-    """Status is on its way out (AWS Organizations API reference, Account)."""
-    return account.get("State") or account["Status"]
+    """State has taken the place of Status, which AWS retired in 2026 (Organizations API reference, Account)."""
+    return account["State"]
 
 
 @dataclass(frozen=True)
