@@ -42,12 +42,13 @@ def test_a_refused_login_is_one_line_without_the_password(both: Pair) -> None:
 def test_a_lock_that_is_waited_for_names_who_may_hold_it(both: Pair) -> None:
     with both.application() as application, application.transaction():
         application.execute("LOCK TABLE payments.ledger")
+        holder = application.info.backend_pid
         with both.database("source") as database:
             database.run("SET lock_timeout = '50ms'")
             with pytest.raises(MigrationError) as refused:
                 database.run("ALTER TABLE payments.ledger ALTER note SET STATISTICS 10")
     assert "55P03" in str(refused.value)
-    assert f"pid {application.info.backend_pid} of app" in str(refused.value)
+    assert f"pid {holder} of app" in str(refused.value)
 
 
 def test_every_statement_is_observed_before_and_after(both: Pair) -> None:

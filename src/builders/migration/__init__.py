@@ -7,5 +7,6 @@ check, schema, start, verify, cutover, then fallback or finish; status, stop, re
     phase.py         what a migration needs to know of its phase: task, endpoints, secrets, role
     databases.py     a session to one side: its login, its statements, PostgreSQL's errors
     definitions.py   tables and columns as values
+    rights.py        the rights of each user by step, as data
     task/            the replication task: what DMS says of it, and what may be asked of it
 """

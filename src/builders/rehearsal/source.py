@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from psycopg import sql
 from builders.cloud.rds.on_premises import APPLICATION, FALLBACK_USER, REPLICATION_USER, SUPERUSER, OnPremises
 from builders.errors import UsageError
 from builders.layers._migration.choices import MOST_SCHEMAS, schema_name
+from builders.migration import rights
 from builders.rehearsal import generated_rows, postgres_tools
 from builders.text import counted_noun
 
@@ -86,7 +87,7 @@ def fill(source: OnPremises, file: Path, rows: int, say: Callable[[str], None]) 
         if rows:
             _generate(session, schemas, rows, say)
         _give_to_application(session)
-        _let_migrate(session, source, schemas)
+        _let_migrate(session, schemas)
         # A file may have set what it likes.
         session.execute(
             sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
@@ -163,34 +164,15 @@ def _give_to_application(session: psycopg.Connection[Any]) -> None:
         session.execute(f"ALTER {kind} {identity} OWNER TO {APPLICATION}".encode())
 
 
-_RIGHTS = """
-GRANT CONNECT ON DATABASE {database} TO {reader}, {writer};
-GRANT CREATE ON DATABASE {database} TO {reader}, {writer};
-GRANT SELECT ON pg_catalog.pg_authid TO {reader};
-GRANT pg_signal_backend TO {reader};
-GRANT {application} TO {reader};
-"""
-"""Beside the attribute REPLICATION and the heartbeat's table in `public`: CREATE makes the schema of the marker, and
-that of DMS's control tables on the way back; pg_authid has the verifiers of the passwords; with the last two a cut-over
-ends the application's sessions, takes CONNECT from it, and puts its fence on the tables."""
+def _let_migrate(session: psycopg.Connection[Any], schemas: Sequence[str]) -> None:
+    """Grant DMS's users on both ways what they need, and no more."""
 
-_RIGHTS_ON_SCHEMA = """
-GRANT USAGE ON SCHEMA {schema} TO {reader}, {writer};
-GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {reader};
-GRANT SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {reader};
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {writer};
-"""
+    def run(statement: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        return session.execute(statement.encode(), parameters).fetchall()
 
-
-def _let_migrate(session: psycopg.Connection[Any], source: OnPremises, schemas: Sequence[str]) -> None:
-    """Grant both users what they need and no more (DMS user guide, "Using a PostgreSQL database as an AWS DMS source",
-    and "... as a target").
-    """
-    roles = {"reader": REPLICATION_USER, "writer": FALLBACK_USER, "application": APPLICATION}
-    names = {word: sql.Identifier(name) for word, name in (roles | {"database": source.database_name}).items()}
-    session.execute(sql.SQL(_RIGHTS).format(**names))
-    for schema in schemas:
-        session.execute(sql.SQL(_RIGHTS_ON_SCHEMA).format(**names, schema=sql.Identifier(schema)))
+    for user, needed in ((REPLICATION_USER, rights.SOURCE_READER), (FALLBACK_USER, rights.SOURCE_WRITER)):
+        for lacking in list(rights.missing(run, user, needed, schemas)):
+            session.execute(lacking.statement.encode())
 
 
 def _check_schemas(file: Path, schemas: Sequence[str]) -> None:
