@@ -62,7 +62,7 @@ class Pair:
 def servers() -> Iterator[tuple[postgres.Server, postgres.Server]]:
     """The source's server and the target's, with their roles: no role of ours is a superuser."""
     settings = {"wal_level": "logical", "synchronous_commit": "on", "max_replication_slots": "40",
-                "max_wal_senders": "40", "max_connections": "200"}  # fmt: skip
+                "max_wal_senders": "40", "max_connections": "200", "max_prepared_transactions": "5"}  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="stackferry-") as directory:
         Path(directory).chmod(0o711)  # PostgreSQL runs as another user when we are root
         _, certificate = certificates("localhost")

@@ -8,5 +8,8 @@ check, schema, start, verify, cutover, then fallback or finish; status, stop, re
     databases.py     a session to one side: its login, its statements, PostgreSQL's errors
     definitions.py   tables and columns as values
     rights.py        the rights of each user by step, as data
+    journal.py       what every step of a cut-over writes before and after it, and the lock of a phase
+    fence.py         no write of the application commits: logins, sessions, triggers, and all of it given back
+    marker.py        a row as proof that everything before it arrived
     task/            the replication task: what DMS says of it, and what may be asked of it
 """
