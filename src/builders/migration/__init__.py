@@ -11,5 +11,8 @@ check, schema, start, verify, cutover, then fallback or finish; status, stop, re
     journal.py       what every step of a cut-over writes before and after it, and the lock of a phase
     fence.py         no write of the application commits: logins, sessions, triggers, and all of it given back
     marker.py        a row as proof that everything before it arrived
+    rows.py          digests of rows, made by the servers
+    changes.py       the rows that changed since verify, from a logical slot
+    verify/          both sides compared
     task/            the replication task: what DMS says of it, and what may be asked of it
 """

@@ -16,7 +16,8 @@ SELECT n.nspname, c.relname, c.oid::int8, c.relkind::text, c.relispartition, gre
   coalesce((
     SELECT array_agg(k.attname::text ORDER BY array_position(i.indkey::int2[], k.attnum))
     FROM pg_index i JOIN pg_attribute k ON k.attrelid = i.indrelid AND k.attnum = ANY (i.indkey::int2[])
-    WHERE i.indrelid = c.oid AND i.indisprimary), '{}'),
+    WHERE i.indrelid = c.oid AND i.indisprimary
+      AND array_position(i.indkey::int2[], k.attnum) < i.indnkeyatts), '{}'),
   coalesce((
     SELECT jsonb_agg(jsonb_build_object(
       'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull,

@@ -1,0 +1,294 @@
+"""The rows that changed since `verify`: read from a logical slot of our own, kept until they are compared.
+
+A slot tells of every change that was committed since it was made, in the order of the commits. `collect` takes what has
+come, writes the keys to the target's schema `stackferry_state`, and only then lets the slot go on: a process that is
+killed in between reads the same changes again, and none is lost. So the slot keeps no more WAL than came since the last
+call, and at the cut-over only the last changes are left to read.
+
+The same works the other way round after the cut-over: the slot is then in the target, whose changes come to the source.
+On RDS it needs the role rds_replication (RDS user guide, "Performing logical replication for Amazon RDS for
+PostgreSQL").
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from builders import logical_decoding
+from builders.errors import MigrationError
+from builders.logical_decoding import UNCHANGED, Change, Delete, Insert, Name, Row, Truncate, Update
+from builders.migration import definitions
+from builders.migration.databases import Database
+from builders.migration.definitions import Table
+from builders.migration.rows import Difference, Key, batches, between, digest, digests_of_keys, prepare, readable
+
+SLOT = "stackferry_changes"
+PLUGIN = "test_decoding"
+CHANGES_A_READ = 5_000
+SLOT_SECONDS = 60
+"""How long the making of a slot waits for the transactions that are open."""
+
+SCHEMA = "stackferry_state"
+_MAKE = (
+    f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
+    # A key is kept as a JSON array: it may be longer than an index takes.
+    f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.changed (
+          side text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL, key text NOT NULL)""",
+    f"""CREATE UNIQUE INDEX IF NOT EXISTS changed_once
+        ON {SCHEMA}.changed (side, schema_name, table_name, md5(key))""",
+)
+_KEEP = f"""
+INSERT INTO {SCHEMA}.changed (side, schema_name, table_name, key) SELECT %s, %s, %s, unnest(%s::text[])
+ON CONFLICT DO NOTHING
+"""
+_FORGET = f"""
+DELETE FROM {SCHEMA}.changed USING unnest(%s::text[]) AS each
+WHERE side = %s AND schema_name = %s AND table_name = %s AND md5(key) = md5(each) AND key = each
+"""
+_KEPT = f"SELECT schema_name, table_name, key FROM {SCHEMA}.changed WHERE side = %s"
+
+_SLOT = """
+SELECT to_jsonb(s)->>'wal_status', (pg_current_wal_lsn() - s.restart_lsn)::int8
+FROM pg_replication_slots s WHERE s.slot_name = %s AND s.database = current_database()
+"""
+_PEEK = """
+SELECT lsn::text, data
+FROM pg_logical_slot_peek_changes(%s, %s::pg_lsn, %s, 'include-xids', '0', 'skip-empty-xacts', '1')
+"""
+_ADVANCE = """
+SELECT pg_replication_slot_advance(slot_name, %s::pg_lsn) FROM pg_replication_slots
+WHERE slot_name = %s AND confirmed_flush_lsn < %s::pg_lsn
+"""
+_OPEN = """
+SELECT pid, usename, date_trunc('second', now() - xact_start)::text FROM pg_stat_activity
+WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 3
+"""
+
+# What an UPDATE or DELETE says of the row before: its key by default, all of it, another index's columns, or nothing.
+_IDENTITIES = """
+SELECT n.nspname, c.relname, c.relreplident::text = 'f' OR (c.relreplident::text = 'd')
+  OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND i.indisprimary)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p')
+"""
+
+_NO_KEY: frozenset[Key] = frozenset({()})
+"""What is kept of a table whose changed rows are not known."""
+
+WHOLE_TABLE: None = None
+Changed = Mapping[Name, Set[Key] | None]
+"""{(schema, table): the keys of its changed rows, or `WHOLE_TABLE` where they are not known}."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A slot: how many bytes of WAL it keeps, and what the server says of it (PostgreSQL 13 or later)."""
+
+    bytes: int
+    status: str
+
+
+@dataclass
+class _Keys:
+    """The changed rows of one read."""
+
+    keys: dict[Name, set[Key]] = field(default_factory=dict)
+    whole: set[Name] = field(default_factory=set)
+
+
+class Changes:
+    """The changes of one side since `begin`. `side` is where rows change, `state` the target, which keeps the keys."""
+
+    def __init__(self, side: Database, state: Database, schemas: Sequence[str]) -> None:
+        self._side, self._state, self._schemas = side, state, list(schemas)
+
+    def begin(self) -> None:
+        """Make the slot, and forget what an earlier one told. Waits for open transactions. Raises `MigrationError`."""
+        self.drop()
+        for statement in _MAKE:
+            self._state.run(statement)
+        self._state.run(f"DELETE FROM {SCHEMA}.changed WHERE side = %s", (self._side.side,))
+        self._side.run(f"SET statement_timeout = '{SLOT_SECONDS}s'")
+        try:
+            self._side.run("SELECT pg_create_logical_replication_slot(%s, %s)", (SLOT, PLUGIN))
+        except MigrationError as error:
+            if "57014" in str(error) and (found := self._side.run(_OPEN)):
+                pids = ", ".join(f"pid {pid} of {user}, for {age}" for pid, user, age in found)
+                raise MigrationError(
+                    f"a slot waits for the transactions that are open, longer than {SLOT_SECONDS} s: {pids}; let them "
+                    "end, or end them, then run this again"
+                ) from error
+            raise
+        finally:
+            self._side.run("RESET statement_timeout")
+
+    def drop(self) -> None:
+        """Drop the slot, if it is there."""
+        self._side.run(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+            "WHERE slot_name = %s AND database = current_database()",
+            (SLOT,),
+        )
+
+    def held(self) -> Held | None:
+        """What the slot keeps; None where there is no slot."""
+        for status, kept in self._side.run(_SLOT, (SLOT,)):
+            return Held(int(kept or 0), str(status or ""))
+        return None
+
+    def collect(self) -> int:
+        """Keep the keys of the rows that changed since the last call; return how many changes were read.
+
+        Raises `MigrationError` where the slot is missing or lost: then only a new `verify` knows what is the same.
+        """
+        held = self.held()
+        if held is None or held.status == "lost":
+            what = "is missing" if held is None else "is lost: it exceeded max_slot_wal_keep_size"
+            raise MigrationError(
+                f"the slot {SLOT} of the {self._side.side} {what}, and what changed is not known; "
+                "run `migrate-database verify` again"
+            )
+        tables = {(table.schema, table.name): table for table in definitions.tables(self._side, self._schemas)}
+        known = {(schema, name) for schema, name, keyed in self._side.run(_IDENTITIES, (self._schemas,)) if keyed}
+        count = 0
+        while True:
+            upto = self._side.value("SELECT pg_current_wal_lsn()::text")
+            lines = self._side.run(_PEEK, (SLOT, upto, CHANGES_A_READ))
+            found, read = _Keys(), 0
+            for change in _changes(data for _lsn, data in lines):
+                _note(change, tables, known, found)
+                read += 1
+            self._keep(found)
+            count += read
+            everything = len(lines) < CHANGES_A_READ
+            # A commit's own position is where it ends.
+            position = upto if everything else lines[-1][0]
+            self._side.run(_ADVANCE, (position, SLOT, position))
+            if everything:
+                return count
+
+    def read(self) -> Changed:
+        """Collect, and return all rows that changed since `begin` and were not forgotten. Raises `MigrationError`."""
+        self.collect()
+        keys: dict[Name, set[Key]] = {}
+        whole = set()
+        for schema, name, text in self._state.run(_KEPT, (self._side.side,)):
+            if key := json.loads(text):
+                keys.setdefault((schema, name), set()).add(tuple(key))
+            else:
+                whole.add((schema, name))
+        return {**{name: frozenset(found) for name, found in keys.items()}, **dict.fromkeys(whole, WHOLE_TABLE)}
+
+    def forget(self, changed: Changed) -> None:
+        """Forget rows that were compared after they were read; a later change of them is kept again."""
+        with self._state.transaction():
+            for (schema, name), keys in changed.items():
+                for batch in batches(_NO_KEY if keys is None else keys):
+                    self._state.run(_FORGET, (_written(batch), self._side.side, schema, name))
+
+    def _keep(self, found: _Keys) -> None:
+        with self._state.transaction():
+            for (schema, name), keys in [*found.keys.items(), *((name, _NO_KEY) for name in found.whole)]:
+                for batch in batches(keys):
+                    self._state.run(_KEEP, (self._side.side, schema, name, _written(batch)))
+
+
+def compare(source: Database, target: Database, schemas: Sequence[str], changed: Changed,
+            left_out: Mapping[str, Collection[str]] | None = None) -> list[Difference]:  # fmt: skip
+    """Compare changed rows once, both sides side by side; writers that have not stopped make rows differ.
+
+    Raises `MigrationError`.
+    """
+    here, there = ({(table.schema, table.name): table for table in definitions.tables(side, schemas)}
+                   for side in (source, target))  # fmt: skip
+    differences: list[Difference] = []
+    pairs: list[tuple[Table, Table]] = []
+    for name in sorted(changed):
+        if name in here and name in there:
+            pairs.append((here[name], there[name]))
+        elif name in here or name in there:
+            differences.append(Difference(".".join(name), "missing" if name in here else "extra"))
+    for side in (source, target):
+        prepare(side)
+    with ThreadPoolExecutor(1) as other:
+        for rows in readable(source, target, pairs, left_out or {}):
+            keys = changed[rows.table.schema, rows.table.name]
+            if keys is None or not rows.key:
+                promised = other.submit(digest, target, rows)
+                if digest(source, rows) != promised.result():
+                    differences.append(Difference(str(rows.table), "differs"))
+                continue
+            expected = other.submit(digests_of_keys, target, rows, keys)
+            found = between(str(rows.table), digests_of_keys(source, rows, keys), expected.result())
+            differences += found.values()
+    return sorted(differences, key=lambda each: (each.table, each.key or ()))
+
+
+def settle(changes: Changes, source: Database, target: Database, schemas: Sequence[str], arrived: Callable[[], None],
+           left_out: Mapping[str, Collection[str]] | None = None) -> list[Difference]:  # fmt: skip
+    """Compare what changed while writers go on, and forget what is the same: a cut-over then has little to compare.
+
+    `arrived` returns when all that was committed before its call is in the target, as a marker shows. Without it a row
+    could be forgotten that is the same by chance, with an older value that was to come again. What is returned may be
+    late or wrong: a later call says which. Raises `MigrationError`.
+    """
+    changed = changes.read()
+    arrived()
+    found = compare(source, target, schemas, changed, left_out)
+    differing: dict[Name, set[Key | None]] = {}
+    for each in found:
+        schema, _, name = each.table.partition(".")
+        differing.setdefault((schema, name), set()).add(each.key)
+    same: dict[Name, Set[Key] | None] = {}
+    for table, keys in changed.items():
+        others = differing.get(table, set())
+        if None not in others:
+            same[table] = keys if keys is None else keys - others
+    changes.forget(same)
+    return found
+
+
+def _written(keys: Sequence[Key]) -> list[str]:
+    return [json.dumps(key, ensure_ascii=False) for key in keys]
+
+
+def _changes(lines: Iterator[str]) -> Iterator[Change]:
+    for line in lines:
+        event = logical_decoding.parse(line)
+        if isinstance(event, Insert | Update | Delete | Truncate):
+            yield event
+
+
+def _note(change: Change, tables: Mapping[Name, Table], known: Collection[Name], found: _Keys) -> None:
+    """Note the keys of the rows before and after a change."""
+    if isinstance(change, Truncate):
+        found.whole.update(name for name in change.tables if name in tables)
+        return
+    table = tables.get(change.table)
+    if table is None:
+        return
+    rows: list[Row | None] = []
+    if isinstance(change, Insert):
+        rows = [change.row]
+    elif isinstance(change, Delete):
+        rows = [change.old]
+    else:
+        rows = [change.row, *([change.old] if change.old is not None else [])]
+    keys = [_key(table, row) for row in rows]
+    if not table.key or None in keys or (change.table not in known and not isinstance(change, Insert)):
+        found.whole.add(change.table)
+        return
+    found.keys.setdefault(change.table, set()).update(key for key in keys if key is not None)
+
+
+def _key(table: Table, row: Row | None) -> Key | None:
+    """The key of a row; None where it is not all there."""
+    if row is None:
+        return None
+    values = [row.get(name) for name in table.key]
+    if any(value is None or value is UNCHANGED for value in values):
+        return None
+    return tuple(str(value) for value in values)
