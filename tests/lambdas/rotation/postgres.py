@@ -181,7 +181,8 @@ class PostgresServer:
         patience = time.monotonic() + 20
         while True:
             try:
-                return Connection("admin", unix_sock=f"{self.directory}/.s.PGSQL.{self.port}", database="postgres")
+                socket = f"{self.directory}/.s.PGSQL.{self.port}"
+                return Connection("admin", unix_sock=socket, database="postgres", ssl_context=False)
             except Exception:
                 if time.monotonic() > patience or self._process.poll() is not None:
                     raise RuntimeError(f"the server did not start: {self.logged()}") from None

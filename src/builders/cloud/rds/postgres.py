@@ -256,7 +256,10 @@ class Server:
 
     def _administrator(self, database: str = "postgres") -> pg8000.native.Connection:
         socket_path = str(self.directory / f".s.PGSQL.{self.port}")
-        return pg8000.native.Connection(ADMINISTRATOR, unix_sock=socket_path, database=database, timeout=10)
+        # No TLS through a socket of the machine; by default pg8000 reads all authorities of the machine to offer it.
+        return pg8000.native.Connection(
+            ADMINISTRATOR, unix_sock=socket_path, database=database, timeout=10, ssl_context=False
+        )
 
     def stop(self, deadline: float | None = None) -> None:
         """End the server: a fast shutdown, then an immediate one."""
