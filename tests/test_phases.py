@@ -117,7 +117,7 @@ def test_deleting_one_phase_leaves_only_what_keeps_its_data_and_the_others_as_th
     left = everything(cloud, PHASES["dev"])
     assert {kind: len(things) for kind, things in left.items() if things} == {
         "keys": 1,
-        "secrets": 3,  # the master's, DMS's, and the source's, which the user brought
+        "secrets": 5,  # the master's, DMS's two, and the two of the source, which the user brought
         "snapshots": 1,
         "log groups": 1,  # the record of the network that is gone
         "roles": 2,

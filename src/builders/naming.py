@@ -63,6 +63,12 @@ REPLICATION_TASK = "stackferry-task"
 REPLICATION_TASK_RESOURCE = "ferry-task"
 """The end of the task's ARN; DMS takes 31 characters here, one fewer than the task's name can have."""
 
+FALLBACK_TASK, FALLBACK_TASK_RESOURCE = "stackferry-fallback", "ferry-fallback"
+"""The task of the way back, and the end of its ARN."""
+
+FALLBACK_SLOT = "stackferry_fallback"
+"""The slot in the target from which the way back begins: `migrate-database cutover` makes it before the first write."""
+
 MARKER_SCHEMA, MARKER_TABLE = "stackferry", "marker"
 """The table by which `migrate-database` sees that the changes before a moment have arrived; both tasks carry it."""
 

@@ -42,20 +42,55 @@ def database_name() -> Parameter:
 
 def secret_arn() -> Parameter:
     """The secret with username, password, host and port (DMS user guide, "Using secrets to access ... endpoints")."""
-    return parameters.string(
-        "SourceSecretArn",
-        "ARN of the secret with username, password, host and port of the on-premises PostgreSQL",
-        pattern=r"^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$",
-        explanation="the whole ARN of a secret, with the six characters at its end",
-        max_length=2048,
+    return _secret_arn(
+        "SourceSecretArn", "ARN of the secret with username, password, host and port of the on-premises PostgreSQL"
     )
 
 
 def secret_key_arn() -> Parameter:
     """The key of the secret, where it is not the account's own key of Secrets Manager."""
+    return _secret_key_arn("SourceSecretKeyArn", "SourceSecretArn")
+
+
+def create_fallback() -> Parameter:
+    """The way back is there only where somebody asks for it."""
+    return parameters.boolean(
+        "CreateFallback", "Make the replication back to the on-premises PostgreSQL, for the time after the cut-over"
+    )
+
+
+def fallback_secret_arn() -> Parameter:
+    """The same host and port as another user: the source's one reads and may not write."""
+    return _secret_arn(
+        "FallbackSecretArn",
+        "ARN of the secret of the user that DMS writes to the on-premises PostgreSQL as; needed with CreateFallback",
+        default="",
+    )
+
+
+def fallback_secret_key_arn() -> Parameter:
+    """The key of that secret."""
+    return _secret_key_arn("FallbackSecretKeyArn", "FallbackSecretArn")
+
+
+def _secret_arn(name: str, description: str, default: str | None = None) -> Parameter:
+    pattern = r"^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$"
+    optional = default is not None
     return parameters.string(
-        "SourceSecretKeyArn",
-        "ARN of the customer-managed key of the secret in SourceSecretArn; empty for aws/secretsmanager",
+        name,
+        description,
+        pattern=f"^$|{pattern}" if optional else pattern,
+        explanation="the whole ARN of a secret, with the six characters at its end"
+        + (", or empty" if optional else ""),
+        default=default,
+        max_length=2048,
+    )
+
+
+def _secret_key_arn(name: str, secret: str) -> Parameter:
+    return parameters.string(
+        name,
+        f"ARN of the customer-managed key of the secret in {secret}; empty for aws/secretsmanager",
         pattern=r"^$|^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[a-z0-9-]{36,40}$",
         explanation="the ARN of a key, or empty",
         default="",

@@ -6,13 +6,14 @@ account and in one region.
 
 from __future__ import annotations
 
-from troposphere import Join, Split, Sub, dms, logs
+from troposphere import If, Join, NoValue, Split, Sub, dms, logs
 
 from builders import parameters
 from builders.layers import _source
-from builders.layers._migration import choices, endpoints, task
+from builders.layers._migration import certificates, choices, endpoints, task
 from builders.layers.foundation import KEY_ARN
 from builders.layers.network import DMS_SECURITY_GROUP_ID, PRIVATE_SUBNET_IDS
+from builders.layers.secrets import DMS_SECRET_ARN
 from builders.naming import REPLICATION_INSTANCE
 from builders.stack import Export, Scope, Stack
 
@@ -22,6 +23,8 @@ SCOPE = Scope.PHASE
 AFTER = ("connectivity", "database_users")
 
 INSTANCE_ARN = Export("migration", "DmsReplicationInstanceArn", "ARN of the replication instance")
+SOURCE_CERTIFICATE_ARN = Export("migration", "SourceCertificateArn", "ARN of the certificate of the source's authority")
+TARGET_CERTIFICATE_ARN = Export("migration", "TargetCertificateArn", "ARN of the certificate of the region's RDS root")
 TASK_ARN = Export("migration", "ReplicationTaskArn", "ARN of the replication task")
 
 
@@ -29,14 +32,26 @@ def build(stack: Stack) -> None:
     """Make what replicates, ready to be started by `migrate-database start`."""
     instance = _instance(stack)
     beginning = task.declare_beginning(stack)
-    source = endpoints.source(stack, beginning.slot)
-    target = endpoints.target(stack)
-    replication = task.build(stack, instance, source, target, beginning)
+    source = _source_endpoint(stack, beginning.slot)
+    certificate = certificates.of_target(stack).ref()
+    in_rds = endpoints.in_rds(stack, "Target", stack.import_value(DMS_SECRET_ARN), certificate)
+    target = endpoints.target(stack, in_rds)
+    replication = task.build(stack, instance.ref(), source, target, beginning)
+    stack.export(TARGET_CERTIFICATE_ARN, certificate)
     stack.export(INSTANCE_ARN, instance.ref())
     stack.export(TASK_ARN, replication.ref())
     stack.output("SourceEndpointArn", source.ref(), "ARN of the endpoint of the on-premises database")
     stack.output("TargetEndpointArn", target.ref(), "ARN of the endpoint of the database in RDS")
     _tell_source(stack)
+
+
+def _source_endpoint(stack: Stack, slot: If) -> dms.Endpoint:
+    """The end on-premises; `slot` is that of a load by other means, or nothing."""
+    secret, key = stack.parameter(_source.secret_arn()), stack.parameter(_source.secret_key_arn())
+    certificate = certificates.of_source(stack).ref()
+    stack.export(SOURCE_CERTIFICATE_ARN, certificate, condition=certificates.IS_SOURCE_VERIFIED)
+    database = endpoints.on_premises(stack, "Source", secret, key, certificate)
+    return endpoints.source(stack, database, stack.parameter(choices.plugin()).ref(), slot, NoValue)
 
 
 def _instance(stack: Stack) -> dms.ReplicationInstance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from troposphere import Sub, secretsmanager
 
@@ -14,10 +15,11 @@ SCOPE = Scope.PHASE
 DATABASE_SECRET_ARN = Export("secrets", "SecretsManagerArn", "ARN of the secret of the database's master user")
 DMS_SECRET_ARN = Export("secrets", "DmsSecretArn", "ARN of the secret of DMS's own user in the target database")
 
-# Written out and no parameters: a new value would replace a live password, see _secret. RDS keeps some names for
-# itself, among them admin, postgres and what begins with rds.
+# Written out and no parameters: a new value would replace a live password, see generated_login. RDS keeps some names
+# for itself, among them admin, postgres and what begins with rds.
 MASTER_USERNAME = "ferry_owner"
 DMS_USERNAME = "ferry_dms"
+FALLBACK_USERNAME = "ferry_fallback"
 
 PASSWORD_LENGTH = 32
 EXCLUDED_CHARACTERS = ";.:+/@\"'\\% "
@@ -31,13 +33,13 @@ def build(stack: Stack) -> None:
 
     DMS has a user of its own, with fewer rights and a password that is not rotated under a running task.
     """
-    master = _secret(stack, "DatabaseSecret", MASTER_USERNAME, "Master user of the target database")
-    dms = _secret(stack, "DmsSecret", DMS_USERNAME, "User of DMS in the target database")
+    master = generated_login(stack, "DatabaseSecret", MASTER_USERNAME, "Master user of the target database")
+    dms = generated_login(stack, "DmsSecret", DMS_USERNAME, "User of DMS in the target database")
     stack.export(DATABASE_SECRET_ARN, master.ref())
     stack.export(DMS_SECRET_ARN, dms.ref())
 
 
-def _secret(stack: Stack, title: str, username: str, whose: str) -> secretsmanager.Secret:
+def generated_login(stack: Stack, title: str, username: str, whose: str, **attributes: Any) -> secretsmanager.Secret:
     """A secret that holds `username` and a generated `password`.
 
     Host, port and database name are not in it yet: only the database knows them, and it needs the secret first. The
@@ -61,5 +63,6 @@ def _secret(stack: Stack, title: str, username: str, whose: str) -> secretsmanag
             # open with no other password. Unnamed, so that what stays never conflicts with a new deployment.
             DeletionPolicy="Retain",
             UpdateReplacePolicy="Retain",
+            **attributes,
         )
     )

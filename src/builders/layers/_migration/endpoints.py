@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from awacs import kms as kms_actions, secretsmanager as secret_actions
 from awacs.aws import Condition, StringEquals
-from troposphere import Equals, If, Not, NoValue, Sub, dms, iam
+from troposphere import And, Condition as IfCondition, Equals, If, Not, NoValue, Parameter, Sub, dms, iam
 
 from builders import policies
 from builders.layers import _source
-from builders.layers._migration import certificates, choices
+from builders.layers._migration import certificates
 from builders.layers.database import DATABASE_NAME
 from builders.layers.foundation import KEY_ARN
-from builders.layers.secrets import DMS_SECRET_ARN
 from builders.stack import Stack
 
 WHOLE_NUMERICS = "mapUnboundedNumericAsString=true"
@@ -25,67 +26,108 @@ WHOLE_TEXTS = "unboundedVarcharMaxSize=10485760"
 """Bytes of a varchar without a length: the most that DMS takes, instead of 8,000. Of the source alone."""
 
 
-def source(stack: Stack, slot: If) -> dms.Endpoint:
-    """The on-premises database, by the user's own secret; `slot` is that of a load by other means, or nothing."""
-    secret = stack.parameter(_source.secret_arn()).ref()
-    database = stack.parameter(_source.database_name())
-    plugin = stack.parameter(choices.plugin())
-    certificate = certificates.of_source(stack)
+@dataclass(frozen=True)
+class Database:
+    """A database as DMS reaches it: its name, the secret of a user and the role that reads it, and its certificate."""
+
+    name: Any
+    secret: Any
+    reader: iam.Role
+    ssl_mode: Any
+    certificate: Any
+    """The ARN of the authority's certificate, or nothing where it is not verified."""
+
+    def endpoint(self, stack: Stack, title: str, attributes: Mapping[str, Any], **properties: Any) -> dms.Endpoint:
+        """The endpoint `title`, with the settings in `properties` beside those of the connection."""
+        return stack.add(
+            dms.Endpoint(
+                title,
+                EngineName="postgres",
+                DatabaseName=self.name,
+                SslMode=self.ssl_mode,
+                CertificateArn=self.certificate,
+                KmsKeyId=stack.import_value(KEY_ARN),
+                **properties,
+                **attributes,
+            )
+        )
+
+    def login(self) -> dict[str, Any]:
+        """The settings by which DMS logs in; on both ends, or booleans become varchar(5)."""
+        return {
+            "SecretsManagerSecretId": self.secret,
+            "SecretsManagerAccessRoleArn": self.reader.get_att("Arn"),
+            "MapBooleanAsBoolean": True,
+        }
+
+
+def source(
+    stack: Stack, database: Database, plugin: Any, slot: Any, heartbeat_schema: Any, **attributes: Any
+) -> dms.Endpoint:
+    """The end that is read from; `slot` is one that exists, or nothing where DMS makes its own."""
+    return database.endpoint(
+        stack,
+        "SourceEndpoint",
+        attributes,
+        EndpointType="source",
+        # Beside the settings below: DMS keeps both in one list, the settings under their names as attributes.
+        ExtraConnectionAttributes=f"{WHOLE_NUMERICS};{WHOLE_TEXTS}",
+        PostgreSqlSettings=dms.PostgreSqlSettings(
+            **database.login(),
+            PluginName=plugin,
+            SlotName=slot,
+            # A value above the size that TableRules gives its table stops the task, and is not cut.
+            FailTasksOnLobTruncation=True,
+            # An idle source would otherwise keep all WAL since its last change, until its disk is full.
+            HeartbeatEnable=True,
+            HeartbeatSchema=heartbeat_schema,
+            # Capturing DDL wants a superuser's event trigger on the source; the schema is frozen instead.
+            CaptureDdls=False,
+        ),
+    )
+
+
+def target(stack: Stack, database: Database, **attributes: Any) -> dms.Endpoint:
+    """The end that is written to."""
+    return database.endpoint(
+        stack,
+        "TargetEndpoint",
+        attributes,
+        EndpointType="target",
+        ExtraConnectionAttributes=WHOLE_NUMERICS,
+        PostgreSqlSettings=dms.PostgreSqlSettings(**database.login()),
+    )
+
+
+def on_premises(
+    stack: Stack, side: str, secret: Parameter, key: Parameter, certificate: Any, **attributes: Any
+) -> Database:
+    """The on-premises database, by a secret of the user's own; it is verified where IS_SOURCE_VERIFIED holds."""
     verified = certificates.IS_SOURCE_VERIFIED
-    role = _reader(stack, "Source", secret, _key_of_source(stack))
-    return stack.add(
-        dms.Endpoint(
-            "SourceEndpoint",
-            EndpointType="source",
-            EngineName="postgres",
-            DatabaseName=database.ref(),
-            SslMode=If(verified, "verify-full", "require"),
-            CertificateArn=If(verified, certificate.ref(), NoValue),
-            KmsKeyId=stack.import_value(KEY_ARN),
-            # Beside the settings below: DMS keeps both in one list, the settings under their names as attributes.
-            ExtraConnectionAttributes=f"{WHOLE_NUMERICS};{WHOLE_TEXTS}",
-            PostgreSqlSettings=dms.PostgreSqlSettings(
-                SecretsManagerSecretId=secret,
-                SecretsManagerAccessRoleArn=role.get_att("Arn"),
-                PluginName=plugin.ref(),
-                SlotName=slot,
-                MapBooleanAsBoolean=True,
-                # A value above the size that TableRules gives its table stops the task, and is not cut.
-                FailTasksOnLobTruncation=True,
-                # An idle source would otherwise keep all WAL since its last change, until its disk is full.
-                HeartbeatEnable=True,
-                # Capturing DDL wants a superuser's event trigger on the source; the schema is frozen instead.
-                CaptureDdls=False,
-            ),
-        )
+    return Database(
+        name=stack.parameter(_source.database_name()).ref(),
+        secret=secret.ref(),
+        reader=_reader(
+            stack, side, secret.ref(), _use_of_own_key(stack, side, key, attributes.get("Condition")), **attributes
+        ),
+        ssl_mode=If(verified, "verify-full", "require"),
+        certificate=If(verified, certificate, NoValue),
     )
 
 
-def target(stack: Stack) -> dms.Endpoint:
-    """The database in RDS, as DMS's own user."""
-    secret, key = stack.import_value(DMS_SECRET_ARN), stack.import_value(KEY_ARN)
-    certificate = certificates.of_target(stack)
-    role = _reader(stack, "Target", secret, _use_of_key(stack, "TargetSecretKeyPolicy", key).ref())
-    return stack.add(
-        dms.Endpoint(
-            "TargetEndpoint",
-            EndpointType="target",
-            EngineName="postgres",
-            DatabaseName=stack.import_value(DATABASE_NAME),
-            SslMode="verify-full",
-            CertificateArn=certificate.ref(),
-            KmsKeyId=key,
-            ExtraConnectionAttributes=WHOLE_NUMERICS,
-            PostgreSqlSettings=dms.PostgreSqlSettings(
-                SecretsManagerSecretId=secret,
-                SecretsManagerAccessRoleArn=role.get_att("Arn"),
-                MapBooleanAsBoolean=True,
-            ),
-        )
+def in_rds(stack: Stack, side: str, secret: Any, certificate: Any, **attributes: Any) -> Database:
+    """The database in RDS, by a secret that we have generated."""
+    use_of_key = _use_of_key(stack, f"{side}SecretKeyPolicy", stack.import_value(KEY_ARN), **attributes)
+    return Database(
+        name=stack.import_value(DATABASE_NAME),
+        secret=secret,
+        reader=_reader(stack, side, secret, use_of_key.ref(), **attributes),
+        ssl_mode="verify-full",
+        certificate=certificate,
     )
 
 
-def _reader(stack: Stack, side: str, secret: Any, use_of_key: Any) -> iam.Role:
+def _reader(stack: Stack, side: str, secret: Any, use_of_key: Any, **attributes: Any) -> iam.Role:
     """A role by which DMS reads one secret; `use_of_key` is the policy for the secret's key, or nothing.
 
     It trusts the principal of the region, and not the global one (DMS user guide, "Using secrets to access Database
@@ -97,6 +139,7 @@ def _reader(stack: Stack, side: str, secret: Any, use_of_key: Any) -> iam.Role:
             f"{side}SecretPolicy",
             Description=f"Reads the secret of the {side.lower()} endpoint",
             PolicyDocument=policies.document(policies.allow("ReadSecret", [secret_actions.GetSecretValue], [secret])),
+            **attributes,
         )
     )
     return stack.add(
@@ -104,15 +147,17 @@ def _reader(stack: Stack, side: str, secret: Any, use_of_key: Any) -> iam.Role:
             f"{side}SecretRole",
             AssumeRolePolicyDocument=policies.trust("Replication", policies.regional_service("dms")),
             ManagedPolicyArns=[reading.ref(), use_of_key],
+            **attributes,
         )
     )
 
 
-def _key_of_source(stack: Stack) -> If:
-    """The policy for the key of the source's secret, where the secret has one of its own."""
-    key = stack.parameter(_source.secret_key_arn())
-    has_key = stack.condition("HasSourceSecretKey", Not(Equals(key.ref(), "")))
-    return If(has_key, _use_of_key(stack, "SourceSecretKeyPolicy", key.ref(), Condition=has_key).ref(), NoValue)
+def _use_of_own_key(stack: Stack, side: str, key: Parameter, wanted: str | None = None) -> If:
+    """The policy for the key of a secret that the user brings, where the secret has one of its own."""
+    given = Not(Equals(key.ref(), ""))
+    condition = And(IfCondition(wanted), given) if wanted else given
+    has_key = stack.condition(f"Has{str(key.title).removesuffix('Arn')}", condition)
+    return If(has_key, _use_of_key(stack, f"{side}SecretKeyPolicy", key.ref(), Condition=has_key).ref(), NoValue)
 
 
 def _use_of_key(stack: Stack, title: str, key: Any, **attributes: Any) -> iam.ManagedPolicy:

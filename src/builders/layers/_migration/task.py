@@ -9,7 +9,7 @@ from typing import Any
 from troposphere import And, Equals, If, Not, NoValue, Or, Parameter, Sub, dms
 
 from builders.layers._migration import choices, tables
-from builders.naming import REPLICATION_TASK, REPLICATION_TASK_RESOURCE
+from builders.naming import FALLBACK_TASK, FALLBACK_TASK_RESOURCE, REPLICATION_TASK, REPLICATION_TASK_RESOURCE
 from builders.stack import Stack
 
 SETTINGS: dict[str, Any] = {
@@ -83,6 +83,15 @@ SETTINGS: dict[str, Any] = {
 `${TargetTablePreparation}` is the parameter; a setting that is missing has DMS's default.
 """
 
+FALLBACK_SETTINGS: dict[str, Any] = SETTINGS | {
+    # Never to be loaded anew: what is there is the data that the phase falls back to.
+    "FullLoadSettings": {"TargetTablePrepMode": "DO_NOTHING"},
+    # A task without a load would first compare every row of every table, on both servers, in the hours after the
+    # cut-over. `migrate-database fallback` compares what has changed since.
+    "ValidationSettings": {"EnableValidation": False},
+}
+"""The settings of the way back: errors stop it, and control tables stand in the on-premises database."""
+
 
 @dataclass(frozen=True)
 class Beginning:
@@ -115,31 +124,57 @@ def declare_beginning(stack: Stack) -> Beginning:
 
 
 def build(
-    stack: Stack,
-    instance: dms.ReplicationInstance,
-    source: dms.Endpoint,
-    target: dms.Endpoint,
-    beginning: Beginning,
+    stack: Stack, instance: Any, source: dms.Endpoint, target: dms.Endpoint, beginning: Beginning
 ) -> dms.ReplicationTask:
-    """Make the task. CloudFormation never starts it; `migrate-database start` does.
+    """Make the task that loads and follows. `migrate-database start` starts it."""
+    preparation: Parameter = stack.parameter(choices.table_preparation())
+    return _add(
+        stack,
+        (REPLICATION_TASK, REPLICATION_TASK_RESOURCE),
+        (instance, source, target),
+        Sub(json.dumps(SETTINGS, separators=(",", ":")), {str(preparation.title): preparation.ref()}),
+        MigrationType=beginning.migration_type,
+        CdcStartPosition=beginning.position,
+    )
+
+
+def build_fallback(
+    stack: Stack, instance: Any, source: dms.Endpoint, target: dms.Endpoint, **attributes: Any
+) -> dms.ReplicationTask:
+    """Make the task of the way back, which follows the target from the slot of the cut-over on and loads nothing.
+
+    No CdcStartPosition: it is not known before the cut-over, which hands it to StartReplicationTask.
+    """
+    return _add(
+        stack,
+        (FALLBACK_TASK, FALLBACK_TASK_RESOURCE),
+        (instance, source, target),
+        json.dumps(FALLBACK_SETTINGS, separators=(",", ":")),
+        MigrationType="cdc",
+        **attributes,
+    )
+
+
+def _add(
+    stack: Stack, names: tuple[str, str], ends: tuple[Any, dms.Endpoint, dms.Endpoint], settings: Any, **more: Any
+) -> dms.ReplicationTask:
+    """Add the task, which CloudFormation never starts.
 
     Named on purpose: CloudFormation then refuses to replace it, which would load every table again.
     """
-    preparation: Parameter = stack.parameter(choices.table_preparation())
+    identifier, resource = names
+    instance, source, target = ends
     return stack.add(
         dms.ReplicationTask(
             "ReplicationTask",
-            ReplicationTaskIdentifier=stack.name(REPLICATION_TASK),
+            ReplicationTaskIdentifier=stack.name(identifier),
             # The end of the task's ARN, and so the dimension of its metrics.
-            ResourceIdentifier=stack.name(REPLICATION_TASK_RESOURCE),
-            MigrationType=beginning.migration_type,
-            CdcStartPosition=beginning.position,
-            ReplicationInstanceArn=instance.ref(),
+            ResourceIdentifier=stack.name(resource),
+            ReplicationInstanceArn=instance,
             SourceEndpointArn=source.ref(),
             TargetEndpointArn=target.ref(),
             TableMappings=tables.mappings(stack),
-            ReplicationTaskSettings=Sub(
-                json.dumps(SETTINGS, separators=(",", ":")), {str(preparation.title): preparation.ref()}
-            ),
+            ReplicationTaskSettings=settings,
+            **more,
         )
     )
