@@ -101,11 +101,7 @@ def _load(driver: Any) -> None:
 
 def _answer(driver: Any, connection: socket.socket) -> None:
     """Run the command that a connection asks for, and end."""
-    from awscli.customizations.cloudformation import deployer
-
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # The CLI names a change set by the second, and so quick a one deploys the same stack twice in it.
-    deployer.Deployer.__init__.__defaults__ = (f"awscli-cloudformation-package-deploy-{os.getpid()}-",)
     with connection.makefile("rw") as stream, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         order = json.loads(stream.readline())
         os.chdir(order["directory"])

@@ -73,6 +73,32 @@ HOST_BITS = """
     vpc, _ = handlers["AWS::EC2::VPC"]["create"]("Vpc", {"CidrBlock": "100.30.20.0/20"}, "stack")
     wrong = ec2._vpcs[vpc]["CidrBlock"] == "100.30.20.0/20"
 """
+STACKS = """
+        import asyncio, json
+        from ministack.services.cloudformation import _change_sets, _stack_events, _stacks, handlers
+        QUEUE = {"Type": "AWS::SQS::Queue"}
+        TOPIC = {"Type": "AWS::SNS::Topic"}
+
+        def ask(action, **form):
+            given = {key: [value if isinstance(value, str) else json.dumps(value)] for key, value in form.items()}
+            return handlers._ACTION_HANDLERS[action](given)
+
+        def in_turn(*calls):
+            async def run():
+                answers = []
+                for action, form in calls:
+                    answers.append(ask(action, **form))
+                    await asyncio.sleep(0.01)
+                return answers
+            return asyncio.run(run())
+
+        def stack(name, **resources):
+            return {"StackName": name, "TemplateBody": {"Resources": resources}}
+
+        def events(name):
+            told = _stack_events[_stacks[name]["StackId"]]
+            return [(each["LogicalResourceId"], each["ResourceStatus"]) for each in told]
+"""
 
 STILL_WRONG = {
     "cloudformation.functions._resolve": """
@@ -252,17 +278,6 @@ STILL_WRONG = {
         output = {"Names": {"Value": "two", "Export": {"Name": "names"}}}
         wrong = "names" in stacks._resolve_stack_outputs(output, {}, {}, {}, {}, "mine", "arn:a:b:c:d:stack/mine/2")[1]
     """,
-    "cloudformation.stacks._find_change_set": """
-        from ministack.services.cloudformation import _change_sets, changesets
-        stack = "arn:aws:cloudformation:us-east-1:000000000000:stack/s/1"
-        _change_sets["id"] = {"ChangeSetId": "id", "ChangeSetName": "c", "StackName": "s", "StackId": stack}
-        wrong = bool(changesets._find_change_set("c", "s")[1]) and not changesets._find_change_set("c", stack)[1]
-    """,
-    "cloudformation.stacks._describe_change_set": """
-        import inspect
-        from ministack.services.cloudformation import changesets
-        wrong = "NextToken" not in inspect.getsource(changesets._describe_change_set)
-    """,
     "cloudformation.stacks._fail_silent_custom_resource": """
         from pathlib import Path
         from ministack.services.cloudformation import custom_resource
@@ -274,11 +289,161 @@ STILL_WRONG = {
         topic, _ = provisioners._sns_create("Topic", {"KmsMasterKeyId": "alias/x"}, "stack")
         wrong = "KmsMasterKeyId" not in sns._topics[topic]["attributes"]
     """,
-    "cloudformation.stacks._buckets_with_tags": """
+    "s3._buckets_with_tags": """
         from ministack.services import s3
         from ministack.services.cloudformation import provisioners
         bucket, _ = provisioners._s3_create("Bucket", {"Tags": [{"Key": "a", "Value": "b"}]}, "stack")
         wrong = bucket not in s3._bucket_tags
+    """,
+    "cloudformation.forms._parse_template": """
+        from ministack.services.cloudformation import engine
+        wrong = engine._parse_template('{"Description": 5}')["Description"] == 5
+    """,
+    "cloudformation.templates._check_what_is_made": STACKS
+    + """
+        from ministack.services.cloudformation import engine
+        template = {"Resources": {"A": {**TOPIC, "Properties": {"DisplayName": {"Ref": "B"}}},
+                                  "B": {**QUEUE, "Condition": "Never"}}}
+        engine.validate_template_support(template, {"Never": False}, {})
+        wrong = True
+    """,
+    "cloudformation.updates._deploy": STACKS
+    + """
+        template = {"Transform": "Nobody", "Resources": {"Q": QUEUE}}
+        in_turn(("CreateStack", {"StackName": "macro", "TemplateBody": template}))
+        wrong = _stacks["macro"]["StackStatus"] == "CREATE_COMPLETE"
+    """,
+    "cloudformation.updates._add_event": STACKS
+    + """
+        in_turn(("CreateStack", stack("told", A=QUEUE)), ("UpdateStack", stack("told", A=QUEUE, B=QUEUE)))
+        wrong = ("A", "UPDATE_COMPLETE") in events("told") and ("B", "CREATE_COMPLETE") not in events("told")
+    """,
+    "cloudformation.updates._update_observed": STACKS
+    + """
+        policy = {"Statement": [{"Effect": "Deny", "Action": "Update:*", "Principal": "*", "Resource": "*"}]}
+        changed = {**TOPIC, "Properties": {"DisplayName": "b"}}
+        in_turn(("CreateStack", stack("denied", T=TOPIC) | {"StackPolicyBody": policy}),
+                ("UpdateStack", stack("denied", T=changed)))
+        wrong = _stacks["denied"]["StackStatus"] == "UPDATE_COMPLETE"
+    """,
+    "cloudformation.updates._check_before_the_end": STACKS
+    + """
+        policy = {"Statement": [{"Effect": "Deny", "Action": "Update:*", "Principal": "*", "Resource": "*"}]}
+        in_turn(("CreateStack", stack("dropped", A=QUEUE, B=QUEUE) | {"StackPolicyBody": policy}),
+                ("UpdateStack", stack("dropped", A=QUEUE)))
+        wrong = _stacks["dropped"]["StackStatus"] == "UPDATE_COMPLETE"
+    """,
+    "cloudformation.updates._roll_back": STACKS
+    + """
+        bad = {**QUEUE, "Properties": {"DelaySeconds": "{{resolve:ssm:/not/there}}"}}
+        in_turn(("CreateStack", stack("bad", Q=bad)))
+        wrong = "DeletionTime" not in _stacks["bad"]
+    """,
+    "cloudformation.requests._new_uuid": STACKS
+    + """
+        in_turn(("CreateChangeSet", stack("review", Q=QUEUE) | {"ChangeSetName": "c", "ChangeSetType": "CREATE"}))
+        wrong = b"already exists" in ask("CreateStack", **stack("review", Q=QUEUE))[2]
+    """,
+    "cloudformation.requests._new_uuid_of_change_set": STACKS
+    + """
+        asked = {**stack("twice", Q=QUEUE), "ChangeSetType": "CREATE"}
+        in_turn(("CreateChangeSet", asked | {"ChangeSetName": "a"}))
+        first = _stacks["twice"]["StackId"]
+        in_turn(("CreateChangeSet", asked | {"ChangeSetName": "b"}))
+        wrong = _stacks["twice"]["StackId"] != first
+    """,
+    "cloudformation.requests._create_stack": STACKS
+    + """
+        asked = stack("typed", Q=QUEUE) | {"ResourceTypes.member.1": "AWS::EC2::*"}
+        ((status, _, _),) = in_turn(("CreateStack", asked))
+        wrong = status == 200
+    """,
+    "cloudformation.requests._update_stack": STACKS
+    + """
+        in_turn(("CreateStack", stack("again", Q=QUEUE)))
+        asked = stack("again", Q=QUEUE, R=QUEUE) | {"RoleARN": "arn:aws:iam::000000000000:role/nobody"}
+        ((status, _, _),) = in_turn(("UpdateStack", asked))
+        wrong = status == 200
+    """,
+    "cloudformation.requests._set_stack_policy": STACKS
+    + """
+        in_turn(("CreateStack", stack("policy", Q=QUEUE)))
+        wrong = ask("SetStackPolicy", StackName="policy", StackPolicyBody={"Statement": 1})[0] == 200
+    """,
+    "cloudformation.requests._checked_actions": STACKS
+    + """
+        try:
+            in_turn(("CreateStack", stack("form", A="x")))
+            wrong = _stacks["form"]["StackStatus"] == "CREATE_IN_PROGRESS"
+        except Exception:
+            wrong = True
+    """,
+    "cloudformation.change_sets._resources_to_compare": """
+        from ministack.services.cloudformation import changesets
+        template = {"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}},
+                    "Resources": {"Q": {"Type": "AWS::SQS::Queue", "Condition": "Never"}}}
+        wrong = "Q" in changesets._resolve_props_for_diff(template, {}, "s", "arn:aws:x:us-east-1")["Resources"]
+    """,
+    "cloudformation.change_sets._create_change_set": STACKS
+    + """
+        in_turn(("CreateStack", stack("failed", Q=QUEUE)))
+        _stacks["failed"]["StackStatus"] = "ROLLBACK_COMPLETE"
+        ((status, _, _),) = in_turn(("CreateChangeSet", stack("failed", R=QUEUE) | {"ChangeSetName": "c"}))
+        wrong = status == 200
+    """,
+    "cloudformation.change_sets._find_change_set": """
+        from ministack.services.cloudformation import _change_sets, changesets
+        stack = "arn:aws:cloudformation:us-east-1:000000000000:stack/s/1"
+        _change_sets["id"] = {"ChangeSetId": "id", "ChangeSetName": "c", "StackName": "s", "StackId": stack}
+        wrong = bool(changesets._find_change_set("c", "s")[1]) and not changesets._find_change_set("c", stack)[1]
+    """,
+    "cloudformation.change_sets._execute_change_set": STACKS
+    + """
+        asked = {"StackName": "executed", "ChangeSetName": "c"}
+        in_turn(("CreateChangeSet", stack("executed", Q=QUEUE) | {"ChangeSetName": "c", "ChangeSetType": "CREATE"}),
+                ("ExecuteChangeSet", asked))
+        wrong = b"<ChangeSetName>c<" in ask("ListChangeSets", StackName="executed")[2]
+    """,
+    "cloudformation.change_sets._delete_change_set": STACKS
+    + """
+        wrong = ask("DeleteChangeSet", ChangeSetName="c")[0] == 200
+    """,
+    "cloudformation.change_sets._list_change_sets": STACKS
+    + """
+        wrong = ask("ListChangeSets", StackName="nobody")[0] == 200
+    """,
+    "cloudformation.change_sets._describe_change_set": """
+        import inspect
+        from ministack.services.cloudformation import changesets
+        wrong = "NextToken" not in inspect.getsource(changesets._describe_change_set)
+    """,
+    "cloudformation.descriptions._describe_stacks": STACKS
+    + """
+        in_turn(("CreateStack", stack("shown", Q=QUEUE) | {"TimeoutInMinutes": "5"}))
+        wrong = b"TimeoutInMinutes" not in ask("DescribeStacks", StackName="shown")[2]
+    """,
+    "cloudformation.descriptions._get_template": STACKS
+    + """
+        wrong = b"Stack with id nobody does not exist" not in ask("GetTemplate", StackName="nobody")[2]
+    """,
+    "cloudformation.descriptions._list_stack_resources": STACKS
+    + """
+        wrong = b"Stack with id nobody does not exist" not in ask("ListStackResources", StackName="nobody")[2]
+    """,
+    "cloudformation.descriptions._describe_stack_resources": STACKS
+    + """
+        wrong = b"Stack with id nobody does not exist" not in ask("DescribeStackResources", StackName="nobody")[2]
+    """,
+    "cloudformation.descriptions._describe_stack_resource": STACKS
+    + """
+        in_turn(("CreateStack", stack("one", Q=QUEUE)))
+        answer = ask("DescribeStackResource", StackName="one", LogicalResourceId="R")[2]
+        wrong = b"Resource R does not exist for stack one" not in answer
+    """,
+    "cloudformation.descriptions._get_template_summary": STACKS
+    + """
+        in_turn(("CreateChangeSet", stack("summed", Q=QUEUE) | {"ChangeSetName": "c", "ChangeSetType": "CREATE"}))
+        wrong = b"cannot be called on REVIEW_IN_PROGRESS" not in ask("GetTemplateSummary", StackName="summed")[2]
     """,
     "cloudformation.resuming._deploy": ENDS_WITH_THE_SERVER,
     "cloudformation.resuming._delete": ENDS_WITH_THE_SERVER,

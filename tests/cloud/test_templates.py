@@ -69,7 +69,7 @@ def test_references_to_parameters_resources_and_pseudo_parameters_are_taken(acco
         ({"Type": "String", "MaxLength": 3}, {"P": "abcd"}, "must contain at most 3 characters"),
         ({"Type": "Number", "MinValue": 3}, {"P": "2"}, "must be a number not less than 3"),
         ({"Type": "Number", "MaxValue": 3}, {"P": "4"}, "must be a number not greater than 3"),
-        ({"Type": "Number"}, {"P": "many"}, "is not a valid Number"),
+        ({"Type": "Number"}, {"P": "many"}, "must be a number"),
         ({"Type": "AWS::EC2::VPC::Id"}, {"P": "vpc-12345678"}, "parameter value vpc-12345678 .* does not exist"),
         ({"Type": "List<AWS::EC2::Subnet::Id>"}, {"P": "subnet-1"}, "parameter value subnet-1 .* does not exist"),
         ({"Type": "String"}, {"P": "a", "Q": "b"}, r"Parameters: \[Q\] do not exist in the template"),

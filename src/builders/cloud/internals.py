@@ -67,10 +67,13 @@ class cloudformation:
 
     error = Private("ministack.services.cloudformation.helpers._error")
     parameter = Private("ministack.services.cloudformation.helpers._p")
+    read_document = Private("ministack.services.cloudformation.helpers._resolve_document")
     read_template = Private("ministack.services.cloudformation.helpers._resolve_template")
     xml = Private("ministack.services.cloudformation.helpers._xml")
 
     check_template = Private("ministack.services.cloudformation.engine._validate_template_statics")
+    dependencies = Private("ministack.services.cloudformation.engine._extract_deps")
+    evaluate_conditions = Private("ministack.services.cloudformation.engine._evaluate_conditions")
     parameter_type = Private("ministack.services.cloudformation.engine._rule_inner_type")
     parse_template = Private("ministack.services.cloudformation.engine._parse_template")
     references = Private("ministack.services.cloudformation.engine._intrinsic_references")
@@ -104,6 +107,8 @@ class cloudformation:
 class cloudwatch:
     """CloudWatch's metrics and alarms."""
 
+    alarms = Private("ministack.services.cloudwatch._alarms")
+    composite_alarms = Private("ministack.services.cloudwatch._composite_alarms")
     metrics = Private("ministack.services.cloudwatch._metrics")
     calculate = Private("ministack.services.cloudwatch._calc_stats")
     dimensions = Private("ministack.services.cloudwatch._dims_from_list")
@@ -241,6 +246,7 @@ class s3:
     bucket_policies = Private("ministack.services.s3._bucket_policies")
     bucket_tags = Private("ministack.services.s3._bucket_tags")
     buckets = Private("ministack.services.s3._buckets")
+    object_versions = Private("ministack.services.s3._object_versions")
 
 
 class secretsmanager:

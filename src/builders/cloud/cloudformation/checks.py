@@ -16,7 +16,7 @@ from cfnlint.jsonschema import ValidationError
 from ministack.core.responses import get_region
 
 from builders import resource_types
-from builders.cloud import cloudwatch, kms, lambda_
+from builders.cloud import cloudwatch, kms, lambda_, s3
 from builders.cloud.cloudformation import attributes
 from builders.cloud.cloudformation.records import Handlers, Made
 from builders.cloud.dms import faults as dms
@@ -49,6 +49,13 @@ _CHECKS: Mapping[str, Check] = {
     "AWS::Logs::LogGroup": cloudwatch.check_log_group,
     "AWS::RDS::DBSubnetGroup": rds.check_subnet_group,
 }
+
+_DELETIONS: Mapping[str, Callable[[str, Properties], None]] = {
+    "AWS::IAM::ManagedPolicy": iam.check_policy_deletion,
+    "AWS::IAM::Role": iam.check_role_deletion,
+    "AWS::S3::Bucket": s3.check_deletion,
+}
+"""What takes the physical id and the properties, and raises ValueError where the service refuses the deletion."""
 
 logger = logging.getLogger("checking")
 
@@ -90,6 +97,8 @@ class _Checked:
 
     def delete(self, physical_id: str, properties: Properties, *more: Any) -> None:
         authorization.check_deployment(self.name, "delete", physical_id)
+        if self.name in _DELETIONS:
+            _DELETIONS[self.name](physical_id, properties)
         self.inner["delete"](physical_id, properties, *more)
 
     def _check(self, logical_id: str, properties: Properties, physical_id: str | None) -> dict[str, Json]:

@@ -34,13 +34,26 @@ _OF_TEXTS = ("Conditions", "Rules", "Mappings", "Outputs")
 _VIRTUAL_HOST = re.compile(r"(?P<bucket>.+)\.s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?")
 
 
+class Malformed(ValueError):
+    """A template that CloudFormation refuses; the message is its whole sentence."""
+
+
 class _Loader(CfnLoader):  # type: ignore[misc]
-    """ministack's YAML loader, with all short forms, and keys that are texts."""
+    """ministack's YAML loader, with all short forms, keys that are texts, and no aliases."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Read a node; an alias is refused."""
+        if self.check_event(yaml.events.AliasEvent):
+            raise Malformed("Template error: YAML aliases are not allowed in CloudFormation templates")
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Json]:
-        """Read a mapping; account numbers and `on` as keys are texts."""
-        found = super().construct_mapping(node, deep=deep)
-        return {_text(key): value for key, value in found.items()}
+        """Read a mapping; account numbers and `On` as keys are texts, as they are written."""
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                key.tag = "tag:yaml.org,2002:str"
+        found: dict[Hashable, Json] = super().construct_mapping(node, deep=deep)
+        return found
 
 
 def _short_form(name: str) -> Any:
@@ -75,12 +88,28 @@ def _read_json(body: str) -> Json:
     try:
         return json.loads(body)
     except json.JSONDecodeError as error:
-        raise ValueError(f"JSON not well-formed. (line {error.lineno}, column {error.colno})") from error
+        raise ValueError(f"JSON not well-formed. ({_place(body, error)})") from error
+    except RecursionError as error:
+        raise ValueError("JSON not well-formed.") from error
+
+
+def _place(body: str, error: json.JSONDecodeError) -> str:
+    """Return where AWS's parser stops: behind the character that it does not expect; it takes single quotes.
+
+    Source: LocalStack api/test_templates, test_validate_invalid_json_template_should_fail (run on AWS).
+    """
+    try:
+        json.loads(re.sub(r"'([^'\"]*)'", r'"\1"', body))
+    except json.JSONDecodeError as other:
+        error = other
+    return f"line {error.lineno}, column {error.colno + (error.pos < len(body.rstrip()))}"
 
 
 def _read_yaml(body: str) -> Json:
     try:
         return yaml.load(body, Loader=_Loader)  # noqa: S506 it extends SafeLoader
+    except Malformed:
+        raise
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
@@ -124,10 +153,10 @@ def _booleans_as_texts(node: Json) -> Json:
         return [_booleans_as_texts(each) for each in node]
     if isinstance(node, dict):
         return {key: _booleans_as_texts(value) for key, value in node.items()}
-    return _text(node) if isinstance(node, bool) else node
+    return text(node) if isinstance(node, bool) else node
 
 
-def _text(value: Json) -> Json:
+def text(value: Json) -> Json:
     """Return a scalar as CloudFormation writes it: booleans in lower case."""
     if value is None or isinstance(value, str):
         return value

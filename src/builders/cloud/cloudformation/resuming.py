@@ -12,6 +12,7 @@ from typing import Any
 
 from ministack.core.responses import request_scope
 
+from builders.cloud.cloudformation import change_sets
 from builders.cloud.internals import cloudformation, entries
 from builders.cloud.patches import patch
 from builders.resource_types import Json
@@ -110,7 +111,7 @@ async def _go_on(name: str, stack: Json) -> None:
         going = cloudformation.deploy_stack(name, stack_id, *asked, **under_way["more"])
     if stack.get(_DELETED_ON_FAILURE):
         going = cloudformation.create_or_delete(name, stack_id, going)
-    for change_set in cloudformation.change_sets.values():
+    for change_set in change_sets.executed.values():
         if change_set["StackId"] == stack_id and change_set.get("ExecutionStatus") == "EXECUTE_IN_PROGRESS":
             going = cloudformation.track_change_set(change_set, stack, going)
     await going

@@ -1,5 +1,5 @@
-"""Stack operations where ministack's differ from CloudFormation's: capabilities, replacement, tags, events, snapshots,
-exports, change sets, and how long an answer may take.
+"""Stack operations where ministack's differ from CloudFormation's: capabilities, replacement, tags, snapshots, exports,
+what is left of deleted stacks, and how long an answer may take.
 """
 
 from __future__ import annotations
@@ -12,26 +12,22 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
+from ministack.core.responses import now_iso
 from ministack.services.cloudformation import custom_resource
 
 from builders import resource_types
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers
-from builders.cloud.internals import cloudformation, s3, sns
+from builders.cloud.internals import cloudformation, sns
 from builders.cloud.patches import patch, patch_value
-from builders.cloud.server import pages
 from builders.resource_types import Json
 
 HOLD_SECONDS = 10.0
 DELETED_STACKS = 500
-CHANGES_ON_A_PAGE = 100
-"""The API reference names a NextToken and no size."""
-
 _CLEANING_UP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 _BLOCKING_TYPES = frozenset({"AWS::RDS::DBInstance", "AWS::SecretsManager::RotationSchedule"})
 
 _last_policy: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("last_policy", default=("", ""))
-_page: contextvars.ContextVar[dict[str, Json] | None] = contextvars.ContextVar("page", default=None)
 
 
 @patch(
@@ -179,11 +175,18 @@ def _delete_with_events(
 
 @patch(
     "ministack.services.cloudformation.stacks._delete_stack_async",
-    why="deleted stacks are remembered for ever; CloudFormation forgets them after 90 days, here the last "
-    "DELETED_STACKS of an account and region are remembered",
+    why="a deleted stack is found by its name, until that is used again and no longer by its id then, without the time "
+    "of its deletion, and remembered for ever; CloudFormation forgets it after 90 days, here the last DELETED_STACKS "
+    "of an account and region are remembered",
 )
 async def _delete_and_forget(original: Any, name: str, stack_id: str, *arguments: Any, **more: Any) -> None:
+    stack = cloudformation.stacks.get(name)
+    if stack is not None:
+        stack["DeletionTime"] = now_iso()
     await original(name, stack_id, *arguments, **more)
+    if stack is not None and stack["StackStatus"] == "DELETE_COMPLETE" and cloudformation.stacks.get(name) is stack:
+        del cloudformation.stacks[name]
+        cloudformation.stacks[stack_id] = stack
     names = {stack["StackId"]: name for name, stack in cloudformation.stacks.items()}
     deleted = [
         each
@@ -231,46 +234,6 @@ def _importers(export: str, stack_id: str) -> list[str]:
 
 
 @patch(
-    "ministack.services.cloudformation.changesets._find_change_set",
-    why="a change set is not found by its name beside the ARN of its stack",
-)
-def _find_change_set(original: Any, name: str, stack: str = "") -> Json:
-    found, change_set = original(name, stack.split("/")[1] if stack.startswith("arn:") else stack)
-    return found, _page.get() or change_set
-
-
-@patch(
-    "ministack.services.cloudformation.handlers._ACTION_HANDLERS[DescribeChangeSet]",
-    why="all changes are on one page, and the values of NoEcho parameters are shown; AWS shows asterisks",
-)
-def _describe_change_set(original: Any, parameters: Mapping[str, Json]) -> Json:
-    name, stack = (cloudformation.parameter(parameters, each) for each in ("ChangeSetName", "StackName"))
-    _, change_set = cloudformation.find_change_set(name, stack)
-    if not change_set:
-        return original(parameters)
-    which, changes = change_set["ChangeSetId"], change_set.get("Changes") or []
-    given = cloudformation.parameter(parameters, "NextToken")
-    try:
-        shown, token = pages.cut(which, changes, given, CHANGES_ON_A_PAGE, ValueError("NextToken is invalid"))
-    except ValueError as error:
-        return cloudformation.error("ValidationError", str(error))
-    hidden = {name for name, each in change_set["_resolved_params"].items() if each["NoEcho"]}
-    parameters_shown = [
-        each | {"ParameterValue": "****"} if each["ParameterKey"] in hidden else each
-        for each in change_set.get("Parameters") or []
-    ]
-    context = _page.set({**change_set, "Changes": shown, "Parameters": parameters_shown})
-    try:
-        status, headers, body = original(parameters)
-    finally:
-        _page.reset(context)
-    if token:
-        end = b"</DescribeChangeSetResult>"
-        body = body.replace(end, f"<NextToken>{token}</NextToken>".encode() + end)
-    return status, headers, body
-
-
-@patch(
     "ministack.services.lambda_svc._execute_function_with_config_scope",
     why="where the function of a custom resource ends in an error, the stack waits an hour for an answer that nobody "
     "gives, as CloudFormation does; here the resource fails at once, with CloudFormation's words",
@@ -302,14 +265,3 @@ def _topics_with_keys(inner: Handlers) -> Handlers:
             topic["KmsMasterKeyId"] = properties["KmsMasterKeyId"]
 
     return records.around(inner, after=set_key)
-
-
-@patch_value(
-    "ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::S3::Bucket]",
-    why="the tags of a bucket are forgotten",
-)
-def _buckets_with_tags(inner: Handlers) -> Handlers:
-    def set_tags(physical_id: str, properties: Mapping[str, Json]) -> None:
-        s3.bucket_tags[physical_id] = cloudformation.tag_map(properties.get("Tags"))
-
-    return records.around(inner, after=set_tags)

@@ -1,18 +1,26 @@
-"""Templates and parameters as CloudFormation judges them before a stack exists.
+"""Templates and parameters as CloudFormation judges them before a stack exists: what they refer to, and what is made.
 
-ministack checks more of this itself: limits, Rules, constraints.
+ministack checks more of this itself: limits, Rules, constraints. The form of a template is checked in forms.py.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from builders import resource_types
+from builders.cloud.cloudformation import forms
 from builders.cloud.internals import cloudformation, ec2
 from builders.cloud.patches import patch
 from builders.resource_types import Json
+
+HIDDEN = "****"
+"""Stands for the value of a parameter with NoEcho."""
+
+last_resolved: ContextVar[Mapping[str, Json]] = ContextVar("last_resolved", default={})  # noqa: B039
+"""The parameters that the request under way gives, as they are resolved."""
 
 _PSEUDO = "AWS::"
 
@@ -47,9 +55,107 @@ def _resolve_parameters(
         name: {key: value for key, value in definition.items() if key != "AllowedValues"}
         for name, definition in (template.get("Parameters") or {}).items()
     }
-    resolved = original({**template, "Parameters": definitions}, provided, previous)
+    try:
+        resolved = original({**template, "Parameters": definitions}, provided, previous)
+    except ValueError as error:
+        raise ValueError(_in_aws_words(str(error))) from error
     _check_existing(resolved)
+    last_resolved.set(resolved)
     return resolved
+
+
+def _in_aws_words(sentence: str) -> str:
+    """Return CloudFormation's sentence for one of ministack's (recorded by LocalStack, test_change_set_parameters)."""
+    for pattern, words in (
+        (r"Parameter '(.*)' value '.*' is not a valid (Number|List<Number>)", r"Parameter '\1' must be a number."),
+        (
+            r"Parameter '.*' failed to resolve: SSM parameter '(.*)' does not exist",
+            r"Unable to fetch parameters [\1] from parameter store for this account.",
+        ),
+    ):
+        sentence = re.sub(f"^{pattern}$", words, sentence)
+    return sentence
+
+
+def shown(resolved: Mapping[str, Json]) -> list[Json]:
+    """Return parameters as stacks and change sets keep them; one of Parameter Store has its name and its value."""
+    return [
+        {"ParameterKey": name, "ParameterValue": each["SsmName"], "ResolvedValue": each["Value"], "NoEcho": False}
+        if "SsmName" in each
+        else {"ParameterKey": name, "ParameterValue": each["Value"], "NoEcho": each["NoEcho"]}
+        for name, each in resolved.items()
+    ]
+
+
+def hidden(parameter: Mapping[str, Json]) -> dict[str, Json]:
+    """Return a parameter as an answer shows it."""
+    told = {key: each for key, each in parameter.items() if key != "NoEcho"}
+    return {**told, "ParameterValue": HIDDEN} if parameter.get("NoEcho") else told
+
+
+@patch(
+    "ministack.services.cloudformation.engine.validate_template_support",
+    why="circles of resources, references to resources that a condition switches off, and keys of mappings that a "
+    "parameter gives are found while a stack is made, or never",
+)
+def _check_what_is_made(
+    original: Any, template: Mapping[str, Json], conditions: Mapping[str, bool], params: Json = None
+) -> None:
+    original(template, conditions, params)
+    if template.get("Transform"):
+        return
+    resources = template.get("Resources") or {}
+    made = {name: each for name, each in resources.items() if is_made(each, conditions)}
+    needs = {name: cloudformation.dependencies(each, set(made)) for name, each in made.items()}
+    circle = forms.circular(needs)
+    if circle:
+        raise ValueError(f"Circular dependency between resources: [{', '.join(circle)}]")
+    if params is None:
+        return
+    outputs = {name: each for name, each in (template.get("Outputs") or {}).items() if is_made(each, conditions)}
+    values = {
+        "Resources": [_taken(each.get("Properties") or {}, conditions) for each in made.values()],
+        "Outputs": [_taken(each.get("Value"), conditions) for each in outputs.values()],
+    }
+    for section, prefix in (("Resources", "Template format error: "), ("Outputs", "")):
+        lost = {name for name, _ in cloudformation.references(values[section])} & (set(resources) - set(made))
+        if lost:
+            raise ValueError(
+                f"{prefix}Unresolved resource dependencies [{', '.join(sorted(lost))}] in the {section} block of the "
+                "template"
+            )
+    _check_mapping_keys(list(values.values()), template, params)
+
+
+def is_made(member: Mapping[str, Json], conditions: Mapping[str, bool]) -> bool:
+    """Return whether a resource or output is made: it has no condition, or one that holds."""
+    return not member.get("Condition") or conditions.get(member["Condition"], True)
+
+
+def _taken(node: Json, conditions: Mapping[str, bool]) -> Json:
+    """Return a value with the branches of Fn::If that are taken."""
+    if isinstance(node, list):
+        return [_taken(each, conditions) for each in node]
+    if not isinstance(node, dict):
+        return node
+    branches = node.get("Fn::If")
+    if isinstance(branches, list) and len(branches) == 3 and branches[0] in conditions:
+        return _taken(branches[1 if conditions[branches[0]] else 2], conditions)
+    return {key: _taken(value, conditions) for key, value in node.items()}
+
+
+def _check_mapping_keys(node: Json, template: Mapping[str, Json], parameters: Json) -> None:
+    """Refuse Fn::FindInMap with keys that the mapping lacks, where parameters give them. Raises ValueError."""
+    if isinstance(node, list):
+        for each in node:
+            _check_mapping_keys(each, template, parameters)
+    elif isinstance(node, dict):
+        if "Fn::FindInMap" in node and not any(
+            name in template["Resources"] for name, _ in cloudformation.references(node)
+        ):
+            cloudformation.resolve(node, {}, parameters, {}, template.get("Mappings") or {}, "", "")
+        for value in node.values():
+            _check_mapping_keys(value, template, parameters)
 
 
 @patch(
@@ -119,6 +225,8 @@ def check_given(template: Mapping[str, Json], provided: list[Json], previous: Js
         if "Default" not in definition
         and (name not in given or (given[name].get("UsePreviousValue") and name not in (previous or {})))
     ]
+    if missing and str(declared[missing[0]].get("Type")).startswith("AWS::SSM::Parameter::Value<"):
+        raise ValueError(f"Parameter {missing[0]} should either have input value or default value")
     if missing:
         raise ValueError(f"Parameters: [{', '.join(missing)}] must have values")
     for name, definition in declared.items():
@@ -171,7 +279,7 @@ def _check_conditions(template: Mapping[str, Json]) -> None:
 
 def _conditions_used(members: Mapping[str, Json]) -> Iterator[str]:
     for member in members.values():
-        if isinstance(member, dict) and isinstance(member.get("Condition"), str):
+        if isinstance(member, dict) and isinstance(member.get("Condition"), str) and member["Condition"]:
             yield member["Condition"]
     yield from _if_conditions(members)
 

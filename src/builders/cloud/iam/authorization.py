@@ -48,7 +48,7 @@ def _resource_arn(
     name = iam.query_parameter(query, "ChangeSetName")
     if service != "cloudformation" or arn != "*" or not name:
         return arn
-    change_set = cloudformation.change_sets.get(name)
+    _, change_set = cloudformation.find_change_set(name)
     return str(change_set["StackId"]) if change_set else "*"
 
 

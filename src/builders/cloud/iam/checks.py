@@ -170,3 +170,20 @@ def exists(kind: str, principal: str) -> bool:
     with request_scope(arn[2], get_region()):
         stores = {"role": iam.roles, "user": iam.users}
         return arn[4] not in stores or arn[3].rsplit("/", 1)[-1] in stores[arn[4]]
+
+
+def check_role_deletion(name: str, properties: Mapping[str, Json]) -> None:
+    """Refuse to delete a role that has policies from outside its template (IAM API reference, DeleteRole)."""
+    role = iam.roles.get(name)
+    own = {str(each.get("PolicyName")) for each in properties.get("Policies") or []}
+    if role and set(role["AttachedPolicies"]) - set(properties.get("ManagedPolicyArns") or []):
+        raise ValueError("Cannot delete entity, must detach all policies first. (Service: Iam, Status Code: 409)")
+    if role and set(role["InlinePolicies"]) - own:
+        raise ValueError("Cannot delete entity, must delete policies first. (Service: Iam, Status Code: 409)")
+
+
+def check_policy_deletion(arn: str, properties: Mapping[str, Json]) -> None:
+    """Refuse to delete a managed policy that others than its template's have (IAM API reference, DeletePolicy)."""
+    own = set(properties.get("Roles") or [])
+    if any(arn in role["AttachedPolicies"] and name not in own for name, role in iam.roles.items()):
+        raise ValueError("Cannot delete a policy attached to entities. (Service: Iam, Status Code: 409)")

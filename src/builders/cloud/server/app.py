@@ -23,18 +23,23 @@ from ministack.app import app
 from ministack.core import lambda_runtime
 from ministack.services.rds import pg_ca_cert_pem
 
-from builders.cloud import cloudwatch, kms, lambda_, patches
+from builders.cloud import cloudwatch, kms, lambda_, patches, s3
 from builders.cloud.cloudformation import (
     attributes,
+    change_sets,
     checks,
     cloud_control,
+    descriptions,
+    forms,
     functions,
     parameters,
     parsing,
     records,
+    requests,
     resuming,
     stacks,
     templates,
+    updates,
 )
 from builders.cloud.dms import api as dms, tasks
 from builders.cloud.ec2 import checks as ec2_checks, names, resources
@@ -56,9 +61,14 @@ PATCHED = (
     parsing,
     parameters,
     functions,
+    forms,
     templates,
     stacks,
+    updates,
     resuming,
+    change_sets,
+    descriptions,
+    requests,
     ec2_checks,
     resources,
     lambda_,
@@ -69,6 +79,7 @@ PATCHED = (
     policies,
     rotation,
     cloudwatch,
+    s3,
     assume_role,
     entities,
     kms,
@@ -107,6 +118,7 @@ def install(directory: Path) -> None:
     stacksets.install(table)
     state.keep("rotations", {"under way": rotation.under_way}, take_up=rotation.take_up)
     state.keep("records", {"records": records.records})
+    state.keep("change sets", {"executed": change_sets.executed})
     state.keep("sessions", {"sessions": sts.sessions})
     state.keep("stacks", {}, take_up=resuming.take_up)
 

@@ -1,7 +1,6 @@
 """CloudFormation StackSets: stack sets whose member stacks are real stacks of the member accounts.
 
 api.py             the operations by name; puts them into ministack
-wire.py            requests and answers as botocore's model describes them; errors with their sentences
 callers.py         CallAs; the set that a request names
 sets.py            CreateStackSet to DeleteStackSet, organizations access, automatic targets
 instances.py       CreateStackInstances to ListStackInstances

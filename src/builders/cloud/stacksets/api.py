@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 
+from builders.cloud.cloudformation import wire
 from builders.cloud.cloudformation.records import Handlers
+from builders.cloud.cloudformation.wire import Action
 from builders.cloud.internals import cloudformation
 from builders.cloud.organizations import membership
 from builders.cloud.server import state
@@ -17,10 +19,8 @@ from builders.cloud.stacksets import (
     permissions,
     queue,
     sets,
-    wire,
 )
 from builders.cloud.stacksets.model import Instance, Operation, Result, StackSet
-from builders.cloud.stacksets.wire import Action
 
 ACTIONS: Mapping[str, Action] = {
     "CreateStackSet": sets.create,

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
 
+from builders.cloud.cloudformation.wire import Request, invalid, no_set
 from builders.cloud.internals import entries
 from builders.cloud.organizations import membership
 from builders.cloud.stacksets.model import StackSet
-from builders.cloud.stacksets.wire import Request, invalid, no_set
 
 SERVICE = "member.org.stacksets.cloudformation.amazonaws.com"
 """The name that Organizations knows StackSets by."""

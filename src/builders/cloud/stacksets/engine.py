@@ -16,12 +16,12 @@ from typing import Any
 
 from ministack.core.responses import request_scope
 
+from builders.cloud.cloudformation.wire import invalid
 from builders.cloud.organizations import membership
 from builders.cloud.server import accounts, state
 from builders.cloud.stacksets import members, permissions
 from builders.cloud.stacksets.members import Outcome
 from builders.cloud.stacksets.model import Instance, Operation, StackSet, now, settings
-from builders.cloud.stacksets.wire import invalid
 
 Preferences = Mapping[str, Any]
 

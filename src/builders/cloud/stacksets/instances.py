@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from cfnlint.helpers import REGIONS
 
+from builders.cloud.cloudformation.wire import Answer, Request, invalid, limit, no_instance
 from builders.cloud.stacksets import callers, queue, targets, templates, views
 from builders.cloud.stacksets.model import Instance, Key, Operation, StackSet, settings
 from builders.cloud.stacksets.targets import Account
-from builders.cloud.stacksets.wire import Answer, Request, invalid, limit, no_instance
 
 
 def create(request: Request) -> Answer:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from builders.cloud.cloudformation import wire
 from builders.cloud.internals import cloudformation
 from builders.cloud.patches import patch
 from builders.cloud.stacksets import permissions, templates
@@ -115,7 +116,7 @@ def detect_drift(instance: Instance) -> str:
         raise ValueError(f"Stack {instance.stack_id or 'of this instance'} does not exist")
     status, _, _ = answer = cloudformation.action_handlers["DetectStackDrift"]({"StackName": [stack["StackName"]]})
     if status >= 400:
-        raise ValueError(templates.message(answer))
+        raise ValueError(wire.message(answer))
     return str(stack["DriftInformation"]["StackDriftStatus"])
 
 
@@ -148,7 +149,7 @@ def _call(action: str, stack_set: StackSet, instance: Instance, name: str, **mor
     finally:
         permissions.acting.reset(tokens[0])
         _any_size.reset(tokens[1])
-    return templates.message(answer) if status >= 400 else ""
+    return wire.message(answer) if status >= 400 else ""
 
 
 def _form(stack_set: StackSet, instance: Instance) -> dict[str, list[str]]:

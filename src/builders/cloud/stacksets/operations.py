@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from ministack.core.responses import request_scope
 
+from builders.cloud.cloudformation.wire import Answer, Request, no_instance, no_operation
 from builders.cloud.stacksets import callers, members, queue, views
 from builders.cloud.stacksets.model import Instance, Operation, Result, StackSet, settings
-from builders.cloud.stacksets.wire import Answer, Request, no_instance, no_operation
 from builders.resource_types import Json
 
 

@@ -10,9 +10,9 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping
 
+from builders.cloud.cloudformation.wire import Answer, Request, impossible, in_progress, operation_id_taken, stale
 from builders.cloud.stacksets import callers, engine
 from builders.cloud.stacksets.model import Instance, Key, Operation, Result, StackSet, now
-from builders.cloud.stacksets.wire import Answer, Request, impossible, in_progress, operation_id_taken, stale
 from builders.resource_types import Json
 
 logger = logging.getLogger("stacksets")

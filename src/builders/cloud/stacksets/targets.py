@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from builders.cloud.cloudformation.wire import Request, invalid, no_instance
 from builders.cloud.organizations import membership
 from builders.cloud.stacksets.model import Instance, Key, StackSet
-from builders.cloud.stacksets.wire import Request, invalid, no_instance
 
 MOST_UNITS = 50
 

@@ -6,14 +6,13 @@ stack instances".
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from builders.cloud.cloudformation import templates
+from builders.cloud.cloudformation import forms, templates, wire
+from builders.cloud.cloudformation.wire import Refused, Request, invalid
 from builders.cloud.internals import cloudformation
 from builders.cloud.stacksets.model import Instance, StackSet
-from builders.cloud.stacksets.wire import Refused, Request, invalid
 from builders.resource_types import Json
 
 Template = Mapping[str, Json]
@@ -23,17 +22,14 @@ def read(request: Request) -> tuple[str, Template] | None:
     """Return body and content of the template that a request brings; None where it brings none."""
     body, problem = cloudformation.read_template({name: [request[name]] for name in _SOURCES if name in request})
     if problem:
-        raise invalid(message(problem))
+        raise invalid(wire.message(problem))
     if not body:
         return None
     try:
-        template = cloudformation.parse_template(body)
+        template = forms.read(body)
         cloudformation.check_template(template)
     except ValueError as error:
-        text = str(error)
-        raise invalid(text if text.startswith("Template ") else f"Template format error: {text}") from error
-    if not isinstance(template.get("Resources"), dict) or not template["Resources"]:
-        raise invalid("Template format error: At least one Resources member must be defined.")
+        raise invalid(str(error)) from error
     return body, template
 
 
@@ -82,11 +78,6 @@ def hidden(template: Template) -> set[str]:
     """Return the parameters whose values are not shown."""
     declared = template.get("Parameters") or {}
     return {name for name, each in declared.items() if str(each.get("NoEcho", "")).lower() == "true"}
-
-
-def message(response: Json) -> str:
-    """Return the sentence of an error that ministack answers with."""
-    return html.unescape(response[2].decode().partition("<Message>")[2].partition("</Message>")[0])
 
 
 Parameters = list[dict[str, Any]]

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from builders import naming
+from builders.cloud.cloudformation.wire import Answer, Request, invalid
 from builders.cloud.stacksets import templates
 from builders.cloud.stacksets.model import Instance, Operation, Result, StackSet
-from builders.cloud.stacksets.wire import Answer, Request, invalid
 from builders.resource_types import Json
 
 

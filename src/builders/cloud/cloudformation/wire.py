@@ -1,4 +1,4 @@
-"""Requests and answers of the query protocol as botocore's own model of CloudFormation describes them, and the errors.
+"""Requests and answers of CloudFormation's query protocol as botocore's own model describes them, and the errors.
 
 The model says which members a request has, of which type and within which bounds, and how an answer is written, so
 that no operation here parses or formats anything itself. Names and HTTP statuses of errors are those of the
@@ -9,6 +9,7 @@ others are ours, since no public text shows AWS's own.
 from __future__ import annotations
 
 import functools
+import html
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -102,26 +103,42 @@ def model() -> botocore.model.ServiceModel:
 
 def handler(operation: str, action: Action) -> Callable[[Form], Response]:
     """Return `action` as ministack calls the handlers of CloudFormation's actions."""
-    shapes = model().operation_model(operation)
 
     def handle(form: Form) -> Response:
         try:
-            request = _value(form, "", shapes.input_shape) or {}
-            problems = list(_problems(request, shapes.input_shape, ""))
-            if problems:
-                raise invalid(validation_error_message(problems))
-            result = "".join(_elements(action(request), shapes.output_shape)) if shapes.output_shape else ""
+            return answer(operation, action(read(operation, form)))
         except Refused as refused:
-            return _refusal(refused)
-        response: Response = cloudformation.xml(
-            200, f"{operation}Response", f"<{operation}Result>{result}</{operation}Result>"
-        )
-        return response
+            return refusal(refused)
 
     return handle
 
 
-def _refusal(refused: Refused) -> Response:
+def read(operation: str, form: Form) -> Request:
+    """Return a request as the model types it. Raises `Refused` with all that breaks the model's bounds."""
+    shape = model().operation_model(operation).input_shape
+    request: Request = _value(form, "", shape) or {}
+    problems = list(_problems(request, shape, ""))
+    if problems:
+        raise invalid(validation_error_message(problems))
+    return request
+
+
+def answer(operation: str, result: Answer) -> Response:
+    """Return an answer as the model writes it."""
+    shape = model().operation_model(operation).output_shape
+    written = "".join(_elements(result, shape)) if shape else ""
+    response: Response = cloudformation.xml(
+        200, f"{operation}Response", f"<{operation}Result>{written}</{operation}Result>"
+    )
+    return response
+
+
+def message(response: Response) -> str:
+    """Return the sentence of an error that ministack answers with."""
+    return html.unescape(response[2].decode().partition("<Message>")[2].partition("</Message>")[0])
+
+
+def refusal(refused: Refused) -> Response:
     """The name on the wire and the HTTP status are the model's; what it does not have is a ValidationError."""
     modelled = refused.name in model().shape_names
     error = model().shape_for(refused.name).metadata.get("error", {}) if modelled else {}
@@ -143,17 +160,37 @@ def _value(form: Form, prefix: str, shape: Json) -> Json:
         while (value := _value(form, f"{prefix}.member.{len(values) + 1}", shape.member)) is not None:
             values.append(value)
         return values if values or prefix in form else None  # an empty list is sent as `Tags=`
+    if shape.type_name == "map":
+        return _map(form, prefix, shape)
     if prefix not in form:
         return None
-    text = form[prefix][0]
-    if shape.type_name == "boolean":
+    return _scalar(form[prefix][0], prefix, shape.type_name)
+
+
+def _map(form: Form, prefix: str, shape: Json) -> Json:
+    entries: dict[str, Json] = {}
+    while (key := form.get(f"{prefix}.entry.{len(entries) + 1}.key")) is not None:
+        entries[key[0]] = _value(form, f"{prefix}.entry.{len(entries) + 1}.value", shape.value)
+    return entries or None
+
+
+def _scalar(text: str, name: str, kind: str) -> Json:
+    if kind == "boolean":
         return text.lower() == "true"
-    if shape.type_name in ("integer", "long"):
-        try:
-            return int(text)
-        except ValueError:
-            raise invalid(f"Value '{text}' at '{prefix}' is not an integer") from None
-    return text
+    if kind not in ("integer", "long"):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise invalid(f"Value '{text}' at '{name}' is not an integer") from None
+
+
+_AS_ANSWERED = {
+    r"([a-zA-Z][-a-zA-Z0-9]*)|(arn:\b(aws|aws-us-gov|aws-cn)\b:[-a-zA-Z0-9:/._+]*)": (
+        "[a-zA-Z][-a-zA-Z0-9]*|arn:[-a-zA-Z0-9:/._+]*"
+    )
+}
+"""Patterns that AWS's sentence gives otherwise than the model (LocalStack api/test_stacks)."""
 
 
 def _problems(value: Json, shape: Json, path: str) -> Iterator[str]:
@@ -180,7 +217,8 @@ def _problems(value: Json, shape: Json, path: str) -> Iterator[str]:
     if shape.enum and value not in shape.enum:
         yield f"{_at(value, path)}: Member must satisfy enum value set: [{', '.join(shape.enum)}]"
     if "pattern" in bounds and not re.fullmatch(bounds["pattern"], value):
-        yield f"{_at(value, path)}: Member must satisfy regular expression pattern: {bounds['pattern']}"
+        pattern = _AS_ANSWERED.get(bounds["pattern"], bounds["pattern"])
+        yield f"{_at(value, path)}: Member must satisfy regular expression pattern: {pattern}"
 
 
 def _wire_name(path: str, name: str) -> str:
