@@ -13,9 +13,8 @@ import psycopg
 import pytest
 
 from builders.cloud.rds.on_premises import OnPremises, on_premises
-from builders.cloud.rds.postgres import Installation
 from builders.errors import DeployError
-from builders.rehearsal import comparison, definitions, postgres_tools, source
+from builders.rehearsal import comparison, definitions, source
 from builders.rehearsal.comparison import Comparison
 from builders.rehearsal.writer import Writer
 
@@ -160,8 +159,3 @@ def test_definitions_that_a_target_refuses_are_told_with_the_programs_own_words(
             *(sides.source.application_url, sides.target.application_url, ["payments"]),
             *(sides.source.server.installation, lambda _line: None),
         )
-
-
-def test_a_program_that_is_older_than_the_server_is_not_taken(tmp_path: Path) -> None:
-    with pytest.raises(DeployError, match="pg_dump of PostgreSQL 99 or newer is not there; install"):
-        postgres_tools.find("pg_dump", Installation(tmp_path, 99))

@@ -14,5 +14,11 @@ check, schema, start, verify, cutover, then fallback or finish; status, stop, re
     rows.py          digests of rows, made by the servers
     changes.py       the rows that changed since verify, from a logical slot
     verify/          both sides compared
+    programs.py      pg_dump and pg_restore: where they are, and the definitions that they read
+    roles.py         the application's roles, and their passwords as verifiers
+    passwords.py     new passwords, in secrets
+    moments.py       what is made at which moment, and what is taken off for the load and the changes
+    schema_plan.py   what `schema` will do
+    schema.py        definitions made in the target
     task/            the replication task: what DMS says of it, and what may be asked of it
 """

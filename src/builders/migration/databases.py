@@ -199,11 +199,11 @@ class Database:
             ) from error
         said = f"the {self.side} refused with SQLSTATE {state}: {_line(error)}" if state else _line(error)
         step = _ADVICE.get(state, "")
-        if state == _LOCKED and (holders := self._holders()):
+        if state == _LOCKED and (holders := self.holders()):
             step = f"these sessions have transactions open: {holders}; let them end, or end them, then run this again"
         raise MigrationError(f"{said}; {step}" if step else said) from error
 
-    def _holders(self) -> str:
+    def holders(self) -> str:
         """Name the sessions whose transactions are open the longest: one of them holds the lock."""
         try:
             with _session(self.login) as other:

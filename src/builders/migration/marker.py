@@ -22,7 +22,7 @@ POLL_SECONDS = 0.02
 Alive = Callable[[], None]
 """Raises where the task has stopped: then nothing more arrives."""
 
-_CREATE_TABLE = (
+CREATE_TABLE = (
     f"CREATE TABLE IF NOT EXISTS {TABLE} "
     "(id integer PRIMARY KEY, token varchar(64) NOT NULL, made timestamptz NOT NULL)"
 )
@@ -33,7 +33,7 @@ def install(database: Database) -> None:
     if database.value("SELECT to_regclass(%s) IS NULL", (TABLE,)):
         if database.value("SELECT to_regnamespace(%s) IS NULL", (OWN_SCHEMA,)):
             database.run(f"CREATE SCHEMA {OWN_SCHEMA}")
-        database.run(_CREATE_TABLE)
+        database.run(CREATE_TABLE)
 
 
 def send(origin: Database) -> str:

@@ -20,7 +20,6 @@ Read in this order:
     moving.py          the rows of a phase moved, from the definitions to the proof that both sides agree
     definitions.py     the definitions in the target before the load, by pg_dump and pg_restore
     comparison.py      both sides compared row for row
-    postgres_tools.py  psql, pg_dump and pg_restore: where they are, and one run of one
     database_login.py  a login with the generated password, before and after a rotation, for the demo
 
 The demo is `builders/demo.py`. Nothing in `builders.rollout` imports this package or `builders.cloud`.

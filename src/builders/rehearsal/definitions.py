@@ -18,7 +18,7 @@ from psycopg import sql
 
 from builders.cloud.rds.postgres import Installation
 from builders.errors import DeployError
-from builders.rehearsal import postgres_tools
+from builders.migration import programs
 
 Say = Callable[[str], None]
 
@@ -64,8 +64,8 @@ def load(source_url: str, target_url: str, schemas: Sequence[str], server: Insta
 
     `server` is the installation whose programs are taken first.
     """
-    pg_dump, pg_restore = (postgres_tools.find(program, server) for program in ("pg_dump", "pg_restore"))
-    source, target = (postgres_tools.environment_of(url) for url in (source_url, target_url))
+    pg_dump, pg_restore = (programs.find(program, server.major, server.bin) for program in ("pg_dump", "pg_restore"))
+    source, target = (programs.environment_of(url) for url in (source_url, target_url))
     with tempfile.TemporaryDirectory() as folder:
         dump = Path(folder, "schema.dump")
         chosen = [f"--schema={_literal(schema)}" for schema in schemas]
@@ -97,7 +97,7 @@ def _is_there(entry: str, schemas: Collection[str]) -> bool:
 
 
 def _run(program: Path, *arguments: str, environment: dict[str, str]) -> str:
-    finished = postgres_tools.run(program, *arguments, environment=environment)
+    finished = programs.run(program, *arguments, environment=environment)
     if finished.returncode:
         lines = [line for line in finished.stderr.splitlines() if "error:" in line] or finished.stderr.splitlines()
         raise DeployError(f"{program.name} failed: {lines[0] if lines else 'it said nothing'}")

@@ -20,8 +20,8 @@ from psycopg import sql
 from builders.cloud.rds.on_premises import APPLICATION, FALLBACK_USER, REPLICATION_USER, SUPERUSER, OnPremises
 from builders.errors import UsageError
 from builders.layers._migration.choices import MOST_SCHEMAS, schema_name
-from builders.migration import rights
-from builders.rehearsal import generated_rows, postgres_tools
+from builders.migration import programs, rights
+from builders.rehearsal import generated_rows
 from builders.text import counted_noun
 
 SAMPLE = Path(str(importlib.resources.files(__package__).joinpath("payments.sql")))
@@ -137,8 +137,8 @@ def _exactly(name: str) -> str:
 
 
 def _run_file(source: OnPremises, file: Path) -> None:
-    psql = postgres_tools.find("psql", source.server.installation)
-    finished = postgres_tools.run(
+    psql = programs.find("psql", source.server.installation.major, source.server.installation.bin)
+    finished = programs.run(
         *(psql, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={file}"),
         environment=_as_superuser(source) | {"PGOPTIONS": "-c client_min_messages=warning"},
     )

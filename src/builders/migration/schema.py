@@ -1,0 +1,170 @@
+"""`migrate-database schema`: definitions of the source made in the target, each kept for its own moment.
+
+    schema_plan.py   both sides read, and the steps between them
+    programs.py      pg_dump and pg_restore
+    roles.py         the application's roles
+    moments.py       what is made later, and what is taken off meanwhile
+
+Needs on the source LOGIN, CONNECT, USAGE on the schemas, SELECT on tables and sequences, CREATE on the database for the
+marker, and for passwords SELECT on pg_authid; on the target the master user. It can be run again at any time before the
+cut-over: what is there stays, and what differs is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import psycopg
+
+from builders import progress
+from builders.errors import MigrationError
+from builders.migration import moments, passwords, programs, roles, schema_plan
+from builders.migration.databases import Database
+from builders.migration.moments import Say
+from builders.migration.schema_plan import Noted, Plan, Step, Users
+
+NewPassword = Callable[[str], str]
+"""Returns the new password of a role, which it has put into a secret."""
+
+# What the target cannot take: a missing right, type, extension, library, language or object, or newer syntax. What is
+# none of these, such as a lock or a full disk, ends the run.
+_REFUSALS = frozenset({"42501", "42704", "42883", "42P01", "3F000", "0A000", "58P01", "42601", "42P17", "22023",
+                       "42710", "0LP01", "42P07", "42P16"})  # fmt: skip
+
+
+@dataclass
+class Outcome:
+    """What was made, what was there, what differs and what was left out."""
+
+    made: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    there: list[str] = field(default_factory=list)
+    differing: list[Noted] = field(default_factory=list)
+    left_out: list[Noted] = field(default_factory=list)
+    refused: list[Noted] = field(default_factory=list)
+    """What the target refused although it is the application's own."""
+
+    @property
+    def is_whole(self) -> bool:
+        """True where nothing differs and nothing of the application's own was refused."""
+        return not self.differing and not self.refused
+
+    def as_data(self) -> dict[str, Any]:
+        """The form of --json."""
+        return {
+            "made": self.made,
+            "keptForLater": self.kept,
+            "alreadyThere": self.there,
+            "differs": [asdict(each) for each in self.differing],
+            "leftOut": [asdict(each) for each in [*self.left_out, *self.refused]],
+        }
+
+
+def carry(
+    source: Database,
+    target: Database,
+    schemas: Sequence[str],
+    users: Users,
+    say: Say,
+    new_password: NewPassword,
+) -> Outcome:
+    """Make the definitions of some schemas in the target. Raises `MigrationError`."""
+    _must_be_closed(target)
+    planned = schema_plan.plan(source, target, schemas, users)
+    return carry_out(planned, source, target, say, new_password)
+
+
+def _must_be_closed(target: Database) -> None:
+    if not moments.is_prepared(target):
+        return
+    if opened := [each.object for each in moments.kept(target, "opening") if each.is_done]:
+        raise MigrationError(
+            f"the target is open to the application ({opened[0]}): its definitions are the application's now, and "
+            "schema changes nothing"
+        )
+
+
+def carry_out(planned: Plan, source: Database, target: Database, say: Say, new_password: NewPassword) -> Outcome:
+    """Run the steps of a plan, those that were shown. Raises `MigrationError`."""
+    outcome = Outcome(there=list(planned.there), differing=list(planned.differing), left_out=list(planned.left_out))
+    moments.prepare(target)
+    # Bodies of functions are not checked, since what they name may come later, and names are written with schemas.
+    target.run("SET check_function_bodies = off")
+    target.run("SET client_min_messages = warning")
+    missing: dict[int, str] = {}
+    with progress.bar("schema", len(planned.steps)) as advance:
+        for step in planned.steps:
+            if lacking := next((missing[each] for each in step.needs if each in missing), ""):
+                _leave_out(step, f"it needs {lacking}", outcome, missing)
+            else:
+                _run(step, source, target, outcome, missing, new_password)
+            advance(str(step))
+    moments.soften(target, target, planned.schemas, say)
+    moments.leave_out(target, ((each.kind, each.object, each.why) for each in [*outcome.left_out, *outcome.refused]))
+    _remember_carried(planned, target)
+    return outcome
+
+
+def _run(
+    step: Step, source: Database, target: Database, outcome: Outcome, missing: dict[int, str], new_password: NewPassword
+) -> None:
+    """Run one step and remember it, in one transaction where it is the target's."""
+    database = source if step.side == "source" else target
+    statements = list(step.statements)
+    if step.password_of:
+        verifier = passwords.verifier(target, step.password_of, new_password(step.password_of))
+        statements.append(roles.password(step.password_of, verifier).as_string(target.connection))
+    try:
+        with database.transaction():
+            for statement in statements:
+                database.run(statement)
+            for each in step.kept:
+                moments.keep(target, each)
+    except MigrationError as error:
+        if step.must or not _is_refusal(error):
+            raise MigrationError(f"{step}: {error}") from error
+        _leave_out(step, _reason(error), outcome, missing)
+        return
+    (outcome.made if statements else outcome.kept).append(str(step))
+
+
+def _is_refusal(error: MigrationError) -> bool:
+    return isinstance(error.__cause__, psycopg.Error) and error.__cause__.sqlstate in _REFUSALS
+
+
+def _reason(error: MigrationError) -> str:
+    cause = error.__cause__
+    primary = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    return primary or str(error)
+
+
+def _leave_out(step: Step, why: str, outcome: Outcome, missing: dict[int, str]) -> None:
+    """Note what the target does not get, and what cannot be without it."""
+    outcome.refused.append(Noted(step.kind, step.object, why))
+    if step.number >= 0:
+        missing[step.number] = str(step)
+
+
+def _remember_carried(planned: Plan, target: Database) -> None:
+    """Read the target's definitions as they are now, so that a later change there is seen."""
+    carried = {role.name for role in planned.roles}
+    major = max(planned.major, target.version // 10000)
+    there = {(each.kind, each.object): each for each in programs.definitions(target, planned.schemas, major)}
+    with target.transaction():
+        for row in moments.kept(target, "before_load"):
+            entry = there.get((row.kind, row.object))
+            now = schema_plan.words(entry, carried) if entry else None
+            if row.source and row.is_done and now != row.carried:
+                moments.keep(target, replace(row, carried=now))
+
+
+def lines(outcome: Outcome) -> Iterable[str]:
+    """The outcome for a person."""
+    yield f"made          {len(outcome.made):,}"
+    yield f"kept          {len(outcome.kept):,} for after the load, and for the cut-over"
+    yield f"already there {len(outcome.there):,}"
+    for title, found in (("differs", outcome.differing), ("left out", [*outcome.left_out, *outcome.refused])):
+        for each in found:
+            yield f"{title:<13} {each}"

@@ -1,0 +1,512 @@
+"""What `migrate-database schema` will do: both sides read, and the steps between them.
+
+The steps are shown as they are run. A definition that the target has and that differs is named and never overwritten.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from psycopg import sql
+
+from builders import naming
+from builders.migration import definitions, marker, moments, programs, roles
+from builders.migration.databases import Database, Side
+from builders.migration.moments import Kept, Moment
+from builders.migration.programs import Entry
+from builders.migration.roles import Role
+
+_BASE: Mapping[str, Moment] = {
+    "INDEX": "after_load",
+    "INDEX ATTACH": "after_load",
+    "STATISTICS": "after_load",
+    "FK CONSTRAINT": "after_load",
+    "CHECK CONSTRAINT": "cutover",
+    "TRIGGER": "cutover",
+    "RULE": "cutover",
+    "POLICY": "cutover",
+    "ROW SECURITY": "cutover",
+}
+"""{kind: when it is made}; everything else before the load. Triggers and rules would act on replicated changes again,
+row-level security refuses DMS's user, and a load of several tables at a time comes in no order of foreign keys."""
+
+_ORDER: tuple[Moment, ...] = ("before_load", "after_load", "cutover")
+
+# Keys and constraints by OID. A foreign key waits for the cut-over where it acts on rows itself, is checked at the end
+# of a transaction, or refers to its own table: one statement may write a row before the row that it refers to.
+_CONSTRAINTS = """
+SELECT oid::int8, conrelid::regclass::text, quote_ident(conname), contype = 'u' OR contype = 'x',
+  condeferrable, confupdtype IN ('c', 'n', 'd') OR confdeltype IN ('c', 'n', 'd') OR conrelid = confrelid,
+  convalidated, (SELECT relkind = 'p' FROM pg_class WHERE pg_class.oid = conrelid)
+FROM pg_constraint WHERE contype IN ('u', 'x', 'f', 'c') AND conrelid <> 0
+"""
+_UNDONE = """
+SELECT 2620::int8, oid::int8, format('DROP TRIGGER IF EXISTS %I ON %s', tgname, tgrelid::regclass)
+  FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT 2618, oid, format('DROP RULE IF EXISTS %I ON %s', rulename, ev_class::regclass)
+  FROM pg_rewrite WHERE rulename <> '_RETURN'
+UNION ALL SELECT 3256, oid, format('DROP POLICY IF EXISTS %I ON %s', polname, polrelid::regclass) FROM pg_policy
+UNION ALL SELECT 0, oid, format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', oid::regclass)
+  FROM pg_class WHERE relrowsecurity
+"""
+_MATERIALIZED = """
+SELECT c.oid::int8, n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY (%s) AND c.relkind = 'm' AND c.relispopulated ORDER BY c.oid
+"""
+_EXTENSIONS = """
+SELECT extname::text, nspname::text, extversion FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace
+WHERE extname <> 'plpgsql' ORDER BY pg_extension.oid
+"""
+_OFFERED = "SELECT name::text, version FROM pg_available_extension_versions"
+_USAGE = """
+SELECT n.nspname::text, coalesce(r.rolname::text, '') FROM pg_namespace n, aclexplode(n.nspacl) AS granted
+LEFT JOIN pg_roles r ON r.oid = granted.grantee
+WHERE n.nspname = ANY (%s) AND granted.privilege_type = 'USAGE' AND granted.grantee <> n.nspowner
+"""
+_SCHEMAS = "SELECT nspname::text, pg_get_userbyid(nspowner)::text FROM pg_namespace"
+_CREATORS = """
+SELECT n.nspname::text, r.rolname::text FROM pg_namespace n, pg_roles r
+WHERE n.nspname = ANY (%s) AND r.rolname = ANY (%s) AND has_schema_privilege(r.oid, n.oid, 'CREATE')
+"""
+_DATABASE_RIGHTS = """
+SELECT r.rolname::text, string_agg(DISTINCT granted.privilege_type, ', ' ORDER BY granted.privilege_type)
+FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS granted
+JOIN pg_roles r ON r.oid = granted.grantee
+WHERE d.datname = current_database() GROUP BY 1 ORDER BY 1
+"""
+_LACKING = """
+SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles r
+WHERE r.rolname = %s AND n.nspname = ANY (%s) AND c.relkind IN ('r', 'p')
+  AND NOT (has_table_privilege(r.oid, c.oid, 'SELECT') AND has_table_privilege(r.oid, c.oid, 'INSERT')
+    AND has_table_privilege(r.oid, c.oid, 'UPDATE') AND has_table_privilege(r.oid, c.oid, 'DELETE')
+    AND has_table_privilege(r.oid, c.oid, 'TRUNCATE'))
+"""
+_NOT_CARRIED = """
+SELECT 'EVENT TRIGGER', evtname::text, 'DMS and the target''s master user cannot make it the application''s'
+  FROM pg_event_trigger
+UNION ALL SELECT 'PUBLICATION', pubname::text, 'its subscribers follow the source, not the target' FROM pg_publication
+UNION ALL SELECT 'SERVER', srvname::text, 'a foreign server is reached from the source''s network'
+  FROM pg_foreign_server
+UNION ALL SELECT 'LARGE OBJECT', count(*)::text || ' of them', 'DMS does not carry them'
+  FROM pg_largeobject_metadata HAVING count(*) > 0
+"""
+
+_GRANTEE = re.compile(r' (?:TO|FROM) (?P<who>"(?:[^"]|"")+"|[^ ";]+)(?: WITH GRANT OPTION)?;$')
+_AS = re.compile(r"^SET SESSION AUTHORIZATION (?P<who>.+);$")
+_INDEX = re.compile(r"^CREATE (UNIQUE )?INDEX (?!CONCURRENTLY)")
+
+
+@dataclass(frozen=True)
+class Users:
+    """The users of DMS and of `migrate-database`, which are no roles of the application."""
+
+    without: frozenset[str] = frozenset()
+    """Names on either side that are left where they are."""
+    dms_source: str = ""
+    dms_target: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Statements of one transaction, and what is remembered with them."""
+
+    kind: str
+    object: str
+    statements: tuple[str, ...]
+    kept: tuple[Kept, ...] = ()
+    side: Side = "target"
+    shown: tuple[str, ...] | None = None
+    """What is shown in place of the statements, where they have what nobody should read."""
+    password_of: str = ""
+    """The role that gets a new password, whose verifier is a statement more."""
+    number: int = -1
+    needs: frozenset[int] = frozenset()
+    """The entry of the dump, and those that it cannot be without."""
+    must: bool = False
+    """True where nothing goes on without it; else it is left out where the target refuses it."""
+
+    def __str__(self) -> str:
+        """Return the form of messages."""
+        return f"{self.kind} {self.object}"
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A definition that is not made, and why."""
+
+    kind: str
+    object: str
+    why: str
+
+    def __str__(self) -> str:
+        """Return the form of messages."""
+        return f"{self.kind} {self.object}: {self.why}"
+
+
+@dataclass
+class Plan:
+    """All steps in their order, what the target has already, what differs there, and what stays behind."""
+
+    schemas: tuple[str, ...]
+    users: Users
+    roles: list[Role]
+    entries: list[Entry] = field(default_factory=list)
+    major: int = 0
+    steps: list[Step] = field(default_factory=list)
+    there: list[str] = field(default_factory=list)
+    differing: list[Noted] = field(default_factory=list)
+    softened: list[Kept] = field(default_factory=list)
+    left_out: list[Noted] = field(default_factory=list)
+
+
+def plan(source: Database, target: Database, schemas: Sequence[str], users: Users) -> Plan:
+    """Read both sides and return what is to be done. Raises `MigrationError`."""
+    left = users.without | {source.login.username, target.login.username, users.dms_source, users.dms_target} - {""}
+    users = replace(users, without=frozenset(left))
+    found = roles.application_roles(source, schemas, users.without)
+    planned = Plan(tuple(schemas), users, found)
+    planned.major = major = max(source.version, target.version) // 10000
+    planned.entries = programs.definitions(source, schemas, major)
+    _plan_roles(planned, source, target)
+    first, others = _entries(planned, source, target, major)
+    planned.steps += first
+    _plan_extensions(planned, source, target)
+    planned.steps += others
+    _plan_settings(planned, source, target)
+    _plan_users(planned, source, target)
+    planned.softened = [each[0] for each in moments.softenings(source, planned.schemas)]
+    planned.left_out += [Noted(*row) for row in source.run(_NOT_CARRIED)]
+    return planned
+
+
+def words(entry: Entry, carried: Collection[str]) -> str:
+    """What an entry says, without rights of roles that stay behind: by it an entry is compared with another."""
+    if entry.kind in ("ACL", "DEFAULT ACL"):
+        return "\n".join(_rights(entry, carried))
+    owned = entry.owned if entry.owner in carried else ""
+    return f"{entry.statement}\n{owned}".strip()
+
+
+def _plan_roles(planned: Plan, source: Database, target: Database) -> None:
+    there = roles.existing(target, planned.roles)
+    members, usable = roles.memberships(target), roles.usable(target)
+    carried = {role.name for role in planned.roles}
+    own = target.login.username
+    for role in planned.roles:
+        name = sql.Identifier(role.name)
+        if role.name in there:
+            planned.there.append(f"ROLE {role.name}")
+        else:
+            planned.steps += _creation(role, target)
+        if role.name not in usable:
+            grant = sql.SQL("GRANT {} TO CURRENT_USER").format(name)
+            planned.steps.append(Step("MEMBERSHIP", f"{own} in {role.name}", _texts(target, grant), must=True))
+        planned.left_out += [
+            Noted("ATTRIBUTE", f"{word} of {role.name}", "only a superuser gives it") for word in role.lost
+        ]
+    for role in planned.roles:
+        for group, grant in roles.grants(role, carried):
+            if (group, role.name) not in members:
+                planned.steps.append(Step("MEMBERSHIP", f"{role.name} in {group}", _texts(target, grant)))
+    granted = set(target.run(_DATABASE_RIGHTS))
+    for name, rights in source.run(_DATABASE_RIGHTS):
+        if name in carried and (name, rights) not in granted:
+            grant = sql.SQL("GRANT {} ON DATABASE {} TO {}").format(
+                sql.SQL(rights), sql.Identifier(target.login.database), sql.Identifier(name)
+            )
+            planned.steps.append(Step("RIGHTS", f"{name} on the database", _texts(target, grant)))
+
+
+def _creation(role: Role, target: Database) -> Iterator[Step]:
+    """Make a role that cannot log in, with its password, and remember its opening."""
+    create, opened = (_texts(target, each) for each in (roles.creation(role), roles.opening(role)))
+    opening = Kept("target", "opening", "ROLE", role.name, opened[0], _texts(target, roles.closing(role))[0])
+    kept = (opening,) if role.logs_in else ()
+    if role.verifier:
+        hidden = f"{_texts(target, roles.password(role.name, ''))[0][:-2]}'SCRAM-SHA-256$...'"
+        password = _texts(target, roles.password(role.name, role.verifier))
+        yield Step("ROLE", role.name, create + password, kept, shown=(*create, hidden), must=True)
+        return
+    shown = (*create, "-- a new password, which goes into a secret") if role.needs_password else create
+    new = role.name if role.needs_password else ""
+    yield Step("ROLE", role.name, create, kept, shown=shown, password_of=new, must=True)
+
+
+def _plan_extensions(planned: Plan, source: Database, target: Database) -> None:
+    there = {name: (schema, version) for name, schema, version in target.run(_EXTENSIONS)}
+    offered: dict[str, set[str]] = {}
+    for name, version in target.run(_OFFERED):
+        offered.setdefault(name, set()).add(version)
+    schemas = dict(target.run(_SCHEMAS))
+    outside: list[str] = []
+    for name, schema, version in source.run(_EXTENSIONS):
+        if name in there:
+            planned.there.append(f"EXTENSION {name}")
+            if there[name][0] != schema:
+                why = f"it is in the schema {there[name][0]} of the target, and in {schema} of the source"
+                planned.differing.append(Noted("EXTENSION", name, why))
+            continue
+        if name not in offered:
+            planned.left_out.append(Noted("EXTENSION", name, "the target does not offer it"))
+            continue
+        if schema not in schemas and schema not in outside and schema not in planned.schemas:
+            outside.append(schema)
+            create = sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema))
+            planned.steps.append(Step("SCHEMA", schema, _texts(target, create)))
+        statement = sql.SQL("CREATE EXTENSION {} SCHEMA {}").format(sql.Identifier(name), sql.Identifier(schema))
+        if version in offered[name]:
+            statement += sql.SQL(" VERSION {}").format(sql.Literal(version))
+        planned.steps.append(Step("EXTENSION", name, _texts(target, statement)))
+    carried = {role.name for role in planned.roles} | {""}
+    for schema, role in source.run(_USAGE, (outside,)):
+        if role in carried:
+            to = sql.Identifier(role) if role else sql.SQL("PUBLIC")
+            grant = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), to)
+            planned.steps.append(Step("RIGHTS", f"{role or 'PUBLIC'} on {schema}", _texts(target, grant)))
+
+
+def _entries(planned: Plan, source: Database, target: Database, major: int) -> tuple[list[Step], list[Step]]:
+    """The steps of the dump's schemas and of its other entries; what is there, and what differs, is noted."""
+    carried = {role.name for role in planned.roles}
+    owners = dict(target.run(_SCHEMAS))
+    there = {}
+    if present := [schema for schema in planned.schemas if schema in owners]:
+        there = {(each.kind, each.object): each for each in programs.definitions(target, present, major)}
+    rows = {(each.kind, each.object): each for each in _rows(target) if each.source}
+    keeping = _Keeping(source)
+    made: list[Step] = []
+    for entry in planned.entries:
+        key = entry.kind, entry.object
+        row, standing = rows.get(key), there.get(key)
+        step = keeping.step(entry, words(entry, carried), carried)
+        if step is None:
+            continue
+        if standing is None and (row is None or row.is_done or row.source != words(entry, carried)):
+            made.append(step)
+        elif row is not None and standing is None:
+            planned.there.append(f"{step} (kept until {row.moment.replace('_', ' the ')})")
+        elif difference := _difference(entry, row, standing, carried):
+            if entry.kind == "SCHEMA" and owners[entry.name] == target.login.username and entry.owned:
+                made.append(replace(step, statements=(entry.owned,)))
+            else:
+                planned.differing.append(Noted(entry.kind, entry.object, difference))
+        else:
+            planned.there.append(str(step))
+            if row is None:
+                made.append(replace(step, statements=(), kept=tuple(replace(each, is_done=True) for each in step.kept)))
+    schemas = [replace(step, must=True) for step in made if step.kind == "SCHEMA"]
+    others = [step for step in made if step.kind != "SCHEMA"]
+    creating, revoking = _creators(planned, source, target, others)
+    seen = {(entry.kind, entry.object) for entry in planned.entries}
+    planned.differing += [
+        Noted(kind, name, "the source has it no longer") for kind, name in rows if (kind, name) not in seen
+    ]
+    planned.differing += [
+        Noted(kind, name, "the target alone has it")
+        for kind, name in there
+        if (kind, name) not in seen and (kind, name) not in rows and words(there[kind, name], carried)
+    ]
+    return schemas, [*creating, *others, *revoking, *_refreshes(source, planned.schemas, rows)]
+
+
+def _rows(target: Database) -> list[Kept]:
+    return moments.kept(target, *_ORDER) if moments.is_prepared(target) else []
+
+
+def _difference(entry: Entry, row: Kept | None, standing: Entry | None, carried: Collection[str]) -> str:
+    """In what an entry differs from what the target has, or nothing."""
+    now = words(entry, carried)
+    if standing is None:
+        return ""
+    if row is None:
+        same = words(standing, carried) == now
+        return "" if same else "the target has another definition of it, which is not overwritten"
+    if row.source != now:
+        return "it was altered in the source since it was carried"
+    if row.carried is not None and row.carried != words(standing, carried):
+        return "it was altered in the target since it was carried"
+    return ""
+
+
+def _creators(planned: Plan, source: Database, target: Database, made: Sequence[Step]) -> tuple[list[Step], list[Step]]:
+    """Let owners that may not create in a schema do so while their objects become theirs (ALTER ... OWNER wants it)."""
+    carried = {role.name for role in planned.roles}
+    numbers = {step.number for step in made}
+    owners = {(each.schema, each.owner) for each in planned.entries
+              if each.number in numbers and each.owned and each.owner in carried}  # fmt: skip
+    asked = list(planned.schemas), sorted(carried)
+    on_source, on_target = (set(side.run(_CREATORS, asked)) for side in (source, target))
+    giving, taking = [], []
+    for schema, owner in sorted((owners | on_target) - on_source):
+        names = sql.Identifier(schema), sql.Identifier(owner)
+        if (schema, owner) in owners:
+            give = _texts(target, sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(*names))
+            giving.append(Step("RIGHTS", f"{owner} on {schema}, for now", give))
+        take = _texts(target, sql.SQL("REVOKE CREATE ON SCHEMA {} FROM {}").format(*names))
+        taking.append(Step("RIGHTS", f"{owner} on {schema}, as in the source", take))
+    return giving, taking
+
+
+class _Keeping:
+    """Turns entries into steps: each with the moment at which its statement is run."""
+
+    def __init__(self, source: Database) -> None:
+        self.constraints = {row[0]: row[1:] for row in source.run(_CONSTRAINTS)}
+        self.undo = {(catalog, oid): undo for catalog, oid, undo in source.run(_UNDONE)}
+        self.moments: dict[int, Moment] = {}
+
+    def step(self, entry: Entry, said: str, carried: Collection[str]) -> Step | None:
+        """The step of an entry; None for rights of roles that stay behind."""
+        if not said:
+            return None
+        moment = max((self._moment(entry), *(self.moments.get(each, "before_load") for each in entry.needs)),
+                     key=_ORDER.index)  # fmt: skip
+        self.moments[entry.number] = moment
+        statements = tuple(
+            _rights(entry, carried)
+            if entry.kind in ("ACL", "DEFAULT ACL")
+            else [each for each in (entry.statement, entry.owned if entry.owner in carried else "") if each]
+        )
+        kept = self._kept(entry, moment, "\n".join(statements), said)
+        now = statements if moment == "before_load" else ()
+        return Step(entry.kind, entry.object, now, kept, number=entry.number, needs=entry.needs)
+
+    def _moment(self, entry: Entry) -> Moment:
+        _, _, unique, deferrable, waits, *_ = self.constraints.get(entry.oid, ("", "", False, False, False))
+        if entry.kind == "CONSTRAINT":
+            return "cutover" if unique and deferrable else "before_load"
+        if entry.kind == "FK CONSTRAINT":
+            return "cutover" if waits or deferrable else "after_load"
+        if entry.kind == "RULE" and entry.name.endswith(" _RETURN"):
+            return "before_load"
+        return _BASE.get(entry.kind, "before_load")
+
+    def _kept(self, entry: Entry, moment: Moment, statement: str, said: str) -> tuple[Kept, ...]:
+        one = Kept("target", moment, entry.kind, entry.object, statement, "", said, position=entry.number,
+                   is_done=moment == "before_load")  # fmt: skip
+        if moment == "before_load":
+            return (one,)
+        undo = self.undo.get((entry.catalog, entry.oid), "")
+        if entry.kind in ("FK CONSTRAINT", "CONSTRAINT", "CHECK CONSTRAINT") and entry.oid in self.constraints:
+            return self._constraint(replace(one, undo=undo), entry, moment)
+        if entry.kind == "INDEX" and " ON ONLY " not in statement.partition("\n")[0]:
+            statement = _INDEX.sub(lambda found: f"{found[0]}CONCURRENTLY ", statement)
+        return (replace(one, statement=statement, undo=undo),)
+
+    def _constraint(self, one: Kept, entry: Entry, moment: Moment) -> tuple[Kept, ...]:
+        table, name, _, _, _, is_valid, partitioned = self.constraints[entry.oid]
+        one = replace(one, undo=f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
+        # PostgreSQL 17 and older know no NOT VALID of a partitioned table's foreign key ("ALTER TABLE").
+        if entry.kind != "FK CONSTRAINT" or not is_valid or partitioned:
+            return (one,)
+        later = Kept("target", "after_load" if moment == "after_load" else "opened", "VALIDATE", entry.object,
+                     f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}", position=entry.number)  # fmt: skip
+        return replace(one, statement=f"{one.statement.removesuffix(';')} NOT VALID"), later
+
+
+_REFRESHED: tuple[Moment, Moment] = ("after_load", "opened")
+
+
+def _refreshes(source: Database, schemas: Sequence[str], rows: Collection[tuple[str, str]]) -> Iterator[Step]:
+    """Keep the contents of materialized views for the end of the load, and again for after the opening."""
+    for number, (_, schema, name) in enumerate(source.run(_MATERIALIZED, (list(schemas),)), start=500_000):
+        if ("MATERIALIZED VIEW", f"{schema}.{name}") not in rows:
+            refresh = _texts(source, sql.SQL("REFRESH MATERIALIZED VIEW {}").format(sql.Identifier(schema, name)))
+            kept = [Kept("target", moment, "REFRESH", f"{schema}.{name}", refresh[0], position=number)
+                    for moment in _REFRESHED]  # fmt: skip
+            yield Step("REFRESH", f"{schema}.{name}", (), tuple(kept))
+
+
+def _rights(entry: Entry, carried: Collection[str]) -> list[str]:
+    """The statements of an ACL that concern roles that come over, run as the role that granted it."""
+    found: list[str] = []
+    for line in filter(None, entry.statement.split("\n")):
+        grantor, grantee = _AS.match(line), _GRANTEE.search(line)
+        if grantor:
+            who = _unquoted(grantor["who"])
+            if who in carried:
+                found.append(f"SET LOCAL ROLE {grantor['who']};")
+        elif line.startswith("RESET SESSION AUTHORIZATION"):
+            found.append("RESET ROLE;")
+        elif grantee and _unquoted(grantee["who"]) in {*carried, "PUBLIC"}:
+            found.append(line)
+    return found if any(not line.startswith(("SET", "RESET")) for line in found) else []
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def _plan_settings(planned: Plan, source: Database, target: Database) -> None:
+    names = [role.name for role in planned.roles]
+    there = {(each.role, each.in_database, each.name): each.value for each in roles.settings(target, names)}
+    for setting in roles.settings(source, names):
+        value = there.get((setting.role, setting.in_database, setting.name))
+        if value == setting.value:
+            planned.there.append(f"SETTING {setting}")
+        elif value is not None:
+            why = f"it is {value} in the target, and {setting.value} in the source"
+            planned.differing.append(Noted("SETTING", str(setting), why))
+        else:
+            statement = _texts(target, setting.statement(target.login.database))
+            planned.steps.append(Step("SETTING", str(setting), statement))
+
+
+def _plan_users(planned: Plan, source: Database, target: Database) -> None:
+    """Plan the marker's table on both sides, and the rights of DMS's users."""
+    table = sql.Identifier(naming.MARKER_SCHEMA, naming.MARKER_TABLE)
+    schema = sql.Identifier(naming.MARKER_SCHEMA)
+    create = sql.SQL(marker.CREATE_TABLE)
+    for side, user, rights in (
+        (source, planned.users.dms_source, "SELECT"),
+        (target, planned.users.dms_target, "SELECT, INSERT, UPDATE, DELETE, TRUNCATE"),
+    ):
+        statements: list[sql.Composable] = []
+        if side.value("SELECT to_regnamespace(%s)", (naming.MARKER_SCHEMA,)) is None:
+            statements.append(sql.SQL("CREATE SCHEMA {}").format(schema))
+        if side.value("SELECT to_regclass(%s)", (f"{naming.MARKER_SCHEMA}.{naming.MARKER_TABLE}",)) is None:
+            statements.append(create)
+        else:
+            planned.there.append(f"TABLE {naming.MARKER_SCHEMA}.{naming.MARKER_TABLE} of the {side.side}")
+        if statements and user and user != side.login.username:
+            statements.append(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, sql.Identifier(user)))
+            statements.append(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), table, sql.Identifier(user)))
+        if statements:
+            named = f"{naming.MARKER_SCHEMA}.{naming.MARKER_TABLE}"
+            planned.steps.append(Step("MARKER", named, _texts(side, *statements), side=side.side, must=True))
+    _plan_dms(planned, source, target)
+
+
+def _plan_dms(planned: Plan, source: Database, target: Database) -> None:
+    """Plan what DMS's user needs on the tables, so that the layer database_users need not be deployed again."""
+    if not planned.users.dms_target:
+        return
+    user = sql.Identifier(planned.users.dms_target)
+    named = [table.sql for table in definitions.tables(source, planned.schemas)]
+    lacking = target.value(_LACKING, (planned.users.dms_target, list(planned.schemas)))
+    if not named or not (lacking or any(step.kind == "TABLE" for step in planned.steps)):
+        planned.there.append(f"RIGHTS {planned.users.dms_target}")
+        return
+    grants = [sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(name), user) for name in planned.schemas]
+    on_tables = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {} TO {}")
+    grants.append(on_tables.format(sql.SQL(", ").join(named), user))
+    planned.steps.append(Step("RIGHTS", planned.users.dms_target, _texts(target, *grants), must=True))
+
+
+def _texts(database: Database, *statements: sql.Composable) -> tuple[str, ...]:
+    return tuple(each.as_string(database.connection) for each in statements)
+
+
+def shown(planned: Plan) -> Iterable[str]:
+    """The statements of a plan as a script, each with its side where that is the source."""
+    for step in planned.steps:
+        if step.statements:
+            yield f"-- {step}" + (" (in the source)" if step.side == "source" else "")
+            for statement in step.shown or step.statements:
+                yield statement if statement.startswith("--") else f"{statement.removesuffix(';')};"
+        elif step.kept and not step.kept[0].is_done:
+            yield f"-- {step}: kept until {step.kept[0].moment.replace('_', ' the ')}"
+    for softened in planned.softened:
+        yield f"{softened.undo};"
