@@ -159,7 +159,7 @@ def test_a_protected_instance_is_not_deleted(account: Account, database: Templat
     [
         ({"EngineVersion": "17.99"}, "Cannot find version 17.99 for postgres"),
         ({"DBInstanceClass": "db.t2.nano"}, "does not support creating a DB instance with the following combination"),
-        ({"MasterUsername": "postgres"}, "MasterUsername postgres cannot be used as it is a reserved word"),
+        ({"MasterUsername": "admin"}, "MasterUsername admin cannot be used as it is a reserved word"),
         ({"MasterUserPassword": "short"}, "not 8 to 128 characters long"),
         ({"MasterUserPassword": "with a space"}, "is not a valid password"),
         ({"DBSubnetGroupName": "nowhere"}, "DBSubnetGroup not found: nowhere"),

@@ -160,15 +160,39 @@ STILL_WRONG = {
         from ministack.services import cloudwatch_logs
         wrong = "nextToken" not in inspect.getsource(cloudwatch_logs._filter_log_events)
     """,
-    "rds.operations._delete_subnet_group": """
+    "rds.parameter_groups._delete_subnet_group": """
         import inspect
         from ministack.services import rds
         wrong = "_instances" not in inspect.getsource(rds._delete_subnet_group)
     """,
-    "rds.operations._delete_parameter_group": """
+    "rds.parameter_groups._delete_parameter_group": """
         import inspect
         from ministack.services import rds
         wrong = "_instances" not in inspect.getsource(rds._ACTION_MAP["DeleteDBParameterGroup"])
+    """,
+    "rds.parameter_groups._modify": """
+        from ministack.services import rds
+        rds._param_groups["g"] = {"DBParameterGroupName": "g", "DBParameterGroupFamily": "postgres17", "Parameters": {}}
+        first = "Parameters.Parameter.1."
+        request = {"DBParameterGroupName": ["g"], first + "ParameterName": ["no_such"], first + "ParameterValue": ["1"],
+                   first + "ApplyMethod": ["immediate"]}
+        wrong = rds._ACTION_MAP["ModifyDBParameterGroup"](request)[0] == 200
+    """,
+    "rds.instances._clusters": """
+        from ministack.services import rds
+        from ministack.services.cloudformation import provisioners
+        properties = {"Engine": "Aurora-PostgreSQL", "MasterUsername": "owner", "MasterUserPassword": "0123456789"}
+        try:
+            name, _ = provisioners._RESOURCE_HANDLERS["AWS::RDS::DBCluster"]["create"]("Cluster", properties, "stack")
+            wrong = rds._clusters[name]["Engine"] != "aurora-postgresql"
+        except ValueError:
+            wrong = True
+    """,
+    "lambda_._inline": """
+        import io, zipfile
+        from ministack.services.cloudformation import provisioners
+        package = provisioners._zip_inline("import cfnresponse", "index.handler")
+        wrong = "cfnresponse.py" not in zipfile.ZipFile(io.BytesIO(package)).namelist()
     """,
     "ec2.resources._vpcs": HOST_BITS,
     "ec2.resources._subnets": HOST_BITS,

@@ -194,6 +194,7 @@ class lambda_:
 
     execute = Private("ministack.services.lambda_svc._execute_function_with_config_scope")
     fetch_code = Private("ministack.services.lambda_svc._fetch_code_from_s3")
+    functions = Private("ministack.services.lambda_svc._functions")
     find_function = Private("ministack.services.lambda_svc._get_func_record_for_ref")
     region_message = Private("ministack.services.lambda_svc.s3_code_region_message")
     with_vpc_id = Private("ministack.services.lambda_svc._vpc_config_with_id")
@@ -270,6 +271,12 @@ class sns:
     """SNS."""
 
     topics = Private("ministack.services.sns._topics")
+
+
+class sqs:
+    """SQS."""
+
+    queues = Private("ministack.services.sqs._queues")
 
 
 class sts:

@@ -8,8 +8,12 @@ another.
 
 from __future__ import annotations
 
+import datetime
 import fnmatch
+import functools
+import importlib.resources
 import importlib.util
+import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -18,9 +22,11 @@ from typing import Any
 
 from ministack.core.responses import get_account_id, get_region, request_scope
 
+from builders.cloud import cfn_response
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers
-from builders.cloud.internals import entries, iam, lambda_, s3
+from builders.cloud.iam import permissions
+from builders.cloud.internals import entries, iam, lambda_, s3, sqs
 from builders.cloud.patches import patch, patch_value
 from builders.policy_documents import allows, as_list, principals, statements, trusts_service
 from builders.resource_types import Json
@@ -68,14 +74,122 @@ def _runtime(original: Any, name: str) -> tuple[str, str]:
     return str(interpreter.path) if binary == sys.executable else binary, script
 
 
-def check_function(properties: Mapping[str, Json], _physical_id: str | None) -> None:
-    """Refuse a role that does not exist or that Lambda may not assume (Lambda API reference, CreateFunction)."""
+@patch(
+    "ministack.services.cloudformation.provisioners._zip_inline",
+    why="inline functions lack the module that Lambda adds to them (CloudFormation user guide, cfn-response module)",
+)
+def _inline(original: Any, source: str | None, handler: str, runtime: str = "python3.12") -> bytes | None:
+    package: bytes | None = original(source, handler, runtime)
+    return cfn_response.add_to(package, runtime) if package else package
+
+
+def check_function(properties: Mapping[str, Json], physical_id: str | None) -> None:
+    """Refuse a taken name, a retired runtime, a role that does not exist or that Lambda may not assume, or that may
+    not make the interfaces of a function in a VPC (Lambda API reference, CreateFunction)."""
+    name = properties.get("FunctionName")
+    if name and physical_id is None and name in lambda_.functions:
+        raise ValueError(f"Function already exist: {name} (Service: Lambda, Status Code: 409)")
+    _check_runtime(str(properties.get("Runtime") or ""), "create-block" if physical_id is None else "update-block")
     arn = str(properties["Role"])
     role = iam.roles.get(arn.rsplit("/", 1)[-1])
     if not role or role["Arn"] != arn or not trusts_service(role["AssumeRolePolicyDocument"], "lambda.amazonaws.com"):
         raise ValueError(
             "The role defined for the function cannot be assumed by Lambda. (Service: Lambda, Status Code: 400)"
         )
+    in_vpc = (properties.get("VpcConfig") or {}).get("SubnetIds")
+    if in_vpc and not permissions.role_allows(role, "ec2:CreateNetworkInterface"):
+        raise ValueError(
+            "The provided execution role does not have permissions to call CreateNetworkInterface on EC2 (Service: "
+            "Lambda, Status Code: 400)"
+        )
+
+
+def _check_runtime(runtime: str, block: str) -> None:
+    """Refuse a runtime after the day on which Lambda blocks it (Lambda developer guide, "Lambda runtimes")."""
+    day = (_lifecycle().get(runtime) or {}).get(block)
+    if day and datetime.date.fromisoformat(day) <= datetime.datetime.now(datetime.UTC).date():
+        raise ValueError(
+            f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. "
+            "We recommend you use a supported runtime while creating or updating functions. (Service: Lambda, Status "
+            "Code: 400)"
+        )
+
+
+@functools.cache
+def _lifecycle() -> dict[str, dict[str, str]]:
+    """Return cfn-lint's {runtime: {"create-block": day, "update-block": day}}."""
+    file = importlib.resources.files("cfnlint.data.AdditionalSpecs") / "LmbdRuntimeLifecycle.json"
+    found: dict[str, dict[str, str]] = json.loads(file.read_text())
+    return found
+
+
+# {service of an event source: (actions that the role needs, what Lambda says)}; Lambda developer guide, the pages on
+# SQS, Kinesis and DynamoDB as event sources.
+_OF_SOURCES = {
+    "sqs": (
+        ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+        "The provided execution role does not have permissions to call {call} on SQS",
+    ),
+    "kinesis": (
+        ("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:DescribeStream", "kinesis:ListShards"),
+        "Cannot access stream {arn}. Please ensure the role can perform the GetRecords, GetShardIterator, "
+        "DescribeStream, ListShards, and ListStreams Actions on your stream in IAM.",
+    ),
+    "dynamodb": (
+        ("dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream"),
+        "Cannot access stream {arn}. Please ensure the role can perform the GetRecords, GetShardIterator, "
+        "DescribeStream, and ListStreams Actions on your stream in IAM.",
+    ),
+}
+
+
+def check_event_source(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse a source that is not there, that the role may not read, or whose numbers do not fit the function's."""
+    function, _, _ = lambda_.find_function(str(properties["FunctionName"]))
+    arn = str(properties.get("EventSourceArn") or "")
+    service = arn.split(":")[2] if arn.startswith("arn:") else ""
+    if function is None:
+        raise ValueError(f"Function not found: {properties['FunctionName']} (Service: Lambda, Status Code: 404)")
+    if service not in _OF_SOURCES:
+        return
+    actions, sentence = _OF_SOURCES[service]
+    role = iam.roles.get(str(function["config"]["Role"]).rsplit("/", 1)[-1])
+    for action in actions:
+        if role and not permissions.role_allows(role, action, arn):
+            refusal = sentence.format(call=action.partition(":")[2], arn=arn)
+            raise ValueError(f"{refusal} (Service: Lambda, Status Code: 400)")
+    if service == "sqs":
+        _check_queue(arn, properties, int(function["config"]["Timeout"]))
+    elif not properties.get("StartingPosition"):
+        raise ValueError(
+            "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must "
+            "not be null. (Service: Lambda, Status Code: 400)"
+        )
+
+
+def _check_queue(arn: str, properties: Mapping[str, Json], timeout: int) -> None:
+    queue = next((each for each in sqs.queues.values() if each["attributes"].get("QueueArn") == arn), None)
+    if queue is None:
+        if arn.split(":")[4] == get_account_id():
+            raise ValueError(
+                "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS "
+                "Error Message: The specified queue does not exist. (Service: Lambda, Status Code: 400)"
+            )
+        return
+    visible = int(queue["attributes"].get("VisibilityTimeout", 30))
+    if visible < timeout:
+        raise ValueError(
+            f"Queue visibility timeout: {visible} seconds is less than Function timeout: {timeout} seconds (Service: "
+            "Lambda, Status Code: 400)"
+        )
+    size = int(properties.get("BatchSize") or 10)
+    if size > _LARGEST_BATCH and (arn.endswith(".fifo") or not properties.get("MaximumBatchingWindowInSeconds")):
+        reason = "FIFO queues" if arn.endswith(".fifo") else "a batch window that is not set"
+        raise ValueError(f"Maximum batch size is {_LARGEST_BATCH} for {reason}. (Service: Lambda, Status Code: 400)")
+
+
+_LARGEST_BATCH = 10
+"""Messages in a batch of a FIFO queue, or without a batch window (Lambda API reference, BatchSize)."""
 
 
 def check_permission(properties: Mapping[str, Json], _physical_id: str | None) -> None:

@@ -22,7 +22,7 @@ from builders.cloud.cloudformation.records import Handlers, Made
 from builders.cloud.dms import faults as dms
 from builders.cloud.ec2 import checks as ec2
 from builders.cloud.iam import authorization, checks as iam
-from builders.cloud.rds import checks as rds
+from builders.cloud.rds import checks as rds, parameter_groups
 from builders.cloud.server import faults
 from builders.resource_types import Json, ResourceType
 
@@ -44,15 +44,21 @@ _CHECKS: Mapping[str, Check] = {
     "AWS::IAM::Role": iam.check_role,
     "AWS::IAM::User": iam.check_identity,
     "AWS::KMS::Key": kms.check_key,
+    "AWS::Lambda::EventSourceMapping": lambda_.check_event_source,
     "AWS::Lambda::Function": lambda_.check_function,
     "AWS::Lambda::Permission": lambda_.check_permission,
     "AWS::Logs::LogGroup": cloudwatch.check_log_group,
+    "AWS::RDS::DBParameterGroup": parameter_groups.check,
     "AWS::RDS::DBSubnetGroup": rds.check_subnet_group,
+    "AWS::S3::Bucket": s3.check_bucket,
+    "AWS::S3::BucketPolicy": s3.check_policy,
 }
 
 _DELETIONS: Mapping[str, Callable[[str, Properties], None]] = {
     "AWS::IAM::ManagedPolicy": iam.check_policy_deletion,
     "AWS::IAM::Role": iam.check_role_deletion,
+    "AWS::RDS::DBParameterGroup": parameter_groups.check_parameter_group_deletion,
+    "AWS::RDS::DBSubnetGroup": parameter_groups.check_subnet_group_deletion,
     "AWS::S3::Bucket": s3.check_deletion,
 }
 """What takes the physical id and the properties, and raises ValueError where the service refuses the deletion."""

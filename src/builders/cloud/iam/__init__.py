@@ -3,5 +3,6 @@
 checks.py         refusals: names, trust policies, permission policies
 entities.py       groups, memberships, keys and inline policies of templates; attachments
 assume_role.py    AssumeRole, which the trust policy of the role decides
+permissions.py    what a role may do, as another service asks it
 authorization.py  the parts of a request that ministack's evaluator does not know (`--auth`)
 """

@@ -15,11 +15,22 @@ from cfnlint.jsonschema import StandardValidator
 from ministack.core.responses import get_region
 
 from builders.cloud.internals import ec2, kms, rds
+from builders.cloud.rds import storage
 from builders.resource_types import Json
 
-_RESERVED_USERS = frozenset({"admin", "postgres", "rdsadmin", "rds_superuser", "rdsrepladmin", "public"})
+_RESERVED_USERS: Mapping[str, frozenset[str]] = {
+    "postgres": frozenset({"admin", "rdsadmin", "rds_superuser", "rdsrepladmin", "public"}),
+    "mysql": frozenset({"rdsadmin", "rdsrepladmin"}),
+    "mariadb": frozenset({"rdsadmin", "rdsrepladmin"}),
+}
 """Not all of them are documented; RDS answers "MasterUsername X cannot be used as it is a reserved word used by the
-engine"."""
+engine". `postgres` is the console's own suggestion, and taken."""
+
+_RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
+
+# Engines that no longer have a version of these major versions (RDS user guide, "MariaDB on Amazon RDS versions",
+# "MySQL on Amazon RDS versions"; cfn-lint has no list of retired ones for MariaDB).
+_RETIRED_MAJORS = {"mariadb": ("10.0", "10.1", "10.2", "10.3")}
 
 
 def check_engine(properties: Mapping[str, Json]) -> None:
@@ -30,14 +41,55 @@ def check_engine(properties: Mapping[str, Json]) -> None:
 
 
 def check_instance(properties: Mapping[str, Json], existing: str | None) -> None:
-    """Refuse a PostgreSQL instance that RDS would refuse. Raises ValueError with RDS's sentence."""
-    name = str(properties.get("DBInstanceIdentifier", "")).lower()
+    """Refuse an instance that RDS would refuse. Raises ValueError with RDS's sentence."""
+    name, engine = str(properties.get("DBInstanceIdentifier", "")).lower(), str(properties.get("Engine"))
     if existing is None and name and name in rds.instances:
         raise ValueError(f"DB instance {name} already exists (Service: Rds, Status Code: 400)")
-    _check_version(properties)
-    _check_login(properties)
+    if name and not re.fullmatch(r"[a-z](-?[a-z0-9]){0,62}", name):
+        raise ValueError(
+            "The parameter DBInstanceIdentifier is not a valid identifier. Identifiers must begin with a letter; "
+            "must contain only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two "
+            "consecutive hyphens."
+        )
+    _check_version(properties, is_new=existing is None)
+    if engine == "postgres":
+        _check_class(properties)
+    if engine in _RESERVED_USERS and not properties.get("DBClusterIdentifier"):
+        _check_login(properties)
+        _check_database_name(properties)
+        storage.check(properties)
+    storage.check_windows(properties)
+    _check_logs(properties)
     _check_surroundings(properties)
     _check_combinations(properties)
+
+
+def _check_database_name(properties: Mapping[str, Json]) -> None:
+    """Refuse a database name that RDS does not take (RDS API reference, CreateDBInstance, DBName)."""
+    name = str(properties.get("DBName") or "")
+    if name and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name):
+        raise ValueError("DBName must begin with a letter and contain only alphanumeric characters. (Service: Rds, "
+                         "Status Code: 400, Error Code: InvalidParameterValue)")  # fmt: skip
+    if name.lower() in _RESERVED_DATABASES:
+        raise ValueError(f"DBName {name} cannot be used as it is a reserved word used by the engine")
+
+
+# RDS user guide, "Monitoring Amazon RDS log files": the logs that each engine exports.
+_LOGS = {
+    "postgres": {"postgresql", "upgrade", "iam-db-auth-error"},
+    "mysql": {"audit", "error", "general", "slowquery", "iam-db-auth-error"},
+    "mariadb": {"audit", "error", "general", "slowquery", "iam-db-auth-error"},
+}
+
+
+def _check_logs(properties: Mapping[str, Json]) -> None:
+    engine = str(properties.get("Engine"))
+    unknown = sorted(set(properties.get("EnableCloudwatchLogsExports") or ()) - _LOGS.get(engine, set()))
+    if engine in _LOGS and unknown:
+        raise ValueError(
+            f"You cannot use the log types '{', '.join(unknown)}' with engine version {engine} "
+            f"{properties.get('EngineVersion', '')}. For supported log types, see the documentation."
+        )
 
 
 def check_subnet_group(properties: Mapping[str, Json], _physical_id: str | None = None) -> None:
@@ -72,10 +124,38 @@ def _versions() -> tuple[str, ...]:
     return ()
 
 
-def _check_version(properties: Mapping[str, Json]) -> None:
+@functools.cache
+def _listed(file: str, engine: str, part: str) -> frozenset[str]:
+    """Return the versions of an engine in one of cfn-lint's lists; empty where it has none."""
+    for rule in _offered(file)["allOf"]:
+        conditions = rule["if"]["properties"]
+        found = rule[part]["properties"].get("EngineVersion") or {}
+        if conditions["Engine"].get("const") == engine and isinstance(found, dict) and "enum" in found:
+            return frozenset(map(str, found["enum"]))
+    return frozenset()
+
+
+def _check_version(properties: Mapping[str, Json], *, is_new: bool) -> None:
+    """Refuse a version that RDS does not have, and for a new instance one that it no longer makes."""
+    version, engine = properties.get("EngineVersion"), str(properties.get("Engine"))
+    offered = _listed("engine_version.json", engine, "then")
+    if version is None or not offered:
+        return
+    retired = _listed("engine_version_deprecated.json", engine, "if")
+    # A major version alone means its newest minor one, so it is there as long as one of them is.
+    is_major = any(each.startswith(f"{version}.") for each in offered - retired)
+    of_old = any(
+        str(version) == each or str(version).startswith(f"{each}.") for each in _RETIRED_MAJORS.get(engine, ())
+    )
+    restored = properties.get("DBSnapshotIdentifier") or properties.get("SourceDBInstanceIdentifier")
+    if str(version) not in offered or (
+        is_new and not restored and (of_old or (str(version) in retired and not is_major))
+    ):
+        raise ValueError(f"Cannot find version {version} for {engine} (Service: Rds, Status Code: 400)")
+
+
+def _check_class(properties: Mapping[str, Json]) -> None:
     version = properties.get("EngineVersion")
-    if version is not None and str(version) not in _versions():
-        raise ValueError(f"Cannot find version {version} for postgres (Service: Rds, Status Code: 400)")
     combination = {
         "Engine": "postgres",
         "LicenseModel": "postgresql-license",
@@ -99,9 +179,10 @@ def _check_login(properties: Mapping[str, Json]) -> None:
     user = str(properties.get("MasterUsername", ""))
     if not user and not restored:
         raise ValueError("The parameter MasterUsername must be provided and must not be blank.")
-    if user.lower() in _RESERVED_USERS or user.lower().startswith("pg_"):
+    engine = str(properties.get("Engine"))
+    if user.lower() in _RESERVED_USERS[engine] or (engine == "postgres" and user.lower().startswith("pg_")):
         raise ValueError(f"MasterUsername {user} cannot be used as it is a reserved word used by the engine")
-    if user and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", user):
+    if user and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}" if engine == "postgres" else r"[A-Za-z]\w{0,31}", user):
         raise ValueError("The parameter MasterUsername is not a valid identifier.")
     managed = properties.get("ManageMasterUserPassword") is True
     password = properties.get("MasterUserPassword")
@@ -132,7 +213,7 @@ def _check_surroundings(properties: Mapping[str, Json]) -> None:
     parameters = properties.get("DBParameterGroupName")
     if parameters and not parameters.startswith("default.") and parameters not in rds.parameter_groups:
         raise ValueError(f"DBParameterGroup not found: {parameters}")
-    if parameters in rds.parameter_groups and properties.get("EngineVersion"):
+    if parameters in rds.parameter_groups and properties.get("EngineVersion") and properties["Engine"] == "postgres":
         family = rds.parameter_groups[parameters]["DBParameterGroupFamily"]
         if family != "postgres" + str(properties["EngineVersion"]).split(".", maxsplit=1)[0]:
             raise ValueError(
@@ -166,7 +247,3 @@ def _check_combinations(properties: Mapping[str, Json]) -> None:
                          "MonitoringRoleARN value.")  # fmt: skip
     if properties.get("MultiAZ") is True and properties.get("AvailabilityZone"):
         raise ValueError("Requesting a specific availability zone is not valid for Multi-AZ instances.")
-    storage = int(properties.get("AllocatedStorage") or 20)
-    most = properties.get("MaxAllocatedStorage")
-    if most is not None and int(most) <= storage:
-        raise ValueError("Max storage size must be greater than storage size")

@@ -15,6 +15,7 @@ from typing import Any
 
 from cryptography import x509
 from ministack.core import persistence
+from ministack.core.responses import get_account_id, get_region, request_scope
 from pg8000.native import identifier, literal
 
 from builders.cloud.cloudformation.records import Handlers, Made
@@ -122,7 +123,17 @@ class Databases:
         }
 
     def _fill(self, server: postgres.Server, instance: Mapping[str, Json], properties: Mapping[str, Json]) -> None:
-        """Start a server with the data of the snapshot that the template names, or as a new instance has it."""
+        """Start a server with the data of the snapshot that the template names, a replica with its source's, or as a
+        new instance has it."""
+        source = source_of(properties)
+        if source and source["DBInstanceArn"] in self.servers:
+            copy = server.directory.with_name(f"{server.directory.name}-copy")
+            self.servers[source["DBInstanceArn"]].copy_data(copy)
+            server.initialise(copy)
+            shutil.rmtree(copy)
+            server.settings["default_transaction_read_only"] = "on"
+            server.start()
+            return
         if not properties.get("DBSnapshotIdentifier"):
             server.initialise()
             server.start()
@@ -150,19 +161,19 @@ databases = Databases()
 )
 def _instances(inner: Handlers) -> Handlers:
     def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
+        properties = inherited(_in_lower_case(properties))
         checks.check_engine(properties)
-        if properties.get("Engine") != "postgres":
-            made: Made = inner["create"](logical_id, properties, stack)
-            return made
         checks.check_instance(properties, existing=None)
-        physical_id, _ = inner["create"](logical_id, _in_lower_case(properties), stack)
-        _start(physical_id, properties)
+        physical_id, _ = inner["create"](logical_id, properties, stack)
+        if properties.get("Engine") == "postgres":
+            _start(physical_id, properties)
+        _link_to_source(physical_id, properties)
         return physical_id, rds.attributes(rds.instances[physical_id])
 
     def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
-        if new.get("Engine") == "postgres":
-            checks.check_instance(new, existing=physical_id)
-        made: Made = inner["update"](physical_id, _in_lower_case(old), _in_lower_case(new), stack, logical_id)
+        old, new = (inherited(_in_lower_case(each), is_new=False) for each in (old, new))
+        checks.check_instance(new, existing=physical_id)
+        made: Made = inner["update"](physical_id, old, new, stack, logical_id)
         if made[0] == physical_id and new.get("Engine") == "postgres":
             _change(rds.instances[physical_id], old, new)
             return physical_id, rds.attributes(rds.instances[physical_id])
@@ -172,10 +183,71 @@ def _instances(inner: Handlers) -> Handlers:
         instance = rds.instances.get(physical_id) or {}
         if instance.get("DeletionProtection"):
             raise ValueError("Cannot delete protected DB Instance, please disable deletion protection and try again.")
+        source = rds.instances.get(instance.get("ReadReplicaSourceDBInstanceIdentifier") or "")
+        if source and physical_id in source["ReadReplicaDBInstanceIdentifiers"]:
+            source["ReadReplicaDBInstanceIdentifiers"].remove(physical_id)
         inner["delete"](physical_id, properties)
         databases.remove(instance.get("DBInstanceArn", ""))
 
     return {**inner, "create": create, "update": update, "update_with_logical_id": True, "delete": delete}
+
+
+@patch_value(
+    "ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::RDS::DBCluster]",
+    why="an engine in capitals is another engine; RDS takes engine names in any case",
+)
+def _clusters(inner: Handlers) -> Handlers:
+    def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
+        made: Made = inner["create"](logical_id, _in_lower_case(properties), stack)
+        return made
+
+    def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], *more: str) -> Made:
+        made: Made = inner["update"](physical_id, _in_lower_case(old), _in_lower_case(new), *more)
+        return made
+
+    return {**inner, "create": create, "update": update}
+
+
+def source_of(properties: Mapping[str, Json]) -> dict[str, Json] | None:
+    """Return the instance that a read replica follows, by its name or its ARN; None where there is none."""
+    identifier = str(properties.get("SourceDBInstanceIdentifier") or "")
+    parts = identifier.split(":")
+    region = parts[3] if identifier.startswith("arn:") else properties.get("SourceRegion") or get_region()
+    with request_scope(get_account_id(), region):
+        found: dict[str, Json] | None = rds.instances.get(parts[-1].lower()) if identifier else None
+    return found
+
+
+def inherited(properties: Mapping[str, Json], *, is_new: bool = True) -> dict[str, Json]:
+    """Return the properties with what an instance takes from elsewhere: a replica from its source, an instance from
+    its snapshot or its cluster (RDS API reference, CreateDBInstanceReadReplica). Raises ValueError."""
+    result = dict(properties)
+    snapshot = rds.snapshots.get(str(properties.get("DBSnapshotIdentifier") or "").rsplit(":", 1)[-1])
+    if snapshot and not result.get("Engine"):
+        result["Engine"] = snapshot["Engine"]
+    if not properties.get("SourceDBInstanceIdentifier"):
+        return result
+    source = source_of(properties)
+    if source is None and not is_new:
+        return result
+    if source is None:
+        name = properties["SourceDBInstanceIdentifier"]
+        raise ValueError(f"DBInstance {name} not found. (Service: Rds, Status Code: 404)")
+    if is_new and not int(source.get("BackupRetentionPeriod") or 0):
+        raise ValueError(
+            "Automated backups are not enabled for this database instance. To enable automated backups, use "
+            "ModifyDBInstance to set the backup retention period to a non-zero value. (Service: Rds, Status Code: 400)"
+        )
+    taken = ("Engine", "EngineVersion", "MasterUsername", "AllocatedStorage", "StorageType", "Iops", "StorageEncrypted")
+    of_source = {name: source[name] for name in taken if source.get(name) not in (None, "")}
+    return {**of_source, **{name: value for name, value in result.items() if value is not None}}
+
+
+def _link_to_source(physical_id: str, properties: Mapping[str, Json]) -> None:
+    source = source_of(properties)
+    if source:
+        rds.instances[physical_id]["ReadReplicaSourceDBInstanceIdentifier"] = source["DBInstanceIdentifier"]
+        source["ReadReplicaDBInstanceIdentifiers"].append(physical_id)
 
 
 def _start(physical_id: str, properties: Mapping[str, Json]) -> None:
@@ -248,9 +320,9 @@ def _set_password(server: postgres.Server, user: str, password: str) -> None:
 
 
 def _in_lower_case(properties: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the properties with the identifier as RDS stores it: in lower case."""
-    name = properties.get("DBInstanceIdentifier")
-    return {**properties, "DBInstanceIdentifier": str(name).lower()} if name else dict(properties)
+    """Return the properties with identifier and engine as RDS stores them: in lower case."""
+    lower = {name: str(properties[name]).lower() for name in ("DBInstanceIdentifier", "Engine") if properties.get(name)}
+    return {**properties, **lower}
 
 
 def describe(instance: dict[str, Json], properties: Mapping[str, Json], server: postgres.Server) -> None:
@@ -300,5 +372,5 @@ def populate(server: postgres.Server, properties: Mapping[str, Json]) -> None:
         f"GRANT rds_superuser, rds_replication, rds_password TO {master} WITH ADMIN OPTION",
         f"ALTER DATABASE postgres OWNER TO {master}",
     )
-    if properties.get("DBName"):
+    if properties.get("DBName") not in (None, "", "postgres"):  # which is always there
         server.administer(f"CREATE DATABASE {identifier(str(properties['DBName']))} OWNER {master}")

@@ -50,47 +50,6 @@ def _delete_snapshot(original: Any, parameters: Mapping[str, Json]) -> Any:
     return original(parameters)
 
 
-_IN_USE = "what an instance uses is deleted below it"
-
-
-@patch("ministack.services.rds._ACTION_MAP[DeleteDBSubnetGroup]", why=_IN_USE)
-def _delete_subnet_group(original: Any, parameters: Mapping[str, Json]) -> Any:
-    name = rds.parameter(parameters, "DBSubnetGroupName")
-    if users := users_of_subnet_group(name):
-        sentence = f"Cannot delete the subnet group '{name}' because at least one database instance: {users[0]} is "
-        return rds.error("InvalidDBSubnetGroupStateFault", f"{sentence}still using it.", 400)
-    return original(parameters)
-
-
-@patch("ministack.services.rds._ACTION_MAP[DeleteDBParameterGroup]", why=_IN_USE)
-def _delete_parameter_group(original: Any, parameters: Mapping[str, Json]) -> Any:
-    name = rds.parameter(parameters, "DBParameterGroupName")
-    if name.startswith("default."):
-        return rds.error("InvalidDBParameterGroupState", "Default DBParameterGroup cannot be deleted: " + name, 400)
-    if users_of_parameter_group(name):
-        sentence = "One or more database instances are still members of this parameter group, so the group cannot be "
-        return rds.error("InvalidDBParameterGroupState", f"{sentence}deleted", 400)
-    return original(parameters)
-
-
-def users_of_subnet_group(name: str) -> list[str]:
-    """Return the instances in a subnet group."""
-    return [
-        each["DBInstanceIdentifier"]
-        for each in rds.instances.values()
-        if ((each.get("DBSubnetGroup") or {}).get("DBSubnetGroupName") or "").lower() == name.lower()
-    ]
-
-
-def users_of_parameter_group(name: str) -> list[str]:
-    """Return the instances with a parameter group."""
-    return [
-        each["DBInstanceIdentifier"]
-        for each in rds.instances.values()
-        if any(group["DBParameterGroupName"] == name for group in each.get("DBParameterGroups") or ())
-    ]
-
-
 @patch("ministack.services.rds._ACTION_MAP[DeleteDBInstance]", why=_NO_SERVER)
 def _delete(original: Any, parameters: Mapping[str, Json]) -> Any:
     instance = rds.find_instance(rds.parameter(parameters, "DBInstanceIdentifier"))

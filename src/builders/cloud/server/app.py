@@ -46,7 +46,7 @@ from builders.cloud.ec2 import checks as ec2_checks, names, resources
 from builders.cloud.iam import assume_role, authorization, entities
 from builders.cloud.internals import cloudformation, sts
 from builders.cloud.organizations import api as organizations
-from builders.cloud.rds import instances, operations
+from builders.cloud.rds import instances, operations, parameter_groups
 from builders.cloud.secretsmanager import policies, rotation, secrets
 from builders.cloud.server import accounts, faults, lists, state
 from builders.cloud.server.faults import Application, Receive, Scope, Send
@@ -75,6 +75,7 @@ PATCHED = (
     names,
     instances,
     operations,
+    parameter_groups,
     secrets,
     policies,
     rotation,
