@@ -441,6 +441,14 @@ STILL_WRONG = {
         from ministack.services.cloudformation import changesets
         wrong = "NextToken" not in inspect.getsource(changesets._describe_change_set)
     """,
+    "cloudformation.descriptions._xml": """
+        from ministack.services.cloudformation import helpers
+        wrong = b"\\x01" in helpers._xml(200, "a", "\\x01")[2]
+    """,
+    "cloudformation.descriptions._error": """
+        from ministack.services.cloudformation import helpers
+        wrong = b"\\x01" in helpers._error("ValidationError", "\\x01")[2]
+    """,
     "cloudformation.descriptions._describe_stacks": STACKS
     + """
         in_turn(("CreateStack", stack("shown", Q=QUEUE) | {"TimeoutInMinutes": "5"}))

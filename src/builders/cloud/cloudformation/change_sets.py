@@ -275,16 +275,12 @@ def _properties(
     for name, resource in (template.get("Resources") or {}).items():
         if not templates.is_made(resource, conditions):
             continue
+        context = (known, visible, conditions, template.get("Mappings") or {}, stack["StackName"], stack["StackId"])
         properties = _marked(resource.get("Properties") or {}, names)
-        found[name] = cloudformation.resolve(
-            properties,
-            known,
-            visible,
-            conditions,
-            template.get("Mappings") or {},
-            stack["StackName"],
-            stack["StackId"],
-        )
+        try:
+            found[name] = cloudformation.resolve(properties, *context)
+        except ValueError:  # an export that is not there, say, which the execution reports
+            found[name] = dict.fromkeys(properties, KNOWN_AFTER_APPLY)
     return found
 
 

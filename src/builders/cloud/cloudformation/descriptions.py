@@ -6,7 +6,8 @@ reference, Stack.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 
 from builders.cloud.cloudformation import templates, wire
 from builders.cloud.cloudformation.requests import Handler
@@ -17,8 +18,26 @@ from builders.cloud.server import pages
 from builders.resource_types import Json
 
 STACKS_ON_A_PAGE = 100
+_NOT_IN_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+"""Characters that no XML document may have (W3C, "Extensible Markup Language 1.0", Char)."""
 _DELETED = "DELETE_COMPLETE"
 _DRIFT = ("StackDriftStatus", "LastCheckTimestamp")
+
+
+@patch(
+    "ministack.services.cloudformation.helpers._xml",
+    why="an answer may have characters that XML does not have, and then no client can read it",
+)
+def _xml(original: Callable[[int, str, str], Response], status: int, root: str, inner: str) -> Response:
+    return original(status, root, _NOT_IN_XML.sub("?", inner))
+
+
+@patch(
+    "ministack.services.cloudformation.helpers._error",
+    why="an error may quote characters that XML does not have, and then no client can read it",
+)
+def _error(original: Callable[..., Response], code: str, message: str, status: int = 400) -> Response:
+    return original(code, _NOT_IN_XML.sub("?", message), status)
 
 
 @patch(

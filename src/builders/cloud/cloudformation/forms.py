@@ -301,7 +301,9 @@ def _check_resource(name: str, resource: Json) -> None:
     for key in resource:
         if key not in _RESOURCE_KEYS and key != _TRANSFORM:
             raise Malformed(f"Invalid template resource property '{key}'")
-    _require_texts(resource, "Type", "Condition", "Description", "Version")
+    if not isinstance(resource["Type"], str):
+        raise Malformed("Template format error: Every Type member must be a string.")
+    _require_texts(resource, "Condition", "Description", "Version")
     for key in ("Properties", "Metadata", "CreationPolicy", "UpdatePolicy"):
         if not isinstance(resource.get(key, {}), dict):
             raise Malformed(f"{UNRECORDED}[/Resources/{name}/{key}] {key} must be an object.")

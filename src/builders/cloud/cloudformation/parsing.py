@@ -86,7 +86,10 @@ def _parse_template(_original: Any, body: str) -> dict[str, Json]:
 
 def _read_json(body: str) -> Json:
     try:
-        return json.loads(body)
+        template = json.loads(body)
+        if "\\ud" in body.lower():  # half of a pair, perhaps, which no answer can carry
+            template = json.loads(json.dumps(template, ensure_ascii=False).encode("utf-8", "replace"))
+        return template
     except json.JSONDecodeError as error:
         raise ValueError(f"JSON not well-formed. ({_place(body, error)})") from error
     except RecursionError as error:

@@ -124,7 +124,7 @@ def _check_what_is_made(
                 f"{prefix}Unresolved resource dependencies [{', '.join(sorted(lost))}] in the {section} block of the "
                 "template"
             )
-    _check_mapping_keys(list(values.values()), template, params)
+    _check_choices(list(values.values()), template, params)
 
 
 def is_made(member: Mapping[str, Json], conditions: Mapping[str, bool]) -> bool:
@@ -144,18 +144,27 @@ def _taken(node: Json, conditions: Mapping[str, bool]) -> Json:
     return {key: _taken(value, conditions) for key, value in node.items()}
 
 
-def _check_mapping_keys(node: Json, template: Mapping[str, Json], parameters: Json) -> None:
-    """Refuse Fn::FindInMap with keys that the mapping lacks, where parameters give them. Raises ValueError."""
+def _check_choices(node: Json, template: Mapping[str, Json], parameters: Json) -> None:
+    """Refuse Fn::FindInMap and Fn::Select that find nothing with these parameters. Raises ValueError.
+
+    What depends on resources, exports or secrets is found out while the stack is made.
+    """
     if isinstance(node, list):
         for each in node:
-            _check_mapping_keys(each, template, parameters)
+            _check_choices(each, template, parameters)
     elif isinstance(node, dict):
-        if "Fn::FindInMap" in node and not any(
-            name in template["Resources"] for name, _ in cloudformation.references(node)
-        ):
+        if {"Fn::FindInMap", "Fn::Select"} & set(node) and not _depends(node, template["Resources"]):
             cloudformation.resolve(node, {}, parameters, {}, template.get("Mappings") or {}, "", "")
         for value in node.values():
-            _check_mapping_keys(value, template, parameters)
+            _check_choices(value, template, parameters)
+
+
+def _depends(node: Json, resources: Mapping[str, Json]) -> bool:
+    """Return whether a value depends on what is not known before a stack is made."""
+    if any(name in resources for name, _ in cloudformation.references(node)):
+        return True
+    text = repr(node)
+    return any(each in text for each in ("Fn::ImportValue", "Fn::GetStackOutput", "Fn::If", "{{resolve:"))
 
 
 @patch(
