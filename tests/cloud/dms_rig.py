@@ -157,7 +157,8 @@ class Task:
             self.dms.test_connection(ReplicationInstanceArn=told["ReplicationInstanceArn"], EndpointArn=told[side])
 
         def found() -> dict[str, dict[str, Any]]:
-            every = {each["EndpointArn"]: each for each in self.dms.describe_connections()["Connections"]}
+            listed = self.dms.get_paginator("describe_connections").paginate()
+            every = {each["EndpointArn"]: each for page in listed for each in page["Connections"]}
             return {side[:6].lower(): every[told[side]] for side in ("SourceEndpointArn", "TargetEndpointArn")}
 
         wait_for(lambda: all(each["Status"] != "testing" for each in found().values()))

@@ -42,7 +42,8 @@ def test_the_last_deleted_stacks_are_remembered_and_stacks_that_are_there_all() 
 
         asyncio.run(main())
         events = [name.split("/")[1] for name in cloudformation.stack_events]
-        print(json.dumps([sorted(cloudformation.stacks), events]))
+        names = sorted(each["StackName"] for each in cloudformation.stacks.values())
+        print(json.dumps([names, events]))
     """)
     assert names == ["four", "stays", "two"]
     assert events == ["stays", "four", "two"]
