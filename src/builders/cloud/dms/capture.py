@@ -119,7 +119,7 @@ class Stream:
     """The changes of one slot from a position on."""
 
     def __init__(self, source: Endpoint, slot: str, start: int) -> None:
-        self._connection = source.connect(replication="database")
+        self._connection = source.replicate()
         self._pg = self._connection.pgconn
         self._flushed = start
         self._answered = time.monotonic()

@@ -8,9 +8,11 @@ Extra Connection Attributes (ECAs) when using PostgreSQL as a DMS source" and ".
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,7 @@ import psycopg
 from cryptography import x509
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
+from pg8000.native import literal
 
 from builders.cloud.cloudformation import records
 from builders.cloud.ec2 import name_map
@@ -68,6 +71,11 @@ class Endpoint:
         if "replication" not in more and (script := self.attributes.get("afterconnectscript")):
             session.execute(script.encode())
         return session
+
+    def replicate(self) -> psycopg.Connection[Any]:
+        """Connect as a walsender. Raises `psycopg.Error`, `Unusable`."""
+        with _allowed_to_replicate(self):
+            return self.connect(replication="database")
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Return an attribute that is true or false: DMS takes true, false, Y, N, 1, 0."""
@@ -207,17 +215,32 @@ def _attributes(properties: Mapping[str, Json], own: Mapping[str, Json]) -> dict
     return found
 
 
-def allow_replication(endpoint: Endpoint) -> None:
-    """Let members of rds_replication replicate from a database of the embedded RDS.
+_attribute = threading.Lock()
+
+
+@contextlib.contextmanager
+def _allowed_to_replicate(endpoint: Endpoint) -> Iterator[None]:
+    """Let a member of rds_replication connect to a database of the embedded RDS as a walsender.
 
     On RDS the membership is enough (RDS user guide, "Performing logical replication for Amazon RDS for PostgreSQL");
-    PostgreSQL itself wants the role's attribute REPLICATION.
+    PostgreSQL itself wants the role's attribute REPLICATION, at the moment of the login alone.
     """
     address = resolve(endpoint.host, endpoint.port)
-    for server in databases.servers.values():
-        if address and server.port == address[1]:
+    server = next((each for each in databases.servers.values() if address and each.port == address[1]), None)
+    if server is None:
+        yield
+        return
+    user = literal(endpoint.username)
+    with _attribute:
+        server.administer(
+            "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles AS r JOIN pg_roles AS g ON g.rolname = 'rds_replication' "
+            f"WHERE r.rolname = {user} AND pg_has_role(r.oid, g.oid, 'MEMBER')) "
+            f"THEN EXECUTE format('ALTER ROLE %I REPLICATION', {user}); END IF; END $$"
+        )
+        try:
+            yield
+        finally:
             server.administer(
-                "DO $$ DECLARE member text; BEGIN FOR member IN SELECT r.rolname FROM pg_roles r WHERE r.rolcanlogin "
-                "AND NOT r.rolreplication AND NOT r.rolsuper AND pg_has_role(r.oid, 'rds_replication', 'MEMBER') "
-                "LOOP EXECUTE format('ALTER ROLE %I REPLICATION', member); END LOOP; END $$"
+                f"DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = {user} AND rolreplication) "
+                f"THEN EXECUTE format('ALTER ROLE %I NOREPLICATION', {user}); END IF; END $$"
             )

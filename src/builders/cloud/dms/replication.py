@@ -224,7 +224,6 @@ class _Run:
 
     def _prepare(self, session: psycopg.Connection[Any], source: Endpoint, control: Control) -> None:
         """Have a slot to read from: an own new one before the load, the one before on the way on, or the given one."""
-        endpoints.allow_replication(source)
         _check_source(session)
         given = source.attributes.get("slotname", "")
         if given:

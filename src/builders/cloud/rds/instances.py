@@ -356,6 +356,33 @@ def server_settings(properties: Mapping[str, Json]) -> dict[str, Any]:
     return {"settings": settings, "plain_text_allowed": forced != "1"}
 
 
+_SLOTS_BY_MEMBERSHIP = """
+DO $$
+DECLARE one record; given text;
+BEGIN
+  FOR one IN
+    SELECT proname AS name, 'rds_' || proname AS original, pronargs AS number, provariadic <> 0 AS is_variadic,
+           pg_get_function_arguments(oid) AS arguments, pg_get_function_identity_arguments(oid) AS identity,
+           pg_get_function_result(oid) AS result
+    FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname IN (
+      'pg_create_logical_replication_slot', 'pg_drop_replication_slot', 'pg_replication_slot_advance',
+      'pg_logical_slot_get_changes', 'pg_logical_slot_peek_changes')
+  LOOP
+    SELECT string_agg(CASE WHEN one.is_variadic AND n = one.number THEN 'VARIADIC ' ELSE '' END || '$' || n, ', '
+                      ORDER BY n) INTO given FROM generate_series(1, one.number) AS n;
+    EXECUTE format('ALTER FUNCTION pg_catalog.%I(%s) RENAME TO %I', one.name, one.identity, one.original);
+    EXECUTE format('CREATE FUNCTION pg_catalog.%I(%s) RETURNS %s LANGUAGE sql SECURITY DEFINER AS %L', one.name,
+                   one.arguments, one.result, format('SELECT * FROM pg_catalog.%I(%s)', one.original, given));
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION pg_catalog.%I(%s) FROM PUBLIC', one.name, one.identity);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION pg_catalog.%I(%s) TO rds_replication', one.name, one.identity);
+  END LOOP;
+END $$
+"""
+"""Lets members of rds_replication have slots, as on RDS (RDS user guide, "Performing logical replication for Amazon RDS
+for PostgreSQL"). PostgreSQL itself wants the attribute REPLICATION, which RDS gives to nobody, and which up to version
+15 would keep a master from changing that user's password."""
+
+
 def populate(server: postgres.Server, properties: Mapping[str, Json]) -> None:
     """Make the roles and the database that a new instance has (RDS user guide, "Understanding the rds_superuser")."""
     master = identifier(str(properties["MasterUsername"]))
@@ -372,5 +399,7 @@ def populate(server: postgres.Server, properties: Mapping[str, Json]) -> None:
         f"GRANT rds_superuser, rds_replication, rds_password TO {master} WITH ADMIN OPTION",
         f"ALTER DATABASE postgres OWNER TO {master}",
     )
+    for database in ("template1", "postgres"):
+        server.administer(_SLOTS_BY_MEMBERSHIP, database=database)
     if properties.get("DBName") not in (None, "", "postgres"):  # which is always there
         server.administer(f"CREATE DATABASE {identifier(str(properties['DBName']))} OWNER {master}")
