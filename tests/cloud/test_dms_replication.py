@@ -309,6 +309,34 @@ def test_a_task_runs_the_other_way_from_a_given_position_with_a_given_slot(pair:
     pair.target(f"SELECT pg_drop_replication_slot('{pair.name}')")
 
 
+def test_the_way_back_begins_where_its_start_says_and_writes_past_triggers_as_a_replica(pair: Pair) -> None:
+    """As after a cut-over: the slot is there, the source is fenced, and the task is stopped and goes on."""
+    table = "CREATE TABLE payments.t (id int PRIMARY KEY, note text)"
+    pair.target(table, "GRANT ALL ON payments.t TO ferry_dms", "GRANT rds_replication TO ferry_dms")
+    pair.source(
+        table,
+        "GRANT ALL ON payments.t TO ferry_source",
+        "CREATE FUNCTION payments.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'fenced'; END $$",
+        "CREATE TRIGGER fence BEFORE INSERT OR UPDATE OR DELETE ON payments.t EXECUTE FUNCTION payments.refuse()",
+        f"ALTER ROLE ferry_source IN DATABASE {pair.name} SET session_replication_role = replica",
+    )
+    slot = f"SELECT lsn::text FROM pg_create_logical_replication_slot('{pair.name}', 'test_decoding')"
+    ((start,),) = pair.rows("target", slot)
+    pair.target("INSERT INTO payments.t VALUES (1, 'before the start')")
+    task = pair.task(kind="cdc", source={"PostgreSqlSettings": {"SlotName": pair.name}}, backwards=True)
+    task.start(CdcStartPosition=start)
+    pair.target("INSERT INTO payments.t VALUES (2, repeat('x', 100000))", "DELETE FROM payments.t WHERE id = 1")
+    wait_for(lambda: pair.same("payments.t") or task.failure())
+    task.stop()
+    pair.target("UPDATE payments.t SET note = 'while it stood' WHERE id = 2")
+    task.start("resume-processing")
+    wait_for(lambda: pair.same("payments.t") or task.failure())
+    assert task.failure() == ""
+    assert pair.rows("source", "SELECT id, note FROM payments.t") == [(2, "while it stood")]
+    task.delete()
+    pair.target(f"SELECT pg_drop_replication_slot('{pair.name}')")
+
+
 @pytest.mark.parametrize(
     ("start", "reason"),
     [(None, "without a CdcStartPosition"), ("yesterday", "no log sequence number"), ("0/0", "does not exist")],

@@ -28,7 +28,8 @@ _UNIQUE_VIOLATION = "23505"
 
 _Batch = Sequence[tuple[Transaction, list[tuple[Table, Change]]]]
 _WITH_TRIGGERS = """SELECT n.nspname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'"""
+    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND t.tgenabled IN
+    ('A', CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)"""
 
 
 class Failed(Exception):
