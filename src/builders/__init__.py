@@ -22,6 +22,7 @@
     errors.py                the errors that users see
     findings.py              findings of checks, as text, JSON and SARIF
     text.py                  plain English for messages
+    table_mappings.py        names with wildcards in a table mapping of DMS
     logical_decoding.py      the text by which PostgreSQL's plug-in test_decoding tells of changes
     progress.py              progress on stderr
     files.py                 files written as a whole or not at all

@@ -11,6 +11,7 @@ check, schema, start, verify, cutover, then fallback or finish; status, stop, re
     journal.py       what every step of a cut-over writes before and after it, and the lock of a phase
     fence.py         no write of the application commits: logins, sessions, triggers, and all of it given back
     marker.py        a row as proof that everything before it arrived
+    mappings.py      what the task's table mapping carries
     rows.py          digests of rows, made by the servers
     changes.py       the rows that changed since verify, from a logical slot
     verify/          both sides compared

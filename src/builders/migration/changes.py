@@ -26,6 +26,8 @@ from builders.migration.definitions import Table
 from builders.migration.rows import Difference, Key, batches, between, digest, digests_of_keys, prepare, readable
 
 SLOT = "stackferry_changes"
+"""Begin of the slot's name, which ends in the OID of the database: slots are of a server, phases of a database."""
+
 PLUGIN = "test_decoding"
 CHANGES_A_READ = 5_000
 SLOT_SECONDS = 60
@@ -99,11 +101,17 @@ class _Keys:
     whole: set[Name] = field(default_factory=set)
 
 
+def slot_name(database: Database) -> str:
+    """The name of the slot of a database."""
+    return f"{SLOT}_{database.value('SELECT oid::int8 FROM pg_database WHERE datname = current_database()')}"
+
+
 class Changes:
     """The changes of one side since `begin`. `side` is where rows change, `state` the target, which keeps the keys."""
 
     def __init__(self, side: Database, state: Database, schemas: Sequence[str]) -> None:
         self._side, self._state, self._schemas = side, state, list(schemas)
+        self.slot = slot_name(side)
 
     def begin(self) -> None:
         """Make the slot, and forget what an earlier one told. Waits for open transactions. Raises `MigrationError`."""
@@ -111,9 +119,10 @@ class Changes:
         for statement in _MAKE:
             self._state.run(statement)
         self._state.run(f"DELETE FROM {SCHEMA}.changed WHERE side = %s", (self._side.side,))
-        self._side.run(f"SET statement_timeout = '{SLOT_SECONDS}s'")
+        for setting in ("SET lock_timeout = 0", f"SET statement_timeout = '{SLOT_SECONDS}s'"):
+            self._side.run(setting)
         try:
-            self._side.run("SELECT pg_create_logical_replication_slot(%s, %s)", (SLOT, PLUGIN))
+            self._side.run("SELECT pg_create_logical_replication_slot(%s, %s)", (self.slot, PLUGIN))
         except MigrationError as error:
             if "57014" in str(error) and (found := self._side.run(_OPEN)):
                 pids = ", ".join(f"pid {pid} of {user}, for {age}" for pid, user, age in found)
@@ -123,19 +132,20 @@ class Changes:
                 ) from error
             raise
         finally:
-            self._side.run("RESET statement_timeout")
+            for setting in ("RESET lock_timeout", "RESET statement_timeout"):
+                self._side.run(setting)
 
     def drop(self) -> None:
         """Drop the slot, if it is there."""
         self._side.run(
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
             "WHERE slot_name = %s AND database = current_database()",
-            (SLOT,),
+            (self.slot,),
         )
 
     def held(self) -> Held | None:
         """What the slot keeps; None where there is no slot."""
-        for status, kept in self._side.run(_SLOT, (SLOT,)):
+        for status, kept in self._side.run(_SLOT, (self.slot,)):
             return Held(int(kept or 0), str(status or ""))
         return None
 
@@ -148,7 +158,7 @@ class Changes:
         if held is None or held.status == "lost":
             what = "is missing" if held is None else "is lost: it exceeded max_slot_wal_keep_size"
             raise MigrationError(
-                f"the slot {SLOT} of the {self._side.side} {what}, and what changed is not known; "
+                f"the slot {self.slot} of the {self._side.side} {what}, and what changed is not known; "
                 "run `migrate-database verify` again"
             )
         tables = {(table.schema, table.name): table for table in definitions.tables(self._side, self._schemas)}
@@ -156,7 +166,7 @@ class Changes:
         count = 0
         while True:
             upto = self._side.value("SELECT pg_current_wal_lsn()::text")
-            lines = self._side.run(_PEEK, (SLOT, upto, CHANGES_A_READ))
+            lines = self._side.run(_PEEK, (self.slot, upto, CHANGES_A_READ))
             found, read = _Keys(), 0
             for change in _changes(data for _lsn, data in lines):
                 _note(change, tables, known, found)
@@ -166,7 +176,7 @@ class Changes:
             everything = len(lines) < CHANGES_A_READ
             # A commit's own position is where it ends.
             position = upto if everything else lines[-1][0]
-            self._side.run(_ADVANCE, (position, SLOT, position))
+            self._side.run(_ADVANCE, (position, self.slot, position))
             if everything:
                 return count
 

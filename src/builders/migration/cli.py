@@ -157,6 +157,57 @@ def status(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds:
     return _run_task("status", options, as_json, poll_seconds, timeout_seconds)
 
 
+@command.command()
+@phase_options
+@click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    metavar="SCHEMA.TABLE",
+    help="Compare this table alone; may be given again. Without it all tables are compared.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 32),
+    default=2,
+    show_default=True,
+    help="How many tables are read at a time, each by a session on both sides.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds for which a row that differs is looked at again: longer than DMS lags behind.",
+)
+@click.option("--rows-per-second", type=click.FloatRange(min=1), help="Read at most so many rows a second of a side.")
+@click.option(
+    "--repair",
+    "mend",
+    is_flag=True,
+    help="Write the rows that differ in the target as the source has them, by their key. The task may run.",
+)
+@click.option("--yes", is_flag=True, help="Repair without asking.")
+@click.option("--hide-keys", is_flag=True, help="Show no key of a row: keys may be personal.")
+def verify(*, options: Any, as_json: bool, mend: bool, yes: bool, hide_keys: bool, **how: Any) -> int:
+    """Compare both sides by themselves: definitions, then all rows, with no trust in DMS.
+
+    Exit code 0 says that they are the same, 1 that something differs. A comparison that was interrupted goes on where
+    it was. Rows that change afterwards are compared at the cut-over.
+    """
+    from builders.migration.phase import Phase  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.verify import command as verifying  # noqa: PLC0415
+    from builders.migration.verify.running import Options  # noqa: PLC0415
+
+    if yes and not mend:
+        raise UsageError("--yes is the answer to --repair's question, and --repair is not given")
+    asked = verifying.Asked(as_json, hide_keys, mend, yes)
+    with Phase(options) as phase, phase.source() as source, phase.target() as target:
+        rules = phase.task.table_mappings()
+        is_clean = verifying.run(source, target, phase.schemas, rules, Options(**how), asked)
+    return DONE if is_clean else FAILED
+
+
 def _run_task(
     action: TaskAction,
     options: Any,

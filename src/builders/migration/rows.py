@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import psycopg
 from psycopg import sql
 
 from builders.errors import MigrationError
@@ -55,6 +56,9 @@ JOIN pg_type t ON t.oid = a.atttypid JOIN pg_type b ON b.oid = coalesce(nullif(t
 WHERE i.indisprimary AND k.position <= i.indnkeyatts AND i.indrelid = ANY (%s)
 ORDER BY i.indrelid, k.position
 """
+
+# What is not there, and a plan or a key of an earlier type (PostgreSQL manual, "PostgreSQL Error Codes").
+_ALTERED = frozenset({"42703", "42P01", "42883", "0A000", "22P02", "42804"})
 
 _SETTINGS = (
     "SET jit = off",  # compiling costs more than a statement of ours takes
@@ -211,6 +215,12 @@ def prepare(database: Database) -> None:
     """Give a session what it needs to read rows."""
     for setting in _SETTINGS:
         database.run(setting)
+
+
+def was_altered(error: MigrationError) -> bool:
+    """Return whether a statement failed since a table or a column is not what it was when it was looked up."""
+    cause = error.__cause__
+    return isinstance(cause, psycopg.Error) and cause.sqlstate in _ALTERED
 
 
 def choose_hash(source: Database, target: Database) -> str:

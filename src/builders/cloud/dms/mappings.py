@@ -8,7 +8,6 @@ refused, and never left out in silence.
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 from builders.cloud.dms.faults import invalid
 from builders.logical_decoding import Name
+from builders.table_mappings import pattern
 
 _SELECTIONS = ("include", "exclude", "explicit")
 _ACTIONS = {
@@ -136,23 +136,6 @@ def _rule(rule: Mapping[str, Any]) -> Rule:
     if "schema-name" not in locator:
         raise invalid(f"Rule {rule.get('rule-id')} has no schema-name in its object-locator")
     return Rule(str(kind), pattern(locator["schema-name"]), pattern(locator.get("table-name", "%")), rule)
-
-
-@functools.lru_cache(maxsize=1000)
-def pattern(text: str) -> re.Pattern[str]:
-    """Return a name with wildcards as a regular expression: % any characters, _ one, [_] itself, [ab] and [a-d]."""
-    parts = re.findall(r"\[[^\]]+\]|.", text, flags=re.DOTALL)
-    return re.compile("".join(_part(part) for part in parts), flags=re.DOTALL)
-
-
-def _part(part: str) -> str:
-    if part == "%":
-        return ".*"
-    if part == "_":
-        return "."
-    if len(part) > 1:
-        return "[" + re.sub(r"([\\\[\]^&~|])", r"\\\1", part[1:-1]) + "]"
-    return re.escape(part)
 
 
 def _is_about(rule: Rule, column: str) -> bool:

@@ -106,3 +106,12 @@ class Run:
                 "WHERE id = %s",
                 (clean, json.dumps(report), self._id),
             )
+
+
+def replace_report(target: Database, report: Mapping[str, Any], *, clean: bool) -> None:
+    """Keep what a repair has made of the last comparison of all tables."""
+    target.run(
+        f"UPDATE {SCHEMA}.verification SET clean = %s, report = %s::jsonb WHERE id = "
+        f"(SELECT id FROM {SCHEMA}.verification WHERE whole AND finished IS NOT NULL ORDER BY finished DESC LIMIT 1)",
+        (clean, json.dumps(report)),
+    )

@@ -1,0 +1,67 @@
+"""What `migrate-database verify` does with its options."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from builders import progress
+from builders.errors import UsageError
+from builders.migration.databases import Database
+from builders.migration.mappings import Mappings
+from builders.migration.rows import Difference
+from builders.migration.verify import showing
+from builders.migration.verify.repair import repair
+from builders.migration.verify.running import Options, Report, verify
+from builders.migration.verify.state import replace_report
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked beside the comparison: how the result is shown, and whether rows are written right."""
+
+    as_json: bool = False
+    hide_keys: bool = False
+    repair: bool = False
+    yes: bool = False
+
+
+def run(
+    source: Database,
+    target: Database,
+    schemas: Sequence[str],
+    rules: Sequence[Mapping[str, Any]],
+    options: Options,
+    asked: Asked,
+) -> bool:
+    """Compare both sides, write named rows right where that is asked for, show the result; return whether it is clean.
+
+    Raises `MigrationError` and `UsageError`.
+    """
+    if not schemas:
+        raise UsageError("the task's table mapping names no schema to compare")
+    with showing.progress_of_verify() as show:
+        report = verify(source, target, schemas, Mappings(rules), options, show, progress.say)
+    if asked.repair and (named := showing.confirm_repair(report, yes=asked.yes)):
+        report = _repaired(source, target, report, named)
+    showing.result(report, as_json=asked.as_json, hide_keys=asked.hide_keys)
+    return report.is_clean
+
+
+def _repaired(source: Database, target: Database, report: Report, named: Sequence[Difference]) -> Report:
+    """Write rows right, and return the report with what is left."""
+    done = repair(source, target, report.rows, named, progress.say)
+    progress.say(
+        f"written to the target: {done.inserted:,} inserted, {done.updated:,} updated, {done.deleted:,} deleted"
+    )
+    tables = []
+    for table in report.tables:
+        whole = tuple(each for each in table.differing if not each.key)
+        left = tuple(each for each in done.left if each.table == table.name)
+        tables.append(dataclasses.replace(table, differing=whole + left))
+    after = dataclasses.replace(report, tables=tuple(tables))
+    if report.whole:
+        replace_report(target, after.as_data(keys=False), clean=after.is_clean)
+    return after

@@ -1,0 +1,151 @@
+"""The comparison as people see it: a bar on a terminal or a line a table, the result, the question before a repair."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+
+import click
+
+from builders import progress
+from builders.errors import MigrationError, UsageError
+from builders.migration.rows import Difference
+from builders.migration.verify.comparing import Progress
+from builders.migration.verify.running import Report, Show, TableResult
+from builders.text import counted_noun, name_list
+
+MOST_ROWS = 20
+"""Rows and definitions of each kind that a person is shown; --json has them all."""
+
+
+class _Lines:
+    """A line for every table that was read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left = 0
+
+    def begin(self, tables: int, rows: int) -> None:
+        """Tell what is to be read."""
+        progress.say(f"{counted_noun(tables, 'table')} with about {counted_noun(rows, 'row')} to read on both sides")
+
+    def read(self, table: str, rows: int) -> None:
+        """Show nothing: a table is a line."""
+
+    def done(self, table: str, progress_: Progress) -> None:
+        """Tell of a table."""
+        again = f", {len(progress_.again):,} to be looked at again" if progress_.again else ""
+        with self._lock:
+            progress.say(f"{table}: {progress_.source.rows:,} rows in {progress_.seconds:.1f} s{again}")
+
+    def again(self, left: int) -> None:
+        """Tell when the number of rows that differ has changed."""
+        if left != self._left:
+            progress.say(f"{counted_noun(left, 'row')} not the same, and looked at again")
+            self._left = left
+
+
+@contextlib.contextmanager
+def progress_of_verify() -> Iterator[Show]:
+    """Show the comparison while it runs: a bar of the rows on a terminal, else lines."""
+    if not progress.stderr_draws():
+        yield _Lines()
+        return
+    from rich.console import Console  # noqa: PLC0415  a pipe does not wait for it to load
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        shown = bar.add_task("rows", total=None)
+        read: dict[str, int] = {}
+
+        class Drawn:
+            def begin(self, tables: int, rows: int) -> None:
+                bar.update(shown, total=max(rows, 1), description=f"rows of {counted_noun(tables, 'table')}")
+
+            def read(self, table: str, rows: int) -> None:
+                read[table] = rows
+                bar.update(shown, completed=sum(list(read.values())), description=table)
+
+            def done(self, table: str, progress_: Progress) -> None:
+                self.read(table, progress_.source.rows)
+
+            def again(self, left: int) -> None:
+                bar.update(shown, description=f"{counted_noun(left, 'row')} not the same, looked at again")
+
+        yield Drawn()
+
+
+def result(report: Report, *, as_json: bool, hide_keys: bool) -> None:
+    """Print what was found: for people, or as one JSON object."""
+    if as_json:
+        print(json.dumps(report.as_data(keys=not hide_keys), indent=1, ensure_ascii=False))
+        return
+    from rich.console import Console  # noqa: PLC0415  --json does not wait for it to load
+    from rich.table import Column, Table  # noqa: PLC0415
+
+    table = Table(Column("table", overflow="fold"), Column("rows", justify="right"), "digest",
+                  Column("again", justify="right"), Column("differing", justify="right"), box=None)  # fmt: skip
+    for each in report.tables:
+        table.add_row(each.name, *_cells(each))
+    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(table)
+    for state, title in (("differs", "not the same"), ("waits", "waits for a later step"), ("noted", "noted")):
+        findings = [str(finding) for finding in report.definitions if finding.state == state]
+        _listed(f"definitions: {title}", findings)
+    _listed("not carried by the task, and not compared", list(report.not_carried))
+    _listed("rows", [each.shown(hide_keys=hide_keys) for each in differences(report)])
+    _listed("rows in motion", [f"{each.name}: {each.in_motion:,} kept changing; the cut-over compares them"
+                               for each in report.tables if each.in_motion])  # fmt: skip
+    print(_sentence(report))
+
+
+def differences(report: Report) -> list[Difference]:
+    """All differences of rows, table by table."""
+    return [each for table in report.tables for each in table.differing]
+
+
+def confirm_repair(report: Report, *, yes: bool) -> Sequence[Difference]:
+    """Ask once whether the named rows are to be written, and return them; `yes` is the answer given before.
+
+    Raises `MigrationError` where the answer is no, and `UsageError` where nobody can answer.
+    """
+    named = [each for each in differences(report) if each.key]
+    if not named or yes:
+        return named
+    tables = name_list(sorted({each.table for each in named}))
+    question = f"Write {counted_noun(len(named), 'row')} of {tables} in the target as the source has them now?"
+    if not sys.stdin.isatty():
+        raise UsageError(f"--repair asks first, and nobody can answer here: {question} --yes is the answer yes")
+    if not click.confirm(question, err=True):
+        raise MigrationError("not repaired; the target stays as it is")
+    return named
+
+
+def _cells(table: TableResult) -> tuple[str, str, str, str]:
+    one, other = table.source, table.target
+    rows = f"{one.rows:,}" if one.rows == other.rows else f"{one.rows:,} / {other.rows:,}"
+    digest = str(one) if one == other else f"{one} / {other}"
+    return rows, digest, f"{table.again:,}", f"{len(table.differing):,}"
+
+
+def _listed(title: str, lines: Sequence[str]) -> None:
+    if not lines:
+        return
+    print(f"{title}:")
+    for line in lines[:MOST_ROWS]:
+        print(f"  {line}")
+    if len(lines) > MOST_ROWS:
+        print(f"  and {len(lines) - MOST_ROWS:,} more; --json has all of them")
+
+
+def _sentence(report: Report) -> str:
+    rows = sum(table.source.rows for table in report.tables)
+    read = f"{counted_noun(len(report.tables), 'table')}, {counted_noun(rows, 'row')}"
+    if report.is_clean:
+        return f"the same on both sides: {read}"
+    differing = sum(len(table.differing) for table in report.tables)
+    wrong = sum(finding.state == "differs" for finding in report.definitions)
+    return f"not the same: {counted_noun(differing, 'row')} and {counted_noun(wrong, 'definition')} differ of {read}"
