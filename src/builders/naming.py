@@ -63,6 +63,9 @@ REPLICATION_TASK = "stackferry-task"
 REPLICATION_TASK_RESOURCE = "ferry-task"
 """The end of the task's ARN; DMS takes 31 characters here, one fewer than the task's name can have."""
 
+APPLICATION_SECRET = "stackferry-application"  # noqa: S105  a name
+"""Begins, before the suffix, the names of the secrets with new passwords for the application's roles."""
+
 FALLBACK_TASK, FALLBACK_TASK_RESOURCE = "stackferry-fallback", "ferry-fallback"
 """The task of the way back, and the end of its ARN."""
 

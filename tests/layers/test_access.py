@@ -33,6 +33,15 @@ IMPORTS = {
     "secrets-SecretsManagerArn-dev": MASTER_SECRET,
     "foundation-KmsKeyArn-dev": KEY,
 }
+BACK = {
+    name: f"arn:aws:secretsmanager:us-east-1:{HERE}:secret:{name}-AbCdEf"
+    for name in ("back-on-premises", "back-in-rds")
+}
+FALLBACK = {"CreateFallback": "true", "FallbackSecretArn": BACK["back-on-premises"]}
+WITH_FALLBACK = {"fallback-FallbackUserSecretArn-dev": BACK["back-in-rds"]}
+PASSWORD = f"arn:aws:secretsmanager:us-east-1:{HERE}:secret:stackferry-application-dev-app-AbCdEf"
+WRITER = f"arn:aws:iam::{HERE}:role/writes-assessments"
+ASSESSED = {"AssessmentRoleArn": WRITER, "AssessmentBucket": "assessments"}
 ENDPOINT, INSTANCE = (f"arn:aws:dms:us-east-1:{HERE}:{kind}:ABCDEFGHIJKLMNOPQRSTUVWXYZ" for kind in ("endpoint", "rep"))
 TASK = f"arn:aws:dms:us-east-1:{HERE}:task:ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OWN = {"dms:task-tag/environment": "dev"}
@@ -45,7 +54,12 @@ WANTED = {"CreateMigrationRole": "true"}
 @pytest.fixture
 def deploy(template: Callable[[str], dict[str, Any]]) -> Deploy:
     """Evaluates the layer with parameters of one's choice."""
-    return lambda **chosen: evaluate(template("access"), GIVEN | chosen, imports=IMPORTS)
+
+    def deployed(**chosen: str) -> Evaluated:
+        exported = IMPORTS | (WITH_FALLBACK if chosen.get("CreateFallback") == "true" else {})
+        return evaluate(template("access"), GIVEN | chosen, imports=exported)
+
+    return deployed
 
 
 @pytest.fixture
@@ -305,9 +319,16 @@ def test_listed_accounts_say_the_external_id_and_belong_to_the_organization(
         ("dms:DescribeTableStatistics", TASK, OWN),
         ("dms:DescribeReplicationTasks", "*", {}),
         ("dms:DescribeConnections", "*", {}),
+        ("dms:DescribeEndpoints", "*", {}),
+        ("dms:DescribeCertificates", "*", {}),
+        ("cloudwatch:GetMetricData", "*", {}),
         ("secretsmanager:GetSecretValue", MASTER_SECRET, {}),
         ("secretsmanager:GetSecretValue", SOURCE_SECRET, {}),
+        ("secretsmanager:CreateSecret", PASSWORD, {}),
+        ("secretsmanager:PutSecretValue", PASSWORD, {}),
+        ("secretsmanager:TagResource", PASSWORD, {}),
         ("kms:Decrypt", KEY, THROUGH_SECRETS),
+        ("kms:GenerateDataKey", KEY, THROUGH_SECRETS),
     ],
 )
 def test_whoever_carries_the_migration_runs_the_task_and_reads_the_secrets_of_both_databases(
@@ -323,10 +344,17 @@ def test_whoever_carries_the_migration_runs_the_task_and_reads_the_secrets_of_bo
         ("secretsmanager:GetSecretValue", MASTER_SECRET.replace("us-east-1", "eu-central-1"), {}),
         ("secretsmanager:PutSecretValue", MASTER_SECRET, {}),
         ("secretsmanager:UpdateSecretVersionStage", MASTER_SECRET, {}),
+        ("secretsmanager:CreateSecret", PASSWORD.replace("-dev-", "-prod-"), {}),
+        ("secretsmanager:CreateSecret", PASSWORD.replace("application-dev", "other"), {}),
+        ("secretsmanager:DeleteSecret", PASSWORD, {}),
+        ("secretsmanager:PutResourcePolicy", PASSWORD, {}),
+        ("secretsmanager:GetSecretValue", BACK["back-on-premises"], {}),
         ("kms:Decrypt", KEY, {}),
         ("kms:Decrypt", KEY, {"kms:viaservice": "rds.us-east-1.amazonaws.com"}),
         ("kms:Decrypt", SOURCE_KEY, THROUGH_SECRETS),
-        ("kms:GenerateDataKey", KEY, THROUGH_SECRETS),
+        ("kms:GenerateDataKey", KEY, {}),
+        ("kms:GenerateDataKey", SOURCE_KEY, THROUGH_SECRETS),
+        ("dms:StartReplicationTaskAssessmentRun", TASK, OWN),
         ("dms:StartReplicationTask", TASK, {"dms:task-tag/environment": "prod"}),
         ("dms:ModifyReplicationTask", TASK, OWN),
         ("dms:DeleteReplicationTask", TASK, OWN),
@@ -348,3 +376,52 @@ def test_the_key_of_the_source_s_secret_is_used_through_secrets_manager_where_it
     given = {"SourceSecretKeyArn": SOURCE_KEY}
     assert may_migrate("kms:Decrypt", SOURCE_KEY, THROUGH_SECRETS, **given)
     assert not may_migrate("kms:Decrypt", SOURCE_KEY, **given)
+
+
+@pytest.mark.parametrize("secret", BACK.values(), ids=list(BACK))
+def test_the_secrets_of_the_way_back_are_read_where_there_is_one(may_migrate: Callable[..., bool], secret: str) -> None:
+    assert may_migrate("secretsmanager:GetSecretValue", secret, **FALLBACK)
+    assert not may_migrate("secretsmanager:GetSecretValue", secret, CreateFallback="false")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "key"), [("FallbackSecretArn", "FallbackSecretKeyArn"), ("MigratorSecretArn", "MigratorSecretKeyArn")]
+)
+def test_a_secret_that_is_brought_is_read_with_its_own_key(
+    may_migrate: Callable[..., bool], parameter: str, key: str
+) -> None:
+    given = FALLBACK | {parameter: BACK["back-on-premises"], key: SOURCE_KEY}
+    assert may_migrate("secretsmanager:GetSecretValue", BACK["back-on-premises"], **given)
+    assert may_migrate("kms:Decrypt", SOURCE_KEY, THROUGH_SECRETS, **given)
+    assert not may_migrate("kms:Decrypt", SOURCE_KEY, THROUGH_SECRETS, **FALLBACK)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context", "is_allowed"),
+    [
+        ("dms:StartReplicationTaskAssessmentRun", TASK, OWN, True),
+        ("dms:StartReplicationTaskAssessmentRun", TASK, {"dms:task-tag/environment": "prod"}, False),
+        ("dms:DescribeReplicationTaskAssessmentRuns", "*", {}, True),
+        ("dms:DescribeReplicationTaskIndividualAssessments", "*", {}, True),
+        ("dms:DeleteReplicationTaskAssessmentRun", "*", {}, False),
+        ("iam:PassRole", WRITER, {"iam:passedtoservice": "dms.amazonaws.com"}, True),
+        ("iam:PassRole", WRITER, {"iam:passedtoservice": "ec2.amazonaws.com"}, False),
+        ("iam:PassRole", f"{WRITER}-else", {"iam:passedtoservice": "dms.amazonaws.com"}, False),
+    ],
+)
+def test_an_assessment_is_started_on_the_phase_s_own_task_with_the_role_that_is_named(
+    ask: Callable[..., bool], action: str, resource: str, context: dict[str, str], is_allowed: bool
+) -> None:
+    assert ask("AssessmentPolicy", action, resource, context, **WANTED, **ASSESSED) is is_allowed
+
+
+@pytest.mark.parametrize("chosen", [WANTED, ASSESSED])
+def test_without_the_role_of_either_nobody_starts_an_assessment(deploy: Deploy, chosen: dict[str, str]) -> None:
+    made = deploy(**chosen)
+    assert "AssessmentPolicy" not in made.resources
+    assert "AssessmentRoleArn" not in made.outputs
+
+
+def test_the_outputs_name_the_role_and_the_bucket_of_assessments(deploy: Deploy) -> None:
+    outputs = deploy(**WANTED, **ASSESSED).outputs
+    assert (outputs["AssessmentRoleArn"], outputs["AssessmentBucket"]) == (WRITER, "assessments")

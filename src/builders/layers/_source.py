@@ -5,7 +5,7 @@ None has a default: each is a fact about somebody's database, and a made-up one 
 
 from __future__ import annotations
 
-from troposphere import Equals, Not, Or, Parameter
+from troposphere import And, Equals, Not, Or, Parameter
 
 from builders import naming, parameters
 from builders.stack import Stack
@@ -52,25 +52,56 @@ def secret_key_arn() -> Parameter:
     return _secret_key_arn("SourceSecretKeyArn", "SourceSecretArn")
 
 
-def create_fallback() -> Parameter:
-    """The way back is there only where somebody asks for it."""
-    return parameters.boolean(
-        "CreateFallback", "Make the replication back to the on-premises PostgreSQL, for the time after the cut-over"
-    )
+def declare_fallback(stack: Stack) -> tuple[str, Parameter]:
+    """Declare the condition under which the way back is there, and the secret of the user that it writes as.
 
-
-def fallback_secret_arn() -> Parameter:
-    """The same host and port as another user: the source's one reads and may not write."""
-    return _secret_arn(
-        "FallbackSecretArn",
-        "ARN of the secret of the user that DMS writes to the on-premises PostgreSQL as; needed with CreateFallback",
-        default="",
+    The host and the port are those of the source; the source's own user reads and may not write.
+    """
+    asked_for = Equals(
+        stack.parameter(
+            parameters.boolean(
+                "CreateFallback",
+                "Make the replication back to the on-premises PostgreSQL, for the time after the cut-over",
+            )
+        ).ref(),
+        "true",
     )
+    secret = stack.parameter(
+        _secret_arn(
+            "FallbackSecretArn",
+            "ARN of the secret of the user that DMS writes to the on-premises PostgreSQL as; needed with "
+            "CreateFallback",
+            default="",
+        )
+    )
+    has_secret = Not(Equals(secret.ref(), ""))
+    stack.rule(
+        "FallbackHasASecret",
+        has_secret,
+        "CreateFallback needs FallbackSecretArn, the secret of a user that writes to the on-premises PostgreSQL",
+        when=asked_for,
+    )
+    # The second half is what the rule says; with it a lint sees that no empty ARN is used.
+    return stack.condition("HasFallback", And(asked_for, has_secret)), secret
 
 
 def fallback_secret_key_arn() -> Parameter:
     """The key of that secret."""
     return _secret_key_arn("FallbackSecretKeyArn", "FallbackSecretArn")
+
+
+def migrator_secret_arn() -> Parameter:
+    """The user of `migrate-database --source-secret`; by default it logs in as the user of DMS."""
+    return _secret_arn(
+        "MigratorSecretArn",
+        "ARN of the secret by which migrate-database logs in to the on-premises PostgreSQL; empty for SourceSecretArn",
+        default="",
+    )
+
+
+def migrator_secret_key_arn() -> Parameter:
+    """The key of that secret."""
+    return _secret_key_arn("MigratorSecretKeyArn", "MigratorSecretArn")
 
 
 def _secret_arn(name: str, description: str, default: str | None = None) -> Parameter:

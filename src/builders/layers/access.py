@@ -10,14 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from awacs import cloudwatch as alarm_actions, dms as dms_actions, rds as rds_actions
+from awacs import (
+    cloudwatch as alarm_actions,
+    dms as dms_actions,
+    iam as iam_actions,
+    rds as rds_actions,
+    secretsmanager as secret_actions,
+)
 from awacs.aws import Bool, Condition, PolicyDocument, Principal, Statement, StringEquals
-from troposphere import AccountId, Equals, If, Join, Not, NoValue, Split, iam
+from troposphere import AccountId, And, Condition as IfCondition, Equals, If, Join, Not, NoValue, Or, Split, Sub, iam
 
 from builders import naming, parameters, policies
 from builders.layers import _accounts, _functions, _source
 from builders.layers.database import INSTANCE_IDENTIFIER
-from builders.layers.foundation import KEY_ARN
+from builders.layers.fallback import SECRET_ARN as FALLBACK_SECRET_ARN
+from builders.layers.foundation import ENVELOPE, KEY_ARN
 from builders.layers.secrets import DATABASE_SECRET_ARN
 from builders.stack import Scope, Stack
 
@@ -36,6 +43,11 @@ _LONGEST_SESSION_SECONDS = 43_200
 _WILDCARDS = {
     "DescribeReplication": "DMS describes tasks, instances and connections without a resource "
     "(Service Authorization Reference)"
+}
+
+_MIGRATION_WILDCARDS = _WILDCARDS | {
+    "DescribeEnds": "DMS describes endpoints and certificates without a resource (Service Authorization Reference)",
+    "ReadMetrics": "CloudWatch reads metrics without a resource (Service Authorization Reference)",
 }
 
 
@@ -127,12 +139,15 @@ def _migration_role(stack: Stack, people: _People) -> None:
         iam.ManagedPolicy(
             "MigrationPolicy",
             Condition=has_role,
-            Description="Runs the replication task of one phase, and reads the secrets of its two databases",
-            PolicyDocument=policies.document(*_run_task(), *_watch(stack), *_read_secrets(stack)),
+            Description="Runs the replication tasks of one phase, and reads the secrets of its two databases",
+            PolicyDocument=policies.document(
+                *_run_task(), *_watch(stack), *_see_ends(), *_read_secrets(stack), *_keep_application_passwords(stack)
+            ),
             Roles=[role.ref()],
-            Metadata={"WildcardReasons": _WILDCARDS},
+            Metadata={"WildcardReasons": _MIGRATION_WILDCARDS},
         )
     )
+    _assess(stack, role, has_role)
     stack.output("MigrationRoleArn", role.get_att("Arn"), "Role of whoever carries the migration", condition=has_role)
 
 
@@ -147,24 +162,151 @@ def _trust_with_second_factor() -> PolicyDocument:
     )
 
 
+def _see_ends() -> list[Statement]:
+    """Whose secrets and certificates the tasks use, and how late they are."""
+    return [
+        policies.allow("DescribeEnds", [dms_actions.DescribeCertificates, dms_actions.DescribeEndpoints], ["*"]),
+        policies.allow("ReadMetrics", [alarm_actions.GetMetricData], ["*"]),
+    ]
+
+
 def _read_secrets(stack: Stack) -> list[Statement]:
-    """The master user's secret and that of the source; DMS's own is for DMS alone."""
+    """The secrets by which `migrate-database` logs in, and those of the way back, for which it makes users and rights.
+
+    DMS's own secret of the way forth is for DMS alone.
+    """
     source = stack.parameter(_source.secret_arn()).ref()
     key = stack.parameter(_source.secret_key_arn()).ref()
     has_key = stack.condition("HasSourceSecretKey", Not(Equals(key, "")))
+    has_fallback, fallback = _source.declare_fallback(stack)
+    fallback_key = stack.parameter(_source.fallback_secret_key_arn()).ref()
+    has_fallback_key = stack.condition("HasFallbackSecretKey", Not(Equals(fallback_key, "")))
+    migrator = stack.parameter(_source.migrator_secret_arn()).ref()
+    has_migrator = stack.condition("HasMigratorSecret", Not(Equals(migrator, "")))
+    migrator_key = stack.parameter(_source.migrator_secret_key_arn()).ref()
+    has_migrator_key = stack.condition("HasMigratorSecretKey", Not(Equals(migrator_key, "")))
     return _functions.reading_statements(
-        [stack.import_value(DATABASE_SECRET_ARN), source], [stack.import_value(KEY_ARN), If(has_key, key, NoValue)]
+        [
+            stack.import_value(DATABASE_SECRET_ARN),
+            source,
+            If(has_fallback, fallback.ref(), NoValue),
+            If(has_fallback, stack.import_value(FALLBACK_SECRET_ARN), NoValue),
+            If(has_migrator, migrator, NoValue),
+        ],
+        [
+            stack.import_value(KEY_ARN),
+            If(has_key, key, NoValue),
+            If(has_fallback_key, fallback_key, NoValue),
+            If(has_migrator_key, migrator_key, NoValue),
+        ],
     )
 
 
-def _run_task() -> list[Statement]:
-    """Start (which resumes and reloads, too) and stop the phase's own task, and test its connections before.
+def _keep_application_passwords(stack: Stack) -> list[Statement]:
+    """New passwords of the application's roles, where the source does not show their verifiers."""
+    prefix = f"{naming.APPLICATION_SECRET}-${{{naming.SUFFIX}}}-*"
+    making = Condition(StringEquals({"kms:ViaService": Sub("secretsmanager.${AWS::Region}.amazonaws.com")}))
+    return [
+        policies.allow(
+            "KeepApplicationPasswords",
+            [
+                secret_actions.CreateSecret,
+                secret_actions.DescribeSecret,
+                secret_actions.GetSecretValue,
+                secret_actions.PutSecretValue,
+                secret_actions.TagResource,
+            ],
+            [policies.arn("secretsmanager", f"secret:{prefix}")],
+        ),
+        policies.allow("EncryptApplicationPasswords", ENVELOPE, [stack.import_value(KEY_ARN)], condition=making),
+    ]
 
-    DMS gives ARNs an end of its own, so the tag tells whose they are (DMS user guide, "Fine-grained access control
-    using resource names and tags"). The role may not tag, or it could claim another's. A test is asked for on the
-    endpoint and on the instance (Service Authorization Reference, "AWS Database Migration Service").
+
+def _assess(stack: Stack, role: iam.Role, has_role: str) -> None:
+    """DMS's own premigration assessments, where there is a role by which DMS writes their results into a bucket.
+
+    Whoever starts a run passes that role on (DMS API reference, "StartReplicationTaskAssessmentRun"). What each found
+    is read from DMS, and not from the bucket.
     """
-    own_task = Condition(StringEquals({"dms:task-tag/Environment": parameters.reference(naming.SUFFIX)}))
+    writer = stack.parameter(
+        parameters.string(
+            "AssessmentRoleArn",
+            "ARN of the role by which DMS writes the results of premigration assessments; empty for no assessments",
+            pattern=r"^$|^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$",
+            explanation="the ARN of a role that trusts dms.amazonaws.com, or empty",
+            default="",
+            max_length=2048,
+        )
+    ).ref()
+    bucket = stack.parameter(
+        parameters.string(
+            "AssessmentBucket",
+            "Bucket that AssessmentRoleArn may write to; needed with it",
+            pattern=r"^$|^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+            explanation="the name of an S3 bucket, or empty",
+            default="",
+        )
+    ).ref()
+    no_writer, no_bucket = Equals(writer, ""), Equals(bucket, "")
+    stack.rule(
+        "AssessmentRoleAndBucketTogether",
+        Or(And(no_writer, no_bucket), And(Not(no_writer), Not(no_bucket))),
+        "AssessmentRoleArn and AssessmentBucket belong together: give both, or neither",
+    )
+    wanted = stack.condition("HasAssessments", And(IfCondition(has_role), Not(no_writer)))
+    stack.add(
+        iam.ManagedPolicy(
+            "AssessmentPolicy",
+            Condition=wanted,
+            Description="Starts and reads DMS's premigration assessments of one phase",
+            PolicyDocument=policies.document(
+                policies.allow(
+                    "StartAssessment",
+                    [dms_actions.StartReplicationTaskAssessmentRun],
+                    [policies.arn("dms", "task:*")],
+                    condition=_own_task(),
+                ),
+                policies.allow(
+                    "DescribeAssessments",
+                    [
+                        dms_actions.DescribeApplicableIndividualAssessments,
+                        dms_actions.DescribeReplicationTaskAssessmentRuns,
+                        dms_actions.DescribeReplicationTaskIndividualAssessments,
+                    ],
+                    ["*"],
+                ),
+                policies.allow(
+                    "LendWriter",
+                    [iam_actions.PassRole],
+                    [writer],
+                    condition=Condition(StringEquals({"iam:PassedToService": "dms.amazonaws.com"})),
+                ),
+            ),
+            Roles=[role.ref()],
+            Metadata={
+                "WildcardReasons": {
+                    "DescribeAssessments": "DMS describes assessments without a resource (Service Authorization "
+                    "Reference)"
+                }
+            },
+        )
+    )
+    stack.output("AssessmentRoleArn", writer, "Role that migrate-database check hands to DMS", condition=wanted)
+    stack.output("AssessmentBucket", bucket, "Bucket of the results of premigration assessments", condition=wanted)
+
+
+def _own_task() -> Condition:
+    """DMS gives ARNs an end of its own, so the tag tells whose they are (DMS user guide, "Fine-grained access control
+    using resource names and tags"). The role may not tag, or it could claim another's."""
+    return Condition(StringEquals({"dms:task-tag/Environment": parameters.reference(naming.SUFFIX)}))
+
+
+def _run_task() -> list[Statement]:
+    """Start (which resumes and reloads, too) and stop the phase's own tasks, and test their connections before.
+
+    A test is asked for on the endpoint and on the instance (Service Authorization Reference, "AWS Database Migration
+    Service").
+    """
     return [
         policies.allow(
             "DescribeReplication",
@@ -179,7 +321,7 @@ def _run_task() -> list[Statement]:
             "RunOwnTask",
             [dms_actions.DescribeTableStatistics, dms_actions.StartReplicationTask, dms_actions.StopReplicationTask],
             [policies.arn("dms", "task:*")],
-            condition=own_task,
+            condition=_own_task(),
         ),
         policies.allow(
             "TestOwnConnections",

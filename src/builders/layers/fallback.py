@@ -10,7 +10,7 @@ foreign keys act on its writes a second time. A connection script of the endpoin
 
 from __future__ import annotations
 
-from troposphere import And, Equals, Not, Parameter, cloudformation, dms
+from troposphere import Equals, Parameter, cloudformation, dms
 from troposphere.secretsmanager import SecretTargetAttachment
 
 from builders import naming
@@ -31,8 +31,7 @@ def build(stack: Stack) -> None:
     """Make the endpoints and the task of the way back where CreateFallback asks for them."""
     # A stack has at least one resource, and with the way back switched off this is the one: a handle costs nothing.
     stack.add(cloudformation.WaitConditionHandle("Placeholder"))
-    secret = stack.parameter(_source.fallback_secret_arn())
-    wanted = _declare_wanted(stack, secret)
+    wanted, secret = _source.declare_fallback(stack)
     source = _source_endpoint(stack, wanted)
     target = _target_endpoint(stack, secret, wanted)
     replication = task.build_fallback(stack, stack.import_value(INSTANCE_ARN), source, target, Condition=wanted)
@@ -43,20 +42,6 @@ def build(stack: Stack) -> None:
     ):
         description = f"ARN of the endpoint by which the way back reaches the {which}"
         stack.output(name, endpoint.ref(), description, condition=wanted)
-
-
-def _declare_wanted(stack: Stack, secret: Parameter) -> str:
-    """Declare the condition under which the way back is there."""
-    asked_for = Equals(stack.parameter(_source.create_fallback()).ref(), "true")
-    has_secret = Not(Equals(secret.ref(), ""))
-    stack.rule(
-        "FallbackHasASecret",
-        has_secret,
-        "CreateFallback needs FallbackSecretArn, the secret of a user that writes to the on-premises PostgreSQL",
-        when=asked_for,
-    )
-    # The second half is what the rule says; with it a lint sees that no empty ARN is used.
-    return stack.condition("HasFallback", And(asked_for, has_secret))
 
 
 def _source_endpoint(stack: Stack, wanted: str) -> dms.Endpoint:
