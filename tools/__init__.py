@@ -6,6 +6,7 @@ With --check nothing is written, and the exit code is 1 when a file is out of da
     execution_actions.py  src/builders/layers/_execution/actions.py, from the registry's schemas
     rollout_schema.py     docs/rollout.schema.json, from the models of the rollout file
     rule_pages.py         docs/rules/, from the rules' own text
+    check_page.py         docs/migration-check.md, from the findings of migrate-database check
     architecture.py       the pictures in docs/architecture.md, from the imports
     permissions/          docs/permissions.md, from the table of the calls that the commands make
 """

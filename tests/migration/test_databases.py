@@ -19,7 +19,11 @@ from .conftest import Pair
 def both(pair: Callable[..., Pair]) -> Pair:
     return pair(
         "CREATE SCHEMA payments",
-        "CREATE TABLE payments.ledger (id int PRIMARY KEY, note text NOT NULL, code varchar(3), more varchar)",
+        "CREATE DOMAIN payments.iban AS varchar(34)",
+        "CREATE DOMAIN payments.german_iban AS payments.iban CHECK (VALUE LIKE 'DE%')",
+        "CREATE DOMAIN payments.words AS text[]",
+        "CREATE TABLE payments.ledger (iban payments.german_iban, words payments.words, id int PRIMARY KEY,"
+        " note text NOT NULL, code varchar(3), more varchar)",
     )
 
 
@@ -62,7 +66,7 @@ def test_every_statement_is_observed_before_and_after(both: Pair) -> None:
 def test_a_transaction_whose_process_ends_in_it_changes_nothing(both: Pair) -> None:
     def insert(database: Database) -> None:
         with database.transaction():
-            database.run("INSERT INTO payments.ledger VALUES (1, 'x')")
+            database.run("INSERT INTO payments.ledger (id, note) VALUES (1, 'x')")
             raise KeyboardInterrupt
 
     with both.database("source") as database:
@@ -76,7 +80,7 @@ def test_what_dms_treats_as_a_large_value_is_large(both: Pair) -> None:
         (ledger,) = definitions.tables(database, ["payments"])
     assert ledger.key == ("id",)
     assert {column.name: column.large for column in ledger.columns} == {
-        "id": False, "note": True, "code": False, "more": True,
+        "iban": False, "words": True, "id": False, "note": True, "code": False, "more": True,
     }  # fmt: skip
 
 

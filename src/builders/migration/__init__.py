@@ -21,5 +21,6 @@ check, schema, start, verify, cutover, then fallback or finish; status, stop, re
     moments.py       what is made at which moment, and what is taken off for the load and the changes
     schema_plan.py   what `schema` will do
     schema.py        definitions made in the target
+    check/           everything that the migration would lose or break on
     task/            the replication task: what DMS says of it, and what may be asked of it
 """

@@ -113,6 +113,59 @@ def command() -> None:
 
 @command.command()
 @phase_options
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="ID:OBJECT",
+    help="Accept a finding by its name, now and in later reports; may be given several times.",
+)
+@click.option(
+    "--accepted",
+    "accepted_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File of accepted findings, beside those that the target keeps.",
+)
+@click.option("--measure", is_flag=True, help="Read all tables for their largest values: it takes as long as that.")
+@click.option(
+    "--line-mbit",
+    type=click.FloatRange(min=0.1),
+    default=1000.0,
+    show_default=True,
+    help="Rate of the line to AWS in Mbit/s, for the estimate of the load.",
+)
+@click.option(
+    "--watch-seconds",
+    type=click.FloatRange(min=0, max=3600),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks at the log's position, where the server has not counted it.",
+)
+@click.option(
+    "--target-version",
+    "target_major",
+    type=click.IntRange(11, 99),
+    default=17,
+    show_default=True,
+    help="Major version of a target that does not stand yet.",
+)
+@click.option("--without-target", is_flag=True, help="Do not read the target.")
+@click.option("--assessment-bucket", default="", help="Bucket for the results of DMS's own assessment.")
+@click.option("--assessment-role", default="", help="ARN of the role by which DMS writes them.")
+@click.option("--without-assessment", is_flag=True, help="Do not start DMS's own assessment.")
+def check(*, options: Any, as_json: bool, **wishes: Any) -> int:
+    """Name everything that the migration would lose or break on. Changes nothing.
+
+    Exit code 1 while a finding that blocks or loses is neither mended, nor excluded by TableRules, nor accepted.
+    """
+    from builders.migration.check import running  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.phase import Phase  # noqa: PLC0415
+
+    with Phase(options) as phase:
+        return running.run(phase, running.Wishes(**wishes), as_json=as_json)
+
+
+@command.command()
+@phase_options
 @waiting_options
 @until_option
 def start(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None, until: str) -> int:

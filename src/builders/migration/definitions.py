@@ -9,25 +9,41 @@ from psycopg import sql
 
 from builders.migration.databases import Database
 
-# Text, and what is kept as text, is a large value for DMS (DMS user guide, "Source data types for PostgreSQL"). The
-# type below a domain decides. Columns that later versions of PostgreSQL have added to pg_attribute are read as JSON.
-_TABLES = """
+BASE_TYPES = """
+base_types AS (
+  SELECT oid AS type, oid AS base, -1 AS typmod FROM pg_type WHERE typtype <> 'd'
+  UNION ALL
+  SELECT d.oid, b.base, greatest(d.typtypmod, b.typmod) FROM pg_type d JOIN base_types b ON b.type = d.typbasetype
+  WHERE d.typtype = 'd'
+)
+"""
+"""For WITH RECURSIVE: the type below a domain, and the modifier that the domains give it."""
+
+LARGE = """
+(b.typcategory = 'A' OR (b.typname = 'varchar' AND greatest(a.atttypmod, d.typmod) = -1)
+  OR b.typname IN ('text', 'bytea', 'json', 'jsonb', 'xml', 'citext', 'hstore'))
+"""
+"""A column `a` of the type `b`, by the base type `d`, is a large value for DMS: text, and what is kept as text
+(DMS user
+guide, "Source data types for PostgreSQL")."""
+
+# Columns that later versions of PostgreSQL have added to pg_attribute are read as JSON.
+_TABLES = f"""
+WITH RECURSIVE {BASE_TYPES}
 SELECT n.nspname, c.relname, c.oid::int8, c.relkind::text, c.relispartition, greatest(c.reltuples, 0)::int8,
   coalesce((
     SELECT array_agg(k.attname::text ORDER BY array_position(i.indkey::int2[], k.attnum))
     FROM pg_index i JOIN pg_attribute k ON k.attrelid = i.indrelid AND k.attnum = ANY (i.indkey::int2[])
     WHERE i.indrelid = c.oid AND i.indisprimary
-      AND array_position(i.indkey::int2[], k.attnum) < i.indnkeyatts), '{}'),
+      AND array_position(i.indkey::int2[], k.attnum) < i.indnkeyatts), '{{}}'),
   coalesce((
     SELECT jsonb_agg(jsonb_build_object(
       'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull,
       'inherited', a.attinhcount > 0, 'identity', a.attidentity,
       'generated', coalesce(to_jsonb(a)->>'attgenerated', ''),
-      'large', t.typcategory = 'A' OR (b.typname = 'varchar' AND a.atttypmod = -1)
-        OR b.typname IN ('text', 'bytea', 'json', 'jsonb', 'xml', 'citext', 'hstore')
+      'large', {LARGE}
     ) ORDER BY a.attnum)
-    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-    JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+    FROM pg_attribute a JOIN base_types d ON d.type = a.atttypid JOIN pg_type b ON b.oid = d.base
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p') AND c.relname NOT LIKE 'awsdms\\_%%'

@@ -8,7 +8,7 @@ those of DMS on the way back; neither is a superuser.
 from __future__ import annotations
 
 import importlib.resources
-import json
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +21,7 @@ from builders.cloud.rds.on_premises import APPLICATION, FALLBACK_USER, REPLICATI
 from builders.errors import UsageError
 from builders.layers._migration.choices import MOST_SCHEMAS, schema_name
 from builders.migration import programs, rights
+from builders.migration.check import table_rules as table_rules_of
 from builders.rehearsal import generated_rows
 from builders.text import counted_noun
 
@@ -112,28 +113,11 @@ def table_rules(source: OnPremises, schemas: Sequence[str]) -> str:
     with _superuser(source) as session:
         parents = session.execute(_PARENTS, (list(schemas),)).fetchall()
         generated = session.execute(_GENERATED, (list(schemas),)).fetchall()
-    rules: list[dict[str, Any]] = []
-    for schema, table in parents:
-        locator = {"schema-name": _exactly(schema), "table-name": _exactly(table)}
-        rules.append({"rule-type": "selection", **_numbered(rules), "object-locator": locator,
-                      "rule-action": "exclude"})  # fmt: skip
-    for schema, table, column in generated:
-        names = {"schema-name": schema, "table-name": table, "column-name": column}
-        locator = {key: _exactly(name) for key, name in names.items()}
-        rules.append({"rule-type": "transformation", **_numbered(rules), "rule-target": "column",
-                      "object-locator": locator, "rule-action": "remove-column"})  # fmt: skip
-    return ",".join(json.dumps(rule, separators=(",", ":"), ensure_ascii=False) for rule in rules)
-
-
-def _numbered(rules: Sequence[Any]) -> dict[str, str]:
-    """Number the next rule, behind those of the schemas."""
-    number = str(10 + len(rules))
-    return {"rule-id": number, "rule-name": number}
-
-
-def _exactly(name: str) -> str:
-    """Return a name for a mapping, in which an underscore matches any character."""
-    return name.replace("_", "[_]")
+    numbers = map(str, itertools.count(10))  # behind those of the schemas
+    return ",".join(
+        [table_rules_of.exclude_table(schema, table, number=next(numbers)) for schema, table in parents]
+        + [table_rules_of.remove_column(*names, number=next(numbers)) for names in generated]
+    )
 
 
 def _run_file(source: OnPremises, file: Path) -> None:
