@@ -115,6 +115,11 @@ def _find_change_set(original: Any, name: str, stack: str = "") -> Json:
     found = cloudformation.find_stack(stack) if stack else None
     if name in executed:
         return name, executed[name]
+    owner = found["StackId"] if found else ""
+    for change_set_id, each in executed.items():
+        in_progress = each["ExecutionStatus"] == "EXECUTE_IN_PROGRESS"
+        if in_progress and (each["ChangeSetName"], each["StackId"]) == (name, owner):
+            return change_set_id, each
     return original(name, found["StackName"] if found else stack)
 
 
@@ -136,7 +141,10 @@ def _asked(request: Request) -> Json:
     why="an executed change set keeps its name and is listed, and what a stack shows of it is missing",
 )
 def _execute_change_set(original: Handler, form: Form) -> Response:
-    change_set = _asked(wire.read("ExecuteChangeSet", form))
+    request = wire.read("ExecuteChangeSet", form)
+    if _repeated(request):
+        return wire.answer("ExecuteChangeSet", {})
+    change_set = _asked(request)
     change_set_id, status = change_set["ChangeSetId"], change_set["ExecutionStatus"]
     if status != "AVAILABLE":
         what = f"status of [{change_set['Status']}]"
@@ -149,6 +157,7 @@ def _execute_change_set(original: Handler, form: Form) -> Response:
     if answer[0] < 400:
         del cloudformation.change_sets[change_set_id]
         executed[change_set_id] = change_set
+        change_set["_token"] = request.get("ClientRequestToken")
         for each in list(executed)[:-EXECUTED]:
             del executed[each]
         stack = cloudformation.stacks[change_set["StackName"]]
@@ -158,6 +167,16 @@ def _execute_change_set(original: Handler, form: Form) -> Response:
         stack["Parameters"] = change_set["Parameters"]
         stack["Description"] = change_set["_template"].get("Description", "")
     return answer
+
+
+def _repeated(request: Request) -> bool:
+    """Return whether an execution is asked again with its token (API reference, ExecuteChangeSet)."""
+    token, name = request.get("ClientRequestToken"), request["ChangeSetName"]
+    stack = cloudformation.find_stack(request.get("StackName", ""))
+    return any(
+        token and each["_token"] == token and (name == key or (stack and each["StackId"] == stack["StackId"]))
+        for key, each in executed.items()
+    )
 
 
 @patch(
