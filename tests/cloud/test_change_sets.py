@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from .conftest import Account
 
 QUEUE = {"Type": "AWS::SQS::Queue"}
-TOGGLED = {
+TOGGLED: dict[str, Any] = {
     "Parameters": {"On": {"Type": "String", "Default": "no"}, "Word": {"Type": "String", "Default": "a"}},
     "Conditions": {"IsOn": {"Fn::Equals": [{"Ref": "On"}, "yes"]}},
     "Resources": {
@@ -86,7 +86,7 @@ def test_the_aws_cli_deploys_what_a_condition_switches_on(account: Account, tmp_
 
 
 def test_a_new_stack_with_nothing_switched_on_has_no_changes_and_can_be_executed(account: Account) -> None:
-    template = {**TOGGLED, "Resources": {"Sometimes": TOGGLED["Resources"]["Sometimes"]}}  # type: ignore[index]
+    template = {**TOGGLED, "Resources": {"Sometimes": TOGGLED["Resources"]["Sometimes"]}}
     found = made(account, template, "CREATE")
     assert (found["Status"], found["ExecutionStatus"], found["Changes"]) == ("CREATE_COMPLETE", "AVAILABLE", [])
 
@@ -149,7 +149,7 @@ def test_a_change_set_that_cannot_be_meant_is_refused(account: Account, request_
 )
 def test_a_kept_value_that_is_none_is_refused(account: Account, given: Any, sentence: str) -> None:
     created(account, TOGGLED)
-    parameters = {**TOGGLED["Parameters"], "New": {"Type": "String"}}  # type: ignore[dict-item]
+    parameters = {**TOGGLED["Parameters"], "New": {"Type": "String"}}
     api = account.client("cloudformation")
     name = {"StackName": "stack", "ChangeSetName": "changes"}
     body = json.dumps({**TOGGLED, "Parameters": parameters})

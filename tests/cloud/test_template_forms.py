@@ -234,7 +234,7 @@ def test_every_request_with_a_template_refuses_its_form(api: Any) -> None:
     assert api.describe_stacks()["Stacks"] == []
 
 
-TOGGLED = {
+TOGGLED: dict[str, Any] = {
     "Parameters": {"On": {"Type": "String", "Default": "no"}},
     "Conditions": {"IsOn": {"Fn::Equals": [{"Ref": "On"}, "yes"]}},
     "Resources": {"Queue": {**QUEUE, "Condition": "IsOn"}, "Other": QUEUE},
