@@ -69,6 +69,9 @@ APPLICATION_SECRET = "stackferry-application"  # noqa: S105  a name
 FALLBACK_TASK, FALLBACK_TASK_RESOURCE = "stackferry-fallback", "ferry-fallback"
 """The task of the way back, and the end of its ARN."""
 
+DMS_USERNAME, FALLBACK_USERNAME = "ferry_dms", "ferry_fallback"
+"""The users in RDS by whom DMS writes on the way forth, and reads on the way back; `secrets` generates their logins."""
+
 FALLBACK_SLOT = "stackferry_fallback"
 """The slot in the target from which the way back begins: `migrate-database cutover` makes it before the first write."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from troposphere import Sub, secretsmanager
 
+from builders import naming
 from builders.layers.foundation import KEY_ARN
 from builders.stack import Export, Scope, Stack
 
@@ -18,8 +19,8 @@ DMS_SECRET_ARN = Export("secrets", "DmsSecretArn", "ARN of the secret of DMS's o
 # Written out and no parameters: a new value would replace a live password, see generated_login. RDS keeps some names
 # for itself, among them admin, postgres and what begins with rds.
 MASTER_USERNAME = "ferry_owner"
-DMS_USERNAME = "ferry_dms"
-FALLBACK_USERNAME = "ferry_fallback"
+DMS_USERNAME = naming.DMS_USERNAME
+FALLBACK_USERNAME = naming.FALLBACK_USERNAME
 
 PASSWORD_LENGTH = 32
 EXCLUDED_CHARACTERS = ";.:+/@\"'\\% "

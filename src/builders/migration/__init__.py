@@ -22,5 +22,9 @@ check, schema, start, verify, cutover, then fallback or finish; status, stop, re
     schema_plan.py   what `schema` will do
     schema.py        definitions made in the target
     check/           everything that the migration would lose or break on
+    building.py      indexes, foreign keys and statistics after the load
+    start.py         the load, and all that may be built before the cut-over
+    slots.py         the source's slots, and how long it can keep its log for them
+    status.py        one page of where a migration stands
     task/            the replication task: what DMS says of it, and what may be asked of it
 """

@@ -101,6 +101,14 @@ until_option = click.option(
     help="How long to wait: until the task runs, or until the full load is done.",
 )
 
+until_ready_option = click.option(
+    "--until",
+    type=click.Choice(["running", "loaded", "ready"]),
+    default="ready",
+    show_default=True,
+    help="How far to go: until the task runs, the full load is done, or indexes and constraints are built, too.",
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 def command() -> None:
@@ -166,11 +174,30 @@ def check(*, options: Any, as_json: bool, **wishes: Any) -> int:
 
 @command.command()
 @phase_options
+@click.option("--dry-run", is_flag=True, help="Show the SQL, and change nothing.")
+def schema(*, options: Any, as_json: bool, dry_run: bool) -> int:
+    """Make the source's definitions in the target, each kept for its own moment."""
+    from builders.migration import schema as carrying  # noqa: PLC0415  --help does not wait for psycopg
+
+    return DONE if carrying.run(options, as_json=as_json, dry_run=dry_run) else FAILED
+
+
+@command.command()
+@phase_options
 @waiting_options
-@until_option
+@until_ready_option
 def start(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None, until: str) -> int:
-    """Start the task for the first time, and wait for the load."""
-    return _run_task("start", options, as_json, poll_seconds, timeout_seconds, until_loaded=until == "loaded")
+    """Load all tables or go on with it, then build indexes and constraints.
+
+    After a fall-back it begins anew: the target is emptied, and everything is loaded again.
+    """
+    from builders.migration import start as starting  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.task.running import Watch  # noqa: PLC0415
+
+    def begin(phase: Any, watch: Watch) -> Any:
+        return starting.run(phase, watch, until=until)
+
+    return _run_task(begin, options, as_json, poll_seconds, timeout_seconds)
 
 
 @command.command()
@@ -186,8 +213,15 @@ def stop(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: f
 @waiting_options
 @until_option
 def resume(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None, until: str) -> int:
-    """Let the task go on where it stopped."""
-    return _run_task("resume", options, as_json, poll_seconds, timeout_seconds, until_loaded=until == "loaded")
+    """Let the task go on where it stopped; refused where the source has lost its slot."""
+    from builders.migration import slots  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.task import running  # noqa: PLC0415
+
+    def go_on(phase: Any, watch: running.Watch) -> Any:
+        slots.check(phase, watch.say)
+        return running.resume(phase.task, watch, until_loaded=until == "loaded")
+
+    return _run_task(go_on, options, as_json, poll_seconds, timeout_seconds)
 
 
 @command.command()
@@ -206,8 +240,10 @@ def reload(
 @phase_options
 @waiting_options
 def status(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None) -> int:
-    """Show the state of the migration."""
-    return _run_task("status", options, as_json, poll_seconds, timeout_seconds)
+    """Show where the migration stands, on one page, and what comes next."""
+    from builders.migration import status as page  # noqa: PLC0415  --help does not wait for psycopg
+
+    return _run_task("status", options, as_json, poll_seconds, timeout_seconds, page=page.of_phase)
 
 
 @command.command()
@@ -262,7 +298,7 @@ def verify(*, options: Any, as_json: bool, mend: bool, yes: bool, hide_keys: boo
 
 
 def _run_task(
-    action: TaskAction,
+    action: TaskAction | Callable[[Any, Any], Any],
     options: Any,
     as_json: bool,
     poll_seconds: float = 5.0,
@@ -270,8 +306,9 @@ def _run_task(
     *,
     until_loaded: bool = True,
     yes: bool = False,
+    page: Callable[[Any, Any, Any], Any] | None = None,
 ) -> int:
-    """Do what is asked of the task, show it, and return the exit code."""
+    """Do what is asked of the task, show it, and return the exit code; `page` reads what is shown below the task."""
     from builders.migration.phase import Phase  # noqa: PLC0415  --help does not wait for psycopg
     from builders.migration.task import reasons, running, showing  # noqa: PLC0415
 
@@ -283,9 +320,12 @@ def _run_task(
                 showing.confirm_reload(replication, yes=yes)
             with showing.progress_of_task() as show:
                 watch = running.Watch(show, progress.say, poll_seconds, timeout_seconds)
-                task = running.run(action, replication, watch, until_loaded=until_loaded)
+                if callable(action):
+                    task = action(phase, watch)
+                else:
+                    task = running.run(action, replication, watch, until_loaded=until_loaded)
             tables = replication.tables()
-            showing.result(task, tables, as_json=as_json)
+            showing.result(task, tables, page(phase, task, tables) if page else None, as_json=as_json)
         except ReplicationError as error:
             if as_json:
                 showing.failure(arn, error)

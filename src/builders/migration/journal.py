@@ -157,6 +157,15 @@ def open_side(runs: Sequence[Run]) -> Side:
     return "target" if opened and opened[-1] == "cutover" else "source"
 
 
+def must_serve_source(target: Database) -> None:
+    """Raise `MigrationError` where the target is open to the application, or a cut-over or fall-back is under way."""
+    runs = [run for run in Journal(target).runs() if run.kind in ("cutover", "fallback", "finish")]
+    if runs and not runs[-1].is_over:
+        raise MigrationError(f"{runs[-1].name} is under way: end it with `migrate-database {runs[-1].kind}` first")
+    if open_side(runs) == "target":
+        raise MigrationError("the application is on the target since the cut-over; to go back, use fallback")
+
+
 @contextlib.contextmanager
 def locked(*databases: Database) -> Iterator[None]:
     """Keep other runs away while the block lasts. Raises `MigrationError` with who holds the lock.

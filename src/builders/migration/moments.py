@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from psycopg import sql
 
 from builders import naming
-from builders.errors import MigrationError
 from builders.migration.databases import Database, Side
 from builders.migration.definitions import Table, tables
 
@@ -289,20 +288,10 @@ def _text(statement: str, *parts: sql.Composable) -> str:
 
 
 def truncate(target: Database, schemas: Sequence[str], say: Say) -> None:
-    """Empty the tables of the schemas and the marker in the target, before all is loaded again.
-
-    Raises `MigrationError`, also where the target takes the application's writes.
-    """
-    if opened := [each for each in kept(target, "opening") if each.is_done]:
-        raise MigrationError(f"the target is open to the application ({opened[0].object}): it is not emptied")
+    """Empty the tables of the schemas and the marker in the target, before all is loaded again."""
     found = [table.sql for table in tables(target, schemas) if not table.is_partition]
     found.append(sql.Identifier(naming.MARKER_SCHEMA, naming.MARKER_TABLE))
     for first in range(0, len(found), _TRUNCATED_AT_ONCE):
         several = found[first : first + _TRUNCATED_AT_ONCE]
         target.run(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(several)))
     say(f"emptied {len(found):,} tables of the target")
-
-
-def numbered(definitions: Iterable[Kept]) -> list[Kept]:
-    """Give definitions their positions."""
-    return [replace(each, position=number) for number, each in enumerate(definitions)]

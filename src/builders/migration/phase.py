@@ -6,6 +6,7 @@ which DMS logs in. So a person gives a phase's name, and nothing is written down
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -146,6 +147,30 @@ class Phase:
         ]
         return list(dict.fromkeys(name for name in names if name != OWN_SCHEMA))
 
+    @functools.cached_property
+    def users(self) -> frozenset[str]:
+        """The users of DMS and of this command on both sides: none of them is a role of the application."""
+        arns = [self.options.source_secret or ""]
+        for task in filter(None, (self.task, self.fallback_task)):
+            for endpoint_arn in task.task().endpoint_arns:
+                arns.append(_secret_of(self._endpoint_of(endpoint_arn)))
+        names = {naming.DMS_USERNAME, naming.FALLBACK_USERNAME}
+        for arn in filter(None, dict.fromkeys(arns)):
+            # The migration role reads the secrets of the two sides, and not those of DMS in the target.
+            with contextlib.suppress(AccessDenied):
+                names.add(str(self._secret(arn)["username"]))
+        return frozenset(names)
+
+    @functools.cached_property
+    def source_user(self) -> str:
+        """The user by whom DMS reads the source."""
+        return str(self._secret(_secret_of(self._endpoint("source")))["username"])
+
+    @property
+    def suffix(self) -> str:
+        """The environment suffix, which ends the names of what the phase's stacks make."""
+        return self.outputs[TASK].partition(f":{naming.REPLICATION_TASK_RESOURCE}-")[2]
+
     def source(self) -> Database:
         """Log in to the source, as the user of DMS's own endpoint or of `--source-secret`. Raises `MigrationError`."""
         return Database("source", functools.partial(self._login, "source"), self._observe)
@@ -158,7 +183,7 @@ class Phase:
         """The login as its secret is now."""
         options, endpoint = self.options, self._endpoint(side)
         if side == "source":
-            secret_arn = options.source_secret or str(endpoint["PostgreSQLSettings"]["SecretsManagerSecretId"])
+            secret_arn = options.source_secret or _secret_of(endpoint)
             address = options.source_address
         else:
             secret_arn, address = self.outputs[DATABASE_SECRET], options.target_address
@@ -190,7 +215,10 @@ class Phase:
 
     @functools.cache  # noqa: B019 one phase a process
     def _endpoint(self, side: Side) -> Mapping[str, Any]:
-        arn = self.task.task().endpoint_arns[0 if side == "source" else 1]
+        return self._endpoint_of(self.task.task().endpoint_arns[0 if side == "source" else 1])
+
+    @functools.cache  # noqa: B019 one phase a process
+    def _endpoint_of(self, arn: str) -> Mapping[str, Any]:
         filters = [{"Name": "endpoint-arn", "Values": [arn]}]
         endpoint: Mapping[str, Any] = next(iter(self.session.pages("dms", "DescribeEndpoints", Filters=filters)))
         return endpoint
@@ -214,3 +242,13 @@ class Phase:
     @functools.cached_property
     def _directory(self) -> str:
         return self._stack.enter_context(tempfile.TemporaryDirectory(prefix="stackferry-"))
+
+
+def _secret_of(endpoint: Mapping[str, Any]) -> str:
+    """ARN of the secret by which DMS logs in to an endpoint. Raises `MigrationError` where it has none."""
+    arn = endpoint.get("PostgreSQLSettings", {}).get("SecretsManagerSecretId")
+    if not arn:
+        raise MigrationError(
+            f"DMS's endpoint {endpoint.get('EndpointIdentifier', '')} names no secret: deploy migration"
+        )
+    return str(arn)

@@ -12,6 +12,7 @@ cut-over: what is there stays, and what differs is named.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -20,10 +21,16 @@ import psycopg
 
 from builders import progress
 from builders.errors import MigrationError
-from builders.migration import moments, passwords, programs, roles, schema_plan
+from builders.migration import journal, moments, passwords, programs, roles, schema_plan
 from builders.migration.databases import Database
+from builders.migration.journal import Journal
 from builders.migration.moments import Say
+from builders.migration.passwords import Passwords
+from builders.migration.phase import DATABASE_SECRET, Options, Phase
 from builders.migration.schema_plan import Noted, Plan, Step, Users
+
+STEP = "schema"
+"""The run and the step of the journal."""
 
 NewPassword = Callable[[str], str]
 """Returns the new password of a role, which it has put into a secret."""
@@ -71,19 +78,9 @@ def carry(
     new_password: NewPassword,
 ) -> Outcome:
     """Make the definitions of some schemas in the target. Raises `MigrationError`."""
-    _must_be_closed(target)
+    journal.must_serve_source(target)
     planned = schema_plan.plan(source, target, schemas, users)
     return carry_out(planned, source, target, say, new_password)
-
-
-def _must_be_closed(target: Database) -> None:
-    if not moments.is_prepared(target):
-        return
-    if opened := [each.object for each in moments.kept(target, "opening") if each.is_done]:
-        raise MigrationError(
-            f"the target is open to the application ({opened[0]}): its definitions are the application's now, and "
-            "schema changes nothing"
-        )
 
 
 def carry_out(planned: Plan, source: Database, target: Database, say: Say, new_password: NewPassword) -> Outcome:
@@ -168,3 +165,41 @@ def lines(outcome: Outcome) -> Iterable[str]:
     for title, found in (("differs", outcome.differing), ("left out", [*outcome.left_out, *outcome.refused])):
         for each in found:
             yield f"{title:<13} {each}"
+
+
+def run(options: Options, *, as_json: bool, dry_run: bool) -> bool:
+    """Carry the definitions of a phase and show the outcome, or show the SQL. Return whether nothing differs."""
+    with Phase(options) as phase, phase.source() as source, phase.target() as target:
+        users = Users.of(phase)
+        if dry_run:
+            journal.must_serve_source(target)
+            planned = schema_plan.plan(source, target, phase.schemas, users)
+            return _show_plan(planned, as_json=as_json)
+        new = Passwords(phase.session, phase.suffix, phase.outputs[DATABASE_SECRET])
+        with journal.locked(target):
+            outcome = carry(source, target, phase.schemas, users, progress.say, lambda role: new.of(role, target))
+            log = Journal(target, phase.caller)
+            log.prepare()
+            number = sum(run.kind == STEP for run in log.runs()) + 1
+            details = {name: found for name, found in outcome.as_data().items() if name not in ("made", "alreadyThere")}
+            log.write(f"{STEP}-{number}", STEP, "done", {"made": len(outcome.made), **details})
+        if as_json:
+            print(json.dumps(outcome.as_data(), indent=1))
+        else:
+            print("\n".join(lines(outcome)))
+        return outcome.is_whole
+
+
+def _show_plan(planned: Plan, *, as_json: bool) -> bool:
+    if as_json:
+        data = {"statements": list(schema_plan.shown(planned)), "alreadyThere": planned.there,
+                "differs": [asdict(each) for each in planned.differing],
+                "leftOut": [asdict(each) for each in planned.left_out]}  # fmt: skip
+        print(json.dumps(data, indent=1))
+    else:
+        for line in schema_plan.shown(planned):
+            print(line)
+        for title, found in (("differs", planned.differing), ("left out", planned.left_out)):
+            for each in found:
+                print(f"-- {title}: {each}")
+    return not planned.differing

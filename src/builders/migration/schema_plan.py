@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from psycopg import sql
 
 from builders import naming
-from builders.migration import definitions, marker, moments, programs, roles
+from builders.errors import MigrationError
+from builders.migration import marker, moments, programs, roles
 from builders.migration.databases import Database, Side
 from builders.migration.moments import Kept, Moment
+from builders.migration.phase import Phase
 from builders.migration.programs import Entry
 from builders.migration.roles import Role
 
@@ -31,6 +33,9 @@ _BASE: Mapping[str, Moment] = {
 }
 """{kind: when it is made}; everything else before the load. Triggers and rules would act on replicated changes again,
 row-level security refuses DMS's user, and a load of several tables at a time comes in no order of foreign keys."""
+
+_RIGHTS = ("ACL", "DEFAULT ACL")
+"""Kinds whose statements add to what is there."""
 
 _ORDER: tuple[Moment, ...] = ("before_load", "after_load", "cutover")
 
@@ -76,8 +81,9 @@ FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS
 JOIN pg_roles r ON r.oid = granted.grantee
 WHERE d.datname = current_database() GROUP BY 1 ORDER BY 1
 """
+_ROLE = "SELECT 1 FROM pg_roles WHERE rolname = %s"
 _LACKING = """
-SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles r
+SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles r
 WHERE r.rolname = %s AND n.nspname = ANY (%s) AND c.relkind IN ('r', 'p')
   AND NOT (has_table_privilege(r.oid, c.oid, 'SELECT') AND has_table_privilege(r.oid, c.oid, 'INSERT')
     AND has_table_privilege(r.oid, c.oid, 'UPDATE') AND has_table_privilege(r.oid, c.oid, 'DELETE')
@@ -106,6 +112,11 @@ class Users:
     """Names on either side that are left where they are."""
     dms_source: str = ""
     dms_target: str = ""
+
+    @classmethod
+    def of(cls, phase: Phase) -> Users:
+        """The users of a phase."""
+        return cls(phase.users, phase.source_user, naming.DMS_USERNAME)
 
 
 @dataclass(frozen=True)
@@ -183,7 +194,7 @@ def plan(source: Database, target: Database, schemas: Sequence[str], users: User
 
 def words(entry: Entry, carried: Collection[str]) -> str:
     """What an entry says, without rights of roles that stay behind: by it an entry is compared with another."""
-    if entry.kind in ("ACL", "DEFAULT ACL"):
+    if entry.kind in _RIGHTS:
         return "\n".join(_rights(entry, carried))
     owned = entry.owned if entry.owner in carried else ""
     return f"{entry.statement}\n{owned}".strip()
@@ -270,32 +281,18 @@ def _plan_extensions(planned: Plan, source: Database, target: Database) -> None:
 def _entries(planned: Plan, source: Database, target: Database, major: int) -> tuple[list[Step], list[Step]]:
     """The steps of the dump's schemas and of its other entries; what is there, and what differs, is noted."""
     carried = {role.name for role in planned.roles}
-    owners = dict(target.run(_SCHEMAS))
+    owners, own = dict(target.run(_SCHEMAS)), target.login.username
     there = {}
     if present := [schema for schema in planned.schemas if schema in owners]:
         there = {(each.kind, each.object): each for each in programs.definitions(target, present, major)}
     rows = {(each.kind, each.object): each for each in _rows(target) if each.source}
-    keeping = _Keeping(source)
+    keeping = _Keeping(source, planned.users.dms_target)
     made: list[Step] = []
     for entry in planned.entries:
-        key = entry.kind, entry.object
-        row, standing = rows.get(key), there.get(key)
         step = keeping.step(entry, words(entry, carried), carried)
-        if step is None:
-            continue
-        if standing is None and (row is None or row.is_done or row.source != words(entry, carried)):
-            made.append(step)
-        elif row is not None and standing is None:
-            planned.there.append(f"{step} (kept until {row.moment.replace('_', ' the ')})")
-        elif difference := _difference(entry, row, standing, carried):
-            if entry.kind == "SCHEMA" and owners[entry.name] == target.login.username and entry.owned:
-                made.append(replace(step, statements=(entry.owned,)))
-            else:
-                planned.differing.append(Noted(entry.kind, entry.object, difference))
-        else:
-            planned.there.append(str(step))
-            if row is None:
-                made.append(replace(step, statements=(), kept=tuple(replace(each, is_done=True) for each in step.kept)))
+        if step is not None:
+            key = entry.kind, entry.object
+            made += _settled(planned, step, entry, rows.get(key), there.get(key), owners.get(entry.name) == own)
     schemas = [replace(step, must=True) for step in made if step.kind == "SCHEMA"]
     others = [step for step in made if step.kind != "SCHEMA"]
     creating, revoking = _creators(planned, source, target, others)
@@ -311,21 +308,53 @@ def _entries(planned: Plan, source: Database, target: Database, major: int) -> t
     return schemas, [*creating, *others, *revoking, *_refreshes(source, planned.schemas, rows)]
 
 
+def _settled(
+    planned: Plan, step: Step, entry: Entry, row: Kept | None, standing: Entry | None, is_masters: bool
+) -> Iterator[Step]:
+    """The step of an entry where it has something to do; else note that it is there, or that it differs.
+
+    `row` is what was carried of it before, `standing` what the target has; a schema may be the master user's.
+    """
+    carried = {role.name for role in planned.roles}
+    now = words(entry, carried)
+    if standing is None:
+        if row is None or row.is_done or row.source != now:
+            yield step
+        else:
+            planned.there.append(f"{step} (kept until {row.moment.replace('_', ' the ')})")
+        return
+    if entry.kind in _RIGHTS:
+        here, in_target = set(now.split("\n")), set(words(standing, carried).split("\n")) - {""}
+        if here - in_target:
+            yield step
+        else:
+            planned.there.append(str(step))
+        if more := sorted(in_target - here):
+            planned.differing.append(Noted(entry.kind, entry.object, f"the target has more: {' '.join(more)}"))
+        return
+    difference = _difference(now, words(standing, carried), row)
+    if difference and entry.kind == "SCHEMA" and is_masters:
+        # It was there for DMS's user before its owner was.
+        yield replace(step, statements=(entry.owned,))
+    elif difference:
+        planned.differing.append(Noted(entry.kind, entry.object, difference))
+    else:
+        planned.there.append(str(step))
+        if row is None:
+            yield replace(step, statements=(), kept=tuple(replace(each, is_done=True) for each in step.kept))
+
+
 def _rows(target: Database) -> list[Kept]:
     return moments.kept(target, *_ORDER) if moments.is_prepared(target) else []
 
 
-def _difference(entry: Entry, row: Kept | None, standing: Entry | None, carried: Collection[str]) -> str:
-    """In what an entry differs from what the target has, or nothing."""
-    now = words(entry, carried)
-    if standing is None:
-        return ""
+def _difference(now: str, in_target: str, row: Kept | None) -> str:
+    """In what a definition differs from what was carried, or from what the target has; or nothing."""
     if row is None:
-        same = words(standing, carried) == now
-        return "" if same else "the target has another definition of it, which is not overwritten"
+        return "" if now == in_target else "the target has another definition of it, which is not overwritten"
     if row.source != now:
         return "it was altered in the source since it was carried"
-    if row.carried is not None and row.carried != words(standing, carried):
+    if row.carried is not None and row.carried != in_target:
         return "it was altered in the target since it was carried"
     return ""
 
@@ -336,23 +365,27 @@ def _creators(planned: Plan, source: Database, target: Database, made: Sequence[
     numbers = {step.number for step in made}
     owners = {(each.schema, each.owner) for each in planned.entries
               if each.number in numbers and each.owned and each.owner in carried}  # fmt: skip
+    owners -= {(each.name, each.owner) for each in planned.entries if each.kind == "SCHEMA"}
     asked = list(planned.schemas), sorted(carried)
     on_source, on_target = (set(side.run(_CREATORS, asked)) for side in (source, target))
-    giving, taking = [], []
-    for schema, owner in sorted((owners | on_target) - on_source):
-        names = sql.Identifier(schema), sql.Identifier(owner)
-        if (schema, owner) in owners:
-            give = _texts(target, sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(*names))
-            giving.append(Step("RIGHTS", f"{owner} on {schema}, for now", give))
-        take = _texts(target, sql.SQL("REVOKE CREATE ON SCHEMA {} FROM {}").format(*names))
-        taking.append(Step("RIGHTS", f"{owner} on {schema}, as in the source", take))
+
+    def steps(statement: str, found: Iterable[tuple[str, str]], why: str) -> list[Step]:
+        return [
+            Step("RIGHTS", f"{owner} on {schema}, {why}",
+                 _texts(target, sql.SQL(statement).format(sql.Identifier(schema), sql.Identifier(owner))))
+            for schema, owner in sorted(found)
+        ]  # fmt: skip
+
+    giving = steps("GRANT CREATE ON SCHEMA {} TO {}", owners - on_target, "for now")
+    taking = steps("REVOKE CREATE ON SCHEMA {} FROM {}", (owners | on_target) - on_source, "as in the source")
     return giving, taking
 
 
 class _Keeping:
     """Turns entries into steps: each with the moment at which its statement is run."""
 
-    def __init__(self, source: Database) -> None:
+    def __init__(self, source: Database, dms: str) -> None:
+        self.dms = dms
         self.constraints = {row[0]: row[1:] for row in source.run(_CONSTRAINTS)}
         self.undo = {(catalog, oid): undo for catalog, oid, undo in source.run(_UNDONE)}
         self.moments: dict[int, Moment] = {}
@@ -366,11 +399,13 @@ class _Keeping:
         self.moments[entry.number] = moment
         statements = tuple(
             _rights(entry, carried)
-            if entry.kind in ("ACL", "DEFAULT ACL")
+            if entry.kind in _RIGHTS
             else [each for each in (entry.statement, entry.owned if entry.owner in carried else "") if each]
         )
         kept = self._kept(entry, moment, "\n".join(statements), said)
         now = statements if moment == "before_load" else ()
+        if entry.kind == "TABLE" and self.dms:
+            now += (_dms_grant(sql.Identifier(entry.schema, entry.name), self.dms).as_string(None),)
         return Step(entry.kind, entry.object, now, kept, number=entry.number, needs=entry.needs)
 
     def _moment(self, entry: Entry) -> Moment:
@@ -476,23 +511,31 @@ def _plan_users(planned: Plan, source: Database, target: Database) -> None:
         if statements:
             named = f"{naming.MARKER_SCHEMA}.{naming.MARKER_TABLE}"
             planned.steps.append(Step("MARKER", named, _texts(side, *statements), side=side.side, must=True))
-    _plan_dms(planned, source, target)
+    _plan_dms(planned, target)
 
 
-def _plan_dms(planned: Plan, source: Database, target: Database) -> None:
-    """Plan what DMS's user needs on the tables, so that the layer database_users need not be deployed again."""
-    if not planned.users.dms_target:
+def _plan_dms(planned: Plan, target: Database) -> None:
+    """Plan what DMS's user needs beside the tables that are made now, so that database_users is not deployed again."""
+    dms = planned.users.dms_target
+    if not dms:
         return
-    user = sql.Identifier(planned.users.dms_target)
-    named = [table.sql for table in definitions.tables(source, planned.schemas)]
-    lacking = target.value(_LACKING, (planned.users.dms_target, list(planned.schemas)))
-    if not named or not (lacking or any(step.kind == "TABLE" for step in planned.steps)):
-        planned.there.append(f"RIGHTS {planned.users.dms_target}")
-        return
-    grants = [sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(name), user) for name in planned.schemas]
-    on_tables = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {} TO {}")
-    grants.append(on_tables.format(sql.SQL(", ").join(named), user))
-    planned.steps.append(Step("RIGHTS", planned.users.dms_target, _texts(target, *grants), must=True))
+    if not target.run(_ROLE, (dms,)):
+        raise MigrationError(f"the role {dms} is not in the target: deploy the layer database_users first")
+    grants = [
+        sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(name), sql.Identifier(dms))
+        for name in planned.schemas
+    ]
+    standing = [sql.Identifier(*names) for names in target.run(_LACKING, (dms, list(planned.schemas)))]
+    grants += [_dms_grant(table, dms) for table in standing]
+    if standing or any(step.kind == "TABLE" for step in planned.steps):
+        planned.steps.append(Step("RIGHTS", dms, _texts(target, *grants), must=True))
+    else:
+        planned.there.append(f"RIGHTS {dms}")
+
+
+def _dms_grant(table: sql.Composable, dms: str) -> sql.Composed:
+    """The statement by which DMS writes to a table (DMS user guide, "Using a PostgreSQL database as a target")."""
+    return sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {} TO {}").format(table, sql.Identifier(dms))
 
 
 def _texts(database: Database, *statements: sql.Composable) -> tuple[str, ...]:

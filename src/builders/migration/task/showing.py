@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -42,10 +42,20 @@ def progress_of_task() -> Iterator[Show]:
         yield lambda task: bar.update(shown, description=_line(task), completed=task.progress.percent)
 
 
-def result(task: Task, tables: Sequence[Table], *, as_json: bool) -> None:
-    """Print the state of the task and of the tables in trouble: for people, or as one JSON object."""
+class Page(Protocol):
+    """What is shown below a task."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what --json has beside the task's own keys."""
+
+    def lines(self) -> Iterable[tuple[str, str]]:
+        """Return titles and texts for a person; a line without a text is left out."""
+
+
+def result(task: Task, tables: Sequence[Table], page: Page | None = None, *, as_json: bool) -> None:
+    """Print the state of the task, of the tables in trouble, and a page: for people, or as one JSON object."""
     if as_json:
-        print(json.dumps(as_data(task, tables), indent=1))
+        print(json.dumps(as_data(task, tables) | (page.as_data() if page else {}), indent=1))
         return
     load, rows = task.progress, rows_of(tables)
     lines = [
@@ -62,7 +72,7 @@ def result(task: Task, tables: Sequence[Table], *, as_json: bool) -> None:
     troubled = [("table", f"{table.name}: {trouble(table)}") for table in _worst_first(tables)]
     if len(troubled) > MOST_TABLES:
         troubled[MOST_TABLES:] = [("table", f"and {len(troubled) - MOST_TABLES:,} more; --json has all of them")]
-    for name, text in (*lines, *troubled):
+    for name, text in (*lines, *troubled, *(page.lines() if page else ())):
         if text:
             print(f"{name:<10} {text}")
 

@@ -1,0 +1,139 @@
+"""What `start` builds once the load is done: indexes, foreign keys, contents of materialized views, statistics.
+
+DMS goes on writing meanwhile. An index is built CONCURRENTLY; a foreign key is added NOT VALID, which is instant, and
+validated, which lets writers pass. Each is marked as it is made, so an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+
+import psycopg
+from psycopg import sql
+
+from builders import progress
+from builders.errors import MigrationError
+from builders.migration import moments
+from builders.migration.databases import Database
+from builders.migration.definitions import tables
+from builders.migration.moments import Kept, Say
+
+ATTEMPTS = 6
+"""How often a lock is tried for, each time as long as a session waits: DMS's transactions are short."""
+
+_LOCKED = "55P03"
+_VIOLATED = "23503"
+
+# CREATE INDEX CONCURRENTLY waits for transactions that began before it, and nobody waits for it.
+_INDEX_SECONDS = 3600
+
+_INDEX = """
+SELECT i.indisvalid, c.relkind = 'I', format('%%I.%%I', n.nspname, c.relname)
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname || '.' || c.relname = %s
+"""
+_TO_ANALYZE = """
+SELECT c.oid::int8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
+WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p')
+  AND (s.last_analyze IS NULL OR s.n_mod_since_analyze > 0.1 * greatest(s.n_live_tup, 1000))
+"""
+
+_LATER = re.compile(r";\n+(?=ALTER )")
+"""Between an index and what pg_dump says of it besides: CLUSTER ON, SET STATISTICS, REPLICA IDENTITY."""
+
+
+def waiting(target: Database) -> list[Kept]:
+    """What is still to be built after the load, in its order."""
+    return moments.harden_statements(target, "after_load")
+
+
+def indexes(target: Database, say: Say) -> None:
+    """Build the indexes that are missing, one after the other. Raises `MigrationError`."""
+    found = [each for each in waiting(target) if each.kind == "INDEX"]
+    if not found:
+        return
+    with target.another() as session, progress.bar("indexes", len(found)) as advance:
+        session.run(f"SET lock_timeout = '{_INDEX_SECONDS}s'")
+        for each in found:
+            began = time.monotonic()
+            _build_index(session, each)
+            moments.mark(target, each, done=True)
+            say(f"index {each.object} built in {time.monotonic() - began:.1f} s")
+            advance(each.object)
+
+
+def _build_index(session: Database, index: Kept) -> None:
+    """Build one index; what an interrupted build left behind is dropped first."""
+    first, *later = _LATER.split(index.statement)
+    standing = session.run(_INDEX, (index.object,))
+    if standing:
+        is_valid, is_partitioned, name = standing[0]
+        if not is_valid and not is_partitioned:
+            session.run(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            standing = []
+    if not standing:
+        session.run(first)
+    for statement in later:
+        session.run(statement)
+
+
+def others(target: Database, say: Say) -> None:
+    """Build what stands beside indexes, foreign keys last, and fill materialized views. Raises `MigrationError`."""
+    found = [each for each in waiting(target) if each.kind != "INDEX"]
+    first = [each for each in found if each.kind not in ("FK CONSTRAINT", "VALIDATE", "REFRESH")]
+    keys = [each for each in found if each.kind == "FK CONSTRAINT"]
+    last = [each for each in found if each.kind in ("VALIDATE", "REFRESH")]
+    with progress.bar("constraints", len(found)) as advance:
+        for each in (*first, *keys, *last):
+            _with_patience(lambda each=each: _put_on(target, each), say)  # type: ignore[misc]
+            say(f"{each} made")
+            advance(str(each))
+
+
+def _put_on(target: Database, definition: Kept) -> None:
+    try:
+        moments.put_on(target, target, definition)
+    except MigrationError as error:
+        if _state(error) == _VIOLATED:
+            raise MigrationError(
+                f"{definition}: {error}; the row is not in the target as in the source: `migrate-database verify` "
+                "shows and repairs it, then run this again"
+            ) from error
+        raise
+
+
+def _with_patience(work: Callable[[], None], say: Say) -> None:
+    """Do what needs a lock, several times where somebody holds it."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            work()
+        except MigrationError as error:
+            if _state(error) != _LOCKED or attempt == ATTEMPTS:
+                raise
+            say(f"{error}; trying again ({attempt} of {ATTEMPTS - 1})")
+        else:
+            return
+
+
+def _state(error: MigrationError) -> str:
+    cause = error.__cause__
+    return cause.sqlstate or "" if isinstance(cause, psycopg.Error) else ""
+
+
+def analyze(target: Database, schemas: Sequence[str], say: Say) -> None:
+    """Let the planner see the rows: a table whose statistics are old is read."""
+    wanted = {row[0] for row in target.run(_TO_ANALYZE, (list(schemas),))}
+    found = [table for table in tables(target, schemas) if table.oid in wanted]
+    with progress.bar("statistics", len(found)) as advance:
+        for table in found:
+            _with_patience(lambda table=table: _analyze(target, table.sql), say)  # type: ignore[misc]
+            advance(str(table))
+    if found:
+        say(f"analyzed {len(found):,} tables")
+
+
+def _analyze(target: Database, table: sql.Identifier) -> None:
+    target.run(sql.SQL("ANALYZE {}").format(table))
