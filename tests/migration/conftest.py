@@ -11,17 +11,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psycopg
 import pytest
 
+from builders import naming
 from builders.cloud.rds import instances, postgres
 from builders.cloud.rds.on_premises import APPLICATION, REPLICATION_USER, SUPERUSER, certificates
 from builders.migration.databases import Database, Login, Side, StatementObserver
 
-MASTER, DMS_USER = "ferry_owner", "ferry_dms"
-PASSWORD = "correct-horse-battery"
+from . import remote
+
+MASTER, DMS_USER, PASSWORD = remote.MASTER, remote.DMS_USER, remote.PASSWORD
 _numbers = itertools.count(1)
 
 
@@ -56,6 +58,17 @@ class Pair:
         """A session of the application, each statement a transaction of its own."""
         with psycopg.connect(**self.login(side, username).parameters(), autocommit=True) as session:
             yield session
+
+
+def make_marker(pair: Pair) -> None:
+    """Make the marker's table on both sides, as `schema` does."""
+    for side in get_args(Side):
+        with pair.database(side) as database:
+            database.run(f"CREATE SCHEMA {naming.MARKER_SCHEMA}")
+            database.run(
+                f"CREATE TABLE {naming.MARKER_SCHEMA}.{naming.MARKER_TABLE} "
+                "(id integer PRIMARY KEY, token varchar(64) NOT NULL, made timestamptz NOT NULL)"
+            )
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,11 @@ import psycopg
 import pytest
 
 from builders.errors import MigrationError
-from builders.migration import fence, marker
+from builders.migration import fence
 from builders.migration.databases import Database
 from builders.migration.fence import Fence, Record
 
-from .conftest import PASSWORD, Pair
+from .conftest import PASSWORD, Pair, make_marker
 
 SCHEMA = (
     "CREATE SCHEMA payments",
@@ -62,8 +62,7 @@ def both(pair: Callable[..., Pair]) -> Pair:
         "GRANT UPDATE, DELETE, TRUNCATE, TRIGGER ON ALL TABLES IN SCHEMA payments TO clerk",
         "GRANT USAGE ON ALL SEQUENCES IN SCHEMA payments TO clerk",
     )
-    with made.database("source") as source:
-        marker.install(source)
+    make_marker(made)
     return made
 
 

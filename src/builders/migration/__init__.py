@@ -11,6 +11,14 @@ check, schema, start, verify, cutover, then fallback or finish; status, stop, re
     journal.py       what every step of a cut-over writes before and after it, and the lock of a phase
     fence.py         no write of the application commits: logins, sessions, triggers, and all of it given back
     marker.py        a row as proof that everything before it arrived
+    sequences.py     where sequences have to go on on the other side
+    steps.py         steps that are journaled, taken up again, and undone before the opening
+    cutover.py       the steps of the cut-over, and what the fall-back shares with it
+    fallback.py      the steps of the fall-back
+    finish.py        the steps of the end, and what is kept
+    preconditions.py what has to hold before a side is closed
+    crossing.py      a run on a phase: its outputs and secrets, the question, the result
+    runs.py          one run: preconditions, question, steps, outage
     mappings.py      what the task's table mapping carries
     rows.py          digests of rows, made by the servers
     changes.py       the rows that changed since verify, from a logical slot

@@ -297,6 +297,63 @@ def verify(*, options: Any, as_json: bool, mend: bool, yes: bool, hide_keys: boo
     return DONE if is_clean else FAILED
 
 
+def crossing_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options of a cut-over and a fall-back."""
+    for option in (
+        click.option("--yes", is_flag=True, help="Go on without asking; the preconditions are looked at all the same."),
+        click.option("--keep-reads", is_flag=True,
+                     help="Let logins and readers be, and end only sessions that are writing."),
+        click.option("--max-lag", "most_lag_seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True,
+                     help="Seconds in which a marker has to come through, or nothing is closed."),
+        click.option("--abort", is_flag=True, help="Undo a run that was broken off before the opening."),
+        click.option("--poll", "poll_seconds", type=click.FloatRange(min=0.05), default=0.3, show_default=True,
+                     help="Seconds between two polls of the task: part of the outage."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@command.command()
+@phase_options
+@crossing_options
+@click.option(
+    "--no-way-back", is_flag=True, help="Go without a way back: what is written afterwards stays in RDS alone."
+)
+def cutover(*, options: Any, no_way_back: bool, **asked: Any) -> int:
+    """Close the source, prove that all of it is in the target, and open the target.
+
+    Shows the preconditions and the steps, and asks once. A failure before the opening gives the source back as it was;
+    afterwards the same command goes on from where it was.
+    """
+    return _cross("cutover", options, way_back=not no_way_back, **asked)
+
+
+@command.command()
+@phase_options
+@crossing_options
+def fallback(*, options: Any, **asked: Any) -> int:
+    """Close the target, prove that all of it is in the source, and open the source again."""
+    return _cross("fallback", options, **asked)
+
+
+@command.command()
+@phase_options
+@click.option("--yes", is_flag=True, help="Go on without asking.")
+def finish(*, options: Any, yes: bool, as_json: bool) -> int:
+    """Take away what the migration made and nobody needs any more, and name what is kept."""
+    return _cross("finish", options, yes=yes, as_json=as_json)
+
+
+def _cross(kind: Any, options: Any, *, yes: bool, as_json: bool, poll_seconds: float = 0.3, **chosen: Any) -> int:
+    from builders.migration import crossing  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.phase import Phase  # noqa: PLC0415
+    from builders.migration.runs import Options  # noqa: PLC0415
+
+    with Phase(options) as phase:
+        crossing.run(kind, phase, Options(**chosen), crossing.Asked(yes, as_json, poll_seconds))
+    return DONE
+
+
 def _run_task(
     action: TaskAction | Callable[[Any, Any], Any],
     options: Any,

@@ -23,14 +23,14 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from builders import naming
 from builders.errors import MigrationError
 from builders.migration import definitions
 from builders.migration.databases import Database
-from builders.migration.phase import OWN_SCHEMA
 from builders.text import counted_noun
 
 TRIGGER = "stackferry_fence"
-FUNCTION = f"{OWN_SCHEMA}.fence"
+FUNCTION = f"{naming.MARKER_SCHEMA}.fence"
 
 FENCE_SECONDS = 20.0
 """How long writers, and what else holds a lock, are waited for and ended; then the fence is given up."""
@@ -163,7 +163,7 @@ class Fence:
         if not record.keep_reads:
             self._close_logins()
         self._close_tables(record, deadline)
-        return [] if record.keep_reads else self._end_sessions(deadline)
+        return [] if record.keep_reads else self.end_sessions(deadline)
 
     def stands(self, record: Record) -> bool:
         """Return whether this very fence stands, on every table that there is now."""
@@ -272,7 +272,7 @@ class Fence:
                 f"{_named(held or writers)} hold locks on its tables; end them, then run this again"
             ) from error
 
-    def _end_sessions(self, deadline: float) -> list[str]:
+    def end_sessions(self, deadline: float) -> list[str]:
         """End what is left, until nothing is; return what a person should know."""
         while True:
             sessions = self._sessions()

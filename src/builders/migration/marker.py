@@ -11,11 +11,11 @@ import secrets
 import time
 from collections.abc import Callable
 
+from builders import naming
 from builders.errors import MigrationError
 from builders.migration.databases import Database
-from builders.migration.phase import OWN_SCHEMA
 
-TABLE = f"{OWN_SCHEMA}.marker"
+TABLE = f"{naming.MARKER_SCHEMA}.{naming.MARKER_TABLE}"
 
 POLL_SECONDS = 0.02
 
@@ -26,14 +26,6 @@ CREATE_TABLE = (
     f"CREATE TABLE IF NOT EXISTS {TABLE} "
     "(id integer PRIMARY KEY, token varchar(64) NOT NULL, made timestamptz NOT NULL)"
 )
-
-
-def install(database: Database) -> None:
-    """Make schema and table of the marker on one side, where they are not there."""
-    if database.value("SELECT to_regclass(%s) IS NULL", (TABLE,)):
-        if database.value("SELECT to_regnamespace(%s) IS NULL", (OWN_SCHEMA,)):
-            database.run(f"CREATE SCHEMA {OWN_SCHEMA}")
-        database.run(CREATE_TABLE)
 
 
 def send(origin: Database) -> str:

@@ -11,7 +11,7 @@ import functools
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from builders.migration.task.client import Replication
 from builders.text import unknown_name
 
 TASK, FALLBACK_TASK = "replicationTaskArn", "fallbackTaskArn"
+FALLBACK_SECRET = "fallbackUserSecretArn"  # noqa: S105 the name of an output
 ROLE, DATABASE_SECRET = "migrationRoleArn", "secretsManagerArn"
 OWN_SCHEMA = "stackferry"
 """The schema of the marker, on both sides: replicated, and no schema of the application."""
@@ -165,6 +166,27 @@ class Phase:
     def source_user(self) -> str:
         """The user by whom DMS reads the source."""
         return str(self._secret(_secret_of(self._endpoint("source")))["username"])
+
+    @property
+    def fallback_reader(self) -> Callable[[], tuple[str, str]] | None:
+        """What returns name and password of the user by whom DMS reads the target on the way back, as they are now."""
+        arn = self.outputs.get(FALLBACK_SECRET)
+        if not arn or self.fallback_task is None:
+            return None
+
+        def read() -> tuple[str, str]:
+            secret = self._secret(arn)
+            return str(secret["username"]), str(secret["password"])
+
+        return read
+
+    @functools.cached_property
+    def fallback_writer(self) -> str:
+        """The user by whom DMS writes to the source on the way back; empty where there is none."""
+        if self.fallback_task is None:
+            return ""
+        _, target = self.fallback_task.task().endpoint_arns
+        return str(self._secret(_secret_of(self._endpoint_of(target)))["username"])
 
     @property
     def suffix(self) -> str:

@@ -42,7 +42,7 @@ def run(phase: Phase, wishes: Wishes, *, as_json: bool) -> int:
         target, why = _target(phase, wishes)
         if target:
             stack.enter_context(target)
-        found = check(source, target, _options(phase, wishes), why)
+        found = check(source, target, options_of(phase, wishes), why)
         if not wishes.without_assessment:
             found = found.with_assessment(_assess(phase, wishes))
         found = _accept(found, target, wishes, phase)
@@ -60,7 +60,8 @@ def _target(phase: Phase, wishes: Wishes) -> tuple[Database | None, str]:
         return None, str(error)
 
 
-def _options(phase: Phase, wishes: Wishes) -> Options:
+def options_of(phase: Phase, wishes: Wishes) -> Options:
+    """What a phase says of the task, its tables and its instances."""
     task = phase.task.task()
     return Options(
         schemas=phase.schemas,

@@ -31,6 +31,11 @@ class Replication:
         settings = json.loads(self._described().get("ReplicationTaskSettings") or "{}")
         return str(settings.get("FullLoadSettings", {}).get("TargetTablePrepMode", ""))
 
+    def applies_in_batches(self) -> bool:
+        """Return whether changes are applied table after table within a batch (BatchApplyEnabled)."""
+        settings = json.loads(self._described().get("ReplicationTaskSettings") or "{}")
+        return bool(settings.get("TargetMetadata", {}).get("BatchApplyEnabled"))
+
     def table_mappings(self) -> list[dict[str, Any]]:
         """The rules of the task's table mapping, as DMS has them."""
         rules: list[dict[str, Any]] = json.loads(self._described()["TableMappings"])["rules"]

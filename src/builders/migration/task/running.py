@@ -129,8 +129,8 @@ def _settled(replication: Replication, watch: Watch) -> Task:
 
 def _run(replication: Replication, watch: Watch, task: Task, kind: str, until_loaded: bool) -> Task:
     if task.is_at_rest:
-        _prove_connections(replication, watch, task)
-        _begin(replication, watch, kind)
+        prove_connections(replication, watch, task)
+        begin(replication, watch, kind)
         # For a moment DMS may still answer with the old status, which would look like an end.
         watch.until(replication, lambda now: (now.status, now.started) != (task.status, task.started))
     else:
@@ -145,12 +145,13 @@ def _run(replication: Replication, watch: Watch, task: Task, kind: str, until_lo
     return ended
 
 
-def _begin(replication: Replication, watch: Watch, kind: str) -> None:
-    if replication.begin(kind):
+def begin(replication: Replication, watch: Watch, kind: str, position: str = "") -> None:
+    """Ask for a start until DMS takes it. Raises `ReplicationError`."""
+    if replication.begin(kind, position):
         return
     watch.say("DMS does not count the tests yet, which can take a minute; asking again")
     deadline = time.monotonic() + watch.patience_seconds
-    while not replication.begin(kind):
+    while not replication.begin(kind, position):
         if time.monotonic() >= deadline:
             raise ReplicationError(
                 f"{watch.patience_seconds:g} seconds after both connections were tested with success, DMS still does "
@@ -159,7 +160,7 @@ def _begin(replication: Replication, watch: Watch, kind: str) -> None:
         time.sleep(watch.poll_seconds)
 
 
-def _prove_connections(replication: Replication, watch: Watch, task: Task) -> None:
+def prove_connections(replication: Replication, watch: Watch, task: Task) -> None:
     """Test both connections: DMS starts no task whose last tests were not successful."""
     for side, endpoint in zip(("source", "target"), task.endpoint_arns, strict=True):
         watch.say(f"testing the connection to the {side}")

@@ -1,0 +1,85 @@
+"""A run of `cutover`, `fallback` or `finish` on a phase: what its outputs and secrets give, and the question."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from builders import progress
+from builders.errors import UsageError
+from builders.migration import definitions, runs
+from builders.migration.check import running as checking
+from builders.migration.journal import Kind
+from builders.migration.mappings import Mappings
+from builders.migration.phase import Phase
+from builders.migration.preconditions import Precondition
+from builders.migration.runs import Options, Parties
+from builders.migration.steps import Context
+from builders.migration.task.running import Watch
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked beside the run: the answer that was given before, the form of the result, the waiting."""
+
+    yes: bool = False
+    as_json: bool = False
+    poll_seconds: float = 0.3
+    timeout_seconds: float | None = None
+
+
+def run(kind: Kind, phase: Phase, options: Options, asked: Asked) -> None:
+    """Run, and print the result. Raises `MigrationError` and `UsageError`."""
+
+    def confirm(question: str) -> bool:
+        if asked.yes:
+            return True
+        if not sys.stdin.isatty():
+            raise UsageError(f"{kind} asks first, and nobody can answer here: {question} --yes is the answer yes")
+        return click.confirm(question, err=True)
+
+    with parties_of(phase, asked) as parties:
+        outcome = runs.run(kind, parties, options, confirm)
+    if asked.as_json:
+        print(json.dumps(outcome.as_data(), indent=1))
+    else:
+        print("\n".join(outcome.lines()))
+
+
+@contextmanager
+def parties_of(phase: Phase, asked: Asked) -> Iterator[Parties]:
+    """Log in to both sides of a phase, and bring what a run needs."""
+    watch = Watch(lambda _task: None, progress.say, asked.poll_seconds, asked.timeout_seconds)
+    rules = phase.task.table_mappings()
+    users = sorted(phase.users)
+    with phase.source() as source, phase.target() as target:
+        left_out = Mappings(rules).left_out(definitions.tables(source, phase.schemas))
+        yield Parties(
+            source, target, phase.schemas, phase.task, phase.fallback_task, {"source": users, "target": users},
+            phase.caller, watch, progress.say, left_out, phase.fallback_reader, phase.fallback_writer,
+            [Precondition("check finds nothing that nobody accepted", _Findings(phase))],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """The findings of `check` that stand in the way of a cut-over."""
+
+    phase: Phase
+
+    def __call__(self, context: Context) -> list[str]:
+        """Name them; the sessions are others, since `check` makes its own read-only."""
+        if context.kind != "cutover":
+            return []
+        options: Any = checking.options_of(self.phase, checking.Wishes())
+        with context.source.another() as source, context.target.another() as target:
+            found = checking.open_findings(source, target, options)
+        return [
+            f"{each.name}: mend it, or accept it by `migrate-database check --accept {each.name}`" for each in found
+        ]

@@ -1,0 +1,165 @@
+"""What has to hold before a side is closed: each precondition with its result, shown before the question."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from builders import naming
+from builders.errors import StackferryError
+from builders.migration import marker, rights, sequences
+from builders.migration.databases import Database
+from builders.migration.rights import Right
+from builders.migration.steps import Context
+from builders.migration.task.reasons import has_failed, trouble, why
+from builders.migration.task.values import RUNNING
+from builders.migration.verify.state import verified
+
+MOST_LAG_SECONDS = 10.0
+LONG_SECONDS = 60
+"""A transaction that is open longer is waited for by the making of a slot, or has to be ended."""
+
+_OPEN = """
+SELECT pid, usename, date_trunc('second', clock_timestamp() - xact_start)::text FROM pg_stat_activity
+WHERE xact_start < clock_timestamp() - make_interval(secs => %s) AND backend_xid IS NOT NULL
+  AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 3
+"""
+_FREE_SLOTS = """
+SELECT current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots WHERE
+  slot_name <> ALL (%s))::int
+"""
+
+
+@dataclass(frozen=True)
+class Precondition:
+    """A precondition: `words` say what holds, `problems` what does not, each with the next step; none where it does."""
+
+    words: str
+    problems: Callable[[Context], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A precondition that was looked at."""
+
+    words: str
+    problems: tuple[str, ...]
+
+    def lines(self) -> Iterator[str]:
+        """The lines for a person."""
+        yield f"{'no' if self.problems else 'ok':<4}{self.words}"
+        for problem in self.problems:
+            yield f"      {problem}"
+
+
+def of(
+    context: Context, *, keep_reads: bool, way_back: bool, most_lag_seconds: float, others: Sequence[Precondition] = ()
+) -> list[Precondition]:
+    """The preconditions of a cut-over or fall-back, in the order in which they are looked at."""
+    origin, destination = context.origin.side, context.destination.side
+    return [
+        Precondition("the task runs, its tables are loaded, and none has failed", _task_runs),
+        Precondition(
+            f"a marker comes from the {origin} to the {destination} within {most_lag_seconds:g} s",
+            lambda context: _lag(context, most_lag_seconds),
+        ),
+        *([Precondition("verify found both sides the same", _verified)] if context.kind == "cutover" else []),
+        Precondition("the rights that this needs are there", _rights),
+        Precondition(
+            f"the {origin} can be closed", lambda context: context.fence(origin).obstacles(keep_reads=keep_reads)
+        ),
+        Precondition(f"no transaction of either side is open for more than {LONG_SECONDS} s", _long),
+        Precondition("the sequences have values left", _sequences),
+        *([Precondition("the way back is prepared", _way_back)] if way_back else []),
+        *others,
+    ]
+
+
+def looked_at(context: Context, preconditions: Sequence[Precondition]) -> list[Result]:
+    """Look at all of them: one that cannot be looked at does not hold."""
+    results = []
+    for each in preconditions:
+        try:
+            problems = tuple(each.problems(context))
+        except StackferryError as error:
+            problems = (str(error),)
+        results.append(Result(each.words, problems))
+    return results
+
+
+def _task_runs(context: Context) -> list[str]:
+    task = context.task.task()
+    if task.status != RUNNING:
+        return [f"it is {task.status}: {why(task) or 'nobody has started it'}; start or resume it first"]
+    if task.migration_type != "cdc" and not task.progress.is_loaded:
+        return [f"the full load is at {task.progress.percent}%: let it end"]
+    return [f"table {table.name}: {trouble(table)}" for table in context.task.tables() if has_failed(table)]
+
+
+def _lag(context: Context, most_lag_seconds: float) -> list[str]:
+    def alive() -> None:
+        return
+
+    began = time.monotonic()
+    marker.round_trip(context.origin, context.destination, alive, timeout_seconds=most_lag_seconds)
+    context.say(f"the marker took {time.monotonic() - began:.2f} s")
+    return []
+
+
+def _verified(context: Context) -> list[str]:
+    last = verified(context.target)
+    if last is None:
+        return ["no comparison of all tables has ended: run `migrate-database verify`"]
+    if not last.clean:
+        return [f"the comparison of {last.when:%Y-%m-%d %H:%M} UTC found differences: mend them, then verify again"]
+    return []
+
+
+def _rights(context: Context) -> list[str]:
+    wanted: list[tuple[Database, str, Sequence[Right]]] = [
+        (context.source, context.source.login.username, rights.SOURCE_READER),
+        (context.target, context.target.login.username, rights.TARGET_MASTER),
+    ]
+    return [
+        f"{missing.user} cannot {missing.right.purpose}: {missing.statement}"
+        for database, user, needed in wanted
+        for missing in rights.missing(database.run, user, needed, context.schemas)
+        if not missing.right.is_optional and missing.right.step != "fallback"
+    ]
+
+
+def _long(context: Context) -> list[str]:
+    return [
+        f"pid {pid} of {user} on the {database.side} has written in a transaction that is open for {age}: let it end, "
+        "or end it"
+        for database in (context.source, context.target)
+        for pid, user, age in database.run(_OPEN, (LONG_SECONDS,))
+    ]
+
+
+def _sequences(context: Context) -> list[str]:
+    found = sequences.definitions(context.origin, context.schemas)
+    return sequences.scarce(found, sequences.positions(context.origin, found))
+
+
+def _way_back(context: Context) -> list[str]:
+    """The task of the way back is there and at rest, its users have their rights, and there is room for its slots."""
+    back = context.back
+    if back is None:
+        return ["the layer fallback is not deployed: set CreateFallback, or go without by --no-way-back"]
+    task = back.task()
+    problems = []
+    if not task.is_at_rest:
+        problems.append(f"the task of the way back is {task.status}: stop it first")
+    ours = [naming.FALLBACK_SLOT, "stackferry_changes"]
+    if (free := context.target.value(_FREE_SLOTS, (ours,))) < len(ours):
+        problems.append(
+            f"the target has {max(free, 0)} free replication slots, and two are needed: raise max_replication_slots "
+            "(RdsParameters of the layer database)"
+        )
+    problems += [
+        f"{missing.user} cannot {missing.right.purpose} on the source: {missing.statement}"
+        for missing in rights.missing(context.source.run, context.writer, rights.SOURCE_WRITER, context.schemas)
+    ]
+    return problems
