@@ -194,6 +194,20 @@ STILL_WRONG = {
         package = provisioners._zip_inline("import cfnresponse", "index.handler")
         wrong = "cfnresponse.py" not in zipfile.ZipFile(io.BytesIO(package)).namelist()
     """,
+    "ec2.addresses._zone_name": """
+        from ministack.services import ec2
+        wrong = ec2._zone_name_for_az_id("use1-az6") != "us-east-1f"
+    """,
+    "cloudformation.parsing._apply_transforms": """
+        import importlib.util
+        wrong = importlib.util.find_spec("samtranslator") is None
+    """,
+    "cloudformation.stacks._with_stack_tags": """
+        from ministack.services.cloudformation import provisioners
+        provisioners._STACK_TAG_PROPERTY["AWS::AutoScaling::AutoScalingGroup"] = ("Tags", "list")
+        given = ("AWS::AutoScaling::AutoScalingGroup", {}, [{"Key": "a", "Value": "b"}], "stack", "id", "Fleet")
+        wrong = "PropagateAtLaunch" not in provisioners._with_stack_tags(*given)["Tags"][0]
+    """,
     "ec2.resources._vpcs": HOST_BITS,
     "ec2.resources._subnets": HOST_BITS,
     "ec2.resources._routes": HOST_BITS,

@@ -13,6 +13,7 @@ or package is a service of AWS; in each is what its checks refuse, what its patc
     secretsmanager/  version stages, generated passwords, rotations that call their function
     lambda_.py       the Python that functions run on, packages in buckets, permissions
     cloudwatch.py    metrics, alarms, log groups, events
+    events.py        schedules, rules and queues that EventBridge and SQS refuse
     s3.py            buckets of templates, their lists, policies and notifications
     cfn_response.py  the module that Lambda adds to inline functions
     kms.py           key policies, and the keys of secrets

@@ -28,6 +28,67 @@ _BREACHES: dict[str, Callable[[float, float], bool]] = {
 }
 
 
+_DAY, _WEEK, _HOUR = 86_400, 604_800, 3600
+_SHORT_PERIODS = (10, 20, 30)
+_MOST_ACTIONS = 5
+
+
+def check_alarm(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse numbers that do not fit each other (CloudWatch API reference, PutMetricAlarm). Raises ValueError."""
+    period, evaluated = properties.get("Period"), properties.get("EvaluationPeriods")
+    periods = int(evaluated) if evaluated is not None else None
+    for each in (period, *(query.get("Period") for query in properties.get("Metrics") or ())):
+        if each is not None and int(each) not in _SHORT_PERIODS and (int(each) < 1 or int(each) % 60):
+            raise _of_alarm("Period must be 10, 20, 30 or a multiple of 60")
+    if periods is not None and periods < 1:
+        raise _of_alarm("EvaluationPeriods must be at least 1")
+    needed = properties.get("DatapointsToAlarm")
+    if needed is not None and periods is not None and not 1 <= int(needed) <= periods:
+        raise _of_alarm("DatapointsToAlarm must be less than or equal to EvaluationPeriods")
+    if period is not None and periods is not None:
+        longest, name = (_WEEK, "week") if int(period) >= _HOUR else (_DAY, "day")
+        if int(period) * periods > longest:
+            raise _of_alarm(f"Metrics cannot be checked across more than a {name} (EvaluationPeriods * Period must be "
+                            f"<= {longest}).")  # fmt: skip
+    _check_metric(properties)
+    for name in ("AlarmActions", "OKActions", "InsufficientDataActions"):
+        actions = properties.get(name) or []
+        if len(actions) > _MOST_ACTIONS:
+            raise _of_alarm(f"{name} must have at most {_MOST_ACTIONS} members")
+        for arn in actions:
+            if not str(arn).startswith("arn:"):
+                raise _of_alarm(f"Invalid arn syntax: {arn}")
+
+
+def _check_metric(properties: Mapping[str, Json]) -> None:
+    """Refuse an alarm on no metric, on two kinds of one, or without what its kind needs."""
+    metrics, name = properties.get("Metrics"), properties.get("MetricName")
+    if bool(metrics) == bool(name):
+        raise _of_alarm("Exactly one of MetricName and Metrics must be specified")
+    if name:
+        statistics = [each for each in ("Statistic", "ExtendedStatistic") if properties.get(each)]
+        if len(statistics) != 1:
+            raise _of_alarm("Exactly one of Statistic and ExtendedStatistic must be specified")
+        if properties.get("Period") is None or not properties.get("Namespace"):
+            raise _of_alarm("Period and Namespace must be specified with MetricName")
+    bands = str(properties["ComparisonOperator"]).endswith(("UpperThreshold", "LowerOrGreaterThanUpperThreshold"))
+    banded = bands or str(properties["ComparisonOperator"]) == "LessThanLowerThreshold"
+    if banded != bool(properties.get("ThresholdMetricId")):
+        raise _of_alarm("ThresholdMetricId must be specified with an operator of a band, and only with one")
+    if not banded and properties.get("Threshold") is None:
+        raise _of_alarm("Threshold must be specified")
+    treatment = properties.get("TreatMissingData")
+    if treatment and treatment not in ("breaching", "notBreaching", "ignore", "missing"):
+        raise _of_alarm(f"Option {treatment} for TreatMissingData is not supported")
+    returned = [each for each in metrics or () if each.get("ReturnData", True) is not False]
+    if metrics and not banded and len(returned) != 1:
+        raise _of_alarm("Exactly one element of the metrics list should return data.")
+
+
+def _of_alarm(sentence: str) -> ValueError:
+    return ValueError(f"{sentence} (Service: CloudWatch, Status Code: 400, Error Code: ValidationError)")
+
+
 MOST_EVENTS = 10_000
 """The events that FilterLogEvents gives at once (CloudWatch Logs API reference)."""
 

@@ -109,6 +109,7 @@ class cloudwatch:
 
     alarms = Private("ministack.services.cloudwatch._alarms")
     composite_alarms = Private("ministack.services.cloudwatch._composite_alarms")
+    alarms = Private("ministack.services.cloudwatch._alarms")
     metrics = Private("ministack.services.cloudwatch._metrics")
     calculate = Private("ministack.services.cloudwatch._calc_stats")
     dimensions = Private("ministack.services.cloudwatch._dims_from_list")
@@ -124,6 +125,7 @@ class cloudwatch:
 class ec2:
     """EC2's stores, and how its API reads and answers requests."""
 
+    addresses = Private("ministack.services.ec2._addresses")
     flow_logs = Private("ministack.services.ec2._flow_logs")
     internet_gateways = Private("ministack.services.ec2._internet_gateways")
     key_pairs = Private("ministack.services.ec2._key_pairs")
@@ -144,6 +146,7 @@ class ec2:
     filters = Private("ministack.services.ec2._parse_filters")
     make_defaults = Private("ministack.services.ec2._ensure_defaults_initialized")
     members = Private("ministack.services.ec2._parse_member_list")
+    now = Private("ministack.services.ec2._now_ts")
     parameter = Private("ministack.services.ec2._p")
     rules = Private("ministack.services.cloudformation.provisioners._ec2_sg_permissions")
     without_descriptions = Private("ministack.services.ec2._strip_descriptions")
@@ -277,6 +280,12 @@ class sqs:
     """SQS."""
 
     queues = Private("ministack.services.sqs._queues")
+
+
+class ssm:
+    """Systems Manager."""
+
+    parameters = Private("ministack.services.ssm._parameters")
 
 
 class sts:

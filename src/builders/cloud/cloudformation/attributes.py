@@ -16,6 +16,7 @@ import regex  # type: ignore[import-untyped]
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from ministack.core.responses import get_account_id, get_region
 
+from builders.cloud.internals import ec2
 from builders.resource_types import HOME_REGION, NAME_PROPERTIES, Json, ResourceType, value_at
 
 
@@ -37,7 +38,25 @@ _FORMS: dict[tuple[str, str], str] = {
     ("AWS::DMS::ReplicationTask", "ReplicationTaskArn"): "arn:aws:dms:{region}:{account}:task:{resource_identifier}",
     ("AWS::DirectConnect::TransitVirtualInterface", "VirtualInterfaceId"): "dxvif-{hex8}",
     ("AWS::EC2::TransitGatewayRouteTablePropagation", "Id"): "{hex17}",
+    ("AWS::Events::ApiDestination", "Arn"): "arn:aws:events:{region}:{account}:api-destination/{name}/{uuid}",
+    ("AWS::Events::Connection", "Arn"): "arn:aws:events:{region}:{account}:connection/{name}/{uuid}",
+    ("AWS::Route53::HostedZone", "Id"): "Z{upper20}",
+    ("AWS::CloudFront::Distribution", "Id"): "E{upper13}",
+    ("AWS::CloudFront::Distribution", "DomainName"): "d{hex13}.cloudfront.net",
 }
+
+# Lists of which AWS says how long they are; the entries have the form. Sources as above.
+_LISTS: dict[tuple[str, str], tuple[int, str]] = {
+    ("AWS::DirectoryService::MicrosoftAD", "DnsIpAddresses"): (2, "10.255.0.{number}"),
+    ("AWS::DirectoryService::SimpleAD", "DnsIpAddresses"): (2, "10.255.0.{number}"),
+    ("AWS::EC2::VPC", "CidrBlockAssociations"): (1, "vpc-cidr-assoc-{hex17}"),
+    ("AWS::EC2::VPCEndpoint", "NetworkInterfaceIds"): (1, "eni-{hex17}"),
+    ("AWS::GlobalAccelerator::Accelerator", "Ipv4Addresses"): (2, "75.2.255.{number}"),
+    ("AWS::Route53::HostedZone", "NameServers"): (4, "ns-{number}.awsdns-{number}.com"),
+}
+
+_EMPTY_LISTS = ("Ipv6CidrBlocks", "SecondaryPrivateIpAddresses", "Ipv6Addresses", "SecurityGroups")
+"""Attributes that are empty lists as long as nothing else fills them."""
 
 # What precedes the seventeen hexadecimal digits of an EC2 id (EC2 user guide, "Resource IDs").
 _EC2_PREFIXES = {
@@ -96,12 +115,22 @@ def identity(kind: ResourceType, logical_id: str, stack_name: str, properties: M
 
 
 def complete(
-    kind: ResourceType, logical_id: str, stack_name: str, properties: Mapping[str, Json], given: Mapping[str, Json]
+    kind: ResourceType,
+    logical_id: str,
+    stack_name: str,
+    properties: Mapping[str, Json],
+    given: Mapping[str, Json],
+    *,
+    only_chosen_by_aws: bool = False,
 ) -> dict[str, Json]:
-    """Return `given` with every other attribute that Fn::GetAtt takes: a property's value, or a chosen one."""
+    """Return `given` with every other attribute that Fn::GetAtt takes: a property's value, or a chosen one.
+
+    With `only_chosen_by_aws` a property that a template may set, and does not, has no value.
+    """
     values = from_properties(kind, properties, given)
     for path in kind.attributes:
-        if path not in values and path in kind.read_only and re.fullmatch(r"[\w.]+", path):
+        settable = path not in kind.read_only
+        if path not in values and not (only_chosen_by_aws and settable) and re.fullmatch(r"[\w.]+", path):
             values[path] = _choose(kind, path, logical_id, stack_name, properties)
     return values
 
@@ -116,10 +145,12 @@ def _choose(kind: ResourceType, path: str, logical_id: str, stack_name: str, pro
     definition = kind.definition(path)
     types = definition.get("type", "string")
     shape = types[0] if isinstance(types, list) else types
+    if shape == "array":
+        return _choose_list(kind, path, definition, _parts(kind, logical_id, stack_name, properties), properties)
     if shape != "string":
-        value = {"integer": 0, "number": 0, "boolean": False, "array": []}.get(shape, {})
-        _invented.setdefault(kind.name, {})[path] = value
-        return value
+        empty: Json = {"integer": 0, "number": 0, "boolean": False}.get(shape, {})
+        _invented.setdefault(kind.name, {})[path] = empty
+        return empty
     if "enum" in definition:
         return definition["enum"][0]
     _, service, thing = kind.name.split("::", 2)
@@ -137,6 +168,39 @@ def _choose(kind: ResourceType, path: str, logical_id: str, stack_name: str, pro
     value = _invent(service, thing, path).format(**values)
     _invented.setdefault(kind.name, {})[path] = value
     return value
+
+
+def _choose_list(
+    kind: ResourceType,
+    path: str,
+    definition: Mapping[str, Json],
+    parts: Mapping[str, str],
+    properties: Mapping[str, Json],
+) -> list[str]:
+    """Return a list that Fn::Select finds something in: as many entries as AWS gives, else one that is invented."""
+    if kind.name == "AWS::NetworkFirewall::Firewall" and path == "EndpointIds":
+        return [
+            f"{zone}:vpce-{secrets.token_hex(9)[:17]}" for zone in map(_zone_of, properties.get("SubnetMappings") or ())
+        ]
+    if (kind.name, path) in _LISTS:
+        count, form = _LISTS[kind.name, path]
+        return [form.format(**{**parts, "number": str(1 + number)}) for number in range(count)]
+    items = kind.resolve(definition.get("items") or {})
+    if (
+        path.rpartition(".")[2] in _EMPTY_LISTS
+        or path not in kind.read_only
+        or items.get("type") not in ("string", None)
+    ):
+        value: list[str] = []
+    else:
+        value = ["{name}".format(**parts)]
+    _invented.setdefault(kind.name, {})[path] = value
+    return value
+
+
+def _zone_of(mapping: Mapping[str, Json]) -> str:
+    subnet = ec2.subnets.get(mapping.get("SubnetId")) or {}
+    return str(subnet.get("AvailabilityZone") or f"{get_region()}a")
 
 
 def _matches(pattern: str, value: str) -> bool:
@@ -159,6 +223,9 @@ def _parts(kind: ResourceType, logical_id: str, stack_name: str, properties: Map
         "hex8": secrets.token_hex(4),
         "hex17": secrets.token_hex(9)[:17],
         "upper26": upper,
+        "upper20": upper[:20],
+        "upper13": upper[:13],
+        "hex13": secrets.token_hex(7)[:13],
         "name": name,
         "resource_identifier": str(properties.get("ResourceIdentifier") or upper),
     }

@@ -16,12 +16,13 @@ from cfnlint.jsonschema import ValidationError
 from ministack.core.responses import get_region
 
 from builders import resource_types
-from builders.cloud import cloudwatch, kms, lambda_, s3
-from builders.cloud.cloudformation import attributes
+from builders.cloud import cloudwatch, events, kms, lambda_, s3
+from builders.cloud.cloudformation import attributes, records
 from builders.cloud.cloudformation.records import Handlers, Made
 from builders.cloud.dms import faults as dms
 from builders.cloud.ec2 import checks as ec2
 from builders.cloud.iam import authorization, checks as iam
+from builders.cloud.internals import cloudformation, cloudwatch as cloudwatch_internals, sns, sqs, ssm
 from builders.cloud.rds import checks as rds, parameter_groups
 from builders.cloud.server import faults
 from builders.resource_types import Json, ResourceType
@@ -32,11 +33,15 @@ Check = Callable[[Properties, str | None], None]
 """Takes the properties and the physical id (None: about to be made). Raises ValueError with the service's sentence."""
 
 _CHECKS: Mapping[str, Check] = {
+    "AWS::CloudWatch::Alarm": cloudwatch.check_alarm,
+    "AWS::DMS::Endpoint": dms.check_endpoint,
+    "AWS::DMS::ReplicationInstance": dms.check_instance,
     "AWS::DMS::ReplicationSubnetGroup": dms.check_subnet_group,
     "AWS::EC2::SecurityGroup": ec2.check_security_group,
     "AWS::EC2::Subnet": ec2.check_subnet,
     "AWS::EC2::VPC": ec2.check_vpc,
     "AWS::EC2::VPCEndpoint": ec2.check_endpoint,
+    "AWS::Events::Rule": events.check_rule,
     "AWS::IAM::Group": iam.check_identity,
     "AWS::IAM::InstanceProfile": iam.check_instance_profile,
     "AWS::IAM::ManagedPolicy": iam.check_policy,
@@ -52,6 +57,8 @@ _CHECKS: Mapping[str, Check] = {
     "AWS::RDS::DBSubnetGroup": rds.check_subnet_group,
     "AWS::S3::Bucket": s3.check_bucket,
     "AWS::S3::BucketPolicy": s3.check_policy,
+    "AWS::SQS::Queue": events.check_queue,
+    "AWS::Scheduler::Schedule": events.check_schedule,
 }
 
 _DELETIONS: Mapping[str, Callable[[str, Properties], None]] = {
@@ -62,6 +69,26 @@ _DELETIONS: Mapping[str, Callable[[str, Properties], None]] = {
     "AWS::S3::Bucket": s3.check_deletion,
 }
 """What takes the physical id and the properties, and raises ValueError where the service refuses the deletion."""
+
+# Types whose handlers look for the name themselves, or whose name another property tells apart.
+_NAMED_TWICE = frozenset({"AWS::EC2::SecurityGroup", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy",
+                          "AWS::SQS::QueuePolicy", "AWS::SecretsManager::ResourcePolicy",
+                          "AWS::SecretsManager::RotationSchedule", "AWS::SecretsManager::Secret",
+                          "AWS::SecretsManager::SecretTargetAttachment"})  # fmt: skip
+
+# {type: the names that its service has, whoever made them}
+_OUTSIDE: Mapping[str, Callable[[], set[str]]] = {
+    "AWS::CloudWatch::Alarm": lambda: set(cloudwatch_internals.alarms),
+    "AWS::SNS::Topic": lambda: {arn.rsplit(":", 1)[-1] for arn in sns.topics},
+    "AWS::SQS::Queue": lambda: {url.rsplit("/", 1)[-1] for url in sqs.queues},
+    "AWS::SSM::Parameter": lambda: set(ssm.parameters),
+}
+
+
+def _stands(resource: Mapping[str, Json]) -> bool:
+    """Return whether a stack still has a resource."""
+    return bool(resource.get("PhysicalResourceId")) and resource.get("ResourceStatus") != "DELETE_COMPLETE"
+
 
 logger = logging.getLogger("checking")
 
@@ -92,14 +119,15 @@ class _Checked:
         faults.delay_resource()
         authorization.check_deployment(self.name, "create", logical_id)
         typed = self._check(logical_id, properties, None)
-        return self._finished(self._call("create", logical_id, typed, stack), typed)
+        self._check_name_is_free(logical_id, typed, stack)
+        return self._finished(self._call("create", logical_id, typed, stack), typed, logical_id, stack)
 
     def update(self, physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str) -> Made:
         authorization.check_deployment(self.name, "update", physical_id)
         typed = self._check(logical_id, new, physical_id)
         before = _coerce(self.kind, dict(old), self.kind.schema)
         more = [logical_id] if self.inner.get("update_with_logical_id") else []
-        return self._finished(self._call("update", physical_id, before, typed, stack, *more), typed)
+        return self._finished(self._call("update", physical_id, before, typed, stack, *more), typed, logical_id, stack)
 
     def delete(self, physical_id: str, properties: Properties, *more: Any) -> None:
         authorization.check_deployment(self.name, "delete", physical_id)
@@ -114,6 +142,23 @@ class _Checked:
             _CHECKS[self.name](typed, physical_id)
         return typed
 
+    def _check_name_is_free(self, logical_id: str, properties: Properties, stack: str) -> None:
+        """Refuse a name that a resource of the type has already, in a stack or outside. Raises ValueError."""
+        name = properties.get(self.kind.name_property) if self.kind.name_property else None
+        if not isinstance(name, str) or self.name in _NAMED_TWICE:
+            return
+        for other, each in list(cloudformation.stacks.items()):
+            if each["StackStatus"] == "DELETE_COMPLETE":
+                continue
+            for other_id, resource in (each.get("_resources") or {}).items():
+                if resource.get("ResourceType") != self.name or (other, other_id) == (stack, logical_id):
+                    continue
+                given = (resource.get("Properties") or {}).get(self.kind.name_property)
+                if given == name and _stands(resource):
+                    raise ValueError(f"{name} already exists in stack {each['StackId']}")
+        if self.name in _OUTSIDE and name in _OUTSIDE[self.name]():
+            raise ValueError(f"{name} already exists (Service: {self.name.split('::')[1]}, Status Code: 400)")
+
     def _call(self, verb: str, *arguments: Any) -> Made:
         """Call a handler; where it fails by a mistake of its own, say so in the stack's events."""
         handler: Callable[..., Made] = self.inner[verb]
@@ -123,10 +168,11 @@ class _Checked:
             logger.exception("the handler of %s failed", self.name)
             raise ValueError(f"the embedded cloud cannot make this {self.name}: {error!r}") from error
 
-    def _finished(self, made: Made, properties: Properties) -> Made:
+    def _finished(self, made: Made, properties: Properties, logical_id: str, stack: str) -> Made:
         physical_id, given = made
         identity = dict.fromkeys(self.kind.identifiers, physical_id) if len(self.kind.identifiers) == 1 else {}
         values = attributes.from_properties(self.kind, properties, identity | (given or {}))
+        values = attributes.complete(self.kind, logical_id, stack, properties, values, only_chosen_by_aws=True)
         # Fn::GetAtt gives texts, and CloudFormation writes booleans in lower case.
         return physical_id, {
             path: str(each).lower() if isinstance(each, bool) else each for path, each in values.items()
@@ -143,6 +189,10 @@ def _check_properties(kind: ResourceType, logical_id: str, properties: Propertie
     own = _without_system_tags(kind, properties)
     typed: dict[str, Json] = _coerce(kind, own, kind.schema)
     violations = sorted({line for error in kind.validator.iter_errors(typed) for line in _describe(error)})
+    if violations:
+        # An attribute that was made up here has no form that the property that takes it could ask for.
+        errors = [error for error in kind.validator.iter_errors(typed) if not _is_made_up(error)]
+        violations = sorted({line for error in errors for line in _describe(error)})
     violations += [f"#: extraneous key [{key}] is not permitted" for key in own if key in kind.read_only]
     if violations:
         raise ValueError(
@@ -183,6 +233,12 @@ def _coerce_scalar(value: Json, types: list[str]) -> Json:
     if isinstance(value, (bool, int, float)) and types == ["string"]:
         return str(value).lower() if isinstance(value, bool) else str(value)
     return value
+
+
+def _is_made_up(error: ValidationError) -> bool:
+    """Return whether it is the form of an attribute of one of our records that a schema refuses."""
+    of_form = str(error.validator) in ("pattern", "minLength", "maxLength", "format")
+    return of_form and isinstance(error.instance, str) and records.made_up(error.instance)
 
 
 def _describe(error: ValidationError) -> Iterator[str]:

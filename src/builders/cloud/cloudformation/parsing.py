@@ -194,3 +194,20 @@ def _dynamic_reference(_original: Any) -> re.Pattern[str]:
         r"\{\{resolve:(?!ssm(?:-secure)?:(?![a-zA-Z0-9_.\-/]+(?::\d+)?\}\}))"
         r"(?!secretsmanager:[^}]*['\"{\n])([a-z-]+):([^}]*)\}\}"
     )
+
+
+@patch(
+    "ministack.services.cloudformation.engine._apply_transforms",
+    why="SAM needs a package that this one does not ask for, and the refusal names ministack's own image",
+)
+def _apply_transforms(original: Any, template: dict[str, Json], *arguments: Json) -> Json:
+    declared = template.get("Transform")
+    names = declared if isinstance(declared, list) else [declared]
+    if _SAM in names or any(isinstance(each, dict) and each.get("Name") == _SAM for each in names):
+        raise ValueError(
+            f"Transform {_SAM} is not emulated: the embedded cloud takes what SAM makes of a template, not SAM itself"
+        )
+    return original(template, *arguments)
+
+
+_SAM = "AWS::Serverless-2016-10-31"

@@ -89,10 +89,31 @@ def update(
     ]
     if record is None or changed:
         return create(kind, logical_id, new, stack_name)
-    kept = {path: value for path, value in record["Attributes"].items() if path in kind.read_only}
+    # What AWS chose stays; what the template said, or says now, follows the template.
+    kept = {
+        path: value
+        for path, value in record["Attributes"].items()
+        if path in kind.read_only
+        or (resource_types.value_at(old, path) is None and resource_types.value_at(new, path) is None)
+    }
     record["Properties"] = dict(new)
     record["Attributes"] = attributes.complete(kind, logical_id, stack_name, new, kept)
     return physical_id, record["Attributes"]
+
+
+def rename(name: str, physical_id: str, new: str) -> None:
+    """Give a record another physical id, where Ref is not the primary identifier."""
+    records[name, new] = records.pop((name, physical_id))
+
+
+def exists(physical_id: str) -> bool:
+    """Return whether there is a record with a physical id, of whatever type."""
+    return any(key[1] == physical_id for key in records)
+
+
+def made_up(value: str) -> bool:
+    """Return whether a value is an attribute of a record, and so perhaps none that the service would choose."""
+    return any(value in record["Attributes"].values() for record in records.values())
 
 
 def delete(name: str, physical_id: str) -> None:

@@ -122,6 +122,19 @@ class _TagProperties(dict[str, tuple[str, str]]):
 
 
 @patch(
+    "ministack.services.cloudformation.provisioners._with_stack_tags",
+    why="the tags that a group of EC2 Auto Scaling gets from its stack lack PropagateAtLaunch, which it needs",
+)
+def _with_stack_tags(original: Any, name: str, properties: Mapping[str, Json], *more: Json) -> Json:
+    result = original(name, properties, *more)
+    if name != "AWS::AutoScaling::AutoScalingGroup":
+        return result
+    own = properties.get("Tags") or []
+    tags = [each if each in own else {**each, "PropagateAtLaunch": True} for each in result.get("Tags") or ()]
+    return {**result, "Tags": tags}
+
+
+@patch(
     "ministack.services.cloudformation.stacks._resource_policy",
     why="the deletion of a replaced resource does not know that its UpdateReplacePolicy is Snapshot",
 )

@@ -1,4 +1,4 @@
-"""Refusals of DMS: faults of the API by name, and subnet groups that CloudFormation cannot make.
+"""Refusals of DMS: faults of the API by name, and what CloudFormation cannot make: subnet groups, endpoints, instances.
 
 Source: DMS API reference, the errors of each operation. Sentences that the reference does not give are from public
 issues (terraform-provider-aws #2236, #24047 and #46516) or, where they say "(embedded cloud)", are ours.
@@ -56,3 +56,70 @@ def check_subnet_group(properties: Mapping[str, Json], _physical_id: str | None)
             f"coverage: {', '.join(sorted(zones)) or 'none'}. Please add subnets to cover at least 2 AZs. (Error Code: "
             "ReplicationSubnetGroupDoesNotCoverEnoughAZs)"
         )
+
+
+# DMS API reference, CreateEndpoint, EngineName.
+_ENGINES = frozenset(
+    """
+    mysql oracle postgres mariadb aurora aurora-postgresql aurora-serverless aurora-postgresql-serverless opensearch
+    redshift redshift-serverless s3 db2 db2-zos azuredb azure-sql-managed-instance sybase dynamodb mongodb kinesis kafka
+    elasticsearch docdb sqlserver neptune babelfish redis timestream google-cloud-sql-for-mysql
+    """.split()  # noqa: SIM905
+)
+_ONLY_TARGETS = frozenset({"babelfish", "dynamodb", "elasticsearch", "kafka", "kinesis", "neptune", "opensearch",
+                           "redis", "redshift", "redshift-serverless", "timestream"})  # fmt: skip
+_ONLY_SOURCES = frozenset({"azuredb", "azure-sql-managed-instance", "db2", "mongodb"})
+_BY_ADDRESS = frozenset({"mysql", "oracle", "postgres", "mariadb", "aurora", "aurora-postgresql", "db2", "sqlserver",
+                         "sybase"})  # fmt: skip
+_CREDENTIALS = ("Username", "Password", "ServerName", "Port")
+_TYPES, _MODES = ("source", "target"), ("none", "require", "verify-ca", "verify-full")
+_FIRST_VERSION = (3, 5)
+"""Older versions of the replication engine are retired (DMS release notes)."""
+
+
+def check_endpoint(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse an endpoint that DMS refuses (DMS API reference, CreateEndpoint; DMS user guide, "Using secrets to access
+    AWS Database Migration Service endpoints" and "Using SSL with AWS Database Migration Service")."""
+    engine, kind = str(properties["EngineName"]).lower(), str(properties["EndpointType"]).lower()
+    if engine not in _ENGINES:
+        raise _refused(f"Unknown engine name {properties['EngineName']}")
+    if kind not in _TYPES:
+        raise _refused(f"Endpoint type {properties['EndpointType']} is not valid: it is source or target")
+    if (kind == "source" and engine in _ONLY_TARGETS) or (kind == "target" and engine in _ONLY_SOURCES):
+        raise _refused(f"Engine {engine} cannot be used as a {kind} endpoint")
+    secret = any(
+        isinstance(value, dict) and value.get("SecretsManagerSecretId")
+        for name, value in properties.items()
+        if name.endswith("Settings")
+    )
+    given = [name for name in _CREDENTIALS if properties.get(name)]
+    if secret and given:
+        raise _refused(f"You can't specify both {', '.join(given)} and SecretsManagerSecretId for an endpoint",
+                       "InvalidParameterCombinationException")  # fmt: skip
+    own = [each for each in properties.values() if isinstance(each, dict) and each.get("ServerName")]
+    if engine in _BY_ADDRESS and not secret and not own and "ServerName" not in given:
+        raise _refused("The parameter ServerName must be provided and must not be blank",
+                       "InvalidParameterCombinationException")  # fmt: skip
+    mode = str(properties.get("SslMode") or "none").lower()
+    if mode not in _MODES:
+        raise _refused(f"SSL mode {properties['SslMode']} is not valid: it is {', '.join(_MODES)}")
+    if mode in ("verify-ca", "verify-full") and engine in _BY_ADDRESS and not properties.get("CertificateArn"):
+        raise _refused(f"A certificate is required for SSL mode {mode}", "InvalidParameterCombinationException")
+    port = properties.get("Port")
+    if port is not None and not 1 <= int(port) <= 65_535:
+        raise _refused(f"Port {port} is not valid")
+
+
+def check_instance(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse an engine version that is retired, and storage that DMS does not have."""
+    version = str(properties.get("EngineVersion") or "")
+    numbers = tuple(int(each) for each in version.split(".")[:2] if each.isdigit())
+    if version and (len(numbers) < 2 or numbers < _FIRST_VERSION):
+        raise _refused(f"No replication engine found with version: {version}")
+    storage = properties.get("AllocatedStorage")
+    if storage is not None and not 5 <= int(storage) <= 6144:
+        raise _refused(f"Invalid storage size: {storage}. It must be between 5 and 6144 GB")
+
+
+def _refused(sentence: str, code: str = "InvalidParameterValueException") -> ValueError:
+    return ValueError(f"{sentence} (Service: DatabaseMigration, Status Code: 400, Error Code: {code})")

@@ -19,6 +19,8 @@ from builders.logical_decoding import Name
 from builders.table_mappings import pattern
 
 _SELECTIONS = ("include", "exclude", "explicit")
+_TYPES = ("selection", "transformation", "table-settings", "object-mapping", "post-processing")
+_TARGETS = ("schema", "table", "column", "table-tablespace", "index-tablespace")
 _ACTIONS = {
     "schema": ("rename", "convert-lowercase", "convert-uppercase", "add-prefix", "add-suffix"),
     "table": ("rename", "convert-lowercase", "convert-uppercase", "add-prefix", "add-suffix"),
@@ -107,19 +109,46 @@ class Mappings:
         ]
 
 
-def read(text: str) -> Mappings:
-    """Read table mappings. Raises InvalidParameterValueException where DMS does not take them."""
+def check(text: str) -> None:
+    """Refuse table mappings that DMS does not take; what the embedded cloud does not carry out is taken.
+
+    Raises InvalidParameterValueException.
+    """
+    rules = _rules(text)
+    selections = [each for each in rules if each.get("rule-type") == "selection"]
+    if not selections:
+        raise invalid("Invalid table mappings document. At least one selection rule is required")
+    identifiers = [str(each.get("rule-id")) for each in rules]
+    if len(set(identifiers)) != len(identifiers):
+        raise invalid("Invalid table mappings document. Duplicate rule-id")
+    for rule in rules:
+        kind, action, locator = rule.get("rule-type"), rule.get("rule-action"), rule.get("object-locator")
+        if kind not in _TYPES:
+            raise invalid(f"Invalid rule-type {kind!r}")
+        if kind == "selection" and action not in _SELECTIONS:
+            raise invalid(f"Invalid rule-action {action!r} of a selection rule: it is {', '.join(_SELECTIONS)}")
+        if kind == "selection" and not (isinstance(locator, dict) and {"schema-name", "table-name"} <= set(locator)):
+            raise invalid(f"Rule {rule.get('rule-id')} has no schema-name or table-name in its object-locator")
+        if kind == "transformation" and (rule.get("rule-target") not in _TARGETS or not action):
+            raise invalid(f"Rule {rule.get('rule-id')} has no rule-target or rule-action of a transformation")
+
+
+def _rules(text: str) -> list[dict[str, Any]]:
     try:
         rules = json.loads(text)["rules"]
     except (ValueError, KeyError, TypeError) as error:
         raise invalid(f"Invalid table mappings document, malformed json or missing rules: {error}") from error
-    found = Mappings(tuple(_rule(each) for each in rules))
-    if not any(rule.kind == "selection" for rule in found.rules):
-        raise invalid("Invalid table mappings document. At least one selection rule is required")
-    identifiers = [str(rule.text.get("rule-id")) for rule in found.rules]
-    if len(set(identifiers)) != len(identifiers):
-        raise invalid("Invalid table mappings document. Duplicate rule-id")
-    return found
+    if not isinstance(rules, list) or not all(isinstance(each, dict) for each in rules):
+        raise invalid("Invalid table mappings document, malformed json or missing rules: rules is no list of objects")
+    return rules
+
+
+def read(text: str) -> Mappings:
+    """Read table mappings. Raises InvalidParameterValueException where DMS does not take them, or where the embedded
+    cloud cannot carry them out."""
+    check(text)
+    rules = _rules(text)
+    return Mappings(tuple(_rule(each) for each in rules))
 
 
 def _rule(rule: Mapping[str, Any]) -> Rule:

@@ -207,7 +207,7 @@ def handlers() -> dict[str, Handlers]:
 def check(given: Mapping[str, Json]) -> None:
     """Refuse table mappings and settings that DMS does not take. Raises ValueError, as the reason of a stack event."""
     try:
-        mappings.read(given["TableMappings"])
+        mappings.check(given["TableMappings"])
         settings.read(given.get("ReplicationTaskSettings"))
     except Fault as fault:
         raise ValueError(f"{fault} (Service: DatabaseMigration, Status Code: 400, Error Code: {fault.code})") from fault

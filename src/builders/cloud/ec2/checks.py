@@ -16,6 +16,7 @@ from cfnlint.helpers import AVAILABILITY_ZONES
 from ministack.core.responses import get_account_id, get_region, request_scope
 
 from builders.cloud.cloudformation import records
+from builders.cloud.ec2 import endpoint_services
 from builders.cloud.internals import ec2
 from builders.cloud.patches import patch
 from builders.resource_types import Json
@@ -50,6 +51,10 @@ def check_vpc(properties: Mapping[str, Json], _physical_id: str | None) -> None:
 def check_subnet(properties: Mapping[str, Json], physical_id: str | None) -> None:
     """Refuse a subnet outside its VPC, over another one, or in a zone that the region does not have."""
     zone, zones = properties.get("AvailabilityZone"), zones_of(get_region())
+    zone_id = properties.get("AvailabilityZoneId")
+    if zone_id and zone_id not in map(ec2.zone_id, zones):
+        raise ValueError(f"Value ({zone_id}) for parameter availabilityZoneId is invalid. (Service: Ec2, Status Code: "
+                         "400)")  # fmt: skip
     if zone and zone not in zones:
         raise ValueError(
             f"Value ({zone}) for parameter availabilityZone is invalid. Subnets can currently only be created in the "
@@ -58,7 +63,13 @@ def check_subnet(properties: Mapping[str, Json], physical_id: str | None) -> Non
     if "CidrBlock" not in properties:
         return
     block = _range(properties["CidrBlock"])
-    if not block.subnet_of(ipaddress.IPv4Network(ec2.vpcs[properties["VpcId"]]["CidrBlock"])):
+    added = [
+        record["Properties"]["CidrBlock"]
+        for record in records.find("AWS::EC2::VPCCidrBlock").values()
+        if record["Properties"].get("VpcId") == properties["VpcId"] and record["Properties"].get("CidrBlock")
+    ]
+    ranges = [ec2.vpcs[properties["VpcId"]]["CidrBlock"], *added]
+    if not any(block.subnet_of(ipaddress.IPv4Network(each, strict=False)) for each in ranges):
         raise ValueError(f"The CIDR '{block}' is invalid. (Service: Ec2, Status Code: 400)")
     for identifier, other in ec2.subnets.items():
         same = physical_id == identifier or other["VpcId"] != properties["VpcId"]
@@ -77,7 +88,8 @@ def check_security_group(properties: Mapping[str, Json], physical_id: str | None
 
 
 def check_endpoint(properties: Mapping[str, Json], _physical_id: str | None) -> None:
-    """Refuse two subnets of one zone."""
+    """Refuse a service that there is not, and two subnets of one zone."""
+    endpoint_services.check(properties)
     zones_of_subnets = [ec2.subnets[each]["AvailabilityZone"] for each in properties.get("SubnetIds") or []]
     if len(zones_of_subnets) != len(set(zones_of_subnets)):
         raise ValueError(
@@ -115,8 +127,14 @@ def check_ids(name: str, properties: Mapping[str, Json]) -> None:
         if match is None:
             continue
         sentence, existing = _STORES[match[1]]
-        if identifier not in existing():
+        if identifier not in existing() and not records.exists(identifier) and not _of_firewall(identifier):
             raise ValueError(f"{sentence.format(identifier)} (Service: Ec2, Status Code: 400)")
+
+
+def _of_firewall(endpoint: str) -> bool:
+    """Return whether an endpoint is one of a network firewall's."""
+    found = records.find("AWS::NetworkFirewall::Firewall").values()
+    return any(f":{endpoint}" in str(record["Attributes"].get("EndpointIds")) for record in found)
 
 
 def _ids(node: Json, key: str = "") -> Iterator[str]:

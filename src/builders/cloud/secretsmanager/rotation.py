@@ -20,6 +20,7 @@ from typing import Any
 from ministack.core.concurrency import spawn_background
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region, now_iso, request_scope
 
+from builders.cloud import events
 from builders.cloud.cloudformation.records import Handlers, Made
 from builders.cloud.internals import entries, eventbridge, lambda_, secretsmanager
 from builders.cloud.patches import patch
@@ -96,7 +97,10 @@ def schedule_handlers() -> Handlers:
 
     def create(_logical_id: str, properties: Mapping[str, Json], _stack: str) -> Made:
         if "HostedRotationLambda" in properties:
-            raise ValueError("HostedRotationLambda needs the transform AWS::SecretsManager-2020-07-23")
+            raise ValueError(
+                "HostedRotationLambda is not emulated: the embedded cloud has none of AWS's rotation functions. Name a "
+                "function of the template by RotationLambdaARN"
+            )
         status, _, body = secretsmanager.rotate(
             {
                 "SecretId": properties["SecretId"],
@@ -125,6 +129,9 @@ def _refuse_rules(rules: Mapping[str, Json] | None) -> Response | None:
             "InvalidParameterException",
             "You can't specify both AutomaticallyAfterDays and ScheduleExpression in RotationRules.",
         )
+    schedule = str((rules or {}).get("ScheduleExpression") or "")
+    if schedule and not events.is_schedule(schedule):
+        return error("InvalidParameterException", f"Invalid ScheduleExpression: {schedule}")
     return None
 
 

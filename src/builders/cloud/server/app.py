@@ -42,7 +42,7 @@ from builders.cloud.cloudformation import (
     updates,
 )
 from builders.cloud.dms import api as dms, tasks
-from builders.cloud.ec2 import checks as ec2_checks, names, resources
+from builders.cloud.ec2 import addresses, checks as ec2_checks, names, resources
 from builders.cloud.iam import assume_role, authorization, entities
 from builders.cloud.internals import cloudformation, sts
 from builders.cloud.organizations import api as organizations
@@ -71,6 +71,7 @@ PATCHED = (
     requests,
     ec2_checks,
     resources,
+    addresses,
     lambda_,
     names,
     instances,
@@ -108,6 +109,7 @@ def install(directory: Path) -> None:
     table[rotation.TYPE] = rotation.schedule_handlers()
     table[policies.TYPE] = policies.handlers()
     table.update(resources.handlers())
+    table.update(addresses.handlers())
     table.update(tasks.handlers())
     table.update(entities.handlers())
     for name in attributes.names():
