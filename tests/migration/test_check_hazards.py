@@ -217,3 +217,49 @@ def test_measuring_tells_the_largest_values_and_the_digits(both: Pair) -> None:
     assert found["infinite-time:odd.forever.until"].severity is Severity.LOSES
     assert "NaN" in found["numeric-unbounded:odd.types.free"].happens
     assert without["numeric-unbounded:odd.types.free"].severity is Severity.NOTE
+
+
+CASES = {
+    "large values that are NOT NULL": (
+        "CREATE TABLE t (id bigint PRIMARY KEY, email text NOT NULL, note jsonb NOT NULL DEFAULT '{}')",
+        {"large-not-null:cases.t.email", "large-not-null:cases.t.note"},
+    ),
+    "a trigger whose rows are replicated, too": (
+        """CREATE TABLE t (id int PRIMARY KEY, amount numeric(14, 2) NOT NULL);
+        CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+        CREATE TRIGGER log AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()""",
+        {"trigger:cases.t"},
+    ),
+    "texts without a key": (
+        "CREATE TABLE t (event_id text NOT NULL, auth_id text NOT NULL)",
+        {"no-key:cases.t", "no-key-large:cases.t", "large-not-null:cases.t.event_id", "large-not-null:cases.t.auth_id"},
+    ),
+    "a key of texts": (
+        "CREATE TABLE t (a text, b text, PRIMARY KEY (a, b))", {"large-key:cases.t.a", "large-key:cases.t.b"},
+    ),
+    "values that the table makes": (
+        """CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int,
+          twice int GENERATED ALWAYS AS (n * 2) STORED)""",
+        {"identity-always:cases.t.id", "generated-column:cases.t.twice", "sequences:schema cases"},
+    ),
+    "rows that a policy hides": (
+        "CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE t ENABLE ROW LEVEL SECURITY", {"row-security:cases.t"},
+    ),
+    "rows without a log": ("CREATE UNLOGGED TABLE t (id int PRIMARY KEY)", {"unlogged:cases.t"}),
+}  # fmt: skip
+"""What users of DMS and of other tools have reported, each alone in a schema."""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_others_met_is_named_and_nothing_else(both: Pair, case: str) -> None:
+    statements, expected = CASES[case]
+    both.administer(
+        "source", f"CREATE SCHEMA cases AUTHORIZATION app; SET ROLE app; SET search_path TO cases; {statements}"
+    )
+    try:
+        with both.database("source") as source:
+            seen = check(source, None, Options(schemas=["cases"], watch_seconds=0.01))
+    finally:
+        both.administer("source", "DROP SCHEMA cases CASCADE")
+    of_the_schema = {each.name for each in seen.findings if each.object.startswith(("cases.", "schema cases"))}
+    assert of_the_schema == expected

@@ -11,10 +11,12 @@ import pytest
 
 from builders.aws.errors import AccessDenied
 from builders.errors import MigrationError, UsageError
-from builders.migration.check import assessment, running
+from builders.migration.check import assessment, running, table_rules
 from builders.migration.check.running import Wishes
+from builders.migration.check.undeployed import Undeployed, rules_of
+from builders.migration.cli import main
 from builders.migration.databases import Database
-from builders.migration.phase import Phase
+from builders.migration.phase import Options, Phase
 from builders.migration.task.values import Progress, Task
 from tools import check_page, written_files
 
@@ -48,6 +50,8 @@ class PhaseOfTest:
     schemas = ("payments",)
     caller = "arn:aws:sts::111111111111:assumed-role/carries/somebody"
     outputs: Mapping[str, str] = {}
+    source_user = "ferry_source"
+    fallback_user = ""
 
     def __init__(self, both: Pair, *, has_target: bool = True) -> None:
         self._both = both
@@ -189,3 +193,29 @@ def test_an_assessment_that_may_not_be_started_is_one_line() -> None:
 
 def test_the_page_of_all_findings_is_fresh() -> None:
     assert written_files.check("tools.check_page", check_page.desired_files()) == []
+
+
+def test_a_phase_that_is_not_deployed_is_checked_by_the_secret_of_its_source(
+    both: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    login = both.login("source")
+    secret = {"username": login.username, "password": login.password, "host": login.host, "port": login.port}
+    options = Options("dev", tmp_path, source_secret="arn:aws:secretsmanager:eu-central-1:1:secret:s",
+                      source_address=login.address)  # fmt: skip
+    phase = Undeployed(options, ["payments"], both.name, None)
+    phase.__dict__["session"] = Api({"GetSecretValue": {"SecretString": json.dumps(secret)}})
+    rule = table_rules.exclude_table("payments", "without")
+    assert running.run_undeployed(phase, Wishes(watch_seconds=0.01), as_json=False) == 1
+    assert running.run_undeployed(phase, Wishes(watch_seconds=0.01, table_rules=rule), as_json=False) == 0
+    assert "excluded-table" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [("--schema", "payments"), ("--schema", "payments", "--database", "p")])
+def test_such_a_phase_needs_secret_and_database(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--phase", "dev", *arguments]) == 2
+    assert "needs --source-secret and --database" in capsys.readouterr().err
+
+
+def test_rules_that_are_none_are_wrong_use() -> None:
+    with pytest.raises(UsageError, match="joined by commas"):
+        list(rules_of("not json"))

@@ -84,6 +84,19 @@ def test_a_timeout_of_the_users_sessions_is_named_with_the_statement_against_it(
     assert timeout.remedy == f"ALTER ROLE {REPLICATION_USER} SET idle_in_transaction_session_timeout = 0;"
 
 
+def test_the_user_of_dms_and_our_own_are_judged_each_by_what_they_need(both: Pair) -> None:
+    both.administer("source", f"CREATE ROLE {USER} LOGIN", f"ALTER ROLE {USER} SET statement_timeout = '30s'")
+    try:
+        report = checked(both, dms_user=USER)
+    finally:
+        both.administer("source", f"DROP ROLE {USER}")
+    lacking = {each.object.rpartition(":")[0] for each in found(report, "right")}
+    assert lacking == {f"{USER}:{right}" for right in ("replication", "usage", "select-tables", "heartbeat")}
+    assert [each.remedy for each in found(report, "session-timeout")] == [
+        f"ALTER ROLE {USER} SET statement_timeout = 0;"
+    ]
+
+
 def test_a_prepared_transaction_is_named(both: Pair) -> None:
     with both.application() as application:
         if application.execute("SHOW max_prepared_transactions").fetchone() == ("0",):

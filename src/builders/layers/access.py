@@ -333,10 +333,12 @@ def _run_task() -> list[Statement]:
 
 
 def _watch(stack: Stack) -> list[Statement]:
-    """Alarms and snapshots of this account and region: reading many at once cannot be confined to one phase's."""
+    """Alarms and snapshots of this account and region: reading many at once cannot be confined to one phase's. And the
+    storage of the phase's own database, into which the source has to fit."""
     database = Join(":", [policies.arn("rds", "db"), stack.import_value(INSTANCE_IDENTIFIER)])
     return [
         policies.allow("ReadAlarms", [alarm_actions.DescribeAlarms], [policies.arn("cloudwatch", "alarm:*")]),
+        policies.allow("ReadDatabase", [rds_actions.DescribeDBInstances], [database]),
         policies.allow(
             "ReadSnapshots", [rds_actions.DescribeDBSnapshots], [database, policies.arn("rds", "snapshot:*")]
         ),

@@ -160,16 +160,34 @@ def command() -> None:
 @click.option("--assessment-bucket", default="", help="Bucket for the results of DMS's own assessment.")
 @click.option("--assessment-role", default="", help="ARN of the role by which DMS writes them.")
 @click.option("--without-assessment", is_flag=True, help="Do not start DMS's own assessment.")
+@click.option(
+    "--schema",
+    "schemas",
+    multiple=True,
+    help="Schema of a phase that is not deployed yet; with --source-secret and --database.",
+)
+@click.option("--database", default="", help="Database of such a phase's source.")
+@click.option(
+    "--source-certificate",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="PEM of the authority that signed its certificate; without it TLS does not verify the server.",
+)
+@click.option("--table-rules", default="", help="The parameter TableRules that such a phase will have.")
 def check(*, options: Any, as_json: bool, **wishes: Any) -> int:
     """Name everything that the migration would lose or break on. Changes nothing.
 
     Exit code 1 while a finding that blocks or loses is neither mended, nor excluded by TableRules, nor accepted.
     """
     from builders.migration.check import running  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.check.undeployed import Undeployed  # noqa: PLC0415
     from builders.migration.phase import Phase  # noqa: PLC0415
 
+    given = running.Wishes(**wishes)
+    if given.schemas:
+        undeployed = Undeployed(options, given.schemas, given.database, given.source_certificate)
+        return running.run_undeployed(undeployed, given, as_json=as_json)
     with Phase(options) as phase:
-        return running.run(phase, running.Wishes(**wishes), as_json=as_json)
+        return running.run(phase, given, as_json=as_json)
 
 
 @command.command()

@@ -167,6 +167,13 @@ class Phase:
         """The user by whom DMS reads the source."""
         return str(self._secret(_secret_of(self._endpoint("source")))["username"])
 
+    @functools.cached_property
+    def fallback_user(self) -> str:
+        """The user by whom DMS writes to the source on the way back; empty where there is no way back."""
+        if self.fallback_task is None:
+            return ""
+        return str(self._secret(_secret_of(self._endpoint_of(self.fallback_task.task().endpoint_arns[1])))["username"])
+
     @property
     def fallback_reader(self) -> Callable[[], tuple[str, str]] | None:
         """What returns name and password of the user by whom DMS reads the target on the way back, as they are now."""
@@ -222,18 +229,7 @@ class Phase:
         )
 
     def _secret(self, arn: str) -> Mapping[str, Any]:
-        value = self.session.ask("secretsmanager", "GetSecretValue", SecretId=arn).get("SecretString", "")
-        try:
-            secret = json.loads(value)
-            missing = [name for name in ("username", "password", "host", "port") if not secret.get(name)]
-        except (ValueError, AttributeError):
-            raise MigrationError(
-                f"the secret {arn} is no JSON object; it needs username, password, host, port"
-            ) from None
-        if missing or not str(secret["port"]).isdigit():
-            raise MigrationError(f"the secret {arn} lacks {', '.join(missing) or 'a number as port'}")
-        found: Mapping[str, Any] = secret
-        return found
+        return secret_of_user(self.session, arn)
 
     @functools.cache  # noqa: B019 one phase a process
     def _endpoint(self, side: Side) -> Mapping[str, Any]:
@@ -274,3 +270,17 @@ def _secret_of(endpoint: Mapping[str, Any]) -> str:
             f"DMS's endpoint {endpoint.get('EndpointIdentifier', '')} names no secret: deploy migration"
         )
     return str(arn)
+
+
+def secret_of_user(session: Session, arn: str) -> Mapping[str, Any]:
+    """The value of a database user's secret. Raises `MigrationError` where a login lacks something."""
+    value = session.ask("secretsmanager", "GetSecretValue", SecretId=arn).get("SecretString", "")
+    try:
+        secret = json.loads(value)
+        missing = [name for name in ("username", "password", "host", "port") if not secret.get(name)]
+    except (ValueError, AttributeError):
+        raise MigrationError(f"the secret {arn} is no JSON object; it needs username, password, host, port") from None
+    if missing or not str(secret["port"]).isdigit():
+        raise MigrationError(f"the secret {arn} lacks {', '.join(missing) or 'a number as port'}")
+    found: Mapping[str, Any] = secret
+    return found

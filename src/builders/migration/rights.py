@@ -139,7 +139,14 @@ SOURCE_READER: Sequence[Right] = (
         _MEMBERSHIP.format(role="pg_signal_backend"),
     ),
 )  # fmt: skip
-"""Of the user that DMS's source endpoint names, who is that of `migrate-database`, too. LOGIN goes without saying."""
+"""Of the user that DMS's source endpoint names, where he is that of `migrate-database`, too; both may log in."""
+
+OF_DMS: Sequence[Right] = tuple(
+    right for right in SOURCE_READER
+    if right.id in ("connect", "replication", "usage", "select-tables", "heartbeat")
+)  # fmt: skip
+OF_MIGRATOR: Sequence[Right] = tuple(right for right in SOURCE_READER if right.id != "heartbeat")
+"""Where the two are not the same (`--source-secret`): what each of them needs."""
 
 SOURCE_WRITER: Sequence[Right] = (
     _CONNECT,

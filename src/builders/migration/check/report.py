@@ -49,7 +49,10 @@ class Options:
     task_has_slot: bool = False
     """The task has run, so its slot is among those in use."""
     instance: sizes.Instance = sizes.Instance()  # noqa: RUF009 frozen
+    dms_user: str = ""
+    """The user by whom DMS reads the source; empty for the one who is logged in."""
     fallback_user: str = ""
+    """The user by whom DMS writes to it on the way back; empty where there is no way back."""
     line_mbit: float = 1000.0
     watch_seconds: float = 1.0
     measure: bool = False
@@ -95,7 +98,8 @@ def check(source: Database, target: Database | None, options: Options, why_no_ta
                 database.run(f"SET {setting}")
     major = target.version // 10000 if target else options.target_major
     parameters = {"schemas": list(options.schemas), **options.excluded.parameters(),
-                  "needed_slots": 1 if options.task_has_slot else 2}  # fmt: skip
+                  "needed_slots": 1 if options.task_has_slot else 2,
+                  "dms_user": options.dms_user or source.login.username}  # fmt: skip
     found = [each for hazards in OF_SOURCE for each in _ask(source, hazards, parameters)]
     if target:
         found += _ask(target, server.TARGET, parameters)
@@ -130,7 +134,10 @@ def _may_read(database: Database, table: str) -> bool:
 
 
 def _rights(source: Database, target: Database | None, options: Options) -> Iterator[Finding]:
-    users = [("source", source, source.login.username, rights.SOURCE_READER)]
+    own = source.login.username
+    users = [("source", source, own, rights.SOURCE_READER)]
+    if options.dms_user not in ("", own):
+        users = [("source", source, own, rights.OF_MIGRATOR), ("source", source, options.dms_user, rights.OF_DMS)]
     if options.fallback_user:
         users.append(("source", source, options.fallback_user, rights.SOURCE_WRITER))
     if target:

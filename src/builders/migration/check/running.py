@@ -14,6 +14,7 @@ from builders.migration.check.hazards import Finding
 from builders.migration.check.report import Options, Report, check
 from builders.migration.check.sizes import Instance
 from builders.migration.check.table_rules import excluded
+from builders.migration.check.undeployed import Undeployed, rules_of
 from builders.migration.databases import Database
 from builders.migration.phase import Phase
 from builders.text import suggestion
@@ -33,6 +34,11 @@ class Wishes:
     assessment_bucket: str = ""
     assessment_role: str = ""
     without_assessment: bool = False
+    schemas: Sequence[str] = ()
+    """Of a phase that is not deployed yet, as the next three."""
+    database: str = ""
+    source_certificate: Path | None = None
+    table_rules: str = ""
 
 
 def run(phase: Phase, wishes: Wishes, *, as_json: bool) -> int:
@@ -46,6 +52,23 @@ def run(phase: Phase, wishes: Wishes, *, as_json: bool) -> int:
         if not wishes.without_assessment:
             found = found.with_assessment(_assess(phase, wishes))
         found = _accept(found, target, wishes, phase)
+    showing.result(phase.name, found, as_json=as_json)
+    return 1 if found.open else 0
+
+
+def run_undeployed(phase: Undeployed, wishes: Wishes, *, as_json: bool) -> int:
+    """Check the source of a phase before its deployment, likewise."""
+    options = Options(
+        schemas=phase.schemas,
+        excluded=excluded(rules_of(wishes.table_rules)) if wishes.table_rules else excluded(()),
+        target_major=wishes.target_major,
+        line_mbit=wishes.line_mbit,
+        watch_seconds=wishes.watch_seconds,
+        measure=wishes.measure,
+    )
+    with phase.source() as source:
+        found = check(source, None, options, "the phase is not deployed yet")
+    found = _accept(found, None, wishes, phase)
     showing.result(phase.name, found, as_json=as_json)
     return 1 if found.open else 0
 
@@ -69,6 +92,8 @@ def options_of(phase: Phase, wishes: Wishes) -> Options:
         target_major=wishes.target_major,
         task_has_slot=task.has_run,
         instance=_instance(phase, task.instance_arn),
+        dms_user=phase.source_user,
+        fallback_user=phase.fallback_user,
         line_mbit=wishes.line_mbit,
         watch_seconds=wishes.watch_seconds,
         measure=wishes.measure,
@@ -82,11 +107,10 @@ def _instance(phase: Phase, arn: str) -> Instance:
     with contextlib.suppress(RolloutError, StopIteration):
         filters = [{"Name": "replication-instance-arn", "Values": [arn]}]
         dms = next(iter(phase.session.pages("dms", "DescribeReplicationInstances", Filters=filters)))
-    with contextlib.suppress(RolloutError):
-        host = phase.outputs.get("rdsEndpoint", "").partition(":")[0]
-        for each in phase.session.pages("rds", "DescribeDBInstances"):
-            if each.get("Endpoint", {}).get("Address") == host:
-                rds = each
+    identifier = phase.outputs.get("databaseInstanceIdentifier")
+    if identifier:
+        with contextlib.suppress(RolloutError, StopIteration):
+            rds = next(iter(phase.session.pages("rds", "DescribeDBInstances", DBInstanceIdentifier=identifier)))
     return Instance(
         dms_version=str(dms.get("EngineVersion", "")),
         dms_class=str(dms.get("ReplicationInstanceClass", "")),
@@ -101,7 +125,7 @@ def _assess(phase: Phase, wishes: Wishes) -> assessment.Assessment:
     return assessment.run(phase.session, phase.task.arn, bucket, role)
 
 
-def _accept(found: Report, target: Database | None, wishes: Wishes, phase: Phase) -> Report:
+def _accept(found: Report, target: Database | None, wishes: Wishes, phase: Phase | Undeployed) -> Report:
     """Keep what is accepted now, and mark what was accepted before."""
     names = list(dict.fromkeys(wishes.accept))
     must_be_acceptable(found, names)

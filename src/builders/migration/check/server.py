@@ -36,6 +36,7 @@ SELECT 'max_wal_senders' AS object, current_setting('max_wal_senders')::int AS m
 FROM (SELECT count(*) AS used FROM pg_stat_replication) AS u
 WHERE current_setting('max_wal_senders')::int < u.used + {needed}
 """
+_TIMEOUTS = "'idle_in_transaction_session_timeout', 'idle_session_timeout', 'statement_timeout', 'transaction_timeout'"
 _SET = "ALTER SYSTEM SET {object} = {value}; -- and a restart"
 _FREE = "{used} of {most} are in use, and the migration needs {needed} more"
 
@@ -73,9 +74,18 @@ SOURCE: Sequence[Hazard] = (
         "session-timeout", Severity.BLOCKS, "The sessions of DMS's user are ended by a timeout",
         "{object} is {value}: DMS's sessions are idle for long, and its statements of the load run for long",
         'ALTER ROLE {user} SET {object} = 0;', f"{PREREQUISITES} (idle_in_transaction_session_timeout)",
-        """SELECT name AS object, setting || coalesce(unit, '') AS value, quote_ident(current_user) AS "user"
-        FROM pg_settings WHERE name IN ('idle_in_transaction_session_timeout', 'idle_session_timeout',
-          'statement_timeout', 'transaction_timeout') AND setting::int > 0""",
+        # The settings of our own session are those of the server and of our user; those of another are in the catalog.
+        f"""SELECT object, min(value) AS value, quote_ident(%(dms_user)s) AS "user" FROM (
+          SELECT name AS object, setting || coalesce(unit, '') AS value FROM pg_settings
+          WHERE name IN ({_TIMEOUTS}) AND setting::int > 0
+            AND (current_user = %(dms_user)s OR source NOT IN ('user', 'database user'))
+          UNION ALL
+          SELECT split_part(c, '=', 1), split_part(c, '=', 2) FROM pg_roles r JOIN pg_db_role_setting s
+            ON s.setrole = r.oid, unnest(s.setconfig) AS c
+          WHERE r.rolname = %(dms_user)s AND current_user <> %(dms_user)s AND split_part(c, '=', 1) IN ({_TIMEOUTS})
+            AND split_part(c, '=', 2) !~ '^0' AND s.setdatabase IN (0, (SELECT oid FROM pg_database
+              WHERE datname = current_database()))
+        ) AS t GROUP BY object""",
     ),
     Hazard(
         "connection-limit", Severity.BLOCKS, "DMS's user or the database has a limit of connections",
@@ -83,7 +93,7 @@ SOURCE: Sequence[Hazard] = (
         "validate", "{how}", "layers/_migration/task.py, MaxFullLoadSubTasks and ThreadCount",
         """SELECT 'role ' || quote_ident(rolname) AS object, rolconnlimit AS value,
           'ALTER ROLE ' || quote_ident(rolname) || ' CONNECTION LIMIT -1;' AS how
-        FROM pg_roles WHERE rolname = current_user AND rolconnlimit BETWEEN 0 AND 19
+        FROM pg_roles WHERE rolname = %(dms_user)s AND rolconnlimit BETWEEN 0 AND 19
         UNION ALL SELECT 'database ' || quote_ident(datname), datconnlimit,
           'ALTER DATABASE ' || quote_ident(datname) || ' CONNECTION LIMIT -1;'
         FROM pg_database WHERE datname = current_database() AND datconnlimit BETWEEN 0 AND 19""",

@@ -142,15 +142,16 @@ _IDENTITY = (
         "row-security", Severity.STEP, "A table has row-level security",
         "{what}",
         "{how}", 'PostgreSQL, "Row Security Policies"',
-        # The query is of the user who is logged in, and he is DMS's as well.
-        """SELECT name AS object,
-          CASE WHEN row_security_active(oid) THEN 'loses' END AS severity,
-          CASE WHEN row_security_active(oid) THEN 'the user ' || current_user || ' reads those rows alone that the '
-            'policies show him, and the others are not loaded'
-          ELSE 'it would refuse the writes of DMS in the target' END AS what,
-          CASE WHEN row_security_active(oid) THEN 'ALTER ROLE ' || quote_ident(current_user) || ' BYPASSRLS;'
-          ELSE 'the cut-over turns it on in the target' END AS how
-        FROM chosen WHERE relrowsecurity""",
+        """SELECT name AS object, CASE WHEN hides THEN 'loses' END AS severity,
+          CASE WHEN hides THEN 'the user ' || %(dms_user)s || ' reads those rows alone that the policies show him, and '
+            'the others are not loaded' ELSE 'it would refuse the writes of DMS in the target' END AS what,
+          CASE WHEN hides THEN 'ALTER ROLE ' || quote_ident(%(dms_user)s) || ' BYPASSRLS;'
+            ELSE 'the cut-over turns it on in the target' END AS how
+        FROM (
+          SELECT t.name, NOT (r.rolsuper OR r.rolbypassrls
+            OR (pg_has_role(r.oid, t.relowner, 'USAGE') AND NOT t.relforcerowsecurity)) AS hides
+          FROM chosen t JOIN pg_roles r ON r.rolname = %(dms_user)s WHERE t.relrowsecurity
+        ) AS t""",
     ),
 )  # fmt: skip
 
