@@ -91,6 +91,25 @@ def test_a_new_stack_with_nothing_switched_on_has_no_changes_and_can_be_executed
     assert (found["Status"], found["ExecutionStatus"], found["Changes"]) == ("CREATE_COMPLETE", "AVAILABLE", [])
 
 
+def test_a_change_of_outputs_alone_can_be_executed(account: Account) -> None:
+    created(account, plain("A"))
+    template = {**plain("A"), "Outputs": {"Name": {"Value": {"Fn::GetAtt": ["A", "QueueName"]}}}}
+    found = made(account, template)
+    assert (found["Status"], found["Changes"]) == ("CREATE_COMPLETE", [])
+    execute(account)
+    stack = account.client("cloudformation").describe_stacks(StackName="stack")["Stacks"][0]
+    assert [each["OutputKey"] for each in stack["Outputs"]] == ["Name"]
+
+
+def test_a_parameter_in_metadata_alone_is_a_change_with_its_cause(account: Account) -> None:
+    template = {**TOGGLED, "Resources": {"Queue": {**QUEUE, "Metadata": {"Word": {"Ref": "Word"}}}}}
+    created(account, template)
+    (change,) = made(account, template, given={"Word": "b"})["Changes"]
+    assert change["ResourceChange"]["Scope"] == ["Metadata"]
+    details = [(each["Evaluation"], each.get("CausingEntity")) for each in change["ResourceChange"]["Details"]]
+    assert details == [("Static", "Word"), ("Dynamic", None)]
+
+
 def test_an_executed_change_set_is_found_by_its_arn_alone_and_its_name_is_free(account: Account) -> None:
     api = account.client("cloudformation")
     first = made(account, plain("A"), "CREATE")["ChangeSetId"]

@@ -403,6 +403,12 @@ STILL_WRONG = {
         ((status, _, _),) = in_turn(("UpdateStack", asked))
         wrong = status == 200
     """,
+    "cloudformation.requests._delete_stack": STACKS
+    + """
+        in_turn(("CreateStack", stack("roles", Q=QUEUE)))
+        role = "arn:aws:iam::000000000000:role/nobody"
+        wrong = in_turn(("DeleteStack", {"StackName": "roles", "RoleARN": role}))[0][0] == 200
+    """,
     "cloudformation.requests._set_stack_policy": STACKS
     + """
         in_turn(("CreateStack", stack("policy", Q=QUEUE)))

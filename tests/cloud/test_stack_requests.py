@@ -139,6 +139,24 @@ def test_a_role_that_cloudformation_cannot_assume_is_refused_and_one_that_it_can
     assert api.describe_stacks(StackName="stack")["Stacks"][0]["RoleARN"] == f"{role}deployer"
 
 
+def test_a_stack_with_a_role_can_do_what_its_role_may_do(account: Account) -> None:
+    api, iam = account.client("cloudformation"), account.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": "cloudformation.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = iam.create_role(RoleName="queues", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))["Role"]
+    allowed = {"Effect": "Allow", "Action": ["sqs:CreateQueue", "sqs:SetQueueAttributes"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    iam.put_role_policy(RoleName="queues", PolicyName="queues", PolicyDocument=document)
+    account.deploy({"Queue": QUEUE}, RoleARN=role["Arn"])
+    with pytest.raises(Refused, match=r"queues.* is not authorized to perform: sns:CreateTopic"):
+        account.deploy({"Queue": QUEUE, **topic("a")})
+    assert account.delete() == "DELETE_FAILED"
+    delete = {"Effect": "Allow", "Action": "sqs:DeleteQueue", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed, delete]})
+    iam.put_role_policy(RoleName="queues", PolicyName="queues", PolicyDocument=document)
+    account.delete()
+    assert api.describe_stacks()["Stacks"] == []
+
+
 @pytest.mark.parametrize(
     ("trigger", "sentence"),
     [

@@ -35,7 +35,8 @@ executed: Any = AccountRegionScopedDict()
 
 @patch(
     "ministack.services.cloudformation.changesets._resolve_props_for_diff",
-    why="a change set takes no notice of conditions: what one switches off is listed, what one switches on is not",
+    why="a change set takes no notice of conditions: what one switches off is listed, what one switches on is not; and "
+    "parameters in Metadata change nothing",
 )
 def _resources_to_compare(
     original: Any, template: Mapping[str, Json], parameters: Json, name: str, stack_id: str
@@ -43,11 +44,23 @@ def _resources_to_compare(
     resolved = original(template, parameters, name, stack_id)
     conditions = cloudformation.evaluate_conditions(template, parameters) if template else {}
     resources = {
-        logical_id: resource
+        logical_id: dict(resource)
         for logical_id, resource in (resolved.get("Resources") or {}).items()
         if templates.is_made(resource, conditions)
     }
+    context = (parameters, conditions, template.get("Mappings") or {}, name, stack_id) if template else ()
+    for resource in resources.values():
+        if "Metadata" in resource:
+            resource["Metadata"] = _resolved(resource["Metadata"], {}, *context)
     return {**resolved, "Resources": resources}
+
+
+def _resolved(value: Json, *context: Json) -> Json:
+    """Return a value resolved; one that cannot be yet stays as it is."""
+    try:
+        return cloudformation.resolve(copy.deepcopy(value), *context)
+    except ValueError:
+        return value
 
 
 @patch(
@@ -97,14 +110,55 @@ def _complete(change_set: Json, request: Request) -> None:
         if key in request
     }
     change_set["Parameters"] = templates.shown(change_set["_resolved_params"])
+    before = stack.get("_resolved_params") or {}
+    changed = {name for name, each in change_set["_resolved_params"].items() if each != before.get(name)}
     for change in change_set["Changes"]:
         details = change["ResourceChange"].get("Details", [])
+        resource = change_set["_template"]["Resources"].get(change["ResourceChange"]["LogicalResourceId"], {})
+        details += _causes_in_metadata(details, resource, changed)
         details.sort(key=lambda detail: ("ChangeSource" in detail) + ("CausingEntity" not in detail))
     reason = updates.missing_macro(change_set["_template"])
     if reason:
         change_set.update(Status="FAILED", ExecutionStatus="UNAVAILABLE", StatusReason=reason, Changes=[])
-    elif change_set["ChangeSetType"] == "CREATE" and not change_set["Changes"] and change_set["Status"] == "FAILED":
+    elif not change_set["Changes"] and change_set["Status"] == "FAILED" and _changes_without_resources(change_set):
         change_set.update(Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason="")
+
+
+def _causes_in_metadata(details: list[Json], resource: Mapping[str, Json], changed: set[str]) -> list[Json]:
+    """Return the parameters that change a resource's Metadata, which is dynamic then (LocalStack, api/test_stacks)."""
+    found = [each for each in details if each["Target"]["Attribute"] == "Metadata"]
+    names = sorted({name for name, _ in cloudformation.references(resource.get("Metadata"))} & changed)
+    for each in found if names else ():
+        each["Evaluation"] = "Dynamic"
+    return [
+        {**each, "Evaluation": "Static", "ChangeSource": "ParameterReference", "CausingEntity": name}
+        for each in found
+        for name in names
+    ]
+
+
+def _changes_without_resources(change_set: Mapping[str, Json]) -> bool:
+    """Return whether a change set that lists nothing can be executed: a creation, or a change of outputs alone.
+
+    Source for outputs: jenkinsci/pipeline-aws-plugin #210.
+    """
+    stack = cloudformation.stacks[change_set["StackName"]]
+    if change_set["ChangeSetType"] != "UPDATE":
+        return bool(change_set["ChangeSetType"] == "CREATE")
+    before, after = (
+        _outputs(stack, each.get("_template") or {}, each.get("_resolved_params") or {}) for each in (stack, change_set)
+    )
+    return bool(before != after)
+
+
+def _outputs(stack: Mapping[str, Json], template: Mapping[str, Json], parameters: Mapping[str, Json]) -> Json:
+    conditions = cloudformation.evaluate_conditions(template, parameters)
+    context = (parameters, conditions, template.get("Mappings") or {}, stack["StackName"], stack["StackId"])
+    return {
+        name: _resolved(output, stack.get("_resources", {}), *context)
+        for name, output in (template.get("Outputs") or {}).items()
+        if templates.is_made(output, conditions)
+    }
 
 
 @patch(
@@ -153,7 +207,9 @@ def _execute_change_set(original: Handler, form: Form) -> Response:
         raise Refused(
             "InvalidChangeSetStatusException", f"ChangeSet [{change_set_id}] cannot be executed in its current {what}"
         )
-    answer = original({**form, "ChangeSetName": [change_set_id], "StackName": [change_set["StackName"]]})
+    role = change_set["_request"].get("RoleARN") or cloudformation.stacks[change_set["StackName"]].get("RoleARN")
+    with requests.acting_with(role):
+        answer = original({**form, "ChangeSetName": [change_set_id], "StackName": [change_set["StackName"]]})
     if answer[0] < 400:
         del cloudformation.change_sets[change_set_id]
         executed[change_set_id] = change_set

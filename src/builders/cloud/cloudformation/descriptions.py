@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from builders.cloud.cloudformation import templates, wire
+from builders.cloud.cloudformation import templates, updates, wire
 from builders.cloud.cloudformation.requests import Handler
 from builders.cloud.cloudformation.wire import Answer, Form, Response, invalid
 from builders.cloud.internals import cloudformation
@@ -63,12 +63,13 @@ def _described(stack: Mapping[str, Json]) -> Answer:
     deleted = stack["StackStatus"] == _DELETED
     drift = stack.get("DriftInformation") or {"StackDriftStatus": "NOT_CHECKED"}
     optional = (
-        *("Description", "StackStatusReason", "LastUpdatedTime", "DeletionTime", "TimeoutInMinutes", "RoleARN"),
+        *("Description", "LastUpdatedTime", "DeletionTime", "TimeoutInMinutes", "RoleARN"),
         *("ParentId", "RootId", "DeletionMode", "ChangeSetId"),
     )
     return {
         **{key: stack[key] for key in ("StackId", "StackName", "StackStatus", "CreationTime")},
         **{key: stack[key] for key in optional if stack.get(key) and not (deleted and key == "ChangeSetId")},
+        "StackStatusReason": updates.full_reason(stack.get("StackStatusReason") or "") or None,
         "Parameters": [templates.hidden(each) for each in stack.get("Parameters") or []] or None,
         "Outputs": list(map(_output, stack.get("Outputs") or [])) or None,
         "RollbackConfiguration": stack.get("RollbackConfiguration", {}),

@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from ministack.core.responses import get_account_id
-
 from builders.cloud.cloudformation import forms, stack_policies, templates, updates, wire
 from builders.cloud.cloudformation.parsing import Malformed
 from builders.cloud.cloudformation.wire import Form, Refused, Request, Response, invalid
 from builders.cloud.internals import cloudformation, iam
 from builders.cloud.patches import patch, patch_value
-from builders.policy_documents import principals, statements
+from builders.cloud.stacksets import permissions
+from builders.policy_documents import trusts_service
 from builders.resource_types import Json
 
 Handler = Callable[[Form], Response]
@@ -86,14 +85,15 @@ def _create_stack(original: Handler, form: Form) -> Response:
     check(request, stack=None)
     _policies(request)
     if stack and stack["StackStatus"] == "REVIEW_IN_PROGRESS":
-        with same_stack(stack):
+        with same_stack(stack), acting_with(request.get("RoleARN")):
             answer = original(form)
         if answer[0] < 400:
             for each in cloudformation.change_sets.values():
                 if each["StackId"] == stack["StackId"]:
                     each["ExecutionStatus"] = "OBSOLETE"
     else:
-        answer = original(form)
+        with acting_with(request.get("RoleARN")):
+            answer = original(form)
     if answer[0] < 400:
         made = cloudformation.stacks[request["StackName"]]
         made.pop("LastUpdatedTime", None)
@@ -116,7 +116,8 @@ def _update_stack(original: Handler, form: Form) -> Response:
     check(request, stack)
     policies = _policies(request)
     before = (stack or {}).get("_stack_policy", "")
-    answer = original(form)
+    with acting_with(request.get("RoleARN") or (stack or {}).get("RoleARN")):
+        answer = original(form)
     if answer[0] < 400 and stack:
         stack.pop("ChangeSetId", None)
         remember(stack, request)
@@ -126,6 +127,18 @@ def _update_stack(original: Handler, form: Form) -> Response:
             stack["_stack_policy"] = policies["StackPolicyDuringUpdate"]
             stack[updates.POLICY_AFTERWARDS] = after
     return answer
+
+
+@patch(
+    "ministack.services.cloudformation.handlers._ACTION_HANDLERS[DeleteStack]",
+    why="the role of a deletion is not heeded",
+)
+def _delete_stack(original: Handler, form: Form) -> Response:
+    request = wire.read("DeleteStack", form)
+    stack = cloudformation.find_stack(request["StackName"])
+    check(request, stack)
+    with acting_with(request.get("RoleARN") or (stack or {}).get("RoleARN")):
+        return original(form)
 
 
 def check_updatable(stack: Mapping[str, Json]) -> None:
@@ -185,16 +198,24 @@ def _check_types(request: Request, stack: Mapping[str, Json] | None) -> None:
 
 def _assumable(arn: str) -> bool:
     """Return whether a role of the account trusts CloudFormation."""
-    role = iam.roles.get(arn.rpartition("/")[2])
-    if role is None or role["Arn"] != arn or arn.split(":")[4] != get_account_id():
-        return False
-    services = [
-        name
-        for each in statements(role["AssumeRolePolicyDocument"])
-        for kind, name in principals(each)
-        if each.get("Effect") == "Allow" and kind == "Service"
-    ]
-    return any(name.startswith("cloudformation.") for name in services)
+    role = _role(arn)
+    known = iam.roles.get(role.name)
+    return bool(known and known["Arn"] == arn) and trusts_service(role.trust, "cloudformation.amazonaws.com")
+
+
+def _role(arn: str) -> permissions.Role:
+    return permissions.Role(arn.split(":")[4] if arn.count(":") >= 5 else "", arn.rpartition("/")[2])
+
+
+@contextmanager
+def acting_with(arn: str | None) -> Iterator[None]:
+    """Let a stack's tasks have the permissions of its role, if it has one; else those of whoever asks."""
+    token = permissions.acting.set(_role(arn)) if arn else None
+    try:
+        yield
+    finally:
+        if token:
+            permissions.acting.reset(token)
 
 
 def _policies(request: Request) -> dict[str, str]:

@@ -186,7 +186,12 @@ def _events_of_stack(update: _Update | None, said: Event) -> list[Event]:
     first = [(cleaning_up, "", stack_id)] if update and status == "UPDATE_COMPLETE" and not update.cleaned_up else []
     if update and status == cleaning_up:
         update.cleaned_up = True
-    return [*first, (status, reason or ("User Initiated" if status in _STARTS else ""), stack_id)]
+    return [*first, (status, full_reason(reason) or ("User Initiated" if status in _STARTS else ""), stack_id)]
+
+
+def full_reason(reason: str) -> str:
+    """Return a reason with the space that CloudFormation leaves behind resources (LocalStack, api/test_stacks)."""
+    return f"{reason} " if reason.startswith("The following resource(s) failed") and reason.endswith("].") else reason
 
 
 def _events_of_creation(said: Event) -> list[Event]:
