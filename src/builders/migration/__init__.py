@@ -34,5 +34,6 @@ check, schema, start, verify, cutover, then fallback or finish; status, stop, re
     start.py         the load, and all that may be built before the cut-over
     slots.py         the source's slots, and how long it can keep its log for them
     status.py        one page of where a migration stands
+    report/          what was done, for auditors
     task/            the replication task: what DMS says of it, and what may be asked of it
 """

@@ -93,6 +93,13 @@ def waiting_options(command: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
+report_option = click.option(
+    "--report-dir",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Where the report is written, as HTML and as JSON.",
+)
 until_option = click.option(
     "--until",
     type=click.Choice(["running", "loaded"]),
@@ -356,10 +363,35 @@ def fallback(*, options: Any, **asked: Any) -> int:
 
 @command.command()
 @phase_options
+@report_option
 @click.option("--yes", is_flag=True, help="Go on without asking.")
-def finish(*, options: Any, yes: bool, as_json: bool) -> int:
-    """Take away what the migration made and nobody needs any more, and name what is kept."""
-    return _cross("finish", options, yes=yes, as_json=as_json)
+def finish(*, options: Any, yes: bool, as_json: bool, report_dir: Path) -> int:
+    """Take away what the migration made and nobody needs any more, name what is kept, and write the report."""
+    code = _cross("finish", options, yes=yes, as_json=as_json)
+    _report(options, report_dir, as_json=False, say=progress.say)
+    return code
+
+
+@command.command()
+@phase_options
+@report_option
+def report(*, options: Any, as_json: bool, report_dir: Path) -> int:
+    """Write the report for auditors: who did what when, the outage, counts and digests, what was accepted."""
+    _report(options, report_dir, as_json=as_json, say=print)
+    return DONE
+
+
+def _report(options: Any, directory: Path, *, as_json: bool, say: Callable[[str], None]) -> None:
+    from builders.migration.phase import Phase  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.report import model, page  # noqa: PLC0415
+
+    with Phase(options) as phase:
+        found = model.of_phase(phase)
+    if as_json:
+        print(found.model_dump_json(indent=1))
+        return
+    for path in page.write(found, directory):
+        say(f"written: {path}")
 
 
 def _cross(kind: Any, options: Any, *, yes: bool, as_json: bool, poll_seconds: float = 0.3, **chosen: Any) -> int:

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from builders.migration import journal
 from builders.migration.databases import Database
-from builders.migration.journal import Entry, Run
-from builders.migration.runs import outage_seconds
+from builders.migration.journal import Entry, Kind, Run
+from builders.migration.phase import Phase
+from builders.migration.runs import Options, outage_seconds, steps_of
 
 FORMAT = 1
 """Of the JSON: a field may be added; a change of one that is there raises the number."""
@@ -41,6 +42,7 @@ class StepTime(_Value):
     """A step of a run: when it began first and when it ended, and how."""
 
     name: str
+    words: str
     began: datetime.datetime
     ended: datetime.datetime | None
     seconds: float | None
@@ -58,6 +60,7 @@ class RunTimes(_Value):
     callers: tuple[str, ...]
     write_outage_seconds: float | None
     lag_seconds: float | None
+    """How long the last write took to the other side: what the marker was waited for."""
     steps: tuple[StepTime, ...]
 
 
@@ -99,6 +102,8 @@ class Report(_Value):
     made_at: datetime.datetime
     caller: str
     stackferry: str
+    dms: str
+    """Version of the replication engine."""
     source: Server
     target: Server
     application_writes_to: str
@@ -107,14 +112,24 @@ class Report(_Value):
     accepted: tuple[Acceptance, ...]
 
 
-def gather(phase: str, caller: str, source: Database, target: Database) -> Report:
-    """Read the report. Raises `MigrationError`."""
+def of_phase(phase: Phase) -> Report:
+    """Read the report of a phase. Raises `MigrationError`."""
+    filters = [{"Name": "replication-instance-arn", "Values": [phase.task.task().instance_arn]}]
+    instances = phase.session.pages("dms", "DescribeReplicationInstances", Filters=filters)
+    engine = next((str(each.get("EngineVersion", "")) for each in instances), "")
+    with phase.source() as source, phase.target() as target:
+        return gather(phase.name, phase.caller, engine, source, target)
+
+
+def gather(phase: str, caller: str, dms: str, source: Database, target: Database) -> Report:
+    """Read the report from what the target keeps. Raises `MigrationError`."""
     runs = journal.Journal(target).runs()
     return Report(
         phase=phase,
         made_at=target.value("SELECT clock_timestamp()"),
         caller=caller,
         stackferry=importlib.metadata.version("stackferry"),
+        dms=dms,
         source=_server(source),
         target=_server(target),
         application_writes_to=journal.open_side(runs),
@@ -139,8 +154,10 @@ def _server(database: Database) -> Server:
 
 def _times(run: Run) -> RunTimes:
     own = [entry for entry in run.entries if entry.step != run.kind]
+    begun = run.first(run.kind, "begins")
+    words = {step.name: step.words for step in steps_of(_kind(run), _options(begun))}
     last = run.last(run.kind)
-    lag = next((entry.details["lag"] for entry in run.entries if "lag" in entry.details), None)
+    steps = tuple(_step(name, words.get(name, ""), own) for name in dict.fromkeys(entry.step for entry in own))
     return RunTimes(
         name=run.name,
         kind=run.kind,
@@ -149,16 +166,27 @@ def _times(run: Run) -> RunTimes:
         state="undone" if last == "undone" else "done" if run.is_over else "not over",
         callers=tuple(dict.fromkeys(entry.caller for entry in run.entries if entry.caller)),
         write_outage_seconds=outage_seconds(run),
-        lag_seconds=lag,
-        steps=tuple(_step(name, own) for name in dict.fromkeys(entry.step for entry in own)),
+        lag_seconds=next((step.seconds for step in steps if step.name == "marker" and step.state == "done"), None),
+        steps=steps,
     )
 
 
-def _step(name: str, entries: Sequence[Entry]) -> StepTime:
+def _kind(run: Run) -> Kind:
+    return "fallback" if run.kind == "fallback" else "finish" if run.kind == "finish" else "cutover"
+
+
+def _options(begun: Entry | None) -> Options:
+    """The options that a run began with, which are among its steps' words."""
+    details = begun.details if begun else {}
+    return Options(keep_reads=bool(details.get("keep_reads")), way_back=bool(details.get("way_back", True)))
+
+
+def _step(name: str, words: str, entries: Sequence[Entry]) -> StepTime:
     own = [entry for entry in entries if entry.step == name]
     ended = own[-1].at if own[-1].moment != "begins" else None
     return StepTime(
         name=name,
+        words=words,
         began=own[0].at,
         ended=ended,
         seconds=round((ended - own[0].at).total_seconds(), 3) if ended else None,

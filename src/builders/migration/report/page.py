@@ -39,8 +39,8 @@ def write(report: Report, directory: Path) -> tuple[Path, Path]:
 
 def _moment(at: datetime.datetime | None) -> str:
     """A moment in UTC, by the target's clock."""
-    return f"{at.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC" if at else "–"
+    return f"{at.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC" if at else "-"
 
 
 def _seconds(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{seconds:,.2f} s"
+    return "-" if seconds is None else f"{seconds:,.2f} s"
