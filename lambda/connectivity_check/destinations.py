@@ -16,7 +16,7 @@ from deadline import Deadline
 from function_errors import AuthenticationUnsafe, FunctionError, OutOfTime
 from postgres_login import PostgresLost, PostgresRefused, login
 from secret_value import SecretUnreadable
-from way import StepFailed, Way, ask_for_tls, connect, encrypt, encrypting
+from way import StepFailed, Way, ask_for_tls, connect, encrypt
 
 HTTPS = 443
 KEYS_OF_A_SECRET = ("username", "password", "host", "port")
@@ -84,7 +84,7 @@ class Database:
         if self.way.role == "target":
             return transport.rds_context()
         if self.properties["SslMode"] == "require":
-            return encrypting()
+            return transport.encrypting()
         try:
             if not self.properties["CertificatePem"]:
                 raise ValueError("it is empty")

@@ -110,16 +110,6 @@ def encrypt(way: Way, plain: socket.socket, context: ssl.SSLContext, deadline: D
     return encrypted
 
 
-def encrypting() -> ssl.SSLContext:
-    """A context that takes any certificate, as `require` does: for a source that the user says cannot be verified."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.sslsocket_class = DeadlineSocket
-    return context
-
-
 def _words(error: Exception) -> str:
     """The system's words where it has some: an OSError's own text repeats its number."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

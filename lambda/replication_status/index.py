@@ -1,6 +1,8 @@
-"""Publishes whether the replication task runs, and how far it is: DMS itself has no metric that says so.
+"""Publishes whether the replication tasks run, how far they are, and how much WAL their sources keep for them.
 
-Environment: REPLICATION_TASK_ARN, the task. Region and endpoints come from the variables that boto3 itself reads.
+DMS itself has no metric that says so. Environment: REPLICATION_TASK_ARN, the task, and FALLBACK_TASK_ARN, that of the
+way back, where there is one. CA_BUNDLE, a file with certificate authorities instead of the RDS roots that are shipped.
+Region and endpoints come from the variables that boto3 itself reads.
 """
 
 from __future__ import annotations
@@ -12,36 +14,62 @@ from typing import Any
 
 import boto3
 import embedded_metrics
+import slots
 from botocore.config import Config
+from deadline import Deadline, LambdaContext
 from replication import describe_task, measure, table_statistics
 
 log = logging.getLogger("replication_status")
 log.setLevel(logging.INFO)
 
 DIMENSION = "ReplicationTaskIdentifier"
-_UNITS = {"ReplicationTaskStatus": "None", "FullLoadProgressPercent": "Percent"}
+_UNITS = {
+    "ReplicationTaskStatus": "None",
+    "FullLoadProgressPercent": "Percent",
+    "SlotRetainedWalBytes": "Bytes",
+    "SlotWalStatus": "None",
+}
 # A silent call ends after 3 * (2 + 5) s, which leaves the second one its time within the function's minute.
 _CALLS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
 
 
-def handler(_event: dict[str, Any], _context: object) -> None:
-    """Publish the metrics of one task; raises ReplicationUnknown where DMS does not say.
+def handler(_event: dict[str, Any], context: LambdaContext) -> None:
+    """Publish the metrics of the tasks; raises ReplicationUnknown where DMS does not say.
 
-    Nothing is published then, and the alarm takes the missing metric for a task that does not run.
+    Nothing is published then, and the alarm takes the missing metric for a task that does not run. The slots come last:
+    a source that does not answer takes nothing from the rest, and the alarms on its slots take the missing metric.
     """
-    arn = os.environ["REPLICATION_TASK_ARN"]
-    publish(_client(), arn)
+    deadline = Deadline.before_timeout(context)
+    dms = _client("dms")
+    forward, back = os.environ["REPLICATION_TASK_ARN"], os.environ.get("FALLBACK_TASK_ARN", "")
+    tasks = {arn: describe_task(dms, arn) for arn in (forward, back) if arn}
+    for arn, task in tasks.items():
+        publish(dms, arn, task)
+    for arn, task in tasks.items():
+        if task is not None:
+            publish_slots(arn, slots.Source(dms, _client("secretsmanager"), task, in_rds=arn == back), deadline)
 
 
-def publish(dms: Any, arn: str) -> None:
-    """Ask about the task and write its metrics, under the identifier that DMS's own metrics have."""
-    task = describe_task(dms, arn)
+def publish(dms: Any, arn: str, task: dict[str, Any] | None) -> None:
+    """Write the metrics of one task, under the identifier that DMS's own metrics have."""
     if task is None:
         log.warning("there is no task %s", arn)
     tables = table_statistics(dms, arn) if task else []
-    embedded_metrics.emit(DIMENSION, arn.rsplit(":", 1)[-1], measure(task, tables), _UNITS)
+    _emit(arn, measure(task, tables))
+
+
+def publish_slots(arn: str, source: slots.Source, deadline: Deadline) -> None:
+    """Ask a task's source for its slots and write their metrics, or the reason why it does not say into the log."""
+    try:
+        _emit(arn, source.ask(deadline))
+    except slots.SlotsUnknown as unknown:
+        log.warning("the slots of %s are not known: %s", arn, unknown)
+
+
+def _emit(arn: str, values: dict[str, float]) -> None:
+    embedded_metrics.emit(DIMENSION, arn.rsplit(":", 1)[-1], values, _UNITS)
 
 
 @functools.cache
-def _client() -> Any:
-    return boto3.client("dms", config=_CALLS)
+def _client(service: str) -> Any:
+    return boto3.client(service, config=_CALLS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import urllib.request
@@ -204,8 +205,11 @@ def test_the_password_rotates_with_the_rights_of_the_functions_role_alone(phase:
 
 def test_the_status_function_runs_with_its_own_role(phase: WholePhase) -> None:
     (name,) = [name for _, kind, name, _ in phase.resources() if kind == "AWS::Lambda::Function" and "Status" in name]
-    answer = phase.client("lambda").invoke(FunctionName=name)
+    answer = phase.client("lambda").invoke(FunctionName=name, LogType="Tail")
     assert answer.get("FunctionError") is None, answer["Payload"].read()
+    log = base64.b64decode(answer["LogResult"]).decode()
+    assert '"ReplicationTaskStatus": 0' in log
+    assert '"SlotWalStatus": 0' in log, "it has not asked the source"
 
 
 def clients_of(phase: WholePhase, name: str, *actions: str) -> Callable[[str], Any]:

@@ -21,6 +21,14 @@ from builders.cloud.process import Cloud
 FUNCTIONS = Path(__file__).parents[2] / "lambda"
 _accounts = itertools.count(610_000_000_001)
 
+CALL = """
+import index
+class Context:
+    def get_remaining_time_in_millis(self):
+        return 60_000
+index.handler({}, Context())
+"""
+
 Published = dict[str, Any]
 
 
@@ -45,7 +53,7 @@ def invoke(unpacked: Path, replication: DeployedTask) -> Callable[..., subproces
 
     def call(arn: str = replication.arn, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-c", "import index; index.handler({}, None)"],
+            [sys.executable, "-c", CALL],
             cwd=unpacked,
             env={
                 **os.environ,
@@ -149,3 +157,23 @@ def test_when_dms_does_not_answer_the_function_fails_by_name_and_publishes_nothi
     assert finished.stdout == ""
     last = finished.stderr.strip().splitlines()[-1]
     assert last.startswith("replication.ReplicationUnknown: describe_replication_tasks failed: Could not connect")
+
+
+def test_a_source_that_cannot_be_asked_for_its_slots_takes_nothing_from_the_task(
+    invoke: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """Its alarms take the missing metric; the log has the reason. Here the endpoint's secret is not there."""
+    finished = invoke()
+    assert finished.returncode == 0
+    (line,) = finished.stdout.splitlines()
+    assert "SlotWalStatus" not in line
+    assert "the slots of" in finished.stderr
+
+
+def test_the_task_of_the_way_back_has_metrics_of_its_own(
+    replication: DeployedTask, invoke: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    finished = invoke(arn=f"{replication.arn}-forth", FALLBACK_TASK_ARN=replication.arn)
+    assert finished.returncode == 0
+    told = [json.loads(line)["ReplicationTaskIdentifier"] for line in finished.stdout.splitlines()]
+    assert told == ["ferry-task-forth", "ferry-task"]

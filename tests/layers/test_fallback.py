@@ -184,3 +184,28 @@ def test_the_outputs_name_the_task_its_ends_and_the_secret(deployed: Deployed) -
         "FallbackTargetEndpointArn": "${TargetEndpoint}",
         "FallbackUserSecretArn": "${Secret}",
     }
+
+
+ALARMS = {
+    "ReplicationLagAlarm": ("AWS/DMS", "CDCLatencyTarget"),
+    "SourceLagAlarm": ("AWS/DMS", "CDCLatencySource"),
+    "ReplicationTaskStatusAlarm": ("Stackferry", "ReplicationTaskStatus"),
+    "SlotRetainedWalAlarm": ("Stackferry", "SlotRetainedWalBytes"),
+    "SlotStatusAlarm": ("Stackferry", "SlotWalStatus"),
+}
+
+
+@pytest.mark.parametrize(("given", "enabled"), [({}, "false"), ({"FallbackExpected": "true"}, "true")])
+def test_the_way_back_is_watched_as_the_way_forth_once_it_is_expected(
+    template: Callable[[str], dict[str, Any]], deployed: Deployed, given: dict[str, str], enabled: str
+) -> None:
+    made = deployed(**WANTED, **given).resources
+    alarms = {name: each["Properties"] for name, each in made.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
+    assert {name: (each["Namespace"], each["MetricName"]) for name, each in alarms.items()} == ALARMS
+    forth = template("monitoring")["Resources"]
+    for name, alarm in alarms.items():
+        assert alarm["ActionsEnabled"] == enabled
+        dimensions = {each["Name"] for each in alarm["Dimensions"]}
+        assert dimensions == {each["Name"] for each in forth[name]["Properties"]["Dimensions"]}
+        for same in ("Statistic", "ComparisonOperator", "Period", "EvaluationPeriods", "TreatMissingData"):
+            assert alarm[same] == forth[name]["Properties"][same], (name, same)

@@ -26,6 +26,7 @@ GIVEN = {
     "CostCenter": "payments",
     "ArtifactsBucket": "artifacts",
     "ReplicationStatusPackageKey": f"replication_status/{'0' * 32}.zip",
+    "SourceSecretArn": "arn:aws:secretsmanager:us-east-1:111111111111:secret:source-AbCdEf",
 }
 
 INSTANCE = {"ReplicationInstanceIdentifier": "stackferry-replication-dev"}
@@ -39,6 +40,8 @@ WATCHED = {
     "ReplicationLagAlarm": ("AWS/DMS", "CDCLatencyTarget", OF_TASK, "GreaterThanThreshold", 60),
     "SourceLagAlarm": ("AWS/DMS", "CDCLatencySource", OF_TASK, "GreaterThanThreshold", 60),
     "ReplicationTaskStatusAlarm": ("Stackferry", "ReplicationTaskStatus", OUR_TASK, "LessThanThreshold", 1),
+    "SlotRetainedWalAlarm": ("Stackferry", "SlotRetainedWalBytes", OUR_TASK, "GreaterThanThreshold", str(10 * 1024**3)),
+    "SlotStatusAlarm": ("Stackferry", "SlotWalStatus", OUR_TASK, "LessThanThreshold", 2),
     "ValidationAlarm": ("Stackferry", "RowsFailedValidation", OUR_TASK, "GreaterThanThreshold", 0),
     "ReplicationCpuAlarm": ("AWS/DMS", "CPUUtilization", INSTANCE, "GreaterThanThreshold", "80"),
     "ReplicationMemoryAlarm": ("AWS/DMS", "AvailableMemory", INSTANCE, "LessThanThreshold", str(512 * 1024**2)),
@@ -84,7 +87,10 @@ EVENTS = {
 }
 """What happens and is over at once, so that an end of it would say nothing."""
 
-ONLY_WHEN_EXPECTED = ("ReplicationLagAlarm", "SourceLagAlarm", "ReplicationTaskStatusAlarm")
+ONLY_WHEN_EXPECTED = (
+    *("ReplicationLagAlarm", "SourceLagAlarm", "ReplicationTaskStatusAlarm"),
+    *("SlotRetainedWalAlarm", "SlotStatusAlarm"),
+)
 
 
 class Imports(dict[str, str]):
@@ -203,6 +209,7 @@ def test_the_age_that_is_reported_daily_is_asked_for_over_a_day(alarms: dict[str
         ("DatabaseFreeStorageAlarmBytes", "DatabaseStorageAlarm"),
         ("ReplicationFreeMemoryAlarmBytes", "ReplicationMemoryAlarm"),
         ("ReplicationFreeStorageAlarmBytes", "ReplicationStorageAlarm"),
+        ("SlotRetainedWalAlarmBytes", "SlotRetainedWalAlarm"),
     ],
 )
 def test_a_threshold_is_what_an_environment_says(
@@ -240,7 +247,9 @@ def measured() -> set[str]:
 def test_the_metrics_of_ours_are_published_by_functions_of_ours() -> None:
     of_task = {name for namespace, name, of, *_ in WATCHED.values() if namespace == "Stackferry" and of == OUR_TASK}
     of_secrets = {name for namespace, name, of, *_ in WATCHED.values() if namespace == "Stackferry" and of != OUR_TASK}
-    assert of_task <= measured()
+    of_slots = {"SlotRetainedWalBytes", "SlotWalStatus"}  # tests/lambdas/test_replication_slots.py
+    assert of_slots <= texts_in("replication_status")
+    assert of_task <= measured() | of_slots
     assert "ReplicationTaskIdentifier" in texts_in("replication_status")
     assert of_secrets | {"SecretArn"} <= texts_in("secret_rotation")
 
@@ -310,7 +319,7 @@ def test_the_dashboard_shows_progress_lag_throughput_and_both_machines(graphed: 
         (
             "Stackferry",
             "FullLoadProgressPercent TablesLoaded TablesLoading TablesQueued TablesErrored RowsLoaded RowsChanged"
-            " RowsFailedValidation ReplicationTaskStatus",
+            " RowsFailedValidation ReplicationTaskStatus SlotRetainedWalBytes",
             OUR_TASK,
         ),
         (
@@ -332,7 +341,9 @@ def test_the_dashboard_shows_progress_lag_throughput_and_both_machines(graphed: 
 
 
 def test_what_the_dashboard_shows_of_ours_is_published(graphed: list[Graphed]) -> None:
-    assert {name for namespace, name, _ in graphed if namespace == "Stackferry"} == measured()
+    assert {name for namespace, name, _ in graphed if namespace == "Stackferry"} == measured() | {
+        "SlotRetainedWalBytes"
+    }
 
 
 def statements(policy: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -362,6 +373,31 @@ def test_the_function_is_told_its_task_and_called_every_minute(resources: dict[s
     permission = resources["ReplicationStatusPermission"]["Properties"]
     assert permission["FunctionName"] == "${ReplicationStatusFunction}"
     assert permission["SourceArn"] == "${ReplicationStatusSchedule.Arn}"
+
+
+def test_the_function_stands_where_dms_reaches_the_source(resources: dict[str, Any]) -> None:
+    vpc = resources["ReplicationStatusFunction"]["Properties"]["VpcConfig"]
+    assert vpc["SecurityGroupIds"] == ["<network-DmsSecurityGroupId-dev>"]
+
+
+@pytest.mark.parametrize("key", ["", "arn:aws:kms:us-east-1:111111111111:key/0123abcd-0123-0123-0123-0123456789ab"])
+def test_the_function_reads_the_secret_of_the_source_and_its_key(
+    with_parameters: Callable[..., Evaluated], key: str
+) -> None:
+    found = statements(with_parameters(SourceSecretKeyArn=key).resources["ReplicationStatusFunctionPolicy"])
+    assert found["ReadSecrets"]["Resource"] == [GIVEN["SourceSecretArn"]]
+    assert found["DecryptSecrets"]["Resource"] == ["<foundation-KmsKeyArn-dev>", *([key] if key else [])]
+
+
+def test_the_way_back_is_asked_about_where_there_is_one(with_parameters: Callable[..., Evaluated]) -> None:
+    back = "<fallback-FallbackTaskArn-dev>"
+    resources = with_parameters(CreateFallback="true", FallbackSecretArn=GIVEN["SourceSecretArn"]).resources
+    function = resources["ReplicationStatusFunction"]["Properties"]
+    assert function["Environment"]["Variables"] == {"REPLICATION_TASK_ARN": TASK, "FALLBACK_TASK_ARN": back}
+    found = statements(resources["ReplicationStatusFunctionPolicy"])
+    assert found["ReadProgress"]["Resource"] == [TASK, back]
+    assert found["ReadSecrets"]["Resource"] == [GIVEN["SourceSecretArn"], "<fallback-FallbackUserSecretArn-dev>"]
+    assert resources["TaskEnded"]["Properties"]["EventPattern"]["resources"] == [TASK, back]
 
 
 def test_the_output_is_the_alarm_on_the_lag_of_the_whole_way(with_parameters: Callable[..., Evaluated]) -> None:

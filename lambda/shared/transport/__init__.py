@@ -56,9 +56,19 @@ def rds_context() -> ssl.SSLContext:
     return tls_context(os.environ.get("CA_BUNDLE") or str(_RDS_ROOTS))
 
 
-def open_tls(host: str, port: int, deadline: Deadline) -> DeadlineSocket:
-    """Connect, ask for TLS and verify the server; raises Unreachable or TlsRefused."""
-    context = rds_context()
+def encrypting() -> ssl.SSLContext:
+    """A context that takes any certificate, as `require` does: for a source that the user says cannot be verified."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.sslsocket_class = DeadlineSocket
+    return context
+
+
+def open_tls(host: str, port: int, deadline: Deadline, context: ssl.SSLContext | None = None) -> DeadlineSocket:
+    """Connect, ask for TLS and verify the server, in RDS or as `context` says; raises Unreachable or TlsRefused."""
+    context = context or rds_context()
     plain = _connect(host, port, deadline)
     try:
         _ask_for_tls(plain, host, deadline)
@@ -68,7 +78,7 @@ def open_tls(host: str, port: int, deadline: Deadline) -> DeadlineSocket:
         plain.close()
         raise TlsRefused(
             f"the certificate of {host} was not accepted ({error.verify_message}): the password was not sent; "
-            "it must be signed by an RDS root (or CA_BUNDLE) and name this host"
+            "it must be signed by an RDS root (or CA_BUNDLE, or the source's authority) and name this host"
         ) from error
     except (OSError, ValueError) as error:
         plain.close()

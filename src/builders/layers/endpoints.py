@@ -110,7 +110,16 @@ def _secrets_manager() -> tuple[Statement, ...]:
 def _dms() -> tuple[Statement, ...]:
     """Permissions to see the state of the replication."""
     return (
-        _own("FindReplication", [dms.DescribeReplicationInstances, dms.DescribeReplicationTasks], ANYTHING),
+        _own(
+            "FindReplication",
+            [
+                dms.DescribeCertificates,
+                dms.DescribeEndpoints,
+                dms.DescribeReplicationInstances,
+                dms.DescribeReplicationTasks,
+            ],
+            ANYTHING,
+        ),
         _own("ReadTableStatistics", [dms.DescribeTableStatistics], [policies.arn("dms", "task:*")]),
     )
 

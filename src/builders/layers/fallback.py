@@ -16,9 +16,13 @@ from troposphere.secretsmanager import SecretTargetAttachment
 from builders import naming
 from builders.layers import _source
 from builders.layers._migration import certificates, endpoints, task
+from builders.layers._monitoring.replication import watch
+from builders.layers._monitoring.thresholds import fallback_expected
+from builders.layers._monitoring.watched import WatchedTask, last_of
 from builders.layers.database import INSTANCE_IDENTIFIER
 from builders.layers.migration import INSTANCE_ARN, SOURCE_CERTIFICATE_ARN, TARGET_CERTIFICATE_ARN
 from builders.layers.secrets import FALLBACK_USERNAME, generated_login
+from builders.naming import REPLICATION_INSTANCE
 from builders.stack import Export, Scope, Stack
 
 SCOPE = Scope.PHASE
@@ -28,7 +32,7 @@ SECRET_ARN = Export("fallback", "FallbackUserSecretArn", "ARN of the secret by w
 
 
 def build(stack: Stack) -> None:
-    """Make the endpoints and the task of the way back where CreateFallback asks for them."""
+    """Make the endpoints, the task and the alarms of the way back where CreateFallback asks for them."""
     # A stack has at least one resource, and with the way back switched off this is the one: a handle costs nothing.
     stack.add(cloudformation.WaitConditionHandle("Placeholder"))
     wanted, secret = _source.declare_fallback(stack)
@@ -36,6 +40,8 @@ def build(stack: Stack) -> None:
     target = _target_endpoint(stack, secret, wanted)
     replication = task.build_fallback(stack, stack.import_value(INSTANCE_ARN), source, target, Condition=wanted)
     stack.export(TASK_ARN, replication.ref(), condition=wanted)
+    watched = WatchedTask(replication.ref(), last_of(replication.ref()), stack.name(REPLICATION_INSTANCE), wanted)
+    watch(stack, watched, "database in RDS", stack.parameter(fallback_expected()).ref())
     for name, endpoint, which in (
         ("FallbackSourceEndpointArn", source, "database in RDS"),
         ("FallbackTargetEndpointArn", target, "on-premises database"),

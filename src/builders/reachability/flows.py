@@ -127,7 +127,7 @@ def functions(outputs: Mapping[str, Any]) -> FlowEnd:
 
 
 def dms(outputs: Mapping[str, Any]) -> FlowEnd:
-    """The replication instance, and the function that proves its way in its group."""
+    """The replication instance, and in its group the functions that prove its way and ask the source for its slots."""
     return FlowEnd("DMS", (outputs[network.DMS_SECURITY_GROUP_ID.name],), _private_subnets(outputs))
 
 

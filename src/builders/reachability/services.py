@@ -27,6 +27,8 @@ CALLS: Mapping[str, tuple[tuple[str, str], ...]] = {
         )
     ),
     "dms": (
+        ("dms:DescribeCertificates", "*"),
+        ("dms:DescribeEndpoints", "*"),
         ("dms:DescribeReplicationInstances", "*"),
         ("dms:DescribeReplicationTasks", "*"),
         ("dms:DescribeTableStatistics", "task:ANY"),

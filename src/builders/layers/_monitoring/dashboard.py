@@ -30,7 +30,7 @@ _DATABASE = ("DBInstanceIdentifier", "${Database}")
 def build(stack: Stack, watched: Watched) -> None:
     """Make the dashboard; its body is JSON, into which the names of what is watched are put."""
     body = {"widgets": [_placed(number, widget) for number, widget in enumerate(_widgets())]}
-    names = {"Task": watched.task, "Instance": watched.instance, "Database": watched.database}
+    names = {"Task": watched.task.identifier, "Instance": watched.instance, "Database": watched.database}
     stack.add(
         cloudwatch.Dashboard(
             "Dashboard",
@@ -54,6 +54,7 @@ def _widgets() -> list[dict[str, Any]]:
         _graph("Full load, rows a second", task, ["FullLoadThroughputRowsTarget"]),
         _graph("Changes that wait for the target", task, ["CDCChangesMemoryTarget", "CDCChangesDiskTarget"]),
         _graph("Task runs (1) or not (0)", ours, ["ReplicationTaskStatus"]),
+        _graph("WAL kept by slots of the source, bytes", ours, ["SlotRetainedWalBytes"]),
         _graph("Replication instance: CPU, percent", instance, ["CPUUtilization"]),
         _graph("Replication instance: free, bytes", instance, ["AvailableMemory", "FreeStorageSpace"]),
         _graph("Database: CPU, percent", database, ["CPUUtilization"]),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from awacs import dms as dms_actions
-from troposphere import AccountId, awslambda, events
+from awacs.aws import Statement
+from troposphere import AccountId, Equals, If, Not, NoValue, awslambda, events
 
 from builders import policies
-from builders.layers import _functions
+from builders.layers import _functions, _source
 from builders.layers._monitoring.watched import Watched
-from builders.layers.foundation import TOPIC_ARN
+from builders.layers.fallback import SECRET_ARN as FALLBACK_SECRET_ARN
+from builders.layers.foundation import KEY_ARN, TOPIC_ARN
+from builders.layers.network import DMS_SECURITY_GROUP_ID
 from builders.stack import Stack
 
 TIMEOUT_SECONDS = 60
@@ -17,7 +22,14 @@ EVERY = "rate(1 minute)"
 FAILED, STOPPED = "DMS-EVENT-0078", "DMS-EVENT-0079"
 """Events of a task that are told (DMS user guide, "AWS DMS event categories and event messages")."""
 
-_WILDCARDS = {"FindTask": "DMS describes tasks without a resource (Service Authorization Reference)"}
+_DESCRIBE = [
+    dms_actions.DescribeCertificates,
+    dms_actions.DescribeEndpoints,
+    dms_actions.DescribeReplicationTasks,
+]
+_WILDCARDS = {
+    "FindTask": "DMS describes tasks, endpoints and certificates without a resource (Service Authorization Reference)"
+}
 
 
 def publish(stack: Stack, watched: Watched) -> awslambda.Function:
@@ -25,14 +37,19 @@ def publish(stack: Stack, watched: Watched) -> awslambda.Function:
     function, policy = _functions.add(
         stack,
         "ReplicationStatusFunction",
-        _functions.Settings.declare(stack, "replication_status"),
-        description="Publishes whether the replication task runs, and how far it is",
+        # The group of DMS reaches the source, which the functions' own does not.
+        _functions.Settings.declare(stack, "replication_status", DMS_SECURITY_GROUP_ID),
+        description="Publishes whether the replication tasks run, how far they are, and what their slots keep",
         statements=[
-            policies.allow("FindTask", [dms_actions.DescribeReplicationTasks], ["*"]),
-            policies.allow("ReadProgress", [dms_actions.DescribeTableStatistics], [watched.task_arn]),
+            policies.allow("FindTask", _DESCRIBE, ["*"]),
+            policies.allow("ReadProgress", [dms_actions.DescribeTableStatistics], _tasks(watched)),
+            *_read_secrets(stack, watched),
         ],
         timeout_seconds=TIMEOUT_SECONDS,
-        environment={"REPLICATION_TASK_ARN": watched.task_arn},
+        environment={
+            "REPLICATION_TASK_ARN": watched.task.arn,
+            "FALLBACK_TASK_ARN": If(watched.has_fallback, watched.fallback_arn, NoValue),
+        },
         wildcards=_WILDCARDS,
     )
     rule = stack.add(
@@ -57,6 +74,21 @@ def publish(stack: Stack, watched: Watched) -> awslambda.Function:
     return function
 
 
+def _tasks(watched: Watched) -> list[Any]:
+    return [watched.task.arn, If(watched.has_fallback, watched.fallback_arn, NoValue)]
+
+
+def _read_secrets(stack: Stack, watched: Watched) -> list[Statement]:
+    """The secrets of the users that the tasks read as: on-premises, and on the way back in RDS."""
+    source = stack.parameter(_source.secret_arn()).ref()
+    key = stack.parameter(_source.secret_key_arn()).ref()
+    has_key = stack.condition("HasSourceSecretKey", Not(Equals(key, "")))
+    return _functions.reading_statements(
+        [source, If(watched.has_fallback, stack.import_value(FALLBACK_SECRET_ARN), NoValue)],
+        [stack.import_value(KEY_ARN), If(has_key, key, NoValue)],
+    )
+
+
 def tell_of_stops(stack: Stack, watched: Watched) -> None:
     """Send the topic a sentence when the task fails or stops.
 
@@ -70,7 +102,7 @@ def tell_of_stops(stack: Stack, watched: Watched) -> None:
             EventPattern={
                 "source": ["aws.dms"],
                 "detail-type": ["DMS Replication Task State Change"],
-                "resources": [watched.task_arn],
+                "resources": _tasks(watched),
                 "detail": {"eventId": [FAILED, STOPPED]},
             },
             Targets=[

@@ -60,6 +60,24 @@ def task_expected() -> Parameter:
     )
 
 
+def fallback_expected() -> Parameter:
+    """Off until the cut-over has started the way back."""
+    return parameters.boolean(
+        "FallbackExpected", "Whether the task of the way back should be running by now, and its silence calls a person"
+    )
+
+
+def retained_wal() -> Parameter:
+    """In bytes, since a template cannot multiply. An hour's pause keeps an hour's WAL."""
+    return parameters.integer(
+        "SlotRetainedWalAlarmBytes",
+        "WAL kept by a replication slot above which an alarm is raised, in bytes: 10737418240 is 10 GiB",
+        minimum=MEBIBYTE,
+        maximum=16 * 1024 * GIBIBYTE,
+        default=10 * GIBIBYTE,
+    )
+
+
 def _bytes(name: str, what: str, default: int, example: str) -> Parameter:
     return parameters.integer(
         name,

@@ -7,11 +7,6 @@ from typing import Any
 
 from troposphere import Select, Split, cloudwatch
 
-from builders.layers.database import INSTANCE_IDENTIFIER
-from builders.layers.migration import INSTANCE_ARN, TASK_ARN
-from builders.naming import REPLICATION_INSTANCE
-from builders.stack import Stack
-
 OUR_NAMESPACE = "Stackferry"
 """Where the functions publish (lambda/shared/embedded_metrics.py)."""
 
@@ -20,27 +15,38 @@ _LAST_OF_ARN = 6
 
 
 @dataclass(frozen=True)
-class Watched:
-    """The values of dimensions, and the ARNs of the task and its instance."""
+class WatchedTask:
+    """A task: its ARN, the end of its ARN, and the condition under which it is there, if there is one."""
 
-    task_arn: Any
-    task: Any
-    instance_arn: Any
+    arn: Any
+    identifier: Any
     instance: Any
-    database: Any
+    condition: str | None = None
 
     @property
-    def of_task(self) -> list[cloudwatch.MetricDimension]:
-        """DMS publishes a task's metrics under both names.
+    def of_dms(self) -> list[cloudwatch.MetricDimension]:
+        """The dimensions of DMS's own metrics: the instance's name and the task's.
 
         The task's is the end of its ARN, and not its name (DMS user guide, "Monitoring AWS DMS tasks", dimensions).
         """
-        return [*self.of_instance, dimension("ReplicationTaskIdentifier", self.task)]
+        return [dimension("ReplicationInstanceIdentifier", self.instance), *self.of_ours]
 
     @property
-    def of_task_status(self) -> list[cloudwatch.MetricDimension]:
+    def of_ours(self) -> list[cloudwatch.MetricDimension]:
         """The dimension of the function's own metrics: the task's name alone (lambda/replication_status/index.py)."""
-        return [dimension("ReplicationTaskIdentifier", self.task)]
+        return [dimension("ReplicationTaskIdentifier", self.identifier)]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The values of dimensions, and the ARNs of the tasks and their instance."""
+
+    task: WatchedTask
+    fallback_arn: Any
+    has_fallback: str
+    instance_arn: Any
+    instance: Any
+    database: Any
 
     @property
     def of_instance(self) -> list[cloudwatch.MetricDimension]:
@@ -51,18 +57,6 @@ class Watched:
     def of_database(self) -> list[cloudwatch.MetricDimension]:
         """RDS publishes under the instance's name."""
         return [dimension("DBInstanceIdentifier", self.database)]
-
-
-def declare(stack: Stack) -> Watched:
-    """Import what the other layers made."""
-    task_arn = stack.import_value(TASK_ARN)
-    return Watched(
-        task_arn=task_arn,
-        task=last_of(task_arn),
-        instance_arn=stack.import_value(INSTANCE_ARN),
-        instance=stack.name(REPLICATION_INSTANCE),
-        database=stack.import_value(INSTANCE_IDENTIFIER),
-    )
 
 
 def last_of(arn: Any) -> Select:
