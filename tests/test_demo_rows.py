@@ -3,18 +3,19 @@ that finds what differs."""
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 import pytest
 
-from builders.cloud.rds.on_premises import OnPremises, on_premises
+from builders.cloud.rds.on_premises import APPLICATION, FALLBACK_USER, REPLICATION_USER, OnPremises, on_premises
 from builders.errors import DeployError
-from builders.rehearsal import comparison, definitions, source
+from builders.migration import schema
+from builders.migration.databases import Database, Login
+from builders.migration.schema_plan import Users
+from builders.rehearsal import comparison, source
 from builders.rehearsal.comparison import Comparison
 from builders.rehearsal.writer import Writer
 
@@ -47,10 +48,15 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     folder = tmp_path_factory.mktemp("cloud")
     with on_premises(folder, "source.corp.internal") as one, on_premises(folder, "target.corp.internal") as other:
         schemas = source.fill(one, source.SAMPLE, 0, print)
-        told: list[str] = []
-        definitions.load(one.application_url, other.application_url, schemas, one.server.installation, told.append)
-        assert not [line for line in told if one.application_password in line]
+        ours = Users(frozenset({REPLICATION_USER, FALLBACK_USER}))
+        logins = (_login(one, REPLICATION_USER, one.password), _login(other, APPLICATION, other.application_password))
+        with Database("source", lambda: logins[0]) as origin, Database("target", lambda: logins[1]) as target:
+            assert schema.carry(origin, target, schemas, ours, print, str).is_whole
         yield Sides(one, other)
+
+
+def _login(side: OnPremises, username: str, password: str) -> Login:
+    return Login("localhost", side.server.port, side.database_name, username, password, "require")
 
 
 @pytest.fixture
@@ -65,29 +71,6 @@ def in_target(sides: Sides, statement: str) -> list[tuple[object, ...]]:
     with psycopg.connect(sides.target.application_url) as session:
         done = session.execute(statement.encode())
         return done.fetchall() if done.description else []
-
-
-def test_the_target_has_keys_and_neither_triggers_nor_foreign_keys_nor_not_null_on_large_values(sides: Sides) -> None:
-    kinds = "SELECT contype::text, count(*) FROM pg_constraint WHERE contype IN ('p', 'u', 'f') AND %s GROUP BY 1"
-    ours = "connamespace = 'payments'::regnamespace"
-    assert sorted(in_target(sides, kinds % ours)) == [("p", 4), ("u", 2)]
-    assert in_target(sides, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == [(0,)]
-    refusing = """SELECT attname FROM pg_attribute WHERE attrelid = 'payments.payments'::regclass AND attnotnull
-                  AND attname IN ('note', 'details', 'amount', 'status') ORDER BY attname"""
-    assert in_target(sides, refusing) == [("amount",), ("status",)]
-
-
-def test_an_identity_takes_the_values_of_the_source_until_the_cut_over(tmp_path: Path, sides: Sides) -> None:
-    for side in (sides.source, sides.target):
-        side.server.administer("CREATE DATABASE always OWNER app")
-    one, other = (dataclasses.replace(side, database_name="always") for side in (sides.source, sides.target))
-    file = tmp_path / "always.sql"
-    file.write_text("CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tags text[] NOT NULL)")
-    schemas = source.fill(one, file, 0, print)
-    definitions.load(one.application_url, other.application_url, schemas, one.server.installation, lambda _line: None)
-    with psycopg.connect(other.application_url) as session:
-        session.execute("INSERT INTO t VALUES (7, NULL)")
-        assert session.execute("SELECT * FROM t").fetchall() == [(7, None)]
 
 
 def test_equal_sides_have_equal_digests(both: Comparison) -> None:
@@ -151,11 +134,3 @@ def test_an_application_that_the_source_refuses_is_told_of(sides: Sides) -> None
     nowhere = sides.source.application_url.replace("app:", "nobody:")
     with Writer(nowhere) as writer, pytest.raises(DeployError, match=r"the source refused the application: .*nobody"):
         writer.stop()
-
-
-def test_definitions_that_a_target_refuses_are_told_with_the_programs_own_words(sides: Sides) -> None:
-    with pytest.raises(DeployError, match=r'pg_restore failed: .*"record_change" already exists'):
-        definitions.load(
-            *(sides.source.application_url, sides.target.application_url, ["payments"]),
-            *(sides.source.server.installation, lambda _line: None),
-        )

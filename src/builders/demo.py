@@ -139,10 +139,11 @@ class Demo:
                 target_url = database_login.url(
                     deployment.accounts.phase, deployment.stacks["secrets"]["SecretsManagerArn"], cloud.ca_file
                 )
+                commands = _of_migrate_database(deployment, on_premises, cloud)
                 if then:
                     urls = {"SOURCE_URL": on_premises.application_url, "TARGET_URL": target_url}
-                    return _run_command(then, deployment, urls | _of_migrate_database(deployment, on_premises, cloud))
-                move = Move(deployment, on_premises, target_url, self.console, self.say)
+                    return _run_command(then, deployment, urls | commands)
+                move = Move(deployment, on_premises, target_url, commands, self.console, self.say)
                 move.other() if file else move.sample()
                 self._say_what_is_not_proven()
         return 0

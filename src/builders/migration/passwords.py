@@ -26,15 +26,16 @@ _NAME = re.compile(r"[^A-Za-z0-9/_+=.@!-]")
 
 @dataclass(frozen=True)
 class Passwords:
-    """The secrets of a phase's application: `suffix` names them, and key and tags are those of `like`, a secret."""
+    """The secrets of a phase's application. `suffix` ends names of the phase, `key` is its KMS key, or empty."""
 
     session: Session
+    phase: str
     suffix: str
-    like: str
+    key: str
 
     def name(self, role: str) -> str:
         """The name of a role's secret."""
-        return naming.with_suffix(f"{naming.PREFIX}application", f"{self.suffix}-{_NAME.sub('_', role)}")
+        return naming.with_suffix(naming.APPLICATION_SECRET, f"{self.suffix}-{_NAME.sub('_', role)}")
 
     def of(self, role: str, database: Database) -> str:
         """Return the password of a role's secret, which is made where it is not there. Raises `MigrationError`."""
@@ -42,9 +43,8 @@ class Passwords:
         login = database.login
         value = {"username": role, "password": password, "host": login.host, "port": login.port,
                  "dbname": login.database}  # fmt: skip
-        model = self.session.ask("secretsmanager", "DescribeSecret", SecretId=self.like)
-        given: dict[str, Any] = {"KmsKeyId": model["KmsKeyId"]} if model.get("KmsKeyId") else {}
-        tags = [tag for tag in model.get("Tags", []) if tag["Key"] in naming.TAGS]
+        given: dict[str, Any] = {"KmsKeyId": self.key} if self.key else {}
+        tags = naming.tags({naming.SUFFIX: self.suffix, naming.MIGRATION_PHASE: self.phase})
         try:
             self.session.ask(
                 "secretsmanager",
@@ -52,7 +52,7 @@ class Passwords:
                 Name=self.name(role),
                 Description=f"User {role} of the application in the target database",
                 SecretString=json.dumps(value),
-                Tags=tags,
+                Tags=[{"Key": name, "Value": value} for name, value in tags.items()],
                 **given,
             )
         except Refused as refused:

@@ -43,6 +43,17 @@ _SETTING = re.compile(r"\n+SET default_\w+ = .*;\s*\Z")
 _OWNER = re.compile(r"^ALTER [A-Z ]+ .+ OWNER TO .+;$")
 
 
+_ADVICE = (
+    ("permission denied", "a right is missing: `migrate-database check` names it, with the GRANT"),
+    ("version mismatch", "install the client programs of the server's version, or set PG_BIN to them"),
+    ("no matching schemas", "the task names schemas that are not there: compare SchemaName1 to SchemaName5"),
+    ("cache lookup failed", "something was altered meanwhile: run this again"),
+    ("does not exist", "something was altered meanwhile: run this again"),
+    ("No space left", "the disk of this host is full: make room in its temporary directory, then run this again"),
+)
+"""(words of pg_dump, the next step)."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One definition of a dump, as pg_restore writes it; `owned` is its last statement, which names the owner."""
@@ -161,17 +172,11 @@ def _succeed(database: Database, program: Path, *arguments: str) -> str:
 
 
 def _advice(database: Database, said: str) -> str:
-    for words, advice in (
-        ("lock timeout", f"a table is locked: {database.holders() or 'by a session that has ended since'}; let it end, "
-         "then run this again"),
-        ("permission denied", f"{database.login.username} lacks a right: `migrate-database check` names it, with the "
-         "GRANT"),
-        ("version mismatch", "install the client programs of the server's version, or set PG_BIN to them"),
-        ("no matching schemas", "the task names schemas that are not there: compare SchemaName1 to SchemaName5"),
-        ("cache lookup failed", "something was altered meanwhile: run this again"),
-        ("does not exist", "something was altered meanwhile: run this again"),
-        ("No space left", "the disk of this host is full: make room in its temporary directory, then run this again"),
-    ):  # fmt: skip
+    """The next step for what a program said."""
+    if "statement timeout" in said:  # that is how pg_dump waits for a lock
+        holders = database.holders() or "by a session that has ended since"
+        return f"a table is locked: {holders}; let it end, then run this again"
+    for words, advice in _ADVICE:
         if words in said:
             return advice
     return "run this again"

@@ -26,19 +26,22 @@ from builders.migration.databases import Database
 from builders.migration.journal import Journal
 from builders.migration.moments import Say
 from builders.migration.passwords import Passwords
-from builders.migration.phase import DATABASE_SECRET, Options, Phase
+from builders.migration.phase import Options, Phase
 from builders.migration.schema_plan import Noted, Plan, Step, Users
 
 STEP = "schema"
 """The run and the step of the journal."""
 
+_KEY = "kmsKeyId"
+"""The output that names the key of a phase."""
+
 NewPassword = Callable[[str], str]
 """Returns the new password of a role, which it has put into a secret."""
 
-# What the target cannot take: a missing right, type, extension, library, language or object, or newer syntax. What is
-# none of these, such as a lock or a full disk, ends the run.
-_REFUSALS = frozenset({"42501", "42704", "42883", "42P01", "3F000", "0A000", "58P01", "42601", "42P17", "22023",
-                       "42710", "0LP01", "42P07", "42P16"})  # fmt: skip
+# What the target cannot take: class 42 has missing rights, types, columns and objects, and newer syntax; the others
+# are missing features, schemas and libraries. What is none of these, such as a lock or a full disk, ends the run.
+_REFUSED_CLASS = "42"
+_REFUSALS = frozenset({"0A000", "0LP01", "22023", "2BP01", "3F000", "58P01"})
 
 
 @dataclass
@@ -128,7 +131,8 @@ def _run(
 
 
 def _is_refusal(error: MigrationError) -> bool:
-    return isinstance(error.__cause__, psycopg.Error) and error.__cause__.sqlstate in _REFUSALS
+    state = error.__cause__.sqlstate or "" if isinstance(error.__cause__, psycopg.Error) else ""
+    return state.startswith(_REFUSED_CLASS) or state in _REFUSALS
 
 
 def _reason(error: MigrationError) -> str:
@@ -175,7 +179,7 @@ def run(options: Options, *, as_json: bool, dry_run: bool) -> bool:
             journal.must_serve_source(target)
             planned = schema_plan.plan(source, target, phase.schemas, users)
             return _show_plan(planned, as_json=as_json)
-        new = Passwords(phase.session, phase.suffix, phase.outputs[DATABASE_SECRET])
+        new = Passwords(phase.session, phase.name, phase.suffix, phase.outputs.get(_KEY, ""))
         with journal.locked(target):
             outcome = carry(source, target, phase.schemas, users, progress.say, lambda role: new.of(role, target))
             log = Journal(target, phase.caller)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from builders import naming
 from builders.aws.calls import Session
 from builders.errors import StackferryError
 from builders.migration import building, journal, moments, schema_plan, slots
@@ -87,7 +88,7 @@ class Page:
 def of_phase(phase: Phase, task: Task, tables: Sequence[Table]) -> Page:
     """Read the page of a phase; what does not answer is named in it."""
     page = Page(task, tables)
-    page.lag = _latencies(task, phase.session)
+    page.lag = _latencies(task, naming.with_suffix(naming.REPLICATION_INSTANCE, phase.suffix), phase.session)
     if DATABASE_SECRET not in phase.outputs:
         page.unknown.append(f"step, slots and drift: the outputs of {phase.name} have no {DATABASE_SECRET}")
         return page
@@ -145,30 +146,23 @@ def _index_progress(target: Database) -> str:
     return f"{rows[0][0]}, {rows[0][1]:,} of {rows[0][2]:,} blocks" if rows else ""
 
 
-def _latencies(task: Task, session: Session) -> dict[str, float]:
+def _latencies(task: Task, instance: str, session: Session) -> dict[str, float]:
     """The newest latencies of DMS in CloudWatch, in seconds; none where there are none, or we may not read them."""
     now = datetime.now(UTC)
-    names = {"ReplicationInstanceIdentifier": task.instance_arn.rpartition(":")[2],
-             "ReplicationTaskIdentifier": task.arn.rpartition(":")[2]}  # fmt: skip
-    found = {}
+    # The instance by its name, the task by the end of its ARN (DMS user guide, "Replication task metrics").
+    names = {"ReplicationInstanceIdentifier": instance, "ReplicationTaskIdentifier": task.arn.rpartition(":")[2]}
+    dimensions = [{"Name": name, "Value": value} for name, value in names.items()]
+    queries = []
     for metric in _METRICS:
-        try:
-            points = session.ask(
-                "cloudwatch",
-                "GetMetricStatistics",
-                Namespace="AWS/DMS",
-                MetricName=metric,
-                Dimensions=[{"Name": name, "Value": value} for name, value in names.items()],
-                StartTime=now - timedelta(minutes=10),
-                EndTime=now,
-                Period=60,
-                Statistics=["Maximum"],
-            )["Datapoints"]
-        except StackferryError:
-            return {}
-        if points:
-            found[metric] = float(max(points, key=lambda point: point["Timestamp"])["Maximum"])
-    return found
+        stat = {"Metric": {"Namespace": "AWS/DMS", "MetricName": metric, "Dimensions": dimensions}, "Period": 60,
+                "Stat": "Maximum"}  # fmt: skip
+        queries.append({"Id": metric[0].lower() + metric[1:], "Label": metric, "MetricStat": stat})
+    request = {"MetricDataQueries": queries, "StartTime": now - timedelta(minutes=10), "EndTime": now}
+    try:
+        results = session.ask("cloudwatch", "GetMetricData", ScanBy="TimestampDescending", **request)
+    except StackferryError:
+        return {}
+    return {each["Label"]: float(each["Values"][0]) for each in results["MetricDataResults"] if each["Values"]}
 
 
 def drift(source: Database, target: Database, schemas: Sequence[str], users: Users) -> list[Noted]:

@@ -114,11 +114,6 @@ class PhaseDeployment:
             if layer == "network":
                 self.parameters["DirectConnectAttachmentId"] = self.stacks[layer]["DirectConnectAttachmentId"]
 
-    def deploy_again(self, layer: str, **parameters: str) -> None:
-        """Deploy one layer of the phase once more, with these parameters beside those that it had."""
-        self.parameters |= parameters
-        self._deploy(layer, self._parameter_file())
-
     def _deploy(self, layer: str, parameters: Path) -> None:
         suffix = environments.read(parameters).values[naming.SUFFIX]
         cli = self.accounts.of_scope(catalog.load(layer).scope)

@@ -1,4 +1,4 @@
-"""The rows of a phase moved: definitions, the real command that starts the task, and the proof that both sides agree.
+"""The rows of a phase moved by the real commands `migrate-database schema` and `start`, and the proof that both agree.
 
 What is compared is read from both servers, and nothing of it from DMS.
 """
@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from rich.table import Column, Table
 
 from builders.cloud.rds.on_premises import OnPremises
 from builders.errors import DeployError
-from builders.rehearsal import comparison, definitions
+from builders.rehearsal import comparison
 from builders.rehearsal.comparison import Comparison, RowByRow, Whole
 from builders.rehearsal.deployment import PhaseDeployment
 from builders.rehearsal.writer import Writer
@@ -42,16 +42,16 @@ class Move:
     deployment: PhaseDeployment
     source: OnPremises
     target_url: str
+    variables: Mapping[str, str]
+    """Those by which `migrate-database` runs without an option."""
     console: Console
     say: Say
 
     def prepare(self) -> None:
-        """Load the definitions into the target, and let DMS's user write to them."""
+        """Carry the definitions into the target. Raises `DeployError` where the command fails."""
         self.say("")
-        self.say("load the definitions into the target, as docs/migration.md says")
-        installation = self.source.server.installation
-        definitions.load(self.source.application_url, self.target_url, self.deployment.schemas, installation, self.say)
-        self.deployment.deploy_again("database_users", ReleaseId="definitions")
+        if subprocess.run(self._migrate_database("schema"), env=self._environment, check=False).returncode:
+            raise DeployError("migrate-database schema did not carry everything; its message stands above")
 
     def sample(self) -> None:
         """Move the sample database while its application writes. Raises `DeployError` where a row is not as it was."""
@@ -80,25 +80,24 @@ class Move:
     def _compared(self) -> Any:
         return comparison.comparison(self.source.application_url, self.target_url, self.deployment.schemas)
 
-    def _migration_task(self, action: str, *options: str) -> list[str]:
-        """The real command, as a person would call it; it is told to the reader."""
-        directory = str(self.deployment.outputs_dir)
-        arguments = [action, "--phase", self.deployment.phase, *options, "--outputs-dir", directory]
+    def _migrate_database(self, action: str, *options: str) -> list[str]:
+        """The real command, as a person would call it; it is shown to the reader."""
+        arguments = [action, *options]
         self.say(f"$ migrate-database {shlex.join(arguments)}")
         return [sys.executable, "-m", "builders.migration", *arguments]
 
     def _differs(self, message: str) -> DeployError:
         """The error of rows that differ, after the task's own word."""
-        subprocess.run(self._migration_task("status"), env=self._environment, check=False)
+        subprocess.run(self._migrate_database("status"), env=self._environment, check=False)
         return DeployError(message)
 
     @property
     def _environment(self) -> dict[str, str]:
-        return dict(self.deployment.accounts.phase.environment)
+        return {**self.deployment.accounts.phase.environment, **self.variables}
 
     def _start(self, meanwhile: Callable[[], None]) -> None:
         """Start the task, and call `meanwhile` again and again until it ends."""
-        command = self._migration_task("start", "--poll", "0.5")
+        command = self._migrate_database("start", "--poll", "0.5")
         with subprocess.Popen(command, env=self._environment) as child:
             try:
                 while child.poll() is None:

@@ -1,0 +1,223 @@
+"""Definitions that do not come over as they should: refused, locked, altered, interrupted; each with the next step."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from builders.errors import MigrationError
+from builders.migration import moments, programs, schema, schema_plan
+from builders.migration.databases import Database
+from builders.migration.journal import Journal
+from builders.migration.schema import Outcome
+from builders.migration.schema_plan import Users
+
+from .conftest import DMS_USER, MASTER, Pair
+
+SOURCE = """
+CREATE SCHEMA payments;
+CREATE TABLE payments.account (id int PRIMARY KEY, email text NOT NULL);
+CREATE TABLE payments.ledger (id int PRIMARY KEY, account int REFERENCES payments.account);
+CREATE INDEX ledger_account ON payments.ledger (account);
+CREATE VIEW payments.both AS SELECT account.email, ledger.id FROM payments.ledger JOIN payments.account
+    ON account.id = ledger.account;
+GRANT USAGE ON SCHEMA payments TO ferry_source;
+GRANT SELECT ON ALL TABLES IN SCHEMA payments TO ferry_source
+"""
+USERS = Users(dms_target=DMS_USER)
+
+
+def said_nothing(_line: str) -> None:
+    """Hear nothing."""
+
+
+def carry(both: Pair, users: Users = USERS, observe: Any = None) -> Outcome:
+    with both.database("source") as source, both.database("target", observe=observe) as target:
+        return schema.carry(source, target, ["payments"], users, said_nothing, str)
+
+
+@pytest.fixture
+def made(pair: Callable[..., Pair]) -> Callable[..., Pair]:
+    """Makes a pair with a superuser's statements in the source, and then the application's."""
+
+    def make(*by_superuser: str, source: str = SOURCE) -> Pair:
+        both = pair()
+        both.administer("source", f"GRANT CREATE ON DATABASE {both.name} TO ferry_source", *by_superuser)
+        with both.application() as session:
+            session.execute(source.encode())
+        return both
+
+    return make
+
+
+def test_a_table_that_is_locked_in_the_source_is_named_with_who_holds_it(
+    made: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = made()
+    monkeypatch.setattr(programs, "LOCK_SECONDS", 0.1)
+    with both.application() as session, session.transaction():
+        session.execute("LOCK TABLE payments.ledger IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(MigrationError, match=r"pg_dump of the source failed: .*a table is locked: pid \d+ of app"):
+            carry(both)
+
+
+def test_an_extension_that_the_master_user_may_not_make_is_left_out_with_what_needs_it(
+    made: Callable[..., Pair],
+) -> None:
+    more = "; CREATE TABLE payments.place (id int PRIMARY KEY, at public.earth); CREATE INDEX at ON payments.place (at)"
+    both = made("CREATE EXTENSION cube", "CREATE EXTENSION earthdistance", source=SOURCE + more)
+    outcome = carry(both)
+    assert not outcome.is_whole
+    refused = [(each.kind, each.object, each.why) for each in outcome.refused if each.kind != "ACL"]
+    assert refused == [
+        ("EXTENSION", "earthdistance", 'permission denied to create extension "earthdistance"'),
+        ("TABLE", "payments.place", 'type "public.earth" does not exist'),
+        ("CONSTRAINT", "payments.place place_pkey", "it needs TABLE payments.place"),
+        ("INDEX", "payments.at", "it needs TABLE payments.place"),
+    ]
+    with both.database("target") as target:
+        left = {(each.kind, each.object) for each in moments.kept(target, "left_out")}
+        assert {("EXTENSION", "earthdistance"), ("TABLE", "payments.place")} <= left
+    both.administer("target", "CREATE EXTENSION earthdistance")
+    assert carry(both).is_whole
+    with both.database("target") as target:
+        assert moments.kept(target, "left_out") == []
+
+
+def test_a_table_of_another_form_is_named_and_not_overwritten(made: Callable[..., Pair]) -> None:
+    both = made()
+    with both.database("target") as target:
+        target.run("CREATE SCHEMA payments")
+        target.run("CREATE TABLE payments.account (id int PRIMARY KEY, name text)")
+    outcome = carry(both)
+    assert ("TABLE", "payments.account") in [(each.kind, each.object) for each in outcome.differing]
+    with both.database("target") as target:
+        assert target.value("SELECT count(name) FROM payments.account") == 0
+
+
+def test_what_was_altered_on_a_side_since_is_named(made: Callable[..., Pair]) -> None:
+    both = made()
+    carry(both)
+    both.administer("source", "ALTER TABLE payments.account ADD COLUMN phone text")
+    both.administer("target", "ALTER TABLE payments.ledger ADD COLUMN note text")
+    outcome = carry(both)
+    assert {(each.object, each.why) for each in outcome.differing} == {
+        ("payments.account", "it was altered in the source since it was carried"),
+        ("payments.ledger", "it was altered in the target since it was carried"),
+    }
+
+
+def test_a_new_table_of_the_source_is_carried_by_the_next_run(made: Callable[..., Pair]) -> None:
+    both = made()
+    carry(both)
+    with both.application() as session:
+        session.execute(
+            "CREATE TABLE payments.later (id int PRIMARY KEY); CREATE INDEX later_id ON payments.later (id)"
+        )
+        session.execute("GRANT SELECT ON payments.later TO ferry_source")
+    outcome = carry(both)
+    assert outcome.is_whole
+    assert {"TABLE payments.later", "CONSTRAINT payments.later later_pkey"} <= set(outcome.made)
+    assert outcome.kept == ["INDEX payments.later_id"]
+    with both.database("target") as target:
+        query = "SELECT has_table_privilege(%s, 'payments.later', 'INSERT')"
+        assert target.value(query, (DMS_USER,))
+
+
+def test_a_full_disk_ends_the_run_with_the_next_step_and_the_next_run_goes_on(made: Callable[..., Pair]) -> None:
+    both = made()
+    both.administer(
+        "target",
+        """CREATE FUNCTION public.full_disk() RETURNS event_trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END $$""",
+        """CREATE EVENT TRIGGER full_disk ON ddl_command_start WHEN TAG IN ('CREATE VIEW')
+            EXECUTE FUNCTION public.full_disk()""",
+    )
+    with pytest.raises(MigrationError, match=r"^VIEW payments.both: .*53100.*the server's disk is full: make room"):
+        carry(both)
+    both.administer("target", "DROP EVENT TRIGGER full_disk")
+    outcome = carry(both)
+    assert outcome.is_whole
+    assert "VIEW payments.both" in outcome.made
+    assert "TABLE payments.account" in outcome.there
+
+
+def test_a_user_of_dms_that_is_not_there_names_the_layer_that_makes_it(made: Callable[..., Pair]) -> None:
+    both = made()
+    with pytest.raises(MigrationError, match="role nobody_dms is not in the target: deploy the layer database_users"):
+        carry(both, Users(dms_target="nobody_dms"))
+
+
+def test_what_a_superuser_owns_in_the_source_belongs_to_the_master_user(made: Callable[..., Pair]) -> None:
+    both = made()
+    both.administer("source", "ALTER TABLE payments.ledger OWNER TO rdsadmin")
+    assert carry(both).is_whole
+    with both.database("target") as target:
+        owners = target.run("SELECT relname::text, pg_get_userbyid(relowner)::text FROM pg_class WHERE relkind = 'r'"
+                            " AND relnamespace = 'payments'::regnamespace ORDER BY 1")  # fmt: skip
+        assert owners == [("account", "app"), ("ledger", MASTER)]
+
+
+def test_a_table_that_may_not_be_read_names_the_command_that_says_the_grant(made: Callable[..., Pair]) -> None:
+    both = made()
+    both.administer("source", "ALTER TABLE payments.ledger OWNER TO rdsadmin",
+                    "REVOKE ALL ON payments.ledger FROM ferry_source")  # fmt: skip
+    with pytest.raises(MigrationError, match=r"permission denied for table ledger; .* `migrate-database check` names"):
+        carry(both)
+
+
+def test_a_run_that_is_ended_at_any_statement_is_taken_up_by_the_next(made: Callable[..., Pair]) -> None:
+    both = made()
+    for number in itertools.count(3, 23):
+        try:
+            carry(both, observe=_ending(number))
+        except KeyboardInterrupt:
+            continue
+        break
+    assert number > 30
+    carried = {"app"}
+    with both.database("source") as source, both.database("target") as target:
+        for moment in ("after_load", "cutover", "opened"):
+            for each in moments.harden_statements(target, moment):
+                if each.kind == "INDEX":
+                    target.run(each.statement)
+                else:
+                    moments.put_on(target, target, each)
+        assert _words(target, carried) == _words(source, carried)
+
+
+def _ending(number: int) -> Any:
+    """Ends a run at its statement of a number, as Ctrl-C or a lost host does."""
+    seen = itertools.count(1)
+
+    def observe(_moment: str, _statement: str) -> None:
+        if next(seen) == number:
+            raise KeyboardInterrupt
+
+    return observe
+
+
+def _words(database: Database, carried: set[str]) -> dict[str, str]:
+    found = {str(each): schema_plan.words(each, carried) for each in programs.definitions(database, ["payments"])}
+    return {name: said for name, said in found.items() if said}
+
+
+@pytest.fixture
+def opened(made: Callable[..., Pair]) -> Pair:
+    """A pair whose application has been cut over to the target."""
+    both = made()
+    carry(both)
+    with both.database("target") as target:
+        log = Journal(target)
+        log.prepare()
+        for step, moment in (("cutover", "begins"), ("open", "begins"), ("open", "done"), ("cutover", "done")):
+            log.write("cutover-1", step, moment)  # type: ignore[arg-type]
+    return both
+
+
+def test_nothing_is_carried_to_a_target_that_the_application_uses(opened: Pair) -> None:
+    with pytest.raises(MigrationError, match="the application is on the target since the cut-over"):
+        carry(opened)
