@@ -77,7 +77,8 @@ def scene(pair: Callable[..., Pair], *definitions: str) -> Iterator[Scene]:
                     f"GRANT CREATE ON DATABASE {made.name} TO {FALLBACK}")  # fmt: skip
     with made.database("source") as source, made.database("target") as target:
         for statement in definitions:
-            target.run(statement)
+            if statement.startswith("CREATE"):
+                target.run(statement)
         for grant in grants:
             for user in (writer, DMS_USER):
                 target.run(grant.format(user))

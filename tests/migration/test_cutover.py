@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
+from sampling import Points
 
-from builders.migration.runs import Options, cut_over, fall_back
+from builders.errors import MigrationError
+from builders.migration import fence, journal
+from builders.migration.databases import Side
+from builders.migration.journal import Journal
+from builders.migration.runs import Options, Outcome, cut_over, end, fall_back
 
 from .conftest import Pair
-from .scenes import Scene, scene
+from .scenes import ORDERS, Scene, scene
+from .test_fence import CATALOGS
+
+TWO_TABLES = (
+    ORDERS,
+    "CREATE TABLE payments.lines (id int PRIMARY KEY, amount numeric(12, 2))",
+    "INSERT INTO payments.lines SELECT n, n FROM generate_series(1, 100) n",
+)
 
 
 @pytest.fixture
 def ready(pair: Callable[..., Pair]) -> Iterator[Scene]:
-    with scene(pair) as made:
+    with scene(pair, *TWO_TABLES) as made:
         yield made
 
 
@@ -25,41 +38,330 @@ def yes(_question: str) -> bool:
     return True
 
 
-def write(ready: Scene, side: Any, token: str) -> int:
+def run(ready: Scene, kind: Callable[..., Outcome] = cut_over, **options: Any) -> Outcome:
+    with ready.parties() as parties:
+        return kind(parties, Options(**options), yes)
+
+
+def write(ready: Scene, side: Side, token: str = "a token") -> int:
     with psycopg.connect(**ready.login(side).parameters(), autocommit=True) as session:
         return int(session.execute(
             "INSERT INTO payments.orders (token, note) VALUES (%s, 'a note') RETURNING id", (token,)
         ).fetchall()[0][0])  # fmt: skip
 
 
-def refuses(ready: Scene, side: Any) -> bool:
+def refuses(ready: Scene, side: Side) -> bool:
     with contextlib.suppress(psycopg.Error):
         write(ready, side, "never")
         return False
     return True
 
 
+def tokens(ready: Scene, side: Side) -> list[str]:
+    with ready.pair.application(side, ready.writer) as session:
+        return [token for (token,) in session.execute("SELECT token FROM payments.orders ORDER BY id")]
+
+
+def catalogs(ready: Scene, side: Side = "source") -> list[list[tuple[Any, ...]]]:
+    server = ready.pair.server(side)
+    with psycopg.connect(
+        host=str(server.directory), port=server.port, user="rdsadmin", dbname=ready.pair.name
+    ) as asked:
+        return [asked.execute(query.encode()).fetchall() for query in CATALOGS]
+
+
+def prepared(ready: Scene) -> None:
+    """Have the rights that a cut-over gives before it closes anything."""
+    ready.pair.administer("source", "GRANT USAGE ON SCHEMA stackferry TO ferry_fallback",
+                          "GRANT SELECT, INSERT, UPDATE, DELETE ON stackferry.marker TO ferry_fallback")  # fmt: skip
+
+
 def test_a_cutover_closes_the_source_and_opens_the_target_with_all_its_rows(ready: Scene) -> None:
     write(ready, "source", "one")
     assert refuses(ready, "target")
-    with ready.parties() as parties:
-        outcome = cut_over(parties, Options(), yes)
-    print("\n".join(ready.said))
-    print(outcome)
+    outcome = run(ready)
+    assert (outcome.run, outcome.open_side, outcome.is_undone) == ("cutover-1", "target", False)
+    assert outcome.outage_seconds is not None
+    assert refuses(ready, "source")
+    assert write(ready, "target", "two") > 1_000
+    assert tokens(ready, "target") == ["one", "two"]
+
+
+def test_a_fallback_brings_what_was_written_since_and_the_phase_goes_forward_again(ready: Scene) -> None:
+    run(ready)
+    write(ready, "target", "in the cloud")
+    assert run(ready, fall_back).open_side == "source"
+    assert refuses(ready, "target")
+    assert write(ready, "source", "back home") > 2_000
+    ready.go_forward_again()
+    write(ready, "source", "once more")
+    assert run(ready).run == "cutover-2"
+    write(ready, "target", "for good")
+    assert tokens(ready, "target") == ["in the cloud", "back home", "once more", "for good"]
+
+
+def test_after_a_fallback_the_source_is_as_it_was_before_the_cutover(ready: Scene) -> None:
+    prepared(ready)
+    before = catalogs(ready)
+    run(ready)
+    assert catalogs(ready) != before
+    run(ready, fall_back)
+    assert catalogs(ready) == before
+
+
+def test_with_reads_kept_a_reader_of_the_source_sees_no_error(ready: Scene) -> None:
+    over, read, errors = threading.Event(), [0], []
+
+    def reader() -> None:
+        try:
+            with ready.pair.application("source", ready.writer) as session:
+                while not over.is_set():
+                    session.execute("SELECT count(*) FROM payments.lines")
+                    read[0] += 1
+        except psycopg.Error as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=reader)
+    thread.start()
+    outcome = run(ready, keep_reads=True)
+    over.set()
+    thread.join()
+    assert errors == []
+    assert read[0] > 10
     assert outcome.open_side == "target"
     assert refuses(ready, "source")
-    assert write(ready, "target", "two") > 1000
+
+
+def test_what_is_shown_is_what_is_done_and_asked_once(ready: Scene) -> None:
+    questions: list[str] = []
+
+    def answer(question: str) -> bool:
+        questions.append(question)
+        return True
+
     with ready.parties() as parties:
-        outcome = fall_back(parties, Options(), yes)
-    print(outcome)
+        cut_over(parties, Options(), answer)
+    assert questions == ["Close the source and open the target?"]
+    shown = [line.partition(". ")[2] for line in ready.said if line.strip()[:1].isdigit() and ". " in line[:6]]
+    done = [line.partition(" s  ")[2] for line in ready.said if " s  " in line[:14]]
+    assert shown == done
+    assert "open the target to the application" in done
+
+
+def test_the_answer_no_changes_nothing(ready: Scene) -> None:
+    before = catalogs(ready)
+    with ready.parties() as parties, pytest.raises(MigrationError, match="nothing was changed"):
+        cut_over(parties, Options(), lambda _question: False)
+    assert catalogs(ready) == before
+
+
+def test_rows_that_differ_are_named_and_the_source_is_given_back(ready: Scene) -> None:
+    prepared(ready)
+    before = catalogs(ready)
+    with ready.pair.application() as session:
+        session.execute("UPDATE payments.lines SET amount = 5000 WHERE id = 5")
+    with ready.pair.database("target") as target:
+        await_row(target, "SELECT true FROM payments.lines WHERE amount = 5000")
+        target.run("UPDATE payments.lines SET amount = 1 WHERE id = 5")
+    with pytest.raises(MigrationError, match=r"1 row differ.*payments\.lines.*is as it was before, and takes writes"):
+        run(ready)
+    assert catalogs(ready) == before
+    write(ready, "source")
+    assert ready.exchange.tasks["forward"].status == "running"
     assert refuses(ready, "target")
-    assert write(ready, "source", "three") > 2000
-    ready.go_forward_again()
-    with ready.parties() as parties:
-        outcome = cut_over(parties, Options(keep_reads=True), yes)
-    with ready.pair.application("target", ready.writer) as session:
-        assert session.execute("SELECT token FROM payments.orders ORDER BY id").fetchall() == [
-            ("one",),
-            ("two",),
-            ("three",),
-        ]
+
+
+def await_row(database: Any, query: str) -> None:
+    for _ in range(500):
+        if database.value(query):
+            return
+        threading.Event().wait(0.02)
+    raise AssertionError(query)
+
+
+def test_a_task_that_does_not_run_closes_nothing(ready: Scene) -> None:
+    before = catalogs(ready)
+    ready.exchange.ask("forward", "stop")
+    with pytest.raises(MigrationError, match="2 preconditions of cutover not met, and nothing was changed"):
+        run(ready, most_lag_seconds=0.2)
+    assert any("start or resume it first" in line for line in ready.said)
+    assert catalogs(ready) == before
+
+
+def test_a_task_that_lags_closes_nothing(ready: Scene) -> None:
+    ready.exchange.tasks["forward"].delay = 1.0
+    with pytest.raises(MigrationError, match="1 precondition of cutover not met"):
+        run(ready, most_lag_seconds=0.2)
+    assert any("the task lags or stands still" in line for line in ready.said)
+
+
+def test_a_task_that_stops_by_itself_while_the_source_is_closed_gives_it_back(ready: Scene) -> None:
+    stopped: list[str] = []
+
+    def observe(moment: str, statement: str) -> None:
+        if moment == "after" and "GRANT CONNECT" in statement and not stopped:
+            ready.pair.administer("target", "ALTER TABLE payments.orders RENAME note TO other")
+            with ready.pair.application() as session:
+                session.execute("INSERT INTO payments.orders (token, note) VALUES ('x', 'y')")
+            stopped.append("")
+
+    with ready.parties(observe) as parties, pytest.raises(MigrationError) as failed:
+        cut_over(parties, Options(), yes)
+    assert "the task is failed: " in str(failed.value)
+    assert not refuses(ready, "source")
+
+
+def test_a_second_run_at_once_is_refused(ready: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "LOCK_SECONDS", 0.1)
+    refused = pytest.raises(MigrationError, match="another run of this phase is under way: pid")
+    with ready.pair.database("target") as first, journal.locked(first), refused:
+        run(ready)
+
+
+def test_what_does_not_fit_the_open_side_is_refused(ready: Scene) -> None:
+    for kind, words in ((fall_back, "nothing was cut over yet"), (end, "nothing was cut over yet")):
+        with pytest.raises(MigrationError, match=words):
+            run(ready, kind)
+    run(ready)
+    with pytest.raises(MigrationError, match="the target is open already"):
+        run(ready)
+    run(ready, fall_back)
+    with pytest.raises(MigrationError, match="the source is open again already"):
+        run(ready, fall_back)
+
+
+def test_without_a_way_back_nothing_of_one_is_made(ready: Scene) -> None:
+    run(ready, way_back=False)
+    assert ready.exchange.tasks["back"].status == "ready"
+    with ready.pair.database("target") as target:
+        assert target.run("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()") == []
+
+
+def test_a_full_disk_of_the_journal_gives_the_source_back(ready: Scene) -> None:
+    prepared(ready)
+    before = catalogs(ready)
+    with ready.pair.database("target") as target:
+        Journal(target).prepare()
+        target.run(
+            "CREATE FUNCTION stackferry_state.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'could not extend file: No space left on device'; "
+            "END $$"
+        )
+        target.run(
+            "CREATE TRIGGER is_full BEFORE INSERT ON stackferry_state.journal FOR EACH ROW "
+            "WHEN (new.step = 'sequences' AND new.moment = 'done') EXECUTE FUNCTION stackferry_state.full()"
+        )
+    with pytest.raises(MigrationError, match=r"disk is full: make room.*the source is as it was before"):
+        run(ready)
+    assert catalogs(ready) == before
+    assert not refuses(ready, "source")
+
+
+def test_a_lock_that_a_definition_waits_for_names_who_holds_it_and_gives_the_source_back(
+    ready: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fence, "FENCE_SECONDS", 0.3)
+    server = ready.pair.server("target")
+    with psycopg.connect(
+        host=str(server.directory), port=server.port, user="rdsadmin", dbname=ready.pair.name
+    ) as reader:
+        reader.execute("LOCK TABLE payments.lines IN ROW EXCLUSIVE MODE")
+        with pytest.raises(MigrationError, match=rf"pid {reader.info.backend_pid} of rdsadmin.*is as it was before"):
+            run(ready)
+    assert not refuses(ready, "source")
+
+
+def test_a_target_that_is_lost_on_the_way_lets_the_application_into_the_source_again(ready: Scene) -> None:
+    prepared(ready)
+    before = catalogs(ready)
+    ended: list[str] = []
+
+    def observe(moment: str, statement: str) -> None:
+        if moment == "before" and "setval" in statement and not ended:
+            ended.append(statement)
+            ready.pair.administer("target", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                                  "WHERE usename = 'ferry_owner' AND datname = current_database()")  # fmt: skip
+
+    with ready.parties(observe) as parties, pytest.raises(MigrationError) as failed:
+        cut_over(parties, Options(), yes)
+    assert "the source takes writes again; run `migrate-database cutover --abort`" in str(failed.value)
+    assert not refuses(ready, "source")
+    assert run(ready, abort=True).is_undone
+    assert catalogs(ready) == before
+    assert run(ready).open_side == "target"
+
+
+def test_a_fence_that_was_taken_away_by_hand_undoes_the_run(ready: Scene) -> None:
+    stopped: list[str] = []
+
+    class Ended(BaseException):
+        pass
+
+    def observe(moment: str, statement: str) -> None:
+        if moment == "before" and ("setval" in statement or stopped):
+            stopped.append(statement)
+            raise Ended  # like a process that was killed: nothing is undone, since every statement fails
+
+    with ready.parties(observe) as parties, pytest.raises(Ended):
+        cut_over(parties, Options(), yes)
+    assert refuses(ready, "source")
+    ready.pair.administer("source", "DROP TRIGGER stackferry_fence ON payments.lines")
+    with pytest.raises(MigrationError, match="since then this does not hold any more: close the source"):
+        run(ready)
+    assert not refuses(ready, "source")
+
+
+def test_interrupted_at_any_moment_one_side_takes_writes_after_at_most_one_more_run(
+    pair: Callable[..., Pair], points: Points
+) -> None:
+    with scene(pair, *TWO_TABLES) as ready:
+        prepared(ready)
+        before, count = catalogs(ready), 250
+        for point in points(count):
+            seen = [0]
+
+            def observe(moment: str, _statement: str, seen: list[int] = seen, point: int = point) -> None:
+                seen[0] += moment == "before"
+                if seen[0] == point + 1 and moment == "before":
+                    raise KeyboardInterrupt
+
+            with ready.parties(observe) as parties, contextlib.suppress(KeyboardInterrupt):
+                cut_over(parties, Options(), yes)
+            if refuses(ready, "source"):
+                run(ready)
+                assert not refuses(ready, "target")
+                assert refuses(ready, "source")
+                run(ready, fall_back)
+                ready.go_forward_again()
+            assert catalogs(ready) == before
+            assert not refuses(ready, "source")
+
+
+def test_a_finished_migration_leaves_nothing_of_it_but_the_journal(ready: Scene) -> None:
+    run(ready)
+    write(ready, "target")
+    outcome = run(ready, end)
+    assert outcome.open_side == "target"
+    assert not refuses(ready, "target")
+    assert refuses(ready, "source")
+    for side in ("source", "target"):
+        with ready.pair.database(side) as database:
+            assert database.run("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()"
+                                " AND slot_name !~ '^dms_'") == []  # fmt: skip
+            assert database.value("SELECT to_regnamespace('stackferry')") is None
+            assert database.run("SELECT 1 FROM pg_trigger WHERE tgname = 'stackferry_fence'") == []
+    assert ready.exchange.tasks["back"].status == "stopped"
+    said = "\n".join(outcome.lines())
+    assert f'GRANT CONNECT ON DATABASE "{ready.pair.name}" TO "app", PUBLIC' in said
+    assert "CreateFallback=false" in said
+    with pytest.raises(MigrationError, match="the migration was finished"):
+        run(ready, fall_back)
+
+
+def test_a_source_whose_reads_were_kept_is_closed_for_good_at_the_end(ready: Scene) -> None:
+    run(ready, keep_reads=True)
+    with ready.pair.application("source", ready.writer) as session:
+        session.execute("SELECT count(*) FROM payments.lines")
+    run(ready, end)
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(**ready.login("source").parameters())

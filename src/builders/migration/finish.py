@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import psycopg
 from psycopg import sql
 
 from builders import naming
@@ -129,11 +130,16 @@ def _drop_tables_of_dms(context: Context, _details: Details) -> None:
     for database in (context.source, context.target):
         for schema, name, owner, is_ours in database.run(_HEARTBEATS):
             if schema != naming.MARKER_SCHEMA and (is_ours or database.side == "target"):
-                _as_owner(database, owner, is_ours, sql.SQL("DROP TABLE {}").format(sql.Identifier(schema, name)))
+                _as_owner(
+                    database,
+                    owner,
+                    is_ours=is_ours,
+                    statement=sql.SQL("DROP TABLE {}").format(sql.Identifier(schema, name)),
+                )
         for owner, is_ours in database.run(_OWNER_OF_SCHEMA, (CONTROL_SCHEMA,)):
             if is_ours or database.side == "target":
                 dropped = sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(CONTROL_SCHEMA))
-                _as_owner(database, owner, is_ours, dropped)
+                _as_owner(database, owner, is_ours=is_ours, statement=dropped)
 
 
 def _drop_marker(context: Context, _details: Details) -> None:
@@ -147,15 +153,19 @@ def _drop_reader(context: Context, _details: Details) -> None:
     if context.reader is None:
         return
     name, _ = context.reader()
-    if target.value("SELECT true FROM pg_roles WHERE rolname = %s", (name,)):
-        role = sql.Identifier(name)
-        with target.transaction():
-            target.run(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
-            target.run(sql.SQL("DROP OWNED BY {}").format(role))
-            target.run(sql.SQL("DROP ROLE {}").format(role))
+    if not target.value("SELECT true FROM pg_roles WHERE rolname = %s", (name,)):
+        return
+    role = sql.Identifier(name)
+    _as_owner(target, name, is_ours=False, statement=sql.SQL("DROP OWNED BY {}").format(role))
+    try:
+        target.run(sql.SQL("DROP ROLE {}").format(role))
+    except MigrationError as error:
+        if not isinstance(error.__cause__, psycopg.errors.DependentObjectsStillExist):
+            raise
+        context.say(f"the role {name} of the target stays, since other databases of the instance know it")
 
 
-def _as_owner(database: Database, owner: str, is_ours: bool, statement: sql.Composed) -> None:
+def _as_owner(database: Database, owner: str, *, is_ours: bool, statement: sql.Composed) -> None:
     """Run a statement with the rights of an owner; the master of RDS makes himself a member for as long as that."""
     with database.transaction():
         if not is_ours:
