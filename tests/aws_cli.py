@@ -2,7 +2,7 @@
 
 Starting Python and importing the CLI takes longer than most commands do, and a test that deploys a phase runs a
 hundred. `warm` gives an `AwsCli` whose commands run so, `variables` what a program needs that starts `python -m awscli`
-itself. That programs start the CLI as a person would is what test_demo_ended.py shows.
+itself. test_demo_ended.py ends programs while a CLI is at work that they have started as a person would.
 """
 
 from __future__ import annotations
@@ -31,15 +31,19 @@ ADDRESS = "WARM_AWS_CLI"
 """The variable that names the server's socket."""
 
 
+COLD = "COLD_AWS_CLI"
+"""The variable with a part of the command that a CLI of its own is to run."""
+
+
 def warm(cli: AwsCli) -> AwsCli:
     """The same CLI, for the same account, run by the warm process."""
     return dataclasses.replace(cli, execute=_execute)
 
 
-def variables() -> dict[str, str]:
-    """Variables by which a process, and those that it starts, run the CLI so."""
+def variables(cold: str = "") -> dict[str, str]:
+    """Variables by which a process, and those that it starts, run the CLI so; not a command whose line has `cold`."""
     path = os.pathsep.join(filter(None, [str(SHADOW), os.environ.get("PYTHONPATH")]))
-    return {"PYTHONPATH": path, ADDRESS: _server()}
+    return {"PYTHONPATH": path, ADDRESS: _server(), COLD: cold}
 
 
 def ask(address: str, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:

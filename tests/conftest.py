@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 from sampling import Points, every, spread
 
 from builders.cloud.process import Cloud, running
+
+# Hundreds of processes import the same modules: each is compiled once, whatever the caller's own Python is told.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 2 * 1024**3

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-
+from builders.cloud.clients import account_client
 from builders.cloud.process import Cloud
 
 MAPPINGS = json.dumps(
@@ -41,7 +40,7 @@ class DeployedTask:
 
     @property
     def dms(self) -> Any:
-        return boto3.client("dms", **self.cloud.client_arguments(self.account))
+        return account_client(self.cloud, "dms", self.account)
 
     def drive(self, **request: Any) -> None:
         """Decide progress, tables or a failure (src/builders/cloud/dms/tasks.py); of the task, unless told else."""
@@ -75,7 +74,7 @@ class DeployedTask:
 
 def deploy(cloud: Cloud, account: str) -> DeployedTask:
     """Deploy an instance, two endpoints and a task that is ready."""
-    cloudformation = boto3.client("cloudformation", **cloud.client_arguments(account))
+    cloudformation = account_client(cloud, "cloudformation", account)
     cloudformation.create_stack(StackName="migration", TemplateBody=json.dumps({"Resources": resources()}))
     cloudformation.get_waiter("stack_create_complete").wait(StackName="migration", WaiterConfig={"Delay": 0.1})
     arguments = {"StackName": "migration", "LogicalResourceId": "Task"}

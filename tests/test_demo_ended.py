@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import aws_cli
 import pytest
 from leftovers import gone_in_time, marked, started_by
 
@@ -25,13 +26,13 @@ def react_to_interrupts() -> None:
     ],
 )
 def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: signal.Signals, when: str) -> None:
-    command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(tmp_path), "--no-check"]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=marked(tmp_path),
+        env={**marked(tmp_path), **aws_cli.variables(cold=when)},
         preexec_fn=react_to_interrupts,
     ) as child:
         assert child.stdout is not None

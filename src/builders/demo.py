@@ -1,6 +1,6 @@
 """The demo: one phase deployed on the embedded cloud by the real AWS CLI, its rows moved, and all phases rehearsed.
 
-    python -m builders.demo [--phase dev] [--no-rehearse] [--source FILE.sql [--rows N]] [-- COMMAND ...]
+    python -m builders.demo [--phase dev] [--no-rehearse] [--no-check] [--source FILE.sql [--rows N]] [-- COMMAND ...]
 
 The source is a sample database whose application writes while its rows move; with `--source` it is what a file of SQL
 makes, and nobody writes to it. A command after `--` runs against the deployed phase before everything stops, instead
@@ -46,6 +46,7 @@ from builders.rehearsal.deployment import (
 from builders.rehearsal.moving import Move
 from builders.rehearsal.report import NOT_AWS
 from builders.rehearsal.steps import LAYER
+from builders.rollout.cli.options import check_option
 from builders.scopes import Scope
 
 Say = Callable[[str], None]
@@ -69,6 +70,7 @@ NOT_PROVEN = (
 @click.option(
     "--rehearse/--no-rehearse", default=True, show_default=True, help="End with the rollout of rollout.yaml, rehearsed."
 )
+@check_option
 @click.option(
     "--source",
     "file",
@@ -82,7 +84,13 @@ NOT_PROVEN = (
 )
 @click.argument("then", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
 def main(
-    phase: str, outputs_dir: Path, rehearse: bool, file: Path | None, rows: int | None, then: tuple[str, ...]
+    phase: str,
+    outputs_dir: Path,
+    rehearse: bool,
+    check: bool,
+    file: Path | None,
+    rows: int | None,
+    then: tuple[str, ...],
 ) -> None:
     """Build, lint, deploy a phase on the embedded cloud, move its rows, rehearse the rollout, and stop everything.
 
@@ -96,9 +104,9 @@ def main(
 
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = Demo(console, say, phase, outputs_dir).run(file, rows or 0, then)
+        code = Demo(console, say, phase, outputs_dir, check).run(file, rows or 0, then)
         if rehearse and not file and not then and code == 0:
-            code = _rehearse(say)
+            code = _rehearse(say, check)
         sys.exit(code)
     except KeyboardInterrupt:
         console.print("stopped; nothing is left running")
@@ -120,6 +128,7 @@ class Demo:
     say: Say
     phase: str
     outputs_dir: Path
+    check: bool
 
     def run(self, file: Path | None, rows: int, then: Sequence[str]) -> int:
         """Deploy the phase, then move its rows or run a command; return the exit code."""
@@ -128,7 +137,8 @@ class Demo:
             self.say(f"accounts: tooling {TOOLING}, network {NETWORK}, {self.phase} {PHASES[self.phase]}")
             deployment = PhaseDeployment(PhaseAccounts.on(cloud, self.phase), self.phase, self.outputs_dir, self.say)
             with source_database(cloud, deployment, self.say, file or source.SAMPLE, rows) as on_premises:
-                _check_templates(self.say)
+                if self.check:
+                    _check_templates(self.say)
                 if not then:
                     deployment.parameters["TableRules"] = source.table_rules(on_premises, deployment.schemas)
                 deployment.deploy_shared()
@@ -205,14 +215,14 @@ def _summary(console: Console, stacks: dict[str, dict[str, str]], written: list[
     console.print(f"Written: {', '.join(str(path) for path in written)}", soft_wrap=True)
 
 
-def _rehearse(say: Say) -> int:
+def _rehearse(say: Say, check: bool) -> int:
     """Rehearse the rollout of all phases, and let the AWS CLI list a part of the result."""
     say("$ rollout-stacksets rehearse")
 
     def list_sets(prepared: RehearsalCloud) -> None:
         _list_sets(aws_cli(prepared.cloud, prepared.rollout.tooling.account), next(iter(prepared.rollout.phases)), say)
 
-    return cli.rehearse(ROLLOUT, TEMPLATES, afterwards=list_sets)
+    return cli.rehearse(ROLLOUT, TEMPLATES, check=check, afterwards=list_sets)
 
 
 def _list_sets(aws: AwsCli, phase: str, say: Say) -> None:

@@ -9,9 +9,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
 
+from builders.cloud.clients import account_client
 from builders.cloud.process import Cloud, running
 
 from .dms_rig import Pair, Site, site
@@ -32,12 +32,9 @@ class Account:
         self.cloud = cloud
         self.number = number
         self.region = region
-        self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = boto3.client(service, **self.cloud.client_arguments(self.number, self.region))
-        return self._clients[service]
+        return account_client(self.cloud, service, self.number, self.region)
 
     def elsewhere(self, region: str) -> Account:
         return Account(self.cloud, self.number, region)

@@ -157,7 +157,7 @@ def _killed_while_it_is_written(pair: Pair, directory: Path) -> None:
     writer.join()
     with running(state_directory=directory, keep=True) as again:
         account = Account(again, pair.site.account.number)
-        pair.site.account.cloud, pair.site.account._clients = again, {}
+        pair.site.account.cloud = again
         pair.site.database = Database(again, pair.site.database.port)
         assert task.pair.site.account is not account
         task.dms = account.client("dms")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
 import functools
 import importlib.metadata
 import os
@@ -64,26 +65,21 @@ class BotoClients:
     def __init__(self, access: Access, assume: AssumeRole) -> None:
         self._access = access
         self._assume = assume
-        key, secret = access.keys or (None, None)
-        own = boto3.Session(key, secret, region_name=access.region, profile_name=access.profile)
-        self._own = own.get_credentials()
-        session = botocore.session.Session(profile=access.profile)
-        session.register_component("data_loader", _service_models(session.get_config_variable("data_path")))
-        session.register_component("credential_provider", CredentialResolver([_CallCredentialsProvider()]))
-        self._session = boto3.Session(botocore_session=session)
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._own = (
+            Credentials(*access.keys)
+            if access.keys
+            else boto3.Session(region_name=access.region, profile_name=access.profile).get_credentials()
+        )
+        self._clients = _service_clients(
+            dataclasses.replace(access, region="", keys=None),
+            frozenset(each for each in os.environ.items() if each[0].startswith("AWS_")),
+        )
         self._roles: dict[Role, Any] = {}
-        # A session is not safe for threads while it makes clients; the clients are (boto3 guide, "Session reference").
         self._lock = threading.Lock()
 
     def client(self, service: str, region: str) -> Any:
         """The client for a service in a region; call it within `acting`."""
-        with self._lock:
-            if (service, region) not in self._clients:
-                self._clients[service, region] = self._session.client(
-                    service, region, endpoint_url=self._access.endpoint_url, config=_config(self._access)
-                )
-            return self._clients[service, region]
+        return self._clients.get(service, region)
 
     @contextlib.contextmanager
     def acting(self, role: Role | None) -> Iterator[None]:
@@ -116,6 +112,35 @@ class BotoClients:
             "token": given["SessionToken"],
             "expiry_time": given["Expiration"].isoformat(),
         }
+
+
+class _ServiceClients:
+    """Clients by service and region. Safe for threads."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        session = botocore.session.Session(profile=access.profile)
+        session.register_component("data_loader", _service_models(session.get_config_variable("data_path")))
+        session.register_component("credential_provider", CredentialResolver([_CallCredentialsProvider()]))
+        self._session = boto3.Session(botocore_session=session)
+        self._clients: dict[tuple[str, str], Any] = {}
+        # A session is not safe for threads while it makes clients; the clients are (boto3 guide, "Session reference").
+        self._lock = threading.Lock()
+
+    def get(self, service: str, region: str) -> Any:
+        """The client for a service in a region."""
+        with self._lock:
+            if (service, region) not in self._clients:
+                self._clients[service, region] = self._session.client(
+                    service, region, endpoint_url=self._access.endpoint_url, config=_config(self._access)
+                )
+            return self._clients[service, region]
+
+
+@functools.cache
+def _service_clients(access: Access, _environment: frozenset[tuple[str, str]]) -> _ServiceClients:
+    """Return the clients of a configuration: once a process, since a rehearsal runs dozens of commands in one."""
+    return _ServiceClients(access)
 
 
 @functools.cache

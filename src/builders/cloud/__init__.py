@@ -24,6 +24,7 @@ Around them:
     patches.py       the registry of patches: each names its target in ministack and says why it is needed
     internals.py     the private names of ministack that are only read, each under a public name
     process.py       the server as a child process, for tests and the demo: `with running() as cloud:`
+    clients.py       boto3 clients of that process, which all accounts share
     __main__.py      the command `python -m builders.cloud`
 
 Only `builders.rehearsal` imports this package, and only this package imports ministack: it is the extra `cloud`.

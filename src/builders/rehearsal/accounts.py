@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
-
+from builders.cloud.clients import account_client
 from builders.cloud.process import Cloud
 from builders.cloud.rds.on_premises import OnPremises, on_premises
 from builders.rollout.config.parameters import environment_file, read_parameters
@@ -28,14 +27,10 @@ class Accounts:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._clients: dict[tuple[str, str, str], Any] = {}
 
     def api(self, service: str, account: str, region: str = "us-east-1") -> Any:
-        """A boto3 client; each is made once, since that takes as long as a dozen calls."""
-        key = (service, account, region)
-        if key not in self._clients:
-            self._clients[key] = boto3.client(service, **self._cloud.client_arguments(account, region))
-        return self._clients[key]
+        """A boto3 client."""
+        return account_client(self._cloud, service, account, region)
 
     def create_admin_role(self, account: str, role: str, trusted: str) -> None:
         """Create a role with all rights that `trusted` may assume, as AWS Organizations does in new accounts."""

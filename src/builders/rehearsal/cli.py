@@ -20,7 +20,7 @@ import click
 from builders import progress
 from builders.errors import UsageError
 from builders.rollout.cli.main import command, main
-from builders.rollout.cli.options import GlobalOptions
+from builders.rollout.cli.options import GlobalOptions, check_option, json_option
 from builders.text import counted_noun
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ AS_EXPECTED, UNEXPECTED, INTERRUPTED = 0, 1, 130
 )
 @click.option("--accounts", type=click.IntRange(min=1), help="At most so many accounts of each phase.")
 @click.option("--regions", type=click.IntRange(min=1), help="At most so many regions of each phase.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@check_option
+@json_option
 @click.pass_obj
 def _rehearse(
     options: GlobalOptions,
@@ -58,13 +59,14 @@ def _rehearse(
     faults: tuple[str, ...],
     accounts: int | None,
     regions: int | None,
+    check: bool,
     as_json: bool,
 ) -> int:
     """Carry the rollout out on the embedded cloud, with pretend accounts and without credentials."""
     from builders.rehearsal.rollout_file import Limits  # noqa: PLC0415
 
     limits = Limits(phases, accounts, regions)
-    return rehearse(options.file, options.templates, limits, faults, as_json=as_json)
+    return rehearse(options.file, options.templates, limits, faults, check=check, as_json=as_json)
 
 
 def rehearse(
@@ -73,11 +75,13 @@ def rehearse(
     limits: Limits | None = None,
     faults: Sequence[str] = (),
     *,
+    check: bool = True,
     as_json: bool = False,
     afterwards: Callable[[RehearsalCloud], None] = lambda _prepared: None,
 ) -> int:
     """Rehearse, print the report, and return the exit code: 0 only when every step ends as expected.
 
+    Without `check` the templates are taken as they are.
     `afterwards` is called with the cloud before it stops. Raises `UsageError` without the extra `cloud`.
     """
     _require_cloud()
@@ -85,7 +89,7 @@ def rehearse(
 
     try:
         with _sigterm_as_interrupt():
-            report = _run(rollout_file, templates, limits, faults, afterwards)
+            report = _run(rollout_file, templates, limits, faults, check, afterwards)
     except KeyboardInterrupt:
         progress.say("rollout-stacksets: interrupted; the rehearsal is stopped, and nothing is left running")
         return INTERRUPTED
@@ -107,6 +111,7 @@ def _run(
     templates: Path,
     limits: Limits | None,
     faults: Sequence[str],
+    check: bool,
     afterwards: Callable[[RehearsalCloud], None],
 ) -> Report:
     from builders.rehearsal.cloud import prepared_cloud  # noqa: PLC0415
@@ -127,7 +132,7 @@ def _run(
             expectations.say(f"{targets:,} targets, each with a database of its own; --accounts 3 would take fewer")
         rehearsal = Rehearsal(prepared, RolloutCommand(prepared, templates), expectations)
         with contextlib.suppress(Unexpected):  # the last step has it
-            run_steps(rehearsal, faults or FAULTS)
+            run_steps(rehearsal, faults or FAULTS, check=check)
         report = Report(
             steps=expectations.steps,
             calls=rehearsal.command.calls,

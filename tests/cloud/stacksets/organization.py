@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
-
+from builders.cloud.clients import account_client
 from builders.cloud.process import Cloud
 
 
@@ -20,7 +19,7 @@ class Organization:
         self.root = str(self.api.list_roots()["Roots"][0]["Id"])
 
     def of(self, account: str, service: str = "organizations") -> Any:
-        return boto3.client(service, **self.cloud.client_arguments(account))
+        return account_client(self.cloud, service, account)
 
     def admit(self, account: str, unit: str | None = None) -> str:
         """Let an account join, as it is done on AWS, and put it into a unit."""

@@ -59,7 +59,7 @@ class Binaries:
     source: str
     directory: Path
 
-    @property
+    @functools.cached_property
     def major(self) -> int:
         text = subprocess.run([self.directory / "postgres", "--version"], capture_output=True, text=True, check=True)
         return int(re.findall(r"\d+", text.stdout)[0])

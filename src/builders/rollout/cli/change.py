@@ -17,6 +17,7 @@ from builders.rollout.cli.options import (
     PATH,
     GlobalOptions,
     acknowledge_option,
+    check_option,
     json_option,
     phase_option,
     poll_option,
@@ -78,7 +79,7 @@ def plan(
 @phase_option
 @acknowledge_option
 @yes_option
-@click.option("--check/--no-check", default=True, help="Whether build-templates --check must be clean; it must.")
+@check_option
 @poll_option
 @json_option
 @click.pass_obj

@@ -24,6 +24,9 @@ acknowledge_option = click.option(
     help="Accept a hazard that blocks the plan; may be given several times.",
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask before anything is changed.")
+check_option = click.option(
+    "--check/--no-check", default=True, help="Whether build-templates --check must be clean; it must."
+)
 poll_option = click.option(
     "--poll",
     "poll_seconds",
