@@ -56,6 +56,8 @@ class Hazard:
     """Empty where no single query finds it."""
     since: int = 0
     """The server's version from which on the query runs."""
+    until: int = 999999
+    """The version from which on it finds nothing any more, and is left out."""
     reads: str = ""
     """A table of the catalogs that not everybody may read; without the right the query is left out."""
 
@@ -132,7 +134,7 @@ WITH RECURSIVE {BASE_TYPES}, own_tables AS (
   SELECT t.oid AS table_oid, t.name AS table_name, t.nspname, t.relname, t.relkind, t.relpersistence, a.attnum,
     a.attname, quote_ident(a.attname) AS column_name, t.name || '.' || quote_ident(a.attname) AS name,
     format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull, a.attidentity, a.attinhcount, a.attcollation,
-    coalesce(to_jsonb(a)->>'attgenerated', '') AS generated, a.atttypid,
+    {{GENERATED}} AS generated, a.atttypid,
     b.oid AS base, b.typname AS base_name, b.typtype AS base_kind, b.typcategory AS category, b.typelem AS element,
     greatest(a.atttypmod, d.typmod) AS typmod, {LARGE} AS large,
     coalesce(a.attnum = ANY (k.numbers), false) AS in_key, k.indrelid IS NOT NULL AS has_key,
@@ -150,10 +152,15 @@ computed. Parameters: the schemas, and the patterns of the rules that exclude ta
 LIKE."""
 
 
-def statement(hazards: Iterable[Hazard]) -> str:
+def prelude(version: int) -> str:
+    """What a query begins with, for a version of the server: generated columns are new in PostgreSQL 12."""
+    return CHOSEN.replace("{GENERATED}", "a.attgenerated::text" if version >= 120000 else "''")
+
+
+def statement(hazards: Iterable[Hazard], version: int) -> str:
     """One statement for many hazards, so that tables and columns are put together once.
 
     A row is the hazard's id and one JSON value, by which the query's columns keep their names.
     """
     parts = (f"SELECT '{each.id}', to_jsonb(found) FROM ({each.query}) AS found" for each in hazards)
-    return f"{CHOSEN} {' UNION ALL '.join(parts)}"
+    return f"{prelude(version)} {' UNION ALL '.join(parts)}"

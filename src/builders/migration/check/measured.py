@@ -12,7 +12,7 @@ from typing import Any
 from psycopg import sql
 
 from builders.migration.check.columns import HAZARDS as OF_COLUMNS
-from builders.migration.check.hazards import CHOSEN, Finding, Hazard, Severity, finding
+from builders.migration.check.hazards import Finding, Hazard, Severity, finding, prelude
 from builders.migration.check.sizes import size_text
 from builders.migration.check.table_rules import limit_large_values
 from builders.migration.databases import Database
@@ -39,7 +39,7 @@ HAZARDS: Sequence[Hazard] = (LARGEST, TOO_LONG)
 
 _INFINITE = next(hazard for hazard in OF_COLUMNS if hazard.id == "infinite-time")
 
-_COLUMNS = f"""{CHOSEN}
+_COLUMNS = """
 SELECT table_name, nspname, relname, attname, name, column_name, type, base_name, typmod, large
 FROM carried WHERE relkind = 'r' AND generated = ''
   AND (large OR (base_name = 'numeric' AND typmod = -1) OR base_name IN ('date', 'timestamp', 'timestamptz'))
@@ -62,7 +62,7 @@ def measure(source: Database, parameters: Mapping[str, Any], found: Sequence[Fin
         "typmod",
         "large",
     )
-    for row in source.run(_COLUMNS, parameters):
+    for row in source.run(prelude(source.version) + _COLUMNS, parameters):
         column = dict(zip(names, row, strict=True))
         of_tables.setdefault((column["nspname"], column["relname"]), []).append(column)
     values: dict[str, int] = {}

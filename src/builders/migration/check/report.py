@@ -123,9 +123,9 @@ def _ask(database: Database, hazards: Sequence[Hazard], parameters: Mapping[str,
     asked = {
         hazard.id: hazard
         for hazard in hazards
-        if database.version >= hazard.since and (not hazard.reads or _may_read(database, hazard.reads))
+        if hazard.since <= database.version < hazard.until and (not hazard.reads or _may_read(database, hazard.reads))
     }
-    for kind, row in database.run(statement(asked.values()), parameters):
+    for kind, row in database.run(statement(asked.values(), database.version), parameters):
         yield finding(asked[kind], row)
 
 

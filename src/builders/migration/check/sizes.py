@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from builders.migration.check.hazards import CHOSEN, Finding, Hazard, Severity, finding
+from builders.migration.check.hazards import Finding, Hazard, Severity, finding, prelude
 from builders.migration.databases import Database
 
 GIB = 1 << 30
@@ -46,7 +46,7 @@ LIMIT = Hazard(
 )  # fmt: skip
 HAZARDS: Sequence[Hazard] = (STORAGE, INSTANCE, BURSTABLE, LIMIT)
 
-_SIZES = f"""{CHOSEN}
+_SIZES = """
 SELECT count(*), coalesce(sum(pg_table_size(oid)), 0)::int8, coalesce(sum(pg_indexes_size(oid)), 0)::int8,
   coalesce((SELECT sum(greatest(c.reltuples, 0)) FROM pg_class c WHERE c.oid IN (SELECT oid FROM chosen)), 0)::int8
 FROM chosen WHERE relkind = 'r'
@@ -115,7 +115,7 @@ class Estimate:
 
 def estimate(source: Database, parameters: Mapping[str, Any], line_mbit: float, watch_seconds: float) -> Estimate:
     """Measure sizes and the rate of the log; without a count of the server the log is looked at twice."""
-    ((tables, size, index_size, rows),) = source.run(_SIZES, parameters)
+    ((tables, size, index_size, rows),) = source.run(prelude(source.version) + _SIZES, parameters)
     rate, is_counted = _rate(source, watch_seconds)
     keep = source.value(_KEEP) if source.version >= 130000 else None
     return Estimate(tables, rows, size, index_size, rate, is_counted, keep, line_mbit)

@@ -246,6 +246,7 @@ _NAMES = (
         'PostgreSQL 12, "Release Notes"',
         """SELECT t.name AS object FROM chosen t JOIN pg_class c ON c.oid = t.oid
         WHERE (to_jsonb(c)->>'relhasoids')::boolean""",
+        until=120000,
     ),
     Hazard(
         "table-access-method", Severity.BLOCKS, "A table is stored by another method than heap",
