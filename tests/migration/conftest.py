@@ -71,9 +71,9 @@ def make_marker(pair: Pair) -> None:
             )
 
 
-@pytest.fixture(scope="session")
-def servers() -> Iterator[tuple[postgres.Server, postgres.Server]]:
-    """The source's server and the target's, with their roles: no role of ours is a superuser."""
+@contextlib.contextmanager
+def two_servers() -> Iterator[tuple[postgres.Server, postgres.Server]]:
+    """Run the source's server and the target's, with their roles: no role of ours is a superuser."""
     settings = {"wal_level": "logical", "synchronous_commit": "on", "max_replication_slots": "40",
                 "max_wal_senders": "40", "max_connections": "200", "max_prepared_transactions": "5"}  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="stackferry-") as directory:
@@ -98,6 +98,13 @@ def servers() -> Iterator[tuple[postgres.Server, postgres.Server]]:
         finally:
             for server in made:
                 server.remove()
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[tuple[postgres.Server, postgres.Server]]:
+    """Both servers, for all tests."""
+    with two_servers() as both:
+        yield both
 
 
 @pytest.fixture(scope="session")

@@ -121,6 +121,7 @@ class Pages:
 
 Part = Range | Buckets | Pages
 WHOLE = Range()
+_NO_SEED = sql.Literal(0)
 
 
 @dataclass(frozen=True)
@@ -149,15 +150,19 @@ class Rows:
         return self._hashed(self.text(self.columns))
 
     def bucket(self, count: int) -> sql.Composed:
-        """The bucket of a row `t`, by the hash of its key; of its whole text where it has none."""
-        text = self.text([column.name for column in self.key] or self.columns)
-        return sql.SQL("({} & {})").format(self._hashed(text), sql.Literal(count - 1))
+        """The bucket of a row `t`, by the hash of its key."""
+        hashed: sql.Composable = _NO_SEED
+        for column in self.key:
+            # The hash of one column is the seed of the next.
+            text = sql.SQL("t.{}::text").format(sql.Identifier(column.name))
+            hashed = self._hashed(text, hashed)
+        return sql.SQL("({} & {})").format(hashed, sql.Literal(count - 1))
 
     def key_texts(self) -> sql.Composed:
-        """The key of a row `t` as an array of texts, as PostgreSQL writes them."""
+        """The key of a row `t` as columns of text, as PostgreSQL writes them."""
         # format() writes as the type's output function does; a cast to text writes some types differently.
         values = [sql.SQL("format('%s', t.{})").format(sql.Identifier(column.name)) for column in self.key]
-        return sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(values))
+        return sql.SQL(", ").join(values)
 
     def column_digests(self) -> sql.Composed:
         """The digest of each column of a row `t`, as an array."""
@@ -200,9 +205,10 @@ class Rows:
             return sql.SQL("float8send({}::float8)").format(value)
         return value
 
-    def _hashed(self, text: sql.Composed) -> sql.Composed:
+    def _hashed(self, text: sql.Composable, seed: sql.Composable = _NO_SEED) -> sql.Composed:
         if self.hash == HASH:
-            return sql.SQL('hashtextextended({} COLLATE "C", 0)').format(text)
+            return sql.SQL('hashtextextended({} COLLATE "C", {})').format(text, seed)
+        text = text if seed is _NO_SEED else sql.SQL("({} || {})").format(seed, text)
         return sql.SQL("('x' || left(md5({}), 16))::bit(64)::bigint").format(text)
 
 
@@ -284,8 +290,8 @@ def key_at(database: Database, rows: Rows, part: Range, number: int) -> Key | No
     statement = sql.SQL("SELECT {} FROM ONLY {} AS t WHERE {} ORDER BY {} OFFSET {} LIMIT 1").format(
         rows.key_texts(), rows.table.sql, rows.condition(part), rows.order(), sql.Literal(number)
     )
-    found = database.value(statement)
-    return tuple(found) if found else None
+    found = database.run(statement)
+    return found[0] if found else None
 
 
 def digests_by_key(database: Database, rows: Rows, part: Part) -> dict[Key, int]:
@@ -293,7 +299,7 @@ def digests_by_key(database: Database, rows: Rows, part: Part) -> dict[Key, int]
     statement = sql.SQL("SELECT {}, {} FROM ONLY {} AS t WHERE {}").format(
         rows.key_texts(), rows.digest, rows.table.sql, rows.condition(part)
     )
-    return {tuple(key): value for key, value in database.run(statement)}
+    return {row[:-1]: row[-1] for row in database.run(statement)}
 
 
 def digests_of_keys(database: Database, rows: Rows, keys: Collection[Key]) -> dict[Key, int]:
@@ -369,8 +375,7 @@ _SAID = {
 def between(table: str, source: Mapping[Key, int], target: Mapping[Key, int]) -> dict[Key, Difference]:
     """The rows of two sides that are not the same, by their keys."""
     found = {}
-    for key in source.keys() | target.keys():
-        if source.get(key) != target.get(key):
-            kind: Kind = "missing" if key not in target else "extra" if key not in source else "differs"
-            found[key] = Difference(table, kind, key)
+    for key in {key for key, _digest in source.items() ^ target.items()}:
+        kind: Kind = "missing" if key not in target else "extra" if key not in source else "differs"
+        found[key] = Difference(table, kind, key)
     return found

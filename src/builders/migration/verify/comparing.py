@@ -25,6 +25,7 @@ from builders.migration.rows import (
     Digest,
     Key,
     Pages,
+    Part,
     Range,
     Rows,
     between,
@@ -176,7 +177,7 @@ class Comparison:
         """Take the result of a range."""
         other = promised.result()
         if own != other:
-            for found in self._halved(part, max(own, other)):
+            for found in self._halved(part, own, other):
                 self._name(found)
         self.progress.source += own
         self.progress.target += other
@@ -184,26 +185,26 @@ class Comparison:
         self.keep()
         self.pace.passed(own.rows)
 
-    def _halved(self, part: Range, most: Digest) -> Iterator[dict[Key, Difference]]:
-        """Name the differing rows of a range, by the halves that differ."""
-        if most.rows > LISTED_ROWS:
-            longer = self._longer(part, most)
-            middle = key_at(longer, self.rows, part, most.rows // 2 - 1) if longer else None
-            if middle is not None and middle != part.upto:
-                for half in (Range(part.after, middle), Range(middle, part.upto)):
-                    promised = self._pool.submit(digest, self.target, self.rows, half)
-                    own, other = digest(self.source, self.rows, half), promised.result()
-                    if own != other:
-                        yield from self._halved(half, max(own, other))
-                return
-        yield self._listed(part)
+    def _halved(self, part: Range, own: Digest, other: Digest) -> Iterator[dict[Key, Difference]]:
+        """Name the differing rows of a range, by its half that differs.
 
-    def _longer(self, part: Range, most: Digest) -> Database | None:
-        """The side that has so many rows in a range; None where neither has any more."""
-        for side in (self.source, self.target):
-            if key_at(side, self.rows, part, most.rows - 1) is not None:
-                return side
-        return None
+        Where both halves differ, the rows lie all over, and to halve on would read them again and again.
+        """
+        longer, rows = (self.source, own.rows) if own.rows >= other.rows else (self.target, other.rows)
+        middle = key_at(longer, self.rows, part, rows // 2 - 1) if rows > LISTED_ROWS else None
+        if middle is None or middle == part.upto:
+            yield self._listed(part)
+            return
+        differing = []
+        for half in (Range(part.after, middle), Range(middle, part.upto)):
+            promised = self._pool.submit(digest, self.target, self.rows, half)
+            found = digest(self.source, self.rows, half), promised.result()
+            if found[0] != found[1]:
+                differing.append((half, *found))
+        if len(differing) == 1:
+            yield from self._halved(*differing[0])
+        elif differing:
+            yield self._listed(part)
 
     def _listed(self, part: Range | Buckets) -> dict[Key, Difference]:
         promised = self._pool.submit(digests_by_key, self.target, self.rows, part)
@@ -236,29 +237,24 @@ class Comparison:
             self.pace.passed(sum(each.rows for each in found[0].values()))
         self._name_of_buckets(buckets)
 
-    def _pages(self, done: int) -> Iterator[tuple[Pages | None, Pages | None]]:
+    def _pages(self, done: int) -> Iterator[tuple[Part | None, Part | None]]:
         """The parts that are still to be read of both sides, None where a side is at its end."""
         sides = self.source, self.target
         if min(side.version for side in sides) < _PAGES_SINCE:
             if not done:
-                yield Pages(0, None), Pages(0, None)
+                yield WHOLE, WHOLE
             return
         sizes = [int(side.value(_PAGES, (oid,)) or 0) for side, oid in zip(sides, self._oids(), strict=True)]
         counts = [max(1, -(-size // PAGES_A_READ)) for size in sizes]
         for number in range(done, max(counts)):
-            both = [
-                None
-                if number >= count
-                else Pages(number * PAGES_A_READ, None if number == count - 1 else (number + 1) * PAGES_A_READ)
-                for count in counts
-            ]
+            both = [None if number >= count else _slice(number, count) for count in counts]
             yield both[0], both[1]
 
     def _oids(self) -> tuple[int, int]:
         name = self.rows.table.sql.as_string(None)
         return self.rows.table.oid, int(self.target.value("SELECT %s::regclass::oid::int8", (name,)))
 
-    def _sums(self, side: Database, part: Pages | None, buckets: int) -> dict[int, Digest]:
+    def _sums(self, side: Database, part: Part | None, buckets: int) -> dict[int, Digest]:
         return {} if part is None else bucket_digests(side, self.rows, part, buckets)
 
     def _name_of_buckets(self, buckets: int) -> None:
@@ -283,6 +279,12 @@ def bucket_count(rows: Rows) -> int:
         return 1
     wanted = min(MOST_BUCKETS, max(2, rows.table.rows // BUCKET_ROWS))
     return 1 << (wanted - 1).bit_length()
+
+
+def _slice(number: int, count: int) -> Part:
+    """One of the parts of a table as it lies; a table of one part may be read by several processes of the server."""
+    end = None if number == count - 1 else (number + 1) * PAGES_A_READ
+    return WHOLE if count == 1 else Pages(number * PAGES_A_READ, end)
 
 
 def _by_rows(

@@ -8,6 +8,7 @@ two versions write differently, only the names are compared.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -189,7 +190,9 @@ def compare(
     Raises `MigrationError`.
     """
     ours = {name for side in (source, target) for (name,) in side.run(_USERS)}
-    here, there = objects(source, schemas, ours), objects(target, schemas, ours)
+    with ThreadPoolExecutor(1) as other:
+        promised = other.submit(objects, target, schemas, ours)
+        here, there = objects(source, schemas, ours), promised.result()
     waiting = _waiting(source, target, schemas)
     found = []
     for kind, name in sorted(here.keys() | there.keys()):
@@ -213,6 +216,8 @@ def _is_part_of_missing(kind: str, name: str, here: Objects, there: Objects) -> 
     """Whether the object belongs to a table or column that is missing itself, and is named for it."""
     if kind == "table":
         return False
+    if kind == "owner" and ((kind, name) in here) != ((kind, name) in there):
+        return True
     for side, other in ((here, there), (there, here)):
         if kind in ("identity", "not null") and ("column", name) in side and ("column", name) not in other:
             return True
@@ -232,7 +237,7 @@ def _tables(kind: str, name: str) -> Iterator[str]:
     elif kind == "grant":
         yield name.partition(" on ")[2].rpartition(" to ")[0]
         yield name.partition(" of ")[2].rpartition(" to ")[0].rpartition(".")[0]
-    elif kind in ("owner", "row security"):
+    elif kind == "row security":
         yield name
 
 

@@ -1,0 +1,184 @@
+"""Rows that verify named are written right by their key, and the command shows what it did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from builders.errors import UsageError
+from builders.migration.changes import Changes
+from builders.migration.databases import Database
+from builders.migration.verify import command, repair as repairing, verified
+from builders.migration.verify.command import Asked
+from builders.migration.verify.running import Options, verify
+from builders.migration.verify.showing import differences
+
+from .conftest import Pair
+
+OWNER = "repair_app"
+TABLES = (
+    "CREATE SCHEMA payments",
+    """CREATE TABLE payments.ledger (id bigint GENERATED ALWAYS AS IDENTITY, part char(3), note text, amount numeric,
+       doc jsonb, raw bytea, at timestamptz, twice bigint GENERATED ALWAYS AS (id * 2) STORED,
+       PRIMARY KEY (part, id))""",
+    "CREATE TABLE payments.heap (note text)",
+    "CREATE TABLE payments.only (id int PRIMARY KEY)",
+)
+ROWS = """INSERT INTO payments.ledger (id, part, note, amount, doc, raw, at) OVERRIDING SYSTEM VALUE
+          SELECT n, chr(97 + n % 3), E'it''s\\t\\\\n' || n, n / 3.0, '{"a": [null, 1.50]}', '\\x00ff', 'infinity'
+          FROM generate_series(1, 500) n"""
+NOW = Options(patience=0)
+
+
+@dataclass(frozen=True)
+class Sides:
+    source: Database
+    target: Database
+    pair: Pair
+
+    def run(self, asked: Asked = Asked(), options: Options = NOW) -> bool:  # noqa: B008  frozen
+        """Run the command; return whether both sides are the same."""
+        return command.run(self.source, self.target, ["payments"], [], options, asked)
+
+    def spoil(self) -> None:
+        """Make the target differ in 3 rows that are there, 2 that are not, and 1 too many."""
+        self.target.run("UPDATE payments.ledger SET note = NULL, amount = 1 WHERE id IN (1, 250, 500)")
+        self.target.run("DELETE FROM payments.ledger WHERE id IN (2, 3)")
+        self.target.run("INSERT INTO payments.ledger (id, part) OVERRIDING SYSTEM VALUE VALUES (9999, 'zzz')")
+
+
+@pytest.fixture(scope="module")
+def tables(pair: Callable[..., Pair]) -> Pair:
+    both = pair()
+    for side in ("source", "target"):
+        both.administer(side, f"CREATE ROLE {OWNER}", f"ALTER DATABASE {both.name} OWNER TO {OWNER}",
+                        f"SET ROLE {OWNER}", *TABLES)  # fmt: skip
+    both.administer("source", ROWS, "INSERT INTO payments.only SELECT generate_series(1, 20)",
+                    "GRANT USAGE ON SCHEMA payments TO ferry_source",
+                    "GRANT SELECT ON ALL TABLES IN SCHEMA payments TO ferry_source")  # fmt: skip
+    both.administer("target", f"GRANT {OWNER} TO ferry_owner")
+    return both
+
+
+@pytest.fixture
+def sides(tables: Pair) -> Iterator[Sides]:
+    with tables.database("source") as source, tables.database("target") as target:
+        target.run("TRUNCATE payments.ledger, payments.heap, payments.only")
+        target.run(ROWS)
+        target.run("INSERT INTO payments.only SELECT generate_series(1, 20)")
+        yield Sides(source, target, tables)
+        Changes(source, target, ["payments"]).drop()
+
+
+def test_rows_are_updated_inserted_and_deleted_until_both_sides_are_the_same(
+    sides: Sides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides.spoil()
+    sides.target.run("DELETE FROM payments.only WHERE id > 10")
+    assert sides.run(Asked(repair=True, yes=True))
+    said = capsys.readouterr().err
+    assert "written to the target: 12 inserted, 3 updated, 1 deleted" in said
+    assert sides.run()
+    last = verified(sides.target)
+    assert last is not None
+    assert last.clean
+
+
+def test_a_repair_of_all_tables_makes_the_last_comparison_clean(sides: Sides) -> None:
+    sides.spoil()
+    assert not sides.run()
+    assert verified(sides.target).clean is False  # type: ignore[union-attr]
+    assert sides.run(Asked(repair=True, yes=True))
+    assert verified(sides.target).clean  # type: ignore[union-attr]
+
+
+def test_a_row_that_came_right_by_itself_is_not_written(sides: Sides) -> None:
+    sides.spoil()
+    report = verify(sides.source, sides.target, ["payments"], options=NOW)
+    sides.target.run("UPDATE payments.ledger AS t SET note = E'it''s\\t\\\\n' || id, amount = id / 3.0 WHERE id = 250")
+    done = repairing.repair(sides.source, sides.target, report.rows, differences(report), lambda _line: None)
+    assert (done.inserted, done.updated, done.deleted, done.left) == (2, 2, 1, ())
+
+
+def test_a_row_is_written_as_the_source_has_it_now(sides: Sides) -> None:
+    sides.spoil()
+    report = verify(sides.source, sides.target, ["payments"], options=NOW)
+    sides.pair.administer("source", "UPDATE payments.ledger SET note = 'newer' WHERE id = 1",
+                          "DELETE FROM payments.ledger WHERE id = 2")  # fmt: skip
+    try:
+        done = repairing.repair(sides.source, sides.target, report.rows, differences(report), lambda _line: None)
+    finally:
+        sides.pair.administer("source", ROWS.replace("generate_series(1, 500)", "generate_series(2, 2)"),
+                              "UPDATE payments.ledger SET note = E'it''s\\t\\\\n1' WHERE id = 1")  # fmt: skip
+    assert (done.inserted, done.updated, done.deleted, done.left) == (1, 3, 1, ())
+    assert sides.target.run("SELECT note FROM payments.ledger WHERE id = 1") == [("newer",)]
+    assert sides.target.run("SELECT note FROM payments.ledger WHERE id = 2") == []
+
+
+def test_a_repair_that_is_ended_in_a_transaction_changes_whole_transactions_only(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def observe(moment: str, statement: str) -> None:
+        if moment == "before" and statement.startswith("INSERT INTO"):
+            raise Killed
+
+    monkeypatch.setattr(repairing, "ROWS_A_TRANSACTION", 2)
+    sides.spoil()
+    report = verify(sides.source, sides.target, ["payments"], options=NOW)
+    with sides.pair.database("target", observe=observe) as watched, pytest.raises(Killed):
+        repairing.repair(sides.source, watched, report.rows, differences(report), lambda _line: None)
+    again = verify(sides.source, sides.target, ["payments"], options=NOW)
+    assert differences(again) == differences(report)
+
+
+def test_a_table_without_a_key_is_not_repaired_and_still_differs(
+    sides: Sides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides.target.run("INSERT INTO payments.heap VALUES ('x')")
+    assert not sides.run(Asked(repair=True, yes=True))
+    assert "payments.heap differs" in capsys.readouterr().out
+
+
+def test_a_repair_asks_first(sides: Sides) -> None:
+    sides.spoil()
+    with pytest.raises(UsageError, match=r"Write 6 rows of payments.ledger in the target.*--yes is the answer yes"):
+        sides.run(Asked(repair=True))
+    assert sides.target.run("SELECT count(*) FROM payments.ledger") == [(499,)]
+
+
+def test_the_result_names_rows_and_columns_and_no_other_value(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:
+    sides.spoil()
+    assert not sides.run()
+    printed = capsys.readouterr()
+    assert "payments.ledger (b  , 1) differs in note, amount" in printed.out
+    assert "payments.ledger (zzz, 9999) is in the target alone" in printed.out
+    assert "not the same: 6 rows and 0 definitions differ of 3 tables, 520 rows" in printed.out
+    assert "payments.ledger: 500 rows in" in printed.err
+    assert "it's" not in printed.out + printed.err
+
+
+def test_keys_are_hidden_on_request(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:
+    sides.spoil()
+    sides.run(Asked(hide_keys=True))
+    sides.run(Asked(hide_keys=True, as_json=True))
+    printed = capsys.readouterr().out
+    assert "9999" not in printed
+    assert "payments.ledger (…) differs in note, amount" in printed
+    assert '"differing": 6' in printed
+
+
+def test_json_has_counts_digests_and_all_differences(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:
+    sides.spoil()
+    sides.run(Asked(as_json=True), Options(patience=0, tables=("payments.ledger",)))
+    found = json.loads(capsys.readouterr().out)
+    (ledger,) = found["tables"]
+    assert (found["clean"], found["whole"], found["hash"]) == (False, False, "hashtextextended")
+    assert ledger["rows"] == {"source": 500, "target": 499}
+    assert ledger["digest"]["source"] != ledger["digest"]["target"]
+    assert {"kind": "missing", "key": ["c  ", "2"], "columns": []} in ledger["differing"]
