@@ -6,6 +6,7 @@ What is asked:
     describing.py   records of CloudFormation as DMS describes them: filters, pages, markers
     tasks.py        the life of a task: ready, starting, running, stopping, stopped, failed; its events and progress
     connections.py  the tests of endpoints, which a task's start asks for
+    assessments.py  premigration assessments, started and described
     faults.py       the errors of the API by name
 
 What a task is told:

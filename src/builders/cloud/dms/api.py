@@ -15,7 +15,7 @@ from ministack.core import iam_actions, router
 from ministack.core.responses import error_response_json, json_response
 
 from builders.cloud.cloudformation import records
-from builders.cloud.dms import connections, describing, mappings, settings, tasks
+from builders.cloud.dms import assessments, connections, describing, mappings, settings, tasks
 from builders.cloud.dms.connections import ENDPOINT
 from builders.cloud.dms.faults import Fault
 from builders.cloud.dms.tasks import TYPE
@@ -69,13 +69,17 @@ def install() -> None:
     app.SERVICE_HANDLERS["dms"] = _handle
     iam_actions.SERVICE_TO_IAM_NAMESPACE["dms"] = "dms"
     state.keep(
-        "dms", {"tasks": tasks._tasks, **connections.stores()}, tasks.Task, connections.Connection, take_up=_take_up
+        "dms",
+        {"tasks": tasks._tasks, **connections.stores(), **assessments.stores()},
+        *(tasks.Task, connections.Connection, assessments.Run),
+        take_up=_take_up,
     )
 
 
 def _take_up() -> None:
     tasks.take_up()
     connections.take_up()
+    assessments.take_up()
 
 
 async def _handle(_method: str, _path: str, headers: Mapping[str, str], body: bytes, _query: Json) -> Json:
@@ -149,5 +153,8 @@ _ACTIONS: dict[str, Callable[[Request], Answer]] = {
     "TestConnection": _test,
     "DescribeTableStatistics": _table_statistics,
     "ListTagsForResource": _tags,
+    "StartReplicationTaskAssessmentRun": assessments.start,
+    "DeleteReplicationTaskAssessmentRun": assessments.delete,
+    "DescribeApplicableIndividualAssessments": assessments.applicable,
     **{name: functools.partial(describing.answer, each) for name, each in describing.LISTINGS.items()},
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders.cloud.cloudformation import records
-from builders.cloud.dms import connections, tasks
+from builders.cloud.dms import assessments, connections, tasks
 from builders.cloud.dms.faults import invalid, not_found
 from builders.cloud.internals import ec2
 from builders.cloud.server import pages
@@ -212,6 +212,12 @@ LISTINGS = {
         "Replication subnet groups",
         _records(_SUBNET_GROUP, _subnet_group),
         {"replication-subnet-group-id": "ReplicationSubnetGroupIdentifier"},
+    ),
+    "DescribeReplicationTaskAssessmentRuns": Listing(
+        "ReplicationTaskAssessmentRuns", "Assessment runs", assessments.runs, assessments.FILTERS
+    ),
+    "DescribeReplicationTaskIndividualAssessments": Listing(
+        "ReplicationTaskIndividualAssessments", "Assessments", assessments.individual, assessments.FILTERS
     ),
     "DescribeConnections": Listing(
         "Connections",

@@ -164,16 +164,17 @@ def _may_read(identifier: str, role_arn: str) -> None:
         raise Unusable(f"The access role {role_arn} does not exist, or does not trust {principal}")
     _, secret = secretsmanager.find(identifier)
     arn = secret["ARN"] if secret else identifier
-    _check(name, account, "secretsmanager:GetSecretValue", arn, {})
+    check_role(name, account, "secretsmanager:GetSecretValue", arn, {})
     key = kms.find_key(secret["KmsKeyId"]) if secret and secret.get("KmsKeyId") else None
     if key:
-        _check(name, account, "kms:Decrypt", key["Arn"], {
+        check_role(name, account, "kms:Decrypt", key["Arn"], {
             "kms:viaservice": f"secretsmanager.{get_region()}.amazonaws.com", "kms:calleraccount": account,
             "kms:encryptioncontext:secretarn": arn,
         })  # fmt: skip
 
 
-def _check(role: str, account: str, action: str, resource: str, context: Mapping[str, str]) -> None:
+def check_role(role: str, account: str, action: str, resource: str, context: Mapping[str, str]) -> None:
+    """Ask whether DMS may do something as a role. Raises `Unusable` where it may not."""
     caller = f"arn:aws:sts::{account}:assumed-role/{role}/dms-session"
     asked = iam_evaluator.EvalContext(
         principal_arn=caller, principal_type="AssumedRole", principal_account=account, action=action,
