@@ -143,3 +143,19 @@ CREATE PUBLICATION everything FOR TABLE harmless;
 CREATE SUBSCRIPTION of_another CONNECTION 'dbname=nowhere' PUBLICATION theirs WITH (connect = false);
 CREATE FUNCTION city_is_there(int) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM odd.city WHERE id = $1)';
 CREATE TABLE visits (id int PRIMARY KEY, city int, CONSTRAINT city_is_there CHECK (odd.city_is_there(city)));
+
+CREATE TABLE documents (id int PRIMARY KEY, deed xml, raw json);
+CREATE TABLE numbers (id int PRIMARY KEY, measure double precision, late timestamptz);
+INSERT INTO numbers SELECT n, 'NaN', '20000-01-01' FROM generate_series(1, 100) AS n;
+ANALYZE numbers;
+CREATE SEQUENCE other.counter;
+CREATE FUNCTION other.helper(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE TABLE leans_outside (id int PRIMARY KEY DEFAULT nextval('other.counter'), n int);
+CREATE INDEX leaning ON leans_outside (other.helper(n));
+CREATE VIEW looks_outside AS SELECT id FROM other.referred;
+CREATE FUNCTION doubled(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2 * $1';
+CREATE FUNCTION safely_doubled(int) RETURNS int LANGUAGE sql IMMUTABLE SET search_path = odd AS 'SELECT 2 * $1';
+CREATE TABLE doubles (id int PRIMARY KEY, n int, CHECK (odd.doubled(n) > 0), CHECK (odd.safely_doubled(n) > 0));
+CREATE TABLE parent_of_codes (id int PRIMARY KEY, code varchar(5) UNIQUE);
+CREATE TABLE child_of_codes (id int PRIMARY KEY, code varchar(5) CONSTRAINT of_code REFERENCES parent_of_codes (code)
+    ON UPDATE CASCADE);

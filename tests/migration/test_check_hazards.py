@@ -21,6 +21,15 @@ OF_EVERY_TABLE_IN_THE_FILE = {"owner-superuser:postgres"}
 """The file is run by a superuser, so all is his."""
 
 EXPECTED = """
+dependency-outside:odd.leans_outside
+dependency-outside:odd.looks_outside
+document:odd.documents.deed
+document:odd.documents.raw
+foreign-key-actions:odd.child_of_codes.of_code
+function-search-path:odd.city_is_there(integer)
+function-search-path:odd.doubled(integer)
+infinite-time:odd.numbers.late
+odd-number:odd.numbers.measure
 cast:integer AS odd.mood
 char-unbounded:odd.types.open
 check-function:odd.visits.city_is_there
@@ -129,7 +138,8 @@ unique-nulls-large:odd.odd_indexes.nulls_once
 unlogged:odd.scratch
 varchar-unbounded:odd.types.text
 """
-OF_THE_SERVER = ("two-phase", "sessions-not-seen", "right", "setting-of-role", "slot-of-others", "long-transaction")
+OF_THE_SERVER = ("two-phase", "sessions-not-seen", "right", "setting-of-role", "slot-of-others",
+                 "slot-not-read", "long-transaction")  # fmt: skip
 """Other tests share the server, and have their own tests below."""
 
 

@@ -52,6 +52,7 @@ class PhaseOfTest:
     outputs: Mapping[str, str] = {}
     source_user = "ferry_source"
     fallback_user = ""
+    plugin = "test-decoding"
 
     def __init__(self, both: Pair, *, has_target: bool = True) -> None:
         self._both = both

@@ -140,6 +140,11 @@ def test_a_replication_instance_that_is_too_old_for_the_source_blocks(both: Pair
     assert [each.id for each in seen] == (["source-version"] if needed else [])
 
 
+@pytest.mark.parametrize(("plugin", "kinds"), [("test-decoding", []), ("pglogical", ["plugin"])])
+def test_a_plugin_that_is_not_installed_blocks(both: Pair, plugin: str, kinds: list[str]) -> None:
+    assert [each.id for each in checked(both, plugin=plugin).open] == kinds
+
+
 def test_a_target_that_is_older_than_the_source_blocks(both: Pair) -> None:
     (older,) = found(checked(both, target_major=11), "target-version")
     assert older.severity is Severity.BLOCKS

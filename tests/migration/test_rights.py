@@ -20,6 +20,7 @@ def both(pair: Callable[..., Pair]) -> Iterator[Pair]:
     made = pair("CREATE SCHEMA payments", 'CREATE TABLE payments."Order Items" (id serial PRIMARY KEY)')
     made.administer(
         "source",
+        'ALTER TABLE payments."Order Items" ENABLE ROW LEVEL SECURITY',
         f"CREATE ROLE {READER} LOGIN",
         f"CREATE ROLE {WRITER} LOGIN",
         f"REVOKE CONNECT ON DATABASE {made.name} FROM PUBLIC",

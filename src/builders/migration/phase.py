@@ -167,6 +167,11 @@ class Phase:
         """The user by whom DMS reads the source."""
         return str(self._secret(_secret_of(self._endpoint("source")))["username"])
 
+    @property
+    def plugin(self) -> str:
+        """The plug-in by which DMS decodes the log of the source."""
+        return str(self._endpoint("source").get("PostgreSQLSettings", {}).get("PluginName", ""))
+
     @functools.cached_property
     def fallback_user(self) -> str:
         """The user by whom DMS writes to the source on the way back; empty where there is no way back."""

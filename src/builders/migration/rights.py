@@ -160,6 +160,13 @@ SOURCE_WRITER: Sequence[Right] = (
             f"has_table_privilege(%(user)s, c.oid, '{each}')" for each in ("SELECT", "INSERT", "UPDATE", "DELETE"))),
     ),
     Right(
+        "bypass-row-security", "fallback", "write to tables with row-level security; a superuser sets it",
+        "ALTER ROLE {on} BYPASSRLS",
+        "SELECT quote_ident(rolname), '' FROM pg_roles WHERE rolname = %(user)s AND NOT (rolbypassrls OR rolsuper) "
+        "AND EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = ANY (%(schemas)s) AND c.relrowsecurity)",
+    ),
+    Right(
         "replica", "fallback", "write past triggers, foreign keys and the fence; a superuser sets it",
         "ALTER ROLE {on} SET session_replication_role = replica",
         "SELECT quote_ident(rolname), '' FROM pg_roles WHERE rolname = %(user)s AND NOT EXISTS ("

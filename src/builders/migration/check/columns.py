@@ -75,6 +75,15 @@ _COLUMN = "name AS object, table_name, column_name, nspname, relname, attname, t
 _names = ", ".join(f"'{name}'" for name in LOST)
 _others = ", ".join(f"'{name}'" for name in (*CARRIED, *LOST, *OF_THE_SYSTEM))
 
+
+def _sampled(types: str, pattern: str) -> str:
+    """The query of columns whose statistics show values of a form: the catalogs know a sample, --measure all."""
+    return f"""SELECT {_COLUMN.replace("name AS", "c.name AS").replace("attname, type", "c.attname, type")}
+      FROM carried c JOIN pg_stats s ON s.schemaname = c.nspname AND s.tablename = c.relname AND s.attname = c.attname
+      WHERE c.generated = '' AND c.base_name IN ({types})
+        AND concat(s.most_common_vals::text, s.histogram_bounds::text) ~ '{pattern}'"""
+
+
 _TYPES = (
     Hazard(
         "type-lost", Severity.LOSES, "A column has a type that DMS does not carry", _fate, _as_text, TYPES_PAGE,
@@ -165,16 +174,25 @@ _TYPES = (
         WHERE generated = '' AND base_name = 'money'""",
     ),
     Hazard(
-        "infinite-time", Severity.LOSES, "A date or time is infinite, or before Christ",
-        "the statistics show such values: DMS cuts infinity to 9999-12-31 23:59:59 and 4713-01-01 BC",
+        "document", Severity.NOTE, "A column is XML or JSON",
+        "the guide lists {type} as partially migrated: small documents arrive, very large ones may fail",
+        "let `migrate-database verify` compare it; --measure reads the largest", TYPES_PAGE,
+        f"SELECT {_COLUMN} FROM carried WHERE generated = '' AND base_name IN ('xml', 'json')",
+    ),
+    Hazard(
+        "infinite-time", Severity.LOSES, "A date or time is infinite, before Christ, or after the year 9999",
+        "there are such values: DMS cuts infinity to 9999-12-31 23:59:59 and 4713-01-01 BC",
         "UPDATE {table_name} SET {column_name} = NULL WHERE NOT isfinite({column_name}); -- or another value "
         "that means "
         "it",
         'DMS user guide, "Migrating from PostgreSQL to PostgreSQL", TIMESTAMP',
-        f"""SELECT {_COLUMN} FROM carried c JOIN pg_stats s ON s.schemaname = c.nspname AND s.tablename = c.relname
-          AND s.attname = c.attname WHERE c.generated = '' AND c.base_name IN ('date', 'timestamp', 'timestamptz')
-          AND concat(s.most_common_vals::text, s.histogram_bounds::text) ~ '(infinity| BC)'""".replace(
-            "name AS", "c.name AS").replace("attname, type", "c.attname, type"),
+        _sampled("'date', 'timestamp', 'timestamptz'", "(infinity| BC|[0-9]{5,}-)"),
+    ),
+    Hazard(
+        "odd-number", Severity.LOSES, "A number is NaN or infinite",
+        "there are such values, and the guide does not say that they arrive",
+        "UPDATE {table_name} SET {column_name} = NULL WHERE {column_name} IN ('NaN', 'Infinity', '-Infinity');",
+        TYPES_PAGE, _sampled("'float4', 'float8', 'numeric'", "(NaN|Infinity)"),
     ),
 )  # fmt: skip
 
@@ -238,7 +256,7 @@ _VALUES = (
         "identity-always", Severity.STEP, "An identity column is GENERATED ALWAYS",
         "it refuses the values of the source's changes (428C9)",
         "`schema` makes it BY DEFAULT on the target, and the cut-over ALWAYS again", 'PostgreSQL, "CREATE TABLE"',
-        f"SELECT {_COLUMN} FROM carried WHERE attidentity = 'a' AND attinhcount = 0",
+        f"SELECT {_COLUMN} FROM carried WHERE attidentity = 'a' AND relkind = 'r'",
     ),
     Hazard(
         "collation-nondeterministic", Severity.NOTE, "A column has a nondeterministic collation",

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
+from psycopg import sql
+
+from builders.errors import MigrationError
 from builders.migration.check.hazards import Finding, Hazard, Severity, finding
 from builders.migration.databases import Database
 
@@ -107,7 +110,6 @@ NEVER: Collection[str] = frozenset(
     [
         "adminpack",
         "file_fdw",
-        "old_snapshot",
         "pg_surgery",
         "xml2",
         "plperlu",
@@ -208,10 +210,24 @@ DATA = Hazard(
     'Configuration Tables"',
 )  # fmt: skip
 
-HAZARDS: Sequence[Hazard] = (MISSING, UNKNOWN, OLDER, PRELOADED, DATA)
+TRUNCATE = Hazard(
+    "truncate-statement", Severity.LOSES, "Somebody empties tables by TRUNCATE",
+    "pg_stat_statements has seen it {calls} times: DMS carries no TRUNCATE, and the task stops at it, or the "
+    "target keeps "
+    "the rows",
+    "let it be a DELETE while the phase runs; then accept this",
+    'DMS user guide, "Limitations on using a PostgreSQL database as a DMS source"',
+)  # fmt: skip
+HAZARDS: Sequence[Hazard] = (TRUNCATE, MISSING, UNKNOWN, OLDER, PRELOADED, DATA)
 
 _INSTALLED = "SELECT extname::text, extversion FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY extname"
 _AVAILABLE = "SELECT name::text, default_version FROM pg_available_extensions"
+_STATEMENTS = "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = %s"
+_TRUNCATE = """
+SELECT regexp_replace(query, '[[:space:]]+', ' ', 'g'), sum(calls)::int8 FROM {}.pg_stat_statements
+WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query ~* '^[[:space:]]*truncate'
+GROUP BY 1
+"""
 _DATA = """
 SELECT e.extname::text, c.oid::regclass::text FROM pg_extension e, unnest(e.extconfig) AS t
 JOIN pg_class c ON c.oid = t AND c.relkind = 'r'
@@ -249,7 +265,19 @@ def check(source: Database, target: Database | None, major: int) -> list[Finding
             if name in _PRELOADED and name != "orafce":
                 found.append(finding(PRELOADED, row))
     found += [finding(DATA, {"object": table, "extension": name}) for name, table in source.run(_DATA)]
-    return found
+    return found + _truncated(source)
+
+
+def _truncated(source: Database) -> list[Finding]:
+    """What pg_stat_statements has seen, where it is installed, loaded, and lets this user look."""
+    schema = source.value(_STATEMENTS, ("pg_stat_statements",))
+    if not schema:
+        return []
+    try:
+        seen = source.run(sql.SQL(_TRUNCATE).format(sql.Identifier(schema)))
+    except MigrationError:
+        return []
+    return [finding(TRUNCATE, {"object": statement, "calls": calls}) for statement, calls in seen]
 
 
 def _numbers(version: str) -> list[int]:

@@ -19,6 +19,8 @@ from builders.migration.databases import Database
 
 DIGITS = 28
 """Digits of a number without precision that changes keep."""
+NOT_A_NUMBER = 9999
+"""Stands for the digits of NaN and infinity: more than a number can have."""
 VARCHAR_BYTES = 10 << 20
 """unboundedVarcharMaxSize of the layer's endpoint."""
 LIMIT_KIB = 102400
@@ -37,12 +39,14 @@ TOO_LONG = Hazard(
 )  # fmt: skip
 HAZARDS: Sequence[Hazard] = (LARGEST, TOO_LONG)
 
-_INFINITE = next(hazard for hazard in OF_COLUMNS if hazard.id == "infinite-time")
+_TIMES, _FLOATS = ("date", "timestamp", "timestamptz"), ("float4", "float8")
+_ODD = {hazard.id: hazard for hazard in OF_COLUMNS if hazard.id in ("infinite-time", "odd-number")}
 
 _COLUMNS = """
 SELECT table_name, nspname, relname, attname, name, column_name, type, base_name, typmod, large
 FROM carried WHERE relkind = 'r' AND generated = ''
-  AND (large OR (base_name = 'numeric' AND typmod = -1) OR base_name IN ('date', 'timestamp', 'timestamptz'))
+  AND (large OR (base_name = 'numeric' AND typmod = -1) OR base_name IN ('date', 'timestamp', 'timestamptz',
+  'float4', 'float8'))
 ORDER BY table_name, attnum
 """
 
@@ -73,7 +77,7 @@ def measure(source: Database, parameters: Mapping[str, Any], found: Sequence[Fin
         (row,) = source.run(query)
         values |= {column["object"]: int(value or 0) for column, value in zip(columns, row, strict=True)}
     every = [column for columns in of_tables.values() for column in columns]
-    return [_with_digits(each, values) for each in found if each.id != "infinite-time"] + _more(every, values)
+    return [_with_digits(each, values) for each in found if each.id not in _ODD] + _more(every, values)
 
 
 def _asked(column: Mapping[str, Any]) -> sql.Composable:
@@ -83,10 +87,12 @@ def _asked(column: Mapping[str, Any]) -> sql.Composable:
         form = "max(octet_length({}))" if column["base_name"] == "bytea" else "max(octet_length({}::text))"
     elif column["base_name"] == "numeric":
         # Digits, or more than there can be for NaN and infinity, whose text has none.
-        digits = "coalesce(nullif(length(regexp_replace(abs({0})::text, '[^0-9]', '', 'g')), 0), 9999)"
+        digits = f"coalesce(nullif(length(regexp_replace(abs({{0}})::text, '[^0-9]', '', 'g')), 0), {NOT_A_NUMBER})"
         form = f"max(CASE WHEN {{0}} IS NOT NULL THEN {digits} END)"
+    elif column["base_name"] in _FLOATS:
+        form = "count(*) FILTER (WHERE {0} IN ('NaN', 'Infinity', '-Infinity'))"
     else:
-        form = "count(*) FILTER (WHERE NOT isfinite({0}) OR {0} < '0001-01-01')"
+        form = "count(*) FILTER (WHERE NOT isfinite({0}) OR {0} < '0001-01-01' OR {0} >= '10000-01-01')"
     return sql.SQL(form).format(sql.Identifier(column["attname"]))
 
 
@@ -107,8 +113,10 @@ def _more(columns: Sequence[Mapping[str, Any]], values: Mapping[str, int]) -> li
     found: list[Finding] = []
     for column in columns:
         value = values[column["object"]]
-        if column["base_name"] in ("date", "timestamp", "timestamptz") and value:
-            found.append(finding(_INFINITE, column))
+        if column["base_name"] in _TIMES and value:
+            found.append(finding(_ODD["infinite-time"], column))
+        if (column["base_name"] in _FLOATS and value) or (column["base_name"] == "numeric" and value == NOT_A_NUMBER):
+            found.append(finding(_ODD["odd-number"], column))
         if not column["large"] or not value:
             continue
         memory = 3 * value // 1024 + 1

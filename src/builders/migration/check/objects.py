@@ -266,6 +266,52 @@ _DATABASE = (
           AND plugin NOT IN ('test_decoding', 'pglogical_output')""",
     ),
     Hazard(
+        "slot-not-read", Severity.NOTE, "Nobody reads a replication slot",
+        "the slot {object} keeps {kept} of log until somebody reads or drops it; a stopped task's slot is such a one",
+        "SELECT pg_drop_replication_slot({name}); -- if it is not the task's", 'PostgreSQL, "Replication Slots"',
+        r"""SELECT quote_ident(slot_name) AS object, quote_literal(slot_name) AS name, CASE WHEN pg_is_in_recovery()
+            THEN 'some' ELSE pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) END AS kept
+        FROM pg_replication_slots WHERE NOT active AND slot_name NOT LIKE 'stackferry\_%%'""",
+    ),
+    Hazard(
+        "dependency-outside", Severity.BLOCKS, "A table or view uses an object of a schema that is not carried",
+        "{other} is outside of the task's schemas: the restore of {object} fails, or its {what} does",
+        "name the schema in SchemaName2 to SchemaName5, or move {other} into a schema that is carried",
+        'PostgreSQL, "pg_dump", --schema',
+        f"""WITH outside AS (
+          SELECT 'pg_class'::regclass AS class, c.oid, c.oid::regclass::text AS name, c.relnamespace AS schema
+          FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+            AND {not_of_an_extension("pg_class", "c.oid")}
+          UNION ALL SELECT 'pg_proc'::regclass, p.oid, p.oid::regprocedure::text, p.pronamespace FROM pg_proc p
+          WHERE {not_of_an_extension("pg_proc", "p.oid")}
+        ), owners AS (
+          SELECT 'pg_attrdef'::regclass AS class, oid, adrelid AS relation, 'default' AS what FROM pg_attrdef
+          UNION ALL SELECT 'pg_rewrite'::regclass, oid, ev_class, 'query' FROM pg_rewrite
+          UNION ALL SELECT 'pg_constraint'::regclass, oid, conrelid, 'check' FROM pg_constraint WHERE contype = 'c'
+          UNION ALL SELECT 'pg_trigger'::regclass, oid, tgrelid, 'trigger' FROM pg_trigger WHERE NOT tgisinternal
+          UNION ALL SELECT 'pg_class'::regclass, indexrelid, indrelid, 'index' FROM pg_index
+        )
+        SELECT DISTINCT quote_ident(n.nspname) || '.' || quote_ident(r.relname) AS object, x.name AS other, w.what
+        FROM pg_depend d JOIN owners w ON w.class = d.classid AND w.oid = d.objid
+        JOIN pg_class r ON r.oid = w.relation JOIN pg_namespace n ON n.oid = r.relnamespace
+        JOIN outside x ON x.class = d.refclassid AND x.oid = d.refobjid JOIN pg_namespace m ON m.oid = x.schema
+        WHERE n.nspname = ANY (%(schemas)s) AND NOT m.nspname = ANY (%(schemas)s) AND m.nspname !~ '^pg_'
+          AND m.nspname NOT IN ('information_schema', 'stackferry')""",
+    ),
+    Hazard(
+        "function-search-path", Severity.NOTE, "An index or CHECK calls a function that has no search_path",
+        "definitions are restored with an empty search_path: names without a schema in {object} are not found then",
+        "ALTER FUNCTION {object} SET search_path = {schema}, pg_temp;", 'PostgreSQL, "pg_dump", Notes',
+        f"""SELECT DISTINCT p.oid::regprocedure::text AS object, quote_ident(n.nspname) AS schema
+        FROM pg_depend d JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+        JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+        WHERE n.nspname = ANY (%(schemas)s) AND {not_of_an_extension("pg_proc", "p.oid")}
+          AND l.lanname IN ('sql', 'plpgsql') AND NOT coalesce(p.proconfig::text, '') LIKE '%%search_path=%%'
+          AND ((d.classid = 'pg_class'::regclass AND d.objid IN (SELECT indexrelid FROM pg_index))
+            OR (d.classid = 'pg_constraint'::regclass AND d.objid IN (
+              SELECT oid FROM pg_constraint WHERE contype = 'c')))""",
+    ),
+    Hazard(
         "schema-not-carried", Severity.NOTE, "A schema is not in the task",
         "{count} tables of it stay behind", "SchemaName1 to SchemaName5 name what is carried", "docs/migration.md",
         f"""SELECT quote_ident(n.nspname) AS object, count(*) AS count

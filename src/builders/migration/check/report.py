@@ -49,6 +49,8 @@ class Options:
     task_has_slot: bool = False
     """The task has run, so its slot is among those in use."""
     instance: sizes.Instance = sizes.Instance()  # noqa: RUF009 frozen
+    plugin: str = ""
+    """The plug-in of DMS's source endpoint, in the API's words."""
     dms_user: str = ""
     """The user by whom DMS reads the source; empty for the one who is logged in."""
     fallback_user: str = ""
@@ -105,6 +107,7 @@ def check(source: Database, target: Database | None, options: Options, why_no_ta
         found += _ask(target, server.TARGET, parameters)
     elif why_no_target:
         found.append(finding(NOT_READ, {"object": "target", "why": why_no_target}))
+    found += server.plugin(source, options.plugin)
     found += server.versions(source, target, major, options.instance.dms_version)
     found += extensions.check(source, target, major)
     found += _rights(source, target, options)

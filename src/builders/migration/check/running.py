@@ -92,6 +92,7 @@ def options_of(phase: Phase, wishes: Wishes) -> Options:
         target_major=wishes.target_major,
         task_has_slot=task.has_run,
         instance=_instance(phase, task.instance_arn),
+        plugin=phase.plugin,
         dms_user=phase.source_user,
         fallback_user=phase.fallback_user,
         line_mbit=wishes.line_mbit,

@@ -219,12 +219,26 @@ COLLATION = Hazard(
     'PostgreSQL, "Locale Support"',
 )  # fmt: skip
 
-HAZARDS: Sequence[Hazard] = (*SOURCE, *TARGET, VERSION, TARGET_VERSION, COLLATION)
+PLUGIN = Hazard(
+    "plugin", Severity.BLOCKS, "The plug-in of the source endpoint is not installed",
+    "SourcePlugin is {object}, and the source has no extension of that name",
+    "shared_preload_libraries = 'pglogical', a restart, and CREATE EXTENSION pglogical; or SourcePlugin=test-decoding",
+    f"{ASSESSMENTS}, postgres-check-pglogical",
+)  # fmt: skip
+
+HAZARDS: Sequence[Hazard] = (*SOURCE, *TARGET, VERSION, TARGET_VERSION, COLLATION, PLUGIN)
 
 _LOCALE = """
 SELECT coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', datcollate) || '/' || datctype
 FROM pg_database d WHERE datname = current_database()
 """
+
+
+def plugin(source: Database, name: str) -> list[Finding]:
+    """Look for the plug-in of an extension; test_decoding is none, and its library is not to be seen by SQL."""
+    if name != "pglogical" or source.value("SELECT 1 FROM pg_extension WHERE extname = 'pglogical'"):
+        return []
+    return [finding(PLUGIN, {"object": name})]
 
 
 def versions(source: Database, target: Database | None, target_major: int, dms: str) -> list[Finding]:

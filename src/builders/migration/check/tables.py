@@ -102,9 +102,10 @@ _KEYS = (
         SOURCE_LIMITS,
         """SELECT t.name || '.' || quote_ident(c.conname) AS object, c.confrelid::regclass::text AS referenced,
           pg_get_constraintdef(c.oid) AS definition
-        FROM chosen t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype = 'f' AND c.confupdtype IN ('c',
-        'n', 'd')
-        WHERE c.conparentid = 0""",
+        FROM chosen t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype = 'f'
+          AND c.confupdtype IN ('c', 'n', 'd')
+        WHERE c.conparentid = 0 AND (EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = c.conindid AND i.indisprimary)
+          OR EXISTS (SELECT FROM keys k WHERE k.indrelid = c.conrelid AND k.numbers && c.conkey))""",
     ),
 )  # fmt: skip
 
