@@ -155,6 +155,16 @@ STILL_WRONG = {
         secretsmanager._create_secret({"Name": "n", "SecretString": "x"})
         wrong = secretsmanager._put_resource_policy({"SecretId": "n", "ResourcePolicy": "no JSON"})[0] == 200
     """,
+    "cloudwatch._alarm_record": """
+        from ministack.services.cloudformation import provisioners
+        query = {"Id": "m", "Expression": "1"}
+        properties = {"Metrics": [query], "Threshold": 1, "ComparisonOperator": "GreaterThanThreshold"}
+        try:
+            provisioners._cw_metric_alarm_record("a", {**properties, "EvaluationPeriods": 1})
+            wrong = False
+        except ValueError:
+            wrong = True
+    """,
     "cloudwatch._filter_log_events": """
         import inspect
         from ministack.services import cloudwatch_logs
@@ -201,6 +211,10 @@ STILL_WRONG = {
     "cloudformation.parsing._apply_transforms": """
         import importlib.util
         wrong = importlib.util.find_spec("samtranslator") is None
+    """,
+    "cloudformation.stacks._tag_map": """
+        from ministack.services.cloudformation import provisioners
+        wrong = provisioners._tag_map([{"Key": "loud", "Value": True}]) != {"loud": "true"}
     """,
     "cloudformation.stacks._with_stack_tags": """
         from ministack.services.cloudformation import provisioners

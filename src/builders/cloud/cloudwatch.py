@@ -107,6 +107,19 @@ def check_log_group(properties: Mapping[str, Json], physical_id: str | None) -> 
 
 
 @patch(
+    "ministack.services.cloudformation.provisioners._cw_metric_alarm_record",
+    why="alarms over metric math and anomaly bands cannot be made; here they keep their state",
+)
+def _alarm_record(original: Any, name: str, properties: Mapping[str, Json]) -> Json:
+    metrics = properties.get("Metrics")
+    if not metrics:
+        return original(name, properties)
+    plain = {"MetricName": "-", "Namespace": "-", "Threshold": 0, **properties, "Metrics": None}
+    record = original(name, plain)
+    return {**record, "MetricName": None, "Namespace": None, "Statistic": None, "Metrics": metrics}
+
+
+@patch(
     "ministack.services.cloudwatch_logs._filter_log_events",
     why="what is past a limit cannot be asked for: no nextToken is given, and none is taken",
 )

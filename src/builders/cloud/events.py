@@ -1,7 +1,8 @@
-"""Refusals of EventBridge, its scheduler, and SQS: schedules, targets, queues.
+"""Refusals of EventBridge, its scheduler, SQS and SNS: schedules, targets, queues, topics and their subscriptions.
 
 Sources: EventBridge user guide, "Setting a schedule pattern for scheduled rules"; EventBridge Scheduler user guide,
-"Schedule types"; EventBridge API reference, PutRule and PutTargets; SQS API reference, CreateQueue.
+"Schedule types"; EventBridge API reference, PutRule and PutTargets; SQS API reference, CreateQueue; SNS API
+reference, CreateTopic and Subscribe.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import json
 import re
 from collections.abc import Mapping
 
-from builders.cloud.internals import sqs
+from ministack.core.responses import get_account_id, get_region
+
+from builders.cloud.internals import sns, sqs
 from builders.resource_types import Json
 
 Properties = Mapping[str, Json]
@@ -150,6 +153,50 @@ def _check_redrive(policy: Properties, fifo: bool) -> None:
         raise _of_queue(f"{shown}Dead letter target does not exist.")
     if arn.endswith(_FIFO) != fifo:
         raise _of_queue(f"{shown}Dead-letter queue must be same type of queue as the source.")
+
+
+# {protocol of a subscription: the form of its endpoint}
+_ENDPOINTS = {
+    "email": r"[^@\s]+@[^@\s]+", "email-json": r"[^@\s]+@[^@\s]+", "firehose": r"arn:aws[\w-]*:firehose:.+",
+    "http": r"http://.+", "https": r"https://.+", "lambda": r"arn:aws[\w-]*:lambda:.+", "sms": r"\+?[\d\s()-]+",
+    "sqs": r"arn:aws[\w-]*:sqs:.+", "application": r"arn:aws[\w-]*:sns:.+",
+}  # fmt: skip
+
+
+def check_topic(properties: Properties, _physical_id: str | None) -> None:
+    """Refuse a name of the other kind of topic, and subscriptions that cannot be."""
+    name, fifo = properties.get("TopicName"), properties.get("FifoTopic") is True
+    if name and fifo != str(name).endswith(_FIFO):
+        raise _of_topic("Invalid parameter: Topic Name")
+    if properties.get("ContentBasedDeduplication") and not fifo:
+        raise _of_topic(
+            "Invalid parameter: Attributes Reason: Content-based deduplication can only be set for FIFO topics"
+        )
+    for each in properties.get("Subscription") or ():
+        _check_endpoint(str(each["Protocol"]), str(each["Endpoint"]))
+
+
+def check_subscription(properties: Properties, _physical_id: str | None) -> None:
+    """Refuse a subscription to a topic that is not there, and an endpoint that does not fit the protocol."""
+    arn = str(properties["TopicArn"])
+    if not re.fullmatch(r"arn:aws[\w-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+", arn):
+        raise _of_topic("Invalid parameter: TopicArn")
+    here = arn.split(":")[3:5] == [str(get_region()), str(get_account_id())]
+    if here and arn not in sns.topics:
+        raise _of_topic("Topic does not exist", 404)
+    _check_endpoint(str(properties["Protocol"]), str(properties.get("Endpoint") or ""))
+
+
+def _check_endpoint(protocol: str, endpoint: str) -> None:
+    form = _ENDPOINTS.get(protocol)
+    if form is None:
+        raise _of_topic(f"Invalid parameter: Amazon SNS does not support this protocol string: {protocol}")
+    if not re.fullmatch(form, endpoint):
+        raise _of_topic(f"Invalid parameter: {protocol.upper()} endpoint {endpoint}")
+
+
+def _of_topic(sentence: str, status: int = 400) -> ValueError:
+    return ValueError(f"{sentence} (Service: Sns, Status Code: {status})")
 
 
 def _of_queue(sentence: str) -> ValueError:

@@ -89,6 +89,7 @@ def check_function(properties: Mapping[str, Json], physical_id: str | None) -> N
     name = properties.get("FunctionName")
     if name and physical_id is None and name in lambda_.functions:
         raise ValueError(f"Function already exist: {name} (Service: Lambda, Status Code: 409)")
+    _check_configuration(properties)
     _check_runtime(str(properties.get("Runtime") or ""), "create-block" if physical_id is None else "update-block")
     arn = str(properties["Role"])
     role = iam.roles.get(arn.rsplit("/", 1)[-1])
@@ -102,6 +103,48 @@ def check_function(properties: Mapping[str, Json], physical_id: str | None) -> N
             "The provided execution role does not have permissions to call CreateNetworkInterface on EC2 (Service: "
             "Lambda, Status Code: 400)"
         )
+
+
+_LONGEST_SECONDS = 900
+_MEMORY_MB = (128, 10_240)
+# Lambda developer guide, "Using Lambda environment variables", reserved environment variables that cannot be set.
+_RESERVED = frozenset(
+    """
+    _HANDLER _X_AMZN_TRACE_ID AWS_DEFAULT_REGION AWS_REGION AWS_EXECUTION_ENV AWS_LAMBDA_FUNCTION_NAME
+    AWS_LAMBDA_FUNCTION_MEMORY_SIZE AWS_LAMBDA_FUNCTION_VERSION AWS_LAMBDA_INITIALIZATION_TYPE
+    AWS_LAMBDA_LOG_GROUP_NAME AWS_LAMBDA_LOG_STREAM_NAME AWS_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+    AWS_SESSION_TOKEN AWS_LAMBDA_RUNTIME_API LAMBDA_TASK_ROOT LAMBDA_RUNTIME_DIR
+    """.split()  # noqa: SIM905
+)
+
+
+def _check_configuration(properties: Mapping[str, Json]) -> None:
+    """Refuse numbers out of bounds, a package without a runtime, and variables that Lambda sets itself."""
+    timeout, memory = properties.get("Timeout"), properties.get("MemorySize")
+    if timeout is not None and not 1 <= int(timeout) <= _LONGEST_SECONDS:
+        raise _of_lambda(
+            f"1 validation error detected: Value '{timeout}' at 'timeout' failed to satisfy constraint: Member must "
+            f"have value less than or equal to {_LONGEST_SECONDS}"
+        )
+    if memory is not None and not _MEMORY_MB[0] <= int(memory) <= _MEMORY_MB[1]:
+        raise _of_lambda(
+            f"1 validation error detected: Value '{memory}' at 'memorySize' failed to satisfy constraint: Member must "
+            f"have value between {_MEMORY_MB[0]} and {_MEMORY_MB[1]}"
+        )
+    is_image = properties.get("PackageType") == "Image" or (properties.get("Code") or {}).get("ImageUri")
+    if not is_image and not (properties.get("Runtime") and properties.get("Handler")):
+        raise _of_lambda("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+    reserved = sorted(_RESERVED & set((properties.get("Environment") or {}).get("Variables") or {}))
+    if reserved:
+        raise _of_lambda(
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            "provided contains reserved keys that are currently not supported for modification. Reserved keys used in "
+            f"this request: {', '.join(reserved)}"
+        )
+
+
+def _of_lambda(sentence: str) -> ValueError:
+    return ValueError(f"{sentence} (Service: Lambda, Status Code: 400)")
 
 
 def _check_runtime(runtime: str, block: str) -> None:

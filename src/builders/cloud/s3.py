@@ -24,6 +24,10 @@ from builders.resource_types import Json
 
 Properties = Mapping[str, Json]
 
+_LEAST_DAYS = 30
+"""Days before objects become infrequently accessed ones (S3 user guide, "Transitioning objects using Amazon S3
+Lifecycle")."""
+
 # Lists that give nobody but the owner anything: they are taken where ACLs are disabled.
 _HARMLESS_LISTS = ("Private", "BucketOwnerFullControl")
 _PUBLIC_LISTS = ("PublicRead", "PublicReadWrite", "AuthenticatedRead")
@@ -74,6 +78,12 @@ def check_bucket(properties: Properties, physical_id: str | None) -> None:
     if acl in _PUBLIC_LISTS and (blocked is None or blocked.get("BlockPublicAcls") is True):
         raise _refusal("Bucket cannot have public ACLs set with BlockPublicAccess enabled",
                        "InvalidBucketAclWithBlockPublicAccessError")  # fmt: skip
+    for rule in (properties.get("LifecycleConfiguration") or {}).get("Rules") or ():
+        for each in (rule.get("Transition"), *(rule.get("Transitions") or ())):
+            days, kind = (each or {}).get("TransitionInDays"), (each or {}).get("StorageClass")
+            if days is not None and int(days) < _LEAST_DAYS and kind in ("STANDARD_IA", "ONEZONE_IA"):
+                raise _refusal(f"'Days' in Transition action must be greater than or equal to {_LEAST_DAYS} for "
+                               f"storageClass '{kind}'", "InvalidArgument")  # fmt: skip
     own = f"arn:aws:s3:::{physical_id or name}" if physical_id or name else None
     for kind, arn in _destinations(properties.get("NotificationConfiguration") or {}):
         if not _lets_s3_in(kind, arn, own):

@@ -38,6 +38,8 @@ _CHECKS: Mapping[str, Check] = {
     "AWS::DMS::ReplicationInstance": dms.check_instance,
     "AWS::DMS::ReplicationSubnetGroup": dms.check_subnet_group,
     "AWS::EC2::SecurityGroup": ec2.check_security_group,
+    "AWS::EC2::SecurityGroupEgress": ec2.check_rule,
+    "AWS::EC2::SecurityGroupIngress": ec2.check_rule,
     "AWS::EC2::Subnet": ec2.check_subnet,
     "AWS::EC2::VPC": ec2.check_vpc,
     "AWS::EC2::VPCEndpoint": ec2.check_endpoint,
@@ -57,6 +59,8 @@ _CHECKS: Mapping[str, Check] = {
     "AWS::RDS::DBSubnetGroup": rds.check_subnet_group,
     "AWS::S3::Bucket": s3.check_bucket,
     "AWS::S3::BucketPolicy": s3.check_policy,
+    "AWS::SNS::Subscription": events.check_subscription,
+    "AWS::SNS::Topic": events.check_topic,
     "AWS::SQS::Queue": events.check_queue,
     "AWS::Scheduler::Schedule": events.check_schedule,
 }

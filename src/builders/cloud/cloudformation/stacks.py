@@ -16,7 +16,7 @@ from ministack.core.responses import now_iso
 from ministack.services.cloudformation import custom_resource
 
 from builders import resource_types
-from builders.cloud.cloudformation import records
+from builders.cloud.cloudformation import parsing, records
 from builders.cloud.cloudformation.records import Handlers
 from builders.cloud.internals import cloudformation, sns
 from builders.cloud.patches import patch, patch_value
@@ -119,6 +119,19 @@ class _TagProperties(dict[str, tuple[str, str]]):
         shape = "list" if kind.definition(path).get("type") == "array" else "map"
         self[name] = (path, shape)
         return self[name]
+
+
+@patch(
+    "ministack.services.cloudformation.provisioners._tag_map",
+    why="a tag whose value is a boolean of YAML is True or False, and has drifted at once",
+)
+def _tag_map(original: Any, tags: Json) -> Json:
+    def texts(node: Json) -> Json:
+        if isinstance(node, dict):
+            return {key: texts(value) for key, value in node.items()}
+        return parsing.text(node) if isinstance(node, bool) else node
+
+    return original([texts(each) for each in tags] if isinstance(tags, list) else texts(tags))
 
 
 @patch(

@@ -6,6 +6,7 @@ issues (terraform-provider-aws #2236, #24047 and #46516) or, where they say "(em
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from ministack.core.responses import get_account_id
@@ -72,6 +73,10 @@ _ONLY_SOURCES = frozenset({"azuredb", "azure-sql-managed-instance", "db2", "mong
 _BY_ADDRESS = frozenset({"mysql", "oracle", "postgres", "mariadb", "aurora", "aurora-postgresql", "db2", "sqlserver",
                          "sybase"})  # fmt: skip
 _CREDENTIALS = ("Username", "Password", "ServerName", "Port")
+# DMS user guide, "Choosing the right AWS DMS replication instance for your migration".
+_CLASS = re.compile(
+    r"dms\.(t[23]\.(micro|small|medium|large)|[cr](4|5|6i|7i|6g|7g)\.((2|4|8|9|12|16|18|24|32|48)?xlarge|large))"
+)
 _TYPES, _MODES = ("source", "target"), ("none", "require", "verify-ca", "verify-full")
 _FIRST_VERSION = (3, 5)
 """Older versions of the replication engine are retired (DMS release notes)."""
@@ -116,6 +121,9 @@ def check_instance(properties: Mapping[str, Json], _physical_id: str | None) -> 
     numbers = tuple(int(each) for each in version.split(".")[:2] if each.isdigit())
     if version and (len(numbers) < 2 or numbers < _FIRST_VERSION):
         raise _refused(f"No replication engine found with version: {version}")
+    name = str(properties["ReplicationInstanceClass"])
+    if not _CLASS.fullmatch(name):
+        raise _refused(f"Invalid replication instance class: {name}")
     storage = properties.get("AllocatedStorage")
     if storage is not None and not 5 <= int(storage) <= 6144:
         raise _refused(f"Invalid storage size: {storage}. It must be between 5 and 6144 GB")

@@ -78,13 +78,34 @@ def check_subnet(properties: Mapping[str, Json], physical_id: str | None) -> Non
 
 
 def check_security_group(properties: Mapping[str, Json], physical_id: str | None) -> None:
-    """Refuse a name that the VPC has already."""
+    """Refuse a name that the VPC has already, and rules that are none."""
+    for rule in (*(properties.get("SecurityGroupIngress") or ()), *(properties.get("SecurityGroupEgress") or ())):
+        check_rule(rule, None)
     vpc, name = properties.get("VpcId"), properties.get("GroupName")
     for identifier, other in ec2.security_groups.items():
         if name and identifier != physical_id and (other["GroupName"], other["VpcId"]) == (name, vpc):
             raise ValueError(
                 f"The security group '{name}' already exists for VPC '{vpc}' (Service: Ec2, Status Code: 400)"
             )
+
+
+_PORTS = 65_535
+
+
+def check_rule(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse a rule of a security group whose range or ports are none (EC2 API reference, IpPermission)."""
+    for name, version in (("CidrIp", ipaddress.IPv4Network), ("CidrIpv6", ipaddress.IPv6Network)):
+        text = properties.get(name)
+        try:
+            version(str(text or "::/0" if version is ipaddress.IPv6Network else text or "0.0.0.0/0"), strict=False)
+        except ValueError as error:
+            raise ValueError(f"CIDR block {text} is malformed (Service: Ec2, Status Code: 400)") from error
+    protocol = str(properties.get("IpProtocol", "-1")).lower()
+    first, last = properties.get("FromPort"), properties.get("ToPort")
+    if protocol in ("tcp", "udp", "6", "17") and (first is not None or last is not None):
+        begin, end = (int(each) if each is not None else -1 for each in (first, last))
+        if (begin, end) != (-1, -1) and not 0 <= begin <= end <= _PORTS:
+            raise ValueError(f"Invalid TCP/UDP port range ({begin}:{end}) (Service: Ec2, Status Code: 400)")
 
 
 def check_endpoint(properties: Mapping[str, Json], _physical_id: str | None) -> None:

@@ -28,6 +28,12 @@ engine". `postgres` is the console's own suggestion, and taken."""
 
 _RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
 
+# Generations of classes that no engine runs on any more (RDS user guide, "DB instance classes", previous generations).
+_RETIRED_CLASSES = ("db.t1.", "db.m1.", "db.m2.", "db.m3.", "db.r3.", "db.cr1.")
+
+_NEWEST = "17"
+"""The major version that RDS takes where the template names none."""
+
 # Engines that no longer have a version of these major versions (RDS user guide, "MariaDB on Amazon RDS versions",
 # "MySQL on Amazon RDS versions"; cfn-lint has no list of retired ones for MariaDB).
 _RETIRED_MAJORS = {"mariadb": ("10.0", "10.1", "10.2", "10.3")}
@@ -54,6 +60,8 @@ def check_instance(properties: Mapping[str, Json], existing: str | None) -> None
     _check_version(properties, is_new=existing is None)
     if engine == "postgres":
         _check_class(properties)
+    elif str(properties.get("DBInstanceClass", "")).startswith(_RETIRED_CLASSES):
+        raise ValueError(f"Invalid DB Instance class: {properties['DBInstanceClass']} (Service: Rds, Status Code: 400)")
     if engine in _RESERVED_USERS and not properties.get("DBClusterIdentifier"):
         _check_login(properties)
         _check_database_name(properties)
@@ -148,9 +156,8 @@ def _check_version(properties: Mapping[str, Json], *, is_new: bool) -> None:
         str(version) == each or str(version).startswith(f"{each}.") for each in _RETIRED_MAJORS.get(engine, ())
     )
     restored = properties.get("DBSnapshotIdentifier") or properties.get("SourceDBInstanceIdentifier")
-    if str(version) not in offered or (
-        is_new and not restored and (of_old or (str(version) in retired and not is_major))
-    ):
+    is_retired = of_old or (str(version) in retired and not is_major)
+    if (str(version) not in offered and not is_major) or (is_new and not restored and is_retired):
         raise ValueError(f"Cannot find version {version} for {engine} (Service: Rds, Status Code: 400)")
 
 
@@ -160,7 +167,7 @@ def _check_class(properties: Mapping[str, Json]) -> None:
         "Engine": "postgres",
         "LicenseModel": "postgresql-license",
         "DBInstanceClass": properties.get("DBInstanceClass", ""),
-        "EngineVersion": full_version(str(version or "")),
+        "EngineVersion": full_version(str(version or _NEWEST)),
     }
     schema = _offered("db_instance_class.json")
     by_region = _offered("dbinstanceclass_enum.json").get(get_region(), {})

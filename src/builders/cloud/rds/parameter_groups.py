@@ -59,7 +59,8 @@ def _refuse_unknown(family: str, names: list[str]) -> None:
         return
     known = parameters()
     for name in names:
-        if known and name not in known and name not in _OF_SOME_VERSIONS and not name.startswith(_OF_EXTENSIONS):
+        lower = name.lower()
+        if known and lower not in known and lower not in _OF_SOME_VERSIONS and not lower.startswith(_OF_EXTENSIONS):
             raise ValueError(f"Could not find parameter with name: {name} (Service: Rds, Status Code: 400)")
 
 
