@@ -56,13 +56,11 @@ class Patch:
             original[key] = self.make(original.get(key))
             return
         new = self.make(original)
-        imported = getattr(original, "__module__", module_name) == module_name
-        for each in list(sys.modules.values()):
-            if each is module or (
-                imported
-                and getattr(each, "__name__", "").startswith("ministack.services.cloudformation")
-                and getattr(each, name, None) is original
-            ):
+        setattr(module, name, new)
+        if getattr(original, "__module__", module_name) != module_name:
+            return  # imported from elsewhere, and only here replaced
+        for module_name, each in list(sys.modules.items()):
+            if module_name.startswith("ministack.services.cloudformation") and getattr(each, name, None) is original:
                 setattr(each, name, new)
 
 
