@@ -246,8 +246,8 @@ def carry_sequences(context: Context, _details: Details) -> None:
 
 def harden(context: Context, _details: Details) -> None:
     """Put on the destination what is instant."""
-    for definition in moments.harden_statements(context.target, "cutover", context.destination.side):
-        moments.put_on(context.destination, context.target, definition)
+    wanted = moments.harden_statements(context.target, "cutover", context.destination.side)
+    moments.put_on_together(context.destination, context.target, wanted)
 
 
 def soften_again(context: Context, _details: Details) -> None:

@@ -51,6 +51,12 @@ _DONE = """
 UPDATE stackferry_state.definitions SET done = CASE WHEN %s THEN now() END
 WHERE side = %s AND moment = %s AND kind = %s AND object = %s
 """
+_DONE_TOGETHER = """
+UPDATE stackferry_state.definitions SET done = now() FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
+  AS made (side, moment, kind, object)
+WHERE (definitions.side, definitions.moment, definitions.kind, definitions.object)
+  = (made.side, made.moment, made.kind, made.object)
+"""
 _NOT_DONE = "UPDATE stackferry_state.definitions SET done = NULL WHERE side = %s AND moment = 'opened'"
 
 # Constraints over columns that DMS writes as NULL first; one of an inherited column goes with its parent's.
@@ -144,6 +150,19 @@ def put_on(database: Database, target: Database, definition: Kept) -> None:
     if definition.moment not in ("cutover", "after_load"):
         again = [definition.statement]
     _in_one(database, target, again, lambda: mark(target, definition, done=True))
+
+
+def put_on_together(database: Database, target: Database, definitions: Sequence[Kept]) -> None:
+    """Make the definitions of the cut-over in one transaction and few round trips: the application waits for them."""
+    statements = [words for each in definitions for words in (each.undo, each.statement) if words]
+
+    def note() -> None:
+        rows = [(each.side, each.moment, each.kind, each.object) for each in definitions]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        target.run(_DONE_TOGETHER, columns)
+
+    if statements:
+        _in_one(database, target, [";\n".join(words.rstrip().rstrip(";") for words in statements)], note)
 
 
 def take_off(database: Database, target: Database, definition: Kept) -> None:

@@ -82,7 +82,7 @@ def start(arn: str, kind: str) -> None:
     task = find(arn)
     if task.status in _BUSY:
         raise wrong_state("Replication Task cannot be started, invalid state")
-    if (kind == "start-replication") == task.has_run:
+    if (kind == "start-replication") == task.has_run and not _begins_at_a_position(arn, kind):
         word = kind.upper().replace("-", "_")
         when = "valid only" if kind == "start-replication" else "not valid"
         raise Fault(
@@ -93,6 +93,16 @@ def start(arn: str, kind: str) -> None:
     task.kind, task.statistics = kind, _fresh_statistics(task, kind)
     task.real = any(endpoints.is_real(properties(arn)[side]) for side in ENDPOINTS)
     _go_on(arn, task)
+
+
+def _begins_at_a_position(arn: str, kind: str) -> bool:
+    """Return whether a task of changes alone starts from a position, which it may do again and again.
+
+    "For a cdc only task, to start from a specific position, you must use start-replication" (DMS API reference,
+    "StartReplicationTask").
+    """
+    given = properties(arn)
+    return kind == "start-replication" and given.get("MigrationType") == "cdc" and bool(given.get("CdcStartPosition"))
 
 
 def _fresh_statistics(task: Task, kind: str) -> dict[str, Json]:
