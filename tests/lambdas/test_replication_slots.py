@@ -15,6 +15,7 @@ import pytest
 from deadline import Deadline
 
 from builders.cloud.rds.on_premises import OnPremises, on_premises
+from builders.migration import changes
 
 FOLDER = Path(__file__).parents[2] / "lambda" / "replication_status"
 SOURCE, CERTIFICATE, SECRET = "arn:of:the:source", "arn:of:the:certificate", "arn:of:the:secret"
@@ -129,6 +130,10 @@ def test_a_source_without_a_slot_of_the_task_has_lost_it(ask: Ask, session: psyc
     found = ask()
     assert found["SlotWalStatus"] == 0
     assert found["SlotRetainedWalBytes"] > SEGMENT
+
+
+def test_the_slot_that_is_left_out_is_the_one_of_migrate_database(slots: Any) -> None:
+    assert slots.CHANGES_SLOT == changes.SLOT
 
 
 def test_a_slot_that_the_endpoint_names_is_the_task_s_and_no_other(ask: Ask, session: psycopg.Connection[Any]) -> None:
