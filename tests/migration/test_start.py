@@ -75,7 +75,7 @@ def fallen_back(carried: Pair) -> Pair:
     """A pair that was cut over and has fallen back: the target is hardened and has rows."""
     with carried.database("target") as target:
         for moment in ("after_load", "cutover", "opened"):
-            for each in moments.harden_statements(target, moment):  # type: ignore[arg-type]
+            for each in moments.harden_statements(target, moment):
                 moments.put_on(target, target, each)
         target.run("INSERT INTO payments.account VALUES (1, 'a')")
         target.run("INSERT INTO payments.ledger VALUES (1, 1, 1)")
