@@ -175,11 +175,11 @@ def assess(api: Api) -> assessment.Assessment:
 def test_what_fails_in_dms_own_assessment_is_a_finding() -> None:
     api = Api({
         "StartReplicationTaskAssessmentRun": {"ReplicationTaskAssessmentRun": {**RUN, "Status": "starting"}},
-        "DescribeReplicationTaskAssessmentRuns": [RUN],
-        "DescribeReplicationTaskIndividualAssessments": [
+        "DescribeReplicationTaskAssessmentRuns": {"ReplicationTaskAssessmentRuns": [RUN]},
+        "DescribeReplicationTaskIndividualAssessments": {"ReplicationTaskIndividualAssessments": [
             {"IndividualAssessmentName": "postgres-check-pk-lob", "Status": "failed"},
             {"IndividualAssessmentName": "postgres-check-wallevel", "Status": "passed"},
-        ],
+        ]},
     })  # fmt: skip
     result = assess(api)
     assert [each.name for each in result.findings] == ["assessment:postgres-check-pk-lob"]

@@ -183,6 +183,10 @@ TARGET_MASTER: Sequence[Right] = (
         "SELECT quote_ident(rolname), '' FROM pg_roles WHERE rolname = %(user)s AND NOT (rolcreaterole OR rolsuper)",
     ),
     Right(
+        "create-schemas", "schema", "make the schemas, and that of the journal, stackferry_state", _CREATE,
+        _DATABASE.format(privilege="CREATE"),
+    ),
+    Right(
         "rds-superuser", "schema", "make extensions, end sessions, see statistics",
         "GRANT rds_superuser TO {user}", _MEMBERSHIP.format(role="rds_superuser"),
     ),

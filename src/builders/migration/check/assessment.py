@@ -79,9 +79,10 @@ def _run(
     arn, deadline = started["ReplicationTaskAssessmentRunArn"], time.monotonic() + timeout_seconds
     while started["Status"] in _RUNNING and time.monotonic() < deadline:
         sleep(poll_seconds)
-        started = _one(session, "DescribeReplicationTaskAssessmentRuns", arn)[0]
+        # A run that was just started may not be listed yet.
+        started = next(iter(_described(session, "ReplicationTaskAssessmentRuns", arn)), started)
     status = started["Status"]
-    each = _one(session, "DescribeReplicationTaskIndividualAssessments", arn)
+    each = _described(session, "ReplicationTaskIndividualAssessments", arn)
     bad = [
         finding(FAILED, {"object": one["IndividualAssessmentName"], "status": one["Status"], "bucket": bucket})
         for one in each
@@ -97,6 +98,14 @@ def _run(
     return Assessment(f"DMS's own assessment {name}: {status} ({said}){reason}", tuple(bad))
 
 
-def _one(session: Session, operation: str, run_arn: str) -> list[dict[str, Any]]:
+def _described(session: Session, kind: str, run_arn: str) -> list[dict[str, Any]]:
+    """All of a kind that belong to a run. botocore has no paginator for these lists."""
     filters = [{"Name": "replication-task-assessment-run-arn", "Values": [run_arn]}]
-    return list(session.pages("dms", operation, Filters=filters))
+    found: list[dict[str, Any]] = []
+    marker: dict[str, str] = {}
+    while True:
+        page = session.ask("dms", f"Describe{kind}", Filters=filters, **marker)
+        found += page.get(kind, [])
+        if not page.get("Marker"):
+            return found
+        marker = {"Marker": page["Marker"]}
