@@ -178,7 +178,7 @@ def test_there_and_back_and_there_again_no_write_is_lost_and_the_outage_is_short
         written = {token for _, token, of, _, _ in writer.acknowledged if of == table}
         assert written - set(rows) == set()
         assert len(rows) == len(set(rows))
-    finished = done(commands, "finish", "--yes", "--json")
+    finished = done(commands, "finish", "--yes", "--json", "--report-dir", str(commands.outputs_dir))
     assert finished["open"] == "target"
     for outcome in (there, back, again):
         assert outcome["writeOutageSeconds"] < MOST_SECONDS, outcome

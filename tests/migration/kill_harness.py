@@ -106,15 +106,15 @@ class Harness:
     points: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
 
-    def cycle(self, kills: Mapping[Kind, Kill], *, keep_reads: bool = False) -> None:
+    def cycle(self, kills: Mapping[Kind, Kill], *, again: Kill = None, keep_reads: bool = False) -> None:
         """Cut over, fall back, and go forward again; each command is killed at its point and run again.
 
-        Ends early where something was violated.
+        The second run is killed `again`, where that is given. Ends early where something was violated.
         """
         sides: list[tuple[Kind, Side, Side]] = [("cutover", "source", "target"), ("fallback", "target", "source")]
         for kind, closed, opened in sides:
             began = time.monotonic()
-            self._until_done(kind, kills.get(kind), keep_reads=keep_reads)
+            self._until_done(kind, kills.get(kind), again, keep_reads=keep_reads)
             self._hold_order(closed, opened, began)
             self._hold_rows(opened, f"{kind} ({kills})")
             if self.violations:
@@ -123,19 +123,19 @@ class Harness:
             self._hold_rows("source", f"{kills}")
             self.scene.go_forward_again()
 
-    def _until_done(self, kind: Kind, kill: Kill, *, keep_reads: bool) -> None:
+    def _until_done(self, kind: Kind, kill: Kill, again: Kill, *, keep_reads: bool) -> None:
         """Run a command until it has done its work."""
         result = self.run(kind, kill, keep_reads=keep_reads)
-        for _ in range(3):
+        for next_kill in (again, None, None, None):
             if result["status"] == 0:
                 break
             killed, where = result["status"] == KILLED, (result["names"] or ["its beginning"])[-1]
-            result = self.run(kind, None, keep_reads=keep_reads)
-            if killed:
-                self._hold_open(f"{kind} killed at point {kill} ({where}), then run again: {result['error']}")
+            result = self.run(kind, next_kill, keep_reads=keep_reads)
+            if killed and result["status"] != KILLED:
+                self.hold_open(f"{kind} killed at point {kill} ({where}), then run again: {result['error']}")
         if result["status"]:
             self.violations.append(f"{kind} does not end: {result['error']}")
-        self._hold_open(kind)
+        self.hold_open(kind)
         if kill is None:
             self.points[kind] = max(self.points[kind], result["points"])
 
@@ -168,12 +168,16 @@ class Harness:
     def attempts(self) -> list[Attempt]:
         return [attempt for writer in self.writers for attempt in list(writer.attempts)]
 
-    def _hold_open(self, after: str) -> None:
-        """Hold that some side takes writes."""
-        now = time.monotonic()
-        while not any(each.began > now and each.outcome == "acknowledged" for each in self.attempts()):
+    def hold_open(self, after: str, *sides: Side) -> None:
+        """Hold that some side takes writes, or one of those given."""
+        now, wanted = time.monotonic(), sides or get_args(Side)
+        while not any(
+            each.began > now and each.outcome == "acknowledged" and each.side in wanted for each in self.attempts()
+        ):
             if time.monotonic() > now + AWAIT_SECONDS:
-                self.violations.append(f"neither side takes writes after {after}")
+                self.violations.append(
+                    f"{'not the ' + sides[0] if sides else 'neither side'} takes writes after {after}"
+                )
                 return
             time.sleep(0.005)
 

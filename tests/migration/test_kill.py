@@ -22,18 +22,58 @@ def process() -> Iterator[subprocess.Popen[str]]:
         yield started
 
 
+KINDS: tuple[Kind, Kind] = ("cutover", "fallback")
+PARTS = 8
+"""Of all points, so that they are tried side by side."""
+
+
+@pytest.mark.sampled(when=lambda params: params["part"] == 0)
+@pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_every_point_no_promise_is_broken(
-    pair: Callable[..., Pair], process: subprocess.Popen[str], points: Points
+    pair: Callable[..., Pair],
+    process: subprocess.Popen[str],
+    points: Points,
+    whole: bool,
+    part: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     with scene(pair) as made, harness(made, process) as tried:
         tried.cycle({})
         assert tried.violations == []
-        count = tried.points
-        print(count)
-        forth, back = list(points(count["cutover"])), list(points(count["fallback"]))
+        step, first = (PARTS, part) if whole else (1, 0)
+        forth, back = (list(points(tried.points[kind]))[first::step] for kind in KINDS)
         for number in range(max(len(forth), len(back))):
-            tried.cycle({"cutover": dict(enumerate(forth)).get(number), "fallback": dict(enumerate(back)).get(number)})
+            kills = {kind: dict(enumerate(found)).get(number) for kind, found in zip(KINDS, (forth, back), strict=True)}
+            # The second run, which goes on or undoes, is killed too, every other time.
+            again = 20 + 7 * number if number % 2 else None
+            tried.cycle(kills, again=again, keep_reads=number % 3 == 1)
             assert tried.violations == []
+        record_property("points", len(forth) + len(back))
+
+
+def test_killed_while_a_run_is_undone_the_source_is_open_after_the_next(
+    pair: Callable[..., Pair],
+    process: subprocess.Popen[str],
+    points: Points,
+    record_property: Callable[[str, object], None],
+) -> None:
+    with scene(pair) as made, harness(made, process) as tried:
+        with made.pair.application("source", made.writer) as session:
+            session.execute("INSERT INTO payments.orders (id, token, note) VALUES (-1, 'right', 'right')")
+        with made.pair.database("target") as target:
+            while not target.run("UPDATE payments.orders SET note = 'wrong' WHERE note = 'right' RETURNING id"):
+                continue
+        plain = tried.run("cutover", None)
+        assert "1 row differ" in plain["error"]
+        undoing = next(number for number, name in enumerate(plain["names"]) if name.startswith("CREATE OR REPLACE"))
+        chosen = [undoing + point for point in points(plain["points"] - undoing)]
+        for point in chosen:
+            killed = tried.run("cutover", point)
+            again = tried.run("cutover", None)
+            assert "is as it was" in again["error"], (killed["names"][-1], again["error"])
+            tried.hold_open("the undoing was killed", "source")
+            assert tried.violations == []
+        record_property("points", len(chosen))
 
 
 VIOLATIONS = {

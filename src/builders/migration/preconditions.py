@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from builders import naming
 from builders.errors import StackferryError
 from builders.migration import marker, rights, sequences
 from builders.migration.databases import Database
@@ -25,9 +24,11 @@ SELECT pid, usename, date_trunc('second', clock_timestamp() - xact_start)::text 
 WHERE xact_start < clock_timestamp() - make_interval(secs => %s) AND backend_xid IS NOT NULL
   AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 3
 """
+_SLOTS_OF_THE_WAY_BACK = 2
+"""That of its task, and that of the changes which a fall-back compares."""
 _FREE_SLOTS = """
-SELECT current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots WHERE
-  slot_name <> ALL (%s))::int
+SELECT current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots
+  WHERE left(slot_name, 11) <> 'stackferry_' OR database <> current_database())::int
 """
 
 
@@ -152,8 +153,7 @@ def _way_back(context: Context) -> list[str]:
     problems = []
     if not task.is_at_rest:
         problems.append(f"the task of the way back is {task.status}: stop it first")
-    ours = [naming.FALLBACK_SLOT, "stackferry_changes"]
-    if (free := context.target.value(_FREE_SLOTS, (ours,))) < len(ours):
+    if (free := context.target.value(_FREE_SLOTS)) < _SLOTS_OF_THE_WAY_BACK:
         problems.append(
             f"the target has {max(free, 0)} free replication slots, and two are needed: raise max_replication_slots "
             "(RdsParameters of the layer database)"
