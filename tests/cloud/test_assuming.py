@@ -177,3 +177,8 @@ def test_where_iam_is_asked_a_caller_of_another_account_needs_a_permission_of_hi
         sts.assume_role(RoleArn=arn, RoleSessionName="test")
     allow(stranger, "caller", "sts:AssumeRole")
     assert sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+
+
+def test_a_session_has_a_name_of_the_characters_that_sts_takes(account: Account) -> None:
+    with pytest.raises(ClientError, match="Value 'a:b' at 'roleSessionName' failed to satisfy constraint"):
+        account.client("sts").assume_role(RoleArn=f"arn:aws:iam::{account.number}:role/r", RoleSessionName="a:b")

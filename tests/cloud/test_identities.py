@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from .conftest import Account, Refused, Template
 
@@ -143,3 +145,34 @@ def test_a_log_group_with_a_key_that_does_not_exist_is_refused(account: Account)
     properties = {"KmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"}
     with pytest.raises(Refused, match="KMS key does not exist"):
         account.deploy({"Logs": {"Type": "AWS::Logs::LogGroup", "Properties": properties}})
+
+
+@pytest.mark.parametrize("kind", ["role", "user", "group"])
+def test_a_policy_that_is_not_there_is_not_attached(account: Account, kind: str) -> None:
+    iam, name = account.client("iam"), f"{kind.capitalize()}Name"
+    more = {"AssumeRolePolicyDocument": json.dumps(TRUSTS_EC2)} if kind == "role" else {}
+    getattr(iam, f"create_{kind}")(**{name: "x"}, **more)
+    attach = getattr(iam, f"attach_{kind}_policy")
+    arn = f"arn:aws:iam::{account.number}:policy/not-there"
+    with pytest.raises(ClientError, match=f"Policy {arn} does not exist or is not attachable"):
+        attach(**{name: "x"}, PolicyArn=arn)
+    with pytest.raises(ClientError, match="Invalid ARN"):
+        attach(**{name: "x"}, PolicyArn="no-arn-and-longer-than-twenty")
+    attach(**{name: "x"}, PolicyArn="arn:aws:iam::aws:policy/job-function/ViewOnlyAccess")
+
+
+def test_a_group_of_a_template_is_shown_by_iam_and_goes_with_its_stack(account: Account) -> None:
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+    group = {"Type": "AWS::IAM::Group", "Properties": {"GroupName": "readers"}}
+    may = {"PolicyName": "p", "PolicyDocument": policy, "Groups": [{"Ref": "Group"}]}
+    account.deploy({"Group": group, "Policy": {"Type": "AWS::IAM::Policy", "Properties": may}})
+    assert account.client("iam").list_group_policies(GroupName="readers")["PolicyNames"] == ["p"]
+    account.delete()
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        account.client("iam").get_group(GroupName="readers")
+
+
+TRUSTS_EC2 = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}

@@ -155,6 +155,16 @@ STILL_WRONG = {
         secretsmanager._create_secret({"Name": "n", "SecretString": "x"})
         wrong = secretsmanager._put_resource_policy({"SecretId": "n", "ResourcePolicy": "no JSON"})[0] == 200
     """,
+    "kms._list_keys": """
+        import inspect
+        from ministack.services import kms
+        wrong = "NextMarker" not in inspect.getsource(kms._list_keys)
+    """,
+    "kms._list_aliases": """
+        import inspect
+        from ministack.services import kms
+        wrong = "NextMarker" not in inspect.getsource(kms._list_aliases)
+    """,
     "cloudwatch._alarm_record": """
         from ministack.services.cloudformation import provisioners
         query = {"Id": "m", "Expression": "1"}

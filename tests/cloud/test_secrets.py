@@ -7,6 +7,7 @@ import string
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from .conftest import Account, Refused, Template
 
@@ -141,3 +142,57 @@ def test_a_stage_that_is_not_on_the_version_is_refused(stored: tuple[Any, str]) 
     (first,) = api.describe_secret(SecretId=arn)["VersionIdsToStages"]
     with pytest.raises(api.exceptions.InvalidRequestException):
         api.get_secret_value(SecretId=arn, VersionId=first, VersionStage="AWSPENDING")
+
+
+def test_a_token_is_the_version_and_the_same_request_is_the_same_secret(account: Account) -> None:
+    secrets = account.client("secretsmanager")
+    asked = {"Name": "tokens", "SecretString": "x", "ClientRequestToken": "a" * 32}
+    first = secrets.create_secret(**asked)
+    assert first["VersionId"] == "a" * 32
+    assert secrets.create_secret(**asked)["ARN"] == first["ARN"]
+    with pytest.raises(ClientError, match="that value is already in use for a version of secret"):
+        secrets.create_secret(**{**asked, "SecretString": "y"})
+    changed = secrets.update_secret(SecretId="tokens", SecretString="y", ClientRequestToken="b" * 32)
+    assert changed["VersionId"] == "b" * 32
+
+
+def test_a_name_that_waits_for_its_deletion_is_not_given_again(account: Account) -> None:
+    secrets = account.client("secretsmanager")
+    secrets.create_secret(Name="gone", SecretString="x")
+    secrets.delete_secret(SecretId="gone", RecoveryWindowInDays=7)
+    with pytest.raises(ClientError, match="a secret with this name is already scheduled for deletion"):
+        secrets.create_secret(Name="gone", SecretString="x")
+    for _ in range(2):  # AWS does not mind that it is gone
+        secrets.delete_secret(SecretId="gone", ForceDeleteWithoutRecovery=True)
+
+
+@pytest.mark.parametrize("name", ["with space", "with:colon", "with#number"])
+def test_a_name_has_the_characters_that_aws_takes(account: Account, name: str) -> None:
+    with pytest.raises(ClientError, match="Invalid name"):
+        account.client("secretsmanager").create_secret(Name=name, SecretString="x")
+
+
+def test_a_secret_that_never_had_a_rotation_does_not_tell_of_one(account: Account) -> None:
+    secrets = account.client("secretsmanager")
+    secrets.create_secret(Name="plain", SecretString="x")
+    function = f"arn:aws:lambda:us-east-1:{account.number}:function:not-there"
+    with pytest.raises(ClientError, match="Secrets Manager cannot invoke the specified Lambda function"):
+        secrets.rotate_secret(SecretId="plain", RotationLambdaARN=function)
+    assert "RotationEnabled" not in secrets.describe_secret(SecretId="plain")
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ("no JSON", "contains invalid Json"),
+        ('{"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}', "contains no principal"),
+        ('{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}', "broad access"),
+    ],
+)
+def test_a_resource_policy_that_means_nothing_or_too_much_is_refused(
+    account: Account, policy: str, reason: str
+) -> None:
+    secrets = account.client("secretsmanager")
+    secrets.create_secret(Name="guarded", SecretString="x")
+    with pytest.raises(ClientError, match=reason):
+        secrets.put_resource_policy(SecretId="guarded", ResourcePolicy=policy, BlockPublicPolicy=True)

@@ -6,15 +6,18 @@ Manager - Permissions for the KMS key".
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from ministack.core.iam_evaluator import AuthError, EvalResult
-from ministack.core.responses import get_account_id
+from ministack.core.responses import error_response_json, get_account_id, json_response
 
 from builders.cloud.iam import checks
 from builders.cloud.internals import kms, secretsmanager
 from builders.cloud.patches import patch
+from builders.cloud.server import pages
 from builders.policy_documents import covers, principals
 from builders.resource_types import Json
 
@@ -22,6 +25,33 @@ _USES_OF_KEY = {
     "secretsmanager:GetSecretValue": ("kms:Decrypt",),
     "secretsmanager:PutSecretValue": ("kms:GenerateDataKey", "kms:Decrypt"),
 }
+
+
+_ON_A_PAGE = 100
+"""Keys and aliases where no Limit is given (KMS API reference, ListKeys; there it is a default, not the most)."""
+_NO_MARKER = "what is past a Limit cannot be asked for: no NextMarker is given"
+
+
+@patch("ministack.services.kms._list_keys", why=_NO_MARKER)
+def _list_keys(original: Any, data: Mapping[str, Json]) -> Json:
+    return _page("Keys", original({**data, "Limit": sys.maxsize}), data)
+
+
+@patch("ministack.services.kms._list_aliases", why=_NO_MARKER)
+def _list_aliases(original: Any, data: Mapping[str, Json]) -> Json:
+    return _page("Aliases", original(data), data)
+
+
+def _page(name: str, answer: Json, data: Mapping[str, Json]) -> Json:
+    status, _, body = answer
+    if status >= 400:
+        return answer
+    try:
+        shown, token = pages.cut(f"kms {name}", json.loads(body)[name], data.get("Marker"),
+                                 int(data.get("Limit") or _ON_A_PAGE), ValueError("marker"))  # fmt: skip
+    except ValueError:
+        return error_response_json("InvalidMarkerException", "Invalid marker.", 400)
+    return json_response({name: shown, "Truncated": bool(token), **({"NextMarker": token} if token else {})})
 
 
 def check_key(properties: Mapping[str, Json], _physical_id: str | None) -> None:

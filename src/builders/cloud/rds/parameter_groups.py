@@ -66,7 +66,7 @@ def _refuse_unknown(family: str, names: list[str]) -> None:
 
 @functools.cache
 def parameters() -> Mapping[str, str]:
-    """Return {parameter: its context, such as POSTMASTER} of the server on this machine; empty where there is none."""
+    """Return {parameter: its context, such as postmaster} of the server on this machine; empty where there is none."""
     try:
         installation = postgres.choose()
     except CloudError:
@@ -96,7 +96,7 @@ def _modify(original: Any, request: Mapping[str, Json]) -> Any:
         return rds.error("InvalidParameterValue", str(error).partition(" (")[0], 400)
     if family.startswith("postgres"):
         for name, method in given.items():
-            if method == "immediate" and (parameters().get(name) == "POSTMASTER" or name in _STATIC_OF_RDS):
+            if method == "immediate" and (parameters().get(name.lower()) == "postmaster" or name in _STATIC_OF_RDS):
                 sentence = "cannot use immediate apply method for static parameter"
                 return rds.error("InvalidParameterCombination", sentence, 400)
     return original(request)

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 from xml.etree import ElementTree as Xml
 
-from builders.cloud.internals import ec2, rds
+from builders.cloud.internals import ec2, iam, rds
 from builders.cloud.patches import patch
 from builders.cloud.server import pages
 from builders.resource_types import Json
@@ -205,6 +205,9 @@ def _in_pages(
     size = min(int(form.get(protocol.size) or protocol.default or protocol.most), protocol.most)
     # Every entry has a tag of its own, so that fewer tags are fewer entries.
     short = body.count(b"</") <= size
+    if protocol is _IAM and given and not ours:
+        refused: Answer = iam.error(400, "ValidationError", f"Invalid value for Marker: {given}", ns="iam")
+        return refused
     if status >= 400 or (given and not ours) or (not matches and (short or not (given or size < _entries(body)))):
         return answer
     root = Xml.fromstring(body)  # noqa: S314 ministack's own answer
