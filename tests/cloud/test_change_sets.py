@@ -123,6 +123,12 @@ def test_an_executed_change_set_is_found_by_its_arn_alone_and_its_name_is_free(a
     assert api.describe_change_set(ChangeSetName=first)["ExecutionStatus"] == "EXECUTE_COMPLETE"
 
 
+def test_a_change_set_that_is_asked_for_again_with_its_token_is_the_same(account: Account) -> None:
+    found = [made(account, plain("A"), "CREATE", ClientToken="once")["ChangeSetId"] for _ in range(2)]
+    assert found[0] == found[1]
+    assert "AlreadyExistsException" in refusal(made, account=account, template=plain("A"), kind="CREATE")
+
+
 def test_an_execution_that_is_asked_again_with_its_token_is_the_same(account: Account) -> None:
     api = account.client("cloudformation")
     made(account, plain("A"), "CREATE")
@@ -289,8 +295,8 @@ def test_a_parameter_of_parameter_store_that_is_not_there_is_refused(
 ) -> None:
     template = json.loads(json.dumps(TOGGLED))
     template["Parameters"]["Word"] = {"Type": "AWS::SSM::Parameter::Value<String>"}
-    told = refusal(made, account=account, template=template, kind="CREATE", given=given)
-    assert told == f"ValidationError: {sentence}"
+    sentences = refusal(made, account=account, template=template, kind="CREATE", given=given)
+    assert sentences == f"ValidationError: {sentence}"
 
 
 @pytest.mark.parametrize("operation", ["describe_change_set", "execute_change_set", "delete_change_set"])

@@ -96,8 +96,8 @@ STACKS = """
             return {"StackName": name, "TemplateBody": {"Resources": resources}}
 
         def events(name):
-            told = _stack_events[_stacks[name]["StackId"]]
-            return [(each["LogicalResourceId"], each["ResourceStatus"]) for each in told]
+            recorded = _stack_events[_stacks[name]["StackId"]]
+            return [(each["LogicalResourceId"], each["ResourceStatus"]) for each in recorded]
 """
 
 STILL_WRONG = {
@@ -377,8 +377,8 @@ STILL_WRONG = {
     """,
     "cloudformation.updates._add_event": STACKS
     + """
-        in_turn(("CreateStack", stack("told", A=QUEUE)), ("UpdateStack", stack("told", A=QUEUE, B=QUEUE)))
-        wrong = ("A", "UPDATE_COMPLETE") in events("told") and ("B", "CREATE_COMPLETE") not in events("told")
+        in_turn(("CreateStack", stack("reported", A=QUEUE)), ("UpdateStack", stack("reported", A=QUEUE, B=QUEUE)))
+        wrong = ("A", "UPDATE_COMPLETE") in events("reported") and ("B", "CREATE_COMPLETE") not in events("reported")
     """,
     "cloudformation.updates._update_observed": STACKS
     + """

@@ -24,7 +24,7 @@ ALARM = {
 }
 
 
-def topic(text: str, **more: Any) -> Template:
+def topic(text: Any, **more: Any) -> Template:
     return {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": text}, **more}}
 
 
@@ -38,7 +38,7 @@ def refusal(call: Any, **request: Any) -> str:
     return str(refused.value.response["Error"]["Message"])
 
 
-def told(account: Account, logical_id: str) -> list[tuple[str, str]]:
+def events_of(account: Account, logical_id: str) -> list[tuple[str, str]]:
     """Return (status, reason) of a resource's events, or the stack's, oldest first."""
     events = reversed(account.events("stack"))
     return [
@@ -51,26 +51,26 @@ def told(account: Account, logical_id: str) -> list[tuple[str, str]]:
 def test_an_update_reports_what_it_adds_changes_and_replaces_and_nothing_else(account: Account) -> None:
     named = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "first"}}
     account.deploy({**topic("a"), "Same": QUEUE, "Named": named})
-    before = {each: len(told(account, each)) for each in ("Topic", "Same", "Named")}
+    before = {each: len(events_of(account, each)) for each in ("Topic", "Same", "Named")}
     renamed = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "second"}}
     account.deploy({**topic("b"), "Same": QUEUE, "Named": renamed, "New": QUEUE})
     initiated = "Resource creation Initiated"
     replaced = "Requested update requires the creation of a new physical resource; hence creating one."
-    assert told(account, "Same")[before["Same"] :] == []
-    assert told(account, "Topic")[before["Topic"] :] == [("UPDATE_IN_PROGRESS", ""), ("UPDATE_COMPLETE", "")]
-    assert told(account, "Named")[before["Named"] :] == [
+    assert events_of(account, "Same")[before["Same"] :] == []
+    assert events_of(account, "Topic")[before["Topic"] :] == [("UPDATE_IN_PROGRESS", ""), ("UPDATE_COMPLETE", "")]
+    assert events_of(account, "Named")[before["Named"] :] == [
         ("UPDATE_IN_PROGRESS", replaced),
         ("UPDATE_IN_PROGRESS", initiated),
         ("UPDATE_COMPLETE", ""),
         ("DELETE_IN_PROGRESS", ""),
         ("DELETE_COMPLETE", ""),
     ]
-    assert told(account, "New") == [
+    assert events_of(account, "New") == [
         ("CREATE_IN_PROGRESS", ""),
         ("CREATE_IN_PROGRESS", initiated),
         ("CREATE_COMPLETE", ""),
     ]
-    assert told(account, "stack") == [
+    assert events_of(account, "stack") == [
         ("CREATE_IN_PROGRESS", "User Initiated"),
         ("CREATE_COMPLETE", ""),
         ("UPDATE_IN_PROGRESS", "User Initiated"),
@@ -86,14 +86,14 @@ def test_an_update_reports_what_it_adds_changes_and_replaces_and_nothing_else(ac
 def test_an_update_of_metadata_alone_is_reported(account: Account) -> None:
     account.deploy(topic("a", Metadata={"Note": "first"}))
     account.deploy(topic("a", Metadata={"Note": "second"}))
-    assert told(account, "Topic")[-1] == ("UPDATE_COMPLETE", "")
+    assert events_of(account, "Topic")[-1] == ("UPDATE_COMPLETE", "")
 
 
 def test_a_resource_that_an_update_adds_fails_as_a_creation(account: Account) -> None:
     account.deploy({"Same": QUEUE})
     with pytest.raises(Refused):
         account.deploy({"Same": QUEUE, "Bad": {**QUEUE, "Properties": {"DelaySeconds": 5000}}})
-    assert [status for status, _ in told(account, "Bad")][:2] == ["CREATE_IN_PROGRESS", "CREATE_FAILED"]
+    assert [status for status, _ in events_of(account, "Bad")][:2] == ["CREATE_IN_PROGRESS", "CREATE_FAILED"]
     assert account.status("stack") == "UPDATE_ROLLBACK_COMPLETE"
 
 
@@ -101,7 +101,7 @@ def test_the_rollback_of_a_creation_says_what_failed(account: Account) -> None:
     with pytest.raises(Refused):
         account.deploy({"Bad": {**QUEUE, "Properties": {"DelaySeconds": 5000}}})
     sentence = "The following resource(s) failed to create: [Bad]. Rollback requested by user."
-    assert ("ROLLBACK_IN_PROGRESS", sentence) in told(account, "stack")
+    assert ("ROLLBACK_IN_PROGRESS", sentence) in events_of(account, "stack")
 
 
 def test_what_a_stack_was_given_is_shown_again(account: Account) -> None:
@@ -109,7 +109,7 @@ def test_what_a_stack_was_given_is_shown_again(account: Account) -> None:
     account.client("cloudwatch").put_metric_alarm(**ALARM)
     trigger = {"Arn": TRIGGER.format(account.number, "failing"), "Type": "AWS::CloudWatch::Alarm"}
     given = {
-        "NotificationARNs": [f"arn:aws:sns:us-east-1:{account.number}:told"],
+        "NotificationARNs": [f"arn:aws:sns:us-east-1:{account.number}:events"],
         "RollbackConfiguration": {"RollbackTriggers": [trigger], "MonitoringTimeInMinutes": 1},
         "TimeoutInMinutes": 5,
         "Tags": [{"Key": "a", "Value": "b"}],
@@ -268,3 +268,25 @@ def test_a_text_that_xml_cannot_carry_does_not_blind_the_account(account: Accoun
     assert account.settled("stack") == "CREATE_COMPLETE"
     (stack,) = account.client("cloudformation").describe_stacks()["Stacks"]
     assert stack["Description"] == "bell ? and half ?"
+
+
+def test_a_request_that_is_sent_again_with_its_token_is_the_same(account: Account) -> None:
+    api = account.client("cloudformation")
+    asked = {"StackName": "stack", "TemplateBody": body("Queue"), "ClientRequestToken": "first"}
+    made = [api.create_stack(**asked)["StackId"] for _ in range(2)]
+    account.settled("stack")
+    changed = {"StackName": "stack", "TemplateBody": body("Queue", "More"), "ClientRequestToken": "second"}
+    made += [api.update_stack(**changed)["StackId"] for _ in range(2)]
+    assert (len(set(made)), account.settled("stack")) == (1, "UPDATE_COMPLETE")
+
+
+def test_a_stack_that_is_protected_or_imported_from_is_not_deleted(account: Account) -> None:
+    api = account.client("cloudformation")
+    export = {"Value": {"Fn::GetAtt": ["Queue", "QueueName"]}, "Export": {"Name": "queue"}}
+    account.deploy({"Queue": QUEUE}, sections={"Outputs": {"Name": export}})
+    account.deploy(topic({"Fn::ImportValue": "queue"}), "importer")
+    assert refusal(api.delete_stack, StackName="stack") == "Export queue cannot be deleted as it is in use by importer"
+    api.update_termination_protection(StackName="stack", EnableTerminationProtection=True)
+    sentence = "Stack [stack] cannot be deleted while TerminationProtection is enabled"
+    assert refusal(api.delete_stack, StackName="stack") == sentence
+    api.update_termination_protection(StackName="stack", EnableTerminationProtection=False)

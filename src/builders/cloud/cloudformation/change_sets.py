@@ -73,6 +73,10 @@ def _create_change_set(original: Handler, form: Form) -> Response:
     given, kind = request["StackName"], request.get("ChangeSetType", "UPDATE")
     stack = cloudformation.find_stack(given)
     in_review = stack is not None and stack["StackStatus"] == "REVIEW_IN_PROGRESS"
+    for each in cloudformation.change_sets.values() if stack and request.get("ClientToken") else ():
+        same = each["StackId"] == stack["StackId"] and each["ChangeSetName"] == request["ChangeSetName"]
+        if same and each["_request"].get("ClientToken") == request["ClientToken"]:
+            return wire.answer("CreateChangeSet", {"Id": each["ChangeSetId"], "StackId": each["StackId"]})
     if stack is not None and kind == "CREATE" and not in_review:
         raise invalid(
             f"Stack [{given}] already exists and cannot be created again with the changeSet "
@@ -106,7 +110,7 @@ def _complete(change_set: Json, request: Request) -> None:
     stack["StackStatusReason"] = "User Initiated" if stack["StackStatus"] == "REVIEW_IN_PROGRESS" else ""
     change_set["_request"] = {
         key: request[key]
-        for key in ("NotificationARNs", "RollbackConfiguration", "RoleARN", "IncludeNestedStacks")
+        for key in ("NotificationARNs", "RollbackConfiguration", "RoleARN", "IncludeNestedStacks", "ClientToken")
         if key in request
     }
     change_set["Parameters"] = templates.shown(change_set["_resolved_params"])
@@ -219,7 +223,10 @@ def _execute_change_set(original: Handler, form: Form) -> Response:
         stack = cloudformation.stacks[change_set["StackName"]]
         stack["ChangeSetId"] = change_set_id
         stack["StackStatusReason"] = ""
-        stack.update({key: each for key, each in change_set["_request"].items() if key != "IncludeNestedStacks"})
+        asked = change_set["_request"]
+        stack.update(
+            {key: asked[key] for key in ("NotificationARNs", "RollbackConfiguration", "RoleARN") if key in asked}
+        )
         stack["Parameters"] = change_set["Parameters"]
         stack["Description"] = change_set["_template"].get("Description", "")
     return answer
@@ -276,7 +283,7 @@ def _describe_change_set(_original: Handler, form: Form) -> Response:
         shown = list(_with_values(change_set, shown))
     kept = ("ChangeSetName", "ChangeSetId", "StackId", "StackName", "CreationTime", "ExecutionStatus", "Status")
     optional = ("Description", "StatusReason", "OnStackFailure", "ImportExistingResources")
-    told: Answer = {
+    described: Answer = {
         **{key: change_set[key] for key in kept},
         **{key: change_set[key] for key in optional if change_set.get(key)},
         "Parameters": change_set.get("Parameters") and [templates.hidden(each) for each in change_set["Parameters"]],
@@ -288,7 +295,7 @@ def _describe_change_set(_original: Handler, form: Form) -> Response:
         "Changes": [{"Type": "Resource", **each} for each in map(_whole, shown)],
         "NextToken": token or None,
     }
-    return wire.answer("DescribeChangeSet", told)
+    return wire.answer("DescribeChangeSet", described)
 
 
 def _whole(change: Mapping[str, Json]) -> Json:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from builders.cloud.cloudformation import forms, stack_policies, templates, updates, wire
+from builders.cloud.cloudformation import forms, stack_policies, stacks, templates, updates, wire
 from builders.cloud.cloudformation.parsing import Malformed
 from builders.cloud.cloudformation.wire import Form, Refused, Request, Response, invalid
 from builders.cloud.internals import cloudformation, iam
@@ -80,6 +80,8 @@ def same_stack(stack: Json) -> Iterator[None]:
 def _create_stack(original: Handler, form: Form) -> Response:
     request = wire.read("CreateStack", form)
     stack = cloudformation.stacks.get(request["StackName"])
+    if _repeated(stack, request):
+        return wire.answer("CreateStack", {"StackId": stack["StackId"]})
     if stack and stack["StackStatus"] == "ROLLBACK_COMPLETE":
         raise Refused("AlreadyExistsException", f"Stack [{stack['StackName']}] already exists")
     check(request, stack=None)
@@ -109,6 +111,8 @@ def _create_stack(original: Handler, form: Form) -> Response:
 def _update_stack(original: Handler, form: Form) -> Response:
     request = wire.read("UpdateStack", form)
     stack = cloudformation.find_stack(request["StackName"])
+    if _repeated(stack, request):
+        return wire.answer("UpdateStack", {"StackId": stack["StackId"]})
     if stack:
         check_updatable(stack)
         if not {"TemplateBody", "TemplateURL"} & set(request) and not request.get("UsePreviousTemplate"):
@@ -131,14 +135,25 @@ def _update_stack(original: Handler, form: Form) -> Response:
 
 @patch(
     "ministack.services.cloudformation.handlers._ACTION_HANDLERS[DeleteStack]",
-    why="the role of a deletion is not heeded",
+    why="the role of a deletion is not heeded, and a stack that is protected or imported is refused in other words",
 )
 def _delete_stack(original: Handler, form: Form) -> Response:
     request = wire.read("DeleteStack", form)
     stack = cloudformation.find_stack(request["StackName"])
     check(request, stack)
+    if stack and stack.get("EnableTerminationProtection"):
+        raise invalid(f"Stack [{request['StackName']}] cannot be deleted while TerminationProtection is enabled")
+    for output in (stack or {}).get("Outputs") or []:
+        users = stacks.importers(output["ExportName"], stack["StackId"]) if output.get("ExportName") else []
+        if users:
+            raise invalid(f"Export {output['ExportName']} cannot be deleted as it is in use by {', '.join(users)}")
     with acting_with(request.get("RoleARN") or (stack or {}).get("RoleARN")):
         return original(form)
+
+
+def _repeated(stack: Json, request: Request) -> bool:
+    """Return whether a request is asked again with the token of the last one (API reference, ClientRequestToken)."""
+    return bool(stack and request.get("ClientRequestToken") and stack.get("_token") == request["ClientRequestToken"])
 
 
 def check_updatable(stack: Mapping[str, Json]) -> None:
@@ -152,6 +167,7 @@ def remember(stack: Json, request: Request) -> None:
     for key in _SHOWN_AGAIN:
         if key in request:
             stack[key] = request[key]
+    stack["_token"] = request.get("ClientRequestToken")
     stack["Parameters"] = templates.shown(templates.last_resolved.get())
 
 

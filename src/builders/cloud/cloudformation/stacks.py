@@ -240,7 +240,7 @@ def _resolve_stack_outputs(original: Any, *arguments: Json) -> Json:
     for name, export in list(cloudformation.exports.items()):
         if export["StackId"] != stack_id or exports.get(name, {}).get("Value") == export["Value"]:
             continue
-        users = _importers(name, stack_id)
+        users = importers(name, stack_id)
         if users:
             verb = "updated" if name in exports else "deleted"
             raise ValueError(f"Export {name} cannot be {verb} as it is in use by {', '.join(users)}")
@@ -249,7 +249,8 @@ def _resolve_stack_outputs(original: Any, *arguments: Json) -> Json:
     return outputs, exports
 
 
-def _importers(export: str, stack_id: str) -> list[str]:
+def importers(export: str, stack_id: str) -> list[str]:
+    """Return the names of the other stacks that import an export."""
     return sorted(
         name
         for name, stack in cloudformation.stacks.items()

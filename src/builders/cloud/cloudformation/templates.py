@@ -89,8 +89,8 @@ def shown(resolved: Mapping[str, Json]) -> list[Json]:
 
 def hidden(parameter: Mapping[str, Json]) -> dict[str, Json]:
     """Return a parameter as an answer shows it."""
-    told = {key: each for key, each in parameter.items() if key != "NoEcho"}
-    return {**told, "ParameterValue": HIDDEN} if parameter.get("NoEcho") else told
+    visible = {key: each for key, each in parameter.items() if key != "NoEcho"}
+    return {**visible, "ParameterValue": HIDDEN} if parameter.get("NoEcho") else visible
 
 
 @patch(

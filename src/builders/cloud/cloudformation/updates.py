@@ -165,23 +165,23 @@ def _transforms(node: Json) -> list[str]:
     "clean-up and reasons are missing",
 )
 def _add_event(
-    original: Callable[..., None], stack_id: str, name: str, logical_id: str, kind: str, *event: str, **given: str
+    original: Callable[..., None], stack_id: str, name: str, logical_id: str, kind: str, *given: str, **named: str
 ) -> None:
-    told = dict(zip(("status", "reason", "physical_id", "detailed_status"), event, strict=False)) | given
-    said = (told["status"], told.get("reason", ""), told.get("physical_id", ""))
+    members = dict(zip(("status", "reason", "physical_id", "detailed_status"), given, strict=False)) | named
+    event = (members["status"], members.get("reason", ""), members.get("physical_id", ""))
     update = _updates.get(stack_id)
     if logical_id == name and kind == STACK:
-        events = _events_of_stack(update, said)
+        events = _events_of_stack(update, event)
     elif update and cloudformation.stacks[name]["StackStatus"] == "UPDATE_IN_PROGRESS":
-        events = _events_of_update(update, logical_id, said)
+        events = _events_of_update(update, logical_id, event)
     else:
-        events = _events_of_creation(said)
+        events = _events_of_creation(event)
     for each in events:
-        original(stack_id, name, logical_id, kind, *each, told.get("detailed_status", ""))
+        original(stack_id, name, logical_id, kind, *each, members.get("detailed_status", ""))
 
 
-def _events_of_stack(update: _Update | None, said: Event) -> list[Event]:
-    status, reason, stack_id = said
+def _events_of_stack(update: _Update | None, event: Event) -> list[Event]:
+    status, reason, stack_id = event
     cleaning_up = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
     first = [(cleaning_up, "", stack_id)] if update and status == "UPDATE_COMPLETE" and not update.cleaned_up else []
     if update and status == cleaning_up:
@@ -194,15 +194,15 @@ def full_reason(reason: str) -> str:
     return f"{reason} " if reason.startswith("The following resource(s) failed") and reason.endswith("].") else reason
 
 
-def _events_of_creation(said: Event) -> list[Event]:
-    status, _, physical_id = said
+def _events_of_creation(event: Event) -> list[Event]:
+    status, _, physical_id = event
     first = [("CREATE_IN_PROGRESS", _INITIATED, physical_id)] if status == "CREATE_COMPLETE" else []
-    return [*first, said]
+    return [*first, event]
 
 
-def _events_of_update(update: _Update, logical_id: str, said: Event) -> list[Event]:
-    """Return what is said of a resource while its stack is updated; what begins is held until it is sure to change."""
-    status, reason, physical_id = said
+def _events_of_update(update: _Update, logical_id: str, event: Event) -> list[Event]:
+    """Return what is reported of a resource of an update; what begins is held until the resource is sure to change."""
+    status, reason, physical_id = event
     before = update.previous.get(logical_id)
     if before is None:
         return _events_of_creation((status.replace("UPDATE_", "CREATE_"), reason, physical_id))
@@ -215,7 +215,7 @@ def _events_of_update(update: _Update, logical_id: str, said: Event) -> list[Eve
         if logical_id in update.unchanged and logical_id not in update.described_anew:
             return []
         initiated = [("UPDATE_IN_PROGRESS", _INITIATED, physical_id)] if physical_id != old else []
-        return [*held, *initiated, said]
+        return [*held, *initiated, event]
     return [*(held if "by stack policy" not in reason else []), (status, reason, physical_id or old)]
 
 
