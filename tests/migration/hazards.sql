@@ -31,6 +31,11 @@ CREATE TABLE harmless (
 CREATE INDEX harmless_at ON harmless (at) INCLUDE (code);
 CREATE UNIQUE INDEX harmless_lower ON harmless (lower(code));
 CREATE VIEW harmless_view AS SELECT id, amount FROM harmless;
+CREATE FUNCTION harmless_words() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+    -- truncate the seconds, and drop table manners
+    /* TRUNCATE odd.harmless; */
+    PERFORM date_trunc('day', now());
+END $$;
 CREATE FUNCTION harmless_function() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM odd.harmless';
 COMMENT ON TABLE harmless IS 'nothing';
 CREATE STATISTICS harmless_statistics ON small, amount FROM harmless;

@@ -119,6 +119,28 @@ def test_a_transaction_that_has_been_open_for_long_is_named(both: Pair, monkeypa
         assert f"pid {application.info.backend_pid}" in pids
 
 
+def test_settings_of_roles_that_are_not_of_this_database_are_not_its_own(both: Pair) -> None:
+    both.administer("source", f"CREATE ROLE {USER} LOGIN", f"ALTER ROLE {USER} SET search_path = elsewhere")
+    try:
+        elsewhere = found(checked(both), "setting-of-role")
+        both.administer("source", f"GRANT SELECT ON payments.ledger TO {USER}")
+        here = found(checked(both), "setting-of-role")
+    finally:
+        both.administer("source", f"DROP OWNED BY {USER}", f"DROP ROLE {USER}")
+    assert elsewhere == []
+    assert [each.object for each in here] == [f"role {USER}: search_path"]
+
+
+def test_a_password_that_rds_does_not_take_is_named(both: Pair) -> None:
+    both.administer("source", "SET password_encryption = 'md5'", f"CREATE ROLE {USER} LOGIN PASSWORD 'x'",
+                    f"GRANT SELECT ON payments.ledger TO {USER}")  # fmt: skip
+    try:
+        md5 = [each.object for each in found(checked(both), "md5-password")]
+    finally:
+        both.administer("source", f"DROP OWNED BY {USER}", f"DROP ROLE {USER}")
+    assert md5 == [USER]
+
+
 def test_settings_of_a_role_are_named_as_the_statement_for_the_target(both: Pair) -> None:
     both.administer("source", f"ALTER ROLE {APPLICATION} IN DATABASE {both.name} SET search_path = payments, public")
     (setting,) = found(checked(both), "setting-of-role")

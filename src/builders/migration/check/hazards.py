@@ -115,6 +115,12 @@ def not_of_an_extension(catalog: str, oid: str) -> str:
     return _WITHOUT_EXTENSIONS.format(catalog=catalog, oid=oid)
 
 
+USED_HERE = """
+EXISTS (SELECT FROM pg_shdepend u WHERE u.refclassid = 'pg_authid'::regclass AND u.refobjid = r.oid
+  AND u.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+"""The condition that a role `r` owns something in this database, or has a right on it."""
+
 CHOSEN = f"""
 WITH RECURSIVE {BASE_TYPES}, own_tables AS (
   SELECT c.oid, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name, c.relkind,

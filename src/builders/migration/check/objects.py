@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from builders.migration.check.hazards import Hazard, Severity, not_of_an_extension
+from builders.migration.check.hazards import USED_HERE, Hazard, Severity, not_of_an_extension
 from builders.migration.check.tables import SOURCE_LIMITS, TARGET
 
 RDS_SUPERUSER = 'RDS user guide, "Understanding the rds_superuser role"'
@@ -134,9 +134,10 @@ _REACTIONS = (
 )  # fmt: skip
 
 _PROGRAMS = """
-SELECT p.oid::regprocedure::text AS object, l.lanname AS language, quote_ident(r.rolname) AS owner, p.prosrc
+SELECT p.oid::regprocedure::text AS object, l.lanname AS language, quote_ident(r.rolname) AS owner
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
-JOIN pg_roles r ON r.oid = p.proowner
+JOIN pg_roles r ON r.oid = p.proowner,
+  regexp_replace(regexp_replace(p.prosrc, '/\\*.*?\\*/', ' ', 'g'), '--[^\\n]*', ' ', 'g') AS code
 WHERE n.nspname = ANY (%(schemas)s) AND {own} AND {condition}
 """
 
@@ -150,7 +151,7 @@ _CODE = (
         "truncate-in-function", Severity.LOSES, "A function empties tables by TRUNCATE",
         "DMS carries no TRUNCATE: the task stops at it (ApplyErrorFailOnTruncationDdl), or the target keeps the rows",
         "let it DELETE, or do not run it, while the phase runs; then accept this", SOURCE_LIMITS,
-        _programs("l.lanname NOT IN ('c', 'internal') AND p.prosrc "
+        _programs("l.lanname NOT IN ('c', 'internal') AND code "
                   "~* '\\mtruncate\\s+(table\\s+|only\\s+)?[\"a-z_%%]'"),
     ),
     Hazard(
@@ -158,20 +159,20 @@ _CODE = (
         "DMS captures no DDL of a function, and no partition that is added, detached or dropped: the definitions of "
         "both sides come apart",
         "do not run it while the phase runs; then accept this", SOURCE_LIMITS,
-        _programs("l.lanname NOT IN ('c', 'internal') AND p.prorettype <> 'event_trigger'::regtype AND p.prosrc ~* "
+        _programs("l.lanname NOT IN ('c', 'internal') AND p.prorettype <> 'event_trigger'::regtype AND code ~* "
                   "'\\m(alter\\s+table|drop\\s+table|create\\s+(unlogged\\s+)?table)\\M'"),
     ),
     Hazard(
         "large-object-function", Severity.LOSES, "A function works with large objects",
         "DMS does not carry large objects", "keep such values in a bytea column", SOURCE_LIMITS,
-        _programs("l.lanname NOT IN ('c', 'internal') AND p.prosrc ~* '\\m(lo_(import|export|creat|create|unlink|put|"
+        _programs("l.lanname NOT IN ('c', 'internal') AND code ~* '\\m(lo_(import|export|creat|create|unlink|put|"
                   "get|open|from_bytea)|loread|lowrite)\\s*\\('"),
     ),
     Hazard(
         "function-of-the-host", Severity.LOSES, "A function reads or writes files or runs programs of the server",
         "RDS lets nobody do that: it fails on the target", "rewrite it for the target (aws_s3, for files), or drop it",
         RDS_SUPERUSER,
-        _programs("l.lanname NOT IN ('c', 'internal') AND p.prosrc ~* '(\\m(pg_read_file|pg_read_binary_file|pg_ls_dir|"
+        _programs("l.lanname NOT IN ('c', 'internal') AND code ~* '(\\m(pg_read_file|pg_read_binary_file|pg_ls_dir|"
                   "pg_stat_file|lo_import|lo_export|pg_file_write)\\s*\\(|\\mcopy\\M[^;]*\\m(from|to)\\s+"
                   "(program\\s+)?\\x27)'"),
     ),
@@ -335,7 +336,7 @@ _DATABASE = (
     Hazard(
         "setting-of-role", Severity.LOSES, "A role or the database has settings of its own",
         "the definitions are without them: {setting}", "{how}", 'PostgreSQL, "ALTER ROLE", "pg_dumpall"',
-        """SELECT CASE WHEN r.oid IS NULL THEN 'database ' || quote_ident(current_database())
+        f"""SELECT CASE WHEN r.oid IS NULL THEN 'database ' || quote_ident(current_database())
             ELSE 'role ' || quote_ident(r.rolname) END || ': ' || split_part(c, '=', 1) AS object, c AS setting,
           CASE WHEN r.oid IS NULL THEN 'ALTER DATABASE ' || quote_ident(current_database())
             ELSE 'ALTER ROLE ' || quote_ident(r.rolname)
@@ -345,7 +346,8 @@ _DATABASE = (
             ELSE quote_literal(substr(c, strpos(c, '=') + 1)) END || '; -- on the target' AS how
         FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS c
         WHERE (s.setdatabase = 0 OR s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()))
-          AND (r.oid IS NULL OR (NOT r.rolsuper AND r.rolname <> current_user AND r.rolname !~ '^pg_'))
+          AND (r.oid IS NULL OR (NOT r.rolsuper AND r.rolname !~ '^pg_' AND (s.setdatabase <> 0 OR {USED_HERE})
+            AND r.rolname NOT IN (current_user, %(dms_user)s, %(fallback_user)s)))
           AND c <> 'session_replication_role=replica'""",
     ),
     Hazard(

@@ -101,7 +101,8 @@ def check(source: Database, target: Database | None, options: Options, why_no_ta
     major = target.version // 10000 if target else options.target_major
     parameters = {"schemas": list(options.schemas), **options.excluded.parameters(),
                   "needed_slots": 1 if options.task_has_slot else 2,
-                  "dms_user": options.dms_user or source.login.username}  # fmt: skip
+                  "dms_user": options.dms_user or source.login.username,
+                  "fallback_user": options.fallback_user}  # fmt: skip
     found = [each for hazards in OF_SOURCE for each in _ask(source, hazards, parameters)]
     if target:
         found += _ask(target, server.TARGET, parameters)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from builders.migration.check.hazards import Finding, Hazard, Severity, finding
+from builders.migration.check.hazards import USED_HERE, Finding, Hazard, Severity, finding
 from builders.migration.check.tables import ASSESSMENTS, SOURCE_LIMITS
 from builders.migration.databases import Database
 
@@ -160,8 +160,9 @@ SOURCE: Sequence[Hazard] = (
         "RDS takes SCRAM alone (rds.accepted_password_auth_method): the role {object} cannot log in with it",
         "\\password {object} -- with password_encryption = 'scram-sha-256'; else `schema` makes a new one",
         'RDS user guide, "Using SCRAM for PostgreSQL password encryption"',
-        """SELECT quote_ident(a.rolname) AS object FROM pg_authid a
-        WHERE a.rolcanlogin AND a.rolpassword LIKE 'md5%%' AND a.rolname <> current_user AND NOT a.rolsuper""",
+        f"""SELECT quote_ident(r.rolname) AS object FROM pg_authid r
+        WHERE r.rolcanlogin AND r.rolpassword LIKE 'md5%%' AND NOT r.rolsuper AND {USED_HERE}
+          AND r.rolname NOT IN (current_user, %(dms_user)s, %(fallback_user)s)""",
         reads="pg_authid",
     ),
     Hazard(
