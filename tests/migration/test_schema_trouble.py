@@ -145,6 +145,23 @@ def test_a_full_disk_ends_the_run_with_the_next_step_and_the_next_run_goes_on(ma
     assert "TABLE payments.account" in outcome.there
 
 
+def test_a_role_that_the_target_has_already_is_closed_and_opens_at_the_cut_over(made: Callable[..., Pair]) -> None:
+    both = made("CREATE ROLE early_clerk LOGIN", 
+                source=f"{SOURCE}; GRANT SELECT ON payments.account TO early_clerk")  # fmt: skip
+    both.administer("target", "CREATE ROLE early_clerk LOGIN CONNECTION LIMIT 3", f"GRANT early_clerk TO {MASTER}")
+    outcome = carry(both)
+    assert [str(each) for each in outcome.differing] == [
+        "ROLE early_clerk: CONNECTION LIMIT 3 in the target, no attributes in the source"
+    ]
+    query = "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'early_clerk'"
+    with both.database("target") as target:
+        assert target.value(query) is False
+        for each in moments.harden_statements(target, "opening"):
+            moments.put_on(target, target, each)
+        assert target.value(query) is True
+    assert "ROLE early_clerk" not in carry(both).made
+
+
 def test_a_user_of_dms_that_is_not_there_names_the_layer_that_makes_it(made: Callable[..., Pair]) -> None:
     both = made()
     with pytest.raises(MigrationError, match="role nobody_dms is not in the target: deploy the layer database_users"):

@@ -60,7 +60,10 @@ ORDER BY r.rolname
 _MAY_READ_VERIFIERS = "SELECT has_table_privilege('pg_catalog.pg_authid', 'SELECT')"
 _VERIFIERS = "SELECT rolname, rolpassword FROM pg_catalog.pg_authid WHERE rolname = ANY (%s)"
 _SCRAM = "SCRAM-SHA-256$"
-_THERE = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY (%s)"
+_THERE = """
+SELECT rolname, rolcanlogin, rolinherit, rolcreatedb, rolcreaterole, rolconnlimit, rolvaliduntil::text
+FROM pg_catalog.pg_roles WHERE rolname = ANY (%s)
+"""
 
 _SETTINGS = """
 SELECT coalesce(r.rolname, ''), s.setdatabase <> 0, split_part(each, '=', 1), substr(each, strpos(each, '=') + 1)
@@ -143,22 +146,32 @@ def application_roles(source: Database, schemas: Sequence[str], without: Collect
         verifiers = {name: word for name, word in found if word and word.startswith(_SCRAM)}
     roles = []
     for name, logs_in, inherit, createdb, createrole, replication, bypass, limit, until, groups, administered in rows:
-        attributes = [word for word, has in (("CREATEDB", createdb), ("CREATEROLE", createrole)) if has]
-        attributes += ["NOINHERIT"] if not inherit else []
-        attributes += [f"CONNECTION LIMIT {limit}"] if limit >= 0 else []
-        attributes += [f"VALID UNTIL '{until}'"] if until and until != "infinity" else []
+        attributes = _attributes(inherit, createdb, createrole, limit, until)
         lost = [word for word, has in (("REPLICATION", replication), ("BYPASSRLS", bypass)) if has]
         member_of, administers = ([each for each in several if each not in left] for several in (groups, administered))
         roles.append(
-            Role(name, logs_in, tuple(attributes), tuple(lost), tuple(member_of), tuple(administers),
+            Role(name, logs_in, attributes, tuple(lost), tuple(member_of), tuple(administers),
                  verifiers.get(name, ""))
         )  # fmt: skip
     return roles
 
 
-def existing(database: Database, roles: Sequence[Role]) -> set[str]:
-    """The names of those that a side has."""
-    return {row[0] for row in database.run(_THERE, ([role.name for role in roles],))}
+def _attributes(inherit: bool, createdb: bool, createrole: bool, limit: int, until: str | None) -> tuple[str, ...]:
+    """Those of a role that are not the default, as CREATE ROLE writes them."""
+    words = (
+        ("CREATEDB", createdb),
+        ("CREATEROLE", createrole),
+        ("NOINHERIT", not inherit),
+        (f"CONNECTION LIMIT {limit}", limit >= 0),
+        (f"VALID UNTIL '{until}'", until not in (None, "infinity")),
+    )
+    return tuple(word for word, has in words if has)
+
+
+def existing(database: Database, roles: Sequence[Role]) -> dict[str, tuple[bool, tuple[str, ...]]]:
+    """Those that a side has: {name: (whether it can log in, its attributes)}."""
+    rows = database.run(_THERE, ([role.name for role in roles],))
+    return {name: (logs_in, _attributes(*attributes)) for name, logs_in, *attributes in rows}
 
 
 def memberships(database: Database) -> set[tuple[str, str]]:

@@ -203,14 +203,20 @@ def words(entry: Entry, carried: Collection[str]) -> str:
 def _plan_roles(planned: Plan, source: Database, target: Database) -> None:
     there = roles.existing(target, planned.roles)
     members, usable = roles.memberships(target), roles.usable(target)
+    openings = {each.object for each in moments.kept(target, "opening")} if moments.is_prepared(target) else set()
     carried = {role.name for role in planned.roles}
     own = target.login.username
     for role in planned.roles:
         name = sql.Identifier(role.name)
-        if role.name in there:
-            planned.there.append(f"ROLE {role.name}")
-        else:
+        if role.name not in there:
             planned.steps += _creation(role, target)
+        elif role.logs_in and role.name not in openings:
+            planned.steps.append(_adoption(role, target))
+        else:
+            planned.there.append(f"ROLE {role.name}")
+        if role.name in there and (found := there[role.name][1]) != role.attributes:
+            words_of = (" ".join(each) or "no attributes" for each in (found, role.attributes))
+            planned.differing.append(Noted("ROLE", role.name, "{} in the target, {} in the source".format(*words_of)))
         if role.name not in usable:
             grant = sql.SQL("GRANT {} TO CURRENT_USER").format(name)
             planned.steps.append(Step("MEMBERSHIP", f"{own} in {role.name}", _texts(target, grant), must=True))
@@ -230,15 +236,34 @@ def _plan_roles(planned: Plan, source: Database, target: Database) -> None:
             planned.steps.append(Step("RIGHTS", f"{name} on the database", _texts(target, grant)))
 
 
+def _opening(role: Role, target: Database) -> Kept:
+    """What lets a role log in, at the cut-over."""
+    opened, closed = (_texts(target, each)[0] for each in (roles.opening(role), roles.closing(role)))
+    return Kept("target", "opening", "ROLE", role.name, opened, closed)
+
+
+def _adoption(role: Role, target: Database) -> Step:
+    """Close a role that the target has already, and give it its password: it logs in from the cut-over on."""
+    first = _texts(target, roles.closing(role))
+    password, hidden = _password(role, target)
+    return Step("ROLE", role.name, first + password, (_opening(role, target),), shown=first + hidden, must=True)
+
+
+def _password(role: Role, target: Database) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The statement that gives a role its verifier, and what is shown in its place; none without a verifier."""
+    if not role.verifier:
+        return (), ()
+    hidden = f"{_texts(target, roles.password(role.name, ''))[0][:-2]}'SCRAM-SHA-256$...'"
+    return _texts(target, roles.password(role.name, role.verifier)), (hidden,)
+
+
 def _creation(role: Role, target: Database) -> Iterator[Step]:
     """Make a role that cannot log in, with its password, and remember its opening."""
-    create, opened = (_texts(target, each) for each in (roles.creation(role), roles.opening(role)))
-    opening = Kept("target", "opening", "ROLE", role.name, opened[0], _texts(target, roles.closing(role))[0])
-    kept = (opening,) if role.logs_in else ()
+    create = _texts(target, roles.creation(role))
+    kept = (_opening(role, target),) if role.logs_in else ()
     if role.verifier:
-        hidden = f"{_texts(target, roles.password(role.name, ''))[0][:-2]}'SCRAM-SHA-256$...'"
-        password = _texts(target, roles.password(role.name, role.verifier))
-        yield Step("ROLE", role.name, create + password, kept, shown=(*create, hidden), must=True)
+        password, hidden = _password(role, target)
+        yield Step("ROLE", role.name, create + password, kept, shown=create + hidden, must=True)
         return
     shown = (*create, "-- a new password, which goes into a secret") if role.needs_password else create
     new = role.name if role.needs_password else ""
