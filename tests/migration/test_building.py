@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 
@@ -138,6 +139,28 @@ def _until(both: Pair, query: str) -> None:
                 return
             looking.run("SELECT pg_sleep(0.005)")
     raise AssertionError(query)
+
+
+def test_a_build_that_is_ended_at_any_statement_is_taken_up_by_the_next(names: Callable[[], Pair]) -> None:
+    both = names()
+    for number in itertools.count(2, 5):
+        seen = itertools.count(1)
+
+        def observe(_moment: str, _statement: str, seen: Iterator[int] = seen, number: int = number) -> None:
+            if next(seen) == number:
+                raise KeyboardInterrupt
+
+        with both.database("target", observe=observe) as target:
+            try:
+                build(target)
+            except KeyboardInterrupt:
+                continue
+        break
+    assert number > 20
+    with both.database("target") as target:
+        assert len(target.run(_INDEXES)) == 9
+        assert target.run(_KEYS) == [("ledger_account_fkey", True)]
+        assert building.waiting(target) == []
 
 
 def test_a_lock_that_a_key_waits_for_is_named_with_who_holds_it(loaded: tuple[Pair, Database]) -> None:

@@ -6,6 +6,7 @@ one writes, an older target may not know.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import re
@@ -89,19 +90,25 @@ def find(program: str, major: int, *directories: Path) -> Path:
     """
     found: dict[int, Path] = {}
     for path in _candidates(program, directories):
-        if os.access(path, os.X_OK):
-            words = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-            version = re.search(r"(\d+)", words)
-            if version and int(version[1]) >= major:
-                found.setdefault(int(version[1]), path)
-            if major in found:
-                break
+        version = _version(path) if os.access(path, os.X_OK) else 0
+        if version >= major:
+            found.setdefault(version, path)
+        if version == major:
+            break
     if found:
         return found[min(found)]
     raise MigrationError(
         f"{program} of PostgreSQL {major} or newer is not on this host: an older one refuses such a server; install "
         f"PostgreSQL's client programs (postgresql-client-{major}), or set PG_BIN to their directory"
     )
+
+
+@functools.cache
+def _version(program: Path) -> int:
+    """The major version of a program; 0 where it does not say one."""
+    words = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"(\d+)", words)
+    return int(version[1]) if version else 0
 
 
 def _candidates(program: str, directories: Sequence[Path]) -> Iterator[Path]:
