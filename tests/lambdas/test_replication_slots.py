@@ -73,10 +73,15 @@ Ask = Callable[..., dict[str, float]]
 def ask(slots: Any, server: OnPremises) -> Ask:
     """Asks the server, with members of the endpoint, the certificate or the secret of a test."""
 
-    def run(certificate: str = server.certificate_pem, secret: dict[str, Any] | None = None, **endpoint: Any) -> Any:
+    def run(
+        certificate: str = server.certificate_pem,
+        secret: dict[str, Any] | None = None,
+        in_rds: bool = False,
+        **endpoint: Any,
+    ) -> Any:
         value = server.secret() | {"host": "localhost", "port": server.server.port} | (secret or {})
         account = Account(ENDPOINT | endpoint, certificate, value)
-        source = slots.Source(account, account, {"SourceEndpointArn": SOURCE}, in_rds=False)
+        source = slots.Source(account, account, {"SourceEndpointArn": SOURCE}, in_rds=in_rds)
         return source.ask(Deadline(20))
 
     return run
@@ -157,6 +162,17 @@ def test_a_server_older_than_the_status_of_slots_never_gives_one_up(slots: Any) 
 def test_the_worst_status_of_several_slots_counts(slots: Any, status: str, number: int) -> None:
     found = [("one", "reserved", 1), ("two", status, 9), ("stackferry_changes", "lost", 0)]
     assert slots.measure(found, "") == {"SlotRetainedWalBytes": 9, "SlotWalStatus": number}
+
+
+def test_a_source_in_rds_is_verified_by_the_roots_of_rds(
+    ask: Ask, slots: Any, server: OnPremises, session: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever certificate the endpoint names; CA_BUNDLE stands for the roots."""
+    make_slot(session, "made_by_dms")
+    with pytest.raises(slots.SlotsUnknown, match="was not accepted"):
+        ask(in_rds=True)
+    monkeypatch.setenv("CA_BUNDLE", str(server.authority_file))
+    assert ask(in_rds=True, certificate="none")["SlotWalStatus"] == 3
 
 
 def test_a_source_that_cannot_be_verified_is_asked_over_tls_all_the_same(
