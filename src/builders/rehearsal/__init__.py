@@ -18,7 +18,6 @@ Read in this order:
     generated_rows.py  rows for a schema that has none, made from its definitions
     writer.py          the application of the sample, which never stops writing
     moving.py          the rows of a phase moved, from the definitions to the proof that both sides agree
-    comparison.py      both sides compared row for row
     database_login.py  a login with the generated password, before and after a rotation, for the demo
 
 The demo is `builders/demo.py`. Nothing in `builders.rollout` imports this package or `builders.cloud`.

@@ -1,26 +1,34 @@
 """The application of the sample database: it writes payments without a pause, and remembers what was acknowledged.
 
-with Writer(source.application_url) as writer:
+with Writer(source_url, target_url) as writer:
     ...
     writer.stop()
     writer.expected      # what the database holds of the payments that the writer touched
+    writer.moves         # when it had to go to the other database, and how long it could not write
+
+It goes to the other database whenever one refuses its writes, as an application does whose connections are switched.
 """
 
 from __future__ import annotations
 
 import random
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import psycopg
+from psycopg import errors
 from psycopg.types.json import Jsonb
 
 from builders.errors import DeployError
 
 PAUSE_SECONDS = 0.01
+REFUSED_SECONDS = 60.0
+"""An application that nobody has taken writes from for so long has failed."""
 LONG_NOTE = 40_000
 """Characters of a note that is too long to travel within its row."""
 
@@ -41,20 +49,33 @@ State = tuple[str, int]
 """Status and revision of a payment."""
 
 
+@dataclass(frozen=True)
+class Move:
+    """The application has gone to another database: which one of its URLs, and how long it could not write."""
+
+    side: int
+    seconds: float
+
+
 class Writer:
     """Writes in a thread until it is stopped. `acknowledged` counts its transactions that committed a change."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, *urls: str) -> None:
+        self._urls = urls
         self._random = random.Random(15)  # noqa: S311 payments and no secrets
         self._over = threading.Event()
         self._failure: psycopg.Error | None = None
         self._thread = threading.Thread(target=self._run, name="payments-writer", daemon=True)
+        self._last = time.monotonic()
+        self._side = 0
         self.acknowledged = 0
+        self.moves: list[Move] = []
         self._expected: dict[int, State | None] = {}
+        self._doubtful: set[int] = set()
 
     def __enter__(self) -> Writer:
         """Begin to write."""
+        self._last = time.monotonic()
         self._thread.start()
         return self
 
@@ -74,28 +95,55 @@ class Writer:
     def check(self) -> None:
         """Raise `DeployError` where the writing has failed."""
         if self._failure is not None:
-            raise DeployError(f"the source refused the application: {str(self._failure).strip()}") from self._failure
+            raise DeployError(f"the application's writes are refused: {str(self._failure).strip()}") from self._failure
 
     @property
     def expected(self) -> Mapping[int, State | None]:
-        """{payment: status and revision, or None where it was deleted}, by the acknowledged transactions."""
-        return dict(self._expected)
+        """{payment: status and revision, or None where it was deleted}, by the acknowledged transactions.
+
+        Payments of a transaction whose connection broke before the answer are left out: nobody knows.
+        """
+        return {payment: state for payment, state in self._expected.items() if payment not in self._doubtful}
 
     def _run(self) -> None:
+        side = 0
+        while not self._over.is_set():
+            try:
+                with psycopg.connect(
+                    self._urls[side], application_name="payments", autocommit=True, connect_timeout=5
+                ) as session:
+                    self._write(session, side)
+            # The last is a fence that refuses writes; without CONNECT or LOGIN a connection fails.
+            except (psycopg.OperationalError, errors.ReadOnlySqlTransaction) as error:
+                if len(self._urls) == 1 or time.monotonic() - self._last > REFUSED_SECONDS:
+                    self._failure = error
+                    return
+                side = (side + 1) % len(self._urls)
+                self._over.wait(PAUSE_SECONDS)
+            except psycopg.Error as error:
+                self._failure = error
+                return
+
+    def _write(self, session: psycopg.Connection[Any], side: int) -> None:
         kinds: list[tuple[Callable[[psycopg.Connection[Any]], dict[int, State | None]], int]] = [
             (self._insert, 5), (self._update, 4), (self._delete, 1),
         ]  # fmt: skip
         chosen = [kind for kind, weight in kinds for _ in range(weight)]
-        try:
-            with psycopg.connect(self._url, application_name="payments", autocommit=True) as session:
-                while not self._over.is_set():
-                    with session.transaction():
-                        changed = self._random.choice(chosen)(session)
-                    self._expected |= changed
-                    self.acknowledged += bool(changed)
-                    self._over.wait(PAUSE_SECONDS)
-        except psycopg.Error as error:
-            self._failure = error
+        while not self._over.is_set():
+            changed: dict[int, State | None] = {}
+            try:
+                with session.transaction():
+                    changed = self._random.choice(chosen)(session)
+            except psycopg.OperationalError:
+                self._doubtful |= changed.keys()
+                raise
+            self._expected |= changed
+            self.acknowledged += bool(changed)
+            now = time.monotonic()
+            if side != self._side:
+                self.moves.append(Move(side, now - self._last))
+            self._side, self._last = side, now
+            self._over.wait(PAUSE_SECONDS)
 
     def _insert(self, session: psycopg.Connection[Any]) -> dict[int, State | None]:
         """Receive one to three payments, some of a new customer, some with a receipt."""
@@ -132,3 +180,42 @@ class Writer:
         if ours and self._random.random() < 0.5:
             return self._random.choice(ours)
         return self._random.randint(1, 6000)
+
+
+class Reader:
+    """Reads payments of one database in a thread, over one connection, until the block ends."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="payments-reader", daemon=True)
+        self.answers = 0
+        self.failure = ""
+
+    def __enter__(self) -> Reader:
+        """Begin to read."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End."""
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with psycopg.connect(self._url, application_name="payments-reader", autocommit=True) as session:
+                while not self._over.is_set():
+                    session.execute("SELECT count(*), sum(amount) FROM payments.payments WHERE id > 5900").fetchall()
+                    self.answers += 1
+                    self._over.wait(PAUSE_SECONDS)
+        except psycopg.Error as error:
+            self.failure = str(error).strip()
+
+
+def lost(url: str, expected: Mapping[int, State | None]) -> list[int]:
+    """Return the payments that a database does not hold as the application was told."""
+    query = "SELECT id, status, revision FROM payments.payments WHERE id = ANY(%s)"
+    with psycopg.connect(url) as session:
+        found = {row[0]: (row[1], row[2]) for row in session.execute(query, (list(expected),))}
+    return [payment for payment, state in expected.items() if found.get(payment) != state]
