@@ -10,6 +10,7 @@ started, and nobody writes to the source but the command. `make test` runs the i
 
 from __future__ import annotations
 
+import logging
 import shlex
 import signal
 import subprocess
@@ -103,6 +104,8 @@ def main(
         console.print(line, markup=False, soft_wrap=True)
 
     signal.signal(signal.SIGTERM, _interrupt)
+    # Its warnings are about connections that a cut-over has ended.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:
         code = Demo(console, say, phase, outputs_dir, check).run(file, rows or 0, then)
         if rehearse and not file and not then and code == 0:

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 a finding, a failure or a refusal; 2 wrong use; 130 interr
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -442,6 +443,8 @@ def _run_task(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; whatever happens, the user reads one line and no traceback."""
+    # Its warnings are about connections that broke, which our own errors name with the next step.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:
         return int(command.main(arguments, prog_name="migrate-database", standalone_mode=False) or DONE)
     except (click.Abort, KeyboardInterrupt):
