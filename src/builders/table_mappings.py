@@ -21,3 +21,8 @@ def _part(part: str) -> str:
     if len(part) > 1:
         return "[" + re.sub(r"([\\\[\]^&~|])", r"\\\1", part[1:-1]) + "]"
     return re.escape(part)
+
+
+def exactly(name: str) -> str:
+    """Return a name for a mapping, in which an underscore would match any character."""
+    return name.replace("_", "[_]")

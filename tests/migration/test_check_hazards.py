@@ -190,6 +190,20 @@ def test_what_a_rule_leaves_out_is_no_hazard_any_more(both: Pair, report: Report
     assert left.keys() - found.keys() == set()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "left_out"),
+    [("identity[_]%", {"identity_nothing", "identity_index", "identity_full"}), ("ten_nts", {"tenants"}),
+     ("no[_]ke_", {"no_key"}), ("[st]enants", {"tenants"})],
+)  # fmt: skip
+def test_wildcards_of_a_rule_leave_out_what_dms_leaves_out(both: Pair, pattern: str, left_out: set[str]) -> None:
+    locator = {"schema-name": "odd", "table-name": pattern}
+    rule = {"rule-type": "selection", "rule-action": "exclude", "object-locator": locator}
+    with both.database("source") as source:
+        seen = check(source, None, options(excluded=excluded([rule])))
+    of_the_schema = {each.object.removeprefix("odd.") for each in seen.findings if each.id == "excluded-table"}
+    assert of_the_schema == left_out
+
+
 def test_a_sequence_that_is_nearly_at_the_end_of_its_column_names_the_column(report: Report) -> None:
     found = named(report)["sequence-near-end:odd.nearly_full_id_seq"]
     assert found.severity is Severity.BLOCKS

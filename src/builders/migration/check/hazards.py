@@ -127,7 +127,7 @@ WITH RECURSIVE {BASE_TYPES}, own_tables AS (
     c.relpersistence, c.relreplident, c.relowner, c.reltoastrelid, c.relispartition, c.relrowsecurity,
     c.relforcerowsecurity, c.reltablespace, c.relam, c.relnatts, c.reloftype,
     EXISTS (SELECT FROM unnest(%(excluded_schemas)s::text[], %(excluded_tables)s::text[]) AS x (s, t)
-      WHERE n.nspname LIKE x.s AND c.relname LIKE x.t) AS is_excluded
+      WHERE n.nspname ~ x.s AND c.relname ~ x.t) AS is_excluded
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
     AND c.relname NOT LIKE 'awsdms\\_%%' AND {not_of_an_extension("pg_class", "c.oid")}
@@ -145,7 +145,7 @@ WITH RECURSIVE {BASE_TYPES}, own_tables AS (
     greatest(a.atttypmod, d.typmod) AS typmod, {LARGE} AS large,
     coalesce(a.attnum = ANY (k.numbers), false) AS in_key, k.indrelid IS NOT NULL AS has_key,
     EXISTS (SELECT FROM unnest(%(removed_schemas)s::text[], %(removed_tables)s::text[], %(removed_columns)s::text[])
-      AS x (s, t, c) WHERE t.nspname LIKE x.s AND t.relname LIKE x.t AND a.attname LIKE x.c) AS is_removed
+      AS x (s, t, c) WHERE t.nspname ~ x.s AND t.relname ~ x.t AND a.attname ~ x.c) AS is_removed
   FROM chosen t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
   JOIN base_types d ON d.type = a.atttypid JOIN pg_type b ON b.oid = d.base
   LEFT JOIN keys k ON k.indrelid = t.oid
@@ -154,8 +154,8 @@ WITH RECURSIVE {BASE_TYPES}, own_tables AS (
 )
 """
 """Begins every query: `chosen` are the tables that the task carries, `carried` their columns. What is not used is not
-computed. Parameters: the schemas, and the patterns of the rules that exclude tables and remove columns, in the form of
-LIKE."""
+computed. Parameters: the schemas, and the patterns of the rules that exclude tables and remove columns, as regular
+expressions."""
 
 
 def prelude(version: int) -> str:

@@ -10,13 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from builders.table_mappings import exactly, pattern
+
 NUMBER = "N"
 """Stands for the rule's number in a remedy: a person gives each rule one of its own, from 10 on."""
 
 
 @dataclass(frozen=True)
 class Excluded:
-    """What a task's mapping leaves out, as patterns of LIKE."""
+    """What a task's mapping leaves out, as regular expressions."""
 
     tables: Sequence[tuple[str, str]] = ()
     columns: Sequence[tuple[str, str, str]] = ()
@@ -43,22 +45,17 @@ def excluded(rules: Iterable[Mapping[str, Any]]) -> Excluded:
         locator = rule.get("object-locator", {})
         schema, table = str(locator.get("schema-name", "")), str(locator.get("table-name", ""))
         if rule.get("rule-type") == "selection" and rule.get("rule-action") == "exclude":
-            tables.append((_like(schema), _like(table)))
+            tables.append((_regular(schema), _regular(table)))
         if rule.get("rule-type") == "transformation" and rule.get("rule-action") == "remove-column":
-            columns.append((_like(schema), _like(table), _like(str(locator.get("column-name", "")))))
+            columns.append((_regular(schema), _regular(table), _regular(str(locator.get("column-name", "")))))
         if rule.get("rule-type") == "table-settings" and rule.get("lob-settings", {}).get("mode") == "limited":
             limited[schema, table] = int(rule["lob-settings"]["bulk-max-size"])
     return Excluded(tables, columns, limited)
 
 
-def _like(pattern: str) -> str:
-    """The pattern of a mapping in the form of LIKE: the wildcards are the same, and [_] is an underscore itself."""
-    return pattern.replace("\\", "\\\\").replace("[_]", "\\_")
-
-
-def exactly(name: str) -> str:
-    """A name for a mapping, in which an underscore matches any character."""
-    return name.replace("_", "[_]")
+def _regular(name: str) -> str:
+    """A name with wildcards as PostgreSQL takes it: a regular expression of the whole name."""
+    return f"^{pattern(name).pattern}$"
 
 
 def exclude_table(schema: str, table: str, *, number: str = NUMBER) -> str:
