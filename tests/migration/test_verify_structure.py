@@ -176,3 +176,21 @@ def test_a_column_that_the_mapping_leaves_out_is_noted(sides: Sides) -> None:
         assert sides.found() == {"differs": ["column payments.orders.secret is missing in the target"]}
     finally:
         sides.pair.administer("source", "ALTER TABLE payments.orders DROP secret")
+
+
+def test_an_expression_that_a_dump_writes_otherwise_is_the_same(sides: Sides) -> None:
+    table = "CREATE TABLE payments.states (state varchar(9), note text DEFAULT 'it''s'::varchar(9), {})"
+    sides.pair.administer("source", f"SET ROLE {OWNER}", table.format("CONSTRAINT known CHECK (state IN ('a', 'b'))"))
+    written = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'known'"
+    definition = sides.source.value(written)
+    sides.pair.administer("target", f"SET ROLE {OWNER}", table.format(f"CONSTRAINT known {definition}"))
+    try:
+        assert sides.target.value(written) != definition
+        assert sides.found() == {}
+        drop = "ALTER TABLE payments.states DROP CONSTRAINT known"
+        sides.pair.administer("target", drop,
+                              drop.replace("DROP", "ADD") + " CHECK (state IN ('a', 'c'))")  # fmt: skip
+        assert list(sides.found()) == ["differs"]
+    finally:
+        for side in ("source", "target"):
+            sides.pair.administer(side, "DROP TABLE payments.states")

@@ -129,6 +129,10 @@ _OBJECTS: Mapping[str, str] = {
 
 # What the cut-over puts on, since until then it would act on replicated changes or refuse them.
 _UNTIL_THE_CUT_OVER = frozenset({"trigger", "rule", "policy", "row security", "identity", "materialized view"})
+_TEXT_CASTS = re.compile(r"::(?:character varying|character|bpchar|text)(?:\(\d+\))?(?:\[\])?")
+_NEEDLESS = re.compile(r"""(?<![\w"])\((\w+|"[^"]+"|'(?:[^']|'')*'|ARRAY\[[^()\[\]]*\])\)""")
+"""Parentheses around one word, one string, or one array."""
+
 _ONE_WAY = frozenset({"grant"})
 """What the target may have beyond the source: the rights of DMS's user and of the master."""
 
@@ -203,16 +207,8 @@ def compare(
     return sorted(found)
 
 
-# PostgreSQL writes casts and parentheses anew when it reads what it has written: those of IN over a varchar, for one,
-# are others after a restore.
-_CAST = re.compile(r"::(?:[a-z_ ]+|\"[^\"]+\")(?:\(\d+(?:,\d+)?\))?(?:\[\])?")
-_REWRITTEN = ("constraint", "index", "default", "policy", "trigger", "column")
-
-
 def _difference(kind: str, here: str | None, there: str | None) -> str:
-    if here == there or (here is None and kind in _ONE_WAY):
-        return ""
-    if here and there and kind in _REWRITTEN and _plain(here) == _plain(there):
+    if here == there or (here is None and kind in _ONE_WAY) or _settled(here) == _settled(there):
         return ""
     if there is None:
         return "is missing in the target"
@@ -221,9 +217,18 @@ def _difference(kind: str, here: str | None, there: str | None) -> str:
     return f"is {there or 'plain'!r} in the target, and {here or 'plain'!r} in the source"
 
 
-def _plain(definition: str) -> str:
-    """A definition without casts in its expressions, parentheses and spaces."""
-    return re.sub(r"[()\s]", "", _CAST.sub("", definition))
+def _settled(definition: str | None) -> str | None:
+    """An expression as it stays when it is written and read again.
+
+    PostgreSQL moves the casts of text about: `status IN ('a')` over a varchar becomes `(status)::text = ANY
+    ((ARRAY['a'::character varying])::text[])`, and that, restored, `ANY (ARRAY[('a'::character varying)::text])`.
+    """
+    if definition is None or "::" not in definition:
+        return definition
+    before, now = "", _TEXT_CASTS.sub("", definition)
+    while before != now:
+        before, now = now, _NEEDLESS.sub(r"\1", now)
+    return now
 
 
 def _is_part_of_missing(kind: str, name: str, here: Objects, there: Objects) -> bool:
