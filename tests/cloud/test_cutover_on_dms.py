@@ -164,6 +164,9 @@ def test_there_and_back_and_there_again_no_write_is_lost_and_the_outage_is_short
     writer.wait_for("source")
     there = done(commands, "cutover", "--yes", "--json", "--poll", "0.05", "--keep-reads")
     writer.wait_for("target")
+    for refused in (("resume",), ("reload", "--yes"), ("start",), ("cutover", "--yes")):
+        code, _, said = commands(*refused)
+        assert (code, "target" in said) == (1, True), said
     back = done(commands, "fallback", "--yes", "--json", "--poll", "0.05")
     writer.wait_for("source")
     writer.paused.set()

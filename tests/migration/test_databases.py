@@ -43,6 +43,14 @@ def test_a_refused_login_is_one_line_without_the_password(both: Pair) -> None:
     assert "not-this-one" not in str(refused.value)
 
 
+def test_a_host_that_does_not_resolve_is_one_line_with_the_next_step(both: Pair) -> None:
+    lost = replace(both.login("source"), host="no-such-host.invalid", address=None)
+    with pytest.raises(MigrationError) as refused:
+        Database("source", lambda: lost)
+    assert "the source refuses ferry_source at no-such-host.invalid" in str(refused.value)
+    assert "give --source-address" in str(refused.value)
+
+
 def test_a_lock_that_is_waited_for_names_who_may_hold_it(both: Pair) -> None:
     with both.application() as application, application.transaction():
         application.execute("LOCK TABLE payments.ledger")

@@ -241,9 +241,11 @@ def stop(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: f
 def resume(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None, until: str) -> int:
     """Let the task go on where it stopped; refused where the source has lost its slot."""
     from builders.migration import slots  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.start import check_side  # noqa: PLC0415
     from builders.migration.task import running  # noqa: PLC0415
 
     def go_on(phase: Any, watch: running.Watch) -> Any:
+        check_side(phase, watch.say)
         slots.check(phase, watch.say)
         return running.resume(phase.task, watch, until_loaded=until == "loaded")
 
@@ -418,6 +420,7 @@ def _run_task(
 ) -> int:
     """Do what is asked of the task, show it, and return the exit code; `page` reads what is shown below the task."""
     from builders.migration.phase import Phase  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.start import check_side  # noqa: PLC0415
     from builders.migration.task import reasons, running, showing  # noqa: PLC0415
 
     with Phase(options) as phase:
@@ -425,6 +428,7 @@ def _run_task(
         try:
             replication = phase.task
             if action == "reload":
+                check_side(phase, progress.say)
                 showing.confirm_reload(replication, yes=yes)
             with showing.progress_of_task() as show:
                 watch = running.Watch(show, progress.say, poll_seconds, timeout_seconds)

@@ -7,10 +7,10 @@ as it is made. After a fall-back it begins anew: the target is softened and empt
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from builders.errors import MigrationError, ReplicationError
+from builders.errors import MigrationError, ReplicationError, StackferryError
 from builders.migration import building, journal, marker, moments
 from builders.migration.databases import Database
 from builders.migration.journal import Journal
@@ -32,6 +32,22 @@ class Started:
 
     task: Task
     lag_seconds: float
+
+
+def check_side(phase: Phase, say: Callable[[str], None]) -> None:
+    """Raise `MigrationError` where the task must not run since the application is, or comes, on the other side.
+
+    What the way back writes to the source would come round again. A target that cannot be asked is named.
+    """
+    if DATABASE_SECRET not in phase.outputs:
+        return  # a task between other databases than those of the layers
+    try:
+        target = phase.target()
+    except StackferryError as error:
+        say(f"whether the source is still in use is not known: {error}")
+        return
+    with target:
+        journal.must_serve_source(target)
 
 
 def load(
