@@ -259,6 +259,8 @@ class secretsmanager:
     secrets = Private("ministack.services.secretsmanager._secrets")
     add_stage = Private("ministack.services.secretsmanager._add_stage")
     announce_stage = Private("ministack.services.secretsmanager._emit_secret_label_updated")
+    create = Private("ministack.services.secretsmanager._create_secret")
+    delete = Private("ministack.services.secretsmanager._delete_secret")
     find = Private("ministack.services.secretsmanager._resolve")
     find_version = Private("ministack.services.secretsmanager._find_stage_version")
     delete_policy = Private("ministack.services.secretsmanager._delete_resource_policy")

@@ -88,6 +88,15 @@ def test_a_removed_account_belongs_nowhere(organization: Organization, number: C
         organization.of(account).describe_organization()
 
 
+def test_every_account_has_a_state_the_management_account_too(
+    organization: Organization, number: Callable[[], str]
+) -> None:
+    organization.admit(number())
+    assert {each["State"] for each in organization.api.list_accounts()["Accounts"]} == {"ACTIVE"}
+    described = organization.api.describe_account(AccountId=organization.management)["Account"]
+    assert described["State"] == "ACTIVE"
+
+
 def test_the_management_account_stays(organization: Organization) -> None:
     with pytest.raises(ClientError, match="MasterCannotLeaveOrganizationException"):
         organization.api.leave_organization()

@@ -50,6 +50,7 @@ _LISTS: dict[tuple[str, str], tuple[int, str]] = {
     ("AWS::DirectoryService::MicrosoftAD", "DnsIpAddresses"): (2, "10.255.0.{number}"),
     ("AWS::DirectoryService::SimpleAD", "DnsIpAddresses"): (2, "10.255.0.{number}"),
     ("AWS::EC2::VPC", "CidrBlockAssociations"): (1, "vpc-cidr-assoc-{hex17}"),
+    ("AWS::EC2::VPCEndpoint", "DnsEntries"): (2, "Z7HUB22UULQXV:vpce-{hex17}-{hex8}.vpce.amazonaws.com"),
     ("AWS::EC2::VPCEndpoint", "NetworkInterfaceIds"): (1, "eni-{hex17}"),
     ("AWS::GlobalAccelerator::Accelerator", "Ipv4Addresses"): (2, "75.2.255.{number}"),
     ("AWS::Route53::HostedZone", "NameServers"): (4, "ns-{number}.awsdns-{number}.com"),
@@ -130,6 +131,8 @@ def complete(
     values = from_properties(kind, properties, given)
     for path in kind.attributes:
         settable = path not in kind.read_only
+        if values.get(path) == [] and (kind.name, path) in _LISTS:
+            del values[path]  # ministack knows the attribute, and no entry
         if path not in values and not (only_chosen_by_aws and settable) and re.fullmatch(r"[\w.]+", path):
             values[path] = _choose(kind, path, logical_id, stack_name, properties)
     return values

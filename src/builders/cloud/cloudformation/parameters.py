@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import botocore.session
 import regex  # type: ignore[import-untyped]
 from ministack.core.responses import get_region
 
@@ -113,6 +114,21 @@ def public_value(path: str) -> str | None:
         return image
     if _DESCRIBED.fullmatch(name):
         return json.dumps({"image_id": image, "image_name": name, "schema_version": 1})
-    if name in (f"global-infrastructure/regions/{get_region()}", "global-infrastructure/current-region"):
-        return str(get_region())
-    return None
+    return _of_region(name)
+
+
+def _of_region(name: str) -> str | None:
+    """Return what `global-infrastructure/regions/REGION` and the names below it say about a region."""
+    found = re.fullmatch(r"global-infrastructure/(?:current-region|regions/([a-z0-9-]+))(?:/(\w+))?", name)
+    region = (found[1] or str(get_region())) if found else ""
+    described = _regions().get(region)
+    values = {"": region, "longName": described, "partition": "aws", "domain": "amazonaws.com",
+              "geolocationRegion": region}  # fmt: skip
+    return values.get((found and found[2]) or "") if described else None
+
+
+@functools.cache
+def _regions() -> dict[str, str]:
+    """Return {region: its long name}, from botocore's endpoints."""
+    partition = botocore.session.get_session().get_data("endpoints")["partitions"][0]
+    return {name: str(region["description"]) for name, region in partition["regions"].items()}

@@ -101,10 +101,6 @@ def check_endpoint(properties: Mapping[str, Json], _physical_id: str | None) -> 
     if secret and given:
         raise _refused(f"You can't specify both {', '.join(given)} and SecretsManagerSecretId for an endpoint",
                        "InvalidParameterCombinationException")  # fmt: skip
-    own = [each for each in properties.values() if isinstance(each, dict) and each.get("ServerName")]
-    if engine in _BY_ADDRESS and not secret and not own and "ServerName" not in given:
-        raise _refused("The parameter ServerName must be provided and must not be blank",
-                       "InvalidParameterCombinationException")  # fmt: skip
     mode = str(properties.get("SslMode") or "none").lower()
     if mode not in _MODES:
         raise _refused(f"SSL mode {properties['SslMode']} is not valid: it is {', '.join(_MODES)}")

@@ -239,7 +239,10 @@ def _vpcs(inner: Handlers) -> Handlers:
 
 @patch_value("ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::EC2::Subnet]", why=_HOST_BITS)
 def _subnets(inner: Handlers) -> Handlers:
-    return _canonical(inner)
+    def keep_block(physical_id: str, properties: Properties) -> None:
+        ec2.subnets[physical_id]["Ipv6CidrBlock"] = _without_host_bits(properties.get("Ipv6CidrBlock"))
+
+    return records.around(_canonical(inner), after=keep_block)
 
 
 @patch_value("ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::EC2::Route]", why=_HOST_BITS)

@@ -6,9 +6,11 @@ version is the machine's (`GET /_stackferry/status.json` says which), and sizes,
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import shutil
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from ministack.core.responses import get_account_id, get_region, request_scope
 from pg8000.native import identifier, literal
 
 from builders.cloud.cloudformation.records import Handlers, Made
-from builders.cloud.internals import entries, kms, rds
+from builders.cloud.internals import entries, kms, rds, secretsmanager
 from builders.cloud.patches import patch, patch_value
 from builders.cloud.rds import checks, postgres
 from builders.errors import CloudError
@@ -164,11 +166,16 @@ def _instances(inner: Handlers) -> Handlers:
         properties = inherited(_in_lower_case(properties))
         checks.check_engine(properties)
         checks.check_instance(properties, existing=None)
+        managed = _managed_secret(properties) if properties.get("ManageMasterUserPassword") is True else {}
+        properties = properties | {name: managed[name] for name in ("MasterUserPassword",) if name in managed}
         physical_id, _ = inner["create"](logical_id, properties, stack)
         if properties.get("Engine") == "postgres":
             _start(physical_id, properties)
         _link_to_source(physical_id, properties)
-        return physical_id, rds.attributes(rds.instances[physical_id])
+        instance = rds.instances[physical_id]
+        if managed:
+            instance["MasterUserSecret"] = {"SecretArn": managed["SecretArn"], "SecretStatus": "active"}
+        return physical_id, rds.attributes(instance) | _attributes_of_secret(instance)
 
     def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
         old, new = (inherited(_in_lower_case(each), is_new=False) for each in (old, new))
@@ -176,7 +183,9 @@ def _instances(inner: Handlers) -> Handlers:
         made: Made = inner["update"](physical_id, old, new, stack, logical_id)
         if made[0] == physical_id and new.get("Engine") == "postgres":
             _change(rds.instances[physical_id], old, new)
-            return physical_id, rds.attributes(rds.instances[physical_id])
+            return physical_id, rds.attributes(rds.instances[physical_id]) | _attributes_of_secret(
+                rds.instances[physical_id]
+            )
         return made
 
     def delete(physical_id: str, properties: Mapping[str, Json]) -> None:
@@ -188,8 +197,23 @@ def _instances(inner: Handlers) -> Handlers:
             source["ReadReplicaDBInstanceIdentifiers"].remove(physical_id)
         inner["delete"](physical_id, properties)
         databases.remove(instance.get("DBInstanceArn", ""))
+        if managed := instance.get("MasterUserSecret"):
+            secretsmanager.delete({"SecretId": managed["SecretArn"], "ForceDeleteWithoutRecovery": True})
 
     return {**inner, "create": create, "update": update, "update_with_logical_id": True, "delete": delete}
+
+
+def _managed_secret(properties: Mapping[str, Json]) -> dict[str, str]:
+    """Make the secret that RDS manages (RDS user guide, "Password management with RDS and AWS Secrets Manager")."""
+    password = secrets.token_urlsafe(24)
+    value = json.dumps({"username": properties.get("MasterUsername"), "password": password})
+    _, _, body = secretsmanager.create({"Name": f"rds!db-{uuid.uuid4()}", "SecretString": value})
+    return {"SecretArn": json.loads(body)["ARN"], "MasterUserPassword": password}
+
+
+def _attributes_of_secret(instance: Mapping[str, Json]) -> dict[str, Json]:
+    managed = instance.get("MasterUserSecret")
+    return {"MasterUserSecret.SecretArn": managed["SecretArn"]} if managed else {}
 
 
 @patch_value(
