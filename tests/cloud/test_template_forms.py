@@ -269,3 +269,19 @@ Resources:
     api.create_stack(StackName="stack", TemplateBody=body)
     assert account.settled("stack") == "CREATE_COMPLETE"
     assert api.describe_stacks()["Stacks"][0]["Description"] == "5"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["!!set {a, b}", "!!omap [a: b]", "!!pairs [a: b]", "!!binary aGFsbG8="],
+    ids=lambda value: value.split()[0],
+)
+def test_a_value_in_yaml_that_json_does_not_have_is_refused(api: Any, value: str) -> None:
+    body = f"Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Metadata: {value}\n"
+    assert refusal(api, body).startswith("Template format error: YAML not well-formed.")
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1" * 5000], ids=["NaN", "-Infinity", "number"])
+def test_a_number_that_json_does_not_have_is_refused(api: Any, value: str) -> None:
+    body = f'{{"Resources": {{"Topic": {{"Type": "AWS::SNS::Topic", "Metadata": {{"N": {value}}}}}}}}}'
+    assert refusal(api, body) == "Template format error: JSON not well-formed."

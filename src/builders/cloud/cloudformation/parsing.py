@@ -70,6 +70,9 @@ def _short_form(name: str) -> Any:
 for _name in _SHORT_FORMS:
     _Loader.add_constructor(f"!{_name}", _short_form(f"Fn::{_name}"))
 
+for _name in ("set", "omap", "pairs", "binary"):  # what they make of a node is nothing that JSON has
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", yaml.SafeLoader.construct_undefined)
+
 
 @patch(
     "ministack.services.cloudformation.engine._parse_template",
@@ -86,14 +89,18 @@ def _parse_template(_original: Any, body: str) -> dict[str, Json]:
 
 def _read_json(body: str) -> Json:
     try:
-        template = json.loads(body)
+        template = json.loads(body, parse_constant=_no_constant)
         if "\\ud" in body.lower():  # half of a pair, perhaps, which no answer can carry
             template = json.loads(json.dumps(template, ensure_ascii=False).encode("utf-8", "replace"))
         return template
     except json.JSONDecodeError as error:
         raise ValueError(f"JSON not well-formed. ({_place(body, error)})") from error
-    except RecursionError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError("JSON not well-formed.") from error
+
+
+def _no_constant(name: str) -> Json:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _place(body: str, error: json.JSONDecodeError) -> str:
