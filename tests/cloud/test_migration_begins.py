@@ -255,6 +255,18 @@ def test_resume_refuses_where_the_slot_is_lost(commands: Commands, moved: Pair) 
         moved.source("ALTER SYSTEM RESET max_slot_wal_keep_size", "SELECT pg_reload_conf()")
 
 
+def test_a_reload_empties_the_target_and_start_builds_what_it_took_off(commands: Commands, moved: Pair) -> None:
+    code, _, said = commands("reload", "--yes", "--poll", "0.05", "--timeout", "60")
+    assert code == 0, said
+    assert "taken off the target until the load is done: FK CONSTRAINT payments.ledger ledger_account_fkey" in said
+    assert "indexes and constraints are not all built" in commands("status")[1]
+    code, _, said = commands("start", "--poll", "0.05", "--timeout", "60")
+    assert code == 0, said
+    assert all(moved.same(f"payments.{table}") for table in TABLES)
+    query = "SELECT convalidated FROM pg_constraint WHERE conname = 'ledger_account_fkey'"
+    assert moved.rows("target", query) == [(True,)]
+
+
 @pytest.fixture(scope="module")
 def hardened(commands: Commands, moved: Pair) -> Pair:
     """The target with what a cut-over puts on, and validates after it."""

@@ -419,8 +419,8 @@ def _run_task(
     page: Callable[[Any, Any, Any], Any] | None = None,
 ) -> int:
     """Do what is asked of the task, show it, and return the exit code; `page` reads what is shown below the task."""
-    from builders.migration.phase import Phase  # noqa: PLC0415  --help does not wait for psycopg
-    from builders.migration.start import check_side  # noqa: PLC0415
+    from builders.migration import start as starting  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.phase import Phase  # noqa: PLC0415
     from builders.migration.task import reasons, running, showing  # noqa: PLC0415
 
     with Phase(options) as phase:
@@ -428,8 +428,9 @@ def _run_task(
         try:
             replication = phase.task
             if action == "reload":
-                check_side(phase, progress.say)
-                showing.confirm_reload(replication, yes=yes)
+                starting.check_side(phase, progress.say)
+                showing.confirm_reload(replication, yes=yes, empties=starting.carries(phase))
+                starting.make_room(phase, progress.say)
             with showing.progress_of_task() as show:
                 watch = running.Watch(show, progress.say, poll_seconds, timeout_seconds)
                 if callable(action):

@@ -13,7 +13,7 @@ import click
 
 from builders import progress
 from builders.errors import UsageError
-from builders.migration import definitions, runs
+from builders.migration import building, definitions, runs
 from builders.migration.check import running as checking
 from builders.migration.journal import Kind
 from builders.migration.mappings import Mappings
@@ -22,6 +22,7 @@ from builders.migration.preconditions import Precondition
 from builders.migration.runs import Options, Parties
 from builders.migration.steps import Context
 from builders.migration.task.running import Watch
+from builders.text import name_list
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,15 @@ def parties_of(phase: Phase, asked: Asked) -> Iterator[Parties]:
         yield Parties(
             source, target, phase.schemas, phase.task, phase.fallback_task, {"source": users, "target": users},
             phase.caller, watch, progress.say, left_out, phase.fallback_reader, phase.fallback_writer,
-            [Precondition("check finds nothing that nobody accepted", _Findings(phase))],
+            [Precondition("check finds nothing that nobody accepted", _Findings(phase)),
+             Precondition("what start builds after the load is built", _unbuilt)],
         )  # fmt: skip
+
+
+def _unbuilt(context: Context) -> list[str]:
+    """Name indexes and constraints that are missing before a cut-over."""
+    found = building.waiting(context.target) if context.kind == "cutover" else []
+    return [f"missing: {name_list(found)}; let `migrate-database start` run to its end"] if found else []
 
 
 @dataclass(frozen=True)

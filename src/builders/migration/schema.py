@@ -32,6 +32,7 @@ from builders.migration.schema_plan import Noted, Plan, Step, Users
 STEP = "schema"
 """The run and the step of the journal."""
 
+_TOO_LATE = "the task has run before and does not carry it: load everything again, with `migrate-database reload`"
 _KEY = "kmsKeyId"
 """The output that names the key of a phase."""
 
@@ -182,6 +183,12 @@ def run(options: Options, *, as_json: bool, dry_run: bool) -> bool:
         new = Passwords(phase.session, phase.name, phase.suffix, phase.outputs.get(_KEY, ""))
         with journal.locked(target):
             outcome = carry(source, target, phase.schemas, users, progress.say, lambda role: new.of(role, target))
+            if phase.task.task().has_run:
+                outcome.differing += [
+                    Noted("TABLE", name.removeprefix("TABLE "), _TOO_LATE)
+                    for name in outcome.made
+                    if name.startswith("TABLE ")
+                ]
             log = Journal(target, phase.caller)
             log.prepare()
             number = sum(run.kind == STEP for run in log.runs()) + 1

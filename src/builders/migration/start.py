@@ -14,6 +14,7 @@ from builders.errors import MigrationError, ReplicationError, StackferryError
 from builders.migration import building, journal, marker, moments
 from builders.migration.databases import Database
 from builders.migration.journal import Journal
+from builders.migration.moments import Say
 from builders.migration.phase import DATABASE_SECRET, Phase
 from builders.migration.task import running
 from builders.migration.task.client import Replication
@@ -139,13 +140,36 @@ def _lag(source: Database, target: Database, replication: Replication, watch: Wa
     return marker.round_trip(source, target, alive, timeout_seconds=watch.timeout_seconds or _FOREVER)
 
 
+def carries(phase: Phase) -> bool:
+    """Return whether the phase's target is one that `schema` prepares, by its outputs."""
+    return DATABASE_SECRET in phase.outputs
+
+
+def make_room(phase: Phase, say: Say) -> None:
+    """Soften and empty the target of a phase, before a task at rest loads everything again. Raises `StackferryError`.
+
+    Its foreign keys go too, since tables are loaded in parallel; `start` builds them again.
+    """
+    if not carries(phase):
+        return
+    with phase.target() as target, journal.locked(target):
+        journal.must_serve_source(target)
+        if not moments.is_prepared(target):
+            return
+        if not (task := phase.task.task()).is_at_rest:
+            raise ReplicationError(f"the task is {task.status}; stop it first, then reload")
+        moments.soften(target, target, phase.schemas, say)
+        moments.soften_foreign_keys(target, say)
+        moments.truncate(target, phase.schemas, say)
+
+
 def run(phase: Phase, watch: Watch, *, until: str) -> Task:
     """Start a phase's task, or take it up again, and go on `until` it is running, loaded or ready.
 
     Raises `StackferryError`.
     """
     until_loaded = until != "running"
-    if DATABASE_SECRET not in phase.outputs:
+    if not carries(phase):
         if until == "ready":
             raise MigrationError(
                 f"the outputs of {phase.name} have no {DATABASE_SECRET}: deploy the layers secrets and database, or "

@@ -139,8 +139,13 @@ _QUESTIONS = {
 """{TargetTablePrepMode: the question} (DMS user guide, "Full-load task settings")."""
 
 
-def confirm_reload(replication: Replication, *, yes: bool) -> None:
+_EMPTIED = "All tables of the task in the target are emptied, and loaded again. Reload?"
+
+
+def confirm_reload(replication: Replication, *, yes: bool, empties: bool = False) -> None:
     """Ask a person whether all tables may be loaded again; `yes` is the answer that was given before.
+
+    `empties` says that the tables of the target are emptied by us.
 
     Raises `ReplicationError` where the task cannot be reloaded or the answer is no, and `UsageError` where nobody can
     answer.
@@ -150,6 +155,7 @@ def confirm_reload(replication: Replication, *, yes: bool) -> None:
         return
     preparation = replication.table_preparation()
     question = _QUESTIONS.get(preparation, f"DMS prepares the target's tables by {preparation!r}. Reload?")
+    question = _EMPTIED if empties else question
     if not sys.stdin.isatty():
         raise UsageError(f"reload asks first, and nobody can answer here: {question} --yes is the answer yes")
     if not click.confirm(question, err=True):
