@@ -69,9 +69,10 @@ class Account:
             return ""
 
     def settled(self, stack: str) -> str:
-        status = self.status(stack)
-        while status.endswith("_IN_PROGRESS"):
-            status = self.status(stack)
+        pause = 0.005
+        while (status := self.status(stack)).endswith("_IN_PROGRESS"):
+            time.sleep(pause)  # not at once again: the server, which answers, would have no time to deploy
+            pause = min(2 * pause, 0.05)
         return status
 
     def events(self, stack: str) -> list[dict[str, Any]]:
