@@ -8,19 +8,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
+from builders.rollout.config.templates import read_templates
 from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.executor.context import Observer
 from builders.rollout.model import DesiredState, Target
+from builders.scopes import Scope
 
 from .large_phase import LargePhase
 
 TIMES = 3
 """The larger phase has so many times the instances of the smaller one."""
 
-LAYERS = 12
+LAYERS = sum(each.scope is Scope.PHASE for each in read_templates(Path("templates")).values())
 """Those that stack sets carry; phase_routes is plain stacks of the network account."""
 
 Work = Callable[[LargePhase], object]
