@@ -25,7 +25,8 @@ STATUSES = {"reserved": 3, "extended": 2, "unreserved": 1, "lost": 0}
 lost, or will be at the next checkpoint. A slot that is not there counts as lost."""
 
 CHANGES_SLOT = "stackferry_changes"
-"""The slot from which `migrate-database` reads what changed. It keeps WAL, too, and is none of the task's."""
+"""Begin of the name of the slot from which `migrate-database` reads what changed; the database's OID follows. It keeps
+WAL, too, and is none of the task's."""
 
 # Through JSON, since versions before 13 have no wal_status; their slots are never given up.
 _SLOTS = """
@@ -90,7 +91,7 @@ def measure(found: Sequence[Slot], slot_name: str) -> dict[str, float]:
     What is kept is the most that any logical slot of the database keeps, whoever reads it: one disk holds it all. The
     status is the worst of the task's slot, or of all but that of `migrate-database` where its name is not known.
     """
-    of_task = [slot for slot in found if (slot[0] == slot_name if slot_name else slot[0] != CHANGES_SLOT)]
+    of_task = [slot for slot in found if (slot[0] == slot_name if slot_name else not slot[0].startswith(CHANGES_SLOT))]
     return {
         "SlotRetainedWalBytes": max((kept for _, _, kept in found), default=0),
         "SlotWalStatus": min((STATUSES.get(status, 0) for _, status, _ in of_task), default=STATUSES["lost"]),

@@ -130,7 +130,7 @@ def test_a_slot_that_the_server_has_given_up_is_lost(ask: Ask, session: psycopg.
 def test_a_source_without_a_slot_of_the_task_has_lost_it(ask: Ask, session: psycopg.Connection[Any]) -> None:
     """The slot of `migrate-database` is none of the task's, and keeps WAL all the same."""
     assert ask() == {"SlotRetainedWalBytes": 0, "SlotWalStatus": 0}
-    make_slot(session, "stackferry_changes")
+    make_slot(session, "stackferry_changes_16384")
     write_wal(session, 2)
     found = ask()
     assert found["SlotWalStatus"] == 0

@@ -27,7 +27,8 @@ _SLOTS = """
 SELECT 'max_replication_slots' AS object, current_setting('max_replication_slots')::int AS most, u.used, n.needed,
   u.used + n.needed AS value
 FROM (SELECT count(*) AS used FROM pg_replication_slots) AS u,
-  (SELECT {needed} - count(*) AS needed FROM pg_replication_slots WHERE slot_name IN ({own})) AS n
+  (SELECT {needed} - count(*) AS needed FROM pg_replication_slots
+   WHERE database = current_database() AND slot_name ~ '^({own})') AS n
 WHERE current_setting('max_replication_slots')::int < u.used + n.needed
 """
 _SENDERS = """
@@ -56,7 +57,7 @@ SOURCE: Sequence[Hazard] = (
         "slots", Severity.BLOCKS, "There are not enough replication slots",
         f"{_FREE}: the task's, and one that shows what changed since `verify`", _SET,
         f"{ASSESSMENTS}, postgres-check-replication-slots-count",
-        _SLOTS.format(needed="(%(needed_slots)s::int)", own="'stackferry_changes'"),
+        _SLOTS.format(needed="(%(needed_slots)s::int)", own="stackferry_changes"),
     ),
     Hazard(
         "senders", Severity.BLOCKS, "There are not enough WAL senders", _FREE, _SET,
@@ -188,7 +189,7 @@ TARGET: Sequence[Hazard] = (
         f"{_FREE}: that of the way back, and one that shows what changed since the cut-over",
         "max_replication_slots = {value} in the parameter group, and a restart",
         'RDS user guide, "Performing logical replication for Amazon RDS for PostgreSQL"',
-        _SLOTS.format(needed=2, own="'stackferry_fallback', 'stackferry_changes'"),
+        _SLOTS.format(needed=2, own="stackferry_fallback|stackferry_changes"),
     ),
     Hazard(
         "target-senders", Severity.BLOCKS, "There are not enough WAL senders in the target", _FREE,
