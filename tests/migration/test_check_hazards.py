@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from builders.cloud.rds.on_premises import REPLICATION_USER, SUPERUSER
+from builders.errors import MigrationError
 from builders.migration import rights
 from builders.migration.check.hazards import Finding, Severity
 from builders.migration.check.report import Options, Report, check
@@ -73,6 +74,7 @@ large-not-null:odd.large.body
 large-object-function:odd.keeps_file()
 large-objects:pg_largeobject
 large-values:odd.large
+largest-value:odd.large.body
 materialized-view:odd.counted
 money:odd.types.price
 name-case:odd."Same"
@@ -228,6 +230,25 @@ def test_rows_that_a_policy_hides_from_dms_are_lost_and_others_a_step(both: Pair
         seen = check(source, None, Options(schemas=["seen"], watch_seconds=0.01))
     (found,) = [each for each in seen.findings if each.id == "row-security"]
     assert found.severity is Severity.STEP, "a member of the owner's role sees all rows"
+
+
+def test_small_tables_are_read_without_being_asked_for(pair: Callable[..., Pair]) -> None:
+    made = pair("CREATE SCHEMA small", "CREATE TABLE small.t (id int PRIMARY KEY, n numeric, body text NOT NULL)",
+                "INSERT INTO small.t VALUES (1, 1.25, repeat('x', 3000))")  # fmt: skip
+    with made.database("source") as source:
+        report = check(source, None, Options(schemas=["small"], watch_seconds=0.01))
+        found = {each.name: each for each in report.findings}
+        assert found["numeric-unbounded:small.t.n"].severity is Severity.NOTE
+        assert "the largest value has 2.9 KiB" in found["large-not-null:small.t.body"].happens
+
+
+def test_a_table_that_is_locked_names_who_holds_it(pair: Callable[..., Pair]) -> None:
+    made = pair("CREATE SCHEMA held", "CREATE TABLE held.t (id int PRIMARY KEY, body text)")
+    with made.application() as application, application.transaction(), made.database("source") as source:
+        application.execute("LOCK TABLE held.t")
+        source.run("SET lock_timeout = '50ms'")
+        with pytest.raises(MigrationError, match=f"pid {application.info.backend_pid} of app"):
+            check(source, None, Options(schemas=["held"], watch_seconds=0.01))
 
 
 def test_measuring_tells_the_largest_values_and_the_digits(both: Pair) -> None:

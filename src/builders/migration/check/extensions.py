@@ -231,7 +231,7 @@ GROUP BY 1
 _DATA = """
 SELECT e.extname::text, c.oid::regclass::text FROM pg_extension e, unnest(e.extconfig) AS t
 JOIN pg_class c ON c.oid = t AND c.relkind = 'r'
-WHERE pg_relation_size(c.oid) > 0 AND e.extname NOT LIKE 'postgis%' AND e.extname NOT LIKE 'address_standardizer%'
+WHERE pg_relation_size(t) > 0 AND e.extname NOT LIKE 'postgis%' AND e.extname NOT LIKE 'address_standardizer%'
 """
 
 

@@ -1,12 +1,13 @@
-"""What reading the tables themselves tells: the largest values, numbers with too many digits, infinite times.
+"""What reading the tables themselves shows: the largest values, numbers with too many digits, infinite times.
 
-One statement for each table that has such columns, since it reads the whole table; only where it is asked for.
+Tables are read as a whole: all of them where it is asked for, else the small ones, many by one statement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import sql
@@ -17,19 +18,26 @@ from builders.migration.check.sizes import size_text
 from builders.migration.check.table_rules import limit_large_values
 from builders.migration.databases import Database
 
+SMALL_BYTES = 64 << 20
+"""Of tables that are read without being asked for: read in a second or so, and most of a cache."""
+AT_ONCE = 100
+
 DIGITS = 28
 """Digits of a number without precision that changes keep."""
 NOT_A_NUMBER = 9999
 """Stands for the digits of NaN and infinity: more than a number can have."""
 VARCHAR_BYTES = 10 << 20
 """unboundedVarcharMaxSize of the layer's endpoint."""
+INLINE_BYTES = 32 << 10
+"""InlineLobMaxSize of the layer's task: up to it a value is loaded with its row."""
 LIMIT_KIB = 102400
 """The largest bulk-max-size that the remedy offers: above it a value of its own query is better."""
 
 LARGEST = Hazard(
-    "largest-value", Severity.NOTE, "The largest value of a column",
-    "the largest value has {size}: in the faster mode DMS reads it into memory of {memory} KiB", "{how}",
-    'DMS user guide, "Working with LOB source data types for PostgreSQL"',
+    "largest-value", Severity.NOTE, "A column has values above 32 KiB",
+    "the largest value has {size}: each above 32 KiB is loaded by a query of its own; in the faster mode DMS reads it "
+    "into memory of {memory} KiB",
+    "{how}", 'DMS user guide, "Working with LOB source data types for PostgreSQL"',
 )  # fmt: skip
 TOO_LONG = Hazard(
     "varchar-too-long", Severity.LOSES, "A varchar without a length has a value above 10 MiB",
@@ -43,44 +51,65 @@ _TIMES, _FLOATS = ("date", "timestamp", "timestamptz"), ("float4", "float8")
 _ODD = {hazard.id: hazard for hazard in OF_COLUMNS if hazard.id in ("infinite-time", "odd-number")}
 
 _COLUMNS = """
-SELECT table_name, nspname, relname, attname, name, column_name, type, base_name, typmod, large
-FROM carried WHERE relkind = 'r' AND generated = ''
-  AND (large OR (base_name = 'numeric' AND typmod = -1) OR base_name IN ('date', 'timestamp', 'timestamptz',
-  'float4', 'float8'))
-ORDER BY table_name, attnum
+SELECT to_jsonb(found) FROM (
+  SELECT table_oid::int8 AS oid, table_name, nspname, relname, attname, name AS object, column_name, type, base_name,
+    base_kind, large, pg_table_size(table_oid) AS size
+  FROM carried WHERE relkind = 'r' AND generated = ''
+    AND (large OR (base_name = 'numeric' AND typmod = -1)
+      OR base_name IN ('date', 'timestamp', 'timestamptz', 'float4', 'float8'))
+    AND has_table_privilege(table_oid, 'SELECT') AND has_schema_privilege(nspname, 'USAGE')
+  ORDER BY size, table_oid, attnum
+) AS found
 """
 
+Column = Mapping[str, Any]
 
-def measure(source: Database, parameters: Mapping[str, Any], found: Sequence[Finding]) -> list[Finding]:
-    """Read the tables, and return the findings with what the values themselves show."""
-    of_tables: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    names = (
-        "table_name",
-        "nspname",
-        "relname",
-        "attname",
-        "object",
-        "column_name",
-        "type",
-        "base_name",
-        "typmod",
-        "large",
+
+@dataclass(frozen=True)
+class Measured:
+    """The findings with what the values show, and the largest values as findings of their own."""
+
+    findings: list[Finding]
+    unread: int
+    """Tables that were too large to be read without being asked for."""
+
+
+def measure(source: Database, parameters: Mapping[str, Any], found: Sequence[Finding], *, every: bool) -> Measured:
+    """Read tables: every one, or the small ones."""
+    columns: list[Column] = [row for (row,) in source.run(prelude(source.version) + _COLUMNS, parameters)]
+    tables = [list(group) for _, group in itertools.groupby(columns, key=lambda column: column["oid"])]
+    chosen = tables if every else list(_small(tables))
+    values: dict[str, int | None] = {}
+    for start in range(0, len(chosen), AT_ONCE):
+        some = chosen[start : start + AT_ONCE]
+        statement = sql.SQL(" UNION ALL ").join(_read(number, table) for number, table in enumerate(some))
+        for number, answers in source.run(statement):
+            values |= {column["object"]: value for column, value in zip(some[number], answers, strict=True)}
+    kept = [_judged(each, values) for each in found if each.id not in _ODD or each.object not in values]
+    read = [column for table in chosen for column in table]
+    return Measured(kept + list(_more(read, values)), len(tables) - len(chosen))
+
+
+def _small(tables: Sequence[list[Column]]) -> Iterator[list[Column]]:
+    """The smallest tables, as many as have the size together."""
+    total = 0
+    for table in tables:
+        total += table[0]["size"]
+        if total > SMALL_BYTES:
+            return
+        yield table
+
+
+def _read(number: int, columns: Sequence[Column]) -> sql.Composable:
+    first = columns[0]
+    return sql.SQL("SELECT {}, jsonb_build_array({}) FROM ONLY {}").format(
+        number,
+        sql.SQL(", ").join(_asked(column) for column in columns),
+        sql.Identifier(first["nspname"], first["relname"]),
     )
-    for row in source.run(prelude(source.version) + _COLUMNS, parameters):
-        column = dict(zip(names, row, strict=True))
-        of_tables.setdefault((column["nspname"], column["relname"]), []).append(column)
-    values: dict[str, int] = {}
-    for (schema, table), columns in of_tables.items():
-        query = sql.SQL("SELECT {} FROM ONLY {}").format(
-            sql.SQL(", ").join(_asked(column) for column in columns), sql.Identifier(schema, table)
-        )
-        (row,) = source.run(query)
-        values |= {column["object"]: int(value or 0) for column, value in zip(columns, row, strict=True)}
-    every = [column for columns in of_tables.values() for column in columns]
-    return [_with_digits(each, values) for each in found if each.id not in _ODD] + _more(every, values)
 
 
-def _asked(column: Mapping[str, Any]) -> sql.Composable:
+def _asked(column: Column) -> sql.Composable:
     """The aggregate that is asked of a column."""
     if column["large"]:
         # A text is measured as it travels: compressed or not, the octets of its text.
@@ -96,34 +125,34 @@ def _asked(column: Mapping[str, Any]) -> sql.Composable:
     return sql.SQL(form).format(sql.Identifier(column["attname"]))
 
 
-def _with_digits(each: Finding, values: Mapping[str, int]) -> Finding:
-    """A number without precision is worth a note once its values are known to fit."""
-    digits = values.get(each.object)
-    if each.id != "numeric-unbounded" or digits is None:
+def _judged(each: Finding, values: Mapping[str, int | None]) -> Finding:
+    """A finding with what the values show. A column without values shows nothing."""
+    value = values.get(each.object)
+    if value is None:
         return each
-    if digits > DIGITS:
-        said = "NaN or infinity" if digits == 9999 else f"up to {digits} digits"
+    if each.id == "large-not-null":
+        return replace(each, happens=f"{each.happens}; the largest value has {size_text(value)}")
+    if each.id != "numeric-unbounded":
+        return each
+    if value > DIGITS:
+        said = "NaN or infinity" if value == NOT_A_NUMBER else f"up to {value} digits"
         return replace(each, happens=f"{each.happens}; its values have {said}")
-    return replace(
-        each, severity=Severity.NOTE, happens=f"its values have at most {digits} digits now; changes keep 28"
-    )
+    return replace(each, severity=Severity.NOTE, happens=f"its values have at most {value} digits now; changes keep 28")
 
 
-def _more(columns: Sequence[Mapping[str, Any]], values: Mapping[str, int]) -> list[Finding]:
-    found: list[Finding] = []
+def _more(columns: Sequence[Column], values: Mapping[str, int | None]) -> Iterator[Finding]:
     for column in columns:
-        value = values[column["object"]]
+        value = values[column["object"]] or 0
         if column["base_name"] in _TIMES and value:
-            found.append(finding(_ODD["infinite-time"], column))
+            yield finding(_ODD["infinite-time"], column)
         if (column["base_name"] in _FLOATS and value) or (column["base_name"] == "numeric" and value == NOT_A_NUMBER):
-            found.append(finding(_ODD["odd-number"], column))
-        if not column["large"] or not value:
+            yield finding(_ODD["odd-number"], column)
+        if not column["large"] or value <= INLINE_BYTES:
             continue
         memory = 3 * value // 1024 + 1
         row = {**column, "size": size_text(value), "memory": memory, "most": size_text(VARCHAR_BYTES)}
         if column["base_name"] == "varchar" and value > VARCHAR_BYTES:
-            found.append(finding(TOO_LONG, row))
+            yield finding(TOO_LONG, row)
         rule = limit_large_values(column["nspname"], column["relname"], memory)
         row["how"] = f"TableRules: {rule}" if memory <= LIMIT_KIB else "leave it to full LOB mode"
-        found.append(finding(LARGEST, row))
-    return found
+        yield finding(LARGEST, row)

@@ -11,6 +11,7 @@ from builders.migration.check import assessment, columns, extensions, measured, 
 from builders.migration.check.hazards import Finding, Hazard, Severity, finding, statement
 from builders.migration.check.table_rules import Excluded
 from builders.migration.databases import Database
+from builders.text import counted_noun
 
 RIGHT = Hazard(
     "right", Severity.BLOCKS, "A right is missing",
@@ -112,11 +113,14 @@ def check(source: Database, target: Database | None, options: Options, why_no_ta
     found += server.versions(source, target, major, options.instance.dms_version)
     found += extensions.check(source, target, major)
     found += _rights(source, target, options)
-    if options.measure:
-        found = measured.measure(source, parameters, found)
+    read = measured.measure(source, parameters, found, every=options.measure)
+    found = read.findings
     estimated = sizes.estimate(source, parameters, options.line_mbit, options.watch_seconds)
     found += sizes.judge(estimated, options.instance)
-    return Report(tuple(sorted(found, key=_order)), estimated)
+    remarks = (
+        (f"not read without --measure, since too large: {counted_noun(read.unread, 'table')}",) if read.unread else ()
+    )
+    return Report(tuple(sorted(found, key=_order)), estimated, remarks)
 
 
 def _order(found: Finding) -> tuple[int, str, str]:
