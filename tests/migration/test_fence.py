@@ -338,6 +338,15 @@ def test_a_member_of_a_user_that_stays_is_found_before(both: Pair, source: Datab
         both.administer("source", "DROP ROLE friend")
 
 
+def test_a_table_of_a_role_that_is_not_ours_is_found_before(both: Pair, source: Database) -> None:
+    both.administer("source", "CREATE TABLE payments.theirs (id int)")
+    try:
+        (found,) = Fence(source, ["payments"]).obstacles(keep_reads=True)
+        assert "payments.theirs belongs to rdsadmin, and only its owner makes triggers" in found
+    finally:
+        both.administer("source", "DROP TABLE payments.theirs")
+
+
 def test_two_writers_that_would_deadlock_with_the_fence_are_ended(both: Pair, source: Database) -> None:
     """One holds the last table and wants the first, which the fence has: no deadlock is waited for."""
     with both.application() as session:

@@ -150,11 +150,11 @@ class Database:
             transaction.__enter__()
         try:
             yield
+            self._observe("before", "COMMIT")
         except BaseException as error:
             with contextlib.suppress(psycopg.Error):  # a broken connection has no transaction any more
                 transaction.__exit__(type(error), error, error.__traceback__)
             raise
-        self._observe("before", "COMMIT")
         with self.translated():
             transaction.__exit__(None, None, None)
         self._observe("after", "COMMIT")

@@ -75,6 +75,12 @@ _MEMBERS = """
 SELECT m.rolname, u.rolname FROM pg_roles m JOIN pg_roles u ON u.rolname = ANY (%s)
 WHERE m.rolcanlogin AND NOT m.rolsuper AND m.rolname <> ALL (%s) AND pg_has_role(m.oid, u.oid, 'USAGE') ORDER BY 1, 2
 """
+_OTHERS = """
+SELECT format('%%I.%%I', n.nspname, c.relname), quote_ident(pg_get_userbyid(c.relowner))
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p') AND c.relname NOT LIKE 'awsdms\\_%%'
+  AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1
+"""
 # Of other roles' sessions only these columns are seen without pg_monitor. Walsenders read; a superuser's session can
 # be ended by a superuser alone, and the trigger holds it.
 _SESSIONS = """
@@ -139,6 +145,11 @@ class Fence:
                 "SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid "
                 "WHERE s.subenabled AND d.datname = current_database()"
             )
+        ]
+        found += [
+            f"{table} belongs to {owner}, and only its owner makes triggers: GRANT {owner} TO "
+            f"{self._database.login.username}, or give the table another owner"
+            for table, owner in self._database.run(_OTHERS, (list(self._schemas),))
         ]
         if keep_reads:
             return found

@@ -70,6 +70,10 @@ def of(
         Precondition(
             f"the {origin} can be closed", lambda context: context.fence(origin).obstacles(keep_reads=keep_reads)
         ),
+        Precondition(
+            f"the {destination} can be kept closed until then",
+            lambda context: context.fence(destination).obstacles(keep_reads=True),
+        ),
         Precondition(f"no transaction of either side is open for more than {LONG_SECONDS} s", _long),
         Precondition("the sequences have values left", _sequences),
         *([Precondition("the way back is prepared", _way_back)] if way_back else []),
