@@ -155,6 +155,11 @@ STILL_WRONG = {
         secretsmanager._create_secret({"Name": "n", "SecretString": "x"})
         wrong = secretsmanager._put_resource_policy({"SecretId": "n", "ResourcePolicy": "no JSON"})[0] == 200
     """,
+    "iam.entities._profiles_by_name": """
+        from ministack.services.cloudformation import provisioners
+        create = provisioners._RESOURCE_HANDLERS["AWS::IAM::InstanceProfile"]["create"]
+        wrong = create("Profile", {"InstanceProfileName": "p", "Roles": []}, "stack")[0] != "p"
+    """,
     "kms._list_keys": """
         import inspect
         from ministack.services import kms

@@ -16,8 +16,9 @@ from typing import Any
 
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 
-from builders.cloud.internals import cloudwatch, kms, logs
+from builders.cloud.internals import cloudwatch, kms, lambda_, logs
 from builders.cloud.patches import patch
+from builders.policy_documents import allows, principals
 from builders.resource_types import Json
 
 _BREACHES: dict[str, Callable[[float, float], bool]] = {
@@ -26,6 +27,26 @@ _BREACHES: dict[str, Callable[[float, float], bool]] = {
     "LessThanThreshold": operator.lt,
     "LessThanOrEqualToThreshold": operator.le,
 }
+
+
+def check_subscription_filter(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse a filter of a log group that is not there, or to a function that the logs may not call (CloudWatch Logs
+    API reference, PutSubscriptionFilter)."""
+    if properties["LogGroupName"] not in logs.log_groups:
+        raise ValueError("The specified log group does not exist. (Service: CloudWatchLogs, Status Code: 400)")
+    arn = str(properties["DestinationArn"])
+    if ":lambda:" not in arn:
+        return
+    function, _, _ = lambda_.find_function(arn)
+    callers = {("Service", "logs.amazonaws.com"), ("Service", f"logs.{get_region()}.amazonaws.com"), ("AWS", "*")}
+    if function is None or not any(
+        allows(each, "lambda:InvokeFunction") and callers & set(principals(each))
+        for each in function["policy"]["Statement"]
+    ):
+        raise ValueError(
+            "Could not execute the lambda function. Make sure you have given CloudWatch Logs permission to execute "
+            "your function. (Service: CloudWatchLogs, Status Code: 400)"
+        )
 
 
 _DAY, _WEEK, _HOUR = 86_400, 604_800, 3600

@@ -179,6 +179,10 @@ def _destinations(configuration: Properties) -> Iterator[tuple[str, str]]:
             yield key, str(each[key])
 
 
+_OF_OWNER = "__default_statement_ID"
+"""The statement of a new topic, which lets its owner in; ministack's lacks the condition that says so."""
+
+
 def _lets_s3_in(kind: str, arn: str, bucket: str | None) -> bool:
     """Return whether the policy of a function, queue or topic lets S3 in for a bucket; None is one without a name."""
     action = {"Function": "lambda:InvokeFunction", "Queue": "sqs:SendMessage", "Topic": "sns:Publish"}[kind]
@@ -196,6 +200,7 @@ def _lets_s3_in(kind: str, arn: str, bucket: str | None) -> bool:
         (allows(each, action) or (kind == "Topic" and allows(each, "SNS:Publish")))
         and {("Service", "s3.amazonaws.com"), ("AWS", "*")} & set(principals(each))
         and _fits(each.get("Condition") or {}, bucket)
+        and each.get("Sid") != _OF_OWNER
         for each in statements(document or {"Statement": []})
     )
 

@@ -37,12 +37,14 @@ _CHECKS: Mapping[str, Check] = {
     "AWS::DMS::Endpoint": dms.check_endpoint,
     "AWS::DMS::ReplicationInstance": dms.check_instance,
     "AWS::DMS::ReplicationSubnetGroup": dms.check_subnet_group,
+    "AWS::EC2::Instance": iam.check_profile_of_instance,
     "AWS::EC2::SecurityGroup": ec2.check_security_group,
     "AWS::EC2::SecurityGroupEgress": ec2.check_rule,
     "AWS::EC2::SecurityGroupIngress": ec2.check_rule,
     "AWS::EC2::Subnet": ec2.check_subnet,
     "AWS::EC2::VPC": ec2.check_vpc,
     "AWS::EC2::VPCEndpoint": ec2.check_endpoint,
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": ec2.check_load_balancer,
     "AWS::Events::Rule": events.check_rule,
     "AWS::IAM::Group": iam.check_identity,
     "AWS::IAM::InstanceProfile": iam.check_instance_profile,
@@ -55,6 +57,8 @@ _CHECKS: Mapping[str, Check] = {
     "AWS::Lambda::Function": lambda_.check_function,
     "AWS::Lambda::Permission": lambda_.check_permission,
     "AWS::Logs::LogGroup": cloudwatch.check_log_group,
+    "AWS::Logs::SubscriptionFilter": cloudwatch.check_subscription_filter,
+    "AWS::RDS::DBCluster": rds.check_cluster,
     "AWS::RDS::DBParameterGroup": parameter_groups.check,
     "AWS::RDS::DBSubnetGroup": rds.check_subnet_group,
     "AWS::S3::Bucket": s3.check_bucket,
@@ -75,8 +79,8 @@ _DELETIONS: Mapping[str, Callable[[str, Properties], None]] = {
 """What takes the physical id and the properties, and raises ValueError where the service refuses the deletion."""
 
 # Types whose handlers look for the name themselves, or whose name another property tells apart.
-_NAMED_TWICE = frozenset({"AWS::EC2::SecurityGroup", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy",
-                          "AWS::SQS::QueuePolicy", "AWS::SecretsManager::ResourcePolicy",
+_NAMED_TWICE = frozenset({"AWS::EC2::SecurityGroup", "AWS::RDS::DBInstance", "AWS::S3::BucketPolicy",
+                          "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::SecretsManager::ResourcePolicy",
                           "AWS::SecretsManager::RotationSchedule", "AWS::SecretsManager::Secret",
                           "AWS::SecretsManager::SecretTargetAttachment"})  # fmt: skip
 

@@ -89,6 +89,18 @@ def check_security_group(properties: Mapping[str, Json], physical_id: str | None
             )
 
 
+def check_load_balancer(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse an application load balancer in one zone (Elastic Load Balancing API reference, CreateLoadBalancer)."""
+    mapped = [each.get("SubnetId") for each in properties.get("SubnetMappings") or ()]
+    subnets = [ec2.subnets.get(each) for each in properties.get("Subnets") or mapped]
+    zones = {each["AvailabilityZone"] for each in subnets if each}
+    if properties.get("Type", "application") == "application" and all(subnets) and len(zones) < 2:
+        raise ValueError(
+            "At least two subnets in two different Availability Zones must be specified (Service: "
+            "ElasticLoadBalancingV2, Status Code: 400)"
+        )
+
+
 _PORTS = 65_535
 
 

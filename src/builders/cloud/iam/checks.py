@@ -69,6 +69,16 @@ def check_instance_profile(properties: Mapping[str, Json], physical_id: str | No
             raise ValueError(f"The role with name {role} cannot be found. (Service: Iam, Status Code: 404)")
 
 
+def check_profile_of_instance(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse a machine with an instance profile that is not there (EC2 API reference, RunInstances)."""
+    name = properties.get("IamInstanceProfile")
+    if name and name not in iam.instance_profiles:
+        raise ValueError(
+            f"Value ({name}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name "
+            "(Service: Ec2, Status Code: 400)"
+        )
+
+
 def policy_exists(arn: str) -> bool:
     """Return whether a managed policy is there: AWS's own by the list of its names, and the account's."""
     match = _AWS_POLICY.fullmatch(arn)

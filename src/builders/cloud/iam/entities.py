@@ -16,7 +16,7 @@ from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers, Made
 from builders.cloud.iam.checks import policy_exists
 from builders.cloud.internals import iam
-from builders.cloud.patches import patch
+from builders.cloud.patches import patch, patch_value
 from builders.resource_types import Json
 
 Properties = Mapping[str, Json]
@@ -64,6 +64,28 @@ def _attach_user_policy(original: Any, parameters: Mapping[str, Json]) -> Json:
 @patch("ministack.services.iam._IAM_HANDLERS[AttachGroupPolicy]", why=_WHY)
 def _attach_group_policy(original: Any, parameters: Mapping[str, Json]) -> Json:
     return _refuse_attachment(parameters) or original(parameters)
+
+
+@patch_value(
+    "ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::IAM::InstanceProfile]",
+    why="Ref of an instance profile is its ARN, not its name",
+)
+def _profiles_by_name(inner: Handlers) -> Handlers:
+    def arn_of(name: str) -> str:
+        return str((iam.instance_profiles.get(name) or {"Arn": name})["Arn"])
+
+    def create(logical_id: str, properties: Properties, stack: str) -> Made:
+        arn, attributes = inner["create"](logical_id, properties, stack)
+        return arn.rpartition("/")[2], attributes
+
+    def update(physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str) -> Made:
+        arn, attributes = inner["update"](arn_of(physical_id), old, new, stack, logical_id)
+        return arn.rpartition("/")[2], attributes
+
+    def delete(physical_id: str, properties: Properties) -> None:
+        inner["delete"](arn_of(physical_id), properties)
+
+    return {**inner, "create": create, "update": update, "update_with_logical_id": True, "delete": delete}
 
 
 def _refuse_attachment(parameters: Mapping[str, Json]) -> Json:

@@ -36,7 +36,12 @@ _NEWEST = "17"
 
 # Engines that no longer have a version of these major versions (RDS user guide, "MariaDB on Amazon RDS versions",
 # "MySQL on Amazon RDS versions"; cfn-lint has no list of retired ones for MariaDB).
-_RETIRED_MAJORS = {"mariadb": ("10.0", "10.1", "10.2", "10.3")}
+_OLD_ORACLE, _OLD_SQL_SERVER = ("11.2", "12.1", "12.2", "18"), ("10.50", "11.00", "12.00")
+_RETIRED_MAJORS = {
+    "mariadb": ("10.0", "10.1", "10.2", "10.3"),
+    **{f"oracle-{edition}": _OLD_ORACLE for edition in ("ee", "ee-cdb", "se2", "se2-cdb")},
+    **{f"sqlserver-{edition}": _OLD_SQL_SERVER for edition in ("ee", "se", "ex", "web")},
+}
 
 
 def check_engine(properties: Mapping[str, Json]) -> None:
@@ -70,6 +75,19 @@ def check_instance(properties: Mapping[str, Json], existing: str | None) -> None
     _check_logs(properties)
     _check_surroundings(properties)
     _check_combinations(properties)
+
+
+def check_cluster(properties: Mapping[str, Json], existing: str | None) -> None:
+    """Refuse a cluster of an engine or a version that RDS does not have, or no longer makes."""
+    engine, version = str(properties.get("Engine") or "").lower(), properties.get("EngineVersion")
+    restored = any(properties.get(name) for name in ("SnapshotIdentifier", "SourceDBClusterIdentifier"))
+    if not restored and engine not in _CLUSTER_ENGINES:
+        raise ValueError(f"Invalid DB engine: {properties.get('Engine')} (Service: Rds, Status Code: 400)")
+    if version is not None and not restored:
+        _check_version({"Engine": engine, "EngineVersion": version}, is_new=existing is None)
+
+
+_CLUSTER_ENGINES = ("aurora-mysql", "aurora-postgresql", "mysql", "postgres", "neptune", "docdb")
 
 
 def _check_database_name(properties: Mapping[str, Json]) -> None:
@@ -146,9 +164,9 @@ def _listed(file: str, engine: str, part: str) -> frozenset[str]:
 def _check_version(properties: Mapping[str, Json], *, is_new: bool) -> None:
     """Refuse a version that RDS does not have, and for a new instance one that it no longer makes."""
     version, engine = properties.get("EngineVersion"), str(properties.get("Engine"))
-    offered = _listed("engine_version.json", engine, "then")
-    if version is None or not offered:
+    if version is None:
         return
+    offered = _listed("engine_version.json", engine, "then")
     retired = _listed("engine_version_deprecated.json", engine, "if")
     # A major version alone means its newest minor one, so it is there as long as one of them is.
     is_major = any(each.startswith(f"{version}.") for each in offered - retired)
@@ -157,7 +175,8 @@ def _check_version(properties: Mapping[str, Json], *, is_new: bool) -> None:
     )
     restored = properties.get("DBSnapshotIdentifier") or properties.get("SourceDBInstanceIdentifier")
     is_retired = of_old or (str(version) in retired and not is_major)
-    if (str(version) not in offered and not is_major) or (is_new and not restored and is_retired):
+    unknown = bool(offered) and str(version) not in offered and not is_major
+    if unknown or (is_new and not restored and is_retired):
         raise ValueError(f"Cannot find version {version} for {engine} (Service: Rds, Status Code: 400)")
 
 
