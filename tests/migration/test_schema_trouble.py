@@ -171,7 +171,11 @@ def test_a_user_of_dms_that_is_not_there_names_the_layer_that_makes_it(made: Cal
 def test_what_a_superuser_owns_in_the_source_belongs_to_the_master_user(made: Callable[..., Pair]) -> None:
     both = made()
     both.administer("source", "ALTER TABLE payments.ledger OWNER TO rdsadmin")
-    assert carry(both).is_whole
+    outcome = carry(both)
+    assert outcome.is_whole
+    assert [str(each) for each in outcome.left_out] == [
+        f"OWNER rdsadmin: it is no role of the application: what it owns belongs to {MASTER}"
+    ]
     with both.database("target") as target:
         owners = target.run("SELECT relname::text, pg_get_userbyid(relowner)::text FROM pg_class WHERE relkind = 'r'"
                             " AND relnamespace = 'payments'::regnamespace ORDER BY 1")  # fmt: skip
