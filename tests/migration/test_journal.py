@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime
+import os
+import socket
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +16,7 @@ from builders.errors import MigrationError
 from builders.migration import journal
 from builders.migration.databases import Database
 from builders.migration.journal import Entry, Journal, Run, locked, new_name, open_side, runs_of
+from builders.migration.runs import outage_seconds
 
 from .conftest import Pair
 
@@ -98,6 +104,28 @@ def test_a_second_run_is_refused_with_who_holds_the_lock(
 def test_one_phase_does_not_see_anothers_lock(pair: Callable[..., Pair], target: Database) -> None:
     with locked(target), pair().database("target") as neighbour, locked(neighbour):
         pass
+
+
+def test_a_statement_that_outlives_its_process_keeps_the_next_run_waiting(both: Pair) -> None:
+    with both.database("target") as dead, both.database("target") as second, contextlib.ExitStack() as stack:
+        stack.enter_context(locked(dead))
+        dead.connection.pgconn.send_query(b"SELECT pg_sleep(0.7)")
+        with socket.socket(fileno=os.dup(dead.connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)  # as when the process is killed: the server goes on with the statement
+        began = time.monotonic()
+        with locked(second):
+            assert time.monotonic() - began > 0.4
+        dead.connection.close()
+
+
+def test_the_outage_is_measured_by_the_targets_clock_from_the_first_closed_login_to_the_opening() -> None:
+    run = run_of(("fence", "begins"), ("fence", "done"), ("open", "begins"), ("open", "done"))
+    entries = tuple(
+        dataclasses.replace(entry, at=entry.at + datetime.timedelta(seconds=number))
+        for number, entry in enumerate(run.entries)
+    )
+    assert outage_seconds(Run(run.name, entries)) == 3.0
+    assert outage_seconds(run_of(("fence", "begins"))) is None
 
 
 def test_a_session_that_has_ended_holds_no_lock(both: Pair) -> None:
