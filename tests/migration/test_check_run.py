@@ -80,11 +80,22 @@ class PhaseOfTest:
 Check = Callable[..., int]
 
 
-@pytest.fixture
-def both(pair: Callable[..., Pair]) -> Pair:
+def with_a_finding(pair: Callable[..., Pair]) -> Pair:
     made = pair("CREATE SCHEMA payments", "CREATE TABLE payments.without (a int)")
     made.administer("source", f"GRANT CREATE ON DATABASE {made.name} TO ferry_source")
     return made
+
+
+@pytest.fixture(scope="module")
+def both(pair: Callable[..., Pair]) -> Pair:
+    """Databases with one finding, of which the target keeps no acceptance."""
+    return with_a_finding(pair)
+
+
+@pytest.fixture
+def own(pair: Callable[..., Pair]) -> Pair:
+    """Databases in which a test may accept."""
+    return with_a_finding(pair)
 
 
 def run(both: Pair, *, has_target: bool = True, as_json: bool = False, **wishes: Any) -> int:
@@ -106,13 +117,13 @@ def test_an_open_finding_is_exit_code_1_and_named_with_its_remedy(
 
 
 def test_an_accepted_finding_is_kept_by_the_target_and_shown_in_later_reports(
-    both: Pair, capsys: pytest.CaptureFixture[str]
+    own: Pair, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(both, accept=[NAME]) == 0
+    assert run(own, accept=[NAME]) == 0
     assert "payments.without [accepted]" in capsys.readouterr().out
-    assert run(both) == 0
+    assert run(own) == 0
     assert "payments.without [accepted]" in capsys.readouterr().out
-    with both.database("target") as target:
+    with own.database("target") as target:
         ((finding, caller),) = target.run("SELECT finding, caller FROM stackferry_state.accepted")
     assert (finding, caller) == (NAME, PhaseOfTest.caller)
 
