@@ -85,7 +85,7 @@ def test_a_transaction_whose_process_ends_in_it_changes_nothing(both: Pair) -> N
 
 def test_what_dms_treats_as_a_large_value_is_large(both: Pair) -> None:
     with both.database("source") as database:
-        (ledger,) = definitions.tables(database, ["payments"])
+        ledger = next(each for each in definitions.tables(database, ["payments"]) if each.name == "ledger")
     assert ledger.key == ("id",)
     assert {column.name: column.large for column in ledger.columns} == {
         "iban": False, "words": True, "id": False, "note": True, "code": False, "more": True,
@@ -100,3 +100,13 @@ def test_the_variables_of_pg_dump_log_in_as_the_session_does(both: Pair) -> None
         password=variables["PGPASSWORD"], dbname=variables["PGDATABASE"],
     ) as session:  # fmt: skip
         assert session.execute("SELECT current_user").fetchall() == [("ferry_source",)]
+
+
+def test_columns_that_a_primary_key_only_includes_are_none_of_its_key(both: Pair) -> None:
+    with both.application() as application:
+        application.execute(
+            "CREATE TABLE payments.covered (b int, a int, note text, PRIMARY KEY (a, b) INCLUDE (note))"
+        )
+    with both.database("source") as database:
+        covered = next(each for each in definitions.tables(database, ["payments"]) if each.name == "covered")
+    assert covered.key == ("a", "b")

@@ -309,6 +309,35 @@ def test_a_writer_that_never_stops_makes_no_row_differ(sides: Sides) -> None:
     assert [each.shown() for table in report.tables for each in table.differing] == []
 
 
+def test_a_row_that_never_stops_changing_on_both_sides_is_in_motion_and_in_the_slot(sides: Sides) -> None:
+    class Changing(running.Silent):
+        rounds = 0
+
+        def again(self, left: int) -> None:
+            self.rounds += 1
+            for side in ("source", "target"):
+                note = f"{side} {self.rounds}"
+                sides.pair.administer(side, f"UPDATE payments.ledger SET note = '{note}' WHERE id = 7")
+
+    sides.target.run("UPDATE payments.ledger SET note = 'x' WHERE id = 7")
+    report = verify(sides.source, sides.target, ["payments"], options=Options(patience=1.5), show=Changing())
+    ledger = next(each for each in report.tables if each.name == "payments.ledger")
+    assert (ledger.in_motion, ledger.differing) == (1, ())
+    assert Changes(sides.source, sides.target, ["payments"]).read() == {("payments", "ledger"): {("7",)}}
+
+
+def test_a_session_that_is_ended_stops_the_comparison_which_goes_on_later(sides: Sides) -> None:
+    class Ending(running.Silent):
+        def done(self, table: str, progress: Progress) -> None:
+            ours = f"""application_name = 'stackferry' AND state <> 'active' AND datname = current_database()
+                       AND pid <> {sides.source.connection.info.backend_pid}"""
+            sides.pair.administer("source", f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
+
+    with sides.pair.database("source") as source, pytest.raises(MigrationError, match="an administrator ended our"):
+        verify(source, sides.target, ["payments"], options=Options(1, 0), show=Ending())
+    assert sides.verify().goes_on
+
+
 def test_a_row_whose_changes_are_lost_is_found_while_the_writer_goes_on(sides: Sides) -> None:
     with Writer(sides.pair, lost=[7]):
         found = sides.differing(Options(patience=1))

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from builders.errors import UsageError
+from builders.errors import MigrationError, UsageError
+from builders.migration import cli
 from builders.migration.changes import Changes
 from builders.migration.databases import Database
+from builders.migration.journal import Journal, locked
 from builders.migration.verify import command, repair as repairing, verified
 from builders.migration.verify.command import Asked
 from builders.migration.verify.running import Options, verify
@@ -182,3 +184,34 @@ def test_json_has_counts_digests_and_all_differences(sides: Sides, capsys: pytes
     assert ledger["rows"] == {"source": 500, "target": 499}
     assert ledger["digest"]["source"] != ledger["digest"]["target"]
     assert {"kind": "missing", "key": ["c  ", "2"], "columns": []} in ledger["differing"]
+
+
+def test_after_the_cut_over_nothing_is_repaired_and_the_sides_are_only_compared(sides: Sides) -> None:
+    sides.spoil()
+    assert not sides.run()
+    before = verified(sides.target)
+    written = Journal(sides.target, "arn:aws:iam::123456789012:user/operator")
+    written.prepare()
+    for step in ("open", "cutover"):
+        written.write("cutover-1", step, "begins")
+        written.write("cutover-1", step, "done")
+    try:
+        with pytest.raises(MigrationError, match="nothing to repair from the source"):
+            sides.run(Asked(repair=True, yes=True))
+        Changes(sides.source, sides.target, ["payments"]).drop()
+        assert not sides.run()
+        assert Changes(sides.source, sides.target, ["payments"]).held() is None
+        assert verified(sides.target) == before
+    finally:
+        sides.target.run("DELETE FROM stackferry_state.journal")
+
+
+def test_a_second_run_of_the_phase_is_refused_while_one_compares(sides: Sides) -> None:
+    refused = r"another run of this phase is under way: pid [0-9]+ of ferry_owner"
+    with sides.pair.database("target") as other, locked(other), pytest.raises(MigrationError, match=refused):
+        sides.run()
+
+
+def test_yes_without_repair_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["verify", "--phase", "dev", "--yes"]) == cli.WRONG_USE
+    assert "--repair is not given" in capsys.readouterr().err

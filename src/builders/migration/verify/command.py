@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from builders import progress
-from builders.errors import UsageError
+from builders.errors import MigrationError, UsageError
+from builders.migration import journal
 from builders.migration.databases import Database
 from builders.migration.mappings import Mappings
 from builders.migration.rows import Difference
@@ -42,10 +43,20 @@ def run(
     """
     if not schemas:
         raise UsageError("the task's table mapping names no schema to compare")
-    with showing.progress_of_verify() as show:
-        report = verify(source, target, schemas, Mappings(rules), options, show, progress.say)
-    if asked.repair and (named := showing.confirm_repair(report, yes=asked.yes)):
-        report = _repaired(source, target, report, named)
+    with journal.locked(target):
+        if journal.open_side(journal.Journal(target).runs()) == "source":
+            journal.must_serve_source(target)  # no cut-over is under way
+        elif asked.repair:
+            raise MigrationError(
+                "the application is on the target since the cut-over, and its rows are right: there is nothing to "
+                "repair from the source"
+            )
+        else:
+            options = dataclasses.replace(options, keeps_changes=False)
+        with showing.progress_of_verify() as show:
+            report = verify(source, target, schemas, Mappings(rules), options, show, progress.say)
+        if asked.repair and (named := showing.confirm_repair(report, yes=asked.yes)):
+            report = _repaired(source, target, report, named)
     showing.result(report, as_json=asked.as_json, hide_keys=asked.hide_keys)
     return report.is_clean
 

@@ -46,6 +46,13 @@ class Options:
     rows_per_second: float | None = None
     tables: tuple[str, ...] = ()
     """Only these tables, as schema.table; none are all."""
+    keeps_changes: bool = True
+    """Whether the source's changes are kept from now on, for a cut-over to compare."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the comparison counts as the one before a cut-over."""
+        return self.keeps_changes and not self.tables
 
 
 @dataclass(frozen=True)
@@ -178,8 +185,8 @@ def verify(
     found = _Found.of(source, target, schemas, mappings, options)
     chosen = readable(source, target, found.pairs, found.left_out)
     run = Run(target, {"schemas": list(schemas), "tables": sorted(options.tables), "columns": found.fingerprint()},
-              whole=not options.tables)  # fmt: skip
-    changes = None if options.tables else Changes(source, target, schemas)
+              whole=options.is_whole)  # fmt: skip
+    changes = Changes(source, target, schemas) if options.is_whole else None
     _begin(run, changes, say)
     goes_on = run.goes_on
     findings = structure.compare(source, target, schemas, found.left_out)
@@ -192,7 +199,7 @@ def verify(
         datetime.datetime.now(datetime.UTC),
         chosen[0].hash if chosen else "",
         goes_on,
-        not options.tables,
+        options.is_whole,
         tuple(each for each in findings if not options.tables or _is_about(each, options.tables)),
         tuple(_result(rows, work.progress[name], outcomes.get(name)) for name, rows in work.rows.items()),
         tuple(found.not_carried),
