@@ -51,7 +51,7 @@ class PhaseOfTest:
     caller = "arn:aws:sts::111111111111:assumed-role/carries/somebody"
     outputs: Mapping[str, str] = {}
     source_user = "ferry_source"
-    fallback_user = ""
+    fallback_secret = ""
     plugin = "test-decoding"
 
     def __init__(self, both: Pair, *, has_target: bool = True) -> None:
@@ -68,6 +68,12 @@ class PhaseOfTest:
         if not self._has_target:
             raise MigrationError("the target refuses ferry_owner at db:5432/payments: nothing listens there")
         return self._both.database("target")
+
+    @property
+    def fallback_user(self) -> str:
+        if self.fallback_secret == "denied":
+            raise AccessDenied("secretsmanager:GetSecretValue is not allowed")
+        return self.fallback_secret
 
     def table_mappings(self) -> list[dict[str, Any]]:
         return []
@@ -152,6 +158,11 @@ def test_a_file_that_is_no_list_of_accepted_findings_is_refused(both: Pair, tmp_
     broken.write_text('{"a": 1}')
     with pytest.raises(UsageError, match="is no list of accepted findings"):
         run(both, accepted_file=broken)
+
+
+def test_a_secret_that_may_not_be_read_leaves_its_users_rights_out(both: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PhaseOfTest, "fallback_secret", "denied")
+    assert run(both) == 1
 
 
 def test_json_has_all_findings_and_the_estimate(both: Pair, capsys: pytest.CaptureFixture[str]) -> None:

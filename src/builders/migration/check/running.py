@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builders.aws.errors import AccessDenied
 from builders.errors import MigrationError, RolloutError, UsageError
 from builders.migration.check import accepted, assessment, showing
 from builders.migration.check.hazards import Finding
@@ -93,12 +94,20 @@ def options_of(phase: Phase, wishes: Wishes) -> Options:
         task_has_slot=task.has_run,
         instance=_instance(phase, task.instance_arn),
         plugin=phase.plugin,
-        dms_user=phase.source_user,
-        fallback_user=phase.fallback_user,
+        dms_user=_readable(lambda: phase.source_user),
+        fallback_user=_readable(lambda: phase.fallback_user),
         line_mbit=wishes.line_mbit,
         watch_seconds=wishes.watch_seconds,
         measure=wishes.measure,
     )
+
+
+def _readable(user: Callable[[], str]) -> str:
+    """The name in a secret, or nothing where this role may not read it: then its rights are not judged."""
+    try:
+        return user()
+    except AccessDenied:
+        return ""
 
 
 def _instance(phase: Phase, arn: str) -> Instance:
