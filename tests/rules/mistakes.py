@@ -218,7 +218,7 @@ MISTAKES = [
         SECRET,
         "DeletionPolicy",
         "Delete",
-        _makes("AWS::SecretsManager::SecretTargetAttachment"),
+        _makes("AWS::RDS::DBInstance"),
     ),
     row("W9204", "TLS off", PARAMETER_GROUP, "Parameters", {"rds.force_ssl": "0"}),
     row("W9205", "a fixed name", PARAMETER_GROUP, "DBParameterGroupName", "payments"),
