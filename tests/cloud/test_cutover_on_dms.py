@@ -162,6 +162,8 @@ def test_there_and_back_and_there_again_no_write_is_lost_and_the_outage_is_short
     forward(commands)
     writer.start()
     writer.wait_for("source")
+    code, _, said = commands("cutover")
+    assert (code, "--yes is the answer yes" in said) == (2, True), said
     there = done(commands, "cutover", "--yes", "--json", "--poll", "0.05", "--keep-reads")
     writer.wait_for("target")
     for refused in (("resume",), ("reload", "--yes"), ("start",), ("cutover", "--yes")):
