@@ -166,19 +166,25 @@ class Changes:
         count = 0
         while True:
             upto = self._side.value("SELECT pg_current_wal_lsn()::text")
-            lines = self._side.run(_PEEK, (self.slot, upto, CHANGES_A_READ))
-            found, read = _Keys(), 0
-            for change in _changes(data for _lsn, data in lines):
-                _note(change, tables, known, found)
-                read += 1
+            found, lines, last = _Keys(), 0, ""
+            for at, data in self._peeked(upto):
+                lines, last = lines + 1, at
+                event = logical_decoding.parse(data)
+                if isinstance(event, Insert | Update | Delete | Truncate):
+                    _note(event, tables, known, found)
+                    count += 1
             self._keep(found)
-            count += read
-            everything = len(lines) < CHANGES_A_READ
-            # A commit's own position is where it ends.
-            position = upto if everything else lines[-1][0]
+            everything = lines < CHANGES_A_READ
+            # The last line is a commit, whose own position is where it ends.
+            position = upto if everything else last
             self._side.run(_ADVANCE, (position, self.slot, position))
             if everything:
                 return count
+
+    def _peeked(self, upto: str) -> Iterator[tuple[str, str]]:
+        """Position and text of what the slot tells, one by one: a row may have values of many megabytes."""
+        with self._side.translated():
+            yield from self._side.connection.cursor().stream(_PEEK, (self.slot, upto, CHANGES_A_READ))
 
     def read(self) -> Changed:
         """Collect, and return all rows that changed since `begin` and were not forgotten. Raises `MigrationError`."""
@@ -263,13 +269,6 @@ def settle(changes: Changes, source: Database, target: Database, schemas: Sequen
 
 def _written(keys: Sequence[Key]) -> list[str]:
     return [json.dumps(key, ensure_ascii=False) for key in keys]
-
-
-def _changes(lines: Iterator[str]) -> Iterator[Change]:
-    for line in lines:
-        event = logical_decoding.parse(line)
-        if isinstance(event, Insert | Update | Delete | Truncate):
-            yield event
 
 
 def _note(change: Change, tables: Mapping[Name, Table], known: Collection[Name], found: _Keys) -> None:
