@@ -182,6 +182,15 @@ def test_what_a_superuser_owns_in_the_source_belongs_to_the_master_user(made: Ca
         assert owners == [("account", "app"), ("ledger", MASTER)]
 
 
+def test_a_database_that_is_closed_to_everybody_in_the_source_is_named(made: Callable[..., Pair]) -> None:
+    both = made()
+    both.administer("source", f"REVOKE TEMPORARY ON DATABASE {both.name} FROM PUBLIC")
+    assert [str(each) for each in carry(both).left_out] == [
+        "RIGHTS PUBLIC on the database: everybody has TEMPORARY in the target and not in the source: REVOKE it after "
+        "the cut-over"
+    ]
+
+
 def test_a_table_that_may_not_be_read_names_the_command_that_says_the_grant(made: Callable[..., Pair]) -> None:
     both = made()
     both.administer("source", "ALTER TABLE payments.ledger OWNER TO rdsadmin",

@@ -32,6 +32,8 @@ MARKER_SECONDS = 120.0
 SLOT_SECONDS = 30
 """How long a slot waits for the transactions that are open, and for the task that read from it to let go of it."""
 
+_MARKER = sql.Identifier(naming.MARKER_SCHEMA, naming.MARKER_TABLE)
+
 FENCE, TARGET, STOP, SLOT, WAY_BACK = "fence", "target", "stop", "slot", "way-back"
 
 _READ_BY = """
@@ -105,16 +107,17 @@ def _prepare_way_back(context: Context, _details: Details) -> None:
         word = sql.Literal(verifier(target, name, password))
         target.run(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(sql.SQL(verb), role, word))
         target.run(sql.SQL("GRANT rds_replication TO {}").format(role))
-        for schema in (*context.schemas, naming.MARKER_SCHEMA):
-            named = sql.Identifier(schema)
-            create = sql.SQL(", CREATE" if schema == naming.MARKER_SCHEMA else "")
-            target.run(sql.SQL("GRANT USAGE{} ON SCHEMA {} TO {}").format(create, named, role))
-            target.run(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}").format(named, role))
+        for schema in context.schemas:
+            target.run(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), role))
+            target.run(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}").format(sql.Identifier(schema), role))
+        # Of the tables there the marker alone is ours: after a fall-back DMS has its heartbeat in this schema.
+        target.run(sql.SQL("GRANT USAGE, CREATE ON SCHEMA {} TO {}").format(sql.Identifier(naming.MARKER_SCHEMA), role))
+        target.run(sql.SQL("GRANT SELECT ON {} TO {}").format(_MARKER, role))
     if context.writer:
         role, named = sql.Identifier(context.writer), sql.Identifier(naming.MARKER_SCHEMA)
         context.source.run(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(named, role))
-        rights = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}")
-        context.source.run(rights.format(named, role))
+        rights = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}")
+        context.source.run(rights.format(_MARKER, role))
     running.prove_connections(back, context.watch, back.task())
 
 

@@ -89,6 +89,10 @@ WHERE r.rolname = %s AND n.nspname = ANY (%s) AND c.relkind IN ('r', 'p')
     AND has_table_privilege(r.oid, c.oid, 'UPDATE') AND has_table_privilege(r.oid, c.oid, 'DELETE')
     AND has_table_privilege(r.oid, c.oid, 'TRUNCATE'))
 """
+_EVERYBODY = """
+SELECT granted.privilege_type FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS granted
+WHERE d.datname = current_database() AND granted.grantee = 0
+"""
 _NOT_CARRIED = """
 SELECT 'EVENT TRIGGER', evtname::text, 'DMS and the target''s master user cannot make it the application''s'
   FROM pg_event_trigger
@@ -232,6 +236,10 @@ def _plan_roles(planned: Plan, source: Database, target: Database) -> None:
         for group, grant in roles.grants(role, carried):
             if (group, role.name) not in members:
                 planned.steps.append(Step("MEMBERSHIP", f"{role.name} in {group}", _texts(target, grant)))
+    for (right,) in sorted(set(target.run(_EVERYBODY)) - set(source.run(_EVERYBODY))):
+        # Taken away now it would keep out whoever watches the target, and a cut-over grants it by name.
+        why = f"everybody has {right} in the target and not in the source: REVOKE it after the cut-over"
+        planned.left_out.append(Noted("RIGHTS", "PUBLIC on the database", why))
     granted = set(target.run(_DATABASE_RIGHTS))
     for name, rights in source.run(_DATABASE_RIGHTS):
         if name in carried and (name, rights) not in granted:
