@@ -249,6 +249,7 @@ class s3:
 
     bucket_policies = Private("ministack.services.s3._bucket_policies")
     bucket_tags = Private("ministack.services.s3._bucket_tags")
+    bucket_versioning = Private("ministack.services.s3._bucket_versioning")
     buckets = Private("ministack.services.s3._buckets")
     object_versions = Private("ministack.services.s3._object_versions")
 

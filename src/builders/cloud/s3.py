@@ -42,11 +42,14 @@ _BINDING_KEYS = frozenset({
 
 @patch_value(
     "ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::S3::Bucket]",
-    why="the tags of a bucket are forgotten",
+    why="the tags of a bucket are forgotten, and so is versioning that is suspended, which has drifted at once",
 )
 def _buckets_with_tags(inner: Handlers) -> Handlers:
     def set_tags(physical_id: str, properties: Mapping[str, Json]) -> None:
         s3.bucket_tags[physical_id] = cloudformation.tag_map(properties.get("Tags"))
+        status = (properties.get("VersioningConfiguration") or {}).get("Status")
+        if status:
+            s3.bucket_versioning[physical_id] = status
 
     return records.around(inner, after=set_tags)
 
