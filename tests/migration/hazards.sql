@@ -31,6 +31,8 @@ CREATE TABLE harmless (
 CREATE INDEX harmless_at ON harmless (at) INCLUDE (code);
 CREATE UNIQUE INDEX harmless_lower ON harmless (lower(code));
 CREATE VIEW harmless_view AS SELECT id, amount FROM harmless;
+CREATE TYPE harmless_range AS RANGE (subtype = float8);
+CREATE AGGREGATE harmless_sum(int) (sfunc = int4pl, stype = int);
 CREATE FUNCTION harmless_words() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
     -- truncate the seconds, and drop table manners
     /* TRUNCATE odd.harmless; */

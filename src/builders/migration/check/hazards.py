@@ -106,13 +106,14 @@ def _filled(text: Text, row: Row) -> str:
 
 _WITHOUT_EXTENSIONS = """
 NOT EXISTS (SELECT FROM pg_depend made WHERE made.classid = '{catalog}'::regclass AND made.objid = {oid}
-  AND made.deptype = 'e')
+  AND made.deptype IN ({kinds}))
 """
 
 
 def not_of_an_extension(catalog: str, oid: str) -> str:
-    """The condition that an object was not made by an extension."""
-    return _WITHOUT_EXTENSIONS.format(catalog=catalog, oid=oid)
+    """The condition that an object was not made by an extension, nor a function or cast by a type of its own."""
+    kinds = "'e', 'i'" if catalog in ("pg_proc", "pg_cast") else "'e'"
+    return _WITHOUT_EXTENSIONS.format(catalog=catalog, oid=oid, kinds=kinds)
 
 
 USED_HERE = """

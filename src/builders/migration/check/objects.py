@@ -187,7 +187,8 @@ _CODE = (
         "RDS has no language {language}: the restore of the definitions fails",
         "rewrite it (plpgsql, plperl, pltcl, plv8 are there), or DROP FUNCTION {object};",
         'RDS user guide, "Trusted language extensions", "Supported PostgreSQL extension versions"',
-        _programs("l.lanname NOT IN ('sql', 'plpgsql', 'plperl', 'pltcl', 'plv8', 'plcoffee', 'plls', 'plrust')"),
+        _programs("p.prokind <> 'a' AND l.lanname NOT IN "
+                  "('sql', 'plpgsql', 'plperl', 'pltcl', 'plv8', 'plcoffee', 'plls', 'plrust')"),
     ),
     Hazard(
         "needs-superuser", Severity.BLOCKS, "An object is of a kind that a superuser alone makes",
