@@ -63,6 +63,15 @@ def test_a_lock_that_is_waited_for_names_who_may_hold_it(both: Pair) -> None:
     assert f"pid {holder} of app" in str(refused.value)
 
 
+def test_a_lock_of_a_role_whose_transactions_we_may_not_see_is_named_too(both: Pair) -> None:
+    with both.application(username="postgres") as superuser, superuser.transaction():
+        superuser.execute("LOCK TABLE payments.ledger")
+        with both.database("source") as database:
+            database.run("SET lock_timeout = '50ms'")
+            with pytest.raises(MigrationError, match=f"pid {superuser.info.backend_pid} of postgres"):
+                database.run("ALTER TABLE payments.ledger ALTER note SET STATISTICS 10")
+
+
 def test_every_statement_is_observed_before_and_after(both: Pair) -> None:
     seen: list[tuple[str, str]] = []
     watched = both.database("source", observe=lambda moment, statement: seen.append((moment, statement)))

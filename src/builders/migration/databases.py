@@ -52,12 +52,17 @@ _ADVICE = {
 }
 """{SQLSTATE: the next step} (PostgreSQL, appendix "PostgreSQL Error Codes")."""
 
+# Since when a transaction is open is shown of other roles' sessions to members of pg_read_all_stats only; their locks
+# are shown to everybody.
 _BLOCKERS = """
-SELECT pid, usename, application_name, state, date_trunc('second', now() - xact_start)::text
-FROM pg_catalog.pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
-  AND backend_type = 'client backend' AND application_name <> %s
-ORDER BY xact_start LIMIT 3
+SELECT a.pid, a.usename, coalesce(nullif(a.application_name, ''), a.state, 'no name'),
+  coalesce(', for ' || date_trunc('second', now() - a.xact_start)::text, '')
+FROM pg_catalog.pg_stat_activity a
+WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
+  AND a.application_name <> %s AND EXISTS (
+    SELECT 1 FROM pg_catalog.pg_locks l
+    WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation' AND l.relation::int8 >= 16384)
+ORDER BY a.xact_start NULLS LAST LIMIT 3
 """
 
 
@@ -210,7 +215,7 @@ class Database:
                 found = other.execute(_BLOCKERS, (APPLICATION_NAME,)).fetchall()
         except psycopg.Error:
             return ""
-        return ", ".join(f"pid {pid} of {user} ({name or state}, for {age})" for pid, user, name, state, age in found)
+        return ", ".join(f"pid {pid} of {user} ({name}{age})" for pid, user, name, age in found)
 
 
 def _session(login: Login) -> psycopg.Connection[Any]:
