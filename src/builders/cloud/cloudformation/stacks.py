@@ -16,7 +16,7 @@ from ministack.core.responses import now_iso
 from ministack.services.cloudformation import custom_resource
 
 from builders import resource_types
-from builders.cloud.cloudformation import parsing, records
+from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers
 from builders.cloud.internals import cloudformation, sns
 from builders.cloud.patches import patch, patch_value
@@ -129,7 +129,7 @@ def _tag_map(original: Any, tags: Json) -> Json:
     def texts(node: Json) -> Json:
         if isinstance(node, dict):
             return {key: texts(value) for key, value in node.items()}
-        return parsing.text(node) if isinstance(node, bool) else node
+        return str(node).lower() if isinstance(node, bool) else node
 
     return original([texts(each) for each in tags] if isinstance(tags, list) else texts(tags))
 
