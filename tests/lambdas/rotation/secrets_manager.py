@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ from .postgres import free_port
 REGION = "eu-central-1"
 PATH = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3] / "src")]
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
+
+
+MOST_SECRETS = 50
+"""The server looks through all secrets at each call, and a harness makes thousands: the oldest goes for a new one."""
 
 
 class SecretsManager:
@@ -44,11 +49,16 @@ class SecretsManager:
             aws_secret_access_key="test",
             config=Config(retries={"total_max_attempts": 1}),
         )
+        self._made: deque[str] = deque()
         self._wait()
 
     def create(self, text: str) -> str:
         """A secret with this value as AWSCURRENT; returns its ARN."""
-        return str(self.client.create_secret(Name=f"trial-{uuid.uuid4()}", SecretString=text)["ARN"])
+        arn = str(self.client.create_secret(Name=f"trial-{uuid.uuid4()}", SecretString=text)["ARN"])
+        self._made.append(arn)
+        if len(self._made) > MOST_SECRETS:
+            self.client.delete_secret(SecretId=self._made.popleft(), ForceDeleteWithoutRecovery=True)
+        return arn
 
     def begin_rotation(self, arn: str) -> str:
         """What RotateSecret does before it calls the function; returns the token."""
