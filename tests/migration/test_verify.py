@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from builders.errors import MigrationError, UsageError
+from builders.migration import rows
 from builders.migration.changes import Changes
 from builders.migration.databases import Database
 from builders.migration.mappings import Mappings
@@ -183,6 +185,30 @@ def test_an_empty_target_and_an_empty_source_are_named_row_by_row(
         "payments.ledger": {"missing"}, "payments.names": {"extra"},
     }  # fmt: skip
     assert sum(len(each.differing) for each in report.tables) == 9000
+
+
+def test_a_table_that_differs_in_more_rows_than_anybody_mends_is_named_as_a_whole_too(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "RANGE_ROWS", 500)
+    monkeypatch.setattr(comparing, "LISTED_ROWS", 100)
+    monkeypatch.setattr(comparing, "MOST_NAMED", 1500)
+    monkeypatch.setattr(running, "MOST_NAMED", 1500)
+    listed: list[int] = []
+    inner = rows.digests_by_key
+
+    def watched(*arguments: Any) -> Any:
+        found = inner(*arguments)
+        listed.append(len(found))
+        return found
+
+    monkeypatch.setattr(comparing, "digests_by_key", watched)
+    sides.pair.administer("source", "TRUNCATE payments.ledger")
+    found = sides.differing(Options(patience=0, tables=("payments.ledger",)))
+    assert len(found) == 1501
+    assert found[-1] == "payments.ledger differs"
+    assert max(listed) <= 1000
+    assert sum(listed) < 3000
 
 
 @pytest.mark.parametrize(

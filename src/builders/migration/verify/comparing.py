@@ -179,6 +179,8 @@ class Comparison:
         if own != other:
             for found in self._halved(part, own, other):
                 self._name(found)
+                if len(self.progress.again) >= MOST_NAMED:
+                    break
         self.progress.source += own
         self.progress.target += other
         self.progress.after = part.upto
@@ -188,7 +190,8 @@ class Comparison:
     def _halved(self, part: Range, own: Digest, other: Digest) -> Iterator[dict[Key, Difference]]:
         """Name the differing rows of a range, by its half that differs.
 
-        Where both halves differ, the rows lie all over, and to halve on would read them again and again.
+        Where both halves differ, the rows lie all over, and to halve on would read them again and again; unless one
+        side has more of them than memory should take.
         """
         longer, rows = (self.source, own.rows) if own.rows >= other.rows else (self.target, other.rows)
         middle = key_at(longer, self.rows, part, rows // 2 - 1) if rows > LISTED_ROWS else None
@@ -201,8 +204,9 @@ class Comparison:
             found = digest(self.source, self.rows, half), promised.result()
             if found[0] != found[1]:
                 differing.append((half, *found))
-        if len(differing) == 1:
-            yield from self._halved(*differing[0])
+        if len(differing) == 1 or rows > 2 * RANGE_ROWS:
+            for each in differing:
+                yield from self._halved(*each)
         elif differing:
             yield self._listed(part)
 
