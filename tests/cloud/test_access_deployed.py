@@ -115,7 +115,7 @@ def run(
 
 
 @pytest.mark.parametrize("role", [OPERATOR, MIGRATION])
-def test_a_role_takes_the_task_through_all_that_migration_task_does(
+def test_a_role_takes_the_task_through_all_that_the_task_is_asked(
     replication: DeployedTask, run: Run, role: str
 ) -> None:
     for words in (["start", "--until", "loaded"], ["status"], ["stop"], ["reload", "--yes"], ["stop"]):
