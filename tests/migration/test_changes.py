@@ -169,6 +169,13 @@ def test_a_kill_at_any_statement_of_a_read_loses_no_change(sides: Sides, tables:
     assert sides.changes.read() == {("payments", "ledger"): {(str(number),) for number in range(points + 1)}}
 
 
+def test_a_commit_that_is_not_on_disk_yet_is_read_all_the_same(sides: Sides) -> None:
+    sides.write("SET synchronous_commit = off")
+    for number in range(4):
+        sides.write(f"INSERT INTO payments.ledger VALUES ({number}, 'x')")
+        assert sides.changes.collect() == 1
+
+
 def test_more_changes_than_one_read_takes_are_all_kept(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builders.migration.changes.CHANGES_A_READ", 7)
     for begin in range(0, 60, 5):

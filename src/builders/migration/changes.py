@@ -13,6 +13,7 @@ PostgreSQL").
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -60,6 +61,11 @@ _PEEK = """
 SELECT lsn::text, data
 FROM pg_logical_slot_peek_changes(%s, %s::pg_lsn, %s, 'include-xids', '0', 'skip-empty-xacts', '1')
 """
+_INSERTED = """
+SELECT pg_current_wal_insert_lsn()::text, setting::float8 / 1000 FROM pg_settings WHERE name = 'wal_writer_delay'
+"""
+_FLUSHED = "SELECT pg_current_wal_flush_lsn()::text, pg_current_wal_flush_lsn() >= %s::pg_lsn"
+FLUSH_MARGIN_SECONDS = 0.1
 _ADVANCE = """
 SELECT pg_replication_slot_advance(slot_name, %s::pg_lsn) FROM pg_replication_slots
 WHERE slot_name = %s AND confirmed_flush_lsn < %s::pg_lsn
@@ -163,9 +169,8 @@ class Changes:
             )
         tables = {(table.schema, table.name): table for table in definitions.tables(self._side, self._schemas)}
         known = {(schema, name) for schema, name, keyed in self._side.run(_IDENTITIES, (self._schemas,)) if keyed}
-        count = 0
+        count, upto = 0, self._flushed()
         while True:
-            upto = self._side.value("SELECT pg_current_wal_lsn()::text")
             found, lines, last = _Keys(), 0, ""
             for at, data in self._peeked(upto):
                 lines, last = lines + 1, at
@@ -180,6 +185,20 @@ class Changes:
             self._side.run(_ADVANCE, (position, self.slot, position))
             if everything:
                 return count
+
+    def _flushed(self) -> str:
+        """A position behind all that is committed, once it can be read: a slot tells of WAL on disk alone.
+
+        A commit under synchronous_commit = off is there after three times wal_writer_delay (PostgreSQL manual,
+        "Asynchronous Commit"). What else is not on disk yet belongs to no commit.
+        """
+        written, delay = self._side.run(_INSERTED)[0]
+        deadline = time.monotonic() + 3 * float(delay) + FLUSH_MARGIN_SECONDS
+        while True:
+            (flushed, is_there) = self._side.run(_FLUSHED, (written,))[0]
+            if is_there or time.monotonic() > deadline:
+                return str(flushed)
+            time.sleep(0.01)
 
     def _peeked(self, upto: str) -> Iterator[tuple[str, str]]:
         """Position and text of what the slot tells, one by one: a row may have values of many megabytes."""
