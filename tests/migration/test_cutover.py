@@ -89,6 +89,7 @@ def test_a_cutover_closes_the_source_and_opens_the_target_with_all_its_rows(read
 
 def test_a_fallback_brings_what_was_written_since_and_the_phase_goes_forward_again(ready: Scene) -> None:
     run(ready)
+    assert "taken off the source for the changes of DMS: NOT NULL payments.orders.note" in ready.said
     write(ready, "target", "in the cloud")
     assert run(ready, fall_back).open_side == "source"
     assert refuses(ready, "target")

@@ -193,14 +193,14 @@ def soften(database: Database, target: Database, schemas: Sequence[str], say: Sa
     made = [each for each in kept(target, "cutover", side=database.side) if each.is_done]
     for each in reversed(made):
         take_off(database, target, each)
-        say(f"taken off the {database.side} until the cut-over: {each}")
+        say(f"taken off the {database.side} for the changes of DMS: {each}")
     if made:
         target.run(_NOT_DONE, (database.side,))
     # What a partition has by its parent goes with the parent's: what is left then is its own.
     for own in (False, True):
         for definition in softenings(database, schemas, inherited=own):
             _take_off_new(database, target, definition)
-            say(f"taken off the {database.side} until the cut-over: {definition[0]}")
+            say(f"taken off the {database.side} for the changes of DMS: {definition[0]}")
 
 
 def _take_off_new(database: Database, target: Database, definitions: Sequence[Kept]) -> None:
