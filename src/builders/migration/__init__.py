@@ -33,6 +33,7 @@ check, schema, start, verify, cutover, then fallback or finish; status, stop, re
     building.py      indexes, foreign keys and statistics after the load
     start.py         the load, and all that may be built before the cut-over
     slots.py         the source's slots, and how long it can keep its log for them
+    metrics.py       the newest values of metrics in CloudWatch
     status.py        one page of where a migration stands
     report/          what was done, for auditors
     task/            the replication task: what DMS says of it, and what may be asked of it

@@ -17,12 +17,14 @@ from builders.migration import building, definitions, runs
 from builders.migration.check import running as checking
 from builders.migration.journal import Kind
 from builders.migration.mappings import Mappings
-from builders.migration.phase import Phase
-from builders.migration.preconditions import Precondition
+from builders.migration.phase import INSTANCE, Phase
+from builders.migration.preconditions import Precondition, Room
 from builders.migration.runs import Options, Parties
 from builders.migration.steps import Context
 from builders.migration.task.running import Watch
 from builders.text import name_list
+
+_CUTOVER: tuple[Kind, ...] = ("cutover",)
 
 
 @dataclass(frozen=True)
@@ -59,19 +61,21 @@ def parties_of(phase: Phase, asked: Asked) -> Iterator[Parties]:
     watch = Watch(lambda _task: None, progress.say, asked.poll_seconds, asked.timeout_seconds)
     rules = phase.task.table_mappings()
     users = sorted(phase.users)
+    room = Room(phase.session, phase.outputs.get(INSTANCE, ""))
     with phase.source() as source, phase.target() as target:
         left_out = Mappings(rules).left_out(definitions.tables(source, phase.schemas))
         yield Parties(
             source, target, phase.schemas, phase.task, phase.fallback_task, {"source": users, "target": users},
             phase.caller, watch, progress.say, left_out, phase.fallback_reader, phase.fallback_writer,
-            [Precondition("check finds nothing that nobody accepted", _Findings(phase)),
-             Precondition("what start builds after the load is built", _unbuilt)],
+            [Precondition("check finds nothing that nobody accepted", _Findings(phase), _CUTOVER),
+             Precondition("what start builds after the load is built", _unbuilt, _CUTOVER),
+             Precondition("the target's disk has room, where that is known", room, _CUTOVER)],
         )  # fmt: skip
 
 
 def _unbuilt(context: Context) -> list[str]:
     """Name indexes and constraints that are missing before a cut-over."""
-    found = building.waiting(context.target) if context.kind == "cutover" else []
+    found = building.waiting(context.target)
     return [f"missing: {name_list(found)}; let `migrate-database start` run to its end"] if found else []
 
 
@@ -83,8 +87,6 @@ class _Findings:
 
     def __call__(self, context: Context) -> list[str]:
         """Name them; the sessions are others, since `check` makes its own read-only."""
-        if context.kind != "cutover":
-            return []
         options: Any = checking.options_of(self.phase, checking.Wishes())
         with context.source.another() as source, context.target.another() as target:
             found = checking.open_findings(source, target, options)

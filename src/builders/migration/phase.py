@@ -28,6 +28,7 @@ from builders.text import unknown_name
 TASK, FALLBACK_TASK = "replicationTaskArn", "fallbackTaskArn"
 FALLBACK_SECRET = "fallbackUserSecretArn"  # noqa: S105 the name of an output
 ROLE, DATABASE_SECRET = "migrationRoleArn", "secretsManagerArn"
+INSTANCE = "databaseInstanceIdentifier"
 OWN_SCHEMA = "stackferry"
 """The schema of the marker, on both sides: replicated, and no schema of the application."""
 

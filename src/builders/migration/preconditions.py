@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from builders.aws.calls import Session
 from builders.errors import StackferryError
-from builders.migration import marker, rights, sequences
+from builders.migration import marker, metrics, rights, sequences
 from builders.migration.databases import Database
+from builders.migration.journal import Kind
 from builders.migration.rights import Right
 from builders.migration.steps import Context
 from builders.migration.task.reasons import has_failed, trouble, why
@@ -18,6 +20,9 @@ from builders.migration.verify.state import verified
 MOST_LAG_SECONDS = 10.0
 LONG_SECONDS = 60
 """A transaction that is open longer is waited for by the making of a slot, or has to be ended."""
+
+LEAST_FREE_BYTES, LEAST_FREE_SHARE = 2 * 1024**3, 0.1
+"""Of the target: a slot that keeps log and the first writes must not fill it right after the opening."""
 
 _OPEN = """
 SELECT pid, usename, date_trunc('second', clock_timestamp() - xact_start)::text FROM pg_stat_activity
@@ -38,6 +43,8 @@ class Precondition:
 
     words: str
     problems: Callable[[Context], Sequence[str]]
+    kinds: tuple[Kind, ...] = ("cutover", "fallback")
+    """The runs that it is a precondition of."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def of(
         Precondition(f"no transaction of either side is open for more than {LONG_SECONDS} s", _long),
         Precondition("the sequences have values left", _sequences),
         *([Precondition("the way back is prepared", _way_back)] if way_back else []),
-        *others,
+        *(each for each in others if context.kind in each.kinds),
     ]
 
 
@@ -167,3 +174,41 @@ def _way_back(context: Context) -> list[str]:
         for missing in rights.missing(context.source.run, context.writer, rights.SOURCE_WRITER, context.schemas)
     ]
     return problems
+
+
+@dataclass(frozen=True)
+class Room:
+    """Whether the target's disk has room; what is not known does not stand in the way."""
+
+    session: Session
+    instance: str
+    """Identifier of the database instance; empty where the outputs name none."""
+
+    def __call__(self, context: Context) -> list[str]:
+        """Compare the free storage with what is needed at the least.
+
+        Source: RDS user guide, "Amazon CloudWatch metrics for Amazon RDS": FreeStorageSpace is in bytes.
+        """
+        names = {"DBInstanceIdentifier": self.instance}
+        found = metrics.newest(self.session, "AWS/RDS", names, ["FreeStorageSpace"], "Minimum") if self.instance else {}
+        if not found:
+            context.say(
+                f"the free storage of the target is not known: CloudWatch has no FreeStorageSpace of "
+                f"{self.instance or 'it'} of the last {metrics.MINUTES} minutes, or it may not be read"
+            )
+            return []
+        free, least = found["FreeStorageSpace"], max(LEAST_FREE_BYTES, LEAST_FREE_SHARE * self._allocated_bytes())
+        if free >= least:
+            return []
+        return [
+            f"{free / 1024**3:.1f} GiB of it are free, and {least / 1024**3:.1f} GiB are needed: let it "
+            "grow (AllocatedStorageGiB and MaxAllocatedStorageGiB of the layer database), or make room"
+        ]
+
+    def _allocated_bytes(self) -> int:
+        """The storage of the instance; 0 where it is not known."""
+        try:
+            pages = self.session.pages("rds", "DescribeDBInstances", DBInstanceIdentifier=self.instance)
+            return int(next(iter(pages)).get("AllocatedStorage", 0)) * 1024**3
+        except (StackferryError, StopIteration):
+            return 0

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from builders import naming
 from builders.aws.calls import Session
 from builders.errors import StackferryError
-from builders.migration import building, journal, moments, schema_plan, slots
+from builders.migration import building, journal, metrics, moments, schema_plan, slots
 from builders.migration.databases import Database
 from builders.migration.journal import Journal, Run
 from builders.migration.phase import DATABASE_SECRET, Phase
@@ -147,22 +146,10 @@ def _index_progress(target: Database) -> str:
 
 
 def _latencies(task: Task, instance: str, session: Session) -> dict[str, float]:
-    """The newest latencies of DMS in CloudWatch, in seconds; none where there are none, or we may not read them."""
-    now = datetime.now(UTC)
+    """The newest latencies of DMS, in seconds; none where there are none, or we may not read them."""
     # The instance by its name, the task by the end of its ARN (DMS user guide, "Replication task metrics").
     names = {"ReplicationInstanceIdentifier": instance, "ReplicationTaskIdentifier": task.arn.rpartition(":")[2]}
-    dimensions = [{"Name": name, "Value": value} for name, value in names.items()]
-    queries = []
-    for metric in _METRICS:
-        stat = {"Metric": {"Namespace": "AWS/DMS", "MetricName": metric, "Dimensions": dimensions}, "Period": 60,
-                "Stat": "Maximum"}  # fmt: skip
-        queries.append({"Id": metric[0].lower() + metric[1:], "Label": metric, "MetricStat": stat})
-    request = {"MetricDataQueries": queries, "StartTime": now - timedelta(minutes=10), "EndTime": now}
-    try:
-        results = session.ask("cloudwatch", "GetMetricData", ScanBy="TimestampDescending", **request)
-    except StackferryError:
-        return {}
-    return {each["Label"]: float(each["Values"][0]) for each in results["MetricDataResults"] if each["Values"]}
+    return metrics.newest(session, "AWS/DMS", names, _METRICS, "Maximum")
 
 
 def drift(source: Database, target: Database, schemas: Sequence[str], users: Users) -> list[Noted]:

@@ -17,7 +17,7 @@ from builders.migration.check.sizes import Instance
 from builders.migration.check.table_rules import excluded
 from builders.migration.check.undeployed import Undeployed, rules_of
 from builders.migration.databases import Database
-from builders.migration.phase import Phase
+from builders.migration.phase import INSTANCE, Phase
 from builders.text import suggestion
 
 
@@ -117,7 +117,7 @@ def _instance(phase: Phase, arn: str) -> Instance:
     with contextlib.suppress(RolloutError, StopIteration):
         filters = [{"Name": "replication-instance-arn", "Values": [arn]}]
         dms = next(iter(phase.session.pages("dms", "DescribeReplicationInstances", Filters=filters)))
-    identifier = phase.outputs.get("databaseInstanceIdentifier")
+    identifier = phase.outputs.get(INSTANCE)
     if identifier:
         with contextlib.suppress(RolloutError, StopIteration):
             rds = next(iter(phase.session.pages("rds", "DescribeDBInstances", DBInstanceIdentifier=identifier)))
