@@ -2,22 +2,63 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from builders.aws.calls import Access, ApiCalls
 from builders.errors import RolloutFileError, StackferryError, UsageError
-from builders.rollout.cli import DONE, FAILED, INTERRUPTED, WRONG_USE, change, inspect
+from builders.rollout.cli import DONE, FAILED, INTERRUPTED, WRONG_USE
 from builders.rollout.cli.options import PATH, GlobalOptions
 
-OpenApi = Callable[[str, str | None], ApiCalls]
+if TYPE_CHECKING:
+    from builders.aws.calls import ApiCalls
+
+OpenApi = Callable[[str, str | None], "ApiCalls"]
 """Makes the calls of a region with the credentials of a profile."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+COMMANDS = {
+    "plan": ("change", "Show what apply does to every instance, resource by resource, and what blocks it."),
+    "apply": ("change", "Bring a phase to what rollout.yaml, environments/ and templates/ say, wave by wave."),
+    "resume": ("change", "Continue a run that was interrupted, on this machine or another; nothing is sent twice."),
+    "rollback": ("change", "Put an earlier release of one phase back, layers in reverse; data stays as it is."),
+    "remove": ("change", "Remove a phase, layers in reverse; data stays unless it is purged."),
+    "status": ("inspect", "Show every instance of a phase, what runs, and the last releases."),
+    "outputs": ("inspect", "Write the outputs of every instance's stack to a folder of its own, with one index."),
+    "drift": ("inspect", "Detect drift in every instance and show what drifted."),
+    "doctor": ("inspect", "Check roles, trust, regions, quotas, accounts and templates; each finding has its fix."),
+    "bootstrap": ("inspect", "Deploy the plain stacks: shared ones, each account's roles, the phase's routes."),
+}
+"""{command: its module here, and the line of `--help`}."""
+
+
+class CommandGroup(click.Group):
+    """Commands whose modules are loaded when they are called: `--help` waits for none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of `--help`."""
+        return sorted([*COMMANDS, *super().list_commands(ctx)])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, loaded now."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        found: click.Command = getattr(importlib.import_module(f"{__package__}.{COMMANDS[cmd_name][0]}"), cmd_name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their lines."""
+        own = {name: each.get_short_help_str(200) for name, each in self.commands.items()}
+        lines = own | {name: line for name, (_, line) in COMMANDS.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(lines.items()))
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--file", type=PATH, default=Path("rollout.yaml"), show_default=True)
 @click.option("--templates-dir", "templates", type=PATH, default=Path("templates"), show_default=True)
 @click.option("--profile", help="Profile of the AWS configuration; else what boto3 finds by itself.")
@@ -32,14 +73,9 @@ def command(context: click.Context, file: Path, templates: Path, profile: str | 
     context.obj = GlobalOptions(file, templates, region, lambda home: open_api(home, profile))
 
 
-for each in (
-    *(change.plan, change.apply, change.resume, change.rollback, change.remove),
-    *(inspect.status, inspect.outputs, inspect.drift, inspect.doctor, inspect.bootstrap),
-):
-    command.add_command(each)
-
-
 def _open_api(region: str, profile: str | None) -> ApiCalls:
+    from builders.aws.calls import Access, ApiCalls  # noqa: PLC0415  --help does not wait for it
+
     return ApiCalls(Access(region, profile))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from builders.aws.calls import ApiCalls
-from builders.rollout import phase
-from builders.rollout.phase import Phase, PhaseConnection
+if TYPE_CHECKING:
+    from builders.aws.calls import ApiCalls
+    from builders.rollout.phase import Phase, PhaseConnection
 
 PATH = click.Path(path_type=Path)
 
@@ -49,8 +50,12 @@ class GlobalOptions:
 
     def connect_to(self, phase_name: str) -> PhaseConnection:
         """Connect to the accounts of the phase that a command is called for."""
+        from builders.rollout import phase  # noqa: PLC0415  --help does not wait for pydantic
+
         return phase.connect(self.file, self.templates, phase_name, self.open_api, self.region)
 
     def open_phase(self, phase_name: str) -> Phase:
         """Open the phase that a command is called for."""
+        from builders.rollout import phase  # noqa: PLC0415
+
         return phase.open_phase(self.connect_to(phase_name))
