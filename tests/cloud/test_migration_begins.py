@@ -16,9 +16,9 @@ import pytest
 from builders.cloud.process import Cloud
 from builders.layers._migration.endpoints import WHOLE_NUMERICS, WHOLE_TEXTS
 from builders.layers._migration.task import SETTINGS
-from builders.migration import moments
 from builders.migration.cli import main
 from builders.migration.phase import Options, Phase
+from builders.migration.schema import moments
 
 from .dms_rig import Pair, Task, rule, wait_for
 

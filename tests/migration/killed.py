@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from builders.errors import StackferryError
-from builders.migration import cutover, fence, marker, runs, sequences, steps
+from builders.migration import marker
 from builders.migration.databases import Database, Login, Side
 from builders.migration.journal import OPEN
-from builders.migration.runs import Options
-from builders.migration.steps import Step
+from builders.migration.switchover import cutover, fence, runs, sequences, steps
+from builders.migration.switchover.runs import Options
+from builders.migration.switchover.steps import Step
 
 from .remote import asking, parties
 

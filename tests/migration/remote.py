@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from builders.errors import ReplicationError
 from builders.migration.databases import Database, Side
-from builders.migration.runs import Parties
+from builders.migration.switchover.runs import Parties
 from builders.migration.task.client import Replication
 from builders.migration.task.running import Watch
 from builders.migration.task.values import Progress, Table, Task

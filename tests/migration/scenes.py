@@ -9,11 +9,11 @@ from typing import Any
 
 from psycopg import sql
 
-from builders.migration import moments
 from builders.migration.changes import Changes
 from builders.migration.databases import Database, Login, Side, StatementObserver
-from builders.migration.moments import Kept
-from builders.migration.runs import Parties
+from builders.migration.schema import moments
+from builders.migration.schema.moments import Kept
+from builders.migration.switchover.runs import Parties
 from builders.migration.verify.state import Run as Verification
 
 from .conftest import Pair, make_marker

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from builders.errors import MigrationError
-from builders.migration import building, moments, schema
 from builders.migration.databases import Database
-from builders.migration.schema_plan import Users
+from builders.migration.schema import building, moments, schema
+from builders.migration.schema.schema_plan import Users
 
 from .conftest import DMS_USER, MASTER, Pair
 

@@ -12,10 +12,11 @@ import pytest
 from sampling import Points
 
 from builders.errors import MigrationError
-from builders.migration import fence, journal
+from builders.migration import journal
 from builders.migration.databases import Side
 from builders.migration.journal import Journal
-from builders.migration.runs import Options, Outcome, cut_over, end, fall_back
+from builders.migration.switchover import fence
+from builders.migration.switchover.runs import Options, Outcome, cut_over, end, fall_back
 
 from .conftest import Pair
 from .scenes import ORDERS, Scene, scene

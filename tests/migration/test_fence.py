@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from builders.errors import MigrationError
-from builders.migration import fence
 from builders.migration.databases import Database
-from builders.migration.fence import Fence, Record
+from builders.migration.switchover import fence
+from builders.migration.switchover.fence import Fence, Record
 
 from .conftest import PASSWORD, Pair, make_marker
 

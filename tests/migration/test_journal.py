@@ -16,7 +16,7 @@ from builders.errors import MigrationError
 from builders.migration import journal
 from builders.migration.databases import Database
 from builders.migration.journal import Entry, Journal, Run, locked, new_name, open_side, runs_of
-from builders.migration.runs import outage_seconds
+from builders.migration.switchover.runs import outage_seconds
 
 from .conftest import Pair
 

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from builders.migration import preconditions
-from builders.migration.preconditions import Precondition, Room
-from builders.migration.steps import Context
+from builders.migration.switchover import preconditions
+from builders.migration.switchover.preconditions import Precondition, Room
+from builders.migration.switchover.steps import Context
 
 from .test_check_run import Api
 

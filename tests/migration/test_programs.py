@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders.errors import MigrationError
-from builders.migration import programs
+from builders.migration.schema import programs
 
 SCRIPT = """--
 -- PostgreSQL database dump

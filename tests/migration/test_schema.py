@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from builders.migration import moments, programs, schema, schema_plan
 from builders.migration.databases import Database
-from builders.migration.schema import Outcome
-from builders.migration.schema_plan import Users
+from builders.migration.schema import moments, programs, schema, schema_plan
+from builders.migration.schema.schema import Outcome
+from builders.migration.schema.schema_plan import Users
 
 from .conftest import DMS_USER, Pair
 

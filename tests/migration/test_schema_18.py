@@ -12,10 +12,10 @@ import pytest
 
 from builders.cloud.rds import instances, postgres
 from builders.cloud.rds.on_premises import APPLICATION, REPLICATION_USER, certificates
-from builders.migration import schema
 from builders.migration.databases import Database, Login, Side
-from builders.migration.schema import Outcome
-from builders.migration.schema_plan import Users
+from builders.migration.schema import schema
+from builders.migration.schema.schema import Outcome
+from builders.migration.schema.schema_plan import Users
 
 from .conftest import DMS_USER, MASTER, PASSWORD
 

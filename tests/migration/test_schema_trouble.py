@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from builders.errors import MigrationError
-from builders.migration import moments, programs, schema, schema_plan
 from builders.migration.databases import Database
 from builders.migration.journal import Journal
-from builders.migration.schema import Outcome
-from builders.migration.schema_plan import Users
+from builders.migration.schema import moments, programs, schema, schema_plan
+from builders.migration.schema.schema import Outcome
+from builders.migration.schema.schema_plan import Users
 
 from .conftest import DMS_USER, MASTER, Pair
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from builders.errors import MigrationError
-from builders.migration import sequences
 from builders.migration.databases import Database
-from builders.migration.sequences import Definition, Position, headroom, moved_on
+from builders.migration.switchover import sequences
+from builders.migration.switchover.sequences import Definition, Position, headroom, moved_on
 
 from .conftest import Pair
 

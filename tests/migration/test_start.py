@@ -9,10 +9,11 @@ import psycopg
 import pytest
 
 from builders.errors import MigrationError, ReplicationError
-from builders.migration import building, moments, schema, start
+from builders.migration import start
 from builders.migration.databases import Database
 from builders.migration.journal import Journal
-from builders.migration.schema_plan import Users
+from builders.migration.schema import building, moments, schema
+from builders.migration.schema.schema_plan import Users
 from builders.migration.task.client import Replication
 from builders.migration.task.running import Watch
 from builders.migration.task.values import Progress, Task

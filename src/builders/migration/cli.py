@@ -203,7 +203,7 @@ def check(*, options: Any, as_json: bool, **wishes: Any) -> int:
 @click.option("--dry-run", is_flag=True, help="Show the SQL, and change nothing.")
 def schema(*, options: Any, as_json: bool, dry_run: bool) -> int:
     """Make the source's definitions in the target, each kept for its own moment."""
-    from builders.migration import schema as carrying  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.schema import schema as carrying  # noqa: PLC0415  --help does not wait for psycopg
 
     return DONE if carrying.run(options, as_json=as_json, dry_run=dry_run) else FAILED
 
@@ -398,9 +398,9 @@ def _report(options: Any, directory: Path, *, as_json: bool, say: Callable[[str]
 
 
 def _cross(kind: Any, options: Any, *, yes: bool, as_json: bool, poll_seconds: float = 0.3, **chosen: Any) -> int:
-    from builders.migration import crossing  # noqa: PLC0415  --help does not wait for psycopg
     from builders.migration.phase import Phase  # noqa: PLC0415
-    from builders.migration.runs import Options  # noqa: PLC0415
+    from builders.migration.switchover import crossing  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.switchover.runs import Options  # noqa: PLC0415
 
     with Phase(options) as phase:
         crossing.run(kind, phase, Options(**chosen), crossing.Asked(yes, as_json, poll_seconds))

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from builders.errors import MigrationError, ReplicationError, StackferryError
-from builders.migration import building, journal, marker, moments
+from builders.migration import journal, marker
 from builders.migration.databases import Database
 from builders.migration.journal import Journal
-from builders.migration.moments import Say
 from builders.migration.phase import DATABASE_SECRET, Phase
+from builders.migration.schema import building, moments
+from builders.migration.schema.moments import Say
 from builders.migration.task import running
 from builders.migration.task.client import Replication
 from builders.migration.task.running import Watch

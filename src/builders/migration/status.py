@@ -13,11 +13,12 @@ from typing import Any
 from builders import naming
 from builders.aws.calls import Session
 from builders.errors import StackferryError
-from builders.migration import building, journal, metrics, moments, schema_plan, slots
+from builders.migration import journal, metrics, slots
 from builders.migration.databases import Database
 from builders.migration.journal import Journal, Run
 from builders.migration.phase import DATABASE_SECRET, Phase
-from builders.migration.schema_plan import Noted, Users
+from builders.migration.schema import building, moments, schema_plan
+from builders.migration.schema.schema_plan import Noted, Users
 from builders.migration.slots import DAY, Slots
 from builders.migration.task.values import Table, Task
 from builders.text import counted_noun, name_list

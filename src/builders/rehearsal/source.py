@@ -20,8 +20,9 @@ from psycopg import sql
 from builders.cloud.rds.on_premises import APPLICATION, FALLBACK_USER, REPLICATION_USER, SUPERUSER, OnPremises
 from builders.errors import UsageError
 from builders.layers._migration.choices import MOST_SCHEMAS, schema_name
-from builders.migration import programs, rights
+from builders.migration import rights
 from builders.migration.check import table_rules as table_rules_of
+from builders.migration.schema import programs
 from builders.rehearsal import generated_rows
 from builders.text import counted_noun
 

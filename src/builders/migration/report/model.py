@@ -13,7 +13,7 @@ from builders.migration import journal
 from builders.migration.databases import Database
 from builders.migration.journal import Entry, Kind, Run
 from builders.migration.phase import Phase
-from builders.migration.runs import Options, outage_seconds, steps_of
+from builders.migration.switchover.runs import Options, outage_seconds, steps_of
 
 FORMAT = 1
 """Of the JSON: a field may be added; a change of one that is there raises the number."""

@@ -15,8 +15,8 @@ from typing import Any
 
 from builders.errors import MigrationError, StackferryError
 from builders.migration.databases import Database, Side
-from builders.migration.fence import Fence, Record
 from builders.migration.journal import OPEN, Details, Entry, Journal, Kind, Run
+from builders.migration.switchover.fence import Fence, Record
 from builders.migration.task.client import Replication
 from builders.migration.task.running import Watch
 

@@ -21,13 +21,14 @@ import psycopg
 
 from builders import progress
 from builders.errors import MigrationError
-from builders.migration import journal, moments, passwords, programs, roles, schema_plan
+from builders.migration import journal
 from builders.migration.databases import Database
 from builders.migration.journal import Journal
-from builders.migration.moments import Say
-from builders.migration.passwords import Passwords
 from builders.migration.phase import Options, Phase
-from builders.migration.schema_plan import Noted, Plan, Step, Users
+from builders.migration.schema import moments, passwords, programs, roles, schema_plan
+from builders.migration.schema.moments import Say
+from builders.migration.schema.passwords import Passwords
+from builders.migration.schema.schema_plan import Noted, Plan, Step, Users
 
 STEP = "schema"
 """The run and the step of the journal."""

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from builders.errors import MigrationError
-from builders.migration import cutover, fallback, finish, journal, preconditions
+from builders.migration import journal
 from builders.migration.databases import Database, Side
 from builders.migration.journal import OPEN, Journal, Kind, Run
-from builders.migration.preconditions import Precondition
-from builders.migration.steps import Context, Say, Step, carry_out, undo
+from builders.migration.switchover import cutover, fallback, finish, preconditions
+from builders.migration.switchover.preconditions import Precondition
+from builders.migration.switchover.steps import Context, Say, Step, carry_out, undo
 from builders.migration.task.client import Replication
 from builders.migration.task.running import Watch
 from builders.text import counted_noun

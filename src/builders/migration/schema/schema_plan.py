@@ -13,12 +13,13 @@ from psycopg import sql
 
 from builders import naming
 from builders.errors import MigrationError
-from builders.migration import marker, moments, programs, roles
+from builders.migration import marker
 from builders.migration.databases import Database, Side
-from builders.migration.moments import Kept, Moment
 from builders.migration.phase import Phase
-from builders.migration.programs import Entry
-from builders.migration.roles import Role
+from builders.migration.schema import moments, programs, roles
+from builders.migration.schema.moments import Kept, Moment
+from builders.migration.schema.programs import Entry
+from builders.migration.schema.roles import Role
 
 _BASE: Mapping[str, Moment] = {
     "INDEX": "after_load",

@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 
 from builders import naming
-from builders.migration import cutover, moments
 from builders.migration.changes import Changes
-from builders.migration.fence import FENCE_SECONDS
 from builders.migration.journal import OPEN, Details
-from builders.migration.steps import Context, Step, outstanding
+from builders.migration.schema import moments
+from builders.migration.switchover import cutover
+from builders.migration.switchover.fence import FENCE_SECONDS
+from builders.migration.switchover.steps import Context, Step, outstanding
 
 
 def steps(*, keep_reads: bool) -> list[Step]:

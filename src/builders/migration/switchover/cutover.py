@@ -13,13 +13,15 @@ from psycopg import sql
 
 from builders import naming
 from builders.errors import MigrationError, ReplicationError
-from builders.migration import changes, definitions, marker, moments, sequences
+from builders.migration import changes, definitions, marker
 from builders.migration.changes import Changes
 from builders.migration.databases import Database, Side
-from builders.migration.fence import FENCE_SECONDS, Record
 from builders.migration.journal import OPEN, Details
-from builders.migration.passwords import verifier
-from builders.migration.steps import Context, Step, outstanding, run_of
+from builders.migration.schema import moments
+from builders.migration.schema.passwords import verifier
+from builders.migration.switchover import sequences
+from builders.migration.switchover.fence import FENCE_SECONDS, Record
+from builders.migration.switchover.steps import Context, Step, outstanding, run_of
 from builders.migration.task import running
 from builders.migration.task.client import Replication
 from builders.migration.task.reasons import why

@@ -13,14 +13,16 @@ import click
 
 from builders import progress
 from builders.errors import UsageError
-from builders.migration import building, definitions, runs
+from builders.migration import definitions
 from builders.migration.check import running as checking
 from builders.migration.journal import Kind
 from builders.migration.mappings import Mappings
 from builders.migration.phase import INSTANCE, Phase
-from builders.migration.preconditions import Precondition, Room
-from builders.migration.runs import Options, Parties
-from builders.migration.steps import Context
+from builders.migration.schema import building
+from builders.migration.switchover import runs
+from builders.migration.switchover.preconditions import Precondition, Room
+from builders.migration.switchover.runs import Options, Parties
+from builders.migration.switchover.steps import Context
 from builders.migration.task.running import Watch
 from builders.text import name_list
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from builders.aws.calls import Session
 from builders.errors import StackferryError
-from builders.migration import marker, metrics, rights, sequences
+from builders.migration import marker, metrics, rights
 from builders.migration.databases import Database
 from builders.migration.journal import Kind
 from builders.migration.rights import Right
-from builders.migration.steps import Context
+from builders.migration.switchover import sequences
+from builders.migration.switchover.steps import Context
 from builders.migration.task.reasons import has_failed, trouble, why
 from builders.migration.task.values import RUNNING
 from builders.migration.verify.state import verified

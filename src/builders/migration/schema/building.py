@@ -15,10 +15,10 @@ from psycopg import sql
 
 from builders import progress
 from builders.errors import MigrationError
-from builders.migration import moments
 from builders.migration.databases import Database
 from builders.migration.definitions import tables
-from builders.migration.moments import Kept, Say
+from builders.migration.schema import moments
+from builders.migration.schema.moments import Kept, Say
 
 ATTEMPTS = 6
 """How often a lock is tried for, each time as long as a session waits: DMS's transactions are short."""

@@ -13,12 +13,13 @@ from psycopg import sql
 
 from builders import naming
 from builders.errors import MigrationError
-from builders.migration import cutover, journal
+from builders.migration import journal
 from builders.migration.changes import Changes
 from builders.migration.databases import Database, Side
-from builders.migration.fence import Record
 from builders.migration.journal import OPEN, Details, Run
-from builders.migration.steps import Context, Step, outstanding
+from builders.migration.switchover import cutover
+from builders.migration.switchover.fence import Record
+from builders.migration.switchover.steps import Context, Step, outstanding
 from builders.migration.task import running
 
 CONTROL_SCHEMA = "awsdms_control"
