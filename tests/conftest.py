@@ -24,7 +24,7 @@ LONGEST_FIRST = (
     *("test_demo.py", "test_demo_ended.py", "test_rehearsal.py", "test_phases.py", "test_connectivity_deployed.py"),
     *("test_rotation_harness.py", "test_transcript.py", "test_crashes.py", "test_database_users_rotation.py"),
     *("test_kill.py", "test_cutover_on_dms.py", "test_cutover.py", "test_permissions.py", "test_execution_role.py"),
-    "test_dms_disasters.py",
+    *("test_dms_disasters.py", "test_kill_dms.py"),
 )
 
 

@@ -4,7 +4,7 @@ Held are: never do both sides take writes at one time; never, after the command 
 write is lost or doubled; no write meets a value of a sequence that was given out before.
 
 The bulk runs on a stand-in for DMS (`stand_in`), which copies rows by the same rules in this process; a sample of the
-same story runs on the embedded DMS in `test_kill_dms.py`.
+same story runs on the embedded DMS in tests/cloud/test_kill_dms.py.
 """
 
 from __future__ import annotations
