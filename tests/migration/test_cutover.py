@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import psycopg
 import pytest
@@ -13,12 +14,13 @@ from sampling import Points
 
 from builders.errors import MigrationError
 from builders.migration import journal
-from builders.migration.databases import Side
+from builders.migration.databases import Database, Side
 from builders.migration.journal import Journal
 from builders.migration.switchover import fence
-from builders.migration.switchover.runs import Options, Outcome, cut_over, end, fall_back
+from builders.migration.switchover.runs import Options, Outcome, Parties, cut_over, end, fall_back
 
 from .conftest import Pair
+from .remote import parties as parties_of
 from .scenes import ORDERS, Scene, scene
 from .test_fence import CATALOGS
 
@@ -291,6 +293,61 @@ def test_a_target_that_is_lost_on_the_way_lets_the_application_into_the_source_a
     assert run(ready, abort=True).is_undone
     assert catalogs(ready) == before
     assert run(ready).open_side == "target"
+
+
+def test_a_password_that_is_rotated_while_the_source_is_closed_breaks_nothing(ready: Scene) -> None:
+    with rotating(ready, "target", "setval") as (parties, rotated):
+        assert cut_over(parties, Options(), yes).open_side == "target"
+        assert rotated
+        with parties.target.another() as later:
+            assert later.value("SELECT current_user") == "ferry_owner"
+    assert not refuses(ready, "target")
+
+
+def test_a_source_whose_password_was_rotated_is_given_back_by_a_new_session(ready: Scene) -> None:
+    """A target that is lost leaves a statement of the source broken off: another session gives it back."""
+    ended: list[str] = []
+
+    def lose(moment: str, statement: str) -> None:
+        if moment == "before" and "setval" in statement and not ended:
+            ended.append(statement)
+            ready.pair.administer("target", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                                  "WHERE usename = 'ferry_owner' AND datname = current_database()")  # fmt: skip
+
+    with (
+        rotating(ready, "source", "setval", lose) as (parties, rotated),
+        pytest.raises(MigrationError, match="the source takes writes again; run `migrate-database cutover --abort`"),
+    ):
+        cut_over(parties, Options(), yes)
+    assert rotated
+    assert not refuses(ready, "source")
+    assert run(ready, abort=True).is_undone
+
+
+@contextlib.contextmanager
+def rotating(
+    ready: Scene, side: Side, before: str, then: Callable[[str, str], None] = lambda _moment, _statement: None
+) -> Iterator[tuple[Parties, list[str]]]:
+    """Bring a run whose secret of one side is rotated before a statement, and what the password was then."""
+    secrets: dict[Side, str] = {each: ready.pair.login(each).password for each in get_args(Side)}
+    old, rotated = secrets[side], list[str]()
+    role = ready.pair.login(side).username
+
+    def observe(moment: str, statement: str) -> None:
+        if moment == "before" and before in statement and not rotated:
+            rotated.append(old)
+            secrets[side] = "rotated-meanwhile"
+            ready.pair.administer(side, f"ALTER ROLE {role} PASSWORD 'rotated-meanwhile'")
+        then(moment, statement)
+
+    def database(each: Side) -> Database:
+        return Database(each, lambda: replace(ready.pair.login(each), password=secrets[each]), observe)
+
+    try:
+        with database("source") as source, database("target") as target:
+            yield parties_of(source, target, ready.exchange.ask, ready.said.append), rotated
+    finally:
+        ready.pair.administer(side, f"ALTER ROLE {role} PASSWORD '{old}'")
 
 
 def test_a_fence_that_was_taken_away_by_hand_undoes_the_run(ready: Scene) -> None:

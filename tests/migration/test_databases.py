@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -32,6 +34,56 @@ def test_a_password_that_was_rotated_since_is_read_again(both: Pair) -> None:
     logins = iter([replace(login, password="of-before"), login])
     with Database("target", lambda: next(logins)) as database:
         assert database.value("SELECT current_user") == "ferry_owner"
+
+
+def test_who_holds_a_lock_is_named_after_the_password_was_rotated_too(both: Pair) -> None:
+    secret, new = {"password": both.login("source").password}, "rotated-meanwhile"
+    with Database("source", lambda: replace(both.login("source"), password=secret["password"])) as database:
+        old = secret["password"]
+        try:
+            both.administer("source", f"ALTER ROLE ferry_source PASSWORD '{new}'")
+            secret["password"] = new
+            with both.application() as application, application.transaction():
+                application.execute("LOCK TABLE payments.ledger")
+                database.run("SET lock_timeout = '50ms'")
+                with pytest.raises(MigrationError, match=f"pid {application.info.backend_pid} of app"):
+                    database.run("ALTER TABLE payments.ledger ALTER note SET STATISTICS 10")
+        finally:
+            both.administer("source", f"ALTER ROLE ferry_source PASSWORD '{old}'")
+
+
+def test_a_deadlock_of_a_definition_with_a_writer_is_one_line_with_the_next_step(both: Pair) -> None:
+    # PostgreSQL ends who looks first: ours does soon, and the writer's session, a superuser's, does not look.
+    both.administer("source", "CREATE TABLE payments.other (id int)", "ALTER TABLE payments.other OWNER TO app",
+                    f"ALTER ROLE ferry_source IN DATABASE {both.name} SET deadlock_timeout = '50ms'")  # fmt: skip
+    blocked = "SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted"
+    with (
+        both.application(username="postgres") as writer,
+        both.application() as other,
+        both.database("source") as database,
+    ):
+        writer.execute("SET deadlock_timeout = '60s'")
+        writer.execute("BEGIN")
+        writer.execute("INSERT INTO payments.other VALUES (1)")
+
+        def altered() -> None:
+            with database.transaction():
+                database.run("ALTER TABLE payments.ledger ALTER note SET NOT NULL")
+                waiting.start()
+                while not other.execute(blocked, (writer.info.backend_pid,)).fetchall():
+                    time.sleep(0.01)
+                database.run("ALTER TABLE payments.other ALTER id SET NOT NULL")
+
+        statement = "INSERT INTO payments.ledger (id, note) VALUES (7, 'x')"
+        waiting = threading.Thread(target=writer.execute, args=(statement,))
+        with pytest.raises(MigrationError) as refused:
+            altered()
+        waiting.join(10)
+        writer.execute("ROLLBACK")
+    said = str(refused.value)
+    assert "40P01: deadlock detected (Process " in said
+    assert said.endswith("; two sessions waited for each other, and PostgreSQL ended ours: run this again")
+    assert "\n" not in said
 
 
 def test_a_refused_login_is_one_line_without_the_password(both: Pair) -> None:

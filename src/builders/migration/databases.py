@@ -13,7 +13,7 @@ from typing import Any, Literal, NoReturn
 import psycopg
 from psycopg import sql
 
-from builders.errors import MigrationError
+from builders.errors import MigrationError, StackferryError
 
 Side = Literal["source", "target"]
 Statement = str | sql.Composable
@@ -211,9 +211,9 @@ class Database:
     def holders(self) -> str:
         """Name the sessions whose transactions are open the longest: one of them holds the lock."""
         try:
-            with _session(self.login) as other:
+            with self._connect()[1] as other:
                 found = other.execute(_BLOCKERS, (APPLICATION_NAME,)).fetchall()
-        except psycopg.Error:
+        except (psycopg.Error, StackferryError):
             return ""
         return ", ".join(f"pid {pid} of {user} ({name}{age})" for pid, user, name, age in found)
 
@@ -231,10 +231,10 @@ def _session(login: Login) -> psycopg.Connection[Any]:
 
 
 def _line(error: psycopg.Error) -> str:
-    """The error in one line: PostgreSQL's message and detail, and not the statement."""
-    primary = error.diag.message_primary
+    """The error in one line: PostgreSQL's message and detail, which may have several, and not the statement."""
+    primary, detail = error.diag.message_primary, " ".join((error.diag.message_detail or "").split())
     if primary:
-        return f"{primary} ({error.diag.message_detail})" if error.diag.message_detail else primary
+        return f"{primary} ({detail})" if detail else primary
     return " ".join(str(error).split())
 
 
