@@ -193,10 +193,13 @@ class Room:
         names = {"DBInstanceIdentifier": self.instance}
         found = metrics.newest(self.session, "AWS/RDS", names, ["FreeStorageSpace"], "Minimum") if self.instance else {}
         if not found:
-            context.say(
-                f"the free storage of the target is not known: CloudWatch has no FreeStorageSpace of "
-                f"{self.instance or 'it'} of the last {metrics.MINUTES} minutes, or it may not be read"
-            )
+            why = "the outputs name no database instance"
+            if self.instance:
+                why = (
+                    f"CloudWatch has no FreeStorageSpace of {self.instance} of the last {metrics.MINUTES} minutes, or "
+                    "this role may not read it"
+                )
+            context.say(f"the free storage of the target is not known: {why}")
             return []
         free, least = found["FreeStorageSpace"], max(LEAST_FREE_BYTES, LEAST_FREE_SHARE * self._allocated_bytes())
         if free >= least:
