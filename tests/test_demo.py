@@ -82,7 +82,8 @@ def test_the_demo_carries_a_database_and_its_writer_to_the_target_and_back_and_l
     assert [int(count.replace(",", "")) > 10 for count in more] == [True, True]
     assert re.search(r"all [\d,]+ payments that the application wrote on both sides are in the source", finished.stdout)
     report = json.loads((tmp_path / "dev" / "migration-dev.json").read_text(encoding="utf-8"))
-    assert [(run["kind"], run["state"]) for run in report["runs"]] == [("cutover", "done"), ("fallback", "done")]
+    runs = [(run["kind"], run["state"]) for run in report["runs"]]
+    assert [run for run in runs if run[0] in ("cutover", "fallback")] == [("cutover", "done"), ("fallback", "done")]
     assert "a stand-in for DMS" in finished.stdout
     assert "\x1b" not in finished.stdout
     assert gone_in_time(tmp_path)
