@@ -27,7 +27,9 @@ RULES = [rule(), rule("stackferry", "marker", number=2)]
 
 def _definitions(tables: int) -> list[str]:
     return [
-        f"CREATE ROLE {APPLICATION} LOGIN PASSWORD 'shop-password'",
+        # Roles are the server's, and another scene may have been on it.
+        f"DO $$ BEGIN CREATE ROLE {APPLICATION} LOGIN PASSWORD 'shop-password'; "
+        "EXCEPTION WHEN duplicate_object THEN NULL; END $$",
         f"GRANT USAGE, CREATE ON SCHEMA payments TO {APPLICATION}",
         f"SET ROLE {APPLICATION}",
         *(
@@ -148,7 +150,14 @@ def phase_both_ways(pair: Pair, cloud: Cloud, outputs_dir: Path, tables: int) ->
     """Both tasks, deployed and not started, as the layers migration and fallback make them."""
     site = pair.site
     pair.source(*_definitions(tables), f"GRANT CREATE ON DATABASE {pair.name} TO ferry_fallback")
-    pair.target(f"ALTER DATABASE {pair.name} OWNER TO owner", "ALTER SCHEMA payments OWNER TO owner")
+    pair.target(
+        f"ALTER DATABASE {pair.name} OWNER TO owner",
+        "ALTER SCHEMA payments OWNER TO owner",
+        # So are slots and their names.
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+        "WHERE slot_name = 'stackferry_fallback' AND NOT active",
+    )
+    suffix = pair.name.replace("_", "-")
     secrets = site.account.client("secretsmanager")
     generated = json.loads(secrets.get_secret_value(SecretId=site.account.physical_id("Secret"))["SecretString"])
     reader = {"username": "ferry_fallback", "password": "reader-password", "host": "localhost"}
@@ -176,9 +185,9 @@ def phase_both_ways(pair: Pair, cloud: Cloud, outputs_dir: Path, tables: int) ->
         name: json.loads(json.dumps(settings).replace("${TargetTablePreparation}", "DO_NOTHING"))
         for name, settings in (("forward", SETTINGS), ("back", FALLBACK_SETTINGS))
     }
-    forward = pair.task(RULES, chosen=chosen["forward"], ResourceIdentifier="ferry-task-shop")
+    forward = pair.task(RULES, chosen=chosen["forward"], ResourceIdentifier=f"ferry-task-{suffix}")
     back = pair.task(
-        RULES, kind="cdc", chosen=chosen["back"], backwards=True, ResourceIdentifier="ferry-fallback-shop",
+        RULES, kind="cdc", chosen=chosen["back"], backwards=True, ResourceIdentifier=f"ferry-fallback-{suffix}",
         source={"PostgreSqlSettings": {
             "SecretsManagerSecretId": arns["reader"], "SecretsManagerAccessRoleArn": roles["reader"],
             "SlotName": "stackferry_fallback", "PluginName": "test-decoding"}},
