@@ -75,6 +75,9 @@ DMS_USERNAME, FALLBACK_USERNAME = "ferry_dms", "ferry_fallback"
 FALLBACK_SLOT = "stackferry_fallback"
 """The slot in the target from which the way back begins: `migrate-database cutover` makes it before the first write."""
 
+STATE_SCHEMA = "stackferry_state"
+"""The schema of the target in which a migration keeps its state; it is never replicated."""
+
 MARKER_SCHEMA, MARKER_TABLE = "stackferry", "marker"
 """The table by which `migrate-database` sees that the changes before a moment have arrived; both tasks carry it."""
 

@@ -9,19 +9,17 @@ up. What it says is added to a file. An order is a line of JSON:
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forking import KILLED, serve
+
 from builders.migration import phase
 from builders.migration.cli import main as migrate_database
 from builders.migration.switchover import crossing  # noqa: F401  imported once, and not by every child
-
-KILLED = 137
 
 
 @dataclass
@@ -52,21 +50,6 @@ POINTS: dict[str, Callable[[Passed], bool]] = {
 }
 
 
-def main() -> None:
-    """Fork a child for each order, wait for it, and answer with its status."""
-    for line in sys.stdin:
-        order = json.loads(line)
-        child = os.fork()
-        if not child:
-            status = 1
-            try:
-                status = carry_out(order)
-            finally:
-                os._exit(status)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
-
-
 def carry_out(order: dict[str, Any]) -> int:
     """Run the command of an order."""
     passed = Passed()
@@ -91,4 +74,4 @@ def carry_out(order: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    serve(carry_out)

@@ -6,20 +6,17 @@ It is a sample; tests/migration/test_kill.py kills at every point, around a stan
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from forking import KILLED, server
 
 from builders.cloud.process import Cloud
 
 from .cutover_scene import done, forward, phase_both_ways, writing
 from .dms_rig import Pair
-from .killed_command import KILLED
 from .test_migration_begins import Commands
 
 TABLES = 3
@@ -28,11 +25,7 @@ TABLES = 3
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen[str]]:
     """Run the process that forks what is killed."""
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])}
-    command = [sys.executable, "-m", "tests.cloud.killed_command"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-                          cwd=root) as started:  # fmt: skip
+    with server("cloud.killed_command") as started:
         yield started
 
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,11 +23,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import psycopg
+from forking import KILLED
 
 from builders.migration.databases import Side
 from builders.migration.journal import Kind
 
-from .killed import KILLED
 from .scenes import Scene
 
 Kill = int | str | None
@@ -208,17 +206,6 @@ class Harness:
         values = [each for each in self.attempts() if each.outcome == "doubled value"]
         if values:
             self.violations.append(f"{len(values)} writes met a value that was given out before")
-
-
-@contextlib.contextmanager
-def forking() -> Iterator[subprocess.Popen[str]]:
-    """Run the process that forks what is killed."""
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])}
-    command = [sys.executable, "-m", "tests.migration.killed"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-                          cwd=root) as process:  # fmt: skip
-        yield process
 
 
 @contextlib.contextmanager

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from forking import KILLED, serve
 
 from builders.errors import StackferryError
 from builders.migration import marker
@@ -25,23 +26,6 @@ from builders.migration.switchover.runs import Options
 from builders.migration.switchover.steps import Step
 
 from .remote import asking, parties
-
-KILLED = 137
-
-
-def main() -> None:
-    """Fork a child for each order, wait for it, and answer with its status."""
-    for line in sys.stdin:
-        order = json.loads(line)
-        child = os.fork()
-        if not child:
-            status = 1
-            try:
-                status = carry_out(order)
-            finally:
-                os._exit(status)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
 
 
 def carry_out(order: dict[str, Any]) -> int:
@@ -163,4 +147,4 @@ DEFECTS: dict[str, Callable[[], None]] = {
 """{what is wrong: the function that makes it so}: the harness has to find each of them."""
 
 if __name__ == "__main__":
-    main()
+    serve(carry_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,8 +17,8 @@ from builders.errors import MigrationError
 from builders.migration import journal
 from builders.migration.databases import Database, Side
 from builders.migration.journal import Journal
-from builders.migration.switchover import fence
-from builders.migration.switchover.runs import Options, Outcome, Parties, cut_over, end, fall_back
+from builders.migration.switchover import fence, runs
+from builders.migration.switchover.runs import Options, Outcome, Parties
 
 from .conftest import Pair
 from .remote import parties as parties_of
@@ -35,6 +36,13 @@ TWO_TABLES = (
 def ready(pair: Callable[..., Pair]) -> Iterator[Scene]:
     with scene(pair, *TWO_TABLES) as made:
         yield made
+
+
+cut_over, fall_back, end = (
+    functools.partial(runs.run, "cutover"),
+    functools.partial(runs.run, "fallback"),
+    functools.partial(runs.run, "finish"),
+)
 
 
 def yes(_question: str) -> bool:

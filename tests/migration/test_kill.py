@@ -6,19 +6,20 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
+from forking import server
 from sampling import Points
 
 from builders.migration.journal import Kind
 
 from .conftest import Pair
-from .kill_harness import Kill, forking, harness
+from .kill_harness import Kill, harness
 from .killed import DEFECTS
 from .scenes import scene
 
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[subprocess.Popen[str]]:
-    with forking() as started:
+    with server("migration.killed") as started:
         yield started
 
 

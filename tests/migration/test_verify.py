@@ -458,7 +458,10 @@ def test_the_last_comparison_of_all_tables_is_known_with_its_counts_and_no_key(s
     ledger = next(each for each in found.report["tables"] if each["table"] == "payments.ledger")
     assert ledger["rows"] == {"source": 6000, "target": 6000}
     assert ledger["differing"] == 1
-    assert "4711" not in str(found.report)
+    # Digests and times are left out of the search: four figures stand in one of them now and then.
+    told = [{name: value for name, value in each.items() if name not in ("digest", "seconds")}
+            for each in found.report["tables"]]  # fmt: skip
+    assert "4711" not in str([told, found.report["definitions"], found.report["notCarried"]])
 
 
 def test_what_changes_after_the_comparison_began_is_in_the_slot(sides: Sides) -> None:

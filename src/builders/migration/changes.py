@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, S
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from builders import logical_decoding
+from builders import logical_decoding, naming
 from builders.errors import MigrationError
 from builders.logical_decoding import UNCHANGED, Change, Delete, Insert, Name, Row, Truncate, Update
 from builders.migration import definitions
@@ -34,7 +34,7 @@ CHANGES_A_READ = 5_000
 SLOT_SECONDS = 60
 """How long the making of a slot waits for the transactions that are open."""
 
-SCHEMA = "stackferry_state"
+SCHEMA = naming.STATE_SCHEMA
 _MAKE = (
     f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
     # A key is kept as a JSON array: it may be longer than an index takes.

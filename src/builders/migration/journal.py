@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from builders import naming
 from builders.errors import MigrationError
 from builders.migration.databases import Database, Side
 
-SCHEMA = "stackferry_state"
+SCHEMA = naming.STATE_SCHEMA
 TABLE = f"{SCHEMA}.journal"
 
 Moment = Literal["begins", "done", "undone"]

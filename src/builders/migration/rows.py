@@ -26,7 +26,6 @@ Key = tuple[str, ...]
 
 HASH, FALLBACK_HASH = "hashtextextended", "md5"
 KEYS_A_STATEMENT = 5_000
-FETCHED_ROWS = 10_000
 
 _SHORTEST_FLOATS = 120_000
 """Since PostgreSQL 12 a float is written so that it is read back exactly (release notes of 12)."""
@@ -137,7 +136,7 @@ class Rows:
 
     @property
     def has_ordered_key(self) -> bool:
-        """Whether both servers order the key alike."""
+        """Return whether both servers order the key alike."""
         return bool(self.key) and all(column.base in _ORDERED for column in self.key)
 
     def text(self, names: Iterable[str]) -> sql.Composed:

@@ -236,7 +236,7 @@ WHERE pg_relation_size(t) > 0 AND e.extname NOT LIKE 'postgis%' AND e.extname NO
 
 
 def is_known(extension: str, major: int) -> bool | None:
-    """Whether RDS has an extension in a major version; None where no list says so."""
+    """Return whether RDS has an extension in a major version; None where no list says so."""
     if extension in NEVER:
         return False
     if extension in IN_EVERY_VERSION:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -155,7 +155,8 @@ def _server(database: Database) -> Server:
 def _times(run: Run) -> RunTimes:
     own = [entry for entry in run.entries if entry.step != run.kind]
     begun = run.first(run.kind, "begins")
-    words = {step.name: step.words for step in steps_of(_kind(run), _options(begun))}
+    known = {kind: steps_of(kind, _options(begun)) for kind in get_args(Kind)}
+    words = {step.name: step.words for step in known.get(run.kind, ())}
     last = run.last(run.kind)
     steps = tuple(_step(name, words.get(name, ""), own) for name in dict.fromkeys(entry.step for entry in own))
     return RunTimes(
@@ -169,10 +170,6 @@ def _times(run: Run) -> RunTimes:
         lag_seconds=next((step.seconds for step in steps if step.name == "marker" and step.state == "done"), None),
         steps=steps,
     )
-
-
-def _kind(run: Run) -> Kind:
-    return "fallback" if run.kind == "fallback" else "finish" if run.kind == "finish" else "cutover"
 
 
 def _options(begun: Entry | None) -> Options:

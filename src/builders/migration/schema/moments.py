@@ -18,7 +18,7 @@ from builders import naming
 from builders.migration.databases import Database, Side
 from builders.migration.definitions import Table, tables
 
-STATE = "stackferry_state"
+STATE = naming.STATE_SCHEMA
 """The schema in the target with what a migration remembers; it is never replicated."""
 
 Moment = Literal["before_load", "after_load", "cutover", "opening", "opened", "left_out"]

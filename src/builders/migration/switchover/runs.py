@@ -6,7 +6,6 @@ grows old.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -223,8 +222,3 @@ def outage_seconds(run: Run) -> float | None:
     """The seconds without writes, by the target's clock: from the first login that was closed to the opening."""
     closed, opened = run.first(cutover.FENCE, "begins"), run.first(OPEN, "done")
     return round((opened.at - closed.at).total_seconds(), 3) if closed and opened else None
-
-
-cut_over = functools.partial(run, "cutover")
-fall_back = functools.partial(run, "fallback")
-end = functools.partial(run, "finish")

@@ -56,15 +56,15 @@ class _Looks:
         self.seen.add(source)
 
     def agrees(self) -> bool:
-        """Whether the target has what the source has or had."""
+        """Return whether the target has what the source has or had."""
         return self.target in self.seen
 
     def differs(self, patience: float, at: float) -> bool:
-        """Whether a side has stood still for so long that the row is not late."""
+        """Return whether a side has stood still for so long that the row is not late."""
         return at - min(self.source_since, self.target_since) >= patience
 
     def is_in_motion(self, patience: float, at: float) -> bool:
-        """Whether both sides have changed for longer than anybody wants to look."""
+        """Return whether both sides have changed for longer than anybody wants to look."""
         return at - self.first >= 2 * patience
 
 

@@ -115,13 +115,8 @@ class Pace:
         self._begun, self._rows = time.monotonic(), 0
 
     def range_rows(self) -> int:
-        """How many rows to read at a time."""
+        """Return the number of rows to read at a time."""
         return RANGE_ROWS if self._rate is None else max(1, min(RANGE_ROWS, int(self._rate)))
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether there is a limit."""
-        return self._rate is not None
 
     def passed(self, rows: int) -> None:
         """Wait as long as the rows that were read ask for. Raises `Stopped`."""
@@ -271,7 +266,7 @@ class Comparison:
 
 
 def reads_ranges(rows: Rows) -> bool:
-    """Whether a table is read in ranges of its key, and not as it lies."""
+    """Return whether a table is read in ranges of its key, and not as it lies."""
     if not rows.has_ordered_key:
         return False
     return rows.table.rows <= _SMALL_ROWS or rows.key[0].correlation >= _SCATTERED

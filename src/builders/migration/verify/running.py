@@ -51,7 +51,7 @@ class Options:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the comparison counts as the one before a cut-over."""
+        """Return whether the comparison counts as the one before a cut-over."""
         return self.keeps_changes and not self.tables
 
 
@@ -72,7 +72,7 @@ class TableResult:
 
     @property
     def is_clean(self) -> bool:
-        """Whether no row differs."""
+        """Return whether no row differs."""
         return not self.differing
 
 
@@ -94,7 +94,7 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """Whether both sides are the same."""
+        """Return whether both sides are the same."""
         return all(table.is_clean for table in self.tables) and not any(
             finding.state == "differs" for finding in self.definitions
         )

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from builders import naming
 from builders.migration.databases import Database
 
-SCHEMA = "stackferry_state"
+SCHEMA = naming.STATE_SCHEMA
 _MAKE = (
     f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
     f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.verification (

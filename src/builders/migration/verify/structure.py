@@ -232,7 +232,7 @@ def _settled(definition: str | None) -> str | None:
 
 
 def _is_part_of_missing(kind: str, name: str, here: Objects, there: Objects) -> bool:
-    """Whether the object belongs to a table or column that is missing itself, and is named for it."""
+    """Return whether the object belongs to a table or column that is missing itself, and is named for it."""
     if kind == "table":
         return False
     if kind == "owner" and ((kind, name) in here) != ((kind, name) in there):
@@ -289,7 +289,7 @@ def _state(kind: str, name: str, here: Objects, there: Objects, waiting: _Waitin
 
 
 def _waits(kind: str, name: str, one: str, other: str | None, waiting: _Waiting) -> bool:
-    """Whether the target lacks a definition on purpose until a later moment."""
+    """Return whether the target lacks a definition on purpose until a later moment."""
     is_kept = name in waiting.keys or any(_last(name) in each for each in waiting.kept)
     if kind == "validation":
         return is_kept and (one, other) == ("validated", "not validated")
