@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,8 +53,10 @@ class Scene:
 
 
 def load(source: Database, target: Database, exchange: Exchange) -> None:
-    """Load by the task, and verify."""
+    """Load by the task, wait until it runs, and verify."""
     exchange.ask("forward", "begin", "reload-target")
+    while exchange.ask("forward", "describe")["status"] == "starting":
+        time.sleep(0.005)
     verification = Verification(target, {"schemas": list(SCHEMAS)}, whole=True)
     verification.begin()
     verification.finish({}, clean=True)
