@@ -36,6 +36,8 @@ class Layer:
         stack = Stack(self.name, self.description)
         try:
             self.build_into(stack)
+            if self.scope is Scope.PHASE:
+                stack.bound_roles()
             stack.describe_itself(self.scope, self.after)
             stack.to_dict()  # troposphere validates when it writes
         except LayerError:

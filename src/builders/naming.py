@@ -44,6 +44,9 @@ EXECUTION_ROLE = "stackferry-execution"
 PLAN_ROLE = "stackferry-plan"
 """Assumed from the tooling account, which composes the role's ARN from this name and the suffix."""
 
+PERMISSIONS_BOUNDARY = "stackferry-boundary"
+"""The policy of `account` that limits every role of a phase, whatever the role's own policies say."""
+
 DEFAULT_ADMINISTRATION_ROLE = "AWSCloudFormationStackSetAdministrationRole"
 DEFAULT_EXECUTION_ROLE = "AWSCloudFormationStackSetExecutionRole"
 ACCOUNT_GATE_FUNCTION = "AWSCloudFormationStackSetAccountGate"

@@ -162,6 +162,18 @@ def common() -> list[Parameter]:
     ]
 
 
+def permissions_boundary() -> Parameter:
+    """The policy that limits the roles of a phase: by its name, which is the same in every account."""
+    return string(
+        "PermissionsBoundary",
+        f"Policy that limits every role of the phase, such as {naming.PERMISSIONS_BOUNDARY}-dev; empty for none",
+        pattern=r"^$|^[\w+=,.@/-]+$",
+        explanation="the name of a managed policy, or empty",
+        default="",
+        max_length=256,
+    )
+
+
 def database_port() -> Parameter:
     """The port of the target database: `network` opens it and `database` listens on it."""
     return integer(

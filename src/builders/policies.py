@@ -95,3 +95,8 @@ def arn(service_name: str, resource: str) -> Sub:
 def managed_policy(name: str) -> Sub:
     """The ARN of a policy that AWS maintains, such as "service-role/AmazonRDSEnhancedMonitoringRole"."""
     return Sub(f"arn:${{AWS::Partition}}:iam::aws:policy/{name}")
+
+
+def own_policy(name: str) -> Sub:
+    """The ARN of a customer managed policy of this account; `name` may hold ${...} of its own."""
+    return Sub(f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:policy/{name}")

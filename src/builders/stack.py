@@ -20,16 +20,21 @@ from typing import Any, TypeVar
 from troposphere import (
     AWSHelperFn,
     AWSObject,
+    Equals,
     Export as ExportName,
+    If,
     ImportValue,
+    Not,
+    NoValue,
     Output,
     Parameter,
     Sub,
     Tags,
     Template,
+    iam,
 )
 
-from builders import naming, parameters
+from builders import naming, parameters, policies
 from builders.errors import LayerError
 from builders.scopes import Scope as Scope  # noqa: PLC0414  a layer takes both from here
 
@@ -125,6 +130,20 @@ class Stack:
         if export not in self.imports:
             self.imports.append(export)
         return ImportValue(export.physical_name)
+
+    def bound_roles(self) -> None:
+        """Let a parameter limit every role by a permissions boundary, those of layers of one's own, too.
+
+        The execution role makes no role without the boundary that the account demands (`account`).
+        """
+        roles = [each for each in self.template.resources.values() if isinstance(each, iam.Role)]
+        unbound = [role for role in roles if "PermissionsBoundary" not in role.properties]
+        if not unbound:
+            return
+        name = self.parameter(parameters.permissions_boundary())
+        bound = self.condition("HasPermissionsBoundary", Not(Equals(name.ref(), "")))
+        for role in unbound:
+            role.PermissionsBoundary = If(bound, policies.own_policy(f"${{{name.title}}}"), NoValue)
 
     def describe_itself(self, scope: Scope, after: Collection[str]) -> None:
         """Write into the template where it belongs and which layers it follows: those it imports from, and `after`.

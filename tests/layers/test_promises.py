@@ -231,3 +231,19 @@ def test_rules_speak_in_sentences_that_say_what_to_do(template: Template, layer:
     for name, rule in template(layer).get("Rules", {}).items():
         for assertion in rule["Assertions"]:
             assert len(assertion["AssertDescription"].split()) > 5, name
+
+
+def test_a_parameter_bounds_every_role_that_the_execution_role_makes(template: Template, layer: str) -> None:
+    built = template(layer)
+    if built["Metadata"]["Stackferry"]["Scope"] != "PHASE":
+        return  # made by whoever deploys plain stacks
+    bounded = {
+        "Fn::If": [
+            "HasPermissionsBoundary",
+            {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/${PermissionsBoundary}"},
+            {"Ref": "AWS::NoValue"},
+        ]
+    }
+    roles = dict(resources(built, "AWS::IAM::Role"))
+    unbounded = [name for name, role in roles.items() if role["Properties"].get("PermissionsBoundary") != bounded]
+    assert unbounded == []
