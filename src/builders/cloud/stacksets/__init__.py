@@ -3,6 +3,7 @@
 api.py             the operations by name; puts them into ministack
 callers.py         CallAs; the set that a request names
 sets.py            CreateStackSet to DeleteStackSet, organizations access, automatic targets
+imports.py         ImportStacksToStackSet: stacks that stand already become members
 instances.py       CreateStackInstances to ListStackInstances
 operations.py      DescribeStackSetOperation and the lists of operations and results; drift detection
 targets.py         accounts, organizational units, account filters

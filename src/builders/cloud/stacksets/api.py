@@ -13,6 +13,7 @@ from builders.cloud.server import state
 from builders.cloud.stacksets import (
     autodeployment,
     callers,
+    imports,
     instances,
     model,
     operations,
@@ -31,6 +32,7 @@ ACTIONS: Mapping[str, Action] = {
     "CreateStackInstances": instances.create,
     "UpdateStackInstances": instances.update,
     "DeleteStackInstances": instances.delete,
+    "ImportStacksToStackSet": imports.import_stacks,
     "DescribeStackInstance": instances.describe,
     "ListStackInstances": instances.list_instances,
     "DescribeStackSetOperation": operations.describe,

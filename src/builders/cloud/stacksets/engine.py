@@ -164,7 +164,7 @@ async def _attempt(stack_set: StackSet, operation: Operation, instance: Instance
     if not outcome.failed:
         instance.status, instance.detailed = "CURRENT", "SUCCEEDED"
     elif outcome.broken:
-        instance.status = instance.detailed = "INOPERABLE"
+        instance.status, instance.detailed = "INOPERABLE", "FAILED_IMPORT" if operation.stack_ids else "INOPERABLE"
     else:
         instance.detailed = "FAILED"
     return outcome
@@ -178,7 +178,9 @@ async def _act(stack_set: StackSet, operation: Operation, instance: Instance) ->
     if not refused and not stack_set.service_managed:
         refused = permissions.refusal(stack_set, instance.account)
     if refused:
-        return Outcome(refused, failed=True, broken=operation.action == "DELETE")
+        return Outcome(refused, failed=True, broken=operation.action == "DELETE" or bool(operation.stack_ids))
+    if operation.stack_ids:
+        return members.adopt(stack_set, instance, operation.stack_ids[instance.key])
     if operation.action == "DETECT_DRIFT":
         return _detect_drift(operation, instance)
     if operation.action == "DELETE":

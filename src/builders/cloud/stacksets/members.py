@@ -15,13 +15,23 @@ from typing import Any
 from builders.cloud.cloudformation import wire
 from builders.cloud.internals import cloudformation
 from builders.cloud.patches import patch
-from builders.cloud.stacksets import permissions, templates
+from builders.cloud.stacksets import callers, permissions, templates
 from builders.cloud.stacksets.model import Instance, StackSet
 from builders.resource_types import Json
+from builders.template_bodies import same_template
 
 NOTHING_TO_DO = "No updates are to be performed."
 _CREATED = ("CREATE_COMPLETE", "DELETE_COMPLETE", "DELETE_FAILED")
 """Final states with OnFailure=DELETE (user guide, "Troubleshooting StackSets": a failed stack is DELETED)."""
+
+_IMPORTABLE = (
+    "CREATE_COMPLETE",
+    "UPDATE_COMPLETE",
+    "UPDATE_ROLLBACK_COMPLETE",
+    "IMPORT_COMPLETE",
+    "IMPORT_ROLLBACK_COMPLETE",
+)
+"""The statuses of a stack of which a change set can be made."""
 
 _any_size: contextvars.ContextVar[bool] = contextvars.ContextVar("any_size", default=False)
 
@@ -97,6 +107,50 @@ async def delete(stack_set: StackSet, instance: Instance) -> Outcome:
     if stack["StackStatus"] == "DELETE_COMPLETE":
         return Outcome()
     return Outcome(_first_failure(stack, seen), failed=True, broken=True)
+
+
+def adopt(stack_set: StackSet, instance: Instance, arn: str) -> Outcome:
+    """Make a stack that stands already the instance's, with the values by which it differs as the overrides.
+
+    Nothing of the stack changes; what is wrong leaves the instance FAILED_IMPORT (imports.py has the sources).
+    """
+    instance.stack_id = arn
+    stack = _stack(instance)
+    refused = _unlike(stack_set, stack, arn) or _member_elsewhere(stack_set, arn)
+    role = None if stack_set.service_managed else permissions.execution_role(stack_set, instance.account)
+    if role is not None:
+        refused = role.refusal("cloudformation:GetTemplate", arn) or refused
+    if refused or stack is None:
+        return Outcome(refused, failed=True, broken=True)
+    values = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+    instance.overrides = {name: value for name, value in values.items() if value != stack_set.parameters.get(name)}
+    instance.parameters = frozenset(stack_set.template.get("Parameters") or {})
+    return Outcome()
+
+
+def _unlike(stack_set: StackSet, stack: Mapping[str, Json] | None, arn: str) -> str:
+    """Return why a stack cannot be a member of the set as it is; the sentences are ours."""
+    if stack is None or stack["StackId"] != arn:
+        return f"Stack {arn} does not exist"
+    if stack["StackStatus"] not in _IMPORTABLE:
+        return f"Stack {arn} is in {stack['StackStatus']} state and can not be imported"
+    if stack.get("ParentId"):
+        return f"Stack {arn} is a nested stack: its root stack can be imported"
+    hidden = sorted(templates.hidden(stack["_template"]))
+    if hidden:
+        return f"Stack {arn} has the NoEcho parameters [{', '.join(hidden)}], which cannot be imported"
+    if not same_template(stack["_template_body"], stack_set.template_body):
+        return f"The template of stack {arn} differs from the template of the stack set"
+    return ""
+
+
+def _member_elsewhere(stack_set: StackSet, arn: str) -> str:
+    """Return the sentence that a stack belongs to another set: it can belong to one only."""
+    for other in callers.every():
+        member = any(each.stack_id == arn and each.detailed != "FAILED_IMPORT" for each in other.instances.values())
+        if other is not stack_set and other.status == "ACTIVE" and member:
+            return f"Stack {arn} already belongs to stack set {other.id}"
+    return ""
 
 
 async def at_rest(instance: Instance) -> None:

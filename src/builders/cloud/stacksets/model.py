@@ -107,6 +107,8 @@ class Operation:
     """True where it touches the set itself, and so conflicts with every other."""
     template: tuple[str, Mapping[str, Json]] | None = None
     """The set's new template, as text and parsed, where it brings one."""
+    stack_ids: dict[Key, str] = field(default_factory=dict)
+    """The stacks that it imports, by the instances that they become."""
     retain: bool = False
     deployment_targets: Json = None
     status: str = "QUEUED"

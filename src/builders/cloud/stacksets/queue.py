@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Any
 
 from builders.cloud.cloudformation.wire import Answer, Request, impossible, in_progress, operation_id_taken, stale
 from builders.cloud.stacksets import callers, engine
 from builders.cloud.stacksets.model import Instance, Key, Operation, Result, StackSet, now
-from builders.resource_types import Json
 
 logger = logging.getLogger("stacksets")
 
@@ -63,12 +63,12 @@ def submit(
     targets: dict[Key, str] | None,
     begin: Begin,
     automatic: bool = False,
-    whole: bool = False,
-    template: tuple[str, Mapping[str, Json]] | None = None,
+    **more: Any,
 ) -> Answer:
     """Take up an operation: start it, queue it behind others, or refuse it while another is not over.
 
-    Only sets with managed execution queue, and what StackSets do by themselves (`automatic`).
+    Only sets with managed execution queue, and what StackSets do by themselves (`automatic`). `more` are the fields
+    of an Operation that only some have: whole, template, stack_ids.
     """
     asked = request.get("OperationPreferences") or {}
     engine.check(asked)
@@ -81,10 +81,9 @@ def submit(
         preferences=asked,
         targets=targets,
         begin=begin.__name__,
-        whole=whole,
-        template=template,
         retain=bool(request.get("RetainStacks")),
         deployment_targets=request.get("DeploymentTargets"),
+        **more,
     )
     stack_set.operations[operation.id] = operation
     _start_what_may(stack_set)

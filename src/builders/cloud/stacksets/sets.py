@@ -18,7 +18,7 @@ from builders.cloud.cloudformation.wire import (
     not_empty,
 )
 from builders.cloud.organizations import membership
-from builders.cloud.stacksets import callers, permissions, queue, targets, templates, views
+from builders.cloud.stacksets import callers, imports, permissions, queue, targets, templates, views
 from builders.cloud.stacksets.model import Instance, Key, Operation, StackSet, settings
 
 _NAME = r"[a-zA-Z][-a-zA-Z0-9]{0,127}"
@@ -34,7 +34,7 @@ def create(request: Request) -> Answer:
                 return {"StackSetId": other.id}
             raise name_taken(other.name)
     _check_new(request, account)
-    read = templates.read(request)
+    read = imports.template_of(request, account) if "StackId" in request else templates.read(request)
     if read is None:
         raise invalid(_NO_TEMPLATE)
     body, template = read
@@ -69,8 +69,6 @@ def _check_new(request: Request, account: str) -> None:
             f"1 validation error detected: Value '{name}' at 'stackSetName' failed to satisfy constraint: Member must "
             "satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
         )
-    if "StackId" in request:
-        raise impossible("StackId is not offered by the embedded cloud: it imports no stacks into sets")
     if request.get("PermissionModel") == "SERVICE_MANAGED":
         callers.require_organization(request)
         if not request.get("AutoDeployment"):

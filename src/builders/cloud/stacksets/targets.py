@@ -43,9 +43,22 @@ def named(stack_set: StackSet, request: Request, creating: bool = False) -> list
         return None
     if not units:
         raise invalid("OrganizationalUnitIds are required")
+    check_units(units)
+    return _filtered(stack_set, units, accounts, given.get("AccountFilterType"), creating)
+
+
+def check_units(units: list[str]) -> None:
+    """Refuse more units than a call may name."""
     if len(units) > MOST_UNITS:
         raise invalid(f"{len(units)} organizational units are given; at most {MOST_UNITS} are allowed")
-    return _filtered(stack_set, units, accounts, given.get("AccountFilterType"), creating)
+
+
+def accounts_of(management: str, unit: str) -> list[str]:
+    """Return the accounts of a unit and of those below it; refuse a unit that is not there."""
+    found = membership.accounts_below(management, unit)
+    if found is None:
+        raise invalid(f"OrganizationalUnit {unit} does not exist in the organization")
+    return found
 
 
 def _filtered(
@@ -59,10 +72,7 @@ def _filtered(
     management = stack_set.account
     found: dict[str, Account] = {}
     for unit in units:
-        members = membership.accounts_below(management, unit)
-        if members is None:
-            raise invalid(f"OrganizationalUnit {unit} does not exist in the organization")
-        for number in members:
+        for number in accounts_of(management, unit):
             found.setdefault(number, Account(number, unit))
         for instance in [] if creating else stack_set.instances.values():
             if instance.unit == unit:  # its account may have left the unit since

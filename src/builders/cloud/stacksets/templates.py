@@ -23,14 +23,17 @@ def read(request: Request) -> tuple[str, Template] | None:
     body, problem = cloudformation.read_template({name: [request[name]] for name in _SOURCES if name in request})
     if problem:
         raise invalid(wire.message(problem))
-    if not body:
-        return None
+    return (body, parse(body)) if body else None
+
+
+def parse(body: str) -> Template:
+    """Return the content of a template; refuse its form."""
     try:
-        template = forms.read(body)
+        template: Template = forms.read(body)
         cloudformation.check_template(template)
     except ValueError as error:
         raise invalid(str(error)) from error
-    return body, template
+    return template
 
 
 _SOURCES = ("TemplateBody", "TemplateURL")
