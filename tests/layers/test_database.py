@@ -71,7 +71,15 @@ def test_the_database_is_out_of_reach_of_the_internet(instance: Callable[..., di
     assert instance()["VPCSecurityGroups"] == ["sg-database"]
 
 
-def test_storage_and_performance_insights_are_encrypted_with_the_key_of_the_phase(
+@pytest.mark.parametrize(("mode", "days"), [("standard", 7), ("advanced", 465)])
+def test_database_insights_keep_as_many_days_as_their_mode_asks_for(
+    instance: Callable[..., dict[str, Any]], mode: str, days: int
+) -> None:
+    database = instance(DatabaseInsightsMode=mode)
+    assert (database["DatabaseInsightsMode"], database["PerformanceInsightsRetentionPeriod"]) == (mode, days)
+
+
+def test_storage_and_database_insights_are_encrypted_with_the_key_of_the_phase(
     instance: Callable[..., dict[str, Any]],
 ) -> None:
     database = instance()

@@ -375,6 +375,14 @@ def test_the_function_is_told_its_task_and_called_every_minute(resources: dict[s
     assert permission["SourceArn"] == "${ReplicationStatusSchedule.Arn}"
 
 
+def test_a_dms_that_does_not_answer_raises_one_alarm_and_sends_no_message_a_minute(resources: dict[str, Any]) -> None:
+    failed = resources["ReplicationStatusFunctionFailedEvents"]["Properties"]
+    assert (failed["MaximumRetryAttempts"], failed.get("DestinationConfig")) == (0, None)
+    assert "ReportFailedEvents" not in statements(resources["ReplicationStatusFunctionPolicy"])
+    alarm = resources["ReplicationStatusErrorsAlarm"]["Properties"]
+    assert (alarm["AlarmActions"], alarm["Dimensions"][0]["Value"]) == ([TOPIC], "${ReplicationStatusFunction}")
+
+
 def test_the_function_stands_where_dms_reaches_the_source(resources: dict[str, Any]) -> None:
     vpc = resources["ReplicationStatusFunction"]["Properties"]["VpcConfig"]
     assert vpc["SecurityGroupIds"] == ["<network-DmsSecurityGroupId-dev>"]

@@ -453,13 +453,13 @@ def test_ids_addresses_and_names_have_their_form(
 # Flow logs
 
 
-def test_all_traffic_is_logged_in_an_encrypted_group_that_outlives_the_stack(deploy: Deploy) -> None:
+def test_all_traffic_is_logged_in_an_encrypted_group_that_outlives_a_stack_that_was_made(deploy: Deploy) -> None:
     resources = deploy(LogRetentionDays="731").resources
     log, group = resources["FlowLog"], resources["FlowLogGroup"]
     assert (log["Properties"]["ResourceId"], log["Properties"]["TrafficType"]) == ("${Vpc}", "ALL")
     assert log["Properties"]["LogGroupName"] == "${FlowLogGroup}"
     assert (group["Properties"]["KmsKeyId"], group["Properties"]["RetentionInDays"]) == (KEY, "731")
-    assert (group["DeletionPolicy"], group["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (group["DeletionPolicy"], group["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 def test_flow_logs_wait_until_their_role_may_write(deploy: Deploy) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from awacs import (
@@ -40,17 +41,33 @@ _VPC_WILDCARDS = {
 }
 
 
+class FailedEvents(Enum):
+    """What becomes of an event that a function fails on; the value says why a scanner need not ask for a queue."""
+
+    REPORT = "Failed events go to the encrypted topic, by the failure destination beside the function"
+    DROP = "Its schedule sends the next event within a minute, and an alarm on Errors is raised once"
+
+
 @dataclass(frozen=True)
 class Settings:
-    """The parameters of a function: where its package lies, how long its log is kept; its security group in the VPC."""
+    """The parameters of a function: where its package lies, how long its log is kept; its security group in the VPC,
+    and what becomes of events that it fails on.
+    """
 
     bucket: Parameter
     key: Parameter
     retention: Parameter
     security_group: Export
+    failed_events: FailedEvents
 
     @classmethod
-    def declare(cls, stack: Stack, folder: str, security_group: Export = FUNCTION_SECURITY_GROUP_ID) -> Settings:
+    def declare(
+        cls,
+        stack: Stack,
+        folder: str,
+        security_group: Export = FUNCTION_SECURITY_GROUP_ID,
+        failed_events: FailedEvents = FailedEvents.REPORT,
+    ) -> Settings:
         """Declare them for a folder under `lambda/`. The key names the content, so that new code is a new key."""
         words = "".join(word.capitalize() for word in folder.split("_"))
         return cls(
@@ -72,6 +89,7 @@ class Settings:
             ),
             stack.parameter(parameters.log_retention()),
             security_group,
+            failed_events,
         )
 
 
@@ -106,7 +124,8 @@ def add(
             AssumeRolePolicyDocument=policies.trust("Lambda", policies.service("lambda.amazonaws.com")),
         )
     )
-    policy = _policy(stack, title, role, [*statements, _write_log(log_group)], wildcards or {})
+    reporting = _publish_failed_events(stack) if settings.failed_events is FailedEvents.REPORT else []
+    policy = _policy(stack, title, role, [*statements, _write_log(log_group), *reporting], wildcards or {})
     function = stack.add(
         awslambda.Function(
             title,
@@ -130,19 +149,15 @@ def add(
     )
     if environment:
         function.Environment = awslambda.Environment(Variables=dict(environment))
-    _accept_findings(function)
-    _report_failed_events(stack, title, function)
-    return function, policy
-
-
-def _accept_findings(function: awslambda.Function) -> None:
     scanners.accept(
         function,
         {
             "CKV_AWS_115": "One service calls it, one call at a time; a reservation would only take from the account",
-            "CKV_AWS_116": "Failed events go to the encrypted topic, by the failure destination beside the function",
+            "CKV_AWS_116": settings.failed_events.value,
         },
     )
+    _handle_failed_events(stack, function, settings.failed_events)
+    return function, policy
 
 
 def _policy(
@@ -152,7 +167,7 @@ def _policy(
         iam.ManagedPolicy(
             f"{title}Policy",
             Description=f"What {title} and Lambda on its behalf may do",
-            PolicyDocument=policies.document(*statements, *_publish_failed_events(stack), *_live_in_the_vpc()),
+            PolicyDocument=policies.document(*statements, *_live_in_the_vpc()),
             Roles=[role.ref()],
             Metadata={"WildcardReasons": {**_VPC_WILDCARDS, **wildcards}},
         )
@@ -186,16 +201,19 @@ def _live_in_the_vpc() -> list[Statement]:
     ]
 
 
-def _report_failed_events(stack: Stack, title: str, function: awslambda.Function) -> None:
-    """Send an event that failed three times to the topic: nobody waits for an asynchronous call's answer."""
+def _handle_failed_events(stack: Stack, function: awslambda.Function, failed_events: FailedEvents) -> None:
+    """Say what becomes of an event that fails: nobody waits for an asynchronous call's answer."""
+    destination = awslambda.OnFailure(Destination=stack.import_value(TOPIC_ARN))
+    handling: dict[FailedEvents, dict[str, Any]] = {
+        FailedEvents.REPORT: {"DestinationConfig": awslambda.DestinationConfig(OnFailure=destination)},
+        FailedEvents.DROP: {"MaximumRetryAttempts": 0},
+    }
     stack.add(
         awslambda.EventInvokeConfig(
-            f"{title}FailedEvents",
+            f"{function.title}FailedEvents",
             FunctionName=function.ref(),
             Qualifier="$LATEST",
-            DestinationConfig=awslambda.DestinationConfig(
-                OnFailure=awslambda.OnFailure(Destination=stack.import_value(TOPIC_ARN))
-            ),
+            **handling[failed_events],
         )
     )
 

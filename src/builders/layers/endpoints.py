@@ -78,7 +78,7 @@ def _interfaces() -> list[Interface]:
         Interface(
             "KmsEndpoint",
             "kms",
-            (_own("UseKeys", [kms.Decrypt, kms.GenerateDataKey, kms.DescribeKey], [policies.arn("kms", "key/*")]),),
+            (_own("UseKeys", [kms.Decrypt, kms.GenerateDataKey], [policies.arn("kms", "key/*")]),),
             "functions in the VPC that encrypt or decrypt by themselves",
         ),
         Interface(
@@ -115,7 +115,6 @@ def _dms() -> tuple[Statement, ...]:
             [
                 dms.DescribeCertificates,
                 dms.DescribeEndpoints,
-                dms.DescribeReplicationInstances,
                 dms.DescribeReplicationTasks,
             ],
             ANYTHING,
@@ -153,7 +152,7 @@ def _interface(stack: Stack, interface: Interface) -> None:
 
 
 def _s3_policy() -> PolicyDocument:
-    """Buckets of this account for principals of this account, and the answers of custom resources for anybody.
+    """Results that DMS's assessments write into a bucket of this account, and the answers of custom resources.
 
     At a gateway endpoint the account as principal would mean its root user alone, so conditions narrow "*" (AWS
     PrivateLink guide, "Control access to VPC endpoints using endpoint policies", principals for gateway endpoints).
@@ -161,8 +160,8 @@ def _s3_policy() -> PolicyDocument:
     anybody = Principal("*")
     return policies.document(
         policies.allow(
-            "BucketsOfThisAccount",
-            [s3.GetObject, s3.PutObject, s3.ListBucket],
+            "ResultsOfAssessments",
+            [s3.PutObject],
             ANYTHING,
             principal=anybody,
             condition=Condition(StringEquals({"aws:PrincipalAccount": AccountId, "aws:ResourceAccount": AccountId})),

@@ -29,7 +29,6 @@ CALLS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "dms": (
         ("dms:DescribeCertificates", "*"),
         ("dms:DescribeEndpoints", "*"),
-        ("dms:DescribeReplicationInstances", "*"),
         ("dms:DescribeReplicationTasks", "*"),
         ("dms:DescribeTableStatistics", "task:ANY"),
     ),
@@ -38,7 +37,7 @@ CALLS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("logs:CreateLogStream", "log-group:any:log-stream:any"),
         ("logs:PutLogEvents", "log-group:any:log-stream:any"),
     ),
-    "kms": (("kms:Decrypt", "key/any"), ("kms:GenerateDataKey", "key/any"), ("kms:DescribeKey", "key/any")),
+    "kms": (("kms:Decrypt", "key/any"), ("kms:GenerateDataKey", "key/any")),
     "sts": (("sts:AssumeRole", "role/any"),),
 }
 """The calls of the functions and of DMS, by service: the action, and the resource after the account in its ARN."""
@@ -108,8 +107,9 @@ def _strange_calls(service: str, demands: Demands) -> list[Request]:
 
 
 def _answers(demands: Demands) -> list[Request]:
-    """Calls of S3: our own buckets, and the bucket that custom resources answer into."""
-    return [*_bucket_calls("any", demands.account, demands.account, demands), _answer(demands)]
+    """Calls of S3: results into a bucket of our own, and the answers of custom resources."""
+    result = Request("s3:PutObject", _bucket("any/any", demands), demands.account, demands.account)
+    return [result, _answer(demands)]
 
 
 def _answer(demands: Demands) -> Request:

@@ -29,7 +29,7 @@ def _kinds(**words: str) -> dict[str, str]:
 
 DMS_INSTANCE = _kinds(
     percent="""
-        CPUUtilization CPUAllocated
+        CPUUtilization
     """,
     level="""
         CPUCreditUsage CPUCreditBalance CPUSurplusCreditBalance CPUSurplusCreditsCharged FreeStorageSpace FreeMemory
@@ -40,7 +40,7 @@ DMS_INSTANCE = _kinds(
 """Published by replication instance."""
 DMS_TASK = _kinds(
     percent="""
-        CPUUtilization
+        CPUUtilization CPUAllocated
     """,
     level="""
         FullLoadThroughputBandwidthTarget FullLoadThroughputRowsTarget CDCIncomingChanges CDCChangesMemorySource

@@ -59,7 +59,9 @@ def max_allocated_storage() -> Parameter:
     """Storage to grow to, in GiB; 0 turns growth off."""
     return parameters.integer(
         "MaxAllocatedStorageGiB",
-        "Storage that the database may grow to, in GiB, at least a tenth above AllocatedStorageGiB; 0 for no growth",
+        "Storage that the database may grow to, in GiB, at least a tenth above AllocatedStorageGiB; 0 for none on a "
+        "new database. A later 0 changes nothing: RDS goes on until the limit is set to the present size, by "
+        "modify-db-instance --max-allocated-storage",
         minimum=0,
         maximum=65536,
         default=100,
@@ -115,6 +117,16 @@ def deletion_protection() -> Parameter:
     """Covers the instance and its log groups."""
     return parameters.boolean(
         "DeletionProtection", "Refuse to delete the database and its logs until this is turned off"
+    )
+
+
+def insights_mode() -> Parameter:
+    """Standard costs nothing, advanced by vCPU and hour."""
+    return parameters.choice(
+        "DatabaseInsightsMode",
+        "Mode of CloudWatch Database Insights: standard keeps 7 days without charge, advanced 465 days for a charge",
+        ["standard", "advanced"],
+        "standard",
     )
 
 

@@ -1,4 +1,4 @@
-"""Monitoring of the database: exported logs, enhanced monitoring, Performance Insights."""
+"""Monitoring of the database: exported logs, enhanced monitoring, CloudWatch Database Insights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from builders import parameters, policies
 from builders.layers._database import choices
 from builders.layers.foundation import KEY_ARN
 from builders.stack import Stack
+
+INSIGHTS_DAYS, ADVANCED_INSIGHTS_DAYS = 7, 465
+"""The days that are free of charge, and the least that RDS takes in the advanced mode."""
 
 LOG_GROUPS = {"PostgresqlLogs": "postgresql", "UpgradeLogs": "upgrade", "LoginLogs": "iam-db-auth-error"}
 """The logs that the instance exports (RDS user guide, "Publishing PostgreSQL logs to Amazon CloudWatch Logs" and
@@ -56,9 +59,23 @@ def properties(stack: Stack, identifier: Sub) -> dict[str, Any]:
         "MonitoringInterval": interval.ref(),
         # RDS refuses a role beside an interval of 0.
         "MonitoringRoleArn": If(monitored, role.get_att("Arn"), NoValue),
+        **_insights(stack),
+        "EnableCloudwatchLogsExports": list(LOG_GROUPS.values()),
+    }
+
+
+def _insights(stack: Stack) -> dict[str, Any]:
+    """CloudWatch Database Insights; its properties kept the name that it had before, Performance Insights.
+
+    Source: RDS user guide, "Turning on the Advanced mode of Database Insights for Amazon RDS".
+    """
+    mode = stack.parameter(choices.insights_mode())
+    advanced = stack.condition("IsAdvancedInsights", Equals(mode.ref(), "advanced"))
+    return {
+        "DatabaseInsightsMode": mode.ref(),
         "EnablePerformanceInsights": True,
         "PerformanceInsightsKMSKeyId": stack.import_value(KEY_ARN),
-        "EnableCloudwatchLogsExports": list(LOG_GROUPS.values()),
+        "PerformanceInsightsRetentionPeriod": If(advanced, ADVANCED_INSIGHTS_DAYS, INSIGHTS_DAYS),
     }
 
 

@@ -51,15 +51,16 @@ def _of_secret(arn: Any) -> dict[str, Any]:
 
 def errors(stack: Stack, status_function: Any) -> None:
     """Errors of the functions that run by themselves; those behind custom resources fail their stack instead."""
-    for title, name in (
-        ("RotationErrorsAlarm", last_of(stack.import_value(ROTATION_FUNCTION_ARN))),
-        ("DmsRotationErrorsAlarm", last_of(stack.import_value(DMS_ROTATION_FUNCTION_ARN))),
-        ("ReplicationStatusErrorsAlarm", status_function),
+    event_sent = "its log has the reason, and the event that it failed on was sent to this topic"
+    for title, name, where in (
+        ("RotationErrorsAlarm", last_of(stack.import_value(ROTATION_FUNCTION_ARN)), event_sent),
+        ("DmsRotationErrorsAlarm", last_of(stack.import_value(DMS_ROTATION_FUNCTION_ARN)), event_sent),
+        ("ReplicationStatusErrorsAlarm", status_function, "its log has the reason; it is called again every minute"),
     ):
         alarms.add_for_event(
             stack,
             title,
-            "A function failed: its log has the reason, and the event that it failed on was sent to this topic",
+            f"A function failed: {where}",
             "Sum",
             Namespace="AWS/Lambda",
             MetricName="Errors",

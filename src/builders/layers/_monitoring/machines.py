@@ -53,7 +53,7 @@ def _database(stack: Stack, watched: Watched, cpu_percent: Any) -> None:
     alarms.high(
         stack,
         "DatabaseCpuAlarm",
-        "The database is short of CPU: see Performance Insights for the statements, or choose a larger class",
+        "The database is short of CPU: see Database Insights for the statements, or choose a larger class",
         cpu_percent,
         MetricName="CPUUtilization",
         **own,

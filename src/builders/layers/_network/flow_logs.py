@@ -18,8 +18,8 @@ def build(stack: Stack, vpc: ec2.VPC, key_arn: ImportValue) -> None:
             "FlowLogGroup",
             KmsKeyId=key_arn,
             RetentionInDays=retention.ref(),
-            # PCI DSS 10.5.1 wants the record of a network that is gone, too.
-            DeletionPolicy="Retain",
+            # PCI DSS 10.5.1 wants the record of a network that is gone, too. One that was never made has none.
+            DeletionPolicy="RetainExceptOnCreate",
             UpdateReplacePolicy="Retain",
         )
     )
