@@ -16,6 +16,12 @@ from builders import naming
 _ADDRESS = r"((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 LOG_RETENTION_DAYS = (30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 """Periods of CloudWatch Logs from 30 days on (CloudWatch Logs API reference, "PutRetentionPolicy")."""
+ASNS_FROM_4200000000 = (
+    "42[0-8][0-9]{7}|429[0-3][0-9]{6}|4294[0-8][0-9]{5}|42949[0-5][0-9]{4}|429496[0-6][0-9]{3}|4294967[01][0-9]{2}|"
+    "42949672[0-8][0-9]|429496729[0-4]"
+)
+"""A pattern of the private ASNs of 32 bits, 4200000000 to 4294967294 (Direct Connect API reference,
+"CreateDirectConnectGateway"); 4294967295 is nobody's (RFC 7300)."""
 
 
 def reference(name: str) -> Ref:

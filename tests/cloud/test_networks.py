@@ -22,6 +22,7 @@ def subnet(**properties: Any) -> Template:
         ({"CidrBlock": "10.0.0.128/25"}, "The CIDR '10.0.0.128/25' conflicts with another subnet"),
         ({"CidrBlock": "10.0.9.0/29"}, "The CIDR '10.0.9.0/29' is invalid"),
         ({"CidrBlock": "10.0.9.0/24", "AvailabilityZone": "us-east-1z"}, "parameter availabilityZone is invalid"),
+        ({"CidrBlock": "10.0.9.0/24", "AvailabilityZoneId": "euw1-az1"}, "parameter availabilityZoneId is invalid"),
         ({"CidrBlock": "10.0.9.0/24", "VpcId": "vpc-0"}, "The vpc ID 'vpc-0' does not exist"),
     ],
 )
@@ -170,3 +171,146 @@ def test_the_prefix_list_of_s3_has_its_real_id(account: Account, region: str, id
     filters = [{"Name": "prefix-list-name", "Values": [name]}]
     found = account.elsewhere(region).client("ec2").describe_managed_prefix_lists(Filters=filters)["PrefixLists"]
     assert [(each["PrefixListId"], each["PrefixListName"]) for each in found] == [(identifier, name)]
+
+
+# Zones that lack a service
+
+
+def interface_endpoint(service: str, *subnets: str) -> Template:
+    properties = {
+        "VpcEndpointType": "Interface",
+        "VpcId": {"Ref": "Vpc"},
+        "ServiceName": f"com.amazonaws.us-east-1.{service}",
+        "SubnetIds": [{"Ref": each} for each in subnets],
+    }
+    return {"Endpoint": {"Type": "AWS::EC2::VPCEndpoint", "Properties": properties}}
+
+
+def test_a_zone_that_lacks_a_service_is_not_among_its_zones_and_takes_no_endpoint_of_it(
+    account: Account, vpc: Template
+) -> None:
+    ec2, rds = account.client("ec2"), account.client("rds")
+    lacks = {"kind": "missing-zone", "zone": "use1-az2", "account": account.number}
+    account.cloud.set_faults({**lacks, "service": "dms"}, {**lacks, "service": "db.r7g.*"})
+    try:
+        names = ["com.amazonaws.us-east-1.dms", "com.amazonaws.us-east-1.kms"]
+        dms, kms = ec2.describe_vpc_endpoint_services(ServiceNames=names)["ServiceDetails"]
+        assert "us-east-1b" not in dms["AvailabilityZones"]
+        assert "use1-az2" not in dms["AvailabilityZoneIds"]
+        assert kms["AvailabilityZones"] == [f"us-east-1{letter}" for letter in "abcdef"]
+
+        def zones(size: str) -> list[str]:
+            request = {"Engine": "postgres", "DBInstanceClass": size}
+            options = rds.describe_orderable_db_instance_options(**request)["OrderableDBInstanceOptions"]
+            return [zone["Name"] for each in options for zone in each["AvailabilityZones"]]
+
+        assert zones("db.r7g.large") == ["us-east-1a", *(f"us-east-1{letter}" for letter in "cdef")]
+        assert zones("db.t4g.micro") == [f"us-east-1{letter}" for letter in "abcdef"]
+        assert zones("db.x99.large") == []
+
+        with pytest.raises(Refused, match=r"us-east-1.dms does not support the availability zone of the subnet: subn"):
+            account.deploy({**vpc, **interface_endpoint("dms", "SubnetA", "SubnetB")})
+        account.deploy({**vpc, **interface_endpoint("kms", "SubnetA", "SubnetB")}, stack="taken")
+    finally:
+        account.cloud.set_faults()
+
+
+def test_an_endpoint_service_that_does_not_exist_is_refused_by_name(account: Account) -> None:
+    ec2 = account.client("ec2")
+    with pytest.raises(ec2.exceptions.ClientError, match=r"Service 'com.amazonaws.us-east-1.dmz' does not exist"):
+        ec2.describe_vpc_endpoint_services(ServiceNames=["com.amazonaws.us-east-1.dmz"])
+
+
+# Transit gateways
+
+
+def made(kind: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": f"AWS::{kind}", "Properties": properties}
+
+
+def joined(**direct: Any) -> Template:
+    """A transit gateway that a Direct Connect gateway is associated with."""
+    gateway = {"DirectConnectGatewayName": "d", "AmazonSideAsn": "64513", **direct}
+    return {
+        "Gateway": made("EC2::TransitGateway"),
+        "Direct": made("DirectConnect::DirectConnectGateway", **gateway),
+        "Joined": made(
+            "DirectConnect::DirectConnectGatewayAssociation",
+            AssociatedGatewayId={"Ref": "Gateway"},
+            DirectConnectGatewayId={"Fn::GetAtt": ["Direct", "DirectConnectGatewayId"]},
+            AllowedPrefixesToDirectConnectGateway=["10.0.0.0/8"],
+        ),
+        "TableA": made("EC2::TransitGatewayRouteTable", TransitGatewayId={"Ref": "Gateway"}),
+        "TableB": made("EC2::TransitGatewayRouteTable", TransitGatewayId={"Ref": "Gateway"}),
+    }
+
+
+def associated(attachment: Any, table: str = "TableA") -> Template:
+    ids = {"TransitGatewayAttachmentId": attachment, "TransitGatewayRouteTableId": {"Ref": table}}
+    return {
+        "Association": made("EC2::TransitGatewayRouteTableAssociation", **ids),
+        "Propagation": made("EC2::TransitGatewayRouteTablePropagation", **ids),
+    }
+
+
+def attachments(account: Account, **filters: str) -> list[dict[str, Any]]:
+    asked = [{"Name": name.replace("_", "-"), "Values": [value]} for name, value in filters.items()]
+    found: list[dict[str, Any]] = account.client("ec2").describe_transit_gateway_attachments(Filters=asked)[
+        "TransitGatewayAttachments"
+    ]
+    return found
+
+
+def test_the_association_of_a_direct_connect_gateway_makes_an_attachment_that_takes_its_time(account: Account) -> None:
+    account.cloud.set_faults({"kind": "slow-attachment", "seconds": 3600, "account": account.number})
+    try:
+        account.deploy(joined())
+    finally:
+        account.cloud.set_faults()
+    (pending,) = attachments(account, resource_type="direct-connect-gateway")
+    assert (pending["State"], pending["TransitGatewayId"]) == ("pending", account.physical_id("Gateway"))
+    assert attachments(account, state="available") == []
+    with pytest.raises(Refused, match="is in invalid state pending"):
+        account.deploy({**joined(), **associated(pending["TransitGatewayAttachmentId"])})
+
+
+def test_an_attachment_is_associated_with_one_table_so_a_replacement_is_refused(account: Account) -> None:
+    account.deploy(joined())
+    (attachment,) = attachments(account, resource_type="direct-connect-gateway")
+    identifier = attachment["TransitGatewayAttachmentId"]
+    account.deploy({**joined(), **associated(identifier)})
+    (attachment,) = attachments(account, transit_gateway_id=account.physical_id("Gateway"))
+    table = account.physical_id("TableA")
+    assert attachment["Association"] == {"TransitGatewayRouteTableId": table, "State": "associated"}
+    asked = account.client("ec2").get_transit_gateway_attachment_propagations(TransitGatewayAttachmentId=identifier)
+    assert asked["TransitGatewayAttachmentPropagations"] == [{"TransitGatewayRouteTableId": table, "State": "enabled"}]
+    with pytest.raises(Refused, match=f"{identifier} is already associated to a route table"):
+        account.deploy({**joined(), **associated(identifier, "TableB")})
+    (attachment,) = attachments(account)
+    assert attachment["Association"]["TransitGatewayRouteTableId"] == table
+    account.deploy(joined())
+    account.deploy({**joined(), **associated(identifier, "TableB")})
+
+
+@pytest.mark.parametrize(
+    ("resource", "reason"),
+    [
+        (
+            made("EC2::TransitGateway", AmazonSideAsn=4294967295),
+            r"\(4294967295\) for parameter amazonSideAsn is invalid",
+        ),
+        (made("EC2::TransitGateway", AmazonSideAsn=65535), r"\(65535\) for parameter amazonSideAsn is invalid"),
+        (
+            made("DirectConnect::DirectConnectGateway", DirectConnectGatewayName="d", AmazonSideAsn="4199999999"),
+            r"\(4199999999\) for parameter amazonSideAsn is invalid",
+        ),
+    ],
+)
+def test_an_asn_that_is_not_private_is_refused(account: Account, resource: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        account.deploy({"Gateway": resource})
+
+
+def test_gateways_of_one_asn_are_not_associated(account: Account) -> None:
+    with pytest.raises(Refused, match="have the same ASN 64512"):
+        account.deploy(joined(AmazonSideAsn="64512"))

@@ -629,6 +629,18 @@ STILL_WRONG = {
         from ministack.services import ec2
         wrong = ec2._aws_pl_id_from_name("com.amazonaws.us-east-1.s3") != "pl-63a5400a"
     """,
+    "ec2.endpoint_services._describe": """
+        from ministack.services import ec2
+        wrong = b".dms" not in ec2._ACTION_MAP["DescribeVpcEndpointServices"]({})[2]
+    """,
+    "ec2.transit_gateways._describe_attachments": """
+        from ministack.services import ec2
+        wrong = "DescribeTransitGatewayAttachments" not in ec2._ACTION_MAP
+    """,
+    "ec2.transit_gateways._propagations": """
+        from ministack.services import ec2
+        wrong = "GetTransitGatewayAttachmentPropagations" not in ec2._ACTION_MAP
+    """,
     "ec2.resources._egress_rules": """
         from ministack.services.cloudformation import provisioners
         (rule,) = provisioners._ec2_sg_egress_permissions([])
@@ -668,6 +680,10 @@ STILL_WRONG = {
     "rds.operations._delete_snapshot": NO_SERVER,
     "rds.operations._delete": NO_SERVER,
     "rds.operations._restore": NO_SERVER,
+    "rds.operations._orderable": """
+        from ministack.services import rds
+        wrong = b"us-east-1f" not in rds._ACTION_MAP["DescribeOrderableDBInstanceOptions"]({})[2]
+    """,
     "dms.api._resource_arn": """
         import json
         from ministack.core import iam_actions

@@ -121,13 +121,36 @@ def test_equal_asns_are_refused(deploy: Deploy, asn: str) -> None:
         ("4199999999", False),
         ("4200000000", True),
         ("4289999999", True),
+        ("4290000000", True),
+        ("4294967199", True),
+        ("4294967294", True),
         ("4294967295", False),
+        ("4299999999", False),
         ("064512", False),
     ],
 )
 @pytest.mark.parametrize("name", ["TransitGatewayAsn", "DirectConnectGatewayAsn"])
 def test_an_asn_is_a_private_one(takes: Callable[[str, str], bool], name: str, asn: str, is_private: bool) -> None:
     assert takes(name, asn) is is_private
+
+
+@pytest.mark.parametrize(
+    ("asn", "is_one"),
+    [
+        ("", True),
+        ("0", False),
+        ("1", True),
+        ("65010", True),
+        ("999999999", True),
+        ("3999999999", True),
+        ("4199999999", True),
+        ("4294967294", True),
+        ("4294967295", False),
+        ("9999999999", False),
+    ],
+)
+def test_the_asn_of_on_premises_has_up_to_32_bits(takes: Callable[[str, str], bool], asn: str, is_one: bool) -> None:
+    assert takes("OnPremisesAsn", asn) is is_one
 
 
 # Direct Connect
@@ -260,3 +283,4 @@ def test_phases_find_the_gateway_and_the_table_of_on_premises(deploy: Deploy) ->
         "OnPremisesRouteTableId": "${OnPremisesRouteTable}",
         "SharedDirectConnectGatewayId": "${DirectConnectGateway.DirectConnectGatewayId}",
     }
+    assert deploy(**ATTACHMENT).outputs == {**deploy().outputs, **ATTACHMENT}

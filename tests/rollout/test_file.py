@@ -182,6 +182,13 @@ WRONG = {
         f'{HEAD}    targets: {{accounts: ["111111111111"]}}\n    regions:\n      - us-east-1\n      - eu-wst-1\n',
         ["rollout.yaml, line 10, phases.dev.regions[1]: 'eu-wst-1' is no region that AWS has; did you mean eu-west-1?"],
     ),
+    "a region of AWS China": (
+        f'{HEAD}    targets: {{accounts: ["111111111111"]}}\n    regions: [us-east-1, cn-north-1]\n',
+        [
+            "rollout.yaml, line 8, phases.dev.regions[1]: 'cn-north-1' is in AWS China, for which the layers are not "
+            "made; give another region"
+        ],
+    ),
     "a region twice": (
         f'{HEAD}    targets: {{accounts: ["111111111111"]}}\n    regions: [us-east-1, us-east-1]\n',
         ["rollout.yaml, line 8, phases.dev.regions[1]: us-east-1 is listed twice; keep one of them"],

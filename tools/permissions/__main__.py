@@ -24,7 +24,7 @@ The policies contain `${{ToolingAccount}}`, its number; `${{HomeRegion}}`, `tool
 `${{Suffix}}`, the phase's EnvironmentSuffix; `${{DeployRole}}`, `deploy_role` of rollout.yaml. A policy for one suffix
 reaches the roles and the stored state of that phase only. For stack sets it has a pattern that matches all phases: the
 suffix is at the end of their names, so write `stackferry-*-<suffix>` instead of `stackferry-*` to limit somebody to one
-phase. In other partitions write `aws-cn` or `aws-us-gov`.
+phase. In AWS GovCloud write `aws-us-gov` for the partition.
 
 - The layer `account` creates the plan role `{plan_role}-<suffix>` with the permissions that are listed here; a test
   compares the two.

@@ -242,6 +242,7 @@ class rds:
     instance_response = Private("ministack.services.rds._single_instance_response")
     parameter = Private("ministack.services.rds._p")
     server_certificate = Private("ministack.services.rds._pg_server_material")
+    xml = Private("ministack.services.rds._xml")
 
 
 class s3:

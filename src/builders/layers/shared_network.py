@@ -22,6 +22,9 @@ def build(stack: Stack) -> None:
     stack.output("TransitGatewayId", transit_gateway.ref(), "Transit gateway, for `network` and `phase_routes`")
 
 
+_PRIVATE_16_BITS = "6451[2-9]|645[2-9][0-9]|64[6-9][0-9]{2}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-4]"
+
+
 def _asns(stack: Stack) -> tuple[Ref, Ref]:
     """AWS defaults both to 64512, and then refuses the association (Direct Connect user guide, "Create a transit
     virtual interface to the AWS Direct Connect gateway")."""
@@ -39,8 +42,8 @@ def _asn(name: str, owner: str, default: str) -> Parameter:
     return parameters.string(
         name,
         f"Private ASN of the Amazon side of {owner}, apart from every ASN of on-premises; it can never change",
-        pattern="^(6451[2-9]|645[2-9][0-9]|64[6-9][0-9]{2}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-4]|42[0-8][0-9]{7})$",
-        explanation="a private ASN: 64512 to 65534, or 4200000000 to 4289999999",
+        pattern=f"^({_PRIVATE_16_BITS}|{parameters.ASNS_FROM_4200000000})$",
+        explanation="a private ASN: 64512 to 65534, or 4200000000 to 4294967294",
         default=default,
     )
 
@@ -104,6 +107,12 @@ def _route_table_of_on_premises(stack: Stack, transit_gateway: ec2.TransitGatewa
         )
     )
     stack.output("OnPremisesRouteTableId", table.ref(), "Route table of on-premises, for `phase_routes`")
+    stack.output(
+        direct_connect_attachment.PARAMETER,
+        attachment,
+        "Attachment of the Direct Connect gateway, for `phase_routes`",
+        condition=has_attachment,
+    )
 
 
 def _direct_connect(stack: Stack, transit_gateway: ec2.TransitGateway, asn: Ref) -> None:

@@ -20,7 +20,7 @@ from builders.cloud import cloudwatch, events, kms, lambda_, s3
 from builders.cloud.cloudformation import attributes, records
 from builders.cloud.cloudformation.records import Handlers, Made
 from builders.cloud.dms import faults as dms
-from builders.cloud.ec2 import checks as ec2
+from builders.cloud.ec2 import checks as ec2, transit_gateways
 from builders.cloud.iam import authorization, checks as iam
 from builders.cloud.internals import cloudformation, cloudwatch as cloudwatch_internals, sns, sqs, ssm
 from builders.cloud.rds import checks as rds, parameter_groups
@@ -37,13 +37,21 @@ _CHECKS: Mapping[str, Check] = {
     "AWS::DMS::Endpoint": dms.check_endpoint,
     "AWS::DMS::ReplicationInstance": dms.check_instance,
     "AWS::DMS::ReplicationSubnetGroup": dms.check_subnet_group,
+    "AWS::DirectConnect::DirectConnectGateway": transit_gateways.check_asn,
+    "AWS::DirectConnect::DirectConnectGatewayAssociation": transit_gateways.check_joined,
+    "AWS::DirectConnect::PrivateVirtualInterface": transit_gateways.check_session,
+    "AWS::DirectConnect::TransitVirtualInterface": transit_gateways.check_session,
     "AWS::EC2::Instance": iam.check_profile_of_instance,
     "AWS::EC2::SecurityGroup": ec2.check_security_group,
     "AWS::EC2::SecurityGroupEgress": ec2.check_rule,
     "AWS::EC2::SecurityGroupIngress": ec2.check_rule,
     "AWS::EC2::Subnet": ec2.check_subnet,
+    "AWS::EC2::TransitGateway": transit_gateways.check_asn,
+    "AWS::EC2::TransitGatewayRouteTableAssociation": transit_gateways.check_association,
+    "AWS::EC2::TransitGatewayRouteTablePropagation": transit_gateways.check_propagation,
     "AWS::EC2::VPC": ec2.check_vpc,
     "AWS::EC2::VPCEndpoint": ec2.check_endpoint,
+    "AWS::EC2::VPNGateway": transit_gateways.check_asn,
     "AWS::ElasticLoadBalancingV2::LoadBalancer": ec2.check_load_balancer,
     "AWS::Events::Rule": events.check_rule,
     "AWS::IAM::Group": iam.check_identity,

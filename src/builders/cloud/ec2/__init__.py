@@ -3,6 +3,7 @@
 resources.py  network resources that ministack's EC2 API can show and its CloudFormation cannot make
 checks.py     refusals: ids, ranges, zones, names; the zones and prefix lists of a region
 addresses.py  elastic IPs, NAT gateways, instances, IPv6 blocks, zone ids
+transit_gateways.py  attachments, also of Direct Connect gateways; their route tables; ASNs
 endpoint_services.py  the services that an endpoint can lead to
 names.py      interface endpoints, and the TLS server behind their names
 name_map.py   the files that say which name is which port of this machine, and the function that reads them

@@ -16,7 +16,7 @@ from ministack.core.responses import get_region
 
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers, Made
-from builders.cloud.ec2.checks import zones_of
+from builders.cloud.ec2.endpoint_services import zones_of
 from builders.cloud.internals import ec2
 from builders.cloud.patches import patch
 from builders.resource_types import Json

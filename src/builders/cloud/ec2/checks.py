@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from cfnlint.helpers import AVAILABILITY_ZONES
 from ministack.core.responses import get_account_id, get_region, request_scope
 
 from builders.cloud.cloudformation import records
-from builders.cloud.ec2 import endpoint_services
+from builders.cloud.ec2 import endpoint_services, transit_gateways
+from builders.cloud.ec2.endpoint_services import zones_of
 from builders.cloud.internals import ec2
 from builders.cloud.patches import patch
 from builders.resource_types import Json
@@ -34,12 +34,6 @@ S3_PREFIX_LISTS = {
     "us-east-2": "pl-7ba54012",
     "us-west-1": "pl-6ba54002",
 }
-
-
-def zones_of(region: str) -> list[str]:
-    """Return the zones of a region: cfn-lint's names, and two of us-west-1's, since an account sees two there."""
-    zones = list(AVAILABILITY_ZONES.get(region, [f"{region}{letter}" for letter in "abc"]))
-    return zones[:2] if region == "us-west-1" else zones
 
 
 def check_vpc(properties: Mapping[str, Json], _physical_id: str | None) -> None:
@@ -203,18 +197,6 @@ def _transit_gateways() -> set[str]:
     return visible
 
 
-def _attachments() -> set[str]:
-    """The attachments of all accounts: the gateway's owner routes those of others."""
-    kinds = ("AWS::EC2::TransitGatewayAttachment", "AWS::EC2::TransitGatewayVpcAttachment",
-             "AWS::EC2::TransitGatewayPeeringAttachment")  # fmt: skip
-    found: set[str] = set()
-    for kind in kinds:
-        for account in records.accounts(kind):
-            with request_scope(account, get_region()):
-                found |= set(records.find(kind))
-    return found
-
-
 # {prefix of an id: (what EC2 says, the ids that there are)}
 _STORES: dict[str, tuple[str, Callable[[], Collection[str]]]] = {
     "vpc": ("The vpc ID '{}' does not exist", lambda: ec2.vpcs),
@@ -232,7 +214,7 @@ _STORES: dict[str, tuple[str, Callable[[], Collection[str]]]] = {
         "Transit Gateway Route Table {} was deleted or does not exist.",
         lambda: records.find("AWS::EC2::TransitGatewayRouteTable"),
     ),
-    "tgw-attach": ("Transit Gateway Attachment {} was deleted or does not exist.", _attachments),
+    "tgw-attach": ("Transit Gateway Attachment {} was deleted or does not exist.", transit_gateways.attachments),
 }
 
 

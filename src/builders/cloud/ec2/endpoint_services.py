@@ -1,4 +1,4 @@
-"""The services that an endpoint of a VPC can lead to.
+"""The services that an endpoint of a VPC can lead to, and their zones.
 
 Sources: AWS PrivateLink guide, "AWS services that integrate with AWS PrivateLink" and "Gateway endpoints"; botocore's
 endpoints, whose prefixes most names are. A service that has no endpoint, but a prefix there, is taken; so are services
@@ -10,11 +10,15 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import botocore.session
+from cfnlint.helpers import AVAILABILITY_ZONES
 from ministack.core.responses import get_region
 
 from builders.cloud.internals import ec2
+from builders.cloud.patches import patch
+from builders.cloud.server import faults
 from builders.resource_types import Json
 
 _GATEWAYS = ("dynamodb", "s3")
@@ -63,6 +67,13 @@ def check(properties: Mapping[str, Json]) -> None:
             f"Endpoint type ({kind}) does not match available service types ([{', '.join(kinds)}]). (Service: Ec2, "
             "Status Code: 400)"
         )
+    for subnet in properties.get("SubnetIds") or () if suffix else ():
+        if ec2.subnets[subnet]["AvailabilityZone"] not in _zones_with(suffix):
+            # terraform-aws-modules/terraform-aws-vpc#462, in EC2's words.
+            raise ValueError(
+                f"The VPC endpoint service {name} does not support the availability zone of the subnet: {subnet}. "
+                "(Service: Ec2, Status Code: 400)"
+            )
     vpc = ec2.vpcs.get(properties.get("VpcId")) or {}
     if properties.get("PrivateDnsEnabled") is True and kind == "Interface":
         settings = [vpc.get("EnableDnsSupport", True), vpc.get("EnableDnsHostnames", False)]
@@ -85,6 +96,50 @@ def _suffix(name: str, region: str) -> str | None:
     suffix = found[1].removesuffix("-fips") if found else ""
     known = suffix in _prefixes() or suffix in _OTHERS or _CELL.fullmatch(suffix)
     return suffix if found and known else None
+
+
+def zones_of(region: str) -> list[str]:
+    """Return the zones of a region: cfn-lint's names, and two of us-west-1's, since an account sees two there."""
+    zones = list(AVAILABILITY_ZONES.get(region, [f"{region}{letter}" for letter in "abc"]))
+    return zones[:2] if region == "us-west-1" else zones
+
+
+def _zones_with(service: str) -> list[str]:
+    return faults.zones_with(service, {zone: ec2.zone_id(zone) for zone in zones_of(get_region())})
+
+
+@patch(
+    "ministack.services.ec2._ACTION_MAP[DescribeVpcEndpointServices]",
+    why="seventeen services have an endpoint, dms not, each in the zones a, b and c",
+)
+def _describe(original: Any, parameters: Mapping[str, Json]) -> Json:
+    asked = ec2.members(parameters, "ServiceName") or ec2.filters(parameters).get("service-name", [])
+    if not asked:
+        return original(parameters)
+    suffixes = {name: _suffix(name, get_region()) for name in asked}
+    if unknown := [name for name, suffix in suffixes.items() if not suffix]:
+        return ec2.error("InvalidServiceName", f"The Vpc Endpoint Service '{unknown[0]}' does not exist", 400)
+    details = "".join(
+        _detail(name, str(suffix), kind)
+        for name, suffix in suffixes.items()
+        for kind in (["Gateway", "Interface"] if suffix in _GATEWAYS else ["Interface"])
+        if kind in ec2.filters(parameters).get("service-type", [kind])
+    )
+    names = "".join(f"<item>{name}</item>" for name in asked)
+    inner = f"<serviceNameSet>{names}</serviceNameSet><serviceDetailSet>{details}</serviceDetailSet>"
+    return ec2.xml(200, "DescribeVpcEndpointServicesResponse", inner)
+
+
+def _detail(name: str, suffix: str, kind: str) -> str:
+    zones = _zones_with(suffix)
+    names = "".join(f"<item>{zone}</item>" for zone in zones)
+    ids = "".join(f"<item>{ec2.zone_id(zone)}</item>" for zone in zones)
+    return (
+        f"<item><serviceName>{name}</serviceName><serviceType><item><serviceType>{kind}</serviceType></item>"
+        f"</serviceType><serviceRegion>{get_region()}</serviceRegion><availabilityZoneSet>{names}</availabilityZoneSet>"
+        f"<availabilityZoneIdSet>{ids}</availabilityZoneIdSet><owner>amazon</owner>"
+        "<acceptanceRequired>false</acceptanceRequired><managesVpcEndpoints>false</managesVpcEndpoints></item>"
+    )
 
 
 @functools.cache

@@ -64,7 +64,7 @@ def check_instance(properties: Mapping[str, Json], existing: str | None) -> None
         )
     _check_version(properties, is_new=existing is None)
     if engine == "postgres":
-        _check_class(properties)
+        check_class(properties)
     elif str(properties.get("DBInstanceClass", "")).startswith(_RETIRED_CLASSES):
         raise ValueError(f"Invalid DB Instance class: {properties['DBInstanceClass']} (Service: Rds, Status Code: 400)")
     if engine in _RESERVED_USERS and not properties.get("DBClusterIdentifier"):
@@ -180,7 +180,8 @@ def _check_version(properties: Mapping[str, Json], *, is_new: bool) -> None:
         raise ValueError(f"Cannot find version {version} for {engine} (Service: Rds, Status Code: 400)")
 
 
-def _check_class(properties: Mapping[str, Json]) -> None:
+def check_class(properties: Mapping[str, Json]) -> None:
+    """Refuse a class that postgres does not have in the region and version."""
     version = properties.get("EngineVersion")
     combination = {
         "Engine": "postgres",

@@ -1,4 +1,4 @@
-"""Operations of RDS's own API on the PostgreSQL of an instance: reboot, snapshot, restore, delete.
+"""Operations of RDS's own API on the PostgreSQL of an instance: reboot, snapshot, restore, delete; orderable classes.
 
 Source: RDS API reference, RebootDBInstance, CreateDBSnapshot, DeleteDBInstance; RDS user guide, "Restoring to a DB
 instance". ministack keeps the records; here the servers follow.
@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ministack.core.concurrency import spawn_background
+from ministack.core.responses import get_region
 
-from builders.cloud.internals import rds
+from builders.cloud.ec2.endpoint_services import zones_of
+from builders.cloud.internals import ec2, rds
 from builders.cloud.patches import patch
+from builders.cloud.rds.checks import check_class
 from builders.cloud.rds.instances import ADDRESS, databases, describe, server_settings
+from builders.cloud.server import faults
 from builders.errors import CloudError
 from builders.resource_types import Json
 
@@ -119,3 +123,30 @@ def _properties(instance: Mapping[str, Json]) -> dict[str, Json]:
     """Return the properties of a template that a server's settings come from, as the record has them now."""
     group = instance["DBParameterGroups"][0]["DBParameterGroupName"] if instance["DBParameterGroups"] else ""
     return {"DBParameterGroupName": group, "EngineVersion": instance["EngineVersion"]}
+
+
+@patch(
+    "ministack.services.rds._ACTION_MAP[DescribeOrderableDBInstanceOptions]",
+    why="ten classes can be ordered, whatever the region, in its zones a and b",
+)
+def _orderable(original: Any, parameters: Mapping[str, Json]) -> Any:
+    """Answer for a class of postgres as the creation of an instance would, zone by zone."""
+    engine, size = (rds.parameter(parameters, name) for name in ("Engine", "DBInstanceClass"))
+    if engine != "postgres" or not size:
+        return original(parameters)
+    version = rds.parameter(parameters, "EngineVersion")
+    try:
+        check_class({"DBInstanceClass": size, **({"EngineVersion": version} if version else {})})
+    except ValueError:
+        zones = []
+    else:
+        zones = faults.zones_with(size, {zone: ec2.zone_id(zone) for zone in zones_of(get_region())})
+    named = "".join(f"<AvailabilityZone><Name>{zone}</Name></AvailabilityZone>" for zone in zones)
+    option = (
+        f"<OrderableDBInstanceOption><Engine>{engine}</Engine><EngineVersion>{version}</EngineVersion>"
+        f"<DBInstanceClass>{size}</DBInstanceClass><AvailabilityZones>{named}</AvailabilityZones>"
+        "<MultiAZCapable>true</MultiAZCapable><Vpc>true</Vpc><StorageType>gp3</StorageType></OrderableDBInstanceOption>"
+    )
+    options = f"<OrderableDBInstanceOptions>{option if zones else ''}</OrderableDBInstanceOptions>"
+    name = "DescribeOrderableDBInstanceOptions"
+    return rds.xml(200, f"{name}Response", f"<{name}Result>{options}</{name}Result>")

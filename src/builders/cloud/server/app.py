@@ -42,7 +42,7 @@ from builders.cloud.cloudformation import (
     updates,
 )
 from builders.cloud.dms import api as dms, tasks
-from builders.cloud.ec2 import addresses, checks as ec2_checks, names, resources
+from builders.cloud.ec2 import addresses, checks as ec2_checks, endpoint_services, names, resources, transit_gateways
 from builders.cloud.iam import assume_role, authorization, entities
 from builders.cloud.internals import cloudformation, sts
 from builders.cloud.organizations import api as organizations
@@ -70,6 +70,8 @@ PATCHED = (
     descriptions,
     requests,
     ec2_checks,
+    endpoint_services,
+    transit_gateways,
     resources,
     addresses,
     lambda_,
@@ -110,6 +112,7 @@ def install(directory: Path) -> None:
     table[policies.TYPE] = policies.handlers()
     table.update(resources.handlers())
     table.update(addresses.handlers())
+    table.update(transit_gateways.handlers())
     table.update(tasks.handlers())
     table.update(entities.handlers())
     for name in attributes.names():

@@ -16,7 +16,10 @@ A fault: {"service": "cloudformation", "operation": "CreateStack", "account": "1
     slow       the answer comes after `seconds`
     lost       the operation is carried out, and the connection closed without the answer
 
-The kind `slow-stack` makes every resource of the account's stacks take `seconds` longer.
+The kind `slow-stack` makes every resource of the account's stacks take `seconds` longer, `slow-attachment` lets the
+attachment of a Direct Connect gateway to a transit gateway be available `seconds` after their association. With
+`missing-zone` a zone lacks a service: {"kind": "missing-zone", "zone": "use1-az3", "service": "dms"}, where the service
+is the end of an endpoint service's name, or a class of database instances, and both take `*` patterns.
 Source of the sentences: the services' API references, "Common Errors".
 """
 
@@ -50,7 +53,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
 _HOUR = 3600.0
-_KINDS = ("throttle", "error", "denied", "suspended", "reset", "hang", "slow", "lost", "slow-stack")
+_OF_REQUESTS = ("throttle", "error", "denied", "suspended", "reset", "hang", "slow", "lost")
+_KINDS = (*_OF_REQUESTS, "slow-stack", "slow-attachment", "missing-zone")
 _ANSWERS = {
     "throttle": (400, "ThrottlingException", "Rate exceeded"),
     "error": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
@@ -83,6 +87,18 @@ def delay_resource() -> None:
         time.sleep(float(fault.get("seconds", 1)))
 
 
+def attachment_seconds() -> float:
+    """Return how long a new attachment of a Direct Connect gateway is pending."""
+    fault = _strike("slow-attachment")
+    return float(fault.get("seconds", 1)) if fault else 0.0
+
+
+def zones_with(service: str, zones: Mapping[str, str]) -> list[str]:
+    """Return the names of the zones that have a service; `zones` are their ids by name."""
+    lacking = {name for name, zone in zones.items() if _strike("missing-zone", count=False, service=service, zone=zone)}
+    return [name for name in zones if name not in lacking]
+
+
 def put(body: bytes) -> tuple[int, bytes]:
     """Replace the list of faults. Return the HTTP status and what to answer: the list, or why it cannot be."""
     try:
@@ -111,7 +127,7 @@ def in_front_of(application: Application) -> Application:
             return
         body = await read(receive)
         request = _Request(scope, body)
-        fault = _strike(*_KINDS[:-1], service=request.service, operation=request.operation, account=request.account)
+        fault = _strike(*_OF_REQUESTS, service=request.service, operation=request.operation, account=request.account)
         kind, seconds = (fault["kind"], float(fault.get("seconds", 1))) if fault else ("", 0.0)
         if fault and kind in _ANSWERS:
             await _refuse(request, fault, send)
@@ -146,7 +162,7 @@ class _Request:
 
 def _strike(*kinds: str, count: bool = True, **request: str) -> dict[str, Json] | None:
     """Return the first fault of these kinds that matches a request, and count it."""
-    request.setdefault("account", get_account_id() if kinds == ("slow-stack",) else "")
+    request.setdefault("account", get_account_id())
     with _lock:
         for fault in _faults:
             matches = all(fnmatch.fnmatchcase(value, str(fault.get(name, "*"))) for name, value in request.items())

@@ -7,17 +7,20 @@ from troposphere import Equals, Not, Ref
 from builders import parameters
 from builders.stack import Stack
 
+PARAMETER = "DirectConnectGatewayAttachmentId"
+
 
 def declare(stack: Stack) -> tuple[Ref, str]:
-    """Declare DirectConnectGatewayAttachmentId, and return it with the name of the condition that it is given.
+    """Declare the parameter, and return it with the name of the condition that it is given.
 
     The association of the gateways makes the attachment and tells no id, so the first deployment goes without.
     """
     attachment = stack.parameter(
         parameters.identifier(
-            "DirectConnectGatewayAttachmentId",
-            "Attachment of the Direct Connect gateway, from: aws ec2 describe-transit-gateway-attachments --filters "
-            "Name=resource-type,Values=direct-connect-gateway; empty until the gateways are associated",
+            PARAMETER,
+            "Attachment of the Direct Connect gateway; rollout-stacksets bootstrap finds it; by hand, empty until the "
+            "gateways are associated, then from: aws ec2 describe-transit-gateway-attachments --filters "
+            "Name=resource-type,Values=direct-connect-gateway",
             prefix="tgw-attach",
             optional=True,
         )

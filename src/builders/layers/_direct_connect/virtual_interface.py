@@ -95,7 +95,7 @@ def _declare(stack: Stack) -> Session:
     asn = parameters.string(
         "OnPremisesAsn",
         "ASN of the router at the other end of the connection",
-        pattern="^$|^[1-9][0-9]{0,9}$",
+        pattern=f"^$|^([1-9][0-9]{{0,8}}|[1-3][0-9]{{9}}|4[01][0-9]{{8}}|{parameters.ASNS_FROM_4200000000})$",
         explanation="a number from 1 to 4294967294, or empty",
         default="",
     )

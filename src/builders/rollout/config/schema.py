@@ -67,6 +67,10 @@ def _region(value: str) -> str:
         close = suggestion(value, sorted(known_regions()))
         advice = f"did you mean {close}?" if close else "give a region's code, such as eu-west-1"
         raise ValueError(f"{value!r} is no region that AWS has; {advice}")
+    if value.startswith("cn-"):
+        # Service names there begin with cn.com.amazonaws for some services, and principals end with .com.cn (AWS
+        # PrivateLink in China; aws-cdk, InterfaceVpcEndpointAwsService).
+        raise ValueError(f"{value!r} is in AWS China, for which the layers are not made; give another region")
     return value
 
 
