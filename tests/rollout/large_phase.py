@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,19 +32,6 @@ TOOLING, NETWORK = "888888888888", "999999999999"
 REGIONS = ("us-east-1", "eu-west-1")
 
 
-class Instantly:
-    """A clock whose time passes when it is waited for."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def now(self) -> float:
-        return self.time
-
-    def wait(self, seconds: float) -> None:
-        self.time += seconds
-
-
 @functools.cache
 def templates() -> dict[str, Template]:
     """Those of the repository."""
@@ -53,10 +41,10 @@ def templates() -> dict[str, Template]:
 class LargePhase:
     """A phase with so many instances of each layer; with `own_ranges` each has a VPC range, and so overrides, alone."""
 
-    def __init__(self, instances: int, *, own_ranges: bool = False) -> None:
+    def __init__(self, instances: int, *, own_ranges: bool = False, calls_per_second: float = math.inf) -> None:
         self.accounts = tuple(str(200_000_000_000 + number) for number in range(instances // len(REGIONS)))
         self.targets = [Target(account, region) for account in self.accounts for region in REGIONS]
-        self.simulation = Simulation(TOOLING)
+        self.simulation = Simulation(TOOLING, calls_per_second)
         self.own_ranges = own_ranges
         self.desired = self.spec()
         self.connect()
@@ -137,7 +125,7 @@ class LargePhase:
         command: Command = Command.APPLY,
     ) -> Report:
         """Run to the end, by the schedule of the plan where one was made."""
-        services = RunServices(self.client, self.store, Instantly(), PollInterval(), observer or Observer())
+        services = RunServices(self.client, self.store, self.simulation.clock, PollInterval(), observer or Observer())
         run = begin_run(services, command, self.store.releases.save(desired), ())
         routes = tuple(desired.plain.values())
         return run_to_desired(services, run, desired, _carried(), routes, planned.schedule if planned else None)

@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from builders.aws.calls import Access, ApiCalls, Role, Session
-from builders.aws.errors import Conflict, NotFound, StackSetNotFound
+from builders.aws.errors import Conflict, NotFound, StackSetNotFound, Throttled
+from builders.aws.limiter import Api, Limiter
+from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.model import Permissions, Target
 
@@ -25,6 +29,24 @@ PAGES = {"ListStackInstances": 100, "ListStackSets": 100, "ListStackSetOperation
 ATTACHMENT = "tgw-attach-0123456789abcdef0"
 """An output of each network's stack, and a parameter of its routes."""
 DEPLOY_ROLE = "OrganizationAccountAccessRole"
+
+
+class Instantly:
+    """A clock whose time passes when it is waited for, from when the thread that waits saw it last."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self._seen = threading.local()
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        with self._lock:
+            self._seen.time = self.time
+            return self.time
+
+    def wait(self, seconds: float) -> None:
+        with self._lock:
+            self.time = self._seen.time = max(self.time, getattr(self._seen, "time", self.time) + seconds)
 
 
 @dataclass
@@ -40,13 +62,28 @@ class SimulatedSet:
     outdated: set[Target] = field(default_factory=set)
     listed: list[Target] = field(default_factory=list)
     """The targets as the first page of a list found them."""
+    touched: dict[Target, float] = field(default_factory=dict)
+    """When an operation succeeded at them, on the clock."""
 
 
 class Simulation(ApiCalls):
-    """Calls that are answered here. `requested` are the operations; `written` counts bytes."""
+    """Calls that are answered here. `requested` are the operations; `written` counts bytes.
 
-    def __init__(self, administrator: str) -> None:
-        super().__init__(Access("us-east-1"))
+    More calls a second of an API in an account and region than `calls_per_second` are throttled; a second's calls may
+    come at once. `throttled` counts those, `said` are the lines on them. `refusals` are the next answers of an API,
+    `lost` those to calls that are carried out. Instances are listed as PENDING until `late_seconds` after an operation.
+    """
+
+    def __init__(self, administrator: str, calls_per_second: float = math.inf) -> None:
+        self.clock = Instantly()
+        self.said: list[str] = []
+        super().__init__(Access("us-east-1"), limiter=Limiter(self.clock.now, self.clock.wait, self.said.append))
+        self.calls_per_second = calls_per_second
+        self.throttled = Counter[str]()
+        self.refusals: dict[str, list[RolloutError]] = {}
+        self.lost: dict[str, list[RolloutError]] = {}
+        self.late_seconds = 0.0
+        self._allowances: dict[Api, tuple[float, float]] = {}
         self._administrator = administrator
         self.sets: dict[str, SimulatedSet] = {}
         self.stacks: dict[tuple[str, str, str], Json] = {}
@@ -70,9 +107,26 @@ class Simulation(ApiCalls):
             if where.role and where.role not in self._assumed:
                 self._assumed.add(where.role)
                 self.counts["sts:AssumeRole"] += 1
-            self.counts[f"{service}:{operation}"] += 1
+            account = where.role.account if where.role else self._administrator
+            self._allow(Api(account, where.region, service, operation))
+            if self.refusals.get(operation):
+                raise self.refusals[operation].pop(0)
             answer: Callable[..., Any] = getattr(self, f"_{service}_{operation}")
-            return answer(where, **request)
+            answered = answer(where, **request)
+            if self.lost.get(operation):
+                raise self.lost[operation].pop(0)
+            return answered
+
+    def _allow(self, api: Api) -> None:
+        if self.calls_per_second == math.inf:
+            return
+        now, most = self.clock.now(), self.calls_per_second
+        left, counted = self._allowances.get(api, (most, now))
+        left = min(most, left + (now - counted) * most)
+        self._allowances[api] = left - (left >= 1), now
+        if left < 1:
+            self.throttled[f"{api.service}:{api.operation}"] += 1
+            raise Throttled("Rate exceeded")
 
     def _page(self, operation: str, items: list[Any], token: str | None) -> Json:
         start, size = int(token or 0), PAGES[operation]
@@ -107,8 +161,8 @@ class Simulation(ApiCalls):
             {
                 "Account": target.account,
                 "Region": target.region,
-                "Status": "OUTDATED" if target in found.outdated else "CURRENT",
-                "StackInstanceStatus": {"DetailedStatus": "SUCCEEDED"},
+                "Status": "OUTDATED" if target in found.outdated or self._is_late(found, target) else "CURRENT",
+                "StackInstanceStatus": {"DetailedStatus": "PENDING" if self._is_late(found, target) else "SUCCEEDED"},
                 "StackId": _stack_id(StackSetName, target),
                 "LastOperationId": found.instances[target][0],
                 "DriftStatus": "NOT_CHECKED",
@@ -250,6 +304,9 @@ class Simulation(ApiCalls):
         self.written += len(Body)
         return {"ETag": tag}
 
+    def _is_late(self, found: SimulatedSet, target: Target) -> bool:
+        return self.clock.now() < found.touched.get(target, -math.inf) + self.late_seconds
+
     def _define(self, name: str, request: Json) -> None:
         found = self._set(name)
         found.template, found.tags = request["TemplateBody"], request["Tags"]
@@ -260,6 +317,7 @@ class Simulation(ApiCalls):
         self._set(name).operations.append((request["OperationId"], action))
         targets = [Target(account, region) for account in request["Accounts"] for region in request["Regions"]]
         self.requested.append((name, action, targets))
+        self._set(name).touched.update(dict.fromkeys(targets, self.clock.now()))
         return targets
 
     def _override(self, name: str, action: str, request: Json) -> None:

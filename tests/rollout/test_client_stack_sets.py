@@ -200,16 +200,19 @@ def test_results_tell_why_an_account_failed(
     assert "Rate exceeded" in results[Target(members[1], "us-east-1")].reason
 
 
-def test_preferences_reach_the_operation(rolled_out: Rollout, members: list[str], administrator: Administrator) -> None:
-    desired = Preferences("2", "10%", ConcurrencyMode.SOFT, parallel_regions=True)
+@pytest.mark.parametrize("parallel", [True, False])
+def test_preferences_reach_the_operation_and_regions_in_parallel_have_no_order(
+    rolled_out: Rollout, members: list[str], administrator: Administrator, parallel: bool
+) -> None:
+    desired = Preferences("2", "10%", ConcurrencyMode.SOFT, parallel_regions=parallel)
     operation = rolled_out.run(rolled_out.step(Action.UPDATE, members), preferences=desired)
     found = administrator.fleet.operation(operation.id)["OperationPreferences"]
     assert found == {
         "MaxConcurrentCount": 2,
         "FailureTolerancePercentage": 10,
         "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
-        "RegionConcurrencyType": "PARALLEL",
-        "RegionOrder": ["us-east-1"],
+        "RegionConcurrencyType": "PARALLEL" if parallel else "SEQUENTIAL",
+        "RegionOrder": [] if parallel else ["us-east-1"],
     }
 
 

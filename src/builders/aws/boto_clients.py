@@ -26,9 +26,6 @@ from botocore.exceptions import NoCredentialsError
 from builders.aws.calls import Access, Role
 from builders.evaluate import partition_of
 
-DEFAULT_ATTEMPTS = 8
-"""With the standard mode's backoff: about a minute of throttling is waited for."""
-
 SESSION_SECONDS = 3600
 """The most that a role's own maximum allows by default; botocore asks for a new one from 15 minutes before its end."""
 
@@ -71,7 +68,7 @@ class BotoClients:
             else boto3.Session(region_name=access.region, profile_name=access.profile).get_credentials()
         )
         self._clients = _service_clients(
-            dataclasses.replace(access, region="", keys=None),
+            dataclasses.replace(access, region="", keys=None, attempts=0, throttled_seconds=0),
             frozenset(each for each in os.environ.items() if each[0].startswith("AWS_")),
         )
         self._roles: dict[Role, Any] = {}
@@ -150,10 +147,10 @@ def _service_models(data_path: str | None) -> Any:
 
 
 def _config(access: Access) -> Config:
-    # Not the mode "adaptive": it slows a whole client down, and ours serve all accounts, each with limits of its own.
-    attempts = access.attempts or int(os.environ.get("AWS_MAX_ATTEMPTS", DEFAULT_ATTEMPTS))
+    # One attempt: more are made by `calls`. A client of botocore has one quota of retries, and in the mode "adaptive"
+    # one rate, but ours serve all accounts and operations, each with a limit of its own.
     return Config(
-        retries={"mode": "standard", "total_max_attempts": attempts},
+        retries={"mode": "standard", "total_max_attempts": 1},
         connect_timeout=access.connect_seconds,
         read_timeout=access.read_seconds,
         user_agent_extra=f"stackferry/{_version()}",

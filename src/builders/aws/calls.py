@@ -1,12 +1,17 @@
-"""The one way of every AWS call: counted, observed, bounded in number, its errors translated.
+"""The one way of every AWS call: counted, observed, limited, made again where that may help, its errors translated.
 
 Naming access, roles and sessions loads no boto3; the first call does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
+import itertools
+import math
+import os
+import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +19,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from builders import progress
 from builders.aws import errors
+from builders.aws.limiter import Api, Limiter
 
 if TYPE_CHECKING:
     from builders.aws.boto_clients import BotoClients
@@ -23,6 +30,12 @@ if TYPE_CHECKING:
 MOST_AT_ONCE = 8
 """Calls under way at one time, over all accounts. The administrator's own API allows few a second, and whatever it
 throttles here it throttles for everybody else in the account too."""
+
+ATTEMPTS = 8
+"""Of a call that meets errors which pass; with growing pauses about a minute."""
+
+LONGEST_PAUSE = 20.0
+"""Seconds before another attempt; the first pauses are up to one second, two, four ..."""
 
 # For lists that botocore has no paginator for, such as ListStackInstanceResourceDrifts.
 _PAGINATION = {"input_token": "NextToken", "output_token": "NextToken", "result_key": "Summaries"}
@@ -40,7 +53,10 @@ class Access:
     endpoint_url: str | None = None
     keys: tuple[str, str] | None = field(default=None, repr=False)
     attempts: int = 0
-    """Of each call, the first included; 0: what AWS_MAX_ATTEMPTS says, else 8."""
+    """Of each call, the first included; 0: what AWS_MAX_ATTEMPTS says, else 8 for errors that pass, and for throttles
+    as many as there is time for."""
+    throttled_seconds: float = 600
+    """A call that AWS throttles is made again for so long."""
     connect_seconds: float = 10
     read_seconds: float = 60
     advice: errors.Advice = errors.ROLLOUT
@@ -64,7 +80,7 @@ class Moment(enum.Enum):
 
 @dataclass(frozen=True)
 class ApiCall:
-    """One call to AWS; pages are calls of their own, botocore's retries are not.
+    """One call to AWS; pages are calls of their own, further attempts are not.
 
     `account` and `role` are empty for our own.
     """
@@ -87,9 +103,10 @@ CallObserver = Callable[[Moment, ApiCall], None]
 class ApiCalls:
     """Makes calls. Safe for threads."""
 
-    def __init__(self, access: Access, observe: CallObserver | None = None) -> None:
+    def __init__(self, access: Access, observe: CallObserver | None = None, limiter: Limiter | None = None) -> None:
         self.access = access
         self.counts: Counter[str] = Counter()
+        self.limiter = limiter or Limiter(say=progress.say)
         self._observe = observe or (lambda _moment, _call: None)
         self._account = ""
         self._clients: BotoClients | None = None
@@ -107,25 +124,60 @@ class ApiCalls:
         return self._account
 
     def make(self, session: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
-        """Make a call once there is room for it."""
-        with self._room:
-            return self._make(session, service, operation, request)
+        """Make a call once its turn comes and there is room for it, and again while AWS asks for that."""
+        return self._until_answered(session, service, operation, request, self._room)
 
-    def _make(self, session: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
-        from botocore import xform_name  # noqa: PLC0415 boto3 is loaded at the first call
-
+    def _until_answered(
+        self,
+        session: Session,
+        service: str,
+        operation: str,
+        request: Mapping[str, Any],
+        room: contextlib.AbstractContextManager[Any],
+    ) -> Any:
+        """Make attempts. botocore makes one each: its quota of retries ends long before throttling does."""
         account, role = (session.role.account, session.role.name) if session.role else ("", "")
         call = ApiCall(service, operation, account, session.region, role)
+        api = Api(account or self._account, session.region, service, operation)
+        most = self.access.attempts or int(os.environ.get("AWS_MAX_ATTEMPTS", "0"))
+        throttled_since = math.inf
+        for attempt in itertools.count(1):
+            begun = self.limiter.wait(api)
+            try:
+                with room:
+                    if attempt == 1:
+                        self._observe(Moment.BEFORE, call)
+                        with self._lock:
+                            self.counts[str(call)] += 1
+                    answer = self._make(session, service, operation, request)
+                    self.limiter.answered(api)
+                    self._observe(Moment.AFTER, call)
+                    return answer
+            except errors.Throttled as error:
+                self.limiter.throttled(api, begun)
+                throttled_since = min(throttled_since, begun)
+                waited = self.limiter.now() - throttled_since
+                if attempt == most or (not most and waited > self.access.throttled_seconds):
+                    raise errors.Unreachable(str(error)) from error
+            except errors.Refused:
+                self.limiter.answered(api)
+                raise
+            except errors.Transient as error:
+                if attempt == (most or ATTEMPTS):
+                    raise errors.Unreachable(str(error)) from error
+                self.limiter.sleep(random.uniform(0, min(2.0 ** (attempt - 1), LONGEST_PAUSE)))  # noqa: S311  no secret
+        raise AssertionError("the last attempt returns or raises")
+
+    def _make(self, session: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
+        """Make one attempt."""
+        from botocore import xform_name  # noqa: PLC0415 boto3 is loaded at the first call
+
+        role = session.role.name if session.role else ""
         with errors.translated(service, operation, str(session), role, self.access.advice):
             clients = self._connected()
             method = getattr(clients.client(service, session.region), xform_name(operation))
             with clients.acting(session.role):
-                self._observe(Moment.BEFORE, call)
-                with self._lock:
-                    self.counts[str(call)] += 1
-                answer = method(**request)
-                self._observe(Moment.AFTER, call)
-        return answer
+                return method(**request)
 
     def _connected(self) -> BotoClients:
         """Made at the first call: a command that only plans from files loads no boto3."""
@@ -137,8 +189,10 @@ class ApiCalls:
 
     def _assume(self, request: Mapping[str, str | int]) -> Mapping[str, Any]:
         """Assume a role. It happens within another call, so it takes no room of its own."""
-        answer: Mapping[str, Any] = self._make(self.session(), "sts", "AssumeRole", request)["Credentials"]
-        return answer
+        room = contextlib.nullcontext()
+        answer = self._until_answered(self.session(), "sts", "AssumeRole", request, room)
+        credentials: Mapping[str, Any] = answer["Credentials"]
+        return credentials
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,22 @@
 """The errors of AWS, and the one mapping of botocore's errors into them.
 
 RolloutError
-├── Unreachable               no credentials, no endpoint, no answer, throttled for too long: the same call may succeed
-└── Refused                   AWS answered with an error; `code` is AWS's own
-    ├── AccessDenied          names the action that is missing
-    ├── OperationInProgress   another operation of the set is not over: wait, and submit the same id again
-    ├── OperationIdExists     the id came before: re-attach to it
-    ├── StaleRequest          the id came before, and the set has moved on since
+├── Unreachable                 no credentials, no endpoint, no answer: the same call may succeed later
+│   ├── Throttled               AWS has had too many calls: the same call is made again, more slowly
+│   └── Transient               a broken connection, or an error of AWS's own: the same call is made again
+└── Refused                     AWS answered with an error; `code` is AWS's own
+    ├── AccessDenied            names the action that is missing
+    ├── OperationInProgress     another operation of the set is not over: wait, and submit the same id again
+    ├── OperationIdExists       the id came before: ask for the operation, or submit the same id again
+    ├── StaleRequest            the set has moved on; also for a fresh id: ask, or submit the same id again
+    ├── TooManyInstances        too many instances are under way: wait, and submit the same id again
     ├── StackSetExists
+    ├── StackSetModified        a repeated CreateStackSet, whose stack set has been changed since
     ├── StackSetNotFound
     ├── StackSetNotEmpty
-    ├── NotFound              something else is not there: an operation, a stack, an object, a role
-    └── Conflict              a conditional write of S3 came too late
+    ├── NotFound                something else is not there: an operation, a stack, an object, a role
+    │   └── InstanceNotFound
+    └── Conflict                a conditional write of S3 came too late
 """
 
 from __future__ import annotations
@@ -27,6 +32,14 @@ from builders.errors import RolloutError
 
 class Unreachable(RolloutError):
     """AWS cannot be asked now: no valid credentials, no endpoint, no answer in time, or none but "later"."""
+
+
+class Throttled(Unreachable):
+    """AWS answers no more calls of this kind for a moment."""
+
+
+class Transient(Unreachable):
+    """The connection broke, or AWS had an error of its own."""
 
 
 class Refused(RolloutError):
@@ -47,15 +60,23 @@ class OperationInProgress(Refused):
 
 
 class OperationIdExists(Refused):
-    """The operation's id came before: the caller re-attaches to it."""
+    """The operation's id came before."""
 
 
 class StaleRequest(Refused):
-    """The operation's id came before, and other operations since."""
+    """Another operation has been performed on the stack set since the request was made, whichever id it has."""
+
+
+class TooManyInstances(Refused):
+    """The operations that are under way leave no room for the instances of this one."""
 
 
 class StackSetExists(Refused):
     """A stack set of the name is there."""
+
+
+class StackSetModified(Refused):
+    """A stack set of the name was made by the same request, and changed since."""
 
 
 class StackSetNotFound(Refused):
@@ -68,6 +89,10 @@ class StackSetNotEmpty(Refused):
 
 class NotFound(Refused):
     """An operation, an instance, a stack, a change set, an object or a resource is not there."""
+
+
+class InstanceNotFound(NotFound):
+    """There is no such instance of the stack set."""
 
 
 class Conflict(Refused):
@@ -89,10 +114,11 @@ _KINDS: Mapping[str, type[Refused]] = {
     "OperationIdAlreadyExistsException": OperationIdExists,
     "StaleRequestException": StaleRequest,
     "NameAlreadyExistsException": StackSetExists,
+    "CreatedButModifiedException": StackSetModified,
     "StackSetNotFoundException": StackSetNotFound,
     "StackSetNotEmptyException": StackSetNotEmpty,
     "OperationNotFoundException": NotFound,
-    "StackInstanceNotFoundException": NotFound,
+    "StackInstanceNotFoundException": InstanceNotFound,
     "ChangeSetNotFound": NotFound,
     "NoSuchEntity": NotFound,
     "NoSuchKey": NotFound,
@@ -104,10 +130,21 @@ _KINDS: Mapping[str, type[Refused]] = {
     "PreconditionFailed": Conflict,
     "ConditionalRequestConflict": Conflict,  # S3 user guide, "How to prevent object overwrites with conditional writes"
 }
+_REMEDIES: Mapping[type[Refused], str] = {
+    StackSetModified: "; somebody has changed the stack set since it was made here: look at it, then plan again",
+}
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 _INVALID = ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch")
-_THROTTLED = ("Throttling", "ThrottlingException", "SlowDown", "RequestLimitExceeded", "TooManyRequestsException")
+_THROTTLED = (
+    *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException"),
+    *("RequestLimitExceeded", "TooManyRequestsException", "SlowDown", "BandwidthLimitExceeded"),
+)
+_TRANSIENT = ("RequestTimeout", "RequestTimeoutException")
+
+TOO_MANY_INSTANCES = "StackSet operations cannot involve more than"
+"""The beginning of LimitExceeded for instances under way, which passes; the other LimitExceeded are quotas of what
+exists."""
 
 # What the API calls otherwise than IAM does (Service Authorization Reference, "Amazon S3").
 _ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"}
@@ -138,7 +175,7 @@ def translated(service: str, operation: str, where: str, role: str = "", advice:
             f"{service} does not answer in {where} ({operation}): {_line(error)}; "
             f"look at the network, the proxy and the region, and {advice.retry} when it answers again"
         )
-        raise Unreachable(message) from error
+        raise Transient(message) from error
     except exceptions.BotoCoreError as error:
         raise RolloutError(f"{service} cannot be asked for {operation} in {where}: {_line(error)}") from error
 
@@ -150,7 +187,8 @@ def _refused(
     code = str(response["Error"]["Code"])
     reason = _line(response["Error"].get("Message", ""))
     if passing := _passing(response, code, f"{service} in {where}", operation, advice.retry):
-        return Unreachable(f"{passing}: {reason}" if reason else passing)
+        kind, sentence = passing
+        return kind(f"{sentence}: {reason}" if reason else sentence)
     if operation == "AssumeRole" and code in _DENIED:
         return AccessDenied(
             f"a role cannot be assumed: {reason}; it must be there, trust this account and ask for the external id "
@@ -165,21 +203,27 @@ def _refused(
         # disable AWS Regions in your account").
         remedy = "log in again, name another profile, or enable the region in that account"
         return Refused(f"AWS does not know the credentials ({operation} in {where}: {reason}); {remedy}", code, reason)
-    kind = _KINDS.get(code, Refused)
+    refusal = _KINDS.get(code, Refused)
     if service == "cloudformation" and code == "ValidationError" and "does not exist" in reason:
-        kind = NotFound  # CloudFormation has no error of its own for a stack that is not there
-    return kind(f"{service} in {where} refused {operation}: {code}: {reason}", code, reason)
+        refusal = NotFound  # CloudFormation has no error of its own for a stack that is not there
+    if code.startswith("LimitExceeded") and TOO_MANY_INSTANCES.lower() in reason.lower():
+        refusal = TooManyInstances
+    remedy = _REMEDIES.get(refusal, "")
+    return refusal(f"{service} in {where} refused {operation}: {code}: {reason}{remedy}", code, reason)
 
 
-def _passing(response: Mapping[str, Any], code: str, service: str, operation: str, retry: str) -> str:
-    """The step that may let the same call succeed; empty where it would be refused again."""
+def _passing(
+    response: Mapping[str, Any], code: str, service: str, operation: str, retry: str
+) -> tuple[type[Unreachable], str] | None:
+    """The step that may let the same call succeed; None where it would be refused again."""
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _EXPIRED:
-        return f"the AWS credentials have expired ({operation}, {service}); log in again, then {retry}"
-    if code in _THROTTLED:
-        return f"{service} throttles {operation} for too long; let other tools end, then {retry}"
-    if response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
-        return f"{service} refused {operation}: {code}; it is AWS's own error: {retry} when it is over"
-    return ""
+        return Unreachable, f"the AWS credentials have expired ({operation}, {service}); log in again, then {retry}"
+    if code in _THROTTLED or status == 429:
+        return Throttled, f"{service} throttles {operation} for too long; let other tools end, then {retry}"
+    if status >= 500 or code in _TRANSIENT:
+        return Transient, f"{service} refused {operation}: {code}; it is AWS's own error: {retry} when it is over"
+    return None
 
 
 def _denial(reason: str, called: str, where: str, role: str, advice: Advice) -> str:

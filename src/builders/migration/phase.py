@@ -33,8 +33,8 @@ OWN_SCHEMA = "stackferry"
 """The schema of the marker, on both sides: replicated, and no schema of the application."""
 
 ADVICE = Advice(retry="run this again", permissions="docs/migration.md")
-ATTEMPTS = 7
-"""Of each call: throttling is waited out for about half a minute, unless AWS_MAX_ATTEMPTS says otherwise."""
+THROTTLED_SECONDS = 120
+"""Throttling is waited out for so long, and no longer: the application may be standing still meanwhile."""
 
 _SSL_MODES = {"none": "disable", "require": "require", "verify-ca": "verify-ca", "verify-full": "verify-full"}
 
@@ -86,8 +86,7 @@ class Phase:
         self.options = options
         self.outputs = flat_outputs(options.phase, options.outputs_dir)
         region = options.region or self.outputs[TASK].split(":")[3]
-        attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", ATTEMPTS))
-        access = Access(region, options.profile, attempts=attempts, read_seconds=30, advice=ADVICE)
+        access = Access(region, options.profile, throttled_seconds=THROTTLED_SECONDS, read_seconds=30, advice=ADVICE)
         self.calls = ApiCalls(access, observe_calls)
         self._observe = observe_statements
         self._stack = ExitStack()

@@ -8,6 +8,7 @@ A fault: {"service": "cloudformation", "operation": "CreateStack", "account": "1
 `count` a fault strikes until it is removed. Kinds:
 
     throttle   400 ThrottlingException
+    rate       the same for what is more than "calls_per_second" of one operation in an account and region
     error      500 InternalFailure; "status" gives another one
     denied     403 AccessDenied
     suspended  403, as calls to a suspended account are answered
@@ -53,10 +54,12 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
 _HOUR = 3600.0
-_OF_REQUESTS = ("throttle", "error", "denied", "suspended", "reset", "hang", "slow", "lost")
+_OF_REQUESTS = ("throttle", "error", "denied", "suspended", "reset", "hang", "slow", "lost", "rate")
 _KINDS = (*_OF_REQUESTS, "slow-stack", "slow-attachment", "missing-zone")
+_RATE_EXCEEDED = (400, "ThrottlingException", "Rate exceeded")
 _ANSWERS = {
-    "throttle": (400, "ThrottlingException", "Rate exceeded"),
+    "throttle": _RATE_EXCEEDED,
+    "rate": _RATE_EXCEEDED,
     "error": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
     "denied": (403, "AccessDenied", "Access denied by a fault on request"),
     "suspended": (403, "AccessDenied", "Your account is suspended"),
@@ -69,6 +72,9 @@ _THROTTLED = {
 }
 
 _faults: list[dict[str, Json]] = []
+_allowances: dict[tuple[int, str, str, str, str], tuple[float, float]] = {}
+"""Of each fault of kind `rate` the calls that an account, region, service and operation may still make, and when that
+was counted."""
 _lock = threading.Lock()
 
 
@@ -108,8 +114,12 @@ def put(body: bytes) -> tuple[int, bytes]:
     for fault in new:
         if fault.get("kind") not in _KINDS:
             return 400, json.dumps({"error": f"kind {fault.get('kind')!r} is none of {', '.join(_KINDS)}"}).encode()
+        rate = fault.get("calls_per_second")
+        if fault["kind"] == "rate" and not (isinstance(rate, int | float) and rate > 0):
+            return 400, json.dumps({"error": f"calls_per_second is {rate!r}; give a number above 0"}).encode()
     with _lock:
         _faults[:] = new
+        _allowances.clear()
     return 200, shown()
 
 
@@ -127,7 +137,13 @@ def in_front_of(application: Application) -> Application:
             return
         body = await read(receive)
         request = _Request(scope, body)
-        fault = _strike(*_OF_REQUESTS, service=request.service, operation=request.operation, account=request.account)
+        fault = _strike(
+            *_OF_REQUESTS,
+            region=request.region,
+            service=request.service,
+            operation=request.operation,
+            account=request.account,
+        )
         kind, seconds = (fault["kind"], float(fault.get("seconds", 1))) if fault else ("", 0.0)
         if fault and kind in _ANSWERS:
             await _refuse(request, fault, send)
@@ -158,23 +174,36 @@ class _Request:
         self.action = iam_actions.extract_iam_action(self.service, method, path, self.headers, body, routing) or ""
         self.operation = self.action.partition(":")[2]
         self.account = server.account_of(router.extract_access_key_id(self.headers, query) or "")
+        self.region = router.extract_region(self.headers, query)
 
 
-def _strike(*kinds: str, count: bool = True, **request: str) -> dict[str, Json] | None:
+def _strike(*kinds: str, count: bool = True, region: str = "", **request: str) -> dict[str, Json] | None:
     """Return the first fault of these kinds that matches a request, and count it."""
     request.setdefault("account", get_account_id())
     with _lock:
-        for fault in _faults:
+        for number, fault in enumerate(_faults):
             matches = all(fnmatch.fnmatchcase(value, str(fault.get(name, "*"))) for name, value in request.items())
             if fault["kind"] in kinds and matches and fault["struck"] < fault.get("count", fault["struck"] + 1):
+                if fault["kind"] == "rate" and _allowed(number, fault["calls_per_second"], region, request):
+                    continue
                 fault["struck"] += count
                 return fault
     return None
 
 
+def _allowed(number: int, rate: float, region: str, request: Mapping[str, str]) -> bool:
+    """Take one call from an allowance, which fills up again at the rate, up to a second's calls."""
+    key = (number, request["account"], region, request["service"], request["operation"])
+    now = time.monotonic()
+    left, counted = _allowances.get(key, (max(rate, 1.0), now))
+    left = min(max(rate, 1.0), left + (now - counted) * rate)
+    _allowances[key] = (left - 1 if left >= 1 else left), now
+    return left >= 1
+
+
 async def _refuse(request: _Request, fault: Mapping[str, Json], send: Send) -> None:
     status, code, sentence = _ANSWERS[fault["kind"]]
-    if fault["kind"] == "throttle":
+    if fault["kind"] in ("throttle", "rate"):
         status, code, sentence = _THROTTLED.get(request.service, (status, code, sentence))
     _, headers, body = iam_actions.access_denied_response(
         request.service, request.action, "", "fault", error_code=code, message=sentence, headers=request.headers

@@ -12,7 +12,7 @@ from typing import Any
 from builders.aws.calls import Access, ApiCalls, Session
 from builders.errors import UsageError
 from builders.migration.databases import Database, Login
-from builders.migration.phase import ADVICE, ATTEMPTS, Options, secret_of_user
+from builders.migration.phase import ADVICE, THROTTLED_SECONDS, Options, secret_of_user
 
 
 class Undeployed:
@@ -29,7 +29,9 @@ class Undeployed:
         self._database = database
         self._certificate = certificate
         region = options.region or arn.split(":")[3]
-        self._calls = ApiCalls(Access(region, options.profile, attempts=ATTEMPTS, read_seconds=30, advice=ADVICE))
+        self._calls = ApiCalls(
+            Access(region, options.profile, throttled_seconds=THROTTLED_SECONDS, read_seconds=30, advice=ADVICE)
+        )
 
     @functools.cached_property
     def session(self) -> Session:

@@ -119,7 +119,8 @@ class StackSets:
         """Make a call. Sending the same again with the same id does nothing twice.
 
         Deleting a set that is not there does nothing. Raises `OperationInProgress`, `OperationIdExists`,
-        `StaleRequest`, `StackSetExists`, `StackSetNotFound`, `StackSetNotEmpty`.
+        `StaleRequest`, `TooManyInstances`, `InstanceNotFound`, `StackSetExists`, `StackSetModified`,
+        `StackSetNotFound`, `StackSetNotEmpty`.
         """
         request: Request = {"StackSetName": call.set_name}
         if call.action is Action.DELETE_SET:
@@ -217,10 +218,11 @@ def _deployment(call: Call, preferences: Preferences, permissions: Permissions) 
         raise RolloutError(
             f"{call.action.value} of {call.set_name} names no account or no region; nothing was submitted"
         )
-    request: Request = {
-        "Regions": list(call.regions),
-        "OperationPreferences": {**_operation_preferences(preferences), "RegionOrder": list(call.regions)},
-    }
+    request: Request = {"Regions": list(call.regions), "OperationPreferences": _operation_preferences(preferences)}
+    if not preferences.parallel_regions:
+        # "The order of the Regions where you want to perform the stack operation" (CloudFormation API reference,
+        # StackSetOperationPreferences): regions in parallel have none.
+        request["OperationPreferences"]["RegionOrder"] = list(call.regions)
     accounts = list(call.accounts)
     if permissions.service_managed:
         units = {"OrganizationalUnitIds": list(permissions.units), "AccountFilterType": "INTERSECTION"}

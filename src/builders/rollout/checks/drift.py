@@ -148,8 +148,8 @@ class _Detections(Poller[_Detection]):
         if polled.accepted and not operation.active:
             self._say(f"{polled.layer}: {operation.status}")
 
-    def blocked(self, polled: _Detection, by: str) -> None:
-        self._say(f"{polled.layer}: waiting for {by}, which is in progress there")
+    def blocked(self, polled: _Detection) -> None:
+        self._say(f"{polled.layer}: waiting for {polled.waits_for}")
 
     def lost(self, polled: _Detection) -> Operation:
         return polled.ended("FAILED", f"operation {polled.id} was accepted and is not found")

@@ -69,7 +69,7 @@ def change_kind(spec: StackSetSpec | None, state: StackSet | None, target: Targe
 def differs(desired: DesiredState, spec: StackSetSpec, state: StackSet) -> bool:
     """Return whether the set itself, and not one of its instances, is other than desired."""
     return (
-        spec.template != state.template
+        not same_template(spec.template, state.template)
         or declared_values(spec.template, spec.parameters) != declared_values(state.template, state.parameters)
         or dict(desired.tags) != dict(state.tags)
         # Where no role is named, those that AWS takes are right.

@@ -26,6 +26,10 @@ EXCLUSIVE = IMMEDIATE | {Action.UPDATE_SET}
 MOST_RUNNING = 50
 """Operations of a set under way at one time, each of which is polled by itself: AWS allows few calls a second."""
 
+SETTLING_SECONDS = 60.0
+"""So long an instance is read again that StackSets lists as PENDING although the operation at it has succeeded: nothing
+is said of whether ListStackInstances is consistent."""
+
 INSTANCES_A_LOOK = 1000
 """So many more instances make looks at all of them, of a call for each hundred, rarer by as much as the first."""
 
@@ -52,6 +56,10 @@ class LayerRun:
         self._failed_accounts: set[str] = set()
         self._refusal = ""
         self._next_look = 0.0
+        self._reached: set[Target] = set()
+        """Where an operation succeeded."""
+        self._settled_until = 0.0
+        self._next_reading = 0.0
 
     @property
     def succeeded(self) -> int:
@@ -99,15 +107,24 @@ class LayerRun:
         self._refusal = running.refusal or self._refusal
         self._failed_accounts |= {target.account for target in self._operations.end(running, operation)}
         tolerated = tolerated_accounts(self._desired.preferences, self._accounts)
+        if operation.status == "SUCCEEDED" and not operation.failed:
+            self._reached |= running.call.targets
+        self._settled_until = self._context.clock.now() + SETTLING_SECONDS
         if operation.status != "SUCCEEDED" or len(self._failed_accounts) > tolerated:
             self._calls.clear()
 
     def _finish(self) -> None:
         """Compare every instance with the desired state: what operations say of themselves is not enough."""
-        self.over = True
+        now = self._context.clock.now()
         if self.changed:
+            if now < self._next_reading:
+                return
+            self._next_reading = now + self._context.poll_interval.longest
             read = self._context.client.sets.read(self.layer, self._set_name)
+            if read and now < self._settled_until and any(map(self._is_late, read.instances.values())):
+                return
             self.state = read and with_overrides(self._context.client.sets, self._context.override_cache, read)
+        self.over = True
         changed = self.state is not None and self._spec is not None and differs(self._desired, self._spec, self.state)
         for target in sorted(self._targets):
             left = change_kind(self._spec, self.state, target, changed)
@@ -117,6 +134,11 @@ class LayerRun:
             self.failures = {target: Failure(self.layer, target, self._refusal) for target in self._targets}
         if self._context.observer.detailed:
             self._show(self.state.instances if self.state else {})
+
+    def _is_late(self, instance: Instance) -> bool:
+        """Tell whether an instance is listed as if the operation that succeeded there had not begun."""
+        waiting = instance.status is not Status.CURRENT and instance.detailed in ("PENDING", "RUNNING")
+        return waiting and instance.target in self._reached
 
     @property
     def _set_name(self) -> str:

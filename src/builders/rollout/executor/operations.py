@@ -6,20 +6,25 @@ Of those of a run the id is written down, then the call is made; a running one i
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import math
 import random
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from builders.aws.errors import (
+    InstanceNotFound,
     OperationIdExists,
     OperationInProgress,
     Refused,
     StackSetExists,
     StackSetNotFound,
     StaleRequest,
+    TooManyInstances,
 )
 from builders.errors import RolloutError
 from builders.rollout.aws.stack_sets import StackSets
@@ -29,14 +34,23 @@ from builders.rollout.plan.calls import Action, Call
 from builders.rollout.state.journal import Entry, EntryState
 
 MOST_NOT_FOUND = 10
-"""So often an operation that was accepted may not be found before it counts as lost."""
+"""So often an operation that was accepted may not be found before it counts as lost, and so often a call may be
+refused as if it came twice although AWS has no operation of its id."""
+
+LISTS_EACH_PAUSE = 3
+"""Lists of a set's operations in the longest pause between two polls of one of them."""
+
+MOST_INSTANCES = 10_000
+"""The instances of one region that all operations of an administrator may work on at once (CloudFormation user guide,
+"Understand CloudFormation quotas")."""
 
 
 @dataclass(kw_only=True)
 class PolledOperation:
     """An operation from before its call to its end.
 
-    `refusal` is AWS's answer to a call that it refused for good. `due` is when it is polled next, on the clock.
+    `refusal` is AWS's answer to a call that it refused for good, `waits_for` why the call must be made again. `due` is
+    when it is polled next, `accepted_at` when AWS took it, on the clock.
     """
 
     id: str
@@ -47,6 +61,8 @@ class PolledOperation:
     due: float = 0.0
     pause: float | None = None
     not_found: int = 0
+    accepted_at: float = 0.0
+    waits_for: str = ""
 
     def ended(self, status: str, reason: str = "") -> Operation:
         """The operation as it ended without AWS's word for it."""
@@ -63,6 +79,8 @@ class Poller(ABC, Generic[Polled]):
         self.sets = sets
         self.clock = clock
         self.interval = interval
+        self._running: dict[str, set[str]] = defaultdict(set)
+        self._listed: dict[str, tuple[float, Mapping[str, Operation]]] = {}
 
     @abstractmethod
     def send(self, polled: Polled) -> Operation | None:
@@ -77,12 +95,16 @@ class Poller(ABC, Generic[Polled]):
         """The operation was polled."""
 
     @abstractmethod
-    def blocked(self, polled: Polled, by: str) -> None:
-        """Another operation of the set is not over: the call is made again."""
+    def blocked(self, polled: Polled) -> None:
+        """The call must be made again, for a reason that it was not made again for before."""
 
     @abstractmethod
     def lost(self, polled: Polled) -> Operation:
         """AWS accepted the operation and does not know it."""
+
+    def hold(self, polled: Polled) -> str:
+        """Return the reason not to make a call yet; empty where there is none."""
+        return ""
 
     def poll(self, polled: Polled) -> Operation | None:
         """Send an operation, or ask after one that was sent; None where it is not due, or not there yet.
@@ -97,6 +119,8 @@ class Poller(ABC, Generic[Polled]):
         pause = polled.pause if polled.accepted else polled.pause * random.uniform(0.5, 1.0)  # noqa: S311  no secret
         polled.due = self.clock.now() + pause
         if operation is not None:
+            if not operation.active:
+                self._running[polled.set_name].discard(polled.id)
             self.looked(polled, operation)
         return operation
 
@@ -117,25 +141,73 @@ class Poller(ABC, Generic[Polled]):
         return self._describe(polled) is not None
 
     def _send(self, polled: Polled) -> Operation | None:
+        over: Operation | None = None
         try:
+            if reason := self.hold(polled):
+                return self._wait_for(polled, reason)
             over = self.send(polled)
-        except OperationInProgress:
-            self.blocked(polled, self._active(polled.set_name))
-            return None
+        except (OperationInProgress, OperationIdExists, StaleRequest) as refused:
+            # An earlier attempt may have been taken whose answer was lost. StaleRequest also comes for a fresh id.
+            if not self.exists(polled):
+                return self._again(polled, refused)
+        except TooManyInstances as refused:
+            return self._wait_for(polled, f"fewer instances under way ({refused.reason})")
         except Refused as error:
-            polled.refusal = str(error)
-            return polled.ended("FAILED", polled.refusal)
-        polled.accepted, polled.pause = True, None
+            return self._refused(polled, error)
+        polled.accepted, polled.accepted_at = True, self.clock.now()
+        polled.pause, polled.not_found = None, 0
         self.accepted(polled)
         return over or polled.ended("RUNNING")
 
+    def _again(self, polled: Polled, refused: Refused) -> Operation | None:
+        """Make the same call again later, with the id that it has."""
+        if isinstance(refused, OperationInProgress):
+            return self._wait_for(polled, f"{self._active(polled.set_name)}, which is in progress there")
+        polled.not_found += 1
+        if polled.not_found > MOST_NOT_FOUND:
+            return self._refused(polled, refused)
+        return self._wait_for(polled, f"AWS to take operation {polled.id} ({refused.code})")
+
+    def _wait_for(self, polled: Polled, reason: str) -> Operation | None:
+        if polled.waits_for != reason:
+            polled.waits_for = reason
+            self.blocked(polled)
+        return None
+
+    def _refused(self, polled: Polled, error: Refused) -> Operation:
+        polled.refusal = str(error)
+        return polled.ended("FAILED", polled.refusal)
+
     def _find(self, polled: Polled) -> Operation | None:
-        operation = self._describe(polled)
+        running = self._running[polled.set_name]
+        running.add(polled.id)
+        operation = self._listed_operation(polled) if len(running) > 1 else None
+        operation = operation or self._describe(polled)
         if operation is None:
             polled.not_found += 1
             if polled.not_found > MOST_NOT_FOUND:
                 return self.lost(polled)
         return operation
+
+    def _listed_operation(self, polled: Polled) -> Operation | None:
+        """The operation where a list of its set's has it under way: one call for all that run.
+
+        The list is eventually consistent: what it does not have, and each end, is asked for by itself.
+        """
+        now = self.clock.now()
+        listed_at, listed = self._listed.get(polled.set_name, (-math.inf, {}))
+        if now - listed_at >= self.interval.longest / LISTS_EACH_PAUSE:
+            listed_at, listed = now, {each.id: each for each in self._list(polled.set_name)}
+            self._listed[polled.set_name] = listed_at, listed
+        if polled.id not in listed and polled.accepted_at >= listed_at:
+            return polled.ended("RUNNING")  # it is younger than the list
+        return listed.get(polled.id)
+
+    def _list(self, set_name: str) -> tuple[Operation, ...]:
+        try:
+            return self.sets.active(set_name)
+        except Refused:
+            return ()
 
     def _describe(self, polled: Polled) -> Operation | None:
         try:
@@ -146,11 +218,7 @@ class Poller(ABC, Generic[Polled]):
             raise RolloutError(str(error)) from error
 
     def _active(self, set_name: str) -> str:
-        try:
-            others = ", ".join(f"{each.action} {each.id}" for each in self.sets.active(set_name))
-        except Refused:
-            others = ""
-        return others or "an operation"
+        return ", ".join(f"{each.action} {each.id}" for each in self._list(set_name)) or "an operation"
 
 
 IMMEDIATE = frozenset({Action.CREATE_SET, Action.DELETE_SET})
@@ -172,10 +240,12 @@ class RunOperation(PolledOperation):
 class Operations(Poller[RunOperation]):
     """The operations of one run. `submitted` counts those that AWS took."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, most_instances: int = MOST_INSTANCES) -> None:
         super().__init__(context.client.sets, context.clock, context.poll_interval)
         self.submitted = 0
         self._context = context
+        self._most_instances = most_instances
+        self._under_way: dict[str, Call] = {}
 
     def begin(self, call: Call, preferences: Preferences) -> RunOperation:
         """Write down an operation that is to be. The first poll makes the call."""
@@ -189,12 +259,13 @@ class Operations(Poller[RunOperation]):
         for entry in entries:
             if entry.state is EntryState.SUBMITTING:
                 running = _operation(entry.operation_id, entry.call, self._context.desired.preferences)
-                running.accepted = entry.call.action not in IMMEDIATE and self.exists(running)
+                running.accepted = self.exists(running)
                 self._context.observer.say(f"{running.set_name}: going on with {running.action} {running.id}")
                 yield running
 
     def end(self, running: RunOperation, operation: Operation) -> list[Target]:
         """Write down the end of an operation and what it tells of overrides; return the targets where it failed."""
+        self._under_way.pop(running.id, None)
         failures = self._failures(running.call, operation)
         entry = Entry(running.id, running.call, EntryState.OVER, operation.status, tuple(failures))
         self._context.store.journal.record(entry)
@@ -202,31 +273,55 @@ class Operations(Poller[RunOperation]):
         self._context.override_cache.pass_by(entry)
         return failures
 
+    def exists(self, polled: RunOperation) -> bool:
+        """Ask whether AWS has the operation; calls that are over at once leave none."""
+        return polled.call.action not in IMMEDIATE and super().exists(polled)
+
+    def hold(self, polled: RunOperation) -> str:
+        """Keep within the instances of a region that all operations together may work on."""
+        under_way = Counter[str]()
+        for call in self._under_way.values():
+            under_way.update(dict.fromkeys(call.regions, len(call.accounts)))
+        busiest = max((under_way[region] for region in polled.call.regions), default=0)
+        if busiest and busiest + len(polled.call.accounts) > self._most_instances:
+            return f"instances of other operations ({busiest:,} are under way in a region)"
+        return ""
+
     def send(self, polled: RunOperation) -> Operation | None:
-        """Make the call. A stack set that is gone has nothing to delete any more."""
-        call = polled.call
+        """Make the call. A stack set that is gone has nothing to delete any more, nor has an instance."""
         try:
             # What exists was made by an earlier attempt, whose answer was lost.
-            with contextlib.suppress(OperationIdExists, StaleRequest, StackSetExists):
-                self.sets.submit(call, self._context.desired, polled.id, polled.preferences)
-        except StackSetNotFound:
-            if call.action not in (Action.DELETE, Action.DELETE_SET):
+            with contextlib.suppress(StackSetExists):
+                self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
+        except (StackSetNotFound, InstanceNotFound) as error:
+            if polled.call.action not in (Action.DELETE, Action.DELETE_SET):
                 raise
-            return polled.ended("SUCCEEDED")
-        return polled.ended("SUCCEEDED") if call.action in IMMEDIATE else None
+            left = set() if isinstance(error, StackSetNotFound) else self._left(polled.call)
+            if not left:
+                return polled.ended("SUCCEEDED")
+            polled.call = _without(polled.call, polled.call.targets - left)
+            self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
+        return polled.ended("SUCCEEDED") if polled.call.action in IMMEDIATE else None
+
+    def _left(self, call: Call) -> frozenset[Target]:
+        try:
+            return call.targets & self.sets.instances(call.set_name).keys()
+        except StackSetNotFound:
+            return frozenset()
 
     def accepted(self, polled: RunOperation) -> None:
         """Count it, and tell the observer."""
         self.submitted += 1
+        self._under_way[polled.id] = polled.call
         self._context.observer.submitted(polled.call, polled.id)
 
     def looked(self, polled: RunOperation, operation: Operation) -> None:
         """Tell the observer."""
         self._context.observer.operation(polled.call, operation)
 
-    def blocked(self, polled: RunOperation, by: str) -> None:
+    def blocked(self, polled: RunOperation) -> None:
         """Tell the observer."""
-        self._context.observer.say(f"{polled.set_name}: waiting for {by}, which is in progress there")
+        self._context.observer.say(f"{polled.set_name}: waiting for {polled.waits_for}")
 
     def lost(self, polled: RunOperation) -> Operation:
         """Stop: nobody knows what it did or does."""
@@ -253,6 +348,17 @@ class Operations(Poller[RunOperation]):
             for target in call.targets
             if target not in instances or instances[target].status is not Status.CURRENT
         )
+
+
+def _without(call: Call, gone: Collection[Target]) -> Call:
+    """The call without the accounts and regions of which every instance is gone."""
+    left = call.targets - set(gone)
+    accounts, regions = {each.account for each in left}, {each.region for each in left}
+    return dataclasses.replace(
+        call,
+        accounts=tuple(each for each in call.accounts if each in accounts),
+        regions=tuple(each for each in call.regions if each in regions),
+    )
 
 
 def _operation(operation_id: str, call: Call, preferences: Preferences) -> RunOperation:
