@@ -62,6 +62,39 @@ def test_a_throttled_call_is_answered_as_its_service_does(
     assert refused.value.response["Error"]["Code"] == code
 
 
+@pytest.mark.parametrize(("service", "code"), [("cloudformation", "Throttling"), ("dms", "ThrottlingException")])
+def test_more_calls_a_second_than_a_rate_allows_are_throttled(faulty: Cloud, service: str, code: str) -> None:
+    operation = {"cloudformation": "list_stacks", "dms": "describe_replication_tasks"}[service]
+    ask = getattr(client(faulty, service), operation)
+    ask()
+    faulty.set_faults({"kind": "rate", "calls_per_second": 1})
+    ask()
+    with pytest.raises(ClientError, match="Rate exceeded") as refused:
+        ask()
+    assert refused.value.response["Error"]["Code"] == code
+    time.sleep(1.1)
+    ask()
+
+
+def test_a_rate_is_that_of_an_account_a_region_and_an_operation(faulty: Cloud) -> None:
+    faulty.set_faults({"kind": "rate", "service": "cloudformation", "calls_per_second": 1})
+    here = client(faulty, "cloudformation")
+    elsewhere = {**faulty.client_arguments(ACCOUNT), "region_name": "eu-west-1"}
+    here.list_stacks()
+    here.describe_stacks()
+    client(faulty, "cloudformation", "222222222222").list_stacks()
+    boto3.client("cloudformation", **elsewhere).list_stacks()
+    with pytest.raises(ClientError, match="Rate exceeded"):
+        here.list_stacks()
+    assert [fault["struck"] for fault in faulty.set_faults()] == [1]
+
+
+def test_a_rate_of_no_calls_is_refused(faulty: Cloud) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        faulty.set_faults({"kind": "rate"})
+    assert b"calls_per_second is None; give a number above 0" in refused.value.read()
+
+
 def test_a_fault_strikes_its_operation_and_account_as_often_as_it_says(faulty: Cloud) -> None:
     faulty.set_faults({"kind": "error", "service": "ec2", "operation": "DescribeV*", "account": ACCOUNT, "count": 2})
     ours, others = client(faulty, "ec2"), client(faulty, "ec2", "222222222222")
