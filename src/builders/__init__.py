@@ -18,6 +18,7 @@
     demo.py                  the demo: one phase deployed and used on the embedded cloud
 
     naming.py                names, tags and limits
+    regions.py               the regions of AWS, and their zone ids
     scopes.py                the account in which a layer is deployed
     errors.py                the errors that users see
     findings.py              findings of checks, as text, JSON and SARIF

@@ -188,9 +188,8 @@ class _Scope:
         name, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
         properties = self._resource(name).get("Properties", {})
         # An attribute that repeats a property, such as a VPC's CidrBlock, has that property's value.
-        if attribute in properties:
-            return self.value(properties[attribute])
-        return f"${{{self._prefix}{name}.{attribute}}}"
+        value = self.value(properties[attribute]) if attribute in properties else NO_VALUE
+        return value if value is not NO_VALUE else f"${{{self._prefix}{name}.{attribute}}}"
 
     def _resource(self, name: str) -> Mapping[str, Any]:
         resources: Mapping[str, Any] = self._template.get("Resources", {})

@@ -21,6 +21,9 @@ MIGRATION_PHASE, COST_CENTER, COMPLIANCE_SCOPE = "MigrationPhase", "CostCenter",
 ARTIFACTS_BUCKET = "ArtifactsBucket"
 """The output of `artifacts` and the parameter of every layer with a function: the region's bucket of packages."""
 
+DIRECT_CONNECT_ATTACHMENT = "DirectConnectGatewayAttachmentId"
+"""The parameter of `shared_network` and `phase_routes`, and the output of the first, that bootstrap looks up."""
+
 TAGS: Mapping[str, str] = MappingProxyType(
     {
         "Environment": SUFFIX,

@@ -125,6 +125,36 @@ def test_what_is_given_to_layers_of_other_accounts_is_held_against_them(
     ]
 
 
+ZONED = """
+from builders import parameters
+
+def build(stack):
+    for number in (1, 2):
+        zone = f"ZoneId{number}"
+        stack.parameter(parameters.string(zone, "A zone", pattern="^[a-z0-9-]*$", explanation="an id", default=""))
+"""
+
+
+@pytest.mark.parametrize(
+    ("zones", "found"),
+    [
+        (("use1-az1", "use1-az6"), []),
+        (("", ""), []),
+        (
+            ("use1-az1", "euw1-az2"),
+            ["6 parameter-value: ZoneId2=euw1-az2 is a zone of eu-west-1, and ZoneId1=use1-az1 in us-east-1"],
+        ),
+        (("usx9-az1", ""), ["5 parameter-value: ZoneId1=usx9-az1 is a zone of no region"]),
+    ],
+)
+def test_zone_ids_are_of_one_region_that_aws_has(
+    check_against: Check, make_layers: MakePackage, zones: tuple[str, str], found: list[str]
+) -> None:
+    entries = [f"ZoneId{number}={zone}" for number, zone in enumerate(zones, start=1)]
+    said = check_against(assemble(make_layers(zoned=ZONED)), *COMMON, *entries)
+    assert [each.partition(";")[0] for each in said] == [f"dev.json:{each}" for each in found]
+
+
 def test_a_wrong_value_is_reported_once_with_all_layers_that_refuse_it(check: Check) -> None:
     assert check(*[entry.replace("Suffix=dev", "Suffix=Dev") for entry in RIGHT]) == [
         "dev.json:2 parameter-value: EnvironmentSuffix='Dev' is not up to 16 lower-case letters and digits, with "

@@ -123,3 +123,15 @@ def test_the_gateway_changes_in_place(phase: Phase, network: dict[str, str]) -> 
     assert before[1] == after[1]
     phase.deploy("network")
     assert phase.routes(table)["172.16.0.0/16"] == phase.parameters["TransitGatewayId"]
+
+
+def test_zones_that_are_chosen_by_id_hold_the_subnets_and_one_of_another_region_is_refused(account: Account) -> None:
+    phase = Phase(account)
+    phase.deploy("foundation")
+    chosen = {"ZoneCount": "2", "ZoneId1": "use1-az5"}
+    with pytest.raises(Refused, match="parameter availabilityZoneId is invalid"):
+        phase.deploy("network", **chosen, ZoneId2="euw1-az1")
+    account.delete("network")
+    vpc = phase.deploy("network", **chosen, ZoneId2="use1-az2")["VpcId"]
+    subnets = account.client("ec2").describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
+    assert sorted(each["AvailabilityZoneId"] for each in subnets) == ["use1-az2", "use1-az2", "use1-az5", "use1-az5"]

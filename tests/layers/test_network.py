@@ -89,6 +89,53 @@ def test_each_zone_has_a_subnet_of_its_own(properties_of: Of, region: str, count
     assert [subnet["AvailabilityZone"] for subnet in subnets] == zones
 
 
+def ids_of(*zones: str) -> dict[str, str]:
+    return {f"ZoneId{number}": zone for number, zone in enumerate(zones, start=1) if zone}
+
+
+@pytest.mark.parametrize("ids", [("use1-az6", "use1-az2"), ("use1-az6", "use1-az2", "use1-az4")])
+def test_zones_that_are_chosen_by_id_are_taken_for_both_kinds_of_subnets(deploy: Deploy, ids: tuple[str, ...]) -> None:
+    network = deploy(ZoneCount=str(len(ids)), **ids_of(*ids), **TRANSIT_GATEWAY)
+    assert network.failed_rules == ()
+    for number, zone in enumerate(ids, start=1):
+        private = network.resources[f"PrivateSubnet{number}"]["Properties"]
+        assert (private["AvailabilityZoneId"], "AvailabilityZone" in private) == (zone, False)
+        gateway = network.resources[f"TransitGatewaySubnet{number}"]["Properties"]
+        assert gateway["AvailabilityZone"] == f"${{PrivateSubnet{number}.AvailabilityZone}}"
+
+
+def test_without_ids_no_subnet_has_one(properties_of: Of) -> None:
+    assert not [each for each in properties_of("AWS::EC2::Subnet", **TRANSIT_GATEWAY) if "AvailabilityZoneId" in each]
+
+
+@pytest.mark.parametrize(
+    ("count", "ids"),
+    [
+        ("3", ("use1-az1",)),
+        ("3", ("use1-az1", "use1-az2")),
+        ("2", ("use1-az1", "use1-az2", "use1-az4")),
+        ("3", ("", "use1-az2", "use1-az4")),
+        ("2", ("", "", "use1-az4")),
+        ("2", ("use1-az1", "use1-az1")),
+        ("3", ("use1-az1", "use1-az2", "use1-az1")),
+    ],
+)
+def test_some_ids_without_the_others_or_one_twice_are_refused(deploy: Deploy, count: str, ids: tuple[str, ...]) -> None:
+    assert deploy(ZoneCount=count, **ids_of(*ids)).failed_rules == (
+        "Give ZoneId1, ZoneId2 and, where ZoneCount is 3, ZoneId3, each another zone; or leave all of them empty",
+    )
+
+
+@pytest.mark.parametrize(
+    ("zone", "is_taken"),
+    [("use1-az1", True), ("usgw1-az3", True), ("", True), ("us-east-1a", False), ("use1-az", False)],
+)
+def test_a_zone_is_chosen_by_its_id_and_not_by_its_name(
+    pattern: Callable[[str], re.Pattern[str]], zone: str, is_taken: bool
+) -> None:
+    assert bool(pattern("ZoneId1").fullmatch(zone)) is is_taken
+
+
 @pytest.mark.parametrize("count", ["2", "3"])
 def test_the_ranges_of_the_first_zones_do_not_move_when_a_third_is_added(properties_of: Of, count: str) -> None:
     ranges = [subnet["CidrBlock"] for subnet in properties_of("AWS::EC2::Subnet", ZoneCount=count)]

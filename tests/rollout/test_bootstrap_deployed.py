@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,11 +106,14 @@ STACKS = {
 }
 
 
-def test_a_second_run_changes_nothing(client: Client, rollout: RolloutFile, layers: dict[str, Template]) -> None:
+def test_a_second_run_changes_nothing(
+    administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
+) -> None:
     reported: list[StackOutcome] = []
     outcomes = deploy_stacks(connection(client, rollout, layers), report=reported.append)
     assert states(outcomes) == dict.fromkeys(STACKS, "created")
     assert reported == outcomes
+    assert_on_premises_is_reached(administrator, client, rollout)
     before = client.counts()["cloudformation:ExecuteChangeSet"]
     assert states(deploy_stacks(connection(client, rollout, layers))) == dict.fromkeys(STACKS, "unchanged")
     assert client.counts()["cloudformation:ExecuteChangeSet"] == before
@@ -185,6 +189,43 @@ def test_routes_follow_where_the_network_of_the_phase_is_deployed(
     (made,) = [outcome for outcome in outcomes if outcome.state is StackState.CREATED]
     assert made.stack.values["DirectConnectAttachmentId"].startswith("tgw-attach-")
     assert states(deploy_stacks(connection(client, rollout, layers))) == dict.fromkeys([*STACKS, routes], "unchanged")
+
+
+def attachments(administrator: Administrator) -> list[dict[str, Any]]:
+    """The attachments of Direct Connect gateways in the network account."""
+    found: list[dict[str, Any]] = administrator.api("ec2", NETWORK).describe_transit_gateway_attachments(
+        Filters=[{"Name": "resource-type", "Values": ["direct-connect-gateway"]}]
+    )["TransitGatewayAttachments"]
+    return found
+
+
+def test_a_first_bootstrap_waits_for_the_attachment_of_direct_connect_and_the_next_one_continues_it(
+    administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
+) -> None:
+    administrator.cloud.set_faults({"kind": "slow-attachment", "seconds": 3, "account": NETWORK})
+    stopped = deploy_stacks(connection(client, rollout, layers), association_seconds=0.2)
+    (failed,) = [outcome for outcome in stopped if not outcome.succeeded]
+    assert re.match(
+        r"Direct Connect gateway \S+ is not attached in account 9{12}, us-east-1 after 0 seconds", failed.reason
+    )
+    network = f"shared-network-network in {NETWORK}/us-east-1"
+    assert states(deploy_stacks(connection(client, rollout, layers)))[network] == "updated"
+    assert_on_premises_is_reached(administrator, client, rollout)
+    assert states(deploy_stacks(connection(client, rollout, layers))) == dict.fromkeys(STACKS, "unchanged")
+    assert_on_premises_is_reached(administrator, client, rollout)
+
+
+def assert_on_premises_is_reached(administrator: Administrator, client: Client, rollout: RolloutFile) -> None:
+    """The attachment of the Direct Connect gateway uses the table of on-premises, and its id is handed on."""
+    (attachment,) = administrator.api("ec2", NETWORK).describe_transit_gateway_attachments(
+        Filters=[{"Name": "resource-type", "Values": ["direct-connect-gateway"]}]
+    )["TransitGatewayAttachments"]
+    outputs = shared_outputs(client, rollout, "dev").network["us-east-1"]
+    table = attachment["Association"]["TransitGatewayRouteTableId"]
+    assert (table, attachment["TransitGatewayAttachmentId"]) == (
+        outputs["OnPremisesRouteTableId"],
+        outputs["DirectConnectGatewayAttachmentId"],
+    )
 
 
 def attached_network(transit_gateway_id: str) -> dict[str, Any]:

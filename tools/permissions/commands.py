@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[Grant, ...]] = {
         grants.DEPLOY_OWN_STACKS,
         *grants.SHARED_RESOURCES,
         grants.DEPLOY_MEMBER_STACKS,
+        grants.FIND_DIRECT_CONNECT,
         *grants.READ_OUTPUTS,
     ),
     "plan": (*_PLAN, grants.PREVIEW),

@@ -246,6 +246,13 @@ DEPLOY_MEMBER_STACKS = Grant(
 )
 DEPLOY_OWN_STACKS = Grant(CALLER, _DEPLOY_CALLS, _OWN_STACKS, "deploys the shared stacks of the tooling account")
 
+FIND_DIRECT_CONNECT = Grant(
+    DEPLOY,
+    ("ec2:DescribeTransitGatewayAttachments",),
+    ("*",),
+    "finds the attachment of the Direct Connect gateway, in the network account; the action has no resource level",
+)
+
 PUBLISH_PACKAGES = Grant(CALLER, ("s3:HeadObject", "s3:PutObject"), _PACKAGES, "publishes the functions' packages")
 FIND_PACKAGES = Grant(CALLER, ("s3:HeadObject",), _PACKAGES, "checks that the packages exist")
 READ_PACKAGES = Grant(PLAN, ("s3:HeadObject",), _PACKAGES, "checks that the account can read the packages")

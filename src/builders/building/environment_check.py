@@ -29,11 +29,13 @@ from builders.parameter_validation import (
     wrong_value,
 )
 from builders.reachability import flows
+from builders.regions import known_regions, zone_id_prefix
 
 VPC = re.compile("VpcCidr$")
 ON_PREMISES = re.compile("OnPremisesCidr")
 """The beginning of the keys of on-premises ranges; one may hold several ranges with commas between them."""
 CLIENT = re.compile(f"({clients.APPLICATION}|{clients.OPERATOR})Cidr[0-9]+$")
+ZONE_ID = re.compile("ZoneId[0-9]$")
 ANY_RANGE = re.compile("[A-Za-z]+Cidr[0-9]*$")
 
 
@@ -73,6 +75,7 @@ def _check_file(file: ParameterFile, made: Assembly) -> Iterator[Finding]:
             unusable.add(found.key)
             message = f"{found.key}={file.entries[found.key].value} is an address within a range; write {found.network}"
             yield Finding("parameter-value", message, str(file.path), found.line)
+    yield from _zones(file, unusable)
     for key, by_layer in declared.items():
         of_file = {layer: found for layer, found in by_layer.items() if made.scopes[layer] in file.scopes}
         missing = None if key in file.entries else missing_value(key, of_file, f'add "{key}=..."')
@@ -80,6 +83,25 @@ def _check_file(file: ParameterFile, made: Assembly) -> Iterator[Finding]:
             unusable.add(key)
             yield Finding("missing-parameter", missing, str(file.path))
     yield from _refusals(file, made, unusable)
+
+
+def _zones(file: ParameterFile, unusable: Collection[str]) -> Iterator[Finding]:
+    """Zone ids that no region has, and those of another region than the file's first one."""
+    # The isolated partitions, whose ids are not public, are left out.
+    prefixes = {zone_id_prefix(region): region for region in known_regions() if "iso" not in region}
+    first = None
+    for entry in file.entries.values():
+        if not ZONE_ID.match(entry.key) or not entry.value or entry.key in unusable:
+            continue
+        region = prefixes.get(entry.value.partition("-")[0])
+        first = first or (entry, region)
+        if region is None:
+            message = f"{entry.key}={entry.value} is a zone of no region; see aws ec2 describe-availability-zones"
+            yield Finding("parameter-value", message, str(file.path), entry.line)
+        elif region != first[1]:
+            other = f"{first[0].key}={first[0].value} in {first[1]}" if first[1] else f"{first[0].key} in none"
+            message = f"{entry.key}={entry.value} is a zone of {region}, and {other}; choose zones of one region"
+            yield Finding("parameter-value", message, str(file.path), entry.line)
 
 
 def _refusals(file: ParameterFile, made: Assembly, unusable: Collection[str]) -> Iterator[Finding]:

@@ -66,16 +66,21 @@ def build(stack: Stack) -> None:
     group = groups.build_resolver(stack, vpc, other_end.names.servers)
     # A resolver endpoint wants two addresses at least, and two zones keep it answering when one fails.
     resolver.build(stack, vpc, private[: subnets.FEWEST_ZONES], group, other_end.names)
-    _attach(stack, vpc, vpc_cidr, route_table, other_end)
+    _attach(stack, vpc, vpc_cidr, private, route_table, other_end)
     _export(stack, vpc, private, route_table, network_acl, security_groups)
 
 
 def _attach(
-    stack: Stack, vpc: ec2.VPC, vpc_cidr: Ref, route_table: ec2.RouteTable, other_end: on_premises.OnPremises
+    stack: Stack,
+    vpc: ec2.VPC,
+    vpc_cidr: Ref,
+    private_subnets: Sequence[ec2.Subnet],
+    route_table: ec2.RouteTable,
+    other_end: on_premises.OnPremises,
 ) -> None:
     """Attach the VPC to its gateway, and put out what others know the attachment by."""
     gateways = other_end.gateways
-    first, second, third = of_gateway = subnets.of_transit_gateway(stack, vpc, vpc_cidr)
+    first, second, third = of_gateway = subnets.of_transit_gateway(stack, vpc, vpc_cidr, private_subnets)
     # It holds the VPC's own route alone: traffic from the gateway goes to the subnets of the VPC and nowhere else.
     own_table = stack.add(ec2.RouteTable("TransitGatewayRouteTable", VpcId=vpc.ref(), Condition=IS_TRANSIT_GATEWAY))
     subnets.associate(stack, of_gateway, own_table, acl.build_open(stack, vpc))

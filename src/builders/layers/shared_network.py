@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from troposphere import And, AWSHelperFn, Equals, Not, Parameter, Ref, Split, directconnect, ec2, ram
 
-from builders import parameters
+from builders import naming, parameters
 from builders.layers import _accounts
 from builders.layers._direct_connect import attachment as direct_connect_attachment, virtual_interface
 from builders.stack import Scope, Stack
@@ -108,7 +108,7 @@ def _route_table_of_on_premises(stack: Stack, transit_gateway: ec2.TransitGatewa
     )
     stack.output("OnPremisesRouteTableId", table.ref(), "Route table of on-premises, for `phase_routes`")
     stack.output(
-        direct_connect_attachment.PARAMETER,
+        naming.DIRECT_CONNECT_ATTACHMENT,
         attachment,
         "Attachment of the Direct Connect gateway, for `phase_routes`",
         condition=has_attachment,

@@ -35,15 +35,16 @@ def _vpc(topology: Topology) -> Iterator[Finding]:
 
 
 def _subnets(topology: Topology, demands: Demands) -> Iterator[Finding]:
-    for name, properties in topology.of_type("AWS::EC2::Subnet"):
-        if not re.fullmatch(f"{demands.region}[a-z]", properties["AvailabilityZone"]):
-            zone = properties["AvailabilityZone"]
-            yield Finding(EVERY_FLOW, f"subnet {name}", f"{zone} is no zone of {demands.region}")
-    for (one, first), (other, second) in itertools.combinations(topology.of_type("AWS::EC2::Subnet"), 2):
+    found = [(name, topology.subnets[reference(name)]) for name, _ in topology.of_type("AWS::EC2::Subnet")]
+    for name, subnet in found:
+        # The region of a zone's id is judged with the parameter that gives it.
+        if not re.fullmatch(rf"{demands.region}[a-z]|[a-z]+\d-az\d", subnet.zone):
+            yield Finding(EVERY_FLOW, f"subnet {name}", f"{subnet.zone} is no zone of {demands.region}")
+    for (one, first), (other, second) in itertools.combinations(found, 2):
         alike = len({reference(one), reference(other)} & topology.of_gateway) != 1
-        if alike and first["AvailabilityZone"] == second["AvailabilityZone"]:
+        if alike and first.zone == second.zone:
             yield Finding(EVERY_FLOW, f"subnets {one} and {other}", "share a zone")
-        if IPv4Network(first["CidrBlock"]).overlaps(IPv4Network(second["CidrBlock"])):
+        if first.cidr.overlaps(second.cidr):
             yield Finding(EVERY_FLOW, f"subnets {one} and {other}", "overlap")
 
 

@@ -5,6 +5,7 @@ Ids are the texts that `builders.evaluate` gives to references, such as `${DmsSe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -132,12 +133,19 @@ def _subnets(resources: Resources) -> dict[str, Subnet]:
     return {
         reference(name): Subnet(
             IPv4Network(properties["CidrBlock"]),
-            properties["AvailabilityZone"],
+            _zone(resources, properties),
             acls.get(reference(name)),
             tables.get(reference(name)),
         )
         for name, properties in of_type(resources, "AWS::EC2::Subnet")
     }
+
+
+def _zone(resources: Resources, properties: Mapping[str, Any]) -> str:
+    """The zone of a subnet, by name or id; of one that stands where another does, that one's."""
+    zone = str(properties.get("AvailabilityZone") or properties["AvailabilityZoneId"])
+    other = re.fullmatch(r"\$\{(\w+)\.AvailabilityZone\}", zone)
+    return _zone(resources, resources[other[1]]["Properties"]) if other else zone
 
 
 TRANSIT_GATEWAY_ATTACHMENT = "AWS::EC2::TransitGatewayAttachment"

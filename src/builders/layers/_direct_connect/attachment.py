@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from troposphere import Equals, Not, Ref
 
-from builders import parameters
+from builders import naming, parameters
 from builders.stack import Stack
-
-PARAMETER = "DirectConnectGatewayAttachmentId"
 
 
 def declare(stack: Stack) -> tuple[Ref, str]:
@@ -17,7 +15,7 @@ def declare(stack: Stack) -> tuple[Ref, str]:
     """
     attachment = stack.parameter(
         parameters.identifier(
-            PARAMETER,
+            naming.DIRECT_CONNECT_ATTACHMENT,
             "Attachment of the Direct Connect gateway; rollout-stacksets bootstrap finds it; by hand, empty until the "
             "gateways are associated, then from: aws ec2 describe-transit-gateway-attachments --filters "
             "Name=resource-type,Values=direct-connect-gateway",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from builders import naming
 from builders.aws.calls import Session
@@ -29,10 +30,15 @@ class PlainStack:
     tags: Values
 
     @property
+    def declared(self) -> Mapping[str, Any]:
+        """The parameters of the template."""
+        found: Mapping[str, Any] = parse_template(self.template).get("Parameters", {})
+        return found
+
+    @property
     def missing(self) -> list[str]:
         """The parameters that have neither a value nor a default."""
-        declared = parse_template(self.template).get("Parameters", {})
-        return [name for name, each in declared.items() if name not in self.values and "Default" not in each]
+        return [name for name, each in self.declared.items() if name not in self.values and "Default" not in each]
 
     def __str__(self) -> str:
         """Return the form that reports use."""

@@ -5,24 +5,21 @@ A validator raises `ValueError` with the value, what is allowed and what to do; 
 
 from __future__ import annotations
 
-import functools
-import json
 import re
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
 
 from builders.naming import ORGANIZATION_ROLE, SUFFIX_MAX_LENGTH, SUFFIX_PATTERN
+from builders.regions import REGION, known_regions
 from builders.text import suggestion
 
 KeyPath = tuple[str | int, ...]
 """The keys and the numbers of list items that lead to a value."""
 
 _ACCOUNT = "^[0-9]{12}$"
-_REGION = "^[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}$"
 _TARGET = "^[0-9]{12}/[a-z0-9-]+$"
 _UNIT = "^(ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}|r-[0-9a-z]{4,32})$"
 """AWS Organizations API reference, "OrganizationalUnit", "Root"."""
@@ -52,14 +49,6 @@ def account_id(value: str) -> str:
     if not re.fullmatch(_ACCOUNT, value):
         raise ValueError(f"{value!r} {PATTERN_SENTENCES[_ACCOUNT]}")
     return value
-
-
-@functools.cache
-def known_regions() -> frozenset[str]:
-    """The regions of all partitions. The file is read by itself: botocore's loader would start all of botocore."""
-    text = (resources.files("botocore") / "data" / "partitions.json").read_text(encoding="utf-8")
-    named = {region for partition in json.loads(text)["partitions"] for region in partition["regions"]}
-    return frozenset(region for region in named if re.fullmatch(_REGION, region))
 
 
 def _region(value: str) -> str:
@@ -120,7 +109,7 @@ _SHARE_SCHEMA = WithJsonSchema(
 )
 
 AccountId = Annotated[str, Field(pattern=_ACCOUNT)]
-Region = Annotated[str, AfterValidator(_region), WithJsonSchema({"type": "string", "pattern": _REGION})]
+Region = Annotated[str, AfterValidator(_region), WithJsonSchema({"type": "string", "pattern": REGION})]
 Unit = Annotated[str, Field(pattern=_UNIT)]
 TargetName = Annotated[str, Field(pattern=_TARGET)]
 PhaseName = Annotated[str, Field(pattern=SUFFIX_PATTERN, max_length=SUFFIX_MAX_LENGTH)]

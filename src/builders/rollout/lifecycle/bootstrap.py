@@ -1,25 +1,29 @@
 """bootstrap: the plain stacks that a phase needs, in rounds whose values are outputs of the rounds before.
 
-The targets of a round are deployed side by side, each failing for itself.
+The targets of a round are deployed side by side, each failing for itself. A stack that makes a Direct Connect gateway
+is deployed twice: the attachment of the gateway has no id before the association stands.
 """
 
 from __future__ import annotations
 
 import enum
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from builders import naming, progress
-from builders.aws.calls import concurrently
+from builders.aws import networks
+from builders.aws.calls import Session, concurrently
 from builders.aws.errors import Refused, Unreachable
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.plain_stacks import PlainStack, network_stack
+from builders.rollout.aws.stacks import pauses
 from builders.rollout.config.desired_state import bootstrap_stacks, desired_state
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template, read_template
-from builders.rollout.model import DesiredState, Target, Values
+from builders.rollout.model import DeployedStack, DesiredState, Target, Values
 from builders.rollout.phase import PhaseConnection, joined_outputs
 from builders.scopes import Scope
 
@@ -72,6 +76,9 @@ def route_stacks(desired: DesiredState, outputs: Mapping[str, Mapping[Target, Va
     return [stack for stack in found if not stack.missing]
 
 
+_ATTACHMENT = naming.DIRECT_CONNECT_ATTACHMENT
+
+
 class StackState(enum.Enum):
     """The outcome of a stack."""
 
@@ -101,8 +108,15 @@ class StackOutcome:
         return f"{self.stack}: {self.state.value}" + (f", {self.reason}" if self.reason else "")
 
 
+ASSOCIATION_SECONDS = 1800.0
+"""How long bootstrap waits for the attachment of a Direct Connect gateway: an association takes minutes (Direct Connect
+user guide, "Transit gateway associations")."""
+
+
 def deploy_stacks(
-    connection: PhaseConnection, report: Callable[[StackOutcome], None] = lambda _outcome: None
+    connection: PhaseConnection,
+    report: Callable[[StackOutcome], None] = lambda _outcome: None,
+    association_seconds: float = ASSOCIATION_SECONDS,
 ) -> list[StackOutcome]:
     """Deploy everything that a phase needs, and report each outcome as it comes; return them all.
 
@@ -118,7 +132,8 @@ def deploy_stacks(
         plan(scope, SharedOutputs())
     outcomes: list[StackOutcome] = []
     for scope in ROUNDS:
-        outcomes += _round(client, plan(scope, _shared(outcomes)), _failed(outcomes), report)
+        stacks = plan(scope, _shared(outcomes))
+        outcomes += _round(client, stacks, _failed(outcomes), report, association_seconds)
     # Before its first apply a phase has no stack set, and its values may be incomplete.
     sets = {naming.stack_set(layer, connection.suffix) for layer in connection.templates}
     if all(outcome.succeeded for outcome in outcomes) and not sets.isdisjoint(client.sets.names()):
@@ -129,7 +144,11 @@ def deploy_stacks(
 
 
 def _round(
-    client: Client, stacks: Sequence[PlainStack], failed: Mapping[str, str], report: Callable[[StackOutcome], None]
+    client: Client,
+    stacks: Sequence[PlainStack],
+    failed: Mapping[str, str],
+    report: Callable[[StackOutcome], None],
+    association_seconds: float = 0,
 ) -> list[StackOutcome]:
     """Deploy the stacks of each target one after the other, since they may follow each other."""
     targets: dict[Target, list[PlainStack]] = {}
@@ -139,7 +158,7 @@ def _round(
     def in_order(target: Target) -> list[StackOutcome]:
         done: list[StackOutcome] = []
         for stack in targets[target]:
-            done.append(_deploy(client, stack, {**failed, **_failed(done)}))
+            done.append(_deploy(client, stack, {**failed, **_failed(done)}, association_seconds))
         return done
 
     outcomes: list[StackOutcome] = []
@@ -152,19 +171,76 @@ def _round(
     return outcomes
 
 
-def _deploy(client: Client, stack: PlainStack, failed: Mapping[str, str]) -> StackOutcome:
+def _deploy(client: Client, stack: PlainStack, failed: Mapping[str, str], association_seconds: float) -> StackOutcome:
     needs = sorted(read_template(stack.layer, stack.template).needs & failed.keys())
     if needs:
         return StackOutcome(stack, StackState.SKIPPED, f"since {failed[needs[0]]} was not deployed")
     try:
         before = client.plain.read(stack.target, stack.name)
-        after = client.plain.deploy(stack)
+        stack, after = _deployed(client, stack, before.outputs if before else {}, association_seconds)
     except Unreachable:
         raise
     except RolloutError as error:
         return StackOutcome(stack, StackState.FAILED, str(error))
     state = StackState.CREATED if before is None else StackState.UNCHANGED if before == after else StackState.UPDATED
     return StackOutcome(stack, state, outputs=after.outputs)
+
+
+def _deployed(client: Client, stack: PlainStack, before: Values, seconds: float) -> tuple[PlainStack, DeployedStack]:
+    """Deploy a stack, and once more with the attachment of the Direct Connect gateway that it made.
+
+    `before` are its outputs until now: a stack that stands keeps its attachment, which no parameter file has. Waits so
+    many seconds for a new one. Raises `RolloutError` when it does not come.
+    """
+    if _ATTACHMENT not in stack.declared or stack.values.get(_ATTACHMENT):
+        return stack, client.plain.deploy(stack)
+    session = client.deploying(stack.target)
+    first = _attached(stack, _attachment(session, before))
+    after = client.plain.deploy(first)
+    found = _attachment(session, after.outputs) or _awaited(session, after.outputs, seconds)
+    last = _attached(stack, found)
+    return last, after if last == first else client.plain.deploy(last)
+
+
+def _attached(stack: PlainStack, attachment: str) -> PlainStack:
+    return replace(stack, values={**stack.values, _ATTACHMENT: attachment})
+
+
+def _attachment(session: Session, outputs: Values) -> str:
+    """The attachment of the Direct Connect gateway, once it can be associated; of a gateway that is not ours, too.
+
+    Raises `RolloutError` where several gateways are attached and none is ours.
+    """
+    gateway, own = outputs.get("TransitGatewayId"), outputs.get("SharedDirectConnectGatewayId", "")
+    found = networks.direct_connect_attachments(session, gateway, own) if gateway else []
+    if len(found) > 1:
+        ids = ", ".join(sorted(each.id for each in found))
+        raise RolloutError(
+            f"{gateway} in {session} has several attachments of Direct Connect gateways: {ids}; give one as "
+            f"{_ATTACHMENT} in the parameters of the network account"
+        )
+    usable = [each.id for each in found if each.state == networks.AVAILABLE or each.id == outputs.get(_ATTACHMENT)]
+    return usable[0] if usable else ""
+
+
+def _awaited(session: Session, outputs: Values, seconds: float) -> str:
+    """Wait for the attachment of a Direct Connect gateway of our own; empty where we have none."""
+    own = outputs.get("SharedDirectConnectGatewayId")
+    if not own:
+        return ""
+    progress.say(f"waiting until Direct Connect gateway {own} is attached in {session}, which takes minutes")
+    end = time.monotonic() + seconds
+    for pause in pauses():
+        found = _attachment(session, outputs)
+        if found:
+            return found
+        if time.monotonic() > end:
+            break
+        time.sleep(pause)
+    raise RolloutError(
+        f"Direct Connect gateway {own} is not attached in {session} after {seconds:.0f} seconds, so that on-premises "
+        "is not reached; run bootstrap again when its association is associated"
+    )
 
 
 def _failed(outcomes: Sequence[StackOutcome]) -> dict[str, str]:

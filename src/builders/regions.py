@@ -1,0 +1,28 @@
+"""The regions of AWS, and how the ids of their zones begin."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from importlib import resources
+
+REGION = "^[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}$"
+"""A pattern of regions' codes."""
+
+_DIRECTIONS = {"northeast": "ne", "southeast": "se", "northwest": "nw", "southwest": "sw"}
+
+
+@functools.cache
+def known_regions() -> frozenset[str]:
+    """The regions of all partitions. The file is read by itself: botocore's loader would start all of botocore."""
+    text = (resources.files("botocore") / "data" / "partitions.json").read_text(encoding="utf-8")
+    named = {region for partition in json.loads(text)["partitions"] for region in partition["regions"]}
+    return frozenset(region for region in named if re.fullmatch(REGION, region))
+
+
+def zone_id_prefix(region: str) -> str:
+    """The text before the hyphen of a region's zone ids: use1 of us-east-1, apne2 of ap-northeast-2 (AWS regions and
+    Availability Zones, "Availability Zone IDs")."""
+    first, *middle, number = region.split("-")
+    return first + "".join(_DIRECTIONS.get(each, each[0]) for each in middle) + number
