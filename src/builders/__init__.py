@@ -32,6 +32,7 @@
     evaluate.py              templates evaluated with given parameters
     template_bodies.py       template bodies, parsed, compared and evaluated
     intrinsics.py            the intrinsic functions
+    database_instances.py    what RDS refuses in the properties of an instance
     resource_types.py        resource types in the CloudFormation registry
     policy_documents.py      IAM policy documents, read
     package.py               packages of the Lambda functions

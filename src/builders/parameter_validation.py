@@ -7,11 +7,14 @@ CloudFormation-supplied parameter types", "Understand CloudFormation quotas".
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from builders import naming
+from builders.database_instances import CHECKS, refusals
+from builders.evaluate import evaluate
 from builders.text import suggestion
 
 Declarations = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -86,6 +89,48 @@ def rule_parameters(template: Mapping[str, Any], sentence: str | None = None) ->
         if sentence is None or any(each.get("AssertDescription") == sentence for each in rule["Assertions"])
     ]
     return sorted(set(_references(rules)) & template.get("Parameters", {}).keys())
+
+
+_FOR_VALUES = ("Parameters", "Mappings", "Conditions")
+
+
+def refused_properties(template: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """What a service refuses in a template's resources with these values, each with the parameters that it comes from.
+
+    That is what `Rules` cannot compute. Every parameter has a value. Raises `EvaluationError`.
+    """
+    judged = {name for name, body in template.get("Resources", {}).items() if body.get("Type") in CHECKS}
+    if not judged:
+        return
+    written = {name: _judged_properties(template["Resources"][name]) for name in judged}
+    # The rest keeps its place: a judged property may refer to it.
+    resources = {
+        name: {key: part for key, part in body.items() if key in ("Type", "Condition")}
+        | ({"Properties": written[name]} if name in judged else {})
+        for name, body in template["Resources"].items()
+    }
+    sections = {name: template[name] for name in _FOR_VALUES if name in template}
+    for name, body in evaluate({**sections, "Resources": resources}, values).resources.items():
+        for check, sentence in refusals(body.get("Properties", {}), CHECKS.get(body["Type"], ())):
+            used = _references([written[name].get(each) for each in check.properties])
+            yield sentence, sorted(set(used) & sections.get("Parameters", {}).keys())
+
+
+def judged_parameters(template: Mapping[str, Any]) -> set[str]:
+    """The parameters that `refused_properties` looks at, directly or through a condition."""
+    bodies = [body for body in template.get("Resources", {}).values() if body.get("Type") in CHECKS]
+    nodes = [_judged_properties(body) for body in bodies] + [template.get("Conditions", {})] * bool(bodies)
+    return set(_references(nodes)) & set(template.get("Parameters", {}))
+
+
+def _judged_properties(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties that are looked at; what another stack exports is a value that only AWS knows."""
+    wanted = {name for check in CHECKS[body["Type"]] for name in check.properties}
+    return {
+        name: "${imported}" if "Fn::ImportValue" in json.dumps(node) else node
+        for name, node in body.get("Properties", {}).items()
+        if name in wanted
+    }
 
 
 def _references(node: Any) -> Iterator[str]:

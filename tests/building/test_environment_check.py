@@ -225,6 +225,50 @@ def test_ranges_are_compared_across_files(check: Check, tmp_path: Path) -> None:
 # Paths through the network, in the templates of this repository
 
 
+INSTANCE = """
+from troposphere import If, Not, NoValue, rds
+from builders import parameters
+def build(stack):
+    size = stack.parameter(parameters.integer("SizeGiB", "Storage", minimum=20, maximum=65536, default=20))
+    most = stack.parameter(parameters.integer("MostGiB", "Growth; 0 for none", minimum=0, maximum=65536, default=0))
+    iops = stack.parameter(parameters.integer("Iops", "Iops; 0 for none", minimum=0, maximum=65536, default=0))
+    any_text = {"pattern": ".*", "explanation": "any"}
+    backup = stack.parameter(parameters.string("Backup", "Window", default="03:00-03:30", **any_text))
+    upkeep = stack.parameter(parameters.string("Upkeep", "Window", default="", **any_text))
+    stack.add(rds.DBInstance(
+        "Database", Engine="postgres", DBInstanceClass="db.t4g.micro", StorageType="gp3", AllocatedStorage=size.ref(),
+        MaxAllocatedStorage=If(stack.condition("HasGrowth", Not(Equals(most.ref(), "0"))), most.ref(), NoValue),
+        Iops=If(stack.condition("HasIops", Not(Equals(iops.ref(), "0"))), iops.ref(), NoValue),
+        PreferredBackupWindow=backup.ref(), PreferredMaintenanceWindow=upkeep.ref(),
+        MasterUsername="payments", ManageMasterUserPassword=True,
+    ))
+"""
+OVERLAP = "The backup window and maintenance window must not overlap."
+SMALL = "You can't specify IOPS or storage throughput for engine postgres and a storage size less than 400."
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        (["Backup=04:00-04:30", "Upkeep=sun:04:15-sun:04:45"], OVERLAP),
+        (["Backup=23:45-00:15", "Upkeep=mon:00:00-mon:00:30"], OVERLAP),
+        (["Backup=04:00-04:10"], "The backup window must be at least 30 minutes."),
+        (["Upkeep=sun:04:00-sun:04:10"], "The maintenance window must be at least 30 minutes."),
+        (["SizeGiB=100", "MostGiB=109"], "The maximum allocated storage must be increased by at least 10 percent."),
+        (["SizeGiB=100", "Iops=12000"], SMALL),
+        (["SizeGiB=400", "Iops=3000"], "Invalid iops for engine name postgres and storage type gp3: 3000"),
+        (["SizeGiB=400", "MostGiB=440", "Iops=12000", "Upkeep=sun:03:30-sun:04:00"], ""),
+    ],
+)
+def test_what_rds_would_refuse_is_reported_in_its_words_with_the_entries_that_it_comes_from(
+    check_against: Check, make_layers: MakePackage, given: list[str], answer: str
+) -> None:
+    found = check_against(assemble(make_layers(database=INSTANCE)), *COMMON, *given)
+    shown = ", ".join(f"{key}={value!r}" for key, value in sorted(each.split("=", 1) for each in given))
+    expected = [f"dev.json:5 service-refuses: database: AWS answers {answer!r} (given: {shown})"]
+    assert found == (expected if answer else [])
+
+
 @pytest.fixture(scope="module")
 def ours() -> Assembly:
     return assemble()

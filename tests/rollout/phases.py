@@ -28,13 +28,14 @@ def made(
     needs: tuple[str, ...] = (),
     outputs: tuple[str, ...] = (),
     rules: Mapping[str, Any] | None = None,
+    resources: Mapping[str, Any] | None = None,
 ) -> Template:
     """A template with the common parameters and its own."""
     body = {
         "Metadata": {"Stackferry": {"Scope": scope, "Needs": sorted(needs)}},
         "Parameters": {**COMMON, **(parameters or {})},
         "Rules": rules or {},
-        "Resources": {},
+        "Resources": resources or {},
         "Outputs": {name: {"Value": "x"} for name in outputs},
     }
     return read_template(layer, json.dumps(body))

@@ -227,6 +227,20 @@ def test_a_rule_that_does_not_hold_is_reported_with_its_targets_and_where_the_va
     ]
 
 
+def test_what_rds_refuses_of_one_account_s_value_is_reported_before_anything_is_deployed() -> None:
+    instance = {"AllocatedStorage": {"Ref": "SizeGiB"}, "MaxAllocatedStorage": {"Ref": "MostGiB"}}
+    layer = made(
+        "database",
+        {"SizeGiB": {"Type": "Number", "Default": 100}, "MostGiB": {"Type": "Number", "Default": 1000}},
+        resources={"Database": {"Type": "AWS::RDS::DBInstance", "Properties": instance}},
+    )
+    assert mistakes([layer], {"account_parameters": {TWO: {"MostGiB": "109"}}}) == [
+        "222222222222/eu-west-1 and 222222222222/us-east-1, database: The maximum allocated storage must be increased "
+        "by at least 10 percent. (given: MostGiB='109' from rollout.yaml, "
+        "phases.dev.account_parameters.222222222222.MostGiB)"
+    ]
+
+
 def test_equal_overrides_of_many_accounts_are_one_object() -> None:
     accounts = [f"{number:012d}" for number in range(2000)]
     plan = {

@@ -53,6 +53,21 @@ def test_a_database_without_a_deletion_policy_leaves_a_snapshot_unless_it_is_of_
     assert messages["B"].endswith("; nothing of it stays")
 
 
+def test_growth_that_is_taken_away_is_said_to_go_on() -> None:
+    (hazard,) = only(
+        HazardKind.NO_EFFECT, hazards_of("database", released("database", MaxAllocatedStorageGiB="0"))
+    ).values()
+    assert hazard == Hazard(
+        HazardKind.NO_EFFECT,
+        "database",
+        "Database",
+        "Database loses MaxAllocatedStorage, which does nothing: RDS keeps the limit, and the storage grows on",
+        "set the limit to the present size by modify-db-instance, then acknowledge database/Database",
+        acknowledgeable=True,
+    )
+    assert not only(HazardKind.NO_EFFECT, hazards_of("database", released("database", MaxAllocatedStorageGiB="900")))
+
+
 def test_a_replaced_database_names_the_property_and_whether_a_snapshot_stays() -> None:
     (hazard,) = hazards_of("database", released("database", DatabaseName="ledger"))[1:]
     assert hazard.message == (

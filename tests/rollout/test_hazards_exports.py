@@ -110,6 +110,12 @@ def test_another_range_of_the_network_stops_at_the_layers_above_it() -> None:
     }
 
 
+def test_another_port_of_the_database_stops_at_a_layer_that_imports_it() -> None:
+    neighbours = {"mine": Imports(frozenset({"database-RdsPort-dev"}), frozenset({"database-RdsPort-dev"}))}
+    (hazard,) = in_use(released("database", DatabasePort="6432"), **neighbours)
+    assert "is changed, since Port of Database is; imported by mine" in hazard.message
+
+
 def test_what_layers_import_is_what_other_layers_export() -> None:
     exported = {
         name

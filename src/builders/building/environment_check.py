@@ -24,6 +24,7 @@ from builders.parameter_validation import (
     assignment,
     declarations,
     missing_value,
+    refused_properties,
     rule_parameters,
     unknown_parameter,
     wrong_value,
@@ -124,19 +125,23 @@ def _refusals(file: ParameterFile, made: Assembly, unusable: Collection[str]) ->
             continue
         exports |= evaluated[layer].exports
         for sentence in evaluated[layer].failed_rules:
-            yield _failed_rule(file, layer, template, sentence)
+            yield _refused(file, layer, template, "template-rule", sentence, rule_parameters(template, sentence))
+        for sentence, keys in refused_properties(template, file.values):
+            yield _refused(file, layer, template, "service-refuses", f"AWS answers {sentence!r}", keys)
     if evaluated.keys() >= set(reachability.LAYERS):
         demands = flows.demands({layer: made.templates[layer] for layer in evaluated}, file.values)
         for found in reachability.check(evaluated, demands):
             yield Finding("unreachable", f"{found.flow}: {found.missing} at {found.where}", str(file.path))
 
 
-def _failed_rule(file: ParameterFile, layer: str, template: Mapping[str, Any], sentence: str) -> Finding:
-    """The sentence of a failed rule, with the entries of the file that the rule refers to."""
-    entries = [file.entries[key] for key in rule_parameters(template, sentence) if key in file.entries]
+def _refused(
+    file: ParameterFile, layer: str, template: Mapping[str, Any], code: str, sentence: str, keys: Sequence[str]
+) -> Finding:
+    """A finding with the entries of the file among the parameters that a refusal comes from."""
+    entries = [file.entries[key] for key in keys if key in file.entries]
     given = ", ".join(assignment(entry.key, entry.value, template["Parameters"][entry.key]) for entry in entries)
     message = f"{layer}: {sentence}" + (f" (given: {given})" if given else "")
-    return Finding("template-rule", message, str(file.path), min((entry.line for entry in entries), default=None))
+    return Finding(code, message, str(file.path), min((entry.line for entry in entries), default=None))
 
 
 @dataclass(frozen=True)

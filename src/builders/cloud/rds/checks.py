@@ -1,4 +1,4 @@
-"""Refusals of RDS: versions, classes, names and combinations, and subnet groups in one zone only.
+"""Refusals of RDS: versions, classes and names, subnet groups in one zone only, and what `database_instances` judges.
 
 The versions and classes are cfn-lint's lists of what RDS offers; the sentences are RDS's.
 """
@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from cfnlint.jsonschema import StandardValidator
 from ministack.core.responses import get_region
 
+from builders import database_instances
 from builders.cloud.internals import ec2, kms, rds
-from builders.cloud.rds import storage
 from builders.resource_types import Json
 
 _RESERVED_USERS: Mapping[str, frozenset[str]] = {
@@ -70,11 +70,14 @@ def check_instance(properties: Mapping[str, Json], existing: str | None) -> None
     if engine in _RESERVED_USERS and not properties.get("DBClusterIdentifier"):
         _check_login(properties)
         _check_database_name(properties)
-        storage.check(properties)
-    storage.check_windows(properties)
+    _check_values("AWS::RDS::DBInstance", properties, is_new=existing is None)
     _check_logs(properties)
     _check_surroundings(properties)
-    _check_combinations(properties)
+
+
+def _check_values(kind: str, properties: Mapping[str, Json], *, is_new: bool) -> None:
+    for _, sentence in database_instances.refusals(properties, database_instances.CHECKS[kind], is_new=is_new):
+        raise ValueError(f"{sentence} (Service: Rds, Status Code: 400)")
 
 
 def check_cluster(properties: Mapping[str, Json], existing: str | None) -> None:
@@ -85,6 +88,7 @@ def check_cluster(properties: Mapping[str, Json], existing: str | None) -> None:
         raise ValueError(f"Invalid DB engine: {properties.get('Engine')} (Service: Rds, Status Code: 400)")
     if version is not None and not restored:
         _check_version({"Engine": engine, "EngineVersion": version}, is_new=existing is None)
+    _check_values("AWS::RDS::DBCluster", properties, is_new=existing is None)
 
 
 _CLUSTER_ENGINES = ("aurora-mysql", "aurora-postgresql", "mysql", "postgres", "neptune", "docdb")
@@ -261,16 +265,3 @@ def _check_surroundings(properties: Mapping[str, Json]) -> None:
     key = properties.get("KmsKeyId")
     if key and kms.find_key(key) is None:
         raise ValueError(f"KMS key ID {key} is not accessible (Service: Rds, Error Code: KMSKeyNotAccessibleFault)")
-
-
-def _check_combinations(properties: Mapping[str, Json]) -> None:
-    interval = int(properties.get("MonitoringInterval") or 0)
-    if interval and not properties.get("MonitoringRoleArn"):
-        raise ValueError(
-            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0."
-        )
-    if properties.get("MonitoringRoleArn") and not interval:
-        raise ValueError("You must specify a MonitoringInterval value other than 0 when you specify a "
-                         "MonitoringRoleARN value.")  # fmt: skip
-    if properties.get("MultiAZ") is True and properties.get("AvailabilityZone"):
-        raise ValueError("Requesting a specific availability zone is not valid for Multi-AZ instances.")

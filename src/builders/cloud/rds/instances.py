@@ -180,7 +180,11 @@ def _instances(inner: Handlers) -> Handlers:
     def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
         old, new = (inherited(_in_lower_case(each), is_new=False) for each in (old, new))
         checks.check_instance(new, existing=physical_id)
+        growth = (rds.instances.get(physical_id) or {}).get("MaxAllocatedStorage")
         made: Made = inner["update"](physical_id, old, new, stack, logical_id)
+        if growth and made[0] == physical_id and not new.get("MaxAllocatedStorage"):
+            # CloudFormation sends nothing for what a template no longer says, and RDS keeps what it had.
+            rds.instances[physical_id]["MaxAllocatedStorage"] = growth
         if made[0] == physical_id and new.get("Engine") == "postgres":
             _change(rds.instances[physical_id], old, new)
             return physical_id, rds.attributes(rds.instances[physical_id]) | _attributes_of_secret(

@@ -20,7 +20,9 @@ from builders.naming import SUFFIX
 from builders.parameter_validation import (
     assignment,
     declarations,
+    judged_parameters,
     missing_value,
+    refused_properties,
     rule_parameters,
     unknown_parameter,
     wrong_value,
@@ -314,24 +316,28 @@ def missing_values(
 
 
 def failed_rules(template: Template, groups: Sequence[TargetGroup]) -> Iterator[str]:
-    """The sentences of rules that do not hold, each with its targets and where the values come from.
+    """The sentences of rules that do not hold and of services that refuse, each with its targets and the values'
+    sources.
 
-    Every parameter has a value. Rules are evaluated once for all targets that agree in what the rules refer to.
+    Every parameter has a value. All is evaluated once for all targets that agree in what it refers to.
     """
-    body = {name: part for name, part in json.loads(template.body).items() if name in _RULE_SECTIONS}
-    referred = rule_parameters(body)
+    whole = json.loads(template.body)
+    body = {name: part for name, part in whole.items() if name in _RULE_SECTIONS}
+    referred = {*rule_parameters(body), *judged_parameters(whole)}
     alike: dict[tuple[str | None, ...], list[TargetGroup]] = {}
-    for group in groups if body.get("Rules") else ():
+    for group in groups if referred else ():
         alike.setdefault(tuple(group.value(key, template) for key in referred), []).append(group)
     for first, *others in alike.values():
+        values = stack_values(template, first)
         try:
-            sentences = evaluate(body, stack_values(template, first)).failed_rules
+            failed = evaluate(body, values).failed_rules
+            found = [(sentence, rule_parameters(body, sentence)) for sentence in failed]
+            found += refused_properties(whole, values)
         except EvaluationError as error:
-            sentences = (str(error),)
+            found = [(str(error), [])]
         where = _some([target for group in (first, *others) for target in group.targets])
-        for sentence in sentences:
-            given = _given(template, first, rule_parameters(body, sentence))
-            yield f"{where}, {template.layer}: {sentence}{given}"
+        for sentence, keys in found:
+            yield f"{where}, {template.layer}: {sentence}{_given(template, first, keys)}"
 
 
 def _given(template: Template, group: TargetGroup, keys: Sequence[str]) -> str:

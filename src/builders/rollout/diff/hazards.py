@@ -53,6 +53,10 @@ def changed_exports(comparison: Comparison) -> list[ChangedExport]:
     return [found for name, value in exports if (found := _changed_export(comparison, name, value))]
 
 
+_FOLLOWING = {("AWS::RDS::DBInstance", "Endpoint.Port"): "Port"}
+"""The property that an attribute has the value of, though it has another name, of a resource that is not replaced."""
+
+
 def _changed_export(comparison: Comparison, name: str, value: str) -> ChangedExport | None:
     after = comparison.after.exports.get(name)
     if after is None:
@@ -61,6 +65,9 @@ def _changed_export(comparison: Comparison, name: str, value: str) -> ChangedExp
         return ChangedExport(name, f"changed from {value} to {after}")
     attributes = {reference.logical_id: reference.attribute for reference in references(after)}
     for change in comparison.changes:  # the gravest first
+        follows = _FOLLOWING.get((change.type, attributes.get(change.logical_id, "")))
+        if follows in change.causes:
+            return ChangedExport(name, f"changed, since {follows} of {change.logical_id} is")
         if change.effect.replaces and change.logical_id in attributes:
             replaced = change.effect is Effect.REPLACE
             reason = f"changed, since {change.logical_id} {'is' if replaced else 'may be'} replaced"
@@ -86,6 +93,7 @@ class HazardKind(enum.StrEnum):
     NEW_PARAMETER = "new-parameter"
     NAME_CONFLICT = "collision"
     LIMIT = "limit"
+    NO_EFFECT = "no-effect"
     SERVICE_MANAGED = "service-managed"
 
 
@@ -149,6 +157,7 @@ _WORDS = {
 }
 _LEAVING = (Effect.REMOVE, Effect.RETAIN)
 _GENERATED = "GenerateSecretString"
+_GROWTH = "MaxAllocatedStorage"  # RDS user guide, "Managing capacity automatically with ... storage autoscaling"
 # CloudFormation user guide, "DeletionPolicy attribute": the default of these, an instance of a cluster excepted.
 _SNAPSHOT_BY_DEFAULT = ("AWS::RDS::DBCluster", "AWS::RDS::DBInstance")
 
@@ -167,6 +176,11 @@ def _losses(layer: str, comparison: Comparison) -> Iterator[Hazard]:
                 message = f"{name} gets a new password, by {', '.join(causes)}, and loses what its attachment added"
                 remedy = f"leave {_GENERATED} as it is, or acknowledge {layer}/{name}"
                 yield Hazard(HazardKind.GENERATED_SECRET, layer, name, message, remedy, acknowledgeable=True)
+        after = comparison.after.resources.get(name, {}).get("Properties", {})
+        if change.type == "AWS::RDS::DBInstance" and _GROWTH in change.causes and _GROWTH not in after:
+            message = f"{name} loses {_GROWTH}, which does nothing: RDS keeps the limit, and the storage grows on"
+            remedy = f"set the limit to the present size by modify-db-instance, then acknowledge {layer}/{name}"
+            yield Hazard(HazardKind.NO_EFFECT, layer, name, message, remedy, acknowledgeable=True)
 
 
 def _what(change: Change) -> str:
