@@ -33,6 +33,9 @@
     template_bodies.py       template bodies, parsed, compared and evaluated
     intrinsics.py            the intrinsic functions
     database_instances.py    what RDS refuses in the properties of an instance
+    service_limits.py        choices and numbers that services refuse and the registry takes
+    task_settings.py         the task settings that DMS knows
+    resource_ids.py          kinds of AWS's identifiers: what gives one, and what takes one
     resource_types.py        resource types in the CloudFormation registry
     policy_documents.py      IAM policy documents, read
     package.py               packages of the Lambda functions

@@ -11,6 +11,7 @@ GROUPS = "AWS::RDS::DBSubnetGroup AWS::DMS::ReplicationSubnetGroup"
 DATABASE = "AWS::RDS::DBInstance"
 ENDPOINT = "AWS::DMS::Endpoint"
 TASK = "AWS::DMS::ReplicationTask"
+ROUTE = "AWS::EC2::Route"
 ALARM = "AWS::CloudWatch::Alarm"
 FUNCTION = "AWS::Lambda::Function"
 ROLE = "AWS::IAM::Role"
@@ -113,6 +114,38 @@ def _unordered_rotation(body: Body) -> Iterator[Place]:
     needed = ("AWS::Lambda::Permission", "AWS::SecretsManager::SecretTargetAttachment")
     if any(it["Type"] in needed for it in body["Resources"].values()):
         yield from row("E9402", "", SCHEDULE, "DependsOn", GONE, has("RotationLambdaARN")).places(body)
+
+
+def _swapped_arns(body: Body) -> Iterator[Place]:
+    """A task that is given its source endpoint for its instance, and a route that is given its table for a gateway."""
+    for kind, takes, gives in (
+        (TASK, "ReplicationInstanceArn", "SourceEndpointArn"),
+        (ROUTE, "GatewayId", "RouteTableId"),
+    ):
+        for name, resource in body["Resources"].items():
+            given = resource["Properties"].get(gives, {}) if resource["Type"] == kind else {}
+            if given.get("Ref") in body["Resources"]:
+                yield name, at(body, ["Resources", name, "Properties", takes], given)
+
+
+def _early_routes(body: Body) -> Iterator[Place]:
+    """A route that no longer waits for the attachment of its gateway."""
+    for name, resource in body["Resources"].items():
+        if resource["Type"] == ROUTE and "Metadata" in resource:
+            yield name, at(body, ["Resources", name, "Metadata"], GONE)
+
+
+def _deaf_topics(body: Body) -> Iterator[Place]:
+    """A topic with the key of SNS itself, and one with a key that lets no service in; an alarm publishes there."""
+    for name, resource in body["Resources"].items():
+        if resource["Type"] == "AWS::SNS::Topic":
+            alarm = {"Type": ALARM, "Properties": {"AlarmActions": [{"Ref": name}]}}
+            told = at(body, ["Resources", "Alarm0"], alarm)
+            encryption = ["Resources", name, "Properties", "KmsMasterKeyId"]
+            yield f"{name} of SNS", at(told, encryption, "alias/aws/sns")
+            closed = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "kms:*"}]}
+            key = {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": closed}}
+            yield f"{name} closed", at(at(told, ["Resources", "Key0"], key), encryption, {"Ref": "Key0"})
 
 
 def _trust_without_condition(body: Body) -> Iterator[Place]:
@@ -234,10 +267,12 @@ MISTAKES = [
     row("E9304", "a misspelt SslMode", ENDPOINT, "SslMode", "verify-fulll"),
     row("E9304", "a misspelt plug-in", ENDPOINT, "PostgreSqlSettings.PluginName", "pglogcal"),
     row("E9304", "a misspelt side", ENDPOINT, "EndpointType", "sources"),
+    row("E9304", "an engine of another name", ENDPOINT, "EngineName", "postgresql"),
     row("E9305", "mappings that are not JSON", TASK, "TableMappings", "{rules: []}"),
     row("E9305", "mappings without rules", TASK, "TableMappings", "{}"),
     row("E9306", "settings that are not JSON", TASK, "ReplicationTaskSettings", "{"),
     row("E9306", "a misspelt section", TASK, "ReplicationTaskSettings", '{"Loging": {}}'),
+    row("E9306", "a log group", TASK, "ReplicationTaskSettings", '{"Logging": {"CloudWatchLogGroup": "dms-tasks-x"}}'),
     row("W9307", "every schema", TASK, "TableMappings", ALL_TABLES),
     row("W9308", "booleans as text", ENDPOINT, "PostgreSqlSettings.MapBooleanAsBoolean", False, _makes(TASK)),
     row("W9309", "no heartbeat", ENDPOINT, "PostgreSqlSettings.HeartbeatEnable", GONE, _is("EndpointType", "source")),
@@ -268,7 +303,11 @@ MISTAKES = [
         "RotationRules",
         {"AutomaticallyAfterDays": 30, "ScheduleExpression": "rate(30 days)"},
     ),
+    Mutation("E9022", "one for another", _swapped_arns),
+    row("E9023", "an unknown network type", DATABASE, "NetworkType", "IPV6"),
+    Mutation("E9041", "no order", _early_routes),
     Mutation("E9402", "no order", _unordered_rotation),
+    Mutation("E9615", "a key that its publisher may not use", _deaf_topics),
     row(
         "W9403",
         "no source",

@@ -19,7 +19,8 @@ SETTINGS = (
 )
 """The maps of engine settings that can name a secret."""
 
-POSTGRESQL = ("postgres", "aurora-postgresql", "aurora-postgresql-serverless")
+POSTGRESQL = ("postgres", "aurora-postgresql", "aurora-postgresql-serverless", "postgresql")
+"""Engines of PostgreSQL; the last is none of DMS's (E9304), and what PostgreSQL needs is missing there all the same."""
 
 
 def secrets_of(template: Template, endpoint: Resource) -> list[Value]:

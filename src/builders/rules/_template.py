@@ -69,10 +69,15 @@ class Template:
         return self._resources.get(name) if name else None
 
     def branches(self, resource: Resource, dotted: str) -> list[Value]:
-        """The values of a property ("PostgreSqlSettings.SecretsManagerSecretId") on both sides of each Fn::If above."""
+        """The values of a property ("PostgreSqlSettings.SecretsManagerSecretId") on both sides of each Fn::If above.
+
+        `*` stands for the entries of a list ("Targets.*.Arn").
+        """
         found = [Value(resource.properties, ("Resources", resource.name, "Properties"), resource.scenario)]
         for key in dotted.split("."):
-            found = [value for parent in found for value in self.child(parent, key)]
+            found = [
+                value for parent in found for value in (self.items(parent) if key == "*" else self.child(parent, key))
+            ]
         return found
 
     def child(self, parent: Value, key: str | int) -> list[Value]:
@@ -120,12 +125,15 @@ class Template:
         return found
 
     def upstream(self, resource: Resource) -> set[str]:
-        """The logical ids that exist before the resource: what it refers to or depends on, and so on."""
+        """The logical ids that exist before the resource: what it refers to or depends on, and so on.
+
+        A reference in the metadata counts, too: it is the DependsOn that can have conditions.
+        """
         found: set[str] = set()
         waiting = [resource]
         while waiting:
             current = waiting.pop()
-            for name in {*current.depends_on, *self.references(current.properties)} - found:
+            for name in {*current.depends_on, *self.references(current.body)} - found:
                 found.add(name)
                 waiting += [other for other in [self.resource(name)] if other]
         return found

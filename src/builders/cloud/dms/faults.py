@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from ministack.core.responses import get_account_id
 
-from builders import naming
+from builders import naming, service_limits
 from builders.cloud.internals import ec2, iam
 from builders.resource_types import Json
 
@@ -59,17 +59,6 @@ def check_subnet_group(properties: Mapping[str, Json], _physical_id: str | None)
         )
 
 
-# DMS API reference, CreateEndpoint, EngineName.
-_ENGINES = frozenset(
-    """
-    mysql oracle postgres mariadb aurora aurora-postgresql aurora-serverless aurora-postgresql-serverless opensearch
-    redshift redshift-serverless s3 db2 db2-zos azuredb azure-sql-managed-instance sybase dynamodb mongodb kinesis kafka
-    elasticsearch docdb sqlserver neptune babelfish redis timestream google-cloud-sql-for-mysql
-    """.split()  # noqa: SIM905
-)
-_ONLY_TARGETS = frozenset({"babelfish", "dynamodb", "elasticsearch", "kafka", "kinesis", "neptune", "opensearch",
-                           "redis", "redshift", "redshift-serverless", "timestream"})  # fmt: skip
-_ONLY_SOURCES = frozenset({"azuredb", "azure-sql-managed-instance", "db2", "mongodb"})
 _BY_ADDRESS = frozenset({"mysql", "oracle", "postgres", "mariadb", "aurora", "aurora-postgresql", "db2", "sqlserver",
                          "sybase"})  # fmt: skip
 _CREDENTIALS = ("Username", "Password", "ServerName", "Port")
@@ -86,11 +75,13 @@ def check_endpoint(properties: Mapping[str, Json], _physical_id: str | None) -> 
     """Refuse an endpoint that DMS refuses (DMS API reference, CreateEndpoint; DMS user guide, "Using secrets to access
     AWS Database Migration Service endpoints" and "Using SSL with AWS Database Migration Service")."""
     engine, kind = str(properties["EngineName"]).lower(), str(properties["EndpointType"]).lower()
-    if engine not in _ENGINES:
+    if engine not in service_limits.DMS_ENGINES:
         raise _refused(f"Unknown engine name {properties['EngineName']}")
     if kind not in _TYPES:
         raise _refused(f"Endpoint type {properties['EndpointType']} is not valid: it is source or target")
-    if (kind == "source" and engine in _ONLY_TARGETS) or (kind == "target" and engine in _ONLY_SOURCES):
+    if (kind == "source" and engine in service_limits.ONLY_TARGETS) or (
+        kind == "target" and engine in service_limits.ONLY_SOURCES
+    ):
         raise _refused(f"Engine {engine} cannot be used as a {kind} endpoint")
     secret = any(
         isinstance(value, dict) and value.get("SecretsManagerSecretId")

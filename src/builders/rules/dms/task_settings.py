@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from builders.rules._json_text import document_of
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
+from builders.task_settings import ALLOWED, DEFAULTS, NOT_ON_CREATE
 
-_SECTIONS = (
-    *("BeforeImageSettings", "ChangeProcessingDdlHandlingPolicy", "ChangeProcessingTuning", "CharacterSetSettings"),
-    *("ControlTablesSettings", "ErrorBehavior", "FailTaskWhenCleanTaskResourceFailed", "FullLoadSettings", "Logging"),
-    *("LoopbackPreventionSettings", "PostProcessingRules", "ResyncSettings", "StreamBufferSettings", "TTSettings"),
-    *("TargetMetadata", "ValidationSettings"),
-)
-_CHOICES = {
-    ("FullLoadSettings", "TargetTablePrepMode"): ("DO_NOTHING", "DROP_AND_CREATE", "TRUNCATE_BEFORE_LOAD"),
-    ("ValidationSettings", "ValidationMode"): ("ROW_LEVEL", "GROUP_LEVEL"),
-    ("ErrorBehavior", "DataErrorPolicy"): ("IGNORE_RECORD", "LOG_ERROR", "SUSPEND_TABLE", "STOP_TASK"),
-    ("ErrorBehavior", "TableErrorPolicy"): ("SUSPEND_TABLE", "STOP_TASK"),
-}
+_SECTIONS = (*DEFAULTS, "ResyncSettings")
 
 
 class TaskSettings(Rule):
-    """Reports ReplicationTaskSettings that are not JSON, misspell a section, or hold a choice that DMS lacks."""
+    """Reports ReplicationTaskSettings that are not JSON, misspell a section or a setting, hold a choice that DMS lacks,
+    or name the log group and stream, which a described task shows and a new one does not take.
+    """
 
     id = "E9306"
     shortdesc = "Task settings that DMS cannot read"
@@ -61,12 +53,20 @@ def _problems(document: Any) -> Iterator[str]:
         yield f"is not JSON: {document.msg} at line {document.lineno}, column {document.colno}"
     if not isinstance(document, dict):
         return
-    for section in document:
-        meant = difflib.get_close_matches(str(section), _SECTIONS, n=1, cutoff=0.8)
-        if meant and section not in _SECTIONS:
-            yield f"has section {section!r}, which DMS does not know: {meant[0]} is meant"
-    for (section, key), allowed in _CHOICES.items():
-        given = document.get(section)
-        value = given.get(key) if isinstance(given, dict) else None
-        if isinstance(value, str) and value not in (*allowed, "0"):
-            yield f"has {key} {value!r}: DMS takes {', '.join(allowed)}"
+    for section, settings in document.items():
+        if section not in _SECTIONS:
+            yield from _misspelt("section", str(section), _SECTIONS)
+        known = DEFAULTS.get(section, {})
+        for name, value in settings.items() if isinstance(settings, dict) else ():
+            if section == "Logging" and name in NOT_ON_CREATE and value:
+                yield f"sets {section}.{name}, which cannot be set on create: leave it out, DMS chooses it"
+            elif name in ALLOWED and isinstance(value, str) and value not in (*ALLOWED[name], "0"):
+                yield f"has {name} {value!r}: DMS takes {', '.join(ALLOWED[name])}"
+            elif known and name not in known:
+                yield from _misspelt(f"{section} setting", str(name), known)
+
+
+def _misspelt(kind: str, name: str, known: Iterable[str]) -> Iterator[str]:
+    meant = difflib.get_close_matches(name, list(known), n=1, cutoff=0.8)
+    if meant:
+        yield f"has {kind} {name!r}, which DMS does not know: {meant[0]} is meant"

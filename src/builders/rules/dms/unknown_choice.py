@@ -4,32 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from builders import service_limits
+from builders.rules._limits import refused_values
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 
-_CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
-    "AWS::DMS::Endpoint": {
-        "EndpointType": ("source", "target"),
-        "SslMode": ("none", "require", "verify-ca", "verify-full"),
-        "PostgreSqlSettings.PluginName": ("no-preference", "test-decoding", "pglogical"),
-        "PostgreSqlSettings.MapLongVarcharAs": ("wstring", "clob", "nclob"),
-        "PostgreSqlSettings.DatabaseMode": ("default", "babelfish"),
-        "MySqlSettings.TargetDbType": ("specific-database", "multiple-databases"),
-        "MongoDbSettings.NestingLevel": ("none", "one"),
-        "MongoDbSettings.AuthType": ("no", "password"),
-        "RedisSettings.SslSecurityProtocol": ("plaintext", "ssl-encryption"),
-        "S3Settings.DataFormat": ("csv", "parquet"),
-        "S3Settings.CompressionType": ("none", "gzip"),
-        "S3Settings.EncryptionMode": ("sse-s3", "sse-kms"),
-    },
-    "AWS::DMS::ReplicationTask": {"MigrationType": ("full-load", "cdc", "full-load-and-cdc")},
-    "AWS::DMS::ReplicationInstance": {"NetworkType": ("ipv4", "dual")},
-}
-"""Properties that the resource schema takes as any text, and the values that the API takes (in lower case)."""
-
 
 class UnknownDmsChoice(Rule):
-    """Reports a misspelt SslMode, PluginName, EndpointType or other choice of DMS that the schema lets through."""
+    """Reports a misspelt EngineName, SslMode, PluginName, EndpointType or other choice of DMS that the schema lets
+    through, a number out of its range, and an engine that DMS has on the other side alone.
+    """
 
     id = "E9304"
     shortdesc = "A value that DMS does not know"
@@ -49,11 +33,20 @@ class UnknownDmsChoice(Rule):
     """
 
     def _findings(self, template: Template) -> Iterator[Finding]:
-        for kind, choices in _CHOICES.items():
-            for resource in template.resources(kind):
-                for name, allowed in choices.items():
-                    for value in template.constants(resource, name):
-                        text = value.value
-                        if isinstance(text, str) and text.lower() not in allowed and template.possible(value):
-                            said = f"{resource.name} has {name} {text!r}{value.source}"
-                            yield Finding(value, f"{said}: DMS takes {', '.join(allowed)}")
+        for kind in service_limits.TYPES:
+            if kind.startswith("AWS::DMS::"):
+                yield from refused_values(template, kind, "DMS")
+        yield from _wrong_side(template)
+
+
+_SIDES = {"source": service_limits.ONLY_TARGETS, "target": service_limits.ONLY_SOURCES}
+
+
+def _wrong_side(template: Template) -> Iterator[Finding]:
+    for endpoint in template.resources("AWS::DMS::Endpoint"):
+        sides = {str(value.value).lower() for value in template.constants(endpoint, "EndpointType")}
+        side = sides.pop() if len(sides) == 1 else ""
+        for engine in template.constants(endpoint, "EngineName"):
+            if str(engine.value).lower() in _SIDES.get(side, ()) and template.possible(engine):
+                other = "target" if side == "source" else "source"
+                yield Finding(engine, f"{endpoint.name} is a {side} of engine {engine.value}, a {other} only in DMS")
