@@ -150,7 +150,7 @@ def fleet(cloud: Cloud, number: Callable[[], str]) -> Fleet:
     """An administrator with his role and no set; results are seen at once."""
     fleet = Fleet(cloud, number())
     fleet.administrate()
-    fleet.drive(ResultsLagSeconds=0)
+    fleet.drive(ResultsLagSeconds=0, OperationsLagSeconds=0)
     return fleet
 
 
@@ -187,7 +187,7 @@ def managed(organization: Organization) -> Fleet:
     """The management account, with trusted access and a service-managed set without automatic deployment."""
     fleet = Fleet(organization.cloud, organization.management)
     fleet.api.activate_organizations_access()
-    fleet.drive(ResultsLagSeconds=0)
+    fleet.drive(ResultsLagSeconds=0, OperationsLagSeconds=0)
     fleet.make(PermissionModel="SERVICE_MANAGED", AutoDeployment={"Enabled": False})
     return fleet
 

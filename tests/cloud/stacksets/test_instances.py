@@ -53,6 +53,23 @@ def test_a_new_operation_tries_a_failed_instance_again(fleet: Fleet, member: str
     assert fleet.states() == {(member, "us-east-1"): ("CURRENT", "SUCCEEDED")}
 
 
+def test_a_creation_leaves_instances_that_are_current_alone(deployed: Fleet, members: list[str]) -> None:
+    (before,) = deployed.stacks(members[0])
+    override = [{"ParameterKey": "QueueName", "ParameterValue": "other"}]
+    operation = deployed.deploy(members[:2], ParameterOverrides=override)
+    assert (deployed.overrides(members[0]), deployed.overrides(members[1])) == ({}, {"QueueName": "other"})
+    assert deployed.stacks(members[0]) == [before]
+    results = deployed.call("list_stack_set_operation_results", OperationId=operation["OperationId"])["Summaries"]
+    assert [each["Account"] for each in results] == [members[1]]
+
+
+def test_a_deletion_of_what_is_gone_finds_no_instance(deployed: Fleet, members: list[str]) -> None:
+    request = {"Regions": ["us-east-1"], "RetainStacks": False}
+    assert deployed.run("delete_stack_instances", Accounts=members[:2], **request)["Status"] == "SUCCEEDED"
+    with pytest.raises(ClientError, match="StackInstanceNotFoundException"):
+        deployed.call("delete_stack_instances", Accounts=members[:2], **request)
+
+
 def test_an_update_of_the_set_makes_what_a_failed_creation_left_out(fleet: Fleet, member: str) -> None:
     fleet.make({"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"Nonsense": 1}}}})
     fleet.deploy([member])

@@ -87,14 +87,14 @@ def test_instances_are_filtered_by_account_region_status_and_operation(wide: Fle
     }
     assert {region for _, region in wide.instances(StackInstanceRegion="eu-west-1")} == {"eu-west-1"}
     wide.shut_out(members[0])
-    last = wide.deploy(members[:1])["OperationId"]
+    last = wide.run("update_stack_instances", Accounts=members[:1], Regions=["us-east-1"])["OperationId"]
     failed = [{"Name": "DETAILED_STATUS", "Values": "FAILED"}, {"Name": "LAST_OPERATION_ID", "Values": last}]
     assert list(wide.instances(Filters=failed)) == [(members[0], "us-east-1")]
 
 
 def test_results_are_filtered_by_status(wide: Fleet, members: list[str]) -> None:
     wide.shut_out(members[1])
-    operation = wide.deploy(members)["OperationId"]
+    operation = wide.run("update_stack_instances", Accounts=members, Regions=["us-east-1"])["OperationId"]
     status = {"Name": "OPERATION_RESULT_STATUS", "Values": "CANCELLED"}
     found = wide.call("list_stack_set_operation_results", OperationId=operation, Filters=[status])["Summaries"]
     assert [each["Account"] for each in found] == members[2:]

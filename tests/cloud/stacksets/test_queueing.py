@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from ..conftest import until
 from .conftest import Fleet, queue
 
 
@@ -68,6 +70,53 @@ def test_the_same_request_is_stale_once_the_set_has_moved_on(busy: Fleet, member
         busy.call("create_stack_instances", **request)
 
 
+def test_a_fresh_request_is_stale_now_and_then_and_is_taken_the_next_time(fleet: Fleet, member: str) -> None:
+    fleet.make()
+    fleet.drive(StaleRequests={"Share": 0.5, "Seed": 1})
+    request = {"Accounts": [member], "Regions": ["us-east-1"], "OperationId": "fresh"}
+    with pytest.raises(ClientError, match="StaleRequestException"):
+        fleet.call("create_stack_instances", **request)
+    with pytest.raises(ClientError, match="OperationNotFoundException"):
+        fleet.operation("fresh")
+    until(lambda: submitted(fleet, request))
+    assert fleet.over("fresh")["Status"] == "SUCCEEDED"
+
+
+def submitted(fleet: Fleet, request: dict[str, Any]) -> bool:
+    try:
+        fleet.call("create_stack_instances", **request)
+    except ClientError:
+        return False
+    return True
+
+
+def test_a_list_may_miss_an_operation_that_is_there(busy: Fleet) -> None:
+    busy.drive(OperationsLagSeconds=0.2)
+    assert busy.operation("running")["Status"] == "RUNNING"
+    assert busy.call("list_stack_set_operations")["Summaries"] == []
+    busy.over("running")
+    (listed,) = busy.call("list_stack_set_operations")["Summaries"]
+    assert (listed["Status"], "EndTimestamp" in listed) == ("RUNNING", False)
+    time.sleep(0.2)
+    (listed,) = busy.call("list_stack_set_operations")["Summaries"]
+    assert (listed["Status"], "EndTimestamp" in listed) == ("SUCCEEDED", True)
+
+
+def test_instances_under_way_in_a_region_are_limited_over_all_sets(busy: Fleet, members: list[str]) -> None:
+    busy.default["StackSetName"] = "orders"
+    busy.make()
+    busy.drive(InstancesUnderWay=2)
+    request = {"Accounts": members[1:3], "Regions": ["us-east-1", "eu-west-1"]}
+    with pytest.raises(ClientError, match=r"LimitExceeded.*StackSet operations cannot involve more than 2"):
+        busy.call("create_stack_instances", **request)
+    assert busy.states() == {}
+    busy.default["StackSetName"] = "payments"
+    busy.over("running")
+    busy.default["StackSetName"] = "orders"
+    busy.drive(StackSeconds=0)
+    assert busy.run("create_stack_instances", **request)["OperationId"]
+
+
 def test_operations_are_listed_newest_first(deployed: Fleet) -> None:
     deployed.run("update_stack_set", TemplateBody=json.dumps(queue("orders")))
     actions = [each["Action"] for each in deployed.call("list_stack_set_operations")["Summaries"]]
@@ -89,12 +138,15 @@ def create(fleet: Fleet, account: str, name: str) -> str:
 
 def test_managed_execution_runs_what_does_not_conflict_together(queueing: Fleet, members: list[str]) -> None:
     names = [create(queueing, members[0], "one"), create(queueing, members[1], "two")]
-    assert [queueing.operation(name)["Status"] for name in names] == ["RUNNING", "RUNNING"]
+    assert [queueing.operation(name)["Status"] for name in names] == ["RUNNING", "QUEUED"]
+    until(lambda: [queueing.operation(name)["Status"] for name in names] == ["RUNNING", "RUNNING"])
     assert [queueing.over(name)["Status"] for name in names] == ["SUCCEEDED", "SUCCEEDED"]
 
 
 def test_managed_execution_queues_what_conflicts(queueing: Fleet, member: str) -> None:
-    names = [create(queueing, member, "one"), create(queueing, member, "two")]
+    names = [create(queueing, member, "one"), "two"]
+    queueing.call("update_stack_instances", Accounts=[member], Regions=["us-east-1"], OperationId="two")
+    time.sleep(0.1)
     assert [queueing.operation(name)["Status"] for name in names] == ["RUNNING", "QUEUED"]
     ended = [queueing.over(name) for name in names]
     assert [each["Status"] for each in ended] == ["SUCCEEDED", "SUCCEEDED"]

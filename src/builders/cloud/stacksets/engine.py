@@ -98,8 +98,7 @@ async def run(stack_set: StackSet, operation: Operation) -> None:
         for region in regions:
             borne = await _region(stack_set, operation, region, attempt=borne) and borne
     stopped = operation.status == "STOPPING"
-    operation.status = "STOPPED" if stopped else "SUCCEEDED" if borne else "FAILED"
-    operation.ended = now()
+    operation.become("STOPPED" if stopped else "SUCCEEDED" if borne else "FAILED")
     state.touched.set()
 
 

@@ -15,7 +15,8 @@ from builders.cloud.stacksets.targets import Account
 def create(request: Request) -> Answer:
     """Make instances, and try again those that are there and OUTDATED.
 
-    An instance that is there and CURRENT is deployed again like in an update, which changes it only by new overrides.
+    An instance that is there and CURRENT is left out, whatever overrides are given (API reference, OperationId;
+    getmoto/moto #10171 on AWS itself).
     """
     stack_set = callers.find(request)
     again = queue.repeated(stack_set, request, "CREATE")
@@ -42,7 +43,7 @@ def _begin_creation(stack_set: StackSet, operation: Operation) -> list[Instance]
     working = []
     for key, unit in (operation.targets or {}).items():
         instance = stack_set.instances.setdefault(key, Instance(*key))
-        if instance.status == "INOPERABLE":
+        if instance.status in ("INOPERABLE", "CURRENT"):
             continue
         instance.unit = unit or instance.unit
         instance.overrides = templates.changed_overrides(instance.overrides, given)
@@ -77,13 +78,24 @@ def _begin_update(stack_set: StackSet, operation: Operation) -> list[Instance]:
 
 
 def delete(request: Request) -> Answer:
-    """Take instances out of the set, with their stacks or, with RetainStacks, without. What is not there is gone."""
+    """Take instances out of the set, with their stacks or, with RetainStacks, without.
+
+    What is not there is gone; where accounts are named and have none, it is an error, which the API reference does not
+    list (Terraform's resource aws_cloudformation_stack_set_instance takes it for done).
+    """
     stack_set = callers.find(request)
     again = queue.repeated(stack_set, request, "DELETE")
     if again:
         return again
     keys = _named_keys(stack_set, request)
+    queue.require_turn(stack_set)
+    if _names_accounts(request) and keys and not targets.present(stack_set, keys):
+        raise no_instance(*next(iter(keys)))
     return submit_deletion(stack_set, request, keys)
+
+
+def _names_accounts(request: Request) -> bool:
+    return bool(request.get("Accounts") or (request.get("DeploymentTargets") or {}).get("Accounts"))
 
 
 def submit_deletion(stack_set: StackSet, request: Request, keys: dict[Key, Account], automatic: bool = False) -> Answer:

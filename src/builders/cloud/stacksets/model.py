@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -111,7 +112,8 @@ class Operation:
     """The stacks that it imports, by the instances that they become."""
     retain: bool = False
     deployment_targets: Json = None
-    status: str = "QUEUED"
+    changes: list[tuple[float, str]] = field(default_factory=lambda: [(time.time(), "QUEUED")])
+    """When (seconds since the epoch) and which status; the last is true, and the list of operations lags behind."""
     created: datetime = field(default_factory=now)
     ended: datetime | None = None
     instances: list[Instance] = field(default_factory=list)
@@ -120,14 +122,36 @@ class Operation:
     """The findings of a drift detection, for each instance that it could look at."""
 
     @property
+    def status(self) -> str:
+        """The status that is true now."""
+        return self.changes[-1][1]
+
+    def become(self, status: str) -> None:
+        """Take a status; one that is final ends the operation."""
+        self.changes.append((time.time(), status))
+        if not self.active:
+            self.ended = now()
+
+    def seen(self, lag: float) -> str | None:
+        """Return the status as it was `lag` seconds ago; None where there was no operation yet."""
+        past = [status for moment, status in self.changes if moment <= time.time() - lag]
+        return past[-1] if past else None
+
+    @property
     def active(self) -> bool:
         """True until it is over."""
         return self.status in ACTIVE
 
+    def failed(self, lag: float = 0.0) -> int:
+        """Return the number of failed instances, as it was `lag` seconds ago."""
+        return sum((result.seen(lag) or ("",))[0] == "FAILED" for result in self.results.values())
+
     @property
-    def failed(self) -> int:
-        """The number of failed instances."""
-        return sum(result.status == "FAILED" for result in self.results.values())
+    def under_way(self) -> Iterable[Key] | None:
+        """The instances that it has still to work on; None where it waits and names none: all of its set."""
+        if self.results:
+            return [key for key, result in self.results.items() if not result.over]
+        return self.targets
 
 
 @dataclass
@@ -183,11 +207,15 @@ TARGET = "StackferryStackSets"
 
     POST /  X-Amz-Target: StackferryStackSets.Drive
     {"Administrator": "111111111111", "StackSeconds": 0.3, "ResultsLagSeconds": 2.0, "StackSets": 3, "Instances": 9,
+     "InstancesUnderWay": 500, "OperationsLagSeconds": 2.0, "StaleRequests": {"Share": 0.2, "Seed": 7},
      "Accounts": {"222222222222": {"StackSeconds": 5.0}, "333333333333": {"Failure": "Rate exceeded"}}}
 
 Administrator is the account that owns the sets; each other key may be left out and stays as it is. StackSeconds is how
 long each instance of an operation is RUNNING before its stack is touched. ResultsLagSeconds is how far
-ListStackSetOperationResults is behind. StackSets and Instances are the quotas of sets and of instances in a set.
+ListStackSetOperationResults is behind, OperationsLagSeconds how far ListStackSetOperations is. StackSets, Instances and
+InstancesUnderWay are the quotas of sets, of instances in a set, and of instances in a region on which operations of all
+sets work at a time. StaleRequests refuses that share of the requests with a new OperationId as stale: the same ones for
+the same seed.
 Accounts names those that are slower than the others, or in which every operation fails, with the reason; it replaces
 the accounts of an earlier request.
 """
@@ -202,13 +230,24 @@ class Settings:
 
     stack_seconds: float = 0.0
     results_lag_seconds: float = 0.3
+    operations_lag_seconds: float = 0.3
     stack_sets: int = 1000
     instances: int = 100_000
+    under_way: int = 10_000
+    stale_share: float = 0.0
+    stale_seed: int = 0
+    requests: int = 0
+    """The number of requests with a new OperationId since StaleRequests was set."""
     accounts: dict[str, dict[str, Json]] = field(default_factory=dict)
 
     def seconds(self, account: str) -> float:
         """Return how long an instance in the account is RUNNING before its stack is touched."""
         return float(self.accounts.get(account, {}).get("StackSeconds", self.stack_seconds))
+
+    def next_is_stale(self) -> bool:
+        """Decide on the next request with a new OperationId, as the seed wants it."""
+        self.requests += 1
+        return random.Random(f"{self.stale_seed} {self.requests}").random() < self.stale_share  # noqa: S311
 
     def failure(self, account: str) -> str:
         """Return why every operation fails in the account; empty when it does not."""
@@ -235,6 +274,11 @@ async def _handle(_method: str, _path: str, _headers: Mapping[str, str], body: b
         decided = settings(str(request.pop("Administrator")))
         decided.stack_seconds = float(request.pop("StackSeconds", decided.stack_seconds))
         decided.results_lag_seconds = float(request.pop("ResultsLagSeconds", decided.results_lag_seconds))
+        decided.operations_lag_seconds = float(request.pop("OperationsLagSeconds", decided.operations_lag_seconds))
+        decided.under_way = int(request.pop("InstancesUnderWay", decided.under_way))
+        if "StaleRequests" in request:
+            stale = request.pop("StaleRequests")
+            decided.stale_share, decided.stale_seed, decided.requests = float(stale["Share"]), int(stale["Seed"]), 0
         decided.stack_sets = int(request.pop("StackSets", decided.stack_sets))
         decided.instances = int(request.pop("Instances", decided.instances))
         decided.accounts = dict(request.pop("Accounts", decided.accounts))

@@ -34,11 +34,14 @@ def stop(request: Request) -> Answer:
 
 
 def list_operations(request: Request) -> Answer:
-    """List the operations of a set, the newest first."""
+    """List the operations of a set, the newest first, as they were a little while ago: a new one may be missing."""
     stack_set = callers.find(request, deleted=True)
-    numbered = [(-number, each) for number, each in enumerate(stack_set.operations.values())]
+    lag = settings(stack_set.account).operations_lag_seconds
+    numbered = [(-number, each) for number, each in enumerate(stack_set.operations.values()) if each.seen(lag)]
     which = f"ListStackSetOperations {stack_set.id}"
-    return views.page(request, which, numbered, lambda each: each[0], lambda each: views.operation_summary(each[1]))
+    return views.page(
+        request, which, numbered, lambda each: each[0], lambda each: views.operation_summary(each[1], lag)
+    )
 
 
 class _Seen(NamedTuple):

@@ -8,17 +8,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from builders.cloud.cloudformation.wire import Answer, Request, impossible, in_progress, operation_id_taken, stale
+from builders.cloud.cloudformation.wire import (
+    Answer,
+    Request,
+    impossible,
+    in_progress,
+    limit,
+    operation_id_taken,
+    stale,
+)
 from builders.cloud.stacksets import callers, engine
-from builders.cloud.stacksets.model import Instance, Key, Operation, Result, StackSet, now
+from builders.cloud.stacksets.model import Instance, Key, Operation, Result, StackSet, settings
 
 logger = logging.getLogger("stacksets")
 
 RESULTS = 50_000
 """The number of results of past operations that are kept for each set, beside those of the last one."""
+
+QUEUED_SECONDS = 0.05
+"""The time that an operation is QUEUED at least while others run or wait, even where it conflicts with none.
+
+API reference, ManagedExecution: all incoming operations are queued then; those without a conflict run concurrently.
+"""
 
 _tasks: set[asyncio.Task[None]] = set()
 """asyncio itself holds tasks weakly."""
@@ -56,6 +71,12 @@ def require_idle(stack_set: StackSet) -> None:
         raise in_progress(stack_set.arn)
 
 
+def require_turn(stack_set: StackSet) -> None:
+    """Refuse while an operation of the set is not over, unless the set queues what comes."""
+    if not stack_set.managed_execution:
+        require_idle(stack_set)
+
+
 def submit(
     stack_set: StackSet,
     request: Request,
@@ -72,10 +93,15 @@ def submit(
     """
     asked = request.get("OperationPreferences") or {}
     engine.check(asked)
-    if not (stack_set.managed_execution or automatic):
-        require_idle(stack_set)
+    if not automatic:
+        require_turn(stack_set)
+    operation_id = request.get("OperationId") or str(uuid.uuid4())
+    if not automatic:
+        _require_room(stack_set, targets)
+        if settings(stack_set.account).next_is_stale():
+            raise stale(operation_id)
     operation = Operation(
-        id=request.get("OperationId") or str(uuid.uuid4()),
+        id=operation_id,
         action=action,
         request=request,
         preferences=asked,
@@ -85,18 +111,39 @@ def submit(
         deployment_targets=request.get("DeploymentTargets"),
         **more,
     )
+    behind = stack_set.active_operations
     stack_set.operations[operation.id] = operation
-    _start_what_may(stack_set)
+    if behind:
+        asyncio.get_running_loop().call_later(QUEUED_SECONDS, _start_what_may, stack_set)
+    else:
+        _start_what_may(stack_set)
     return {"OperationId": operation.id}
+
+
+def _require_room(stack_set: StackSet, targets: dict[Key, str] | None) -> None:
+    """Refuse an operation that would make the instances under way in a region too many, over all sets of the account.
+
+    Sources: user guide, "Understand CloudFormation quotas" (concurrent stack instance operations, per Region per
+    administrator account); the sentence begins as jenkinsci/pipeline-aws-plugin #220 recognizes it.
+    """
+    most = settings(stack_set.account).under_way
+    busy: Counter[str] = Counter()
+    for other in callers.owned(stack_set.account):
+        for operation in other.active_operations:
+            named = operation.under_way
+            busy.update(region for _, region in (other.instances if named is None else named))
+    asked = Counter(region for _, region in (stack_set.instances if targets is None else targets))
+    if any(busy[region] + number > most for region, number in asked.items()):
+        raise limit(f"StackSet operations cannot involve more than {most} stack instances in a Region at one time")
 
 
 def stop(stack_set: StackSet, operation: Operation) -> None:
     """Cancel what has not begun; what runs is waited for."""
     if operation.status == "QUEUED":
-        operation.status, operation.ended = "STOPPED", now()
+        operation.become("STOPPED")
         _start_what_may(stack_set)
     elif operation.active:
-        operation.status = "STOPPING"
+        operation.become("STOPPING")
     else:
         raise impossible(f"Operation {operation.id} is {operation.status} and cannot be stopped")
 
@@ -115,7 +162,7 @@ def _conflict(one: Operation, other: Operation) -> bool:
 
 
 def _start(stack_set: StackSet, operation: Operation) -> None:
-    operation.status = "RUNNING"
+    operation.become("RUNNING")
     operation.instances = _beginnings[operation.begin](stack_set, operation)
     for instance in operation.instances:
         result = Result(instance.account, instance.region, instance.unit)
@@ -135,7 +182,7 @@ async def _run(stack_set: StackSet, operation: Operation) -> None:
         await engine.run(stack_set, operation)
     except Exception:
         logger.exception("operation %s of %s failed", operation.id, stack_set.name)
-        operation.status, operation.ended = "FAILED", now()
+        operation.become("FAILED")
     _forget(stack_set)
     _start_what_may(stack_set)
 
@@ -157,3 +204,4 @@ def take_up() -> None:
             operation.instances = [stack_set.instances.get(each.key, each) for each in operation.instances]
             if operation.status in ("RUNNING", "STOPPING"):
                 _go_on(stack_set, operation)
+        _start_what_may(stack_set)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from builders import naming
 from builders.cloud.cloudformation.wire import Answer, Request, invalid
 from builders.cloud.stacksets import templates
-from builders.cloud.stacksets.model import Instance, Operation, Result, StackSet
+from builders.cloud.stacksets.model import ACTIVE, Instance, Operation, Result, StackSet
 from builders.resource_types import Json
 
 
@@ -87,15 +87,19 @@ def instance(owner: StackSet, each: Instance) -> Answer:
     return {**instance_summary(owner, each), "ParameterOverrides": overrides}
 
 
-def operation_summary(each: Operation) -> Answer:
-    """ListStackSetOperations."""
+def operation_summary(each: Operation, lag: float = 0.0) -> Answer:
+    """ListStackSetOperations, which shows an operation as it was a little while ago.
+
+    StatusDetails has all that botocore's model gives it: there are no stages yet.
+    """
+    status = each.seen(lag)
     return {
         "OperationId": each.id,
         "Action": each.action,
-        "Status": each.status,
+        "Status": status,
         "CreationTimestamp": each.created,
-        "EndTimestamp": each.ended,
-        "StatusDetails": {"FailedStackInstancesCount": each.failed},
+        "EndTimestamp": None if status in ACTIVE else each.ended,
+        "StatusDetails": {"FailedStackInstancesCount": each.failed(lag)},
         "OperationPreferences": {"RegionOrder": [], **each.preferences},
     }
 
@@ -156,9 +160,9 @@ def drift_details(each: Operation) -> dict[str, Any]:
         "DriftedStackInstancesCount": drifted,
         "InSyncStackInstancesCount": len(each.drift) - drifted,
         "InProgressStackInstancesCount": sum(one.status in ("PENDING", "RUNNING") for one in each.results.values()),
-        "FailedStackInstancesCount": each.failed,
+        "FailedStackInstancesCount": each.failed(),
     }
-    finished = "PARTIAL_SUCCESS" if each.failed else "COMPLETED"
+    finished = "PARTIAL_SUCCESS" if each.failed() else "COMPLETED"
     return {
         "DriftStatus": "DRIFTED" if drifted else "IN_SYNC" if each.drift else "NOT_CHECKED",
         "DriftDetectionStatus": _DETECTION.get(each.status, finished),
