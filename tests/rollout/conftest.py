@@ -69,7 +69,8 @@ class Administrator:
         self.number = number
         self.fleet = Fleet(cloud, number, StackSetName="stackferry-network-dev")
         self.fleet.administrate()
-        self.fleet.drive(ResultsLagSeconds=0)
+        self.fleet.lag = 0.3  # a new operation may be missing in the list of them, as on AWS
+        self.fleet.drive(ResultsLagSeconds=0, OperationsLagSeconds=self.fleet.lag)
 
     def access(self, region: str = REGION, **more: Any) -> Access:
         return Access(region, endpoint_url=self.cloud.endpoint_url, keys=(self.number, "embedded-cloud"), **more)

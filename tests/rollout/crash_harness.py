@@ -181,10 +181,9 @@ def _made(before: dict[str, list[str]], now: dict[str, list[str]]) -> dict[str, 
 
 
 def _ids(small: SmallPhase) -> set[str]:
-    api = small.administrator.api("cloudformation")
     found: set[str] = set()
     for layer in small.operations():
-        listed = api.list_stack_set_operations(StackSetName=naming.stack_set(layer, "dev"))["Summaries"]
+        listed = small.administrator.fleet.operations(naming.stack_set(layer, "dev"))
         found |= {each["OperationId"] for each in listed}
     return found
 

@@ -150,7 +150,7 @@ class SmallPhase:
         found = {}
         for layer in LAYERS:
             try:
-                listed = api.list_stack_set_operations(StackSetName=naming.stack_set(layer, SUFFIX))["Summaries"]
+                listed = self.administrator.fleet.operations(naming.stack_set(layer, SUFFIX))
             except api.exceptions.StackSetNotFoundException:
                 continue
             found[layer] = [each["Action"] for each in reversed(listed)]

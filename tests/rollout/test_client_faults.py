@@ -91,7 +91,7 @@ def test_an_operation_whose_answer_was_lost_is_submitted_once(
     faulty.cloud.set_faults({"kind": "lost", "operation": action.value, "count": 1})
     operation = rollout.run(rollout.step(action, [member]), operation_id="mine")
     assert (operation.status, operation.failed, struck(faulty)) == ("SUCCEEDED", 0, [1])
-    ids = [each["OperationId"] for each in faulty.fleet.call("list_stack_set_operations")["Summaries"]]
+    ids = [each["OperationId"] for each in faulty.fleet.operations()]
     assert ids.count("mine") == 1
 
 

@@ -146,7 +146,7 @@ def test_the_same_request_twice_is_one_operation(
     step = rolled_out.step(Action.UPDATE, members)
     rolled_out.submit(step, "mine")
     rolled_out.submit(step, "mine")
-    operations = administrator.fleet.call("list_stack_set_operations")["Summaries"]
+    operations = administrator.fleet.operations()
     assert [each["OperationId"] for each in operations] == ["mine", "operation-2"]
 
 
@@ -154,7 +154,7 @@ def test_while_another_operation_runs_a_set_without_managed_execution_refuses(
     administrator: Administrator, rollout: Rollout, member: str
 ) -> None:
     administrator.fleet.make()
-    administrator.fleet.drive(StackSeconds=5)
+    administrator.fleet.drive(StackSeconds=5, OperationsLagSeconds=0)
     rollout.submit(rollout.step(Action.CREATE, [member]), "first")
     with pytest.raises(OperationInProgress):
         rollout.submit(rollout.step(Action.UPDATE_SET, [member]), "second")
@@ -164,7 +164,7 @@ def test_while_another_operation_runs_a_set_without_managed_execution_refuses(
 def test_operations_that_are_not_over_are_read_oldest_first(
     rolled_out: Rollout, members: list[str], administrator: Administrator
 ) -> None:
-    administrator.fleet.drive(StackSeconds=5)
+    administrator.fleet.drive(StackSeconds=5, OperationsLagSeconds=0)
     for name in ("first", "second"):
         rolled_out.submit(rolled_out.step(Action.UPDATE, members[:1]), name)
     found = rolled_out.client.sets.read("network", rolled_out.spec.name)

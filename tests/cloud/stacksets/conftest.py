@@ -57,6 +57,8 @@ class Fleet:
         self.api = self.administrator.client("cloudformation")
         self.default = {"StackSetName": "payments", **default}
         """What every call of the API is given."""
+        self.lag = 0.0
+        """How far the list of operations is behind, in seconds."""
 
     def call(self, operation: str, **request: Any) -> Any:
         return getattr(self.api, operation)(**self.default, **request)
@@ -118,6 +120,15 @@ class Fleet:
         headers = {"X-Amz-Target": "StackferryStackSets.Drive", "Content-Type": "application/x-amz-json-1.1"}
         urllib.request.urlopen(urllib.request.Request(self.cloud.endpoint_url, body, headers)).close()
 
+    def operations(self, name: str = "") -> list[dict[str, Any]]:
+        """The operations of a set, the newest first, as they are now, however far the list of them is behind."""
+        self.drive(OperationsLagSeconds=0)
+        try:
+            answer = self.api.list_stack_set_operations(StackSetName=name or self.default["StackSetName"])
+        finally:
+            self.drive(OperationsLagSeconds=self.lag)
+        return list(answer["Summaries"])
+
     def administrate(self) -> None:
         """Make the role by which StackSets act."""
         iam = self.administrator.client("iam")
@@ -150,7 +161,7 @@ def fleet(cloud: Cloud, number: Callable[[], str]) -> Fleet:
     """An administrator with his role and no set; results are seen at once."""
     fleet = Fleet(cloud, number())
     fleet.administrate()
-    fleet.drive(ResultsLagSeconds=0, OperationsLagSeconds=0)
+    fleet.drive(ResultsLagSeconds=0)
     return fleet
 
 
@@ -187,7 +198,7 @@ def managed(organization: Organization) -> Fleet:
     """The management account, with trusted access and a service-managed set without automatic deployment."""
     fleet = Fleet(organization.cloud, organization.management)
     fleet.api.activate_organizations_access()
-    fleet.drive(ResultsLagSeconds=0, OperationsLagSeconds=0)
+    fleet.drive(ResultsLagSeconds=0)
     fleet.make(PermissionModel="SERVICE_MANAGED", AutoDeployment={"Enabled": False})
     return fleet
 

@@ -72,7 +72,7 @@ def test_the_same_request_is_stale_once_the_set_has_moved_on(busy: Fleet, member
 
 def test_a_fresh_request_is_stale_now_and_then_and_is_taken_the_next_time(fleet: Fleet, member: str) -> None:
     fleet.make()
-    fleet.drive(StaleRequests={"Share": 0.5, "Seed": 1})
+    fleet.drive(StaleRequests={"Share": 0.5, "Seed": 3})
     request = {"Accounts": [member], "Regions": ["us-east-1"], "OperationId": "fresh"}
     with pytest.raises(ClientError, match="StaleRequestException"):
         fleet.call("create_stack_instances", **request)

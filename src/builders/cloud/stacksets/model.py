@@ -230,7 +230,7 @@ class Settings:
 
     stack_seconds: float = 0.0
     results_lag_seconds: float = 0.3
-    operations_lag_seconds: float = 0.3
+    operations_lag_seconds: float = 0.0
     stack_sets: int = 1000
     instances: int = 100_000
     under_way: int = 10_000
