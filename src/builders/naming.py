@@ -94,6 +94,8 @@ TEMPLATE_LIMIT_BYTES = 51_200
 """The largest template that goes with a request, without a bucket; this and what follows: CloudFormation user guide,
 "Understand CloudFormation quotas"."""
 
+UNITS_LIMIT = 50
+"""Organizational units in one call of StackSets."""
 PARAMETER_LIMIT_BYTES = 4_096
 SECTION_LIMITS: Mapping[str, int] = MappingProxyType(
     {"Resources": 500, "Parameters": 200, "Outputs": 200, "Mappings": 200}

@@ -24,7 +24,8 @@ class Operator(RolloutCommand):
         super().__init__(prepared, ROOT / "templates")
         self.made: dict[str, set[tuple[Identity, str]]] = defaultdict(set)
         rollout = prepared.rollout
-        self.names = Names(rollout.tooling.account, rollout.home, SUFFIX, rollout.deploy_role)
+        tooling = rollout.tooling.account
+        self.names = Names(tooling, rollout.home, SUFFIX, rollout.deploy_role, sets=tooling)
         self._iam = prepared.accounts.api("iam", rollout.tooling.account)
         self._iam.create_user(UserName="operator")
         key = self._iam.create_access_key(UserName="operator")["AccessKey"]

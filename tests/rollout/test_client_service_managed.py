@@ -10,6 +10,7 @@ from cloud.stacksets.conftest import SERVICE, Fleet
 from cloud.stacksets.organization import Organization
 
 from builders.cloud.process import Cloud
+from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
@@ -70,6 +71,38 @@ def test_an_update_of_the_set_reaches_only_the_accounts_that_its_step_names(
     found = client.sets.instances(rollout.spec.name)
     touched = [target.account for target, each in found.items() if each.last_operation_id == operation.id]
     assert touched == members[:1]
+
+
+def test_an_account_that_moved_is_updated_and_deleted_by_the_unit_that_made_its_instance(
+    client: Client, permissions: Permissions, members: list[str], organization: Organization, unit: str
+) -> None:
+    rollout = Rollout(client, spec())
+    rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
+    rollout.run(rollout.step(Action.CREATE, members), permissions=permissions)
+    other = organization.unit("elsewhere")
+    organization.api.move_account(AccountId=members[0], SourceParentId=unit, DestinationParentId=other)
+    renamed = dataclasses.replace(permissions, units=(other,))
+    for action in (Action.UPDATE, Action.UPDATE_SET):
+        operation = rollout.run(rollout.step(action, members), permissions=renamed)
+        found = client.sets.instances(rollout.spec.name)
+        assert {each.last_operation_id for each in found.values()} == {operation.id}
+    rollout.run(rollout.step(Action.DELETE, members), permissions=renamed)
+    assert client.sets.instances(rollout.spec.name) == {}
+
+
+def test_more_units_than_a_call_takes_are_refused_before_it(
+    client: Client, permissions: Permissions, organization: Organization, number: Callable[[], str]
+) -> None:
+    units = [organization.unit(f"unit-{position}") for position in range(51)]
+    accounts = [organization.admit(number(), each) for each in units]
+    Fleet(organization.cloud, organization.management).drive(Accounts={each: {"Failure": "no"} for each in accounts})
+    rollout = Rollout(client, spec())
+    rollout.submit(rollout.step(Action.CREATE_SET), permissions=permissions)
+    for named in (units[:50], units[50:]):
+        aimed = dataclasses.replace(permissions, units=tuple(named))
+        rollout.run(rollout.step(Action.CREATE, accounts), permissions=aimed)
+    with pytest.raises(RolloutError, match="were made in 51 organizational units, and a call takes 50"):
+        rollout.submit(rollout.step(Action.UPDATE, accounts), permissions=permissions)
 
 
 def test_a_new_set_deploys_nothing_by_itself(

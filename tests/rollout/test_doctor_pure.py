@@ -39,7 +39,7 @@ def test_a_nested_stack_is_found_where_sets_are_service_managed() -> None:
     resources = {"Inner": {"Type": "AWS::CloudFormation::Stack"}}
 
     assert found(service_managed=True, Resources=resources) == [
-        "a service-managed set takes no nested stacks, and Inner is one"
+        "the default execution role of service-managed sets takes no nested stacks, and Inner is one"
     ]
     assert found(Resources=resources) == []
 

@@ -217,6 +217,11 @@ WRONG = {
             "rollout.yaml, line 9, stacksets.permission_model: must be 'SELF_MANAGED' or 'SERVICE_MANAGED'",
         ],
     ),
+    "more units than a call takes": (
+        f"{HEAD}    targets: {{organizational_units: [{', '.join(f'ou-ab12-{unit:08}' for unit in range(51))}]}}\n"
+        "    regions: [us-east-1]\nstacksets: {permission_model: SERVICE_MANAGED}\n",
+        ["rollout.yaml, line 7, phases.dev.targets.organizational_units: has 51; give at most 50"],
+    ),
     "service-managed sets without units": (
         f"{DEV}stacksets: {{permission_model: SERVICE_MANAGED}}\n",
         [

@@ -173,7 +173,7 @@ def test_every_action_exists() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_policy_fits_into_a_managed_one(command: str) -> None:
-    names = Names("888888888888", "ap-southeast-2", "s" * 20, "OrganizationAccountAccessRole", "aws-us-gov")
+    names = Names("888888888888", "ap-southeast-2", "s" * 20, "OrganizationAccountAccessRole", "aws-us-gov", "9" * 12)
     assert len(json.dumps(policy(command, names=names), separators=(",", ":"))) <= POLICY_LIMIT
 
 

@@ -121,7 +121,7 @@ def test_detaching_an_account_changes_nothing_about_the_release(phase: SmallPhas
 def test_an_operation_that_runs_is_shown(phase: SmallPhase) -> None:
     desired = phase.desired()
     phase.run(desired)
-    phase.administrator.fleet.drive(StackSeconds=5)
+    phase.administrator.fleet.drive(StackSeconds=5, OperationsLagSeconds=0)
     phase.client.sets.detect_drift("stackferry-network-dev", "look", desired.preferences)
 
     view, _ = status(phase, desired)

@@ -21,7 +21,9 @@ Whoever runs `rollout-stacksets` has credentials of the tooling account. Three i
 For each command this page lists the permissions of each identity, and the caller's policy, ready to attach.
 
 The policies contain `${{ToolingAccount}}`, its number; `${{HomeRegion}}`, `tooling.region` of rollout.yaml;
-`${{Suffix}}`, the phase's EnvironmentSuffix; `${{DeployRole}}`, `deploy_role` of rollout.yaml. A policy for one suffix
+`${{Suffix}}`, the phase's EnvironmentSuffix; `${{DeployRole}}`, `deploy_role` of rollout.yaml; `${{StackSetsAccount}}`,
+the account that owns the stack sets: the tooling account, or the organization's management account where `call_as` is
+DELEGATED_ADMIN, whose sets are all in that account. A policy for one suffix
 reaches the roles and the stored state of that phase only. For stack sets it has a pattern that matches all phases: the
 suffix is at the end of their names, so write `stackferry-*-<suffix>` instead of `stackferry-*` to limit somebody to one
 phase. In AWS GovCloud write `aws-us-gov` for the partition.
@@ -32,8 +34,8 @@ phase. In AWS GovCloud write `aws-us-gov` for the partition.
   the permissions for the resources of the plain stacks, too: CloudFormation uses the permissions of whoever deploys a
   stack. For the tooling account's own stacks, those permissions are listed under `bootstrap`.
 - The stacks of a phase need none of this: StackSets deploys them through the administration and execution roles.
-- With service-managed permissions, leave `iam:PassRole` out. A delegated administrator needs
-  `organizations:ListDelegatedAdministrators`, which is listed under `doctor`.
+- With service-managed permissions, leave `iam:PassRole` out. Only a delegated administrator needs
+  `organizations:ListDelegatedAdministrators`: without it StackSets find that the account is none, in every command.
 
 Tests run every command on the embedded cloud with IAM evaluated and the caller's policy of this page. They run
 `status`, `outputs`, `plan` and `drift` without each one of their actions, too: the command fails and names the action.
@@ -77,7 +79,13 @@ def _row(grant: Grant) -> str:
 def _short(resource: str) -> str:
     """The resource without the beginning that all ARNs share; the policy has all of it."""
     short = resource.removeprefix("arn:{aws}:")
-    for name, word in (("tooling", "tooling"), ("home", "home"), ("suffix", "suffix"), ("deploy_role", "deploy role")):
+    for name, word in (
+        ("tooling", "tooling"),
+        ("home", "home"),
+        ("sets", "stack sets account"),
+        ("suffix", "suffix"),
+        ("deploy_role", "deploy role"),
+    ):
         short = short.replace(f"{{{name}}}", f"<{word}>")
     return short
 

@@ -33,6 +33,7 @@ class Names:
     suffix: str = "${Suffix}"
     deploy_role: str = "${DeployRole}"
     partition: str = "aws"
+    sets: str = "${StackSetsAccount}"
 
     def fill(self, resource: str) -> str:
         """Put the names into a resource."""
@@ -42,6 +43,7 @@ class Names:
             home=self.home,
             suffix=self.suffix,
             deploy_role=self.deploy_role,
+            sets=self.sets,
         )
 
 
@@ -78,9 +80,9 @@ class Grant:
         return tuple(sorted({*named, *self.implied}))
 
 
-_SETS = ("arn:{aws}:cloudformation:{home}:{tooling}:stackset/stackferry-*:*",)
+_SETS = ("arn:{aws}:cloudformation:{home}:{sets}:stackset/stackferry-*:*",)
 _SET_TARGETS = (
-    "arn:{aws}:cloudformation:*:{tooling}:stackset-target/stackferry-*",
+    "arn:{aws}:cloudformation:*:{sets}:stackset-target/stackferry-*",
     "arn:{aws}:cloudformation:*:*:type/resource/*",
 )
 _INSTANCE_STACKS = ("arn:{aws}:cloudformation:*:*:stack/StackSet-stackferry-*",)
@@ -135,6 +137,14 @@ SHARED = (
         ("organizations:DescribeOrganization",),
         ("*",),
         "leaves the management account out, where the phase names units; the action has no resource level",
+    ),
+    Grant(
+        CALLER,
+        (),
+        ("*",),
+        "lets CallAs=DELEGATED_ADMIN count, where `call_as` says so: StackSets ask with the caller's permissions "
+        "whether the account is registered; the action has no resource level",
+        implied=("organizations:ListDelegatedAdministrators",),
     ),
 )
 """Every command: the outputs of the shared stacks, and the accounts of the phase."""

@@ -60,6 +60,26 @@ def test_a_union_updates_a_unit_and_more_accounts_but_creates_nothing(
     assert {each["LastOperationId"] for each in managed.instances().values()} == {operation}
 
 
+def test_an_instance_is_reached_by_the_unit_that_made_it_and_by_no_other(
+    managed: Fleet, organization: Organization, number: Callable[[], str]
+) -> None:
+    outer, other = organization.unit("phases"), organization.unit("other")
+    inner = organization.unit("dev", outer)
+    account = organization.admit(number(), inner)
+    managed.run("create_stack_instances", **aim([inner]))
+    organization.api.move_account(AccountId=account, SourceParentId=inner, DestinationParentId=other)
+    made = managed.instance(account)["LastOperationId"]
+    for unit in (outer, other):
+        only = aim([unit], AccountFilterType="INTERSECTION", Accounts=[account])
+        managed.run("update_stack_instances", **only)
+        assert managed.instance(account)["LastOperationId"] == made
+    only = aim([inner], AccountFilterType="INTERSECTION", Accounts=[account])
+    updated = managed.run("update_stack_instances", **only)["OperationId"]
+    assert managed.instance(account)["LastOperationId"] == updated
+    managed.run("delete_stack_instances", **only, RetainStacks=False)
+    assert managed.states() == {}
+
+
 @pytest.mark.parametrize(
     ("request_", "sentence"),
     [

@@ -58,17 +58,14 @@ def check_deployment(name: str, operation: str, resource: str) -> None:
     `operation` is create, update or delete. The one action that plainly does it must be allowed; which resources and
     conditions a policy names does not count. Raises ValueError with IAM's sentence.
     """
-    principal = iam_evaluator.caller_arn()
-    account = principal.split(":")[4]
+    principal, account, granted = permissions.caller()
     action = permissions.needed(name, operation)
     # In another account than the caller's a stack set acts, with a role of its own (stacksets/permissions.py).
     if not app.AUTH or principal.endswith(":root") or account != get_account_id() or action is None:
         return
     if permissions.acting.get() is not None:  # a role of the stack, whose permissions count instead
         return
-    user = principal.split("/")[1] if ":assumed-role/" in principal else principal.rsplit("/", 1)[-1]
-    gather = iam.policies_of_user if ":user/" in principal else iam.policies_of_role
-    policies = [[_anywhere(statement) for statement in policy] for policy in gather(user, account)]
+    policies = [[_anywhere(statement) for statement in policy] for policy in granted]
     context = iam_evaluator.EvalContext(principal, "AssumedRole", account, action, "*", "")
     decision = iam_evaluator.evaluate(context, policies).decision
     if decision != "Allow":

@@ -12,10 +12,13 @@ from ministack.core.responses import AccountRegionScopedDict, get_account_id, ge
 from builders.cloud.cloudformation.wire import Request, invalid, no_set
 from builders.cloud.internals import entries
 from builders.cloud.organizations import membership
+from builders.cloud.stacksets import permissions
 from builders.cloud.stacksets.model import StackSet
 
 SERVICE = "member.org.stacksets.cloudformation.amazonaws.com"
 """The name that Organizations knows StackSets by."""
+
+LIST_DELEGATED = "organizations:ListDelegatedAdministrators"
 
 _sets: AccountRegionScopedDict = AccountRegionScopedDict()
 """StackSetId to StackSet, by the account and region that it was made in. Deleted sets stay, by their id."""
@@ -24,12 +27,14 @@ _sets: AccountRegionScopedDict = AccountRegionScopedDict()
 def administrator(request: Request) -> str:
     """Return the account whose sets the request means: the caller's, or the management account's.
 
-    A delegated administrator who forgets CallAs looks into his own account, and does not find the set.
+    A delegated administrator who forgets CallAs looks into his own account, and does not find the set. StackSets ask
+    with the caller's permissions whether he is one, so that without ListDelegatedAdministrators he is none (user guide,
+    "Register a delegated administrator").
     """
     caller = str(get_account_id())
     if request.get("CallAs", "SELF") == "SELF":
         return caller
-    if not membership.delegated(caller, SERVICE):
+    if not (membership.delegated(caller, SERVICE) and permissions.caller_may(LIST_DELEGATED)):
         raise invalid("Account used is not a delegated administrator")
     return str(membership.management_of(caller))
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from ministack import app
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 
@@ -121,6 +122,24 @@ def refusal(stack_set: StackSet, account: str) -> str:
             f"'{administration.name}'."
         )
     return administration.refusal("sts:AssumeRole", execution.arn) or ""
+
+
+def caller() -> tuple[str, str, list[list[Any]]]:
+    """Return the ARN, the account and the policies of whoever sent the request."""
+    principal = iam_evaluator.caller_arn()
+    account = principal.split(":")[4]
+    user = principal.split("/")[1] if ":assumed-role/" in principal else principal.rsplit("/", 1)[-1]
+    gather = iam.policies_of_user if ":user/" in principal else iam.policies_of_role
+    return principal, account, gather(user, account)
+
+
+def caller_may(action: str) -> bool:
+    """Tell whether the caller may do something that has no resource level; everybody may where IAM is not asked."""
+    if not app.AUTH or iam_evaluator.caller_arn().endswith(":root"):
+        return True
+    principal, account, policies = caller()
+    context = iam_evaluator.EvalContext(principal, "AssumedRole", account, action, "*", "")
+    return bool(iam_evaluator.evaluate(context, policies).decision == "Allow")
 
 
 acting: contextvars.ContextVar[Role | None] = contextvars.ContextVar("acting", default=None)

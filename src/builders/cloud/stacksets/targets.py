@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from builders.cloud.cloudformation.wire import Request, invalid, no_instance
 from builders.cloud.organizations import membership
 from builders.cloud.stacksets.model import Instance, Key, StackSet
-
-MOST_UNITS = 50
+from builders.naming import UNITS_LIMIT
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ def named(stack_set: StackSet, request: Request, creating: bool = False) -> list
 
 def check_units(units: list[str]) -> None:
     """Refuse more units than a call may name."""
-    if len(units) > MOST_UNITS:
-        raise invalid(f"{len(units)} organizational units are given; at most {MOST_UNITS} are allowed")
+    if len(units) > UNITS_LIMIT:
+        raise invalid(f"{len(units)} organizational units are given; at most {UNITS_LIMIT} are allowed")
 
 
 def accounts_of(management: str, unit: str) -> list[str]:
@@ -70,13 +69,7 @@ def _filtered(
     if (kind == "NONE") == bool(accounts):
         raise invalid(f"AccountFilterType {kind} {'takes no' if accounts else 'needs'} Accounts")
     management = stack_set.account
-    found: dict[str, Account] = {}
-    for unit in units:
-        for number in accounts_of(management, unit):
-            found.setdefault(number, Account(number, unit))
-        for instance in [] if creating else stack_set.instances.values():
-            if instance.unit == unit:  # its account may have left the unit since
-                found.setdefault(instance.account, Account(instance.account, unit))
+    found = _in_units(stack_set, units) if creating else _made_in_units(stack_set, units)
     if kind == "INTERSECTION":
         found = {number: each for number, each in found.items() if number in accounts}
     if kind == "DIFFERENCE":
@@ -86,6 +79,29 @@ def _filtered(
             found.setdefault(number, Account(number))
     found.pop(management, None)  # never the management account
     return list(found.values())
+
+
+def _in_units(stack_set: StackSet, units: list[str]) -> dict[str, Account]:
+    """Return the accounts that are in units now, each with the first unit that has it."""
+    found: dict[str, Account] = {}
+    for unit in units:
+        for number in accounts_of(stack_set.account, unit):
+            found.setdefault(number, Account(number, unit))
+    return found
+
+
+def _made_in_units(stack_set: StackSet, units: list[str]) -> dict[str, Account]:
+    """Return the accounts whose instances were made in units, wherever they are now.
+
+    An instance belongs to the unit that the request named which made it (API reference, StackInstance,
+    OrganizationalUnitId): a unit above or below that one does not reach it, which is a reading of that.
+    """
+    present = {instance.unit for instance in stack_set.instances.values()}
+    for unit in units:
+        if unit not in present:
+            accounts_of(stack_set.account, unit)
+    made = (each for each in stack_set.instances.values() if each.unit in units)
+    return {each.account: Account(each.account, each.unit) for each in made}
 
 
 def keys(accounts: Iterable[Account], regions: Iterable[str]) -> dict[Key, Account]:

@@ -42,8 +42,10 @@ _SOURCES = ("TemplateBody", "TemplateURL")
 def check(template: Template, service_managed: bool, request: Request, previous: Mapping[str, str]) -> None:
     """Refuse parameters that do not fit, IAM that is not acknowledged, and what service-managed sets cannot deploy.
 
-    Sources: CloudFormation user guide, "Considerations for service-managed permissions";
-    aws-cloudformation/cloudformation-coverage-roadmap #839 for the sentence about transforms.
+    Sources: CloudFormation user guide, "Considerations for service-managed permissions" and "Configure a custom
+    execution role template for StackSets": a role of one's own takes nested stacks and transforms, and botocore's model
+    has no parameter for it yet; aws-cloudformation/cloudformation-coverage-roadmap #839 for the sentence about
+    transforms.
     """
     given = [
         {

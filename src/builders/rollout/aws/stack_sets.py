@@ -6,6 +6,7 @@ Source: CloudFormation API reference, of each operation; StackSetOperationPrefer
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from builders.aws.calls import ApiCalls
 from builders.aws.errors import NotFound, StackSetNotFound
 from builders.errors import RolloutError
+from builders.naming import UNITS_LIMIT
 from builders.rollout.aws import stacks
 from builders.rollout.model import (
     DesiredState,
@@ -69,6 +71,7 @@ class StackSets:
     def __init__(self, calls: ApiCalls, permissions: Permissions) -> None:
         self._session = calls.session()
         # Only sets with service-managed permissions have delegated administrators; others refuse the word.
+        self._units: dict[str, dict[Target, str]] = {}
         self._call_as = {"CallAs": permissions.call_as if permissions.service_managed else "SELF"}
 
     def names(self) -> list[str]:
@@ -103,8 +106,26 @@ class StackSets:
 
     def instances(self, name: str) -> dict[Target, Instance]:
         """All instances of a set, overrides unknown. Raises `StackSetNotFound`."""
-        found = (_instance(each) for each in self._pages("ListStackInstances", StackSetName=name))
-        return {each.target: each for each in found}
+        listed = (_instance(each) for each in self._pages("ListStackInstances", StackSetName=name))
+        found = {each.target: each for each in listed}
+        self._units[name] = {target: each.unit for target, each in found.items() if each.unit}
+        return found
+
+    def _units_of(self, call: Call) -> tuple[str, ...]:
+        """The units in which a call's instances were made: an update or deletion by others does not reach them.
+
+        An account may be in another unit since, and rollout.yaml name others.
+        """
+        if not call.targets <= self._units.get(call.set_name, {}).keys():
+            self.instances(call.set_name)
+        units = self._units.get(call.set_name, {})
+        found = tuple(sorted({units[each] for each in call.targets if each in units}))
+        if len(found) > UNITS_LIMIT:
+            raise RolloutError(
+                f"{call.set_name}: the instances of this {call.action.value} were made in {len(found)} organizational "
+                f"units, and a call takes {UNITS_LIMIT}; divide the accounts into more waves"
+            )
+        return found
 
     def overrides(self, name: str, target: Target) -> dict[str, str]:
         """The parameters that an instance overrides: one call, the only one that has them. Empty where it is gone."""
@@ -136,7 +157,10 @@ class StackSets:
                 # (CloudFormation API reference, UpdateStackSet).
                 request["AutoDeployment"] = {"Enabled": False}
         else:
-            request |= {**_deployment(call, preferences, desired.permissions), "OperationId": operation_id}
+            permissions = desired.permissions
+            if permissions.service_managed and call.action is not Action.CREATE:
+                permissions = dataclasses.replace(permissions, units=self._units_of(call) or permissions.units)
+            request |= {**_deployment(call, preferences, permissions), "OperationId": operation_id}
         self._ask(call.action.value, **request)
 
     def operation(self, name: str, operation_id: str) -> Operation | None:

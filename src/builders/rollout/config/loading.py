@@ -37,6 +37,7 @@ _SENTENCES = {
     "model_type": "must be keys and values",
     "string_too_short": "is empty; give a value or leave the key out",
     "too_short": "is empty; give at least one",
+    "too_long": "has {actual_length}; give at most {max_length}",
     "literal_error": "must be {expected}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",

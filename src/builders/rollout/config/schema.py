@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
 
-from builders.naming import ORGANIZATION_ROLE, SUFFIX_MAX_LENGTH, SUFFIX_PATTERN
+from builders.naming import ORGANIZATION_ROLE, SUFFIX_MAX_LENGTH, SUFFIX_PATTERN, UNITS_LIMIT
 from builders.regions import REGION, known_regions
 from builders.text import suggestion
 
@@ -168,8 +168,8 @@ class TargetConfig(_Model):
     """Account ids, in quotes, in the order in which waves take them."""
     accounts_file: Text | None = Field(default=None, examples=["accounts/prod.txt"])
     """A file with one account id a line, or a JSON list of them, relative to this file."""
-    organizational_units: tuple[Unit, ...] = Field(default=(), examples=[["ou-ab12-cdef3456"]])
-    """Organizational units, whose accounts and those of the units below them are the targets."""
+    organizational_units: tuple[Unit, ...] = Field(default=(), max_length=UNITS_LIMIT, examples=[["ou-ab12-cdef3456"]])
+    """Organizational units, at most 50, whose accounts and those of the units below them are the targets."""
 
 
 class WaveConfig(_Model):

@@ -43,14 +43,15 @@ def _refused(template: str, permissions: Permissions) -> Iterator[tuple[HazardKi
             yield HazardKind.LIMIT, section, message, "split the layer"
     if not permissions.service_managed:
         return
-    # "Create CloudFormation StackSets with service-managed permissions" (CloudFormation user guide).
+    # "Configure a custom execution role template for StackSets" (CloudFormation user guide): a role of one's own could
+    # take them, and boto3 has no parameter for it.
     remedy = "write it out in the template, or use a self-managed set"
     if has_transform(data):
-        message = "a service-managed set takes no transforms and no macros"
+        message = "the default execution role of service-managed sets takes no transforms and no macros"
         yield HazardKind.SERVICE_MANAGED, "Transform", message, remedy
     for name, body in data["Resources"].items():
         if isinstance(body, dict) and body.get("Type") == "AWS::CloudFormation::Stack":
-            message = f"a service-managed set takes no nested stacks, and {name} is one"
+            message = f"the default execution role of service-managed sets takes no nested stacks, and {name} is one"
             yield HazardKind.SERVICE_MANAGED, name, message, remedy
 
 

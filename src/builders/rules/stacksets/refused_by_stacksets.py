@@ -14,8 +14,11 @@ class RefusedByStackSets(Rule):
 
     id = "E9701"
     shortdesc = "A transform or nested stack in a template for StackSets"
-    why = "A stack set with service-managed permissions refuses such a template."
-    source = "CloudFormation user guide, 'Considerations for using StackSets' (service-managed permissions)"
+    why = (
+        "The execution role that a stack set with service-managed permissions makes by itself takes no such template. "
+        "With a custom execution role template it does: leave the option off then."
+    )
+    source = "CloudFormation user guide, 'Configure a custom execution role template for StackSets'"
     options: ClassVar[dict[str, Any]] = {"enabled": False}
     bad = """
     # with -x E9701:enabled=true
@@ -32,10 +35,17 @@ class RefusedByStackSets(Rule):
         if not self.config["enabled"]:
             return
         if template.cfn.transform_pre.get("Transform"):
-            yield Finding(("Transform",), "service-managed stack sets take no transform: write out what it makes")
+            yield Finding(
+                ("Transform",),
+                "service-managed stack sets take no transform with their default role: write out what it makes",
+            )
         for resource in template.resources("AWS::CloudFormation::Stack"):
             where = ("Resources", resource.name, "Type")
-            yield Finding(where, f"{resource.name} is a nested stack, which service-managed stack sets refuse")
+            yield Finding(
+                where, f"{resource.name} is a nested stack, which the default role of service-managed sets refuses"
+            )
         for path, node in walk(template.section("Resources"), ("Resources",)):
             if isinstance(node, dict) and "Fn::Transform" in node:
-                yield Finding((*path, "Fn::Transform"), "service-managed stack sets take no macro")
+                yield Finding(
+                    (*path, "Fn::Transform"), "service-managed stack sets take no macro with their default role"
+                )
