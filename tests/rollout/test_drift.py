@@ -122,7 +122,7 @@ def test_a_set_that_is_busy_is_waited_for_by_name(
         Parameters=[{"ParameterKey": "EnvironmentSuffix", "UsePreviousValue": True}],
         ManagedExecution={"Active": False},
     )
-    phase.administrator.fleet.drive(StackSeconds=0.5)
+    phase.administrator.fleet.drive(StackSeconds=0.5, OperationsLagSeconds=0)
     phase.client.sets.detect_drift("stackferry-network-dev", "earlier", phase.desired().preferences)
 
     view, _ = look(layers=["network"])

@@ -80,8 +80,9 @@ def _begin_update(stack_set: StackSet, operation: Operation) -> list[Instance]:
 def delete(request: Request) -> Answer:
     """Take instances out of the set, with their stacks or, with RetainStacks, without.
 
-    What is not there is gone; where accounts are named and have none, it is an error, which the API reference does not
-    list (Terraform's resource aws_cloudformation_stack_set_instance takes it for done).
+    What is not there is gone: an operation without instances succeeds (seen by aws/copilot-cli #5060). Terraform's
+    resource aws_cloudformation_stack_set_instance expects an error, which the API reference does not list: a test may
+    ask for that.
     """
     stack_set = callers.find(request)
     again = queue.repeated(stack_set, request, "DELETE")
@@ -89,13 +90,9 @@ def delete(request: Request) -> Answer:
         return again
     keys = _named_keys(stack_set, request)
     queue.require_turn(stack_set)
-    if _names_accounts(request) and keys and not targets.present(stack_set, keys):
+    if settings(stack_set.account).gone_is_not_found and keys and not targets.present(stack_set, keys):
         raise no_instance(*next(iter(keys)))
     return submit_deletion(stack_set, request, keys)
-
-
-def _names_accounts(request: Request) -> bool:
-    return bool(request.get("Accounts") or (request.get("DeploymentTargets") or {}).get("Accounts"))
 
 
 def submit_deletion(stack_set: StackSet, request: Request, keys: dict[Key, Account], automatic: bool = False) -> Answer:
