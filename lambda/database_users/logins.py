@@ -19,7 +19,8 @@ _ADVICE = {
     "28P01": "the secret's password is not the role's: let the rotation of the master user's password finish",
     "28000": "pg_hba.conf or NOLOGIN refuses this user",
     "3D000": "the database is not there: DatabaseName is fixed once the instance is made",
-    "42501": "the master user may not: as the owner of the object, or as whoever made the role, grant it or drop it",
+    "42501": "the master user may not: as the owner of the object, or as whoever made the role, grant it or drop it, "
+    "or make the master user a member of the owner (GRANT owner TO master) and deploy again",
     "53300": "no connection is free: raise max_connections or end some",
     "55P03": "another session holds a lock: deploy again",
     "57P03": "the server is starting or stopping: deploy again",

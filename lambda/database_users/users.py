@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import owners
 import rights
 import scram
 from credentials import Credentials
@@ -54,6 +55,7 @@ def drop(master: RotatingSecret, role: str, deadline: Deadline) -> str:
         if not connection.run("SELECT FROM pg_roles WHERE rolname = :role", role=role):
             return f"{role} is not there"
         quoted = identifier(role)
+        _refuse_while_used_elsewhere(connection, role, heir)
         connection.run("BEGIN READ WRITE; SET LOCAL lock_timeout = '10s'")
         # To give away what a role owns takes its membership, which the maker of a role may grant himself.
         connection.run(f"GRANT {quoted} TO CURRENT_USER")
@@ -62,6 +64,23 @@ def drop(master: RotatingSecret, role: str, deadline: Deadline) -> str:
         connection.run(f"DROP ROLE {quoted}")
         connection.run("COMMIT")
     return f"{role} is dropped; what it owned is {heir}'s"
+
+
+def _refuse_while_used_elsewhere(connection: VerifiedConnection, role: str, heir: str) -> None:
+    """Raise UserNotMade where another database has objects or rights of the role: a session sees but its own."""
+    elsewhere = connection.run(
+        "SELECT DISTINCT datname FROM pg_shdepend JOIN pg_database AS other ON other.oid = dbid"
+        "  JOIN pg_roles ON pg_roles.oid = refobjid"
+        " WHERE refclassid = 'pg_authid'::regclass AND rolname = :role AND datname <> current_database() ORDER BY 1",
+        role=role,
+    )
+    if elsewhere:
+        quoted, names = identifier(role), ", ".join(name for [name] in elsewhere)
+        raise UserNotMade(
+            f"{role} owns objects or has rights in other databases of the instance: {names}; nothing was changed. "
+            f"There run: GRANT {quoted} TO CURRENT_USER; REASSIGN OWNED BY {quoted} TO {identifier(heir)}; "
+            f"DROP OWNED BY {quoted}; then delete again, or deploy with DropDmsUserOnDelete=false"
+        )
 
 
 def _role(connection: VerifiedConnection, user: Credentials) -> list[str]:
@@ -105,8 +124,13 @@ def _schemas(connection: VerifiedConnection, schemas: Sequence[str]) -> list[str
 
 def _rights(connection: VerifiedConnection, role: str, schemas: Sequence[str]) -> list[str]:
     needed, held = rights.needed(connection, role, schemas), rights.held(connection, role)
+    memberships = owners.missing_memberships(connection, needed ^ held)
+    for membership in memberships:
+        connection.run(membership.join)
     for statement in (*rights.revocations(held - needed, role), *rights.grants(needed - held, role)):
         connection.run(statement)
+    for membership in memberships:
+        connection.run(membership.leave)
     left = rights.held(connection, role) ^ needed
     if left:
         kind, name, _, privilege, _ = min(left)

@@ -133,8 +133,8 @@ import json, urllib.request
 def handler(event, context):
     properties = event["ResourceProperties"]
     answer = {key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")}
-    answer |= {"PhysicalResourceId": "proof", "Status": properties["Status"], "Reason": "the port is closed",
-               "Data": {"Seen": event["RequestType"]}}
+    answer |= {"PhysicalResourceId": "proof", "Status": properties["Status"],
+               "Reason": properties.get("Reason", "the port is closed"), "Data": {"Seen": event["RequestType"]}}
     if event["RequestType"] == "Delete":
         answer["Status"] = "SUCCESS"
     request = urllib.request.Request(event["ResponseURL"], json.dumps(answer).encode(), method="PUT")
@@ -142,7 +142,7 @@ def handler(event, context):
 """
 
 
-def proof(lambda_role: Template, status: str) -> Template:
+def proof(lambda_role: Template, status: str, **more: str) -> Template:
     inline = {"Role": {"Fn::GetAtt": ["Role", "Arn"]}, "Runtime": "python3.13", "Handler": "index.handler",
               "Code": {"ZipFile": CUSTOM_RESOURCE}, "Timeout": 30}  # fmt: skip
     return {
@@ -150,7 +150,7 @@ def proof(lambda_role: Template, status: str) -> Template:
         "Function": {"Type": "AWS::Lambda::Function", "Properties": inline},
         "Proof": {
             "Type": "Custom::Proof",
-            "Properties": {"ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]}, "Status": status},
+            "Properties": {"ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]}, "Status": status, **more},
         },
     }
 
@@ -163,6 +163,14 @@ def test_a_custom_resource_answers_with_data(account: Account, lambda_role: Temp
 def test_a_custom_resource_that_fails_gives_its_reason_to_the_stack(account: Account, lambda_role: Template) -> None:
     with pytest.raises(Refused, match="the port is closed"):
         account.deploy(proof(lambda_role, "FAILED"))
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILED"])
+def test_an_answer_above_4096_bytes_is_refused_and_hides_its_reason(
+    account: Account, lambda_role: Template, status: str
+) -> None:
+    with pytest.raises(Refused, match=r"Response object is too long\."):
+        account.deploy(proof(lambda_role, status, Reason="the port is closed" + " " * 4096))
 
 
 def test_a_custom_resource_whose_function_breaks_fails_at_once(account: Account, lambda_role: Template) -> None:

@@ -350,6 +350,16 @@ STILL_WRONG = {
         from ministack.services.cloudformation import custom_resource
         wrong = "FunctionError" not in Path(custom_resource.__file__).read_text()
     """,
+    "cloudformation.stacks._refuse_long_answer": """
+        import asyncio, json
+        from ministack import app
+        from ministack.services.cloudformation import custom_resource
+        custom_resource.register_token("token")
+        body = json.dumps({"Status": "SUCCESS", "Data": {"Blob": "y" * 5000}}).encode()
+        put = app._handle_post_body_shortcuts("PUT", "/_ministack/cfn-response/token", {}, body, {}, "id")
+        asyncio.run(put)
+        wrong = custom_resource._pending["token"]["result"]["Status"] == "SUCCESS"
+    """,
     "cloudformation.stacks._topics_with_keys": """
         from ministack.services import sns
         from ministack.services.cloudformation import provisioners

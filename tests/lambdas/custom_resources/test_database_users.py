@@ -167,7 +167,7 @@ def test_a_migrated_schema_that_dms_made_is_its_own_already(made: Target, deadli
 
 
 def test_a_table_of_somebody_else_is_named_and_nothing_is_changed(made: Target) -> None:
-    made.administer("CREATE ROLE stranger", "CREATE TABLE payments.strange (id int)",
+    made.administer("CREATE ROLE stranger SUPERUSER", "CREATE TABLE payments.strange (id int)",
                     "ALTER TABLE payments.strange OWNER TO stranger")  # fmt: skip
     run(made.master, "ALTER ROLE ferry_dms CREATEDB")
     with pytest.raises(ResourceFailed, match=r"42501 .*strange.*: .*as the owner of the object"):
@@ -177,7 +177,7 @@ def test_a_table_of_somebody_else_is_named_and_nothing_is_changed(made: Target) 
 
 def test_a_right_that_the_master_cannot_take_away_is_named(made: Target) -> None:
     """PostgreSQL only warns where the master has some right on the object and none to pass on."""
-    made.administer("CREATE ROLE stranger", "CREATE TABLE public.strange (id int)",
+    made.administer("CREATE ROLE stranger SUPERUSER", "CREATE TABLE public.strange (id int)",
                     "ALTER TABLE public.strange OWNER TO stranger",
                     "GRANT SELECT ON public.strange TO ferry_owner, ferry_dms")  # fmt: skip
     with pytest.raises(ResourceFailed, match=r"SELECT on table public\.strange is not as ferry_dms needs it"):
@@ -227,3 +227,48 @@ def test_odd_names_are_names(target: Target, deadline: Deadline, name: str) -> N
     users.make(kept(target.master), kept(odd), ['Odd "schema"'], deadline)
     assert run(odd, "SELECT session_user::text") == [[name]]
     users.drop(kept(target.master), name, deadline)
+
+
+def test_objects_in_another_database_are_named_with_what_to_run_there_and_nothing_is_changed(
+    made: Target, deadline: Deadline
+) -> None:
+    run(made.master, "CREATE DATABASE other")
+    try:
+        made.server.administer("CREATE SCHEMA awsdms_control AUTHORIZATION ferry_dms", database="other")
+        with pytest.raises(
+            ResourceFailed, match=r"in other databases of the instance: other; nothing was changed"
+        ) as why:
+            users.drop(kept(made.master), "ferry_dms", deadline)
+        run(made.dms, "SELECT FROM payments.older")
+        statements = str(why.value).partition("There run: ")[2].partition("; then")[0].split("; ")
+        run(replace(made.master, dbname="other"), *statements)
+        assert users.drop(kept(made.master), "ferry_dms", deadline).startswith("ferry_dms is dropped")
+    finally:
+        made.server.administer("DROP DATABASE other WITH (FORCE)")
+
+
+MEMBERSHIPS = (
+    "SELECT count(*) FROM pg_auth_members WHERE roleid = 'stranger'::regrole AND pg_has_role(member, roleid, 'USAGE')"
+)
+
+
+def test_a_table_of_an_application_s_role_that_the_master_made_is_granted_and_no_membership_stays(made: Target) -> None:
+    """After a restore with the application's owners this is the normal state."""
+    run(made.master, "CREATE ROLE stranger LOGIN", "GRANT CREATE, USAGE ON SCHEMA payments TO stranger")
+    made.administer("CREATE TABLE payments.theirs (id int)", "ALTER TABLE payments.theirs OWNER TO stranger")
+    assert repaired(made).endswith("5 rights granted")
+    run(made.dms, *(statement.format("theirs") for statement in WRITING))
+    assert run(made.master, MEMBERSHIPS) == [[0]]
+    assert repaired(made).endswith("all as it should be")
+
+
+def test_a_membership_that_the_master_gave_himself_is_as_it_was_before(made: Target) -> None:
+    [[version]] = run(made.master, "SELECT current_setting('server_version_num')::int")
+    if version < 160000:
+        pytest.skip("memberships have options from version 16 on")
+    run(made.master, "CREATE ROLE stranger LOGIN", "GRANT stranger TO ferry_owner WITH INHERIT FALSE, SET TRUE")
+    made.administer("CREATE TABLE payments.theirs (id int)", "ALTER TABLE payments.theirs OWNER TO stranger")
+    options = "SELECT inherit_option, set_option FROM pg_auth_members WHERE roleid = 'stranger'::regrole AND set_option"
+    before = run(made.master, options)
+    assert repaired(made).endswith("5 rights granted")
+    assert run(made.master, options) == before

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 import secrets
 import time
 from collections.abc import Mapping
@@ -278,6 +279,22 @@ def _fail_silent_custom_resource(original: Any, function: Mapping[str, Json], ev
             )
             custom_resource.deliver_response(token, {"Status": "FAILED", "Reason": reason})
     return result
+
+
+_ANSWERS = "/_ministack/cfn-response/"
+_ANSWER_BYTES = 4096
+"""CloudFormation user guide, "Custom resource response objects": the total size of the response body."""
+
+
+@patch(
+    "ministack.app._handle_post_body_shortcuts",
+    why="an answer of a custom resource may be of any size; CloudFormation refuses what is too long, and with it hides "
+    "the reason in it",
+)
+async def _refuse_long_answer(original: Any, method: str, path: str, headers: Json, body: bytes, *more: Json) -> Json:
+    if method == "PUT" and path.startswith(_ANSWERS) and len(body) > _ANSWER_BYTES:
+        body = json.dumps({"Status": "FAILED", "Reason": "Response object is too long."}).encode()
+    return await original(method, path, headers, body, *more)
 
 
 @patch_value(
