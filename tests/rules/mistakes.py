@@ -148,6 +148,14 @@ def _deaf_topics(body: Body) -> Iterator[Place]:
             yield f"{name} closed", at(at(told, ["Resources", "Key0"], key), encryption, {"Ref": "Key0"})
 
 
+def _alarms_on_work(body: Body) -> Iterator[Place]:
+    """Each alarm on a task's lag, as one on rows that arrive."""
+    for name, resource in body["Resources"].items():
+        if resource["Type"] == ALARM and _measures("AWS/DMS", "CDCLatencySource", "CDCLatencyTarget")(resource, body):
+            changed = at(body, ["Resources", name, "Properties", "MetricName"], "FullLoadThroughputRowsTarget")
+            yield name, at(changed, ["Resources", name, "Properties", "Threshold"], 0)
+
+
 def _trust_without_condition(body: Body) -> Iterator[Place]:
     for name, resource in body["Resources"].items():
         if resource["Type"] == ROLE:
@@ -427,6 +435,9 @@ MISTAKES = [
         "GreaterThanThreshold",
         _measures("AWS/RDS", "FreeStorageSpace", "FreeableMemory"),
     ),
+    row("E9620", "gigabytes", ALARM, "Unit", "Gigabytes", _measures("AWS/RDS", "FreeStorageSpace", "CPUUtilization")),
+    row("E9621", "a mail address", ALARM, "AlarmActions", ["ops@bank.internal"]),
+    Mutation("W9608", "work that is done", _alarms_on_work),
     row(
         "E9609",
         "a field that no event has",

@@ -21,6 +21,15 @@ SETTINGS = (
 
 POSTGRESQL = ("postgres", "aurora-postgresql", "aurora-postgresql-serverless", "postgresql")
 """Engines of PostgreSQL; the last is none of DMS's (E9304), and what PostgreSQL needs is missing there all the same."""
+TLS_MODES = {
+    **dict.fromkeys(POSTGRESQL, "require or verify-full"),
+    **dict.fromkeys(("mysql", "mariadb", "aurora", "aurora-serverless"), "verify-ca or verify-full"),
+    **dict.fromkeys(("oracle", "db2"), "verify-ca"),
+    **dict.fromkeys(("sqlserver", "babelfish", "mongodb", "docdb"), "require or verify-full"),
+}
+"""Engines whose endpoints use no TLS unless told, and the modes that they take (AWS DMS user guide, "Using SSL with AWS
+Database Migration Service", which also says that Amazon Redshift needs none).
+"""
 
 
 def secrets_of(template: Template, endpoint: Resource) -> list[Value]:

@@ -20,10 +20,17 @@ REPORTED_BY_CFN_LINT = {
 """Literals in properties of these names are W2501's."""
 
 _NO_SECRET = re.compile(
-    r"arn:|/|\$\{|%[sd({]|<|true$|false$|none$|null$|\*+$|(?:\d{1,4})?$|enabled$|disabled$|required$|optional$",
+    r"arn:|/|\$|%[sd({]|<|\{\{|'|@|(?:method|integration|context|stagevariables)\.|\*+$|-*$|(?:\d{1,4})?$"
+    r"|(?:true|false|none|null|nil|enabled|disabled|required|optional|empty|blank|unset|unused|unknown|undefined|initial"
+    r"|pending|default|dummy|fake|n/?a|not[-_ ]?(?:set|used|needed|applicable|yet[-_ ]?\w*)|ignored?|auto|generated)$"
+    r"|(?:seconds|minutes|hours|days)$"
+    r"|(?:(?:to|will|must|should|shall)[-_ ]be|please|replace|change|update|set|fill|enter|insert|add|put|paste|provide"
+    r"|filled|populated|generated|managed|written|stored)[-_ ]",
     re.IGNORECASE,
 )
-"""ARNs, paths of parameters, parts that are filled in, switches, and nothing."""
+"""ARNs, paths of parameters, mappings of a request, parts that are filled in now or later, switches, units, words that
+stand for nothing, and nothing.
+"""
 
 CONNECTION = re.compile(r"\b[a-z][a-z0-9+]*://[^\s:/@{}$<>%*'\"]+:(?P<password>[^\s@/{}$<>%*'\"]+)@", re.IGNORECASE)
 """A URL with a user and a literal password."""

@@ -168,7 +168,7 @@ class Resolver:
             delimiter, items = argument
             if isinstance(delimiter, str) and isinstance(items, list):
                 joined = [[delimiter] * (index > 0) + self.pieces(item) for index, item in enumerate(items)]
-                return [piece for part in joined for piece in part]
+                return _merged([piece for part in joined for piece in part])
         return [UNKNOWN]
 
     def _sub_pieces(self, argument: Any) -> list[Any]:
@@ -187,6 +187,17 @@ class Resolver:
                 name, _, attribute = part.strip().partition(".")
                 pieces.append(Reference(name, attribute or None))
         return pieces
+
+
+def _merged(pieces: list[Any]) -> list[Any]:
+    """The pieces with texts that stand beside each other made one, and without empty ones."""
+    found: list[Any] = []
+    for piece in pieces:
+        if isinstance(piece, str) and found and isinstance(found[-1], str):
+            found[-1] += piece
+        elif piece != "":
+            found.append(piece)
+    return found
 
 
 def _as_list(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._alarms import metrics, number
-from builders.rules._metric_catalog import NAMESPACES
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 
@@ -44,8 +43,7 @@ class ConstantAlarm(Rule):
 
     def _findings(self, template: Template) -> Iterator[Finding]:
         for metric in metrics(template):
-            known = NAMESPACES.get(metric.namespace)
-            kind = known.metrics.get(metric.name.value) if known else None
+            kind = metric.facts.kind if metric.facts else None
             sums = any(value.value in ("Sum", "SampleCount") for value in template.constants(metric.alarm, "Statistic"))
             if kind is None or not metric.alone or metric.statistic_name != "Statistic":
                 continue

@@ -54,5 +54,5 @@ def _unknown(document: Any) -> Iterator[tuple[str, str]]:
         if len(path) >= 2 and path[-2] == "metrics" and isinstance(node, list) and len(node) >= 2:
             namespace, metric = node[0], node[1]
             known = NAMESPACES.get(namespace) if isinstance(namespace, str) else None
-            if known and isinstance(metric, str) and metric not in (*known.metrics, ".", "0"):
+            if known and known.is_complete and isinstance(metric, str) and metric not in (*known.metrics, ".", "0"):
                 yield namespace, metric

@@ -12,8 +12,8 @@ from builders.rules._template import Template
 
 
 class UnknownMetric(Rule):
-    """Reports an alarm on a metric that its AWS namespace does not publish (DMS, RDS, Lambda, SNS, Events, Secrets
-    Manager).
+    """Reports an alarm on a metric that its AWS namespace does not publish (DMS, RDS, Lambda, SNS, SQS, Events,
+    EC2, classic load balancers, Secrets Manager).
     """
 
     id = "E9601"
@@ -36,7 +36,7 @@ class UnknownMetric(Rule):
     def _findings(self, template: Template) -> Iterator[Finding]:
         for metric in metrics(template):
             known = NAMESPACES.get(metric.namespace)
-            if known is None or metric.name.value in known.metrics:
+            if known is None or not known.is_complete or metric.name.value in known.metrics:
                 continue
             meant = difflib.get_close_matches(metric.name.value, known.metrics, n=1)
             hint = f": {meant[0]} is meant" if meant else ""

@@ -44,7 +44,7 @@ class WrongDimensions(Rule):
         for metric in metrics(template):
             known = NAMESPACES.get(metric.namespace)
             dimensions = metric.dimensions(template) if known else None
-            if known is None or dimensions is None or metric.name.value not in known.metrics:
+            if known is None or not known.is_complete or dimensions is None or metric.name.value not in known.metrics:
                 continue
             for name, value in dimensions:
                 if name not in known.dimensions and template.possible(value):

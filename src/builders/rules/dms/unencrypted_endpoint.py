@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._dms import is_postgresql
+from builders.rules._dms import TLS_MODES
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
 
 class UnencryptedEndpoint(Rule):
-    """Reports a PostgreSQL endpoint of DMS whose SslMode is none or not given."""
+    """Reports an endpoint of DMS whose SslMode is none or not given, where its engine can use TLS and does not by
+    itself: PostgreSQL, MySQL, MariaDB, Aurora, Oracle, SQL Server, Db2, MongoDB, DocumentDB.
+    """
 
     id = "W9302"
-    shortdesc = "A DMS endpoint of PostgreSQL without TLS"
+    shortdesc = "A DMS endpoint without TLS"
     why = "The default is none: rows and passwords cross the network in clear."
     source = "AWS DMS user guide, 'Using SSL with AWS Database Migration Service'"
     bad = """
@@ -32,8 +34,11 @@ class UnencryptedEndpoint(Rule):
 
     def _findings(self, template: Template) -> Iterator[Finding]:
         for endpoint in template.resources("AWS::DMS::Endpoint"):
-            if not is_postgresql(template, endpoint):
+            engines = {str(value.value).lower() for value in template.constants(endpoint, "EngineName")}
+            modes = TLS_MODES.get(engines.pop()) if len(engines) == 1 else None
+            attributes = template.branches(endpoint, "ExtraConnectionAttributes")
+            if modes is None or any("ssl" in repr(value.value).lower() for value in attributes):
                 continue
             for mode in template.constants(endpoint, "SslMode"):
                 if mode.value in (ABSENT, "none") and mode.parameter is None and template.possible(mode):
-                    yield Finding(mode, f"{endpoint.name} connects without TLS: set SslMode to require or verify-full")
+                    yield Finding(mode, f"{endpoint.name} connects without TLS: set SslMode to {modes}")

@@ -10,7 +10,9 @@ from builders.rules._template import Template
 
 
 class PlaceholderOutput(Rule):
-    """Reports an output whose value is a made-up id, a reserved name or address, or a word such as placeholder."""
+    """Reports an output whose value is a made-up id, a reserved name or address, or a word such as placeholder.
+    An output that only repeats a parameter's default is left alone.
+    """
 
     id = "E9021"
     shortdesc = "An output that answers with a placeholder"
@@ -38,7 +40,8 @@ class PlaceholderOutput(Rule):
             if not isinstance(output, dict) or "Value" not in output:
                 continue
             for value in template.resolver.constants(output["Value"], ("Outputs", str(name), "Value")):
-                reason = placeholder_in(value.value) if isinstance(value.value, str) else None
+                said = value.value if isinstance(value.value, str) and value.parameter is None else ""
+                reason = placeholder_in(said) if said else None
                 if reason and template.possible(value):
-                    message = f"output {name} answers {value.value!r}{value.source}, {reason}"
+                    message = f"output {name} answers {said!r}, {reason}"
                     yield Finding(value, f"{message}: answer with a resource, or leave the output out")

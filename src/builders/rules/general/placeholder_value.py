@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from builders.rules._functions import function_of
@@ -14,12 +15,32 @@ _PROSE = ("description", "comment", "tags", "metadata", "alarmdescription", "gro
 """Properties that people read: an example in them is no mistake."""
 _GIVEN_LATER = ("environmentvariables",)
 """The variables of a CodeBuild project are given when a build starts."""
+_IDENTIFIERS = (
+    *(
+        "identifier",
+        "scope",
+        "scopes",
+        "scopename",
+        "allowedoauthscopes",
+        "namespace",
+        "source",
+        "detailtype",
+        "handler",
+    ),
+    *("audience", "clientid", "packagename", "bundleid", "classname", "eventbusname", "eventsourcename", "sid"),
+)
+"""Names on which two sides agree: one that looks like a host is no host."""
+_AGREED = ("eventpattern", "filterpolicy", "messageattributes")
+"""What an event says: its texts are compared with those of its sender."""
+_FILES = re.compile(r"[\w-]+\.test", re.IGNORECASE)
+"""A module or a file, such as index.test, where nothing connects to it."""
 _CONNECTIONS = ("servername", "host", "hostname", "endpoint", "address", "url", "uri", "targetip", "ip", "server")
 
 
 class PlaceholderValue(Rule):
-    """Reports a property that is a reserved domain, a documentation address, a made-up id or a word such as CHANGEME;
-    and a parameter with such a default where the property says what to connect to.
+    """Reports a property that is a reserved domain, a documentation address, a made-up id, a word such as CHANGEME or
+    your-host, or an ARN that says where the account belongs; and a parameter with such a default where the property
+    says what to connect to. Names on which two sides agree, such as sources of events and scopes, are left alone.
     """
 
     id = "E9020"
@@ -42,6 +63,8 @@ class PlaceholderValue(Rule):
     """
 
     def _findings(self, template: Template) -> Iterator[Finding]:
+        if _has_own_macro(template):
+            return  # what the macro makes of a text nobody knows
         for resource in template.resources():
             root = Value(resource.properties, ("Resources", resource.name, "Properties"), resource.scenario)
             for value in _leaves(template, root):
@@ -54,10 +77,19 @@ class PlaceholderValue(Rule):
                 continue
             if constant.parameter and not name.endswith(_CONNECTIONS):
                 continue  # a default of something else is somebody's example, and is given at deploy
-            reason = placeholder_in(constant.value)
+            is_identifier = name in _IDENTIFIERS or bool(
+                _FILES.fullmatch(constant.value) and not name.endswith(_CONNECTIONS)
+            )
+            reason = placeholder_in(constant.value, is_identifier=is_identifier)
             if reason and template.possible(constant):
                 message = f"{resource.name} has {constant.value!r}{constant.source}, {reason}"
                 yield Finding(constant, f"{message}: take it from a parameter without a default")
+
+
+def _has_own_macro(template: Template) -> bool:
+    named = template.cfn.transform_pre.get("Transform") or template.body.get("Transform")
+    macros = named if isinstance(named, list) else [named]
+    return any(isinstance(macro, str) and not macro.startswith("AWS::") for macro in macros)
 
 
 def _property(path: Path) -> str:
@@ -65,11 +97,17 @@ def _property(path: Path) -> str:
 
 
 def _leaves(template: Template, value: Value) -> Iterator[Value]:
-    """Texts and references below a value, without prose and without the insides of functions."""
+    """Texts and references below a value, without prose, what events say, what a macro replaces, and the insides of
+    functions.
+    """
     node = value.value
+    if isinstance(node, dict) and "Fn::Transform" in node:
+        return
     if isinstance(node, dict) and function_of(node)[0] is None:
         for key in node:
-            if str(key).lower() not in (*_PROSE, *_GIVEN_LATER) and not str(key).lower().endswith("description"):
+            if str(key).lower() not in (*_PROSE, *_GIVEN_LATER, *_AGREED) and not str(key).lower().endswith(
+                "description"
+            ):
                 for child in template.child(value, key):
                     yield from _leaves(template, child)
     elif isinstance(node, list):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._accounts import MADE_UP, account_ids
+from builders.rules._accounts import AWS_ACCOUNTS, MADE_UP, account_ids
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 
 
 class WrittenAccount(Rule):
-    """Reports a literal account id in an ARN, a name, a principal or a condition of a source account."""
+    """Reports a literal account id in an ARN, a name, a principal or a condition of a source account. Accounts of AWS
+    itself, and those of publishers of layers and of applications of the Serverless Application Repository, are left
+    alone.
+    """
 
     id = "W9002"
     shortdesc = "An account id written into a template"
@@ -41,5 +44,5 @@ class WrittenAccount(Rule):
 
     def _findings(self, template: Template) -> Iterator[Finding]:
         for path, account in account_ids(template):
-            if account not in MADE_UP:
+            if account not in MADE_UP and account not in AWS_ACCOUNTS:
                 yield Finding(path, f"account id {account} is written here: use AWS::AccountId or a parameter")

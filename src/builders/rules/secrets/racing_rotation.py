@@ -1,4 +1,4 @@
-"""E9402: a rotation that starts before what it needs."""
+"""E9402: a rotation that starts before, or without, what it needs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from builders.rules._template import Resource, Template
 class RacingRotation(Rule):
     """Reports a rotation schedule that does not come after what its first rotation needs, where that is in the same
     template: the Lambda permission of its function, the SecretTargetAttachment of its secret, and, for a function in a
-    VPC, the endpoint of Secrets Manager and the rules of the function's security groups.
+    VPC, the endpoint of Secrets Manager and the rules of the function's security groups. With
+    RotateImmediatelyOnUpdate off only the permission counts. A function of the template that no permission lets Secrets
+    Manager call is reported too.
     """
 
     id = "E9402"
-    shortdesc = "A rotation schedule that races its permission or attachment"
-    why = "Secrets Manager rotates at once when the schedule is made. Without the order the deploy fails now and then."
+    shortdesc = "A rotation schedule that races its permission or attachment, or has no permission"
+    why = (
+        "Secrets Manager checks that it may call the function when the schedule is made, and rotates at once. Without"
+        " the order the deploy fails now and then; without the permission it always does."
+    )
     source = "CloudFormation template reference, 'AWS::SecretsManager::RotationSchedule' (examples)"
     bad = """
     Resources:
@@ -47,6 +52,9 @@ class RacingRotation(Rule):
                     kind = needed.type.rpartition("::")[2]
                     message = f"{schedule.name} rotates before {kind} {needed.name} exists: add it to DependsOn"
                     yield Finding(schedule.path, message)
+            for function in _uncallable(template, schedule):
+                message = f"Secrets Manager may not call {function} for {schedule.name}: add an AWS::Lambda::Permission"
+                yield Finding(schedule.path, message)
 
 
 def _targets(template: Template, resource: Resource, name: str) -> set[str]:
@@ -55,7 +63,24 @@ def _targets(template: Template, resource: Resource, name: str) -> set[str]:
 
 def _needed(template: Template, schedule: Resource) -> list[Resource]:
     ways = [way for function in _targets(template, schedule, "RotationLambdaARN") for way in _ways(template, function)]
+    at_once = template.constants(schedule, "RotateImmediatelyOnUpdate")
+    if at_once and all(value.value in (False, "false") for value in at_once):
+        return _permissions(template, schedule)
     return [*_attachments(template, schedule), *_permissions(template, schedule), *ways]
+
+
+def _uncallable(template: Template, schedule: Resource) -> list[str]:
+    """The functions of this template that rotate and that, for sure, no permission lets Secrets Manager call."""
+    functions = [template.resource(name) for name in _targets(template, schedule, "RotationLambdaARN")]
+    if _permissions(template, schedule) or template.cfn.transform_pre.get("Transform") or not functions:
+        return []  # a transform makes permissions that are not seen here
+    for permission in template.resources("AWS::Lambda::Permission"):
+        principals = [str(who.value) for who in template.branches(permission, "Principal")]
+        serves = any("secretsmanager" in who or not who.endswith("amazonaws.com") for who in principals)
+        named = [template.target(name.value) for name in template.branches(permission, "FunctionName")]
+        if serves and not all(target and target.type == "AWS::Lambda::Function" for target in named):
+            return []  # it may be the permission of this function, by its name
+    return [one.name for one in functions if one and one.type == "AWS::Lambda::Function"]
 
 
 def _ways(template: Template, function: str) -> list[Resource]:
