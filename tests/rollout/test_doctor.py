@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from cloud.stacksets.organization import Organization
 
+from builders import naming
 from builders.cloud.process import Cloud
 from builders.rollout.aws.accounts import DEFAULTS, STACK_SETS
+from builders.rollout.aws.plain_stacks import PlainStack
 from builders.rollout.checks.doctor import CHECKS, run_doctor
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Finding, Severity
 from builders.rollout.config import loading
-from builders.rollout.config.parameters import SharedOutputs
-from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.templates import Template
+from builders.rollout.config.parameters import SharedOutputs, TargetGroup
+from builders.rollout.config.schema import RolloutFile, SharedAccount
+from builders.rollout.config.templates import Template, read_template
 from builders.rollout.model import Permissions, Target
 from builders.rollout.phase import PhaseConnection
 from builders.rollout.plan.calls import Action
@@ -74,7 +76,7 @@ def drop_role(administrator: Administrator, account: str, role: str) -> None:
     "name",
     [
         *("credentials", "administration role", "execution roles", "plan roles", "deploy roles", "DMS roles"),
-        *("accounts", "templates", "buckets", "regions", "quotas", "instances", "run"),
+        *("accounts", "templates", "zones", "way to on-premises", "buckets", "regions", "quotas", "instances", "run"),
     ],
 )
 def test_a_phase_that_lacks_nothing_is_well(phase: CheckedPhase, name: str) -> None:
@@ -461,3 +463,165 @@ def test_the_management_account_as_a_target_is_found(managed: CheckedPhase, orga
 
 def test_self_managed_sets_need_no_organization(phase: CheckedPhase) -> None:
     assert check(phase, "accounts") == []
+
+
+# Zones
+
+
+def placed(phase: CheckedPhase, **values: str) -> CheckedPhase:
+    """The phase with two subnets, an endpoint of DMS and a database, whose zones parameters may choose."""
+    zone_ids = {f"ZoneId{number}": {"Type": "String", "Default": ""} for number in (1, 2)}
+    subnets = {
+        f"Subnet{number}": {
+            "Type": "AWS::EC2::Subnet",
+            "Properties": {
+                "AvailabilityZone": {
+                    "Fn::If": ["HasIds", {"Ref": "AWS::NoValue"}, {"Fn::Select": [number - 1, {"Fn::GetAZs": ""}]}]
+                },
+                "AvailabilityZoneId": {"Fn::If": ["HasIds", {"Ref": f"ZoneId{number}"}, {"Ref": "AWS::NoValue"}]},
+            },
+        }
+        for number in (1, 2)
+    }
+    service = {"ServiceName": {"Fn::Sub": "com.amazonaws.${AWS::Region}.dms"}, "VpcEndpointType": "Interface"}
+    database = {"Engine": "postgres", "DBInstanceClass": "db.r7g.large", "MultiAZ": "true"}
+    body = {
+        "Metadata": {"Stackferry": {"Scope": "PHASE", "Needs": []}},
+        "Parameters": zone_ids,
+        "Conditions": {"HasIds": {"Fn::Not": [{"Fn::Equals": [{"Ref": "ZoneId1"}, ""]}]}},
+        "Resources": {
+            **subnets,
+            "Endpoint": {"Type": "AWS::EC2::VPCEndpoint", "Properties": service},
+            "Database": {"Type": "AWS::RDS::DBInstance", "Properties": database},
+        },
+    }
+    group = TargetGroup((Target(phase.accounts[0], REGION),), (), common=values, specific={})
+    return dataclasses.replace(
+        phase, templates={"network": read_template("network", json.dumps(body))}, groups=(group,)
+    )
+
+
+def test_zones_that_lack_a_service_or_the_database_s_class_are_found_with_those_that_have_all(
+    administrator: Administrator, phase: CheckedPhase
+) -> None:
+    first, second = ({"ZoneId1": "use1-az2", "ZoneId2": zone} for zone in ("use1-az1", "use1-az6"))
+    administrator.cloud.set_faults(
+        {"kind": "missing-zone", "zone": "use1-az1", "service": "dms"},
+        {"kind": "missing-zone", "zone": "use1-az[34]", "service": "db.r7g.*"},
+    )
+    try:
+        assert found(placed(phase, **second), "zones") == []
+        lacking = (
+            "zones of the phase lack something: com.amazonaws.us-east-1.dms is not in use1-az1",
+            "choose zones by ZoneId1, ZoneId2 and ZoneId3 among use1-az2, use1-az5, use1-az6",
+            phase.accounts[:1],
+        )
+        for chosen in ({}, first):
+            (finding,) = found(placed(phase, **chosen), "zones")
+            assert (finding.what, finding.remedy, finding.where) == lacking
+        (finding,) = found(placed(phase, ZoneId1="use1-az2", ZoneId2="use1-az3"), "zones")
+        assert finding.what == "zones of the phase lack something: db.r7g.large is not in use1-az3"
+    finally:
+        administrator.cloud.set_faults()
+
+
+def test_a_zone_of_another_region_is_found(phase: CheckedPhase) -> None:
+    (finding,) = found(placed(phase, ZoneId1="use1-az2", ZoneId2="euw1-az1"), "zones")
+    assert (finding.severity, finding.what) == (Severity.ERROR, "euw1-az1 is no zone of us-east-1 for the account")
+
+
+# The way to on-premises
+
+
+def joined_gateways(phase: CheckedPhase, associated: str = "", propagated: str = "") -> CheckedPhase:
+    """The phase whose network account, the tooling account, has the gateways and the table of its first account."""
+    gateway, ids = {"TransitGatewayId": {"Ref": "Gateway"}}, {"Fn::GetAtt": ["Direct", "DirectConnectGatewayId"]}
+    direct = {"DirectConnectGatewayName": "d", "AmazonSideAsn": "64513"}
+    joined = {
+        "AssociatedGatewayId": {"Ref": "Gateway"},
+        "DirectConnectGatewayId": ids,
+        "AllowedPrefixesToDirectConnectGateway": ["10.0.0.0/8"],
+    }
+    resources = {
+        "Gateway": ("EC2::TransitGateway", {}),
+        "Table": ("EC2::TransitGatewayRouteTable", gateway),
+        "PhaseTable": ("EC2::TransitGatewayRouteTable", gateway),
+        "Direct": ("DirectConnect::DirectConnectGateway", direct),
+        "Joined": ("DirectConnect::DirectConnectGatewayAssociation", joined),
+    }
+    for title, kind, table, attachment in (
+        ("Associated", "Association", "Table", associated),
+        ("Propagated", "Propagation", "PhaseTable", propagated),
+    ):
+        if attachment:
+            properties = {"TransitGatewayAttachmentId": attachment, "TransitGatewayRouteTableId": {"Ref": table}}
+            resources[title] = (f"EC2::TransitGatewayRouteTable{kind}", properties)
+    outputs = {
+        "TransitGatewayId": gateway["TransitGatewayId"],
+        "OnPremisesRouteTableId": {"Ref": "Table"},
+        "SharedDirectConnectGatewayId": ids,
+        "PhaseRouteTableId": {"Ref": "PhaseTable"},
+    }
+    body = {
+        "Resources": {
+            title: {"Type": f"AWS::{kind}", "Properties": properties} for title, (kind, properties) in resources.items()
+        },
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+    }
+    account, network = phase.accounts[0], phase.rollout.tooling.account
+    stack = PlainStack(
+        "phase_routes",
+        Target(network, REGION),
+        naming.network_stack("phase_routes", SUFFIX, account),
+        json.dumps(body),
+        {},
+        {},
+    )
+    deployed = phase.client.plain.deploy(stack).outputs
+    shared = SharedAccount(account=network, parameters="network.json")
+    connected = {"Connectivity": "TransitGateway"}
+    return dataclasses.replace(
+        phase,
+        rollout=phase.rollout.model_copy(update={"network": shared}),
+        templates={"phase_routes": made("phase_routes", scope="NETWORK_PER_PHASE")},
+        network={REGION: deployed},
+        groups=(TargetGroup((Target(account, REGION),), (), common=connected, specific={}),),
+    )
+
+
+def test_an_attachment_that_is_not_associated_or_not_propagated_is_found(
+    administrator: Administrator, phase: CheckedPhase
+) -> None:
+    asked = [{"Name": "resource-type", "Values": ["direct-connect-gateway"]}]
+
+    alone = joined_gateways(phase)
+    (attachment,) = administrator.api("ec2").describe_transit_gateway_attachments(Filters=asked)[
+        "TransitGatewayAttachments"
+    ]
+    identifier = attachment["TransitGatewayAttachmentId"]
+    named = f"{identifier}, the attachment of the Direct Connect gateway,"
+    associated = f"{named} is associated with no table, so that on-premises finds no phase"
+    propagated = f"{named} is not propagated to the phase's table, so that the phase finds no on-premises"
+    assert [each.what for each in found(alone, "way to on-premises")] == [associated, propagated]
+
+    half = joined_gateways(phase, associated=identifier)
+    assert [each.what for each in found(half, "way to on-premises")] == [propagated]
+    assert found(joined_gateways(phase, identifier, propagated=identifier), "way to on-premises") == []
+
+
+def test_a_transit_gateway_without_direct_connect_is_found(phase: CheckedPhase) -> None:
+    joined = joined_gateways(phase)
+    theirs = {"TransitGatewayId": "tgw-0123456789abcdef0", "OnPremisesRouteTableId": "tgw-rtb-0123456789abcdef0"}
+
+    (own,) = found(
+        dataclasses.replace(joined, network={REGION: {**theirs, "SharedDirectConnectGatewayId": "d"}}),
+        "way to on-premises",
+    )
+    (brought,) = found(dataclasses.replace(joined, network={REGION: theirs}), "way to on-premises")
+
+    assert own.what == brought.what
+    assert own.what == (
+        "no Direct Connect gateway is attached to tgw-0123456789abcdef0, so that on-premises is not reached"
+    )
+    assert (own.severity, brought.severity) == (Severity.ERROR, Severity.WARNING)
+    assert brought.remedy.startswith("associate your Direct Connect gateway with tgw-0123456789abcdef0")

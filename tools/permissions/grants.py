@@ -307,6 +307,23 @@ DOCTOR = (
         ("*",),
         "reads which regions an account has opted into; an account asks about itself without a resource",
     ),
+    FIND_DIRECT_CONNECT,
+    Grant(
+        DEPLOY,
+        ("ec2:GetTransitGatewayAttachmentPropagations",),
+        ("*",),
+        "checks that the phase's tables learn what is on-premises; the action has no resource level",
+    ),
+    Grant(
+        PLAN,
+        (
+            "ec2:DescribeAvailabilityZones",
+            "ec2:DescribeVpcEndpointServices",
+            "rds:DescribeOrderableDBInstanceOptions",
+        ),
+        ("*",),
+        "checks that zones have what the layers put there; the actions have no resource level",
+    ),
     Grant(DEPLOY, ("sts:GetCallerIdentity",), ("*",), "checks that the role can be assumed; IAM asks for nothing"),
     Grant(PLAN, ("sts:GetCallerIdentity",), ("*",), "checks that the role can be assumed; IAM asks for nothing"),
 )

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from builders.aws.calls import Session
+from builders.aws.errors import Refused
 
 DIRECT_CONNECT = "direct-connect-gateway"
 AVAILABLE = "available"
@@ -80,3 +82,70 @@ def database_zones(session: Session, engine: str, size: str) -> frozenset[str]:
     options = session.pages("rds", "DescribeOrderableDBInstanceOptions", **request)
     zones = itertools.chain.from_iterable(each.get("AvailabilityZones", []) for each in options)
     return frozenset(each["Name"] for each in zones)
+
+
+@dataclass
+class ZoneNeeds:
+    """What templates ask of the zones of an account and region.
+
+    `chosen` are ids of zones. Where none is chosen, the region's first ones are taken, as many as `names` has: as
+    Fn::GetAZs does in an account with a default subnet in all of its zones, or in none. `classes` has the number of
+    zones that a database's class must have, by engine and class.
+    """
+
+    chosen: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    services: set[str] = field(default_factory=set)
+    classes: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def add(self, resources: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add what the evaluated resources of a template ask."""
+        for body in resources.values():
+            properties = body.get("Properties", {})
+            match body["Type"]:
+                case "AWS::EC2::Subnet" if "AvailabilityZoneId" in properties:
+                    self.chosen.add(str(properties["AvailabilityZoneId"]))
+                case "AWS::EC2::Subnet" if "${" not in str(properties.get("AvailabilityZone", "${")):
+                    self.names.add(str(properties["AvailabilityZone"]))
+                case "AWS::EC2::VPCEndpoint" if properties.get("VpcEndpointType") == "Interface":
+                    self.services.add(str(properties["ServiceName"]))
+                case "AWS::RDS::DBInstance" if "Engine" in properties:
+                    size = (str(properties["Engine"]), str(properties.get("DBInstanceClass", "")))
+                    self.classes[size] = 2 if str(properties.get("MultiAZ")).lower() == "true" else 1
+
+
+_CHOOSE = "choose zones by ZoneId1, ZoneId2 and ZoneId3"
+
+
+def zone_problem(session: Session, needs: ZoneNeeds) -> tuple[str, str] | None:
+    """What is wrong with the zones of an account and region, and the remedy; None where they have all that is needed.
+
+    The sentences have ids alone: a name is another zone in each account.
+    """
+    ids = zone_ids(session)
+    unknown = sorted(needs.chosen - set(ids.values()))
+    if unknown:
+        what = f"{', '.join(unknown)} is no zone of {session.region} for the account"
+        return what, f"{_CHOOSE} among {', '.join(sorted(ids.values()))}"
+    own = needs.chosen or {ids[name] for name in sorted(ids)[: len(needs.names)]}
+    if not own:
+        return None
+    try:
+        having = endpoint_zones(session, needs.services) if needs.services else {}
+    except Refused as refused:
+        if refused.code != "InvalidServiceName":
+            raise
+        return refused.reason, "leave out the layer that calls it, or the region"
+    offers = {service: ({ids[name] for name in zones & ids.keys()}, len(own)) for service, zones in having.items()}
+    for (engine, size), least in needs.classes.items():
+        offers[size] = {ids[name] for name in database_zones(session, engine, size) & ids.keys()}, least
+    lacking = [
+        f"{what} is not in {', '.join(sorted(own - zones))}"
+        for what, (zones, least) in sorted(offers.items())
+        if len(own & zones) < least
+    ]
+    if not lacking:
+        return None
+    fit = set(ids.values()).intersection(*(zones for zones, _ in offers.values()))
+    remedy = f"{_CHOOSE} among {', '.join(sorted(fit))}" if fit else "choose another region or instance class"
+    return f"zones of the phase lack something: {'; '.join(lacking)}", remedy

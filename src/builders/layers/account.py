@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from awacs import cloudformation as stack_actions, cloudwatch, dms, s3
+from awacs import cloudformation as stack_actions, cloudwatch, dms, ec2, rds, s3
 from awacs.aws import Condition, Null, PolicyDocument, Principal, Statement, StringEquals
 from troposphere import Equals, Sub, iam
 
@@ -19,6 +19,7 @@ AFTER = ("administration",)
 
 _WILDCARDS = {
     "ReadExports": "CloudFormation lists exports and imports without a resource (Service Authorization Reference)",
+    "ReadZones": "EC2 and RDS describe these without a resource (Service Authorization Reference)",
     "ReadTasks": "DMS describes tasks without a resource (Service Authorization Reference)",
 }
 
@@ -128,13 +129,18 @@ def _plan_statements() -> list[Statement]:
 
 
 def _watching_statements() -> list[Statement]:
-    """Permissions for a rollout's checks: alarms, running tasks, and whether the account can read its packages."""
+    """Permissions for a rollout's checks: alarms, running tasks, packages that the account can read, zones."""
     packages = Sub("arn:${AWS::Partition}:s3:::stackferry-${ToolingAccountId}-*/*.zip")
     return [
         policies.allow("ReadAlarms", [cloudwatch.DescribeAlarms], [_in_every_region("cloudwatch", "alarm:*")]),
         policies.allow("ReadTasks", [dms.DescribeReplicationTasks], ["*"]),
         policies.allow("ReadExports", [stack_actions.ListExports, stack_actions.ListImports], ["*"]),
         policies.allow("ReadPackages", [s3.GetObject], [packages]),
+        policies.allow(
+            "ReadZones",
+            [ec2.DescribeAvailabilityZones, ec2.DescribeVpcEndpointServices, rds.DescribeOrderableDBInstanceOptions],
+            ["*"],
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ instance". ministack keeps the records; here the servers follow.
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 from collections.abc import Mapping
@@ -134,19 +135,25 @@ def _orderable(original: Any, parameters: Mapping[str, Json]) -> Any:
     engine, size = (rds.parameter(parameters, name) for name in ("Engine", "DBInstanceClass"))
     if engine != "postgres" or not size:
         return original(parameters)
-    version = rds.parameter(parameters, "EngineVersion")
-    try:
-        check_class({"DBInstanceClass": size, **({"EngineVersion": version} if version else {})})
-    except ValueError:
-        zones = []
-    else:
-        zones = faults.zones_with(size, {zone: ec2.zone_id(zone) for zone in zones_of(get_region())})
-    named = "".join(f"<AvailabilityZone><Name>{zone}</Name></AvailabilityZone>" for zone in zones)
+    version, region = rds.parameter(parameters, "EngineVersion"), get_region()
+    zones = {zone: ec2.zone_id(zone) for zone in zones_of(region)} if _offered(region, size, version) else {}
+    zones_with_it = faults.zones_with(size, zones)
+    named = "".join(f"<AvailabilityZone><Name>{zone}</Name></AvailabilityZone>" for zone in zones_with_it)
     option = (
         f"<OrderableDBInstanceOption><Engine>{engine}</Engine><EngineVersion>{version}</EngineVersion>"
         f"<DBInstanceClass>{size}</DBInstanceClass><AvailabilityZones>{named}</AvailabilityZones>"
         "<MultiAZCapable>true</MultiAZCapable><Vpc>true</Vpc><StorageType>gp3</StorageType></OrderableDBInstanceOption>"
     )
-    options = f"<OrderableDBInstanceOptions>{option if zones else ''}</OrderableDBInstanceOptions>"
+    options = f"<OrderableDBInstanceOptions>{option if zones_with_it else ''}</OrderableDBInstanceOptions>"
     name = "DescribeOrderableDBInstanceOptions"
     return rds.xml(200, f"{name}Response", f"<{name}Result>{options}</{name}Result>")
+
+
+@functools.cache
+def _offered(_region: str, size: str, version: str) -> bool:
+    """Return whether a class of postgres can be had in the caller's region, which a long table says."""
+    try:
+        check_class({"DBInstanceClass": size, **({"EngineVersion": version} if version else {})})
+    except ValueError:
+        return False
+    return True

@@ -9,7 +9,7 @@ from builders import naming
 from builders.aws.errors import NotFound
 from builders.errors import RolloutError
 from builders.rollout.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as read_quotas
-from builders.rollout.checks import permissions
+from builders.rollout.checks import networks, permissions
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosis, Finding, Severity, unknown_finding
 from builders.rollout.checks.permissions import BOOTSTRAP
 from builders.rollout.checks.status import instances_of
@@ -154,6 +154,8 @@ CHECKS: Mapping[str, Check] = {
     "regions": regions,
     "quotas": quotas,
     "templates": templates,
+    "zones": networks.zones,
+    "way to on-premises": networks.on_premises,
     "buckets": buckets,
     "readers of packages": readers,
     "instances": instances,

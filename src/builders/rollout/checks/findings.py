@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from builders import naming
 from builders.aws.calls import concurrently
@@ -12,10 +12,10 @@ from builders.aws.errors import AccessDenied
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.config import desired_state, parameters
-from builders.rollout.config.parameters import SharedOutputs
+from builders.rollout.config.parameters import SharedOutputs, TargetGroup
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template
-from builders.rollout.model import Permissions, Target, grouped
+from builders.rollout.model import Permissions, Target, Values, grouped
 from builders.rollout.phase import PhaseConnection
 from builders.rollout.state.store import Store
 from builders.scopes import Scope
@@ -65,7 +65,8 @@ class CheckedPhase:
     """A phase, as far as rollout.yaml and the shared stacks tell of it.
 
     `buckets` are those of the artifacts by region, `packages` the keys in them that its functions have. `store` is None
-    before there is one.
+    before there is one; `network` has the outputs of `shared_network` by region, `groups` the targets with
+    their parameters.
     """
 
     client: Client
@@ -78,18 +79,23 @@ class CheckedPhase:
     buckets: Mapping[str, str]
     packages: tuple[str, ...] = ()
     store: Store | None = None
+    network: Mapping[str, Values] = field(default_factory=dict)
+    groups: tuple[TargetGroup, ...] = ()
 
     @classmethod
     def of(cls, connection: PhaseConnection, shared: SharedOutputs, store: Store | None = None) -> CheckedPhase:
         """Put together what is known; `shared` may be empty before bootstrap. Raises `RolloutFileError`."""
         rollout, name, suffix = connection.rollout, connection.phase, connection.suffix
-        environment = parameters.environment_file(rollout, name).values
+        environment = parameters.environment_file(rollout, name)
+        accounts = desired_state.accounts_of(rollout, name, connection.members)
+        targets = [Target(account, region) for account in accounts for region in rollout.phases[name].regions]
+        sources = parameters.phase_sources(rollout, name, environment, shared)
         return cls(
             client=connection.client,
             rollout=rollout,
             name=name,
             suffix=suffix,
-            accounts=desired_state.accounts_of(rollout, name, connection.members),
+            accounts=accounts,
             templates=connection.templates,
             permissions=desired_state.permissions_of(rollout, name, suffix, shared),
             buckets={
@@ -97,7 +103,9 @@ class CheckedPhase:
                 for region, outputs in shared.tooling.items()
                 if naming.ARTIFACTS_BUCKET in outputs
             },
-            packages=tuple(sorted(desired_state.package_keys(environment))),
+            packages=tuple(sorted(desired_state.package_keys(environment.values))),
+            network=shared.network,
+            groups=parameters.target_groups(sources, targets),
             store=store,
         )
 
