@@ -25,6 +25,7 @@ from builders.rollout.executor.context import Observer, RunServices, WallClock
 from builders.rollout.executor.executor import begin_run, run_to_desired
 from builders.rollout.model import DesiredState, Permissions, Preferences, Target, Wave
 from builders.rollout.plan.plan import make_plan
+from builders.rollout.plan.schedule import make_schedule
 from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store
 
@@ -84,8 +85,9 @@ class Phase:
         """Walk to the end."""
         shall = desired(version)
         tools = RunServices(self.client, self.store, WallClock(), QUICK, Observer())
+        found = current_state.read_current_state(self.client, self.store.overrides(), SUFFIX, LAYERS, ())
         run = begin_run(tools, Command.APPLY, self.store.releases.save(shall), ())
-        return run_to_desired(tools, run, shall, LAYERS, ()).good
+        return run_to_desired(tools, run, shall, LAYERS, make_schedule(shall, found)).good
 
     def settled(self, version: str) -> bool:
         """Plan, and expect nothing to do; no instance is asked for by itself."""

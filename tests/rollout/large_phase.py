@@ -21,6 +21,7 @@ from builders.rollout.executor.executor import begin_run, run_to_desired
 from builders.rollout.model import CurrentState, DesiredState, Target, Values
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.plan import Plan, make_plan
+from builders.rollout.plan.schedule import make_schedule
 from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store
 from builders.scopes import Scope
@@ -126,9 +127,9 @@ class LargePhase:
     ) -> Report:
         """Run to the end, by the schedule of the plan where one was made."""
         services = RunServices(self.client, self.store, self.simulation.clock, PollInterval(), observer or Observer())
+        schedule = planned.schedule if planned else make_schedule(desired, self.current())
         run = begin_run(services, command, self.store.releases.save(desired), ())
-        routes = tuple(desired.plain.values())
-        return run_to_desired(services, run, desired, _carried(), routes, planned.schedule if planned else None)
+        return run_to_desired(services, run, desired, _carried(), schedule)
 
 
 def _carried() -> list[str]:

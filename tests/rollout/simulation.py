@@ -139,7 +139,7 @@ class Simulation(ApiCalls):
         return self.sets[name]
 
     def _sts_GetCallerIdentity(self, _where: Session) -> Json:
-        return {"Account": self._administrator}
+        return {"Account": self._administrator, "Arn": f"arn:aws:iam::{self._administrator}:user/operator"}
 
     def _cloudformation_ListStackSets(self, _where: Session, NextToken: str = "", **_: Any) -> Json:
         return self._page("ListStackSets", [{"StackSetName": name} for name in sorted(self.sets)], NextToken)
@@ -233,6 +233,7 @@ class Simulation(ApiCalls):
         values = _pairs({**found.parameters, **overrides}, "Parameter")
         put_out = [{"OutputKey": "DirectConnectAttachmentId", "OutputValue": ATTACHMENT}]
         told = {"StackId": StackName, "StackStatus": "UPDATE_COMPLETE", "Parameters": values, "Outputs": put_out}
+        told["Tags"] = found.tags
         return {"Stacks": [told]}
 
     def _cloudformation_GetTemplate(self, where: Session, StackName: str, **_: Any) -> Json:

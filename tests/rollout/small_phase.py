@@ -26,7 +26,7 @@ from builders.rollout.model import (
     Wave,
 )
 from builders.rollout.plan.plan import Plan, make_plan
-from builders.rollout.state.journal import Command, Run
+from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store
 
 from .conftest import PHASE, SUFFIX, Administrator
@@ -114,24 +114,24 @@ class SmallPhase:
         planned: Plan | None = None,
     ) -> Report:
         """Run to the end, by the schedule of the plan where one was made; `to` is the release of a rollback."""
-        services = self.services(observer)
+        services, planned = self.services(observer), planned or self.plan(desired, command)
         run = begin_run(services, command, self.store.releases.save(desired), (), to)
-        return run_to_desired(services, run, desired, LAYERS, (), planned.schedule if planned else None)
+        return run_to_desired(services, run, desired, LAYERS, planned.schedule)
 
     def resume(self, desired: DesiredState, observer: Observer | None = None) -> Report:
         """Go on with the run that is under way, as another process with a client of its own."""
         self.connect()
         services = self.services(observer)
-        run: Run = take_over_run(services)
-        return run_to_desired(services, run, desired, LAYERS, ())
+        run, _ = take_over_run(services, lambda run: desired)
+        return run_to_desired(services, run, desired, LAYERS, self.plan(desired, run.command).schedule)
 
     def current(self) -> CurrentState:
         from builders.rollout.executor import current_state
 
         return current_state.read_current_state(self.client, self.store.overrides(), SUFFIX, LAYERS, ())
 
-    def plan(self, desired: DesiredState) -> Plan:
-        return make_plan(desired, self.current())
+    def plan(self, desired: DesiredState, command: Command = Command.APPLY) -> Plan:
+        return make_plan(desired, self.current(), back=command is not Command.APPLY)
 
     def versions(self) -> dict[tuple[str, Target], str]:
         """The tag Version of every queue, by layer and target: what really is in the accounts."""

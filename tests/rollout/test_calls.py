@@ -131,7 +131,7 @@ def test_targets_whose_own_values_stay_are_one_operation_however_different_they_
     second = calls_for(
         desired, LAYER, run(desired, state, first), {target for target in TARGETS if target.account != canary}
     )
-    assert [(call.action, call.accounts, call.overrides) for call in second] == [(Action.UPDATE, tuple(others), {})]
+    assert [(call.action, call.accounts, call.overrides) for call in second] == [(Action.UPDATE, tuple(others), None)]
 
 
 def test_an_override_that_goes_away_names_the_suffix_since_an_empty_list_resets_nothing() -> None:

@@ -126,9 +126,10 @@ def test_what_does_not_pass_stops_the_run_and_resume_finishes_it(
     change = CHANGES[name]
     desired = change.desired(small)
     small.connect(attempts=1)
+    plan = small.plan(desired, change.command)
     small.administrator.cloud.set_faults({"kind": kind, "operation": operation})
     with pytest.raises(RolloutError) as stopped:
-        small.run(desired, change.command)
+        small.run(desired, change.command, planned=plan)
     assert "\n" not in str(stopped.value)
     small.administrator.cloud.set_faults()
     run = small.store.journal.run()

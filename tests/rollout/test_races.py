@@ -82,7 +82,8 @@ def test_a_run_that_another_process_takes_over_submits_nothing_more(
     services = small.services()
     run = begin_run(services, Command.APPLY, small.store.releases.save(release(small, "2")), ())
     pause.awaits = True  # the lock is taken: from here on it is held up
-    first = pool.submit(run_to_desired, services, run, release(small, "2"), LAYERS, ())
+    schedule = another(small).plan(release(small, "2")).schedule
+    first = pool.submit(run_to_desired, services, run, release(small, "2"), LAYERS, schedule)
     assert pause.reached.wait(30)
     assert another(small).resume(release(small, "2")).good
     made = len(pause.calls)

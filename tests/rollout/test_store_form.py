@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from typing import Any
@@ -80,7 +81,8 @@ SUBMITTING = {
 
 
 def test_a_run_is_stored_with_its_operations(store: Store, bucket: Bucket) -> None:
-    store.journal.begin(Run("run", Command.DETACH, "ba9876543210", "owner", BEGAN, ("network/Vpc",), to="0123456789ab"))
+    begun = Run("run", Command.DETACH, "ba9876543210", "owner", BEGAN, ("network/Vpc",), to="0123456789ab")
+    store.journal.begin(dataclasses.replace(begun, by="arn:aws:iam::111111111111:user/ann"))
     store.journal.record(
         Entry("one", call(), EntryState.OVER, "FAILED", (Target(ONE, EAST),)),
         Entry("two", call({"Size": "2"}), EntryState.SUBMITTING),
@@ -96,8 +98,9 @@ def test_a_run_is_stored_with_its_operations(store: Store, bucket: Bucket) -> No
         "entries": [FAILED, SUBMITTING],
         "good": False,
         "to": "0123456789ab",
+        "by": "arn:aws:iam::111111111111:user/ann",
     }
-    assert bucket.holds("rollout/dev/run.json", {"run": run, "older": []})
+    assert bucket.holds("rollout/dev/run.json", {"run": run, "older": [], "hold": None})
 
 
 def test_operations_that_moved_out_are_stored_under_their_content(store: Store, bucket: Bucket) -> None:
@@ -140,7 +143,7 @@ def test_overrides_are_stored_by_operation_and_region(store: Store, bucket: Buck
         {**group, "operation_id": "one", "places": {EAST: [ONE], WEST: [ONE, OTHER]}},
         {**group, "operation_id": "two", "places": {EAST: [OTHER]}},
     ]
-    assert bucket.holds("rollout/dev/known.json", {"groups": groups})
+    assert bucket.holds("rollout/dev/known.json", {"groups": groups, "reached": {}})
 
 
 def test_a_release_keeps_its_id_and_its_templates_their_names(store: Store, bucket: Bucket) -> None:

@@ -21,7 +21,8 @@ ONE, OTHER = Target("111111111111", EAST), Target("222222222222", EAST)
 
 def entry(action: Action, number: int, *targets: Target, overrides: Mapping[str, str] | None = None) -> Entry:
     accounts = tuple(target.account for target in targets or (ONE,))
-    step = Call(action, "network", "stackferry-network-dev", accounts, (EAST,), overrides)
+    given = {} if action is Action.CREATE and overrides is None else overrides
+    step = Call(action, "network", "stackferry-network-dev", accounts, (EAST,), given)
     return Entry(f"operation-{number}", step, EntryState.OVER, "SUCCEEDED")
 
 
@@ -46,6 +47,24 @@ def test_what_an_operation_of_ours_gave_is_known() -> None:
 
 def test_an_instance_made_without_a_list_overrides_nothing() -> None:
     assert known(entry(Action.CREATE, 1)).overrides("network", instance(1)) == {}
+
+
+def test_an_instance_that_is_tried_again_keeps_its_own_values() -> None:
+    """CreateStackInstances without a list leaves them (CloudFormation API reference)."""
+    again = entry(Action.CREATE, 2)
+    again = dataclasses.replace(again, call=dataclasses.replace(again.call, overrides=None))
+    found = known(entry(Action.CREATE, 1, overrides={"Size": "2"}), again)
+    assert found.overrides("network", instance(2)) == {"Size": "2"}
+
+
+def test_an_update_of_the_set_leaves_those_behind_that_no_operation_has_touched_since() -> None:
+    found = known(entry(Action.CREATE, 1, ONE, OTHER), entry(Action.UPDATE_SET, 2, ONE))
+    assert [found.behind("network", each) for each in (ONE, OTHER)] == [False, True]
+    assert not found.behind("database", OTHER)
+    stored = OverrideCache(found.stored())
+    assert stored.behind("network", OTHER), "the next command knows it, too"
+    stored.apply([entry(Action.UPDATE, 3, OTHER)])
+    assert not stored.behind("network", OTHER)
 
 
 def test_behind_an_operation_of_others_nothing_is_known() -> None:

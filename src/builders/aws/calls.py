@@ -108,7 +108,7 @@ class ApiCalls:
         self.counts: Counter[str] = Counter()
         self.limiter = limiter or Limiter(say=progress.say)
         self._observe = observe or (lambda _moment, _call: None)
-        self._account = ""
+        self._account = self._caller = ""
         self._clients: BotoClients | None = None
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(MOST_AT_ONCE)
@@ -120,8 +120,13 @@ class ApiCalls:
     def account(self) -> str:
         """The account that the caller's own credentials belong to; asked once."""
         if not self._account:
-            self._account = str(self.session().ask("sts", "GetCallerIdentity")["Account"])
+            found = self.session().ask("sts", "GetCallerIdentity")
+            self._account, self._caller = str(found["Account"]), str(found["Arn"])
         return self._account
+
+    def caller(self) -> str:
+        """The ARN of the user, or of the role and its session, whose credentials these are."""
+        return self._caller if self.account() else ""
 
     def make(self, session: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
         """Make a call once its turn comes and there is room for it, and again while AWS asks for that."""

@@ -136,7 +136,11 @@ class Status(enum.Enum):
 
 @dataclass(frozen=True)
 class Instance:
-    """An instance as ListStackInstances shows it; `overrides` is None where they were not read."""
+    """An instance as ListStackInstances shows it; `overrides` is None where they were not read.
+
+    `behind`: an update of the set by a run of ours has passed it by. Its status may still be CURRENT: an update without
+    a change of template or parameters leaves it (CloudFormation API reference, UpdateStackSet).
+    """
 
     target: Target
     status: Status
@@ -147,6 +151,7 @@ class Instance:
     unit: str = ""
     drift: str = "NOT_CHECKED"
     overrides: Values | None = None
+    behind: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,8 @@ class Operation:
 
 @dataclass(frozen=True)
 class StackSet:
-    """A stack set as it is. `active` are the operations that are not over, oldest first."""
+    """A stack set as it is. `active` are the operations that are not over, oldest first; `newest` is the id of the one
+    that began last."""
 
     layer: str
     name: str
@@ -177,6 +183,7 @@ class StackSet:
     instances: Mapping[Target, Instance]
     active: tuple[Operation, ...] = ()
     permissions: Permissions = field(default_factory=Permissions)
+    newest: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,6 +194,7 @@ class DeployedStack:
     parameters: Values
     status: str
     outputs: Values = field(default_factory=dict)
+    tags: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

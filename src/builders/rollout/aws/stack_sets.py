@@ -84,7 +84,8 @@ class StackSets:
             found = self._ask("DescribeStackSet", StackSetName=name)["StackSet"]
             if found["Status"] != "ACTIVE":
                 return None
-            instances, active = self.instances(name), self.active(name)
+            operations = self._operations(name)  # first: one that begins meanwhile is noticed later
+            instances = self.instances(name)
         except StackSetNotFound:
             return None
         return StackSet(
@@ -94,7 +95,8 @@ class StackSets:
             parameters=stacks.read_parameters(found.get("Parameters", [])),
             tags={each["Key"]: each["Value"] for each in found.get("Tags", [])},
             instances=instances,
-            active=active,
+            active=tuple(each for each in operations if each.active),
+            newest=operations[-1].id if operations else "",
             permissions=Permissions(
                 service_managed=found.get("PermissionModel") == "SERVICE_MANAGED",
                 call_as=self._call_as["CallAs"],
@@ -172,9 +174,17 @@ class StackSets:
         return _operation(found["StackSetOperation"])
 
     def active(self, name: str) -> tuple[Operation, ...]:
-        """The set's operations that are not over, oldest first. One call: its page begins with the newest."""
+        """The set's operations that are not over, oldest first."""
+        return tuple(each for each in self._operations(name) if each.active)
+
+    def newest(self, name: str) -> str:
+        """The id of the set's newest operation; empty before the first. Raises `StackSetNotFound`."""
+        return found[-1].id if (found := self._operations(name)) else ""
+
+    def _operations(self, name: str) -> list[Operation]:
+        """The last operations of a set, oldest first. One call: its page begins with the newest."""
         found = self._ask("ListStackSetOperations", StackSetName=name, **PAGE)["Summaries"]
-        return tuple(each for each in map(_operation, reversed(found)) if each.active)
+        return [_operation(each) for each in reversed(found)]
 
     def results(self, name: str, operation_id: str) -> Mapping[Target, InstanceResult]:
         """The results of an operation, by instance. AWS is a little behind with them."""

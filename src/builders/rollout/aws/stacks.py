@@ -71,6 +71,7 @@ def deployed(session: Session, stack: str) -> DeployedStack | None:
         parameters=read_parameters(found.get("Parameters", [])),
         status=found["StackStatus"],
         outputs=outputs(found),
+        tags={each["Key"]: each["Value"] for each in found.get("Tags", [])},
     )
 
 

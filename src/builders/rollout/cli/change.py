@@ -1,10 +1,11 @@
-"""The commands `plan`, `apply`, `resume`, `rollback` and `remove`: plan, show, ask, carry the plan out, report."""
+"""The commands `plan`, `apply`, `resume`, `rollback` and `remove`: lock, plan, show, ask, carry out, report."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -25,7 +26,15 @@ from builders.rollout.cli.options import (
 )
 from builders.rollout.executor.context import PollInterval, Report, RunServices, WallClock
 from builders.rollout.executor.current_state import failure_causes, read_changing_stacks
-from builders.rollout.executor.executor import begin_run, detach, run_to_desired, take_over_run
+from builders.rollout.executor.executor import (
+    PlanningLock,
+    begin_run,
+    detach,
+    end_run,
+    planning_lock,
+    run_to_desired,
+    take_over_run,
+)
 from builders.rollout.lifecycle.packages import publish_packages, require_packages
 from builders.rollout.lifecycle.retained import ACKNOWLEDGED, RetainedList, purge_retained, record_retained
 from builders.rollout.lifecycle.rollback import desired_nothing, desired_release, plan_detachment
@@ -37,7 +46,7 @@ from builders.rollout.render.page import print_page, print_result, width
 from builders.rollout.render.plan import plan_text
 from builders.rollout.render.progress import observing
 from builders.rollout.render.results import report_data, report_text
-from builders.rollout.state.journal import Command
+from builders.rollout.state.journal import Command, Run
 from builders.rollout.state.releases import release_id
 
 LONGEST_POLLS = 15
@@ -101,30 +110,53 @@ def apply(
     if check:
         _check(options.templates)
     phase = options.open_phase(phase_name)
-    desired, agreed = phase.desired, saved_plan.acknowledged if saved_plan else ()
-    made = _plan(phase, phase.current(), Command.APPLY, desired, release_id(desired), acknowledged, agreed)
-    if saved_plan is not None and (differences := plan_file.differences(saved_plan, made)):
-        for line in differences:
-            progress.say(line)
-        raise RolloutError(f"{saved} is stale: the phase has changed in {len(differences)} ways since; plan again")
-    return _carry_out(phase, Command.APPLY, desired, made, yes or saved_plan is not None, poll_seconds, as_json)
+    answers = _Answers(acknowledged, yes or saved_plan is not None, poll_seconds, as_json)
+    with planning_lock(phase.client, phase.store, Command.APPLY) as lock:
+        desired, agreed = phase.desired, saved_plan.acknowledged if saved_plan else ()
+        made = _plan(phase, phase.current(), Command.APPLY, desired, release_id(desired), acknowledged, agreed)
+        if saved_plan is not None and (differences := plan_file.differences(saved_plan, made)):
+            for line in differences:
+                progress.say(line)
+            raise RolloutError(f"{saved} is stale: the phase has changed in {len(differences)} ways since; plan again")
+        return _carry_out(phase, Command.APPLY, desired, made, lock, answers)
 
 
 @click.command()
 @phase_option
+@acknowledge_option
+@click.option("--end", is_flag=True, help="Wait for what the run has begun, and end it there.")
 @poll_option
 @json_option
 @click.pass_obj
-def resume(options: GlobalOptions, phase_name: str, poll_seconds: float, as_json: bool) -> int:
-    """Continue a run that was interrupted, on this machine or another: nothing is submitted twice."""
+def resume(
+    options: GlobalOptions,
+    phase_name: str,
+    acknowledged: tuple[str, ...],
+    end: bool,
+    poll_seconds: float,
+    as_json: bool,
+) -> int:
+    """Continue a run that was interrupted, on this machine or another: nothing is submitted twice.
+
+    What is left is planned again, and begins only if nothing blocks it that was not acknowledged.
+    """
     phase = options.open_phase(phase_name)
+
+    def desired_by(run: Run) -> DesiredState:
+        stored = run.command is not Command.DETACH
+        return phase.store.releases.load(run.release).desired_state(phase.desired) if stored else phase.desired
+
     with _services(phase, "resume", poll_seconds) as services:
-        run = take_over_run(services)
-        if run.command is Command.DETACH:  # what it had begun is followed to its end, and no more
-            report = detach(services, run, phase.desired, {})
-        else:
-            desired = phase.store.releases.load(run.release).desired_state(phase.desired)
-            report = run_to_desired(services, run, desired, phase.layers, phase.routes)
+        run, desired = take_over_run(services, desired_by)
+        if end or run.command is Command.DETACH:
+            report = end_run(services, run, desired)
+            return _report(phase, run.command, report, as_json)
+    made = _plan(phase, phase.current(), run.command, desired, run.to or run.release, acknowledged, run.acknowledged)
+    if made.blocks:
+        print_page(plan_text(made, width()), sys.stderr)
+        raise _blocked(made, "what is left of the run", "resume, or end the run by `resume --end`")
+    with _services(phase, "resume", poll_seconds, made) as services:
+        report = run_to_desired(services, run, desired, phase.layers, made.schedule)
     return _report(phase, run.command, report, as_json)
 
 
@@ -147,12 +179,14 @@ def rollback(
 ) -> int:
     """Put an earlier release of one phase back: templates, parameters and packages, not data; layers in reverse."""
     phase = options.open_phase(phase_name)
-    release = _earlier_release(phase) if to is None else to
-    current = phase.current()
-    desired = desired_release(phase.store.releases.load(release), phase.desired, current)
-    made = _plan(phase, current, Command.ROLLBACK, desired, release, acknowledged)
-    progress.say(f"release {release} of {phase_name}: templates, parameters and packages go back, data does not")
-    return _carry_out(phase, Command.ROLLBACK, desired, made, yes, poll_seconds, as_json)
+    with planning_lock(phase.client, phase.store, Command.ROLLBACK) as lock:
+        release = _earlier_release(phase) if to is None else to
+        current = phase.current()
+        desired = desired_release(phase.store.releases.load(release), phase.desired, current)
+        made = _plan(phase, current, Command.ROLLBACK, desired, release, acknowledged)
+        progress.say(f"release {release} of {phase_name}: templates, parameters and packages go back, data does not")
+        answers = _Answers(acknowledged, yes, poll_seconds, as_json)
+        return _carry_out(phase, Command.ROLLBACK, desired, made, lock, answers)
 
 
 @click.command()
@@ -177,26 +211,46 @@ def remove(
     """Remove a phase, layers in reverse; data stays unless it is purged."""
     phase = options.open_phase(phase_name)
     if accounts:
-        _confirm(f"detach the instances of {', '.join(accounts)} from {phase_name}? their stacks stay", yes)
-        calls = plan_detachment(phase.client, phase.desired, phase.current().sets, accounts)
-        with _services(phase, "remove", poll_seconds) as services:
-            report = detach(services, begin_run(services, Command.DETACH, "", ()), phase.desired, calls)
-        return _report(phase, Command.DETACH, report, as_json)
-    current, desired = phase.current(), desired_nothing(phase.desired)
-    made = _plan(phase, current, Command.REMOVE, desired, "", acknowledged)
+        return _detach(phase, accounts, yes, poll_seconds, as_json)
     home = phase.rollout.home
-    retained = RetainedList(phase.client.objects(home), phase.buckets[home], desired.suffix)
-    if purge:
-        unread = record_retained(phase.client, current.sets, retained)
-        for (layer, target), reason in sorted(unread.items()):
-            progress.say(f"{layer} at {target}: what it leaves is not known, and would not be purged: {reason}")
-    code = _carry_out(phase, Command.REMOVE, desired, made, yes, poll_seconds, as_json)
+    with planning_lock(phase.client, phase.store, Command.REMOVE) as lock:
+        current, desired = phase.current(), desired_nothing(phase.desired)
+        made = _plan(phase, current, Command.REMOVE, desired, "", acknowledged)
+        retained = RetainedList(phase.client.objects(home), phase.buckets[home], desired.suffix)
+        if purge:
+            unread = record_retained(phase.client, current.sets, retained)
+            for (layer, target), reason in sorted(unread.items()):
+                progress.say(f"{layer} at {target}: what it leaves is not known, and would not be purged: {reason}")
+        answers = _Answers(acknowledged, yes, poll_seconds, as_json)
+        code = _carry_out(phase, Command.REMOVE, desired, made, lock, answers)
     if code != DONE or not purge:
         return code
     purged, code = purge_retained(phase.client, retained, acknowledged, progress.say)
     for each in purged:
         progress.say(str(each))
     return code
+
+
+def _detach(phase: Phase, accounts: tuple[str, ...], yes: bool, poll_seconds: float, as_json: bool) -> int:
+    """Have StackSets forget the instances of accounts; their stacks stay."""
+    name = phase.desired.phase
+    with planning_lock(phase.client, phase.store, Command.DETACH) as lock:
+        calls = plan_detachment(phase.client, phase.desired, phase.current().sets, accounts)
+        lock.shown()
+        _confirm(f"detach the instances of {', '.join(accounts)} from {name}? their stacks stay", yes)
+        with _services(phase, "remove", poll_seconds) as services:
+            report = detach(services, begin_run(services, Command.DETACH, "", ()), phase.desired, calls)
+    return _report(phase, Command.DETACH, report, as_json)
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The options of a command that changes a phase."""
+
+    acknowledged: tuple[str, ...]
+    yes: bool
+    poll_seconds: float
+    as_json: bool
 
 
 def _plan(
@@ -226,28 +280,34 @@ def _plan(
 
 
 def _carry_out(
-    phase: Phase, command: Command, desired: DesiredState, made: Plan, yes: bool, poll_seconds: float, as_json: bool
+    phase: Phase, command: Command, desired: DesiredState, made: Plan, lock: PlanningLock, answers: _Answers
 ) -> int:
-    """Show the plan, ask, and carry its schedule out. Raises `RolloutError` while another run holds the phase."""
+    """Show the plan, ask, and carry its schedule out. Raises `RolloutError` where another run has begun meanwhile."""
     if made.nothing_to_do:
-        print_result(lambda: plan_file.plan_data(made), lambda width: plan_text(made, width), as_json)
+        print_result(lambda: plan_file.plan_data(made), lambda width: plan_text(made, width), answers.as_json)
         return DONE
     print_page(plan_text(made, width()), sys.stderr)
     if made.blocks:
-        names = sorted({each.name for each in made.blocks if each.hazard.acknowledgeable})
-        ways = f"acknowledge {', '.join(names)} by --acknowledge, or " if names else ""
-        raise RolloutError(f"the plan is blocked in {len(made.blocks)} ways, shown above; {ways}apply the remedies")
-    _confirm(f"{command.value} this to {made.phase}?", yes)
+        raise _blocked(made, "the plan")
+    lock.shown()
+    _confirm(f"{command.value} this to {made.phase}?", answers.yes)
     release = phase.store.releases.save(desired)
-    with _services(phase, command.value, poll_seconds, made) as services:
+    with _services(phase, command.value, answers.poll_seconds, made) as services:
         if command is Command.APPLY:
             publish_packages(phase.client, phase.desired, services.observer.say)
         else:
             require_packages(phase.client, desired)
         to = made.release if command is Command.ROLLBACK else ""
         run = begin_run(services, command, release, made.acknowledged, to)
-        report = run_to_desired(services, run, desired, phase.layers, phase.routes, made.schedule)
-    return _report(phase, command, report, as_json)
+        report = run_to_desired(services, run, desired, phase.layers, made.schedule)
+    return _report(phase, command, report, answers.as_json)
+
+
+def _blocked(made: Plan, what: str, then: str = "") -> RolloutError:
+    names = sorted({each.name for each in made.blocks if each.hazard.acknowledgeable})
+    ways = f"acknowledge {', '.join(names)} by --acknowledge, or " if names else ""
+    after = f", then {then}" if then else ""
+    return RolloutError(f"{what} is blocked in {len(made.blocks)} ways, shown above; {ways}apply the remedies{after}")
 
 
 def _confirm(question: str, yes: bool) -> None:

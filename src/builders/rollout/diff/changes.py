@@ -43,7 +43,7 @@ class ChangeKind(enum.Enum):
     OVERRIDE = "override"
     """Only its own values change."""
     RETRY = "retry"
-    """It is OUTDATED although nothing differs: an operation failed or stopped before it."""
+    """It is OUTDATED although nothing differs: an operation failed there, or stopped before it."""
     DELETE = "delete"
     INOPERABLE = "inoperable"
     """StackSets leave it out until it is removed."""
@@ -59,7 +59,7 @@ def change_kind(spec: StackSetSpec | None, state: StackSet | None, target: Targe
         return ChangeKind.CREATE
     if instance.status is Status.INOPERABLE:
         return ChangeKind.INOPERABLE
-    if changed:
+    if changed or instance.behind:
         return ChangeKind.UPDATE
     if not keeps_overrides(spec, instance):
         return ChangeKind.OVERRIDE

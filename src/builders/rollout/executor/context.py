@@ -101,6 +101,11 @@ class Failure:
     stack_id: str = ""
 
 
+def held_back_failure(layer: str, target: Target, reason: str) -> Failure:
+    """A target of which something else would become now than was agreed to."""
+    return Failure(layer, target, f"held back: {reason}; plan again and agree to that", skipped=True)
+
+
 @dataclass
 class Report:
     """The end of a run."""

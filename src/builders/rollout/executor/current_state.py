@@ -59,12 +59,13 @@ def with_overrides(sets: StackSets, cache: OverrideCache, state: StackSet) -> St
     unknown: list[Instance] = []
     for target, instance in state.instances.items():
         overrides = cache.overrides(state.layer, instance)
-        instances[target] = dataclasses.replace(instance, overrides=overrides)
+        behind = cache.behind(state.layer, target)
+        instances[target] = dataclasses.replace(instance, overrides=overrides, behind=behind)
         if overrides is None and instance.status is not Status.INOPERABLE:
             unknown.append(instance)
     for instance, overrides in concurrently(lambda instance: sets.overrides(state.name, instance.target), unknown):
         cache.learn(state.layer, instance, overrides)
-        instances[instance.target] = dataclasses.replace(instance, overrides=overrides)
+        instances[instance.target] = dataclasses.replace(instances[instance.target], overrides=overrides)
     return dataclasses.replace(state, instances=instances)
 
 

@@ -1,22 +1,32 @@
 """One run from its lock to its end: wave by wave, in each the layers' graph, and between two waves the bake time.
 
-apply, resume, rollback and remove are all one loop over the objects of a schedule.
+apply, resume, rollback and remove are all one loop over the objects of a schedule. The lock is taken first, the plan is
+made under it, and where something else would become of an instance by now, it is held back and reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from builders.rollout.executor.context import Context, Failure, Report, RunServices
-from builders.rollout.executor.current_state import read_current_state
+from builders.aws.errors import StackSetNotFound
+from builders.errors import RolloutError
+from builders.rollout.aws.client import Client
+from builders.rollout.diff.changes import ChangeKind
+from builders.rollout.executor.context import Context, Failure, Report, RunServices, held_back_failure
+from builders.rollout.executor.current_state import read_current_state, with_overrides
 from builders.rollout.executor.layers import LayerRun, PlainLayerRun
 from builders.rollout.executor.operations import Operations, RunOperation
-from builders.rollout.model import CurrentState, DesiredState, PlainStackSpec, StackSet, Target, Wave
-from builders.rollout.plan.calls import Call, same_calls, state_after, tolerated_accounts
-from builders.rollout.plan.schedule import Schedule, ScheduledLayer, ScheduledWave, make_schedule, reschedule
-from builders.rollout.state.journal import Command, Run, RunStatus
+from builders.rollout.model import CurrentState, DesiredState, StackSet, Target, Wave
+from builders.rollout.plan.calls import Action, Call, departures, state_after, tolerated_accounts
+from builders.rollout.plan.schedule import Schedule, ScheduledLayer, ScheduledWave, narrowed
+from builders.rollout.state.journal import Command, Hold, Journal, Run, RunStatus
+from builders.rollout.state.store import Store
 
 ALARM_SECONDS = 30.0
 """Between two looks at the alarms of a wave that bakes."""
@@ -40,9 +50,8 @@ class Executor:
         self._desired = context.desired
         self._schedule = schedule
         self._operations = Operations(context)
-        self._plain = current.plain
         self._sets: dict[str, StackSet | None] = dict(current.sets)
-        self._expected = dict(self._sets)
+        self._expected: dict[str, StackSet | None] = dict(schedule.current.sets)
         """The sets as they are where every call has succeeded so far."""
         self._resumed_accounts = {target.account for target in resumed}
 
@@ -81,6 +90,8 @@ class Executor:
         accounts = len(wave.accounts)
         if len(failed) > tolerated_accounts(self._desired.preferences, accounts):
             self.report.stopped = f"wave {wave.name}: {len(failed)} of {accounts} accounts failed"
+        if self._operations.refuted:
+            self.report.stopped = self._operations.refuted
         return any(run.changed for run in runs)
 
     def _run_layers(self, layers: Sequence[ScheduledLayer]) -> list[AnyLayerRun]:
@@ -100,36 +111,71 @@ class Executor:
         return list(runs.values())
 
     def _begin(self, planned: ScheduledLayer, upstream: Sequence[AnyLayerRun]) -> AnyLayerRun:
-        """Begin a layer as it is planned, but for the targets where a layer failed that it waits for."""
-        failed = {target: run.layer for run in upstream for target in run.failures}
-        scheduled, layer = self._as_it_is(planned, failed), planned.layer
+        """Begin a layer as it is planned, but for targets where a layer failed that it waits for, or that are held
+        back."""
+        failed, layer = {target: run.layer for run in upstream for target in run.failures}, planned.layer
+        left_out = {
+            target: Failure(layer, target, f"skipped: {failed[target]} did not succeed there", skipped=True)
+            for target in planned.changes.keys() & failed.keys()
+        }
         run: AnyLayerRun
         if layer in self._desired.plain:
-            deployed = {target: stack for (name, target), stack in self._plain.items() if name == layer}
+            changes = {target: kind for target, kind in planned.changes.items() if target not in left_out}
+            deployed = {
+                target: stack for (name, target), stack in self._schedule.current.plain.items() if name == layer
+            }
             needed = [state for each in sorted(self._desired.needs.get(layer, ())) if (state := self._sets.get(each))]
             changed_before = any(each.changed for each in upstream)
+            scheduled = dataclasses.replace(planned, changes=changes)
             run = PlainLayerRun(self._context, scheduled, deployed, needed, changed_before=changed_before)
         else:
+            scheduled, held_back = self._as_agreed(planned, left_out)
+            left_out |= {target: held_back_failure(layer, target, reason) for target, reason in held_back.items()}
             run = LayerRun(self._context, self._operations, scheduled, self._sets.get(layer))
-        for target in planned.changes.keys() & failed.keys():
-            reason = f"skipped: {failed[target]} did not succeed there"
-            run.failures[target] = Failure(layer, target, reason, skipped=True)
+        run.failures.update(left_out)
         self._context.observer.targets(layer, dict.fromkeys(sorted(run.failures), "skipped"))
         return run
 
-    def _as_it_is(self, planned: ScheduledLayer, failed: Collection[Target]) -> ScheduledLayer:
-        """The planned layer itself; scheduled again where targets fall out of it, or its set is not as expected."""
-        layer = planned.layer
+    def _as_agreed(
+        self, planned: ScheduledLayer, skipped: Collection[Target]
+    ) -> tuple[ScheduledLayer, dict[Target, str]]:
+        """The planned layer without the targets that are `skipped` or held back; those that are held back, and why.
+
+        The set is read again where anybody has touched it since it was read. Nothing is sent that the plan did not
+        show: a target whose action would be another one now waits for the next plan.
+        """
+        layer, say = planned.layer, self._context.observer.say
         expected, state = self._expected.get(layer), self._sets.get(layer)
         self._expected[layer] = state_after(self._desired, expected, *planned.calls)
-        as_expected = same_calls(self._desired, layer, expected, state)
-        if as_expected and planned.changes.keys().isdisjoint(failed):
-            return planned
-        sets = {name: each for name, each in self._sets.items() if each is not None}
-        again = reschedule(planned, self._desired, CurrentState(sets, plain=self._plain), failed)
-        if not as_expected and again.calls != planned.calls:
-            self._context.observer.say(f"{layer}: its stack set is not as planned; its calls are made anew")
-        return again
+        if planned.calls:
+            state = self._sets[layer] = self._read_again(planned.calls[0], state)
+        touched = {target for call in planned.calls for target in call.targets}
+        asked = {*planned.changes, *touched}.difference(skipped)
+        departed = departures(self._desired, layer, expected, state, asked)
+        scheduled = narrowed(planned, self._desired, state, {*skipped, *departed})
+        held_back = {target: reason for target, (kind, reason) in departed.items() if kind is not ChangeKind.NOTHING}
+        for target in sorted(departed.keys() - held_back.keys()):
+            say(f"{layer} at {target} is as desired already: nothing is sent, though {departed[target][1]}")
+        left = {target for call in scheduled.calls for target in call.targets}
+        for target in (touched & scheduled.changes.keys()) - left:
+            held_back[target] = "no instance is left with which its stack set could take the template"
+        goes, stays = (any(call.action is Action.DELETE_SET for call in each.calls) for each in (planned, scheduled))
+        if goes and state and not stays:
+            known = self._schedule.current.sets[layer].instances.keys() if layer in self._schedule.current.sets else ()
+            say(f"{layer}: its stack set stays, since it still has instances")
+            held_back |= dict.fromkeys(state.instances.keys() - known, "the plan does not know it")
+        return scheduled, {target: held_back[target] for target in held_back if target in planned.changes or goes}
+
+    def _read_again(self, call: Call, state: StackSet | None) -> StackSet | None:
+        """The set of a call as it is now: read whole where an operation began since it was read."""
+        sets = self._context.client.sets
+        try:
+            if state and not state.active and sets.newest(call.set_name) == state.newest:
+                return state
+            read = sets.read(call.layer, call.set_name)
+        except StackSetNotFound:
+            return None
+        return read and with_overrides(sets, self._context.override_cache, read)
 
 
 def bake(context: Context, wave: Wave, targets: Collection[Target]) -> str:
@@ -159,12 +205,60 @@ def _ringing_alarm(context: Context, wave: Wave, targets: Collection[Target]) ->
     return ""
 
 
+AGREEING = timedelta(minutes=15)
+"""A plan that is shown holds its phase for so long at most: the person who is asked may have gone home."""
+
+RENEWAL_SECONDS = 300.0
+"""Planning takes as long as it takes; its hold is renewed meanwhile."""
+
+
+@dataclass(frozen=True)
+class PlanningLock:
+    """The lock of a phase, held from before its state is read until a run begins with it, or nobody agrees."""
+
+    journal: Journal
+    planned: threading.Event
+
+    def shown(self) -> None:
+        """Hold it for `AGREEING` from now on and no longer. Raises `RolloutError` where another holds it."""
+        self.planned.set()
+        self.journal.renew(_hold_end())
+
+
+@contextlib.contextmanager
+def planning_lock(client: Client, store: Store, command: Command) -> Iterator[PlanningLock]:
+    """Hold the lock of a phase while it is planned and agreed to. Raises `RolloutError` while another holds it.
+
+    Safety does not depend on clocks: `begin_run` is refused once anybody has written since.
+    """
+    journal, began = store.journal, datetime.now(UTC).isoformat(timespec="seconds")
+    journal.hold(Hold(uuid4().hex, command, client.calls.caller(), began, _hold_end()))
+    lock = PlanningLock(journal, threading.Event())
+
+    def renew() -> None:
+        while not lock.planned.wait(RENEWAL_SECONDS):
+            with contextlib.suppress(RolloutError):  # whatever it is, beginning meets it again
+                journal.renew(_hold_end())
+
+    threading.Thread(target=renew, daemon=True).start()
+    try:
+        yield lock
+    finally:
+        lock.planned.set()
+        with contextlib.suppress(RolloutError):  # it ends by itself
+            journal.give_back()
+
+
+def _hold_end() -> str:
+    return (datetime.now(UTC) + AGREEING).isoformat(timespec="seconds")
+
+
 def begin_run(
     services: RunServices, command: Command, release: str, acknowledged: Collection[str], to: str = ""
 ) -> Run:
-    """Take the lock of the phase; `to` is the release that a rollback puts back.
+    """Begin a run with the lock of the phase; `to` is the release that a rollback puts back.
 
-    Raises `RolloutError` while another run holds it.
+    Raises `RolloutError` while another holds the lock, or has taken it.
     """
     now = datetime.now(UTC)
     token = uuid4().hex
@@ -176,14 +270,23 @@ def begin_run(
         began=now.isoformat(timespec="seconds"),
         acknowledged=tuple(sorted(acknowledged)),
         to=to,
+        by=services.client.calls.caller(),
     )
     services.store.journal.begin(run)
     return run
 
 
-def take_over_run(services: RunServices) -> Run:
-    """Go on with the run that is under way, whoever began it: that process can write no more, and stops."""
-    return services.store.journal.take_over(uuid4().hex)
+def take_over_run(services: RunServices, desired: Callable[[Run], DesiredState]) -> tuple[Run, DesiredState]:
+    """Take over the run that is under way, whoever began it, and follow what it began to its end.
+
+    The process that had it can write no more, and stops. `desired` is the state that a run leads to.
+    """
+    run = services.store.journal.take_over(uuid4().hex)
+    state = desired(run)
+    context = _context(services, run, state)
+    operations = Operations(context)
+    _follow(operations, operations.resume(run.entries))
+    return run, state
 
 
 def run_to_desired(
@@ -191,28 +294,25 @@ def run_to_desired(
     run: Run,
     desired: DesiredState,
     layers: Collection[str],
-    routes: Collection[PlainStackSpec],
-    planned: Schedule | None = None,
+    planned: Schedule,
 ) -> Report:
     """Bring the phase to the desired state and close the run.
 
-    The `planned` schedule is what is carried out, unless the phase is not any more as it was planned from; then, and
-    for a run that is resumed, one is made from the phase as it is. Operations that the run has written down are
-    followed to their end first. Raises `RolloutError`, and leaves the run to be resumed, where AWS cannot be asked any
-    more.
+    The `planned` schedule is what is carried out: where the phase is not as it was planned from any more, instances are
+    held back. Raises `RolloutError`, and leaves the run to be resumed, where AWS cannot be asked any more.
     """
     context = _context(services, run, desired)
-    resumed = _finish_running(context, run)
-    current = read_current_state(context.client, context.override_cache, desired.suffix, layers, routes)
-    if planned is None or not planned.starts_from(desired, current):
-        planned = make_schedule(desired, current, back=run.command is not Command.APPLY)
-    return _close(context, Executor(context, planned, current, resumed).run())
+    current = read_current_state(context.client, context.override_cache, desired.suffix, layers, ())
+    resumed = frozenset(target for entry in run.entries for target in entry.call.targets)
+    report = Executor(context, planned, current, resumed).run()
+    if report.good:
+        context.override_cache.all_reached()
+    return _close(context, report)
 
 
 def detach(services: RunServices, run: Run, desired: DesiredState, calls: Mapping[str, Sequence[Call]]) -> Report:
     """Have StackSets forget instances, layer by layer in the order of `calls`, and close the run. Stacks stay."""
     context = _context(services, run, desired)
-    _finish_running(context, run)
     operations = Operations(context)
     report = Report()
     for layer, own in calls.items():
@@ -221,6 +321,12 @@ def detach(services: RunServices, run: Run, desired: DesiredState, calls: Mappin
         report.succeeded[layer] = sum(len(call.targets) for call in own) - len(failures)
     report.operations = operations.submitted
     return _close(context, report)
+
+
+def end_run(services: RunServices, run: Run, desired: DesiredState) -> Report:
+    """Close a run that was taken over: good where it was to detach instances, which it has done or not begun."""
+    stopped = "" if run.command is Command.DETACH else "ended by `resume --end`; apply again plans what is left"
+    return _close(_context(services, run, desired), Report(stopped=stopped))
 
 
 def _context(services: RunServices, run: Run, desired: DesiredState) -> Context:
@@ -232,13 +338,6 @@ def _close(context: Context, report: Report) -> Report:
     context.store.save_overrides(context.override_cache)
     context.store.journal.close(RunStatus.DONE if report.good else RunStatus.FAILED, good=report.good)
     return report
-
-
-def _finish_running(context: Context, run: Run) -> frozenset[Target]:
-    """Follow what an earlier process began to its end, and return every target that the run had touched."""
-    operations = Operations(context)
-    _follow(operations, operations.resume(run.entries))
-    return frozenset(target for entry in run.entries for target in entry.call.targets)
 
 
 def _follow(operations: Operations, running: Iterable[RunOperation]) -> list[Failure]:

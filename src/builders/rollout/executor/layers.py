@@ -13,12 +13,13 @@ from builders.aws.errors import StackSetNotFound, Unreachable
 from builders.errors import RolloutError
 from builders.rollout.aws.plain_stacks import network_stack
 from builders.rollout.diff.changes import ChangeKind, change_kind, differs, plain_change_kind
-from builders.rollout.executor.context import Context, Failure
+from builders.rollout.executor.context import Context, Failure, held_back_failure
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
 from builders.rollout.model import DeployedStack, Instance, StackSet, Status, Target
 from builders.rollout.plan.calls import Action, concurrent_accounts, operation_preferences, tolerated_accounts
 from builders.rollout.plan.schedule import ScheduledLayer
+from builders.template_bodies import same_template
 
 EXCLUSIVE = IMMEDIATE | {Action.UPDATE_SET}
 """Calls that nothing else of the set may run beside: the set itself changes."""
@@ -49,6 +50,7 @@ class LayerRun:
         self._operations = operations
         self._desired = context.desired
         self._spec = context.desired.sets.get(scheduled.layer)
+        self._changes = scheduled.changes
         self._targets = scheduled.changes.keys()
         self._accounts = len({target.account for target in self._targets})
         self._calls = deque(scheduled.calls)
@@ -70,6 +72,8 @@ class LayerRun:
         """Poll the operations that run and begin what may begin; without either, look at the instances and end."""
         for running in list(self._running):
             self._poll(running)
+        if self._operations.refuted:
+            self._calls.clear()
         while self._may_begin():
             call = self._calls.popleft()
             self.changed = True
@@ -105,12 +109,40 @@ class LayerRun:
             return
         self._running.remove(running)
         self._refusal = running.refusal or self._refusal
-        self._failed_accounts |= {target.account for target in self._operations.end(running, operation)}
+        failed = self._operations.end(running, operation)
+        self._failed_accounts |= {target.account for target in failed}
+        if running.call.action is Action.UPDATE:
+            self._prove_carried(running.call.targets.difference(failed))
         tolerated = tolerated_accounts(self._desired.preferences, self._accounts)
         if operation.status == "SUCCEEDED" and not operation.failed:
             self._reached |= running.call.targets
         self._settled_until = self._context.clock.now() + SETTLING_SECONDS
         if operation.status != "SUCCEEDED" or len(self._failed_accounts) > tolerated:
+            self._calls.clear()
+
+    def _prove_carried(self, reached: Collection[Target]) -> None:
+        """Read one stack after the first UpdateStackInstances of a set's update, which promises parameters alone.
+
+        The other instances depend on it for the set's template and tags (CloudFormation API reference,
+        UpdateStackInstances: "Updates the parameter values for stack instances").
+        """
+        updated = sorted(each for each in reached if self._changes.get(each) is ChangeKind.UPDATE)
+        if not updated or self._spec is None or self.state is None or self.layer in self._operations.proven:
+            return
+        target, tags = updated[0], self._desired.tags.items()
+        try:
+            stack = self._context.client.members.deployed(target, self.state.instances[target].stack_id)
+        except RolloutError as error:
+            self._context.observer.say(f"{self.layer} at {target} cannot be read, to see what it was given: {error}")
+            return
+        self._operations.proven.add(self.layer)
+        if stack and not (same_template(stack.template, self._spec.template) and tags <= stack.tags.items()):
+            refuted = (
+                f"{self.layer} at {target}: UpdateStackInstances succeeded, and the stack does not have its stack "
+                "set's template and tags; nothing more is sent; `drift --deep` names every such stack"
+            )
+            self._operations.refuted = self._refusal = refuted
+            self.failures |= {each: Failure(self.layer, each, refuted) for each in updated}
             self._calls.clear()
 
     def _finish(self) -> None:
@@ -128,7 +160,7 @@ class LayerRun:
         changed = self.state is not None and self._spec is not None and differs(self._desired, self._spec, self.state)
         for target in sorted(self._targets):
             left = change_kind(self._spec, self.state, target, changed)
-            if left is not ChangeKind.NOTHING:
+            if left is not ChangeKind.NOTHING and target not in self.failures:
                 self.failures[target] = self._failure(target, left)
         if self._refusal and not self.failures:
             self.failures = {target: Failure(self.layer, target, self._refusal) for target in self._targets}
@@ -154,7 +186,7 @@ class LayerRun:
         elif instance is not None and instance.reason:
             reason = instance.reason
         else:
-            reason = self._refusal or "not begun: an operation before it failed"
+            reason = self._refusal or self._operations.refuted or "not begun: an operation before it failed"
         skipped = instance is None or instance.detailed in ("PENDING", "CANCELLED")
         return Failure(self.layer, target, reason, skipped, instance.stack_id if instance else "")
 
@@ -243,7 +275,16 @@ class PlainLayerRun:
                 self._context.observer.targets(self.layer, {target: word})
         self.over = not self._running
 
+    def _require_planned(self, target: Target) -> None:
+        """Raise `RolloutError` where the stack is not the one that the plan was made from."""
+        name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
+        now = self._context.client.plain.read(Target(self._spec.account, target.region), name)
+        one, other = (each and (each.template, each.parameters) for each in (self._deployed.get(target), now))
+        if one != other:
+            raise RolloutError(held_back_failure(self.layer, target, "its stack was changed since").reason)
+
     def _deploy(self, target: Target) -> None:
+        self._require_planned(target)
         instances = [state.instances[target] for state in self._needed if target in state.instances]
         outputs = [self._context.client.members.outputs(target, each.stack_id) for each in instances]
         stack = network_stack(self._context.desired, self.layer, target, outputs)
@@ -258,5 +299,6 @@ class PlainLayerRun:
         self._context.client.plain.deploy(stack)
 
     def _delete(self, target: Target) -> None:
+        self._require_planned(target)
         name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
         self._context.client.plain.delete(Target(self._spec.account, target.region), name)

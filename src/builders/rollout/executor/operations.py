@@ -243,6 +243,10 @@ class Operations(Poller[RunOperation]):
     def __init__(self, context: Context, most_instances: int = MOST_INSTANCES) -> None:
         super().__init__(context.client.sets, context.clock, context.poll_interval)
         self.submitted = 0
+        self.proven: set[str] = set()
+        """The layers whose UpdateStackInstances was seen to carry the set's template, or not to."""
+        self.refuted = ""
+        """Why the run stops, where it was not."""
         self._context = context
         self._most_instances = most_instances
         self._under_way: dict[str, Call] = {}

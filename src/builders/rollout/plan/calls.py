@@ -26,6 +26,7 @@ from builders.rollout.model import (
     Target,
     Values,
 )
+from builders.template_bodies import declared_values, parse_template
 
 Rectangle = tuple[tuple[str, ...], tuple[str, ...]]
 """Accounts and regions, of which every pair is a target."""
@@ -115,8 +116,10 @@ def calls_for(
             if kinds[target] is ChangeKind.UPDATE and keeps_overrides(spec, state.instances[target]):
                 kinds[target] = ChangeKind.NOTHING
     for action, meant in (
-        (Action.CREATE, {ChangeKind.CREATE}),
-        (Action.UPDATE, {ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY}),
+        # To repeat it "retries all stack instances whose status is OUTDATED" (API reference, CreateStackInstances): a
+        # promise that UpdateStackInstances does not make.
+        (Action.CREATE, {ChangeKind.CREATE, ChangeKind.RETRY}),
+        (Action.UPDATE, {ChangeKind.UPDATE, ChangeKind.OVERRIDE}),
     ):
         chosen = [target for target, each in kinds.items() if each in meant]
         for overrides, (accounts, regions) in _groups(desired, spec, state, chosen):
@@ -151,25 +154,46 @@ def state_after(desired: DesiredState, state: StackSet | None, *done: Call) -> S
     return after
 
 
-def same_calls(desired: DesiredState, layer: str, one: StackSet | None, other: StackSet | None) -> bool:
-    """Tell whether two states of a set lead to the same calls, for whatever targets."""
-    return one is other or _relevant(desired, layer, one) == _relevant(desired, layer, other)
+def departures(
+    desired: DesiredState, layer: str, expected: StackSet | None, found: StackSet | None, targets: Iterable[Target]
+) -> dict[Target, tuple[ChangeKind, str]]:
+    """The targets where a call would not do any more what was planned: what it would be now, and why.
 
-
-def _relevant(desired: DesiredState, layer: str, state: StackSet | None) -> object:
-    """The part of a state that calls depend on."""
+    `expected` is the set that the plan counted on, `found` the one that is there.
+    """
     spec = desired.sets.get(layer)
-    if state is None:
+    another = _definition(expected) != _definition(found)
+    before, now = (
+        state is not None and spec is not None and differs(desired, spec, state) for state in (expected, found)
+    )
+    departed = {}
+    for target in targets:
+        planned, kind = change_kind(spec, expected, target, before), change_kind(spec, found, target, now)
+        if planned is kind is ChangeKind.NOTHING:
+            continue
+        one, other = (state.instances.get(target) if state else None for state in (expected, found))
+        if planned is not kind:
+            departed[target] = kind, f"the plan has {planned.value} for it, and now it would be {kind.value}"
+        elif one and other and (one.status is Status.INOPERABLE) is not (other.status is Status.INOPERABLE):
+            departed[target] = kind, f"it was {one.status.value} in the plan, and is {other.status.value}"
+        elif one and other and _own_values(spec, one) != _own_values(spec, other):
+            departed[target] = kind, "its own parameters are not those that the plan was made from"
+        elif another:
+            departed[target] = kind, "its stack set is not the one that the plan was made from"
+    return departed
+
+
+def _definition(state: StackSet | None) -> object:
+    if state is None or not state.template:
+        return state and state.template
+    return parse_template(state.template), declared_values(state.template, state.parameters), dict(state.tags)
+
+
+def _own_values(spec: StackSetSpec | None, instance: Instance) -> object:
+    """The part of an instance's overrides that a call depends on."""
+    if spec is None or instance.overrides is None or instance.overrides == spec.overrides.get(instance.target):
         return None
-    changed = spec is not None and differs(desired, spec, state)
-    return changed, {
-        target: (
-            instance.status is Status.INOPERABLE,
-            change_kind(spec, state, target, changed),
-            spec is not None and target in spec.overrides and keeps_overrides(spec, instance),
-        )
-        for target, instance in state.instances.items()
-    }
+    return declared_values(spec.template, {**spec.parameters, **instance.overrides})
 
 
 def _succeed(instances: dict[Target, Instance], call: Call) -> None:
@@ -181,12 +205,12 @@ def _succeed(instances: dict[Target, Instance], call: Call) -> None:
     if call.action is Action.UPDATE_SET:
         for target, instance in instances.items():
             if instance.status is not Status.INOPERABLE:
-                instances[target] = dataclasses.replace(instance, status=Status.OUTDATED)
+                instances[target] = dataclasses.replace(instance, status=Status.OUTDATED, behind=True)
     for target in call.targets:
         before = instances.get(target, Instance(target, Status.OUTDATED, "PENDING", overrides={}))
         overrides = before.overrides if call.action is Action.UPDATE_SET or not call.overrides else call.overrides
         instances[target] = dataclasses.replace(
-            before, status=Status.CURRENT, detailed="SUCCEEDED", reason="", overrides=overrides
+            before, status=Status.CURRENT, detailed="SUCCEEDED", reason="", overrides=overrides, behind=False
         )
 
 
@@ -213,7 +237,7 @@ def _bearers(
 
 def _groups(
     desired: DesiredState, spec: StackSetSpec, state: StackSet | None, targets: Iterable[Target]
-) -> Iterator[tuple[Values, Rectangle]]:
+) -> Iterator[tuple[Values | None, Rectangle]]:
     """Rectangles of equal overrides: those of an earlier region first, then the larger."""
     groups: dict[str, list[Target]] = defaultdict(list)
     for target in targets:
@@ -230,18 +254,18 @@ def _turn(desired: DesiredState, rectangle: Rectangle) -> tuple[int, int]:
     return min(order.get(region, len(order)) for region in regions), -len(accounts) * len(regions)
 
 
-def _overrides(spec: StackSetSpec, state: StackSet | None, target: Target) -> dict[str, str]:
-    """The full list for a target; none where its own values stay as they are, so that a thousand accounts that each
+def _overrides(spec: StackSetSpec, state: StackSet | None, target: Target) -> dict[str, str] | None:
+    """The full list for a target; None where its own values stay as they are, so that a thousand accounts that each
     have a value of their own are one operation.
 
-    An operation without a list leaves all values (CloudFormation API reference, UpdateStackInstances). One that resets
-    all of them therefore has to name something: the suffix.
+    An operation without a list leaves all values (CloudFormation API reference, CreateStackInstances and
+    UpdateStackInstances). One that resets all of them therefore has to name something: the suffix.
     """
     overrides = dict(spec.overrides[target])
     if state is None or target not in state.instances:
         return overrides
     if keeps_overrides(spec, state.instances[target]):
-        return {}
+        return None
     return overrides or {naming.SUFFIX: spec.parameters[naming.SUFFIX]}
 
 

@@ -1,7 +1,7 @@
 """The schedule of a rollout: its waves, in each wave the layers in order, in each layer the calls in order. Pure.
 
 `make_schedule` alone decides which calls are made. A plan shows its objects, and the executor carries the same objects
-out; where reality departs from it, `reschedule` makes the calls of a layer in a wave again.
+out; where targets fall out of it, `narrowed` makes the calls of a layer in a wave for the others.
 
 Forwards a layer follows those that it needs, backwards it goes before them. Exports and imports of the templates can
 turn that round: CloudFormation removes no export that is in use, and imports none that does not exist.
@@ -17,8 +17,8 @@ from typing import Any
 
 from builders.errors import RolloutError
 from builders.rollout.diff.changes import ChangeKind, change_kind, differs, plain_change_kind
-from builders.rollout.model import CurrentState, DesiredState, StackSet, Target, Wave
-from builders.rollout.plan.calls import Call, calls_for, same_calls, state_after
+from builders.rollout.model import CurrentState, DesiredState, StackSet, Status, Target, Wave
+from builders.rollout.plan.calls import Action, Call, calls_for, state_after
 from builders.scopes import in_order
 
 LEAVING = "leaving"
@@ -33,8 +33,7 @@ class ScheduledLayer:
     """A layer in a wave, which begins when those of `after` are over.
 
     `changes` has what becomes of each instance, seen from before the first wave. A layer of plain stacks has no calls:
-    each of its stacks is deployed or deleted by itself. `planned` is the layer that the plan showed, where this one
-    replaces it.
+    each of its stacks is deployed or deleted by itself.
     """
 
     wave: Wave
@@ -43,7 +42,6 @@ class ScheduledLayer:
     leaving: bool
     changes: Mapping[Target, ChangeKind]
     calls: tuple[Call, ...] = ()
-    planned: ScheduledLayer | None = None
 
 
 @dataclass(frozen=True)
@@ -73,17 +71,6 @@ class Schedule:
         """All calls, in the order of waves and layers."""
         return tuple(call for wave in self.waves for each in wave.layers for call in each.calls)
 
-    def starts_from(self, desired: DesiredState, current: CurrentState) -> bool:
-        """Tell whether another reading of the phase found the state that the schedule was made from."""
-        before, now = self.current.sets, current.sets
-        if before.keys() != now.keys() or dict(self.current.plain) != dict(current.plain):
-            return False
-        # The order of layers follows from the templates.
-        return all(
-            before[layer].template == now[layer].template and same_calls(desired, layer, before[layer], now[layer])
-            for layer in before
-        )
-
 
 def make_schedule(desired: DesiredState, current: CurrentState, *, back: bool = False) -> Schedule:
     """Schedule the way from the current state to the desired one; `back` is the order of a rollback.
@@ -103,22 +90,23 @@ def make_schedule(desired: DesiredState, current: CurrentState, *, back: bool = 
     return Schedule(CurrentState(current.sets, plain=current.plain), tuple(in_order(staying)), tuple(waves))
 
 
-def reschedule(
-    planned: ScheduledLayer, desired: DesiredState, current: CurrentState, without: Collection[Target]
+def narrowed(
+    planned: ScheduledLayer, desired: DesiredState, state: StackSet | None, without: Collection[Target]
 ) -> ScheduledLayer:
-    """Schedule a layer of a wave again, from the state that it has come to and `without` some targets.
+    """Schedule a layer of a wave `without` some targets; for the others the set is as the plan expects it.
 
-    Calls that stay the same are the planned ones.
+    Each call does to its targets what a planned one does; a call that stays the same is the planned one. There is none
+    where no target of the plan's is left with which the set can take its template.
     """
-    again = _Scheduler(desired, current).add(
-        planned.wave, planned.layer, planned.after, leaving=planned.leaving, without=without
-    )
-    before = {(call.action, call.accounts, call.regions): call for call in planned.calls}
-    calls = []
-    for call in again.calls:
-        same = before.get((call.action, call.accounts, call.regions))
-        calls.append(same if same == call else call)
-    return replace(again, calls=tuple(calls), planned=planned)
+    anchors = {target for call in planned.calls if call.action is Action.UPDATE_SET for target in call.targets}
+    changes = {target: kind for target, kind in planned.changes.items() if target not in without}
+    found = calls_for(desired, planned.layer, state, changes, sorted(anchors.difference(without)))
+    working = state is not None and any(each.status is not Status.INOPERABLE for each in state.instances.values())
+    if working and any(call.action is Action.UPDATE_SET and not call.accounts for call in found):
+        found = []  # to name nobody would update everybody
+    same = {(call.action, call.accounts, call.regions, call.retain): call for call in planned.calls}
+    old = [same.get((call.action, call.accounts, call.regions, call.retain)) for call in found]
+    return replace(planned, changes=changes, calls=tuple(a if a == b else b for a, b in zip(old, found, strict=True)))
 
 
 class _Scheduler:
@@ -132,10 +120,8 @@ class _Scheduler:
         wave = {account: number for number, wave in enumerate(desired.waves) for account in wave.accounts}
         self._anchors = sorted(desired.targets, key=lambda target: (wave.get(target.account, len(wave)), target))
 
-    def add(
-        self, wave: Wave, layer: str, after: frozenset[str], *, leaving: bool, without: Collection[Target] = ()
-    ) -> ScheduledLayer:
-        """Schedule a layer in a wave, `without` some of its targets."""
+    def add(self, wave: Wave, layer: str, after: frozenset[str], *, leaving: bool) -> ScheduledLayer:
+        """Schedule a layer in a wave."""
         if layer not in self._changes:
             self._changes[layer] = change_kinds(self._desired, self._current, layer)
         accounts, staying = frozenset(wave.accounts), _desired_targets(self._desired, layer)
@@ -143,7 +129,6 @@ class _Scheduler:
             target: kind
             for target, kind in self._changes[layer].items()
             if target.account in accounts
-            and target not in without
             # A layer that leaves all of its targets goes in the order of those that stay.
             and (bool(staying) and target not in staying) is leaving
         }

@@ -1,7 +1,8 @@
 """The journal of a run, which is its lock too: written on condition that nobody else wrote since.
 
 run.json has the run that is under way or was the last, history.json those before it. run.json is written before each
-call to AWS, so it stays small: operations that are over move to objects of their own.
+call to AWS, so it stays small: operations that are over move to objects of their own. While a command plans and asks,
+its hold stands there beside the last run: nobody else begins, and what was agreed to is what is begun.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -67,7 +69,7 @@ class Run:
     """A run. `began` is an ISO time that the caller gives; `owner` is a token of the process that may write.
 
     `good`, set at its end: every instance was CURRENT. `to` is the release that a rollback puts back: its own differs
-    where accounts came or left since.
+    where accounts came or left since. `by` is the ARN of the caller who began it.
     """
 
     id: str
@@ -80,6 +82,18 @@ class Run:
     entries: tuple[Entry, ...] = ()
     good: bool = False
     to: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The lock of a command that plans and asks; anybody may take it after `until`. Times are ISO; `by` is an ARN."""
+
+    owner: str
+    command: Command
+    by: str
+    began: str
+    until: str
 
 
 @dataclass(frozen=True)
@@ -99,8 +113,19 @@ class EndedRun:
 class _StoredRun:
     """The content of run.json. `older` are the keys of the entries that moved out, oldest first."""
 
-    run: Run
+    run: Run | None
     older: tuple[str, ...] = ()
+    hold: Hold | None = None
+
+    @property
+    def running(self) -> Run | None:
+        """The run that is not over."""
+        return self.run if self.run and self.run.status is RunStatus.RUNNING else None
+
+    @property
+    def owner(self) -> str:
+        """The token of the process that may write."""
+        return self.hold.owner if self.hold else self.run.owner if self.run else ""
 
 
 @dataclass(frozen=True)
@@ -131,18 +156,35 @@ class Journal:
         stored, _ = self._object.read()
         return self._whole(stored) if stored else None
 
-    def begin(self, run: Run) -> None:
-        """Take the lock for a new run. Raises `RolloutError` while another is RUNNING."""
+    def hold(self, hold: Hold) -> None:
+        """Take the lock to plan under it. Raises `RolloutError` while a run is RUNNING, or another holds the lock."""
         with self._lock:
-            before, self._expected = self._object.read()
-            if before and before.run.status is RunStatus.RUNNING and before.run.owner != run.owner:
-                raise RolloutError(
-                    f"a rollout of {self._folder.suffix} is not over: {before.run.command.value} of release "
-                    f"{before.run.release}, begun {before.run.began}; if nobody runs it any more, go on with it: "
-                    "rollout-stacksets resume"
-                )
-            if before and before.run.status is not RunStatus.RUNNING:
-                ended = before.run
+            before = self._free(hold.owner, hold.began)
+            self._write(dataclasses.replace(before, hold=hold))
+
+    def renew(self, until: str) -> None:
+        """Keep the lock for longer. Raises `RolloutError` where it ran out and another took it."""
+        with self._lock:
+            stored = self._own()
+            assert stored.hold is not None, "hold the lock first"
+            self._write(dataclasses.replace(stored, hold=dataclasses.replace(stored.hold, until=until)))
+
+    def give_back(self) -> None:
+        """Give the lock back that was taken to plan; does nothing where a run has begun with it."""
+        with self._lock:
+            if self._stored is not None and self._stored.hold is not None:
+                self._write(dataclasses.replace(self._stored, hold=None))
+                self._stored = None
+
+    def begin(self, run: Run) -> None:
+        """Begin a run, with the lock that is held or is free now. Raises `RolloutError` as `hold` does.
+
+        Whoever holds the lock begins only if nobody wrote since: a plan made under it is a plan of what is there.
+        """
+        with self._lock:
+            held = self._stored is not None and self._stored.hold is not None
+            before = self._own() if held else self._free(run.owner, run.began)
+            if (ended := before.run) and not before.running:
                 self._past.update(_History(), lambda past: _with(past, ended))
             self._write(_StoredRun(run))
 
@@ -150,23 +192,27 @@ class Journal:
         """Go on with the run that is RUNNING, as its new owner; its former one cannot write any more."""
         with self._lock:
             before, self._expected = self._object.read()
-            if before is None or before.run.status is not RunStatus.RUNNING:
+            if before is None or before.running is None:
                 raise RolloutError(f"no rollout of {self._folder.suffix} is under way; there is nothing to resume")
-            stored = dataclasses.replace(before, run=dataclasses.replace(before.run, owner=owner))
+            stored = _StoredRun(dataclasses.replace(before.running, owner=owner), before.older)
             self._write(stored)
-            return self._whole(stored)
+            run = self._whole(stored)
+            assert run is not None
+            return run
 
     def record(self, *entries: Entry) -> None:
         """Write down operations, before their calls and after their end; an entry replaces the one of its id."""
         with self._lock:
             stored = self._own()
+            assert stored.run is not None, "begin a run first"
             by_id = {each.operation_id: each for each in (*stored.run.entries, *entries)}
-            self._write(self._moved(stored, tuple(by_id.values())))
+            self._write(self._moved(stored.run, stored.older, tuple(by_id.values())))
 
     def close(self, status: RunStatus, *, good: bool) -> None:
         """End the run and give the lock back."""
         with self._lock:
             stored = self._own()
+            assert stored.run is not None, "begin a run first"
             self._write(dataclasses.replace(stored, run=dataclasses.replace(stored.run, status=status, good=good)))
             self._stored = None
 
@@ -175,7 +221,25 @@ class Journal:
         stored, _ = self._object.read()
         found, _ = self._past.read()
         past = found or _History()
-        return (past if stored is None or stored.run.status is RunStatus.RUNNING else _with(past, stored.run)).runs
+        return (past if stored is None or stored.run is None or stored.running else _with(past, stored.run)).runs
+
+    def _free(self, owner: str, now: str) -> _StoredRun:
+        """Read what is there, to be written over. Raises `RolloutError` where it is another's at that time."""
+        found, self._expected = self._object.read()
+        before, suffix = found or _StoredRun(None), self._folder.suffix
+        if (run := before.running) and run.owner != owner:
+            raise RolloutError(
+                f"a rollout of {suffix} is not over: {run.command.value} of release {run.release}, begun {run.began}"
+                f"{f' by {run.by}' if run.by else ''}; if nobody runs it any more, go on with it: "
+                "rollout-stacksets resume"
+            )
+        hold = before.hold
+        if hold and hold.owner != owner and datetime.fromisoformat(hold.until) > datetime.fromisoformat(now):
+            raise RolloutError(
+                f"{hold.by} holds {suffix} since {hold.began}, to plan and agree to {hold.command.value}: wait until "
+                f"that is over; without an answer it ends at {hold.until}"
+            )
+        return before
 
     def _own(self) -> _StoredRun:
         assert self._stored is not None, "begin or take over a run first"
@@ -187,11 +251,12 @@ class Journal:
         An attempt whose answer was lost conflicts with the next one, boto3's or ours: what our owner's token wrote is
         no other run's.
         """
+        ours = {stored.owner, self._stored.owner if self._stored else stored.owner}
         try:
             etag = self._object.write(stored, self._expected)
         except Conflict as conflict:
             found, etag = self._object.read()
-            if found is None or found.run.owner != stored.run.owner:
+            if found is None or found.owner not in ours:
                 raise self._taken_over(found) from conflict
             if to_json(found) != to_json(stored):
                 etag = self._write_again(stored, etag)
@@ -204,19 +269,18 @@ class Journal:
             found, _ = self._object.read()
             raise self._taken_over(found) from conflict
 
-    def _moved(self, stored: _StoredRun, entries: tuple[Entry, ...]) -> _StoredRun:
+    def _moved(self, run: Run, older: tuple[str, ...], entries: tuple[Entry, ...]) -> _StoredRun:
         """Move entries that are over out of run.json, once there are many. Their key is their content."""
-        older = stored.older
         if len(entries) > MOST_ENTRIES:
             over = _StoredEntries(tuple(each for each in entries if each.state is EntryState.OVER))
             name = hashlib.sha256(to_json(over)).hexdigest()[:16]
-            key = self._folder.key(f"runs/{stored.run.id}/{len(older):04}-{name}.json")
+            key = self._folder.key(f"runs/{run.id}/{len(older):04}-{name}.json")
             self._folder.json(key, _StoredEntries).write(over)
             older = (*older, key)
             entries = tuple(each for each in entries if each.state is not EntryState.OVER)
-        return _StoredRun(dataclasses.replace(stored.run, entries=entries), older)
+        return _StoredRun(dataclasses.replace(run, entries=entries), older)
 
-    def _whole(self, stored: _StoredRun) -> Run:
+    def _whole(self, stored: _StoredRun) -> Run | None:
         entries: list[Entry] = []
         for key in stored.older:
             page = self._folder.json(key, _StoredEntries)
@@ -224,10 +288,11 @@ class Journal:
             if found is None:
                 raise RolloutError(f"{page} is gone, and with it what this run did; restore it")
             entries += found.entries
-        return dataclasses.replace(stored.run, entries=(*entries, *stored.run.entries))
+        return stored.run and dataclasses.replace(stored.run, entries=(*entries, *stored.run.entries))
 
     def _taken_over(self, found: _StoredRun | None) -> RolloutError:
-        by = f" ({found.run.command.value}, begun {found.run.began})" if found else ""
+        other = found and (found.hold or found.run)
+        by = f" ({other.command.value}, begun {other.began})" if other else ""
         return RolloutError(f"another rollout of {self._folder.suffix} has taken over{by}; this one stops")
 
 

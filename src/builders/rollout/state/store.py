@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from builders.rollout.aws.s3 import Objects
 from builders.rollout.model import Instance, LayerTarget, Status, Target, Values
@@ -29,7 +29,7 @@ class Store:
         self._overrides = folder.json(folder.key("known.json"), StoredOverrides)
 
     def overrides(self) -> OverrideCache:
-        """Read the override cache, with the overrides that the operations of a run under way have given."""
+        """Read the override cache, with what the operations of a run under way have done."""
         stored, _ = self._overrides.read()
         cache = OverrideCache(stored)
         run = self.journal.run()
@@ -75,9 +75,11 @@ class _Group:
 
 @dataclass(frozen=True)
 class StoredOverrides:
-    """The content of known.json."""
+    """The content of known.json. `reached` are the targets, by layer, to which the last update of its set has come, if
+    not to all."""
 
     groups: tuple[_Group, ...] = ()
+    reached: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
 class OverrideCache:
@@ -91,6 +93,8 @@ class OverrideCache:
         }
         self._passed_by: dict[LayerTarget, set[str]] = {}
         """Updates of the set elsewhere, since this process has confirmed the overrides of a target."""
+        self._reached = {layer: set(targets_in(found)) for layer, found in stored.reached.items()} if stored else {}
+        """By layer whose set was updated, the targets that operations of ours have touched since."""
 
     def overrides(self, layer: str, instance: Instance) -> Values | None:
         """The overrides of an instance; None unless its last operation is the one that we know, and succeeded there.
@@ -111,6 +115,14 @@ class OverrideCache:
             return None
         self._passed_by.setdefault(key, set())
         return overrides
+
+    def behind(self, layer: str, target: Target) -> bool:
+        """Tell whether we have updated the set, and have not touched this instance since."""
+        return layer in self._reached and target not in self._reached[layer]
+
+    def all_reached(self) -> None:
+        """Note that a run has brought every instance to its set."""
+        self._reached.clear()
 
     def learn(self, layer: str, instance: Instance, overrides: Values) -> None:
         """Keep what DescribeStackInstance said of an instance."""
@@ -135,6 +147,9 @@ class OverrideCache:
         for entry in entries:
             if entry.call.action in (Action.CREATE_SET, Action.DELETE_SET):
                 continue
+            if entry.call.action is Action.UPDATE_SET:
+                self._reached[entry.call.layer] = set()
+            self._reached.get(entry.call.layer, set()).update(entry.call.targets)
             failures = entry.call.targets if entry.state is not EntryState.OVER else set(entry.failures)
             for target in entry.call.targets:
                 key = (entry.call.layer, target)
@@ -142,8 +157,8 @@ class OverrideCache:
                 self._passed_by.pop(key, None)
                 if target in failures or entry.call.action is Action.DELETE:
                     continue
-                if entry.call.action is Action.CREATE or entry.call.overrides:
-                    self._overrides[key] = (entry.operation_id, entry.call.overrides or {})
+                if entry.call.overrides or (entry.call.action is Action.CREATE and entry.call.overrides is not None):
+                    self._overrides[key] = (entry.operation_id, entry.call.overrides)
                 elif before is not None:  # the set is updated, or the instance without a list: its own values stay
                     self._overrides[key] = (entry.operation_id, before[1])
 
@@ -156,5 +171,6 @@ class OverrideCache:
             tuple(
                 _Group(layer, operation_id, dict(values), by_region(targets[layer, operation_id, values]))
                 for layer, operation_id, values in sorted(targets)
-            )
+            ),
+            {layer: by_region(reached) for layer, reached in sorted(self._reached.items())},
         )
