@@ -118,7 +118,10 @@ class _Scheduler:
         self._sets: dict[str, StackSet | None] = dict(current.sets)
         self._changes: dict[str, Mapping[Target, ChangeKind]] = {}
         wave = {account: number for number, wave in enumerate(desired.waves) for account in wave.accounts}
-        self._anchors = sorted(desired.targets, key=lambda target: (wave.get(target.account, len(wave)), target))
+        # One that leaves is the last resort: an update of a set that names nobody would update everybody.
+        present = {target for state in current.sets.values() for target in state.instances}
+        targets = desired.targets | present
+        self._anchors = sorted(targets, key=lambda target: (wave.get(target.account, len(wave)), target))
 
     def add(self, wave: Wave, layer: str, after: frozenset[str], *, leaving: bool) -> ScheduledLayer:
         """Schedule a layer in a wave."""
