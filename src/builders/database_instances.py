@@ -60,8 +60,8 @@ def refusals(properties: Properties, checks: tuple[Check, ...], *, is_new: bool 
             yield check, sentence
 
 
-_OF_PRESENCE = {"AvailabilityZone", "DBClusterIdentifier", "MonitoringRoleArn", *_RESTORED}
-"""Properties of which checks ask only whether they are given."""
+_OF_PRESENCE = {"AvailabilityZone", "DBClusterIdentifier", "MonitoringRoleArn", "Parameters", *_RESTORED}
+"""Properties of which checks ask only whether they are given, or for the names in them."""
 
 
 def _number(value: Any) -> float | None:
@@ -257,9 +257,11 @@ _INSIGHTS = (
     "DBClusterIdentifier",
 )
 
+MAINTENANCE_WINDOW = Check(("PreferredMaintenanceWindow",), _maintenance_window)
+"""A check that a replication instance of DMS has to pass, too."""
 WINDOWS = (
     Check(("PreferredBackupWindow",), _backup_window),
-    Check(("PreferredMaintenanceWindow",), _maintenance_window),
+    MAINTENANCE_WINDOW,
     Check(("PreferredBackupWindow", "PreferredMaintenanceWindow"), _overlap),
 )
 """The checks that a cluster has to pass, too."""

@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from builders import naming
-from builders.database_instances import CHECKS, refusals
+from builders.database_instances import refusals
 from builders.evaluate import evaluate
+from builders.service_limits import CHECKS
 from builders.text import suggestion
 
 Declarations = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -112,8 +113,7 @@ def refused_properties(template: Mapping[str, Any], values: Mapping[str, str]) -
     sections = {name: template[name] for name in _FOR_VALUES if name in template}
     for name, body in evaluate({**sections, "Resources": resources}, values).resources.items():
         for check, sentence in refusals(body.get("Properties", {}), CHECKS.get(body["Type"], ())):
-            used = _references([written[name].get(each) for each in check.properties])
-            yield sentence, sorted(set(used) & sections.get("Parameters", {}).keys())
+            yield sentence, parameters_in(template, [written[name].get(each) for each in check.properties])
 
 
 def judged_parameters(template: Mapping[str, Any]) -> set[str]:
@@ -121,6 +121,11 @@ def judged_parameters(template: Mapping[str, Any]) -> set[str]:
     bodies = [body for body in template.get("Resources", {}).values() if body.get("Type") in CHECKS]
     nodes = [_judged_properties(body) for body in bodies] + [template.get("Conditions", {})] * bool(bodies)
     return set(_references(nodes)) & set(template.get("Parameters", {}))
+
+
+def parameters_in(template: Mapping[str, Any], node: Any) -> list[str]:
+    """The parameters of a template that a node refers to."""
+    return sorted(set(_references(node)) & template.get("Parameters", {}).keys())
 
 
 def _judged_properties(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Importing this module is quick; cfn-lint's schema manager is imported with the f
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,14 @@ NAME_PROPERTIES = {
     "AWS::SQS::Queue": "QueueName",
     "AWS::SecretsManager::Secret": "Name",
 }
+
+
+@dataclass(frozen=True, order=True)
+class Violation:
+    """One thing that a schema says against properties: CloudFormation's sentence, and the property at the top."""
+
+    sentence: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,28 @@ class ResourceType:
             node = self.resolve(node).get("properties", {}).get(part, {})
         return self.resolve(node)
 
+    def coerce(self, value: Json, node: Mapping[str, Json] | None = None) -> Json:
+        """Return `value` with scalars as the schema types them: CloudFormation takes "5" for 5 and true for "true"."""
+        node = self.resolve(self.schema if node is None else node)
+        if isinstance(value, dict):
+            members = node.get("properties", {})
+            others = node.get("additionalProperties")
+            patterns = list(node.get("patternProperties", {}).values())
+            fallback = others if isinstance(others, dict) else patterns[0] if len(patterns) == 1 else {}
+            return {key: self.coerce(item, members.get(key, fallback)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.coerce(item, node.get("items", {})) for item in value]
+        types = node.get("type", [])
+        return _coerce_scalar(value, [types] if isinstance(types, str) else types)
+
+    def violations(self, typed: Json, but: Callable[[Json], bool] = lambda error: False) -> list[Violation]:
+        """Return what the schema says against properties that are typed as it wants, in CloudFormation's words.
+
+        `but` is asked for each error of cfn-lint's whether it is none.
+        """
+        errors = [error for error in self.validator.iter_errors(typed) if not but(error)]
+        return sorted({violation for error in errors for violation in _describe(error)})
+
     def resolve(self, node: Mapping[str, Json]) -> Mapping[str, Json]:
         """Follow a `$ref` within the schema."""
         while "$ref" in node:
@@ -118,6 +148,60 @@ def load(name: str, region: str = HOME_REGION) -> ResourceType | None:
             continue
         return ResourceType(name, found.schema, tuple(found.get_atts.data), found.resolver)
     return None
+
+
+_TYPE_NAMES = {"array": "JSONArray", "object": "JSONObject"}
+_IGNORED_KEYWORDS = frozenset({"format"})
+"""cfn-lint's own formats (`AWS::EC2::VPC.Id`): CloudFormation does not check them, the service does."""
+
+
+def _coerce_scalar(value: Json, types: list[str]) -> Json:
+    if isinstance(value, str) and "string" not in types:
+        if "boolean" in types and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        for name, convert in (("integer", int), ("number", float)):
+            if name in types:
+                try:
+                    return convert(value)
+                except ValueError:
+                    continue
+    if isinstance(value, (bool, int, float)) and types == ["string"]:
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    return value
+
+
+def _describe(error: Json) -> Iterator[Violation]:
+    keyword = str(error.validator)
+    if keyword in _IGNORED_KEYWORDS:
+        return
+    path = [str(part) for part in error.path]
+    for sentence in _sentences(keyword, path, error):
+        yield Violation(sentence, path[0] if path else "")
+
+
+def _sentences(keyword: str, path: list[str], error: Json) -> Iterator[str]:
+    if keyword == "additionalProperties":
+        yield f"{_pointer(path[:-1])}: extraneous key [{path[-1] if path else error.instance}] is not permitted"
+    elif keyword == "required":
+        for key in [key for key in error.validator_value if key not in error.instance]:
+            yield f"{_pointer(path)}: required key [{key}] not found"
+    elif keyword == "type":
+        expected = error.validator_value if isinstance(error.validator_value, str) else error.validator_value[0]
+        expected = _TYPE_NAMES.get(expected, expected.capitalize())
+        yield f"{_pointer(path)}: expected type: {expected}, found: {_found(error.instance)}"
+    elif keyword in ("enum", "enumCaseInsensitive"):
+        yield f"{_pointer(path)}: {error.instance} is not a valid enum value"
+    else:
+        yield f"{_pointer(path)}: failed validation constraint for keyword [{keyword}]"
+
+
+def _pointer(path: list[str]) -> str:
+    return "/".join(["#", *path])
+
+
+def _found(instance: Any) -> str:
+    names: dict[type, str] = {list: "JSONArray", dict: "JSONObject", bool: "Boolean", int: "Integer", float: "Double"}
+    return names.get(type(instance), "String" if isinstance(instance, str) else "Null")
 
 
 def value_at(properties: Json, path: str) -> Json:

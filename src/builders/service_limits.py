@@ -1,14 +1,18 @@
 """Values that a service's API refuses although the registry's schema takes them: choices, numbers, and DMS's settings.
 
 The choices are the enumerations of the API's model that the schema of the type lacks (a test compares them with
-botocore), and those that the API's reference gives in words. Lint rules and the embedded cloud judge by this table.
+botocore), and those that the API's reference gives in words. The one judge for lint rules, `build-templates --check`, a
+rollout, and the embedded cloud.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from builders import database_instances
+from builders.database_instances import MAINTENANCE_WINDOW, Check, Properties
 
 _LOG_DRIVERS = ("json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "awsfirelens")
 _KEY_TYPES = ("HASH", "RANGE")
@@ -143,30 +147,104 @@ def choices_of(resource_type: str) -> dict[str, tuple[str, ...]]:
     return {**MODELLED.get(resource_type, {}), **_DOCUMENTED.get(resource_type, {})}
 
 
-TYPES: tuple[str, ...] = tuple(sorted({*MODELLED, *_DOCUMENTED, *RANGES}))
-"""The types with choices or ranges."""
+# DMS user guide, "Choosing the right AWS DMS replication instance for your migration".
+_DMS_CLASS = re.compile(
+    r"dms\.(t[23]\.(micro|small|medium|large)|[cr](4|5|6i|7i|6g|7g)\.((2|4|8|9|12|16|18|24|32|48)?xlarge|large))"
+)
+_FIRST_DMS_VERSION = (3, 5)
+"""Older versions of the replication engine are retired (DMS release notes)."""
+_HOUR, _DAY, _WEEK = 3600, 24 * 3600, 7 * 24 * 3600
+_SHORT_PERIODS = (10, 20, 30)
+
+_MANAGED_BY_RDS = frozenset(
+    """
+    archive_command config_file data_directory external_pid_file hba_file ident_file listen_addresses log_directory port
+    ssl_ca_file ssl_cert_file ssl_key_file unix_socket_directories unix_socket_group unix_socket_permissions wal_level
+    """.split()  # noqa: SIM905
+)
+"""Parameters of PostgreSQL that RDS sets itself: its files, addresses and archive, and wal_level, which follows
+rds.logical_replication (RDS user guide, "Working with parameters on your RDS for PostgreSQL DB instance", "Performing
+logical replication for Amazon RDS for PostgreSQL")."""
 
 
-@dataclass(frozen=True)
-class Refused:
-    """A value that the service refuses: where it is, and what is allowed in words."""
-
-    path: str
-    value: Any
-    allowed: str
+def _dms_class(properties: Properties) -> str | None:
+    name = properties.get("ReplicationInstanceClass")
+    wrong = name is not None and not _DMS_CLASS.fullmatch(str(name))
+    return f"Invalid replication instance class: {name}" if wrong else None
 
 
-def refused(resource_type: str, properties: Mapping[str, Any]) -> Iterator[Refused]:
-    """Yield the resolved properties that the service refuses; choices in any case of letters are taken."""
-    for path, values in choices_of(resource_type).items():
-        known = {value.lower() for value in values}
-        for found in _values_at(properties, path):
-            if isinstance(found, str) and found.lower() not in known:
-                yield Refused(path, found, ", ".join(values))
-    for path, (least, most) in RANGES.get(resource_type, {}).items():
-        for found in _values_at(properties, path):
-            if number(found) is not None and not least <= int(found) <= most:
-                yield Refused(path, found, f"{least} to {most}")
+def _dms_version(properties: Properties) -> str | None:
+    version = str(properties.get("EngineVersion") or "")
+    numbers = tuple(int(each) for each in version.split(".")[:2] if each.isdigit())
+    retired = len(numbers) < len(_FIRST_DMS_VERSION) or numbers < _FIRST_DMS_VERSION
+    return f"No replication engine found with version: {version}" if version and retired else None
+
+
+def _dms_zone(properties: Properties) -> str | None:
+    if str(properties.get("MultiAZ")).lower() == "true" and properties.get("AvailabilityZone"):
+        return "You can't set the AvailabilityZone parameter if the Multi-AZ parameter is set to true."
+    return None
+
+
+def _dms_side(properties: Properties) -> str | None:
+    engine, side = (str(properties.get(name) or "").lower() for name in ("EngineName", "EndpointType"))
+    wrong = engine in {"source": ONLY_TARGETS, "target": ONLY_SOURCES}.get(side, ())
+    return f"Engine {engine} cannot be used as a {side} endpoint" if wrong else None
+
+
+def _alarm_period(properties: Properties) -> str | None:
+    period = number(properties.get("Period"))
+    wrong = period is not None and period not in _SHORT_PERIODS and (period < 1 or period % 60)
+    return "Period must be 10, 20, 30 or a multiple of 60" if wrong else None
+
+
+def _alarm_evaluations(properties: Properties) -> str | None:
+    evaluated, needed = number(properties.get("EvaluationPeriods")), number(properties.get("DatapointsToAlarm"))
+    if evaluated is not None and evaluated < 1:
+        return "EvaluationPeriods must be at least 1"
+    if evaluated is not None and needed is not None and not 1 <= needed <= evaluated:
+        return "DatapointsToAlarm must be less than or equal to EvaluationPeriods"
+    return None
+
+
+def _alarm_span(properties: Properties) -> str | None:
+    period, evaluated = number(properties.get("Period")), number(properties.get("EvaluationPeriods"))
+    if period is None or evaluated is None:
+        return None
+    longest, name = (_WEEK, "week") if period >= _HOUR else (_DAY, "day")
+    if period * evaluated <= longest:
+        return None
+    bound = f"EvaluationPeriods * Period must be <= {longest}"
+    return f"Metrics cannot be checked across more than a {name} ({bound})."
+
+
+def _managed_parameter(properties: Properties) -> str | None:
+    family, given = str(properties.get("Family") or ""), properties.get("Parameters")
+    if not family.startswith(("postgres", "aurora-postgresql")) or not isinstance(given, Mapping):
+        return None
+    wrong = sorted(_MANAGED_BY_RDS & {str(name).lower() for name in given})
+    return f"The parameter {wrong[0]} cannot be modified." if wrong else None
+
+
+_PARAMETER_GROUP = (Check(("Family", "Parameters"), _managed_parameter),)
+TOGETHER: Mapping[str, tuple[Check, ...]] = {
+    "AWS::CloudWatch::Alarm": (
+        Check(("Period",), _alarm_period),
+        Check(("EvaluationPeriods", "DatapointsToAlarm"), _alarm_evaluations),
+        Check(("Period", "EvaluationPeriods"), _alarm_span),
+    ),
+    "AWS::DMS::Endpoint": (Check(("EngineName", "EndpointType"), _dms_side),),
+    "AWS::DMS::ReplicationInstance": (
+        Check(("ReplicationInstanceClass",), _dms_class),
+        Check(("EngineVersion",), _dms_version, of_new=True),
+        Check(("MultiAZ", "AvailabilityZone"), _dms_zone),
+        MAINTENANCE_WINDOW,
+    ),
+    "AWS::RDS::DBClusterParameterGroup": _PARAMETER_GROUP,
+    "AWS::RDS::DBParameterGroup": _PARAMETER_GROUP,
+}
+"""{type: checks of values that a table of choices and numbers cannot hold} (CloudWatch API reference, PutMetricAlarm;
+DMS API reference, CreateEndpoint, CreateReplicationInstance)."""
 
 
 def number(value: Any) -> int | None:
@@ -185,3 +263,51 @@ def _values_at(node: Any, path: str) -> Iterator[Any]:
         inner = [node[part]] if isinstance(node, Mapping) and part in node else []
     for each in inner:
         yield from _values_at(each, rest) if rest else [each]
+
+
+def _choice(path: str, allowed: tuple[str, ...]) -> Check:
+    known = {value.lower() for value in allowed}
+
+    def refusal(properties: Properties) -> str | None:
+        for value in _values_at(properties, path):
+            if isinstance(value, str) and value.lower() not in known and "${" not in value:
+                return _invalid(path, value, f"satisfy enum value set: [{', '.join(allowed)}]")
+        return None
+
+    return Check((path.partition(".")[0],), refusal)
+
+
+def _range(path: str, least: int, most: int) -> Check:
+    def refusal(properties: Properties) -> str | None:
+        for value in _values_at(properties, path):
+            found = number(value)
+            if found is not None and not least <= found <= most:
+                bound = f"less than or equal to {most}" if found > most else f"greater than or equal to {least}"
+                return _invalid(path, value, f"have value {bound}")
+        return None
+
+    return Check((path.partition(".")[0],), refusal)
+
+
+def _invalid(path: str, value: Any, constraint: str) -> str:
+    """The sentence of a service that holds a request against its model."""
+    where = ".".join(part[:1].lower() + part[1:] for part in path.replace(".*", ".member").split("."))
+    failed = f"Value '{value}' at '{where}' failed to satisfy constraint: Member must {constraint}"
+    return f"1 validation error detected: {failed}"
+
+
+def _checks_of(resource_type: str) -> tuple[Check, ...]:
+    choices = [_choice(path, allowed) for path, allowed in choices_of(resource_type).items()]
+    ranges = [_range(path, *bounds) for path, bounds in RANGES.get(resource_type, {}).items()]
+    return (*TOGETHER.get(resource_type, ()), *choices, *ranges)
+
+
+TYPES: tuple[str, ...] = tuple(sorted({*MODELLED, *_DOCUMENTED, *RANGES, *TOGETHER}))
+"""The types that are judged here."""
+OURS: Mapping[str, tuple[Check, ...]] = {name: _checks_of(name) for name in TYPES}
+"""{type: the checks of this module}."""
+CHECKS: Mapping[str, tuple[Check, ...]] = {
+    name: (*database_instances.CHECKS.get(name, ()), *OURS.get(name, ()))
+    for name in {*database_instances.CHECKS, *TYPES}
+}
+"""{type: all checks}, for whoever knows the values of a template's properties."""

@@ -269,6 +269,65 @@ def test_what_rds_would_refuse_is_reported_in_its_words_with_the_entries_that_it
     assert found == (expected if answer else [])
 
 
+REPLICATION = """
+from troposphere import cloudwatch, dms
+from builders import parameters
+def build(stack):
+    any_text = {"pattern": ".*", "explanation": "any"}
+    name = stack.parameter(parameters.string("Class", "Class", default="dms.t3.medium", **any_text))
+    upkeep = stack.parameter(parameters.string("Upkeep", "Window", default="sun:04:00-sun:04:30", **any_text))
+    bound = {"minimum": -100, "maximum": 100_000}
+    size = stack.parameter(parameters.integer("SizeGiB", "Storage", default=50, **bound))
+    periods = stack.parameter(parameters.integer("Periods", "Periods", default=5, **bound))
+    operator = stack.parameter(parameters.string("Operator", "Operator", default="GreaterThanThreshold", **any_text))
+    stack.add(dms.ReplicationInstance(
+        "Instance", ReplicationInstanceClass=name.ref(), PreferredMaintenanceWindow=upkeep.ref(),
+        AllocatedStorage=size.ref(),
+    ))
+    stack.add(cloudwatch.Alarm(
+        "Alarm", Namespace="AWS/RDS", MetricName="CPUUtilization", Statistic="Average", Period=300, Threshold=80,
+        EvaluationPeriods=periods.ref(), ComparisonOperator=operator.ref(),
+    ))
+"""
+DAY = "Metrics cannot be checked across more than a day (EvaluationPeriods * Period must be <= 86400)."
+STORAGE = (
+    "1 validation error detected: Value '7000' at 'allocatedStorage' failed to satisfy constraint: Member must have "
+    "value less than or equal to 6144"
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ("Class=db.t3.medium", "Invalid replication instance class: db.t3.medium"),
+        ("Upkeep=sun:04:00-sun:04:20", "The maintenance window must be at least 30 minutes."),
+        ("SizeGiB=7000", STORAGE),
+        ("Periods=300", DAY),
+    ],
+)
+def test_numbers_and_windows_of_other_services_are_judged_likewise(
+    check_against: Check, make_layers: MakePackage, given: str, answer: str
+) -> None:
+    key, value = given.split("=")
+    assert check_against(assemble(make_layers(migration=REPLICATION)), *COMMON, given) == [
+        f"dev.json:5 service-refuses: migration: AWS answers {answer!r} (given: {key}={value!r})"
+    ]
+
+
+def test_a_value_that_the_declaration_takes_and_the_schema_refuses_is_reported(
+    check_against: Check, make_layers: MakePackage
+) -> None:
+    assert check_against(assemble(make_layers(migration=REPLICATION)), *COMMON, "Operator=Greater") == [
+        "dev.json:5 schema-refuses: migration: CloudFormation refuses Alarm: #/ComparisonOperator: Greater is not a "
+        "valid enum value (given: Operator='Greater')"
+    ]
+
+
+def test_right_values_of_other_services_are_silent(check_against: Check, make_layers: MakePackage) -> None:
+    right = ["Class=dms.r6i.large", "Upkeep=mon:23:45-tue:00:15", "SizeGiB=6144", "Periods=288"]
+    assert check_against(assemble(make_layers(migration=REPLICATION)), *COMMON, *right) == []
+
+
 @pytest.fixture(scope="module")
 def ours() -> Assembly:
     return assemble()

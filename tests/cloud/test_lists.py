@@ -138,5 +138,7 @@ def test_a_static_parameter_is_not_changed_at_once_and_a_dynamic_one_is(listed: 
     code = refusal(rds.modify_db_parameter_group, **change("max_connections", "immediate"))
     assert code == "InvalidParameterCombination"
     assert refusal(rds.modify_db_parameter_group, **change("no_such", "immediate")) == "InvalidParameterValue"
+    with pytest.raises(ClientError, match="The parameter wal_level cannot be modified"):
+        rds.modify_db_parameter_group(**change("wal_level", "pending-reboot"))
     rds.modify_db_parameter_group(**change("max_connections", "pending-reboot"))
     rds.modify_db_parameter_group(**change("log_min_duration_statement", "immediate"))

@@ -11,7 +11,7 @@ from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
-from builders import environments, reachability
+from builders import environments, reachability, resource_types
 from builders.building import packages
 from builders.catalog import Assembly
 from builders.environments import ParameterFile
@@ -24,6 +24,7 @@ from builders.parameter_validation import (
     assignment,
     declarations,
     missing_value,
+    parameters_in,
     refused_properties,
     rule_parameters,
     unknown_parameter,
@@ -128,10 +129,30 @@ def _refusals(file: ParameterFile, made: Assembly, unusable: Collection[str]) ->
             yield _refused(file, layer, template, "template-rule", sentence, rule_parameters(template, sentence))
         for sentence, keys in refused_properties(template, file.values):
             yield _refused(file, layer, template, "service-refuses", f"AWS answers {sentence!r}", keys)
+        for sentence, keys in _against_schema(evaluated[layer], template):
+            yield _refused(file, layer, template, "schema-refuses", sentence, keys)
     if evaluated.keys() >= set(reachability.LAYERS):
         demands = flows.demands({layer: made.templates[layer] for layer in evaluated}, file.values)
         for found in reachability.check(evaluated, demands):
             yield Finding("unreachable", f"{found.flow}: {found.missing} at {found.where}", str(file.path))
+
+
+def _against_schema(evaluated: Evaluated, template: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Hold properties that come from parameters against the registry's schema, which a declaration may be wider than.
+
+    A value with `${` in it is one that only AWS knows (builders.evaluate).
+    """
+    for name, body in evaluated.resources.items():
+        kind = resource_types.load(body["Type"])
+        if kind is None:  # a custom resource
+            continue
+        written = template["Resources"][name].get("Properties", {})
+        origins = {each: parameters_in(template, node) for each, node in written.items()}
+        # What has nothing of a parameter is the template's own, which cfn-lint judges.
+        typed = kind.coerce({each: body["Properties"][each] for each in body.get("Properties", {}) if origins[each]})
+        for violation in kind.violations(typed, but=lambda error: "${" in str(error.instance)):
+            if violation.name:
+                yield f"CloudFormation refuses {name}: {violation.sentence}", origins[violation.name]
 
 
 def _refused(

@@ -49,28 +49,16 @@ def check_subscription_filter(properties: Mapping[str, Json], _physical_id: str 
         )
 
 
-_DAY, _WEEK, _HOUR = 86_400, 604_800, 3600
 _SHORT_PERIODS = (10, 20, 30)
 _MOST_ACTIONS = 5
 
 
 def check_alarm(properties: Mapping[str, Json], _physical_id: str | None) -> None:
     """Refuse numbers that do not fit each other (CloudWatch API reference, PutMetricAlarm). Raises ValueError."""
-    period, evaluated = properties.get("Period"), properties.get("EvaluationPeriods")
-    periods = int(evaluated) if evaluated is not None else None
-    for each in (period, *(query.get("Period") for query in properties.get("Metrics") or ())):
-        if each is not None and int(each) not in _SHORT_PERIODS and (int(each) < 1 or int(each) % 60):
+    for query in properties.get("Metrics") or ():
+        period = query.get("Period")
+        if period is not None and int(period) not in _SHORT_PERIODS and (int(period) < 1 or int(period) % 60):
             raise _of_alarm("Period must be 10, 20, 30 or a multiple of 60")
-    if periods is not None and periods < 1:
-        raise _of_alarm("EvaluationPeriods must be at least 1")
-    needed = properties.get("DatapointsToAlarm")
-    if needed is not None and periods is not None and not 1 <= int(needed) <= periods:
-        raise _of_alarm("DatapointsToAlarm must be less than or equal to EvaluationPeriods")
-    if period is not None and periods is not None:
-        longest, name = (_WEEK, "week") if int(period) >= _HOUR else (_DAY, "day")
-        if int(period) * periods > longest:
-            raise _of_alarm(f"Metrics cannot be checked across more than a {name} (EvaluationPeriods * Period must be "
-                            f"<= {longest}).")  # fmt: skip
     _check_metric(properties)
     for name in ("AlarmActions", "OKActions", "InsufficientDataActions"):
         actions = properties.get(name) or []

@@ -1,14 +1,20 @@
-"""Values of a template that a service refuses, by the table in `builders.service_limits`."""
+"""Values of a template that a service refuses, by the checks that `--check` and the embedded cloud use, too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
 from builders import service_limits
+from builders.database_instances import Check, refusals
 from builders.rules._rule import Finding
-from builders.rules._template import Resource, Template
+from builders.rules._template import Resource, Template, walk
+from builders.rules._values import ABSENT, UNKNOWN, Value
 from builders.text import suggestion
 
+_MOST_COMBINATIONS = 64
+_OF_CFN_LINT = ("Period",)
+"""The properties of a check that cfn-lint has, too (E3064)."""
 _FEW = 10
 """Values that a message lists; of more it names the one that is meant."""
 
@@ -16,6 +22,9 @@ _FEW = 10
 def refused_values(template: Template, resource_type: str, service: str) -> Iterator[Finding]:
     """The values of a type's resources that the service does not take."""
     for resource in template.resources(resource_type):
+        for check in service_limits.TOGETHER.get(resource_type, ()):
+            if check.properties != _OF_CFN_LINT:
+                yield from refused_together(template, resource, check, service)
         yield from _choices(template, resource, service)
         for path, (least, most) in service_limits.RANGES.get(resource_type, {}).items():
             for value in template.constants(resource, path):
@@ -34,3 +43,50 @@ def _choices(template: Template, resource: Resource, service: str) -> Iterator[F
                 close = suggestion(text, allowed) if len(allowed) > _FEW else None
                 advice = f"did you mean {close}?" if close else f"{service} takes {', '.join(allowed)}"
                 yield Finding(value, f"{resource.name} has {path} {text!r}{value.source}: {advice}")
+
+
+def refused_together(template: Template, resource: Resource, check: Check, service: str) -> Iterator[Finding]:
+    """What a check finds in each combination of the values that its properties can have."""
+    choices = [template.constants(resource, name) for name in check.properties]
+    for values in itertools.islice(itertools.product(*choices), _MOST_COMBINATIONS):
+        given = dict(zip(check.properties, values, strict=True))
+        if not template.possible(*values) or not _together(template, values):
+            continue
+        for _, sentence in refusals({name: _as_text(value) for name, value in given.items()}, (check,)):
+            where = next((value for value in reversed(values) if value.value is not ABSENT), resource.path)
+            source = where.source if isinstance(where, Value) else ""
+            yield Finding(where, f"{service} refuses {resource.name}: {sentence.rstrip('.')}{source}")
+
+
+def _together(template: Template, values: Sequence[Value]) -> bool:
+    """Return whether values of parameters agree: with each other, and with no condition on the same parameter.
+
+    What a condition says of the very value is not followed: without knowledge, no finding.
+    """
+    chosen: dict[str, object] = {}
+    for value in values:
+        if value.parameter and chosen.setdefault(value.parameter, value.value) != value.value:
+            return False
+    conditions = {name for value in values for name, _ in value.when}
+    return not any(_decides(template, name) & set(chosen) for name in conditions)
+
+
+def _decides(template: Template, condition: str) -> set[str]:
+    """The parameters that a condition looks at, directly or through others."""
+    unseen, found, waiting = dict(template.section("Conditions")), set[str](), [condition]
+    while waiting:
+        node = unseen.pop(waiting.pop(), None)
+        found |= template.references(node)
+        waiting += [
+            inner["Condition"]
+            for _, inner in walk(node, ())
+            if isinstance(inner, dict) and isinstance(inner.get("Condition"), str)
+        ]
+    return found
+
+
+def _as_text(value: Value) -> object:
+    """The value as `database_instances` takes it: None where nobody gives one."""
+    if value.value is ABSENT:
+        return None
+    return "${unknown}" if value.value is UNKNOWN else value.value

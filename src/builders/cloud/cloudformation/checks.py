@@ -8,14 +8,14 @@ registry types).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cfnlint.jsonschema import ValidationError
 from ministack.core.responses import get_region
 
-from builders import resource_types
+from builders import database_instances, resource_types, service_limits
 from builders.cloud import cloudwatch, events, kms, lambda_, s3
 from builders.cloud.cloudformation import attributes, records
 from builders.cloud.cloudformation.records import Handlers, Made
@@ -35,12 +35,12 @@ Check = Callable[[Properties, str | None], None]
 _CHECKS: Mapping[str, Check] = {
     "AWS::CloudWatch::Alarm": cloudwatch.check_alarm,
     "AWS::DMS::Endpoint": dms.check_endpoint,
-    "AWS::DMS::ReplicationInstance": dms.check_instance,
     "AWS::DMS::ReplicationSubnetGroup": dms.check_subnet_group,
     "AWS::DirectConnect::DirectConnectGateway": transit_gateways.check_asn,
     "AWS::DirectConnect::DirectConnectGatewayAssociation": transit_gateways.check_joined,
     "AWS::DirectConnect::PrivateVirtualInterface": transit_gateways.check_session,
     "AWS::DirectConnect::TransitVirtualInterface": transit_gateways.check_session,
+    "AWS::DMS::ReplicationTask": dms.check_task,
     "AWS::EC2::Instance": iam.check_profile_of_instance,
     "AWS::EC2::SecurityGroup": ec2.check_security_group,
     "AWS::EC2::SecurityGroupEgress": ec2.check_rule,
@@ -141,7 +141,7 @@ class _Checked:
     def update(self, physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str) -> Made:
         authorization.check_deployment(self.name, "update", physical_id)
         typed = self._check(logical_id, new, physical_id)
-        before = _coerce(self.kind, dict(old), self.kind.schema)
+        before = self.kind.coerce(dict(old))
         more = [logical_id] if self.inner.get("update_with_logical_id") else []
         return self._finished(self._call("update", physical_id, before, typed, stack, *more), typed, logical_id, stack)
 
@@ -156,6 +156,9 @@ class _Checked:
         ec2.check_ids(self.name, typed)
         if self.name in _CHECKS:
             _CHECKS[self.name](typed, physical_id)
+        checks = service_limits.OURS.get(self.name, ())
+        for _, sentence in database_instances.refusals(typed, checks, is_new=physical_id is None):
+            raise ValueError(f"{sentence} (Service: {self.name.split('::')[1]}, Status Code: 400)")
         return typed
 
     def _check_name_is_free(self, logical_id: str, properties: Properties, stack: str) -> None:
@@ -195,20 +198,12 @@ class _Checked:
         }
 
 
-_TYPE_NAMES = {"array": "JSONArray", "object": "JSONObject"}
-_IGNORED_KEYWORDS = frozenset({"format"})
-"""cfn-lint's own formats (`AWS::EC2::VPC.Id`): CloudFormation does not check them, the service does."""
-
-
 def _check_properties(kind: ResourceType, logical_id: str, properties: Properties) -> dict[str, Json]:
     """Return the properties as the schema types them. Raises ValueError with CloudFormation's reason."""
     own = _without_system_tags(kind, properties)
-    typed: dict[str, Json] = _coerce(kind, own, kind.schema)
-    violations = sorted({line for error in kind.validator.iter_errors(typed) for line in _describe(error)})
-    if violations:
-        # An attribute that was made up here has no form that the property that takes it could ask for.
-        errors = [error for error in kind.validator.iter_errors(typed) if not _is_made_up(error)]
-        violations = sorted({line for error in errors for line in _describe(error)})
+    typed: dict[str, Json] = kind.coerce(own)
+    # An attribute that was made up here has no form that the property that takes it could ask for.
+    violations = [violation.sentence for violation in kind.violations(typed, but=_is_made_up)]
     violations += [f"#: extraneous key [{key}] is not permitted" for key in own if key in kind.read_only]
     if violations:
         raise ValueError(
@@ -217,74 +212,14 @@ def _check_properties(kind: ResourceType, logical_id: str, properties: Propertie
     result = dict(properties) | typed
     tags = _tag_property(kind)
     if tags in properties:
-        result[tags] = _coerce(kind, properties[tags], kind.definition(tags))
+        result[tags] = kind.coerce(properties[tags], kind.definition(tags))
     return result
-
-
-def _coerce(kind: ResourceType, value: Json, node: Mapping[str, Json]) -> Json:
-    """Return `value` with scalars as the schema types them: CloudFormation takes "5" for 5 and true for "true"."""
-    node = kind.resolve(node)
-    if isinstance(value, dict):
-        members = node.get("properties", {})
-        others = node.get("additionalProperties")
-        patterns = list(node.get("patternProperties", {}).values())
-        fallback = others if isinstance(others, dict) else patterns[0] if len(patterns) == 1 else {}
-        return {key: _coerce(kind, item, members.get(key, fallback)) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_coerce(kind, item, node.get("items", {})) for item in value]
-    types = node.get("type", [])
-    return _coerce_scalar(value, [types] if isinstance(types, str) else types)
-
-
-def _coerce_scalar(value: Json, types: list[str]) -> Json:
-    if isinstance(value, str) and "string" not in types:
-        if "boolean" in types and value.lower() in ("true", "false"):
-            return value.lower() == "true"
-        for name, convert in (("integer", int), ("number", float)):
-            if name in types:
-                try:
-                    return convert(value)
-                except ValueError:
-                    continue
-    if isinstance(value, (bool, int, float)) and types == ["string"]:
-        return str(value).lower() if isinstance(value, bool) else str(value)
-    return value
 
 
 def _is_made_up(error: ValidationError) -> bool:
     """Return whether it is the form of an attribute of one of our records that a schema refuses."""
     of_form = str(error.validator) in ("pattern", "minLength", "maxLength", "format")
     return of_form and isinstance(error.instance, str) and records.made_up(error.instance)
-
-
-def _describe(error: ValidationError) -> Iterator[str]:
-    keyword = str(error.validator)
-    if keyword in _IGNORED_KEYWORDS:
-        return
-    path = [str(part) for part in error.path]
-    if keyword == "additionalProperties":
-        yield f"{_pointer(path[:-1])}: extraneous key [{path[-1] if path else error.instance}] is not permitted"
-    elif keyword == "required":
-        missing = [key for key in error.validator_value if key not in error.instance]
-        for key in missing:
-            yield f"{_pointer(path)}: required key [{key}] not found"
-    elif keyword == "type":
-        expected = error.validator_value if isinstance(error.validator_value, str) else error.validator_value[0]
-        expected = _TYPE_NAMES.get(expected, expected.capitalize())
-        yield f"{_pointer(path)}: expected type: {expected}, found: {_found(error.instance)}"
-    elif keyword in ("enum", "enumCaseInsensitive"):
-        yield f"{_pointer(path)}: {error.instance} is not a valid enum value"
-    else:
-        yield f"{_pointer(path)}: failed validation constraint for keyword [{keyword}]"
-
-
-def _pointer(path: list[str]) -> str:
-    return "/".join(["#", *path])
-
-
-def _found(instance: Any) -> str:
-    names: dict[type, str] = {list: "JSONArray", dict: "JSONObject", bool: "Boolean", int: "Integer", float: "Double"}
-    return names.get(type(instance), "String" if isinstance(instance, str) else "Null")
 
 
 def _tag_property(kind: ResourceType) -> str:

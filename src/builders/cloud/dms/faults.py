@@ -62,27 +62,14 @@ def check_subnet_group(properties: Mapping[str, Json], _physical_id: str | None)
 _BY_ADDRESS = frozenset({"mysql", "oracle", "postgres", "mariadb", "aurora", "aurora-postgresql", "db2", "sqlserver",
                          "sybase"})  # fmt: skip
 _CREDENTIALS = ("Username", "Password", "ServerName", "Port")
-# DMS user guide, "Choosing the right AWS DMS replication instance for your migration".
-_CLASS = re.compile(
-    r"dms\.(t[23]\.(micro|small|medium|large)|[cr](4|5|6i|7i|6g|7g)\.((2|4|8|9|12|16|18|24|32|48)?xlarge|large))"
-)
-_TYPES, _MODES = ("source", "target"), ("none", "require", "verify-ca", "verify-full")
-_FIRST_VERSION = (3, 5)
-"""Older versions of the replication engine are retired (DMS release notes)."""
 
 
 def check_endpoint(properties: Mapping[str, Json], _physical_id: str | None) -> None:
     """Refuse an endpoint that DMS refuses (DMS API reference, CreateEndpoint; DMS user guide, "Using secrets to access
     AWS Database Migration Service endpoints" and "Using SSL with AWS Database Migration Service")."""
-    engine, kind = str(properties["EngineName"]).lower(), str(properties["EndpointType"]).lower()
+    engine = str(properties["EngineName"]).lower()
     if engine not in service_limits.DMS_ENGINES:
         raise _refused(f"Unknown engine name {properties['EngineName']}")
-    if kind not in _TYPES:
-        raise _refused(f"Endpoint type {properties['EndpointType']} is not valid: it is source or target")
-    if (kind == "source" and engine in service_limits.ONLY_TARGETS) or (
-        kind == "target" and engine in service_limits.ONLY_SOURCES
-    ):
-        raise _refused(f"Engine {engine} cannot be used as a {kind} endpoint")
     secret = any(
         isinstance(value, dict) and value.get("SecretsManagerSecretId")
         for name, value in properties.items()
@@ -93,27 +80,20 @@ def check_endpoint(properties: Mapping[str, Json], _physical_id: str | None) -> 
         raise _refused(f"You can't specify both {', '.join(given)} and SecretsManagerSecretId for an endpoint",
                        "InvalidParameterCombinationException")  # fmt: skip
     mode = str(properties.get("SslMode") or "none").lower()
-    if mode not in _MODES:
-        raise _refused(f"SSL mode {properties['SslMode']} is not valid: it is {', '.join(_MODES)}")
     if mode in ("verify-ca", "verify-full") and engine in _BY_ADDRESS and not properties.get("CertificateArn"):
         raise _refused(f"A certificate is required for SSL mode {mode}", "InvalidParameterCombinationException")
-    port = properties.get("Port")
-    if port is not None and not 1 <= int(port) <= 65_535:
-        raise _refused(f"Port {port} is not valid")
 
 
-def check_instance(properties: Mapping[str, Json], _physical_id: str | None) -> None:
-    """Refuse an engine version that is retired, and storage that DMS does not have."""
-    version = str(properties.get("EngineVersion") or "")
-    numbers = tuple(int(each) for each in version.split(".")[:2] if each.isdigit())
-    if version and (len(numbers) < 2 or numbers < _FIRST_VERSION):
-        raise _refused(f"No replication engine found with version: {version}")
-    name = str(properties["ReplicationInstanceClass"])
-    if not _CLASS.fullmatch(name):
-        raise _refused(f"Invalid replication instance class: {name}")
-    storage = properties.get("AllocatedStorage")
-    if storage is not None and not 5 <= int(storage) <= 6144:
-        raise _refused(f"Invalid storage size: {storage}. It must be between 5 and 6144 GB")
+_ARN = re.compile(r"arn:[^:]+:dms:[^:]*:\d{12}:(\w+):.+")
+_TAKEN = {"ReplicationInstanceArn": "rep", "SourceEndpointArn": "endpoint", "TargetEndpointArn": "endpoint"}
+
+
+def check_task(properties: Mapping[str, Json], _physical_id: str | None) -> None:
+    """Refuse an ARN of DMS that names another kind of resource (DMS API reference, CreateReplicationTask)."""
+    for name, kind in _TAKEN.items():
+        found = _ARN.fullmatch(str(properties.get(name)))
+        if found and found[1] != kind:
+            raise _refused(f"{name.removesuffix('Arn')} {found[0]} not found", "ResourceNotFoundFault")
 
 
 def _refused(sentence: str, code: str = "InvalidParameterValueException") -> ValueError:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ministack.core.responses import get_account_id, get_region, request_scope
 
+from builders import resource_ids
 from builders.cloud.cloudformation import records
 from builders.cloud.ec2 import endpoint_services, transit_gateways
 from builders.cloud.ec2.endpoint_services import zones_of
@@ -138,18 +139,22 @@ def _range(text: str) -> ipaddress.IPv4Network:
 
 
 _ID = re.compile(r"(vpc|subnet|sg|rtb|acl|igw|nat|vgw|vpce|pl|tgw-attach|tgw-rtb|tgw)-[0-9a-z]+")
-# Ids of another account's resources, which EC2 asks that account about.
-_ELSEWHERE = frozenset({"PeerVpcId"})
+# Ids of another account's resources, which EC2 asks that account about, and maps of a user's own keys.
+_NOT_ASKED = frozenset({"PeerVpcId", "PeerTransitGatewayId", "Variables", "Parameters"})
 # Direct Connect takes gateways of other accounts by a proposal; its own errors are not EC2's.
 _UNCHECKED = ("AWS::DirectConnect::", "AWS::RDS::")
 
 
 def check_ids(name: str, properties: Mapping[str, Json]) -> None:
-    """Refuse an id that names nothing here. Raises ValueError with EC2's sentence."""
+    """Refuse an id that names nothing here, or another kind of thing. Raises ValueError with EC2's sentence."""
     if name.startswith(_UNCHECKED):
         return
     ec2.make_defaults()
-    for identifier in _ids(properties):
+    for key, identifier in _ids(properties):
+        kind, taken = resource_ids.kind_of(identifier), resource_ids.taken_by(name, key)
+        if kind and taken and kind not in taken:
+            sentence, _ = _STORES.get(taken[0], (f"The {key[0].lower()}{key[1:]} '{{}}' does not exist", None))
+            raise ValueError(f"{sentence.format(identifier)} (Service: Ec2, Status Code: 400)")
         match = _ID.fullmatch(identifier)
         if match is None:
             continue
@@ -164,17 +169,17 @@ def _of_firewall(endpoint: str) -> bool:
     return any(f":{endpoint}" in str(record["Attributes"].get("EndpointIds")) for record in found)
 
 
-def _ids(node: Json, key: str = "") -> Iterator[str]:
-    """Yield the texts under keys that end with Id, Ids or Identifiers."""
+def _ids(node: Json, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the texts under keys that end with Id or Ids, with their keys."""
     if isinstance(node, Mapping):
         for member, value in node.items():
-            if member not in _ELSEWHERE:
+            if member not in _NOT_ASKED:
                 yield from _ids(value, member)
     elif isinstance(node, list):
         for item in node:
             yield from _ids(item, key)
     elif isinstance(node, str) and key.endswith(("Id", "Ids")):
-        yield node
+        yield key, node
 
 
 def _prefix_lists() -> set[str]:

@@ -14,9 +14,11 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from builders import service_limits
 from builders.cloud.internals import rds
 from builders.cloud.patches import patch
 from builders.cloud.rds import postgres
+from builders.database_instances import refusals
 from builders.errors import CloudError
 from builders.resource_types import Json
 
@@ -90,6 +92,9 @@ def _modify(original: Any, request: Mapping[str, Json]) -> Any:
         for key in request
         if re.fullmatch(r"Parameters\.(Parameter|member)\.\d+\.ParameterName", key)
     }
+    managed = service_limits.TOGETHER["AWS::RDS::DBParameterGroup"]
+    for _, sentence in refusals({"Family": family, "Parameters": given}, managed):
+        return rds.error("InvalidParameterValue", sentence, 400)
     try:
         _refuse_unknown(family, list(given))
     except ValueError as error:

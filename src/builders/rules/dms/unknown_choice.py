@@ -12,7 +12,8 @@ from builders.rules._template import Template
 
 class UnknownDmsChoice(Rule):
     """Reports a misspelt EngineName, SslMode, PluginName, EndpointType or other choice of DMS that the schema lets
-    through, a number out of its range, and an engine that DMS has on the other side alone.
+    through, a number out of its range, a window that is too short, a retired version or class, and an engine that DMS
+    has on the other side alone.
     """
 
     id = "E9304"
@@ -36,17 +37,3 @@ class UnknownDmsChoice(Rule):
         for kind in service_limits.TYPES:
             if kind.startswith("AWS::DMS::"):
                 yield from refused_values(template, kind, "DMS")
-        yield from _wrong_side(template)
-
-
-_SIDES = {"source": service_limits.ONLY_TARGETS, "target": service_limits.ONLY_SOURCES}
-
-
-def _wrong_side(template: Template) -> Iterator[Finding]:
-    for endpoint in template.resources("AWS::DMS::Endpoint"):
-        sides = {str(value.value).lower() for value in template.constants(endpoint, "EndpointType")}
-        side = sides.pop() if len(sides) == 1 else ""
-        for engine in template.constants(endpoint, "EngineName"):
-            if str(engine.value).lower() in _SIDES.get(side, ()) and template.possible(engine):
-                other = "target" if side == "source" else "source"
-                yield Finding(engine, f"{endpoint.name} is a {side} of engine {engine.value}, a {other} only in DMS")
