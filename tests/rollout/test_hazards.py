@@ -238,6 +238,81 @@ def test_an_identity_that_moves_to_another_logical_id_is_taken(kind: str, proper
         assert found(before, elsewhere) == ()
 
 
+CONNECTED = {"Connectivity": "TransitGateway", "TransitGatewayId": "tgw-0123456789abcdef0"}
+FIRST, SECOND = "172.16.0.0/16", "192.168.0.0/24"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "taken"),
+    [
+        ((FIRST, SECOND), (SECOND, FIRST), {"1": ("2", "OnPremisesCidr1"), "2": ("1", "OnPremisesCidr2")}),
+        ((FIRST, SECOND), (SECOND, ""), {"1": ("2", "")}),
+        ((FIRST, ""), (SECOND, FIRST), {"2": ("1", "OnPremisesCidr2")}),
+    ],
+)
+def test_on_premises_ranges_that_change_slots_are_refused_before_aws_does(
+    before: tuple[str, str], after: tuple[str, str], taken: dict[str, tuple[str, str]]
+) -> None:
+    def ranges(first: str, second: str) -> dict[str, str]:
+        return {**CONNECTED, "OnPremisesCidr1": first, "OnPremisesCidr2": second}
+
+    comparison = released("network", None, ranges(*before), **ranges(*after))
+    routes = {
+        name: hazard
+        for name, hazard in only(HazardKind.ALREADY_EXISTS, hazards_of("network", comparison)).items()
+        if name.startswith("OnPremisesRoute")
+    }
+    assert {f"OnPremisesRoute{number}": f"OnPremisesRoute{other}" for number, (other, _) in taken.items()} == {
+        name: hazard.message.partition(" from ")[2].partition(":")[0] for name, hazard in routes.items()
+    }
+    for number, (other, parameter) in taken.items():
+        kept = (
+            f"leave the value of {parameter} where it was"
+            if parameter
+            else f"keep the logical id OnPremisesRoute{other}"
+        )
+        assert routes[f"OnPremisesRoute{number}"].remedy.startswith(kept)
+        assert not routes[f"OnPremisesRoute{number}"].acknowledgeable
+
+
+def test_a_range_in_a_free_slot_is_no_hazard() -> None:
+    before = {**CONNECTED, "OnPremisesCidr1": FIRST}
+    assert hazards_of("network", released("network", None, before, **before, OnPremisesCidr2=SECOND)) == ()
+
+
+ROUTES = {
+    "TransitGatewayId": "tgw-0123456789abcdef0",
+    "OnPremisesRouteTableId": "tgw-rtb-0123456789abcdef0",
+    "DirectConnectAttachmentId": "tgw-attach-0123456789abcdef0",
+}
+
+
+def test_another_table_of_on_premises_is_acknowledged_first() -> None:
+    comparison = released(
+        "phase_routes", None, ROUTES, **ROUTES | {"OnPremisesRouteTableId": "tgw-rtb-0123456789abcdef1"}
+    )
+    (hazard,) = hazards_of("phase_routes", comparison)
+    assert hazard == Hazard(
+        HazardKind.ROUTES,
+        "phase_routes",
+        "PhaseToOnPremisesPropagation",
+        "PhaseToOnPremisesPropagation goes to another route table, by TransitGatewayRouteTableId: nothing passes "
+        "between the phase and on-premises until both use the new one",
+        "leave the table as it is, or acknowledge phase_routes/PhaseToOnPremisesPropagation",
+        acknowledgeable=True,
+    )
+
+
+def test_another_table_of_a_phase_is_refused_while_its_attachment_stays() -> None:
+    comparison = released("phase_routes", None, ROUTES, **ROUTES | {"TransitGatewayId": "tgw-0123456789abcdef1"})
+    hazard = only(HazardKind.ALREADY_EXISTS, hazards_of("phase_routes", comparison))["PhaseAssociation"]
+    assert (hazard.acknowledgeable, hazard.message) == (
+        False,
+        "PhaseAssociation is replaced, by TransitGatewayRouteTableId (PhaseRouteTable is replaced), and the new one "
+        "would exist beside the old with the same TransitGatewayAttachmentId",
+    )
+
+
 TASK = {"Type": "AWS::DMS::ReplicationTask", "Properties": {"TableMappings": "{}"}}
 
 

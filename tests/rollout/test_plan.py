@@ -190,6 +190,21 @@ def test_a_plain_stack_is_planned_beside_the_sets() -> None:
     assert found["rest", "phase_routes"] == {ChangeKind.UPDATE: (ONE,), ChangeKind.CREATE: (TWO,)}
 
 
+def test_a_plain_stack_that_goes_to_another_table_is_a_block_of_the_plan() -> None:
+    properties = {"TransitGatewayAttachmentId": {"Ref": "Attachment"}, "TransitGatewayRouteTableId": {"Ref": "Table"}}
+    association = {"Type": "AWS::EC2::TransitGatewayRouteTableAssociation", "Properties": properties}
+    body = template("Table", "Attachment", Resources={"Association": association})
+    routes = PlainStackSpec("phase_routes", "9" * 12, body, {ONE: {"Table": "new"}, TWO: {"Table": "old"}})
+    desired = dataclasses.replace(phase(desired_set({ONE: {}, TWO: {}})), plain={"phase_routes": routes})
+    given = {"Table": "old", "Attachment": "tgw-attach-1"}
+    there = {("phase_routes", each): DeployedStack(body, given, "CREATE_COMPLETE") for each in (ONE, TWO)}
+    plan = make_plan(desired, CurrentState({}, plain=there))
+    assert {each.hazard.kind: each.targets for each in plan.hazards} == {
+        HazardKind.ALREADY_EXISTS: (ONE,),
+        HazardKind.ROUTES: (ONE,),
+    }
+
+
 def test_accounts_that_left_the_phase_go_last() -> None:
     current = deployed_state(desired_set({ONE: {}, TWO: {}}))
     plan = make_plan(phase(desired_set({ONE: {}})), current)

@@ -87,6 +87,7 @@ class HazardKind(enum.StrEnum):
     TYPE_CHANGE = "type-change"
     SERVICE_TOKEN = "service-token"  # noqa: S105  a kind, not a token
     ALREADY_EXISTS = "same-place"
+    ROUTES = "routes"
     STACK_STATE = "stack-state"
     RULE = "rule"
     EXPORT_IN_USE = "export-in-use"
@@ -131,6 +132,7 @@ def hazards_of(
         *_refused_update(layer, comparison),
         *_refused_replacements(layer, comparison),
         *_taken_identities(layer, comparison),
+        *_moved_routes(layer, comparison),
         *_exports_in_use(layer, comparison, neighbours or {}),
     ]
     if task_runs:
@@ -274,7 +276,9 @@ def _refused_replacements(layer: str, comparison: Comparison) -> Iterator[Hazard
 
 # The properties of which there is one at a time: ranges in a VPC do not overlap (VPC user guide, "Subnet CIDR blocks"),
 # a table has one route to a destination, a network ACL one rule of a number and direction, a security group one rule
-# for the same ports and peer (EC2 API: CreateRoute, CreateNetworkAclEntry, AuthorizeSecurityGroupIngress).
+# for the same ports and peer (EC2 API: CreateRoute, CreateNetworkAclEntry, AuthorizeSecurityGroupIngress), and an
+# attachment one route table (VPC Transit Gateways guide, "Transit gateway route tables";
+# landing-zone-accelerator-on-aws#175).
 _IDENTITY = {
     "AWS::EC2::NetworkAclEntry": ("NetworkAclId", "RuleNumber", "Egress"),
     "AWS::EC2::Route": ("RouteTableId", "DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId"),
@@ -283,6 +287,7 @@ _IDENTITY = {
         *("CidrIp", "CidrIpv6", "SourcePrefixListId", "SourceSecurityGroupId", "SourceSecurityGroupOwnerId"),
     ),
     "AWS::EC2::Subnet": ("VpcId", "CidrBlock"),
+    "AWS::EC2::TransitGatewayRouteTableAssociation": ("TransitGatewayAttachmentId",),
 }
 
 
@@ -299,14 +304,15 @@ def _taken_identities(layer: str, comparison: Comparison) -> Iterator[Hazard]:
             remedy = f"change one of these too, or remove {name} in a release of its own first"
             perhaps = change.effect is Effect.MAY_REPLACE
             yield Hazard(HazardKind.ALREADY_EXISTS, layer, name, message, remedy, acknowledgeable=perhaps)
-        elif change.effect is Effect.ADD:
+        elif change.effect is Effect.ADD or change.effect.replaces:
             for old in comparison.changes:
-                if old.effect in _LEAVING and old.type == change.type:
+                goes = old.effect in _LEAVING or old.effect.replaces
+                if goes and old.type == change.type and old.logical_id != name:
                     yield from _taken_from(layer, comparison, change, old)
 
 
 def _taken_from(layer: str, comparison: Comparison, change: Change, old: Change) -> Iterator[Hazard]:
-    if change.named and change.named == old.named:
+    if change.named and change.named == custom_name(comparison.before.resources[old.logical_id], comparison.region):
         kind, what = HazardKind.CUSTOM_NAME, f"the name {change.named}"
     elif _same_identity(comparison, change, old.logical_id):
         kind, what = HazardKind.ALREADY_EXISTS, f"its {', '.join(_IDENTITY[change.type])}"
@@ -316,8 +322,32 @@ def _taken_from(layer: str, comparison: Comparison, change: Change, old: Change)
         f"{change.logical_id} takes {what} from {old.logical_id}: CloudFormation makes the new resource before it "
         "deletes the old"
     )
-    remedy = f"keep the logical id {old.logical_id}, or remove {old.logical_id} in a release of its own first"
-    yield Hazard(kind, layer, change.logical_id, message, remedy, acknowledgeable=False)
+    remedy = f"keep the logical id {old.logical_id}"
+    if old.effect.replaces:
+        taken = (
+            _identity(change.type, comparison.after.resources[change.logical_id]) if change.type in _IDENTITY else ()
+        )
+        given = [name for name, value in comparison.values if value and as_json_text(value) in taken]
+        remedy = f"leave the value of {', '.join(given) or change.logical_id} where it was"
+    remedy += f", or remove {old.logical_id} in a release of its own first"
+    perhaps = Effect.MAY_REPLACE in (change.effect, old.effect)
+    yield Hazard(kind, layer, change.logical_id, message, remedy, acknowledgeable=perhaps)
+
+
+_ROUTED = ("AWS::EC2::TransitGatewayRouteTableAssociation", "AWS::EC2::TransitGatewayRouteTablePropagation")
+
+
+def _moved_routes(layer: str, comparison: Comparison) -> Iterator[Hazard]:
+    """Attachments that go to another route table, or tell it their ranges: both ends must follow."""
+    for change in comparison.changes:
+        causes = [cause for cause in change.causes if _path(cause) == "TransitGatewayRouteTableId"]
+        if change.type in _ROUTED and change.effect.replaces and causes:
+            message = (
+                f"{change.logical_id} goes to another route table, by {', '.join(causes)}: nothing passes between the "
+                "phase and on-premises until both use the new one"
+            )
+            remedy = f"leave the table as it is, or acknowledge {layer}/{change.logical_id}"
+            yield Hazard(HazardKind.ROUTES, layer, change.logical_id, message, remedy, acknowledgeable=True)
 
 
 def _same_identity(comparison: Comparison, change: Change, old: str) -> bool:

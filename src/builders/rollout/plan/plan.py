@@ -114,7 +114,7 @@ def make_plan(
     for scheduled in schedule.waves:
         shown = operations.setdefault(scheduled.wave.name, [])
         for each in scheduled.layers:
-            groups += _groups(finder, each, plain=each.layer in desired.plain)
+            groups += _groups(finder, each)
             shown += _operations(desired, current, each)
             notes += _notes(each)
     made = tuple(each for shown in operations.values() for each in shown)
@@ -134,10 +134,10 @@ def make_plan(
     )
 
 
-def _groups(finder: HazardFinder, each: ScheduledLayer, *, plain: bool) -> Iterator[Group]:
+def _groups(finder: HazardFinder, each: ScheduledLayer) -> Iterator[Group]:
     together: dict[tuple[ChangeKind, tuple[Change, ...] | None], list[Target]] = defaultdict(list)
     for target, kind in each.changes.items():
-        changes = None if plain else finder.changes(each.layer, target, kind)
+        changes = finder.changes(each.layer, target, kind)
         together[kind, changes].append(target)
     for (kind, changes), targets in together.items():
         yield Group(each.wave.name, each.layer, kind, tuple(targets), changes)
@@ -249,6 +249,9 @@ class HazardFinder:
         """The changes of one stack's resources; None where it stays as it is, is new, or cannot be read."""
         if kind in (ChangeKind.NOTHING, ChangeKind.INOPERABLE):
             return None
+        if layer in self._desired.plain or (layer, target) in self._current.plain:
+            self._look_at_plain(layer, target)
+            return None
         self._changing.add(layer)
         before = self._current.deployed.get((layer, target))
         if (layer, target) in self._current.unread:
@@ -264,6 +267,17 @@ class HazardFinder:
             if not self._is_ordered(hazard):
                 self._found[hazard].add(target)
         return None if kind is ChangeKind.CREATE else answer.changes
+
+    def _look_at_plain(self, layer: str, target: Target) -> None:
+        """Gather what would be refused of a plain stack's update, or leave on-premises without a way."""
+        before, spec = self._current.plain.get((layer, target)), self._desired.plain.get(layer)
+        if before is None or spec is None or target not in spec.parameters:
+            return
+        # Outputs that come while rolling out stay as they are until then.
+        comparison = compare(before, spec.template, {**before.parameters, **spec.parameters[target]}, target)
+        for hazard in hazards_of(layer, comparison):
+            if hazard.kind in (HazardKind.ALREADY_EXISTS, HazardKind.ROUTES):
+                self._found[hazard].add(target)
 
     def hazards(self) -> dict[Hazard, tuple[Target, ...]]:
         """Everything that was found with its targets, what cannot be acknowledged first."""
