@@ -49,6 +49,11 @@ NO_SERVER = """
     except OSError:
         wrong = True
 """
+NO_INTERFACES = """
+    import inspect
+    from ministack.services import lambda_svc
+    wrong = "_network_interfaces" not in inspect.getsource(lambda_svc)
+"""
 NO_OPT_IN = """
     from ministack.services import account
     wrong = "/enableRegion" not in account._DISPATCH
@@ -349,6 +354,19 @@ STILL_WRONG = {
         from pathlib import Path
         from ministack.services.cloudformation import custom_resource
         wrong = "FunctionError" not in Path(custom_resource.__file__).read_text()
+    """,
+    "ec2.interfaces._functions": NO_INTERFACES,
+    "ec2.interfaces._subnets": NO_INTERFACES,
+    "ec2.interfaces._security_groups": NO_INTERFACES,
+    "ec2.interfaces._delete_subnet": NO_INTERFACES,
+    "ec2.interfaces._delete_security_group": NO_INTERFACES,
+    "ec2.interfaces._describe": NO_INTERFACES,
+    "ec2.interfaces._delete_interface": """
+        from ministack.services import ec2
+        ec2._create_network_interface({})
+        (name, interface), = ec2._network_interfaces.items()
+        interface["Attachment"] = {"AttachmentId": "ela-attach-1"}
+        wrong = ec2._delete_network_interface({"NetworkInterfaceId": [name]})[0] < 400
     """,
     "cloudformation.stacks._refuse_long_answer": """
         import asyncio, json

@@ -131,6 +131,7 @@ class ec2:
     key_pairs = Private("ministack.services.ec2._key_pairs")
     nat_gateways = Private("ministack.services.ec2._nat_gateways")
     network_acls = Private("ministack.services.ec2._network_acls")
+    network_interfaces = Private("ministack.services.ec2._network_interfaces")
     prefix_lists = Private("ministack.services.ec2._prefix_lists")
     route_tables = Private("ministack.services.ec2._route_tables")
     security_groups = Private("ministack.services.ec2._security_groups")

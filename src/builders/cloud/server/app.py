@@ -42,7 +42,15 @@ from builders.cloud.cloudformation import (
     updates,
 )
 from builders.cloud.dms import api as dms, tasks
-from builders.cloud.ec2 import addresses, checks as ec2_checks, endpoint_services, names, resources, transit_gateways
+from builders.cloud.ec2 import (
+    addresses,
+    checks as ec2_checks,
+    endpoint_services,
+    interfaces,
+    names,
+    resources,
+    transit_gateways,
+)
 from builders.cloud.iam import assume_role, authorization, entities
 from builders.cloud.internals import cloudformation, sts
 from builders.cloud.organizations import api as organizations
@@ -75,6 +83,7 @@ PATCHED = (
     resources,
     addresses,
     lambda_,
+    interfaces,
     names,
     instances,
     operations,

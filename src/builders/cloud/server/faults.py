@@ -18,7 +18,8 @@ A fault: {"service": "cloudformation", "operation": "CreateStack", "account": "1
     lost       the operation is carried out, and the connection closed without the answer
 
 The kind `slow-stack` makes every resource of the account's stacks take `seconds` longer, `slow-attachment` lets the
-attachment of a Direct Connect gateway to a transit gateway be available `seconds` after their association. With
+attachment of a Direct Connect gateway to a transit gateway be available `seconds` after their association, and with
+`lingering-interfaces` the network interfaces of a function in a VPC go `seconds` after the function. With
 `missing-zone` a zone lacks a service: {"kind": "missing-zone", "zone": "use1-az3", "service": "dms"}, where the service
 is the end of an endpoint service's name, or a class of database instances, and both take `*` patterns.
 Source of the sentences: the services' API references, "Common Errors".
@@ -55,7 +56,7 @@ Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
 _HOUR = 3600.0
 _OF_REQUESTS = ("throttle", "error", "denied", "suspended", "reset", "hang", "slow", "lost", "rate")
-_KINDS = (*_OF_REQUESTS, "slow-stack", "slow-attachment", "missing-zone")
+_KINDS = (*_OF_REQUESTS, "slow-stack", "slow-attachment", "lingering-interfaces", "missing-zone")
 _RATE_EXCEEDED = (400, "ThrottlingException", "Rate exceeded")
 _ANSWERS = {
     "throttle": _RATE_EXCEEDED,
@@ -96,6 +97,12 @@ def delay_resource() -> None:
 def attachment_seconds() -> float:
     """Return how long a new attachment of a Direct Connect gateway is pending."""
     fault = _strike("slow-attachment")
+    return float(fault.get("seconds", 1)) if fault else 0.0
+
+
+def interface_seconds() -> float:
+    """Return how long the network interfaces of a function that is deleted linger."""
+    fault = _strike("lingering-interfaces")
     return float(fault.get("seconds", 1)) if fault else 0.0
 
 

@@ -85,11 +85,17 @@ _RDS_FILTERS = {
 _FILTERED_BY_RDS = frozenset({"DescribeDBInstances", "DescribeDBSnapshots", "DescribeDBClusters",
                               "DescribeDBClusterSnapshots"})  # fmt: skip
 
-# {filter of DescribeRouteTables and DescribeNetworkAcls that ministack ignores: the elements that it compares}
+# {filter of DescribeRouteTables, DescribeNetworkAcls and DescribeNetworkInterfaces that ministack ignores: the elements
+# that it compares}
 _EC2_FILTERS = {
     "route-table-id": "routeTableId",
     "network-acl-id": "networkAclId",
     "owner-id": "ownerId",
+    "description": "description",
+    "group-id": "groupSet/item/groupId",
+    "status": "status",
+    "subnet-id": "subnetId",
+    "vpc-id": "vpcId",
     "association.gateway-id": "associationSet/item/gatewayId",
     "association.route-table-id": "associationSet/item/routeTableId",
     "association.association-id": "associationSet/item/networkAclAssociationId",
@@ -107,7 +113,7 @@ _EC2_FILTERS = {
                      "state", "transit-gateway-id", "vpc-peering-connection-id")
     },
 }  # fmt: skip
-_FILTERED_BY_EC2 = frozenset({"DescribeRouteTables", "DescribeNetworkAcls"})
+_FILTERED_BY_EC2 = frozenset({"DescribeRouteTables", "DescribeNetworkAcls", "DescribeNetworkInterfaces"})
 
 _WHY = "lists have one page, whatever is asked for"
 
