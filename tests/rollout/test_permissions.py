@@ -102,6 +102,8 @@ def removed(runs: CommandRuns) -> CommandResult:
     found = re.search(r"acknowledge (.+) by --acknowledge", blocked.stderr)
     assert found, blocked.stderr
     agreed = [part for name in found[1].split(", ") for part in ("--acknowledge", name)]
+    # As on AWS: the interfaces of functions outlive them, and here their roles, too.
+    runs.operator.prepared.cloud.set_faults({"kind": "lingering-interfaces", "seconds": 4})
     return runs.operator.run("remove", "--purge", *GO, *agreed)
 
 
@@ -144,6 +146,16 @@ def test_every_call_of_every_command_is_in_the_table(runs: CommandRuns, removed:
 
 def test_the_phase_goes_with_the_policy_of_remove(removed: CommandResult) -> None:
     assert removed.code == 0, removed.stderr
+
+
+def test_a_removal_waits_for_the_interfaces_of_functions_and_clears_what_lambda_leaves(
+    runs: CommandRuns, removed: CommandResult
+) -> None:
+    assert "network interfaces of functions still there; Lambda takes them down within 20 minutes" in removed.stderr
+    prepared = runs.operator.prepared
+    for target in prepared.targets(PHASE):
+        found = prepared.accounts.api("ec2", target.account, target.region).describe_network_interfaces()
+        assert [each["Description"] for each in found["NetworkInterfaces"] if "Lambda" in each["Description"]] == []
 
 
 def test_the_plan_role_of_the_layer_may_do_what_the_table_asks_of_it() -> None:

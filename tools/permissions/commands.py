@@ -20,6 +20,7 @@ _CHANGE = (
     grants.READ_ALARMS,
     grants.READ_REASONS,
     grants.DEPLOY_MEMBER_STACKS,
+    *grants.INTERFACES,
 )
 
 COMMANDS: Mapping[str, tuple[Grant, ...]] = {

@@ -328,6 +328,21 @@ DOCTOR = (
     Grant(PLAN, ("sts:GetCallerIdentity",), ("*",), "checks that the role can be assumed; IAM asks for nothing"),
 )
 
+INTERFACES = (
+    Grant(
+        DEPLOY,
+        ("ec2:DescribeNetworkInterfaces",),
+        ("*",),
+        "before a VPC is deleted, waits for the interfaces of its functions; the action has no resource level",
+    ),
+    Grant(
+        DEPLOY,
+        ("ec2:DeleteNetworkInterface",),
+        ("arn:{aws}:ec2:*:*:network-interface/*",),
+        "deletes those that Lambda has detached and leaves, since the functions' roles are gone",
+    ),
+)
+
 PURGE = (
     Grant(
         DEPLOY,

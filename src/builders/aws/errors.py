@@ -120,6 +120,7 @@ _KINDS: Mapping[str, type[Refused]] = {
     "OperationNotFoundException": NotFound,
     "StackInstanceNotFoundException": InstanceNotFound,
     "ChangeSetNotFound": NotFound,
+    "InvalidNetworkInterfaceID.NotFound": NotFound,
     "NoSuchEntity": NotFound,
     "NoSuchKey": NotFound,
     "NotFoundException": NotFound,

@@ -1,4 +1,4 @@
-"""Networks as AWS describes them: what is attached to transit gateways, and the zones that services are in.
+"""Networks as AWS describes them: attachments to transit gateways, interfaces that functions leave, zones of services.
 
 Source: EC2 API reference, DescribeTransitGatewayAttachments, GetTransitGatewayAttachmentPropagations,
 DescribeVpcEndpointServices; RDS API reference, DescribeOrderableDBInstanceOptions.
@@ -6,13 +6,14 @@ DescribeVpcEndpointServices; RDS API reference, DescribeOrderableDBInstanceOptio
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from builders.aws.calls import Session
-from builders.aws.errors import Refused
+from builders.aws.errors import NotFound, Refused
 
 DIRECT_CONNECT = "direct-connect-gateway"
 AVAILABLE = "available"
@@ -149,3 +150,26 @@ def zone_problem(session: Session, needs: ZoneNeeds) -> tuple[str, str] | None:
     fit = set(ids.values()).intersection(*(zones for zones, _ in offers.values()))
     remedy = f"{_CHOOSE} among {', '.join(sorted(fit))}" if fit else "choose another region or instance class"
     return f"zones of the phase lack something: {'; '.join(lacking)}", remedy
+
+
+FUNCTION_INTERFACES = "AWS Lambda VPC ENI*"
+"""The description of the network interfaces that Lambda makes for functions in a VPC."""
+
+
+def clear_function_interfaces(session: Session, vpcs: Collection[str]) -> int:
+    """Delete the interfaces that Lambda has detached in VPCs, and return how many it has not yet.
+
+    Lambda takes them down with the function's role, up to 20 minutes after the function; of a role that is gone by then
+    they stay, and nobody can delete their subnets and groups (Lambda developer guide, "Giving Lambda functions access
+    to resources in an Amazon VPC").
+    """
+    asked = {"description": [FUNCTION_INTERFACES], "vpc-id": sorted(vpcs)}
+    filters = [{"Name": name, "Values": values} for name, values in asked.items()]
+    attached = 0
+    for each in session.pages("ec2", "DescribeNetworkInterfaces", Filters=filters) if vpcs else ():
+        if each["Status"] != "available":
+            attached += 1
+            continue
+        with contextlib.suppress(NotFound):  # Lambda was quicker
+            session.ask("ec2", "DeleteNetworkInterface", NetworkInterfaceId=each["NetworkInterfaceId"])
+    return attached

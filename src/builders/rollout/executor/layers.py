@@ -9,23 +9,31 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
 from builders import naming
+from builders.aws.calls import concurrently
 from builders.aws.errors import StackSetNotFound, Unreachable
+from builders.aws.networks import clear_function_interfaces
 from builders.errors import RolloutError
+from builders.rollout.aws import stacks
 from builders.rollout.aws.plain_stacks import network_stack
 from builders.rollout.diff.changes import ChangeKind, change_kind, differs, plain_change_kind
 from builders.rollout.executor.context import Context, Failure, held_back_failure
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
 from builders.rollout.model import DeployedStack, Instance, StackSet, Status, Target
-from builders.rollout.plan.calls import Action, concurrent_accounts, operation_preferences, tolerated_accounts
+from builders.rollout.plan.calls import Action, Call, concurrent_accounts, operation_preferences, tolerated_accounts
 from builders.rollout.plan.schedule import ScheduledLayer
 from builders.template_bodies import same_template
+from builders.text import counted_noun
 
 EXCLUSIVE = IMMEDIATE | {Action.UPDATE_SET}
 """Calls that nothing else of the set may run beside: the set itself changes."""
 
 MOST_RUNNING = 50
 """Operations of a set under way at one time, each of which is polled by itself: AWS allows few calls a second."""
+
+VPC = '"AWS::EC2::VPC"'
+INTERFACE_SECONDS = 2700.0
+"""So long Lambda may take for the network interfaces of functions that are gone; it says up to 20 minutes."""
 
 SETTLING_SECONDS = 60.0
 """So long an instance is read again that StackSets lists as PENDING although the operation at it has succeeded: nothing
@@ -62,6 +70,7 @@ class LayerRun:
         """Where an operation succeeded."""
         self._settled_until = 0.0
         self._next_reading = 0.0
+        self._interfaces = FunctionInterfaces(context)
 
     @property
     def succeeded(self) -> int:
@@ -74,7 +83,7 @@ class LayerRun:
             self._poll(running)
         if self._operations.refuted:
             self._calls.clear()
-        while self._may_begin():
+        while self._may_begin() and self._interfaces.are_gone(self._calls[0], self.state):
             call = self._calls.popleft()
             self.changed = True
             accounts, failed = len(call.accounts), len(self._failed_accounts)
@@ -206,6 +215,42 @@ class LayerRun:
         absent = self._spec.overrides.keys() - instances.keys() if self._spec else set()
         states = {target: _word(instances[target]) for target in self._targets & instances.keys()}
         self._context.observer.targets(self.layer, states | dict.fromkeys(self._targets & absent, "absent"))
+
+
+class FunctionInterfaces:
+    """The network interfaces of functions, which outlive these in the VPC that is to be deleted after them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._next_look = 0.0
+        self._until = 0.0
+
+    def are_gone(self, call: Call, state: StackSet | None) -> bool:
+        """Return whether a call may begin: a deletion of VPCs waits for Lambda, and clears what it has detached."""
+        if call.action is not Action.DELETE or call.retain or not state or VPC not in state.template:
+            return True
+        now = self._context.clock.now()
+        if now < self._next_look:
+            return False
+        self._next_look, self._until = now + self._context.poll_interval.longest, self._until or now + INTERFACE_SECONDS
+        ids = {target: state.instances[target].stack_id for target in call.targets & state.instances.keys()}
+        attached = sum(number for _, number in concurrently(lambda target: self._clear(target, ids[target]), ids))
+        if attached and now < self._until:
+            self._context.observer.say(
+                f"{call.layer}: {counted_noun(attached, 'network interface')} of functions still there; Lambda takes "
+                "them down within 20 minutes, and the VPC is deleted then"
+            )
+        return not attached or now >= self._until
+
+    def _clear(self, target: Target, stack_id: str) -> int:
+        client = self._context.client
+        try:
+            found = stacks.resources(client.reading(target), stack_id) if stack_id else ()
+            vpcs = [each.physical_id for each in found if f'"{each.type}"' == VPC]
+            return clear_function_interfaces(client.deploying(target), vpcs)
+        except RolloutError as error:
+            self._context.observer.say(f"{target}: network interfaces of functions cannot be looked for: {error}")
+            return 0
 
 
 def _word(instance: Instance) -> str:
