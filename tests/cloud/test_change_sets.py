@@ -228,12 +228,18 @@ def test_a_failed_change_set_is_not_executed(account: Account) -> None:
     assert refusal(api.execute_change_set, ChangeSetName=found["ChangeSetId"]) == f"InvalidChangeSetStatus: {sentence}"
 
 
-def test_a_macro_that_is_not_there_fails_the_change_set_and_rolls_the_stack_back(account: Account) -> None:
+_MACRO = {"Fn::Transform": {"Name": "Nobody"}}
+
+
+@pytest.mark.parametrize("properties", [_MACRO, {"QueueName": {"Fn::Select": [_MACRO, ["a", "b"]]}}])
+def test_a_macro_that_is_not_there_fails_the_change_set_and_rolls_the_stack_back(
+    account: Account, properties: dict[str, Any]
+) -> None:
     template = {**plain("A"), "Transform": ["AWS::LanguageExtensions", "Nobody"]}
     found = made(account, template, "CREATE")
     sentence = f"No transform named {account.number}::Nobody found."
     assert (found["Status"], found["StatusReason"], found["Changes"]) == ("FAILED", sentence, [])
-    embedded = {"Resources": {"A": {**QUEUE, "Properties": {"Fn::Transform": {"Name": "Nobody"}}}}}
+    embedded = {"Resources": {"A": {**QUEUE, "Properties": properties}}}
     account.client("cloudformation").create_stack(
         StackName="other", TemplateBody=json.dumps(embedded), Capabilities=["CAPABILITY_AUTO_EXPAND"]
     )

@@ -147,7 +147,7 @@ def _taken(node: Json, conditions: Mapping[str, bool]) -> Json:
 def _check_choices(node: Json, template: Mapping[str, Json], parameters: Json) -> None:
     """Refuse Fn::FindInMap and Fn::Select that find nothing with these parameters. Raises ValueError.
 
-    What depends on resources, exports or secrets is found out while the stack is made.
+    What depends on resources, exports, secrets or macros is found out while the stack is made.
     """
     if isinstance(node, list):
         for each in node:
@@ -164,7 +164,9 @@ def _depends(node: Json, resources: Mapping[str, Json]) -> bool:
     if any(name in resources for name, _ in cloudformation.references(node)):
         return True
     text = repr(node)
-    return any(each in text for each in ("Fn::ImportValue", "Fn::GetStackOutput", "Fn::If", "{{resolve:"))
+    return any(
+        each in text for each in ("Fn::ImportValue", "Fn::GetStackOutput", "Fn::If", "Fn::Transform", "{{resolve:")
+    )
 
 
 @patch(
