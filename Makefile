@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN ?= .venv/bin
+PART ?= 0/1
 PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test harness style types checkov clean
@@ -14,8 +15,9 @@ test: .venv/installed style types
 	$(BIN)/python -m pytest $(PARALLEL)
 
 # Rotations and rollouts killed at every point, of which the tests take a sample, longer random stories, larger phases.
+# PART=K/N takes every Nth of them, beginning with number K.
 harness: .venv/installed
-	$(BIN)/python -m pytest --whole --numprocesses auto --dist worksteal
+	$(BIN)/python -m pytest --whole --part $(PART) --numprocesses auto --dist worksteal
 
 style:
 	$(BIN)/python -m ruff check src lambda tests benchmarks tools

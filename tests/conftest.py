@@ -29,8 +29,17 @@ LONGEST_FIRST = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `make harness` ask for all that `make test` takes a sample of."""
+    """Let `make harness` ask for all that `make test` takes a sample of, or for a part of it."""
     parser.addoption("--whole", action="store_true", help="only the tests that take a sample, with the whole instead")
+    parser.addoption("--part", type=_part, default=(0, 1), help="K/N: every Nth of the tests, beginning with number K")
+
+
+def _part(text: str) -> tuple[int, int]:
+    """Read "K/N", such as 0/1 for all."""
+    number, count = map(int, text.split("/"))
+    if not 0 <= number < count:
+        raise ValueError(text)
+    return number, count
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -52,7 +61,7 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose the tests that take a sample, with --whole; without it leave out the cases that are in no sample.
 
-    The longest files go first, so that no worker waits for another at the end.
+    The longest files go first, so that no worker waits for another at the end. Of these, --part takes some.
     """
 
     def chosen(item: pytest.Item) -> bool:
@@ -65,8 +74,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         name = item.path.name
         return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
 
-    config.hook.pytest_deselected(items=[item for item in items if not chosen(item)])
-    items[:] = sorted(filter(chosen, items), key=place)
+    number, count = config.getoption("--part")
+    kept = sorted(filter(chosen, items), key=place)[number::count]
+    config.hook.pytest_deselected(items=list(set(items) - set(kept)))
+    items[:] = kept
 
 
 @pytest.fixture(scope="session")
