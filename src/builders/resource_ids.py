@@ -91,14 +91,11 @@ _NAMES: Mapping[str, str] = {
     "profile-arn": "an instance profile's ARN",
     "managed-policy-arn": "a managed policy's ARN",
     "inline-policy": "the name of an inline policy",
-    "scaling-policy-arn": "a scaling policy's ARN",
     "key-id": "a key's id",
     "key-arn": "a key's ARN",
 }
 
 _GIVES: Mapping[str, Mapping[str | None, str]] = {
-    "AWS::AutoScaling::ScalingPolicy": {None: "scaling-policy-arn", "Arn": "scaling-policy-arn"},
-    "AWS::ApplicationAutoScaling::ScalingPolicy": {None: "scaling-policy-arn", "Arn": "scaling-policy-arn"},
     "AWS::CloudWatch::Alarm": {None: "alarm-name", "Arn": "alarm-arn"},
     "AWS::DMS::Certificate": {None: "dms-certificate-arn", "CertificateArn": "dms-certificate-arn"},
     "AWS::DMS::Endpoint": {None: "dms-endpoint-arn", "EndpointArn": "dms-endpoint-arn"},
@@ -209,11 +206,6 @@ _TAKES: tuple[Taking, ...] = (
     _taking("AWS::SecretsManager::", "SecretId", "secret-arn"),
     _taking("AWS::DMS::", "SecretsManagerSecretId", "secret-arn"),
     _taking("AWS::SecretsManager::SecretTargetAttachment", "TargetId", "db-instance", "db-cluster"),
-    _taking(
-        "AWS::CloudWatch::",
-        "AlarmActions OKActions InsufficientDataActions",
-        *("topic-arn", "function-arn", "scaling-policy-arn"),
-    ),
     _taking(
         "AWS::Lambda::EventSourceMapping",
         "EventSourceArn",

@@ -77,6 +77,29 @@ def test_a_breach_reaches_the_topic_and_so_does_its_end(heard: Account) -> None:
     assert state(heard) == "ALARM"
 
 
+def key(account: Account, *statements: dict[str, Any]) -> str:
+    root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account.number}:root"}, "Action": "kms:*",
+            "Resource": "*"}  # fmt: skip
+    policy = {"Version": "2012-10-17", "Statement": [root, *statements]}
+    return str(account.client("kms").create_key(Policy=json.dumps(policy))["KeyMetadata"]["KeyId"])
+
+
+def test_a_topic_hears_nothing_of_a_service_that_may_not_use_its_key(heard: Account) -> None:
+    let_in = {"Effect": "Allow", "Principal": {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]},
+              "Action": ["kms:Decrypt", "kms:GenerateDataKey*"], "Resource": "*"}  # fmt: skip
+    sns, events, topic = heard.client("sns"), heard.client("events"), heard.physical_id("Topic")
+    events.put_rule(Name="ours", EventPattern=json.dumps({"source": ["ours"]}))
+    events.put_targets(Rule="ours", Targets=[{"Id": "topic", "Arn": topic}])
+    heard_by = {}
+    for encryption in ("alias/aws/sns", key(heard), key(heard, let_in)):
+        sns.set_topic_attributes(TopicArn=topic, AttributeName="KmsMasterKeyId", AttributeValue=encryption)
+        heard.client("cloudwatch").set_alarm_state(AlarmName="failures", StateValue="ALARM", StateReason="a test")
+        heard.client("cloudwatch").set_alarm_state(AlarmName="failures", StateValue="OK", StateReason="a test")
+        events.put_events(Entries=[{"Source": "ours", "DetailType": "Test", "Detail": "{}"}])
+        heard_by[encryption] = sorted(str(each.get("NewStateValue") or each.get("source")) for each in messages(heard))
+    assert list(heard_by.values()) == [[], [], ["ALARM", "OK", "ours"]]
+
+
 def test_a_metric_of_another_dimension_does_not_move_the_alarm(heard: Account) -> None:
     put(heard, 1, phase="prod")
     assert state(heard) == "OK"

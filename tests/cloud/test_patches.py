@@ -848,6 +848,17 @@ STILL_WRONG = {
         from ministack.services import cloudwatch
         wrong = "_evaluate" not in inspect.getsource(cloudwatch._describe_alarms)
     """,
+    "kms._act": """
+        import inspect
+        from ministack.services import cloudwatch, sns
+        wrong = not any("Kms" in inspect.getsource(each) for each in (cloudwatch._dispatch_alarm_actions, sns._fanout))
+    """,
+    "kms._send_to_topic": """
+        import inspect
+        from ministack.services import eventbridge, sns
+        looked_at = (eventbridge._dispatch_to_sns, sns.publish_internal, sns._fanout)
+        wrong = not any("Kms" in inspect.getsource(each) for each in looked_at)
+    """,
     "cloudwatch._evaluate": """
         from ministack.services import cloudwatch
         alarm = {"AlarmName": "a", "Namespace": "N", "MetricName": "M", "StateValue": "OK", "Threshold": 0,

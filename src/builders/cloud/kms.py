@@ -1,4 +1,5 @@
-"""KMS: key policies that KMS refuses, and what a caller must be allowed to do with the key of a secret (`--auth`).
+"""KMS: key policies that KMS refuses, what a caller must be allowed to do with the key of a secret (`--auth`), and the
+topics whose key lets no message of a service through.
 
 Sources: KMS API reference, PutKeyPolicy; Secrets Manager user guide, "Secret encryption and decryption in AWS Secrets
 Manager - Permissions for the KMS key".
@@ -15,10 +16,10 @@ from ministack.core.iam_evaluator import AuthError, EvalResult
 from ministack.core.responses import error_response_json, get_account_id, json_response
 
 from builders.cloud.iam import checks
-from builders.cloud.internals import kms, secretsmanager
+from builders.cloud.internals import kms, secretsmanager, sns
 from builders.cloud.patches import patch
 from builders.cloud.server import pages
-from builders.policy_documents import covers, principals
+from builders.policy_documents import allows, covers, principals, statements
 from builders.resource_types import Json
 
 _USES_OF_KEY = {
@@ -109,6 +110,49 @@ def _enforce(
             # Secrets Manager hides which action of KMS was denied (re:Post, "Access to KMS is not allowed").
             return AuthError("AccessDeniedException", "Access to KMS is not allowed")
     return None
+
+
+_OF_A_TOPIC = ("kms:GenerateDataKey", "kms:Decrypt")
+_KEY_OF_SNS = "alias/aws/sns"
+"""The key that AWS manages for SNS; its policy lets in callers of the account, and no service."""
+
+
+def lets_publish(topic: str, service: str) -> bool:
+    """Return whether a service may use the key of a topic, which it needs to publish there (SNS developer guide, "Key
+    management", "Enable compatibility between event sources from AWS services and encrypted topics")."""
+    named = str((sns.topics.get(topic) or {"attributes": {}})["attributes"].get("KmsMasterKeyId") or "")
+    if named.endswith(_KEY_OF_SNS):
+        return False
+    key = kms.find_key(named) if named else None
+    if key is None:
+        return True
+    let_in = [
+        each
+        for each in statements(key.get("Policy") or "{}")
+        if {("Service", service), ("AWS", "*")} & set(principals(each))
+        # A service has no identity in the account that kms:ViaService could hold for.
+        and "kms:viaservice" not in str(each.get("Condition")).lower()
+    ]
+    return all(any(allows(each, action) for each in let_in) for action in _OF_A_TOPIC)
+
+
+_DROPPED = "messages reach a topic whose key the service may not use"
+
+
+@patch("ministack.services.cloudwatch._dispatch_alarm_actions", why=_DROPPED)
+def _act(original: Any, alarm: Mapping[str, Json], *change: Any) -> None:
+    heard = {
+        name: [arn for arn in arns if lets_publish(arn, "cloudwatch.amazonaws.com")]
+        for name, arns in alarm.items()
+        if name in ("AlarmActions", "OKActions", "InsufficientDataActions")
+    }
+    original({**alarm, **heard}, *change)
+
+
+@patch("ministack.services.eventbridge._dispatch_to_sns", why=_DROPPED)
+def _send_to_topic(original: Any, topic: str, payload: Json) -> None:
+    if lets_publish(topic, "events.amazonaws.com"):
+        original(topic, payload)
 
 
 def _key_of_secret(secret_id: str, region: str) -> tuple[str, Mapping[str, Json]]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from ministack.core.responses import get_account_id, new_uuid
 
+from builders.cloud import kms
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers
 from builders.cloud.iam import checks as iam
@@ -196,6 +197,8 @@ def _lets_s3_in(kind: str, arn: str, bucket: str | None) -> bool:
     elif kind == "Queue":
         queue = next((each for each in sqs.queues.values() if each["attributes"].get("QueueArn") == arn), None)
         document = queue["attributes"].get("Policy") if queue else None
+    elif not kms.lets_publish(arn, "s3.amazonaws.com"):
+        return False
     else:
         topic = sns.topics.get(arn)
         document = topic["attributes"].get("Policy") if topic else None
