@@ -10,6 +10,7 @@ import importlib.resources
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ TARGET = Path("src/builders/layers/_execution/actions.py")
 _HANDLERS = ("create", "read", "update", "delete")
 """The handlers that CloudFormation calls for a stack; `list` serves other tools."""
 
-_WITHOUT_HANDLERS = {
+_BEYOND_HANDLERS = {
     # The registry has no handlers of this type. Source: Service Authorization Reference, "AWS Database Migration
     # Service".
     "AWS::DMS::ReplicationInstance": (
@@ -32,6 +33,12 @@ _WITHOUT_HANDLERS = {
         "dms:DescribeReplicationInstances",
         "dms:ModifyReplicationInstance",
         "dms:RemoveTagsFromResource",
+    ),
+    # Resolver lends its endpoint's network interfaces to itself; the handlers do not say so. Source: Route 53 developer
+    # guide, "Using identity-based policies (IAM policies) for Amazon Route 53 Resolver", example policies.
+    "AWS::Route53Resolver::ResolverEndpoint": (
+        "ec2:CreateNetworkInterfacePermission",
+        "ec2:DescribeNetworkInterfaceAttribute",
     ),
 }
 
@@ -48,70 +55,126 @@ _OTHER_SERVICES = {
 }
 """Services that a handler calls only for properties that no template here sets, and what those are for."""
 
-_OTHER_PROPERTIES = {
-    "internet gateways": ("ec2:AttachInternetGateway", "ec2:DetachInternetGateway"),
-    "IPv6": (
-        "ec2:AssignIpv6Addresses",
-        "ec2:AssociateSubnetCidrBlock",
-        "ec2:DisassociateSubnetCidrBlock",
-        "ec2:UnassignIpv6Addresses",
+WITHHELD = frozenset(
+    {
+        "iam:DeleteRolePermissionsBoundary",
+        "kms:DisableKey",
+        "kms:ScheduleKeyDeletion",
+        "secretsmanager:DeleteSecret",
+    }
+)
+"""Actions that handlers call to take away what must stay: keys and secrets, which their templates retain and a purge
+deletes by the deploy role, and the boundary of a role."""
+
+
+@dataclass(frozen=True)
+class Optional:
+    """Actions that the handlers of a type call only for some of its properties."""
+
+    type: str
+    properties: tuple[str, ...]
+    actions: tuple[str, ...]
+
+    def is_set(self, templates: Iterable[Mapping[str, Any]]) -> bool:
+        """Return whether a template sets one of the properties, so that the actions are needed."""
+        return any(
+            resource["Type"] == self.type and set(self.properties) & resource.get("Properties", {}).keys()
+            for template in templates
+            for resource in template["Resources"].values()
+        )
+
+
+_FUNCTION, _LOG_GROUP, _DATABASE = "AWS::Lambda::Function", "AWS::Logs::LogGroup", "AWS::RDS::DBInstance"
+
+OPTIONAL = (
+    Optional(
+        "AWS::DMS::Endpoint",
+        ("DocDbSettings", "KinesisSettings", "RedshiftSettings", "S3Settings"),
+        (
+            "kms:GenerateDataKeyPair",
+            "kms:GenerateDataKeyPairWithoutPlaintext",
+            "kms:ReEncryptFrom",
+            "kms:ReEncryptTo",
+        ),
     ),
-    "other tenancy and encryption of a VPC": ("ec2:CreateVpcEncryptionControl", "ec2:ModifyVpcTenancy"),
-    "policies of users, groups, and within roles": (
-        "iam:AttachGroupPolicy",
-        "iam:AttachUserPolicy",
-        "iam:DeleteRolePolicy",
-        "iam:DetachGroupPolicy",
-        "iam:DetachUserPolicy",
-        "iam:PutRolePolicy",
+    Optional("AWS::EC2::FlowLog", ("LogDestination",), ("s3:GetBucketPolicy", "s3:PutBucketPolicy")),
+    Optional(
+        "AWS::EC2::Subnet",
+        ("Ipv6CidrBlock", "Ipv6CidrBlocks", "Ipv6IpamPoolId"),
+        ("ec2:AssociateSubnetCidrBlock", "ec2:DisassociateSubnetCidrBlock"),
     ),
-    "permissions boundaries": ("iam:DeleteRolePermissionsBoundary", "iam:PutRolePermissionsBoundary"),
-    "asymmetric keys, and other keys for what is encrypted": (
-        "kms:GenerateDataKeyPair",
-        "kms:GenerateDataKeyPairWithoutPlaintext",
-        "kms:ReEncryptFrom",
-        "kms:ReEncryptTo",
+    Optional("AWS::EC2::VPC", ("VpcEncryptionControl",), ("ec2:CreateVpcEncryptionControl",)),
+    Optional("AWS::EC2::VPC", ("InstanceTenancy",), ("ec2:ModifyVpcTenancy",)),
+    Optional(
+        "AWS::EC2::VPCGatewayAttachment",
+        ("InternetGatewayId",),
+        ("ec2:AttachInternetGateway", "ec2:DetachInternetGateway"),
     ),
-    "signed code, layers, versions, scaling and runtimes of functions": (
-        "lambda:AssociateRuntimeAlias",
-        "lambda:DeleteFunctionCodeSigningConfig",
-        "lambda:GetCodeSigningConfig",
-        "lambda:GetLayerVersion",
-        "lambda:PassCapacityProvider",
-        "lambda:PublishVersion",
-        "lambda:PutFunctionCodeSigningConfig",
-        "lambda:PutFunctionRecursionConfig",
-        "lambda:PutFunctionScalingConfig",
-        "lambda:PutRuntimeManagementConfig",
+    Optional("AWS::IAM::ManagedPolicy", ("Groups",), ("iam:AttachGroupPolicy", "iam:DetachGroupPolicy")),
+    Optional("AWS::IAM::ManagedPolicy", ("Users",), ("iam:AttachUserPolicy", "iam:DetachUserPolicy")),
+    Optional("AWS::IAM::Role", ("Policies",), ("iam:DeleteRolePolicy", "iam:PutRolePolicy")),
+    Optional("AWS::IAM::Role", ("PermissionsBoundary",), ("iam:PutRolePermissionsBoundary",)),
+    Optional(
+        _FUNCTION,
+        ("CodeSigningConfigArn",),
+        (
+            "lambda:DeleteFunctionCodeSigningConfig",
+            "lambda:GetCodeSigningConfig",
+            "lambda:PutFunctionCodeSigningConfig",
+        ),
     ),
-    "policies, indexes and tokens of log groups": (
-        "logs:DeleteDataProtectionPolicy",
-        "logs:DeleteIndexPolicy",
-        "logs:DeleteResourcePolicy",
-        "logs:PutBearerTokenAuthentication",
-        "logs:PutDataProtectionPolicy",
-        "logs:PutIndexPolicy",
-        "logs:PutLogGroupDeletionProtection",
-        "logs:PutResourcePolicy",
+    Optional(_FUNCTION, ("Layers",), ("lambda:GetLayerVersion",)),
+    Optional(
+        _FUNCTION,
+        ("CapacityProviderConfig", "FunctionScalingConfig"),
+        ("lambda:PassCapacityProvider", "lambda:PutFunctionScalingConfig"),
     ),
-    "replicas, restored databases, and roles of databases": (
-        "rds:AddRoleToDBInstance",
-        "rds:CreateDBInstanceReadReplica",
-        "rds:PromoteReadReplica",
-        "rds:RemoveRoleFromDBInstance",
-        "rds:RestoreDBInstanceFromDBSnapshot",
-        "rds:RestoreDBInstanceToPointInTime",
-        "rds:StartDBInstanceAutomatedBackupsReplication",
-        "rds:StopDBInstanceAutomatedBackupsReplication",
+    Optional(_FUNCTION, ("PublishToLatestPublished",), ("lambda:PublishVersion",)),
+    Optional(_FUNCTION, ("RecursiveLoop",), ("lambda:PutFunctionRecursionConfig",)),
+    Optional(
+        _FUNCTION,
+        ("RuntimeManagementConfig",),
+        ("lambda:AssociateRuntimeAlias", "lambda:PutRuntimeManagementConfig"),
     ),
-    "flow logs and log groups in buckets": ("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:REST.PUT.OBJECT"),
-    "replicas of secrets": (
-        "secretsmanager:RemoveRegionsFromReplication",
-        "secretsmanager:ReplicateSecretToRegions",
+    Optional(_LOG_GROUP, ("BearerTokenAuthenticationEnabled",), ("logs:PutBearerTokenAuthentication",)),
+    Optional(
+        _LOG_GROUP,
+        ("DataProtectionPolicy",),
+        ("logs:DeleteDataProtectionPolicy", "logs:PutDataProtectionPolicy", "s3:REST.PUT.OBJECT"),
     ),
-    "filters for personal data in topics": ("sns:PutDataProtectionPolicy",),
-}
-"""Actions that a handler calls only for properties that no template here sets, by what those are for."""
+    Optional(_LOG_GROUP, ("DeletionProtectionEnabled",), ("logs:PutLogGroupDeletionProtection",)),
+    Optional(_LOG_GROUP, ("FieldIndexPolicies",), ("logs:DeleteIndexPolicy", "logs:PutIndexPolicy")),
+    Optional(_LOG_GROUP, ("ResourcePolicyDocument",), ("logs:DeleteResourcePolicy", "logs:PutResourcePolicy")),
+    Optional(_DATABASE, ("AssociatedRoles",), ("rds:AddRoleToDBInstance", "rds:RemoveRoleFromDBInstance")),
+    Optional(
+        _DATABASE,
+        ("SourceDBClusterIdentifier", "SourceDBInstanceIdentifier"),
+        ("rds:CreateDBInstanceReadReplica", "rds:PromoteReadReplica"),
+    ),
+    Optional(_DATABASE, ("DBSnapshotIdentifier",), ("rds:RestoreDBInstanceFromDBSnapshot",)),
+    Optional(
+        _DATABASE,
+        ("RestoreTime", "SourceDBInstanceAutomatedBackupsArn", "SourceDbiResourceId", "UseLatestRestorableTime"),
+        ("rds:RestoreDBInstanceToPointInTime",),
+    ),
+    Optional(
+        _DATABASE,
+        ("AutomaticBackupReplicationRegion",),
+        ("rds:StartDBInstanceAutomatedBackupsReplication", "rds:StopDBInstanceAutomatedBackupsReplication"),
+    ),
+    Optional(
+        "AWS::Route53Resolver::ResolverEndpoint",
+        ("Ipv6InternetAccessEnabled", "ResolverEndpointType"),
+        ("ec2:AssignIpv6Addresses", "ec2:UnassignIpv6Addresses"),
+    ),
+    Optional(
+        "AWS::SecretsManager::Secret",
+        ("ReplicaRegions",),
+        ("secretsmanager:RemoveRegionsFromReplication", "secretsmanager:ReplicateSecretToRegions"),
+    ),
+    Optional("AWS::SNS::Topic", ("DataProtectionPolicy",), ("sns:PutDataProtectionPolicy",)),
+)
+"""Actions that count only where a template sets a property."""
 
 _HEADER = '''"""The actions that create, read, update and delete the resources of a phase, by service.
 
@@ -128,18 +191,20 @@ Actions = dict[str, tuple[str, ...]]
 
 def derive(templates: Iterable[Mapping[str, Any]]) -> Actions:
     """The actions that the resources of some templates need, without those for properties that no template sets."""
-    types = {resource["Type"] for template in templates for resource in template["Resources"].values()}
-    left_out = {action for actions in _OTHER_PROPERTIES.values() for action in actions}
+    every = list(templates)
+    types = {resource["Type"] for template in every for resource in template["Resources"].values()}
+    unset = {action for each in OPTIONAL if not each.is_set(every) for action in each.actions}
     by_service: dict[str, set[str]] = {}
-    for action in {each for name in types for each in _permissions(name)} - left_out:
+    for action in {each for name in types for each in handler_actions(name)} - unset - WITHHELD:
         service, _, verb = action.partition(":")
         if service not in _OTHER_SERVICES:
             by_service.setdefault(service, set()).add(verb)
     return {service: tuple(sorted(verbs)) for service, verbs in sorted(by_service.items())}
 
 
-def _permissions(resource_type: str) -> Iterator[str]:
-    yield from _WITHOUT_HANDLERS.get(resource_type, ())
+def handler_actions(resource_type: str) -> Iterator[str]:
+    """The actions of a type's handlers, and those that it needs beyond them."""
+    yield from _BEYOND_HANDLERS.get(resource_type, ())
     registered = resource_types.load(resource_type)
     handlers = (registered.schema.get("handlers") or {}) if registered else {}
     for handler in _HANDLERS:

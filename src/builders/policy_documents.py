@@ -1,7 +1,7 @@
 """Reads IAM policy documents: statements, principals and actions, and the principals that a trust policy lets in.
 
-Principals, actions and external ids are heeded. Other conditions are taken as fulfilled, since only AWS knows the
-values of their keys.
+Principals, actions, external ids and names of callers are heeded. Other conditions are taken as fulfilled, since only
+AWS knows the values of their keys.
 """
 
 from __future__ import annotations
@@ -54,13 +54,38 @@ def trusts_service(trust: Document, service: str) -> bool:
 
 def trusts_role(trust: Document, arn: str) -> bool:
     """Return whether a trust policy lets another account's role, or that whole account, in without an external id."""
+    return any(not wanted for wanted in _wanted_external_ids(trust, arn))
+
+
+def wants_external_id(trust: Document, arn: str) -> bool:
+    """Return whether a trust policy lets a role or its account in, but with an external id alone."""
+    found = _wanted_external_ids(trust, arn)
+    return bool(found) and all(found)
+
+
+def _wanted_external_ids(trust: Document, arn: str) -> list[bool]:
+    """For each statement that lets a role in, whether it wants an external id."""
     account = arn.split(":")[4]
     ours = {("AWS", each) for each in (arn, account, f"{arn.rsplit(':', 1)[0]}:root", "*")}
-    return any(ours & set(principals(each)) and not _needs_external_id(each) for each in _assumable(trust))
+    return [
+        _needs_external_id(each)
+        for each in _assumable(trust)
+        if ours & set(principals(each)) and _names_the_caller(each, arn)
+    ]
 
 
 def _assumable(trust: Document) -> list[Statement]:
     return [each for each in statements(trust) if allows(each, "sts:AssumeRole")]
+
+
+def _names_the_caller(statement: Statement, arn: str) -> bool:
+    """Return whether a condition on aws:PrincipalArn, where there is one, names a role."""
+    return all(
+        any(fnmatch.fnmatchcase(arn, str(pattern)) for pattern in as_list(value))
+        for operator, keys in (statement.get("Condition") or {}).items()
+        for key, value in keys.items()
+        if key.lower() == "aws:principalarn" and operator in ("ArnEquals", "ArnLike", "StringEquals", "StringLike")
+    )
 
 
 def _needs_external_id(statement: Statement) -> bool:

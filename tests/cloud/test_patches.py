@@ -625,6 +625,47 @@ STILL_WRONG = {
         _, _, body = iam_actions.access_denied_response("sts", "sts:AssumeRole", user, "1", resource_arn=role)
         wrong = f"User: {user} is not authorized to perform: sts:AssumeRole on resource: {role}".encode() not in body
     """,
+    "iam.conditions._request_context": """
+        from ministack.core import iam_actions
+        boundary = {"RoleName": ["r"], "PermissionsBoundary": ["arn:aws:iam::111111111111:policy/p"]}
+        keys = iam_actions.request_tag_context("iam", "iam:CreateRole", b"", boundary)
+        wrong = not any("boundary" in key.lower() for key in keys)
+    """,
+    "iam.conditions._resource_arn": """
+        from ministack.core import iam_actions
+        request = ("iam", "POST", "/", {}, b"", {"PolicyName": ["p"]}, "us-east-1", "111111111111")
+        wrong = iam_actions.extract_resource_arn(*request) == "*"
+    """,
+    "iam.conditions._names_condition_key": """
+        import inspect
+        from ministack.core import iam_evaluator
+        asked = '_names_condition_key(principal.policies, "aws:resourcetag/")'
+        wrong = asked in inspect.getsource(iam_evaluator.enforce)
+    """,
+    "iam.conditions._condition_key": """
+        from ministack.core import iam_evaluator
+        session = "arn:aws:sts::111111111111:assumed-role/r/s"
+        context = iam_evaluator.EvalContext(session, "AssumedRole", "111111111111", "sts:AssumeRole", "*", "")
+        wrong = iam_evaluator._resolve_condition_key("aws:PrincipalArn", context) == session
+    """,
+    "iam.conditions._execution_credentials": """
+        import inspect
+        from ministack.core import lambda_runtime
+        wrong = "SourceFunctionArn" not in inspect.getsource(lambda_runtime.execution_credentials)
+    """,
+    "iam.conditions._principal_keys": """
+        import inspect
+        from ministack.core import iam_evaluator
+        wrong = "sourcefunctionarn" not in inspect.getsource(iam_evaluator._principal_keys)
+    """,
+    "iam.conditions._roles_with_boundaries": """
+        from ministack.services import iam
+        from ministack.services.cloudformation import provisioners
+        boundary = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+        properties = {"AssumeRolePolicyDocument": {"Statement": []}, "PermissionsBoundary": boundary}
+        name, _ = provisioners._iam_role_create("Role", properties, "stack")
+        wrong = iam._roles[name].get("PermissionsBoundary") != boundary
+    """,
     "iam.authorization._Origin": """
         from ministack.core import iam_evaluator
         wrong = not iam_evaluator._request_origin.get()[1]

@@ -47,7 +47,7 @@ def deploy(template: Callable[[str], dict[str, Any]]) -> Deploy:
 def policies_of(deployed: Evaluated) -> Iterator[tuple[str, dict[str, Any]]]:
     """The names and documents of the policies that the role has."""
     for name, body in deployed.resources.items():
-        if body["Type"] == "AWS::IAM::ManagedPolicy" and body["Properties"]["Roles"] == ["${ExecutionRole}"]:
+        if body["Type"] == "AWS::IAM::ManagedPolicy" and body["Properties"].get("Roles") == ["${ExecutionRole}"]:
             yield name, body["Properties"]["PolicyDocument"]
 
 
@@ -99,19 +99,27 @@ def test_without_the_role_that_it_trusts_it_is_refused(deploy: Deploy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("session", "is_trusted"),
+    ("caller", "is_trusted"),
     [
-        (f"arn:aws:sts::{TOOLING}:assumed-role/stackferry-administration-tooling/s", True),
-        (f"arn:aws:sts::{TOOLING}:assumed-role/Developer/s", False),
-        (f"arn:aws:sts::{STRANGER}:assumed-role/stackferry-administration-tooling/s", False),
-        (f"arn:aws:sts::{HERE}:assumed-role/Administrator/s", False),
+        (ADMINISTRATION, True),
+        (f"arn:aws:iam::{TOOLING}:role/Developer", False),
+        (ADMINISTRATION.replace(TOOLING, STRANGER), False),
+        (f"arn:aws:iam::{HERE}:role/Administrator", False),
     ],
 )
-def test_the_administration_role_wears_it_and_nobody_else_of_that_account(
-    deploy: Deploy, session: str, is_trusted: bool
+def test_the_administration_role_assumes_it_and_nobody_else_of_that_account(
+    deploy: Deploy, caller: str, is_trusted: bool
 ) -> None:
     trust = deploy().resources["ExecutionRole"]["Properties"]["AssumeRolePolicyDocument"]
-    assert bool(iam_evaluator.evaluate_trust_policy(trust, session)) is is_trusted
+    account = caller.split(":")[4]
+    context = iam_evaluator.EvalContext(caller, "AssumedRole", account, "sts:AssumeRole", "*", "")
+    assert bool(iam_evaluator.evaluate_trust_policy(trust, caller, context)) is is_trusted
+
+
+def test_the_trust_names_the_account_so_that_a_remade_administration_role_is_no_stranger(deploy: Deploy) -> None:
+    """IAM keeps the unique id of a role that a trust names as principal, and the next one has another."""
+    (statement,) = deploy().resources["ExecutionRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"AWS": [f"arn:aws:iam::{TOOLING}:root"]}
 
 
 # What it may
@@ -254,8 +262,9 @@ def test_every_service_that_a_phase_s_roles_trust_can_be_given_them(
 @pytest.mark.parametrize(("suffix", "is_allowed"), [("dev", True), ("prod", False), ("", False)])
 def test_it_reads_the_secrets_that_bear_the_tag_of_its_phase(may: May, suffix: str, is_allowed: bool) -> None:
     """The secret that opens the source on-premises bears none."""
-    context = {"secretsmanager__resourcetag/environment": suffix} if suffix else {}
-    assert may("secretsmanager:GetSecretValue", arn("secretsmanager", "secret:a-AbCdEf"), **context) is is_allowed
+    context = {"aws__resourcetag/environment": suffix} if suffix else {}
+    secret = arn("secretsmanager", "secret:DatabaseSecret-1A2B3C-AbCdEf")
+    assert may("secretsmanager:GetSecretValue", secret, **context) is is_allowed
 
 
 @pytest.mark.parametrize(

@@ -293,6 +293,12 @@ class ssm:
     parameters = Private("ministack.services.ssm._parameters")
 
 
+class tagging:
+    """Tags of the resources of all services."""
+
+    resource_tags = Private("ministack.services.tagging.resource_tags")
+
+
 class sts:
     """STS."""
 

@@ -25,7 +25,7 @@ from builders.stack import Export, Stack
 RUNTIME = "python3.13"
 """The newest runtime of Lambda on which the functions' tests run (`tox -e py313`)."""
 
-_NETWORK_INTERFACES = [
+NETWORK_INTERFACES = [
     ec2_actions.AssignPrivateIpAddresses,
     ec2_actions.CreateNetworkInterface,
     ec2_actions.DeleteNetworkInterface,
@@ -194,9 +194,9 @@ def _live_in_the_vpc() -> list[Statement]:
     """Lambda may make the function's network interfaces; the function's own code may not."""
     by_function_code = Condition(ArnLike({"lambda:SourceFunctionArn": policies.arn("lambda", "function:*")}))
     return [
-        policies.allow("LiveInTheVpc", _NETWORK_INTERFACES, ["*"]),
+        policies.allow("LiveInTheVpc", NETWORK_INTERFACES, ["*"]),
         Statement(
-            Sid="NotFromCode", Effect=Deny, Action=_NETWORK_INTERFACES, Resource=["*"], Condition=by_function_code
+            Sid="NotFromCode", Effect=Deny, Action=NETWORK_INTERFACES, Resource=["*"], Condition=by_function_code
         ),
     ]
 

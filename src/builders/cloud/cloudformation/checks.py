@@ -133,20 +133,20 @@ class _Checked:
 
     def create(self, logical_id: str, properties: Properties, stack: str) -> Made:
         faults.delay_resource()
-        authorization.check_deployment(self.name, "create", logical_id)
+        authorization.check_deployment(self.name, "create", logical_id, (logical_id, properties))
         typed = self._check(logical_id, properties, None)
         self._check_name_is_free(logical_id, typed, stack)
         return self._finished(self._call("create", logical_id, typed, stack), typed, logical_id, stack)
 
     def update(self, physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str) -> Made:
-        authorization.check_deployment(self.name, "update", physical_id)
+        authorization.check_deployment(self.name, "update", physical_id, (physical_id, old, new))
         typed = self._check(logical_id, new, physical_id)
         before = self.kind.coerce(dict(old))
         more = [logical_id] if self.inner.get("update_with_logical_id") else []
         return self._finished(self._call("update", physical_id, before, typed, stack, *more), typed, logical_id, stack)
 
     def delete(self, physical_id: str, properties: Properties, *more: Any) -> None:
-        authorization.check_deployment(self.name, "delete", physical_id)
+        authorization.check_deployment(self.name, "delete", physical_id, (physical_id, properties))
         if self.name in _DELETIONS:
             _DELETIONS[self.name](physical_id, properties)
         self.inner["delete"](physical_id, properties, *more)

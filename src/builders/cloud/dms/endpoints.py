@@ -25,7 +25,8 @@ from pg8000.native import literal
 from builders.cloud.cloudformation import records
 from builders.cloud.ec2 import name_map
 from builders.cloud.ec2.names import names
-from builders.cloud.internals import iam, kms, secretsmanager
+from builders.cloud.iam import conditions
+from builders.cloud.internals import iam, kms, secretsmanager, tagging
 from builders.cloud.rds.instances import databases
 from builders.policy_documents import trusts_service
 from builders.resource_types import Json
@@ -176,11 +177,13 @@ def _may_read(identifier: str, role_arn: str) -> None:
 def check_role(role: str, account: str, action: str, resource: str, context: Mapping[str, str]) -> None:
     """Ask whether DMS may do something as a role. Raises `Unusable` where it may not."""
     caller = f"arn:aws:sts::{account}:assumed-role/{role}/dms-session"
+    tags = {f"aws:resourcetag/{key}".lower(): value for key, value in (tagging.resource_tags(resource) or {}).items()}
     asked = iam_evaluator.EvalContext(
         principal_arn=caller, principal_type="AssumedRole", principal_account=account, action=action,
-        resource_arn=resource, region=str(get_region()), service_context=dict(context),
+        resource_arn=resource, region=str(get_region()), service_context={**tags, **context},
     )  # fmt: skip
-    if iam_evaluator.evaluate(asked, iam.policies_of_role(role, account)).decision != "Allow":
+    limits = conditions.limits(caller)
+    if iam_evaluator.evaluate(asked, iam.policies_of_role(role, account), *limits).decision != "Allow":
         raise Unusable(f"User: {caller} is not authorized to perform: {action} on resource: {resource}")
 
 

@@ -13,6 +13,7 @@ from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id
 
+from builders.cloud.iam import conditions
 from builders.cloud.internals import cloudformation, iam
 from builders.cloud.patches import patch, patch_value
 from builders.cloud.stacksets import permissions
@@ -52,25 +53,31 @@ def _resource_arn(
     return str(change_set["StackId"]) if change_set else "*"
 
 
-def check_deployment(name: str, operation: str, resource: str) -> None:
+def check_deployment(name: str, operation: str, resource: str, arguments: tuple[Any, ...]) -> None:
     """Refuse what the caller may not do: CloudFormation acts with the caller's permissions, not with its own.
 
-    `operation` is create, update or delete. The one action that plainly does it must be allowed; which resources and
-    conditions a policy names does not count. Raises ValueError with IAM's sentence.
+    `operation` is create, update or delete, and `arguments` are those of the handler. The actions that plainly do it
+    must be allowed; which resources and conditions an Allow names does not count, those of a Deny and of a boundary
+    do. Raises ValueError with IAM's sentence.
     """
     principal, account, granted = permissions.caller()
-    action = permissions.needed(name, operation)
+    actions = permissions.actions_needed(name, operation, arguments)
     # In another account than the caller's a stack set acts, with a role of its own (stacksets/permissions.py).
-    if not app.AUTH or principal.endswith(":root") or account != get_account_id() or action is None:
+    if not app.AUTH or principal.endswith(":root") or account != get_account_id() or not actions:
         return
     if permissions.acting.get() is not None:  # a role of the stack, whose permissions count instead
         return
     policies = [[_anywhere(statement) for statement in policy] for policy in granted]
-    context = iam_evaluator.EvalContext(principal, "AssumedRole", account, action, "*", "")
-    decision = iam_evaluator.evaluate(context, policies).decision
-    if decision != "Allow":
-        sentence = iam_actions.identity_denial_message(action, principal, resource, decision == "Deny")
-        raise ValueError(f"{sentence} (Service: {name.split('::')[1]}, Status Code: 403)")
+    limits = [[[_anywhere(each) for each in policy] for policy in limit] for limit in conditions.limits(principal)]
+    keys = conditions.of_resource(name, operation, arguments)
+    for action in actions:
+        context = iam_evaluator.EvalContext(
+            principal, "AssumedRole", account, action, "*", "", service_context=dict(keys)
+        )
+        decision = iam_evaluator.evaluate(context, policies, *limits).decision
+        if decision != "Allow":
+            sentence = iam_actions.identity_denial_message(action, principal, resource, decision == "Deny")
+            raise ValueError(f"{sentence} (Service: {name.split('::')[1]}, Status Code: 403)")
 
 
 def _anywhere(statement: Any) -> Any:

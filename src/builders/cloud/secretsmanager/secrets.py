@@ -285,7 +285,8 @@ def _secret_string(_original: Any, properties: Mapping[str, Json]) -> str:
 
 @patch_value(
     "ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::SecretsManager::Secret]",
-    why="Ref of a secret is its name, not its ARN, and a taken name is not refused",
+    why="Ref of a secret is its name, not its ARN, a taken name is not refused, and one without a name is called by "
+    "its stack and not by its logical id (github.com/aws/aws-cdk, issue 11573)",
 )
 def _secrets_by_arn(inner: Handlers) -> Handlers:
     def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
@@ -297,11 +298,14 @@ def _secrets_by_arn(inner: Handlers) -> Handlers:
             raise ValueError(_DELETED)
         if taken:
             raise ValueError(f"The operation failed because the secret {name} already exists.")
-        _, attributes = inner["create"](logical_id, properties, stack)
+        named = {**properties, "Name": name or _generated_name(logical_id)}
+        _, attributes = inner["create"](logical_id, named, stack)
         return attributes["Arn"], attributes
 
     def update(physical_id: str, old: Mapping[str, Json], new: Mapping[str, Json], stack: str, logical_id: str) -> Made:
-        _, attributes = inner["update"](_name(physical_id), old, new, stack, logical_id)
+        kept = _generated_name(logical_id) if old.get("Name") else _name(physical_id)
+        named = {**new, "Name": new.get("Name") or kept}
+        _, attributes = inner["update"](_name(physical_id), old, named, stack, logical_id)
         return attributes["Arn"], attributes
 
     def delete(physical_id: str, properties: Mapping[str, Json]) -> None:
@@ -317,6 +321,10 @@ def _secrets_by_arn(inner: Handlers) -> Handlers:
 def _drift_by_arn(original: Drift) -> Drift:
     read, readable = original
     return lambda physical_id, properties: read(_name(physical_id), properties), readable
+
+
+def _generated_name(logical_id: str) -> str:
+    return f"{logical_id}-{''.join(secrets.choice(string.ascii_letters + string.digits) for _ in range(12))}"
 
 
 def _name(identifier: str) -> str:

@@ -51,7 +51,7 @@ from builders.cloud.ec2 import (
     resources,
     transit_gateways,
 )
-from builders.cloud.iam import assume_role, authorization, entities
+from builders.cloud.iam import assume_role, authorization, conditions, entities
 from builders.cloud.internals import cloudformation, sts
 from builders.cloud.organizations import api as organizations
 from builders.cloud.rds import instances, operations, parameter_groups
@@ -94,6 +94,7 @@ PATCHED = (
     cloudwatch,
     s3,
     assume_role,
+    conditions,
     entities,
     kms,
     authorization,

@@ -26,6 +26,7 @@ from ministack.core.responses import get_account_id, get_region
 
 from builders import resource_types
 from builders.cloud.cloudformation.records import Handlers
+from builders.cloud.iam import conditions
 from builders.cloud.internals import iam
 from builders.cloud.organizations import membership
 from builders.cloud.patches import patch
@@ -75,8 +76,10 @@ class Role:
         document = (role or {}).get("AssumeRolePolicyDocument")
         return json.loads(document) if isinstance(document, str) else document
 
-    def refusal(self, action: str, resource: str, any_resource: bool = False) -> str | None:
-        """Return IAM's sentence when the role may not do that."""
+    def refusal(
+        self, action: str, resource: str, any_resource: bool = False, keys: Mapping[str, Json] | None = None
+    ) -> str | None:
+        """Return IAM's sentence when the role may not do that; `keys` are condition keys of the request."""
         policies = iam.policies_of_role(self.name, self.account)
         limits = iam.permissions_boundary(iam.roles, self.name, self.account)
         if any_resource:
@@ -88,6 +91,7 @@ class Role:
             action=action,
             resource_arn=resource,
             region=get_region(),
+            service_context=dict(keys or {}),
         )
         if iam_evaluator.evaluate(context, policies, *limits).decision == "Allow":
             return None
@@ -157,16 +161,21 @@ def guard(table: MutableMapping[str, Handlers]) -> None:
 
 def _guarded(name: str, verb: str, inner: Callable[..., Any]) -> Callable[..., Any]:
     def handle(*arguments: Any, **more: Any) -> Any:
-        role, action = acting.get(), None
+        role = acting.get()
         if role is not None and role.account == get_account_id():
-            action = needed(name, verb)
-        if role is not None and action:
-            refused = role.refusal(action, "*", any_resource=True)
-            if refused:
-                raise ValueError(refused)
+            keys = conditions.of_resource(name, verb, arguments)
+            for action in actions_needed(name, verb, arguments):
+                if refused := role.refusal(action, "*", any_resource=True, keys=keys):
+                    raise ValueError(refused)
         return inner(*arguments, **more)
 
     return handle
+
+
+def actions_needed(name: str, verb: str, arguments: tuple[Any, ...]) -> list[str]:
+    """Return the actions that a handler's call needs: the plain one, and those of the properties that it changes."""
+    plain = needed(name, verb)
+    return [*([plain] if plain else []), *conditions.needed_by_properties(name, verb, arguments)]
 
 
 def needed(name: str, verb: str) -> str | None:

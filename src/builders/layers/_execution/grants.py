@@ -11,7 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from awacs.aws import Action, ArnLike, Condition, Statement, StringEquals, StringLike
+from awacs.aws import (
+    Action,
+    ArnLike,
+    Bool,
+    Condition,
+    Statement,
+    StringEquals,
+    StringEqualsIfExists,
+    StringLike,
+)
 from troposphere import Sub
 
 from builders import naming, parameters, policies
@@ -51,7 +60,16 @@ _STACK_ACTIONS = (
 """The guide asks for cloudformation:* (CloudFormation user guide, "Grant self-managed permissions"): these are the ones
 that act on a stack. None lets the role lift the termination protection that an account's owner has set."""
 
-_STACK_ACTIONS_EVERYWHERE = ("DescribeStackDriftDetectionStatus", "ValidateTemplate")
+_STACK_ACTIONS_EVERYWHERE = (
+    # Drift detection reads the configurations of types (CloudFormation user guide, "Detect unmanaged configuration
+    # changes to stacks and resources with drift detection", considerations).
+    "BatchDescribeTypeConfigurations",
+    "DescribeStackDriftDetectionStatus",
+    # Without a stack's name, as the execution roles in AWS's own guides have both.
+    "DescribeStacks",
+    "ListStacks",
+    "ValidateTemplate",
+)
 
 _PASSED_TO = (
     "dms.amazonaws.com",
@@ -78,6 +96,21 @@ _ENCRYPTING = ("dms", "lambda", "logs", "rds", "secretsmanager", "sns")
 """Services that use the phase's key on behalf of who makes their resources."""
 
 
+_SUFFIX = parameters.reference(naming.SUFFIX)
+
+_OWN_TAG = Condition(StringEquals({"aws:ResourceTag/Environment": _SUFFIX}))
+"""What bears the phase's tag, so that no other phase's and nobody else's."""
+
+_NO_FOREIGN_TAG = Condition(
+    StringEqualsIfExists({"aws:ResourceTag/Environment": _SUFFIX, "aws:RequestTag/Environment": _SUFFIX})
+)
+"""What bears the phase's tag or none yet: tags come with the creation, which asks for the right to tag as well."""
+
+SECRETS = ("DatabaseSecret-*", "DmsSecret-*", "Secret-*")
+"""The names of the generated secrets: without a given one they are called by their logical ids (`secrets`,
+`fallback`)."""
+
+
 @dataclass(frozen=True)
 class Grant:
     """Actions of one service on some resources, whose ARNs begin after the partition.
@@ -99,6 +132,8 @@ def _here(service: str, *resources: str) -> tuple[str, ...]:
 def _global(service: str, *resources: str) -> tuple[str, ...]:
     return tuple(f"{service}::${{AWS::AccountId}}:{resource}" for resource in resources)
 
+
+_OWN_SECRETS = _here("secretsmanager", *(f"secret:{name}" for name in SECRETS))
 
 _OWN_ROLES = _global("iam", f"role/{STACKS}", "role/stackferry-operator-*", "role/stackferry-migration-*")
 """The roles of `access` are the only ones of a phase with a given name. The role of this policy, and the plan role, are
@@ -176,18 +211,28 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
         ),
         # DMS makes up the ends of its ARNs; a subnet group's is its name.
         Grant("Replication", "dms", _here("dms", "cert:*", "endpoint:*", "rep:*", f"subgrp:{_MADE_BY_RDS}", "task:*")),
-        # A secret without a given name is called by its logical id.
-        Grant("Secrets", "secretsmanager", _here("secretsmanager", "secret:*")),
-        Grant(
-            "OwnSecretValues",
-            "secretsmanager",
-            _here("secretsmanager", "secret:*"),
-            ("CancelRotateSecret", "GetSecretValue", "RotateSecret"),
-            Condition(StringEquals({"secretsmanager:ResourceTag/Environment": parameters.reference(naming.SUFFIX)})),
-        ),
+        Grant("OwnSecrets", "secretsmanager", _OWN_SECRETS, condition=_OWN_TAG),
+        Grant("Secrets", "secretsmanager", _OWN_SECRETS, ("CreateSecret", "DescribeSecret")),
+        Grant("TagSecrets", "secretsmanager", _OWN_SECRETS, ("TagResource",), _NO_FOREIGN_TAG),
+    ),
+    "Keys": (
         # Tags would tell the phase's key apart, but take minutes to count (AWS KMS developer guide, "ABAC for AWS
-        # KMS"), and the next layer wants the key at once.
+        # KMS"), and the next layer wants the key at once. What is done to a key that is older, waits for them.
         Grant("Keys", "kms", _here("kms", "alias/stackferry-*", "key/*")),
+        Grant("OwnKeys", "kms", _here("kms", "key/*"), ("UntagResource", "UpdateKeyDescription"), _OWN_TAG),
+        Grant(
+            "OwnKeyPolicies",
+            "kms",
+            _here("kms", "key/*"),
+            ("PutKeyPolicy",),
+            Condition(
+                [
+                    StringEquals({"aws:ResourceTag/Environment": _SUFFIX}),
+                    Bool({"kms:BypassPolicyLockoutSafetyCheck": "false"}),
+                ]
+            ),
+        ),
+        Grant("TagKeys", "kms", _here("kms", "key/*"), ("TagResource",), _NO_FOREIGN_TAG),
         Grant(
             "KeysThroughServices",
             "kms",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from awacs import sts
-from awacs.aws import Principal
-from troposphere import And, Condition, Equals, Not, Ref, iam
+from awacs.aws import ArnEquals, Condition, Principal
+from troposphere import And, Condition as IfCondition, Equals, Not, Ref, Sub, iam
 
 from builders import naming, parameters, policies
-from builders.layers._execution import grants
+from builders.layers._execution import boundary, grants
 from builders.layers._network import connectivity
 from builders.stack import Stack
 
@@ -34,6 +34,7 @@ def build(stack: Stack) -> None:
                 Metadata={"WildcardReasons": grants.wildcard_reasons(policy)},
             )
         )
+    boundary.build(stack, IS_WANTED, role)
     _direct_connect(stack, role)
     stack.output("ExecutionRoleName", role.ref(), "Role that stack sets deploy by", condition=IS_WANTED)
 
@@ -65,8 +66,14 @@ def _role(stack: Stack, administration_arn: Ref) -> iam.Role:
             Condition=IS_WANTED,
             RoleName=stack.name(naming.EXECUTION_ROLE),
             Description="Deploys the layers of a phase into this account for the stack sets of the tooling account",
-            # No external id: StackSets sends none. It is one role that is trusted, not its account.
-            AssumeRolePolicyDocument=policies.trust("StackSets", Principal("AWS", [administration_arn])),
+            # No external id: StackSets sends none. A trust that names a role keeps the unique id of the one that is
+            # there, and the next role of that name is a stranger (IAM user guide, "AWS JSON policy elements:
+            # Principal", on role principals). So the account is trusted, and of it those who are that role.
+            AssumeRolePolicyDocument=policies.trust(
+                "StackSets",
+                Principal("AWS", [Sub("arn:${AWS::Partition}:iam::${ToolingAccountId}:root")]),
+                Condition(ArnEquals({"aws:PrincipalArn": administration_arn})),
+            ),
         )
     )
 
@@ -78,7 +85,9 @@ def _direct_connect(stack: Stack, role: iam.Role) -> None:
     stack.add(
         iam.ManagedPolicy(
             "ExecutionGatewayPolicy",
-            Condition=stack.condition("IsGatewayRoleWanted", And(Condition(IS_WANTED), Condition(has_gateway_role))),
+            Condition=stack.condition(
+                "IsGatewayRoleWanted", And(IfCondition(IS_WANTED), IfCondition(has_gateway_role))
+            ),
             Description="Accepts the association of the phase's gateway in the account of the Direct Connect gateway",
             PolicyDocument=policies.document(policies.allow("AcceptAssociation", [sts.AssumeRole], [arn])),
             Roles=[role.ref()],

@@ -10,7 +10,10 @@ from builders.rules._policies import principals, trusts
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template, walk
 
-_NARROWINGS = ("sts:externalid", "aws:principalorgid", "aws:principalorgpaths", "aws:sourceaccount", "aws:sourcearn")
+_NARROWINGS = (
+    *("sts:externalid", "aws:principalarn", "aws:principalorgid", "aws:principalorgpaths"),
+    *("aws:sourceaccount", "aws:sourcearn"),
+)
 
 
 class TrustWithoutExternalId(Rule):
