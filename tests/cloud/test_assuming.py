@@ -182,3 +182,28 @@ def test_where_iam_is_asked_a_caller_of_another_account_needs_a_permission_of_hi
 def test_a_session_has_a_name_of_the_characters_that_sts_takes(account: Account) -> None:
     with pytest.raises(ClientError, match="Value 'a:b' at 'roleSessionName' failed to satisfy constraint"):
         account.client("sts").assume_role(RoleArn=f"arn:aws:iam::{account.number}:role/r", RoleSessionName="a:b")
+
+
+@pytest.mark.parametrize(
+    ("by_principal", "is_stranger"), [(True, True), (False, False)], ids=["principal", "condition"]
+)
+def test_a_remade_role_is_a_stranger_to_who_trusts_it_as_principal(
+    account: Account, stranger: Account, by_principal: bool, is_stranger: bool
+) -> None:
+    """A trust keeps the unique id of a role, and the next one of that name has another."""
+    caller = f"caller-of-{account.number}"
+    arn = f"arn:aws:iam::{STRANGER}:role/{caller}"
+    own_trust = trust()
+    make_role(stranger, own_trust, caller)
+    whole = {"Condition": {"ArnEquals": {"aws:PrincipalArn": arn}}}
+    target = make_role(account, trust(Principal={"AWS": arn}) if by_principal else trust(**whole))
+    session = session_client(account.cloud, assume(stranger, arn), "sts")
+    session.assume_role(RoleArn=target, RoleSessionName="test")
+    stranger.client("iam").delete_role(RoleName=caller)
+    make_role(stranger, own_trust, caller)
+    remade = session_client(account.cloud, assume(stranger, arn), "sts")
+    if is_stranger:
+        with pytest.raises(ClientError, match="is not authorized to perform: sts:AssumeRole"):
+            remade.assume_role(RoleArn=target, RoleSessionName="test")
+    else:
+        remade.assume_role(RoleArn=target, RoleSessionName="test")

@@ -24,7 +24,11 @@ class Phase:
         self.account = account
         account.deploy({"Gateway": {"Type": "AWS::EC2::TransitGateway"}}, "gateway")
         gateway = account.physical_id("Gateway", "gateway")
-        self.parameters = DEV | {"Connectivity": "TransitGateway", "TransitGatewayId": gateway}
+        self.parameters = DEV | {
+            "Connectivity": "TransitGateway",
+            "TransitGatewayId": gateway,
+            "PermissionsBoundary": "",
+        }
 
     def deploy(self, layer: str, **chosen: str) -> dict[str, str]:
         sections = catalog.load(layer).build().to_dict()

@@ -666,6 +666,16 @@ STILL_WRONG = {
         name, _ = provisioners._iam_role_create("Role", properties, "stack")
         wrong = iam._roles[name].get("PermissionsBoundary") != boundary
     """,
+    "iam.conditions._delete_role": """
+        import json
+        from ministack.services import iam
+        arn = "arn:aws:iam::000000000000:role/gone"
+        trust = json.dumps({"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": arn}}]})
+        for name in ("gone", "other"):
+            iam._create_role({"RoleName": [name], "AssumeRolePolicyDocument": [trust]})
+        iam._delete_role({"RoleName": ["gone"]})
+        wrong = arn in iam._roles["other"]["AssumeRolePolicyDocument"]
+    """,
     "iam.authorization._Origin": """
         from ministack.core import iam_evaluator
         wrong = not iam_evaluator._request_origin.get()[1]

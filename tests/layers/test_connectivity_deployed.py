@@ -92,6 +92,7 @@ def phase(
         phase.cli.run("s3", "cp", "--quiet", str(path), f"s3://{bucket}/{path.parent.name}/{path.name}")
     phase.parameters |= {
         "EnvironmentSuffix": SUFFIX,
+        "PermissionsBoundary": "",  # no `account` here, which makes it
         "ArtifactsBucket": bucket,
         "SchemaName1": "payments",
         "SourceHost": HOST,

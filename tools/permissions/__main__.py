@@ -43,6 +43,42 @@ The embedded cloud does not check `iam:PassRole`, `s3:ListBucket`, the tags of s
 of a resource that a stack creates; those follow the Service Authorization Reference and the user guides, and are not
 tested.
 
+## What the execution role cannot do, and what stays possible
+
+Whoever holds the tooling account writes the stack sets, and so the templates that the execution role deploys; he can
+also change the administration role, and wear the execution role himself. With `PermissionsBoundary` in the
+environment's file (the committed ones have it) the layer `account` holds that role to the boundary
+`{boundary}-<suffix>`. `tests/cloud/test_execution_role.py` attacks, and is refused:
+
+| attack | shut by |
+|---|---|
+| CreateRole without the boundary, or with another one | a denial of the execution role, by `iam:PermissionsBoundary` |
+| removing or replacing a role's boundary; a new version or the deletion of the boundary itself | denials |
+| CreatePolicy with any text, CreateRole with any trust, attached to each other | the boundary: such a role does what the roles of the layers do, and the database's secret is read by functions alone (`lambda:SourceFunctionArn`) |
+| UpdateAssumeRolePolicy of a function's role | the same: whoever assumes it is no function |
+| AttachRolePolicy with a policy of AWS or of others; a policy, trust or pass of roles of others | conditions and names in the grants |
+| TagResource on somebody else's secret, or on another phase's secret or key | names of secrets, and the tags that are there already |
+| PutKeyPolicy on another phase's key; DeleteSecret, ScheduleKeyDeletion, DisableKey | the tag of the phase; not granted at all, a purge uses the deploy role |
+| UpdateFunctionCode of a function that reads a secret; GetSecretValue; a new trust; PutKeyPolicy on the own key | `SealExecutionRole=true`, between two releases |
+
+What stays possible, and what shuts it:
+
+- **While the role is not sealed**, a stack set can give a function other code, or write a dynamic reference to the
+  database's secret into any property: CloudFormation resolves it with the execution role, which reads the secret to
+  make the database. So seal it (`SealExecutionRole=true`, then `rollout-stacksets bootstrap`) and open it for a
+  release. AWS's own measure for code is code signing, which these templates do not use.
+- **DMS reads its secrets by an ordinary role**, and nothing in a request tells DMS's session from another. A role of
+  the attacker's with any trust reads the secrets of DMS's users, of the source and of the target. A resource control
+  policy of the organization shuts that: it denies `sts:AssumeRole` on `arn:aws:iam::*:role/StackSet-stackferry-*`
+  where `aws:PrincipalIsAWSService` is `false`. AWS gives such policies to the management account alone.
+- **`CreateMigrationRole=true`** adds a role by which people read secrets. Take it away after the cut-over.
+- **A key without the tag Environment** whose policy leaves its use to the account's IAM can be tagged as the phase's
+  own, and its policy then changed. Tag the keys of other systems.
+- **The deploy role** can change `account`, and so all of this. It belongs to few, and not to the tooling account's
+  everyday callers ([bootstrap.md](bootstrap.md#the-deploy-role)).
+- Networks, databases and replication tasks of the phase itself are the role's to change and to delete; their data
+  stays in snapshots and secrets that it cannot delete.
+
 Written by `python -m tools.permissions` from the table of the calls that the code makes; a test compares the table
 with the calls. Do not edit.
 """
@@ -50,7 +86,11 @@ with the calls. Do not edit.
 
 def desired_files() -> dict[Path, str]:
     """The page."""
-    head = _HEAD.format(identities="; ".join(each.value for each in Identity), plan_role=naming.PLAN_ROLE)
+    head = _HEAD.format(
+        identities="; ".join(each.value for each in Identity),
+        plan_role=naming.PLAN_ROLE,
+        boundary=naming.PERMISSIONS_BOUNDARY,
+    )
     return {PAGE: "\n".join([head, *(line for command in COMMANDS for line in _section(command))])}
 
 

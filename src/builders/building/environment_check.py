@@ -11,7 +11,7 @@ from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
-from builders import environments, reachability, resource_types
+from builders import environments, naming, reachability, resource_types
 from builders.building import packages
 from builders.catalog import Assembly
 from builders.environments import ParameterFile
@@ -84,6 +84,7 @@ def _check_file(file: ParameterFile, made: Assembly) -> Iterator[Finding]:
         if missing:
             unusable.add(key)
             yield Finding("missing-parameter", missing, str(file.path))
+    yield from _foreign_boundary(file)
     yield from _refusals(file, made, unusable)
 
 
@@ -104,6 +105,16 @@ def _zones(file: ParameterFile, unusable: Collection[str]) -> Iterator[Finding]:
             other = f"{first[0].key}={first[0].value} in {first[1]}" if first[1] else f"{first[0].key} in none"
             message = f"{entry.key}={entry.value} is a zone of {region}, and {other}; choose zones of one region"
             yield Finding("parameter-value", message, str(file.path), entry.line)
+
+
+def _foreign_boundary(file: ParameterFile) -> Iterator[Finding]:
+    """The boundary that `account` makes is called by the suffix; a template cannot compare the two."""
+    boundary, suffix = file.entries.get("PermissionsBoundary"), file.values.get(naming.SUFFIX)
+    if boundary and suffix and boundary.value.startswith(f"{naming.PERMISSIONS_BOUNDARY}-"):
+        own = naming.with_suffix(naming.PERMISSIONS_BOUNDARY, suffix)
+        if boundary.value != own:
+            message = f"PermissionsBoundary={boundary.value} is another environment's; write {own}"
+            yield Finding("parameter-value", message, str(file.path), boundary.line)
 
 
 def _refusals(file: ParameterFile, made: Assembly, unusable: Collection[str]) -> Iterator[Finding]:

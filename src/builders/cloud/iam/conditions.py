@@ -14,8 +14,9 @@ from typing import Any
 from ministack.core.responses import get_account_id
 
 from builders.cloud.cloudformation.records import Handlers, Made
-from builders.cloud.internals import iam, sts, tagging
+from builders.cloud.internals import entries, iam, sts, tagging
 from builders.cloud.patches import patch, patch_value
+from builders.policy_documents import as_list
 from builders.resource_types import Json
 
 Context = dict[str, Json]
@@ -108,7 +109,44 @@ def _roles_with_boundaries(inner: Handlers) -> Handlers:
     def update(physical_id: str, old: Properties, new: Properties, stack: str, *more: Any) -> Made:
         return bound(inner["update"](physical_id, old, new, stack, *more), new)
 
-    return {**inner, "create": create, "update": update}
+    def delete(physical_id: str, properties: Properties, *more: Any) -> None:
+        role = iam.roles.get(physical_id)
+        inner["delete"](physical_id, properties, *more)
+        _forget(role)
+
+    return {**inner, "create": create, "update": update, "delete": delete}
+
+
+@patch(
+    "ministack.services.iam._IAM_HANDLERS[DeleteRole]",
+    why="a trust that names a role lets in the next one of that name, too",
+)
+def _delete_role(original: Any, parameters: Mapping[str, Json]) -> Json:
+    name = parameters.get("RoleName") or ""
+    role = iam.roles.get(name[0] if isinstance(name, list) else name)
+    answer = original(parameters)
+    if answer[0] < 400:
+        _forget(role)
+    return answer
+
+
+def _forget(role: Mapping[str, Json] | None) -> None:
+    """Put the unique id of a role that is gone in place of its ARN into the trusts of all accounts (IAM user guide,
+    "AWS JSON policy elements: Principal", on role principals)."""
+    if role is None:
+        return
+    named = json.dumps(role["Arn"])
+    for other in entries(iam.roles).values():
+        trust = other["AssumeRolePolicyDocument"]
+        if named not in (text := trust if isinstance(trust, str) else json.dumps(trust)):
+            continue
+        document = json.loads(text)
+        for statement in as_list(document["Statement"]):
+            principal = statement.get("Principal")
+            if isinstance(principal, dict) and role["Arn"] in as_list(principal.get("AWS")):
+                kept = [each for each in as_list(principal["AWS"]) if each != role["Arn"]]
+                principal["AWS"] = [*kept, role["RoleId"]]
+        other["AssumeRolePolicyDocument"] = json.dumps(document) if isinstance(trust, str) else document
 
 
 _OF_PROPERTIES = {
