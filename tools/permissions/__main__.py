@@ -81,7 +81,7 @@ What stays possible, and what shuts it:
 
 Written by `python -m tools.permissions` from the table of the calls that the code makes; a test compares the table
 with the calls. Do not edit.
-"""
+"""  # noqa: E501  rows of a table
 
 
 def desired_files() -> dict[Path, str]:
