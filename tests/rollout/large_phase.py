@@ -118,6 +118,10 @@ class LargePhase:
         current = current_state.read_changing_stacks(self.client.members, desired, self.current(), lambda line: None)
         return make_plan(desired, current, back=back)
 
+    def services(self, observer: Observer | None = None) -> RunServices:
+        """What a run is given."""
+        return RunServices(self.client, self.store, self.simulation.clock, PollInterval(), observer or Observer())
+
     def apply(
         self,
         desired: DesiredState,
@@ -126,7 +130,7 @@ class LargePhase:
         command: Command = Command.APPLY,
     ) -> Report:
         """Run to the end, by the schedule of the plan where one was made."""
-        services = RunServices(self.client, self.store, self.simulation.clock, PollInterval(), observer or Observer())
+        services = self.services(observer)
         schedule = planned.schedule if planned else make_schedule(desired, self.current())
         run = begin_run(services, command, self.store.releases.save(desired), ())
         return run_to_desired(services, run, desired, _carried(), schedule)

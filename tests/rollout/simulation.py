@@ -59,6 +59,8 @@ class SimulatedSet:
     roles: Json = field(default_factory=dict)
     instances: dict[Target, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     operations: list[tuple[str, str]] = field(default_factory=list)
+    begun: dict[str, float] = field(default_factory=dict)
+    """When each operation began, on the clock."""
     outdated: set[Target] = field(default_factory=set)
     listed: list[Target] = field(default_factory=list)
     """The targets as the first page of a list found them."""
@@ -90,7 +92,11 @@ class Simulation(ApiCalls):
         self.objects: dict[tuple[str, str], tuple[bytes, str]] = {}
         self.written = 0
         self.requested: list[tuple[str, str, list[Target]]] = []
+        self.asked = Counter[tuple[str, str]]()
+        """The calls that were answered, by their operations and stack sets."""
         self.looks_until_over = 0
+        self.seconds_until_over = 0.0
+        self.forgotten = False
         self._listed: list[str] = []
         self._looks: Counter[str] = Counter()
         self._change_sets: dict[str, Json] = {}
@@ -111,6 +117,7 @@ class Simulation(ApiCalls):
             self._allow(Api(account, where.region, service, operation))
             if self.refusals.get(operation):
                 raise self.refusals[operation].pop(0)
+            self.asked[operation, str(request.get("StackSetName", ""))] += 1
             answer: Callable[..., Any] = getattr(self, f"_{service}_{operation}")
             answered = answer(where, **request)
             if self.lost.get(operation):
@@ -180,19 +187,28 @@ class Simulation(ApiCalls):
     def _cloudformation_ListStackSetOperations(
         self, _where: Session, StackSetName: str, NextToken: str = "", **_: Any
     ) -> Json:
-        found = self._set(StackSetName).operations
-        listed = [{"OperationId": id, "Action": action, "Status": "SUCCEEDED"} for id, action in reversed(found)]
+        found = self._set(StackSetName)
+        self._looks.update(id for id, _ in found.operations)
+        listed = [
+            {"OperationId": id, "Action": action, "Status": self._status(found, id)}
+            for id, action in reversed(found.operations)
+        ]
         return self._page("ListStackSetOperations", listed, NextToken)
 
     def _cloudformation_DescribeStackSetOperation(
         self, _where: Session, StackSetName: str, OperationId: str, **_: Any
     ) -> Json:
-        actions = dict(self._set(StackSetName).operations)
-        if OperationId not in actions:
+        found = self._set(StackSetName)
+        actions = dict(found.operations)
+        if OperationId not in actions or self.forgotten:
             raise NotFound(f"there is no operation {OperationId}")
         self._looks[OperationId] += 1
-        status = "SUCCEEDED" if self._looks[OperationId] > self.looks_until_over else "RUNNING"
+        status = self._status(found, OperationId)
         return {"StackSetOperation": {"OperationId": OperationId, "Action": actions[OperationId], "Status": status}}
+
+    def _status(self, found: SimulatedSet, operation_id: str) -> str:
+        waiting = self.clock.now() < found.begun[operation_id] + self.seconds_until_over
+        return "RUNNING" if waiting or self._looks[operation_id] <= self.looks_until_over else "SUCCEEDED"
 
     def _cloudformation_CreateStackSet(self, _where: Session, StackSetName: str, **request: Any) -> Json:
         self.sets[StackSetName] = SimulatedSet("", {}, [])
@@ -316,6 +332,7 @@ class Simulation(ApiCalls):
 
     def _begun(self, name: str, action: str, request: Json) -> list[Target]:
         self._set(name).operations.append((request["OperationId"], action))
+        self._set(name).begun[request["OperationId"]] = self.clock.now()
         targets = [Target(account, region) for account in request["Accounts"] for region in request["Regions"]]
         self.requested.append((name, action, targets))
         self._set(name).touched.update(dict.fromkeys(targets, self.clock.now()))

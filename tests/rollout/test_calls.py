@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Collection
 
 from hypothesis import given, strategies as st
@@ -96,6 +97,14 @@ def test_a_full_grid_is_one_rectangle_in_the_order_of_the_regions() -> None:
 def test_nothing_to_do_makes_no_operation() -> None:
     desired = phase(desired_set({ONE: {}, TWO: {"Size": "large"}}, Size="small"))
     assert calls_for(desired, LAYER, as_desired(desired), desired.targets) == []
+
+
+def test_a_template_in_another_layout_is_the_same_template() -> None:
+    desired = phase(desired_set({ONE: {}}))
+    state = as_desired(desired)
+    again = json.dumps(json.loads(state.template), indent=4, sort_keys=True)
+    assert again != state.template
+    assert calls_for(desired, LAYER, dataclasses.replace(state, template=again), desired.targets) == []
 
 
 def test_equal_overrides_are_one_operation() -> None:

@@ -9,7 +9,17 @@ import pytest
 from botocore.exceptions import ClientError
 
 from builders.aws.calls import Access, ApiCalls
-from builders.aws.errors import AccessDenied, Unreachable, translated
+from builders.aws.errors import (
+    AccessDenied,
+    InstanceNotFound,
+    Refused,
+    StackSetModified,
+    Throttled,
+    TooManyInstances,
+    Transient,
+    Unreachable,
+    translated,
+)
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.model import Permissions, Target
@@ -175,3 +185,33 @@ def test_errors_of_botocore_are_translated(code: str, message: str, sentence: st
     ):
         raise foreign
     assert refused.value.__cause__ is foreign
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "kind"),
+    [
+        (
+            "LimitExceededException",
+            "StackSet operations cannot involve more than 10000 stack instances per region",
+            TooManyInstances,
+        ),
+        ("LimitExceededException", "The quota for the resource has already been reached.", Refused),
+        ("CreatedButModifiedException", "The specified resource exists, but has been changed.", StackSetModified),
+        ("StackInstanceNotFoundException", "The specified stack instance doesn't exist.", InstanceNotFound),
+        ("ThrottlingException", "Rate exceeded", Throttled),
+        ("RequestTimeout", "Your socket connection was not read from", Transient),
+    ],
+)
+def test_errors_that_are_answered_differently_are_told_apart(code: str, message: str, kind: type[RolloutError]) -> None:
+    with pytest.raises(RolloutError) as refused, translated("cloudformation", "CreateStackInstances", "us-east-1"):
+        raise ClientError({"Error": {"Code": code, "Message": message}}, "CreateStackInstances")
+    assert type(refused.value) is kind
+
+
+def test_a_stack_set_that_was_changed_behind_its_creation_has_a_next_step() -> None:
+    answer = {"Error": {"Code": "CreatedButModifiedException", "Message": "It exists, but has been changed."}}
+    with (
+        pytest.raises(StackSetModified, match=r"look at it, then plan again$"),
+        translated("cloudformation", "CreateStackSet", "us-east-1"),
+    ):
+        raise ClientError(answer, "CreateStackSet")
