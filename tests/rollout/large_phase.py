@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from builders import naming
+from builders.rollout.aws.stacks import TEMPLATE_TAG
 from builders.rollout.checks import status
 from builders.rollout.checks.status import StatusView
 from builders.rollout.config import desired_state, schema
@@ -18,7 +19,7 @@ from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.executor import current_state
 from builders.rollout.executor.context import Observer, PollInterval, Report, RunServices
 from builders.rollout.executor.executor import begin_run, run_to_desired
-from builders.rollout.model import CurrentState, DesiredState, Target, Values
+from builders.rollout.model import CurrentState, DesiredState, Target, Values, digest
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.plan.schedule import make_schedule
@@ -151,4 +152,6 @@ def _shared() -> SharedOutputs:
 
 def _stack(name: str, template: str, values: Mapping[str, str]) -> dict[str, Any]:
     parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
-    return {"StackId": name, "StackStatus": "CREATE_COMPLETE", "Parameters": parameters, "TemplateBody": template}
+    tags = [{"Key": TEMPLATE_TAG, "Value": digest(template)}]
+    described = {"StackId": name, "StackName": name, "StackStatus": "CREATE_COMPLETE", "Tags": tags}
+    return {**described, "Parameters": parameters, "TemplateBody": template}

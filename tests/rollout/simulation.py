@@ -24,7 +24,13 @@ from builders.rollout.aws.client import Client
 from builders.rollout.model import Permissions, Target
 
 Json = dict[str, Any]
-PAGES = {"ListStackInstances": 100, "ListStackSets": 100, "ListStackSetOperations": 100, "ListStacks": 100}
+PAGES = {
+    "ListStackInstances": 100,
+    "ListStackSets": 100,
+    "ListStackSetOperations": 100,
+    "ListStacks": 100,
+    "DescribeStacks": 100,
+}
 """Items of a page: of the lists of StackSets the most that may be asked for, of stacks what AWS gives."""
 ATTACHMENT = "tgw-attach-0123456789abcdef0"
 """An output of each network's stack, and a parameter of its routes."""
@@ -241,8 +247,12 @@ class Simulation(ApiCalls):
             del self.sets[StackSetName].instances[target]
         return {}
 
-    def _cloudformation_DescribeStacks(self, where: Session, StackName: str) -> Json:
+    def _cloudformation_DescribeStacks(self, where: Session, StackName: str = "", NextToken: str = "") -> Json:
         account = where.role.account if where.role else self._administrator
+        if not StackName:
+            here = [each for key, each in sorted(self.stacks.items()) if key[:2] == (account, where.region)]
+            page = self._page("DescribeStacks", here, NextToken)
+            return {"Stacks": page.pop("Summaries"), **page}
         if (account, where.region, StackName) in self.stacks:
             return {"Stacks": [self.stacks[account, where.region, StackName]]}
         found, overrides = self._of_stack(StackName, Target(account, where.region))
@@ -268,7 +278,8 @@ class Simulation(ApiCalls):
 
     def _cloudformation_ExecuteChangeSet(self, where: Session, StackName: str, ChangeSetName: str, **_: Any) -> Json:
         made = self._change_sets.pop(ChangeSetName)
-        told = {"StackId": StackName, "StackStatus": "CREATE_COMPLETE", "Parameters": made["Parameters"]}
+        told = {"StackId": StackName, "StackName": StackName, "StackStatus": "CREATE_COMPLETE"}
+        told |= {"Parameters": made["Parameters"], "Tags": made.get("Tags", [])}
         account = where.role.account if where.role else self._administrator
         self.stacks[account, where.region, StackName] = {**told, "TemplateBody": made["TemplateBody"]}
         return {}

@@ -5,6 +5,7 @@ With --whole the phases are three times as large: a large_phase instances of eac
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from builders.aws.errors import AccessDenied
 from builders.rollout.config.templates import read_templates
 from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.executor.context import Observer
-from builders.rollout.model import DesiredState, Target
+from builders.rollout.model import DesiredState, Operation, Target
+from builders.rollout.plan.calls import Call
 from builders.scopes import Scope
 
 from .large_phase import LargePhase
@@ -110,6 +113,30 @@ def test_a_plan_that_changes_nothing_asks_for_little_more_than_the_pages(large_p
     assert calls["s3:GetObject"] == 2
 
 
+def test_the_routes_of_a_phase_are_read_page_by_page_and_templates_by_their_digests(
+    large_phase: LargePhase, many: int
+) -> None:
+    calls = counted(large_phase, planning_the_same)
+    pages = 2 * math.ceil(many / 2 / 100)
+    assert (calls["cloudformation:DescribeStacks"], calls["cloudformation:GetTemplate"]) == (pages, 0)
+
+
+def test_a_route_whose_tag_has_another_digest_is_asked_for_its_template() -> None:
+    phase = deployed_phase(40)
+    stack = next(iter(phase.simulation.stacks.values()))
+    stack["Tags"], stack["TemplateBody"] = [], json.dumps({"Resources": {}})
+    calls = counted(phase, lambda phase: phase.plan(phase.desired))
+    assert calls["cloudformation:GetTemplate"] == 1
+    assert phase.plan(phase.desired).count([ChangeKind.UPDATE]) == 1
+
+
+def test_a_role_that_may_not_list_stacks_reads_routes_by_their_names() -> None:
+    phase = deployed_phase(40)
+    phase.simulation.refusals["DescribeStacks"] = [AccessDenied("not all stacks"), AccessDenied("nor here")]
+    calls = counted(phase, planning_the_same)
+    assert calls["cloudformation:DescribeStacks"] == 2 + 40
+
+
 def test_a_plan_that_changes_nothing_looks_into_no_target_account(large_phase: LargePhase) -> None:
     calls = counted(large_phase, planning_the_same)
     assert calls["sts:AssumeRole"] == 1, "the network account's, for the routes of the phase"
@@ -130,8 +157,7 @@ def test_a_status_asks_for_the_pages_alone(large_phase: LargePhase, many: int) -
 
 def test_a_plan_looks_at_the_stacks_that_may_change_and_at_no_others(large_phase: LargePhase, many: int) -> None:
     calls = counted(large_phase, planning_an_update)
-    routes = len(large_phase.targets)
-    assert calls["cloudformation:GetTemplate"] == 3 * many + routes
+    assert calls["cloudformation:GetTemplate"] == 3 * many
 
 
 def test_values_of_their_own_make_an_update_no_more_operations(small: int) -> None:
@@ -190,9 +216,8 @@ def test_all_instances_are_looked_at_seldom_while_many_operations_run(small: int
     phase.simulation.looks_until_over = 5
     observer = Onlooker()
     assert phase.apply(phase.desired, observer).good
-    calls = phase.client.counts()
     assert observer.running, "an operation under way was shown"
-    assert calls["cloudformation:ListStackInstances"] < calls["cloudformation:DescribeStackSetOperation"] / 5
+    assert phase.client.counts()["cloudformation:ListStackInstances"] < observer.polled / 5
 
 
 class Onlooker(Observer):
@@ -202,6 +227,24 @@ class Onlooker(Observer):
 
     def __init__(self) -> None:
         self.running = 0
+        self.polled = 0
+
+    def operation(self, call: Call, operation: Operation) -> None:
+        self.polled += 1
 
     def targets(self, layer: str, states: Mapping[Target, str]) -> None:
         self.running += "absent" in states.values() and len(set(states.values())) > 1
+
+
+def test_a_phase_is_planned_and_applied_to_the_end_however_few_calls_aws_allows(whole: bool) -> None:
+    """With --whole 12,000 instances and their routes, at three rates."""
+    for calls_per_second in (3, 5, 10) if whole else (3,):
+        phase = LargePhase(1000 if whole else 48, own_ranges=True, calls_per_second=calls_per_second)
+        phase.simulation.seconds_until_over = 180
+        making(phase)
+        planning_the_same(phase)
+        desired = newer(phase)
+        assert phase.apply(desired, planned=phase.plan(desired)).good
+        throttled = sum(phase.simulation.throttled.values())
+        assert 0 < throttled < 0.1 * sum(phase.simulation.counts.values())
+        assert len(phase.simulation.said) < 1 + phase.simulation.clock.time / 60

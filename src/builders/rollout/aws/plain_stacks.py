@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from builders import naming
-from builders.aws.calls import Session
+from builders.aws.calls import Session, concurrently
+from builders.aws.errors import AccessDenied
 from builders.errors import RolloutError
 from builders.rollout.aws import stacks
-from builders.rollout.model import DeployedStack, DesiredState, Target, Values
+from builders.rollout.model import DeployedStack, DesiredState, Target, Values, digest
 from builders.template_bodies import parse_template
+
+FEW = 10
+"""So many stacks are read by their names, since the account may have thousands of others."""
 
 EMPTY = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS")
 """Statuses that failed attempts leave: stacks without resources. The first must be deleted, the second takes a change
@@ -56,7 +61,8 @@ def network_stack(desired: DesiredState, layer: str, target: Target, outputs: It
     for each in outputs:
         values |= {name: value for name, value in each.items() if name in declared and name not in values}
     name = naming.network_stack(layer, desired.suffix, target.account)
-    return PlainStack(layer, Target(spec.account, target.region), name, spec.template, values, desired.tags)
+    tags = {**desired.tags, stacks.TEMPLATE_TAG: digest(spec.template)}
+    return PlainStack(layer, Target(spec.account, target.region), name, spec.template, values, tags)
 
 
 class PlainStacks:
@@ -69,6 +75,24 @@ class PlainStacks:
         """A stack as it is; None when it is not there, or is an empty one that a failed attempt left."""
         found = stacks.deployed(self._session(target), name)
         return None if found is None or found.status in EMPTY else found
+
+    def read_many(self, target: Target, templates: Values) -> dict[str, DeployedStack]:
+        """The stacks of an account and region that are there, by name; `templates` are those that they should have.
+
+        Many are read page by page, and templates only of those that may have another one.
+        """
+        session = self._session(target)
+
+        def read(name: str) -> DeployedStack | None:
+            found = listed.get(name) if listed is not None else stacks.describe(session, name)
+            return None if found is None else stacks.with_template(session, found, templates[name])
+
+        listed: dict[str, stacks.Answer] | None = None
+        if len(templates) > FEW:
+            with contextlib.suppress(AccessDenied):  # the role may be allowed to describe stacks by their names alone
+                listed = {each["StackName"]: each for each in stacks.all_stacks(session)}
+        found = {name: stack for name, stack in concurrently(read, templates) if stack}
+        return {name: stack for name, stack in found.items() if stack.status not in EMPTY}
 
     def deploy(self, stack: PlainStack) -> DeployedStack:
         """Create or update a stack and wait for it; nothing happens where nothing changes.
@@ -87,7 +111,7 @@ class PlainStacks:
             left = stacks.describe(session, name) if kind == "CREATE" else None
             if left and left["StackStatus"] == "REVIEW_IN_PROGRESS":
                 self._delete(session, name)
-        found = stacks.deployed(session, name)
+        found = stacks.deployed(session, name, stack.template)
         if found is None:
             raise RolloutError(f"stack {name} in {session} was deleted by somebody else while it was deployed")
         return found

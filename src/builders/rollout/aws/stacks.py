@@ -17,7 +17,7 @@ from builders.aws.calls import Session
 from builders.aws.errors import NotFound, Refused
 from builders.errors import RolloutError
 from builders.naming import TEMPLATE_LIMIT_BYTES
-from builders.rollout.model import DeployedStack, Values
+from builders.rollout.model import DeployedStack, Values, digest
 
 CAPABILITIES = ["CAPABILITY_NAMED_IAM"]
 
@@ -56,22 +56,44 @@ def describe(session: Session, stack: str) -> Answer | None:
     return None if found["StackStatus"] == "DELETE_COMPLETE" else found
 
 
-def deployed(session: Session, stack: str) -> DeployedStack | None:
+def all_stacks(session: Session) -> Iterator[Answer]:
+    """Every stack of an account and region that is not deleted, as DescribeStacks has it: as few calls as pages.
+
+    It needs cloudformation:ListStacks besides, on all stacks (API reference, DescribeStacks).
+    """
+    return session.pages("cloudformation", "DescribeStacks")
+
+
+def deployed(session: Session, stack: str, expected: str = "") -> DeployedStack | None:
     """A stack with its template as it was given; None when it is not there."""
     found = describe(session, stack)
-    if found is None:
-        return None
-    try:
-        answer = session.ask("cloudformation", "GetTemplate", StackName=stack, TemplateStage="Original")
-    except NotFound:
-        return None
-    template = answer["TemplateBody"]  # boto3 has read a JSON template already
+    return None if found is None else with_template(session, found, expected)
+
+
+TEMPLATE_TAG = "stackferry:template"
+"""The tag of a plain stack that has the digest of its template, so that a list of stacks says which ones have another.
+
+Stack sets have no such tag: StackSets would write it to every resource of every instance with each new template
+(CloudFormation API reference, UpdateStackSet, Tags).
+"""
+
+
+def with_template(session: Session, found: Answer, expected: str = "") -> DeployedStack | None:
+    """A stack as DescribeStacks has it with its template, which is not asked for where a tag says it is `expected`."""
+    template: Any = expected
+    tags = {each["Key"]: each["Value"] for each in found.get("Tags", [])}
+    if not expected or tags.get(TEMPLATE_TAG) != digest(expected):
+        try:
+            answer = session.ask("cloudformation", "GetTemplate", StackName=found["StackId"], TemplateStage="Original")
+        except NotFound:
+            return None
+        template = answer["TemplateBody"]  # boto3 has read a JSON template already
     return DeployedStack(
         template=template if isinstance(template, str) else json.dumps(template),
         parameters=read_parameters(found.get("Parameters", [])),
         status=found["StackStatus"],
         outputs=outputs(found),
-        tags={each["Key"]: each["Value"] for each in found.get("Tags", [])},
+        tags=tags,
     )
 
 

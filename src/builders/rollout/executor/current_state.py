@@ -6,6 +6,7 @@ A plan reads the stack of every instance that may change besides, since a set ha
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 
 from builders import naming
@@ -42,14 +43,20 @@ def read_current_state(
         if state is not None:
             found[layer] = with_overrides(sets, cache, state)
 
-    def read(asked: tuple[PlainStackSpec, Target]) -> DeployedStack | None:
-        spec, target = asked
-        name = naming.network_stack(spec.layer, suffix, target.account)
-        return client.plain.read(Target(spec.account, target.region), name)
-
     targets = {target for state in found.values() for target in state.instances}
-    asked = [(each, target) for each in routes for target in sorted(targets | each.parameters.keys())]
-    stacks = {(spec.layer, target): stack for (spec, target), stack in concurrently(read, asked) if stack}
+    named: dict[Target, dict[str, tuple[PlainStackSpec, Target]]] = defaultdict(dict)
+    for each in routes:
+        for target in targets | each.parameters.keys():
+            name = naming.network_stack(each.layer, suffix, target.account)
+            named[Target(each.account, target.region)][name] = each, target
+
+    def read(where: Target) -> dict[str, DeployedStack]:
+        return client.plain.read_many(where, {name: spec.template for name, (spec, _) in named[where].items()})
+
+    stacks: dict[LayerTarget, DeployedStack] = {}
+    for where, present in concurrently(read, sorted(named)):
+        asked = {name: (spec.layer, target) for name, (spec, target) in named[where].items()}
+        stacks |= {asked[name]: stack for name, stack in present.items()}
     return CurrentState(dict(sorted(found.items())), plain=dict(sorted(stacks.items(), key=lambda item: item[0])))
 
 

@@ -323,9 +323,13 @@ class PlainLayerRun:
     def _require_planned(self, target: Target) -> None:
         """Raise `RolloutError` where the stack is not the one that the plan was made from."""
         name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
-        now = self._context.client.plain.read(Target(self._spec.account, target.region), name)
-        one, other = (each and (each.template, each.parameters) for each in (self._deployed.get(target), now))
-        if one != other:
+        where, before = Target(self._spec.account, target.region), self._deployed.get(target)
+        now = self._context.client.plain.read_many(where, {name: self._spec.template}).get(name)
+        if before is None or now is None:
+            same = before is now
+        else:
+            same = before.parameters == now.parameters and same_template(before.template, now.template)
+        if not same:
             raise RolloutError(held_back_failure(self.layer, target, "its stack was changed since").reason)
 
     def _deploy(self, target: Target) -> None:
