@@ -342,6 +342,15 @@ def dev(**chosen: str) -> list[str]:
 CONNECTED = {"Connectivity": "TransitGateway", "TransitGatewayId": "tgw-0123456789abcdef0"}
 
 
+def test_chosen_zones_are_right_and_a_missing_one_is_told_by_the_template_alone(
+    check_against: Check, ours: Assembly
+) -> None:
+    chosen = {**CONNECTED, "ZoneId1": "use1-az6", "ZoneId2": "use1-az1"}
+    assert check_against(ours, *dev(**chosen, ZoneId3="use1-az2")) == []
+    (found,) = check_against(ours, *dev(**chosen))
+    assert "network: Give ZoneId1, ZoneId2 and, where ZoneCount is 3, ZoneId3, each another zone" in found
+
+
 def test_an_application_range_that_is_let_in_is_right(check_against: Check, ours: Assembly) -> None:
     assert check_against(ours, *dev(**CONNECTED, ApplicationCidr1="172.16.4.0/24")) == []
 

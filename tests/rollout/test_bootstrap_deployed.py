@@ -175,19 +175,23 @@ def test_routes_follow_where_the_network_of_the_phase_is_deployed(
     api = administrator.api("cloudformation")
     api.create_stack_set(
         StackSetName="stackferry-network-dev",
-        TemplateBody=json.dumps(attached_network(shared.network["eu-west-1"]["TransitGatewayId"])),
+        TemplateBody=json.dumps(attached_network(shared.network["us-east-1"]["TransitGatewayId"])),
         AdministrationRoleARN=shared.administration["AdministrationRoleArn"],
         ExecutionRoleName="stackferry-execution-dev",
     )
     operation = api.create_stack_instances(
-        StackSetName="stackferry-network-dev", Accounts=[FIRST], Regions=["eu-west-1"]
+        StackSetName="stackferry-network-dev", Accounts=[FIRST], Regions=["us-east-1"]
     )
     administrator.fleet.over(operation["OperationId"])
-    routes = f"phase-routes-dev-{FIRST} in {NETWORK}/eu-west-1"
+    routes = f"phase-routes-dev-{FIRST} in {NETWORK}/us-east-1"
     outcomes = deploy_stacks(connection(client, rollout, layers))
     assert states(outcomes) == dict.fromkeys(STACKS, "unchanged") | {routes: "created"}
     (made,) = [outcome for outcome in outcomes if outcome.state is StackState.CREATED]
     assert made.stack.values["DirectConnectAttachmentId"].startswith("tgw-attach-")
+    learning = administrator.api("ec2", NETWORK).get_transit_gateway_attachment_propagations(
+        TransitGatewayAttachmentId=shared.network["us-east-1"]["DirectConnectGatewayAttachmentId"]
+    )["TransitGatewayAttachmentPropagations"]
+    assert [each["TransitGatewayRouteTableId"] for each in learning] == [made.outputs["PhaseRouteTableId"]]
     assert states(deploy_stacks(connection(client, rollout, layers))) == dict.fromkeys([*STACKS, routes], "unchanged")
 
 
