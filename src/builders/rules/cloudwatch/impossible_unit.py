@@ -34,7 +34,7 @@ class ImpossibleUnit(Rule):
             if metric.facts is None or metric.facts.unit == "-":
                 continue
             for unit in constants_in(template, metric.measured, "Unit"):
-                differs = isinstance(unit.value, str) and unit.value != metric.facts.unit
-                if differs and template.possible(unit, metric.name):
-                    said = f"{metric.alarm.name} asks for {metric.name.value} in {unit.value}{unit.source}"
+                is_written = isinstance(unit.value, str) and unit.parameter is None
+                if is_written and unit.value != metric.facts.unit and template.possible(unit, metric.name):
+                    said = f"{metric.alarm.name} asks for {metric.name.value} in {unit.value}"
                     yield Finding(unit, f"{said}, and it is published in {metric.facts.unit}: leave Unit out")

@@ -48,7 +48,10 @@ class OppositeAlarm(Rule):
         for one in watched(template):
             if _scales(template, one.alarm) or _tells_of_idleness(one):
                 continue
-            for operator in template.constants(one.alarm, "ComparisonOperator"):
+            operators = template.constants(one.alarm, "ComparisonOperator")
+            if one.metric.name.parameter or any(operator.parameter for operator in operators):
+                continue  # a choice of whoever deploys it
+            for operator in operators:
                 for threshold in template.constants(one.alarm, "Threshold"):
                     said = _turned(one, operator.value, threshold)
                     possible = said and template.possible(operator, threshold, one.metric.name)
