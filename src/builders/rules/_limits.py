@@ -46,13 +46,24 @@ def _choices(template: Template, resource: Resource, service: str) -> Iterator[F
 
 
 def refused_together(template: Template, resource: Resource, check: Check, service: str) -> Iterator[Finding]:
-    """What a check finds in each combination of the values that its properties can have."""
+    """What a check finds in each combination of the values that its properties can have.
+
+    Where a parameter offers several values, and some of them fit, whoever deploys the template chooses: no finding.
+    """
     choices = [template.constants(resource, name) for name in check.properties]
+    offered = {value.parameter for values in choices for value in values if value.parameter and len(values) > 1}
+    refused: list[tuple[tuple[Value, ...], list[str]]] = []
+    fits = False
     for values in itertools.islice(itertools.product(*choices), _MOST_COMBINATIONS):
         given = dict(zip(check.properties, values, strict=True))
-        if not template.possible(*values) or not _together(template, values):
+        if template.possible(*values) and _together(template, values):
+            said = [text for _, text in refusals({name: _as_text(value) for name, value in given.items()}, (check,))]
+            refused += [(values, said)] if said else []
+            fits = fits or not said
+    for values, said in refused:
+        if fits and offered & {value.parameter for value in values}:
             continue
-        for _, sentence in refusals({name: _as_text(value) for name, value in given.items()}, (check,)):
+        for sentence in said:
             where = next((value for value in reversed(values) if value.value is not ABSENT), resource.path)
             source = where.source if isinstance(where, Value) else ""
             yield Finding(where, f"{service} refuses {resource.name}: {sentence.rstrip('.')}{source}")

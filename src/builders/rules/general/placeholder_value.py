@@ -34,6 +34,8 @@ _AGREED = ("eventpattern", "filterpolicy", "messageattributes")
 """What an event says: its texts are compared with those of its sender."""
 _FILES = re.compile(r"[\w-]+\.test", re.IGNORECASE)
 """A module or a file, such as index.test, where nothing connects to it."""
+_NAMES_OF_PLACEHOLDERS = re.compile(r"image\d+containername")
+"""What CodeDeploy replaces in a task definition is named by these properties of its action in a pipeline."""
 _CONNECTIONS = ("servername", "host", "hostname", "endpoint", "address", "url", "uri", "targetip", "ip", "server")
 
 
@@ -105,9 +107,9 @@ def _leaves(template: Template, value: Value) -> Iterator[Value]:
         return
     if isinstance(node, dict) and function_of(node)[0] is None:
         for key in node:
-            if str(key).lower() not in (*_PROSE, *_GIVEN_LATER, *_AGREED) and not str(key).lower().endswith(
-                "description"
-            ):
+            name = str(key).lower()
+            skipped = name in (*_PROSE, *_GIVEN_LATER, *_AGREED) or _NAMES_OF_PLACEHOLDERS.fullmatch(name)
+            if not skipped and not name.endswith("description"):
                 for child in template.child(value, key):
                     yield from _leaves(template, child)
     elif isinstance(node, list):
