@@ -2,9 +2,8 @@
 
 A route's TransitGatewayId takes the id of a transit gateway and not that of its attachment; CloudFormation does not
 look, and the service answers that there is no such thing. Lint rules judge references by this table, the embedded cloud
-judges ids. What cfn-lint compares itself (ids of VPCs, subnets and security groups, role and key ARNs: its formats) is
-here for the embedded cloud alone. Sources: CloudFormation template reference, "Return values" and properties of each
-type; EC2 user guide, "Resource IDs".
+judges ids. Sources: CloudFormation template reference, "Return values" and properties of each type; EC2 user guide,
+"Resource IDs".
 """
 
 from __future__ import annotations
@@ -91,6 +90,7 @@ _NAMES: Mapping[str, str] = {
     "profile-arn": "an instance profile's ARN",
     "managed-policy-arn": "a managed policy's ARN",
     "inline-policy": "the name of an inline policy",
+    "key-alias": "a key's alias",
     "key-id": "a key's id",
     "key-arn": "a key's ARN",
 }
@@ -137,6 +137,7 @@ _GIVES: Mapping[str, Mapping[str | None, str]] = {
     "AWS::IAM::Policy": {None: "inline-policy"},
     "AWS::IAM::Role": {None: "role-name", "Arn": "role-arn"},
     "AWS::IAM::User": {None: "user-name", "Arn": "user-arn"},
+    "AWS::KMS::Alias": {None: "key-alias", "AliasName": "key-alias"},
     "AWS::KMS::Key": {None: "key-id", "Arn": "key-arn"},
     "AWS::Kinesis::Stream": {None: "stream-name", "Arn": "stream-arn"},
     "AWS::Lambda::Alias": {None: "function-arn", "AliasArn": "function-arn"},
@@ -168,7 +169,33 @@ _EC2, _RDS, _IAM = "AWS::EC2::", "AWS::RDS::", "AWS::IAM::"
 _TAKES: tuple[Taking, ...] = (
     _taking("AWS::", "VpcId VpcIds", "vpc"),
     _taking("AWS::", "SubnetId SubnetIds VpcSubnetIds", "subnet"),
-    _taking("AWS::", "SecurityGroupId SecurityGroupIds VpcSecurityGroupIds SourceSecurityGroupId", "sg"),
+    _taking(
+        "AWS::",
+        "SecurityGroupId SecurityGroupIds SecurityGroups SourceSecurityGroupId VPCSecurityGroups VpcSecurityGroupIds"
+        " VpcSecurityGroups",
+        "sg",
+    ),
+    _taking(
+        "AWS::",
+        "EncryptionKeyArn KMSKeyArn KMSKeyId KMSMasterKeyID KmsKey KmsKeyArn KmsKeyId KmsKeyIdentifier KmsMasterKeyId"
+        " PerformanceInsightsKMSKeyId",
+        *("key-arn", "key-id", "key-alias"),
+    ),
+    _taking("AWS::Lambda::Function", "Role", "role-arn"),
+    # ECS takes a role's name, too (ECS API reference, RegisterTaskDefinition).
+    _taking("AWS::ECS::", "ExecutionRoleArn RoleArn TaskRoleArn", "role-arn", "role-name"),
+    _taking(
+        "AWS::",
+        "AccessRoleArn CloudWatchLogsRoleArn CloudWatchRoleArn DataAccessRoleArn DeliverLogsPermissionArn"
+        " ExecutionRoleArn IamRoleArn InvocationRoleArn JobRoleArn LogRoleArn MonitoringRoleArn RoleARN RoleArn"
+        " SecretsManagerAccessRoleArn ServiceAccessRoleArn ServiceRoleArn TaskRoleArn",
+        "role-arn",
+    ),
+    _taking("AWS::", "NotificationTopicArn SNSTopicArn SnsTopicARN SnsTopicArn TopicARN TopicArn", "topic-arn"),
+    _taking("AWS::", "BucketARN BucketArn S3BucketArn", "bucket-arn"),
+    _taking("AWS::", "FunctionArn LambdaArn LambdaFunctionArn RotationLambdaARN", "function-arn"),
+    _taking("AWS::", "CloudWatchLogsLogGroupArn LogGroupArn", "log-group-arn"),
+    _taking("AWS::", "SecretArn SecretARN", "secret-arn"),
     _taking(_EC2, "TransitGatewayId PeerTransitGatewayId", "tgw"),
     _taking(_EC2, "TransitGatewayAttachmentId TransportTransitGatewayAttachmentId", "tgw-attach"),
     _taking(_EC2, "TransitGatewayRouteTableId", "tgw-rtb"),

@@ -156,6 +156,13 @@ _FIRST_DMS_VERSION = (3, 5)
 _HOUR, _DAY, _WEEK = 3600, 24 * 3600, 7 * 24 * 3600
 _SHORT_PERIODS = (10, 20, 30)
 
+# An engine and a version; PostgreSQL's are 9.6, and major versions alone from 10 on (RDS API reference,
+# CreateDBParameterGroup, DBParameterGroupFamily).
+_FAMILY = re.compile(
+    r"(postgres|aurora-postgresql)(9\.\d|\d\d)|(aurora-)?mysql\d\.\d|aurora5\.6|mariadb\d+\.\d+"
+    r"|(custom-)?(oracle|sqlserver|db2)-[a-z0-9-]+-\d+(\.\d+)?"
+)
+
 _MANAGED_BY_RDS = frozenset(
     """
     archive_command config_file data_directory external_pid_file hba_file ident_file listen_addresses log_directory port
@@ -226,7 +233,13 @@ def _managed_parameter(properties: Properties) -> str | None:
     return f"The parameter {wrong[0]} cannot be modified." if wrong else None
 
 
-_PARAMETER_GROUP = (Check(("Family", "Parameters"), _managed_parameter),)
+def _family(properties: Properties) -> str | None:
+    family = properties.get("Family")
+    wrong = family is not None and not _FAMILY.fullmatch(str(family).lower())
+    return f"ParameterGroupFamily {family} is not a valid parameter group family" if wrong else None
+
+
+_PARAMETER_GROUP = (Check(("Family",), _family), Check(("Family", "Parameters"), _managed_parameter))
 TOGETHER: Mapping[str, tuple[Check, ...]] = {
     "AWS::CloudWatch::Alarm": (
         Check(("Period",), _alarm_period),

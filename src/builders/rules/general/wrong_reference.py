@@ -16,8 +16,7 @@ from builders.rules._values import Path
 class WrongReference(Rule):
     """Reports a Ref or Fn::GetAtt that gives another kind of identifier than the property takes: an attachment for a
     transit gateway, an address for its allocation, a name or a URL for an ARN, a cluster parameter group for a
-    parameter group. References that cfn-lint compares itself (VPCs, subnets, security groups, roles and keys) are left
-    to it.
+    parameter group, a topic for a key. References that cfn-lint compares itself are left to it.
     """
 
     id = "E9022"
@@ -97,7 +96,7 @@ def _is_left_to_us(resource_type: str, path: Path) -> bool:
         if inner is None:
             return False  # a key that the user chose, such as the name of a variable
         node = found.resolve(inner)
-        nodes = [node, *map(found.resolve, (*node.get("anyOf", ()), *node.get("oneOf", ())))]
-        if any(str(each.get("format", "")).startswith("AWS::") for each in nodes):
+        # Of several formats cfn-lint compares none.
+        if str(node.get("format", "")).startswith("AWS::"):
             return False
     return True
