@@ -57,6 +57,8 @@ class Account:
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             events = [event for event in self.events(stack) if event["EventId"] not in seen]
             reasons = [event.get("ResourceStatusReason", "") for event in events if "FAILED" in event["ResourceStatus"]]
+            if any("Call DescribeEvents" in reason for reason in reasons):
+                reasons = self.validation_errors(StackName=stack)
             raise Refused(" | ".join(reasons))
         described = api.describe_stacks(StackName=stack)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
@@ -77,6 +79,12 @@ class Account:
 
     def events(self, stack: str) -> list[dict[str, Any]]:
         return list(self.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"])
+
+    def validation_errors(self, **which: str) -> list[str]:
+        """What a validation found before anything was made: each a path in the template and the reason."""
+        found = self.client("cloudformation").describe_events(**which, Filters={"FailedEvents": True})
+        errors = [each for each in found["OperationEvents"] if each["EventType"] == "VALIDATION_ERROR"]
+        return [f"{each['ValidationPath']}: {each['ValidationStatusReason']}" for each in errors]
 
     def physical_id(self, logical_id: str, stack: str = "stack") -> str:
         api = self.client("cloudformation")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import Account
+from .conftest import Account, Refused
 
 QUEUE = {"Type": "AWS::SQS::Queue"}
 TOGGLED: dict[str, Any] = {
@@ -208,8 +208,9 @@ def test_a_stack_in_review_takes_more_change_sets_and_a_creation_under_its_id(ac
 
 def test_a_stack_that_could_not_be_created_takes_neither_change_set_nor_creation(account: Account) -> None:
     api = account.client("cloudformation")
-    bad = {"Resources": {"Queue": {**QUEUE, "Properties": {"DelaySeconds": 5000}}}}
-    created(account, bad)
+    bad = {**QUEUE, "Properties": {"DelaySeconds": 5000}}
+    with pytest.raises(Refused):
+        account.deploy({"Queue": bad}, DisableValidation=True)
     stack = api.describe_stacks(StackName="stack")["Stacks"][0]
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
     state = f"ValidationError: Stack:{stack['StackId']} is in ROLLBACK_COMPLETE state and can not be updated."

@@ -106,6 +106,15 @@ STACKS = """
 """
 
 STILL_WRONG = {
+    "cloudformation.early_validation._validation_errors": """
+        from ministack.services.cloudformation import stacks
+        wrong_type = {"Q": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": "soon"}}}
+        wrong = not stacks._validation_errors(wrong_type, ["Q"], {}, {}, {}, "s", "i")
+    """,
+    "cloudformation.early_validation._describe_events": """
+        from ministack.services.cloudformation import handlers
+        wrong = handlers._ACTION_HANDLERS["DescribeEvents"]({})[0] == 200
+    """,
     "cloudformation.functions._resolve": """
         from ministack.services.cloudformation import engine
         attribute = {"Fn::GetAtt": ["Queue", {"Ref": "A"}]}

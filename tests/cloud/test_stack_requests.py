@@ -91,15 +91,16 @@ def test_an_update_of_metadata_alone_is_reported(account: Account) -> None:
 
 def test_a_resource_that_an_update_adds_fails_as_a_creation(account: Account) -> None:
     account.deploy({"Same": QUEUE})
+    bad = {**QUEUE, "Properties": {"DelaySeconds": 5000}}
     with pytest.raises(Refused):
-        account.deploy({"Same": QUEUE, "Bad": {**QUEUE, "Properties": {"DelaySeconds": 5000}}})
+        account.deploy({"Same": QUEUE, "Bad": bad}, DisableValidation=True)
     assert [status for status, _ in events_of(account, "Bad")][:2] == ["CREATE_IN_PROGRESS", "CREATE_FAILED"]
     assert account.status("stack") == "UPDATE_ROLLBACK_COMPLETE"
 
 
 def test_the_rollback_of_a_creation_says_what_failed(account: Account) -> None:
     with pytest.raises(Refused):
-        account.deploy({"Bad": {**QUEUE, "Properties": {"DelaySeconds": 5000}}})
+        account.deploy({"Bad": {**QUEUE, "Properties": {"DelaySeconds": 5000}}}, DisableValidation=True)
     sentence = "The following resource(s) failed to create: [Bad]. Rollback requested by user."
     assert ("ROLLBACK_IN_PROGRESS", sentence) in events_of(account, "stack")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ministack.core.responses import AccountRegionScopedDict
 
-from builders.cloud.cloudformation import requests, templates, updates, wire
+from builders.cloud.cloudformation import early_validation, requests, templates, updates, wire
 from builders.cloud.cloudformation.requests import Handler
 from builders.cloud.cloudformation.wire import Answer, Form, Refused, Request, Response, invalid
 from builders.cloud.internals import cloudformation
@@ -126,6 +126,8 @@ def _complete(change_set: Json, request: Request) -> None:
         change_set.update(Status="FAILED", ExecutionStatus="UNAVAILABLE", StatusReason=reason, Changes=[])
     elif not change_set["Changes"] and change_set["Status"] == "FAILED" and _changes_without_resources(change_set):
         change_set.update(Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason="")
+    if change_set["ExecutionStatus"] == "AVAILABLE":
+        early_validation.check_change_set(change_set)
 
 
 def _causes_in_metadata(details: list[Json], resource: Mapping[str, Json], changed: set[str]) -> list[Json]:

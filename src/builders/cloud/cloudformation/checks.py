@@ -8,7 +8,8 @@ registry types).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,7 +136,7 @@ class _Checked:
         faults.delay_resource()
         authorization.check_deployment(self.name, "create", logical_id, (logical_id, properties))
         typed = self._check(logical_id, properties, None)
-        self._check_name_is_free(logical_id, typed, stack)
+        check_name_is_free(self.kind, logical_id, typed, stack)
         return self._finished(self._call("create", logical_id, typed, stack), typed, logical_id, stack)
 
     def update(self, physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str) -> Made:
@@ -161,23 +162,6 @@ class _Checked:
             raise ValueError(f"{sentence} (Service: {self.name.split('::')[1]}, Status Code: 400)")
         return typed
 
-    def _check_name_is_free(self, logical_id: str, properties: Properties, stack: str) -> None:
-        """Refuse a name that a resource of the type has already, in a stack or outside. Raises ValueError."""
-        name = properties.get(self.kind.name_property) if self.kind.name_property else None
-        if not isinstance(name, str) or self.name in _NAMED_TWICE:
-            return
-        for other, each in list(cloudformation.stacks.items()):
-            if each["StackStatus"] == "DELETE_COMPLETE":
-                continue
-            for other_id, resource in (each.get("_resources") or {}).items():
-                if resource.get("ResourceType") != self.name or (other, other_id) == (stack, logical_id):
-                    continue
-                given = (resource.get("Properties") or {}).get(self.kind.name_property)
-                if given == name and _stands(resource):
-                    raise ValueError(f"{name} already exists in stack {each['StackId']}")
-        if self.name in _OUTSIDE and name in _OUTSIDE[self.name]():
-            raise ValueError(f"{name} already exists (Service: {self.name.split('::')[1]}, Status Code: 400)")
-
     def _call(self, verb: str, *arguments: Any) -> Made:
         """Call a handler; where it fails by a mistake of its own, say so in the stack's events."""
         handler: Callable[..., Made] = self.inner[verb]
@@ -196,6 +180,44 @@ class _Checked:
         return physical_id, {
             path: str(each).lower() if isinstance(each, bool) else each for path, each in values.items()
         }
+
+
+def check_name_is_free(kind: ResourceType, logical_id: str, properties: Properties, stack: str) -> None:
+    """Refuse a name that a resource of the type has already, in a stack or outside. Raises ValueError."""
+    name = properties.get(kind.name_property) if kind.name_property else None
+    if not isinstance(name, str) or kind.name in _NAMED_TWICE:
+        return
+    for other, each in list(cloudformation.stacks.items()):
+        if each["StackStatus"] == "DELETE_COMPLETE":
+            continue
+        for other_id, resource in (each.get("_resources") or {}).items():
+            if resource.get("ResourceType") != kind.name or (other, other_id) == (stack, logical_id):
+                continue
+            given = (resource.get("Properties") or {}).get(kind.name_property)
+            if given == name and _stands(resource):
+                raise ValueError(f"{name} already exists in stack {each['StackId']}")
+    if kind.name in _OUTSIDE and name in _OUTSIDE[kind.name]():
+        raise ValueError(f"{name} already exists (Service: {kind.name.split('::')[1]}, Status Code: 400)")
+
+
+def static_violations(
+    kind: ResourceType, properties: Properties, unknown: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield what breaks the schema in properties of which some are not known yet: a path below them, and the reason."""
+
+    def passes(error: ValidationError) -> bool:
+        whole = not error.path and str(error.validator) != "required"
+        return _is_made_up(error) or bool(unknown and whole)
+
+    typed = kind.coerce(_without_system_tags(kind, properties))
+    yield from (("", f"extraneous key [{key}] is not permitted") for key in typed if key in kind.read_only)
+    for violation in kind.violations(typed, but=passes):
+        pointer, _, reason = violation.sentence.partition(": ")
+        missing = re.fullmatch(r"required key \[(.+)\] not found", reason)
+        if missing is None:
+            yield pointer[1:], reason
+        elif pointer != "#" or missing[1] not in unknown:
+            yield pointer[1:], f"Required property [{missing[1]}] not found"
 
 
 def _check_properties(kind: ResourceType, logical_id: str, properties: Properties) -> dict[str, Json]:
