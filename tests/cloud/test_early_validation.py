@@ -37,7 +37,7 @@ def test_a_creation_stops_before_any_resource_and_the_stack_does_not_tell_why(ac
     assert {each["LogicalResourceId"] for each in account.events("stack")} == {"stack"}
     reasons = [each.get("ResourceStatusReason", "") for each in account.events("stack")]
     assert any("Validation failed with 2 error(s). Call DescribeEvents" in each for each in reasons)
-    assert errors(account, StackName="stack") == [
+    assert sorted(errors(account, StackName="stack")) == [
         ("PROPERTY_VALIDATION", "/Resources/Bad/Properties", "extraneous key [Foo] is not permitted"),
         ("PROPERTY_VALIDATION", "/Resources/Bad/Properties/DelaySeconds", "expected type: Integer, found: String"),
     ]
@@ -57,7 +57,9 @@ def test_properties_that_wait_for_another_resource_are_no_mistake(account: Accou
         "Type": "AWS::SNS::Subscription",
         "Properties": {"TopicArn": {"Ref": "First"}, "Protocol": "sqs", "Endpoint": {"Fn::GetAtt": ["Queue", "Arn"]}},
     }
-    account.deploy({"First": TOPIC, "Queue": QUEUE, "Subscription": subscription})
+    named = {"LogGroupName": {"Fn::Sub": "/queues/${Queue.QueueName}"}}
+    log = {"Type": "AWS::Logs::LogGroup", "Properties": named}
+    account.deploy({"First": TOPIC, "Queue": QUEUE, "Subscription": subscription, "Log": log})
     assert account.status("stack") == "CREATE_COMPLETE"
 
 

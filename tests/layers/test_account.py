@@ -185,6 +185,7 @@ def test_the_tooling_account_plans_with_the_external_id_of_the_phase(
     [
         "DescribeStacks",
         "DescribeStackResources",
+        "DescribeEvents",
         "DescribeStackEvents",
         "ListStackResources",
         "GetTemplate",

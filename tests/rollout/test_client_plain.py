@@ -14,14 +14,20 @@ from builders.rollout.model import Target
 from .conftest import Administrator, Watch, plain_stack, template
 
 VALUES = {"QueueName": "payments"}
+NO_VPC = "vpc-0123456789abcdef0"
 BROKEN = json.dumps(
     {
         "Resources": {
             "Good": {"Type": "AWS::SQS::Queue"},
-            "Broken": {"Type": "AWS::SQS::Queue", "DependsOn": "Good", "Properties": {"Colour": "red"}},
+            "Broken": {
+                "Type": "AWS::EC2::Subnet",
+                "DependsOn": "Good",
+                "Properties": {"VpcId": NO_VPC, "CidrBlock": "10.0.0.0/24"},
+            },
         }
     }
 )
+INVALID = json.dumps({"Resources": {"Broken": {"Type": "AWS::SQS::Queue", "Properties": {"Colour": "red"}}}})
 
 
 @pytest.fixture
@@ -71,7 +77,7 @@ def test_nothing_happens_where_nothing_changes(client: Client, owner: Account, t
 def test_a_creation_that_fails_gives_the_reason_and_can_be_tried_again(
     client: Client, owner: Account, target: Target
 ) -> None:
-    with pytest.raises(RolloutError, match=r"stack routes in account .* is ROLLBACK_COMPLETE; Broken .*Colour"):
+    with pytest.raises(RolloutError, match=rf"stack routes in account .* is ROLLBACK_COMPLETE; Broken .*{NO_VPC}"):
         client.plain.deploy(plain_stack(target, BROKEN, {}))
     assert owner.status("routes") == "ROLLBACK_COMPLETE"
     assert client.plain.read(target, "routes") is None
@@ -82,11 +88,20 @@ def test_a_creation_that_fails_gives_the_reason_and_can_be_tried_again(
 
 def test_an_update_that_fails_rolls_back_and_gives_the_reason(client: Client, target: Target) -> None:
     deploy(client, target)
-    with pytest.raises(RolloutError, match=r"is UPDATE_ROLLBACK_COMPLETE; Broken .*Colour"):
+    with pytest.raises(RolloutError, match=rf"is UPDATE_ROLLBACK_COMPLETE; Broken .*{NO_VPC}"):
         client.plain.deploy(plain_stack(target, BROKEN, {}))
     found = client.plain.read(target, "routes")
     assert found is not None
     assert json.loads(found.template) == json.loads(template())
+
+
+def test_what_a_validation_finds_before_anything_is_made_is_the_reason(
+    client: Client, owner: Account, target: Target
+) -> None:
+    reason = r"Broken \(AWS::SQS::Queue\): extraneous key \[Colour\] is not permitted at /Resources/Broken/Properties"
+    with pytest.raises(RolloutError, match=f"CloudFormation cannot change routes in account .*: {reason}$"):
+        client.plain.deploy(plain_stack(target, INVALID, {}))
+    assert owner.status("routes") == ""
 
 
 def test_a_stack_that_waits_for_its_first_change_set_takes_ours(client: Client, owner: Account, target: Target) -> None:

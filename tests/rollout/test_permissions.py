@@ -38,6 +38,7 @@ NEEDED_TO_APPLY = (
 NOT_CALLED = {
     # where a stack, or one of its instances, fails
     "cloudformation:DeleteStack",
+    "cloudformation:DescribeEvents",
     "cloudformation:DescribeStackEvents",
     "cloudformation:ListStackInstanceResourceDrifts",
     "cloudformation:ListStackSetOperationResults",

@@ -116,6 +116,7 @@ _DEPLOY_CALLS = _cloudformation(
     "DescribeChangeSet",
     "ExecuteChangeSet",
     "DeleteStack",
+    "DescribeEvents",
     "DescribeStackEvents",
 )
 
@@ -236,7 +237,7 @@ COMPARE = (
 )
 PREVIEW = Grant(
     PLAN,
-    _cloudformation("CreateChangeSet", "DeleteChangeSet", "DescribeChangeSet"),
+    _cloudformation("CreateChangeSet", "DeleteChangeSet", "DescribeChangeSet", "DescribeEvents"),
     _INSTANCE_STACKS,
     "with --change-sets, lets AWS itself name the changes; nothing is executed",
 )
@@ -246,7 +247,9 @@ READ_ALARMS = Grant(
     ("arn:{aws}:cloudwatch:*:*:alarm:*",),
     "checks that alarms are quiet before the next wave",
 )
-READ_REASONS = Grant(PLAN, _cloudformation("DescribeStackEvents"), _INSTANCE_STACKS, "reads why a stack failed")
+READ_REASONS = Grant(
+    PLAN, _cloudformation("DescribeEvents", "DescribeStackEvents"), _INSTANCE_STACKS, "reads why a stack failed"
+)
 
 LIST_ROUTES = Grant(
     DEPLOY, _cloudformation("ListStacks"), ("*",), "lists the route stacks; the action has no resource level"

@@ -25,6 +25,7 @@ _WILDCARDS = {
 
 _READ = [
     stack_actions.DescribeChangeSet,
+    stack_actions.DescribeEvents,
     stack_actions.DescribeStackEvents,
     stack_actions.DescribeStackResources,
     stack_actions.DescribeStacks,

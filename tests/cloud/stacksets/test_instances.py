@@ -29,18 +29,29 @@ def test_the_tags_of_the_set_are_on_the_stack_and_its_resources(fleet: Fleet, me
 
 
 def test_a_failure_tells_the_first_failed_resource_and_leaves_no_stack(fleet: Fleet, member: str) -> None:
-    fleet.make({"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"Nonsense": 1}}}})
+    nowhere = {"VpcId": "vpc-0123456789abcdef0", "CidrBlock": "10.0.0.0/24"}
+    fleet.make({"Resources": {"Subnet": {"Type": "AWS::EC2::Subnet", "Properties": nowhere}}})
     operation = fleet.deploy([member])
     instance = fleet.instance(member)
     assert (operation["Status"], operation["StatusDetails"]) == ("FAILED", {"FailedStackInstancesCount": 1})
     assert (instance["Status"], instance["StackInstanceStatus"]) == ("OUTDATED", {"DetailedStatus": "FAILED"})
     assert instance["StatusReason"].startswith(
-        "ResourceLogicalId:Queue, ResourceType:AWS::SQS::Queue, ResourceStatusReason:"
+        "ResourceLogicalId:Subnet, ResourceType:AWS::EC2::Subnet, ResourceStatusReason:"
     )
-    assert "extraneous key [Nonsense] is not permitted" in instance["StatusReason"]
+    assert "vpc-0123456789abcdef0" in instance["StatusReason"]
     (result,) = fleet.call("list_stack_set_operation_results", OperationId=operation["OperationId"])["Summaries"]
     assert (result["Status"], result["StatusReason"]) == ("FAILED", instance["StatusReason"])
     assert fleet.stacks(member) == []
+
+
+def test_what_a_validation_finds_is_told_by_the_events_of_the_members_stack_alone(fleet: Fleet, member: str) -> None:
+    fleet.make({"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"Nonsense": 1}}}})
+    fleet.deploy([member])
+    instance = fleet.instance(member)
+    assert instance["StatusReason"].startswith("Validation failed with 1 error(s). Call DescribeEvents")
+    assert fleet.account(member).validation_errors(StackName=instance["StackId"]) == [
+        "/Resources/Queue/Properties: extraneous key [Nonsense] is not permitted"
+    ]
 
 
 def test_a_new_operation_tries_a_failed_instance_again(fleet: Fleet, member: str) -> None:

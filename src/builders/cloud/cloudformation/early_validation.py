@@ -13,8 +13,9 @@ known; here it is left out.
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ministack.core.responses import get_region, now_iso
@@ -72,13 +73,29 @@ def _errors(
             continue
         raw = definition.get("Properties") or {}
         known = _known(raw, definitions, (parameters, conditions, mappings, stack_name, stack_id))
-        path = f"/Resources/{logical_id}/Properties"
-        for where, reason in checks.static_violations(kind, known, unknown=raw.keys() - known.keys()):
-            yield logical_id, kind.name, PROPERTY, path + where, reason
+        for where, reason in _violations(kind, known, raw.keys() - known.keys()):
+            yield logical_id, kind.name, PROPERTY, f"/Resources/{logical_id}/Properties{where}", reason
         name = known.get(kind.name_property) if kind.name_property else None
         if present.get(logical_id) != kind.name and _is_taken(kind, logical_id, known, stack_name):
             reason = f"Resource of type '{kind.name}' with identifier '{name}' already exists."
             yield logical_id, kind.name, NAME, f"/Resources/{logical_id}", reason
+
+
+_passed: set[tuple[str, str, str]] = set()
+"""Properties that broke nothing: the stacks of a set have most of theirs in common, and a schema takes its time."""
+_PASSED = 20_000
+
+
+def _violations(kind: ResourceType, known: Mapping[str, Json], unknown: Collection[str]) -> list[tuple[str, str]]:
+    key = kind.name, str(get_region()), json.dumps([known, sorted(unknown)], sort_keys=True, default=str)
+    if key in _passed:
+        return []
+    found = list(checks.static_violations(kind, known, unknown))
+    if not found:
+        if len(_passed) >= _PASSED:
+            _passed.clear()
+        _passed.add(key)
+    return found
 
 
 def _known(raw: Json, definitions: Mapping[str, Json], context: tuple[Any, ...]) -> dict[str, Json]:

@@ -133,7 +133,30 @@ def failures(session: Session, stack: str) -> list[str]:
             begins = event.get("PhysicalResourceId") == event["StackId"] and status in BEGINNINGS
             if begins and (found or status != "DELETE_IN_PROGRESS"):
                 break
+    if any(VALIDATED in each for each in found):
+        return _validation_errors(session, StackName=stack) or found[::-1]
     return found[::-1]
+
+
+VALIDATED = "DescribeEvents"
+"""The word in reasons that tell of a validation before the deployment, and not what it found (CloudFormation user
+guide, "Validate stack deployments")."""
+
+
+def _validation_errors(session: Session, **which: str) -> list[str]:
+    """The findings of the last validation of a stack or a change set; none where they may not be read."""
+    try:
+        found = list(session.pages("cloudformation", "DescribeEvents", Filters={"FailedEvents": True}, **which))
+    except Refused:
+        return []
+    errors = [each for each in found if each["EventType"] == "VALIDATION_ERROR"]
+    last = max(errors, key=lambda each: each["Timestamp"])["OperationId"] if errors else ""
+    return [
+        f"{each['LogicalResourceId']} ({each['ResourceType']}): {each['ValidationStatusReason']} at "
+        f"{each['ValidationPath']}"
+        for each in errors
+        if each["OperationId"] == last
+    ]
 
 
 def settled(session: Session, stack_id: str) -> str:
@@ -238,6 +261,8 @@ class ChangeSet:
         # Both sentences are in use (aws/aws-cli, customizations/cloudformation/deployer.py).
         if "didn't contain changes" in reason or "No updates are to be performed" in reason:
             return False
+        if VALIDATED in reason:
+            reason = "; ".join(_validation_errors(self.session, ChangeSetName=found["ChangeSetId"])) or reason
         raise RolloutError(f"CloudFormation cannot change {self.stack} in {self.session}: {reason}")
 
     def discard(self) -> None:
