@@ -56,6 +56,8 @@ def exports() -> dict[str, Any]:
     """What access imports."""
     values = {
         "secrets-SecretsManagerArn-dev": {"Ref": "Master"},
+        "secrets-DmsSecretArn-dev": {"Ref": "Dms"},
+        "rotation-DmsRotationFunctionArn-dev": "arn:aws:lambda:us-east-1:630000000002:function:rotate",
         "foundation-KmsKeyArn-dev": {"Fn::GetAtt": ["Key", "Arn"]},
         "database-DatabaseInstanceIdentifier-dev": "stackferry-database-dev",
     }

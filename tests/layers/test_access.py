@@ -29,6 +29,8 @@ GIVEN = {
     "SourceSecretArn": SOURCE_SECRET,
 }
 IMPORTS = {
+    "secrets-DmsSecretArn-dev": f"arn:aws:secretsmanager:us-east-1:{HERE}:secret:dms-AbCdEf",
+    "rotation-DmsRotationFunctionArn-dev": f"arn:aws:lambda:us-east-1:{HERE}:function:rotates-dms",
     "database-DatabaseInstanceIdentifier-dev": "stackferry-database-dev",
     "secrets-SecretsManagerArn-dev": MASTER_SECRET,
     "foundation-KmsKeyArn-dev": KEY,
@@ -262,6 +264,27 @@ def test_connections_are_tested_between_what_bears_the_phase_s_tag(
 ) -> None:
     """DMS starts no task whose connections were not tested, and asks for the right on either."""
     assert ask(role, "dms:TestConnection", resource, tags, **WANTED) is is_allowed
+
+
+# Who rotates the password of DMS's user
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "is_allowed"),
+    [
+        *((f"secretsmanager:{each}", IMPORTS["secrets-DmsSecretArn-dev"], True)
+          for each in ("RotateSecret", "CancelRotateSecret", "DescribeSecret")),
+        ("secretsmanager:GetSecretValue", IMPORTS["secrets-DmsSecretArn-dev"], False),
+        ("secretsmanager:PutSecretValue", IMPORTS["secrets-DmsSecretArn-dev"], False),
+        ("secretsmanager:RotateSecret", IMPORTS["secrets-SecretsManagerArn-dev"], False),
+        ("lambda:InvokeFunction", IMPORTS["rotation-DmsRotationFunctionArn-dev"], True),
+        ("lambda:InvokeFunction", f"arn:aws:lambda:us-east-1:{HERE}:function:another", False),
+    ],
+)  # fmt: skip
+def test_whoever_migrates_rotates_the_password_of_dms_and_does_not_read_it(
+    may_migrate: Callable[..., bool], action: str, resource: str, is_allowed: bool
+) -> None:
+    assert may_migrate(action, resource) is is_allowed
 
 
 # Who carries the migration

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from awacs import (
+    awslambda as lambda_actions,
     cloudwatch as alarm_actions,
     dms as dms_actions,
     iam as iam_actions,
@@ -25,7 +26,8 @@ from builders.layers import _accounts, _functions, _source
 from builders.layers.database import INSTANCE_IDENTIFIER
 from builders.layers.fallback import SECRET_ARN as FALLBACK_SECRET_ARN
 from builders.layers.foundation import ENVELOPE, KEY_ARN
-from builders.layers.secrets import DATABASE_SECRET_ARN
+from builders.layers.rotation import DMS_ROTATION_FUNCTION_ARN
+from builders.layers.secrets import DATABASE_SECRET_ARN, DMS_SECRET_ARN
 from builders.stack import Scope, Stack
 
 SCOPE = Scope.PHASE
@@ -141,7 +143,12 @@ def _migration_role(stack: Stack, people: _People) -> None:
             Condition=has_role,
             Description="Runs the replication tasks of one phase, and reads the secrets of its two databases",
             PolicyDocument=policies.document(
-                *_run_task(), *_watch(stack), *_see_ends(), *_read_secrets(stack), *_keep_application_passwords(stack)
+                *_run_task(),
+                *_watch(stack),
+                *_see_ends(),
+                *_read_secrets(stack),
+                *_keep_application_passwords(stack),
+                *_rotate_user_of_dms(stack),
             ),
             Roles=[role.ref()],
             Metadata={"WildcardReasons": _MIGRATION_WILDCARDS},
@@ -219,6 +226,23 @@ def _keep_application_passwords(stack: Stack) -> list[Statement]:
             [policies.arn("secretsmanager", f"secret:{prefix}")],
         ),
         policies.allow("EncryptApplicationPasswords", ENVELOPE, [stack.import_value(KEY_ARN)], condition=making),
+    ]
+
+
+def _rotate_user_of_dms(stack: Stack) -> list[Statement]:
+    """A new password for DMS's user by its function, without reading it.
+
+    Whoever rotates calls the function, too (Secrets Manager API reference, "RotateSecret", required permissions).
+    """
+    return [
+        policies.allow(
+            "RotateSecretOfDms",
+            [secret_actions.CancelRotateSecret, secret_actions.DescribeSecret, secret_actions.RotateSecret],
+            [stack.import_value(DMS_SECRET_ARN)],
+        ),
+        policies.allow(
+            "CallItsFunction", [lambda_actions.InvokeFunction], [stack.import_value(DMS_ROTATION_FUNCTION_ARN)]
+        ),
     ]
 
 

@@ -1,6 +1,6 @@
 """The command `migrate-database`: carries a phase's database from the first check to the cut-over, and back.
 
-check, schema, start, verify, cutover, then fallback or finish; status, stop, resume and reload at any time.
+check, schema, start, verify, cutover, then fallback or finish; status, stop, resume, reload and rotate at any time.
 
     cli.py           the command line
     __main__.py      the same as `python -m builders.migration`
@@ -18,6 +18,7 @@ check, schema, start, verify, cutover, then fallback or finish; status, stop, re
     check/           everything that the migration would lose or break on
     schema/          definitions made in the target, each at its own moment
     start.py         the load, and all that may be built before the cut-over
+    rotate.py        a new password for DMS's user in the target
     verify/          both sides compared
     switchover/      cut-over, fall-back, and the end
     status.py        one page of where a migration stands

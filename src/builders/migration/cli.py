@@ -267,6 +267,16 @@ def reload(
 @command.command()
 @phase_options
 @waiting_options
+def rotate(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None) -> int:
+    """Give DMS's user in the target a new password: stop the task, rotate its secret, let the task go on."""
+    from builders.migration import rotate as rotating  # noqa: PLC0415  --help does not wait for psycopg
+
+    return _run_task(rotating.run, options, as_json, poll_seconds, timeout_seconds)
+
+
+@command.command()
+@phase_options
+@waiting_options
 def status(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None) -> int:
     """Show where the migration stands, on one page, and what comes next."""
     from builders.migration import status as page  # noqa: PLC0415  --help does not wait for psycopg

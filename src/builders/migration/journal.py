@@ -77,7 +77,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """cutover, fallback or finish."""
+        """cutover, fallback, finish, rotate ..."""
         return self.name.rpartition("-")[0]
 
     def last(self, step: str) -> Moment | None:
