@@ -247,6 +247,13 @@ MISTAKES = [
     row("E9101", "an empty list", GROUPS, "SubnetIds", []),
     row("E9102", "one subnet", GROUPS, "SubnetIds", ["subnet-0f3a91c27be45d680"]),
     Mutation("W9103", "no egress", _no_egress),
+    row(
+        "E9110",
+        "an ASN of nobody",
+        "AWS::EC2::TransitGateway AWS::DirectConnect::DirectConnectGateway",
+        "AmazonSideAsn",
+        65535,
+    ),
     row("E9202", "two passwords", DATABASE, "ManageMasterUserPassword", True, has("MasterUserPassword")),
     Mutation("E9203", "no master user", _no_user),
     row("W9201", "Multi-AZ everywhere", f"{DATABASE} AWS::DMS::ReplicationInstance", "MultiAZ", True),
@@ -261,6 +268,7 @@ MISTAKES = [
         "Delete",
         _makes("AWS::RDS::DBInstance"),
     ),
+    row("E9207", "growth that is too little", DATABASE, "MaxAllocatedStorage", 21, has("AllocatedStorage")),
     row("W9204", "TLS off", PARAMETER_GROUP, "Parameters", {"rds.force_ssl": "0"}),
     row("W9205", "a fixed name", PARAMETER_GROUP, "DBParameterGroupName", "payments"),
     *[
@@ -357,6 +365,7 @@ MISTAKES = [
         "{{resolve:secretsmanager:a:SecretString:b}}",
     ),
     Mutation("W9001", "a name without the suffix", _fixed_names),
+    row("W9051", "kept from the first attempt on", ROLE, "DeletionPolicy", "Retain", has("RoleName")),
     text("E9002", "a made-up account", "${AWS::AccountId}", "123456789012", within="arn:"),
     text("W9002", "a written account", "${AWS::AccountId}", "482916503718", within="arn:"),
     text("W9003", "a written region", "${AWS::Region}", "eu-west-1", within="arn:"),
@@ -434,6 +443,9 @@ MISTAKES = [
         "ComparisonOperator",
         "GreaterThanThreshold",
         _measures("AWS/RDS", "FreeStorageSpace", "FreeableMemory"),
+    ),
+    row(
+        "W9610", "memory that is in use", ALARM, "MetricName", "FreeableMemory", _measures("AWS/DMS", "AvailableMemory")
     ),
     row("E9620", "gigabytes", ALARM, "Unit", "Gigabytes", _measures("AWS/RDS", "FreeStorageSpace", "CPUUtilization")),
     row("E9621", "a mail address", ALARM, "AlarmActions", ["ops@bank.internal"]),
