@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from builders import database_instances
-from builders.database_instances import MAINTENANCE_WINDOW, Check, Properties
+from builders.database_instances import MAINTENANCE_WINDOW, WINDOWS, Check, Properties
 
 _LOG_DRIVERS = ("json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "awsfirelens")
 _KEY_TYPES = ("HASH", "RANGE")
@@ -117,20 +117,35 @@ MODELLED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 """{type: {property: values}}: enumerations of the API's models that the registry's schema lacks."""
 
+_NETWORKS = ("IPV4", "DUAL")
+_LIFECYCLES = ("open-source-rds-extended-support", "open-source-rds-extended-support-disabled")
 _DOCUMENTED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "AWS::DMS::Endpoint": {
         "EngineName": DMS_ENGINES,
         "PostgreSqlSettings.MapLongVarcharAs": ("wstring", "clob", "nclob"),
     },
+    "AWS::DMS::EventSubscription": {"SourceType": ("replication-instance", "replication-task")},
     "AWS::DMS::ReplicationInstance": {"NetworkType": ("ipv4", "dual")},
     "AWS::DMS::ReplicationTask": {"MigrationType": ("full-load", "cdc", "full-load-and-cdc")},
+    "AWS::RDS::DBCluster": {
+        "EngineLifecycleSupport": _LIFECYCLES,
+        "NetworkType": _NETWORKS,
+        "StorageType": ("aurora", "aurora-iopt1", "io1", "io2", "gp3"),
+    },
     "AWS::RDS::DBInstance": {
-        "EngineLifecycleSupport": ("open-source-rds-extended-support", "open-source-rds-extended-support-disabled"),
-        "NetworkType": ("IPV4", "DUAL"),
+        "BackupTarget": ("region", "outposts", "local"),
+        "EngineLifecycleSupport": _LIFECYCLES,
+        "NetworkType": _NETWORKS,
+    },
+    "AWS::RDS::EventSubscription": {
+        "SourceType": (
+            *("db-instance", "db-cluster", "db-parameter-group", "db-security-group", "db-snapshot", "db-proxy"),
+            *("db-cluster-snapshot", "db-shard-group", "zero-etl", "custom-engine-version", "blue-green-deployment"),
+        ),
     },
 }
-"""Those that the API references give in words: DMS, CreateEndpoint, PostgreSQLSettings, CreateReplicationInstance,
-CreateReplicationTask; RDS, CreateDBInstance."""
+"""Those that the API references give in words: DMS, CreateEndpoint, PostgreSQLSettings, CreateEventSubscription,
+CreateReplicationInstance, CreateReplicationTask; RDS, CreateDBInstance, CreateDBCluster, CreateEventSubscription."""
 
 RANGES: Mapping[str, Mapping[str, tuple[int, int]]] = {
     "AWS::DMS::Endpoint": {"Port": (1, 65_535)},
@@ -155,6 +170,7 @@ _FIRST_DMS_VERSION = (3, 5)
 """Older versions of the replication engine are retired (DMS release notes)."""
 _HOUR, _DAY, _WEEK = 3600, 24 * 3600, 7 * 24 * 3600
 _SHORT_PERIODS = (10, 20, 30)
+_MONITORING_SECONDS = (0, 1, 5, 10, 15, 30, 60)
 
 # An engine and a version; PostgreSQL's are 9.6, and major versions alone from 10 on (RDS API reference,
 # CreateDBParameterGroup, DBParameterGroupFamily).
@@ -185,6 +201,37 @@ def _dms_version(properties: Properties) -> str | None:
     numbers = tuple(int(each) for each in version.split(".")[:2] if each.isdigit())
     retired = len(numbers) < len(_FIRST_DMS_VERSION) or numbers < _FIRST_DMS_VERSION
     return f"No replication engine found with version: {version}" if version and retired else None
+
+
+def _identifier(name: str, most: int) -> Check:
+    """Return the check of a name of DMS (DMS API reference, CreateReplicationInstance, CreateReplicationTask)."""
+
+    def refusal(properties: Properties) -> str | None:
+        given = properties.get(name)
+        if given is None or (re.fullmatch(r"[A-Za-z](-?[A-Za-z0-9])*", str(given)) and len(str(given)) <= most):
+            return None
+        return (
+            f"The parameter {name} is not a valid identifier. Identifiers must begin with a letter; must contain only "
+            f"ASCII letters, digits, and hyphens; must not end with a hyphen or contain two consecutive hyphens; and "
+            f"must have at most {most} characters."
+        )
+
+    return Check((name,), refusal)
+
+
+_RESOURCE_IDENTIFIER = _identifier("ResourceIdentifier", 31)
+
+
+def _cdc_start(properties: Properties) -> str | None:
+    both = properties.get("CdcStartTime") is not None and properties.get("CdcStartPosition") is not None
+    return "CdcStartTime and CdcStartPosition can't both be specified" if both else None
+
+
+def _interval(properties: Properties) -> str | None:
+    seconds = number(properties.get("MonitoringInterval"))
+    wrong = seconds is not None and seconds not in _MONITORING_SECONDS
+    allowed = ", ".join(map(str, _MONITORING_SECONDS))
+    return f"Invalid monitoring interval: {seconds}. Valid values are {allowed}" if wrong else None
 
 
 def _dms_zone(properties: Properties) -> str | None:
@@ -240,24 +287,38 @@ def _family(properties: Properties) -> str | None:
 
 
 _PARAMETER_GROUP = (Check(("Family",), _family), Check(("Family", "Parameters"), _managed_parameter))
+_MONITORING = (Check(("MonitoringInterval",), _interval),)
 TOGETHER: Mapping[str, tuple[Check, ...]] = {
     "AWS::CloudWatch::Alarm": (
         Check(("Period",), _alarm_period),
         Check(("EvaluationPeriods", "DatapointsToAlarm"), _alarm_evaluations),
         Check(("Period", "EvaluationPeriods"), _alarm_span),
     ),
-    "AWS::DMS::Endpoint": (Check(("EngineName", "EndpointType"), _dms_side),),
+    "AWS::DMS::Endpoint": (Check(("EngineName", "EndpointType"), _dms_side), _RESOURCE_IDENTIFIER),
     "AWS::DMS::ReplicationInstance": (
         Check(("ReplicationInstanceClass",), _dms_class),
         Check(("EngineVersion",), _dms_version, of_new=True),
         Check(("MultiAZ", "AvailabilityZone"), _dms_zone),
         MAINTENANCE_WINDOW,
+        _identifier("ReplicationInstanceIdentifier", 63),
+        _RESOURCE_IDENTIFIER,
     ),
+    "AWS::DMS::ReplicationTask": (
+        _RESOURCE_IDENTIFIER,
+        Check(("CdcStartTime", "CdcStartPosition"), _cdc_start),
+    ),
+    "AWS::DocDB::DBCluster": WINDOWS,
+    "AWS::Neptune::DBCluster": WINDOWS,
+    "AWS::Neptune::DBInstance": (MAINTENANCE_WINDOW,),
+    "AWS::RDS::DBCluster": _MONITORING,
+    "AWS::RDS::DBInstance": _MONITORING,
+    "AWS::Redshift::Cluster": (MAINTENANCE_WINDOW,),
     "AWS::RDS::DBClusterParameterGroup": _PARAMETER_GROUP,
     "AWS::RDS::DBParameterGroup": _PARAMETER_GROUP,
 }
 """{type: checks of values that a table of choices and numbers cannot hold} (CloudWatch API reference, PutMetricAlarm;
-DMS API reference, CreateEndpoint, CreateReplicationInstance)."""
+DMS API reference, CreateEndpoint, CreateReplicationInstance, CreateReplicationTask; RDS, Neptune, DocumentDB and
+Redshift API references, CreateDBInstance, CreateDBCluster, CreateCluster)."""
 
 
 def number(value: Any) -> int | None:
