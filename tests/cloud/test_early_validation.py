@@ -57,7 +57,7 @@ def test_properties_that_wait_for_another_resource_are_no_mistake(account: Accou
         "Type": "AWS::SNS::Subscription",
         "Properties": {"TopicArn": {"Ref": "First"}, "Protocol": "sqs", "Endpoint": {"Fn::GetAtt": ["Queue", "Arn"]}},
     }
-    named = {"LogGroupName": {"Fn::Sub": "/queues/${Queue.QueueName}"}}
+    named = {"LogGroupName": {"Fn::GetAtt": ["Queue", "QueueName"]}}
     log = {"Type": "AWS::Logs::LogGroup", "Properties": named}
     account.deploy({"First": TOPIC, "Queue": QUEUE, "Subscription": subscription, "Log": log})
     assert account.status("stack") == "CREATE_COMPLETE"

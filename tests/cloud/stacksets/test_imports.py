@@ -85,6 +85,17 @@ def test_a_stack_that_differs_stays_out_and_is_not_touched(
     assert [each["StackStatus"] for each in fleet.stacks(member)] == ["CREATE_COMPLETE"]
 
 
+def test_a_stack_that_no_change_set_could_be_made_of_stays_out(fleet: Fleet, member: str) -> None:
+    broken = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"Nonsense": 1}}}}
+    arn = fleet.member(member).create_stack(StackName="by-hand", TemplateBody=json.dumps(broken))["StackId"]
+    assert fleet.account(member).settled("by-hand") == "ROLLBACK_COMPLETE"
+    fleet.make(broken)
+    imported(fleet, arn)
+    assert (
+        fleet.instance(member)["StatusReason"] == f"Stack {arn} is in ROLLBACK_COMPLETE state and can not be imported"
+    )
+
+
 def test_a_failed_import_is_tried_again_when_its_cause_is_gone(fleet: Fleet, member: str) -> None:
     arn = plain(fleet, member)
     fleet.make(queue("other"))
@@ -130,6 +141,17 @@ def test_a_set_is_made_from_a_stack(fleet: Fleet, member: str) -> None:
     fleet.default["StackSetName"] = "another"
     with pytest.raises(ClientError, match="StackId together with TemplateBody"):
         fleet.make(StackId=arn)
+
+
+def test_a_set_that_is_made_from_a_stack_must_acknowledge_what_its_template_makes(fleet: Fleet, member: str) -> None:
+    trust = {"Version": "2012-10-17", "Statement": []}
+    role = {"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}}}}
+    acknowledged = {"Capabilities": ["CAPABILITY_IAM"]}
+    body = json.dumps(role)
+    arn = fleet.member(member).create_stack(StackName="by-hand", TemplateBody=body, **acknowledged)["StackId"]
+    with pytest.raises(ClientError, match="InsufficientCapabilitiesException"):
+        fleet.call("create_stack_set", StackId=arn)
+    fleet.call("create_stack_set", StackId=arn, **acknowledged)
 
 
 def test_stack_ids_may_come_from_an_object(fleet: Fleet, member: str) -> None:
