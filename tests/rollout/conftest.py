@@ -15,6 +15,7 @@ import pytest
 from cloud.stacksets.conftest import ADMINISTRATOR_ACCESS, Fleet, trusting
 
 from builders.aws.calls import Access, ApiCall, ApiCalls, CallObserver, Moment
+from builders.aws.limiter import Limiter
 from builders.cloud.process import Cloud, running
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.plain_stacks import PlainStack
@@ -76,9 +77,13 @@ class Administrator:
         return Access(region, endpoint_url=self.cloud.endpoint_url, keys=(self.number, "embedded-cloud"), **more)
 
     def client(
-        self, permissions: Permissions | None = None, observe: CallObserver | None = None, **more: Any
+        self,
+        permissions: Permissions | None = None,
+        observe: CallObserver | None = None,
+        limiter: Limiter | None = None,
+        **more: Any,
     ) -> Client:
-        calls = ApiCalls(self.access(**more), observe)
+        calls = ApiCalls(self.access(**more), observe, limiter)
         return Client(calls, permissions or Permissions(), PHASE, SUFFIX, DEPLOY_ROLE)
 
     def member(self, number: str) -> str:

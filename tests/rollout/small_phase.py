@@ -71,6 +71,16 @@ def layer_set(
     return StackSetSpec(layer, naming.stack_set(layer, SUFFIX), template or body(layer), values, overrides)
 
 
+class Lines(Observer):
+    """Keeps what a person should read."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
 class SmallPhase:
     """The phase's accounts, its client and its store."""
 

@@ -20,12 +20,14 @@ from builders.aws.errors import (
     Unreachable,
     translated,
 )
+from builders.aws.limiter import Limiter
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
 
 from .conftest import DEPLOY_ROLE, Administrator, Rollout, plain_stack, spec, template
+from .simulation import Instantly
 
 
 @pytest.fixture
@@ -47,6 +49,15 @@ def test_an_error_that_passes_is_waited_for(faulty: Administrator, rollout: Roll
     faulty.cloud.set_faults({"kind": kind, "operation": "ListStackSets", "count": 2})
     assert rollout.client.sets.names() == []
     assert struck(faulty) == [2]
+
+
+def test_a_call_is_made_more_often_than_botocore_retries(faulty: Administrator) -> None:
+    """Its quota of retries, which all calls of a client share, is used up by a hundred throttles."""
+    clock = Instantly()
+    client = faulty.client(limiter=Limiter(clock.now, clock.wait))
+    faulty.cloud.set_faults({"kind": "throttle", "operation": "ListStackSets", "count": 110})
+    assert client.sets.names() == []
+    assert struck(faulty) == [110]
 
 
 def test_a_call_that_hangs_is_made_again(faulty: Administrator) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from builders.aws.calls import Access, concurrently
 from builders.aws.errors import Throttled, Unreachable
-from builders.aws.limiter import SLOWEST, Api, Limiter
+from builders.aws.limiter import FIRST, SLOWEST, Api, Limiter
 
 from .simulation import Instantly, Simulation
 
@@ -46,18 +46,18 @@ def test_throttled_calls_come_to_their_end_at_nearly_the_rate_that_aws_allows(ca
     ask(simulation, times)
     assert simulation.counts["cloudformation:ListStackSets"] == times
     assert simulation.clock.time < 1.6 * times / calls_per_second
-    assert sum(simulation.throttled.values()) < 0.3 * times
+    assert sum(simulation.throttled.values()) < 0.35 * times
 
 
 def test_a_rate_is_free_until_the_first_throttle_and_then_as_much_as_was_answered(
     limiter: Limiter, clock: Instantly
 ) -> None:
-    for _ in range(4):
+    for _ in range(40):
         limiter.wait(API)
         limiter.answered(API)
     assert (clock.time, limiter.rate(API)) == (0, math.inf)
     throttle(limiter)
-    assert limiter.rate(API) == pytest.approx(0.7 * 4)
+    assert limiter.rate(API) == pytest.approx(0.7 * 40)
 
 
 def test_a_rate_grows_by_as_much_each_second_and_falls_by_a_part(limiter: Limiter, clock: Instantly) -> None:
@@ -80,7 +80,7 @@ def test_calls_that_were_under_way_together_lower_the_rate_once(limiter: Limiter
     limiter.sleep(0.1)
     for begun in together:
         limiter.throttled(API, begun)
-    assert limiter.rate(API) == pytest.approx(0.7)
+    assert limiter.rate(API) == pytest.approx(0.7 * FIRST)
 
 
 def test_a_rate_never_falls_to_nothing(limiter: Limiter) -> None:

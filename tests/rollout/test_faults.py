@@ -17,7 +17,7 @@ from builders.rollout.model import DesiredState, Target
 from builders.rollout.state.journal import Command, RunStatus
 
 from .conftest import Administrator
-from .small_phase import SmallPhase, body, layer_set
+from .small_phase import Lines, SmallPhase, body, layer_set
 
 CHAIN = ("network", "database")
 
@@ -180,3 +180,25 @@ def test_a_call_that_aws_refuses_for_good_ends_the_run_with_its_reason(small: Sm
     run = small.store.journal.run()
     assert run
     assert (run.status, run.good) == (RunStatus.FAILED, False)
+
+
+def test_stale_answers_and_too_many_instances_under_way_change_neither_the_end_nor_the_operations(
+    faulty: Administrator, number: Callable[[], str]
+) -> None:
+    """Each account has a value of its own, and so an operation, and AWS works on one instance at a time."""
+    small = SmallPhase(faulty, [faulty.member(number()) for _ in range(3)], regions=("us-east-1",))
+    own = {target: {"DelaySeconds": str(delay)} for delay, target in enumerate(small.targets, 1)}
+    faulty.fleet.drive(StaleRequests={"Share": 0.5, "Seed": 3}, InstancesUnderWay=1, StackSeconds=0.2)
+    lines = Lines()
+    report = small.run(small.desired(layer_set("network", own), failure_tolerance="2"), observer=lines)
+    assert report.good
+    assert small.operations()["network"] == ["CREATE"] * 3
+    assert any("waiting for fewer instances under way" in line for line in lines.lines)
+    assert any("waiting for AWS to take operation" in line for line in lines.lines)
+
+
+def test_a_rollout_goes_on_where_an_account_may_make_few_calls_a_second(small: SmallPhase) -> None:
+    small.administrator.cloud.set_faults({"kind": "rate", "calls_per_second": 3, "service": "cloudformation"})
+    assert small.run(release(small, "2")).good
+    assert small.administrator.cloud.set_faults()[0]["struck"] != 0
+    assert CHANGES["apply"].is_done(small)

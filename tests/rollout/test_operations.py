@@ -29,6 +29,7 @@ from builders.rollout.plan.calls import Action, Call
 from builders.rollout.state.journal import Command
 
 from .large_phase import REGIONS, LargePhase
+from .small_phase import Lines
 
 NOT_BEFORE = {
     "StaleRequest": StaleRequest("stale", "StaleRequestException"),
@@ -36,16 +37,6 @@ NOT_BEFORE = {
     "OperationInProgress": OperationInProgress("in progress", "OperationInProgressException"),
 }
 TOO_MANY = TooManyInstances("too many", "LimitExceededException", "StackSet operations cannot involve more than 10000")
-
-
-class Lines(Observer):
-    """Keeps what a person should read."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture

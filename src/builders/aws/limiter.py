@@ -23,6 +23,9 @@ DECREASE = 0.7
 SLOWEST = 0.2
 """Calls a second, however often AWS throttles: it must be asked to know that it answers again."""
 
+FIRST = 10.0
+"""Calls a second that AWS is supposed to allow when it throttles for the first time, unless it has answered more."""
+
 _WINDOW = 1.0
 _COUNTED = 64
 """The answers that are remembered to measure the first rate."""
@@ -102,7 +105,7 @@ class Limiter:
             pace, now = self._pace(api), self.now()
             if begun >= pace.lowered:
                 measured = sum(now - each <= _WINDOW for each in pace.answered) / _WINDOW
-                before = pace.rate if pace.rate < math.inf else max(measured, 1.0)
+                before = pace.rate if pace.rate < math.inf else max(measured, FIRST)
                 pace.rate, pace.lowered = max(SLOWEST, before * DECREASE), now
                 pace.due = max(pace.due, now + 1 / pace.rate)
             pace.first_throttled = min(pace.first_throttled, now)

@@ -331,6 +331,7 @@ def end_run(services: RunServices, run: Run, desired: DesiredState) -> Report:
 
 def _context(services: RunServices, run: Run, desired: DesiredState) -> Context:
     cache = services.store.overrides()
+    services.client.calls.limiter.say = services.observer.say
     return Context(**vars(services), desired=desired, release=run.release, override_cache=cache)
 
 
