@@ -12,7 +12,9 @@ import pytest
 from cloud.stacksets.organization import Organization
 
 from builders import naming
+from builders.aws import networks
 from builders.cloud.process import Cloud
+from builders.errors import RolloutError
 from builders.rollout.aws.accounts import DEFAULTS, STACK_SETS
 from builders.rollout.aws.plain_stacks import PlainStack
 from builders.rollout.checks.doctor import CHECKS, run_doctor
@@ -625,3 +627,30 @@ def test_a_transit_gateway_without_direct_connect_is_found(phase: CheckedPhase) 
     )
     assert (own.severity, brought.severity) == (Severity.ERROR, Severity.WARNING)
     assert brought.remedy.startswith("associate your Direct Connect gateway with tgw-0123456789abcdef0")
+
+
+def test_the_one_gateway_that_somebody_attached_is_found_and_of_several_none_is_chosen(phase: CheckedPhase) -> None:
+    """For bootstrap, where the gateway is not of its making."""
+    joined = joined_gateways(phase)
+    network, outputs = Target(phase.rollout.tooling.account, REGION), joined.network[REGION]
+    session, gateway = phase.client.deploying(network), outputs["TransitGatewayId"]
+    found = networks.usable_attachment(session, gateway, "", "")
+    assert found.startswith("tgw-attach-")
+    other = {
+        "Direct": {
+            "Type": "AWS::DirectConnect::DirectConnectGateway",
+            "Properties": {"DirectConnectGatewayName": "other", "AmazonSideAsn": "64514"},
+        },
+        "Joined": {
+            "Type": "AWS::DirectConnect::DirectConnectGatewayAssociation",
+            "Properties": {
+                "AssociatedGatewayId": gateway,
+                "DirectConnectGatewayId": {"Fn::GetAtt": ["Direct", "DirectConnectGatewayId"]},
+                "AllowedPrefixesToDirectConnectGateway": ["10.0.0.0/8"],
+            },
+        },
+    }
+    phase.client.plain.deploy(PlainStack("other", network, "other", json.dumps({"Resources": other}), {}, {}))
+    assert networks.usable_attachment(session, gateway, outputs["SharedDirectConnectGatewayId"], "") == found
+    with pytest.raises(RolloutError, match=rf"{gateway} in .* has several attachments .*{found}.*; give one as Direct"):
+        networks.usable_attachment(session, gateway, "", "")

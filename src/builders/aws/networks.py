@@ -12,8 +12,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from builders import naming
 from builders.aws.calls import Session
 from builders.aws.errors import NotFound, Refused
+from builders.errors import RolloutError
 
 DIRECT_CONNECT = "direct-connect-gateway"
 AVAILABLE = "available"
@@ -49,6 +51,21 @@ def direct_connect_attachments(session: Session, gateway: str, direct: str = "")
         for each in found
         if each["State"] not in _GONE
     ]
+
+
+def usable_attachment(session: Session, gateway: str, direct: str, known: str) -> str:
+    """The attachment of a Direct Connect gateway that is available, or that is the known one; empty for none.
+
+    Raises `RolloutError` where several gateways are attached and `direct` names none of them.
+    """
+    found = direct_connect_attachments(session, gateway, direct)
+    if len(found) > 1:
+        raise RolloutError(
+            f"{gateway} in {session} has several attachments of Direct Connect gateways: "
+            f"{', '.join(sorted(each.id for each in found))}; give one as {naming.DIRECT_CONNECT_ATTACHMENT} in the "
+            "parameters of the network account"
+        )
+    return next((each.id for each in found if each.state == AVAILABLE or each.id == known), "")
 
 
 def propagated_tables(session: Session, attachment: str) -> frozenset[str]:

@@ -207,20 +207,9 @@ def _attached(stack: PlainStack, attachment: str) -> PlainStack:
 
 
 def _attachment(session: Session, outputs: Values) -> str:
-    """The attachment of the Direct Connect gateway, once it can be associated; of a gateway that is not ours, too.
-
-    Raises `RolloutError` where several gateways are attached and none is ours.
-    """
+    """The attachment of the Direct Connect gateway, once it can be associated; of a gateway that is not ours, too."""
     gateway, own = outputs.get("TransitGatewayId"), outputs.get("SharedDirectConnectGatewayId", "")
-    found = networks.direct_connect_attachments(session, gateway, own) if gateway else []
-    if len(found) > 1:
-        ids = ", ".join(sorted(each.id for each in found))
-        raise RolloutError(
-            f"{gateway} in {session} has several attachments of Direct Connect gateways: {ids}; give one as "
-            f"{_ATTACHMENT} in the parameters of the network account"
-        )
-    usable = [each.id for each in found if each.state == networks.AVAILABLE or each.id == outputs.get(_ATTACHMENT)]
-    return usable[0] if usable else ""
+    return networks.usable_attachment(session, gateway, own, outputs.get(_ATTACHMENT, "")) if gateway else ""
 
 
 def _awaited(session: Session, outputs: Values, seconds: float) -> str:
