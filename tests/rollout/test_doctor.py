@@ -430,8 +430,8 @@ def test_a_missing_permission_is_not_taken_for_a_missing_registration(
 
     (finding,) = check(member, "delegated administrator")
 
-    assert finding.severity is Severity.UNKNOWN
-    assert "may not organizations:ListDelegatedAdministrators, which says nothing" in finding.what
+    assert finding.severity is Severity.ERROR
+    assert finding.what.startswith("these credentials may not organizations:ListDelegatedAdministrators: StackSets")
 
 
 def test_a_registered_delegated_administrator_is_well(managed: CheckedPhase, organization: Organization) -> None:

@@ -171,6 +171,16 @@ def test_a_queued_operation_can_be_stopped(queueing: Fleet, member: str) -> None
     assert queueing.over("one")["Status"] == "SUCCEEDED"
 
 
+def test_managed_execution_is_turned_on_by_an_update_and_stays(fleet: Fleet, members: list[str]) -> None:
+    fleet.make()
+    fleet.run("update_stack_set", UsePreviousTemplate=True, ManagedExecution={"Active": True})
+    fleet.run("update_stack_set", UsePreviousTemplate=True)
+    assert fleet.call("describe_stack_set")["StackSet"]["ManagedExecution"] == {"Active": True}
+    fleet.drive(StackSeconds=0.1)
+    names = [create(fleet, members[0], "one"), create(fleet, members[1], "two")]
+    assert [fleet.over(name)["Status"] for name in names] == ["SUCCEEDED", "SUCCEEDED"]
+
+
 def test_managed_execution_cannot_be_changed_while_operations_run(queueing: Fleet, member: str) -> None:
     create(queueing, member, "one")
     with pytest.raises(ClientError, match="OperationInProgressException"):

@@ -148,9 +148,10 @@ def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
     try:
         administrators = organization.delegated_administrators()
     except AccessDenied:
-        what = f"these credentials may not {LIST_DELEGATED}, which says nothing on whether {own} is registered"
+        # StackSets ask with the caller's permissions (CloudFormation user guide, "Register a delegated administrator").
+        what = f"these credentials may not {LIST_DELEGATED}: StackSets take {own} for no delegated administrator, "
         remedy = f"allow {LIST_DELEGATED}, also in the organization's delegation policy"
-        yield Finding(Severity.UNKNOWN, what, remedy)
+        yield Finding(Severity.ERROR, what + "registered or not", remedy)
         return
     if own not in administrators:
         remedy = (
