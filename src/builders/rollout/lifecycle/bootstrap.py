@@ -26,6 +26,7 @@ from builders.rollout.config.templates import Template, read_template
 from builders.rollout.model import DeployedStack, DesiredState, Target, Values
 from builders.rollout.phase import PhaseConnection, joined_outputs
 from builders.scopes import Scope
+from builders.template_bodies import same_template
 
 ROUNDS = (Scope.TOOLING_ONCE, Scope.TOOLING, Scope.NETWORK, Scope.ACCOUNT)
 """Scopes of layers, in the order in which they are deployed; the phase's routes come last."""
@@ -182,7 +183,9 @@ def _deploy(client: Client, stack: PlainStack, failed: Mapping[str, str], associ
         raise
     except RolloutError as error:
         return StackOutcome(stack, StackState.FAILED, str(error))
-    state = StackState.CREATED if before is None else StackState.UNCHANGED if before == after else StackState.UPDATED
+    state = StackState.CREATED if before is None else StackState.UPDATED
+    if before and replace(before, template=after.template) == after and same_template(before.template, after.template):
+        state = StackState.UNCHANGED
     return StackOutcome(stack, state, outputs=after.outputs)
 
 
