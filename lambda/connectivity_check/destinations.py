@@ -52,6 +52,8 @@ class Database:
     def reach(self, deadline: Deadline) -> str:
         """Log in; return what was found. Raises ResourceFailed."""
         credentials = self._credentials()
+        if not self.way.port:
+            return replace(self, way=replace(self.way, port=credentials.port)).reach(deadline)
         context = self._context()
         with connect(self.way, deadline) as plain:
             ask_for_tls(self.way, plain, deadline)
@@ -73,7 +75,7 @@ class Database:
             raise self._failed("secret", f"the secret lacks {', '.join(missing)}", "secret", is_final=True)
         for name, ours, theirs in (
             ("host", self.way.host.lower(), credentials.host.lower()),
-            ("port", self.way.port, credentials.port),
+            ("port", self.way.port or credentials.port, credentials.port),
         ):
             if ours != theirs:
                 what = f"the secret's {name} is {theirs}"

@@ -26,7 +26,7 @@ _CALLS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", 
 def handler(event: Event, context: LambdaContext) -> None:
     """Answer one request of CloudFormation.
 
-    Properties: Source and Target (Host, Port, DatabaseName, SecretArn; the source also SslMode and CertificatePem),
+    Properties: Source and Target (Host, DatabaseName, SecretArn; the source also Port, SslMode and CertificatePem),
     Endpoints (host names), PatienceSeconds.
     """
     custom_resource.answer(event, context, {"Create": _prove, "Update": _prove, "Delete": _forget})
@@ -44,7 +44,7 @@ def _forget(_event: Event, _deadline: Deadline) -> str:
 
 
 def _database(role: str, properties: dict[str, Any]) -> Database:
-    way = Way(role, properties["Host"], int(properties["Port"]))
+    way = Way(role, properties["Host"], int(properties.get("Port") or 0))
     return Database(way, properties, lambda arn: secret_value.read(_secrets_manager(), arn))
 
 

@@ -21,7 +21,10 @@ STEP_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Way:
-    """A server and what it is to us: "source", "target" or "endpoint", which decides what advice helps."""
+    """A server and what it is to us: "source", "target" or "endpoint", which decides what advice helps.
+
+    Without a port, 0, it is the one that its secret names.
+    """
 
     role: str
     host: str
@@ -29,7 +32,7 @@ class Way:
 
     def __str__(self) -> str:
         """As a reason begins."""
-        return f"{self.role} {self.host}:{self.port}"
+        return f"{self.role} {self.host}:{self.port}" if self.port else f"{self.role} {self.host}"
 
 
 class StepFailed(ResourceFailed):

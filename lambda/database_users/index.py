@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import custom_resource
+import ports
 import secret_value
 import users
 from botocore.config import Config
@@ -25,7 +26,7 @@ _CALLS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", 
 def handler(event: Event, context: LambdaContext) -> None:
     """Answer one request of CloudFormation.
 
-    Properties: MasterSecretArn, UserSecretArn, DatabaseName, Schemas (those that DMS writes to), DropOnDelete.
+    Properties: MasterSecretArn, UserSecretArn, DatabaseName, Port, Schemas (those that DMS writes to), DropOnDelete.
     """
     custom_resource.answer(event, context, {"Create": _make, "Update": _make, "Delete": _remove})
 
@@ -33,7 +34,10 @@ def handler(event: Event, context: LambdaContext) -> None:
 def _make(event: Event, deadline: Deadline) -> str:
     properties = event["ResourceProperties"]
     master, user = _secret(properties, "MasterSecretArn"), _secret(properties, "UserSecretArn")
-    return users.make(master, user, properties["Schemas"], deadline)
+    port = ports.of_database(master, int(properties["Port"]), deadline)
+    done = [users.make(master.at(port), user.at(port), properties["Schemas"], deadline)]
+    done += [ports.write(_secrets_manager(), properties[name], port) for name in ("MasterSecretArn", "UserSecretArn")]
+    return "; ".join(filter(None, done))
 
 
 def _remove(event: Event, deadline: Deadline) -> str:

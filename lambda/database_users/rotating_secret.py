@@ -31,6 +31,12 @@ class RotatingSecret:
     read_current: Callable[[], str]
     read_pending: Callable[[], str | None]
     database: str
+    port: int | None = None
+    """The port of the logins; without one that of the secret."""
+
+    def at(self, port: int) -> RotatingSecret:
+        """Return the same secret for logins at another port."""
+        return replace(self, port=port)
 
     def current(self) -> Credentials:
         """AWSCURRENT. Raises SecretInvalid, or what reading raises."""
@@ -62,7 +68,8 @@ class RotatingSecret:
             yield pending
 
     def _parse(self, text: str) -> Credentials:
-        return replace(Credentials.parse(text), dbname=self.database)
+        parsed = Credentials.parse(text)
+        return replace(parsed, dbname=self.database, port=self.port or parsed.port)
 
 
 def rounds(deadline: Deadline) -> Iterator[None]:

@@ -36,7 +36,7 @@ class ReplicationGuard:
             if task["Status"] not in _AT_REST:
                 raise TaskRunning(
                     f"the replication task {self._task} is {task['Status']}: the password of its user stays as it is. "
-                    'Stop the task, rotate, resume it: see "The user of DMS" in docs/rotation.md'
+                    '`migrate-database rotate` stops it meanwhile: see "The user of DMS" in docs/rotation.md'
                 )
 
     def _matching(self, filters: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -87,6 +87,13 @@ def replace_password(text: str, password: str) -> str:
     return text[:start] + json.dumps(password) + text[end:]
 
 
+def replace_port(text: str, port: int) -> str:
+    """The same text with another port, a number; every other byte stays as it was."""
+    _object(text)
+    start, end = _span_of(text, "port")
+    return text[:start] + json.dumps(port) + text[end:]
+
+
 def _object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)

@@ -183,7 +183,11 @@ def permissions_boundary() -> Parameter:
 def database_port() -> Parameter:
     """The port of the target database: `network` opens it and `database` listens on it."""
     return integer(
-        "DatabasePort", "Port that the target database listens on", minimum=1150, maximum=65535, default=5432
+        "DatabasePort",
+        "Port that the target database listens on; another one restarts the database",
+        minimum=1150,
+        maximum=65535,
+        default=5432,
     )
 
 

@@ -127,6 +127,24 @@ def test_an_update_keeps_server_port_and_data_and_the_api_changes_the_password(
         assert session.run("SELECT count(*) FROM kept") == [[0]]
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_another_port_moves_the_database_and_the_secret_that_is_attached_keeps_the_old_one(
+    account: Account, database: Template
+) -> None:
+    account.deploy(changed(database, MaxAllocatedStorage=100))
+    before, port = credentials(account)["port"], free_port()
+    account.deploy(changed(database, Port=str(port)))
+    assert (instance(account)["Endpoint"]["Port"], credentials(account)["port"]) == (port, before)
+    with login(account, port=port) as session:
+        assert session.run("SELECT 1") == [[1]]
+    assert instance(account)["MaxAllocatedStorage"] == 100, "what a template no longer says stays as it was"
+
+
 def test_deleting_the_stack_stops_the_server_and_keeps_a_snapshot(account: Account, database: Template) -> None:
     account.deploy({**database, "Database": {**database["Database"], "DeletionPolicy": "Snapshot"}})
     endpoint = instance(account)["Endpoint"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -216,6 +217,15 @@ def test_the_password_rotates_with_the_rights_of_the_functions_role_alone(phase:
     until(lambda: api.describe_secret(SecretId=arn)["VersionIdsToStages"].get(version) == ["AWSCURRENT"])
 
 
+def redeploy(phase: WholePhase, layer: str, **changes: str) -> None:
+    """Deploy a layer again with other parameters, which stay."""
+    phase.parameters |= changes
+    template = json.loads(Path(f"templates/{layer}.json").read_text(encoding="utf-8"))
+    given = {**environments.read(Path("environments/dev.json")).values, **phase.parameters}
+    given = {key: value for key, value in given.items() if key in template["Parameters"]}
+    phase.stacks[layer] = phase.make(layer, template, given)
+
+
 KILLED_AT = ("StopReplicationTask", "RotateSecret", "CancelRotateSecret", "StartReplicationTask")
 
 
@@ -223,11 +233,7 @@ def test_the_password_of_dms_rotates_by_one_command_that_is_taken_up_wherever_it
     phase: WholePhase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the migration role, which may not read the secret; killed before and after each call that changes anything."""
-    template = json.loads(Path("templates/access.json").read_text(encoding="utf-8"))
-    given = {**environments.read(Path("environments/dev.json")).values, **phase.parameters}
-    given |= {"CreateMigrationRole": "true", "OperatorAccountIds": phase.account.number}
-    given = {key: value for key, value in given.items() if key in template["Parameters"]}
-    phase.stacks["access"] = phase.make("access", template, given)
+    redeploy(phase, "access", CreateMigrationRole="true", OperatorAccountIds=phase.account.number)
     (tmp_path / "dev").mkdir()
     outputs = {name[0].lower() + name[1:]: value for each in phase.stacks.values() for name, value in each.items()}
     (tmp_path / "dev" / "flat-outputs.json").write_text(json.dumps(outputs))
@@ -416,3 +422,23 @@ def test_a_deploy_does_what_its_caller_may_do_and_no_more(
     if status != "CREATE_COMPLETE":
         reasons = " ".join(event.get("ResourceStatusReason", "") for event in phase.account.events(name))
         assert "assumed-role/deployer-1/test is not authorized to perform: sns:CreateTopic" in reasons
+
+
+def test_a_changed_port_reaches_both_secrets_and_whoever_reads_them(phase: WholePhase) -> None:
+    until_nothing_rotates(phase)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    secrets = [phase.stacks["secrets"][name] for name in ("SecretsManagerArn", "DmsSecretArn")]
+
+    def values() -> list[dict[str, Any]]:
+        api = phase.client("secretsmanager")
+        return [json.loads(api.get_secret_value(SecretId=each)["SecretString"]) for each in secrets]
+
+    before = values()
+    for layer in ("network", "database"):
+        redeploy(phase, layer, DatabasePort=str(port))
+    assert values() == before, "their attachments do not run again"
+    redeploy(phase, "database_users")
+    assert values() == [each | {"port": port} for each in before]
+    redeploy(phase, "connectivity", ReleaseId="proves-the-way-to-the-new-port")

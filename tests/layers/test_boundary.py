@@ -105,6 +105,7 @@ RESOURCES = {
     "kms:Decrypt": arn("kms", "key/0f1e", account="3" * 12),
     "kms:DescribeKey": arn("kms", "key/0f1e", account="3" * 12),
     "kms:GenerateDataKey": arn("kms", "key/0f1e"),
+    "lambda:InvokeFunction": arn("lambda", "function:StackSet-stackferry-rotati-DmsRotationFunction-1A2B"),
     "logs:CreateLogStream": arn("logs", "log-group:StackSet-stackferry-1A2B:log-stream:s"),
     "logs:DescribeLogStreams": arn("logs", "log-group:StackSet-stackferry-1A2B"),
     "logs:PutLogEvents": arn("logs", "log-group:StackSet-stackferry-1A2B:log-stream:s"),
@@ -120,7 +121,7 @@ def resource_of(policy: str, sid: str, action: str) -> str:
         return RESOURCES.get(action, "*")
     if "Application" in sid:
         return secret("stackferry-application-dev-payments")
-    if policy.endswith("SecretPolicy"):  # those of DMS
+    if policy.endswith("SecretPolicy") or sid == "RotateSecretOfDms":  # those of DMS
         return secret("DmsSecret-1A2B")
     return secret("DatabaseSecret-1A2B")
 

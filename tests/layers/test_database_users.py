@@ -59,24 +59,26 @@ def test_it_waits_for_the_database_its_secrets_and_the_endpoints() -> None:
     assert {"database", "endpoints", "network", "secrets"} <= needed
 
 
-def test_the_function_reads_both_secrets_and_does_nothing_else_with_any(deployed: Deployed) -> None:
+def test_the_function_reads_both_secrets_and_writes_their_port_and_does_nothing_else_with_any(
+    deployed: Deployed,
+) -> None:
     (policy,) = [item for item in deployed().resources.values() if item["Type"] == "AWS::IAM::ManagedPolicy"]
     statements = {item["Sid"]: item for item in policy["Properties"]["PolicyDocument"]["Statement"]}
-    assert statements["ReadSecrets"]["Action"] == ["secretsmanager:GetSecretValue"]
-    assert statements["ReadSecrets"]["Resource"] == ["<SecretsManagerArn>", "<DmsSecretArn>"]
-    assert statements["DecryptSecrets"]["Resource"] == ["<KmsKeyArn>"]
-    assert statements["DecryptSecrets"]["Condition"] == {
+    assert statements["UseSecret"]["Action"] == ["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"]
+    assert statements["UseSecret"]["Resource"] == ["<SecretsManagerArn>", "<DmsSecretArn>"]
+    assert statements["UseKeyOfSecret"]["Resource"] == ["<KmsKeyArn>"]
+    assert statements["UseKeyOfSecret"]["Condition"] == {
         "StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}
     }
     assert not [
-        sid for sid, item in statements.items() if "secret" in json.dumps(item["Action"]) and sid != "ReadSecrets"
+        sid for sid, item in statements.items() if "secret" in json.dumps(item["Action"]) and sid != "UseSecret"
     ]
 
 
 def test_the_function_reads_the_pending_versions_too(deployed: Deployed) -> None:
     """While a rotation is between its steps the pending password is the one in force."""
     (policy,) = [item for item in deployed().resources.values() if item["Type"] == "AWS::IAM::ManagedPolicy"]
-    (reading,) = [item for item in policy["Properties"]["PolicyDocument"]["Statement"] if item["Sid"] == "ReadSecrets"]
+    (reading,) = [item for item in policy["Properties"]["PolicyDocument"]["Statement"] if item["Sid"] == "UseSecret"]
     assert "Condition" not in reading
 
 
@@ -96,6 +98,7 @@ def test_no_property_holds_a_password(deployed: Deployed) -> None:
         "UserSecretArn": "<DmsSecretArn>",
         "UserSecretAttachment": "<DmsSecretAttachmentId>",
         "DatabaseName": "<DatabaseName>",
+        "Port": "5432",
         "Schemas": ["payments", "stackferry"],
         "DropOnDelete": "false",
     }

@@ -218,10 +218,10 @@ def _handle_failed_events(stack: Stack, function: awslambda.Function, failed_eve
     )
 
 
-def secret_statements(actions: Sequence[Any], secret: Any, key: Any) -> list[Statement]:
-    """Calls to Secrets Manager on one secret, and the use of its key through Secrets Manager alone."""
+def secret_statements(actions: Sequence[Any], secrets: Sequence[Any], key: Any) -> list[Statement]:
+    """Calls to Secrets Manager on secrets, and the use of their key through Secrets Manager alone."""
     return [
-        policies.allow("UseSecret", actions, [secret]),
+        policies.allow("UseSecret", actions, secrets),
         policies.allow("UseKeyOfSecret", ENVELOPE, [key], condition=_through_secrets_manager()),
     ]
 

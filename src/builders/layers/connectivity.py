@@ -9,7 +9,7 @@ from troposphere.cloudformation import CustomResource
 
 from builders import parameters
 from builders.layers import _custom_resource, _functions, _source
-from builders.layers.database import DATABASE_NAME, ENDPOINT_ADDRESS, PORT
+from builders.layers.database import DATABASE_NAME, ENDPOINT_ADDRESS
 from builders.layers.foundation import KEY_ARN
 from builders.layers.network import DMS_SECURITY_GROUP_ID
 from builders.layers.secrets import DMS_SECRET_ARN
@@ -47,8 +47,8 @@ def build(stack: Stack) -> None:
     settings = _functions.Settings.declare(stack, "connectivity_check", DMS_SECURITY_GROUP_ID)
     source = _source_database(stack)
     target = {
+        # At the port that the secret names: an export that is imported could not change with the port.
         "Host": stack.import_value(ENDPOINT_ADDRESS),
-        "Port": stack.import_value(PORT),
         "DatabaseName": stack.import_value(DATABASE_NAME),
         "SecretArn": stack.import_value(DMS_SECRET_ARN),
     }

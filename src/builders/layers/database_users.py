@@ -1,7 +1,11 @@
-"""The user of the target database beside its master: DMS's own, with the rights that a target asks for."""
+"""The user of the target database beside its master: DMS's own, with the rights that a target asks for.
+
+The same function writes a changed port into both secrets: their attachments in `database` do not run again.
+"""
 
 from __future__ import annotations
 
+from awacs import secretsmanager as secret_actions
 from troposphere import Equals, If, Not, NoValue
 from troposphere.cloudformation import CustomResource
 
@@ -32,6 +36,7 @@ class DatabaseUser(CustomResource):
         "UserSecretArn": (str, True),
         "UserSecretAttachment": (str, True),
         "DatabaseName": (str, True),
+        "Port": (str, True),
         "Schemas": (list, True),
         "DropOnDelete": (str, True),
     }
@@ -52,7 +57,9 @@ def build(stack: Stack) -> None:
         "DatabaseUsersFunction",
         settings,
         description="Makes the users of the target database and their rights",
-        statements=_functions.reading_statements([master, user], [stack.import_value(KEY_ARN)]),
+        statements=_functions.secret_statements(
+            [secret_actions.GetSecretValue, secret_actions.PutSecretValue], [master, user], stack.import_value(KEY_ARN)
+        ),
         timeout_seconds=TIMEOUT_SECONDS,
     )
     _custom_resource.add(
@@ -67,6 +74,8 @@ def build(stack: Stack) -> None:
         MasterSecretAttachment=stack.import_value(ATTACHMENT),
         UserSecretAttachment=stack.import_value(DMS_ATTACHMENT),
         DatabaseName=stack.import_value(DATABASE_NAME),
+        # By the parameter that `database` has, too: an export that a stack imports cannot change.
+        Port=stack.parameter(parameters.database_port()).ref(),
         Schemas=_schemas(stack),
         DropOnDelete=drop.ref(),
     )

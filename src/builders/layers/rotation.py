@@ -86,7 +86,7 @@ def _rotation(
 ) -> tuple[awslambda.Function, awslambda.Permission, iam.ManagedPolicy]:
     """A function that rotates one secret, and Secrets Manager's permission to call it for that secret alone."""
     arn = stack.import_value(secret)
-    statements = _functions.secret_statements(_ROTATE, arn, stack.import_value(KEY_ARN))
+    statements = _functions.secret_statements(_ROTATE, [arn], stack.import_value(KEY_ARN))
     if guarded_task is not None:
         statements.append(_look_at_tasks())
     function, policy = _functions.add(

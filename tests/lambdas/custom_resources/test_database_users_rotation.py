@@ -148,12 +148,13 @@ def test_the_role_is_dropped_while_the_masters_password_rotates(
 
 
 @pytest.fixture
-def answers(master: Rotation, dms: Rotation) -> Iterator[tuple[Bucket, dict[str, Any]]]:
+def answers(target: Target, master: Rotation, dms: Rotation) -> Iterator[tuple[Bucket, dict[str, Any]]]:
     """Where answers arrive, and the properties of the resource; the function finds Secrets Manager by its variables."""
     properties = {
         "MasterSecretArn": master.arn,
         "UserSecretArn": dms.arn,
         "DatabaseName": "payments",
+        "Port": str(target.server.port),
         "Schemas": SCHEMAS,
         "DropOnDelete": "true",
     }
@@ -192,6 +193,55 @@ def test_the_function_reads_both_versions_itself(master: Rotation, answers: tupl
     index.handler(taken.event(ResourceProperties=properties), Context(60))
     index.handler(taken.event("Delete", ResourceProperties=properties), Context(60))
     assert [answer["Status"] for answer in taken.answers] == ["SUCCESS"] * 2
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def name_port(rotation: Rotation, port: int) -> None:
+    """As the attachment wrote it before the database took another port."""
+    text = json.dumps(asdict(replace(rotation.login(), port=port)))
+    rotation.secrets_manager.client.put_secret_value(SecretId=rotation.arn, SecretString=text)
+
+
+def test_the_port_of_the_stack_is_written_into_both_secrets_once_the_database_answers_there(
+    target: Target, master: Rotation, dms: Rotation, answers: tuple[Bucket, dict[str, Any]]
+) -> None:
+    taken, properties = answers
+    for rotation in (master, dms):
+        name_port(rotation, closed_port())
+    index.handler(taken.event("Update", ResourceProperties=properties), Context(60))
+    assert [answer["Status"] for answer in taken.answers] == ["SUCCESS"]
+    assert (master.login(), dms.login()) == (target.master, target.dms)
+
+
+def test_a_port_at_which_nothing_answers_is_not_written(
+    target: Target, master: Rotation, dms: Rotation, answers: tuple[Bucket, dict[str, Any]]
+) -> None:
+    """So an update that is taken back succeeds while the database stays at its new port."""
+    taken, properties = answers
+    name_port(dms, closed_port())
+    index.handler(taken.event("Update", ResourceProperties={**properties, "Port": str(closed_port())}), Context(60))
+    assert [answer["Status"] for answer in taken.answers] == ["SUCCESS"]
+    assert (master.login().port, dms.login().port) == (target.server.port, target.server.port)
+
+
+def test_the_port_is_not_written_under_a_rotation_which_would_bring_the_old_one_back(
+    master: Rotation, answers: tuple[Bucket, dict[str, Any]]
+) -> None:
+    taken, properties = answers
+    old = closed_port()
+    name_port(master, old)
+    token = master.secrets_manager.begin_rotation(master.arn)
+    event = {"Step": "createSecret", "SecretId": master.arn, "ClientRequestToken": token}
+    assert master.function.invoke(event).error is None
+    index.handler(taken.event("Update", ResourceProperties=properties), Context(60))
+    (answer,) = taken.answers
+    assert "is under way" in answer["Reason"]
+    assert master.login().port == old
 
 
 def test_a_password_that_no_rotation_changed_is_told_as_before_when_time_is_up(

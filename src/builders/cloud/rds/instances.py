@@ -146,6 +146,14 @@ class Databases:
         if properties.get("MasterUserPassword"):
             _set_password(server, instance["MasterUsername"], str(properties["MasterUserPassword"]))
 
+    def move(self, arn: str, port: int) -> None:
+        """Restart a server at another port: the one that is asked for, where nobody else on this machine has it."""
+        server = self.servers[arn]
+        server.stop()
+        server.port = port if postgres.is_free(port) else 0
+        server.start()
+        self.status[arn]["port"] = server.port
+
     def remove(self, arn: str) -> None:
         """End and delete the server of an instance, where it has one."""
         server = self.servers.pop(arn, None)
@@ -298,6 +306,8 @@ def _start(physical_id: str, properties: Mapping[str, Json]) -> None:
 def _change(instance: dict[str, Json], old: Mapping[str, Json], new: Mapping[str, Json]) -> None:
     """Change the server and the record after an update without replacement."""
     server = databases.servers[instance["DBInstanceArn"]]
+    if new.get("Port") != old.get("Port"):
+        databases.move(instance["DBInstanceArn"], int(new.get("Port") or 0))
     instance["Endpoint"]["Port"] = server.port
     if new.get("MasterUserPassword") != old.get("MasterUserPassword"):
         _set_password(server, instance["MasterUsername"], str(new["MasterUserPassword"]))

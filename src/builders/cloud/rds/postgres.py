@@ -339,6 +339,16 @@ def _give_away(*paths: Path) -> None:
             os.chown(path, user.pw_uid, user.pw_gid)
 
 
+def is_free(port: int) -> bool:
+    """Return whether a server may listen on a port of this machine."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return port > 0
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

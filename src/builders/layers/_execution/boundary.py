@@ -249,6 +249,19 @@ def _migration_role(stack: Stack) -> list[If]:
             _here("secretsmanager", f"secret:{application}"),
             condition=Condition(by_role),
         ),
+        # `migrate-database rotate`: the password of DMS's user, by its own function, without reading it.
+        policies.allow(
+            "RotationForDms",
+            [secretsmanager.CancelRotateSecret, secretsmanager.DescribeSecret, secretsmanager.RotateSecret],
+            _here("secretsmanager", *(f"secret:{name}" for name in SECRETS if "Database" not in name)),
+            condition=Condition([StringEquals(_OWN_TAG), by_role]),
+        ),
+        policies.allow(
+            "FunctionOfThatRotation",
+            [Action("lambda", "InvokeFunction")],
+            _here("lambda", "function:*-DmsRotation*"),
+            condition=Condition(by_role),
+        ),
         policies.allow(
             "Assessments",
             [iam_actions.PassRole],

@@ -1,0 +1,59 @@
+"""The database's port in both secrets: CloudFormation's attachment writes it once, and not again when it changes.
+
+A database takes another port in place (RDS user guide, "Settings for DB instances", Port), and whatever reads a secret
+looks for it at the old one. The port that is right is the one at which the database answers: an update that is taken
+back finds it so as well.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import credentials
+import secret_value
+from botocore.exceptions import BotoCoreError, ClientError
+from custom_resource import ResourceFailed
+from deadline import Deadline
+from function_errors import FunctionError
+from logins import UserNotMade, as_master
+from rotating_secret import RotatingSecret
+
+log = logging.getLogger("database_users")
+
+ANSWER_SECONDS = 15.0
+"""For a login at the port that is asked for; the time for the rest stays."""
+
+
+def of_database(master: RotatingSecret, asked_for: int, deadline: Deadline) -> int:
+    """Return the port that the stack asks for where the database answers there, else that of the master's secret."""
+    named = master.current().port
+    if named == asked_for:
+        return named
+    try:
+        with as_master(master.at(asked_for), Deadline(deadline.remaining(ANSWER_SECONDS))):
+            return asked_for
+    except (ResourceFailed, FunctionError) as error:
+        log.warning("the database does not answer at port %d, so that of the secret, %d, stays: %s",
+                    asked_for, named, error)  # fmt: skip
+        return named
+
+
+def write(client: Any, arn: str, port: int) -> str:
+    """Write the port into a secret that names another one; say what was done. Raises ResourceFailed.
+
+    Not while a rotation is under way: the version that it makes current would bring the old port back.
+    """
+    text = secret_value.read(client, arn)
+    if json.loads(text).get("port") == port:
+        return ""
+    pending = secret_value.read_pending(client, arn)
+    if pending is not None and pending != text:
+        raise UserNotMade(f"a rotation of secret {arn} is under way, and its port is {port} now: let it finish, then "
+                          "deploy again")  # fmt: skip
+    try:
+        client.put_secret_value(SecretId=arn, SecretString=credentials.replace_port(text, port))
+    except (ClientError, BotoCoreError) as error:
+        raise UserNotMade(f"secret {arn} does not take the port {port} ({type(error).__name__}): {error}") from error
+    return f"port {port} written into {arn}"
