@@ -9,8 +9,9 @@ judges ids. Sources: CloudFormation template reference, "Return values" and prop
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -285,3 +286,42 @@ def kind_of(identifier: str) -> str | None:
     """Return the kind that an id of EC2 says of itself by its prefix; None for any other text."""
     match = _ID.fullmatch(identifier)
     return match[1] if match and match[1] in _NAMES else None
+
+
+_KEY = r"arn:[^:]+:kms:[^:]+:\d{12}:(key|alias)/.+"
+_ARNS: Mapping[str, str] = {
+    "bucket-arn": r"arn:[^:]+:s3[a-z-]*:.+",
+    "function-arn": r"arn:[^:]+:lambda:[^:]+:\d{12}:function:.+",
+    "key-alias": _KEY,
+    "key-arn": _KEY,
+    "key-id": _KEY,
+    "log-group-arn": r"arn:[^:]+:logs:[^:]+:\d{12}:log-group:.+",
+    "role-arn": r"arn:[^:]+:iam::(\d{12}|aws):role/.+",
+    "role-name": r"arn:[^:]+:iam::(\d{12}|aws):role/.+",
+    "secret-arn": r"arn:[^:]+:(secretsmanager|ssm):[^:]+:\d{12}:.+",
+    "topic-arn": r"arn:[^:]+:sns:[^:]+:\d{12}:.+",
+}
+_NEVER_ASKED = ("Variables", "Parameters", "Tags")
+"""Maps whose keys are a user's own."""
+
+
+def named_texts(node: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each text of resolved properties with the name of its property."""
+    if isinstance(node, Mapping):
+        for member, value in node.items():
+            if member not in _NEVER_ASKED:
+                yield from named_texts(value, str(member))
+    elif isinstance(node, list):
+        for item in node:
+            yield from named_texts(item, name)
+    elif isinstance(node, str):
+        yield name, node
+
+
+def wrong_arns(resource_type: str, properties: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield each ARN of another kind than its property takes, with the property and the pattern that it takes."""
+    for name, text in named_texts(properties):
+        taken = taken_by(resource_type, name) if text.startswith("arn:") else ()
+        patterns = sorted({_ARNS[kind] for kind in taken}) if taken and set(taken) <= _ARNS.keys() else []
+        if patterns and not any(re.fullmatch(pattern, text) for pattern in patterns):
+            yield name, text, "|".join(patterns)

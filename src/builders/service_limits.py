@@ -345,7 +345,7 @@ def _choice(path: str, allowed: tuple[str, ...]) -> Check:
     def refusal(properties: Properties) -> str | None:
         for value in _values_at(properties, path):
             if isinstance(value, str) and value.lower() not in known and "${" not in value:
-                return _invalid(path, value, f"satisfy enum value set: [{', '.join(allowed)}]")
+                return invalid(path, value, f"satisfy enum value set: [{', '.join(allowed)}]")
         return None
 
     return Check((path.partition(".")[0],), refusal)
@@ -357,14 +357,14 @@ def _range(path: str, least: int, most: int) -> Check:
             found = number(value)
             if found is not None and not least <= found <= most:
                 bound = f"less than or equal to {most}" if found > most else f"greater than or equal to {least}"
-                return _invalid(path, value, f"have value {bound}")
+                return invalid(path, value, f"have value {bound}")
         return None
 
     return Check((path.partition(".")[0],), refusal)
 
 
-def _invalid(path: str, value: Any, constraint: str) -> str:
-    """The sentence of a service that holds a request against its model."""
+def invalid(path: str, value: Any, constraint: str) -> str:
+    """Return the sentence of a service that holds a request against its model."""
     where = ".".join(part[:1].lower() + part[1:] for part in path.replace(".*", ".member").split("."))
     failed = f"Value '{value}' at '{where}' failed to satisfy constraint: Member must {constraint}"
     return f"1 validation error detected: {failed}"

@@ -65,6 +65,7 @@ def deploy(account: Account, kind: Kind) -> dict[str, str]:
         raise Refused(str(error)) from error
     if account.settled("kind") != "CREATE_COMPLETE":
         reasons = [each.get("ResourceStatusReason", "") for each in account.events("kind")]
+        reasons += account.validation_errors(StackName="kind")
         raise Refused(" | ".join(reasons))
     found = api.describe_stacks(StackName="kind")["Stacks"][0].get("Outputs", [])
     return {each["OutputKey"]: each["OutputValue"] for each in found}

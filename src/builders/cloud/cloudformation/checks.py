@@ -16,7 +16,7 @@ from typing import Any
 from cfnlint.jsonschema import ValidationError
 from ministack.core.responses import get_region
 
-from builders import database_instances, resource_types, service_limits
+from builders import database_instances, resource_ids, resource_types, service_limits
 from builders.cloud import cloudwatch, events, kms, lambda_, s3
 from builders.cloud.cloudformation import attributes, records
 from builders.cloud.cloudformation.records import Handlers, Made
@@ -155,6 +155,8 @@ class _Checked:
     def _check(self, logical_id: str, properties: Properties, physical_id: str | None) -> dict[str, Json]:
         typed = _check_properties(self.kind, logical_id, properties)
         ec2.check_ids(self.name, typed)
+        for name, arn, pattern in resource_ids.wrong_arns(self.name, typed):
+            raise ValueError(service_limits.invalid(name, arn, f"satisfy regular expression pattern: {pattern}"))
         if self.name in _CHECKS:
             _CHECKS[self.name](typed, physical_id)
         checks = service_limits.OURS.get(self.name, ())

@@ -69,7 +69,9 @@ def _errors(
     for logical_id in ordered:
         definition = definitions[logical_id]
         kind = resource_types.load(definition.get("Type", ""), get_region())
-        if kind is None or not templates.is_made(definition, conditions):
+        # cfn-lint's schema of custom resources knows no booleans, which CloudFormation makes texts of.
+        is_custom = str(definition.get("Type")).startswith(("Custom::", "AWS::CloudFormation::CustomResource"))
+        if kind is None or is_custom or not templates.is_made(definition, conditions):
             continue
         raw = definition.get("Properties") or {}
         known = _known(raw, definitions, (parameters, conditions, mappings, stack_name, stack_id))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region, request_scope
@@ -139,8 +139,8 @@ def _range(text: str) -> ipaddress.IPv4Network:
 
 
 _ID = re.compile(r"(vpc|subnet|sg|rtb|acl|igw|nat|vgw|vpce|pl|tgw-attach|tgw-rtb|tgw)-[0-9a-z]+")
-# Ids of another account's resources, which EC2 asks that account about, and maps of a user's own keys.
-_NOT_ASKED = frozenset({"PeerVpcId", "PeerTransitGatewayId", "Variables", "Parameters"})
+# Ids of another account's resources, which EC2 asks that account about.
+_ELSEWHERE = frozenset({"PeerVpcId", "PeerTransitGatewayId"})
 # Direct Connect takes gateways of other accounts by a proposal; its own errors are not EC2's.
 _UNCHECKED = ("AWS::DirectConnect::", "AWS::RDS::")
 
@@ -150,7 +150,9 @@ def check_ids(name: str, properties: Mapping[str, Json]) -> None:
     if name.startswith(_UNCHECKED):
         return
     ec2.make_defaults()
-    for key, identifier in _ids(properties):
+    for key, identifier in resource_ids.named_texts(properties):
+        if not key.endswith(("Id", "Ids")) or key in _ELSEWHERE:
+            continue
         kind, taken = resource_ids.kind_of(identifier), resource_ids.taken_by(name, key)
         if kind and taken and kind not in taken:
             sentence, _ = _STORES.get(taken[0], (f"The {key[0].lower()}{key[1:]} '{{}}' does not exist", None))
@@ -167,19 +169,6 @@ def _of_firewall(endpoint: str) -> bool:
     """Return whether an endpoint is one of a network firewall's."""
     found = records.find("AWS::NetworkFirewall::Firewall").values()
     return any(f":{endpoint}" in str(record["Attributes"].get("EndpointIds")) for record in found)
-
-
-def _ids(node: Json, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the texts under keys that end with Id or Ids, with their keys."""
-    if isinstance(node, Mapping):
-        for member, value in node.items():
-            if member not in _NOT_ASKED:
-                yield from _ids(value, member)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _ids(item, key)
-    elif isinstance(node, str) and key.endswith(("Id", "Ids")):
-        yield key, node
 
 
 def _prefix_lists() -> set[str]:
