@@ -71,9 +71,12 @@ class PlainStacks:
     def __init__(self, session: Callable[[Target], Session]) -> None:
         self._session = session
 
-    def read(self, target: Target, name: str) -> DeployedStack | None:
-        """A stack as it is; None when it is not there, or is an empty one that a failed attempt left."""
-        found = stacks.deployed(self._session(target), name)
+    def read(self, target: Target, name: str, expected: str = "") -> DeployedStack | None:
+        """A stack as it is; None when it is not there, or is an empty one that a failed attempt left.
+
+        GetTemplate is not called where a tag says that its template is the `expected` one.
+        """
+        found = stacks.deployed(self._session(target), name, expected)
         return None if found is None or found.status in EMPTY else found
 
     def read_many(self, target: Target, templates: Values) -> dict[str, DeployedStack]:

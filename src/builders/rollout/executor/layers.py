@@ -324,7 +324,7 @@ class PlainLayerRun:
         """Raise `RolloutError` where the stack is not the one that the plan was made from."""
         name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
         where, before = Target(self._spec.account, target.region), self._deployed.get(target)
-        now = self._context.client.plain.read_many(where, {name: self._spec.template}).get(name)
+        now = self._context.client.plain.read(where, name, self._spec.template)
         if before is None or now is None:
             same = before is now
         else:

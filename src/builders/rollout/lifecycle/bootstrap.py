@@ -177,7 +177,7 @@ def _deploy(client: Client, stack: PlainStack, failed: Mapping[str, str], associ
     if needs:
         return StackOutcome(stack, StackState.SKIPPED, f"since {failed[needs[0]]} was not deployed")
     try:
-        before = client.plain.read(stack.target, stack.name)
+        before = client.plain.read(stack.target, stack.name, stack.template)
         stack, after = _deployed(client, stack, before.outputs if before else {}, association_seconds)
     except Unreachable:
         raise
