@@ -344,7 +344,9 @@ class Simulation(ApiCalls):
     def _begun(self, name: str, action: str, request: Json) -> list[Target]:
         self._set(name).operations.append((request["OperationId"], action))
         self._set(name).begun[request["OperationId"]] = self.clock.now()
-        targets = [Target(account, region) for account in request["Accounts"] for region in request["Regions"]]
+        targets = list(self._set(name).instances)  # an update of the set that names nobody is one of all
+        if "Accounts" in request:
+            targets = [Target(account, region) for account in request["Accounts"] for region in request["Regions"]]
         self.requested.append((name, action, targets))
         self._set(name).touched.update(dict.fromkeys(targets, self.clock.now()))
         return targets
