@@ -15,7 +15,7 @@ import pytest
 from builders.aws.calls import ApiCall, Moment
 from builders.cloud.process import Cloud
 
-from .called import QUICK, CalledPhase
+from .called import QUICK, CalledPhase, Said
 
 SECRET = {"Type": "AWS::SecretsManager::Secret", "DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
 
@@ -201,6 +201,72 @@ def test_an_interrupted_apply_leaves_a_run_that_resume_finishes(deployed: Called
     assert (resumed.code, resumed.data["good"]) == (0, True)
     assert deployed.call("plan", "--phase", "dev", "--json").data["nothing_to_do"]
     assert deployed.call("resume", "--phase", "dev").code == 1
+
+
+def test_a_colleague_cannot_apply_between_the_plan_and_the_yes(deployed: CalledPhase) -> None:
+    """The lock is taken before anything is read; who holds it is named."""
+    deployed.release("2")
+    others: list[Said] = []
+
+    def meanwhile(moment: Moment, call: ApiCall) -> None:
+        if not others and (moment, call.operation) == (Moment.BEFORE, "HeadObject"):  # nothing has begun yet
+            deployed.observe = None
+            others.extend([deployed.apply(), deployed.call("rollback", "--phase", "dev", "--yes")])
+
+    deployed.observe = meanwhile
+    assert deployed.apply().code == 0
+    assert [each.code for each in others] == [1, 1]
+    for each in others:
+        last = each.err.splitlines()[-1]
+        assert last.startswith(f"rollout-stacksets: arn:aws:iam::{deployed.tooling}:root holds dev since 20")
+        assert "to plan and agree to apply" in last
+
+
+def test_a_no_gives_the_lock_back(deployed: CalledPhase) -> None:
+    deployed.release("2")
+    said = deployed.call("apply", "--phase", "dev", "--no-check", "--poll", "0.05")
+    assert (said.code, "nobody is here to agree" in said.err) == (2, True)
+    assert deployed.apply().code == 0
+
+
+def _interrupted(phase: CalledPhase) -> None:
+    """Begin to apply release 2, and kill it in its first layer; then somebody adds a secret to a stack by hand."""
+    phase.release("2")
+
+    def interrupt(moment: Moment, call: ApiCall) -> None:
+        if call.operation in ("DescribeStackSetOperation", "UpdateStackSet") and moment is Moment.AFTER:
+            raise KeyboardInterrupt
+
+    phase.observe = interrupt
+    assert phase.apply().code == 130
+    phase.observe = None
+    api = phase.api("cloudformation", phase.accounts[0])
+    name = next(each["StackName"] for each in api.describe_stacks()["Stacks"] if "-database-" in each["StackName"])
+    content = json.loads(json.dumps(api.get_template(StackName=name)["TemplateBody"]))
+    content["Resources"]["Password"] = SECRET
+    previous = [{"ParameterKey": key, "UsePreviousValue": True} for key in content["Parameters"]]
+    api.update_stack(StackName=name, TemplateBody=json.dumps(content), Parameters=previous)
+    api.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 0.1})
+
+
+def test_resume_judges_again_before_it_goes_on(deployed: CalledPhase) -> None:
+    _interrupted(deployed)
+    blocked = deployed.call("resume", "--phase", "dev", "--poll", "0.05")
+    assert blocked.code == 1
+    assert "what is left of the run is blocked in 1 ways, shown above; acknowledge database/Password" in blocked.err
+    assert "Password (AWS::SecretsManager::Secret) is removed" in blocked.err
+    refused = deployed.apply()
+    assert "is not over: apply of release" in refused.err
+    resumed = deployed.call("resume", "--phase", "dev", "--poll", "0.05", "--acknowledge", "database/Password")
+    assert resumed.code == 0, resumed.err
+
+
+def test_a_run_that_shall_not_go_on_is_ended(deployed: CalledPhase) -> None:
+    _interrupted(deployed)
+    ended = deployed.call("resume", "--phase", "dev", "--poll", "0.05", "--end", "--json")
+    assert (ended.code, ended.data["good"]) == (1, False)
+    assert not deployed.call("plan", "--phase", "dev", "--json").data["nothing_to_do"]
+    assert deployed.apply("--acknowledge", "database/Password").code == 0
 
 
 def test_a_failed_account_is_reported_with_its_cause(deployed: CalledPhase) -> None:

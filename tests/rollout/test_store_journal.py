@@ -13,7 +13,7 @@ from builders.errors import RolloutError
 from builders.rollout.aws.s3 import Objects
 from builders.rollout.model import Target
 from builders.rollout.plan.calls import Action, Call
-from builders.rollout.state.journal import MOST_ENTRIES, Command, Entry, EntryState, Run, RunStatus
+from builders.rollout.state.journal import MOST_ENTRIES, Command, Entry, EntryState, Hold, Run, RunStatus
 from builders.rollout.state.store import Store
 
 from .conftest import Administrator
@@ -95,6 +95,72 @@ def test_of_two_that_begin_at_once_one_stops(administrator: Administrator, bucke
         Store(Meanwhile(administrator.client().calls.session(EAST)), bucket, "dev").journal.begin(run("slower"))
     found = Store(objects, bucket, "dev").journal.run()
     assert found == run("faster")
+
+
+def hold(name: str = "ann", began: int = 0, until: int = 15) -> Hold:
+    """The lock that somebody takes to plan, at a minute past noon."""
+    times = (f"2026-11-23T12:{minute:02}:00+00:00" for minute in (began, until))
+    return Hold(f"token of {name}", Command.APPLY, f"arn:aws:iam::111111111111:user/{name}", *times)
+
+
+def test_while_somebody_plans_nobody_else_plans_or_begins(store: Store, reopened: Callable[[], Store]) -> None:
+    store.journal.hold(hold())
+    refused = (
+        r"^arn:aws:iam::111111111111:user/ann holds dev since 2026-11-23T12:00:00\+00:00, to plan and agree to apply: "
+        r"wait until that is over; without an answer it ends at 2026-11-23T12:15:00\+00:00$"
+    )
+    with pytest.raises(RolloutError, match=refused):
+        reopened().journal.hold(hold("ben", began=1))
+    with pytest.raises(RolloutError, match=refused):
+        reopened().journal.begin(run("second"))
+    store.journal.begin(run())
+    assert reopened().journal.run() == run()
+    store.journal.give_back()  # which is no lock to plan any more
+    assert reopened().journal.run() == run()
+
+
+def test_a_lock_that_is_given_back_leaves_the_last_run_as_it_was(store: Store, reopened: Callable[[], Store]) -> None:
+    store.journal.begin(run())
+    store.journal.record(entry(1, EntryState.OVER))
+    store.journal.close(RunStatus.FAILED, good=False)
+    before = reopened().journal.run(), list(reopened().journal.history())
+    store.journal.hold(hold())
+    assert (reopened().journal.run(), list(reopened().journal.history())) == before
+    store.journal.give_back()
+    assert (reopened().journal.run(), list(reopened().journal.history())) == before
+    reopened().journal.hold(hold("ben", began=1))
+
+
+def test_a_lock_that_nobody_renewed_is_taken_and_a_late_yes_is_refused(
+    store: Store, reopened: Callable[[], Store]
+) -> None:
+    store.journal.hold(hold(until=15))
+    store.journal.renew("2026-11-23T12:20:00+00:00")
+    other = reopened().journal
+    with pytest.raises(RolloutError, match="holds dev"):
+        other.hold(hold("ben", began=19, until=34))
+    other.hold(hold("ben", began=20, until=35))
+    taken = r"^another rollout of dev has taken over \(apply, begun 2026-11-23T12:20:00\+00:00\); this one stops$"
+    with pytest.raises(RolloutError, match=taken):
+        store.journal.renew("2026-11-23T12:40:00+00:00")
+    with pytest.raises(RolloutError, match=taken):
+        store.journal.begin(run())
+    other.begin(run("second"))
+    assert reopened().journal.run() == run("second")
+
+
+def test_a_lock_whose_answers_were_lost_is_known_as_our_own(faulty: Administrator) -> None:
+    store = Store(faulty.client().objects(EAST), faulty.bucket(), "dev")
+    writes = (
+        lambda: store.journal.hold(hold()),
+        lambda: store.journal.renew("2026-11-23T12:20:00+00:00"),
+        lambda: store.journal.begin(run()),
+    )
+    for write in writes:
+        faulty.cloud.set_faults({"kind": "lost", "operation": "PutObject", "count": 1})
+        write()
+        assert [fault["struck"] for fault in faulty.cloud.set_faults()] == [1]
+    assert store.journal.run() == run()
 
 
 def test_whoever_was_taken_over_writes_no_more(store: Store, reopened: Callable[[], Store]) -> None:
