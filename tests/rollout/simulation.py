@@ -213,7 +213,7 @@ class Simulation(ApiCalls):
         return {"StackSetOperation": {"OperationId": OperationId, "Action": actions[OperationId], "Status": status}}
 
     def _status(self, found: SimulatedSet, operation_id: str) -> str:
-        waiting = self.clock.now() < found.begun[operation_id] + self.seconds_until_over
+        waiting = self.clock.now() < found.begun.get(operation_id, -math.inf) + self.seconds_until_over
         return "RUNNING" if waiting or self._looks[operation_id] <= self.looks_until_over else "SUCCEEDED"
 
     def _cloudformation_CreateStackSet(self, _where: Session, StackSetName: str, **request: Any) -> Json:

@@ -151,7 +151,7 @@ def test_a_lock_that_nobody_renewed_is_taken_and_a_late_yes_is_refused(
 
 def test_a_lock_whose_answers_were_lost_is_known_as_our_own(faulty: Administrator) -> None:
     store = Store(faulty.client().objects(EAST), faulty.bucket(), "dev")
-    writes = (
+    writes: tuple[Callable[[], None], ...] = (
         lambda: store.journal.hold(hold()),
         lambda: store.journal.renew("2026-11-23T12:20:00+00:00"),
         lambda: store.journal.begin(run()),
