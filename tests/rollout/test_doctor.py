@@ -78,7 +78,18 @@ def drop_role(administrator: Administrator, account: str, role: str) -> None:
     "name",
     [
         *("credentials", "administration role", "execution roles", "plan roles", "deploy roles", "DMS roles"),
-        *("accounts", "templates", "zones", "way to on-premises", "buckets", "regions", "quotas", "instances", "run"),
+        *(
+            "accounts",
+            "templates",
+            "zones",
+            "way to on-premises",
+            "buckets",
+            "regions",
+            "quotas",
+            "instances",
+            "log groups",
+            "run",
+        ),
     ],
 )
 def test_a_phase_that_lacks_nothing_is_well(phase: CheckedPhase, name: str) -> None:
@@ -500,6 +511,35 @@ def placed(phase: CheckedPhase, **values: str) -> CheckedPhase:
     group = TargetGroup((Target(phase.accounts[0], REGION),), (), common=values, specific={})
     return dataclasses.replace(
         phase, templates={"network": read_template("network", json.dumps(body))}, groups=(group,)
+    )
+
+
+def test_a_log_group_that_rds_has_made_itself_is_found_with_what_to_do(
+    administrator: Administrator, phase: CheckedPhase
+) -> None:
+    name = "/aws/rds/instance/stackferry-database-dev/postgresql"
+    logs = {
+        "Named": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": {"Fn::Sub": f"{name}"}}},
+        "Unnamed": {"Type": "AWS::Logs::LogGroup", "Properties": {}},
+    }
+    targets = tuple(Target(account, REGION) for account in phase.accounts)
+    values = {"EnvironmentSuffix": SUFFIX, "MigrationPhase": PHASE, "CostCenter": "payments"}
+    phase = dataclasses.replace(
+        phase,
+        templates={"database": made("database", resources=logs)},
+        groups=(TargetGroup(targets, (), common=values, specific={}),),
+    )
+    assert found(phase, "log groups") == []
+    for account in phase.accounts[:2]:
+        administrator.api("logs", account).create_log_group(logGroupName=name)
+
+    (finding,) = found(phase, "log groups")
+
+    assert finding == Finding(
+        Severity.ERROR,
+        f"{name} exists already, and database will make it",
+        f"`aws logs delete-log-group --log-group-name {name}` there, or import it into the stack",
+        phase.accounts[:2],
     )
 
 

@@ -310,6 +310,12 @@ DOCTOR = (
         ("*",),
         "reads which regions an account has opted into; an account asks about itself without a resource",
     ),
+    Grant(
+        DEPLOY,
+        ("logs:DescribeLogGroups",),
+        ("*",),
+        "finds log groups whose names a stack is about to give; names are what is asked for",
+    ),
     FIND_DIRECT_CONNECT,
     Grant(
         DEPLOY,

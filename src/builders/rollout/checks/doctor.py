@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 
 from builders import naming
 from builders.aws.errors import NotFound
-from builders.errors import RolloutError
+from builders.errors import EvaluationError, RolloutError
 from builders.rollout.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as read_quotas
 from builders.rollout.checks import networks, permissions
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosis, Finding, Severity, unknown_finding
 from builders.rollout.checks.permissions import BOOTSTRAP
 from builders.rollout.checks.status import instances_of
+from builders.rollout.config.parameters import TargetGroup, stack_values
+from builders.rollout.config.templates import Template
 from builders.rollout.diff.set_hazards import has_transform, limit_hazards
 from builders.rollout.model import Permissions, Status, Target
 from builders.rollout.state.journal import RunStatus
+from builders.template_bodies import evaluate_template
 
 
 def credentials(phase: CheckedPhase) -> Iterator[Finding]:
@@ -125,6 +128,49 @@ def instances(phase: CheckedPhase) -> Iterator[Finding]:
             yield Finding(Severity.ERROR, f"INOPERABLE instances of {layer}", remedy, broken)
 
 
+def log_groups(phase: CheckedPhase) -> Iterator[Finding]:
+    """No log group has the name of one that a stack will make: services make theirs themselves where there is none, and
+    once more when they write after their stack is gone."""
+    sets = naming.existing_stack_sets(phase.carried, phase.suffix, phase.client.sets.names())
+    for layer, template in sorted(phase.carried.items()):
+        if LOG_GROUP not in template.body:
+            continue
+        deployed = instances_of(phase.client, sets[layer]) if layer in sets else {}
+        for region in phase.regions:
+            names: dict[str, list[str]] = {}
+            for group in phase.groups:
+                waiting = [each for each in group.targets if each.region == region and each not in deployed]
+                if waiting:
+                    names |= dict.fromkeys((each.account for each in waiting), _log_groups(template, group, waiting[0]))
+
+            def look(target: Target, names: Mapping[str, list[str]] = names, layer: str = layer) -> Finding | None:
+                session = phase.client.deploying(target)
+                for name in names[target.account]:
+                    found = session.pages("logs", "DescribeLogGroups", logGroupNamePrefix=name)
+                    if name in [each["logGroupName"] for each in found]:
+                        remedy = (
+                            f"`aws logs delete-log-group --log-group-name {name}` there, or import it into the stack"
+                        )
+                        return Finding(Severity.ERROR, f"{name} exists already, and {layer} will make it", remedy)
+                return None
+
+            if any(names.values()):
+                yield from phase.in_each_account(look, sorted(names), region)
+
+
+LOG_GROUP = '"AWS::Logs::LogGroup"'
+
+
+def _log_groups(template: Template, group: TargetGroup, target: Target) -> list[str]:
+    """The names that a template gives its log groups at a target; apply says so where it lacks values."""
+    try:
+        resources = evaluate_template(template.body, stack_values(template, group), *target)[0].resources.values()
+    except EvaluationError:
+        return []
+    names = [each.get("Properties", {}).get("LogGroupName") for each in resources if f'"{each["Type"]}"' == LOG_GROUP]
+    return sorted(name for name in names if isinstance(name, str) and "${" not in name)
+
+
 def run(phase: CheckedPhase) -> Iterator[Finding]:
     """No run is under way, and the last one reached every instance."""
     last = phase.store.journal.run() if phase.store else None
@@ -159,6 +205,7 @@ CHECKS: Mapping[str, Check] = {
     "buckets": buckets,
     "readers of packages": readers,
     "instances": instances,
+    "log groups": log_groups,
     "run": run,
 }
 """In the order in which they are shown."""
