@@ -144,6 +144,8 @@ class Operation:
 
     def failed(self, lag: float = 0.0) -> int:
         """Return the number of failed instances, as it was `lag` seconds ago."""
+        if not lag or (self.ended and now().timestamp() - self.ended.timestamp() > lag):
+            return sum(result.status == "FAILED" for result in self.results.values())
         return sum((result.seen(lag) or ("",))[0] == "FAILED" for result in self.results.values())
 
     @property
