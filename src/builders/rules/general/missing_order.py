@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from builders import naming
+from builders.rules._functions import Reference
 from builders.rules._rule import Finding, Rule
-from builders.rules._template import Resource, Template
+from builders.rules._template import Resource, Template, walk
 from builders.rules._values import ABSENT
 
 
@@ -24,7 +26,7 @@ class MissingOrder(Rule):
     over a gateway that is not attached yet, the propagation of a VPN gateway's routes, a DMS subnet group without
     `dms-vpc-role`, notifications of a bucket, a trail, an event source or a log subscription without the permission, a
     function in a VPC without its policy, an ECS service without a listener, a deployment without methods, an AWS Config
-    rule without a recorder.
+    rule without a recorder, the host of a secret before its attachment adds it.
     """
 
     id = "E9041"
@@ -71,7 +73,15 @@ class MissingOrder(Rule):
 def _needs(template: Template) -> Iterator[Need]:
     for find in (
         *(_transit_gateways, _gateways, _propagations, _subnet_groups, _notifications, _trails),
-        *(_event_sources, _log_subscriptions, _functions_in_a_vpc, _services, _deployments, _config_rules),
+        *(
+            _secret_fields,
+            _event_sources,
+            _log_subscriptions,
+            _functions_in_a_vpc,
+            _services,
+            _deployments,
+            _config_rules,
+        ),
     ):
         yield from find(template)
 
@@ -145,6 +155,33 @@ def _trails(template: Template) -> Iterator[Need]:
                 policy.properties
             ):
                 yield Need(trail, policy, f"writes to its bucket before {policy.name} lets CloudTrail in")
+
+
+_ADDED = re.compile(
+    r"\{\{resolve:secretsmanager:\0(\w+)\0:SecretString:(host|port|engine|dbInstanceIdentifier|dbClusterIdentifier)\b"
+)
+"""A dynamic reference to a member that SecretTargetAttachment adds to a secret of the template."""
+
+
+def _secret_fields(template: Template) -> Iterator[Need]:
+    attachments = template.resources("AWS::SecretsManager::SecretTargetAttachment")
+    for resource in template.resources() if attachments else ():
+        read = set()
+        for _, node in walk(resource.properties, ()):
+            read |= set(_ADDED.findall(_with_names(template, node)))
+        for attachment in attachments:
+            secrets = _targets(template, attachment, "SecretId")
+            for secret, member in sorted(read):
+                given = template.resource(secret)
+                if secret in secrets and given and member not in _text(given.properties):
+                    yield Need(resource, attachment, f"reads {member} of {secret} before {attachment.name} adds it")
+
+
+def _with_names(template: Template, node: Any) -> str:
+    """A text of known pieces, with the names that it refers to between NULs."""
+    pieces = template.resolver.pieces(node) if isinstance(node, dict) else []
+    names = {piece: f"\0{piece.name}\0" for piece in pieces if isinstance(piece, Reference)}
+    return "".join(names.get(piece) or str(piece) for piece in pieces)
 
 
 _READS = ("sqs:ReceiveMessage", "kinesis:GetRecords", "dynamodb:GetRecords")
