@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builders.policy_documents import allows, principals, statements, trusts_role, trusts_service
+from builders.policy_documents import allows, principals, statements, trusts_role, trusts_service, wants_external_id
 
 ARN = "arn:aws:iam::888888888888:role/stackferry-administration-prod"
 
@@ -46,6 +46,22 @@ def test_a_role_is_trusted_by_its_arn_its_account_or_as_anybody(principal: Any) 
 )
 def test_a_role_that_a_policy_does_not_name_is_not_trusted(trust: dict[str, Any]) -> None:
     assert not trusts_role(trust, ARN)
+
+
+@pytest.mark.parametrize(
+    ("named", "is_trusted"),
+    [(ARN, True), ([ARN + "-2", ARN], True), (ARN.rsplit("/", 1)[0] + "/*", True), (ARN + "-2", False)],
+)
+def test_a_condition_on_the_callers_name_narrows_the_trust_of_an_account(named: Any, is_trusted: bool) -> None:
+    trust = policy({"AWS": "888888888888"}, Condition={"ArnLike": {"aws:PrincipalArn": named}})
+    assert trusts_role(trust, ARN) is is_trusted
+
+
+def test_a_role_wants_an_external_id_where_no_statement_does_without() -> None:
+    wanting = {"StringEquals": {"sts:ExternalId": "migration-dev"}}
+    assert wants_external_id(policy({"AWS": ARN}, Condition=wanting), ARN)
+    assert not wants_external_id(policy({"AWS": ARN}), ARN)
+    assert not wants_external_id(policy({"AWS": ARN + "-2"}, Condition=wanting), ARN)
 
 
 def test_a_service_is_trusted_by_its_name() -> None:

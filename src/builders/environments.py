@@ -16,7 +16,7 @@ _SPACE = re.compile(r"[\s,]*")
 _FORM = 'it must be a list of strings such as ["VpcCidr=10.20.0.0/16"]'
 _KINDS = {dict: "object", str: "string", bool: "truth value", type(None): "null"}
 _OTHER_SCOPES = {
-    "tooling": frozenset({Scope.TOOLING, Scope.TOOLING_ONCE}),
+    "tooling": frozenset({Scope.TOOLING, Scope.TOOLING_ONCE, Scope.MEMBER}),
     "network": frozenset({Scope.NETWORK}),
 }
 

@@ -47,6 +47,9 @@ EXECUTION_ROLE = "stackferry-execution"
 PLAN_ROLE = "stackferry-plan"
 """Assumed from the tooling account, which composes the role's ARN from this name and the suffix."""
 
+DEPLOY_ROLE = "stackferry-deploy"
+"""The narrow role for `deploy_role` of rollout.yaml, which `deploy_role` makes in every account."""
+
 PERMISSIONS_BOUNDARY = "stackferry-boundary"
 """The policy of `account` that limits every role of a phase, whatever the role's own policies say."""
 

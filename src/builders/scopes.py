@@ -15,6 +15,7 @@ class Scope(enum.Enum):
     TOOLING_ONCE = "tooling account, once"
     NETWORK = "network account, once"
     NETWORK_PER_PHASE = "network account, one a phase"
+    MEMBER = "every account but the tooling account, from outside"
     ACCOUNT = "target account, one region"
     PHASE = "target account, one a phase"
 

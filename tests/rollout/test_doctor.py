@@ -29,7 +29,7 @@ from builders.rollout.plan.calls import Action
 from builders.rollout.state.journal import Command, Run, RunStatus
 from builders.rollout.state.store import Store
 
-from .conftest import PHASE, PLAN_ROLE, REGION, SUFFIX, Administrator, Rollout, connect
+from .conftest import DEPLOY_ROLE, PHASE, PLAN_ROLE, REGION, SUFFIX, Administrator, Rollout, connect
 from .phases import made
 
 ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
@@ -185,24 +185,80 @@ def test_an_execution_role_that_trusts_another_account_is_found(
     assert finding.where == (account,)
 
 
+def test_a_plan_role_that_cannot_be_assumed_is_found(phase: CheckedPhase, administrator: Administrator) -> None:
+    drop_role(administrator, phase.accounts[1], PLAN_ROLE)
+
+    (finding,) = found(phase, "plan roles")
+
+    assert finding.what.endswith(f"role {PLAN_ROLE} cannot be assumed")
+    assert finding.where == (phase.accounts[1],)
+
+
+def trust_in(account: str, external_id: str = "") -> str:
+    condition = {"Condition": {"StringEquals": {"sts:ExternalId": external_id}}} if external_id else {}
+    principal = {"AWS": f"arn:aws:iam::{account}:root"}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **condition}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 @pytest.mark.parametrize(
-    ("role", "check"), [(PLAN_ROLE, "plan roles"), ("OrganizationAccountAccessRole", "deploy roles")]
+    ("trust", "reason"),
+    [
+        (None, "there is none"),
+        (lambda _tooling: trust_in("1" * 12), "it does not trust the tooling account {tooling}, or only some of it"),
+        (lambda tooling: trust_in(tooling, f"migration-{PHASE}"), "it wants an external id"),
+        (lambda tooling: trust_in(tooling, "something-else"), "it wants an external id"),
+    ],
+    ids=["not there", "no trust", "the phase's external id", "another external id"],
 )
-def test_a_role_that_cannot_be_assumed_is_found(
-    phase: CheckedPhase, administrator: Administrator, role: str, check: str
+def test_a_deploy_role_that_cannot_be_assumed_is_found_with_its_reason(
+    phase: CheckedPhase, administrator: Administrator, trust: Callable[[str], str] | None, reason: str
 ) -> None:
-    drop_role(administrator, phase.accounts[1], role)
+    """AWS refuses alike in each case."""
+    account = phase.accounts[1]
+    if trust is None:
+        drop_role(administrator, account, DEPLOY_ROLE)
+    else:
+        document = trust(administrator.number)
+        administrator.api("iam", account).update_assume_role_policy(RoleName=DEPLOY_ROLE, PolicyDocument=document)
 
-    (finding,) = found(phase, check)
+    (finding,) = found(phase, "deploy roles")
 
-    assert finding.what.endswith(f"role {role} cannot be assumed")
+    reason = reason.format(tooling=administrator.number)
+    assert finding.what == f"the deploy role {DEPLOY_ROLE} cannot be assumed: {reason}"
+    assert (finding.severity, finding.where) == (Severity.ERROR, (account,))
+
+
+def test_where_nobody_may_look_all_reasons_are_named(phase: CheckedPhase, administrator: Administrator) -> None:
+    """As before the first bootstrap, or in the network account."""
+    drop_role(administrator, phase.accounts[1], DEPLOY_ROLE)
+    drop_role(administrator, phase.accounts[1], PLAN_ROLE)
+
+    (finding,) = found(phase, "deploy roles")
+
+    assert finding.what.endswith(f"it is not there, does not trust {administrator.number}, or wants an external id")
+    assert "docs/bootstrap.md" in finding.remedy
+
+
+def test_a_deploy_role_without_an_action_of_bootstrap_is_found(
+    phase: CheckedPhase, administrator: Administrator
+) -> None:
+    iam = administrator.api("iam", phase.accounts[1])
+    iam.detach_role_policy(RoleName=DEPLOY_ROLE, PolicyArn=ADMINISTRATOR_ACCESS)
+    allowed = {"Effect": "Allow", "Action": ["cloudformation:*", "iam:Get*", "iam:TagRole", "iam:Simulate*"]}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [{**allowed, "Resource": "*"}]})
+    iam.put_role_policy(RoleName=DEPLOY_ROLE, PolicyName="some", PolicyDocument=document)
+
+    (finding,) = found(phase, "deploy roles")
+
+    assert finding.what == f"the deploy role {DEPLOY_ROLE} lacks iam:CreateRole, iam:UpdateAssumeRolePolicy"
     assert finding.where == (phase.accounts[1],)
 
 
 def test_an_account_without_its_deploy_role_could_not_be_asked_for_its_execution_role(
     phase: CheckedPhase, administrator: Administrator
 ) -> None:
-    drop_role(administrator, phase.accounts[1], "OrganizationAccountAccessRole")
+    drop_role(administrator, phase.accounts[1], DEPLOY_ROLE)
 
     (finding,) = found(phase, "execution roles")
 

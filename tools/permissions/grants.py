@@ -334,6 +334,13 @@ DOCTOR = (
         "checks that zones have what the layers put there; the actions have no resource level",
     ),
     Grant(DEPLOY, ("sts:GetCallerIdentity",), ("*",), "checks that the role can be assumed; IAM asks for nothing"),
+    Grant(
+        DEPLOY,
+        ("iam:SimulatePrincipalPolicy",),
+        (_role("{deploy_role}"),),
+        "asks IAM which actions of bootstrap the role lacks",
+    ),
+    Grant(PLAN, ("iam:GetRole",), (_role("*"),), "reads why a deploy role cannot be assumed"),
     Grant(PLAN, ("sts:GetCallerIdentity",), ("*",), "checks that the role can be assumed; IAM asks for nothing"),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from awacs import cloudformation as stack_actions, cloudwatch, dms, ec2, rds, s3
+from awacs import cloudformation as stack_actions, cloudwatch, dms, ec2, iam as iam_actions, rds, s3
 from awacs.aws import Condition, Null, PolicyDocument, Principal, Statement, StringEquals
 from troposphere import Equals, Sub, iam
 
@@ -130,13 +130,19 @@ def _plan_statements() -> list[Statement]:
 
 
 def _watching_statements() -> list[Statement]:
-    """Permissions for a rollout's checks: alarms, running tasks, packages that the account can read, zones."""
+    """Permissions for a rollout's checks: alarms, running tasks, packages that the account can read, zones, and why a
+    deploy role cannot be assumed."""
     packages = Sub("arn:${AWS::Partition}:s3:::stackferry-${ToolingAccountId}-*/*.zip")
     return [
         policies.allow("ReadAlarms", [cloudwatch.DescribeAlarms], [_in_every_region("cloudwatch", "alarm:*")]),
         policies.allow("ReadTasks", [dms.DescribeReplicationTasks], ["*"]),
         policies.allow("ReadExports", [stack_actions.ListExports, stack_actions.ListImports], ["*"]),
         policies.allow("ReadPackages", [s3.GetObject], [packages]),
+        policies.allow(
+            "ReadTrusts",
+            [iam_actions.GetRole],
+            [Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*")],
+        ),
         policies.allow(
             "ReadZones",
             [ec2.DescribeAvailabilityZones, ec2.DescribeVpcEndpointServices, rds.DescribeOrderableDBInstanceOptions],

@@ -41,13 +41,18 @@ def _request_context(original: Any, service: str, action: str, body: bytes, para
     return context
 
 
-@patch("ministack.core.iam_actions.extract_resource_arn", why="the policy that CreatePolicy makes is unknown")
+@patch(
+    "ministack.core.iam_actions.extract_resource_arn",
+    why="what CreatePolicy makes and SimulatePrincipalPolicy asks about is unknown",
+)
 def _resource_arn(original: Any, service: str, *request: Any) -> str:
     arn = str(original(service, *request))
     *_, query, _region, account = request
-    name, path = (iam.query_parameter(query, key) for key in ("PolicyName", "Path"))
-    if service != "iam" or arn != "*" or not name:
+    if service != "iam" or arn != "*":
         return arn
+    name, path, asked = (iam.query_parameter(query, key) for key in ("PolicyName", "Path", "PolicySourceArn"))
+    if not name:
+        return asked or arn
     return f"arn:aws:iam::{account}:policy{path or '/'}{name}"
 
 

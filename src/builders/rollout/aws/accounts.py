@@ -199,11 +199,11 @@ def iam_role(session: Session, name: str) -> IamRole | None:
     return IamRole(found["Arn"], json.loads(trust) if isinstance(trust, str) else trust)
 
 
-def may_assume(session: Session, role_arn: str, other_arn: str) -> bool:
-    """True when the policies of a role let it assume another one, which must trust it besides."""
-    request = {"PolicySourceArn": role_arn, "ActionNames": ["sts:AssumeRole"], "ResourceArns": [other_arn]}
+def denied_actions(session: Session, role_arn: str, actions: Iterable[str], resource: str) -> list[str]:
+    """Those of some actions that the policies of a role do not let it do with a resource, as IAM simulates them."""
+    request = {"PolicySourceArn": role_arn, "ActionNames": list(actions), "ResourceArns": [resource]}
     results = session.ask("iam", "SimulatePrincipalPolicy", **request)["EvaluationResults"]
-    return all(each["EvalDecision"] == "allowed" for each in results)
+    return [each["EvalActionName"] for each in results if each["EvalDecision"] != "allowed"]
 
 
 def database_resource_id(session: Session, instance: str) -> str:

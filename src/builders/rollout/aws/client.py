@@ -33,10 +33,15 @@ class Client:
         """Read stacks, alarms and tasks of the phase: through the plan role, in every account alike."""
         return self.calls.session(target.region, Role(target.account, self.plan_role, self._external_id))
 
-    def deploying(self, target: Target) -> Session:
-        """Do everything else: through the deploy role, which the caller's own account does not need."""
-        own = target.account == self.calls.account()
-        return self.calls.session(target.region, None if own else Role(target.account, self._deploy_role))
+    def deploying(self, target: Target, with_external_id: bool = False) -> Session:
+        """Do everything else: through the deploy role, which the caller's own account does not need.
+
+        Only a check that looks for the reason of a refusal hands over the phase's external id.
+        """
+        if target.account == self.calls.account():
+            return self.calls.session(target.region)
+        external_id = self._external_id if with_external_id else ""
+        return self.calls.session(target.region, Role(target.account, self._deploy_role, external_id))
 
     def objects(self, region: str) -> Objects:
         """The administrator's buckets in a region."""

@@ -8,8 +8,8 @@ from builders import naming
 from builders.aws.calls import Session
 from builders.aws.errors import AccessDenied, Refused
 from builders.evaluate import partition_of
-from builders.policy_documents import trusts_role, trusts_service
-from builders.rollout.aws.accounts import STACKSETS, iam_role, may_assume
+from builders.policy_documents import trusts_role, trusts_service, wants_external_id
+from builders.rollout.aws.accounts import STACKSETS, denied_actions, iam_role
 from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
 from builders.rollout.model import Target
 
@@ -32,7 +32,7 @@ def administration_role(phase: CheckedPhase) -> Iterator[Finding]:
         yield Finding(Severity.ERROR, what, f"let it, in its trust policy; {otherwise}")
     # Policies name the roles of all accounts by a pattern, so that one account tells for all.
     execution_arn = _arn(phase, phase.accounts[0], _execution_name(phase))
-    if not may_assume(session, role.arn, execution_arn):
+    if denied_actions(session, role.arn, ["sts:AssumeRole"], execution_arn):
         what = f"the administration role {name} may not assume {execution_arn}"
         yield Finding(Severity.ERROR, what, f"allow it sts:AssumeRole on the execution roles; {otherwise}")
 
@@ -59,30 +59,87 @@ def plan_roles(phase: CheckedPhase) -> Iterator[Finding]:
     """The plan role, by which status, plans and outputs read, can be assumed in every account."""
     what = f"the plan role {phase.client.plan_role} cannot be assumed"
     remedy = f"{BOOTSTRAP}, which deploys the layer account there"
-    yield from phase.in_each_account(lambda target: _assumed(phase, phase.client.reading(target), what, remedy))
+
+    def look(target: Target) -> Finding | None:
+        return None if _answers(phase.client.reading(target)) else Finding(Severity.ERROR, what, remedy)
+
+    yield from phase.in_each_account(look)
 
 
 def deploy_roles(phase: CheckedPhase) -> Iterator[Finding]:
-    """The deploy role, by which bootstrap and purge work, can be assumed in every account and the network account."""
-    rollout = phase.rollout
-    what = f"the deploy role {rollout.deploy_role} cannot be assumed"
-    remedy = (
-        f"make {rollout.deploy_role} there with a trust in {rollout.tooling.account}, or name another as deploy_role"
-    )
-    network = [rollout.network.account] if rollout.network else []
-    yield from phase.in_each_account(
-        lambda target: _assumed(phase, phase.client.deploying(target), what, remedy), [*phase.accounts, *network]
-    )
+    """The deploy role, by which bootstrap and purge work, can be assumed in every account and the network account, and
+    may deploy there."""
+    network = [phase.rollout.network.account] if phase.rollout.network else []
+
+    def look(target: Target) -> Finding | None:
+        session = phase.client.deploying(target)
+        if session.role is None:
+            return None
+        return _missing_action(phase, session, target) if _answers(session) else _refused_deploy_role(phase, target)
+
+    yield from phase.in_each_account(look, [*phase.accounts, *network])
 
 
-def _assumed(phase: CheckedPhase, session: Session, what: str, remedy: str) -> Finding | None:
-    if session.role is None:
-        return None
+_DEPLOY_ROLE = "docs/bootstrap.md, The deploy role"
+
+
+def _refused_deploy_role(phase: CheckedPhase, target: Target) -> Finding:
+    """Why the deploy role cannot be assumed. AWS gives one answer for all reasons, so others are asked: the role itself
+    with the phase's external id, and the plan role for its trust."""
+    name, tooling = phase.rollout.deploy_role, phase.rollout.tooling.account
+    refused = f"the deploy role {name} cannot be assumed"
+    no_external_id = "let it be assumed without an external id: rollout-stacksets sends none"
+    if _answers(phase.client.deploying(target, with_external_id=True)):
+        return Finding(Severity.ERROR, f"{refused}: it wants an external id", no_external_id)
+    make = f"make it as in {_DEPLOY_ROLE}, or name another as deploy_role"
+    try:
+        role = iam_role(phase.client.reading(target), name.rpartition("/")[2])
+    except AccessDenied:
+        what = f"{refused}: it is not there, does not trust {tooling}, or wants an external id"
+        return Finding(Severity.ERROR, what, f"see which in the account itself; {make}")
+    caller = _arn(phase, tooling, "any")
+    if role is None:
+        return Finding(Severity.ERROR, f"{refused}: there is none", make)
+    if wants_external_id(role.trust, caller):
+        return Finding(Severity.ERROR, f"{refused}: it wants an external id", no_external_id)
+    if not trusts_role(role.trust, caller):
+        what = f"{refused}: it does not trust the tooling account {tooling}, or only some of it"
+        return Finding(Severity.ERROR, what, f"let its trust policy name that account; {_DEPLOY_ROLE}")
+    what = f"{refused}, though it trusts {tooling}: these credentials may not"
+    return Finding(Severity.ERROR, what, f"allow them sts:AssumeRole on {role.arn}")
+
+
+def _answers(session: Session) -> bool:
     try:
         session.ask("sts", "GetCallerIdentity")
     except AccessDenied:
-        return Finding(Severity.ERROR, what, remedy)
-    return None
+        return False
+    return True
+
+
+def _missing_action(phase: CheckedPhase, session: Session, target: Target) -> Finding | None:
+    """The actions that bootstrap begins with, on what they are for, as IAM simulates them."""
+    account, name = target.account, phase.rollout.deploy_role
+    stack = f"stack/{naming.plain_stack('account', phase.suffix)}/*"
+    wanted = {
+        f"arn:{partition_of(target.region)}:cloudformation:{target.region}:{account}:{stack}": (
+            *("cloudformation:CreateChangeSet", "cloudformation:DescribeStacks"),
+            *("cloudformation:ExecuteChangeSet", "cloudformation:GetTemplate"),
+        ),
+        _arn(phase, account, naming.with_suffix(naming.PLAN_ROLE, phase.suffix)): (
+            *("iam:CreateRole", "iam:GetRole", "iam:TagRole", "iam:UpdateAssumeRolePolicy"),
+        ),
+    }
+    own = _arn(phase, account, name)
+    try:
+        missing = [each for arn, actions in wanted.items() for each in denied_actions(session, own, actions, arn)]
+    except AccessDenied:
+        what = f"whether the deploy role {name} may deploy: it may not iam:SimulatePrincipalPolicy on itself"
+        return Finding(Severity.UNKNOWN, what, "allow that, or see what bootstrap says")
+    if not missing:
+        return None
+    what = f"the deploy role {name} lacks {', '.join(missing)}"
+    return Finding(Severity.ERROR, what, f"give it the rights of the template deploy_role; {_DEPLOY_ROLE}")
 
 
 def dms_roles(phase: CheckedPhase) -> Iterator[Finding]:
