@@ -42,6 +42,8 @@ NOT_CALLED = {
     "cloudformation:DescribeStackEvents",
     "cloudformation:ListStackInstanceResourceDrifts",
     "cloudformation:ListStackSetOperationResults",
+    # by the plan role, where the deploy role cannot be assumed
+    "iam:GetRole",
     # where there is more than one account, or a wave with alarms
     "cloudformation:UpdateStackInstances",
     "cloudwatch:DescribeAlarms",

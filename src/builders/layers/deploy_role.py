@@ -131,6 +131,7 @@ def _stacks() -> Iterator[Statement]:
             stack_actions.DeleteChangeSet,
             stack_actions.DeleteStack,
             stack_actions.DescribeChangeSet,
+            stack_actions.DescribeEvents,
             stack_actions.DescribeStackEvents,
             stack_actions.DescribeStackResources,
             stack_actions.DescribeStacks,
