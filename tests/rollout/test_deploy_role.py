@@ -131,7 +131,7 @@ def test_it_makes_nothing_but_the_plain_stacks(made: Made) -> None:
         api = session.client(service, endpoint_url=made.cloud.endpoint_url)
         with pytest.raises(ClientError) as caught:
             getattr(api, operation)(**request)
-        return re.findall(r"not authorized to perform: (\S+)", str(caught.value))[0]
+        return str(re.findall(r"not authorized to perform: (\S+)", str(caught.value))[0])
 
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     assert refused("iam", "create_role", RoleName="free", AssumeRolePolicyDocument=trust) == "iam:CreateRole"

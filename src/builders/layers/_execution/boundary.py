@@ -26,9 +26,8 @@ _SECRET_NAME = r"[\w/+=.@-][\w/+=.@*-]*"  # noqa: S105  a pattern
 """The name of a secret, which begins with a character of its own: an asterisk alone would be every secret."""
 
 _WILDCARDS = {
-    "Watch": "DMS and CloudWatch describe without a resource (Service Authorization Reference)",
+    "Watch": "DMS, CloudWatch and its logs describe without a resource (Service Authorization Reference)",
     "LiveInTheVpc": "Interfaces have no id before Lambda makes them; a function's own policy denies them to its code",
-    "FindLogGroups": "CloudWatch Logs lists groups without a resource (Service Authorization Reference)",
 }
 
 
@@ -233,7 +232,12 @@ def _migration_role(stack: Stack) -> list[If]:
     statements = (
         policies.allow(
             "SecretsByTheMigrationRole",
-            [secretsmanager.GetSecretValue],
+            [
+                secretsmanager.CancelRotateSecret,
+                secretsmanager.DescribeSecret,
+                secretsmanager.GetSecretValue,
+                secretsmanager.RotateSecret,
+            ],
             _here("secretsmanager", *(f"secret:{name}" for name in SECRETS)),
             condition=Condition([StringEquals(_OWN_TAG), by_role]),
         ),
@@ -249,13 +253,7 @@ def _migration_role(stack: Stack) -> list[If]:
             _here("secretsmanager", f"secret:{application}"),
             condition=Condition(by_role),
         ),
-        # `migrate-database rotate`: the password of DMS's user, by its own function, without reading it.
-        policies.allow(
-            "RotationForDms",
-            [secretsmanager.CancelRotateSecret, secretsmanager.DescribeSecret, secretsmanager.RotateSecret],
-            _here("secretsmanager", *(f"secret:{name}" for name in SECRETS if "Database" not in name)),
-            condition=Condition([StringEquals(_OWN_TAG), by_role]),
-        ),
+        # `migrate-database rotate` has the password of DMS's user changed by its own function.
         policies.allow(
             "FunctionOfThatRotation",
             [Action("lambda", "InvokeFunction")],
@@ -287,6 +285,7 @@ def _work() -> list[Statement]:
                 dms.DescribeReplicationTaskAssessmentRuns,
                 dms.DescribeReplicationTaskIndividualAssessments,
                 dms.DescribeReplicationTasks,
+                logs.DescribeLogGroups,
             ],
             ["*"],
         ),
@@ -312,7 +311,6 @@ def _work() -> list[Statement]:
             [logs.CreateLogGroup, logs.CreateLogStream, logs.DescribeLogStreams, logs.PutLogEvents],
             _here("logs", "log-group:*"),
         ),
-        policies.allow("FindLogGroups", [logs.DescribeLogGroups], ["*"]),
         # Enhanced monitoring (AWS managed policy reference, "AmazonRDSEnhancedMonitoringRole").
         policies.allow(
             "MonitorDatabases", [logs.GetLogEvents, logs.PutRetentionPolicy], _here("logs", "log-group:RDS*")
