@@ -21,14 +21,15 @@ AWS_ACCOUNTS = frozenset(
     098369216593 754344448648 582318560864 600734575887 383597477331 718504428378 114774131450 783225319266 589379963580
     985666609251 638102146993 037604701340 054676820928 897822967062 635631232127 156460612806 652711504416 009996457667
     076674570225 507241528517 127311923021 033677994240 190560391635 048591011584 027434742980 797873946194
-    386209384616
+    386209384616 806199016981
     137112412989 099720109477 801119661308 591542846629 602401143452 763104351884 679593333241
     """,
     )
 )
 """Accounts of AWS that a policy or an image has to name: those that deliver a load balancer's logs, by region (Elastic
 Load Balancing user guide, "Enable access logs for your Application Load Balancer"), the one that delivers billing
-reports (AWS Billing user guide, "Setting up an Amazon S3 bucket for Cost and Usage Reports"), and owners of images
+reports (AWS Billing user guide, "Setting up an Amazon S3 bucket for Cost and Usage Reports"), the one that tells of
+changed IP ranges (Amazon VPC user guide, "AWS IP address ranges notifications"), and owners of images
 (Amazon Linux, Canonical, Windows, ECS, EKS, Deep Learning Containers, AWS Marketplace).
 """
 

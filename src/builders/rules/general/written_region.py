@@ -73,7 +73,7 @@ def _regions_in(path: Path, text: str) -> set[str]:
     if is_name(path):
         written |= set(_NAMED.findall(text))
     for arn in ARN.finditer(text):
-        of_its_publisher = is_published(arn) and arn["service"] == "serverlessrepo"
+        of_its_publisher = is_published(arn) and arn["rest"] != "layer"
         if re.fullmatch(_REGION, arn["region"]) and (arn["region"], arn["service"]) not in _EVERYWHERE:
             written |= set() if of_its_publisher else {arn["region"]}
     return written
