@@ -1,4 +1,4 @@
-"""The choices that the schemas lack are those of the services' own API models."""
+"""The choices that the schemas lack are those of the services' own API models; settings are those of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from botocore.model import ListShape, ServiceModel, Shape, StringShape, StructureShape
 
 from builders import resource_types
+from builders.cloud.rds import parameter_groups
+from builders.postgresql_settings import NAMES
 from builders.resource_types import Json, ResourceType
 from builders.service_limits import MODELLED
 
@@ -46,6 +48,10 @@ def test_the_choices_of_a_type_are_those_of_the_call_that_makes_it_and_that_its_
 
     ours = {path: set(values) for path, values in MODELLED[name].items() if (name, path) not in WITHOUT_A_MODEL}
     assert ours == {path: values for path, values in missing.items() if not path.endswith("InstanceType")}
+
+
+def test_the_settings_of_the_postgresql_on_this_machine_are_known() -> None:
+    assert set(parameter_groups.parameters()) - NAMES == set()
 
 
 def _choices(kind: ResourceType, node: Mapping[str, Json], shape: Shape, path: str) -> Iterator[tuple[str, set[str]]]:

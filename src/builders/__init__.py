@@ -34,6 +34,7 @@
     intrinsics.py            the intrinsic functions
     database_instances.py    what RDS refuses in the properties of an instance
     service_limits.py        choices and numbers that services refuse and the registry takes
+    postgresql_settings.py   names of PostgreSQL's settings
     task_settings.py         the task settings that DMS knows
     resource_ids.py          kinds of AWS's identifiers: what gives one, and what takes one
     resource_types.py        resource types in the CloudFormation registry

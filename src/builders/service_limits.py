@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
-from builders import database_instances
+from builders import database_instances, postgresql_settings
 from builders.database_instances import MAINTENANCE_WINDOW, WINDOWS, Check, Properties
 
 _LOG_DRIVERS = ("json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "awsfirelens")
@@ -169,6 +170,7 @@ _DMS_CLASS = re.compile(
 _FIRST_DMS_VERSION = (3, 5)
 """Older versions of the replication engine are retired (DMS release notes)."""
 _HOUR, _DAY, _WEEK = 3600, 24 * 3600, 7 * 24 * 3600
+_RESEMBLING = 0.9
 _SHORT_PERIODS = (10, 20, 30)
 _MONITORING_SECONDS = (0, 1, 5, 10, 15, 30, 60)
 
@@ -286,7 +288,24 @@ def _family(properties: Properties) -> str | None:
     return f"ParameterGroupFamily {family} is not a valid parameter group family" if wrong else None
 
 
-_PARAMETER_GROUP = (Check(("Family",), _family), Check(("Family", "Parameters"), _managed_parameter))
+def _misspelt_parameter(properties: Properties) -> str | None:
+    family, given = str(properties.get("Family") or ""), properties.get("Parameters")
+    if not family.startswith("postgres") or not isinstance(given, Mapping):
+        return None
+    for name in sorted(map(str, given)):
+        lower = name.lower()
+        # Versions that came since have settings that are not listed: only what resembles a listed one is misspelt.
+        unknown = lower not in postgresql_settings.NAMES and not lower.startswith(postgresql_settings.OF_EXTENSIONS)
+        if unknown and get_close_matches(lower, postgresql_settings.NAMES, n=1, cutoff=_RESEMBLING):
+            return f"Could not find parameter with name: {name}"
+    return None
+
+
+_PARAMETER_GROUP = (
+    Check(("Family",), _family),
+    Check(("Family", "Parameters"), _managed_parameter),
+    Check(("Family", "Parameters"), _misspelt_parameter),
+)
 _MONITORING = (Check(("MonitoringInterval",), _interval),)
 TOGETHER: Mapping[str, tuple[Check, ...]] = {
     "AWS::CloudWatch::Alarm": (

@@ -1,6 +1,6 @@
 """Parameter groups: parameters that no server has, static ones that cannot change at once, and groups in use.
 
-The parameters of PostgreSQL are those of the server on this machine, and those that came or went since. Sources: RDS
+The parameters of PostgreSQL are those of `builders.postgresql_settings` and of the server on this machine. Sources: RDS
 API reference, ModifyDBParameterGroup, DeleteDBParameterGroup, DeleteDBSubnetGroup; RDS user guide, "Working with
 parameters on your RDS for PostgreSQL DB instance"; PostgreSQL manual, "postgres", --describe-config.
 """
@@ -14,40 +14,13 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from builders import service_limits
+from builders import postgresql_settings, service_limits
 from builders.cloud.internals import rds
 from builders.cloud.patches import patch
 from builders.cloud.rds import postgres
 from builders.database_instances import refusals
 from builders.errors import CloudError
 from builders.resource_types import Json
-
-# Release notes of PostgreSQL 14 to 18: parameters that one version has and another has not.
-_OF_SOME_VERSIONS = frozenset(
-    """
-    allow_alter_system autovacuum_vacuum_max_threshold autovacuum_worker_slots checkpoint_segments
-    commit_timestamp_buffers createrole_self_grant db_user_namespace debug_logical_replication_streaming
-    debug_parallel_query default_with_oids enable_distinct_reordering enable_group_by_reordering
-    enable_presorted_aggregate enable_self_join_elimination event_triggers extension_control_path file_copy_method
-    force_parallel_mode gss_accept_delegation icu_validation_level idle_replication_slot_timeout io_combine_limit
-    io_max_combine_limit io_max_concurrency io_method io_workers log_lock_failures log_recovery_conflict_waits
-    max_active_replication_origins max_notify_queue_pages md5_password_warnings multixact_member_buffers
-    multixact_offset_buffers notify_buffers oauth_validator_libraries old_snapshot_threshold
-    operator_precedence_warning promote_trigger_file recovery_prefetch reserved_connections
-    restrict_nonsystem_relation_kind scram_iterations send_abort_for_crash serializable_buffers ssl_groups
-    ssl_tls13_ciphers stats_fetch_consistency stats_temp_directory subtransaction_buffers summarize_wal
-    sync_replication_slots synchronized_standby_slots track_cost_delay_timing transaction_buffers
-    transaction_timeout vacuum_buffer_usage_limit vacuum_cleanup_index_scale_factor vacuum_defer_cleanup_age
-    vacuum_max_eager_freeze_failure_rate vacuum_truncate wal_decode_buffer_size wal_keep_segments wal_keep_size
-    wal_summary_keep_time
-    """.split()  # noqa: SIM905
-)
-# Prefixes of parameters of extensions, and of RDS itself.
-_OF_EXTENSIONS = ("rds.", "pg_stat_statements.", "auto_explain.", "pgaudit.", "cron.", "pg_hint_plan.", "plpgsql.",
-                  "pg_prewarm.", "pg_bigm.", "plrust.", "pgtle.", "orafce.", "pglogical.", "pg_similarity.", "apg_",
-                  "session_replication_role", "pgactive.", "pg_transport.", "ddl_audit", "plv8.", "postgis.",
-                  "tsearch_data.", "log_fdw.", "shared_preload_libraries", "pg_cron.", "h3.", "dblink.", "ivfflat.",
-                  "hnsw.", "babelfishpg_")  # fmt: skip
 
 
 def check(properties: Mapping[str, Json], _physical_id: str | None) -> None:
@@ -59,10 +32,9 @@ def check(properties: Mapping[str, Json], _physical_id: str | None) -> None:
 def _refuse_unknown(family: str, names: list[str]) -> None:
     if not re.fullmatch(r"postgres\d+(\.\d+)?", family):
         return
-    known = parameters()
+    known = {*postgresql_settings.NAMES, *parameters()}
     for name in names:
-        lower = name.lower()
-        if known and lower not in known and lower not in _OF_SOME_VERSIONS and not lower.startswith(_OF_EXTENSIONS):
+        if name.lower() not in known and not name.lower().startswith(postgresql_settings.OF_EXTENSIONS):
             raise ValueError(f"Could not find parameter with name: {name} (Service: Rds, Status Code: 400)")
 
 
