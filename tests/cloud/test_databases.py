@@ -127,6 +127,12 @@ def test_an_update_keeps_server_port_and_data_and_the_api_changes_the_password(
         assert session.run("SELECT count(*) FROM kept") == [[0]]
 
 
+def test_a_secret_that_is_attached_already_is_not_attached_again(account: Account, database: Template) -> None:
+    account.deploy(database)
+    with pytest.raises(Refused, match="Secret is already attached to a target"):
+        account.deploy({**database, "Again": database["Attachment"]})
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -73,9 +73,11 @@ def test_while_they_linger_the_network_cannot_be_deleted_and_without_the_role_th
         api.delete_network_interface(NetworkInterfaceId=name)
     with pytest.raises(ClientError, match="DependencyViolation"):
         api.delete_security_group(GroupId=group)
+    with pytest.raises(ClientError, match="DependencyViolation"):
+        api.delete_subnet(SubnetId=account.physical_id("Subnet", "network"))
     assert account.delete("network") == "DELETE_FAILED"
     reasons = [event.get("ResourceStatusReason", "") for event in account.events("network")]
-    assert any("has dependencies and cannot be deleted" in reason for reason in reasons)
+    assert any("The subnet 'subnet-" in reason for reason in reasons)
     time.sleep(0.3)
     assert interfaces(account) == [(name, "available")]
     assert account.delete("network") == "DELETE_FAILED"

@@ -377,6 +377,11 @@ STILL_WRONG = {
         interface["Attachment"] = {"AttachmentId": "ela-attach-1"}
         wrong = ec2._delete_network_interface({"NetworkInterfaceId": [name]})[0] < 400
     """,
+    "secretsmanager.secrets._attachments": """
+        import inspect
+        from ministack.services.cloudformation import provisioners
+        wrong = "already attached" not in inspect.getsource(provisioners)
+    """,
     "cloudformation.stacks._refuse_long_answer": """
         import asyncio, json
         from ministack import app

@@ -41,6 +41,8 @@ def build(stack: Stack) -> None:
             EnableKeyRotation=True,
             KeyPolicy=policies.document(*_key_statements()),
             # Snapshots, secrets and logs outlive the stack, and nobody reads them without this key.
+            # Not RetainExceptOnCreate: taking it back after a failed creation would need kms:ScheduleKeyDeletion, which
+            # no stack set has (`account`), and the rollback would fail.
             DeletionPolicy="Retain",
             UpdateReplacePolicy="Retain",
         )

@@ -61,7 +61,8 @@ def generated_login(stack: Stack, title: str, username: str, whose: str, **attri
                 RequireEachIncludedType=True,
             ),
             # CloudFormation deletes a secret without a recovery window, and the snapshots that outlive the stack
-            # open with no other password. Unnamed, so that what stays never conflicts with a new deployment.
+            # open with no other password. Not RetainExceptOnCreate: no stack set may delete a secret (`account`), so
+            # the rollback of a failed creation would fail. Unnamed: what stays never conflicts with a new deployment.
             DeletionPolicy="Retain",
             UpdateReplacePolicy="Retain",
             **attributes,

@@ -19,7 +19,7 @@ from typing import Any
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 
 from builders.cloud.cloudformation.records import Handlers, Made
-from builders.cloud.internals import secretsmanager
+from builders.cloud.internals import cloudformation, secretsmanager
 from builders.cloud.patches import patch, patch_value
 from builders.resource_types import Json
 
@@ -347,3 +347,32 @@ def _target_connection(original: Any, kind: str, identifier: str) -> dict[str, J
 )
 def _target_keys(original: tuple[str, ...]) -> tuple[str, ...]:
     return (*original, *_IDENTIFIERS.values())
+
+
+_ATTACHMENT = "AWS::SecretsManager::SecretTargetAttachment"
+
+
+@patch_value(
+    f"ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[{_ATTACHMENT}]",
+    why="a secret may be attached twice; the sentence is from github.com/aws/aws-cdk, issue 11040",
+)
+def _attachments(inner: Handlers) -> Handlers:
+    def create(logical_id: str, properties: Mapping[str, Json], stack: str) -> Made:
+        _, secret = secretsmanager.find(properties.get("SecretId"))
+        if secret and secret["ARN"] in _attached():
+            raise ValueError("Secret is already attached to a target. (Service: SecretsManager, Status Code: 400)")
+        made: Made = inner["create"](logical_id, properties, stack)
+        return made
+
+    return {**inner, "create": create}
+
+
+def _attached() -> set[str]:
+    """The secrets that a stack's attachment has written a target into."""
+    return {
+        resource.get("PhysicalResourceId", "")
+        for stack in cloudformation.stacks.values()
+        if stack["StackStatus"] != "DELETE_COMPLETE"
+        for resource in (stack.get("_resources") or {}).values()
+        if resource.get("ResourceType") == _ATTACHMENT and resource.get("ResourceStatus") != "DELETE_COMPLETE"
+    }
