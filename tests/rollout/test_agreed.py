@@ -159,6 +159,8 @@ def carried_out(
 @pytest.fixture
 def small(administrator: Administrator, members: list[str]) -> SmallPhase:
     """Three accounts in one region, where the first release is deployed, and operations are listed at once."""
+    administrator.fleet.lag = 0.0
+    administrator.fleet.drive(OperationsLagSeconds=0)
     administrator.fleet.drive(OperationsLagSeconds=0)
     small = SmallPhase(administrator, members, regions=("us-east-1",))
     assert small.run(release(small, "1")).good

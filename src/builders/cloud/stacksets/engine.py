@@ -187,7 +187,8 @@ async def _act(stack_set: StackSet, operation: Operation, instance: Instance) ->
         if not outcome.failed:
             del stack_set.instances[instance.key]
         return outcome
-    return await members.deploy(stack_set, instance)
+    carries = operation.begin != "_begin_update" or settings(stack_set.account).update_instances_carry
+    return await members.deploy(stack_set, instance, carries)
 
 
 def _not_enabled(stack_set: StackSet, instance: Instance) -> str:

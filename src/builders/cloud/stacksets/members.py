@@ -54,8 +54,11 @@ def _template_body_problem(original: Any, body: str) -> Any:
     return None if _any_size.get() else original(body)
 
 
-async def deploy(stack_set: StackSet, instance: Instance) -> Outcome:
-    """Create the instance's stack, or update the one that is there; nothing to update is success."""
+async def deploy(stack_set: StackSet, instance: Instance, carries: bool = True) -> Outcome:
+    """Create the instance's stack, or update the one that is there; nothing to update is success.
+
+    An update that does not carry the set's template and tags leaves those that the stack has.
+    """
     stack = _stack(instance)
     creating = stack is None or stack["StackStatus"] == "DELETE_COMPLETE"
     if creating:
@@ -63,7 +66,7 @@ async def deploy(stack_set: StackSet, instance: Instance) -> Outcome:
         outcome = await _create(stack_set, instance, name)
     else:
         assert stack is not None
-        outcome = await _update(stack_set, instance, stack)
+        outcome = await _update(stack_set, instance, stack, carries)
     if not outcome.failed:
         instance.parameters = frozenset(stack_set.template.get("Parameters") or {})
     return outcome
@@ -81,9 +84,10 @@ async def _create(stack_set: StackSet, instance: Instance, name: str) -> Outcome
     return Outcome(_first_failure(stack, 0), failed=True, broken=stack["StackStatus"] == "DELETE_FAILED")
 
 
-async def _update(stack_set: StackSet, instance: Instance, stack: Mapping[str, Json]) -> Outcome:
+async def _update(stack_set: StackSet, instance: Instance, stack: Mapping[str, Json], carries: bool) -> Outcome:
     seen = len(_events(stack))
-    refused = _call("UpdateStack", stack_set, instance, stack["StackName"], **_clear_tags(stack_set))
+    more = _clear_tags(stack_set) if carries else {"UsePreviousTemplate": ["true"]}
+    refused = _call("UpdateStack", stack_set, instance, stack["StackName"], **more)
     if refused == NOTHING_TO_DO:
         return Outcome(NOTHING_TO_DO)
     if refused:
@@ -197,6 +201,8 @@ def _call(action: str, stack_set: StackSet, instance: Instance, name: str, **mor
     form = {"StackName": [name], **more}
     if action != "DeleteStack":
         form |= _form(stack_set, instance)
+    if "UsePreviousTemplate" in form:
+        form = {key: value for key, value in form.items() if key != "TemplateBody" and not key.startswith("Tags.")}
     tokens = permissions.acting.set(role), _any_size.set(True)
     try:
         status, _, _ = answer = cloudformation.action_handlers[action](form)

@@ -210,7 +210,7 @@ TARGET = "StackferryStackSets"
     POST /  X-Amz-Target: StackferryStackSets.Drive
     {"Administrator": "111111111111", "StackSeconds": 0.3, "ResultsLagSeconds": 2.0, "StackSets": 3, "Instances": 9,
      "InstancesUnderWay": 500, "OperationsLagSeconds": 2.0, "StaleRequests": {"Share": 0.2, "Seed": 7},
-     "GoneIsNotFound": true,
+     "GoneIsNotFound": true, "UpdateInstancesCarry": false, "SameTemplateLeavesStatus": true,
      "Accounts": {"222222222222": {"StackSeconds": 5.0}, "333333333333": {"Failure": "Rate exceeded"}}}
 
 Administrator is the account that owns the sets; each other key may be left out and stays as it is. StackSeconds is how
@@ -219,7 +219,9 @@ ListStackSetOperationResults is behind, OperationsLagSeconds how far ListStackSe
 InstancesUnderWay are the quotas of sets, of instances in a set, and of instances in a region on which operations of all
 sets work at a time. StaleRequests refuses that share of the requests with a new OperationId as stale: the same ones for
 the same seed. GoneIsNotFound lets DeleteStackInstances be a StackInstanceNotFoundException where no
-instance is there.
+instance is there. Without UpdateInstancesCarry UpdateStackInstances updates the parameters of stacks and neither their
+template nor their tags, and the instances are CURRENT; with SameTemplateLeavesStatus an update of a set that brings the
+template and parameters that it has leaves the status of the instances that it does not name.
 Accounts names those that are slower than the others, or in which every operation fails, with the reason; it replaces
 the accounts of an earlier request.
 """
@@ -239,6 +241,8 @@ class Settings:
     instances: int = 100_000
     under_way: int = 10_000
     gone_is_not_found: bool = False
+    update_instances_carry: bool = True
+    same_template_leaves_status: bool = False
     stale_share: float = 0.0
     stale_seed: int = 0
     requests: int = 0
@@ -282,6 +286,9 @@ async def _handle(_method: str, _path: str, _headers: Mapping[str, str], body: b
         decided.operations_lag_seconds = float(request.pop("OperationsLagSeconds", decided.operations_lag_seconds))
         decided.under_way = int(request.pop("InstancesUnderWay", decided.under_way))
         decided.gone_is_not_found = bool(request.pop("GoneIsNotFound", decided.gone_is_not_found))
+        decided.update_instances_carry = bool(request.pop("UpdateInstancesCarry", decided.update_instances_carry))
+        leaves = request.pop("SameTemplateLeavesStatus", decided.same_template_leaves_status)
+        decided.same_template_leaves_status = bool(leaves)
         if "StaleRequests" in request:
             stale = request.pop("StaleRequests")
             decided.stale_share, decided.stale_seed, decided.requests = float(stale["Share"]), int(stale["Seed"]), 0

@@ -132,8 +132,12 @@ def update(request: Request) -> Answer:
 
 @queue.beginning
 def _begin_set_update(stack_set: StackSet, operation: Operation) -> list[Instance]:
+    before = stack_set.template, stack_set.parameters
     _store(stack_set, operation.request, operation.template)
-    if operation.template is not None or "Parameters" in operation.request:
+    brought = operation.template is not None or "Parameters" in operation.request
+    if settings(stack_set.account).same_template_leaves_status:
+        brought = before != (stack_set.template, stack_set.parameters)
+    if brought:
         for instance in stack_set.instances.values():
             if instance.status != "INOPERABLE":  # excluded from further updates
                 instance.status, instance.detailed = "OUTDATED", "PENDING"
