@@ -108,8 +108,8 @@ def test_what_failed_is_tried_again_by_the_call_that_promises_it(small: SmallPha
     assert small.run(desired, observer=recorder).good
     retried = [call for call in recorder.sent if call.layer == "network"]
     assert [(call.action, call.targets) for call in retried] == [
-        (Action.CREATE, {second}),
-        (Action.UPDATE, {small.targets[2]}),
+        (Action.CREATE, frozenset({second})),
+        (Action.UPDATE, frozenset({small.targets[2]})),
     ]
     assert small.client.sets.overrides("stackferry-network-dev", second) == {"DelaySeconds": "7"}
     assert set(small.versions().values()) == {"2"}

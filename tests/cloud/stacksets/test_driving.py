@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 
-from .conftest import Fleet, Template
+from .conftest import Fleet
 
 STEP = 0.12
 DONE = ("CURRENT", "SUCCEEDED")
@@ -50,7 +51,7 @@ def test_results_lag_behind_what_is_true(fleet: Fleet, member: str) -> None:
     assert result["Status"] == "SUCCEEDED"
 
 
-def topic(version: str) -> Template:
+def topic(version: str) -> dict[str, Any]:
     """A template with one topic, whose name for display changes with the version."""
     return {"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": version}}}}
 
