@@ -148,6 +148,12 @@ def _deaf_topics(body: Body) -> Iterator[Place]:
             yield f"{name} closed", at(at(told, ["Resources", "Key0"], key), encryption, {"Ref": "Key0"})
 
 
+def _second_attachments(body: Body) -> Iterator[Place]:
+    for name, resource in body["Resources"].items():
+        if resource["Type"] == "AWS::SecretsManager::SecretTargetAttachment":
+            yield name, at(body, ["Resources", "Again"], resource)
+
+
 def _alarms_on_work(body: Body) -> Iterator[Place]:
     """Each alarm on a task's lag, as one on rows that arrive."""
     for name, resource in body["Resources"].items():
@@ -323,6 +329,7 @@ MISTAKES = [
     row("E9023", "an unknown network type", DATABASE, "NetworkType", "IPV6"),
     Mutation("E9041", "no order", _early_routes),
     Mutation("E9402", "no order", _unordered_rotation),
+    Mutation("E9406", "a second attachment", _second_attachments),
     Mutation("E9615", "a key that its publisher may not use", _deaf_topics),
     row(
         "W9403",
