@@ -149,8 +149,10 @@ def _deaf_topics(body: Body) -> Iterator[Place]:
 
 
 def _second_attachments(body: Body) -> Iterator[Place]:
+    """Each attachment twice, where its secret is in the template: what an import names nobody knows."""
     for name, resource in body["Resources"].items():
-        if resource["Type"] == "AWS::SecretsManager::SecretTargetAttachment":
+        is_attachment = resource["Type"] == "AWS::SecretsManager::SecretTargetAttachment"
+        if is_attachment and "Ref" in resource["Properties"]["SecretId"]:
             yield name, at(body, ["Resources", "Again"], resource)
 
 
