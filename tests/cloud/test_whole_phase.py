@@ -233,7 +233,8 @@ def test_the_password_of_dms_rotates_by_one_command_that_is_taken_up_wherever_it
     phase: WholePhase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the migration role, which may not read the secret; killed before and after each call that changes anything."""
-    redeploy(phase, "access", CreateMigrationRole="true", OperatorAccountIds=phase.account.number)
+    redeploy(phase, "account", CreateMigrationRole="true")  # its boundary lets the role read secrets
+    redeploy(phase, "access", OperatorAccountIds=phase.account.number)
     (tmp_path / "dev").mkdir()
     outputs = {name[0].lower() + name[1:]: value for each in phase.stacks.values() for name, value in each.items()}
     (tmp_path / "dev" / "flat-outputs.json").write_text(json.dumps(outputs))

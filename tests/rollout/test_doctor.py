@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from cloud.stacksets.organization import Organization
 
@@ -183,6 +184,21 @@ def test_an_execution_role_that_trusts_another_account_is_found(
 
     assert "does not trust" in finding.what
     assert finding.where == (account,)
+
+
+def test_the_role_of_service_managed_sets_is_said_to_be_an_administrator(phase: CheckedPhase) -> None:
+    managed = dataclasses.replace(phase, permissions=SERVICE_MANAGED)
+
+    (finding,) = CHECKS["execution roles"](managed)
+
+    assert finding.severity is Severity.WARNING
+    assert finding.what.endswith("stacksets-exec-*, with AdministratorAccess")
+
+
+def test_the_pinned_library_takes_no_execution_role_of_ones_own_for_service_managed_sets() -> None:
+    """Once it does, hand over our grants, and take back what docs/bootstrap.md and the check say."""
+    model = boto3.client("cloudformation", REGION).meta.service_model
+    assert "ExecutionRoleTemplateBody" not in model.operation_model("CreateStackSet").input_shape.members
 
 
 def test_a_plan_role_that_cannot_be_assumed_is_found(phase: CheckedPhase, administrator: Administrator) -> None:

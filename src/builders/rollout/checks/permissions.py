@@ -40,6 +40,10 @@ def administration_role(phase: CheckedPhase) -> Iterator[Finding]:
 def execution_roles(phase: CheckedPhase) -> Iterator[Finding]:
     """The execution role exists in every account, and the administration role may assume it."""
     if phase.permissions.service_managed:
+        # CloudFormation user guide, "Configure a custom execution role template for StackSets".
+        what = "StackSets acts in every account by a role of its own, stacksets-exec-*, with AdministratorAccess"
+        remedy = "use self-managed permissions to confine it to the grants of `account` (docs/bootstrap.md)"
+        yield Finding(Severity.WARNING, what, remedy)
         return
     name, administrator = _execution_name(phase), _administration_arn(phase)
 
