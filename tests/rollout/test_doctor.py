@@ -89,6 +89,7 @@ def drop_role(administrator: Administrator, account: str, role: str) -> None:
             "quotas",
             "instances",
             "log groups",
+            "rotations",
             "run",
         ),
     ],
@@ -612,6 +613,58 @@ def test_a_log_group_that_rds_has_made_itself_is_found_with_what_to_do(
         f"{name} exists already, and database will make it",
         f"`aws logs delete-log-group --log-group-name {name}` there, or import it into the stack",
         phase.accounts[:2],
+    )
+
+
+def rotated(schedule: str) -> dict[str, Any]:
+    """A secret with a rotation function, and a schedule of that logical id."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]}}
+    code = {"ZipFile": "def handler(event, context):\n    return None\n"}
+    function = {"Runtime": "python3.12", "Handler": "index.handler", "Role": {"Fn::GetAtt": "Role.Arn"}, "Code": code}
+    invoked = {"Action": "lambda:InvokeFunction", "Principal": "secretsmanager.amazonaws.com"}
+    rotation = {
+        "SecretId": {"Ref": "Secret"},
+        "RotationLambdaARN": {"Fn::GetAtt": "Function.Arn"},
+        "RotateImmediatelyOnUpdate": False,
+        "RotationRules": {"AutomaticallyAfterDays": 30},
+    }
+    return {
+        "Role": {"Type": "AWS::IAM::Role", "Properties": role},
+        "Function": {"Type": "AWS::Lambda::Function", "Properties": function},
+        "Permission": {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {"FunctionName": {"Ref": "Function"}, **invoked},
+        },
+        "Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": {}}},
+        schedule: {
+            "Type": "AWS::SecretsManager::RotationSchedule",
+            "DependsOn": "Permission",
+            "Properties": rotation,
+        },
+    }
+
+
+def test_a_schedule_whose_secret_is_not_rotated_is_found(administrator: Administrator, phase: CheckedPhase) -> None:
+    """The clean-up of a schedule that was renamed turns off the rotation that the new one turned on."""
+    fleet = administrator.fleet
+    account = phase.accounts[0]
+    one, other = (made("network", resources=rotated(name)) for name in ("ScheduleX", "ScheduleZ"))
+    given = [{"ParameterKey": key, "ParameterValue": "dev"} for key in ("EnvironmentSuffix", "MigrationPhase")]
+    fleet.make(json.loads(one.body), Parameters=given, Capabilities=["CAPABILITY_IAM"])
+    fleet.deploy([account])
+    phase = dataclasses.replace(phase, templates={"network": one})
+    assert found(phase, "rotations") == []
+    where = {"Accounts": [account], "Regions": [REGION], "Capabilities": ["CAPABILITY_IAM"]}
+    assert fleet.run("update_stack_set", TemplateBody=other.body, Parameters=given, **where)["Status"] == "SUCCEEDED"
+
+    (finding,) = found(phase, "rotations")
+
+    assert finding == Finding(
+        Severity.ERROR,
+        f"network/ScheduleZ stands in {REGION}, and its secret is not rotated",
+        "remove ScheduleZ in a release of its own, and put it back in the next one",
+        (account,),
     )
 
 

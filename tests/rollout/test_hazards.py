@@ -219,6 +219,25 @@ def test_a_subnet_that_goes_to_another_vpc_keeps_its_range() -> None:
     assert found({"Vpc": VPC, **subnet}, {"Vpc": wider, **subnet}) == ()
 
 
+def test_a_rotation_schedule_that_is_renamed_turns_rotation_off() -> None:
+    """cloudformation-coverage-roadmap#1813: nothing refuses it, and the stack holds a schedule."""
+    secret = {"Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": {}}}}
+    rules = {"RotationRules": {"AutomaticallyAfterDays": 30}}
+
+    def schedule(of: str, **more: Any) -> dict[str, Any]:
+        properties = {"SecretId": {"Ref": of}, **rules}
+        return {"Type": "AWS::SecretsManager::RotationSchedule", "Properties": properties, **more}
+
+    before = {**secret, "ScheduleX": schedule("Secret")}
+    (hazard,) = found(before, {**secret, "ScheduleZ": schedule("Secret")})
+    assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.ROTATION_OFF, "ScheduleZ", True)
+    assert hazard.message.startswith("ScheduleX is removed and ScheduleZ added for the same secret")
+    other = {**secret, "Other": secret["Secret"]}
+    assert found({**before, **other}, {**other, "ScheduleZ": schedule("Other")}) == ()
+    kept = {**secret, "ScheduleX": schedule("Secret", DeletionPolicy="Retain")}
+    assert found(kept, {**secret, "ScheduleZ": schedule("Secret")}) == ()
+
+
 @pytest.mark.parametrize(
     ("kind", "properties"),
     [

@@ -316,6 +316,13 @@ DOCTOR = (
         ("*",),
         "finds log groups whose names a stack is about to give; names are what is asked for",
     ),
+    Grant(PLAN, _cloudformation("ListStackResources"), _INSTANCE_STACKS, "finds rotation schedules"),
+    Grant(
+        DEPLOY,
+        ("secretsmanager:DescribeSecret",),
+        ("arn:{aws}:secretsmanager:*:*:secret:*",),
+        "checks that secrets with a schedule are rotated",
+    ),
     FIND_DIRECT_CONNECT,
     Grant(
         DEPLOY,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from builders import naming
 from builders.aws.errors import NotFound
 from builders.errors import EvaluationError, RolloutError
+from builders.rollout.aws import stacks
 from builders.rollout.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as read_quotas
 from builders.rollout.checks import networks, permissions
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosis, Finding, Severity, unknown_finding
@@ -15,6 +16,7 @@ from builders.rollout.checks.permissions import BOOTSTRAP
 from builders.rollout.checks.status import instances_of
 from builders.rollout.config.parameters import TargetGroup, stack_values
 from builders.rollout.config.templates import Template
+from builders.rollout.diff.hazards import ROTATION_SCHEDULE
 from builders.rollout.diff.set_hazards import has_transform, limit_hazards
 from builders.rollout.model import Permissions, Status, Target
 from builders.rollout.state.journal import RunStatus
@@ -171,6 +173,35 @@ def _log_groups(template: Template, group: TargetGroup, target: Target) -> list[
     return sorted(name for name in names if isinstance(name, str) and "${" not in name)
 
 
+def rotations(phase: CheckedPhase) -> Iterator[Finding]:
+    """Every secret with a rotation schedule is rotated: a schedule that was renamed takes its secret's rotation away
+    and stands all the same, which no drift detection shows (cloudformation-coverage-roadmap#1813)."""
+    sets = naming.existing_stack_sets(phase.carried, phase.suffix, phase.client.sets.names())
+    for layer, name in sets.items():
+        if f'"{ROTATION_SCHEDULE}"' not in phase.carried[layer].body:
+            continue
+        deployed = instances_of(phase.client, name)
+        for region in phase.regions:
+            stack_ids = {each.account: found.stack_id for each, found in deployed.items() if each.region == region}
+
+            def look(target: Target, ids: Mapping[str, str] = stack_ids, layer: str = layer) -> Finding | None:
+                for each in stacks.resources(phase.client.reading(target), ids[target.account]):
+                    if each.type == ROTATION_SCHEDULE and not _is_rotated(phase, target, each.physical_id):
+                        what = f"{layer}/{each.logical_id} stands in {target.region}, and its secret is not rotated"
+                        remedy = f"remove {each.logical_id} in a release of its own, and put it back in the next one"
+                        return Finding(Severity.ERROR, what, remedy)
+                return None
+
+            if stack_ids:
+                yield from phase.in_each_account(look, sorted(stack_ids), region)
+
+
+def _is_rotated(phase: CheckedPhase, target: Target, secret: str) -> bool:
+    """Tell whether Secrets Manager rotates a secret; the Ref of a schedule is its secret's ARN."""
+    found = phase.client.deploying(target).ask("secretsmanager", "DescribeSecret", SecretId=secret)
+    return bool(found.get("RotationEnabled"))
+
+
 def run(phase: CheckedPhase) -> Iterator[Finding]:
     """No run is under way, and the last one reached every instance."""
     last = phase.store.journal.run() if phase.store else None
@@ -206,6 +237,7 @@ CHECKS: Mapping[str, Check] = {
     "readers of packages": readers,
     "instances": instances,
     "log groups": log_groups,
+    "rotations": rotations,
     "run": run,
 }
 """In the order in which they are shown."""

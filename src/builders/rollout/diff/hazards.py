@@ -96,6 +96,7 @@ class HazardKind(enum.StrEnum):
     LIMIT = "limit"
     NO_EFFECT = "no-effect"
     SERVICE_MANAGED = "service-managed"
+    ROTATION_OFF = "rotation-off"
 
 
 @dataclass(frozen=True)
@@ -274,6 +275,8 @@ def _refused_replacements(layer: str, comparison: Comparison) -> Iterator[Hazard
             yield Hazard(HazardKind.CUSTOM_NAME, layer, name, message, remedy, acknowledgeable=perhaps)
 
 
+ROTATION_SCHEDULE = "AWS::SecretsManager::RotationSchedule"
+
 # The properties of which there is one at a time: ranges in a VPC do not overlap (VPC user guide, "Subnet CIDR blocks"),
 # a table has one route to a destination, a network ACL one rule of a number and direction, a security group one rule
 # for the same ports and peer (EC2 API: CreateRoute, CreateNetworkAclEntry, AuthorizeSecurityGroupIngress), and an
@@ -288,6 +291,7 @@ _IDENTITY = {
     ),
     "AWS::EC2::Subnet": ("VpcId", "CidrBlock"),
     "AWS::EC2::TransitGatewayRouteTableAssociation": ("TransitGatewayAttachmentId",),
+    ROTATION_SCHEDULE: ("SecretId",),
 }
 
 
@@ -312,6 +316,10 @@ def _taken_identities(layer: str, comparison: Comparison) -> Iterator[Hazard]:
 
 
 def _taken_from(layer: str, comparison: Comparison, change: Change, old: Change) -> Iterator[Hazard]:
+    if change.type == ROTATION_SCHEDULE:
+        if old.effect is Effect.REMOVE and _same_identity(comparison, change, old.logical_id):
+            yield _rotation_off(layer, change.logical_id, old.logical_id)
+        return
     if change.named and change.named == custom_name(comparison.before.resources[old.logical_id], comparison.region):
         kind, what = HazardKind.CUSTOM_NAME, f"the name {change.named}"
     elif _same_identity(comparison, change, old.logical_id):
@@ -348,6 +356,17 @@ def _moved_routes(layer: str, comparison: Comparison) -> Iterator[Hazard]:
             )
             remedy = f"leave the table as it is, or acknowledge {layer}/{change.logical_id}"
             yield Hazard(HazardKind.ROUTES, layer, change.logical_id, message, remedy, acknowledgeable=True)
+
+
+def _rotation_off(layer: str, new: str, old: str) -> Hazard:
+    """Nothing refuses this: the clean-up deletes the old schedule behind the new one, and with it the secret's
+    rotation (cloudformation-coverage-roadmap#1813)."""
+    message = (
+        f"{old} is removed and {new} added for the same secret: CloudFormation deletes {old} last, and the secret is "
+        f"not rotated any more, although {new} stands"
+    )
+    remedy = f"keep the logical id {old}, or remove {old} in a release of its own first, or acknowledge {layer}/{new}"
+    return Hazard(HazardKind.ROTATION_OFF, layer, new, message, remedy, acknowledgeable=True)
 
 
 def _same_identity(comparison: Comparison, change: Change, old: str) -> bool:
