@@ -257,6 +257,16 @@ _BY_NAME: Mapping[str, tuple[Taking, ...]] = {
 }
 
 
+_TYPED = re.compile(r"(?:List<)?AWS::EC2::(VPC|Subnet|SecurityGroup|Instance|Volume)::Id>?")
+_OF_PARAMETERS = {"VPC": "vpc", "Subnet": "subnet", "SecurityGroup": "sg", "Instance": "i", "Volume": "vol"}
+
+
+def given_by_parameter(parameter_type: str) -> str | None:
+    """Return the kind of identifier that a parameter of a type of AWS's holds; None for any other type."""
+    match = _TYPED.fullmatch(parameter_type)
+    return _OF_PARAMETERS[match[1]] if match else None
+
+
 def given_by(resource_type: str, attribute: str | None) -> str | None:
     """Return the kind of identifier that Ref (no attribute) or Fn::GetAtt of a resource gives; None where unknown."""
     return _GIVES.get(resource_type, {}).get(attribute)

@@ -70,21 +70,34 @@ def _values(node: Any, name: str, path: Path) -> Iterator[tuple[str, Any, Path]]
 def _judged(template: Template, resource: Resource, name: str, node: Any, path: Path) -> Iterator[Finding]:
     taken = resource_ids.taken_by(resource.type, name)
     reference = reference_of(node) if taken else None
-    target = template.resource(reference.name) if reference else None
-    if reference is None or target is None:
+    if reference is None:
         return
-    given = resource_ids.given_by(target.type, reference.attribute)
-    if given is None or given in taken or not _is_left_to_us(resource.type, path):
+    target, parameter = template.resource(reference.name), template.parameters.get(reference.name)
+    if target is not None:
+        given = resource_ids.given_by(target.type, reference.attribute)
+        advice = _advice(target, taken)
+    elif isinstance(parameter, dict) and reference.attribute is None:
+        given = resource_ids.given_by_parameter(str(parameter.get("Type")))
+        advice = f"parameter {reference.name} is of type {parameter.get('Type')}"
+    else:
+        return
+    if given is None or given in taken or not _is_left_to_us(resource.type, path, is_resource=target is not None):
         return
     wanted = " or ".join(resource_ids.described(kind) for kind in taken)
-    right = resource_ids.attribute_that_gives(target.type, taken)
-    way = f"!Ref {target.name}" if right == "Ref" else f"!GetAtt {target.name}.{right}"
-    advice = f"write {way}" if right else f"{target.name} is of type {target.type}"
     yield Finding(path, f"{name} takes {wanted}, and is given {resource_ids.described(given)}: {advice}")
 
 
-def _is_left_to_us(resource_type: str, path: Path) -> bool:
-    """Return whether the path is a property of the schema, and none whose format cfn-lint compares (E1040, E1041)."""
+def _advice(target: Resource, taken: tuple[str, ...]) -> str:
+    right = resource_ids.attribute_that_gives(target.type, taken)
+    way = f"!Ref {target.name}" if right == "Ref" else f"!GetAtt {target.name}.{right}"
+    return f"write {way}" if right else f"{target.name} is of type {target.type}"
+
+
+def _is_left_to_us(resource_type: str, path: Path, *, is_resource: bool) -> bool:
+    """Return whether the path is a property of the schema, and none whose format cfn-lint compares (E1040, E1041).
+
+    It compares what resources give, and not what parameters hold.
+    """
     found = resource_types.load(resource_type)
     if found is None:
         return False
@@ -97,6 +110,6 @@ def _is_left_to_us(resource_type: str, path: Path) -> bool:
             return False  # a key that the user chose, such as the name of a variable
         node = found.resolve(inner)
         # Of several formats cfn-lint compares none.
-        if str(node.get("format", "")).startswith("AWS::"):
+        if is_resource and str(node.get("format", "")).startswith("AWS::"):
             return False
     return True
