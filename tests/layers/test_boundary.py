@@ -17,6 +17,7 @@ from ministack.core import iam_evaluator
 from builders import catalog, naming
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
 from builders.scopes import Scope
+from tools.permissions.__main__ import SERVICES_ALONE
 
 Deploy = Callable[..., Evaluated]
 Within = Callable[..., bool]
@@ -311,3 +312,23 @@ def test_a_sealed_role_changes_nothing_that_reaches_a_secret(deploy: Deploy, act
 def test_a_sealed_role_still_changes_networks_and_alarms(deploy: Deploy) -> None:
     for action in ("ec2:CreateRoute", "cloudwatch:PutMetricAlarm", "cloudformation:UpdateStack", "iam:TagRole"):
         assert not refuses(deploy(SealExecutionRole="true"), "ExecutionSealPolicy", action, "*")
+
+
+@pytest.mark.parametrize(
+    ("role", "service", "is_refused"),
+    [
+        ("StackSet-stackferry-mallory", "false", True),
+        ("StackSet-stackferry-migr-SourceSecretRole-1A2B", "true", False),
+        ("stackferry-operator-eu-central-1-dev", "false", False),
+    ],
+)
+def test_the_organization_s_policy_lets_services_alone_assume_a_phase_s_roles(
+    role: str, service: str, is_refused: bool
+) -> None:
+    """As docs/permissions.md has it: an attacker's role for DMS's secrets is of no use to him."""
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    denying = {key: value for key, value in SERVICES_ALONE["Statement"][0].items() if key != "Principal"}
+    document = {"Version": "2012-10-17", "Statement": [everything, denying]}
+    resource = f"arn:aws:iam::{HERE}:role/{role}"
+    context = {"aws:principalisawsservice": service}
+    assert allows(document, "sts:AssumeRole", resource, "any", context) is not is_refused

@@ -16,6 +16,7 @@ from builders import catalog, naming
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
 from builders.layers._execution.actions import CONFINED, EVERYWHERE
 from builders.scopes import Scope
+from tools import execution_actions
 
 Deploy = Callable[..., Evaluated]
 May = Callable[..., bool]
@@ -129,7 +130,13 @@ def test_the_trust_names_the_account_so_that_a_remade_administration_role_is_no_
     ("action", "resource"),
     [
         ("cloudformation:CreateStack", arn("cloudformation", f"stack/{STACK_SET}-network-dev-0f1e/2d3c")),
+        ("cloudformation:BatchDescribeTypeConfigurations", "*"),
+        ("cloudformation:DescribeStacks", "*"),
+        ("cloudformation:ListStacks", "*"),
         ("ec2:CreateVpc", arn("ec2", "vpc/*")),
+        ("ec2:CreateNetworkInterfacePermission", arn("ec2", "network-interface/eni-0")),
+        ("ec2:DescribeNetworkInterfaceAttribute", "*"),
+        ("logs:PutLogGroupDeletionProtection", arn("logs", "log-group:/aws/rds/instance/stackferry-database-dev/x")),
         ("ec2:CreateTransitGatewayVpcAttachment", arn("ec2", "transit-gateway/tgw-0", account=STRANGER)),
         ("rds:CreateDBInstance", arn("rds", "db:stackferry-database-dev")),
         ("rds:CreateDBSubnetGroup", arn("rds", "subgrp:stackset-stackferry-database-dev-0f1e-databasesubnets")),
@@ -274,6 +281,54 @@ def test_it_reads_the_secrets_that_bear_the_tag_of_its_phase(may: May, suffix: s
 def test_it_uses_keys_through_the_services_of_a_phase_alone(may: May, service: str, is_allowed: bool) -> None:
     context = {"kms__viaservice": service} if service else {}
     assert may("kms:Decrypt", arn("kms", "key/0f1e2d3c"), **context) is is_allowed
+
+
+OWN, FOREIGN = {"aws__resourcetag/environment": "dev"}, {"aws__resourcetag/environment": "prod"}
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context", "is_allowed"),
+    [
+        ("secretsmanager:CreateSecret", "secret:DmsSecret-1A2B", {}, True),
+        ("secretsmanager:CreateSecret", "secret:payroll", {}, False),
+        ("secretsmanager:TagResource", "secret:DatabaseSecret-1A2B", {"aws__requesttag/environment": "dev"}, True),
+        ("secretsmanager:TagResource", "secret:DatabaseSecret-1A2B", {"aws__requesttag/environment": "prod"}, False),
+        ("secretsmanager:TagResource", "secret:DatabaseSecret-1A2B", FOREIGN, False),
+        ("secretsmanager:TagResource", "secret:payroll", OWN, False),
+        ("secretsmanager:UpdateSecret", "secret:DatabaseSecret-1A2B", OWN, True),
+        ("secretsmanager:UpdateSecret", "secret:DatabaseSecret-1A2B", FOREIGN, False),
+        ("secretsmanager:DeleteSecret", "secret:DatabaseSecret-1A2B", OWN, False),
+        ("kms:PutKeyPolicy", "key/0f1e", {**OWN, "kms__bypasspolicylockoutsafetycheck": "false"}, True),
+        ("kms:PutKeyPolicy", "key/0f1e", {**OWN, "kms__bypasspolicylockoutsafetycheck": "true"}, False),
+        ("kms:PutKeyPolicy", "key/0f1e", {**FOREIGN, "kms__bypasspolicylockoutsafetycheck": "false"}, False),
+        ("kms:PutKeyPolicy", "key/0f1e", {"kms__bypasspolicylockoutsafetycheck": "false"}, False),
+        ("kms:TagResource", "key/0f1e", {"aws__requesttag/environment": "dev"}, True),
+        ("kms:TagResource", "key/0f1e", {**FOREIGN, "aws__requesttag/environment": "dev"}, False),
+        ("kms:UntagResource", "key/0f1e", FOREIGN, False),
+        ("kms:ScheduleKeyDeletion", "key/0f1e", OWN, False),
+        ("kms:DisableKey", "key/0f1e", OWN, False),
+    ],
+)
+def test_secrets_and_keys_are_the_phase_s_own_and_none_is_deleted(
+    may: May, action: str, resource: str, context: dict[str, str], is_allowed: bool
+) -> None:
+    assert may(action, arn(action.partition(":")[0], resource), **context) is is_allowed
+
+
+DELETED_BY = {"AWS::KMS::Key": "kms:ScheduleKeyDeletion", "AWS::SecretsManager::Secret": "secretsmanager:DeleteSecret"}
+
+
+def test_what_the_role_may_not_delete_no_template_deletes(template: Callable[[str], dict[str, Any]]) -> None:
+    """RetainExceptOnCreate would, after a first creation that failed, and the rollback would fail, too."""
+    assert set(DELETED_BY.values()) <= execution_actions.WITHHELD
+    phase = [name for name in catalog.layer_names() if catalog.load(name).scope is Scope.PHASE]
+    deleted = [
+        f"{layer}: {name}"
+        for layer in phase
+        for name, body in template(layer)["Resources"].items()
+        if body["Type"] in DELETED_BY and body.get("DeletionPolicy") != "Retain"
+    ]
+    assert deleted == []
 
 
 def test_it_assumes_the_one_role_that_accepts_the_association_with_a_direct_connect_gateway(may: May) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from builders import naming
 from tools import written_files
@@ -30,9 +32,10 @@ phase. In AWS GovCloud write `aws-us-gov` for the partition.
 
 - The layer `account` creates the plan role `{plan_role}-<suffix>` with the permissions that are listed here; a test
   compares the two.
-- The deploy role exists in every account that AWS Organizations created (`OrganizationAccountAccessRole`). It needs
-  the permissions for the resources of the plain stacks, too: CloudFormation uses the permissions of whoever deploys a
-  stack. For the tooling account's own stacks, those permissions are listed under `bootstrap`.
+- The template `deploy_role` makes the deploy role with the permissions that are listed here and those for the
+  resources of the plain stacks, which CloudFormation makes with the permissions of whoever deploys them; a test
+  compares ([bootstrap.md](bootstrap.md#the-deploy-role)). For the tooling account's own stacks, those permissions are
+  listed under `bootstrap`.
 - The stacks of a phase need none of this: StackSets deploys them through the administration and execution roles.
 - With service-managed permissions, leave `iam:PassRole` out. Only a delegated administrator needs
   `organizations:ListDelegatedAdministrators`: without it StackSets find that the account is none, in every command.
@@ -46,9 +49,9 @@ tested.
 ## What the execution role cannot do, and what stays possible
 
 Whoever holds the tooling account writes the stack sets, and so the templates that the execution role deploys; he can
-also change the administration role, and wear the execution role himself. With `PermissionsBoundary` in the
+also change the administration role, and assume the execution role himself. With `PermissionsBoundary` in the
 environment's file (the committed ones have it) the layer `account` holds that role to the boundary
-`{boundary}-<suffix>`. `tests/cloud/test_execution_role.py` attacks, and is refused:
+`{boundary}-<suffix>`. `tests/cloud/test_execution_role.py` and the tests of the layer attack, and are refused:
 
 | attack | shut by |
 |---|---|
@@ -65,12 +68,16 @@ What stays possible, and what shuts it:
 
 - **While the role is not sealed**, a stack set can give a function other code, or write a dynamic reference to the
   database's secret into any property: CloudFormation resolves it with the execution role, which reads the secret to
-  make the database. So seal it (`SealExecutionRole=true`, then `rollout-stacksets bootstrap`) and open it for a
+  make the database. It can also set another master password, or replicate to another endpoint. So seal it (`SealExecutionRole=true`, then `rollout-stacksets bootstrap`) and open it for a
   release. AWS's own measure for code is code signing, which these templates do not use.
 - **DMS reads its secrets by an ordinary role**, and nothing in a request tells DMS's session from another. A role of
   the attacker's with any trust reads the secrets of DMS's users, of the source and of the target. A resource control
-  policy of the organization shuts that: it denies `sts:AssumeRole` on `arn:aws:iam::*:role/StackSet-stackferry-*`
-  where `aws:PrincipalIsAWSService` is `false`. AWS gives such policies to the management account alone.
+  policy of the organization, which the management account makes, shuts that: services alone assume a phase's roles.
+
+  ```json
+{rcp}
+  ```
+
 - **`CreateMigrationRole=true`** adds a role by which people read secrets. Take it away after the cut-over.
 - **A key without the tag Environment** whose policy leaves its use to the account's IAM can be tagged as the phase's
   own, and its policy then changed. Tag the keys of other systems.
@@ -84,12 +91,29 @@ with the calls. Do not edit.
 """  # noqa: E501  rows of a table
 
 
+SERVICES_ALONE: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Sid": "ServicesAlone",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sts:AssumeRole",
+            "Resource": "arn:aws:iam::*:role/StackSet-stackferry-*",
+            "Condition": {"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}},
+        }
+    ],
+}
+"""A resource control policy (AWS Organizations user guide, "Resource control policies (RCPs)")."""
+
+
 def desired_files() -> dict[Path, str]:
     """The page."""
     head = _HEAD.format(
         identities="; ".join(each.value for each in Identity),
         plan_role=naming.PLAN_ROLE,
         boundary=naming.PERMISSIONS_BOUNDARY,
+        rcp=textwrap.indent(json.dumps(SERVICES_ALONE, indent=1), "  "),
     )
     return {PAGE: "\n".join([head, *(line for command in COMMANDS for line in _section(command))])}
 
