@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from builders.rules._functions import reference_of
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
+from builders.rules._values import ABSENT
 
 
 class TwoAttachments(Rule):
@@ -41,5 +42,7 @@ class TwoAttachments(Rule):
             ones, others = (template.branches(each, "SecretId") for each in (first, second))
             for one, other in itertools.product(ones, others):
                 reference = reference_of(one.value)
-                if reference and reference == reference_of(other.value) and template.possible(one, other):
+                # What is written alike, an import for example, is the same secret, too.
+                same = one.value == other.value or (reference and reference == reference_of(other.value))
+                if one.value is not ABSENT and same and template.possible(one, other):
                     yield Finding(other, f"{second.name} attaches the secret of {first.name} again, which is refused")
