@@ -58,7 +58,8 @@ def test_the_last_operations_of_a_set_are_remembered_and_those_that_run_all() ->
         queue.RESULTS = 5
         stack_set = StackSet("name", "111111111111", "us-east-1", "{}", {}, {}, [], [])
         for name, status in {"a": "RUNNING", "b": "FAILED", "c": "SUCCEEDED", "d": "SUCCEEDED", "e": "FAILED"}.items():
-            operation = Operation(name, "CREATE", {}, {}, None, "", status=status)
+            operation = Operation(name, "CREATE", {}, {}, None, "")
+            operation.become(status)
             operation.results = {(each, "us-east-1"): Result(each, "us-east-1", "") for each in "123"}
             stack_set.operations[name] = operation
         queue._forget(stack_set)
