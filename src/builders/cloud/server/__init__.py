@@ -2,6 +2,7 @@
 
 serve.py     its socket, directory and environment, before ministack is imported
 app.py       the order of the patches, the handlers, and the life of a server
+web_pages.py requests that a web page may have made are refused
 state.py     state that outlives the server (`--keep`)
 faults.py    calls that fail on request
 accounts.py  the regions and quotas of an account: Account Management and Service Quotas

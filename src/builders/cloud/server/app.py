@@ -57,7 +57,7 @@ from builders.cloud.internals import cloudformation, sts
 from builders.cloud.organizations import api as organizations
 from builders.cloud.rds import instances, operations, parameter_groups
 from builders.cloud.secretsmanager import policies, rotation, secrets
-from builders.cloud.server import accounts, faults, lists, state
+from builders.cloud.server import accounts, faults, lists, state, web_pages
 from builders.cloud.server.faults import Application, Receive, Scope, Send
 from builders.cloud.stacksets import api as stacksets, members, permissions
 
@@ -183,7 +183,7 @@ async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bo
     saving = asyncio.create_task(state.save_while_serving())
     announcing = asyncio.create_task(_announce(*listener.getsockname()))
     try:
-        own: Any = _with_own_pages(faults.in_front_of(app), pages)
+        own: Any = web_pages.kept_out(_with_own_pages(faults.in_front_of(app), pages), listener.getsockname()[1])
         await hypercorn_serve(own, config, shutdown_trigger=stop.wait)
     finally:
         announcing.cancel()
@@ -198,7 +198,7 @@ async def _announce(host: str, port: int) -> None:
     while True:
         with contextlib.suppress(OSError):
             reader, writer = await asyncio.open_connection(host, port)
-            writer.write(b"GET /_ministack/health HTTP/1.0\r\n\r\n")
+            writer.write(f"GET /_ministack/health HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
             answer = await reader.read(12)
             writer.close()
             if answer.startswith(b"HTTP/"):
