@@ -27,7 +27,8 @@ def handler(event, context):
             return "connected"
         context = ssl.create_default_context(cafile=os.environ["CA_BUNDLE"])
         with context.wrap_socket(plain, server_hostname=event["host"]) as encrypted:
-            encrypted.sendall(b"GET /_ministack/health HTTP/1.0\\r\\n\\r\\n")
+            request = f"GET /_ministack/health HTTP/1.0\\r\\nHost: {event['host']}\\r\\n\\r\\n"
+            encrypted.sendall(request.encode())
             return encrypted.recv(15).decode()
     except OSError as error:
         return type(error).__name__
