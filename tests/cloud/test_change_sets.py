@@ -83,6 +83,10 @@ def test_the_aws_cli_deploys_what_a_condition_switches_on(account: Account, tmp_
     for value in ("no", "yes"):
         cli.run(*deploy, "--parameter-overrides", f"On={value}")
     assert account.physical_id("Sometimes")
+    # A parameter that is taken out of the file keeps its value: README.md says so.
+    cli.run(*deploy, "--no-fail-on-empty-changeset", "--parameter-overrides", "Word=b")
+    (stack,) = account.client("cloudformation").describe_stacks(StackName="stack")["Stacks"]
+    assert {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]} == {"On": "yes", "Word": "b"}
 
 
 def test_a_new_stack_with_nothing_switched_on_has_no_changes_and_can_be_executed(account: Account) -> None:

@@ -107,7 +107,9 @@ class CalledPhase:
         tooling = {"account": self.tooling, "parameters": "tooling.json"}
         self.file.write_text(json.dumps({"tooling": tooling, "phases": self._plan}), encoding="utf-8")
 
-    def layer(self, layer: str, version: str = "1", **resources: Any) -> None:
+    def layer(
+        self, layer: str, version: str = "1", parameters: Mapping[str, Any] | None = None, **resources: Any
+    ) -> None:
         """Write a layer's template; another version is an update in place."""
         tags = [{"Key": "Version", "Value": version}]
         topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": "DisplayName"}, "Tags": tags}}
@@ -117,6 +119,7 @@ class CalledPhase:
             "Parameters": {
                 **{name: {"Type": "String"} for name in COMMON},
                 "DisplayName": {"Type": "String", "Default": "payments"},
+                **(parameters or {}),
             },
             "Resources": {"Topic": topic, **resources},
         }

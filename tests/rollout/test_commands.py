@@ -15,7 +15,7 @@ import pytest
 from builders.aws.calls import ApiCall, Moment
 from builders.cloud.process import Cloud
 
-from .called import QUICK, CalledPhase, Said
+from .called import COMMON, OF_ACCOUNTS, QUICK, CalledPhase, Said
 
 SECRET = {"Type": "AWS::SecretsManager::Secret", "DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
 
@@ -345,3 +345,47 @@ def test_the_instances_of_an_account_that_denies_access_are_detached(deployed: C
     api = deployed.api("cloudformation")
     left = api.list_stack_instances(StackSetName="stackferry-network-dev")["Summaries"]
     assert [each["Account"] for each in left] == [staying]
+
+
+def test_a_parameter_that_only_accounts_set_has_a_value_in_the_set_and_one_without_it_is_named(
+    phase: CalledPhase,
+) -> None:
+    """cdklabs/cdk-stacksets#115: CreateStackSet asks for a value of every parameter without a default."""
+    own = {account: {"VpcCidr": f"10.{number}.0.0/16"} for number, account in enumerate(phase.accounts)}
+    phase.layer("network", parameters={"VpcCidr": {"Type": "String"}})
+    phase.phase(account_parameters={phase.accounts[0]: own[phase.accounts[0]]})
+    refused = phase.apply()
+    assert refused.code == 2
+    assert f"{phase.accounts[1]}/us-east-1: VpcCidr has no value, and no default in network" in refused.err
+    assert phase.api("cloudformation").list_stack_sets(Status="ACTIVE")["Summaries"] == []
+
+    phase.phase(account_parameters=own)
+    assert phase.apply().code == 0
+    for account in phase.accounts:
+        stacks = phase.api("cloudformation", account).describe_stacks()["Stacks"]
+        (values,) = [each["Parameters"] for each in stacks if "-network-" in each["StackName"]]
+        assert {"ParameterKey": "VpcCidr", "ParameterValue": own[account]["VpcCidr"]} in values
+
+
+def test_a_value_that_is_taken_out_goes_back_to_the_template_s_default(deployed: CalledPhase) -> None:
+    """aws-control-tower-customizations#112: what is not sent keeps its value, so every parameter is sent."""
+    deployed.environment("dev", **COMMON, **OF_ACCOUNTS, DisplayName="own")
+    assert deployed.apply().code == 0
+    deployed.environment("dev", **COMMON, **OF_ACCOUNTS)
+    planned = deployed.call("plan", "--phase", "dev", "--json").data
+    changed = {
+        (group["layer"], target): [(each["logical_id"], each["causes"]) for each in group["changes"]]
+        for group in planned["groups"]
+        for target in group["places"]
+    }
+    topic = [("Topic", ["DisplayName"])]
+    assert changed == {
+        (layer, f"{account}/us-east-1"): topic
+        for layer in ("network", "database", "monitoring")
+        for account in deployed.accounts
+    }
+    assert deployed.apply().code == 0
+    for account in deployed.accounts:
+        topics = deployed.api("sns", account).list_topics()["Topics"]
+        names = [deployed.api("sns", account).get_topic_attributes(**each)["Attributes"] for each in topics]
+        assert {each["DisplayName"] for each in names} == {"payments"}

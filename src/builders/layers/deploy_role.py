@@ -32,7 +32,7 @@ SCOPE = Scope.MEMBER
 
 _ANYWHERE = "no resource level (Service Authorization Reference)"
 _WILDCARDS = {
-    "FindStacks": f"cloudformation:ListStacks, ValidateTemplate and account:ListRegions have {_ANYWHERE}",
+    "FindStacks": f"ListStacks, ValidateTemplate, logs:DescribeLogGroups and account:ListRegions have {_ANYWHERE}",
     "SeeNetworks": f"EC2, Direct Connect and RAM describe with {_ANYWHERE}",
 }
 
@@ -146,7 +146,12 @@ def _stacks() -> Iterator[Statement]:
     )
     yield policies.allow(
         "FindStacks",
-        [account_actions.ListRegions, stack_actions.ListStacks, stack_actions.ValidateTemplate],
+        [
+            account_actions.ListRegions,
+            logs.DescribeLogGroups,
+            stack_actions.ListStacks,
+            stack_actions.ValidateTemplate,
+        ],
         ["*"],
     )
 
@@ -204,6 +209,7 @@ def _roles() -> Iterator[Statement]:
     yield policies.allow("ClearInterfaces", [ec2.DeleteNetworkInterface], _here("ec2", "network-interface/*"))
     yield policies.allow("SeeRoles", [iam_actions.GetRole], _global("role/*"))
     # `doctor` asks IAM what the role may do.
+    yield policies.allow("SeeRotation", [secretsmanager.DescribeSecret], _here("secretsmanager", "secret:*"))
     yield policies.allow("KnowOneself", [iam_actions.SimulatePrincipalPolicy], _global(f"role/{naming.DEPLOY_ROLE}-*"))
 
 
