@@ -195,3 +195,10 @@ def test_an_operation_that_is_lost_stops_the_run(phase: LargePhase) -> None:
     phase.simulation.forgotten = True
     with pytest.raises(RolloutError, match="was accepted and is not found"):
         phase.apply(phase.spec(SourcePort="5433"))
+
+
+def test_throttling_that_lasts_is_said_on_the_progress_of_the_run(phase: LargePhase) -> None:
+    phase.simulation.calls_per_second = 1
+    observer = Lines()
+    assert phase.apply(phase.spec(SourcePort="5433"), observer).good
+    assert any(line.startswith("cloudformation throttles ") for line in observer.lines)
