@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 
@@ -126,3 +127,21 @@ def test_whoever_names_the_attempts_gets_no_more_of_them(monkeypatch: pytest.Mon
     with pytest.raises(Unreachable):
         simulation.session().ask("cloudformation", "ListStackSets")
     assert len(simulation.refusals["ListStackSets"]) == 997
+
+
+def test_whoever_is_interrupted_waits_for_no_throttled_call() -> None:
+    """Ctrl-C ends the work beside it, which would be tried for minutes; on the machine's clock."""
+    simulation = limited(math.inf)
+    simulation.limiter = Limiter()
+    simulation.refusals["ListStackSets"] = [Throttled("throttled")] * 1000
+
+    def work(number: int) -> None:
+        if not number:
+            time.sleep(0.3)
+            raise KeyboardInterrupt
+        simulation.session().ask("cloudformation", "ListStackSets")
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(concurrently(work, range(4)))
+    assert time.monotonic() - begun < 5

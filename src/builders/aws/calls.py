@@ -6,6 +6,7 @@ Naming access, roles and sessions loads no boto3; the first call does.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import enum
 import functools
 import itertools
@@ -147,7 +148,7 @@ class ApiCalls:
         most = self.access.attempts or int(os.environ.get("AWS_MAX_ATTEMPTS", "0"))
         throttled_since = math.inf
         for attempt in itertools.count(1):
-            begun = self.limiter.wait(api)
+            begun = self.limiter.wait(api, _is_given_up)
             try:
                 with room:
                     if attempt == 1:
@@ -162,13 +163,14 @@ class ApiCalls:
                 self.limiter.throttled(api, begun)
                 throttled_since = min(throttled_since, begun)
                 waited = self.limiter.now() - throttled_since
-                if attempt == most or (not most and waited > self.access.throttled_seconds):
+                spent = attempt == most if most else waited > self.access.throttled_seconds
+                if spent or _is_given_up():
                     raise errors.Unreachable(str(error)) from error
             except errors.Refused:
                 self.limiter.answered(api)
                 raise
             except errors.Transient as error:
-                if attempt == (most or ATTEMPTS):
+                if attempt == (most or ATTEMPTS) or _is_given_up():
                     raise errors.Unreachable(str(error)) from error
                 self.limiter.sleep(random.uniform(0, min(2.0 ** (attempt - 1), LONGEST_PAUSE)))  # noqa: S311  no secret
         raise AssertionError("the last attempt returns or raises")
@@ -243,6 +245,14 @@ Item = TypeVar("Item")
 Found = TypeVar("Found")
 
 
+_given_up: contextvars.ContextVar[tuple[threading.Event, ...]] = contextvars.ContextVar("given_up", default=())
+"""Set for work whose results nobody waits for any more, such as after Ctrl-C: its calls are not made again."""
+
+
+def _is_given_up() -> bool:
+    return any(each.is_set() for each in _given_up.get())
+
+
 def concurrently(work: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[tuple[Item, Found]]:
     """Do `work` for all items, a few at once, and return each with what came of it, as they come.
 
@@ -250,7 +260,9 @@ def concurrently(work: Callable[[Item], Found], items: Iterable[Item]) -> Iterat
     raised here, and what has not begun does not begin any more.
     """
     waiting: dict[Future[Found], Item] = {}
-    pool = ThreadPoolExecutor(MOST_AT_ONCE)
+    given_up = threading.Event()
+    events = (*_given_up.get(), given_up)
+    pool = ThreadPoolExecutor(MOST_AT_ONCE, initializer=lambda: _given_up.set(events))
     try:
         for item in items:
             waiting[pool.submit(work, item)] = item
@@ -259,6 +271,7 @@ def concurrently(work: Callable[[Item], Found], items: Iterable[Item]) -> Iterat
         while waiting:
             yield from _done(waiting)
     finally:
+        given_up.set()
         pool.shutdown(cancel_futures=True)
 
 

@@ -30,6 +30,9 @@ _WINDOW = 1.0
 _COUNTED = 64
 """The answers that are remembered to measure the first rate."""
 
+SLICE_SECONDS = 0.5
+"""Of waiting, before it is seen that nobody waits for the answer any more."""
+
 SILENT_SECONDS = 5.0
 """A throttle that is over sooner is not worth a line."""
 
@@ -81,15 +84,16 @@ class Limiter:
         with self._lock:
             return self._pace(api).rate
 
-    def wait(self, api: Api) -> float:
-        """Wait until an API may be called, and return when that is."""
+    def wait(self, api: Api, given_up: Callable[[], bool] = lambda: False) -> float:
+        """Wait until an API may be called, or nobody waits for its answer any more; return when it was to be."""
         with self._lock:
             pace = self._pace(api)
             now = self.now()
             begin = max(now, pace.due)
             pace.due = begin + 1 / pace.rate
-        if begin > now:
-            self.sleep(begin - now)
+        while begin > now and not given_up():
+            self.sleep(min(begin - now, SLICE_SECONDS))
+            now = self.now()
         return begin
 
     def answered(self, api: Api) -> None:
