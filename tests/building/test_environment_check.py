@@ -381,12 +381,11 @@ def test_a_folder_that_is_not_there_is_wrong_use(tmp_path: Path, make_layers: Ma
         environment_check.check(tmp_path / "nowhere", made)
 
 
-def test_the_boundary_of_another_environment_is_found(tmp_path: Path) -> None:
+def test_the_boundary_of_another_environment_is_found(check: Check) -> None:
     """A file that began as a copy of dev's would give the roles of pr-7 the boundary of dev."""
-    values = json.loads((ROOT / "environments" / "dev.json").read_text())
-    copied = [value.replace("EnvironmentSuffix=dev", "EnvironmentSuffix=pr-7") for value in values]
-    (tmp_path / "pr-7.json").write_text(json.dumps(copied))
-    found = [each.message for each in environment_check._foreign_boundary(environments.read(tmp_path / "pr-7.json"))]
-    assert found == [
-        "PermissionsBoundary=stackferry-boundary-dev is another environment's; write stackferry-boundary-pr-7"
-    ]
+    right = [each for each in RIGHT if not each.startswith("EnvironmentSuffix=")]
+    copied = check(*right, "EnvironmentSuffix=pr-7", "PermissionsBoundary=stackferry-boundary-dev")
+    message = "PermissionsBoundary=stackferry-boundary-dev is another environment's; write stackferry-boundary-pr-7"
+    assert [each.partition(": ")[2] for each in copied if "another environment" in each] == [message]
+    own = check(*right, "EnvironmentSuffix=pr-7", "PermissionsBoundary=stackferry-boundary-pr-7")
+    assert [each for each in own if "another environment" in each] == []

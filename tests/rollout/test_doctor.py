@@ -246,6 +246,19 @@ def test_a_deploy_role_that_cannot_be_assumed_is_found_with_its_reason(
     assert (finding.severity, finding.where) == (Severity.ERROR, (account,))
 
 
+def test_the_phase_s_external_id_is_tried_where_nobody_may_look(
+    phase: CheckedPhase, administrator: Administrator
+) -> None:
+    account = phase.accounts[1]
+    drop_role(administrator, account, PLAN_ROLE)
+    document = trust_in(administrator.number, f"migration-{PHASE}")
+    administrator.api("iam", account).update_assume_role_policy(RoleName=DEPLOY_ROLE, PolicyDocument=document)
+
+    (finding,) = found(phase, "deploy roles")
+
+    assert finding.what.endswith("cannot be assumed: it wants an external id")
+
+
 def test_where_nobody_may_look_all_reasons_are_named(phase: CheckedPhase, administrator: Administrator) -> None:
     """As before the first bootstrap, or in the network account."""
     drop_role(administrator, phase.accounts[1], DEPLOY_ROLE)
