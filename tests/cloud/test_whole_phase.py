@@ -8,21 +8,13 @@ import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from builders import environments
-from builders.aws.calls import ApiCall, Moment
 from builders.cloud.process import running
-from builders.migration import rotate
-from builders.migration.journal import Journal
-from builders.migration.phase import Options, Phase
-from builders.migration.task import running as running_task
-from builders.migration.task.running import Watch
 
 from .conftest import Account
 from .dms_rig import Database
@@ -204,84 +196,31 @@ def until(condition: Callable[[], Any]) -> Any:
     return found
 
 
-def until_nothing_rotates(phase: WholePhase) -> None:
-    """Wait for the first rotation of the master user's password, which its schedule begins."""
-    api, arn = phase.client("secretsmanager"), phase.stacks["secrets"]["SecretsManagerArn"]
-    until(lambda: ["AWSPENDING"] not in api.describe_secret(SecretId=arn)["VersionIdsToStages"].values())
-
-
 def test_the_password_rotates_with_the_rights_of_the_functions_role_alone(phase: WholePhase) -> None:
     api, arn = phase.client("secretsmanager"), phase.stacks["secrets"]["SecretsManagerArn"]
-    until_nothing_rotates(phase)
+    phase.wait_for_rotation()
     version = api.rotate_secret(SecretId=arn)["VersionId"]
     until(lambda: api.describe_secret(SecretId=arn)["VersionIdsToStages"].get(version) == ["AWSCURRENT"])
 
 
-def redeploy(phase: WholePhase, layer: str, **changes: str) -> None:
-    """Deploy a layer again with other parameters, which stay."""
-    phase.parameters |= changes
-    template = json.loads(Path(f"templates/{layer}.json").read_text(encoding="utf-8"))
-    given = {**environments.read(Path("environments/dev.json")).values, **phase.parameters}
-    given = {key: value for key, value in given.items() if key in template["Parameters"]}
-    phase.stacks[layer] = phase.make(layer, template, given)
+def test_a_changed_port_reaches_both_secrets_and_whoever_reads_them(phase: WholePhase) -> None:
+    phase.wait_for_rotation()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    secrets = [phase.stacks["secrets"][name] for name in ("SecretsManagerArn", "DmsSecretArn")]
 
+    def values() -> list[dict[str, Any]]:
+        api = phase.client("secretsmanager")
+        return [json.loads(api.get_secret_value(SecretId=each)["SecretString"]) for each in secrets]
 
-KILLED_AT = ("StopReplicationTask", "RotateSecret", "CancelRotateSecret", "StartReplicationTask")
-
-
-def test_the_password_of_dms_rotates_by_one_command_that_is_taken_up_wherever_it_was_killed(
-    phase: WholePhase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As the migration role, which may not read the secret; killed before and after each call that changes anything."""
-    redeploy(phase, "account", CreateMigrationRole="true")  # its boundary lets the role read secrets
-    redeploy(phase, "access", OperatorAccountIds=phase.account.number)
-    (tmp_path / "dev").mkdir()
-    outputs = {name[0].lower() + name[1:]: value for each in phase.stacks.values() for name, value in each.items()}
-    (tmp_path / "dev" / "flat-outputs.json").write_text(json.dumps(outputs))
-    for name, value in phase.account.cloud.environment(phase.account.number).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PGSSLROOTCERT", str(phase.account.cloud.ca_file))
-    options = Options("dev", tmp_path)
-    watch, api = Watch(lambda _task: None, lambda _line: None, poll_seconds=0.1), phase.client("secretsmanager")
-    secret_arn, task = outputs["dmsSecretArn"], phase.client("dms")
-
-    def status() -> str:
-        return str(task.describe_replication_tasks()["ReplicationTasks"][0]["Status"])
-
-    def killed(operation: str, moment: Moment) -> None:
-        def kill(now: Moment, call: ApiCall) -> None:
-            if (now, call.operation) == (moment, operation):
-                raise KeyboardInterrupt
-
-        with Phase(options, observe_calls=kill) as opened, pytest.raises(KeyboardInterrupt):
-            rotate.run(opened, watch)
-
-    until_nothing_rotates(phase)
-    assert phase.source
-    table = "CREATE TABLE public.rotated (id int PRIMARY KEY)"
-    phase.source.administer(table, "GRANT ALL ON public.rotated TO public")
-    with Phase(options) as opened:
-        with opened.target() as target:
-            target.run(table)
-        running_task.run("start", opened.task, watch, until_loaded=False)
-    before = api.describe_secret(SecretId=secret_arn)["VersionIdsToStages"]
-    for operation in KILLED_AT:
-        for moment in (Moment.BEFORE, Moment.AFTER):
-            killed(operation, moment)
-    with Phase(options) as opened:
-        assert rotate.run(opened, watch).status == "running"
-        with opened.target() as target:
-            runs = [each for each in Journal(target).runs() if each.kind == rotate.KIND]
-        assert [(each.name, each.is_over) for each in runs] == [("rotate-1", True)]
-    after = api.describe_secret(SecretId=secret_arn)
-    (current,) = (version for version, stages in after["VersionIdsToStages"].items() if "AWSCURRENT" in stages)
-    (old,) = (version for version, stages in before.items() if "AWSCURRENT" in stages)
-    assert (after["RotationEnabled"], after["VersionIdsToStages"][old]) == (False, ["AWSPREVIOUS"])
-    assert (current != old, len(after["VersionIdsToStages"]), status()) == (True, 2, "running")
-    with Phase(options) as opened:
-        running_task.run("stop", opened.task, watch)
-        rotate.run(opened, watch)
-    assert status() == "stopped", "it rested before, and so it does afterwards"
+    before = values()
+    for layer in ("network", "database"):
+        phase.redeploy(layer, DatabasePort=str(port))
+    assert values() == before, "their attachments do not run again"
+    phase.redeploy("database_users")
+    assert values() == [each | {"port": port} for each in before]
+    phase.redeploy("connectivity", ReleaseId="proves-the-way-to-the-new-port")
 
 
 def test_the_status_function_runs_with_its_own_role(phase: WholePhase) -> None:
@@ -423,23 +362,3 @@ def test_a_deploy_does_what_its_caller_may_do_and_no_more(
     if status != "CREATE_COMPLETE":
         reasons = " ".join(event.get("ResourceStatusReason", "") for event in phase.account.events(name))
         assert "assumed-role/deployer-1/test is not authorized to perform: sns:CreateTopic" in reasons
-
-
-def test_a_changed_port_reaches_both_secrets_and_whoever_reads_them(phase: WholePhase) -> None:
-    until_nothing_rotates(phase)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    secrets = [phase.stacks["secrets"][name] for name in ("SecretsManagerArn", "DmsSecretArn")]
-
-    def values() -> list[dict[str, Any]]:
-        api = phase.client("secretsmanager")
-        return [json.loads(api.get_secret_value(SecretId=each)["SecretString"]) for each in secrets]
-
-    before = values()
-    for layer in ("network", "database"):
-        redeploy(phase, layer, DatabasePort=str(port))
-    assert values() == before, "their attachments do not run again"
-    redeploy(phase, "database_users")
-    assert values() == [each | {"port": port} for each in before]
-    redeploy(phase, "connectivity", ReleaseId="proves-the-way-to-the-new-port")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -53,6 +54,26 @@ class WholePhase:
         resources = sections.pop("Resources")
         account = self.account_of(catalog.load(layer).scope)
         return account.deploy(resources, name(layer), given=given, sections=sections)
+
+    def redeploy(self, layer: str, **changes: str) -> None:
+        """Deploy a layer of the phase again with other parameters, which stay."""
+        self.parameters |= changes
+        template = json.loads(Path(f"templates/{layer}.json").read_text(encoding="utf-8"))
+        given = {**environments.read(Path("environments/dev.json")).values, **self.parameters}
+        self.stacks[layer] = self.make(
+            layer, template, {key: value for key, value in given.items() if key in template["Parameters"]}
+        )
+
+    def wait_for_rotation(self) -> None:
+        """Wait for the first rotation of the master user's password, which its schedule begins."""
+        api, arn, deadline = (
+            self.client("secretsmanager"),
+            self.stacks["secrets"]["SecretsManagerArn"],
+            time.time() + 60,
+        )
+        while ["AWSPENDING"] in api.describe_secret(SecretId=arn)["VersionIdsToStages"].values():
+            assert time.time() < deadline, "the rotation did not end within a minute"
+            time.sleep(0.05)
 
     def account_of(self, scope: Scope) -> Account:
         """Where layers of this scope are deployed."""
