@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from builders import naming
 from builders.rollout.executor.context import PollInterval, Report, RunServices
 from builders.rollout.executor.current_state import read_current_state
-from builders.rollout.executor.executor import begin_run, run_to_desired
+from builders.rollout.executor.executor import begin_run, planning_lock, run_to_desired
 from builders.rollout.model import DesiredState, StackSet, Target, Values, Wave
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.schedule import Schedule, make_schedule
-from builders.rollout.state.journal import Command
+from builders.rollout.state.journal import Command, Hold
 from builders.rollout.state.store import Store
 
-from .conftest import Administrator
+from .conftest import REGION, Administrator
+from .large_phase import NETWORK, LargePhase
 from .simulation import SimulatedSet, Simulation, simulated_client
 from .small_phase import LAYERS, SmallPhase, body, layer_set
 from .states import TARGETS, stack_sets, template, values
 from .test_plan import phases
 from .test_schedule import Recorder
 
-NETWORK = "stackferry-network-dev"
+NETWORK_SET = "stackferry-network-dev"
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Colleague:
 
     def move(self, what: str, target: Target, own: Values) -> None:
         """Delete an instance, create it, give it own values, or give the set another template."""
-        found = self.simulation.sets.get(NETWORK)
+        found = self.simulation.sets.get(NETWORK_SET)
         if found is None or target in self.moved:
             return
         before = self._outcome(found, target)
@@ -272,3 +275,46 @@ def test_the_calls_of_a_later_wave_are_held_back_by_what_happens_in_an_earlier_o
         ("monitoring", small.targets[2], True),
     ]
     assert report.failures[0].reason.startswith("held back: ")
+
+
+def test_the_lock_is_renewed_while_a_plan_is_made_and_no_longer(administrator: Administrator) -> None:
+    client, store = administrator.client(), Store(administrator.client().objects(REGION), administrator.bucket(), "dev")
+    ends: list[str] = []
+
+    class Journal:
+        """Keeps what the lock asks of the journal."""
+
+        def hold(self, hold: Hold) -> None:
+            ends.append(hold.until)
+
+        def renew(self, until: str) -> None:
+            ends.append(until)
+
+        def give_back(self) -> None:
+            ends.append("given back")
+
+    store.journal = Journal()  # type: ignore[assignment]
+    with planning_lock(client, store, Command.APPLY, renewal_seconds=0.01) as lock:
+        while len(ends) < 4:
+            time.sleep(0.01)
+        lock.shown()
+        shown = len(ends)
+        time.sleep(0.05)
+        assert len(ends) <= shown + 1, "one renewal may have been under way"
+    assert ends[-1] == "given back"
+
+
+def test_a_plain_stack_that_was_changed_behind_the_plan_is_held_back() -> None:
+    phase = LargePhase(4)
+    phase.stand()
+    desired = phase.spec(CostCenter="refunds")
+    plan = phase.plan(desired)
+    name = naming.network_stack("phase_routes", "dev", phase.accounts[1])
+    phase.simulation.stacks[NETWORK, "us-east-1", name]["Parameters"].append(
+        {"ParameterKey": "CostCenter", "ParameterValue": "a colleague's"}
+    )
+    report = phase.apply(desired, planned=plan)
+    reason = "held back: its stack was changed since the plan; plan again and agree to that"
+    assert [(each.target, each.reason) for each in report.failures if each.layer == "phase_routes"] == [
+        (Target(phase.accounts[1], "us-east-1"), reason)
+    ]

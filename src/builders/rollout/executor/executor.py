@@ -226,7 +226,9 @@ class PlanningLock:
 
 
 @contextlib.contextmanager
-def planning_lock(client: Client, store: Store, command: Command) -> Iterator[PlanningLock]:
+def planning_lock(
+    client: Client, store: Store, command: Command, renewal_seconds: float = RENEWAL_SECONDS
+) -> Iterator[PlanningLock]:
     """Hold the lock of a phase while it is planned and agreed to. Raises `RolloutError` while another holds it.
 
     Safety does not depend on clocks: `begin_run` is refused once anybody has written since.
@@ -236,7 +238,7 @@ def planning_lock(client: Client, store: Store, command: Command) -> Iterator[Pl
     lock = PlanningLock(journal, threading.Event())
 
     def renew() -> None:
-        while not lock.planned.wait(RENEWAL_SECONDS):
+        while not lock.planned.wait(renewal_seconds):
             with contextlib.suppress(RolloutError):  # whatever it is, beginning meets it again
                 journal.renew(_hold_end())
 

@@ -330,7 +330,7 @@ class PlainLayerRun:
         else:
             same = before.parameters == now.parameters and same_template(before.template, now.template)
         if not same:
-            raise RolloutError(held_back_failure(self.layer, target, "its stack was changed since").reason)
+            raise RolloutError(held_back_failure(self.layer, target, "its stack was changed since the plan").reason)
 
     def _deploy(self, target: Target) -> None:
         self._require_planned(target)

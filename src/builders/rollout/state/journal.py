@@ -165,9 +165,9 @@ class Journal:
     def renew(self, until: str) -> None:
         """Keep the lock for longer. Raises `RolloutError` where it ran out and another took it."""
         with self._lock:
-            stored = self._own()
-            assert stored.hold is not None, "hold the lock first"
-            self._write(dataclasses.replace(stored, hold=dataclasses.replace(stored.hold, until=until)))
+            stored = self._stored
+            if stored is not None and stored.hold is not None:  # else a run has begun with it
+                self._write(dataclasses.replace(stored, hold=dataclasses.replace(stored.hold, until=until)))
 
     def give_back(self) -> None:
         """Give the lock back that was taken to plan; does nothing where a run has begun with it."""
