@@ -220,16 +220,21 @@ def test_the_plan_role_changes_nothing(may_plan: Callable[..., bool], action: st
     assert not may_plan(action)
 
 
+def test_the_plan_role_reads_a_stack_that_was_deployed_by_hand(may_plan: Callable[..., bool]) -> None:
+    assert may_plan("cloudformation:GetTemplate", STACK.format(account=HERE, name="network-dev"))
+
+
 @pytest.mark.parametrize("action", ["cloudformation:GetTemplate", "cloudformation:CreateChangeSet"])
 @pytest.mark.parametrize(
     "stack",
     [
         STACK.format(account=HERE, name="payroll"),
+        STACK.format(account=HERE, name="network-prod"),
         STACK.format(account=HERE, name="StackSet-payroll-1a2b3c"),
         STACK.format(account=STRANGER, name="StackSet-stackferry-network-dev-1"),
     ],
 )
-def test_the_plan_role_sees_no_stack_but_those_of_stack_sets_here(
+def test_the_plan_role_sees_no_stack_but_those_of_the_phase_here(
     may_plan: Callable[..., bool], action: str, stack: str
 ) -> None:
     assert not may_plan(action, stack)

@@ -18,10 +18,13 @@ from builders import naming
 from builders.aws.calls import ApiCall, Moment
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
+from builders.rollout.executor.context import Report
+from builders.rollout.executor.executor import begin_run, carry_out, take_over_run
 from builders.rollout.lifecycle import rollback
+from builders.rollout.lifecycle.adopt import plan_adoption
 from builders.rollout.model import DesiredState, Wave
 from builders.rollout.state.journal import Command
-from rollout.conftest import Administrator
+from rollout.conftest import SUFFIX, Administrator
 from rollout.small_phase import SmallPhase, body, layer_set
 
 CHAIN = ("network", "database")
@@ -61,6 +64,8 @@ class Scenario:
     command: Command
     prepare: Callable[[SmallPhase], None]
     desired: Callable[[SmallPhase], DesiredState]
+    run: Callable[[SmallPhase, DesiredState, Command], Report] = SmallPhase.run
+    resume: Callable[[SmallPhase, DesiredState], Report] = SmallPhase.resume
 
 
 @dataclass
@@ -100,6 +105,36 @@ def _at_second(small: SmallPhase) -> None:
     small.run(second(small))
 
 
+def _by_hand(small: SmallPhase) -> None:
+    """Deploy what `first` has by hand."""
+    for layer, spec in first(small).sets.items():
+        for target in spec.overrides:
+            api = small.administrator.api("cloudformation", *target)
+            parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in spec.parameters.items()]
+            tags = [{"Key": "Environment", "Value": SUFFIX}]
+            name = naming.plain_stack(layer, SUFFIX)
+            api.create_stack(StackName=name, TemplateBody=spec.template, Parameters=parameters, Tags=tags)
+            api.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 0.02})
+
+
+def _adopt(small: SmallPhase, desired: DesiredState, command: Command) -> Report:
+    adoption = plan_adoption(small.client, desired, small.current())
+    assert not adoption.plan.blocks
+    services, release = small.services(), small.store.releases.save(adoption.desired)
+    return carry_out(services, begin_run(services, command, release, ()), adoption.desired, adoption.calls)
+
+
+def _adopt_the_rest(small: SmallPhase, desired: DesiredState) -> Report:
+    services = small.services()
+    run, _ = take_over_run(services, lambda run: small.store.releases.load(run.release).desired_state(desired))
+    adoption = plan_adoption(small.client, desired, small.current())
+    return carry_out(services, run, adoption.desired, adoption.calls)
+
+
+def _run(small: SmallPhase, desired: Callable[[SmallPhase], DesiredState]) -> None:
+    small.run(desired(small))
+
+
 SCENARIOS = (
     Scenario("apply, from nothing", Command.APPLY, lambda small: None, first),
     Scenario("apply, an update", Command.APPLY, lambda small: _run(small, first), second),
@@ -107,11 +142,15 @@ SCENARIOS = (
     Scenario(
         "remove", Command.REMOVE, lambda small: _run(small, first), lambda small: rollback.desired_nothing(first(small))
     ),
+    Scenario(
+        "adopt",
+        Command.ADOPT,
+        _by_hand,
+        first,
+        _adopt,
+        _adopt_the_rest,
+    ),
 )
-
-
-def _run(small: SmallPhase, desired: Callable[[SmallPhase], DesiredState]) -> None:
-    small.run(desired(small))
 
 
 def try_out(cloud: Cloud, scenario: Scenario, points: Points = every) -> Result:
@@ -122,7 +161,7 @@ def try_out(cloud: Cloud, scenario: Scenario, points: Points = every) -> Result:
     counting = Killer()
     desired = scenario.desired(calm)
     calm.connect(counting)
-    calm.run(desired, scenario.command)
+    scenario.run(calm, desired, scenario.command)
     expected = _end(calm), _made(before, calm.operations())
     result = Result()
     for point in points(counting.moments):
@@ -139,7 +178,7 @@ def _one(cloud: Cloud, scenario: Scenario, point: int, expected: tuple[object, o
     killer = Killer(point)
     small.connect(killer)
     with contextlib.suppress(Killed):
-        small.run(desired, scenario.command)
+        scenario.run(small, desired, scenario.command)
     where = f"killed {killer.last or 'nowhere'} ({point})"
     written = _written(small)
     report = _go_on(small, scenario, desired)
@@ -162,11 +201,11 @@ def _go_on(small: SmallPhase, scenario: Scenario, desired: DesiredState) -> bool
     """Resume; where the run had not begun yet, or had ended, call the command again as a person would."""
     small.connect()
     try:
-        return small.resume(desired).good
+        return scenario.resume(small, desired).good
     except RolloutError as error:
         if "nothing to resume" not in str(error):
             raise
-    return small.run(desired, scenario.command).good
+    return scenario.run(small, desired, scenario.command).good
 
 
 def _end(small: SmallPhase) -> object:

@@ -150,7 +150,7 @@ class SmallPhase:
             sqs = self.administrator.api("sqs", target.account, target.region)
             for url in sqs.list_queues().get("QueueUrls", []):
                 tags = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
-                layer = next((each for each in LAYERS if f"stackferry-{each}-" in url), url)
+                layer = next((each for each in LAYERS if f"{each}-" in url), url)
                 found[layer, target] = tags.get("Version", "")
         return found
 

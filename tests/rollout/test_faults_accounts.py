@@ -118,7 +118,7 @@ def test_an_inoperable_instance_is_detached_and_made_again(small: SmallPhase) ->
 
     services = small.services()
     calls = detach_calls(small.current().sets, {broken}, {broken}, ("us-east-1",))
-    assert executor.detach(
+    assert executor.carry_out(
         services, executor.begin_run(services, Command.DETACH, "", ()), release(small, "2"), calls
     ).good
     assert small.run(release(small, "2")).good

@@ -47,6 +47,8 @@ NOT_CALLED = {
     # where there is more than one account, or a wave with alarms
     "cloudformation:UpdateStackInstances",
     "cloudwatch:DescribeAlarms",
+    # where a stack was deployed by hand (test_adopt.py)
+    "cloudformation:ImportStacksToStackSet",
     # where a phase names organizational units, or its permissions are service-managed
     "cloudformation:DescribeOrganizationsAccess",
     "organizations:DescribeOrganization",
@@ -89,6 +91,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandRuns]:
         results.append(("apply", operator.run("apply", "--no-check", *GO)))
         for command, more in (("status", ()), ("outputs", ("--outputs-dir", outputs)), ("drift", ("--deep", *POLL))):
             results.append((command, operator.run(command, *more)))
+        results.append(("adopt", operator.run("adopt", *GO)))
         prepared.set_parameter(PHASE, "LogRetentionDays", "60")
         results.append(("plan", operator.run("plan", "--change-sets")))
         with contextlib.suppress(KeyboardInterrupt):

@@ -85,7 +85,11 @@ _SET_TARGETS = (
     "arn:{aws}:cloudformation:*:{sets}:stackset-target/stackferry-*",
     "arn:{aws}:cloudformation:*:*:type/resource/*",
 )
-_INSTANCE_STACKS = ("arn:{aws}:cloudformation:*:*:stack/StackSet-stackferry-*",)
+_INSTANCE_STACKS = (
+    "arn:{aws}:cloudformation:*:*:stack/StackSet-stackferry-*",
+    # Adopted ones keep the names by which they were deployed.
+    "arn:{aws}:cloudformation:*:*:stack/*-{suffix}/*",
+)
 _OWN_STACKS = (
     "arn:{aws}:cloudformation:*:{tooling}:stack/administration-*/*",
     "arn:{aws}:cloudformation:*:{tooling}:stack/artifacts-*/*",
@@ -204,6 +208,13 @@ WRITE_SETS = Grant(
     "changes stack sets and instances; a set's tags are checked, too (CloudFormation API reference, CreateStackSet)",
     implied=("cloudformation:TagResource", "cloudformation:UntagResource"),
 )
+IMPORT_STACKS = Grant(
+    CALLER,
+    _cloudformation("CreateStackSet", "ImportStacksToStackSet"),
+    (*_SETS, *_SET_TARGETS),
+    "takes stacks into stack sets that it makes",
+    implied=("cloudformation:TagResource",),
+)
 PASS_ROLE = Grant(
     CALLER,
     (),
@@ -224,10 +235,13 @@ READ_OUTPUTS = (
     ASSUME_PLAN_ROLE,
     Grant(PLAN, _cloudformation("DescribeStacks"), _INSTANCE_STACKS, "reads the outputs of stacks"),
 )
-COMPARE = (
+COMPARE_TEMPLATES = (
     READ_SETS,
     *READ_OUTPUTS,
     Grant(PLAN, _cloudformation("GetTemplate"), _INSTANCE_STACKS, "compares the stack with its desired template"),
+)
+COMPARE = (
+    *COMPARE_TEMPLATES,
     Grant(
         PLAN, _cloudformation("ListStackResources"), _INSTANCE_STACKS, "finds replication tasks and retained resources"
     ),

@@ -123,9 +123,9 @@ def _plan_statements() -> list[Statement]:
     """
     plain = Condition(Null({"cloudformation:ImportResourceTypes": "true", "cloudformation:RoleArn": "true"}))
     return [
-        policies.allow("ReadStacks", _READ, [_stacks()]),
-        policies.allow("PreviewChanges", [stack_actions.CreateChangeSet], [_stacks()], condition=plain),
-        policies.allow("DiscardPreviews", [stack_actions.DeleteChangeSet], [_stacks()]),
+        policies.allow("ReadStacks", _READ, _stacks()),
+        policies.allow("PreviewChanges", [stack_actions.CreateChangeSet], _stacks(), condition=plain),
+        policies.allow("DiscardPreviews", [stack_actions.DeleteChangeSet], _stacks()),
     ]
 
 
@@ -151,8 +151,10 @@ def _watching_statements() -> list[Statement]:
     ]
 
 
-def _stacks() -> Sub:
-    return _in_every_region("cloudformation", f"stack/{STACKS}")
+def _stacks() -> list[Sub]:
+    """Those of stack sets, and of the phase by hand: `rollout-stacksets adopt` takes these in with their names."""
+    names = (STACKS, f"*-${{{naming.SUFFIX}}}/*")
+    return [_in_every_region("cloudformation", f"stack/{name}") for name in names]
 
 
 def _in_every_region(service: str, resource: str) -> Sub:

@@ -160,9 +160,10 @@ class StackSets:
                 request["AutoDeployment"] = {"Enabled": False}
         else:
             permissions = desired.permissions
-            if permissions.service_managed and call.action is not Action.CREATE:
+            if permissions.service_managed and call.action not in (Action.CREATE, Action.IMPORT):
                 permissions = dataclasses.replace(permissions, units=self._units_of(call) or permissions.units)
-            request |= {**_deployment(call, preferences, permissions), "OperationId": operation_id}
+            described = _import if call.action is Action.IMPORT else _deployment
+            request |= {**described(call, preferences, permissions), "OperationId": operation_id}
         self._ask(call.action.value, **request)
 
     def operation(self, name: str, operation_id: str) -> Operation | None:
@@ -252,11 +253,7 @@ def _deployment(call: Call, preferences: Preferences, permissions: Permissions) 
         raise RolloutError(
             f"{call.action.value} of {call.set_name} names no account or no region; nothing was submitted"
         )
-    request: Request = {"Regions": list(call.regions), "OperationPreferences": _operation_preferences(preferences)}
-    if not preferences.parallel_regions:
-        # "The order of the Regions where you want to perform the stack operation" (CloudFormation API reference,
-        # StackSetOperationPreferences): regions in parallel have none.
-        request["OperationPreferences"]["RegionOrder"] = list(call.regions)
+    request: Request = {"Regions": list(call.regions), "OperationPreferences": _in_order(call, preferences)}
     accounts = list(call.accounts)
     if permissions.service_managed:
         units = {"OrganizationalUnitIds": list(permissions.units), "AccountFilterType": "INTERSECTION"}
@@ -268,6 +265,23 @@ def _deployment(call: Call, preferences: Preferences, permissions: Permissions) 
     elif call.overrides:
         request["ParameterOverrides"] = stacks.api_parameters(call.overrides)
     return request
+
+
+def _import(call: Call, preferences: Preferences, permissions: Permissions) -> Request:
+    """The stacks that become instances; a service-managed set takes the units to which their accounts belong.
+
+    It tolerates every failure: it changes no stack, and one that is cancelled leaves an instance without a stack.
+    """
+    preferences = dataclasses.replace(preferences, max_concurrent="100%", failure_tolerance="100%")
+    units = {"OrganizationalUnitIds": list(permissions.units)} if permissions.service_managed else {}
+    return {"StackIds": list(call.stack_ids), "OperationPreferences": _in_order(call, preferences), **units}
+
+
+def _in_order(call: Call, preferences: Preferences) -> Request:
+    """The preferences with "the order of the Regions where you want to perform the stack operation" (CloudFormation API
+    reference, StackSetOperationPreferences): regions in parallel have none."""
+    order = {} if preferences.parallel_regions else {"RegionOrder": list(call.regions)}
+    return {**_operation_preferences(preferences), **order}
 
 
 def _operation_preferences(preferences: Preferences) -> Request:

@@ -1,10 +1,10 @@
-"""The commands `plan`, `apply`, `resume`, `rollback` and `remove`: lock, plan, show, ask, carry out, report."""
+"""The commands that change a phase, and `plan`: lock, plan, show, ask, carry out, report."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,21 +29,24 @@ from builders.rollout.executor.current_state import failure_causes, read_changin
 from builders.rollout.executor.executor import (
     PlanningLock,
     begin_run,
-    detach,
+    carry_out,
     end_run,
     planning_lock,
     run_to_desired,
     take_over_run,
 )
+from builders.rollout.lifecycle.adopt import plan_adoption
 from builders.rollout.lifecycle.packages import publish_packages, require_packages
 from builders.rollout.lifecycle.retained import ACKNOWLEDGED, RetainedList, purge_retained, record_retained
 from builders.rollout.lifecycle.rollback import desired_nothing, desired_release, plan_detachment
 from builders.rollout.model import CurrentState, DesiredState
 from builders.rollout.phase import Phase
+from builders.rollout.plan.calls import Call
 from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.render import plan_file
 from builders.rollout.render.page import print_page, print_result, width
 from builders.rollout.render.plan import plan_text
+from builders.rollout.render.plan_file import SavedPlan
 from builders.rollout.render.progress import observing
 from builders.rollout.render.results import report_data, report_text
 from builders.rollout.state.journal import Command, Run
@@ -114,10 +117,7 @@ def apply(
     with planning_lock(phase.client, phase.store, Command.APPLY) as lock:
         desired, agreed = phase.desired, saved_plan.acknowledged if saved_plan else ()
         made = _plan(phase, phase.current(), Command.APPLY, desired, release_id(desired), acknowledged, agreed)
-        if saved_plan is not None and (differences := plan_file.differences(saved_plan, made)):
-            for line in differences:
-                progress.say(line)
-            raise RolloutError(f"{saved} is stale: the phase has changed in {len(differences)} ways since; plan again")
+        _require_same(saved_plan, made, saved)
         return _carry_out(phase, Command.APPLY, desired, made, lock, answers)
 
 
@@ -151,12 +151,21 @@ def resume(
         if end or run.command is Command.DETACH:
             report = end_run(services, run, desired)
             return _report(phase, run.command, report, as_json)
-    made = _plan(phase, phase.current(), run.command, desired, run.to or run.release, acknowledged, run.acknowledged)
+    calls: Mapping[str, Sequence[Call]] | None = None
+    if run.command is Command.ADOPT:
+        adoption = plan_adoption(phase.client, phase.desired, phase.current(), {*acknowledged, *run.acknowledged})
+        made, calls, desired = adoption.plan, adoption.calls, adoption.desired
+    else:
+        agreed = run.acknowledged
+        made = _plan(phase, phase.current(), run.command, desired, run.to or run.release, acknowledged, agreed)
     if made.blocks:
         print_page(plan_text(made, width()), sys.stderr)
         raise _blocked(made, "what is left of the run", "resume, or end the run by `resume --end`")
     with _services(phase, "resume", poll_seconds, made) as services:
-        report = run_to_desired(services, run, desired, phase.layers, made.schedule)
+        if calls is not None:
+            report = carry_out(services, run, desired, calls)
+        else:
+            report = run_to_desired(services, run, desired, phase.layers, made.schedule)
     return _report(phase, run.command, report, as_json)
 
 
@@ -239,8 +248,48 @@ def _detach(phase: Phase, accounts: tuple[str, ...], yes: bool, poll_seconds: fl
         lock.shown()
         _confirm(f"detach the instances of {', '.join(accounts)} from {name}? their stacks stay", yes)
         with _services(phase, "remove", poll_seconds) as services:
-            report = detach(services, begin_run(services, Command.DETACH, "", ()), phase.desired, calls)
+            report = carry_out(services, begin_run(services, Command.DETACH, "", ()), phase.desired, calls)
     return _report(phase, Command.DETACH, report, as_json)
+
+
+@click.command()
+@click.argument("saved", required=False, type=PATH, metavar="[PLAN]")
+@phase_option
+@acknowledge_option
+@click.option("--out", type=PATH, help="Save the plan, and adopt nothing.")
+@yes_option
+@poll_option
+@json_option
+@click.pass_obj
+def adopt(
+    options: GlobalOptions,
+    saved: Path | None,
+    phase_name: str,
+    acknowledged: tuple[str, ...],
+    out: Path | None,
+    yes: bool,
+    poll_seconds: float,
+    as_json: bool,
+) -> int:
+    """Take stacks that were deployed by hand into their stack sets, as they are; a plan then shows what differs.
+
+    The stack of a layer is the one named <layer>-<suffix>. A saved PLAN is refused when anything has changed since.
+    """
+    saved_plan = plan_file.load_plan(saved) if saved else None
+    phase = options.open_phase(phase_name)
+    agreed = {*acknowledged, *(saved_plan.acknowledged if saved_plan else ())}
+    if out is not None:
+        made = plan_adoption(phase.client, phase.desired, phase.current(), agreed).plan
+        plan_file.save_plan(made, out)
+        progress.say(f"saved; `rollout-stacksets adopt {out} --phase {phase_name}` carries it out")
+        print_result(lambda: plan_file.plan_data(made), lambda width: plan_text(made, width), as_json)
+        return FAILED if made.blocks else DONE
+    with planning_lock(phase.client, phase.store, Command.ADOPT) as lock:
+        adoption = plan_adoption(phase.client, phase.desired, phase.current(), agreed)
+        _require_known(adoption.plan, acknowledged)
+        _require_same(saved_plan, adoption.plan, saved)
+        answers = _Answers(acknowledged, yes or saved_plan is not None, poll_seconds, as_json)
+        return _carry_out(phase, Command.ADOPT, adoption.desired, adoption.plan, lock, answers, adoption.calls)
 
 
 @dataclass(frozen=True)
@@ -271,19 +320,41 @@ def _plan(
         back=command is not Command.APPLY,
         acknowledged={*acknowledged, *agreed},
     )
+    _require_known(made, acknowledged)
+    return made
+
+
+def _require_known(made: Plan, acknowledged: Sequence[str]) -> None:
+    """Raise `UsageError` where something is acknowledged that the plan does not block on."""
     asked = {each for each in acknowledged if each.partition("/")[0] != ACKNOWLEDGED}
     unknown = sorted(asked - {each.name for each in made.hazards})
     if unknown:
         named = ", ".join(sorted({each.name for each in made.hazards if each.hazard.acknowledgeable})) or "nothing"
         raise UsageError(f"--acknowledge {', '.join(unknown)}: the plan blocks on no such thing; it blocks on {named}")
-    return made
+
+
+def _require_same(saved: SavedPlan | None, made: Plan, path: Path | None) -> None:
+    """Raise `RolloutError` where a saved plan is not the one that is made now."""
+    if saved is not None and (differences := plan_file.differences(saved, made)):
+        for line in differences:
+            progress.say(line)
+        raise RolloutError(f"{path} is stale: the phase has changed in {len(differences)} ways since; plan again")
 
 
 def _carry_out(
-    phase: Phase, command: Command, desired: DesiredState, made: Plan, lock: PlanningLock, answers: _Answers
+    phase: Phase,
+    command: Command,
+    desired: DesiredState,
+    made: Plan,
+    lock: PlanningLock,
+    answers: _Answers,
+    calls: Mapping[str, Sequence[Call]] | None = None,
 ) -> int:
-    """Show the plan, ask, and carry its schedule out. Raises `RolloutError` where another run has begun meanwhile."""
-    if made.nothing_to_do:
+    """Show the plan, ask, and carry its schedule out, or the `calls` that it shows instead.
+
+    Raises `RolloutError` where another run has begun meanwhile.
+    """
+    if made.nothing_to_do and not (calls is not None and made.blocks):
         print_result(lambda: plan_file.plan_data(made), lambda width: plan_text(made, width), answers.as_json)
         return DONE
     print_page(plan_text(made, width()), sys.stderr)
@@ -295,11 +366,14 @@ def _carry_out(
     with _services(phase, command.value, answers.poll_seconds, made) as services:
         if command is Command.APPLY:
             publish_packages(phase.client, phase.desired, services.observer.say)
-        else:
+        elif calls is None:
             require_packages(phase.client, desired)
         to = made.release if command is Command.ROLLBACK else ""
         run = begin_run(services, command, release, made.acknowledged, to)
-        report = run_to_desired(services, run, desired, phase.layers, made.schedule)
+        if calls is not None:
+            report = carry_out(services, run, desired, calls)
+        else:
+            report = run_to_desired(services, run, desired, phase.layers, made.schedule)
     return _report(phase, command, report, answers.as_json)
 
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "resume": ("change", "Continue a run that was interrupted, on this machine or another; nothing is sent twice."),
     "rollback": ("change", "Put an earlier release of one phase back, layers in reverse; data stays as it is."),
     "remove": ("change", "Remove a phase, layers in reverse; data stays unless it is purged."),
+    "adopt": ("change", "Take stacks that were deployed by hand into their stack sets, as they are."),
     "status": ("inspect", "Show every instance of a phase, what runs, and the last releases."),
     "outputs": ("inspect", "Write the outputs of every instance's stack to a folder of its own, with one index."),
     "drift": ("inspect", "Detect drift in every instance and show what drifted."),

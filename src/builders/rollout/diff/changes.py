@@ -47,6 +47,8 @@ class ChangeKind(enum.Enum):
     DELETE = "delete"
     INOPERABLE = "inoperable"
     """StackSets leave it out until it is removed."""
+    ADOPT = "adopt"
+    """A stack that stands already becomes the instance, as it is; the changes are those of the next apply."""
     NOTHING = "nothing"
 
 

@@ -97,6 +97,7 @@ class HazardKind(enum.StrEnum):
     NO_EFFECT = "no-effect"
     SERVICE_MANAGED = "service-managed"
     ROTATION_OFF = "rotation-off"
+    NOT_IMPORTABLE = "not-importable"
 
 
 @dataclass(frozen=True)

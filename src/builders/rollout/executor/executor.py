@@ -20,7 +20,7 @@ from builders.rollout.aws.client import Client
 from builders.rollout.diff.changes import ChangeKind
 from builders.rollout.executor.context import Context, Failure, Report, RunServices, held_back_failure
 from builders.rollout.executor.current_state import read_current_state, with_overrides
-from builders.rollout.executor.layers import LayerRun, PlainLayerRun
+from builders.rollout.executor.layers import MOST_RUNNING, LayerRun, PlainLayerRun
 from builders.rollout.executor.operations import Operations, RunOperation
 from builders.rollout.model import CurrentState, DesiredState, StackSet, Target, Wave
 from builders.rollout.plan.calls import Action, Call, departures, state_after, tolerated_accounts
@@ -312,22 +312,50 @@ def run_to_desired(
     return _close(context, report)
 
 
-def detach(services: RunServices, run: Run, desired: DesiredState, calls: Mapping[str, Sequence[Call]]) -> Report:
-    """Have StackSets forget instances, layer by layer in the order of `calls`, and close the run. Stacks stay."""
+def carry_out(services: RunServices, run: Run, desired: DesiredState, calls: Mapping[str, Sequence[Call]]) -> Report:
+    """Detach or import instances, layer by layer in the order of `calls`, and close the run. Stacks stay as they are.
+
+    A set must be there before an import, and what fails at a layer's first import would fail at the others: a failure
+    ends the layer.
+    """
     context = _context(services, run, desired)
     operations = Operations(context)
     report = Report()
     for layer, own in calls.items():
-        failures = _follow(operations, [operations.begin(call, desired.preferences) for call in own])
+        failures: list[Failure] = []
+        refusal = ""
+        for batch in _batches(own):
+            if failures or refusal:
+                reason = refusal or "not begun: an import before it failed"
+                left = sorted(target for call in batch for target in call.targets)
+                failures += [Failure(layer, target, reason, skipped=not refusal) for target in left]
+                continue
+            running = [operations.begin(call, desired.preferences) for call in batch]
+            failures += _follow(operations, running)
+            refusal = next((each.refusal for each in running if each.refusal), "")
         report.failures += failures
         report.succeeded[layer] = sum(len(call.targets) for call in own) - len(failures)
     report.operations = operations.submitted
     return _close(context, report)
 
 
+def _batches(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
+    """Calls that run side by side: all deletions, or of imports the set's creation, the first import, the others."""
+    if all(call.action is Action.DELETE for call in calls):
+        yield calls
+        return
+    first = 1 + sum(call.action is Action.CREATE_SET for call in calls)
+    yield from (calls[number : number + 1] for number in range(first))
+    yield from (calls[number : number + MOST_RUNNING] for number in range(first, len(calls), MOST_RUNNING))
+
+
 def end_run(services: RunServices, run: Run, desired: DesiredState) -> Report:
     """Close a run that was taken over: good where it was to detach instances, which it has done or not begun."""
-    stopped = "" if run.command is Command.DETACH else "ended by `resume --end`; apply again plans what is left"
+    stopped = (
+        ""
+        if run.command is Command.DETACH
+        else f"ended by `resume --end`; {run.command.value} again plans what is left"
+    )
     return _close(_context(services, run, desired), Report(stopped=stopped))
 
 
@@ -348,5 +376,20 @@ def _follow(operations: Operations, running: Iterable[RunOperation]) -> list[Fai
     failures: list[Failure] = []
     for each, operation in operations.until_over(running):
         reason = operation.reason or f"operation {each.id} ended {operation.status}"
-        failures.extend(Failure(each.call.layer, target, reason) for target in operations.end(each, operation))
+        left = operations.end(each, operation)
+        own = _import_reasons(operations, each.call) if left else {}
+        failures.extend(Failure(each.call.layer, target, own.get(target) or reason) for target in left)
     return failures
+
+
+def _import_reasons(operations: Operations, call: Call) -> dict[Target, str]:
+    """The reasons of instances whose import failed; none where something else did."""
+    if call.action is not Action.IMPORT:
+        return {}
+    with contextlib.suppress(StackSetNotFound):
+        return {
+            target: f"{each.detailed}: {each.reason}; nothing of the stack was changed: see to that, then adopt again"
+            for target, each in operations.sets.instances(call.set_name).items()
+            if each.reason
+        }
+    return {}

@@ -187,7 +187,9 @@ class LayerRun:
 
     def _failure(self, target: Target, left: ChangeKind) -> Failure:
         instance = self.state.instances.get(target) if self.state else None
-        if left is ChangeKind.INOPERABLE:
+        if left is ChangeKind.INOPERABLE and instance and instance.detailed == "FAILED_IMPORT":
+            reason = f"FAILED_IMPORT: {instance.reason}; mend that, then `rollout-stacksets adopt` again"
+        elif left is ChangeKind.INOPERABLE:
             reason = (
                 f"INOPERABLE: {instance.reason if instance else ''}; detach it with `rollout-stacksets remove "
                 f"--account {target.account}`, delete its stack by hand, then apply again"

@@ -41,12 +41,13 @@ class Action(enum.Enum):
     UPDATE = "UpdateStackInstances"
     DELETE = "DeleteStackInstances"
     DELETE_SET = "DeleteStackSet"
+    IMPORT = "ImportStacksToStackSet"
 
 
 @dataclass(frozen=True)
 class Call:
     """One call. `overrides` is the full list of the targets' own values, or nothing where they stay as they are;
-    `retain` keeps the stacks."""
+    `retain` keeps the stacks, `stack_ids` are those that an import takes."""
 
     action: Action
     layer: str
@@ -55,6 +56,7 @@ class Call:
     regions: tuple[str, ...] = ()
     overrides: Values | None = None
     retain: bool = False
+    stack_ids: tuple[str, ...] = ()
 
     @property
     def targets(self) -> frozenset[Target]:

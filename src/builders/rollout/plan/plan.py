@@ -153,7 +153,8 @@ def _notes(each: ScheduledLayer) -> Iterator[str]:
     if broken:
         yield (
             f"{each.layer}: INOPERABLE at {name_list(broken, 3)}, and passed over; detach it with "
-            "`rollout-stacksets remove --account`, delete the stack there by hand, and apply again"
+            "`rollout-stacksets remove --account`, delete the stack there by hand, and apply again; where `status` "
+            "says FAILED_IMPORT, delete nothing, and `adopt` again"
         )
 
 

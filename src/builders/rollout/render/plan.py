@@ -51,6 +51,7 @@ _KINDS = {
     ChangeKind.RETRY: ("~", WARN, "nothing differs, but an earlier operation failed or stopped"),
     ChangeKind.DELETE: ("-", BAD, ""),
     ChangeKind.INOPERABLE: ("!", BAD, "skipped"),
+    ChangeKind.ADOPT: (">", GOOD, "imported as it is"),
     ChangeKind.NOTHING: (" ", FAINT, ""),
 }
 _RESOURCES_SHOWN = 12
@@ -247,6 +248,7 @@ def _title(plan: Plan) -> str:
     release = f"release {plan.release}" if plan.release else "these templates"
     titles = {
         "apply": f"Plan to apply {release} to phase {plan.phase}",
+        "adopt": f"Plan to adopt stacks of phase {plan.phase} into their stack sets",
         "rollback": f"Plan to roll phase {plan.phase} back to {release}",
     }
     return titles.get(plan.command, f"Plan to {plan.command} phase {plan.phase}")

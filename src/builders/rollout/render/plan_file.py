@@ -76,7 +76,11 @@ class SavedPlan(BaseModel, frozen=True, extra="forbid"):
             release=plan.release,
             nothing_to_do=plan.nothing_to_do,
             blocked=bool(blocks),
-            counts={kind.value: plan.count([kind]) for kind in ChangeKind},
+            counts={
+                kind.value: count
+                for kind in ChangeKind
+                if (count := plan.count([kind])) or kind is not ChangeKind.ADOPT  # programs know the others
+            },
             minutes=plan.minutes,
             layers=list(plan.layers),
             groups=[

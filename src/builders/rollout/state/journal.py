@@ -14,9 +14,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, WrapSerializer
 
 from builders.aws.errors import Conflict
 from builders.errors import RolloutError
@@ -36,6 +36,7 @@ class Command(enum.Enum):
     ROLLBACK = "rollback"
     REMOVE = "remove"
     DETACH = "remove --account"
+    ADOPT = "adopt"
 
 
 class RunStatus(enum.Enum):
@@ -53,12 +54,17 @@ class EntryState(enum.Enum):
     OVER = "OVER"
 
 
+def _stored_call(call: Call, default: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    """A call as it has always been stored; only an import has stacks."""
+    return {key: value for key, value in default(call).items() if key != "stack_ids" or value}
+
+
 @dataclass(frozen=True)
 class Entry:
     """One operation. `outcome` is its last status; `failures` are the targets where it did not succeed."""
 
     operation_id: str
-    call: Annotated[Call, Field(alias="step")]
+    call: Annotated[Call, Field(alias="step"), WrapSerializer(_stored_call)]
     state: EntryState
     outcome: str = ""
     failures: Annotated[tuple[Target, ...], Field(alias="missed")] = ()

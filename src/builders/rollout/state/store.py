@@ -52,7 +52,7 @@ class Store:
                 del releases[_last_index(releases, run.to) + 1 :]
                 if run.good:
                     releases[-1] = run.release
-            elif run.command is Command.APPLY and run.good and releases[-1:] != [run.release]:
+            elif run.command in (Command.APPLY, Command.ADOPT) and run.good and releases[-1:] != [run.release]:
                 releases.append(run.release)
         if before in releases:
             del releases[_last_index(releases, before) :]
