@@ -7,7 +7,7 @@ from builders.aws.calls import Session
 from builders.aws.errors import Conflict, NotFound, Unreachable
 
 ATTEMPTS = 3
-"""Of reading an object whose connection breaks while its body comes: boto3's retries end where the body begins."""
+"""Of reading an object whose connection breaks while its body comes: the attempts of a call end where the body begins."""
 
 ABSENT = "*"
 """Expected by a conditional write instead of an ETag: the object must not be there yet."""
@@ -36,7 +36,7 @@ class Objects:
     def put(self, bucket: str, key: str, body: bytes, expected: str | None = None) -> str:
         """Write an object and return its ETag. Raises `Conflict` when it is not as `expected`: an ETag, or ABSENT.
 
-        A put whose answer was lost is tried again by boto3, and can then conflict with itself: the caller looks.
+        A put whose answer was lost is made again, and can then conflict with itself: the caller looks.
         """
         condition = {} if expected is None else {"IfNoneMatch" if expected == ABSENT else "IfMatch": expected}
         try:

@@ -254,8 +254,7 @@ class Journal:
     def _write(self, stored: _StoredRun) -> None:
         """Write run.json if it is as we last saw it.
 
-        An attempt whose answer was lost conflicts with the next one, boto3's or ours: what our owner's token wrote is
-        no other run's.
+        An attempt whose answer was lost conflicts with the next one: what our owner's token wrote is no other run's.
         """
         ours = {stored.owner, self._stored.owner if self._stored else stored.owner}
         try:
