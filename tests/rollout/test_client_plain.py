@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -9,7 +10,9 @@ from cloud.conftest import Account
 
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
-from builders.rollout.model import Target
+from builders.rollout.aws.plain_stacks import FEW
+from builders.rollout.aws.stacks import TEMPLATE_TAG
+from builders.rollout.model import Target, digest
 
 from .conftest import Administrator, Watch, plain_stack, template
 
@@ -52,6 +55,20 @@ def test_a_stack_is_created_in_the_account_that_lends_the_role(client: Client, o
     described = owner.client("cloudformation").describe_stacks(StackName="routes")["Stacks"][0]
     assert described["Tags"] == [{"Key": "Environment", "Value": "dev"}]
     assert client.plain.read(target, "routes") == found
+
+
+def test_many_stacks_are_read_from_the_pages_of_a_list(administrator: Administrator, target: Target) -> None:
+    client, body = administrator.client(), template()
+    made = {
+        name: client.plain.deploy(
+            dataclasses.replace(plain_stack(target, values={"QueueName": name}, name=name), tags={TEMPLATE_TAG: tag})
+        )
+        for name, tag in (("routes-1", digest(body)), ("routes-2", "of another template"))
+    }
+    reader = administrator.client()
+    assert reader.plain.read_many(target, {f"routes-{number}": body for number in range(FEW + 1)}) == made
+    counts = reader.counts()
+    assert (counts["cloudformation:DescribeStacks"], counts["cloudformation:GetTemplate"]) == (1, 1)
 
 
 def test_a_stack_of_our_own_account_needs_no_role(client: Client, administrator: Administrator) -> None:
