@@ -7,7 +7,7 @@ from builders.aws.calls import Session
 from builders.aws.errors import Conflict, NotFound, Unreachable
 
 ATTEMPTS = 3
-"""Of reading an object whose connection breaks while its body comes: the attempts of a call end where the body begins."""
+"""Of reading an object whose connection breaks while its body comes: those of the call end where the body begins."""
 
 ABSENT = "*"
 """Expected by a conditional write instead of an ETag: the object must not be there yet."""
