@@ -111,8 +111,8 @@ def test_a_named_resource_is_replaced_under_a_new_name(account: Account) -> None
 
 
 def test_a_deleted_stack_leaves_its_name_free(account: Account) -> None:
-    connection = {"Type": "AWS::DMS::EventSubscription",
-                  "Properties": {"SubscriptionName": "news", "SnsTopicArn": "arn:aws:sns:us-east-1:1:t"}}  # fmt: skip
+    properties = {"SubscriptionName": "news", "SnsTopicArn": f"arn:aws:sns:us-east-1:{account.number}:t"}
+    connection = {"Type": "AWS::DMS::EventSubscription", "Properties": properties}
     account.deploy({"Thing": connection})
     account.delete()
     account.deploy({"Thing": connection}, stack="again")
