@@ -107,7 +107,7 @@ def test_while_somebody_plans_nobody_else_plans_or_begins(store: Store, reopened
     store.journal.hold(hold())
     refused = (
         r"^arn:aws:iam::111111111111:user/ann holds dev since 2026-11-23T12:00:00\+00:00, to plan and agree to apply: "
-        r"wait until that is over; without an answer it ends at 2026-11-23T12:15:00\+00:00$"
+        r"wait until that is over; if nobody is there any more, it ends at 2026-11-23T12:15:00\+00:00$"
     )
     with pytest.raises(RolloutError, match=refused):
         reopened().journal.hold(hold("ben", began=1))

@@ -328,7 +328,7 @@ DOCTOR = (
         DEPLOY,
         ("logs:DescribeLogGroups",),
         ("*",),
-        "finds log groups whose names a stack is about to give; names are what is asked for",
+        "finds log groups whose names a stack is about to give; the action has no resource level",
     ),
     Grant(PLAN, _cloudformation("ListStackResources"), _INSTANCE_STACKS, "finds rotation schedules"),
     Grant(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -205,54 +206,62 @@ def _ringing_alarm(context: Context, wave: Wave, targets: Collection[Target]) ->
     return ""
 
 
-AGREEING = timedelta(minutes=15)
-"""A plan that is shown holds its phase for so long at most: the person who is asked may have gone home."""
+LEASE = timedelta(minutes=2)
+"""The lock of a process that died while it planned or asked can be taken after so long."""
 
-RENEWAL_SECONDS = 300.0
-"""Planning takes as long as it takes; its hold is renewed meanwhile."""
+RENEWAL_SECONDS = 30.0
+
+AGREEING_SECONDS = 900.0
+"""A question holds the lock for no longer: the person who is asked may have gone home."""
 
 
-@dataclass(frozen=True)
 class PlanningLock:
-    """The lock of a phase, held from before its state is read until a run begins with it, or nobody agrees."""
+    """The lock of a phase from before its state is read until a run begins with it, or nobody agrees.
 
-    journal: Journal
-    planned: threading.Event
+    It is renewed while the plan is made, which takes as long as it takes, and for `AGREEING_SECONDS` after. Safety does
+    not depend on clocks: a run does not begin once anybody else has written.
+    """
 
-    def shown(self) -> None:
-        """Hold it for `AGREEING` from now on and no longer. Raises `RolloutError` where another holds it."""
-        self.planned.set()
-        self.journal.renew(_hold_end())
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._over = threading.Event()
+        self._last = math.inf
+
+    def shown(self, agreeing_seconds: float = AGREEING_SECONDS) -> None:
+        """Wait for an answer for so long. Raises `RolloutError` where another has taken the lock."""
+        self._last = time.monotonic() + agreeing_seconds
+        self._journal.renew(_lease_end())
+
+    def renew(self, every_seconds: float) -> None:
+        """Renew the lock until it is over."""
+        while not self._over.wait(every_seconds) and time.monotonic() < self._last:
+            with contextlib.suppress(RolloutError):  # whatever it is, beginning meets it again
+                self._journal.renew(_lease_end())
+
+    def give_back(self) -> None:
+        """Let others plan, unless a run has begun."""
+        self._over.set()
+        with contextlib.suppress(RolloutError):  # it ends by itself
+            self._journal.give_back()
 
 
 @contextlib.contextmanager
 def planning_lock(
     client: Client, store: Store, command: Command, renewal_seconds: float = RENEWAL_SECONDS
 ) -> Iterator[PlanningLock]:
-    """Hold the lock of a phase while it is planned and agreed to. Raises `RolloutError` while another holds it.
-
-    Safety does not depend on clocks: `begin_run` is refused once anybody has written since.
-    """
-    journal, began = store.journal, datetime.now(UTC).isoformat(timespec="seconds")
-    journal.hold(Hold(uuid4().hex, command, client.calls.caller(), began, _hold_end()))
-    lock = PlanningLock(journal, threading.Event())
-
-    def renew() -> None:
-        while not lock.planned.wait(renewal_seconds):
-            with contextlib.suppress(RolloutError):  # whatever it is, beginning meets it again
-                journal.renew(_hold_end())
-
-    threading.Thread(target=renew, daemon=True).start()
+    """Hold the lock of a phase while it is planned and agreed to. Raises `RolloutError` while another holds it."""
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    store.journal.hold(Hold(uuid4().hex, command, client.calls.caller(), began, _lease_end()))
+    lock = PlanningLock(store.journal)
+    threading.Thread(target=lock.renew, args=(renewal_seconds,), daemon=True).start()
     try:
         yield lock
     finally:
-        lock.planned.set()
-        with contextlib.suppress(RolloutError):  # it ends by itself
-            journal.give_back()
+        lock.give_back()
 
 
-def _hold_end() -> str:
-    return (datetime.now(UTC) + AGREEING).isoformat(timespec="seconds")
+def _lease_end() -> str:
+    return (datetime.now(UTC) + LEASE).isoformat(timespec="seconds")
 
 
 def begin_run(

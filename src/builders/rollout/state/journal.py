@@ -243,7 +243,7 @@ class Journal:
         if hold and hold.owner != owner and datetime.fromisoformat(hold.until) > datetime.fromisoformat(now):
             raise RolloutError(
                 f"{hold.by} holds {suffix} since {hold.began}, to plan and agree to {hold.command.value}: wait until "
-                f"that is over; without an answer it ends at {hold.until}"
+                f"that is over; if nobody is there any more, it ends at {hold.until}"
             )
         return before
 
