@@ -177,7 +177,17 @@ def test_all_operations_together_keep_within_the_instances_of_a_region() -> None
     ]
     assert ended == [[]] * len(calls)
     assert observer.most == 24, "two operations of twelve accounts, and no third beside them"
-    assert any("are under way in a region" in line for line in observer.lines)
+    waiting = [line for line in observer.lines if "at most 25 instances of a region are worked on at once" in line]
+    assert 1 <= len(waiting) == len(set(waiting)), "said once for each stack set"
+
+
+def test_an_operation_that_is_too_large_by_itself_is_not_waited_for(phase: LargePhase) -> None:
+    phase.simulation.refusals["UpdateStackInstances"] = [TOO_MANY]
+    operations = operations_of(phase, most_instances=0)
+    call = Call(Action.UPDATE, "clients", phase.desired.sets["clients"].name, phase.accounts, REGIONS)
+    ((running, operation),) = operations.until_over([operations.begin(call, phase.desired.preferences)])
+    assert operation.status == "FAILED"
+    assert running.refusal == "too many; divide its wave into several"
 
 
 def test_many_operations_of_a_set_are_asked_for_by_one_list() -> None:

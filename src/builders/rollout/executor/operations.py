@@ -288,7 +288,7 @@ class Operations(Poller[RunOperation]):
             under_way.update(dict.fromkeys(call.regions, len(call.accounts)))
         busiest = max((under_way[region] for region in polled.call.regions), default=0)
         if busiest and busiest + len(polled.call.accounts) > self._most_instances:
-            return f"instances of other operations ({busiest:,} are under way in a region)"
+            return f"other operations: at most {self._most_instances:,} instances of a region are worked on at once"
         return ""
 
     def send(self, polled: RunOperation) -> Operation | None:
@@ -297,6 +297,10 @@ class Operations(Poller[RunOperation]):
             # What exists was made by an earlier attempt, whose answer was lost.
             with contextlib.suppress(StackSetExists):
                 self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
+        except TooManyInstances as error:
+            if len(polled.call.accounts) <= self._most_instances:
+                raise
+            raise Refused(f"{error}; divide its wave into several", error.code, error.reason) from error
         except (StackSetNotFound, InstanceNotFound) as error:
             if polled.call.action not in (Action.DELETE, Action.DELETE_SET):
                 raise
