@@ -423,3 +423,23 @@ def test_what_cannot_be_acknowledged_comes_first() -> None:
     comparison = compare(deployed(secret(32), "UPDATE_IN_PROGRESS"), template(secret(40)), {}, HERE)
     kinds = [hazard.kind for hazard in hazards_of("layer", comparison)]
     assert kinds == [HazardKind.STACK_STATE, HazardKind.GENERATED_SECRET]
+
+
+def test_a_role_that_loses_its_boundary_is_acknowledged() -> None:
+    """As by a rollback to a release from before the boundary: the execution role is denied to take it off."""
+    role = {"Type": "AWS::IAM::Role", "Properties": {"PermissionsBoundary": "arn:aws:iam::111111111111:policy/b"}}
+    free = {"Type": "AWS::IAM::Role", "Properties": {"Description": "free"}}
+    hazards = only(HazardKind.BOUNDARY, found({"Role": role, "Other": free}, {"Role": free, "Other": free}))
+    assert list(hazards) == ["Role"]
+    assert hazards["Role"].acknowledgeable
+    assert "loses its boundary arn:aws:iam::111111111111:policy/b" in hazards["Role"].message
+
+
+def test_a_boundary_that_comes_or_goes_with_its_role_is_no_hazard() -> None:
+    role = {"Type": "AWS::IAM::Role", "Properties": {"PermissionsBoundary": "arn:aws:iam::111111111111:policy/b"}}
+    free = {"Type": "AWS::IAM::Role", "Properties": {"Description": "free"}}
+    assert only(HazardKind.BOUNDARY, found({"Role": free}, {"Role": role})) == {}
+    assert only(HazardKind.BOUNDARY, found({"Role": role, "Topic": TOPIC}, {"Topic": TOPIC})) == {}
+    values = phase_values(PermissionsBoundary="")
+    removed = hazards_of("access", released("access", **values))
+    assert set(only(HazardKind.BOUNDARY, removed)) == {"OperatorRole"}

@@ -97,6 +97,7 @@ class HazardKind(enum.StrEnum):
     NO_EFFECT = "no-effect"
     SERVICE_MANAGED = "service-managed"
     ROTATION_OFF = "rotation-off"
+    BOUNDARY = "boundary"
     NOT_IMPORTABLE = "not-importable"
 
 
@@ -135,6 +136,7 @@ def hazards_of(
         *_refused_replacements(layer, comparison),
         *_taken_identities(layer, comparison),
         *_moved_routes(layer, comparison),
+        *_lost_boundaries(layer, comparison),
         *_exports_in_use(layer, comparison, neighbours or {}),
     ]
     if task_runs:
@@ -357,6 +359,18 @@ def _moved_routes(layer: str, comparison: Comparison) -> Iterator[Hazard]:
             )
             remedy = f"leave the table as it is, or acknowledge {layer}/{change.logical_id}"
             yield Hazard(HazardKind.ROUTES, layer, change.logical_id, message, remedy, acknowledgeable=True)
+
+
+def _lost_boundaries(layer: str, comparison: Comparison) -> Iterator[Hazard]:
+    """Roles that an update would free of their boundary, as a rollback to a release from before it does."""
+    for name, old in comparison.before.resources.items():
+        new = comparison.after.resources.get(name, {})
+        boundary = old.get("Properties", {}).get("PermissionsBoundary")
+        is_kept = old["Type"] != "AWS::IAM::Role" or "PermissionsBoundary" in new.get("Properties", {})
+        if boundary and new.get("Type") == old["Type"] and not is_kept:
+            message = f"{name} loses its boundary {boundary}: an execution role that demands one may not take it off"
+            remedy = f"leave PermissionsBoundary as it is, or acknowledge {layer}/{name}"
+            yield Hazard(HazardKind.BOUNDARY, layer, name, message, remedy, acknowledgeable=True)
 
 
 def _rotation_off(layer: str, new: str, old: str) -> Hazard:
