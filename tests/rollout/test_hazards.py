@@ -440,6 +440,5 @@ def test_a_boundary_that_comes_or_goes_with_its_role_is_no_hazard() -> None:
     free = {"Type": "AWS::IAM::Role", "Properties": {"Description": "free"}}
     assert only(HazardKind.BOUNDARY, found({"Role": free}, {"Role": role})) == {}
     assert only(HazardKind.BOUNDARY, found({"Role": role, "Topic": TOPIC}, {"Topic": TOPIC})) == {}
-    values = phase_values(PermissionsBoundary="")
-    removed = hazards_of("access", released("access", **values))
+    removed = hazards_of("access", released("access", PermissionsBoundary=""))
     assert set(only(HazardKind.BOUNDARY, removed)) == {"OperatorRole"}
