@@ -54,12 +54,23 @@ def from_this_account() -> Condition:
     return Condition(StringEquals({"aws:SourceAccount": AccountId}))
 
 
-def trust(sid: str, principal: Principal, condition: Condition | None = None) -> PolicyDocument:
-    """The trust policy of a role."""
+def trust(sid: str, principal: Principal, condition: Condition | None = None, *more: Statement) -> PolicyDocument:
+    """The trust policy of a role; `more` are its further statements."""
     statement = Statement(Sid=sid, Effect=Allow, Action=[sts.AssumeRole], Principal=principal)
     if condition is not None:
         statement.Condition = condition
-    return document(statement)
+    return document(statement, *more)
+
+
+def may_say_who(principal: Principal, account: Any) -> Statement:
+    """Lets callers of an account say who they are, for CloudTrail: of no use without AssumeRole.
+
+    The external id is a key of AssumeRole alone (Service Authorization Reference, "Actions, resources, and condition
+    keys for AWS Security Token Service").
+    """
+    named = Condition(StringEquals({"aws:PrincipalAccount": account}))
+    actions = [sts.SetSourceIdentity]
+    return Statement(Sid="SayWho", Effect=Allow, Action=actions, Principal=principal, Condition=named)
 
 
 def migration_external_id() -> Sub:

@@ -207,3 +207,13 @@ def test_a_remade_role_is_a_stranger_to_who_trusts_it_as_principal(
             remade.assume_role(RoleArn=target, RoleSessionName="test")
     else:
         remade.assume_role(RoleArn=target, RoleSessionName="test")
+
+
+def test_a_source_identity_needs_the_trust_for_it_and_must_be_a_name(account: Account, stranger: Account) -> None:
+    both = ["sts:AssumeRole", "sts:SetSourceIdentity"]
+    one, other = make_role(account, trust()), make_role(account, trust(Action=both), "named")
+    sentence = f"User: arn:aws:iam::{STRANGER}:root is not authorized to perform: sts:SetSourceIdentity on resource: "
+    assert refusal(stranger, one, SourceIdentity="anna") == ("AccessDenied", f"{sentence}{one}")
+    code, message = refusal(stranger, other, SourceIdentity="anna:b")
+    assert (code, "at 'sourceIdentity'" in message) == ("ValidationError", True)
+    assert assume(stranger, other, SourceIdentity="anna")

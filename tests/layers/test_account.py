@@ -252,3 +252,9 @@ def test_a_preview_with_the_rights_of_another_role_is_refused(may_plan: Callable
 
 def test_the_tooling_account_finds_the_plan_role(deploy: Deploy) -> None:
     assert deploy().outputs == {"PlanRoleArn": "${PlanRole.Arn}"}
+
+
+def test_the_tooling_account_may_say_who_assumes_the_plan_role(roles: dict[str, dict[str, Any]]) -> None:
+    statements = roles["PlanRole"]["AssumeRolePolicyDocument"]["Statement"]
+    (statement,) = [each for each in statements if each["Action"] == ["sts:SetSourceIdentity"]]
+    assert statement["Condition"] == {"StringEquals": {"aws:PrincipalAccount": TOOLING}}

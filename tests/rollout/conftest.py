@@ -98,6 +98,7 @@ class Administrator:
         trust = json.loads(trusting({"AWS": f"arn:aws:iam::{self.number}:root"}))
         if condition:
             trust["Statement"][0]["Condition"] = condition
+        trust["Statement"].append({**trust["Statement"][0], "Action": "sts:SetSourceIdentity", "Condition": {}})
         iam = self.api("iam", account)
         iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))
         iam.attach_role_policy(RoleName=role, PolicyArn=ADMINISTRATOR_ACCESS)

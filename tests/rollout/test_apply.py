@@ -40,6 +40,14 @@ def test_every_layer_comes_to_every_target_in_the_order_of_the_graph(small: Smal
     assert small.versions() == everywhere(small, "1")
 
 
+def test_the_sessions_of_a_run_in_the_accounts_have_its_name(small: SmallPhase) -> None:
+    small.run(small.desired(layer_set("network", small.targets[:1])))
+    run = small.store.journal.run()
+    assert run is not None
+    found = small.client.reading(small.targets[0]).ask("sts", "GetCallerIdentity")["Arn"]
+    assert found.endswith(f"/stackferry-apply-{run.id}")
+
+
 def test_a_second_apply_finds_nothing_to_do_and_makes_no_operation(small: SmallPhase, desired: DesiredState) -> None:
     small.run(desired)
     before = small.operations()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -14,8 +15,9 @@ from typing import Any
 import pytest
 
 from builders.aws.boto_clients import BotoClients
-from builders.aws.calls import MOST_AT_ONCE, Access, ApiCall, ApiCalls, Moment, Role, concurrently
+from builders.aws.calls import MOST_AT_ONCE, Access, ApiCall, ApiCalls, Moment, Role, concurrently, session_text
 from builders.aws.errors import Unreachable
+from builders.aws.limiter import Limiter
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
@@ -177,3 +179,40 @@ def test_what_goes_wrong_with_one_of_many_ends_them() -> None:
 
     with pytest.raises(RolloutError, match="five"):
         list(concurrently(fail, range(100)))
+
+
+def test_sessions_say_which_run_it_is_and_who_began_it(administrator: Administrator, member: str) -> None:
+    client = administrator.client()
+    assert client.calls.caller().endswith(":root")
+    target = Target(member, "us-east-1")
+    arns = []
+    for name in ("plan", "apply-20261129T120000Z-a1b2c3"):
+        client.calls.name_sessions(name)
+        arns.append(client.reading(target).ask("sts", "GetCallerIdentity")["Arn"])
+    role = f"arn:aws:sts::{member}:assumed-role/stackferry-plan-dev"
+    assert arns == [f"{role}/stackferry-plan", f"{role}/stackferry-apply-20261129T120000Z-a1b2c3"]
+
+
+def test_a_role_whose_trust_takes_no_source_identity_is_assumed_without_and_that_is_said(
+    administrator: Administrator, member: str
+) -> None:
+    trust = {"Effect": "Allow", "Principal": {"AWS": administrator.number}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    administrator.api("iam", member).update_assume_role_policy(RoleName=PLAN_ROLE, PolicyDocument=document)
+    said: list[str] = []
+    client = administrator.client(limiter=Limiter(say=said.append))
+    client.calls.account()
+    for name in ("plan", "apply"):
+        client.calls.name_sessions(name)
+        assert client.reading(Target(member, "us-east-1")).ask("sts", "GetCallerIdentity")["Account"] == member
+    assert client.counts()["sts:AssumeRole"] == 3, "refused once, taken without, and not tried again"
+    assert [line for line in said if "sts:SetSourceIdentity" in line] == said
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("arn_end", "expected"),
+    [("Anna Müller", "Anna-M-ller"), ("anna@example.com", "anna@example.com"), ("x" * 70, "x" * 64)],
+)
+def test_names_of_sessions_have_the_letters_that_sts_takes(arn_end: str, expected: str) -> None:
+    assert session_text(arn_end) == expected

@@ -42,7 +42,7 @@ phase. In AWS GovCloud write `aws-us-gov` for the partition.
 
 Tests run every command on the embedded cloud with IAM evaluated and the caller's policy of this page. They run
 `status`, `outputs`, `plan` and `drift` without each one of their actions, too: the command fails and names the action.
-The embedded cloud does not check `iam:PassRole`, `s3:ListBucket`, the tags of stack sets, targets and types, or the ARN
+The embedded cloud does not check `iam:PassRole`, the caller's own `sts:SetSourceIdentity`, `s3:ListBucket`, the tags of stack sets, targets and types, or the ARN
 of a resource that a stack creates; those follow the Service Authorization Reference and the user guides, and are not
 tested.
 

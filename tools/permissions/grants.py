@@ -127,7 +127,13 @@ _DEPLOY_CALLS = _cloudformation(
 SHARED = (
     Grant(CALLER, ("sts:GetCallerIdentity",), ("*",), "knows its own account; IAM asks for nothing"),
     Grant(CALLER, _cloudformation("DescribeStacks", "GetTemplate"), _OWN_STACKS, "reads the outputs of shared stacks"),
-    Grant(CALLER, ("sts:AssumeRole",), (_role("{deploy_role}"),), "reaches the network and target accounts"),
+    Grant(
+        CALLER,
+        ("sts:AssumeRole",),
+        (_role("{deploy_role}"),),
+        "reaches the network and target accounts, and says who does",
+        implied=("sts:SetSourceIdentity",),
+    ),
     Grant(
         DEPLOY, _cloudformation("DescribeStacks", "GetTemplate"), _MEMBER_STACKS, "reads shared stacks and route stacks"
     ),
@@ -230,7 +236,13 @@ DETECT_DRIFT = Grant(
     "detects drift, and reads the results",
 )
 
-ASSUME_PLAN_ROLE = Grant(CALLER, ("sts:AssumeRole",), (_role(naming.PLAN_ROLE + "-{suffix}"),), "reads target accounts")
+ASSUME_PLAN_ROLE = Grant(
+    CALLER,
+    ("sts:AssumeRole",),
+    (_role(naming.PLAN_ROLE + "-{suffix}"),),
+    "reads target accounts, and says who does",
+    implied=("sts:SetSourceIdentity",),
+)
 READ_OUTPUTS = (
     ASSUME_PLAN_ROLE,
     Grant(PLAN, _cloudformation("DescribeStacks"), _INSTANCE_STACKS, "reads the outputs of stacks"),

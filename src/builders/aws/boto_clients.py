@@ -78,6 +78,11 @@ class BotoClients:
         """The client for a service in a region; call it within `acting`."""
         return self._clients.get(service, region)
 
+    def forget_roles(self) -> None:
+        """Assume each role again when it is needed next."""
+        with self._lock:
+            self._roles.clear()
+
     @contextlib.contextmanager
     def acting(self, role: Role | None) -> Iterator[None]:
         """Make this thread's calls with a role's credentials; None: with the caller's own."""

@@ -13,6 +13,7 @@ import itertools
 import math
 import os
 import random
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -110,6 +111,9 @@ class ApiCalls:
         self.limiter = limiter or Limiter(say=progress.say)
         self._observe = observe or (lambda _moment, _call: None)
         self._account = self._caller = ""
+        self._session_name = "stackferry"
+        self._unnamed: set[str] = set()
+        """Roles that take no source identity from us."""
         self._clients: BotoClients | None = None
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(MOST_AT_ONCE)
@@ -128,6 +132,14 @@ class ApiCalls:
     def caller(self) -> str:
         """The ARN of the user, or of the role and its session, whose credentials these are."""
         return self._caller if self.account() else ""
+
+    def name_sessions(self, name: str) -> None:
+        """Name the sessions of roles from now on, so that CloudTrail in their accounts tells which run it was."""
+        name = session_text(f"stackferry-{name}")
+        with self._lock:
+            if name != self._session_name and self._clients:
+                self._clients.forget_roles()
+            self._session_name = name
 
     def make(self, session: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
         """Make a call once its turn comes and there is room for it, and again while AWS asks for that."""
@@ -195,11 +207,38 @@ class ApiCalls:
             return self._clients
 
     def _assume(self, request: Mapping[str, str | int]) -> Mapping[str, Any]:
-        """Assume a role. It happens within another call, so it takes no room of its own."""
-        room = contextlib.nullcontext()
-        answer = self._until_answered(self.session(), "sts", "AssumeRole", request, room)
+        """Assume a role, and say who does it. It happens within another call, so it takes no room of its own.
+
+        A source identity needs sts:SetSourceIdentity in the trust policy and in the caller's own, and one that the
+        caller's session has cannot be changed (IAM user guide, "Monitor and control actions taken with assumed roles"):
+        where it is refused the role is assumed without.
+        """
+        request, arn = {**request, "RoleSessionName": self._session_name}, str(request["RoleArn"])
+        person = session_text(re.split("[/:]", self._caller)[-1])
+        ask = functools.partial(self._until_answered, self.session(), "sts", "AssumeRole")
+        answer: Any = None
+        if len(person) >= SHORTEST_SESSION_TEXT and arn not in self._unnamed:
+            try:
+                answer = ask({**request, "SourceIdentity": person}, contextlib.nullcontext())
+            except errors.AccessDenied:
+                answer = ask(request, contextlib.nullcontext())
+                if not self._unnamed:
+                    self.limiter.say(
+                        f"CloudTrail will tell the run and not the person: {arn} takes no source identity; its trust "
+                        "policy and the caller's need sts:SetSourceIdentity"
+                    )
+                self._unnamed.add(arn)
+        answer = answer or ask(request, contextlib.nullcontext())
         credentials: Mapping[str, Any] = answer["Credentials"]
         return credentials
+
+
+SHORTEST_SESSION_TEXT, LONGEST_SESSION_TEXT = 2, 64
+
+
+def session_text(text: str) -> str:
+    """Write a text as RoleSessionName and SourceIdentity take it (STS API reference, AssumeRole)."""
+    return re.sub(r"[^\w+=,.@-]", "-", text, flags=re.ASCII)[:LONGEST_SESSION_TEXT]
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ def _plan_role(stack: Stack) -> None:
     stack.parameter(
         _accounts.account_id("ToolingAccountId", "Account that plans and rolls out, and that may preview changes here")
     )
+    tooling = Principal("AWS", [Sub("arn:${AWS::Partition}:iam::${ToolingAccountId}:root")])
     role = stack.add(
         iam.Role(
             "PlanRole",
@@ -97,8 +98,9 @@ def _plan_role(stack: Stack) -> None:
             Description="Previews what an update of this account's stacks would change, and changes nothing",
             AssumeRolePolicyDocument=policies.trust(
                 "ToolingAccount",
-                Principal("AWS", [Sub("arn:${AWS::Partition}:iam::${ToolingAccountId}:root")]),
+                tooling,
                 Condition(StringEquals({"sts:ExternalId": policies.migration_external_id()})),
+                policies.may_say_who(tooling, parameters.reference("ToolingAccountId")),
             ),
         )
     )

@@ -52,12 +52,18 @@ _STACKS = ("account-*", "phase-routes-*", "shared-network-*")
 
 def build(stack: Stack) -> None:
     """Make the role, whom it trusts, and its policies."""
+    tooling = _tooling_account(stack)
     role = stack.add(
         iam.Role(
             "DeployRole",
             RoleName=stack.name(naming.DEPLOY_ROLE),
             Description="Deploys the plain stacks of a migration into this account for the tooling account",
-            AssumeRolePolicyDocument=policies.trust("ToolingAccount", _tooling_account(stack), _deployers(stack)),
+            AssumeRolePolicyDocument=policies.trust(
+                "ToolingAccount",
+                tooling,
+                _deployers(stack),
+                policies.may_say_who(tooling, parameters.reference("ToolingAccountId")),
+            ),
         )
     )
     purging = stack.parameter(

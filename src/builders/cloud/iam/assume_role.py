@@ -34,13 +34,17 @@ async def _handle(
     request = _parameters(headers, body, query)
     if request.get("Action") == "AssumeRole":
         caller = sts.caller_identity(headers, query)
-        if refusal := _bad_name(request.get("RoleSessionName", "")):
+        if refusal := _bad_name(request):
             return sts.error(400, "ValidationError", refusal, ns="sts")
         _, malformed = sts.assumed_role_arn(request.get("RoleArn", ""), request.get("RoleSessionName", ""))
         if isinstance(caller, dict) and not malformed:
             role = _role(request["RoleArn"])
-            if role is None or not _trusted(role, caller, request):
-                return sts.error(403, "AccessDenied", _sentence(caller["userArn"], request["RoleArn"]), ns="sts")
+            actions = ("sts:AssumeRole", *(["sts:SetSourceIdentity"] if request.get("SourceIdentity") else ()))
+            for action in actions:
+                if role is None or not _trusted(role, caller, request, action):
+                    sentence = _sentence(caller["userArn"], request["RoleArn"], action)
+                    return sts.error(403, "AccessDenied", sentence, ns="sts")
+            assert role is not None
             if refusal := _too_long(role, caller, request):
                 return sts.error(400, "ValidationError", refusal, ns="sts")
     return await original(method, path, headers, body, query)
@@ -56,8 +60,8 @@ def _access_denied(original: Any, service: str, action: str, principal: str, req
     return original(service, action, principal, request_id, **more)
 
 
-def _sentence(caller: str, role: str) -> str:
-    return f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {role}"
+def _sentence(caller: str, role: str, action: str = "sts:AssumeRole") -> str:
+    return f"User: {caller} is not authorized to perform: {action} on resource: {role}"
 
 
 def _parameters(headers: Mapping[str, str], body: bytes, query: Mapping[str, Json]) -> dict[str, str]:
@@ -68,15 +72,16 @@ def _parameters(headers: Mapping[str, str], body: bytes, query: Mapping[str, Jso
     return {name: value[0] if isinstance(value, list) else value for name, value in given.items()}
 
 
-def _bad_name(session: str) -> str:
-    """Return why a session cannot have a name (STS API reference, AssumeRole, RoleSessionName); empty when it can."""
+def _bad_name(request: Mapping[str, str]) -> str:
+    """Return why a session cannot be called so, or its source (STS API reference, AssumeRole); empty when it can."""
     pattern = r"[\w+=,.@-]*"
-    if re.fullmatch(pattern, session, re.ASCII):
-        return ""
-    return (
-        f"1 validation error detected: Value '{session}' at 'roleSessionName' failed to satisfy constraint: Member "
-        f"must satisfy regular expression pattern: {pattern}"
-    )
+    for key in ("RoleSessionName", "SourceIdentity"):
+        if not re.fullmatch(pattern, request.get(key, ""), re.ASCII):
+            return (
+                f"1 validation error detected: Value '{request[key]}' at '{key[0].lower()}{key[1:]}' failed to satisfy "
+                f"constraint: Member must satisfy regular expression pattern: {pattern}"
+            )
+    return ""
 
 
 def _role(arn: str) -> dict[str, Json] | None:
@@ -94,19 +99,20 @@ def _too_long(role: Mapping[str, Json], caller: Mapping[str, Json], request: Map
     return ""
 
 
-def _trusted(role: Mapping[str, Json], caller: Mapping[str, Json], request: Mapping[str, str]) -> bool:
+def _trusted(role: Mapping[str, Json], caller: Mapping[str, Json], request: Mapping[str, str], action: str) -> bool:
     credential = iam_evaluator.resolve_credential(caller["accessKey"], caller["accountId"])
     resolved = isinstance(credential, iam_evaluator.ResolvedCredential)
     context = iam_evaluator.EvalContext(
         principal_arn=caller["userArn"],
         principal_type=caller["principalType"],
         principal_account=caller["accountId"],
-        action="sts:AssumeRole",
+        action=action,
         resource_arn=role["Arn"],
         region=get_region(),
         service_context={
             "sts:externalid": request.get("ExternalId"),
             "sts:rolesessionname": request.get("RoleSessionName"),
+            "sts:sourceidentity": request.get("SourceIdentity"),
         },
         principal_keys=iam.principal_keys(credential) if resolved else {},
     )

@@ -52,7 +52,9 @@ class GlobalOptions:
         """Connect to the accounts of the phase that a command is called for."""
         from builders.rollout import phase  # noqa: PLC0415  --help does not wait for pydantic
 
-        return phase.connect(self.file, self.templates, phase_name, self.open_api, self.region)
+        connection = phase.connect(self.file, self.templates, phase_name, self.open_api, self.region)
+        connection.client.calls.name_sessions(click.get_current_context().info_name or "")
+        return connection
 
     def open_phase(self, phase_name: str) -> Phase:
         """Open the phase that a command is called for."""

@@ -284,6 +284,7 @@ def begin_run(
         by=services.client.calls.caller(),
     )
     services.store.journal.begin(run)
+    services.client.calls.name_sessions(f"{command.value}-{run.id}")
     return run
 
 
@@ -293,6 +294,7 @@ def take_over_run(services: RunServices, desired: Callable[[Run], DesiredState])
     The process that had it can write no more, and stops. `desired` is the state that a run leads to.
     """
     run = services.store.journal.take_over(uuid4().hex)
+    services.client.calls.name_sessions(f"resume-{run.id}")
     state = desired(run)
     context = _context(services, run, state)
     operations = Operations(context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from builders.policy_documents import as_list
 from builders.rules._functions import Reference
 from builders.rules._policies import principals, trusts
 from builders.rules._rule import Finding, Rule
@@ -54,12 +55,17 @@ class TrustWithoutExternalId(Rule):
     def _findings(self, template: Template) -> Iterator[Finding]:
         for role in template.resources("AWS::IAM::Role"):
             for statement in trusts(template, role):
-                if _is_narrowed(statement.value.get("Condition")):
+                actions = {str(each).lower() for each in as_list(statement.value.get("Action"))}
+                if _is_narrowed(statement.value.get("Condition")) or (actions and actions <= _OF_NO_USE_ALONE):
                     continue
                 for principal in principals(template, statement, "AWS"):
                     if _is_another_account(template.resolver.pieces(principal.value)) and template.possible(principal):
                         message = f"{role.name} trusts another account without a condition: ask for sts:ExternalId"
                         yield Finding(principal, message)
+
+
+_OF_NO_USE_ALONE = {"sts:setsourceidentity", "sts:tagsession"}
+"""They need AssumeRole besides, in a statement of which the external id is asked for."""
 
 
 def _is_narrowed(condition: Any) -> bool:
