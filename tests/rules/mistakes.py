@@ -171,7 +171,8 @@ def _trust_without_condition(body: Body) -> Iterator[Place]:
             for document, path in _branches(trust, ["Resources", name, "Properties", "AssumeRolePolicyDocument"]):
                 for index, statement in enumerate(document["Statement"]):
                     who = str(statement.get("Principal", {}).get("AWS", ""))
-                    if "Condition" in statement and "${AWS::AccountId}" not in who and ":root" in who:
+                    another = "${AWS::AccountId}" not in who and ":root" in who
+                    if "Condition" in statement and another and statement["Action"] != ["sts:SetSourceIdentity"]:
                         yield name, at(body, [*path, "Statement", index, "Condition"], GONE)
 
 
