@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -222,6 +223,36 @@ def test_a_colleague_cannot_apply_between_the_plan_and_the_yes(deployed: CalledP
         assert "to plan and agree to apply" in last
 
 
+class Person(io.StringIO):
+    """Somebody at a terminal who says yes, and what happens before the answer comes."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, _size: int = -1) -> str:  # type: ignore[override]
+        self._meanwhile()
+        return "y\n"
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_yes_holds_for_the_plan_that_was_shown_and_no_other(
+    deployed: CalledPhase, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    """A stack that is updated in its own account passes the lock by: the update would now delete a secret."""
+    deployed.release("2")
+    monkeypatch.setattr(sys, "stdin", Person((lambda: _add_secret(deployed)) if changed else lambda: None))
+    said = deployed.call("apply", "--phase", "dev", "--no-check", "--poll", "0.05")
+    assert said.code == int(changed), said.err
+    if changed:
+        assert "new hazard database/Password" in said.err
+        assert "the plan that was agreed to is stale: the phase has changed in " in said.err
+        assert deployed.call("plan", "--phase", "dev", "--json").data["counts"]["update"] == 6
+
+
 def test_a_no_gives_the_lock_back(deployed: CalledPhase) -> None:
     deployed.release("2")
     said = deployed.call("apply", "--phase", "dev", "--no-check", "--poll", "0.05")
@@ -240,6 +271,11 @@ def _interrupted(phase: CalledPhase) -> None:
     phase.observe = interrupt
     assert phase.apply().code == 130
     phase.observe = None
+    _add_secret(phase)
+
+
+def _add_secret(phase: CalledPhase) -> None:
+    """Add a secret to the stack of database in an account, by hand."""
     api = phase.api("cloudformation", phase.accounts[0])
     name = next(each["StackName"] for each in api.describe_stacks()["Stacks"] if "-database-" in each["StackName"])
     content = json.loads(json.dumps(api.get_template(StackName=name)["TemplateBody"]))

@@ -333,12 +333,12 @@ def _require_known(made: Plan, acknowledged: Sequence[str]) -> None:
         raise UsageError(f"--acknowledge {', '.join(unknown)}: the plan blocks on no such thing; it blocks on {named}")
 
 
-def _require_same(saved: SavedPlan | None, made: Plan, path: Path | None) -> None:
+def _require_same(saved: SavedPlan | None, made: Plan, name: Path | str | None) -> None:
     """Raise `RolloutError` where a saved plan is not the one that is made now."""
     if saved is not None and (differences := plan_file.differences(saved, made)):
         for line in differences:
             progress.say(line)
-        raise RolloutError(f"{path} is stale: the phase has changed in {len(differences)} ways since; plan again")
+        raise RolloutError(f"{name} is stale: the phase has changed in {len(differences)} ways since; plan again")
 
 
 def _carry_out(
@@ -362,6 +362,9 @@ def _carry_out(
         raise _blocked(made, "the plan")
     lock.shown()
     _confirm(f"{command.value} this to {made.phase}?", answers.yes)
+    if not answers.yes and calls is None:  # the answer may have taken minutes, and the lock keeps only rollouts away
+        again = _plan(phase, phase.current(), command, desired, made.release, (), tuple(made.acknowledged))
+        _require_same(SavedPlan.of(made), again, "the plan that was agreed to")
     release = phase.store.releases.save(desired)
     with _services(phase, command.value, answers.poll_seconds, made) as services:
         if command is Command.APPLY:
