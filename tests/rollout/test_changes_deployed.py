@@ -105,7 +105,7 @@ def test_an_endpoint_is_replaced_by_its_identifier_and_modified_by_its_port(acco
 
 
 def test_our_network_changes_its_gateway_and_its_zones_as_predicted(account: Account) -> None:
-    values = phase_values()
+    values = phase_values(PermissionsBoundary="")  # no `account` here, which makes the boundary
     deploy(account, "foundation", layer("foundation"), values)
     deploy(account, "network", layer("network"), values)
     assert foretold(account, "network", layer("network"), values) == {}
