@@ -18,8 +18,22 @@ class Events:
 
     def __init__(self, *events: tuple[str, str, str]) -> None:
         self.events = events
+        self.validated: int | None = None
+        """The minute in which a validation found something."""
 
-    def pages(self, *_asked: str, **_request: str) -> Iterator[dict[str, Any]]:
+    def pages(self, _service: str, operation: str, **_request: Any) -> Iterator[dict[str, Any]]:
+        if operation == "DescribeEvents":
+            if self.validated is not None:
+                yield {
+                    "EventType": "VALIDATION_ERROR",
+                    "OperationId": "one",
+                    "LogicalResourceId": "Payments",
+                    "ResourceType": "AWS::SQS::Queue",
+                    "ValidationStatusReason": "no such property",
+                    "ValidationPath": "/Resources/Payments/Properties/Colour",
+                    "Timestamp": datetime(2026, 11, 23, 12, self.validated, tzinfo=UTC),
+                }
+            return
         for minute, (name, status, reason) in reversed(list(enumerate(self.events))):
             whole = name == "network"
             yield {
@@ -71,3 +85,13 @@ def test_a_deletion_that_went_well_hides_no_reason_and_one_that_did_not_has_its_
     assert failures(BEGUN, FIRST, deletion) == ["Payments (AWS::SQS::Queue): no room left"]
     stuck = ("Refunds", "DELETE_FAILED", "in use")
     assert failures(BEGUN, FIRST, deletion, stuck) == ["Refunds (AWS::SQS::Queue): in use"]
+
+
+@pytest.mark.parametrize(("minute", "is_told"), [(1, False), (3, True)])
+def test_a_validation_of_which_no_event_tells_is_the_reason_unless_an_operation_came_after(
+    minute: int, is_told: bool
+) -> None:
+    events = Events(BEGUN, ("network", "UPDATE_COMPLETE", ""), BEGUN, ("network", "UPDATE_COMPLETE", ""))
+    events.validated = minute
+    reason = "Payments (AWS::SQS::Queue): no such property at /Resources/Payments/Properties/Colour"
+    assert stacks.failures(events, STACK) == ([reason] if is_told else [])  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import pytest
 from builders.rollout.checks.status import InstanceStatus, StatusView, known_stack_sets, run_status
 from builders.rollout.config import loading
 from builders.rollout.executor import executor
+from builders.rollout.executor.current_state import failure_causes
 from builders.rollout.model import DesiredState, PlainStackSpec, Target
 from builders.rollout.state.journal import Command, RunStatus
 
@@ -188,3 +189,17 @@ def test_the_names_of_all_phases_are_known() -> None:
         "stackferry-network-staging",
         "stackferry-network-prod",
     }
+
+
+def test_what_a_validation_found_is_told_by_the_report_and_by_status(phase: SmallPhase) -> None:
+    broken = {"Type": "AWS::SQS::Queue", "Properties": {"Colour": "red"}}
+    desired = phase.desired(layer_set("network", phase.targets[:1], body("network", Broken=broken)))
+    report = phase.run(desired)
+    (cause,) = failure_causes(phase.client.members, report).values()
+    found = "Broken (AWS::SQS::Queue): extraneous key [Colour] is not permitted at /Resources/Broken/Properties"
+    assert found in cause
+
+    view, code = status(phase, desired)
+    (shown,) = view.instances["network"].values()
+    assert shown.reason.endswith(found)
+    assert code == 1

@@ -46,7 +46,7 @@ COMMANDS: Mapping[str, tuple[Grant, ...]] = {
     "resume": (*_CHANGE, grants.IMPORT_STACKS),
     "rollback": (*_CHANGE, grants.FIND_PACKAGES),
     "remove": (*_CHANGE, grants.FIND_PACKAGES, *grants.PURGE),
-    "status": (*_STATUS, grants.LIST_ROUTES),
+    "status": (*_STATUS, grants.LIST_ROUTES, grants.ASSUME_PLAN_ROLE, grants.READ_REASONS),
     "outputs": (*_STATUS, *grants.READ_OUTPUTS),
     "drift": (*_PLAN, grants.FOLLOW_OPERATION, grants.DETECT_DRIFT, grants.WRITE_OVERRIDES),
     "doctor": (*_STATUS, grants.ASSUME_PLAN_ROLE, *grants.DOCTOR),

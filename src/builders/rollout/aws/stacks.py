@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from builders.aws.calls import Session
@@ -123,6 +124,7 @@ def failures(session: Session, stack: str) -> list[str]:
     A deletion without failures is passed over: StackSets deletes what it could not create, and the reason is before.
     """
     found: list[str] = []
+    begun = NEVER
     with contextlib.suppress(NotFound):
         # The newest event comes first (CloudFormation API reference, DescribeStackEvents).
         for event in session.pages("cloudformation", "DescribeStackEvents", StackName=stack):
@@ -132,10 +134,12 @@ def failures(session: Session, stack: str) -> list[str]:
                 found.append(f"{event['LogicalResourceId']} ({event['ResourceType']}): {' '.join(why.split())}")
             begins = event.get("PhysicalResourceId") == event["StackId"] and status in BEGINNINGS
             if begins and (found or status != "DELETE_IN_PROGRESS"):
+                begun = event["Timestamp"]
                 break
     if any(VALIDATED in each for each in found):
         return _validation_errors(session, StackName=stack) or found[::-1]
-    return found[::-1]
+    # One that stopped a stack before all events came after what they tell of.
+    return found[::-1] or _validation_errors(session, since=begun, StackName=stack)
 
 
 VALIDATED = "DescribeEvents"
@@ -143,13 +147,16 @@ VALIDATED = "DescribeEvents"
 guide, "Validate stack deployments")."""
 
 
-def _validation_errors(session: Session, **which: str) -> list[str]:
-    """The findings of the last validation of a stack or a change set; none where they may not be read."""
+EVER, NEVER = (each.replace(tzinfo=UTC) for each in (datetime.min, datetime.max))
+
+
+def _validation_errors(session: Session, since: datetime = EVER, **which: str) -> list[str]:
+    """The findings of the last validation of a stack or a change set; none where it may not be read, or is older."""
     try:
         found = list(session.pages("cloudformation", "DescribeEvents", Filters={"FailedEvents": True}, **which))
     except Refused:
         return []
-    errors = [each for each in found if each["EventType"] == "VALIDATION_ERROR"]
+    errors = [each for each in found if each.get("EventType") == "VALIDATION_ERROR" and each["Timestamp"] >= since]
     last = max(errors, key=lambda each: each["Timestamp"])["OperationId"] if errors else ""
     return [
         f"{each['LogicalResourceId']} ({each['ResourceType']}): {each['ValidationStatusReason']} at "

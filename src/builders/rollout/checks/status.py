@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import enum
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -139,6 +141,7 @@ def run_status(
     found = dict(concurrently(lambda layer: _set(client, sets[layer]), sets))
     views = {layer: _views(desired, layer, instances) for layer, (instances, _) in found.items()}
     views |= {layer: _views(desired, layer, {}) for layer in desired.sets.keys() - found.keys()}
+    _explain_validations(client, views)
     unread = _add_plain_stacks(client, desired, views)
     run, ended = store.journal.run(), store.journal.history()
     release, released = _last_whole(ended)
@@ -156,6 +159,21 @@ def run_status(
         notes=(*unread, *_notes([name for name in present if name not in ours], ended)),
     )
     return view, 0 if view.good else 1
+
+
+def _explain_validations(client: Client, views: Mapping[str, dict[Target, InstanceView]]) -> None:
+    """Add what a validation before the deployment found, of which StackSets say no more than that it failed.
+
+    It is asked for at one instance of a layer, since the others have the same template; as it is where that instance's
+    account cannot be read.
+    """
+    for by_target in views.values():
+        failed = [target for target, each in by_target.items() if stacks.VALIDATED in each.reason and each.stack_id]
+        for target in sorted(failed)[:1]:
+            with contextlib.suppress(RolloutError):
+                view = by_target[target]
+                if told := client.members.first_failure(target, view.stack_id):
+                    by_target[target] = dataclasses.replace(view, reason=f"{view.reason} {told}")
 
 
 def known_stack_sets(rollout: RolloutFile, layers: Iterable[str]) -> frozenset[str]:
