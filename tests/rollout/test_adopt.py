@@ -71,6 +71,7 @@ def test_stacks_are_adopted_unchanged_and_then_planned_updated_rolled_back_and_r
     adopted = phase.call("adopt", "--phase", "dev", *NOW, "--json")
     assert (adopted.code, adopted.data["reached"]) == (0, dict.fromkeys(LAYERS, 2)), adopted.err
     assert "Topic" in adopted.err, "the plan shows what the next apply changes"
+    assert "stackferry-execution-dev must be allowed the same on these stacks" in " ".join(adopted.err.split())
     assert {account: phase.stacks(account) for account in phase.accounts} == before
     for layer in LAYERS:
         assert states(phase, layer) == dict.fromkeys(phase.accounts, ("CURRENT", f"{layer}-dev"))
@@ -94,6 +95,8 @@ def test_stacks_are_adopted_unchanged_and_then_planned_updated_rolled_back_and_r
 
     assert phase.call("rollback", "--phase", "dev", *NOW).code == 0
     assert phase.status()["release"] == first
+    (stack,) = phase.api("cloudformation", differing[1]).describe_stacks(StackName="database-dev")["Stacks"]
+    assert {"ParameterKey": "DisplayName", "ParameterValue": "orders"} in stack["Parameters"]
     assert phase.call("remove", "--phase", "dev", *NOW).code == 0
     assert not {f"{layer}-dev" for layer in LAYERS} & phase.stacks(phase.accounts[0]).keys()
 

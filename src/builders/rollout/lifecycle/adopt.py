@@ -152,6 +152,11 @@ class _Planner:
         )
         if present and dict(common) != dict(self._desired.tags):
             self._notes.append("the stacks do not have the tags of the phase: the next apply updates each to set them")
+        if present and (role := self._desired.permissions.execution_role_name):
+            self._notes.append(
+                f"{role} must be allowed the same on these stacks, and on what is named after them, as on those of "
+                "stack sets (docs/rollout.md, adopt); else their import fails, and nothing is changed"
+            )
         calls: dict[str, list[Call]] = defaultdict(list)
         groups, operations = list[Group](), list[PlannedOperation]()
         for wave in waves_of(self._desired, self._current):
