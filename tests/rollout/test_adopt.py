@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from aws_cli import warm
 
+from builders.aws.calls import ApiCall, Moment
 from builders.cloud.process import Cloud
 from builders.deploy import AwsCli
 
@@ -133,6 +134,25 @@ def test_a_saved_adoption_is_carried_out_and_refused_once_a_stack_has_changed(ph
     assert phase.call("adopt", "--phase", "dev", *out).code == 0
     assert phase.call("adopt", phase.saved, "--phase", "dev", "--poll", "0.05").code == 0
     assert states(phase, "network").keys() == set(phase.accounts)
+
+
+def test_an_interrupted_adoption_holds_the_phase_until_resume_has_ended_it(phase: CalledPhase) -> None:
+    def interrupt(moment: Moment, call: ApiCall) -> None:
+        if moment is Moment.AFTER and call.operation == "ImportStacksToStackSet":
+            raise KeyboardInterrupt
+
+    phase.observe = interrupt
+    assert phase.call("adopt", "--phase", "dev", *NOW).code == 130
+    phase.observe = None
+    refused = phase.call("adopt", "--phase", "dev", *NOW)
+    assert (refused.code, "adopt of release" in refused.err) == (1, True)
+    resumed = phase.call("resume", "--phase", "dev", "--poll", "0.05")
+    assert resumed.code == 0, resumed.err
+    for layer in LAYERS:
+        assert states(phase, layer) == dict.fromkeys(phase.accounts, ("CURRENT", f"{layer}-dev"))
+    api = phase.api("cloudformation")
+    operations = api.list_stack_set_operations(StackSetName="stackferry-network-dev")["Summaries"]
+    assert len(operations) == 1, "nothing was submitted twice"
 
 
 def test_stacks_that_cannot_be_imported_block_with_what_to_do_and_are_left_out_when_acknowledged(
