@@ -96,7 +96,7 @@ _FOR_VALUES = ("Parameters", "Mappings", "Conditions")
 
 
 def refused_properties(template: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
-    """What a service refuses in a template's resources with these values, each with the parameters that it comes from.
+    """Yield what a service refuses in a template's resources with these values, each with the parameters that cause it.
 
     That is what `Rules` cannot compute. Every parameter has a value. Raises `EvaluationError`.
     """

@@ -104,7 +104,7 @@ def database_zones(session: Session, engine: str, size: str) -> frozenset[str]:
 
 @dataclass
 class ZoneNeeds:
-    """What templates ask of the zones of an account and region.
+    """Requirements of templates for the zones of an account and region.
 
     `chosen` are ids of zones. Where none is chosen, the region's first ones are taken, as many as `names` has: as
     Fn::GetAZs does in an account with a default subnet in all of its zones, or in none. `classes` has the number of
@@ -136,7 +136,7 @@ _CHOOSE = "choose zones by ZoneId1, ZoneId2 and ZoneId3"
 
 
 def zone_problem(session: Session, needs: ZoneNeeds) -> tuple[str, str] | None:
-    """What is wrong with the zones of an account and region, and the remedy; None where they have all that is needed.
+    """Return what is wrong with the zones of an account and region, and the remedy; None where nothing is missing.
 
     The sentences have ids alone: a name is another zone in each account.
     """

@@ -42,7 +42,7 @@ _VPC_WILDCARDS = {
 
 
 class FailedEvents(Enum):
-    """What becomes of an event that a function fails on; the value says why a scanner need not ask for a queue."""
+    """Handling of an event that a function fails on; the value says why a scanner need not ask for a queue."""
 
     REPORT = "Failed events go to the encrypted topic, by the failure destination beside the function"
     DROP = "Its schedule sends the next event within a minute, and an alarm on Errors is raised once"

@@ -170,7 +170,7 @@ def _trust_with_second_factor() -> PolicyDocument:
 
 
 def _see_ends() -> list[Statement]:
-    """Whose secrets and certificates the tasks use, and how late they are."""
+    """Allow reading which secrets and certificates the tasks use, and how late the tasks are."""
     return [
         policies.allow("DescribeEnds", [dms_actions.DescribeCertificates, dms_actions.DescribeEndpoints], ["*"]),
         policies.allow("ReadMetrics", [alarm_actions.GetMetricData], ["*"]),

@@ -295,7 +295,7 @@ _SEE_NETWORKS: Sequence[Any] = [
 
 
 def _purge() -> Iterator[Statement]:
-    """What a phase's templates retain; CloudFormation chose most of the names."""
+    """Allow deleting what a phase's templates retain; CloudFormation chose most of the names."""
     yield policies.allow("PurgeSnapshots", [rds.DeleteDBSnapshot], _here("rds", "snapshot:*"))
     yield policies.allow(
         "PurgeSecrets",

@@ -32,7 +32,7 @@ SLOT = "stackferry_changes"
 PLUGIN = "test_decoding"
 CHANGES_A_READ = 5_000
 SLOT_SECONDS = 60
-"""How long the making of a slot waits for the transactions that are open."""
+"""Seconds that the creation of a slot waits for open transactions."""
 
 SCHEMA = naming.STATE_SCHEMA
 _MAKE = (
@@ -84,7 +84,7 @@ WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p')
 """
 
 _NO_KEY: frozenset[Key] = frozenset({()})
-"""What is kept of a table whose changed rows are not known."""
+"""Keys that are kept for a table whose changed rows are not known."""
 
 WHOLE_TABLE: None = None
 Changed = Mapping[Name, Set[Key] | None]
@@ -150,7 +150,7 @@ class Changes:
         )
 
     def held(self) -> Held | None:
-        """What the slot keeps; None where there is no slot."""
+        """Return what the slot keeps; None where there is no slot."""
         for status, kept in self._side.run(_SLOT, (self.slot,)):
             return Held(int(kept or 0), str(status or ""))
         return None

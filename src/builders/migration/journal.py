@@ -33,7 +33,7 @@ LOCK_KEY = (0x57AC, 0xFE44)
 """Both numbers of the advisory lock; such locks are per database, so one phase never sees another's."""
 
 LOCK_SECONDS = 3.0
-"""How long the lock is waited for: a killed process's session ends a moment after it."""
+"""Seconds to wait for the lock: a killed process's session ends a moment after it."""
 
 _CREATE = (
     f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",

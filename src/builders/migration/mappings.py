@@ -1,4 +1,4 @@
-"""What a task's table mapping carries: which tables, and which of their columns.
+"""Tables that a task's table mapping carries, and which of their columns.
 
 Sources: DMS user guide, "Selection rules and actions", "Transformation rules and actions".
 """

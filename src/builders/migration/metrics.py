@@ -10,7 +10,7 @@ from builders.aws.calls import Session
 from builders.errors import StackferryError
 
 MINUTES = 10
-"""How old a value may be."""
+"""Maximum age of a value."""
 
 
 def newest(

@@ -181,7 +181,7 @@ class Phase:
 
     @property
     def fallback_reader(self) -> Callable[[], tuple[str, str]] | None:
-        """What returns name and password of the user by whom DMS reads the target on the way back, as they are now."""
+        """Function that returns current name and password of the user by whom DMS reads the target on the way back."""
         arn = self.outputs.get(FALLBACK_SECRET)
         if not arn or self.fallback_task is None:
             return None

@@ -76,7 +76,7 @@ class KeyColumn:
     equality: str
     """The schema of its operator =, which is an extension's where its type is."""
     correlation: float
-    """How far the order of the rows on disk follows this column: 0 not at all, 1 wholly."""
+    """Correlation of the order of the rows on disk with this column: 0 is none, 1 is the same order."""
 
 
 class Digest(NamedTuple):
@@ -213,7 +213,7 @@ class Rows:
 
 
 def _catalog(text: str) -> sql.SQL:
-    """What the catalog writes, such as the name of a type, as SQL."""
+    """Return text from the catalog, such as the name of a type, as SQL."""
     return sql.SQL(text)
 
 
@@ -319,7 +319,7 @@ def columns_of_keys(database: Database, rows: Rows, keys: Collection[Key]) -> di
 
 
 def matching(rows: Rows, keys: Sequence[Key]) -> sql.Composed:
-    """What a row `t` is joined with to be one of some keys, with their numbers from 1 as `k.number`."""
+    """Return the FROM item of the rows `t` that have some keys, with the keys' numbers from 1 as `k.number`."""
     names = [sql.Identifier(f"k{index}") for index in range(len(rows.key))]
     arrays = [sql.SQL("{}::text[]").format(sql.Literal([key[index] for key in keys])) for index in range(len(rows.key))]
     equal = [

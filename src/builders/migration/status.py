@@ -33,7 +33,7 @@ _SOON_DAYS = 3.0
 
 @dataclass
 class Page:
-    """What is known; a part that could not be read has its reason in `unknown`."""
+    """State of a migration; a part that could not be read has its reason in `unknown`."""
 
     task: Task
     tables: Sequence[Table]
@@ -47,7 +47,7 @@ class Page:
     unknown: list[str] = field(default_factory=list)
 
     def as_data(self) -> dict[str, Any]:
-        """What --json has beside the task's own keys."""
+        """Return what --json has beside the task's own keys."""
         return {
             "step": self.step or None,
             "next": self.next or None,
@@ -154,7 +154,7 @@ def _latencies(task: Task, instance: str, session: Session) -> dict[str, float]:
 
 
 def drift(source: Database, target: Database, schemas: Sequence[str], users: Users) -> list[Noted]:
-    """What was altered on either side since `schema` carried it, and what is new in the source."""
+    """Return what was altered on either side since `schema` carried it, and what is new in the source."""
     planned = schema_plan.plan(source, target, schemas, users)
     new = [
         Noted(step.kind, step.object, "the source has it, and the target has not: run schema again")

@@ -29,7 +29,7 @@ class Metric:
 
     @property
     def facts(self) -> Facts | None:
-        """What the catalog knows of the metric."""
+        """Entry of the metric in the catalog; None where it has none."""
         return facts_of(self.namespace, self.name.value)
 
     def dimensions(self, template: Template) -> list[tuple[str, Value]] | None:
@@ -84,8 +84,8 @@ def constants_in(template: Template, holder: Value, key: str) -> list[Value]:
 
 @dataclass(frozen=True)
 class Watched:
-    """What an alarm compares: its name in a message, the direction that is bad, and the metric that it is or, for an
-    expression, is made of. `by_band` says that the threshold is a band of anomaly detection.
+    """Value that an alarm compares: its name in a message, the direction that is bad, and the metric that it is or, for
+    an expression, is made of. `by_band` says that the threshold is a band of anomaly detection.
     """
 
     alarm: Resource
@@ -96,7 +96,7 @@ class Watched:
 
 
 def watched(template: Template) -> Iterator[Watched]:
-    """What each alarm compares with its threshold, where its bad direction is known."""
+    """Yield what each alarm compares with its threshold, where its bad direction is known."""
     by_alarm: dict[str, list[Metric]] = {}
     for metric in metrics(template):
         by_alarm.setdefault(metric.alarm.name, []).append(metric)

@@ -46,7 +46,7 @@ def _choices(template: Template, resource: Resource, service: str) -> Iterator[F
 
 
 def refused_together(template: Template, resource: Resource, check: Check, service: str) -> Iterator[Finding]:
-    """What a check finds in each combination of the values that its properties can have.
+    """Yield what a check finds in each combination of the values that its properties can have.
 
     Where a parameter offers several values, and some of them fit, whoever deploys the template chooses: no finding.
     """

@@ -458,7 +458,7 @@ NAMESPACES = {
 
 
 def facts_of(namespace: str, metric: object) -> Facts | None:
-    """What is known of a metric; None of one that is not listed."""
+    """Return what is known of a metric; None of one that is not listed."""
     known = NAMESPACES.get(namespace)
     return known.metrics.get(metric) if known and isinstance(metric, str) else None
 

@@ -178,4 +178,4 @@ _ARGUMENTS: Mapping[str, tuple[Callable[[Json], bool], str]] = {
         "Template error: every Fn::Not object requires one boolean parameter.",
     ),
 }
-"""What each function takes, and CloudFormation's sentence where it gets something else."""
+"""Test of each function's argument, and CloudFormation's message where it fails."""

@@ -25,7 +25,7 @@ from builders.resource_types import Json
 CHANGES_ON_A_PAGE = 100
 """The API reference names a NextToken and no size."""
 EXECUTED = 100
-"""How many executed change sets of an account and region are remembered; AWS names no number."""
+"""Number of executed change sets of an account and region that are remembered; AWS names no number."""
 KNOWN_AFTER_APPLY = "{{changeSet:KNOWN_AFTER_APPLY}}"
 """Stands for a value that only the execution makes (recorded by LocalStack, test_change_set_fn_get_attr)."""
 

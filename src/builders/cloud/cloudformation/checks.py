@@ -85,7 +85,7 @@ _DELETIONS: Mapping[str, Callable[[str, Properties], None]] = {
     "AWS::RDS::DBSubnetGroup": parameter_groups.check_subnet_group_deletion,
     "AWS::S3::Bucket": s3.check_deletion,
 }
-"""What takes the physical id and the properties, and raises ValueError where the service refuses the deletion."""
+"""Functions of the physical id and the properties, which raise ValueError where the service refuses the deletion."""
 
 # Types whose handlers look for the name themselves, or whose name another property tells apart.
 _NAMED_TWICE = frozenset({"AWS::EC2::SecurityGroup", "AWS::RDS::DBInstance", "AWS::S3::BucketPolicy",

@@ -30,7 +30,7 @@ UPDATABLE = frozenset(
 )
 _OF_TEMPLATES = frozenset(("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate", "GetTemplateSummary"))
 _SHOWN_AGAIN = ("NotificationARNs", "RollbackConfiguration", "RoleARN", "TimeoutInMinutes")
-"""What DescribeStacks gives back as it was given."""
+"""Parameters that DescribeStacks returns as they were given."""
 
 _stack_uuid: ContextVar[str] = ContextVar("stack_uuid", default="")
 

@@ -1,4 +1,4 @@
-"""What a role may do, as the services ask that act with it: Lambda before it makes a function or an event source.
+"""Permissions of a role, as the services that assume it check them: Lambda before it makes a function or event source.
 
 Source: Lambda developer guide, "Giving Lambda functions access to resources in an Amazon VPC" and "Using Lambda with
 Amazon SQS". Conditions do not count, and a role with a policy of AWS whose text is not known may do everything: what

@@ -99,12 +99,12 @@ _ENCRYPTING = ("dms", "lambda", "logs", "rds", "secretsmanager", "sns")
 _SUFFIX = parameters.reference(naming.SUFFIX)
 
 _OWN_TAG = Condition(StringEquals({"aws:ResourceTag/Environment": _SUFFIX}))
-"""What bears the phase's tag, so that no other phase's and nobody else's."""
+"""Condition for resources with the phase's tag: no other phase's, and nobody else's."""
 
 _NO_FOREIGN_TAG = Condition(
     StringEqualsIfExists({"aws:ResourceTag/Environment": _SUFFIX, "aws:RequestTag/Environment": _SUFFIX})
 )
-"""What bears the phase's tag or none yet: tags come with the creation, which asks for the right to tag as well."""
+"""Condition for resources with the phase's tag or none yet: creating with tags needs the permission to tag as well."""
 
 SECRETS = ("DatabaseSecret-*", "DmsSecret-*", "Secret-*")
 """The names of the generated secrets: without a given one they are called by their logical ids (`secrets`,

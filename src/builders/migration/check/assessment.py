@@ -29,7 +29,7 @@ HAZARDS = (FAILED,)
 
 @dataclass(frozen=True)
 class Assessment:
-    """What DMS says; `summary` is one line, also where nothing was started."""
+    """Result of DMS's assessment; `summary` is one line, also where nothing was started."""
 
     summary: str
     findings: tuple[Finding, ...] = ()

@@ -269,7 +269,7 @@ def check(source: Database, target: Database | None, major: int) -> list[Finding
 
 
 def _truncated(source: Database) -> list[Finding]:
-    """What pg_stat_statements has seen, where it is installed, loaded, and lets this user look."""
+    """Return TRUNCATE statements in pg_stat_statements, where it is installed, loaded, and this user may read it."""
     schema = source.value(_STATEMENTS, ("pg_stat_statements",))
     if not schema:
         return []

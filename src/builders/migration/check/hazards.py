@@ -1,4 +1,4 @@
-"""What a hazard is: a kind of finding, with the query that finds it, what happens, and the remedy.
+"""Definition of a hazard: a kind of finding, with the query that finds it, what happens, and the remedy.
 
 A hazard is data. Its query selects a row for each object that it finds, in the source, whose columns fill the texts.
 So the number of statements is that of the hazards, and not of the tables; and the page of all findings is written from
@@ -20,7 +20,7 @@ Text = str | Callable[[Row], str]
 
 
 class Severity(enum.Enum):
-    """What a finding asks for. The first two keep a migration from being cut over until somebody has answered them."""
+    """Severity of a finding. The first two block the cut-over until the finding is resolved, excluded or accepted."""
 
     BLOCKS = "blocks"
     """The load, the changes or the restore of definitions fail."""
@@ -160,7 +160,7 @@ expressions."""
 
 
 def prelude(version: int) -> str:
-    """What a query begins with, for a version of the server: generated columns are new in PostgreSQL 12."""
+    """Return what a query begins with, for a version of the server: generated columns are new in PostgreSQL 12."""
     return CHOSEN.replace("{GENERATED}", "a.attgenerated::text" if version >= 120000 else "''")
 
 

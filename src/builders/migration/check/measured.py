@@ -1,4 +1,4 @@
-"""What reading the tables themselves shows: the largest values, numbers with too many digits, infinite times.
+"""Findings from reading the tables themselves: the largest values, numbers with too many digits, infinite times.
 
 Tables are read as a whole: all of them where it is asked for, else the small ones, many by one statement.
 """

@@ -41,7 +41,7 @@ _MOST_NAMES = 6
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked for, and what is known of the phase."""
+    """Options of a check, and what is known of the phase."""
 
     schemas: Sequence[str]
     excluded: Excluded = Excluded()  # noqa: RUF009 frozen
@@ -63,7 +63,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found, and what it means for time and space. `remarks` are lines of what could not be asked."""
+    """Findings of a check, and the time and space it estimates. `remarks` are lines about what could not be read."""
 
     findings: tuple[Finding, ...]
     estimate: sizes.Estimate

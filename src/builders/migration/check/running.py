@@ -85,7 +85,7 @@ def _target(phase: Phase, wishes: Wishes) -> tuple[Database | None, str]:
 
 
 def options_of(phase: Phase, wishes: Wishes) -> Options:
-    """What a phase says of the task, its tables and its instances."""
+    """Return a check's options, with what a phase says of the task, its tables and its instances."""
     task = phase.task.task()
     return Options(
         schemas=phase.schemas,
@@ -111,7 +111,7 @@ def _readable(user: Callable[[], str]) -> str:
 
 
 def _instance(phase: Phase, arn: str) -> Instance:
-    """What AWS says of both instances; nothing of one that this role may not ask for."""
+    """Return what AWS says of both instances; nothing of one that this role may not describe."""
     dms: Mapping[str, Any] = {}
     rds: Mapping[str, Any] = {}
     with contextlib.suppress(RolloutError, StopIteration):

@@ -64,7 +64,7 @@ WHERE name = 'max_slot_wal_keep_size'
 
 @dataclass(frozen=True)
 class Instance:
-    """What AWS says of the replication instance and of the database; zero and empty where it was not asked."""
+    """Properties of the replication instance and of the database, from AWS; zero and empty where it was not asked."""
 
     dms_version: str = ""
     dms_class: str = ""

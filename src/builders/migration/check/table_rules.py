@@ -18,7 +18,7 @@ NUMBER = "N"
 
 @dataclass(frozen=True)
 class Excluded:
-    """What a task's mapping leaves out, as regular expressions."""
+    """Tables and columns that a task's mapping leaves out, as regular expressions."""
 
     tables: Sequence[tuple[str, str]] = ()
     columns: Sequence[tuple[str, str, str]] = ()

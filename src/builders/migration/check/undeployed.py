@@ -16,7 +16,7 @@ from builders.migration.phase import ADVICE, THROTTLED_SECONDS, Options, secret_
 
 
 class Undeployed:
-    """What a check needs of a phase, where there are no outputs. Raises `UsageError` without a secret."""
+    """Part of a phase that a check needs, where there are no outputs. Raises `UsageError` without a secret."""
 
     def __init__(self, options: Options, schemas: Sequence[str], database: str, certificate: Path | None) -> None:
         arn = options.source_secret or ""

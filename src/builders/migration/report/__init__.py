@@ -1,4 +1,4 @@
-"""What a migration did, for auditors: one HTML file that needs nothing else, and the same as JSON.
+"""Report of a migration, for auditors: one HTML file that needs nothing else, and the same as JSON.
 
     model.py        the report as values, read from what the target keeps
     page.py         the HTML page and both files

@@ -60,7 +60,7 @@ class RunTimes(_Value):
     callers: tuple[str, ...]
     write_outage_seconds: float | None
     lag_seconds: float | None
-    """How long the last write took to the other side: what the marker was waited for."""
+    """Seconds that the last write took to the other side: those that the marker was waited for."""
     steps: tuple[StepTime, ...]
 
 

@@ -1,4 +1,4 @@
-"""What `start` builds once the load is done: indexes, foreign keys, contents of materialized views, statistics.
+"""Objects that `start` builds after the load: indexes, foreign keys, contents of materialized views, statistics.
 
 DMS goes on writing meanwhile. An index is built CONCURRENTLY; a foreign key is added NOT VALID, which is instant, and
 validated, which lets writers pass. Each is marked as it is made, so an interrupted run goes on where it was.
@@ -21,7 +21,7 @@ from builders.migration.schema import moments
 from builders.migration.schema.moments import Kept, Say
 
 ATTEMPTS = 6
-"""How often a lock is tried for, each time as long as a session waits: DMS's transactions are short."""
+"""Number of attempts to take a lock, each with the session's lock_timeout: DMS's transactions are short."""
 
 _LOCKED = "55P03"
 _VIOLATED = "23503"
@@ -46,7 +46,7 @@ _LATER = re.compile(r";\n+(?=ALTER )")
 
 
 def waiting(target: Database) -> list[Kept]:
-    """What is still to be built after the load, in its order."""
+    """Return what is still to be built after the load, in its order."""
     return moments.harden_statements(target, "after_load")
 
 

@@ -111,7 +111,7 @@ def is_prepared(target: Database) -> bool:
 
 
 def kept(target: Database, *moments: Moment, side: Side = "target") -> list[Kept]:
-    """What is kept for some moments of a side, in the order in which it is made."""
+    """Return what is kept for some moments of a side, in the order in which it is made."""
     rows = target.run(_KEPT, (side, list(moments or MOMENTS)))
     return [
         Kept(of, moment, kind, name, statement, undo, source, carried, position, is_done)
@@ -140,7 +140,7 @@ def mark(target: Database, definition: Kept, *, done: bool) -> None:
 
 
 def harden_statements(target: Database, moment: Moment = "cutover", side: Side = "target") -> list[Kept]:
-    """What has yet to be made on a side at a moment: `cutover` is instant, `opened` may read whole tables."""
+    """Return what has yet to be made on a side at a moment: `cutover` is instant, `opened` may read whole tables."""
     return [each for each in kept(target, moment, side=side) if not each.is_done]
 
 
@@ -226,7 +226,7 @@ def soften_foreign_keys(target: Database, say: Say) -> None:
 
 
 def softenings(database: Database, schemas: Sequence[str], *, inherited: bool = False) -> Iterator[tuple[Kept, ...]]:
-    """What stands in the way of DMS's changes now: the definition that puts it back first, then what completes it.
+    """Yield what now blocks DMS's changes: first the definition that puts it back, then those that complete it.
 
     `inherited` adds the columns that a table has by its parent.
     """

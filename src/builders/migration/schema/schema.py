@@ -48,7 +48,7 @@ _REFUSALS = frozenset({"0A000", "0LP01", "22023", "2BP01", "3F000", "58P01"})
 
 @dataclass
 class Outcome:
-    """What was made, what was there, what differs and what was left out."""
+    """Definitions that were made, were there, differ or were left out."""
 
     made: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Outcome:
     differing: list[Noted] = field(default_factory=list)
     left_out: list[Noted] = field(default_factory=list)
     refused: list[Noted] = field(default_factory=list)
-    """What the target refused although it is the application's own."""
+    """Definitions that the target refused although they are the application's own."""
 
     @property
     def is_whole(self) -> bool:

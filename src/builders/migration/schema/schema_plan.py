@@ -1,4 +1,4 @@
-"""What `migrate-database schema` will do: both sides read, and the steps between them.
+"""Plan of `migrate-database schema`: both sides read, and the steps between them.
 
 The steps are shown as they are run. A definition that the target has and that differs is named and never overwritten.
 """
@@ -134,7 +134,7 @@ class Step:
     kept: tuple[Kept, ...] = ()
     side: Side = "target"
     shown: tuple[str, ...] | None = None
-    """What is shown in place of the statements, where they have what nobody should read."""
+    """Statements that are shown in place of `statements`, where those hold a secret."""
     password_of: str = ""
     """The role that gets a new password, whose verifier is a statement more."""
     number: int = -1
@@ -203,7 +203,7 @@ def plan(source: Database, target: Database, schemas: Sequence[str], users: User
 
 
 def words(entry: Entry, carried: Collection[str]) -> str:
-    """What an entry says, without rights of roles that stay behind: by it an entry is compared with another."""
+    """Return the SQL of an entry, without rights of roles that stay behind: by it two entries are compared."""
     if entry.kind in _RIGHTS:
         return "\n".join(_rights(entry, carried))
     owned = entry.owned if entry.owner in carried else ""
@@ -251,7 +251,7 @@ def _plan_roles(planned: Plan, source: Database, target: Database) -> None:
 
 
 def _opening(role: Role, target: Database) -> Kept:
-    """What lets a role log in, at the cut-over."""
+    """Return the definition that lets a role log in, at the cut-over."""
     opened, closed = (_texts(target, each)[0] for each in (roles.opening(role), roles.closing(role)))
     return Kept("target", "opening", "ROLE", role.name, opened, closed)
 

@@ -31,7 +31,7 @@ _CUTOVER: tuple[Kind, ...] = ("cutover",)
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked beside the run: the answer that was given before, the form of the result, the waiting."""
+    """Options beside those of the run: the answer that was given before, the form of the result, the waiting."""
 
     yes: bool = False
     as_json: bool = False

@@ -29,10 +29,10 @@ from builders.migration.task.values import RUNNING, STARTING
 from builders.text import counted_noun
 
 MARKER_SECONDS = 120.0
-"""How long a marker is waited for while the application is kept out; a task that lags more is not cut over."""
+"""Seconds to wait for a marker while the application is kept out; a task that lags more is not cut over."""
 
 SLOT_SECONDS = 30
-"""How long a slot waits for the transactions that are open, and for the task that read from it to let go of it."""
+"""Seconds that a slot's creation waits for open transactions, and its removal for the task to stop reading from it."""
 
 _MARKER = sql.Identifier(naming.MARKER_SCHEMA, naming.MARKER_TABLE)
 
@@ -124,7 +124,7 @@ def _prepare_way_back(context: Context, _details: Details) -> None:
 
 
 def survey(context: Context) -> Details:
-    """What the fence of the origin has to give back one day."""
+    """Return what must be restored when the fence of the origin is removed."""
     return context.fence(context.origin.side).survey(keep_reads=context.keep_reads).details()
 
 

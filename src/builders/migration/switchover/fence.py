@@ -33,7 +33,7 @@ TRIGGER = "stackferry_fence"
 FUNCTION = f"{naming.MARKER_SCHEMA}.fence"
 
 FENCE_SECONDS = 20.0
-"""How long writers, and what else holds a lock, are waited for and ended; then the fence is given up."""
+"""Seconds in which writers, and what else holds a lock, are waited for and ended; then the fence is given up."""
 
 # A wait of more than deadlock_timeout (1 s) makes an autovacuum worker give way; shorter ones block others less.
 _LOCK_SECONDS = (0.2, 0.4, 0.8, 1.6)
@@ -132,12 +132,12 @@ class Fence:
         self._users = users
 
     def survey(self, *, keep_reads: bool) -> Record:
-        """What is there now, with a mark by which this fence is known."""
+        """Return the present state, with a mark by which this fence is known."""
         connect = tuple((role, grantable) for role, grantable, by_owner, _ in self._connect() if by_owner)
         return Record(self._database.side, secrets.token_hex(8), keep_reads, connect)
 
     def obstacles(self, *, keep_reads: bool) -> list[str]:
-        """What would keep the fence from standing, each with the next step."""
+        """Return what would prevent the fence, each with the next step."""
         found = [_prepared(row) for row in self._database.run(_PREPARED)]
         found += [
             f"the subscription {name} writes into the {self._database.side}: ALTER SUBSCRIPTION {name} DISABLE"

@@ -40,7 +40,7 @@ PARAMETERS = (
     "the layers migration, connectivity and database_users: no task is needed, nor its user; remove them",
     "rds.logical_replication=0 among RdsParameters of the layer database, with a restart; wal_level of the source",
 )
-"""What a deployment still has, to be switched off by its layers."""
+"""Parts that a deployment still has, to be switched off by its layers."""
 
 
 def steps() -> list[Step]:
@@ -63,7 +63,7 @@ def must_fit(runs: Sequence[Run]) -> None:
 
 
 def kept(context: Context) -> list[str]:
-    """What stays, each with the statement or parameter that takes it away."""
+    """Return what stays, each with the statement or parameter that removes it."""
     left = _left(context)
     database = sql.Identifier(left.login.database).as_string()
     record = outstanding(context.journal.entries(), left.side)

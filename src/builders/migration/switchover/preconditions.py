@@ -1,4 +1,4 @@
-"""What has to hold before a side is closed: each precondition with its result, shown before the question."""
+"""Preconditions for closing a side, each with its result, shown before the question."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def _way_back(context: Context) -> list[str]:
 
 @dataclass(frozen=True)
 class Room:
-    """Whether the target's disk has room; what is not known does not stand in the way."""
+    """Precondition that the target's disk has room; it also holds where the free storage is not known."""
 
     session: Session
     instance: str

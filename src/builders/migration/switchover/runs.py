@@ -54,7 +54,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to. `outage_seconds` is from the closing of the one side to the opening of the other."""
+    """Result of a run. `outage_seconds` is from the closing of the one side to the opening of the other."""
 
     run: str
     is_undone: bool
@@ -62,7 +62,7 @@ class Outcome:
     outage_seconds: float | None
     steps: tuple[tuple[str, float], ...]
     kept: tuple[str, ...] = ()
-    """What stays after the end of a migration, each with what takes it away."""
+    """Objects that stay after the end of a migration, each with what removes it."""
 
     def as_data(self) -> dict[str, Any]:
         """The form of --json."""

@@ -155,7 +155,7 @@ def moved_on(sequence: Definition, position: Position, last_held: int | None, ma
 
 
 def headroom(sequence: Definition, position: Position) -> int:
-    """How many values a sequence still has, before it ends or begins again."""
+    """Return how many values a sequence still has, before it ends or begins again."""
     bound = sequence.maximum if sequence.increment > 0 else sequence.minimum
     return (bound - position.value) // sequence.increment + (0 if position.called else 1)
 

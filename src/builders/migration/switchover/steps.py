@@ -50,7 +50,7 @@ class Context:
     writer: str = ""
     """The user by whom the way back writes to the source."""
     memory: dict[str, Any] = field(default_factory=dict)
-    """What one step read for a later one, when both are done by the same process."""
+    """Values that one step read for a later one, when both are done by the same process."""
 
     @property
     def origin(self) -> Database:

@@ -43,7 +43,7 @@ def progress_of_task() -> Iterator[Show]:
 
 
 class Page(Protocol):
-    """What is shown below a task."""
+    """Lines and keys that are shown below a task."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what --json has beside the task's own keys."""

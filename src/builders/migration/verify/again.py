@@ -38,7 +38,7 @@ WHOLE_TABLE: Key = ()
 
 @dataclass
 class _Looks:
-    """What was seen of a row: all values of the source, the last of each side, and since when."""
+    """Values that were seen of a row: all of the source, the last of each side, and since when."""
 
     first: float
     seen: set[Value] = field(default_factory=set)
@@ -70,7 +70,7 @@ class _Looks:
 
 @dataclass
 class Outcome:
-    """What became of a table's rows that were looked at again."""
+    """Result for a table's rows that were looked at again."""
 
     differing: list[Difference] = field(default_factory=list)
     in_motion: int = 0

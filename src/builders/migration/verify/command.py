@@ -1,4 +1,4 @@
-"""What `migrate-database verify` does with its options."""
+"""Run of `migrate-database verify` with its options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from builders.migration.verify.state import replace_report
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked beside the comparison: how the result is shown, and whether rows are written right."""
+    """Options beside those of the comparison: how the result is shown, and whether rows are repaired."""
 
     as_json: bool = False
     hide_keys: bool = False

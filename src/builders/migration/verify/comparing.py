@@ -40,7 +40,7 @@ LISTED_ROWS = 2_000
 """A range of so many rows is halved no more, and its rows are compared one by one."""
 
 AHEAD = 2
-"""How many ranges the source may be ahead of the target."""
+"""Number of ranges that the source may be ahead of the target."""
 
 BUCKET_ROWS, MOST_BUCKETS = 1_000, 4_096
 ROWS_IN_MEMORY = 200_000
@@ -64,7 +64,7 @@ class Stopped(Exception):
 
 @dataclass
 class Progress:
-    """How far a table is compared; it is kept in the target, and a comparison that was killed goes on from it."""
+    """Progress of a table's comparison; it is kept in the target, and a comparison that was killed goes on from it."""
 
     source: Digest = NOTHING
     target: Digest = NOTHING
@@ -273,7 +273,7 @@ def reads_ranges(rows: Rows) -> bool:
 
 
 def bucket_count(rows: Rows) -> int:
-    """How many buckets a table's rows are summed in: a power of two, and 1 where rows have no key."""
+    """Return in how many buckets a table's rows are summed: a power of two, and 1 where rows have no key."""
     if not rows.key:
         return 1
     wanted = min(MOST_BUCKETS, max(2, rows.table.rows // BUCKET_ROWS))

@@ -21,7 +21,7 @@ _STAGED = sql.Identifier("pg_temp", "stackferry_repair")
 
 @dataclass(frozen=True)
 class Repaired:
-    """How many rows were written, and which differences are left: a table without a key has no row to name."""
+    """Numbers of rows that were written, and the differences left: a table without a key has no row to name."""
 
     inserted: int
     updated: int

@@ -39,7 +39,7 @@ CANCEL_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Options:
-    """How to compare. `patience` is the seconds for which a row that differs is looked at again, beyond any lag."""
+    """Options of a comparison. `patience`: seconds for which a row that differs is looked at again, beyond any lag."""
 
     jobs: int = 2
     patience: float = 60.0
@@ -47,7 +47,7 @@ class Options:
     tables: tuple[str, ...] = ()
     """Only these tables, as schema.table; none are all."""
     keeps_changes: bool = True
-    """Whether the source's changes are kept from now on, for a cut-over to compare."""
+    """True where the source's changes are kept from now on, for a cut-over to compare."""
 
     @property
     def is_whole(self) -> bool:
@@ -78,13 +78,13 @@ class TableResult:
 
 @dataclass(frozen=True)
 class Report:
-    """What the comparison found."""
+    """Result of a comparison."""
 
     began: datetime.datetime
     finished: datetime.datetime
     hash: str
     goes_on: bool
-    """Whether it went on where an earlier one was killed."""
+    """True where it went on from an earlier one that was killed."""
     whole: bool
     definitions: tuple[Finding, ...]
     tables: tuple[TableResult, ...]
@@ -253,7 +253,7 @@ class _Found:
         )
 
     def fingerprint(self) -> str:
-        """What the tables and columns are, in short: a comparison of others cannot go on."""
+        """Return a hash of the tables and columns: a killed comparison goes on only with the same ones."""
         text = repr([(str(one), one.oid, one.columns, other.oid, other.columns) for one, other in self.pairs])
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -55,7 +55,7 @@ class Verified:
 
 
 def verified(target: Database) -> Verified | None:
-    """How the last comparison of all tables ended; None where there was none. Raises `MigrationError`."""
+    """Return the result of the last comparison of all tables; None where there was none. Raises `MigrationError`."""
     if target.value(f"SELECT to_regclass('{SCHEMA}.verification')") is None:
         return None
     for when, clean, report in target.run(_LAST):

@@ -134,7 +134,7 @@ _NEEDLESS = re.compile(r"""(?<![\w"])\((\w+|"[^"]+"|'(?:[^']|'')*'|ARRAY\[[^()\[
 """Parentheses around one word, one string, or one array."""
 
 _ONE_WAY = frozenset({"grant"})
-"""What the target may have beyond the source: the rights of DMS's user and of the master."""
+"""Kinds that the target may have beyond the source: the rights of DMS's user and of the master."""
 
 _LARGE = f"""
 SELECT format('%%s.%%s.%%s', n.nspname, c.relname, a.attname)
@@ -262,7 +262,7 @@ def _tables(kind: str, name: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Waiting:
-    """What is kept for later: columns of large values, foreign keys, and objects that `schema` remembers."""
+    """Names of what is kept for later: columns of large values, foreign keys, and objects that `schema` remembers."""
 
     large: frozenset[str]
     keys: frozenset[str]

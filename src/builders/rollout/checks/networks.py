@@ -34,7 +34,7 @@ def zones(phase: CheckedPhase) -> Iterator[Finding]:
 
 
 def _needs(phase: CheckedPhase, group: TargetGroup, target: Target) -> networks.ZoneNeeds:
-    """What the templates ask of zones with a target's values; apply says so where a template lacks values."""
+    """Return what the templates need of zones with a target's values; apply reports a template that lacks values."""
     found = networks.ZoneNeeds()
     for template in phase.carried.values():
         with contextlib.suppress(EvaluationError):

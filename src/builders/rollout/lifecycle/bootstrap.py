@@ -110,8 +110,8 @@ class StackOutcome:
 
 
 ASSOCIATION_SECONDS = 1800.0
-"""How long bootstrap waits for the attachment of a Direct Connect gateway: an association takes minutes (Direct Connect
-user guide, "Transit gateway associations")."""
+"""Seconds that bootstrap waits for the attachment of a Direct Connect gateway: an association takes minutes (Direct
+Connect user guide, "Transit gateway associations")."""
 
 
 def deploy_stacks(

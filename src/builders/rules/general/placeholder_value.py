@@ -31,11 +31,11 @@ _IDENTIFIERS = (
 )
 """Names on which two sides agree: one that looks like a host is no host."""
 _AGREED = ("eventpattern", "filterpolicy", "messageattributes")
-"""What an event says: its texts are compared with those of its sender."""
+"""Properties that describe an event: their texts are compared with those of its sender."""
 _FILES = re.compile(r"[\w-]+\.test", re.IGNORECASE)
 """A module or a file, such as index.test, where nothing connects to it."""
 _NAMES_OF_PLACEHOLDERS = re.compile(r"image\d+containername")
-"""What CodeDeploy replaces in a task definition is named by these properties of its action in a pipeline."""
+"""Properties of a CodeDeploy action in a pipeline that name what it replaces in a task definition."""
 _CONNECTIONS = ("servername", "host", "hostname", "endpoint", "address", "url", "uri", "targetip", "ip", "server")
 
 
