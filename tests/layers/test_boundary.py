@@ -148,6 +148,12 @@ def test_every_role_of_a_phase_does_its_work_within_the_boundary(
     assert outside == []
 
 
+def test_lambda_decrypts_the_environment_of_a_function_within_the_boundary(within: Within) -> None:
+    """Lambda does so in a session of the function's role."""
+    assert within("kms:Decrypt", arn("kms", "key/0f1e"), {"kms:viaservice": "lambda.eu-central-1.amazonaws.com"})
+    assert not within("kms:Decrypt", arn("kms", "key/0f1e"), {"kms:viaservice": "rds.eu-central-1.amazonaws.com"})
+
+
 def test_the_boundary_fits_into_iam_s_limit_at_its_longest(deploy: Deploy) -> None:
     longest = {
         "EnvironmentSuffix": "s" * naming.SUFFIX_MAX_LENGTH,

@@ -298,6 +298,7 @@ OWN, FOREIGN = {"aws__resourcetag/environment": "dev"}, {"aws__resourcetag/envir
         ("secretsmanager:UpdateSecret", "secret:DatabaseSecret-1A2B", OWN, True),
         ("secretsmanager:UpdateSecret", "secret:DatabaseSecret-1A2B", FOREIGN, False),
         ("secretsmanager:DeleteSecret", "secret:DatabaseSecret-1A2B", OWN, False),
+        ("kms:PutKeyPolicy", "key/0f1e", OWN, True),
         ("kms:PutKeyPolicy", "key/0f1e", {**OWN, "kms__bypasspolicylockoutsafetycheck": "false"}, True),
         ("kms:PutKeyPolicy", "key/0f1e", {**OWN, "kms__bypasspolicylockoutsafetycheck": "true"}, False),
         ("kms:PutKeyPolicy", "key/0f1e", {**FOREIGN, "kms__bypasspolicylockoutsafetycheck": "false"}, False),

@@ -214,8 +214,8 @@ def _roles() -> Iterator[Statement]:
     # Lambda's interfaces can outlive their functions; `remove` clears them.
     yield policies.allow("ClearInterfaces", [ec2.DeleteNetworkInterface], _here("ec2", "network-interface/*"))
     yield policies.allow("SeeRoles", [iam_actions.GetRole], _global("role/*"))
-    # `doctor` asks IAM what the role may do.
     yield policies.allow("SeeRotation", [secretsmanager.DescribeSecret], _here("secretsmanager", "secret:*"))
+    # `doctor` asks IAM what the role may do.
     yield policies.allow("KnowOneself", [iam_actions.SimulatePrincipalPolicy], _global(f"role/{naming.DEPLOY_ROLE}-*"))
 
 

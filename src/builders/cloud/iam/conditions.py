@@ -37,7 +37,8 @@ def _request_context(original: Any, service: str, action: str, body: bytes, para
         return context | _of_iam(action, parameters)
     if action == "kms:PutKeyPolicy":
         given = json.loads(body or b"{}").get("BypassPolicyLockoutSafetyCheck")
-        return context | {"kms:bypasspolicylockoutsafetycheck": str(bool(given)).lower()}
+        # Without the parameter there is no key (AWS KMS developer guide, "AWS KMS condition keys").
+        return context if given is None else context | {"kms:bypasspolicylockoutsafetycheck": str(given).lower()}
     return context
 
 

@@ -190,7 +190,8 @@ def _secrets(stack: Stack) -> list[Any]:
             [kms.Decrypt, kms.GenerateDataKey],
             # A secret of on-premises may be another account's, and so its key.
             [Sub("arn:${AWS::Partition}:kms:*:*:key/*")],
-            condition=Condition(StringLike({"kms:ViaService": ["secretsmanager.*", "sns.*"]})),
+            # Lambda decrypts a function's environment in a session of the function's role.
+            condition=Condition(StringLike({"kms:ViaService": ["lambda.*", "secretsmanager.*", "sns.*"]})),
         ),
         policies.allow("LookAtKeys", [kms.DescribeKey], [Sub("arn:${AWS::Partition}:kms:*:*:key/*")]),
     ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from awacs.aws import (
     Action,
     ArnLike,
-    Bool,
+    BoolIfExists,
     Condition,
     Statement,
     StringEquals,
@@ -228,7 +228,9 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
             Condition(
                 [
                     StringEquals({"aws:ResourceTag/Environment": _SUFFIX}),
-                    Bool({"kms:BypassPolicyLockoutSafetyCheck": "false"}),
+                    # A request that does not give the parameter has no such key (AWS KMS developer guide, "AWS KMS
+                    # condition keys"), and CloudFormation does not give it.
+                    BoolIfExists({"kms:BypassPolicyLockoutSafetyCheck": "false"}),
                 ]
             ),
         ),
