@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from builders.aws.calls import Access, concurrently
-from builders.aws.errors import Throttled, Unreachable
+from builders.aws.calls import ATTEMPTS, Access, concurrently
+from builders.aws.errors import Throttled, Transient, Unreachable
 from builders.aws.limiter import FIRST, SLOWEST, Api, Limiter
 
 from .simulation import Instantly, Simulation
@@ -127,6 +127,15 @@ def test_whoever_names_the_attempts_gets_no_more_of_them(monkeypatch: pytest.Mon
     with pytest.raises(Unreachable):
         simulation.session().ask("cloudformation", "ListStackSets")
     assert len(simulation.refusals["ListStackSets"]) == 997
+
+
+def test_errors_that_pass_end_a_call_however_often_it_was_throttled_before() -> None:
+    simulation = limited(math.inf)
+    throttles = [Throttled("throttled")] * (ATTEMPTS + 1)
+    simulation.refusals["ListStackSets"] = [*throttles, *([Transient("broken")] * 1000)]
+    with pytest.raises(Unreachable, match=r"^broken$"):
+        simulation.session().ask("cloudformation", "ListStackSets")
+    assert len(simulation.refusals["ListStackSets"]) == 1000 - ATTEMPTS
 
 
 def test_whoever_is_interrupted_waits_for_no_throttled_call() -> None:

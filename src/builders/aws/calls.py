@@ -158,7 +158,7 @@ class ApiCalls:
         call = ApiCall(service, operation, account, session.region, role)
         api = Api(account or self._account, session.region, service, operation)
         most = self.access.attempts or int(os.environ.get("AWS_MAX_ATTEMPTS", "0"))
-        throttled_since = math.inf
+        throttled_since, broken = math.inf, 0
         for attempt in itertools.count(1):
             begun = self.limiter.wait(api, _is_given_up)
             try:
@@ -182,9 +182,10 @@ class ApiCalls:
                 self.limiter.answered(api)
                 raise
             except errors.Transient as error:
-                if attempt == (most or ATTEMPTS) or _is_given_up():
+                broken += 1  # throttled attempts, of which there may be hundreds, do not count
+                if (attempt == most if most else broken == ATTEMPTS) or _is_given_up():
                     raise errors.Unreachable(str(error)) from error
-                self.limiter.sleep(random.uniform(0, min(2.0 ** (attempt - 1), LONGEST_PAUSE)))  # noqa: S311  no secret
+                self.limiter.sleep(random.uniform(0, min(2.0 ** (broken - 1), LONGEST_PAUSE)))  # noqa: S311  no secret
         raise AssertionError("the last attempt returns or raises")
 
     def _make(self, session: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
