@@ -9,8 +9,8 @@ import pytest
 from cloud.stacksets.conftest import SERVICE, Fleet
 from cloud.stacksets.organization import Organization
 
+from builders.aws.errors import Refused
 from builders.cloud.process import Cloud
-from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
@@ -101,7 +101,7 @@ def test_more_units_than_a_call_takes_are_refused_before_it(
     for named in (units[:50], units[50:]):
         aimed = dataclasses.replace(permissions, units=tuple(named))
         rollout.run(rollout.step(Action.CREATE, accounts), permissions=aimed)
-    with pytest.raises(RolloutError, match="were made in 51 organizational units, and a call takes 50"):
+    with pytest.raises(Refused, match="were made in 51 organizational units, and a call takes 50"):
         rollout.submit(rollout.step(Action.UPDATE, accounts), permissions=permissions)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builders.aws.calls import ApiCalls
-from builders.aws.errors import NotFound, StackSetNotFound
+from builders.aws.errors import NotFound, Refused, StackSetNotFound
 from builders.errors import RolloutError
 from builders.naming import UNITS_LIMIT
 from builders.rollout.aws import stacks
@@ -123,7 +123,8 @@ class StackSets:
         units = self._units.get(call.set_name, {})
         found = tuple(sorted({units[each] for each in call.targets if each in units}))
         if len(found) > UNITS_LIMIT:
-            raise RolloutError(
+            # Not another error: the operation fails by it and its run can end, where a resumed one would meet it again.
+            raise Refused(
                 f"{call.set_name}: the instances of this {call.action.value} were made in {len(found)} organizational "
                 f"units, and a call takes {UNITS_LIMIT}; divide the accounts into more waves"
             )
