@@ -95,3 +95,17 @@ def test_a_validation_of_which_no_event_tells_is_the_reason_unless_an_operation_
     events.validated = minute
     reason = "Payments (AWS::SQS::Queue): no such property at /Resources/Payments/Properties/Colour"
     assert stacks.failures(events, STACK) == ([reason] if is_told else [])  # type: ignore[arg-type]
+
+
+def test_a_validation_that_tells_of_no_resource_is_told_all_the_same() -> None:
+    class Short(Events):
+        def pages(self, _service: str, operation: str, **_request: Any) -> Iterator[dict[str, Any]]:
+            for each in super().pages(_service, operation, **_request):
+                if operation == "DescribeEvents":
+                    for name in ("LogicalResourceId", "ResourceType", "ValidationPath"):
+                        del each[name]
+                yield each
+
+    events = Short(BEGUN, ROLLED_BACK)
+    events.validated = 1
+    assert stacks.failures(events, STACK) == ["the template: no such property"]  # type: ignore[arg-type]

@@ -158,12 +158,15 @@ def _validation_errors(session: Session, since: datetime = EVER, **which: str) -
         return []
     errors = [each for each in found if each.get("EventType") == "VALIDATION_ERROR" and each["Timestamp"] >= since]
     last = max(errors, key=lambda each: each["Timestamp"])["OperationId"] if errors else ""
-    return [
-        f"{each['LogicalResourceId']} ({each['ResourceType']}): {each['ValidationStatusReason']} at "
-        f"{each['ValidationPath']}"
-        for each in errors
-        if each["OperationId"] == last
-    ]
+    return [_validation_error(each) for each in errors if each["OperationId"] == last]
+
+
+def _validation_error(event: Mapping[str, Any]) -> str:
+    """Tell of an event as far as it does: all of its members are optional (API reference, OperationEvent)."""
+    where = event.get("LogicalResourceId", "the template")
+    kind, path = event.get("ResourceType"), event.get("ValidationPath")
+    reason = event.get("ValidationStatusReason") or event.get("ValidationName", "it is not valid")
+    return f"{where}{f' ({kind})' if kind else ''}: {reason}{f' at {path}' if path else ''}"
 
 
 def settled(session: Session, stack_id: str) -> str:
