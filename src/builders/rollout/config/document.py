@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
@@ -23,6 +24,8 @@ from builders.errors import RolloutFileError
 from builders.rollout.config.schema import KeyPath
 
 _MISTAKES_SHOWN = 100
+_MOST_DEPTH = 50
+"""Levels that ruamel.yaml reads: its time grows with their square, and a file needs six."""
 _REPEATED_VALUES = 10_000
 """The number of values that aliases may repeat: a file of a few lines could otherwise stand for billions."""
 
@@ -103,6 +106,7 @@ def read_document(text: str) -> Document:
     """Read a text as YAML 1.1, as most tools do. Never raises: what is wrong is among the mistakes."""
     loader = YAML()
     loader.version = (1, 1)
+    loader.max_depth = _MOST_DEPTH
     loader.Constructor = _Constructor
     found = Document()
     try:
@@ -114,10 +118,10 @@ def read_document(text: str) -> Document:
         else:
             found.lines[()] = root.lc.line + 1
             found.data = _Reader(found, loader.constructor.wrong_keys).value(root, ())
+    except (MaxDepthExceededError, RecursionError):  # the latter by a list that holds itself through an alias
+        found.mistakes.append(Mistake((), "the file is nested too deeply; rollout.yaml needs six levels"))
     except YAMLError as error:
         found.mistakes.append(_syntax_mistake(error, text))
-    except RecursionError:
-        found.mistakes.append(Mistake((), "the file is nested too deeply; rollout.yaml needs six levels"))
     except ValueError as error:  # an escape for a character that does not exist, such as "\U00110000"
         found.mistakes.append(Mistake((), f"the file is no YAML: {error}"))
     return found
