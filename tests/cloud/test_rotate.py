@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from builders.aws.calls import ApiCall, Moment
+from builders.aws.errors import AccessDenied
 from builders.cloud.process import running
+from builders.errors import MigrationError
 from builders.migration import rotate
 from builders.migration.journal import Journal
 from builders.migration.phase import Options, Phase
@@ -22,27 +24,36 @@ from .whole_phase import WholePhase, whole_phase
 @pytest.fixture(scope="module")
 def phase() -> Iterator[WholePhase]:
     with running(authorize=True) as cloud, whole_phase(cloud) as deployed:
+        deployed.redeploy("account", CreateMigrationRole="true")  # its boundary lets the role read secrets
+        deployed.redeploy("access", OperatorAccountIds=deployed.account.number)
         yield deployed
 
 
-KILLED_AT = ("StopReplicationTask", "RotateSecret", "CancelRotateSecret", "StartReplicationTask")
-
-
-def test_the_password_of_dms_rotates_by_one_command_that_is_taken_up_wherever_it_was_killed(
-    phase: WholePhase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As the migration role, which may not read the secret; killed before and after each call that changes anything."""
-    phase.redeploy("account", CreateMigrationRole="true")  # its boundary lets the role read secrets
-    phase.redeploy("access", OperatorAccountIds=phase.account.number)
+@pytest.fixture
+def options(phase: WholePhase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
     (tmp_path / "dev").mkdir()
     outputs = {name[0].lower() + name[1:]: value for each in phase.stacks.values() for name, value in each.items()}
     (tmp_path / "dev" / "flat-outputs.json").write_text(json.dumps(outputs))
     for name, value in phase.account.cloud.environment(phase.account.number).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PGSSLROOTCERT", str(phase.account.cloud.ca_file))
-    options = Options("dev", tmp_path)
-    watch, api = Watch(lambda _task: None, lambda _line: None, poll_seconds=0.1), phase.client("secretsmanager")
-    secret_arn, task = outputs["dmsSecretArn"], phase.client("dms")
+    return Options("dev", tmp_path)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch(lambda _task: None, lambda _line: None, poll_seconds=0.1)
+
+
+KILLED_AT = ("StopReplicationTask", "RotateSecret", "CancelRotateSecret", "StartReplicationTask")
+
+
+def test_the_password_of_dms_rotates_by_one_command_that_is_taken_up_wherever_it_was_killed(
+    phase: WholePhase, options: Options, watch: Watch
+) -> None:
+    """As the migration role, which may not read the secret; killed before and after each call that changes anything."""
+    api, task = phase.client("secretsmanager"), phase.client("dms")
+    secret_arn = phase.stacks["secrets"]["DmsSecretArn"]
 
     def status() -> str:
         return str(task.describe_replication_tasks()["ReplicationTasks"][0]["Status"])
@@ -81,3 +92,26 @@ def test_the_password_of_dms_rotates_by_one_command_that_is_taken_up_wherever_it
         running_task.run("stop", opened.task, watch)
         rotate.run(opened, watch)
     assert status() == "stopped", "it rested before, and so it does afterwards"
+
+
+def test_a_rotation_that_aws_refuses_leaves_the_task_stopped_and_says_so(options: Options, watch: Watch) -> None:
+    def refuse(now: Moment, call: ApiCall) -> None:
+        if (now, call.operation) == (Moment.BEFORE, "RotateSecret"):
+            raise AccessDenied("AWS refuses secretsmanager:RotateSecret")
+
+    stays = "AWS refuses secretsmanager:RotateSecret. The task stays stopped"
+    with Phase(options, observe_calls=refuse) as opened, pytest.raises(MigrationError, match=stays):
+        rotate.run(opened, watch)
+    with Phase(options) as opened:
+        rotate.run(opened, watch)
+
+
+def test_nothing_rotates_between_the_steps_of_a_cut_over(options: Options, watch: Watch) -> None:
+    """Though its task is at rest: the cut-over could not be taken up after another run."""
+    with Phase(options) as opened:
+        with opened.target() as target:
+            log = Journal(target, opened.caller)
+            log.prepare()
+            log.write("cutover-1", "fence", "begins")
+        with pytest.raises(MigrationError, match="cutover-1 is under way"):
+            rotate.run(opened, watch)

@@ -158,12 +158,17 @@ def open_side(runs: Sequence[Run]) -> Side:
     return "target" if opened and opened[-1] == "cutover" else "source"
 
 
-def must_serve_source(target: Database) -> None:
-    """Raise `MigrationError` where the target is open to the application, or a cut-over or fall-back is under way."""
+def must_be_over(target: Database) -> list[Run]:
+    """Return the cut-overs, fall-backs and ends. Raises `MigrationError` where one is under way."""
     runs = [run for run in Journal(target).runs() if run.kind in ("cutover", "fallback", "finish")]
     if runs and not runs[-1].is_over:
         raise MigrationError(f"{runs[-1].name} is under way: end it with `migrate-database {runs[-1].kind}` first")
-    if open_side(runs) == "target":
+    return runs
+
+
+def must_serve_source(target: Database) -> None:
+    """Raise `MigrationError` where the target is open to the application, or a cut-over or fall-back is under way."""
+    if open_side(must_be_over(target)) == "target":
         raise MigrationError("the application is on the target since the cut-over; to go back, use fallback")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builders.aws.calls import Session
-from builders.aws.errors import Refused
+from builders.aws.errors import Refused, Unreachable
 from builders.errors import MigrationError, UsageError
 from builders.migration import journal, slots
 from builders.migration.databases import Database
@@ -56,7 +56,10 @@ def run(phase: Phase, watch: Watch) -> Task:
         log.prepare()
         begun = _take_up(log, watch) or _begin(log, target, phase)
         task = running.stop(phase.task, watch)
-        _rotate(phase.session, phase.outputs, begun, watch)
+        try:
+            _rotate(phase.session, phase.outputs, begun, watch)
+        except (Refused, Unreachable) as error:
+            raise MigrationError(f"{error}. The task stays stopped until you run this again") from error
         if begun.resumes:
             slots.check(phase, watch.say)
             task = running.resume(phase.task, watch, until_loaded=False)
@@ -75,8 +78,9 @@ def _take_up(log: Journal, watch: Watch) -> _Begun | None:
 
 def _begin(log: Journal, target: Database, phase: Phase) -> _Begun:
     task = phase.task.task()
-    if not task.is_at_rest:
-        journal.must_serve_source(target)
+    # A cut-over goes on only while its run is the last of the journal.
+    require = journal.must_be_over if task.is_at_rest else journal.must_serve_source
+    require(target)
     begun = _Begun(
         f"{KIND}-{1 + sum(each.kind == KIND for each in log.runs())}",
         before=_current(phase.session, phase.outputs[SECRET]),
