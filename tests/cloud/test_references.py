@@ -87,6 +87,28 @@ def test_what_names_things_that_are_there_is_taken(account: Account, surrounding
     )
 
 
+def test_an_arn_that_is_made_up_is_of_the_kind_that_properties_take(account: Account, vpc: Template) -> None:
+    statement = {"Effect": "Allow", "Principal": {"AWS": {"Ref": "AWS::AccountId"}}, "Action": "kms:*", "Resource": "*"}
+    key = {"PrimaryKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/mrk-1", "KeyPolicy": {"Statement": [statement]}}
+    cluster = {"Engine": "aurora-postgresql", "MasterUsername": "owner", "ManageMasterUserPassword": True}
+    proxy = {
+        "DBProxyName": "payments",
+        "EngineFamily": "POSTGRESQL",
+        "RoleArn": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/proxy"},
+        "VpcSubnetIds": [{"Ref": "SubnetA"}, {"Ref": "SubnetB"}],
+        "Auth": [{"AuthScheme": "SECRETS", "SecretArn": {"Fn::GetAtt": ["Cluster", "MasterUserSecret.SecretArn"]}}],
+    }
+    account.deploy(
+        {
+            **vpc,
+            "Key": {"Type": "AWS::KMS::ReplicaKey", "Properties": key},
+            "Cluster": {"Type": "AWS::RDS::DBCluster", "Properties": cluster},
+            "Proxy": {"Type": "AWS::RDS::DBProxy", "Properties": proxy},
+            "Files": {"Type": "AWS::EFS::FileSystem", "Properties": {"KmsKeyId": {"Fn::GetAtt": ["Key", "Arn"]}}},
+        }
+    )
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_transit_gateway_of_another_account_is_seen_where_it_is_shared(
     account: Account, surroundings: Template, shared: bool

@@ -40,6 +40,7 @@ _FORMS: dict[tuple[str, str], str] = {
     ("AWS::EC2::TransitGatewayRouteTablePropagation", "Id"): "{hex17}",
     ("AWS::Events::ApiDestination", "Arn"): "arn:aws:events:{region}:{account}:api-destination/{name}/{uuid}",
     ("AWS::Events::Connection", "Arn"): "arn:aws:events:{region}:{account}:connection/{name}/{uuid}",
+    ("AWS::KMS::ReplicaKey", "Arn"): "arn:aws:kms:{region}:{account}:key/{uuid}",
     ("AWS::Route53::HostedZone", "Id"): "Z{upper20}",
     ("AWS::CloudFront::Distribution", "Id"): "E{upper13}",
     ("AWS::CloudFront::Distribution", "DomainName"): "d{hex13}.cloudfront.net",
@@ -250,8 +251,20 @@ def _guesses(service: str, thing: str) -> list[str]:
     return ["{uuid}", "{hex17}", "{hex8}", "{account}", "{upper26}", "{name}", *arns]
 
 
+_OF_OTHER_SERVICES = {
+    "secretarn": "arn:aws:secretsmanager:{region}:{account}:secret:{name}",
+    "rolearn": "arn:aws:iam::{account}:role/{name}",
+    "topicarn": "arn:aws:sns:{region}:{account}:{name}",
+    "loggrouparn": "arn:aws:logs:{region}:{account}:log-group:{name}",
+}
+"""Ends of attributes that name what the service makes elsewhere, such as MasterUserSecret.SecretArn of a cluster."""
+
+
 def _invent(service: str, thing: str, path: str) -> str:
     last = path.rsplit(".", 1)[-1]
+    of_other = next((form for end, form in _OF_OTHER_SERVICES.items() if last.lower().endswith(end)), None)
+    if of_other:
+        return of_other
     if last.lower().endswith("arn"):
         return f"arn:aws:{service.lower()}:{{region}}:{{account}}:{thing.lower()}/{{name}}"
     if last.lower().endswith("id"):
