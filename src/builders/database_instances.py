@@ -79,7 +79,7 @@ def _is_true(value: Any) -> bool:
 def _storage(properties: Properties) -> tuple[str, str, float | None]:
     """Return engine, storage type and GiB of an instance whose storage is judged; GiB is None where it is not."""
     engine, iops = str(properties.get("Engine") or "").lower(), properties.get("Iops")
-    kind = str(properties.get("StorageType") or ("io1" if iops else "gp2")).lower()
+    kind = str(properties.get("StorageType") or ("io1" if iops else "gp3")).lower()
     judged = engine in STORAGE_ENGINES and not properties.get("DBClusterIdentifier") and kind in _SIZES
     return engine, kind, _number(properties.get("AllocatedStorage")) if judged else None
 
