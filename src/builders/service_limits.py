@@ -169,6 +169,14 @@ _DMS_CLASS = re.compile(
 )
 _FIRST_DMS_VERSION = (3, 5)
 """Older versions of the replication engine are retired (DMS release notes)."""
+PRIVATE_ASNS = ((64_512, 65_534), (4_200_000_000, 4_294_967_294))
+"""The least and the most of each private range (EC2 API reference, TransitGatewayRequestOptions; Direct Connect API
+reference, CreateDirectConnectGateway)."""
+LEGACY_ASNS = (7224, 9059, 10124, 17493)
+"""Amazon's own ASNs of private and Direct Connect gateways until July 2018, which templates still have
+(aws.amazon.com, "AWS Direct Connect FAQs"; terraform-provider-aws#5263, #5441)."""
+DEFAULT_ASN = 64_512
+"""The ASN of transit, private and Direct Connect gateways that state none."""
 _HOUR, _DAY, _WEEK = 3600, 24 * 3600, 7 * 24 * 3600
 _RESEMBLING = 0.9
 _SHORT_PERIODS = (10, 20, 30)

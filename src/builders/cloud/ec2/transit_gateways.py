@@ -23,6 +23,7 @@ from builders.cloud.internals import ec2
 from builders.cloud.patches import patch
 from builders.cloud.server import faults
 from builders.resource_types import Json
+from builders.service_limits import DEFAULT_ASN, LEGACY_ASNS, PRIVATE_ASNS
 
 Properties = Mapping[str, Json]
 
@@ -124,16 +125,10 @@ def _check_available(properties: Properties) -> None:
         raise ValueError(f"{found.id} is in invalid state {found.state} (Service: Ec2, Status Code: 400)")
 
 
-_PRIVATE = (range(64512, 65535), range(4_200_000_000, 4_294_967_295))
-_OF_OLD = (7224, 9059, 10124, 17493)
-"""Amazon's own ASNs of private and Direct Connect gateways until July 2018, which templates still have."""
-_DEFAULT = 64512
-
-
 def check_asn(properties: Properties, _physical_id: str | None) -> None:
     """Refuse a gateway's ASN that is not private."""
-    asn = int(properties.get("AmazonSideAsn") or _DEFAULT)
-    if asn not in _OF_OLD and not any(asn in each for each in _PRIVATE):
+    asn = int(properties.get("AmazonSideAsn") or DEFAULT_ASN)
+    if asn not in LEGACY_ASNS and not any(low <= asn <= high for low, high in PRIVATE_ASNS):
         raise ValueError(
             f"Value ({asn}) for parameter amazonSideAsn is invalid. The ASN must be in the private range of 64512 to "
             "65534 or 4200000000 to 4294967294."
@@ -151,9 +146,9 @@ def check_joined(properties: Properties, _physical_id: str | None) -> None:
     """Refuse to associate gateways of one ASN (Direct Connect user guide, "Transit gateway associations")."""
     gateway = str(properties.get("AssociatedGatewayId")).rsplit("/", 1)[-1]
     direct = str(properties.get("DirectConnectGatewayId")).rsplit("/", 1)[-1]
-    asns = [int(each.get("AmazonSideAsn") or _DEFAULT) for _, key, each in _everywhere(_GATEWAY) if key == gateway]
+    asns = [int(each.get("AmazonSideAsn") or DEFAULT_ASN) for _, key, each in _everywhere(_GATEWAY) if key == gateway]
     asns += [
-        int(record["Properties"].get("AmazonSideAsn") or _DEFAULT)
+        int(record["Properties"].get("AmazonSideAsn") or DEFAULT_ASN)
         for record in records.find(_DIRECT).values()
         if record["Attributes"].get("DirectConnectGatewayId") == direct
     ]

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT, UNKNOWN, Value
+from builders.service_limits import DEFAULT_ASN, LEGACY_ASNS, PRIVATE_ASNS
 
-_PRIVATE = ((64512, 65534), (4200000000, 4294967294))
-# Amazon's own ASNs of old, which gateways made before July 2018 keep (aws.amazon.com, "AWS Direct Connect FAQs";
-# terraform-provider-aws#5263, #5441).
-_LEGACY = tuple((asn, asn) for asn in (7224, 9059, 10124, 17493))
+_LEGACY = tuple((asn, asn) for asn in LEGACY_ASNS)
 _ANY = ((1, 4294967294),)
 _RANGES = {
-    ("AWS::EC2::TransitGateway", "AmazonSideAsn"): _PRIVATE,
-    ("AWS::EC2::VPNGateway", "AmazonSideAsn"): (*_PRIVATE, *_LEGACY),
-    ("AWS::DirectConnect::DirectConnectGateway", "AmazonSideAsn"): (*_PRIVATE, *_LEGACY),
+    ("AWS::EC2::TransitGateway", "AmazonSideAsn"): PRIVATE_ASNS,
+    ("AWS::EC2::VPNGateway", "AmazonSideAsn"): (*PRIVATE_ASNS, *_LEGACY),
+    ("AWS::DirectConnect::DirectConnectGateway", "AmazonSideAsn"): (*PRIVATE_ASNS, *_LEGACY),
     ("AWS::EC2::CustomerGateway", "BgpAsn"): ((1, 2147483647),),
     **{
         (f"AWS::DirectConnect::{kind}VirtualInterface", "BgpPeers.Asn"): _ANY
@@ -24,7 +22,6 @@ _RANGES = {
     },
 }
 _TRANSIT_GATEWAY, _DIRECT_CONNECT_GATEWAY = "AWS::EC2::TransitGateway", "AWS::DirectConnect::DirectConnectGateway"
-_DEFAULT = 64512
 
 
 class RefusedAsn(Rule):
@@ -77,12 +74,12 @@ class RefusedAsn(Rule):
             for other in template.constants(direct, "AmazonSideAsn"):
                 # What parameters give may be given apart; a rule of the template can tell more than this one.
                 fixed = one.parameter is None and other.parameter is None
-                same = _number(one, _DEFAULT) == _number(other, _DEFAULT) is not None
+                same = _number(one, DEFAULT_ASN) == _number(other, DEFAULT_ASN) is not None
                 if fixed and same and template.possible(one, other, association.scenario):
                     yield Finding(
                         association.path,
                         f"{association.name} associates {transit.name} and {direct.name}, which both have ASN "
-                        f"{_number(one, _DEFAULT)}: give them different ones",
+                        f"{_number(one, DEFAULT_ASN)}: give them different ones",
                     )
 
 
