@@ -208,7 +208,7 @@ def _dms_class(properties: Properties) -> str | None:
 
 def _dms_version(properties: Properties) -> str | None:
     version = str(properties.get("EngineVersion") or "")
-    numbers = tuple(int(each) for each in version.split(".")[:2] if each.isdigit())
+    numbers = tuple(int(each) for each in version.split(".")[:2] if each.isdecimal())
     retired = len(numbers) < len(_FIRST_DMS_VERSION) or numbers < _FIRST_DMS_VERSION
     return f"No replication engine found with version: {version}" if version and retired else None
 

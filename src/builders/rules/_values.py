@@ -148,7 +148,7 @@ class Resolver:
     def _selected(self, branch: Value, argument: list[Any]) -> Iterator[Value]:
         index, items = argument
         for value in self.constants(items, branch.path, branch.when):
-            position = int(index) if isinstance(index, (str, int)) and str(index).isdigit() else -1
+            position = int(index) if isinstance(index, (str, int)) and str(index).isdecimal() else -1
             if isinstance(value.value, list) and 0 <= position < len(value.value):
                 for constant in self.constants(value.value[position], branch.path, value.when):
                     yield replace(constant, parameter=constant.parameter or value.parameter)

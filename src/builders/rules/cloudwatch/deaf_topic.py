@@ -90,8 +90,8 @@ def _is_managed(template: Template, encryption: Value) -> bool:
     texts = [value.value for value in template.resolver.constants(encryption.value, encryption.path, encryption.when)]
     if texts and all(text == _MANAGED for text in texts):
         return True
-    pieces = template.resolver.pieces(encryption.value)
-    return isinstance(pieces[-1], str) and pieces[-1].endswith(f":{_MANAGED}")
+    last = template.resolver.pieces(encryption.value)[-1:]  # an empty Fn::Join has none
+    return any(isinstance(piece, str) and piece.endswith(f":{_MANAGED}") for piece in last)
 
 
 def _publishers(template: Template, topic: str) -> Iterator[tuple[Resource, Value]]:

@@ -99,6 +99,6 @@ def _number(value: Value, default: int | None = None) -> int | None:
     """The ASN; `default` where the property is absent, None where it is not known or no number."""
     if value.value is ABSENT:
         return default
-    if value.value is UNKNOWN or isinstance(value.value, bool) or not str(value.value).isdigit():
+    if value.value is UNKNOWN or isinstance(value.value, bool) or not str(value.value).isdecimal():
         return None
     return int(value.value) if len(str(value.value)) < 20 else None

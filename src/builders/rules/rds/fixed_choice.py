@@ -44,6 +44,6 @@ class FixedChoice(Rule):
                 yield Finding(where, f"{resource.name} is Multi-AZ everywhere: take it from a parameter")
         for database in databases:
             days = database.properties.get("BackupRetentionPeriod")
-            if isinstance(days, (int, str)) and str(days).isdigit() and int(days) >= _LONG_DAYS:
+            if isinstance(days, (int, str)) and str(days).isdecimal() and int(days) >= _LONG_DAYS:
                 where = ("Resources", database.name, "Properties", "BackupRetentionPeriod")
                 yield Finding(where, f"{database.name} keeps backups {days} days everywhere: take it from a parameter")
