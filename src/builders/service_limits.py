@@ -256,7 +256,8 @@ def _dms_side(properties: Properties) -> str | None:
     return f"Engine {engine} cannot be used as a {side} endpoint" if wrong else None
 
 
-def _alarm_period(properties: Properties) -> str | None:
+def refused_period(properties: Properties) -> str | None:
+    """Return what is wrong with the period of an alarm, or of a query of its metric math."""
     period = number(properties.get("Period"))
     wrong = period is not None and period not in _SHORT_PERIODS and (period < 1 or period % 60)
     return "Period must be 10, 20, 30 or a multiple of 60" if wrong else None
@@ -317,7 +318,7 @@ _PARAMETER_GROUP = (
 _MONITORING = (Check(("MonitoringInterval",), _interval),)
 TOGETHER: Mapping[str, tuple[Check, ...]] = {
     "AWS::CloudWatch::Alarm": (
-        Check(("Period",), _alarm_period),
+        Check(("Period",), refused_period),
         Check(("EvaluationPeriods", "DatapointsToAlarm"), _alarm_evaluations),
         Check(("Period", "EvaluationPeriods"), _alarm_span),
     ),

@@ -16,6 +16,7 @@ from typing import Any
 
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 
+from builders import service_limits
 from builders.cloud.internals import cloudwatch, kms, lambda_, logs
 from builders.cloud.patches import patch
 from builders.policy_documents import allows, principals
@@ -49,16 +50,14 @@ def check_subscription_filter(properties: Mapping[str, Json], _physical_id: str 
         )
 
 
-_SHORT_PERIODS = (10, 20, 30)
 _MOST_ACTIONS = 5
 
 
 def check_alarm(properties: Mapping[str, Json], _physical_id: str | None) -> None:
     """Refuse numbers that do not fit each other (CloudWatch API reference, PutMetricAlarm). Raises ValueError."""
     for query in properties.get("Metrics") or ():
-        period = query.get("Period")
-        if period is not None and int(period) not in _SHORT_PERIODS and (int(period) < 1 or int(period) % 60):
-            raise _of_alarm("Period must be 10, 20, 30 or a multiple of 60")
+        if refusal := service_limits.refused_period(query):
+            raise _of_alarm(refusal)
     _check_metric(properties)
     for name in ("AlarmActions", "OKActions", "InsufficientDataActions"):
         actions = properties.get(name) or []
