@@ -59,6 +59,19 @@ def test_without_a_fault_they_go_with_the_function(account: Account, lambda_role
     assert account.delete("network") == ""
 
 
+def test_a_function_that_moves_leaves_its_old_subnet_free(account: Account, lambda_role: Template) -> None:
+    other = {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "10.0.1.0/24"}
+    both = network() | {"Other": {"Type": "AWS::EC2::Subnet", "Properties": other}}
+    account.deploy(both, "network")
+    moved = function(account, {"Fn::GetAtt": ["Role", "Arn"]})
+    account.deploy(role(lambda_role) | moved, "function")
+    moved["Function"]["Properties"]["VpcConfig"]["SubnetIds"] = [account.physical_id("Other", "network")]
+    account.deploy(role(lambda_role) | moved, "function")
+    [(name, _)] = interfaces(account, status="in-use")
+    assert interfaces(account, **{"subnet-id": account.physical_id("Other", "network")}) == [(name, "in-use")]
+    account.client("ec2").delete_subnet(SubnetId=account.physical_id("Subnet", "network"))
+
+
 def test_while_they_linger_the_network_cannot_be_deleted_and_without_the_role_they_stay(
     account: Account, lambda_role: Template
 ) -> None:

@@ -38,15 +38,28 @@ def _functions(inner: Handlers) -> Handlers:
         _attach(made[0], properties)
         return made
 
+    def update(physical_id: str, old: Properties, new: Properties, *more: Any) -> Made:
+        made: Made = inner["update"](physical_id, old, new, *more)
+        if made[0] != physical_id:  # the old function is deleted later, and its interfaces with it
+            _attach(made[0], new)
+        elif old.get("VpcConfig") != new.get("VpcConfig"):
+            _leave(physical_id)
+            _attach(physical_id, new)
+        return made
+
     def delete(physical_id: str, properties: Properties) -> None:
         inner["delete"](physical_id, properties)
-        leaves = time.time() + faults.interface_seconds()
-        for interface in _of_functions().values():
-            if interface[_FUNCTION] == physical_id:
-                interface[_LEAVES] = leaves
-        settle()
+        _leave(physical_id)
 
-    return {**inner, "create": create, "delete": delete}
+    return {**inner, "create": create, "update": update, "delete": delete}
+
+
+def _leave(function: str) -> None:
+    leaves = time.time() + faults.interface_seconds()
+    for interface in _of_functions().values():
+        if interface[_FUNCTION] == function:
+            interface.setdefault(_LEAVES, leaves)
+    settle()
 
 
 def _attach(function: str, properties: Properties) -> None:
