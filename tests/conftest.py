@@ -21,10 +21,10 @@ sys.dont_write_bytecode = False
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 2 * 1024**3
 LONGEST_FIRST = (
-    *("test_demo.py", "test_demo_ended.py", "test_rehearsal.py", "test_phases.py", "test_connectivity_deployed.py"),
-    *("test_rotation_harness.py", "test_transcript.py", "test_crashes.py", "test_database_users_rotation.py"),
-    *("test_kill.py", "test_cutover_on_dms.py", "test_cutover.py", "test_permissions.py", "test_execution_role.py"),
-    *("test_dms_disasters.py", "test_kill_dms.py"),
+    *("test_rehearsal.py", "test_demo.py", "test_rotation_harness.py", "test_phases.py", "test_demo_ended.py"),
+    *("test_runbook.py", "test_database_users_rotation.py", "test_crashes.py", "test_permissions.py"),
+    *("test_connectivity_deployed.py", "test_faults.py", "test_scale.py", "test_commands.py", "test_kill.py"),
+    *("test_transcript.py", "test_cutover.py", "test_execution_role.py", "test_dms_disasters.py", "test_kill_dms.py"),
 )
 
 
@@ -54,8 +54,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Start more workers than there are processors: tests wait for servers now and then."""
-    return min((os.cpu_count() or 2) * 3 // 2, 8)
+    """Start more workers than there are processors: tests wait for servers and programs half of their time."""
+    return min((os.cpu_count() or 2) * 5 // 2, 8)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
