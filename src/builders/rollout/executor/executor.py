@@ -361,12 +361,9 @@ def _batches(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
 
 
 def end_run(services: RunServices, run: Run, desired: DesiredState) -> Report:
-    """Close a run that was taken over: good where it was to detach instances, which it has done or not begun."""
-    stopped = (
-        ""
-        if run.command is Command.DETACH
-        else f"ended by `resume --end`; {run.command.value} again plans what is left"
-    )
+    """Close a run that was taken over, whose rest is not carried out: which accounts it had to detach is not stored."""
+    ended = "resume" if run.command is Command.DETACH else "resume --end"
+    stopped = f"ended by `{ended}`; {run.command.value} again plans what is left"
     return _close(_context(services, run, desired), Report(stopped=stopped))
 
 
