@@ -41,5 +41,7 @@ class RefusedInstance(Rule):
         for kind, checks in CHECKS.items():
             for resource in template.resources(kind):
                 for check in checks:
-                    if check.properties != _OF_CFN_LINT:
+                    # The rule does not know whether the instance stands; on one that does, as much as there is turns
+                    # growth off.
+                    if check.properties != _OF_CFN_LINT and not check.of_new:
                         yield from refused_together(template, resource, check, "RDS")
