@@ -114,3 +114,7 @@ def test_events_are_asked_for_by_stack_change_set_or_operation(account: Account)
     for which in ({}, {"ChangeSetName": "changes"}):
         with pytest.raises(ClientError, match="One of ChangeSetName, OperationId or StackName must be specified"):
             api.describe_events(**which)
+
+
+def test_a_property_that_is_called_as_a_function_is_left_to_the_making_of_the_stack(account: Account) -> None:
+    assert change_set(account, {"Queue": queue(DelaySeconds=1, Ref=1.5)})["Status"] == "CREATE_COMPLETE"

@@ -110,7 +110,8 @@ def _known(raw: Json, definitions: Mapping[str, Json], context: tuple[Any, ...])
             resolved = cloudformation.resolve({name: value}, {}, *context)
         except (ValueError, TypeError, KeyError):
             continue
-        if name in resolved and not _made_later(resolved[name]):
+        # What is called as a function is called stands for the value of that function.
+        if isinstance(resolved, dict) and name in resolved and not _made_later(resolved[name]):
             known[name] = resolved[name]
     return known
 
