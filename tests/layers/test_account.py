@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from iam_decisions import allows as policies_allow
 from ministack.core import iam_evaluator
 
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
@@ -70,17 +71,8 @@ def may_plan(deploy: Deploy) -> Callable[..., bool]:
 
     def may_plan(action: str, resource: str = OURS, **context: str) -> bool:
         document = deploy().resources["PlanPolicy"]["Properties"]["PolicyDocument"]
-        request = iam_evaluator.EvalContext(
-            principal_arn=f"arn:aws:sts::{HERE}:assumed-role/stackferry-plan-dev/session",
-            principal_type="AssumedRole",
-            principal_account=HERE,
-            action=action,
-            resource_arn=resource,
-            region="eu-central-1",
-            service_context=context,
-        )
-        parsed = iam_evaluator.parse_policy_document(document)
-        return bool(iam_evaluator.evaluate(request, [parsed]).decision == "Allow")
+        session = f"arn:aws:sts::{HERE}:assumed-role/stackferry-plan-dev/session"
+        return policies_allow([document], action, resource, session, context)
 
     return may_plan
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ministack.core import iam_evaluator
+from iam_decisions import allows as policies_allow
 
 from builders import catalog, naming
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
@@ -53,16 +53,7 @@ def secret(name: str) -> str:
 
 
 def allows(document: Any, action: str, resource: str, role: str, context: dict[str, Any]) -> bool:
-    request = iam_evaluator.EvalContext(
-        principal_arn=f"arn:aws:iam::{HERE}:role/{role}",
-        principal_type="AssumedRole",
-        principal_account=HERE,
-        action=action,
-        resource_arn=resource,
-        region="eu-central-1",
-        service_context=context,
-    )
-    return bool(iam_evaluator.evaluate(request, [iam_evaluator.parse_policy_document(document)]).decision == "Allow")
+    return policies_allow([document], action, resource, f"arn:aws:iam::{HERE}:role/{role}", context)
 
 
 @pytest.fixture

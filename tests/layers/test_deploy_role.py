@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from iam_decisions import allows as policies_allow
 from ministack.core import iam_evaluator
 
 from builders import catalog
@@ -47,17 +48,9 @@ def may(deploy: Deploy) -> May:
     def may(action: str, resource: str, *, chosen: dict[str, str] | None = None, **context: str) -> bool:
         made = deploy(**(chosen or {})).resources.values()
         documents = [body["Properties"]["PolicyDocument"] for body in made if body["Type"].endswith("ManagedPolicy")]
-        request = iam_evaluator.EvalContext(
-            principal_arn=f"arn:aws:iam::{HERE}:role/stackferry-deploy-tooling",
-            principal_type="AssumedRole",
-            principal_account=HERE,
-            action=action,
-            resource_arn=resource,
-            region="eu-central-1",
-            service_context=context,
+        return policies_allow(
+            documents, action, resource, f"arn:aws:iam::{HERE}:role/stackferry-deploy-tooling", context
         )
-        parsed = [iam_evaluator.parse_policy_document(document) for document in documents]
-        return bool(iam_evaluator.evaluate(request, parsed).decision == "Allow")
 
     return may
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from iam_decisions import allows as policies_allow
 from ministack.core import iam_evaluator
 
 from builders import catalog, naming
@@ -58,17 +59,9 @@ def may(deploy: Deploy) -> May:
 
     def may(action: str, resource: str, chosen: dict[str, str] | None = None, **context: str) -> bool:
         documents = [document for _, document in policies_of(deploy(**(chosen or {})))]
-        request = iam_evaluator.EvalContext(
-            principal_arn=f"arn:aws:sts::{HERE}:assumed-role/stackferry-execution-dev/session",
-            principal_type="AssumedRole",
-            principal_account=HERE,
-            action=action,
-            resource_arn=resource,
-            region="eu-central-1",
-            service_context={key.replace("__", ":"): value for key, value in context.items()},
-        )
-        parsed = [iam_evaluator.parse_policy_document(document) for document in documents]
-        return bool(iam_evaluator.evaluate(request, parsed).decision == "Allow")
+        named = {key.replace("__", ":"): value for key, value in context.items()}
+        session = f"arn:aws:sts::{HERE}:assumed-role/stackferry-execution-dev/session"
+        return policies_allow(documents, action, resource, session, named)
 
     return may
 
