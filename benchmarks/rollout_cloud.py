@@ -16,12 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rollout.conftest import SUFFIX, Administrator
-from rollout.small_phase import QUICK, body, layer_set
-
 from builders.cloud.process import running as running_cloud
 from builders.rollout.executor import current_state
-from builders.rollout.executor.context import Observer, RunServices, WallClock
+from builders.rollout.executor.context import Clock, Observer, RunServices
 from builders.rollout.executor.executor import begin_run, run_to_desired
 from builders.rollout.model import DesiredState, Permissions, Preferences, Target, Wave
 from builders.rollout.plan.plan import make_plan
@@ -32,6 +29,8 @@ from builders.rollout.state.store import Store
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
 
+from rollout.conftest import SUFFIX, Administrator
+from rollout.small_phase import QUICK, body, layer_set
 
 LAYERS = [f"layer{number:02}" for number in range(12)]
 ACCOUNTS = [str(200_000_000_000 + number) for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 25)]
@@ -62,7 +61,7 @@ def desired(version: str) -> DesiredState:
 
 
 class Phase:
-    """The administrator's side of it."""
+    """A phase on the embedded cloud, as its administrator sees it."""
 
     def __init__(self, administrator: Administrator) -> None:
         self.administrator = administrator
@@ -70,29 +69,30 @@ class Phase:
         self.seconds: dict[str, float] = {}
 
     def measured(self, name: str, work: Callable[[], bool]) -> bool:
-        """Do it as a process of its own would, and print what it cost; return whether it went well."""
+        """Do work as a process of its own would, and print what it cost; return whether it went well."""
         self.client = self.administrator.client()
         self.store = Store(self.client.objects("us-east-1"), self.bucket, SUFFIX)
         started = time.monotonic()
         good = work()
         self.seconds[name] = time.monotonic() - started
         share = self.seconds[name] / next(iter(self.seconds.values()))
-        calls = ", ".join(f"{number} {call.partition(':')[2]}" for call, number in self.client.counts().most_common())
+        counted = self.client.calls.counts.most_common()
+        calls = ", ".join(f"{number} {call.partition(':')[2]}" for call, number in counted)
         print(f"{name}: {share:.2f} of the time of the first; {calls}", flush=True)
         return good
 
     def apply(self, version: str) -> bool:
-        """Walk to the end."""
-        shall = desired(version)
-        tools = RunServices(self.client, self.store, WallClock(), QUICK, Observer())
+        """Begin a run and carry it out to its end."""
+        release = desired(version)
+        services = RunServices(self.client, self.store, Clock(), QUICK, Observer())
         found = current_state.read_current_state(self.client, self.store.overrides(), SUFFIX, LAYERS, ())
-        run = begin_run(tools, Command.APPLY, self.store.releases.save(shall), ())
-        return run_to_desired(tools, run, shall, LAYERS, make_schedule(shall, found)).good
+        run = begin_run(services, Command.APPLY, self.store.releases.save(release), ())
+        return run_to_desired(services, run, release, LAYERS, make_schedule(release, found)).good
 
     def settled(self, version: str) -> bool:
         """Plan, and expect nothing to do; no instance is asked for by itself."""
         found = current_state.read_current_state(self.client, self.store.overrides(), SUFFIX, LAYERS, ())
-        alone = self.client.counts()["cloudformation:DescribeStackInstance"]
+        alone = self.client.calls.counts["cloudformation:DescribeStackInstance"]
         return make_plan(desired(version), found).nothing_to_do and not alone
 
 
@@ -111,7 +111,7 @@ def main() -> int:
             phase.measured("planned again", lambda: phase.settled("2")),
         ]
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{len(LAYERS)} layers at {len(ACCOUNTS) * len(REGIONS):,} places; at most {megabytes} MB")
+    print(f"{len(LAYERS)} layers at {len(ACCOUNTS) * len(REGIONS):,} targets; at most {megabytes} MB")
     return 0 if all(good) and megabytes <= ALLOWED_MEGABYTES else 1
 
 

@@ -1,6 +1,7 @@
-"""Measures the rotation function: python benchmarks/rotation.py. Prints a Markdown table.
+"""Measures the rotation function: python benchmarks/rotation.py [--python PYTHON]. Prints a Markdown table.
 
-Package size; cold start (what importing costs beyond boto3, and the first client); one rotation of four steps; memory.
+Package size; cold start (what importing each function costs beyond boto3, and the first client); one rotation of four
+steps; memory. Imports are measured with PYTHON: name the functions' runtime, Python 3.13 with boto3, for their figures.
 The other column is AWS' approach where it can be measured without its code: psycopg2 as the driver, with the logins
 that its single-user function makes in a clean rotation (pending, then current; then pending in testSecret).
 psycopg2-binary goes into a throwaway environment; without a package index that column is left out, and it says so.
@@ -8,6 +9,7 @@ psycopg2-binary goes into a throwaway environment; without a package index that 
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import statistics
@@ -16,6 +18,7 @@ import sys
 import tempfile
 import venv
 import zipfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -70,34 +73,43 @@ print(sorted(rotation() for _ in range(11))[5])
 
 def main() -> None:
     """Measure everything and print the table."""
+    parser = argparse.ArgumentParser(description="Measures the rotation function against psycopg2.")
+    parser.add_argument(
+        "--python", default=sys.executable, help="an interpreter with boto3 that imports are measured with"
+    )
+    python = parser.parse_args().python
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ours, theirs = _install(directory)
-        rows = [("package without our CA bundle, KB", _packaged(directory), _zipped(theirs) if theirs else None)]
-        rows += _imports(ours, theirs)
+        packages, theirs = _packages(directory), _psycopg2(directory)
+        rows = [("package without our CA bundle, KB", _packaged(packages), _zipped(theirs) if theirs else None)]
+        rows += _imports(python, packages, theirs if python == sys.executable else None)
         rows += _against_a_server(stack, directory, theirs)
-    print(f"| {'':44} | ours | psycopg2 | ratio |\n|---|---|---|---|")
+    print(f"| {'':68} | ours | psycopg2 | ratio |\n|---|---|---|---|")
     for name, mine, others in rows:
         compared = f"{others:.1f} | {mine / others:.2f}" if others else "- | -"
-        print(f"| {name:44} | {mine:.1f} | {compared} |")
+        print(f"| {name:68} | {mine:.1f} | {compared} |")
     if not theirs:
         print("psycopg2-binary could not be installed: its column is empty")
 
 
-def _install(directory: Path) -> tuple[Path, Path | None]:
-    """Folders with our dependencies, and with psycopg2."""
+def _psycopg2(directory: Path) -> Path | None:
+    """A folder with psycopg2; None without a package index."""
     venv.create(directory / "python", with_pip=True)
     pip = [str(directory / "python" / "bin" / "pip"), "install", "--quiet", "--no-compile", "--only-binary", ":all:"]
-    ours, theirs = directory / "ours", directory / "theirs"
-    subprocess.run([*pip, "--no-deps", "--target", ours, "-r", SOURCE / "requirements.txt"], check=True)
-    done = subprocess.run([*pip, "--target", theirs, "psycopg2-binary"], check=False, capture_output=True)
-    return ours, theirs if done.returncode == 0 else None
+    target = directory / "psycopg2"
+    done = subprocess.run([*pip, "--target", target, "psycopg2-binary"], check=False, capture_output=True)
+    return target if done.returncode == 0 else None
 
 
-def _packaged(directory: Path) -> float:
+def _packages(directory: Path) -> dict[str, Path]:
+    """The package of each function by name."""
+    functions = package.functions(ROOT / "lambda")
+    return {one.name: package.build(one, directory / "packages", directory / "wheels") for one in functions}
+
+
+def _packaged(packages: Mapping[str, Path]) -> float:
     """KB of the package that is deployed, less its CA bundle."""
-    (function,) = (one for one in package.functions(ROOT / "lambda") if one.folder == SOURCE)
-    path = package.build(function, directory / "packages", directory / "wheels")
+    path = packages[SOURCE.name]
     bundle = zipfile.ZipFile(path).getinfo("transport/rds-ca.pem")
     return (path.stat().st_size - bundle.compress_size) / 1000
 
@@ -112,35 +124,36 @@ def _zipped(folder: Path) -> float:
     return len(buffer.getvalue()) / 1000
 
 
-def _imports(ours: Path, theirs: Path | None) -> list[tuple[str, float, float | None]]:
-    import_mine = "import boto3; t = time.perf_counter(); import index"
-    import_other = "import boto3; t = time.perf_counter(); import psycopg2"
-    _python(import_mine, ours, SOURCE, SHARED, bare=True)  # Warms the file cache.
-    bare_mine = _python(import_mine, ours, SOURCE, SHARED, bare=True)
-    bare_other = _python(import_other, theirs, bare=True) if theirs else None
-    mine = _python(import_mine, ours, SOURCE, SHARED)
-    others = _python(import_other, theirs) if theirs else None
-    client = _python(f"t = time.perf_counter(); import boto3; {_CLIENT}")
-    memory = "print(__import__('resource').getrusage(__import__('resource').RUSAGE_SELF).ru_maxrss / 1000)"
-    my_memory = _python(f"import boto3, index; {_CLIENT}; {memory}", ours, SOURCE, SHARED, timed=False)
-    other_memory = _python(f"import boto3, psycopg2; {_CLIENT}; {memory}", theirs, timed=False) if theirs else None
+def _imports(python: str, packages: Mapping[str, Path], theirs: Path | None) -> list[tuple[str, float, float | None]]:
+    unpacked = {name: path.with_suffix("") for name, path in packages.items()}
+    for name, path in packages.items():
+        zipfile.ZipFile(path).extractall(unpacked[name])
+    ours = unpacked.pop(SOURCE.name)
+    start, end = "t = time.process_time()", "print((time.process_time() - t) * 1000)"
+    index, psycopg2 = (f"import boto3; {start}; import {name}; {end}" for name in ("index", "psycopg2"))
+    client = f"{start}; import boto3; {_CLIENT}; {end}"
+    peak = "print(__import__('resource').getrusage(__import__('resource').RUSAGE_SELF).ru_maxrss / 1000)"
+    memory = f"import boto3, {{}}; {_CLIENT}; {peak}"
+
+    def compared(name: str, mine: str, other: str, bare: bool = False) -> tuple[str, float, float | None]:
+        other_figure = _median(python, other, theirs, bare) if theirs else None
+        return name, _median(python, mine, ours, bare), other_figure
+
     return [
-        ("the same, package without byte code, ms", bare_mine * 1000, bare_other * 1000 if bare_other else None),
-        ("import of code and driver beyond boto3, ms", mine * 1000, others * 1000 if others else None),
-        ("boto3 and the first client (both alike), ms", client * 1000, client * 1000 if theirs else None),
-        ("peak memory after import and first client, MB", my_memory, other_memory),
+        compared(f"import beyond boto3 without byte code, CPU ms: {SOURCE.name}", index, psycopg2, bare=True),
+        *((f"the same: {name}", _median(python, index, path, bare=True), None) for name, path in unpacked.items()),
+        compared(f"the same with byte code: {SOURCE.name}", index, psycopg2),
+        compared("boto3 and the first client (both alike), CPU ms", client, client),
+        compared("peak memory with the first client, MB", memory.format("index"), memory.format("psycopg2")),
     ]
 
 
-def _python(code: str, *path: Path, timed: bool = True, bare: bool = False) -> float:
-    """The median over fresh interpreters of what the code prints, or of the seconds since it set t.
-
-    `bare` runs before anything has left byte code behind, and leaves none.
-    """
-    end = "; print(time.perf_counter() - t)" if timed else ""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(folder) for folder in path)}
-    environment["PYTHONDONTWRITEBYTECODE"] = "1" if bare else ""
-    command = [sys.executable, "-c", f"import time; {code}{end}"]
+def _median(python: str, code: str, folder: Path, bare: bool = False) -> float:
+    """The median over fresh interpreters of what the code prints; `bare` leaves no byte code behind."""
+    extra = os.environ.get("PYTHONPATH", "")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), extra])}
+    environment |= {"AWS_DEFAULT_REGION": "eu-central-1", "PYTHONDONTWRITEBYTECODE": "1" if bare else ""}
+    command = [python, "-c", f"import time; {code}"]
     runs = (subprocess.run(command, env=environment, check=True, capture_output=True) for _ in range(REPETITIONS))
     return statistics.median(float(run.stdout) for run in runs)
 

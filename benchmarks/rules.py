@@ -1,4 +1,4 @@
-"""What the rules add to a cfn-lint run over `templates/`: `python benchmarks/rules.py`.
+"""Time that the rules add to a cfn-lint run over `templates/`: `python benchmarks/rules.py`.
 
 Lints every template with cfn-lint's own rules and with the pack appended, in one process and turn by turn, so that
 both meet the same machine, and counts the processor's time, so that others on the machine matter little. Prints the

@@ -1,4 +1,4 @@
-"""How StackSets of the embedded cloud keep up with 1,000 instances: `python benchmarks/stacksets.py`.
+"""StackSets of the embedded cloud with 1,000 instances: `python benchmarks/stacksets.py`.
 
 Makes a set of one queue in 250 accounts and four regions, updates it, looks for drift and deletes it, and makes as
 many plain stacks of the same template, one call after the other, in the same server. Prints the seconds of each, their

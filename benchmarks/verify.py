@@ -73,7 +73,7 @@ def main(rows: int) -> None:
 
 
 class Taken(NamedTuple):
-    """What something took: processor seconds of the slower server, and seconds."""
+    """Cost of a measurement: processor seconds of the slower server, and seconds."""
 
     processor: float
     seconds: float

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+import warm
 from sampling import Points, every, spread
 
-from builders.cloud.process import Cloud, running
+from builders.cloud.process import Cloud
 
 # Hundreds of processes import the same modules: each is compiled once, whatever the caller's own Python is told.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# A worker holds thousands of tests; to search all of them for circles again and again takes a tenth of the time.
+gc.set_threshold(50_000)
+
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 2 * 1024**3
+COMPILED = "STACKFERRY_COMPILED"
+"""The variable that names the file which the first worker makes once it has imported every test."""
+FIRST_SECONDS = 120.0
 LONGEST_FIRST = (
-    *("test_rehearsal.py", "test_demo.py", "test_rotation_harness.py", "test_phases.py", "test_demo_ended.py"),
-    *("test_runbook.py", "test_database_users_rotation.py", "test_crashes.py", "test_permissions.py"),
-    *("test_connectivity_deployed.py", "test_faults.py", "test_scale.py", "test_commands.py", "test_kill.py"),
-    *("test_transcript.py", "test_cutover.py", "test_execution_role.py", "test_dms_disasters.py", "test_kill_dms.py"),
+    *("test_installed.py", "test_rehearsal.py", "test_demo.py", "test_rotation_harness.py", "test_phases.py"),
+    *("test_demo_ended.py", "test_by_hand.py"),
+    *("test_build.py", "test_runbook.py", "test_database_users_rotation.py", "test_crashes.py", "test_commands.py"),
+    *("test_kill.py", "test_permissions.py", "test_cutover_on_dms.py", "test_faults.py", "test_scale.py"),
+    *("test_server.py", "test_rule_mutations.py", "test_connectivity_deployed.py", "test_dms_replication.py"),
+    *("test_rotation_steps.py", "test_cutover.py", "test_transcript.py", "test_execution_role.py", "test_rotate.py"),
+    *("test_verify.py", "test_database_users.py", "test_reachability.py", "test_task_commands.py"),
+    *("test_databases.py", "test_whole_phase.py", "test_dms_disasters.py", "test_kill_dms.py"),
 )
 
 
@@ -43,13 +58,23 @@ def _part(text: str) -> tuple[int, int]:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_configure() -> None:
-    """Put temporary files into memory where there is room: each of many databases is a thousand small files."""
-    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
-        return
-    if shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+def pytest_configure(config: pytest.Config) -> None:
+    """Put temporary files into memory where there is room: each of many databases is a thousand small files.
+
+    Before workers start, start the process that forks the clouds of all of them. How long a hypothesis takes says how
+    busy the machine is, and nothing of what it is about.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
+    hypothesis.settings.register_profile(
+        "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("untimed")
+    if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
         os.environ["TMPDIR"] = str(MEMORY)
         tempfile.tempdir = None  # ask again
+    if config.getoption("numprocesses", None):
+        os.environ[warm.ADDRESS] = warm.address()
+        os.environ[COMPILED] = str(Path(os.environ[warm.ADDRESS]).with_name("compiled"))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -80,9 +105,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
+def pytest_collection() -> None:
+    """Let the first worker compile the tests: in a fresh clone the others would all do the same work at once."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    end = time.monotonic() + FIRST_SECONDS
+    while worker != "gw0" and not os.path.exists(os.environ[COMPILED]) and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected out of the search for garbage: it stays to the end."""
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw0":
+        Path(os.environ[COMPILED]).touch()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def whole(request: pytest.FixtureRequest) -> bool:
-    """Whether all is tried, and not a sample."""
+    """True where all is tried, and not a sample."""
     return bool(request.config.getoption("--whole"))
 
 
@@ -95,7 +135,7 @@ def points(whole: bool) -> Points:
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[Cloud]:
     """One embedded cloud a test process; tests keep out of each other's way by accounts."""
-    with running() as cloud:
+    with warm.running() as cloud:
         yield cloud
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -46,9 +45,7 @@ class DeployedTask:
         """Decide progress, tables or a failure (src/builders/cloud/dms/tasks.py); of the task, unless told else."""
         of_task = {} if "EndpointArn" in request else {"ReplicationTaskArn": self.arn}
         body = json.dumps({**of_task, **request}).encode()
-        headers = {"X-Amz-Target": "StackferryDms.Drive"}
-        with urllib.request.urlopen(urllib.request.Request(self.cloud.endpoint_url, body, headers), timeout=10):
-            pass
+        self.cloud.ask("/", body, **{"X-Amz-Target": "StackferryDms.Drive"})
 
     def described(self) -> dict[str, Any]:
         filters = [{"Name": "replication-task-arn", "Values": [self.arn]}]
@@ -65,7 +62,7 @@ class DeployedTask:
         self.wait(lambda: self.described()["Status"] == "running")
 
     @staticmethod
-    def wait(reached: Callable[[], bool], seconds: float = 10) -> None:
+    def wait(reached: Callable[[], bool], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not reached():
             assert time.monotonic() < deadline, "it did not come about"
@@ -83,7 +80,7 @@ def deploy(cloud: Cloud, account: str) -> DeployedTask:
 
 
 def resources() -> dict[str, Any]:
-    """What replicates, as resources of a template."""
+    """A replication, as resources of a template."""
     return {
         "Instance": {
             "Type": "AWS::DMS::ReplicationInstance",

@@ -30,7 +30,7 @@ def started_by(path: Path) -> set[int]:
 
 
 def gone_in_time(path: Path) -> bool:
-    """Whether all of them end."""
+    """True where all of them end."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if not started_by(path):

@@ -19,8 +19,13 @@ from leftovers import gone_in_time, marked
 
 from builders import deploy, outputs
 from builders.cloud.process import Cloud
+from builders.errors import UsageError
 from builders.rehearsal import database_login
-from builders.rehearsal.deployment import PHASES, PhaseAccounts, PhaseDeployment, source_database
+from builders.rehearsal.deployment import PhaseAccounts, PhaseDeployment, account_ids, source_database
+from builders.rollout.config.loading import load_rollout_file
+
+ACCOUNT, REGION = "1" * 12, "us-east-1"
+"""Where rollout.yaml has the phase dev first."""
 
 
 @pytest.fixture
@@ -124,6 +129,7 @@ found = {
     "passwords": [psycopg.conninfo.conninfo_to_dict(url)["password"] for url in (source, target)],
     "modes": [psycopg.conninfo.conninfo_to_dict(url)["sslmode"] for url in (source, target)],
     "own": {name: value for name, value in os.environ.items() if name.startswith("MIGRATE_DATABASE_")},
+    "command": shutil.which("migrate-database"),
     "trusted": os.environ["PGSSLROOTCERT"] == psycopg.conninfo.conninfo_to_dict(target)["sslrootcert"],
     "source port": psycopg.conninfo.conninfo_to_dict(source)["port"],
 }
@@ -173,7 +179,7 @@ def test_a_command_reaches_both_databases_of_somebodys_own_schemas(own_schemas: 
         "target": "ferry_owner|f|t",
         "rows": "100",
         "owner": "app",
-        "account": PHASES["dev"],
+        "account": ACCOUNT,
         "modes": ["verify-full", "verify-full"],
     }
     assert [each for each in passwords if each in said] == []
@@ -186,18 +192,21 @@ def test_a_command_reaches_both_databases_of_somebodys_own_schemas(own_schemas: 
 def test_a_command_is_told_of_the_phase_and_of_the_ways_to_both_databases(own_schemas: Ended) -> None:
     assert own_schemas.found["own"] == {
         "MIGRATE_DATABASE_PHASE": "dev",
+        "MIGRATE_DATABASE_ACCOUNT": ACCOUNT,
+        "MIGRATE_DATABASE_REGION": REGION,
         "MIGRATE_DATABASE_OUTPUTS_DIR": str(own_schemas.folder),
         "MIGRATE_DATABASE_SOURCE_ADDRESS": f"127.0.0.1:{own_schemas.found['source port']}",
     }
     assert own_schemas.found["trusted"]
+    assert own_schemas.found["command"] == str(Path(sys.executable).with_name("migrate-database"))
 
 
 def test_a_file_that_fails_is_one_line_with_psqls_error_and_leaves_nothing_running(tmp_path: Path) -> None:
     file = tmp_path / "bad.sql"
     file.write_text("CREATE TABLE a (id int);\n\nSELECT * FRM a;\n")
     finished = demo(tmp_path, "--source", str(file), "--", "true")
-    assert finished.returncode == 1
-    assert finished.stderr == f'error: psql:{file}:3: ERROR:  syntax error at or near "FRM"\n'
+    assert finished.returncode == 2
+    assert finished.stderr == f'builders.demo: psql:{file}:3: ERROR:  syntax error at or near "FRM"\n'
     assert gone_in_time(tmp_path)
 
 
@@ -213,9 +222,24 @@ def test_an_unknown_phase_is_refused_with_the_phases_that_there_are() -> None:
         [sys.executable, "-m", "builders.demo", "--phase", "production"], capture_output=True, text=True, check=False
     )
     assert finished.returncode == 2
-    assert "'production' is not one of 'dev', 'staging', 'prod'" in finished.stderr
+    assert finished.stderr == "builders.demo: unknown phase 'production'; phases are dev, staging, prod\n"
+
+
+def test_the_accounts_and_the_region_are_those_of_rollout_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project of one's own has others than the examples here."""
+    phase = {"environment": "uat.json", "targets": {"accounts": ["444455556666"]}, "regions": ["eu-central-1"]}
+    content = {"tooling": {"account": "1" * 12, "parameters": "tooling.json"}, "phases": {"uat": phase}}
+    monkeypatch.chdir(tmp_path)
+    Path("rollout.yaml").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UsageError, match="name a network account"):
+        account_ids("uat")
+    content["network"] = {"account": "2" * 12, "parameters": "network.json"}
+    Path("rollout.yaml").write_text(json.dumps(content), encoding="utf-8")
+    assert account_ids("uat") == (("1" * 12, "2" * 12, "444455556666"), "eu-central-1")
 
 
 def test_every_phase_has_an_account_that_its_environment_may_share_with() -> None:
     shared = Path("environments/network.json").read_text(encoding="utf-8")
-    assert [account for account in PHASES.values() if account not in shared] == []
+    rollout = load_rollout_file(Path("rollout.yaml"))
+    accounts = [account for phase in rollout.phases for account in rollout.accounts(phase)]
+    assert [account for account in accounts if account not in shared] == []

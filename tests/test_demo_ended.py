@@ -12,11 +12,6 @@ import pytest
 from leftovers import gone_in_time, marked, started_by
 
 
-def react_to_interrupts() -> None:
-    """Tests that run in the background ignore Ctrl-C, and so would the processes that they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize(
     ("how", "when"),
     [
@@ -33,7 +28,6 @@ def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: sign
         stderr=subprocess.STDOUT,
         text=True,
         env={**marked(tmp_path), **aws_cli.variables(cold=when)},
-        preexec_fn=react_to_interrupts,
     ) as child:
         assert child.stdout is not None
         lines = []

@@ -1,4 +1,4 @@
-"""What a template says with given parameters."""
+"""Templates evaluated with given parameters."""
 
 from __future__ import annotations
 

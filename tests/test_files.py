@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from builders import files, outputs
+from builders import command_line, files, outputs
 
 
 def test_a_file_is_replaced_and_folders_above_it_are_made(tmp_path: Path) -> None:
@@ -23,6 +24,26 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_
     with pytest.raises(OSError, match="a folder in the way"):
         files.replace(target, b"content")
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_that_others_may_not_read_stays_one(tmp_path: Path) -> None:
+    path = tmp_path / "dev.json"
+    path.touch(mode=0o600)
+    files.replace(path, b"new")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_has_come_meanwhile_is_not_created_anew(tmp_path: Path) -> None:
+    files.create(tmp_path / "a", b"first")
+    with pytest.raises(FileExistsError):
+        files.create(tmp_path / "a", b"second")
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"a": b"first"}
+
+
+def test_a_pipe_is_not_read_and_is_named_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert command_line.run("it", lambda: files.read_bytes(tmp_path / "pipe"), interrupted="") == 1
+    assert capsys.readouterr().err == f"it: {tmp_path}/pipe: it is no regular file; name another\n"
 
 
 def test_outputs_are_written_by_layer_by_phase_and_flat(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def session() -> Iterator[Session]:
 
 
 def events(session: Session) -> list[logical_decoding.Event]:
-    """What the slot has got, without the transactions' ends."""
+    """The changes that the slot has got, without the transactions' ends."""
     rows = session.execute("SELECT data FROM pg_logical_slot_get_changes('changes', NULL, NULL)").fetchall()
     parsed = [logical_decoding.parse(text) for (text,) in rows]
     return [event for event in parsed if not isinstance(event, (Begin, Commit))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -31,6 +32,12 @@ def only(lambda_dir: Path) -> package.Function:
 def test_a_package_holds_the_functions_files_and_no_bytecode(lambda_dir: Path, tmp_path: Path) -> None:
     path = package.build(only(lambda_dir), tmp_path / "packages", tmp_path / "wheels")
     assert zipfile.ZipFile(path).namelist() == ["index.py", "steps.py"]
+
+
+def test_the_bytes_of_a_package_do_not_depend_on_the_machine_s_zlib(lambda_dir: Path, tmp_path: Path) -> None:
+    """zlib-ng deflates to other bytes than zlib: a colleague's package would look like a forged one."""
+    path = package.build(only(lambda_dir), tmp_path / "packages", tmp_path / "wheels")
+    assert {each.compress_type for each in zipfile.ZipFile(path).infolist()} == {zipfile.ZIP_STORED}
 
 
 def test_a_package_holds_the_shared_modules_that_it_imports_and_no_others(lambda_dir: Path, tmp_path: Path) -> None:
@@ -65,6 +72,26 @@ def test_two_builds_give_the_same_bytes_whatever_the_files_times(lambda_dir: Pat
     os.utime(lambda_dir / "secret_rotation" / "index.py", (1, 1))
     second = package.build(only(lambda_dir), tmp_path / "second", tmp_path / "wheels").read_bytes()
     assert first == second
+
+
+def test_wheels_that_are_there_serve_other_code_that_pins_the_same(
+    lambda_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = tmp_path / "tiny-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny.py", "")
+        archive.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("tiny-1.0.dist-info/RECORD", "")
+    pin = f"tiny==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+    (lambda_dir / "secret_rotation" / "requirements.txt").write_text(pin)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    package.build(only(lambda_dir), tmp_path / "packages", tmp_path / "wheels")
+    wheel.unlink()
+    (lambda_dir / "secret_rotation" / "steps.py").write_text("STEPS = 5\n")
+    built = package.build(only(lambda_dir), tmp_path / "packages", tmp_path / "wheels")
+    assert "tiny.py" in zipfile.ZipFile(built).namelist()
 
 
 @pytest.mark.parametrize(

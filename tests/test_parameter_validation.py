@@ -154,5 +154,5 @@ def test_no_value_is_too_odd_to_be_judged(value: str, declaration: dict[str, Any
     assert all(isinstance(mistake, str) for mistake in mistakes(value, declaration))
 
 
-def test_half_a_character_is_judged_too() -> None:
-    assert found("\ud800", MaxLength=1) == []
+def test_half_a_character_is_refused_since_no_request_carries_it() -> None:
+    assert found("\ud800", MaxLength=1) == ["has half a surrogate pair, which no request can carry"]

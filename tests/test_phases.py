@@ -12,14 +12,13 @@ from typing import Any
 import boto3
 import pytest
 from aws_cli import warm
+from warm import running
 
 from builders import catalog, outputs
-from builders.cloud.process import Cloud, running
+from builders.cloud.process import Cloud
 from builders.deploy import AwsCli
 from builders.naming import plain_stack
 from builders.rehearsal.deployment import (
-    PHASES,
-    REGION,
     TEMPLATES,
     PhaseAccounts,
     PhaseDeployment,
@@ -27,6 +26,10 @@ from builders.rehearsal.deployment import (
     source_database,
 )
 from builders.scopes import Scope
+
+REGION = "us-east-1"
+PHASES = {"dev": "1" * 12, "staging": "2" * 12, "prod": "3" * 12}
+"""The accounts that rollout.yaml names."""
 
 EIGHT = {
     "vpcId",

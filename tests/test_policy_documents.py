@@ -1,4 +1,4 @@
-"""Who may assume a role, as its trust policy says."""
+"""Principals that may assume a role, as its trust policy says."""
 
 from __future__ import annotations
 

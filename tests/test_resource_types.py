@@ -1,4 +1,4 @@
-"""What the registry's schemas answer about a type."""
+"""Answers of the registry's schemas about a type."""
 
 from __future__ import annotations
 

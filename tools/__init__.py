@@ -7,6 +7,12 @@ With --check nothing is written, and the exit code is 1 when a file is out of da
     rollout_schema.py     docs/rollout.schema.json, from the models of the rollout file
     rule_pages.py         docs/rules/, from the rules' own text
     check_page.py         docs/migration-check.md, from the findings of migrate-database check
+    parameters.py         docs/parameters.md, from the templates and the registry's schemas
     architecture.py       the pictures in docs/architecture.md, from the imports
     permissions/          docs/permissions.md, from the table of the calls that the commands make
+
+Two commands judge instead of writing:
+
+    fuzz/                 mutated inputs through everything that reads one: no traceback
+    cdk_nag/              cdk-nag's PCI pack over the templates with the values of environments/: `make nag`
 """

@@ -5,176 +5,17 @@ They are kept in `layers/_execution/actions.py`, so that the layer is built with
 
 from __future__ import annotations
 
-import functools
-import importlib.resources
-import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from builders import catalog, resource_types
+from builders import catalog
+from builders.layers._execution.registry import Actions, derive, types_of, without_resource_level
 from builders.scopes import Scope
 from tools import written_files
 
 TARGET = Path("src/builders/layers/_execution/actions.py")
-
-_HANDLERS = ("create", "read", "update", "delete")
-"""The handlers that CloudFormation calls for a stack; `list` serves other tools."""
-
-_BEYOND_HANDLERS = {
-    # The registry has no handlers of this type. Source: Service Authorization Reference, "AWS Database Migration
-    # Service".
-    "AWS::DMS::ReplicationInstance": (
-        "dms:AddTagsToResource",
-        "dms:CreateReplicationInstance",
-        "dms:DeleteReplicationInstance",
-        "dms:DescribeReplicationInstances",
-        "dms:ModifyReplicationInstance",
-        "dms:RemoveTagsFromResource",
-    ),
-    # Resolver lends its endpoint's network interfaces to itself; the handlers do not say so. Source: Route 53 developer
-    # guide, "Using identity-based policies (IAM policies) for Amazon Route 53 Resolver", example policies.
-    "AWS::Route53Resolver::ResolverEndpoint": (
-        "ec2:CreateNetworkInterfacePermission",
-        "ec2:DescribeNetworkInterfaceAttribute",
-    ),
-}
-
-_OTHER_SERVICES = {
-    "autoscaling": "flow logs of groups of instances",
-    "docdb-elastic": "secrets of other databases",
-    "elasticfilesystem": "functions with a file system",
-    "firehose": "log groups that deliver elsewhere",
-    "redshift": "DMS endpoints and secrets of another database",
-    "redshift-serverless": "secrets of another database",
-    "s3files": "functions with a file system",
-    "vpc-lattice": "endpoints of service networks",
-    "vpce": "endpoints into another region",
-}
-"""Services that a handler calls only for properties that no template here sets, and what those are for."""
-
-WITHHELD = frozenset(
-    {
-        "iam:DeleteRolePermissionsBoundary",
-        "kms:DisableKey",
-        "kms:ScheduleKeyDeletion",
-        "secretsmanager:DeleteSecret",
-    }
-)
-"""Actions that handlers call to take away what must stay: keys and secrets, which their templates retain and a purge
-deletes by the deploy role, and the boundary of a role."""
-
-
-@dataclass(frozen=True)
-class Optional:
-    """Actions that the handlers of a type call only for some of its properties."""
-
-    type: str
-    properties: tuple[str, ...]
-    actions: tuple[str, ...]
-
-    def is_set(self, templates: Iterable[Mapping[str, Any]]) -> bool:
-        """Return whether a template sets one of the properties, so that the actions are needed."""
-        return any(
-            resource["Type"] == self.type and set(self.properties) & resource.get("Properties", {}).keys()
-            for template in templates
-            for resource in template["Resources"].values()
-        )
-
-
-_FUNCTION, _LOG_GROUP, _DATABASE = "AWS::Lambda::Function", "AWS::Logs::LogGroup", "AWS::RDS::DBInstance"
-
-OPTIONAL = (
-    Optional(
-        "AWS::DMS::Endpoint",
-        ("DocDbSettings", "KinesisSettings", "RedshiftSettings", "S3Settings"),
-        (
-            "kms:GenerateDataKeyPair",
-            "kms:GenerateDataKeyPairWithoutPlaintext",
-            "kms:ReEncryptFrom",
-            "kms:ReEncryptTo",
-        ),
-    ),
-    Optional("AWS::EC2::FlowLog", ("LogDestination",), ("s3:GetBucketPolicy", "s3:PutBucketPolicy")),
-    Optional(
-        "AWS::EC2::Subnet",
-        ("Ipv6CidrBlock", "Ipv6CidrBlocks", "Ipv6IpamPoolId"),
-        ("ec2:AssociateSubnetCidrBlock", "ec2:DisassociateSubnetCidrBlock"),
-    ),
-    Optional("AWS::EC2::VPC", ("VpcEncryptionControl",), ("ec2:CreateVpcEncryptionControl",)),
-    Optional("AWS::EC2::VPC", ("InstanceTenancy",), ("ec2:ModifyVpcTenancy",)),
-    Optional(
-        "AWS::EC2::VPCGatewayAttachment",
-        ("InternetGatewayId",),
-        ("ec2:AttachInternetGateway", "ec2:DetachInternetGateway"),
-    ),
-    Optional("AWS::IAM::ManagedPolicy", ("Groups",), ("iam:AttachGroupPolicy", "iam:DetachGroupPolicy")),
-    Optional("AWS::IAM::ManagedPolicy", ("Users",), ("iam:AttachUserPolicy", "iam:DetachUserPolicy")),
-    Optional("AWS::IAM::Role", ("Policies",), ("iam:DeleteRolePolicy", "iam:PutRolePolicy")),
-    Optional("AWS::IAM::Role", ("PermissionsBoundary",), ("iam:PutRolePermissionsBoundary",)),
-    Optional(
-        _FUNCTION,
-        ("CodeSigningConfigArn",),
-        (
-            "lambda:DeleteFunctionCodeSigningConfig",
-            "lambda:GetCodeSigningConfig",
-            "lambda:PutFunctionCodeSigningConfig",
-        ),
-    ),
-    Optional(_FUNCTION, ("Layers",), ("lambda:GetLayerVersion",)),
-    Optional(
-        _FUNCTION,
-        ("CapacityProviderConfig", "FunctionScalingConfig"),
-        ("lambda:PassCapacityProvider", "lambda:PutFunctionScalingConfig"),
-    ),
-    Optional(_FUNCTION, ("PublishToLatestPublished",), ("lambda:PublishVersion",)),
-    Optional(_FUNCTION, ("RecursiveLoop",), ("lambda:PutFunctionRecursionConfig",)),
-    Optional(
-        _FUNCTION,
-        ("RuntimeManagementConfig",),
-        ("lambda:AssociateRuntimeAlias", "lambda:PutRuntimeManagementConfig"),
-    ),
-    Optional(_LOG_GROUP, ("BearerTokenAuthenticationEnabled",), ("logs:PutBearerTokenAuthentication",)),
-    Optional(
-        _LOG_GROUP,
-        ("DataProtectionPolicy",),
-        ("logs:DeleteDataProtectionPolicy", "logs:PutDataProtectionPolicy", "s3:REST.PUT.OBJECT"),
-    ),
-    Optional(_LOG_GROUP, ("DeletionProtectionEnabled",), ("logs:PutLogGroupDeletionProtection",)),
-    Optional(_LOG_GROUP, ("FieldIndexPolicies",), ("logs:DeleteIndexPolicy", "logs:PutIndexPolicy")),
-    Optional(_LOG_GROUP, ("ResourcePolicyDocument",), ("logs:DeleteResourcePolicy", "logs:PutResourcePolicy")),
-    Optional(_DATABASE, ("AssociatedRoles",), ("rds:AddRoleToDBInstance", "rds:RemoveRoleFromDBInstance")),
-    Optional(
-        _DATABASE,
-        ("SourceDBClusterIdentifier", "SourceDBInstanceIdentifier"),
-        ("rds:CreateDBInstanceReadReplica", "rds:PromoteReadReplica"),
-    ),
-    Optional(_DATABASE, ("DBSnapshotIdentifier",), ("rds:RestoreDBInstanceFromDBSnapshot",)),
-    Optional(
-        _DATABASE,
-        ("RestoreTime", "SourceDBInstanceAutomatedBackupsArn", "SourceDbiResourceId", "UseLatestRestorableTime"),
-        ("rds:RestoreDBInstanceToPointInTime",),
-    ),
-    Optional(
-        _DATABASE,
-        ("AutomaticBackupReplicationRegion",),
-        ("rds:StartDBInstanceAutomatedBackupsReplication", "rds:StopDBInstanceAutomatedBackupsReplication"),
-    ),
-    Optional(
-        "AWS::Route53Resolver::ResolverEndpoint",
-        ("Ipv6InternetAccessEnabled", "ResolverEndpointType"),
-        ("ec2:AssignIpv6Addresses", "ec2:UnassignIpv6Addresses"),
-    ),
-    Optional(
-        "AWS::SecretsManager::Secret",
-        ("ReplicaRegions",),
-        ("secretsmanager:RemoveRegionsFromReplication", "secretsmanager:ReplicateSecretToRegions"),
-    ),
-    Optional("AWS::SNS::Topic", ("DataProtectionPolicy",), ("sns:PutDataProtectionPolicy",)),
-)
-"""Actions that count only where a template sets a property."""
 
 _HEADER = '''"""The actions that create, read, update and delete the resources of a phase, by service.
 
@@ -185,60 +26,25 @@ from __future__ import annotations
 
 '''
 
-Actions = dict[str, tuple[str, ...]]
-"""The names of actions, by service."""
 
-
-def derive(templates: Iterable[Mapping[str, Any]]) -> Actions:
-    """The actions that the resources of some templates need, without those for properties that no template sets."""
-    every = list(templates)
-    types = {resource["Type"] for template in every for resource in template["Resources"].values()}
-    unset = {action for each in OPTIONAL if not each.is_set(every) for action in each.actions}
-    by_service: dict[str, set[str]] = {}
-    for action in {each for name in types for each in handler_actions(name)} - unset - WITHHELD:
-        service, _, verb = action.partition(":")
-        if service not in _OTHER_SERVICES:
-            by_service.setdefault(service, set()).add(verb)
-    return {service: tuple(sorted(verbs)) for service, verbs in sorted(by_service.items())}
-
-
-def handler_actions(resource_type: str) -> Iterator[str]:
-    """The actions of a type's handlers, and those that it needs beyond them."""
-    yield from _BEYOND_HANDLERS.get(resource_type, ())
-    registered = resource_types.load(resource_type)
-    handlers = (registered.schema.get("handlers") or {}) if registered else {}
-    for handler in _HANDLERS:
-        yield from (handlers.get(handler) or {}).get("permissions") or ()
-
-
-def without_resource_level(actions: Actions) -> Actions:
-    """The actions without a resource level, by cfn-lint's table of IAM actions."""
-    services = _policies()
-    found = {
-        service: tuple(verb for verb in verbs if not services[service]["Actions"][verb.lower()].get("Resources"))
-        for service, verbs in actions.items()
-    }
-    return {service: verbs for service, verbs in found.items() if verbs}
-
-
-@functools.cache
-def _policies() -> Any:
-    path = importlib.resources.files("cfnlint.data.AdditionalSpecs") / "Policies.json"
-    return json.loads(path.read_text(encoding="utf-8"))
+def phase_templates() -> list[Mapping[str, Any]]:
+    """The templates of the layers that StackSets deploy."""
+    every = [catalog.load(name) for name in catalog.layer_names()]
+    return [layer.build().to_dict() for layer in every if layer.scope is Scope.PHASE]
 
 
 def phase_actions() -> Actions:
-    """The actions for the layers that StackSets deploy."""
-    every = [catalog.load(name) for name in catalog.layer_names()]
-    return derive(layer.build().to_dict() for layer in every if layer.scope is Scope.PHASE)
+    """The actions for these layers."""
+    return derive(phase_templates())
 
 
 def desired_files() -> dict[Path, str]:
     """The module with the actions of a phase."""
-    return {TARGET: _source(phase_actions())}
+    templates = phase_templates()
+    return {TARGET: _source(derive(templates), types_of(templates))}
 
 
-def _source(actions: Actions) -> str:
+def _source(actions: Actions, types: Sequence[str]) -> str:
     everywhere = without_resource_level(actions)
     confined = {
         service: tuple(v for v in verbs if v not in everywhere.get(service, ())) for service, verbs in actions.items()
@@ -248,6 +54,9 @@ def _source(actions: Actions) -> str:
         + _assignment("CONFINED", confined, "Actions that IAM allows on some resources and not on others.")
         + "\n"
         + _assignment("EVERYWHERE", everywhere, "Actions without a resource level.")
+        + "\nTYPES = (\n"
+        + "".join(f'    "{each}",\n' for each in types)
+        + ')\n"""The resource types that these actions are for."""\n'
     )
 
 

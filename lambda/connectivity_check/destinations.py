@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import ssl
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 import transport
 from advice import ADVICE
-from credentials import Credentials
+from credentials import Credentials, field
 from deadline import Deadline
 from function_errors import AuthenticationUnsafe, FunctionError, OutOfTime
 from postgres_login import PostgresLost, PostgresRefused, login
@@ -70,7 +69,7 @@ class Database:
             credentials = Credentials.parse(text)
         except FunctionError as error:
             raise self._failed("secret", str(error), "secret", is_final=True) from None
-        missing = [key for key in KEYS_OF_A_SECRET if key not in json.loads(text)]
+        missing = [key for key in KEYS_OF_A_SECRET if field(text, key) is None]
         if missing:
             raise self._failed("secret", f"the secret lacks {', '.join(missing)}", "secret", is_final=True)
         for name, ours, theirs in (
@@ -78,8 +77,7 @@ class Database:
             ("port", self.way.port or credentials.port, credentials.port),
         ):
             if ours != theirs:
-                what = f"the secret's {name} is {theirs}"
-                raise self._failed("secret", what, "secret", is_final=True)
+                raise self._failed("secret", f"the secret's {name} is another", "secret", is_final=True)
         return replace(credentials, dbname=self.properties["DatabaseName"])
 
     def _context(self) -> ssl.SSLContext:
@@ -103,13 +101,13 @@ class Database:
         except PostgresRefused as error:
             cause = error.sqlstate if (self.way.role, error.sqlstate) in ADVICE else "login"
             is_final = error.sqlstate not in _CURED_BY_TIME
-            raise self._failed(f"log in as {credentials.username}", str(error), cause, is_final=is_final) from error
+            raise self._failed("log in", str(error), cause, is_final=is_final) from error
         except PostgresLost as error:
-            raise self._failed(f"log in as {credentials.username}", str(error), "login") from error
+            raise self._failed("log in", str(error), "login") from error
         except OutOfTime:
-            raise self._failed(f"log in as {credentials.username}", "no answer in time", "login") from None
+            raise self._failed("log in", "no answer in time", "login") from None
         except AuthenticationUnsafe as error:
-            raise self._failed(f"log in as {credentials.username}", str(error), "28000", is_final=True) from error
+            raise self._failed("log in", str(error), "28000", is_final=True) from error
 
     def _failed(self, step: str, what: str, cause: str, *, is_final: bool = False) -> StepFailed:
         return StepFailed(self.way, step, what, cause, is_final=is_final)

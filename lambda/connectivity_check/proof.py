@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from typing import Protocol
 
+import function_log
 from custom_resource import ResourceFailed
 from deadline import Deadline
 from function_errors import OutOfTime
 from way import Way
 
-log = logging.getLogger("connectivity_check")
-log.setLevel(logging.INFO)
+log = function_log.logger("connectivity_check")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 15.0
 WAY_SECONDS = 40.0

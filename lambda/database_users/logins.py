@@ -37,13 +37,12 @@ def as_master(secret: RotatingSecret, deadline: Deadline) -> Iterator[VerifiedCo
 
     Raises UserNotMade for what the server refuses, also within the context, or an error of the login's.
     """
-    named = secret.current()
-    where = f"{named.username} at {named.host}:{named.port}/{named.dbname}"
     try:
         with ExitStack() as stack:
             yield _enter(stack, secret, deadline)
     except PostgresRefused as error:
-        raise UserNotMade(f"{where}: {error}: {_ADVICE.get(error.sqlstate, 'nothing was changed')}") from error
+        advice = _ADVICE.get(error.sqlstate, "nothing was changed")
+        raise UserNotMade(f"the master user in database {secret.database}: {error}: {advice}") from error
 
 
 def logs_in(credentials: Credentials, deadline: Deadline) -> bool:
@@ -54,7 +53,7 @@ def logs_in(credentials: Credentials, deadline: Deadline) -> bool:
     except PostgresRefused as error:
         if error.sqlstate == WRONG_PASSWORD:
             return False
-        raise UserNotMade(f"{credentials.username} cannot log in: {error}") from error
+        raise UserNotMade(f"DMS's user cannot log in: {error}") from error
 
 
 def _enter(stack: ExitStack, secret: RotatingSecret, deadline: Deadline) -> VerifiedConnection:

@@ -7,11 +7,10 @@ back finds it so as well.
 
 from __future__ import annotations
 
-import json
-import logging
 from typing import Any
 
 import credentials
+import function_log
 import secret_value
 from botocore.exceptions import BotoCoreError, ClientError
 from custom_resource import ResourceFailed
@@ -20,7 +19,7 @@ from function_errors import FunctionError
 from logins import UserNotMade, as_master
 from rotating_secret import RotatingSecret
 
-log = logging.getLogger("database_users")
+log = function_log.logger("database_users")
 
 ANSWER_SECONDS = 15.0
 """For a login at the port that is asked for; the time for the rest stays."""
@@ -35,8 +34,8 @@ def of_database(master: RotatingSecret, asked_for: int, deadline: Deadline) -> i
         with as_master(master.at(asked_for), Deadline(deadline.remaining(ANSWER_SECONDS))):
             return asked_for
     except (ResourceFailed, FunctionError) as error:
-        log.warning("the database does not answer at port %d, so that of the secret, %d, stays: %s",
-                    asked_for, named, error)  # fmt: skip
+        log.warning("the database does not answer at port %d, so that of the secret stays: %s",
+                    asked_for, error)  # fmt: skip
         return named
 
 
@@ -46,7 +45,7 @@ def write(client: Any, arn: str, port: int) -> str:
     Not while a rotation is under way: the version that it makes current would bring the old port back.
     """
     text = secret_value.read(client, arn)
-    if json.loads(text).get("port") == port:
+    if credentials.field(text, "port") == port:
         return ""
     pending = secret_value.read_pending(client, arn)
     if pending is not None and pending != text:
@@ -55,5 +54,5 @@ def write(client: Any, arn: str, port: int) -> str:
     try:
         client.put_secret_value(SecretId=arn, SecretString=credentials.replace_port(text, port))
     except (ClientError, BotoCoreError) as error:
-        raise UserNotMade(f"secret {arn} does not take the port {port} ({type(error).__name__}): {error}") from error
+        raise UserNotMade(f"secret {arn} does not take the port {port} ({type(error).__name__})") from error
     return f"port {port} written into {arn}"

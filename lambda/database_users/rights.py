@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pg8000.native import identifier
 from postgres_connection import VerifiedConnection
+from postgres_driver import identifier
 
 _ON_DATABASE = ("CONNECT", "CREATE")
 _ON_SCHEMA = ("CREATE", "USAGE")

@@ -7,17 +7,16 @@ proves nothing.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+import function_log
 from credentials import Credentials
 from deadline import Deadline
 from function_errors import IdentityChanged, SecretInvalid
 
-log = logging.getLogger("database_users")
-log.setLevel(logging.INFO)
+log = function_log.logger("database_users")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 8.0
 KEPT_SECONDS = 30.0

@@ -11,8 +11,8 @@ import scram
 from credentials import Credentials
 from deadline import Deadline
 from logins import UserNotMade, as_master, logs_in
-from pg8000.native import identifier, literal
 from postgres_connection import VerifiedConnection
+from postgres_driver import identifier, literal
 from rotating_secret import RotatingSecret, rounds
 
 _ATTRIBUTES = {
@@ -37,7 +37,7 @@ def make(master: RotatingSecret, user: RotatingSecret, schemas: Sequence[str], d
     """
     login = user.current()
     if login.username == master.current().username:
-        raise UserNotMade(f"both secrets name the user {login.username}: DMS has a user of its own; correct its secret")
+        raise UserNotMade("both secrets name the same user: DMS has a user of its own; correct its secret")
     with as_master(master, deadline) as connection:
         connection.run("BEGIN READ WRITE; SET LOCAL lock_timeout = '10s'")
         done = [*_role(connection, login), *_memberships(connection, login.username)]
@@ -45,7 +45,7 @@ def make(master: RotatingSecret, user: RotatingSecret, schemas: Sequence[str], d
         done += _rights(connection, login.username, schemas)
         connection.run("COMMIT")
         done += _password(connection, user, deadline)
-    return f"{login.username} at {login.host}:{login.port}/{login.dbname}: {', '.join(done) or 'all as it should be'}"
+    return f"DMS's user in database {login.dbname}: {', '.join(done) or 'all as it should be'}"
 
 
 def drop(master: RotatingSecret, role: str, deadline: Deadline) -> str:
@@ -53,7 +53,7 @@ def drop(master: RotatingSecret, role: str, deadline: Deadline) -> str:
     heir = master.current().username
     with as_master(master, deadline) as connection:
         if not connection.run("SELECT FROM pg_roles WHERE rolname = :role", role=role):
-            return f"{role} is not there"
+            return "DMS's user is not there"
         quoted = identifier(role)
         _refuse_while_used_elsewhere(connection, role, heir)
         connection.run("BEGIN READ WRITE; SET LOCAL lock_timeout = '10s'")
@@ -63,7 +63,7 @@ def drop(master: RotatingSecret, role: str, deadline: Deadline) -> str:
         connection.run(f"DROP OWNED BY {quoted}")
         connection.run(f"DROP ROLE {quoted}")
         connection.run("COMMIT")
-    return f"{role} is dropped; what it owned is {heir}'s"
+    return "DMS's user is dropped; what it owned is the master user's"
 
 
 def _refuse_while_used_elsewhere(connection: VerifiedConnection, role: str, heir: str) -> None:
@@ -75,6 +75,7 @@ def _refuse_while_used_elsewhere(connection: VerifiedConnection, role: str, heir
         role=role,
     )
     if elsewhere:
+        # The names are those of roles that the server has: no password that stands in a wrong field.
         quoted, names = identifier(role), ", ".join(name for [name] in elsewhere)
         raise UserNotMade(
             f"{role} owns objects or has rights in other databases of the instance: {names}; nothing was changed. "
@@ -135,8 +136,8 @@ def _rights(connection: VerifiedConnection, role: str, schemas: Sequence[str]) -
     if left:
         kind, name, _, privilege, _ = min(left)
         raise UserNotMade(
-            f"{privilege} on {kind.lower()} {name} is not as {role} needs it, and the master user cannot change it: "
-            "as the owner, or as whoever granted it, grant it or take it away, then deploy again"
+            f"{privilege} on {kind.lower()} {name} is not as DMS's user needs it, and the master user cannot change "
+            "it: as the owner, or as whoever granted it, grant it or take it away, then deploy again"
         )
     counts = {"granted": len(needed - held), "revoked": len(held - needed)}
     return [f"{count} rights {what}" for what, count in counts.items() if count]
@@ -158,10 +159,10 @@ def _password(connection: VerifiedConnection, user: RotatingSecret, deadline: De
             continue
         connection.run(f"ALTER ROLE {_with_password(current)}")
         if not logs_in(current, deadline):
-            raise UserNotMade(f"{current.username} does not log in with the password of its secret, which was just set")
+            raise UserNotMade("DMS's user does not log in with the password of its secret, which was just set")
         return ["password set"]
     raise UserNotMade(
-        f"a rotation of {current.username}'s password has changed it and did not finish in time; the password was left "
+        "a rotation of the password of DMS's user has changed it and did not finish in time; the password was left "
         "as it is: finish that rotation (docs/rotation.md), then deploy again"
     )
 

@@ -8,19 +8,18 @@ Region and endpoints come from the variables that boto3 itself reads.
 from __future__ import annotations
 
 import functools
-import logging
 import os
 from typing import Any
 
 import boto3
 import embedded_metrics
+import function_log
 import slots
 from botocore.config import Config
 from deadline import Deadline, LambdaContext
 from replication import describe_task, measure, table_statistics
 
-log = logging.getLogger("replication_status")
-log.setLevel(logging.INFO)
+log = function_log.logger("replication_status")
 
 DIMENSION = "ReplicationTaskIdentifier"
 _UNITS = {

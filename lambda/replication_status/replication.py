@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from function_log import Told
 
 RUNNING = "running"
 PAGE_SIZE = 100
 
 
-class ReplicationUnknown(Exception):
+class ReplicationUnknown(Told):
     """DMS could not be asked; the message gives the operation and why."""
 
 

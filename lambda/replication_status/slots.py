@@ -18,6 +18,7 @@ from credentials import Credentials
 from custom_resource import ResourceFailed
 from deadline import Deadline
 from function_errors import FunctionError
+from function_log import Told
 from postgres_login import login
 
 STATUSES = {"reserved": 3, "extended": 2, "unreserved": 1, "lost": 0}
@@ -41,7 +42,7 @@ Slot = tuple[str, str, int]
 """Name, wal_status, and the bytes of WAL since its restart_lsn."""
 
 
-class SlotsUnknown(Exception):
+class SlotsUnknown(Told):
     """The source could not be asked; the message says where it ended and why, and holds no secret."""
 
 

@@ -11,11 +11,9 @@ import transport
 from credentials import Credentials
 from deadline import Deadline
 from function_errors import AuthenticationUnsafe, Unreachable
-from pg8000.exceptions import DatabaseError, InterfaceError
-from pg8000.native import literal
 from postgres_connection import VerifiedConnection
+from postgres_driver import DatabaseError, InterfaceError, ScramException, literal
 from rotation_errors import DatabaseRefused, RotationBusy, WrongPassword
-from scramp import ScramException
 
 _LOCK_MILLISECONDS = 3_000
 
@@ -23,9 +21,9 @@ _LOCK_MILLISECONDS = 3_000
 class Session:
     """A login that has succeeded."""
 
-    def __init__(self, connection: VerifiedConnection, username: str) -> None:
+    def __init__(self, connection: VerifiedConnection, credentials: Credentials) -> None:
         self._connection = connection
-        self._username = username
+        self._credentials = credentials
 
     def change_password(self, password: str, still_wanted: Callable[[], None]) -> None:
         """Set the role's own password; the last moment to object is `still_wanted`, which raises to undo it.
@@ -34,7 +32,7 @@ class Session:
         invocation can set an older password over a newer one: the server itself rolls back when this session ends or
         is silent past its own deadline.
         """
-        with _named_errors():
+        with _named_errors(self._credentials):
             rows = self._connection.run(f"BEGIN READ WRITE; SELECT pg_try_advisory_xact_lock({self._lock_key()})")
             if rows != [[True]]:
                 raise RotationBusy(
@@ -47,7 +45,7 @@ class Session:
 
     def _lock_key(self) -> int:
         """Advisory locks share one number space per database: a hash keeps clear of an application's small numbers."""
-        digest = hashlib.sha256(b"stackferry rotation " + self._username.encode()).digest()
+        digest = hashlib.sha256(b"stackferry rotation " + self._credentials.username.encode()).digest()
         return int.from_bytes(digest[:8], "big", signed=True)
 
 
@@ -62,7 +60,7 @@ class Database:
         """Log in over verified TLS; raises WrongPassword for 28P01 and a named error for anything else."""
         socket = transport.open_tls(credentials.host, credentials.port, self._deadline)
         try:
-            with _named_errors():
+            with _named_errors(credentials):
                 connection = VerifiedConnection(
                     user=credentials.username,
                     password=credentials.password,
@@ -73,7 +71,7 @@ class Database:
                     startup_params=self._settings(),
                 )
             try:
-                yield Session(connection, credentials.username)
+                yield Session(connection, credentials)
             finally:
                 connection.close()
         finally:
@@ -96,13 +94,13 @@ class Database:
 
 
 @contextmanager
-def _named_errors() -> Iterator[None]:
+def _named_errors(credentials: Credentials) -> Iterator[None]:
     """The driver's errors under our names."""
     try:
         yield
     except DatabaseError as error:
         fields = error.args[0]
-        sqlstate, message = fields.get("C", "?????"), fields.get("M", "")
+        sqlstate, message = fields.get("C", "?????"), credentials.withheld_from(fields.get("M", ""))
         if sqlstate == "28P01":
             raise WrongPassword(f"the password was refused with SQLSTATE 28P01 ({message})") from error
         raise DatabaseRefused(sqlstate, message) from error

@@ -8,12 +8,12 @@ Region and endpoints come from the variables that boto3 itself reads.
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import traceback
 from typing import Any
 
 import boto3
+import function_log
 import metrics
 import steps
 from botocore.config import Config
@@ -25,11 +25,7 @@ from replication_guard import ReplicationGuard
 from rotation_errors import EventError, UnexpectedError
 from secret_store import SecretStore
 
-log = logging.getLogger("rotation")
-log.setLevel(logging.INFO)
-# At DEBUG both write requests and answers, secret values included, whatever the function's log level is set to.
-for chatty in ("boto3", "botocore", "urllib3"):
-    logging.getLogger(chatty).setLevel(logging.INFO)
+log = function_log.logger("rotation")
 
 _ROTATION = {
     "createSecret": steps.create_secret,
@@ -79,13 +75,13 @@ def _run(step: str, secret_id: str, token: str, deadline: Deadline) -> None:
 
 
 def _read(event: dict[str, Any]) -> tuple[str, str, str]:
-    step = event.get("Step")
-    if step not in _ROTATION and step not in _BY_HAND_OR_SCHEDULE:
-        raise EventError(f"unknown Step {step!r}: it must be one of {', '.join([*_ROTATION, *_BY_HAND_OR_SCHEDULE])}")
+    step = event.get("Step") if isinstance(event, dict) else None
+    if not isinstance(step, str) or step not in (*_ROTATION, *_BY_HAND_OR_SCHEDULE):
+        raise EventError(f"unknown Step: it must be one of {', '.join([*_ROTATION, *_BY_HAND_OR_SCHEDULE])}")
     for field in ("SecretId", "ClientRequestToken") if step in _ROTATION else ("SecretId",):
         if not isinstance(event.get(field), str) or not event[field]:
             raise EventError(f"the event lacks {field}: Secrets Manager sends it with every step")
-    return step, event["SecretId"], event.get("ClientRequestToken", "")
+    return step, event["SecretId"], str(event.get("ClientRequestToken", ""))
 
 
 @functools.cache

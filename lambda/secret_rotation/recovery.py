@@ -7,15 +7,14 @@ Manager keeps those for a while.
 
 from __future__ import annotations
 
-import logging
-
+import function_log
 from credentials import Credentials
 from function_errors import FunctionError
 from rotation_errors import WAY_BACK, LockedOut, ValueMissing, VersionNotStaged, WrongPassword
 from secret_store import CURRENT, Version
 from steps import Tools
 
-log = logging.getLogger("rotation")
+log = function_log.logger("rotation")
 
 
 def recover(tools: Tools) -> None:

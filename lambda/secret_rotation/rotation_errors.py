@@ -13,7 +13,7 @@
     ├── LockedOut            no version logs in: a person must choose a way back
     └── UnexpectedError      a defect; its text is withheld, since it may quote a value
 
-No message carries a password or a secret's value: messages are built from names, ids, SQLSTATEs and the server's
+No message carries a value of a secret: messages are built from names, ids, SQLSTATEs and the server's
 own words only.
 """
 

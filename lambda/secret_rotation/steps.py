@@ -10,17 +10,17 @@ Each step may be repeated, may run beside another, and may be cut off anywhere. 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import function_log
 from credentials import Credentials, generate_password, replace_password
 from database import Database, Session
 from replication_guard import ReplicationGuard
 from rotation_errors import WAY_BACK, LockedOut, ValueMissing, WrongPassword
 from secret_store import CURRENT, PENDING, PREVIOUS, SecretStore, Stages
 
-log = logging.getLogger("rotation")
+log = function_log.logger("rotation")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def set_secret(tools: Tools, token: str) -> None:
         log.warning("%s did not log in, %s did: the password is now that of %s", CURRENT, PREVIOUS, PENDING)
         return
     raise LockedOut(
-        f"neither {CURRENT} nor {PENDING} nor {PREVIOUS} logs in as {current.username!r}: the password was changed "
+        f"neither {CURRENT} nor {PENDING} nor {PREVIOUS} logs in: the password was changed "
         f"elsewhere, the database was restored, or VALID UNTIL has passed; nothing was changed; {WAY_BACK}"
     )
 

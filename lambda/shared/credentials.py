@@ -33,8 +33,17 @@ class Credentials:
     password: str
 
     def __repr__(self) -> str:
-        """Everything but the password, for logs and tracebacks."""
-        return f"Credentials(username={self.username!r}, host={self.host!r}, password=...)"
+        """The names of the fields, for logs and tracebacks."""
+        return "Credentials(username=..., host=..., port=..., dbname=..., password=...)"
+
+    def withheld_from(self, text: str) -> str:
+        """A server's message without what it repeats of the secret, which may be a password in the wrong field."""
+        for field in ("password", "username", "host", "dbname"):
+            value = getattr(self, field)
+            # PostgreSQL cuts names at 63 bytes ("Identifiers and Key Words").
+            for part in dict.fromkeys((value, value.encode()[:63].decode(errors="ignore"))):
+                text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", f"<{field}>", text) if part else text
+        return text
 
     @classmethod
     def parse(cls, text: str, inherited: str = "{}") -> Credentials:
@@ -45,7 +54,7 @@ class Credentials:
         fields = {**_object(inherited), **_object(text)}
         engine = fields.get("engine", "postgres")
         if engine not in _ENGINES:
-            raise SecretInvalid(f"the secret's engine is {engine!r}: this function rotates {', '.join(_ENGINES)}")
+            raise SecretInvalid(f"the secret's engine is none that this function knows: {', '.join(_ENGINES)}")
         return cls(
             username=_text(fields, "username"),
             host=_text(fields, "host"),
@@ -60,12 +69,16 @@ class Credentials:
         Otherwise whoever may write a version of the secret could send the login to a server of his choice.
         """
         for field in ("username", "host", "port", "dbname"):
-            mine, others = getattr(self, field), getattr(other, field)
-            if mine != others:
+            if getattr(self, field) != getattr(other, field):
                 raise IdentityChanged(
-                    f"the versions of the secret disagree on {field}: {mine!r} and {others!r}; "
+                    f"the versions of the secret disagree on {field}; "
                     'they must be equal: see "A pending version that can never finish" in docs/rotation.md'
                 )
+
+
+def field(text: str, name: str) -> Any:
+    """A field of a secret's text as it stands there; None without it. Raises SecretInvalid."""
+    return _object(text).get(name)
 
 
 def generate_password() -> str:

@@ -5,24 +5,24 @@ Without an answer the stack waits until its time limit (CloudFormation user guid
 
 from __future__ import annotations
 
+import http.client
 import json
-import logging
 import os
+import re
 import time
 import traceback
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import function_log
 from deadline import Deadline, LambdaContext, run_within
 from function_errors import FunctionError, OutOfTime
+from function_log import Told
 
-log = logging.getLogger("custom_resource")
-log.setLevel(logging.INFO)
-# At DEBUG both write requests and answers, secret values included, whatever the function's log level is set to.
-for chatty in ("boto3", "botocore", "urllib3"):
-    logging.getLogger(chatty).setLevel(logging.INFO)
+log = function_log.logger("custom_resource")
 
 ANSWER_BYTES = 4096
 """The most that an answer may have, braces and all (same page)."""
@@ -33,6 +33,17 @@ ANSWER_SECONDS = 20.0
 _PUT_SECONDS = 5.0
 _PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
 _NOT_MADE = "not-made-"
+_IDS = ("RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId")
+_REASON_BYTES = 512
+"""Of the answer, for the reason at least; CloudFormation's own ids leave more than a thousand."""
+
+_S3 = re.compile(
+    r"https://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\.)?s3(-fips)?([.-](dualstack\.)?[a-z]{2,4}(-[a-z]+)+-[0-9]+)?"
+    r"\.amazonaws\.(com|com\.cn|eu)(:443)?/[!-~]*"
+)
+"""URLs of S3: a bucket's host or its path, of a region or of us-east-1, over IPv4 or both, FIPS; the domains of the
+partitions aws, aws-us-gov, aws-cn and aws-eusc (S3 API reference, "Making requests using the REST API"; AWS General
+Reference, "Amazon Simple Storage Service endpoints and quotas")."""
 
 Event = Mapping[str, Any]
 Work = Callable[[Event, Deadline], str]
@@ -43,11 +54,11 @@ _failed_updates: list[dict[str, Any]] = []
 """Updates that have just failed, as CloudFormation will take them back; only this sandbox of Lambda knows."""
 
 
-class ResourceFailed(Exception):
+class ResourceFailed(Told):
     """The work cannot be done. The message becomes the stack's: what failed, where, and what to do; never a secret."""
 
 
-class AnswerNotDelivered(Exception):
+class AnswerNotDelivered(Told):
     """CloudFormation did not get the answer. Lambda then runs the whole event again."""
 
 
@@ -55,9 +66,10 @@ def answer(event: Event, context: LambdaContext, works: Mapping[str, Work]) -> N
     """Do the work for the event's RequestType and tell CloudFormation how it ended.
 
     `works` has one for each of Create, Update and Delete; what one that fails leaves behind is for the next to put
-    right. Raises AnswerNotDelivered when nobody takes the answer.
+    right. Raises AnswerNotDelivered when nobody takes the answer, and ResourceFailed, before any work, for an event
+    that is not CloudFormation's.
     """
-    _require_caller(event)
+    _require_caller(event, works)
     deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS)
     identifier, failure = _identifier(event), ""
     try:
@@ -66,7 +78,7 @@ def answer(event: Event, context: LambdaContext, works: Mapping[str, Work]) -> N
     except OutOfTime:
         failure = f"{event['RequestType']} did not end in the function's time: something did not answer; see its log"
     except (ResourceFailed, FunctionError) as error:
-        failure = str(error)
+        failure = str(error).strip() or type(error).__name__
     except Exception as error:
         failure = _where(error)
     if failure:
@@ -98,10 +110,32 @@ def _update(event: Event, properties: str) -> dict[str, Any]:
     return {"of": (event["StackId"], event["LogicalResourceId"]), "properties": event.get(properties)}
 
 
-def _require_caller(event: Event) -> None:
-    missing = {"RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId"} - set(event)
+def _require_caller(event: Event, works: Mapping[str, Work]) -> None:
+    """Raise unless the event is one that CloudFormation can have sent, and that can be answered."""
+    whose = "only CloudFormation calls this function"
+    given = event if isinstance(event, Mapping) else {}
+    missing = [name for name in _IDS if not (isinstance(given.get(name), str) and given[name])]
     if missing:
-        raise ResourceFailed(f"the event lacks {', '.join(sorted(missing))}: only CloudFormation calls this function")
+        raise ResourceFailed(f"the event lacks {', '.join(sorted(missing))}: {whose}")
+    if event["RequestType"] not in works:
+        raise ResourceFailed(f"the event's RequestType is none of {', '.join(works)}: {whose}")
+    if not _is_place_for_answers(event["ResponseURL"]):
+        raise ResourceFailed(f"the event's ResponseURL is not one of S3 over https, and gets no answer: {whose}")
+    if len(_json(event, _NOT_MADE + _identifier(event), "")) > ANSWER_BYTES - _REASON_BYTES:
+        raise ResourceFailed(f"the event's ids leave no room in an answer of {ANSWER_BYTES:,} bytes: {whose}")
+
+
+def _is_place_for_answers(url: str) -> bool:
+    """Tell whether a URL is S3's; of AWS_ENDPOINT_URL too, where somebody gave the function that in place of AWS."""
+    if _S3.fullmatch(url):
+        return True
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    if not endpoint or not re.fullmatch("[!-~]+", url):
+        return False
+    try:
+        return urllib.parse.urlsplit(url)[:2] == urllib.parse.urlsplit(endpoint)[:2]
+    except ValueError:
+        return False
 
 
 def _identifier(event: Event) -> str:
@@ -118,22 +152,27 @@ def _where(error: Exception) -> str:
 
 def _body(event: Event, identifier: str, failure: str) -> bytes:
     """The answer within its limit: the reason gives way."""
+    reason = " ".join(function_log.printable(failure).split())
+    while True:
+        body = _json(event, identifier, reason)
+        excess = len(body) - ANSWER_BYTES
+        if excess <= 0:
+            return body
+        # A character takes one to twelve bytes here; at least one goes, beside the three dots.
+        reason = reason[: -(excess // 12 + 4)] + "..."
+
+
+def _json(event: Event, identifier: str, reason: str) -> bytes:
+    """The answer: with a reason it is a failure."""
     fields = {
-        "Status": "FAILED" if failure else "SUCCESS",
+        "Status": "FAILED" if reason else "SUCCESS",
         "PhysicalResourceId": identifier,
         "StackId": event["StackId"],
         "RequestId": event["RequestId"],
         "LogicalResourceId": event["LogicalResourceId"],
         "NoEcho": True,
     }
-    reason = " ".join(failure.split())
-    while True:
-        body = json.dumps({**fields, "Reason": reason} if reason else fields).encode()
-        excess = len(body) - ANSWER_BYTES
-        if excess <= 0:
-            return body
-        # A character takes one to twelve bytes here; at least one goes, beside the three dots.
-        reason = reason[: -(excess // 12 + 4)] + "..."
+    return json.dumps({**fields, "Reason": reason} if reason else fields).encode()
 
 
 def _send(url: str, body: bytes, context: LambdaContext) -> None:
@@ -148,7 +187,7 @@ def _send(url: str, body: bytes, context: LambdaContext) -> None:
             problem = f"HTTP {error.code}"
             if error.code < 500:  # the URL is no longer good, and will not be better
                 raise AnswerNotDelivered(f"CloudFormation's URL refused the answer with {problem}") from None
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:  # the latter for an answer that is no HTTP
             problem = f"{type(error).__name__}: {error}"
         pause = next(pauses, _PAUSES_SECONDS[-1])
         if left <= pause + _PUT_SECONDS:
@@ -161,7 +200,7 @@ def _send(url: str, body: bytes, context: LambdaContext) -> None:
 
 def _put(url: str, body: bytes, seconds: float) -> None:
     """AWS signed the URL for an upload without a content type; urllib would add one."""
-    request = urllib.request.Request(url, body, {"Content-Type": ""}, method="PUT")  # noqa: S310 from CloudFormation
+    request = urllib.request.Request(url, body, {"Content-Type": ""}, method="PUT")  # noqa: S310 of S3, over https
     with _direct.open(request, timeout=seconds) as response:
         response.read()
 

@@ -8,13 +8,15 @@
     ├── AuthenticationUnsafe the server asked for the clear password, or for none
     └── OutOfTime            stopped shortly before the Lambda timeout
 
-No message carries a password or a secret's value.
+No message carries a value of a secret, be it the user or the host: a password may stand in the wrong field.
 """
 
 from __future__ import annotations
 
+from function_log import Told
 
-class FunctionError(Exception):
+
+class FunctionError(Told):
     """The function stopped here, on purpose; running it again is always safe."""
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import scram
 from function_errors import AuthenticationUnsafe, FunctionError
-from pg8000.exceptions import InterfaceError
-from pg8000.native import Connection
+from postgres_driver import Connection, InterfaceError
 
 # Kinds of AuthenticationRequest (PostgreSQL, "Message Formats").
 _OK, _CLEAR_PASSWORD, _MD5, _SASL, _SASL_FINAL = 0, 3, 5, 10, 12

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from credentials import Credentials
 from custom_resource import ResourceFailed
 from deadline import Deadline
-from pg8000.exceptions import DatabaseError, InterfaceError
 from postgres_connection import VerifiedConnection
-from scramp import ScramException
+from postgres_driver import DatabaseError, InterfaceError, ScramException
 
 WRONG_PASSWORD = "28P01"  # noqa: S105 an SQLSTATE: wrong password, no such role, or past its VALID UNTIL
 STATEMENT_SECONDS = 30.0
@@ -39,7 +38,7 @@ def login(
     none; so does whatever runs on the connection within the context.
     """
     milliseconds = str(int(deadline.remaining(STATEMENT_SECONDS) * 1000))
-    with _named_errors():
+    with _named_errors(credentials):
         connection = VerifiedConnection(
             user=credentials.username,
             password=credentials.password,
@@ -64,12 +63,12 @@ def login(
 
 
 @contextmanager
-def _named_errors() -> Iterator[None]:
+def _named_errors(credentials: Credentials) -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
         fields = error.args[0]
-        raise PostgresRefused(str(fields.get("C")), str(fields.get("M"))) from error
+        raise PostgresRefused(str(fields.get("C")), credentials.withheld_from(str(fields.get("M")))) from error
     except ScramException as error:
         raise PostgresLost("the server did not prove that it knows the password") from error
     except (InterfaceError, OSError) as error:

@@ -1,23 +1,31 @@
 """The command `build-templates`: builds the layers, writes their templates, lints and checks them.
 
-Exit codes: 0 clean, 1 findings or stale templates, 2 wrong use, 130 interrupted.
+Exit codes: 0 clean, and the end of --watch; 1 findings or stale templates; 2 wrong use; 130 interrupted.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from builders.errors import StackferryError
+from builders import command_line, layers, progress
+from builders.command_line import DONE, FAILED
+from builders.errors import StackferryError, UsageError
 
-CLEAN, FINDINGS, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
+    from builders.building.cache import Memory
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=command_line.HELP)
+@command_line.version_option
 @click.argument("names", nargs=-1, metavar="[LAYER]...")
 @click.option("--check", is_flag=True, help="Write nothing: fail on stale templates and on mistakes in environments.")
 @click.option(
@@ -26,44 +34,124 @@ CLEAN, FINDINGS, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 @click.option("--report", type=click.Choice(["text", "json", "sarif"]), default="text", help="Form of the findings.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --report json.")
 @click.option("--lint/--no-lint", default=True, help="Run cfn-lint and the rules of Stackferry; on by default.")
+@click.option("--second-opinion", is_flag=True, help="Ask cloudformation-validate, AWS's own linter, as well.")
+@click.option("--watch", is_flag=True, help="Stay, and build and lint again whenever a source is saved.")
 @click.option("--package", is_flag=True, help="Package the functions, and put their keys into environments/.")
 @click.option("--upload", multiple=True, metavar="REGION=BUCKET", help="Package, and put the packages into a bucket.")
 @click.option("--regions", multiple=True, help="Regions to lint for, with commas; by default those of .cfnlintrc.")
+@click.option(
+    "--cache/--no-cache", default=True, help="Take what earlier runs found where nothing changed; on by default."
+)
+@click.option("--environments/--no-environments", default=True, help="Check the parameter files, too; on by default.")
 @click.option("--templates-dir", type=click.Path(path_type=Path), default="templates", show_default=True)
+@click.option(
+    "--layers-dir",
+    type=click.Path(path_type=Path),
+    default="layers",
+    show_default=True,
+    help="Folder of layers of your own, which join those of Stackferry.",
+)
 @click.option("--environments-dir", type=click.Path(path_type=Path), default="environments", show_default=True)
-def command(form: str, as_json: bool, regions: Sequence[str], report: str, **options: Any) -> int:
+def command(as_json: bool, regions: Sequence[str], report: str, cache: bool, watch: bool, **options: Any) -> int:
     """Build the CloudFormation templates of all layers, or of those that are named, and lint them.
 
     Findings go to stdout, everything else to stderr. Exit code 0: clean; 1: findings or stale templates; 2: wrong use.
     """
-    from builders.building import run, templates  # noqa: PLC0415  --help does not wait for troposphere
+    options["regions"] = [region for group in regions for region in group.replace(",", " ").split()]
+    options["report"] = "json" if as_json else report
+    layers.include(options["layers_dir"])
+    if watch:
+        return _watch(options, cache)
+    memory = None if not cache or options["package"] or options["upload"] else _memory(options)
+    known = memory.recall() if memory else None
+    if known:
+        output, line, had_findings = known
+        if line:
+            progress.say(line)
+        sys.stdout.write(output)
+        return FAILED if had_findings else DONE
+    with _without_collector(), _late_modules():
+        from builders.building import run, templates  # noqa: PLC0415  neither --help nor a recall waits for troposphere
 
-    request = run.Request(
-        form=templates.Format(form),
-        regions=[region for group in regions for region in group.replace(",", " ").split()],
-        report="json" if as_json else report,
-        **options,
-    )
-    return FINDINGS if run.build_templates(request) else CLEAN
+        form = templates.Format(options.pop("form"))
+        return FAILED if run.build_templates(run.Request(form=form, memory=memory, **options)) else DONE
+
+
+def _memory(options: Mapping[str, Any]) -> Memory:
+    from builders.building import cache  # noqa: PLC0415
+
+    return cache.Memory(cache.of_user(), _plain(options), list(layers.__path__))
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    return plain | {"lambda_dir": "lambda"}
+
+
+def _watch(options: Mapping[str, Any], cached: bool) -> int:
+    """Watch until an interrupt, which is how it ends; without the user's cache, with one for the time being."""
+    if options["package"] or options["upload"]:
+        raise UsageError("--watch neither packages nor uploads; run build-templates --package when you are done")
+    import tempfile  # noqa: PLC0415
+
+    from builders.building import cache, watch  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="stackferry-") as folder, contextlib.suppress(KeyboardInterrupt):
+        watch.watch(_plain(options), list(layers.__path__), cache.of_user().folder if cached else folder)
+    return DONE
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Look for no circles among objects: a seventh of a build's time. The lint looks for them rarely."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+class _LateModules:
+    """A finder of modules that run when they are first used, though others import them when they start.
+
+    troposphere imports cfn_flip, and it PyYAML, for `Template.to_yaml`, which no build calls: a tenth of its time.
+    """
+
+    NAMES = ("cfn_flip",)
+
+    @classmethod
+    def find_spec(cls, name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
+        """Find a module as the import system does (Python's library reference, "importlib.util.LazyLoader")."""
+        if name not in cls.NAMES:
+            return None
+        from importlib.machinery import PathFinder  # noqa: PLC0415  --help does not wait for these
+        from importlib.util import LazyLoader  # noqa: PLC0415
+
+        spec = PathFinder.find_spec(name, path)
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
+
+
+@contextlib.contextmanager
+def _late_modules() -> Iterator[None]:
+    sys.meta_path.insert(0, _LateModules)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(_LateModules)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; an error is one line for the user, never a traceback."""
-    try:
-        return int(command.main(arguments, standalone_mode=False))
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted; every template is whole, the old one or the new one", INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        return WRONG_USE
-    except StackferryError as error:
-        return _fail(str(error), WRONG_USE)
-    except Exception as error:
-        return _fail(f"a defect of build-templates, please report it: {type(error).__name__}: {error}", FINDINGS)
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"build-templates: {message}", file=sys.stderr)
+    code = command_line.run(
+        "build-templates",
+        lambda: command.main(arguments, prog_name="build-templates", standalone_mode=False),
+        interrupted="every template is whole, the old one or the new one",
+        wrong_use=(StackferryError,),
+    )
+    if arguments is None:
+        gc.freeze()  # the process ends: Python's last search for circles would find nothing that matters
     return code
 
 

@@ -2,54 +2,81 @@
 
 from __future__ import annotations
 
+import contextlib
 import graphlib
 import importlib
-import importlib.util
 import pkgutil
-import traceback
+import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from builders import layers
 from builders.errors import LayerError, UsageError
 from builders.findings import Finding
 from builders.scopes import Scope, in_order
-from builders.stack import Export, Stack
+from builders.stack import Export, OwnLayer, Stack
 from builders.text import unknown_name
 
+Complete = Callable[[Stack, Mapping[str, OwnLayer]], Iterable[tuple[str, LayerError]]]
+"""Adds to a layer what layers of a project's own need of it, and yields what they leave open, by layer."""
 
-@dataclass(frozen=True)
-class Layer:
-    """One module of `builders.layers`: its name, scope, what it follows, and its builder."""
+
+class Layer(NamedTuple):
+    """One module of `builders.layers`: its name, scope, what it follows, and its builder.
+
+    `actions` are those that the execution role needs for it beside what the registry names, None where it says nothing.
+    """
 
     name: str
     scope: Scope
     build_into: Callable[[Stack], None]
     description: str
-    after: tuple[str, ...] = field(default=())
+    after: tuple[str, ...] = ()
+    actions: tuple[str, ...] | None = None
+    complete: Complete | None = None
 
     def build(self) -> Stack:
         """Build the template. Raises `LayerError` for whatever the builder raises: one layer's mistake is its own."""
+        return self.build_and_write()[0]
+
+    def build_and_write(
+        self, own: Mapping[str, OwnLayer] | None = None, breaches: list[tuple[str, LayerError]] | None = None
+    ) -> tuple[Stack, dict[str, Any]]:
+        """Build the template, and return it as plain data, too. Raises as `build` does.
+
+        It is completed for the layers of a project's `own`; what those leave open is added to `breaches`.
+        """
         stack = Stack(self.name, self.description)
         try:
             self.build_into(stack)
+            if self.complete and own:
+                found = list(self.complete(stack, own))
+                if breaches is not None:
+                    breaches += found
             if self.scope is Scope.PHASE:
                 stack.bound_roles()
             stack.describe_itself(self.scope, self.after)
-            stack.to_dict()  # troposphere validates when it writes
+            template = stack.to_dict()  # troposphere validates when it writes
         except LayerError:
             raise
         except (Exception, SystemExit) as error:
             raise LayerError(f"{self.name}: the builder failed: {type(error).__name__}: {_one_line(error)}") from error
-        return stack
+        return stack, template
 
 
 def layer_names(package: ModuleType = layers) -> list[str]:
     """The names of all layers of a package, in alphabetical order, without importing them."""
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
+
+
+def own_names(package: ModuleType = layers) -> list[str]:
+    """The names of the layers in the folders that `builders.layers.include` has added: those of a project's own."""
+    return sorted(
+        module.name for module in pkgutil.iter_modules(list(package.__path__)[1:]) if not module.name.startswith("_")
+    )
 
 
 def known_layer(name: str, package: ModuleType = layers) -> str:
@@ -62,7 +89,15 @@ def known_layer(name: str, package: ModuleType = layers) -> str:
 
 def load(name: str, package: ModuleType = layers) -> Layer:
     """Import one layer. Raises `UsageError` for a name that is no layer, `LayerError` for a module that is none."""
-    known_layer(name, package)
+    return _load(known_layer(name, package), package)
+
+
+def _load(name: str, package: ModuleType) -> Layer:
+    if not _NAME.fullmatch(name):
+        raise LayerError(
+            f"{name}: a layer's file is called by small letters, digits and underscores, the first a letter, such as "
+            "message_queue.py: stacks are called by it, too"
+        )
     try:
         module = importlib.import_module(f"{package.__name__}.{name}")
     except (Exception, SystemExit) as error:
@@ -73,7 +108,21 @@ def load(name: str, package: ModuleType = layers) -> Layer:
     if not isinstance(scope, Scope) or not callable(build):
         raise LayerError(f"{name}: a layer module needs SCOPE = Scope.<...> and build(stack)")
     description = (module.__doc__ or name).strip().splitlines()[0]
-    return Layer(name, scope, build, description, tuple(getattr(module, "AFTER", ())))
+    actions = None if getattr(module, "ACTIONS", None) is None else _texts(name, module, "ACTIONS")
+    return Layer(
+        name, scope, build, description, _texts(name, module, "AFTER"), actions, getattr(module, "complete", None)
+    )
+
+
+_NAME = re.compile("[a-z][a-z0-9_]*")
+
+
+def _texts(layer: str, module: ModuleType, constant: str) -> tuple[str, ...]:
+    """A constant of a layer's module that is a tuple of texts. Raises `LayerError` where it is something else."""
+    found = getattr(module, constant, ())
+    if not isinstance(found, (tuple, list, set, frozenset)) or not all(isinstance(each, str) for each in found):
+        raise LayerError(f'{layer}: {constant} is {found!r}; write a tuple of texts, such as ("network",)')
+    return tuple(found)
 
 
 def deploy_order(built: Mapping[str, Stack], catalog: Iterable[Layer]) -> list[str]:
@@ -175,8 +224,7 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-@dataclass(frozen=True)
-class Assembly:
+class Assembly(NamedTuple):
     """Layers that were built together: scopes, stacks, templates as plain data, and findings, by layer.
 
     `order` lists the layers that were built, each after those that it needs; where they go in a circle it is
@@ -193,20 +241,36 @@ class Assembly:
 
 def assemble(package: ModuleType = layers) -> Assembly:
     """Build every layer of a package, so that one layer's mistake, a finding, does not hide another's."""
+    with contextlib.redirect_stdout(sys.stderr):  # what a module prints is none of a command's result
+        return _assembled(package)
+
+
+def _assembled(package: ModuleType) -> Assembly:
     names = layer_names(package)
     loaded: dict[str, Layer] = {}
     stacks: dict[str, Stack] = {}
+    templates: dict[str, dict[str, Any]] = {}
     findings: dict[str, list[Finding]] = {name: [] for name in names}
     for name in names:
         try:
-            loaded[name] = load(name, package)
-            stacks[name] = loaded[name].build()
+            loaded[name] = _load(name, package)
+            stacks[name], templates[name] = loaded[name].build_and_write()
+        except LayerError as error:
+            findings[name].append(_layer_finding(error, name, package))
+    open_ends: list[tuple[str, LayerError]] = []
+    own = {
+        name: OwnLayer(templates[name], loaded[name].actions)
+        for name in own_names(package)
+        if name in templates and loaded[name].scope is Scope.PHASE
+    }
+    for name in [name for name in stacks if own and loaded[name].complete]:
+        try:
+            stacks[name], templates[name] = loaded[name].build_and_write(own, open_ends)
         except LayerError as error:
             findings[name].append(_layer_finding(error, name, package))
     unbuilt = [name for name in names if name not in stacks]
-    for name, breach in breaches(stacks, loaded.values(), unbuilt):
+    for name, breach in [*open_ends, *breaches(stacks, loaded.values(), unbuilt)]:
         findings[name].append(_layer_finding(breach, name, package))
-    templates = {name: stack.to_dict() for name, stack in stacks.items()}
     scopes = {name: layer.scope for name, layer in loaded.items()}
     return Assembly(_order(stacks, loaded.values()), scopes, stacks, templates, unbuilt, findings)
 
@@ -224,7 +288,9 @@ def _layer_finding(error: LayerError, name: str, package: ModuleType) -> Finding
 
 
 def _source(name: str, package: ModuleType) -> Path:
-    spec = importlib.util.find_spec(f"{package.__name__}.{name}")
+    from importlib.util import find_spec  # noqa: PLC0415
+
+    spec = find_spec(f"{package.__name__}.{name}")
     return Path(spec.origin if spec and spec.origin else package.__path__[0])
 
 
@@ -235,6 +301,8 @@ def _relative(path: Path) -> str:
 
 def _line_within(source: Path, error: BaseException) -> int | None:
     """The last line of the layer's own module on the way to the error, or to what caused it."""
+    import traceback  # noqa: PLC0415  only a mistake waits for it to load
+
     frames = traceback.extract_tb(error.__traceback__)
     if error.__cause__ is not None:
         frames += traceback.extract_tb(error.__cause__.__traceback__)

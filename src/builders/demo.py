@@ -10,7 +10,9 @@ started, and nobody writes to the source but the command. `make test` runs the i
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
 import shlex
 import signal
 import subprocess
@@ -24,35 +26,36 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from builders import outputs
-from builders.cloud.process import Cloud, running
-from builders.cloud.rds.on_premises import OnPremises
+from builders import command_line, outputs, terminal
 from builders.deploy import AwsCli
-from builders.errors import StackferryError, UsageError
+from builders.errors import RolloutFileError, UsageError
 from builders.naming import stack_set
-from builders.rehearsal import cli, database_login, source
-from builders.rehearsal.cloud import RehearsalCloud
-from builders.rehearsal.deployment import (
-    NETWORK,
-    PHASES,
-    REGION,
-    TEMPLATES,
-    TOOLING,
-    PhaseAccounts,
-    PhaseDeployment,
-    aws_cli,
-    layers,
-    source_database,
-)
-from builders.rehearsal.moving import Move
-from builders.rehearsal.report import NOT_AWS
-from builders.rehearsal.steps import LAYER
-from builders.rollout.cli.options import check_option
 from builders.scopes import Scope
+from builders.text import printable
+
+try:
+    from builders.cloud.process import Cloud, running
+    from builders.cloud.rds.on_premises import OnPremises
+    from builders.rehearsal import cli, database_login, source
+    from builders.rehearsal.cloud import RehearsalCloud
+    from builders.rehearsal.deployment import (
+        ROLLOUT,
+        TEMPLATES,
+        PhaseAccounts,
+        PhaseDeployment,
+        account_ids,
+        aws_cli,
+        layers,
+        source_database,
+    )
+    from builders.rehearsal.moving import Move
+    from builders.rehearsal.report import NOT_AWS
+    from builders.rehearsal.steps import LAYER
+    from builders.rollout.cli.options import check_option
+except ModuleNotFoundError as error:
+    sys.exit(command_line.missing("builders.demo", error))
 
 Say = Callable[[str], None]
-
-ROLLOUT = Path("rollout.yaml")
 
 NOT_PROVEN = (
     "What this shows: the templates deploy through the real AWS CLI, their properties satisfy the registry's schemas, "
@@ -65,8 +68,9 @@ NOT_PROVEN = (
 )
 
 
-@click.command()
-@click.option("--phase", type=click.Choice(list(PHASES)), default="dev", show_default=True, help="Which to deploy.")
+@click.command(context_settings=command_line.HELP)
+@command_line.version_option
+@click.option("--phase", default="dev", show_default=True, help="Phase of rollout.yaml to deploy.")
 @click.option("--outputs-dir", type=click.Path(path_type=Path), default=Path("outputs"), show_default=True)
 @click.option(
     "--rehearse/--no-rehearse", default=True, show_default=True, help="End with the rollout of rollout.yaml, rehearsed."
@@ -84,7 +88,7 @@ NOT_PROVEN = (
     help="Rows to generate from the definitions for each table that --source leaves empty; a dump of a schema will do.",
 )
 @click.argument("then", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ...]")
-def main(
+def command(
     phase: str,
     outputs_dir: Path,
     rehearse: bool,
@@ -92,31 +96,34 @@ def main(
     file: Path | None,
     rows: int | None,
     then: tuple[str, ...],
-) -> None:
+) -> int:
     """Build, lint, deploy a phase on the embedded cloud, move its rows, rehearse the rollout, and stop everything.
 
     With a command behind `--` that command runs instead of the move and the rehearsal, with SOURCE_URL and TARGET_URL
     beside the variables of AWS and of migrate-database. With --source there is no rehearsal either.
     """
-    console = Console(highlight=False, emoji=False)
+    console = terminal.console(sys.stdout)
 
     def say(line: str) -> None:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(printable(line), soft_wrap=True)
 
+    if importlib.util.find_spec("awscli") is None:
+        raise UsageError("the demo deploys with the AWS CLI, which this Python does not have; pip install awscli")
     signal.signal(signal.SIGTERM, _interrupt)
     # Its warnings are about connections that a cut-over has ended.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
-    try:
-        code = Demo(console, say, phase, outputs_dir, check).run(file, rows or 0, then)
-        if rehearse and not file and not then and code == 0:
-            code = _rehearse(say, check)
-        sys.exit(code)
-    except KeyboardInterrupt:
-        console.print("stopped; nothing is left running")
-        sys.exit(130)
-    except StackferryError as error:
-        Console(stderr=True, highlight=False, emoji=False).print(f"error: {error}", markup=False, soft_wrap=True)
-        sys.exit(1)
+    code = Demo(console, say, phase, outputs_dir, check).run(file, rows or 0, then)
+    return _rehearse(say, check) if rehearse and not file and not then and code == 0 else code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo and return its exit code."""
+    return command_line.run(
+        "builders.demo",
+        lambda: command.main(arguments, prog_name="python -m builders.demo", standalone_mode=False),
+        interrupted="nothing is left running",
+        wrong_use=(UsageError, RolloutFileError),
+    )
 
 
 def _interrupt(_signal: int, _frame: Any) -> NoReturn:
@@ -135,10 +142,12 @@ class Demo:
 
     def run(self, file: Path | None, rows: int, then: Sequence[str]) -> int:
         """Deploy the phase, then move its rows or run a command; return the exit code."""
+        (tooling, network, account), region = account_ids(self.phase)
         with running() as cloud:
-            self.say(f"embedded cloud {cloud.endpoint_url}, {REGION}")
-            self.say(f"accounts: tooling {TOOLING}, network {NETWORK}, {self.phase} {PHASES[self.phase]}")
-            deployment = PhaseDeployment(PhaseAccounts.on(cloud, self.phase), self.phase, self.outputs_dir, self.say)
+            accounts = PhaseAccounts.on(cloud, self.phase)
+            self.say(f"embedded cloud {cloud.endpoint_url}, {region}")
+            self.say(f"accounts: tooling {tooling}, network {network}, {self.phase} {account}")
+            deployment = PhaseDeployment(accounts, self.phase, self.outputs_dir, self.say)
             with source_database(cloud, deployment, self.say, file or source.SAMPLE, rows) as on_premises:
                 if self.check:
                     _check_templates(self.say)
@@ -168,9 +177,12 @@ class Demo:
 
 
 def _run_command(then: Sequence[str], deployment: PhaseDeployment, variables: Mapping[str, str]) -> int:
-    """Run a command with the variables of the phase's account and others; return its exit code."""
+    """Run a command with the variables of the phase's account and others, and with the commands of this Python in its
+    PATH, whether its environment is activated or not; return its exit code."""
+    own = {**deployment.accounts.phase.environment, **variables}
+    own["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), *filter(None, [own.get("PATH")])])
     try:
-        return subprocess.run(then, env={**deployment.accounts.phase.environment, **variables}, check=False).returncode
+        return subprocess.run(then, env=own, check=False).returncode
     except OSError as error:
         raise UsageError(f"{then[0]} cannot be run: {error.strerror}") from error
 
@@ -182,6 +194,8 @@ def _of_migrate_database(deployment: PhaseDeployment, source: OnPremises, cloud:
     """
     return {
         "MIGRATE_DATABASE_PHASE": deployment.phase,
+        "MIGRATE_DATABASE_ACCOUNT": deployment.accounts.phase_id,
+        "MIGRATE_DATABASE_REGION": deployment.accounts.region,
         "MIGRATE_DATABASE_OUTPUTS_DIR": str(deployment.outputs_dir.resolve()),
         "MIGRATE_DATABASE_SOURCE_ADDRESS": f"127.0.0.1:{source.server.port}",
         "PGSSLROOTCERT": str(cloud.ca_file),
@@ -205,7 +219,7 @@ def _use_the_database(deployment: PhaseDeployment, ca_file: Path, say: Say) -> N
 
 def _outputs_of_the_phase(deployment: PhaseDeployment) -> dict[str, dict[str, str]]:
     """The outputs of the phase's own stacks; the shared stacks belong to no phase."""
-    shared = layers(Scope.TOOLING_ONCE, Scope.TOOLING, Scope.NETWORK)
+    shared = layers(Scope.TOOLING_PER_PHASE, Scope.TOOLING, Scope.NETWORK)
     return {layer: values for layer, values in deployment.stacks.items() if layer not in shared}
 
 
@@ -223,7 +237,8 @@ def _rehearse(say: Say, check: bool) -> int:
     say("$ rollout-stacksets rehearse")
 
     def list_sets(prepared: RehearsalCloud) -> None:
-        _list_sets(aws_cli(prepared.cloud, prepared.rollout.tooling.account), next(iter(prepared.rollout.phases)), say)
+        tooling = aws_cli(prepared.cloud, prepared.rollout.tooling.account, prepared.rollout.home)
+        _list_sets(tooling, next(iter(prepared.rollout.phases)), say)
 
     return cli.rehearse(ROLLOUT, TEMPLATES, check=check, afterwards=list_sets)
 
@@ -245,4 +260,4 @@ def _list_sets(aws: AwsCli, phase: str, say: Say) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,6 +12,7 @@ from typing import Any
 
 from builders import naming
 from builders.errors import DeployError
+from builders.outputs import of_stack
 
 Echo = Callable[[str], None]
 
@@ -77,7 +78,7 @@ def deploy(cli: AwsCli, template: Path, suffix: str, parameters: Path, echo: Ech
 def outputs(cli: AwsCli, name: str) -> dict[str, str]:
     """The outputs of a deployed stack."""
     (stack,) = cli.json("cloudformation", "describe-stacks", "--stack-name", name)["Stacks"]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    return of_stack(stack)
 
 
 def failed_reasons(cli: AwsCli, name: str) -> list[str]:

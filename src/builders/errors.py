@@ -12,15 +12,20 @@
     ├── MigrationError        a step of the migration: a database refused, a precondition is not met, rows differ
     └── CloudError            the embedded cloud: a port in use, a server that does not start
 
-A message is one line in lower case: the value, what is allowed, what to do. It is printed once, at the
-command line's edge.
+A message is one line in lower case: the value, what is allowed, what to do; only rollout.yaml and its files get a line
+for each mistake. It is printed once, at the command line's edge.
 """
 
 from __future__ import annotations
 
+from builders.text import printable
+
 
 class StackferryError(Exception):
-    """The root: catching it catches everything that Stackferry raises on purpose."""
+    """The root: catching it catches everything that Stackferry raises on purpose. Each of `lines` is made one line."""
+
+    def __init__(self, *lines: object) -> None:
+        super().__init__("\n".join(map(printable, lines)))
 
 
 class UsageError(StackferryError):

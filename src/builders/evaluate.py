@@ -7,17 +7,23 @@ Pure: no AWS, no clock. What only AWS knows (the id of a resource, an attribute 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from builders import intrinsics
 from builders.errors import EvaluationError
 
+MASKED = "****"
+"""Stands for a value that nobody is shown."""
+_SHORTEST_SECRET = 4
+"""Of the characters of a value that is looked for in messages: words of two letters are in all of them."""
+
 NO_VALUE = object()
 """The value of `AWS::NoValue`; a property or list item that has it is left out."""
 
-EXAMPLE_ACCOUNT = "1" * 12
+EXAMPLE_ACCOUNT, REGION = "1" * 12, "us-east-1"
+"""Of a template that is evaluated for no target in particular."""
 _ZONES = {"us-west-1": "ac", "ca-west-1": "abc", "ap-northeast-1": "acd"}
 """Zones of regions that do not offer a, b and c to every account (AWS regions and Availability Zones, "Regions")."""
 
@@ -44,7 +50,7 @@ def evaluate(
     parameters: Mapping[str, str],
     *,
     imports: Mapping[str, Any] | None = None,
-    region: str = "us-east-1",
+    region: str = REGION,
     account: str = EXAMPLE_ACCOUNT,
     namespace: str = "",
 ) -> Evaluated:
@@ -57,7 +63,25 @@ def evaluate(
     Raises `EvaluationError` for a parameter without a value, a name that nothing has, or a function whose arguments
     do not fit.
     """
-    scope = _Scope(template, parameters, {} if imports is None else imports, region, account, namespace)
+    try:
+        return _evaluated(template, parameters, {} if imports is None else imports, region, account, namespace)
+    except EvaluationError as error:
+        raise EvaluationError(without_secrets(str(error), secret_values(template, parameters))) from error
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # Somebody's template: CloudFormation would refuse what is not foreseen here.
+        said = without_secrets(str(error), secret_values(template, parameters))
+        raise EvaluationError(f"a function has other arguments than it takes ({said})") from error
+
+
+def _evaluated(
+    template: Mapping[str, Any],
+    parameters: Mapping[str, str],
+    imports: Mapping[str, Any],
+    region: str,
+    account: str,
+    namespace: str,
+) -> Evaluated:
+    scope = _Scope(template, parameters, imports, region, account, namespace)
     failed = tuple(_failed_rules(scope, template.get("Rules", {})))
     conditions = {name: scope.condition(name) for name in template.get("Conditions", {})}
     resources = {
@@ -65,13 +89,58 @@ def evaluate(
         for name, body in template.get("Resources", {}).items()
         if scope.holds(body)
     }
+    for name, body in resources.items():
+        if not isinstance(body.get("Properties", {}), dict):
+            raise EvaluationError(f"{name} has Properties that are no object")
     outputs, exports = {}, {}
     for name, body in template.get("Outputs", {}).items():
         if scope.holds(body):
             outputs[name] = scope.value(body["Value"])
             if "Export" in body:
-                exports[scope.value(body["Export"]["Name"])] = outputs[name]
+                export = scope.value(body["Export"]["Name"])
+                if isinstance(export, dict | list):
+                    raise EvaluationError(f"the export of {name} has a name that is no text")
+                exports[str(export)] = outputs[name]
     return Evaluated(resources, outputs, exports, conditions, failed)
+
+
+def no_echo_parameters(template: Mapping[str, Any]) -> list[str]:
+    """The names of the parameters whose values CloudFormation never shows."""
+    declared = template.get("Parameters", {})
+    return [name for name, body in declared.items() if str(body.get("NoEcho")).lower() == "true"]
+
+
+def secret_values(template: Mapping[str, Any], parameters: Mapping[str, str]) -> frozenset[str]:
+    """The values of a template's NoEcho parameters, given or by default."""
+    declared = template.get("Parameters", {})
+    found = (str(parameters.get(name, declared[name].get("Default", ""))) for name in no_echo_parameters(template))
+    return frozenset(each for each in found if len(each) >= _SHORTEST_SECRET)
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """A message with `MASKED` in the place of secrets."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASKED)
+    return text
+
+
+def known_by_name(layer: str, output: str) -> str:
+    """The output of a stack that does not stand yet, as a value that only AWS knows: `${artifacts.ArtifactsBucket}`."""
+    return f"${{{layer}.{output}}}"
+
+
+_NAMED_OUTPUT = re.compile(r"\$\{([a-z][a-z0-9_]*)\.([A-Za-z0-9]+)\}")
+"""Names of layers begin with a small letter, logical ids with a capital one."""
+
+
+def named_outputs(value: str) -> list[tuple[str, str]]:
+    """The layer and the output of each value of `known_by_name` in a text."""
+    return _NAMED_OUTPUT.findall(value)
+
+
+def with_outputs(value: str, output_of: Callable[[str, str], str]) -> str:
+    """Put the outputs of layers in the place of values that are known by their names."""
+    return _NAMED_OUTPUT.sub(lambda match: output_of(match[1], match[2]), value)
 
 
 def partition_of(region: str) -> str:

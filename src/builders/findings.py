@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,12 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
+from builders.text import printable
+
 RULES: Mapping[str, str] = MappingProxyType(
     {
         "layer": "A layer breaks the contract of builders.stack, or its builder fails.",
+        "execution-actions": "The execution role of StackSets lacks actions that the resources of a layer need.",
         "template-too-large": "A template is too large to be deployed without a bucket.",
         "stale-template": "A template file does not say what its layer makes.",
         "parameter-file": "A parameter file, or an item of it, does not have the form that the AWS CLI takes.",
@@ -24,7 +28,8 @@ RULES: Mapping[str, str] = MappingProxyType(
         "template-rule": "The Rules of a template refuse the parameters of a phase.",
         "template-refuses": "A function of a template cannot be computed with the parameters of a phase.",
         "unreachable": "The network of a phase does not let through what it needs, or lets through what nobody may.",
-        "missing-package": "A layer takes a package that no function under lambda/ makes.",
+        "beyond-boundary": "A role is given actions that the permissions boundary of the phase does not allow.",
+        "missing-package": "A layer takes a package that no function makes.",
         "stale-package": "A parameter file names the package of an older version of a function.",
         "overlapping-ranges": "Address ranges that meet over Direct Connect overlap.",
     }
@@ -74,7 +79,7 @@ SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schem
 def as_text(findings: Sequence[Finding]) -> str:
     """One finding a line, its location first, in the form that compilers use and editors understand."""
     lines = (f"{found.location}: {found.severity.value} {found.rule}: {found.message}" for found in findings)
-    return "".join(f"{_printable(line)}\n" for line in lines)
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def as_json(findings: Sequence[Finding]) -> str:
@@ -114,11 +119,6 @@ WRITERS: Mapping[str, Callable[[Sequence[Finding]], str]] = MappingProxyType(
 )
 
 
-def _printable(line: str) -> str:
-    """The line without what would break it or steer a terminal: a message may repeat what stands in a file."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
-
-
 def _sarif_rule(rule: str) -> dict[str, Any]:
     return {"id": rule, "shortDescription": {"text": RULES[rule]}} if rule in RULES else {"id": rule}
 
@@ -140,7 +140,7 @@ def _sarif_result(finding: Finding, rule_index: int) -> dict[str, Any]:
 
 def _uri(path: Path) -> str:
     """A URI as section 3.4.3 asks for: escaped, and relative to the root of the project where the path is."""
-    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
+    return path.as_uri() if path.is_absolute() else quote(os.fsencode(path.as_posix()))
 
 
 def _dump(content: Any) -> str:

@@ -1,15 +1,31 @@
-"""The intrinsic functions that need nothing but their arguments."""
+"""The intrinsic functions that need nothing but their arguments, and where a template calls one."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from builders.errors import EvaluationError
 
 _ONE_TOKEN = re.compile(r"^\$\{[^}]+\}$")
+
+
+_MOST_RANGES = 256
+"""CloudFormation user guide, "Fn::Cidr": count."""
+
+
+def arguments(node: Any, function: str) -> Iterator[Any]:
+    """Yield the argument of each call of a function in a part of a template, such as those of Fn::ImportValue."""
+    if isinstance(node, dict):
+        if function in node:
+            yield node[function]
+        node = [*node.values()]
+    for part in node if isinstance(node, list) else ():
+        yield from arguments(part, function)
 
 
 def join(delimiter: str, items: list[Any]) -> str:
@@ -34,16 +50,23 @@ def select(index: Any, items: list[Any]) -> Any:
 
 def cidr(block: str, count: Any, host_bits: Any = 8) -> list[str]:
     """Fn::Cidr: the first `count` ranges of `host_bits` bits for hosts in `block`."""
+    if not 1 <= int(count) <= _MOST_RANGES:
+        raise EvaluationError(f"Fn::Cidr makes 1 to {_MOST_RANGES} ranges, not {count}")
     try:
-        subnets = ipaddress.ip_network(block).subnets(new_prefix=32 - int(host_bits))
+        ranges = _subnets(ipaddress.ip_network(block), 32 - int(host_bits), int(count))
     except ValueError as error:
         raise EvaluationError(
             f"Fn::Cidr cannot divide {block} into ranges of {host_bits} host bits: {error}"
         ) from error
-    ranges = [str(subnet) for subnet in islice(subnets, int(count))]
     if len(ranges) < int(count):
         raise EvaluationError(f"Fn::Cidr finds {len(ranges)} ranges of {host_bits} host bits in {block}, not {count}")
-    return ranges
+    return list(ranges)
+
+
+@lru_cache(maxsize=64)
+def _subnets(block: ipaddress.IPv4Network | ipaddress.IPv6Network, prefix: int, count: int) -> tuple[str, ...]:
+    """The first ranges: a template asks for the same ones once for each of its subnets."""
+    return tuple(str(subnet) for subnet in islice(block.subnets(new_prefix=prefix), count))
 
 
 def equal(left: Any, right: Any) -> bool:

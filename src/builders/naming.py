@@ -11,15 +11,32 @@ from types import MappingProxyType
 SUFFIX = "EnvironmentSuffix"
 """The parameter of every template that ends names and exports: one value for each deployed environment."""
 
-SUFFIX_PATTERN = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+SUFFIX_PATTERN = "^[a-z][a-z0-9]*$"
+"""Without hyphens: policies confine a phase to names that end in its suffix, and `*-dev` matches `network-eu-dev`."""
+
 SUFFIX_MAX_LENGTH = 16
 """Leaves room for the longest physical name that carries it; a test measures every name at this length."""
+
+PHASE_PATTERN = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+"""Names of phases, which stand in tags and external ids, and end no name."""
 
 MIGRATION_PHASE, COST_CENTER, COMPLIANCE_SCOPE = "MigrationPhase", "CostCenter", "ComplianceScope"
 """The other parameters of every template."""
 
 ARTIFACTS_BUCKET = "ArtifactsBucket"
 """The output of `artifacts` and the parameter of every layer with a function: the region's bucket of packages."""
+
+PACKAGE_KEY = "PackageKey"
+"""The end of the parameters that take the keys of packages."""
+
+
+def package_version(parameter: str) -> str:
+    """The parameter that takes the version of the package whose key another one takes."""
+    return f"{parameter.removesuffix(PACKAGE_KEY)}PackageVersion"
+
+
+CONNECTIVITY, TRANSIT_GATEWAY = "Connectivity", "TransitGateway"
+"""The parameter of `network` that chooses the way to on-premises, and its value for the network account's gateway."""
 
 DIRECT_CONNECT_ATTACHMENT = "DirectConnectGatewayAttachmentId"
 """The parameter of `shared_network` and `phase_routes`, and the output of the first, that bootstrap looks up."""
@@ -42,7 +59,7 @@ PREFIX = "stackferry-"
 
 ADMINISTRATION_ROLE = "stackferry-administration"
 EXECUTION_ROLE = "stackferry-execution"
-"""StackSets is given the name, and the administration role may assume roles of this name alone."""
+"""StackSets is given both, with the suffix of a phase, whose administration role may assume no other execution role."""
 
 PLAN_ROLE = "stackferry-plan"
 """Assumed from the tooling account, which composes the role's ARN from this name and the suffix."""
@@ -50,6 +67,8 @@ PLAN_ROLE = "stackferry-plan"
 DEPLOY_ROLE = "stackferry-deploy"
 """The narrow role for `deploy_role` of rollout.yaml, which `deploy_role` makes in every account."""
 
+OWN_POLICY = "ExecutionOwnPolicy"
+"""Logical ids, with a number, of the execution role's policies for layers of a project's own."""
 PERMISSIONS_BOUNDARY = "stackferry-boundary"
 """The policy of `account` that limits every role of a phase, whatever the role's own policies say."""
 

@@ -8,6 +8,7 @@ files say all that goes into the package, and its key is known without building 
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import io
 import json
@@ -20,15 +21,17 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
-from builders import files
+from builders import files, naming
 from builders.errors import UsageError
+from builders.project import data
 
+LAMBDA = Path("lambda")
+"""Folder of a project's own functions, beside those that come with Stackferry."""
 SHARED = "shared"
 MANIFEST = "manifest.json"
-LAYOUT = b"2"
+LAYOUT = b"3"
 """Part of every key: raise it when the same files would be laid out differently in a zip."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
@@ -51,12 +54,20 @@ class Function:
     @property
     def parameter(self) -> str:
         """The template parameter that takes the key: SecretRotationPackageKey for secret_rotation."""
-        return "".join(word.capitalize() for word in self.name.split("_")) + "PackageKey"
+        return "".join(word.capitalize() for word in self.name.split("_")) + naming.PACKAGE_KEY
 
 
 def functions(lambda_dir: Path) -> list[Function]:
     """The functions under `lambda_dir`, by name. Raises `UsageError` for requirements that are not pinned by hash."""
     return [_function(index.parent) for index in sorted(lambda_dir.glob("*/index.py"))]
+
+
+def available(lambda_dir: Path = LAMBDA) -> list[Function]:
+    """The functions that come with Stackferry, and those of a project, which go before others of the same name."""
+    bundled = data.bundled(LAMBDA.name)
+    folders = [lambda_dir] if bundled.resolve() == lambda_dir.resolve() else [bundled, lambda_dir]
+    found = {function.name: function for folder in folders for function in functions(folder)}
+    return [found[name] for name in sorted(found)]
 
 
 def build(function: Function, packages_dir: Path, wheels_dir: Path) -> Path:
@@ -68,10 +79,15 @@ def build(function: Function, packages_dir: Path, wheels_dir: Path) -> Path:
     if target.exists():
         return target
     members = _own_files(function.folder)
-    for wheel in _wheels(function, wheels_dir):
-        members |= _wheel_files(wheel)
+    for wheel in wheels(function, wheels_dir):
+        members |= wheel_files(wheel)
     files.replace(target, _zip(members))
     return target
+
+
+def sha256(package: Path) -> str:
+    """The SHA-256 of a package in hexadecimal, by which what lies in a bucket is compared with what was built."""
+    return hashlib.sha256(package.read_bytes()).hexdigest()
 
 
 def write_manifest(built: Mapping[str, Path], packages_dir: Path) -> Path:
@@ -140,26 +156,33 @@ def _files_below(folder: Path, root: Path) -> Iterator[tuple[str, bytes]]:
 
 def _imported(files_of: Mapping[str, bytes]) -> set[str]:
     """The first names of the modules that Python files import."""
+    return {module for name, content in files_of.items() for module in _imports(name, content)}
+
+
+@functools.cache  # a command asks several times, and what a file imports follows from what is in it
+def _imports(name: str, content: bytes) -> frozenset[str]:
     names: set[str] = set()
-    for node in chain.from_iterable(_nodes(name, content) for name, content in files_of.items()):
+    for node in _nodes(name, content):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.split(".")[0])
-    return names
+    return frozenset(names)
 
 
-def _wheels(function: Function, wheels_dir: Path) -> list[Path]:
+def wheels(function: Function, wheels_dir: Path) -> list[Path]:
+    """The wheels that the function's requirements pin, downloaded unless they are there. Raises `UsageError`."""
     pinned = _requirements(function.folder)
     if not pinned:
         return []
-    own = wheels_dir / Path(function.key).stem
-    if not own.exists():
-        _download(function, wheels_dir, own)
-    return sorted(own.glob("*.whl"))
+    # Functions that pin the same share a folder, and one whose code alone changes keeps its own.
+    pins = wheels_dir / hashlib.sha256("\n".join(sorted(pinned)).encode()).hexdigest()[:32]
+    if not pins.exists():
+        _download(function, wheels_dir, pins)
+    return sorted(pins.glob("*.whl"))
 
 
-def _download(function: Function, wheels_dir: Path, own: Path) -> None:
+def _download(function: Function, wheels_dir: Path, pins: Path) -> None:
     wheels_dir.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=wheels_dir))
     requirements = str(function.folder / "requirements.txt")
@@ -172,25 +195,32 @@ def _download(function: Function, wheels_dir: Path, own: Path) -> None:
         if finished.returncode:
             reason = (finished.stderr.strip().splitlines() or ["pip said nothing"])[-1]
             raise UsageError(f"cannot download what {requirements} pins: {reason}")
-        if not own.exists():  # another run may have been first
-            partial.rename(own)
+        try:
+            partial.rename(pins)
+        except OSError:
+            if not pins.exists():
+                raise
+            # Another run was first.
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _wheel_files(wheel: Path) -> dict[str, bytes]:
+def wheel_files(wheel: Path) -> dict[str, bytes]:
+    """The files that a wheel gives to a package, by the names in it."""
     with zipfile.ZipFile(wheel) as archive:
         names = (name for name in archive.namelist() if not name.endswith("/") and not _LEFT_OUT.search(name))
         return {name: archive.read(name) for name in names}
 
 
 def _zip(members: Mapping[str, bytes]) -> bytes:
+    """Stored, not compressed: the deflated bytes differ between versions of zlib, and a package that somebody else has
+    uploaded is compared with the one that is built here."""
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         for name, member in sorted(members.items()):
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.create_system = 3  # Unix, or the permissions are not read
             entry.external_attr = 0o644 << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.compress_type = zipfile.ZIP_STORED
             archive.writestr(entry, member)
     return content.getvalue()

@@ -15,6 +15,8 @@ from typing import Any
 from builders import naming
 from builders.database_instances import refusals
 from builders.evaluate import evaluate
+from builders.intrinsics import arguments
+from builders.project import placeholders
 from builders.service_limits import CHECKS
 from builders.text import suggestion
 
@@ -61,6 +63,10 @@ def unknown_parameter(key: str, declared: Collection[str]) -> str | None:
 
 def wrong_value(key: str, value: str, by_layer: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Each mistake of a value once, with all layers whose declarations make it one."""
+    if open_ends := placeholders.unfilled(value):
+        for name in open_ends:
+            yield f"{key} is not filled in: <{name}>, {placeholders.note(name).meaning}"
+        return
     layers: dict[str, list[str]] = {}
     for layer, declaration in by_layer.items():
         for mistake in mistakes(value, declaration):
@@ -139,15 +145,7 @@ def _judged_properties(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _references(node: Any) -> Iterator[str]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _references(item)
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            if key == "Ref" and isinstance(value, str):
-                yield value
-            else:
-                yield from _references(value)
+    return (name for name in arguments(node, "Ref") if isinstance(name, str))
 
 
 def assignment(key: str, value: str, declaration: Mapping[str, Any]) -> str:
@@ -165,6 +163,8 @@ def mistakes(value: str, declaration: Mapping[str, Any]) -> Iterator[str]:
     """Sentences about what CloudFormation refuses in a value, each with what is allowed."""
     if len(value.encode(errors="surrogatepass")) > naming.PARAMETER_LIMIT_BYTES:
         yield f"is longer than the {naming.PARAMETER_LIMIT_BYTES:,} bytes that CloudFormation takes"
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        yield "has half a surrogate pair, which no request can carry"
     kind = declaration["Type"]
     member = "String" if kind == "CommaDelimitedList" else kind.removeprefix("List<").removesuffix(">")
     # CloudFormation cuts the space around the members of a list, and holds each of them against the constraints.
@@ -199,7 +199,7 @@ def _pattern_mistake(value: str, declaration: Mapping[str, Any]) -> Iterator[str
     pattern = declaration["AllowedPattern"]
     try:
         fits = re.fullmatch(pattern, value, re.ASCII)
-    except re.error:
+    except (re.error, OverflowError, RecursionError):
         return
     if not fits:
         explanation = declaration.get("ConstraintDescription")

@@ -16,6 +16,9 @@ from builders import naming
 _ADDRESS = r"((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 LOG_RETENTION_DAYS = (30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 """Periods of CloudWatch Logs from 30 days on (CloudWatch Logs API reference, "PutRetentionPolicy")."""
+DAYS_OF_A_YEAR = 365
+PCI_DSS = "PCI-DSS"
+"""The compliance scope of card data."""
 ASNS_FROM_4200000000 = (
     "42[0-8][0-9]{7}|429[0-3][0-9]{6}|4294[0-8][0-9]{5}|42949[0-5][0-9]{4}|429496[0-6][0-9]{3}|4294967[01][0-9]{2}|"
     "42949672[0-8][0-9]|429496729[0-4]"
@@ -132,9 +135,9 @@ def environment_suffix() -> Parameter:
     """The word that ends every physical name and export: one a deployed environment."""
     return string(
         naming.SUFFIX,
-        "Ends every name, so that environments can share an account: dev, staging, prod, pr-1234",
+        "Ends every name, so that environments can share an account: dev, staging, prod, pr1234",
         pattern=naming.SUFFIX_PATTERN,
-        explanation=f"up to {naming.SUFFIX_MAX_LENGTH} lower-case letters and digits, with single hyphens between them",
+        explanation=f"up to {naming.SUFFIX_MAX_LENGTH} lower-case letters and digits, without hyphens",
         max_length=naming.SUFFIX_MAX_LENGTH,
     )
 
@@ -146,7 +149,7 @@ def common() -> list[Parameter]:
         string(
             naming.MIGRATION_PHASE,
             "Phase of the migration that this stack belongs to, for tags and the operator role's external id",
-            pattern=naming.SUFFIX_PATTERN,
+            pattern=naming.PHASE_PATTERN,
             explanation="lower-case letters and digits, with single hyphens between them",
             max_length=naming.SUFFIX_MAX_LENGTH,
         ),
@@ -162,7 +165,7 @@ def common() -> list[Parameter]:
             "Compliance scope of the data, for tags",
             pattern=r"^[\w.:/=+@-][\w .:/=+@-]*$",
             explanation="up to 256 of the characters that a tag takes",
-            default="PCI-DSS",
+            default=PCI_DSS,
             max_length=256,
         ),
     ]
@@ -192,7 +195,7 @@ def database_port() -> Parameter:
 
 
 def log_retention() -> Parameter:
-    """Days for which logs are kept; PCI DSS 10.5.1 asks for twelve months."""
+    """Days for which logs are kept; layers declare it by `Stack.log_retention`, which holds it to a year."""
     return number_choice("LogRetentionDays", "Days for which logs are kept", LOG_RETENTION_DAYS, 400)
 
 

@@ -53,7 +53,10 @@ def trusts_service(trust: Document, service: str) -> bool:
 
 
 def trusts_role(trust: Document, arn: str) -> bool:
-    """Return whether a trust policy lets another account's role, or that whole account, in without an external id."""
+    """Return whether a trust policy lets another account's role, or that whole account, in without an external id.
+
+    The ARN of an account's root means anybody of that account.
+    """
     return any(not wanted for wanted in _wanted_external_ids(trust, arn))
 
 
@@ -65,13 +68,17 @@ def wants_external_id(trust: Document, arn: str) -> bool:
 
 def _wanted_external_ids(trust: Document, arn: str) -> list[bool]:
     """For each statement that lets a role in, whether it wants an external id."""
-    account = arn.split(":")[4]
-    ours = {("AWS", each) for each in (arn, account, f"{arn.rsplit(':', 1)[0]}:root", "*")}
-    return [
-        _needs_external_id(each)
-        for each in _assumable(trust)
-        if ours & set(principals(each)) and _names_the_caller(each, arn)
-    ]
+    account, of_account = arn.split(":")[4], arn.rsplit(":", 1)[0]
+    anybody = arn == f"{of_account}:root"
+
+    def lets_in(statement: Statement) -> bool:
+        named = {name for kind, name in principals(statement) if kind == "AWS"}
+        if anybody and any(name.startswith(f"{of_account}:") for name in named):
+            return True
+        ours = {arn, account, f"{of_account}:root", "*"} & named
+        return bool(ours) and (anybody or _names_the_caller(statement, arn))
+
+    return [_needs_external_id(each) for each in _assumable(trust) if lets_in(each)]
 
 
 def _assumable(trust: Document) -> list[Statement]:

@@ -7,10 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
+from builders import advice, terminal
+from builders.text import printable
+
 
 def say(line: str) -> None:
-    """Write one plain line to stderr."""
-    print(line, file=sys.stderr)
+    """Write one plain line to stderr, with its commands as they are to be typed here."""
+    print(printable(advice.completed(line)), file=sys.stderr)
 
 
 def stderr_draws() -> bool:
@@ -25,15 +28,15 @@ def bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
     if not stderr_draws():
         yield lambda step: None
         return
-    from rich.console import Console  # noqa: PLC0415  a pipe does not wait for it to load
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415  a pipe does not wait
 
     # Without auto_refresh there is no second thread, which a fork would not survive.
-    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=terminal.console(sys.stderr), transient=True, auto_refresh=False) as progress:
         task = progress.add_task(title, total=total)
 
         def advance(step: str) -> None:
-            progress.update(task, description=f"{title} {step}", refresh=True)
+            progress.update(task, description=f"{title} {printable(step)}", refresh=True)
             progress.advance(task)
 
         yield advance

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-from importlib import resources
 
 REGION = "^[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}$"
 """A pattern of regions' codes."""
@@ -16,6 +15,8 @@ _DIRECTIONS = {"northeast": "ne", "southeast": "se", "northwest": "nw", "southwe
 @functools.cache
 def known_regions() -> frozenset[str]:
     """The regions of all partitions. The file is read by itself: botocore's loader would start all of botocore."""
+    from importlib import resources  # noqa: PLC0415  takes longer to load than a layer to build
+
     text = (resources.files("botocore") / "data" / "partitions.json").read_text(encoding="utf-8")
     named = {region for partition in json.loads(text)["partitions"] for region in partition["regions"]}
     return frozenset(region for region in named if re.fullmatch(REGION, region))

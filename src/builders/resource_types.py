@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from builders.cfnlint_libraries import import_cfnlint
+
 Json = Any
 """A JSON value: what a template, a schema or a property holds."""
 
@@ -92,7 +94,8 @@ class ResourceType:
     @functools.cached_property
     def validator(self) -> Json:
         """cfn-lint's JSON schema validator for the properties."""
-        from cfnlint.jsonschema import StandardValidator  # noqa: PLC0415 (half a second that few commands need)
+        import_cfnlint()
+        from cfnlint.jsonschema import StandardValidator  # noqa: PLC0415 (a quarter of a second that few commands need)
 
         return StandardValidator(schema=self.schema, resolver=self.resolver)
 
@@ -139,6 +142,7 @@ def _names(pointers: list[str] | None) -> Iterator[str]:
 @functools.cache
 def load(name: str, region: str = HOME_REGION) -> ResourceType | None:
     """Return a type by name as it is in a region, or None where the registry does not have it."""
+    import_cfnlint()
     from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError  # noqa: PLC0415 (as above)
 
     for each in (region, HOME_REGION):

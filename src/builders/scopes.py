@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import graphlib
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 
 class Scope(enum.Enum):
@@ -12,12 +13,23 @@ class Scope(enum.Enum):
     region or the suffix differs, and the value crosses as a parameter."""
 
     TOOLING = "tooling account, each region"
-    TOOLING_ONCE = "tooling account, once"
+    TOOLING_PER_PHASE = "tooling account, one a phase"
     NETWORK = "network account, once"
     NETWORK_PER_PHASE = "network account, one a phase"
     MEMBER = "every account but the tooling account, from outside"
     ACCOUNT = "target account, one region"
     PHASE = "target account, one a phase"
+
+
+class Target(NamedTuple):
+    """The account and region in which a phase's layers stand."""
+
+    account: str
+    region: str
+
+    def __str__(self) -> str:
+        """Return the form that files and options use."""
+        return f"{self.account}/{self.region}"
 
 
 def in_order(graph: Mapping[str, Iterable[str]]) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from builders import database_instances, postgresql_settings
@@ -301,6 +300,8 @@ def _misspelt_parameter(properties: Properties) -> str | None:
     family, given = str(properties.get("Family") or ""), properties.get("Parameters")
     if not family.startswith("postgres") or not isinstance(given, Mapping):
         return None
+    from difflib import get_close_matches  # noqa: PLC0415  as in `builders.text`
+
     for name in sorted(map(str, given)):
         lower = name.lower()
         # Versions that came since have settings that are not listed: only what resembles a listed one is misspelt.

@@ -1,6 +1,6 @@
 """The contract of a layer: names, the environment suffix, tags, exports and imports are made here and nowhere else.
 
-A layer is a module with `SCOPE`, optionally `AFTER`, its exports as constants, and `build(stack)`:
+A layer is a module with `SCOPE`, optionally `AFTER` and `ACTIONS`, its exports as constants, and `build(stack)`:
 
     SCOPE = Scope.PHASE
     VPC_ID = Export("network", "VpcId", "the VPC of the phase")
@@ -13,10 +13,10 @@ A layer is a module with `SCOPE`, optionally `AFTER`, its exports as constants, 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple, TypeVar
 
+import troposphere
 from troposphere import (
     AWSHelperFn,
     AWSObject,
@@ -41,8 +41,7 @@ from builders.scopes import Scope as Scope  # noqa: PLC0414  a layer takes both 
 Resource = TypeVar("Resource", bound=AWSObject)
 
 
-@dataclass(frozen=True)
-class Export:
+class Export(NamedTuple):
     """A value that one layer gives to others of its scope: the layer, the output's name, what it is."""
 
     layer: str
@@ -53,6 +52,20 @@ class Export:
     def physical_name(self) -> Sub:
         """The name in the account and region: it carries the suffix, so that two environments can share both."""
         return Sub(f"{self.layer}-{self.name}-${{{naming.SUFFIX}}}")
+
+
+class _Contains(AWSHelperFn):
+    """Fn::Contains, which troposphere lacks: true where the value is one of the texts. For Rules alone."""
+
+    def __init__(self, texts: list[str], value: Any) -> None:
+        self.data = {"Fn::Contains": [texts, value]}
+
+
+class OwnLayer(NamedTuple):
+    """A layer of a project's own: its template, and the ACTIONS of its module, None where it has no such constant."""
+
+    template: Mapping[str, Any]
+    actions: Collection[str] | None = None
 
 
 class Stack:
@@ -93,6 +106,22 @@ class Stack:
         if when is not None:
             rule["RuleCondition"] = when
         self.template.add_rule(name, rule)
+
+    def log_retention(self) -> Parameter:
+        """Declare the days for which logs are kept, which are a year at least where card data is in scope.
+
+        Source: PCI DSS 4.0.1, requirement 10.5.1.
+        """
+        retention = self.parameter(parameters.log_retention())
+        shorter = [str(days) for days in parameters.LOG_RETENTION_DAYS if days < parameters.DAYS_OF_A_YEAR]
+        self.rule(
+            "LogsAreKeptForAYear",
+            Not(_Contains(shorter, retention.ref())),
+            f"LogRetentionDays is below {parameters.DAYS_OF_A_YEAR}, and ComplianceScope is "
+            f"{parameters.PCI_DSS}, which asks for a year of logs; choose {parameters.DAYS_OF_A_YEAR} or more",
+            when=Equals(parameters.reference(naming.COMPLIANCE_SCOPE), parameters.PCI_DSS),
+        )
+        return retention
 
     def add(self, resource: Resource) -> Resource:
         """Add a resource, tagged when its type can carry tags, and return it."""
@@ -154,8 +183,17 @@ class Stack:
         self.template.set_metadata({naming.METADATA: {"Scope": scope.name, "Needs": needs}})
 
     def to_dict(self) -> dict[str, Any]:
-        """The template as plain data, sections and keys in the order in which JSON writes them."""
-        template: dict[str, Any] = self.template.to_dict()
+        """The template as plain data, its sections in the order in which troposphere writes them.
+
+        Raises whatever troposphere raises for a resource without a property that it needs, or with a wrong one.
+        """
+        # Each object of troposphere encodes all that is in it, and whoever holds it encodes the result once more.
+        encode = troposphere.encode_to_dict
+        troposphere.encode_to_dict = _as_it_is  # type: ignore[assignment]
+        try:
+            template: dict[str, Any] = _plain(self.template.to_dict())
+        finally:
+            troposphere.encode_to_dict = encode
         return template
 
     def _output(self, output: Output, condition: str | None) -> None:
@@ -173,6 +211,26 @@ class Stack:
         }
         # A few types (SSM parameters, resolver configurations) take a map where the others take a list.
         return tags if resource.props["Tags"][0] is dict else Tags(**tags)
+
+
+def _as_it_is(node: Any) -> Any:
+    return node
+
+
+def _plain(node: Any) -> Any:
+    """The same as `troposphere.encode_to_dict`, while objects return their content as it is."""
+    if isinstance(node, dict):
+        return {key: value if type(value) is str else _plain(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [value if type(value) is str else _plain(value) for value in node]
+    if type(node) in _PLAIN:
+        return node
+    if hasattr(node, "to_dict"):
+        return _plain(node.to_dict())
+    return _plain(node.JSONrepr()) if hasattr(node, "JSONrepr") else node
+
+
+_PLAIN = frozenset({bool, float, int, str, type(None)})
 
 
 def _kebab(title: str) -> str:

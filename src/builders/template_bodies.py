@@ -3,57 +3,232 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from builders.errors import EvaluationError
-from builders.evaluate import Evaluated, evaluate
+from builders.evaluate import Evaluated, evaluate, no_echo_parameters
+from builders.scopes import Target
+
+
+@dataclass(frozen=True)
+class DeployedStack:
+    """A stack with its template, as its own account shows it. `outputs` by the template's names."""
+
+    template: str
+    parameters: Mapping[str, str]
+    status: str
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlainStack:
+    """One plain stack: its account and region, its name, and what it is deployed with."""
+
+    layer: str
+    target: Target
+    name: str
+    template: str
+    values: Mapping[str, str]
+    tags: Mapping[str, str]
+
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        """The parameters of the template."""
+        return declared_parameters(self.template)
+
+    @property
+    def missing(self) -> list[str]:
+        """The parameters that have neither a value nor a default."""
+        return [name for name, each in self.declared.items() if name not in self.values and "Default" not in each]
+
+    def __str__(self) -> str:
+        """Return the form that reports use."""
+        return f"{self.name} in {self.target}"
+
+
+def digest(content: str | bytes) -> str:
+    """The SHA-256 of a text, in hexadecimal, by which templates are stored and compared."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
 
 @functools.lru_cache(maxsize=256)
 def parse_template(body: str) -> dict[str, Any]:
-    """Return a body in JSON or YAML as plain data, which must not be changed.
+    """Return a body in JSON or YAML as plain data, which must not be changed, and whose sections have their form.
 
     Raises `EvaluationError` where it is no template.
     """
     try:
-        data = json.loads(body) if body.lstrip().startswith("{") else yaml.load(body, _Loader)  # noqa: S506
-    except (ValueError, yaml.YAMLError) as error:
+        data = json.loads(body) if body.lstrip().startswith("{") else _read_yaml(body)
+        _require_plain(data)
+    except ValueError as error:
         raise EvaluationError(f"the template is neither JSON nor YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise EvaluationError("the template is nested too deeply; CloudFormation reads a hundred levels") from error
     if not isinstance(data, dict) or not isinstance(data.get("Resources"), dict):
         raise EvaluationError("the template has no Resources")
+    for wrong in _misshapen(data):
+        raise EvaluationError(f"the template's {wrong}")
     return data
 
 
-class _Loader(yaml.SafeLoader):
+_MOST_LEVELS = 100
+_MOST_VALUES = 500_000
+"""As many as a template of 1 MB can hold; aliases of aliases could stand for billions."""
+
+
+def _require_plain(data: Any) -> None:
+    """Raise `ValueError` unless every value is one that JSON has, of a size that a template can have."""
+    count = 0
+    level = [data]
+    for _ in range(_MOST_LEVELS):
+        below: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                below += [*node, *node.values()]
+                if not all(isinstance(key, str) for key in node):
+                    raise ValueError("a key is no text")
+            elif isinstance(node, list):
+                below += node
+            elif isinstance(node, float) and not math.isfinite(node):
+                raise ValueError("a number is not finite")
+            elif isinstance(node, str) and any("\ud800" <= letter <= "\udfff" for letter in node):
+                raise ValueError("a text has half a surrogate pair")
+        count += len(below)
+        if count > _MOST_VALUES:
+            raise ValueError(f"it has more than {_MOST_VALUES:,} values")
+        if not below:
+            return
+        level = below
+    raise RecursionError
+
+
+def _misshapen(data: Mapping[str, Any]) -> Iterator[str]:
+    """Sentences about parts without which nothing can be read from a template: CloudFormation refuses them as well.
+
+    What a macro puts in the place of a part (`Fn::Transform`) is passed over.
+    """
+    for section in ("Metadata", "Parameters", "Mappings", "Conditions", "Rules", "Resources", "Outputs"):
+        if not isinstance(data.get(section, {}), dict):
+            yield f"{section} must be an object"
+            return
+    for name, table in data.get("Mappings", {}).items():
+        if not isinstance(table, dict) or not all(isinstance(row, dict) for row in table.values()):
+            yield f"Mappings.{name} must be an object of objects"
+    for section, check in (
+        ("Parameters", _wrong_parameter),
+        ("Rules", _wrong_rule),
+        ("Resources", _wrong_resource),
+        ("Outputs", _wrong_output),
+    ):
+        for name, body in data.get(section, {}).items():
+            if name == "Fn::Transform" and isinstance(body, dict):
+                continue
+            if wrong := "must be an object" if not isinstance(body, dict) else check(body):
+                yield f"{section}.{name} {wrong}"
+
+
+_NUMBERS = ("MinLength", "MaxLength", "MinValue", "MaxValue")
+_SCALAR = (str, int, float)
+
+
+def _wrong_parameter(body: Mapping[str, Any]) -> str:
+    if not isinstance(body.get("Type"), str):
+        return "needs a Type"
+    for name in ("AllowedPattern", "ConstraintDescription", "Description"):
+        if not isinstance(body.get(name, ""), str):
+            return f"must have a text as its {name}"
+    for name in ("Default", "NoEcho", *_NUMBERS):
+        if not isinstance(body.get(name, ""), _SCALAR):
+            return f"must have a text or a number as its {name}"
+    for name in _NUMBERS:
+        try:
+            float(body.get(name, 0))
+        except (ValueError, OverflowError):
+            return f"must have a number as its {name}"
+    allowed = body.get("AllowedValues", [])
+    if not isinstance(allowed, list) or not all(isinstance(each, _SCALAR) for each in allowed):
+        return "must have a list of texts as its AllowedValues"
+    return ""
+
+
+def _wrong_rule(body: Mapping[str, Any]) -> str:
+    assertions = body.get("Assertions")
+    if not isinstance(assertions, list):
+        return "needs a list of Assertions"
+    for each in assertions:
+        if not isinstance(each, dict) or "Assert" not in each or not isinstance(each.get("AssertDescription", ""), str):
+            return "must have an object with Assert as each of its Assertions"
+    return ""
+
+
+def _wrong_resource(body: Mapping[str, Any]) -> str:
+    if not isinstance(body.get("Type"), str):
+        return "needs a Type"
+    if not isinstance(body.get("Properties", {}), dict):
+        return "must have an object as its Properties"
+    for name in ("Condition", "DeletionPolicy", "UpdateReplacePolicy"):
+        if not isinstance(body.get(name, ""), str):
+            return f"must have a text as its {name}"
+    needs = body.get("DependsOn", [])
+    if not isinstance(needs, str) and not (isinstance(needs, list) and all(isinstance(each, str) for each in needs)):
+        return "must have a logical id or a list of them as its DependsOn"
+    return ""
+
+
+def _wrong_output(body: Mapping[str, Any]) -> str:
+    if "Value" not in body:
+        return "needs a Value"
+    if not isinstance(body.get("Condition", ""), str):
+        return "must have a text as its Condition"
+    export = body.get("Export", {"Name": ""})
+    return "" if isinstance(export, dict) and "Name" in export else "must have an object with Name as its Export"
+
+
+def _read_yaml(body: str) -> Any:
+    """A body in YAML as plain data. Raises `ValueError`."""
+    import yaml  # noqa: PLC0415  a megabyte that templates in JSON do not need
+
+    try:
+        return yaml.load(body, _yaml_loader())  # noqa: S506  it extends SafeLoader
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+@functools.cache
+def _yaml_loader() -> Any:
     """YAML as CloudFormation reads it: short forms of functions; numbers and dates stay the texts that they are."""
+    import yaml  # noqa: PLC0415  see above
 
+    class Loader(yaml.SafeLoader):
+        pass
 
-_Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in ("bool", "null", "merge")]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+    Loader.yaml_implicit_resolvers = {
+        letter: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in ("bool", "null", "merge")]
+        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
+    def short_form(loader: Loader, name: str, node: yaml.Node) -> dict[str, Any]:
+        argument: Any
+        if isinstance(node, yaml.MappingNode):
+            argument = loader.construct_mapping(node, deep=True)
+        elif isinstance(node, yaml.SequenceNode):
+            argument = loader.construct_sequence(node, deep=True)
+        else:
+            assert isinstance(node, yaml.ScalarNode)
+            argument = loader.construct_scalar(node)
+        if name == "GetAtt" and isinstance(argument, str):
+            argument = argument.split(".", 1)
+        return {name if name in ("Ref", "Condition") else f"Fn::{name}": argument}
 
-def _short_form(loader: _Loader, name: str, node: yaml.Node) -> dict[str, Any]:
-    argument: Any
-    if isinstance(node, yaml.MappingNode):
-        argument = loader.construct_mapping(node, deep=True)
-    elif isinstance(node, yaml.SequenceNode):
-        argument = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.ScalarNode)
-        argument = loader.construct_scalar(node)
-    if name == "GetAtt" and isinstance(argument, str):
-        argument = argument.split(".", 1)
-    return {name if name in ("Ref", "Condition") else f"Fn::{name}": argument}
-
-
-_Loader.add_multi_constructor("!", _short_form)
+    Loader.add_multi_constructor("!", short_form)
+    return Loader
 
 
 def evaluate_template(
@@ -64,11 +239,7 @@ def evaluate_template(
     Raises `EvaluationError` where that cannot be computed.
     """
     imports = _AnyExport()
-    try:
-        found = evaluate(parse_template(body), values, imports=imports, region=region, account=account)
-    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
-        # Somebody's template: CloudFormation would refuse what evaluate() does not foresee.
-        raise EvaluationError(f"a function has other arguments than it takes ({error})") from error
+    found = evaluate(parse_template(body), values, imports=imports, region=region, account=account)
     return found, frozenset(imports)
 
 
@@ -89,6 +260,20 @@ class _AnyExport(dict[str, str]):
         return self[name]
 
 
+def declared_parameters(body: str) -> Mapping[str, Mapping[str, Any]]:
+    """The declarations of a template's parameters, by name."""
+    found: Mapping[str, Mapping[str, Any]] = parse_template(body).get("Parameters", {})
+    return found
+
+
+def deletion_policy(resource: Mapping[str, Any]) -> str:
+    """The DeletionPolicy of a resource in a template; databases are kept as snapshots unless it says otherwise
+    (CloudFormation user guide, "DeletionPolicy attribute")."""
+    alone = resource["Type"] == "AWS::RDS::DBInstance" and not resource.get("Properties", {}).get("DBClusterIdentifier")
+    default = "Snapshot" if alone or resource["Type"] == "AWS::RDS::DBCluster" else "Delete"
+    return str(resource.get("DeletionPolicy") or default)
+
+
 @functools.lru_cache(maxsize=256)
 def same_template(one: str, other: str) -> bool:
     """Return whether two bodies say the same, whatever their layout."""
@@ -101,7 +286,17 @@ def declared_values(body: str, values: Mapping[str, str]) -> dict[str, str]:
     return {name: values.get(name, default) for name, default in _defaults(body).items()}
 
 
+def comparable_values(body: str, values: Mapping[str, str]) -> dict[str, str]:
+    """The `declared_values` that can be compared with those of a stack or stack set: CloudFormation shows asterisks for
+    those of NoEcho parameters (user guide, "Parameters section")."""
+    return {name: value for name, value in declared_values(body, values).items() if name not in _hidden(body)}
+
+
+@functools.lru_cache(maxsize=256)
+def _hidden(body: str) -> frozenset[str]:
+    return frozenset(no_echo_parameters(parse_template(body)))
+
+
 @functools.lru_cache(maxsize=256)
 def _defaults(body: str) -> dict[str, str]:
-    parameters = parse_template(body).get("Parameters", {})
-    return {name: str(declaration.get("Default", "")) for name, declaration in parameters.items()}
+    return {name: str(each.get("Default", "")) for name, each in declared_parameters(body).items()}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+import itertools
 from pathlib import Path
 
 import pytest
+from hypothesis import given, strategies as st
 
 from builders.building.environment_check import client_ranges, overlapping_ranges
 from builders.environments import Entry, ParameterFile
@@ -95,6 +98,22 @@ def test_an_address_inside_a_range_means_the_range() -> None:
 @pytest.mark.parametrize("value", ["", "nonsense", "10.0.0.0/33", "::/0"])
 def test_what_is_no_range_is_left_to_the_check_of_values(value: str) -> None:
     assert found(phase("dev", "VpcCidr=10.0.0.0/16", f"OnPremisesCidr1={value}")) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(20, 30)), max_size=12))
+def test_of_many_ranges_every_pair_that_overlaps_is_found_in_the_order_of_the_files(
+    ranges: list[tuple[int, int]],
+) -> None:
+    """They are not compared each with each, since a thousand targets may have ranges of their own."""
+    networks = [ipaddress.IPv4Network((10 << 24 | place << 2, size), strict=False) for place, size in ranges]
+    files = [phase(f"phase{number}", f"VpcCidr={network}") for number, network in enumerate(networks)]
+    pairs = [
+        f"phase{second}.json:1: VpcCidr={networks[second]} overlaps VpcCidr={networks[first]} of phase{first}.json "
+        "line 1"
+        for first, second in itertools.combinations(range(len(networks)), 2)
+        if networks[first].overlaps(networks[second])
+    ]
+    assert [each.partition(";")[0] for each in found(*files)] == pairs
 
 
 # Clients of the database

@@ -32,6 +32,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def own_cache(project: Path) -> dict[str, str]:
+    """The variable that gives a project a cache of its own."""
+    return {"XDG_CACHE_HOME": str(project.parent / "cache")}
+
+
 @pytest.fixture
 def build(project: Path) -> Command:
     """Runs the command in a process of its own; `before` is Python that runs there first."""
@@ -40,7 +45,7 @@ def build(project: Path) -> Command:
         return subprocess.run(
             [sys.executable, "-c", f"{before}\n{RUN}", *arguments],
             cwd=project,
-            env=COLORFUL | environment,
+            env=COLORFUL | own_cache(project) | environment,
             capture_output=True,
             text=True,
             check=False,
@@ -68,7 +73,7 @@ def test_findings_exit_with_1_and_go_to_stdout(build: Command) -> None:
         1,
         "templates/foundation.json: error stale-template: foundation: templates/foundation.json is missing; "
         "run build-templates and commit what it writes\n",
-        "",
+        "checked: 1 template in templates and 0 parameter files in environments, without lint: 1 finding\n",
     )
 
 
@@ -78,6 +83,21 @@ def test_findings_can_be_json(build: Command, arguments: Sequence[str]) -> None:
     assert [(found["rule"], found["file"]) for found in json.loads(finished.stdout)] == [
         ("stale-template", "templates/foundation.json")
     ]
+
+
+@pytest.mark.parametrize("report", ["text", "json", "sarif"])
+def test_a_folder_whose_name_has_bytes_of_another_encoding_is_checked_and_remembered(
+    build: Command, project: Path, report: str
+) -> None:
+    folder = os.fsdecode(b"env\xff")
+    (project / folder).mkdir()
+    (project / folder / "dev.json").write_text('["A"]', encoding="utf-8")
+    for _ in range(2):
+        finished = build("--check", "--no-lint", "--environments-dir", folder, "--report", report)
+        assert (finished.returncode, "a defect" in finished.stderr) == (1, False)
+        assert {"text": r"env\udcff/dev.json", "json": r"env\udcff/dev.json", "sarif": "env%FF/dev.json"}[
+            report
+        ] in finished.stdout
 
 
 def test_findings_can_be_sarif(build: Command) -> None:
@@ -102,6 +122,13 @@ def test_wrong_use_exits_with_2_and_says_what_is_right(build: Command, arguments
     assert (finished.returncode, finished.stdout) == (2, "")
     assert message in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_configuration_of_another_form_is_wrong_use(build: Command, project: Path) -> None:
+    (project / ".cfnlintrc").write_bytes(b"\xff\xfe\x00")
+    finished = build("foundation")
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert "build-templates: .cfnlintrc: cfn-lint refuses it: 'utf-8' codec can't decode" in finished.stderr
 
 
 def test_a_layer_that_raises_is_a_finding_and_the_others_are_built(build: Command, project: Path) -> None:
@@ -167,6 +194,23 @@ def test_cfn_lint_is_not_loaded_when_nothing_is_linted(build: Command, arguments
     assert loaded.isdisjoint({"cfnlint", "boto3", "rich"})
 
 
+def test_yaml_is_loaded_when_it_is_asked_for_alone(build: Command) -> None:
+    in_json = modules_after(build, "secrets", "--no-lint", "--no-cache")
+    in_yaml = modules_after(build, "secrets", "--no-lint", "--no-cache", "--format", "yaml")
+    assert ("yaml" in in_json, "yaml" in in_yaml) == (False, True)
+
+
+def test_a_layer_that_asks_troposphere_for_yaml_gets_it_in_a_build(build: Command) -> None:
+    asked = "from troposphere import Template; print(Template(Description='late').to_yaml(), file=sys.stderr)"
+    late = f"import atexit, sys; atexit.register(lambda: exec({asked!r}))"
+    assert "Description: late" in build("secrets", "--no-lint", "--no-cache", before=late).stderr
+
+
+def test_what_is_recalled_waits_for_neither_troposphere_nor_cfn_lint(build: Command) -> None:
+    assert {"cfnlint", "troposphere"} <= modules_after(build, "secrets")
+    assert modules_after(build, "secrets").isdisjoint({"awacs", "cfnlint", "json", "troposphere", "yaml"})
+
+
 def test_the_order_of_hashes_does_not_change_a_byte(build: Command, project: Path) -> None:
     contents = []
     for seed in ("0", "1", "4242"):
@@ -182,7 +226,7 @@ def on_a_terminal(project: Path, **environment: str) -> str:
         subprocess.run(
             [sys.executable, "-c", RUN, "foundation"],
             cwd=project,
-            env=COLORFUL | {"TERM": "xterm-256color"} | environment,
+            env=COLORFUL | own_cache(project) | {"TERM": "xterm-256color"} | environment,
             stdout=subprocess.DEVNULL,
             stderr=terminal,
             check=False,
@@ -211,5 +255,5 @@ def test_the_templates_and_the_environments_of_this_project_are_clean(
     project_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(project_root)
-    code = main(["--check"])
+    code = main(["--check", "--no-cache"])
     assert (code, capsys.readouterr().out) == (0, "")

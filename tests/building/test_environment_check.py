@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -157,8 +156,8 @@ def test_zone_ids_are_of_one_region_that_aws_has(
 
 def test_a_wrong_value_is_reported_once_with_all_layers_that_refuse_it(check: Check) -> None:
     assert check(*[entry.replace("Suffix=dev", "Suffix=Dev") for entry in RIGHT]) == [
-        "dev.json:2 parameter-value: EnvironmentSuffix='Dev' is not up to 16 lower-case letters and digits, with "
-        "single hyphens between them (pattern ^[a-z][a-z0-9]*(-[a-z0-9]+)*$) (database, network)"
+        "dev.json:2 parameter-value: EnvironmentSuffix='Dev' is not up to 16 lower-case letters and digits, without "
+        "hyphens (pattern ^[a-z][a-z0-9]*$) (database, network)"
     ]
 
 
@@ -177,6 +176,43 @@ def test_an_address_where_a_range_is_asked_for_is_reported_with_the_range(check:
 
 def test_a_rule_that_holds_is_silent(check: Check) -> None:
     assert check(*RIGHT, "Connectivity=Gateway", "GatewayId=tgw-0123456789abcdef0") == []
+
+
+GATEWAY = """
+SCOPE = Scope.NETWORK
+def build(stack):
+    stack.add(sns.Topic("Topic"))
+    stack.output("GatewayId", Ref("Topic"), "The gateway")
+"""
+BUCKET = """
+SCOPE = Scope.TOOLING
+def build(stack):
+    stack.add(sns.Topic("Topic"))
+    stack.output("Bucket", Ref("Topic"), "The bucket")
+"""
+USES_BUCKET = """
+from builders import parameters
+def build(stack):
+    stack.add(sns.Topic("Topic", TopicName=stack.parameter(parameters.identifier("Bucket", "It", prefix="b")).ref()))
+"""
+
+
+def test_what_other_accounts_put_out_is_known_by_its_name_and_said_so(
+    check_against: Check, make_layers: MakePackage, tmp_path: Path
+) -> None:
+    """The network account's outputs are for those that its transit gateway connects; any phase takes the others."""
+    network = NETWORK.replace('"Gateway"', '"TransitGateway"')
+    made = assemble(make_layers(network=network, gateway=GATEWAY, bucket=BUCKET, function=USES_BUCKET))
+    entries = [*COMMON, "VpcCidr=10.0.0.0/16"]
+    assert check_against(made, *entries, "Connectivity=TransitGateway") == []
+    assert environment_check.named_values(tmp_path / "environments", made) == (
+        f"outputs of other stacks, taken as known: Bucket of bucket and GatewayId of gateway ({tmp_path}/environments"
+        "/dev.json); a rollout hands them on, by hand write-outputs --into does"
+    )
+    assert check_against(made, *entries, "Connectivity=None") == []
+    assert "GatewayId" not in environment_check.named_values(tmp_path / "environments", made)
+    assert check_against(made, *entries, "Bucket=b-01234567") == []
+    assert environment_check.named_values(tmp_path / "environments", made) == ""
 
 
 def test_a_rule_is_not_asked_about_a_value_that_is_wrong_by_itself(check: Check) -> None:
@@ -351,6 +387,14 @@ def test_chosen_zones_are_right_and_a_missing_one_is_told_by_the_template_alone(
     assert "network: Give ZoneId1, ZoneId2 and, where ZoneCount is 3, ZoneId3, each another zone" in found
 
 
+def test_logs_of_card_data_that_are_kept_for_less_than_a_year_are_refused_by_every_layer_that_has_some(
+    check_against: Check, ours: Assembly
+) -> None:
+    found = check_against(ours, *dev(LogRetentionDays="180"))
+    with_logs = [layer for layer, template in ours.templates.items() if "LogRetentionDays" in template["Parameters"]]
+    assert sorted(each.partition("template-rule: ")[2].partition(":")[0] for each in found) == sorted(with_logs)
+
+
 def test_an_application_range_that_is_let_in_is_right(check_against: Check, ours: Assembly) -> None:
     assert check_against(ours, *dev(**CONNECTED, ApplicationCidr1="172.16.4.0/24")) == []
 
@@ -358,7 +402,7 @@ def test_an_application_range_that_is_let_in_is_right(check_against: Check, ours
 def test_an_application_range_that_the_network_acl_shuts_is_refused(check_against: Check, ours: Assembly) -> None:
     clients = ours.templates["clients"]
     without = {name: body for name, body in clients["Resources"].items() if name != "AnswersToApplicationRange1"}
-    shut = replace(ours, templates=ours.templates | {"clients": clients | {"Resources": without}})
+    shut = ours._replace(templates=ours.templates | {"clients": clients | {"Resources": without}})
     assert check_against(shut, *dev(**CONNECTED, ApplicationCidr1="172.16.4.0/24")) == [
         "dev.json unreachable: application 172.16.4.0/24 to database Database on tcp 5432: the answer: tcp 1024-65535 "
         f"with 172.16.4.0/24 does not pass at network ACL of ${{PrivateSubnet{zone}}}, egress"

@@ -79,6 +79,10 @@ def test_an_item_without_a_key_is_not_repeated_since_it_may_be_a_password(path: 
         (b"A=1\n", "is not JSON: Expecting value in line 1"),
         (b"[" * 100_000, "is nested too deeply"),
         (b'["A=\xff"]', "is not UTF-8 text; save it as UTF-8"),
+        ('["A=1"]'.encode("utf-16"), "is not UTF-8 text; save it as UTF-8"),
+        ('["A=1"]'.encode("utf-8-sig"), "begins with a byte order mark; save it as UTF-8 without one"),
+        (b"[" + b"1" * 5_000 + b"]", "has a number that is too long"),
+        (b"[NaN, -Infinity, 1e999, 1e3] x", "is not JSON: Extra data"),
     ],
 )
 def test_what_is_no_list_is_refused(path: Path, content: bytes, what: str) -> None:
@@ -99,6 +103,21 @@ def test_a_file_that_cannot_be_read_is_refused(path: Path) -> None:
         environments.read(path)
 
 
+def test_the_lines_of_the_items_are_counted_in_one_pass() -> None:
+    """By the characters that are looked at, since time depends on the machine."""
+
+    class Counting(str):
+        looked_at = 0
+
+        def count(self, sub: str, start: int = 0, end: int | None = None) -> int:  # type: ignore[override]
+            Counting.looked_at += (len(self) if end is None else end) - start
+            return super().count(sub, start, end)
+
+    text = Counting("[" + ",\n".join(f'"K{number}=v"' for number in range(500)) + "]")
+    assert environments.item_lines(text) == list(range(1, 501))
+    assert Counting.looked_at <= len(text)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary() | st.text().map(str.encode) | JSON.map(json.dumps).map(str.encode))
 def test_no_content_is_an_error_of_another_kind(path: Path, content: bytes) -> None:
@@ -112,3 +131,35 @@ def test_no_content_is_an_error_of_another_kind(path: Path, content: bytes) -> N
 def test_every_key_and_value_is_read_as_it_was_written(path: Path, pairs: dict[str, str]) -> None:
     path.write_text(json.dumps([f"{key}={value}" for key, value in pairs.items()]), encoding="utf-8")
     assert environments.read(path).values == pairs
+
+
+def test_values_are_put_into_a_file_and_every_other_byte_stays(path: Path) -> None:
+    path.write_text('[\n  "A=1",   "Rules={\\"A=2\\"}",\n\n  "B=\\u00e9"\n]\n', encoding="utf-8")
+
+    assert environments.put(path, {"A": r'x"\1', "B": "é", "C": "new"}) == ["A", "C"]
+
+    text = path.read_text(encoding="utf-8")
+    assert text == '[\n  "A=x\\"\\\\1",   "Rules={\\"A=2\\"}",\n\n  "B=\\u00e9",\n "C=new"\n]\n'
+    assert environments.read(path).values == {"A": r'x"\1', "Rules": '{"A=2"}', "B": "é", "C": "new"}
+
+
+def test_the_line_ends_of_a_file_stay(path: Path) -> None:
+    path.write_bytes(b'[\r\n "A=1",\r\n "B=2"\r\n]\r\n')
+    environments.put(path, {"A": "9", "C": "new"})
+    assert path.read_bytes() == b'[\r\n "A=9",\r\n "B=2",\r\n "C=new"\r\n]\r\n'
+
+
+def test_a_link_to_a_file_that_several_share_stays_one(path: Path) -> None:
+    shared = path.with_name("shared.json")
+    shared.write_text('["A=1"]', encoding="utf-8")
+    path.symlink_to(shared)
+    environments.put(path, {"A": "2"})
+    assert (path.is_symlink(), environments.read(shared).values) == (True, {"A": "2"})
+
+
+def test_values_that_are_there_change_nothing_and_an_empty_list_takes_the_first(path: Path) -> None:
+    path.write_text("[]", encoding="utf-8")
+    assert environments.put(path, {"A": "1"}) == ["A"]
+    before = path.stat().st_ino
+    assert environments.put(path, {"A": "1"}) == []
+    assert (path.stat().st_ino, environments.read(path).values) == (before, {"A": "1"})

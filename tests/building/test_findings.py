@@ -25,7 +25,7 @@ def test_a_line_of_text_begins_with_the_location_as_far_as_it_is_known() -> None
 
 def test_a_message_cannot_break_its_line_or_steer_a_terminal() -> None:
     finding = Finding("unknown-parameter", "A\n\x1b[2JB\ud800 é", "dev.json")
-    assert findings.as_text([finding]) == "dev.json: error unknown-parameter: A\\n\\x1b[2JB\\ud800 é\n"
+    assert findings.as_text([finding]) == "dev.json: error unknown-parameter: A \\x1b[2JB\\ud800 é\n"
 
 
 def test_without_findings_the_text_is_empty() -> None:

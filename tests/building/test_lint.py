@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,21 @@ def test_many_templates_have_the_findings_that_each_has_by_itself(processes: int
     linter = Linter(["us-east-1"])
     texts = {"typo.json": TYPO, "empty.json": EMPTY_GROUP, "zone.json": ZONE, "broken.json": "{"}
     assert dict(linter.lint_all(texts, processes)) == {name: linter.lint(name, text) for name, text in texts.items()}
+
+
+@pytest.mark.usefixtures("folder")
+def test_no_worker_outlives_a_parent_that_is_killed() -> None:
+    program = "import os, signal; from builders.building.lint import Linter\n"
+    program += f"found = Linter(['us-east-1']).lint_all(dict.fromkeys('abcdefgh', {TYPO!r}), 2); next(found)\n"
+    program += "print(open(f'/proc/self/task/{os.getpid()}/children').read(), flush=True)\n"
+    program += "os.kill(os.getpid(), signal.SIGKILL)"
+    killed = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=False, timeout=60)
+    workers = killed.stdout.split()
+    assert (killed.returncode, len(workers)) == (-signal.SIGKILL, 2)
+    deadline = time.monotonic() + 60
+    while any(Path("/proc", each).exists() for each in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.usefixtures("folder")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -45,9 +44,11 @@ def make(project: Path) -> dict[str, Path]:
 
 def test_the_keys_of_parameter_files_are_brought_up_to_date_and_nothing_else_changes(project: Path) -> None:
     file = project / "environments" / "dev.json"
-    file.write_text('["A=1",\n   "GreetingPackageKey=greeting/old.zip", "B=2"]')
+    file.symlink_to(project / "shared.json")
+    file.write_bytes(b'["A=1",\r\n   "GreetingPackageKey=greeting/old.zip", "B=2"]\n')
     make(project)
-    assert file.read_text() == f'["A=1",\n   "GreetingPackageKey={key_of(project)}", "B=2"]'
+    assert file.read_bytes() == f'["A=1",\r\n   "GreetingPackageKey={key_of(project)}", "B=2"]\n'.encode()
+    assert file.is_symlink()
 
 
 def test_the_package_and_the_manifest_are_there_under_the_key(project: Path) -> None:
@@ -76,49 +77,28 @@ def test_a_layer_that_takes_a_package_which_no_function_makes_is_found(
     (found,) = packages.findings(package.functions(project / "lambda"), made, [])
     assert (found.rule, found.message) == (
         "missing-package",
-        "greeting: no function under lambda/ makes a package for GreetingPackageKey; "
-        "packages are for FarewellPackageKey",
+        "greeting: no function makes a package for GreetingPackageKey; packages are for FarewellPackageKey",
     )
 
 
-FAKE_AWS = """#!/usr/bin/env python3
-import os, sys
-with open("calls", "a") as calls:
-    print(os.environ["AWS_REGION"], *sys.argv[1:4], file=calls)
-if "list-objects-v2" in sys.argv and os.path.exists("there"):
-    print('{"Contents": [{}]}')
-"""
-
-
-@pytest.fixture
-def aws(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An AWS CLI first on the PATH that writes down its calls; the bucket has the package when `there` exists."""
-    script = project / "bin" / "aws"
-    script.parent.mkdir()
-    script.write_text(FAKE_AWS)
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{script.parent}:/usr/bin:/bin")
-    return project
-
-
-def test_a_package_is_uploaded_to_the_bucket_of_each_region(aws: Path) -> None:
-    packages.upload(make(aws), ["eu-central-1=first", "us-east-1=second"])
-    assert Path("calls").read_text().splitlines() == [
-        "eu-central-1 s3api list-objects-v2 --bucket",
-        "eu-central-1 s3 cp --quiet",
-        "us-east-1 s3api list-objects-v2 --bucket",
-        "us-east-1 s3 cp --quiet",
-    ]
-
-
-def test_a_package_that_is_there_is_not_uploaded_again(aws: Path) -> None:
-    (aws / "there").touch()
-    packages.upload(make(aws), ["eu-central-1=first"])
-    assert Path("calls").read_text().splitlines() == ["eu-central-1 s3api list-objects-v2 --bucket"]
+def test_the_key_of_a_package_that_was_made_elsewhere_is_neither_stale_nor_replaced(
+    project: Path, make_layers: Callable[..., ModuleType]
+) -> None:
+    """A signer gives it another content, and a key of its own."""
+    file, text = project / "environments" / "dev.json", '["GreetingPackageKey=signed/greeting/a-b.zip"]'
+    file.write_text(text)
+    make(project)
+    found = packages.findings(
+        package.functions(project / "lambda"),
+        assemble(make_layers(greeting=TAKES_A_PACKAGE)),
+        [environments.read(file)],
+    )
+    assert (file.read_text(), found) == (text, [])
 
 
 @pytest.mark.parametrize("destination", ["my-bucket", "=my-bucket", "eu-central-1="])
-def test_a_destination_of_another_form_is_refused_before_anything_is_sent(aws: Path, destination: str) -> None:
+def test_a_destination_of_another_form_is_refused_before_anything_is_sent(project: Path, destination: str) -> None:
+    asked: list[str] = []
     with pytest.raises(UsageError, match="is no region=bucket"):
-        packages.upload({}, ["eu-central-1=fine", destination])
-    assert not Path("calls").exists()
+        packages.upload({}, ["eu-central-1=fine", destination], project / "environments", asked.append)  # type: ignore[arg-type]
+    assert not asked

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 from troposphere import Equals, Parameter, Ref, Tags, ec2, sns, ssm
 
+from builders import catalog
 from builders.errors import LayerError
 from builders.stack import Export, Stack
 
@@ -122,3 +124,16 @@ def test_an_export_in_another_layers_name_is_refused(stack: Stack) -> None:
     foreign = Export("network", "VpcId", "the VPC")
     with pytest.raises(LayerError, match=r"^topics: cannot export VpcId for layer network; each exports its own"):
         stack.export(foreign, "vpc-1")
+
+
+@pytest.mark.parametrize("name", catalog.layer_names())
+def test_a_layer_is_written_as_troposphere_writes_it(name: str) -> None:
+    stack = catalog.load(name).build()
+    assert stack.to_dict() == json.loads(stack.template.to_json())
+
+
+def test_what_troposphere_refuses_is_refused_while_a_template_is_written(stack: Stack) -> None:
+    stack.add(ec2.Subnet("Subnet", CidrBlock="10.0.0.0/24"))
+    with pytest.raises(ValueError, match="VpcId required"):
+        stack.to_dict()
+    assert ec2.VPC("Vpc", CidrBlock=Ref("Range")).to_dict()["Properties"] == {"CidrBlock": {"Ref": "Range"}}

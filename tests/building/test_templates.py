@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from builders import catalog
 from builders.building.templates import Format, first_difference, orphaned, stale_finding, text_of
 from builders.findings import Finding
 
@@ -22,9 +23,9 @@ TEMPLATE: dict[str, Any] = {
 
 def test_a_json_template_has_sorted_keys_a_reference_on_one_line_and_a_newline_at_its_end() -> None:
     tag = {"Value": {"Ref": "Cost"}, "Key": "é"}
-    assert text_of({"b": [1, tag], "a": {}, "c": {"d": "e" * 100}}, Format.JSON) == (
-        '{\n "a":{},\n "b":[\n  1,\n  {"Key":"\\u00e9","Value":{"Ref":"Cost"}}\n ],\n'
-        f' "c":{{\n  "d":"{"e" * 100}"\n }}\n}}\n'
+    assert text_of({"b": [1, tag], "a": {}, "c": {"d": "e" * 120}}, Format.JSON) == (
+        '{\n "a":{},\n "b":[1,{"Key":"\\u00e9","Value":{"Ref":"Cost"}}],\n'
+        f' "c":{{\n  "d":"{"e" * 120}"\n }}\n}}\n'
     )
 
 
@@ -152,3 +153,30 @@ def test_equal_data_has_no_difference(data: Any) -> None:
 def test_a_long_value_is_cut() -> None:
     difference = first_difference({"a": "x" * 1000}, {"a": "y"})
     assert difference == f'$.a: the file has "{"x" * 119}..., the layer makes "y"'
+
+
+@pytest.mark.parametrize("name", catalog.layer_names())
+def test_a_value_stands_on_one_line_where_it_fits_and_is_four_levels_deep_at_most(name: str) -> None:
+    template = catalog.load(name).build().to_dict()
+    assert text_of(template, Format.JSON) == plainly(template) + "\n"
+
+
+def plainly(node: Any, depth: int = 0) -> str:
+    """The layout as it is defined; it writes every value once for each level above it."""
+    line = json.dumps(node, separators=(",", ":"), sort_keys=True)
+    if not isinstance(node, dict | list) or (depth + len(line) <= 120 and levels(node) <= 4):
+        return line
+    if isinstance(node, dict):
+        opening, closing = "{}"
+        parts = [f"{json.dumps(key)}:{plainly(node[key], depth + 1)}" for key in sorted(node)]
+    else:
+        opening, closing = "[]"
+        parts = [plainly(part, depth + 1) for part in node]
+    inner = ",\n".join(" " * (depth + 1) + part for part in parts)
+    return f"{opening}\n{inner}\n{' ' * depth}{closing}"
+
+
+def levels(node: Any) -> int:
+    if not isinstance(node, dict | list):
+        return 0
+    return 1 + max(map(levels, node.values() if isinstance(node, dict) else node), default=0)

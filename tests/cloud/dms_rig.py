@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .conftest import Account
 
 HOST = "source.corp.internal"
-SECONDS = 20
+SECONDS = 60
+"""Of a busy machine; on a quiet one nothing takes a second."""
 _numbers = itertools.count(1)
 
 TRUST = {
@@ -45,7 +46,7 @@ def rule(schema: str = "payments", table: str = "%", action: str = "include", nu
 POLICIES = ("DataErrorPolicy", "TableErrorPolicy", "ApplyErrorDeletePolicy", "ApplyErrorInsertPolicy",
             "ApplyErrorUpdatePolicy")  # fmt: skip
 STOPS: dict[str, Any] = dict.fromkeys(POLICIES, "STOP_TASK")
-"""What the migration's own template sets: nothing is passed over."""
+"""The settings of the migration's own template: nothing is passed over."""
 
 
 def settings(**sections: Any) -> dict[str, Any]:
@@ -88,15 +89,18 @@ class Pair:
         if side == "target":
             found: list[tuple[Any, ...]] = self.site.database.rows(query, self.name)
             return found
-        server = self.site.source.server
-        with psycopg.connect(host=str(server.directory), port=server.port, user="rdsadmin", dbname=self.name) as asked:
+        with self.session(side) as asked:
             return asked.execute(query.encode()).fetchall()
+
+    def session(self, side: str) -> psycopg.Connection[Any]:
+        """Open a session of the source's or the target's superuser."""
+        server = self.site.database if side == "target" else self.site.source.server
+        return psycopg.connect(host=str(server.directory), port=server.port, user="rdsadmin", dbname=self.name)
 
     @contextlib.contextmanager
     def locked(self, table: str) -> Iterator[None]:
         """Keep everybody else from a table of the target while the context lasts."""
-        server = self.site.database
-        with psycopg.connect(host=str(server.directory), port=server.port, user="rdsadmin", dbname=self.name) as held:
+        with self.session("target") as held:
             held.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
             yield
 

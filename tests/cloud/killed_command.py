@@ -24,7 +24,7 @@ from builders.migration.switchover import crossing  # noqa: F401  imported once,
 
 @dataclass
 class Passed:
-    """What a command does next or just did, and whether this is the transaction that opens the target."""
+    """A statement that a command does next or just did, and whether it is the transaction that opens the target."""
 
     moment: str = ""
     name: str = ""

@@ -11,9 +11,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from dms_task import DeployedTask, deploy
+from warm import running
 
 from builders import catalog
-from builders.cloud.process import running
 from builders.migration.cli import main
 
 from .conftest import Account
@@ -53,7 +53,7 @@ def secrets() -> dict[str, Any]:
 
 
 def exports() -> dict[str, Any]:
-    """What access imports."""
+    """The values that access imports."""
     values = {
         "secrets-SecretsManagerArn-dev": {"Ref": "Master"},
         "secrets-DmsSecretArn-dev": {"Ref": "Dms"},
@@ -110,7 +110,8 @@ def run(
     def call(role: str, *words: str) -> tuple[int, str]:
         for name, value in session(role).items():
             monkeypatch.setenv(name, value)
-        code = main([*words, "--phase", "dev", "--outputs-dir", str(tmp_path), "--poll", "0.05", "--timeout", "20"])
+        waiting = () if words[0] == "status" else ("--poll", "0.05", "--timeout", "20")
+        code = main([*words, "--phase", "dev", "--outputs-dir", str(tmp_path), *waiting])
         return code, capsys.readouterr().err
 
     return call

@@ -93,6 +93,21 @@ def test_the_management_account_asks_for_its_members_and_nobody_else(account: Ac
     assert refused(error) == "AccessDeniedException"
 
 
+def test_regions_and_quotas_are_shown_to_those_whose_policies_allow_it(strict_account: Account) -> None:
+    role = make_role(strict_account, trust(Principal={"AWS": strict_account.number}))
+    session = assume(strict_account, role)
+    regions, quotas = (session_client(strict_account.cloud, session, name) for name in ("account", "service-quotas"))
+    for ask, action in (
+        (regions.list_regions, "account:ListRegions"),
+        (lambda: regions.get_region_opt_status(RegionName="eu-south-1"), "account:GetRegionOptStatus"),
+        (lambda: quotas.list_service_quotas(ServiceCode="cloudformation"), "servicequotas:ListServiceQuotas"),
+    ):
+        with pytest.raises(ClientError, match=f"not authorized to perform: {action}"):
+            ask()
+        allow(strict_account, "reader", action)
+        ask()
+
+
 @pytest.fixture
 def stack(account: Account) -> Template:
     """The resources of a deployed stack."""

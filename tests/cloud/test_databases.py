@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import pg8000.exceptions
 import pg8000.native
 import pytest
+
+from builders.cloud.rds import postgres
+from builders.cloud.rds.on_premises import certificates
 
 from .conftest import Account, Refused, Template
 
@@ -137,6 +142,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_a_server_whose_free_port_is_taken_before_it_starts_takes_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other, tempfile.TemporaryDirectory(prefix="stackferry-") as name:
+        Path(name).chmod(0o711)  # PostgreSQL runs as another user when we are root
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken, free = other.getsockname()[1], free_port()
+        monkeypatch.setattr(postgres, "_free_port", iter([taken, taken, free]).__next__)
+        server = postgres.Server(postgres.choose(), Path(name, "server"), certificates("localhost")[1])
+        server.initialise()
+        server.start()
+        server.administer("SELECT 1")
+        server.remove()
+    assert server.port == free
 
 
 def test_another_port_moves_the_database_and_the_secret_that_is_attached_keeps_the_old_one(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 from dms_task import MAPPINGS, resources, task
 
-from .conftest import Account, Refused, Template
+from .conftest import Account, Refused, Template, until
+
+SLOW_SECONDS = 60
 
 
 @pytest.fixture
@@ -22,10 +22,12 @@ def replication() -> Template:
 
 
 @pytest.fixture
-def arn(account: Account, replication: Template) -> str:
-    """The task, deployed; its connections are not tested yet."""
+def arn(account: Account, replication: Template, drive: Callable[..., None]) -> str:
+    """The task, deployed; its connections are not tested yet. It starts and stops when a test has seen that."""
     account.deploy(replication)
-    return account.physical_id("Task")
+    arn = account.physical_id("Task")
+    drive(ReplicationTaskArn=arn, StepSeconds=SLOW_SECONDS)
+    return arn
 
 
 @pytest.fixture
@@ -39,11 +41,26 @@ def drive(account: Account) -> Callable[..., None]:
 
     def send(**request: Any) -> None:
         body = json.dumps(request).encode()
-        headers = {"X-Amz-Target": "StackferryDms.Drive"}
-        with urllib.request.urlopen(urllib.request.Request(account.cloud.endpoint_url, body, headers), timeout=10):
-            pass
+        account.cloud.ask("/", body, **{"X-Amz-Target": "StackferryDms.Drive"})
 
     return send
+
+
+Walked = Callable[[str, str], list[str]]
+
+
+@pytest.fixture
+def walked(dms: Any, drive: Callable[..., None]) -> Walked:
+    """Return the status of a task that starts or stops, which lasts until it is seen, and that to which it leads."""
+
+    def walk(arn: str, last: str) -> list[str]:
+        seen = [described(dms, arn)["Status"]]
+        drive(ReplicationTaskArn=arn, StepSeconds=0)
+        until(lambda: described(dms, arn)["Status"] == last)
+        drive(ReplicationTaskArn=arn, StepSeconds=SLOW_SECONDS)
+        return [*seen, last]
+
+    return walk
 
 
 def described(dms: Any, arn: str) -> dict[str, Any]:
@@ -52,46 +69,37 @@ def described(dms: Any, arn: str) -> dict[str, Any]:
     return found
 
 
-def walked(dms: Any, arn: str, last: str) -> list[str]:
-    """The statuses that a task goes through until it is at `last`."""
-    seen: list[str] = []
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        status = described(dms, arn)["Status"]
-        seen += [status] if status not in seen[-1:] else []
-        if status == last:
-            return seen
-        time.sleep(0.02)
-    raise AssertionError(f"{seen}, and never {last}")
-
-
 def prove_connections(dms: Any, arn: str) -> None:
     """Test both connections of a task and wait for the answers."""
     found = described(dms, arn)
     for side in ("SourceEndpointArn", "TargetEndpointArn"):
         dms.test_connection(ReplicationInstanceArn=found["ReplicationInstanceArn"], EndpointArn=found[side])
         filters = [{"Name": "endpoint-arn", "Values": [found[side]]}]
-        dms.get_waiter("test_connection_succeeds").wait(Filters=filters, WaiterConfig={"Delay": 0.1, "MaxAttempts": 50})
+        dms.get_waiter("test_connection_succeeds").wait(
+            Filters=filters, WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
+        )
 
 
 @pytest.fixture
-def running(dms: Any, arn: str) -> str:
+def running(dms: Any, arn: str, walked: Walked) -> str:
     """The task, started."""
     prove_connections(dms, arn)
     dms.start_replication_task(ReplicationTaskArn=arn, StartReplicationTaskType="start-replication")
-    walked(dms, arn, "running")
+    walked(arn, "running")
     return arn
 
 
-def test_a_task_walks_from_ready_over_starting_to_running_and_back_to_stopped(dms: Any, arn: str) -> None:
+def test_a_task_walks_from_ready_over_starting_to_running_and_back_to_stopped(
+    dms: Any, arn: str, walked: Walked
+) -> None:
     assert arn.split(":")[2:] == ["dms", "us-east-1", arn.split(":")[4], "task", "ferry-task"]
     assert described(dms, arn)["Status"] == "ready"
     prove_connections(dms, arn)
     started = dms.start_replication_task(ReplicationTaskArn=arn, StartReplicationTaskType="start-replication")
     assert started["ReplicationTask"]["Status"] == "starting"
-    assert walked(dms, arn, "running") == ["starting", "running"]
+    assert walked(arn, "running") == ["starting", "running"]
     assert dms.stop_replication_task(ReplicationTaskArn=arn)["ReplicationTask"]["Status"] == "stopping"
-    assert walked(dms, arn, "stopped") == ["stopping", "stopped"]
+    assert walked(arn, "stopped") == ["stopping", "stopped"]
     assert described(dms, arn)["StopReason"] == "Stop Reason NORMAL"
 
 
@@ -104,18 +112,18 @@ def test_a_connection_fails_with_the_reason_that_was_decided(dms: Any, arn: str,
     found = described(dms, arn)
     drive(EndpointArn=found["SourceEndpointArn"], ConnectionFailure="Connection refused")
     dms.test_connection(ReplicationInstanceArn=found["ReplicationInstanceArn"], EndpointArn=found["SourceEndpointArn"])
-    time.sleep(0.6)
+    until(lambda: dms.describe_connections()["Connections"][0]["Status"] != "testing")
     (connection,) = dms.describe_connections()["Connections"]
     assert (connection["Status"], connection["LastFailureMessage"]) == ("failed", "Connection refused")
 
 
-def test_a_task_that_has_run_is_resumed_and_not_started_again(dms: Any, running: str) -> None:
+def test_a_task_that_has_run_is_resumed_and_not_started_again(dms: Any, running: str, walked: Walked) -> None:
     dms.stop_replication_task(ReplicationTaskArn=running)
-    walked(dms, running, "stopped")
+    walked(running, "stopped")
     with pytest.raises(ClientError, match="START_REPLICATION, valid only for tasks running for the first time"):
         dms.start_replication_task(ReplicationTaskArn=running, StartReplicationTaskType="start-replication")
     dms.start_replication_task(ReplicationTaskArn=running, StartReplicationTaskType="resume-processing")
-    assert walked(dms, running, "running") == ["starting", "running"]
+    assert walked(running, "running") == ["starting", "running"]
 
 
 def test_a_running_task_is_neither_started_nor_modified(dms: Any, running: str) -> None:
@@ -134,20 +142,22 @@ def test_a_task_at_rest_is_not_stopped_and_can_be_modified(dms: Any, arn: str) -
 
 
 def test_cloudformation_neither_changes_nor_deletes_a_running_task(
-    account: Account, dms: Any, replication: Template, running: str
+    account: Account, dms: Any, replication: Template, running: str, walked: Walked
 ) -> None:
     changed = {**replication, "Task": task("ferry", ResourceIdentifier="ferry-task", ReplicationTaskSettings="{}")}
     with pytest.raises(Refused, match=r"cannot be modified while it is running state.*InvalidResourceStateFault"):
         account.deploy(changed)
     assert account.delete() == "DELETE_FAILED"
     dms.stop_replication_task(ReplicationTaskArn=running)
-    walked(dms, running, "stopped")
+    walked(running, "stopped")
     assert account.delete() == ""  # gone
 
 
-def test_cloudformation_changes_a_stopped_task(account: Account, dms: Any, replication: Template, running: str) -> None:
+def test_cloudformation_changes_a_stopped_task(
+    account: Account, dms: Any, replication: Template, running: str, walked: Walked
+) -> None:
     dms.stop_replication_task(ReplicationTaskArn=running)
-    walked(dms, running, "stopped")
+    walked(running, "stopped")
     settings = '{"Logging": {"EnableLogging": true}}'
     account.deploy(
         {**replication, "Task": task("ferry", ResourceIdentifier="ferry-task", ReplicationTaskSettings=settings)}
@@ -258,7 +268,7 @@ def test_a_subnet_group_needs_the_role_of_dms_in_the_account(account: Account, v
 
 @pytest.mark.parametrize("when", ["at once", "at the next start"])
 def test_a_failure_comes_to_the_task_and_reaches_the_rule_that_waits_for_it(
-    account: Account, dms: Any, running: str, drive: Callable[..., None], when: str
+    account: Account, dms: Any, running: str, drive: Callable[..., None], walked: Walked, when: str
 ) -> None:
     queue, rule = account.client("sqs"), account.client("events")
     address = queue.create_queue(QueueName="events")["QueueUrl"]
@@ -268,14 +278,14 @@ def test_a_failure_comes_to_the_task_and_reaches_the_rule_that_waits_for_it(
     rule.put_targets(Rule="failed", Targets=[{"Id": "queue", "Arn": target}])
     if when == "at the next start":
         dms.stop_replication_task(ReplicationTaskArn=running)
-        walked(dms, running, "stopped")
+        walked(running, "stopped")
     drive(
         ReplicationTaskArn=running,
         Failure={"StopReason": "Stop Reason FATAL_ERROR", "LastFailureMessage": "No tables were found"},
     )
     if when == "at the next start":
         dms.start_replication_task(ReplicationTaskArn=running, StartReplicationTaskType="resume-processing")
-    walked(dms, running, "failed")
+    walked(running, "failed")
     assert described(dms, running)["LastFailureMessage"] == "No tables were found"
     (message,) = queue.receive_message(QueueUrl=address, WaitTimeSeconds=5)["Messages"]
     event = json.loads(message["Body"])

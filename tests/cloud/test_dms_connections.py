@@ -12,7 +12,7 @@ from .dms_rig import Pair, Site
 
 
 def outcome(pair: Pair, side: str = "source", **properties: Any) -> tuple[str, str]:
-    """What becomes of the test of an endpoint with other properties: its status and its message."""
+    """The result of the test of an endpoint with other properties: its status and its message."""
     ends: dict[str, Any] = {side: properties}
     found = pair.task(**ends).connections()[side]
     return found["Status"], found["LastFailureMessage"]

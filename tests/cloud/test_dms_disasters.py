@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from builders.cloud.process import running
+from warm import running
 
 from .conftest import Account, postgres_with_its_secret, wait_until_saved
 from .dms_rig import Database, Pair, Task, settings, site, wait_for

@@ -1,4 +1,4 @@
-"""What DMS loses in silence is lost here, too: one task carries it all, and each test looks at one table of it."""
+"""Data that DMS loses in silence is lost here, too: one task carries it all, and each test looks at one table of it."""
 
 from __future__ import annotations
 

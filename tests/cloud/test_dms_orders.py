@@ -1,4 +1,4 @@
-"""What a task is told: table mappings and task settings, as DMS reads them and as it refuses them."""
+"""Table mappings and task settings, as DMS reads them and as it refuses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What CloudFormation finds before it makes anything: nothing is made, and DescribeEvents tells why."""
+"""Findings of CloudFormation before it makes anything: nothing is made, and DescribeEvents tells why."""
 
 from __future__ import annotations
 

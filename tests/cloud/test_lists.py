@@ -40,7 +40,7 @@ def listed(cloud: Cloud) -> Account:
 
 
 def pages(account: Account, service: str, operation: str, key: str, size: int, **more: Any) -> list[int]:
-    """How many entries each page has."""
+    """The number of entries of each page."""
     found = account.client(service).get_paginator(operation).paginate(**more, PaginationConfig={"PageSize": size})
     return [len(page[key]) for page in found]
 

@@ -23,7 +23,7 @@ from builders.migration.schema import moments
 from .dms_rig import Pair, Task, rule, wait_for
 
 APPLICATION, READER, MASTER = "ledger_app", "ledger_reader", "owner"
-"""Who owns the source's tables, who reads one of them, and the master user of the rig's database."""
+"""The owner of the source's tables, a reader of one of them, and the master user of the rig's database."""
 
 SOURCE = """
 CREATE EXTENSION IF NOT EXISTS citext;
@@ -148,8 +148,8 @@ def moved(commands: Commands) -> Pair:
     assert done[0] == 0, done[1:]
     assert commands("start", "--until", "running", "--poll", "0.05")[0] == 0
     pair.source(LATER)
-    code, _, said = commands("start", "--poll", "0.05", "--timeout", "60")
-    assert code == 0, said
+    code, out, said = commands("start", "--poll", "0.05", "--timeout", "240")
+    assert code == 0, out + said
     wait_for(lambda: commands.task.failure() or all(pair.same(f"payments.{table}") for table in TABLES))
     assert not commands.task.failure(), commands.task.failure()
     return pair
@@ -256,11 +256,11 @@ def test_resume_refuses_where_the_slot_is_lost(commands: Commands, moved: Pair) 
 
 
 def test_a_reload_empties_the_target_and_start_builds_what_it_took_off(commands: Commands, moved: Pair) -> None:
-    code, _, said = commands("reload", "--yes", "--poll", "0.05", "--timeout", "60")
+    code, _, said = commands("reload", "--yes", "--poll", "0.05", "--timeout", "240")
     assert code == 0, said
     assert "taken off the target until the load is done: FK CONSTRAINT payments.ledger ledger_account_fkey" in said
     assert "indexes and constraints are not all built" in commands("status")[1]
-    code, _, said = commands("start", "--poll", "0.05", "--timeout", "60")
+    code, _, said = commands("start", "--poll", "0.05", "--timeout", "240")
     assert code == 0, said
     assert all(moved.same(f"payments.{table}") for table in TABLES)
     query = "SELECT convalidated FROM pg_constraint WHERE conname = 'ledger_account_fkey'"

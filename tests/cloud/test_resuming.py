@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from typing import Any
 import boto3
 import pytest
 from dms_task import DeployedTask, deploy as deploy_task
+from warm import running
 
-from builders.cloud.process import Cloud, running
+from builders.cloud.process import Cloud
 
 from .conftest import Account, until, wait_until_saved
 from .stacksets.conftest import SERVICE, Fleet, queue, trusting
@@ -28,14 +28,15 @@ MANAGEMENT = "730000000006"
 ALARM = {"Namespace": "Ferry", "MetricName": "Lag", "Threshold": 60.0, "ComparisonOperator": "GreaterThanThreshold",
          "Period": 60, "EvaluationPeriods": 1, "Statistic": "Maximum"}  # fmt: skip
 ROTATION = """
-import time
+import os, time
 import boto3
 
 def handler(event, context):
     api = boto3.client("secretsmanager")
     secret, token = event["SecretId"], event["ClientRequestToken"]
     if event["Step"] == "createSecret":
-        time.sleep(4)
+        while not os.path.exists(os.environ["GATE"]):
+            time.sleep(0.02)
         api.put_secret_value(
             SecretId=secret, ClientRequestToken=token, SecretString="rotated", VersionStages=["AWSPENDING"]
         )
@@ -74,7 +75,7 @@ def begin_stack_sets(servers: Servers) -> None:
     for member in MEMBERS:
         fleet.enroll(member)
     fleet.make(queue(), ManagedExecution={"Active": True})
-    fleet.drive(StackSeconds=1.5, ResultsLagSeconds=0)
+    fleet.drive(StackSeconds=60, Accounts={MEMBERS[0]: {"StackSeconds": 0}}, ResultsLagSeconds=0)
     request = {"Accounts": MEMBERS, "Regions": ["us-east-1"], "OperationPreferences": {"MaxConcurrentCount": 1}}
     override = [{"ParameterKey": "QueueName", "ParameterValue": "overridden"}]
     servers.operation = fleet.call("create_stack_instances", **request, ParameterOverrides=override)["OperationId"]
@@ -112,17 +113,21 @@ def begin_owner(servers: Servers) -> None:
 
 def begin_slow_stack(servers: Servers) -> None:
     owner = Account(servers.before, OWNER)
-    faults = json.dumps([{"kind": "slow-stack", "account": OWNER, "seconds": 1}]).encode()
-    address = f"{servers.before.endpoint_url}/_stackferry/faults"
-    urllib.request.urlopen(urllib.request.Request(address, faults, method="PUT")).close()
+    servers.before.set_faults(*slow_after_the_first_resource(OWNER))
     topics = {f"Topic{number}": {"Type": "AWS::SNS::Topic"} for number in range(3)}
     owner.client("cloudformation").create_stack(StackName="slow", TemplateBody=json.dumps({"Resources": topics}))
     until(lambda: owner.client("sns").list_topics()["Topics"])
     servers.seen["topic"] = owner.client("sns").list_topics()["Topics"][0]["TopicArn"]
 
 
-def begin_rotation(servers: Servers) -> None:
-    """A rotation whose function is at its first step."""
+def slow_after_the_first_resource(account: str) -> list[dict[str, str | float]]:
+    """Faults by which the next stack of an account is not made to its end before a test kills the server."""
+    at_once: dict[str, str | float] = {"kind": "slow-stack", "account": account, "seconds": 0, "count": 1}
+    return [at_once, {"kind": "slow-stack", "account": account, "seconds": 60}]
+
+
+def begin_rotation(servers: Servers, gate: Path) -> None:
+    """A rotation whose function is at its first step, and stays there until there is a file."""
     owner = Account(servers.before, OWNER)
     trust = json.loads(trusting({"Service": "lambda.amazonaws.com"}))
     owner.deploy(
@@ -138,7 +143,8 @@ def begin_rotation(servers: Servers) -> None:
                     "Role": {"Fn::GetAtt": ["Role", "Arn"]},
                     "Runtime": "python3.12",
                     "Handler": "index.handler",
-                    "Timeout": 30,
+                    "Timeout": 600,
+                    "Environment": {"Variables": {"GATE": str(gate)}},
                     "Code": {"ZipFile": ROTATION},
                 },
             },
@@ -166,20 +172,23 @@ def begin_rotation(servers: Servers) -> None:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    gate = tmp_path_factory.mktemp("rotation") / "gate"
     with tempfile.TemporaryDirectory(prefix="stackferry-kept-") as name:
         Path(name).chmod(0o711)
         with running(state_directory=Path(name), keep=True) as cloud:
             servers = Servers(cloud)
             begin_organization(servers)
             begin_owner(servers)
-            begin_rotation(servers)
+            begin_rotation(servers, gate)
             begin_stack_sets(servers)
             begin_slow_stack(servers)
             wait_until_saved(cloud)
             os.kill(cloud.pid, signal.SIGKILL)
         with running(state_directory=Path(name), keep=True) as cloud:
             servers.after = cloud
+            servers.fleet.drive(StackSeconds=0)
+            gate.touch()
             yield servers
 
 
@@ -291,7 +300,7 @@ def test_a_member_stack_that_was_being_made_is_made_to_its_end(state_directory: 
         fleet.administrate()
         fleet.enroll(member)
         fleet.make({"Resources": queues})
-        cloud.set_faults({"kind": "slow-stack", "account": member, "seconds": 1.5})
+        cloud.set_faults(*slow_after_the_first_resource(member))
         request = {"Accounts": [member], "Regions": ["us-east-1"]}
         operation = fleet.call("create_stack_instances", **request)["OperationId"]
         until(lambda: fleet.member(member, "sqs").list_queues().get("QueueUrls"))

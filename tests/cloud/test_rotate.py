@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from warm import running
 
 from builders.aws.calls import ApiCall, Moment
 from builders.aws.errors import AccessDenied
-from builders.cloud.process import running
 from builders.errors import MigrationError
 from builders.migration import rotate
 from builders.migration.journal import Journal

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -39,16 +41,28 @@ Call = Callable[[Mapping[str, Any]], str]
 
 @pytest.fixture
 def call(account: Account, lambda_role: Template) -> Call:
-    """Calls a function of the account with a destination; its answer is what became of it."""
+    return call_of(account, lambda_role)
+
+
+def call_of(account: Account, lambda_role: Template | None = None) -> Call:
+    """Call a function of the account, made with the role if it is not there, with a destination; its answer is what
+    became of it."""
+    client = account.client("lambda")
+    if lambda_role is not None:
+        _make_function(account, lambda_role)
+    return lambda event: str(json.load(client.invoke(FunctionName="names", Payload=json.dumps(event))["Payload"]))
+
+
+def _make_function(account: Account, lambda_role: Template) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as files:
         files.writestr("index.py", FUNCTION)
     account.deploy(lambda_role, stack="role", sections={"Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}}})
     role = account.client("cloudformation").describe_stacks(StackName="role")["Stacks"][0]["Outputs"][0]["OutputValue"]
-    client = account.client("lambda")
-    client.create_function(FunctionName="names", Runtime="python3.13", Handler="index.handler", Role=role, Timeout=30,
-                           Code={"ZipFile": archive.getvalue()})  # fmt: skip
-    return lambda event: str(json.load(client.invoke(FunctionName="names", Payload=json.dumps(event))["Payload"]))
+    account.client("lambda").create_function(
+        FunctionName="names", Runtime="python3.13", Handler="index.handler", Role=role, Timeout=30,
+        Code={"ZipFile": archive.getvalue()},
+    )  # fmt: skip
 
 
 def endpoint(vpc: Template, *, private_dns: bool = True) -> Template:
@@ -86,3 +100,16 @@ def test_on_premises_is_reached_by_its_name_while_it_runs_and_on_its_port_only(a
 
 def test_no_other_name_resolves(call: Call) -> None:
     assert call({"host": "example.com", "port": 443}) == "gaierror"
+
+
+def test_the_command_runs_on_premises_until_it_is_ended(account: Account, call: Call) -> None:
+    directory = str(account.cloud.state_directory)
+    command = [sys.executable, "-m", "builders.cloud.rds.on_premises", "--state-dir", directory, "--host", "by.hand"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout
+        secret = json.loads(program.stdout.readline())["secret"]
+        assert (secret["host"], secret["port"]) == ("by.hand", 5432)
+        assert call({"host": "by.hand", "port": 5432}) == "connected"
+        program.terminate()
+        assert program.wait(20) == 0
+    assert call({"host": "by.hand", "port": 5432}) == "gaierror"

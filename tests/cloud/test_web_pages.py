@@ -16,6 +16,7 @@ import pytest
 from builders.cloud.process import Cloud
 
 ROLE = b"Action=CreateRole&Version=2010-05-08&RoleName=%s&AssumeRolePolicyDocument=%%7B%%7D"
+FORM = "application/x-www-form-urlencoded"
 PAGES = ("/", "/_stackferry/ca.pem", "/_stackferry/status.json", "/_stackferry/faults", "/_ministack/health")
 
 
@@ -54,6 +55,17 @@ def test_a_program_of_this_machine_is_answered(cloud: Cloud, path: str) -> None:
         "GET {path} HTTP/1.1\nHost: 127.0.0.1",
         "GET {path} HTTP/1.1\nHost: 127.0.0.1:1",
         "GET {path} HTTP/1.1\nHost: [::1]:{port}",
+        "GET {path} HTTP/1.1\nHost: user@127.0.0.1:{port}",
+        "GET {path} HTTP/1.1\nHost: 127.0.0.1:{port}@pages.test",
+        "GET {path} HTTP/1.1\nHost: 127.0.0.1.:{port}",
+        "GET {path} HTTP/1.1\nHost: localhost.:{port}",
+        "GET {path} HTTP/1.1\nHost: 2130706433:{port}",
+        "GET {path} HTTP/1.1\nHost: 127.0.0.1:{port}, pages.test",
+        "GET {path} HTTP/1.1\nHost: bucket.s3.localhost:{port}\nOrigin: http://pages.test",
+        "GET {path} HTTP/1.1\nHost: pages.s3-website-us-east-1.amazonaws.com",
+        "GET {path} HTTP/1.1\nHost: pages.us-east-1.elb.amazonaws.com",
+        "GET {path} HTTP/1.1\nHost: dms.us-east-1.amazonaws.com\nSec-Fetch-Site: cross-site",
+        "GET {path} HTTP/1.0\nHost: pages.test:{port}",
         "GET {path} HTTP/1.1\nHost: 0.0.0.0:{port}",
         "GET {path} HTTP/1.1\nHost:",
         "GET {path} HTTP/1.0",
@@ -74,9 +86,32 @@ def test_two_hosts_or_none_are_refused(cloud: Cloud, head: str) -> None:
     assert asked(cloud, head)[0] in (400, 403)
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_a_target_that_is_a_whole_address_is_refused(cloud: Cloud, path: str) -> None:
+    for name in ("127.0.0.1:{port}", "pages.test"):
+        assert asked(cloud, f"GET http://{name}{path} HTTP/1.1\nHost: 127.0.0.1:{{port}}")[0] == 403
+
+
+@pytest.mark.parametrize("length", ["", "\nContent-Length: 5"], ids=["chunked", "both"])
+def test_a_request_that_is_hidden_in_anothers_body_is_looked_at_as_well(cloud: Cloud, length: str) -> None:
+    """Where a length and chunks contradict each other, there is one reading, or none."""
+    hidden = f"POST / HTTP/1.1\r\nHost: pages.test\r\nContent-Type: {FORM}\r\nContent-Length: {{}}\r\n\r\n"
+    inner = hidden.format(len(ROLE % b"hidden")).encode() + ROLE % b"hidden"
+    head = f"POST / HTTP/1.1\nHost: 127.0.0.1:{cloud.port}\nTransfer-Encoding: chunked{length}\n\n".replace(
+        "\n", "\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", cloud.port), timeout=30) as connection:
+        connection.sendall(head.encode() + b"0\r\n\r\n" + inner)
+        with connection.makefile("rb") as answer:
+            text = answer.read().decode()
+    assert "HTTP/1.1 403 " in text or text.count("HTTP/1.1 ") == 1
+    own = f"POST / HTTP/1.1\nHost: 127.0.0.1:{{port}}\nContent-Type: {FORM}"
+    assert "<RoleName>hidden<" not in asked(cloud, own, b"Action=ListRoles&Version=2010-05-08")[1]
+
+
 def test_a_form_of_a_page_makes_no_role(cloud: Cloud) -> None:
-    """What a page can post without asking first: a form, which is how the APIs of IAM and EC2 are called."""
-    head = "POST / HTTP/1.1\nHost: 127.0.0.1:{port}\nContent-Type: application/x-www-form-urlencoded"
+    """A page can post a form without asking first, which is how the APIs of IAM and EC2 are called."""
+    head = "POST / HTTP/1.1\nHost: 127.0.0.1:{port}\nContent-Type: " + FORM
     assert asked(cloud, head, ROLE % b"program")[0] == 200
     status, _ = asked(cloud, f"{head}\nOrigin: http://pages.test", ROLE % b"page")
     assert status == 403

@@ -31,7 +31,7 @@ class WholePhase:
     parameters: dict[str, str]
     stacks: dict[str, dict[str, str]] = field(default_factory=dict)
     source: OnPremises | None = None
-    """What plays on-premises, while it runs."""
+    """The server that plays on-premises, while it runs."""
 
     def deploy(self, file: str, *scopes: Scope) -> None:
         """Deploy the layers of some scopes with a parameter file; every stack is called as its layer.
@@ -77,7 +77,7 @@ class WholePhase:
 
     def account_of(self, scope: Scope) -> Account:
         """Where layers of this scope are deployed."""
-        if scope in (Scope.TOOLING, Scope.TOOLING_ONCE):
+        if scope in (Scope.TOOLING, Scope.TOOLING_PER_PHASE):
             return self.tooling
         return self.network if scope in (Scope.NETWORK, Scope.NETWORK_PER_PHASE) else self.account
 
@@ -113,12 +113,13 @@ def whole_phase(
             Name="on-premises-dev", SecretString=json.dumps(source.secret())
         )
         parameters |= {"SourceSecretArn": secret["ARN"], "SourceCertificatePem": source.certificate_pem}
-        phase.deploy("tooling.json", Scope.TOOLING_ONCE, Scope.TOOLING)
+        phase.deploy("dev.json", Scope.TOOLING_PER_PHASE)
+        phase.deploy("tooling.json", Scope.TOOLING)
         parameters["ArtifactsBucket"] = phase.stacks["artifacts"]["ArtifactsBucket"]
         for function in package.functions(functions):
             archive = package.build(function, PACKAGES_DIR, WHEELS_DIR).read_bytes()
             bucket = phase.stacks["artifacts"]["ArtifactsBucket"]
-            phase.tooling.client("s3").put_object(Bucket=bucket, Key=function.key, Body=archive)
+            phase.tooling.client("s3").put_object(Bucket=bucket, Key=function.key, Body=archive, IfNoneMatch="*")
             parameters[function.parameter] = function.key
         phase.deploy("network.json", Scope.NETWORK)
         parameters |= phase.stacks["shared_network"] | {"Connectivity": "TransitGateway"}

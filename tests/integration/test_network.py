@@ -53,6 +53,14 @@ def test_the_database_group_lets_in_dms_functions_and_clients_on_one_port_alone(
     assert others == {outputs["dmsSecurityGroupId"], outputs["functionSecurityGroupId"]}
 
 
+def test_nothing_uses_the_default_group_which_cloudformation_cannot_empty(client: Any, vpc_filter: list[Any]) -> None:
+    by_name = [*vpc_filter, {"Name": "group-name", "Values": ["default"]}]
+    (group,) = client("ec2").describe_security_groups(Filters=by_name)["SecurityGroups"]
+    by_group = [{"Name": "group-id", "Values": [group["GroupId"]]}]
+    interfaces = client("ec2").describe_network_interfaces(Filters=by_group)["NetworkInterfaces"]
+    assert [each["NetworkInterfaceId"] for each in interfaces] == []
+
+
 def test_no_group_may_send_everywhere(client: Any, vpc_filter: list[Any]) -> None:
     groups = client("ec2").describe_security_groups(Filters=vpc_filter)["SecurityGroups"]
     open_groups = [

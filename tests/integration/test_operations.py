@@ -1,4 +1,4 @@
-"""What watches over the phase and who may work on it."""
+"""Alarms of the phase, and the roles that may work on it."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,8 +124,10 @@ def test_a_slot_that_the_server_has_given_up_is_lost(ask: Ask, session: psycopg.
     make_slot(session, "made_by_dms")
     session.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
     session.execute("SELECT pg_reload_conf()")
-    write_wal(session, 6)
-    assert ask()["SlotWalStatus"] == 0
+    deadline = time.monotonic() + 30
+    while ask()["SlotWalStatus"]:  # the checkpointer reads the setting in its own time
+        assert time.monotonic() < deadline
+        write_wal(session, 6)
 
 
 def test_a_source_without_a_slot_of_the_task_has_lost_it(ask: Ask, session: psycopg.Connection[Any]) -> None:
@@ -191,7 +194,7 @@ OTHER_AUTHORITY = ROOTS[ROOTS.index("-----BEGIN") : ROOTS.index(END)] + END
     ("given", "reason"),
     [
         ({"secret": {"password": "not-the-password"}}, "28P01"),
-        ({"secret": {"port": 9}}, "no connection to localhost:9"),
+        ({"secret": {"port": 9}}, "no connection to the secret's host and port"),
         ({"secret": {"username": ""}}, "lacks username"),
         ({"DatabaseName": "elsewhere"}, "3D000"),
         ({"certificate": OTHER_AUTHORITY}, "was not accepted"),

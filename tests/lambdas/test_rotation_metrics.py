@@ -1,4 +1,4 @@
-"""What the alarms can watch, and how long the shipped authorities last."""
+"""Metrics for the alarms, and the life of the shipped authorities."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def trial(rig: Rig) -> Trial:
 
 
 def metrics_of(outcome: Outcome) -> list[dict[str, object]]:
-    """What CloudWatch would find in the output: the metrics of each line, with their dimension."""
+    """The metrics that CloudWatch would find in the output: those of each line, with their dimension."""
     found: list[dict[str, object]] = []
     for line in outcome.output.splitlines():
         if line.startswith('{"_aws"'):

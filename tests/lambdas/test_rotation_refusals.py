@@ -1,4 +1,4 @@
-"""What makes the function stop, what it then has said, and how soon."""
+"""Reasons for which the function stops, what it then has said, and how soon."""
 
 from __future__ import annotations
 
@@ -173,8 +173,8 @@ def test_a_connection_that_falls_silent_anywhere_ends_the_step_in_time(trial: Tr
     trial.step("createSecret", token)
     invocation = trial.start("setSecret", token, seconds=2.5)
     for _ in range(unit):
-        link = trial.rig.wire.next_unit(invocation)
-        assert link is not None
+        if not (link := trial.rig.wire.next_unit(invocation)):
+            break  # a busy machine takes all its time before this unit
         trial.rig.wire.pass_on(link)
     outcome = invocation.outcome()
     trial.rig.wire.cut(invocation)

@@ -1,4 +1,4 @@
-"""What each step does and refuses, on a real PostgreSQL and a real Secrets Manager API."""
+"""Work and refusals of each step, on a real PostgreSQL and a real Secrets Manager API."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def deploy(template: Callable[[str], dict[str, Any]]) -> Deploy:
 
 @pytest.fixture
 def pattern(template: Callable[[str], dict[str, Any]]) -> Callable[[str], re.Pattern[str]]:
-    """What a parameter takes, by its name."""
+    """The values that a parameter takes, by its name."""
     return lambda name: re.compile(template("access")["Parameters"][name]["AllowedPattern"])
 
 

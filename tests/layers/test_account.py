@@ -176,13 +176,10 @@ def test_the_tooling_account_plans_with_the_external_id_of_the_phase(
     "action",
     [
         "DescribeStacks",
-        "DescribeStackResources",
         "DescribeEvents",
         "DescribeStackEvents",
         "ListStackResources",
         "GetTemplate",
-        "GetTemplateSummary",
-        "ListChangeSets",
         "CreateChangeSet",
         "DescribeChangeSet",
         "DeleteChangeSet",
@@ -216,12 +213,21 @@ def test_the_plan_role_reads_a_stack_that_was_deployed_by_hand(may_plan: Callabl
     assert may_plan("cloudformation:GetTemplate", STACK.format(account=HERE, name="network-dev"))
 
 
+@pytest.mark.parametrize("stack", ["shared-network-network", f"phase-routes-dev-{STRANGER}"])
+def test_the_plan_role_of_the_network_account_reads_its_stacks_and_previews_none(
+    may_plan: Callable[..., bool], stack: str
+) -> None:
+    assert may_plan("cloudformation:GetTemplate", STACK.format(account=HERE, name=stack))
+    assert not may_plan("cloudformation:CreateChangeSet", STACK.format(account=HERE, name=stack))
+
+
 @pytest.mark.parametrize("action", ["cloudformation:GetTemplate", "cloudformation:CreateChangeSet"])
 @pytest.mark.parametrize(
     "stack",
     [
         STACK.format(account=HERE, name="payroll"),
         STACK.format(account=HERE, name="network-prod"),
+        STACK.format(account=HERE, name=f"phase-routes-prod-{STRANGER}"),
         STACK.format(account=HERE, name="StackSet-payroll-1a2b3c"),
         STACK.format(account=STRANGER, name="StackSet-stackferry-network-dev-1"),
     ],

@@ -1,4 +1,4 @@
-"""The administration layer: a role that only our stack sets wear, and that leads only to the roles made for them.
+"""The administration layer: a role that only a phase's stack sets wear, and that leads only to the phase's accounts.
 
 The policies are asked, not read: the emulator's IAM evaluator decides each call as AWS documents it.
 """
@@ -14,7 +14,7 @@ from ministack.core import iam_evaluator
 
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
 
-GIVEN = {"EnvironmentSuffix": "tooling", "MigrationPhase": "shared", "CostCenter": "payments"}
+GIVEN = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", "CostCenter": "payments"}
 STRANGER = "3" * 12
 OUR_SET = f"arn:aws:cloudformation:eu-central-1:{HERE}:stackset/stackferry-network-dev:0f1e2d3c"
 
@@ -28,8 +28,8 @@ def test_the_template_is_the_golden_one(assert_golden: Callable[[str], None]) ->
     assert_golden("administration")
 
 
-def test_it_is_deployed_once_in_the_tooling_account(template: Callable[[str], dict[str, Any]]) -> None:
-    assert template("administration")["Metadata"] == {"Stackferry": {"Scope": "TOOLING_ONCE", "Needs": []}}
+def test_every_phase_has_its_own_in_the_tooling_account(template: Callable[[str], dict[str, Any]]) -> None:
+    assert template("administration")["Metadata"] == {"Stackferry": {"Scope": "TOOLING_PER_PHASE", "Needs": []}}
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,16 @@ def test_it_is_deployed_once_in_the_tooling_account(template: Callable[[str], di
         ("cloudformation.amazonaws.com", HERE, OUR_SET, True),
         ("cloudformation.amazonaws.com", STRANGER, OUR_SET.replace(HERE, STRANGER), False),
         ("cloudformation.amazonaws.com", HERE, OUR_SET.replace("stackferry-", "payroll-"), False),
+        ("cloudformation.amazonaws.com", HERE, OUR_SET.replace("-dev:", "-prod:"), False),
+        ("cloudformation.amazonaws.com", HERE, OUR_SET.replace("-dev:", "-dev2:"), False),
+        ("cloudformation.amazonaws.com", HERE, OUR_SET.replace("-dev:", "-dev-prod:"), False),
         ("cloudformation.amazonaws.com", HERE, OUR_SET.replace("stackset/", "stack/"), False),
         ("cloudformation.amazonaws.com", STRANGER, OUR_SET, False),
         ("cloudformation.amazonaws.com", "", "", False),
         ("ec2.amazonaws.com", HERE, OUR_SET, False),
     ],
 )
-def test_cloudformation_wears_the_role_for_our_stack_sets_of_this_account_alone(
+def test_cloudformation_wears_the_role_for_the_phase_s_stack_sets_of_this_account_alone(
     deployed: Evaluated, service: str, account: str, stack_set: str, is_trusted: bool
 ) -> None:
     trust = deployed.resources["AdministrationRole"]["Properties"]["AssumeRolePolicyDocument"]
@@ -92,6 +95,9 @@ def test_no_other_service_can_be_let_in(
     ("action", "resource", "is_allowed"),
     [
         ("sts:AssumeRole", f"arn:aws:iam::{STRANGER}:role/stackferry-execution-dev", True),
+        ("sts:AssumeRole", f"arn:aws:iam::{STRANGER}:role/stackferry-execution-prod", False),
+        ("sts:AssumeRole", f"arn:aws:iam::{STRANGER}:role/stackferry-execution-dev2", False),
+        ("sts:AssumeRole", f"arn:aws:iam::{STRANGER}:role/stackferry-execution-eu-dev", False),
         ("sts:AssumeRole", f"arn:aws:iam::{STRANGER}:role/stackferry-plan-dev", False),
         ("sts:AssumeRole", f"arn:aws:iam::{STRANGER}:role/OrganizationAccountAccessRole", False),
         ("sts:AssumeRole", f"arn:aws:iam::{HERE}:role/Administrator", False),
@@ -99,11 +105,11 @@ def test_no_other_service_can_be_let_in(
         ("s3:GetObject", "arn:aws:s3:::stackferry-1/rollout/dev/run.json", False),
     ],
 )
-def test_the_role_assumes_execution_roles_and_does_nothing_else(
+def test_the_role_assumes_execution_roles_of_its_phase_and_does_nothing_else(
     deployed: Evaluated, action: str, resource: str, is_allowed: bool
 ) -> None:
     request = iam_evaluator.EvalContext(
-        principal_arn=f"arn:aws:sts::{HERE}:assumed-role/stackferry-administration-tooling/session",
+        principal_arn=f"arn:aws:sts::{HERE}:assumed-role/stackferry-administration-dev/session",
         principal_type="AssumedRole",
         principal_account=HERE,
         action=action,

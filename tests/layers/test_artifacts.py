@@ -6,11 +6,13 @@ The policy is asked, not read: the emulator's IAM evaluator decides each call as
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ministack.core import iam_evaluator
 
+from builders import environments
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
 from builders.naming import SUFFIX_MAX_LENGTH
 
@@ -54,6 +56,7 @@ def decide(deploy: Deploy) -> Callable[..., str]:
         organization: str = "",
         tls: bool = True,
         resource: str = PACKAGE,
+        **asked: str,
     ) -> str:
         policy = deploy(**readers).resources["BucketPolicy"]["Properties"]["PolicyDocument"]
         request = iam_evaluator.EvalContext(
@@ -64,7 +67,7 @@ def decide(deploy: Deploy) -> Callable[..., str]:
             resource_arn=resource,
             region="us-east-1",
             secure_transport=tls,
-            service_context={"aws:principalorgid": organization} if organization else {},
+            service_context=asked | ({"aws:principalorgid": organization} if organization else {}),
         )
         return str(iam_evaluator.evaluate_resource_policy(policy, request).decision)
 
@@ -93,6 +96,39 @@ def test_a_package_is_read_by_the_organization_and_by_the_listed_accounts_alone(
     decide: Callable[..., str], readers: dict[str, str], account: str, organization: str, decision: str
 ) -> None:
     assert decide(readers, account, "s3:GetObject", organization=organization) == decision
+    assert decide(readers, account, "s3:GetObjectVersion", organization=organization) == decision
+
+
+WRITTEN_ONCE = [
+    "dev/secret_rotation/0123456789abcdef0123456789abcdef.zip",
+    "rollout/content/0123abcd",
+    "rollout/prod/releases/0123456789abcdef.json",
+]
+UNASKED: dict[str, str] = {}
+ASKED = {"s3:if-none-match": "*"}
+
+
+@pytest.mark.parametrize("key", WRITTEN_ONCE)
+def test_not_even_an_administrator_writes_over_what_is_written_once(decide: Callable[..., str], key: str) -> None:
+    """Parts of an upload and copies are PutObject too, and cannot ask."""
+    written = [
+        decide(OF_ACCOUNTS, HERE, "s3:PutObject", resource=f"${{Bucket.Arn}}/{key}", **a) for a in (UNASKED, ASKED)
+    ]
+    assert written == ["Deny", "ImplicitDeny"]
+
+
+@pytest.mark.parametrize("key", WRITTEN_ONCE)
+def test_not_even_an_administrator_destroys_a_version_that_a_function_or_release_names(
+    decide: Callable[..., str], key: str
+) -> None:
+    resource = f"${{Bucket.Arn}}/{key}"
+    assert decide(OF_ACCOUNTS, HERE, "s3:DeleteObjectVersion", resource=resource) == "Deny"
+    assert decide(OF_ACCOUNTS, HERE, "s3:DeleteObject", resource=resource) == "ImplicitDeny"
+
+
+@pytest.mark.parametrize("action", ["s3:PutObject", "s3:DeleteObjectVersion"])
+def test_a_journal_is_written_as_often_as_it_changes(decide: Callable[..., str], action: str) -> None:
+    assert decide(OF_ACCOUNTS, HERE, action, resource="${Bucket.Arn}/rollout/prod/run.json") == "ImplicitDeny"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +136,7 @@ def test_a_package_is_read_by_the_organization_and_by_the_listed_accounts_alone(
 )
 @pytest.mark.parametrize("readers", [OF_ORGANIZATION, OF_ACCOUNTS])
 def test_a_reader_does_nothing_but_read(decide: Callable[..., str], readers: dict[str, str], action: str) -> None:
-    assert decide(readers, READER, action, organization=ORGANIZATION) == "ImplicitDeny"
+    assert decide(readers, READER, action, organization=ORGANIZATION) != "Allow"
 
 
 @pytest.mark.parametrize(
@@ -156,12 +192,23 @@ def test_packages_are_encrypted(bucket: dict[str, Any]) -> None:
     assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
 
 
-def test_an_overwritten_package_comes_back_for_a_while_and_then_expires(deploy: Deploy) -> None:
+def test_old_versions_expire_of_journals_alone(deploy: Deploy) -> None:
+    """A release and a function name versions of packages for as long as they stand."""
     properties = deploy(OrganizationId=ORGANIZATION, OldVersionRetentionDays="30").resources["Bucket"]["Properties"]
-    (rule,) = properties["LifecycleConfiguration"]["Rules"]
+    rules = properties["LifecycleConfiguration"]["Rules"]
+    expiring = {rule.get("Prefix"): rule[key] for rule in rules for key in rule if "Expiration" in key}
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
-    assert (rule["Status"], rule["NoncurrentVersionExpiration"]) == ("Enabled", {"NoncurrentDays": "30"})
-    assert "ExpirationInDays" not in rule
+    assert expiring == {"rollout/": {"NoncurrentDays": "30"}}
+
+
+def test_nobody_deletes_versions_for_as_long_as_the_object_lock_is_told(deploy: Deploy) -> None:
+    locked, free = (
+        deploy(OrganizationId=ORGANIZATION, ObjectLockDays=days).resources["Bucket"]["Properties"]
+        for days in ("400", "0")
+    )
+    assert locked["ObjectLockEnabled"] is True
+    assert locked["ObjectLockConfiguration"]["Rule"]["DefaultRetention"] == {"Mode": "GOVERNANCE", "Days": "400"}
+    assert not {"ObjectLockEnabled", "ObjectLockConfiguration"} & free.keys()
 
 
 @pytest.mark.parametrize(
@@ -179,6 +226,52 @@ def test_reads_are_logged_where_a_bucket_for_logs_is_given(
 ) -> None:
     properties = deploy(**OF_ORGANIZATION, **chosen).resources["Bucket"]["Properties"]
     assert properties.get("LoggingConfiguration") == expected
+
+
+def test_the_committed_environment_logs_who_reads_and_writes_packages(
+    template: Callable[[str], dict[str, Any]],
+) -> None:
+    values = environments.read(Path("environments/tooling.json")).values
+    made = evaluate(
+        template("artifacts"), {key: values[key] for key in values.keys() & template("artifacts")["Parameters"]}
+    )
+    assert "AccessLogs" in made.resources
+    assert made.resources["Bucket"]["Properties"]["LoggingConfiguration"]["LogFilePrefix"].endswith("-tooling")
+
+
+@pytest.fixture
+def logs(deploy: Deploy) -> Evaluated:
+    return deploy(OrganizationId=ORGANIZATION, CreateAccessLogsBucket="true")
+
+
+def test_a_bucket_for_the_log_of_reads_is_made_on_demand(logs: Evaluated, deploy: Deploy) -> None:
+    logging = logs.resources["Bucket"]["Properties"]["LoggingConfiguration"]
+    assert logging == {"DestinationBucketName": "${AccessLogs}", "LogFilePrefix": "stackferry-artifacts-tooling"}
+    assert "AccessLogs" not in deploy().resources
+
+
+def test_a_bucket_of_one_s_own_choice_takes_the_log_before_one_that_would_be_made(deploy: Deploy) -> None:
+    found = deploy(**OF_ORGANIZATION, AccessLogsBucket="logs-of-tooling", CreateAccessLogsBucket="true").resources
+    assert found["Bucket"]["Properties"]["LoggingConfiguration"]["DestinationBucketName"] == "logs-of-tooling"
+    assert "AccessLogs" not in found
+
+
+def test_s3_alone_writes_the_log_and_nobody_shortens_it(logs: Evaluated) -> None:
+    allowed, stays = logs.resources["AccessLogsPolicy"]["Properties"]["PolicyDocument"]["Statement"][1:]
+    assert (allowed["Effect"], allowed["Principal"]) == ("Allow", {"Service": ["logging.s3.amazonaws.com"]})
+    assert allowed["Condition"] == {
+        "ArnLike": {"aws:SourceArn": f"arn:aws:s3:::stackferry-{HERE}-us-east-1-tooling"},
+        "StringEquals": {"aws:SourceAccount": HERE},
+    }
+    assert (stays["Effect"], stays["Principal"]) == ("Deny", "*")
+    assert set(stays["Action"]) == {"s3:DeleteObject", "s3:DeleteObjectVersion"}
+
+
+def test_the_log_of_reads_stays_for_a_year_and_outlives_its_stack(logs: Evaluated) -> None:
+    made = logs.resources["AccessLogs"]
+    (rule,) = made["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert int(rule["ExpirationInDays"]) >= 365
+    assert (made["DeletionPolicy"], made["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 def test_the_name_tells_account_region_and_suffix_apart(deploy: Deploy) -> None:

@@ -31,7 +31,7 @@ GIVEN = {
     "CreateDmsLogsRole": "true",
     "ToolingAccountId": "2" * 12,
     "CreateExecutionRole": "true",
-    "AdministrationRoleArn": f"arn:aws:iam::{'2' * 12}:role/stackferry-administration-tooling",
+    "AdministrationRoleArn": f"arn:aws:iam::{'2' * 12}:role/stackferry-administration-dev",
     "PermissionsBoundary": "stackferry-boundary-dev",
     "SourceSecretArns": SOURCE,
 }
@@ -78,7 +78,7 @@ def within(deploy: Deploy) -> Within:
 
 
 def allowed(template: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """What the policies of a template allow: (policy, Sid, action)."""
+    """The permissions of a template's policies: (policy, Sid, action)."""
     for name, body in template["Resources"].items():
         if body["Type"] == "AWS::IAM::ManagedPolicy":
             for statement in body["Properties"]["PolicyDocument"]["Statement"]:
@@ -246,7 +246,7 @@ def test_a_boundary_without_the_secrets_of_the_source_is_refused(deploy: Deploy)
 
 
 def refuses(deployed: Evaluated, title: str, action: str, resource: str, **context: str) -> bool:
-    """Whether a policy denies a call that another one allows."""
+    """True where a policy denies a call that another one allows."""
     denying = deployed.resources[title]["Properties"]["PolicyDocument"]["Statement"]
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     document = {"Version": "2012-10-17", "Statement": [everything, *denying]}

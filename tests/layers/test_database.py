@@ -42,7 +42,7 @@ def instance(deploy: Callable[..., Evaluated]) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def pattern(template: Callable[[str], dict[str, Any]]) -> Callable[[str], re.Pattern[str]]:
-    """What a parameter has to match, by its name."""
+    """The pattern of a parameter, by its name."""
     return lambda name: re.compile(template("database")["Parameters"][name]["AllowedPattern"])
 
 
@@ -113,6 +113,22 @@ def test_the_database_can_feed_the_old_one_after_the_cut_over(settings: dict[str
     ],
 )
 def test_no_statement_with_a_password_or_a_card_number_is_ever_logged(
+    settings: dict[str, str], setting: str, value: str
+) -> None:
+    assert settings[setting] == value
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        # Without pg_stat_statements, which RDS loads by default, Database Insights would lose its statistics.
+        ("shared_preload_libraries", "pg_stat_statements,pgaudit"),
+        ("pgaudit.log", "role,ddl"),
+        ("pgaudit.log_parameter", "0"),
+        ("pgaudit.role", "rds_pgaudit"),
+    ],
+)
+def test_changes_of_roles_and_definitions_are_audited_without_the_values_of_parameters(
     settings: dict[str, str], setting: str, value: str
 ) -> None:
     assert settings[setting] == value

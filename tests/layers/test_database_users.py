@@ -40,7 +40,7 @@ Deployed = Callable[..., Evaluated]
 
 @pytest.fixture
 def deployed(template: Callable[[str], dict[str, Any]]) -> Deployed:
-    """What is deployed with these parameters beside the usual ones."""
+    """The resources with these parameters beside the usual ones."""
     return lambda **more: evaluate(template("database_users"), GIVEN | more, imports=IMPORTS)
 
 

@@ -12,8 +12,8 @@ from ministack.core import iam_evaluator
 
 from builders import catalog
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
+from builders.layers._execution import registry
 from builders.scopes import Scope
-from tools import execution_actions
 from tools.permissions import grants
 from tools.permissions.commands import COMMANDS, command_grants
 from tools.permissions.grants import Identity, Names
@@ -78,7 +78,7 @@ def test_it_may_what_the_resources_of_plain_stacks_need(
     deploy: Deploy, template: Callable[[str], dict[str, Any]]
 ) -> None:
     plain = [template(name) for name in catalog.layer_names() if catalog.load(name).scope in PLAIN]
-    derived = execution_actions.derive(plain)
+    derived = registry.derive(plain)
     needed = {f"{service}:{verb}" for service, verbs in derived.items() for verb in verbs}
     assert needed - granted(deploy()) - NOT_NEEDED == set()
 
@@ -162,3 +162,20 @@ def test_deployers_are_arns_of_one_account(template: Callable[[str], dict[str, A
 
 def test_the_template_is_the_golden_one(assert_golden: Callable[[str], None]) -> None:
     assert_golden("deploy_role")
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("cloudformation:ExecuteChangeSet", f"arn:aws:cloudformation:eu-central-1:{HERE}:stack/account-{{}}/1"),
+        ("cloudformation:DeleteStack", f"arn:aws:cloudformation:eu-central-1:{HERE}:stack/phase-routes-{{}}-1/1"),
+        ("iam:UpdateAssumeRolePolicy", f"arn:aws:iam::{HERE}:role/stackferry-execution-{{}}"),
+        ("iam:CreatePolicyVersion", f"arn:aws:iam::{HERE}:policy/account-{{}}-PlanPolicy-1"),
+        ("iam:DeletePolicy", f"arn:aws:iam::{HERE}:policy/stackferry-boundary-{{}}"),
+    ],
+)
+def test_a_role_of_one_phase_deploys_no_other(may: May, action: str, resource: str) -> None:
+    of_dev = {"DeployedSuffix": "dev"}
+    assert may(action, resource.format("dev"), chosen=of_dev)
+    assert [each for each in ("prod", "dev2", "eu-dev") if may(action, resource.format(each), chosen=of_dev)] == []
+    assert may(action, resource.format("prod"))

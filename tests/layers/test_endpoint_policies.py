@@ -1,4 +1,4 @@
-"""What the policy of a VPC endpoint lets through, as far as the reachability check reads IAM's language."""
+"""Calls that the policy of a VPC endpoint lets through, as far as the reachability check reads IAM's language."""
 
 from __future__ import annotations
 

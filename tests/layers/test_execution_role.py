@@ -15,15 +15,15 @@ from ministack.core import iam_evaluator
 
 from builders import catalog, naming
 from builders.evaluate import EXAMPLE_ACCOUNT as HERE, Evaluated, evaluate
+from builders.layers._execution import registry
 from builders.layers._execution.actions import CONFINED, EVERYWHERE
 from builders.scopes import Scope
-from tools import execution_actions
 
 Deploy = Callable[..., Evaluated]
 May = Callable[..., bool]
 
 TOOLING, STRANGER = "2" * 12, "3" * 12
-ADMINISTRATION = f"arn:aws:iam::{TOOLING}:role/stackferry-administration-tooling"
+ADMINISTRATION = f"arn:aws:iam::{TOOLING}:role/stackferry-administration-dev"
 GATEWAY_ROLE = f"arn:aws:iam::{STRANGER}:role/AcceptsAssociations"
 GIVEN = {
     "EnvironmentSuffix": "dev",
@@ -314,7 +314,7 @@ DELETED_BY = {"AWS::KMS::Key": "kms:ScheduleKeyDeletion", "AWS::SecretsManager::
 
 def test_what_the_role_may_not_delete_no_template_deletes(template: Callable[[str], dict[str, Any]]) -> None:
     """RetainExceptOnCreate would, after a first creation that failed, and the rollback would fail, too."""
-    assert set(DELETED_BY.values()) <= execution_actions.WITHHELD
+    assert set(DELETED_BY.values()) <= registry.WITHHELD
     phase = [name for name in catalog.layer_names() if catalog.load(name).scope is Scope.PHASE]
     deleted = [
         f"{layer}: {name}"

@@ -32,11 +32,11 @@ class Call:
     service: str | None = None
     account: str = HERE
     by_administrator: bool = False
-    """Whether the role's own policies allow the action; the key's policy decides the rest."""
+    """True where the role's own policies allow the action; the key's policy decides the rest."""
     tls: bool = True
 
     def allowed_by(self, policy: Mapping[str, Any]) -> bool:
-        """Whether a resource of the account HERE with `policy` lets the call through."""
+        """True where a resource of the account HERE with `policy` lets the call through."""
         caller = "" if self.service else ROLE.format(account=self.account)
         request = iam_evaluator.EvalContext(
             principal_arn=caller,

@@ -42,7 +42,7 @@ def test_nothing_changed(assert_golden: Callable[[str], None]) -> None:
     assert_golden("migration")
 
 
-def test_the_instance_is_private_encrypted_and_wears_the_group_of_dms(properties: Callable[..., Any]) -> None:
+def test_the_instance_is_private_encrypted_and_has_the_group_of_dms(properties: Callable[..., Any]) -> None:
     instance = properties("ReplicationInstance")
     assert instance["PubliclyAccessible"] is False
     assert instance["KmsKeyId"] == "<foundation-KmsKeyArn-dev>"

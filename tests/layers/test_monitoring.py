@@ -49,6 +49,7 @@ WATCHED = {
     "DatabaseCpuAlarm": ("AWS/RDS", "CPUUtilization", DATABASE, "GreaterThanThreshold", "80"),
     "DatabaseStorageAlarm": ("AWS/RDS", "FreeStorageSpace", DATABASE, "LessThanThreshold", str(4 * 1024**3)),
     "DatabaseConnectionsAlarm": ("AWS/RDS", "DatabaseConnections", DATABASE, "GreaterThanThreshold", "60"),
+    "DatabaseChangesAlarm": ("Stackferry", "DatabaseChanges-dev", {}, "GreaterThanThreshold", 0),
     "RotationFailedAlarm": ("Stackferry", "RotationFailed", MASTER_SECRET, "GreaterThanThreshold", 0),
     "DmsRotationFailedAlarm": ("Stackferry", "RotationFailed", DMS_SECRET, "GreaterThanThreshold", 0),
     "RotationErrorsAlarm": (
@@ -78,6 +79,7 @@ WATCHED = {
 guide, "Monitoring AWS DMS tasks", and the RDS user guide, "Amazon CloudWatch metrics for Amazon RDS"."""
 
 EVENTS = {
+    "DatabaseChangesAlarm",
     "ValidationAlarm",
     "RotationFailedAlarm",
     "DmsRotationFailedAlarm",
@@ -85,7 +87,10 @@ EVENTS = {
     "DmsRotationErrorsAlarm",
     "ReplicationStatusErrorsAlarm",
 }
-"""What happens and is over at once, so that an end of it would say nothing."""
+"""Events that are over at once, so that their end would say nothing."""
+
+LOGGED = "DatabaseChangesAlarm"
+"""Counted by filters of the database's log (`database`), which has no dimensions."""
 
 ONLY_WHEN_EXPECTED = (
     *("ReplicationLagAlarm", "SourceLagAlarm", "ReplicationTaskStatusAlarm"),
@@ -147,7 +152,7 @@ def test_an_alarm_watches_a_metric_that_is_published_under_its_dimensions(
     alarms: dict[str, dict[str, Any]], name: str
 ) -> None:
     alarm = alarms[name]
-    found = (alarm["Namespace"], alarm["MetricName"], dimensions(alarm["Dimensions"]))
+    found = (alarm["Namespace"], alarm["MetricName"], dimensions(alarm.get("Dimensions", [])))
     assert (*found, alarm["ComparisonOperator"], alarm["Threshold"]) == WATCHED[name]
 
 
@@ -181,8 +186,28 @@ def test_every_other_alarm_acts_from_the_start_and_takes_silence_for_no_alarm(
     alarms: dict[str, dict[str, Any]],
 ) -> None:
     others = {name: alarm for name, alarm in alarms.items() if name not in ONLY_WHEN_EXPECTED}
-    assert [name for name, alarm in others.items() if "ActionsEnabled" in alarm] == []
+    assert [name for name, alarm in others.items() if "ActionsEnabled" in alarm] == [LOGGED]
     assert {alarm["TreatMissingData"] for alarm in others.values()} == {"missing", "notBreaching"}
+
+
+@pytest.mark.parametrize(("given", "enabled"), [({}, "false"), ({"AlarmOnDatabaseChanges": "true"}, "true")])
+def test_a_change_of_roles_or_definitions_calls_a_person_once_the_migration_makes_none(
+    with_parameters: Callable[..., Evaluated], given: dict[str, str], enabled: str
+) -> None:
+    assert with_parameters(**given).resources[LOGGED]["Properties"]["ActionsEnabled"] == enabled
+
+
+def test_the_changes_that_the_alarm_watches_are_counted_by_filters_of_the_exported_log(
+    with_parameters: Callable[..., Evaluated],
+) -> None:
+    database = catalog.load("database").build().to_dict()
+    resources = evaluate(database, GIVEN, imports=Imports()).resources
+    filters = [each["Properties"] for each in resources.values() if each["Type"] == "AWS::Logs::MetricFilter"]
+    watched = with_parameters().resources[LOGGED]["Properties"]
+    for each in filters:
+        (counted,) = each["MetricTransformations"]
+        assert (counted["MetricNamespace"], counted["MetricName"]) == (watched["Namespace"], watched["MetricName"])
+        assert each["LogGroupName"] == "${PostgresqlLogs}"
 
 
 def test_machines_and_the_daily_age_that_fall_silent_are_told_as_too_little_data(
@@ -222,7 +247,9 @@ def test_what_should_never_happen_is_counted_and_called_at_its_first_time(alarms
     for name in EVENTS:
         alarm = alarms[name]
         assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching"), name
-        assert alarm["Statistic"] == ("Sum" if alarm["Namespace"] == "AWS/Lambda" else "Maximum"), name
+        assert alarm["Statistic"] == ("Sum" if alarm["Namespace"] == "AWS/Lambda" or name == LOGGED else "Maximum"), (
+            name
+        )
 
 
 def texts_in(folder: str) -> set[str]:
@@ -246,7 +273,9 @@ def measured() -> set[str]:
 
 def test_the_metrics_of_ours_are_published_by_functions_of_ours() -> None:
     of_task = {name for namespace, name, of, *_ in WATCHED.values() if namespace == "Stackferry" and of == OUR_TASK}
-    of_secrets = {name for namespace, name, of, *_ in WATCHED.values() if namespace == "Stackferry" and of != OUR_TASK}
+    of_secrets = {
+        name for namespace, name, of, *_ in WATCHED.values() if namespace == "Stackferry" and "SecretArn" in of
+    }
     of_slots = {"SlotRetainedWalBytes", "SlotWalStatus"}  # tests/lambdas/test_replication_slots.py
     assert of_slots <= texts_in("replication_status")
     assert of_task <= measured() | of_slots

@@ -61,7 +61,7 @@ def properties_of(deploy: Deploy) -> Of:
 
 @pytest.fixture
 def pattern(template: Callable[[str], dict[str, Any]]) -> Callable[[str], re.Pattern[str]]:
-    """What a parameter has to match, by its name."""
+    """The pattern of a parameter, by its name."""
     return lambda name: re.compile(template("network")["Parameters"][name]["AllowedPattern"])
 
 

@@ -1,7 +1,8 @@
-"""What every layer promises, whatever it makes: tagged, named, bounded, least privilege, portable, retained."""
+"""Promises of every layer, whatever it makes: tagged, named, bounded, least privilege, portable, retained."""
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 import json
 import re
@@ -14,7 +15,7 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from builders import catalog, naming
 from builders.building.templates import Format, text_of
-from builders.evaluate import evaluate
+from builders.evaluate import EXAMPLE_ACCOUNT, evaluate
 from builders.naming import TEMPLATE_LIMIT_BYTES
 
 Template = Callable[[str], dict[str, Any]]
@@ -38,6 +39,22 @@ reference, "AWS::CloudWatch::Dashboard")."""
 
 LONGEST_REGION = "ap-southeast-2"
 """Of the regions of AWS none has a longer name (AWS regions and Availability Zones, "Regions")."""
+
+SECURITY_GROUPS = {
+    "AWS::DMS::ReplicationInstance": ("VpcSecurityGroupIds",),
+    "AWS::EC2::VPCEndpoint": ("SecurityGroupIds",),
+    "AWS::Lambda::Function": ("VpcConfig", "SecurityGroupIds"),
+    "AWS::RDS::DBInstance": ("VPCSecurityGroups",),
+    "AWS::Route53Resolver::ResolverEndpoint": ("SecurityGroupIds",),
+}
+"""The property by which a type names its security groups; without it AWS takes the default group of the VPC."""
+
+WITHOUT_SECURITY_GROUPS = {
+    *("AWS::DMS::ReplicationSubnetGroup", "AWS::RDS::DBSubnetGroup"),
+    *("AWS::EC2::SubnetNetworkAclAssociation", "AWS::EC2::SubnetRouteTableAssociation"),
+    "AWS::EC2::TransitGatewayAttachment",
+}
+"""Types that name subnets, and put nothing into them that has a security group."""
 
 pytestmark = pytest.mark.parametrize("layer", LAYERS)
 
@@ -150,7 +167,7 @@ def test_every_parameter_is_described_and_bounded(template: Template, layer: str
 
 
 def test_no_parameter_takes_a_secret(template: Template, layer: str) -> None:
-    suspicious = re.compile("password|secret(?!.*(arn|key$))|token", re.IGNORECASE)
+    suspicious = re.compile("password|secret(?!.*(arn|(key|version)$))|token", re.IGNORECASE)
     assert [name for name in template(layer)["Parameters"] if suspicious.search(name)] == []
 
 
@@ -179,6 +196,37 @@ def test_what_is_retained_bears_no_given_name(template: Template, layer: str) ->
 def test_logs_are_encrypted_and_do_not_stay_for_ever(template: Template, layer: str) -> None:
     for name, group in resources(template(layer), "AWS::Logs::LogGroup"):
         assert {"KmsKeyId", "RetentionInDays"} <= set(group["Properties"]), name
+
+
+@pytest.mark.parametrize(
+    ("scope", "days", "is_refused"), [("PCI-DSS", "180", True), ("PCI-DSS", "365", False), ("none", "30", False)]
+)
+def test_logs_are_kept_for_a_year_where_card_data_is_in_scope(
+    template: Template, layer: str, scope: str, days: str, is_refused: bool
+) -> None:
+    built = template(layer)
+    if "LogRetentionDays" not in built["Parameters"]:
+        assert list(resources(built, "AWS::Logs::LogGroup")) == []
+        return
+    rule = built["Rules"]["LogsAreKeptForAYear"]
+    given = {"ComplianceScope": scope, "LogRetentionDays": days}
+    parameters = {name: built["Parameters"][name] for name in given}
+    alone = {"Parameters": parameters, "Rules": {"LogsAreKeptForAYear": rule}, "Resources": {}}
+    assert bool(evaluate(alone, given).failed_rules) is is_refused
+
+
+def test_whatever_stands_in_a_subnet_names_its_security_groups(template: Template, layer: str) -> None:
+    for name, resource in resources(template(layer)):
+        properties = resource.get("Properties", {})
+        if not re.search(r'"\w*Subnet(Id|Group)\w*":', json.dumps(properties)):
+            continue
+        if resource["Type"] not in WITHOUT_SECURITY_GROUPS:
+            groups = functools.reduce(lambda value, key: value[key], SECURITY_GROUPS[resource["Type"]], properties)
+            assert groups not in ([], ""), name
+
+
+def test_nothing_uses_the_default_security_group_of_the_vpc(template: Template, layer: str) -> None:
+    assert "DefaultSecurityGroup" not in json.dumps(template(layer))
 
 
 def test_roles_get_customer_managed_policies_and_trust_no_wildcard(template: Template, layer: str) -> None:
@@ -217,8 +265,25 @@ def statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
 def test_functions_run_tested_files_in_the_vpc_with_their_own_encrypted_log(template: Template, layer: str) -> None:
     for name, function in resources(template(layer), "AWS::Lambda::Function"):
         properties = function["Properties"]
-        assert set(properties["Code"]) == {"S3Bucket", "S3Key"}, name
+        assert set(properties["Code"]) == {"S3Bucket", "S3Key", "S3ObjectVersion"}, name
         assert {"KmsKeyArn", "LoggingConfig", "VpcConfig", "Timeout"} <= set(properties), name
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_functions_name_the_version_and_the_signers_of_their_package_where_these_are_given(
+    template: Template, layer: str, given: bool
+) -> None:
+    signers = f"arn:aws:lambda:us-east-1:{EXAMPLE_ACCOUNT}:code-signing-config:csc-{'0' * 17}"
+    body = template(layer)
+    versions = {name: "3sL4kqtJ" for name in body["Parameters"] if name.endswith("PackageVersion")}
+    values = {name: "x" for name, each in body["Parameters"].items() if "Default" not in each}
+    for name, function in resources(body, "AWS::Lambda::Function"):
+        asked = {key: function["Properties"][key] for key in ("Code", "CodeSigningConfigArn")}
+        alone = {"Resources": {name: {"Type": function["Type"], "Properties": asked}}}
+        chosen = versions | {"CodeSigningConfigArn": signers} if given else {}
+        found = evaluate(body | alone | {"Outputs": {}}, values | chosen).resources[name]["Properties"]
+        named = found["Code"].get("S3ObjectVersion"), found.get("CodeSigningConfigArn")
+        assert named == (("3sL4kqtJ", signers) if given else (None, None)), name
 
 
 def test_rules_use_the_functions_that_cloudformation_knows_there(template: Template, layer: str) -> None:

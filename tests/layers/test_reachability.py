@@ -1,4 +1,4 @@
-"""What is needed can be reached, nothing else can, and whatever is taken away or changed shows."""
+"""Everything that is needed can be reached, nothing else can, and whatever is taken away or changed shows."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def deploy(template: Callable[[str], dict[str, Any]]) -> Callable[[Mapping[str, 
 
 @pytest.fixture(scope="session")
 def wanted(template: Callable[[str], dict[str, Any]]) -> Callable[[Mapping[str, str]], reachability.Demands]:
-    """What the parameters ask of the network."""
+    """The needs that the parameters state of the network."""
     templates = {layer: template(layer) for layer in ("network", "endpoints", "database", "clients")}
     return lambda options: reachability.demands(templates, GIVEN | dict(options))
 
@@ -119,7 +119,7 @@ def wanted(template: Callable[[str], dict[str, Any]]) -> Callable[[Mapping[str, 
 def findings_after(
     deploy: Callable[[Mapping[str, str]], Layers], wanted: Callable[[Mapping[str, str]], reachability.Demands]
 ) -> Callable[..., list[reachability.Finding]]:
-    """What is found after `change`, which is given the resources of a layer to spoil."""
+    """The findings after `change`, which is given the resources of a layer to spoil."""
 
     def found(
         change: Callable[[dict[str, Any]], Any], layer: str = "network", **options: str

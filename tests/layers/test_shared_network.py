@@ -36,7 +36,7 @@ def deploy(template: Callable[[str], dict[str, Any]]) -> Deploy:
 
 @pytest.fixture
 def takes(template: Callable[[str], dict[str, Any]]) -> Callable[[str, str], bool]:
-    """Whether a parameter's pattern takes a value."""
+    """True where a parameter's pattern takes a value."""
     parameters = template("shared_network")["Parameters"]
     return lambda name, value: re.fullmatch(parameters[name]["AllowedPattern"], value) is not None
 

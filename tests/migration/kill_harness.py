@@ -33,8 +33,11 @@ from .scenes import Scene
 Kill = int | str | None
 """The point at which a command is killed: its number, or after the transaction whose last statement begins so."""
 
-AWAIT_SECONDS = 10.0
-"""How long a side may need to take a write again after a command has ended."""
+AWAIT_SECONDS = 60.0
+"""Seconds that a side may need to take a write again after a command has ended."""
+
+DEFECT_SECONDS = 10.0
+"""The same where a deliberate defect may have closed both sides for good."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,7 @@ class Harness:
         while not any(
             each.began > now and each.outcome == "acknowledged" and each.side in wanted for each in self.attempts()
         ):
-            if time.monotonic() > now + AWAIT_SECONDS:
+            if time.monotonic() > now + (DEFECT_SECONDS if self.defect else AWAIT_SECONDS):
                 self.violations.append(
                     f"{'not the ' + sides[0] if sides else 'neither side'} takes writes after {after}"
                 )

@@ -24,7 +24,7 @@ USERS: dict[Side, list[str]] = {"source": ["ferry_source", FALLBACK], "target": 
 
 
 class StandInReplication(Replication):
-    """What `migrate-database` sees of a stand-in: `ask` does a call, by its name and arguments."""
+    """A stand-in as `migrate-database` sees it: `ask` does a call, by its name and arguments."""
 
     def __init__(self, way: Way, ask: Callable[..., Any], observe: Observe | None = None) -> None:
         self.arn, self._way, self._ask = f"arn:aws:dms:eu-central-1:111111111111:task:{way}", way, ask

@@ -48,7 +48,7 @@ class Sides:
             self.target.run(statement)
 
     def compared(self) -> list[str]:
-        """What differs of what changed."""
+        """Differences among what changed."""
         found = compare(self.source, self.target, ["payments"], self.changes.read())
         return [each.shown() for each in found]
 

@@ -292,7 +292,7 @@ CASES = {
     ),
     "rows without a log": ("CREATE UNLOGGED TABLE t (id int PRIMARY KEY)", {"unlogged:cases.t"}),
 }  # fmt: skip
-"""What users of DMS and of other tools have reported, each alone in a schema."""
+"""Trouble that users of DMS and of other tools have reported, each alone in a schema."""
 
 
 @pytest.mark.parametrize("case", CASES)

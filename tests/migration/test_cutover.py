@@ -423,6 +423,11 @@ def test_a_finished_migration_leaves_nothing_of_it_but_the_journal(ready: Scene)
     assert "CreateFallback=false" in said
     with pytest.raises(MigrationError, match="the migration was finished"):
         run(ready, fall_back)
+    with (
+        ready.pair.database("target") as target,
+        pytest.raises(MigrationError, match="since the cut-over; finish has taken the way back away"),
+    ):
+        journal.must_serve_source(target)
 
 
 def test_a_source_whose_reads_were_kept_is_closed_for_good_at_the_end(ready: Scene) -> None:

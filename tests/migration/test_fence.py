@@ -354,6 +354,6 @@ def test_two_writers_that_would_deadlock_with_the_fence_are_ended(both: Pair, so
         session.execute("INSERT INTO payments.parent VALUES (0)")
         began = time.monotonic()
         with closed(source, keep_reads=True):
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 20
             with pytest.raises(psycopg.OperationalError):
                 session.execute("INSERT INTO payments.child VALUES (0)")

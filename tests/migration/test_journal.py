@@ -7,8 +7,8 @@ import dataclasses
 import datetime
 import os
 import socket
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -106,15 +106,28 @@ def test_one_phase_does_not_see_anothers_lock(pair: Callable[..., Pair], target:
         pass
 
 
-def test_a_statement_that_outlives_its_process_keeps_the_next_run_waiting(both: Pair) -> None:
-    with both.database("target") as dead, both.database("target") as second, contextlib.ExitStack() as stack:
+def test_a_statement_that_outlives_its_process_keeps_the_next_run_waiting(
+    both: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "LOCK_SECONDS", 60)
+    with contextlib.ExitStack() as stack:
+        dead, second, other = (stack.enter_context(both.database("target")) for _ in range(3))
         stack.enter_context(locked(dead))
-        dead.connection.pgconn.send_query(b"SELECT pg_sleep(0.7)")
+        other.run("SELECT pg_advisory_lock(7)")
+        dead.connection.pgconn.send_query(b"SELECT pg_advisory_lock(7)")
         with socket.socket(fileno=os.dup(dead.connection.fileno())) as line:
             line.shutdown(socket.SHUT_RDWR)  # as when the process is killed: the server goes on with the statement
-        began = time.monotonic()
-        with locked(second):
-            assert time.monotonic() - began > 0.4
+
+        def has_the_lock() -> bool:
+            with locked(second):
+                return bool(other.value("SELECT NOT EXISTS (SELECT FROM pg_locks WHERE objid = 7)"))
+
+        with ThreadPoolExecutor(1) as pool:
+            next_run = pool.submit(has_the_lock)
+            with pytest.raises(TimeoutError):
+                next_run.result(0.4)
+            other.run("SELECT pg_advisory_unlock(7)")
+            assert next_run.result(60), "not before the statement has ended"
         dead.connection.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -209,3 +210,14 @@ def test_a_reload_that_nobody_can_be_asked_about_says_what_it_would_do(
         with pytest.raises(UsageError, match=said):
             confirm_reload(replication, yes=False)
     confirm_reload(replication, yes=True)
+
+
+def test_the_timeout_holds_for_all_waits_of_a_command_whatever_the_pause_between_two_looks() -> None:
+    watch = Watch(show=lambda task: None, say=lambda line: None, poll_seconds=60, timeout_seconds=0.1)
+    began = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(ReplicationError, match=r"the task is still starting after 0.1 seconds"):
+            watch.poll(lambda: "starting", lambda _seen: False, lambda seen: f"the task is still {seen}")
+    assert time.monotonic() - began < 5
+    assert watch.left(otherwise=9) == 0, "nothing is left for a marker either"
+    assert Watch(lambda _task: None, lambda _line: None).left(otherwise=9) == 9

@@ -75,7 +75,7 @@ class Sides:
         return verify(self.source, self.target, ["payments"], mappings, options, say=self.said.append)
 
     def differing(self, options: Options = QUICK, mappings: Mappings = EVERYTHING) -> list[str]:
-        """What differs, as a person reads it."""
+        """The differences, as a person reads them."""
         report = self.verify(options, mappings)
         rows = [each.shown() for table in report.tables for each in table.differing]
         assert report.is_clean == (not rows and not any(each.state == "differs" for each in report.definitions))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from builders import command_line
 from builders.errors import MigrationError, UsageError
 from builders.migration import cli
 from builders.migration.changes import Changes
@@ -149,7 +150,7 @@ def test_a_table_without_a_key_is_not_repaired_and_still_differs(
 
 def test_a_repair_asks_first(sides: Sides) -> None:
     sides.spoil()
-    with pytest.raises(UsageError, match=r"Write 6 rows of payments.ledger in the target.*--yes is the answer yes"):
+    with pytest.raises(UsageError, match=r"--yes answers yes to: Write 6 rows of payments.ledger in the target"):
         sides.run(Asked(repair=True))
     assert sides.target.run("SELECT count(*) FROM payments.ledger") == [(499,)]
 
@@ -213,5 +214,5 @@ def test_a_second_run_of_the_phase_is_refused_while_one_compares(sides: Sides) -
 
 
 def test_yes_without_repair_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["verify", "--phase", "dev", "--yes"]) == cli.WRONG_USE
+    assert cli.main(["verify", "--phase", "dev", "--yes"]) == command_line.WRONG_USE
     assert "--repair is not given" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,22 @@ class Said:
         return json.loads(self.out)
 
 
+class Person(io.StringIO):
+    """Somebody at a terminal with an answer, and what happens before it comes."""
+
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None, answer: str = "y") -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+        self._answer = answer
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, _size: int = -1) -> str:  # type: ignore[override]
+        self._meanwhile()
+        return f"{self._answer}\n"
+
+
 class CalledPhase:
     """A folder with a rollout file, environments and templates, and the accounts that they speak of."""
 
@@ -69,7 +85,7 @@ class CalledPhase:
         """Let the tooling account deploy in all accounts, and bootstrap the phase."""
         for account in self.accounts:
             self.add_account(account)
-        said = self.call("bootstrap", "--phase", "dev")
+        said = self.call("bootstrap", "--phase", "dev", "--yes")
         assert said.code == 0, said.err
 
     def add_account(self, account: str) -> None:
@@ -135,7 +151,7 @@ class CalledPhase:
         access = Access(
             region,
             endpoint_url=self.cloud.endpoint_url,
-            keys=(self.tooling, "embedded-cloud"),
+            keys=(self.tooling, self.cloud.secret_access_key(self.tooling)),
             attempts=self.attempts,
         )
         return ApiCalls(access, self.observe)

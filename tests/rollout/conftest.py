@@ -13,14 +13,19 @@ from typing import Any
 
 import pytest
 from cloud.stacksets.conftest import ADMINISTRATOR_ACCESS, Fleet, trusting
+from warm import running
 
+from builders.aws import change_sets
 from builders.aws.calls import Access, ApiCall, ApiCalls, CallObserver, Moment
 from builders.aws.limiter import Limiter
-from builders.cloud.process import Cloud, running
+from builders.cloud.process import Cloud
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.plain_stacks import PlainStack
+from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_planned
+from builders.rollout.lifecycle.bootstrap_plan import plan_bootstrap
 from builders.rollout.model import DesiredState, Operation, Permissions, Preferences, StackSetSpec, Target, Values
+from builders.rollout.phase import PhaseConnection
 from builders.rollout.plan.calls import Action, Call
+from builders.template_bodies import DeployedStack, PlainStack
 
 PHASE, SUFFIX = "dev", "dev"
 PLAN_ROLE, DEPLOY_ROLE = "stackferry-plan-dev", "OrganizationAccountAccessRole"
@@ -56,10 +61,20 @@ def plain_stack(target: Target, body: str = "", values: Values | None = None, na
     return PlainStack("phase_routes", target, name, body or template(), values, TAGS)
 
 
+def deploy_plain(client: Client, stack: PlainStack) -> DeployedStack:
+    """Deploy a plain stack through the deploy role of its account."""
+    return change_sets.deploy(client.deploying(stack.target), stack)
+
+
 def connect(cloud: Cloud, account: str, permissions: Permissions, observe: CallObserver | None = None) -> Client:
     """A client with an account's own credentials."""
-    access = Access(REGION, endpoint_url=cloud.endpoint_url, keys=(account, "embedded-cloud"))
-    return Client(ApiCalls(access, observe), permissions, PHASE, SUFFIX, DEPLOY_ROLE)
+    access = Access(REGION, endpoint_url=cloud.endpoint_url, keys=(account, cloud.secret_access_key(account)))
+    return Client(ApiCalls(access, observe), permissions, PHASE, SUFFIX, lambda _account: DEPLOY_ROLE)
+
+
+def deploy_stacks(connection: PhaseConnection, **options: Any) -> list[StackOutcome]:
+    """Plan a phase's plain stacks, and deploy them whatever they change."""
+    return deploy_planned(connection.client, plan_bootstrap(connection).rounds, **options)
 
 
 class Administrator:
@@ -74,7 +89,8 @@ class Administrator:
         self.fleet.drive(ResultsLagSeconds=0, OperationsLagSeconds=self.fleet.lag)
 
     def access(self, region: str = REGION, **more: Any) -> Access:
-        return Access(region, endpoint_url=self.cloud.endpoint_url, keys=(self.number, "embedded-cloud"), **more)
+        keys = (self.number, self.cloud.secret_access_key(self.number))
+        return Access(region, endpoint_url=self.cloud.endpoint_url, keys=keys, **more)
 
     def client(
         self,
@@ -84,11 +100,15 @@ class Administrator:
         **more: Any,
     ) -> Client:
         calls = ApiCalls(self.access(**more), observe, limiter)
-        return Client(calls, permissions or Permissions(), PHASE, SUFFIX, DEPLOY_ROLE)
+        return Client(calls, permissions or Permissions(), PHASE, SUFFIX, lambda _account: DEPLOY_ROLE)
 
     def member(self, number: str) -> str:
         """Let StackSets, plans and deployments act in an account."""
         self.fleet.enroll(number)
+        return self.deployable(number)
+
+    def deployable(self, number: str) -> str:
+        """Let plans and deployments of plain stacks act in an account, such as the network account."""
         self.lend(number, PLAN_ROLE, {"StringEquals": {"sts:ExternalId": f"migration-{PHASE}"}})
         self.lend(number, DEPLOY_ROLE)
         return number

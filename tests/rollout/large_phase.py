@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from builders import naming
-from builders.rollout.aws.stacks import TEMPLATE_TAG
+from builders.aws.stacks import TEMPLATE_TAG
 from builders.rollout.checks import status
 from builders.rollout.checks.status import StatusView
 from builders.rollout.config import desired_state, schema
@@ -19,13 +19,14 @@ from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.executor import current_state
 from builders.rollout.executor.context import Observer, PollInterval, Report, RunServices
 from builders.rollout.executor.executor import begin_run, run_to_desired
-from builders.rollout.model import CurrentState, DesiredState, Target, Values, digest
+from builders.rollout.model import CurrentState, DesiredState, Target, Values
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.plan.schedule import make_schedule
 from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store
 from builders.scopes import Scope
+from builders.template_bodies import digest
 
 from .simulation import ATTACHMENT, Simulation, simulated_client
 
@@ -116,11 +117,11 @@ class LargePhase:
 
     def plan(self, desired: DesiredState, *, back: bool = False) -> Plan:
         """Read, look closer, and plan."""
-        current = current_state.read_changing_stacks(self.client.members, desired, self.current(), lambda line: None)
+        current = current_state.read_changing_stacks(self.client, desired, self.current(), lambda line: None)
         return make_plan(desired, current, back=back)
 
     def services(self, observer: Observer | None = None) -> RunServices:
-        """What a run is given."""
+        """The services that a run is given."""
         return RunServices(self.client, self.store, self.simulation.clock, PollInterval(), observer or Observer())
 
     def apply(
@@ -145,13 +146,19 @@ def _shared() -> SharedOutputs:
     network = {"TransitGatewayId": "tgw-0123456789abcdef0", "OnPremisesRouteTableId": "tgw-rtb-0123456789abcdef0"}
     return SharedOutputs(
         tooling={region: {"ArtifactsBucket": f"stackferry-artifacts-{region}"} for region in REGIONS},
-        administration={"AdministrationRoleArn": f"arn:aws:iam::{TOOLING}:role/stackferry-administration-tooling"},
+        administration={"AdministrationRoleArn": f"arn:aws:iam::{TOOLING}:role/stackferry-administration-dev"},
         network=dict.fromkeys(REGIONS, network),
     )
 
 
+@functools.cache
+def _pair(key: str, value: str) -> dict[str, str]:
+    """A parameter, one object for all stacks that have it: what AWS holds is no memory of ours."""
+    return {"ParameterKey": key, "ParameterValue": value}
+
+
 def _stack(name: str, template: str, values: Mapping[str, str]) -> dict[str, Any]:
-    parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
+    parameters = [_pair(key, value) for key, value in values.items()]
     tags = [{"Key": TEMPLATE_TAG, "Value": digest(template)}]
     described = {"StackId": name, "StackName": name, "StackStatus": "CREATE_COMPLETE", "Tags": tags}
     return {**described, "Parameters": parameters, "TemplateBody": template}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from builders.aws.calls import Access, ApiCall, ApiCalls, CallObserver, Moment
@@ -25,7 +26,18 @@ class Operator(RolloutCommand):
         self.made: dict[str, set[tuple[Identity, str]]] = defaultdict(set)
         rollout = prepared.rollout
         tooling = rollout.tooling.account
-        self.names = Names(tooling, rollout.home, SUFFIX, rollout.deploy_role, sets=tooling)
+        assert rollout.network
+        (account,) = {target.account for target in prepared.targets(PHASE)}
+        self.names = Names(
+            tooling,
+            rollout.home,
+            SUFFIX,
+            account,
+            rollout.deploy_role_in(account),
+            sets=tooling,
+            network=rollout.network.account,
+            network_role=rollout.deploy_role_in(rollout.network.account),
+        )
         self._iam = prepared.accounts.api("iam", rollout.tooling.account)
         self._iam.create_user(UserName="operator")
         key = self._iam.create_access_key(UserName="operator")["AccessKey"]
@@ -45,6 +57,21 @@ class Operator(RolloutCommand):
                 raise KeyboardInterrupt
 
         return self.call(command, "--phase", PHASE, *more, observe=observe)
+
+    @contextlib.contextmanager
+    def plan_role_denied(self, *actions: str) -> Iterator[None]:
+        """Take actions from the plan role, in the phase's account and the network account."""
+        statement = {"Effect": "Deny", "Action": actions, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        role = {"RoleName": f"stackferry-plan-{SUFFIX}", "PolicyName": "denied"}
+        roles = [self.prepared.accounts.api("iam", each) for each in (self.names.account, self.names.network)]
+        for iam in roles:
+            iam.put_role_policy(**role, PolicyDocument=document)
+        try:
+            yield
+        finally:
+            for iam in roles:
+                iam.delete_role_policy(**role)
 
     def open_api(self, region: str, observe: CallObserver | None = None) -> ApiCalls:
         """Make calls with the user's keys."""

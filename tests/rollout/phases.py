@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from builders.environments import Entry, ParameterFile
-from builders.rollout.config.desired_state import resolved_state
+from builders.rollout.config.desired_state import desired_state
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template, read_template
@@ -71,6 +71,6 @@ def phase(
 ) -> DesiredState:
     """The desired state of dev."""
     by_layer = {each.layer: each for each in templates}
-    return resolved_state(
-        rollout(plan, **file), "dev", by_layer, shared or SharedOutputs(), members or {}, environment(values)
+    return desired_state(
+        rollout(plan, **file), "dev", by_layer, shared or SharedOutputs(), members, environment(values)
     )

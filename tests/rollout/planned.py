@@ -8,12 +8,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from builders.rollout.diff.changes import ChangeKind
-from builders.rollout.diff.effects import Change, Effect
-from builders.rollout.diff.hazards import Hazard, HazardKind
 from builders.rollout.model import Target
 from builders.rollout.plan.calls import Action
+from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard, PlannedOperation
+from builders.stack_diff.effects import Change, Effect
+from builders.stack_diff.hazards import Hazard, HazardKind
 
 REGIONS = ("us-east-1", "eu-west-1")
 LAYERS = ("foundation", "network", "database", "monitoring")

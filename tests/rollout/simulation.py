@@ -21,6 +21,7 @@ from builders.aws.errors import Conflict, NotFound, StackSetNotFound, Throttled
 from builders.aws.limiter import Api, Limiter
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
+from builders.rollout.executor.context import Clock
 from builders.rollout.model import Permissions, Target
 
 Json = dict[str, Any]
@@ -37,7 +38,7 @@ ATTACHMENT = "tgw-attach-0123456789abcdef0"
 DEPLOY_ROLE = "OrganizationAccountAccessRole"
 
 
-class Instantly:
+class Instantly(Clock):
     """A clock whose time passes when it is waited for, from when the thread that waits saw it last."""
 
     def __init__(self) -> None:
@@ -368,7 +369,7 @@ class Simulation(ApiCalls):
 
 def simulated_client(simulation: Simulation) -> Client:
     """The client that a rollout has, with a simulation where boto3 would be."""
-    return Client(simulation, Permissions(), "dev", "dev", DEPLOY_ROLE)
+    return Client(simulation, Permissions(), "dev", "dev", lambda _account: DEPLOY_ROLE)
 
 
 def _stack_id(name: str, target: Target) -> str:

@@ -10,10 +10,12 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from cloud.stacksets.conftest import ACTIVE
+
 from builders import naming
 from builders.aws.calls import CallObserver
 from builders.rollout.aws.client import Client
-from builders.rollout.executor.context import Observer, PollInterval, Report, RunServices, WallClock
+from builders.rollout.executor.context import Clock, Observer, PollInterval, Report, RunServices
 from builders.rollout.executor.executor import begin_run, run_to_desired, take_over_run
 from builders.rollout.model import (
     CurrentState,
@@ -113,7 +115,7 @@ class SmallPhase:
         )
 
     def services(self, observer: Observer | None = None) -> RunServices:
-        return RunServices(self.client, self.store, WallClock(), QUICK, observer or Observer())
+        return RunServices(self.client, self.store, Clock(), QUICK, observer or Observer())
 
     def run(
         self,
@@ -156,15 +158,20 @@ class SmallPhase:
 
     def operations(self) -> dict[str, list[str]]:
         """The actions of all operations that StackSets ever had for the phase, by layer."""
+        found = {layer: self._listed(layer) for layer in LAYERS}
+        return {
+            layer: [each["Action"] for each in reversed(listed)]
+            for layer, listed in found.items()
+            if listed is not None
+        }
+
+    def _listed(self, layer: str) -> list[dict[str, Any]] | None:
+        """The operations of a layer's set, as they are now; None where there is no set."""
         api = self.administrator.api("cloudformation")
-        found = {}
-        for layer in LAYERS:
-            try:
-                listed = self.administrator.fleet.operations(naming.stack_set(layer, SUFFIX))
-            except api.exceptions.StackSetNotFoundException:
-                continue
-            found[layer] = [each["Action"] for each in reversed(listed)]
-        return found
+        try:
+            return self.administrator.fleet.operations(naming.stack_set(layer, SUFFIX))
+        except api.exceptions.StackSetNotFoundException:
+            return None
 
     def shut_out(self, account: str) -> None:
         self.administrator.fleet.shut_out(account)
@@ -173,6 +180,6 @@ class SmallPhase:
         self.administrator.fleet.enroll(account)
 
     def wait_until_idle(self, layers: Collection[str] = LAYERS) -> None:
-        """Wait until no operation of the phase runs any more, whoever began it."""
-        while any(self.client.sets.active(naming.stack_set(layer, SUFFIX)) for layer in layers):
+        """Wait until no operation of the phase runs any more, whoever began it, nor one that lists do not show yet."""
+        while any(each["Status"] in ACTIVE for layer in layers for each in self._listed(layer) or ()):
             time.sleep(0.02)

@@ -128,9 +128,9 @@ def test_a_saved_adoption_is_carried_out_and_refused_once_a_stack_has_changed(ph
     by_hand(phase, phase.accounts[0], "network", DisplayName="orders")
     stale = phase.call("adopt", phase.saved, "--phase", "dev", "--poll", "0.05")
     assert (stale.code, "is stale" in stale.err) == (1, True)
-    assert phase.apply(phase.saved).code == 1, "a plan to adopt is none to apply"
+    assert phase.apply(phase.saved).code == 2, "a plan to adopt is none to apply"
     asked = phase.call("adopt", "--phase", "dev")
-    assert (asked.code, "nobody is here to agree" in asked.err) == (2, True)
+    assert (asked.code, "there is no terminal to ask at" in asked.err) == (2, True)
     assert phase.call("adopt", "--phase", "dev", *out).code == 0
     assert phase.call("adopt", phase.saved, "--phase", "dev", "--poll", "0.05").code == 0
     assert states(phase, "network").keys() == set(phase.accounts)
@@ -196,7 +196,7 @@ def test_an_import_that_fails_says_why_and_is_tried_again_when_its_cause_is_gone
     assert "FAILED_IMPORT: " in said.out
     assert "cloudformation:GetTemplate" in said.out
     planned = phase.call("plan", "--phase", "dev")
-    assert "delete nothing, and `adopt` again" in " ".join(planned.out.split())
+    assert "delete nothing, and `rollout-stacksets adopt --phase dev" in " ".join(planned.out.split())
     iam.attach_role_policy(**role)
     assert phase.call("adopt", "--phase", "dev", *NOW).code == 0
     assert states(phase, "monitoring") == dict.fromkeys(phase.accounts, ("CURRENT", "monitoring-dev"))

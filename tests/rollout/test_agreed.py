@@ -1,13 +1,14 @@
-"""What was agreed to is what happens: nothing is sent that the plan did not show, and what is held back is reported."""
+"""Agreements hold: nothing is sent that the plan did not show, and what is held back is reported."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
+from cloud.conftest import until
 from hypothesis import given, settings, strategies as st
 
 from builders import naming
@@ -296,17 +297,17 @@ def test_the_lock_is_renewed_while_a_plan_is_made_and_while_an_answer_is_waited_
             ends.append("given back")
 
     store.journal = Journal()  # type: ignore[assignment]
+    others = set(threading.enumerate())
     with planning_lock(client, store, Command.APPLY, renewal_seconds=0.01) as lock:
-        deadline = time.monotonic() + 10
-        while len(ends) < 4 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert len(ends) >= 4
+        (renewing,) = set(threading.enumerate()) - others
+        until(lambda: len(ends) >= 4)
+        lock.shown(agreeing_seconds=60)
+        shown = len(ends)
+        until(lambda: len(ends) > shown)
+        assert renewing.is_alive(), "it is renewed for as long as an answer is waited for"
         lock.shown(agreeing_seconds=0.1)
-        before = len(ends)
-        time.sleep(0.2)
-        after = len(ends)
-        time.sleep(0.1)
-        assert before < after == len(ends), "it is renewed for as long as an answer is waited for"
+        renewing.join(60)
+        assert not renewing.is_alive(), "and not for longer"
     assert ends[-1] == "given back"
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.diff.changes import ChangeKind
+from builders.aws import stacks
 from builders.rollout.model import DesiredState, Target, Wave
+from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.state.journal import Command
 
 from .conftest import Administrator
@@ -60,7 +61,7 @@ def test_a_second_plan_asks_for_no_instance_by_itself(small: SmallPhase, desired
     small.run(desired)
     small.connect()
     small.plan(desired)
-    assert small.client.counts()["cloudformation:DescribeStackInstance"] == 0
+    assert small.client.calls.counts["cloudformation:DescribeStackInstance"] == 0
 
 
 def test_an_update_goes_to_the_canary_first_and_then_to_the_rest(small: SmallPhase, desired: DesiredState) -> None:
@@ -81,6 +82,9 @@ def test_a_canary_that_fails_keeps_the_release_from_everybody_else(small: SmallP
     assert {version for (_, target), version in small.versions().items() if target.account != first} == {"1"}
     (reason,) = report.causes()
     assert f"Account {first} should have" in reason
+    behind = {(each.layer, each.target) for each in report.failures if each.reason == "wave rest was not begun"}
+    assert behind == {(layer, target) for layer in LAYERS for target in small.targets if target.account != first}
+    assert sum(report.succeeded.values()) + len(report.failures) == len(LAYERS) * len(small.targets), "none is left out"
 
 
 def test_a_target_that_fails_is_skipped_by_the_layers_behind_and_no_other_is(small: SmallPhase) -> None:
@@ -116,11 +120,11 @@ def test_overrides_reach_their_targets_together_with_a_new_template(small: Small
         *(layer_set(layer, small.targets) for layer in ("database", "monitoring")),
     )
     assert small.run(update).good
-    stacks = {
-        target: small.client.members.deployed(target, instance.stack_id)
+    found = {
+        target: stacks.deployed(small.client.reading(target), instance.stack_id)
         for target, instance in small.current().sets["network"].instances.items()
     }
-    delays = {target: stack.parameters["DelaySeconds"] for target, stack in stacks.items() if stack}
+    delays = {target: stack.parameters["DelaySeconds"] for target, stack in found.items() if stack}
     assert delays == {target: values.get("DelaySeconds", "0") for target, values in own.items()}
     assert small.plan(update).nothing_to_do
 
@@ -131,7 +135,7 @@ def test_an_override_that_is_taken_back_is_reset(small: SmallPhase) -> None:
     assert small.run(small.desired(layer_set("network", small.targets))).good
     first = small.targets[0]
     stack_id = small.current().sets["network"].instances[first].stack_id
-    stack = small.client.members.deployed(first, stack_id)
+    stack = stacks.deployed(small.client.reading(first), stack_id)
     assert stack is not None
     assert stack.parameters["DelaySeconds"] == "0"
 

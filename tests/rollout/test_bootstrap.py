@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,27 +11,29 @@ from typing import Any
 import pytest
 
 from builders.errors import RolloutFileError
-from builders.rollout.aws.plain_stacks import PlainStack
+from builders.evaluate import evaluate
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template, read_templates
-from builders.rollout.lifecycle.bootstrap import ROUNDS, plan_stacks, route_stacks
+from builders.rollout.lifecycle.bootstrap_plan import ROUNDS, plan_stacks, route_stacks
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, Target
 from builders.scopes import Scope
+from builders.template_bodies import PlainStack
 
 ENVIRONMENTS = Path("environments").resolve()
-ROLE = "arn:aws:iam::888888888888:role/stackferry-administration-tooling"
+ROLE = "arn:aws:iam::888888888888:role/stackferry-administration-dev"
 ATTACHMENT = "tgw-attach-0123456789abcdef0"
 
-NETWORK = {"account": "999999999999", "parameters": str(ENVIRONMENTS / "network.json")}
+TOOLING = {"account": "888888888888", "parameters": "environments/tooling.json"}
+NETWORK = {"account": "999999999999", "parameters": "environments/network.json"}
 
 Steps = Callable[..., list[PlainStack]]
 
 
 def phase(name: str, *accounts: str, regions: tuple[str, ...] = ("us-east-1",), **more: Any) -> dict[str, Any]:
     return {
-        "environment": str(ENVIRONMENTS / f"{name}.json"),
+        "environment": f"environments/{name}.json",
         "targets": {"accounts": list(accounts)},
         "regions": list(regions),
         **more,
@@ -43,7 +46,7 @@ def rollout(tmp_path: Path) -> Callable[..., RolloutFile]:
 
     def rollout(**more: Any) -> RolloutFile:
         content = {
-            "tooling": {"account": "888888888888", "parameters": str(ENVIRONMENTS / "tooling.json")},
+            "tooling": TOOLING,
             "network": NETWORK,
             "phases": {
                 "dev": phase("dev", "111111111111", "111111111112", regions=("eu-central-1", "us-east-1")),
@@ -51,6 +54,7 @@ def rollout(tmp_path: Path) -> Callable[..., RolloutFile]:
             },
         }
         content = {key: value for key, value in {**content, **more}.items() if value is not None}
+        shutil.copytree(ENVIRONMENTS, tmp_path / "environments", dirs_exist_ok=True)
         path = tmp_path / "rollout.yaml"
         path.write_text(json.dumps(content))
         return load_rollout_file(path)
@@ -77,13 +81,21 @@ def targets(steps: list[PlainStack]) -> list[tuple[str, str]]:
     return [(step.name, str(step.target)) for step in steps]
 
 
-def test_the_tooling_account_gets_the_administration_role_once(steps: Steps) -> None:
-    assert targets(steps(Scope.TOOLING_ONCE)) == [("administration-tooling", "888888888888/eu-central-1")]
+def test_the_tooling_account_gets_the_administration_role_of_the_phase(steps: Steps) -> None:
+    assert targets(steps(Scope.TOOLING_PER_PHASE)) == [("administration-dev", "888888888888/eu-central-1")]
+
+
+def test_the_principals_of_stacksets_stand_once_for_all_phases(steps: Steps, tmp_path: Path) -> None:
+    principals = "cloudformation.amazonaws.com,cloudformation.ap-east-1.amazonaws.com"
+    entries = [*json.loads(Path("environments/tooling.json").read_text()), f"StackSetsPrincipals={principals}"]
+    (tmp_path / "tooling.json").write_text(json.dumps(entries))
+    (step,) = steps(Scope.TOOLING_PER_PHASE, tooling=TOOLING | {"parameters": "tooling.json"})
+    assert (step.values["StackSetsPrincipals"], step.values["EnvironmentSuffix"]) == (principals, "dev")
 
 
 def test_organizations_bring_roles_of_their_own(steps: Steps) -> None:
     phases = {"dev": {**phase("dev"), "targets": {"organizational_units": ["ou-ab12-cdef3456"]}}}
-    assert steps(Scope.TOOLING_ONCE, stacksets={"permission_model": "SERVICE_MANAGED"}, phases=phases) == []
+    assert steps(Scope.TOOLING_PER_PHASE, stacksets={"permission_model": "SERVICE_MANAGED"}, phases=phases) == []
 
 
 def test_every_region_of_any_phase_has_a_bucket_and_a_transit_gateway(steps: Steps) -> None:
@@ -106,20 +118,34 @@ def test_each_account_of_the_phase_gets_its_roles_in_one_region_and_other_phases
     assert targets(steps(Scope.ACCOUNT)) == [
         ("account-dev", "111111111111/eu-central-1"),
         ("account-dev", "111111111112/eu-central-1"),
+        ("account-dev", "999999999999/eu-central-1"),
     ]
+
+
+def test_the_network_account_gets_the_plan_role_alone(steps: Steps) -> None:
+    shared = SharedOutputs(administration={"AdministrationRoleArn": ROLE})
+    *_, network = steps(Scope.ACCOUNT, shared)
+    made = evaluate(json.loads(network.template), network.values).resources
+    assert {name for name, each in made.items() if each["Type"] == "AWS::IAM::Role"} == {"PlanRole"}
+
+
+@pytest.mark.parametrize("account", ["888888888888", "111111111112"])
+def test_a_network_account_that_reads_itself_or_has_a_plan_role_gets_no_second_one(steps: Steps, account: str) -> None:
+    found = steps(Scope.ACCOUNT, network=NETWORK | {"account": account})
+    assert [each.target.account for each in found] == ["111111111111", "111111111112"]
 
 
 def test_accounts_trust_the_administration_role_that_is_deployed(steps: Steps) -> None:
     shared = SharedOutputs(administration={"AdministrationRoleArn": ROLE})
-    (first, _) = steps(Scope.ACCOUNT, shared)
+    (first, *_) = steps(Scope.ACCOUNT, shared)
     assert (first.values["AdministrationRoleArn"], first.values["CreateExecutionRole"]) == (ROLE, "true")
 
 
 def test_stacks_carry_the_tags_of_their_resources(steps: Steps) -> None:
-    (step,) = steps(Scope.TOOLING_ONCE)
+    (step,) = steps(Scope.TOOLING_PER_PHASE)
     assert step.tags == {
-        "Environment": "tooling",
-        "MigrationPhase": "shared",
+        "Environment": "dev",
+        "MigrationPhase": "dev",
         "CostCenter": "payments-migration",
         "ComplianceScope": "PCI-DSS",
     }

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from warm import running
 
-from builders.cloud.process import Cloud, running
+from builders.cloud.process import Cloud
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template, read_templates
-from builders.rollout.lifecycle.bootstrap import StackOutcome, StackState, deploy_stacks
+from builders.rollout.lifecycle.bootstrap import StackOutcome, StackState
 from builders.rollout.model import Permissions
 from builders.rollout.phase import PhaseConnection, shared_outputs
 
-from .conftest import DEPLOY_ROLE, Administrator, connect
+from .conftest import DEPLOY_ROLE, Administrator, connect, deploy_stacks
 
 TOOLING, NETWORK, FIRST, SECOND = "8" * 12, "9" * 12, "1" * 12, "2" * 12
-ENVIRONMENTS = Path("environments").resolve()
+ENVIRONMENTS = Path("environments")
 NO_DIRECT_CONNECT = {
     "TransitGatewayAsn": "64514",
     "CreateDirectConnectGateway": "false",
@@ -67,6 +69,8 @@ def rollout(tmp_path: Path) -> RolloutFile:
 
 def written(folder: Path, *accounts: str, **tooling: Any) -> RolloutFile:
     """A rollout file whose one phase goes to some accounts, in two regions."""
+    # Parameter files of a rollout file lie in its folder.
+    shutil.copytree(ENVIRONMENTS, folder / ENVIRONMENTS, dirs_exist_ok=True)
     content = {
         "tooling": {"account": TOOLING, "parameters": str(ENVIRONMENTS / "tooling.json"), **tooling},
         "network": {
@@ -97,12 +101,13 @@ def states(outcomes: list[StackOutcome]) -> dict[str, str]:
 
 
 STACKS = {
-    f"administration-tooling in {TOOLING}/us-east-1",
+    f"administration-dev in {TOOLING}/us-east-1",
     f"artifacts-tooling in {TOOLING}/us-east-1",
     f"artifacts-tooling in {TOOLING}/eu-west-1",
     f"shared-network-network in {NETWORK}/us-east-1",
     f"shared-network-network in {NETWORK}/eu-west-1",
     f"account-dev in {FIRST}/us-east-1",
+    f"account-dev in {NETWORK}/us-east-1",
 }
 
 
@@ -114,9 +119,9 @@ def test_a_second_run_changes_nothing(
     assert states(outcomes) == dict.fromkeys(STACKS, "created")
     assert reported == outcomes
     assert_on_premises_is_reached(administrator, client, rollout)
-    before = client.counts()["cloudformation:ExecuteChangeSet"]
+    before = client.calls.counts["cloudformation:ExecuteChangeSet"]
     assert states(deploy_stacks(connection(client, rollout, layers))) == dict.fromkeys(STACKS, "unchanged")
-    assert client.counts()["cloudformation:ExecuteChangeSet"] == before
+    assert client.calls.counts["cloudformation:ExecuteChangeSet"] == before
 
 
 def test_outputs_of_shared_stacks_are_read_and_a_missing_stack_names_bootstrap(
@@ -124,19 +129,34 @@ def test_outputs_of_shared_stacks_are_read_and_a_missing_stack_names_bootstrap(
 ) -> None:
     with pytest.raises(
         RolloutError,
-        match=r"^there is no stack administration-tooling in 8{12}/us-east-1, .*; "
+        match=r"^there is no stack administration-dev in 8{12}/us-east-1, .*; "
         r"run `rollout-stacksets bootstrap --phase dev` first$",
     ):
         shared_outputs(client, rollout, "dev")
     deploy_stacks(connection(client, rollout, layers))
     found = shared_outputs(client, rollout, "dev")
     assert found.administration == {
-        "AdministrationRoleArn": f"arn:aws:iam::{TOOLING}:role/stackferry-administration-tooling"
+        "AdministrationRoleArn": f"arn:aws:iam::{TOOLING}:role/stackferry-administration-dev"
     }
     assert {region: outputs["ArtifactsBucket"] for region, outputs in found.tooling.items()} == {
         region: f"stackferry-{TOOLING}-{region}-tooling" for region in ("us-east-1", "eu-west-1")
     }
     assert found.network["us-east-1"]["TransitGatewayId"] != found.network["eu-west-1"]["TransitGatewayId"]
+
+
+def test_a_network_account_without_the_plan_role_is_led_to_bootstrap(
+    administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
+) -> None:
+    """As where all was deployed before plan roles came to the network account."""
+    deploy_stacks(connection(client, rollout, layers))
+    administrator.api("cloudformation", NETWORK).delete_stack(StackName="account-dev")
+    with pytest.raises(
+        RolloutError, match=r"stackferry-plan-dev.* run `rollout-stacksets bootstrap --phase dev` first$"
+    ):
+        shared_outputs(administrator.client(), rollout, "dev")
+    assert states(deploy_stacks(connection(administrator.client(), rollout, layers))) == {
+        each: "created" if each == f"account-dev in {NETWORK}/us-east-1" else "unchanged" for each in STACKS
+    }
 
 
 def test_an_account_that_cannot_be_reached_does_not_stop_the_others(
@@ -154,17 +174,14 @@ def test_a_stack_that_trusts_a_role_that_was_not_deployed_is_skipped(
 ) -> None:
     """Accounts without the role of an earlier run would lose it."""
     trust = '{"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}]}'
-    administrator.api("iam").create_role(RoleName="stackferry-administration-tooling", AssumeRolePolicyDocument=trust)
+    administrator.api("iam").create_role(RoleName="stackferry-administration-dev", AssumeRolePolicyDocument=trust)
     outcomes = deploy_stacks(connection(client, rollout, layers))
-    found = {outcome.stack.layer: outcome for outcome in outcomes if not outcome.succeeded}
-    assert {layer: outcome.state for layer, outcome in found.items()} == {
-        "administration": StackState.FAILED,
-        "account": StackState.SKIPPED,
+    (failed, *skipped) = [outcome for outcome in outcomes if not outcome.succeeded]
+    assert (failed.stack.layer, failed.state) == ("administration", StackState.FAILED)
+    assert {str(outcome) for outcome in skipped} == {
+        f"account-dev in {account}/us-east-1: skipped, since administration-dev in {TOOLING}/us-east-1 was not deployed"
+        for account in (FIRST, NETWORK)
     }
-    assert str(found["account"]) == (
-        f"account-dev in {FIRST}/us-east-1: skipped, since administration-tooling in {TOOLING}/us-east-1 was "
-        "not deployed"
-    )
 
 
 def test_routes_follow_where_the_network_of_the_phase_is_deployed(

@@ -8,9 +8,9 @@ from collections.abc import Collection
 
 from hypothesis import given, strategies as st
 
-from builders.rollout.diff.changes import ChangeKind, change_kind, differs
 from builders.rollout.model import DesiredState, Instance, StackSet, Status, Target
 from builders.rollout.plan.calls import Action, Call, calls_for, rectangles, state_after
+from builders.rollout.plan.changes import ChangeKind, change_kind, differs
 
 from .states import ACCOUNTS, LAYER, REGIONS, TARGETS, desired_set, desired_sets, phase, stack_sets, template
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from builders.aws.change_sets import ResourceChange
 from builders.errors import RolloutError
-from builders.rollout.aws.stacks import ResourceChange
 from builders.rollout.checks.change_sets import with_change_sets
-from builders.rollout.diff.changes import ChangeKind
-from builders.rollout.diff.effects import Change, Effect
 from builders.rollout.model import Target
+from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan
+from builders.stack_diff.effects import Change, Effect
 from rollout.planned import SUBNET, plan, targets
 
 HERE, THERE = targets(1)
@@ -22,16 +22,39 @@ MODIFIED = ResourceChange("Topic", "AWS::SNS::Topic", "Modify")
 REPLACED = ResourceChange("Topic", "AWS::SNS::Topic", "Modify", replacement="True", causes=("Properties.TopicName",))
 
 
+class AnsweringSession:
+    """A session whose change sets have these changes, or that refuses to make one."""
+
+    def __init__(self, answer: list[ResourceChange] | RolloutError) -> None:
+        self._answer = answer
+
+    def ask(self, _service: str, operation: str, **_request: object) -> dict[str, str]:
+        if operation == "CreateChangeSet" and isinstance(self._answer, RolloutError):
+            raise self._answer
+        return {"Status": "CREATE_COMPLETE"}
+
+    def pages(self, *_asked: str, **_request: object) -> list[dict[str, Any]]:
+        assert not isinstance(self._answer, RolloutError)
+        return [{"ResourceChange": described(each)} for each in self._answer]
+
+
+def described(change: ResourceChange) -> dict[str, Any]:
+    """A change as DescribeChangeSet has it."""
+    causes = (each.partition(".") for each in change.causes)
+    return {
+        "LogicalResourceId": change.logical_id,
+        "ResourceType": change.type,
+        "Action": change.action,
+        "Replacement": change.replacement,
+        "PolicyAction": change.policy_action,
+        "Details": [{"Target": {"Attribute": attribute, "Name": name}} for attribute, _, name in causes],
+    }
+
+
 def asked(answers: Mapping[Target, list[ResourceChange] | RolloutError], changes: tuple[Change, ...] = ()) -> Plan:
     """A plan that updates the network at these targets, after AWS has answered for each."""
 
-    def preview(target: Target, *_: object) -> list[ResourceChange]:
-        answer = answers[target]
-        if isinstance(answer, RolloutError):
-            raise answer
-        return answer
-
-    client: Any = SimpleNamespace(members=SimpleNamespace(preview=preview))
+    client: Any = SimpleNamespace(reading=lambda target: AnsweringSession(answers[target]))
     spec = SimpleNamespace(template="{}", values=lambda target: {})
     instances = {target: SimpleNamespace(stack_id=f"arn:{target}") for target in answers}
     desired: Any = SimpleNamespace(sets={"network": spec})

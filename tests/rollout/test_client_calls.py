@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from builders.aws import stacks
 from builders.aws.boto_clients import BotoClients
 from builders.aws.calls import MOST_AT_ONCE, Access, ApiCall, ApiCalls, Moment, Role, concurrently, session_text
 from builders.aws.errors import Unreachable
@@ -39,7 +40,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def connect(profile: str | None = None) -> Client:
-    return Client(ApiCalls(Access("us-east-1", profile)), Permissions(), "dev", "dev", DEPLOY_ROLE)
+    return Client(ApiCalls(Access("us-east-1", profile)), Permissions(), "dev", "dev", lambda _account: DEPLOY_ROLE)
 
 
 def test_the_standard_chain_of_credentials_is_used(bare: pytest.MonkeyPatch, cloud: Cloud) -> None:
@@ -78,7 +79,7 @@ def test_whoever_only_names_the_client_loads_no_boto3() -> None:
 def test_each_call_is_observed_before_and_after(administrator: Administrator, member: str) -> None:
     watch = Watch()
     client = administrator.client(observe=watch)
-    client.members.outputs(Target(member, "eu-west-1"), "never")
+    stacks.outputs(client.reading(Target(member, "eu-west-1")), "never")
     ours = ApiCall("sts", "AssumeRole", "", "us-east-1")
     theirs = ApiCall("cloudformation", "DescribeStacks", member, "eu-west-1", PLAN_ROLE)
     assert watch.calls == [
@@ -86,7 +87,7 @@ def test_each_call_is_observed_before_and_after(administrator: Administrator, me
         (Moment.BEFORE, ours),
         (Moment.AFTER, ours),
     ]  # the stack is not there, so the call has no answer
-    assert client.counts() == Counter({"sts:AssumeRole": 1, "cloudformation:DescribeStacks": 1})
+    assert client.calls.counts == Counter({"sts:AssumeRole": 1, "cloudformation:DescribeStacks": 1})
 
 
 def test_what_an_observer_raises_goes_through_and_the_call_is_not_made(
@@ -205,7 +206,7 @@ def test_a_role_whose_trust_takes_no_source_identity_is_assumed_without_and_that
     for name in ("plan", "apply"):
         client.calls.name_sessions(name)
         assert client.reading(Target(member, "us-east-1")).ask("sts", "GetCallerIdentity")["Account"] == member
-    assert client.counts()["sts:AssumeRole"] == 3, "refused once, taken without, and not tried again"
+    assert client.calls.counts["sts:AssumeRole"] == 3, "refused once, taken without, and not tried again"
     assert [line for line in said if "sts:SetSourceIdentity" in line] == said
     assert len(said) == 1
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.aws import stacks
+from builders.aws import stacks
 
 STACK = "arn:aws:cloudformation:us-east-1:111111111111:stack/network/1"
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from builders.aws import change_sets, stacks
 from builders.aws.calls import Access, ApiCalls
 from builders.aws.errors import (
     AccessDenied,
@@ -26,7 +27,7 @@ from builders.rollout.aws.client import Client
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
 
-from .conftest import DEPLOY_ROLE, Administrator, Rollout, plain_stack, spec, template
+from .conftest import DEPLOY_ROLE, Administrator, Rollout, deploy_plain, plain_stack, spec, template
 from .simulation import Instantly
 
 
@@ -64,7 +65,7 @@ def test_a_call_that_hangs_is_made_again(faulty: Administrator) -> None:
     faulty.cloud.set_faults({"kind": "hang", "operation": "ListStackSets", "count": 1})
     begin = time.monotonic()
     assert faulty.client(read_seconds=0.5).sets.names() == []
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 30, "an answer is waited for twice as long where nobody says how long"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_an_error_that_does_not_pass_is_one_line(
 
 def test_an_endpoint_that_nobody_serves_is_unreachable(faulty: Administrator) -> None:
     access = Access("us-east-1", endpoint_url="http://127.0.0.1:1", keys=("1", "any"), attempts=1)
-    client = Client(ApiCalls(access), Permissions(), "dev", "dev", DEPLOY_ROLE)
+    client = Client(ApiCalls(access), Permissions(), "dev", "dev", lambda _account: DEPLOY_ROLE)
     with pytest.raises(Unreachable, match="look at the network, the proxy and the region"):
         client.sets.names()
 
@@ -133,7 +134,7 @@ def test_a_plain_stack_is_deployed_though_an_answer_was_lost(
     faulty: Administrator, rollout: Rollout, member: str, operation: str
 ) -> None:
     faulty.cloud.set_faults({"kind": "lost", "operation": operation, "count": 1})
-    found = rollout.client.plain.deploy(plain_stack(Target(member, "us-east-1")))
+    found = deploy_plain(rollout.client, plain_stack(Target(member, "us-east-1")))
     assert (found.status, struck(faulty)) == ("CREATE_COMPLETE", [1])
     assert faulty.api("cloudformation", member).list_change_sets(StackName="routes")["Summaries"] == []
 
@@ -141,12 +142,12 @@ def test_a_plain_stack_is_deployed_though_an_answer_was_lost(
 def test_a_preview_whose_answers_were_lost_leaves_no_change_set(
     faulty: Administrator, rollout: Rollout, member: str
 ) -> None:
-    rollout.client.plain.deploy(plain_stack(Target(member, "us-east-1")))
+    deploy_plain(rollout.client, plain_stack(Target(member, "us-east-1")))
     faulty.cloud.set_faults(
         {"kind": "lost", "operation": "CreateChangeSet", "count": 1},
         {"kind": "lost", "operation": "DeleteChangeSet", "count": 1},
     )
-    found = rollout.client.members.preview(Target(member, "us-east-1"), "routes", template("Second"), {})
+    found = change_sets.preview(rollout.client.reading(Target(member, "us-east-1")), "routes", template("Second"), {})
     assert [each.logical_id for each in found] == ["Second"]
     assert struck(faulty) == [1, 1]
     assert faulty.api("cloudformation", member).list_change_sets(StackName="routes")["Summaries"] == []
@@ -155,10 +156,10 @@ def test_a_preview_whose_answers_were_lost_leaves_no_change_set(
 def test_a_preview_that_cannot_be_described_leaves_no_change_set_and_says_why(
     faulty: Administrator, rollout: Rollout, member: str
 ) -> None:
-    rollout.client.plain.deploy(plain_stack(Target(member, "us-east-1")))
+    deploy_plain(rollout.client, plain_stack(Target(member, "us-east-1")))
     faulty.cloud.set_faults({"kind": "denied", "operation": "DescribeChangeSet"})
     with pytest.raises(AccessDenied, match="role stackferry-plan-dev may not cloudformation:DescribeChangeSet"):
-        rollout.client.members.preview(Target(member, "us-east-1"), "routes", template("Second"), {})
+        change_sets.preview(rollout.client.reading(Target(member, "us-east-1")), "routes", template("Second"), {})
     faulty.cloud.set_faults()
     assert faulty.api("cloudformation", member).list_change_sets(StackName="routes")["Summaries"] == []
 
@@ -166,13 +167,14 @@ def test_a_preview_that_cannot_be_described_leaves_no_change_set_and_says_why(
 def test_a_suspended_account_is_named_with_its_number(faulty: Administrator, rollout: Rollout, member: str) -> None:
     faulty.cloud.set_faults({"kind": "suspended", "operation": "DescribeStacks"})
     with pytest.raises(AccessDenied, match=f"account {member}, us-east-1.* suspended"):
-        rollout.client.members.deployed(Target(member, "us-east-1"), "stack")
+        stacks.deployed(rollout.client.reading(Target(member, "us-east-1")), "stack")
 
 
 @pytest.mark.parametrize(
     ("code", "message", "sentence"),
     [
         ("ExpiredToken", "The security token included in the request is expired", "have expired .*; log in again"),
+        ("400", "Bad Request", "have expired .*; log in again"),
         ("InvalidClientTokenId", "The security token is invalid", "does not know the credentials .*enable the region"),
         (
             "AccessDenied",

@@ -153,4 +153,4 @@ def test_whoever_is_interrupted_waits_for_no_throttled_call() -> None:
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         list(concurrently(work, range(4)))
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30

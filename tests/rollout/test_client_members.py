@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from cloud.conftest import Account
 
+from builders.aws import change_sets, stacks
+from builders.aws.change_sets import ResourceChange
 from builders.aws.errors import AccessDenied
+from builders.aws.objects import Objects
+from builders.aws.resources import Alarm, alarms
 from builders.errors import RolloutError
-from builders.rollout.aws.accounts import Alarm
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.stacks import ResourceChange
+from builders.rollout.executor.current_state import read_stacks
 from builders.rollout.model import DeployedStack, Target
 
 from .conftest import Administrator, Rollout, Watch, template
@@ -37,20 +40,20 @@ def stack(administrator: Administrator, target: Target) -> Account:
 
 
 def test_a_stack_is_read_with_its_own_template_and_values(client: Client, target: Target, stack: Account) -> None:
-    found = client.members.deployed(target, "stack")
+    found = stacks.deployed(client.reading(target), "stack")
     assert found is not None
     assert json.loads(found.template) == json.loads(template())
     assert (found.parameters, found.status) == ({"QueueName": "payments"}, "CREATE_COMPLETE")
     assert found.outputs["Url"].endswith("/payments")
-    assert client.members.outputs(target, "stack") == found.outputs
+    assert stacks.outputs(client.reading(target), "stack") == found.outputs
 
 
 def test_a_stack_that_is_gone_is_none(client: Client, target: Target, stack: Account) -> None:
     arn = stack.client("cloudformation").describe_stacks(StackName="stack")["Stacks"][0]["StackId"]
     stack.delete()
-    assert client.members.deployed(target, arn) is None
-    assert client.members.deployed(target, "never") is None
-    assert client.members.outputs(target, "never") == {}
+    assert stacks.deployed(client.reading(target), arn) is None
+    assert stacks.deployed(client.reading(target), "never") is None
+    assert stacks.outputs(client.reading(target), "never") == {}
 
 
 def test_many_stacks_come_with_their_keys_and_a_locked_account_with_its_error(
@@ -59,7 +62,7 @@ def test_many_stacks_come_with_their_keys_and_a_locked_account_with_its_error(
     instances = rolled_out.client.sets.instances(rolled_out.spec.name)
     stranger = ("network", Target(number(), EAST))
     ids = {("network", target): each.stack_id for target, each in instances.items()} | {stranger: "stack"}
-    found = dict(rolled_out.client.members.deployed_many(ids))
+    found = dict(read_stacks(rolled_out.client, ids))
     locked = found.pop(stranger)
     assert isinstance(locked, AccessDenied)
     assert set(found) == {("network", Target(each, EAST)) for each in members}
@@ -68,8 +71,8 @@ def test_many_stacks_come_with_their_keys_and_a_locked_account_with_its_error(
 
 def test_a_role_is_assumed_once_for_many_calls(client: Client, target: Target, stack: Account) -> None:
     for _ in range(3):
-        client.members.deployed(target, "stack")
-    assert client.counts() == {
+        stacks.deployed(client.reading(target), "stack")
+    assert client.calls.counts == {
         "sts:AssumeRole": 1,
         "cloudformation:DescribeStacks": 3,
         "cloudformation:GetTemplate": 3,
@@ -82,7 +85,7 @@ def test_a_role_that_asks_for_another_external_id_names_what_is_missing(
     account = number()
     administrator.lend(account, "stackferry-plan-dev", {"StringEquals": {"sts:ExternalId": "migration-prod"}})
     with pytest.raises(AccessDenied, match=r"^a role cannot be assumed: .*sts:AssumeRole.*external id") as refused:
-        client.members.deployed(Target(account, EAST), "stack")
+        stacks.deployed(client.reading(Target(account, EAST)), "stack")
     assert "\n" not in str(refused.value)
 
 
@@ -95,8 +98,8 @@ def test_the_first_failure_is_the_cause_and_not_what_was_cancelled_with_it(
     body["Resources"]["Broken"] = {"Type": "AWS::SQS::Queue", "Properties": {"Colour": "red"}}
     api.update_stack(StackName="stack", TemplateBody=json.dumps(body), DisableValidation=True)
     assert stack.settled("stack") == "UPDATE_ROLLBACK_COMPLETE"
-    assert client.members.first_failure(target, "stack").startswith("Broken (AWS::SQS::Queue): ")
-    assert "Colour" in client.members.first_failure(target, "stack")
+    assert stacks.first_failure(client.reading(target), "stack").startswith("Broken (AWS::SQS::Queue): ")
+    assert "Colour" in stacks.first_failure(client.reading(target), "stack")
 
 
 def test_a_failure_before_the_last_operation_does_not_count(client: Client, target: Target, stack: Account) -> None:
@@ -104,7 +107,7 @@ def test_a_failure_before_the_last_operation_does_not_count(client: Client, targ
     body = template("Second")
     stack.client("cloudformation").update_stack(StackName="stack", TemplateBody=body)
     assert stack.settled("stack") == "UPDATE_COMPLETE"
-    assert client.members.first_failure(target, "stack") == ""
+    assert stacks.first_failure(client.reading(target), "stack") == ""
 
 
 def test_a_stack_that_could_not_be_created_and_was_deleted_still_has_its_reason(
@@ -116,7 +119,7 @@ def test_a_stack_that_could_not_be_created_and_was_deleted_still_has_its_reason(
     arn = api.create_stack(StackName="stack", TemplateBody=json.dumps(body))["StackId"]
     assert account.settled("stack") == "ROLLBACK_COMPLETE"
     account.delete()
-    assert "Colour" in client.members.first_failure(target, arn)
+    assert "Colour" in stacks.first_failure(client.reading(target), arn)
 
 
 def test_alarms_are_found_by_any_of_the_prefixes_over_many_pages(
@@ -130,17 +133,17 @@ def test_alarms_are_found_by_any_of_the_prefixes_over_many_pages(
         api.put_metric_alarm(AlarmName=name, ActionsEnabled=name != "refunds-lag", **shared)
     api.put_metric_alarm(AlarmName="payments-001", **shared, TreatMissingData="breaching")
     api.put_composite_alarm(AlarmName="payments-all", AlarmRule="ALARM(payments-001)")
-    found = {each.name: each for each in client.members.alarms(target, ["payments-", "refunds-"])}
+    found = {each.name: each for each in alarms(client.reading(target), ["payments-", "refunds-"])}
     assert sorted(found) == [*names, "payments-all", "refunds-lag"]
     assert found["payments-001"] == Alarm("payments-001", "ALARM", actions_enabled=True)
     assert found["refunds-lag"].actions_enabled is False
-    assert client.members.alarms(target, []) == []
+    assert alarms(client.reading(target), []) == []
 
 
 def test_a_preview_has_each_change_with_its_cause_and_leaves_no_change_set(
     client: Client, target: Target, stack: Account
 ) -> None:
-    found = client.members.preview(target, "stack", template("Second"), {"QueueName": "refunds"})
+    found = change_sets.preview(client.reading(target), "stack", template("Second"), {"QueueName": "refunds"})
     by_name = {each.logical_id: each for each in found}
     assert by_name["Second"] == ResourceChange("Second", "AWS::SQS::Queue", "Add")
     named = by_name["Named"]
@@ -150,7 +153,7 @@ def test_a_preview_has_each_change_with_its_cause_and_leaves_no_change_set(
 
 
 def test_a_preview_of_nothing_is_empty(client: Client, target: Target, stack: Account) -> None:
-    assert client.members.preview(target, "stack", template(), {"QueueName": "payments"}) == []
+    assert change_sets.preview(client.reading(target), "stack", template(), {"QueueName": "payments"}) == []
     assert stack.client("cloudformation").list_change_sets(StackName="stack")["Summaries"] == []
 
 
@@ -165,19 +168,19 @@ def test_a_preview_that_is_interrupted_leaves_no_change_set(
 
     client = administrator.client(observe=Interrupt())
     with pytest.raises(KeyboardInterrupt):
-        client.members.preview(target, "stack", template("Second"), {})
+        change_sets.preview(client.reading(target), "stack", template("Second"), {})
     assert stack.client("cloudformation").list_change_sets(StackName="stack")["Summaries"] == []
 
 
 def test_a_preview_of_a_template_that_cannot_be_sent_is_refused_before(client: Client, target: Target) -> None:
     with pytest.raises(RolloutError, match="51,200"):
-        client.members.preview(target, "stack", " " * 51_201, {})
-    assert not client.counts()
+        change_sets.preview(client.reading(target), "stack", " " * 51_201, {})
+    assert not client.calls.counts
 
 
 def test_a_preview_of_a_stack_that_is_not_there_says_so(client: Client, target: Target) -> None:
     with pytest.raises(RolloutError, match=r"refused CreateChangeSet: .*\[never\] does not exist"):
-        client.members.preview(target, "never", template(), {})
+        change_sets.preview(client.reading(target), "never", template(), {})
 
 
 def test_an_object_that_is_there_can_be_read_and_one_that_is_not_cannot(
@@ -192,5 +195,5 @@ def test_an_object_that_is_there_can_be_read_and_one_that_is_not_cannot(
     }
     administrator.api("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
     client.objects(EAST).put(bucket, "package.zip", b"zip")
-    assert client.members.can_read(target, bucket, "package.zip") is True
-    assert client.members.can_read(target, bucket, "other.zip") is False
+    assert Objects(client.reading(target)).readable(bucket, "package.zip") is True
+    assert Objects(client.reading(target)).readable(bucket, "other.zip") is False

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from builders.aws.errors import Conflict
+from builders.aws.objects import ABSENT, Objects
 from builders.errors import RolloutError
-from builders.rollout.aws.s3 import ABSENT, Objects
 
 from .conftest import Administrator
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
+from builders.aws import stacks
 from builders.aws.errors import (
     OperationIdExists,
     OperationInProgress,
@@ -16,6 +18,7 @@ from builders.aws.errors import (
 )
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
+from builders.rollout.aws.stack_sets import ResourceDrift
 from builders.rollout.model import ConcurrencyMode, Permissions, Preferences, Status, Target
 from builders.rollout.plan.calls import Action
 
@@ -64,9 +67,9 @@ def test_more_instances_than_a_page_holds_are_all_read(rollout: Rollout, number:
     rollout.submit(rollout.step(Action.CREATE_SET))
     desired = Preferences(max_concurrent="100%", failure_tolerance="100%", mode=ConcurrencyMode.SOFT)
     operation = rollout.run(rollout.step(Action.CREATE, accounts), preferences=desired)
-    before = rollout.client.counts()
+    before = Counter(rollout.client.calls.counts)
     assert set(rollout.client.sets.instances(rollout.spec.name)) == {Target(each, "us-east-1") for each in accounts}
-    assert rollout.client.counts() - before == {"cloudformation:ListStackInstances": 2}
+    assert rollout.client.calls.counts - before == {"cloudformation:ListStackInstances": 2}
     assert set(rollout.client.sets.results(rollout.spec.name, operation.id)) == {
         Target(each, "us-east-1") for each in accounts
     }
@@ -96,7 +99,7 @@ def test_an_update_of_the_set_changes_its_targets_and_leaves_the_others_outdated
 def test_an_update_of_instances_gives_them_their_overrides(rolled_out: Rollout, members: list[str]) -> None:
     rolled_out.run(rolled_out.step(Action.UPDATE, members[:1], overrides={"QueueName": "refunds"}))
     deployed = rolled_out.client.sets.instances(rolled_out.spec.name)[Target(members[0], "us-east-1")]
-    found = rolled_out.client.members.deployed(deployed.target, deployed.stack_id)
+    found = stacks.deployed(rolled_out.client.reading(deployed.target), deployed.stack_id)
     assert found is not None
     assert found.parameters == {"QueueName": "refunds"}
 
@@ -154,7 +157,7 @@ def test_while_another_operation_runs_a_set_without_managed_execution_refuses(
     administrator: Administrator, rollout: Rollout, member: str
 ) -> None:
     administrator.fleet.make()
-    administrator.fleet.drive(StackSeconds=5, OperationsLagSeconds=0)
+    administrator.fleet.drive(StackSeconds=60, OperationsLagSeconds=0)
     rollout.submit(rollout.step(Action.CREATE, [member]), "first")
     with pytest.raises(OperationInProgress):
         rollout.submit(rollout.step(Action.UPDATE_SET, [member]), "second")
@@ -164,7 +167,7 @@ def test_while_another_operation_runs_a_set_without_managed_execution_refuses(
 def test_operations_that_are_not_over_are_read_oldest_first(
     rolled_out: Rollout, members: list[str], administrator: Administrator
 ) -> None:
-    administrator.fleet.drive(StackSeconds=5, OperationsLagSeconds=0)
+    administrator.fleet.drive(StackSeconds=60, OperationsLagSeconds=0)
     for name in ("first", "second"):
         rolled_out.submit(rolled_out.step(Action.UPDATE, members[:1]), name)
     found = rolled_out.client.sets.read("network", rolled_out.spec.name)
@@ -175,10 +178,11 @@ def test_operations_that_are_not_over_are_read_oldest_first(
 def test_an_operation_that_is_stopped_begins_nothing_more(
     rolled_out: Rollout, members: list[str], administrator: Administrator
 ) -> None:
-    administrator.fleet.drive(StackSeconds=1)
+    administrator.fleet.drive(StackSeconds=60)
     operation_id = rolled_out.submit(rolled_out.step(Action.UPDATE, members), preferences=Preferences())
     api = administrator.api("cloudformation")
     api.stop_stack_set_operation(StackSetName=rolled_out.spec.name, OperationId=operation_id)
+    administrator.fleet.drive(StackSeconds=0)
     assert rolled_out.over(operation_id).status == "STOPPED"
     results = rolled_out.client.sets.results(rolled_out.spec.name, operation_id)
     assert sorted(each.status for each in results.values()) == ["CANCELLED", "CANCELLED", "SUCCEEDED"]
@@ -220,14 +224,14 @@ def test_preferences_reach_the_operation_and_regions_in_parallel_have_no_order(
 def test_an_operation_without_accounts_is_not_submitted(rollout: Rollout, action: Action) -> None:
     with pytest.raises(RolloutError, match="names no account or no region; nothing was submitted"):
         rollout.submit(rollout.step(action))
-    assert not rollout.client.counts()
+    assert not rollout.client.calls.counts
 
 
 def test_a_template_that_is_too_large_to_be_sent_is_refused_before(rollout: Rollout) -> None:
     rollout.spec = spec(body=template() + " " * 51_200)
     with pytest.raises(RolloutError, match="bytes; CloudFormation takes 51,200"):
         rollout.submit(rollout.step(Action.CREATE_SET))
-    assert not rollout.client.counts()
+    assert not rollout.client.calls.counts
 
 
 def test_roles_of_a_self_managed_set_are_the_given_ones(rollout: Rollout, administrator: Administrator) -> None:
@@ -254,7 +258,7 @@ def test_drift_is_read_resource_by_resource(
     rolled_out.client.sets.detect_drift(rolled_out.spec.name, "look", Preferences("100%"))
     assert rolled_out.over("look").status == "SUCCEEDED"
     found = rolled_out.client.sets.resource_drifts(rolled_out.spec.name, "look", Target(members[1], "us-east-1"))
-    assert [(each.logical_id, each.type, each.status) for each in found] == [("Named", "AWS::SQS::Queue", "DELETED")]
+    assert found == [ResourceDrift("Named", "AWS::SQS::Queue", "DELETED")]
     assert rolled_out.client.sets.resource_drifts(rolled_out.spec.name, "look", Target(members[0], "us-east-1")) == []
     instances = rolled_out.client.sets.instances(rolled_out.spec.name)
     assert instances[Target(members[1], "us-east-1")].drift == "DRIFTED"

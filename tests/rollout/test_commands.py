@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import resource
@@ -16,7 +15,7 @@ import pytest
 from builders.aws.calls import ApiCall, Moment
 from builders.cloud.process import Cloud
 
-from .called import COMMON, OF_ACCOUNTS, QUICK, CalledPhase, Said
+from .called import COMMON, OF_ACCOUNTS, QUICK, CalledPhase, Person, Said
 
 SECRET = {"Type": "AWS::SecretsManager::Secret", "DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
 
@@ -82,6 +81,29 @@ def test_a_saved_plan_needs_no_yes(deployed: CalledPhase) -> None:
     deployed.release("2")
     deployed.call("plan", "--phase", "dev", "--out", deployed.saved)
     assert deployed.call("apply", deployed.saved, "--phase", "dev", "--no-check", "--poll", "0.05").code == 0
+
+
+def test_credentials_that_expire_under_way_are_one_line_and_resume_goes_on_with_new_ones(
+    own_cloud: Cloud, number: Callable[[], str], tmp_path: Path
+) -> None:
+    phase = CalledPhase(own_cloud, number(), [number()], tmp_path)
+    phase.open_accounts()
+
+    def expire(moment: Moment, call: ApiCall) -> None:
+        if (moment, call.operation) == (Moment.AFTER, "CreateStackInstances"):
+            own_cloud.set_faults({"kind": "expired"})
+
+    phase.observe = expire
+    interrupted = phase.apply()
+    phase.observe = None
+    own_cloud.set_faults()
+    assert interrupted.code == 1
+    (line,) = [each for each in interrupted.err.splitlines() if "expired" in each]
+    assert line.startswith("rollout-stacksets: the AWS credentials have expired (")
+    assert "log in again, then run `rollout-stacksets resume --phase dev " in line
+    resumed = phase.call("resume", "--phase", "dev", "--poll", "0.05")
+    assert resumed.code == 0, resumed.err
+    assert {each["status"] for each in phase.status()["instances"]} == {"current"}
 
 
 def test_change_sets_show_the_changes_that_aws_foresees(deployed: CalledPhase) -> None:
@@ -193,7 +215,7 @@ def test_an_interrupted_apply_leaves_a_run_that_resume_finishes(deployed: Called
     deployed.observe = interrupt
     interrupted = deployed.apply()
     assert interrupted.code == 130
-    assert "`rollout-stacksets resume --phase ...`" in interrupted.err
+    assert "`rollout-stacksets resume --phase dev --file " in interrupted.err
     deployed.observe = None
     refused = deployed.apply()
     assert refused.code == 1
@@ -208,11 +230,15 @@ def test_a_colleague_cannot_apply_between_the_plan_and_the_yes(deployed: CalledP
     """The lock is taken before anything is read; who holds it is named."""
     deployed.release("2")
     others: list[Said] = []
+    held: list[dict[str, str]] = []
+    shown: list[str] = []
 
     def meanwhile(moment: Moment, call: ApiCall) -> None:
         if not others and (moment, call.operation) == (Moment.BEFORE, "HeadObject"):  # nothing has begun yet
             deployed.observe = None
             others.extend([deployed.apply(), deployed.call("rollback", "--phase", "dev", "--yes")])
+            held.append(deployed.status()["hold"])
+            shown.append(deployed.call("status", "--phase", "dev").out)
 
     deployed.observe = meanwhile
     assert deployed.apply().code == 0
@@ -221,21 +247,10 @@ def test_a_colleague_cannot_apply_between_the_plan_and_the_yes(deployed: CalledP
         last = each.err.splitlines()[-1]
         assert last.startswith(f"rollout-stacksets: arn:aws:iam::{deployed.tooling}:root holds dev since 20")
         assert "to plan and agree to apply" in last
-
-
-class Person(io.StringIO):
-    """Somebody at a terminal who says yes, and what happens before the answer comes."""
-
-    def __init__(self, meanwhile: Callable[[], None]) -> None:
-        super().__init__()
-        self._meanwhile = meanwhile
-
-    def isatty(self) -> bool:
-        return True
-
-    def readline(self, _size: int = -1) -> str:  # type: ignore[override]
-        self._meanwhile()
-        return "y\n"
+    person = f"arn:aws:iam::{deployed.tooling}:root"
+    assert [(each["by"], each["command"]) for each in held] == [(person, "apply")]
+    assert f"Locked by {person}" in shown[0]
+    assert deployed.status()["hold"] is None
 
 
 @pytest.mark.parametrize("changed", [True, False])
@@ -256,7 +271,7 @@ def test_a_yes_holds_for_the_plan_that_was_shown_and_no_other(
 def test_a_no_gives_the_lock_back(deployed: CalledPhase) -> None:
     deployed.release("2")
     said = deployed.call("apply", "--phase", "dev", "--no-check", "--poll", "0.05")
-    assert (said.code, "nobody is here to agree" in said.err) == (2, True)
+    assert (said.code, "there is no terminal to ask at" in said.err) == (2, True)
     assert deployed.apply().code == 0
 
 
@@ -306,7 +321,7 @@ def test_a_run_that_shall_not_go_on_is_ended(deployed: CalledPhase) -> None:
 
 
 def test_a_failed_account_is_reported_with_its_cause(deployed: CalledPhase) -> None:
-    broken = deployed.accounts[1]
+    broken, before = deployed.accounts[1], deployed.status()["release"]
     iam = deployed.api("iam", broken)
     role = deployed.api("cloudformation").describe_stack_set(StackSetName="stackferry-network-dev")["StackSet"]
     name = role["ExecutionRoleName"]
@@ -319,11 +334,57 @@ def test_a_failed_account_is_reported_with_its_cause(deployed: CalledPhase) -> N
     assert tried == {(broken, "network")}
     assert name in next(each["reason"] for each in failed.data["missed"] if not each["held"])
 
+    # One truth: status counts as apply did, and knows which account has which release.
+    status = deployed.status()
+    current = [each for each in status["instances"] if each["status"] == "current"]
+    assert len(current) == sum(failed.data["reached"].values())
+    assert len(status["instances"]) == len(current) + len(failed.data["missed"])
+    new = status["unfinished"]["release"]
+    assert status["unfinished"]["by"] == f"arn:aws:iam::{deployed.tooling}:root"
+    assert status["accounts"] == [
+        {"account": deployed.accounts[0], "release": new, "whole": True},
+        {"account": broken, "release": before, "whole": True},
+    ]
+    shown = deployed.call("status", "--phase", "dev").out
+    assert shown.count("trust") == 1, "a reason is printed once"
+    assert f"{new}: {deployed.accounts[0]}" in shown
+    assert f"begun {status['unfinished']['began']} by arn:aws:iam::{deployed.tooling}:root" in shown
+
+
+def test_where_nothing_is_deployed_a_look_at_it_finds_nothing_and_says_so(phase: CalledPhase) -> None:
+    for command, sentence in (
+        (("drift",), "phase dev has no stack set, and nothing to look at; `rollout-stacksets apply --phase dev"),
+        (("outputs", "--outputs-dir", phase.folder / "outputs"), ""),
+        (("status",), ""),
+    ):
+        said = phase.call(*command, "--phase", "dev")
+        assert (said.code, sentence in said.err) == (1, True), command
+    published = phase.call("publish", "--phase", "dev")
+    assert (published.code, published.err) == (0, "no function of dev has a package: there is nothing to publish\n")
+
+
+def test_drift_says_what_to_do_about_it(deployed: CalledPhase) -> None:
+    account = deployed.accounts[0]
+    topics = deployed.api("sns", account)
+    arn = next(each["TopicArn"] for each in topics.list_topics()["Topics"] if "-network-" in each["TopicArn"])
+    topics.set_topic_attributes(TopicArn=arn, AttributeName="DisplayName", AttributeValue="by hand")
+    said = deployed.call("drift", "--phase", "dev", "--poll", "0.05")
+    assert said.code == 1
+    instances = deployed.status()["instances"]
+    stack = next(each["stack_id"] for each in instances if (each["layer"], each["account"]) == ("network", account))
+    assert "Keep the change: write it into the layer or its parameters, and apply." in said.out
+    assert "--use-previous-template" in said.out
+    assert "--deployment-mode REVERT_DRIFT" in said.out
+    assert f"STACK: {stack}\n" in said.out, "in a pipe no line is broken"
+    assert deployed.call("drift", "--phase", "dev", "--poll", "0.05", "--json").data["drifted"][0]["stack_id"] == stack
+
 
 def test_a_full_disk_keeps_the_plan_that_was_there(deployed: CalledPhase) -> None:
     """A limit on the size of files is as full as a disk can be."""
     deployed.saved.write_text("before", encoding="utf-8")
-    environment = {**os.environ, **deployed.cloud.environment(deployed.tooling)}
+    # Compiled modules would be cut off, too, and nobody could import them any more.
+    compiles_nothing = {"PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, **deployed.cloud.environment(deployed.tooling), **compiles_nothing}
     arguments = ["--file", str(deployed.file), "--templates-dir", str(deployed.templates)]
     said = subprocess.run(
         [
@@ -362,7 +423,7 @@ def test_two_phases_do_not_touch_each_other(deployed: CalledPhase, number: Calla
         CreateDmsLogsRole="false",
     )
     deployed.phase("prod", targets={"accounts": [other]})
-    assert deployed.call("bootstrap", "--phase", "prod").code == 0
+    assert deployed.call("bootstrap", "--phase", "prod", "--yes").code == 0
     assert deployed.apply(phase="prod").code == 0
     deployed.release("2")
     assert deployed.apply(phase="prod").code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -17,20 +18,22 @@ import pytest
 from aws_cli import warm
 from botocore.exceptions import ClientError
 from cloud.stacksets.organization import Organization
+from warm import running
 
 from builders import deploy
 from builders.aws.calls import Access, ApiCalls
 from builders.cloud.clients import account_client
-from builders.cloud.process import Cloud, running
+from builders.cloud.process import Cloud
 from builders.rollout.aws.client import Client
 from builders.rollout.checks import permissions
 from builders.rollout.checks.findings import CheckedPhase
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.templates import read_templates
-from builders.rollout.lifecycle.bootstrap import deploy_stacks
 from builders.rollout.model import Permissions
 from builders.rollout.phase import PhaseConnection
+
+from .conftest import deploy_stacks
 
 ROOT = Path(__file__).parents[2]
 MANAGEMENT, TOOLING, NETWORK, PHASE = "7" * 12, "8" * 12, "9" * 12, "1" * 12
@@ -76,15 +79,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         in_network.run(*by_hand)
         wait_for_the_instances(account_client(cloud, "cloudformation", MANAGEMENT))
         path = tmp_path_factory.mktemp("rollout") / "rollout.yaml"
+        # Parameter files of a rollout file lie in its folder.
+        shutil.copytree(ROOT / "environments", path.parent / "environments")
         path.write_text(json.dumps(content()))
         rollout = load_rollout_file(path)
-        access = Access("us-east-1", endpoint_url=cloud.endpoint_url, keys=(TOOLING, "embedded-cloud"))
-        client = Client(ApiCalls(access), Permissions(), "dev", "dev", rollout.deploy_role)
+        access = Access("us-east-1", endpoint_url=cloud.endpoint_url, keys=(TOOLING, cloud.secret_access_key(TOOLING)))
+        client = Client(ApiCalls(access), Permissions(), "dev", "dev", rollout.deploy_role_in)
         yield Made(cloud, client, PhaseConnection(rollout, read_templates(ROOT / "templates"), "dev", "dev", client))
 
 
 def wait_for_the_instances(api: Any) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         found = api.list_stack_instances(StackSetName="stackferry-deploy-role")["Summaries"]
         if found and all(each["Status"] == "CURRENT" for each in found):
@@ -94,7 +99,7 @@ def wait_for_the_instances(api: Any) -> None:
 
 
 def content() -> dict[str, Any]:
-    environments = ROOT / "environments"
+    environments = Path("environments")
     return {
         "deploy_role": ROLE,
         "tooling": {"account": TOOLING, "parameters": str(environments / "tooling.json")},

@@ -30,7 +30,7 @@ def test_each_layer_of_the_phase_has_a_set_at_every_target() -> None:
 
 
 def test_layers_of_other_scopes_are_left_to_bootstrap() -> None:
-    other = [made(scope.lower(), scope=scope) for scope in ("TOOLING", "TOOLING_ONCE", "NETWORK", "ACCOUNT")]
+    other = [made(scope.lower(), scope=scope) for scope in ("TOOLING", "TOOLING_PER_PHASE", "NETWORK", "ACCOUNT")]
     assert list(phase([made("database"), *other]).sets) == ["database"]
 
 
@@ -109,7 +109,7 @@ def test_the_file_s_concurrency_becomes_the_operations_preferences() -> None:
 
 
 def test_self_managed_sets_act_by_the_roles_of_bootstrap_once_they_exist() -> None:
-    arn = "arn:aws:iam::888888888888:role/stackferry-administration-tooling"
+    arn = "arn:aws:iam::888888888888:role/stackferry-administration-dev"
     layers = [made("network")]
     assert phase(layers).permissions == Permissions()
     assert phase(
@@ -175,9 +175,18 @@ def test_a_mistake_in_the_form_of_the_parameter_file_is_reported(tmp_path: Path)
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("{", "the template of network is not JSON; build it again with `build-templates`"),
-        ("{}", "the template of network does not say its scope and needs"),
-        ('{"Metadata": []}', "the template of network does not say its scope and needs"),
+        ("Resources: {}", "the template of network is not JSON; build it again with `build-templates`"),
+        ("{", "the template of network cannot be used: the template is neither JSON nor YAML: "),
+        ("{}", "the template of network cannot be used: the template has no Resources; build it again"),
+        (
+            '{"Metadata": [], "Resources": {}}',
+            "cannot be used: the template's Metadata must be an object; build it again",
+        ),
+        ('{"Resources": {}}', "the template of network does not say its scope and needs"),
+        (
+            '{"Metadata": {"Stackferry": []}, "Resources": {}}',
+            "the template of network does not say its scope and needs",
+        ),
     ],
 )
 def test_a_template_that_does_not_describe_itself_is_refused(body: str, message: str) -> None:
@@ -186,5 +195,5 @@ def test_a_template_that_does_not_describe_itself_is_refused(body: str, message:
 
 
 def test_a_folder_without_templates_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RolloutError, match=r"no templates in .*; run `build-templates`"):
+    with pytest.raises(UsageError, match=r"no templates in .*; run `build-templates`"):
         read_templates(tmp_path)

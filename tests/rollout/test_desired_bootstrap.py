@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 
 from builders.errors import RolloutFileError
-from builders.rollout.config.desired_state import BootstrapStack, bootstrap_stacks
+from builders.rollout.config.desired_state import bootstrap_stacks
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template
 from builders.rollout.model import Target
 from builders.scopes import Scope
+from builders.template_bodies import PlainStack
 
 from .phases import FAR, NEAR, ONE, TEXT, TWO, made, rollout
 
-ARN = "arn:aws:iam::888888888888:role/stackferry-administration-tooling"
+NETWORK = "999999999999"
+ARN = "arn:aws:iam::888888888888:role/stackferry-administration-dev"
 ACCOUNT = made(
     "account",
     {
@@ -46,9 +48,17 @@ def files(tmp_path: Path) -> Path:
 
 def stacks(
     scope: Scope, templates: list[Template], file: RolloutFile, folder: Path, shared: SharedOutputs | None = None
-) -> tuple[BootstrapStack, ...]:
+) -> tuple[PlainStack, ...]:
     there = file.located(folder / "rollout.yaml")
     return bootstrap_stacks(there, scope, {each.layer: each for each in templates}, shared or SharedOutputs())
+
+
+def suffix(stack: PlainStack) -> str:
+    return stack.values["EnvironmentSuffix"]
+
+
+def phase(stack: PlainStack) -> str:
+    return stack.values["MigrationPhase"]
 
 
 def both(**prod: Any) -> RolloutFile:
@@ -60,15 +70,19 @@ def both(**prod: Any) -> RolloutFile:
 
 def test_the_tooling_account_has_its_stacks_in_every_region_of_any_phase(files: Path) -> None:
     found = stacks(Scope.TOOLING, [made("artifacts", scope="TOOLING"), ACCOUNT], both(), files)
-    assert [(each.layer, each.target, each.suffix, each.phase) for each in found] == [
-        ("artifacts", Target("888888888888", NEAR), "tooling", ""),
-        ("artifacts", Target("888888888888", FAR), "tooling", ""),
+    assert [(each.layer, each.target, suffix(each), phase(each)) for each in found] == [
+        ("artifacts", Target("888888888888", NEAR), "tooling", "shared"),
+        ("artifacts", Target("888888888888", FAR), "tooling", "shared"),
     ]
 
 
-def test_what_the_tooling_account_has_once_is_in_its_home_region(files: Path) -> None:
-    (found,) = stacks(Scope.TOOLING_ONCE, [made("administration", scope="TOOLING_ONCE")], both(), files)
-    assert found.target == Target("888888888888", NEAR)
+def test_what_the_tooling_account_has_for_each_phase_is_in_its_home_region(files: Path) -> None:
+    found = stacks(Scope.TOOLING_PER_PHASE, [made("administration", scope="TOOLING_PER_PHASE")], both(), files)
+    home = Target("888888888888", NEAR)
+    assert [(phase(each), suffix(each), each.target) for each in found] == [
+        ("dev", "dev", home),
+        ("prod", "prod", home),
+    ]
 
 
 def test_a_region_of_the_network_account_may_have_values_of_its_own(files: Path) -> None:
@@ -79,22 +93,26 @@ def test_a_region_of_the_network_account_may_have_values_of_its_own(files: Path)
         "region_parameters": {FAR: {"Asn": "64514"}},
     }
     found = stacks(Scope.NETWORK, [layer], rollout(network=network), files)
-    assert {each.target.region: each.parameters["Asn"] for each in found} == {NEAR: "64512", FAR: "64514"}
+    assert {each.target.region: each.values["Asn"] for each in found} == {NEAR: "64512", FAR: "64514"}
 
 
 def test_without_a_network_account_there_is_no_stack_of_it(files: Path) -> None:
     assert stacks(Scope.NETWORK, [made("shared_network", scope="NETWORK")], rollout(network=None), files) == ()
 
 
-def test_every_account_of_every_phase_has_its_stacks_in_the_phase_s_first_region(files: Path) -> None:
+def test_every_account_of_every_phase_and_the_network_account_have_their_stacks_in_the_phase_s_first_region(
+    files: Path,
+) -> None:
     found = stacks(
         Scope.ACCOUNT, [ACCOUNT], both(), files, SharedOutputs(administration={"AdministrationRoleArn": ARN})
     )
-    assert [(each.phase, each.target, each.suffix) for each in found] == [
+    assert [(phase(each), each.target, suffix(each)) for each in found] == [
         ("dev", Target(ONE, NEAR), "dev"),
+        ("dev", Target(NETWORK, NEAR), "dev"),
         ("prod", Target(TWO, FAR), "prod"),
+        ("prod", Target(NETWORK, FAR), "prod"),
     ]
-    assert found[0].parameters == {
+    assert found[0].values == {
         "EnvironmentSuffix": "dev",
         "MigrationPhase": "dev",
         "ToolingAccountId": "888888888888",
@@ -108,15 +126,16 @@ def test_service_managed_sets_need_no_execution_role(files: Path) -> None:
         {"targets": {"organizational_units": ["ou-ab12-cdef3456"]}}, stacksets={"permission_model": "SERVICE_MANAGED"}
     ).located(files / "rollout.yaml")
     shared, members = SharedOutputs(administration={"AdministrationRoleArn": ARN}), {"ou-ab12-cdef3456": (ONE,)}
-    (found,) = bootstrap_stacks(file, Scope.ACCOUNT, {"account": ACCOUNT}, shared, members)
-    assert found.parameters["CreateExecutionRole"] == "false"
+    found, _ = bootstrap_stacks(file, Scope.ACCOUNT, {"account": ACCOUNT}, shared, members)
+    assert found.values["CreateExecutionRole"] == "false"
 
 
 def test_an_account_may_have_values_of_its_own(files: Path) -> None:
     layer = made("account", {"CreateDmsVpcRole": {"Type": "String", "Default": "true"}}, scope="ACCOUNT")
     file = rollout({"account_parameters": {TWO: {"CreateDmsVpcRole": "false"}}})
     found = stacks(Scope.ACCOUNT, [layer], file, files)
-    assert {each.target.account: each.parameters["CreateDmsVpcRole"] for each in found} == {ONE: "true", TWO: "false"}
+    made_there = {each.target.account: each.values["CreateDmsVpcRole"] for each in found}
+    assert made_there == {ONE: "true", TWO: "false", NETWORK: "false"}
 
 
 def test_layers_of_a_scope_go_in_the_order_of_their_needs(files: Path) -> None:

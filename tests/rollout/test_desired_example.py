@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from builders.naming import EXECUTION_ROLE
+from builders.naming import ADMINISTRATION_ROLE, EXECUTION_ROLE, with_suffix
 from builders.rollout.config.desired_state import bootstrap_stacks, desired_state
 from builders.rollout.config.loading import load_rollout_file
-from builders.rollout.config.parameters import SharedOutputs
+from builders.rollout.config.parameters import SharedOutputs, environment_file
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.model import DesiredState, Target
@@ -35,7 +35,7 @@ def shared() -> SharedOutputs:
     """Outputs of the shared stacks, in the forms that AWS gives its ids."""
     return SharedOutputs(
         tooling={region: {"ArtifactsBucket": f"stackferry-888888888888-{region}-tooling"} for region in (NEAR, FAR)},
-        administration={"AdministrationRoleArn": "arn:aws:iam::888888888888:role/stackferry-administration-tooling"},
+        administration={"AdministrationRoleArn": "arn:aws:iam::888888888888:role/stackferry-administration-dev"},
         network={
             NEAR: {
                 "TransitGatewayId": "tgw-0aaaaaaaaaaaaaaa1",
@@ -106,10 +106,16 @@ def test_the_packages_of_all_functions_are_named(phase: DesiredState) -> None:
 @pytest.mark.parametrize(
     ("scope", "expected"),
     [
-        (Scope.TOOLING_ONCE, {("administration", "888888888888", NEAR)}),
-        (Scope.TOOLING, {("artifacts", "888888888888", NEAR), ("artifacts", "888888888888", FAR)}),
-        (Scope.NETWORK, {("shared_network", "999999999999", NEAR), ("shared_network", "999999999999", FAR)}),
-        (Scope.ACCOUNT, {("account", account, NEAR) for account in PHASES.values()}),
+        (Scope.TOOLING_PER_PHASE, {(f"administration-{phase}", "888888888888", NEAR) for phase in PHASES}),
+        (Scope.TOOLING, {("artifacts-tooling", "888888888888", NEAR), ("artifacts-tooling", "888888888888", FAR)}),
+        (
+            Scope.NETWORK,
+            {("shared-network-network", "999999999999", NEAR), ("shared-network-network", "999999999999", FAR)},
+        ),
+        (
+            Scope.ACCOUNT,
+            {(f"account-{phase}", each, NEAR) for phase, own in PHASES.items() for each in (own, "999999999999")},
+        ),
     ],
 )
 def test_bootstrap_has_its_stacks(
@@ -119,7 +125,17 @@ def test_bootstrap_has_its_stacks(
     scope: Scope,
     expected: set[tuple[str, str, str]],
 ) -> None:
-    assert {(each.layer, *each.target) for each in bootstrap_stacks(rollout, scope, layers, shared)} == expected
+    found = bootstrap_stacks(rollout, scope, layers, shared)
+    assert {(each.name, *each.target) for each in found} == expected
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_file_of_a_phase_names_its_own_administration_role(rollout: RolloutFile, phase: str) -> None:
+    """Whoever deploys by hand takes it from there."""
+    given = environment_file(rollout, phase).values
+    assert given["AdministrationRoleArn"] == f"arn:aws:iam::{given['ToolingAccountId']}:role/" + with_suffix(
+        ADMINISTRATION_ROLE, given["EnvironmentSuffix"]
+    )
 
 
 def test_templates_know_the_scopes_of_the_layers(layers: dict[str, Template]) -> None:

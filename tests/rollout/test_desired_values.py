@@ -109,17 +109,20 @@ GATEWAYS = {
 SHARED_NETWORK = SharedOutputs(network={NEAR: {"TransitGatewayId": "tgw-1", "TransitVirtualInterfaceId": "dxvif-1"}})
 
 
-def test_where_the_shared_network_exists_a_phase_is_connected_to_it() -> None:
-    layer = phase([made("network", GATEWAYS)], values={"Connectivity": "None"}, shared=SHARED_NETWORK).sets["network"]
+def test_where_the_shared_network_exists_a_phase_is_connected_to_it_unless_a_file_says_otherwise() -> None:
+    layer = phase([made("network", GATEWAYS)], shared=SHARED_NETWORK).sets["network"]
     near, far = layer.values(Target(ONE, NEAR)), layer.values(Target(ONE, FAR))
     assert [near[key] for key in GATEWAYS] == ["TransitGateway", "tgw-1", "dxvif-1"]
     assert [far[key] for key in GATEWAYS] == ["None", "", ""]
 
 
-def test_a_phase_that_wants_another_connectivity_gets_no_ids_of_the_shared_network() -> None:
-    plan = {"parameters": {"Connectivity": "VirtualPrivateGateway"}}
-    layer = phase([made("network", GATEWAYS)], plan, shared=SHARED_NETWORK).sets["network"]
-    assert [layer.values(Target(ONE, NEAR))[key] for key in GATEWAYS] == ["VirtualPrivateGateway", "", ""]
+@pytest.mark.parametrize("given", ["VirtualPrivateGateway", "None"])
+@pytest.mark.parametrize("where", ["rollout file", "environment"])
+def test_a_phase_that_wants_another_connectivity_gets_no_ids_of_the_shared_network(given: str, where: str) -> None:
+    values = {"Connectivity": given}
+    plan, file = ({"parameters": values}, {}) if where == "rollout file" else ({}, values)
+    layer = phase([made("network", GATEWAYS)], plan, file, shared=SHARED_NETWORK).sets["network"]
+    assert [layer.values(Target(ONE, NEAR))[key] for key in GATEWAYS] == [given, "", ""]
 
 
 def mistakes(*arguments: Any, **options: Any) -> list[str]:
@@ -256,3 +259,28 @@ def test_the_same_inputs_give_the_same_state_in_the_same_order() -> None:
     plan = {"region_parameters": {FAR: {"Size": "large"}}, "account_parameters": {TWO: {"Size": "small"}}}
     layers = [made("network", SIZE), made("database", SIZE, needs=("network",))]
     assert repr(phase(layers, plan)) == repr(phase(layers[::-1], plan))
+
+
+def test_the_rules_of_the_phase_s_routes_are_judged_before_anything_is_made() -> None:
+    """The attachment is an output that comes while rolling out: rules over it are judged with a name in its place."""
+
+    def another(one: str, other: str) -> dict[str, Any]:
+        unequal = {"Fn::Not": [{"Fn::Equals": [{"Ref": one}, {"Ref": other}]}]}
+        return {"Assertions": [{"Assert": unequal, "AssertDescription": f"{one} and {other} are the same"}]}
+
+    ids = {key: {**TEXT, "Default": ""} for key in ("TableId1", "TableId2")}
+    rules = {"Tables": another("TableId1", "TableId2"), "Own": another("TableId1", "DirectConnectAttachmentId")}
+    network = made("network", GATEWAYS, outputs=("DirectConnectAttachmentId",))
+    routes = made(
+        "phase_routes",
+        {**ids, "DirectConnectAttachmentId": TEXT},
+        scope="NETWORK_PER_PHASE",
+        needs=("network",),
+        rules=rules,
+    )
+    apart = phase([network, routes], values={"TableId1": "rtb-1", "TableId2": "rtb-2"}, shared=SHARED_NETWORK)
+    assert set(apart.plain) == {"phase_routes"}
+    assert mistakes([network, routes], values={"TableId1": "rtb-1", "TableId2": "rtb-1"}, shared=SHARED_NETWORK) == [
+        f"{ONE}/{NEAR} and {TWO}/{NEAR}, phase_routes: TableId1 and TableId2 are the same "
+        "(given: TableId1='rtb-1' from dev.json, line 4, TableId1; TableId2='rtb-1' from dev.json, line 5, TableId2)"
+    ]

@@ -14,10 +14,9 @@ from cloud.stacksets.organization import Organization
 
 from builders import naming
 from builders.aws import networks
+from builders.aws.accounts import DEFAULTS, STACK_SETS
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
-from builders.rollout.aws.accounts import DEFAULTS, STACK_SETS
-from builders.rollout.aws.plain_stacks import PlainStack
 from builders.rollout.checks.doctor import CHECKS, run_doctor
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Finding, Severity
 from builders.rollout.config import loading
@@ -29,8 +28,9 @@ from builders.rollout.phase import PhaseConnection
 from builders.rollout.plan.calls import Action
 from builders.rollout.state.journal import Command, Run, RunStatus
 from builders.rollout.state.store import Store
+from builders.template_bodies import PlainStack
 
-from .conftest import DEPLOY_ROLE, PHASE, PLAN_ROLE, REGION, SUFFIX, Administrator, Rollout, connect
+from .conftest import DEPLOY_ROLE, PHASE, PLAN_ROLE, REGION, SUFFIX, Administrator, Rollout, connect, deploy_plain
 from .phases import made
 
 ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
@@ -49,7 +49,7 @@ def phase(administrator: Administrator, members: list[str]) -> CheckedPhase:
     return CheckedPhase(
         client=administrator.client(),
         rollout=RolloutFile.model_validate(content),
-        name=PHASE,
+        phase=PHASE,
         suffix=SUFFIX,
         accounts=tuple(members),
         templates=templates(),
@@ -60,10 +60,20 @@ def phase(administrator: Administrator, members: list[str]) -> CheckedPhase:
 
 
 def found(phase: CheckedPhase, name: str) -> list[Finding]:
-    """What one check finds."""
+    """The findings of one check."""
     diagnosis, _ = run_doctor(phase)
     (checked,) = [each for each in diagnosis.checks if each.name == name]
     return list(checked.findings)
+
+
+def test_a_stack_set_whose_layer_has_no_template_is_found(phase: CheckedPhase, administrator: Administrator) -> None:
+    """Its module was deleted before its stacks: no plan removes them."""
+    api, body = administrator.api("cloudformation"), json.dumps({"Resources": {"Inbox": {"Type": "AWS::SQS::Queue"}}})
+    for name in (f"stackferry-inbox-{SUFFIX}", "stackferry-inbox-other", f"somebody-{SUFFIX}"):
+        api.create_stack_set(StackSetName=name, TemplateBody=body)
+    (finding,) = found(phase, "templates")
+    assert finding.severity is Severity.WARNING
+    assert f"the stack set stackferry-inbox-{SUFFIX} has no template here" in finding.what
 
 
 def drop_role(administrator: Administrator, account: str, role: str) -> None:
@@ -83,12 +93,15 @@ def drop_role(administrator: Administrator, account: str, role: str) -> None:
             "accounts",
             "templates",
             "zones",
+            "security groups",
             "way to on-premises",
             "buckets",
             "regions",
             "quotas",
             "instances",
             "log groups",
+            "addresses",
+            "secrets",
             "rotations",
             "run",
         ),
@@ -122,6 +135,19 @@ def test_a_missing_administration_role_is_found(phase: CheckedPhase, administrat
     (finding,) = found(phase, "administration role")
 
     assert finding.what.startswith("there is no administration role AWSCloudFormationStackSetAdministrationRole")
+
+
+def test_before_bootstrap_the_roles_that_it_makes_are_missing_and_not_those_of_stack_sets_itself(
+    phase: CheckedPhase,
+) -> None:
+    phase = dataclasses.replace(phase, unshared="there is no stack administration-dev; run bootstrap first")
+
+    (administration,), (execution,) = found(phase, "administration role"), found(phase, "execution roles")
+
+    roles = ("administration role stackferry-administration-dev", "execution role stackferry-execution-dev")
+    assert administration.what == f"there is no {roles[0]} in the tooling account"
+    assert execution.what == f"there is no {roles[1]}"
+    assert {administration.remedy, execution.remedy} == {"run `rollout-stacksets bootstrap`"}
 
 
 def test_an_administration_role_that_trusts_somebody_else_is_found(
@@ -222,7 +248,7 @@ def trust_in(account: str, external_id: str = "") -> str:
     ("trust", "reason"),
     [
         (None, "there is none"),
-        (lambda _tooling: trust_in("1" * 12), "it does not trust the tooling account {tooling}, or only some of it"),
+        (lambda _tooling: trust_in("1" * 12), "it does not trust the tooling account {tooling}"),
         (lambda tooling: trust_in(tooling, f"migration-{PHASE}"), "it wants an external id"),
         (lambda tooling: trust_in(tooling, "something-else"), "it wants an external id"),
     ],
@@ -260,13 +286,15 @@ def test_the_phase_s_external_id_is_tried_where_nobody_may_look(
 
 
 def test_where_nobody_may_look_all_reasons_are_named(phase: CheckedPhase, administrator: Administrator) -> None:
-    """As before the first bootstrap, or in the network account."""
+    """As before the first bootstrap."""
     drop_role(administrator, phase.accounts[1], DEPLOY_ROLE)
     drop_role(administrator, phase.accounts[1], PLAN_ROLE)
 
     (finding,) = found(phase, "deploy roles")
 
-    assert finding.what.endswith(f"it is not there, does not trust {administrator.number}, or wants an external id")
+    assert finding.what.endswith(
+        f"it is not there, does not trust {administrator.number}, wants an external id, or these credentials may not"
+    )
     assert "docs/bootstrap.md" in finding.remedy
 
 
@@ -285,10 +313,34 @@ def test_a_deploy_role_without_an_action_of_bootstrap_is_found(
     assert finding.where == (phase.accounts[1],)
 
 
-def test_an_account_without_its_deploy_role_could_not_be_asked_for_its_execution_role(
+def test_a_deploy_role_that_lets_some_of_the_tooling_account_in_is_well_for_whoever_looks(
     phase: CheckedPhase, administrator: Administrator
 ) -> None:
-    drop_role(administrator, phase.accounts[1], DEPLOY_ROLE)
+    trust = json.loads(trust_in(administrator.number))
+    deployer = f"arn:aws:iam::{administrator.number}:role/deployer"
+    trust["Statement"][0]["Condition"] = {"ArnLike": {"aws:PrincipalArn": deployer}}
+    iam = administrator.api("iam", phase.accounts[1])
+    iam.update_assume_role_policy(RoleName=DEPLOY_ROLE, PolicyDocument=json.dumps(trust))
+    assert found(phase, "deploy roles") == []
+
+
+def test_a_deploy_role_of_another_name_is_looked_for_where_the_file_names_it(
+    phase: CheckedPhase, administrator: Administrator
+) -> None:
+    phase.client.deploy_role = lambda account: "theirs" if account == phase.accounts[0] else DEPLOY_ROLE
+
+    (finding,) = found(phase, "deploy roles")
+
+    assert (finding.what, finding.where) == (
+        "the deploy role theirs cannot be assumed: there is none",
+        (phase.accounts[0],),
+    )
+
+
+def test_an_account_without_its_plan_role_could_not_be_asked_for_its_execution_role(
+    phase: CheckedPhase, administrator: Administrator
+) -> None:
+    drop_role(administrator, phase.accounts[1], PLAN_ROLE)
 
     (finding,) = found(phase, "execution roles")
 
@@ -424,7 +476,7 @@ def test_a_run_that_is_under_way_is_a_warning(phase: CheckedPhase, store: Store)
 
     (finding,) = found(dataclasses.replace(phase, store=store), "run")
 
-    assert finding.what == "a run is under way: apply of 0123456789ab, begun 2026-11-23T00:00:00+00:00"
+    assert finding.what == "a run is under way: apply of release 0123456789ab, begun 2026-11-23T00:00:00+00:00"
     assert finding.severity is Severity.WARNING
 
 
@@ -705,9 +757,77 @@ def test_zones_that_lack_a_service_or_the_database_s_class_are_found_with_those_
         administrator.cloud.set_faults()
 
 
+def test_a_region_where_a_service_has_no_endpoint_is_found(phase: CheckedPhase) -> None:
+    asking = placed(phase)
+    body = asking.templates["network"].body.replace(".dms", ".dms-of-tomorrow")
+    (finding,) = found(dataclasses.replace(asking, templates={"network": read_template("network", body)}), "zones")
+    assert (finding.severity, finding.what, finding.remedy) == (
+        Severity.ERROR,
+        f"The Vpc Endpoint Service 'com.amazonaws.{REGION}.dms-of-tomorrow' does not exist",
+        "leave out the layer that calls it, or the region",
+    )
+
+
+def test_secrets_that_are_not_there_or_about_to_go_are_found(administrator: Administrator, phase: CheckedPhase) -> None:
+    first, second, third = phase.accounts
+    api = administrator.api("secretsmanager", first)
+    arns = [api.create_secret(Name=name, SecretString="{}")["ARN"] for name in ("source", "fallback")]
+    missing = f"arn:aws:secretsmanager:{REGION}:{second}:secret:on-premises-AbCdEf"
+    given = {
+        first: {"SourceSecretArn": arns[0], "FallbackSecretArn": arns[1]},
+        second: {"SourceSecretArn": missing},
+        third: {"SourceSecretArn": ""},
+    }
+    text = {"Type": "String", "Default": ""}
+    layer = made("network", {"SourceSecretArn": text, "FallbackSecretArn": text})
+    groups = tuple(
+        TargetGroup((Target(each, REGION),), (), common=values, specific={}) for each, values in given.items()
+    )
+    asking = dataclasses.replace(phase, templates={"network": layer}, groups=groups)
+    nowhere = Finding(
+        Severity.ERROR,
+        f"SourceSecretArn: there is no secret {missing} in {REGION}",
+        "create it there, and write its whole ARN into the values",
+        (second,),
+    )
+    assert found(asking, "secrets") == [nowhere]
+
+    api.delete_secret(SecretId=arns[1])
+
+    going = f"`aws secretsmanager restore-secret --secret-id {arns[1]}` there"
+    what = f"FallbackSecretArn: the secret {arns[1]} is scheduled for deletion"
+    assert found(asking, "secrets") == [Finding(Severity.ERROR, what, going, (first,)), nowhere]
+
+
 def test_a_zone_of_another_region_is_found(phase: CheckedPhase) -> None:
     (finding,) = found(placed(phase, ZoneId1="use1-az2", ZoneId2="euw1-az1"), "zones")
     assert (finding.severity, finding.what) == (Severity.ERROR, "euw1-az1 is no zone of us-east-1 for the account")
+
+
+def test_an_interface_with_the_default_group_of_the_phase_s_vpc_is_found(
+    administrator: Administrator, phase: CheckedPhase
+) -> None:
+    account = phase.accounts[0]
+    ec2 = administrator.api("ec2", account)
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
+    own = ec2.create_security_group(GroupName="ours", Description="of the phase", VpcId=vpc)["GroupId"]
+    ec2.create_tags(Resources=[own], Tags=[{"Key": "Environment", "Value": SUFFIX}])
+    ec2.create_network_interface(SubnetId=subnet, Groups=[own])
+    assert found(phase, "security groups") == []
+    in_vpc = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "group-name", "Values": ["default"]}]
+    (default,) = ec2.describe_security_groups(Filters=in_vpc)["SecurityGroups"]
+    using = ec2.create_network_interface(SubnetId=subnet, Groups=[default["GroupId"]])
+    interface = using["NetworkInterface"]["NetworkInterfaceId"]
+
+    (finding,) = found(phase, "security groups")
+
+    assert finding == Finding(
+        Severity.ERROR,
+        f"the default security group of the VPC in {REGION} is used by {interface}",
+        "give them a group of their own, and empty that one (docs/compliance.md)",
+        (account,),
+    )
 
 
 # The way to on-premises
@@ -757,7 +877,7 @@ def joined_gateways(phase: CheckedPhase, associated: str = "", propagated: str =
         {},
         {},
     )
-    deployed = phase.client.plain.deploy(stack).outputs
+    deployed = deploy_plain(phase.client, stack).outputs
     shared = SharedAccount(account=network, parameters="network.json")
     connected = {"Connectivity": "TransitGateway"}
     return dataclasses.replace(
@@ -828,7 +948,7 @@ def test_the_one_gateway_that_somebody_attached_is_found_and_of_several_none_is_
             },
         },
     }
-    phase.client.plain.deploy(PlainStack("other", network, "other", json.dumps({"Resources": other}), {}, {}))
+    deploy_plain(phase.client, PlainStack("other", network, "other", json.dumps({"Resources": other}), {}, {}))
     assert networks.usable_attachment(session, gateway, outputs["SharedDirectConnectGatewayId"], "") == found
     with pytest.raises(RolloutError, match=rf"{gateway} in .* has several attachments .*{found}.*; give one as Direct"):
         networks.usable_attachment(session, gateway, "", "")

@@ -12,7 +12,7 @@ from builders.rollout.render.results import doctor_data
 
 
 def found(service_managed: bool = False, **sections: Any) -> list[str]:
-    """What is said of a template with these sections."""
+    """The findings about a template with these sections."""
     body = json.dumps({"Resources": {}, **sections})
     return [each.what for each in template_findings("network", body, Permissions(service_managed=service_managed))]
 

@@ -83,7 +83,7 @@ def test_a_plan_behind_a_detection_still_asks_for_no_instance_by_itself(phase: S
     phase.store.save_overrides(known)
     phase.connect()
     phase.plan(phase.desired())
-    assert phase.client.counts()["cloudformation:DescribeStackInstance"] == 0
+    assert phase.client.calls.counts["cloudformation:DescribeStackInstance"] == 0
 
 
 def test_only_the_layers_that_are_named_are_looked_at(
@@ -112,9 +112,7 @@ def test_the_operations_are_reported_so_that_they_can_be_found_again(
     assert (found.action, said[-1]) == ("DETECT_DRIFT", "network: SUCCEEDED")
 
 
-def test_a_set_that_is_busy_is_waited_for_by_name(
-    phase: SmallPhase, look: Callable[..., tuple[DriftView, int]], said: list[str]
-) -> None:
+def test_a_set_that_is_busy_is_waited_for_by_name(phase: SmallPhase, said: list[str]) -> None:
     api = phase.administrator.api("cloudformation")
     api.update_stack_set(
         StackSetName="stackferry-network-dev",
@@ -122,10 +120,18 @@ def test_a_set_that_is_busy_is_waited_for_by_name(
         Parameters=[{"ParameterKey": "EnvironmentSuffix", "UsePreviousValue": True}],
         ManagedExecution={"Active": False},
     )
-    phase.administrator.fleet.drive(StackSeconds=0.5, OperationsLagSeconds=0)
+    phase.wait_until_idle(["network"])
+    fleet = phase.administrator.fleet
+    fleet.drive(StackSeconds=60, OperationsLagSeconds=0)
     phase.client.sets.detect_drift("stackferry-network-dev", "earlier", phase.desired().preferences)
 
-    view, _ = look(layers=["network"])
+    def hear(line: str) -> None:
+        said.append(line)
+        if "waiting for" in line:
+            fleet.drive(StackSeconds=0)
+
+    options = DriftOptions(layers=["network"], poll_interval=QUICK, say=hear)
+    view, _ = run_drift(phase.client, phase.desired(), LAYERS, phase.store.overrides(), options)
 
     assert said[0] == "network: waiting for DETECT_DRIFT earlier, which is in progress there"
     assert view.checked == 2
@@ -202,7 +208,7 @@ def state(template: str, **values: str) -> tuple[StackSet, Instance]:
     return StackSet("network", "stackferry-network-dev", template, values, {}, {target: instance}), instance
 
 
-SIZE, ZONE = {"Default": "small", "NoEcho": True}, {"Default": "a"}
+SIZE, ZONE = {"Type": "String", "Default": "small", "NoEcho": True}, {"Type": "String", "Default": "a"}
 TEMPLATE = json.dumps({"Parameters": {"Size": SIZE, "Zone": ZONE}, "Resources": {}})
 
 
@@ -220,8 +226,17 @@ def test_a_value_that_is_hidden_is_not_compared() -> None:
     assert found == []
 
 
+def test_a_parameter_that_is_called_like_a_secret_is_masked() -> None:
+    body = TEMPLATE.replace("Zone", "DbPassword")
+    deployed = DeployedStack(body, {"Size": "large", "DbPassword": "hunter2"}, "UPDATE_COMPLETE")
+    (found,) = differing_sections(*state(body), deployed)
+    assert (found.property, found.expected, found.actual) == ("Parameters/DbPassword", "****", "****")
+
+
 def test_what_only_one_of_two_templates_has_is_absent_in_the_other() -> None:
-    theirs = json.dumps({**json.loads(TEMPLATE), "Resources": {"Queue": {}}, "Description": "ours no more"})
+    theirs = json.dumps(
+        {**json.loads(TEMPLATE), "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}, "Description": "ours no more"}
+    )
 
     found = differing_sections(*state(TEMPLATE), DeployedStack(theirs, {"Size": "large"}, "UPDATE_COMPLETE"))
 

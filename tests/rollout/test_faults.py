@@ -111,6 +111,7 @@ def test_calls_that_hang_are_made_again(small: SmallPhase, name: str) -> None:
     [
         *(("apply", kind, "UpdateStackSet") for kind in ("throttle", "error", "reset", "lost")),
         *(("apply", kind, "DescribeStackSetOperation") for kind in ("throttle", "error", "reset")),
+        *(("apply", "expired", operation) for operation in ("UpdateStackSet", "DescribeStackSetOperation")),
         ("apply", "throttle", "ListStackInstances"),
         ("rollback", "error", "UpdateStackSet"),
         ("rollback", "throttle", "DescribeStackSetOperation"),
@@ -131,6 +132,7 @@ def test_what_does_not_pass_stops_the_run_and_resume_finishes_it(
     with pytest.raises(RolloutError) as stopped:
         small.run(desired, change.command, planned=plan)
     assert "\n" not in str(stopped.value)
+    assert kind != "expired" or "the AWS credentials have expired" in str(stopped.value)
     small.administrator.cloud.set_faults()
     run = small.store.journal.run()
     assert run
@@ -188,8 +190,15 @@ def test_stale_answers_and_too_many_instances_under_way_change_neither_the_end_n
     """Each account has a value of its own, and so an operation, and AWS works on one instance at a time."""
     small = SmallPhase(faulty, [faulty.member(number()) for _ in range(3)], regions=("us-east-1",))
     own = {target: {"DelaySeconds": str(delay)} for delay, target in enumerate(small.targets, 1)}
-    faulty.fleet.drive(StaleRequests={"Share": 0.5, "Seed": 3}, InstancesUnderWay=1, StackSeconds=0.2)
-    lines = Lines()
+    faulty.fleet.drive(StaleRequests={"Share": 0.5, "Seed": 3}, InstancesUnderWay=1, StackSeconds=60)
+
+    class Listener(Lines):
+        def say(self, line: str) -> None:
+            super().say(line)
+            if "waiting for fewer instances under way" in line:
+                faulty.fleet.drive(StackSeconds=0)
+
+    lines = Listener()
     report = small.run(small.desired(layer_set("network", own), failure_tolerance="2"), observer=lines)
     assert report.good
     assert small.operations()["network"] == ["CREATE"] * 3

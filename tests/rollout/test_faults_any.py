@@ -8,6 +8,7 @@ import itertools
 from hypothesis import HealthCheck, Phase as Stage, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from builders.aws import stacks
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
 from builders.rollout.executor.context import Report
@@ -102,7 +103,7 @@ class Phase(RuleBasedStateMachine):
         assert self.small.versions() == {(layer, target): self.versions[layer] for layer, target in expected}
         for layer, state in self.small.current().sets.items():
             for target, instance in state.instances.items():
-                stack = self.small.client.members.deployed(target, instance.stack_id)
+                stack = stacks.deployed(self.small.client.reading(target), instance.stack_id)
                 assert stack
                 assert stack.parameters["DelaySeconds"] == desired.sets[layer].values(target).get("DelaySeconds", "0")
 

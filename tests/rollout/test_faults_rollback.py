@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import pytest
@@ -119,7 +118,7 @@ def test_a_release_whose_template_is_gone_from_the_bucket_is_told(small: SmallPh
 
 
 def test_a_release_whose_packages_are_gone_is_told(small: SmallPhase) -> None:
-    fetching = layer_set("network", small.targets, ArtifactsBucket=small.bucket)
-    desired = dataclasses.replace(small.desired(fetching), packages=("rotation/1.zip",))
+    named = {"ArtifactsBucket": small.bucket, "RotationPackageKey": "rotation/1.zip"}
+    desired = small.desired(layer_set("network", small.targets, **named))
     with pytest.raises(RolloutError, match=rf"package rotation/1\.zip is not in {small.bucket} any more"):
         packages.require_packages(small.client, desired)

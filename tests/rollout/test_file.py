@@ -67,6 +67,14 @@ WRONG = {
         f"{DEV}---\na: b\n",
         ["rollout.yaml, line 9: the file is no YAML: but found another document"],
     ),
+    "a version of YAML that does not exist": (
+        "%YAML 1.3\n---\na: b\n",
+        ["rollout.yaml: the file is no YAML: version minor part can only be 2 or 1, got (1, 3)"],
+    ),
+    "a character that does not exist": (
+        'a: "\\U00110000"\n',
+        ["rollout.yaml: the file is no YAML: chr() arg not in range(0x110000)"],
+    ),
     "a control character": (
         "a: b\nc: \x07\n",
         ["rollout.yaml, line 2: the file is no YAML: special characters are not allowed"],
@@ -85,8 +93,8 @@ WRONG = {
     "a key that is like none": (
         f"{DEV}xyzzy: 1\n",
         [
-            "rollout.yaml, line 9, xyzzy: is no key of this file; keys here are deploy_role, network, phases, "
-            "stacksets, tooling"
+            "rollout.yaml, line 9, xyzzy: is no key of this file; keys here are deploy_role, deploy_roles, network, "
+            "phases, stacksets, tooling"
         ],
     ),
     "a key that is misspelt in a wave": (

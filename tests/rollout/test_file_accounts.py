@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from builders import files
 from builders.errors import RolloutFileError
 from builders.rollout.config.loading import load_rollout_file
+from builders.rollout.config.parameters import environment_file
 
 TEXT = """\
 tooling: {account: "888888888888", parameters: tooling.json}
@@ -44,8 +49,8 @@ def test_a_file_of_accounts_gives_them_in_its_order(rollout: Path, content: str)
 WRONG = {
     "a word": (
         b"111111111111\nhello\n",
-        ", line 2, phases.prod.targets.accounts_file: 'hello' is no account id; give its twelve digits in quotes, such "
-        'as "111111111111"',
+        ", line 2, phases.prod.targets.accounts_file: this is no account id; give its twelve digits in quotes, such as "
+        '"111111111111"',
     ),
     "an account twice": (
         b"111111111111\n111111111111\n",
@@ -58,7 +63,7 @@ WRONG = {
     ),
     "a JSON number": (
         b"[111111111111]",
-        ", phases.prod.targets.accounts_file: 111111111111 is no text; quote account ids",
+        ", phases.prod.targets.accounts_file: item 1 is no text; quote account ids",
     ),
 }
 
@@ -94,3 +99,127 @@ def test_a_canary_that_the_file_does_not_name_is_reported(rollout: Path) -> None
         RolloutFileError, match=r"line 7, phases.prod.waves\[0\].accounts\[0\]: account 111111111111 is no"
     ):
         load_rollout_file(rollout)
+
+
+SECRET = "root:$6$salt$hash:19000:0:99999:7:::\n"
+
+
+def _outside(project: Path) -> str:
+    return "../secret"
+
+
+def _absolute(project: Path) -> str:
+    return str(project.parent / "secret")
+
+
+def _link(project: Path) -> str:
+    (project / "link").symlink_to("../secret")
+    return "link"
+
+
+def _link_of_a_folder(project: Path) -> str:
+    (project / "folder").symlink_to("..")
+    return "folder/secret"
+
+
+def _link_to_itself(project: Path) -> str:
+    (project / "round").symlink_to("round")
+    return "round"
+
+
+def _fifo(project: Path) -> str:
+    os.mkfifo(project / "fifo")
+    return "fifo"
+
+
+def _process(project: Path) -> str:
+    return "/proc/self/environ"
+
+
+def _device(project: Path) -> str:
+    return "/dev/zero"
+
+
+def _link_to_a_device(project: Path) -> str:
+    (project / "zero").symlink_to("/dev/zero")
+    return "zero"
+
+
+def _too_large(project: Path) -> str:
+    with (project / "large").open("wb") as stream:
+        stream.write(SECRET.encode())
+        stream.truncate(files.MOST_BYTES + 1)
+    return "large"
+
+
+def _nul(project: Path) -> str:
+    return "a\0b"
+
+
+def _longer_than_a_name(project: Path) -> str:
+    return "a" * 5_000
+
+
+def _folder(project: Path) -> str:
+    return "."
+
+
+def _no_accounts(project: Path) -> str:
+    (project / "accounts.txt").write_text(SECRET)
+    return "accounts.txt"
+
+
+def _json(project: Path) -> str:
+    (project / "accounts.json").write_text(json.dumps([19000, SECRET]))
+    return "accounts.json"
+
+
+def _json_broken(project: Path) -> str:
+    (project / "accounts.json").write_text(f'["{SECRET}')
+    return "accounts.json"
+
+
+NAMED: tuple[Callable[[Path], str], ...] = (
+    _outside, _absolute, _link, _link_of_a_folder, _link_to_itself, _fifo, _process, _device, _link_to_a_device,
+    _too_large, _nul, _longer_than_a_name, _folder, _no_accounts, _json, _json_broken,
+)  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project's folder, with a file outside of it that nobody may see."""
+    (tmp_path / "secret").write_text(SECRET)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("named", NAMED)
+def test_no_file_outside_and_nothing_of_a_file_is_told(project: Path, named: Callable[[Path], str]) -> None:
+    file = project / "rollout.yaml"
+    file.write_text(TEXT.replace("accounts.txt", json.dumps(named(project))))
+    with pytest.raises(RolloutFileError) as refused:
+        load_rollout_file(file)
+    assert "phases.prod.targets.accounts_file: " in str(refused.value)
+    assert not any(part in str(refused.value) for part in ("$6$", "19000", "99999"))
+
+
+@pytest.mark.parametrize("named", NAMED)
+def test_no_parameter_file_outside_and_nothing_of_one_is_told(project: Path, named: Callable[[Path], str]) -> None:
+    (project.parent / "secret").write_text('["EnvironmentSuffix=$6$19000"]')
+    file = project / "rollout.yaml"
+    accounts = TEXT.replace("accounts_file: accounts.txt", 'accounts: ["111111111111"]')
+    file.write_text(accounts.replace("prod.json", json.dumps(named(project))))
+    rollout = load_rollout_file(file)
+    with pytest.raises(RolloutFileError) as refused:
+        environment_file(rollout, "prod")
+    assert not any(part in str(refused.value) for part in ("$6$", "19000", "99999"))
+
+
+def test_a_file_in_a_folder_of_the_project_is_read_through_a_link(project: Path) -> None:
+    (project / "accounts").mkdir()
+    (project / "accounts" / "prod.txt").write_text("111111111111\n")
+    (project / "accounts" / "link.txt").symlink_to("prod.txt")
+    file = project / "rollout.yaml"
+    file.write_text(TEXT.replace("accounts.txt", "accounts/link.txt"))
+    assert load_rollout_file(file).accounts("prod") == ("111111111111",)

@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from stack_diff.changing import ROOT, layer, phase_values, template
 
-from builders.rollout.diff.hazards import Hazard, HazardKind
-from builders.rollout.diff.set_hazards import limit_hazards, name_conflicts, names_of, new_parameter_hazards
-from builders.rollout.model import DeployedStack, Instance, Permissions, StackSet, StackSetSpec, Status, Target
-
-from .changing import ROOT, layer, phase_values, template
+from builders.rollout.model import (
+    CurrentState,
+    DeployedStack,
+    Instance,
+    Permissions,
+    StackSet,
+    StackSetSpec,
+    Status,
+    Target,
+)
+from builders.rollout.plan.hazards import limit_hazards, name_conflicts, names_of, new_parameter_hazards
+from builders.stack_diff.hazards import Hazard, HazardKind
 
 HERE = Target("111111111111", "us-east-1")
 THERE = Target("111111111111", "eu-west-1")
@@ -35,10 +43,13 @@ def test_our_own_templates_keep_the_limits() -> None:
         (template({"A": TOPIC}, Description="x" * 51_200), "51,200 go without a bucket"),
         (template({f"A{number}": TOPIC for number in range(501)}), "the template has 501 resources"),
         (
-            template({"A": TOPIC}, Parameters={str(number): {} for number in range(201)}),
+            template({"A": TOPIC}, Parameters={str(number): {"Type": "String"} for number in range(201)}),
             "the template has 201 parameters",
         ),
-        (template({"A": TOPIC}, Outputs={str(number): {} for number in range(201)}), "the template has 201 outputs"),
+        (
+            template({"A": TOPIC}, Outputs={str(number): {"Value": "-"} for number in range(201)}),
+            "the template has 201 outputs",
+        ),
     ],
 )
 def test_a_template_beyond_a_limit_is_refused_with_the_limit(body: str, message: str) -> None:
@@ -70,8 +81,14 @@ def state(*targets: Target) -> StackSet:
     return StackSet("network", "stackferry-network-dev", OLD, {"Old": "a"}, {}, instances)
 
 
+def new_parameters(spec: StackSetSpec, present: StackSet | None, here: str = "") -> tuple[Hazard, ...]:
+    """The hazards of new parameters, where the stack at one target is known to have a template."""
+    deployed = {("network", HERE): DeployedStack(here, {}, "UPDATE_COMPLETE")} if here else {}
+    return new_parameter_hazards(spec, CurrentState({"network": present} if present else {}, deployed))
+
+
 def test_a_new_parameter_cannot_have_a_value_of_its_own_at_once() -> None:
-    (hazard,) = new_parameter_hazards(desired({HERE: {"New": "1"}, THERE: {"New": "2"}}), state(HERE, THERE))
+    (hazard,) = new_parameters(desired({HERE: {"New": "1"}, THERE: {"New": "2"}}), state(HERE, THERE))
     assert hazard == Hazard(
         HazardKind.NEW_PARAMETER,
         "network",
@@ -94,21 +111,21 @@ def test_a_new_parameter_cannot_have_a_value_of_its_own_at_once() -> None:
     ],
 )
 def test_one_value_for_all_and_instances_to_come_are_no_hazard(spec: StackSetSpec, present: StackSet | None) -> None:
-    assert new_parameter_hazards(spec, present) == ()
+    assert new_parameters(spec, present) == ()
 
 
 def test_what_an_instance_is_deployed_with_counts_more_than_the_sets_template() -> None:
     spec = desired({HERE: {"New": "1"}})
     stored = StackSet("network", "name", NEW, {}, {}, state(HERE).instances)
-    assert new_parameter_hazards(spec, state(HERE), {HERE: DeployedStack(NEW, {}, "UPDATE_COMPLETE")}) == ()
+    assert new_parameters(spec, state(HERE), NEW) == ()
     # UpdateStackSet stores a template even where the operation fails, so that the set knows more than the instance.
-    (hazard,) = new_parameter_hazards(spec, stored, {HERE: DeployedStack(OLD, {}, "UPDATE_COMPLETE")})
+    (hazard,) = new_parameters(spec, stored, OLD)
     assert hazard.resource == "New"
 
 
 def test_thousands_of_targets_are_named_in_a_line() -> None:
     targets = [Target(f"{number:012}", "us-east-1") for number in range(2_000)]
-    (hazard,) = new_parameter_hazards(desired({target: {"New": str(target)} for target in targets}), state(*targets))
+    (hazard,) = new_parameters(desired({target: {"New": str(target)} for target in targets}), state(*targets))
     assert "000000000002/us-east-1 and 1,997 more" in hazard.message
 
 

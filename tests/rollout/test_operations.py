@@ -17,6 +17,7 @@ from builders.aws.errors import (
     Refused,
     StackSetModified,
     StaleRequest,
+    Throttled,
     TooManyInstances,
 )
 from builders.errors import RolloutError
@@ -139,7 +140,9 @@ def operations_of(phase: LargePhase, most_instances: int = 10_000, observer: Obs
     """The operations of a run that has just begun."""
     services = phase.services(observer)
     begin_run(services, Command.APPLY, "", ())
-    context = Context(**vars(services), desired=phase.desired, release="", override_cache=phase.store.overrides())
+    context = Context(
+        **vars(services), desired=phase.desired, id_prefix="no-release", override_cache=phase.store.overrides()
+    )
     return Operations(context, most_instances)
 
 
@@ -208,7 +211,7 @@ def test_an_operation_that_is_lost_stops_the_run(phase: LargePhase) -> None:
 
 
 def test_throttling_that_lasts_is_said_on_the_progress_of_the_run(phase: LargePhase) -> None:
-    phase.simulation.calls_per_second = 1
+    phase.simulation.refusals["UpdateStackSet"] = [Throttled("Rate exceeded")] * 30
     observer = Lines()
     assert phase.apply(phase.spec(SourcePort="5433"), observer).good
     assert any(line.startswith("cloudformation throttles ") for line in observer.lines)

@@ -8,14 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dms_task
 import pytest
 
 from builders import outputs
+from builders.aws.calls import Access, ApiCalls
+from builders.deployed import stacks
+from builders.migration import cli
 from builders.rollout.checks.outputs import OutputsView, run_outputs
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.model import DesiredState, PlainStackSpec, Target
 
-from .conftest import DEPLOY_ROLE, PLAN_ROLE, SUFFIX, Administrator, plain_stack
+from .conftest import PLAN_ROLE, SUFFIX, Administrator, deploy_plain, plain_stack
 from .small_phase import LAYERS, REGIONS, SmallPhase, body, layer_set
 
 SHARED = SharedOutputs(tooling={"us-east-1": {"ArtifactsBucket": "near"}, "eu-west-1": {"ArtifactsBucket": "far"}})
@@ -34,9 +38,14 @@ def deployed(phase: SmallPhase) -> SmallPhase:
 
 def sets(phase: SmallPhase) -> list[Any]:
     """Two layers; the outputs of `network` are a queue's name and a VpcId."""
-    template = json.loads(body("network"))
-    template["Outputs"]["VpcId"] = {"Value": {"Fn::Sub": "vpc-of-${AWS::AccountId}-${AWS::Region}"}}
-    return [layer_set("network", phase.targets, json.dumps(template)), layer_set("database", phase.targets)]
+    network, database = (json.loads(body(layer)) for layer in ("network", "database"))
+    network["Outputs"]["VpcId"] = {"Value": {"Fn::Sub": "vpc-of-${AWS::AccountId}-${AWS::Region}"}}
+    for template in (network, database):
+        template["Parameters"]["MigrationPhase"] = {"Type": "String", "Default": "dev"}
+    return [
+        layer_set(layer, phase.targets, json.dumps(template))
+        for layer, template in (("network", network), ("database", database))
+    ]
 
 
 def write(phase: SmallPhase, desired: DesiredState, folder: Path) -> tuple[OutputsView, int]:
@@ -142,8 +151,7 @@ def test_the_file_of_a_layer_that_is_gone_is_deleted(deployed: SmallPhase, tmp_p
 def test_the_stacks_of_the_network_account_are_among_those_of_their_target(
     deployed: SmallPhase, administrator: Administrator, number: Callable[[], str], tmp_path: Path
 ) -> None:
-    network = number()
-    administrator.lend(network, DEPLOY_ROLE)
+    network = administrator.deployable(number())
     target = Target(deployed.accounts[0], "us-east-1")
     template = json.dumps(
         {
@@ -152,7 +160,7 @@ def test_the_stacks_of_the_network_account_are_among_those_of_their_target(
         }
     )
     name = f"phase-routes-{SUFFIX}-{target.account}"
-    deployed.client.plain.deploy(plain_stack(Target(network, target.region), template, {}, name))
+    deploy_plain(deployed.client, plain_stack(Target(network, target.region), template, {}, name))
     routes = PlainStackSpec("phase_routes", network, template, {target: {}})
 
     write(deployed, dataclasses.replace(deployed.desired(), plain={"phase_routes": routes}), tmp_path)
@@ -161,10 +169,61 @@ def test_the_stacks_of_the_network_account_are_among_those_of_their_target(
     assert written == {"PhaseRouteTableId": "tgw-rtb-of-it"}
 
 
+def test_a_target_that_is_gone_has_no_files_that_a_command_would_take_for_it(
+    deployed: SmallPhase, tmp_path: Path
+) -> None:
+    write(deployed, deployed.desired(), tmp_path)
+    left = deployed.accounts[1]
+    deployed.run(
+        deployed.desired(
+            *[dataclasses.replace(each, overrides={Target(left, "us-east-1"): {}}) for each in sets(deployed)]
+        )
+    )
+
+    write(deployed, deployed.desired(), tmp_path)
+
+    assert list(outputs.targets("dev", tmp_path)) == [Target(left, "us-east-1")]
+    path, flat = outputs.find("dev", tmp_path) or (tmp_path, {})
+    assert (path, flat["vpcId"]) == (tmp_path / "dev" / "flat-outputs.json", f"vpc-of-{left}-us-east-1")
+
+
+def test_the_stacks_of_stack_sets_are_found_in_their_account_by_their_names(deployed: SmallPhase) -> None:
+    """As those are that somebody deployed by hand: without rollout.yaml, and without a file."""
+    account = deployed.accounts[0]
+    cloud = deployed.administrator.cloud
+    access = Access("eu-west-1", endpoint_url=cloud.endpoint_url, keys=(account, cloud.secret_access_key(account)))
+
+    found = {each.layer: each for each in stacks(ApiCalls(access).session())}
+
+    assert set(found) == {"database", "network"}
+    assert (found["network"].phase, found["network"].suffix, found["network"].is_standing) == ("dev", SUFFIX, True)
+    assert found["network"].outputs["VpcId"] == f"vpc-of-{account}-eu-west-1"
+
+
+def test_migrate_database_finds_the_task_of_each_target_after_a_rollout(
+    phase: SmallPhase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = json.loads(body("network"))
+    template["Resources"] |= dms_task.resources()
+    template["Outputs"] = {"ReplicationTaskArn": {"Value": {"Ref": "Task"}}}
+    phase.run(phase.desired(layer_set("network", phase.targets, json.dumps(template))))
+    write(phase, phase.desired(), tmp_path)
+    target = phase.targets[-1]
+    for name, value in phase.administrator.cloud.environment(target.account).items():
+        monkeypatch.setenv(name, value)
+    common = ["status", "--phase", "dev", "--outputs-dir", str(tmp_path), "--role", "none"]
+
+    undecided = cli.main(common), capsys.readouterr().err
+    decided = cli.main([*common, "--account", target.account, "--region", target.region]), capsys.readouterr().out
+
+    assert (undecided[0], "dev has several targets" in undecided[1]) == (2, True)
+    assert (decided[0], f"task       arn:aws:dms:{target.region}:{target.account}:" in decided[1]) == (0, True)
+
+
 def test_outputs_ask_one_call_a_stack(deployed: SmallPhase, tmp_path: Path) -> None:
     client = deployed.connect()
 
     write(deployed, deployed.desired(), tmp_path)
 
-    assert client.counts()["cloudformation:DescribeStacks"] == 2 * len(deployed.targets)
-    assert client.counts()["cloudformation:ListStackInstances"] == 2
+    assert client.calls.counts["cloudformation:DescribeStacks"] == 2 * len(deployed.targets)
+    assert client.calls.counts["cloudformation:ListStackInstances"] == 2

@@ -9,9 +9,6 @@ import pytest
 from hypothesis import given, strategies as st
 
 from builders.errors import RolloutError
-from builders.rollout.diff.changes import ChangeKind
-from builders.rollout.diff.effects import Effect
-from builders.rollout.diff.hazards import HazardKind
 from builders.rollout.model import (
     CurrentState,
     DeployedStack,
@@ -25,8 +22,11 @@ from builders.rollout.model import (
     Wave,
 )
 from builders.rollout.plan.calls import calls_for, state_after
+from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.plan.schedule import LEAVING, make_schedule, stacks_to_read
+from builders.stack_diff.effects import Effect
+from builders.stack_diff.hazards import HazardKind
 
 from .states import ACCOUNTS, TARGETS, desired_set, phase, stack_sets, template, values
 
@@ -190,6 +190,16 @@ def test_a_plain_stack_is_planned_beside_the_sets() -> None:
     assert found["rest", "phase_routes"] == {ChangeKind.UPDATE: (ONE,), ChangeKind.CREATE: (TWO,)}
 
 
+def test_an_update_of_a_plain_stack_shows_the_changed_resources_with_their_values() -> None:
+    queues = queue(None)
+    routes = PlainStackSpec("phase_routes", "9" * 12, queues, {ONE: {"Size": "10"}})
+    desired = dataclasses.replace(phase(desired_set({ONE: {}})), plain={"phase_routes": routes})
+    there = {("phase_routes", ONE): DeployedStack(queues, {"Size": "5"}, "CREATE_COMPLETE")}
+    (group,) = (each for each in make_plan(desired, CurrentState({}, plain=there)).groups if each.layer != "network")
+    assert [(each.logical_id, each.effect) for each in group.changes or ()] == [("Queue", Effect.MODIFY)]
+    assert [(each.path, each.before, each.after) for each in group.values] == [("DelaySeconds", "5", "10")]
+
+
 def test_a_plain_stack_that_goes_to_another_table_is_a_block_of_the_plan() -> None:
     properties = {"TransitGatewayAttachmentId": {"Ref": "Attachment"}, "TransitGatewayRouteTableId": {"Ref": "Table"}}
     association = {"Type": "AWS::EC2::TransitGatewayRouteTableAssociation", "Properties": properties}
@@ -217,7 +227,7 @@ def test_an_inoperable_instance_is_noted_with_the_way_round() -> None:
     broken = CurrentState({"network": dataclasses.replace(current.sets["network"], instances=instances)})
     (note,) = make_plan(phase(desired_set({ONE: {}}, Size="b")), broken).notes
     assert "INOPERABLE at 111111111111/us-east-1" in note
-    assert "remove --account" in note
+    assert "`rollout-stacksets remove --account 111111111111`" in note
 
 
 def test_strict_concurrency_with_tolerance_0_is_said_to_be_one_at_a_time() -> None:

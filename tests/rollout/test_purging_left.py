@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.aws.stacks import StackResource
+from builders.aws.stacks import StackResource
 from builders.rollout.lifecycle.retained import Disposal, RetainedResource, purge_order, retained_resources
 from builders.rollout.lifecycle.rollback import detach_calls
 from builders.rollout.model import Instance, StackSet, Status, Target

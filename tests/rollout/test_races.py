@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cloud.stacksets.conftest import Fleet
 
 from builders.aws.calls import ApiCall, Moment
 from builders.errors import RolloutError
@@ -39,13 +41,16 @@ class Pause:
 
 
 class Listener(Observer):
-    """Keeps what a person would read."""
+    """Keeps what a person would read, and ends the slowness of stacks once an operation is waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
         self.lines: list[str] = []
 
     def say(self, line: str) -> None:
         self.lines.append(line)
+        if "waiting for" in line:
+            self.fleet.drive(StackSeconds=0)
 
 
 @pytest.fixture
@@ -152,9 +157,10 @@ def test_an_operation_of_somebody_else_is_named_and_waited_for(small: SmallPhase
         Parameters=[{"ParameterKey": "EnvironmentSuffix", "UsePreviousValue": True}],
     )
     small.wait_until_idle(["network"])
-    small.administrator.fleet.drive(StackSeconds=1.0)
+    small.administrator.fleet.drive(StackSeconds=60)
     api.update_stack_instances(**given, Accounts=[account], Regions=["us-east-1"], OperationId="somebody-elses")
-    heard = Listener()
+    time.sleep(small.administrator.fleet.lag)  # until the list of operations has it, from which the run has its name
+    heard = Listener(small.administrator.fleet)
     assert small.run(release(small, "2"), observer=heard).good
     assert "stackferry-network-dev: waiting for UPDATE somebody-elses, which is in progress there" in heard.lines
     assert set(small.versions().values()) == {"2"}

@@ -103,11 +103,6 @@ def test_an_unknown_phase_is_refused_before_anything_starts() -> None:
     assert "prod" in progress.replace("'production'", "")
 
 
-def react_to_interrupts() -> None:
-    """Tests that run in the background ignore Ctrl-C, and so would the processes that they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_a_rehearsal_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: signal.Signals, code: int) -> None:
     command = [*REHEARSE, "rehearse", "--phase", "dev", "--regions", "1", "--fault", "kill", "--no-check"]
@@ -117,7 +112,6 @@ def test_a_rehearsal_that_is_ended_leaves_no_process_behind(tmp_path: Path, how:
         stderr=subprocess.PIPE,
         text=True,
         env=marked(tmp_path),
-        preexec_fn=react_to_interrupts,
     ) as child:
         assert child.stderr is not None
         progress = []

@@ -54,26 +54,40 @@ def given(tmp_path: Path) -> RolloutFile:
     path = tmp_path / "given" / "rollout.yaml"
     path.parent.mkdir()
     path.write_text(yaml.safe_dump(FILE, sort_keys=False))
+    for name in ("tooling.json", "network.json", "dev.json", "prod.json"):
+        (path.parent / name).write_text(f'["Of={name}"]')
     return load_rollout_file(path)
 
 
 def limited(given: RolloutFile, tmp_path: Path, limits: Limits) -> RolloutFile:
     """The file after it was limited, written and read again."""
     accounts = {phase: given.accounts(phase) for phase in given.phases}
-    path = tmp_path / "limited.yaml"
+    path = tmp_path / "limited" / "rollout.yaml"
+    path.parent.mkdir(exist_ok=True)
     rollout_file.write_rollout_file(rollout_file.limited_file(given, limits, accounts), path)
     return load_rollout_file(path)
 
 
-def test_without_limits_only_bake_times_and_the_folder_of_paths_differ(given: RolloutFile, tmp_path: Path) -> None:
+def test_without_limits_only_bake_times_differ(given: RolloutFile, tmp_path: Path) -> None:
     found = limited(given, tmp_path, Limits())
     assert [wave.bake for wave in found.phases["prod"].waves] == ["0s", "0s"]
-    folder = given.path.parent
-    assert found.tooling.parameters == str(folder / "tooling.json")
-    assert found.phases["prod"].environment == str(folder / "prod.json")
-    same = ("targets", "regions", "region_parameters", "account_parameters", "place_parameters", "concurrency")
+    same = (
+        "environment",
+        "targets",
+        "regions",
+        "region_parameters",
+        "account_parameters",
+        "place_parameters",
+        "concurrency",
+    )
     for phase, plan in found.phases.items():
         assert plan.model_dump(include=set(same)) == given.phases[phase].model_dump(include=set(same))
+
+
+def test_the_parameter_files_are_written_beside_the_file(given: RolloutFile, tmp_path: Path) -> None:
+    found = limited(given, tmp_path, Limits())
+    named = [found.tooling.parameters, *(plan.environment for plan in found.phases.values())]
+    assert {name: found.beside(name).read_text() for name in named} == {name: f'["Of={name}"]' for name in named}
 
 
 def test_the_alarms_of_a_wave_are_still_read(given: RolloutFile, tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def test_a_run_that_nothing_disturbs_sends_the_plans_own_objects_in_their_order(
     desired = desired_of(phase)
     plan = phase.plan(desired, back=command is not Command.APPLY)
     recorder = Recorder()
-    assert phase.apply(desired, recorder, plan, command).good
+    report = phase.apply(desired, recorder, plan, command)
+    assert (report.good, report.operations) == (True, len(plan.operations))
     assert plan.schedule.calls
     assert same_objects(recorder.sent, plan.schedule.calls)
     assert in_the_order_of(plan.schedule, recorder.events)

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
-from builders.rollout.diff.changes import ChangeKind
-from builders.rollout.diff.effects import Change, Effect
+from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard
 from builders.rollout.render import plan_file
 from builders.rollout.render.page import print_page
 from builders.rollout.render.plan import plan_text
+from builders.stack_diff.effects import Change, Effect
 from rollout.goldens import compare
 from rollout.planned import (
     DASHBOARD,
@@ -203,8 +203,8 @@ def test_values_in_brackets_are_shown_as_they_are() -> None:
     assert "[bold]not[/bold] markup [/nor] this" in read(made)
 
 
-def test_colours_of_a_value_are_taken_out() -> None:
-    assert "a red note" in read(update(3, notes=("a \x1b[31mred\x1b[0m note",)))
+def test_colours_of_a_value_are_shown_as_escapes() -> None:
+    assert r"a \x1b[31mred\x1b[0m note" in read(update(3, notes=("a \x1b[31mred\x1b[0m note",)))
 
 
 def test_a_pipe_gets_no_escapes() -> None:
@@ -242,7 +242,7 @@ def test_the_keys_of_json_are_the_documented_ones() -> None:
         *("phase", "command", "release", "nothing_to_do", "blocked", "counts", "minutes"),
         *("layers", "groups", "calls", "hazards", "acknowledged", "notes"),
     }
-    assert set(found["groups"][0]) == {"wave", "layer", "kind", "places", "changes"}
+    assert set(found["groups"][0]) == {"wave", "layer", "kind", "places", "changes", "values"}
     assert found["groups"][2]["changes"] == [
         {
             "logical_id": "Database",

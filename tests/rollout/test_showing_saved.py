@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from builders.errors import RolloutError
-from builders.rollout.diff.changes import ChangeKind
+from builders.errors import RolloutError, UsageError
+from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard
 from builders.rollout.render import plan_file
 from rollout.planned import DASHBOARD, DATABASE, LOSS, SUBNET, acknowledging_all, plan, plans, targets, update
@@ -113,6 +114,44 @@ def test_what_was_acknowledged_is_read_back(tmp_path: Path) -> None:
     ]
 
 
+def edited(path: Path, digest: bool, **parts: Any) -> Path:
+    """A plan file with other parts, by somebody who writes its digest anew or does not."""
+    content = json.loads(path.read_bytes()) | parts
+    if digest:
+        shown = {key: value for key, value in content.items() if key not in ("stackferry_plan", "sha256")}
+        text = json.dumps(shown, sort_keys=True, separators=(",", ":"))
+        content["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize("parts", [{"release": "f" * 32}, {"acknowledged": ["database/Database"]}, {"notes": ["x"]}])
+def test_an_edited_plan_is_refused(parts: dict[str, Any], tmp_path: Path) -> None:
+    plan_file.save_plan(update(3), tmp_path / "plan")
+    with pytest.raises(RolloutError, match="was edited since it was saved: its SHA-256 is another one"):
+        plan_file.load_plan(edited(tmp_path / "plan", False, **parts))
+
+
+def test_a_plan_without_its_digest_is_refused(saved: Path) -> None:
+    content = json.loads(saved.read_bytes())
+    del content["sha256"]
+    saved.write_text(json.dumps(content))
+    with pytest.raises(RolloutError, match="was edited since it was saved"):
+        plan_file.load_plan(saved)
+
+
+def test_a_plan_that_was_edited_with_its_digest_acknowledges_nothing_that_it_does_not_show(saved: Path) -> None:
+    with pytest.raises(RolloutError, match="acknowledges secrets/Password, which it does not show"):
+        plan_file.load_plan(edited(saved, True, acknowledged=["secrets/Password"]))
+
+
+def test_a_hazard_that_is_edited_away_with_the_digest_is_found_by_the_fresh_plan(tmp_path: Path) -> None:
+    """So nothing is acknowledged that was not shown: what the file hides, the plan that is made now has."""
+    plan_file.save_plan(update(3), tmp_path / "plan")
+    hidden = plan_file.load_plan(edited(tmp_path / "plan", True, hazards=[], blocked=False))
+    assert any(line.startswith("new hazard database/Database") for line in plan_file.differences(hidden, update(3)))
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -122,9 +161,9 @@ def test_what_was_acknowledged_is_read_back(tmp_path: Path) -> None:
         (b"[1]", "is not a saved plan"),
         (b"{}", "is not a saved plan"),
         (b'{"stackferry_plan": 99}', "was saved by another version"),
-        (b'{"stackferry_plan": 1}', "is cut or edited: phase: Field required"),
+        (b'{"stackferry_plan": 2}', "is cut or edited: phase: Field required"),
         (
-            b'{"stackferry_plan": 1, "phase": "dev", "command": "apply", "release": "", "groups": [1]}',
+            b'{"stackferry_plan": 2, "phase": "dev", "command": "apply", "release": "", "groups": [1]}',
             "is cut or edited: nothing_to_do: Field required",
         ),
     ],
@@ -158,7 +197,7 @@ def test_a_group_that_was_edited_into_something_else_is_refused(part: str, saved
 
 
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(RolloutError, match="No such file"):
+    with pytest.raises(UsageError, match="No such file"):
         plan_file.load_plan(tmp_path / "none")
 
 

@@ -6,22 +6,27 @@ import dataclasses
 import functools
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
 from builders.rollout.checks.drift import DriftedProperty, DriftView
-from builders.rollout.checks.status import InstanceStatus, InstanceView, StatusView
+from builders.rollout.checks.outputs import OutputsView, Written
+from builders.rollout.checks.status import AccountRelease, InstanceStatus, InstanceView, StatusView
 from builders.rollout.executor.context import Failure, Report
+from builders.rollout.lifecycle.bootstrap import StackOutcome, StackState
 from builders.rollout.model import Instance, Operation, Status, Target
 from builders.rollout.render import results, status
-from builders.rollout.state.journal import Command, Run, RunStatus
+from builders.rollout.state.journal import Command, Hold, Run, RunStatus
+from builders.template_bodies import PlainStack
 from rollout.goldens import compare
 from rollout.planned import REGIONS, names, some_targets, targets
 
 LAYERS = ("network", "database", "database_users", "monitoring")
-RUN = Run("20261123T150000Z-ab12", Command.APPLY, "99ffaa001122", "5f3a", "2026-11-23T15:00:00+00:00")
+ROBOT = "arn:aws:sts::111122223333:assumed-role/deploy/robot"
+RUN = Run("20261123T150000Z-ab12", Command.APPLY, "99ffaa001122", "5f3a", "2026-11-23T15:00:00+00:00", by=ROBOT)
 BROKEN = "ResourceLogicalId:Database, ResourceStatusReason:the class [db.r6g] is not offered"
 EVENT = "2026-11-23T16:01:02Z Database CREATE_FAILED: db.r6g.large is not in us-east-1e"
 
@@ -176,11 +181,12 @@ def test_json_holds_every_instance_that_did_not_succeed_with_its_first_failed_ev
 def test_the_keys_of_json_are_the_documented_ones() -> None:
     shown = status.status_data(troubled(3))
     assert keys(shown) == {
-        *("phase", "good", "release", "released", "layers", "regions", "instances", "running", "unfinished", "notes")
+        *("phase", "good", "release", "released", "layers", "regions", "instances", "running", "unfinished", "notes"),
+        *("hold", "accounts", "removal"),
     }
     assert keys(*shown["instances"]) == {"layer", "account", "region", "status", "reason", "drift", "stack_id"}
     assert keys(*shown["running"]) == {"layer", "id", "action", "status"}
-    assert keys(shown["unfinished"]) == {"id", "command", "release", "owner", "began", "status"}
+    assert keys(shown["unfinished"]) == {"id", "command", "release", "owner", "by", "began", "status"}
     reported = results.report_data(failed(2), {})
     assert keys(reported) == {"good", "operations", "reached", "stopped", "missed"}
     assert keys(*reported["missed"]) == {
@@ -189,9 +195,47 @@ def test_the_keys_of_json_are_the_documented_ones() -> None:
     found = results.drift_data(drifted(2))
     assert keys(found) == {"phase", "checked", "drifted", "unchecked"}
     assert keys(*found["drifted"]) == {
-        *("layer", "account", "region", "resource", "type", "difference", "property", "expected", "actual")
+        *("layer", "account", "region", "resource", "type", "difference", "property", "expected", "actual"),
+        "stack_id",
     }
     assert keys(*found["unchecked"]) == {"layer", "account", "region", "reason"}
+
+
+def test_json_says_who_holds_the_lock_and_has_no_token_by_which_others_could_write() -> None:
+    run = dataclasses.replace(RUN, owner="0123456789abcdef")
+    hold = Hold("fedcba9876543210", Command.ROLLBACK, "arn:aws:iam::111122223333:user/ada", "2026-11-23", "2026-11-24")
+    releases = {"111111111111": AccountRelease("99ffaa001122", whole=False)}
+    shown = status.status_data(dataclasses.replace(all_current(1), unfinished=run, hold=hold, releases=releases))
+    assert shown["hold"] == {"by": hold.by, "command": "rollback", "began": "2026-11-23", "until": "2026-11-24"}
+    assert shown["accounts"] == [{"account": "111111111111", "release": "99ffaa001122", "whole": False}]
+    assert shown["unfinished"]["owner"] == "01234567"
+    assert not any(token in json.dumps(shown) for token in (run.owner, hold.owner))
+
+
+def test_the_keys_of_the_json_of_outputs_and_bootstrap_are_the_documented_ones() -> None:
+    target = targets(1)[0]
+    written = Written(target, (Path("outputs/prod/network.json"),), ("vpcId",))
+    view = OutputsView("prod", "99ffaa001122", Path("outputs/prod/index.json"), (written,), {target: "denied"})
+    assert results.outputs_data(view) == {
+        "phase": "prod",
+        "release": "99ffaa001122",
+        "index": "outputs/prod/index.json",
+        "places": [{"place": str(target), "files": ["outputs/prod/network.json"], "known": ["vpcId"]}],
+        "unread": {str(target): "denied"},
+    }
+    outcome = StackOutcome(
+        PlainStack("account", target, "account-prod", "{}", {}, {}), StackState.CREATED, "", {"A": "b"}
+    )
+    assert results.bootstrap_data([outcome]) == [
+        {
+            **target._asdict(),
+            "layer": "account",
+            "stack": "account-prod",
+            "state": StackState.CREATED.value,
+            "reason": "",
+            "outputs": {"A": "b"},
+        }
+    ]
 
 
 def test_json_holds_every_drift() -> None:
@@ -207,18 +251,18 @@ def test_a_rollout_that_succeeded_everywhere_says_so_in_one_line() -> None:
         "apply: 80 instances as desired; 12 operations."
     )
     assert results.report_text(Report(0, {"network": 1}), {}, "prod").plain == (
-        "apply: 1 instance as desired; nothing to do."
+        "apply: 1 instance as desired; no operation was needed."
     )
 
 
 def test_a_rollback_that_failed_is_begun_again() -> None:
-    text = results.report_text(failed(1), {}, "prod", "rollback").plain
+    text = results.report_text(failed(1), {}, "prod", Command.ROLLBACK).plain
     assert "rollout-stacksets rollback --phase prod" in text
     assert "rollout-stacksets apply" not in text
 
 
 def test_accounts_that_were_not_detached_have_to_be_named_again() -> None:
-    text = results.report_text(failed(1), {}, "prod", "remove --account").plain
+    text = results.report_text(failed(1), {}, "prod", Command.DETACH).plain
     assert "rollout-stacksets remove --account ACCOUNT --phase prod" in text
 
 

@@ -15,9 +15,10 @@ from builders.rollout.config import loading
 from builders.rollout.executor import executor
 from builders.rollout.executor.current_state import failure_causes
 from builders.rollout.model import DesiredState, PlainStackSpec, Target
+from builders.rollout.render.status import status_data, status_text
 from builders.rollout.state.journal import Command, RunStatus
 
-from .conftest import DEPLOY_ROLE, SUFFIX, Administrator, plain_stack
+from .conftest import SUFFIX, Administrator, deploy_plain, plain_stack
 from .small_phase import LAYERS, REGIONS, SmallPhase, body, layer_set
 
 OURS = frozenset(f"stackferry-{layer}-{SUFFIX}" for layer in LAYERS)
@@ -64,7 +65,7 @@ def test_status_asks_two_calls_a_set_and_one_for_the_names(phase: SmallPhase) ->
 
     status(phase, desired)
 
-    assert {name: count for name, count in client.counts().items() if name.startswith("cloudformation")} == Counter(
+    assert {name: count for name, count in client.calls.counts.items() if name.startswith("cloudformation")} == Counter(
         {
             "cloudformation:ListStackSets": 1,
             "cloudformation:ListStackInstances": len(LAYERS),
@@ -87,6 +88,24 @@ def test_a_failure_is_shown_with_its_reason(phase: SmallPhase) -> None:
     assert (view.unfinished.command, view.unfinished.status, code) == (Command.APPLY, RunStatus.FAILED, 1)
 
 
+def test_the_counts_of_status_are_those_of_the_run_that_failed(phase: SmallPhase) -> None:
+    """Sets to which it did not come are CURRENT for StackSets, with the release before."""
+    phase.run(phase.desired())
+    broken: dict[str, Any] = {"Broken": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": 100000}}}
+    second = [layer_set(layer, phase.targets, body(layer, version="2")) for layer in ("database", "monitoring")]
+    desired = phase.desired(layer_set("network", phase.targets, body("network", **broken)), *second)
+    report = phase.run(desired)
+
+    view, _ = status(phase, desired)
+
+    counts = {layer: [each.status for each in view.instances[layer].values()] for layer in LAYERS}
+    current = {layer: each.count(InstanceStatus.CURRENT) for layer, each in counts.items()}
+    assert current == dict(report.succeeded)
+    assert {each.reason for each in view.instances["monitoring"].values()} == {
+        f"apply of release {view.unfinished.release} has not come to its stack set" if view.unfinished else ""
+    }
+
+
 def test_an_instance_that_the_phase_names_no_more_is_leaving(phase: SmallPhase) -> None:
     phase.run(phase.desired())
     kept = [target for target in phase.targets if target.account == phase.accounts[0]]
@@ -98,7 +117,7 @@ def test_an_instance_that_the_phase_names_no_more_is_leaving(phase: SmallPhase) 
     assert code == 1
 
 
-def test_a_removed_phase_has_no_release(phase: SmallPhase) -> None:
+def test_a_removed_phase_has_no_release_and_says_which_run_removed_it_and_when(phase: SmallPhase) -> None:
     phase.run(phase.desired())
     nothing = dataclasses.replace(phase.desired(), sets={})
     phase.run(nothing, Command.REMOVE)
@@ -106,6 +125,19 @@ def test_a_removed_phase_has_no_release(phase: SmallPhase) -> None:
     view, _ = status(phase, nothing)
 
     assert (view.layers, view.release) == ((), "")
+    last = phase.store.journal.history()[-1]
+    assert status_text(view, 120).plain.startswith(f"Phase dev: removed by run {last.run}, begun {last.began}\n")
+    assert status_data(view)["removal"] == {"run": last.run, "began": last.began}
+
+
+def test_a_phase_that_was_rolled_out_after_its_removal_is_not_called_removed(phase: SmallPhase) -> None:
+    phase.run(phase.desired())
+    phase.run(dataclasses.replace(phase.desired(), sets={}), Command.REMOVE)
+    phase.run(phase.desired())
+
+    view, _ = status(phase, phase.desired())
+
+    assert (view.release, view.removal) == (phase.store.last_good(), None)
 
 
 def test_detaching_an_account_changes_nothing_about_the_release(phase: SmallPhase) -> None:
@@ -122,7 +154,7 @@ def test_detaching_an_account_changes_nothing_about_the_release(phase: SmallPhas
 def test_an_operation_that_runs_is_shown(phase: SmallPhase) -> None:
     desired = phase.desired()
     phase.run(desired)
-    phase.administrator.fleet.drive(StackSeconds=5, OperationsLagSeconds=0)
+    phase.administrator.fleet.drive(StackSeconds=60, OperationsLagSeconds=0)
     phase.client.sets.detect_drift("stackferry-network-dev", "look", desired.preferences)
 
     view, _ = status(phase, desired)
@@ -147,13 +179,12 @@ def test_a_stack_set_of_ours_that_belongs_to_no_phase_is_noted(phase: SmallPhase
 @pytest.fixture
 def routed(phase: SmallPhase, administrator: Administrator, number: Callable[[], str]) -> DesiredState:
     """The phase with routes in a network account, of which only the first target has its stack."""
-    network = number()
-    administrator.lend(network, DEPLOY_ROLE)
+    network = administrator.deployable(number())
     routes = PlainStackSpec("phase_routes", network, body("network"), {target: {} for target in phase.targets})
     first = phase.targets[0]
     name = f"phase-routes-{SUFFIX}-{first.account}"
-    phase.client.plain.deploy(
-        plain_stack(Target(network, first.region), body("network"), {"EnvironmentSuffix": SUFFIX}, name)
+    deploy_plain(
+        phase.client, plain_stack(Target(network, first.region), body("network"), {"EnvironmentSuffix": SUFFIX}, name)
     )
     return dataclasses.replace(phase.desired(), plain={"phase_routes": routes})
 
@@ -173,8 +204,9 @@ def test_a_network_account_that_cannot_be_reached_is_noted_and_the_rest_shown(
 ) -> None:
     routes = dataclasses.replace(routed.plain["phase_routes"], account="444444444449")
 
-    view, _ = status(phase, dataclasses.replace(routed, plain={"phase_routes": routes}))
+    view, code = status(phase, dataclasses.replace(routed, plain={"phase_routes": routes}))
 
+    assert code == 1
     assert [note.split(":")[0] for note in view.notes] == [
         f"phase_routes in {region} is not shown" for region in REGIONS
     ]
@@ -195,7 +227,7 @@ def test_what_a_validation_found_is_told_by_the_report_and_by_status(phase: Smal
     broken = {"Type": "AWS::SQS::Queue", "Properties": {"Colour": "red"}}
     desired = phase.desired(layer_set("network", phase.targets[:1], body("network", Broken=broken)))
     report = phase.run(desired)
-    (cause,) = failure_causes(phase.client.members, report).values()
+    (cause,) = failure_causes(phase.client, report).values()
     found = "Broken (AWS::SQS::Queue): extraneous key [Colour] is not permitted at /Resources/Broken/Properties"
     assert found in cause
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.aws.s3 import Objects
+from builders.aws.objects import Objects, StoredObject
 from builders.rollout.lifecycle.retained import RetainedList, RetainedResource
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, StackSetSpec, Target
 from builders.rollout.plan.calls import Action, Call
@@ -38,6 +38,9 @@ class Bucket(Objects):
     def exists(self, _bucket: str, key: str) -> bool:
         return key in self.objects
 
+    def create(self, bucket: str, key: str, body: bytes) -> StoredObject:
+        return StoredObject("", self.put(bucket, key, body))
+
     def holds(self, key: str, value: Any) -> bool:
         """Tell whether an object is exactly this value: compact, its keys sorted."""
         return self.objects[key] == json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
@@ -45,6 +48,10 @@ class Bucket(Objects):
 
 def _etag(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    return _etag(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
 
 
 @pytest.fixture
@@ -111,7 +118,7 @@ def test_operations_that_moved_out_are_stored_under_their_content(store: Store, 
         {"operation_id": each.operation_id, "step": STORED_CALL, "state": "OVER", "outcome": "", "missed": []}
         for each in entries
     ]
-    key = "rollout/dev/runs/run/0000-e7dac9fc5350e96e.json"
+    key = f"rollout/dev/runs/run/0000-{digest_of({'entries': moved})[:32]}.json"
     assert bucket.holds(key, {"entries": moved})
     assert json.loads(bucket.objects["rollout/dev/run.json"])["older"] == [key]
 
@@ -160,6 +167,7 @@ def test_a_release_keeps_its_id_and_its_templates_their_names(store: Store, buck
         permissions=Permissions(),
         tags={"Environment": "dev"},
         packages=("rotation-1.zip",),
+        digests={"rotation-1.zip": "0" * 64},
     )
     set_text, plain_text = (hashlib.sha256(each.encode()).hexdigest() for each in (TEMPLATE, "{}"))
     manifest = {
@@ -186,11 +194,19 @@ def test_a_release_keeps_its_id_and_its_templates_their_names(store: Store, buck
         "needs": {"network": [], "phase_routes": ["network"]},
         "tags": {"Environment": "dev"},
         "packages": ["rotation-1.zip"],
+        "digests": {"rotation-1.zip": "0" * 64},
     }
-    assert store.releases.save(desired) == "e788f8b0fe24"
-    assert bucket.holds("rollout/dev/releases/e788f8b0fe24.json", manifest)
+    release = digest_of(manifest)[:32]
+    assert store.releases.save(desired) == release
+    assert bucket.holds(f"rollout/dev/releases/{release}.json", manifest)
     assert bucket.objects[f"rollout/content/{set_text}"] == TEMPLATE.encode()
     assert bucket.objects[f"rollout/content/{plain_text}"] == b"{}"
+    del manifest["digests"]
+    old = digest_of(manifest)[:12]
+    bucket.put(
+        "", f"rollout/dev/releases/{old}.json", json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+    )
+    assert store.releases.load(old).desired_state(desired) == dataclasses.replace(desired, digests={})
 
 
 def test_retained_resources_are_stored_with_their_target(bucket: Bucket) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from builders.aws.errors import Unreachable
+from builders.aws.objects import Objects
 from builders.errors import RolloutError
-from builders.rollout.aws.s3 import Objects
 from builders.rollout.model import Target
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.state.journal import MOST_ENTRIES, Command, Entry, EntryState, Hold, Run, RunStatus
@@ -68,10 +68,26 @@ def test_while_a_run_is_under_way_no_other_begins(store: Store, reopened: Callab
     with pytest.raises(
         RolloutError,
         match=r"^a rollout of dev is not over: apply of release 0123456789ab, begun 2026-11-23T12:00:00\+00:00; "
-        r"if nobody runs it any more, go on with it: rollout-stacksets resume$",
+        r"if nobody runs it any more, resume it first: `rollout-stacksets resume` goes on ",
     ):
         reopened().journal.begin(run("second"))
     assert reopened().journal.run() == run()
+
+
+def test_messages_name_the_phase_and_who_runs_it_as_every_command_does(
+    administrator: Administrator, bucket: str
+) -> None:
+    def opened() -> Store:
+        return Store(administrator.client().objects(EAST), bucket, "pay1", "payments")
+
+    with pytest.raises(RolloutError, match=r"^no rollout of payments is under way"):
+        opened().journal.take_over("another")
+    with pytest.raises(RolloutError, match=r"^there is no release 0123456789ab of payments"):
+        opened().releases.load("0123456789ab")
+    opened().journal.begin(run(by="arn:aws:sts::111111111111:assumed-role/operators/ann"))
+    begun = r"begun 2026-11-23T12:00:00\+00:00 by arn:aws:sts::111111111111:assumed-role/operators/ann"
+    with pytest.raises(RolloutError, match=rf"^a rollout of payments is not over: .*, {begun}; "):
+        opened().journal.hold(hold())
 
 
 def test_after_the_end_of_a_run_another_begins(store: Store, reopened: Callable[[], Store]) -> None:
@@ -140,7 +156,8 @@ def test_a_lock_that_nobody_renewed_is_taken_and_a_late_yes_is_refused(
     with pytest.raises(RolloutError, match="holds dev"):
         other.hold(hold("ben", began=19, until=34))
     other.hold(hold("ben", began=20, until=35))
-    taken = r"^another rollout of dev has taken over \(apply, begun 2026-11-23T12:20:00\+00:00\); this one stops$"
+    begun = r"apply, begun 2026-11-23T12:20:00\+00:00 by arn:aws:iam::111111111111:user/ben"
+    taken = rf"^another rollout of dev has taken over \({begun}\); this one stops$"
     with pytest.raises(RolloutError, match=taken):
         store.journal.renew("2026-11-23T12:40:00+00:00")
     with pytest.raises(RolloutError, match=taken):

@@ -55,7 +55,7 @@ _SAMPLE, _SEED = 200, 20261123
 
 @dataclass(frozen=True)
 class Told:
-    """What one rule said about one file."""
+    """The findings of one rule in one file."""
 
     rule: str
     file: Path

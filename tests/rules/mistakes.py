@@ -79,9 +79,10 @@ _LABELS = ("AWS::DirectConnect::", "AWS::RAM::", "AWS::Route53Resolver::Resolver
 
 
 def _fixed_names(body: Body) -> Iterator[Place]:
-    """Every name of a resource or an export that carries the suffix, without it."""
+    """Every name of a resource or an export that carries the suffix, without it; a metric's is none of a resource."""
     for path, found in leaves(body["Resources"], ("Resources",)):
         named = len(path) > 3 and str(path[3]).endswith(("Name", "Identifier")) and path[4:] == ("Fn::Sub",)
+        named = named and path[3] != "MetricName"
         label = body["Resources"][path[1]]["Type"].startswith(_LABELS)
         if named and not label and "${EnvironmentSuffix}" in found:
             yield "/".join(map(str, path)), at(body, list(path[:4]), found.replace("-${EnvironmentSuffix}", ""))
@@ -376,9 +377,9 @@ MISTAKES = [
     ),
     Mutation("W9001", "a name without the suffix", _fixed_names),
     row("W9051", "kept from the first attempt on", ROLE, "DeletionPolicy", "Retain", has("RoleName")),
-    text("E9002", "a made-up account", "${AWS::AccountId}", "123456789012", within="arn:"),
-    text("W9002", "a written account", "${AWS::AccountId}", "482916503718", within="arn:"),
-    text("W9003", "a written region", "${AWS::Region}", "eu-west-1", within="arn:"),
+    text("E9002", "a made-up account", ":${AWS::AccountId}:", ":123456789012:", within="arn:"),
+    text("W9002", "a written account", ":${AWS::AccountId}:", ":482916503718:", within="arn:"),
+    text("W9003", "a written region", ":${AWS::Region}:", ":eu-west-1:", within="arn:"),
     Mutation("I9004", "a written partition", _plain_arns),
     Mutation("W9050", "a parameter that replaces what has a name", _replacing_parameters),
     Mutation("W9005", "no external id", _trust_without_condition),

@@ -65,7 +65,7 @@ def row(
 
 
 def has(*dotted: str) -> Callable[[Body, Body], bool]:
-    """Whether a resource has all of these properties as plain maps on the way."""
+    """True where a resource has all of these properties as plain maps on the way."""
 
     def holds(resource: Body, body: Body) -> bool:
         return all(_find(resource.get("Properties", {}), path.split(".")) is not None for path in dotted)

@@ -19,7 +19,7 @@ _CHANGE = (
     grants.WRITE_STATE,
     grants.READ_ALARMS,
     grants.READ_REASONS,
-    grants.DEPLOY_MEMBER_STACKS,
+    *grants.DEPLOY_MEMBER_STACKS,
     *grants.INTERFACES,
 )
 
@@ -27,11 +27,15 @@ COMMANDS: Mapping[str, tuple[Grant, ...]] = {
     "bootstrap": (
         *grants.SHARED,
         *grants.LIST_INSTANCES,
+        grants.READ_SETS,
         grants.DEPLOY_OWN_STACKS,
         *grants.SHARED_RESOURCES,
-        grants.DEPLOY_MEMBER_STACKS,
+        *grants.DEPLOY_MEMBER_STACKS,
         grants.FIND_DIRECT_CONNECT,
-        *grants.READ_OUTPUTS,
+        grants.READ_OUTPUTS,
+        *grants.LOOK_AT_BOOTSTRAP,
+        *grants.READ_STATE,
+        grants.WRITE_STATE,
     ),
     "adopt": (
         *_STATUS,
@@ -41,15 +45,16 @@ COMMANDS: Mapping[str, tuple[Grant, ...]] = {
         grants.FOLLOW_OPERATION,
         grants.WRITE_STATE,
     ),
-    "plan": (*_PLAN, grants.PREVIEW),
-    "apply": (*_CHANGE, grants.PUBLISH_PACKAGES, grants.READ_PACKAGES),
-    "resume": (*_CHANGE, grants.IMPORT_STACKS),
-    "rollback": (*_CHANGE, grants.FIND_PACKAGES),
+    "plan": (*_PLAN, grants.PREVIEW, grants.FIND_PACKAGES),
+    "publish": (*grants.SHARED, *grants.READ_STATE, grants.FIND_PACKAGES, grants.PUBLISH_PACKAGES),
+    "apply": (*_CHANGE, grants.FIND_PACKAGES, grants.PUBLISH_PACKAGES, grants.READ_PACKAGES, grants.READ_CODE),
+    "resume": (*_CHANGE, grants.IMPORT_STACKS, grants.FIND_PACKAGES, grants.READ_CODE),
+    "rollback": (*_CHANGE, grants.FIND_PACKAGES, grants.READ_CODE),
     "remove": (*_CHANGE, grants.FIND_PACKAGES, *grants.PURGE),
-    "status": (*_STATUS, grants.LIST_ROUTES, grants.ASSUME_PLAN_ROLE, grants.READ_REASONS),
-    "outputs": (*_STATUS, *grants.READ_OUTPUTS),
+    "status": (*_STATUS, grants.READ_SETS, grants.LIST_ROUTES, grants.READ_REASONS),
+    "outputs": (*_STATUS, grants.READ_OUTPUTS),
     "drift": (*_PLAN, grants.FOLLOW_OPERATION, grants.DETECT_DRIFT, grants.WRITE_OVERRIDES),
-    "doctor": (*_STATUS, grants.ASSUME_PLAN_ROLE, *grants.DOCTOR),
+    "doctor": (*_STATUS, *grants.DOCTOR),
 }
 """In the order in which a phase meets them."""
 

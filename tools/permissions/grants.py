@@ -17,8 +17,8 @@ class Identity(enum.Enum):
     """The credentials that a call is made with."""
 
     CALLER = "the caller, in the tooling account"
-    PLAN = "the plan role, in each target account"
-    DEPLOY = "the deploy role, in the network account and each target account"
+    PLAN = "the plan role, in each target account and the network account"
+    DEPLOY = "the deploy role, in each target account and the network account"
 
 
 CALLER, PLAN, DEPLOY = Identity
@@ -31,9 +31,12 @@ class Names:
     tooling: str = "${ToolingAccount}"
     home: str = "${HomeRegion}"
     suffix: str = "${Suffix}"
+    account: str = "${Account}"
     deploy_role: str = "${DeployRole}"
     partition: str = "aws"
     sets: str = "${StackSetsAccount}"
+    network: str = "${NetworkAccount}"
+    network_role: str = "${NetworkDeployRole}"
 
     def fill(self, resource: str) -> str:
         """Put the names into a resource."""
@@ -42,8 +45,11 @@ class Names:
             tooling=self.tooling,
             home=self.home,
             suffix=self.suffix,
+            account=self.account,
             deploy_role=self.deploy_role,
             sets=self.sets,
+            network=self.network,
+            network_role=self.network_role,
         )
 
 
@@ -80,9 +86,9 @@ class Grant:
         return tuple(sorted({*named, *self.implied}))
 
 
-_SETS = ("arn:{aws}:cloudformation:{home}:{sets}:stackset/stackferry-*:*",)
+_SETS = ("arn:{aws}:cloudformation:{home}:{sets}:stackset/stackferry-*-{suffix}:*",)
 _SET_TARGETS = (
-    "arn:{aws}:cloudformation:*:{sets}:stackset-target/stackferry-*",
+    "arn:{aws}:cloudformation:*:{sets}:stackset-target/stackferry-*-{suffix}:*/{account}",
     "arn:{aws}:cloudformation:*:*:type/resource/*",
 )
 _INSTANCE_STACKS = (
@@ -91,18 +97,19 @@ _INSTANCE_STACKS = (
     "arn:{aws}:cloudformation:*:*:stack/*-{suffix}/*",
 )
 _OWN_STACKS = (
-    "arn:{aws}:cloudformation:*:{tooling}:stack/administration-*/*",
+    "arn:{aws}:cloudformation:*:{tooling}:stack/administration-{suffix}/*",
     "arn:{aws}:cloudformation:*:{tooling}:stack/artifacts-*/*",
 )
-_MEMBER_STACKS = (
-    "arn:{aws}:cloudformation:*:*:stack/account-{suffix}/*",
+_NETWORK_STACKS = (
     "arn:{aws}:cloudformation:*:*:stack/phase-routes-{suffix}-*/*",
     "arn:{aws}:cloudformation:*:*:stack/shared-network-*/*",
 )
+_MEMBER_STACKS = ("arn:{aws}:cloudformation:*:*:stack/account-{suffix}/*", *_NETWORK_STACKS)
 _BUCKETS = "arn:{aws}:s3:::stackferry-{tooling}-*"
 _STATE = (f"{_BUCKETS}/rollout/{{suffix}}/*", f"{_BUCKETS}/rollout/content/*")
-_PACKAGES = (f"{_BUCKETS}/*.zip",)
-_ADMINISTRATION_ROLE = "arn:{aws}:iam::{tooling}:role/" + naming.ADMINISTRATION_ROLE + "-*"
+_PACKAGES = (f"{_BUCKETS}/{{suffix}}/*.zip",)
+_ANY_PACKAGES = (f"{_BUCKETS}/*.zip",)
+_ADMINISTRATION_ROLE = "arn:{aws}:iam::{tooling}:role/" + naming.ADMINISTRATION_ROLE + "-{suffix}"
 
 
 def _role(name: str) -> str:
@@ -125,17 +132,20 @@ _DEPLOY_CALLS = _cloudformation(
 )
 
 SHARED = (
-    Grant(CALLER, ("sts:GetCallerIdentity",), ("*",), "knows its own account; IAM asks for nothing"),
+    Grant(CALLER, ("sts:GetCallerIdentity",), ("*",), "finds its own account; needs no permission"),
     Grant(CALLER, _cloudformation("DescribeStacks", "GetTemplate"), _OWN_STACKS, "reads the outputs of shared stacks"),
     Grant(
         CALLER,
         ("sts:AssumeRole",),
-        (_role("{deploy_role}"),),
-        "reaches the network and target accounts, and says who does",
+        (_role(naming.PLAN_ROLE + "-{suffix}"),),
+        "reads the target accounts and the network account, with the caller as source identity",
         implied=("sts:SetSourceIdentity",),
     ),
     Grant(
-        DEPLOY, _cloudformation("DescribeStacks", "GetTemplate"), _MEMBER_STACKS, "reads shared stacks and route stacks"
+        PLAN,
+        _cloudformation("DescribeStacks", "GetTemplate"),
+        _NETWORK_STACKS,
+        "reads shared stacks and route stacks of the network account",
     ),
     Grant(
         CALLER,
@@ -153,7 +163,7 @@ SHARED = (
         CALLER,
         (),
         ("*",),
-        "lets CallAs=DELEGATED_ADMIN count, where `call_as` says so: StackSets ask with the caller's permissions "
+        "needed for CallAs=DELEGATED_ADMIN (`call_as`): StackSets checks with the caller's permissions "
         "whether the account is registered; the action has no resource level",
         implied=("organizations:ListDelegatedAdministrators",),
     ),
@@ -218,7 +228,7 @@ IMPORT_STACKS = Grant(
     CALLER,
     _cloudformation("CreateStackSet", "ImportStacksToStackSet"),
     (*_SETS, *_SET_TARGETS),
-    "takes stacks into stack sets that it makes",
+    "imports stacks into stack sets that it creates",
     implied=("cloudformation:TagResource",),
 )
 PASS_ROLE = Grant(
@@ -236,20 +246,10 @@ DETECT_DRIFT = Grant(
     "detects drift, and reads the results",
 )
 
-ASSUME_PLAN_ROLE = Grant(
-    CALLER,
-    ("sts:AssumeRole",),
-    (_role(naming.PLAN_ROLE + "-{suffix}"),),
-    "reads target accounts, and says who does",
-    implied=("sts:SetSourceIdentity",),
-)
-READ_OUTPUTS = (
-    ASSUME_PLAN_ROLE,
-    Grant(PLAN, _cloudformation("DescribeStacks"), _INSTANCE_STACKS, "reads the outputs of stacks"),
-)
+READ_OUTPUTS = Grant(PLAN, _cloudformation("DescribeStacks"), _INSTANCE_STACKS, "reads the outputs of stacks")
 COMPARE_TEMPLATES = (
     READ_SETS,
-    *READ_OUTPUTS,
+    READ_OUTPUTS,
     Grant(PLAN, _cloudformation("GetTemplate"), _INSTANCE_STACKS, "compares the stack with its desired template"),
 )
 COMPARE = (
@@ -265,7 +265,7 @@ PREVIEW = Grant(
     PLAN,
     _cloudformation("CreateChangeSet", "DeleteChangeSet", "DescribeChangeSet", "DescribeEvents"),
     _INSTANCE_STACKS,
-    "with --change-sets, lets AWS itself name the changes; nothing is executed",
+    "with --change-sets, creates change sets to read the changes from AWS; nothing is executed",
 )
 READ_ALARMS = Grant(
     PLAN,
@@ -278,23 +278,65 @@ READ_REASONS = Grant(
 )
 
 LIST_ROUTES = Grant(
-    DEPLOY, _cloudformation("ListStacks"), ("*",), "lists the route stacks; the action has no resource level"
+    PLAN, _cloudformation("ListStacks"), ("*",), "lists the route stacks; the action has no resource level"
 )
-DEPLOY_MEMBER_STACKS = Grant(
-    DEPLOY, _DEPLOY_CALLS, _MEMBER_STACKS, "deploys plain stacks; their resources need further permissions"
+DEPLOY_MEMBER_STACKS = (
+    Grant(
+        CALLER,
+        ("sts:AssumeRole",),
+        ("arn:{aws}:iam::{account}:role/{deploy_role}", "arn:{aws}:iam::{network}:role/{network_role}"),
+        "deploys plain stacks in the network and target accounts, with the caller as source identity",
+        implied=("sts:SetSourceIdentity",),
+    ),
+    Grant(
+        DEPLOY,
+        (*_cloudformation("DescribeStacks", "GetTemplate"), *_DEPLOY_CALLS),
+        _MEMBER_STACKS,
+        "deploys plain stacks; their resources need further permissions",
+    ),
 )
 DEPLOY_OWN_STACKS = Grant(CALLER, _DEPLOY_CALLS, _OWN_STACKS, "deploys the shared stacks of the tooling account")
 
-FIND_DIRECT_CONNECT = Grant(
-    DEPLOY,
+_FIND_DIRECT_CONNECT = (
     ("ec2:DescribeTransitGatewayAttachments",),
     ("*",),
     "finds the attachment of the Direct Connect gateway, in the network account; the action has no resource level",
 )
+FIND_DIRECT_CONNECT = Grant(DEPLOY, *_FIND_DIRECT_CONNECT)
 
-PUBLISH_PACKAGES = Grant(CALLER, ("s3:HeadObject", "s3:PutObject"), _PACKAGES, "publishes the functions' packages")
-FIND_PACKAGES = Grant(CALLER, ("s3:HeadObject",), _PACKAGES, "checks that the packages exist")
-READ_PACKAGES = Grant(PLAN, ("s3:HeadObject",), _PACKAGES, "checks that the account can read the packages")
+LOOK_AT_BOOTSTRAP = (
+    Grant(
+        PLAN,
+        _cloudformation("DescribeStacks", "GetTemplate"),
+        ("arn:{aws}:cloudformation:*:*:stack/account-{suffix}/*",),
+        "reads the accounts' stacks for `--plan-only` and `--out`",
+    ),
+    Grant(PLAN, *_FIND_DIRECT_CONNECT),
+    Grant(PLAN, ("sts:GetCallerIdentity",), ("*",), "checks that the role can be assumed; needs no permission"),
+)
+
+PUBLISH_PACKAGES = Grant(CALLER, ("s3:PutObject",), _PACKAGES, "publishes the phase's packages, and no other phase's")
+FIND_PACKAGES = Grant(
+    CALLER,
+    ("s3:GetObject", "s3:HeadObject"),
+    _ANY_PACKAGES,
+    "compares packages with what was built, by digest; those of people and of earlier releases have other keys",
+    implied=("s3:GetObjectVersion",),
+)
+READ_PACKAGES = Grant(
+    PLAN,
+    ("s3:HeadObject",),
+    _ANY_PACKAGES,
+    "checks that the account can read the packages",
+    implied=("s3:GetObjectVersion",),
+)
+
+READ_CODE = Grant(
+    PLAN,
+    ("lambda:GetFunctionConfiguration",),
+    ("arn:{aws}:lambda:*:*:function:StackSet-stackferry-*", "arn:{aws}:lambda:*:*:function:*-{suffix}-*"),
+    "compares the code that functions run with their packages",
+)
 
 DOCTOR = (
     Grant(
@@ -325,36 +367,36 @@ DOCTOR = (
     FIND_PACKAGES,
     READ_PACKAGES,
     Grant(
-        DEPLOY,
-        ("iam:GetRole",),
+        PLAN,
+        ("iam:GetRole", "iam:SimulatePrincipalPolicy"),
         (_role("*"),),
-        "reads the execution roles, the plan roles and those that DMS requires",
+        "reads the execution roles, the deploy roles and those that DMS requires, and what a deploy role may do",
     ),
     Grant(
-        DEPLOY,
+        PLAN,
         ("account:ListRegions",),
         ("*",),
         "reads which regions an account has opted into; an account asks about itself without a resource",
     ),
     Grant(
-        DEPLOY,
+        PLAN,
         ("logs:DescribeLogGroups",),
         ("*",),
-        "finds log groups whose names a stack is about to give; the action has no resource level",
+        "finds log groups with names that a stack is about to create; the action has no resource level",
     ),
     Grant(PLAN, _cloudformation("ListStackResources"), _INSTANCE_STACKS, "finds rotation schedules"),
     Grant(
-        DEPLOY,
+        PLAN,
         ("secretsmanager:DescribeSecret",),
         ("arn:{aws}:secretsmanager:*:*:secret:*",),
-        "checks that secrets with a schedule are rotated",
+        "checks that the secrets that values name exist, and that those with a schedule are rotated",
     ),
-    FIND_DIRECT_CONNECT,
+    Grant(PLAN, *_FIND_DIRECT_CONNECT),
     Grant(
-        DEPLOY,
+        PLAN,
         ("ec2:GetTransitGatewayAttachmentPropagations",),
         ("*",),
-        "checks that the phase's tables learn what is on-premises; the action has no resource level",
+        "checks that the ranges of on-premises are propagated to the phase's tables; the action has no resource level",
     ),
     Grant(
         PLAN,
@@ -364,17 +406,15 @@ DOCTOR = (
             "rds:DescribeOrderableDBInstanceOptions",
         ),
         ("*",),
-        "checks that zones have what the layers put there; the actions have no resource level",
+        "checks that the zones offer what the layers deploy there; the actions have no resource level",
     ),
-    Grant(DEPLOY, ("sts:GetCallerIdentity",), ("*",), "checks that the role can be assumed; IAM asks for nothing"),
     Grant(
-        DEPLOY,
-        ("iam:SimulatePrincipalPolicy",),
-        (_role("{deploy_role}"),),
-        "asks IAM which actions of bootstrap the role lacks",
+        PLAN,
+        ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups"),
+        ("*",),
+        "finds what uses the default security group of the phase's VPC; the actions have no resource level",
     ),
-    Grant(PLAN, ("iam:GetRole",), (_role("*"),), "reads why a deploy role cannot be assumed"),
-    Grant(PLAN, ("sts:GetCallerIdentity",), ("*",), "checks that the role can be assumed; IAM asks for nothing"),
+    Grant(PLAN, ("sts:GetCallerIdentity",), ("*",), "checks that the role can be assumed; needs no permission"),
 )
 
 INTERFACES = (
@@ -388,7 +428,7 @@ INTERFACES = (
         DEPLOY,
         ("ec2:DeleteNetworkInterface",),
         ("arn:{aws}:ec2:*:*:network-interface/*",),
-        "deletes those that Lambda has detached and leaves, since the functions' roles are gone",
+        "deletes those that Lambda has detached and cannot delete, since the functions' roles are gone",
     ),
 )
 
@@ -397,7 +437,7 @@ PURGE = (
         DEPLOY,
         ("rds:DescribeDBInstances", "rds:DescribeDBSnapshots"),
         ("arn:{aws}:rds:*:*:db:stackferry-database-*", "arn:{aws}:rds:*:*:snapshot:*"),
-        "with --purge, finds the database's own snapshots",
+        "finds the database's own snapshots, so that a purge knows the one that the removal takes",
     ),
     Grant(
         DEPLOY,
@@ -504,7 +544,7 @@ SHARED_RESOURCES = (
     Grant(
         CALLER,
         (),
-        ("arn:{aws}:iam::{tooling}:policy/administration-*",),
+        ("arn:{aws}:iam::{tooling}:policy/administration-{suffix}-*",),
         "creates its policy, whose name begins with the stack's",
         implied=BY_TYPE["AWS::IAM::ManagedPolicy"],
     ),

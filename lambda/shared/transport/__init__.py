@@ -17,6 +17,8 @@ CONNECT_SECONDS = 5.0
 # No answer of the server takes longer in health: the slowest is a login's SCRAM exchange, a few milliseconds.
 READ_SECONDS = 10.0
 _RDS_ROOTS = Path(__file__).with_name("rds-ca.pem")
+_OTHER_NAME = (62, 64)
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH (OpenSSL, "X509_STORE_CTX_get_error")."""
 # PostgreSQL, "SSL Session Encryption": length 8 and the code 80877103.
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
@@ -71,18 +73,18 @@ def open_tls(host: str, port: int, deadline: Deadline, context: ssl.SSLContext |
     context = context or rds_context()
     plain = _connect(host, port, deadline)
     try:
-        _ask_for_tls(plain, host, deadline)
+        _ask_for_tls(plain, deadline)
         plain.settimeout(deadline.remaining(READ_SECONDS))
         encrypted = context.wrap_socket(plain, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
         plain.close()
         raise TlsRefused(
-            f"the certificate of {host} was not accepted ({error.verify_message}): the password was not sent; "
+            f"the certificate of the secret's host was not accepted ({_refusal(error)}): the password was not sent; "
             "it must be signed by an RDS root (or CA_BUNDLE, or the source's authority) and name this host"
         ) from error
     except (OSError, ValueError) as error:
         plain.close()
-        raise Unreachable(f"TLS with {host}:{port} was not established ({_reason(error)})") from error
+        raise Unreachable(f"TLS with the secret's host was not established ({_reason(error)})") from error
     except BaseException:
         plain.close()
         raise
@@ -91,14 +93,14 @@ def open_tls(host: str, port: int, deadline: Deadline, context: ssl.SSLContext |
     return encrypted
 
 
-def _ask_for_tls(plain: socket.socket, host: str, deadline: Deadline) -> None:
+def _ask_for_tls(plain: socket.socket, deadline: Deadline) -> None:
     plain.settimeout(deadline.remaining(READ_SECONDS))
     plain.sendall(SSL_REQUEST)
     answer = plain.recv(1)
     if not answer:
         raise ConnectionResetError("the server hung up when asked for TLS")
     if answer != b"S":
-        raise TlsRefused(f"{host} does not offer TLS: nothing else was sent; switch TLS on at the server")
+        raise TlsRefused("the secret's host does not offer TLS: nothing else was sent; switch TLS on at the server")
 
 
 def _connect(host: str, port: int, deadline: Deadline) -> socket.socket:
@@ -114,7 +116,9 @@ def _connect(host: str, port: int, deadline: Deadline) -> socket.socket:
         except OSError as failure:
             candidate.close()
             error = failure
-    raise Unreachable(f"no connection to {host}:{port} ({_reason(error)}): check security groups, routes and the host")
+    raise Unreachable(
+        f"no connection to the secret's host and port ({_reason(error)}): check security groups, routes and the host"
+    )
 
 
 def _resolve(host: str, port: int, deadline: Deadline) -> list[Any]:
@@ -132,11 +136,19 @@ def _resolve(host: str, port: int, deadline: Deadline) -> list[Any]:
     resolver.start()
     resolver.join(deadline.remaining(CONNECT_SECONDS))
     if errors:
-        raise Unreachable(f"the name {host!r} does not resolve ({_reason(errors[0])})") from errors[0]
+        raise Unreachable(f"the secret's host does not resolve ({_reason(errors[0])})") from errors[0]
     if not answers:
-        raise Unreachable(f"the name {host!r} did not resolve in {CONNECT_SECONDS:.0f} s")
+        raise Unreachable(f"the secret's host did not resolve in {CONNECT_SECONDS:.0f} s")
     return answers
 
 
 def _reason(error: Exception) -> str:
-    return "no answer in time" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    # Any other error than the system's may quote the host.
+    return f"{type(error).__name__}: {error}" if isinstance(error, OSError) else type(error).__name__
+
+
+def _refusal(error: ssl.SSLCertVerificationError) -> str:
+    """OpenSSL's words; of another name its own, since OpenSSL's repeat the host."""
+    return "it names another host" if error.verify_code in _OTHER_NAME else error.verify_message

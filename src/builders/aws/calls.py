@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from builders import progress
 from builders.aws import errors
 from builders.aws.limiter import Api, Limiter
+from builders.errors import RolloutError
 
 if TYPE_CHECKING:
     from builders.aws.boto_clients import BotoClients
@@ -100,6 +101,17 @@ class ApiCall:
 
 CallObserver = Callable[[Moment, ApiCall], None]
 """Sees each call before it is made and after it was answered; what it raises goes through (crash tests)."""
+
+
+def own_region(profile: str | None = None) -> str:
+    """The region that boto3 finds for the caller, by AWS_DEFAULT_REGION or the profile; empty where there is none.
+
+    Raises `Unreachable` where the profile does not exist.
+    """
+    import boto3  # noqa: PLC0415 boto3 is loaded at the first call
+
+    with errors.translated("sts", "GetCallerIdentity", "", "", errors.ROLLOUT):
+        return boto3.Session(profile_name=profile).region_name or ""
 
 
 class ApiCalls:
@@ -313,6 +325,18 @@ def concurrently(work: Callable[[Item], Found], items: Iterable[Item]) -> Iterat
     finally:
         given_up.set()
         pool.shutdown(cancel_futures=True)
+
+
+def attempted(work: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[tuple[Item, Found | RolloutError]]:
+    """Do `work` for all items as `concurrently` does; a `RolloutError` that it raises is what came of its item."""
+
+    def attempt(item: Item) -> Found | RolloutError:
+        try:
+            return work(item)
+        except RolloutError as error:
+            return error
+
+    return concurrently(attempt, items)
 
 
 def _done(waiting: dict[Future[Found], Item]) -> Iterator[tuple[Item, Found]]:

@@ -6,6 +6,7 @@ RolloutError
 │   └── Transient               a broken connection, or an error of AWS's own: the same call is made again
 └── Refused                     AWS answered with an error; `code` is AWS's own
     ├── AccessDenied            names the action that is missing
+    │   └── RoleNotAssumed      the role is not there, does not trust us, or we may not
     ├── OperationInProgress     another operation of the set is not over: wait, and submit the same id again
     ├── OperationIdExists       the id came before: ask for the operation, or submit the same id again
     ├── StaleRequest            the set has moved on; also for a fresh id: ask, or submit the same id again
@@ -53,6 +54,10 @@ class Refused(RolloutError):
 
 class AccessDenied(Refused):
     """The credentials lack an action, or a role cannot be assumed."""
+
+
+class RoleNotAssumed(AccessDenied):
+    """The role with which a call is made cannot be assumed; AWS does not say why."""
 
 
 class OperationInProgress(Refused):
@@ -103,7 +108,7 @@ class Conflict(Refused):
 class Advice:
     """The user's next step once AWS answers again, and the page that lists a command's permissions."""
 
-    retry: str = "run `resume`"
+    retry: str = "run the same command again"
     permissions: str = "docs/permissions.md"
 
 
@@ -135,7 +140,8 @@ _REMEDIES: Mapping[type[Refused], str] = {
     StackSetModified: "; somebody has changed the stack set since it was made here: look at it, then plan again",
 }
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")
-_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+# 400: HeadObject answers without a body, and so without a code (github.com/aws/aws-sdk-js, issue 2219).
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "400")
 _INVALID = ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch")
 _THROTTLED = (
     *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException"),
@@ -179,6 +185,11 @@ def translated(service: str, operation: str, where: str, role: str = "", advice:
         raise Transient(message) from error
     except exceptions.BotoCoreError as error:
         raise RolloutError(f"{service} cannot be asked for {operation} in {where}: {_line(error)}") from error
+    except ValueError as error:  # botocore's, of an endpoint without scheme or with a port that is none
+        raise RolloutError(
+            f"{service} cannot be asked for {operation} in {where}: {_line(error)}; an endpoint, as in "
+            "AWS_ENDPOINT_URL, is a URL such as http://127.0.0.1:4566"
+        ) from error
 
 
 def _refused(
@@ -191,7 +202,7 @@ def _refused(
         kind, sentence = passing
         return kind(f"{sentence}: {reason}" if reason else sentence)
     if operation == "AssumeRole" and code in _DENIED:
-        return AccessDenied(
+        return RoleNotAssumed(
             f"a role cannot be assumed: {reason}; it must be there, trust this account and ask for the external id "
             f"that this phase sends; see {advice.permissions}",
             code,

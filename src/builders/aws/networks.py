@@ -1,7 +1,8 @@
 """Networks as AWS describes them: attachments to transit gateways, interfaces that functions leave, zones of services.
 
 Source: EC2 API reference, DescribeTransitGatewayAttachments, GetTransitGatewayAttachmentPropagations,
-DescribeVpcEndpointServices; RDS API reference, DescribeOrderableDBInstanceOptions.
+DescribeVpcEndpointServices, DescribeSecurityGroups, DescribeNetworkInterfaces; RDS API reference,
+DescribeOrderableDBInstanceOptions.
 """
 
 from __future__ import annotations
@@ -34,13 +35,12 @@ class Attachment:
 
 def direct_connect_attachments(session: Session, gateway: str, direct: str = "") -> list[Attachment]:
     """The attachments of Direct Connect gateways to a transit gateway, or of one of them; not those that go."""
-    filters = {
-        "transit-gateway-id": gateway,
-        "resource-type": DIRECT_CONNECT,
-        **({"resource-id": direct} if direct else {}),
+    asked = {
+        "transit-gateway-id": [gateway],
+        "resource-type": [DIRECT_CONNECT],
+        **({"resource-id": [direct]} if direct else {}),
     }
-    asked = [{"Name": name, "Values": [value]} for name, value in filters.items()]
-    found = session.pages("ec2", "DescribeTransitGatewayAttachments", Filters=asked)
+    found = session.pages("ec2", "DescribeTransitGatewayAttachments", Filters=_filters(asked))
     return [
         Attachment(
             id=each["TransitGatewayAttachmentId"],
@@ -51,6 +51,20 @@ def direct_connect_attachments(session: Session, gateway: str, direct: str = "")
         for each in found
         if each["State"] not in _GONE
     ]
+
+
+def attached_accounts(session: Session, gateway: str) -> list[str]:
+    """The accounts that have attached something of theirs to a transit gateway, but for Direct Connect gateways."""
+    found = session.pages(
+        "ec2", "DescribeTransitGatewayAttachments", Filters=_filters({"transit-gateway-id": [gateway]})
+    )
+    return sorted(
+        {
+            each["ResourceOwnerId"]
+            for each in found
+            if each["State"] not in _GONE and each["ResourceType"] != DIRECT_CONNECT
+        }
+    )
 
 
 def usable_attachment(session: Session, gateway: str, direct: str, known: str) -> str:
@@ -66,6 +80,14 @@ def usable_attachment(session: Session, gateway: str, direct: str, known: str) -
             "parameters of the network account"
         )
     return next((each.id for each in found if each.state == AVAILABLE or each.id == known), "")
+
+
+def attachment_of(session: Session, outputs: Mapping[str, str]) -> str:
+    """The attachment of the Direct Connect gateway of `shared_network`, once it can be associated; of a gateway that is
+    not ours, too. `outputs` are those of the stack. Raises as `usable_attachment` does."""
+    gateway, own = outputs.get("TransitGatewayId"), outputs.get("SharedDirectConnectGatewayId", "")
+    known = outputs.get(naming.DIRECT_CONNECT_ATTACHMENT, "")
+    return usable_attachment(session, gateway, own, known) if gateway else ""
 
 
 def propagated_tables(session: Session, attachment: str) -> frozenset[str]:
@@ -169,6 +191,18 @@ def zone_problem(session: Session, needs: ZoneNeeds) -> tuple[str, str] | None:
     return f"zones of the phase lack something: {'; '.join(lacking)}", remedy
 
 
+def users_of_default_groups(session: Session, suffix: str) -> list[str]:
+    """The interfaces with the default security group of a VPC of the phase, which is one with groups of the phase."""
+    ours = session.pages("ec2", "DescribeSecurityGroups", Filters=_filters({"tag:Environment": [suffix]}))
+    vpcs = sorted({each["VpcId"] for each in ours})
+    if not vpcs:
+        return []
+    of_vpcs = _filters({"vpc-id": vpcs, "group-name": ["default"]})
+    groups = [each["GroupId"] for each in session.pages("ec2", "DescribeSecurityGroups", Filters=of_vpcs)]
+    using = session.pages("ec2", "DescribeNetworkInterfaces", Filters=_filters({"group-id": groups}))
+    return sorted(each["NetworkInterfaceId"] for each in using)
+
+
 FUNCTION_INTERFACES = "AWS Lambda VPC ENI*"
 """The description of the network interfaces that Lambda makes for functions in a VPC."""
 
@@ -180,8 +214,7 @@ def clear_function_interfaces(session: Session, vpcs: Collection[str]) -> int:
     they stay, and nobody can delete their subnets and groups (Lambda developer guide, "Giving Lambda functions access
     to resources in an Amazon VPC").
     """
-    asked = {"description": [FUNCTION_INTERFACES], "vpc-id": sorted(vpcs)}
-    filters = [{"Name": name, "Values": values} for name, values in asked.items()]
+    filters = _filters({"description": [FUNCTION_INTERFACES], "vpc-id": sorted(vpcs)})
     attached = 0
     for each in session.pages("ec2", "DescribeNetworkInterfaces", Filters=filters) if vpcs else ():
         if each["Status"] != "available":
@@ -190,3 +223,7 @@ def clear_function_interfaces(session: Session, vpcs: Collection[str]) -> int:
         with contextlib.suppress(NotFound):  # Lambda was quicker
             session.ask("ec2", "DeleteNetworkInterface", NetworkInterfaceId=each["NetworkInterfaceId"])
     return attached
+
+
+def _filters(asked: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    return [{"Name": name, "Values": values} for name, values in asked.items()]

@@ -7,18 +7,19 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from itertools import zip_longest
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Any
 
-from builders import naming
+from builders import files, naming
 from builders.findings import Finding
 
 _ABSENT = object()
 _PLAIN_KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _SHOWN_CHARACTERS = 120
-_LINE_CHARACTERS = 100
-_LINE_LEVELS = 2
-"""The limits of one line of a JSON template: a tag with its reference fits, a whole resource does not."""
+_LINE_CHARACTERS = 120
+_LINE_LEVELS = 4
+"""The limits of one line of a JSON template: a tag or a condition fits, a whole resource does not."""
 
 
 class Format(enum.Enum):
@@ -32,35 +33,48 @@ def text_of(template: Mapping[str, Any], form: Format) -> str:
     """The file's content: keys sorted, so that the same template has the same bytes on every Python.
 
     JSON has a reference or a tag on one line: a line for each brace would take a fifth of the 51,200 bytes that a
-    template may have.
+    template may have. One that would have more is written without spaces.
     """
-    if form is Format.JSON:
-        return _json_text(template) + "\n"
-    return _yaml_text(template)
+    if form is Format.YAML:
+        return _yaml_text(template)
+    text = _written(template, 0)[0] + "\n"
+    if len(text) > naming.TEMPLATE_LIMIT_BYTES:
+        return json.dumps(template, sort_keys=True, separators=(",", ":")) + "\n"
+    return text
 
 
-def _json_text(node: Any, depth: int = 0) -> str:
-    line = json.dumps(node, separators=(",", ":"), sort_keys=True)
-    if not isinstance(node, Mapping | list) or (
-        depth + len(line) <= _LINE_CHARACTERS and _levels(node) <= _LINE_LEVELS
-    ):
-        return line
-    if isinstance(node, Mapping):
+def _written(node: Any, depth: int) -> tuple[str, int]:
+    """A value's text behind an indentation of `depth`, and the depth of its nested lists and mappings.
+
+    The text of what is deeper than one line may be is never put into one line, so that every value is written once.
+    """
+    parts, levels = [], 0
+    if isinstance(node, dict):
         opening, closing = "{}"
-        parts = [f"{json.dumps(key)}:{_json_text(node[key], depth + 1)}" for key in sorted(node)]
-    else:
+        for key, value in sorted(node.items()):
+            if isinstance(value, str):  # most values are texts
+                parts.append(f"{encode_basestring_ascii(key)}:{encode_basestring_ascii(value)}")
+                continue
+            text, below = _written(value, depth + 1)
+            parts.append(f"{encode_basestring_ascii(key)}:{text}")
+            levels = max(levels, below)
+    elif isinstance(node, list):
         opening, closing = "[]"
-        parts = [_json_text(part, depth + 1) for part in node]
-    inner = ",\n".join(" " * (depth + 1) + part for part in parts)
-    return f"{opening}\n{inner}\n{' ' * depth}{closing}"
-
-
-def _levels(node: Any) -> int:
-    """The depth of a value's nested lists and mappings."""
-    if not isinstance(node, Mapping | list):
-        return 0
-    parts = node.values() if isinstance(node, Mapping) else node
-    return 1 + max(map(_levels, parts), default=0)
+        for value in node:
+            if isinstance(value, str):
+                parts.append(encode_basestring_ascii(value))
+                continue
+            text, below = _written(value, depth + 1)
+            parts.append(text)
+            levels = max(levels, below)
+    else:
+        return json.dumps(node), 0
+    if levels < _LINE_LEVELS:
+        line = f"{opening}{','.join(parts)}{closing}"
+        if depth + len(line) <= _LINE_CHARACTERS:
+            return line, levels + 1
+    space = "\n" + " " * depth
+    return f"{opening}{space} {f',{space} '.join(parts)}{space}{closing}", levels + 1
 
 
 def parse(text: str, form: Format) -> Any:
@@ -78,7 +92,7 @@ def parse(text: str, form: Format) -> Any:
 def stale_finding(path: Path, expected: Mapping[str, Any], form: Format) -> Finding | None:
     """The finding about a template file that does not say what is expected; None when it does."""
     try:
-        content = path.read_bytes()
+        content = files.read_bytes(path)
     except FileNotFoundError:
         what = "is missing"
     except OSError as error:
@@ -97,7 +111,7 @@ def _difference(content: bytes, text: str, form: Format) -> str:
         difference = first_difference(parse(content.decode(), form), parse(text, form))
     except UnicodeDecodeError:
         return "is not UTF-8 text"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"is not {form.name} ({error})"
     return f"differs first at {difference}" if difference else "says the same in another layout"
 
@@ -110,9 +124,9 @@ def orphaned(folder: Path, layers: Collection[str], form: Format) -> list[Path]:
 def _is_ours(path: Path, form: Format) -> bool:
     """Every template that a layer makes takes the environment suffix; hardly any other file does."""
     try:
-        content = parse(path.read_text(encoding="utf-8"), form)
+        content = parse(files.read_text(path), form)
         return naming.SUFFIX in content["Parameters"] and "AWSTemplateFormatVersion" in content
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return False
 
 

@@ -16,7 +16,7 @@ from botocore.credentials import CredentialProvider, CredentialResolver, Credent
 
 from builders.cloud.process import Cloud
 
-_caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller")
+_caller: contextvars.ContextVar[ReadOnlyCredentials] = contextvars.ContextVar("caller")
 _lock = threading.Lock()
 
 
@@ -26,9 +26,9 @@ class AccountClient:
     Not for what starts threads inside boto3, such as `upload_file`: they would not know the account.
     """
 
-    def __init__(self, client: Any, account: str) -> None:
+    def __init__(self, client: Any, credentials: ReadOnlyCredentials) -> None:
         self._client = client
-        self._account = account
+        self._credentials = credentials
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute of boto3's client; an operation is called by the account."""
@@ -37,7 +37,7 @@ class AccountClient:
             return found
 
         def call(*arguments: Any, **request: Any) -> Any:
-            token = _caller.set(self._account)
+            token = _caller.set(self._credentials)
             try:
                 return found(*arguments, **request)
             finally:
@@ -57,7 +57,8 @@ class AccountClient:
 def account_client(cloud: Cloud, service: str, account: str, region: str = "us-east-1") -> Any:
     """Return a client with the credentials of an account's owner. Safe for threads."""
     with _lock:
-        return AccountClient(_client(cloud.endpoint_url, service, region), account)
+        credentials = ReadOnlyCredentials(account, cloud.secret_access_key(account), None)
+        return AccountClient(_client(cloud.endpoint_url, service, region), credentials)
 
 
 class _CallerCredentials(Credentials):  # type: ignore[misc]
@@ -65,7 +66,7 @@ class _CallerCredentials(Credentials):  # type: ignore[misc]
         super().__init__("", "")
 
     def get_frozen_credentials(self) -> Any:
-        return ReadOnlyCredentials(_caller.get(), "embedded-cloud", None)
+        return _caller.get()
 
 
 class _CallerProvider(CredentialProvider):  # type: ignore[misc]

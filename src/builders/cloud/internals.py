@@ -35,8 +35,12 @@ class server:
     """The server in front of the services."""
 
     account_of = Private("ministack.app._request_account_scope")
+    account_of_session = Private("ministack.core.responses._account_from_sts_session")
+    credential_failure = Private("ministack.app._credential_failure")
     parameters = Private("ministack.app._routing_params")
     state_to_save = Private("ministack.app._build_persistence_save_dict")
+    state_format = Private("ministack.core.persistence._state_format_version")
+    state_as_json = Private("ministack.core.persistence._json_default")
 
 
 class account_management:
@@ -158,6 +162,11 @@ class ec2:
 class eventbridge:
     """EventBridge."""
 
+    bus_of_rule = Private("ministack.services.cloudformation.provisioners._eb_rule_bus_name")
+    rule_key = Private("ministack.services.eventbridge._rule_key")
+    rules = Private("ministack.services.eventbridge._rules")
+    targets = Private("ministack.services.eventbridge._targets")
+
     dispatch = Private("ministack.services.eventbridge._dispatch_event")
     put_events = Private("ministack.services.eventbridge._put_events")
 
@@ -190,6 +199,8 @@ class iam:
 class kms:
     """KMS."""
 
+    aliases = Private("ministack.services.kms._aliases")
+
     find_key = Private("ministack.services.kms._resolve_key")
 
 
@@ -208,6 +219,7 @@ class logs:
     """CloudWatch Logs."""
 
     log_groups = Private("ministack.services.cloudwatch_logs._log_groups")
+    metric_filters = Private("ministack.services.cloudwatch_logs._metric_filters")
 
     create_group = Private("ministack.services.cloudwatch_logs._create_log_group")
     create_stream = Private("ministack.services.cloudwatch_logs._create_log_stream")
@@ -249,10 +261,17 @@ class rds:
 class s3:
     """S3."""
 
+    bucket_encryption = Private("ministack.services.s3._bucket_encryption")
     bucket_policies = Private("ministack.services.s3._bucket_policies")
+    bucket_logging = Private("ministack.services.s3._bucket_logging_config")
     bucket_tags = Private("ministack.services.s3._bucket_tags")
     bucket_versioning = Private("ministack.services.s3._bucket_versioning")
     buckets = Private("ministack.services.s3._buckets")
+    object_annotations = Private("ministack.services.s3._object_annotations")
+    object_lists = Private("ministack.services.s3._object_acl")
+    object_holds = Private("ministack.services.s3._object_legal_hold")
+    object_retentions = Private("ministack.services.s3._object_retention")
+    object_tags = Private("ministack.services.s3._object_tags")
     object_versions = Private("ministack.services.s3._object_versions")
 
 

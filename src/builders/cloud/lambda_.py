@@ -53,7 +53,7 @@ class Interpreter:
         # -S: without site-packages. PYTHONPATH is read all the same.
         command = f"PYTHONPATH={shlex.quote(str(runtime))} exec {shlex.quote(sys.executable)} -S"
         self.path.write_text(f'#!/bin/sh\n{command} "$@"\n')
-        self.path.chmod(0o755)
+        self.path.chmod(0o700)
 
 
 def _link(source: Path, runtime: Path) -> None:
@@ -298,7 +298,7 @@ def _check_package(code: Mapping[str, Json]) -> None:
         exists, policy = bucket in s3.buckets, s3.bucket_policies.get(bucket)
     if not exists:
         code_and_message = ("NoSuchBucket", "The specified bucket does not exist")
-    elif owner != get_account_id() and not _readable(policy, bucket, key):
+    elif owner != get_account_id() and not _readable(policy, bucket, key, code.get("S3ObjectVersion")):
         code_and_message = ("AccessDenied", "Access Denied")
     elif lambda_.fetch_code(bucket, key, version_id=code.get("S3ObjectVersion")) is None:
         code_and_message = ("NoSuchKey", "The specified key does not exist.")
@@ -309,12 +309,14 @@ def _check_package(code: Mapping[str, Json]) -> None:
     )
 
 
-def _readable(policy: str | None, bucket: str, key: str) -> bool:
-    """Return whether a bucket policy lets our account read. Conditions do not count."""
+def _readable(policy: str | None, bucket: str, key: str, version: str | None) -> bool:
+    """Return whether a bucket policy lets our account read. Conditions do not count; to read a version is an action of
+    its own (S3 API reference, GetObject, "Permissions")."""
+    action = "s3:GetObjectVersion" if version else "s3:GetObject"
     account = get_account_id()
     ours = ("*", account, f"arn:aws:iam::{account}:root")
     return any(
-        allows(statement, "s3:GetObject")
+        allows(statement, action)
         and any(kind == "AWS" and principal in ours for kind, principal in principals(statement))
         and any(
             fnmatch.fnmatchcase(f"arn:aws:s3:::{bucket}/{key}", each) for each in as_list(statement.get("Resource"))

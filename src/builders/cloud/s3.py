@@ -1,5 +1,6 @@
-"""S3: the tags of buckets, what keeps one from being deleted, and what S3 refuses: access control lists, public
-policies, policies that do not fit their bucket, destinations of notifications that do not let S3 in.
+"""S3: the tags of buckets, conditions on conditional writes, what keeps a bucket from being deleted, and what S3
+refuses: access control lists, public policies, policies that do not fit their bucket, destinations of notifications
+that do not let S3 in.
 
 Sources: S3 user guide, "Controlling ownership of objects and disabling ACLs for your bucket", "Blocking public access
 to your Amazon S3 storage" (what counts as public is there: "The meaning of 'public'"), "Granting permissions to
@@ -11,6 +12,8 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
+from xml.sax.saxutils import escape
 
 from ministack.core.responses import get_account_id, new_uuid
 
@@ -19,7 +22,7 @@ from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers
 from builders.cloud.iam import checks as iam
 from builders.cloud.internals import cloudformation, lambda_, s3, sns, sqs
-from builders.cloud.patches import patch_value
+from builders.cloud.patches import patch, patch_value
 from builders.policy_documents import allows, as_list, principals, statements
 from builders.resource_types import Json
 
@@ -43,7 +46,8 @@ _BINDING_KEYS = frozenset({
 
 @patch_value(
     "ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS[AWS::S3::Bucket]",
-    why="the tags of a bucket are forgotten, and so is versioning that is suspended, which has drifted at once",
+    why="tags, encryption and access logging of a bucket are forgotten, and so is versioning that is suspended, which "
+    "has drifted at once",
 )
 def _buckets_with_tags(inner: Handlers) -> Handlers:
     def set_tags(physical_id: str, properties: Mapping[str, Json]) -> None:
@@ -51,8 +55,65 @@ def _buckets_with_tags(inner: Handlers) -> Handlers:
         status = (properties.get("VersioningConfiguration") or {}).get("Status")
         if status:
             s3.bucket_versioning[physical_id] = status
+        s3.bucket_logging[physical_id] = _logging_status(properties.get("LoggingConfiguration") or {})
+        s3.bucket_encryption.pop(physical_id, None)
+        if "BucketEncryption" in properties:
+            s3.bucket_encryption[physical_id] = _encryption(properties["BucketEncryption"])
 
     return records.around(inner, after=set_tags)
+
+
+def _encryption(encryption: Properties) -> str:
+    """The answer to GetBucketEncryption (S3 API reference)."""
+    rules = ""
+    for rule in encryption.get("ServerSideEncryptionConfiguration") or ():
+        by_default = rule.get("ServerSideEncryptionByDefault") or {}
+        inner = "".join(f"<{key}>{escape(str(by_default[key]))}</{key}>" for key in by_default)
+        with_key = str(rule.get("BucketKeyEnabled", False)).lower()
+        rules += (
+            f"<Rule><ApplyServerSideEncryptionByDefault>{inner}</ApplyServerSideEncryptionByDefault>"
+            f"<BucketKeyEnabled>{with_key}</BucketKeyEnabled></Rule>"
+        )
+    xmlns = "http://s3.amazonaws.com/doc/2006-03-01/"
+    return f'<ServerSideEncryptionConfiguration xmlns="{xmlns}">{rules}</ServerSideEncryptionConfiguration>'
+
+
+def stores() -> dict[str, Any]:
+    """Return the stores of objects by name; buckets have theirs, and ministack keeps the settings of buckets alone."""
+    return {
+        "buckets": s3.buckets,
+        "versions": s3.object_versions,
+        "tags": s3.object_tags,
+        "lists": s3.object_lists,
+        "annotations": s3.object_annotations,
+        "retentions": s3.object_retentions,
+        "holds": s3.object_holds,
+    }
+
+
+def _logging_status(logging: Properties) -> str:
+    """The answer to GetBucketLogging (S3 API reference)."""
+    bucket, prefix = (escape(str(logging.get(key, ""))) for key in ("DestinationBucketName", "LogFilePrefix"))
+    target = f"<TargetBucket>{bucket}</TargetBucket><TargetPrefix>{prefix}</TargetPrefix>"
+    enabled = f"<LoggingEnabled>{target}</LoggingEnabled>" if bucket else ""
+    return f'<BucketLoggingStatus xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{enabled}</BucketLoggingStatus>'
+
+
+@patch(
+    "ministack.core.iam_actions.s3_service_context",
+    why="policies cannot ask whether a write is conditional, or whether a request creates an object",
+)
+def _context_of_writes(
+    original: Any, action: str, query: Mapping[str, Json] | None = None, path: str = "", headers: Any = None
+) -> dict[str, Json]:
+    """Tell of s3:if-none-match, s3:if-match and s3:ObjectCreationOperation, which is false for an upload's beginning
+    and its parts (S3 user guide, "Enforce conditional writes on Amazon S3 buckets")."""
+    context: dict[str, Json] = original(action, query, path, headers)
+    if action != "s3:PutObject":
+        return context
+    given = {f"s3:{name}": headers[name] for name in ("if-none-match", "if-match") if (headers or {}).get(name)}
+    creates = not {"uploads", "partNumber"} & (query or {}).keys()
+    return context | given | {"s3:ObjectCreationOperation": str(creates).lower()}
 
 
 def check_deletion(name: str, _properties: Mapping[str, Json]) -> None:

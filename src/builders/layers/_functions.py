@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from awacs import (
     ec2 as ec2_actions,
@@ -15,7 +14,7 @@ from awacs import (
     sns as sns_actions,
 )
 from awacs.aws import ArnLike, Condition, Deny, Statement, StringEquals
-from troposphere import Parameter, Split, Sub, awslambda, iam, logs
+from troposphere import Equals, If, NoValue, Parameter, Split, Sub, awslambda, iam, logs
 
 from builders import naming, parameters, policies, scanners
 from builders.layers.foundation import ENVELOPE, KEY_ARN, TOPIC_ARN
@@ -48,14 +47,15 @@ class FailedEvents(Enum):
     DROP = "Its schedule sends the next event within a minute, and an alarm on Errors is raised once"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The parameters of a function: where its package lies, how long its log is kept; its security group in the VPC,
-    and what becomes of events that it fails on.
+class Settings(NamedTuple):
+    """The parameters of a function: where its package lies, and who signed it, how long its log is kept; its security
+    group in the VPC, and what becomes of events that it fails on.
     """
 
     bucket: Parameter
     key: Parameter
+    version: If
+    signing: If
     retention: Parameter
     security_group: Export
     failed_events: FailedEvents
@@ -68,8 +68,10 @@ class Settings:
         security_group: Export = FUNCTION_SECURITY_GROUP_ID,
         failed_events: FailedEvents = FailedEvents.REPORT,
     ) -> Settings:
-        """Declare them for a folder under `lambda/`. The key names the content, so that new code is a new key."""
-        words = "".join(word.capitalize() for word in folder.split("_"))
+        """Declare them for a folder under `lambda/`. The key names the content, so that new code is a new key; the
+        version is the very object that was compared with what was built, whatever somebody puts beside it later.
+        """
+        key = "".join(word.capitalize() for word in folder.split("_")) + naming.PACKAGE_KEY
         return cls(
             stack.parameter(
                 parameters.string(
@@ -81,13 +83,35 @@ class Settings:
             ),
             stack.parameter(
                 parameters.string(
-                    f"{words}PackageKey",
+                    key,
                     f"Key of the package of {folder} in ArtifactsBucket",
-                    pattern=rf"^{folder}/[0-9a-f]{{32}}\.zip$",
+                    pattern=rf"^([a-z0-9-]+/)?{folder}/[0-9a-f-]{{32,36}}\.zip$",
                     explanation=f"the key that build-templates --package prints, {folder}/<hash>.zip",
                 )
             ),
-            stack.parameter(parameters.log_retention()),
+            _where_given(
+                stack,
+                parameters.string(
+                    naming.package_version(key),
+                    "S3 version of that object; empty for the current one",
+                    pattern="^[A-Za-z0-9._-]*$",
+                    explanation="a version id, or empty",
+                    default="",
+                ),
+                f"Is{key.removesuffix('Key')}Current",
+            ),
+            _where_given(
+                stack,
+                parameters.string(
+                    "CodeSigningConfigArn",
+                    "Code signing configuration of the functions; empty for none",
+                    pattern="^(arn:aws[a-z-]*:lambda:.+:code-signing-config:csc-[a-z0-9]{17})?$",
+                    explanation="its ARN, or empty",
+                    default="",
+                ),
+                "IsUnsigned",
+            ),
+            stack.log_retention(),
             security_group,
             failed_events,
         )
@@ -133,7 +157,12 @@ def add(
             Runtime=RUNTIME,
             Architectures=["arm64"],
             Handler="index.handler",
-            Code=awslambda.Code(S3Bucket=settings.bucket.ref(), S3Key=settings.key.ref()),
+            Code=awslambda.Code(
+                S3Bucket=settings.bucket.ref(),
+                S3Key=settings.key.ref(),
+                S3ObjectVersion=settings.version,
+            ),
+            CodeSigningConfigArn=settings.signing,
             Role=role.get_att("Arn"),
             Timeout=timeout_seconds,
             MemorySize=256,
@@ -158,6 +187,13 @@ def add(
     )
     _handle_failed_events(stack, function, settings.failed_events)
     return function, policy
+
+
+def _where_given(stack: Stack, parameter: Parameter, absent: str) -> If:
+    """The value of a parameter, or none where the condition `absent` holds: without a Not it is shorter, and the
+    largest of these templates is near its limit."""
+    value = stack.parameter(parameter).ref()
+    return If(stack.condition(absent, Equals(value, "")), NoValue, value)
 
 
 def _policy(

@@ -7,8 +7,7 @@ role is made where somebody asks for it, and taken away after the cut-over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from awacs import (
     awslambda as lambda_actions,
@@ -77,8 +76,7 @@ def build(stack: Stack) -> None:
     _migration_role(stack, people)
 
 
-@dataclass(frozen=True)
-class _People:
+class _People(NamedTuple):
     """Those who may assume a role: accounts and an organization as parameters, and the conditions for these."""
 
     listed: Any

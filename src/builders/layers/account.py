@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from awacs import cloudformation as stack_actions, cloudwatch, dms, ec2, iam as iam_actions, rds, s3
+from collections.abc import Iterable, Mapping
+
+from awacs import (
+    account as account_actions,
+    awslambda,
+    cloudformation as stack_actions,
+    cloudwatch,
+    dms,
+    ec2,
+    iam as iam_actions,
+    logs,
+    rds,
+    s3,
+    secretsmanager,
+)
 from awacs.aws import Condition, Null, PolicyDocument, Principal, Statement, StringEquals
 from troposphere import Equals, Sub, iam
 
 from builders import naming, parameters, policies
+from builders.errors import LayerError
 from builders.layers import _accounts
 from builders.layers._execution import role as execution
 from builders.layers._execution.grants import STACKS
-from builders.stack import Scope, Stack
+from builders.stack import OwnLayer, Scope, Stack
 
 SCOPE = Scope.ACCOUNT
 
 # The execution role trusts a role that must be there.
 AFTER = ("administration",)
 
-_WILDCARDS = {
-    "ReadExports": "CloudFormation lists exports and imports without a resource (Service Authorization Reference)",
-    "ReadZones": "EC2 and RDS describe these without a resource (Service Authorization Reference)",
-    "ReadTasks": "DMS describes tasks without a resource (Service Authorization Reference)",
-}
+_WILDCARDS = {"Look": "these take no resource (Service Authorization Reference)"}
 
 _READ = [
     stack_actions.DescribeChangeSet,
     stack_actions.DescribeEvents,
     stack_actions.DescribeStackEvents,
-    stack_actions.DescribeStackResources,
     stack_actions.DescribeStacks,
     stack_actions.GetTemplate,
-    stack_actions.GetTemplateSummary,
-    stack_actions.ListChangeSets,
     stack_actions.ListStackResources,
 ]
 
@@ -58,6 +66,13 @@ def build(stack: Stack) -> None:
     )
     _plan_role(stack)
     execution.build(stack)
+
+
+def complete(stack: Stack, layers: Mapping[str, OwnLayer]) -> Iterable[tuple[str, LayerError]]:
+    """Let the execution role make what layers of a project's own have; yield what nobody can say of them."""
+    from builders.layers._execution import own  # noqa: PLC0415  a build without such layers does not wait for it
+
+    return own.complete(stack, layers)
 
 
 def _dms_role(stack: Stack, title: str, name: str, aws_policy: str, trust: PolicyDocument) -> None:
@@ -124,39 +139,62 @@ def _plan_statements() -> list[Statement]:
     (Service Authorization Reference, "Actions, resources, and condition keys for AWS CloudFormation").
     """
     plain = Condition(Null({"cloudformation:ImportResourceTypes": "true", "cloudformation:RoleArn": "true"}))
+    own = _stacks(STACKS, f"*-${{{naming.SUFFIX}}}/*")
+    network = _stacks(f"phase-routes-${{{naming.SUFFIX}}}-*", "shared-network-*")
     return [
-        policies.allow("ReadStacks", _READ, _stacks()),
-        policies.allow("PreviewChanges", [stack_actions.CreateChangeSet], _stacks(), condition=plain),
-        policies.allow("DiscardPreviews", [stack_actions.DeleteChangeSet], _stacks()),
+        policies.allow("ReadStacks", _READ, [*own, *network]),
+        policies.allow(
+            "PreviewChanges", [stack_actions.CreateChangeSet, stack_actions.DeleteChangeSet], own, condition=plain
+        ),
     ]
 
 
 def _watching_statements() -> list[Statement]:
-    """Permissions for a rollout's checks: alarms, running tasks, packages that the account can read, zones, and why a
-    deploy role cannot be assumed."""
+    """Permissions for a rollout's checks: alarms, running tasks, packages that the account can read, zones, roles and
+    what a deploy role may do; and in the network account the way to on-premises."""
     packages = Sub("arn:${AWS::Partition}:s3:::stackferry-${ToolingAccountId}-*/*.zip")
     return [
         policies.allow("ReadAlarms", [cloudwatch.DescribeAlarms], [_in_every_region("cloudwatch", "alarm:*")]),
-        policies.allow("ReadTasks", [dms.DescribeReplicationTasks], ["*"]),
-        policies.allow("ReadExports", [stack_actions.ListExports, stack_actions.ListImports], ["*"]),
-        policies.allow("ReadPackages", [s3.GetObject], [packages]),
+        policies.allow("ReadPackages", [s3.GetObject, s3.GetObjectVersion], [packages]),
+        policies.allow("ReadCode", [awslambda.GetFunctionConfiguration], _functions()),
         policies.allow(
-            "ReadTrusts",
-            [iam_actions.GetRole],
+            "ReadRoles",
+            [iam_actions.GetRole, iam_actions.SimulatePrincipalPolicy],
             [Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*")],
         ),
         policies.allow(
-            "ReadZones",
-            [ec2.DescribeAvailabilityZones, ec2.DescribeVpcEndpointServices, rds.DescribeOrderableDBInstanceOptions],
-            ["*"],
+            "ReadRotations", [secretsmanager.DescribeSecret], [_in_every_region("secretsmanager", "secret:*")]
         ),
+        policies.allow("Look", _LOOK, ["*"]),
     ]
 
 
-def _stacks() -> list[Sub]:
+_LOOK = [
+    account_actions.ListRegions,
+    dms.DescribeReplicationTasks,
+    ec2.DescribeAvailabilityZones,
+    ec2.DescribeNetworkInterfaces,
+    ec2.DescribeSecurityGroups,
+    ec2.DescribeTransitGatewayAttachments,
+    ec2.DescribeVpcEndpointServices,
+    ec2.GetTransitGatewayAttachmentPropagations,
+    logs.DescribeLogGroups,
+    rds.DescribeOrderableDBInstanceOptions,
+    stack_actions.ListExports,
+    stack_actions.ListImports,
+    stack_actions.ListStacks,
+]
+
+
+def _stacks(*names: str) -> list[Sub]:
     """Those of stack sets, and of the phase by hand: `rollout-stacksets adopt` takes these in with their names."""
-    names = (STACKS, f"*-${{{naming.SUFFIX}}}/*")
     return [_in_every_region("cloudformation", f"stack/{name}") for name in names]
+
+
+def _functions() -> list[Sub]:
+    """Those of the phase's stacks, by the names that CloudFormation gives them."""
+    names = ("StackSet-stackferry-*", f"*-${{{naming.SUFFIX}}}-*")
+    return [_in_every_region("lambda", f"function:{name}") for name in names]
 
 
 def _in_every_region(service: str, resource: str) -> Sub:

@@ -1,4 +1,4 @@
-"""The role by which self-managed stack sets go from the tooling account into the accounts of the phases."""
+"""The role by which the self-managed stack sets of one phase go from the tooling account into its accounts."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from troposphere import AccountId, Parameter, Ref, Sub, iam
 from builders import naming, policies
 from builders.stack import Scope, Stack
 
-SCOPE = Scope.TOOLING_ONCE
+SCOPE = Scope.TOOLING_PER_PHASE
 
 
 def build(stack: Stack) -> None:
-    """Make the role, for our stack sets of this account alone, and for nothing but the roles made for them."""
+    """Make the role, for the phase's stack sets alone, and for nothing but the execution roles of the phase."""
     role = stack.add(
         iam.Role(
             "AdministrationRole",
             RoleName=stack.name(naming.ADMINISTRATION_ROLE),
-            Description="Lets the stack sets of this account deploy by the execution roles of other accounts",
+            Description="Lets the stack sets of one phase deploy by the execution roles of its accounts",
             # CloudFormation user guide, "Set up global keys to mitigate confused deputy problems".
             AssumeRolePolicyDocument=policies.trust(
-                "StackSets", Principal("Service", _principals(stack)), _for_our_sets()
+                "StackSets", Principal("Service", _principals(stack)), _for_sets_of_the_phase()
             ),
         )
     )
     stack.add(
         iam.ManagedPolicy(
             "AdministrationPolicy",
-            Description="Assumes execution roles of any account, each of which decides whom it trusts",
+            Description="Assumes the execution roles of one phase, each of which decides whom it trusts",
             PolicyDocument=policies.document(
                 policies.allow(
                     "AssumeExecutionRoles",
                     [sts.AssumeRole],
-                    [Sub(f"arn:${{AWS::Partition}}:iam::*:role/{naming.EXECUTION_ROLE}-*")],
+                    [Sub(f"arn:${{AWS::Partition}}:iam::*:role/{naming.EXECUTION_ROLE}-${{{naming.SUFFIX}}}")],
                 )
             ),
             Roles=[role.ref()],
@@ -58,7 +58,11 @@ def _principals(stack: Stack) -> Ref:
     ).ref()
 
 
-def _for_our_sets() -> Condition:
-    """In every region: IAM is global, and stack sets live in the region that the rollout is run from."""
-    sets = Sub(f"arn:${{AWS::Partition}}:cloudformation:*:${{AWS::AccountId}}:stackset/{naming.PREFIX}*")
+def _for_sets_of_the_phase() -> Condition:
+    """In every region: IAM is global, and stack sets live in the region that the rollout is run from.
+
+    A suffix has no hyphen, so that none of another phase ends in this one's.
+    """
+    names = f"stackset/{naming.PREFIX}*-${{{naming.SUFFIX}}}:*"
+    sets = Sub(f"arn:${{AWS::Partition}}:cloudformation:*:${{AWS::AccountId}}:{names}")
     return Condition([StringEquals({"aws:SourceAccount": AccountId}), ArnLike({"aws:SourceArn": sets})])

@@ -9,8 +9,7 @@ tell them apart, so an entry of their own would decide nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from troposphere import AccountId, And, AWSHelperFn, Condition, Equals, Join, Not, Ref, Select, Split, ec2
 from troposphere.cloudformation import WaitConditionHandle
@@ -37,8 +36,7 @@ FIRST_RULE_NUMBER = 400
 """Behind those of `network`."""
 
 
-@dataclass(frozen=True)
-class _Slot:
+class _Slot(NamedTuple):
     """A parameter that may let somebody in, and the condition under which it does."""
 
     kind: str

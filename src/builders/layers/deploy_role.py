@@ -36,23 +36,34 @@ _WILDCARDS = {
     "SeeNetworks": f"EC2, Direct Connect and RAM describe with {_ANYWHERE}",
 }
 
+_DEPLOYED = "DeployedSuffix"
+
 _ROLES = (
     naming.DMS_VPC_ROLE,
     naming.DMS_LOGS_ROLE,
-    f"{naming.EXECUTION_ROLE}-*",
-    f"{naming.PLAN_ROLE}-*",
+    f"{naming.EXECUTION_ROLE}-${{{_DEPLOYED}}}",
+    f"{naming.PLAN_ROLE}-${{{_DEPLOYED}}}",
 )
 """The roles of `account`."""
 
-_POLICIES = ("account-*", f"{naming.PERMISSIONS_BOUNDARY}-*")
+_POLICIES = (f"account-${{{_DEPLOYED}}}-*", f"{naming.PERMISSIONS_BOUNDARY}-${{{_DEPLOYED}}}")
 """Its policies: those without a name of their own are called by the stack's."""
 
-_STACKS = ("account-*", "phase-routes-*", "shared-network-*")
+_STACKS = (f"account-${{{_DEPLOYED}}}", f"phase-routes-${{{_DEPLOYED}}}-*", "shared-network-*")
 
 
 def build(stack: Stack) -> None:
     """Make the role, whom it trusts, and its policies."""
     tooling = _tooling_account(stack)
+    stack.parameter(
+        parameters.string(
+            _DEPLOYED,
+            "EnvironmentSuffix of the phase whose stacks the role deploys; * for every phase",
+            pattern=rf"^\*$|{naming.SUFFIX_PATTERN}",
+            explanation="the suffix of a phase, or *",
+            default="*",
+        )
+    )
     role = stack.add(
         iam.Role(
             "DeployRole",

@@ -7,8 +7,7 @@ his own policies grant (AWS PrivateLink guide, "Control access to VPC endpoints 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from awacs import cloudwatch, dms, kms, logs, s3, secretsmanager, sts
 from awacs.aws import Action, Condition, PolicyDocument, Principal, Statement, StringEquals
@@ -24,8 +23,7 @@ ANYTHING = ["*"]
 """For actions without a resource level (Service Authorization Reference); the principal is narrowed instead."""
 
 
-@dataclass(frozen=True)
-class Interface:
+class Interface(NamedTuple):
     """An interface endpoint: its logical id, the service's name in the endpoint, and what may pass.
 
     Without `purpose` it is always there; with one, a parameter asks for it.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from troposphere import If, Join, NoValue, Split, Sub, dms, logs
 
-from builders import parameters
 from builders.layers import _source
 from builders.layers._migration import certificates, choices, endpoints, task
 from builders.layers.foundation import KEY_ARN
@@ -97,7 +96,7 @@ def _log_group(stack: Stack, identifier: Sub) -> logs.LogGroup:
             "ReplicationLogs",
             LogGroupName=Join("", ["dms-tasks-", identifier]),
             KmsKeyId=stack.import_value(KEY_ARN),
-            RetentionInDays=stack.parameter(parameters.log_retention()).ref(),
+            RetentionInDays=stack.log_retention().ref(),
             DeletionPolicy="Delete",
             UpdateReplacePolicy="Delete",
         )

@@ -18,7 +18,7 @@ SCOPE = Scope.PHASE
 
 
 def build(stack: Stack) -> None:
-    """Watch the task, its instance, the database, the rotation and the functions; tell the topic."""
+    """Watch the task, its instance, the database and its changes, the rotation and the functions; tell the topic."""
     watched = _watched(stack)
     status_function = status.publish(stack, watched)
     status.tell_of_stops(stack, watched)

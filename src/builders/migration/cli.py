@@ -5,20 +5,20 @@ Exit codes: 0 done; 1 a finding, a failure or a refusal; 2 wrong use; 130 interr
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from builders import progress
+from builders import command_line, progress
+from builders.command_line import DONE, FAILED
 from builders.errors import ReplicationError, StackferryError, UsageError
 from builders.migration.task import TaskAction
 
-DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 PREFIX = "MIGRATE_DATABASE"
 """Options may stand in the environment: MIGRATE_DATABASE_PHASE for --phase."""
 
@@ -43,7 +43,8 @@ _PHASE_OPTIONS = (
     click.option("--outputs-dir", type=click.Path(path_type=Path), default=Path("outputs"), show_default=True,
                  envvar=f"{PREFIX}_OUTPUTS_DIR", help="Where the outputs of deployed phases are."),
     click.option("--profile", help="Profile of the AWS configuration; else what boto3 finds by itself."),
-    click.option("--region", help="Region; else that of the task."),
+    click.option("--account", envvar=f"{PREFIX}_ACCOUNT", help="Account of the target, where the phase has several."),
+    click.option("--region", envvar=f"{PREFIX}_REGION", help="Region of the target, where the phase has several."),
     click.option("--role", envvar=f"{PREFIX}_ROLE",
                  help="ARN of the role to assume, or none; else the migration role of the phase."),
     click.option("--source-secret", envvar=f"{PREFIX}_SOURCE_SECRET",
@@ -60,26 +61,51 @@ def phase_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the options by which it finds its phase, as one value `options`."""
 
     @functools.wraps(command)
-    def with_options(
-        *,
-        phase: str,
-        outputs_dir: Path,
-        profile: str | None,
-        region: str | None,
-        role: str | None,
-        source_secret: str | None,
-        source_address: tuple[str, int] | None,
-        target_address: tuple[str, int] | None,
-        **own: object,
-    ) -> int:
+    def with_options(**given: Any) -> int:
         from builders.migration.phase import Options  # noqa: PLC0415  --help does not wait for psycopg
 
-        options = Options(phase, outputs_dir, profile, region, role, source_secret, source_address, target_address)
-        return command(options=options, **own)
+        chosen = {each.name: given.pop(each.name) for each in dataclasses.fields(Options)}
+        return command(options=Options(**chosen), **given)
 
     for option in reversed(_PHASE_OPTIONS):
         with_options = option(with_options)
     return with_options
+
+
+def every_target(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command, inside its `phase_options`, the option to take all targets of its phase.
+
+    A target that cannot be read does not hide the others; the exit code is the highest.
+    """
+
+    @functools.wraps(command)
+    def for_each(*, options: Any, all_targets: bool, **own: object) -> int:
+        if not all_targets:
+            return command(options=options, **own)
+        from builders import outputs  # noqa: PLC0415
+
+        codes = []
+        for target in outputs.every_target(options.phase, options.outputs_dir, options.account, options.region):
+            progress.say(f"{options.phase} in {target.account}, {target.region}:")
+            try:
+                chosen = dataclasses.replace(options, account=target.account, region=target.region)
+                codes.append(command(options=chosen, **own))
+            except StackferryError as error:
+                progress.say(f"migrate-database: {error}")
+                codes.append(FAILED)
+        if not codes:
+            raise UsageError(
+                f"{outputs.unknown_phase(options.phase, options.outputs_dir)}; --all takes the targets whose outputs "
+                "rollout-stacksets outputs or write-outputs has written"
+            )
+        return max(codes)
+
+    return click.option(
+        "--all",
+        "all_targets",
+        is_flag=True,
+        help="Take every target of the phase, one after the other; with --json one document for each.",
+    )(for_each)
 
 
 def waiting_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -99,7 +125,7 @@ report_option = click.option(
     type=click.Path(path_type=Path),
     default=Path("reports"),
     show_default=True,
-    help="Where the report is written, as HTML and as JSON.",
+    help="Where the report is written, as HTML and as JSON; of several targets each has a folder there.",
 )
 until_option = click.option(
     "--until",
@@ -118,17 +144,19 @@ until_ready_option = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(cls=command_line.Group, context_settings=command_line.HELP)
+@command_line.version_option
 def command() -> None:
     """Carry a phase's database to RDS: from the first check to the cut-over, and back.
 
-    Every subcommand finds the phase by the outputs of its stacks. Ctrl-C stops the waiting, and what was done stays
-    done: the same subcommand goes on from there.
+    Every subcommand finds the phase by the outputs of its stacks, in files or in the caller's account. Ctrl-C stops the
+    waiting, and what was done stays done: the same subcommand goes on from there.
     """
 
 
 @command.command()
 @phase_options
+@every_target
 @click.option(
     "--accept",
     multiple=True,
@@ -276,16 +304,17 @@ def rotate(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds:
 
 @command.command()
 @phase_options
-@waiting_options
-def status(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds: float | None) -> int:
+@every_target
+def status(*, options: Any, as_json: bool) -> int:
     """Show where the migration stands, on one page, and what comes next."""
     from builders.migration import status as page  # noqa: PLC0415  --help does not wait for psycopg
 
-    return _run_task("status", options, as_json, poll_seconds, timeout_seconds, page=page.of_phase)
+    return _run_task("status", options, as_json, page=page.of_phase)
 
 
 @command.command()
 @phase_options
+@every_target
 @click.option(
     "--table",
     "tables",
@@ -387,6 +416,7 @@ def finish(*, options: Any, yes: bool, as_json: bool, report_dir: Path) -> int:
 
 @command.command()
 @phase_options
+@every_target
 @report_option
 def report(*, options: Any, as_json: bool, report_dir: Path) -> int:
     """Write the report for auditors: who did what when, the outage, counts and digests, what was accepted."""
@@ -394,16 +424,27 @@ def report(*, options: Any, as_json: bool, report_dir: Path) -> int:
     return DONE
 
 
+def report_folder(phase: str, outputs_dir: Path, directory: Path, task: str) -> Path:
+    """The folder of a report: one for each target, by its task's ARN, where the phase has several."""
+    from builders import outputs  # noqa: PLC0415
+
+    if len(outputs.every_target(phase, outputs_dir)) <= 1:
+        return directory
+    _, _, _, region, account, *_ = task.split(":")
+    return directory / account / region
+
+
 def _report(options: Any, directory: Path, *, as_json: bool, say: Callable[[str], None]) -> None:
-    from builders.migration.phase import Phase  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.phase import TASK, Phase  # noqa: PLC0415  --help does not wait for psycopg
     from builders.migration.report import model, page  # noqa: PLC0415
 
     with Phase(options) as phase:
         found = model.of_phase(phase)
+        folder = report_folder(options.phase, options.outputs_dir, directory, phase.outputs[TASK])
     if as_json:
-        print(found.model_dump_json(indent=1))
+        print(found.model_dump_json(indent=1, ensure_ascii=True))
         return
-    for path in page.write(found, directory):
+    for path in page.write(found, folder):
         say(f"written: {path}")
 
 
@@ -460,23 +501,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; whatever happens, the user reads one line and no traceback."""
     # Its warnings are about connections that broke, which our own errors name with the next step.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
-    try:
-        return int(command.main(arguments, prog_name="migrate-database", standalone_mode=False) or DONE)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail(
-            "interrupted; what was done stays done, and a task goes on without us: status shows how", INTERRUPTED
-        )
-    except click.ClickException as error:
-        error.show()
-        return WRONG_USE
-    except StackferryError as error:
-        return _fail(str(error), WRONG_USE if isinstance(error, UsageError) else FAILED)
-    except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and str(error.name).split(".")[0] in ("psycopg", "jinja2"):
-            return _fail(f"{error.name} is not installed; pip install 'stackferry[migrate]'", WRONG_USE)
-        return _fail(f"a defect of migrate-database, please report it: {type(error).__name__}: {error}", FAILED)
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"migrate-database: {' '.join(message.split())}", file=sys.stderr)
-    return code
+    return command_line.run(
+        "migrate-database",
+        lambda: command.main(arguments, prog_name="migrate-database", standalone_mode=False),
+        interrupted="what was done stays done, and a task goes on without us: status shows how",
+    )

@@ -168,8 +168,11 @@ def must_be_over(target: Database) -> list[Run]:
 
 def must_serve_source(target: Database) -> None:
     """Raise `MigrationError` where the target is open to the application, or a cut-over or fall-back is under way."""
-    if open_side(must_be_over(target)) == "target":
-        raise MigrationError("the application is on the target since the cut-over; to go back, use fallback")
+    runs = must_be_over(target)
+    if open_side(runs) == "target":
+        finished = runs[-1].kind == "finish"
+        then = "finish has taken the way back away" if finished else "to go back, use fallback"
+        raise MigrationError(f"the application is on the target since the cut-over; {then}")
 
 
 @contextlib.contextmanager

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builders import naming, outputs, progress
+from builders import deployed, naming, progress
 from builders.aws.calls import Access, ApiCalls, CallObserver, Role, Session
 from builders.aws.errors import AccessDenied, Advice
 from builders.errors import MigrationError, UsageError
 from builders.migration.databases import Database, Login, Side, StatementObserver
 from builders.migration.task.client import Replication
-from builders.text import unknown_name
 
 TASK, FALLBACK_TASK = "replicationTaskArn", "fallbackTaskArn"
 FALLBACK_SECRET = "fallbackUserSecretArn"  # noqa: S105 the name of an output
@@ -46,7 +45,9 @@ class Options:
     phase: str
     outputs_dir: Path = Path("outputs")
     profile: str | None = None
+    account: str | None = None
     region: str | None = None
+    """Account and region choose among several targets of the phase."""
     role: str | None = None
     """ARN of the role to assume, or "none"; without it the migration role of the phase's outputs."""
     source_secret: str | None = None
@@ -55,22 +56,15 @@ class Options:
     target_address: tuple[str, int] | None = None
 
 
-def flat_outputs(phase: str, outputs_dir: Path) -> Mapping[str, str]:
-    """The outputs of a phase's stacks, as its deployment wrote them. Raises `UsageError` where there is no task."""
-    path = outputs_dir / phase / outputs.FLAT
-    try:
-        flat = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        phases = sorted(each.parent.name for each in outputs_dir.glob(f"*/{outputs.FLAT}"))
-        known = unknown_name("phase", phase, phases) if phases else f"phase {phase!r} is not deployed from here"
-        raise UsageError(f"{known}; {path} is written when a phase is deployed") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}; deploy the phase again") from error
-    if not isinstance(flat, dict) or not str(flat.get(TASK, "")).startswith("arn:"):
-        raise UsageError(f"{path} has no {TASK}; deploy the layer migration of {phase} first")
-    return {str(name): str(value) for name, value in flat.items()}
+def facts_of(options: Options) -> deployed.Facts:
+    """The outputs of the phase's stacks in one target. Raises `UsageError` where there is no task among them."""
+    found = deployed.facts(options.phase, options.outputs_dir, options.account, options.region, options.profile, ADVICE)
+    if not found.outputs.get(TASK, "").startswith("arn:"):
+        raise UsageError(
+            f"{found.source} has no {TASK}; deploy the layer migration of {options.phase}, then run write-outputs or "
+            "rollout-stacksets outputs"
+        )
+    return found
 
 
 class Phase:
@@ -84,8 +78,8 @@ class Phase:
     ) -> None:
         self.name = options.phase
         self.options = options
-        self.outputs = flat_outputs(options.phase, options.outputs_dir)
-        region = options.region or self.outputs[TASK].split(":")[3]
+        self.outputs = facts_of(options).outputs
+        region = self.outputs[TASK].split(":")[3]
         access = Access(region, options.profile, throttled_seconds=THROTTLED_SECONDS, read_seconds=30, advice=ADVICE)
         self.calls = ApiCalls(access, observe_calls)
         self._observe = observe_statements
@@ -283,9 +277,9 @@ def secret_of_user(session: Session, arn: str) -> Mapping[str, Any]:
     try:
         secret = json.loads(value)
         missing = [name for name in ("username", "password", "host", "port") if not secret.get(name)]
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         raise MigrationError(f"the secret {arn} is no JSON object; it needs username, password, host, port") from None
-    if missing or not str(secret["port"]).isdigit():
+    if missing or not str(secret["port"]).isdecimal():
         raise MigrationError(f"the secret {arn} lacks {', '.join(missing) or 'a number as port'}")
     found: Mapping[str, Any] = secret
     return found

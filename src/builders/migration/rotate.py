@@ -98,7 +98,7 @@ def _rotate(session: Session, outputs: Mapping[str, str], begun: _Begun, watch: 
     if _current(session, secret) == begun.before:
         watch.say("rotating the password of DMS's user")
         _ask_for_rotation(session, outputs, begun.token, watch)
-        deadline = time.monotonic() + (watch.timeout_seconds or PATIENCE_SECONDS)
+        deadline = time.monotonic() + watch.left(PATIENCE_SECONDS)
         while _current(session, secret) == begun.before:
             if time.monotonic() >= deadline:
                 raise MigrationError(

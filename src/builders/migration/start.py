@@ -138,7 +138,13 @@ def _lag(source: Database, target: Database, replication: Replication, watch: Wa
         if task.is_at_rest:
             raise ReplicationError(f"the task is {task.status}; see status, then run start again")
 
-    return marker.round_trip(source, target, alive, timeout_seconds=watch.timeout_seconds or _FOREVER)
+    left = watch.left(_FOREVER)
+    if left == 0:
+        raise ReplicationError(
+            f"the lag is not known after {watch.timeout_seconds:g} seconds, and DMS goes on; start again goes on from "
+            "here, with a longer --timeout"
+        )
+    return marker.round_trip(source, target, alive, timeout_seconds=left)
 
 
 def carries(phase: Phase) -> bool:

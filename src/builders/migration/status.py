@@ -21,7 +21,7 @@ from builders.migration.schema import building, moments, schema_plan
 from builders.migration.schema.schema_plan import Noted, Users
 from builders.migration.slots import DAY, Slots
 from builders.migration.task.values import Table, Task
-from builders.text import counted_noun, name_list
+from builders.text import counted_noun, first_lines, name_list
 
 MOST_DIFFERENCES = 10
 """Differences that a person is shown; --json has them all."""
@@ -76,10 +76,8 @@ class Page:
                                       for state, count in validation.most_common())  # fmt: skip
         if self.drift is not None:
             yield "drift", "" if self.drift else "none: both sides are as schema carried them"
-            for each in self.drift[:MOST_DIFFERENCES]:
-                yield "drift", str(each)
-            if len(self.drift) > MOST_DIFFERENCES:
-                yield "drift", f"and {len(self.drift) - MOST_DIFFERENCES:,} more; --json has all of them"
+            for line in first_lines(list(map(str, self.drift)), MOST_DIFFERENCES):
+                yield "drift", line
         for reason in self.unknown:
             yield "unknown", reason
         yield "next", self.next

@@ -32,13 +32,18 @@ class Crossing:
 def findings(flow: Flow, crossed: Iterable[Crossing], topology: Topology, demands: Demands) -> Iterator[Finding]:
     """Everything that stops the flow, whose crossings are given; nothing when connections and answers pass."""
     yield from _at_the_groups(flow, topology)
+    passes: dict[tuple[str, bool, IPv4Network, Ports], bool] = {}
+    """One ACL is asked for several subnets; what `filters` remembers takes longer to look up, by all entries."""
     for crossing in crossed:
         name = topology.subnets[crossing.subnet].acl
         if name is None:
             continue  # the VPC's own lets everything pass, which is a leak and no obstacle
         acl = topology.acls.get(name, NO_ACL)
-        entries = acl.egress if crossing.egress else acl.ingress
-        if not filters.acl_admits(entries, flow.protocol, crossing.peer, crossing.ports):
+        question = (name, crossing.egress, crossing.peer, crossing.ports)
+        if question not in passes:
+            entries = acl.egress if crossing.egress else acl.ingress
+            passes[question] = filters.acl_admits(entries, flow.protocol, crossing.peer, crossing.ports)
+        if not passes[question]:
             side = "egress" if crossing.egress else "ingress"
             first, last = crossing.ports
             yield Finding(

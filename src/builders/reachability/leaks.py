@@ -106,7 +106,8 @@ def _acls(topology: Topology, needed: Collection[Crossing]) -> Iterator[Finding]
 
 def _is_asked(entry: Entry, crossing: Crossing, vpcs: Collection[IPv4Network]) -> bool:
     """Return whether the entry is for this needed packet; one entry may serve all subnets of the VPC."""
-    serves_subnets = any(entry.cidr.subnet_of(vpc) for vpc in vpcs) and crossing.peer.subnet_of(entry.cidr)
-    return (entry.protocol, entry.ports) == (crossing.protocol, crossing.ports) and (
-        crossing.peer == entry.cidr or serves_subnets
+    if (entry.protocol, entry.ports) != (crossing.protocol, crossing.ports):
+        return False
+    return crossing.peer == entry.cidr or (
+        crossing.peer.subnet_of(entry.cidr) and any(entry.cidr.subnet_of(vpc) for vpc in vpcs)
     )

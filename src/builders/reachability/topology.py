@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -96,7 +97,14 @@ class Topology:
 
     def of_type(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The logical ids and properties of all resources of a type."""
-        return of_type(self.resources, kind)
+        return iter(self._by_type.get(kind, ()))
+
+    @cached_property
+    def _by_type(self) -> dict[str, list[tuple[str, Mapping[str, Any]]]]:
+        found: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+        for name, body in self.resources.items():
+            found.setdefault(body["Type"], []).append((name, body.get("Properties", {})))
+        return found
 
 
 def read(resources: Resources) -> Topology:
@@ -158,25 +166,21 @@ def _of_gateway(resources: Resources) -> frozenset[str]:
         for _, properties in of_type(resources, TRANSIT_GATEWAY_ATTACHMENT)
         for subnet in properties.get("SubnetIds", ())
     }
-    others = [
-        text
+    if not attached:
+        return frozenset()
+    left: list[Any] = [
+        body.get("Properties", {})
         for body in resources.values()
         if body["Type"] not in (TRANSIT_GATEWAY_ATTACHMENT, *_ASSOCIATIONS)
-        for text in _texts(body.get("Properties", {}))
     ]
-    return frozenset(attached.difference(others))
-
-
-def _texts(node: Any) -> Iterator[str]:
-    match node:
-        case str():
-            yield node
-        case Mapping():
-            for part in node.values():
-                yield from _texts(part)
-        case list() | tuple():
-            for part in node:
-                yield from _texts(part)
+    for node in left:  # which grows: nodes of all depths
+        if isinstance(node, str):
+            attached.discard(node)
+        elif isinstance(node, Mapping):
+            left.extend(node.values())
+        elif isinstance(node, list | tuple):
+            left.extend(node)
+    return frozenset(attached)
 
 
 def _groups(resources: Resources) -> dict[str, Group]:

@@ -7,14 +7,18 @@ their accounts are made up.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from builders.building.environment_check import SECRETS
 from builders.cloud.clients import account_client
 from builders.cloud.process import Cloud
 from builders.cloud.rds.on_premises import OnPremises, on_premises
+from builders.rollout.checks.values import VPC
 from builders.rollout.config.parameters import environment_file, read_parameters
 from builders.rollout.config.schema import PhaseConfig, RolloutFile, SharedAccount, TargetConfig
 from builders.rollout.model import Target, Values
@@ -52,7 +56,7 @@ def create_deploy_roles(accounts: Accounts, rollout: RolloutFile, targets: Itera
     """Let the tooling account deploy in the target accounts and in the network account."""
     others = {*targets, *([rollout.network.account] if rollout.network else [])} - {rollout.tooling.account}
     for account in sorted(others):
-        accounts.create_admin_role(account, rollout.deploy_role, rollout.tooling.account)
+        accounts.create_admin_role(account, rollout.deploy_role_in(account), rollout.tooling.account)
 
 
 IN_A_UNIT = 2
@@ -65,6 +69,9 @@ STACKSETS = "member.org.stacksets.cloudformation.amazonaws.com"
 
 READERS = {"tooling": "ReaderAccountIds", "network": "SharePrincipals"}
 """The parameters of the shared accounts that list the accounts which use what they share."""
+
+MADE_UP_RANGE = ipaddress.IPv4Network("10.192.0.0/10")
+"""The VPCs of accounts that are made up have ranges in it, which on-premises learns as a whole."""
 
 Members = Mapping[str, Sequence[str]]
 
@@ -141,7 +148,27 @@ def _sharing_with(
         given = {**written, **owner.region_parameters.get(region, {})}.get(parameter, "")
         accounts = [each for each in given.split(",") if each.isdigit() and each not in inside]
         own[region] = {**owner.region_parameters.get(region, {}), parameter: ",".join([*accounts, *inside])}
+        if prefixes := {**written, **own[region]}.get("AllowedPrefixes"):
+            own[region]["AllowedPrefixes"] = f"{prefixes},{MADE_UP_RANGE}"
     return owner.model_copy(update={"region_parameters": own})
+
+
+def made_up_values(plan: PhaseConfig, phase: int, targets: Sequence[Target]) -> dict[Target, Values]:
+    """Values for the accounts of units, which a rollout file does not name: the secrets that their roles may read, and
+    ranges for all but the first, which has the file's.
+
+    An account that the file gives a range keeps it.
+    """
+    if not plan.targets.organizational_units:
+        return {}
+    given = {name for own in (plan.account_parameters, plan.place_parameters) for name in own if VPC in own[name]}
+    blocks = itertools.islice(MADE_UP_RANGE.subnets(new_prefix=20), phase * len(targets), None)
+    found: dict[Target, Values] = {}
+    for each, block in zip(targets, blocks, strict=False):
+        has_range = each.account == targets[0].account or not given.isdisjoint((each.account, str(each)))
+        secrets = f"arn:aws:secretsmanager:*:{each.account}:secret:on-premises-*"
+        found[each] = {SECRETS: secrets, **({} if has_range else {VPC: str(block)})}
+    return found
 
 
 HOST, PORT, DATABASE = "SourceHost", "SourcePort", "SourceDatabaseName"
@@ -163,6 +190,14 @@ def running_sources(cloud: Cloud, rollout: RolloutFile) -> Iterator[dict[str, On
             yield dict(zip(rollout.phases, list(pool.map(start, rollout.phases)), strict=True))
 
 
+SOURCE_VALUES = ("SourceSecretArn", "SourceCertificatePem", "S3PrefixListId")
+"""The parameters whose values are the embedded cloud's in a rehearsal, whatever a file says."""
+
+
+DMS_ROLES = {"CreateDmsVpcRole": "true", "CreateDmsLogsRole": "true"}
+"""Values of the first phase of an account, whatever a file says: a new account has neither role."""
+
+
 def source_values(accounts: Accounts, phase: str, target: Target, source: OnPremises) -> Values:
     """Store the source's secret in a target, and return the parameters that a user would write for the target.
 
@@ -173,8 +208,6 @@ def source_values(accounts: Accounts, phase: str, target: Target, source: OnPrem
     )
     filters = [{"Name": "prefix-list-name", "Values": [f"com.amazonaws.{target.region}.s3"]}]
     found = accounts.api("ec2", target.account, target.region).describe_managed_prefix_lists(Filters=filters)
-    return {
-        "SourceSecretArn": made["ARN"],
-        "SourceCertificatePem": source.certificate_pem,
-        "S3PrefixListId": found["PrefixLists"][0]["PrefixListId"],
-    }
+    return dict(
+        zip(SOURCE_VALUES, (made["ARN"], source.certificate_pem, found["PrefixLists"][0]["PrefixListId"]), strict=True)
+    )

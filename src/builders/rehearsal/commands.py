@@ -16,12 +16,12 @@ from typing import Any
 
 from builders.aws.calls import Access, ApiCalls, CallObserver
 from builders.cloud.rds import guard
+from builders.command_line import INTERRUPTED
 from builders.rehearsal.cloud import RehearsalCloud
 from builders.rollout.aws.client import Client
 from builders.rollout.cli import main
 from builders.rollout.phase import phase_client
 
-INTERRUPTED = 130
 ERROR = "rollout-stacksets: "
 """Begins the last line of a command that failed."""
 
@@ -42,10 +42,12 @@ class CommandResult:
 
     @property
     def reason(self) -> str:
-        """The reason for the exit code: the line of the error, else the report."""
+        """The reason for the exit code: the line of the error, else the stacks that failed, else the report."""
         lines = self.stderr.strip().splitlines()
         if lines and lines[-1].startswith(ERROR):
             return lines[-1].removeprefix(ERROR)
+        if self.stdout.startswith("[") and (failed := [each for each in self.data if each.get("reason")]):
+            return "; ".join(f"{each['stack']}: {each['reason']}" for each in failed)
         return self.stdout.strip() or "\n".join(lines[-3:]) or "no output"
 
 
@@ -86,8 +88,8 @@ class RolloutCommand:
 
     def open_api(self, region: str, observe: CallObserver | None = None) -> ApiCalls:
         """Make calls with the tooling account's keys; no AWS configuration of the user is read."""
-        keys = (self.prepared.rollout.tooling.account, "embedded-cloud")
-        access = Access(region, endpoint_url=self.prepared.cloud.endpoint_url, keys=keys)
+        cloud, account = self.prepared.cloud, self.prepared.rollout.tooling.account
+        access = Access(region, endpoint_url=cloud.endpoint_url, keys=(account, cloud.secret_access_key(account)))
         return ApiCalls(access, observe)
 
     def phase_client(self, phase: str, suffix: str) -> Client:

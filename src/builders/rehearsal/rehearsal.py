@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
+from builders import terminal
 from builders.aws.calls import CallObserver
 from builders.errors import StackferryError
 from builders.naming import ARTIFACTS_BUCKET
@@ -25,7 +26,7 @@ from builders.rollout.phase import shared_outputs
 from builders.rollout.plan.calls import Action
 from builders.rollout.state.journal import Journal, Run
 from builders.rollout.state.store import Store
-from builders.text import counted_noun
+from builders.text import counted_noun, printable
 
 
 class Unexpected(Exception):
@@ -57,7 +58,7 @@ class Expectations:
 
     def __init__(self, console: Console | None = None) -> None:
         self.steps: list[ExpectedStep] = []
-        self._console = console or Console(file=sys.stderr, highlight=False, emoji=False, soft_wrap=True)
+        self._console = console or terminal.console(sys.stderr, soft_wrap=True)
 
     @contextlib.contextmanager
     def step(self, title: str, expected: str) -> Iterator[ExpectedStep]:
@@ -81,7 +82,7 @@ class Expectations:
 
     def say(self, line: str) -> None:
         """Print one line to the person who watches."""
-        self._console.print(line, markup=False)
+        self._console.print(printable(line))
 
     @contextlib.contextmanager
     def _spinner(self, line: str) -> Iterator[None]:
@@ -96,7 +97,7 @@ class Expectations:
         word, style = ("ok", "green") if step.as_expected else ("FAILED", "bold red")
         self._console.print(f"    {step.seconds:5.1f} s  ", end="")
         self._console.print(word, style=style, end=": ")
-        self._console.print(step.result, markup=False)
+        self._console.print(printable(step.result))
 
 
 APPLY_OPTIONS = ("--yes", "--poll", "0.1")

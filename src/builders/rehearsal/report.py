@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders.rehearsal.rehearsal import ExpectedStep
-from builders.text import counted_noun
+from builders.text import counted_noun, printable
 
 NOT_AWS = (
     "What this does not show: AWS itself. Packets do not pass through the security groups and network ACLs "
@@ -45,7 +45,7 @@ class Report:
 
 def report_text(report: Report) -> str:
     """The report as lines for a person."""
-    return "\n".join(_lines(report))
+    return "\n".join(map(printable, _lines(report)))
 
 
 def report_data(report: Report) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from builders import files, naming
 from builders.errors import UsageError
 from builders.rollout.config.schema import OperationConfig, PhaseConfig, RolloutFile, TargetConfig, WaveConfig
 from builders.rollout.model import Target, Values
@@ -26,8 +27,7 @@ class Limits:
 def limited_file(rollout: RolloutFile, limits: Limits, accounts: Mapping[str, Sequence[str]]) -> RolloutFile:
     """The phases that are rehearsed, with the first of their accounts and regions, and without bake times.
 
-    `accounts` are those of each phase. Paths become absolute, since the file is written elsewhere. Raises
-    `UsageError` for a phase that the file does not have.
+    `accounts` are those of each phase. Raises `UsageError` for a phase that the file does not have.
     """
     for name in limits.phases:
         if name not in rollout.phases:
@@ -39,8 +39,7 @@ def limited_file(rollout: RolloutFile, limits: Limits, accounts: Mapping[str, Se
     for owner, kept in ((rollout.tooling, {*regions, rollout.home}), (rollout.network, regions)):
         if owner is not None:
             own = {region: values for region, values in owner.region_parameters.items() if region in kept}
-            file = str(rollout.beside(owner.parameters).resolve())
-            changed = owner.model_copy(update={"parameters": file, "region_parameters": own})
+            changed = owner.model_copy(update={"region_parameters": own})
             update["tooling" if owner is rollout.tooling else "network"] = changed
     # The home region defaults to the first region of the first phase, and that phase may be left out.
     update["tooling"] = update["tooling"].model_copy(update={"region": rollout.home})  # type: ignore[attr-defined]
@@ -54,7 +53,6 @@ def _limited(rollout: RolloutFile, phase: str, limits: Limits, accounts: Sequenc
     units = plan.targets.organizational_units
     return plan.model_copy(
         update={
-            "environment": str(rollout.beside(plan.environment).resolve()),
             "targets": TargetConfig(organizational_units=units) if units else TargetConfig(accounts=tuple(accounts)),
             "regions": regions,
             "region_parameters": _only(plan.region_parameters, regions),
@@ -88,16 +86,31 @@ def _wave(wave: WaveConfig, accounts: Sequence[str]) -> WaveConfig:
 
 
 def with_values(rollout: RolloutFile, values: Mapping[str, Mapping[Target, Values]]) -> RolloutFile:
-    """The file with values for single targets, by phase; they override all others."""
-    phases = {}
+    """The file with values for single targets, by phase; they override all others.
+
+    The attachment of a Direct Connect gateway that a file names stands in AWS: the rehearsal's bootstrap finds its own.
+    """
+    phases, network = {}, rollout.network
     for name, plan in rollout.phases.items():
         own = {target: dict(given) for target, given in plan.place_parameters.items()}
         for target, given in values.get(name, {}).items():
             own[str(target)] = {**own.get(str(target), {}), **given}
         phases[name] = plan.model_copy(update={"place_parameters": own})
-    return rollout.model_copy(update={"phases": phases})
+    if network is not None:
+        regions = {region for plan in phases.values() for region in plan.regions}
+        found = {
+            region: {**network.region_parameters.get(region, {}), naming.DIRECT_CONNECT_ATTACHMENT: ""}
+            for region in sorted(regions)
+        }
+        network = network.model_copy(update={"region_parameters": found})
+    return rollout.model_copy(update={"phases": phases, "network": network})
 
 
 def write_rollout_file(rollout: RolloutFile, path: Path) -> None:
-    """Write the file, for a command that runs in a process of its own."""
+    """Write the file, for a command that runs in a process of its own, and the parameter files that it names beside it:
+    those in another folder are not read."""
+    shared = [owner.parameters for owner in (rollout.tooling, rollout.network) if owner is not None]
+    for name in {*shared, *(phase.environment for phase in rollout.phases.values())}:
+        if (copy := path.parent / name) != rollout.beside(name):
+            files.replace(copy, files.read_bytes(rollout.beside(name), within=rollout.path.parent))
     path.write_text(yaml.safe_dump(rollout.model_dump(mode="json", exclude_defaults=True), sort_keys=False))

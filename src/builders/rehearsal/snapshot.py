@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from builders.aws.stacks import read_parameters
 from builders.naming import PREFIX
+from builders.outputs import of_stack
 from builders.rehearsal.accounts import Accounts
-from builders.rollout.model import Target, digest
+from builders.rollout.model import Target
+from builders.template_bodies import digest
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,8 @@ def _stack(accounts: Accounts, target: Target, name: str) -> Stack | None:
     body = api.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
     return Stack(
         template=digest(body if isinstance(body, str) else json.dumps(body, sort_keys=True)),
-        parameters={each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])},
-        outputs={each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])},
+        parameters=read_parameters(found.get("Parameters", [])),
+        outputs=of_stack(found),
         updated=str(found.get("LastUpdatedTime", found["CreationTime"])),
     )
 

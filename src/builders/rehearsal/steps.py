@@ -38,7 +38,7 @@ def bootstrap(rehearsal: Rehearsal, phase: str) -> None:
     with rehearsal.step(
         f"{phase}: bootstrap", "the stacks of the tooling, network and target accounts exist, and the doctor agrees"
     ) as step:
-        stacks = rehearsal.succeed(step, "bootstrap", "--phase", phase, "--json").data
+        stacks = rehearsal.succeed(step, "bootstrap", "--phase", phase, "--yes", "--json").data
         rehearsal.succeed(step, "doctor", "--phase", phase)
         step.result = f"{counted_noun(len(stacks), 'stack')}, and the doctor finds no error"
 

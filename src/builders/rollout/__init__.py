@@ -9,9 +9,8 @@
     state/      journal, releases and override cache in the artifacts bucket
     aws/        all calls to AWS
     plan/       the ordered calls from the current state to the desired one, and what blocks them
-    diff/       current and desired stacks compared: changes and hazards
     config/     rollout.yaml, environments/ and templates/ become the desired state
     model.py    the values that all of them share
 
-From top to bottom: a package imports from those below it only. `model`, `config`, `diff` and `plan` call no AWS.
+From top to bottom: a package imports from those below it only. `model`, `config` and `plan` call no AWS.
 """

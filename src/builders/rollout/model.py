@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import enum
-import hashlib
+import functools
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+from builders.scopes import Target as Target  # noqa: PLC0414  one of these values
+from builders.template_bodies import DeployedStack as DeployedStack  # noqa: PLC0414  another
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Target(NamedTuple):
-    """The account and region of one instance of a stack set."""
-
-    account: str
-    region: str
-
-    def __str__(self) -> str:
-        """Return the form that files and options use."""
-        return f"{self.account}/{self.region}"
+@functools.cache
+def shared_target(account: str, region: str) -> Target:
+    """A target, one object for all who name it: a phase may have thousands, each with an instance of every layer."""
+    return Target(account, region)
 
 
 LayerTarget = tuple[str, Target]
@@ -119,6 +117,8 @@ class DesiredState:
     tags: Values
     packages: tuple[str, ...] = ()
     """Keys of the functions' packages in the artifacts bucket of each region."""
+    digests: Values = field(default_factory=dict)
+    """The SHA-256 of each package, in hexadecimal, by its key; without those of packages that nobody has looked at."""
 
     @property
     def targets(self) -> frozenset[Target]:
@@ -134,7 +134,7 @@ class Status(enum.Enum):
     INOPERABLE = "INOPERABLE"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Instance:
     """An instance as ListStackInstances shows it; `overrides` is None where they were not read.
 
@@ -187,17 +187,6 @@ class StackSet:
 
 
 @dataclass(frozen=True)
-class DeployedStack:
-    """The stack of an instance as its own account shows it. `outputs` by the template's names."""
-
-    template: str
-    parameters: Values
-    status: str
-    outputs: Values = field(default_factory=dict)
-    tags: Values = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class CurrentState:
     """A phase as it is: its stack sets by layer, and the stacks that were read, by layer and target.
 
@@ -218,8 +207,3 @@ def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
     for key, value in pairs:
         found[key].append(value)
     return dict(found)
-
-
-def digest(text: str) -> str:
-    """The SHA-256 of a text, in hexadecimal, by which templates are stored and compared."""
-    return hashlib.sha256(text.encode()).hexdigest()

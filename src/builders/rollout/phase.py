@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from builders import naming
+from builders.aws import stacks
 from builders.aws.calls import ApiCalls, concurrently
-from builders.errors import RolloutError, UsageError
+from builders.aws.errors import RoleNotAssumed
+from builders.errors import RolloutError, RolloutFileError, UsageError
 from builders.rollout.aws.client import Client
 from builders.rollout.config import desired_state, loading, parameters, schema, templates
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.templates import Template
 from builders.rollout.executor.current_state import read_current_state
-from builders.rollout.model import CurrentState, DesiredState, LayerTarget, Permissions, PlainStackSpec, Target, Values
+from builders.rollout.model import CurrentState, DesiredState, LayerTarget, Permissions, Target, Values
 from builders.rollout.state.store import Store
 from builders.scopes import Scope
 from builders.text import unknown_name
@@ -51,14 +54,10 @@ class Phase(PhaseConnection):
         """The layers that a stack set of this phase may carry."""
         return frozenset(name for name, each in self.templates.items() if each.scope is Scope.PHASE)
 
-    @property
-    def routes(self) -> list[PlainStackSpec]:
-        """The layers of the phase that plain stacks carry."""
-        return list(self.desired.plain.values())
-
     def current(self) -> CurrentState:
         """Read the phase as it is."""
-        return read_current_state(self.client, self.store.overrides(), self.desired.suffix, self.layers, self.routes)
+        routes = self.desired.plain.values()
+        return read_current_state(self.client, self.store.overrides(), self.desired.suffix, self.layers, routes)
 
 
 def connect(
@@ -76,7 +75,7 @@ def connect(
     found = templates.read_templates(templates_folder)
     if name not in rollout.phases:
         raise UsageError(unknown_name("phase", name, rollout.phases))
-    suffix = parameters.suffix_of(rollout, name)
+    suffix = _suffix(rollout, name)
     client = phase_client(open_api(rollout.home), rollout, name, suffix)
     account = client.calls.account()  # before anything else is asked with these credentials
     if account != rollout.tooling.account:
@@ -87,11 +86,23 @@ def connect(
     return PhaseConnection(rollout, found, name, suffix, client)
 
 
+def _suffix(rollout: schema.RolloutFile, phase: str) -> str:
+    """The suffix of a phase, before stacks are looked for by names that end in it."""
+    suffix = parameters.suffix_of(rollout, phase)
+    if len(suffix) > naming.SUFFIX_MAX_LENGTH or not re.fullmatch(naming.SUFFIX_PATTERN, suffix):
+        given = f"is {suffix!r}" if suffix else "is missing"
+        raise RolloutFileError(
+            f"{rollout.beside(rollout.phases[phase].environment)}: {naming.SUFFIX} {given}; use up to "
+            f"{naming.SUFFIX_MAX_LENGTH} lower-case letters and digits, the first of them a letter"
+        )
+    return suffix
+
+
 def phase_client(calls: ApiCalls, rollout: schema.RolloutFile, name: str, suffix: str) -> Client:
     """Make the client of a phase."""
     model = rollout.stacksets
     permissions = Permissions(service_managed=model.permission_model == "SERVICE_MANAGED", call_as=model.call_as)
-    return Client(calls, permissions, name, suffix, rollout.deploy_role)
+    return Client(calls, permissions, name, suffix, rollout.deploy_role_in)
 
 
 def open_phase(connection: PhaseConnection) -> Phase:
@@ -100,7 +111,7 @@ def open_phase(connection: PhaseConnection) -> Phase:
     shared = shared_outputs(client, rollout, connection.phase)
     desired = desired_state.desired_state(rollout, connection.phase, connection.templates, shared, connection.members)
     buckets = {region: outputs[naming.ARTIFACTS_BUCKET] for region, outputs in shared.tooling.items()}
-    store = Store(client.objects(rollout.home), buckets[rollout.home], desired.suffix)
+    store = Store(client.objects(rollout.home), buckets[rollout.home], desired.suffix, desired.phase)
     return Phase(**vars(connection), shared=shared, desired=desired, store=store, buckets=buckets)
 
 
@@ -109,21 +120,27 @@ ADMINISTRATION, ARTIFACTS, SHARED_NETWORK = "administration", "artifacts", "shar
 
 
 def shared_outputs(client: Client, rollout: schema.RolloutFile, phase: str) -> SharedOutputs:
-    """Read the outputs of the shared stacks of a phase. Raises `RolloutError` where one does not exist."""
+    """Read the outputs of the shared stacks of a phase. Raises `RolloutError` where one, or the role that reads it,
+    does not exist."""
     expected = dict(_stacks(rollout, phase))
+    bootstrap = f"run `rollout-stacksets bootstrap --phase {phase}` first"
 
-    def outputs(stack: LayerTarget) -> Values | None:
+    def outputs(stack: LayerTarget) -> Values | RoleNotAssumed | None:
         target = stack[1]
-        found = client.plain.read(target, expected[stack])
+        try:
+            found = stacks.standing(client.reading_shared(target), expected[stack])
+        except RoleNotAssumed as refused:  # bootstrap makes the role, too
+            return refused
         return None if found is None else found.outputs
 
     read = dict(concurrently(outputs, expected))
     missing = [f"{expected[stack]} in {stack[1]}" for stack in expected if read[stack] is None]
     if missing:
-        raise RolloutError(
-            f"there is no stack {', '.join(missing)}; run `rollout-stacksets bootstrap --phase {phase}` first"
-        )
-    return joined_outputs({stack: found for stack, found in read.items() if found is not None})
+        raise RolloutError(f"there is no stack {', '.join(missing)}; {bootstrap}")
+    for refused in read.values():
+        if isinstance(refused, RoleNotAssumed):
+            raise RolloutError(f"{refused}; where bootstrap has not made the role, {bootstrap}") from refused
+    return joined_outputs({stack: found for stack, found in read.items() if isinstance(found, Mapping)})
 
 
 def joined_outputs(outputs: Mapping[LayerTarget, Values]) -> SharedOutputs:
@@ -137,12 +154,14 @@ def joined_outputs(outputs: Mapping[LayerTarget, Values]) -> SharedOutputs:
 
 
 def _stacks(rollout: schema.RolloutFile, phase: str) -> Iterator[tuple[LayerTarget, str]]:
-    """The stacks with their names: `administration` in the home region."""
+    """The stacks with their names: `administration`, which is the phase's own, in the home region."""
     regions, tooling = rollout.phases[phase].regions, rollout.tooling
-    found: list[tuple[str, schema.SharedAccount, str]] = []
     if rollout.stacksets.permission_model == "SELF_MANAGED":
-        found.append((ADMINISTRATION, tooling, rollout.home))
-    found += [(ARTIFACTS, tooling, region) for region in dict.fromkeys([rollout.home, *regions])]
+        suffix = parameters.suffix_of(rollout, phase)
+        yield (ADMINISTRATION, Target(tooling.account, rollout.home)), naming.plain_stack(ADMINISTRATION, suffix)
+    found: list[tuple[str, schema.SharedAccount, str]] = [
+        (ARTIFACTS, tooling, region) for region in dict.fromkeys([rollout.home, *regions])
+    ]
     if rollout.network:
         found += [(SHARED_NETWORK, rollout.network, region) for region in regions]
     for layer, owner, region in found:

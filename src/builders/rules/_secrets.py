@@ -1,4 +1,4 @@
-"""Texts that look like a secret: the names under which secrets are kept, and texts that are one."""
+"""Recognizes literal secrets in templates: by the names of their properties and parameters, and by their text."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ SECRET_NAME = re.compile(
     r"|secret[_-]?access[_-]?key|api[_-]?key|private[_-]?key)$",
     re.IGNORECASE,
 )
-"""Names whose value is a secret. A bare "secret" or "token" is often the name of one, and is left alone."""
+"""Names whose value is a secret. A value called just "secret" or "token" is often a name, and is not reported."""
 
 REPORTED_BY_CFN_LINT = {
     *("AccountPassword", "AdminPassword", "ADDomainJoinPassword", "CrossRealmTrustPrincipalPassword", "DbPassword"),
     *("KdcAdminPassword", "MasterUserPassword", "Password", "PasswordParam"),
 }
-"""Literals in properties of these names are W2501's."""
+"""Properties whose literal values cfn-lint's own rule W2501 reports."""
 
 _NO_SECRET = re.compile(
     r"arn:|/|\$|%[sd({]|<|\{\{|'|@|(?:method|integration|context|stagevariables)\.|\*+$|-*$|(?:\d{1,4})?$"
@@ -28,8 +28,8 @@ _NO_SECRET = re.compile(
     r"|filled|populated|generated|managed|written|stored)[-_ ]",
     re.IGNORECASE,
 )
-"""ARNs, paths of parameters, mappings of a request, parts that are filled in now or later, switches, units, words that
-stand for nothing, and nothing.
+"""Values that are no secret: ARNs, paths of parameters, request mappings, templates with parts to fill in, switches,
+units, placeholder words, and empty values.
 """
 
 CONNECTION = re.compile(r"\b[a-z][a-z0-9+]*://[^\s:/@{}$<>%*'\"]+:(?P<password>[^\s@/{}$<>%*'\"]+)@", re.IGNORECASE)
@@ -37,7 +37,7 @@ CONNECTION = re.compile(r"\b[a-z][a-z0-9+]*://[^\s:/@{}$<>%*'\"]+:(?P<password>[
 
 
 def is_clear_secret(value: object) -> bool:
-    """Return whether a value of a secret's name is a secret, and not a reference to one or a switch."""
+    """Return whether the value under such a name is a literal secret: no reference to one, switch or placeholder."""
     if not isinstance(value, str) or "{{resolve:" in value:
         return False
     return not _NO_SECRET.match(value.strip()) and placeholder_in(value) is None

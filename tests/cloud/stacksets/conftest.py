@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import time
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -56,9 +55,9 @@ class Fleet:
         self.administrator = self.account(administrator)
         self.api = self.administrator.client("cloudformation")
         self.default = {"StackSetName": "payments", **default}
-        """What every call of the API is given."""
+        """The arguments of every call of the API."""
         self.lag = 0.0
-        """How far the list of operations is behind, in seconds."""
+        """Seconds by which the list of operations is behind."""
 
     def call(self, operation: str, **request: Any) -> Any:
         return getattr(self.api, operation)(**self.default, **request)
@@ -75,6 +74,11 @@ class Fleet:
         while (operation := self.operation(operation_id))["Status"] in ACTIVE:
             time.sleep(0.02)
         return operation
+
+    def finish(self, operation_id: str) -> dict[str, Any]:
+        """Let stacks take no time any more, wait for an operation's end, and return its description."""
+        self.drive(StackSeconds=0)
+        return self.over(operation_id)
 
     def operation(self, operation_id: str) -> dict[str, Any]:
         return dict(self.call("describe_stack_set_operation", OperationId=operation_id)["StackSetOperation"])
@@ -118,7 +122,7 @@ class Fleet:
         """Decide how long things take (builders/cloud/stacksets/model.py)."""
         body = json.dumps({"Administrator": self.administrator.number, **decided}).encode()
         headers = {"X-Amz-Target": "StackferryStackSets.Drive", "Content-Type": "application/x-amz-json-1.1"}
-        urllib.request.urlopen(urllib.request.Request(self.cloud.endpoint_url, body, headers)).close()
+        self.cloud.ask("/", body, **headers)
 
     def operations(self, name: str = "") -> list[dict[str, Any]]:
         """The operations of a set, the newest first, as they are now, however far the list of them is behind."""

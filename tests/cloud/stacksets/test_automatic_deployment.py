@@ -75,10 +75,11 @@ def test_a_refused_request_makes_no_unit_a_target(
 ) -> None:
     unit = organization.unit("phases")
     organization.admit(number(), unit)
-    managed.drive(StackSeconds=0.3)
+    managed.drive(StackSeconds=60)
     managed.call("create_stack_instances", **aim([unit]))
     with pytest.raises(ClientError, match="OperationInProgressException"):
         managed.call("create_stack_instances", **aim([organization.unit("other")]))
+    managed.drive(StackSeconds=0)
     settled(managed)
     targets = managed.call("list_stack_set_auto_deployment_targets")["Summaries"]
     assert [each["OrganizationalUnitId"] for each in targets] == [unit]

@@ -74,6 +74,17 @@ def test_the_drift_of_resources_is_told_with_its_properties(drifted: Fleet, memb
     assert (difference["PropertyPath"], difference["ActualValue"]) == ("/DelaySeconds", "60")
 
 
+def test_a_change_by_a_services_api_is_drift_of_the_set(fleet: Fleet, member: str) -> None:
+    group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "kept", "RetentionInDays": 30}}
+    fleet.make({"Resources": {"Group": group}})
+    fleet.deploy([member])
+    fleet.run("detect_stack_set_drift")
+    assert fleet.instance(member)["DriftStatus"] == "IN_SYNC"
+    fleet.member(member, "logs").delete_retention_policy(logGroupName="kept")
+    fleet.run("detect_stack_set_drift")
+    assert fleet.instance(member)["DriftStatus"] == "DRIFTED"
+
+
 def test_an_update_by_the_member_itself_is_no_drift(fleet: Fleet, member: str) -> None:
     fleet.make(delayed())
     fleet.deploy([member])

@@ -36,7 +36,7 @@ def given(**values: str | None) -> list[dict[str, Any]]:
 
 
 def values(fleet: Fleet, account: str) -> dict[str, str]:
-    """What the member's stack was deployed with."""
+    """The values that the member's stack was deployed with."""
     (stack,) = fleet.stacks(account)
     return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
 

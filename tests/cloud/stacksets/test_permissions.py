@@ -43,6 +43,22 @@ def test_an_administration_role_that_trusts_another_service_is_none(fleet: Fleet
     assert "with trust relationship to CloudFormation service." in reason(fleet, member)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_trusted"), [("payments-*", True), ("orders-*", False)], ids=["its own sets", "other sets"]
+)
+def test_an_administration_role_acts_for_the_stack_sets_that_its_trust_names(
+    fleet: Fleet, member: str, name: str, is_trusted: bool
+) -> None:
+    sets = f"arn:aws:cloudformation:*:{fleet.administrator.number}:stackset/{name}:*"
+    trust = json.loads(trusting({"Service": "cloudformation.amazonaws.com"}))
+    trust["Statement"][0]["Condition"] = {"ArnLike": {"aws:SourceArn": sets}}
+    iam = fleet.administrator.client("iam")
+    iam.update_assume_role_policy(RoleName=ADMINISTRATION, PolicyDocument=json.dumps(trust))
+    fleet.default["StackSetName"] = "payments-dev"
+    fleet.make()
+    assert (fleet.deploy([member])["Status"] == "SUCCEEDED") is is_trusted
+
+
 def test_without_the_execution_role_its_account_fails(fleet: Fleet, member: str) -> None:
     fleet.shut_out(member)
     assert reason(fleet, member) == (

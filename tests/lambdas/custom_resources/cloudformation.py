@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 STACK = "arn:aws:cloudformation:us-east-1:111111111111:stack/database-users-dev/5f0c"
 
 
@@ -62,8 +64,11 @@ def bucket() -> Iterator[Bucket]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
-    bucket.url = f"http://127.0.0.1:{server.server_port}/answer?signature=x"
-    yield bucket
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    bucket.url = f"{endpoint}/answer?signature=x"
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", endpoint)  # as the embedded cloud gives it to functions
+        yield bucket
     server.shutdown()
     server.server_close()
     thread.join()

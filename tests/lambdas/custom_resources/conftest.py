@@ -85,7 +85,7 @@ def target(server: postgres.Server, authority: Authority, environment: None) -> 
 
 @pytest.fixture
 def environment(authority: Authority) -> Iterator[None]:
-    """What the embedded cloud tells functions: whom to trust."""
+    """The authorities that the embedded cloud tells functions to trust."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CA_BUNDLE", str(authority.file))
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_a_server_that_falls_silent_at_the_login(source: Source, authority: Auth
     certificate, key = authority.issue(tmp_path, "localhost")
     with sockets.serving(sockets.tls(certificate, key, as_postgres=True)) as port:
         told = refusal(source(port), seconds=1)
-    step = f"source localhost:{port}, log in as ferry_owner"
+    step = f"source localhost:{port}, log in"
     assert told == f"{step}: the connection to the database broke (it fell silent); check the server's log"
 
 
@@ -135,8 +136,8 @@ def test_an_authority_that_is_none(target: Target, source: Source, pem: str) -> 
 @pytest.mark.parametrize(
     ("secret", "what"),
     [
-        ({"host": "other.example.com"}, "the secret's host is other.example.com"),
-        ({"port": 5433}, "the secret's port is 5433"),
+        ({"host": "other.example.com"}, "the secret's host is another"),
+        ({"port": 5433}, "the secret's port is another"),
         ({"port": None}, "the secret lacks port"),
         ({"password": None}, "the secret lacks password"),
     ],
@@ -172,9 +173,9 @@ def test_a_login_that_is_refused(
     target: Target, source: Source, secret: dict[str, Any], properties: dict[str, str], sqlstate: str, advice: str
 ) -> None:
     told = refusal(source(target.server.port, secret, **properties))
-    assert f"log in as {secret.get('username', 'ferry_owner')}: PostgreSQL refused with SQLSTATE {sqlstate}" in told
+    assert f"log in: PostgreSQL refused with SQLSTATE {sqlstate}" in told
     assert told.endswith(advice)
-    assert "wrong" not in told
+    assert not [value for value in (*secret.values(), "ferry_owner") if value in told]
 
 
 def test_an_endpoint_is_verified(authority: Authority, environment: None, tmp_path: Path) -> None:
@@ -214,25 +215,41 @@ def test_all_ways_that_fail_are_told_at_once(source: Source, environment: None) 
         proof.prove([Endpoint(Way("endpoint", "localhost", other)), source(closed)], 0, Deadline(10))
 
 
+@dataclass
+class Counted:
+    """A destination, and how often it was tried."""
+
+    destination: proof.Destination
+    rounds: int = 0
+
+    @property
+    def way(self) -> Way:
+        return self.destination.way
+
+    def reach(self, deadline: Deadline) -> str:
+        self.rounds += 1
+        return self.destination.reach(deadline)
+
+
 def test_what_time_does_not_cure_ends_patience(target: Target, source: Source) -> None:
-    began = time.monotonic()
+    refused = Counted(source(target.server.port, {"password": "wrong"}))
     with pytest.raises(NotConnected, match="28P01"):
-        proof.prove([source(target.server.port, {"password": "wrong"})], 600, Deadline(880))
-    assert time.monotonic() - began < 5
+        proof.prove([refused], 600, Deadline(880))
+    assert refused.rounds == 1
 
 
 def test_patience_ends(source: Source) -> None:
     began = time.monotonic()
     with pytest.raises(NotConnected, match="Connection refused"):
         proof.prove([source(sockets.closed_port())], 2, Deadline(880))
-    assert 1 <= time.monotonic() - began < 6
+    assert 1 <= time.monotonic() - began < 60
 
 
 def test_no_round_begins_that_could_outlast_the_function(source: Source) -> None:
-    began = time.monotonic()
+    closed = Counted(source(sockets.closed_port()))
     with pytest.raises(NotConnected):
-        proof.prove([source(sockets.closed_port())], 600, Deadline(proof.WAY_SECONDS))
-    assert time.monotonic() - began < 1
+        proof.prove([closed], 600, Deadline(proof.WAY_SECONDS))
+    assert closed.rounds == 1
 
 
 def test_a_server_that_trickles_is_ended_by_the_deadline(source: Source, authority: Authority, tmp_path: Path) -> None:

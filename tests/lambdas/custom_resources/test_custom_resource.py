@@ -138,8 +138,9 @@ def test_a_url_that_has_expired_is_not_tried_again(cloudformation: Bucket) -> No
     assert cloudformation.answers == []
 
 
-def test_no_way_to_s3_is_told_with_what_to_check(cloudformation: Bucket) -> None:
+def test_no_way_to_s3_is_told_with_what_to_check(cloudformation: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     event = {**cloudformation.event(), "ResponseURL": "http://127.0.0.1:1/answer"}
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(AnswerNotDelivered, match="S3 gateway endpoint"):
         custom_resource.answer(event, Context(5), works(succeed))
 
@@ -157,3 +158,121 @@ def test_reasons_are_in_the_log(cloudformation: Bucket, caplog: pytest.LogCaptur
 
 def test_requests_of_the_sdk_are_never_in_the_log() -> None:
     assert not logging.getLogger("botocore").isEnabledFor(logging.DEBUG)
+
+
+BUCKET = "cloudformation-custom-resource-response-useast1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://{BUCKET}.s3.amazonaws.com/arn%3Aaws?X-Amz-Signature=x",
+        f"https://{BUCKET}.s3.eu-central-1.amazonaws.com/key",
+        f"https://{BUCKET}.s3-us-west-2.amazonaws.com/key",
+        f"https://{BUCKET}.s3.dualstack.eu-west-1.amazonaws.com/key",
+        f"https://{BUCKET}.s3-fips.us-gov-west-1.amazonaws.com/key",
+        f"https://{BUCKET}.s3-fips.dualstack.us-east-1.amazonaws.com/key",
+        f"https://{BUCKET}.s3.cn-north-1.amazonaws.com.cn/key",
+        f"https://{BUCKET}.s3.eusc-de-east-1.amazonaws.eu/key",
+        f"https://s3.us-gov-east-1.amazonaws.com/{BUCKET}/key",
+    ],
+)
+def test_every_form_of_s3_is_a_place_for_answers(url: str) -> None:
+    """No answer is sent: the event is refused for its next mistake, before anybody is called."""
+    event = {**Bucket().event(), "ResponseURL": url, "StackId": "x" * 4096}
+    with pytest.raises(ResourceFailed, match="leave no room"):
+        custom_resource.answer(event, Context(), works(succeed))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://{BUCKET}.s3.amazonaws.com/key",
+        "file:///etc/passwd",
+        "ftp://s3.amazonaws.com/key",
+        "https://example.com/key",
+        "https://example.com/.s3.amazonaws.com/key",
+        "https://example.com?.s3.amazonaws.com/key",
+        "https://example.com#.s3.amazonaws.com/key",
+        "https://x.s3.amazonaws.com@example.com/key",
+        "https://example.com\\@x.s3.amazonaws.com/key",
+        "https://x.s3.amazonaws.com.example.com/key",
+        "https://s3.example.com/key",
+        "https://s3xamazonaws.com/key",
+        "https://x.s3.amazonaws.com:8443/key",
+        "https://x.s3.amazonaws.com/key\r\nHost: example.com",
+        "https://x.s3.amazonaws.com/key with spaces",
+        "https://x.ec2.amazonaws.com/key",
+        "https://s3-website-us-east-1.amazonaws.com/key",
+        "https://169.254.169.254/latest/api/token",
+        "http://127.0.0.1:80",
+        "https://[::1",
+        "\u202ehttps://x.s3.amazonaws.com/key",
+    ],
+)
+@pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:4566"])
+def test_an_answer_goes_to_s3_over_https_alone(url: str, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    done: list[str] = []
+
+    def work(_event: Event, _deadline: Deadline) -> str:
+        done.append("work")
+        return "done"
+
+    with pytest.raises(ResourceFailed, match="ResponseURL is not one of S3 over https") as refused:
+        custom_resource.answer({**Bucket().event(), "ResponseURL": url}, Context(), works(work))
+    assert done == []
+    assert url not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["StackId", "RequestId", "LogicalResourceId", "PhysicalResourceId"])
+def test_ids_that_fit_into_no_answer_end_before_the_work(cloudformation: Bucket, name: str) -> None:
+    with pytest.raises(ResourceFailed, match="ids leave no room in an answer of 4,096 bytes"):
+        answered(cloudformation, succeed, cloudformation.event(**{name: "\U0001f40c" * 400}))
+    assert cloudformation.bodies == []
+
+
+def test_ids_that_barely_fit_leave_room_for_a_reason(cloudformation: Bucket) -> None:
+    event = cloudformation.event(StackId="s" * 1600, PhysicalResourceId="p" * 1024)
+    answer = answered(cloudformation, fail_with(ResourceFailed("x" * 9000)), event)
+    assert len(cloudformation.bodies[0]) <= 4096
+    assert answer["Reason"].endswith("x...")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [None, [], "Create", {"RequestType": ["Create"]}, dict.fromkeys(Bucket().event(), 1), {"RequestType": None}],
+)
+def test_what_is_no_event_is_refused(event: Any) -> None:
+    with pytest.raises(ResourceFailed, match="the event lacks"):
+        custom_resource.answer(event, Context(), works(succeed))
+
+
+def test_a_request_of_an_unknown_type_is_refused(cloudformation: Bucket) -> None:
+    with pytest.raises(ResourceFailed, match="RequestType is none of Create, Update, Delete"):
+        answered(cloudformation, succeed, cloudformation.event("Drop"))
+
+
+def test_a_failure_without_words_is_still_a_failure(cloudformation: Bucket) -> None:
+    answer = answered(cloudformation, fail_with(ResourceFailed(" \n")))
+    assert (answer["Status"], answer["Reason"]) == ("FAILED", "ResourceFailed")
+
+
+def test_a_message_of_others_forges_no_line_and_steers_no_terminal(
+    cloudformation: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    hostile = "no\n[INFO] Create done\r\x1b[2K\x9b1m\u202etxt\u2028x\ud800"
+    with caplog.at_level(logging.INFO):
+        answer = answered(cloudformation, fail_with(ResourceFailed(hostile)))
+    told = r"no [INFO] Create done \x1b[2K\x9b1m\u202etxt x\ud800"
+    assert answer["Reason"] == told
+    assert caplog.messages == [f"Create of DmsUser-5f0c failed: {told}"]
+
+
+def test_what_a_function_found_and_the_ids_of_an_event_forge_no_line_of_the_log(
+    cloudformation: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    hostile = "id\n[INFO] Create done\x1b[2K"
+    with caplog.at_level(logging.INFO):
+        answered(cloudformation, lambda *_: "PostgreSQL\n17\x07", cloudformation.event(PhysicalResourceId=hostile))
+    assert caplog.messages == [r"Create of id [INFO] Create done\x1b[2K: PostgreSQL 17\x07"]

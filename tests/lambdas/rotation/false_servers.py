@@ -56,7 +56,7 @@ def silent(connection: socket.socket, heard: bytearray) -> None:
 
 
 def without_tls(connection: socket.socket, heard: bytearray) -> None:
-    """What PostgreSQL without TLS does: say N, and wait for the login in clear."""
+    """Do as PostgreSQL without TLS does: say N, and wait for the login in clear."""
     heard += connection.recv(8)
     connection.sendall(b"N")
     record(connection, heard)

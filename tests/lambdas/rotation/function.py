@@ -27,7 +27,7 @@ GENEROUS_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an invocation ended: error is None, the name of its error, or "killed"."""
+    """The end of an invocation: error is None, the name of its error, or "killed"."""
 
     error: str | None
     message: str = ""

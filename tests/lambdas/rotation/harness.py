@@ -24,7 +24,7 @@ _PAUSE_SECONDS = 0.3
 
 @dataclass
 class Findings:
-    """How much was tried, and what was found wrong."""
+    """Counts of what was tried, and what was found wrong."""
 
     tried: int = 0
     recovered: int = 0
@@ -56,7 +56,7 @@ def prepared(rig: Rig, step: str) -> tuple[Trial, str]:
 
 
 def units_of(rig: Rig, step: str) -> int:
-    """How many units a clean run of the step sends."""
+    """The number of units that a clean run of the step sends."""
     trial, token = prepared(rig, step)
     invocation = trial.start(step, token)
     units = rig.wire.run(invocation)

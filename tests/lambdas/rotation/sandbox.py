@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import json
@@ -32,6 +33,7 @@ def main(reply_path: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     index: Any = importlib.import_module("index")
     _warm_up(index._client("secretsmanager"))
+    gc.freeze()  # a child that collects garbage would copy every page
     for line in sys.stdin:
         if os.fork() == 0:
             _run(index.handler, json.loads(line), reply_path)

@@ -61,7 +61,7 @@ class SecretsManager:
         return arn
 
     def begin_rotation(self, arn: str) -> str:
-        """What RotateSecret does before it calls the function; returns the token."""
+        """Do what RotateSecret does before it calls the function; return the token."""
         token = str(uuid.uuid4())
         self.client.rotate_secret(SecretId=arn, ClientRequestToken=token)
         return token
@@ -72,7 +72,7 @@ class SecretsManager:
         return {label: version for version, labels in versions.items() for label in labels}
 
     def take_label(self, arn: str, label: str) -> None:
-        """What an operator may do: take a label away from whichever version has it."""
+        """Take a label away, as an operator may, from whichever version has it."""
         version = self.labels(arn)[label]
         self.client.update_secret_version_stage(SecretId=arn, VersionStage=label, RemoveFromVersionId=version)
 

@@ -18,5 +18,6 @@ resuming.py          stack operations that a killed server left go on in the nex
 checks.py            the checks in front of every resource handler
 records.py           resources of types that ministack does not know, made from their schemas
 attributes.py        values of attributes that AWS would choose: ids, ARNs
-cloud_control.py     the same resources through Cloud Control, drift detection and import
+cloud_control.py     the same resources through Cloud Control, and import
+drift.py             properties as the services have them, for drift detection
 """

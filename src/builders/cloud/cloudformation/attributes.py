@@ -12,7 +12,7 @@ import secrets
 import uuid
 from collections.abc import Mapping
 
-import regex  # type: ignore[import-untyped]
+import regex
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from ministack.core.responses import get_account_id, get_region
 

@@ -1,4 +1,4 @@
-"""Resources that are kept as records, from outside their stack: Cloud Control, drift detection, import.
+"""Resources that are kept as records, from outside their stack: Cloud Control, import.
 
 Cloud Control reads and writes the same records, so what it changes has drifted, and what it makes can be imported.
 Sources: Cloud Control API reference; CloudFormation user guide, "Detect unmanaged configuration changes" and "Import
@@ -76,23 +76,6 @@ class _Resources(dict[str, Any]):
 
 
 @patch_value(
-    "ministack.services.cloudformation.drift._DRIFT_READERS",
-    why="drift is detected of some types only",
-)
-class _Readers(dict[str, Any]):
-    """Drift's {type: (reader, the properties that it reads)}, with all types that are kept as records."""
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in records.types
-
-    def __missing__(self, name: str) -> Any:
-        kind = resource_types.load(name)
-        hidden = {pointer.split("/")[2] for pointer in kind.schema.get("writeOnlyProperties") or ()} if kind else set()
-        readable = frozenset(kind.schema["properties"]) - hidden if kind else frozenset()
-        return lambda physical_id, _properties: _properties_of(name, physical_id), readable
-
-
-@patch_value(
     "ministack.services.cloudformation.changesets._IMPORT_LOOKUPS",
     why="resources of some types only can be imported",
 )
@@ -122,11 +105,6 @@ def _importer(name: str) -> Any:
         return physical_id, records.find(name)[physical_id]["Attributes"]
 
     return take
-
-
-def _properties_of(name: str, physical_id: str) -> dict[str, Json] | None:
-    record = records.find(name).get(physical_id)
-    return record["Properties"] if record else None
 
 
 def _described(name: str, identifier: str, record: Mapping[str, Json]) -> dict[str, Json]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import botocore.session
-import regex  # type: ignore[import-untyped]
+import regex
 from ministack.core.responses import get_region
 
 from builders.cloud.patches import patch

@@ -6,6 +6,7 @@ anything. The functions have the signatures of ministack's resource handlers.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,13 @@ Before = Callable[[Mapping[str, Json]], None]
 """Takes the properties, and raises ValueError to refuse them."""
 After = Callable[[str, Mapping[str, Json]], None]
 """Takes the physical id and the properties."""
+
+Properties = Mapping[str, Json]
+Read = Callable[[str, Properties], Mapping[str, Json] | None]
+"""Takes a physical id and the properties of the template; returns those of the service in the template's form, or None
+where the resource is gone."""
+Reader = tuple[Read, frozenset[str]]
+"""A reader for drift detection, and the properties that it reads."""
 
 records: Any = AccountRegionScopedDict()
 """{(type, physical id): {"Properties": ..., "Attributes": ...}}, each account and region for itself."""
@@ -142,3 +150,26 @@ def around(inner: Handlers, before: Before | None = None, after: After | None = 
         return made
 
     return {**inner, "create": create, "update": update, "update_with_logical_id": True}
+
+
+def reader_of(find: Callable[[str], Any], same: str = "", **other: str) -> Reader:
+    """Return a reader of a record that names properties as the template does (`same`), or otherwise (`other`)."""
+    keys = {name: name for name in same.split()} | other
+
+    def read(physical_id: str, properties: Properties) -> Mapping[str, Json] | None:
+        record = find(physical_id)
+        if record is None:
+            return None
+        # What the service does not keep is taken to be as it was.
+        return {
+            name: _in_form(record.get(key, properties.get(name)), properties.get(name)) for name, key in keys.items()
+        }
+
+    return read, frozenset(keys)
+
+
+def _in_form(actual: Json, expected: Json) -> Json:
+    """Return a value of a service as the template would write it: documents parsed, whole numbers without a point."""
+    if isinstance(actual, str) and isinstance(expected, dict):
+        return json.loads(actual)
+    return int(actual) if isinstance(actual, float) and actual.is_integer() else actual

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -284,6 +285,14 @@ def _fail_silent_custom_resource(original: Any, function: Mapping[str, Json], ev
 _ANSWERS = "/_ministack/cfn-response/"
 _ANSWER_BYTES = 4096
 """CloudFormation user guide, "Custom resource response objects": the total size of the response body."""
+
+
+@patch(
+    "ministack.services.cloudformation.custom_resource._gateway_url",
+    why="a custom resource is to answer to another name of the server than the one that functions know as AWS",
+)
+def _gateway_url(_original: Any) -> str:
+    return os.environ["AWS_ENDPOINT_URL"]
 
 
 @patch(

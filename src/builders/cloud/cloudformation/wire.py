@@ -88,6 +88,13 @@ def limit(message: str) -> Refused:
     return Refused("LimitExceededException", message)
 
 
+def denied(caller: str, action: str, resource: str) -> Refused:
+    """IAM does not allow it. (seen) hashicorp/terraform-provider-aws #12125."""
+    return Refused(DENIED, f"User: {caller} is not authorized to perform: {action} on resource: {resource}")
+
+
+DENIED = "AccessDenied"
+
 Form = Mapping[str, list[str]]
 Request = dict[str, Json]
 Answer = dict[str, Json]
@@ -116,7 +123,9 @@ def handler(operation: str, action: Action) -> Callable[[Form], Response]:
 def read(operation: str, form: Form) -> Request:
     """Return a request as the model types it. Raises `Refused` with all that breaks the model's bounds."""
     shape = model().operation_model(operation).input_shape
-    request: Request = _value(form, "", shape) or {}
+    sent = {key.partition(".")[0] for key in form}
+    values = {name: _value(form, name, member) for name, member in shape.members.items() if name in sent}
+    request: Request = {name: value for name, value in values.items() if value is not None}
     problems = list(_problems(request, shape, ""))
     if problems:
         raise invalid(validation_error_message(problems))
@@ -142,17 +151,15 @@ def refusal(refused: Refused) -> Response:
     """The name on the wire and the HTTP status are the model's; what it does not have is a ValidationError."""
     modelled = refused.name in model().shape_names
     error = model().shape_for(refused.name).metadata.get("error", {}) if modelled else {}
-    response: Response = cloudformation.error(
-        error.get("code", refused.name), str(refused), error.get("httpStatusCode", 400)
-    )
+    status = 403 if refused.name == DENIED else error.get("httpStatusCode", 400)
+    response: Response = cloudformation.error(error.get("code", refused.name), str(refused), status)
     return response
 
 
 def _value(form: Form, prefix: str, shape: Json) -> Json:
     """Return the value below a prefix (`Tags`, `Tags.member.1.Key`), or None when the request does not have it."""
     if shape.type_name == "structure":
-        below = f"{prefix}." if prefix else ""
-        members = {name: _value(form, below + name, member) for name, member in shape.members.items()}
+        members = {name: _value(form, f"{prefix}.{name}", member) for name, member in shape.members.items()}
         present = {name: value for name, value in members.items() if value is not None}
         return present or None
     if shape.type_name == "list":

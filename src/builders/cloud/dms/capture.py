@@ -125,6 +125,8 @@ class Stream:
         self._answered = time.monotonic()
         self._open: Transaction | None = None
         self.read_position = start
+        self.heard = start
+        """All that the source had committed up to this position has come."""
         command = sql.SQL("START_REPLICATION SLOT {} LOGICAL {} (\"include-timestamp\" 'on')")
         text = command.format(sql.Identifier(slot), sql.SQL(shown(start))).as_string(self._connection)
         result = self._pg.exec_(text.encode())
@@ -181,7 +183,10 @@ class Stream:
     def _take(self, message: bytes) -> Transaction | None:
         """Take one message of the stream; return the transaction that it ends."""
         if message[:1] == b"k":
-            _, _, wants_answer = _KEEPALIVE.unpack_from(message, 1)
+            # PostgreSQL manual, "Streaming Replication Protocol"; of logical changes it is how far the sender has read
+            # (walsender.c, WalSndKeepalive).
+            end, _, wants_answer = _KEEPALIVE.unpack_from(message, 1)
+            self.heard = max(self.heard, end)
             if wants_answer:
                 self._answer()
             return None
@@ -192,15 +197,21 @@ class Stream:
         elif isinstance(event, logical_decoding.Commit) and self._open is not None:
             done, self._open = self._open, None
             done.position = self.read_position = start
+            self.heard = max(self.heard, start)
             done.committed_at = _seconds(event.at)
             return done
         elif self._open is not None and not isinstance(event, (logical_decoding.Commit, logical_decoding.Message)):
             self._open.changes.append(event)
         return None
 
-    def _answer(self) -> None:
+    def ask(self) -> None:
+        """Ask the source how far it has read: the answer comes behind the changes before it, and moves `heard`."""
+        self._answer(wants_answer=True)
+
+    def _answer(self, wants_answer: bool = False) -> None:
         now = int((time.time() - _EPOCH_SECONDS) * 1_000_000)
-        self._pg.put_copy_data(b"r" + struct.pack(">qqqqB", self.read_position, self._flushed, self._flushed, now, 0))
+        positions = (self.read_position, self._flushed, self._flushed)
+        self._pg.put_copy_data(b"r" + struct.pack(">qqqqB", *positions, now, wants_answer))
         self._pg.flush()
         self._answered = time.monotonic()
 

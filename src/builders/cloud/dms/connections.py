@@ -53,7 +53,8 @@ def _finish_later(connection: Connection, endpoint: str) -> None:
     def finish() -> None:
         with request_scope(account, region):
             refusal = _refusals.get(endpoint, "") or _try(endpoint)
-        connection.status, connection.failure = ("failed", refusal) if refusal else ("successful", "")
+        connection.failure = refusal
+        connection.status = "failed" if refusal else "successful"  # last: who sees it sees the reason, too
         state.touched.set()
 
     timer = threading.Timer(TEST_SECONDS, finish)

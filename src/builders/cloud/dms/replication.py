@@ -334,9 +334,11 @@ class _Run:
             validator.start()
             most = max(1, int(self.settings["ChangeProcessingTuning"]["MinTransactionSize"]))
             while not self.stop.is_set():
+                if validator.waits:
+                    stream.ask()
                 transactions = stream.read(WAIT_SECONDS, most)
                 self._take(applier, loads.sift(transactions) if loads else transactions, most)
-                validator.applied(applier.changed, stream.read_position)
+                validator.applied(applier.changed, stream.heard, loads.ready if loads else self.tables)
                 if loads and loads.are_over:
                     control.begin_at(stream.read_position)
                     stream.confirm(stream.read_position)

@@ -30,6 +30,8 @@ TYPE = "AWS::DMS::ReplicationTask"
 ENDPOINTS = ("SourceEndpointArn", "TargetEndpointArn")
 STEP_SECONDS = 0.3
 STOP_SECONDS = 2.0
+SETTINGS_SECONDS = 0.1
+"""The time after which a change of StepSeconds reaches a task that starts or stops."""
 
 logger = logging.getLogger("dms")
 
@@ -264,6 +266,13 @@ def take_up() -> None:
 def _later(arn: str, task: Task, status: str) -> None:
     """Go on from `status` after a step, in the account and region that asked."""
     account, region = get_account_id(), get_region()
+    began = time.monotonic()
+
+    def go_on_in_time() -> None:
+        left = began + task.step_seconds - time.monotonic()
+        timer = threading.Timer(min(left, SETTINGS_SECONDS), go_on_in_time if left > 0 else go_on)
+        timer.daemon = True
+        timer.start()
 
     def go_on() -> None:
         with request_scope(account, region):
@@ -277,21 +286,20 @@ def _later(arn: str, task: Task, status: str) -> None:
             else:
                 _arrive(arn, task, "running", "", "")
 
-    timer = threading.Timer(task.step_seconds, go_on)
-    timer.daemon = True
-    timer.start()
+    go_on_in_time()
 
 
 def _arrive(arn: str, task: Task, status: str, stop_reason: str, failure: str) -> None:
     again = status == task.status
-    task.status, task.stop_reason, task.failure = status, stop_reason, failure
+    if status != "running":
+        task.statistics |= {"StopDate": time.time()}
+    elif not task.real:
+        task.statistics.setdefault("FullLoadProgressPercent", 100)
+    task.stop_reason, task.failure = stop_reason, failure
+    task.status = status  # last: who sees it sees what belongs to it, too
     state.touched.set()
     if again:  # taken up after the server was killed
         return
-    if status == "running" and not task.real:
-        task.statistics.setdefault("FullLoadProgressPercent", 100)
-    elif status != "running":
-        task.statistics |= {"StopDate": time.time()}
     detail = {
         "eventId": _EVENTS[status],
         "eventType": f"REPLICATION_TASK_{'STARTED' if status == 'running' else status.upper()}",
@@ -322,8 +330,9 @@ TARGET = "StackferryDms"
 
 All but the ARN may be left out. Statistics are merged into those that are there, and tables replace them; a task whose
 progress nobody decides has nothing to load, and is done with it at once. A failure comes at once to a task that runs,
-and to any other when it is started next. StepSeconds is how long starting and stopping last. ConnectionFailure lets
-every further test of the endpoint's connection fail; empty, succeed again.
+and to any other when it is started next. StepSeconds is how long starting and stopping last; a change of it also
+reaches a task that starts or stops. ConnectionFailure lets every further test of the endpoint's connection fail; empty,
+succeed again.
 """
 
 

@@ -8,8 +8,7 @@ what is only late is no failure.
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -25,9 +24,12 @@ from builders.cloud.dms.tables import Table
 from builders.logical_decoding import Change, Delete, Name
 
 Key = tuple[str, ...]
+Difference = tuple[str, str, str]
+"""Why a row differs, and its digests in the source and in the target."""
 PAUSE_SECONDS = 0.5
 TIMES = 3
-"""The number of times that a row must differ, each time after the changes before have been applied."""
+"""The number of times that a row must differ, each time after the changes before have been applied, the last two times
+in the same way."""
 KEYS_AT_ONCE = 500
 VALIDATED, PENDING, MISMATCHED = "Validated", "Pending records", "Mismatched records"
 
@@ -46,7 +48,10 @@ class Validator(threading.Thread):
         self._most = int(settings["ValidationSettings"]["TableFailureMaxCount"])
         self._scope = (get_account_id(), get_region())
         self._over = threading.Event()
+        self.waits = False
+        """Waits until what the source has is applied, and so for the source to tell how far it has read."""
         self._position = 0
+        self._ready: frozenset[Name] = frozenset()
         self._lock = threading.Lock()
         self._changed: dict[Name, set[Key]] = {}
         self._failed: dict[Name, set[Key]] = {}
@@ -62,11 +67,14 @@ class Validator(threading.Thread):
         if self.is_alive():
             self.join(5)
 
-    def applied(self, changes: Sequence[tuple[Table, Change]], at: int) -> None:
-        """Changes were applied: their rows are to be validated again."""
-        self._position = at
+    def applied(self, changes: Sequence[tuple[Table, Change]], at: int, ready: Iterable[Name]) -> None:
+        """Changes were applied, of the tables that are `ready` all up to a position: these rows are validated again.
+
+        A table that was loaded is not ready before the changes of the load's own time are in the target.
+        """
         if not self._enabled:
             return
+        self._position, self._ready = at, frozenset(ready)
         with self._lock:
             for table, change in changes:
                 row = change.old if isinstance(change, Delete) else getattr(change, "row", None)
@@ -87,7 +95,7 @@ class Validator(threading.Thread):
         waiting = [table for table in self._tables.values() if table.key]
         while not self._over.is_set():
             for table in list(waiting):
-                if self._statistics[table.name]["TableState"] == COMPLETED:
+                if table.name in self._ready and self._statistics[table.name]["TableState"] == COMPLETED:
                     self._validate(source, target, table, None)
                     waiting.remove(table)
             with self._lock:
@@ -102,15 +110,18 @@ class Validator(threading.Thread):
         """Compare the rows of some keys, or of all."""
         one = self._statistics[table.name]
         one["ValidationState"] = PENDING if one["ValidationState"] == VALIDATED else one["ValidationState"]
-        pending = self._differences(source, target, table, keys)
+        before = pending = self._differences(source, target, table, keys)
         for _ in range(TIMES):
             one["ValidationPendingRecords"] = len(pending)
             if not pending or not self._caught_up(source):
                 break
-            pending = self._differences(source, target, table, set(pending))
+            before, pending = pending, self._differences(source, target, table, set(pending))
         if self._over.is_set():
             return
-        self._conclude(table, keys, pending)
+        moving = {key for key, found in pending.items() if before[key] != found}
+        with self._lock:
+            self._changed.setdefault(table.name, set()).update(moving)  # looked at again, when it is at rest
+        self._conclude(table, keys, {key: why for key, (why, *_) in pending.items() if key not in moving})
 
     def _conclude(self, table: Table, keys: set[Key] | None, pending: Mapping[Key, str]) -> None:
         one, failed = self._statistics[table.name], self._failed.setdefault(table.name, set())
@@ -127,25 +138,27 @@ class Validator(threading.Thread):
             one["ValidationState"] = MISMATCHED if failed else VALIDATED
 
     def _caught_up(self, source: psycopg.Connection[Any]) -> bool:
-        """Wait until what the source has by now is applied, or nothing comes any more; return False at the end."""
+        """Wait until what the source has by now is applied, however long that takes; return False at the end."""
         row = source.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-        needed, last, quiet = position(row[0] if row else "0/0"), self._position, time.monotonic()
-        while self._position < needed and time.monotonic() - quiet < PAUSE_SECONDS:
-            if self._over.wait(0.05):
-                return False
-            if self._position != last:
-                last, quiet = self._position, time.monotonic()
-        return True
+        needed, self.waits = position(row[0] if row else "0/0"), True
+        try:
+            while self._position < needed:
+                if self._over.wait(0.05):
+                    return False
+            return True
+        finally:
+            self.waits = False
 
     def _differences(
         self, source: psycopg.Connection[Any], target: psycopg.Connection[Any], table: Table, keys: set[Key] | None
-    ) -> dict[Key, str]:
-        """Return {key: why} of the rows that are not the same on both sides."""
+    ) -> dict[Key, Difference]:
+        """Return the rows that are not the same on both sides."""
         there = _rows(target, table, keys, of_target=True)
         here = _rows(source, table, keys, of_target=False)
-        found = {key: "MISSING_TARGET" for key in here if key not in there}
-        found |= {key: "MISSING_SOURCE" for key in there if key not in here}
-        return found | {key: "RECORD_DIFF" for key, row in here.items() if there.get(key, row) != row}
+        found = {key: ("MISSING_TARGET", row, "") for key, row in here.items() if key not in there}
+        found |= {key: ("MISSING_SOURCE", "", row) for key, row in there.items() if key not in here}
+        both = {key: (row, there[key]) for key, row in here.items() if key in there}
+        return found | {key: ("RECORD_DIFF", *rows) for key, rows in both.items() if rows[0] != rows[1]}
 
 
 def _details(why: str) -> tuple[str, str]:

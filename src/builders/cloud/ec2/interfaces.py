@@ -94,9 +94,13 @@ def _of_functions() -> dict[str, dict[str, Json]]:
 
 
 def settle() -> None:
-    """Take down the interfaces whose time is over; without a role that may, they are detached and stay."""
+    """Take down the interfaces whose time is over; without a role that may, they are detached and stay.
+
+    It is over for all when the fault by which they linger is taken away.
+    """
+    now = time.time() if faults.interfaces_linger() else float("inf")
     for name, interface in _of_functions().items():
-        if interface["Status"] != "in-use" or time.time() < interface.get(_LEAVES, float("inf")):
+        if interface["Status"] != "in-use" or _LEAVES not in interface or now < interface[_LEAVES]:
             continue
         role = iam.roles.get(interface[_ROLE])
         if role and permissions.role_allows(role, "ec2:DeleteNetworkInterface"):

@@ -14,7 +14,7 @@ import contextlib
 import inspect
 import json
 import os
-import socket
+import shutil
 import ssl
 import tempfile
 import threading
@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from ministack.core.responses import get_account_id
+from ministack.core.responses import get_account_id, request_scope
 
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers
 from builders.cloud.ec2 import name_map
-from builders.cloud.internals import rds
+from builders.cloud.internals import ec2, entries, rds
 from builders.cloud.patches import patch, patch_value
+from builders.cloud.server.callers import Listener
 from builders.resource_types import Json
 
 HOST = "127.0.0.1"
@@ -45,7 +46,15 @@ class Names:
     def open(self, state_directory: Path) -> None:
         """Start the TLS server, and write the map below `state_directory` from now on."""
         self.directory = state_directory / name_map.DIRECTORY
+        for of_account in self.directory.glob("[0-9]*"):  # of the server before, with the port that it had
+            shutil.rmtree(of_account)
         self.port = _start_front(state_directory)
+
+    def take_up(self) -> None:
+        """Give the endpoints that a server before this one left their names."""
+        for (account, region, endpoint), properties in entries(ec2.vpc_endpoints).items():
+            with request_scope(account, region):
+                self.write(endpoint, properties)
 
     def write(self, endpoint: str, properties: Mapping[str, Json]) -> None:
         """Give an endpoint with private DNS its name, com.amazonaws.us-east-1.dms as dms.us-east-1.amazonaws.com."""
@@ -109,13 +118,13 @@ def _runtime_with_names(original: Any, runtime: str) -> tuple[str, str]:
 
 def _start_front(directory: Path) -> int:
     """Serve TLS under any name on a free port, in a thread that ends with the process; return the port."""
-    listener = socket.create_server((HOST, 0))
+    listener = Listener(HOST, 0)
     port: int = listener.getsockname()[1]
     threading.Thread(target=asyncio.run, args=(_front(listener, directory),), name="endpoints", daemon=True).start()
     return port
 
 
-async def _front(listener: socket.socket, directory: Path) -> None:
+async def _front(listener: Listener, directory: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     contexts: dict[str, ssl.SSLContext] = {}
 
@@ -124,7 +133,15 @@ async def _front(listener: socket.socket, directory: Path) -> None:
             connection.context = contexts.setdefault(name, contexts.get(name) or _context_for(name, directory))
 
     context.sni_callback = choose
-    server = await asyncio.start_server(_pass_on, sock=listener, ssl=context)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Behind here they would come from ourselves.
+        if writer.get_extra_info("peername") in listener.strangers:
+            writer.close()
+        else:
+            await _pass_on(reader, writer)
+
+    server = await asyncio.start_server(pass_on, sock=listener, ssl=context)
     await server.serve_forever()
 
 

@@ -25,7 +25,7 @@ Properties = Mapping[str, Json]
 Change = Callable[[str, Properties], None]
 """Changes another resource; takes the physical id and the properties."""
 
-_INGRESS, _EGRESS = "IpPermissions", "IpPermissionsEgress"
+INGRESS, EGRESS = "IpPermissions", "IpPermissionsEgress"
 
 OPEN_EGRESS = {
     "IpProtocol": "-1",
@@ -47,8 +47,8 @@ def handlers() -> dict[str, Handlers]:
     }
     linked: dict[str, tuple[Change, Change]] = {
         "AWS::EC2::NetworkAclEntry": (_add_entry, _remove_entry),
-        "AWS::EC2::SecurityGroupEgress": (partial(_add_rule, _EGRESS), partial(_remove_rule, _EGRESS)),
-        "AWS::EC2::SecurityGroupIngress": (partial(_add_rule, _INGRESS), partial(_remove_rule, _INGRESS)),
+        "AWS::EC2::SecurityGroupEgress": (partial(_add_rule, EGRESS), partial(_remove_rule, EGRESS)),
+        "AWS::EC2::SecurityGroupIngress": (partial(_add_rule, INGRESS), partial(_remove_rule, INGRESS)),
         "AWS::EC2::SubnetNetworkAclAssociation": (_associate, _dissociate),
     }
     return {name: _stored(name, *each) for name, each in stored.items()} | {
@@ -204,7 +204,7 @@ def _add_rule(direction: str, _id: str, properties: Properties) -> None:
     if identifier not in ec2.security_groups:
         raise ValueError(f"The security group '{identifier}' does not exist (Service: Ec2, Status Code: 400)")
     rules = ec2.security_groups[identifier].setdefault(direction, [])
-    if direction == _EGRESS:
+    if direction == EGRESS:
         rules[:] = [rule for rule in rules if rule != OPEN_EGRESS]
     (rule,) = ec2.rules([dict(properties)])
     if any(ec2.without_descriptions(rule) == ec2.without_descriptions(other) for other in rules):

@@ -18,6 +18,7 @@ from ministack.core.responses import get_region
 
 from builders.cloud.internals import iam, sts
 from builders.cloud.patches import patch
+from builders.cloud.stacksets import permissions
 from builders.policy_documents import principals, statements
 from builders.resource_types import Json
 
@@ -45,6 +46,9 @@ async def _handle(
                     sentence = _sentence(caller["userArn"], request["RoleArn"], action)
                     return sts.error(403, "AccessDenied", sentence, ns="sts")
             assert role is not None
+            if request.get("SourceIdentity") and not permissions.caller_may("sts:SetSourceIdentity", role["Arn"]):
+                sentence = _sentence(caller["userArn"], role["Arn"], "sts:SetSourceIdentity")
+                return sts.error(403, "AccessDenied", sentence, ns="sts")
             if refusal := _too_long(role, caller, request):
                 return sts.error(400, "ValidationError", refusal, ns="sts")
     return await original(method, path, headers, body, query)

@@ -11,12 +11,14 @@ from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.core.responses import get_account_id
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import s3 as s3_policies
 
 from builders.cloud.iam import conditions
-from builders.cloud.internals import cloudformation, iam
+from builders.cloud.internals import cloudformation, iam, s3
 from builders.cloud.patches import patch, patch_value
 from builders.cloud.stacksets import permissions
+from builders.resource_types import Json
 
 
 @patch_value(
@@ -39,18 +41,75 @@ class _Origin:
 
 @patch(
     "ministack.core.iam_actions.extract_resource_arn",
-    why="the stack of a change set that is named by its own ARN is unknown; IAM asks about the stack (Service "
-    'Authorization Reference, "Actions defined by AWS CloudFormation")',
+    why="the stack of a change set that is named by its own ARN is unknown, and so is a snapshot of RDS: IAM asks "
+    'about both (Service Authorization Reference, "Actions defined by AWS CloudFormation", '
+    '"Actions defined by Amazon RDS")',
 )
 def _resource_arn(
     original: Any, service: str, method: str, path: str, headers: Any, body: bytes, query: Any, *scope: str
 ) -> str:
     arn = str(original(service, method, path, headers, body, query, *scope))
+    if service == "rds" and arn == "*" and (snapshot := iam.query_parameter(query, "DBSnapshotIdentifier")):
+        region, account = scope
+        return f"arn:aws:rds:{region}:{account}:snapshot:{snapshot}"
     name = iam.query_parameter(query, "ChangeSetName")
     if service != "cloudformation" or arn != "*" or not name:
         return arn
     _, change_set = cloudformation.find_change_set(name)
     return str(change_set["StackId"]) if change_set else "*"
+
+
+@patch(
+    "ministack.app.SERVICE_HANDLERS[s3]",
+    why="whoever may not list a bucket is told that an object is not there (Amazon S3 API reference, GetObject); a "
+    "bucket's policy denies its account's root user nothing, and nobody anything where IAM is not asked",
+)
+async def _objects(
+    original: Any, method: str, path: str, headers: Any, body: bytes, query: dict[str, Json], **more: Any
+) -> Any:
+    denied = _denied_by_the_bucket(method, path, headers, body, query)
+    if denied:
+        return denied
+    answer = await original(method, path, headers, body, query, **more)
+    bucket, _, key = path.lstrip("/").partition("/")
+    # A caller of another account needs the bucket's policy as well, of which this knows nothing.
+    asks = app.AUTH and answer[0] == 404 and key and method in ("GET", "HEAD") and bucket in s3.buckets
+    if not asks or permissions.caller_may(_LIST, f"arn:aws:s3:::{bucket}"):
+        return answer
+    principal = permissions.caller()[0]
+    sentence = iam_actions.identity_denial_message(_LIST, principal, f"arn:aws:s3:::{bucket}", False)
+    return iam_actions.access_denied_response("s3", _LIST, principal, "", message=sentence, headers=headers)
+
+
+_LIST = "s3:ListBucket"
+_OF_POLICIES = ("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy")
+"""Actions of the root user of a bucket's account that no policy denies, so that nobody locks himself out (S3 API
+reference, PutBucketPolicy)."""
+
+
+def _denied_by_the_bucket(method: str, path: str, headers: Any, body: bytes, query: dict[str, Json]) -> Any:
+    """Return S3's refusal where the policy of the bucket denies the request: of others than a root user it has been
+    evaluated with their own policies, where IAM is asked."""
+    principal = iam_evaluator.request_caller_arn(headers, query)
+    account, root = principal.split(":")[4], principal.endswith(":root")
+    if app.AUTH and not root:
+        return None
+    request = (method, path, headers, body, query)
+    action = iam_actions.extract_iam_action("s3", *request)
+    resource = iam_actions.extract_resource_arn("s3", *request, get_region(), get_account_id())
+    for asked, arn in ((action, resource), *iam_actions.s3_additional_checks(method, path, headers, body, query)):
+        policy, owner = s3_policies.bucket_policy_for_arn(arn) or (None, None)
+        if not policy or (root and owner == account and asked in _OF_POLICIES):
+            continue
+        context = iam_evaluator.EvalContext(
+            principal, "Root" if root else "AssumedRole", account, asked, arn, get_region(),
+            service_context=iam_actions.s3_service_context(asked, query, path, headers),
+        )  # fmt: skip
+        if iam_evaluator.evaluate_resource_policy(policy, context).decision == "Deny":
+            return iam_actions.access_denied_response(
+                "s3", asked, principal, "", headers=headers, explicit_deny=True, resource_policy_arn=arn
+            )
+    return None
 
 
 def check_deployment(name: str, operation: str, resource: str, arguments: tuple[Any, ...]) -> None:

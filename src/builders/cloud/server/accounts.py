@@ -18,12 +18,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack import app
-from ministack.core import router
+from ministack.core import iam_actions, router
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 
 from builders.cloud.internals import account_management, ec2
 from builders.cloud.organizations import membership
-from builders.cloud.patches import patch
+from builders.cloud.patches import patch, patch_value
 from builders.cloud.server import pages, state
 from builders.cloud.stacksets.model import settings
 from builders.resource_types import Json
@@ -51,8 +51,17 @@ def install() -> None:
         "target_prefixes": ["ServiceQuotasV20190624"],
         "credential_scope": "servicequotas",
     }
+    iam_actions.SERVICE_TO_IAM_NAMESPACE["servicequotas"] = "servicequotas"
     app.SERVICE_HANDLERS["servicequotas"] = _handle_quotas
     state.keep("regions", {"chosen": _chosen})
+
+
+@patch_value(
+    "ministack.core.iam_actions._BOTOCORE_SERVICE_MAP[account]",
+    why="the action of a request to Account Management is unknown, so that it is allowed whatever a policy says",
+)
+def _model(_original: Any) -> list[str]:
+    return ["account"]
 
 
 def enabled(account: str, region: str) -> bool:

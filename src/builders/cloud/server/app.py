@@ -10,15 +10,15 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hypercorn.asyncio import serve as hypercorn_serve
-from hypercorn.config import Config
+from hypercorn.config import Config, Sockets
 from ministack.app import app
 from ministack.core import lambda_runtime
 from ministack.services.rds import pg_ca_cert_pem
@@ -30,6 +30,7 @@ from builders.cloud.cloudformation import (
     checks,
     cloud_control,
     descriptions,
+    drift,
     early_validation,
     forms,
     functions,
@@ -55,14 +56,14 @@ from builders.cloud.ec2 import (
 from builders.cloud.iam import assume_role, authorization, conditions, entities
 from builders.cloud.internals import cloudformation, sts
 from builders.cloud.organizations import api as organizations
+from builders.cloud.process import CA_PATH, READY
 from builders.cloud.rds import instances, operations, parameter_groups
 from builders.cloud.secretsmanager import policies, rotation, secrets
-from builders.cloud.server import accounts, faults, lists, state, web_pages
+from builders.cloud.server import accounts, faults, lists, signatures, state, web_pages
+from builders.cloud.server.callers import Listener
 from builders.cloud.server.faults import Application, Receive, Scope, Send
 from builders.cloud.stacksets import api as stacksets, members, permissions
 
-CA_PATH = "/_stackferry/ca.pem"
-"""The page with the certificate authority of the databases."""
 STATUS_PATH = "/_stackferry/status.json"
 """The page with the servers of the databases, the last rotations, and the attributes that were invented."""
 
@@ -100,8 +101,10 @@ PATCHED = (
     entities,
     kms,
     authorization,
+    signatures,
     dms,
     cloud_control,
+    drift,
     faults,
     organizations,
     accounts,
@@ -116,7 +119,7 @@ PATCHED = (
 def install(directory: Path) -> None:
     """Put this package into ministack; `directory` holds what it writes."""
     (directory / "ca.pem").write_text(pg_ca_cert_pem())
-    for each in (instances.databases, lambda_.interpreter, names.names):
+    for each in (signatures.run, instances.databases, lambda_.interpreter, names.names):
         each.open(directory)
     patches.apply(PATCHED)
     table = cloudformation.resource_handlers
@@ -138,6 +141,8 @@ def install(directory: Path) -> None:
     state.keep("records", {"records": records.records})
     state.keep("change sets", {"executed": change_sets.executed})
     state.keep("sessions", {"sessions": sts.sessions})
+    state.keep("names", {}, take_up=names.names.take_up)
+    state.keep("buckets", s3.stores())
     state.keep("stacks", {}, take_up=resuming.take_up)
 
 
@@ -156,12 +161,25 @@ def _status() -> bytes:
     return json.dumps(status, indent=2).encode()
 
 
-async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bool) -> bool:
+class _Config(Config):
+    """A configuration for a socket that is bound already: hypercorn would make a plain one of its number."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__()
+        self._listener = listener
+
+    def create_sockets(self) -> Sockets:
+        """Return the socket that is bound."""
+        return Sockets([], [self._listener], [])
+
+
+async def run(listener: Listener, directory: Path, stop_at_end_of_input: bool) -> bool:
     """Serve on a bound socket until asked to stop; then end databases and functions.
 
     Return whether it was the end of stdin that asked, which comes when the caller is gone.
     """
     install(directory)
+    state.read()
     stop, alone = asyncio.Event(), asyncio.Event()
 
     def listen_to_the_caller() -> None:
@@ -174,16 +192,19 @@ async def run(listener: socket.socket, directory: Path, stop_at_end_of_input: bo
         loop.add_signal_handler(number, stop.set)
     if stop_at_end_of_input:
         loop.add_reader(sys.stdin.fileno(), listen_to_the_caller)
-    config = Config()
-    config.bind = [f"fd://{os.dup(listener.fileno())}"]  # hypercorn closes the one that it gets
+    config = _Config(listener)
     config.graceful_timeout = 1.0
     config.shutdown_timeout = 1.0
     config.loglevel = os.environ["LOG_LEVEL"]
     pages = {CA_PATH: (directory / "ca.pem").read_bytes, STATUS_PATH: _status}
     saving = asyncio.create_task(state.save_while_serving())
+    if os.environ["AUTH"] == "true":
+        options = f"--state-dir {shlex.quote(str(directory))} --credentials ACCOUNT"
+        print(f"credentials: python -m builders.cloud {options}", file=sys.stderr, flush=True)
     announcing = asyncio.create_task(_announce(*listener.getsockname()))
     try:
-        own: Any = web_pages.kept_out(_with_own_pages(faults.in_front_of(app), pages), listener.getsockname()[1])
+        signed = signatures.checked(_with_own_pages(faults.in_front_of(app), pages))
+        own: Any = web_pages.kept_out(signed, listener)
         await hypercorn_serve(own, config, shutdown_trigger=stop.wait)
     finally:
         announcing.cancel()
@@ -202,7 +223,7 @@ async def _announce(host: str, port: int) -> None:
             answer = await reader.read(12)
             writer.close()
             if answer.startswith(b"HTTP/"):
-                print(f"ready http://{host}:{port}", flush=True)
+                print(f"{READY}http://{host}:{port}", flush=True)
                 return
         await asyncio.sleep(0.02)
 

@@ -3,15 +3,17 @@
     PUT /_stackferry/faults    a JSON list of faults; it replaces the one before
     GET /_stackferry/faults    the list, each fault with how often it struck
 
-A fault: {"service": "cloudformation", "operation": "CreateStack", "account": "111111111111", "kind": "throttle",
+A fault: {"service": "cloudformation", "operation": "CreateStack", "account": "111111111111", "kind": "slow",
 "count": 3, "seconds": 2}. Only `kind` is required; service, operation and account take `*` patterns; without
-`count` a fault strikes until it is removed. Kinds:
+`count` a fault strikes until it is removed. A key that means nothing for the kind is refused. Kinds:
 
     throttle   400 ThrottlingException
     rate       the same for what is more than "calls_per_second" of one operation in an account and region
     error      500 InternalFailure; "status" gives another one
     denied     403 AccessDenied
     suspended  403, as calls to a suspended account are answered
+    expired    credentials of a session that has ended: ExpiredToken, of services with JSON ExpiredTokenException, of
+               EC2 RequestExpired
     reset      the connection is closed without an answer
     hang       nothing is answered for `seconds` (default: an hour), then the connection is closed
     slow       the answer comes after `seconds`
@@ -19,10 +21,12 @@ A fault: {"service": "cloudformation", "operation": "CreateStack", "account": "1
 
 The kind `slow-stack` makes every resource of the account's stacks take `seconds` longer, `slow-attachment` lets the
 attachment of a Direct Connect gateway to a transit gateway be available `seconds` after their association, and with
-`lingering-interfaces` the network interfaces of a function in a VPC go `seconds` after the function. With
-`missing-zone` a zone lacks a service: {"kind": "missing-zone", "zone": "use1-az3", "service": "dms"}, where the service
-is the end of an endpoint service's name, or a class of database instances, and both take `*` patterns.
-Source of the sentences: the services' API references, "Common Errors".
+`lingering-interfaces` the network interfaces of a function in a VPC go `seconds` after the function, or when the fault
+is removed. With `missing-zone` a zone lacks a service: {"kind": "missing-zone", "zone": "use1-az3", "service": "dms"},
+where the service is the end of an endpoint service's name, or a class of database instances, and both take `*`
+patterns.
+Source of the sentences: the services' API references, "Common Errors"; EC2 API reference, "Error codes"; S3 API
+reference, "Error responses".
 """
 
 from __future__ import annotations
@@ -55,8 +59,17 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
 _HOUR = 3600.0
-_OF_REQUESTS = ("throttle", "error", "denied", "suspended", "reset", "hang", "slow", "lost", "rate")
-_KINDS = (*_OF_REQUESTS, "slow-stack", "slow-attachment", "lingering-interfaces", "missing-zone")
+_OF_CALLS = ("service", "operation", "account")
+# The keys of each kind, beside its own name and how often it strikes.
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("throttle", "denied", "suspended", "expired", "reset", "lost"), _OF_CALLS),
+    "error": (*_OF_CALLS, "status"),
+    **dict.fromkeys(("hang", "slow"), (*_OF_CALLS, "seconds")),
+    "rate": (*_OF_CALLS, "calls_per_second"),
+    **dict.fromkeys(("slow-stack", "slow-attachment", "lingering-interfaces"), ("account", "seconds")),
+    "missing-zone": ("account", "service", "zone"),
+}
+_OF_REQUESTS = tuple(kind for kind, keys in _KINDS.items() if "operation" in keys)
 _RATE_EXCEEDED = (400, "ThrottlingException", "Rate exceeded")
 _ANSWERS = {
     "throttle": _RATE_EXCEEDED,
@@ -64,6 +77,8 @@ _ANSWERS = {
     "error": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
     "denied": (403, "AccessDenied", "Access denied by a fault on request"),
     "suspended": (403, "AccessDenied", "Your account is suspended"),
+    # ministack gives code, status and sentence the form of the service.
+    "expired": (403, "ExpiredTokenException", "The security token included in the request is expired"),
 }
 # What throttling is called where it is not ThrottlingException: {service: (status, code, sentence)}.
 _THROTTLED = {
@@ -106,6 +121,16 @@ def interface_seconds() -> float:
     return float(fault.get("seconds", 1)) if fault else 0.0
 
 
+def interfaces_linger() -> bool:
+    """Return whether a fault is there by which interfaces linger, however often it may strike yet."""
+    account = get_account_id()
+    with _lock:
+        return any(
+            each["kind"] == "lingering-interfaces" and fnmatch.fnmatchcase(account, str(each.get("account", "*")))
+            for each in _faults
+        )
+
+
 def zones_with(service: str, zones: Mapping[str, str]) -> list[str]:
     """Return the names of the zones that have a service; `zones` are their ids by name."""
     lacking = {name for name, zone in zones.items() if _strike("missing-zone", count=False, service=service, zone=zone)}
@@ -119,15 +144,28 @@ def put(body: bytes) -> tuple[int, bytes]:
     except (ValueError, TypeError) as error:
         return 400, json.dumps({"error": f"expected a JSON list of faults: {error}"}).encode()
     for fault in new:
-        if fault.get("kind") not in _KINDS:
-            return 400, json.dumps({"error": f"kind {fault.get('kind')!r} is none of {', '.join(_KINDS)}"}).encode()
-        rate = fault.get("calls_per_second")
-        if fault["kind"] == "rate" and not (isinstance(rate, int | float) and rate > 0):
-            return 400, json.dumps({"error": f"calls_per_second is {rate!r}; give a number above 0"}).encode()
+        if mistake := _mistake(fault):
+            return 400, json.dumps({"error": mistake}).encode()
     with _lock:
         _faults[:] = new
         _allowances.clear()
     return 200, shown()
+
+
+def _mistake(fault: Mapping[str, Json]) -> str:
+    kind, rate = str(fault.get("kind")), fault.get("calls_per_second")
+    if kind not in _KINDS:
+        return f"kind {kind!r} is none of {', '.join(_KINDS)}"
+    allowed = ("kind", "count", "struck", *_KINDS[kind])
+    unknown = [key for key in fault if key not in allowed]
+    if unknown:
+        return f"{unknown[0]!r} is no key of a fault of kind {kind}; it takes {', '.join(allowed)}"
+    for key in ("count", "seconds", "status"):
+        if not isinstance(fault.get(key, 0), int | float):
+            return f"{key} is {fault[key]!r}; give a number"
+    if kind == "rate" and not (isinstance(rate, int | float) and rate > 0):
+        return f"calls_per_second is {rate!r}; give a number above 0"
+    return ""
 
 
 def shown() -> bytes:
@@ -160,11 +198,11 @@ def in_front_of(application: Application) -> Application:
         elif kind == "reset":
             _cut(scope["client"])
         elif kind == "lost":
-            await application(scope, _again(body), _into_nothing)
+            await application(scope, again(body), _into_nothing)
             _cut(scope["client"])
         else:
             await asyncio.sleep(seconds if kind == "slow" else 0)
-            await application(scope, _again(body), send)
+            await application(scope, again(body), send)
 
     return answer
 
@@ -212,9 +250,11 @@ async def _refuse(request: _Request, fault: Mapping[str, Json], send: Send) -> N
     status, code, sentence = _ANSWERS[fault["kind"]]
     if fault["kind"] in ("throttle", "rate"):
         status, code, sentence = _THROTTLED.get(request.service, (status, code, sentence))
-    _, headers, body = iam_actions.access_denied_response(
+    answered, headers, body = iam_actions.access_denied_response(
         request.service, request.action, "", "fault", error_code=code, message=sentence, headers=request.headers
     )
+    if fault["kind"] == "expired":
+        status = answered
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": int(fault.get("status", status)), "headers": raw})
     await send({"type": "http.response.body", "body": body})
@@ -230,7 +270,8 @@ async def read(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-def _again(body: bytes) -> Receive:
+def again(body: bytes) -> Receive:
+    """Return what a request's body that was read is read from once more."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> dict[str, Any]:

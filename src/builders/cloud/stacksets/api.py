@@ -51,7 +51,7 @@ ACTIONS: Mapping[str, Action] = {
 def install(table: MutableMapping[str, Handlers]) -> None:
     """Put the operations into ministack; `table` holds the handlers of resource types, all in place already."""
     for operation, action in ACTIONS.items():
-        cloudformation.action_handlers[operation] = wire.handler(operation, action)
+        cloudformation.action_handlers[operation] = wire.handler(operation, callers.authorized(operation, action))
     permissions.guard(table)
     model.install()
     membership.listeners.append(autodeployment.follow)

@@ -1,18 +1,22 @@
-"""The owner of the sets that a request means (CallAs), and the set that it names.
+"""The owner of the sets that a request means (CallAs), the set that it names, and what IAM asks about it with `--auth`.
 
-Source: CloudFormation API reference, ListStackSets (CallAs); user guide, "Register a delegated administrator".
+Sources: CloudFormation API reference, ListStackSets (CallAs); user guide, "Register a delegated administrator" and
+"Control CloudFormation access with AWS Identity and Access Management" (targets and types of stack set operations).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ministack import app
+from ministack.core import iam_evaluator
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
 
-from builders.cloud.cloudformation.wire import Request, invalid, no_set
+from builders import naming
+from builders.cloud.cloudformation.wire import Action, Answer, Refused, Request, denied, invalid, no_set
 from builders.cloud.internals import entries
 from builders.cloud.organizations import membership
-from builders.cloud.stacksets import permissions
+from builders.cloud.stacksets import permissions, templates
 from builders.cloud.stacksets.model import StackSet
 
 SERVICE = "member.org.stacksets.cloudformation.amazonaws.com"
@@ -96,3 +100,70 @@ def find(request: Request, deleted: bool = False) -> StackSet:
 def trusted(management: str) -> bool:
     """Tell whether StackSets may act in an organization."""
     return membership.trusts(management, SERVICE)
+
+
+_WRITE_SETS = ("CreateStackSet", "UpdateStackSet")
+_TARGETED = ("CreateStackInstances", "UpdateStackInstances", "DeleteStackInstances", "UpdateStackSet")
+_TYPED = (*_WRITE_SETS, "CreateStackInstances", "UpdateStackInstances")
+
+
+def authorized(operation: str, action: Action) -> Action:
+    """Put in front of an operation what IAM asks the caller beyond the operation on the set itself."""
+
+    def handle(request: Request) -> Answer:
+        for needed, resource in _needed(operation, request) if app.AUTH else ():
+            keys = {"iam:passedtoservice": "cloudformation.amazonaws.com"} if needed == _PASS else {}
+            if not permissions.caller_may(needed, resource, keys):
+                raise denied(iam_evaluator.caller_arn(), needed, resource)
+        return action(request)
+
+    return handle if operation in (*_TARGETED, *_TYPED) else action
+
+
+_PASS = "iam:PassRole"  # noqa: S105  an action
+
+
+def _needed(operation: str, request: Request) -> Iterator[tuple[str, str]]:
+    """Yield actions and resources; nothing for a set that is not there, which the operation itself refuses."""
+    account, region, own = administrator(request), get_region(), f"cloudformation:{operation}"
+    try:
+        stack_set = None if operation == "CreateStackSet" else find(request)
+    except Refused:
+        return
+    sets = f"arn:aws:cloudformation:{region}:{account}:stackset"
+    if operation in _WRITE_SETS:
+        arn = stack_set.arn if stack_set else f"{sets}/{request['StackSetName']}:*"
+        yield from _to_write(request, stack_set, arn, account)
+    if stack_set and operation in _TARGETED:
+        for target in _targets(request):
+            yield own, f"{sets}-target/{stack_set.id}/{target}"
+    if operation in _TYPED:
+        given = templates.read(request)
+        template = given[1] if given else stack_set.template if stack_set else {}
+        for name in sorted({str(each.get("Type")) for each in (template.get("Resources") or {}).values()}):
+            if name.startswith("AWS::"):
+                yield own, f"arn:aws:cloudformation:{region}::type/resource/{name.replace('::', '-')}"
+
+
+def _to_write(request: Request, stack_set: StackSet | None, arn: str, account: str) -> Iterator[tuple[str, str]]:
+    """Yield what the role and the tags of a set need.
+
+    An update that names no role passes the one that StackSets know by name (aws-cloudformation-templates #188).
+    """
+    model = request.get("PermissionModel") or (stack_set.permission_model if stack_set else "SELF_MANAGED")
+    if model != "SERVICE_MANAGED":
+        default = permissions.Role(account, naming.DEFAULT_ADMINISTRATION_ROLE).arn
+        yield _PASS, request.get("AdministrationRoleARN", default)
+    before = {each["Key"]: each["Value"] for each in (stack_set.tags if stack_set else ())}
+    after = {each["Key"]: each["Value"] for each in request.get("Tags", ())} if "Tags" in request else before
+    if not after.items() <= before.items():
+        yield "cloudformation:TagResource", arn
+    if before.keys() - after.keys():
+        yield "cloudformation:UntagResource", arn
+
+
+def _targets(request: Request) -> list[str]:
+    """Return the accounts and organizational units that an operation names; those that it leaves out are none."""
+    given = request.get("DeploymentTargets") or {}
+    accounts = [] if given.get("AccountFilterType") == "DIFFERENCE" else given.get("Accounts") or []
+    return [*(request.get("Accounts") or []), *accounts, *(given.get("OrganizationalUnitIds") or [])]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from builders.cloud.stacksets.members import Outcome
 from builders.cloud.stacksets.model import Instance, Operation, StackSet, now, settings
 
 Preferences = Mapping[str, Any]
+SETTINGS_SECONDS = 0.1
+"""The time after which a change of StackSeconds reaches an instance that is RUNNING."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +113,20 @@ async def _region(stack_set: StackSet, operation: Operation, region: str, attemp
     failed = sum(operation.results[each.key].status == "FAILED" for each in here)
     concurrency = concurrency_of(operation.preferences, len(here))
     running: set[asyncio.Task[bool]] = set()
+    # asyncio.wait would ask each of thousands of running tasks whenever one is done.
+    over: asyncio.Queue[asyncio.Task[bool]] = asyncio.Queue()
     while waiting or running:
         if not attempt or operation.status == "STOPPING" or concurrency.exceeded(failed):
             _cancel(operation, waiting)
         while waiting and concurrency.room(failed, len(running)):
-            running.add(asyncio.create_task(_instance(stack_set, operation, waiting.popleft())))
+            task = asyncio.create_task(_instance(stack_set, operation, waiting.popleft()))
+            task.add_done_callback(over.put_nowait)
+            running.add(task)
         if running:
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            done = [await over.get()]
+            while not over.empty():
+                done.append(over.get_nowait())
+            running.difference_update(done)
             failed += sum(not task.result() for task in done)
     return attempt and not concurrency.exceeded(failed)
 
@@ -142,11 +152,18 @@ async def _instance(stack_set: StackSet, operation: Operation, instance: Instanc
         result.record("RUNNING")
         if operation.action != "DETECT_DRIFT":
             instance.detailed = "RUNNING"
-        await asyncio.sleep(settings(stack_set.account).seconds(instance.account))
+        await _run_slowly(stack_set.account, instance.account)
         outcome = await _attempt(stack_set, operation, instance)
         result.record("FAILED" if outcome.failed else "SUCCEEDED", outcome.reason)
         state.touched.set()
         return not outcome.failed
+
+
+async def _run_slowly(administrator: str, account: str) -> None:
+    """Wait as long as the settings say, which may change while an operation runs."""
+    began = time.monotonic()
+    while (left := began + settings(administrator).seconds(account) - time.monotonic()) > 0:
+        await asyncio.sleep(min(left, SETTINGS_SECONDS))
 
 
 async def _attempt(stack_set: StackSet, operation: Operation, instance: Instance) -> Outcome:

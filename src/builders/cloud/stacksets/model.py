@@ -214,7 +214,8 @@ TARGET = "StackferryStackSets"
      "Accounts": {"222222222222": {"StackSeconds": 5.0}, "333333333333": {"Failure": "Rate exceeded"}}}
 
 Administrator is the account that owns the sets; each other key may be left out and stays as it is. StackSeconds is how
-long each instance of an operation is RUNNING before its stack is touched. ResultsLagSeconds is how far
+long each instance of an operation is RUNNING before its stack is touched; a change of it also reaches operations that
+run. ResultsLagSeconds is how far
 ListStackSetOperationResults is behind, OperationsLagSeconds how far ListStackSetOperations is. StackSets, Instances and
 InstancesUnderWay are the quotas of sets, of instances in a set, and of instances in a region on which operations of all
 sets work at a time. StaleRequests refuses that share of the requests with a new OperationId as stale: the same ones for

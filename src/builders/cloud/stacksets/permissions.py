@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextvars
 import dataclasses
+import functools
 import json
 import uuid
 from collections.abc import Callable, Mapping, MutableMapping
@@ -31,7 +32,7 @@ from builders.cloud.internals import iam
 from builders.cloud.organizations import membership
 from builders.cloud.patches import patch
 from builders.cloud.stacksets.model import StackSet
-from builders.policy_documents import trusts_service
+from builders.policy_documents import statements, trusts_service
 from builders.resource_types import Json
 
 _SERVICE = "cloudformation.amazonaws.com"
@@ -64,17 +65,21 @@ class Role:
         """The role's ARN."""
         return f"arn:aws:iam::{self.account}:role/{self.name}"
 
-    @property
+    @functools.cached_property
     def session(self) -> str:
         """The ARN under which it acts once it is assumed."""
         return f"arn:aws:sts::{self.account}:assumed-role/{self.name}/{uuid.uuid4()}"
 
     @property
-    def trust(self) -> dict[str, Any] | None:
+    def trust(self) -> Json:
         """Its trust policy; None when there is no such role."""
-        role = iam.roles.get_scoped(self.account, None, self.name)
-        document = (role or {}).get("AssumeRolePolicyDocument")
-        return json.loads(document) if isinstance(document, str) else document
+        document = self.trust_document
+        return _parsed(document) if isinstance(document, str) else document
+
+    @property
+    def trust_document(self) -> Json:
+        """Its trust policy as it was given: a text, mostly."""
+        return (iam.roles.get_scoped(self.account, None, self.name) or {}).get("AssumeRolePolicyDocument")
 
     def refusal(
         self, action: str, resource: str, any_resource: bool = False, keys: Mapping[str, Json] | None = None
@@ -98,6 +103,12 @@ class Role:
         return f"User: {self.session} is not authorized to perform: {action} on resource: {resource}"
 
 
+@functools.lru_cache(maxsize=1024)
+def _parsed(document: str) -> Json:
+    """A policy document, which nobody changes: thousands of instances ask for those of two roles."""
+    return json.loads(document)
+
+
 def _for_any_resource(statement: Any) -> Any:
     """An Allow counts for whatever ARN the resource will have, which is not known before it is made."""
     if statement.effect != "Allow":
@@ -113,9 +124,9 @@ def execution_role(stack_set: StackSet, account: str) -> Role:
 def refusal(stack_set: StackSet, account: str) -> str:
     """Return why a self-managed set cannot act in an account; empty when it can."""
     arn = stack_set.administration_role_arn
-    administration = Role(arn.split(":")[4], arn.rpartition("/")[2])
+    administration = _role(arn)
     execution = execution_role(stack_set, account)
-    if not trusts_service(administration.trust, _SERVICE):
+    if not _trusts(administration.trust_document, stack_set):
         return (
             f"Account {administration.account} should have '{administration.name}' role with trust relationship to "
             "CloudFormation service."
@@ -128,6 +139,44 @@ def refusal(stack_set: StackSet, account: str) -> str:
     return administration.refusal("sts:AssumeRole", execution.arn) or ""
 
 
+@functools.lru_cache(maxsize=256)
+def _role(arn: str) -> Role:
+    return Role(arn.split(":")[4], arn.rpartition("/")[2])
+
+
+def _trusts(document: Json, stack_set: StackSet) -> bool:
+    """Return whether a trust policy lets CloudFormation in for a stack set."""
+    if isinstance(document, str) and "Condition" not in document:
+        return _trusts_any(document, stack_set.region)
+    trust = _parsed(document) if isinstance(document, str) else document
+    return trusts_service(trust, _SERVICE) and _lets_in(trust, stack_set.region, stack_set.account, stack_set.arn)
+
+
+@functools.lru_cache(maxsize=256)
+def _trusts_any(document: str, region: str) -> bool:
+    """Return whether a trust policy without conditions lets CloudFormation in: it is the same for all stack sets."""
+    trust = _parsed(document)
+    return trusts_service(trust, _SERVICE) and _lets_in(trust, region, "", "")
+
+
+def _lets_in(trust: Any, region: str, account: str, arn: str) -> bool:
+    """Return whether the conditions of a trust policy hold for the stack set of an account (CloudFormation user guide,
+    "Set up global keys to mitigate confused deputy problems")."""
+    # A trust policy has no resource: it is about the role that carries it.
+    about_itself = {"Statement": [{**each, "Resource": "*"} for each in statements(trust)]}
+    context = iam_evaluator.EvalContext(
+        principal_arn="",
+        principal_type="AssumedRole",
+        principal_account="",
+        action="sts:AssumeRole",
+        resource_arn="*",
+        region=region,
+        service_context={"aws:sourceaccount": account, "aws:sourcearn": arn},
+    )
+    decision = iam_evaluator.evaluate_resource_policy(about_itself, context, service=_SERVICE).decision
+    return bool(decision == "Allow")
+
+
 def caller() -> tuple[str, str, list[list[Any]]]:
     """Return the ARN, the account and the policies of whoever sent the request."""
     principal = iam_evaluator.caller_arn()
@@ -137,13 +186,16 @@ def caller() -> tuple[str, str, list[list[Any]]]:
     return principal, account, gather(user, account)
 
 
-def caller_may(action: str) -> bool:
-    """Tell whether the caller may do something that has no resource level; everybody may where IAM is not asked."""
+def caller_may(action: str, resource: str = "*", keys: Mapping[str, Json] | None = None) -> bool:
+    """Tell whether the caller may do something with a resource, `keys` being condition keys of the request; everybody
+    may where IAM is not asked."""
     if not app.AUTH or iam_evaluator.caller_arn().endswith(":root"):
         return True
     principal, account, policies = caller()
-    context = iam_evaluator.EvalContext(principal, "AssumedRole", account, action, "*", "")
-    return bool(iam_evaluator.evaluate(context, policies).decision == "Allow")
+    context = iam_evaluator.EvalContext(
+        principal, "AssumedRole", account, action, resource, get_region(), service_context=dict(keys or {})
+    )
+    return bool(iam_evaluator.evaluate(context, policies, *conditions.limits(principal)).decision == "Allow")
 
 
 acting: contextvars.ContextVar[Role | None] = contextvars.ContextVar("acting", default=None)

@@ -7,8 +7,9 @@ from typing import Any
 from awacs.aws import ArnEquals, Condition, PolicyDocument, StringEquals
 from troposphere import AccountId, Equals, If, Join, Not, NoValue, Parameter, Sub, iam, logs
 
-from builders import parameters, policies
+from builders import policies
 from builders.layers._database import choices
+from builders.layers._monitoring.watched import OUR_NAMESPACE
 from builders.layers.foundation import KEY_ARN
 from builders.stack import Stack
 
@@ -19,6 +20,18 @@ LOG_GROUPS = {"PostgresqlLogs": "postgresql", "UpgradeLogs": "upgrade", "LoginLo
 """The logs that the instance exports (RDS user guide, "Publishing PostgreSQL logs to Amazon CloudWatch Logs" and
 "Troubleshooting for IAM DB authentication")."""
 
+CHANGES = "DatabaseChanges"
+"""The metric of statements that change roles or definitions. Its full name ends in the suffix: a filter on plain text
+has no dimensions that would tell one phase from another."""
+
+_CHANGING = {
+    # A rotation sends the statement that is left out, which changes the password of whoever sends it alone.
+    "RoleChanges": '"AUDIT: SESSION" ",ROLE," -"ALTER ROLE SESSION_USER PASSWORD <REDACTED>"',
+    "DefinitionChanges": '"AUDIT: SESSION" ",DDL,"',
+}
+"""Patterns of pgaudit's lines: all terms, and none that follows a minus (CloudWatch Logs user guide, "Filter pattern
+syntax for metric filters")."""
+
 
 def log_groups(stack: Stack, identifier: Sub, protection: Parameter) -> list[logs.LogGroup]:
     """The groups that RDS would make itself, unencrypted and for ever, if they were not there before it.
@@ -26,9 +39,9 @@ def log_groups(stack: Stack, identifier: Sub, protection: Parameter) -> list[log
     They are deleted with the stack: RDS gives them their names, so groups that stayed would conflict with the
     next deployment of the same suffix. Where logs must outlive a mistake, DeletionProtection covers them too.
     """
-    retention = stack.parameter(parameters.log_retention())
-    return [
-        stack.add(
+    retention = stack.log_retention()
+    groups = {
+        log: stack.add(
             logs.LogGroup(
                 title,
                 LogGroupName=Join("", ["/aws/rds/instance/", identifier, f"/{log}"]),
@@ -40,7 +53,26 @@ def log_groups(stack: Stack, identifier: Sub, protection: Parameter) -> list[log
             )
         )
         for title, log in LOG_GROUPS.items()
-    ]
+    }
+    _count_changes(stack, groups["postgresql"])
+    return list(groups.values())
+
+
+def _count_changes(stack: Stack, server_log: logs.LogGroup) -> None:
+    """Count the statements that change roles or definitions; `monitoring` has the alarm."""
+    for title, pattern in _CHANGING.items():
+        stack.add(
+            logs.MetricFilter(
+                title,
+                LogGroupName=server_log.ref(),
+                FilterPattern=pattern,
+                MetricTransformations=[
+                    logs.MetricTransformation(
+                        MetricNamespace=OUR_NAMESPACE, MetricName=stack.name(CHANGES), MetricValue="1"
+                    )
+                ],
+            )
+        )
 
 
 def properties(stack: Stack, identifier: Sub) -> dict[str, Any]:

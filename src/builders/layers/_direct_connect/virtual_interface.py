@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from troposphere import And, AWSHelperFn, Condition, Equals, GetAtt, If, Not, NoValue, Or, Ref, directconnect
 
@@ -13,8 +13,7 @@ NAME = "stackferry-transit"
 PEER_PREFIX_LENGTHS = (29, 31)
 
 
-@dataclass(frozen=True)
-class Gateway:
+class Gateway(NamedTuple):
     """The Direct Connect gateway of this stack: its id, whether the user wants it, the condition that it is there."""
 
     id: GetAtt
@@ -22,8 +21,7 @@ class Gateway:
     condition: str
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(NamedTuple):
     """Settings that both ends of the connection agree on. Without addresses AWS chooses them, from 169.254.0.0/16."""
 
     connection_id: Ref

@@ -8,8 +8,8 @@ once an account.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from awacs.aws import (
     Action,
@@ -71,7 +71,7 @@ _STACK_ACTIONS_EVERYWHERE = (
     "ValidateTemplate",
 )
 
-_PASSED_TO = (
+PASSED_TO = (
     "dms.amazonaws.com",
     "dms.*.amazonaws.com",
     "lambda.amazonaws.com",
@@ -92,8 +92,17 @@ _ATTACHED = (
     "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole",
 )
 
-_ENCRYPTING = ("dms", "lambda", "logs", "rds", "secretsmanager", "sns")
+ENCRYPTING = ("dms", "lambda", "logs", "rds", "secretsmanager", "sns")
 """Services that use the phase's key on behalf of who makes their resources."""
+THROUGH_SERVICES = (
+    "CreateGrant",
+    "Decrypt",
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "ListGrants",
+)
+"""The actions that they make with it."""
 
 
 _SUFFIX = parameters.reference(naming.SUFFIX)
@@ -111,8 +120,7 @@ SECRETS = ("DatabaseSecret-*", "DmsSecret-*", "Secret-*")
 `fallback`)."""
 
 
-@dataclass(frozen=True)
-class Grant:
+class Grant(NamedTuple):
     """Actions of one service on some resources, whose ARNs begin after the partition.
 
     Without `actions` it grants those of the service that no other grant names.
@@ -170,7 +178,7 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
             "iam",
             _global("iam", f"role/{STACKS}"),
             ("PassRole",),
-            Condition(StringLike({"iam:PassedToService": list(_PASSED_TO)})),
+            Condition(StringLike({"iam:PassedToService": list(PASSED_TO)})),
         ),
         Grant(
             "ServiceLinkedRoles",
@@ -239,12 +247,13 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
             "KeysThroughServices",
             "kms",
             _here("kms", "key/*"),
-            ("CreateGrant", "Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ListGrants"),
-            Condition(StringLike({"kms:ViaService": [f"{service}.*.amazonaws.com" for service in _ENCRYPTING]})),
+            THROUGH_SERVICES,
+            Condition(StringLike({"kms:ViaService": [f"{service}.*.amazonaws.com" for service in ENCRYPTING]})),
         ),
     ),
     "Functions": (
-        Grant("Functions", "lambda", _here("lambda", f"function:{STACKS}")),
+        # Signing configurations have ids alone, and are a property of functions.
+        Grant("Functions", "lambda", _here("lambda", f"function:{STACKS}", "code-signing-config:*")),
         Grant(
             "Logs",
             "logs",
@@ -267,16 +276,24 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
 """The grants of each of the role's policies; IAM takes 6,144 characters of one policy (IAM user guide, "IAM and AWS STS
 quotas")."""
 
+NO_RESOURCE_LEVEL = "IAM knows no resource level for these actions (Service Authorization Reference)"
+
 
 def statements(policy: str) -> list[Statement]:
     """The statements of one policy."""
     return [*_confined(GRANTS[policy]), *_everywhere(GRANTS[policy])]
 
 
+def secret_statements(names: Iterable[str]) -> Iterator[Statement]:
+    """The statements of our secrets for others; `*` at the end of a name stands for what Secrets Manager appends."""
+    resources = _here("secretsmanager", *(f"secret:{name}" for name in names))
+    own = [grant for grant in GRANTS["Data"] if grant.service == "secretsmanager"]
+    return _confined([grant._replace(sid=f"{grant.sid}OfOwnLayers", resources=resources) for grant in own])
+
+
 def wildcard_reasons(policy: str) -> dict[str, str]:
     """Why statements of one policy allow actions on everything, by their Sid."""
-    reason = "IAM knows no resource level for these actions (Service Authorization Reference)"
-    return {str(statement.Sid): reason for statement in _everywhere(GRANTS[policy])}
+    return {str(statement.Sid): NO_RESOURCE_LEVEL for statement in _everywhere(GRANTS[policy])}
 
 
 def _confined(grants: Sequence[Grant]) -> Iterator[Statement]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import json
+from pathlib import Path
 
 from troposphere import Equals, FindInMap, Parameter, Region, dms
 
@@ -24,7 +24,7 @@ IS_SOURCE_VERIFIED = "IsSourceVerified"
 
 def of_target(stack: Stack) -> dms.Certificate:
     """The root of this region's databases, which `database` asks for by CACertificateIdentifier."""
-    roots = json.loads(importlib.resources.files(__package__).joinpath(ROOTS_FILE).read_text(encoding="ascii"))
+    roots = json.loads(Path(__file__).with_name(ROOTS_FILE).read_text(encoding="ascii"))
     stack.template.add_mapping(_MAPPING, {region: {"Pem": pem} for region, pem in roots.items()})
     return stack.add(dms.Certificate("TargetCertificate", CertificatePem=FindInMap(_MAPPING, Region, "Pem")))
 

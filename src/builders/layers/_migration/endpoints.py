@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from awacs import kms as kms_actions, secretsmanager as secret_actions
 from awacs.aws import Condition, StringEquals
@@ -26,8 +25,7 @@ WHOLE_TEXTS = "unboundedVarcharMaxSize=10485760"
 """Bytes of a varchar without a length: the most that DMS takes, instead of 8,000. Of the source alone."""
 
 
-@dataclass(frozen=True)
-class Database:
+class Database(NamedTuple):
     """A database as DMS reaches it: its name, the secret of a user and the role that reads it, and its certificate."""
 
     name: Any

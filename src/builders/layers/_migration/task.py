@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from troposphere import And, Equals, If, Not, NoValue, Or, Parameter, Sub, dms
 
@@ -93,8 +92,7 @@ FALLBACK_SETTINGS: dict[str, Any] = SETTINGS | {
 """The settings of the way back: errors stop it, and control tables stand in the on-premises database."""
 
 
-@dataclass(frozen=True)
-class Beginning:
+class Beginning(NamedTuple):
     """The way a task begins: by a load of its own, or where a load by other means was read from."""
 
     migration_type: If

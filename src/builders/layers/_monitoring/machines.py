@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from builders.layers._database.monitoring import CHANGES
 from builders.layers._monitoring import alarms, thresholds
-from builders.layers._monitoring.watched import Watched
+from builders.layers._monitoring.watched import OUR_NAMESPACE, Watched
 from builders.stack import Stack
 
 
@@ -48,7 +49,7 @@ def _instance(stack: Stack, watched: Watched, cpu_percent: Any) -> None:
 
 
 def _database(stack: Stack, watched: Watched, cpu_percent: Any) -> None:
-    """CPU, storage and connections of the database."""
+    """CPU, storage and connections of the database, and changes that pgaudit logged."""
     own = {"Namespace": "AWS/RDS", "Dimensions": watched.of_database}
     alarms.high(
         stack,
@@ -74,4 +75,14 @@ def _database(stack: Stack, watched: Watched, cpu_percent: Any) -> None:
         stack.parameter(thresholds.database_connections()).ref(),
         MetricName="DatabaseConnections",
         **own,
+    )
+    alarms.add_for_event(
+        stack,
+        "DatabaseChangesAlarm",
+        "A statement changed roles or definitions of the database while no change was announced: the postgresql log "
+        "has it, and who sent it, in a line with AUDIT",
+        "Sum",
+        Namespace=OUR_NAMESPACE,
+        MetricName=stack.name(CHANGES),
+        ActionsEnabled=stack.parameter(thresholds.alarm_on_database_changes()).ref(),
     )

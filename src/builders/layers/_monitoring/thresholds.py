@@ -67,6 +67,14 @@ def fallback_expected() -> Parameter:
     )
 
 
+def alarm_on_database_changes() -> Parameter:
+    """Off while the migration makes roles and definitions."""
+    return parameters.boolean(
+        "AlarmOnDatabaseChanges",
+        "Whether statements that change roles or definitions of the database call a person: once it is migrated",
+    )
+
+
 def retained_wal() -> Parameter:
     """In bytes, since a template cannot multiply. An hour's pause keeps an hour's WAL."""
     return parameters.integer(

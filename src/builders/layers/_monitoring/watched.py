@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from troposphere import Select, Split, cloudwatch
 
 OUR_NAMESPACE = "Stackferry"
-"""Where the functions publish (lambda/shared/embedded_metrics.py)."""
+"""Where the functions publish (lambda/shared/embedded_metrics.py), and the filters of logs."""
 
 _LAST_OF_ARN = 6
 """The seventh part of arn:partition:service:region:account:kind:id."""
 
 
-@dataclass(frozen=True)
-class WatchedTask:
+class WatchedTask(NamedTuple):
     """A task: its ARN, the end of its ARN, and the condition under which it is there, if there is one."""
 
     arn: Any
@@ -37,8 +35,7 @@ class WatchedTask:
         return [dimension("ReplicationTaskIdentifier", self.identifier)]
 
 
-@dataclass(frozen=True)
-class Watched:
+class Watched(NamedTuple):
     """The values of dimensions, and the ARNs of the tasks and their instance."""
 
     task: WatchedTask

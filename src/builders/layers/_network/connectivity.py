@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from troposphere import And, AWSHelperFn, Condition, Equals, Not, Parameter, Ref
 
-from builders import parameters
+from builders import naming, parameters
 from builders.stack import Stack
 
-NONE, TRANSIT_GATEWAY, PRIVATE_GATEWAY = "None", "TransitGateway", "VirtualPrivateGateway"
+NONE, TRANSIT_GATEWAY, PRIVATE_GATEWAY = "None", naming.TRANSIT_GATEWAY, "VirtualPrivateGateway"
 IS_CONNECTED, IS_TRANSIT_GATEWAY, IS_PRIVATE_GATEWAY = "IsConnected", "IsTransitGateway", "IsVirtualPrivateGateway"
 
 
-@dataclass(frozen=True)
-class Gateways:
+class Gateways(NamedTuple):
     """The ids that connect the VPC, and the conditions under which the optional ones are there."""
 
     connectivity: Ref

@@ -6,13 +6,13 @@ from awacs import logs as logs_actions
 from awacs.aws import ArnLike, Condition, StringEquals
 from troposphere import AccountId, ImportValue, ec2, iam, logs
 
-from builders import parameters, policies
+from builders import policies
 from builders.stack import Stack
 
 
 def build(stack: Stack, vpc: ec2.VPC, key_arn: ImportValue) -> None:
     """Record the VPC's traffic, kept for LogRetentionDays and beyond the stack."""
-    retention = stack.parameter(parameters.log_retention())
+    retention = stack.log_retention()
     group = stack.add(
         logs.LogGroup(
             "FlowLogGroup",

@@ -10,8 +10,7 @@ CloudFormation cannot empty the VPC's default group. Nothing has it, and its own
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from troposphere import If, NoValue, Ref, ec2
 
@@ -21,8 +20,7 @@ from builders.layers._network.ranges import Range
 from builders.stack import Stack
 
 
-@dataclass(frozen=True)
-class Groups:
+class Groups(NamedTuple):
     """The groups, named by the resources that have them."""
 
     database: ec2.SecurityGroup

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from troposphere import And, Condition, Equals, Not, Ref, Sub
 
@@ -10,8 +10,7 @@ from builders import parameters
 from builders.stack import Stack
 
 
-@dataclass(frozen=True)
-class NameServer:
+class NameServer(NamedTuple):
     """One name server, the range that holds it alone, and the condition under which it is given."""
 
     number: int
@@ -20,8 +19,7 @@ class NameServer:
     is_given: str
 
 
-@dataclass(frozen=True)
-class Names:
+class Names(NamedTuple):
     """The domain and the two servers that answer for it; the second may be missing."""
 
     domain_name: Ref

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from troposphere import Ref
 
@@ -11,8 +11,7 @@ from builders.layers._network import connectivity, name_servers, ranges
 from builders.stack import Stack
 
 
-@dataclass(frozen=True)
-class OnPremises:
+class OnPremises(NamedTuple):
     """The other end of the Direct Connect, as parameters and conditions."""
 
     gateways: connectivity.Gateways

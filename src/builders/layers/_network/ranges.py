@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from troposphere import And, Condition, Equals, Not, Ref
 
@@ -15,8 +15,7 @@ PREFIX_LENGTHS = (8, 32)
 """A range of 0.0.0.0/0 would send whatever has no other route, the internet's addresses among them, on-premises."""
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(NamedTuple):
     """One on-premises range, and the condition under which it is reached."""
 
     number: int

@@ -42,12 +42,12 @@ def in_target(target: Database) -> list[Acceptance]:
 def in_file(path: Path) -> list[Acceptance]:
     """Read those of a file; none where it is not there yet. Raises `UsageError`."""
     try:
-        return [Acceptance(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
+        return [Acceptance(**each) for each in json.loads(files.read_text(path))]
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} {files.unreadable(error)}") from error
+    except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} is no list of accepted findings, as --accept writes it: {error}") from None
 
 

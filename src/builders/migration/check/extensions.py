@@ -182,12 +182,12 @@ _PRELOADED: Collection[str] = frozenset(("pg_cron", "pgaudit", "pg_stat_statemen
 """They need shared_preload_libraries in the parameter group."""
 
 MISSING = Hazard(
-    "extension", Severity.BLOCKS, "RDS has not an extension",
+    "extension", Severity.BLOCKS, "RDS does not have an extension",
     "RDS for PostgreSQL {major} has no extension {object} ({version}): what needs it cannot be restored",
     "DROP EXTENSION {object}; -- after what uses it was rewritten", PAGE,
 )  # fmt: skip
 UNKNOWN = Hazard(
-    "extension-unknown", Severity.BLOCKS, "An extension is in no list of RDS that we know",
+    "extension-unknown", Severity.BLOCKS, "It is not known whether RDS has an extension",
     "nobody here knows if RDS for PostgreSQL {major} has {object} ({version})",
     "SHOW rds.extensions; -- in an instance of that version; accept this if {object} is there", PAGE,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 from builders.migration.check.hazards import Finding, Severity
 from builders.migration.check.report import HAZARDS, Report
 from builders.migration.check.sizes import size_text
-from builders.text import counted_noun
+from builders.text import counted_noun, printable
 
 MOST_OBJECTS = 50
 """Objects of one kind that a person is shown; --json has them all."""
@@ -28,9 +28,9 @@ def result(phase: str, report: Report, *, as_json: bool) -> None:
     """Print a report."""
     if as_json:
         data: dict[str, Any] = {"phase": phase, **report.as_data()}
-        print(json.dumps(data, indent=1, ensure_ascii=False))
+        print(json.dumps(data, indent=1))
     else:
-        print("\n".join(_printable(line) for line in lines(report)))
+        print("\n".join(map(printable, lines(report))))
 
 
 def lines(report: Report) -> Iterator[str]:
@@ -87,8 +87,3 @@ def _verdict(report: Report) -> str:
         f"{counted_noun(len(left), 'finding')} to mend, to exclude by TableRules or to accept by name, such as "
         f"--accept '{left[0].name}'{said}"
     )
-
-
-def _printable(line: str) -> str:
-    """The line without what would break it or steer a terminal: names are the users'."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)

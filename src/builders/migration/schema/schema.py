@@ -29,6 +29,7 @@ from builders.migration.schema import moments, passwords, programs, roles, schem
 from builders.migration.schema.moments import Say
 from builders.migration.schema.passwords import Passwords
 from builders.migration.schema.schema_plan import Noted, Plan, Step, Users
+from builders.text import printable
 
 STEP = "schema"
 """The run and the step of the journal."""
@@ -198,7 +199,7 @@ def run(options: Options, *, as_json: bool, dry_run: bool) -> bool:
         if as_json:
             print(json.dumps(outcome.as_data(), indent=1))
         else:
-            print("\n".join(lines(outcome)))
+            print("\n".join(map(printable, lines(outcome))))
         return outcome.is_whole
 
 
@@ -213,5 +214,5 @@ def _show_plan(planned: Plan, *, as_json: bool) -> bool:
             print(line)
         for title, found in (("differs", planned.differing), ("left out", planned.left_out)):
             for each in found:
-                print(f"-- {title}: {each}")
+                print(f"-- {title}: {printable(each)}")
     return not planned.differing

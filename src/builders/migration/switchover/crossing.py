@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import click
-
 from builders import progress
-from builders.errors import UsageError
+from builders.command_line import NO_TERMINAL, ask
 from builders.migration import definitions
 from builders.migration.check import running as checking
 from builders.migration.journal import Kind
@@ -24,7 +21,7 @@ from builders.migration.switchover.preconditions import Precondition, Room
 from builders.migration.switchover.runs import Options, Parties
 from builders.migration.switchover.steps import Context
 from builders.migration.task.running import Watch
-from builders.text import name_list
+from builders.text import name_list, printable
 
 _CUTOVER: tuple[Kind, ...] = ("cutover",)
 
@@ -43,18 +40,14 @@ def run(kind: Kind, phase: Phase, options: Options, asked: Asked) -> None:
     """Run, and print the result. Raises `MigrationError` and `UsageError`."""
 
     def confirm(question: str) -> bool:
-        if asked.yes:
-            return True
-        if not sys.stdin.isatty():
-            raise UsageError(f"{kind} asks first, and nobody can answer here: {question} --yes is the answer yes")
-        return click.confirm(question, err=True)
+        return asked.yes or ask(question, f"{kind} asks first, and {NO_TERMINAL}; --yes answers yes to: {question}")
 
     with parties_of(phase, asked) as parties:
         outcome = runs.run(kind, parties, options, confirm)
     if asked.as_json:
         print(json.dumps(outcome.as_data(), indent=1))
     else:
-        print("\n".join(outcome.lines()))
+        print("\n".join(map(printable, outcome.lines())))
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from builders.errors import ReplicationError
@@ -34,6 +35,13 @@ class Watch:
     poll_seconds: float = 5.0
     timeout_seconds: float | None = None
     patience_seconds: float = 180.0
+    began: float = field(default_factory=time.monotonic)
+
+    def left(self, otherwise: float) -> float:
+        """The seconds that are left of the timeout, which holds for all waits of a command together."""
+        if self.timeout_seconds is None:
+            return otherwise
+        return max(0.0, self.began + self.timeout_seconds - time.monotonic())
 
     def until(self, replication: Replication, reached: Callable[[Task], bool]) -> Task:
         """Look at the task until it is where it should be. Raises `ReplicationError` when the time is over."""
@@ -47,14 +55,14 @@ class Watch:
 
     def poll(self, look: Callable[[], Seen], reached: Callable[[Seen], bool], still: Callable[[Seen], str]) -> Seen:
         """Look until what is seen is `reached`; `still` says what it was when the time was over."""
-        deadline = None if self.timeout_seconds is None else time.monotonic() + self.timeout_seconds
         while not reached(seen := look()):
-            if deadline is not None and time.monotonic() >= deadline:
+            left = self.left(math.inf)
+            if left == 0:
                 raise ReplicationError(
                     f"{still(seen)} after {self.timeout_seconds:g} seconds, and DMS goes on; wait longer with "
                     "--timeout, or look with status"
                 )
-            time.sleep(self.poll_seconds)
+            time.sleep(min(self.poll_seconds, left))
         return seen
 
 

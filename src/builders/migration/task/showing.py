@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
-import click
-
-from builders import progress
-from builders.errors import ReplicationError, UsageError
+from builders import progress, terminal
+from builders.command_line import NO_TERMINAL, ask
+from builders.errors import ReplicationError
 from builders.migration.task.client import Replication
 from builders.migration.task.reasons import has_failed, trouble, why
 from builders.migration.task.running import Show, must_be_reloadable
 from builders.migration.task.values import Table, Task, rows_of
+from builders.text import first_lines, printable
 
 MOST_TABLES = 20
 """Tables in trouble that a person is shown; --json has them all."""
@@ -28,18 +28,17 @@ def progress_of_task() -> Iterator[Show]:
     if not progress.stderr_draws():
         yield _lines()
         return
-    from rich.console import Console  # noqa: PLC0415  a pipe does not wait for it to load
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415  a pipe does not wait
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=terminal.console(sys.stderr), transient=True) as bar:
         shown = bar.add_task("", total=100)
-        yield lambda task: bar.update(shown, description=_line(task), completed=task.progress.percent)
+        yield lambda task: bar.update(shown, description=printable(_line(task)), completed=task.progress.percent)
 
 
 class Page(Protocol):
@@ -69,12 +68,10 @@ def result(task: Task, tables: Sequence[Table], page: Page | None = None, *, as_
         ),
         ("rows", f"{rows.loaded} loaded, {rows.changed} changed since, {rows.failed_validation} failed validation"),
     ]
-    troubled = [("table", f"{table.name}: {trouble(table)}") for table in _worst_first(tables)]
-    if len(troubled) > MOST_TABLES:
-        troubled[MOST_TABLES:] = [("table", f"and {len(troubled) - MOST_TABLES:,} more; --json has all of them")]
-    for name, text in (*lines, *troubled, *(page.lines() if page else ())):
+    troubled = first_lines([f"{table.name}: {trouble(table)}" for table in _worst_first(tables)], MOST_TABLES)
+    for name, text in (*lines, *(("table", line) for line in troubled), *(page.lines() if page else ())):
         if text:
-            print(f"{name:<10} {text}")
+            print(printable(f"{name:<10} {text}"))
 
 
 def as_data(task: Task, tables: Sequence[Table]) -> dict[str, Any]:
@@ -156,7 +153,5 @@ def confirm_reload(replication: Replication, *, yes: bool, empties: bool = False
     preparation = replication.table_preparation()
     question = _QUESTIONS.get(preparation, f"DMS prepares the target's tables by {preparation!r}. Reload?")
     question = _EMPTIED if empties else question
-    if not sys.stdin.isatty():
-        raise UsageError(f"reload asks first, and nobody can answer here: {question} --yes is the answer yes")
-    if not click.confirm(question, err=True):
+    if not ask(question, f"reload asks first, and {NO_TERMINAL}; --yes answers yes to: {question}"):
         raise ReplicationError("not reloaded; the task stays as it is")

@@ -8,14 +8,13 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
-import click
-
-from builders import progress
-from builders.errors import MigrationError, UsageError
+from builders import progress, terminal
+from builders.command_line import NO_TERMINAL, ask
+from builders.errors import MigrationError
 from builders.migration.rows import Difference
 from builders.migration.verify.comparing import Progress
 from builders.migration.verify.running import Report, Show, TableResult
-from builders.text import counted_noun, name_list
+from builders.text import counted_noun, first_lines, name_list, printable
 
 MOST_ROWS = 20
 """Rows and definitions of each kind that a person is shown; --json has them all."""
@@ -54,11 +53,16 @@ def progress_of_verify() -> Iterator[Show]:
     if not progress.stderr_draws():
         yield _Lines()
         return
-    from rich.console import Console  # noqa: PLC0415  a pipe does not wait for it to load
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415  a pipe does not wait for it to load
+        BarColumn,
+        MofNCompleteColumn,
+        Progress as Bar,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=terminal.console(sys.stderr), transient=True) as bar:
         shown = bar.add_task("rows", total=None)
         read: dict[str, int] = {}
 
@@ -68,7 +72,7 @@ def progress_of_verify() -> Iterator[Show]:
 
             def read(self, table: str, rows: int) -> None:
                 read[table] = rows
-                bar.update(shown, completed=sum(list(read.values())), description=table)
+                bar.update(shown, completed=sum(list(read.values())), description=printable(table))
 
             def done(self, table: str, progress_: Progress) -> None:
                 self.read(table, progress_.source.rows)
@@ -82,16 +86,15 @@ def progress_of_verify() -> Iterator[Show]:
 def result(report: Report, *, as_json: bool, hide_keys: bool) -> None:
     """Print what was found: for people, or as one JSON object."""
     if as_json:
-        print(json.dumps(report.as_data(keys=not hide_keys), indent=1, ensure_ascii=False))
+        print(json.dumps(report.as_data(keys=not hide_keys), indent=1))
         return
-    from rich.console import Console  # noqa: PLC0415  --json does not wait for it to load
-    from rich.table import Column, Table  # noqa: PLC0415
+    from rich.table import Column, Table  # noqa: PLC0415  --json does not wait for it to load
 
     table = Table(Column("table", overflow="fold"), Column("rows", justify="right"), "digest",
                   Column("again", justify="right"), Column("differing", justify="right"), box=None)  # fmt: skip
     for each in report.tables:
-        table.add_row(each.name, *_cells(each))
-    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(table)
+        table.add_row(printable(each.name), *_cells(each))
+    terminal.console(sys.stdout, soft_wrap=not sys.stdout.isatty()).print(table)
     for state, title in (("differs", "not the same"), ("waits", "waits for a later step"), ("noted", "noted")):
         findings = [str(finding) for finding in report.definitions if finding.state == state]
         _listed(f"definitions: {title}", findings)
@@ -117,9 +120,7 @@ def confirm_repair(report: Report, *, yes: bool) -> Sequence[Difference]:
         return named
     tables = name_list(sorted({each.table for each in named}))
     question = f"Write {counted_noun(len(named), 'row')} of {tables} in the target as the source has them now?"
-    if not sys.stdin.isatty():
-        raise UsageError(f"--repair asks first, and nobody can answer here: {question} --yes is the answer yes")
-    if not click.confirm(question, err=True):
+    if not ask(question, f"--repair asks first, and {NO_TERMINAL}; --yes answers yes to: {question}"):
         raise MigrationError("not repaired; the target stays as it is")
     return named
 
@@ -135,10 +136,8 @@ def _listed(title: str, lines: Sequence[str]) -> None:
     if not lines:
         return
     print(f"{title}:")
-    for line in lines[:MOST_ROWS]:
-        print(f"  {line}")
-    if len(lines) > MOST_ROWS:
-        print(f"  and {len(lines) - MOST_ROWS:,} more; --json has all of them")
+    for line in first_lines(lines, MOST_ROWS):
+        print(f"  {printable(line)}")
 
 
 def _sentence(report: Report) -> str:

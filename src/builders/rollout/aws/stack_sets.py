@@ -8,15 +8,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from builders.aws import stacks
 from builders.aws.calls import ApiCalls
 from builders.aws.errors import NotFound, Refused, StackSetNotFound
 from builders.errors import RolloutError
 from builders.naming import UNITS_LIMIT
-from builders.rollout.aws import stacks
 from builders.rollout.model import (
     DesiredState,
     Instance,
@@ -28,6 +29,7 @@ from builders.rollout.model import (
     Status,
     Target,
     Values,
+    shared_target,
 )
 from builders.rollout.plan.calls import Action, Call
 
@@ -46,23 +48,18 @@ class InstanceResult:
 
 
 @dataclass(frozen=True)
-class PropertyDifference:
-    """A property that is not as its template says. `type` is ADD, REMOVE or NOT_EQUAL; values are JSON, or bare."""
-
-    path: str
-    type: str
-    expected: str
-    actual: str
-
-
-@dataclass(frozen=True)
 class ResourceDrift:
-    """A resource that is not as its template says: `status` is MODIFIED or DELETED."""
+    """A property of a resource that is not as its template says, or a whole resource, which has no path.
+
+    `difference` is ADD, REMOVE or NOT_EQUAL, of a whole resource MODIFIED or DELETED; values are JSON, or bare.
+    """
 
     logical_id: str
     type: str
-    status: str
-    differences: tuple[PropertyDifference, ...] = ()
+    difference: str
+    path: str = ""
+    expected: str = ""
+    actual: str = ""
 
 
 class StackSets:
@@ -112,6 +109,13 @@ class StackSets:
         found = {each.target: each for each in listed}
         self._units[name] = {target: each.unit for target, each in found.items() if each.unit}
         return found
+
+    def instances_left(self, name: str) -> dict[Target, Instance]:
+        """All instances of a set as `instances` has them; none where the set is gone."""
+        try:
+            return self.instances(name)
+        except StackSetNotFound:
+            return {}
 
     def _units_of(self, call: Call) -> tuple[str, ...]:
         """The units in which a call's instances were made: an update or deletion by others does not reach them.
@@ -183,6 +187,10 @@ class StackSets:
         """The id of the set's newest operation; empty before the first. Raises `StackSetNotFound`."""
         return found[-1].id if (found := self._operations(name)) else ""
 
+    def operation_ids(self, name: str) -> Iterator[str]:
+        """The ids of all operations of a set that AWS keeps, the newest first."""
+        return (each["OperationId"] for each in self._pages("ListStackSetOperations", StackSetName=name))
+
     def _operations(self, name: str) -> list[Operation]:
         """The last operations of a set, oldest first. One call: its page begins with the newest."""
         found = self._ask("ListStackSetOperations", StackSetName=name, **PAGE)["Summaries"]
@@ -202,7 +210,7 @@ class StackSets:
         self._ask("DetectStackSetDrift", StackSetName=name, **request)
 
     def resource_drifts(self, name: str, operation_id: str, target: Target) -> list[ResourceDrift]:
-        """The resources of an instance that a detection found to be modified or deleted."""
+        """The differences of an instance's resources that a detection found to be modified or deleted."""
         found = self._pages(
             "ListStackInstanceResourceDrifts",
             StackSetName=name,
@@ -211,7 +219,7 @@ class StackSets:
             StackInstanceRegion=target.region,
             StackInstanceResourceDriftStatuses=["MODIFIED", "DELETED"],
         )
-        return [_drift(each) for each in found]
+        return [drift for each in found for drift in _drifts(each)]
 
     def _ask(self, operation: str, **request: Any) -> Any:
         return self._session.ask("cloudformation", operation, **request, **self._call_as)
@@ -301,16 +309,16 @@ def _amount(name: str, amount: str) -> Request:
 
 
 def _instance(found: Mapping[str, Any]) -> Instance:
-    """An item of ListStackInstances, which has no overrides."""
+    """An item of ListStackInstances, which has no overrides. What thousands have in common is kept once."""
     return Instance(
-        target=Target(found["Account"], found["Region"]),
+        target=shared_target(found["Account"], found["Region"]),
         status=Status(found["Status"]),
-        detailed=found.get("StackInstanceStatus", {}).get("DetailedStatus", ""),
-        reason=found.get("StatusReason", ""),
+        detailed=sys.intern(found.get("StackInstanceStatus", {}).get("DetailedStatus", "")),
+        reason=sys.intern(found.get("StatusReason", "")),
         stack_id=found.get("StackId", ""),
-        last_operation_id=found.get("LastOperationId", ""),
-        unit=found.get("OrganizationalUnitId", ""),
-        drift=found.get("DriftStatus", "NOT_CHECKED"),
+        last_operation_id=sys.intern(found.get("LastOperationId", "")),
+        unit=sys.intern(found.get("OrganizationalUnitId", "")),
+        drift=sys.intern(found.get("DriftStatus", "NOT_CHECKED")),
     )
 
 
@@ -325,16 +333,19 @@ def _operation(found: Mapping[str, Any]) -> Operation:
     )
 
 
-def _drift(found: Mapping[str, Any]) -> ResourceDrift:
-    """An item of ListStackInstanceResourceDrifts."""
-    differences = tuple(
-        PropertyDifference(
-            each["PropertyPath"], each["DifferenceType"], _bare(each["ExpectedValue"]), _bare(each["ActualValue"])
+def _drifts(found: Mapping[str, Any]) -> list[ResourceDrift]:
+    """The properties in an item of ListStackInstanceResourceDrifts, or the whole resource where it names none."""
+    whole = ResourceDrift(found["LogicalResourceId"], found["ResourceType"], found["StackResourceDriftStatus"])
+    return [
+        dataclasses.replace(
+            whole,
+            difference=each["DifferenceType"],
+            path=each["PropertyPath"],
+            expected=_bare(each["ExpectedValue"]),
+            actual=_bare(each["ActualValue"]),
         )
         for each in found.get("PropertyDifferences", [])
-    )
-    status = found["StackResourceDriftStatus"]
-    return ResourceDrift(found["LogicalResourceId"], found["ResourceType"], status, differences)
+    ] or [whole]
 
 
 def _bare(value: str) -> str:

@@ -6,6 +6,6 @@ drift.py         drift, and stacks that somebody updated directly
 change_sets.py   the changes of a plan as AWS names them (`plan --change-sets`)
 doctor.py        the list of checks before a rollout
 findings.py      their findings, and the phase that they check
-networks.py      checks of zones, and of the way to on-premises
 permissions.py   checks of roles and of the organization
+values.py        values of targets and of all phases, judged before anything is made
 """

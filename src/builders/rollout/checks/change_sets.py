@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from builders.aws.calls import concurrently
+from builders.aws.change_sets import ResourceChange, preview
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.stacks import ResourceChange
-from builders.rollout.diff.changes import ChangeKind
-from builders.rollout.diff.effects import Change, Effect, gravest_first
 from builders.rollout.model import CurrentState, DesiredState, Target
+from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan
+from builders.stack_diff.effects import Change, Effect, gravest_first
 
 _COMPARED = frozenset({ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY})
 _REPLACEMENTS = {"True": Effect.REPLACE, "Conditional": Effect.MAY_REPLACE}
@@ -35,7 +35,7 @@ def with_change_sets(client: Client, desired: DesiredState, current: CurrentStat
         layer, target = key
         spec = desired.sets[layer]
         try:
-            found = client.members.preview(target, stack_ids[key], spec.template, spec.values(target))
+            found = preview(client.reading(target), stack_ids[key], spec.template, spec.values(target))
         except RolloutError as error:
             return error
         return gravest_first(map(_change, found))

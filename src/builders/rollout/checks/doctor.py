@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 
 from builders import naming
+from builders.aws import networks, stacks
+from builders.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as read_quotas
 from builders.aws.errors import NotFound
+from builders.aws.objects import Objects
 from builders.errors import EvaluationError, RolloutError
-from builders.rollout.aws import stacks
-from builders.rollout.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as read_quotas
-from builders.rollout.checks import networks, permissions
+from builders.rollout.checks import permissions
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosis, Finding, Severity, unknown_finding
 from builders.rollout.checks.permissions import BOOTSTRAP
-from builders.rollout.checks.status import instances_of
+from builders.rollout.checks.values import address_mistakes, unconnected
 from builders.rollout.config.parameters import TargetGroup, stack_values
 from builders.rollout.config.templates import Template
-from builders.rollout.diff.hazards import ROTATION_SCHEDULE
-from builders.rollout.diff.set_hazards import has_transform, limit_hazards
-from builders.rollout.model import Permissions, Status, Target
+from builders.rollout.model import Instance, Permissions, Status, Target, Values
+from builders.rollout.plan.hazards import has_transform, limit_hazards
 from builders.rollout.state.journal import RunStatus
+from builders.scopes import Scope
+from builders.stack_diff.hazards import ROTATION_SCHEDULE
 from builders.template_bodies import evaluate_template
+from builders.text import name_list
 
 
 def credentials(phase: CheckedPhase) -> Iterator[Finding]:
@@ -31,11 +35,18 @@ def credentials(phase: CheckedPhase) -> Iterator[Finding]:
         yield Finding(Severity.ERROR, what, "name a profile of the tooling account with --profile or AWS_PROFILE")
 
 
+def shared_stacks(phase: CheckedPhase) -> Iterator[Finding]:
+    """The stacks of the tooling and network accounts stand, and can be read; bootstrap makes them, and the role."""
+    if phase.unshared:
+        what, _, remedy = phase.unshared.rpartition("; ")
+        yield Finding(Severity.ERROR, what, remedy)
+
+
 def regions(phase: CheckedPhase) -> Iterator[Finding]:
     """Every account has enabled every region of the phase."""
 
     def look(target: Target) -> Finding | None:
-        enabled = enabled_regions(phase.client.deploying(target))
+        enabled = enabled_regions(phase.client.reading(target))
         off = [region for region in phase.regions if region not in enabled]
         if not off:
             return None
@@ -62,9 +73,18 @@ def quotas(phase: CheckedPhase) -> Iterator[Finding]:
 
 
 def templates(phase: CheckedPhase) -> Iterator[Finding]:
-    """Every template fits what CloudFormation takes with a request, and holds nothing that StackSets refuse."""
+    """Every template fits what CloudFormation takes with a request, and holds nothing that StackSets refuse; every
+    stack set of the phase has one."""
     for layer, template in sorted(phase.carried.items()):
         yield from template_findings(layer, template.body, phase.permissions)
+    known = {naming.stack_set(layer, phase.suffix) for layer in phase.templates}
+    for name in sorted(phase.client.sets.names()):
+        if name.startswith(naming.PREFIX) and name.endswith(f"-{phase.suffix}") and name not in known:
+            what = (
+                f"the layer of the stack set {name} has no template here, so that no plan updates or removes its stacks"
+            )
+            remedy = "bring the layer back; to remove its stacks name it in `leave_out` and apply, before it goes"
+            yield Finding(Severity.WARNING, what, remedy)
 
 
 def template_findings(layer: str, body: str, permissions: Permissions) -> Iterator[Finding]:
@@ -74,6 +94,94 @@ def template_findings(layer: str, body: str, permissions: Permissions) -> Iterat
     if not permissions.service_managed and has_transform(json.loads(body)):
         # Self-managed sets would need CAPABILITY_AUTO_EXPAND.
         yield Finding(Severity.ERROR, "the template has a transform or macro", "write out what it makes", (layer,))
+
+
+def addresses(phase: CheckedPhase) -> Iterator[Finding]:
+    """Ranges of all phases lie apart and are announced, and what is shared is shared with every account."""
+    if phase.values is None:
+        return
+    for each in address_mistakes(phase.values):
+        yield Finding(Severity.ERROR, each.what, each.remedy, (each.where,))
+    for each in unconnected(phase.values):
+        yield Finding(Severity.WARNING, each.what, each.remedy, (each.where,))
+
+
+def zones(phase: CheckedPhase) -> Iterator[Finding]:
+    """The zones have an endpoint of every service that the layers call, and the class of their database."""
+    needs: dict[Target, networks.ZoneNeeds] = {}
+    for group, targets in phase.alike:
+        needs |= dict.fromkeys(targets, _needs(phase, group, targets[0]))
+
+    def look(target: Target) -> Finding | None:
+        found = networks.zone_problem(phase.client.reading(target), needs[target])
+        return Finding(Severity.ERROR, *found) if found else None
+
+    yield from phase.at_each(needs, look)
+
+
+def _needs(phase: CheckedPhase, group: TargetGroup, target: Target) -> networks.ZoneNeeds:
+    """Return what the templates need of zones with a target's values; apply reports a template that lacks values."""
+    found = networks.ZoneNeeds()
+    for template in phase.carried.values():
+        with contextlib.suppress(EvaluationError):
+            found.add(evaluate_template(template.body, stack_values(template, group), *target)[0].resources)
+    return found
+
+
+def default_groups(phase: CheckedPhase) -> Iterator[Finding]:
+    """Nothing uses the default security group of the phase's VPC, which CloudFormation cannot empty."""
+
+    def look(target: Target) -> Finding | None:
+        using = networks.users_of_default_groups(phase.client.reading(target), phase.suffix)
+        if not using:
+            return None
+        what = f"the default security group of the VPC in {target.region} is used by {name_list(using)}"
+        return Finding(Severity.ERROR, what, "give them a group of their own, and empty that one (docs/compliance.md)")
+
+    yield from phase.at_each([Target(account, region) for account in phase.accounts for region in phase.regions], look)
+
+
+def on_premises(phase: CheckedPhase) -> Iterator[Finding]:
+    """The Direct Connect gateway is attached to the transit gateway, its attachment uses the table of on-premises, and
+    the phase's tables learn what is behind it."""
+    connected = [group for group in phase.groups if group.connected]
+    for region, outputs in sorted(phase.network.items()):
+        targets = [target for group in connected for target in group.targets if target.region == region]
+        if targets and phase.rollout.network:
+            yield from _way(phase, Target(phase.rollout.network.account, region), outputs, targets)
+
+
+def _way(phase: CheckedPhase, network: Target, outputs: Values, targets: list[Target]) -> Iterator[Finding]:
+    session, where = phase.client.reading_shared(network), (str(network),)
+    gateway, own = outputs["TransitGatewayId"], outputs.get("SharedDirectConnectGatewayId", "")
+    attachments = networks.direct_connect_attachments(session, gateway, own)
+    known = outputs.get(naming.DIRECT_CONNECT_ATTACHMENT)
+    found = next((each for each in attachments if known in (None, each.id)), None)
+    if found is None:
+        what = f"no Direct Connect gateway is attached to {gateway}, so that on-premises is not reached"
+        remedy = BOOTSTRAP if own else f"associate your Direct Connect gateway with {gateway}, then {BOOTSTRAP}"
+        yield Finding(Severity.ERROR if own else Severity.WARNING, what, remedy, where)
+        return
+    named = f"{found.id}, the attachment of the Direct Connect gateway,"
+    if found.state != networks.AVAILABLE:
+        remedy = f"wait until it is available, then {BOOTSTRAP}"
+        yield Finding(Severity.WARNING, f"{named} is {found.state}", remedy, where)
+    if found.table != outputs.get("OnPremisesRouteTableId"):
+        what = f"{named} is associated with {found.table or 'no table'}, so that on-premises finds no phase"
+        yield Finding(Severity.ERROR, what, BOOTSTRAP, where)
+    learning = networks.propagated_tables(session, found.id)
+
+    def look(target: Target) -> Finding | None:
+        for layer in [name for name, each in phase.templates.items() if each.scope is Scope.NETWORK_PER_PHASE]:
+            name = naming.network_stack(layer, phase.suffix, target.account)
+            stack = stacks.standing(phase.client.reading_shared(network), name)
+            table = stack.outputs.get("PhaseRouteTableId") if stack else None
+            if table and table not in learning:
+                what = f"{named} is not propagated to the phase's table, so that the phase finds no on-premises"
+                return Finding(Severity.ERROR, what, BOOTSTRAP)
+        return None
+
+    yield from phase.at_each(targets, look)
 
 
 def buckets(phase: CheckedPhase) -> Iterator[Finding]:
@@ -103,29 +211,26 @@ def readers(phase: CheckedPhase) -> Iterator[Finding]:
         if key is None:
             what = "whether accounts can read packages: the bucket holds none yet"
             yield Finding(Severity.UNKNOWN, what, "`rollout-stacksets apply` puts them there, and looks", (region,))
-        else:
-            yield from _readers(phase, region, bucket, key)
+            continue
 
+        def look(target: Target, bucket: str = bucket, key: str = key) -> Finding | None:
+            if Objects(phase.client.reading(target)).readable(bucket, key):
+                return None
+            return Finding(Severity.ERROR, f"cannot read s3://{bucket}/{key}", f"{READERS}; {BOOTSTRAP}")
 
-def _readers(phase: CheckedPhase, region: str, bucket: str, key: str) -> Iterator[Finding]:
-    def look(target: Target) -> Finding | None:
-        if phase.client.members.can_read(target, bucket, key):
-            return None
-        return Finding(Severity.ERROR, f"cannot read s3://{bucket}/{key}", f"{READERS}; {BOOTSTRAP}")
-
-    return phase.in_each_account(look, region=region)
+        yield from phase.at_each([Target(account, region) for account in phase.accounts], look)
 
 
 def instances(phase: CheckedPhase) -> Iterator[Finding]:
     """No instance is INOPERABLE, since StackSets leave such out of every update."""
     sets = naming.existing_stack_sets(phase.carried, phase.suffix, phase.client.sets.names())
     for layer, name in sets.items():
-        found = instances_of(phase.client, name)
+        found = phase.client.sets.instances_left(name)
         broken = tuple(str(target) for target, each in sorted(found.items()) if each.status is Status.INOPERABLE)
         if broken:
             remedy = (
-                f"`rollout-stacksets remove --phase {phase.name} --account ...` detaches it; delete the stack there by "
-                "hand, then apply"
+                f"`rollout-stacksets remove --phase {phase.phase} --account ...` detaches it; delete the stack there "
+                "by hand, then apply"
             )
             yield Finding(Severity.ERROR, f"INOPERABLE instances of {layer}", remedy, broken)
 
@@ -137,27 +242,23 @@ def log_groups(phase: CheckedPhase) -> Iterator[Finding]:
     for layer, template in sorted(phase.carried.items()):
         if LOG_GROUP not in template.body:
             continue
-        deployed = instances_of(phase.client, sets[layer]) if layer in sets else {}
-        for region in phase.regions:
-            names: dict[str, list[str]] = {}
-            for group in phase.groups:
-                waiting = [each for each in group.targets if each.region == region and each not in deployed]
-                if waiting:
-                    names |= dict.fromkeys((each.account for each in waiting), _log_groups(template, group, waiting[0]))
+        deployed = phase.client.sets.instances_left(sets[layer]) if layer in sets else {}
+        names: dict[Target, list[str]] = {}
+        for group, targets in phase.alike:
+            waiting = [target for target in targets if target not in deployed]
+            if waiting and (given := _log_groups(template, group, waiting[0])):
+                names |= dict.fromkeys(waiting, given)
 
-            def look(target: Target, names: Mapping[str, list[str]] = names, layer: str = layer) -> Finding | None:
-                session = phase.client.deploying(target)
-                for name in names[target.account]:
-                    found = session.pages("logs", "DescribeLogGroups", logGroupNamePrefix=name)
-                    if name in [each["logGroupName"] for each in found]:
-                        remedy = (
-                            f"`aws logs delete-log-group --log-group-name {name}` there, or import it into the stack"
-                        )
-                        return Finding(Severity.ERROR, f"{name} exists already, and {layer} will make it", remedy)
-                return None
+        def look(target: Target, names: Mapping[Target, list[str]] = names, layer: str = layer) -> Finding | None:
+            session = phase.client.reading(target)
+            for name in names[target]:
+                found = session.pages("logs", "DescribeLogGroups", logGroupNamePrefix=name)
+                if name in [each["logGroupName"] for each in found]:
+                    remedy = f"`aws logs delete-log-group --log-group-name {name}` there, or import it into the stack"
+                    return Finding(Severity.ERROR, f"{name} exists already, and {layer} will make it", remedy)
+            return None
 
-            if any(names.values()):
-                yield from phase.in_each_account(look, sorted(names), region)
+        yield from phase.at_each(names, look)
 
 
 LOG_GROUP = '"AWS::Logs::LogGroup"'
@@ -180,26 +281,43 @@ def rotations(phase: CheckedPhase) -> Iterator[Finding]:
     for layer, name in sets.items():
         if f'"{ROTATION_SCHEDULE}"' not in phase.carried[layer].body:
             continue
-        deployed = instances_of(phase.client, name)
-        for region in phase.regions:
-            stack_ids = {each.account: found.stack_id for each, found in deployed.items() if each.region == region}
+        deployed = phase.client.sets.instances_left(name)
 
-            def look(target: Target, ids: Mapping[str, str] = stack_ids, layer: str = layer) -> Finding | None:
-                for each in stacks.resources(phase.client.reading(target), ids[target.account]):
-                    if each.type == ROTATION_SCHEDULE and not _is_rotated(phase, target, each.physical_id):
-                        what = f"{layer}/{each.logical_id} stands in {target.region}, and its secret is not rotated"
-                        remedy = f"remove {each.logical_id} in a release of its own, and put it back in the next one"
-                        return Finding(Severity.ERROR, what, remedy)
+        def look(target: Target, deployed: Mapping[Target, Instance] = deployed, layer: str = layer) -> Finding | None:
+            session = phase.client.reading(target)
+            for each in stacks.resources(session, deployed[target].stack_id):
+                if each.type != ROTATION_SCHEDULE:
+                    continue
+                # The Ref of a schedule is its secret's ARN.
+                secret = session.ask("secretsmanager", "DescribeSecret", SecretId=each.physical_id)
+                if not secret.get("RotationEnabled"):
+                    what = f"{layer}/{each.logical_id} stands in {target.region}, and its secret is not rotated"
+                    remedy = f"remove {each.logical_id} in a release of its own, and put it back in the next one"
+                    return Finding(Severity.ERROR, what, remedy)
+            return None
+
+        yield from phase.at_each(deployed, look)
+
+
+def secrets(phase: CheckedPhase) -> Iterator[Finding]:
+    """Every secret that the phase's values name exists where it is read, and is not about to be deleted."""
+    named = sorted({key for each in phase.carried.values() for key in each.parameters if key.endswith("SecretArn")})
+    for key in named:
+        arns = {target: arn for group in phase.groups for target in group.targets if (arn := group.given(key))}
+
+        def look(target: Target, arns: Mapping[Target, str] = arns, key: str = key) -> Finding | None:
+            arn = arns[target]
+            try:
+                found = phase.client.reading(target).ask("secretsmanager", "DescribeSecret", SecretId=arn)
+            except NotFound:
+                what = f"{key}: there is no secret {arn} in {target.region}"
+                return Finding(Severity.ERROR, what, "create it there, and write its whole ARN into the values")
+            if "DeletedDate" not in found:
                 return None
+            remedy = f"`aws secretsmanager restore-secret --secret-id {arn}` there"
+            return Finding(Severity.ERROR, f"{key}: the secret {arn} is scheduled for deletion", remedy)
 
-            if stack_ids:
-                yield from phase.in_each_account(look, sorted(stack_ids), region)
-
-
-def _is_rotated(phase: CheckedPhase, target: Target, secret: str) -> bool:
-    """Tell whether Secrets Manager rotates a secret; the Ref of a schedule is its secret's ARN."""
-    found = phase.client.deploying(target).ask("secretsmanager", "DescribeSecret", SecretId=secret)
-    return bool(found.get("RotationEnabled"))
+        yield from phase.at_each(arns, look)
 
 
 def run(phase: CheckedPhase) -> Iterator[Finding]:
@@ -207,12 +325,12 @@ def run(phase: CheckedPhase) -> Iterator[Finding]:
     last = phase.store.journal.run() if phase.store else None
     if last is None or last.status is RunStatus.DONE:
         return
-    described = f"{last.command.value} of {last.release or 'nothing'}, begun {last.began}"
+    described = f"{last}, begun {last.began}{f' by {last.by}' if last.by else ''}"
     if last.status is RunStatus.RUNNING:
-        remedy = f"`rollout-stacksets resume --phase {phase.name}`, unless somebody carries it out right now"
+        remedy = f"`rollout-stacksets resume --phase {phase.phase}`, unless somebody carries it out right now"
         yield Finding(Severity.WARNING, f"a run is under way: {described}", remedy)
     else:
-        remedy = f"see why by `rollout-stacksets status --phase {phase.name}`, then apply again or roll back"
+        remedy = f"see why by `rollout-stacksets status --phase {phase.phase}`, then apply again or roll back"
         yield Finding(Severity.WARNING, f"the last run did not reach every instance: {described}", remedy)
 
 
@@ -220,10 +338,11 @@ Check = Callable[[CheckedPhase], Iterator[Finding]]
 
 CHECKS: Mapping[str, Check] = {
     "credentials": credentials,
-    "administration role": permissions.administration_role,
-    "execution roles": permissions.execution_roles,
+    "shared stacks": shared_stacks,
     "plan roles": permissions.plan_roles,
     "deploy roles": permissions.deploy_roles,
+    "administration role": permissions.administration_role,
+    "execution roles": permissions.execution_roles,
     "DMS roles": permissions.dms_roles,
     "trusted access": permissions.trusted_access,
     "delegated administrator": permissions.delegated_administrator,
@@ -231,22 +350,25 @@ CHECKS: Mapping[str, Check] = {
     "regions": regions,
     "quotas": quotas,
     "templates": templates,
-    "zones": networks.zones,
-    "way to on-premises": networks.on_premises,
+    "addresses": addresses,
+    "zones": zones,
+    "security groups": default_groups,
+    "way to on-premises": on_premises,
     "buckets": buckets,
     "readers of packages": readers,
     "instances": instances,
     "log groups": log_groups,
+    "secrets": secrets,
     "rotations": rotations,
     "run": run,
 }
-"""In the order in which they are shown."""
+"""In the order in which they are shown: what others fail by comes first."""
 
 
 def run_doctor(phase: CheckedPhase) -> tuple[Diagnosis, int]:
     """Run all checks of a phase. The exit code is 1 for any error."""
     results = tuple(CheckResult(name, tuple(_findings(check, phase))) for name, check in CHECKS.items())
-    diagnosis = Diagnosis(phase.name, results)
+    diagnosis = Diagnosis(phase.phase, results)
     return diagnosis, 0 if diagnosis.good else 1
 
 

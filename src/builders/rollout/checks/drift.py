@@ -15,15 +15,12 @@ from typing import NamedTuple
 
 from builders import naming
 from builders.aws.calls import concurrently
-from builders.errors import RolloutError
+from builders.errors import RolloutError, UsageError
 from builders.resource_types import value_at
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stack_sets import InstanceResult
-from builders.rollout.checks.status import instances_of
-from builders.rollout.diff.changes import differing_parameters
-from builders.rollout.diff.effects import differing_properties
-from builders.rollout.executor.context import Clock, PollInterval, WallClock
-from builders.rollout.executor.current_state import with_overrides
+from builders.rollout.executor.context import Clock, PollInterval
+from builders.rollout.executor.current_state import read_stacks, with_overrides
 from builders.rollout.executor.operations import PolledOperation, Poller
 from builders.rollout.model import (
     ConcurrencyMode,
@@ -39,7 +36,11 @@ from builders.rollout.model import (
     Values,
 )
 from builders.rollout.state.store import OverrideCache
+from builders.stack_diff.comparison import differing_parameters
+from builders.stack_diff.effects import differing_properties
+from builders.stack_diff.values import shown_value
 from builders.template_bodies import declared_values, parse_template
+from builders.text import unknown_name
 
 STACK = "AWS::CloudFormation::Stack"
 WHOLE = "the stack itself"
@@ -72,7 +73,9 @@ class DriftView:
     phase: str
     checked: int
     drifted: tuple[DriftedProperty, ...]
-    unchecked: Mapping[tuple[str, Target], str] = field(default_factory=dict)
+    unchecked: Mapping[LayerTarget, str] = field(default_factory=dict)
+    stacks: Mapping[LayerTarget, str] = field(default_factory=dict)
+    """The ids of stacks with drifted resources."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class DriftOptions:
 
     layers: Collection[str] = ()
     deep: bool = False
-    clock: Clock = field(default_factory=WallClock)
+    clock: Clock = field(default_factory=Clock)
     poll_interval: PollInterval = field(default_factory=PollInterval)
     say: Callable[[str], None] = lambda _line: None
 
@@ -99,13 +102,9 @@ def run_drift(
     detections = [_detection(client, layer, name, cache) for layer, name in sets.items()]
     for detection, operation in _Detections(client, options).until_over(detections):
         detection.operation = operation
-    checked, drifted, unchecked = 0, list[DriftedProperty](), dict[tuple[str, Target], str]()
+    view = DriftView(desired.phase, 0, ())
     for detection in detections:
-        found = _found(client, detection, cache)
-        checked += found.checked
-        drifted += found.drifted
-        unchecked |= found.unchecked
-    view = DriftView(desired.phase, checked, tuple(drifted), unchecked)
+        view = _with_found(client, view, detection, cache)
     if options.deep:
         view = _with_stacks_compared(client, view, sets, cache)
     return view, int(bool(view.drifted or view.unchecked))
@@ -114,9 +113,15 @@ def run_drift(
 def _chosen(client: Client, desired: DesiredState, layers: Collection[str], asked: Collection[str]) -> dict[str, str]:
     found = naming.existing_stack_sets(layers, desired.suffix, client.sets.names())
     missing = sorted(set(asked) - found.keys())
+    if unknown := sorted(set(asked) - set(layers)):
+        raise UsageError(unknown_name("layer", unknown[0], sorted(layers)))
     if missing:
         there = ", ".join(found) or "none"
         raise RolloutError(f"phase {desired.phase} has no stack set of {', '.join(missing)}; it has those of: {there}")
+    if not found:
+        raise RolloutError(
+            f"phase {desired.phase} has no stack set, and nothing to look at; `rollout-stacksets apply` deploys it"
+        )
     return {layer: name for layer, name in found.items() if not asked or layer in asked}
 
 
@@ -156,7 +161,7 @@ class _Detections(Poller[_Detection]):
 
 
 def _detection(client: Client, layer: str, name: str, cache: OverrideCache) -> _Detection:
-    found = {target: cache.overrides(layer, each) for target, each in instances_of(client, name).items()}
+    found = {target: cache.overrides(layer, each) for target, each in client.sets.instances_left(name).items()}
     return _Detection(
         id=f"drift-{name}-{secrets.token_hex(4)}"[:128],
         set_name=name,
@@ -166,9 +171,9 @@ def _detection(client: Client, layer: str, name: str, cache: OverrideCache) -> _
     )
 
 
-def _found(client: Client, detection: _Detection, cache: OverrideCache) -> DriftView:
-    """The result of one set's detection."""
-    instances = instances_of(client, detection.set_name)
+def _with_found(client: Client, view: DriftView, detection: _Detection, cache: OverrideCache) -> DriftView:
+    """Add the result of one set's detection to a view."""
+    instances = client.sets.instances_left(detection.set_name)
     for target, each in instances.items():
         if each.last_operation_id == detection.id and target in detection.overrides:
             cache.learn(detection.layer, each, detection.overrides[target])
@@ -180,14 +185,19 @@ def _found(client: Client, detection: _Detection, cache: OverrideCache) -> Drift
     properties: list[DriftedProperty] = []
     for target, drifts in found:
         for drift in drifts:
-            whole = DriftedProperty(detection.layer, target, drift.logical_id, drift.type, drift.status)
-            single = [
-                DriftedProperty(*whole[:4], one.type, one.path, one.expected, one.actual) for one in drift.differences
-            ]
-            properties += single or [whole]
+            shown = _shown(drift.path, drift.expected, drift.actual)
+            what = drift.logical_id, drift.type, drift.difference, drift.path, *shown
+            properties.append(DriftedProperty(detection.layer, target, *what))
     properties.sort(key=lambda each: (each.target, each.resource, each.property))
     reasons = {(detection.layer, target): reason for target, reason in unchecked.items()}
-    return DriftView("", len(instances) - len(unchecked), tuple(properties), reasons)
+    stacks = {(detection.layer, target): instances[target].stack_id for target in drifted}
+    return DriftView(
+        view.phase,
+        view.checked + len(instances) - len(unchecked),
+        (*view.drifted, *properties),
+        {**view.unchecked, **reasons},
+        {**view.stacks, **stacks},
+    )
 
 
 def _unchecked(client: Client, detection: _Detection, instances: Mapping[Target, Instance]) -> dict[Target, str]:
@@ -227,7 +237,7 @@ def _with_stacks_compared(client: Client, view: DriftView, sets: Mapping[str, st
                 ids[layer, target] = instance.stack_id
             else:
                 unchecked.setdefault((layer, target), f"its stack is not compared: {instance.status.value}")
-        for (_, target), stack in client.members.deployed_many(ids):
+        for (_, target), stack in read_stacks(client, ids):
             if isinstance(stack, RolloutError):
                 unchecked[layer, target] = f"its stack cannot be read: {stack}"
             elif stack is None:
@@ -251,5 +261,9 @@ def differing_sections(state: StackSet, instance: Instance, stack: DeployedStack
     values = declared_values(state.template, {**state.parameters, **(instance.overrides or {})})
     for name in differing_parameters(stack, values):
         if name in stack.parameters:
-            actual = stack.parameters[name]
-            yield whole._replace(property=f"Parameters/{name}", expected=values[name], actual=actual)
+            path = f"Parameters/{name}"
+            yield DriftedProperty(*whole[:5], path, *_shown(path, values[name], stack.parameters[name]))
+
+
+def _shown(path: str, expected: str, actual: str) -> tuple[str, str]:
+    return shown_value(path, expected), shown_value(path, actual)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
 
 from builders import naming
 from builders.aws.calls import concurrently
-from builders.aws.errors import AccessDenied
+from builders.aws.errors import AccessDenied, RoleNotAssumed
 from builders.errors import RolloutError
-from builders.rollout.aws.client import Client
+from builders.rollout.checks.values import PhaseValues
 from builders.rollout.config import desired_state, parameters
 from builders.rollout.config.parameters import SharedOutputs, TargetGroup
-from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template
 from builders.rollout.model import Permissions, Target, Values, grouped
 from builders.rollout.phase import PhaseConnection
@@ -35,7 +37,7 @@ class Finding:
 
     severity: Severity
     what: str
-    remedy: str
+    remedy: Annotated[str, Field(serialization_alias="fix")]
     where: tuple[str, ...] = ()
 
 
@@ -61,7 +63,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
-class CheckedPhase:
+class CheckedPhase(PhaseConnection):
     """A phase, as far as rollout.yaml and the shared stacks tell of it.
 
     `buckets` are those of the artifacts by region, `packages` the keys in them that its functions have. `store` is None
@@ -69,74 +71,83 @@ class CheckedPhase:
     their parameters.
     """
 
-    client: Client
-    rollout: RolloutFile
-    name: str
-    suffix: str
     accounts: tuple[str, ...]
-    templates: Mapping[str, Template]
     permissions: Permissions
     buckets: Mapping[str, str]
     packages: tuple[str, ...] = ()
     store: Store | None = None
     network: Mapping[str, Values] = field(default_factory=dict)
     groups: tuple[TargetGroup, ...] = ()
+    values: PhaseValues | None = None
+    unshared: str = ""
+    """Why the shared stacks cannot be read; empty where they can."""
 
     @classmethod
-    def of(cls, connection: PhaseConnection, shared: SharedOutputs, store: Store | None = None) -> CheckedPhase:
+    def of(
+        cls, connection: PhaseConnection, shared: SharedOutputs, store: Store | None = None, unshared: str = ""
+    ) -> CheckedPhase:
         """Put together what is known; `shared` may be empty before bootstrap. Raises `RolloutFileError`."""
         rollout, name, suffix = connection.rollout, connection.phase, connection.suffix
         environment = parameters.environment_file(rollout, name)
         accounts = desired_state.accounts_of(rollout, name, connection.members)
-        targets = [Target(account, region) for account in accounts for region in rollout.phases[name].regions]
         sources = parameters.phase_sources(rollout, name, environment, shared)
         return cls(
-            client=connection.client,
-            rollout=rollout,
-            name=name,
-            suffix=suffix,
+            **vars(connection),
             accounts=accounts,
-            templates=connection.templates,
             permissions=desired_state.permissions_of(rollout, name, suffix, shared),
             buckets={
                 region: outputs[naming.ARTIFACTS_BUCKET]
                 for region, outputs in shared.tooling.items()
                 if naming.ARTIFACTS_BUCKET in outputs
             },
-            packages=tuple(sorted(desired_state.package_keys(environment.values))),
+            packages=tuple(f"{suffix}/{key}" for key in sorted(desired_state.package_keys(environment.values))),
             network=shared.network,
-            groups=parameters.target_groups(sources, targets),
+            groups=parameters.target_groups(sources, accounts, rollout.phases[name].regions),
+            values=PhaseValues.of(connection, shared),
             store=store,
+            unshared=unshared,
         )
 
     @property
     def regions(self) -> tuple[str, ...]:
         """The phase's regions."""
-        return self.rollout.phases[self.name].regions
+        return self.rollout.phases[self.phase].regions
 
     @property
     def carried(self) -> dict[str, Template]:
         """The templates that stack sets carry into the phase's accounts."""
-        left_out = self.rollout.phases[self.name].leave_out
+        left_out = self.rollout.phases[self.phase].leave_out
         return {
             layer: each for layer, each in self.templates.items() if each.scope is Scope.PHASE and layer not in left_out
         }
 
-    def in_each_account(
-        self, look: Callable[[Target], Finding | None], accounts: Iterable[str] = (), region: str = ""
-    ) -> Iterator[Finding]:
-        """Look at every account, in the phase's first region unless another is given; an account that cannot be asked
-        is a finding of its own."""
+    @property
+    def alike(self) -> list[tuple[TargetGroup, list[Target]]]:
+        """The targets with the same values, those of each region for themselves."""
+        return [
+            (group, targets)
+            for group in self.groups
+            for targets in grouped((target.region, target) for target in group.targets).values()
+        ]
 
-        def careful(account: str) -> Finding | None:
+    def in_each_account(self, look: Callable[[Target], Finding | None]) -> Iterator[Finding]:
+        """Look at every account, in the phase's first region."""
+        return self.at_each([Target(account, self.regions[0]) for account in self.accounts], look)
+
+    def at_each(self, targets: Iterable[Target], look: Callable[[Target], Finding | None]) -> Iterator[Finding]:
+        """Look at targets, region by region; one that cannot be asked is a finding of its own."""
+
+        def careful(target: Target) -> Finding | None:
             try:
-                return look(Target(account, region or self.regions[0]))
+                return look(target)
             except RolloutError as error:
                 return unknown_finding(error)
 
-        yield from merged_findings(
-            sorted(concurrently(careful, tuple(accounts) or self.accounts), key=lambda it: it[0])
-        )
+        asked = sorted(set(targets))
+        for region in self.regions:
+            found = concurrently(careful, [target for target in asked if target.region == region])
+            in_order = sorted(found, key=lambda answer: answer[0])
+            yield from merged_findings((target.account, finding) for target, finding in in_order)
 
 
 def merged_findings(found: Iterable[tuple[str, Finding | None]]) -> Iterator[Finding]:
@@ -148,6 +159,9 @@ def merged_findings(found: Iterable[tuple[str, Finding | None]]) -> Iterator[Fin
 
 def unknown_finding(error: RolloutError) -> Finding:
     """A finding of what could not be asked, in AWS's own words: they name the role or permission that is missing."""
+    if isinstance(error, RoleNotAssumed):  # the checks of roles have the cause
+        what = "not looked at: the role that looks cannot be assumed"
+        return Finding(Severity.UNKNOWN, what, "see the plan roles and the deploy roles above")
     if isinstance(error, AccessDenied):
         # AWS's sentence names each account and role session: without it the same of many is one finding.
         what = str(error).split("; AWS says:", maxsplit=1)[0]

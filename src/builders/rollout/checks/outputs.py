@@ -9,11 +9,12 @@ from pathlib import Path
 
 from builders import naming, outputs
 from builders.aws.calls import concurrently
+from builders.aws.stacks import outputs as read_outputs, standing
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
-from builders.rollout.checks.status import instances_of
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.model import DesiredState, Target, Values
+from builders.rollout.phase import ADMINISTRATION, ARTIFACTS, SHARED_NETWORK
 
 INDEX = "index.json"
 
@@ -59,22 +60,20 @@ def run_outputs(
     """Read every stack of a phase and write the files of each target. The index names the `release`.
 
     A target of which one stack cannot be read is not written at all. The outputs of the shared stacks of a region
-    go with each of its targets. The exit code is 1 when a target could not be read.
+    go with each of its targets. The exit code is 1 when a target could not be read, or there is none.
     """
     read, unread = _read(client, list(_stacks(client, desired, layers)))
     found = {target: _of_region(shared, target.region) | read[target] for target in sorted(read.keys() - unread.keys())}
+    outputs.keep_only(desired.phase, found.keys() | unread.keys(), outputs_dir)
+    files = outputs.write_targets(desired.phase, found, outputs_dir, unread.keys())
     written = []
     for target, stacks in found.items():
-        files = outputs.write_target(outputs_dir / desired.phase / target.account / target.region, stacks)
         flat = outputs.flatten(stacks)
-        written.append(Written(target, tuple(files), tuple(name for name in outputs.RELIED_ON if name in flat)))
-    if len(found) == 1 and not unread:
-        outputs.write(desired.phase, next(iter(found.values())), outputs_dir)
-    elif len(found) + len(unread) > 1:
-        (outputs_dir / desired.phase / outputs.FLAT).unlink(missing_ok=True)  # from when there was one target
+        known = tuple(name for name in outputs.RELIED_ON if name in flat)
+        written.append(Written(target, tuple(files[target]), known))
     view = OutputsView(desired.phase, release, outputs_dir / desired.phase / INDEX, tuple(written), unread)
     outputs.write_document(view.index, index_data(view))
-    return view, int(bool(unread))
+    return view, int(bool(unread) or not written)
 
 
 def index_data(view: OutputsView) -> dict[str, object]:
@@ -103,7 +102,7 @@ def index_data(view: OutputsView) -> dict[str, object]:
 def _stacks(client: Client, desired: DesiredState, layers: Collection[str]) -> Iterator[_Stack]:
     targets: set[Target] = set()
     for layer, name in naming.existing_stack_sets(layers, desired.suffix, client.sets.names()).items():
-        instances = instances_of(client, name)
+        instances = client.sets.instances_left(name)
         targets |= instances.keys()
         yield from (_Stack(layer, target, each.stack_id) for target, each in instances.items() if each.stack_id)
     for layer, stacks in desired.plain.items():
@@ -117,8 +116,8 @@ def _read(client: Client, stacks: list[_Stack]) -> tuple[dict[Target, dict[str, 
     def look(each: _Stack) -> Values | RolloutError | None:
         try:
             if not each.account:
-                return client.members.outputs(each.target, each.name)
-            found = client.plain.read(Target(each.account, each.target.region), each.name)
+                return read_outputs(client.reading(each.target), each.name)
+            found = standing(client.reading_shared(Target(each.account, each.target.region)), each.name)
             return found.outputs if found else None
         except RolloutError as error:
             return error
@@ -136,8 +135,8 @@ def _read(client: Client, stacks: list[_Stack]) -> tuple[dict[Target, dict[str, 
 def _of_region(shared: SharedOutputs, region: str) -> dict[str, Values]:
     """The outputs of the shared stacks of a region, those that exist."""
     by_layer = {
-        "administration": shared.administration,
-        "artifacts": shared.tooling.get(region, {}),
-        "shared_network": shared.network.get(region, {}),
+        ADMINISTRATION: shared.administration,
+        ARTIFACTS: shared.tooling.get(region, {}),
+        SHARED_NETWORK: shared.network.get(region, {}),
     }
     return {layer: found for layer, found in by_layer.items() if found}

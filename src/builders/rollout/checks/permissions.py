@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from builders import naming
+from builders.aws.accounts import STACKSETS
 from builders.aws.calls import Session
-from builders.aws.errors import AccessDenied, Refused
+from builders.aws.errors import AccessDenied, Refused, RoleNotAssumed
+from builders.aws.resources import IamRole, denied_actions, iam_role
+from builders.errors import EvaluationError
 from builders.evaluate import partition_of
-from builders.policy_documents import trusts_role, trusts_service, wants_external_id
-from builders.rollout.aws.accounts import STACKSETS, denied_actions, iam_role
+from builders.policy_documents import statements, trusts_role, trusts_service, wants_external_id
 from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
+from builders.rollout.config.parameters import TargetGroup, stack_values
+from builders.rollout.config.templates import Template
 from builders.rollout.model import Target
+from builders.template_bodies import evaluate_template
+from builders.text import name_list
 
 BOOTSTRAP = "run `rollout-stacksets bootstrap`"
 
@@ -38,7 +45,7 @@ def administration_role(phase: CheckedPhase) -> Iterator[Finding]:
 
 
 def execution_roles(phase: CheckedPhase) -> Iterator[Finding]:
-    """The execution role exists in every account, and the administration role may assume it."""
+    """The execution role exists in every account, the administration role may assume it, and it may make the layers."""
     if phase.permissions.service_managed:
         # CloudFormation user guide, "Configure a custom execution role template for StackSets".
         what = "StackSets acts in every account by a role of its own, stacksets-exec-*, with AdministratorAccess"
@@ -46,71 +53,118 @@ def execution_roles(phase: CheckedPhase) -> Iterator[Finding]:
         yield Finding(Severity.WARNING, what, remedy)
         return
     name, administrator = _execution_name(phase), _administration_arn(phase)
+    account = phase.templates.get("account")
+    has_own = account is not None and naming.OWN_POLICY in account.body
+    groups = {target.account: group for group in phase.groups for target in group.targets} if has_own else {}
 
     def look(target: Target) -> Finding | None:
-        role = iam_role(phase.client.deploying(target), name)
+        session = phase.client.reading(target)
+        role = iam_role(session, name)
         if role is None:
             return Finding(Severity.ERROR, f"there is no execution role {name}", BOOTSTRAP)
         if trusts_role(role.trust, administrator):
-            return None
+            denied = [
+                action
+                for resource, actions in _own_actions(account, groups.get(target.account), target)
+                for action in denied_actions(session, role.arn, actions, resource)
+            ]
+            what = f"the execution role {name} may not {name_list(denied)}, which layers of your own need"
+            return Finding(Severity.ERROR, what, BOOTSTRAP) if denied else None
         what = f"the execution role {name} does not trust {administrator}, or wants an external id"
         return Finding(Severity.ERROR, what, f"let it be assumed by that role without an external id; {BOOTSTRAP}")
 
     yield from phase.in_each_account(look)
 
 
+def _own_actions(
+    account: Template | None, group: TargetGroup | None, target: Target
+) -> Iterator[tuple[str, list[str]]]:
+    """The actions that `account` grants for layers of a project's own, each list with a resource that it is granted on.
+
+    Those on conditions are left out: nobody knows the requests that CloudFormation will make.
+    """
+    if account is None or group is None:
+        return
+    with contextlib.suppress(EvaluationError):  # bootstrap says which value it lacks
+        found, _ = evaluate_template(account.body, stack_values(account, group), *target)
+        for title, resource in found.resources.items():
+            if title.startswith(naming.OWN_POLICY):
+                for statement in statements(resource["Properties"]["PolicyDocument"]):
+                    if "Condition" not in statement:
+                        yield statement["Resource"][0], statement["Action"]
+
+
 def plan_roles(phase: CheckedPhase) -> Iterator[Finding]:
-    """The plan role, by which status, plans and outputs read, can be assumed in every account."""
+    """The plan role, by which everything reads, can be assumed in every account and the network account."""
     what = f"the plan role {phase.client.plan_role} cannot be assumed"
     remedy = f"{BOOTSTRAP}, which deploys the layer account there"
 
     def look(target: Target) -> Finding | None:
         return None if _answers(phase.client.reading(target)) else Finding(Severity.ERROR, what, remedy)
 
-    yield from phase.in_each_account(look)
+    yield from phase.at_each(_with_network(phase), look)
 
 
 def deploy_roles(phase: CheckedPhase) -> Iterator[Finding]:
-    """The deploy role, by which bootstrap and purge work, can be assumed in every account and the network account, and
-    may deploy there."""
-    network = [phase.rollout.network.account] if phase.rollout.network else []
+    """The deploy role of every account and the network account can be assumed from the tooling account, and may deploy.
+
+    The plan role tells, so that whoever runs this need not be able to deploy. Before the first bootstrap there is none,
+    and the deploy role itself is tried.
+    """
 
     def look(target: Target) -> Finding | None:
-        session = phase.client.deploying(target)
-        if session.role is None:
-            return None
-        return _missing_action(phase, session, target) if _answers(session) else _refused_deploy_role(phase, target)
+        session = phase.client.reading(target)
+        try:
+            role = iam_role(session, phase.client.deploy_role(target.account).rpartition("/")[2])
+        except RoleNotAssumed:
+            return _tried_deploy_role(phase, target)
+        return _judged_deploy_role(phase, target, role) or _missing_action(phase, session, target)
 
-    yield from phase.in_each_account(look, [*phase.accounts, *network])
+    yield from phase.at_each(_with_network(phase), look)
+
+
+def _with_network(phase: CheckedPhase) -> list[Target]:
+    """The phase's accounts and the network account; the tooling account is the caller's own."""
+    network = {phase.rollout.network.account} if phase.rollout.network else set()
+    accounts = {*phase.accounts, *(network - {phase.rollout.tooling.account})}
+    return [Target(account, phase.regions[0]) for account in accounts]
 
 
 _DEPLOY_ROLE = "docs/bootstrap.md, The deploy role"
 
 
-def _refused_deploy_role(phase: CheckedPhase, target: Target) -> Finding:
-    """Why the deploy role cannot be assumed. AWS gives one answer for all reasons, so others are asked: the role itself
-    with the phase's external id, and the plan role for its trust."""
-    name, tooling = phase.rollout.deploy_role, phase.rollout.tooling.account
-    refused = f"the deploy role {name} cannot be assumed"
-    no_external_id = "let it be assumed without an external id: rollout-stacksets sends none"
-    if _answers(phase.client.deploying(target, with_external_id=True)):
-        return Finding(Severity.ERROR, f"{refused}: it wants an external id", no_external_id)
-    make = f"make it as in {_DEPLOY_ROLE}, or name another as deploy_role"
-    try:
-        role = iam_role(phase.client.reading(target), name.rpartition("/")[2])
-    except AccessDenied:
-        what = f"{refused}: it is not there, does not trust {tooling}, or wants an external id"
-        return Finding(Severity.ERROR, what, f"see which in the account itself; {make}")
-    caller = _arn(phase, tooling, "any")
+def _judged_deploy_role(phase: CheckedPhase, target: Target, role: IamRole | None) -> Finding | None:
+    """Why nobody of the tooling account can assume a deploy role, by its trust policy."""
+    tooling = phase.rollout.tooling.account
+    refused = f"the deploy role {phase.client.deploy_role(target.account)} cannot be assumed"
+    anybody = f"arn:{partition_of(phase.rollout.home)}:iam::{tooling}:root"
     if role is None:
-        return Finding(Severity.ERROR, f"{refused}: there is none", make)
-    if wants_external_id(role.trust, caller):
-        return Finding(Severity.ERROR, f"{refused}: it wants an external id", no_external_id)
-    if not trusts_role(role.trust, caller):
-        what = f"{refused}: it does not trust the tooling account {tooling}, or only some of it"
+        return Finding(Severity.ERROR, f"{refused}: there is none", _MAKE_DEPLOY_ROLE)
+    if wants_external_id(role.trust, anybody):
+        return Finding(Severity.ERROR, f"{refused}: it wants an external id", _NO_EXTERNAL_ID)
+    if not trusts_role(role.trust, anybody):
+        what = f"{refused}: it does not trust the tooling account {tooling}"
         return Finding(Severity.ERROR, what, f"let its trust policy name that account; {_DEPLOY_ROLE}")
-    what = f"{refused}, though it trusts {tooling}: these credentials may not"
-    return Finding(Severity.ERROR, what, f"allow them sts:AssumeRole on {role.arn}")
+    return None
+
+
+_MAKE_DEPLOY_ROLE = f"make it as in {_DEPLOY_ROLE}, or name another as deploy_role"
+_NO_EXTERNAL_ID = "let it be assumed without an external id: rollout-stacksets sends none"
+
+
+def _tried_deploy_role(phase: CheckedPhase, target: Target) -> Finding | None:
+    """The mistake of a deploy role that nobody may look at. AWS gives one answer for all reasons."""
+    session = phase.client.deploying(target)
+    if _answers(session):
+        return _missing_action(phase, session, target)
+    refused = f"the deploy role {phase.client.deploy_role(target.account)} cannot be assumed"
+    if _answers(phase.client.deploying(target, with_external_id=True)):
+        return Finding(Severity.ERROR, f"{refused}: it wants an external id", _NO_EXTERNAL_ID)
+    what = (
+        f"{refused}: it is not there, does not trust {phase.rollout.tooling.account}, wants an external id, or these "
+        "credentials may not"
+    )
+    return Finding(Severity.ERROR, what, f"see which in the account itself; {_MAKE_DEPLOY_ROLE}")
 
 
 def _answers(session: Session) -> bool:
@@ -123,7 +177,7 @@ def _answers(session: Session) -> bool:
 
 def _missing_action(phase: CheckedPhase, session: Session, target: Target) -> Finding | None:
     """The actions that bootstrap begins with, on what they are for, as IAM simulates them."""
-    account, name = target.account, phase.rollout.deploy_role
+    account, name = target.account, phase.client.deploy_role(target.account)
     stack = f"stack/{naming.plain_stack('account', phase.suffix)}/*"
     wanted = {
         f"arn:{partition_of(target.region)}:cloudformation:{target.region}:{account}:{stack}": (
@@ -138,7 +192,8 @@ def _missing_action(phase: CheckedPhase, session: Session, target: Target) -> Fi
     try:
         missing = [each for arn, actions in wanted.items() for each in denied_actions(session, own, actions, arn)]
     except AccessDenied:
-        what = f"whether the deploy role {name} may deploy: it may not iam:SimulatePrincipalPolicy on itself"
+        asking = session.role.name if session.role else "the caller"
+        what = f"whether the deploy role {name} may deploy: {asking} may not iam:SimulatePrincipalPolicy on it"
         return Finding(Severity.UNKNOWN, what, "allow that, or see what bootstrap says")
     if not missing:
         return None
@@ -152,7 +207,7 @@ def dms_roles(phase: CheckedPhase) -> Iterator[Finding]:
         return
 
     def look(target: Target) -> Finding | None:
-        session = phase.client.deploying(target)
+        session = phase.client.reading(target)
         names = (naming.DMS_VPC_ROLE, naming.DMS_LOGS_ROLE)
         missing = [name for name in names if iam_role(session, name) is None]
         if not missing:
@@ -164,12 +219,15 @@ def dms_roles(phase: CheckedPhase) -> Iterator[Finding]:
 
 
 def _administration_arn(phase: CheckedPhase) -> str:
-    named = phase.permissions.administration_role_arn
-    return named or _arn(phase, phase.rollout.tooling.account, naming.DEFAULT_ADMINISTRATION_ROLE)
+    """The role that the shared stacks name; before bootstrap the one that it makes, else that of StackSets itself."""
+    named, own = phase.permissions.administration_role_arn, naming.with_suffix(naming.ADMINISTRATION_ROLE, phase.suffix)
+    name = own if phase.unshared else naming.DEFAULT_ADMINISTRATION_ROLE
+    return named or _arn(phase, phase.rollout.tooling.account, name)
 
 
 def _execution_name(phase: CheckedPhase) -> str:
-    return phase.permissions.execution_role_name or naming.DEFAULT_EXECUTION_ROLE
+    own = naming.with_suffix(naming.EXECUTION_ROLE, phase.suffix)
+    return phase.permissions.execution_role_name or (own if phase.unshared else naming.DEFAULT_EXECUTION_ROLE)
 
 
 def _arn(phase: CheckedPhase, account: str, name: str) -> str:
@@ -235,7 +293,7 @@ def accounts(phase: CheckedPhase) -> Iterator[Finding]:
             yield Finding(Severity.ERROR, "the tooling account is in no organization", remedy)
         return
     remedy = (
-        f"take it out of phases.{phase.name}.targets, then `rollout-stacksets remove --phase {phase.name} "
+        f"take it out of phases.{phase.phase}.targets, then `rollout-stacksets remove --phase {phase.phase} "
         "--account ...` detaches its instances"
     )
     gone = tuple(account for account in phase.accounts if account not in states)
@@ -249,4 +307,4 @@ def accounts(phase: CheckedPhase) -> Iterator[Finding]:
             yield Finding(Severity.ERROR, f"the account is {state}: operations skip it or fail", remedy, closed)
     if service_managed and (management := phase.client.organizations.management()) in phase.accounts:
         what = "service-managed sets never deploy to the management account"
-        yield Finding(Severity.ERROR, what, f"take it out of phases.{phase.name}.targets", (management,))
+        yield Finding(Severity.ERROR, what, f"take it out of phases.{phase.phase}.targets", (management,))

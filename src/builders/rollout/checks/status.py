@@ -6,18 +6,21 @@ import contextlib
 import dataclasses
 import enum
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from builders import naming
+from builders.aws import stacks
 from builders.aws.calls import concurrently
 from builders.aws.errors import StackSetNotFound
 from builders.errors import RolloutError, RolloutFileError
-from builders.rollout.aws import stacks
 from builders.rollout.aws.client import Client
 from builders.rollout.config import parameters
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.model import DesiredState, Instance, Operation, PlainStackSpec, Status, Target
-from builders.rollout.state.journal import Command, EndedRun, Run, RunStatus
+from builders.rollout.model import DesiredState, Instance, Operation, PlainStackSpec, Status, Target, grouped
+from builders.rollout.plan.changes import differs
+from builders.rollout.state.journal import Command, EndedRun, EntryState, Hold, Run, RunStatus
 from builders.rollout.state.store import Store
 from builders.scopes import in_order
 
@@ -34,7 +37,7 @@ class InstanceStatus(enum.Enum):
     SKIPPED = "skipped"
     """Not tried, since another failed before it."""
     OUTDATED = "outdated"
-    """The set was changed, and the instance was not."""
+    """The set was changed, and the instance was not; or a run ended before it changed the set."""
     RUNNING = "running"
     PENDING = "pending"
     MISSING = "missing"
@@ -98,6 +101,13 @@ class InstanceView:
         return cls(InstanceStatus.CURRENT if desired else InstanceStatus.LEAVING)
 
 
+class AccountRelease(NamedTuple):
+    """The release that an account has, empty where it has none; not `whole` where the next one reached it in part."""
+
+    release: str
+    whole: bool
+
+
 @dataclass(frozen=True)
 class StatusView:
     """The status of a phase.
@@ -117,6 +127,12 @@ class StatusView:
     released: str = ""
     unfinished: Run | None = None
     """It holds the lock, or failed."""
+    hold: Hold | None = None
+    """The lock of a command that plans and waits for an answer."""
+    releases: Mapping[str, AccountRelease] = field(default_factory=dict)
+    """By account."""
+    removal: EndedRun | None = None
+    """The removal of the whole phase, where nothing was rolled out completely since."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -134,7 +150,8 @@ def run_status(
 ) -> tuple[StatusView, int]:
     """Read the status of a phase. `layers` are those that a stack set may carry, `ours` the `known_stack_sets`.
 
-    The exit code is 0 when every instance is CURRENT, none is known to have drifted, and no run is unfinished.
+    The exit code is 0 when everything could be read, every instance is CURRENT, none is known to have drifted, and no
+    run is unfinished.
     """
     present = client.sets.names()
     sets = naming.existing_stack_sets(layers, desired.suffix, present)
@@ -142,23 +159,75 @@ def run_status(
     views = {layer: _views(desired, layer, instances) for layer, (instances, _) in found.items()}
     views |= {layer: _views(desired, layer, {}) for layer in desired.sets.keys() - found.keys()}
     _explain_validations(client, views)
+    run, ended, hold = store.journal.look(datetime.now(UTC).isoformat(timespec="seconds"))
+    if run is not None and run.status is RunStatus.FAILED and run.command in (Command.APPLY, Command.ROLLBACK):
+        _mark_untouched(client, desired, store, run, sets, views)
     unread = _add_plain_stacks(client, desired, views)
-    run, ended = store.journal.run(), store.journal.history()
-    release, released = _last_whole(ended)
+    last = last_whole(ended)
+    removed = last is not None and last.command is Command.REMOVE
+    release, released = (last.release, last.began) if last and not removed else ("", "")
     occupied = {target.region for by_target in views.values() for target in by_target}
-    needs = {layer: sorted(desired.needs.get(layer, set()) & views.keys()) for layer in sorted(views)}
+    order = in_order({layer: sorted(desired.needs.get(layer, set()) & views.keys()) for layer in sorted(views)})
     view = StatusView(
         phase=desired.phase,
-        layers=tuple(in_order(needs)),
+        layers=tuple(order),
         regions=(*desired.regions, *sorted(occupied - set(desired.regions))),
-        instances=views,
+        instances={layer: views[layer] for layer in order},
         running=tuple((layer, operation) for layer, (_, active) in sorted(found.items()) for operation in active),
         release=release,
         released=released,
         unfinished=None if run is None or run.status is RunStatus.DONE else run,
+        hold=hold,
+        releases=account_releases(views, run, release),
+        removal=last if removed else None,
         notes=(*unread, *_notes([name for name in present if name not in ours], ended)),
     )
-    return view, 0 if view.good else 1
+    return view, 0 if view.good and not unread else 1
+
+
+def account_releases(
+    views: Mapping[str, Mapping[Target, InstanceView]], run: Run | None, whole: str
+) -> dict[str, AccountRelease]:
+    """The release of each account, by its instances and the last run; `whole` is the one before it that ended well."""
+    by_account = grouped((target.account, each) for by_target in views.values() for target, each in by_target.items())
+    reached: set[str] = set()
+    if run is not None and not run.good and run.release:
+        for entry in run.entries:
+            if entry.state is EntryState.OVER:
+                reached |= {target.account for target in set(entry.call.targets) - set(entry.failures)}
+    found = {}
+    for account, own in sorted(by_account.items()):
+        instances = [each for each in own if each.status is not InstanceStatus.MISSING]
+        current = bool(instances) and all(each.status is InstanceStatus.CURRENT for each in instances)
+        if run is not None and account in reached:
+            found[account] = AccountRelease(run.release, current)
+        else:
+            found[account] = AccountRelease(whole if instances else "", True)
+    return found
+
+
+def _mark_untouched(
+    client: Client,
+    desired: DesiredState,
+    store: Store,
+    run: Run,
+    sets: Mapping[str, str],
+    views: Mapping[str, dict[Target, InstanceView]],
+) -> None:
+    """Count an instance as outdated whose set the failed run has not come to, as the report of that run does.
+
+    For StackSets it is CURRENT, with a template or parameters that are not those of the run's release.
+    """
+    with contextlib.suppress(RolloutError):  # without the release all is as StackSets says
+        release = store.releases.load(run.release).desired_state(desired)
+        for layer, spec in release.sets.items():
+            state = client.sets.read(layer, sets[layer]) if layer in sets else None
+            if state is None or not differs(release, spec, state):
+                continue
+            reason = f"{run} has not come to its stack set"
+            for target, view in views[layer].items():
+                if target in spec.overrides and view.status is InstanceStatus.CURRENT:
+                    views[layer][target] = dataclasses.replace(view, status=InstanceStatus.OUTDATED, reason=reason)
 
 
 def _explain_validations(client: Client, views: Mapping[str, dict[Target, InstanceView]]) -> None:
@@ -172,7 +241,7 @@ def _explain_validations(client: Client, views: Mapping[str, dict[Target, Instan
         for target in sorted(failed)[:1]:
             with contextlib.suppress(RolloutError):
                 view = by_target[target]
-                if told := client.members.first_failure(target, view.stack_id):
+                if told := stacks.first_failure(client.reading(target), view.stack_id):
                     by_target[target] = dataclasses.replace(view, reason=f"{view.reason} {told}")
 
 
@@ -181,20 +250,10 @@ def known_stack_sets(rollout: RolloutFile, layers: Iterable[str]) -> frozenset[s
     found = set()
     listed = list(layers)
     for phase in rollout.phases:
-        try:
+        with contextlib.suppress(RolloutFileError):  # that phase's own matter
             suffix = parameters.suffix_of(rollout, phase)
-        except RolloutFileError:  # that phase's own matter
-            continue
-        found |= {naming.stack_set(layer, suffix) for layer in listed}
+            found |= {naming.stack_set(layer, suffix) for layer in listed}
     return frozenset(found)
-
-
-def instances_of(client: Client, name: str) -> Mapping[Target, Instance]:
-    """The instances of a stack set; none where it was deleted meanwhile."""
-    try:
-        return client.sets.instances(name)
-    except StackSetNotFound:
-        return {}
 
 
 def _set(client: Client, name: str) -> tuple[Mapping[Target, Instance], tuple[Operation, ...]]:
@@ -228,7 +287,7 @@ def _add_plain_stacks(client: Client, desired: DesiredState, views: dict[str, di
 def _plain_stacks(
     client: Client, desired: DesiredState, spec: PlainStackSpec, region: str
 ) -> dict[Target, InstanceView]:
-    session = client.deploying(Target(spec.account, region))
+    session = client.reading_shared(Target(spec.account, region))
     marker = "0" * 12
     prefix = naming.network_stack(spec.layer, desired.suffix, marker).removesuffix(marker)
     found = stacks.statuses(session, prefix)
@@ -251,11 +310,7 @@ def _notes(unknown_sets: Iterable[str], ended: Sequence[EndedRun]) -> Iterator[s
         yield f"{each.began}: {each.command.value} {each.release} {'ended well' if each.good else each.status.value}"
 
 
-def _last_whole(ended: Sequence[EndedRun]) -> tuple[str, str]:
-    """The release that was rolled out whole, and when; none once the phase was removed."""
-    for each in reversed(ended):
-        if each.good and each.command is Command.REMOVE:
-            break
-        if each.good and each.release:  # a run that detaches accounts has none
-            return each.release, each.began
-    return "", ""
+def last_whole(ended: Sequence[EndedRun]) -> EndedRun | None:
+    """The last run that rolled a release out whole, or removed the phase; one that detaches accounts does neither."""
+    whole = (each for each in reversed(ended) if each.good and (each.release or each.command is Command.REMOVE))
+    return next(whole, None)

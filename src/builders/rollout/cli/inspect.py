@@ -1,11 +1,7 @@
-"""The commands `status`, `outputs`, `drift`, `doctor` and `bootstrap`.
-
-They change nothing in the phase's stack sets; `outputs` writes files, and `bootstrap` deploys plain stacks.
-"""
+"""The commands `status`, `outputs`, `drift` and `doctor`: they change nothing, and `outputs` writes files."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -17,11 +13,9 @@ from builders.rollout.checks.drift import DriftOptions, run_drift
 from builders.rollout.checks.findings import CheckedPhase
 from builders.rollout.checks.outputs import run_outputs
 from builders.rollout.checks.status import known_stack_sets, run_status
-from builders.rollout.cli import DONE, FAILED
-from builders.rollout.cli.options import PATH, GlobalOptions, json_option, phase_option, poll_option
+from builders.rollout.cli.options import PATH, GlobalOptions, RolloutCommand, json_option, phase_option, poll_option
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.executor.context import PollInterval
-from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_stacks
 from builders.rollout.phase import shared_outputs
 from builders.rollout.render import results
 from builders.rollout.render.page import print_result
@@ -30,7 +24,7 @@ from builders.rollout.state.journal import RunStatus
 from builders.rollout.state.store import Store
 
 
-@click.command()
+@click.command(cls=RolloutCommand)
 @phase_option
 @json_option
 @click.pass_obj
@@ -39,11 +33,11 @@ def status(options: GlobalOptions, phase_name: str, as_json: bool) -> int:
     phase = options.open_phase(phase_name)
     ours = known_stack_sets(phase.rollout, phase.layers)
     view, code = run_status(phase.client, phase.desired, phase.store, phase.layers, ours)
-    print_result(lambda: status_data(view), lambda width: status_text(view, width), as_json)
+    print_result(view, status_data, status_text, as_json)
     return code
 
 
-@click.command()
+@click.command(cls=RolloutCommand, interrupted="files that were written stay; outputs again writes all")
 @phase_option
 @click.option("--outputs-dir", type=PATH, default=Path("outputs"), show_default=True)
 @json_option
@@ -53,11 +47,11 @@ def outputs(options: GlobalOptions, phase_name: str, outputs_dir: Path, as_json:
     phase = options.open_phase(phase_name)
     release = phase.store.last_good() or ""
     view, code = run_outputs(phase.client, phase.desired, phase.shared, phase.layers, release, outputs_dir)
-    print_result(lambda: results.outputs_data(view), lambda width: results.outputs_text(view, width), as_json)
+    print_result(view, results.outputs_data, results.outputs_text, as_json)
     return code
 
 
-@click.command()
+@click.command(cls=RolloutCommand, interrupted="detections that StackSets has begun go on, and change nothing")
 @phase_option
 @click.option("--layer", "layers", multiple=True, help="Look at this layer only; may be given several times.")
 @click.option("--deep", is_flag=True, help="Also compare each stack with its set: StackSets does not call that drift.")
@@ -75,47 +69,25 @@ def drift(
     run = phase.store.journal.run()
     if run is None or run.status is not RunStatus.RUNNING:  # else its process saves them
         phase.store.save_overrides(known)
-    print_result(lambda: results.drift_data(view), lambda width: results.drift_text(view, width), as_json)
+    print_result(view, results.drift_data, results.drift_text, as_json)
     return code
 
 
-@click.command()
+@click.command(cls=RolloutCommand)
 @phase_option
 @json_option
 @click.pass_obj
 def doctor(options: GlobalOptions, phase_name: str, as_json: bool) -> int:
     """Check roles, trust, regions, quotas, accounts and templates; each finding comes with its fix."""
     connection = options.connect_to(phase_name)
-    shared, store = SharedOutputs(), None
+    shared, store, unshared = SharedOutputs(), None, ""
     try:
         shared = shared_outputs(connection.client, connection.rollout, connection.phase)
         home = connection.rollout.home
         bucket = shared.tooling[home][naming.ARTIFACTS_BUCKET]
-        store = Store(connection.client.objects(home), bucket, connection.suffix)
+        store = Store(connection.client.objects(home), bucket, connection.suffix, connection.phase)
     except RolloutError as error:
-        progress.say(str(error))
-    diagnosis, code = run_doctor(CheckedPhase.of(connection, shared, store))
-    print_result(lambda: results.doctor_data(diagnosis), lambda width: results.doctor_text(diagnosis, width), as_json)
+        unshared = str(error)
+    diagnosis, code = run_doctor(CheckedPhase.of(connection, shared, store, unshared))
+    print_result(diagnosis, results.doctor_data, results.doctor_text, as_json)
     return code
-
-
-@click.command()
-@phase_option
-@json_option
-@click.pass_obj
-def bootstrap(options: GlobalOptions, phase_name: str, as_json: bool) -> int:
-    """Deploy what StackSets cannot carry: the shared accounts' stacks, each account's roles, the phase's routes."""
-    connection = options.connect_to(phase_name)
-
-    def report(outcome: StackOutcome) -> None:
-        if not as_json:
-            click.echo(outcome)
-
-    outcomes = deploy_stacks(connection, report)
-    if as_json:
-        click.echo(json.dumps(results.bootstrap_data(outcomes), indent=1, sort_keys=True))
-    failed = [each for each in outcomes if not each.succeeded]
-    if failed:
-        missing = f"{len(failed)} of {len(outcomes)} stacks are not deployed"
-        progress.say(f"{missing}; fix the causes shown above and run it again")
-    return FAILED if failed else DONE

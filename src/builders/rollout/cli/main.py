@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from builders.errors import RolloutFileError, StackferryError, UsageError
-from builders.rollout.cli import DONE, FAILED, INTERRUPTED, WRONG_USE
-from builders.rollout.cli.options import PATH, GlobalOptions
+from builders import advice, command_line
+from builders.errors import RolloutFileError, UsageError
+from builders.rollout.cli.options import NOTHING_CHANGED, GlobalOptions, OpenApi, global_options
 
 if TYPE_CHECKING:
     from builders.aws.calls import ApiCalls
 
-OpenApi = Callable[[str, str | None], "ApiCalls"]
-"""Makes the calls of a region with the credentials of a profile."""
-
 
 COMMANDS = {
     "plan": ("change", "Show what apply does to every instance, resource by resource, and what blocks it."),
+    "publish": ("change", "Put the functions' packages into the bucket of each region, and nothing else."),
     "apply": ("change", "Bring a phase to what rollout.yaml, environments/ and templates/ say, wave by wave."),
     "resume": ("change", "Continue a run that was interrupted, on this machine or another; nothing is sent twice."),
     "rollback": ("change", "Put an earlier release of one phase back, layers in reverse; data stays as it is."),
@@ -32,12 +29,12 @@ COMMANDS = {
     "outputs": ("inspect", "Write the outputs of every instance's stack to a folder of its own, with one index."),
     "drift": ("inspect", "Detect drift in every instance and show what drifted."),
     "doctor": ("inspect", "Check roles, trust, regions, quotas, accounts and templates; each finding has its fix."),
-    "bootstrap": ("inspect", "Deploy the plain stacks: shared ones, each account's roles, the phase's routes."),
+    "bootstrap": ("change", "Deploy the plain stacks: shared ones, each account's roles, the phase's routes."),
 }
 """{command: its module here, and the line of `--help`}."""
 
 
-class CommandGroup(click.Group):
+class CommandGroup(command_line.Group):
     """Commands whose modules are loaded when they are called: `--help` waits for none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -51,27 +48,19 @@ class CommandGroup(click.Group):
         found: click.Command = getattr(importlib.import_module(f"{__package__}.{COMMANDS[cmd_name][0]}"), cmd_name)
         return found
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands with their lines."""
-        own = {name: each.get_short_help_str(200) for name, each in self.commands.items()}
-        lines = own | {name: line for name, (_, line) in COMMANDS.items()}
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(lines.items()))
+    def sentence(self, ctx: click.Context, name: str) -> str:
+        """The line of a command, without loading it."""
+        return COMMANDS[name][1] if name in COMMANDS else super().sentence(ctx, name)
 
 
-@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--file", type=PATH, default=Path("rollout.yaml"), show_default=True)
-@click.option("--templates-dir", "templates", type=PATH, default=Path("templates"), show_default=True)
-@click.option("--profile", help="Profile of the AWS configuration; else what boto3 finds by itself.")
-@click.option("--region", help="Region of the stack sets; else tooling.region of the rollout file.")
-@click.pass_context
-def command(context: click.Context, file: Path, templates: Path, profile: str | None, region: str | None) -> None:
+@click.group(cls=CommandGroup, context_settings=command_line.HELP, params=global_options())
+@command_line.version_option
+def command() -> None:
     """Roll phases out to AWS accounts with CloudFormation StackSets: plan, apply, resume, roll back.
 
-    Credentials are those of the tooling account, by boto3's standard chain.
+    Credentials are those of the tooling account, by boto3's standard chain. The options may stand behind a command's
+    name, too.
     """
-    open_api: OpenApi = context.obj or _open_api
-    context.obj = GlobalOptions(file, templates, region, lambda home: open_api(home, profile))
 
 
 def _open_api(region: str, profile: str | None) -> ApiCalls:
@@ -85,29 +74,14 @@ def main(arguments: Sequence[str] | None = None, open_api: OpenApi | None = None
 
     A test or a rehearsal calls another cloud than AWS by `open_api`.
     """
-    try:
-        return int(command.main(arguments, prog_name="rollout-stacksets", standalone_mode=False, obj=open_api) or DONE)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail(
-            "interrupted; operations that StackSets has begun go on, `rollout-stacksets resume --phase ...` continues "
-            "the run",
-            INTERRUPTED,
+    options = GlobalOptions(open_api=open_api or _open_api)
+    with advice.given():
+        return command_line.run(
+            "rollout-stacksets",
+            lambda: command.main(arguments, prog_name="rollout-stacksets", standalone_mode=False, obj=options),
+            interrupted=NOTHING_CHANGED,
+            wrong_use=(RolloutFileError, UsageError),
         )
-    except click.ClickException as error:
-        error.show()
-        return WRONG_USE
-    except (RolloutFileError, UsageError) as error:
-        return _fail(str(error), WRONG_USE)
-    except StackferryError as error:
-        return _fail(str(error), FAILED)
-    except Exception as error:
-        return _fail(f"a defect of rollout-stacksets, please report it: {type(error).__name__}: {error}", FAILED)
-
-
-def _fail(message: str, code: int) -> int:
-    for line in message.splitlines():
-        print(f"rollout-stacksets: {line}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

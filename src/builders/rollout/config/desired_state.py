@@ -28,6 +28,7 @@ from builders.rollout.model import (
     Wave,
 )
 from builders.scopes import Scope, in_order
+from builders.template_bodies import PlainStack
 from builders.text import unknown_name
 
 _PHASE_WIDE = {
@@ -42,35 +43,27 @@ def desired_state(
     templates: Mapping[str, Template],
     shared: SharedOutputs,
     members: Mapping[str, Collection[str]] | None = None,
+    file: ParameterFile | None = None,
 ) -> DesiredState:
-    """The desired state of a phase, whose parameter file is read. `members` are the accounts of organizational units.
+    """The desired state of a phase, whose parameter file is read where it is not given.
 
-    Raises `UsageError` for a phase that rollout.yaml does not have, and `RolloutFileError` with a line for each
-    mistake.
+    `members` are the accounts of organizational units. Raises `UsageError` for a phase that rollout.yaml does not have,
+    and `RolloutFileError` with a line for each mistake.
     """
     if phase not in rollout.phases:
         raise UsageError(unknown_name("phase", phase, rollout.phases))
-    return resolved_state(rollout, phase, templates, shared, members or {}, parameters.environment_file(rollout, phase))
-
-
-def resolved_state(
-    rollout: RolloutFile,
-    phase: str,
-    templates: Mapping[str, Template],
-    shared: SharedOutputs,
-    members: Mapping[str, Collection[str]],
-    file: ParameterFile,
-) -> DesiredState:
-    """The desired state with the parameter file at hand: pure."""
     config = rollout.phases[phase]
-    accounts = accounts_of(rollout, phase, members)
-    sources = parameters.phase_sources(rollout, phase, file, shared)
-    groups = parameters.target_groups(
-        sources, [Target(account, region) for account in accounts for region in config.regions]
-    )
+    sources = parameters.phase_sources(rollout, phase, file or parameters.environment_file(rollout, phase), shared)
+    accounts = accounts_of(rollout, phase, members or {})
+    groups = parameters.target_groups(sources, accounts, config.regions)
     layers = _phase_layers(rollout, phase, templates, groups)
     mistakes = list(_mistakes(rollout, phase, sources, groups, layers, templates))
     mistakes = mistakes or [line for template in layers.sets for line in parameters.failed_rules(template, groups)]
+    mistakes = mistakes or [
+        line
+        for template in layers.plain
+        for line in parameters.failed_rules(template, layers.connected, layers.outputs_before(template))
+    ]
     if mistakes:
         raise all_at_once(mistakes)
     common = groups[0].common
@@ -196,11 +189,7 @@ def _phase_layers(
     scopes = (Scope.PHASE, Scope.NETWORK_PER_PHASE)
     known = tuple(templates[layer] for layer in sorted(templates) if templates[layer].scope in scopes)
     chosen = [template for template in known if template.layer not in left_out]
-    connected = tuple(
-        group
-        for group in groups
-        if rollout.network and group.given(parameters.CONNECTIVITY) == parameters.TRANSIT_GATEWAY
-    )
+    connected = tuple(group for group in groups if rollout.network and group.connected)
     sets = tuple(template for template in chosen if template.scope is Scope.PHASE)
     plain = tuple(template for template in chosen if template.scope is not Scope.PHASE) if connected else ()
     return _PhaseLayers(known, sets, plain, connected)
@@ -216,7 +205,7 @@ def _mistakes(
 ) -> Iterator[str]:
     yield from _leave_out_mistakes(rollout, phase, layers)
     written = [source for source in (sources.phase, *sources.specific()) if source.written]
-    of_account = [template for template in templates.values() if template.scope is Scope.ACCOUNT]
+    of_account = [each for each in templates.values() if each.scope in (Scope.ACCOUNT, Scope.TOOLING_PER_PHASE)]
     yield from parameters.unknown_parameters([sources.environment], templates.values())
     yield from parameters.unknown_parameters(written, [*layers.known, *of_account])
     yield from parameters.wrong_values([*sources.common, *sources.specific()], [*layers.deployed, *of_account])
@@ -224,10 +213,11 @@ def _mistakes(
         for key in source.values:
             if key in _PHASE_WIDE:
                 yield f"{source.where(key)}: must be the same in the whole phase, {_PHASE_WIDE[key]}; remove it here"
-    advice = f"give it in {sources.environment.name}, or in {rollout.path} under phases.{phase}"
-    yield from parameters.missing_values(groups, layers.sets, advice)
+    yield from parameters.missing_values(groups, layers.sets, sources.advice)
     for template in layers.plain:
-        yield from parameters.missing_values(layers.connected, [template], advice, layers.outputs_before(template))
+        yield from parameters.missing_values(
+            layers.connected, [template], sources.advice, layers.outputs_before(template)
+        )
     named = groups[0].common.get(MIGRATION_PHASE)
     if named not in (None, phase):
         given = parameters.origin(sources.common, MIGRATION_PHASE)
@@ -272,25 +262,12 @@ def _plain_spec(rollout: RolloutFile, template: Template, layers: _PhaseLayers) 
 
 
 @dataclass(frozen=True)
-class BootstrapStack:
-    """One plain stack with complete parameters. `phase` is empty where all phases share it."""
-
-    layer: str
-    target: Target
-    suffix: str
-    template: str
-    parameters: Values
-    phase: str = ""
-
-
-@dataclass(frozen=True)
 class _Owner:
     """A shared account, or a phase with its accounts: where its stacks are, and the sources that people wrote."""
 
     groups: Sequence[TargetGroup]
     written: Sequence[Source]
     advice: str
-    phase: str = ""
 
 
 def bootstrap_stacks(
@@ -299,11 +276,12 @@ def bootstrap_stacks(
     templates: Mapping[str, Template],
     shared: SharedOutputs,
     members: Mapping[str, Collection[str]] | None = None,
-) -> tuple[BootstrapStack, ...]:
-    """The stacks of one scope, in the order in which they are deployed.
+) -> tuple[PlainStack, ...]:
+    """The stacks of one scope with complete parameters, in the order in which they are deployed.
 
-    TOOLING_ONCE: the tooling account, once, in its home region. TOOLING and NETWORK: their account, every region of
-    any phase; nothing without a network account. ACCOUNT: every account of every phase, in the phase's first region.
+    TOOLING_PER_PHASE: the tooling account, for every phase, in its home region. TOOLING and NETWORK: their account,
+    every region of any phase; nothing without a network account. ACCOUNT: every account of every phase, in the phase's
+    first region, and the network account, to which it brings the phase's plan role alone.
     `shared` has the outputs of the scopes before this one, `members` the accounts of the organizational units that
     phases name. Raises `RolloutFileError` with a line for each mistake.
     """
@@ -322,13 +300,14 @@ def bootstrap_stacks(
     ]
     if mistakes:
         raise all_at_once(mistakes)
-    stacks: list[BootstrapStack] = []
+    stacks: list[PlainStack] = []
     for template, owner in itertools.product(chosen, owners):
         for group in owner.groups:
             values = parameters.stack_values(template, group)
-            for target in group.targets:
-                stack = BootstrapStack(template.layer, target, values[SUFFIX], template.body, values, owner.phase)
-                stacks.append(stack)
+            name, tags = naming.plain_stack(template.layer, values[SUFFIX]), naming.tags(values)
+            stacks += [
+                PlainStack(template.layer, target, name, template.body, values, tags) for target in group.targets
+            ]
     return tuple(stacks)
 
 
@@ -336,21 +315,43 @@ def _owners(
     rollout: RolloutFile, scope: Scope, shared: SharedOutputs, members: Mapping[str, Collection[str]]
 ) -> Iterator[_Owner]:
     regions = list(dict.fromkeys(region for config in rollout.phases.values() for region in config.regions))
-    if scope is Scope.TOOLING_ONCE:
-        yield _shared_account(rollout, "tooling", rollout.tooling, [rollout.home], shared)
-    elif scope is Scope.TOOLING:
+    if scope is Scope.TOOLING:
         everywhere = list(dict.fromkeys([rollout.home, *regions]))
         yield _shared_account(rollout, "tooling", rollout.tooling, everywhere, shared)
     elif scope is Scope.NETWORK and rollout.network:
         yield _shared_account(rollout, "network", rollout.network, regions, shared)
-    elif scope is Scope.ACCOUNT:
-        for phase, config in rollout.phases.items():
+    elif scope in (Scope.TOOLING_PER_PHASE, Scope.ACCOUNT):
+        for phase in rollout.phases:
             sources = parameters.phase_sources(rollout, phase, parameters.environment_file(rollout, phase), shared)
-            targets = [Target(account, config.regions[0]) for account in accounts_of(rollout, phase, members)]
-            specific = [source for source in sources.specific() if source.written]
-            advice = f"give it in {sources.environment.name}, or in {rollout.path} under phases.{phase}"
-            written = [sources.environment, sources.phase, *specific]
-            yield _Owner(parameters.target_groups(sources, targets), written, advice, phase)
+            if scope is Scope.ACCOUNT:
+                groups = _in_accounts(rollout, phase, sources, members)
+                written = [source for source in sources.specific() if source.written]
+            else:  # its own file has what is the same for all phases; the phase's values replace them
+                file = parameters.file_source(parameters.read_parameters(rollout, rollout.tooling.parameters))
+                groups = [_group(Target(rollout.tooling.account, rollout.home), (file, *sources.common))]
+                written = [file]
+            yield _Owner(groups, [sources.environment, sources.phase, *written], sources.advice)
+
+
+def _in_accounts(
+    rollout: RolloutFile, phase: str, sources: PhaseSources, members: Mapping[str, Collection[str]]
+) -> list[TargetGroup]:
+    """The accounts of the phase, and the network account where it is none of them; tooling reads itself without it."""
+    accounts, region = accounts_of(rollout, phase, members), rollout.phases[phase].regions[0]
+    groups = list(parameters.target_groups(sources, accounts, [region]))
+    network = rollout.network.account if rollout.network else rollout.tooling.account
+    if network not in (*accounts, rollout.tooling.account):
+        facts = Source("the network account", _PLAN_ROLE_ALONE, written=False)
+        groups.append(_group(Target(network, region), (*sources.common, facts)))
+    return groups
+
+
+_PLAN_ROLE_ALONE = {"CreateDmsVpcRole": "false", "CreateDmsLogsRole": "false", "CreateExecutionRole": "false"}
+"""Nothing replicates in the network account, and no stack set goes there."""
+
+
+def _group(target: Target, chain: tuple[Source, ...]) -> TargetGroup:
+    return TargetGroup((target,), chain, parameters.merged_values(chain), {})
 
 
 def _shared_account(
@@ -365,6 +366,6 @@ def _shared_account(
     groups = []
     for region in regions:
         chain = (parameters.shared_facts(rollout, shared), file, *([own[region]] if region in own else []))
-        groups.append(TargetGroup((Target(account.account, region),), chain, parameters.merged_values(chain), {}))
+        groups.append(_group(Target(account.account, region), chain))
     advice = f"give it in {file.name}, or in {rollout.path} under {name}.region_parameters"
     return _Owner(groups, [file, *own.values()], advice)

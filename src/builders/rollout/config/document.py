@@ -7,18 +7,15 @@ that it takes for truth values, keys that are given twice.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.composer import MaxDepthExceededError
-from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from builders.errors import RolloutFileError
 from builders.rollout.config.schema import KeyPath
@@ -42,6 +39,7 @@ _TEXT = re.compile(
 )
 """Texts to PyYAML, by which many tools write YAML, that ruamel takes for truth values and numbers."""
 
+_ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})", re.ASCII)
 _DECIMAL = re.compile(r"-?(0|[1-9]\d*)\.\d+", re.ASCII)
 _PARAMETERS_BY_TARGET = {"region_parameters", "account_parameters", "place_parameters"}
@@ -86,9 +84,7 @@ def all_at_once(sentences: Iterable[str]) -> RolloutFileError:
     """One error with a line for each sentence, each once; of very many only the first, since nobody reads on."""
     lines = list(dict.fromkeys(sentences))
     more = len(lines) - _MISTAKES_SHOWN
-    return RolloutFileError(
-        "\n".join([*lines[:_MISTAKES_SHOWN], *([f"and {more:,} more mistakes"] if more > 0 else [])])
-    )
+    return RolloutFileError(*lines[:_MISTAKES_SHOWN], *([f"and {more:,} more mistakes"] if more > 0 else []))
 
 
 def line_of(path: KeyPath, lines: Mapping[KeyPath, int]) -> int | None:
@@ -107,22 +103,21 @@ def read_document(text: str) -> Document:
     loader = YAML()
     loader.version = (1, 1)
     loader.max_depth = _MOST_DEPTH
-    loader.Constructor = _Constructor
     found = Document()
     try:
-        root = loader.load(text)
+        root = loader.compose(text)
         if root is None:
             found.mistakes.append(Mistake((), "the file is empty; begin with tooling: and phases:"))
-        elif not isinstance(root, CommentedMap):
+        elif not isinstance(root, MappingNode):
             found.mistakes.append(Mistake((), "the file must be keys and values, such as tooling: and phases:", 1))
         else:
-            found.lines[()] = root.lc.line + 1
-            found.data = _Reader(found, loader.constructor.wrong_keys).value(root, ())
-    except (MaxDepthExceededError, RecursionError):  # the latter by a list that holds itself through an alias
+            found.lines[()] = _line(root)
+            found.data = _Reader(found).value(root, ())
+    except (MaxDepthExceededError, RecursionError):  # the latter by aliases of aliases
         found.mistakes.append(Mistake((), "the file is nested too deeply; rollout.yaml needs six levels"))
     except YAMLError as error:
         found.mistakes.append(_syntax_mistake(error, text))
-    except ValueError as error:  # an escape for a character that does not exist, such as "\U00110000"
+    except (ValueError, AssertionError) as error:  # a character, or a version of YAML, that does not exist
         found.mistakes.append(Mistake((), f"the file is no YAML: {error}"))
     return found
 
@@ -137,106 +132,76 @@ def _syntax_mistake(error: YAMLError, text: str) -> Mistake:
     return Mistake((), f"the file is no YAML: {problem}", line)
 
 
-class _Scalar(str):
-    """A scalar as it is written, and the tag of the kind that YAML takes it for."""
-
-    tag: str
-
-    @property
-    def kind(self) -> str:
-        return self.tag.removeprefix(_TAG)
-
-    @property
-    def reading(self) -> str:
-        """The kind in a sentence: YAML reads 12:30:00 as a number."""
-        return _KINDS.get(self.kind, f"as {self.tag}")
-
-    @property
-    def is_account(self) -> bool:
-        return bool(re.fullmatch(r"\d{12}", self, re.ASCII))
+def _line(node: Node) -> int:
+    return int(node.start_mark.line) + 1
 
 
-class _Constructor(RoundTripConstructor):
-    """Makes CommentedMap and CommentedSeq of every collection, whatever its tag, and _Scalar of every scalar.
+def _kind(node: Node) -> str:
+    """The kind that YAML takes a scalar for, such as int; the tag itself where it is no tag of YAML's own."""
+    return "str" if _TEXT.fullmatch(str(node.value)) else str(node.tag).removeprefix(_TAG)
 
-    `wrong_keys` has the mistakes of keys that are left out, by the id of their CommentedMap, from where paths begin.
-    """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.wrong_keys: defaultdict[int, list[Mistake]] = defaultdict(list)
-
-    def construct_object(self, node: Node, deep: bool = False) -> Any:
-        """Construct one value. An alias inside of what it repeats becomes None, which nothing else does."""
-        if isinstance(node, ScalarNode):
-            scalar = _Scalar(node.value)
-            scalar.tag = f"{_TAG}str" if _TEXT.fullmatch(node.value) else str(node.tag)
-            return self.constructed_objects.setdefault(node, scalar)
-        node.tag = f"{_TAG}map" if isinstance(node, MappingNode) else f"{_TAG}seq"
-        return super().construct_object(node, deep=True)
-
-    def flatten_mapping(self, node: Node) -> None:
-        """Leave merge keys where they are."""
-
-    def check_mapping_key(self, node: Node, key_node: Node, mapping: CommentedMap, key: Any, value: Any) -> bool:
-        """Tell whether a key goes into the mapping."""
-        path: KeyPath
-        if not isinstance(key, _Scalar):
-            path, message = (), "a key must be a word, not a list or keys of its own"
-        elif key.kind == "merge":
-            path, message = (), "<< is not read here; write the keys out"
-        elif key in mapping:
-            path, message = (str(key),), f"the key is on line {mapping.lc.key(key)[0] + 1} too; keep one of them"
-        else:
-            return True
-        self.wrong_keys[id(mapping)].append(Mistake(path, message, key_node.start_mark.line + 1))
-        return False
+def _reading(node: Node) -> str:
+    """The kind in a sentence: YAML reads 12:30:00 as a number."""
+    return _KINDS.get(_kind(node), f"as {node.tag}")
 
 
 class _Reader:
-    """Turns what the constructor made into plain data, and notes the line of each value."""
+    """Turns composed nodes into plain data, whatever the tags of collections, and notes the line of each value."""
 
-    def __init__(self, document: Document, wrong_keys: Mapping[int, list[Mistake]]) -> None:
+    def __init__(self, document: Document) -> None:
         self._document = document
-        self._wrong_keys = wrong_keys
+        self._open: set[int] = set()
         self._seen: set[int] = set()
         self._repeated = 0
 
-    def value(self, found: CommentedMap | CommentedSeq | _Scalar | None, path: KeyPath) -> Any:
-        if found is None:
+    def value(self, node: Node, path: KeyPath) -> Any:
+        if id(node) in self._open:
             self._wrong(path, "the alias is inside of what it repeats; write the value out")
             return None
-        if self._repeats_too_much(found, path):
+        if self._repeats_too_much(node, path):
             return None
-        if isinstance(found, _Scalar):
-            return self._scalar(found, path)
-        if isinstance(found, CommentedMap):
-            return dict(self._entries(found, path))
-        lines = self._document.lines
-        lines.update({(*path, number): found.lc.item(number)[0] + 1 for number in range(len(found))})
-        return [self.value(item, (*path, number)) for number, item in enumerate(found)]
+        if isinstance(node, ScalarNode):
+            return self._scalar(node, path)
+        self._open.add(id(node))
+        if isinstance(node, SequenceNode):
+            self._document.lines |= {(*path, number): _line(item) for number, item in enumerate(node.value)}
+            found: Any = [self.value(item, (*path, number)) for number, item in enumerate(node.value)]
+        else:
+            found = dict(self._entries(node, path))
+        self._open.remove(id(node))
+        return found
 
-    def _repeats_too_much(self, found: CommentedMap | CommentedSeq | _Scalar, path: KeyPath) -> bool:
-        """An alias is the same object once more; aliases of aliases can stand for more values than memory holds."""
-        if id(found) in self._seen:
+    def _repeats_too_much(self, node: Node, path: KeyPath) -> bool:
+        """An alias is the same node once more; aliases of aliases can stand for more values than memory holds."""
+        if id(node) in self._seen:
             self._repeated += 1
             if self._repeated == _REPEATED_VALUES:
                 self._wrong(path, f"aliases repeat more than {_REPEATED_VALUES:,} values; write them out")
-        self._seen.add(id(found))
+        self._seen.add(id(node))
         return self._repeated >= _REPEATED_VALUES
 
-    def _entries(self, found: CommentedMap, path: KeyPath) -> Iterator[tuple[str, Any]]:
-        for mistake in self._wrong_keys.get(id(found), ()):
-            self._wrong((*path, *mistake.path), mistake.message, mistake.line)
-        for key, value in found.items():
-            here, line = (*path, str(key)), found.lc.key(key)[0] + 1
-            self._document.lines[here] = line
-            if key.kind != "str":
-                self._wrong(here, f'YAML reads the key {key.reading}; put it in quotes: "{key}"', line)
-            yield str(key), self.value(value, here)
+    def _entries(self, node: Node, path: KeyPath) -> Iterator[tuple[str, Any]]:
+        kept: dict[str, tuple[Node, Node]] = {}
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                self._wrong(path, "a key must be a word, not a list or keys of its own", _line(key))
+            elif _kind(key) == "merge":
+                self._wrong(path, "<< is not read here; write the keys out", _line(key))
+            elif key.value in kept:
+                message = f"the key is on line {_line(kept[key.value][0])} too; keep one of them"
+                self._wrong((*path, key.value), message, _line(key))
+            else:
+                kept[key.value] = key, value
+        for name, (key, value) in kept.items():
+            here = (*path, name)
+            self._document.lines[here] = _line(key)
+            if _kind(key) != "str":
+                self._wrong(here, f'YAML reads the key {_reading(key)}; put it in quotes: "{name}"', _line(key))
+            yield name, self.value(value, here)
 
-    def _scalar(self, found: _Scalar, path: KeyPath) -> Any:
-        text, kind = str(found), found.kind
+    def _scalar(self, node: Node, path: KeyPath) -> Any:
+        text, kind, is_account = node.value, _kind(node), _ACCOUNT.fullmatch(node.value)
         parameter = "parameters" in path[-2:-1] or not _PARAMETERS_BY_TARGET.isdisjoint(map(str, path[-3:-2]))
         if kind == "str":
             return text
@@ -244,16 +209,16 @@ class _Reader:
             return None
         if kind == "bool" and text.lower() in ("true", "false"):
             return text.lower() if parameter else text.lower() == "true"
-        if kind == "int" and _WHOLE.fullmatch(text) and (parameter or not found.is_account):
+        if kind == "int" and _WHOLE.fullmatch(text) and (parameter or not is_account):
             return text if parameter else int(text)
         if kind == "float" and parameter and _DECIMAL.fullmatch(text):
             return text
-        if found.is_account:
-            self._wrong(path, f'quote account ids: write "{found}", or YAML reads a number and drops leading zeros')
+        if is_account:
+            self._wrong(path, f'quote account ids: write "{text}", or YAML reads a number and drops leading zeros')
         elif kind == "null":
             self._wrong(path, 'there is no value; write "" for an empty one')
         else:
-            self._wrong(path, f'YAML reads {found} {found.reading}; put it in quotes: "{found}"')
+            self._wrong(path, f'YAML reads {text} {_reading(node)}; put it in quotes: "{text}"')
         return None
 
     def _wrong(self, path: KeyPath, message: str, line: int | None = None) -> None:

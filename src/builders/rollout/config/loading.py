@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,17 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from builders.naming import SUFFIX_PATTERN
+from builders import files
+from builders.naming import PHASE_PATTERN
 from builders.rollout.config.document import Document, Mistake, read_document, refusal
 from builders.rollout.config.schema import (
+    ACCOUNT,
     PATTERN_SENTENCES,
     KeyPath,
     PhaseConfig,
     RolloutFile,
     TargetConfig,
     WaveConfig,
-    account_id,
 )
 from builders.text import suggestion
 
@@ -58,10 +60,8 @@ def load_rollout_file(path: Path) -> RolloutFile:
     document = _read(path)
     rollout, found = (None, []) if document.data is None else _validated(document.data)
     # A value that cannot be read is wrong once: what pydantic says of it, or of a part of it, is left out.
-    unread = [mistake.path for mistake in document.mistakes if mistake.path]
-    mistakes = document.mistakes + [
-        mistake for mistake in found if not any(mistake.path[: len(path)] == path for path in unread)
-    ]
+    unread = {mistake.path for mistake in document.mistakes if mistake.path}
+    mistakes = document.mistakes + [mistake for mistake in found if unread.isdisjoint(_leading(mistake.path))]
     accounts: dict[str, tuple[str, ...]] = {}
     if isinstance(document.data, dict):
         mistakes += _mistakes_together(document.data, mistakes, path.parent, accounts)
@@ -79,17 +79,19 @@ def check_accounts(rollout: RolloutFile, phase: str, accounts: Collection[str]) 
         raise refusal(rollout.path, rollout.lines, mistakes)
 
 
-def read_account_ids(file: Path, path: KeyPath) -> tuple[tuple[str, ...], list[Mistake]]:
-    """The accounts of a file that is named at `path`, in its order, and its mistakes.
+def read_account_ids(folder: Path, name: str, path: KeyPath) -> tuple[tuple[str, ...], list[Mistake]]:
+    """The accounts of a file in a folder that is named at `path`, in its order, and its mistakes.
 
-    The file has one id a line, with empty lines and # comments, or is a JSON list of texts.
+    The file has one id a line, with empty lines and # comments, or is a JSON list of texts. No message has anything of
+    the file but an id that it gives twice: it may be a file that was never meant.
     """
+    file = folder / name
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = files.read_text(file, within=folder, encoding="utf-8-sig")
     except OSError as error:
-        return (), [Mistake(path, f"{file} cannot be read: {error.strerror}; make it readable")]
-    except ValueError:
-        return (), [Mistake(path, f"{file} is not UTF-8 text, or no name of a file; {_ACCOUNTS_FORM}")]
+        return (), [Mistake(path, f"{file} {files.unreadable(error)}")]
+    except UnicodeDecodeError:
+        return (), [Mistake(path, f"{file} is not UTF-8 text; {_ACCOUNTS_FORM}")]
     if not text.lstrip().startswith("["):
         lines = ((line.partition("#")[0].strip(), number) for number, line in enumerate(text.splitlines(), start=1))
         return _distinct_accounts(((word, number) for word, number in lines if word), file, path)
@@ -97,9 +99,9 @@ def read_account_ids(file: Path, path: KeyPath) -> tuple[tuple[str, ...], list[M
         items = json.loads(text)
     except (ValueError, RecursionError):
         return (), [Mistake(path, f"begins as a JSON list and is none; {_ACCOUNTS_FORM}", file=str(file))]
-    numbers = [item for item in items if not isinstance(item, str)]
-    if numbers:
-        return (), [Mistake(path, f"{numbers[0]!r} is no text; quote account ids", file=str(file))]
+    wrong = next((number for number, item in enumerate(items, start=1) if not isinstance(item, str)), None)
+    if wrong:
+        return (), [Mistake(path, f"item {wrong} is no text; quote account ids", file=str(file))]
     return _distinct_accounts(((item, 0) for item in items), file, path)
 
 
@@ -109,12 +111,12 @@ def _distinct_accounts(
     accounts: dict[str, int] = {}
     mistakes = []
     for word, line in words:
-        try:
-            if account_id(word) in accounts:
-                raise ValueError(f"account {word} is listed twice; keep one of them")
-            accounts[word] = line
-        except ValueError as error:
-            mistakes.append(Mistake(path, str(error), line or None, str(file)))
+        if not re.fullmatch(ACCOUNT, word):
+            mistakes.append(Mistake(path, f"this {PATTERN_SENTENCES[ACCOUNT]}", line or None, str(file)))
+        elif word in accounts:
+            twice = f"account {word} is listed twice; keep one of them"
+            mistakes.append(Mistake(path, twice, line or None, str(file)))
+        accounts[word] = line
     if not accounts and not mistakes:
         mistakes.append(Mistake(path, f"{file} names no account; {_ACCOUNTS_FORM}"))
     return tuple(accounts), mistakes
@@ -122,10 +124,10 @@ def _distinct_accounts(
 
 def _read(path: Path) -> Document:
     try:
-        return read_document(path.read_text(encoding="utf-8-sig"))
+        return read_document(files.read_text(path, encoding="utf-8-sig"))
     except OSError as error:
         advice = "run from the project's root, or say where it is"
-        return Document(mistakes=[Mistake((), f"cannot be read: {error.strerror}; {advice}")])
+        return Document(mistakes=[Mistake((), files.unreadable(error, advice))])
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         return Document(mistakes=[Mistake((), "is not UTF-8 text; save it as UTF-8", line)])
@@ -146,7 +148,7 @@ def _mistake(found: ErrorDetails) -> Mistake:
         return Mistake(path, _unknown_key(path))
     if kind in ("string_pattern_mismatch", "string_too_long"):
         # Nothing but the names of phases has a longest length.
-        return Mistake(path, f"{found['input']!r} {PATTERN_SENTENCES[context.get('pattern', SUFFIX_PATTERN)]}")
+        return Mistake(path, f"{found['input']!r} {PATTERN_SENTENCES[context.get('pattern', PHASE_PATTERN)]}")
     return Mistake(path, _SENTENCES[kind].format(**context) if kind in _SENTENCES else found["msg"].lower())
 
 
@@ -177,24 +179,34 @@ def _mistakes_together(
     if rollout is None:
         return
     wrong_keys = frozenset(str(path[0]) for path in wrong if path)
+    wrong_in: defaultdict[str, set[str]] = defaultdict(set)
+    for path in wrong:
+        if path[:1] == ("phases",) and len(path) > 2:
+            wrong_in[str(path[1])].add(str(path[2]))
     if wrong_keys.isdisjoint(("stacksets", "tooling", "network", "phases")):
         yield from file_mistakes(rollout)
     for name, phase in rollout.phases.items():
         named = phase.targets.accounts
         if phase.targets.accounts_file:
             here = ("phases", name, "targets", "accounts_file")
-            named, unreadable = read_account_ids(folder / phase.targets.accounts_file, here)
+            named, unreadable = read_account_ids(folder, phase.targets.accounts_file, here)
             yield from unreadable
             accounts[name] = named
-        wrong_here = {str(path[2]) for path in wrong if path[:2] == ("phases", name)}
-        yield from phase_mistakes(rollout, name, frozenset(named) or None, wrong_keys | wrong_here)
+        yield from phase_mistakes(rollout, name, frozenset(named) or None, wrong_keys | wrong_in[name])
+
+
+def _leading(path: KeyPath) -> Iterator[KeyPath]:
+    """The path, and those of all that it is a part of."""
+    return (path[:length] for length in range(len(path) + 1))
 
 
 def _without(data: Mapping[str, Any], wrong: Collection[KeyPath]) -> dict[str, Any]:
     """The data without its wrong parts: keys of the file, phases, and keys of phases."""
 
+    wrong_parts = {part for path in wrong for part in _leading(path)}
+
     def is_right(*path: str) -> bool:
-        return not any(each[: len(path)] == path for each in wrong)
+        return path not in wrong_parts
 
     phases = data.get("phases")
     named = {

@@ -7,7 +7,6 @@ one.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +14,9 @@ from dataclasses import dataclass, field
 from builders import environments
 from builders.environments import ParameterFile
 from builders.errors import EvaluationError, ParameterFileError, RolloutFileError
-from builders.evaluate import evaluate
-from builders.naming import SUFFIX
+from builders.evaluate import evaluate, known_by_name, named_outputs
+from builders.naming import CONNECTIVITY, SUFFIX, TRANSIT_GATEWAY
+from builders.outputs import as_parameters
 from builders.parameter_validation import (
     assignment,
     declarations,
@@ -30,10 +30,9 @@ from builders.parameter_validation import (
 from builders.rollout.config.document import all_at_once, location
 from builders.rollout.config.schema import KeyPath, RolloutFile
 from builders.rollout.config.templates import Template
-from builders.rollout.model import Target, Values, grouped
+from builders.rollout.model import Target, Values, grouped, shared_target
+from builders.template_bodies import parse_template
 from builders.text import name_list
-
-CONNECTIVITY, TRANSIT_GATEWAY = "Connectivity", "TransitGateway"
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,7 @@ class PhaseSources:
     facts: Source
     phase: Source
     tooling: Mapping[str, Source]
+    connected: Mapping[str, Source]
     network: Mapping[str, Source]
     regions: Mapping[str, Source]
     accounts: Mapping[str, Source]
@@ -85,19 +85,27 @@ class PhaseSources:
         """The sources of every target."""
         return (self.environment, self.facts, self.phase)
 
+    @property
+    def advice(self) -> str:
+        """The advice about a value that is missing."""
+        phases, phase, _ = self.phase.path
+        return f"give it in {self.environment.name}, or in {self.phase.name} under {phases}.{phase}"
+
     def specific(self) -> Iterator[Source]:
         """The sources of some targets only."""
-        for sources in (self.tooling, self.network, self.regions, self.accounts, self.targets):
+        for sources in (self.tooling, self.connected, self.network, self.regions, self.accounts, self.targets):
             yield from sources.values()
 
     def chain(self, target: Target) -> tuple[Source, ...]:
         """The sources of a target; of two that give a value the later one holds.
 
+        Where nobody says how a target is connected, it is by the transit gateway of its region, if there is one.
         Outputs of the network account are for targets that it connects to on-premises: elsewhere the template refuses
         the ids of its gateways.
         """
         network = self.network.get(target.region)
         found = (
+            self.connected.get(target.region),
             self.environment,
             self.facts,
             self.tooling.get(target.region),
@@ -129,7 +137,9 @@ def origin(chain: tuple[Source, ...], key: str) -> Source | None:
 
 def file_source(file: ParameterFile) -> Source:
     """A parameter file as a source."""
-    return Source(str(file.path), file.values, lines={(key,): entry.line for key, entry in file.entries.items()})
+    return Source(
+        str(file.path), file.values, lines={(key,): entry.line for key, entry in file.entries.items() if entry.line}
+    )
 
 
 def rollout_source(rollout: RolloutFile, values: Values, *path: str) -> Source:
@@ -139,7 +149,7 @@ def rollout_source(rollout: RolloutFile, values: Values, *path: str) -> Source:
 
 def phase_sources(rollout: RolloutFile, phase: str, environment: ParameterFile, shared: SharedOutputs) -> PhaseSources:
     """The sources of a phase of rollout.yaml."""
-    config = rollout.phases[phase]
+    config, network = rollout.phases[phase], shared.network if rollout.network else {}
 
     def tables(name: str, values_by: Mapping[str, Values]) -> dict[str, Source]:
         return {key: rollout_source(rollout, own, "phases", phase, name, key) for key, own in values_by.items() if own}
@@ -152,14 +162,18 @@ def phase_sources(rollout: RolloutFile, phase: str, environment: ParameterFile, 
             region: Source(f"outputs of artifacts in {region}", values, written=False)
             for region, values in shared.tooling.items()
         },
+        connected=dict.fromkeys(network, _CONNECTED),
         network={
-            region: _network_source(region, values)
-            for region, values in (shared.network if rollout.network else {}).items()
+            region: Source(f"outputs of shared_network in {region}", as_parameters(values), written=False)
+            for region, values in network.items()
         },
         regions=tables("region_parameters", config.region_parameters),
         accounts=tables("account_parameters", config.account_parameters),
         targets=tables("place_parameters", config.place_parameters),
     )
+
+
+_CONNECTED = Source("the network account of the rollout file", {CONNECTIVITY: TRANSIT_GATEWAY}, written=False)
 
 
 def shared_facts(rollout: RolloutFile, shared: SharedOutputs) -> Source:
@@ -173,18 +187,10 @@ def shared_facts(rollout: RolloutFile, shared: SharedOutputs) -> Source:
     return Source("the tooling account and its outputs", values, written=False)
 
 
-def _network_source(region: str, outputs: Values) -> Source:
-    values = {**outputs, CONNECTIVITY: TRANSIT_GATEWAY}
-    if "TransitVirtualInterfaceId" in outputs:
-        # The one output that a parameter of another name takes: two layers output the interface, each under its own.
-        values["DirectConnectVirtualInterfaceId"] = outputs["TransitVirtualInterfaceId"]
-    return Source(f"outputs of shared_network in {region}", values, written=False)
-
-
 def read_parameters(rollout: RolloutFile, name: str) -> ParameterFile:
     """A parameter file that rollout.yaml names. Raises `RolloutFileError` with the mistakes in its form."""
     try:
-        file = environments.read(rollout.beside(name))
+        file = environments.read(rollout.beside(name), within=rollout.path.parent)
     except ParameterFileError as error:
         raise RolloutFileError(str(error)) from error
     if file.findings:
@@ -197,8 +203,9 @@ def environment_file(rollout: RolloutFile, phase: str) -> ParameterFile:
     file = read_parameters(rollout, rollout.phases[phase].environment)
     suffix = _suffix(rollout, phase, file)
     for other in [name for name in rollout.phases if name != phase]:
+        path = rollout.beside(rollout.phases[other].environment)
         try:
-            theirs = _suffix(rollout, other, environments.read(rollout.beside(rollout.phases[other].environment)))
+            theirs = _suffix(rollout, other, environments.read(path, within=rollout.path.parent))
         except ParameterFileError:  # the other phase's own matter
             continue
         if suffix == theirs:
@@ -236,14 +243,20 @@ class TargetGroup:
         """The value that a source gives a parameter; None where none does."""
         return self.specific.get(key, self.common.get(key))
 
+    @property
+    def connected(self) -> bool:
+        """True where the transit gateway of the network account joins the targets to on-premises."""
+        return self.given(CONNECTIVITY) == TRANSIT_GATEWAY
+
     def value(self, key: str, template: Template) -> str | None:
         """The value that a layer is deployed with: its default where no source gives one."""
         value = self.given(key)
         return template.default(key) if value is None else value
 
 
-def target_groups(sources: PhaseSources, targets: Iterable[Target]) -> tuple[TargetGroup, ...]:
-    """Group the targets of a phase, in their order."""
+def target_groups(sources: PhaseSources, accounts: Iterable[str], regions: Sequence[str]) -> tuple[TargetGroup, ...]:
+    """Group the targets of a phase: the accounts in their order, each in all regions."""
+    targets = (shared_target(account, region) for account in accounts for region in regions)
     groups = grouped((sources.chain(target), target) for target in targets)
     common = merged_values(sources.common)
     differing = {key for source in sources.specific() for key in source.values}
@@ -288,8 +301,7 @@ def unknown_parameters(sources: Iterable[Source], templates: Iterable[Template])
     declared = {key for template in templates for key in template.parameters}
     for source in sources:
         for key in source.values:
-            unknown = unknown_parameter(key, declared)
-            if unknown:
+            if unknown := unknown_parameter(key, declared):
                 yield f"{source.where(key)}: {unknown}"
 
 
@@ -298,6 +310,8 @@ def wrong_values(sources: Iterable[Source], templates: Iterable[Template]) -> It
     declared = declarations({template.layer: template.parameters for template in templates})
     for source in sources:
         for key, value in source.values.items():
+            if named_outputs(value):  # nobody has written it
+                continue
             for mistake in wrong_value(key, value, declared.get(key, {})):
                 yield f"{source.where(key)}: {mistake}"
 
@@ -315,20 +329,23 @@ def missing_values(
                 yield f"{_some(lacking)}: {missing}"
 
 
-def failed_rules(template: Template, groups: Sequence[TargetGroup]) -> Iterator[str]:
+def failed_rules(template: Template, groups: Sequence[TargetGroup], given_later: Collection[str] = ()) -> Iterator[str]:
     """The sentences of rules that do not hold and of services that refuse, each with its targets and the values'
     sources.
 
-    Every parameter has a value. All is evaluated once for all targets that agree in what it refers to.
+    Every parameter has a value; those that are given while rolling out are known by their names. All is evaluated once
+    for all targets that agree in what it refers to.
     """
-    whole = json.loads(template.body)
+    later = {key: known_by_name(template.layer, key) for key in given_later if key in template.parameters}
+    whole = parse_template(template.body)
     body = {name: part for name, part in whole.items() if name in _RULE_SECTIONS}
     referred = {*rule_parameters(body), *judged_parameters(whole)}
+    differing = referred.intersection(key for group in groups for key in group.specific)
     alike: dict[tuple[str | None, ...], list[TargetGroup]] = {}
     for group in groups if referred else ():
-        alike.setdefault(tuple(group.value(key, template) for key in referred), []).append(group)
+        alike.setdefault(tuple(group.value(key, template) for key in differing), []).append(group)
     for first, *others in alike.values():
-        values = stack_values(template, first)
+        values = later | stack_values(template, first, later)
         try:
             failed = evaluate(body, values).failed_rules
             found = [(sentence, rule_parameters(body, sentence)) for sentence in failed]

@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
 
-from builders.naming import ORGANIZATION_ROLE, SUFFIX_MAX_LENGTH, SUFFIX_PATTERN, UNITS_LIMIT
+from builders.naming import ORGANIZATION_ROLE, PHASE_PATTERN, SUFFIX_MAX_LENGTH, UNITS_LIMIT
 from builders.regions import REGION, known_regions
 from builders.text import suggestion
 
 KeyPath = tuple[str | int, ...]
 """The keys and the numbers of list items that lead to a value."""
 
-_ACCOUNT = "^[0-9]{12}$"
+ACCOUNT = "^[0-9]{12}$"
 _TARGET = "^[0-9]{12}/[a-z0-9-]+$"
 _UNIT = "^(ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}|r-[0-9a-z]{4,32})$"
 """AWS Organizations API reference, "OrganizationalUnit", "Root"."""
@@ -28,11 +28,11 @@ _ROLE = "^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$"
 """IAM API reference, "CreateRole"; a role's path may come before its name."""
 
 PATTERN_SENTENCES = {
-    _ACCOUNT: 'is no account id; give its twelve digits in quotes, such as "111111111111"',
+    ACCOUNT: 'is no account id; give its twelve digits in quotes, such as "111111111111"',
     _TARGET: 'is no target; write an account and a region, such as "111111111111/eu-west-1"',
     _UNIT: "is no organizational unit; give its id, such as ou-ab12-cdef3456, or the root's",
     _ROLE: "is no role's name; give the name alone, not its ARN",
-    SUFFIX_PATTERN: (
+    PHASE_PATTERN: (
         f"is no phase's name; use up to {SUFFIX_MAX_LENGTH} lower-case letters and digits, joined by hyphens"
     ),
 }
@@ -42,13 +42,6 @@ _DURATION = "^([0-9]{1,6})([smh])$"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_BAKE_SECONDS = 7 * 24 * 3600
 _SHARE = "([0-9]{1,6})(%?)"
-
-
-def account_id(value: str) -> str:
-    """The id itself. Raises `ValueError` for what is none."""
-    if not re.fullmatch(_ACCOUNT, value):
-        raise ValueError(f"{value!r} {PATTERN_SENTENCES[_ACCOUNT]}")
-    return value
 
 
 def _region(value: str) -> str:
@@ -108,11 +101,11 @@ _SHARE_SCHEMA = WithJsonSchema(
     }
 )
 
-AccountId = Annotated[str, Field(pattern=_ACCOUNT)]
+AccountId = Annotated[str, Field(pattern=ACCOUNT)]
 Region = Annotated[str, AfterValidator(_region), WithJsonSchema({"type": "string", "pattern": REGION})]
 Unit = Annotated[str, Field(pattern=_UNIT)]
 TargetName = Annotated[str, Field(pattern=_TARGET)]
-PhaseName = Annotated[str, Field(pattern=SUFFIX_PATTERN, max_length=SUFFIX_MAX_LENGTH)]
+PhaseName = Annotated[str, Field(pattern=PHASE_PATTERN, max_length=SUFFIX_MAX_LENGTH)]
 RoleName = Annotated[str, Field(pattern=_ROLE)]
 Duration = Annotated[
     str, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}[smh]$"})
@@ -241,7 +234,9 @@ class RolloutFile(_Model):
     network: SharedAccount | None = None
     """The account of the transit gateway and Direct Connect; leave it out where phases have their own connectivity."""
     deploy_role: RoleName = ORGANIZATION_ROLE
-    """The role in the other accounts with which bootstrap deploys."""
+    """The role in the other accounts with which plain stacks are deployed and purged; looking needs none."""
+    deploy_roles: dict[AccountId, RoleName] = Field(default={}, examples=[{"111111111111": "stackferry-deploy-dev"}])
+    """The deploy roles of accounts where it has another name."""
     stacksets: StackSetConfig = StackSetConfig()
     """Permission model, and the account as which StackSets is called."""
     phases: dict[PhaseName, PhaseConfig] = Field(min_length=1)
@@ -279,6 +274,10 @@ class RolloutFile(_Model):
     def beside(self, name: str) -> Path:
         """A file that the rollout file names."""
         return self._path.parent / name
+
+    def deploy_role_in(self, account: str) -> str:
+        """The name of the deploy role of an account."""
+        return self.deploy_roles.get(account, self.deploy_role)
 
     def accounts(self, phase: str) -> tuple[str, ...]:
         """The accounts that a phase names, in their order; none where it names organizational units."""

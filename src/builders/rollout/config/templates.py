@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builders import naming
-from builders.errors import RolloutError
+from builders import files, naming
+from builders.errors import EvaluationError, RolloutError, UsageError
 from builders.parameter_validation import as_text
 from builders.scopes import Scope
+from builders.template_bodies import parse_template
 
 _FORM = "build it again with `build-templates`"
 
@@ -44,27 +44,29 @@ def read_templates(directory: Path) -> dict[str, Template]:
     found = {}
     for path in sorted(directory.glob("*.json")):
         try:
-            found[path.stem] = read_template(path.stem, path.read_text(encoding="utf-8"))
+            found[path.stem] = read_template(path.stem, files.read_text(path))
         except OSError as error:
-            raise RolloutError(f"{path} cannot be read: {error.strerror}; make it readable") from error
+            raise RolloutError(f"{path} {files.unreadable(error)}") from error
         except UnicodeDecodeError as error:
             raise RolloutError(f"{path} is not UTF-8 text; {_FORM}") from error
     if not found:
-        raise RolloutError(f"no templates in {directory}; run `build-templates`, or from the project's root")
+        raise UsageError(f"no templates in {directory}; run `build-templates`, or from the project's root")
     return found
 
 
 def read_template(layer: str, body: str) -> Template:
     """Read one template. Raises `RolloutError` where it is no JSON or lacks its metadata."""
+    if not body.lstrip().startswith("{"):
+        raise RolloutError(f"the template of {layer} is not JSON; {_FORM}")
     try:
-        content = json.loads(body)
+        content = parse_template(body)
         metadata = content["Metadata"][naming.METADATA]
         needs = frozenset(str(need) for need in metadata["Needs"])
         outputs = frozenset(content.get("Outputs", {}))
         parameters = {name: declaration.copy() for name, declaration in content.get("Parameters", {}).items()}
         return Template(layer, body, Scope[metadata["Scope"]], needs, parameters, outputs)
-    except (ValueError, RecursionError) as error:
-        raise RolloutError(f"the template of {layer} is not JSON; {_FORM}") from error
+    except EvaluationError as error:
+        raise RolloutError(f"the template of {layer} cannot be used: {error}; {_FORM}") from error
     except (KeyError, TypeError, AttributeError) as error:
         message = (
             f"the template of {layer} does not say its scope and needs in Metadata.Stackferry, or its Parameters are "

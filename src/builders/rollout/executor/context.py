@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from builders.rollout.aws.client import Client
-from builders.rollout.model import DesiredState, Operation, Target
+from builders.rollout.model import DesiredState, Operation, Target, grouped
 from builders.rollout.plan.calls import Call
 from builders.rollout.state.store import OverrideCache, Store
 
 
-class Clock(Protocol):
-    """Time, which tests let pass faster."""
+class Clock:
+    """The machine's time; tests let theirs pass faster."""
 
     def now(self) -> float:
         """Seconds that only grow."""
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass."""
-
-
-class WallClock:
-    """The machine's time."""
-
-    def now(self) -> float:
-        """Return the monotonic time."""
         return time.monotonic()
 
     def wait(self, seconds: float) -> None:
-        """Sleep."""
+        """Let time pass."""
         time.sleep(seconds)
 
 
@@ -86,7 +74,8 @@ class Context(RunServices):
     """The services of a run with the state that it leads to."""
 
     desired: DesiredState
-    release: str
+    id_prefix: str
+    """The beginning of the ids of the run's operations."""
     override_cache: OverrideCache
 
 
@@ -101,9 +90,9 @@ class Failure:
     stack_id: str = ""
 
 
-def held_back_failure(layer: str, target: Target, reason: str) -> Failure:
-    """A target of which something else would become now than was agreed to."""
-    return Failure(layer, target, f"held back: {reason}; plan again and agree to that", skipped=True)
+def held_back(reason: str) -> str:
+    """The reason of a failure where something else would become of a target now than was agreed to."""
+    return f"held back: {reason}; plan again and agree to that"
 
 
 @dataclass
@@ -129,7 +118,5 @@ class Report:
 
     def causes(self) -> Mapping[str, list[Failure]]:
         """The failed ones by their reason, the most frequent first."""
-        groups: dict[str, list[Failure]] = defaultdict(list)
-        for each in self.failed:
-            groups[each.reason].append(each)
+        groups = grouped((each.reason, each) for each in self.failed)
         return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))

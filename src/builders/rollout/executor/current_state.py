@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from builders import naming
-from builders.aws.calls import concurrently
+from builders.aws import resources, stacks
+from builders.aws.calls import attempted, concurrently
 from builders.errors import RolloutError
-from builders.rollout.aws.accounts import TASK, MemberAccounts
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stack_sets import StackSets
 from builders.rollout.executor.context import Report
@@ -51,13 +51,14 @@ def read_current_state(
             named[Target(each.account, target.region)][name] = each, target
 
     def read(where: Target) -> dict[str, DeployedStack]:
-        return client.plain.read_many(where, {name: spec.template for name, (spec, _) in named[where].items()})
+        templates = {name: spec.template for name, (spec, _) in named[where].items()}
+        return stacks.standing_of(client.reading_shared(where), templates)
 
-    stacks: dict[LayerTarget, DeployedStack] = {}
+    plain: dict[LayerTarget, DeployedStack] = {}
     for where, present in concurrently(read, sorted(named)):
         asked = {name: (spec.layer, target) for name, (spec, target) in named[where].items()}
-        stacks |= {asked[name]: stack for name, stack in present.items()}
-    return CurrentState(dict(sorted(found.items())), plain=dict(sorted(stacks.items(), key=lambda item: item[0])))
+        plain |= {asked[name]: stack for name, stack in present.items()}
+    return CurrentState(dict(sorted(found.items())), plain=dict(sorted(plain.items(), key=lambda item: item[0])))
 
 
 def with_overrides(sets: StackSets, cache: OverrideCache, state: StackSet) -> StackSet:
@@ -76,8 +77,16 @@ def with_overrides(sets: StackSets, cache: OverrideCache, state: StackSet) -> St
     return dataclasses.replace(state, instances=instances)
 
 
+def read_stacks(
+    client: Client, ids: Mapping[LayerTarget, str]
+) -> Iterator[tuple[LayerTarget, DeployedStack | RolloutError | None]]:
+    """Stacks of instances with their templates, by their ids and as they come: None for one that is gone, and of one
+    that cannot be read the error."""
+    return attempted(lambda key: stacks.deployed(client.reading(key[1]), ids[key]), ids)
+
+
 def read_changing_stacks(
-    members: MemberAccounts, desired: DesiredState, current: CurrentState, say: Callable[[str], None]
+    client: Client, desired: DesiredState, current: CurrentState, say: Callable[[str], None]
 ) -> CurrentState:
     """Add the stacks that a plan compares, and the targets whose replication task runs.
 
@@ -87,7 +96,7 @@ def read_changing_stacks(
     deployed: dict[LayerTarget, DeployedStack] = {}
     unread: dict[LayerTarget, str] = {}
     bodies: dict[str, str] = {}
-    for (layer, target), answer in members.deployed_many(ids):
+    for (layer, target), answer in read_stacks(client, ids):
         if isinstance(answer, RolloutError):
             say(f"{layer} at {target} is not looked at: {answer}")
             unread[layer, target] = str(answer)
@@ -97,16 +106,16 @@ def read_changing_stacks(
             deployed[layer, target] = dataclasses.replace(answer, template=body)
     # An update or a deletion would meet the task, and DMS refuses to change one that runs.
     with_task = [key for key, stack in deployed.items() if _has_task(stack.template)]
-    tasks = concurrently(lambda key: members.running_task(key[1], ids[key]), with_task)
+    tasks = concurrently(lambda key: resources.has_running_task(client.reading(key[1]), ids[key]), with_task)
     running = frozenset(target for (_, target), runs in tasks if runs)
     return dataclasses.replace(current, deployed=deployed, running_tasks=running, unread=unread)
 
 
 def _has_task(template: str) -> bool:
-    return any(each.get("Type") == TASK for each in parse_template(template)["Resources"].values())
+    return any(each.get("Type") == resources.TASK for each in parse_template(template)["Resources"].values())
 
 
-def failure_causes(members: MemberAccounts, report: Report) -> dict[str, str]:
+def failure_causes(client: Client, report: Report) -> dict[str, str]:
     """The first failed event of one stack for each reason, since those of one reason failed alike."""
     found: dict[str, str] = {}
     for reason, failures in report.causes().items():
@@ -114,7 +123,7 @@ def failure_causes(members: MemberAccounts, report: Report) -> dict[str, str]:
         if example is None:
             continue
         try:
-            event = members.first_failure(example.target, example.stack_id)
+            event = stacks.first_failure(client.reading(example.target), example.stack_id)
         except RolloutError as error:
             event = f"its events cannot be read: {error}"
         if event and event not in reason:

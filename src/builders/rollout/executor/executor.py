@@ -16,15 +16,16 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from builders.aws.errors import StackSetNotFound
+from builders.aws.resources import alarms
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
-from builders.rollout.diff.changes import ChangeKind
-from builders.rollout.executor.context import Context, Failure, Report, RunServices, held_back_failure
+from builders.rollout.executor.context import Context, Failure, Report, RunServices, held_back
 from builders.rollout.executor.current_state import read_current_state, with_overrides
 from builders.rollout.executor.layers import MOST_RUNNING, LayerRun, PlainLayerRun
 from builders.rollout.executor.operations import Operations, RunOperation
 from builders.rollout.model import CurrentState, DesiredState, StackSet, Target, Wave
 from builders.rollout.plan.calls import Action, Call, departures, state_after, tolerated_accounts
+from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.schedule import Schedule, ScheduledLayer, ScheduledWave, narrowed
 from builders.rollout.state.journal import Command, Hold, Journal, Run, RunStatus
 from builders.rollout.state.store import Store
@@ -66,20 +67,29 @@ class Executor:
             resumed = self._resumed_accounts
             was_baking = not resumed.isdisjoint(wave.accounts) and resumed.isdisjoint(later)
             if not self.report.stopped and (changed or was_baking):
-                self.report.stopped = bake(self._context, wave, self._desired_targets(wave))
+                accounts = set(wave.accounts)
+                targets = [target for target in self._desired.targets if target.account in accounts]
+                self.report.stopped = bake(self._context, wave, targets)
             if self.report.stopped:
+                self._count_waves_not_begun(waves[number + 1 :])
                 break
         self.report.operations = self._operations.submitted
         return self.report
 
-    def _desired_targets(self, wave: Wave) -> list[Target]:
-        accounts = frozenset(wave.accounts)
-        return sorted(target for target in self._desired.targets if target.account in accounts)
+    def _count_waves_not_begun(self, waves: Sequence[ScheduledWave]) -> None:
+        """Count the instances of the waves after the one that stopped, so that a report has all of the phase."""
+        for each in (layer for scheduled in waves for layer in scheduled.layers):
+            idle = [target for target, kind in each.changes.items() if kind is ChangeKind.NOTHING]
+            self.report.succeeded[each.layer] = self.report.succeeded.get(each.layer, 0) + len(idle)
+            reason = f"wave {each.wave.name} was not begun"
+            left = sorted(each.changes.keys() - set(idle))
+            self.report.failures += [Failure(each.layer, target, reason, skipped=True) for target in left]
 
     def _carry_out(self, scheduled: ScheduledWave) -> bool:
         """Carry a wave out; return whether anything was changed. Failures stop the next unless they are tolerated."""
         wave = scheduled.wave
-        self._context.observer.wave(wave.name, len(self._desired_targets(wave)))
+        targets = {target for each in scheduled.layers for target in each.changes}
+        self._context.observer.wave(wave.name, len(targets))
         staying = self._run_layers(scheduled.staying)
         for run in staying:
             self.report.succeeded[run.layer] = self.report.succeeded.get(run.layer, 0) + run.succeeded
@@ -130,8 +140,8 @@ class Executor:
             scheduled = dataclasses.replace(planned, changes=changes)
             run = PlainLayerRun(self._context, scheduled, deployed, needed, changed_before=changed_before)
         else:
-            scheduled, held_back = self._as_agreed(planned, left_out)
-            left_out |= {target: held_back_failure(layer, target, reason) for target, reason in held_back.items()}
+            scheduled, departed = self._as_agreed(planned, left_out)
+            left_out |= {t: Failure(layer, t, held_back(reason), skipped=True) for t, reason in departed.items()}
             run = LayerRun(self._context, self._operations, scheduled, self._sets.get(layer))
         run.failures.update(left_out)
         self._context.observer.targets(layer, dict.fromkeys(sorted(run.failures), "skipped"))
@@ -154,18 +164,18 @@ class Executor:
         asked = {*planned.changes, *touched}.difference(skipped)
         departed = departures(self._desired, layer, expected, state, asked)
         scheduled = narrowed(planned, self._desired, state, {*skipped, *departed})
-        held_back = {target: reason for target, (kind, reason) in departed.items() if kind is not ChangeKind.NOTHING}
-        for target in sorted(departed.keys() - held_back.keys()):
+        reasons = {target: reason for target, (kind, reason) in departed.items() if kind is not ChangeKind.NOTHING}
+        for target in sorted(departed.keys() - reasons.keys()):
             say(f"{layer} at {target} is as desired already: nothing is sent, though {departed[target][1]}")
         left = {target for call in scheduled.calls for target in call.targets}
         for target in (touched & scheduled.changes.keys()) - left:
-            held_back[target] = "no instance is left with which its stack set could take the template"
+            reasons[target] = "no instance is left with which its stack set could take the template"
         goes, stays = (any(call.action is Action.DELETE_SET for call in each.calls) for each in (planned, scheduled))
         if goes and state and not stays:
             known = self._schedule.current.sets[layer].instances.keys() if layer in self._schedule.current.sets else ()
             say(f"{layer}: its stack set stays, since it still has instances")
-            held_back |= dict.fromkeys(state.instances.keys() - known, "the plan does not know it")
-        return scheduled, {target: held_back[target] for target in held_back if target in planned.changes or goes}
+            reasons |= dict.fromkeys(state.instances.keys() - known, "the plan does not know it")
+        return scheduled, {target: reasons[target] for target in reasons if target in planned.changes or goes}
 
     def _read_again(self, call: Call, state: StackSet | None) -> StackSet | None:
         """The set of a call as it is now: read whole where an operation began since it was read."""
@@ -200,7 +210,7 @@ def bake(context: Context, wave: Wave, targets: Collection[Target]) -> str:
 
 def _ringing_alarm(context: Context, wave: Wave, targets: Collection[Target]) -> str:
     for target in sorted(targets) if wave.quiet_alarms else ():
-        for alarm in context.client.members.alarms(target, wave.quiet_alarms):
+        for alarm in alarms(context.client.reading(target), wave.quiet_alarms):
             if alarm.state == "ALARM" and alarm.actions_enabled:
                 return f"alarm {alarm.name} at {target} is in ALARM"
     return ""
@@ -274,7 +284,7 @@ def begin_run(
     now = datetime.now(UTC)
     token = uuid4().hex
     run = Run(
-        id=f"{now:%Y%m%dT%H%M%SZ}-{token[:6]}",
+        id=f"{now:%Y%m%dT%H%M%SZ}-{token[:16]}",
         command=command,
         release=release,
         owner=token,
@@ -288,17 +298,20 @@ def begin_run(
     return run
 
 
-def take_over_run(services: RunServices, desired: Callable[[Run], DesiredState]) -> tuple[Run, DesiredState]:
+def take_over_run(
+    services: RunServices, desired: Callable[[Run], DesiredState], *, send: bool = True
+) -> tuple[Run, DesiredState]:
     """Take over the run that is under way, whoever began it, and follow what it began to its end.
 
-    The process that had it can write no more, and stops. `desired` is the state that a run leads to.
+    The process that had it can write no more, and stops. `desired` is the state that a run leads to. With `send`, calls
+    that were written down and never arrived are made.
     """
     run = services.store.journal.take_over(uuid4().hex)
     services.client.calls.name_sessions(f"resume-{run.id}")
     state = desired(run)
     context = _context(services, run, state)
     operations = Operations(context)
-    _follow(operations, operations.resume(run.entries))
+    _follow(operations, operations.resume(run.entries, send=send))
     return run, state
 
 
@@ -370,7 +383,7 @@ def end_run(services: RunServices, run: Run, desired: DesiredState) -> Report:
 def _context(services: RunServices, run: Run, desired: DesiredState) -> Context:
     cache = services.store.overrides()
     services.client.calls.limiter.say = services.observer.say
-    return Context(**vars(services), desired=desired, release=run.release, override_cache=cache)
+    return Context(**vars(services), desired=desired, id_prefix=run.id_prefix, override_cache=cache)
 
 
 def _close(context: Context, report: Report) -> Report:
@@ -394,10 +407,8 @@ def _import_reasons(operations: Operations, call: Call) -> dict[Target, str]:
     """The reasons of instances whose import failed; none where something else did."""
     if call.action is not Action.IMPORT:
         return {}
-    with contextlib.suppress(StackSetNotFound):
-        return {
-            target: f"{each.detailed}: {each.reason}; nothing of the stack was changed: see to that, then adopt again"
-            for target, each in operations.sets.instances(call.set_name).items()
-            if each.reason
-        }
-    return {}
+    return {
+        target: f"{each.detailed}: {each.reason}; nothing of the stack was changed: see to that, then adopt again"
+        for target, each in operations.sets.instances_left(call.set_name).items()
+        if each.reason
+    }

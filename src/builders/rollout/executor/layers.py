@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
 from builders import naming
-from builders.aws.calls import concurrently
-from builders.aws.errors import StackSetNotFound, Unreachable
+from builders.aws import change_sets, stacks
+from builders.aws.calls import attempted, concurrently
+from builders.aws.errors import Unreachable
 from builders.aws.networks import clear_function_interfaces
+from builders.aws.resources import functions
 from builders.errors import RolloutError
-from builders.rollout.aws import stacks
-from builders.rollout.aws.plain_stacks import network_stack
-from builders.rollout.diff.changes import ChangeKind, change_kind, differs, plain_change_kind
-from builders.rollout.executor.context import Context, Failure, held_back_failure
+from builders.naming import ARTIFACTS_BUCKET, PACKAGE_KEY, package_version
+from builders.rollout.executor.context import Context, Failure, held_back
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
-from builders.rollout.model import DeployedStack, Instance, StackSet, Status, Target
+from builders.rollout.model import DeployedStack, DesiredState, Instance, StackSet, StackSetSpec, Status, Target, Values
 from builders.rollout.plan.calls import Action, Call, concurrent_accounts, operation_preferences, tolerated_accounts
+from builders.rollout.plan.changes import ChangeKind, change_kind, differs, plain_change_kind
 from builders.rollout.plan.schedule import ScheduledLayer
-from builders.template_bodies import same_template
+from builders.template_bodies import PlainStack, declared_parameters, digest, same_template
 from builders.text import counted_noun
 
 EXCLUSIVE = IMMEDIATE | {Action.UPDATE_SET}
@@ -31,7 +33,7 @@ EXCLUSIVE = IMMEDIATE | {Action.UPDATE_SET}
 MOST_RUNNING = 50
 """Operations of a set under way at one time, each of which is polled by itself: AWS allows few calls a second."""
 
-VPC = '"AWS::EC2::VPC"'
+VPC = "AWS::EC2::VPC"
 INTERFACE_SECONDS = 2700.0
 """So long Lambda may take for the network interfaces of functions that are gone; it says up to 20 minutes."""
 
@@ -140,7 +142,7 @@ class LayerRun:
             return
         target, tags = updated[0], self._desired.tags.items()
         try:
-            stack = self._context.client.members.deployed(target, self.state.instances[target].stack_id)
+            stack = stacks.deployed(self._context.client.reading(target), self.state.instances[target].stack_id)
         except RolloutError as error:
             self._context.observer.say(f"{self.layer} at {target} cannot be read, to see what it was given: {error}")
             return
@@ -148,7 +150,7 @@ class LayerRun:
         if stack and not (same_template(stack.template, self._spec.template) and tags <= stack.tags.items()):
             refuted = (
                 f"{self.layer} at {target}: UpdateStackInstances succeeded, and the stack does not have its stack "
-                "set's template and tags; nothing more is sent; `drift --deep` names every such stack"
+                "set's template and tags; nothing more is sent; `rollout-stacksets drift --deep` names every such stack"
             )
             self._operations.refuted = self._refusal = refuted
             self.failures |= {each: Failure(self.layer, each, refuted) for each in updated}
@@ -171,10 +173,17 @@ class LayerRun:
             left = change_kind(self._spec, self.state, target, changed)
             if left is not ChangeKind.NOTHING and target not in self.failures:
                 self.failures[target] = self._failure(target, left)
+        if self.changed and self.state is not None and self._spec is not None:
+            reached = [each for each in sorted(self._targets - self.failures.keys()) if self._has_changed(each)]
+            for target, reason in other_code(self._context, self._spec, self.state, reached).items():
+                self.failures[target] = Failure(self.layer, target, reason)
         if self._refusal and not self.failures:
             self.failures = {target: Failure(self.layer, target, self._refusal) for target in self._targets}
         if self._context.observer.detailed:
             self._show(self.state.instances if self.state else {})
+
+    def _has_changed(self, target: Target) -> bool:
+        return self._changes.get(target) not in (None, ChangeKind.NOTHING, ChangeKind.DELETE)
 
     def _is_late(self, instance: Instance) -> bool:
         """Tell whether an instance is listed as if the operation that succeeded there had not begun."""
@@ -207,16 +216,69 @@ class LayerRun:
         if not self._context.observer.detailed or now < self._next_look:
             return
         self._next_look = now + self._context.poll_interval.longest * (1 + len(self._targets) // INSTANCES_A_LOOK)
-        try:
-            self._show(self._context.client.sets.instances(self._set_name))
-        except StackSetNotFound:
-            self._show({})
+        self._show(self._context.client.sets.instances_left(self._set_name))
 
     def _show(self, instances: Mapping[Target, Instance]) -> None:
         """Give a word for each target that has an instance or waits for one; of one that is gone there is no more."""
         absent = self._spec.overrides.keys() - instances.keys() if self._spec else set()
         states = {target: _word(instances[target]) for target in self._targets & instances.keys()}
         self._context.observer.targets(self.layer, states | dict.fromkeys(self._targets & absent, "absent"))
+
+
+SIGNERS = "CodeSigningConfigArn"
+"""The parameter of a layer with functions that names who signs packages: Lambda itself refuses other code then."""
+
+
+def other_code(context: Context, spec: StackSetSpec, state: StackSet, targets: Iterable[Target]) -> dict[Target, str]:
+    """The targets where a function of a layer has other code than its package, and the way to put that back.
+
+    Lambda tells the SHA-256 of the package that a function was given (Lambda API reference, FunctionConfiguration). A
+    target that cannot be asked is said, and left out.
+    """
+    parameters, digests = _package_parameters(spec), context.desired.digests
+
+    def is_comparable(target: Target) -> bool:
+        values = spec.values(target)
+        return not values.get(SIGNERS) and any(digests.get(values[key]) for key in parameters.values())
+
+    asked = [target for target in targets if target in state.instances and is_comparable(target)]
+    session = context.client.reading
+    answers = attempted(lambda target: functions(session(target), state.instances[target].stack_id), asked)
+    reasons: dict[Target, str] = {}
+    for target, answer in answers:
+        if isinstance(answer, RolloutError):
+            context.observer.say(f"{spec.layer} at {target}: its functions' code is not compared: {answer}")
+            continue
+        values = spec.values(target)
+        for name, key in sorted(parameters.items()):
+            found, expected = answer.get(name), digests.get(values[key])
+            if found and expected and found.sha256 != expected and target not in reasons:
+                reasons[target] = (
+                    f"{name} runs code whose SHA-256 is {found.sha256}, and that of its package is {expected}; "
+                    f"find out in CloudTrail who called UpdateFunctionCode, then `{_put_back(values, key, found.name)}`"
+                )
+    return reasons
+
+
+def _put_back(values: Mapping[str, str], key: str, function: str) -> str:
+    version = values.get(package_version(key), "")
+    return (
+        f"aws lambda update-function-code --function-name {function} --s3-bucket {values[ARTIFACTS_BUCKET]} "
+        f"--s3-key {values[key]}{f' --s3-object-version {version}' if version else ''}"
+    )
+
+
+def _package_parameters(spec: StackSetSpec) -> dict[str, str]:
+    """The functions of a layer whose packages parameters name: {logical id: parameter of the key}."""
+    found = {}
+    if ARTIFACTS_BUCKET in spec.parameters:
+        for name, each in json.loads(spec.template)["Resources"].items():
+            if each["Type"] == "AWS::Lambda::Function":
+                key = each["Properties"].get("Code", {}).get("S3Key")
+                parameter = key.get("Ref", "") if isinstance(key, dict) else ""
+                if parameter.endswith(PACKAGE_KEY) and parameter in spec.parameters:
+                    found[name] = parameter
+    return found
 
 
 class FunctionInterfaces:
@@ -229,7 +291,7 @@ class FunctionInterfaces:
 
     def are_gone(self, call: Call, state: StackSet | None) -> bool:
         """Return whether a call may begin: a deletion of VPCs waits for Lambda, and clears what it has detached."""
-        if call.action is not Action.DELETE or call.retain or not state or VPC not in state.template:
+        if call.action is not Action.DELETE or call.retain or not state or f'"{VPC}"' not in state.template:
             return True
         now = self._context.clock.now()
         if now < self._next_look:
@@ -248,7 +310,7 @@ class FunctionInterfaces:
         client = self._context.client
         try:
             found = stacks.resources(client.reading(target), stack_id) if stack_id else ()
-            vpcs = [each.physical_id for each in found if f'"{each.type}"' == VPC]
+            vpcs = [each.physical_id for each in found if each.type == VPC]
             return clear_function_interfaces(client.deploying(target), vpcs)
         except RolloutError as error:
             self._context.observer.say(f"{target}: network interfaces of functions cannot be looked for: {error}")
@@ -257,6 +319,21 @@ class FunctionInterfaces:
 
 def _word(instance: Instance) -> str:
     return "CURRENT" if instance.status is Status.CURRENT else instance.detailed or instance.status.value
+
+
+def network_stack(desired: DesiredState, layer: str, target: Target, outputs: Iterable[Values]) -> PlainStack:
+    """The stack in the network account for one target; `outputs` of the layers before fill what the phase leaves open.
+
+    It may still be missing values, where those layers have not been deployed.
+    """
+    spec = desired.plain[layer]
+    declared = declared_parameters(spec.template)
+    values = dict(spec.parameters[target])
+    for each in outputs:
+        values |= {name: value for name, value in each.items() if name in declared and name not in values}
+    name = naming.network_stack(layer, desired.suffix, target.account)
+    tags = {**desired.tags, stacks.TEMPLATE_TAG: digest(spec.template)}
+    return PlainStack(layer, Target(spec.account, target.region), name, spec.template, values, tags)
 
 
 MOST_STACKS = 16
@@ -326,18 +403,19 @@ class PlainLayerRun:
         """Raise `RolloutError` where the stack is not the one that the plan was made from."""
         name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
         where, before = Target(self._spec.account, target.region), self._deployed.get(target)
-        now = self._context.client.plain.read(where, name, self._spec.template)
+        now = stacks.standing(self._context.client.reading_shared(where), name, self._spec.template)
         if before is None or now is None:
             same = before is now
         else:
             same = before.parameters == now.parameters and same_template(before.template, now.template)
         if not same:
-            raise RolloutError(held_back_failure(self.layer, target, "its stack was changed since the plan").reason)
+            raise RolloutError(held_back("its stack was changed since the plan"))
 
     def _deploy(self, target: Target) -> None:
         self._require_planned(target)
         instances = [state.instances[target] for state in self._needed if target in state.instances]
-        outputs = [self._context.client.members.outputs(target, each.stack_id) for each in instances]
+        session = self._context.client.reading(target)
+        outputs = [stacks.outputs(session, each.stack_id) for each in instances]
         stack = network_stack(self._context.desired, self.layer, target, outputs)
         if missing := stack.missing:
             raise RolloutError(
@@ -347,9 +425,9 @@ class PlainLayerRun:
         complete = dataclasses.replace(self._spec, parameters={target: stack.values})
         if plain_change_kind(complete, self._deployed.get(target), target) is ChangeKind.NOTHING:
             return  # what it follows was updated, and put out the same as before
-        self._context.client.plain.deploy(stack)
+        change_sets.deploy(self._context.client.deploying(stack.target), stack)
 
     def _delete(self, target: Target) -> None:
         self._require_planned(target)
         name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
-        self._context.client.plain.delete(Target(self._spec.account, target.region), name)
+        change_sets.delete(self._context.client.deploying(Target(self._spec.account, target.region)), name)

@@ -224,10 +224,6 @@ class Poller(ABC, Generic[Polled]):
 IMMEDIATE = frozenset({Action.CREATE_SET, Action.DELETE_SET})
 """Calls that are over when they return."""
 
-NO_RELEASE = "no-release"
-"""The beginning of ids where a run brings no release: they may not begin with a hyphen (CloudFormation API reference,
-ClientRequestToken: [a-zA-Z0-9][-a-zA-Z0-9]*)."""
-
 
 @dataclass(kw_only=True)
 class RunOperation(PolledOperation):
@@ -238,7 +234,10 @@ class RunOperation(PolledOperation):
 
 
 class Operations(Poller[RunOperation]):
-    """The operations of one run. `submitted` counts those that AWS took."""
+    """The operations of one run.
+
+    `submitted` counts those that AWS took, as a plan does: to create or delete a stack set is none.
+    """
 
     def __init__(self, context: Context, most_instances: int = MOST_INSTANCES) -> None:
         super().__init__(context.client.sets, context.clock, context.poll_interval)
@@ -254,16 +253,18 @@ class Operations(Poller[RunOperation]):
     def begin(self, call: Call, preferences: Preferences) -> RunOperation:
         """Write down an operation that is to be. The first poll makes the call."""
         layer = call.layer.replace("_", "-")
-        running = _operation(f"{self._context.release or NO_RELEASE}-{layer}-{secrets.token_hex(4)}", call, preferences)
+        running = _operation(f"{self._context.id_prefix}-{layer}-{secrets.token_hex(8)}", call, preferences)
         self._context.store.journal.record(Entry(running.id, call, EntryState.SUBMITTING))
         return running
 
-    def resume(self, entries: Iterable[Entry]) -> Iterator[RunOperation]:
-        """Take up operations that were written down: one that AWS does not know is sent with the id that it has."""
+    def resume(self, entries: Iterable[Entry], *, send: bool = True) -> Iterator[RunOperation]:
+        """Take up operations that were written down; with `send`, one that AWS does not know is sent with its id."""
         for entry in entries:
             if entry.state is EntryState.SUBMITTING:
                 running = _operation(entry.operation_id, entry.call, self._context.desired.preferences)
                 running.accepted = self.exists(running)
+                if not (running.accepted or send):
+                    continue
                 self._context.observer.say(f"{running.set_name}: going on with {running.action} {running.id}")
                 yield running
 
@@ -304,22 +305,17 @@ class Operations(Poller[RunOperation]):
         except (StackSetNotFound, InstanceNotFound) as error:
             if polled.call.action not in (Action.DELETE, Action.DELETE_SET):
                 raise
-            left = set() if isinstance(error, StackSetNotFound) else self._left(polled.call)
+            instances = {} if isinstance(error, StackSetNotFound) else self.sets.instances_left(polled.set_name)
+            left = polled.call.targets & instances.keys()
             if not left:
                 return polled.ended("SUCCEEDED")
-            polled.call = _without(polled.call, polled.call.targets - left)
+            polled.call = _within(polled.call, left)
             self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
         return polled.ended("SUCCEEDED") if polled.call.action in IMMEDIATE else None
 
-    def _left(self, call: Call) -> frozenset[Target]:
-        try:
-            return call.targets & self.sets.instances(call.set_name).keys()
-        except StackSetNotFound:
-            return frozenset()
-
     def accepted(self, polled: RunOperation) -> None:
         """Count it, and tell the observer."""
-        self.submitted += 1
+        self.submitted += polled.call.action not in IMMEDIATE
         self._under_way[polled.id] = polled.call
         self._context.observer.submitted(polled.call, polled.id)
 
@@ -345,10 +341,7 @@ class Operations(Poller[RunOperation]):
         """
         if operation.status == "SUCCEEDED" and not operation.failed:
             return []
-        try:
-            instances = self.sets.instances(call.set_name)
-        except StackSetNotFound:
-            instances = {}
+        instances = self.sets.instances_left(call.set_name)
         if call.action is Action.DELETE:
             return sorted(call.targets & instances.keys())
         return sorted(
@@ -358,9 +351,8 @@ class Operations(Poller[RunOperation]):
         )
 
 
-def _without(call: Call, gone: Collection[Target]) -> Call:
-    """The call without the accounts and regions of which every instance is gone."""
-    left = call.targets - set(gone)
+def _within(call: Call, left: Collection[Target]) -> Call:
+    """The call without the accounts and regions of which no instance is left."""
     accounts, regions = {each.account for each in left}, {each.region for each in left}
     return dataclasses.replace(
         call,

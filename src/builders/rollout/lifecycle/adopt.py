@@ -16,13 +16,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders import naming
-from builders.aws.calls import concurrently
+from builders.aws import stacks
+from builders.aws.calls import attempted
 from builders.errors import RolloutError
-from builders.rollout.aws import stacks
+from builders.evaluate import no_echo_parameters
 from builders.rollout.aws.client import Client
 from builders.rollout.config.desired_state import package_keys
-from builders.rollout.diff.changes import ChangeKind, compare
-from builders.rollout.diff.hazards import Hazard, HazardKind
 from builders.rollout.model import (
     CurrentState,
     DeployedStack,
@@ -34,11 +33,15 @@ from builders.rollout.model import (
     Values,
 )
 from builders.rollout.plan.calls import Action, Call, rectangles
-from builders.rollout.plan.plan import Group, Plan, PlannedHazard, PlannedOperation
+from builders.rollout.plan.changes import ChangeKind
+from builders.rollout.plan.plan import Group, Plan, PlannedHazard, PlannedOperation, make_groups
 from builders.rollout.plan.schedule import waves_of
 from builders.rollout.state.releases import release_id
 from builders.scopes import in_order
-from builders.template_bodies import parse_template, same_template
+from builders.stack_diff.comparison import compare
+from builders.stack_diff.hazards import Hazard, HazardKind
+from builders.stack_diff.values import changed_values
+from builders.template_bodies import declared_parameters, parse_template, same_template
 from builders.text import counted_noun
 
 MOST_STACKS = 10
@@ -96,13 +99,10 @@ def _read(
 ) -> tuple[dict[LayerTarget, Standing], dict[LayerTarget, str]]:
     """The stacks that stand where a set has no instance yet, and why others cannot be read."""
 
-    def read(key: LayerTarget) -> Standing | str | None:
+    def read(key: LayerTarget) -> Standing | None:
         session = client.reading(key[1])
-        try:
-            described = stacks.describe(session, naming.plain_stack(key[0], desired.suffix))
-            stack = described and stacks.with_template(session, described)
-        except RolloutError as error:
-            return str(error)
+        described = stacks.describe(session, naming.plain_stack(key[0], desired.suffix))
+        stack = described and stacks.with_template(session, described)
         return Standing(described["StackId"], stack) if described and stack else None
 
     asked = [
@@ -111,9 +111,9 @@ def _read(
         for target in spec.overrides
         if _is_open(current.sets.get(layer), target)
     ]
-    answers = {key: answer for key, answer in concurrently(read, asked) if answer is not None}
+    answers = dict(attempted(read, asked))
     found = {key: answer for key, answer in answers.items() if isinstance(answer, Standing)}
-    return found, {key: answer for key, answer in answers.items() if isinstance(answer, str)}
+    return found, {key: str(answer) for key, answer in answers.items() if isinstance(answer, RolloutError)}
 
 
 def _is_open(state: StackSet | None, target: Target) -> bool:
@@ -191,9 +191,7 @@ class _Planner:
         state, name = self._current.sets.get(layer), naming.plain_stack(layer, self._desired.suffix)
         good: dict[Target, Standing] = {}
         for (other, target), each in sorted(self._found.items()):
-            hidden = [
-                n for n, one in _declared(each.stack.template).items() if str(one.get("NoEcho")).lower() == "true"
-            ]
+            hidden = no_echo_parameters(parse_template(each.stack.template))
             instance = state.instances.get(target) if state else None
             if other != layer:
                 continue
@@ -238,7 +236,7 @@ class _Planner:
         template = state.template if state else next(iter(members.values())).stack.template
         if state is None:
             one = next(iter(members.values())).stack.parameters
-            own: Values = {n: wanted.parameters.get(n, one.get(n, "")) for n in _declared(template) if n in one}
+            own: Values = {n: wanted.parameters.get(n, one[n]) for n in declared_parameters(template) if n in one}
         else:
             own = state.parameters
         overrides = {t: dict(each.overrides or {}) for t, each in state.instances.items()} if state else {}
@@ -247,17 +245,15 @@ class _Planner:
             overrides[target] = {n: value for n, value in values.items() if own.get(n) != value}
         return StackSetSpec(layer, wanted.name, template, own, overrides)
 
-    def _groups(self, wave: str, layer: str, members: Mapping[Target, Standing]) -> Iterator[Group]:
+    def _groups(self, wave: str, layer: str, members: Mapping[Target, Standing]) -> tuple[Group, ...]:
         """The members with what the next apply changes in each."""
-        together: dict[object, list[Target]] = defaultdict(list)
-        changes = {}
+        found = []
         for target, each in members.items():
             spec = self._desired.sets[layer]
-            compared = compare(each.stack, spec.template, spec.values(target), target).changes
-            changes[target] = tuple(dataclasses.replace(change, named="") for change in compared)
-            together[changes[target]].append(target)
-        for targets in together.values():
-            yield Group(wave, layer, ChangeKind.ADOPT, tuple(targets), changes[targets[0]])
+            comparison = compare(each.stack, spec.template, spec.values(target), target)
+            alike = wave, layer, ChangeKind.ADOPT, comparison.unnamed
+            found.append((alike, target, changed_values(comparison, target.account)))
+        return make_groups(found)
 
     def _note_absent(self) -> None:
         if self._found:
@@ -282,8 +278,3 @@ def _imports(name: str, layer: str, members: Mapping[Target, Standing], regions:
                 chosen = accounts[number : number + step]
                 ids = tuple(members[Target(account, region)].id for account in chosen for region in some)
                 yield Call(Action.IMPORT, layer, name, chosen, some, stack_ids=ids)
-
-
-def _declared(template: str) -> Mapping[str, Mapping[str, object]]:
-    found: Mapping[str, Mapping[str, object]] = parse_template(template).get("Parameters", {})
-    return found

@@ -1,4 +1,4 @@
-"""bootstrap: the plain stacks that a phase needs, in rounds whose values are outputs of the rounds before.
+"""bootstrap: the plain stacks that a phase needs, deployed as planned, in rounds that take the outputs of those before.
 
 The targets of a round are deployed side by side, each failing for itself. A stack that makes a Direct Connect gateway
 is deployed twice: the attachment of the gateway has no id before the association stands.
@@ -8,76 +8,25 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from builders import naming, progress
-from builders.aws import networks
+from builders import progress
+from builders.aws import change_sets, networks
 from builders.aws.calls import Session, concurrently
-from builders.aws.errors import Refused, Unreachable
+from builders.aws.change_sets import ResourceChange
+from builders.aws.errors import Unreachable
+from builders.aws.stacks import pauses
 from builders.errors import RolloutError
+from builders.evaluate import known_by_name, with_outputs
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.plain_stacks import PlainStack, network_stack
-from builders.rollout.aws.stacks import pauses
-from builders.rollout.config.desired_state import bootstrap_stacks, desired_state
-from builders.rollout.config.parameters import SharedOutputs
-from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.templates import Template, read_template
-from builders.rollout.model import DeployedStack, DesiredState, Target, Values
-from builders.rollout.phase import PhaseConnection, joined_outputs
-from builders.scopes import Scope
-from builders.template_bodies import same_template
-
-ROUNDS = (Scope.TOOLING_ONCE, Scope.TOOLING, Scope.NETWORK, Scope.ACCOUNT)
-"""Scopes of layers, in the order in which they are deployed; the phase's routes come last."""
-
-
-def plan_stacks(
-    rollout: RolloutFile,
-    phase: str,
-    scope: Scope,
-    templates: Mapping[str, Template],
-    shared: SharedOutputs,
-    members: Mapping[str, Collection[str]] | None = None,
-) -> list[PlainStack]:
-    """The stacks of one round, those of one target in the order in which they follow each other.
-
-    `shared` holds the outputs of earlier rounds, `members` the accounts of the phase's organizational units. Raises
-    `RolloutFileError` with everything that is wrong with the values.
-    """
-    if scope is Scope.TOOLING_ONCE and rollout.stacksets.permission_model != "SELF_MANAGED":
-        return []  # service-managed stack sets bring roles of their own
-    if scope is Scope.ACCOUNT:  # the accounts of other phases, and mistakes in their values, are not ours
-        rollout = rollout.model_copy(update={"phases": {phase: rollout.phases[phase]}})
-    return [
-        PlainStack(
-            layer=each.layer,
-            target=each.target,
-            name=naming.plain_stack(each.layer, each.suffix),
-            template=each.template,
-            values=each.parameters,
-            tags=naming.tags(each.parameters),
-        )
-        for each in bootstrap_stacks(rollout, scope, templates, shared, members)
-    ]
-
-
-def route_stacks(desired: DesiredState, outputs: Mapping[str, Mapping[Target, Values]]) -> list[PlainStack]:
-    """The stacks of the phase in the network account, for the targets where the layers before them are deployed.
-
-    `outputs` are those of these layers, by layer and target. `apply` makes the routes of other targets when it has
-    come that far.
-    """
-    found: list[PlainStack] = []
-    for layer, spec in sorted(desired.plain.items()):
-        before = [outputs[need] for need in sorted(desired.needs[layer]) if need in outputs]
-        for target in sorted(spec.parameters):
-            values = [each[target] for each in before if target in each]
-            found.append(network_stack(desired, layer, target, values))
-    return [stack for stack in found if not stack.missing]
-
-
-_ATTACHMENT = naming.DIRECT_CONNECT_ATTACHMENT
+from builders.rollout.config.templates import read_template
+from builders.rollout.lifecycle.bootstrap_plan import ATTACHMENT, PlannedStack
+from builders.rollout.model import DeployedStack, Target, Values, grouped
+from builders.rollout.plan.changes import ChangeKind
+from builders.stack_diff.effects import Effect
+from builders.template_bodies import PlainStack, same_template
+from builders.text import name_list
 
 
 class StackState(enum.Enum):
@@ -113,53 +62,40 @@ ASSOCIATION_SECONDS = 1800.0
 """Seconds that bootstrap waits for the attachment of a Direct Connect gateway: an association takes minutes (Direct
 Connect user guide, "Transit gateway associations")."""
 
+Reporter = Callable[[StackOutcome], None]
 
-def deploy_stacks(
-    connection: PhaseConnection,
-    report: Callable[[StackOutcome], None] = lambda _outcome: None,
+
+def deploy_planned(
+    client: Client,
+    rounds: Sequence[Sequence[PlannedStack]],
+    report: Reporter = lambda _outcome: None,
     association_seconds: float = ASSOCIATION_SECONDS,
 ) -> list[StackOutcome]:
-    """Deploy everything that a phase needs, and report each outcome as it comes; return them all.
+    """Deploy the stacks of a plan, and report each outcome as it comes; return them all.
 
-    Behind a stack that fails, those that need it are skipped, and no others. Raises `RolloutFileError` for values that
-    are wrong, and `Unreachable` where AWS cannot be asked.
+    Behind a stack that fails, those that need it are skipped, and no others. Raises `Unreachable` where AWS cannot be
+    asked.
     """
-    client, members = connection.client, connection.members
-
-    def plan(scope: Scope, shared: SharedOutputs) -> list[PlainStack]:
-        return plan_stacks(connection.rollout, connection.phase, scope, connection.templates, shared, members)
-
-    for scope in ROUNDS:  # what is wrong with any value is said before the first stack is touched
-        plan(scope, SharedOutputs())
     outcomes: list[StackOutcome] = []
-    for scope in ROUNDS:
-        stacks = plan(scope, _shared(outcomes))
-        outcomes += _round(client, stacks, _failed(outcomes), report, association_seconds)
-    # Before its first apply a phase has no stack set, and its values may be incomplete.
-    sets = {naming.stack_set(layer, connection.suffix) for layer in connection.templates}
-    if all(outcome.succeeded for outcome in outcomes) and not sets.isdisjoint(client.sets.names()):
-        rollout, shared = connection.rollout, _shared(outcomes)
-        desired = desired_state(rollout, connection.phase, connection.templates, shared, members)
-        outcomes += _round(client, route_stacks(desired, _phase_outputs(client, desired)), {}, report)
+    for planned in rounds:
+        outcomes += _round(client, planned, outcomes, report, association_seconds)
     return outcomes
 
 
 def _round(
     client: Client,
-    stacks: Sequence[PlainStack],
-    failed: Mapping[str, str],
-    report: Callable[[StackOutcome], None],
-    association_seconds: float = 0,
+    planned: Sequence[PlannedStack],
+    earlier: Sequence[StackOutcome],
+    report: Reporter,
+    association_seconds: float,
 ) -> list[StackOutcome]:
     """Deploy the stacks of each target one after the other, since they may follow each other."""
-    targets: dict[Target, list[PlainStack]] = {}
-    for stack in stacks:
-        targets.setdefault(stack.target, []).append(stack)
+    targets = grouped((each.stack.target, each) for each in planned)
 
     def in_order(target: Target) -> list[StackOutcome]:
         done: list[StackOutcome] = []
-        for stack in targets[target]:
-            done.append(_deploy(client, stack, {**failed, **_failed(done)}, association_seconds))
+        for each in targets[target]:
+            done.append(_deploy(client, each, [*earlier, *done], association_seconds))
         return done
 
     outcomes: list[StackOutcome] = []
@@ -172,13 +108,22 @@ def _round(
     return outcomes
 
 
-def _deploy(client: Client, stack: PlainStack, failed: Mapping[str, str], association_seconds: float) -> StackOutcome:
+def _deploy(
+    client: Client, planned: PlannedStack, earlier: Sequence[StackOutcome], association_seconds: float
+) -> StackOutcome:
+    stack, before = planned.stack, planned.before
+    failed = {each.stack.layer: str(each.stack) for each in earlier if not each.succeeded}
     needs = sorted(read_template(stack.layer, stack.template).needs & failed.keys())
     if needs:
         return StackOutcome(stack, StackState.SKIPPED, f"since {failed[needs[0]]} was not deployed")
+    if planned.problem:
+        return StackOutcome(stack, StackState.FAILED, planned.problem)
+    if planned.kind is ChangeKind.NOTHING:
+        return StackOutcome(stack, StackState.UNCHANGED, outputs=before.outputs if before else {})
     try:
-        before = client.plain.read(stack.target, stack.name, stack.template)
-        stack, after = _deployed(client, stack, before.outputs if before else {}, association_seconds)
+        if change_sets.before_deployment(client.deploying(stack.target), stack) != before:
+            raise RolloutError("it has changed since it was planned; plan again")
+        stack, after = _deployed(client, planned, _with_real_outputs(stack, earlier), association_seconds)
     except Unreachable:
         raise
     except RolloutError as error:
@@ -189,76 +134,73 @@ def _deploy(client: Client, stack: PlainStack, failed: Mapping[str, str], associ
     return StackOutcome(stack, state, outputs=after.outputs)
 
 
-def _deployed(client: Client, stack: PlainStack, before: Values, seconds: float) -> tuple[PlainStack, DeployedStack]:
+def _with_real_outputs(stack: PlainStack, earlier: Sequence[StackOutcome]) -> PlainStack:
+    """The planned stack with the outputs that were known by their names: those of its region, where a layer has several
+    stacks. Its own attachment is awaited later."""
+
+    def output_of(layer: str, output: str) -> str:
+        if (layer, output) == (stack.layer, ATTACHMENT):
+            return known_by_name(layer, output)
+        stacks = [each for each in earlier if each.stack.layer == layer and output in each.outputs]
+        near = [each for each in stacks if each.stack.target.region == stack.target.region]
+        if not stacks:
+            raise RolloutError(f"{layer} puts out no {output}")
+        return (near or stacks)[0].outputs[output]
+
+    return replace(stack, values={name: with_outputs(value, output_of) for name, value in stack.values.items()})
+
+
+def _deployed(
+    client: Client, planned: PlannedStack, stack: PlainStack, seconds: float
+) -> tuple[PlainStack, DeployedStack]:
     """Deploy a stack, and once more with the attachment of the Direct Connect gateway that it made.
 
-    `before` are its outputs until now: a stack that stands keeps its attachment, which no parameter file has. Waits so
-    many seconds for a new one. Raises `RolloutError` when it does not come.
+    Waits so many seconds for a new one. Raises `RolloutError` when it does not come.
     """
-    if _ATTACHMENT not in stack.declared or stack.values.get(_ATTACHMENT):
-        return stack, client.plain.deploy(stack)
+
+    def agree(changes: Sequence[ResourceChange]) -> None:
+        _require_planned(planned, changes)
+
     session = client.deploying(stack.target)
-    first = _attached(stack, _attachment(session, before))
-    after = client.plain.deploy(first)
-    found = _attachment(session, after.outputs) or _awaited(session, after.outputs, seconds)
-    last = _attached(stack, found)
-    return last, after if last == first else client.plain.deploy(last)
+    if stack.values.get(ATTACHMENT) != known_by_name(stack.layer, ATTACHMENT):
+        return stack, change_sets.deploy(session, stack, agree)
+    after = change_sets.deploy(session, _attached(stack, ""), agree)
+    last = _attached(stack, _awaited(session, after.outputs, seconds))
+    return last, change_sets.deploy(session, last, agree)
+
+
+_LOSING = (Effect.REPLACE, Effect.MAY_REPLACE, Effect.REMOVE, Effect.RETAIN)
+
+
+def _require_planned(planned: PlannedStack, changes: Sequence[ResourceChange]) -> None:
+    """Refuse a change set that removes or replaces what the plan does not."""
+    agreed = {each.logical_id for each in planned.comparison.changes if each.effect in _LOSING}
+    lost = [each.logical_id for each in changes if each.action == "Remove" or each.replacement == "True"]
+    if planned.before and (more := sorted({*lost} - agreed)):
+        raise RolloutError(
+            f"CloudFormation would replace or remove {name_list(more)}, which the plan did not show; nothing was "
+            "changed there"
+        )
 
 
 def _attached(stack: PlainStack, attachment: str) -> PlainStack:
-    return replace(stack, values={**stack.values, _ATTACHMENT: attachment})
-
-
-def _attachment(session: Session, outputs: Values) -> str:
-    """The attachment of the Direct Connect gateway, once it can be associated; of a gateway that is not ours, too."""
-    gateway, own = outputs.get("TransitGatewayId"), outputs.get("SharedDirectConnectGatewayId", "")
-    return networks.usable_attachment(session, gateway, own, outputs.get(_ATTACHMENT, "")) if gateway else ""
+    return replace(stack, values={**stack.values, ATTACHMENT: attachment})
 
 
 def _awaited(session: Session, outputs: Values, seconds: float) -> str:
-    """Wait for the attachment of a Direct Connect gateway of our own; empty where we have none."""
-    own = outputs.get("SharedDirectConnectGatewayId")
-    if not own:
-        return ""
-    progress.say(f"waiting until Direct Connect gateway {own} is attached in {session}, which takes minutes")
-    end = time.monotonic() + seconds
+    """Wait for the attachment of a Direct Connect gateway of our own."""
+    own = outputs["SharedDirectConnectGatewayId"]
+    said, end = False, time.monotonic() + seconds
     for pause in pauses():
-        found = _attachment(session, outputs)
-        if found:
+        if found := networks.attachment_of(session, outputs):
             return found
         if time.monotonic() > end:
             break
+        if not said:
+            progress.say(f"waiting until Direct Connect gateway {own} is attached in {session}, which takes minutes")
+            said = True
         time.sleep(pause)
     raise RolloutError(
         f"Direct Connect gateway {own} is not attached in {session} after {seconds:.0f} seconds, so that on-premises "
         "is not reached; run bootstrap again when its association is associated"
     )
-
-
-def _failed(outcomes: Sequence[StackOutcome]) -> dict[str, str]:
-    """The layers of which a stack was not deployed, each with one such stack."""
-    return {outcome.stack.layer: str(outcome.stack) for outcome in outcomes if not outcome.succeeded}
-
-
-def _shared(outcomes: Sequence[StackOutcome]) -> SharedOutputs:
-    return joined_outputs({(each.stack.layer, each.stack.target): each.outputs for each in outcomes if each.succeeded})
-
-
-def _phase_outputs(client: Client, desired: DesiredState) -> dict[str, dict[Target, Values]]:
-    """The outputs of the layers that the routes follow, by layer and target, where they are deployed."""
-    needed = {need for layer in desired.plain for need in desired.needs[layer] & desired.sets.keys()}
-    return {layer: dict(_set_outputs(client, layer, desired.sets[layer].name)) for layer in sorted(needed)}
-
-
-def _set_outputs(client: Client, layer: str, name: str) -> Iterator[tuple[Target, Values]]:
-    """The outputs of a set's stacks; of those that are not there, or cannot be read, none."""
-    state = client.sets.read(layer, name)
-    instances = {target: each for target, each in (state.instances if state else {}).items() if each.stack_id}
-
-    def outputs(target: Target) -> Values:
-        try:
-            return client.members.outputs(target, instances[target].stack_id)
-        except Refused:
-            return {}
-
-    return concurrently(outputs, instances)

@@ -1,77 +1,206 @@
-"""The functions' packages, in the bucket of each region, readable by every account of the phase."""
+"""The functions' packages in the bucket of each region: what was built here, or what a release or a person has named.
+
+A phase's packages lie under its suffix, so that nobody who writes those of one phase writes those of another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from builders import package
 from builders.aws.calls import concurrently
-from builders.building.packages import PACKAGES_DIR, WHEELS_DIR
+from builders.aws.objects import Objects, StoredObject
+from builders.building.packages import PACKAGES_DIR, WHEELS_DIR, publish, trusted
 from builders.errors import RolloutError
-from builders.naming import ARTIFACTS_BUCKET
+from builders.naming import ARTIFACTS_BUCKET, PACKAGE_KEY, package_version
 from builders.rollout.aws.client import Client
-from builders.rollout.model import DesiredState, Target
+from builders.rollout.model import CurrentState, DesiredState, StackSetSpec, Target, Values, grouped
 from builders.text import name_list
 
-LAMBDA = Path("lambda")
+
+@dataclass(frozen=True)
+class Packaged:
+    """A desired state whose functions name the versions of their packages, and a sentence for each that is missing in
+    its bucket."""
+
+    desired: DesiredState
+    missing: tuple[str, ...] = ()
 
 
-def publish_packages(client: Client, desired: DesiredState, say: Callable[[str], None]) -> None:
-    """Put the packages that are not there yet into each region's bucket, and see that every account can read them.
+class _Use(NamedTuple):
+    """A package as the functions of a region take it; without a version it is one that was built here."""
 
-    Raises `RolloutError` for a key that no function under lambda/ makes, and for accounts that cannot read.
+    region: str
+    bucket: str
+    key: str
+    version: str
+
+
+def with_packages(
+    client: Client, desired: DesiredState, current: CurrentState, say: Callable[[str], None], *, put: bool = False
+) -> Packaged:
+    """Let the functions name the packages that were built here, each by the version that has the same SHA-256.
+
+    With `put`, packages that are not there yet are uploaded. A version that a parameter gives is taken as it is. Raises
+    `RolloutError` for a key that no function makes, for a version that is not there, and where a bucket
+    has another content at a key.
     """
-    missing = list(_missing(client, desired))
-    functions = {each.key: each for each in package.functions(LAMBDA)} if missing else {}
-    for region, bucket, key in missing:
-        if key not in functions:
+    uses = {use for spec in desired.sets.values() for _, found in _uses(desired, spec) for use in found.values()}
+    if not uses:
+        return Packaged(desired)
+    built = _built(desired, {use.key for use in uses if not use.version})
+
+    def find(use: _Use) -> StoredObject | None:
+        objects = client.objects(use.region)
+        if use.version:
+            return objects.stored(use.bucket, use.key, use.version)
+        if not put:
+            return trusted(objects, use.bucket, use.key, package.sha256(built[use.key]))
+        stored, is_new = publish(objects, use.bucket, use.key, built[use.key])
+        if is_new:
+            say(f"put {use.key} into {use.bucket}")
+        return stored
+
+    found = dict(concurrently(find, sorted(uses)))
+    for use in sorted(uses):
+        if use.version and found[use] is None:
             raise RolloutError(
-                f"package {key} is not in {bucket}, and lambda/ makes none of that content; run `build-templates "
-                "--package` and commit what it changes"
+                f"s3://{use.bucket}/{use.key} has no version {use.version} in {use.region}; name another"
             )
-        path = package.build(functions[key], PACKAGES_DIR, WHEELS_DIR)
-        client.objects(region).put(bucket, key, path.read_bytes())
-        say(f"put {key} into {bucket}")
-    _require_readers(client, desired)
+    versions = {use: each.version if each else "" for use, each in found.items()}
+    specs: dict[str, StackSetSpec] = {}
+    for layer, spec in desired.sets.items():
+        specs[layer], is_later = _with_versions(desired, spec, versions, current)
+        if is_later:
+            say(f"{layer}: its functions name the versions of their packages from the next apply on")
+    contents = grouped((use.key, each.sha256) for use, each in found.items() if each)
+    digests = {key: each[0] for key, each in contents.items() if len(set(each)) == 1}
+    digests |= {key: package.sha256(path) for key, path in built.items()}
+    return Packaged(
+        dataclasses.replace(
+            desired,
+            sets=specs,
+            packages=tuple(sorted({use.key for use in uses})),
+            digests=digests,
+        ),
+        tuple(f"{use.key} is not in {use.bucket} yet" for use in sorted(uses) if found[use] is None),
+    )
 
 
 def require_packages(client: Client, desired: DesiredState) -> None:
-    """Refuse to put a release back whose packages are gone."""
-    for _, bucket, key in _missing(client, desired):
-        raise RolloutError(f"package {key} is not in {bucket} any more; the release cannot be put back")
+    """Refuse to put a release back whose packages are gone, or are not those that it was made with.
+
+    A release from before versions and digests were kept names keys alone: something must be there.
+    """
+    uses = {use for spec in desired.sets.values() for _, found in _uses(desired, spec, "") for use in found.values()}
+    for use in sorted(uses):
+        objects, digest = client.objects(use.region), desired.digests.get(use.key)
+        if digest is None:
+            found = objects.stored(use.bucket, use.key, use.version)
+        else:
+            found = trusted(objects, use.bucket, use.key, digest, use.version)
+        if found is None:
+            version = f", version {use.version}," if use.version else ""
+            raise RolloutError(
+                f"package {use.key}{version} is not in {use.bucket} any more; the release cannot be put back"
+            )
 
 
-def _missing(client: Client, desired: DesiredState) -> Iterator[tuple[str, str, str]]:
-    """Region, bucket and key of each package that is not where the functions will look for it."""
-    for region, bucket in sorted({(target.region, bucket) for target, bucket in _buckets(desired).items()}):
-        for key in desired.packages:
-            if not client.objects(region).exists(bucket, key):
-                yield region, bucket, key
+def require_readers(client: Client, desired: DesiredState) -> None:
+    """Ask as each account, since a bucket policy that leaves one out fails its stacks late and slowly.
 
-
-def _buckets(desired: DesiredState) -> dict[Target, str]:
-    """The bucket that the functions of each target take their packages from."""
-    return {
-        target: overrides.get(ARTIFACTS_BUCKET, each.parameters.get(ARTIFACTS_BUCKET, ""))
-        for each in desired.sets.values()
-        if ARTIFACTS_BUCKET in each.parameters
-        for target, overrides in each.overrides.items()
-    }
-
-
-def _require_readers(client: Client, desired: DesiredState) -> None:
-    """Ask as each account, since a bucket policy that leaves one out fails its stacks late and slowly."""
-    if not desired.packages:
-        return
-    key, buckets = desired.packages[0], _buckets(desired)
+    Raises `RolloutError` for accounts that cannot read a package.
+    """
+    uses: dict[Target, _Use] = {}
+    for spec in desired.sets.values():
+        for target, found in _uses(desired, spec, ""):
+            for use in found.values():
+                uses.setdefault(target, use)
 
     def can_read(target: Target) -> bool:
-        return client.members.can_read(target, buckets[target], key)
+        use = uses[target]
+        return Objects(client.reading(target)).readable(use.bucket, use.key, use.version)
 
-    shut_out = sorted(target for target, can in concurrently(can_read, sorted(buckets)) if not can)
+    shut_out = sorted(target for target, can in concurrently(can_read, sorted(uses)) if not can)
     if shut_out:
+        use = uses[shut_out[0]]
         raise RolloutError(
-            f"{name_list(shut_out, 3)} cannot read s3://{buckets[shut_out[0]]}/{key}; name the accounts in "
+            f"{name_list(shut_out, 3)} cannot read s3://{use.bucket}/{use.key}; name the accounts in "
             "ReaderAccountIds, or their organization in OrganizationId, of environments/tooling.json and run bootstrap"
         )
+
+
+def _uses(
+    desired: DesiredState, spec: StackSetSpec, prefix: str | None = None
+) -> Iterator[tuple[Target, Mapping[str, _Use]]]:
+    """The packages of a layer's functions at each target, by the parameters that take their keys.
+
+    Those without a version lie under `prefix`, by default the phase's suffix.
+    """
+    if ARTIFACTS_BUCKET not in spec.parameters:
+        return
+    keys = [name for name in spec.parameters if name.endswith(PACKAGE_KEY)]
+    folder = f"{desired.suffix}/" if prefix is None else prefix
+    alike: dict[tuple[str, int], Mapping[str, _Use]] = {}  # most of thousands of targets share their overrides
+    for target, overrides in spec.overrides.items():
+        shared = target.region, id(overrides)
+        if shared not in alike:
+            values = spec.values(target)
+            alike[shared] = {name: _use(target.region, values, name, folder) for name in keys if values[name]}
+        yield target, alike[shared]
+
+
+def _use(region: str, values: Values, name: str, folder: str) -> _Use:
+    key, version = values[name], values.get(package_version(name), "")
+    own = key if version or key.startswith(folder) else f"{folder}{key}"
+    return _Use(region, values[ARTIFACTS_BUCKET], own, version)
+
+
+def _built(desired: DesiredState, keys: set[str]) -> dict[str, Path]:
+    """The packages of the functions here, by the keys that they have in the phase."""
+    functions = {f"{desired.suffix}/{each.key}": each for each in package.available()} if keys else {}
+    for key in sorted(keys - functions.keys()):
+        raise RolloutError(
+            f"no function makes the package {key.removeprefix(f'{desired.suffix}/')}; run `build-templates --package` "
+            "and commit what it changes, or name the version of a package that was made elsewhere"
+        )
+    return {key: package.build(functions[key], PACKAGES_DIR, WHEELS_DIR) for key in sorted(keys)}
+
+
+def _with_versions(
+    desired: DesiredState, spec: StackSetSpec, versions: Mapping[_Use, str], current: CurrentState
+) -> tuple[StackSetSpec, bool]:
+    """A layer whose parameters name keys and versions, and whether versions can be named at the next time only.
+
+    StackSets takes no override of a parameter that is new in a template: a set that has been deployed without versions
+    gets the parameter first, and then what differs between regions.
+    """
+    uses = dict(_uses(desired, spec))
+    if not any(uses.values()):
+        return spec, False
+    present, is_later = current.sets.get(spec.layer), False
+    own = dict(spec.parameters)
+    differing: dict[str, dict[Target, str]] = {}
+    for name in [each for each in spec.parameters if each.endswith(PACKAGE_KEY)]:
+        version = package_version(name)
+        found = {target: each[name] for target, each in uses.items() if name in each}
+        differing[name] = {target: use.key for target, use in found.items()}
+        if version in own:
+            differing[version] = {target: use.version or versions[use] for target, use in found.items()}
+            if present and version not in present.parameters and len(set(differing[version].values())) > 1:
+                del differing[version]
+                is_later = True
+    for name, by_target in differing.items():
+        own[name] = Counter(by_target.values()).most_common(1)[0][0] if by_target else own[name]
+    overrides: dict[Target, Values] = {}
+    shared: dict[tuple[tuple[str, str], ...], Values] = {}
+    for target, before in spec.overrides.items():
+        given = {name: by_target[target] for name, by_target in differing.items() if target in by_target}
+        values = {name: value for name, value in {**before, **given}.items() if given.get(name) != own[name]}
+        overrides[target] = shared.setdefault(tuple(sorted(values.items())), values)
+    return dataclasses.replace(spec, parameters=own, overrides=overrides), is_later

@@ -8,23 +8,24 @@ from __future__ import annotations
 import dataclasses
 import enum
 import threading
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from builders.aws.calls import concurrently
+from builders.aws import resources, stacks
+from builders.aws.calls import attempted, concurrently
 from builders.aws.errors import NotFound
+from builders.aws.objects import Objects
+from builders.aws.stacks import StackResource
 from builders.errors import RolloutError
-from builders.rollout.aws import accounts, stacks
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.s3 import Objects
-from builders.rollout.aws.stacks import StackResource
-from builders.rollout.model import LayerTarget, StackSet, Target
+from builders.rollout.model import LayerTarget, StackSet, Target, grouped
 from builders.rollout.state.serialization import Folder
-from builders.template_bodies import parse_template
+from builders.template_bodies import deletion_policy, parse_template
+from builders.text import counted_noun, name_list
 
 _RETAINING = ("Retain", "RetainExceptOnCreate", "Snapshot")
 """DeletionPolicy attributes that leave something (CloudFormation user guide, "DeletionPolicy attribute")."""
@@ -112,16 +113,8 @@ def retained_resources(
 
 def _policies(template: str) -> dict[str, str]:
     """The resources of a template that outlive its stack, with their policies."""
-    declared = parse_template(template)["Resources"]
-    policies = {name: each.get("DeletionPolicy") or _default_policy(each) for name, each in declared.items()}
+    policies = {name: deletion_policy(each) for name, each in parse_template(template)["Resources"].items()}
     return {name: policy for name, policy in policies.items() if policy in _RETAINING}
-
-
-def _default_policy(resource: Mapping[str, Any]) -> str:
-    """Databases are kept as snapshots unless a template says otherwise (CloudFormation user guide, "DeletionPolicy
-    attribute")."""
-    alone = resource["Type"] == "AWS::RDS::DBInstance" and "DBClusterIdentifier" not in resource.get("Properties", {})
-    return "Snapshot" if alone or resource["Type"] == "AWS::RDS::DBCluster" else "Delete"
 
 
 _Key = tuple[Target, str, str, str]
@@ -139,13 +132,18 @@ class RetainedList:
 
     def __init__(self, objects: Objects, bucket: str, suffix: str) -> None:
         folder = Folder(objects, bucket, suffix)
-        self._object = folder.json(folder.key("left.json"), _Stored)
+        self._object = folder.json("left.json", _Stored())
         self._lock = threading.Lock()
 
     def read(self) -> tuple[RetainedResource, ...]:
         """Everything that is recorded and not purged yet."""
-        stored, _ = self._object.read()
-        return stored.resources if stored else ()
+        return self._object.read()[0].resources
+
+    def summary(self) -> str:
+        """Count what is recorded, by the last part of its type: 2 Secrets and 1 Key; empty where there is nothing."""
+        final = "final snapshot"
+        kinds = Counter(final if each.policy == "Snapshot" else each.type.rpartition("::")[2] for each in self.read())
+        return name_list([counted_noun(count, kind) for kind, count in sorted(kinds.items())])
 
     def add(self, found: Iterable[RetainedResource]) -> None:
         """Record what a removal will leave. What was there before stays: its database had fewer snapshots then."""
@@ -163,7 +161,7 @@ class RetainedList:
             return _Stored(tuple(resources[key] for key in sorted(resources)))
 
         with self._lock:
-            self._object.update(_Stored(), changed)
+            self._object.update(changed)
 
 
 def _key(resource: RetainedResource) -> _Key:
@@ -184,13 +182,7 @@ def record_retained(client: Client, sets: Mapping[str, StackSet], retained: Reta
     found: list[RetainedResource] = []
     unread: dict[LayerTarget, str] = {}
 
-    def read(key: LayerTarget) -> list[RetainedResource] | RolloutError:
-        try:
-            return list(_of_stack(client, *key, ids[key]))
-        except RolloutError as error:
-            return error
-
-    for key, answer in concurrently(read, ids):
+    for key, answer in attempted(lambda key: list(_of_stack(client, *key, ids[key])), ids):
         if isinstance(answer, RolloutError):
             unread[key] = str(answer)
         else:
@@ -200,7 +192,7 @@ def record_retained(client: Client, sets: Mapping[str, StackSet], retained: Reta
 
 
 def _of_stack(client: Client, layer: str, target: Target, stack_id: str) -> Iterator[RetainedResource]:
-    stack = client.members.deployed(target, stack_id)
+    stack = stacks.deployed(client.reading(target), stack_id)
     try:
         if stack is None or not _policies(stack.template):
             return
@@ -213,8 +205,8 @@ def _of_stack(client: Client, layer: str, target: Target, stack_id: str) -> Iter
             yield each
             continue
         session = client.deploying(target)
-        identity = accounts.database_resource_id(session, each.physical_id)
-        snapshots = accounts.manual_snapshots(session, each.physical_id, identity)
+        identity = resources.database_resource_id(session, each.physical_id)
+        snapshots = tuple(resources.manual_snapshots(session, each.physical_id, identity))
         yield dataclasses.replace(each, identity=identity, snapshots=snapshots)
 
 
@@ -252,6 +244,37 @@ class PurgeResult:
         return f"{self.status.value}: {found.type} {found.physical_id} at {found.target}: {self.detail}"
 
 
+@dataclass(frozen=True)
+class PurgeItem:
+    """A retained resource, and what a purge would do to it; `goes` tells whether it would delete anything."""
+
+    resource: RetainedResource
+    goes: bool
+    detail: str
+
+
+def purge_items(client: Client, retained: RetainedList, acknowledged: Collection[str]) -> tuple[PurgeItem, ...]:
+    """The resources that a purge would delete and those that it would keep, by names as `purge_retained` takes them."""
+    allowed = {*acknowledged, ACKNOWLEDGED}
+
+    def outcome(resource: RetainedResource) -> tuple[bool, str]:
+        if reason := _unacknowledged(resource, allowed):
+            return False, f"kept: {reason}"
+        if resource.disposal is not Disposal.SNAPSHOT:
+            return True, resource.disposal.value
+        try:
+            session = client.deploying(resource.target)
+            sizes = resources.manual_snapshots(session, resource.physical_id, resource.identity)
+        except RolloutError as error:
+            return True, f"its final snapshot, which cannot be looked at: {error}"
+        if found := resource.final_snapshot(tuple(sizes)):
+            return True, f"snapshot {found} of {sizes[found]:,} GiB is deleted"
+        return True, "the final snapshot that its removal takes is deleted"
+
+    outcomes = dict(concurrently(outcome, retained.read()))
+    return tuple(PurgeItem(each, *outcomes[each]) for each in purge_order(outcomes))
+
+
 def purge_retained(
     client: Client,
     retained: RetainedList,
@@ -263,9 +286,7 @@ def purge_retained(
     `acknowledged` must hold "purge"; a role goes only when "purge/<its name>" is there too, since others may use it.
     The exit code is 1 when something could not be deleted. Run again, it goes on where it was.
     """
-    by_target: dict[Target, list[RetainedResource]] = defaultdict(list)
-    for each in purge_order(retained.read()):
-        by_target[each.target].append(each)
+    by_target = grouped((each.target, each) for each in purge_order(retained.read()))
 
     def purge(target: Target) -> list[PurgeResult]:
         done: list[PurgeResult] = []
@@ -329,7 +350,7 @@ def _delete(client: Client, resource: RetainedResource) -> str:
                 session.ask("kms", "ScheduleKeyDeletion", KeyId=name, PendingWindowInDays=KEY_DAYS)
             return f"deleted in {KEY_DAYS} days; `aws kms cancel-key-deletion` keeps it until then"
         case Disposal.SNAPSHOT:
-            found = resource.final_snapshot(accounts.manual_snapshots(session, name, resource.identity))
+            found = resource.final_snapshot(tuple(resources.manual_snapshots(session, name, resource.identity)))
             if not found:
                 return "left no final snapshot"
             session.ask("rds", "DeleteDBSnapshot", DBSnapshotIdentifier=found)

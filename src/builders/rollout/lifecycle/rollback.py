@@ -1,4 +1,4 @@
-"""rollback and remove: the desired state that puts an earlier release back, or none, and the calls that detach.
+"""rollback and remove: the release to put back, the desired state that does, or that of none, and calls that detach.
 
 Templates, parameters and packages go back; accounts, regions, waves and data stay as they are. In accounts that left a
 phase, StackSets forgets instances without deleting their stacks.
@@ -7,11 +7,14 @@ phase, StackSets forgets instances without deleting their stacks.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from builders.aws import stacks
 from builders.aws.errors import Refused
 from builders.errors import RolloutError, UsageError
+from builders.naming import PACKAGE_KEY, package_version
 from builders.rollout.aws.client import Client
+from builders.rollout.executor.proof import is_deployed, require_own
 from builders.rollout.model import (
     CurrentState,
     DesiredState,
@@ -22,17 +25,58 @@ from builders.rollout.model import (
     Target,
     Values,
 )
+from builders.rollout.phase import Phase
 from builders.rollout.plan.calls import Action, Call, rectangles
 from builders.rollout.state.releases import Release
 from builders.scopes import in_order
-from builders.template_bodies import parse_template
+from builders.template_bodies import declared_parameters
+
+RELEASE = "release"
+"""The first part of what is acknowledged for a release that AWS knows nothing of."""
+
+
+def require_deployed(phase: Phase, release: str, acknowledged: Sequence[str]) -> None:
+    """Raise `RolloutError` where the bucket alone says that a release was ever deployed."""
+    name = f"{RELEASE}/{release}"
+    if name in acknowledged or is_deployed(phase.client.sets, phase.desired.suffix, phase.layers, release):
+        return
+    phase.store.releases.load(release)  # there may be none of that name
+    raise RolloutError(
+        f"StackSets has no operation of release {release}: it is older than what AWS keeps, from before the phase was "
+        f"removed, or forged by somebody who can write the bucket; if you know it, --acknowledge {name}"
+    )
+
+
+def require_own_release(phase: Phase, release: str, desired: DesiredState, fix: str) -> None:
+    """Raise `RolloutError` where a stored release names what is not the phase's own.
+
+    A run that is continued may still reach accounts that have left rollout.yaml since, where they have instances.
+    """
+    accounts = {target.account for target in phase.desired.targets}
+    if not accounts.issuperset(target.account for target in desired.targets):
+        states = phase.current().sets.values()
+        accounts |= {target.account for state in states for target in state.instances}
+    network = phase.rollout.network.account if phase.rollout.network else ""
+    require_own(release, desired, phase.desired, network, accounts, fix)
+
+
+def earlier_release(phase: Phase) -> str:
+    """The last good release before that of the last run, however that ended."""
+    releases = [each.release for each in phase.store.journal.history() if each.release]
+    found = phase.store.last_good(before=releases[-1] if releases else None)
+    if found is None:
+        raise RolloutError(
+            f"phase {phase.desired.phase} has no earlier release that ended well; name one by --to, see "
+            "`rollout-stacksets status`"
+        )
+    return found
 
 
 def desired_release(release: Release, now: DesiredState, current: CurrentState) -> DesiredState:
     """The release at the targets where the phase is now.
 
-    A target that came since gets the release's templates with its own present values; one that left stays away. A
-    layer that the release does not have is removed, which a plan blocks on where it holds data.
+    A target that came since gets the release's templates and packages with its own present values; one that left stays
+    away. A layer that the release does not have is removed, which a plan blocks on where it holds data.
     """
     desired = release.desired_state(now)
     sets = {}
@@ -53,22 +97,31 @@ def desired_nothing(now: DesiredState) -> DesiredState:
 
 
 def _overrides(old: StackSetSpec, present: StackSetSpec | None, targets: Collection[Target]) -> dict[Target, Values]:
-    declared = parse_template(old.template).get("Parameters", {})
+    declared = declared_parameters(old.template)
     found: dict[Target, Values] = {}
     for target in sorted(targets):
         if target in old.overrides:
             found[target] = old.overrides[target]
         elif present is not None and target in present.overrides:
-            values = present.values(target)
+            values = present.values(target) | _packages(old, target.region)
             found[target] = {
                 name: value for name, value in values.items() if name in declared and old.parameters.get(name) != value
             }
     return found
 
 
+def _packages(old: StackSetSpec, region: str) -> dict[str, str]:
+    """The packages that a release has in a region; in one that it does not know, its keys, whatever their version."""
+    known = next((target for target in old.overrides if target.region == region), None)
+    found = old.values(known) if known else dict(old.parameters)
+    keys = {name: value for name, value in found.items() if name.endswith(PACKAGE_KEY)}
+    versions = {package_version(name) for name in keys} & found.keys()
+    return keys | {name: found[name] if known else "" for name in versions}
+
+
 def _plain(old: PlainStackSpec, present: PlainStackSpec | None, now: DesiredState) -> PlainStackSpec:
     """The release's stacks where the phase still is; a target that came since keeps its present values."""
-    declared = parse_template(old.template).get("Parameters", {})
+    declared = declared_parameters(old.template)
     parameters = {target: values for target, values in old.parameters.items() if target in now.targets}
     for target, values in (present.parameters if present else {}).items():
         parameters.setdefault(target, {name: value for name, value in values.items() if name in declared})
@@ -85,7 +138,9 @@ def plan_detachment(
     present = {target.account for state in sets.values() for target in state.instances}
     strangers = sorted(set(accounts) - present)
     if strangers:
-        raise UsageError(f"phase {desired.phase} has no instance in {', '.join(strangers)}; see `status`")
+        raise UsageError(
+            f"phase {desired.phase} has no instance in {', '.join(strangers)}; see `rollout-stacksets status`"
+        )
     reached = {account for account in accounts if _is_reached(client, sets, account)}
     calls = detach_calls(sets, accounts, reached, desired.regions)
     if not calls:
@@ -128,7 +183,7 @@ def _is_reached(client: Client, sets: Mapping[str, StackSet], account: str) -> b
         for target, instance in state.instances.items():
             if target.account == account and instance.stack_id:
                 try:
-                    client.members.outputs(target, instance.stack_id)
+                    stacks.describe(client.reading(target), instance.stack_id)
                 except Refused:
                     return False
                 return True

@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from builders import naming
-from builders.rollout.diff.changes import ChangeKind, change_kind, differs, keeps_overrides
 from builders.rollout.model import (
     ConcurrencyMode,
     DesiredState,
@@ -25,8 +24,10 @@ from builders.rollout.model import (
     Status,
     Target,
     Values,
+    shared_target,
 )
-from builders.template_bodies import declared_values, parse_template
+from builders.rollout.plan.changes import ChangeKind, change_kind, differs, keeps_overrides
+from builders.template_bodies import comparable_values, parse_template
 
 Rectangle = tuple[tuple[str, ...], tuple[str, ...]]
 """Accounts and regions, of which every pair is a target."""
@@ -61,7 +62,7 @@ class Call:
     @property
     def targets(self) -> frozenset[Target]:
         """The instances that the operation touches."""
-        return frozenset(Target(account, region) for account in self.accounts for region in self.regions)
+        return frozenset(shared_target(account, region) for account in self.accounts for region in self.regions)
 
 
 def rectangles(targets: Collection[Target], region_order: Iterable[str]) -> list[Rectangle]:
@@ -105,9 +106,7 @@ def calls_for(
     spec = desired.sets.get(layer)
     if spec is None:
         return _removal(desired, state, targets)
-    found: list[Call] = []
-    if state is None:
-        found += [Call(Action.CREATE_SET, layer, spec.name)] if targets else []
+    found = [Call(Action.CREATE_SET, layer, spec.name)] if state is None and targets else []
     changed = state is not None and differs(desired, spec, state)
     kinds = {target: change_kind(spec, state, target, changed) for target in targets}
     if state is not None and changed and any(each in (ChangeKind.CREATE, ChangeKind.UPDATE) for each in kinds.values()):
@@ -129,6 +128,31 @@ def calls_for(
     if state is not None:
         found += _deletions(desired, state, [target for target, each in kinds.items() if each is ChangeKind.DELETE])
     return found
+
+
+def leads_to(desired: DesiredState, call: Call) -> bool:
+    """Return whether a call is one that could lead to a desired state, wherever it starts from.
+
+    The template and the set's own values are those of the desired state anyway; what a call brings of its own are its
+    targets and their values.
+    """
+    spec = desired.sets.get(call.layer)
+    if call.set_name != naming.stack_set(call.layer, desired.suffix):
+        return False
+    if spec is None:
+        return call.action in (Action.DELETE, Action.DELETE_SET)
+    if call.action is Action.DELETE:
+        return call.targets.isdisjoint(spec.overrides)
+    if call.action in (Action.CREATE_SET, Action.UPDATE_SET, Action.IMPORT):
+        return call.overrides is None
+    if call.action is Action.DELETE_SET or not call.targets <= spec.overrides.keys():
+        return False
+    # One that resets all values of its targets has to name something: see `_overrides`.
+    resetting = {naming.SUFFIX: spec.parameters.get(naming.SUFFIX)}
+    return call.overrides is None or all(
+        call.overrides == spec.overrides[target] or (not spec.overrides[target] and call.overrides == resetting)
+        for target in call.targets
+    )
 
 
 def state_after(desired: DesiredState, state: StackSet | None, *done: Call) -> StackSet | None:
@@ -188,14 +212,14 @@ def departures(
 def _definition(state: StackSet | None) -> object:
     if state is None or not state.template:
         return state and state.template
-    return parse_template(state.template), declared_values(state.template, state.parameters), dict(state.tags)
+    return parse_template(state.template), comparable_values(state.template, state.parameters), dict(state.tags)
 
 
 def _own_values(spec: StackSetSpec | None, instance: Instance) -> object:
     """The part of an instance's overrides that a call depends on."""
     if spec is None or instance.overrides is None or instance.overrides == spec.overrides.get(instance.target):
         return None
-    return declared_values(spec.template, {**spec.parameters, **instance.overrides})
+    return comparable_values(spec.template, {**spec.parameters, **instance.overrides})
 
 
 def _succeed(instances: dict[Target, Instance], call: Call) -> None:

@@ -5,31 +5,33 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from builders.errors import EvaluationError
-from builders.rollout.diff.changes import ChangeKind, Comparison, compare
-from builders.rollout.diff.effects import Change
-from builders.rollout.diff.hazards import Hazard, HazardKind, Imports, changed_exports, hazards_of, imports_of
-from builders.rollout.diff.set_hazards import GivenName, limit_hazards, name_conflicts, names_of, new_parameter_hazards
-from builders.rollout.model import CurrentState, DeployedStack, DesiredState, Preferences, Target, Values
+from builders.evaluate import no_echo_parameters
+from builders.rollout.model import CurrentState, DesiredState, Target, grouped
 from builders.rollout.plan.calls import Action, account_count, concurrent_accounts
+from builders.rollout.plan.changes import ChangeKind
+from builders.rollout.plan.hazards import HazardFinder
 from builders.rollout.plan.schedule import Schedule, ScheduledLayer, ScheduledWave, make_schedule
+from builders.stack_diff.effects import Change
+from builders.stack_diff.hazards import Hazard
+from builders.stack_diff.values import ChangedValue
 from builders.template_bodies import parse_template
 from builders.text import name_list
 
 
 @dataclass(frozen=True)
 class Group:
-    """Instances of a layer in a wave that change alike. `changes` is None where their stacks were not compared."""
+    """Instances of a layer in a wave that change alike. `changes` is None where their stacks were not compared; the
+    `values` of changed properties may differ from target to target."""
 
     wave: str
     layer: str
     kind: ChangeKind
     targets: tuple[Target, ...]
     changes: tuple[Change, ...] | None = None
+    values: tuple[ChangedValue, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,10 @@ def make_plan(
     for scheduled in schedule.waves:
         shown = operations.setdefault(scheduled.wave.name, [])
         for each in scheduled.layers:
-            groups += _groups(finder, each)
+            groups += make_groups(_changes(finder, each))
             shown += _operations(desired, current, each)
             notes += _notes(each)
     made = tuple(each for shown in operations.values() for each in shown)
-    slow = _slow_note(desired.preferences, max((len(wave.accounts) for wave in desired.waves), default=0))
     return Plan(
         phase=desired.phase,
         command=command,
@@ -126,21 +127,54 @@ def make_plan(
         layers=schedule.layers,
         groups=tuple(groups),
         operations=made,
-        hazards=tuple(PlannedHazard(hazard, targets) for hazard, targets in finder.hazards().items()),
+        hazards=planned_hazards(finder.hazards()),
         acknowledged=frozenset(acknowledged),
         minutes=sum((_wave_minutes(each, operations[each.wave.name]) for each in schedule.waves), start=0.0),
-        notes=tuple(([slow] if slow and made else []) + notes),
+        notes=(*(_slow_notes(desired) if made else ()), *notes, *_hidden_notes(desired)),
         schedule=schedule,
     )
 
 
-def _groups(finder: HazardFinder, each: ScheduledLayer) -> Iterator[Group]:
-    together: dict[tuple[ChangeKind, tuple[Change, ...] | None], list[Target]] = defaultdict(list)
+def _changes(finder: HazardFinder, each: ScheduledLayer) -> Iterator[StackChange]:
     for target, kind in each.changes.items():
-        changes = finder.changes(each.layer, target, kind)
-        together[kind, changes].append(target)
-    for (kind, changes), targets in together.items():
-        yield Group(each.wave.name, each.layer, kind, tuple(targets), changes)
+        changes, values = finder.changes(each.layer, target, kind)
+        yield (each.wave.name, each.layer, kind, changes), target, values
+
+
+Alike = tuple[str, str, ChangeKind, tuple[Change, ...] | None]
+"""The wave, layer, kind and changes of the stacks of a group."""
+StackChange = tuple[Alike, Target, tuple[ChangedValue, ...]]
+"""The group of one stack, where it is, and the values of its changed properties."""
+
+
+def make_groups(found: Iterable[StackChange]) -> tuple[Group, ...]:
+    """Group the stacks of a wave and layer that change alike."""
+    together: dict[Alike, dict[Target, tuple[ChangedValue, ...]]] = defaultdict(dict)
+    for alike, target, values in found:
+        together[alike][target] = values
+    return tuple(
+        Group(wave, layer, kind, tuple(by_target), changes, joined_values(by_target))
+        for (wave, layer, kind, changes), by_target in together.items()
+    )
+
+
+def planned_hazards(found: Mapping[Hazard, Iterable[Target]]) -> tuple[PlannedHazard, ...]:
+    """The hazards with their targets, what cannot be acknowledged first."""
+    ordered = sorted(found, key=lambda each: (each.acknowledgeable, each.kind, each.layer, each.resource))
+    return tuple(PlannedHazard(hazard, tuple(sorted(found[hazard]))) for hazard in ordered)
+
+
+def joined_values(found: Mapping[Target, tuple[ChangedValue, ...]]) -> tuple[ChangedValue, ...]:
+    """The values of a group: each pair once, with its targets where not all of the group have it."""
+    everywhere = set(found)
+    # Thousands of targets have the same tuple, which need not be hashed for each.
+    same = {id(values): values for values in found.values()}
+    alike = grouped((id(values), target) for target, values in found.items())
+    pairs = grouped((value, target) for key, values in same.items() for value in values for target in alike[key])
+    return tuple(
+        dataclasses.replace(value, targets=() if everywhere == (here := set(where)) else tuple(sorted(here)))
+        for value, where in pairs.items()
+    )
 
 
 def _notes(each: ScheduledLayer) -> Iterator[str]:
@@ -151,23 +185,41 @@ def _notes(each: ScheduledLayer) -> Iterator[str]:
         )
     broken = [target for target, kind in each.changes.items() if kind is ChangeKind.INOPERABLE]
     if broken:
+        accounts = {target.account for target in broken}
+        account = accounts.pop() if len(accounts) == 1 else "ACCOUNT"
         yield (
             f"{each.layer}: INOPERABLE at {name_list(broken, 3)}, and passed over; detach it with "
-            "`rollout-stacksets remove --account`, delete the stack there by hand, and apply again; where `status` "
-            "says FAILED_IMPORT, delete nothing, and `adopt` again"
+            f"`rollout-stacksets remove --account {account}`, delete the stack there by hand, and apply again; where "
+            "`rollout-stacksets status` says FAILED_IMPORT, delete nothing, and `rollout-stacksets adopt` again"
         )
 
 
-def _slow_note(preferences: Preferences, accounts: int) -> str:
-    """A sentence where the preferences make it one account at a time; empty where they do not."""
+def _hidden_notes(desired: DesiredState) -> Iterator[str]:
+    """A sentence on the parameters whose values cannot be compared."""
+    templates = {layer: spec.template for layer, spec in desired.sets.items()}
+    templates |= {layer: spec.template for layer, spec in desired.plain.items()}
+    hidden = [
+        f"{layer}/{name}" for layer, body in templates.items() for name in no_echo_parameters(parse_template(body))
+    ]
+    if hidden:
+        yield (
+            f"CloudFormation shows no value of a parameter with NoEcho, so that another value of {name_list(hidden)} "
+            "alone is no change here; give the parameter another name in the template to roll a new value out"
+        )
+
+
+def _slow_notes(desired: DesiredState) -> Iterator[str]:
+    """A sentence where the preferences make it one account at a time."""
+    preferences, accounts = desired.preferences, max((len(wave.accounts) for wave in desired.waves), default=0)
     if accounts < 2 or concurrent_accounts(preferences, accounts) > 1:
-        return ""
+        return
     if account_count(preferences.max_concurrent, accounts) > 1:
-        return (
+        yield (
             f"tolerance {preferences.failure_tolerance} with strict concurrency: one account at a time, whatever "
             f"max_concurrent says ({preferences.max_concurrent}); raise failure_tolerance, or take mode SOFT"
         )
-    return f"max_concurrent {preferences.max_concurrent}: one account at a time"
+    else:
+        yield f"max_concurrent {preferences.max_concurrent}: one account at a time"
 
 
 _SLOW = {
@@ -210,154 +262,3 @@ def _wave_minutes(scheduled: ScheduledWave, operations: Iterable[PlannedOperatio
 def _minutes(template: str) -> float:
     types = {str(each.get("Type")) for each in parse_template(template)["Resources"].values()}
     return max([_ANY, *(minutes for name, minutes in _SLOW.items() if name in types)])
-
-
-class _Question(NamedTuple):
-    """The input of a comparison; the account is no part of it, since it changes names and no effect."""
-
-    layer: str
-    region: str
-    before: tuple[str, frozenset[tuple[str, str]], str] | None
-    after: str
-    values: frozenset[tuple[str, str]]
-    running: bool
-
-
-class _Answer(NamedTuple):
-    """A comparison's result. `exporting` is the comparison itself where it changes exports, which neighbours import."""
-
-    changes: tuple[Change, ...]
-    hazards: tuple[Hazard, ...]
-    exporting: Comparison | None
-
-
-class HazardFinder:
-    """Compares stacks and gathers hazards. What needs no look is not compared.
-
-    Each question is answered once for all stacks that ask alike: of thousands of instances most are.
-    """
-
-    def __init__(self, desired: DesiredState, current: CurrentState, layers: Sequence[str]) -> None:
-        self._desired = desired
-        self._current = current
-        self._position = {layer: number for number, layer in enumerate(layers)}
-        self._answers: dict[_Question, _Answer] = {}
-        self._imports: dict[tuple[str, str, frozenset[tuple[str, str]]], frozenset[str]] = {}
-        self._found: dict[Hazard, set[Target]] = defaultdict(set)
-        self._changing: set[str] = set()
-
-    def changes(self, layer: str, target: Target, kind: ChangeKind) -> tuple[Change, ...] | None:
-        """The changes of one stack's resources; None where it stays as it is, is new, or cannot be read."""
-        if kind in (ChangeKind.NOTHING, ChangeKind.INOPERABLE):
-            return None
-        if layer in self._desired.plain or (layer, target) in self._current.plain:
-            self._look_at_plain(layer, target)
-            return None
-        self._changing.add(layer)
-        before = self._current.deployed.get((layer, target))
-        if (layer, target) in self._current.unread:
-            self._found[_unread(layer)].add(target)
-        if before is None and kind is not ChangeKind.CREATE:
-            return None
-        question, answer = self._answer(layer, target, before)
-        found = answer.hazards
-        if answer.exporting is not None:
-            neighbours = self._neighbours(layer, target)
-            found = hazards_of(layer, answer.exporting, neighbours=neighbours, task_runs=question.running)
-        for hazard in found:
-            if not self._is_ordered(hazard):
-                self._found[hazard].add(target)
-        return None if kind is ChangeKind.CREATE else answer.changes
-
-    def _look_at_plain(self, layer: str, target: Target) -> None:
-        """Gather what would be refused of a plain stack's update, or leave on-premises without a way."""
-        before, spec = self._current.plain.get((layer, target)), self._desired.plain.get(layer)
-        if before is None or spec is None or target not in spec.parameters:
-            return
-        # Outputs that come while rolling out stay as they are until then.
-        comparison = compare(before, spec.template, {**before.parameters, **spec.parameters[target]}, target)
-        for hazard in hazards_of(layer, comparison):
-            if hazard.kind in (HazardKind.ALREADY_EXISTS, HazardKind.ROUTES):
-                self._found[hazard].add(target)
-
-    def hazards(self) -> dict[Hazard, tuple[Target, ...]]:
-        """Everything that was found with its targets, what cannot be acknowledged first."""
-        for hazard in self._of_sets():
-            self._found[hazard].update()
-        ordered = sorted(self._found, key=lambda each: (each.acknowledgeable, each.kind, each.layer, each.resource))
-        return {hazard: tuple(sorted(self._found[hazard])) for hazard in ordered}
-
-    def _answer(self, layer: str, target: Target, before: DeployedStack | None) -> tuple[_Question, _Answer]:
-        spec = self._desired.sets.get(layer)
-        desired = spec is not None and target in spec.overrides
-        template, values = (spec.template, spec.values(target)) if spec and desired else ("", {})
-        deployed = (before.template, frozenset(before.parameters.items()), before.status) if before else None
-        running = target in self._current.running_tasks
-        question = _Question(layer, target.region, deployed, template, frozenset(values.items()), running)
-        if question not in self._answers:
-            comparison = compare(before, template, values, target)
-            exporting = comparison if before and changed_exports(comparison) else None
-            found = hazards_of(layer, comparison, task_runs=running)
-            # A given name may hold the account; with it, no two accounts would change alike.
-            changes = tuple(dataclasses.replace(change, named="") for change in comparison.changes)
-            self._answers[question] = _Answer(changes, found, exporting)
-        return question, self._answers[question]
-
-    def _neighbours(self, layer: str, target: Target) -> dict[str, Imports]:
-        """The other layers of a target, with what they import now and afterwards."""
-        found = {}
-        for other, state in self._current.sets.items():
-            if other == layer or target not in state.instances:
-                continue
-            overrides = state.instances[target].overrides or {}
-            now = self._imports_of(state.template, {**state.parameters, **overrides}, target)
-            spec = self._desired.sets.get(other)
-            staying = spec is not None and target in spec.overrides
-            then = self._imports_of(spec.template, spec.values(target), target) if spec and staying else None
-            found[other] = Imports(now, frozenset() if then is None else then)
-        return found
-
-    def _imports_of(self, template: str, values: Values, target: Target) -> frozenset[str]:
-        question = template, target.region, frozenset(values.items())
-        if question not in self._imports:
-            try:
-                self._imports[question] = imports_of(template, values, target)
-            except EvaluationError:
-                self._imports[question] = frozenset()  # its own comparison says so
-        return self._imports[question]
-
-    def _is_ordered(self, hazard: Hazard) -> bool:
-        """Tell whether a hazard is none, since the layers that it needs to go first do."""
-        own = self._position.get(hazard.layer, 0)
-        return bool(hazard.needs_order) and all(self._position.get(each, own) < own for each in hazard.needs_order)
-
-    def _of_sets(self) -> Iterator[Hazard]:
-        for layer in sorted(self._changing & self._desired.sets.keys()):
-            spec, state = self._desired.sets[layer], self._current.sets.get(layer)
-            deployed: Mapping[Target, DeployedStack] = {
-                target: stack for (name, target), stack in self._current.deployed.items() if name == layer
-            }
-            yield from limit_hazards(layer, spec.template, self._desired.permissions)
-            yield from new_parameter_hazards(spec, state, deployed)
-        if self._changing:
-            yield from name_conflicts(name for layer in sorted(self._desired.sets) for name in self._names(layer))
-
-    def _names(self, layer: str) -> Iterator[GivenName]:
-        spec = self._desired.sets[layer]
-        for target in sorted(spec.overrides):
-            try:
-                yield from names_of(layer, spec.template, spec.values(target), target)
-            except EvaluationError:
-                return  # its own comparison says so
-
-
-def _unread(layer: str) -> Hazard:
-    """One for all targets of a layer; the reasons name accounts, and are said while the stacks are read."""
-    return Hazard(
-        HazardKind.NOT_COMPARABLE,
-        layer,
-        "unread",
-        "stacks cannot be read, so that nobody knows what this does to them",
-        "let the plan role in (doctor tells what is wrong), or detach accounts that left by remove --account",
-        acknowledgeable=True,
-    )

@@ -2,6 +2,7 @@
 
 page.py         text that fits a width, and the words for targets and times
 plan.py         a plan as text
+waves.py        its waves: the changes of resources, with their values
 plan_file.py    a plan as JSON, saved and compared
 progress.py     the progress of a run
 status.py       the state of a phase

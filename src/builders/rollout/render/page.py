@@ -2,17 +2,15 @@
 
 rich breaks the lines and lays the tables out. The result is a `rich.text.Text`: its `plain` goes into a pipe, its
 styles go to a terminal. Nothing is parsed as markup, so that values may hold brackets; characters that would move a
-cursor are removed.
+cursor are escaped.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import re
 import shutil
 import sys
-import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, TextIO, TypeVar
 
@@ -21,14 +19,12 @@ from rich.measure import Measurement, measure_renderables
 from rich.table import Table
 from rich.text import Text
 
+from builders import advice, terminal
 from builders.rollout.model import Target
-from builders.text import counted_noun, name_list
+from builders.text import counted_noun, name_list, printable
 
 NARROWEST = 40
 """Columns. Below it a terminal breaks the lines: lines of three words help nobody."""
-
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-"""Sequences that move a cursor or set a colour (ECMA-48, control sequences)."""
 
 T = TypeVar("T")
 
@@ -91,14 +87,16 @@ class Page:
         self.blank()
         self.line((text, STRONG))
 
-    def first(self, items: Sequence[T], most: int, noun: str, indent: int = 2) -> Iterator[T]:
-        """The items to show: all, or the first ones, after which a line counts the others."""
+    def first(self, items: Sequence[T], most: int, noun: str, indent: int = 2, title: str = "") -> Iterator[T]:
+        """The items to show, below their title: all, or the first ones, after which a line counts the others."""
+        if title and items:
+            self.title(title)
         shown = shortlist(items, most)
         yield from shown
         if left := len(items) - len(shown):
             self.line(self.more(counted_noun(left, f"more {noun}")), indent=indent)
 
-    def more(self, left_out: str) -> Part:
+    def more(self, left_out: str) -> tuple[str, str]:
         """The words for what is left out, such as `12 resources`; `point_to_json` then adds its line."""
         self._shortened = True
         return f"... and {left_out}", FAINT
@@ -130,23 +128,10 @@ def joined(*parts: Part) -> Text:
         if isinstance(part, Text):
             text.append_text(part)
         elif isinstance(part, tuple):
-            text.append(clean(part[0]), part[1])
+            text.append(printable(advice.completed(part[0])), part[1])
         else:
-            text.append(clean(part))
+            text.append(printable(advice.completed(part)))
     return text
-
-
-def clean(value: str) -> str:
-    """A value in one line: no control characters, no line breaks, no lone surrogates, no tabs."""
-    if value.isascii() and value.isprintable():
-        return value
-    return "".join(_printable(character) for character in _ESCAPES.sub("", value))
-
-
-def _printable(character: str) -> str:
-    if character.isspace():
-        return " "
-    return "?" if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Cn", "Co") else character
 
 
 def shortlist(items: Sequence[T], most: int) -> Sequence[T]:
@@ -154,17 +139,26 @@ def shortlist(items: Sequence[T], most: int) -> Sequence[T]:
     return items if len(items) <= most + 1 else items[:most]
 
 
-def print_result(data: Callable[[], Any], text: Callable[[int], Text], as_json: bool) -> None:
+def print_result(result: T, data: Callable[[T], Any], text: Callable[[T, int], Text], as_json: bool) -> None:
     """Print a result to stdout, for a machine or a person."""
     if as_json:
-        print(json.dumps(data(), indent=1, sort_keys=True))
+        print(json.dumps(_completed(data(result)), indent=1, sort_keys=True))
     else:
-        print_page(text(width()))
+        print_page(text(result, width()))
 
 
-def width() -> int:
-    """The most columns of a text: the terminal's, or 100 in a pipe."""
-    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
+def _completed(value: Any) -> Any:
+    """A result whose advised commands can be typed as they are."""
+    if isinstance(value, dict):
+        return {key: _completed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return list(map(_completed, value))
+    return advice.completed(value) if isinstance(value, str) else value
+
+
+def width(stream: TextIO | None = None) -> int:
+    """The most columns of a text: the terminal's, and any number in a pipe, where nothing has to fit."""
+    return shutil.get_terminal_size((100, 24)).columns if (stream or sys.stdout).isatty() else terminal.WIDEST
 
 
 def print_page(text: Text, stream: TextIO | None = None) -> None:
@@ -172,7 +166,7 @@ def print_page(text: Text, stream: TextIO | None = None) -> None:
     stream = stream or sys.stdout
     if stream.isatty():
         # rich looks at NO_COLOR itself. The lines fit already: it must not break them again.
-        Console(file=stream).print(text, soft_wrap=True, highlight=False, markup=False)
+        terminal.console(stream).print(text, soft_wrap=True)
     else:
         encoding = stream.encoding or "utf-8"
         stream.write(text.plain.encode(encoding, "replace").decode(encoding) + "\n")
@@ -221,4 +215,5 @@ def elapsed_time(seconds: float) -> str:
 
 def next_command(command: str, phase: str) -> str:
     """The command to type, with words in capitals for what a person has to fill in."""
-    return f"rollout-stacksets {command.replace('--account', '--account ACCOUNT')} --phase {phase}"
+    whole = f"rollout-stacksets {command.replace('--account', '--account ACCOUNT')} --phase {phase}"
+    return advice.command(whole)

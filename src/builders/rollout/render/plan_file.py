@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
 
 from builders import files
-from builders.errors import RolloutError
-from builders.rollout.diff.changes import ChangeKind
-from builders.rollout.diff.effects import Change
-from builders.rollout.diff.hazards import HazardKind
+from builders.errors import RolloutError, UsageError
+from builders.rollout.model import Target
+from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Plan, PlannedHazard, PlannedOperation
-from builders.rollout.render.page import clean
-from builders.text import name_list
+from builders.stack_diff.effects import Change
+from builders.stack_diff.hazards import HazardKind
+from builders.text import name_list, printable
 
-VERSION = 1
+VERSION = 2
 _VERSION_KEY = "stackferry_plan"
+_DIGEST_KEY = "sha256"
 _NAMED = 3
 
 
-class SavedGroup(BaseModel, frozen=True, extra="forbid"):
+_Place = Annotated[str, BeforeValidator(lambda place: str(place) if isinstance(place, Target) else place)]
+_PLACES = AliasChoices("places", "targets")
+"""Their name in a file, and in a plan."""
+
+
+class SavedValue(BaseModel, frozen=True, extra="forbid", from_attributes=True):
+    """A changed property with its values, at `places` only where they are not those of the whole group."""
+
+    logical_id: str
+    path: str
+    before: str | None
+    after: str | None
+    places: tuple[_Place, ...] = Field((), validation_alias=_PLACES)
+
+
+class SavedGroup(BaseModel, frozen=True, extra="forbid", from_attributes=True):
     """Instances that change alike. Their targets are `account/region`."""
 
     wave: str
     layer: str
     kind: ChangeKind
-    places: list[str]
+    places: list[_Place] = Field(validation_alias=_PLACES)
     changes: tuple[Change, ...] | None
+    values: tuple[SavedValue, ...] = ()
 
 
 class SavedHazard(BaseModel, frozen=True, extra="forbid"):
@@ -83,16 +101,7 @@ class SavedPlan(BaseModel, frozen=True, extra="forbid"):
             },
             minutes=plan.minutes,
             layers=list(plan.layers),
-            groups=[
-                SavedGroup(
-                    wave=group.wave,
-                    layer=group.layer,
-                    kind=group.kind,
-                    places=list(map(str, group.targets)),
-                    changes=group.changes,
-                )
-                for group in plan.groups
-            ],
+            groups=list(map(SavedGroup.model_validate, plan.groups)),
             calls=list(plan.operations),
             hazards=[_saved_hazard(each, each in blocks) for each in plan.hazards],
             acknowledged=sorted(plan.acknowledged),
@@ -112,7 +121,8 @@ def plan_data(plan: Plan) -> dict[str, Any]:
 
 def save_plan(plan: Plan, path: Path) -> None:
     """Write a plan to a file. Raises `RolloutError` where the file cannot be written."""
-    content = json.dumps({_VERSION_KEY: VERSION, **plan_data(plan)}, indent=1)
+    data = plan_data(plan)
+    content = json.dumps({_VERSION_KEY: VERSION, _DIGEST_KEY: _digest(data), **data}, indent=1)
     try:
         files.replace(path, f"{content}\n".encode())
     except OSError as error:
@@ -120,24 +130,41 @@ def save_plan(plan: Plan, path: Path) -> None:
 
 
 def load_plan(path: Path) -> SavedPlan:
-    """Read a saved plan. Raises `RolloutError` for a file that is missing, edited, or of another version."""
+    """Read a saved plan. Raises `RolloutError` for a file that is missing, edited, or of another version.
+
+    The digest finds edits, and nobody who writes a new one: what such a plan says is compared with a fresh plan, and it
+    acknowledges nothing that it does not show.
+    """
     advice = "save one with `rollout-stacksets plan --out`"
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(files.read_bytes(path))
     except OSError as error:
-        raise RolloutError(f"{path}: the plan cannot be read: {error.strerror or error}; {advice}") from error
+        raise UsageError(f"{path}: the plan cannot be read: {error.strerror or error}; {advice}") from error
     except (ValueError, RecursionError) as error:
         raise RolloutError(f"{path} is not a saved plan: it is not JSON; {advice}") from error
     if not isinstance(found, dict) or _VERSION_KEY not in found:
         raise RolloutError(f"{path} is not a saved plan; {advice}")
     if found.pop(_VERSION_KEY) != VERSION:
         raise RolloutError(f"{path} was saved by another version of rollout-stacksets; {advice}")
+    digest = found.pop(_DIGEST_KEY, None)
     try:
-        return SavedPlan.model_validate(found)
+        # Of the content as it was saved: a plan of before there were values has none of them.
+        whole = digest == _digest(found)
+        plan = SavedPlan.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = clean(".".join(map(str, first["loc"])))
+        where = printable(".".join(map(str, first["loc"])))
         raise RolloutError(f"{path} is cut or edited: {where}: {first['msg']}; {advice}") from error
+    if not whole:
+        raise RolloutError(f"{path} was edited since it was saved: its SHA-256 is another one; {advice}")
+    if unseen := sorted(set(plan.acknowledged) - {each.name for each in plan.hazards}):
+        raise RolloutError(f"{path} acknowledges {printable(', '.join(unseen))}, which it does not show; {advice}")
+    return plan
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    """The SHA-256 of a plan's content: of what it shows, and of what is acknowledged of that."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def differences(saved: SavedPlan, plan: Plan) -> list[str]:

@@ -10,25 +10,24 @@ import datetime
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from types import TracebackType
+from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from builders import terminal
 from builders.progress import stderr_draws
 from builders.rollout.checks.status import InstanceStatus, InstanceView, instance_status
-from builders.rollout.diff.changes import ChangeKind
-from builders.rollout.executor.context import Clock, Observer, WallClock
+from builders.rollout.executor.context import Clock, Observer
 from builders.rollout.model import Operation, Target
 from builders.rollout.plan.calls import Action, Call
+from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Plan
 from builders.rollout.render import status
-from builders.rollout.render.page import BAD, FAINT, STRONG, Page, clean, elapsed_time, target_list
-from builders.text import counted_noun, name_list
+from builders.rollout.render.page import BAD, FAINT, STRONG, Page, elapsed_time, target_list
+from builders.text import counted_noun, name_list, printable
 
 _AT_FIRST = {ChangeKind.NOTHING: InstanceStatus.CURRENT, ChangeKind.INOPERABLE: InstanceStatus.INOPERABLE}
 _MESSAGES_KEPT = 5
@@ -179,7 +178,7 @@ class ProgressLines(RunProgress):
     def _write(self, line: str) -> None:
         # The reader of the pipe may be gone, as `head` is: the rollout goes on without one.
         with self._writing, contextlib.suppress(OSError, ValueError):
-            self._stream.write(f"{self._stamp()} {clean(line)}\n")
+            self._stream.write(f"{self._stamp()} {printable(line)}\n")
             self._stream.flush()
 
 
@@ -190,43 +189,13 @@ _SMALLEST_HEIGHT = 12
 
 
 class ProgressTable(RunProgress):
-    """Accounts by regions by layers on stderr, with the wave, the operations that run and the last messages.
-
-    A context manager: the terminal has its cursor back however the block ends, and the last state stays to be read.
-    """
+    """Accounts by regions by layers, with the wave, the operations that run and the last messages."""
 
     detailed = True
 
-    def __init__(self, title: str, clock: Clock, plan: Plan | None = None, console: Console | None = None) -> None:
+    def __init__(self, title: str, clock: Clock, plan: Plan | None = None) -> None:
         super().__init__(clock, plan)
-        self._title = title
-        self._console = console or Console(stderr=True)
-        # stdout may be a file or a pipe: what is printed there is not for the terminal.
-        self._live = Live(
-            console=self._console,
-            get_renderable=self._drawn,
-            refresh_per_second=_DRAWN_PER_SECOND,
-            redirect_stdout=False,
-            redirect_stderr=True,
-        )
-
-    def __enter__(self) -> ProgressTable:
-        """Begin to draw."""
-        self._live.start(refresh=True)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Draw once more, and give the terminal back."""
-        self._live.stop()
-
-    def _drawn(self) -> Text:
-        """The table, or why there is none: an exception would end the thread that draws."""
-        try:
-            return self.draw(self._console.width, self._console.height)
-        except Exception as error:
-            return Text(f"{self._title}: the table cannot be drawn ({error!r}); the rollout goes on")
+        self.title = title
 
     def draw(self, width: int, height: int) -> Text:
         """The table as it is now, in at most so many columns and lines."""
@@ -235,7 +204,7 @@ class ProgressTable(RunProgress):
         with self._lock:
             now = self._clock.now()
             wave = f"; wave {self.wave_name}: {counted_noun(self.wave_targets, 'target')}" if self.wave_name else ""
-            top.line((self._title, STRONG), f", {elapsed_time(now - self._begun)}{wave}")
+            top.line((self.title, STRONG), f", {elapsed_time(now - self._begun)}{wave}")
             failed = f", {self.failed:,} not successful" if self.failed else ""
             running = counted_noun(len(self.running), "operation")
             top.line(f"{running} under way, {self.ended:,} ended", (failed, BAD))
@@ -256,11 +225,29 @@ class ProgressTable(RunProgress):
             page.line(f"{call.layer}: {call.action.value}{where}, {elapsed_time(now - since)}  ", (operation_id, FAINT))
 
 
+def drawing(table: ProgressTable, console: Console) -> Live:
+    """A context manager that draws a table while it changes, and leaves its last state to be read."""
+
+    def drawn() -> Text:
+        try:
+            return table.draw(console.width, console.height)
+        except Exception as error:  # it would end the thread that draws
+            return Text(f"{table.title}: the table cannot be drawn ({error!r}); the rollout goes on")
+
+    # stdout may be a file or a pipe: what is printed there is not for the terminal.
+    return Live(console=console, get_renderable=drawn, refresh_per_second=_DRAWN_PER_SECOND, redirect_stdout=False)
+
+
+@contextlib.contextmanager
 def observing(
     title: str = "rollout", plan: Plan | None = None, clock: Clock | None = None
-) -> AbstractContextManager[ProgressTable | ProgressLines]:
+) -> Iterator[ProgressTable | ProgressLines]:
     """The observer that suits stderr: a table where it draws, else lines."""
-    clock = clock or WallClock()
-    if stderr_draws():
-        return ProgressTable(title, clock, plan)
-    return contextlib.nullcontext(ProgressLines(clock))
+    clock = clock or Clock()
+    if not stderr_draws():
+        yield ProgressLines(clock)
+        return
+    table = ProgressTable(title, clock, plan)
+    with drawing(table, terminal.console(sys.stderr)) as live:
+        live.refresh()
+        yield table

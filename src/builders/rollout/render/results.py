@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic import TypeAdapter
 from rich.text import Text
 
-from builders.rollout.checks.drift import DriftedProperty, DriftView
+from builders.rollout.checks.drift import STACK, DriftedProperty, DriftView
 from builders.rollout.checks.findings import CheckResult, Diagnosis, Severity
 from builders.rollout.checks.outputs import OutputsView
 from builders.rollout.executor.context import Failure, Report
 from builders.rollout.lifecycle.bootstrap import StackOutcome
+from builders.rollout.lifecycle.retained import PurgeItem
 from builders.rollout.model import Target, grouped
 from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, next_command, shortlist, target_list
+from builders.rollout.state.journal import Command
 from builders.text import counted_noun, name_list
 
 _CAUSES_SHOWN = 20
@@ -27,9 +30,18 @@ _FILES_SHOWN = 10
 
 
 def report_text(
-    report: Report, explained: Mapping[str, str], phase: str, command: str = "apply", width: int = 80
+    report: Report,
+    explained: Mapping[str, str],
+    phase: str,
+    command: Command = Command.APPLY,
+    width: int = 80,
+    *,
+    returns: bool = True,
 ) -> Text:
-    """The report. `explained` has the first failed event of a stack, by the status reason that StackSets gives."""
+    """The report. `explained` has the first failed event of a stack, by the status reason that StackSets gives.
+
+    `returns` tells whether there is an earlier release to go back to.
+    """
     page = Page(width)
     _succeeded(page, report)
     _failed(page, report, explained)
@@ -38,7 +50,7 @@ def report_text(
         page.title("Stopped")
         page.line(report.stopped, indent=2)
     page.point_to_json()
-    _end(page, report, phase, command)
+    _end(page, report, phase, command, returns)
     return page.text()
 
 
@@ -85,7 +97,8 @@ def _failed(page: Page, report: Report, explained: Mapping[str, str]) -> None:
         page.blank()
         page.line(("x ", BAD), (reason or "StackSets gave no reason", STRONG), indent=2)
         event = explained.get(reason, "")
-        if event not in ("", reason):
+        # StackSets gives the text of that event as its reason, most often.
+        if event.rpartition("): ")[2].rstrip(".") not in reason:
             page.line("first failed event: ", event, indent=4)
         _layers(page, failures)
     if left := causes[len(shown) :]:
@@ -97,10 +110,9 @@ def _failed(page: Page, report: Report, explained: Mapping[str, str]) -> None:
 def _skipped(page: Page, report: Report) -> None:
     """Add the instances that were not tried, by the reason."""
     skipped = grouped((each.reason, each) for each in report.failures if each.skipped)
-    if skipped:
-        page.title(f"{counted_noun(sum(map(len, skipped.values())), 'instance')} not tried")
+    title = f"{counted_noun(sum(map(len, skipped.values())), 'instance')} not tried"
     reasons = sorted(skipped.items(), key=lambda reason: (-len(reason[1]), reason[0]))
-    for reason, failures in page.first(reasons, _SKIPPED_SHOWN, "reason"):
+    for reason, failures in page.first(reasons, _SKIPPED_SHOWN, "reason", title=title):
         page.line(("- ", WARN), reason, indent=2)
         _layers(page, failures)
 
@@ -110,21 +122,42 @@ def _layers(page: Page, failures: Sequence[Failure]) -> None:
         page.line(f"{layer} at {target_list(targets)}", indent=4)
 
 
-def _end(page: Page, report: Report, phase: str, command: str) -> None:
+_DONE = {
+    Command.APPLY: "as desired",
+    Command.ROLLBACK: "as in the release",
+    Command.REMOVE: "removed",
+    Command.DETACH: "detached",
+    Command.ADOPT: "adopted",
+}
+
+
+def _end(page: Page, report: Report, phase: str, command: Command, returns: bool) -> None:
     page.blank()
-    succeeded = sum(report.succeeded.values())
+    succeeded, done = sum(report.succeeded.values()), _DONE[command]
     if report.good:
-        work = counted_noun(report.operations, "operation") if report.operations else "nothing to do"
-        page.line((f"{command}: {counted_noun(succeeded, 'instance')} as desired; {work}.", GOOD))
+        work = counted_noun(report.operations, "operation") if report.operations else "no operation was needed"
+        page.line((f"{command.value}: {counted_noun(succeeded, 'instance')} {done}; {work}.", GOOD))
         return
     total = succeeded + len(report.failures)
-    page.line((f"{command} did not succeed everywhere: {succeeded:,} of {total:,} instances did.", BAD))
+    page.line((f"{command.value} did not succeed everywhere: {succeeded:,} of {total:,} instances are {done}.", BAD))
     # The run is over, so that there is nothing to resume: the same command again does what is left.
     page.line("Fix the causes, then run it again; what is done is not repeated:")
-    page.line((next_command(command, phase), STRONG), indent=2)
-    if command == "apply":
+    page.line((next_command(command.value, phase), STRONG), indent=2)
+    if command is Command.APPLY and returns:
         page.line("Or roll back:")
         page.line((next_command("rollback", phase), STRONG), indent=2)
+
+
+def purge_text(items: Sequence[PurgeItem], width: int = 80) -> Text:
+    """The page on resources that a purge deletes and keeps, target by target: every one, since it asks."""
+    page = Page(width)
+    page.title("To purge" if items else "Nothing is left to purge")
+    for target, own in grouped((each.resource.target, each) for each in items).items():
+        page.line(str(target), indent=2)
+        for each in own:
+            what = f"{each.resource.type.rpartition('::')[2]} {each.resource.physical_id}"
+            page.line(("- ", BAD) if each.goes else "  ", f"{what}: {each.detail}", indent=4)
+    return page.text()
 
 
 def doctor_text(diagnosis: Diagnosis, width: int = 80) -> Text:
@@ -142,22 +175,12 @@ def doctor_text(diagnosis: Diagnosis, width: int = 80) -> Text:
     return page.text()
 
 
+_DIAGNOSIS = TypeAdapter(Diagnosis)
+
+
 def doctor_data(diagnosis: Diagnosis) -> dict[str, Any]:
     """The checks as a dictionary that `json` can write."""
-    return {
-        "phase": diagnosis.phase,
-        "good": diagnosis.good,
-        "checks": [
-            {
-                "name": check.name,
-                "findings": [
-                    {"severity": each.severity.value, "what": each.what, "fix": each.remedy, "where": list(each.where)}
-                    for each in check.findings
-                ],
-            }
-            for check in diagnosis.checks
-        ],
-    }
+    return {"good": diagnosis.good, **_DIAGNOSIS.dump_python(diagnosis, mode="json", by_alias=True)}
 
 
 def _check(page: Page, check: CheckResult) -> None:
@@ -188,6 +211,7 @@ def drift_text(view: DriftView, width: int = 80) -> Text:
         page.blank()
         page.line(page.more(f"{counted_noun(instances, 'more instance')}, in {counted_noun(len(left), 'group')}"))
     _unchecked(page, view)
+    _repair(page, view)
     page.point_to_json()
     page.blank()
     drifted = len({(each.layer, each.target) for each in view.drifted})
@@ -200,13 +224,47 @@ def drift_text(view: DriftView, width: int = 80) -> Text:
     return page.text()
 
 
+def _repair(page: Page, view: DriftView) -> None:
+    """Add what to do: no operation of a stack set repairs a resource whose template stays as it is, for CloudFormation
+    compares templates; a drift-aware change set of the stack compares with the resource itself (CloudFormation user
+    guide, "Using drift-aware change sets")."""
+    resources = [each for each in view.drifted if each.type != STACK]
+    if resources:
+        page.title("What to do")
+        page.line("Keep the change: write it into the layer or its parameters, and apply.", indent=2)
+        page.line("Or take it back, in its account: StackSets repairs no drift, and an apply of the same template "
+                  "changes nothing. A drift-aware change set of the stack does, with the present value of each of its "
+                  "parameters (ParameterKey=NAME,UsePreviousValue=true):", indent=2)  # fmt: skip
+        region = resources[0].target.region
+        page.line(f"aws cloudformation create-change-set --region {region} --stack-name STACK --change-set-name "
+                  "revert-drift --use-previous-template --parameters PARAMETERS --capabilities CAPABILITY_NAMED_IAM "
+                  "--deployment-mode REVERT_DRIFT", indent=4)  # fmt: skip
+        page.line(f"aws cloudformation execute-change-set --region {region} --stack-name STACK --change-set-name "
+                  "revert-drift", indent=4)  # fmt: skip
+        stacks = [
+            view.stacks[each.layer, each.target] for each in resources if (each.layer, each.target) in view.stacks
+        ]
+        for stack in page.first(list(dict.fromkeys(stacks)), _FILES_SHOWN, "stack"):
+            page.line(f"STACK: {stack}", indent=4)
+        page.line("Then `rollout-stacksets drift` once more.", indent=2)
+    if len(resources) < len(view.drifted):
+        page.title("Stacks that differ from their set")
+        page.line("Somebody updated or deleted them in their account. The next release that changes the layer deploys "
+                  "the set's template there; an apply without such a change does not.", indent=2)  # fmt: skip
+
+
 def drift_data(view: DriftView) -> dict[str, Any]:
     """The drift as a dictionary that `json` can write, with every instance."""
     return {
         "phase": view.phase,
         "checked": view.checked,
         "drifted": [
-            {"layer": each.layer, **each.target._asdict(), **dict(zip(each._fields[2:], each[2:], strict=True))}
+            {
+                "layer": each.layer,
+                **each.target._asdict(),
+                **dict(zip(each._fields[2:], each[2:], strict=True)),
+                "stack_id": view.stacks.get((each.layer, each.target), ""),
+            }
             for each in view.drifted
         ],
         "unchecked": [
@@ -236,9 +294,7 @@ def _differences(page: Page, differences: tuple[_Difference, ...]) -> None:
 
 def _unchecked(page: Page, view: DriftView) -> None:
     alike = grouped((f"{layer}: {reason}", target) for (layer, target), reason in view.unchecked.items())
-    if alike:
-        page.title("Not checked")
-    for line, where in page.first(list(alike.items()), _GROUPS_SHOWN, "reason"):
+    for line, where in page.first(list(alike.items()), _GROUPS_SHOWN, "reason", title="Not checked"):
         page.line(f"{line} (at {target_list(where)})", indent=2)
 
 
@@ -247,7 +303,7 @@ def outputs_text(view: OutputsView, width: int = 80) -> Text:
     page = Page(width)
     page.title(f"Outputs of phase {view.phase}: {counted_noun(len(view.written), 'target')}")
     for written in page.first(view.written, _FILES_SHOWN, "target"):
-        page.line(f"{written.files[-1]}  {counted_noun(len(written.known), 'known output')}", indent=2)
+        page.line(str(written.files[-1]), indent=2)
     page.line(f"index: {view.index}", indent=2)
     for target, reason in sorted(view.unread.items()):
         page.line(("not written", BAD), f"  {target}: {reason}")

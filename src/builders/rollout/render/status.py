@@ -5,11 +5,11 @@ The grid has a cell for each instance where there are few accounts, and a row fo
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import TypeAdapter
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +17,7 @@ from builders.rollout.checks.status import InstanceStatus, InstanceView, StatusV
 from builders.rollout.model import Target, grouped
 from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, Part, joined, next_command, target_list
 from builders.rollout.state.journal import RunStatus
-from builders.text import counted_noun
+from builders.text import counted_noun, name_list
 
 FEW_ACCOUNTS = 25
 """So many get a row each, in each region."""
@@ -110,12 +110,15 @@ def status_text(view: StatusView, width: int = 80) -> Text:
     release = ": no release has been rolled out completely"
     if view.release:
         release = f": release {view.release}{f', rolled out {view.released}' if view.released else ''}"
+    elif view.removal:
+        release = f": removed by run {view.removal.run}, begun {view.removal.began}"
     page.line((f"Phase {view.phase}", STRONG), release)
     if any(view.instances.values()):
         page.blank()
         grid(page, view.layers, view.regions, view.instances)
     else:
         page.line("No layer of it is deployed anywhere.")
+    _releases(page, view)
     _not_current(page, view)
     if any(map(_drifted, view.instances.values())):
         page.title("Drifted")
@@ -129,34 +132,33 @@ def status_text(view: StatusView, width: int = 80) -> Text:
         page.line(("- ", WARN), note, indent=2)
     page.point_to_json()
     totals = Counter(each.status for by_target in view.instances.values() for each in by_target.values())
-    if count := totals.total():
+    if totals:
         page.blank()
-        all_current = (f"{counted_noun(count, 'instance')}, all current.", GOOD)
-        page.line(
-            all_current
-            if view.good
-            else f"{totals[InstanceStatus.CURRENT]:,} of {counted_noun(count, 'instance')} current."
-        )
+        count, current = counted_noun(totals.total(), "instance"), totals[InstanceStatus.CURRENT]
+        page.line((f"{count}, all current.", GOOD) if view.good else f"{current:,} of {count} current.")
     return page.text()
+
+
+_VIEW = TypeAdapter(StatusView)
+_KEYS: Any = {
+    **dict.fromkeys(("phase", "release", "released", "layers", "regions", "notes"), True),
+    "unfinished": {"id", "command", "release", "by", "began", "status"},
+    "hold": {"by", "command", "began", "until"},
+    "removal": {"run", "began"},
+}
+"""The fields that are keys of the JSON as they are."""
 
 
 def status_data(view: StatusView) -> dict[str, Any]:
     """The state as a dictionary that `json` can write, with every instance."""
-    run = view.unfinished
+    data = _VIEW.dump_python(view, mode="json", include=_KEYS)
+    if view.unfinished:
+        data["unfinished"]["owner"] = view.unfinished.owner[:8]
     return {
-        "phase": view.phase,
+        **data,
         "good": view.good,
-        "release": view.release,
-        "released": view.released,
-        "layers": list(view.layers),
-        "regions": list(view.regions),
         "instances": [
-            {
-                "layer": layer,
-                **target._asdict(),
-                **dataclasses.asdict(each),
-                "status": each.status.value,
-            }
+            {"layer": layer, **target._asdict(), **vars(each), "status": each.status.value}
             for layer, by_target in view.instances.items()
             for target, each in sorted(by_target.items())
         ],
@@ -164,51 +166,55 @@ def status_data(view: StatusView) -> dict[str, Any]:
             {"layer": layer, "id": operation.id, "action": operation.action, "status": operation.status}
             for layer, operation in view.running
         ],
-        "unfinished": run
-        and {
-            "id": run.id,
-            "command": run.command.value,
-            "release": run.release,
-            "owner": run.owner[:8],
-            "began": run.began,
-            "status": run.status.value,
-        },
-        "notes": list(view.notes),
+        "accounts": [{"account": account, **each._asdict()} for account, each in view.releases.items()],
     }
+
+
+def _releases(page: Page, view: StatusView) -> None:
+    """Add the release of each account, where not all have the one that stands in the title."""
+    alike = grouped((each, account) for account, each in view.releases.items())
+    if not alike or set(alike) == {(view.release, True)}:
+        return
+    page.title("Releases")
+    for each, accounts in alike.items():
+        what = each.release or "none"
+        page.line(f"{what}{'' if each.whole else ', in part'}: {name_list(accounts)}", indent=2)
 
 
 def _not_current(page: Page, view: StatusView) -> None:
     """Add the instances that do not become current by themselves, by layer and reason."""
     alike = grouped(
-        ((each.status, layer, each.reason), target)
+        ((each.status, each.reason), (layer, target))
         for layer, by_target in view.instances.items()
         for target, each in by_target.items()
         if each.status not in _EXPECTED
     )
-    if not alike:
-        return
-    page.title("Not current")
     order = {status: number for number, status in enumerate(InstanceStatus)}
-    reasons = sorted(alike.items(), key=lambda reason: (order[reason[0][0]], -len(reason[1]), reason[0][1:]))
-    for (status, layer, reason), where in page.first(reasons, _SHOWN, "reason"):
-        page.line((f"{layer} {status.value}", _CELLS[status][1]), f" at {target_list(where)}", indent=2)
+    reasons = sorted(alike.items(), key=lambda reason: (order[reason[0][0]], -len(reason[1]), reason[0][1]))
+    for (status, reason), where in page.first(reasons, _SHOWN, "reason", title="Not current"):
+        for layer, targets in grouped(where).items():
+            page.line((f"{layer} {status.value}", _CELLS[status][1]), f" at {target_list(targets)}", indent=2)
         if reason:
             page.line(reason, indent=4, hang=0)
 
 
 def _running(page: Page, view: StatusView) -> None:
     """Add the operations under way, and the run that did not end."""
-    if view.running:
-        page.title(f"{counted_noun(len(view.running), 'operation')} under way")
-    for layer, operation in page.first(view.running, _SHOWN, "operation"):
+    title = f"{counted_noun(len(view.running), 'operation')} under way"
+    for layer, operation in page.first(view.running, _SHOWN, "operation", title=title):
         page.line(f"{layer}: {operation.action} {operation.id}, {operation.status}", indent=2)
+    if hold := view.hold:
+        page.title(f"Locked by {hold.by}")
+        page.line(
+            f"since {hold.began}, to plan and agree to {hold.command.value}; at most until {hold.until}", indent=2
+        )
     run = view.unfinished
     if run is None:
         return
     running = run.status is RunStatus.RUNNING
     how = "is under way, or was interrupted" if running else "did not succeed everywhere"
-    page.title(f"A run {how}: {run.command.value} {run.release}".rstrip())
-    page.line(f"{run.id}, begun {run.began} by {run.owner[:8]}, {run.status.value}", indent=2)
+    page.title(f"A run {how}: {run}")
+    page.line(f"{run.id}, begun {run.began}{f' by {run.by}' if run.by else ''}, {run.status.value}", indent=2)
     # A run that failed is over: the same command again does what is left.
     page.line(
         "continue with ", (next_command("resume" if running else run.command.value, view.phase), STRONG), indent=2

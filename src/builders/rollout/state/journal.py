@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import hashlib
+import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,24 +19,35 @@ from typing import Annotated, Any
 from pydantic import Field, SerializerFunctionWrapHandler, WrapSerializer
 
 from builders.aws.errors import Conflict
+from builders.aws.objects import ABSENT
 from builders.errors import RolloutError
-from builders.rollout.aws.s3 import ABSENT
 from builders.rollout.model import Target
 from builders.rollout.plan.calls import Call
-from builders.rollout.state.serialization import Folder, to_json
+from builders.rollout.state.serialization import DIGEST_DIGITS, Folder, from_json, to_json
+from builders.template_bodies import digest
+
+NO_RELEASE = "no-release"
+"""The beginning of ids where a run brings no release: they may not begin with a hyphen (CloudFormation API reference,
+ClientRequestToken: [a-zA-Z0-9][-a-zA-Z0-9]*, at most 128)."""
+
+AGREED_DIGITS = PAGE_DIGITS = 32
+FEWEST_DIGITS = 16
+"""Of the digest in the key of a page: earlier versions of Stackferry gave so many."""
 
 MOST_ENTRIES = 200
 """Operations that run.json holds before those that are over move out."""
 
 
 class Command(enum.Enum):
-    """The command that a run carries out."""
+    """The command that a run carries out, or for which the lock is held."""
 
     APPLY = "apply"
     ROLLBACK = "rollback"
     REMOVE = "remove"
     DETACH = "remove --account"
     ADOPT = "adopt"
+    BOOTSTRAP = "bootstrap"
+    """It has no run: it holds the lock while it deploys."""
 
 
 class RunStatus(enum.Enum):
@@ -90,6 +101,20 @@ class Run:
     to: str = ""
     by: str = ""
 
+    def __str__(self) -> str:
+        """Return what is carried out: apply of release 0123456789ab; of a removal the release says nothing."""
+        deploys = self.release and self.command is not Command.REMOVE
+        return f"{self.command.value} of release {self.to or self.release}" if deploys else self.command.value
+
+    @property
+    def id_prefix(self) -> str:
+        """The beginning of the ids of its operations: its release, and a digest of what was agreed to.
+
+        StackSets keeps the ids, so that who writes the bucket alone cannot make another run of this one.
+        """
+        agreed = [self.id, self.command.value, self.release, self.to, sorted(self.acknowledged)]
+        return f"{self.release or NO_RELEASE}-{digest(json.dumps(agreed))[:AGREED_DIGITS]}"
+
 
 @dataclass(frozen=True)
 class Hold:
@@ -100,6 +125,10 @@ class Hold:
     by: str
     began: str
     until: str
+
+    def holds(self, now: str) -> bool:
+        """Tell whether nobody else may take the lock at that time."""
+        return datetime.fromisoformat(self.until) > datetime.fromisoformat(now)
 
 
 @dataclass(frozen=True)
@@ -119,7 +148,7 @@ class EndedRun:
 class _StoredRun:
     """The content of run.json. `older` are the keys of the entries that moved out, oldest first."""
 
-    run: Run | None
+    run: Run | None = None
     older: tuple[str, ...] = ()
     hold: Hold | None = None
 
@@ -151,16 +180,22 @@ class Journal:
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._object = folder.json(folder.key("run.json"), _StoredRun)
-        self._past = folder.json(folder.key("history.json"), _History)
+        self._object = folder.json("run.json", _StoredRun())
+        self._past = folder.json("history.json", _History())
         self._lock = threading.RLock()
-        self._stored: _StoredRun | None = None
+        self._stored = _StoredRun()
+        """The run that this process wrote last, while it holds the lock."""
         self._expected: str = ABSENT
 
     def run(self) -> Run | None:
         """The run that is under way or was the last, with all its entries, as the bucket has it now."""
+        return self._whole(self._object.read()[0])
+
+    def look(self, now: str) -> tuple[Run | None, Sequence[EndedRun], Hold | None]:
+        """The run as `run` has it, the history, and the lock of a command that plans and asks at that time."""
         stored, _ = self._object.read()
-        return self._whole(stored) if stored else None
+        hold = stored.hold if stored.hold and stored.hold.holds(now) else None
+        return self._whole(stored), self._ended(stored), hold
 
     def hold(self, hold: Hold) -> None:
         """Take the lock to plan under it. Raises `RolloutError` while a run is RUNNING, or another holds the lock."""
@@ -171,16 +206,15 @@ class Journal:
     def renew(self, until: str) -> None:
         """Keep the lock for longer. Raises `RolloutError` where it ran out and another took it."""
         with self._lock:
-            stored = self._stored
-            if stored is not None and stored.hold is not None:  # else a run has begun with it
-                self._write(dataclasses.replace(stored, hold=dataclasses.replace(stored.hold, until=until)))
+            if hold := self._stored.hold:  # else a run has begun with it
+                self._write(dataclasses.replace(self._stored, hold=dataclasses.replace(hold, until=until)))
 
     def give_back(self) -> None:
         """Give the lock back that was taken to plan; does nothing where a run has begun with it."""
         with self._lock:
-            if self._stored is not None and self._stored.hold is not None:
+            if self._stored.hold:
                 self._write(dataclasses.replace(self._stored, hold=None))
-                self._stored = None
+                self._stored = _StoredRun()
 
     def begin(self, run: Run) -> None:
         """Begin a run, with the lock that is held or is free now. Raises `RolloutError` as `hold` does.
@@ -188,18 +222,17 @@ class Journal:
         Whoever holds the lock begins only if nobody wrote since: a plan made under it is a plan of what is there.
         """
         with self._lock:
-            held = self._stored is not None and self._stored.hold is not None
-            before = self._own() if held else self._free(run.owner, run.began)
+            before = self._stored if self._stored.hold else self._free(run.owner, run.began)
             if (ended := before.run) and not before.running:
-                self._past.update(_History(), lambda past: _with(past, ended))
+                self._past.update(lambda past: _with(past, ended))
             self._write(_StoredRun(run))
 
     def take_over(self, owner: str) -> Run:
         """Go on with the run that is RUNNING, as its new owner; its former one cannot write any more."""
         with self._lock:
             before, self._expected = self._object.read()
-            if before is None or before.running is None:
-                raise RolloutError(f"no rollout of {self._folder.suffix} is under way; there is nothing to resume")
+            if before.running is None:
+                raise RolloutError(f"no rollout of {self._folder.phase_name} is under way; there is nothing to resume")
             stored = _StoredRun(dataclasses.replace(before.running, owner=owner), before.older)
             self._write(stored)
             run = self._whole(stored)
@@ -209,59 +242,57 @@ class Journal:
     def record(self, *entries: Entry) -> None:
         """Write down operations, before their calls and after their end; an entry replaces the one of its id."""
         with self._lock:
-            stored = self._own()
-            assert stored.run is not None, "begin a run first"
-            by_id = {each.operation_id: each for each in (*stored.run.entries, *entries)}
-            self._write(self._moved(stored.run, stored.older, tuple(by_id.values())))
+            run = self._own()
+            by_id = {each.operation_id: each for each in (*run.entries, *entries)}
+            self._write(self._moved(run, self._stored.older, tuple(by_id.values())))
 
     def close(self, status: RunStatus, *, good: bool) -> None:
         """End the run and give the lock back."""
         with self._lock:
-            stored = self._own()
-            assert stored.run is not None, "begin a run first"
-            self._write(dataclasses.replace(stored, run=dataclasses.replace(stored.run, status=status, good=good)))
-            self._stored = None
+            run = dataclasses.replace(self._own(), status=status, good=good)
+            self._write(dataclasses.replace(self._stored, run=run))
+            self._stored = _StoredRun()
 
     def history(self) -> Sequence[EndedRun]:
         """The runs that ended, oldest first."""
-        stored, _ = self._object.read()
-        found, _ = self._past.read()
-        past = found or _History()
-        return (past if stored is None or stored.run is None or stored.running else _with(past, stored.run)).runs
+        return self._ended(self._object.read()[0])
+
+    def _ended(self, stored: _StoredRun) -> Sequence[EndedRun]:
+        past, _ = self._past.read()
+        return (_with(past, stored.run) if stored.run and not stored.running else past).runs
 
     def _free(self, owner: str, now: str) -> _StoredRun:
         """Read what is there, to be written over. Raises `RolloutError` where it is another's at that time."""
-        found, self._expected = self._object.read()
-        before, suffix = found or _StoredRun(None), self._folder.suffix
+        before, self._expected = self._object.read()
         if (run := before.running) and run.owner != owner:
             raise RolloutError(
-                f"a rollout of {suffix} is not over: {run.command.value} of release {run.release}, begun {run.began}"
-                f"{f' by {run.by}' if run.by else ''}; if nobody runs it any more, go on with it: "
-                "rollout-stacksets resume"
+                f"a rollout of {self._folder.phase_name} is not over: {run}, begun {run.began}"
+                f"{f' by {run.by}' if run.by else ''}; if nobody runs it any more, resume it first: "
+                "`rollout-stacksets resume` goes on with it, `rollout-stacksets resume --end` ends it"
             )
         hold = before.hold
-        if hold and hold.owner != owner and datetime.fromisoformat(hold.until) > datetime.fromisoformat(now):
+        if hold and hold.owner != owner and hold.holds(now):
             raise RolloutError(
-                f"{hold.by} holds {suffix} since {hold.began}, to plan and agree to {hold.command.value}: wait until "
-                f"that is over; if nobody is there any more, it ends at {hold.until}"
+                f"{hold.by} holds {self._folder.phase_name} since {hold.began}, to plan and agree to "
+                f"{hold.command.value}: wait until that is over; if nobody is there any more, it ends at {hold.until}"
             )
         return before
 
-    def _own(self) -> _StoredRun:
-        assert self._stored is not None, "begin or take over a run first"
-        return self._stored
+    def _own(self) -> Run:
+        assert self._stored.run is not None, "begin or take over a run first"
+        return self._stored.run
 
     def _write(self, stored: _StoredRun) -> None:
         """Write run.json if it is as we last saw it.
 
         An attempt whose answer was lost conflicts with the next one: what our owner's token wrote is no other run's.
         """
-        ours = {stored.owner, self._stored.owner if self._stored else stored.owner}
+        ours = {stored.owner, self._stored.owner or stored.owner}
         try:
             etag = self._object.write(stored, self._expected)
         except Conflict as conflict:
             found, etag = self._object.read()
-            if found is None or found.owner not in ours:
+            if etag == ABSENT or found.owner not in ours:
                 raise self._taken_over(found) from conflict
             if to_json(found) != to_json(stored):
                 etag = self._write_again(stored, etag)
@@ -278,27 +309,25 @@ class Journal:
         """Move entries that are over out of run.json, once there are many. Their key is their content."""
         if len(entries) > MOST_ENTRIES:
             over = _StoredEntries(tuple(each for each in entries if each.state is EntryState.OVER))
-            name = hashlib.sha256(to_json(over)).hexdigest()[:16]
-            key = self._folder.key(f"runs/{run.id}/{len(older):04}-{name}.json")
-            self._folder.json(key, _StoredEntries).write(over)
-            older = (*older, key)
+            page = self._folder.json(f"runs/{run.id}/{len(older):04}-{digest(to_json(over))[:PAGE_DIGITS]}.json", over)
+            page.write(over)
+            older = (*older, page.key)
             entries = tuple(each for each in entries if each.state is not EntryState.OVER)
         return _StoredRun(dataclasses.replace(run, entries=entries), older)
 
     def _whole(self, stored: _StoredRun) -> Run | None:
         entries: list[Entry] = []
         for key in stored.older:
-            page = self._folder.json(key, _StoredEntries)
-            found, _ = page.read()
-            if found is None:
-                raise RolloutError(f"{page} is gone, and with it what this run did; restore it")
-            entries += found.entries
+            url, name = self._folder.url(key), key.rpartition("-")[2].removesuffix(".json")
+            missing = f"{url} is gone, and with it what this run did; restore it"
+            page = self._folder.named(key, name, range(FEWEST_DIGITS, DIGEST_DIGITS + 1), missing)
+            entries += from_json(_StoredEntries, page, url).entries
         return stored.run and dataclasses.replace(stored.run, entries=(*entries, *stored.run.entries))
 
-    def _taken_over(self, found: _StoredRun | None) -> RolloutError:
-        other = found and (found.hold or found.run)
-        by = f" ({other.command.value}, begun {other.began})" if other else ""
-        return RolloutError(f"another rollout of {self._folder.suffix} has taken over{by}; this one stops")
+    def _taken_over(self, found: _StoredRun) -> RolloutError:
+        other = found.hold or found.run
+        begun = f" ({other.command.value}, begun {other.began}{f' by {other.by}' if other.by else ''})" if other else ""
+        return RolloutError(f"another rollout of {self._folder.phase_name} has taken over{begun}; this one stops")
 
 
 def _with(past: _History, run: Run) -> _History:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from builders.errors import RolloutError
-from builders.rollout.model import DesiredState, PlainStackSpec, StackSetSpec, digest
-from builders.rollout.state.serialization import Folder, Group, from_json, grouped, to_json, ungrouped
+from builders.aws.errors import Conflict
+from builders.rollout.model import DesiredState, PlainStackSpec, StackSetSpec
+from builders.rollout.state.serialization import DIGEST_DIGITS, Folder, Group, by_values, from_json, to_json, ungrouped
+from builders.template_bodies import digest
 
-ID_DIGITS = 12
+ID_DIGITS = 32
+"""128 bits: nobody finds another release of the same id. Earlier versions of Stackferry gave 12."""
+
+SHORT_ID_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class _Manifest:
     needs: Mapping[str, tuple[str, ...]]
     tags: Mapping[str, str]
     packages: tuple[str, ...]
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class Release:
             needs={layer: frozenset(needs) for layer, needs in stored.needs.items()},
             tags=stored.tags,
             packages=stored.packages,
+            digests=stored.digests,
         )
 
 
@@ -83,8 +89,9 @@ class Releases:
         self._folder = folder
 
     def save(self, desired: DesiredState) -> str:
-        """Keep a release and return its id: 12 hexadecimal digits. Only what is missing is uploaded."""
-        name, body = _named(desired)
+        """Keep a release and return its id: 32 hexadecimal digits. Only what is missing is uploaded."""
+        body = to_json(_manifest(desired))
+        name = digest(body)[:ID_DIGITS]
         texts = {each.template for each in desired.sets.values()} | {each.template for each in desired.plain.values()}
         for text in sorted(texts):
             self._keep(_template_key(digest(text)), text.encode())
@@ -94,32 +101,22 @@ class Releases:
     def load(self, release_id: str) -> Release:
         """A release with its templates. Raises `RolloutError` when it, or what it names, is not there."""
         key = self._key(release_id)
-        body = self._get(key, f"there is no release {release_id} of {self._folder.suffix}")
-        if hashlib.sha256(body).hexdigest()[:ID_DIGITS] != release_id:
-            raise self._changed(key)
+        missing = f"there is no release {release_id} of {self._folder.phase_name}: {self._folder.url(key)} is not there"
+        body = self._folder.named(key, release_id, (ID_DIGITS, SHORT_ID_DIGITS), missing)
         manifest = from_json(_Manifest, body, self._folder.url(key))
         named = {each.template for each in manifest.sets.values()} | {each.template for each in manifest.plain.values()}
         return Release(manifest, {each: self._template(each, release_id) for each in named})
 
     def _template(self, name: str, release_id: str) -> str:
         key = _template_key(name)
-        text = self._get(key, f"release {release_id} lacks a template").decode()
-        if digest(text) != name:
-            raise self._changed(key)
-        return text
+        missing = f"release {release_id} lacks a template: {self._folder.url(key)} is not there"
+        return self._folder.named(key, name, (DIGEST_DIGITS,), missing).decode()
 
     def _keep(self, key: str, body: bytes) -> None:
+        """Write it unless it is there: the bucket lets nobody write over it, and what is there is read before use."""
         if not self._folder.objects.exists(self._folder.bucket, key):
-            self._folder.objects.put(self._folder.bucket, key, body)
-
-    def _get(self, key: str, problem: str) -> bytes:
-        found = self._folder.objects.get(self._folder.bucket, key)
-        if found is None:
-            raise RolloutError(f"{problem}: {self._folder.url(key)} is not there")
-        return found[0]
-
-    def _changed(self, key: str) -> RolloutError:
-        return RolloutError(f"{self._folder.url(key)} was changed since it was written; put its first version back")
+            with contextlib.suppress(Conflict):  # written since, by a colleague or by an attempt whose answer was lost
+                self._folder.objects.create(self._folder.bucket, key, body)
 
     def _key(self, release_id: str) -> str:
         return self._folder.key(f"releases/{release_id}.json")
@@ -127,12 +124,7 @@ class Releases:
 
 def release_id(desired: DesiredState) -> str:
     """The id that `Releases.save` gives: the same for the same templates, parameters and targets."""
-    return _named(desired)[0]
-
-
-def _named(desired: DesiredState) -> tuple[str, bytes]:
-    body = to_json(_manifest(desired))
-    return hashlib.sha256(body).hexdigest()[:ID_DIGITS], body
+    return digest(to_json(_manifest(desired)))[:ID_DIGITS]
 
 
 def _template_key(name: str) -> str:
@@ -145,14 +137,15 @@ def _manifest(desired: DesiredState) -> _Manifest:
         phase=desired.phase,
         suffix=desired.suffix,
         sets={
-            layer: _Set(each.name, digest(each.template), each.parameters, grouped(each.overrides))
+            layer: _Set(each.name, digest(each.template), each.parameters, by_values(each.overrides))
             for layer, each in desired.sets.items()
         },
         plain={
-            layer: _Plain(each.account, digest(each.template), grouped(each.parameters))
+            layer: _Plain(each.account, digest(each.template), by_values(each.parameters))
             for layer, each in desired.plain.items()
         },
         needs={layer: tuple(sorted(needs)) for layer, needs in desired.needs.items()},
         tags=desired.tags,
         packages=tuple(sorted(desired.packages)),
+        digests=desired.digests,
     )

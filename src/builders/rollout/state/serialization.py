@@ -7,20 +7,22 @@ keeps its key in JSON as an alias.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from builders.aws.errors import Conflict
+from builders.aws.objects import ABSENT, Objects
 from builders.errors import RolloutError
-from builders.rollout.aws.s3 import ABSENT, Objects
-from builders.rollout.model import Target, Values
+from builders.rollout.model import Target, Values, grouped, shared_target
+from builders.template_bodies import digest
 
 ATTEMPTS = 20
 """Of a change that other writers come before."""
+
+DIGEST_DIGITS = 64
 
 Content = TypeVar("Content")
 TargetsByRegion = Annotated[Mapping[str, tuple[str, ...]], Field(alias="places")]
@@ -34,6 +36,12 @@ class Folder:
     objects: Objects
     bucket: str
     suffix: str
+    phase: str = ""
+
+    @property
+    def phase_name(self) -> str:
+        """The name in messages: the phase, or the suffix for a caller who gives no phase."""
+        return self.phase or self.suffix
 
     def key(self, name: str) -> str:
         """The key of what belongs to the suffix alone."""
@@ -43,9 +51,21 @@ class Folder:
         """The form that messages use."""
         return f"s3://{self.bucket}/{key}"
 
-    def json(self, key: str, form: type[Content]) -> JsonObject[Content]:
-        """The object of a key, as a dataclass."""
-        return JsonObject(self, key, form)
+    def json(self, name: str, empty: Content) -> JsonObject[Content]:
+        """The object of a name, as a dataclass; `empty` where it is not there."""
+        return JsonObject(self, self.key(name), empty)
+
+    def named(self, key: str, name: str, digits: Container[int], missing: str) -> bytes:
+        """The content of an object that is named by the first digits of its digest.
+
+        Raises `RolloutError` with `missing` where it is not there, and where it was changed.
+        """
+        found = self.objects.get(self.bucket, key)
+        if found is None:
+            raise RolloutError(missing)
+        if len(name) not in digits or not digest(found[0]).startswith(name):
+            raise RolloutError(f"{self.url(key)} was changed since it was written; put its first version back")
+        return found[0]
 
 
 @dataclass(frozen=True)
@@ -54,22 +74,21 @@ class JsonObject(Generic[Content]):
 
     folder: Folder
     key: str
-    form: type[Content]
+    empty: Content
 
-    def read(self) -> tuple[Content | None, str]:
-        """Return the content and its ETag; None and ABSENT where it is not there."""
+    def read(self) -> tuple[Content, str]:
+        """Return the content and its ETag; `empty` and ABSENT where it is not there."""
         found = self.folder.objects.get(self.folder.bucket, self.key)
-        return (None, ABSENT) if found is None else (from_json(self.form, found[0], str(self)), found[1])
+        return (self.empty, ABSENT) if found is None else (from_json(type(self.empty), found[0], str(self)), found[1])
 
     def write(self, content: Content, expected: str | None = None) -> str:
         """Write the content, on a condition, and return its ETag. Raises `Conflict`."""
         return self.folder.objects.put(self.folder.bucket, self.key, to_json(content), expected)
 
-    def update(self, empty: Content, change: Callable[[Content], Content]) -> None:
-        """Change the content, `empty` where it is not there, again when others write meanwhile."""
+    def update(self, change: Callable[[Content], Content]) -> None:
+        """Change the content, again when others write meanwhile."""
         for _ in range(ATTEMPTS):
-            found, etag = self.read()
-            content = empty if found is None else found
+            content, etag = self.read()
             changed = change(content)
             try:
                 if changed != content:
@@ -92,11 +111,9 @@ class Group:
     targets: TargetsByRegion
 
 
-def grouped(by_target: Mapping[Target, Values]) -> tuple[Group, ...]:
+def by_values(by_target: Mapping[Target, Values]) -> tuple[Group, ...]:
     """Gather targets of equal values; the same mapping gives the same groups in whatever order it was made."""
-    gathered: dict[tuple[tuple[str, str], ...], list[Target]] = defaultdict(list)
-    for target, values in by_target.items():
-        gathered[tuple(sorted(values.items()))].append(target)
+    gathered = grouped((tuple(sorted(values.items())), target) for target, values in by_target.items())
     return tuple(Group(dict(values), by_region(gathered[values])) for values in sorted(gathered))
 
 
@@ -107,15 +124,13 @@ def ungrouped(groups: Iterable[Group]) -> dict[Target, Values]:
 
 def by_region(targets: Iterable[Target]) -> dict[str, tuple[str, ...]]:
     """Accounts by region, sorted."""
-    accounts: dict[str, list[str]] = defaultdict(list)
-    for target in sorted(targets):
-        accounts[target.region].append(target.account)
+    accounts = grouped((target.region, target.account) for target in sorted(targets))
     return {region: tuple(accounts[region]) for region in sorted(accounts)}
 
 
 def targets_in(regions: Mapping[str, Iterable[str]]) -> list[Target]:
     """The targets again."""
-    return [Target(account, region) for region, accounts in regions.items() for account in accounts]
+    return [shared_target(account, region) for region, accounts in regions.items() for account in accounts]
 
 
 def to_json(content: Any) -> bytes:

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from builders.rollout.aws.s3 import Objects
-from builders.rollout.model import Instance, LayerTarget, Status, Target, Values
+from builders.aws.objects import Objects
+from builders.rollout.model import Instance, Status, Target, Values, grouped
 from builders.rollout.plan.calls import Action
 from builders.rollout.state.journal import Command, Entry, EntryState, Journal, RunStatus
 from builders.rollout.state.releases import Releases
@@ -20,13 +20,13 @@ from builders.rollout.state.serialization import Folder, TargetsByRegion, by_reg
 
 
 class Store:
-    """The state of one suffix."""
+    """The state of one suffix; messages name the phase."""
 
-    def __init__(self, objects: Objects, bucket: str, suffix: str) -> None:
-        folder = Folder(objects, bucket, suffix)
+    def __init__(self, objects: Objects, bucket: str, suffix: str, phase: str = "") -> None:
+        folder = Folder(objects, bucket, suffix, phase)
         self.journal = Journal(folder)
         self.releases = Releases(folder)
-        self._overrides = folder.json(folder.key("known.json"), StoredOverrides)
+        self._overrides = folder.json("known.json", StoredOverrides())
 
     def overrides(self) -> OverrideCache:
         """Read the override cache, with what the operations of a run under way have done."""
@@ -82,18 +82,20 @@ class StoredOverrides:
     reached: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
+_NONE: frozenset[str] = frozenset()
+
+
 class OverrideCache:
     """Overrides by layer and target, each with the operation after which they held."""
 
-    def __init__(self, stored: StoredOverrides | None = None) -> None:
-        self._overrides: dict[LayerTarget, tuple[str, Values]] = {
-            (group.layer, target): (group.operation_id, group.overrides)
-            for group in (stored or StoredOverrides()).groups
-            for target in targets_in(group.targets)
-        }
-        self._passed_by: dict[LayerTarget, set[str]] = {}
+    def __init__(self, stored: StoredOverrides = StoredOverrides()) -> None:
+        self._overrides: defaultdict[str, dict[Target, tuple[str, Values]]] = defaultdict(dict)
+        for group in stored.groups:
+            known = (group.operation_id, group.overrides)
+            self._overrides[group.layer].update(dict.fromkeys(targets_in(group.targets), known))
+        self._passed_by: defaultdict[str, dict[Target, frozenset[str]]] = defaultdict(dict)
         """Updates of the set elsewhere, since this process has confirmed the overrides of a target."""
-        self._reached = {layer: set(targets_in(found)) for layer, found in stored.reached.items()} if stored else {}
+        self._reached = {layer: set(targets_in(found)) for layer, found in stored.reached.items()}
         """By layer whose set was updated, the targets that operations of ours have touched since."""
 
     def overrides(self, layer: str, instance: Instance) -> Values | None:
@@ -102,9 +104,9 @@ class OverrideCache:
         It can be OUTDATED all the same: a new template of the set that has not come to its wave yet makes it so, and
         gives it no other overrides. AWS does not say which operation is then its last one: the one before, or that one.
         """
-        key, last = (layer, instance.target), instance.last_operation_id
-        operation_id, overrides = self._overrides.get(key, ("", None))
-        passed_by = self._passed_by.get(key, set())
+        last, confirmed = instance.last_operation_id, self._passed_by[layer]
+        operation_id, overrides = self._overrides[layer].get(instance.target, ("", None))
+        passed_by = confirmed.get(instance.target, _NONE)
         if instance.status is Status.CURRENT or (
             instance.status is Status.OUTDATED and instance.detailed == "SUCCEEDED"
         ):
@@ -113,7 +115,7 @@ class OverrideCache:
             known = instance.detailed == "PENDING" and bool(passed_by) and last in {operation_id, *passed_by}
         if not known:
             return None
-        self._passed_by.setdefault(key, set())
+        confirmed.setdefault(instance.target, _NONE)
         return overrides
 
     def behind(self, layer: str, target: Target) -> bool:
@@ -126,8 +128,8 @@ class OverrideCache:
 
     def learn(self, layer: str, instance: Instance, overrides: Values) -> None:
         """Keep what DescribeStackInstance said of an instance."""
-        self._overrides[layer, instance.target] = (instance.last_operation_id, overrides)
-        self._passed_by.setdefault((layer, instance.target), set())
+        self._overrides[layer][instance.target] = (instance.last_operation_id, overrides)
+        self._passed_by[layer].setdefault(instance.target, _NONE)
 
     def pass_by(self, entry: Entry) -> None:
         """Note an update of the set that passed by all but the targets that it names.
@@ -137,10 +139,11 @@ class OverrideCache:
         """
         if entry.call.action is not Action.UPDATE_SET:
             return
-        touched = entry.call.targets
-        for (layer, target), operations in self._passed_by.items():
-            if layer == entry.call.layer and target not in touched:
-                operations.add(entry.operation_id)
+        touched, confirmed = entry.call.targets, self._passed_by[entry.call.layer]
+        one_object_for_all: dict[frozenset[str], frozenset[str]] = {}
+        for target in confirmed.keys() - touched:
+            operations = confirmed[target] | {entry.operation_id}
+            confirmed[target] = one_object_for_all.setdefault(operations, operations)
 
     def apply(self, entries: Iterable[Entry]) -> None:
         """Follow operations of ours in their order. Applying the same ones again changes nothing."""
@@ -151,22 +154,24 @@ class OverrideCache:
                 self._reached[entry.call.layer] = set()
             self._reached.get(entry.call.layer, set()).update(entry.call.targets)
             failures = entry.call.targets if entry.state is not EntryState.OVER else set(entry.failures)
+            overrides, confirmed = self._overrides[entry.call.layer], self._passed_by[entry.call.layer]
             for target in entry.call.targets:
-                key = (entry.call.layer, target)
-                before = self._overrides.pop(key, None)
-                self._passed_by.pop(key, None)
+                before = overrides.pop(target, None)
+                confirmed.pop(target, None)
                 if target in failures or entry.call.action is Action.DELETE:
                     continue
                 if entry.call.overrides or (entry.call.action is Action.CREATE and entry.call.overrides is not None):
-                    self._overrides[key] = (entry.operation_id, entry.call.overrides)
+                    overrides[target] = (entry.operation_id, entry.call.overrides)
                 elif before is not None:  # the set is updated, or the instance without a list: its own values stay
-                    self._overrides[key] = (entry.operation_id, before[1])
+                    overrides[target] = (entry.operation_id, before[1])
 
     def stored(self) -> StoredOverrides:
         """The form that is kept."""
-        targets: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[Target]] = defaultdict(list)
-        for (layer, target), (operation_id, overrides) in self._overrides.items():
-            targets[layer, operation_id, tuple(sorted(overrides.items()))].append(target)
+        targets = grouped(
+            ((layer, operation_id, tuple(sorted(overrides.items()))), target)
+            for layer, by_target in self._overrides.items()
+            for target, (operation_id, overrides) in by_target.items()
+        )
         return StoredOverrides(
             tuple(
                 _Group(layer, operation_id, dict(values), by_region(targets[layer, operation_id, values]))

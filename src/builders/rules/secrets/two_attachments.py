@@ -16,7 +16,7 @@ class TwoAttachments(Rule):
 
     id = "E9406"
     shortdesc = "Two attachments of one secret"
-    why = "A secret holds the address of one database: the second attachment fails, since it is attached already."
+    why = "A secret can be attached to one database only; Secrets Manager refuses the second attachment."
     source = "github.com/aws/aws-cdk, issue 11040 ('Secret is already attached to a target')"
     bad = """
     Resources:
@@ -42,7 +42,7 @@ class TwoAttachments(Rule):
             ones, others = (template.branches(each, "SecretId") for each in (first, second))
             for one, other in itertools.product(ones, others):
                 reference = reference_of(one.value)
-                # What is written alike, an import for example, is the same secret, too.
+                # The same expression, such as one import written twice, is the same secret, too.
                 same = one.value == other.value or (reference and reference == reference_of(other.value))
                 if one.value is not ABSENT and same and template.possible(one, other):
                     yield Finding(other, f"{second.name} attaches the secret of {first.name} again, which is refused")

@@ -1,0 +1,275 @@
+"""Values of a phase judged before anything is made: each target's against the templates, and all phases' beside each
+other, since they share the way to on-premises, the transit gateway and the packages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import graphlib
+import ipaddress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from builders import progress
+from builders.building.cache import SoundValues, of_user as cache_of_user
+from builders.environments import OF_A_PHASE, Entry, ParameterFile
+from builders.errors import RolloutFileError
+from builders.evaluate import known_by_name, named_outputs
+from builders.naming import CONNECTIVITY
+from builders.rollout.config import desired_state, parameters
+from builders.rollout.config.document import all_at_once, location
+from builders.rollout.config.parameters import SharedOutputs, Source, TargetGroup
+from builders.rollout.config.schema import RolloutFile, SharedAccount
+from builders.rollout.config.templates import Template
+from builders.rollout.model import Values, grouped
+from builders.rollout.phase import PhaseConnection
+from builders.scopes import Scope, in_order
+from builders.template_bodies import parse_template
+from builders.text import name_list
+
+VPC = "VpcCidr"
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class PhaseValues:
+    """The values of one phase's targets, of a rollout file and its templates. `others` are those of the other phases,
+    without a phase whose own files have mistakes."""
+
+    rollout: RolloutFile
+    name: str
+    templates: Mapping[str, Template]
+    groups: Sequence[TargetGroup]
+    others: Sequence[TargetGroup]
+
+    @classmethod
+    def of(cls, connection: PhaseConnection, shared: SharedOutputs) -> PhaseValues:
+        """Put the values together; `shared` may be empty, before bootstrap. Raises `RolloutFileError`."""
+        rollout, name = connection.rollout, connection.phase
+        if rollout.network and not shared.network:
+            shared = replace(shared, network=_named(rollout, connection.templates))
+        others: list[TargetGroup] = []
+        for phase in rollout.phases:
+            if phase != name:
+                with contextlib.suppress(RolloutFileError):
+                    others += _groups(rollout, phase, shared, _accounts(rollout, phase))
+        own = desired_state.accounts_of(rollout, name, connection.members)
+        templates = {
+            layer: each for layer, each in connection.templates.items() if layer not in rollout.phases[name].leave_out
+        }
+        return cls(rollout, name, templates, _groups(rollout, name, shared, own), others)
+
+    @property
+    def connected(self) -> list[TargetGroup]:
+        """The phase's groups that the network account joins to on-premises."""
+        return [group for group in self.groups if group.connected and self.rollout.network]
+
+
+def _named(rollout: RolloutFile, templates: Mapping[str, Template]) -> dict[str, Values]:
+    """The outputs that the network account's stacks will have, by region."""
+    outputs = {
+        output: known_by_name(layer, output)
+        for layer, each in templates.items()
+        if each.scope is Scope.NETWORK
+        for output in each.outputs
+    }
+    return {region: outputs for phase in rollout.phases.values() for region in phase.regions}
+
+
+def _accounts(rollout: RolloutFile, phase: str) -> Collection[str]:
+    """The accounts of another phase as far as the file names them; a unit stands for those that it does not."""
+    return rollout.accounts(phase) or rollout.phases[phase].targets.organizational_units
+
+
+def _groups(
+    rollout: RolloutFile, phase: str, shared: SharedOutputs, accounts: Collection[str]
+) -> tuple[TargetGroup, ...]:
+    sources = parameters.phase_sources(rollout, phase, parameters.environment_file(rollout, phase), shared)
+    return parameters.target_groups(sources, accounts, rollout.phases[phase].regions)
+
+
+class Mistake(NamedTuple):
+    """A mistake in values: where they stand, what is wrong, and the remedy."""
+
+    where: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """Return one line for a person."""
+        return f"{self.where}: {self.what}; {self.remedy}"
+
+
+def require_sound(values: PhaseValues) -> None:
+    """Raise `RolloutFileError` with a line for each mistake, as `build-templates --check` judges a file of values."""
+    found = [*map(str, address_mistakes(values))] or list(_refused(values))
+    if found:
+        raise all_at_once(found)
+
+
+def address_mistakes(values: PhaseValues) -> list[Mistake]:
+    """The mistakes across targets and phases: ranges, and accounts that nothing is shared with."""
+    return list(dict.fromkeys([*_addresses(values), *_sharing(values)]))
+
+
+def unconnected(values: PhaseValues) -> Iterator[Mistake]:
+    """Yield the values that keeps targets from the transit gateway which the rollout file has for them."""
+    for (where, given), targets in grouped(
+        ((source.where(CONNECTIVITY), group.given(CONNECTIVITY)), target)
+        for group in values.groups
+        if not _has_way(group) and (source := parameters.origin(group.chain, CONNECTIVITY)) and values.rollout.network
+        for target in group.targets
+    ).items():
+        joined = name_list(sorted(targets), _NAMED)
+        what = f"{CONNECTIVITY}={given}: the transit gateway of the network account does not join {joined}"
+        yield Mistake(where, what, "leave it out there, or write TransitGateway, unless that is wanted")
+
+
+def _refused(values: PhaseValues) -> Iterator[str]:
+    """Refusals of each target's values by the templates and services, and flows that have no way.
+
+    Values in which an earlier plan found nothing are passed over while nothing changes that they are judged by.
+    """
+    of_phase = {name for name, each in values.templates.items() if each.scope in OF_A_PHASE}
+    needs = {name: each.needs & of_phase for name, each in values.templates.items()}
+    try:
+        order = in_order(needs)
+    except graphlib.CycleError:  # the plan names the layers
+        return
+    declared = {key for name in of_phase for key in values.templates[name].parameters}
+    known = SoundValues(cache_of_user(), [values.name, *(each.body for each in values.templates.values())])
+    digests = [known.digest(repr(_as_file(group, declared))) for group in values.groups]
+    new = [(each, group) for each, group in zip(digests, values.groups, strict=True) if each not in known]
+    unsound = set()
+    if new:
+        from builders.building import environment_check  # noqa: PLC0415  troposphere loads where values are judged
+
+        judged = environment_check.Layers(
+            templates={name: parse_template(each.body) for name, each in values.templates.items()},
+            scopes={name: each.scope for name, each in values.templates.items()},
+            order=order,
+            exporters=needs,
+        )
+        with progress.bar("judging values", len(new)) as advance:
+            for each, group in new:
+                advance(str(group.targets[0]))
+                for found in environment_check.refused_values(_as_file(group, declared), judged):
+                    unsound.add(each)
+                    yield f"{location(found.file, found.line, ())}: {found.message}"
+    known.keep(set(digests) - unsound)
+
+
+def _addresses(values: PhaseValues) -> Iterator[Mistake]:
+    """Ranges that overlap on the way to on-premises, and those that on-premises does not learn."""
+    if not any(VPC in each.parameters for each in values.templates.values()):
+        return
+    from builders.building import environment_check  # noqa: PLC0415
+
+    sources = dict.fromkeys(source for group in (*values.groups, *values.others) for source in group.chain)
+    judged = {key for source in sources for key in source.values if "Cidr" in key or "Route" in key}
+    own = [(_as_file(group, judged), group) for group in values.groups if _has_way(group)]
+    others = [_as_file(group, judged) for group in values.others if _has_way(group)]
+    files = [*(file for file, _ in own), *others]
+    theirs = {*environment_check.overlapping_ranges(others), *environment_check.client_ranges(others)}
+    for found in [*environment_check.overlapping_ranges(files), *environment_check.client_ranges(files)]:
+        if found not in theirs:
+            what, _, remedy = found.message.partition("; ")
+            yield Mistake(location(found.file, found.line, ()), what, remedy)
+    for (at, vpc), targets in grouped(
+        ((file.at(VPC), group.given(VPC)), target) for file, group in own for target in group.targets
+    ).items():
+        if len(targets) > 1:
+            all_of_them = name_list(sorted(targets), _NAMED)
+            yield Mistake(
+                location(*at, ()),
+                f"{VPC}={vpc} is the range of {len(targets):,} VPCs behind one Direct Connect: {all_of_them}",
+                f"give each its own in {values.rollout.path}: region_parameters, account_parameters, place_parameters",
+            )
+    prefixes: dict[str, Source | None] = {}
+    for file, group in own:
+        if group.connected and values.rollout.network:
+            for region in dict.fromkeys(target.region for target in group.targets):
+                if region not in prefixes:
+                    given = _given(values.rollout, values.rollout.network, "network", region)
+                    prefixes[region] = given.get("AllowedPrefixes")
+                yield from _unannounced(prefixes[region], file, group)
+
+
+def _has_way(group: TargetGroup) -> bool:
+    """Tell whether a VPC hangs on Direct Connect, by either gateway."""
+    return group.given(CONNECTIVITY) not in (None, "None")
+
+
+def _unannounced(allowed: Source | None, file: ParameterFile, group: TargetGroup) -> Iterator[Mistake]:
+    """A range that the association with our Direct Connect gateway does not allow: on-premises never learns it."""
+    vpc = _network(group.given(VPC) or "")
+    if vpc is None or allowed is None or not allowed.values["AllowedPrefixes"]:
+        return  # a gateway of somebody else's, or a value that is refused elsewhere
+    prefixes = list(map(_network, allowed.values["AllowedPrefixes"].split(",")))
+    if not any(prefix and vpc.subnet_of(prefix) for prefix in prefixes):
+        listed = allowed.where("AllowedPrefixes")
+        what = f"{VPC}={vpc} is not within AllowedPrefixes ({listed}): on-premises learns no way to it"
+        yield Mistake(location(*file.at(VPC), ()), what, "add it there, then bootstrap")
+
+
+def _sharing(values: PhaseValues) -> Iterator[Mistake]:
+    """Accounts of the phase with which the transit gateway or the packages are not shared."""
+    rollout = values.rollout
+    for region in rollout.phases[values.name].regions:
+        everywhere = {target.account for group in values.groups for target in group.targets if target.region == region}
+        yield from _left_out(rollout, rollout.tooling, "tooling", region, "ReaderAccountIds", everywhere)
+        if rollout.network:
+            joined = {
+                target.account for group in values.connected for target in group.targets if target.region == region
+            }
+            yield from _left_out(rollout, rollout.network, "network", region, "SharePrincipals", joined)
+
+
+_USES = {"ReaderAccountIds": "cannot read packages", "SharePrincipals": "cannot attach to the transit gateway"}
+
+
+def _left_out(
+    rollout: RolloutFile, owner: SharedAccount, name: str, region: str, key: str, accounts: Iterable[str]
+) -> Iterator[Mistake]:
+    """Accounts that a list leaves out; one with an organization or its units may mean them."""
+    given = _given(rollout, owner, name, region)
+    source = given.get(key)
+    listed = [each.strip() for each in source.values[key].split(",")] if source else []
+    organization = given.get("OrganizationId")
+    if not source or any(":" in each for each in listed) or (organization and organization.values["OrganizationId"]):
+        return
+    missing = sorted(set(accounts) - {*listed, owner.account})
+    if missing:
+        what = f"{name_list(missing, _NAMED)} {'is' if len(missing) == 1 else 'are'} not listed, and {_USES[key]}"
+        yield Mistake(source.where(key), f"{what} in {region}", f"add to {key}, then bootstrap")
+
+
+def _given(rollout: RolloutFile, owner: SharedAccount, name: str, region: str) -> dict[str, Source]:
+    """The source of each parameter of a shared account in a region."""
+    chain = [parameters.file_source(parameters.read_parameters(rollout, owner.parameters))]
+    if region in owner.region_parameters:
+        chain.append(
+            parameters.rollout_source(rollout, owner.region_parameters[region], name, "region_parameters", region)
+        )
+    return {key: source for source in chain for key in source.values}
+
+
+def _as_file(group: TargetGroup, declared: Collection[str]) -> ParameterFile:
+    """The values of targets that have the same, as a parameter file whose entries say where they stand."""
+    entries = {
+        key: Entry(key, value, source.lines.get((*source.path, key)), source.name)
+        for source in group.chain
+        for key, value in source.values.items()
+        if key in declared and not named_outputs(value)
+    }
+    first = group.targets[0]
+    return ParameterFile(Path(str(first)), entries, [], region=first.region)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | None:
+    try:
+        return ipaddress.IPv4Network(text.strip())
+    except ValueError:
+        return None

@@ -1,0 +1,259 @@
+"""From a plan to its report: show, ask, save or carry out. All commands that change a phase end here."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from builders import progress
+from builders.aws.errors import ROLLOUT, Unreachable
+from builders.command_line import DONE, FAILED, NO_TERMINAL, Interrupted, ask
+from builders.errors import RolloutError, UsageError
+from builders.rollout.checks.status import last_whole
+from builders.rollout.cli.options import PATH, acknowledge_option, json_option, phase_option, poll_option, yes_option
+from builders.rollout.executor.context import Clock, PollInterval, Report, RunServices
+from builders.rollout.executor.current_state import failure_causes, read_changing_stacks
+from builders.rollout.executor.executor import PlanningLock, begin_run, carry_out, planning_lock, run_to_desired
+from builders.rollout.lifecycle.packages import require_packages, require_readers
+from builders.rollout.lifecycle.retained import ACKNOWLEDGED
+from builders.rollout.lifecycle.rollback import RELEASE
+from builders.rollout.model import CurrentState, DesiredState
+from builders.rollout.phase import Phase
+from builders.rollout.plan.calls import Call
+from builders.rollout.plan.plan import Plan, make_plan
+from builders.rollout.render import plan_file
+from builders.rollout.render.page import print_page, print_result, width
+from builders.rollout.render.plan import plan_text
+from builders.rollout.render.plan_file import SavedPlan
+from builders.rollout.render.progress import observing
+from builders.rollout.render.results import report_data, report_text
+from builders.rollout.state.journal import Command
+
+LONGEST_POLLS = 15
+"""The longest pause between two polls, as a multiple of the first."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The options of a command that changes a phase. `saved` is the plan that it is given, `out` where to save one;
+    `apply` saves none, since `plan` does."""
+
+    acknowledged: tuple[str, ...]
+    yes: bool
+    poll_seconds: float
+    as_json: bool
+    saved: Path | None = None
+    out: Path | None = None
+
+    @functools.cached_property
+    def saved_plan(self) -> SavedPlan | None:
+        """The plan that was given. Raises `RolloutError` where it cannot be read."""
+        return plan_file.load_plan(self.saved) if self.saved else None
+
+    @property
+    def agreed(self) -> tuple[str, ...]:
+        """The names that were acknowledged when the plan was saved."""
+        return tuple(self.saved_plan.acknowledged) if self.saved_plan else ()
+
+    def require_command(self, command: str) -> None:
+        """Raise `UsageError` where the given plan is one of another command."""
+        if self.saved_plan and self.saved_plan.command != command:
+            other = self.saved_plan.command
+            raise UsageError(f"{self.saved} is a plan to {other}; `rollout-stacksets {other} {self.saved}` takes it")
+
+
+_ANSWERS = (
+    click.argument("saved", required=False, type=PATH, metavar="[PLAN]"),
+    phase_option,
+    acknowledge_option,
+    yes_option,
+    poll_option,
+    json_option,
+)
+
+
+out_option = click.option("--out", type=PATH, help="Save the plan, and change nothing.")
+
+
+def answers(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command that changes a phase its options, as one value `answers` beside the phase's name."""
+
+    @functools.wraps(command)
+    def with_answers(*own: Any, **given: Any) -> int:
+        found = {each.name: given.pop(each.name) for each in dataclasses.fields(Answers) if each.name in given}
+        return command(*own, answers=Answers(**found), **given)
+
+    for option in reversed(_ANSWERS):
+        with_answers = option(with_answers)
+    return with_answers
+
+
+def plan_phase(
+    phase: Phase,
+    current: CurrentState,
+    command: Command,
+    desired: DesiredState,
+    release: str,
+    acknowledged: Sequence[str],
+    agreed: Sequence[str] = (),
+) -> Plan:
+    """Plan. What was `agreed` to in a saved plan may be gone by now: that plan is stale, and nobody typed it wrong."""
+    made = make_plan(
+        desired,
+        read_changing_stacks(phase.client, desired, current, progress.say),
+        command=command.value,
+        release=release,
+        back=command is not Command.APPLY,
+        acknowledged={each for each in (*acknowledged, *agreed) if not _is_no_hazard(each)},
+    )
+    require_known(made, acknowledged)
+    return made
+
+
+def require_known(made: Plan, acknowledged: Sequence[str]) -> None:
+    """Raise `UsageError` where something is acknowledged that the plan does not block on."""
+    asked = {each for each in acknowledged if not _is_no_hazard(each)}
+    unknown = sorted(asked - {each.name for each in made.hazards})
+    if unknown:
+        named = ", ".join(sorted({each.name for each in made.hazards if each.hazard.acknowledgeable})) or "nothing"
+        raise UsageError(f"--acknowledge {', '.join(unknown)}: the plan blocks on no such thing; it blocks on {named}")
+
+
+def _is_no_hazard(name: str) -> bool:
+    return name.partition("/")[0] in (ACKNOWLEDGED, RELEASE)
+
+
+def require_same(saved: SavedPlan | None, made: Plan, name: Path | str | None) -> None:
+    """Raise `RolloutError` where a saved plan is not the one that is made now."""
+    if saved is not None and (differences := plan_file.differences(saved, made)):
+        for line in differences:
+            progress.say(line)
+        raise RolloutError(f"{name} is stale: the phase has changed in {len(differences)} ways since; plan again")
+
+
+def planning(phase: Phase, command: Command, given: Answers) -> contextlib.AbstractContextManager[PlanningLock | None]:
+    """Hold the lock of the phase while a plan is made and agreed to; a plan that is only saved needs none."""
+    given.require_command(command.value)
+    return contextlib.nullcontext() if given.out else planning_lock(phase.client, phase.store, command)
+
+
+def save(made: Plan, out: Path) -> None:
+    """Save a plan, and say what carries it out."""
+    plan_file.save_plan(made, out)
+    progress.say(f"saved; `rollout-stacksets {made.command} {out}` carries it out")
+
+
+def show(made: Plan, as_json: bool) -> int:
+    """Print a plan as a result, and return the exit code."""
+    print_result(made, plan_file.plan_data, plan_text, as_json)
+    return FAILED if made.blocks else DONE
+
+
+def carry_out_plan(
+    phase: Phase,
+    command: Command,
+    desired: DesiredState,
+    made: Plan,
+    lock: PlanningLock | None,
+    given: Answers,
+    calls: Mapping[str, Sequence[Call]] | None = None,
+    question: str = "",
+) -> int:
+    """Show the plan, ask, and carry its schedule out, or the `calls` that it shows instead; with --out only save it.
+
+    Raises `RolloutError` where another run has begun meanwhile.
+    """
+    require_same(given.saved_plan, made, given.saved)
+    if given.out:
+        save(made, given.out)
+        return show(made, given.as_json)
+    if made.nothing_to_do and not (calls is not None and made.blocks):
+        return show(made, given.as_json)
+    show_before(made)
+    if lock:
+        lock.shown()
+    yes = given.yes or (given.saved is not None and not question)
+    asked = _QUESTIONS[command].format(phase=made.phase, release=made.release)
+    confirm(question or asked, yes, "" if question else OR_A_PLAN)
+    if not yes and calls is None:  # the answer may have taken minutes, and the lock keeps only rollouts away
+        again = plan_phase(phase, phase.current(), command, desired, made.release, (), tuple(made.acknowledged))
+        require_same(SavedPlan.of(made), again, "the plan that was agreed to")
+    release = phase.store.releases.save(desired)
+    if command is Command.APPLY:
+        require_readers(phase.client, desired)
+    elif calls is None:
+        require_packages(phase.client, desired)
+    with services(phase, command.value, given.poll_seconds, made) as used:
+        to = made.release if command is Command.ROLLBACK else ""
+        run = begin_run(used, command, release, made.acknowledged, to)
+        if calls is not None:
+            report = carry_out(used, run, desired, calls)
+        else:
+            report = run_to_desired(used, run, desired, phase.layers, made.schedule)
+    return show_report(phase, command, report, given.as_json)
+
+
+OR_A_PLAN = ", or a plan that --out has saved"
+_QUESTIONS = {
+    Command.APPLY: "apply this to {phase}?",
+    Command.ROLLBACK: "roll {phase} back to release {release}?",
+    Command.REMOVE: "remove phase {phase}?",
+    Command.ADOPT: "adopt these stacks of {phase}?",
+}
+
+
+def show_before(made: Plan, what: str = "the plan", then: str = "") -> None:
+    """Show a plan that is about to be carried out. Raises `RolloutError` where it has blocks."""
+    print_page(plan_text(made, width(sys.stderr)), sys.stderr)
+    if not made.blocks:
+        return
+    names = sorted({each.name for each in made.blocks if each.hazard.acknowledgeable})
+    ways = f"acknowledge {', '.join(names)} by --acknowledge, or " if names else ""
+    after = f", then {then}" if then else ""
+    raise RolloutError(f"{what} is blocked in {len(made.blocks)} ways, shown above; {ways}apply the remedies{after}")
+
+
+def confirm(question: str, yes: bool, otherwise: str = "") -> None:
+    """Ask, unless the answer was given. Raises `UsageError` where nobody can be asked, `RolloutError` for a no."""
+    if not yes and not ask(question, f"{NO_TERMINAL}; give --yes{otherwise}"):
+        raise RolloutError("nothing was changed")
+
+
+_RESUME = "`rollout-stacksets resume`"
+
+
+@contextlib.contextmanager
+def services(phase: Phase, command: str, poll_seconds: float, made: Plan | None = None) -> Iterator[RunServices]:
+    """The services of a run, whose progress is shown."""
+    clock, poll_interval = Clock(), PollInterval(poll_seconds, LONGEST_POLLS * poll_seconds)
+    try:
+        with observing(f"{command} {phase.desired.phase}", made, clock) as observer:
+            yield RunServices(phase.client, phase.store, clock, poll_interval, observer)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"operations that StackSets has begun go on; {_RESUME} continues the run") from error
+    except Unreachable as error:
+        raise Unreachable(str(error).replace(ROLLOUT.retry, f"run {_RESUME}")) from error
+
+
+def show_report(phase: Phase, command: Command, report: Report, as_json: bool) -> int:
+    """Print the report of a run, and return the exit code."""
+    causes, name = failure_causes(phase.client, report), phase.desired.phase
+    ended = phase.store.journal.history()
+    last = last_whole(ended)
+    deployed = last is not None and last.command is not Command.REMOVE
+    returns = deployed and phase.store.last_good(before=ended[-1].release) is not None
+    print_result(
+        report,
+        lambda report: report_data(report, causes),
+        lambda report, width: report_text(report, causes, name, command, width, returns=returns),
+        as_json,
+    )
+    return DONE if report.good else FAILED

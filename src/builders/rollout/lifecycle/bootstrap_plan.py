@@ -1,0 +1,322 @@
+"""The plan of bootstrap: what becomes of each plain stack that a phase needs, in rounds, before any of them is touched.
+
+A round's values are outputs of the rounds before. Outputs of a stack that does not stand yet, or of a resource in it
+that is replaced, are known by their names; `bootstrap` puts the real ones there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from builders import naming
+from builders.aws import change_sets, networks, stacks
+from builders.aws.calls import Session, concurrently
+from builders.aws.errors import Refused, RoleNotAssumed, Unreachable
+from builders.errors import RolloutError
+from builders.evaluate import known_by_name, named_outputs
+from builders.rollout.aws.client import Client
+from builders.rollout.config.desired_state import bootstrap_stacks, desired_state
+from builders.rollout.config.parameters import SharedOutputs
+from builders.rollout.config.schema import RolloutFile
+from builders.rollout.config.templates import Template
+from builders.rollout.executor.layers import network_stack
+from builders.rollout.model import DeployedStack, DesiredState, Target, Values
+from builders.rollout.phase import PhaseConnection, joined_outputs
+from builders.rollout.plan.changes import ChangeKind
+from builders.rollout.plan.plan import Plan, StackChange, make_groups, planned_hazards
+from builders.scopes import Scope
+from builders.stack_diff.comparison import Comparison, compare
+from builders.stack_diff.effects import Change, Effect, references
+from builders.stack_diff.hazards import Hazard, HazardKind, hazards_of, shared_losses
+from builders.stack_diff.values import ChangedValue, changed_values
+from builders.template_bodies import PlainStack, comparable_values, digest, parse_template, same_template
+from builders.text import name_list
+
+ROUNDS = (Scope.TOOLING_PER_PHASE, Scope.TOOLING, Scope.NETWORK, Scope.ACCOUNT)
+"""Scopes of layers, in the order in which they are deployed; the phase's routes come last."""
+
+ATTACHMENT = naming.DIRECT_CONNECT_ATTACHMENT
+
+
+@dataclass(frozen=True)
+class PlannedStack:
+    """A stack with what becomes of it. `problem` says why it cannot be read; nothing becomes of it then."""
+
+    stack: PlainStack
+    kind: ChangeKind = ChangeKind.NOTHING
+    before: DeployedStack | None = None
+    comparison: Comparison = dataclasses.field(default=Comparison(()))
+    problem: str = ""
+
+    @property
+    def changes(self) -> tuple[Change, ...] | None:
+        """The changes of its resources, without the names that differ between accounts; None where it is new."""
+        if self.kind is not ChangeKind.UPDATE:
+            return None
+        return self.comparison.unnamed
+
+    @property
+    def values(self) -> tuple[ChangedValue, ...]:
+        """The old and new values of what changes."""
+        if self.before is None:
+            return ()
+        return changed_values(self.comparison, self.stack.target.account)
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The outputs that it will have, those that only AWS knows by their names."""
+        layer, now = self.stack.layer, self.before.outputs if self.before else {}
+        if self.problem or self.comparison.problem:
+            return {name: known_by_name(layer, name) for name in parse_template(self.stack.template).get("Outputs", {})}
+        if self.kind is ChangeKind.NOTHING:
+            return dict(now)
+        new = {each.logical_id for each in self.comparison.changes if each.effect is Effect.ADD or each.effect.replaces}
+        found = {}
+        for name, value in self.comparison.after.outputs.items():
+            referred = {each.logical_id for each in references(value)}
+            if not referred and isinstance(value, str):
+                found[name] = value
+            else:
+                found[name] = known_by_name(layer, name) if referred & new or name not in now else now[name]
+        return found
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """The plan that is shown, the stacks of each round that are carried out, and the outputs that they will have."""
+
+    plan: Plan
+    rounds: tuple[tuple[PlannedStack, ...], ...]
+    shared: SharedOutputs
+
+
+Reach = Callable[[Target], Session]
+"""Gives the session by which a plain stack is read."""
+
+
+def plan_bootstrap(
+    connection: PhaseConnection, acknowledged: Collection[str] = (), reach: Reach | None = None
+) -> Bootstrap:
+    """Plan everything that a phase needs. What is going to be deployed is read through the roles that deploy it, which
+    are found wanting before anybody agrees; a plan that is only looked at reads by `Client.looking`.
+
+    Raises `RolloutFileError` for values that are wrong, and `Unreachable`.
+    """
+    client, rollout, phase, members = connection.client, connection.rollout, connection.phase, connection.members
+    reach = reach or client.deploying
+    rounds: list[tuple[PlannedStack, ...]] = []
+    shared = SharedOutputs()
+    for scope in ROUNDS:
+        rounds.append(_planned(reach, plan_stacks(rollout, phase, scope, connection.templates, shared, members)))
+        shared = joined_outputs({(e.stack.layer, e.stack.target): e.outputs for each in rounds for e in each})
+    # Before its first apply a phase has no stack set, and its values may be incomplete.
+    sets = {naming.stack_set(layer, connection.suffix) for layer in connection.templates}
+    if not sets.isdisjoint(client.sets.names()):
+        desired = desired_state(rollout, phase, connection.templates, shared, members)
+        rounds.append(_planned(reach, route_stacks(desired, _phase_outputs(client, desired))))
+    return Bootstrap(_plan(connection, reach, rounds, acknowledged), tuple(rounds), shared)
+
+
+def plan_stacks(
+    rollout: RolloutFile,
+    phase: str,
+    scope: Scope,
+    templates: Mapping[str, Template],
+    shared: SharedOutputs,
+    members: Mapping[str, Collection[str]] | None = None,
+) -> list[PlainStack]:
+    """The stacks of one round, those of one target in the order in which they follow each other.
+
+    `shared` holds the outputs of earlier rounds, `members` the accounts of the phase's organizational units. Raises
+    `RolloutFileError` with everything that is wrong with the values.
+    """
+    if scope is Scope.TOOLING_PER_PHASE and rollout.stacksets.permission_model != "SELF_MANAGED":
+        return []  # service-managed stack sets bring roles of their own
+    if scope in (Scope.TOOLING_PER_PHASE, Scope.ACCOUNT):  # other phases, and mistakes in their values, are not ours
+        rollout = rollout.model_copy(update={"phases": {phase: rollout.phases[phase]}})
+    return [*bootstrap_stacks(rollout, scope, templates, shared, members)]
+
+
+def route_stacks(desired: DesiredState, outputs: Mapping[str, Mapping[Target, Values]]) -> list[PlainStack]:
+    """The stacks of the phase in the network account, for the targets where the layers before them are deployed.
+
+    `outputs` are those of these layers, by layer and target. `apply` makes the routes of other targets when it has
+    come that far.
+    """
+    found: list[PlainStack] = []
+    for layer, spec in sorted(desired.plain.items()):
+        before = [outputs[need] for need in sorted(desired.needs[layer]) if need in outputs]
+        for target in sorted(spec.parameters):
+            values = [each[target] for each in before if target in each]
+            found.append(network_stack(desired, layer, target, values))
+    return [stack for stack in found if not stack.missing]
+
+
+def _phase_outputs(client: Client, desired: DesiredState) -> dict[str, dict[Target, Values]]:
+    """The outputs of the layers that the routes follow, by layer and target, where they are deployed."""
+    needed = {need for layer in desired.plain for need in desired.needs[layer] & desired.sets.keys()}
+    return {layer: dict(_set_outputs(client, layer, desired.sets[layer].name)) for layer in sorted(needed)}
+
+
+def _set_outputs(client: Client, layer: str, name: str) -> Iterator[tuple[Target, Values]]:
+    """The outputs of a set's stacks; of those that are not there, or cannot be read, none."""
+    state = client.sets.read(layer, name)
+    instances = {target: each for target, each in (state.instances if state else {}).items() if each.stack_id}
+
+    def outputs(target: Target) -> Values:
+        try:
+            return stacks.outputs(client.reading(target), instances[target].stack_id)
+        except Refused:
+            return {}
+
+    return concurrently(outputs, instances)
+
+
+def _planned(reach: Reach, round_: Sequence[PlainStack]) -> tuple[PlannedStack, ...]:
+    """Read the stacks of a round side by side, in their order."""
+    found = dict(concurrently(lambda number: _compared(reach, round_[number]), range(len(round_))))
+    return tuple(found[number] for number in range(len(round_)))
+
+
+def _compared(reach: Reach, stack: PlainStack) -> PlannedStack:
+    try:
+        before = change_sets.before_deployment(reach(stack.target), stack)
+        stack = _with_attachment(reach, stack, before)
+    except Unreachable:
+        raise
+    except RoleNotAssumed:  # AWS's sentence names the account: without it the same of many is one note
+        role = reach(stack.target).role
+        missing = f"the deploy role {role.name if role else ''} cannot be assumed"
+        remedy = "make it as in docs/bootstrap.md, The deploy role, or name another as deploy_role"
+        return PlannedStack(stack, problem=f"{missing}; {remedy}")
+    except RolloutError as error:
+        return PlannedStack(stack, problem=str(error))
+    comparison = compare(before, stack.template, stack.values, stack.target)
+    return PlannedStack(stack, _kind(stack, before), before, comparison)
+
+
+def _kind(stack: PlainStack, before: DeployedStack | None) -> ChangeKind:
+    if before is None:
+        return ChangeKind.CREATE
+    same = (
+        before.status.endswith("_COMPLETE")
+        and same_template(before.template, stack.template)
+        and comparable_values(stack.template, stack.values) == comparable_values(before.template, before.parameters)
+        and dict(stack.tags) == dict(before.tags)
+    )
+    return ChangeKind.NOTHING if same else ChangeKind.UPDATE
+
+
+_JOINED = (
+    "AWS::EC2::TransitGateway",
+    "AWS::DirectConnect::DirectConnectGateway",
+    "AWS::DirectConnect::DirectConnectGatewayAssociation",
+)
+"""The resources of which a new one makes a new attachment."""
+
+
+def _with_attachment(reach: Reach, stack: PlainStack, before: DeployedStack | None) -> PlainStack:
+    """The stack with the attachment of the Direct Connect gateway that it makes, which no parameter file has.
+
+    One that comes about by the deployment itself is known by its name.
+    """
+    if ATTACHMENT not in stack.declared or stack.values.get(ATTACHMENT):
+        return stack
+    known = before.outputs.get(ATTACHMENT, "") if before else ""
+    trial = compare(before, stack.template, {**stack.values, ATTACHMENT: known}, stack.target)
+    is_new = any(each.type in _JOINED and each.effect in (Effect.ADD, Effect.REPLACE) for each in trial.changes)
+    found = ""
+    if before and not is_new:
+        found = networks.attachment_of(reach(stack.target), before.outputs)
+    if not found and "SharedDirectConnectGatewayId" in trial.after.outputs:
+        found = known_by_name(stack.layer, ATTACHMENT)
+    return replace(stack, values={**stack.values, ATTACHMENT: found})
+
+
+def _plan(
+    connection: PhaseConnection,
+    reach: Reach,
+    rounds: Sequence[Sequence[PlannedStack]],
+    acknowledged: Collection[str],
+) -> Plan:
+    found: list[StackChange] = []
+    hazards: dict[Hazard, set[Target]] = defaultdict(set)
+    unread: dict[str, list[PlainStack]] = defaultdict(list)
+    for number, planned in enumerate(rounds, 1):
+        for each in planned:
+            if each.problem:
+                unread[each.problem].append(each.stack)
+                continue
+            found.append(((str(number), each.stack.layer, each.kind, each.changes), each.stack.target, each.values))
+            for hazard in _hazards(connection, reach, each):
+                hazards[hazard].add(each.stack.target)
+    notes = [f"{name_list(each)}: cannot be read, so not deployed: {problem}" for problem, each in unread.items()]
+    everything = [each for planned in rounds for each in planned]
+    return Plan(
+        phase=connection.phase,
+        command="bootstrap",
+        release=_digest(everything),
+        layers=tuple(dict.fromkeys(each.stack.layer for each in everything)),
+        groups=make_groups(found),
+        operations=(),
+        hazards=planned_hazards(hazards),
+        acknowledged=frozenset(acknowledged),
+        minutes=0.0,
+        notes=(*notes, *_named(everything)),
+    )
+
+
+def _hazards(connection: PhaseConnection, reach: Reach, planned: PlannedStack) -> Iterator[Hazard]:
+    if planned.kind is ChangeKind.NOTHING:
+        return
+    layer, comparison = planned.stack.layer, planned.comparison
+    losses = list(shared_losses(layer, comparison, "")) if planned.before else []
+    if losses:
+        yield from shared_losses(layer, comparison, _users(connection.rollout, reach, planned))
+    # Routes that move follow from a loss, and go with its acknowledgement.
+    yield from (each for each in hazards_of(layer, comparison) if not losses or each.kind is not HazardKind.ROUTES)
+
+
+def _users(rollout: RolloutFile, reach: Reach, planned: PlannedStack) -> str:
+    """The accounts that are attached to the stack's transit gateway, with the phases for which the file names them."""
+    gateway = planned.before.outputs.get("TransitGatewayId") if planned.before else None
+    if not gateway:
+        return ""
+    attached = networks.attached_accounts(reach(planned.stack.target), gateway)
+    phases = {account: phase for phase in rollout.phases for account in rollout.accounts(phase)}
+    if not attached:
+        return f"nobody is attached to {gateway}"
+    named = [f"{phases[account]} ({account})" if account in phases else account for account in attached]
+    return f"attached to {gateway} now, with routes to on-premises: {name_list(named)}"
+
+
+def _digest(planned: Iterable[PlannedStack]) -> str:
+    """The digest of what is deployed: a saved plan is another one where a template or a value is."""
+    content = [
+        (
+            *each.stack.target,
+            each.stack.name,
+            digest(each.stack.template),
+            dict(each.stack.values),
+            dict(each.stack.tags),
+        )
+        for each in planned
+    ]
+    return digest(json.dumps(content, sort_keys=True))[:32]
+
+
+def _named(planned: Iterable[PlannedStack]) -> Iterator[str]:
+    """A note on values that come from stacks that the plan makes or changes."""
+    names = {
+        f"{output} of {layer}": None
+        for each in planned
+        if each.kind is not ChangeKind.NOTHING
+        for value in each.stack.values.values()
+        for layer, output in named_outputs(value)
+    }
+    if names:
+        yield f"known by name until it is deployed: {name_list(list(names))}"

@@ -1,0 +1,374 @@
+"""Hazards of a plan: those of each stack's update, and those of stack sets: limits, new parameters, names given twice.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from builders import resource_types
+from builders.errors import EvaluationError
+from builders.evaluate import no_echo_parameters, secret_values
+from builders.intrinsics import arguments
+from builders.naming import SECTION_LIMITS, TEMPLATE_LIMIT_BYTES
+from builders.rollout.model import (
+    CurrentState,
+    DeployedStack,
+    DesiredState,
+    Permissions,
+    StackSetSpec,
+    Target,
+    Values,
+    grouped,
+)
+from builders.rollout.plan.changes import ChangeKind
+from builders.stack_diff.comparison import Comparison, compare
+from builders.stack_diff.effects import Change, custom_name
+from builders.stack_diff.exports import Imports, changed_exports, imports_of
+from builders.stack_diff.hazards import Hazard, HazardKind, hazards_of, masked
+from builders.stack_diff.values import ChangedValue, changed_values
+from builders.template_bodies import evaluate_template, parse_template
+from builders.text import name_list
+
+
+class _Question(NamedTuple):
+    """The input of a comparison; the account is no part of it, since it changes names and no effect."""
+
+    layer: str
+    region: str
+    before: tuple[str, frozenset[tuple[str, str]], str] | None
+    after: str
+    values: frozenset[tuple[str, str]]
+    running: bool
+
+
+class _Answer(NamedTuple):
+    """A comparison's result. `exporting` is the comparison itself where it changes exports, which neighbours import."""
+
+    changes: tuple[Change, ...]
+    values: tuple[ChangedValue, ...]
+    hazards: tuple[Hazard, ...]
+    exporting: Comparison | None
+
+
+class HazardFinder:
+    """Compares stacks and gathers hazards. What needs no look is not compared.
+
+    Each question is answered once for all stacks that ask alike: of thousands of instances most are.
+    """
+
+    def __init__(self, desired: DesiredState, current: CurrentState, layers: Sequence[str]) -> None:
+        self._desired = desired
+        self._current = current
+        self._position = {layer: number for number, layer in enumerate(layers)}
+        self._answers: dict[_Question, _Answer] = {}
+        self._imports: dict[tuple[str, str, frozenset[tuple[str, str]]], frozenset[str]] = {}
+        self._found: dict[Hazard, set[Target]] = defaultdict(set)
+        self._changing: set[str] = set()
+
+    def changes(
+        self, layer: str, target: Target, kind: ChangeKind
+    ) -> tuple[tuple[Change, ...] | None, tuple[ChangedValue, ...]]:
+        """The changes of one stack's resources with their values; None where it stays as it is, is new, or cannot be
+        read."""
+        if kind in (ChangeKind.NOTHING, ChangeKind.INOPERABLE):
+            return None, ()
+        if layer in self._desired.plain or (layer, target) in self._current.plain:
+            return self._changes_of_plain(layer, target)
+        self._changing.add(layer)
+        before = self._current.deployed.get((layer, target))
+        if (layer, target) in self._current.unread:
+            self._found[_unread(layer)].add(target)
+        if before is None and kind is not ChangeKind.CREATE:
+            return None, ()
+        runs = target in self._current.running_tasks
+        answer = self._answer(layer, target, before, runs)
+        found = answer.hazards
+        if answer.exporting is not None:
+            neighbours = self._neighbours(layer, target)
+            found = hazards_of(layer, answer.exporting, neighbours=neighbours, task_runs=runs)
+        for hazard in found:
+            if not self._is_ordered(hazard):
+                self._found[hazard].add(target)
+        return (None, ()) if kind is ChangeKind.CREATE else (answer.changes, answer.values)
+
+    def _changes_of_plain(
+        self, layer: str, target: Target
+    ) -> tuple[tuple[Change, ...] | None, tuple[ChangedValue, ...]]:
+        """The changes of a plain stack's update. What would be refused, or leaves on-premises without a way, is a
+        hazard."""
+        before, spec = self._current.plain.get((layer, target)), self._desired.plain.get(layer)
+        if before is None or spec is None or target not in spec.parameters:
+            return None, ()
+        # Outputs that come while rolling out stay as they are until then.
+        comparison = compare(before, spec.template, {**before.parameters, **spec.parameters[target]}, target)
+        for hazard in hazards_of(layer, comparison):
+            if hazard.kind in (HazardKind.ALREADY_EXISTS, HazardKind.ROUTES):
+                self._found[hazard].add(target)
+        return comparison.unnamed, changed_values(comparison, spec.account)
+
+    def hazards(self) -> dict[Hazard, set[Target]]:
+        """Everything that was found with its targets."""
+        secrets = self._secrets()
+        for hazard in self._of_sets():
+            self._found[masked(hazard, secrets)].update()
+        return self._found
+
+    def _secrets(self) -> set[str]:
+        """The values of NoEcho parameters in all sets."""
+        found: set[str] = set()
+        for spec in self._desired.sets.values():
+            template = parse_template(spec.template)
+            if no_echo_parameters(template):
+                found.update(*(secret_values(template, spec.values(target)) for target in spec.overrides))
+        return found
+
+    def _answer(self, layer: str, target: Target, before: DeployedStack | None, runs: bool) -> _Answer:
+        template, values = self._wanted(layer, target)
+        deployed = (before.template, frozenset(before.parameters.items()), before.status) if before else None
+        question = _Question(layer, target.region, deployed, template, frozenset(values.items()), runs)
+        if question not in self._answers:
+            comparison = compare(before, template, values, target)
+            exporting = comparison if before and changed_exports(comparison) else None
+            found = hazards_of(layer, comparison, task_runs=runs)
+            changed = changed_values(comparison, target.account)
+            self._answers[question] = _Answer(comparison.unnamed, changed, found, exporting)
+        return self._answers[question]
+
+    def _neighbours(self, layer: str, target: Target) -> dict[str, Imports]:
+        """The other layers of a target, with what they import now and afterwards."""
+        found = {}
+        for other, state in self._current.sets.items():
+            if other == layer or target not in state.instances:
+                continue
+            overrides = state.instances[target].overrides or {}
+            now = self._imports_of(state.template, {**state.parameters, **overrides}, target)
+            template, values = self._wanted(other, target)
+            found[other] = Imports(now, self._imports_of(template, values, target) if template else frozenset())
+        return found
+
+    def _wanted(self, layer: str, target: Target) -> tuple[str, Values]:
+        """The desired template and parameters of a stack; no template where there is to be none."""
+        spec = self._desired.sets.get(layer)
+        return (spec.template, spec.values(target)) if spec and target in spec.overrides else ("", {})
+
+    def _imports_of(self, template: str, values: Values, target: Target) -> frozenset[str]:
+        question = template, target.region, frozenset(values.items())
+        if question not in self._imports:
+            try:
+                self._imports[question] = imports_of(template, values, target)
+            except EvaluationError:
+                self._imports[question] = frozenset()  # its own comparison says so
+        return self._imports[question]
+
+    def _is_ordered(self, hazard: Hazard) -> bool:
+        """Tell whether a hazard is none, since the layers that it needs to go first do."""
+        own = self._position.get(hazard.layer, 0)
+        return bool(hazard.needs_order) and all(self._position.get(each, own) < own for each in hazard.needs_order)
+
+    def _of_sets(self) -> Iterator[Hazard]:
+        for layer in sorted(self._changing & self._desired.sets.keys()):
+            spec = self._desired.sets[layer]
+            yield from limit_hazards(layer, spec.template, self._desired.permissions)
+            yield from new_parameter_hazards(spec, self._current)
+        if self._changing:
+            yield from name_conflicts(name for layer in sorted(self._desired.sets) for name in self._names(layer))
+
+    def _names(self, layer: str) -> Iterator[GivenName]:
+        spec = self._desired.sets[layer]
+        for target in sorted(spec.overrides):
+            try:
+                yield from names_of(layer, spec.template, spec.values(target), target)
+            except EvaluationError:
+                return  # its own comparison says so
+
+
+def _unread(layer: str) -> Hazard:
+    """One for all targets of a layer; the reasons name accounts, and are said while the stacks are read."""
+    return Hazard(
+        HazardKind.NOT_COMPARABLE,
+        layer,
+        "unread",
+        "stacks cannot be read, so that nobody knows what this does to them",
+        "let the plan role in (`rollout-stacksets doctor` says what is wrong), or detach accounts that left the phase "
+        "by `rollout-stacksets remove --account ACCOUNT`",
+        acknowledgeable=True,
+    )
+
+
+def limit_hazards(layer: str, template: str, permissions: Permissions) -> tuple[Hazard, ...]:
+    """Everything in a template that CloudFormation or StackSets refuse, wherever it goes."""
+    return tuple(
+        Hazard(kind, layer, resource, message, remedy, acknowledgeable=False)
+        for kind, resource, message, remedy in _refused(template, permissions)
+    )
+
+
+def _refused(template: str, permissions: Permissions) -> Iterator[tuple[HazardKind, str, str, str]]:
+    size = len(template.encode())
+    if size > TEMPLATE_LIMIT_BYTES:
+        message = f"the template has {size:,} bytes; {TEMPLATE_LIMIT_BYTES:,} go without a bucket"
+        yield HazardKind.LIMIT, "", message, "split the layer, or shorten it"
+    try:
+        data = parse_template(template)
+    except EvaluationError as error:
+        yield HazardKind.NOT_COMPARABLE, "", str(error), "build the templates again with build-templates"
+        return
+    for section, most in SECTION_LIMITS.items():
+        count = len(data.get(section, {}))
+        if count > most:
+            message = f"the template has {count} {section.lower()}; CloudFormation takes {most}"
+            yield HazardKind.LIMIT, section, message, "split the layer"
+    if not permissions.service_managed:
+        return
+    # "Configure a custom execution role template for StackSets" (CloudFormation user guide): a role of one's own could
+    # take them, and boto3 has no parameter for it.
+    remedy = "write it out in the template, or use a self-managed set"
+    if has_transform(data):
+        message = "the default execution role of service-managed sets takes no transforms and no macros"
+        yield HazardKind.SERVICE_MANAGED, "Transform", message, remedy
+    for name, body in data["Resources"].items():
+        if isinstance(body, dict) and body.get("Type") == "AWS::CloudFormation::Stack":
+            message = f"the default execution role of service-managed sets takes no nested stacks, and {name} is one"
+            yield HazardKind.SERVICE_MANAGED, name, message, remedy
+
+
+def has_transform(template: Mapping[str, Any]) -> bool:
+    """Return whether a template, as plain data, asks for a transform or a macro anywhere."""
+    return "Transform" in template or any(True for _ in arguments(template, "Fn::Transform"))
+
+
+def new_parameter_hazards(spec: StackSetSpec, current: CurrentState) -> tuple[Hazard, ...]:
+    """Parameters that instances do not have yet and whose desired values differ among them.
+
+    An instance can be given an override only once every instance has the parameter with the set's value
+    (UpdateStackInstances, "ParameterOverrides"). For stacks that were not read the set's template counts.
+    """
+    state = current.sets.get(spec.layer)
+    if state is None:
+        return ()
+    lacking: defaultdict[str, list[Target]] = defaultdict(list)
+    for target in sorted(state.instances.keys() & spec.overrides.keys()):
+        stack = current.deployed.get((spec.layer, target))
+        try:
+            declared = parse_template(stack.template if stack else state.template).get("Parameters", {})
+        except EvaluationError:
+            continue
+        for name in spec.overrides[target]:
+            if name not in declared:
+                lacking[name].append(target)
+    return tuple(
+        Hazard(
+            HazardKind.NEW_PARAMETER,
+            spec.layer,
+            name,
+            f"parameter {name} is new and has a value of its own at {name_list(targets, 3)}: an instance cannot be "
+            "given one before every instance has the parameter",
+            f"first roll out with one value of {name} for all, then with the values of their own",
+            acknowledgeable=False,
+        )
+        for name, targets in sorted(lacking.items())
+    )
+
+
+class GivenName(NamedTuple):
+    """A name that the stack of a layer gives: `kind` is a resource type or "export"."""
+
+    layer: str
+    target: Target
+    logical_id: str
+    kind: str
+    name: str
+
+
+def name_conflicts(names: Iterable[GivenName]) -> tuple[Hazard, ...]:
+    """One hazard for each name that is given more than once where it can exist once."""
+    given = grouped((_scope(each), each) for each in names)
+    return tuple(_conflict(sorted(each)) for _, each in sorted(given.items()) if len(each) > 1)
+
+
+def _scope(name: GivenName) -> tuple[str, ...]:
+    """Where a name can exist once: for all accounts, in an account, or in a region of it."""
+    if name.kind == "AWS::S3::Bucket":
+        return name.kind, name.name
+    if _is_global(name.kind):
+        return name.kind, name.name, name.target.account
+    return name.kind, name.name, *name.target
+
+
+def _is_global(kind: str) -> bool:
+    """Return whether an account has the names of a kind once for all regions.
+
+    IAM user guide; CloudWatch user guide, "Using Amazon CloudWatch dashboards": they are not specific to a region.
+    """
+    return kind.startswith("AWS::IAM::") or kind == "AWS::CloudWatch::Dashboard"
+
+
+def _conflict(names: list[GivenName]) -> Hazard:
+    first = names[0]
+    givers = [f"{each.layer}{'/' if each.logical_id else ''}{each.logical_id} at {each.target}" for each in names]
+    if len({each.layer for each in names}) > 1:
+        remedy = "give one of them another name"
+    elif _is_global(first.kind):
+        remedy = "the name is the account's, not the region's: put the region into it"
+    else:
+        remedy = "put the account, the region or a suffix of its own into the name"
+    message = f"{first.kind} {first.name} is given more than once: {name_list(givers, 3)}"
+    resource = first.logical_id or first.name
+    return Hazard(HazardKind.NAME_CONFLICT, first.layer, resource, message, remedy, acknowledgeable=False)
+
+
+def names_of(layer: str, template: str, values: Values, target: Target) -> tuple[GivenName, ...]:
+    """The names that a stack gives. Raises `EvaluationError` where they cannot be computed."""
+    body, mentioned = _names_only(template, target.region)
+    deciding = frozenset((key, value) for key, value in values.items() if key in mentioned)
+    # Few names have the account in them: what has not is the same in thousands of accounts.
+    where = target if "AWS::AccountId" in mentioned else Target("", target.region)
+    return tuple(GivenName(layer, target, *given) for given in _given(body, deciding, where))
+
+
+@functools.lru_cache(maxsize=128)
+def _names_only(template: str, region: str) -> tuple[str, frozenset[str]]:
+    """A template with nothing but its names, and the parameters, pseudo parameters too, that decide on them."""
+    data = parse_template(template)
+    outputs = {
+        name: {key: body[key] for key in ("Export", "Condition") if key in body} | {"Value": ""}
+        for name, body in data.get("Outputs", {}).items()
+        if "Export" in body
+    }
+    resources = {name: _name_only(body, region) for name, body in data["Resources"].items()}
+    kept = {**data, "Rules": {}, "Resources": resources, "Outputs": outputs}
+    text = json.dumps({**kept, "Parameters": {}, "Metadata": {}})
+    declared = data.get("Parameters", {})
+    mentioned = frozenset(each for each in (*declared, "AWS::AccountId") if each in text)
+    # One without a default has to be given; what is given does not matter where nothing mentions it.
+    parameters = {name: declared[name] if name in mentioned else {**declared[name], "Default": ""} for name in declared}
+    return json.dumps({**kept, "Parameters": parameters}), mentioned
+
+
+def _name_only(body: dict[str, Any], region: str) -> dict[str, Any]:
+    kind = resource_types.load(body["Type"], region)
+    properties = body.get("Properties", {})
+    kept: dict[str, Any] = {key: body[key] for key in ("Type", "Condition") if key in body}
+    if kind and kind.name_property in properties:
+        kept["Properties"] = {kind.name_property: properties[kind.name_property]}
+    return kept
+
+
+@functools.lru_cache(maxsize=256)
+def _given(body: str, values: frozenset[tuple[str, str]], target: Target) -> tuple[tuple[str, str, str], ...]:
+    """The names as (logical id, kind, name) that a body of names gives."""
+    found, _ = evaluate_template(body, dict(values), *target)
+    given = [
+        (logical_id, resource["Type"], name)
+        for logical_id, resource in found.resources.items()
+        if (name := custom_name(resource, target.region))
+    ]
+    given += [("", "export", name) for name in found.exports]
+    # A name with a part that only AWS knows, such as the stack's name, is the stack's own.
+    return tuple(each for each in given if "${" not in each[2])

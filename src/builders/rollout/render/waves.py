@@ -1,0 +1,286 @@
+"""The waves of a plan: what changes in each, resource by resource, with the values of changed properties.
+
+The same change in many accounts is shown once: a later wave refers to it, and layers of which there is no more to say
+share a line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich.text import Text
+
+from builders.rollout.model import Target, grouped
+from builders.rollout.plan.changes import ChangeKind
+from builders.rollout.plan.plan import Group, Plan, joined_values
+from builders.rollout.render.page import (
+    BAD,
+    FAINT,
+    GOOD,
+    STRONG,
+    WARN,
+    Page,
+    Part,
+    joined,
+    shortlist,
+    target_list,
+)
+from builders.stack_diff.effects import Change, Effect
+from builders.stack_diff.values import ChangedValue, differing_items
+from builders.text import counted_noun, name_list
+
+EFFECTS = {
+    Effect.UNKNOWN: ("?", BAD, "cannot be compared", ""),
+    Effect.REPLACE: ("-/+", BAD, "replace", "replaced"),
+    Effect.MAY_REPLACE: ("-/+?", WARN, "may be replaced", "possibly replaced"),
+    Effect.REMOVE: ("-", BAD, "remove", "removed"),
+    Effect.RETAIN: ("keep", WARN, "retained outside the stack", "retained"),
+    Effect.ADD: ("+", GOOD, "add", "added"),
+    Effect.MODIFY: ("~", WARN, "modify", "modified"),
+    Effect.OUTPUTS: ("~", FAINT, "outputs", ""),
+}
+"""Sign, style, meaning, and the word behind a number of resources; empty for what is not of one resource."""
+_WHOLE = (Effect.UNKNOWN, Effect.OUTPUTS)
+"""Of a stack, and of no resource."""
+_KINDS = {
+    ChangeKind.CREATE: ("+", GOOD, ""),
+    ChangeKind.UPDATE: ("~", WARN, ""),
+    ChangeKind.OVERRIDE: ("~", WARN, "only its parameter overrides change"),
+    ChangeKind.RETRY: ("~", WARN, "nothing differs, but an earlier operation failed or stopped"),
+    ChangeKind.DELETE: ("-", BAD, ""),
+    ChangeKind.INOPERABLE: ("!", BAD, "skipped"),
+    ChangeKind.ADOPT: (">", GOOD, "imported as it is"),
+    ChangeKind.NOTHING: (" ", FAINT, ""),
+}
+_RESOURCES_SHOWN = 12
+"""Of one effect. Who wants all of thirty new alarms asks for JSON."""
+_GROUPS_SHOWN = 6
+"""Of one layer in one wave, the largest of each kind first."""
+_LAYERS_NAMED = 100
+
+
+class WaveGroups:
+    """Shows the waves of a plan, and remembers what was shown."""
+
+    def __init__(self, page: Page, plan: Plan) -> None:
+        self._page = page
+        self._part = "Round" if plan.command == "bootstrap" else "Wave"
+        self._groups = merged_groups(plan.groups)
+        self._variants = grouped(dict.fromkeys((each.layer, each.changes) for each in self._groups if each.changes))
+        self._shown: set[tuple[str, tuple[Change, ...]]] = set()
+
+    def show(self) -> None:
+        """Add every wave."""
+        for wave, groups in grouped((group.wave, group) for group in self._groups).items():
+            self._wave(wave, grouped((group.layer, group) for group in groups))
+
+    def _wave(self, wave: str, by_layer: Mapping[str, Sequence[Group]]) -> None:
+        everywhere = {target for groups in by_layer.values() for group in groups for target in group.targets}
+        self._page.title(f"{self._part} {wave}: {target_list(everywhere)}")
+        idle = [layer for layer, groups in by_layer.items() if {each.kind for each in groups} == {ChangeKind.NOTHING}]
+        busy = [layer for layer in by_layer if layer not in idle]
+        alike = grouped((self._in_brief(layer, by_layer[layer]), layer) for layer in busy)
+        for layers in alike.values():
+            self._layers(layers, by_layer)
+        if idle:
+            where = f" in {name_list(idle, _LAYERS_NAMED)}" if alike else ""
+            self._page.line((f"nothing to do{where}", FAINT), indent=2)
+
+    def _in_brief(self, layer: str, groups: Sequence[Group]) -> tuple[str, ...]:
+        """The words that layers must have in common to share a line; a layer with more to show shares it with none."""
+        first = groups[0]
+        if len(groups) > 1:
+            return (layer,)
+        brief = "", f"{len(first.targets)} {first.kind}", self._remark(first)
+        if not first.changes or self._was_shown(first):
+            return brief
+        rows = self._rows({layer: first})
+        return (*brief, rows[0].reasons.plain) if len(rows) == 1 and rows[0].reasons else (layer,)
+
+    def _layers(self, layers: Sequence[str], by_layer: Mapping[str, Sequence[Group]]) -> None:
+        """Add layers whose groups are alike, or one layer with all of its groups."""
+        groups = by_layer[layers[0]]
+        only = groups[0] if len(groups) == 1 else None
+        self._page.line(
+            (name_list(layers, _LAYERS_NAMED), STRONG),
+            ": ",
+            *_counts(groups),
+            " each" if len(layers) > 1 else "",
+            # The only group of a layer needs no line of its own: it is everywhere in the wave.
+            self._remark(only) if only else "",
+            indent=2,
+        )
+        if only:
+            self._changes({layer: by_layer[layer][0] for layer in layers}, indent=4)
+            return
+        busy = [group for group in groups if group.kind is not ChangeKind.NOTHING]
+        busy.sort(key=lambda group: (list(ChangeKind).index(group.kind), -len(group.targets)))
+        shown = shortlist(busy, _GROUPS_SHOWN)
+        for group in shown:
+            sign, style, _ = _KINDS[group.kind]
+            where = f"{group.kind.value} {target_list(group.targets)}{self._remark(group)}"
+            self._page.line((f"{sign} ", style), where, indent=4)
+            self._changes({group.layer: group}, indent=6)
+        if left := busy[len(shown) :]:
+            instances = sum(len(group.targets) for group in left)
+            self._page.line(self._page.more(f"{instances:,} more, in {counted_noun(len(left), 'group')}"), indent=4)
+
+    def _remark(self, group: Group) -> str:
+        """The words behind the targets of a group."""
+        meaning = _KINDS[group.kind][2]
+        remarks = [meaning] if meaning else []
+        if group.changes == ():
+            remarks.append("no resource changes")
+        elif group.changes:
+            # Only where a layer changes in several ways does a reader have to tell them apart.
+            variants = self._variants[group.layer]
+            number = f" [{variants.index(group.changes) + 1}]" if len(variants) > 1 else ""
+            if self._was_shown(group):
+                remarks.append(f"resource changes as above{number}")
+            elif number:
+                remarks.append(f"resource changes{number}")
+        elif group.kind not in (ChangeKind.CREATE, ChangeKind.INOPERABLE, ChangeKind.NOTHING):
+            remarks.append("not compared resource by resource")
+        return f": {'; '.join(remarks)}" if remarks else ""
+
+    def _was_shown(self, group: Group) -> bool:
+        return (group.layer, group.changes) in self._shown
+
+    def _changes(self, groups: Mapping[str, Group], indent: int) -> None:
+        """Add a row for each change, the first and a count where very many differ; the layers of several groups change
+        alike."""
+        if any(not group.changes or self._was_shown(group) for group in groups.values()):
+            return
+        self._shown.update((layer, group.changes) for layer, group in groups.items() if group.changes)
+        found = self._rows(groups)
+        rows: list[Sequence[Part]] = []
+        for effect, (sign, style, meaning, _) in EFFECTS.items():
+            alike = [each for each in found if each.effect is effect]
+            shown = shortlist(alike, _RESOURCES_SHOWN)
+            rows += [((sign, style), name_list(each.names, _NAMES_SHOWN), each.text()) for each in shown]
+            if left := sum(len(each.names) for each in alike[len(shown) :]):
+                rows.append(("", "", self._page.more(f"{left:,} more: {meaning}")))
+        self._page.table(rows, indent)
+
+    def _rows(self, groups: Mapping[str, Group]) -> list[_Row]:
+        """The changes, in one row where several resources change for the same reasons, from and to the same values."""
+        rows: dict[tuple[Effect, str], _Row] = {}
+        for layer, group in groups.items():
+            values = grouped((each.logical_id, each) for each in group.values)
+            for number, change in enumerate(group.changes or ()):
+                name, reasons = self._reasons(change, values.get(change.logical_id, ()))
+                key = change.effect, reasons.plain or f"{layer} {number}"
+                row = rows.setdefault(key, _Row(change.effect, reasons))
+                row.names.append(f"{layer}/{name}" if len(groups) > 1 else name)
+                if change.effect not in _WHOLE:
+                    row.types[change.type] = None
+        return list(rows.values())
+
+    def _reasons(self, change: Change, values: Sequence[ChangedValue]) -> tuple[str, Text]:
+        """The name of what changes, and why."""
+        if change.effect in _WHOLE:
+            return EFFECTS[change.effect][2], joined(name_list(change.causes))
+        by_path = grouped((each.path, each) for each in values)
+        causes = _causes(change)
+        parts = [f"{path} ({self._values(by_path[path])})" if path in by_path else path for path in causes]
+        others = [f"{path} ({self._values(each)})" for path, each in by_path.items() if path not in causes]
+        reasons = [f"by {name_list(parts, _CAUSES_SHOWN)}"] if parts else []
+        reasons += [f"also {name_list(others, _CAUSES_SHOWN)}"] if others else []
+        if change.retained and change.effect is not Effect.RETAIN:
+            reasons.append("the old one is retained")
+        return change.logical_id, joined("; ".join(reasons))
+
+    def _values(self, variants: Sequence[ChangedValue]) -> str:
+        """The old and the new value, and where, if targets differ."""
+        shown = shortlist(variants, _VARIANTS_SHOWN)
+        texts = []
+        for each in shown:
+            pair = " -> ".join(self._value(value) for value in differing_items(each.before, each.after))
+            texts.append(f"{pair} at {target_list(each.targets)}" if each.targets else pair)
+        if left := len(variants) - len(shown):
+            texts.append(str(self._page.more(f"{left:,} more values")[0]))
+        return "; ".join(texts)
+
+    def _value(self, value: str | None) -> str:
+        if value is None:
+            return "none"
+        if len(value) <= _LONGEST_VALUE:
+            return value or "''"
+        return f"{value[:_LONGEST_VALUE]}{self._page.more(f'{len(value) - _LONGEST_VALUE:,} characters')[0]}"
+
+
+@dataclass
+class _Row:
+    """Resources that change for the same reasons, with their names and types as they come."""
+
+    effect: Effect
+    reasons: Text
+    names: list[str] = field(default_factory=list)
+    types: dict[str, None] = field(default_factory=dict)
+
+    def text(self) -> Text:
+        """The properties that change, and why."""
+        kind = next(iter(self.types)) if len(self.types) == 1 else f"{len(self.types)} types" if self.types else ""
+        return joined((kind, FAINT), "  ", self.reasons) if kind else self.reasons
+
+
+_CAUSES_SHOWN = 6
+_NAMES_SHOWN = 3
+_VARIANTS_SHOWN = 3
+"""Of the values of one property, where targets differ."""
+_LONGEST_VALUE = 160
+
+
+def merged_groups(groups: Iterable[Group]) -> list[Group]:
+    """The groups, those as one that differ in the given names only.
+
+    A name holds an account or a region where it has to be unique, so that the same change would show once for each.
+    """
+    alike: dict[Group, dict[Target, tuple[ChangedValue, ...]]] = defaultdict(dict)
+    for group in groups:
+        changes = group.changes and tuple(dataclasses.replace(each, named="") for each in group.changes)
+        values = dict.fromkeys(group.targets, group.values)
+        alike[dataclasses.replace(group, targets=(), changes=changes, values=())].update(values)
+    return [
+        dataclasses.replace(merged, targets=tuple(sorted(values)), values=_merged_values(values))
+        for merged, values in alike.items()
+    ]
+
+
+def _merged_values(values: Mapping[Target, tuple[ChangedValue, ...]]) -> tuple[ChangedValue, ...]:
+    """The values of several groups that become one; those of a single one stay as they are."""
+    if len({id(each) for each in values.values()}) == 1:
+        return next(iter(values.values()))
+    own = {
+        target: tuple(
+            dataclasses.replace(each, targets=()) for each in found if not each.targets or target in each.targets
+        )
+        for target, found in values.items()
+    }
+    return joined_values(own)
+
+
+def _counts(groups: Sequence[Group]) -> Iterator[Part]:
+    """The number of instances of each kind, in its colour."""
+    totals: Counter[ChangeKind] = Counter()
+    for group in groups:
+        totals[group.kind] += len(group.targets)
+    for number, kind in enumerate(kind for kind in ChangeKind if totals[kind]):
+        yield ", " if number else ""
+        yield f"{totals[kind]:,} {kind.value}", _KINDS[kind][1]
+
+
+def _causes(change: Change) -> list[str]:
+    """The causes, those of one path that follow from several resources in one: SubnetIds.* (A and B are replaced)."""
+    by_path: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for cause in change.causes:
+        path, _, other = cause.partition(" (")
+        resource, _, verb = other.removesuffix(")").partition(" ")
+        by_path[path, verb].append(resource)
+    return [
+        f"{path} ({name_list(others)} {verb.replace('is ', 'are ', 1) if len(others) > 1 else verb})" if verb else path
+        for (path, verb), others in by_path.items()
+    ]

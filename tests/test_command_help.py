@@ -1,0 +1,54 @@
+"""Help of every command and subcommand comes before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"awacs", "boto3", "botocore", "cfnlint", "psycopg", "troposphere"}
+FOR_A_SUBCOMMAND = {"pydantic", "rich", "ruamel", "yaml"}
+"""A subcommand of `rollout-stacksets` stands beside its work, which reads and shows with these."""
+
+WALK = """
+import contextlib, importlib, io, json, sys
+import click
+
+module, attribute = sys.argv[1].split(":")
+command = getattr(importlib.import_module(module), attribute)
+loaded = {}
+
+def ask(command, arguments):
+    with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
+        command.main([*arguments, "--help"], prog_name="command", standalone_mode=False)
+    assert "Usage:" in shown.getvalue(), arguments
+    loaded[" ".join(arguments)] = sorted({name.partition(".")[0] for name in sys.modules})
+
+def walk(node, path):
+    ask(command, path)
+    if isinstance(node, click.Group):
+        context = click.Context(node)
+        for name in node.list_commands(context):
+            walk(node.get_command(context, name), [*path, name])
+
+walk(command, [])
+print(json.dumps(loaded))
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "builders.build:command",
+        "builders.migration.cli:command",
+        "builders.rehearsal.cli:command",
+        "builders.write_outputs:command",
+    ],
+)
+def test_help_loads_nothing_heavy(command: str) -> None:
+    finished = subprocess.run([sys.executable, "-c", WALK, command], capture_output=True, text=True, check=True)
+    loaded = {arguments: set(names) for arguments, names in json.loads(finished.stdout).items()}
+    assert loaded[""].isdisjoint(FOR_A_SUBCOMMAND)
+    assert {arguments: HEAVY & names for arguments, names in loaded.items() if HEAVY & names} == {}

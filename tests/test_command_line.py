@@ -1,0 +1,255 @@
+"""All commands: versions, whole help, and one line with an exit code for whatever is in the way."""
+
+from __future__ import annotations
+
+import configparser
+import io
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from rich.table import Table
+from rich.text import Text
+
+from builders import advice, command_line, terminal
+from builders.errors import UsageError
+from builders.rollout.render.page import print_result
+
+COMMANDS = {
+    "build-templates": "builders.build",
+    "migrate-database": "builders.migration",
+    "rollout-stacksets": "builders.rehearsal.cli",
+    "stackferry-init": "builders.init",
+    "write-outputs": "builders.write_outputs",
+    "builders.demo": "builders.demo",
+    "builders.cloud": "builders.cloud",
+}
+PYTHON = shlex.quote(sys.executable)
+"""As a shell takes it, in a folder with a space in its name."""
+
+
+def call(
+    module: str, *arguments: str | Path, stdout: int = subprocess.PIPE, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+@pytest.mark.parametrize("module", COMMANDS.values())
+def test_every_command_says_its_version(module: str) -> None:
+    said = call(module, "--version")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.split()[-1] == version("stackferry")
+
+
+@pytest.mark.parametrize("module", ["builders.migration", "builders.rehearsal.cli"])
+def test_help_cuts_no_sentence_of_a_subcommand(module: str) -> None:
+    said = call(module, "--help")
+    assert said.returncode == 0
+    assert "..." not in said.stdout.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "builders.cloud"])
+def test_a_full_disk_is_one_line_and_no_defect(name: str) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        said = call(COMMANDS[name], "--help", stdout=full)
+    finally:
+        os.close(full)
+    assert said.returncode == command_line.FAILED
+    assert said.stderr == f"{name}: the output cannot be written: No space left on device; make room\n"
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "builders.cloud"])
+def test_a_full_disk_under_stderr_changes_no_exit_code(name: str) -> None:
+    command = f"{PYTHON} -m {COMMANDS[name]} --no-such-option 2> /dev/full"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == command_line.WRONG_USE
+
+
+def test_a_reader_that_has_seen_enough_and_a_closed_stdout_are_no_defect() -> None:
+    for shell in (" | head -1 > /dev/null", " >&-"):
+        command = f"{PYTHON} -m builders.rehearsal.cli --help{shell}"
+        said = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        assert (said.returncode, said.stderr) == (0, ""), shell
+
+
+def test_a_closed_stdin_is_no_terminal_and_no_defect() -> None:
+    work = "lambda: print(sys.stdin.isatty(), repr(sys.stdin.read()))"
+    program = f"import sys; from builders import command_line; command_line.run('it', {work}, interrupted='')"
+    command = f'{PYTHON} -c "{program}" <&-'
+    said = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout, said.stderr) == (0, "False ''\n", "")
+
+
+ENDPOINT = {
+    "AWS_ENDPOINT_URL": "127.0.0.1:4566",
+    "AWS_ACCESS_KEY_ID": "111111111111",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_CONFIG_FILE": os.devnull,
+}
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:4566", "http://127.0.0.1:99999"])
+def test_an_endpoint_that_is_no_url_is_one_line(url: str, tmp_path: Path) -> None:
+    outputs = tmp_path / "dev" / "flat-outputs.json"
+    outputs.parent.mkdir()
+    task = "arn:aws:dms:us-east-1:111111111111:task:abc"
+    outputs.write_text(f'{{"replicationTaskArn": "{task}"}}', encoding="utf-8")
+    given = {**ENDPOINT, "AWS_ENDPOINT_URL": url}
+    for said in (
+        call("builders.rehearsal.cli", "plan", "--phase", "dev", environment=given),
+        call(
+            "builders.migration",
+            "status",
+            "--phase",
+            "dev",
+            "--role",
+            "none",
+            "--outputs-dir",
+            tmp_path,
+            environment=given,
+        ),
+    ):
+        assert said.returncode == command_line.FAILED
+        assert "an endpoint, as in AWS_ENDPOINT_URL, is a URL such as http://127.0.0.1:4566" in said.stderr
+        assert "a defect" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("account", "line"),
+    [
+        ("123456789012", "no server has used nowhere: name the --state-dir of one that runs"),
+        ("12", "'12' is no account"),
+    ],
+)
+def test_credentials_of_no_server_and_of_no_account_are_refused(account: str, line: str) -> None:
+    said = call("builders.cloud", "--credentials", account, "--state-dir", "nowhere")
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith(f"builders.cloud: {line}")
+
+
+class Refusal:
+    """Something that a command's work meets."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __call__(self) -> int:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UsageError("no such phase"), 2, "no such phase"),
+        (KeyboardInterrupt(), 130, "interrupted; nothing was changed"),
+        (command_line.Interrupted("a stack goes on"), 130, "interrupted; a stack goes on"),
+        (PermissionError(13, "Permission denied", "outputs"), 1, "outputs: Permission denied; make it readable"),
+        (OSError(30, "Read-only file system", "x"), 1, "x: Read-only file system; make it readable and writable, or"),
+        (NotADirectoryError(20, "Not a directory", "a/b"), 1, "a/b: Not a directory; name another"),
+        (ModuleNotFoundError("No module", name="psycopg.rows"), 2, "pip install 'stackferry[migrate]'"),
+        (ModuleNotFoundError("No module", name="ministack"), 2, "pip install 'stackferry[cloud]'"),
+        (ZeroDivisionError("by zero"), 1, "a defect of it, please report it: ZeroDivisionError: by zero"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_what_a_command_meets_is_a_line_and_an_exit_code(
+    error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line.run("it", Refusal(error), interrupted="nothing was changed") == code
+    said = capsys.readouterr().err
+    assert said.startswith("it: ")
+    assert line in said
+    assert said.count("\n") == 1
+
+
+def installed() -> dict[str, str]:
+    """The function of each command that an installation makes."""
+    settings = configparser.ConfigParser()
+    settings.read("setup.cfg", encoding="utf-8")
+    lines = settings["options.entry_points"]["console_scripts"].strip().splitlines()
+    return {name.strip(): where.strip() for name, where in (line.split("=") for line in lines)}
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", installed())
+def test_an_interrupt_while_a_command_is_loaded_is_one_line(name: str, how: str) -> None:
+    module, function = installed()[name].split(":")
+    program = f"""
+import os, signal, sys
+class Interrupting:
+    def find_spec(name, path, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.{how})
+sys.meta_path.insert(0, Interrupting)
+from {module} import {function}
+sys.exit({function}())
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr) == (130, f"{name}: interrupted; nothing was changed\n")
+
+
+def test_a_command_that_works_ends_at_sigterm_as_at_an_interrupt() -> None:
+    program = """
+import os, signal, sys
+from builders import build, command_line, start
+build.main = lambda: command_line.run("it", lambda: os.kill(os.getpid(), signal.SIGTERM), interrupted="a task goes on")
+sys.exit(start.build_templates())
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr) == (130, "it: interrupted; a task goes on\n")
+
+
+def test_a_table_in_a_pipe_is_not_cut() -> None:
+    arn, pipe = f"arn:aws:dms:eu-central-1:111111111111:task:{'X' * 300}", io.StringIO()
+    table = Table("layer", "output", "value")
+    table.add_row("migration", "ReplicationTaskArn", arn)
+    terminal.console(pipe).print(table)
+    assert arn in pipe.getvalue()
+
+
+def test_a_full_disk_names_the_file_that_was_written(tmp_path: Path) -> None:
+    """A limit on the size of files is as full as a disk can be."""
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16)); "
+        "from builders import command_line, files; from pathlib import Path; "
+        "sys.exit(command_line.run('it', lambda: files.replace(Path(sys.argv[1]), bytes(99)), interrupted=''))"
+    )
+    written = tmp_path / "outputs.json"
+    nothing_compiled = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", program, str(written)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, env=nothing_compiled)
+    assert (said.returncode, said.stderr) == (1, f"it: {written}: File too large; make room\n")
+
+
+def test_json_stays_json_whatever_the_options_are_called(capsys: pytest.CaptureFixture[str]) -> None:
+    with advice.given():
+        advice.give({"--file": Path('it\'s "mine".yaml')})
+        found = {"fix": ["run `rollout-stacksets bootstrap`"]}
+        print_result(found, dict, lambda _found, _width: Text(), as_json=True)
+    (fix,) = json.loads(capsys.readouterr().out)["fix"]
+    assert shlex.split(fix.split("`")[1]) == ["rollout-stacksets", "bootstrap", "--file", 'it\'s "mine".yaml']
+
+
+def test_an_advised_command_has_the_options_that_were_given() -> None:
+    with advice.given():
+        advice.give({"--file": Path("my files/rollout.yaml"), "--phase": "dev"})
+        said = advice.completed("run `rollout-stacksets bootstrap --phase dev` first; `status` shows it")
+        with advice.given():
+            assert advice.completed("`rollout-stacksets resume`") == "`rollout-stacksets resume`"
+    assert said == (
+        "run `rollout-stacksets bootstrap --phase dev --file 'my files/rollout.yaml'` first; `status` shows it"
+    )
