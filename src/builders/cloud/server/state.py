@@ -150,11 +150,11 @@ def save() -> bool:
         new.mkdir(parents=True)
         _write_beside_threads(new)
     except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        _contents.give_up()
         if _failures[-1:] != [error.errno]:
             logging.getLogger(__name__).error("the state of this server cannot be saved: %s", error)
             _failures.append(error.errno)
-        shutil.rmtree(new, ignore_errors=True)
-        _contents.give_up()
         return False
     _failures.clear()
     _delete_other_saves()
