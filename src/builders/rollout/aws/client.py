@@ -12,6 +12,9 @@ from builders.aws.objects import Objects
 from builders.rollout.aws.stack_sets import StackSets
 from builders.rollout.model import Permissions, Target
 
+MAKE_DEPLOY_ROLE = "make it as in docs/bootstrap.md, The deploy role, or name another as deploy_role"
+"""The remedy where `Client.deploying` has no role."""
+
 
 class Client:
     """One attribute for each service, or part of one. Safe for threads; nothing is asked before it must be.

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from builders.aws import stacks
 from builders.aws.calls import ApiCalls
 from builders.aws.errors import NotFound, Refused, StackSetNotFound
 from builders.errors import RolloutError
-from builders.naming import UNITS_LIMIT
+from builders.naming import UNITS_LIMIT, existing_stack_sets
 from builders.rollout.model import (
     DesiredState,
     Instance,
@@ -74,6 +74,10 @@ class StackSets:
     def names(self) -> list[str]:
         """Names of all active sets, sorted."""
         return sorted(each["StackSetName"] for each in self._pages("ListStackSets", Status="ACTIVE"))
+
+    def existing(self, layers: Iterable[str], suffix: str) -> dict[str, str]:
+        """Names of the sets of a phase that exist, by layer in the order of the alphabet."""
+        return existing_stack_sets(layers, suffix, self.names())
 
     def read(self, layer: str, name: str) -> StackSet | None:
         """A set with all its instances (overrides unknown) and its active operations; None when there is none."""

@@ -223,7 +223,7 @@ def readers(phase: CheckedPhase) -> Iterator[Finding]:
 
 def instances(phase: CheckedPhase) -> Iterator[Finding]:
     """No instance is INOPERABLE, since StackSets leave such out of every update."""
-    sets = naming.existing_stack_sets(phase.carried, phase.suffix, phase.client.sets.names())
+    sets = phase.client.sets.existing(phase.carried, phase.suffix)
     for layer, name in sets.items():
         found = phase.client.sets.instances_left(name)
         broken = tuple(str(target) for target, each in sorted(found.items()) if each.status is Status.INOPERABLE)
@@ -238,7 +238,7 @@ def instances(phase: CheckedPhase) -> Iterator[Finding]:
 def log_groups(phase: CheckedPhase) -> Iterator[Finding]:
     """No log group has the name of one that a stack will make: services make theirs themselves where there is none, and
     once more when they write after their stack is gone."""
-    sets = naming.existing_stack_sets(phase.carried, phase.suffix, phase.client.sets.names())
+    sets = phase.client.sets.existing(phase.carried, phase.suffix)
     for layer, template in sorted(phase.carried.items()):
         if LOG_GROUP not in template.body:
             continue
@@ -277,7 +277,7 @@ def _log_groups(template: Template, group: TargetGroup, target: Target) -> list[
 def rotations(phase: CheckedPhase) -> Iterator[Finding]:
     """Every secret with a rotation schedule is rotated: a schedule that was renamed takes its secret's rotation away
     and stands all the same, which no drift detection shows (cloudformation-coverage-roadmap#1813)."""
-    sets = naming.existing_stack_sets(phase.carried, phase.suffix, phase.client.sets.names())
+    sets = phase.client.sets.existing(phase.carried, phase.suffix)
     for layer, name in sets.items():
         if f'"{ROTATION_SCHEDULE}"' not in phase.carried[layer].body:
             continue

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from builders import naming
 from builders.aws.calls import concurrently
 from builders.errors import RolloutError, UsageError
 from builders.resource_types import value_at
@@ -111,7 +110,7 @@ def run_drift(
 
 
 def _chosen(client: Client, desired: DesiredState, layers: Collection[str], asked: Collection[str]) -> dict[str, str]:
-    found = naming.existing_stack_sets(layers, desired.suffix, client.sets.names())
+    found = client.sets.existing(layers, desired.suffix)
     missing = sorted(set(asked) - found.keys())
     if unknown := sorted(set(asked) - set(layers)):
         raise UsageError(unknown_name("layer", unknown[0], sorted(layers)))

@@ -101,7 +101,7 @@ def index_data(view: OutputsView) -> dict[str, object]:
 
 def _stacks(client: Client, desired: DesiredState, layers: Collection[str]) -> Iterator[_Stack]:
     targets: set[Target] = set()
-    for layer, name in naming.existing_stack_sets(layers, desired.suffix, client.sets.names()).items():
+    for layer, name in client.sets.existing(layers, desired.suffix).items():
         instances = client.sets.instances_left(name)
         targets |= instances.keys()
         yield from (_Stack(layer, target, each.stack_id) for target, each in instances.items() if each.stack_id)

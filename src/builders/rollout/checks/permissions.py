@@ -13,6 +13,7 @@ from builders.aws.resources import IamRole, denied_actions, iam_role
 from builders.errors import EvaluationError
 from builders.evaluate import partition_of
 from builders.policy_documents import statements, trusts_role, trusts_service, wants_external_id
+from builders.rollout.aws.client import MAKE_DEPLOY_ROLE
 from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
 from builders.rollout.config.parameters import TargetGroup, stack_values
 from builders.rollout.config.templates import Template
@@ -139,7 +140,7 @@ def _judged_deploy_role(phase: CheckedPhase, target: Target, role: IamRole | Non
     refused = f"the deploy role {phase.client.deploy_role(target.account)} cannot be assumed"
     anybody = f"arn:{partition_of(phase.rollout.home)}:iam::{tooling}:root"
     if role is None:
-        return Finding(Severity.ERROR, f"{refused}: there is none", _MAKE_DEPLOY_ROLE)
+        return Finding(Severity.ERROR, f"{refused}: there is none", MAKE_DEPLOY_ROLE)
     if wants_external_id(role.trust, anybody):
         return Finding(Severity.ERROR, f"{refused}: it wants an external id", _NO_EXTERNAL_ID)
     if not trusts_role(role.trust, anybody):
@@ -148,7 +149,6 @@ def _judged_deploy_role(phase: CheckedPhase, target: Target, role: IamRole | Non
     return None
 
 
-_MAKE_DEPLOY_ROLE = f"make it as in {_DEPLOY_ROLE}, or name another as deploy_role"
 _NO_EXTERNAL_ID = "let it be assumed without an external id: rollout-stacksets sends none"
 
 
@@ -164,7 +164,7 @@ def _tried_deploy_role(phase: CheckedPhase, target: Target) -> Finding | None:
         f"{refused}: it is not there, does not trust {phase.rollout.tooling.account}, wants an external id, or these "
         "credentials may not"
     )
-    return Finding(Severity.ERROR, what, f"see which in the account itself; {_MAKE_DEPLOY_ROLE}")
+    return Finding(Severity.ERROR, what, f"see which in the account itself; {MAKE_DEPLOY_ROLE}")
 
 
 def _answers(session: Session) -> bool:

@@ -90,8 +90,8 @@ def _groups(
     return parameters.target_groups(sources, accounts, rollout.phases[phase].regions)
 
 
-class Mistake(NamedTuple):
-    """A mistake in values: where they stand, what is wrong, and the remedy."""
+class WrongValue(NamedTuple):
+    """A value that cannot stay: where it stands, what is wrong, and the remedy."""
 
     where: str
     what: str
@@ -109,12 +109,12 @@ def require_sound(values: PhaseValues) -> None:
         raise all_at_once(found)
 
 
-def address_mistakes(values: PhaseValues) -> list[Mistake]:
+def address_mistakes(values: PhaseValues) -> list[WrongValue]:
     """The mistakes across targets and phases: ranges, and accounts that nothing is shared with."""
     return list(dict.fromkeys([*_addresses(values), *_sharing(values)]))
 
 
-def unconnected(values: PhaseValues) -> Iterator[Mistake]:
+def unconnected(values: PhaseValues) -> Iterator[WrongValue]:
     """Yield the values that keeps targets from the transit gateway which the rollout file has for them."""
     for (where, given), targets in grouped(
         ((source.where(CONNECTIVITY), group.given(CONNECTIVITY)), target)
@@ -124,7 +124,7 @@ def unconnected(values: PhaseValues) -> Iterator[Mistake]:
     ).items():
         joined = name_list(sorted(targets), _NAMED)
         what = f"{CONNECTIVITY}={given}: the transit gateway of the network account does not join {joined}"
-        yield Mistake(where, what, "leave it out there, or write TransitGateway, unless that is wanted")
+        yield WrongValue(where, what, "leave it out there, or write TransitGateway, unless that is wanted")
 
 
 def _refused(values: PhaseValues) -> Iterator[str]:
@@ -161,7 +161,7 @@ def _refused(values: PhaseValues) -> Iterator[str]:
     known.keep(set(digests) - unsound)
 
 
-def _addresses(values: PhaseValues) -> Iterator[Mistake]:
+def _addresses(values: PhaseValues) -> Iterator[WrongValue]:
     """Ranges that overlap on the way to on-premises, and those that on-premises does not learn."""
     if not any(VPC in each.parameters for each in values.templates.values()):
         return
@@ -176,13 +176,13 @@ def _addresses(values: PhaseValues) -> Iterator[Mistake]:
     for found in [*environment_check.overlapping_ranges(files), *environment_check.client_ranges(files)]:
         if found not in theirs:
             what, _, remedy = found.message.partition("; ")
-            yield Mistake(location(found.file, found.line, ()), what, remedy)
+            yield WrongValue(location(found.file, found.line, ()), what, remedy)
     for (at, vpc), targets in grouped(
         ((file.at(VPC), group.given(VPC)), target) for file, group in own for target in group.targets
     ).items():
         if len(targets) > 1:
             all_of_them = name_list(sorted(targets), _NAMED)
-            yield Mistake(
+            yield WrongValue(
                 location(*at, ()),
                 f"{VPC}={vpc} is the range of {len(targets):,} VPCs behind one Direct Connect: {all_of_them}",
                 f"give each its own in {values.rollout.path}: region_parameters, account_parameters, place_parameters",
@@ -202,7 +202,7 @@ def _has_way(group: TargetGroup) -> bool:
     return group.given(CONNECTIVITY) not in (None, "None")
 
 
-def _unannounced(allowed: Source | None, file: ParameterFile, group: TargetGroup) -> Iterator[Mistake]:
+def _unannounced(allowed: Source | None, file: ParameterFile, group: TargetGroup) -> Iterator[WrongValue]:
     """A range that the association with our Direct Connect gateway does not allow: on-premises never learns it."""
     vpc = _network(group.given(VPC) or "")
     if vpc is None or allowed is None or not allowed.values["AllowedPrefixes"]:
@@ -211,10 +211,10 @@ def _unannounced(allowed: Source | None, file: ParameterFile, group: TargetGroup
     if not any(prefix and vpc.subnet_of(prefix) for prefix in prefixes):
         listed = allowed.where("AllowedPrefixes")
         what = f"{VPC}={vpc} is not within AllowedPrefixes ({listed}): on-premises learns no way to it"
-        yield Mistake(location(*file.at(VPC), ()), what, "add it there, then bootstrap")
+        yield WrongValue(location(*file.at(VPC), ()), what, "add it there, then bootstrap")
 
 
-def _sharing(values: PhaseValues) -> Iterator[Mistake]:
+def _sharing(values: PhaseValues) -> Iterator[WrongValue]:
     """Accounts of the phase with which the transit gateway or the packages are not shared."""
     rollout = values.rollout
     for region in rollout.phases[values.name].regions:
@@ -232,7 +232,7 @@ _USES = {"ReaderAccountIds": "cannot read packages", "SharePrincipals": "cannot 
 
 def _left_out(
     rollout: RolloutFile, owner: SharedAccount, name: str, region: str, key: str, accounts: Iterable[str]
-) -> Iterator[Mistake]:
+) -> Iterator[WrongValue]:
     """Accounts that a list leaves out; one with an organization or its units may mean them."""
     given = _given(rollout, owner, name, region)
     source = given.get(key)
@@ -243,7 +243,7 @@ def _left_out(
     missing = sorted(set(accounts) - {*listed, owner.account})
     if missing:
         what = f"{name_list(missing, _NAMED)} {'is' if len(missing) == 1 else 'are'} not listed, and {_USES[key]}"
-        yield Mistake(source.where(key), f"{what} in {region}", f"add to {key}, then bootstrap")
+        yield WrongValue(source.where(key), f"{what} in {region}", f"add to {key}, then bootstrap")
 
 
 def _given(rollout: RolloutFile, owner: SharedAccount, name: str, region: str) -> dict[str, Source]:

@@ -37,7 +37,7 @@ def read_current_state(
 ) -> CurrentState:
     """Read those layers of a phase that have a set, and the plain stacks of every target of the phase."""
     sets = client.sets
-    names = naming.existing_stack_sets(layers, suffix, sets.names())
+    names = sets.existing(layers, suffix)
     found: dict[str, StackSet] = {}
     for layer, state in concurrently(lambda layer: sets.read(layer, names[layer]), names):
         if state is not None:

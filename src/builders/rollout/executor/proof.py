@@ -75,7 +75,7 @@ def is_deployed(sets: StackSets, suffix: str, layers: Collection[str], release: 
 
     StackSets does not tell how long it keeps operations, and a set that is deleted takes its own along.
     """
-    for name in naming.existing_stack_sets(layers, suffix, sets.names()).values():
+    for name in sets.existing(layers, suffix).values():
         if any(each.startswith(f"{release}-") for each in sets.operation_ids(name)):
             return True
     return False

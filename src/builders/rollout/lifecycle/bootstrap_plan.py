@@ -18,7 +18,7 @@ from builders.aws.calls import Session, concurrently
 from builders.aws.errors import Refused, RoleNotAssumed, Unreachable
 from builders.errors import RolloutError
 from builders.evaluate import known_by_name, named_outputs
-from builders.rollout.aws.client import Client
+from builders.rollout.aws.client import MAKE_DEPLOY_ROLE, Client
 from builders.rollout.config.desired_state import bootstrap_stacks, desired_state
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
@@ -191,8 +191,7 @@ def _compared(reach: Reach, stack: PlainStack) -> PlannedStack:
     except RoleNotAssumed:  # AWS's sentence names the account: without it the same of many is one note
         role = reach(stack.target).role
         missing = f"the deploy role {role.name if role else ''} cannot be assumed"
-        remedy = "make it as in docs/bootstrap.md, The deploy role, or name another as deploy_role"
-        return PlannedStack(stack, problem=f"{missing}; {remedy}")
+        return PlannedStack(stack, problem=f"{missing}; {MAKE_DEPLOY_ROLE}")
     except RolloutError as error:
         return PlannedStack(stack, problem=str(error))
     comparison = compare(before, stack.template, stack.values, stack.target)
