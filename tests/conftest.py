@@ -90,9 +90,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
 
     def chosen(item: pytest.Item) -> bool:
-        if config.getoption("--whole"):
-            return "whole" in getattr(item, "fixturenames", ())
         sampled = item.get_closest_marker("sampled")
+        if config.getoption("--whole"):
+            return sampled is not None or "whole" in getattr(item, "fixturenames", ())
         return sampled is None or sampled.kwargs["when"](item.callspec.params)  # type: ignore[attr-defined]
 
     def place(item: pytest.Item) -> int:

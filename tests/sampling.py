@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterable
 Points = Callable[[int], Iterable[int]]
 """Chooses from so many points, which are numbered from 0 on."""
 
-SAMPLE = 5
-
 every: Points = range
 
 
 def spread(count: int) -> Iterable[int]:
-    """The first point, the last, and some in even steps between."""
-    return sorted({number * (count - 1) // (SAMPLE - 1) for number in range(SAMPLE)}) if count else ()
+    """The first point, the last, and one in the middle."""
+    return sorted({0, (count - 1) // 2, count - 1}) if count else ()

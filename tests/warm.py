@@ -70,11 +70,11 @@ class Program:
         os.close(self._process)
 
 
-def start(command: Sequence[str], *, stderr: Any, **_: Any) -> Any:
+def _fork(command: Sequence[str], *, stderr: Any, env: dict[str, str] | None = None, **_: Any) -> Any:
     """Stand in for subprocess.Popen. `command` begins with Python, -m and a module; stdin and stdout are pipes."""
     stdin, our_stdin = os.pipe()
     our_stdout, stdout = os.pipe()
-    order = {"arguments": command[2:], "environment": dict(os.environ), "directory": os.getcwd()}
+    order = {"arguments": command[2:], "environment": dict(env or os.environ), "directory": os.getcwd()}
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address())
         socket.send_fds(connection, [json.dumps(order).encode() + b"\n"], [stdin, stdout, stderr.fileno()])
@@ -92,7 +92,8 @@ def _can_follow() -> bool:
     return True
 
 
-running = functools.partial(process.running, start=start) if _can_follow() else process.running
+start: Any = _fork if _can_follow() else subprocess.Popen
+running = functools.partial(process.running, start=start)
 
 
 @functools.cache

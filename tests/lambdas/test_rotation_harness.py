@@ -9,7 +9,7 @@ from sampling import Points
 
 from lambdas.rotation import harness
 from lambdas.rotation.rig import STEPS, Rig
-from lambdas.rotation.servers import NEWEST
+from lambdas.rotation.servers import NEWEST, others_in_harness
 
 Check = Callable[[harness.Findings], None]
 
@@ -21,6 +21,7 @@ def check(findings: harness.Findings, record_property: Callable[[str, object], N
 
 
 @pytest.mark.parametrize("step", STEPS)
+@pytest.mark.sampled(when=lambda case: case["server"] is NEWEST or case["step"] == "setSecret")
 def test_a_kill_after_any_unit_took_effect_leaves_a_password_that_logs_in(
     rig: Rig, step: str, points: Points, record_property: Callable[[str, object], None]
 ) -> None:
@@ -28,7 +29,7 @@ def test_a_kill_after_any_unit_took_effect_leaves_a_password_that_logs_in(
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.sampled(when=lambda case: case["server"] is NEWEST)
+@others_in_harness
 def test_a_kill_before_any_unit_leaves_a_password_that_logs_in(
     rig: Rig, step: str, points: Points, record_property: Callable[[str, object], None]
 ) -> None:

@@ -13,7 +13,9 @@ from lambdas.rotation.certificates import Authority
 from lambdas.rotation.function import Outcome
 from lambdas.rotation.postgres import HOST
 from lambdas.rotation.rig import Rig, Trial
-from lambdas.rotation.servers import on_newest_server
+from lambdas.rotation.servers import on_newest_server, others_in_harness
+
+pytestmark = others_in_harness
 
 
 @pytest.fixture

@@ -7,6 +7,9 @@ import json
 import pytest
 
 from lambdas.rotation.rig import STEPS, Rig, Trial
+from lambdas.rotation.servers import others_in_harness
+
+pytestmark = others_in_harness
 
 
 @pytest.fixture

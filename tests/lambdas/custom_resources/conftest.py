@@ -25,6 +25,7 @@ DATABASE = "payments"
 SERVERS = [
     Installation(found.directory, found.major) for found in (local_binaries(), npm_binaries()) if found is not None
 ]
+NEWEST = max(SERVERS, key=lambda server: server.major, default=None)
 
 
 def kept(credentials: Credentials) -> RotatingSecret:

