@@ -36,8 +36,8 @@ Kill = int | str | None
 AWAIT_SECONDS = 60.0
 """Seconds that a side may need to take a write again after a command has ended."""
 
-DEFECT_SECONDS = 10.0
-"""The same where a deliberate defect may have closed both sides for good."""
+REFUSALS = 5
+"""Attempts of each writer on each side, after which a deliberate defect is taken to have closed both sides for good."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Writer(threading.Thread):
         super().__init__(daemon=True)
         self.scene, self.prefix = scene, name
         self.attempts: list[Attempt] = []
+        self.refused: list[tuple[Side, float]] = []
         self.over = threading.Event()
         self._sessions: dict[Side, psycopg.Connection[Any]] = {}
 
@@ -75,7 +76,7 @@ class Writer(threading.Thread):
         try:
             session = self._sessions.get(side)
             if session is None:
-                session = psycopg.connect(**self.scene.login(side).parameters(), autocommit=True, connect_timeout=5)
+                session = self.scene.writing(side)
                 self._sessions[side] = session
             with session.transaction():
                 session.execute("INSERT INTO payments.orders (token, note) VALUES (%s, 'a note')", (token,))
@@ -85,7 +86,9 @@ class Writer(threading.Thread):
         except psycopg.Error:
             if (broken := self._sessions.get(side)) and broken.closed:
                 del self._sessions[side]
-        if outcome != "refused":
+        if outcome == "refused":
+            self.refused.append((side, began))
+        else:
             self.attempts.append(Attempt(token, side, began, time.monotonic(), outcome))
 
     def close(self) -> None:
@@ -175,12 +178,17 @@ class Harness:
         while not any(
             each.began > now and each.outcome == "acknowledged" and each.side in wanted for each in self.attempts()
         ):
-            if time.monotonic() > now + (DEFECT_SECONDS if self.defect else AWAIT_SECONDS):
+            if time.monotonic() > now + AWAIT_SECONDS or (self.defect and self._closed_since(now)):
                 self.violations.append(
                     f"{'not the ' + sides[0] if sides else 'neither side'} takes writes after {after}"
                 )
                 return
             time.sleep(0.005)
+
+    def _closed_since(self, now: float) -> bool:
+        """Return whether each side has refused every writer again and again."""
+        refused = [Counter(side for side, began in list(each.refused) if began > now) for each in self.writers]
+        return all(counted[side] >= REFUSALS for counted in refused for side in get_args(Side))
 
     def _hold_order(self, first: Side, then: Side, began: float) -> None:
         """Hold that no write began on the one side after one was acknowledged on the other."""

@@ -6,8 +6,9 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
+import psycopg
 from psycopg import sql
 
 from builders.migration.changes import Changes
@@ -44,6 +45,12 @@ class Scene:
         """The login of the application."""
         return self.pair.login(side, self.writer)
 
+    def writing(self, side: Side) -> psycopg.Connection[Any]:
+        """Open a session of the application by the server's socket: a writer that tries all the time needs no TLS."""
+        server = self.pair.server(side)
+        return psycopg.connect(host=str(server.directory), port=server.port, user=self.writer, dbname=self.pair.name,
+                               autocommit=True, connect_timeout=5)  # fmt: skip
+
     def go_forward_again(self) -> None:
         """Load the target anew, as `start` does after a fall-back."""
         with self.pair.database("source") as source, self.pair.database("target") as target:
@@ -71,6 +78,8 @@ def scene(pair: Callable[..., Pair], *definitions: str) -> Iterator[Scene]:
     make_marker(made)
     writer = f"shop_{made.name}"
     roles(made, writer)
+    for side in get_args(Side):
+        made.server(side).let_us_in(writer)
     grants = [
         "GRANT USAGE ON SCHEMA payments TO {0}",
         "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA payments TO {0}",
