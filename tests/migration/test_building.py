@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from builders.errors import MigrationError
+from builders.migration import databases
 from builders.migration.databases import Database
 from builders.migration.schema import building, moments, schema
 from builders.migration.schema.schema_plan import Users
@@ -163,18 +164,64 @@ def test_a_build_that_is_ended_at_any_statement_is_taken_up_by_the_next(names: C
         assert building.waiting(target) == []
 
 
-def test_a_lock_that_a_key_waits_for_is_named_with_who_holds_it(loaded: tuple[Pair, Database]) -> None:
+def test_a_lock_that_a_key_waits_for_is_named_with_who_holds_it(
+    loaded: tuple[Pair, Database], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     both, target = loaded
     building.indexes(target, lambda _: None)
-    said: list[str] = []
-    target.run("SET lock_timeout = '50ms'")
+    monkeypatch.setattr(databases, "LOCK_WAITS", (0.05, 0.05, 0.05))
     with psycopg.connect(**both.login("target", DMS_USER).parameters(), application_name="busy") as dms:
         dms.execute("INSERT INTO payments.ledger VALUES (6000, 1, NULL, 1)")
         with pytest.raises(MigrationError, match=f"55P03.*pid .* of {DMS_USER} .busy"):
-            building.others(target, said.append)
-    assert next(line.rpartition("; ")[2] for line in said if "trying again" in line) == "trying again (1 of 5)"
-    building.others(target, said.append)
+            building.others(target, lambda _: None)
+    tries = [line.rpartition("; ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert tries == ["trying again (1 of 2)", "trying again (2 of 2)"]
+    assert target.value("SHOW lock_timeout") == "5s"
+    building.others(target, lambda _: None)
     assert target.run(_KEYS) == [("ledger_account_fkey", True)]
+
+
+@pytest.mark.parametrize("tables", [("account", "ledger"), ("ledger", "account")])
+def test_changes_in_an_order_that_crosses_a_keys_go_on_and_the_key_is_added(
+    loaded: tuple[Pair, Database], tables: tuple[str, str]
+) -> None:
+    """The writer has one table, the key waits for it, and the writer wants the other: both had a deadlock once."""
+    both, target = loaded
+    building.indexes(target, lambda _: None)
+    insert = {"account": "INSERT INTO payments.account VALUES (8000, 8000)",
+              "ledger": "INSERT INTO payments.ledger VALUES (8000, 1, NULL, 1)"}  # fmt: skip
+    with psycopg.connect(**both.login("target", DMS_USER).parameters()) as dms:
+        dms.execute(insert[tables[0]].encode())
+        builder = threading.Thread(target=building.others, args=(target, lambda _: None))
+        builder.start()
+        _until(both, "SELECT true FROM pg_locks WHERE NOT granted AND locktype = 'relation' AND pid ="
+               f" {target.connection.info.backend_pid} AND relation = 'payments.{tables[0]}'::regclass")  # fmt: skip
+        dms.execute(insert[tables[1]].encode())
+        dms.commit()
+        builder.join()
+    assert building.waiting(target) == []
+    assert target.run(_KEYS) == [("ledger_account_fkey", True)]
+
+
+def test_an_index_whose_build_meets_a_deadlock_is_dropped_and_built_again(
+    loaded: tuple[Pair, Database], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The build waits for the writer's transaction, and the writer for a lock of the build: PostgreSQL ends one."""
+    both, target = loaded
+    with psycopg.connect(**both.login("target", MASTER).parameters()) as other:
+        # Who has waited for so long looks for a deadlock: the build does so soon.
+        both.administer("target", f"ALTER ROLE {MASTER} IN DATABASE {both.name} SET deadlock_timeout = '200ms'")
+        other.execute("INSERT INTO payments.ledger VALUES (5000, 1, NULL, 1)")
+        builder = threading.Thread(target=build, args=(target,))
+        builder.start()
+        _until(both, "SELECT true FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%' AND"
+               " wait_event_type = 'Lock' AND datname = current_database()")  # fmt: skip
+        other.execute("LOCK TABLE payments.ledger IN SHARE UPDATE EXCLUSIVE MODE")
+        other.commit()
+        builder.join()
+    assert "deadlock" in capsys.readouterr().err
+    assert building.waiting(target) == []
+    assert ("ledger_account",) in target.run(_INDEXES)
 
 
 def test_a_row_without_the_one_it_refers_to_is_named_with_the_next_step(loaded: tuple[Pair, Database]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -281,6 +282,41 @@ def test_a_lock_that_a_definition_waits_for_names_who_holds_it_and_gives_the_sou
         with pytest.raises(MigrationError, match=rf"pid {reader.info.backend_pid} of rdsadmin.*is as it was before"):
             run(ready)
     assert not refuses(ready, "source")
+
+
+@pytest.mark.parametrize(
+    ("side", "table", "sign", "runs"),
+    [
+        ("target", "payments.orders", "NOT VALID$", [cut_over]),
+        ("target", "payments.orders", "VALIDATE CONSTRAINT", [cut_over]),
+        ("source", "payments.orders", "DROP NOT NULL$", [cut_over]),
+        ("source", "stackferry.marker", "DROP SCHEMA", [cut_over, end]),
+    ],
+)
+def test_a_lock_that_passes_lets_a_run_go_on(
+    ready: Scene, side: Side, table: str, sign: str, runs: list[Callable[..., Outcome]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    prepared(ready)
+    server = ready.pair.server(side)
+    own = {"host": str(server.directory), "port": server.port, "user": "rdsadmin", "dbname": ready.pair.name}
+    with psycopg.connect(**own if side == "target" else ready.pair.login(side, "postgres").parameters()) as holder:
+        seen, pid = [], holder.info.backend_pid
+
+        def observe(moment: str, statement: str) -> None:
+            if moment == "before" and re.search(sign, statement):
+                seen.append(statement)
+                if len(seen) == 1:
+                    holder.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE".encode())
+                else:
+                    holder.rollback()
+
+        with ready.parties(observe) as parties:
+            for run_ in runs:
+                run_(parties, Options(), yes)
+    assert f"pid {pid} of" in (said := capsys.readouterr().err)
+    assert "SQLSTATE 55P03" in said
+    assert seen[0] == seen[1]
 
 
 def test_a_target_that_is_lost_on_the_way_lets_the_application_into_the_source_again(ready: Scene) -> None:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from builders.errors import MigrationError
-from builders.migration import definitions
+from builders.migration import databases, definitions
 from builders.migration.databases import Database
 
 from .conftest import Pair
@@ -52,7 +52,9 @@ def test_who_holds_a_lock_is_named_after_the_password_was_rotated_too(both: Pair
             both.administer("source", f"ALTER ROLE ferry_source PASSWORD '{old}'")
 
 
-def test_a_deadlock_of_a_definition_with_a_writer_is_one_line_with_the_next_step(both: Pair) -> None:
+def test_a_deadlock_with_a_writer_is_one_line_with_who_it_is_and_the_transaction_is_done_again(
+    both: Pair, capsys: pytest.CaptureFixture[str]
+) -> None:
     # PostgreSQL ends who looks first: ours does soon, and the writer's session, a superuser's, does not look.
     both.administer("source", "CREATE TABLE payments.other (id int)", "ALTER TABLE payments.other OWNER TO app",
                     f"ALTER ROLE ferry_source IN DATABASE {both.name} SET deadlock_timeout = '50ms'")  # fmt: skip
@@ -66,24 +68,74 @@ def test_a_deadlock_of_a_definition_with_a_writer_is_one_line_with_the_next_step
         writer.execute("BEGIN")
         writer.execute("INSERT INTO payments.other VALUES (1)")
 
+        writer_pid = writer.info.backend_pid
+
         def altered() -> None:
             with database.transaction():
                 database.run("ALTER TABLE payments.ledger ALTER note SET NOT NULL")
                 waiting.start()
-                while not other.execute(blocked, (writer.info.backend_pid,)).fetchall():
+                while not other.execute(blocked, (writer_pid,)).fetchall():
                     time.sleep(0.01)
                 database.run("ALTER TABLE payments.other ALTER id SET NOT NULL")
 
+        def again() -> None:
+            if waiting.ident is None:
+                altered()
+            waiting.join()
+            writer.execute("ROLLBACK")
+            with database.transaction():
+                database.run("ALTER TABLE payments.ledger ALTER note SET NOT NULL")
+
         statement = "INSERT INTO payments.ledger (id, note) VALUES (7, 'x')"
         waiting = threading.Thread(target=writer.execute, args=(statement,))
-        with pytest.raises(MigrationError) as refused:
-            altered()
-        waiting.join(10)
-        writer.execute("ROLLBACK")
-    said = str(refused.value)
+        database.patiently(again)
+    said = capsys.readouterr().err.splitlines()[0]
     assert "40P01: deadlock detected (Process " in said
-    assert said.endswith("; two sessions waited for each other, and PostgreSQL ended ours: run this again")
-    assert "\n" not in said
+    assert f"pid {writer_pid} of postgres" in said
+    assert said.endswith("; let them end, or end them, then run this again; trying again (1 of 9)")
+
+
+def test_a_transaction_that_came_across_another_is_done_again(both: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    both.administer("source", "INSERT INTO payments.ledger (id, note) VALUES (40, 'a')")
+    change = "UPDATE payments.ledger SET note = note || '{}' WHERE id = 40"
+    others = iter(["b"])
+    with both.database("source") as database, both.application() as other:
+
+        def changed() -> None:
+            with database.transaction():
+                database.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                database.run("SELECT note FROM payments.ledger")
+                for letter in others:
+                    other.execute(change.format(letter).encode())
+                database.run(change.format("c"))
+
+        database.patiently(changed)
+        assert database.run("DELETE FROM payments.ledger WHERE id = 40 RETURNING note") == [("abc",)]
+    assert "SQLSTATE 40001" in capsys.readouterr().err
+
+
+def test_what_is_not_about_locks_is_done_once(both: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    with both.database("source") as database:
+        with pytest.raises(MigrationError, match="22012"):
+            database.patiently(database.run, "SELECT 1 / 0")
+        with both.application() as application, application.transaction():
+            application.execute("LOCK TABLE payments.ledger")
+            database.run("SET lock_timeout = '50ms'")
+            with pytest.raises(MigrationError, match="55P03"), database.transaction():
+                database.patiently(database.run, "LOCK TABLE payments.ledger")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_statement_and_locks_that_stay_end_with_who_holds_them(
+    both: Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(databases, "LOCK_WAITS", (0.05, 0.05))
+    with both.application() as application, application.transaction(), both.database("source") as database:
+        application.execute("LOCK TABLE payments.ledger")
+        with pytest.raises(MigrationError, match=f"55P03.*pid {application.info.backend_pid} of app .*end them"):
+            database.patiently(database.run, "ALTER TABLE payments.ledger ALTER note SET STATISTICS 10")
+        assert database.value("SHOW lock_timeout") == f"{databases.LOCK_SECONDS}s"
+    assert capsys.readouterr().err.count("trying again (1 of 1)") == 1
 
 
 def test_a_refused_login_is_one_line_without_the_password(both: Pair) -> None:

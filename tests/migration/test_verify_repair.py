@@ -19,7 +19,7 @@ from builders.migration.verify.command import Asked
 from builders.migration.verify.running import Options, verify
 from builders.migration.verify.showing import differences
 
-from .conftest import Pair
+from .conftest import MASTER, Pair
 
 OWNER = "repair_app"
 TABLES = (
@@ -74,6 +74,29 @@ def sides(tables: Pair) -> Iterator[Sides]:
         target.run("INSERT INTO payments.only SELECT generate_series(1, 20)")
         yield Sides(source, target, tables)
         Changes(source, target, ["payments"]).drop()
+
+
+def test_a_row_that_dms_has_locked_is_waited_for_and_then_written(
+    sides: Sides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides.spoil()
+    with sides.pair.application("target", MASTER) as dms:
+        dms.execute("BEGIN")
+        dms.execute("SELECT FROM payments.ledger WHERE id = 250 FOR UPDATE")
+        seen: list[str] = []
+
+        def observe(moment: str, statement: str) -> None:
+            if moment == "before" and "FOR UPDATE" in statement:
+                seen.append(statement)
+                if len(seen) == 2:
+                    dms.execute("ROLLBACK")
+
+        with sides.pair.database("target", observe=observe) as target:
+            command.run(sides.source, target, ["payments"], [], NOW, Asked(repair=True, yes=True))
+    said = capsys.readouterr().err
+    assert "trying again (1 of 9)" in said
+    assert "written to the target: 2 inserted, 3 updated, 1 deleted" in said
+    assert sides.run()
 
 
 def test_rows_are_updated_inserted_and_deleted_until_both_sides_are_the_same(

@@ -6,15 +6,18 @@ Every statement passes an observer before and after, by which a test ends the pr
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar
 
 import psycopg
 from psycopg import sql
 
+from builders import progress
 from builders.errors import MigrationError, StackferryError
 
+Found = TypeVar("Found")
 Side = Literal["source", "target"]
 Statement = str | sql.Composable
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -25,6 +28,13 @@ APPLICATION_NAME = "stackferry"
 CONNECT_SECONDS = 10
 LOCK_SECONDS = 5
 
+LOCK_WAITS = (0.2, 0.4, 0.8, *(1.6,) * 7)
+"""Seconds that each attempt of `Database.patiently` waits for a lock, and pauses then: DMS's transactions are short.
+
+Who else needs the lock queues up behind us for so long. A wait of more than deadlock_timeout (1 s) makes an autovacuum
+worker give way.
+"""
+
 # Both servers write values as text in one way, whatever a role or a database has set; a lock is not waited for long,
 # since others queue up behind us. An idle connection is noticed when its network has gone.
 _SESSION = (
@@ -34,13 +44,16 @@ _SESSION = (
 _KEEPALIVE: dict[str, Any] = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 _WRONG_PASSWORD = "28P01"  # noqa: S105 an SQLSTATE
-_LOCKED = "55P03"
+_LOCKED, _DEADLOCK, _NOT_SERIALIZED = "55P03", "40P01", "40001"
+_PASSING = frozenset({_LOCKED, _DEADLOCK, _NOT_SERIALIZED})
+"""Errors that leave no trace of the transaction, and that the same transaction may not meet a moment later."""
 
 _ADVICE = {
     _WRONG_PASSWORD: "the secret's password is not the role's: let its rotation finish, then run this again",
     "28000": "pg_hba.conf, NOLOGIN or a missing CONNECT refuses this user",
     "3D000": "the database is not there: compare the name with the endpoint's",
-    "40P01": "two sessions waited for each other, and PostgreSQL ended ours: run this again",
+    _NOT_SERIALIZED: "another transaction changed the same rows: run this again",
+    _DEADLOCK: "two sessions waited for each other, and PostgreSQL ended ours: run this again",
     "42501": "a right is missing: `migrate-database check` names it, with the GRANT",
     "53100": "the server's disk is full: make room, then run this again",
     "53200": "the server is out of memory: run this again when it is calmer",
@@ -55,11 +68,12 @@ _ADVICE = {
 # Since when a transaction is open is shown of other roles' sessions to members of pg_read_all_stats only; their locks
 # are shown to everybody.
 _BLOCKERS = """
-SELECT a.pid, a.usename, coalesce(nullif(a.application_name, ''), a.state, 'no name'),
+SELECT a.pid, coalesce(a.usename, 'the server'),
+  coalesce(nullif(a.application_name, ''), a.state, left(a.query, 80), 'no name'),
   coalesce(', for ' || date_trunc('second', now() - a.xact_start)::text, '')
 FROM pg_catalog.pg_stat_activity a
-WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
-  AND a.application_name <> %s AND EXISTS (
+WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+  AND coalesce(a.application_name, '') <> %s AND EXISTS (
     SELECT 1 FROM pg_catalog.pg_locks l
     WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation' AND l.relation::int8 >= 16384)
 ORDER BY a.xact_start NULLS LAST LIMIT 3
@@ -164,6 +178,37 @@ class Database:
             transaction.__exit__(None, None, None)
         self._observe("after", "COMMIT")
 
+    def patiently(self, work: Callable[..., Found], *parameters: Any, waits: Sequence[float] = ()) -> Found:
+        """Do what is a statement or a transaction as a whole, and do it again where others held a lock that it needs.
+
+        Each attempt waits a little for a lock, by default `LOCK_WAITS`, and then lets go of all that it held. Within a
+        transaction it is done once: who began the transaction repeats it. Raises `MigrationError`.
+        """
+        if self.connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            return work(*parameters)
+        *first, last = waits or LOCK_WAITS
+        for number, seconds in enumerate(first, start=1):
+            try:
+                with self._waiting_for_locks(seconds):
+                    return work(*parameters)
+            except MigrationError as error:
+                if not is_passing(error):
+                    raise
+                progress.say(f"{error}; trying again ({number} of {len(first)})")
+            time.sleep(min(seconds, LOCK_WAITS[-1]))
+        with self._waiting_for_locks(last):
+            return work(*parameters)
+
+    @contextlib.contextmanager
+    def _waiting_for_locks(self, seconds: float) -> Iterator[None]:
+        with self.translated():
+            self.connection.execute(f"SET lock_timeout = {seconds * 1000:.0f}".encode())
+        try:
+            yield
+        finally:
+            with contextlib.suppress(psycopg.Error):  # the connection may have broken
+                self.connection.execute("RESET lock_timeout")
+
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
         """Turn what psycopg raises within into `MigrationError`, with the next step."""
@@ -204,7 +249,7 @@ class Database:
             ) from error
         said = f"the {self.side} refused with SQLSTATE {state}: {_line(error)}" if state else _line(error)
         step = _ADVICE.get(state, "")
-        if state == _LOCKED and (holders := self.holders()):
+        if state in (_LOCKED, _DEADLOCK) and (holders := self.holders()):
             step = f"these sessions have transactions open: {holders}; let them end, or end them, then run this again"
         raise MigrationError(f"{said}; {step}" if step else said) from error
 
@@ -216,6 +261,17 @@ class Database:
         except (psycopg.Error, StackferryError):
             return ""
         return ", ".join(f"pid {pid} of {user} ({name}{age})" for pid, user, name, age in found)
+
+
+def sqlstate(error: MigrationError) -> str:
+    """Return PostgreSQL's code of a statement's error; empty for what is none."""
+    cause = error.__cause__
+    return cause.sqlstate or "" if isinstance(cause, psycopg.Error) else ""
+
+
+def is_passing(error: MigrationError) -> bool:
+    """Return whether a lock was not got, in time or without a deadlock, or a transaction came across another."""
+    return sqlstate(error) in _PASSING
 
 
 def _session(login: Login) -> psycopg.Connection[Any]:

@@ -14,11 +14,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-import psycopg
 from psycopg import sql
 
 from builders.errors import MigrationError
-from builders.migration.databases import Database
+from builders.migration.databases import Database, sqlstate
 from builders.migration.definitions import Table
 
 Key = tuple[str, ...]
@@ -225,8 +224,7 @@ def prepare(database: Database) -> None:
 
 def was_altered(error: MigrationError) -> bool:
     """Return whether a statement failed since a table or a column is not what it was when it was looked up."""
-    cause = error.__cause__
-    return isinstance(cause, psycopg.Error) and cause.sqlstate in _ALTERED
+    return sqlstate(error) in _ALTERED
 
 
 def choose_hash(source: Database, target: Database) -> str:

@@ -94,10 +94,14 @@ def _load_again(
             raise ReplicationError(f"the task is {task.status} after a fall-back; stop it first, then start")
         moments.soften(target, target, schemas, watch.say)
         moments.soften_foreign_keys(target, watch.say)
-        with target.transaction():
-            moments.truncate(target, schemas, watch.say)
-            log = Journal(target)
-            log.write(f"{EMPTIED}-{len(emptied) + 1}", EMPTIED, "done", {"started": task.started})
+
+        def empty() -> None:
+            with target.transaction():
+                moments.truncate(target, schemas, watch.say)
+                log = Journal(target)
+                log.write(f"{EMPTIED}-{len(emptied) + 1}", EMPTIED, "done", {"started": task.started})
+
+        target.patiently(empty)
         return running.reload(replication, watch, until_loaded=until_loaded)
     if task.is_at_rest and task.started == before.details["started"]:
         return running.reload(replication, watch, until_loaded=until_loaded)

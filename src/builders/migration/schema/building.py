@@ -8,26 +8,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import psycopg
 from psycopg import sql
 
 from builders import progress
 from builders.errors import MigrationError
-from builders.migration.databases import Database
+from builders.migration.databases import Database, sqlstate
 from builders.migration.definitions import tables
 from builders.migration.schema import moments
 from builders.migration.schema.moments import Kept, Say
 
-ATTEMPTS = 6
-"""Number of attempts to take a lock, each with the session's lock_timeout: DMS's transactions are short."""
-
-_LOCKED = "55P03"
 _VIOLATED = "23503"
 
 # CREATE INDEX CONCURRENTLY waits for transactions that began before it, and nobody waits for it.
-_INDEX_SECONDS = 3600
+_INDEX_WAITS = (3600.0,) * 3
 
 _INDEX = """
 SELECT i.indisvalid, c.relkind = 'I', format('%%I.%%I', n.nspname, c.relname)
@@ -56,7 +51,6 @@ def indexes(target: Database, say: Say) -> None:
     if not found:
         return
     with target.another() as session, progress.bar("indexes", len(found)) as advance:
-        session.run(f"SET lock_timeout = '{_INDEX_SECONDS}s'")
         for each in found:
             began = time.monotonic()
             _build_index(session, each)
@@ -66,18 +60,22 @@ def indexes(target: Database, say: Say) -> None:
 
 
 def _build_index(session: Database, index: Kept) -> None:
-    """Build one index; what an interrupted build left behind is dropped first."""
     first, *later = _LATER.split(index.statement)
-    standing = session.run(_INDEX, (index.object,))
-    if standing:
-        is_valid, is_partitioned, name = standing[0]
-        if not is_valid and not is_partitioned:
-            session.run(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            standing = []
-    if not standing:
-        session.run(first)
+    waits = _INDEX_WAITS if " CONCURRENTLY " in first else ()
+    session.patiently(_make_index, session, index.object, first, waits=waits)
     for statement in later:
-        session.run(statement)
+        session.patiently(session.run, statement)
+
+
+def _make_index(session: Database, name: str, statement: str) -> None:
+    """Make an index; what an attempt left behind that was interrupted, or met a deadlock, is dropped first."""
+    standing = session.run(_INDEX, (name,))
+    if standing:
+        is_valid, is_partitioned, found = standing[0]
+        if is_valid or is_partitioned:
+            return
+        session.run(f"DROP INDEX CONCURRENTLY IF EXISTS {found}")
+    session.run(statement)
 
 
 def others(target: Database, say: Say) -> None:
@@ -88,7 +86,7 @@ def others(target: Database, say: Say) -> None:
     last = [each for each in found if each.kind in ("VALIDATE", "REFRESH")]
     with progress.bar("constraints", len(found)) as advance:
         for each in (*first, *keys, *last):
-            _with_patience(lambda each=each: _put_on(target, each), say)  # type: ignore[misc]
+            _put_on(target, each)
             say(f"{each} made")
             advance(str(each))
 
@@ -97,30 +95,12 @@ def _put_on(target: Database, definition: Kept) -> None:
     try:
         moments.put_on(target, target, definition)
     except MigrationError as error:
-        if _state(error) == _VIOLATED:
+        if sqlstate(error) == _VIOLATED:
             raise MigrationError(
                 f"{definition}: {error}; the row is not in the target as in the source: `migrate-database verify` "
                 "shows and repairs it, then run this again"
             ) from error
         raise
-
-
-def _with_patience(work: Callable[[], None], say: Say) -> None:
-    """Do what needs a lock, several times where somebody holds it."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            work()
-        except MigrationError as error:
-            if _state(error) != _LOCKED or attempt == ATTEMPTS:
-                raise
-            say(f"{error}; trying again ({attempt} of {ATTEMPTS - 1})")
-        else:
-            return
-
-
-def _state(error: MigrationError) -> str:
-    cause = error.__cause__
-    return cause.sqlstate or "" if isinstance(cause, psycopg.Error) else ""
 
 
 def analyze(target: Database, schemas: Sequence[str], say: Say) -> None:
@@ -129,11 +109,7 @@ def analyze(target: Database, schemas: Sequence[str], say: Say) -> None:
     found = [table for table in tables(target, schemas) if table.oid in wanted]
     with progress.bar("statistics", len(found)) as advance:
         for table in found:
-            _with_patience(lambda table=table: _analyze(target, table.sql), say)  # type: ignore[misc]
+            target.patiently(target.run, sql.SQL("ANALYZE {}").format(table.sql))
             advance(str(table))
     if found:
         say(f"analyzed {len(found):,} tables")
-
-
-def _analyze(target: Database, table: sql.Identifier) -> None:
-    target.run(sql.SQL("ANALYZE {}").format(table))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -26,6 +28,12 @@ MOMENTS: tuple[Moment, ...] = ("before_load", "after_load", "cutover", "opening"
 Say = Callable[[str], None]
 
 _TRUNCATED_AT_ONCE = 100
+
+_NAME = r"""(?:"(?:[^"]|"")+"|[^\s".(]+)"""
+_KEY_TABLES = re.compile(
+    rf"ALTER TABLE (?:ONLY )?({_NAME}\.{_NAME})\s.*\sFOREIGN KEY \(.*\) REFERENCES ({_NAME}\.{_NAME})\(", re.DOTALL
+)
+"""A foreign key of pg_dump: its table, and the one that it refers to."""
 
 _STATE = (
     sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(STATE)),
@@ -149,7 +157,9 @@ def put_on(database: Database, target: Database, definition: Kept) -> None:
     again = [statement for statement in (definition.undo, definition.statement) if statement]
     if definition.moment not in ("cutover", "after_load"):
         again = [definition.statement]
-    _in_one(database, target, again, lambda: mark(target, definition, done=True))
+    found = _KEY_TABLES.match(definition.statement) if definition.moment == "after_load" else None
+    locks = [f"{found[1]} IN ACCESS EXCLUSIVE MODE", f"{found[2]} IN SHARE ROW EXCLUSIVE MODE"] if found else []
+    _in_one(database, target, again, lambda: mark(target, definition, done=True), locks)
 
 
 def put_on_together(database: Database, target: Database, definitions: Sequence[Kept]) -> None:
@@ -170,18 +180,35 @@ def take_off(database: Database, target: Database, definition: Kept) -> None:
     _in_one(database, target, [definition.undo], lambda: mark(target, definition, done=False))
 
 
-def _in_one(database: Database, target: Database, statements: Sequence[str], note: Callable[[], None]) -> None:
+def _in_one(
+    database: Database, target: Database, statements: Sequence[str], note: Callable[[], None], locks: Sequence[str] = ()
+) -> None:
     """Run statements and their note in one transaction; on the source the note follows."""
-    if database.side == target.side:
-        with target.transaction():
+    order = deque(locks)
+
+    def run() -> None:
+        with database.transaction():
+            if order:
+                database.run(_locking(order))
+                order.rotate(1)
             for statement in statements:
-                target.run(statement)
-            note()
-        return
-    with database.transaction():
-        for statement in statements:
-            database.run(statement)
-    note()
+                database.run(statement)
+            if database.side == target.side:
+                note()
+
+    database.patiently(run)
+    if database.side != target.side:
+        note()
+
+
+def _locking(tables: Iterable[str]) -> str:
+    """Lock tables so that DMS meets no deadlock: the first is waited for while nothing is held, the others briefly.
+
+    DMS changes tables in any order; it looks for a deadlock after deadlock_timeout (1 s), and by then the others are
+    locked or the first is free again. So each attempt has another one first.
+    """
+    first, *others = (f"LOCK TABLE {table}" for table in tables)
+    return ";\n".join([first, "SET LOCAL lock_timeout = '200ms'", *others])
 
 
 def soften(database: Database, target: Database, schemas: Sequence[str], say: Say) -> None:
@@ -205,13 +232,17 @@ def soften(database: Database, target: Database, schemas: Sequence[str], say: Sa
 
 def _take_off_new(database: Database, target: Database, definitions: Sequence[Kept]) -> None:
     """Remember a property and what completes it later, and take it off."""
-    with target.transaction():
-        for each in definitions:
-            keep(target, each)
-        if database.side == target.side:
-            target.run(definitions[0].undo)
+
+    def run() -> None:
+        with target.transaction():
+            for each in definitions:
+                keep(target, each)
+            if database.side == target.side:
+                target.run(definitions[0].undo)
+
+    target.patiently(run)
     if database.side != target.side:
-        database.run(definitions[0].undo)
+        database.patiently(database.run, definitions[0].undo)
 
 
 def soften_foreign_keys(target: Database, say: Say) -> None:
@@ -312,5 +343,5 @@ def truncate(target: Database, schemas: Sequence[str], say: Say) -> None:
     found.append(sql.Identifier(naming.MARKER_SCHEMA, naming.MARKER_TABLE))
     for first in range(0, len(found), _TRUNCATED_AT_ONCE):
         several = found[first : first + _TRUNCATED_AT_ONCE]
-        target.run(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(several)))
+        target.patiently(target.run, sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(several)))
     say(f"emptied {len(found):,} tables of the target")

@@ -22,7 +22,7 @@ import psycopg
 from builders import progress
 from builders.errors import MigrationError
 from builders.migration import journal
-from builders.migration.databases import Database
+from builders.migration.databases import Database, sqlstate
 from builders.migration.journal import Journal
 from builders.migration.phase import Options, Phase
 from builders.migration.schema import moments, passwords, programs, roles, schema_plan
@@ -119,12 +119,16 @@ def _run(
     if step.password_of:
         verifier = passwords.verifier(target, step.password_of, new_password(step.password_of))
         statements.append(roles.password(step.password_of, verifier).as_string(target.connection))
-    try:
+
+    def make() -> None:
         with database.transaction():
             for statement in statements:
                 database.run(statement)
             for each in step.kept:
                 moments.keep(target, each)
+
+    try:
+        database.patiently(make)
     except MigrationError as error:
         if step.must or not _is_refusal(error):
             raise MigrationError(f"{step}: {error}") from error
@@ -134,7 +138,7 @@ def _run(
 
 
 def _is_refusal(error: MigrationError) -> bool:
-    state = error.__cause__.sqlstate or "" if isinstance(error.__cause__, psycopg.Error) else ""
+    state = sqlstate(error)
     return state.startswith(_REFUSED_CLASS) or state in _REFUSALS
 
 

@@ -20,7 +20,7 @@ from builders.migration.journal import OPEN, Details
 from builders.migration.schema import moments
 from builders.migration.schema.passwords import verifier
 from builders.migration.switchover import sequences
-from builders.migration.switchover.fence import FENCE_SECONDS, Record
+from builders.migration.switchover.fence import Record
 from builders.migration.switchover.steps import Context, Step, outstanding, run_of
 from builders.migration.task import running
 from builders.migration.task.client import Replication
@@ -356,11 +356,11 @@ def complete(context: Context, _details: Details) -> None:
     for definition in moments.harden_statements(context.target, "opened", context.destination.side):
         moments.put_on(context.destination, context.target, definition)
     for table in definitions.tables(context.destination, context.schemas):
-        context.destination.run(sql.SQL("ANALYZE {}").format(table.sql))
+        context.destination.patiently(context.destination.run, sql.SQL("ANALYZE {}").format(table.sql))
 
 
 def _remove_target_fence(context: Context, _details: Details) -> None:
-    context.fence("target").remove(FENCE_SECONDS)
+    context.fence("target").remove()
 
 
 def required(task: Replication | None) -> Replication:

@@ -20,13 +20,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import psycopg
 from psycopg import sql
 
 from builders import naming
 from builders.errors import MigrationError
 from builders.migration import definitions
-from builders.migration.databases import Database
+from builders.migration.databases import LOCK_WAITS, Database, is_passing
 from builders.text import counted_noun
 
 TRIGGER = "stackferry_fence"
@@ -34,9 +33,6 @@ FUNCTION = f"{naming.MARKER_SCHEMA}.fence"
 
 FENCE_SECONDS = 20.0
 """Seconds in which writers, and what else holds a lock, are waited for and ended; then the fence is given up."""
-
-# A wait of more than deadlock_timeout (1 s) makes an autovacuum worker give way; shorter ones block others less.
-_LOCK_SECONDS = (0.2, 0.4, 0.8, 1.6)
 
 _PUBLIC = "public"
 
@@ -203,20 +199,12 @@ class Fence:
             option = " WITH GRANT OPTION" if grantable and role != self._owner() else ""
             database.run(self._granting("GRANT CONNECT ON DATABASE {} TO {}" + option, role))
 
-    def remove(self, seconds: float = FENCE_SECONDS) -> None:
+    def remove(self) -> None:
         """Take the triggers of a lifted fence away. DROP TRIGGER waits for readers: a little, and then again."""
-        deadline = time.monotonic() + seconds
         database = self._database
-        while left := self._with_trigger():
-            for table in left:
-                statement = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(TRIGGER), table)
-                try:
-                    with database.transaction():
-                        database.run(f"SET LOCAL lock_timeout = '{int(_LOCK_SECONDS[0] * 1000)}ms'")
-                        database.run(statement)
-                except MigrationError as error:
-                    if not _is_lock(error) or time.monotonic() >= deadline:
-                        raise
+        for table in self._with_trigger():
+            statement = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(TRIGGER), table)
+            database.patiently(database.run, statement)
         database.run(sql.SQL("DROP FUNCTION IF EXISTS {}()").format(_name(FUNCTION)))
 
     def _close_logins(self) -> None:
@@ -242,9 +230,9 @@ class Fence:
             if not record.keep_reads:
                 self._end(self._sessions())
             try:
-                self._make_triggers(record, _LOCK_SECONDS[min(attempt, len(_LOCK_SECONDS) - 1)])
+                self._make_triggers(record, LOCK_WAITS[min(attempt, len(LOCK_WAITS) - 1)])
             except MigrationError as error:
-                if not _is_lock(error):
+                if not is_passing(error):
                     raise
                 self._end_writers(error, is_last=time.monotonic() >= deadline)
                 attempt += 1
@@ -346,12 +334,6 @@ class Fence:
 
 def _name(qualified: str) -> sql.Identifier:
     return sql.Identifier(*qualified.split("."))
-
-
-def _is_lock(error: MigrationError) -> bool:
-    """Return whether a lock was not got: a timeout, or a deadlock that ended our statement."""
-    cause = error.__cause__
-    return isinstance(cause, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected)
 
 
 def _prepared(row: tuple[Any, ...]) -> str:

@@ -145,7 +145,8 @@ def _drop_tables_of_dms(context: Context, _details: Details) -> None:
 
 def _drop_marker(context: Context, _details: Details) -> None:
     for database in (context.source, context.target):
-        database.run(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(naming.MARKER_SCHEMA)))
+        dropped = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(naming.MARKER_SCHEMA))
+        database.patiently(database.run, dropped)
 
 
 def _drop_reader(context: Context, _details: Details) -> None:
@@ -168,12 +169,16 @@ def _drop_reader(context: Context, _details: Details) -> None:
 
 def _as_owner(database: Database, owner: str, *, is_ours: bool, statement: sql.Composed) -> None:
     """Run a statement with the rights of an owner; the master of RDS makes himself a member for as long as that."""
-    with database.transaction():
-        if not is_ours:
-            database.run(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(owner)))
-        database.run(statement)
-        if not is_ours:
-            database.run(sql.SQL("REVOKE {} FROM CURRENT_USER").format(sql.Identifier(owner)))
+
+    def run() -> None:
+        with database.transaction():
+            if not is_ours:
+                database.run(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(owner)))
+            database.run(statement)
+            if not is_ours:
+                database.run(sql.SQL("REVOKE {} FROM CURRENT_USER").format(sql.Identifier(owner)))
+
+    database.patiently(run)
 
 
 def _control_schemas(database: Database) -> list[tuple[str, str]]:

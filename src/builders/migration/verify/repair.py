@@ -50,7 +50,7 @@ def repair(
             named.setdefault(each.table, []).append(each.key)
     for name, keys in named.items():
         for batch in batches(keys, ROWS_A_TRANSACTION):
-            for kind, count in _write(source, target, rows[name], batch).items():
+            for kind, count in target.patiently(_write, source, target, rows[name], batch).items():
                 counts[kind] += count
         here, there = (digests_of_keys(side, rows[name], keys) for side in (source, target))
         found = between(name, here, there)
