@@ -134,7 +134,9 @@ def _answer(driver: Any, connection: socket.socket) -> None:
         if "AWS_PROFILE" in os.environ:  # the driver's session has read its configuration, which has no profile
             from awscli.clidriver import create_clidriver
 
+            models = driver.session.get_component("data_loader")
             driver = create_clidriver()
+            driver.session.register_component("data_loader", models)
         try:
             code = driver.main(order["arguments"])
         except SystemExit as end:

@@ -16,6 +16,7 @@ import hypothesis
 import pytest
 import warm
 from sampling import Points, every, spread
+from warm_command import ADDRESS
 
 from builders.cloud.process import Cloud
 
@@ -73,8 +74,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["TMPDIR"] = str(MEMORY)
         tempfile.tempdir = None  # ask again
     if config.getoption("numprocesses", None):
-        os.environ[warm.ADDRESS] = warm.address()
-        os.environ[COMPILED] = str(Path(os.environ[warm.ADDRESS]).with_name("compiled"))
+        os.environ[ADDRESS] = warm.address()
+        os.environ[COMPILED] = str(Path(os.environ[ADDRESS]).with_name("compiled"))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import aws_cli
+import warm
+import warm_command
 
 from builders import environments, naming, outputs
+from builders.building.packages import WHEELS_DIR
 from builders.cloud.clients import account_client
 from builders.cloud.process import Cloud
 from builders.cloud.rds.on_premises import on_premises
@@ -28,16 +32,18 @@ OWN = {
     "tooling_suffix": "tools",
     "network_suffix": "hub",
 }
-# As after an installation, which has the commands in the PATH; "python" is the one that runs the tests.
+# As after an installation, which has the commands in the PATH; "python" is the one that runs the tests. Most go without
+# their start.
 COMMANDS = "".join(
-    f'{name}() {{ "{sys.executable}" -m {module} "$@"; }}\n'
-    for name, module in {
-        "aws": "awscli",
-        "build-templates": "builders.build",
-        "migrate-database": "builders.migration",
-        "write-outputs": "builders.write_outputs",
+    f'{name}() {{ "{sys.executable}" {program} "$@"; }}\n'
+    for name, program in {
+        "aws": f'-S "{aws_cli.SHADOW / "awscli" / "__main__.py"}"',
+        "build-templates": f'-S "{warm_command.__file__}" builders.build',
+        "migrate-database": "-m builders.migration",
+        "write-outputs": f'-S "{warm_command.__file__}" builders.write_outputs',
     }.items()
 )
+COLD = {warm_command.COLD: "builders.write_outputs --phase"}
 PUT = "from pathlib import Path; from builders import environments; import sys; "
 PUT += "environments.put(Path('environments/blue.json'), {'SourceSecretArn': sys.stdin.read().strip()})"
 
@@ -122,6 +128,8 @@ def write_project(folder: Path, certificate: str) -> None:
     """Make a project with parameter files of its own: no value of ours but the forms."""
     for name in ("lambda", "tests", "setup.cfg", "docs"):
         (folder / name).symlink_to(ROOT / name)
+    if WHEELS_DIR.is_dir():  # as after an earlier run: nothing is downloaded
+        shutil.copytree(WHEELS_DIR, folder / WHEELS_DIR)
     common = {"CostCenter": "ledger", "ComplianceScope": "PCI-DSS"}
     kept = environments.read(ROOT / "environments" / "dev.json").values
     keys = {name: "" for name in kept if name.endswith(naming.PACKAGE_KEY)}
@@ -183,9 +191,12 @@ def environment(cloud: Cloud, folder: Path) -> dict[str, str]:
     return {
         **own,
         **aws_cli.variables(),
+        **COLD,
+        warm_command.ADDRESS: warm.address(),
         "PYTHONPATH": paths,
         "AWS_CONFIG_FILE": str(config),
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
+        "XDG_CACHE_HOME": str(folder / "cache"),  # a command finds what the one before found
         "PGSSLROOTCERT": str(cloud.ca_file),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -15,9 +16,10 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import requires
 from pathlib import Path
 
+import aws_cli
 import pytest
+import warm
 import yaml
-from warm import running
 
 from builders import catalog, environments, package
 from builders.building.packages import WHEELS_DIR
@@ -100,15 +102,25 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def start(installed: Path, tmp_path: Path) -> Run:
+    """Starts an installed command in a folder."""
+    return functools.partial(_run, _started, installed, tmp_path)
+
+
+@pytest.fixture
 def run(installed: Path, tmp_path: Path) -> Run:
-    """Runs an installed command in a folder."""
-    environment = {**os.environ, "PYTHONPATH": str(installed), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    """Runs an installed command in a folder without its start; its modules are those of the wheel."""
+    return functools.partial(_run, warm.run, installed, tmp_path)
 
-    def run(folder: Path, name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        command, its_own = [str(installed / "bin" / name), *arguments], environment | variables
-        return subprocess.run(command, cwd=folder, env=its_own, capture_output=True, text=True, check=False)
 
-    return run
+def _run(
+    execute: Run, installed: Path, tmp_path: Path, folder: Path, name: str, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    own = {"PYTHONPATH": str(installed), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    return execute([str(installed / "bin" / name), *arguments], cwd=folder, env={**os.environ, **own, **variables})
+
+
+_started: Run = functools.partial(subprocess.run, capture_output=True, text=True, check=False)
 
 
 def test_the_wheel_has_the_functions_and_the_files_that_a_project_begins_with(wheel: Path) -> None:
@@ -121,21 +133,21 @@ def test_the_wheel_has_the_functions_and_the_files_that_a_project_begins_with(wh
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_console_command_says_its_version(run: Run, tmp_path: Path, name: str) -> None:
-    finished = run(tmp_path, name, "--version")
+def test_every_console_command_says_its_version(start: Run, tmp_path: Path, name: str) -> None:
+    finished = start(tmp_path, name, "--version")
     assert (finished.returncode, finished.stdout.split()[-1]) == (0, "0.1.0")
 
 
 def test_a_project_is_made_filled_in_built_checked_packaged_and_rehearsed(
-    run: Run, project: Path, tmp_path: Path
+    start: Run, project: Path, tmp_path: Path
 ) -> None:
     certificate = json.loads(Path("environments/dev.json").read_text(encoding="utf-8"))
     (pem,) = [entry.partition("=")[2] for entry in certificate if entry.startswith("SourceCertificatePem=")]
-    made = run(tmp_path, "stackferry-init", str(project))
+    made = start(tmp_path, "stackferry-init", str(project))
     assert made.returncode == 0, made.stderr
     (project / "root.pem").write_text(pem, encoding="utf-8")
 
-    unfilled = run(project, "build-templates", "--check", "--no-lint")
+    unfilled = start(project, "build-templates", "--check", "--no-lint")
     assert unfilled.returncode == 1
     assert "SourceHost is not filled in: <dev-source-host>, host name of the PostgreSQL server" in unfilled.stdout
     fill_in(project)
@@ -144,7 +156,7 @@ def test_a_project_is_made_filled_in_built_checked_packaged_and_rehearsed(
     for arguments in (["foundation"], ["--no-lint"], ["--package", "--no-lint"], ["--check", "--no-lint"]):
         if "--package" in arguments and WHEELS_DIR.is_dir():  # as after an earlier run: nothing is downloaded
             shutil.copytree(WHEELS_DIR, project / WHEELS_DIR)
-        finished = run(project, "build-templates", *arguments)
+        finished = start(project, "build-templates", *arguments)
         assert (finished.returncode, finished.stdout) == (0, ""), finished.stderr
     assert {path.parent.name for path in project.glob("build/packages/*/*.zip")} == {
         function.name for function in package.available()
@@ -155,19 +167,19 @@ def test_a_project_is_made_filled_in_built_checked_packaged_and_rehearsed(
     environments.put(project / "environments/network.json", {"DirectConnectGatewayAttachmentId": "tgw-attach-0abcd123"})
     environments.put(project / "environments/dev.json", {"CreateDmsVpcRole": "false", "CreateDmsLogsRole": "false"})
     small = ("--phase", "dev", "--accounts", "1", "--regions", "1", "--fault", "none", "--no-check")
-    rehearsed = run(project, "rollout-stacksets", "rehearse", *small)
+    rehearsed = start(project, "rollout-stacksets", "rehearse", *small)
     assert rehearsed.returncode == 0, rehearsed.stdout
     assert "steps ended as expected" in rehearsed.stdout
 
 
 def test_a_phase_of_a_new_project_is_rolled_out_changed_rolled_back_and_removed(
-    run: Run, project: Path, tmp_path: Path
+    run: Run, start: Run, project: Path, tmp_path: Path
 ) -> None:
     """By the commands of the project's README, in accounts that were empty, with IAM asked for every request."""
     values = dict(VALUES)
     account, tooling = values["dev-account"], values["tooling-account"]
     with (
-        running(authorize=True) as cloud,
+        warm.running(authorize=True) as cloud,
         on_premises(cloud.state_directory, values["dev-source-host"], database_name="cards") as source,
     ):
         accounts = Accounts(cloud)
@@ -204,7 +216,7 @@ def test_a_phase_of_a_new_project_is_rolled_out_changed_rolled_back_and_removed(
         done("rollout-stacksets drift --phase dev")
         phase_account = cloud.environment(account, values["region"]) | {"PGSSLROOTCERT": str(cloud.ca_file)}
         address = ("--source-address", f"127.0.0.1:{source.server.port}")
-        checked = run(project, *check.split(), *address, **phase_account)
+        checked = start(project, *check.split(), *address, **phase_account)
         assert checked.returncode == 1
         assert "ferry_source lacks create-schema on cards" in checked.stdout, checked.stdout + checked.stderr
 
@@ -228,7 +240,7 @@ def make_deploy_role(cloud: Cloud, project: Path, command: str, accounts: list[s
     environments.put(project / "environments" / "tooling.json", {"AllowPurge": "true"})
     aws = [sys.executable, "-m", "awscli", *shlex.split(command)[1:]]
     for account in accounts:
-        variables = {**os.environ, **cloud.environment(account, region)}
+        variables = {**os.environ, **cloud.environment(account, region), **aws_cli.variables()}
         subprocess.run(aws, cwd=project, env=variables, check=True, capture_output=True)
     file = project / "rollout.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("# deploy_role:", "deploy_role:"), encoding="utf-8")

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import aws_cli
+import warm
+import warm_command
 from leftovers import gone_in_time, marked
 
 PAGE = Path("docs/migration.md")
-# As after an installation, which has the command in the PATH.
-COMMAND = f'migrate-database() {{ "{sys.executable}" -m builders.migration "$@"; }}\n'
+# As after an installation, which has the command in the PATH, and without its start.
+COMMAND = f'migrate-database() {{ "{sys.executable}" -S "{warm_command.__file__}" builders.migration "$@"; }}\n'
 
 
 def test_the_commands_of_the_runbook_take_a_phase_there_and_back_and_to_its_end(tmp_path: Path) -> None:
@@ -40,7 +42,7 @@ def test_the_commands_of_the_runbook_take_a_phase_there_and_back_and_to_its_end(
         capture_output=True,
         text=True,
         check=False,
-        env={**marked(tmp_path), **aws_cli.variables()},
+        env={**marked(tmp_path), **aws_cli.variables(), warm_command.ADDRESS: warm.address()},
     )
     assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
     report = json.loads((tmp_path / "reports" / "migration-dev.json").read_text(encoding="utf-8"))

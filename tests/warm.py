@@ -1,8 +1,10 @@
 """Python programs of tests without their start: a process that has imported the libraries forks for each of them.
 
 Starting Python and importing cfn-lint, psycopg and an HTTP server takes three quarters of the start of an embedded
-cloud, and the tests start fifty. `running` is `builders.cloud.process.running` with a server that is forked so. Where
-the start itself is tested, and in the programs that tests start, Python starts as it does for a person.
+cloud, and the tests start fifty; importing boto3 and psycopg takes half of the time of most commands. `running` is
+`builders.cloud.process.running` with a server that is forked so, `run` is `subprocess.run` for commands, and
+warm_command.py is a command for a shell. Where the start itself is tested, and in the programs that programs start,
+Python starts as it does for a person.
 """
 
 from __future__ import annotations
@@ -21,22 +23,26 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from warm_command import ADDRESS, ask
 
 from builders.cfnlint_libraries import import_cfnlint
 from builders.cloud import process
-
-ADDRESS = "WARM_PYTHON"
-"""The variable that names the socket of the process that forks; workers of pytest-xdist find that of their parent."""
 
 # Not ministack, which reads its settings from the environment while it is imported.
 LIBRARIES = (
     *("asyncio", "asyncio.sslproto", "boto3", "botocore.session", "botocore.loaders", "cfnlint.jsonschema"),
     *("cfnlint.schema", "cryptography.x509", "cryptography.hazmat.primitives.serialization.pkcs12", "defusedxml"),
     *("hypercorn.asyncio", "hypercorn.protocol", "jsonata", "multiprocessing", "pg8000.native", "psycopg"),
-    *("psycopg.types.json", "regex", "yaml", "xml.etree.ElementTree"),
+    *("psycopg.types.json", "regex", "yaml", "xml.etree.ElementTree", "builders.building.run"),
+    *("builders.building.environment_check", "builders.building.packages", "builders.migration.cli"),
+    *("builders.migration.report", "builders.rehearsal.cli", "builders.write_outputs"),
 )
+MODELS = ("cloudformation", "cloudwatch", "dms", "ec2", "events", "iam", "lambda", "rds", "s3", "secretsmanager", "sts")
+"""The services whose models of botocore are read ahead of the commands that need them."""
 
 
 class Program:
@@ -96,15 +102,35 @@ start: Any = _fork if _can_follow() else subprocess.Popen
 running = functools.partial(process.running, start=start)
 
 
-@functools.cache
+def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Stand in for subprocess.run, capturing text. `command` begins with Python, -m and a module, or with a script.
+
+    The modules are those of the PYTHONPATH in `env`.
+    """
+    arguments = list(command[2:] if command[1] == "-m" else command)
+    order = {"arguments": arguments, "environment": dict(env), "directory": str(cwd)}
+    with open(os.devnull) as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        code = ask(_address(env.get("PYTHONPATH", "")), order, [each.fileno() for each in (stdin, stdout, stderr)])
+        for written in (stdout, stderr):
+            written.seek(0)
+        return subprocess.CompletedProcess(list(command), code, stdout.read().decode(), stderr.read().decode())
+
+
 def address() -> str:
     """Return the address of the process that forks, which is started unless our parent has one."""
-    if ADDRESS in os.environ:
+    return os.environ.get(ADDRESS) or _address(os.environ.get("PYTHONPATH", ""))
+
+
+@functools.cache
+def _address(path: str) -> str:
+    """Return the address of a process with this PYTHONPATH."""
+    if ADDRESS in os.environ and path == os.environ.get("PYTHONPATH", ""):
         return os.environ[ADDRESS]
     directory = tempfile.TemporaryDirectory(prefix="warm-python-")
-    path = f"{directory.name}/socket"
+    socket_path = f"{directory.name}/socket"
     server = subprocess.Popen(
-        [sys.executable, __file__, path],
+        [sys.executable, __file__, socket_path],
+        env={**os.environ, "PYTHONPATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for the tests, which end it
@@ -113,7 +139,7 @@ def address() -> str:
     server.stdout.readline()
     atexit.register(directory.cleanup)
     atexit.register(server.communicate)  # the end of its input ends it
-    return path
+    return socket_path
 
 
 def _serve(path: str) -> None:
@@ -125,6 +151,7 @@ def _serve(path: str) -> None:
         import_cfnlint()
         for library in LIBRARIES:
             importlib.import_module(library)
+        _read_models()
         gc.freeze()  # a child that collects garbage would copy every page
         while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:  # its end is that of the tests
             connection, _ = listener.accept()
@@ -134,8 +161,18 @@ def _serve(path: str) -> None:
                     os._exit(_run(connection))
 
 
+def _read_models() -> None:
+    """Read the models of services into botocore's loader that the commands use."""
+    boto_clients = importlib.import_module("builders.aws.boto_clients")
+    loader = boto_clients._service_models(None)
+    for service in MODELS:
+        loader.load_service_model(service, "service-2")
+        loader.load_service_model(service, "endpoint-rule-set-1")
+    loader.load_data("endpoints")
+
+
 def _run(connection: socket.socket) -> int:
-    """Run the program that a connection asks for; returns its exit code."""
+    """Run the program that a connection asks for, and return its exit code; or tell it, and end as Python ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     text, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 3)
@@ -151,18 +188,33 @@ def _run(connection: socket.socket) -> int:
     with connection.makefile("rw") as stream:
         print(os.getpid(), file=stream, flush=True)
         stream.readline()
-    connection.close()
     sys.argv = order["arguments"]
+    is_script = os.sep in sys.argv[0]
+    sys.path[0] = os.path.dirname(sys.argv[0]) if is_script else order["directory"]
+    answer = connection.detach()
+    if not order.get("answer"):
+        os.close(answer)
     code: Any = 0
     try:
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        if is_script:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        else:
+            if not hasattr(sys.modules.get(sys.argv[0]), "__path__"):
+                sys.modules.pop(sys.argv[0], None)  # runpy warns of a module that has been imported
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = 1
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+        code = 1
     sys.stdout.flush()
     sys.stderr.flush()
+    if order.get("answer"):
+        os.write(answer, str(code or 0).encode())
+        sys.exit(code)  # threads are waited for; the descriptor is closed at the very end, which the asker awaits
     return int(code or 0)
 
 

@@ -62,8 +62,8 @@ def command(as_json: bool, regions: Sequence[str], report: str, cache: bool, wat
     layers.include(options["layers_dir"])
     if watch:
         return _watch(options, cache)
-    memory = None if not cache or options["package"] or options["upload"] else _memory(options)
-    known = memory.recall() if memory else None
+    memory = _memory(options) if cache else None
+    known = memory.recall() if memory and not options["package"] and not options["upload"] else None
     if known:
         output, line, had_findings = known
         if line:

@@ -494,3 +494,16 @@ def test_nothing_is_kept_where_the_configuration_names_other_files(
     (tmp_path / ".cfnlintrc").write_text("custom_rules: rules.txt\n", encoding="utf-8")
     of_the_project("secrets")
     assert not (tmp_path / "cache" / "stackferry").exists()
+
+
+def test_packaging_is_done_each_time_and_lints_no_template_that_is_known(
+    of_the_project: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "lambda" / "greeting" / "index.py"
+    own.parent.mkdir(parents=True)
+    own.write_text("def handler(event, context): ...\n", encoding="utf-8")
+    of_the_project("--check", "secrets")
+    monkeypatch.delattr(lint, "Linter")
+    for _ in range(2):
+        code, findings, said = of_the_project("--package", "secrets")
+        assert (code, findings, "build/packages/greeting/" in said) == (0, "", True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from troposphere import iam
 
@@ -67,14 +68,8 @@ def build(tmp_path: Path) -> Build:
     def run(*arguments: str, **sources: str) -> subprocess.CompletedProcess[str]:
         for name, source in sources.items():
             (tmp_path / "layers" / f"{name}.py").write_text(source, encoding="utf-8")
-        return subprocess.run(
-            [sys.executable, "-m", "builders.build", "--no-lint", *arguments],
-            cwd=tmp_path,
-            env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [sys.executable, "-m", "builders.build", "--no-lint", *arguments]
+        return warm.run(command, cwd=tmp_path, env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")})
 
     return run
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from warm import running
+import warm
 
 from builders import catalog
 from builders.cloud.process import Cloud
@@ -58,7 +58,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def cloud(project: Path) -> Iterator[Cloud]:
     """A cloud that asks IAM for every request, with a deploy role in the phase's account."""
-    with running(authorize=True) as cloud:
+    with warm.running(authorize=True) as cloud:
         create_deploy_roles(Accounts(cloud), load_rollout_file(project / "rollout.yaml"), [TARGET])
         yield cloud
 
@@ -69,14 +69,8 @@ def run(project: Path, cloud: Cloud) -> Run:
 
     def run(command: str) -> subprocess.CompletedProcess[str]:
         program, *arguments = shlex.split(command)
-        return subprocess.run(
-            [sys.executable, "-m", MODULES[program], *arguments],
-            cwd=project,
-            env={**os.environ, **cloud.environment(TOOLING, REGION), "XDG_CACHE_HOME": str(project / "cache")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environment = {**os.environ, **cloud.environment(TOOLING, REGION), "XDG_CACHE_HOME": str(project / "cache")}
+        return warm.run([sys.executable, "-m", MODULES[program], *arguments], cwd=project, env=environment)
 
     return run
 
