@@ -32,7 +32,8 @@ class Watch:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "builders.build", "--watch", "--no-cache", *arguments],
             cwd=self.project,
-            env=os.environ | {"PYTHONPATH": str(folder), "HOME": str(folder)},
+            # The order of stdout and stderr is ours also where Python buffers stdout.
+            env=os.environ | {"PYTHONPATH": str(folder), "HOME": str(folder), "PYTHONUNBUFFERED": ""},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -97,6 +97,7 @@ def build_templates(request: Request) -> list[Finding]:
         progress.say(line)
     output = WRITERS[request.report](findings)
     sys.stdout.write(output)
+    sys.stdout.flush()  # the watch says on stderr how many there are, after them
     if request.memory:
         request.memory.remember(output, line, bool(findings))
     return findings

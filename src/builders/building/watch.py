@@ -217,7 +217,6 @@ def serve(answers: int, arguments: str) -> None:
                 except Exception as error:
                     message = f"{type(error).__name__}: {' '.join(str(error).split())}"
                     progress.say(f"build-templates: a defect, please report it: {message}")
-                sys.stdout.flush()
             os._exit(0)
         os.waitpid(child, 0)
         os.write(answers, b".")
