@@ -28,11 +28,12 @@ class Mutation:
 
 
 def at(body: Body, path: list[str | int], value: Any) -> Body:
-    """A copy of the template with another value at a path; maps that are not there yet are made."""
-    changed = copy.deepcopy(body)
+    """The template with another value at a path; maps that are not there yet are made. The rest is shared, not copied."""
+    changed = copy.copy(body)
     parent: Any = changed
     for key in path[:-1]:
-        parent = parent.setdefault(key, {}) if isinstance(parent, dict) else parent[key]
+        parent[key] = copy.copy(parent.get(key, {}) if isinstance(parent, dict) else parent[key])
+        parent = parent[key]
     if value is GONE:
         parent.pop(path[-1], None)
     else:

@@ -12,7 +12,7 @@ from cfnlint.template.template import Template
 from builders.rules import Rule, all_rules
 from rules.mistakes import MISTAKES
 from rules.mutations import Body
-from rules.rule_templates import parsed
+from rules.rule_templates import changed_template, parsed
 
 OPTIONS: dict[str, dict[str, Any]] = {"W9030": {"keys": ["CostCenter"]}, "E9701": {"enabled": True}}
 HERE = Path(__file__).parent
@@ -37,17 +37,20 @@ def _body(file: Path) -> Body:
     return body
 
 
-BODIES = {file.stem: _body(file) for file in [*LAYERS, HERE / "good" / "one_of_each.yaml"]}
+FILES = {file.stem: file for file in [*LAYERS, HERE / "good" / "one_of_each.yaml"]}
 
 
-@pytest.fixture(params=list(BODIES))
-def body(request: pytest.FixtureRequest) -> Body:
-    return BODIES[request.param]
+@pytest.fixture(scope="module")
+def templates() -> dict[str, Template]:
+    return {name: Template(None, _body(file)) for name, file in FILES.items()}
 
 
-def test_nothing_is_reported_on_a_good_template(body: Body) -> None:
-    template = Template(None, body)
+@pytest.fixture(params=list(FILES))
+def template(request: pytest.FixtureRequest, templates: dict[str, Template]) -> Template:
+    return templates[request.param]
 
+
+def test_nothing_is_reported_on_a_good_template(template: Template) -> None:
     told = [
         (rule.id, finding.path_string, finding.message) for rule in RULES.values() for finding in rule.match(template)
     ]
@@ -56,12 +59,12 @@ def test_nothing_is_reported_on_a_good_template(body: Body) -> None:
 
 
 @pytest.mark.parametrize("mutation", MISTAKES, ids=lambda mutation: f"{mutation.rule} {mutation.mistake}")
-def test_every_mistake_is_reported_in_every_place_by_its_rule(mutation: Any) -> None:
+def test_every_mistake_is_reported_in_every_place_by_its_rule(mutation: Any, templates: dict[str, Template]) -> None:
     missed, places = [], 0
-    for name, body in BODIES.items():
-        for place, mutated in mutation.places(body):
+    for name, template in templates.items():
+        for place, mutated in mutation.places(template.template):
             places += 1
-            if not RULES[mutation.rule].match(Template(None, mutated)):
+            if not RULES[mutation.rule].match(changed_template(template, mutated)):
                 missed.append(f"{name}: {place}")
 
     assert missed == []
