@@ -22,7 +22,8 @@ test: .venv/installed style
 pytest: .venv/installed
 	$(BIN)/python -m pytest $(PARALLEL)
 
-# Rotations and rollouts killed at every point, of which the tests take a sample, longer random stories, larger phases.
+# Rotations and rollouts killed at every point, of which the tests take a sample, longer random stories, more
+# examples of every property, larger phases.
 # PART=K/N takes every Nth of them, beginning with number K.
 harness: .venv/installed
 	$(BIN)/python -m pytest --whole --part $(PART) --numprocesses auto --dist worksteal

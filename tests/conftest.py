@@ -27,6 +27,8 @@ sys.dont_write_bytecode = False
 # A worker holds thousands of tests; to search all of them for circles again and again takes a tenth of the time.
 gc.set_threshold(50_000)
 
+EXAMPLES, WHOLE_EXAMPLES = 25, 100
+"""The examples that Hypothesis tries of each property, here and in `make harness`."""
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 2 * 1024**3
 COMPILED = "STACKFERRY_COMPILED"
@@ -67,7 +69,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
     hypothesis.settings.register_profile(
-        "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+        "untimed",
+        deadline=None,
+        max_examples=WHOLE_EXAMPLES if config.getoption("--whole") else EXAMPLES,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
     hypothesis.settings.load_profile("untimed")
     if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
@@ -93,7 +98,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     def chosen(item: pytest.Item) -> bool:
         sampled = item.get_closest_marker("sampled")
         if config.getoption("--whole"):
-            return sampled is not None or "whole" in getattr(item, "fixturenames", ())
+            takes_less = "whole" in getattr(item, "fixturenames", ()) or "hypothesis" in item.keywords
+            return sampled is not None or takes_less
         return sampled is None or sampled.kwargs["when"](item.callspec.params)  # type: ignore[attr-defined]
 
     def place(item: pytest.Item) -> int:

@@ -20,7 +20,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).filter(
     lambda name: len(name.encode()) < 60
 )
-QUICKLY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICKLY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 Session = psycopg.Connection[tuple[str]]
 

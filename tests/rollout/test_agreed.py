@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from cloud.conftest import until
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from builders import naming
 from builders.rollout.executor.context import PollInterval, Report, RunServices
@@ -116,7 +116,6 @@ moves = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(phases(), stack_sets(), moves, st.fixed_dictionaries({"canary": moves, "rest": moves}))
 def test_planned_calls_are_the_submitted_ones_whatever_a_colleague_does_meanwhile(
     desired: DesiredState,

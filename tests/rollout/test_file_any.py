@@ -12,7 +12,7 @@ from builders.errors import RolloutFileError
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.schema import RolloutFile, rollout_schema
 
-ANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
+ANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 ACCOUNTS = ["111111111111", "222222222222", "333333333333"]
 WORDS = st.sampled_from(

@@ -28,7 +28,7 @@ class Mutation:
 
 
 def at(body: Body, path: list[str | int], value: Any) -> Body:
-    """The template with another value at a path; maps that are not there yet are made. The rest is shared, not copied."""
+    """The template with another value at a path, and the rest shared; maps that are not there yet are made."""
     changed = copy.copy(body)
     parent: Any = changed
     for key in path[:-1]:

@@ -79,7 +79,7 @@ def test_added_and_removed_are_exactly_what_one_side_lacks(
     assert found == {**dict.fromkeys(new - old, Effect.ADD), **gone}
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(resources(), resources())
 def test_each_resource_that_differs_changes_once_and_others_only_by_what_they_refer_to(
     before: dict[str, Any], after: dict[str, Any]
