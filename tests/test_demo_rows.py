@@ -29,7 +29,7 @@ def urls(database: OnPremises) -> tuple[str, str]:
     return url, url.replace(f"/{database.database_name}", "/other")
 
 
-def until(reached: Callable[[], bool], seconds: float = 20) -> None:
+def until(reached: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline

@@ -109,14 +109,14 @@ class Writer(threading.Thread):
         """End, and close the sessions."""
         self.over.set()
         if self.ident:
-            self.join(20)
+            self.join(60)
             assert not self.is_alive(), "the writer does not end"
 
     def wait_for(self, side: Side) -> None:
         """Wait until a side takes a write that begins from now on."""
         now = time.monotonic()
         while not any(each.side == side and each.began > now for each in list(self.attempts)):
-            assert time.monotonic() < now + 20, f"the {side} takes no write"
+            assert time.monotonic() < now + 60, f"the {side} takes no write"
             time.sleep(0.01)
 
     def hold(self, is_open: Side, since: float) -> None:

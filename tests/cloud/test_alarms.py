@@ -5,13 +5,12 @@ from __future__ import annotations
 import datetime
 import io
 import json
-import time
 import zipfile
 from typing import Any
 
 import pytest
 
-from .conftest import Account, Template
+from .conftest import Account, Template, until
 
 FUNCTION = """
 import json, time
@@ -114,10 +113,7 @@ def test_a_metric_that_a_function_writes_into_its_log_moves_the_alarm(heard: Acc
     heard.client("lambda").create_function(FunctionName="f", Runtime="python3.13", Handler="index.handler", Role=role,
                                            Code={"ZipFile": archive.getvalue()})  # fmt: skip
     heard.client("lambda").invoke(FunctionName="f")
-    deadline = time.monotonic() + 10
-    while state(heard) != "ALARM":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: state(heard) == "ALARM")
 
 
 # CloudWatch user guide, "How alarm state is evaluated when data is missing": newest datapoint last, threshold 0.

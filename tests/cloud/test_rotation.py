@@ -81,9 +81,9 @@ def rotated(account: Account, lambda_role: Template) -> Build:
 
 def until(condition: Callable[[], Any]) -> Any:
     """The last value of a condition; rotation goes on in the background, as on AWS."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (found := condition()):
-        assert time.monotonic() < deadline, "nothing happened for twenty seconds"
+        assert time.monotonic() < deadline, "nothing happened for a minute"
         time.sleep(0.05)
     return found
 

@@ -111,5 +111,5 @@ def test_the_command_runs_on_premises_until_it_is_ended(account: Account, call: 
         assert (secret["host"], secret["port"]) == ("by.hand", 5432)
         assert call({"host": "by.hand", "port": 5432}) == "connected"
         program.terminate()
-        assert program.wait(20) == 0
+        assert program.wait(60) == 0
     assert call({"host": "by.hand", "port": 5432}) == "gaierror"

@@ -93,7 +93,7 @@ class Writer(threading.Thread):
 
     def close(self) -> None:
         self.over.set()
-        self.join(20)
+        self.join(60)
         for session in self._sessions.values():
             session.close()
 

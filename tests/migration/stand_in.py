@@ -85,7 +85,7 @@ class StandIn:
         """End the thread, and drop the slots of the side that it reads."""
         self._over.set()
         if self._thread:
-            self._thread.join(10)
+            self._thread.join(60)
         with self._administrator(self.sides[0]) as session:
             session.execute(
                 "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "

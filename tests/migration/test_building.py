@@ -135,7 +135,7 @@ def test_writers_write_while_an_index_is_built(loaded: tuple[Pair, Database]) ->
 
 def _until(both: Pair, query: str) -> None:
     with both.database("target", MASTER) as looking:
-        for _ in range(2000):
+        for _ in range(10_000):
             if looking.value(query):
                 return
             looking.run("SELECT pg_sleep(0.005)")

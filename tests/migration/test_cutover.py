@@ -185,7 +185,7 @@ def test_rows_that_differ_are_named_and_the_source_is_given_back(ready: Scene) -
 
 
 def await_row(database: Any, query: str) -> None:
-    for _ in range(500):
+    for _ in range(3_000):
         if database.value(query):
             return
         threading.Event().wait(0.02)

@@ -218,6 +218,6 @@ def test_the_timeout_holds_for_all_waits_of_a_command_whatever_the_pause_between
     for _ in range(3):
         with pytest.raises(ReplicationError, match=r"the task is still starting after 0.1 seconds"):
             watch.poll(lambda: "starting", lambda _seen: False, lambda seen: f"the task is still {seen}")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert watch.left(otherwise=9) == 0, "nothing is left for a marker either"
     assert Watch(lambda _task: None, lambda _line: None).left(otherwise=9) == 9

@@ -37,7 +37,7 @@ class Pause:
         self.calls.append(call.operation)
         if self.awaits and call.operation == self.operation and not self.reached.is_set():
             self.reached.set()
-            assert self.go.wait(60)
+            assert self.go.wait(300)
 
 
 class Listener(Observer):
@@ -89,7 +89,7 @@ def test_a_run_that_another_process_takes_over_submits_nothing_more(
     pause.awaits = True  # the lock is taken: from here on it is held up
     schedule = another(small).plan(release(small, "2")).schedule
     first = pool.submit(run_to_desired, services, run, release(small, "2"), LAYERS, schedule)
-    assert pause.reached.wait(30)
+    assert pause.reached.wait(300)
     assert another(small).resume(release(small, "2")).good
     made = len(pause.calls)
     pause.go.set()
@@ -107,7 +107,7 @@ def test_a_second_apply_is_refused_in_a_line_that_names_the_first(small: SmallPh
     small.connect(pause)
     desired = release(small, "2")
     first = pool.submit(small.run, desired)
-    assert pause.reached.wait(30)
+    assert pause.reached.wait(300)
     second = another(small)
     with pytest.raises(RolloutError, match=r"a rollout of dev is not over: apply of release [0-9a-f]{12}") as refused:
         second.run(release(small, "3"))
@@ -123,7 +123,7 @@ def test_of_two_that_begin_at_the_same_moment_one_is_refused(small: SmallPhase, 
     saved = small.store.releases.save(desired)
     small.connect(pause)
     first = pool.submit(begin_run, small.services(), Command.APPLY, saved, ())
-    assert pause.reached.wait(30)
+    assert pause.reached.wait(300)
     other = another(small)
     run = begin_run(other.services(), Command.APPLY, saved, ())
     pause.go.set()
