@@ -15,7 +15,7 @@ from .dms_rig import Pair
 
 TABLES = 50
 MOST_STATEMENTS = 4 * TABLES
-MOST_SECONDS = 20.0
+MOST_SECONDS = 60.0
 """Without writes, from the first login that is closed to the opening: on a busy machine; alone it takes two."""
 
 

@@ -142,9 +142,10 @@ def test_a_start_whose_time_is_over_says_so_and_leaves_the_task_to_go_on(
     passed = [0.0]
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0], sleep=time.sleep)
     monkeypatch.setattr(running, "time", clock)
+    stderr = cast(Any, sys.stderr)  # pytest's own, before the command puts another in front of it
 
     def let_an_hour_pass() -> None:
-        replication.wait(lambda: replication.described()["Status"] == "running")
+        replication.wait(lambda: "running: " in stderr.getvalue())  # the command has seen it, too
         passed[0] = 3600.0
 
     waiting = threading.Thread(target=let_an_hour_pass)
