@@ -39,7 +39,8 @@ LIBRARIES = (
     *("hypercorn.asyncio", "hypercorn.protocol", "jsonata", "multiprocessing", "pg8000.native", "psycopg"),
     *("psycopg.types.json", "regex", "yaml", "xml.etree.ElementTree", "builders.building.run"),
     *("builders.building.environment_check", "builders.building.packages", "builders.migration.cli"),
-    *("builders.migration.report", "builders.rehearsal.cli", "builders.write_outputs"),
+    *("builders.migration.report", "builders.migration.start", "builders.migration.status", "builders.rehearsal.cli"),
+    *("builders.rollout.cli.change", "builders.rollout.cli.inspect", "builders.write_outputs"),
 )
 MODELS = ("cloudformation", "cloudwatch", "dms", "ec2", "events", "iam", "lambda", "rds", "s3", "secretsmanager", "sts")
 """The services whose models of botocore are read ahead of the commands that need them."""

@@ -98,7 +98,7 @@ def _require_plain(data: Any) -> None:
                 below += node
             elif isinstance(node, float) and not math.isfinite(node):
                 raise ValueError("a number is not finite")
-            elif isinstance(node, str) and any("\ud800" <= letter <= "\udfff" for letter in node):
+            elif isinstance(node, str) and not node.isascii() and any("\ud800" <= each <= "\udfff" for each in node):
                 raise ValueError("a text has half a surrogate pair")
         count += len(below)
         if count > _MOST_VALUES:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import warm
 
 from builders import catalog
 from builders.build import main
@@ -39,13 +40,16 @@ def own_cache(project: Path) -> dict[str, str]:
 
 @pytest.fixture
 def build(project: Path) -> Command:
-    """Runs the command in a process of its own; `before` is Python that runs there first."""
+    """Runs the command in a process of its own; `before` is Python that runs there first, in one that starts anew."""
 
     def run(*arguments: str, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        environment = COLORFUL | own_cache(project) | environment
+        if not before and "PYTHONHASHSEED" not in environment:
+            return warm.run([sys.executable, "-m", "builders.build", *arguments], cwd=project, env=environment)
         return subprocess.run(
             [sys.executable, "-c", f"{before}\n{RUN}", *arguments],
             cwd=project,
-            env=COLORFUL | own_cache(project) | environment,
+            env=environment,
             capture_output=True,
             text=True,
             check=False,
