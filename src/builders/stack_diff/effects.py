@@ -161,6 +161,8 @@ def is_same(left: Any, right: Any) -> bool:
     """
     if left is right:
         return True
+    if isinstance(left, str) and isinstance(right, str):
+        return left == right
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         return left.keys() == right.keys() and all(is_same(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
