@@ -9,12 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aws_cli
 import pytest
+import warm
 from leftovers import gone_in_time, marked
 
 from builders import deploy, outputs
@@ -28,7 +30,7 @@ ACCOUNT, REGION = "1" * 12, "us-east-1"
 """Where rollout.yaml has the phase dev first."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def version_2() -> str:
     """The AWS CLI of the second generation on this machine."""
     if found := _version_2():
@@ -66,14 +68,21 @@ def test_version_2_of_the_aws_cli_deploys_a_phase(version_2: str, cloud: Cloud, 
     assert "logged in to PostgreSQL" in proof
 
 
-def demo(folder: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+Demo = subprocess.CompletedProcess[str]
+
+
+def run_cold(command: Sequence[str], env: Mapping[str, str]) -> Demo:
+    """Run a program as a person would start it."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+
+
+def demo(folder: Path, *options: str, run: Callable[..., Demo] = warm.run, **variables: str) -> Demo:
     command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(folder), *options]
-    environment = {**marked(folder), **aws_cli.variables(), **variables}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return run(command, env={**marked(folder), **aws_cli.variables(), **variables})
 
 
 def test_the_demo_carries_a_database_and_its_writer_to_the_target_and_back_and_loses_nothing(tmp_path: Path) -> None:
-    finished = demo(tmp_path, "--no-rehearse")
+    finished = demo(tmp_path, "--no-rehearse", run=run_cold)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     commands = re.findall(r"^\$ migrate-database (\w+)", finished.stdout, flags=re.MULTILINE)
     assert list(dict.fromkeys(commands)) == [
@@ -218,9 +227,7 @@ def test_a_file_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
 
 
 def test_an_unknown_phase_is_refused_with_the_phases_that_there_are() -> None:
-    finished = subprocess.run(
-        [sys.executable, "-m", "builders.demo", "--phase", "production"], capture_output=True, text=True, check=False
-    )
+    finished = warm.run([sys.executable, "-m", "builders.demo", "--phase", "production"])
     assert finished.returncode == 2
     assert finished.stderr == "builders.demo: unknown phase 'production'; phases are dev, staging, prod\n"
 

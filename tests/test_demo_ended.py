@@ -5,37 +5,26 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aws_cli
 import pytest
-from leftovers import gone_in_time, marked, started_by
+import warm
+from leftovers import end_when
 
 
 @pytest.mark.parametrize(
-    ("how", "when"),
+    ("how", "when", "start"),
     [
-        (signal.SIGTERM, "--stack-name artifacts"),  # the source runs by now
-        (signal.SIGKILL, "--stack-name endpoints"),  # the database too
-        (signal.SIGINT, "transactions acknowledged"),  # rows move by now
+        (signal.SIGTERM, "--stack-name artifacts", warm.start),  # the source runs by now
+        (signal.SIGKILL, "--stack-name endpoints", subprocess.Popen),  # the database too
+        (signal.SIGINT, "transactions acknowledged", warm.start),  # rows move by now
     ],
 )
-def test_a_demo_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: signal.Signals, when: str) -> None:
+def test_a_demo_that_is_ended_leaves_no_process_behind(
+    tmp_path: Path, how: signal.Signals, when: str, start: Callable[..., Any]
+) -> None:
     command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(tmp_path), "--no-check"]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**marked(tmp_path), **aws_cli.variables(cold=when)},
-    ) as child:
-        assert child.stdout is not None
-        lines = []
-        for line in child.stdout:
-            lines.append(line)
-            if when in line:
-                break
-        assert started_by(tmp_path) > {child.pid}, "".join(lines)
-        child.send_signal(how)
-        child.stdout.read()
-    assert gone_in_time(tmp_path)
+    end_when(when, how, command, tmp_path, aws_cli.variables(cold=when), start)

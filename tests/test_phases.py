@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from aws_cli import warm
-from warm import running
+from warm import run, running
 
 from builders import catalog, outputs
 from builders.cloud.process import Cloud
@@ -78,9 +77,7 @@ def test_the_integration_suite_holds_for_every_phase(phases: dict[str, PhaseDepl
     outputs.write(phase, deployment.stacks, deployment.outputs_dir)
     written = {"STACKFERRY_OUTPUTS": str(deployment.outputs_dir / phase / outputs.FLAT)}
     suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration"]
-    finished = subprocess.run(
-        suite, env={**deployment.accounts.phase.environment, **written}, capture_output=True, text=True, check=False
-    )
+    finished = run(suite, env={**deployment.accounts.phase.environment, **written})
     assert finished.returncode == 0, finished.stdout
 
 

@@ -4,7 +4,7 @@ Starting Python and importing cfn-lint, psycopg and an HTTP server takes three q
 cloud, and the tests start fifty; importing boto3 and psycopg takes half of the time of most commands. `running` is
 `builders.cloud.process.running` with a server that is forked so, `run` is `subprocess.run` for commands, and
 warm_command.py is a command for a shell. Where the start itself is tested, and in the programs that programs start,
-Python starts as it does for a person.
+Python starts as it does for a person; but the clouds of a forked program are forked as well.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import inspect
 import json
 import os
 import runpy
@@ -27,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import leftovers
 from warm_command import ADDRESS, ask
 
 from builders.cfnlint_libraries import import_cfnlint
@@ -52,14 +54,14 @@ class Program:
     def __init__(self, connection: socket.socket, stdin: int, stdout: int) -> None:
         self.stdin = os.fdopen(stdin, "w")
         self.stdout = os.fdopen(stdout)
-        with connection.makefile("rw") as stream:
-            self.pid = int(stream.readline())
-            self._process = os.pidfd_open(self.pid)
-            print("go", file=stream, flush=True)  # it waits for this, so that its number is no other's
+        self._answer = connection.makefile("rw")
+        self.pid = int(self._answer.readline())
+        self._process = os.pidfd_open(self.pid)
+        print("go", file=self._answer, flush=True)  # it waits for this, so that its number is no other's
 
     def poll(self) -> int | None:
-        """Return None as long as it runs; nobody but its parent learns the code."""
-        return 0 if select.select([self._process], [], [], 0)[0] else None
+        """Return None as long as it runs, else what `wait` does."""
+        return self.wait(0) if select.select([self._process], [], [], 0)[0] else None
 
     def send_signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -71,20 +73,27 @@ class Program:
     def wait(self, timeout: float | None = None) -> int:
         if not select.select([self._process], [], [], timeout)[0]:
             raise subprocess.TimeoutExpired("a forked program", timeout or 0)
-        return 0
+        return self.returncode
+
+    @functools.cached_property
+    def returncode(self) -> int:
+        """Its exit code, which it says itself unless it is killed."""
+        return int(self._answer.readline() or -signal.SIGKILL)
 
     def __del__(self) -> None:
         os.close(self._process)
+        self._answer.close()
 
 
-def _fork(command: Sequence[str], *, stderr: Any, env: dict[str, str] | None = None, **_: Any) -> Any:
+def _fork(command: Sequence[str], *, stderr: Any, env: Mapping[str, str] | None = None, **_: Any) -> Any:
     """Stand in for subprocess.Popen. `command` begins with Python, -m and a module; stdin and stdout are pipes."""
     stdin, our_stdin = os.pipe()
     our_stdout, stdout = os.pipe()
     order = {"arguments": command[2:], "environment": dict(env or os.environ), "directory": os.getcwd()}
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address())
-        socket.send_fds(connection, [json.dumps(order).encode() + b"\n"], [stdin, stdout, stderr.fileno()])
+        third = stdout if stderr is subprocess.STDOUT else stderr.fileno()
+        socket.send_fds(connection, [json.dumps(order).encode() + b"\n"], [stdin, stdout, third])
         for descriptor in (stdin, stdout):
             os.close(descriptor)
         return Program(connection, our_stdin, our_stdout)
@@ -103,15 +112,23 @@ start: Any = _fork if _can_follow() else subprocess.Popen
 running = functools.partial(process.running, start=start)
 
 
-def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def run(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    modules: str | None = None,
+) -> subprocess.CompletedProcess[str]:
     """Stand in for subprocess.run, capturing text. `command` begins with Python, -m and a module, or with a script.
 
-    The modules are those of the PYTHONPATH in `env`.
+    The modules are those of the PYTHONPATH in `env`, unless another one is given.
     """
     arguments = list(command[2:] if command[1] == "-m" else command)
-    order = {"arguments": arguments, "environment": dict(env), "directory": str(cwd)}
+    environment = dict(os.environ if env is None else env)
+    order = {"arguments": arguments, "environment": environment, "directory": str(cwd or os.getcwd())}
+    address = _address(environment.get("PYTHONPATH", "") if modules is None else modules)
     with open(os.devnull) as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        code = ask(_address(env.get("PYTHONPATH", "")), order, [each.fileno() for each in (stdin, stdout, stderr)])
+        code = ask(address, order, [each.fileno() for each in (stdin, stdout, stderr)])
         for written in (stdout, stderr):
             written.seek(0)
         return subprocess.CompletedProcess(list(command), code, stdout.read().decode(), stderr.read().decode())
@@ -159,7 +176,7 @@ def _serve(path: str) -> None:
             with connection:
                 if not os.fork():
                     listener.close()
-                    os._exit(_run(connection))
+                    os._exit(_run(connection, path))
 
 
 def _read_models() -> None:
@@ -172,8 +189,8 @@ def _read_models() -> None:
     loader.load_data("endpoints")
 
 
-def _run(connection: socket.socket) -> int:
-    """Run the program that a connection asks for, and return its exit code; or tell it, and end as Python ends."""
+def _run(connection: socket.socket, path: str) -> int:
+    """Run the program that a connection asks for; tell its exit code and return it, or end as Python ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     text, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 3)
@@ -185,7 +202,9 @@ def _run(connection: socket.socket) -> int:
         os.close(descriptor)
     os.chdir(order["directory"])
     os.environ.clear()
-    os.environ.update(order["environment"])
+    os.environ.update(order["environment"] | {ADDRESS: path})
+    leftovers.bear_mark()
+    inspect.unwrap(process.running).__kwdefaults__["start"] = start
     with connection.makefile("rw") as stream:
         print(os.getpid(), file=stream, flush=True)
         stream.readline()
@@ -193,8 +212,6 @@ def _run(connection: socket.socket) -> int:
     is_script = os.sep in sys.argv[0]
     sys.path[0] = os.path.dirname(sys.argv[0]) if is_script else order["directory"]
     answer = connection.detach()
-    if not order.get("answer"):
-        os.close(answer)
     code: Any = 0
     try:
         if is_script:
@@ -213,8 +230,9 @@ def _run(connection: socket.socket) -> int:
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
+    with contextlib.suppress(BrokenPipeError):  # nobody asks any more
+        os.write(answer, f"{code or 0}\n".encode())
     if order.get("answer"):
-        os.write(answer, str(code or 0).encode())
         sys.exit(code)  # threads are waited for; the descriptor is closed at the very end, which the asker awaits
     return int(code or 0)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from warm import running
+from warm import run, running
 
 from builders.cloud.process import LOG
 
@@ -192,9 +192,7 @@ def test_state_that_is_not_whole_is_refused_in_one_line_and_stays(state_director
             damage(state)
             left = sorted(state.rglob("*"))
             command = [sys.executable, "-m", "builders.cloud", "--keep", "--port", "0", "--state-dir"]
-            refused = subprocess.run(
-                [*command, str(state_directory)], capture_output=True, text=True, timeout=60, check=False
-            )
+            refused = run([*command, str(state_directory)])
             assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1), refused.stderr
             assert f"what {state} keeps is damaged, or of another version" in refused.stderr
             assert sorted(state.rglob("*")) == left

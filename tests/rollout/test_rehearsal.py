@@ -8,26 +8,32 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 import yaml
-from leftovers import gone_in_time, marked, started_by
+from leftovers import end_when
 
 REHEARSE = (sys.executable, "-m", "builders.rehearsal.cli")
 
 
-def rehearse(*options: str, before: tuple[str, ...] = ()) -> tuple[int, dict[str, Any], str]:
+def run_cold(command: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a program as a person would start it."""
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+def rehearse(
+    *options: str,
+    before: tuple[str, ...] = (),
+    run: Callable[..., subprocess.CompletedProcess[str]] = warm.run,
+) -> tuple[int, dict[str, Any], str]:
     """The exit code, the report and the progress of a rehearsal without any AWS configuration of a user."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    finished = subprocess.run(
-        [*REHEARSE, *before, "rehearse", "--json", *options],
-        env={**environment, "HOME": "/nonexistent"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [*REHEARSE, *before, "rehearse", "--json", *options]
+    finished = run(command, env={**environment, "HOME": "/nonexistent"})
     return finished.returncode, json.loads(finished.stdout or "{}"), finished.stderr
 
 
@@ -37,7 +43,7 @@ def step(report: dict[str, Any], title: str) -> dict[str, Any]:
 
 
 def test_a_phase_in_two_regions_that_is_killed_and_resumed_ends_as_expected() -> None:
-    code, report, progress = rehearse("--phase", "dev", "--fault", "kill")
+    code, report, progress = rehearse("--phase", "dev", "--fault", "kill", run=run_cold)
     assert code == 0, progress
     assert [each["title"] for each in report["acts"] if not each["as_expected"]] == []
     assert step(report, "are the templates clean?")["came"] == "no findings"
@@ -103,25 +109,17 @@ def test_an_unknown_phase_is_refused_before_anything_starts() -> None:
     assert "prod" in progress.replace("'production'", "")
 
 
-@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
-def test_a_rehearsal_that_is_ended_leaves_no_process_behind(tmp_path: Path, how: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize(
+    ("how", "code", "start"),
+    [
+        (signal.SIGINT, 130, warm.start),
+        (signal.SIGTERM, 130, warm.start),
+        (signal.SIGKILL, -9, subprocess.Popen),
+    ],
+)
+def test_a_rehearsal_that_is_ended_leaves_no_process_behind(
+    tmp_path: Path, how: signal.Signals, code: int, start: Callable[..., Any]
+) -> None:
     command = [*REHEARSE, "rehearse", "--phase", "dev", "--regions", "1", "--fault", "kill", "--no-check"]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=marked(tmp_path),
-    ) as child:
-        assert child.stderr is not None
-        progress = []
-        for line in child.stderr:
-            progress.append(line)
-            if "which is killed" in line:  # an apply in a process of its own begins, and databases run
-                break
-        assert started_by(tmp_path) > {child.pid}, "".join(progress)
-        child.send_signal(how)
-        progress.append(child.stderr.read())
-        child.wait()
-    assert child.returncode == code, "".join(progress)
-    assert gone_in_time(tmp_path)
+    begun = "which is killed"  # an apply in a process of its own begins, and databases run
+    assert end_when(begun, how, command, tmp_path, start=start) == code
