@@ -76,9 +76,11 @@ def run_cold(command: Sequence[str], env: Mapping[str, str]) -> Demo:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
 
 
-def demo(folder: Path, *options: str, run: Callable[..., Demo] = warm.run, **variables: str) -> Demo:
+def demo(
+    folder: Path, *options: str, variables: Mapping[str, str] | None = None, run: Callable[..., Demo] = warm.run
+) -> Demo:
     command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(folder), *options]
-    return run(command, env={**marked(folder), **aws_cli.variables(), **variables})
+    return run(command, env={**marked(folder), **aws_cli.variables(), **(variables or {})})
 
 
 def test_the_demo_carries_a_database_and_its_writer_to_the_target_and_back_and_loses_nothing(tmp_path: Path) -> None:
@@ -165,10 +167,8 @@ def own_schemas(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     file, script, found = folder / "own.sql", folder / "look.py", folder / "found.json"
     file.write_text(OWN, encoding="utf-8")
     script.write_text(LOOK, encoding="utf-8")
-    outputs_file = {"STACKFERRY_OUTPUTS": str(folder / outputs.FLAT)}
-    finished = demo(
-        folder, "--no-check", "--source", str(file), "--", sys.executable, str(script), str(found), **outputs_file
-    )
+    options = ("--no-check", "--source", str(file), "--", sys.executable, str(script), str(found))
+    finished = demo(folder, *options, variables={"STACKFERRY_OUTPUTS": str(folder / outputs.FLAT)})
     assert finished.returncode == 7, finished.stdout + finished.stderr
     return Ended(finished, folder, json.loads(found.read_text()))
 

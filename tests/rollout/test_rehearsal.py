@@ -32,6 +32,7 @@ def rehearse(
 ) -> tuple[int, dict[str, Any], str]:
     """The exit code, the report and the progress of a rehearsal without any AWS configuration of a user."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))  # of what is linted
     command = [*REHEARSE, *before, "rehearse", "--json", *options]
     finished = run(command, env={**environment, "HOME": "/nonexistent"})
     return finished.returncode, json.loads(finished.stdout or "{}"), finished.stderr

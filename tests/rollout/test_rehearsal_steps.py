@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from builders.errors import RolloutError
-from builders.rehearsal import report, script
+from builders.rehearsal import report, script, snapshot
 from builders.rehearsal.rehearsal import Expectations, Unexpected
+from builders.rollout.model import Target
 
 
 @pytest.fixture
@@ -111,3 +114,43 @@ def test_faults_occur_in_the_first_phase_only_where_there_is_no_other(
     phases: tuple[str, ...], faults: tuple[str, ...], expected: dict[str, set[str]]
 ) -> None:
     assert script.assign_faults(phases, faults) == expected
+
+
+class OneStack:
+    """CloudFormation with one stack of one set: stands in for `Accounts` and for the client that these give."""
+
+    def __init__(self) -> None:
+        self.template, self.updated, self.templates_read = "{}", "2026-01-01", 0
+
+    def api(self, *_: str) -> OneStack:
+        return self
+
+    def get_paginator(self, operation: str) -> Any:
+        stack = {"StackId": "id", "StackName": "n", "StackStatus": "UPDATE_COMPLETE", "LastUpdatedTime": self.updated}
+        page = {
+            "list_stack_sets": {"Summaries": [{"StackSetName": "stackferry-network-dev"}]},
+            "list_stack_set_operations": {"Summaries": [{"OperationId": "second"}, {"OperationId": "first"}]},
+            "list_stack_instances": {"Summaries": [{"Account": "1" * 12, "Region": "eu-west-1", "StackId": "id"}]},
+            "describe_stacks": {"Stacks": [stack | {"CreationTime": "2025-01-01"}]},
+        }[operation]
+        return SimpleNamespace(paginate=lambda **_: [page])
+
+    def get_template(self, **_: str) -> dict[str, str]:
+        self.templates_read += 1
+        return {"TemplateBody": self.template}
+
+
+def test_a_snapshot_reads_a_template_again_once_its_stack_was_updated_and_only_then() -> None:
+    cloud, digests = OneStack(), snapshot.Digests()
+
+    def taken() -> snapshot.Snapshot:
+        place = Target("2" * 12, "us-east-1")
+        return snapshot.take_snapshot(cloud, place, "dev", None, "SELF", digests)  # type: ignore[arg-type]
+
+    first, same = taken(), taken()
+    assert (same, cloud.templates_read) == (first, 1)
+    assert first.operations == {"stackferry-network-dev": ("first", "second")}
+    cloud.template, cloud.updated = '{"Resources": {}}', "2026-01-02"
+    key = "stackferry-network-dev", Target("1" * 12, "eu-west-1")
+    assert taken().differing(first) == [key]
+    assert cloud.templates_read == 2

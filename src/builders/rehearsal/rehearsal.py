@@ -115,6 +115,7 @@ class Rehearsal:
     command: RolloutCommand
     expectations: Expectations
     _journals: dict[str, Journal] = field(default_factory=dict)
+    _digests: snapshot.Digests = field(default_factory=dict)
 
     def step(self, title: str, expected: str) -> AbstractContextManager[ExpectedStep]:
         """Run one step, as `Expectations.step` does."""
@@ -149,6 +150,7 @@ class Rehearsal:
             self.suffix(phase),
             rollout.network.account if rollout.network else None,
             rollout.stacksets.call_as,
+            self._digests,
         )
 
     def snapshots(self) -> dict[str, Snapshot]:

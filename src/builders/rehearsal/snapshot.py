@@ -62,14 +62,22 @@ def _content(snapshot: Snapshot, key: tuple[str, Target]) -> tuple[Any, ...] | N
     return found.content if found else None
 
 
+Digests = dict[tuple[str, str, str], str]
+"""The digest of a stack's template by its id, its status and the time of its last update: a template changes with
+both."""
+
+
 def take_snapshot(
-    accounts: Accounts, administrator: Target, suffix: str, network: str | None, call_as: str
+    accounts: Accounts, administrator: Target, suffix: str, network: str | None, call_as: str, digests: Digests
 ) -> Snapshot:
-    """Describe the stack sets of a suffix, their stacks, and the stacks of the phase in the network account."""
+    """Describe the stack sets of a suffix, their stacks, and the stacks of the phase in the network account.
+
+    Templates with a digest in `digests` are not read again; those that are read are added.
+    """
     api = accounts.api("cloudformation", administrator.account, administrator.region)
     operations: dict[str, tuple[str, ...]] = {}
     stacks: dict[tuple[str, Target], Stack] = {}
-    targets: set[Target] = set()
+    present: dict[Target, dict[str, Any]] = {}
     for name in stack_sets(api, suffix, call_as):
         asked = {"StackSetName": name, "CallAs": call_as}
         found = api.get_paginator("list_stack_set_operations").paginate(**asked)
@@ -78,12 +86,16 @@ def take_snapshot(
         pages = api.get_paginator("list_stack_instances").paginate(**asked)
         for each in (summary for page in pages for summary in page["Summaries"]):
             target = Target(each["Account"], each["Region"])
-            targets.add(target)
-            described = _stack(accounts, target, each["StackId"]) if each.get("StackId") else None
-            if described:
-                stacks[name, target] = described
-    for region in sorted({target.region for target in targets}) if network else ():
-        stacks |= _routes(accounts, Target(str(network), region), suffix, targets)
+            if target not in present:
+                present[target] = {stack["StackId"]: stack for stack in _described(accounts, target)}
+            if described := present[target].get(each.get("StackId", "")):
+                stacks[name, target] = _stack(accounts, target, described, digests)
+    for region in sorted({target.region for target in present}) if network else ():
+        place = Target(str(network), region)
+        ends = tuple(f"-{suffix}-{target.account}" for target in present if target.region == region)
+        for described in _described(accounts, place):
+            if described["StackName"].endswith(ends):
+                stacks[described["StackName"], place] = _stack(accounts, place, described, digests)
     return Snapshot(operations, stacks)
 
 
@@ -95,32 +107,22 @@ def stack_sets(api: Any, suffix: str, call_as: str) -> Iterator[str]:
                 yield each["StackSetName"]
 
 
-def _stack(accounts: Accounts, target: Target, name: str) -> Stack | None:
+def _described(accounts: Accounts, target: Target) -> Iterator[Any]:
+    """The stacks of an account and region, as DescribeStacks has them, without those that were deleted."""
     api = accounts.api("cloudformation", target.account, target.region)
-    try:
-        found = api.describe_stacks(StackName=name)["Stacks"][0]
-    except api.exceptions.ClientError:
-        return None
-    if found["StackStatus"] == "DELETE_COMPLETE":
-        return None
-    body = api.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
+    return (each for page in api.get_paginator("describe_stacks").paginate() for each in page["Stacks"])
+
+
+def _stack(accounts: Accounts, target: Target, described: Any, digests: Digests) -> Stack:
+    name, updated = described["StackId"], str(described.get("LastUpdatedTime", described["CreationTime"]))
+    key = name, described["StackStatus"], updated
+    if key not in digests:
+        api = accounts.api("cloudformation", target.account, target.region)
+        body = api.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
+        digests[key] = digest(body if isinstance(body, str) else json.dumps(body, sort_keys=True))
     return Stack(
-        template=digest(body if isinstance(body, str) else json.dumps(body, sort_keys=True)),
-        parameters=read_parameters(found.get("Parameters", [])),
-        outputs=of_stack(found),
-        updated=str(found.get("LastUpdatedTime", found["CreationTime"])),
+        template=digests[key],
+        parameters=read_parameters(described.get("Parameters", [])),
+        outputs=of_stack(described),
+        updated=updated,
     )
-
-
-def _routes(
-    accounts: Accounts, network: Target, suffix: str, targets: set[Target]
-) -> Iterator[tuple[tuple[str, Target], Stack]]:
-    """The stacks of the network account whose names end with the phase's suffix and one of its accounts."""
-    ends = tuple(f"-{suffix}-{target.account}" for target in targets if target.region == network.region)
-    api = accounts.api("cloudformation", network.account, network.region)
-    for page in api.get_paginator("describe_stacks").paginate():
-        for each in page["Stacks"]:
-            if each["StackName"].endswith(ends):
-                found = _stack(accounts, network, each["StackName"])
-                if found:
-                    yield (each["StackName"], network), found
