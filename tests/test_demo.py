@@ -76,8 +76,13 @@ def run_cold(command: Sequence[str], env: Mapping[str, str]) -> Demo:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
 
 
+def run_warm(command: Sequence[str], env: Mapping[str, str]) -> Demo:
+    """Run a program that is forked; only what it starts finds the AWS CLI of the tests."""
+    return warm.run(command, env=env, modules=os.environ.get("PYTHONPATH", ""))
+
+
 def demo(
-    folder: Path, *options: str, variables: Mapping[str, str] | None = None, run: Callable[..., Demo] = warm.run
+    folder: Path, *options: str, variables: Mapping[str, str] | None = None, run: Callable[..., Demo] = run_warm
 ) -> Demo:
     command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(folder), *options]
     return run(command, env={**marked(folder), **aws_cli.variables(), **(variables or {})})
