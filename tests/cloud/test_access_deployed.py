@@ -110,7 +110,7 @@ def run(
     def call(role: str, *words: str) -> tuple[int, str]:
         for name, value in session(role).items():
             monkeypatch.setenv(name, value)
-        waiting = () if words[0] == "status" else ("--poll", "0.05", "--timeout", "20")
+        waiting = () if words[0] == "status" else ("--poll", "0.05", "--timeout", "120")
         code = main([*words, "--phase", "dev", "--outputs-dir", str(tmp_path), *waiting])
         return code, capsys.readouterr().err
 

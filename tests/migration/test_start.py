@@ -59,7 +59,7 @@ class Dms(Replication):
 
 @pytest.fixture
 def watch() -> Watch:
-    return Watch(show=lambda task: None, say=lambda line: None, poll_seconds=0, timeout_seconds=5)
+    return Watch(show=lambda task: None, say=lambda line: None, poll_seconds=0, timeout_seconds=60)
 
 
 @pytest.fixture

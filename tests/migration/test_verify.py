@@ -330,7 +330,7 @@ class Writer:
 
 def test_a_writer_that_never_stops_makes_no_row_differ(sides: Sides) -> None:
     with Writer(sides.pair) as writer:
-        report = sides.verify(Options(patience=2))
+        report = sides.verify(Options(patience=60))
         assert writer.written > 20
     assert [each.shown() for table in report.tables for each in table.differing] == []
 
@@ -346,7 +346,7 @@ def test_a_row_that_never_stops_changing_on_both_sides_is_in_motion_and_in_the_s
                 sides.pair.administer(side, f"UPDATE payments.ledger SET note = '{note}' WHERE id = 7")
 
     sides.target.run("UPDATE payments.ledger SET note = 'x' WHERE id = 7")
-    report = verify(sides.source, sides.target, ["payments"], options=Options(patience=1.5), show=Changing())
+    report = verify(sides.source, sides.target, ["payments"], options=Options(patience=4), show=Changing())
     ledger = next(each for each in report.tables if each.name == "payments.ledger")
     assert (ledger.in_motion, ledger.differing) == (1, ())
     assert Changes(sides.source, sides.target, ["payments"]).read() == {("payments", "ledger"): {("7",)}}
@@ -366,7 +366,7 @@ def test_a_session_that_is_ended_stops_the_comparison_which_goes_on_later(sides:
 
 def test_a_row_whose_changes_are_lost_is_found_while_the_writer_goes_on(sides: Sides) -> None:
     with Writer(sides.pair, lost=[7]):
-        found = sides.differing(Options(patience=1))
+        found = sides.differing(Options(patience=4))
     assert found == ["payments.ledger (7) differs in note"]
 
 
