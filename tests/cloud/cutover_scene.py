@@ -46,6 +46,11 @@ def _definitions(tables: int) -> list[str]:
     ]
 
 
+LOGIN_PAUSE_SECONDS = 0.1
+"""From one login of the writer to the next on the same side, where the first was refused: each costs more than the
+command that it watches."""
+
+
 @dataclass(frozen=True)
 class Attempt:
     """A write that was acknowledged, or that met a value of a sequence that was given out before."""
@@ -67,11 +72,12 @@ class Writer(threading.Thread):
         self.pair, self.tables, self.over = pair, tables, threading.Event()
         self.attempts: list[Attempt] = []
         self._sessions: dict[Side, psycopg.Connection[Any]] = {}
+        self._logged_in: dict[Side, float] = {}
         self._writing = threading.Lock()
 
     def run(self) -> None:
         number = 0
-        while not self.over.wait(0.01):
+        while not self.over.wait(0.03):
             with self._writing:
                 for side in get_args(Side):
                     number += 1
@@ -84,6 +90,9 @@ class Writer(threading.Thread):
         outcome: Literal["acknowledged", "doubled value"] = "acknowledged"
         try:
             if side not in self._sessions:
+                if began < self._logged_in.get(side, 0.0) + LOGIN_PAUSE_SECONDS:
+                    return
+                self._logged_in[side] = began
                 self._sessions[side] = psycopg.connect(
                     host="127.0.0.1", port=self.ports[side], user=APPLICATION, password="shop-password",
                     dbname=self.pair.name, sslmode="require", autocommit=True, connect_timeout=5,

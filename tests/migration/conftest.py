@@ -5,7 +5,10 @@ A test module makes databases of its own on them, by `pair`, which is cheap; no 
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import hmac
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,6 +28,18 @@ from . import remote
 
 MASTER, DMS_USER, PASSWORD = remote.MASTER, remote.DMS_USER, remote.PASSWORD
 _numbers = itertools.count(1)
+
+
+def _verifier() -> str:
+    salt = b"salt of the tests"
+    salted = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), salt, 1)
+    client, server = (hmac.digest(salted, f"{side} Key".encode(), "sha256") for side in ("Client", "Server"))
+    kept = (base64.b64encode(each).decode() for each in (salt, hashlib.sha256(client).digest(), server))
+    return "SCRAM-SHA-256$1:{}${}:{}".format(*kept)
+
+
+VERIFIER = _verifier()
+"""PASSWORD as PostgreSQL keeps it, of one round and not 4,096: these are half of what a login costs, of thousands."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +102,15 @@ def two_servers() -> Iterator[tuple[postgres.Server, postgres.Server]]:
                 server.start()
             source, target = made
             source.administer(
-                f"CREATE ROLE {SUPERUSER} LOGIN SUPERUSER PASSWORD '{PASSWORD}'",
-                f"CREATE ROLE {APPLICATION} LOGIN PASSWORD '{PASSWORD}'",
-                f"CREATE ROLE {REPLICATION_USER} LOGIN REPLICATION PASSWORD '{PASSWORD}'",
+                f"CREATE ROLE {SUPERUSER} LOGIN SUPERUSER PASSWORD '{VERIFIER}'",
+                f"CREATE ROLE {APPLICATION} LOGIN PASSWORD '{VERIFIER}'",
+                f"CREATE ROLE {REPLICATION_USER} LOGIN REPLICATION PASSWORD '{VERIFIER}'",
                 f"GRANT {APPLICATION}, pg_signal_backend TO {REPLICATION_USER}",
             )
             instances.populate(target, {"MasterUsername": MASTER, "MasterUserPassword": PASSWORD})
-            target.administer(f"CREATE ROLE {DMS_USER} LOGIN PASSWORD '{PASSWORD}'")
+            target.administer(
+                f"ALTER ROLE {MASTER} PASSWORD '{VERIFIER}'", f"CREATE ROLE {DMS_USER} LOGIN PASSWORD '{VERIFIER}'"
+            )
             yield source, target
         finally:
             for server in made:

@@ -25,7 +25,7 @@ from builders.errors import ReplicationError
 from builders.logical_decoding import UNCHANGED, Begin, Commit, Delete, Insert, Row, Truncate, Update
 from builders.migration.databases import Side
 
-from .conftest import PASSWORD, Pair
+from .conftest import VERIFIER, Pair
 from .remote import Way
 
 BACK_SLOT = "stackferry_fallback"
@@ -135,7 +135,7 @@ class StandIn:
                 self.status = "running"
                 while not over.is_set():
                     if not self._copy_what_is_there(read, write, large, over):
-                        over.wait(0.01)
+                        over.wait(0.03)
             self.status = "stopped"
         except Exception as error:
             self.status, self.failure = "failed", " ".join(str(error).split())
@@ -249,7 +249,7 @@ class Exchange:
 
 def roles(pair: Pair, writer: str) -> None:
     """Make the users of the way back, and the application's role, which cannot log in to the target yet."""
-    login = f"LOGIN PASSWORD '{PASSWORD}'"
+    login = f"LOGIN PASSWORD '{VERIFIER}'"
     make = (
         "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{0}') "
         "THEN CREATE ROLE {0} {1}; END IF; END $$"

@@ -8,6 +8,7 @@ UPDATE each.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from builders.cloud.dms import tables as columns
 from builders.cloud.dms.capture import position
@@ -33,7 +35,7 @@ LOOKUP_ROWS = 100
 
 @dataclass
 class Loader:
-    """Loads tables, over sessions of its own for each."""
+    """Loads tables, over sessions that a load which is over leaves to the next."""
 
     source: Endpoint
     target: Endpoint
@@ -46,6 +48,13 @@ class Loader:
     begun: Callable[[Table], bool]
     """Returns whether an earlier run had begun with a table, and so left rows in it."""
     _sessions: set[psycopg.Connection[Any]] = field(default_factory=set, init=False)
+    _idle: list[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]] = field(default_factory=list, init=False)
+
+    def close(self) -> None:
+        """End the sessions that no load uses."""
+        while self._idle:
+            for session in self._idle.pop():
+                session.close()
 
     def cancel(self) -> None:
         """End what the sessions are waiting for."""
@@ -57,8 +66,7 @@ class Loader:
         self.statistics.begin(table)
         for warning in table.warnings:
             self.report.write("TASK_MANAGER", "W", warning)
-        with self.source.connect() as source, self.target.connect() as target:
-            self._sessions |= {source, target}
+        with self._connected() as (source, target):
             try:
                 if table.refused:
                     raise _Refused(table.refused)
@@ -73,14 +81,29 @@ class Loader:
                     raise
                 self._failed(table, f"Table '{table}': {_sentence(error)}")
                 return 0
-            finally:
-                self._sessions -= {source, target}
         self.statistics.complete(table)
         self.report.write(
             "TASK_MANAGER", "I",
             f"Load finished for table '{table}'. {self.statistics[table.name]['FullLoadRows']} rows received.",
         )  # fmt: skip
         return until
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]:
+        """Bring a session of each side; both end where a load raises or leaves one in a transaction."""
+        with contextlib.ExitStack() as ends:
+            try:
+                source, target = (ends.enter_context(session) for session in self._idle.pop())
+            except IndexError:
+                source, target = (ends.enter_context(side.connect()) for side in (self.source, self.target))
+            self._sessions |= {source, target}
+            try:
+                yield source, target
+            finally:
+                self._sessions -= {source, target}
+            if {source.info.transaction_status, target.info.transaction_status} == {TransactionStatus.IDLE}:
+                ends.pop_all()
+                self._idle.append((source, target))
 
     def _mark(self, target: psycopg.Connection[Any], table: Table, state: str, at: int) -> None:
         if self.control:

@@ -56,6 +56,8 @@ class Loads:
             self.until[table.name] = future.result()
             self.ready.add(table.name)
             released += self._kept.pop(table.name)
+        if self.are_over:
+            self._loader.close()
         released.sort(key=lambda one: one.position)
         return released + [self._sifted(one) for one in transactions]
 
@@ -85,3 +87,4 @@ class Loads:
         self._pool.shutdown(wait=False, cancel_futures=True)
         while concurrent.futures.wait(self._under_way, GRACE_SECONDS).not_done:
             self._loader.cancel()
+        self._loader.close()
