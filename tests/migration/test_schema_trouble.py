@@ -64,6 +64,24 @@ def test_a_table_that_is_locked_in_the_source_is_named_with_who_holds_it(
             carry(both)
 
 
+@pytest.mark.parametrize("sign", ["CREATE VIEW", '"email" DROP NOT NULL'])
+def test_a_lock_in_the_target_that_passes_is_waited_for(
+    made: Callable[..., Pair], sign: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both, seen = made(), []
+    monkeypatch.setattr(schema, "LOCK_SECONDS", 0.1)
+    with both.application("target", MASTER) as holder:
+
+        def observe(moment: str, statement: str) -> None:
+            if moment == "before" and sign in statement and not statement.startswith("INSERT"):
+                seen.append(statement)
+                holder.execute("BEGIN; LOCK TABLE payments.account" if len(seen) == 1 else "ROLLBACK")
+
+        assert carry(both, observe=observe).is_whole
+    assert seen == [seen[0]] * 2
+    assert "55P03" in capsys.readouterr().err
+
+
 def test_an_extension_that_the_master_user_may_not_make_is_left_out_with_what_needs_it(
     made: Callable[..., Pair],
 ) -> None:

@@ -201,6 +201,9 @@ class Database:
 
     @contextlib.contextmanager
     def _waiting_for_locks(self, seconds: float) -> Iterator[None]:
+        if seconds == LOCK_SECONDS:  # as the session does anyway
+            yield
+            return
         with self.translated():
             self.connection.execute(f"SET lock_timeout = {seconds * 1000:.0f}".encode())
         try:

@@ -22,7 +22,7 @@ import psycopg
 from builders import progress
 from builders.errors import MigrationError
 from builders.migration import journal
-from builders.migration.databases import Database, sqlstate
+from builders.migration.databases import LOCK_SECONDS, LOCK_WAITS, Database, sqlstate
 from builders.migration.journal import Journal
 from builders.migration.phase import Options, Phase
 from builders.migration.schema import moments, passwords, programs, roles, schema_plan
@@ -128,7 +128,8 @@ def _run(
                 moments.keep(target, each)
 
     try:
-        database.patiently(make)
+        # Most are new objects, for which nobody waits: the round trips of shorter waits are for another attempt.
+        database.patiently(make, waits=(LOCK_SECONDS, *LOCK_WAITS))
     except MigrationError as error:
         if step.must or not _is_refusal(error):
             raise MigrationError(f"{step}: {error}") from error
