@@ -18,14 +18,19 @@ import warm
 from sampling import Points, every, spread
 from warm_command import ADDRESS
 
+from builders.cfnlint_libraries import import_cfnlint
 from builders.cloud.process import Cloud
 
 # Hundreds of processes import the same modules: each is compiled once, whatever the caller's own Python is told.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# A worker holds thousands of tests; to search all of them for circles again and again takes a tenth of the time.
+# A worker holds thousands of tests; to search all of them for circles again and again takes a tenth of the time. What
+# is imported and collected stays to the end.
 gc.set_threshold(50_000)
+gc.disable()
+
+import_cfnlint()  # before a test imports it in the plain way, which takes longer, and is not how our commands do it
 
 EXAMPLES, WHOLE_EXAMPLES = 25, 100
 """The examples that Hypothesis tries of each property, here and in `make harness`."""
@@ -121,10 +126,11 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was collected out of the search for garbage: it stays to the end."""
+    """Search for garbage from now on, and leave out what was collected: it stays to the end."""
     if os.environ.get("PYTEST_XDIST_WORKER") == "gw0":
         Path(os.environ[COMPILED]).touch()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
