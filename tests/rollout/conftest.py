@@ -194,7 +194,7 @@ class Watch:
         self.calls.append((moment, call))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def number() -> Callable[[], str]:
     """Draws account numbers, each once."""
     return lambda: str(next(_numbers))

@@ -20,20 +20,34 @@ from .called import COMMON, OF_ACCOUNTS, QUICK, CalledPhase, Person, Said
 SECRET = {"Type": "AWS::SecretsManager::Secret", "DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
 
 
-@pytest.fixture
-def phase(cloud: Cloud, number: Callable[[], str], tmp_path: Path) -> CalledPhase:
-    """Two accounts in one region, bootstrapped."""
-    phase = CalledPhase(cloud, number(), [number(), number()], tmp_path)
+def bootstrapped(cloud: Cloud, numbers: Callable[[], str], folder: Path) -> CalledPhase:
+    """A phase of two accounts in one region."""
+    phase = CalledPhase(cloud, numbers(), [numbers(), numbers()], folder)
     phase.open_accounts()
     return phase
 
 
-@pytest.fixture
-def deployed(phase: CalledPhase) -> CalledPhase:
+def with_release(phase: CalledPhase) -> CalledPhase:
     """The same with a release that is deployed."""
     said = phase.apply()
     assert said.code == 0, said.err
     return phase
+
+
+@pytest.fixture
+def phase(cloud: Cloud, number: Callable[[], str], tmp_path: Path) -> CalledPhase:
+    return bootstrapped(cloud, number, tmp_path)
+
+
+@pytest.fixture
+def deployed(phase: CalledPhase) -> CalledPhase:
+    return with_release(phase)
+
+
+@pytest.fixture(scope="module")
+def standing(cloud: Cloud, number: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> CalledPhase:
+    """A phase with a release that is deployed, for tests that change nothing in its accounts."""
+    return with_release(bootstrapped(cloud, number, tmp_path_factory.mktemp("standing")))
 
 
 def test_a_phase_is_planned_applied_changed_rolled_back_and_removed(phase: CalledPhase) -> None:
@@ -61,26 +75,23 @@ def test_a_phase_is_planned_applied_changed_rolled_back_and_removed(phase: Calle
     assert {each["status"] for each in phase.status()["instances"]} == {"missing"}
 
 
-def test_nothing_to_do_makes_no_operation_and_says_so(deployed: CalledPhase) -> None:
+def test_nothing_to_do_makes_no_operation_and_says_so(standing: CalledPhase) -> None:
+    standing.release("1")
     made: list[str] = []
-    deployed.observe = lambda moment, call: made.append(call.operation) if moment is Moment.BEFORE else None
-    again = deployed.apply("--json")
+    standing.observe = lambda moment, call: made.append(call.operation) if moment is Moment.BEFORE else None
+    again = standing.apply("--json")
+    standing.observe = None
     assert (again.code, again.data["nothing_to_do"]) == (0, True)
     changing = [each for each in made if each.startswith(("Create", "Update", "Delete", "Put"))]
     assert changing == ["PutObject", "PutObject"], "the lock, taken and given back"
 
 
-def test_a_saved_plan_is_applied_where_nothing_has_changed(deployed: CalledPhase) -> None:
-    deployed.release("2")
-    assert deployed.call("plan", "--phase", "dev", "--out", deployed.saved).code == 0
-    assert deployed.apply(deployed.saved).code == 0
-    assert deployed.call("plan", "--phase", "dev", "--json").data["nothing_to_do"]
-
-
-def test_a_saved_plan_needs_no_yes(deployed: CalledPhase) -> None:
-    deployed.release("2")
-    deployed.call("plan", "--phase", "dev", "--out", deployed.saved)
-    assert deployed.call("apply", deployed.saved, "--phase", "dev", "--no-check", "--poll", "0.05").code == 0
+def test_a_saved_plan_is_applied_where_nothing_has_changed_and_needs_no_yes(deployed: CalledPhase) -> None:
+    for release, yes in (("2", ["--yes"]), ("3", [])):
+        deployed.release(release)
+        assert deployed.call("plan", "--phase", "dev", "--out", deployed.saved).code == 0
+        assert deployed.call("apply", deployed.saved, "--phase", "dev", "--no-check", "--poll", "0.05", *yes).code == 0
+        assert deployed.call("plan", "--phase", "dev", "--json").data["nothing_to_do"]
 
 
 def test_credentials_that_expire_under_way_are_one_line_and_resume_goes_on_with_new_ones(
@@ -106,9 +117,9 @@ def test_credentials_that_expire_under_way_are_one_line_and_resume_goes_on_with_
     assert {each["status"] for each in phase.status()["instances"]} == {"current"}
 
 
-def test_change_sets_show_the_changes_that_aws_foresees(deployed: CalledPhase) -> None:
-    deployed.release("2")
-    said = deployed.call("plan", "--phase", "dev", "--change-sets", "--json")
+def test_change_sets_show_the_changes_that_aws_foresees(standing: CalledPhase) -> None:
+    standing.release("2")
+    said = standing.call("plan", "--phase", "dev", "--change-sets", "--json")
     assert said.code == 0, said.err
     assert [note for note in said.data["notes"] if "change set" in note or "AWS replaces" in note] == []
     changes = {
@@ -119,21 +130,21 @@ def test_change_sets_show_the_changes_that_aws_foresees(deployed: CalledPhase) -
 
 
 def _a_template(phase: CalledPhase) -> str:
-    phase.layer("database", "3")
+    phase.layer("database", "another")
     return "release was"
 
 
 def _an_override(phase: CalledPhase) -> str:
-    phase.phase(account_parameters={phase.accounts[0]: {"DisplayName": "own"}})
+    phase.phase(account_parameters={phase.accounts[1]: {"DisplayName": "own"}})
     return "release was"
 
 
 def _an_instance(phase: CalledPhase) -> str:
     api = phase.api("cloudformation")
     where = {"StackSetName": "stackferry-monitoring-dev", "Regions": ["us-east-1"], "RetainStacks": True}
-    operation = api.delete_stack_instances(Accounts=phase.accounts[:1], **where)["OperationId"]
+    operation = api.delete_stack_instances(Accounts=phase.accounts[1:], **where)["OperationId"]
     phase.wait("stackferry-monitoring-dev", operation)
-    return f"monitoring at {phase.accounts[0]}/us-east-1: was update, and is create"
+    return f"monitoring at {phase.accounts[1]}/us-east-1: was update, and is create"
 
 
 def _a_set_by_hand(phase: CalledPhase) -> str:
@@ -170,20 +181,21 @@ def _a_stack_by_hand(phase: CalledPhase) -> str:
     return f"monitoring at {account}/us-east-1: update changes other resources: Other"
 
 
-@pytest.mark.parametrize("move", [_a_template, _an_override, _an_instance, _a_set_by_hand, _a_stack_by_hand])
-def test_a_saved_plan_is_refused_once_anything_has_changed(
-    deployed: CalledPhase, move: Callable[[CalledPhase], str]
+def test_a_saved_plan_is_refused_once_anything_has_changed(deployed: CalledPhase) -> None:
+    moves = (_a_template, _a_set_by_hand, _an_instance, _an_override, _a_stack_by_hand)
+    for release, move in enumerate(moves, 2):
+        deployed.release(str(release))
+        assert deployed.call("plan", "--phase", "dev", "--out", deployed.saved).code == 0
+        sentence = move(deployed)
+        refused = deployed.apply(deployed.saved)
+        assert refused.code == 1
+        assert sentence in refused.err
+        assert f"{deployed.saved} is stale" in refused.err
+
+
+def test_a_loss_blocks_until_it_is_acknowledged_by_name_and_a_saved_plan_of_it_is_stale_once_it_has_happened(
+    deployed: CalledPhase,
 ) -> None:
-    deployed.release("2")
-    assert deployed.call("plan", "--phase", "dev", "--out", deployed.saved).code == 0
-    sentence = move(deployed)
-    refused = deployed.apply(deployed.saved)
-    assert refused.code == 1
-    assert sentence in refused.err
-    assert f"{deployed.saved} is stale" in refused.err
-
-
-def test_a_loss_blocks_until_it_is_acknowledged_by_name(deployed: CalledPhase) -> None:
     deployed.layer("database", "2", Password=SECRET)
     assert deployed.apply().code == 0
     deployed.layer("database", "3")
@@ -191,13 +203,6 @@ def test_a_loss_blocks_until_it_is_acknowledged_by_name(deployed: CalledPhase) -
     assert blocked.code == 1
     assert "acknowledge database/Password by --acknowledge" in blocked.err
     assert deployed.call("plan", "--phase", "dev").code == 1
-    assert deployed.apply("--acknowledge", "database/Password").code == 0
-
-
-def test_a_saved_plan_whose_loss_has_happened_is_stale_and_no_wrong_use(deployed: CalledPhase) -> None:
-    deployed.layer("database", "2", Password=SECRET)
-    assert deployed.apply().code == 0
-    deployed.layer("database", "3")
     deployed.call("plan", "--phase", "dev", "--acknowledge", "database/Password", "--out", deployed.saved)
     assert deployed.apply("--acknowledge", "database/Password").code == 0
     refused = deployed.apply(deployed.saved)
@@ -253,31 +258,32 @@ def test_a_colleague_cannot_apply_between_the_plan_and_the_yes(deployed: CalledP
     assert deployed.status()["hold"] is None
 
 
-@pytest.mark.parametrize("changed", [True, False])
-def test_a_yes_holds_for_the_plan_that_was_shown_and_no_other(
-    deployed: CalledPhase, monkeypatch: pytest.MonkeyPatch, changed: bool
+def test_a_yes_holds_for_the_plan_that_was_shown_and_no_other_and_without_one_nothing_is_held(
+    deployed: CalledPhase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stack that is updated in its own account passes the lock by: the update would now delete a secret."""
+    apply = ("apply", "--phase", "dev", "--no-check", "--poll", "0.05")
     deployed.release("2")
-    monkeypatch.setattr(sys, "stdin", Person((lambda: _add_secret(deployed)) if changed else lambda: None))
-    said = deployed.call("apply", "--phase", "dev", "--no-check", "--poll", "0.05")
-    assert said.code == int(changed), said.err
-    if changed:
-        assert "new hazard database/Password" in said.err
-        assert "the plan that was agreed to is stale: the phase has changed in " in said.err
-        assert deployed.call("plan", "--phase", "dev", "--json").data["counts"]["update"] == 6
+    nobody = deployed.call(*apply)
+    assert (nobody.code, "there is no terminal to ask at" in nobody.err) == (2, True)
+
+    monkeypatch.setattr(sys, "stdin", Person())
+    agreed = deployed.call(*apply)
+    assert agreed.code == 0, agreed.err
+    assert deployed.call("plan", "--phase", "dev", "--json").data["nothing_to_do"]
+
+    deployed.release("3")
+    monkeypatch.setattr(sys, "stdin", Person(lambda: _add_secret(deployed)))
+    refused = deployed.call(*apply)
+    assert refused.code == 1, refused.err
+    assert "new hazard database/Password" in refused.err
+    assert "the plan that was agreed to is stale: the phase has changed in " in refused.err
+    assert deployed.call("plan", "--phase", "dev", "--json").data["counts"]["update"] == 6
 
 
-def test_a_no_gives_the_lock_back(deployed: CalledPhase) -> None:
-    deployed.release("2")
-    said = deployed.call("apply", "--phase", "dev", "--no-check", "--poll", "0.05")
-    assert (said.code, "there is no terminal to ask at" in said.err) == (2, True)
-    assert deployed.apply().code == 0
-
-
-def _interrupted(phase: CalledPhase) -> None:
-    """Begin to apply release 2, and kill it in its first layer; then somebody adds a secret to a stack by hand."""
-    phase.release("2")
+def _interrupted(phase: CalledPhase, release: str) -> None:
+    """Begin to apply a release, and kill it in its first layer; then somebody adds a secret to a stack by hand."""
+    phase.release(release)
 
     def interrupt(moment: Moment, call: ApiCall) -> None:
         if call.operation in ("DescribeStackSetOperation", "UpdateStackSet") and moment is Moment.AFTER:
@@ -300,8 +306,8 @@ def _add_secret(phase: CalledPhase) -> None:
     api.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 0.1})
 
 
-def test_resume_judges_again_before_it_goes_on(deployed: CalledPhase) -> None:
-    _interrupted(deployed)
+def test_resume_judges_again_before_it_goes_on_and_ends_a_run_that_shall_not(deployed: CalledPhase) -> None:
+    _interrupted(deployed, "2")
     blocked = deployed.call("resume", "--phase", "dev", "--poll", "0.05")
     assert blocked.code == 1
     assert "what is left of the run is blocked in 1 ways, shown above; acknowledge database/Password" in blocked.err
@@ -311,9 +317,7 @@ def test_resume_judges_again_before_it_goes_on(deployed: CalledPhase) -> None:
     resumed = deployed.call("resume", "--phase", "dev", "--poll", "0.05", "--acknowledge", "database/Password")
     assert resumed.code == 0, resumed.err
 
-
-def test_a_run_that_shall_not_go_on_is_ended(deployed: CalledPhase) -> None:
-    _interrupted(deployed)
+    _interrupted(deployed, "3")
     ended = deployed.call("resume", "--phase", "dev", "--poll", "0.05", "--end", "--json")
     assert (ended.code, ended.data["good"]) == (1, False)
     assert not deployed.call("plan", "--phase", "dev", "--json").data["nothing_to_do"]
@@ -379,13 +383,13 @@ def test_drift_says_what_to_do_about_it(deployed: CalledPhase) -> None:
     assert deployed.call("drift", "--phase", "dev", "--poll", "0.05", "--json").data["drifted"][0]["stack_id"] == stack
 
 
-def test_a_full_disk_keeps_the_plan_that_was_there(deployed: CalledPhase) -> None:
+def test_a_full_disk_keeps_the_plan_that_was_there(standing: CalledPhase) -> None:
     """A limit on the size of files is as full as a disk can be."""
-    deployed.saved.write_text("before", encoding="utf-8")
+    standing.saved.write_text("before", encoding="utf-8")
     # Compiled modules would be cut off, too, and nobody could import them any more.
     compiles_nothing = {"PYTHONDONTWRITEBYTECODE": "1"}
-    environment = {**os.environ, **deployed.cloud.environment(deployed.tooling), **compiles_nothing}
-    arguments = ["--file", str(deployed.file), "--templates-dir", str(deployed.templates)]
+    environment = {**os.environ, **standing.cloud.environment(standing.tooling), **compiles_nothing}
+    arguments = ["--file", str(standing.file), "--templates-dir", str(standing.templates)]
     said = subprocess.run(
         [
             sys.executable,
@@ -396,7 +400,7 @@ def test_a_full_disk_keeps_the_plan_that_was_there(deployed: CalledPhase) -> Non
             "--phase",
             "dev",
             "--out",
-            deployed.saved,
+            standing.saved,
         ],
         env=environment,
         capture_output=True,
@@ -405,9 +409,9 @@ def test_a_full_disk_keeps_the_plan_that_was_there(deployed: CalledPhase) -> Non
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16)),
     )
     assert said.returncode == 1
-    assert said.stderr.splitlines()[-1].startswith(f"rollout-stacksets: {deployed.saved}: the plan cannot be saved")
-    assert deployed.saved.read_text(encoding="utf-8") == "before"
-    assert [each.name for each in deployed.folder.glob(".plan*")] == []
+    assert said.stderr.splitlines()[-1].startswith(f"rollout-stacksets: {standing.saved}: the plan cannot be saved")
+    assert standing.saved.read_text(encoding="utf-8") == "before"
+    assert [each.name for each in standing.folder.glob(".plan*")] == []
 
 
 def test_two_phases_do_not_touch_each_other(deployed: CalledPhase, number: Callable[[], str]) -> None:
