@@ -367,9 +367,13 @@ CHECKS: Mapping[str, Check] = {
 
 def run_doctor(phase: CheckedPhase) -> tuple[Diagnosis, int]:
     """Run all checks of a phase. The exit code is 1 for any error."""
-    results = tuple(CheckResult(name, tuple(_findings(check, phase))) for name, check in CHECKS.items())
-    diagnosis = Diagnosis(phase.phase, results)
+    diagnosis = Diagnosis(phase.phase, tuple(run_check(name, phase) for name in CHECKS))
     return diagnosis, 0 if diagnosis.good else 1
+
+
+def run_check(name: str, phase: CheckedPhase) -> CheckResult:
+    """Run one check; a call that fails is a finding, too."""
+    return CheckResult(name, tuple(_findings(CHECKS[name], phase)))
 
 
 def _findings(check: Check, phase: CheckedPhase) -> Iterator[Finding]:
