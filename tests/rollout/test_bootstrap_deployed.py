@@ -111,21 +111,8 @@ STACKS = {
 }
 
 
-def test_a_second_run_changes_nothing(
+def test_what_the_first_run_makes_is_read_by_its_outputs_and_the_next_runs_make_what_is_missing(
     administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
-) -> None:
-    reported: list[StackOutcome] = []
-    outcomes = deploy_stacks(connection(client, rollout, layers), report=reported.append)
-    assert states(outcomes) == dict.fromkeys(STACKS, "created")
-    assert reported == outcomes
-    assert_on_premises_is_reached(administrator, client, rollout)
-    before = client.calls.counts["cloudformation:ExecuteChangeSet"]
-    assert states(deploy_stacks(connection(client, rollout, layers))) == dict.fromkeys(STACKS, "unchanged")
-    assert client.calls.counts["cloudformation:ExecuteChangeSet"] == before
-
-
-def test_outputs_of_shared_stacks_are_read_and_a_missing_stack_names_bootstrap(
-    client: Client, rollout: RolloutFile, layers: dict[str, Template]
 ) -> None:
     with pytest.raises(
         RolloutError,
@@ -133,7 +120,33 @@ def test_outputs_of_shared_stacks_are_read_and_a_missing_stack_names_bootstrap(
         r"run `rollout-stacksets bootstrap --phase dev` first$",
     ):
         shared_outputs(client, rollout, "dev")
-    deploy_stacks(connection(client, rollout, layers))
+
+    reported: list[StackOutcome] = []
+    outcomes = deploy_stacks(connection(client, rollout, layers), report=reported.append)
+    assert states(outcomes) == dict.fromkeys(STACKS, "created")
+    assert reported == outcomes
+    assert_on_premises_is_reached(administrator, client, rollout)
+    assert_outputs_are_read(client, rollout)
+
+    before = client.calls.counts["cloudformation:ExecuteChangeSet"]
+    assert states(deploy_stacks(connection(client, rollout, layers))) == dict.fromkeys(STACKS, "unchanged")
+    assert client.calls.counts["cloudformation:ExecuteChangeSet"] == before
+
+    # As where all was deployed before plan roles came to the network account.
+    administrator.api("cloudformation", NETWORK).delete_stack(StackName="account-dev")
+    with pytest.raises(
+        RolloutError, match=r"stackferry-plan-dev.* run `rollout-stacksets bootstrap --phase dev` first$"
+    ):
+        shared_outputs(administrator.client(), rollout, "dev")
+    assert states(deploy_stacks(connection(administrator.client(), rollout, layers))) == {
+        each: "created" if each == f"account-dev in {NETWORK}/us-east-1" else "unchanged" for each in STACKS
+    }
+
+    assert_routes_follow_the_network(administrator, client, rollout, layers)
+
+
+def assert_outputs_are_read(client: Client, rollout: RolloutFile) -> None:
+    """The outputs of the shared stacks are those of their accounts and regions."""
     found = shared_outputs(client, rollout, "dev")
     assert found.administration == {
         "AdministrationRoleArn": f"arn:aws:iam::{TOOLING}:role/stackferry-administration-dev"
@@ -144,50 +157,10 @@ def test_outputs_of_shared_stacks_are_read_and_a_missing_stack_names_bootstrap(
     assert found.network["us-east-1"]["TransitGatewayId"] != found.network["eu-west-1"]["TransitGatewayId"]
 
 
-def test_a_network_account_without_the_plan_role_is_led_to_bootstrap(
+def assert_routes_follow_the_network(
     administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
 ) -> None:
-    """As where all was deployed before plan roles came to the network account."""
-    deploy_stacks(connection(client, rollout, layers))
-    administrator.api("cloudformation", NETWORK).delete_stack(StackName="account-dev")
-    with pytest.raises(
-        RolloutError, match=r"stackferry-plan-dev.* run `rollout-stacksets bootstrap --phase dev` first$"
-    ):
-        shared_outputs(administrator.client(), rollout, "dev")
-    assert states(deploy_stacks(connection(administrator.client(), rollout, layers))) == {
-        each: "created" if each == f"account-dev in {NETWORK}/us-east-1" else "unchanged" for each in STACKS
-    }
-
-
-def test_an_account_that_cannot_be_reached_does_not_stop_the_others(
-    client: Client, tmp_path: Path, layers: dict[str, Template]
-) -> None:
-    outcomes = deploy_stacks(connection(client, written(tmp_path, SECOND, FIRST), layers))
-    failed = f"account-dev in {SECOND}/us-east-1"
-    assert states(outcomes) == dict.fromkeys(STACKS, "created") | {failed: "failed"}
-    (outcome,) = [outcome for outcome in outcomes if not outcome.succeeded]
-    assert DEPLOY_ROLE in outcome.reason
-
-
-def test_a_stack_that_trusts_a_role_that_was_not_deployed_is_skipped(
-    administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
-) -> None:
-    """Accounts without the role of an earlier run would lose it."""
-    trust = '{"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}]}'
-    administrator.api("iam").create_role(RoleName="stackferry-administration-dev", AssumeRolePolicyDocument=trust)
-    outcomes = deploy_stacks(connection(client, rollout, layers))
-    (failed, *skipped) = [outcome for outcome in outcomes if not outcome.succeeded]
-    assert (failed.stack.layer, failed.state) == ("administration", StackState.FAILED)
-    assert {str(outcome) for outcome in skipped} == {
-        f"account-dev in {account}/us-east-1: skipped, since administration-dev in {TOOLING}/us-east-1 was not deployed"
-        for account in (FIRST, NETWORK)
-    }
-
-
-def test_routes_follow_where_the_network_of_the_phase_is_deployed(
-    administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template]
-) -> None:
-    deploy_stacks(connection(client, rollout, layers))
+    """Routes are made where the network of the phase is deployed, and only once."""
     shared = shared_outputs(client, rollout, "dev")
     api = administrator.api("cloudformation")
     api.create_stack_set(
@@ -210,6 +183,31 @@ def test_routes_follow_where_the_network_of_the_phase_is_deployed(
     )["TransitGatewayAttachmentPropagations"]
     assert [each["TransitGatewayRouteTableId"] for each in learning] == [made.outputs["PhaseRouteTableId"]]
     assert states(deploy_stacks(connection(client, rollout, layers))) == dict.fromkeys([*STACKS, routes], "unchanged")
+
+
+def test_a_stack_that_trusts_a_role_that_was_not_deployed_is_skipped_and_an_account_out_of_reach_stops_no_other(
+    administrator: Administrator, client: Client, rollout: RolloutFile, layers: dict[str, Template], tmp_path: Path
+) -> None:
+    """Accounts without the role of an earlier run would lose it."""
+    trust = '{"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}]}'
+    role = {"RoleName": "stackferry-administration-dev"}
+    administrator.api("iam").create_role(**role, AssumeRolePolicyDocument=trust)
+    outcomes = deploy_stacks(connection(client, rollout, layers))
+    (failed, *skipped) = [outcome for outcome in outcomes if not outcome.succeeded]
+    assert (failed.stack.layer, failed.state) == ("administration", StackState.FAILED)
+    assert {str(outcome) for outcome in skipped} == {
+        f"account-dev in {account}/us-east-1: skipped, since administration-dev in {TOOLING}/us-east-1 was not deployed"
+        for account in (FIRST, NETWORK)
+    }
+
+    administrator.api("iam").delete_role(**role)
+    made = {str(outcome.stack) for outcome in outcomes if outcome.succeeded}
+    outcomes = deploy_stacks(connection(client, written(tmp_path, SECOND, FIRST), layers))
+    out_of_reach = f"account-dev in {SECOND}/us-east-1"
+    expected = {each: "unchanged" if each in made else "created" for each in STACKS}
+    assert states(outcomes) == expected | {out_of_reach: "failed"}
+    (outcome,) = [outcome for outcome in outcomes if not outcome.succeeded]
+    assert DEPLOY_ROLE in outcome.reason
 
 
 def attachments(administrator: Administrator) -> list[dict[str, Any]]:
