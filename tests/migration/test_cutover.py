@@ -291,7 +291,6 @@ def test_a_lock_that_a_definition_waits_for_names_who_holds_it_and_gives_the_sou
     ("side", "table", "sign", "runs"),
     [
         ("target", "payments.orders", "NOT VALID$", [cut_over]),
-        ("target", "payments.orders", "VALIDATE CONSTRAINT", [cut_over]),
         ("source", "payments.orders", "DROP NOT NULL$", [cut_over]),
         ("source", "stackferry.marker", "DROP SCHEMA", [cut_over, end]),
     ],
