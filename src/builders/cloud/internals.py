@@ -249,6 +249,7 @@ class rds:
     subnet_groups = Private("ministack.services.rds._subnet_groups")
 
     attributes = Private("ministack.services.cloudformation.provisioners._rds_db_instance_attrs")
+    authority = Private("ministack.services.rds._ensure_pg_ca")
     error = Private("ministack.services.rds._error")
     find_instance = Private("ministack.services.rds._resolve_instance")
     format_time = Private("ministack.services.rds._format_time")

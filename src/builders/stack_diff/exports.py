@@ -6,6 +6,7 @@ CloudFormation changes or removes no export that another stack imports (CloudFor
 
 from __future__ import annotations
 
+import functools
 import graphlib
 import json
 from collections.abc import Mapping
@@ -90,6 +91,7 @@ class Interface:
 NO_INTERFACE = Interface(frozenset(), frozenset())
 
 
+@functools.lru_cache(maxsize=256)
 def interface(template: str) -> Interface:
     """Read exports and imports from a template's body. Raises `EvaluationError` where it is no template."""
     body = parse_template(template)

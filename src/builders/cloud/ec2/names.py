@@ -24,6 +24,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from ministack.core.responses import get_account_id, request_scope
+from ministack.core.x509_utils import sign_leaf_certificate
 
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers
@@ -146,7 +147,8 @@ async def _front(listener: Listener, directory: Path) -> None:
 
 
 def _context_for(name: str, directory: Path) -> ssl.SSLContext:
-    certificate, key = rds.server_certificate([name], [])
+    # A key of RSA takes longer to find than the call that waits for it.
+    certificate, key, _ = sign_leaf_certificate(*rds.authority(), name, [name], key_type="ec256")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile("w", dir=directory) as file:  # ssl reads certificates from files only
         file.write(certificate + key)

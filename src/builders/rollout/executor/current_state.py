@@ -6,6 +6,7 @@ A plan reads the stack of every instance that may change besides, since a set ha
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
@@ -111,6 +112,7 @@ def read_changing_stacks(
     return dataclasses.replace(current, deployed=deployed, running_tasks=running, unread=unread)
 
 
+@functools.lru_cache(maxsize=256)
 def _has_task(template: str) -> bool:
     return any(each.get("Type") == resources.TASK for each in parse_template(template)["Resources"].values())
 
