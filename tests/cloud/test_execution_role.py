@@ -19,9 +19,10 @@ from botocore.exceptions import ClientError
 from warm import running
 
 from builders import catalog
+from builders.rehearsal.deployment import layers
 from builders.scopes import Scope
 
-from .whole_phase import PHASE, TOOLING, WholePhase, layers, name, whole_phase
+from .whole_phase import PHASE, TOOLING, WholePhase, name, whole_phase
 
 EXECUTION_ROLE = "stackferry-execution-dev"
 REGION = "us-east-1"

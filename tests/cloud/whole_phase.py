@@ -14,6 +14,7 @@ from builders import catalog, environments, package
 from builders.building.packages import PACKAGES_DIR, WHEELS_DIR
 from builders.cloud.process import Cloud
 from builders.cloud.rds.on_premises import OnPremises, on_premises
+from builders.rehearsal.deployment import layers
 from builders.scopes import Scope
 
 from .conftest import Account
@@ -126,14 +127,6 @@ def whole_phase(
         phase.deploy("dev.json", Scope.ACCOUNT)
         phase.deploy("dev.json", Scope.PHASE, Scope.NETWORK_PER_PHASE)
         yield phase
-
-
-def layers(*scopes: Scope) -> list[str]:
-    """The layers of some scopes, in the order in which they deploy."""
-    every = [catalog.load(each) for each in catalog.layer_names()]
-    scope = {layer.name: layer.scope for layer in every}
-    order = catalog.deploy_order({layer.name: layer.build() for layer in every}, every)
-    return [layer for layer in order if scope[layer] in scopes]
 
 
 def name(layer: str) -> str:

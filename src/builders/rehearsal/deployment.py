@@ -6,6 +6,7 @@ A value that crosses accounts is an output of one stack that has the name of a p
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import sys
@@ -181,10 +182,14 @@ def publish_packages(cli: AwsCli, bucket: str, say: Callable[[str], None]) -> di
 
 def layers(*scopes: Scope) -> list[str]:
     """The layers of some scopes, in deployment order."""
-    every = [catalog.load(name) for name in catalog.layer_names()]
-    order = catalog.deploy_order({layer.name: layer.build() for layer in every}, every)
-    chosen = {layer.name for layer in every if layer.scope in scopes}
-    return [name for name in order if name in chosen]
+    return [layer.name for layer in _every_layer() if layer.scope in scopes]
+
+
+@functools.cache
+def _every_layer() -> tuple[catalog.Layer, ...]:
+    every = {name: catalog.load(name) for name in catalog.layer_names()}
+    order = catalog.deploy_order({name: layer.build() for name, layer in every.items()}, every.values())
+    return tuple(every[name] for name in order)
 
 
 @contextlib.contextmanager
