@@ -88,6 +88,23 @@ def test_a_failure_is_shown_with_its_reason(phase: SmallPhase) -> None:
     assert (view.unfinished.command, view.unfinished.status, code) == (Command.APPLY, RunStatus.FAILED, 1)
 
 
+def test_an_instance_whose_own_values_a_failed_run_did_not_bring_is_outdated(phase: SmallPhase) -> None:
+    """For StackSets it is CURRENT, and so is its set."""
+    phase.run(phase.desired())
+    broken: dict[str, Any] = {"Broken": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": 100000}}}
+    one, *others = sorted(phase.targets)
+    values = layer_set("database", {one: {"DelaySeconds": "7"}, **{each: {} for each in others}})
+    desired = phase.desired(layer_set("network", phase.targets, body("network", **broken)), values)
+    phase.run(desired)
+
+    view, _ = status(phase, desired)
+
+    statuses = view.instances["database"]
+    assert [target for target, each in statuses.items() if each.status is not InstanceStatus.CURRENT] == [one]
+    assert view.unfinished
+    assert statuses[one].reason == f"apply of release {view.unfinished.release} has not come to its own values"
+
+
 def test_the_counts_of_status_are_those_of_the_run_that_failed(phase: SmallPhase) -> None:
     """Sets to which it did not come are CURRENT for StackSets, with the release before."""
     phase.run(phase.desired())

@@ -19,7 +19,7 @@ from builders.rollout.aws.client import Client
 from builders.rollout.config import parameters
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.model import DesiredState, Instance, Operation, PlainStackSpec, Status, Target, grouped
-from builders.rollout.plan.changes import differs
+from builders.rollout.plan.changes import differs, keeps_overrides
 from builders.rollout.state.journal import Command, EndedRun, EntryState, Hold, Run, RunStatus
 from builders.rollout.state.store import Store
 from builders.scopes import in_order
@@ -214,19 +214,27 @@ def _mark_untouched(
     sets: Mapping[str, str],
     views: Mapping[str, dict[Target, InstanceView]],
 ) -> None:
-    """Count an instance as outdated whose set the failed run has not come to, as the report of that run does.
+    """Count an instance as outdated to whose set, or own values, the failed run has not come, as its report does.
 
-    For StackSets it is CURRENT, with a template or parameters that are not those of the run's release.
+    For StackSets it is CURRENT, with a template or parameters that are not those of the run's release. Overrides that
+    nobody here knows are not asked for.
     """
     with contextlib.suppress(RolloutError):  # without the release all is as StackSets says
         release = store.releases.load(run.release).desired_state(desired)
+        cache = store.overrides()
         for layer, spec in release.sets.items():
             state = client.sets.read(layer, sets[layer]) if layer in sets else None
-            if state is None or not differs(release, spec, state):
+            if state is None:
                 continue
-            reason = f"{run} has not come to its stack set"
+            behind = differs(release, spec, state)
             for target, view in views[layer].items():
-                if target in spec.overrides and view.status is InstanceStatus.CURRENT:
+                if target not in spec.overrides or view.status is not InstanceStatus.CURRENT:
+                    continue
+                instance = state.instances.get(target)
+                known = instance and dataclasses.replace(instance, overrides=cache.overrides(layer, instance))
+                own = known and known.overrides is not None and not keeps_overrides(spec, known)
+                if behind or own:
+                    reason = f"{run} has not come to {'its stack set' if behind else 'its own values'}"
                     views[layer][target] = dataclasses.replace(view, status=InstanceStatus.OUTDATED, reason=reason)
 
 
