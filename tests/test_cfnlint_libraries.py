@@ -170,6 +170,18 @@ def linted(before: str = "", folder: Path | None = None) -> list[str]:
     return finished.stdout.splitlines()
 
 
+def test_the_linter_fetches_nothing_until_it_is_asked_to() -> None:
+    program = """
+import sys
+from builders.building import lint
+from cfnlint import helpers
+print("urllib.request" in sys.modules, helpers.Request("https://example.com/", method="HEAD").get_method())
+print(helpers.urlopen("data:,fetched").read().decode())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("False HEAD\nfetched\n", "")
+
+
 def test_the_linter_loads_neither_library_and_others_get_both_as_they_are() -> None:
     loaded, _, others = linted()
     assert loaded == "[]"
@@ -215,6 +227,7 @@ threads = [threading.Thread(target=cfnlint_libraries.import_cfnlint) for _ in ra
 for each in threads: each.start()
 for each in threads: each.join()
 print(sorted(name for name in cfnlint_libraries.MODULES if name in sys.modules))
+print(sys.modules["urllib.request"] is cfnlint_libraries.MODULES["urllib.request"])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("[]\n", "")
+    assert (done.stdout, done.stderr) == ("['urllib.request']\nFalse\n", "")  # the real one, for both

@@ -8,14 +8,18 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from cfnlint.context.context import Path as Place
+from cfnlint.data import AdditionalSpecs
+from cfnlint.rules.jsonschema.CfnLintJsonSchemaRegional import CfnLintJsonSchemaRegional
 
 from builders.building import cfnlint_speed
+from builders.building.lint import Linter
 
 STEP = 20
 """Without --whole, every so manieth of the mistakes is tried."""
@@ -134,6 +138,40 @@ def test_the_findings_are_those_of_cfn_lint_as_it_comes(files: list[str]) -> Non
     rules = {rule for *_, rule, _ in ours}
     assert {"E3004", "W1028"} < rules  # circles, and conditions that never hold
     assert {"E3025", "W3037"} < rules  # what schemas and actions say that are read late
+
+
+def test_a_file_that_is_parsed_key_by_key_says_the_same() -> None:
+    regional = [
+        rule.__dict__["_schema"]
+        for rule in Linter()._runner.rules.values()
+        if isinstance(rule, CfnLintJsonSchemaRegional)
+    ]
+    assert all(isinstance(schema, cfnlint_speed._Schema) for schema in regional)
+    for package, filename in [*regional, (AdditionalSpecs, "Policies.json")]:
+        text = resources.files(package).joinpath(filename).read_text(encoding="utf-8")
+        assert dict(cfnlint_speed.ByKey(package, filename)) == json.loads(text), filename
+
+
+@pytest.mark.parametrize(
+    ("engine", "value", "passed"),
+    [
+        ("postgres", "mysql", True),
+        ("postgres", "postgres", False),
+        ("postgres", "{{resolve:ssm:engine}}", False),
+        ("AWS::Region", "AWS::AccountId", False),
+        ("true", "TRUE", False),
+        ("postgres", {"Ref": "Engine"}, False),
+        ("postgres", None, False),
+    ],
+)
+def test_a_schema_is_passed_over_where_a_text_is_not_what_it_is_for(engine: str, value: Any, passed: bool) -> None:
+    condition = {"properties": {"Engine": {"const": engine, "type": "string"}}, "required": ["Engine"]}
+    instance = {"Engine": value, "EngineVersion": {"Ref": "Version"}}
+    assert cfnlint_speed._is_for_others({"if": condition, "then": False}, instance) == passed
+    assert not cfnlint_speed._is_for_others({"if": condition, "then": False, "else": False}, instance)
+    assert not cfnlint_speed._is_for_others({"if": {**condition, "not": {}}, "then": False}, instance)
+    unclear = {"properties": {**condition["properties"], "EngineVersion": {"anyOf": [{"const": "16"}]}}}
+    assert not cfnlint_speed._is_for_others({"if": unclear, "then": False}, instance)
 
 
 def test_a_step_that_cfn_lint_refuses_is_refused() -> None:

@@ -245,7 +245,7 @@ def _rare_collections() -> Iterator[None]:
     """
     enabled, thresholds = gc.isenabled(), gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(50_000, *thresholds[1:])
+    gc.set_threshold(200_000, *thresholds[1:])
     gc.enable()
     try:
         yield

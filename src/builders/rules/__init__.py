@@ -7,7 +7,6 @@ with an underscore is shared by rules.
 from __future__ import annotations
 
 import importlib
-import inspect
 import pkgutil
 
 from builders.rules._rule import Rule
@@ -21,8 +20,8 @@ def all_rules() -> list[type[Rule]]:
     for module in pkgutil.walk_packages(__path__, f"{__name__}."):
         if module.name.rpartition(".")[2].startswith("_") or module.ispkg or module.name.endswith(".pages"):
             continue
-        members = inspect.getmembers(importlib.import_module(module.name), inspect.isclass)
-        found |= {rule.id: rule for _, rule in members if issubclass(rule, Rule) and rule.id}
+        members = vars(importlib.import_module(module.name)).values()
+        found |= {rule.id: rule for rule in members if isinstance(rule, type) and issubclass(rule, Rule) and rule.id}
     return [found[rule_id] for rule_id in sorted(found)]
 
 
