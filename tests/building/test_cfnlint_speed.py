@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
-from cfnlint.context.context import Path as Place
+from cfnlint.context.conditions import _utils as conditions
+from cfnlint.context.context import Context, Path as Place
 from cfnlint.data import AdditionalSpecs
 from cfnlint.rules.jsonschema.CfnLintJsonSchemaRegional import CfnLintJsonSchemaRegional
 
@@ -42,6 +43,9 @@ Resources:
   Database:
     Type: AWS::RDS::DBInstance
     Properties: {Engine: postgres, EngineVersion: "16.3", DBInstanceClass: db.nothing.large}
+  OldDatabase:
+    Type: AWS::RDS::DBInstance
+    Properties: {Engine: postgres, EngineVersion: "16.8", DBInstanceClass: db.c6gd.large}
   Policy:
     Type: AWS::IAM::ManagedPolicy
     Properties:
@@ -138,6 +142,34 @@ def test_the_findings_are_those_of_cfn_lint_as_it_comes(files: list[str]) -> Non
     rules = {rule for *_, rule, _ in ours}
     assert {"E3004", "W1028"} < rules  # circles, and conditions that never hold
     assert {"E3025", "W3037"} < rules  # what schemas and actions say that are read late
+    assert "E3062" in rules  # what one of a thousand schemas says
+
+
+def nested(chosen: random.Random, depth: int) -> Any:
+    """A value as properties have them, with choices, and with some that are malformed."""
+    kind = chosen.choice(["mapping", "list", "if", "reference", "text"]) if depth else "text"
+    if kind in ("mapping", "list"):
+        parts = [nested(chosen, depth - 1) for _ in range(chosen.randint(0, 3))]
+        return parts if kind == "list" else dict(zip("abc", parts, strict=False))
+    if kind == "if":
+        condition = chosen.choice(["One", "Other", "Unknown", ["One"]])
+        return {"Fn::If": [condition, *(nested(chosen, depth - 1) for _ in range(chosen.choice([1, 2, 2, 2])))]}
+    return (
+        chosen.choice([{"Ref": "AWS::NoValue"}, {"Ref": "a"}]) if kind == "reference" else chosen.choice(["a", 1, None])
+    )
+
+
+@pytest.mark.parametrize("functions", [["Fn::If", "Ref"], ["Fn::If"], []])
+def test_values_have_the_conditions_and_the_choices_that_cfn_lint_finds(functions: list[str]) -> None:
+    chosen, context = random.Random(1), Context(functions=functions)
+    for _ in range(2000):
+        value, is_root = nested(chosen, 4), chosen.random() < 0.7
+        expected = conditions.get_conditions_from_property(value, is_root)
+        assert cfnlint_speed._conditions_within(value, is_root) == expected, value
+        scenario = {"One": chosen.random() < 0.5, "Other": chosen.random() < 0.5}
+        made = cfnlint_speed._in_scenario(value, scenario, is_root, context)
+        plain = conditions.build_instance_from_scenario(value, scenario, is_root, context)
+        assert (made, type(made)) == (plain, type(plain)), value
 
 
 def test_a_file_that_is_parsed_key_by_key_says_the_same() -> None:
