@@ -197,12 +197,13 @@ def test_a_file_that_is_parsed_key_by_key_says_the_same() -> None:
     ],
 )
 def test_a_schema_is_passed_over_where_a_text_is_not_what_it_is_for(engine: str, value: Any, passed: bool) -> None:
-    condition = {"properties": {"Engine": {"const": engine, "type": "string"}}, "required": ["Engine"]}
+    engines: Any = {"Engine": {"const": engine, "type": "string"}}
+    condition = {"properties": engines, "required": ["Engine"]}
     instance = {"Engine": value, "EngineVersion": {"Ref": "Version"}}
     assert cfnlint_speed._is_for_others({"if": condition, "then": False}, instance) == passed
     assert not cfnlint_speed._is_for_others({"if": condition, "then": False, "else": False}, instance)
     assert not cfnlint_speed._is_for_others({"if": {**condition, "not": {}}, "then": False}, instance)
-    unclear = {"properties": {**condition["properties"], "EngineVersion": {"anyOf": [{"const": "16"}]}}}
+    unclear = {"properties": {**engines, "EngineVersion": {"anyOf": [{"const": "16"}]}}}
     assert not cfnlint_speed._is_for_others({"if": unclear, "then": False}, instance)
 
 

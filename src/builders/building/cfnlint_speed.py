@@ -199,7 +199,7 @@ def _is_type(self: Any, instance: Any, type: str) -> bool:
     try:
         return bool(cfn_type_checker.is_type(instance, type))
     except UndefinedTypeCheck:
-        raise UnknownType(type, instance, self.schema) from None
+        raise UnknownType(type, instance, self.schema) from None  # type: ignore[no-untyped-call]
 
 
 def _conditions_within(instance: Any, is_root: bool = True) -> set[str]:
@@ -282,10 +282,9 @@ def _running(plain: Callable[..., Any]) -> Callable[..., Any]:
             is_of_resource = asked is CloudFormationLintRule.matchall_resource_properties
             idle = is_of_resource and arguments[3] not in rule.resource_property_types
         if not idle:
-            return plain(self, check, filename, rule_id, config, enabled, *arguments)
-        if rule_id in enabled:
+            yield from plain(self, check, filename, rule_id, config, enabled, *arguments)
+        elif rule_id in enabled:
             self.used_rules[rule_id] = rule
-        return iter(())
 
     return run_check
 
@@ -361,7 +360,7 @@ def _is_simple(schema: Any) -> bool:
 
 def _is_other(value: Any, constant: Any) -> bool:
     # cfn-lint reads references and pseudo parameters in texts before it compares them.
-    return isinstance(value, str) and "{{" not in value and "::" not in value and not equal(value, constant)
+    return isinstance(value, str) and "{{" not in value and "::" not in value and not equal(value, constant)  # type: ignore[no-untyped-call]
 
 
 def _satisfiable() -> Callable[..., Any]:
