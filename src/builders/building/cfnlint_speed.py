@@ -24,7 +24,8 @@ from cfnlint import helpers
 from cfnlint.conditions import conditions as template_conditions
 from cfnlint.context.conditions import _conditions as context_conditions
 from cfnlint.context.context import Context, Path
-from cfnlint.decode.node import Mark, dict_node, list_node
+from cfnlint.decode.mark import Mark
+from cfnlint.decode.node import dict_node, list_node
 from cfnlint.helpers import FUNCTIONS
 from cfnlint.jsonschema import CfnTemplateValidator, StandardValidator, _keywords
 from cfnlint.jsonschema._filter import FunctionFilter
