@@ -46,7 +46,7 @@ def _definitions(tables: int) -> list[str]:
     ]
 
 
-LOGIN_PAUSE_SECONDS = 0.1
+LOGIN_PAUSE_SECONDS = 0.25
 """From one login of the writer to the next on the same side, where the first was refused: each costs more than the
 command that it watches."""
 
