@@ -66,7 +66,7 @@ class DeployedTask:
         deadline = time.monotonic() + seconds
         while not reached():
             assert time.monotonic() < deadline, "it did not come about"
-            time.sleep(0.02)
+            time.sleep(0.1)
 
 
 def deploy(cloud: Cloud, account: str) -> DeployedTask:

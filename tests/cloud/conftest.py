@@ -75,7 +75,7 @@ class Account:
         pause = 0.005
         while (status := self.status(stack)).endswith("_IN_PROGRESS"):
             time.sleep(pause)  # not at once again: the server, which answers, would have no time to deploy
-            pause = min(2 * pause, 0.05)
+            pause = min(2 * pause, 0.1)
         return status
 
     def events(self, stack: str) -> list[dict[str, Any]]:
@@ -155,7 +155,7 @@ def until(condition: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + 60
     while not (found := condition()):
         assert time.monotonic() < deadline, "nothing happened for a minute"
-        time.sleep(0.02)
+        time.sleep(0.1)
     return found
 
 

@@ -218,5 +218,5 @@ def done(commands: Commands, *words: str) -> dict[str, Any]:
 
 
 def forward(commands: Commands) -> None:
-    done(commands, "start", "--poll", "0.05", "--timeout", "240")
+    done(commands, "start", "--poll", "0.1", "--timeout", "240")
     done(commands, "verify")

@@ -353,5 +353,5 @@ def wait_for(condition: Callable[[], Any], seconds: float = SECONDS) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"nothing happened for {seconds} seconds"
-        time.sleep(0.03)
+        time.sleep(0.1)
     return found

@@ -55,7 +55,7 @@ def test_there_and_back_and_there_again_no_write_is_lost_and_the_outage_is_short
 
     def crossing(*words: str) -> None:
         statements.clear()
-        outcome = done(commands, *words, "--yes", "--json", "--poll", "0.05")
+        outcome = done(commands, *words, "--yes", "--json", "--poll", "0.1")
         within = of_the_outage(statements, outcome)
         assert TABLES < len(within) < MOST_STATEMENTS, within
         assert outcome["writeOutageSeconds"] < MOST_SECONDS, outcome

@@ -35,7 +35,7 @@ def run(commands: Commands, process: subprocess.Popen[str], kind: str, point: st
     said.unlink(missing_ok=True)
     address = f"127.0.0.1:{commands.pair.site.source.server.port}"
     words = [kind, "--phase", "rig", "--outputs-dir", str(commands.outputs_dir), "--source-address", address, "--yes",
-             "--poll", "0.05"]  # fmt: skip
+             "--poll", "0.1"]  # fmt: skip
     order = {"words": words, "environment": commands.environment, "point": point, "said": str(said)}
     assert process.stdin
     assert process.stdout

@@ -146,9 +146,9 @@ def moved(commands: Commands) -> Pair:
     pair = commands.pair
     done = commands("schema")
     assert done[0] == 0, done[1:]
-    assert commands("start", "--until", "running", "--poll", "0.05")[0] == 0
+    assert commands("start", "--until", "running", "--poll", "0.1")[0] == 0
     pair.source(LATER)
-    code, out, said = commands("start", "--poll", "0.05", "--timeout", "240")
+    code, out, said = commands("start", "--poll", "0.1", "--timeout", "240")
     assert code == 0, out + said
     wait_for(lambda: commands.task.failure() or all(pair.same(f"payments.{table}") for table in TABLES))
     assert not commands.task.failure(), commands.task.failure()
@@ -234,7 +234,7 @@ def test_status_names_a_table_that_was_altered_in_the_source_meanwhile(commands:
 
 
 def test_a_second_start_finds_nothing_to_do(commands: Commands, moved: Pair) -> None:
-    code, _, said = commands("start", "--poll", "0.05")
+    code, _, said = commands("start", "--poll", "0.1")
     assert code == 0
     assert [line for line in said.splitlines() if "built" in line or "made" in line] == []
 
@@ -256,11 +256,11 @@ def test_resume_refuses_where_the_slot_is_lost(commands: Commands, moved: Pair) 
 
 
 def test_a_reload_empties_the_target_and_start_builds_what_it_took_off(commands: Commands, moved: Pair) -> None:
-    code, _, said = commands("reload", "--yes", "--poll", "0.05", "--timeout", "240")
+    code, _, said = commands("reload", "--yes", "--poll", "0.1", "--timeout", "240")
     assert code == 0, said
     assert "taken off the target until the load is done: FK CONSTRAINT payments.ledger ledger_account_fkey" in said
     assert "indexes and constraints are not all built" in commands("status")[1]
-    code, _, said = commands("start", "--poll", "0.05", "--timeout", "240")
+    code, _, said = commands("start", "--poll", "0.1", "--timeout", "240")
     assert code == 0, said
     assert all(moved.same(f"payments.{table}") for table in TABLES)
     query = "SELECT convalidated FROM pg_constraint WHERE conname = 'ledger_account_fkey'"

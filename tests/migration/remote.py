@@ -86,6 +86,6 @@ def parties(
     """Build what a run needs, by an exchange of this process or of another."""
     return Parties(
         source, target, SCHEMAS, StandInReplication("forward", ask, observe), StandInReplication("back", ask, observe),
-        USERS, "arn:aws:sts::111111111111:assumed-role/ferry/me", Watch(lambda _task: None, say, poll_seconds=0.01),
+        USERS, "arn:aws:sts::111111111111:assumed-role/ferry/me", Watch(lambda _task: None, say, poll_seconds=0.03),
         say, reader=lambda: (FALLBACK, PASSWORD), writer=FALLBACK, **more,
     )  # fmt: skip

@@ -88,7 +88,7 @@ def run(
         capsys.readouterr()
         # Without --until a start goes on to build indexes, in databases that are not here.
         until = ("--until", "loaded") if words[0] == "start" else ()
-        waiting = () if words[0] == "status" else ("--poll", "0.05", "--timeout", "120")
+        waiting = () if words[0] == "status" else ("--poll", "0.1", "--timeout", "120")
         code = main([words[0], *arguments, *waiting, *until, *words[1:]])
         return Answer(code, *capsys.readouterr())
 
