@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -27,22 +27,11 @@ def test_the_commands_of_the_runbook_take_a_phase_there_and_back_and_to_its_end(
     ]
     script = tmp_path / "runbook.sh"
     script.write_text(f"set -e\n{COMMAND}cd '{tmp_path}'\n{''.join(blocks)}", encoding="utf-8")
-    finished = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "builders.demo",
-            "--no-check",
-            "--outputs-dir",
-            str(tmp_path),
-            "--",
-            "bash",
-            str(script),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
+    options = ["--no-check", "--outputs-dir", str(tmp_path), "--", "bash", str(script)]
+    finished = warm.run(
+        [sys.executable, "-m", "builders.demo", *options],
         env={**marked(tmp_path), **aws_cli.variables(), warm_command.ADDRESS: warm.address()},
+        modules=os.environ.get("PYTHONPATH", ""),
     )
     assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
     report = json.loads((tmp_path / "reports" / "migration-dev.json").read_text(encoding="utf-8"))
