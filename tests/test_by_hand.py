@@ -38,7 +38,7 @@ COMMANDS = "".join(
     f'{name}() {{ "{sys.executable}" {program} "$@"; }}\n'
     for name, program in {
         "aws": f'-S "{aws_cli.SHADOW / "awscli" / "__main__.py"}"',
-        "build-templates": f'-S "{warm_command.__file__}" builders.build',
+        "build-templates": f'-S "{warm_command.__file__}" "{warm.SCRIPTS / "build-templates"}"',
         "migrate-database": "-m builders.migration",
         "write-outputs": f'-S "{warm_command.__file__}" builders.write_outputs',
     }.items()
@@ -130,6 +130,7 @@ def write_project(folder: Path, certificate: str) -> None:
         (folder / name).symlink_to(ROOT / name)
     if WHEELS_DIR.is_dir():  # as after an earlier run: nothing is downloaded
         shutil.copytree(WHEELS_DIR, folder / WHEELS_DIR)
+    (folder / ".cfnlintrc").write_text("regions: [us-east-1]\n", encoding="utf-8")
     common = {"CostCenter": "ledger", "ComplianceScope": "PCI-DSS"}
     kept = environments.read(ROOT / "environments" / "dev.json").values
     keys = {name: "" for name in kept if name.endswith(naming.PACKAGE_KEY)}
@@ -197,6 +198,6 @@ def environment(cloud: Cloud, folder: Path) -> dict[str, str]:
         "AWS_CONFIG_FILE": str(config),
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
-        "XDG_CACHE_HOME": str(folder / "cache"),  # a command finds what the one before found
+        "XDG_CACHE_HOME": str(warm.cache()),
         "PGSSLROOTCERT": str(cloud.ca_file),
     }

@@ -139,7 +139,7 @@ def test_every_console_command_says_its_version(start: Run, tmp_path: Path, name
 
 
 def test_a_project_is_made_filled_in_built_checked_packaged_and_rehearsed(
-    start: Run, project: Path, tmp_path: Path
+    run: Run, start: Run, project: Path, tmp_path: Path
 ) -> None:
     certificate = json.loads(Path("environments/dev.json").read_text(encoding="utf-8"))
     (pem,) = [entry.partition("=")[2] for entry in certificate if entry.startswith("SourceCertificatePem=")]
@@ -156,7 +156,7 @@ def test_a_project_is_made_filled_in_built_checked_packaged_and_rehearsed(
     for arguments in (["foundation"], ["--no-lint"], ["--package", "--no-lint"], ["--check", "--no-lint"]):
         if "--package" in arguments and WHEELS_DIR.is_dir():  # as after an earlier run: nothing is downloaded
             shutil.copytree(WHEELS_DIR, project / WHEELS_DIR)
-        finished = start(project, "build-templates", *arguments)
+        finished = run(project, "build-templates", *arguments)
         assert (finished.returncode, finished.stdout) == (0, ""), finished.stderr
     assert {path.parent.name for path in project.glob("build/packages/*/*.zip")} == {
         function.name for function in package.available()

@@ -47,6 +47,8 @@ LIBRARIES = (
 MODELS = ("cloudformation", "cloudwatch", "dms", "ec2", "events", "iam", "lambda", "rds", "s3", "secretsmanager", "sts")
 """The services whose models of botocore are read ahead of the commands that need them."""
 
+SCRIPTS = Path(sys.executable).parent
+
 
 class Program:
     """A forked program, with what `running` uses of a Popen object."""
@@ -123,7 +125,7 @@ def run(
 
     The modules are those of the PYTHONPATH in `env`, unless another one is given.
     """
-    arguments = list(command[2:] if command[1] == "-m" else command)
+    arguments = list(command[2:] if command[1:2] == ["-m"] else command)
     environment = dict(os.environ if env is None else env)
     order = {"arguments": arguments, "environment": environment, "directory": str(cwd or os.getcwd())}
     address = _address(environment.get("PYTHONPATH", "") if modules is None else modules)
@@ -132,6 +134,14 @@ def run(
         for written in (stdout, stderr):
             written.seek(0)
         return subprocess.CompletedProcess(list(command), code, stdout.read().decode(), stderr.read().decode())
+
+
+def cache() -> Path:
+    """Return the folder for what `build-templates` remembers: what one test has linted, others need not lint again.
+
+    They need to call commands by the scripts in SCRIPTS, since sys.path is among the things that a lint depends on.
+    """
+    return Path(address()).with_name("cache")
 
 
 def address() -> str:

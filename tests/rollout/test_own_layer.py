@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from builders.scopes import Scope
 PAGE = Path("docs/own-layer.md").read_text(encoding="utf-8")
 (MODULE,) = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = re.findall(r"^\$ (.*)$", PAGE, flags=re.MULTILINE)
-MODULES = {"build-templates": "builders.build", "rollout-stacksets": "builders.rollout.cli.main"}
 TOOLING, TARGET, REGION = "8" * 12, "1" * 12, "us-east-1"
 
 Run = Callable[[str], subprocess.CompletedProcess[str]]
@@ -69,8 +67,9 @@ def run(project: Path, cloud: Cloud) -> Run:
 
     def run(command: str) -> subprocess.CompletedProcess[str]:
         program, *arguments = shlex.split(command)
-        environment = {**os.environ, **cloud.environment(TOOLING, REGION), "XDG_CACHE_HOME": str(project / "cache")}
-        return warm.run([sys.executable, "-m", MODULES[program], *arguments], cwd=project, env=environment)
+        environment = {**os.environ, **cloud.environment(TOOLING, REGION), "XDG_CACHE_HOME": str(warm.cache())}
+        del environment["AWS_REGION"]  # so that what test_by_hand.py has linted is known
+        return warm.run([str(warm.SCRIPTS / program), *arguments], cwd=project, env=environment)
 
     return run
 
