@@ -15,6 +15,7 @@ import functools
 import gc
 import importlib
 import inspect
+import itertools
 import json
 import os
 import runpy
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import leftovers
+from cryptography.hazmat.primitives.asymmetric import rsa
 from warm_command import ADDRESS, ask
 
 from builders.cfnlint_libraries import import_cfnlint
@@ -180,6 +182,7 @@ def _serve(path: str) -> None:
         for library in LIBRARIES:
             importlib.import_module(library)
         _read_models()
+        _find_keys()
         gc.freeze()  # a child that collects garbage would copy every page
         while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:  # its end is that of the tests
             connection, _ = listener.accept()
@@ -197,6 +200,12 @@ def _read_models() -> None:
         loader.load_service_model(service, "service-2")
         loader.load_service_model(service, "endpoint-rule-set-1")
     loader.load_data("endpoints")
+
+
+def _find_keys() -> None:
+    """Find keys of RSA ahead of the servers that need some: to find one takes as long as a tenth of their start."""
+    keys = itertools.cycle([rsa.generate_private_key(65537, 2048) for _ in range(4)])
+    setattr(rsa, "generate_private_key", lambda public_exponent, key_size: next(keys))  # noqa: B010 of another's module
 
 
 def _run(connection: socket.socket, path: str) -> int:
