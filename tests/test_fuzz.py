@@ -158,7 +158,7 @@ BOMB += "Resources: {Queue: {Type: 'AWS::SQS::Queue', Properties: {Tags: *j}}}\n
 
 
 @pytest.mark.parametrize(
-    "body", [BOMB, "Resources: " + "[" * 5_000, "? [a]\n: 1\nResources: {}", "a: &a [*a]\nResources: {}"]
+    "body", [BOMB, "Resources: " + "[" * 1_000, "? [a]\n: 1\nResources: {}", "a: &a [*a]\nResources: {}"]
 )
 def test_a_template_in_yaml_that_is_meant_badly_is_refused(body: str) -> None:
     with pytest.raises(EvaluationError, match=r"^the template "):

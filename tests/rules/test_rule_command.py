@@ -14,41 +14,42 @@ RULES = Path(__file__).parents[2] / "src" / "builders" / "rules"
 CFN_LINT = str(Path(sys.executable).with_name("cfn-lint"))
 TOPIC = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "payments"}}
 YAML = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n    Properties:\n      TopicName: payments\n"
-Command = Callable[..., list[tuple[str, int]]]
+Command = Callable[..., dict[str, list[tuple[str, int]]]]
 
 
 @pytest.fixture
 def cfn_lint(tmp_path: Path) -> Command:
-    """Runs the command in an empty folder on one template; gives (rule id, line) of every finding."""
+    """Runs the command in an empty folder on templates; gives (rule id, line) of every finding of each."""
 
-    def run(name: str, text: str, *arguments: str) -> list[tuple[str, int]]:
-        (tmp_path / name).write_text(text)
-        command = [CFN_LINT, *arguments, "--format", "json", "--", name]
+    def run(*arguments: str, **templates: str) -> dict[str, list[tuple[str, int]]]:
+        for name, text in templates.items():
+            (tmp_path / name).write_text(text)
+        command = [CFN_LINT, *arguments, "--format", "json", "--", *templates]
         told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert told.stderr == ""
-        return [(one["Rule"]["Id"], one["Location"]["Start"]["LineNumber"]) for one in json.loads(told.stdout)]
+        found: dict[str, list[tuple[str, int]]] = {name: [] for name in templates}
+        for one in json.loads(told.stdout):
+            found[one["Filename"]].append((one["Rule"]["Id"], one["Location"]["Start"]["LineNumber"]))
+        return found
 
     return run
 
 
-def test_the_module_s_name_appends_the_rules_to_a_yaml_template(cfn_lint: Command) -> None:
-    assert cfn_lint("template.yaml", YAML, "--append-rules", "builders.rules") == [("W9001", 5)]
-
-
-def test_the_folder_appends_the_same_rules_to_a_json_template(cfn_lint: Command) -> None:
-    text = json.dumps({"Resources": {"Topic": TOPIC}}, indent=1)
-
-    assert cfn_lint("template.json", text, "--append-rules", str(RULES)) == [("W9001", 6)]
-
-
-def test_an_option_reaches_its_rule(cfn_lint: Command) -> None:
-    arguments = ["--append-rules", "builders.rules", "-x", "W9030:keys=CostCenter", "-i", "W9001"]
-
-    assert cfn_lint("template.yaml", YAML, *arguments) == [("W9030", 4)]
-
-
-def test_a_resource_s_metadata_silences_a_rule(cfn_lint: Command) -> None:
+def test_the_module_s_name_appends_the_rules_and_a_resource_s_metadata_silences_one(cfn_lint: Command) -> None:
     silent = {"Metadata": {"cfn-lint": {"config": {"ignore_checks": ["W9001"]}}}}
-    text = json.dumps({"Resources": {"Topic": TOPIC | silent}})
+    templates = {"template.yaml": YAML, "silent.json": json.dumps({"Resources": {"Topic": TOPIC | silent}})}
 
-    assert cfn_lint("template.json", text, "--append-rules", "builders.rules") == []
+    found = cfn_lint("--append-rules", "builders.rules", **templates)
+
+    assert found == {"template.yaml": [("W9001", 5)], "silent.json": []}
+
+
+def test_the_folder_appends_the_same_rules_and_an_option_reaches_its_rule(cfn_lint: Command) -> None:
+    templates = {"template.yaml": YAML, "template.json": json.dumps({"Resources": {"Topic": TOPIC}}, indent=1)}
+
+    found = cfn_lint("--append-rules", str(RULES), "-x", "W9030:keys=CostCenter", **templates)
+
+    assert {name: sorted(each) for name, each in found.items()} == {
+        "template.yaml": [("W9001", 5), ("W9030", 4)],
+        "template.json": [("W9001", 6), ("W9030", 5)],
+    }

@@ -6,6 +6,7 @@ invented, and `invented()` lists it, so that it is not taken for a fact.
 
 from __future__ import annotations
 
+import base64
 import functools
 import re
 import secrets
@@ -209,14 +210,20 @@ def _zone_of(mapping: Mapping[str, Json]) -> str:
 
 def _matches(pattern: str, value: str) -> bool:
     """Return whether a value has a schema's pattern; nothing matches a pattern that only Java understands."""
+    compiled = _compiled(pattern)
+    return compiled is not None and compiled.search(value) is not None
+
+
+@functools.cache
+def _compiled(pattern: str) -> regex.Pattern[str] | None:
     try:
-        return regex.search(pattern, value) is not None
+        return regex.compile(pattern)
     except regex.error:
-        return False
+        return None
 
 
 def _parts(kind: ResourceType, logical_id: str, stack_name: str, properties: Mapping[str, Json]) -> dict[str, str]:
-    upper = "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for _ in range(26))
+    upper = base64.b32encode(secrets.token_bytes(17)).decode()[:26]  # capitals and the digits 2 to 7
     name = given_name(kind, properties) or f"{stack_name}-{logical_id}-{secrets.token_hex(6)}"
     if kind.name.startswith("AWS::DMS::"):
         name = name.lower()  # DMS stores its identifiers in lower case (DMS API reference)
