@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / each) for each in ("src", "tests", "lambda/shared")]
 
 from migration.conftest import Pair, two_servers  # noqa: E402
 

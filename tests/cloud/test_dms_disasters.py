@@ -142,7 +142,7 @@ def _killed_while_it_is_written(pair: Pair, directory: Path) -> None:
     written: list[int] = []
 
     def write() -> None:
-        while not over.is_set():
+        while not over.wait(0.01):
             written.append(len(written))
             pair.source(f"INSERT INTO payments.t VALUES ({written[-1]})")
 

@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dms_task import DeployedTask, deploy
+from forking import server
 
 from builders import package
 from builders.cloud.process import Cloud
@@ -48,24 +49,34 @@ def replication(cloud: Cloud) -> DeployedTask:
 
 
 @pytest.fixture
-def invoke(unpacked: Path, replication: DeployedTask) -> Callable[..., subprocess.CompletedProcess[str]]:
+def environment(replication: DeployedTask) -> dict[str, str]:
+    """Variables of the function."""
+    cloud = replication.cloud.environment(replication.account)
+    return {**os.environ, **cloud, "REPLICATION_TASK_ARN": replication.arn}
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[subprocess.Popen[str]]:
+    with server("lambdas.invoked") as started:
+        yield started
+
+
+@pytest.fixture
+def invoke(
+    unpacked: Path, environment: dict[str, str], process: subprocess.Popen[str], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Calls the handler in a process of its own."""
 
-    def call(arn: str = replication.arn, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", CALL],
-            cwd=unpacked,
-            env={
-                **os.environ,
-                **replication.cloud.environment(replication.account),
-                "REPLICATION_TASK_ARN": arn,
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def call(**more: str) -> subprocess.CompletedProcess[str]:
+        out, err = tmp_path / "stdout", tmp_path / "stderr"
+        order = {"package": str(unpacked), "environment": {**environment, **more}, "stdout": str(out),
+                 "stderr": str(err)}  # fmt: skip
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
+        code = int(process.stdout.readline())
+        return subprocess.CompletedProcess([], code, out.read_text(), err.read_text())
 
     return call
 
@@ -74,8 +85,8 @@ def invoke(unpacked: Path, replication: DeployedTask) -> Callable[..., subproces
 def published(invoke: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., Published]:
     """Calls the handler and returns the one line of metrics that it wrote."""
 
-    def call(**arguments: str) -> Published:
-        finished = invoke(**arguments)
+    def call(**more: str) -> Published:
+        finished = invoke(**more)
         assert finished.returncode == 0, finished.stderr
         (line,) = finished.stdout.splitlines()
         parsed: Published = json.loads(line)
@@ -138,21 +149,24 @@ def test_the_line_is_in_the_namespace_and_under_the_dimension_that_the_alarms_as
 
 
 def test_a_task_that_is_not_there_does_not_run(replication: DeployedTask, published: Callable[..., Published]) -> None:
-    assert values(published(arn=f"{replication.arn}-of-yesterday")) == {"ReplicationTaskStatus": 0}
+    assert values(published(REPLICATION_TASK_ARN=f"{replication.arn}-of-yesterday")) == {"ReplicationTaskStatus": 0}
 
 
 def test_a_task_of_the_same_beginning_is_not_taken_for_ours(
     replication: DeployedTask, published: Callable[..., Published]
 ) -> None:
     replication.start()
-    assert values(published(arn=replication.arn[:-1])) == {"ReplicationTaskStatus": 0}
+    assert values(published(REPLICATION_TASK_ARN=replication.arn[:-1])) == {"ReplicationTaskStatus": 0}
 
 
 def test_when_dms_does_not_answer_the_function_fails_by_name_and_publishes_nothing(
-    invoke: Callable[..., subprocess.CompletedProcess[str]],
+    unpacked: Path, environment: dict[str, str]
 ) -> None:
     """The alarm takes the missing metric for a task that does not run, and the function's error is an alarm, too."""
-    finished = invoke(AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    finished = subprocess.run(
+        [sys.executable, "-c", CALL], cwd=unpacked, env={**environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
     assert finished.returncode == 1
     assert finished.stdout == ""
     last = finished.stderr.strip().splitlines()[-1]
@@ -173,7 +187,7 @@ def test_a_source_that_cannot_be_asked_for_its_slots_takes_nothing_from_the_task
 def test_the_task_of_the_way_back_has_metrics_of_its_own(
     replication: DeployedTask, invoke: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    finished = invoke(arn=f"{replication.arn}-forth", FALLBACK_TASK_ARN=replication.arn)
+    finished = invoke(REPLICATION_TASK_ARN=f"{replication.arn}-forth", FALLBACK_TASK_ARN=replication.arn)
     assert finished.returncode == 0
     told = [json.loads(line)["ReplicationTaskIdentifier"] for line in finished.stdout.splitlines()]
     assert told == ["ferry-task-forth", "ferry-task"]

@@ -5,10 +5,7 @@ A test module makes databases of its own on them, by `pair`, which is cheap; no 
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
-import hmac
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +15,7 @@ from typing import Any, get_args
 
 import psycopg
 import pytest
+import scram
 
 from builders import naming
 from builders.cloud.rds import instances, postgres
@@ -28,17 +26,7 @@ from . import remote
 
 MASTER, DMS_USER, PASSWORD = remote.MASTER, remote.DMS_USER, remote.PASSWORD
 _numbers = itertools.count(1)
-
-
-def _verifier() -> str:
-    salt = b"salt of the tests"
-    salted = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), salt, 1)
-    client, server = (hmac.digest(salted, f"{side} Key".encode(), "sha256") for side in ("Client", "Server"))
-    kept = (base64.b64encode(each).decode() for each in (salt, hashlib.sha256(client).digest(), server))
-    return "SCRAM-SHA-256$1:{}${}:{}".format(*kept)
-
-
-VERIFIER = _verifier()
+VERIFIER = scram.verifier(PASSWORD, iterations=1)
 """PASSWORD as PostgreSQL keeps it, of one round and not 4,096: these are half of what a login costs, of thousands."""
 
 
