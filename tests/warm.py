@@ -29,6 +29,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
+import botocore.session
 import leftovers
 from cryptography.hazmat.primitives.asymmetric import rsa
 from warm_command import ADDRESS, ask
@@ -46,8 +48,11 @@ LIBRARIES = (
     *("builders.migration.report", "builders.migration.start", "builders.migration.status", "builders.rehearsal.cli"),
     *("builders.rollout.cli.change", "builders.rollout.cli.inspect", "builders.write_outputs"),
 )
-MODELS = ("cloudformation", "cloudwatch", "dms", "ec2", "events", "iam", "lambda", "rds", "s3", "secretsmanager", "sts")
-"""The services whose models of botocore are read ahead of the commands that need them."""
+MODELS = (
+    *("cloudformation", "cloudwatch", "dms", "ec2", "events", "iam", "kms", "lambda", "logs", "organizations", "rds"),
+    *("s3", "secretsmanager", "sns", "sqs", "sts"),
+)
+"""The services whose models of botocore are read ahead of the commands and clouds that need them."""
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -193,9 +198,9 @@ def _serve(path: str) -> None:
 
 
 def _read_models() -> None:
-    """Read the models of services into botocore's loader that the commands use."""
-    boto_clients = importlib.import_module("builders.aws.boto_clients")
-    loader = boto_clients._service_models(None)
+    """Read the models of services into one loader of botocore for all sessions."""
+    botocore.loaders.create_loader = botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
+    loader = botocore.loaders.create_loader(None)
     for service in MODELS:
         loader.load_service_model(service, "service-2")
         loader.load_service_model(service, "endpoint-rule-set-1")
