@@ -276,7 +276,7 @@ def unnoticed(layers: Layers, layer: str, demands: reachability.Demands) -> list
     return [
         what
         for what, resources in spoilt_resources(layers[layer].resources)
-        if not reachability.check(layers | {layer: with_resources(layers[layer], resources)}, demands)
+        if not any(reachability.findings(layers | {layer: with_resources(layers[layer], resources)}, demands))
     ]
 
 

@@ -22,7 +22,7 @@ policies. A finding names the flow, where it shows, and what is missing or too m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from builders.evaluate import Evaluated
@@ -32,7 +32,7 @@ from builders.reachability.permissions import without_each
 from builders.reachability.topology import LAYER, Resources, read
 from builders.reachability.ways import Finding, gateway_table_findings
 
-__all__ = ["Demands", "Finding", "check", "demands", "superfluous"]
+__all__ = ["Demands", "Finding", "check", "demands", "findings", "superfluous"]
 
 LAYERS = ("network", "endpoints", "database")
 OPTIONAL_LAYERS = ("clients",)
@@ -45,6 +45,11 @@ def check(layers: Mapping[str, Evaluated], demands: Demands) -> list[Finding]:
     `layers` maps "network", "endpoints", "database" and, where it is deployed, "clients" to their evaluated templates,
     where the imports of the latter are the exports of the first. Logical ids are unique over all of them.
     """
+    return list(dict.fromkeys(findings(layers, demands)))  # what several subnets share is found once
+
+
+def findings(layers: Mapping[str, Evaluated], demands: Demands) -> Iterator[Finding]:
+    """Yield what `check` returns as it is found, some of it more than once."""
     return _follow(_together(layers), layers["network"], demands)
 
 
@@ -55,7 +60,7 @@ def superfluous(layers: Mapping[str, Evaluated], demands: Demands) -> list[Findi
     return [
         Finding("none that is needed", permission, "permits what nothing needs")
         for permission, remaining in without_each(resources)
-        if set(_follow(remaining, network, demands)) <= found
+        if all(each in found for each in _follow(remaining, network, demands))
     ]
 
 
@@ -64,15 +69,13 @@ def _together(layers: Mapping[str, Evaluated]) -> Resources:
     return {name: {**body, LAYER: layer} for layer in taking_part for name, body in layers[layer].resources.items()}
 
 
-def _follow(resources: Resources, network: Evaluated, demands: Demands) -> list[Finding]:
+def _follow(resources: Resources, network: Evaluated, demands: Demands) -> Iterator[Finding]:
     topology = read(resources)
     flows = {flow: list(journey.crossings(flow, topology)) for flow in needed(topology, network, demands)}
-    found = [
-        *placement.findings(topology, demands),
-        *(found for flow, crossed in flows.items() for found in journey.findings(flow, crossed, topology, demands)),
-        *gateway_table_findings(topology),
-        *services.findings(topology, demands),
-        *names.findings(topology, demands),
-        *leaks.findings(topology, flows, list(chain.from_iterable(flows.values())), demands),
-    ]
-    return list(dict.fromkeys(found))  # what several subnets share is found once
+    yield from placement.findings(topology, demands)
+    for flow, crossed in flows.items():
+        yield from journey.findings(flow, crossed, topology, demands)
+    yield from gateway_table_findings(topology)
+    yield from services.findings(topology, demands)
+    yield from names.findings(topology, demands)
+    yield from leaks.findings(topology, flows, list(chain.from_iterable(flows.values())), demands)
