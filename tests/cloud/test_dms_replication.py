@@ -385,3 +385,10 @@ def test_values_are_the_same_whatever_style_the_source_writes_them_in(pair: Pair
     pair.task().load()
     pair.source(row.format(2), "ALTER ROLE ferry_source RESET ALL")
     wait_for(lambda: pair.same("payments.t"))
+
+
+def test_the_sessions_of_the_loads_end_with_the_last_load(pair: Pair) -> None:
+    pair.both(*(f"CREATE TABLE payments.t{number} (id int PRIMARY KEY)" for number in range(4)))
+    pair.task().load()
+    in_use = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'AWS-DMS'"
+    wait_for(lambda: [pair.rows(side, in_use) for side in ("source", "target")] == [[(2,)], [(2,)]])

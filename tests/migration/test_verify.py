@@ -316,7 +316,7 @@ class Writer:
     def _run(self) -> None:
         late: list[tuple[int, str]] = []
         with self.pair.application() as source, self.pair.database("target") as target:
-            while not self._stop.is_set():
+            while not self._stop.wait(0.002):
                 key = self.written % 40 + 1
                 note = f"written {self.written}"
                 source.execute("UPDATE payments.ledger SET note = %s WHERE id = %s", (note, key))
