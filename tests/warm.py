@@ -94,11 +94,13 @@ class Program:
         self._answer.close()
 
 
-def _fork(command: Sequence[str], *, stderr: Any, env: Mapping[str, str] | None = None, **_: Any) -> Any:
+def _fork(
+    command: Sequence[str], *, stderr: Any, cwd: Path | None = None, env: Mapping[str, str] | None = None, **_: Any
+) -> Any:
     """Stand in for subprocess.Popen. `command` begins with Python, -m and a module; stdin and stdout are pipes."""
     stdin, our_stdin = os.pipe()
     our_stdout, stdout = os.pipe()
-    order = {"arguments": command[2:], "environment": dict(env or os.environ), "directory": os.getcwd()}
+    order = {"arguments": command[2:], "environment": dict(env or os.environ), "directory": str(cwd or os.getcwd())}
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address())
         third = stdout if stderr is subprocess.STDOUT else stderr.fileno()

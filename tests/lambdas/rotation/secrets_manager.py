@@ -23,7 +23,7 @@ from botocore.config import Config
 from .postgres import free_port
 
 REGION = "eu-central-1"
-PATH = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3] / "src")]
+TESTS = Path(__file__).parents[2]
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
 
 
@@ -40,7 +40,8 @@ class SecretsManager:
         with open(os.devnull, "w") as nowhere:
             self._process = warm.start(
                 [sys.executable, "-m", "lambdas.rotation.secrets_manager"],
-                env={**os.environ, **ENVIRONMENT, **settings, "PYTHONPATH": os.pathsep.join(PATH)},
+                env={**os.environ, **ENVIRONMENT, **settings, "PYTHONPATH": str(TESTS.parent / "src")},
+                cwd=TESTS,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=nowhere,
