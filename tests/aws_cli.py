@@ -29,8 +29,7 @@ SHADOW = Path(__file__).with_name("warm_cli")
 """Has a package awscli that hands its arguments over."""
 
 ADDRESS = "WARM_AWS_CLI"
-"""The variable that names the server's socket."""
-
+"""The variable that names the server's socket; workers of pytest-xdist find that of their parent."""
 
 COLD = "COLD_AWS_CLI"
 """The variable with a part of the command that a CLI of its own is to run."""
@@ -47,7 +46,7 @@ def warm(cli: AwsCli) -> AwsCli:
 def variables(cold: str = "") -> dict[str, str]:
     """Variables by which a process, and those that it starts, run the CLI so; not a command whose line has `cold`."""
     path = os.pathsep.join(filter(None, [str(SHADOW), os.environ.get("PYTHONPATH")]))
-    return {"PYTHONPATH": path, ADDRESS: _server(), COLD: cold}
+    return {"PYTHONPATH": path, ADDRESS: address(), COLD: cold}
 
 
 def ask(address: str, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
@@ -62,37 +61,40 @@ def ask(address: str, arguments: Sequence[str], environment: Mapping[str, str]) 
 
 def _execute(command: Sequence[str], *, env: Mapping[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
     """Stand in for subprocess.run. `command` begins with Python, -m and awscli."""
-    answer = ask(_server(), command[3:], env)
+    answer = ask(address(), command[3:], env)
     return subprocess.CompletedProcess(list(command), answer["code"], answer["stdout"], answer["stderr"])
 
 
 @functools.cache
-def _server() -> str:
-    """Start the server for this process, and return its address."""
+def address() -> str:
+    """Return the address of the server, which is started unless our parent has one."""
+    if ADDRESS in os.environ:
+        return os.environ[ADDRESS]
     directory = tempfile.TemporaryDirectory(prefix="aws-cli-")
-    address = f"{directory.name}/socket"
+    path = f"{directory.name}/socket"
     nobodys = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     server = subprocess.Popen(
-        [sys.executable, __file__, address],
+        [sys.executable, __file__, path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for the tests, which end it
         env={**nobodys, "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull},
     )
     assert server.stdout
     server.stdout.readline()
     atexit.register(directory.cleanup)
     atexit.register(server.communicate)  # the end of its input ends it
-    return address
+    return path
 
 
-def _serve(address: str) -> None:
+def _serve(path: str) -> None:
     from awscli.clidriver import create_clidriver
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     driver = create_clidriver()
     _load(driver)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
+        listener.bind(path)
         listener.listen()
         print("ready", flush=True)
         while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:  # its end is that of the tests

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import aws_cli
 import hypothesis
 import pytest
 import warm
@@ -69,8 +70,8 @@ def _part(text: str) -> tuple[int, int]:
 def pytest_configure(config: pytest.Config) -> None:
     """Put temporary files into memory where there is room: each of many databases is a thousand small files.
 
-    Before workers start, start the process that forks the clouds of all of them. How long a hypothesis takes says how
-    busy the machine is, and nothing of what it is about.
+    Before workers start, start the processes that fork clouds and the AWS CLI for all of them. How long a hypothesis
+    takes says how busy the machine is, and nothing of what it is about.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
     hypothesis.settings.register_profile(
@@ -85,6 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
         tempfile.tempdir = None  # ask again
     if config.getoption("numprocesses", None):
         os.environ[ADDRESS] = warm.address()
+        os.environ[aws_cli.ADDRESS] = aws_cli.address()
         os.environ[COMPILED] = str(Path(os.environ[ADDRESS]).with_name("compiled"))
 
 
