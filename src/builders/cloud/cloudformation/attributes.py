@@ -142,7 +142,7 @@ def complete(
 
 def from_properties(kind: ResourceType, properties: Mapping[str, Json], given: Mapping[str, Json]) -> dict[str, Json]:
     """Return `given` with the attributes that are properties of the template, such as `Vpc.CidrBlock`."""
-    values = {path: value_at(properties, path) for path in kind.attributes}
+    values = {path: value_at(properties, path) for path in kind.attributes if path.partition(".")[0] in properties}
     return {path: value for path, value in values.items() if value is not None} | dict(given)
 
 

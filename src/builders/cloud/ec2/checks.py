@@ -149,7 +149,8 @@ def check_ids(name: str, properties: Mapping[str, Json]) -> None:
     """Refuse an id that names nothing here, or another kind of thing. Raises ValueError with EC2's sentence."""
     if name.startswith(_UNCHECKED):
         return
-    ec2.make_defaults()
+    if name.startswith("AWS::EC2::"):
+        ec2.make_defaults()
     for key, identifier in resource_ids.named_texts(properties):
         if not key.endswith(("Id", "Ids")) or key in _ELSEWHERE:
             continue
@@ -161,6 +162,7 @@ def check_ids(name: str, properties: Mapping[str, Json]) -> None:
         if match is None:
             continue
         sentence, existing = _STORES[match[1]]
+        ec2.make_defaults()
         if identifier not in existing() and not records.exists(identifier) and not _of_firewall(identifier):
             raise ValueError(f"{sentence.format(identifier)} (Service: Ec2, Status Code: 400)")
 
