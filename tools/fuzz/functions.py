@@ -19,6 +19,7 @@ from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 from tools.fuzz.mutation import as_json, changed
 from tools.fuzz.subjects import Subject, printed
@@ -122,32 +123,38 @@ class _Functions:
         self.errors, self.log = importlib.import_module("function_errors"), importlib.import_module("function_log")
         self.custom_resource = importlib.import_module("custom_resource")
         self.answers: list[bytes] = []
-        setattr(self.custom_resource, "_put", lambda _url, body, _seconds: self.answers.append(body))  # noqa: B010
         self.handlers = {name: _handler(name) for name in ("database_users", "connectivity_check", "secret_rotation")}
         self.client = _SecretsManager("", "")
-        for module in self.handlers.values():
-            for name in ("_secrets_manager", "_client"):
-                if hasattr(module, name):
-                    setattr(module, name, lambda *_: self.client)
-        self._cut_the_network()
         self.logged = io.StringIO()
-        for name in ("custom_resource", "database_users", "connectivity_check", "rotation"):
-            logging.getLogger(name).addHandler(logging.StreamHandler(self.logged))
-            logging.getLogger(name).propagate = False
 
-    def _cut_the_network(self) -> None:
-        """Every connection to a database ends as one that nobody answers."""
-        transport, way = importlib.import_module("transport"), importlib.import_module("way")
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep what the functions answer and log, and let every connection end as one that nobody answers."""
 
         def unreachable(*_: Any, **__: Any) -> Any:
             raise self.errors.Unreachable("nobody answers")
 
-        for module, name in (
-            (transport, "open_tls"),
-            (way, "connect"),
-            (importlib.import_module("destinations"), "connect"),
-        ):
-            setattr(module, name, unreachable)
+        stand_ins: list[tuple[Any, str, Any]] = [
+            (self.custom_resource, "_put", lambda _url, body, _seconds: self.answers.append(body)),
+            *((importlib.import_module(name), "connect", unreachable) for name in ("way", "destinations")),
+            (importlib.import_module("transport"), "open_tls", unreachable),
+            *(
+                (module, name, lambda *_: self.client)
+                for module in self.handlers.values()
+                for name in ("_secrets_manager", "_client")
+                if hasattr(module, name)
+            ),
+        ]
+        for name in ("custom_resource", "database_users", "connectivity_check", "rotation"):
+            logger = logging.getLogger(name)
+            stand_ins += [
+                (logger, "handlers", [logging.StreamHandler(self.logged)]),
+                (logger, "propagate", False),
+            ]
+        with contextlib.ExitStack() as patches:
+            for stand_in in stand_ins:
+                patches.enter_context(mock.patch.object(*stand_in))
+            yield
 
     def take(self, content: bytes) -> str:
         given = json.loads(content)
@@ -159,7 +166,7 @@ class _Functions:
             event = json.loads(given["event"])
         except (ValueError, RecursionError):
             return "no event of Lambda's"
-        with contextlib.redirect_stdout(io.StringIO()) as metrics:
+        with self._alone(), contextlib.redirect_stdout(io.StringIO()) as metrics:
             outcomes = [self._called(handler, event) for handler in self._for(event)]
         told = "\n".join(
             [*outcomes, *(body.decode() for body in self.answers), self.logged.getvalue(), metrics.getvalue()]
