@@ -41,14 +41,14 @@ COMPILED = "STACKFERRY_COMPILED"
 """The variable that names the file which the first worker makes once it has imported every test."""
 FIRST_SECONDS = 120.0
 LONGEST_FIRST = (
-    *("test_installed.py", "test_rehearsal.py", "test_demo.py", "test_rotation_harness.py", "test_phases.py"),
-    *("test_demo_ended.py", "test_by_hand.py"),
-    *("test_build.py", "test_runbook.py", "test_database_users_rotation.py", "test_crashes.py", "test_commands.py"),
-    *("test_kill.py", "test_permissions.py", "test_cutover_on_dms.py", "test_faults.py", "test_scale.py"),
-    *("test_server.py", "test_rule_mutations.py", "test_connectivity_deployed.py", "test_dms_replication.py"),
-    *("test_rotation_steps.py", "test_cutover.py", "test_transcript.py", "test_execution_role.py", "test_rotate.py"),
-    *("test_verify.py", "test_database_users.py", "test_reachability.py", "test_task_commands.py"),
-    *("test_databases.py", "test_whole_phase.py", "test_dms_disasters.py", "test_kill_dms.py"),
+    *("test_rehearsal.py", "test_demo.py", "test_installed.py", "test_rotation_harness.py", "test_faults.py"),
+    *("test_permissions.py", "test_runbook.py", "test_demo_ended.py", "test_task_commands.py", "test_commands.py"),
+    *("test_crashes.py", "test_phases.py", "test_by_hand.py", "test_cutover.py", "test_build.py"),
+    *("test_dms_replication.py", "test_rotation_refusals.py", "test_verify.py", "test_database_users_rotation.py"),
+    *("test_kill.py", "test_cutover_on_dms.py", "test_keeping.py", "test_execution_role.py", "test_scale.py"),
+    *("test_schema_trouble.py", "test_command_line.py", "test_rotate.py", "test_adopt.py", "test_database_users.py"),
+    *("test_building.py", "test_dms_disasters.py", "test_databases.py", "test_rotation_steps.py"),
+    *("test_faults_accounts.py", "test_migration_begins.py", "test_kill_dms.py"),
 )
 
 
