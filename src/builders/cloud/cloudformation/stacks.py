@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import json
 import os
 import secrets
@@ -21,7 +22,7 @@ from ministack.services.cloudformation import custom_resource
 from builders import resource_types
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers
-from builders.cloud.internals import cloudformation, sns
+from builders.cloud.internals import cloudformation, entries, sns
 from builders.cloud.patches import patch, patch_value
 from builders.resource_types import Json
 
@@ -29,9 +30,6 @@ HOLD_SECONDS = 10.0
 DELETED_STACKS = 500
 _CLEANING_UP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 _BLOCKING_TYPES = frozenset({"AWS::RDS::DBInstance", "AWS::SecretsManager::RotationSchedule"})
-
-_deletions = Counter[str]()
-"""By the ARN of an account and region. A server that kept its state begins anew, and remembers up to twice as many."""
 
 _last_policy: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("last_policy", default=("", ""))
 
@@ -205,6 +203,18 @@ def _delete_with_events(
         cloudformation.add_event(*of_resource, "DELETE_COMPLETE", physical_id=physical_id)
 
 
+@functools.cache
+def _deletions() -> Counter[str]:
+    """Count deleted stacks by account and region, from those on that an earlier server kept. Its callers go on."""
+    stacks = entries(cloudformation.stacks).values()
+    return Counter(_account(each["StackId"]) for each in stacks if each["StackStatus"] == "DELETE_COMPLETE")
+
+
+def _account(stack_id: str) -> str:
+    """The part of a stack's ARN that says its account and region."""
+    return stack_id.partition(":stack/")[0]
+
+
 @patch(
     "ministack.services.cloudformation.stacks._delete_stack_async",
     why="a deleted stack is found by its name, until that is used again and no longer by its id then, without the time "
@@ -219,9 +229,9 @@ async def _delete_and_forget(original: Any, name: str, stack_id: str, *arguments
     if stack is not None and stack["StackStatus"] == "DELETE_COMPLETE" and cloudformation.stacks.get(name) is stack:
         del cloudformation.stacks[name]
         cloudformation.stacks[stack_id] = stack
-    account = stack_id.partition(":stack/")[0]
-    _deletions[account] += 1
-    if _deletions[account] <= DELETED_STACKS:
+    deletions, account = _deletions(), _account(stack_id)
+    deletions[account] += 1
+    if deletions[account] <= DELETED_STACKS:
         return  # what follows goes through the stacks of all accounts
     names = {stack["StackId"]: name for name, stack in cloudformation.stacks.items()}
     deleted = [
