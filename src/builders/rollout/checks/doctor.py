@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from builders import naming
 from builders.aws import networks, stacks
 from builders.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as read_quotas
 from builders.aws.errors import NotFound
 from builders.aws.objects import Objects
-from builders.errors import EvaluationError, RolloutError
+from builders.errors import RolloutError
 from builders.rollout.checks import permissions
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosis, Finding, Severity, unknown_finding
 from builders.rollout.checks.permissions import BOOTSTRAP
 from builders.rollout.checks.values import address_mistakes, unconnected
-from builders.rollout.config.parameters import TargetGroup, stack_values
-from builders.rollout.config.templates import Template
 from builders.rollout.model import Instance, Permissions, Status, Target, Values
 from builders.rollout.plan.hazards import has_transform, limit_hazards
 from builders.rollout.state.journal import RunStatus
 from builders.scopes import Scope
 from builders.stack_diff.hazards import ROTATION_SCHEDULE
-from builders.template_bodies import evaluate_template
 from builders.text import name_list
 
 
@@ -45,13 +42,11 @@ def shared_stacks(phase: CheckedPhase) -> Iterator[Finding]:
 def regions(phase: CheckedPhase) -> Iterator[Finding]:
     """Every account has enabled every region of the phase."""
 
-    def look(target: Target) -> Finding | None:
+    def look(target: Target) -> Iterator[Finding]:
         enabled = enabled_regions(phase.client.reading(target))
-        off = [region for region in phase.regions if region not in enabled]
-        if not off:
-            return None
-        remedy = f"`aws account enable-region --region-name {off[0]}` in the account, and wait until it is ENABLED"
-        return Finding(Severity.ERROR, f"{', '.join(off)} is not enabled", remedy)
+        if off := [region for region in phase.regions if region not in enabled]:
+            remedy = f"`aws account enable-region --region-name {off[0]}` in the account, and wait until it is ENABLED"
+            yield Finding(Severity.ERROR, f"{', '.join(off)} is not enabled", remedy)
 
     yield from phase.in_each_account(look)
 
@@ -110,33 +105,26 @@ def zones(phase: CheckedPhase) -> Iterator[Finding]:
     """The zones have an endpoint of every service that the layers call, and the class of their database."""
     needs: dict[Target, networks.ZoneNeeds] = {}
     for group, targets in phase.alike:
-        needs |= dict.fromkeys(targets, _needs(phase, group, targets[0]))
+        found = networks.ZoneNeeds()
+        for template in phase.carried.values():
+            found.add(phase.resources(template, group, targets[0]))
+        needs |= dict.fromkeys(targets, found)
 
-    def look(target: Target) -> Finding | None:
-        found = networks.zone_problem(phase.client.reading(target), needs[target])
-        return Finding(Severity.ERROR, *found) if found else None
+    def look(target: Target) -> Iterator[Finding]:
+        if problem := networks.zone_problem(phase.client.reading(target), needs[target]):
+            yield Finding(Severity.ERROR, *problem)
 
     yield from phase.at_each(needs, look)
-
-
-def _needs(phase: CheckedPhase, group: TargetGroup, target: Target) -> networks.ZoneNeeds:
-    """Return what the templates need of zones with a target's values; apply reports a template that lacks values."""
-    found = networks.ZoneNeeds()
-    for template in phase.carried.values():
-        with contextlib.suppress(EvaluationError):
-            found.add(evaluate_template(template.body, stack_values(template, group), *target)[0].resources)
-    return found
 
 
 def default_groups(phase: CheckedPhase) -> Iterator[Finding]:
     """Nothing uses the default security group of the phase's VPC, which CloudFormation cannot empty."""
 
-    def look(target: Target) -> Finding | None:
-        using = networks.users_of_default_groups(phase.client.reading(target), phase.suffix)
-        if not using:
-            return None
-        what = f"the default security group of the VPC in {target.region} is used by {name_list(using)}"
-        return Finding(Severity.ERROR, what, "give them a group of their own, and empty that one (docs/compliance.md)")
+    def look(target: Target) -> Iterator[Finding]:
+        if using := networks.users_of_default_groups(phase.client.reading(target), phase.suffix):
+            what = f"the default security group of the VPC in {target.region} is used by {name_list(using)}"
+            remedy = "give them a group of their own, and empty that one (docs/compliance.md)"
+            yield Finding(Severity.ERROR, what, remedy)
 
     yield from phase.at_each([Target(account, region) for account in phase.accounts for region in phase.regions], look)
 
@@ -171,15 +159,15 @@ def _way(phase: CheckedPhase, network: Target, outputs: Values, targets: list[Ta
         yield Finding(Severity.ERROR, what, BOOTSTRAP, where)
     learning = networks.propagated_tables(session, found.id)
 
-    def look(target: Target) -> Finding | None:
+    def look(target: Target) -> Iterator[Finding]:
         for layer in [name for name, each in phase.templates.items() if each.scope is Scope.NETWORK_PER_PHASE]:
             name = naming.network_stack(layer, phase.suffix, target.account)
-            stack = stacks.standing(phase.client.reading_shared(network), name)
+            stack = stacks.standing(session, name)
             table = stack.outputs.get("PhaseRouteTableId") if stack else None
             if table and table not in learning:
                 what = f"{named} is not propagated to the phase's table, so that the phase finds no on-premises"
-                return Finding(Severity.ERROR, what, BOOTSTRAP)
-        return None
+                yield Finding(Severity.ERROR, what, BOOTSTRAP)
+                return
 
     yield from phase.at_each(targets, look)
 
@@ -213,10 +201,9 @@ def readers(phase: CheckedPhase) -> Iterator[Finding]:
             yield Finding(Severity.UNKNOWN, what, "`rollout-stacksets apply` puts them there, and looks", (region,))
             continue
 
-        def look(target: Target, bucket: str = bucket, key: str = key) -> Finding | None:
-            if Objects(phase.client.reading(target)).readable(bucket, key):
-                return None
-            return Finding(Severity.ERROR, f"cannot read s3://{bucket}/{key}", f"{READERS}; {BOOTSTRAP}")
+        def look(target: Target, bucket: str = bucket, key: str = key) -> Iterator[Finding]:
+            if not Objects(phase.client.reading(target)).readable(bucket, key):
+                yield Finding(Severity.ERROR, f"cannot read s3://{bucket}/{key}", f"{READERS}; {BOOTSTRAP}")
 
         yield from phase.at_each([Target(account, region) for account in phase.accounts], look)
 
@@ -245,18 +232,17 @@ def log_groups(phase: CheckedPhase) -> Iterator[Finding]:
         deployed = phase.client.sets.instances_left(sets[layer]) if layer in sets else {}
         names: dict[Target, list[str]] = {}
         for group, targets in phase.alike:
-            waiting = [target for target in targets if target not in deployed]
-            if waiting and (given := _log_groups(template, group, waiting[0])):
-                names |= dict.fromkeys(waiting, given)
+            if waiting := [target for target in targets if target not in deployed]:
+                names |= dict.fromkeys(waiting, _log_groups(phase.resources(template, group, waiting[0])))
 
-        def look(target: Target, names: Mapping[Target, list[str]] = names, layer: str = layer) -> Finding | None:
+        def look(target: Target, names: Mapping[Target, list[str]] = names, layer: str = layer) -> Iterator[Finding]:
             session = phase.client.reading(target)
             for name in names[target]:
                 found = session.pages("logs", "DescribeLogGroups", logGroupNamePrefix=name)
                 if name in [each["logGroupName"] for each in found]:
                     remedy = f"`aws logs delete-log-group --log-group-name {name}` there, or import it into the stack"
-                    return Finding(Severity.ERROR, f"{name} exists already, and {layer} will make it", remedy)
-            return None
+                    yield Finding(Severity.ERROR, f"{name} exists already, and {layer} will make it", remedy)
+                    return
 
         yield from phase.at_each(names, look)
 
@@ -264,13 +250,10 @@ def log_groups(phase: CheckedPhase) -> Iterator[Finding]:
 LOG_GROUP = '"AWS::Logs::LogGroup"'
 
 
-def _log_groups(template: Template, group: TargetGroup, target: Target) -> list[str]:
-    """The names that a template gives its log groups at a target; apply says so where it lacks values."""
-    try:
-        resources = evaluate_template(template.body, stack_values(template, group), *target)[0].resources.values()
-    except EvaluationError:
-        return []
-    names = [each.get("Properties", {}).get("LogGroupName") for each in resources if f'"{each["Type"]}"' == LOG_GROUP]
+def _log_groups(resources: Mapping[str, Any]) -> list[str]:
+    """The names that a template gives its log groups."""
+    groups = [each for each in resources.values() if f'"{each["Type"]}"' == LOG_GROUP]
+    names = [each.get("Properties", {}).get("LogGroupName") for each in groups]
     return sorted(name for name in names if isinstance(name, str) and "${" not in name)
 
 
@@ -283,7 +266,9 @@ def rotations(phase: CheckedPhase) -> Iterator[Finding]:
             continue
         deployed = phase.client.sets.instances_left(name)
 
-        def look(target: Target, deployed: Mapping[Target, Instance] = deployed, layer: str = layer) -> Finding | None:
+        def look(
+            target: Target, deployed: Mapping[Target, Instance] = deployed, layer: str = layer
+        ) -> Iterator[Finding]:
             session = phase.client.reading(target)
             for each in stacks.resources(session, deployed[target].stack_id):
                 if each.type != ROTATION_SCHEDULE:
@@ -293,8 +278,8 @@ def rotations(phase: CheckedPhase) -> Iterator[Finding]:
                 if not secret.get("RotationEnabled"):
                     what = f"{layer}/{each.logical_id} stands in {target.region}, and its secret is not rotated"
                     remedy = f"remove {each.logical_id} in a release of its own, and put it back in the next one"
-                    return Finding(Severity.ERROR, what, remedy)
-            return None
+                    yield Finding(Severity.ERROR, what, remedy)
+                    return
 
         yield from phase.at_each(deployed, look)
 
@@ -305,17 +290,17 @@ def secrets(phase: CheckedPhase) -> Iterator[Finding]:
     for key in named:
         arns = {target: arn for group in phase.groups for target in group.targets if (arn := group.given(key))}
 
-        def look(target: Target, arns: Mapping[Target, str] = arns, key: str = key) -> Finding | None:
+        def look(target: Target, arns: Mapping[Target, str] = arns, key: str = key) -> Iterator[Finding]:
             arn = arns[target]
             try:
                 found = phase.client.reading(target).ask("secretsmanager", "DescribeSecret", SecretId=arn)
             except NotFound:
                 what = f"{key}: there is no secret {arn} in {target.region}"
-                return Finding(Severity.ERROR, what, "create it there, and write its whole ARN into the values")
-            if "DeletedDate" not in found:
-                return None
-            remedy = f"`aws secretsmanager restore-secret --secret-id {arn}` there"
-            return Finding(Severity.ERROR, f"{key}: the secret {arn} is scheduled for deletion", remedy)
+                yield Finding(Severity.ERROR, what, "create it there, and write its whole ARN into the values")
+                return
+            if "DeletedDate" in found:
+                remedy = f"`aws secretsmanager restore-secret --secret-id {arn}` there"
+                yield Finding(Severity.ERROR, f"{key}: the secret {arn} is scheduled for deletion", remedy)
 
         yield from phase.at_each(arns, look)
 
@@ -334,9 +319,7 @@ def run(phase: CheckedPhase) -> Iterator[Finding]:
         yield Finding(Severity.WARNING, f"the last run did not reach every instance: {described}", remedy)
 
 
-Check = Callable[[CheckedPhase], Iterator[Finding]]
-
-CHECKS: Mapping[str, Check] = {
+CHECKS: Mapping[str, Callable[[CheckedPhase], Iterator[Finding]]] = {
     "credentials": credentials,
     "shared stacks": shared_stacks,
     "plan roles": permissions.plan_roles,
@@ -373,11 +356,10 @@ def run_doctor(phase: CheckedPhase) -> tuple[Diagnosis, int]:
 
 def run_check(name: str, phase: CheckedPhase) -> CheckResult:
     """Run one check; a call that fails is a finding, too."""
-    return CheckResult(name, tuple(_findings(CHECKS[name], phase)))
-
-
-def _findings(check: Check, phase: CheckedPhase) -> Iterator[Finding]:
+    found: list[Finding] = []
     try:
-        yield from check(phase)
+        for finding in CHECKS[name](phase):
+            found.append(finding)
     except RolloutError as error:
-        yield unknown_finding(error)
+        found.append(unknown_finding(error))
+    return CheckResult(name, tuple(found))

@@ -7,7 +7,6 @@ StackSets"): only a comparison of the stack with its set does.
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -99,13 +98,16 @@ def run_drift(
     """
     sets = _chosen(client, desired, layers, options.layers)
     detections = [_detection(client, layer, name, cache) for layer, name in sets.items()]
-    for detection, operation in _Detections(client, options).until_over(detections):
-        detection.operation = operation
-    view = DriftView(desired.phase, 0, ())
+    ended = {each.layer: operation for each, operation in _Detections(client, options).until_over(detections)}
+    found = _Found()
     for detection in detections:
-        view = _with_found(client, view, detection, cache)
+        _add_detected(client, detection, ended[detection.layer], cache, found)
     if options.deep:
-        view = _with_stacks_compared(client, view, sets, cache)
+        for layer, name in sets.items():
+            if state := client.sets.read(layer, name):
+                _add_compared(client, with_overrides(client.sets, cache, state), found)
+    drifted = tuple(sorted(found.drifted, key=lambda each: (each.layer, each.target, each.resource, each.property)))
+    view = DriftView(desired.phase, found.checked, drifted, found.unchecked, found.stacks)
     return view, int(bool(view.drifted or view.unchecked))
 
 
@@ -126,12 +128,11 @@ def _chosen(client: Client, desired: DesiredState, layers: Collection[str], aske
 
 @dataclass(kw_only=True)
 class _Detection(PolledOperation):
-    """A detection on the stack set of a layer. `operation` is how it ended."""
+    """A detection on the stack set of a layer."""
 
     layer: str
     overrides: Mapping[Target, Values]
     """The overrides that were known before: a detection changes none of them."""
-    operation: Operation | None = None
 
 
 class _Detections(Poller[_Detection]):
@@ -170,44 +171,44 @@ def _detection(client: Client, layer: str, name: str, cache: OverrideCache) -> _
     )
 
 
-def _with_found(client: Client, view: DriftView, detection: _Detection, cache: OverrideCache) -> DriftView:
-    """Add the result of one set's detection to a view."""
-    instances = client.sets.instances_left(detection.set_name)
+@dataclass
+class _Found:
+    """The content of a view, as far as it has been found."""
+
+    checked: int = 0
+    drifted: list[DriftedProperty] = field(default_factory=list)
+    unchecked: dict[LayerTarget, str] = field(default_factory=dict)
+    stacks: dict[LayerTarget, str] = field(default_factory=dict)
+
+
+def _add_detected(
+    client: Client, detection: _Detection, operation: Operation, cache: OverrideCache, found: _Found
+) -> None:
+    """Add the result of one set's detection."""
+    layer, name = detection.layer, detection.set_name
+    instances = client.sets.instances_left(name)
     for target, each in instances.items():
         if each.last_operation_id == detection.id and target in detection.overrides:
-            cache.learn(detection.layer, each, detection.overrides[target])
-    unchecked = _unchecked(client, detection, instances)
-    drifted = sorted(
-        target for target, each in instances.items() if each.drift == "DRIFTED" and target not in unchecked
-    )
-    found = concurrently(lambda target: client.sets.resource_drifts(detection.set_name, detection.id, target), drifted)
-    properties: list[DriftedProperty] = []
-    for target, drifts in found:
-        for drift in drifts:
-            shown = _shown(drift.path, drift.expected, drift.actual)
-            what = drift.logical_id, drift.type, drift.difference, drift.path, *shown
-            properties.append(DriftedProperty(detection.layer, target, *what))
-    properties.sort(key=lambda each: (each.target, each.resource, each.property))
-    reasons = {(detection.layer, target): reason for target, reason in unchecked.items()}
-    stacks = {(detection.layer, target): instances[target].stack_id for target in drifted}
-    return DriftView(
-        view.phase,
-        view.checked + len(instances) - len(unchecked),
-        (*view.drifted, *properties),
-        {**view.unchecked, **reasons},
-        {**view.stacks, **stacks},
-    )
+            cache.learn(layer, each, detection.overrides[target])
+    unchecked = _unchecked(client, detection, operation, instances)
+    found.unchecked |= {(layer, target): reason for target, reason in unchecked.items()}
+    found.checked += len(instances) - len(unchecked)
+    drifted = [target for target, each in instances.items() if each.drift == "DRIFTED" and target not in unchecked]
+    found.stacks |= {(layer, target): instances[target].stack_id for target in sorted(drifted)}
+    for target, drifts in concurrently(lambda target: client.sets.resource_drifts(name, detection.id, target), drifted):
+        for each in drifts:
+            shown = each.path, *_shown(each.path, each.expected, each.actual)
+            found.drifted.append(DriftedProperty(layer, target, each.logical_id, each.type, each.difference, *shown))
 
 
-def _unchecked(client: Client, detection: _Detection, instances: Mapping[Target, Instance]) -> dict[Target, str]:
+def _unchecked(
+    client: Client, detection: _Detection, operation: Operation, instances: Mapping[Target, Instance]
+) -> dict[Target, str]:
     """The instances without a result of this detection, with the reason."""
-    operation = detection.operation
-    assert operation is not None
-    if operation.status == "SUCCEEDED" and not operation.failed:
-        results: Mapping[Target, InstanceResult] = {}
-    elif not detection.accepted:
-        return dict.fromkeys(instances, operation.reason)
-    else:
+    results: Mapping[Target, InstanceResult] = {}
+    if operation.status != "SUCCEEDED" or operation.failed:
+        if not detection.accepted:
+            return dict.fromkeys(instances, operation.reason)
         results = client.sets.results(detection.set_name, detection.id)
     found: dict[Target, str] = {}
     for target, instance in instances.items():
@@ -219,32 +220,24 @@ def _unchecked(client: Client, detection: _Detection, instances: Mapping[Target,
     return found
 
 
-def _with_stacks_compared(client: Client, view: DriftView, sets: Mapping[str, str], cache: OverrideCache) -> DriftView:
-    """Add to a view where stacks have another template or other parameters than their set.
+def _add_compared(client: Client, state: StackSet, found: _Found) -> None:
+    """Add where stacks of a set have another template or other parameters than it.
 
     An instance that is not CURRENT rightly differs, and counts as not checked.
     """
-    drifted, unchecked = list(view.drifted), dict(view.unchecked)
-    for layer, name in sets.items():
-        read = client.sets.read(layer, name)
-        if read is None:
-            continue
-        state = with_overrides(client.sets, cache, read)
-        ids: dict[LayerTarget, str] = {}
-        for target, instance in state.instances.items():
-            if instance.status is Status.CURRENT:
-                ids[layer, target] = instance.stack_id
-            else:
-                unchecked.setdefault((layer, target), f"its stack is not compared: {instance.status.value}")
-        for (_, target), stack in read_stacks(client, ids):
-            if isinstance(stack, RolloutError):
-                unchecked[layer, target] = f"its stack cannot be read: {stack}"
-            elif stack is None:
-                drifted.append(DriftedProperty(layer, target, WHOLE, STACK, "DELETED"))
-            else:
-                drifted += differing_sections(state, state.instances[target], stack)
-    drifted.sort(key=lambda each: (each.layer, each.target, each.resource, each.property))
-    return dataclasses.replace(view, drifted=tuple(drifted), unchecked=unchecked)
+    ids: dict[LayerTarget, str] = {}
+    for target, instance in state.instances.items():
+        if instance.status is Status.CURRENT:
+            ids[state.layer, target] = instance.stack_id
+        else:
+            found.unchecked.setdefault((state.layer, target), f"its stack is not compared: {instance.status.value}")
+    for key, stack in read_stacks(client, ids):
+        if isinstance(stack, RolloutError):
+            found.unchecked[key] = f"its stack cannot be read: {stack}"
+        elif stack is None:
+            found.drifted.append(DriftedProperty(*key, WHOLE, STACK, "DELETED"))
+        else:
+            found.drifted += differing_sections(state, state.instances[key[1]], stack)
 
 
 def differing_sections(state: StackSet, instance: Instance, stack: DeployedStack) -> Iterator[DriftedProperty]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from builders import naming
-from builders.aws.calls import concurrently
+from builders.aws.calls import attempted
 from builders.aws.errors import AccessDenied, RoleNotAssumed
-from builders.errors import RolloutError
+from builders.errors import EvaluationError, RolloutError
 from builders.rollout.checks.values import PhaseValues
 from builders.rollout.config import desired_state, parameters
 from builders.rollout.config.parameters import SharedOutputs, TargetGroup
@@ -21,6 +21,7 @@ from builders.rollout.model import Permissions, Target, Values, grouped
 from builders.rollout.phase import PhaseConnection
 from builders.rollout.state.store import Store
 from builders.scopes import Scope
+from builders.template_bodies import evaluate_template
 
 
 class Severity(enum.Enum):
@@ -39,6 +40,10 @@ class Finding:
     what: str
     remedy: Annotated[str, Field(serialization_alias="fix")]
     where: tuple[str, ...] = ()
+
+
+Look = Callable[[Target], Iterator[Finding]]
+"""Looks at one target."""
 
 
 @dataclass(frozen=True)
@@ -130,29 +135,33 @@ class CheckedPhase(PhaseConnection):
             for targets in grouped((target.region, target) for target in group.targets).values()
         ]
 
-    def in_each_account(self, look: Callable[[Target], Finding | None]) -> Iterator[Finding]:
+    @staticmethod
+    def resources(template: Template, group: TargetGroup, target: Target) -> Mapping[str, Any]:
+        """The resources that a template makes with a target's values; none where it lacks some, which apply reports."""
+        try:
+            return evaluate_template(template.body, parameters.stack_values(template, group), *target)[0].resources
+        except EvaluationError:
+            return {}
+
+    def in_each_account(self, look: Look) -> Iterator[Finding]:
         """Look at every account, in the phase's first region."""
         return self.at_each([Target(account, self.regions[0]) for account in self.accounts], look)
 
-    def at_each(self, targets: Iterable[Target], look: Callable[[Target], Finding | None]) -> Iterator[Finding]:
+    def at_each(self, targets: Iterable[Target], look: Look) -> Iterator[Finding]:
         """Look at targets, region by region; one that cannot be asked is a finding of its own."""
-
-        def careful(target: Target) -> Finding | None:
-            try:
-                return look(target)
-            except RolloutError as error:
-                return unknown_finding(error)
-
-        asked = sorted(set(targets))
+        by_region = grouped((target.region, target) for target in set(targets))
         for region in self.regions:
-            found = concurrently(careful, [target for target in asked if target.region == region])
-            in_order = sorted(found, key=lambda answer: answer[0])
-            yield from merged_findings((target.account, finding) for target, finding in in_order)
+            answers = dict(attempted(lambda target: list(look(target)), by_region.get(region, ())))
+            yield from merged_findings(
+                (target.account, finding)
+                for target, answer in sorted(answers.items(), key=lambda item: item[0])
+                for finding in ([unknown_finding(answer)] if isinstance(answer, RolloutError) else answer)
+            )
 
 
-def merged_findings(found: Iterable[tuple[str, Finding | None]]) -> Iterator[Finding]:
+def merged_findings(found: Iterable[tuple[str, Finding]]) -> Iterator[Finding]:
     """Merge equal findings of single accounts into one: a thousand accounts lack a role for one reason."""
-    equal = grouped(((each.severity, each.what, each.remedy), where) for where, each in found if each is not None)
+    equal = grouped(((each.severity, each.what, each.remedy), where) for where, each in found)
     for (severity, what, remedy), accounts in equal.items():
         yield Finding(severity, what, remedy, tuple(sorted(accounts)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 from builders import naming
@@ -10,15 +9,12 @@ from builders.aws.accounts import STACKSETS
 from builders.aws.calls import Session
 from builders.aws.errors import AccessDenied, Refused, RoleNotAssumed
 from builders.aws.resources import IamRole, denied_actions, iam_role
-from builders.errors import EvaluationError
 from builders.evaluate import partition_of
 from builders.policy_documents import statements, trusts_role, trusts_service, wants_external_id
 from builders.rollout.aws.client import MAKE_DEPLOY_ROLE
 from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
-from builders.rollout.config.parameters import TargetGroup, stack_values
-from builders.rollout.config.templates import Template
+from builders.rollout.config.parameters import TargetGroup
 from builders.rollout.model import Target
-from builders.template_bodies import evaluate_template
 from builders.text import name_list
 
 BOOTSTRAP = "run `rollout-stacksets bootstrap`"
@@ -54,41 +50,35 @@ def execution_roles(phase: CheckedPhase) -> Iterator[Finding]:
         yield Finding(Severity.WARNING, what, remedy)
         return
     name, administrator = _execution_name(phase), _administration_arn(phase)
-    account = phase.templates.get("account")
-    has_own = account is not None and naming.OWN_POLICY in account.body
-    groups = {target.account: group for group in phase.groups for target in group.targets} if has_own else {}
+    groups = {target.account: group for group in phase.groups for target in group.targets}
 
-    def look(target: Target) -> Finding | None:
+    def look(target: Target) -> Iterator[Finding]:
         session = phase.client.reading(target)
         role = iam_role(session, name)
         if role is None:
-            return Finding(Severity.ERROR, f"there is no execution role {name}", BOOTSTRAP)
-        if trusts_role(role.trust, administrator):
-            denied = [
-                action
-                for resource, actions in _own_actions(account, groups.get(target.account), target)
-                for action in denied_actions(session, role.arn, actions, resource)
-            ]
+            yield Finding(Severity.ERROR, f"there is no execution role {name}", BOOTSTRAP)
+        elif not trusts_role(role.trust, administrator):
+            what = f"the execution role {name} does not trust {administrator}, or wants an external id"
+            yield Finding(Severity.ERROR, what, f"let it be assumed by that role without an external id; {BOOTSTRAP}")
+        elif denied := [
+            action
+            for resource, actions in _own_actions(phase, groups.get(target.account), target)
+            for action in denied_actions(session, role.arn, actions, resource)
+        ]:
             what = f"the execution role {name} may not {name_list(denied)}, which layers of your own need"
-            return Finding(Severity.ERROR, what, BOOTSTRAP) if denied else None
-        what = f"the execution role {name} does not trust {administrator}, or wants an external id"
-        return Finding(Severity.ERROR, what, f"let it be assumed by that role without an external id; {BOOTSTRAP}")
+            yield Finding(Severity.ERROR, what, BOOTSTRAP)
 
     yield from phase.in_each_account(look)
 
 
-def _own_actions(
-    account: Template | None, group: TargetGroup | None, target: Target
-) -> Iterator[tuple[str, list[str]]]:
+def _own_actions(phase: CheckedPhase, group: TargetGroup | None, target: Target) -> Iterator[tuple[str, list[str]]]:
     """The actions that `account` grants for layers of a project's own, each list with a resource that it is granted on.
 
     Those on conditions are left out: nobody knows the requests that CloudFormation will make.
     """
-    if account is None or group is None:
-        return
-    with contextlib.suppress(EvaluationError):  # bootstrap says which value it lacks
-        found, _ = evaluate_template(account.body, stack_values(account, group), *target)
-        for title, resource in found.resources.items():
+    account = phase.templates.get("account")
+    if account and group and naming.OWN_POLICY in account.body:
+        for title, resource in phase.resources(account, group, target).items():
             if title.startswith(naming.OWN_POLICY):
                 for statement in statements(resource["Properties"]["PolicyDocument"]):
                     if "Condition" not in statement:
@@ -97,11 +87,11 @@ def _own_actions(
 
 def plan_roles(phase: CheckedPhase) -> Iterator[Finding]:
     """The plan role, by which everything reads, can be assumed in every account and the network account."""
-    what = f"the plan role {phase.client.plan_role} cannot be assumed"
-    remedy = f"{BOOTSTRAP}, which deploys the layer account there"
 
-    def look(target: Target) -> Finding | None:
-        return None if _answers(phase.client.reading(target)) else Finding(Severity.ERROR, what, remedy)
+    def look(target: Target) -> Iterator[Finding]:
+        if not _answers(phase.client.reading(target)):
+            what = f"the plan role {phase.client.plan_role} cannot be assumed"
+            yield Finding(Severity.ERROR, what, f"{BOOTSTRAP}, which deploys the layer account there")
 
     yield from phase.at_each(_with_network(phase), look)
 
@@ -113,13 +103,18 @@ def deploy_roles(phase: CheckedPhase) -> Iterator[Finding]:
     and the deploy role itself is tried.
     """
 
-    def look(target: Target) -> Finding | None:
-        session = phase.client.reading(target)
+    def look(target: Target) -> Iterator[Finding]:
+        session, name = phase.client.reading(target), phase.client.deploy_role(target.account)
         try:
-            role = iam_role(session, phase.client.deploy_role(target.account).rpartition("/")[2])
+            refusal = _untrusting(phase, iam_role(session, name.rpartition("/")[2]))
         except RoleNotAssumed:
-            return _tried_deploy_role(phase, target)
-        return _judged_deploy_role(phase, target, role) or _missing_action(phase, session, target)
+            session = phase.client.deploying(target)
+            refusal = None if _answers(session) else _refusal(phase, target)
+        if refusal:
+            reason, remedy = refusal
+            yield Finding(Severity.ERROR, f"the deploy role {name} cannot be assumed: {reason}", remedy)
+        else:
+            yield from _missing_actions(phase, session, target)
 
     yield from phase.at_each(_with_network(phase), look)
 
@@ -134,37 +129,31 @@ def _with_network(phase: CheckedPhase) -> list[Target]:
 _DEPLOY_ROLE = "docs/bootstrap.md, The deploy role"
 
 
-def _judged_deploy_role(phase: CheckedPhase, target: Target, role: IamRole | None) -> Finding | None:
-    """Why nobody of the tooling account can assume a deploy role, by its trust policy."""
+_NO_EXTERNAL_ID = "let it be assumed without an external id: rollout-stacksets sends none"
+_WANTS_EXTERNAL_ID = ("it wants an external id", _NO_EXTERNAL_ID)
+
+
+def _untrusting(phase: CheckedPhase, role: IamRole | None) -> tuple[str, str] | None:
+    """The reason why nobody of the tooling account can assume a deploy role, by its trust policy, and the remedy."""
     tooling = phase.rollout.tooling.account
-    refused = f"the deploy role {phase.client.deploy_role(target.account)} cannot be assumed"
     anybody = f"arn:{partition_of(phase.rollout.home)}:iam::{tooling}:root"
     if role is None:
-        return Finding(Severity.ERROR, f"{refused}: there is none", MAKE_DEPLOY_ROLE)
+        return "there is none", MAKE_DEPLOY_ROLE
     if wants_external_id(role.trust, anybody):
-        return Finding(Severity.ERROR, f"{refused}: it wants an external id", _NO_EXTERNAL_ID)
+        return _WANTS_EXTERNAL_ID
     if not trusts_role(role.trust, anybody):
-        what = f"{refused}: it does not trust the tooling account {tooling}"
-        return Finding(Severity.ERROR, what, f"let its trust policy name that account; {_DEPLOY_ROLE}")
+        remedy = f"let its trust policy name that account; {_DEPLOY_ROLE}"
+        return f"it does not trust the tooling account {tooling}", remedy
     return None
 
 
-_NO_EXTERNAL_ID = "let it be assumed without an external id: rollout-stacksets sends none"
-
-
-def _tried_deploy_role(phase: CheckedPhase, target: Target) -> Finding | None:
-    """The mistake of a deploy role that nobody may look at. AWS gives one answer for all reasons."""
-    session = phase.client.deploying(target)
-    if _answers(session):
-        return _missing_action(phase, session, target)
-    refused = f"the deploy role {phase.client.deploy_role(target.account)} cannot be assumed"
+def _refusal(phase: CheckedPhase, target: Target) -> tuple[str, str]:
+    """The same of a deploy role that nobody may look at. AWS gives one answer for all reasons."""
     if _answers(phase.client.deploying(target, with_external_id=True)):
-        return Finding(Severity.ERROR, f"{refused}: it wants an external id", _NO_EXTERNAL_ID)
-    what = (
-        f"{refused}: it is not there, does not trust {phase.rollout.tooling.account}, wants an external id, or these "
-        "credentials may not"
-    )
-    return Finding(Severity.ERROR, what, f"see which in the account itself; {MAKE_DEPLOY_ROLE}")
+        return _WANTS_EXTERNAL_ID
+    tooling = phase.rollout.tooling.account
+    reason = f"it is not there, does not trust {tooling}, wants an external id, or these credentials may not"
+    return reason, f"see which in the account itself; {MAKE_DEPLOY_ROLE}"
 
 
 def _answers(session: Session) -> bool:
@@ -175,7 +164,7 @@ def _answers(session: Session) -> bool:
     return True
 
 
-def _missing_action(phase: CheckedPhase, session: Session, target: Target) -> Finding | None:
+def _missing_actions(phase: CheckedPhase, session: Session, target: Target) -> Iterator[Finding]:
     """The actions that bootstrap begins with, on what they are for, as IAM simulates them."""
     account, name = target.account, phase.client.deploy_role(target.account)
     stack = f"stack/{naming.plain_stack('account', phase.suffix)}/*"
@@ -194,11 +183,11 @@ def _missing_action(phase: CheckedPhase, session: Session, target: Target) -> Fi
     except AccessDenied:
         asking = session.role.name if session.role else "the caller"
         what = f"whether the deploy role {name} may deploy: {asking} may not iam:SimulatePrincipalPolicy on it"
-        return Finding(Severity.UNKNOWN, what, "allow that, or see what bootstrap says")
-    if not missing:
-        return None
-    what = f"the deploy role {name} lacks {', '.join(missing)}"
-    return Finding(Severity.ERROR, what, f"give it the rights of the template deploy_role; {_DEPLOY_ROLE}")
+        yield Finding(Severity.UNKNOWN, what, "allow that, or see what bootstrap says")
+        return
+    if missing:
+        what = f"the deploy role {name} lacks {', '.join(missing)}"
+        yield Finding(Severity.ERROR, what, f"give it the rights of the template deploy_role; {_DEPLOY_ROLE}")
 
 
 def dms_roles(phase: CheckedPhase) -> Iterator[Finding]:
@@ -206,14 +195,12 @@ def dms_roles(phase: CheckedPhase) -> Iterator[Finding]:
     if not any("AWS::DMS::" in each.body for each in phase.carried.values()):
         return
 
-    def look(target: Target) -> Finding | None:
+    def look(target: Target) -> Iterator[Finding]:
         session = phase.client.reading(target)
         names = (naming.DMS_VPC_ROLE, naming.DMS_LOGS_ROLE)
-        missing = [name for name in names if iam_role(session, name) is None]
-        if not missing:
-            return None
-        remedy = f"set CreateDmsVpcRole and CreateDmsLogsRole to true for the account, and {BOOTSTRAP}"
-        return Finding(Severity.ERROR, f"DMS lacks {', '.join(missing)}", remedy)
+        if missing := [name for name in names if iam_role(session, name) is None]:
+            remedy = f"set CreateDmsVpcRole and CreateDmsLogsRole to true for the account, and {BOOTSTRAP}"
+            yield Finding(Severity.ERROR, f"DMS lacks {', '.join(missing)}", remedy)
 
     yield from phase.in_each_account(look)
 
@@ -253,16 +240,13 @@ def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
     """An account that calls as SELF is the management account, one that calls as DELEGATED_ADMIN is registered."""
     if not phase.permissions.service_managed:
         return
-    organization, own = phase.client.organizations, phase.rollout.tooling.account
-    is_management = organization.management() == own
-    if phase.permissions.call_as == "SELF":
-        if not is_management:
-            what = f"call_as is SELF, and {own} is not the management account"
-            yield Finding(Severity.ERROR, what, "set stacksets.call_as to DELEGATED_ADMIN in rollout.yaml")
+    organization, own, call_as = phase.client.organizations, phase.rollout.tooling.account, phase.permissions.call_as
+    right, is_it = ("SELF", "is") if organization.management() == own else ("DELEGATED_ADMIN", "is not")
+    if call_as != right:
+        what = f"call_as is {call_as}, and {own} {is_it} the management account"
+        yield Finding(Severity.ERROR, what, f"set stacksets.call_as to {right} in rollout.yaml")
         return
-    if is_management:
-        what = f"call_as is DELEGATED_ADMIN, and {own} is the management account"
-        yield Finding(Severity.ERROR, what, "set stacksets.call_as to SELF in rollout.yaml")
+    if call_as == "SELF":
         return
     try:
         administrators = organization.delegated_administrators()
